@@ -1,0 +1,21 @@
+// Command coredns is CoreDNS with the plugin minilb and what a resolver at the edge of a LAN
+// needs beside it, and without the plugins of clouds and of in-cluster DNS.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/coremain"
+)
+
+func main() {
+	if err := setDirectives(); err != nil {
+		fmt.Fprintln(os.Stderr, "coredns:", err)
+		os.Exit(1)
+	}
+	caddy.AppName = coremain.CoreName
+	caddy.AppVersion = coremain.CoreVersion + " with minilb " + version()
+	coremain.Run()
+}

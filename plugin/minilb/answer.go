@@ -1,0 +1,145 @@
+package minilb
+
+import (
+	"context"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/request"
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// SOA timers, in seconds (D24). They matter to secondaries alone.
+const (
+	soaRefresh = 7200
+	soaRetry   = 1800
+	soaExpire  = 86400
+)
+
+// maxAliases is how often a query may come back to the server on its way along aliases (D31).
+const maxAliases = 8
+
+// answer makes the reply for what the index found at the name. Owner names are written as
+// they were asked for (D22); size and EDNS are the server's (D32).
+func (m *Minilb) answer(ctx context.Context, state request.Request, zone string, result records.Result, node *records.Node) *dns.Msg {
+	reply := new(dns.Msg)
+	reply.SetReply(state.Req)
+	reply.Authoritative = true
+
+	owner, qtype := state.QName(), state.QType()
+	switch {
+	case result == records.NotFound:
+		reply.Rcode = dns.RcodeNameError
+	case qtype == dns.TypeANY: // D28, RFC 8482 §4.2
+		reply.Answer = []dns.RR{&dns.HINFO{Hdr: m.header(owner, dns.TypeHINFO), Cpu: "RFC8482"}}
+	case state.Name() == zone && qtype == dns.TypeSOA:
+		reply.Answer = []dns.RR{m.soa(owner, zone)}
+	case state.Name() == zone && qtype == dns.TypeNS:
+		m.nameServers(reply, owner, zone)
+	case node == nil:
+	case node.Target != "":
+		m.alias(ctx, state, node.Target, reply)
+		return reply
+	case qtype == dns.TypeA || qtype == dns.TypeAAAA:
+		reply.Answer = m.addresses(owner, qtype, node)
+	}
+	if len(reply.Answer) == 0 { // D25; D5: outside our zones each host is a zone of its own
+		apex := zone
+		if zone == "" {
+			apex = owner
+		}
+		reply.Ns = []dns.RR{m.soa(apex, zone)}
+	}
+	return reply
+}
+
+func (m *Minilb) header(owner string, rrtype uint16) dns.RR_Header {
+	return dns.RR_Header{Name: owner, Rrtype: rrtype, Class: dns.ClassINET, Ttl: m.ttl}
+}
+
+// addresses returns the RRset of the type: all addresses of the family, or a random part of
+// them, in random order (D20, D23).
+func (m *Minilb) addresses(owner string, qtype uint16, node *records.Node) []dns.RR {
+	all := node.Addrs.Load()
+	var rrs []dns.RR
+	switch {
+	case qtype == dns.TypeA && m.ipv4:
+		for _, addr := range records.Pick(all.V4, m.maxAnswers) {
+			rrs = append(rrs, &dns.A{Hdr: m.header(owner, dns.TypeA), A: addr.AsSlice()})
+		}
+	case qtype == dns.TypeAAAA && m.ipv6:
+		for _, addr := range records.Pick(all.V6, m.maxAnswers) {
+			rrs = append(rrs, &dns.AAAA{Hdr: m.header(owner, dns.TypeAAAA), AAAA: addr.AsSlice()})
+		}
+	}
+	return rrs
+}
+
+// alias answers for a host whose address is a name outside the cluster: the alias, and what
+// the server makes of the name (D30, D31).
+func (m *Minilb) alias(ctx context.Context, state request.Request, target string, reply *dns.Msg) {
+	reply.Answer = []dns.RR{&dns.CNAME{Hdr: m.header(state.QName(), dns.TypeCNAME), Target: target}}
+	if state.QType() == dns.TypeCNAME {
+		return
+	}
+	loop, _ := ctx.Value(dnsserver.LoopKey{}).(int)
+	if loop >= maxAliases {
+		return
+	}
+	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, loop+1)
+	found, err := m.upstream.Lookup(ctx, state, target, state.QType())
+	if err != nil || found == nil || found.Rcode == dns.RcodeRefused {
+		return // nobody here knows the name: the client's resolver can follow the alias itself
+	}
+	reply.Rcode = found.Rcode // RFC 6604 §3
+	reply.Answer = append(reply.Answer, found.Answer...)
+	for _, rr := range found.Ns { // only a negative answer's: without its SOA it could not be cached
+		if rr.Header().Rrtype == dns.TypeSOA {
+			reply.Ns = append(reply.Ns, rr)
+		}
+	}
+}
+
+// soa returns the SOA record of zone, or of a host outside our zones if zone is "" (D5, D24).
+func (m *Minilb) soa(owner, zone string) *dns.SOA {
+	apex := zone
+	if apex == "" {
+		apex = m.zones[0]
+	}
+	return &dns.SOA{
+		Hdr:     m.header(owner, dns.TypeSOA),
+		Ns:      m.nameserverNames(apex)[0],
+		Mbox:    "hostmaster." + apex,
+		Serial:  m.index.Serial(zone),
+		Refresh: soaRefresh,
+		Retry:   soaRetry,
+		Expire:  soaExpire,
+		Minttl:  m.ttl,
+	}
+}
+
+// nameServers answers with the NS records of a zone and the addresses of those that are
+// names of ours (D26).
+func (m *Minilb) nameServers(reply *dns.Msg, owner, zone string) {
+	for _, name := range m.nameserverNames(zone) {
+		reply.Answer = append(reply.Answer, &dns.NS{Hdr: m.header(owner, dns.TypeNS), Ns: name})
+		result, node := m.index.Lookup(m.index.Match(name), name)
+		if result != records.Found || node.Target != "" {
+			continue
+		}
+		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeA, node)...)
+		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeAAAA, node)...)
+	}
+}
+
+// nameserverNames returns the names of the zone's servers: those of the Corefile, or ns1
+// below the apex. It is not in a subdomain, which would be a namespace's (D26).
+func (m *Minilb) nameserverNames(zone string) []string {
+	if m.nameservers != nil {
+		return m.nameservers
+	}
+	return []string{nameserver(zone)}
+}
+
+func nameserver(zone string) string { return "ns1." + zone }

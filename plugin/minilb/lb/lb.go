@@ -1,0 +1,82 @@
+// Package lb is the contract that the CoreDNS plugin and the companion share:
+// which Services are ours, what they are called, and how objects speak to us
+// by label and annotation. It imports nothing of ours.
+package lb
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+const (
+	// DefaultClass is the spec.loadBalancerClass that is ours unless configured otherwise (S6).
+	DefaultClass = "minilb"
+	// DefaultDomain is the zone under which Services are named unless configured otherwise.
+	DefaultDomain = "minilb"
+	// HostAnnotation on a Service claims further host names for it, separated by commas (I10, M9).
+	HostAnnotation = "minilb/host"
+	// ServiceAnnotation on any other object names the Service, "[namespace/]name",
+	// that stands behind its hosts, in place of the object's status (M7).
+	ServiceAnnotation = "minilb/service"
+	// IgnoreLabel with the value "true" makes an object of any kind absent to us (M8).
+	IgnoreLabel = "minilb/ignore"
+)
+
+// MaxDomainLength is the longest domain, in characters without its final dot, below
+// which every "<service>.<namespace>.<domain>" still fits into a DNS name (D33).
+const MaxDomainLength = 125
+
+// Exposed reports whether class is that of the Service and its type is LoadBalancer (S6). A
+// Service without a class is nobody's, or the cloud's, and only ours if defaultClass asks for it.
+func Exposed(spec *corev1.ServiceSpec, class string, defaultClass bool) bool {
+	if spec.Type != corev1.ServiceTypeLoadBalancer {
+		return false
+	}
+	if spec.LoadBalancerClass == nil {
+		return defaultClass
+	}
+	return *spec.LoadBalancerClass == class
+}
+
+// Ignored reports whether an object asks to be treated as absent (M8).
+func Ignored(labels map[string]string) bool { return labels[IgnoreLabel] == "true" }
+
+// Hostname returns the name of a Service under domain as Kubernetes writes it: lower case
+// and without a final dot (S1).
+func Hostname(service metav1.Object, domain string) string {
+	return service.GetName() + "." + service.GetNamespace() + "." + domain
+}
+
+// Domain returns s as Hostname wants it, lower case and without a final dot, or an error
+// that says why Services cannot be named below it (S1, D33).
+func Domain(s string) (string, error) {
+	domain := strings.ToLower(strings.TrimSuffix(s, "."))
+	switch {
+	case domain == "":
+		return "", errors.New("domain is empty: name one, for example \"minilb\"")
+	case len(domain) > MaxDomainLength:
+		return "", fmt.Errorf("domain %q has %d characters: at most %d leave room for the Services' names", s, len(domain), MaxDomainLength)
+	}
+	if _, err := netip.ParseAddr(domain); err == nil {
+		return "", fmt.Errorf("domain %q is an IP address: name a DNS domain, for example \"minilb\"", s)
+	}
+	if problems := validation.IsDNS1123Subdomain(domain); len(problems) > 0 {
+		return "", fmt.Errorf("domain %q is not a DNS name: %s", s, problems[0])
+	}
+	for label := range strings.SplitSeq(domain, ".") {
+		if len(label) > validation.DNS1123LabelMaxLength {
+			return "", fmt.Errorf("domain %q has a label of %d characters: at most %d are allowed", s, len(label), validation.DNS1123LabelMaxLength)
+		}
+	}
+	// A name that ends in a number is read as an IPv4 address by the API server and by browsers.
+	if last := domain[strings.LastIndexByte(domain, '.')+1:]; strings.Trim(last, "0123456789") == "" {
+		return "", fmt.Errorf("domain %q ends in a number: names below it would be read as IP addresses", s)
+	}
+	return domain, nil
+}

@@ -1,0 +1,28 @@
+package minilb
+
+import (
+	"context"
+
+	"github.com/coredns/coredns/plugin/metadata"
+	"github.com/coredns/coredns/request"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// Metadata implements the metadata.Provider interface: what stands behind the name asked for,
+// looked up only if somebody wants to know.
+func (m *Minilb) Metadata(ctx context.Context, state request.Request) context.Context {
+	value := func(of func(*records.Node) string) metadata.Func {
+		return func() string {
+			name := state.Name()
+			if result, node := m.index.Lookup(m.index.Match(name), name); result == records.Found {
+				return of(node)
+			}
+			return ""
+		}
+	}
+	metadata.SetValueFunc(ctx, pluginName+"/namespace", value(func(n *records.Node) string { return n.Namespace }))
+	metadata.SetValueFunc(ctx, pluginName+"/service", value(func(n *records.Node) string { return n.Service }))
+	metadata.SetValueFunc(ctx, pluginName+"/source", value(func(n *records.Node) string { return n.Source }))
+	return ctx
+}

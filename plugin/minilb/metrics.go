@@ -1,0 +1,196 @@
+package minilb
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/metrics"
+	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// Results of a query, as requests_total counts them.
+const (
+	success = iota
+	nodata
+	nxdomain
+	servfail
+	passed
+	results
+)
+
+var resultNames = [results]string{"success", "nodata", "nxdomain", "servfail", "passed"}
+
+// outcome classifies a reply.
+func outcome(reply *dns.Msg) int {
+	switch {
+	case reply.Rcode == dns.RcodeNameError:
+		return nxdomain
+	case reply.Rcode != dns.RcodeSuccess:
+		return servfail
+	case len(reply.Answer) == 0:
+		return nodata
+	}
+	return success
+}
+
+var requestsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+	Namespace: plugin.Namespace,
+	Subsystem: pluginName,
+	Name:      "requests_total",
+	Help:      "Counter of queries by what became of them.",
+}, []string{"server", "result"})
+
+var programmingDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	Namespace: plugin.Namespace,
+	Subsystem: pluginName,
+	Name:      "programming_duration_seconds",
+	Help:      "Time from the change of a pod or Service, as its EndpointSlice tells it, until it was answered.",
+	Buckets:   prometheus.ExponentialBuckets(0.001, 2, 18), // to two minutes
+}, []string{"kind"})
+
+func observeProgramming(d time.Duration) {
+	programmingDuration.WithLabelValues("endpointslice").Observe(d.Seconds())
+}
+
+// requestCounters holds the counters of the servers that an instance of the plugin is asked
+// through, one as a rule, so that no query looks them up under a lock.
+type requestCounters struct {
+	byServer atomic.Pointer[map[string]*[results]prometheus.Counter]
+	mu       sync.Mutex // held by whoever adds a server
+}
+
+func (c *requestCounters) add(ctx context.Context, result int) {
+	server := metrics.WithServer(ctx)
+	if known := c.byServer.Load(); known != nil {
+		if counters := (*known)[server]; counters != nil {
+			counters[result].Inc()
+			return
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	grown := map[string]*[results]prometheus.Counter{}
+	if known := c.byServer.Load(); known != nil {
+		maps.Copy(grown, *known)
+	}
+	if grown[server] == nil {
+		grown[server] = &[results]prometheus.Counter{}
+		for i, name := range resultNames {
+			grown[server][i] = requestsTotal.WithLabelValues(server, name)
+		}
+		c.byServer.Store(&grown)
+	}
+	grown[server][result].Inc()
+}
+
+// collector reports the state of all watchers that run. Gauges that are set would keep the
+// values of those that a reload ended.
+type collector struct {
+	mu      sync.Mutex
+	running map[*cluster]bool
+}
+
+var clusters = &collector{running: map[*cluster]bool{}}
+
+func (c *collector) add(cl *cluster) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running[cl] = true
+}
+
+func (c *collector) remove(cl *cluster) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.running, cl)
+}
+
+func (c *collector) all() []*cluster {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]*cluster, 0, len(c.running))
+	for cl := range c.running {
+		all = append(all, cl)
+	}
+	return all
+}
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(plugin.Namespace, pluginName, name), help, labels, nil)
+}
+
+var (
+	syncedDesc      = describe("synced", "Whether all objects of the source have been read from the API server.", "source")
+	lastEventDesc   = describe("last_event_timestamp_seconds", "When the API server last said anything about the source, as unix time.", "source")
+	namesDesc       = describe("names", "Number of names that are answered, by the kind of object they come from.", "kind")
+	endpointsDesc   = describe("endpoints", "Number of endpoints of the Services that are served, by state.", "state")
+	rejectedDesc    = describe("claims_rejected", "Number of claims on hosts that are refused at present, by reason.", "reason")
+	unreachableDesc = describe("claims_unreachable", "Number of claimed hosts that no server block with minilb covers.")
+)
+
+// Describe implements the prometheus.Collector interface.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{syncedDesc, lastEventDesc, namesDesc, endpointsDesc, rejectedDesc, unreachableDesc} {
+		ch <- desc
+	}
+}
+
+// Collect implements the prometheus.Collector interface. Several stanzas' numbers are added
+// up; a source is synced if it is in all of them.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	running := c.all()
+	if len(running) == 0 {
+		return
+	}
+	synced, last := map[string]float64{}, map[string]float64{}
+	names, endpoints, rejected := map[string]int{}, map[string]int{}, map[string]int{}
+	for _, reason := range source.Reasons {
+		rejected[reason] = 0
+	}
+	unreachable := 0
+	for _, cl := range running {
+		for _, s := range cl.watcher.Status() {
+			value := 0.0
+			if s.Synced {
+				value = 1
+			}
+			if before, ok := synced[s.Kind]; !ok || value < before {
+				synced[s.Kind] = value
+			}
+			if !s.LastEvent.IsZero() {
+				last[s.Kind] = max(last[s.Kind], float64(s.LastEvent.UnixMilli())/1000)
+			}
+		}
+		for _, t := range cl.translators {
+			stats := t.Stats()
+			sum(names, stats.Names)
+			sum(endpoints, stats.Endpoints)
+			sum(rejected, stats.Rejected)
+			unreachable += stats.Unreachable
+		}
+	}
+	for kind, value := range synced {
+		ch <- prometheus.MustNewConstMetric(syncedDesc, prometheus.GaugeValue, value, kind)
+	}
+	for kind, value := range last {
+		ch <- prometheus.MustNewConstMetric(lastEventDesc, prometheus.GaugeValue, value, kind)
+	}
+	for desc, counts := range map[*prometheus.Desc]map[string]int{namesDesc: names, endpointsDesc: endpoints, rejectedDesc: rejected} {
+		for label, value := range counts {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), label)
+		}
+	}
+	ch <- prometheus.MustNewConstMetric(unreachableDesc, prometheus.GaugeValue, float64(unreachable))
+}
+
+func sum(total, add map[string]int) {
+	for label, n := range add {
+		total[label] += n
+	}
+}

@@ -1,0 +1,102 @@
+// Package minilb is a CoreDNS plugin that gives Services of type LoadBalancer an external
+// address without a load balancer: a DNS name that resolves to their ready pods. It answers
+// from an index in memory that package source keeps up to date.
+package minilb
+
+import (
+	"context"
+	"errors"
+
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/pkg/fall"
+	"github.com/coredns/coredns/request"
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+const pluginName = "minilb"
+
+// errNotSynced stands in the errors plugin's log for each query that cannot be answered yet.
+var errNotSynced = errors.New("not synced with the API server yet, nothing can be said about this name")
+
+// Minilb answers for the zones that Services are named in, as their authority (D2), and for
+// the hosts outside of them that Services and Ingresses claim (D3).
+type Minilb struct {
+	Next plugin.Handler
+
+	zones       []string // canonical
+	index       *records.Index
+	upstream    upstreamer
+	fall        fall.F
+	ttl         uint32 // seconds, of answers, SOA and negative answers
+	maxAnswers  int    // per family, 0 for all (D23)
+	ipv4, ipv6  bool   // families answered with (D20b)
+	nameservers []string
+	requests    requestCounters
+}
+
+// upstreamer looks up a name that is not ours by way of the whole server.
+type upstreamer interface {
+	Lookup(ctx context.Context, state request.Request, name string, typ uint16) (*dns.Msg, error)
+}
+
+// Name implements the plugin.Handler interface.
+func (m *Minilb) Name() string { return pluginName }
+
+// ServeDNS implements the plugin.Handler interface.
+func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	state := request.Request{W: w, Req: r}
+	switch {
+	case state.QClass() != dns.ClassINET:
+		return m.pass(ctx, w, r)
+	case state.QType() == dns.TypeAXFR || state.QType() == dns.TypeIXFR: // D29
+		return m.pass(ctx, w, r)
+	}
+	name := state.Name()
+	zone := m.index.Match(name)
+	result, node := m.index.Lookup(zone, name)
+	if zone == "" {
+		if result != records.Found || !ours(state.QType(), node) {
+			return m.pass(ctx, w, r) // D3, D73: anything that is not a claimed name's is not touched
+		}
+	} else {
+		switch result {
+		case records.NotSynced: // D72: before fallthrough, or another server's NXDOMAIN would be cached
+			m.requests.add(ctx, servfail)
+			return dns.RcodeServerFailure, plugin.Error(pluginName, errNotSynced)
+		case records.NotFound:
+			if m.fall.Through(name) {
+				return m.pass(ctx, w, r)
+			}
+		}
+	}
+
+	reply := m.answer(ctx, state, zone, result, node)
+	m.requests.add(ctx, outcome(reply))
+	if err := w.WriteMsg(reply); err != nil {
+		return dns.RcodeServerFailure, plugin.Error(pluginName, err)
+	}
+	return dns.RcodeSuccess, nil
+}
+
+// pass leaves the query to the next plugin. Without one it is refused (D4).
+func (m *Minilb) pass(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	m.requests.add(ctx, passed)
+	if m.Next == nil {
+		return dns.RcodeRefused, nil
+	}
+	return plugin.NextOrFailure(m.Name(), m.Next, ctx, w, r)
+}
+
+// ours reports whether the type is answered for a claimed host outside our zones. All others
+// go on, so that the mail and the certificates of a real domain still work (D6).
+func ours(qtype uint16, node *records.Node) bool {
+	switch qtype {
+	case dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS, dns.TypeSVCB, dns.TypeANY:
+		return true
+	case dns.TypeCNAME:
+		return node.Target != ""
+	}
+	return false
+}

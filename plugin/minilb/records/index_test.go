@@ -1,0 +1,160 @@
+package records
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func node(addr string) *Node {
+	return &Node{Addrs: NewSet(NewAddresses(netip.MustParseAddr(addr)))}
+}
+
+func TestLookup(t *testing.T) {
+	zone := []string{"minilb.", "sub.minilb."}
+	ns1, web, star, deep, overlay := node("192.0.2.1"), node("10.0.0.1"), node("10.0.0.2"), node("10.0.0.3"), node("10.0.0.4")
+	literal := node("10.0.0.5")
+	x := NewIndex(zone, Record{"ns1.minilb.", ns1})
+	x.Replace([]Record{
+		{"web.shop.minilb.", web},
+		{"*.shop.minilb.", star},
+		{"ns1.minilb.", web}, // C1: structure wins
+		{"db.sub.minilb.", deep},
+		{"*.foo.com.", star}, {"x.bar.foo.com.", deep}, {"a.foo.com.", overlay}, {"*.a.foo.com.", deep},
+		{"sub.*.wild.com.", literal}, {"solo.", overlay},
+	}, false)
+
+	tests := []struct {
+		name, zone string
+		result     Result
+		node       *Node
+	}{
+		{"minilb.", "minilb.", Empty, nil},
+		{"ns1.minilb.", "minilb.", Found, ns1},
+		{"x.ns1.minilb.", "minilb.", NotFound, nil},
+		{"web.shop.minilb.", "minilb.", Found, web},
+		{"shop.minilb.", "minilb.", Empty, nil}, // D12
+		{"nope.minilb.", "minilb.", NotFound, nil},
+		{"x.y.minilb.", "minilb.", NotFound, nil},
+		{"nope.shop.minilb.", "minilb.", Found, star},
+		{"x.y.shop.minilb.", "minilb.", Found, star},     // RFC 4592: a wildcard covers any depth
+		{"x.web.shop.minilb.", "minilb.", NotFound, nil}, // the closest encloser is web.shop.minilb.
+		{"db.sub.minilb.", "sub.minilb.", Found, deep},   // M5b: the longest zone
+		{"xminilb.", "", NotFound, nil},                  // no zone of ours
+		{`x\.minilb.`, "", NotFound, nil},                // D15: one label that contains a dot
+		{`x\\.minilb.`, "minilb.", NotFound, nil},        // D15: a label that ends in a backslash
+		{`web\.shop.minilb.`, "minilb.", NotFound, nil},  // D15
+		{"q.foo.com.", "", Found, star},                  // D10
+		{"p.q.foo.com.", "", Found, star},                // I4: any depth
+		{"foo.com.", "", Empty, nil},                     // I4: the parent is not covered
+		{"com.", "", Empty, nil},                         //
+		{"y.bar.foo.com.", "", NotFound, nil},            // D10: bar.foo.com. is closer
+		{"bar.foo.com.", "", Empty, nil},                 // D12
+		{"a.foo.com.", "", Found, overlay},               // D11
+		{"z.a.foo.com.", "", Found, deep},                // D14
+		{"*.foo.com.", "", Found, star},                  // D13
+		{"sub.*.wild.com.", "", Found, literal},          //
+		{"q.wild.com.", "", Empty, nil},                  // the wildcard is an empty non-terminal
+		{"solo.", "", Found, overlay},                    //
+		{"example.org.", "", NotFound, nil},              //
+		{".", "", NotFound, nil},                         //
+	}
+	for _, tc := range tests {
+		zone := x.Match(tc.name)
+		if zone != tc.zone {
+			t.Errorf("%s: got zone %q, want %q", tc.name, zone, tc.zone)
+			continue
+		}
+		if result, node := x.Lookup(zone, tc.name); result != tc.result || node != tc.node {
+			t.Errorf("%s: got result %d, node %p, want %d, %p", tc.name, result, node, tc.result, tc.node)
+		}
+	}
+}
+
+// The tree must not depend on the order in which its names come.
+func TestTreeOrder(t *testing.T) {
+	records := []Record{
+		{"a.b.c.org.", node("10.0.0.1")}, {"*.c.org.", node("10.0.0.2")}, {"b.c.org.", node("10.0.0.3")},
+		{"*.b.c.org.", node("10.0.0.4")}, {"x.*.c.org.", node("10.0.0.5")},
+	}
+	reference := newTree(".", records)
+	questions := []string{"a.b.c.org.", "q.b.c.org.", "q.c.org.", "b.c.org.", "c.org.", "x.*.c.org.", "*.c.org.", "q.x.*.c.org."}
+	var permute func(k int)
+	permute = func(k int) {
+		if k == len(records) {
+			tree := newTree(".", records)
+			for _, q := range questions {
+				wantResult, want := reference.lookup(q)
+				if result, got := tree.lookup(q); result != wantResult || got != want {
+					t.Fatalf("%s in order %v: got %v, want %v", q, records, got, want)
+				}
+			}
+			return
+		}
+		for i := k; i < len(records); i++ {
+			records[k], records[i] = records[i], records[k]
+			permute(k + 1)
+			records[k], records[i] = records[i], records[k]
+		}
+	}
+	permute(0)
+}
+
+// D72, D73
+func TestNotSynced(t *testing.T) {
+	x := NewIndex([]string{"minilb."}, Record{"ns1.minilb.", node("192.0.2.1")})
+	for _, name := range []string{"minilb.", "ns1.minilb.", "web.shop.minilb.", "a.ex.org."} {
+		if result, _ := x.Lookup(x.Match(name), name); result != NotSynced {
+			t.Errorf("before the first Replace, %s: got %d, want NotSynced", name, result)
+		}
+	}
+	web := node("10.0.0.1")
+	x.Replace([]Record{{"a.ex.org.", web}}, true)
+	if result, _ := x.Lookup("minilb.", "web.shop.minilb."); result != NotSynced || x.Synced() {
+		t.Errorf("in a zone with partial content: got %d, want NotSynced", result)
+	}
+	if result, got := x.Lookup("", "a.ex.org."); result != Found || got != web {
+		t.Errorf("in the overlay beside a partial zone: got %d, want Found", result)
+	}
+	x.Replace(nil, false)
+	if result, _ := x.Lookup("minilb.", "web.shop.minilb."); result != NotFound || !x.Synced() {
+		t.Errorf("in a synced zone: got %d, want NotFound", result)
+	}
+}
+
+// D24
+func TestSerial(t *testing.T) {
+	x := NewIndex([]string{"minilb.", "lan."})
+	start := uint32(time.Now().Unix())
+	web := node("10.0.0.1")
+	x.Replace([]Record{{"web.shop.minilb.", web}}, false)
+	minilb, lan, overlay := x.Serial("minilb."), x.Serial("lan."), x.Serial("")
+	if minilb < start || lan < start || overlay < start {
+		t.Fatalf("first serials %d, %d, %d: want the clock's %d or later", minilb, lan, overlay, start)
+	}
+
+	x.Replace([]Record{{"web.shop.minilb.", node("10.0.0.1")}}, false)
+	if got := x.Serial("minilb."); got != minilb {
+		t.Errorf("the same content moved the serial from %d to %d", minilb, got)
+	}
+	for range 5 { // faster than the clock: strictly monotonic all the same
+		before := x.Serial("minilb.")
+		x.Replace([]Record{{"web.shop.minilb.", node("10.0.0.2")}}, false)
+		x.Replace([]Record{{"web.shop.minilb.", node("10.0.0.3")}}, false)
+		if got := x.Serial("minilb."); got < before+2 {
+			t.Errorf("two changes moved the serial from %d to %d", before, got)
+		}
+	}
+	if got := x.Serial("lan."); got != lan {
+		t.Errorf("a change in one zone moved another's serial from %d to %d", lan, got)
+	}
+	x.Replace([]Record{{"web.shop.minilb.", web}, {"a.ex.org.", &Node{Target: "lb.example."}}}, false)
+	if got := x.Serial(""); got <= overlay {
+		t.Errorf("a new overlay name left its serial at %d", got)
+	}
+	before := x.Serial("lan.")
+	x.Touch()
+	if got := x.Serial("lan."); got <= before {
+		t.Errorf("changed addresses left the serial at %d", got)
+	}
+}

@@ -1,0 +1,112 @@
+// Package records is the index that queries are answered from: names, wildcards and the
+// addresses behind them, in immutable snapshots that are swapped atomically. It knows DNS
+// and nothing of Kubernetes; package source fills it and package minilb reads it.
+package records
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+)
+
+// Addresses are the addresses of one name by family, sorted and without duplicates (D20).
+// They are immutable: a change makes new ones.
+type Addresses struct {
+	V4, V6 []netip.Addr
+}
+
+// NewAddresses sorts addrs into families, drops duplicates and unmaps IPv4-mapped IPv6.
+func NewAddresses(addrs ...netip.Addr) *Addresses {
+	a := &Addresses{}
+	for _, addr := range addrs {
+		if addr = addr.Unmap(); addr.Is4() {
+			a.V4 = append(a.V4, addr)
+		} else if addr.Is6() {
+			a.V6 = append(a.V6, addr)
+		}
+	}
+	a.V4, a.V6 = normalize(a.V4), normalize(a.V6)
+	return a
+}
+
+// Equal reports whether both hold the same addresses.
+func (a *Addresses) Equal(b *Addresses) bool {
+	return slices.Equal(a.V4, b.V4) && slices.Equal(a.V6, b.V6)
+}
+
+// Union returns the addresses that are in any of sets.
+func Union(sets ...*Addresses) *Addresses {
+	u := &Addresses{}
+	for _, a := range sets {
+		u.V4 = append(u.V4, a.V4...)
+		u.V6 = append(u.V6, a.V6...)
+	}
+	u.V4, u.V6 = normalize(u.V4), normalize(u.V6)
+	return u
+}
+
+func normalize(addrs []netip.Addr) []netip.Addr {
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return slices.Clip(slices.Compact(addrs))
+}
+
+var none = &Addresses{}
+
+// Set holds the current addresses of a Service, or of a union of Services. It is replaced
+// as a whole while queries read it; the zero Set is empty.
+type Set struct {
+	current atomic.Pointer[Addresses]
+}
+
+// NewSet returns a Set that holds addrs.
+func NewSet(addrs *Addresses) *Set {
+	s := &Set{}
+	s.current.Store(addrs)
+	return s
+}
+
+// Load returns the current addresses, never nil. They must not be modified.
+func (s *Set) Load() *Addresses {
+	if a := s.current.Load(); a != nil {
+		return a
+	}
+	return none
+}
+
+// Store replaces the addresses and reports whether they differ from those before.
+func (s *Set) Store(addrs *Addresses) bool {
+	if s.Load().Equal(addrs) {
+		return false
+	}
+	s.current.Store(addrs)
+	return true
+}
+
+// Pick returns at most limit of addrs, 0 meaning all, in random order. Each address is
+// equally likely to be among them and to stand at each place (D23). The result is the
+// caller's; addrs is not modified.
+func Pick(addrs []netip.Addr, limit int) []netip.Addr {
+	n := len(addrs)
+	if limit <= 0 || limit >= n {
+		picked := slices.Clone(addrs)
+		rand.Shuffle(n, func(i, j int) { picked[i], picked[j] = picked[j], picked[i] })
+		return picked
+	}
+	// Floyd's sampling draws limit of n without touching the rest, so that a Service of
+	// thousands of endpoints costs as much as one of a few; it does not order, so shuffle.
+	chosen := make([]int, 0, limit)
+	for j := n - limit; j < n; j++ {
+		if i := rand.IntN(j + 1); !slices.Contains(chosen, i) {
+			chosen = append(chosen, i)
+		} else {
+			chosen = append(chosen, j)
+		}
+	}
+	rand.Shuffle(limit, func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
+	picked := make([]netip.Addr, limit)
+	for at, i := range chosen {
+		picked[at] = addrs[i]
+	}
+	return picked
+}

@@ -1,0 +1,134 @@
+package records
+
+import (
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// Node is what stands at a name: addresses, or the name of an external target. It is
+// immutable, but for the addresses in its Set.
+type Node struct {
+	Addrs  *Set   // nil if Target is set
+	Target string // canonical name outside the cluster that this name is an alias of (D30), or ""
+
+	Source             string // kind of object that the name comes from, "service" or "ingress"
+	Namespace, Service string // the Service that answers, or the owner's namespace and "" if it is none or several
+}
+
+// same reports whether a query would be answered alike by both, apart from metadata.
+func (n *Node) same(o *Node) bool {
+	if n == o {
+		return true
+	}
+	if n == nil || o == nil || n.Target != o.Target || (n.Addrs == nil) != (o.Addrs == nil) {
+		return false
+	}
+	return n.Addrs == o.Addrs || n.Addrs.Load().Equal(o.Addrs.Load())
+}
+
+// Record puts a Node at a name. The name is canonical: absolute, lower case, and a wildcard
+// if its first label is "*".
+type Record struct {
+	Name string
+	Node *Node
+}
+
+// Result says what a lookup found.
+type Result int
+
+const (
+	// NotFound is a name that neither exists nor is covered by a wildcard: NXDOMAIN in a zone.
+	NotFound Result = iota
+	// Empty is a name that exists because others exist below it (D12), or a zone's apex: NODATA.
+	Empty
+	// Found is a name with a Node, or one that a wildcard stands for.
+	Found
+	// NotSynced means that the cluster has not been read yet: nothing may be concluded (D72).
+	NotSynced
+)
+
+// tree is a zone as RFC 4592 sees it: all names from the apex down, those without data included.
+type tree struct {
+	entries map[string]entry
+}
+
+// entry is an existing name. Without a node it is an empty non-terminal.
+type entry struct {
+	node     *Node
+	wildcard *entry // the name "*" directly below, which covers what does not exist there
+}
+
+// newTree builds the tree below apex, "." for one without a zone. The first record of a name counts.
+func newTree(apex string, records []Record) *tree {
+	t := &tree{entries: make(map[string]entry, len(records)+1)}
+	if apex != "." {
+		t.entries[apex] = entry{}
+	}
+	var wildcards []string
+	for _, r := range records {
+		if e, exists := t.entries[r.Name]; exists && e.node != nil {
+			continue
+		}
+		t.entries[r.Name] = entry{node: r.Node}
+		for name := r.Name; name != apex; {
+			if strings.HasPrefix(name, "*.") {
+				wildcards = append(wildcards, name)
+			}
+			next, end := dns.NextLabel(name, 0)
+			if end {
+				break // the root above a tree without a zone
+			}
+			name = name[next:]
+			if _, exists := t.entries[name]; exists {
+				break // and so do those above it
+			}
+			t.entries[name] = entry{}
+		}
+	}
+	// Now that all names are in, let each parent of a wildcard point to it.
+	for _, name := range wildcards {
+		parent := name[len("*."):]
+		e, wildcard := t.entries[parent], t.entries[name]
+		e.wildcard = &wildcard
+		t.entries[parent] = e
+	}
+	return t
+}
+
+// lookup finds name, which is canonical and below the apex, by RFC 4592 §3.3: the name
+// itself, else the wildcard directly below its closest encloser (D10–D14).
+func (t *tree) lookup(name string) (Result, *Node) {
+	e, exists := t.entries[name]
+	for offset, end := 0, false; !exists; {
+		if offset, end = dns.NextLabel(name, offset); end {
+			return NotFound, nil
+		}
+		encloser, ok := t.entries[name[offset:]]
+		if !ok {
+			continue
+		}
+		if encloser.wildcard == nil {
+			return NotFound, nil
+		}
+		e, exists = *encloser.wildcard, true
+	}
+	if e.node == nil {
+		return Empty, nil
+	}
+	return Found, e.node
+}
+
+// same reports whether both trees hold the same names with the same data.
+func (t *tree) same(o *tree) bool {
+	if o == nil || len(t.entries) != len(o.entries) {
+		return false
+	}
+	for name, e := range t.entries {
+		other, exists := o.entries[name]
+		if !exists || !e.node.same(other.node) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,76 @@
+package source
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"k8s.io/client-go/tools/cache"
+)
+
+// owner is the object behind a claim.
+type owner struct {
+	kind            string // "Service" or "Ingress"
+	namespace, name string
+	created         int64 // unix seconds
+}
+
+func (o *owner) String() string { return o.kind + " " + o.namespace + "/" + o.name }
+
+// older orders claims by authority: the older object first, then namespace/name, then the
+// kind, Ingress before Service (C2).
+func (o *owner) older(p *owner) int {
+	switch {
+	case o.created != p.created:
+		if o.created < p.created {
+			return -1
+		}
+		return 1
+	case o.namespace != p.namespace || o.name != p.name:
+		return strings.Compare(o.namespace+"/"+o.name, p.namespace+"/"+p.name)
+	}
+	return strings.Compare(o.kind, p.kind)
+}
+
+// target is what a claimed name leads to, one of the three (M1).
+type target struct {
+	addr    netip.Addr
+	service cache.ObjectName
+	host    string // canonical; a name that may turn out to be a Service's, claimed, or external (M3, M6)
+}
+
+// claim is what one object claims: each of the hosts leads to all of the targets (M1). It is
+// a function of the object and the configuration alone.
+type claim struct {
+	owner
+	hosts    []string // canonical; a wildcard begins with "*."
+	targets  []target
+	problems []problem // what of the object could not be used, one a host or target
+	missing  string    // why there are no targets, if there are none (M2)
+}
+
+// problem is a host that is not served, or not as asked, and why.
+type problem struct {
+	owner  *owner
+	reason reason // what it counts as; "" for what is only worth a line in the log
+	text   string // what is wrong and what follows, without the owner
+}
+
+func (c *claim) problem(reason reason, format string, args ...any) {
+	c.problems = append(c.problems, problem{&c.owner, reason, fmt.Sprintf(format, args...)})
+}
+
+// reason is the kind of a problem, as the metric claims_rejected counts them.
+type reason string
+
+// The reasons for which a claim on a host is refused.
+const (
+	conflict   reason = "conflict"    // an older claim of another namespace holds the name (C2, C3)
+	reserved   reason = "reserved"    // the name belongs to the zone's structure (D17)
+	invalid    reason = "invalid"     // not a host name, or not a usable address
+	notAllowed reason = "not_allowed" // no claim line of the Corefile allows it (C6)
+	dead       reason = "dead"        // nothing stands behind it (M2)
+)
+
+// Reasons lists all values of the reason for which a claim can be refused.
+var Reasons = []string{string(conflict), string(reserved), string(invalid), string(notAllowed), string(dead)}

@@ -1,0 +1,60 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/miekg/dns"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// splitHosts splits the value of a host annotation at its commas and drops what is empty (I10).
+func splitHosts(value string) []string {
+	var items []string
+	for item := range strings.SplitSeq(value, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// parseHost returns a host, possibly a wildcard, as a canonical name: lower case and with
+// its final dot. The error says what is wrong with it (I10, G32).
+func parseHost(s string) (string, error) {
+	host := strings.ToLower(strings.TrimSuffix(s, "."))
+	plain := strings.TrimPrefix(host, "*.")
+	if _, err := netip.ParseAddr(plain); err == nil {
+		return "", errors.New("it is an IP address")
+	}
+	if problems := validation.IsDNS1123Subdomain(plain); len(problems) > 0 {
+		switch {
+		case host == "*":
+			return "", errors.New("a wildcard needs a domain, as in *.example.org")
+		case len(plain) > validation.DNS1123SubdomainMaxLength:
+			return "", fmt.Errorf("it has %d characters, at most %d are allowed", len(plain), validation.DNS1123SubdomainMaxLength)
+		}
+		return "", errors.New("it is not a DNS name of letters, digits, hyphens and dots")
+	}
+	for label := range strings.SplitSeq(plain, ".") {
+		if len(label) > validation.DNS1123LabelMaxLength {
+			return "", fmt.Errorf("its label %.20q… has %d characters, at most %d are allowed", label, len(label), validation.DNS1123LabelMaxLength)
+		}
+	}
+	name := host + "."
+	if _, ok := dns.IsDomainName(name); !ok { // D33: the wildcard's label may be what is too much
+		return "", errors.New("it is longer than a DNS name can be")
+	}
+	return name, nil
+}
+
+// shorten cuts what a user wrote to a length that a log line can bear.
+func shorten(s string) string {
+	const limit = 80
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "…"
+}

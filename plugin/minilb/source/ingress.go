@@ -1,0 +1,120 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/client-go/tools/cache"
+	netutils "k8s.io/utils/net"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+const classAnnotation = "kubernetes.io/ingress.class"
+
+// ingress is an Ingress with the names it routes and the addresses that its status reports.
+type ingress struct {
+	meta
+	class     string
+	service   *string          // value of the annotation that replaces the status (M7)
+	hosts     []string         // as written
+	addresses []ingressAddress // as written
+}
+
+type ingressAddress struct{ ip, hostname string }
+
+func reduceIngress(obj *networkingv1.Ingress) *ingress {
+	i := &ingress{meta: newMeta(&obj.ObjectMeta)}
+	if obj.Spec.IngressClassName != nil {
+		i.class = *obj.Spec.IngressClassName
+	}
+	if i.class == "" { // I6: the annotation is from before the field
+		i.class = obj.Annotations[classAnnotation]
+	}
+	if service, ok := obj.Annotations[lb.ServiceAnnotation]; ok {
+		i.service = &service
+	}
+	for _, rule := range obj.Spec.Rules { // I1, I2, I3: not spec.tls, not defaultBackend
+		if rule.Host != "" && !slices.Contains(i.hosts, rule.Host) {
+			i.hosts = append(i.hosts, rule.Host)
+		}
+	}
+	for _, address := range obj.Status.LoadBalancer.Ingress { // I7: all of them
+		i.addresses = append(i.addresses, ingressAddress{ip: address.IP, hostname: address.Hostname})
+	}
+	return i
+}
+
+// ingressClaim returns what an Ingress claims, or nil.
+func (o *Options) ingressClaim(i *ingress) *claim {
+	if i.ignored || len(i.hosts) == 0 || len(o.IngressClasses) > 0 && !slices.Contains(o.IngressClasses, i.class) {
+		return nil
+	}
+	c := &claim{owner: i.owner("Ingress")}
+	for _, written := range i.hosts {
+		host, err := parseHost(written)
+		if err != nil { // I5: the API server lets labels of any length through
+			c.problem(invalid, "host %q is refused: %v", shorten(written), err)
+			continue
+		}
+		c.hosts = append(c.hosts, host)
+	}
+	if i.service != nil {
+		c.aimAtService(*i.service)
+		return c
+	}
+	for _, address := range i.addresses {
+		if address.ip != "" {
+			c.aimAtIP(address.ip)
+		}
+		if address.hostname != "" {
+			c.aimAtHost(address.hostname)
+		}
+	}
+	if len(c.targets) == 0 && c.missing == "" {
+		c.missing = "its status has no address yet; is its ingress controller running and publishing one?"
+	}
+	return c
+}
+
+// aimAtService makes the Service named by the annotation, "[namespace/]name", the only target (M7).
+func (c *claim) aimAtService(reference string) {
+	namespace, name, qualified := strings.Cut(strings.TrimSpace(reference), "/")
+	if !qualified {
+		namespace, name = c.namespace, namespace
+	}
+	if namespace == "" || name == "" || strings.Contains(name, "/") {
+		c.missing = fmt.Sprintf("annotation %s is %q, want [namespace/]name", lb.ServiceAnnotation, shorten(reference))
+		return
+	}
+	c.targets = []target{{service: cache.NewObjectName(namespace, name)}}
+}
+
+// aimAtIP adds an address as controllers write it, leading zeros and all (I8).
+func (c *claim) aimAtIP(written string) {
+	addr, ok := netip.AddrFromSlice(netutils.ParseIPSloppy(written))
+	if !ok || !usable(addr.Unmap()) {
+		c.problem(invalid, "status address %q is not an IP address that can be answered with", shorten(written))
+		c.missing = "its status has no usable address"
+		return
+	}
+	c.targets = append(c.targets, target{addr: addr.Unmap()})
+}
+
+// aimAtHost adds a hostname, which cannot be a wildcard.
+func (c *claim) aimAtHost(written string) {
+	host, err := parseHost(written)
+	if err == nil && strings.HasPrefix(host, "*.") {
+		err = errors.New("it is a wildcard")
+	}
+	if err != nil {
+		c.problem(invalid, "status hostname %q cannot be answered with: %v", shorten(written), err)
+		c.missing = "its status has no usable address"
+		return
+	}
+	c.targets = append(c.targets, target{host: host})
+}

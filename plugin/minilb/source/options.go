@@ -1,0 +1,72 @@
+package source
+
+import (
+	"slices"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// Options say which objects become names, as one Corefile stanza has it. Names of zones are
+// canonical. The zero value of a list means all, unless said otherwise.
+type Options struct {
+	Zones           []string // forward zones under which Services are named; none is valid
+	Class           string   // the loadBalancerClass that is ours (S6)
+	DefaultClass    bool     // Services without a class are ours, too
+	Services        bool     // Services have names, by their annotations too
+	Ingresses       bool     // Ingresses have names
+	Namespaces      []string // read only these
+	IngressClasses  []string // take claims only from Ingresses of these classes (I6)
+	HostAnnotations []string // annotations of Services that claim hosts (M9); none is valid
+	Claims          []ClaimRule
+	Reach           []string // zones of the server blocks that answer; a host outside can never be asked for (D8)
+
+	// Observe is told, for each change of a Service's endpoints, how long ago it was triggered in the cluster.
+	Observe func(time.Duration)
+}
+
+// ClaimRule lets namespaces claim names below a suffix (C6).
+type ClaimRule struct {
+	Suffix     string // canonical
+	Namespaces []string
+}
+
+// zone returns the longest of the zones that host lies in, or "" (M5b).
+func (o *Options) zone(host string) string {
+	best := ""
+	for _, zone := range o.Zones {
+		if len(zone) > len(best) && records.Within(host, zone) {
+			best = zone
+		}
+	}
+	return best
+}
+
+// reachable reports whether some server block answers for host (D8).
+func (o *Options) reachable(host string) bool {
+	return slices.ContainsFunc(o.Reach, func(zone string) bool { return records.Within(host, zone) })
+}
+
+// allowed reports whether the rule with the longest suffix of host lets namespace claim it.
+// Without any rule, everybody may claim everything (C6).
+func (o *Options) allowed(host, namespace string) bool {
+	if len(o.Claims) == 0 {
+		return true
+	}
+	var best *ClaimRule
+	for i := range o.Claims {
+		rule := &o.Claims[i]
+		if records.Within(host, rule.Suffix) && (best == nil || len(rule.Suffix) > len(best.Suffix)) {
+			best = rule
+		}
+	}
+	return best != nil && (len(best.Namespaces) == 0 || slices.Contains(best.Namespaces, namespace))
+}
+
+// below returns the labels of host above zone, leftmost first.
+func below(host, zone string) []string {
+	labels := dns.SplitDomainName(host)
+	return labels[:len(labels)-dns.CountLabel(zone)]
+}

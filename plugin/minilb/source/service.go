@@ -1,0 +1,61 @@
+package source
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// service is a Service of type LoadBalancer.
+type service struct {
+	meta
+	kind  corev1.ServiceType
+	class *string
+	hosts map[string]string // the host annotations that a Translator reads
+}
+
+func (w *Watcher) reduceService(obj *corev1.Service) *service {
+	s := &service{
+		meta:  newMeta(&obj.ObjectMeta),
+		kind:  obj.Spec.Type,
+		class: obj.Spec.LoadBalancerClass,
+	}
+	for name, value := range obj.Annotations {
+		if w.hostAnnotations[name] {
+			if s.hosts == nil {
+				s.hosts = map[string]string{}
+			}
+			s.hosts[name] = value
+		}
+	}
+	return s
+}
+
+// exposes reports whether the Service is served: ours by class and not ignored (S6, M8).
+func (o *Options) exposes(s *service) bool {
+	return s != nil && !s.ignored &&
+		lb.Exposed(&corev1.ServiceSpec{Type: s.kind, LoadBalancerClass: s.class}, o.Class, o.DefaultClass)
+}
+
+// serviceClaim returns what an exposed Service claims by its annotations, or nil (I10, I11, M9).
+func (o *Options) serviceClaim(s *service) *claim {
+	c := &claim{
+		owner:   s.owner("Service"),
+		targets: []target{{service: cache.NewObjectName(s.namespace, s.name)}},
+	}
+	for _, annotation := range o.HostAnnotations {
+		for _, item := range splitHosts(s.hosts[annotation]) {
+			host, err := parseHost(item)
+			if err != nil {
+				c.problem(invalid, "host %q in annotation %s is refused: %v", shorten(item), annotation, err)
+				continue
+			}
+			c.hosts = append(c.hosts, host)
+		}
+	}
+	if c.hosts == nil && c.problems == nil {
+		return nil
+	}
+	return c
+}

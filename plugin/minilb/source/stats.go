@@ -1,0 +1,64 @@
+package source
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Stats counts what a Translator made of the cluster.
+type Stats struct {
+	Names       map[string]int // names that are answered, by the kind of object they come from
+	Endpoints   map[string]int // endpoints of the exposed Services: "ready", "terminating" or "not_ready"
+	Rejected    map[string]int // claims on hosts that do not count, by reason
+	Unreachable int            // hosts outside the server blocks' zones (D8)
+}
+
+// Stats returns the present counts.
+func (t *Translator) Stats() Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.stats
+	s.Endpoints = map[string]int{"ready": t.states.ready, "terminating": t.states.terminating, "not_ready": t.states.notReady}
+	return s
+}
+
+// reporter logs each problem once for as long as it lasts.
+type reporter struct {
+	reported map[string]bool
+}
+
+// maxLines is how many new problems of one object are logged at a time: one object must not
+// be able to drown the others.
+const maxLines = 5
+
+func (r *reporter) report(log Logger, problems []problem) {
+	slices.SortFunc(problems, func(a, b problem) int {
+		return cmp.Or(strings.Compare(a.owner.String(), b.owner.String()), strings.Compare(a.text, b.text))
+	})
+	current := make(map[string]bool, len(problems))
+	fresh := map[string]int{}
+	for _, p := range problems {
+		line := p.owner.String() + ": " + p.text
+		known := current[line] || r.reported[line]
+		current[line] = true
+		if known {
+			continue
+		}
+		if fresh[p.owner.String()]++; fresh[p.owner.String()] > maxLines {
+			continue
+		}
+		if p.reason == dead {
+			log.Infof("%s", line) // most often an object that is being set up
+		} else {
+			log.Warningf("%s", line)
+		}
+	}
+	for _, owner := range slices.Sorted(maps.Keys(fresh)) {
+		if more := fresh[owner] - maxLines; more > 0 {
+			log.Warningf("%s: %d more of its hosts or addresses have problems", owner, more)
+		}
+	}
+	r.reported = current
+}

@@ -1,0 +1,183 @@
+package source
+
+import (
+	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// reconnect paces the attempts to reach the API server. client-go's own goes up to 30 s to
+// a minute, which would keep names unanswered that long after an outage; a few DNS servers
+// asking every other second are no burden.
+var reconnect = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 5, Cap: 2 * time.Second}
+
+// client lists and watches one resource, as the typed clients of client-go do. L is its list type.
+type client[L runtime.Object] interface {
+	List(ctx context.Context, options metav1.ListOptions) (L, error)
+	Watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error)
+}
+
+// table holds the objects of one kind, in one namespace or all, reduced to what is needed of
+// them: T, a pointer, is that form, R the API's. The reflector writes into it straight from the watch, so
+// that an event has reached every subscriber when its call returns, with no queue in between.
+type table[R runtime.Object, T object] struct {
+	*health
+	reduce  func(R) T
+	objects map[cache.ObjectName]T // touched by the reflector alone
+
+	// subscribers are told of each change: old is nil for a new object, new for a deleted
+	// one. They are fixed before the reflector starts.
+	subscribers []func(old, new T)
+}
+
+// object is the reduced form of an API object, immutable once it is in a table. The accessor
+// is what client-go's stores take the key from.
+type object interface {
+	key() cache.ObjectName
+	metav1.ObjectMetaAccessor
+}
+
+// meta is the part of an object that all kinds share.
+type meta struct {
+	namespace, name string
+	created         int64 // unix seconds, the resolution of creationTimestamp
+	ignored         bool  // M8
+}
+
+func newMeta(obj *metav1.ObjectMeta) meta {
+	return meta{
+		namespace: obj.Namespace,
+		name:      obj.Name,
+		created:   obj.CreationTimestamp.Unix(),
+		ignored:   lb.Ignored(obj.Labels),
+	}
+}
+
+func (m *meta) owner(kind string) owner {
+	return owner{kind: kind, namespace: m.namespace, name: m.name, created: m.created}
+}
+
+func (m *meta) key() cache.ObjectName { return cache.NewObjectName(m.namespace, m.name) }
+
+// GetObjectMeta implements the metav1.ObjectMetaAccessor interface.
+func (m *meta) GetObjectMeta() metav1.Object {
+	return &metav1.ObjectMeta{Namespace: m.namespace, Name: m.name}
+}
+
+// run fills the table from the API server until the context is cancelled.
+func (t *table[R, T]) run(ctx context.Context, lw cache.ListerWatcher) {
+	var expected R
+	backoff := reconnect
+	reflector := cache.NewReflectorWithOptions(lw, expected, t, cache.ReflectorOptions{Name: t.kind, Backoff: &backoff})
+	reflector.RunWithContext(ctx)
+}
+
+// listWatch wraps a typed client so that the table's health sees the outcome of each request.
+func listWatch[L runtime.Object](h *health, c client[L], selector string) cache.ListerWatcher {
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			options.FieldSelector = selector
+			list, err := c.List(ctx, options)
+			h.observe(ctx, err)
+			return list, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			options.FieldSelector = selector
+			w, err := c.Watch(ctx, options)
+			h.observe(ctx, err)
+			return w, err
+		},
+	}, c)
+}
+
+// Transformer implements the cache.TransformingStore interface, so that a streamed list is
+// reduced object by object and never stands in memory as a whole.
+func (t *table[R, T]) Transformer() cache.TransformFunc {
+	return func(obj any) (any, error) { return t.reduced(obj), nil }
+}
+
+// reduced returns obj in its reduced form, whichever it comes in.
+func (t *table[R, T]) reduced(obj any) T {
+	if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = unknown.Obj
+	}
+	if reduced, ok := obj.(T); ok {
+		return reduced
+	}
+	return t.reduce(obj.(R)) // the reflector checks the type
+}
+
+// Add implements the cache.ReflectorStore interface.
+func (t *table[R, T]) Add(obj any) error { return t.Update(obj) }
+
+// Update implements the cache.ReflectorStore interface.
+func (t *table[R, T]) Update(obj any) error {
+	t.event()
+	t.set(t.reduced(obj))
+	return nil
+}
+
+// Delete implements the cache.ReflectorStore interface.
+func (t *table[R, T]) Delete(obj any) error {
+	t.event()
+	t.remove(t.reduced(obj).key())
+	return nil
+}
+
+// Replace implements the cache.ReflectorStore interface: it takes a whole list, in which
+// objects that were deleted unseen are missing.
+func (t *table[R, T]) Replace(list []any, _ string) error {
+	t.event()
+	listed := make(map[cache.ObjectName]struct{}, len(list))
+	for _, obj := range list {
+		reduced := t.reduced(obj)
+		listed[reduced.key()] = struct{}{}
+		t.set(reduced)
+	}
+	for key := range t.objects {
+		if _, ok := listed[key]; !ok {
+			t.remove(key)
+		}
+	}
+	t.setSynced()
+	t.settled()
+	return nil
+}
+
+// Resync implements the cache.ReflectorStore interface. Nothing is kept that could need it.
+func (t *table[R, T]) Resync() error { return nil }
+
+// Bookmark implements the cache.ReflectorBookmarkStore interface: nothing has changed up to
+// now, which is news, too.
+func (t *table[R, T]) Bookmark(string) error {
+	t.event()
+	return nil
+}
+
+func (t *table[R, T]) set(object T) {
+	key := object.key()
+	old := t.objects[key]
+	t.objects[key] = object
+	for _, tell := range t.subscribers {
+		tell(old, object)
+	}
+}
+
+func (t *table[R, T]) remove(key cache.ObjectName) {
+	old, existed := t.objects[key]
+	if !existed {
+		return
+	}
+	delete(t.objects, key)
+	var none T
+	for _, tell := range t.subscribers {
+		tell(old, none)
+	}
+}

@@ -1,0 +1,339 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// Translator turns the objects of a Watcher into the names of one index. What decides on
+// names makes a new snapshot; what changes addresses alone goes straight into the Service's
+// address set, so that it is answered at once.
+type Translator struct {
+	options Options
+	index   *records.Index
+	log     Logger
+	wake    chan struct{} // holds a token while names may have changed
+
+	services, slices, optional []*health // the watches it depends on
+
+	mu       sync.Mutex
+	exposed  map[cache.ObjectName]*exposure
+	slicesOf map[cache.ObjectName]map[string]*slice // by Service, whether exposed or not; E1
+	claims   map[cache.ObjectName]*claim            // of Ingresses
+	damaged  map[cache.ObjectName]*slice            // slices with problems
+	unions   map[cache.ObjectName][]*union          // by the Services in them
+	states   states                                 // of the endpoints of all exposed Services
+	stats    Stats
+	reporter reporter
+}
+
+// exposure is a Service that is served: its addresses, and its names.
+type exposure struct {
+	addrs  *records.Set
+	node   *records.Node
+	names  []string // in each zone
+	claim  *claim   // of its annotations, may be nil
+	states states
+}
+
+// union is the address set of a host that leads to more than one Service, or to Services and addresses.
+type union struct {
+	fixed    []netip.Addr
+	services []*exposure
+	addrs    *records.Set
+}
+
+func (u *union) merge() *records.Addresses {
+	all := []*records.Addresses{records.NewAddresses(u.fixed...)}
+	for _, e := range u.services {
+		all = append(all, e.addrs.Load())
+	}
+	return records.Union(all...)
+}
+
+// NewTranslator makes the Watcher, which must not run yet, fill index as the options say.
+func NewTranslator(w *Watcher, options Options, index *records.Index, log Logger) *Translator {
+	t := &Translator{
+		options:  options,
+		index:    index,
+		log:      log,
+		wake:     make(chan struct{}, 1),
+		exposed:  map[cache.ObjectName]*exposure{},
+		slicesOf: map[cache.ObjectName]map[string]*slice{},
+		claims:   map[cache.ObjectName]*claim{},
+		damaged:  map[cache.ObjectName]*slice{},
+	}
+	w.add(t)
+	return t
+}
+
+// onService takes in a Service that appeared, changed or (new is nil) went.
+func (t *Translator) onService(old, new *service) {
+	wasExposed, isExposed := t.options.exposes(old), t.options.exposes(new)
+	if !wasExposed && !isExposed {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if isExposed {
+		key := new.key()
+		e := t.exposed[key]
+		if e == nil {
+			e = t.expose(new)
+			t.exposed[key] = e
+			t.refresh(key)
+		} else if old != nil && old.created == new.created && maps.Equal(old.hosts, new.hosts) {
+			return // nothing that a name depends on
+		}
+		if e.claim = nil; t.options.Services {
+			e.claim = t.options.serviceClaim(new)
+		}
+	} else {
+		key := old.key()
+		t.states.add(t.exposed[key].states, -1)
+		delete(t.exposed, key)
+	}
+	t.changed()
+}
+
+func (t *Translator) expose(s *service) *exposure {
+	e := &exposure{addrs: &records.Set{}}
+	e.node = &records.Node{Addrs: e.addrs, Source: "service", Namespace: s.namespace, Service: s.name}
+	if t.options.Services {
+		for _, zone := range t.options.Zones {
+			e.names = append(e.names, s.name+"."+s.namespace+"."+zone)
+		}
+	}
+	return e
+}
+
+// onIngress takes in an Ingress that appeared, changed or went.
+func (t *Translator) onIngress(old, new *ingress) {
+	var was, is *claim
+	if old != nil {
+		was = t.options.ingressClaim(old)
+	}
+	if new != nil {
+		is = t.options.ingressClaim(new)
+	}
+	if was == nil && is == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if is != nil {
+		t.claims[new.key()] = is
+	} else {
+		delete(t.claims, old.key())
+	}
+	t.changed()
+}
+
+// onSlice takes in an EndpointSlice that appeared, changed or went. It touches the Service
+// that the slice belongs to, and the one it belonged to (E1).
+func (t *Translator) onSlice(old, new *slice) {
+	if new != nil && new.ignored {
+		new = nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var before, after cache.ObjectName
+	if old != nil {
+		before = old.service
+		delete(t.slicesOf[before], old.name)
+		if len(t.slicesOf[before]) == 0 {
+			delete(t.slicesOf, before)
+		}
+		if old.problems != nil {
+			delete(t.damaged, old.key())
+		}
+	}
+	if new != nil && new.service.Name != "" {
+		after = new.service
+		if t.slicesOf[after] == nil {
+			t.slicesOf[after] = map[string]*slice{}
+		}
+		t.slicesOf[after][new.name] = new
+		if new.problems != nil {
+			t.damaged[new.key()] = new
+			t.changed()
+		}
+	}
+	if before != after {
+		t.refresh(before)
+	}
+	if t.refresh(after) && !new.triggered.IsZero() && t.slicesSynced() && (old == nil || !new.triggered.Equal(old.triggered)) {
+		t.options.Observe(time.Since(new.triggered))
+	}
+}
+
+func (t *Translator) slicesSynced() bool {
+	return !slices.ContainsFunc(t.slices, func(h *health) bool { return !h.synced.Load() })
+}
+
+// refresh puts the addresses that the slices give into the Service's set and into the unions
+// it is part of, and reports whether that changed what is answered.
+func (t *Translator) refresh(service cache.ObjectName) bool {
+	e := t.exposed[service]
+	if e == nil {
+		return false
+	}
+	addrs, states := merge(t.slicesOf[service])
+	t.states.add(e.states, -1)
+	t.states.add(states, 1)
+	e.states = states
+	if !e.addrs.Store(addrs) {
+		return false
+	}
+	for _, u := range t.unions[service] {
+		u.addrs.Store(u.merge())
+	}
+	t.index.Touch()
+	return true
+}
+
+func (s *states) add(o states, sign int) {
+	s.ready += sign * o.ready
+	s.terminating += sign * o.terminating
+	s.notReady += sign * o.notReady
+}
+
+// changed lets the snapshot be made anew. A burst coalesces behind the one that is being made.
+func (t *Translator) changed() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run makes a snapshot at once whenever names may have changed, until the context is cancelled.
+func (t *Translator) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.wake:
+			if !t.settled() {
+				continue // D72: nothing may be concluded from a part of the objects
+			}
+			partial := len(t.Unsynced()) > 0
+			snapshot, problems := t.snapshot(partial)
+			t.index.Replace(snapshot, partial)
+			t.reporter.report(t.log, problems)
+		}
+	}
+}
+
+// settled reports whether each kind is known, or known to be out of reach.
+func (t *Translator) settled() bool {
+	return !slices.ContainsFunc(slices.Concat(t.services, t.slices, t.optional), func(h *health) bool {
+		return !h.synced.Load() && !h.refused.Load()
+	})
+}
+
+// Unsynced returns the kinds of objects that must be known before the zones can be answered
+// for, and are not yet: empty once they are. A kind that only adds names, such as Ingress,
+// is left out if the API server refuses to show it (G7).
+func (t *Translator) Unsynced() []string {
+	var kinds []string
+	for _, h := range slices.Concat(t.services, t.slices) {
+		if !h.synced.Load() {
+			kinds = append(kinds, h.what())
+		}
+	}
+	for _, h := range t.optional {
+		if !h.synced.Load() && !h.refused.Load() {
+			kinds = append(kinds, h.what())
+		}
+	}
+	return kinds
+}
+
+// snapshot makes the records of all names, and notes what claims do not count. If partial is
+// set, Services or their endpoints are not known, and nothing may lead to one.
+func (t *Translator) snapshot(partial bool) ([]records.Record, []problem) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []records.Record
+	claims := slices.Collect(maps.Values(t.claims))
+	for _, e := range t.exposed {
+		for _, name := range e.names {
+			list = append(list, records.Record{Name: name, Node: e.node})
+		}
+		if e.claim != nil {
+			claims = append(claims, e.claim)
+		}
+	}
+	stats := Stats{Names: map[string]int{"service": len(list), "ingress": 0}, Rejected: map[string]int{}}
+
+	r := newResolver(&t.options, claims, func(name cache.ObjectName) bool { return !partial && t.exposed[name] != nil })
+	t.unions = map[cache.ObjectName][]*union{}
+	for host := range r.claims {
+		out := r.resolve(host)
+		if out.empty() {
+			continue
+		}
+		node := t.node(&out)
+		list = append(list, records.Record{Name: host, Node: node})
+		stats.Names[node.Source]++
+		if !t.options.reachable(host) { // D8
+			stats.Unreachable++
+			r.problems = append(r.problems, problem{out.winner, "", "host \"" + host + "\" cannot be asked for: no server block with minilb is for a zone it lies in"})
+		}
+	}
+	for _, s := range t.damaged {
+		if t.exposed[s.service] != nil {
+			r.problems = append(r.problems, s.problems...)
+		}
+	}
+	for _, p := range r.problems {
+		if p.reason != "" {
+			stats.Rejected[string(p.reason)]++
+		}
+	}
+	t.stats = stats
+	return list, r.problems
+}
+
+// node makes the node of what a host leads to. One that leads to a single Service shares the
+// Service's own set.
+func (t *Translator) node(out *outcome) *records.Node {
+	n := &records.Node{Source: strings.ToLower(out.winner.kind), Namespace: out.winner.namespace}
+	if out.external != nil {
+		n.Target = out.external[0]
+		return n
+	}
+	u := &union{fixed: out.addrs}
+	slices.SortFunc(out.services, byName)
+	for _, name := range slices.Compact(out.services) {
+		u.services = append(u.services, t.exposed[name])
+		n.Namespace, n.Service = name.Namespace, name.Name
+	}
+	if len(u.services) == 1 && u.fixed == nil {
+		n.Addrs = u.services[0].addrs
+		return n
+	}
+	if len(u.services) != 1 {
+		n.Namespace, n.Service = out.winner.namespace, ""
+	}
+	u.addrs = records.NewSet(u.merge())
+	n.Addrs = u.addrs
+	for _, name := range slices.Compact(out.services) {
+		t.unions[name] = append(t.unions[name], u)
+	}
+	return n
+}
+
+func byName(a, b cache.ObjectName) int {
+	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+}

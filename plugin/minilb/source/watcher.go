@@ -1,0 +1,193 @@
+// Package source watches the cluster and translates its objects into DNS names: it knows
+// Kubernetes, and fills the index of package records. One Watcher reads the objects of an
+// API server; any number of Translators turn them into the names of one Corefile stanza each.
+package source
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	discoveryv1client "k8s.io/client-go/kubernetes/typed/discovery/v1"
+	networkingv1client "k8s.io/client-go/kubernetes/typed/networking/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+)
+
+// Watcher keeps tables of the cluster's objects up to date, one a kind and namespace, however
+// many Translators read them.
+type Watcher struct {
+	core       corev1client.CoreV1Interface
+	discovery  discoveryv1client.DiscoveryV1Interface
+	networking networkingv1client.NetworkingV1Interface
+	server     *server
+
+	hostAnnotations map[string]bool // annotations of Services that some Translator reads
+	services        map[string]*table[*corev1.Service, *service]
+	slices          map[string]*table[*discoveryv1.EndpointSlice, *slice]
+	ingresses       map[string]*table[*networkingv1.Ingress, *ingress]
+	translators     []*Translator
+	run             []func(context.Context) // one a goroutine, started by Run
+}
+
+// NewWatcher returns a Watcher of the API server that config names. Nothing is dialled before Run.
+func NewWatcher(config *rest.Config, log Logger) (*Watcher, error) {
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("configure the client: %w", err)
+	}
+	w := &Watcher{
+		server:          &server{log: log, host: config.Host},
+		hostAnnotations: map[string]bool{},
+		services:        map[string]*table[*corev1.Service, *service]{},
+		slices:          map[string]*table[*discoveryv1.EndpointSlice, *slice]{},
+		ingresses:       map[string]*table[*networkingv1.Ingress, *ingress]{},
+	}
+	return w, w.connect(config, client)
+}
+
+func (w *Watcher) connect(config *rest.Config, client *http.Client) (err error) {
+	if w.core, err = corev1client.NewForConfigAndClient(config, client); err != nil {
+		return fmt.Errorf("configure the client: %w", err)
+	}
+	if w.discovery, err = discoveryv1client.NewForConfigAndClient(config, client); err != nil {
+		return fmt.Errorf("configure the client: %w", err)
+	}
+	if w.networking, err = networkingv1client.NewForConfigAndClient(config, client); err != nil {
+		return fmt.Errorf("configure the client: %w", err)
+	}
+	return nil
+}
+
+// Run watches until the context is cancelled, and returns when everything that it started
+// has ended. All Translators must have been added before.
+func (w *Watcher) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	for _, run := range w.run {
+		running.Go(func() { run(ctx) })
+	}
+	for _, t := range w.translators {
+		running.Go(func() { t.run(ctx) })
+	}
+}
+
+// add lets a Translator read the tables it needs, in the namespaces it is limited to.
+func (w *Watcher) add(t *Translator) {
+	w.translators = append(w.translators, t)
+	for _, name := range t.options.HostAnnotations {
+		w.hostAnnotations[name] = true
+	}
+	namespaces := t.options.Namespaces
+	if len(namespaces) == 0 {
+		namespaces = []string{metav1.NamespaceAll}
+	}
+	for _, namespace := range namespaces {
+		services := w.serviceTable(namespace)
+		services.subscribers = append(services.subscribers, t.onService)
+		t.services = append(t.services, services.health)
+
+		slices := w.sliceTable(namespace)
+		slices.subscribers = append(slices.subscribers, t.onSlice)
+		t.slices = append(t.slices, slices.health)
+
+		if t.options.Ingresses {
+			ingresses := w.ingressTable(namespace)
+			ingresses.subscribers = append(ingresses.subscribers, t.onIngress)
+			t.optional = append(t.optional, ingresses.health)
+		}
+	}
+}
+
+func (w *Watcher) serviceTable(namespace string) *table[*corev1.Service, *service] {
+	t := w.services[namespace]
+	if t == nil {
+		t = newTable(w, &health{kind: "service", resource: "services", namespace: namespace}, w.reduceService)
+		w.services[namespace] = t
+		// The API server hands out LoadBalancers alone; one that changes its type is reported as deleted.
+		start(w, t, w.core.Services(namespace), "spec.type="+string(corev1.ServiceTypeLoadBalancer))
+	}
+	return t
+}
+
+func (w *Watcher) sliceTable(namespace string) *table[*discoveryv1.EndpointSlice, *slice] {
+	t := w.slices[namespace]
+	if t == nil {
+		t = newTable(w, &health{kind: "endpointslice", resource: "endpointslices", group: "discovery.k8s.io", namespace: namespace}, reduceSlice)
+		w.slices[namespace] = t
+		start(w, t, w.discovery.EndpointSlices(namespace), "")
+	}
+	return t
+}
+
+func (w *Watcher) ingressTable(namespace string) *table[*networkingv1.Ingress, *ingress] {
+	t := w.ingresses[namespace]
+	if t == nil {
+		t = newTable(w, &health{kind: "ingress", resource: "ingresses", group: "networking.k8s.io", namespace: namespace}, reduceIngress)
+		w.ingresses[namespace] = t
+		start(w, t, w.networking.Ingresses(namespace), "")
+	}
+	return t
+}
+
+func newTable[R runtime.Object, T object](w *Watcher, h *health, reduce func(R) T) *table[R, T] {
+	h.server = w.server
+	h.settled = func() {
+		for _, t := range w.translators {
+			t.changed()
+		}
+	}
+	return &table[R, T]{health: h, reduce: reduce, objects: map[cache.ObjectName]T{}}
+}
+
+func start[L, R runtime.Object, T object](w *Watcher, t *table[R, T], c client[L], selector string) {
+	w.run = append(w.run, func(ctx context.Context) { t.run(ctx, listWatch(t.health, c, selector)) })
+}
+
+// SourceStatus is the state of one kind's watch.
+type SourceStatus struct {
+	Kind      string    // "service", "endpointslice" or "ingress"
+	Synced    bool      // its objects are known, in all namespaces that are watched
+	LastEvent time.Time // when the API server last said anything about it, a bookmark included; zero for never
+}
+
+// Status returns the state of each kind that is watched, in no particular order.
+func (w *Watcher) Status() []SourceStatus {
+	var all []*health
+	for _, t := range w.services {
+		all = append(all, t.health)
+	}
+	for _, t := range w.slices {
+		all = append(all, t.health)
+	}
+	for _, t := range w.ingresses {
+		all = append(all, t.health)
+	}
+	byKind := map[string]*SourceStatus{}
+	for _, h := range all {
+		s := byKind[h.kind]
+		if s == nil {
+			s = &SourceStatus{Kind: h.kind, Synced: true}
+			byKind[h.kind] = s
+		}
+		s.Synced = s.Synced && h.synced.Load()
+		if ns := h.lastEvent.Load(); ns != 0 {
+			if last := time.Unix(0, ns); last.After(s.LastEvent) {
+				s.LastEvent = last
+			}
+		}
+	}
+	var statuses []SourceStatus
+	for _, s := range byKind {
+		statuses = append(statuses, *s)
+	}
+	return statuses
+}
