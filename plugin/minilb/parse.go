@@ -101,9 +101,6 @@ func (conf *config) parseZones(c *caddy.Controller) error {
 		if !slices.Contains(conf.source.Zones, domain+".") {
 			conf.source.Zones = append(conf.source.Zones, domain+".")
 		}
-		if !slices.ContainsFunc(conf.source.Reach, func(reach string) bool { return dns.IsSubDomain(reach, zone) }) {
-			log.Warningf("Zone %s lies outside of this server block (%s), so that nobody can ask for it: add it to the block's zones", zone, strings.Join(c.ServerBlockKeys, " "))
-		}
 	}
 	return nil
 }

@@ -28,6 +28,11 @@ func setup(c *caddy.Controller) error {
 	if err != nil {
 		return plugin.Error(pluginName, err)
 	}
+	for _, zone := range conf.source.Zones { // D8
+		if !conf.source.Reachable(zone) {
+			log.Warningf("Zone %s lies outside of this server block (%s), so that nobody can ask for it: add it to the block's zones", zone, strings.Join(c.ServerBlockKeys, " "))
+		}
+	}
 	cl, err := clusterFor(c, conf.kubeconfig, conf.context)
 	if err != nil {
 		return plugin.Error(pluginName, err)

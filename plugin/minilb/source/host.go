@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/miekg/dns"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -33,8 +32,8 @@ func parseHost(s string) (string, error) {
 		switch {
 		case host == "*":
 			return "", errors.New("a wildcard needs a domain, as in *.example.org")
-		case len(plain) > validation.DNS1123SubdomainMaxLength:
-			return "", fmt.Errorf("it has %d characters, at most %d are allowed", len(plain), validation.DNS1123SubdomainMaxLength)
+		case len(host) > validation.DNS1123SubdomainMaxLength:
+			return "", tooLong(host)
 		}
 		return "", errors.New("it is not a DNS name of letters, digits, hyphens and dots")
 	}
@@ -43,11 +42,14 @@ func parseHost(s string) (string, error) {
 			return "", fmt.Errorf("its label %.20q… has %d characters, at most %d are allowed", label, len(label), validation.DNS1123LabelMaxLength)
 		}
 	}
-	name := host + "."
-	if _, ok := dns.IsDomainName(name); !ok { // D33: the wildcard's label may be what is too much
-		return "", errors.New("it is longer than a DNS name can be")
+	if len(host) > validation.DNS1123SubdomainMaxLength { // D33: with its length bytes more than the 255 of RFC 1035 §2.3.4
+		return "", tooLong(host)
 	}
-	return name, nil
+	return host + ".", nil
+}
+
+func tooLong(host string) error {
+	return fmt.Errorf("it has %d characters, at most %d are allowed", len(host), validation.DNS1123SubdomainMaxLength)
 }
 
 // shorten cuts what a user wrote to a length that a log line can bear.

@@ -44,8 +44,8 @@ func (o *Options) zone(host string) string {
 	return best
 }
 
-// reachable reports whether some server block answers for host (D8).
-func (o *Options) reachable(host string) bool {
+// Reachable reports whether some server block answers for host (D8).
+func (o *Options) Reachable(host string) bool {
 	return slices.ContainsFunc(o.Reach, func(zone string) bool { return records.Within(host, zone) })
 }
 

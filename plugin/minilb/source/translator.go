@@ -286,7 +286,7 @@ func (t *Translator) snapshot(partial bool) ([]records.Record, []problem) {
 		node := t.node(&out)
 		list = append(list, records.Record{Name: host, Node: node})
 		stats.Names[node.Source]++
-		if !t.options.reachable(host) { // D8
+		if !t.options.Reachable(host) { // D8
 			stats.Unreachable++
 			r.problems = append(r.problems, problem{out.winner, "", "host \"" + host + "\" cannot be asked for: no server block with minilb is for a zone it lies in"})
 		}

@@ -1,0 +1,320 @@
+package minilb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/metadata"
+	"github.com/coredns/coredns/plugin/pkg/dnstest"
+	"github.com/coredns/coredns/plugin/pkg/fall"
+	"github.com/coredns/coredns/plugin/test"
+	"github.com/coredns/coredns/request"
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+func addressNode(source, service string, addrs ...string) *records.Node {
+	var list []netip.Addr
+	for _, a := range addrs {
+		list = append(list, netip.MustParseAddr(a))
+	}
+	return &records.Node{Addrs: records.NewSet(records.NewAddresses(list...)), Source: source, Namespace: "shop", Service: service}
+}
+
+// passedOn is the next plugin: it answers so that a test sees what reached it.
+var passedOn = test.NextHandler(dns.RcodeBadName, nil)
+
+func testConfig() *config {
+	return &config{
+		source: source.Options{Zones: []string{"minilb.", "lan."}}, ttl: 5, maxAnswers: 16, ipv4: true, ipv6: true,
+	}
+}
+
+func testPlugin(conf *config) *Minilb {
+	m := newMinilb(conf, records.NewSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53"))))
+	m.Next = passedOn
+	var many []string
+	for i := range 40 {
+		many = append(many, fmt.Sprintf("10.1.0.%d", i), fmt.Sprintf("fd00::%x", i))
+	}
+	m.index.Replace([]records.Record{
+		{Name: "web.shop.minilb.", Node: addressNode("service", "web", "10.0.0.1", "10.0.0.2", "fd00::1")},
+		{Name: "many.shop.minilb.", Node: addressNode("service", "many", many...)},
+		{Name: "home.minilb.", Node: &records.Node{Target: "lb.example.com.", Source: "ingress", Namespace: "shop"}},
+		{Name: "lan.", Node: addressNode("ingress", "", "10.0.0.9")},
+		{Name: "a.ex.org.", Node: addressNode("ingress", "web", "10.0.0.1")},
+		{Name: "*.w.ex.org.", Node: addressNode("ingress", "web", "10.0.0.1")},
+		{Name: "alias.ex.org.", Node: &records.Node{Target: "lb.example.com.", Source: "ingress", Namespace: "shop"}},
+	}, false)
+	return m
+}
+
+func TestServeDNS(t *testing.T) {
+	serial := testPlugin(testConfig()).index.Serial("minilb.")
+	soa := func(owner, apex string) dns.RR {
+		return test.SOA(fmt.Sprintf("%s 5 IN SOA ns1.%s hostmaster.%s %d 7200 1800 86400 5", owner, apex, apex, serial))
+	}
+	v4 := []dns.RR{test.A("web.shop.minilb. 5 IN A 10.0.0.1"), test.A("web.shop.minilb. 5 IN A 10.0.0.2")}
+	negative := func(name string, qtype uint16, rcode int, apex string) test.Case {
+		return test.Case{Qname: name, Qtype: qtype, Rcode: rcode, Ns: []dns.RR{soa(apex, apex)}}
+	}
+	tests := []struct {
+		rule string
+		with func(*config)
+		test.Case
+	}{
+		{"D20", nil, test.Case{Qname: "web.shop.minilb.", Qtype: dns.TypeA, Answer: v4}},
+		{"D20", nil, test.Case{Qname: "web.shop.minilb.", Qtype: dns.TypeAAAA, Answer: []dns.RR{test.AAAA("web.shop.minilb. 5 IN AAAA fd00::1")}}},
+		{"D20b", func(c *config) { c.ipv6 = false }, negative("web.shop.minilb.", dns.TypeAAAA, dns.RcodeSuccess, "minilb.")},
+		{"D20b", func(c *config) { c.ipv4 = false }, negative("web.shop.minilb.", dns.TypeA, dns.RcodeSuccess, "minilb.")},
+		{"D19", nil, negative("web.shop.minilb.", dns.TypeMX, dns.RcodeSuccess, "minilb.")},
+		{"D19", nil, negative("web.shop.minilb.", dns.TypeSRV, dns.RcodeSuccess, "minilb.")},
+		{"D19", nil, negative("web.shop.minilb.", 65280, dns.RcodeSuccess, "minilb.")},
+		{"D12", nil, negative("shop.minilb.", dns.TypeA, dns.RcodeSuccess, "minilb.")},
+		{"D2", nil, negative("nope.shop.minilb.", dns.TypeA, dns.RcodeNameError, "minilb.")},
+		{"D2", nil, negative("nope.lan.", dns.TypeA, dns.RcodeNameError, "lan.")},
+		{"D2", func(c *config) { c.fall = fall.Root }, test.Case{Qname: "nope.shop.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeBadName}},
+		{"B5: a known name never falls through", func(c *config) { c.fall = fall.Root }, negative("web.shop.minilb.", dns.TypeTXT, dns.RcodeSuccess, "minilb.")},
+		{"B5: nor does an empty non-terminal", func(c *config) { c.fall = fall.Root }, negative("shop.minilb.", dns.TypeA, dns.RcodeSuccess, "minilb.")},
+		{"D24", nil, test.Case{Qname: "minilb.", Qtype: dns.TypeSOA, Answer: []dns.RR{soa("minilb.", "minilb.")}}},
+		{"D22, D24", nil, test.Case{Qname: "MiniLB.", Qtype: dns.TypeSOA, Answer: []dns.RR{soa("MiniLB.", "minilb.")}}},
+		{"D26", nil, test.Case{Qname: "minilb.", Qtype: dns.TypeNS, Answer: []dns.RR{test.NS("minilb. 5 IN NS ns1.minilb.")}, Extra: []dns.RR{test.A("ns1.minilb. 5 IN A 192.0.2.53"), test.AAAA("ns1.minilb. 5 IN AAAA 2001:db8::53")}}},
+		{"D26", nil, test.Case{Qname: "ns1.lan.", Qtype: dns.TypeA, Answer: []dns.RR{test.A("ns1.lan. 5 IN A 192.0.2.53")}}},
+		{"D26", func(c *config) { c.nameservers = []string{"dns.example.org.", "web.shop.minilb."} }, test.Case{
+			Qname: "minilb.", Qtype: dns.TypeNS,
+			Answer: []dns.RR{test.NS("minilb. 5 IN NS dns.example.org."), test.NS("minilb. 5 IN NS web.shop.minilb.")},
+			Extra:  append(slices.Clone(v4), test.AAAA("web.shop.minilb. 5 IN AAAA fd00::1")),
+		}},
+		{"D26", func(c *config) { c.nameservers = []string{"dns.example.org."} }, test.Case{
+			Qname: "ns1.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeNameError,
+			Ns: []dns.RR{test.SOA(fmt.Sprintf("minilb. 5 IN SOA dns.example.org. hostmaster.minilb. %d 7200 1800 86400 5", serial))},
+		}},
+		{"D27", nil, negative("minilb.", dns.TypeA, dns.RcodeSuccess, "minilb.")},
+		{"D27", nil, test.Case{Qname: "lan.", Qtype: dns.TypeA, Answer: []dns.RR{test.A("lan. 5 IN A 10.0.0.9")}}},
+		{"D27", nil, test.Case{Qname: "lan.", Qtype: dns.TypeNS, Answer: []dns.RR{test.NS("lan. 5 IN NS ns1.lan.")}, Extra: []dns.RR{test.A("ns1.lan. 5 IN A 192.0.2.53"), test.AAAA("ns1.lan. 5 IN AAAA 2001:db8::53")}}},
+		{"D28", nil, test.Case{Qname: "web.shop.minilb.", Qtype: dns.TypeANY, Answer: []dns.RR{&dns.HINFO{Hdr: dns.RR_Header{Name: "web.shop.minilb.", Rrtype: dns.TypeHINFO, Class: dns.ClassINET, Ttl: 5}, Cpu: "RFC8482"}}}},
+		{"D28", nil, negative("nope.minilb.", dns.TypeANY, dns.RcodeNameError, "minilb.")},
+		{"D29", nil, test.Case{Qname: "minilb.", Qtype: dns.TypeAXFR, Rcode: dns.RcodeBadName}},
+		{"D5", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeAAAA, Ns: []dns.RR{soa("a.ex.org.", "minilb.")}}},
+		{"D5, D22", nil, test.Case{Qname: "A.ex.org.", Qtype: dns.TypeSVCB, Ns: []dns.RR{soa("A.ex.org.", "minilb.")}}},
+		{"D6", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeTXT, Rcode: dns.RcodeBadName}},
+		{"D6", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeCNAME, Rcode: dns.RcodeBadName}},
+		{"D6", nil, test.Case{Qname: "_acme-challenge.w.ex.org.", Qtype: dns.TypeTXT, Rcode: dns.RcodeBadName}},
+		{"D3", nil, test.Case{Qname: "b.ex.org.", Qtype: dns.TypeA, Rcode: dns.RcodeBadName}},
+		{"D3", nil, test.Case{Qname: "ex.org.", Qtype: dns.TypeA, Rcode: dns.RcodeBadName}},
+		{"D10", nil, test.Case{Qname: "x.y.w.ex.org.", Qtype: dns.TypeA, Answer: []dns.RR{test.A("x.y.w.ex.org. 5 IN A 10.0.0.1")}}},
+	}
+	for _, tc := range tests {
+		conf := testConfig()
+		if tc.with != nil {
+			tc.with(conf)
+		}
+		m := testPlugin(conf)
+		w := dnstest.NewRecorder(&test.ResponseWriter{})
+		rcode, err := m.ServeDNS(t.Context(), w, tc.Msg())
+		if tc.Rcode == dns.RcodeBadName {
+			if rcode != dns.RcodeBadName || w.Msg != nil {
+				t.Errorf("%s: %s %d was not passed on: %d, %v", tc.rule, tc.Qname, tc.Qtype, rcode, w.Msg)
+			}
+			continue
+		}
+		if err != nil || rcode != dns.RcodeSuccess || w.Msg == nil {
+			t.Errorf("%s: %s: got %d, %v, %v", tc.rule, tc.Qname, rcode, err, w.Msg)
+			continue
+		}
+		if err := test.SortAndCheck(w.Msg, tc.Case); err != nil {
+			t.Errorf("%s: %s %s: %v in\n%s", tc.rule, tc.Qname, dns.TypeToString[tc.Qtype], err, w.Msg)
+		}
+		if !w.Msg.Authoritative {
+			t.Errorf("%s: %s: not authoritative", tc.rule, tc.Qname)
+		}
+	}
+}
+
+// D23: never more than max_answers of a family, all with 0, and not always the same.
+func TestMaxAnswers(t *testing.T) {
+	for limit, want := range map[int]int{16: 16, 1: 1, 0: 40, 100: 40} {
+		conf := testConfig()
+		conf.maxAnswers = limit
+		m := testPlugin(conf)
+		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+			firsts := map[string]bool{}
+			for range 50 {
+				w := dnstest.NewRecorder(&test.ResponseWriter{})
+				m.ServeDNS(t.Context(), w, new(dns.Msg).SetQuestion("many.shop.minilb.", qtype))
+				if len(w.Msg.Answer) != want {
+					t.Fatalf("max_answers %d: got %d records, want %d", limit, len(w.Msg.Answer), want)
+				}
+				firsts[w.Msg.Answer[0].String()] = true
+				// D32: sixteen addresses of either family fit what a client without EDNS takes.
+				w.Msg.Compress = true // as the server does
+				if limit == 16 && w.Msg.Len() > dns.MinMsgSize {
+					t.Errorf("%d bytes do not fit %d", w.Msg.Len(), dns.MinMsgSize)
+				}
+			}
+			if len(firsts) < 10 {
+				t.Errorf("max_answers %d: only %d of 40 addresses came first in 50 answers", limit, len(firsts))
+			}
+		}
+	}
+}
+
+// D72, D73, D74
+func TestNotSynced(t *testing.T) {
+	conf := testConfig()
+	conf.fall = fall.Root
+	m := newMinilb(conf, &records.Set{})
+	m.Next = passedOn
+	if m.Ready() {
+		t.Error("ready before anything is known")
+	}
+	for _, name := range []string{"web.shop.minilb.", "minilb.", "ns1.minilb.", "nope.lan."} {
+		w := dnstest.NewRecorder(&test.ResponseWriter{})
+		rcode, err := m.ServeDNS(t.Context(), w, new(dns.Msg).SetQuestion(name, dns.TypeA))
+		if rcode != dns.RcodeServerFailure || err == nil || w.Msg != nil {
+			t.Errorf("%s: got %d, %v, %v, want SERVFAIL unwritten", name, rcode, err, w.Msg)
+		}
+	}
+	if rcode, _ := m.ServeDNS(t.Context(), &test.ResponseWriter{}, new(dns.Msg).SetQuestion("a.ex.org.", dns.TypeA)); rcode != dns.RcodeBadName {
+		t.Errorf("outside the zones: got %d, want it passed on", rcode)
+	}
+	m.index.Replace(nil, true)
+	if m.Ready() {
+		t.Error("ready with a part of the cluster's state")
+	}
+	m.index.Replace(nil, false)
+	if !m.Ready() {
+		t.Error("not ready with all of the cluster's state")
+	}
+}
+
+// D4, D29
+func TestNoNextPlugin(t *testing.T) {
+	m := testPlugin(testConfig())
+	m.Next = nil
+	for name, qtype := range map[string]uint16{"b.ex.org.": dns.TypeA, "minilb.": dns.TypeAXFR, "lan.": dns.TypeIXFR} {
+		w := dnstest.NewRecorder(&test.ResponseWriter{})
+		if rcode, err := m.ServeDNS(t.Context(), w, new(dns.Msg).SetQuestion(name, qtype)); rcode != dns.RcodeRefused || err != nil || w.Msg != nil {
+			t.Errorf("%s: got %d, %v, %v, want REFUSED unwritten", name, rcode, err, w.Msg)
+		}
+	}
+}
+
+func TestOtherClass(t *testing.T) {
+	r := new(dns.Msg).SetQuestion("web.shop.minilb.", dns.TypeA)
+	r.Question[0].Qclass = dns.ClassCHAOS
+	if rcode, _ := testPlugin(testConfig()).ServeDNS(t.Context(), &test.ResponseWriter{}, r); rcode != dns.RcodeBadName {
+		t.Errorf("got %d, want it passed on", rcode)
+	}
+}
+
+// fakeUpstream stands for the rest of the server, which the integration tests ask for real.
+type fakeUpstream func(ctx context.Context, name string, qtype uint16) (*dns.Msg, error)
+
+func (f fakeUpstream) Lookup(ctx context.Context, _ request.Request, name string, qtype uint16) (*dns.Msg, error) {
+	return f(ctx, name, qtype)
+}
+
+// D30, D31
+func TestAlias(t *testing.T) {
+	cname := test.CNAME("alias.ex.org. 5 IN CNAME lb.example.com.")
+	address := test.A("lb.example.com. 60 IN A 198.51.100.1")
+	soa := test.SOA("example.com. 300 IN SOA ns.example.com. hostmaster.example.com. 1 2 3 4 5")
+	reply := func(rcode int, answer, ns []dns.RR) *dns.Msg {
+		return &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: rcode}, Answer: answer, Ns: ns}
+	}
+	tests := []struct {
+		name  string
+		found *dns.Msg
+		err   error
+		want  test.Case
+	}{
+		{"answer", reply(dns.RcodeSuccess, []dns.RR{address}, nil), nil, test.Case{Answer: []dns.RR{cname, address}}},
+		{"nodata", reply(dns.RcodeSuccess, nil, []dns.RR{soa}), nil, test.Case{Answer: []dns.RR{cname}, Ns: []dns.RR{soa}}},
+		{"nxdomain", reply(dns.RcodeNameError, nil, []dns.RR{soa}), nil, test.Case{Rcode: dns.RcodeNameError, Answer: []dns.RR{cname}, Ns: []dns.RR{soa}}},
+		{"servfail", reply(dns.RcodeServerFailure, nil, nil), nil, test.Case{Rcode: dns.RcodeServerFailure, Answer: []dns.RR{cname}}},
+		{"refused, as where no forward is", reply(dns.RcodeRefused, nil, nil), nil, test.Case{Answer: []dns.RR{cname}}},
+		{"error", nil, errors.New("no full server is running"), test.Case{Answer: []dns.RR{cname}}},
+		{"nothing", nil, nil, test.Case{Answer: []dns.RR{cname}}},
+	}
+	for _, tc := range tests {
+		m := testPlugin(testConfig())
+		var loop any
+		m.upstream = fakeUpstream(func(ctx context.Context, name string, qtype uint16) (*dns.Msg, error) {
+			if name != "lb.example.com." || qtype != dns.TypeA {
+				t.Errorf("%s: looked up %s %d", tc.name, name, qtype)
+			}
+			loop = ctx.Value(dnsserver.LoopKey{})
+			return tc.found, tc.err
+		})
+		w := dnstest.NewRecorder(&test.ResponseWriter{})
+		ctx := context.WithValue(t.Context(), dnsserver.LoopKey{}, 3)
+		if _, err := m.ServeDNS(ctx, w, new(dns.Msg).SetQuestion("alias.ex.org.", dns.TypeA)); err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		tc.want.Qname, tc.want.Qtype = "alias.ex.org.", dns.TypeA
+		if err := test.SortAndCheck(w.Msg, tc.want); err != nil {
+			t.Errorf("%s: %v in\n%s", tc.name, err, w.Msg)
+		}
+		if !w.Msg.Authoritative || loop != 4 {
+			t.Errorf("%s: AA %v, loop count %v, want true, 4", tc.name, w.Msg.Authoritative, loop)
+		}
+	}
+}
+
+// D6, D30, D31: what is not looked up.
+func TestAliasAlone(t *testing.T) {
+	m := testPlugin(testConfig())
+	m.upstream = fakeUpstream(func(context.Context, string, uint16) (*dns.Msg, error) {
+		t.Error("looked up")
+		return nil, nil
+	})
+	for _, q := range []struct {
+		name  string
+		qtype uint16
+		loop  int
+	}{{"alias.ex.org.", dns.TypeCNAME, 0}, {"home.minilb.", dns.TypeCNAME, 0}, {"alias.ex.org.", dns.TypeA, maxAliases}} {
+		w := dnstest.NewRecorder(&test.ResponseWriter{})
+		m.ServeDNS(context.WithValue(t.Context(), dnsserver.LoopKey{}, q.loop), w, new(dns.Msg).SetQuestion(q.name, q.qtype))
+		if w.Msg == nil || len(w.Msg.Answer) != 1 || w.Msg.Answer[0].(*dns.CNAME).Target != "lb.example.com." || w.Msg.Rcode != dns.RcodeSuccess {
+			t.Errorf("%s: got %v, want the alias alone", q.name, w.Msg)
+		}
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	m := testPlugin(testConfig())
+	tests := map[string]string{
+		"WEB.shop.minilb.": "shop web service",
+		"q.w.ex.org.":      "shop web ingress",
+		"alias.ex.org.":    "shop  ingress",
+		"shop.minilb.":     "  ",
+		"example.org.":     "  ",
+	}
+	for name, want := range tests {
+		ctx := metadata.ContextWithMetadata(t.Context())
+		ctx = m.Metadata(ctx, request.Request{Req: new(dns.Msg).SetQuestion(name, dns.TypeA), W: &test.ResponseWriter{}})
+		var got []string
+		for _, label := range []string{"minilb/namespace", "minilb/service", "minilb/source"} {
+			value := metadata.ValueFunc(ctx, label)
+			if value == nil {
+				t.Fatalf("no metadata %s", label)
+			}
+			got = append(got, value())
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+var _ plugin.Handler = (*Minilb)(nil)

@@ -1,0 +1,156 @@
+package minilb
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coredns/caddy"
+
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+func controller(stanza string) *caddy.Controller {
+	c := caddy.NewTestController("dns", stanza)
+	c.ServerBlockKeys = []string{"dns://.:53"}
+	return c
+}
+
+func TestParseDefaults(t *testing.T) {
+	conf, err := parse(controller("minilb minilb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if conf.source.Observe == nil {
+		t.Error("nobody observes the programming latency")
+	}
+	conf.source.Observe = nil
+	want := &config{
+		source: source.Options{
+			Zones: []string{"minilb."}, Class: "minilb", Services: true, Ingresses: true, HostAnnotations: []string{"minilb/host"}, Reach: []string{"."},
+		},
+		ttl: 5, maxAnswers: 16, ipv4: true, ipv6: true, startupTimeout: 5 * time.Second,
+	}
+	if !reflect.DeepEqual(conf, want) {
+		t.Errorf("got  %+v\nwant %+v", conf, want)
+	}
+}
+
+func TestParseProperties(t *testing.T) {
+	tests := []struct {
+		stanza string
+		check  func(*config) bool
+	}{
+		{"minilb MiniLB. lan minilb", func(c *config) bool { return slices.Equal(c.source.Zones, []string{"minilb.", "lan."}) }},
+		{"minilb minilb {\n kubeconfig /etc/kube.conf\n}", func(c *config) bool { return c.kubeconfig == "/etc/kube.conf" && c.context == "" }},
+		{"minilb minilb {\n kubeconfig /etc/kube.conf lab\n}", func(c *config) bool { return c.kubeconfig == "/etc/kube.conf" && c.context == "lab" }},
+		{"minilb minilb {\n class example.org/lb\n}", func(c *config) bool { return c.source.Class == "example.org/lb" }},
+		{"minilb minilb {\n default_class\n}", func(c *config) bool { return c.source.DefaultClass }},
+		{"minilb minilb {\n resources service\n}", func(c *config) bool { return c.source.Services && !c.source.Ingresses }},
+		{"minilb minilb {\n resources ingress\n}", func(c *config) bool { return !c.source.Services && c.source.Ingresses }},
+		{"minilb minilb {\n resources ingress service\n}", func(c *config) bool { return c.source.Services && c.source.Ingresses }},
+		{"minilb minilb {\n namespaces b a b\n}", func(c *config) bool { return slices.Equal(c.source.Namespaces, []string{"a", "b"}) }},
+		{"minilb minilb {\n ingress_classes nginx traefik\n}", func(c *config) bool { return slices.Equal(c.source.IngressClasses, []string{"nginx", "traefik"}) }},
+		{"minilb minilb {\n host_annotations minilb/host external-dns.alpha.kubernetes.io/hostname\n}", func(c *config) bool { return len(c.source.HostAnnotations) == 2 }},
+		{"minilb minilb {\n claim ex.org Open.NET from prod stage\n claim .\n}", func(c *config) bool {
+			return reflect.DeepEqual(c.source.Claims, []source.ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"prod", "stage"}}, {Suffix: "open.net.", Namespaces: []string{"prod", "stage"}}, {Suffix: "."}})
+		}},
+		{"minilb minilb {\n ttl 0\n}", func(c *config) bool { return c.ttl == 0 }},
+		{"minilb minilb {\n ttl 3600\n}", func(c *config) bool { return c.ttl == 3600 }},
+		{"minilb minilb {\n max_answers 0\n}", func(c *config) bool { return c.maxAnswers == 0 }},
+		{"minilb minilb {\n families ipv6\n}", func(c *config) bool { return !c.ipv4 && c.ipv6 }},
+		{"minilb minilb {\n ns 192.0.2.1 2001:db8::1\n}", func(c *config) bool {
+			return slices.Equal(c.glue, []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}) && c.nameservers == nil
+		}},
+		{"minilb minilb {\n ns dns.example.org. Dns2.example.org\n}", func(c *config) bool {
+			return slices.Equal(c.nameservers, []string{"dns.example.org.", "dns2.example.org."}) && c.glue == nil
+		}},
+		{"minilb minilb {\n startup_timeout 0s\n}", func(c *config) bool { return c.startupTimeout == 0 }},
+		{"minilb minilb {\n startup_timeout 1m30s\n}", func(c *config) bool { return c.startupTimeout == 90*time.Second }},
+		{"minilb minilb {\n fallthrough\n}", func(c *config) bool { return c.fall.Through("x.minilb.") }},
+		{"minilb minilb {\n fallthrough sub.minilb\n}", func(c *config) bool { return !c.fall.Through("x.minilb.") && c.fall.Through("x.sub.minilb.") }},
+	}
+	for _, tc := range tests {
+		conf, err := parse(controller(tc.stanza))
+		if err != nil {
+			t.Errorf("%q: %v", tc.stanza, err)
+		} else if !tc.check(conf) {
+			t.Errorf("%q: got %+v", tc.stanza, conf)
+		}
+	}
+}
+
+// Each wrong property stops the start with one line that names it, what it got and what it takes.
+func TestParseErrors(t *testing.T) {
+	long := strings.Repeat("a", 63) + "." + strings.Repeat("b", 63)
+	tests := []struct{ stanza, want string }{
+		{"minilb .", "Testfile:1 - Error during parsing: the root zone cannot be served"}, // D1
+		{"minilb", "the root zone cannot be served"},
+		{"minilb minilb .", "the root zone cannot be served"},
+		{"minilb bad!zone", `domain "bad!zone." is not a DNS name`},
+		{"minilb " + long, "at most 125"}, // D33
+		{"minilb 10.in-addr.arpa", "reverse zone"},
+		{"minilb 10.0.0.0/8", "reverse zone"},
+		{"minilb minilb\nminilb lan", "once per Server Block"},
+		{"minilb minilb {\n colour red\n}", `Testfile:2 - Error during parsing: unknown property "colour": want one of claim, class,`},
+		{"minilb minilb {\n kubeconfig\n}", "kubeconfig: got nothing, want PATH [CONTEXT]"},
+		{"minilb minilb {\n kubeconfig a b c\n}", `kubeconfig: got "a b c", want PATH [CONTEXT]`},
+		{"minilb minilb {\n class\n}", "class: got nothing, want NAME"},
+		{"minilb minilb {\n class a b\n}", `class: got "a b", want NAME`},
+		{"minilb minilb {\n class a//b\n}", `class: "a//b" cannot be a loadBalancerClass`},
+		{"minilb minilb {\n default_class yes\n}", `default_class: got "yes", want no argument`},
+		{"minilb minilb {\n resources\n}", "resources: got nothing, want KIND...: service, ingress"},
+		{"minilb minilb {\n resources service pods\n}", `resources: got "pods", want service or ingress`},
+		{"minilb minilb {\n namespaces\n}", "namespaces: got nothing, want NAMESPACE..."},
+		{"minilb minilb {\n namespaces a/b\n}", `namespaces: "a/b" cannot be a namespace`},
+		{"minilb minilb {\n ingress_classes\n}", "ingress_classes: got nothing, want NAME..."},
+		{"minilb minilb {\n host_annotations\n}", "host_annotations: got nothing, want NAME..."},
+		{"minilb minilb {\n host_annotations a/b/c\n}", `host_annotations: "a/b/c" cannot be an annotation`},
+		{"minilb minilb {\n claim\n}", "claim: got nothing, want SUFFIX... [from NAMESPACE...]"},
+		{"minilb minilb {\n claim from prod\n}", `claim: got "from prod", want SUFFIX... [from NAMESPACE...]`},
+		{"minilb minilb {\n claim ex.org from\n}", "claim: from: got nothing, want NAMESPACE..."},
+		{"minilb minilb {\n claim ex.org from a/b\n}", `claim: from: "a/b" cannot be a namespace`},
+		{"minilb minilb {\n claim *.ex.org\n}", `claim: suffix: domain "*.ex.org" is not a DNS name`},
+		{"minilb minilb {\n claim ex.org from a\n claim ex.org from b\n}", `claim: suffix "ex.org" is given twice`},
+		{"minilb minilb {\n ttl\n}", "ttl: got nothing, want SECONDS"},
+		{"minilb minilb {\n ttl 5 6\n}", `ttl: got "5 6", want SECONDS`},
+		{"minilb minilb {\n ttl five\n}", `ttl: got "five", want SECONDS from 0 to 3600`},
+		{"minilb minilb {\n ttl -1\n}", `ttl: got "-1", want SECONDS from 0 to 3600`},
+		{"minilb minilb {\n ttl 3601\n}", `ttl: got "3601", want SECONDS from 0 to 3600`},
+		{"minilb minilb {\n ttl 5s\n}", `ttl: got "5s", want SECONDS from 0 to 3600`},
+		{"minilb minilb {\n max_answers\n}", "max_answers: got nothing, want COUNT"},
+		{"minilb minilb {\n max_answers -3\n}", `max_answers: got "-3", want COUNT from 0 to 65535`},
+		{"minilb minilb {\n max_answers all\n}", `max_answers: got "all", want COUNT`},
+		{"minilb minilb {\n families\n}", "families: got nothing, want FAMILY...: ipv4, ipv6"},
+		{"minilb minilb {\n families ipv5\n}", `families: got "ipv5", want ipv4 or ipv6`},
+		{"minilb minilb {\n ns\n}", "ns: got nothing, want NAME... or ADDRESS..."},
+		{"minilb minilb {\n ns 0.0.0.0\n}", `ns: "0.0.0.0" is not an address that clients can reach`},
+		{"minilb minilb {\n ns fe80::1%eth0\n}", `ns: "fe80::1%eth0" is not an address that clients can reach`},
+		{"minilb minilb {\n ns a_b!\n}", `ns: domain "a_b!" is not a DNS name`},
+		{"minilb minilb {\n ns dns.example.org 192.0.2.1\n}", "want either names or addresses"},
+		{"minilb minilb {\n startup_timeout\n}", "startup_timeout: got nothing, want DURATION"},
+		{"minilb minilb {\n startup_timeout 5\n}", `startup_timeout: got "5", want a DURATION such as 5s`},
+		{"minilb minilb {\n startup_timeout -5s\n}", `startup_timeout: got "-5s", want a DURATION`},
+		{"minilb minilb {\n fallthrough a..b\n}", `fallthrough: "a..b" is not a zone`},
+		{"minilb minilb {\n ttl 5\n ttl 6\n}", "Testfile:3 - Error during parsing: ttl is given twice"},
+	}
+	for _, tc := range tests {
+		_, err := parse(controller(tc.stanza))
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%q:\ngot  %v\nwant %s", tc.stanza, err, tc.want)
+		} else if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: the error has several lines: %v", tc.stanza, err)
+		}
+	}
+}
+
+// Every property is documented, and every documented one exists.
+func TestPropertiesDocumented(t *testing.T) {
+	documented := manPageProperties(t)
+	if got := propertyNames(); !slices.Equal(got, documented) {
+		t.Errorf("the plugin takes %v,\nREADME.md documents %v", got, documented)
+	}
+}

@@ -1,0 +1,131 @@
+package source
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// conditions are written "rst": r ready, s serving, t terminating; upper case true, lower
+// case false, "-" nil.
+func conditions(s string) discoveryv1.EndpointConditions {
+	value := func(c byte) *bool {
+		if c == '-' {
+			return nil
+		}
+		b := c >= 'A' && c <= 'Z'
+		return &b
+	}
+	return discoveryv1.EndpointConditions{Ready: value(s[0]), Serving: value(s[1]), Terminating: value(s[2])}
+}
+
+// testSlice makes a slice of endpoints "ADDRESS CONDITIONS".
+func testSlice(name string, family discoveryv1.AddressType, endpoints ...string) *slice {
+	obj := &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Namespace: "shop", Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+		AddressType: family,
+	}
+	for _, e := range endpoints {
+		addr, conds, _ := strings.Cut(e, " ")
+		obj.Endpoints = append(obj.Endpoints, discoveryv1.Endpoint{Addresses: []string{addr}, Conditions: conditions(conds)})
+	}
+	return reduceSlice(obj)
+}
+
+func TestMerge(t *testing.T) {
+	const v4, v6 = discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6
+	tests := []struct {
+		name   string
+		slices []*slice
+		want   string // addresses
+		states states
+	}{
+		{"E2: nil is ready", []*slice{testSlice("a", v4, "10.0.0.1 ---")}, "10.0.0.1", states{ready: 1}},
+		{"E3: ready alone", []*slice{testSlice("a", v4, "10.0.0.1 RSt", "10.0.0.2 rST", "10.0.0.3 rst")}, "10.0.0.1", states{1, 1, 1}},
+		{"E3: none ready, serving and terminating", []*slice{testSlice("a", v4, "10.0.0.1 rST", "10.0.0.2 rst")}, "10.0.0.1", states{0, 1, 1}},
+		{"E3: none at all", []*slice{testSlice("a", v4, "10.0.0.1 rst", "10.0.0.2 rsT")}, "", states{0, 0, 2}},
+		{"E3: each family by itself", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v6, "fd00::1 rST")}, "10.0.0.1 fd00::1", states{1, 1, 0}},
+		{"E4: not ready is not terminating", []*slice{testSlice("a", v4, "10.0.0.1 r--")}, "", states{0, 0, 1}},
+		{"E5: published though not ready", []*slice{testSlice("a", v4, "10.0.0.1 Rst", "10.0.0.2 RsT")}, "10.0.0.1 10.0.0.2", states{2, 0, 0}},
+		{"E6: FQDN", []*slice{testSlice("a", discoveryv1.AddressTypeFQDN, "web.example.org RSt")}, "", states{}},
+		{"E6: unknown type", []*slice{testSlice("a", "IPv5", "10.0.0.1 RSt")}, "", states{}},
+		{"E8: moved between slices", []*slice{testSlice("a", v4, "10.0.0.1 rsT"), testSlice("b", v4, "10.0.0.1 RSt")}, "10.0.0.1", states{1, 0, 0}},
+		{"E8: used again while the old pod terminates", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 rST")}, "10.0.0.1", states{1, 0, 0}},
+		{"E8: the same twice", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 RSt")}, "10.0.0.1", states{1, 0, 0}},
+		{"E9, E14: union of slices and families", []*slice{testSlice("a", v4, "10.0.0.2 RSt"), testSlice("b", v4, "10.0.0.1 RSt"), testSlice("c", v6, "fd00::1 RSt")}, "10.0.0.1 10.0.0.2 fd00::1", states{3, 0, 0}},
+		{"E17: Cilium's placeholder", []*slice{testSlice("a", v4, "192.192.192.192 RSt")}, "", states{}},
+		{"no slices", nil, "", states{}},
+	}
+	for _, tc := range tests {
+		// C5: in whichever order the slices come.
+		for shift := range max(len(tc.slices), 1) {
+			slices := map[string]*slice{}
+			for i := range tc.slices {
+				s := tc.slices[(i+shift)%len(tc.slices)]
+				slices[s.name] = s
+			}
+			addrs, states := merge(slices)
+			var want []netip.Addr
+			for _, a := range strings.Fields(tc.want) {
+				want = append(want, netip.MustParseAddr(a))
+			}
+			if !addrs.Equal(records.NewAddresses(want...)) {
+				t.Errorf("%s: got %v, want %q", tc.name, addrs, tc.want)
+			}
+			if states != tc.states {
+				t.Errorf("%s: got states %+v, want %+v", tc.name, states, tc.states)
+			}
+		}
+	}
+}
+
+func TestReduceSlice(t *testing.T) {
+	trigger := time.Now().UTC()
+	obj := &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: "web-x",
+			Labels:      map[string]string{discoveryv1.LabelServiceName: "web"},
+			Annotations: map[string]string{corev1.EndpointsLastChangeTriggerTime: trigger.Format(time.RFC3339Nano)},
+		},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints: []discoveryv1.Endpoint{
+			{Addresses: []string{"10.0.0.1", "10.0.0.2"}}, // E7: the first alone counts
+			{Addresses: nil},
+			{Addresses: []string{"not an address"}},
+			{Addresses: []string{"fd00::1"}},
+			{Addresses: []string{"127.0.0.1"}},
+			{Addresses: []string{"169.254.1.1"}},
+			{Addresses: []string{"224.0.0.1"}},
+			{Addresses: []string{"0.0.0.0"}},
+		},
+	}
+	s := reduceSlice(obj)
+	if s.service.String() != "shop/web" || !s.triggered.Equal(trigger) {
+		t.Errorf("got service %s, trigger %s", s.service, s.triggered)
+	}
+	if len(s.endpoints) != 1 || s.endpoints[0].addr != netip.MustParseAddr("10.0.0.1") {
+		t.Errorf("got endpoints %v, want 10.0.0.1 alone", s.endpoints)
+	}
+	if len(s.problems) != 7 {
+		t.Errorf("got %d problems, want one for each of the 7 unusable endpoints: %v", len(s.problems), s.problems)
+	}
+	for _, p := range s.problems {
+		if p.owner.String() != "EndpointSlice shop/web-x" || p.reason != invalid {
+			t.Errorf("got problem of %s, reason %s", p.owner, p.reason)
+		}
+	}
+	if s := reduceSlice(&discoveryv1.EndpointSlice{}); s.service.Name != "" || len(s.problems) != 1 {
+		t.Errorf("an empty object: got service %q, problems %v", s.service, s.problems)
+	}
+	mapped := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv6, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"::ffff:10.0.0.1"}}}}
+	if s := reduceSlice(mapped); len(s.endpoints) != 0 {
+		t.Errorf("an IPv4-mapped address in an IPv6 slice: got %v", s.endpoints)
+	}
+}

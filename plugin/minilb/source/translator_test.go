@@ -1,0 +1,403 @@
+package source
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// testLog collects log lines.
+type testLog struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *testLog) log(level, format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, level+" "+fmt.Sprintf(format, args...))
+}
+
+func (l *testLog) Infof(format string, args ...any)    { l.log("I", format, args...) }
+func (l *testLog) Warningf(format string, args ...any) { l.log("W", format, args...) }
+func (l *testLog) Errorf(format string, args ...any)   { l.log("E", format, args...) }
+
+func (l *testLog) take() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines := l.lines
+	l.lines = nil
+	return lines
+}
+
+// bench is a Translator whose tables the test fills by hand, as a reflector would.
+type bench struct {
+	t        *testing.T
+	log      *testLog
+	watcher  *Watcher
+	index    *records.Index
+	tr       *Translator
+	observed []time.Duration
+}
+
+func newBench(t *testing.T, options Options) *bench {
+	b := &bench{t: t, log: &testLog{}}
+	var err error
+	if b.watcher, err = NewWatcher(&rest.Config{Host: "https://api.example"}, b.log); err != nil {
+		t.Fatal(err)
+	}
+	options.Zones = []string{"minilb."}
+	options.Reach = []string{"."}
+	options.Class, options.HostAnnotations = lb.DefaultClass, []string{lb.HostAnnotation}
+	options.Services, options.Ingresses = true, true
+	options.Observe = func(d time.Duration) { b.observed = append(b.observed, d) }
+	b.index = records.NewIndex(options.Zones)
+	b.tr = NewTranslator(b.watcher, options, b.index, b.log)
+	return b
+}
+
+func (b *bench) services() *table[*corev1.Service, *service] { return b.watcher.services[""] }
+
+// sync lets the first lists arrive with what the tables hold.
+func (b *bench) sync() {
+	b.services().setSynced()
+	b.watcher.slices[""].setSynced()
+	b.watcher.ingresses[""].setSynced()
+	b.publish()
+}
+
+// publish does what run does for a change, and returns the log.
+func (b *bench) publish() []string {
+	partial := len(b.tr.Unsynced()) > 0
+	snapshot, problems := b.tr.snapshot(partial)
+	b.index.Replace(snapshot, partial)
+	b.tr.reporter.report(b.log, problems)
+	return b.log.take()
+}
+
+func (b *bench) pending() bool {
+	select {
+	case <-b.tr.wake:
+		return true
+	default:
+		return false
+	}
+}
+
+// addrs returns what name is answered with, or "-" if it is not there.
+func (b *bench) addrs(name string) string {
+	result, node := b.index.Lookup(b.index.Match(name), name)
+	switch {
+	case result != records.Found:
+		return "-"
+	case node.Target != "":
+		return node.Target
+	}
+	var parts []string
+	for _, a := range slices.Concat(node.Addrs.Load().V4, node.Addrs.Load().V6) {
+		parts = append(parts, a.String())
+	}
+	return strings.Join(parts, " ")
+}
+
+func (b *bench) want(name, want string) {
+	b.t.Helper()
+	if got := b.addrs(name); got != want {
+		b.t.Errorf("%s: got %q, want %q", name, got, want)
+	}
+}
+
+func testService(id string, created int64, hosts string) *corev1.Service {
+	namespace, name, _ := strings.Cut(id, "/")
+	class := lb.DefaultClass
+	obj := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, CreationTimestamp: metav1.Unix(created, 0)}}
+	obj.Spec.Type, obj.Spec.LoadBalancerClass = corev1.ServiceTypeLoadBalancer, &class
+	if hosts != "" {
+		obj.Annotations = map[string]string{lb.HostAnnotation: hosts, "other": "ignored"}
+	}
+	return obj
+}
+
+func serviceSlice(service, name string, endpoints ...string) *slice {
+	s := testSlice(name, "IPv4", endpoints...)
+	namespace, svc, _ := strings.Cut(service, "/")
+	s.namespace, s.service = namespace, cache.NewObjectName(namespace, svc)
+	return s
+}
+
+// The life of a Service: names, hosts and addresses come, change and go, each at once and
+// none by way of another.
+func TestTranslatorService(t *testing.T) {
+	b := newBench(t, Options{})
+	slices := b.watcher.slices[""]
+	slices.set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt")) // D71: before its Service
+	b.services().Update(testService("shop/web", 1, "mqtt.sko.ai, mqtt.example.com"))
+	b.sync()
+	for _, name := range []string{"web.shop.minilb.", "mqtt.sko.ai.", "mqtt.example.com."} {
+		b.want(name, "10.0.0.1")
+	}
+	b.pending()
+
+	serial := b.index.Serial("minilb.")
+	slices.set(serviceSlice("shop/web", "web-2", "10.0.0.2 RSt", "10.0.0.3 rst"))
+	b.want("mqtt.sko.ai.", "10.0.0.1 10.0.0.2")
+	if b.pending() {
+		t.Error("a change of addresses alone makes a new snapshot")
+	}
+	if got := b.index.Serial("minilb."); got <= serial {
+		t.Errorf("D24: new addresses left the serial at %d", got)
+	}
+	serial = b.index.Serial("minilb.")
+	slices.set(serviceSlice("shop/web", "web-2", "10.0.0.2 RSt"))
+	if got := b.index.Serial("minilb."); got != serial {
+		t.Error("D24: an endpoint that is not answered moved the serial")
+	}
+	slices.set(serviceSlice("shop/other", "web-2", "10.0.0.9 RSt")) // E1: the label changed
+	b.want("web.shop.minilb.", "10.0.0.1")
+	slices.remove(cache.NewObjectName("shop", "web-1"))
+	b.want("web.shop.minilb.", "") // D18: the name stays
+
+	b.services().Update(testService("shop/web", 1, "mqtt.sko.ai"))
+	if !b.pending() {
+		t.Error("a changed annotation makes no new snapshot")
+	}
+	b.publish()
+	b.want("mqtt.sko.ai.", "")
+	b.want("mqtt.example.com.", "-")
+
+	changed := testService("shop/web", 1, "mqtt.sko.ai")
+	changed.Annotations["unrelated"] = "x"
+	b.services().Update(changed)
+	if b.pending() {
+		t.Error("an annotation that means nothing makes a new snapshot")
+	}
+
+	ignored := testService("shop/web", 1, "mqtt.sko.ai")
+	ignored.Labels = map[string]string{lb.IgnoreLabel: "true"} // M8
+	b.services().Update(ignored)
+	b.publish()
+	b.want("web.shop.minilb.", "-")
+	b.want("mqtt.sko.ai.", "-")
+
+	b.services().Update(testService("shop/web", 1, ""))
+	b.publish()
+	b.want("web.shop.minilb.", "")
+	foreign := testService("shop/web", 1, "")
+	class := "metallb"
+	foreign.Spec.LoadBalancerClass = &class // S6
+	b.services().Update(foreign)
+	b.publish()
+	b.want("web.shop.minilb.", "-")
+
+	deleting := testService("shop/web", 1, "")
+	now := metav1.Now()
+	deleting.DeletionTimestamp = &now // M5
+	b.services().Update(deleting)
+	b.publish()
+	b.want("web.shop.minilb.", "")
+	b.services().Delete(cache.DeletedFinalStateUnknown{Key: "shop/web", Obj: deleting})
+	b.publish()
+	b.want("web.shop.minilb.", "-")
+	if len(b.tr.exposed) != 0 || b.tr.states != (states{}) {
+		t.Errorf("a deleted Service leaves %v, %+v", b.tr.exposed, b.tr.states)
+	}
+}
+
+// A relist in which objects are missing deletes them.
+func TestTranslatorRelist(t *testing.T) {
+	b := newBench(t, Options{})
+	must := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(b.services().Replace([]any{testService("shop/a", 1, ""), testService("shop/b", 1, "")}, "1"))
+	b.sync()
+	b.want("a.shop.minilb.", "")
+	must(b.services().Replace([]any{b.watcher.reduceService(testService("shop/b", 1, "")), testService("shop/c", 1, "")}, "2"))
+	b.publish()
+	b.want("a.shop.minilb.", "-")
+	b.want("b.shop.minilb.", "")
+	b.want("c.shop.minilb.", "")
+}
+
+// G43, I7: a host that leads to several Services and addresses has the union, kept up to date.
+func TestTranslatorUnion(t *testing.T) {
+	b := newBench(t, Options{})
+	b.services().Update(testService("infra/gw", 1, ""))
+	b.services().Update(testService("shop/web", 1, "a.ex.org"))
+	i := testIngress("shop/i", "a.ex.org")
+	i.CreationTimestamp = metav1.Unix(5, 0)
+	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.9.9.9"}, {Hostname: "gw.infra.minilb"}}
+	b.watcher.ingresses[""].Update(i)
+	slices := b.watcher.slices[""]
+	slices.set(serviceSlice("infra/gw", "gw-1", "10.0.0.1 RSt"))
+	b.sync()
+	b.want("a.ex.org.", "10.0.0.1 10.9.9.9")
+	slices.set(serviceSlice("shop/web", "web-1", "10.0.1.1 RSt", "10.0.0.1 RSt"))
+	b.want("a.ex.org.", "10.0.0.1 10.0.1.1 10.9.9.9")
+	slices.set(serviceSlice("infra/gw", "gw-1", "10.0.0.2 RSt"))
+	b.want("a.ex.org.", "10.0.0.1 10.0.0.2 10.0.1.1 10.9.9.9")
+	b.services().remove(cache.NewObjectName("infra", "gw"))
+	b.publish()
+	b.want("a.ex.org.", "10.0.0.1 10.0.1.1 10.9.9.9")
+}
+
+// The time from a change in the cluster to its answer is observed for changes alone, not for
+// what was there before.
+func TestTranslatorObserves(t *testing.T) {
+	b := newBench(t, Options{})
+	slices := b.watcher.slices[""]
+	triggered := func(s *slice, ago time.Duration) *slice {
+		s.triggered = time.Now().Add(-ago)
+		return s
+	}
+	b.services().Update(testService("shop/web", 1, ""))
+	slices.set(triggered(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"), time.Hour))
+	b.sync()
+	if len(b.observed) != 0 {
+		t.Errorf("the first list was observed: %v", b.observed)
+	}
+	slices.set(triggered(serviceSlice("shop/web", "web-1", "10.0.0.2 RSt"), time.Second))
+	slices.set(triggered(serviceSlice("shop/web", "web-2", "10.0.0.3 RSt"), time.Second))
+	if len(b.observed) != 2 || b.observed[0] < time.Second || b.observed[0] > 2*time.Second {
+		t.Errorf("got %v, want two of about a second", b.observed)
+	}
+}
+
+// Each problem is logged once for as long as it lasts, with its object, and one object's
+// problems do not drown another's.
+func TestTranslatorReports(t *testing.T) {
+	b := newBench(t, Options{})
+	var many []string
+	for i := range 100 {
+		many = append(many, fmt.Sprintf("bad_%d", i))
+	}
+	b.services().Update(testService("shop/many", 1, strings.Join(many, ",")))
+	b.services().Update(testService("shop/web", 1, "a b.ex.org, ok.ex.org"))
+	b.watcher.ingresses[""].Update(testIngress("shop/i", "x.ex.org"))
+	b.watcher.slices[""].set(testSlice("web-1", "FQDN", "web.example.org RSt"))
+	b.services().setSynced()
+	b.watcher.slices[""].setSynced()
+	b.watcher.ingresses[""].setSynced()
+	lines := b.publish()
+	for prefix, want := range map[string]int{
+		"W Service shop/many: host": 5, "W Service shop/many: 95 more": 1, "W Service shop/web: host \"a b.ex.org\"": 1,
+		"I Ingress shop/i: host \"x.ex.org.\" is not served: its status has no address yet": 1, "W EndpointSlice shop/web-1: its address type \"FQDN\"": 1,
+	} {
+		n := 0
+		for _, line := range lines {
+			if strings.HasPrefix(line, prefix) {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("got %d lines that begin with %q, want %d, in\n%s", n, prefix, want, strings.Join(lines, "\n"))
+		}
+	}
+	b.want("ok.ex.org.", "")
+	if got, want := b.tr.Stats().Rejected, map[string]int{"invalid": 102, "dead": 1}; !maps.Equal(got, want) {
+		t.Errorf("got refusals %v, want %v", got, want)
+	}
+	if lines := b.publish(); len(lines) != 0 {
+		t.Errorf("the same problems are logged again: %q", lines)
+	}
+	b.services().Update(testService("shop/web", 1, "ok.ex.org"))
+	b.publish()
+	b.services().Update(testService("shop/web", 1, "a b.ex.org, ok.ex.org"))
+	if lines := b.publish(); len(lines) != 1 {
+		t.Errorf("a problem that came back is logged as %q, want one line", lines)
+	}
+}
+
+// D8
+func TestTranslatorUnreachable(t *testing.T) {
+	b := newBench(t, Options{})
+	b.tr.options.Reach = []string{"minilb.", "ex.org."}
+	b.services().Update(testService("shop/web", 1, "a.ex.org, b.ex.net"))
+	b.services().setSynced()
+	b.watcher.slices[""].setSynced()
+	b.watcher.ingresses[""].setSynced()
+	lines := b.publish()
+	if len(lines) != 1 || !strings.Contains(lines[0], `Service shop/web: host "b.ex.net." cannot be asked for`) {
+		t.Errorf("got %q, want one line about b.ex.net", lines)
+	}
+	if got := b.tr.Stats(); got.Unreachable != 1 || got.Names["service"] != 3 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// C5: whatever the order of events, the result is that of the objects.
+func TestTranslatorOrder(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for round := range 30 {
+		b := newBench(t, Options{})
+		final := map[string]func(*bench){}
+		var names []string
+		for range 300 {
+			ns, name, addr := fmt.Sprintf("n%d", r.IntN(3)), fmt.Sprintf("s%d", r.IntN(4)), fmt.Sprintf("10.0.%d.%d", r.IntN(3), r.IntN(5)+1)
+			host, created := fmt.Sprintf("h%d.ex.org", r.IntN(4)), int64(r.IntN(3))
+			names = append(names, name+"."+ns+".minilb.", host+".")
+			var id string
+			var event func(*bench)
+			switch id = ns + "/" + name; r.IntN(6) {
+			case 0:
+				id, event = "service "+id, func(b *bench) { b.services().Update(testService(ns+"/"+name, created, host)) }
+			case 1:
+				id, event = "service "+id, func(b *bench) { b.services().remove(cache.NewObjectName(ns, name)) }
+			case 2:
+				id, event = "slice "+id, func(b *bench) { b.watcher.slices[""].set(serviceSlice(ns+"/"+name, name+"-1", addr+" RSt")) }
+			case 3:
+				id, event = "slice "+id, func(b *bench) { b.watcher.slices[""].remove(cache.NewObjectName(ns, name+"-1")) }
+			case 4:
+				target := []string{addr, "h1.ex.org", "h2.ex.org", "s1.n1.minilb", "lb.aws.com"}[r.IntN(5)]
+				id, event = "ingress "+id, func(b *bench) {
+					i := testIngress(ns+"/"+name, host)
+					i.CreationTimestamp = metav1.Unix(created, 0)
+					if _, err := netip.ParseAddr(target); err == nil {
+						i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: target}}
+					} else {
+						i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: target}}
+					}
+					b.watcher.ingresses[""].Update(i)
+				}
+			case 5:
+				id, event = "ingress "+id, func(b *bench) { b.watcher.ingresses[""].remove(cache.NewObjectName(ns, name)) }
+			}
+			event(b)
+			if r.IntN(10) == 0 {
+				b.sync()
+			}
+			final[id] = event
+		}
+		b.sync()
+		scratch := newBench(t, Options{})
+		for _, event := range final {
+			event(scratch)
+		}
+		scratch.sync()
+		for _, name := range names {
+			if got, want := b.addrs(name), scratch.addrs(name); got != want {
+				t.Fatalf("round %d: %s: got %q, an index made from scratch has %q", round, name, got, want)
+			}
+		}
+		if got, want := b.tr.Stats(), scratch.tr.Stats(); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("round %d: got %v, want %v", round, got, want)
+		}
+	}
+}
