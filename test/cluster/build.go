@@ -1,0 +1,49 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"runtime"
+	"syscall"
+)
+
+// Build compiles one of this project's commands, such as "./cmd/coredns", into
+// the directory dir and returns the path of the binary, which is named for the
+// last element of pkg. flags are further ones of go build, such as "-race".
+// The caller removes dir; a test gives t.TempDir().
+func Build(ctx context.Context, dir, pkg string, flags ...string) (string, error) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return "", fmt.Errorf("build %s: %w", pkg, err)
+	}
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("build %s: %w", pkg, err)
+	}
+	out := filepath.Join(dir, path.Base(pkg))
+	args := append([]string{"build", "-o", out}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
+	cmd.Dir = root
+	if err := runBuild(cmd); err != nil {
+		return "", fmt.Errorf("build %s: %w", pkg, err)
+	}
+	return out, nil
+}
+
+// runBuild runs a go build that ends with us. Its error carries what go said.
+func runBuild(cmd *exec.Cmd) error {
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.SysProcAttr = dieWithParent(&syscall.SysProcAttr{})
+	// The thread that forks the child must outlive it; see spawner.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%w\n%s", err, bytes.TrimSpace(output.Bytes()))
+	}
+	return nil
+}

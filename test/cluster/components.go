@@ -1,0 +1,203 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// The address ranges of every Cluster: of Services, and of the Nodes' podCIDRs.
+const (
+	ServiceCIDRs = "10.96.0.0/16,fd00:96::/112"
+	PodCIDRs     = "10.244.0.0/16,fd00:10:244::/56"
+)
+
+// publicAddress is what the API server publishes as the endpoint of the Service
+// "kubernetes". Its own loopback address is not allowed there, and a machine
+// without a default route has no other; this one is for documentation (RFC 5737).
+const publicAddress = "192.0.2.1"
+
+// idleControllers are the ones we do without: they need a cloud, a kubelet or
+// storage, or act on the clock.
+var idleControllers = []string{
+	"bootstrap-signer-controller",
+	"certificatesigningrequest-approving-controller",
+	"certificatesigningrequest-cleaner-controller",
+	"certificatesigningrequest-signing-controller",
+	"cronjob-controller",
+	"device-taint-eviction-controller",
+	"disruption-controller",
+	"ephemeral-volume-controller",
+	"horizontal-pod-autoscaler-controller",
+	"kube-apiserver-serving-clustertrustbundle-publisher-controller",
+	"legacy-serviceaccount-token-cleaner-controller",
+	"persistentvolume-attach-detach-controller",
+	"persistentvolume-binder-controller",
+	"persistentvolume-expander-controller",
+	"persistentvolume-protection-controller",
+	"persistentvolumeclaim-protection-controller",
+	"podcertificaterequest-cleaner-controller",
+	"podgroup-protection-controller",
+	"replicationcontroller-controller",
+	"resourceclaim-controller",
+	"resourcepoolstatusrequest-controller",
+	"resourcequota-controller",
+	"selinux-warning-controller",
+	"storage-version-migrator-controller",
+	"storageversion-garbage-collector-controller",
+	"token-cleaner-controller",
+	"ttl-after-finished-controller",
+	"ttl-controller",
+	"validatingadmissionpolicy-status-controller",
+	"volumeattributesclass-protection-controller",
+}
+
+// lifecycleControllers act on nodes and on their pods by themselves; they run
+// with Options.NodeLifecycle alone.
+var lifecycleControllers = []string{
+	"node-lifecycle-controller",
+	"pod-garbage-collector-controller",
+	"taint-eviction-controller",
+}
+
+func (c *Cluster) startEtcd(ctx context.Context) error {
+	client := "https://" + loopback(c.ports.etcd)
+	var err error
+	c.etcd, err = c.spawn(etcd, c.binaries[etcd], []string{
+		"--data-dir=" + filepath.Join(c.Dir, "etcd"),
+		"--listen-client-urls=" + client,
+		"--advertise-client-urls=" + client,
+		"--listen-peer-urls=http://" + loopback(c.ports.etcdPeer),
+		// TLS, so that an API server can never mistake another cluster's etcd,
+		// which was quicker to take the port, for its own.
+		"--client-cert-auth",
+		"--trusted-ca-file=" + c.pki.path(caFile),
+		"--cert-file=" + c.pki.path(servingCertFile),
+		"--key-file=" + c.pki.path(servingKeyFile),
+		// The data need not outlive a power cut, and a single member need not
+		// wait for the votes of others.
+		"--unsafe-no-fsync",
+		"--heartbeat-interval=20",
+		"--election-timeout=100",
+		"--log-level=warn",
+	})
+	if err != nil {
+		return err
+	}
+	return c.etcd.waitReady(ctx, c.healthy(client+"/readyz"))
+}
+
+func (c *Cluster) startAPIServer(ctx context.Context) error {
+	disabled := []string{
+		// Pods can then be created before the default ServiceAccount is, and
+		// carry no token volume that nobody would mount.
+		"ServiceAccount",
+	}
+	if !c.options.NodeLifecycle {
+		// Nobody would take its taint off a new node again.
+		disabled = append(disabled, "TaintNodesByCondition")
+	}
+	flags := []string{
+		"--etcd-servers=https://" + loopback(c.ports.etcd),
+		"--etcd-cafile=" + c.pki.path(caFile),
+		"--etcd-certfile=" + c.pki.path(etcdClientCertFile),
+		"--etcd-keyfile=" + c.pki.path(etcdClientKeyFile),
+		"--bind-address=127.0.0.1",
+		"--secure-port=" + strconv.Itoa(c.ports.apiServer),
+		"--advertise-address=" + publicAddress,
+		"--client-ca-file=" + c.pki.path(caFile),
+		"--tls-cert-file=" + c.pki.path(servingCertFile),
+		"--tls-private-key-file=" + c.pki.path(servingKeyFile),
+		"--authorization-mode=RBAC",
+		"--service-cluster-ip-range=" + ServiceCIDRs,
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file=" + c.pki.path(tokenKeyFile),
+		"--service-account-signing-key-file=" + c.pki.path(tokenKeyFile),
+		"--disable-admission-plugins=" + strings.Join(disabled, ","),
+		"--allow-privileged",
+		"--profiling=false",
+	}
+	if c.options.Audit {
+		audit, err := c.auditFlags()
+		if err != nil {
+			return err
+		}
+		flags = append(flags, audit...)
+	}
+	var err error
+	c.apiServer, err = c.spawn(kubeAPIServer, c.binaries[kubeAPIServer], append(flags, c.options.APIServerFlags...))
+	if err != nil {
+		return err
+	}
+	return c.apiServer.waitReady(ctx, c.healthy(c.URL+"/readyz"))
+}
+
+func (c *Cluster) startControllerManager(ctx context.Context) error {
+	client, err := c.pki.client("system:kube-controller-manager", "")
+	if err != nil {
+		return err
+	}
+	kubeconfig := filepath.Join(c.Dir, "controller-manager.kubeconfig")
+	if err := c.writeKubeconfig(kubeconfig, client.authInfo()); err != nil {
+		return err
+	}
+	controllers := "*,-" + strings.Join(idleControllers, ",-")
+	if !c.options.NodeLifecycle {
+		controllers += ",-" + strings.Join(lifecycleControllers, ",-")
+	}
+	flags := []string{
+		"--kubeconfig=" + kubeconfig,
+		"--bind-address=127.0.0.1",
+		"--secure-port=" + strconv.Itoa(c.ports.controllerManager),
+		"--tls-cert-file=" + c.pki.path(servingCertFile),
+		"--tls-private-key-file=" + c.pki.path(servingKeyFile),
+		"--root-ca-file=" + c.pki.path(caFile),
+		"--service-account-private-key-file=" + c.pki.path(tokenKeyFile),
+		"--use-service-account-credentials",
+		"--leader-elect=false",
+		"--profiling=false",
+		"--controllers=" + controllers,
+		"--allocate-node-cidrs",
+		"--cluster-cidr=" + PodCIDRs,
+		"--node-cidr-mask-size-ipv4=24",
+		"--node-cidr-mask-size-ipv6=64",
+		"--service-cluster-ip-range=" + ServiceCIDRs,
+		"--node-monitor-period=1s",
+		// A test waits for what these controllers do.
+		"--kube-api-qps=1000",
+		"--kube-api-burst=1000",
+		"--min-resync-period=1h",
+		"--concurrent-endpoint-syncs=20",
+		"--concurrent-service-endpoint-syncs=50",
+		"--mirroring-concurrent-service-endpoint-syncs=20",
+		"--endpoint-updates-batch-period=0",
+		"--endpointslice-updates-batch-period=0",
+		"--mirroring-endpointslice-updates-batch-period=0",
+	}
+	c.controllerManager, err = c.spawn(kubeControllerManager, c.binaries[kubeControllerManager],
+		append(flags, c.options.ControllerManagerFlags...))
+	if err != nil {
+		return err
+	}
+	health := "https://" + loopback(c.ports.controllerManager) + "/healthz"
+	return c.controllerManager.waitReady(ctx, c.healthy(health))
+}
+
+// waitBootstrapped waits for what the components make once they run. That the
+// bootstrap roles exist is part of the API server's /readyz; the default
+// ServiceAccount is the work of the controllers.
+func (c *Cluster) waitBootstrapped(ctx context.Context) error {
+	return c.controllerManager.waitReady(ctx, func(ctx context.Context) error {
+		if _, err := c.Client.CoreV1().Services("default").Get(ctx, "kubernetes", metav1.GetOptions{}); err != nil {
+			return fmt.Errorf("get the service of the API server: %w", err)
+		}
+		if _, err := c.Client.CoreV1().ServiceAccounts("default").Get(ctx, "default", metav1.GetOptions{}); err != nil {
+			return fmt.Errorf("get the default serviceaccount: %w", err)
+		}
+		return nil
+	})
+}

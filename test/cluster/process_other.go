@@ -1,0 +1,10 @@
+//go:build !linux
+
+package cluster
+
+import "syscall"
+
+// dieWithParent does nothing where the kernel has no parent-death signal.
+func dieWithParent(attributes *syscall.SysProcAttr) *syscall.SysProcAttr {
+	return attributes
+}

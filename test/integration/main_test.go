@@ -1,0 +1,73 @@
+// Package integration_test runs the real binaries against a real control plane.
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// TestMain ends what the tests have shared.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, dir := range binaries {
+		os.RemoveAll(dir)
+	}
+	if err := stopShared(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// sharedCluster is the control plane of all tests that do not stop it or need it to themselves.
+var sharedCluster struct {
+	sync.Once
+	*cluster.Cluster
+	err error
+}
+
+// shared returns that control plane. It lives as long as the package's tests run.
+func shared(t *testing.T) *cluster.Cluster {
+	t.Helper()
+	sharedCluster.Do(func() {
+		sharedCluster.Cluster, sharedCluster.err = cluster.Start(context.Background(), cluster.Options{})
+	})
+	if sharedCluster.err != nil {
+		t.Fatalf("start the shared control plane: %v", sharedCluster.err)
+	}
+	return sharedCluster.Cluster
+}
+
+func stopShared() error {
+	if sharedCluster.Cluster == nil {
+		return nil
+	}
+	return sharedCluster.Stop()
+}
+
+// newNamespace creates a namespace of the test's own and deletes it when the test ends.
+func newNamespace(t *testing.T, c *cluster.Cluster) string {
+	t.Helper()
+	namespaces := c.Client.CoreV1().Namespaces()
+	namespace, err := namespaces.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := namespaces.Delete(ctx, namespace.Name, metav1.DeleteOptions{}); err != nil {
+			t.Errorf("delete the test's namespace: %v", err)
+		}
+	})
+	return namespace.Name
+}

@@ -1,0 +1,270 @@
+package integration_test
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// vectorState is the state of the conformance vectors, without the younger claim of evil.
+const vectorState = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: evil}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  type: LoadBalancer
+  loadBalancerClass: minilb
+  selector: {app: web}
+  ports: [{name: https, port: 443, targetPort: 8443}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: empty, namespace: shop}
+spec:
+  type: LoadBalancer
+  loadBalancerClass: minilb
+  selector: {app: empty}
+  ports: [{port: 80}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec:
+  selector: {app: web}
+  ports: [{port: 5432}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: i, namespace: shop}
+spec:
+  rules:
+  - {host: a.ex.org, http: &http {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {name: https}}}}]}}
+  - {host: "*.w.ex.org", http: *http}
+status: {loadBalancer: {ingress: [{hostname: web.shop.minilb}]}}
+`
+
+const vectorEvil = `
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: i, namespace: evil}
+spec:
+  rules:
+  - {host: a.ex.org, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: x, port: {number: 80}}}}]}}
+status: {loadBalancer: {ingress: [{ip: 6.6.6.6}]}}
+`
+
+// TestVectors asks the questions of the conformance vectors and compares whole messages.
+func TestVectors(t *testing.T) {
+	c := cluster.New(t, cluster.Options{})
+	ctx := t.Context()
+	must(t, c.Node(ctx, "n1", "192.168.1.31"))
+	must(t, c.Apply(ctx, vectorState))
+	must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "shop", Name: "web-7", Labels: map[string]string{"app": "web"}, Node: "n1", IPs: []string{"10.244.1.7"}}))
+	must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "shop", Name: "web-8", Labels: map[string]string{"app": "web"}, Node: "n1", IPs: []string{"10.244.1.8"}}))
+	must(t, c.Terminate(ctx, "shop", "web-8"))
+	time.Sleep(1100 * time.Millisecond) // creationTimestamp has seconds: let the other be younger
+	must(t, c.Apply(ctx, vectorEvil))
+
+	up := startUpstream(t)
+	s := startCoreDNS(t, `.:PORT {
+		bind 127.0.0.1
+		HEALTH
+		READY
+		errors
+		minilb minilb {
+			kubeconfig `+c.Kubeconfig+`
+		}
+		cache
+		forward . `+up+`
+	}`)
+	s.waitReady(t)
+	t.Cleanup(func() { t.Logf("coredns said:\n%s", s.log) })
+	cluster.Eventually(t, 10*time.Second, func() error { return s.expect("a.ex.org", dns.TypeA, "10.244.1.7") })
+
+	soa := "minilb. 5 IN SOA ns1.minilb. hostmaster.minilb. SERIAL 7200 1800 86400 5"
+	overlaySOA := "a.ex.org. 5 IN SOA ns1.minilb. hostmaster.minilb. SERIAL 7200 1800 86400 5"
+	vectors := []struct {
+		name  string
+		qtype uint16
+		want  message
+	}{
+		// D22: the case of the question; E3: the terminating pod is not answered beside a ready one.
+		{"WeB.shop.minilb.", dns.TypeA, message{flags: "aa", answer: []string{"WeB.shop.minilb. 5 IN A 10.244.1.7"}}},
+		{"web.shop.minilb.", dns.TypeAAAA, message{flags: "aa", authority: []string{soa}}},
+		{"web.shop.minilb.", dns.TypeTXT, message{flags: "aa", authority: []string{soa}}},   // D19
+		{"web.shop.minilb.", dns.TypeHTTPS, message{flags: "aa", authority: []string{soa}}}, // D19, D50
+		{"empty.shop.minilb.", dns.TypeA, message{flags: "aa", authority: []string{soa}}},   // D18
+		{"db.shop.minilb.", dns.TypeA, message{rcode: dns.RcodeNameError, flags: "aa", authority: []string{soa}}},
+		{"nope.shop.minilb.", dns.TypeA, message{rcode: dns.RcodeNameError, flags: "aa", authority: []string{soa}}},
+		{"x.y.minilb.", dns.TypeA, message{rcode: dns.RcodeNameError, flags: "aa", authority: []string{soa}}},
+		{"x.web.shop.minilb.", dns.TypeA, message{rcode: dns.RcodeNameError, flags: "aa", authority: []string{soa}}},
+		{"a.b.web.shop.minilb.", dns.TypeA, message{rcode: dns.RcodeNameError, flags: "aa", authority: []string{soa}}},                                  // D16
+		{"shop.minilb.", dns.TypeA, message{flags: "aa", authority: []string{soa}}},                                                                     // D12
+		{"minilb.", dns.TypeSOA, message{flags: "aa", answer: []string{soa}}},                                                                           // D24
+		{"minilb.", dns.TypeNS, message{flags: "aa", answer: []string{"minilb. 5 IN NS ns1.minilb."}, extra: []string{"ns1.minilb. 5 IN A 127.0.0.1"}}}, // D26
+		{"minilb.", dns.TypeA, message{flags: "aa", authority: []string{soa}}},                                                                          // D27
+		{"MINILB.", dns.TypeTXT, message{flags: "aa", authority: []string{soa}}},
+		{"ns1.minilb.", dns.TypeA, message{flags: "aa", answer: []string{"ns1.minilb. 5 IN A 127.0.0.1"}}},
+		{"ns1.minilb.", dns.TypeAAAA, message{flags: "aa", authority: []string{soa}}},
+		{"a.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"a.ex.org. 5 IN A 10.244.1.7"}}},                       // M3, C2
+		{"A.Ex.oRg.", dns.TypeA, message{flags: "aa", answer: []string{"A.Ex.oRg. 5 IN A 10.244.1.7"}}},                       // D22
+		{"a.ex.org.", dns.TypeAAAA, message{flags: "aa", authority: []string{overlaySOA}}},                                    // D5
+		{"a.ex.org.", dns.TypeHTTPS, message{flags: "aa", authority: []string{overlaySOA}}},                                   // D6
+		{"q.w.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"q.w.ex.org. 5 IN A 10.244.1.7"}}},                   // D10
+		{"p.q.w.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"p.q.w.ex.org. 5 IN A 10.244.1.7"}}},               // I4
+		{"*.w.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"*.w.ex.org. 5 IN A 10.244.1.7"}}},                   // D13
+		{"web.shop.minilb.", dns.TypeANY, message{flags: "aa", answer: []string{`web.shop.minilb. 5 IN HINFO "RFC8482" ""`}}}, // D28
+		{"nope.shop.minilb.", dns.TypeANY, message{rcode: dns.RcodeNameError, flags: "aa", authority: []string{soa}}},         // D28
+	}
+	// D3, D6: what is not ours is forwarded, its answer untouched.
+	for _, passed := range []struct {
+		name  string
+		qtype uint16
+	}{
+		{"a.ex.org.", dns.TypeMX}, {"a.ex.org.", dns.TypeNS}, {"a.ex.org.", dns.TypeSOA}, {"a.ex.org.", dns.TypeDS},
+		{"b.ex.org.", dns.TypeA}, {"z.a.ex.org.", dns.TypeA}, {"w.ex.org.", dns.TypeA}, {"ex.org.", dns.TypeA}, {"org.", dns.TypeA},
+		{"minilb.example.", dns.TypeA}, {"xminilb.", dns.TypeA},
+	} {
+		vectors = append(vectors, struct {
+			name  string
+			qtype uint16
+			want  message
+		}{passed.name, passed.qtype, message{flags: "ra", answer: []string{passed.name + ` 60 IN TXT "upstream"`}}})
+	}
+	for _, network := range []string{"udp", "tcp"} {
+		for _, v := range vectors {
+			reply, err := s.ask(network, v.name, v.qtype)
+			if err != nil {
+				t.Errorf("%s: %v", network, err)
+				continue
+			}
+			if got, want := messageOf(reply).String(), v.want.String(); got != want {
+				t.Errorf("%s %s %s:\ngot  %s\nwant %s", network, v.name, dns.TypeToString[v.qtype], got, want)
+			}
+			if q := reply.Question; len(q) != 1 || q[0].Name != v.name || q[0].Qtype != v.qtype {
+				t.Errorf("%s %s: the question came back as %v", network, v.name, q)
+			}
+		}
+	}
+
+	t.Run("transfer", func(t *testing.T) { // D29
+		for _, qtype := range []uint16{dns.TypeAXFR, dns.TypeIXFR} {
+			// Something stands behind the plugin in that block, so that it is passed on.
+			reply, err := s.ask("tcp", "minilb.", qtype)
+			must(t, err)
+			if len(reply.Answer) != 1 || reply.Answer[0].Header().Rrtype != dns.TypeTXT {
+				t.Errorf("%s behind which forward stands: got\n%s", dns.TypeToString[qtype], reply)
+			}
+		}
+		alone := startCoreDNS(t, `minilb:PORT example.org:PORT {
+			bind 127.0.0.1
+			minilb minilb {
+				kubeconfig `+c.Kubeconfig+`
+			}
+		}`)
+		for _, qtype := range []uint16{dns.TypeAXFR, dns.TypeIXFR} {
+			if err := alone.expectRcode("minilb.", qtype, dns.RcodeRefused); err != nil {
+				t.Error(err)
+			}
+		}
+		// D4: outside the zones, with nothing behind.
+		if err := alone.expectRcode("www.example.org.", dns.TypeA, dns.RcodeRefused); err != nil {
+			t.Error(err)
+		}
+	})
+
+	t.Run("fallback to terminating", func(t *testing.T) { // E3
+		must(t, c.SetReady(ctx, "shop", "web-7", false))
+		for _, name := range []string{"web.shop.minilb", "a.ex.org", "x.w.ex.org"} {
+			cluster.Eventually(t, 10*time.Second, func() error { return s.expect(name, dns.TypeA, "10.244.1.8") })
+		}
+		must(t, c.SetReady(ctx, "shop", "web-7", true))
+		cluster.Eventually(t, 10*time.Second, func() error { return s.expect("web.shop.minilb", dns.TypeA, "10.244.1.7") })
+	})
+}
+
+// message is what of a reply is compared: all but its ID, and with the serials taken out.
+type message struct {
+	rcode                    int
+	flags                    string // of aa, tc, ra, ad
+	answer, authority, extra []string
+}
+
+func (m message) String() string {
+	return fmt.Sprintf("%s [%s] ANSWER %q AUTHORITY %q ADDITIONAL %q", dns.RcodeToString[m.rcode], m.flags, m.answer, m.authority, m.extra)
+}
+
+var (
+	blanks = regexp.MustCompile(`\s+`)
+	serial = regexp.MustCompile(`(SOA \S+ \S+) \d+ `)
+)
+
+func messageOf(m *dns.Msg) message {
+	section := func(rrs []dns.RR) []string {
+		var lines []string
+		for _, rr := range rrs {
+			lines = append(lines, serial.ReplaceAllString(blanks.ReplaceAllString(rr.String(), " "), "$1 SERIAL "))
+		}
+		slices.Sort(lines)
+		return lines
+	}
+	var flags []string
+	for flag, set := range map[string]bool{"aa": m.Authoritative, "tc": m.Truncated, "ra": m.RecursionAvailable, "ad": m.AuthenticatedData} {
+		if set {
+			flags = append(flags, flag)
+		}
+	}
+	slices.Sort(flags)
+	return message{rcode: m.Rcode, flags: strings.Join(flags, " "), answer: section(m.Answer), authority: section(m.Ns), extra: section(m.Extra)}
+}
+
+// startUpstream runs a resolver that answers every question with a TXT record "upstream", so
+// that a test sees what was passed on to it, and returns its address.
+func startUpstream(t *testing.T) string {
+	t.Helper()
+	handler := dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+		m := new(dns.Msg).SetReply(r)
+		m.RecursionAvailable = true
+		m.Answer = []dns.RR{&dns.TXT{Hdr: dns.RR_Header{Name: r.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 60}, Txt: []string{"upstream"}}}
+		w.WriteMsg(m)
+	})
+	return startDNS(t, handler)
+}
+
+// startDNS serves the handler over UDP and TCP on loopback until the test ends.
+func startDNS(t *testing.T, handler dns.Handler) string {
+	t.Helper()
+	addr := freePorts(t, 1)[0]
+	packets, err := net.ListenPacket("udp", addr)
+	must(t, err)
+	listener, err := net.Listen("tcp", addr)
+	must(t, err)
+	for _, server := range []*dns.Server{{PacketConn: packets, Handler: handler}, {Listener: listener, Handler: handler}} {
+		go server.ActivateAndServe()
+		t.Cleanup(func() { server.Shutdown() })
+	}
+	return addr
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
