@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 	"k8s.io/klog/v2"
@@ -16,7 +17,8 @@ type logger struct {
 	attrs string // " name=value" for each
 }
 
-func redirectKlog() { klog.SetSlogLogger(slog.New(&logger{P: log})) }
+// redirectKlog does so once: klog cannot be given another logger while it is in use.
+var redirectKlog = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(&logger{P: log})) })
 
 // Enabled implements the slog.Handler interface. klog has its own verbosity.
 func (l *logger) Enabled(context.Context, slog.Level) bool { return true }

@@ -1,16 +1,21 @@
 // Package kube finds the API server: it turns the kubeconfig that a user names, or the
-// places where one is usually found, into a client configuration. It imports nothing of ours.
+// places where one is usually found, into a client configuration, and says in one line what
+// stands between us and it. It imports nothing of ours.
 package kube
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -40,7 +45,7 @@ func Config(path, context string) (*rest.Config, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("kubeconfig %s does not exist", where)
-	case errors.Is(err, fs.ErrPermission):
+	case err != nil && unreadable(rules):
 		return nil, fmt.Errorf("kubeconfig %s is not readable by this user", where)
 	case err != nil:
 		return nil, fmt.Errorf("kubeconfig %s is malformed: %s", where, oneLine(err))
@@ -50,7 +55,10 @@ func Config(path, context string) (*rest.Config, error) {
 		return nil, fmt.Errorf("kubeconfig %s has no context %q", where, context)
 	}
 	config, err := clientcmd.NewNonInteractiveClientConfig(*loaded, context, &clientcmd.ConfigOverrides{}, rules).ClientConfig()
-	if err != nil {
+	switch {
+	case clientcmd.IsEmptyConfig(err): // client-go would speak of $KUBERNETES_MASTER
+		return nil, fmt.Errorf("kubeconfig %s has no cluster behind its current context; set that or name a context", where)
+	case err != nil:
 		return nil, fmt.Errorf("kubeconfig %s is unusable: %s", where, oneLine(err))
 	}
 	if err := runnable(config); err != nil {
@@ -58,6 +66,15 @@ func Config(path, context string) (*rest.Config, error) {
 	}
 	return config, nil
 }
+
+// dialTimeout is how long the API server has to accept a connection. client-go waits half a
+// minute, in which an address that swallows packets would keep us from noticing its return.
+const dialTimeout = 5 * time.Second
+
+// Reconnect paces the attempts to reach an API server that is away: the pause stays below
+// three seconds. client-go's own grows to a minute, which would keep names unanswered that
+// long after an outage, and a single request costs little.
+var Reconnect = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 5, Cap: 2 * time.Second}
 
 // Protobuf returns config for the API server's own kinds in their binary form, which costs
 // a fraction of JSON's time and memory to decode, and without a client-side rate limit.
@@ -67,6 +84,9 @@ func Protobuf(config *rest.Config, userAgent string) *rest.Config {
 	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 	config.UserAgent = userAgent
 	config.QPS = -1 // the API server's own priority and fairness decides
+	if config.Dial == nil {
+		config.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
 	return config
 }
 
@@ -81,6 +101,17 @@ func runnable(config *rest.Config) error {
 		return fmt.Errorf("its user gets credentials from the program %q, which is not installed here; install it or use a token", command)
 	}
 	return nil
+}
+
+// unreadable reports whether one of the files may not be read, which client-go tells in words alone.
+func unreadable(rules *clientcmd.ClientConfigLoadingRules) bool {
+	return slices.ContainsFunc(rules.GetLoadingPrecedence(), func(path string) bool {
+		file, err := os.Open(path)
+		if err == nil {
+			file.Close()
+		}
+		return errors.Is(err, fs.ErrPermission)
+	})
 }
 
 func describe(path string, rules *clientcmd.ClientConfigLoadingRules) string {

@@ -2,15 +2,14 @@ package source
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
 // Logger is where the state of the watches and the objects that cannot be served are
@@ -36,23 +35,24 @@ type health struct {
 	lastEvent atomic.Int64 // unix nanoseconds
 
 	mu      sync.Mutex
-	failing string // reason last reported, "" while it works
+	failing kube.Kind // reason last reported, "" while it works
 }
 
 // server is the API server as all watches of one kubeconfig see it: what concerns the server
 // and not a kind is reported once and not by each watch.
 type server struct {
-	log  Logger
-	host string
+	log Logger
 
+	read    atomic.Bool // some of its objects are known
 	mu      sync.Mutex
-	failing string
+	failing kube.Kind // reason last reported, "" while it answers
 }
 
 func (h *health) event() { h.lastEvent.Store(time.Now().UnixNano()) }
 
 // setSynced notes that the objects are all known, as handed on to the subscribers (D71).
 func (h *health) setSynced() {
+	h.server.read.Store(true)
 	h.refused.Store(false)
 	h.synced.Store(true)
 }
@@ -62,27 +62,19 @@ func (h *health) observe(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return // we are shutting down
 	}
-	var ownReason, serverReason string
-	refused := false
+	failure := kube.Explain("list and watch", h.what(), err)
 	switch {
-	case err == nil:
-	case apierrors.IsForbidden(err):
-		refused = true
-		ownReason = fmt.Sprintf("this user may not list and watch %s: grant it, see deploy/kustomize", h.what())
-	case apierrors.IsNotFound(err):
-		refused = true
-		ownReason = fmt.Sprintf("it does not serve %s", h.what())
+	case failure == nil:
+		h.report(nil, false)
+		h.server.report(nil)
 	case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
-		return // the reflector lists anew, as it should
-	case apierrors.IsUnauthorized(err):
-		serverReason = "it does not accept the credentials (401): the token may have expired"
+		// The reflector lists anew, as it should.
+	case failure.Kind == kube.Forbidden, failure.Kind == kube.Refused:
+		h.report(failure, failure.Kind == kube.Forbidden || apierrors.IsNotFound(err))
+		h.server.report(nil)
 	default:
-		serverReason = describe(err)
+		h.server.report(failure)
 	}
-	if serverReason == "" {
-		h.report(ownReason, refused)
-	}
-	h.server.report(serverReason)
 }
 
 func (h *health) what() string {
@@ -96,68 +88,49 @@ func (h *health) what() string {
 	return what
 }
 
-func (h *health) report(failing string, refused bool) {
+// report logs why this kind cannot be read, once for each kind of reason. If the API server
+// refuses to show it, it is not waited for any longer.
+func (h *health) report(failure *kube.Failure, refused bool) {
 	h.mu.Lock()
 	before := h.failing
-	h.failing = failing
+	h.failing = kindOf(failure)
 	h.mu.Unlock()
-	if failing == before {
-		return
-	}
 	switch {
-	case failing == "":
-		h.server.log.Infof("API server %s lets us read %s again", h.server.host, h.what())
+	case kindOf(failure) == before:
+		return
+	case failure == nil:
+		h.server.log.Infof("%s: can be read again", h.what())
 	case h.synced.Load():
-		h.server.log.Warningf("API server %s: %s; the last known state is served", h.server.host, failing)
+		h.server.log.Warningf("%s; serving the last known state", failure.Text)
 	default:
-		h.server.log.Warningf("API server %s: %s", h.server.host, failing)
+		h.server.log.Warningf("%s", failure.Text)
 	}
 	if refused && !h.synced.Load() && !h.refused.Swap(true) {
 		h.settled() // the other kinds need not wait for this one (G7)
 	}
 }
 
-func (s *server) report(failing string) {
+// report logs why the API server cannot be read at all, once for each kind of reason.
+func (s *server) report(failure *kube.Failure) {
 	s.mu.Lock()
 	before := s.failing
-	s.failing = failing
+	s.failing = kindOf(failure)
 	s.mu.Unlock()
 	switch {
-	case failing == before:
-	case failing == "":
-		s.log.Infof("API server %s answers again", s.host)
+	case kindOf(failure) == before:
+	case failure == nil:
+		s.log.Infof("The API server answers again")
+	case s.read.Load():
+		s.log.Warningf("%s; retrying, and serving the last known state", failure.Text)
 	default:
-		s.log.Warningf("API server %s: %s; retrying, and serving what is known", s.host, failing)
+		s.log.Warningf("%s; retrying", failure.Text)
 	}
 }
 
-// describe puts an error of the connection into words that do not change from one attempt to
-// the next, as the port numbers and addresses in client-go's do.
-func describe(err error) string {
-	var opError *net.OpError
-	var dnsError *net.DNSError
-	switch {
-	case errors.As(err, &dnsError):
-		return fmt.Sprintf("its name %q does not resolve", dnsError.Name)
-	case errors.As(err, &opError) && opError.Op == "dial":
-		return "cannot connect: " + last(err)
-	case errors.As(err, &opError):
-		return "the connection broke: " + last(err)
+// kindOf returns the kind of a failure, "" for none.
+func kindOf(failure *kube.Failure) kube.Kind {
+	if failure == nil {
+		return ""
 	}
-	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		return fmt.Sprintf("it answers %d %s", status.Status().Code, status.Status().Reason)
-	}
-	return last(err)
-}
-
-// last returns the innermost error's text, on one line.
-func last(err error) string {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return strings.Join(strings.Fields(err.Error()), " ")
-		}
-		err = inner
-	}
+	return failure.Kind
 }

@@ -2,21 +2,16 @@ package source
 
 import (
 	"context"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 
+	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
-
-// reconnect paces the attempts to reach the API server. client-go's own goes up to 30 s to
-// a minute, which would keep names unanswered that long after an outage; a few DNS servers
-// asking every other second are no burden.
-var reconnect = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 5, Cap: 2 * time.Second}
 
 // client lists and watches one resource, as the typed clients of client-go do. L is its list type.
 type client[L runtime.Object] interface {
@@ -74,9 +69,10 @@ func (m *meta) GetObjectMeta() metav1.Object {
 // run fills the table from the API server until the context is cancelled.
 func (t *table[R, T]) run(ctx context.Context, lw cache.ListerWatcher) {
 	var expected R
-	backoff := reconnect
+	backoff := kube.Reconnect
 	reflector := cache.NewReflectorWithOptions(lw, expected, t, cache.ReflectorOptions{Name: t.kind, Backoff: &backoff})
-	reflector.RunWithContext(ctx)
+	// Its own log lines would repeat with each attempt what health says once.
+	reflector.RunWithContext(klog.NewContext(ctx, klog.Logger{}))
 }
 
 // listWatch wraps a typed client so that the table's health sees the outcome of each request.

@@ -15,6 +15,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	discoveryv1client "k8s.io/client-go/kubernetes/typed/discovery/v1"
 	networkingv1client "k8s.io/client-go/kubernetes/typed/networking/v1"
@@ -29,6 +30,7 @@ type Watcher struct {
 	discovery  discoveryv1client.DiscoveryV1Interface
 	networking networkingv1client.NetworkingV1Interface
 	server     *server
+	transport  http.RoundTripper
 
 	hostAnnotations map[string]bool // annotations of Services that some Translator reads
 	services        map[string]*table[*corev1.Service, *service]
@@ -45,7 +47,8 @@ func NewWatcher(config *rest.Config, log Logger) (*Watcher, error) {
 		return nil, fmt.Errorf("configure the client: %w", err)
 	}
 	w := &Watcher{
-		server:          &server{log: log, host: config.Host},
+		server:          &server{log: log},
+		transport:       client.Transport,
 		hostAnnotations: map[string]bool{},
 		services:        map[string]*table[*corev1.Service, *service]{},
 		slices:          map[string]*table[*discoveryv1.EndpointSlice, *slice]{},
@@ -71,6 +74,7 @@ func (w *Watcher) connect(config *rest.Config, client *http.Client) (err error) 
 // has ended. All Translators must have been added before.
 func (w *Watcher) Run(ctx context.Context) {
 	var running sync.WaitGroup
+	defer utilnet.CloseIdleConnectionsFor(w.transport) // or they would linger with their goroutines
 	defer running.Wait()
 	for _, run := range w.run {
 		running.Go(func() { run(ctx) })

@@ -1,0 +1,143 @@
+package controller
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+)
+
+// fight lets a Service be written by us and overwritten by a rival in turns.
+type fight struct {
+	*contests
+	uid     types.UID
+	version int
+	rival   string
+	clock   time.Time
+}
+
+func newFight() *fight {
+	f := &fight{contests: newContests(), uid: "1", rival: "metallb", clock: time.Unix(1e9, 0)}
+	f.now = func() time.Time { return f.clock }
+	return f
+}
+
+func (f *fight) service() *corev1.Service {
+	at := metav1.NewTime(f.clock)
+	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: "web", UID: f.uid, ResourceVersion: strconv.Itoa(f.version),
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: f.rival, Time: &at}},
+	}}
+}
+
+func (f *fight) write() { f.version++; f.wrote(f.service()) }
+
+func (f *fight) overwrite() (time.Duration, string) { f.version++; return f.overwritten(f.service()) }
+
+// S12
+func TestContests(t *testing.T) {
+	f := newFight()
+	if pause, _ := f.overwrite(); pause != 0 {
+		t.Error("a status that we have not written is contested")
+	}
+	for n := range 5 {
+		f.write()
+		f.clock = f.clock.Add(time.Minute)
+		if pause, _ := f.overwrite(); pause != 0 {
+			t.Fatalf("paused after %d overwrites", n+1)
+		}
+		if pause, _ := f.overwritten(f.service()); pause != 0 {
+			t.Fatal("an overwrite counts twice")
+		}
+	}
+	f.write()
+	pause, rival := f.overwrite()
+	if pause != 10*time.Minute || rival != "metallb" {
+		t.Fatalf("the sixth overwrite: got a pause of %v for %q, want 10 minutes for metallb", pause, rival)
+	}
+	f.clock = f.clock.Add(4 * time.Minute)
+	if pause, rival := f.overwrite(); pause != 6*time.Minute || rival != "" {
+		t.Errorf("during the pause: got %v and %q, want 6 minutes and no more words", pause, rival)
+	}
+	f.clock = f.clock.Add(6 * time.Minute)
+	if pause, _ := f.overwritten(f.service()); pause != 0 {
+		t.Errorf("after the pause: got another one of %v", pause)
+	}
+}
+
+// S12: five overwrites that are older than the window do not count.
+func TestContestsWindow(t *testing.T) {
+	f := newFight()
+	for range 50 {
+		f.write()
+		f.clock = f.clock.Add(2*time.Minute + time.Second)
+		if pause, _ := f.overwrite(); pause != 0 {
+			t.Fatal("paused though there were no more than five in ten minutes")
+		}
+	}
+}
+
+// S12: what the watch has not yet delivered is no overwrite, nor is what cannot be compared.
+func TestContestsStale(t *testing.T) {
+	f := newFight()
+	stale := f.service()
+	for range 20 {
+		f.write()
+		if pause, _ := f.overwritten(stale); pause != 0 {
+			t.Fatal("a stale cache is taken for an overwrite")
+		}
+	}
+	opaque := f.service()
+	opaque.ResourceVersion = "abc"
+	if pause, _ := f.overwritten(opaque); pause != 0 {
+		t.Error("an opaque resourceVersion is taken for an overwrite")
+	}
+}
+
+// S12: another Service under the same name has a history of its own.
+func TestContestsForget(t *testing.T) {
+	f := newFight()
+	rounds := func(n int) (pause time.Duration) {
+		for range n {
+			f.write()
+			pause, _ = f.overwrite()
+		}
+		return pause
+	}
+	rounds(5)
+	f.uid = "2"
+	if pause := rounds(5); pause != 0 {
+		t.Error("overwrites of a deleted Service count for the next one")
+	}
+	f.forget(cache.ObjectName{Namespace: "shop", Name: "web"})
+	if pause := rounds(5); pause != 0 {
+		t.Error("overwrites that were forgotten count")
+	}
+	if len(f.byName) != 1 {
+		t.Errorf("%d Services are remembered, want 1", len(f.byName))
+	}
+}
+
+// S12
+func TestLastManager(t *testing.T) {
+	at := func(seconds int64) *metav1.Time { t := metav1.Unix(seconds, 0); return &t }
+	tests := []struct {
+		name   string
+		owners []metav1.ManagedFieldsEntry
+		want   string
+	}{
+		{"nobody", nil, "unknown"},
+		{"no time", []metav1.ManagedFieldsEntry{{Manager: "a"}}, "unknown"},
+		{"the last", []metav1.ManagedFieldsEntry{{Manager: "a", Time: at(1)}, {Manager: "b", Time: at(3)}, {Manager: "c", Time: at(2)}}, "b"},
+		{"ourselves", []metav1.ManagedFieldsEntry{{Manager: "minilb", Time: at(1)}}, "another minilb controller, which has another -domain"},
+	}
+	for _, tc := range tests {
+		if got := lastManager(tc.owners); got != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}

@@ -1,0 +1,260 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/cache"
+)
+
+// buffer is a log that is written and read at a time.
+type buffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// newTest returns a Controller that writes to patch, and what it logs.
+func newTest(t *testing.T, patch func(clienttesting.PatchAction) (*corev1.Service, error)) (*Controller, *buffer) {
+	client := fake.NewClientset()
+	client.PrependReactor("patch", "services", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		service, err := patch(action.(clienttesting.PatchAction))
+		return true, service, err
+	})
+	log := new(buffer)
+	c := New(client, Options{Domain: "minilb", Class: "minilb", Version: "v1"}, slog.New(slog.NewTextHandler(log, nil)), io.Discard)
+	t.Cleanup(c.queue.ShutDown)
+	return c, log
+}
+
+func web(version int, hostname string) *corev1.Service {
+	class := "minilb"
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "uid-1", ResourceVersion: strconv.Itoa(version)},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: &class},
+		Status:     corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{Hostname: hostname}}}},
+	}
+}
+
+// S11: what goes over the wire.
+func TestWriteBody(t *testing.T) {
+	var got clienttesting.PatchAction
+	c, _ := newTest(t, func(action clienttesting.PatchAction) (*corev1.Service, error) {
+		got = action
+		return web(2, "web.shop.minilb"), nil
+	})
+	c.services.Add(web(1, ""))
+	if err := c.sync(t.Context(), cache.ObjectName{Namespace: "shop", Name: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	if got.GetPatchType() != types.ApplyPatchType || got.GetSubresource() != "status" {
+		t.Errorf("got a patch of type %s on %q", got.GetPatchType(), got.GetSubresource())
+	}
+	const want = `{"kind":"Service","apiVersion":"v1","metadata":{"name":"web","namespace":"shop","uid":"uid-1"},"status":{"loadBalancer":{"ingress":[{"hostname":"web.shop.minilb"}]}}}`
+	if string(got.GetPatch()) != want {
+		t.Errorf("got %s, want %s", got.GetPatch(), want)
+	}
+	options := got.(clienttesting.PatchActionImpl).PatchOptions
+	if options.FieldManager != "minilb" || options.Force == nil || !*options.Force {
+		t.Errorf("got options %+v", options)
+	}
+}
+
+// S6, S12, M5, M8: which Services are written.
+func TestSync(t *testing.T) {
+	now := metav1.Now()
+	tests := []struct {
+		name   string
+		change func(*corev1.Service)
+		want   int
+	}{
+		{"ours", func(*corev1.Service) {}, 1},
+		{"up to date", func(s *corev1.Service) { s.Status.LoadBalancer.Ingress[0].Hostname = "web.shop.minilb" }, 0},
+		{"of another class", func(s *corev1.Service) { *s.Spec.LoadBalancerClass = "metallb" }, 0},
+		{"without class", func(s *corev1.Service) { s.Spec.LoadBalancerClass = nil }, 0},
+		{"deleted", func(s *corev1.Service) { s.DeletionTimestamp = &now }, 0},
+		{"ignored", func(s *corev1.Service) { s.Labels = map[string]string{"minilb/ignore": "true"} }, 0},
+		{"of another name", func(s *corev1.Service) { s.Name = "api" }, 0},
+	}
+	for _, tc := range tests {
+		writes := 0
+		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { writes++; return web(2, ""), nil })
+		service := web(1, "")
+		tc.change(service)
+		c.services.Add(service)
+		if err := c.sync(t.Context(), cache.ObjectName{Namespace: "shop", Name: "web"}); err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		if writes != tc.want {
+			t.Errorf("%s: %d writes, want %d", tc.name, writes, tc.want)
+		}
+	}
+}
+
+// S12: whoever overwrites us too often has his way for a while, and then not.
+func TestPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit, pause = 2, time.Minute
+		var version, writes atomic.Int64
+		c, log := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) {
+			writes.Add(1)
+			return web(int(version.Add(1)), "web.shop.minilb"), nil
+		})
+		wrote := func(when string, want int64) {
+			t.Helper()
+			synctest.Wait()
+			if got := writes.Swap(0); got != want {
+				t.Errorf("%s: %d writes, want %d", when, got, want)
+			}
+		}
+		c.contests.limit, c.contests.pause = limit, pause
+		overwrite := func() {
+			service := web(int(version.Add(1)), "rival.example.org")
+			at := metav1.Now()
+			service.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "rival", Time: &at, FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:loadBalancer":{}}}`)}}
+			c.services.Update(service)
+			synctest.Wait()
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var working sync.WaitGroup
+		working.Go(func() { c.work(ctx) })
+
+		overwrite()
+		for range limit {
+			overwrite()
+		}
+		wrote("within the limit", limit+1)
+		overwrite()
+		overwrite()
+		time.Sleep(pause - time.Second)
+		wrote("during the pause", 0)
+		if got := strings.Count(log.String(), "level=WARN"); got != 1 || !strings.Contains(log.String(), "service=shop/web other=rival paused=1m0s") {
+			t.Errorf("want one warning that names the rival, got\n%s", log)
+		}
+		time.Sleep(2 * time.Second)
+		wrote("after the pause", 1)
+		cancel()
+		c.queue.ShutDown()
+		working.Wait()
+	})
+}
+
+// Run does its work, and when it returns nothing of it is left: synctest fails the test for a
+// goroutine that is.
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var writes atomic.Int64
+		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) {
+			writes.Add(1)
+			return web(2, "web.shop.minilb"), nil
+		})
+		var out buffer
+		c.out = &out
+		c.options.Resync = time.Minute
+		if _, err := c.client.CoreV1().Services("shop").Create(t.Context(), web(1, ""), metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error, 1)
+		go func() { result <- c.Run(ctx) }()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := writes.Load(); got != 1 || !c.services.synced.Load() {
+			t.Errorf("%d writes, synced %v; want 1, true", got, c.services.synced.Load())
+		}
+		// The cache still has the old status: each resync tries again.
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		if got := writes.Load(); got != 4 {
+			t.Errorf("%d writes after three resyncs, want 4", got)
+		}
+		if got, want := out.String(), "Add the following routes to your default gateway (router):\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		cancel()
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A write that fails is tried again, ever more slowly but at least twice a minute, and told once.
+func TestRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var attempts []time.Time
+		broken := true
+		c, log := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			attempts = append(attempts, time.Now())
+			if broken {
+				return nil, errors.New("connection refused")
+			}
+			return web(2, "web.shop.minilb"), nil
+		})
+		during := func(d time.Duration) []time.Time {
+			time.Sleep(d)
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			got := attempts
+			attempts = nil
+			return got
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var working sync.WaitGroup
+		working.Go(func() { c.work(ctx) })
+		c.services.Add(web(1, ""))
+		outage := during(5 * time.Minute)
+		if len(outage) < 15 {
+			t.Errorf("%d attempts in five minutes", len(outage))
+		}
+		for i := 1; i < len(outage); i++ {
+			if pause := outage[i].Sub(outage[i-1]); pause > retryMax {
+				t.Errorf("a pause of %v", pause)
+			}
+		}
+		if got := strings.Count(log.String(), "\n"); got != 1 || !strings.Contains(log.String(), "cannot reach the API server") {
+			t.Errorf("want one line, got\n%s", log)
+		}
+		mu.Lock()
+		broken = false
+		mu.Unlock()
+		if got := during(retryMax); len(got) != 1 {
+			t.Errorf("%d attempts after the outage, want 1", len(got))
+		}
+		if got := during(time.Hour); len(got) > 0 {
+			t.Errorf("%d attempts after success", len(got))
+		}
+		cancel()
+		c.queue.ShutDown()
+		working.Wait()
+	})
+}

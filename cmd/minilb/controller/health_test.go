@@ -1,0 +1,118 @@
+package controller
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
+)
+
+// Serving health and metrics ends with the context, whoever is still connected.
+func TestServe(t *testing.T) {
+	c, _ := newTest(t, nil)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- c.serve(ctx, listener) }()
+	response, err := http.Get("http://" + listener.Addr().String() + "/livez") // kept alive
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	silent, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	cancel()
+	select {
+	case err := <-result:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(2 * shutdownTimeout):
+		t.Error("still serving")
+	}
+}
+
+func TestHandler(t *testing.T) {
+	c, _ := newTest(t, nil)
+	server := httptest.NewServer(c.handler())
+	defer server.Close()
+	expect := func(path string, status int, body string) {
+		t.Helper()
+		response, err := http.Get(server.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode != status || !strings.Contains(string(text), body) {
+			t.Errorf("%s: got %d and %q, want %d and %q", path, response.StatusCode, text, status, body)
+		}
+	}
+	expect("/livez", 200, "ok")
+	expect("/readyz", 503, "services: not listed yet")
+	c.complaints.tell(watching, &kube.Failure{Kind: kube.Unreachable, Text: "cannot reach the API server"})
+	expect("/readyz", 503, "cannot reach the API server")
+	expect("/healthz", 503, "cannot reach the API server")
+	c.services.Replace(nil, "1")
+	expect("/readyz", 200, "ok")
+	expect("/healthz", 200, "ok")
+	expect("/livez", 200, "ok")
+	expect("/", 404, "")
+}
+
+func TestMetrics(t *testing.T) {
+	c, _ := newTest(t, nil)
+	mine, other, deleted := web(1, ""), web(2, ""), web(3, "")
+	other.Name, *other.Spec.LoadBalancerClass = "other", "metallb"
+	deleted.Name, deleted.DeletionTimestamp = "deleted", &metav1.Time{Time: time.Now()}
+	c.services.Replace([]any{mine, other, deleted}, "3")
+	c.writes.WithLabelValues(resultSuccess).Inc()
+
+	families, err := c.metrics().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range problems {
+		t.Errorf("%s: %s", problem.Metric, problem.Text)
+	}
+
+	answer := httptest.NewRecorder()
+	c.handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	text := answer.Body.String()
+	for _, want := range []string{
+		"minilb_services 2",
+		`minilb_status_writes_total{result="dropped"} 0`,
+		`minilb_status_writes_total{result="error"} 0`,
+		`minilb_status_writes_total{result="success"} 1`,
+		`minilb_build_info{goversion="` + runtime.Version() + `",version="v1"} 1`,
+		"# TYPE go_goroutines gauge",
+		"# TYPE process_open_fds gauge",
+	} {
+		if !strings.Contains(text, want+"\n") {
+			t.Errorf("%s is missing", want)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+const (
+	// fieldManager owns what we write (S11).
+	fieldManager = "minilb"
+	// writeTimeout is how long a single write may take.
+	writeTimeout = 10 * time.Second
+)
+
+// ours reports whether the status of a Service is for us to write (S6, M8).
+func (c *Controller) ours(service *corev1.Service) bool {
+	return lb.Exposed(&service.Spec, c.options.Class, c.options.DefaultClass) && !lb.Ignored(service.Labels)
+}
+
+// wanted returns what the status of a Service should say. It depends on name, namespace and
+// domain alone (S1), never on pods, and has neither IP nor port (S2, S3, S4).
+func wanted(service metav1.Object, domain string) []corev1.LoadBalancerIngress {
+	return []corev1.LoadBalancerIngress{{Hostname: lb.Hostname(service, domain)}}
+}
+
+// upToDate reports whether the status of a Service says want and nothing else.
+func upToDate(service *corev1.Service, want []corev1.LoadBalancerIngress) bool {
+	return apiequality.Semantic.DeepEqual(service.Status.LoadBalancer.Ingress, want)
+}
+
+// write makes the status of a Service say want (S11). A Service that is gone, was re-created
+// or has changed its type meanwhile is left alone: its own event follows or has come already.
+func (c *Controller) write(ctx context.Context, service *corev1.Service, want []corev1.LoadBalancerIngress) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+
+	status := applycorev1.LoadBalancerStatus()
+	for _, ingress := range want {
+		status.WithIngress(applycorev1.LoadBalancerIngress().WithHostname(ingress.Hostname))
+	}
+	body := applycorev1.Service(service.Name, service.Namespace).
+		WithUID(service.UID).
+		WithStatus(applycorev1.ServiceStatus().WithLoadBalancer(status))
+	written, err := c.client.CoreV1().Services(service.Namespace).ApplyStatus(ctx, body,
+		metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+
+	name := service.Namespace + "/" + service.Name
+	switch {
+	case err == nil:
+		c.writes.WithLabelValues(resultSuccess).Inc()
+		c.contests.wrote(written)
+		c.log.Info("status written", "service", name, "hostname", want[0].Hostname)
+	case overtaken(err):
+		c.writes.WithLabelValues(resultDropped).Inc()
+		c.log.Debug("status not written: the Service is not the one we knew", "service", name, "err", err)
+		err = nil
+	default:
+		c.writes.WithLabelValues(resultError).Inc()
+	}
+	return err
+}
+
+// overtaken reports whether a write failed because the Service has changed since we read it,
+// so that writing the same again would be pointless: it is gone (404, or 409 for the uid),
+// another one has its name now (S11) or it is no LoadBalancer any more (S8).
+func overtaken(err error) bool {
+	switch {
+	case apierrors.IsNotFound(err):
+		return true
+	case apierrors.IsConflict(err):
+		// "uid mismatch: the provided object specified uid …, and no existing object was found",
+		// or "Precondition failed: UID in precondition: …, UID in object meta: …".
+		return strings.Contains(err.Error(), "uid mismatch") || strings.Contains(err.Error(), "UID in precondition")
+	case apierrors.IsInvalid(err):
+		var answer apierrors.APIStatus
+		if errors.As(err, &answer) && answer.Status().Details != nil {
+			return slices.ContainsFunc(answer.Status().Details.Causes, outdated)
+		}
+	}
+	return false
+}
+
+// outdated reports whether the API server complains of what the Service has become, not of what
+// we write.
+func outdated(cause metav1.StatusCause) bool {
+	switch cause.Field {
+	case "metadata.uid":
+		return true
+	case "status.loadBalancer.ingress":
+		return strings.Contains(cause.Message, "may only be used when")
+	}
+	return false
+}

@@ -1,0 +1,101 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// S6, M8
+func TestOurs(t *testing.T) {
+	ptr := func(s string) *string { return &s }
+	ignore := map[string]string{"minilb/ignore": "true"}
+	tests := []struct {
+		name                string
+		kind                corev1.ServiceType
+		class               *string
+		labels              map[string]string
+		want, wantByDefault bool
+	}{
+		{"our class", "LoadBalancer", ptr("minilb"), nil, true, true},
+		{"another class", "LoadBalancer", ptr("metallb"), nil, false, false},
+		{"no class", "LoadBalancer", nil, nil, false, true},
+		{"another type", "ClusterIP", nil, nil, false, false},
+		{"ignored", "LoadBalancer", ptr("minilb"), ignore, false, false},
+		{"ignored without class", "LoadBalancer", nil, ignore, false, false},
+	}
+	for _, tc := range tests {
+		service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Labels: tc.labels}, Spec: corev1.ServiceSpec{Type: tc.kind, LoadBalancerClass: tc.class}}
+		strict := &Controller{options: Options{Class: "minilb"}}
+		if got := strict.ours(service); got != tc.want {
+			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
+		}
+		generous := &Controller{options: Options{Class: "minilb", DefaultClass: true}}
+		if got := generous.ours(service); got != tc.wantByDefault {
+			t.Errorf("%s, default class: got %v, want %v", tc.name, got, tc.wantByDefault)
+		}
+	}
+}
+
+// S1, S2, S3, S4, S12
+func TestWanted(t *testing.T) {
+	proxy := corev1.LoadBalancerIPModeProxy
+	tests := []struct {
+		name string
+		have []corev1.LoadBalancerIngress
+		want bool
+	}{
+		{"nothing", nil, false},
+		{"empty", []corev1.LoadBalancerIngress{}, false},
+		{"ours", []corev1.LoadBalancerIngress{{Hostname: "web.shop.minilb"}}, true},
+		{"another domain's", []corev1.LoadBalancerIngress{{Hostname: "web.shop.old"}}, false},
+		{"an IP", []corev1.LoadBalancerIngress{{IP: "192.0.2.1", IPMode: &proxy}}, false},
+		{"ours and an IP", []corev1.LoadBalancerIngress{{Hostname: "web.shop.minilb"}, {IP: "192.0.2.1", IPMode: &proxy}}, false},
+		{"ours with ports", []corev1.LoadBalancerIngress{{Hostname: "web.shop.minilb", Ports: []corev1.PortStatus{{Port: 80, Protocol: "TCP"}}}}, false},
+	}
+	for _, tc := range tests {
+		service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
+		service.Status.LoadBalancer.Ingress = tc.have
+		if got := upToDate(service, wanted(service, "minilb")); got != tc.want {
+			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
+// S8, S11
+func TestOvertaken(t *testing.T) {
+	resource := schema.GroupResource{Resource: "services"}
+	invalid := func(problem *field.Error) error {
+		return apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "web", field.ErrorList{problem})
+	}
+	ingress := field.NewPath("status", "loadBalancer", "ingress")
+	tests := []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"gone", apierrors.NewNotFound(resource, "web"), true},
+		{"gone, as a conflict", apierrors.NewConflict(resource, "web", errors.New("uid mismatch: the provided object specified uid a, and no existing object was found")), true},
+		{"wrapped", fmt.Errorf("apply: %w", apierrors.NewNotFound(resource, "web")), true},
+		{"re-created", invalid(field.Invalid(field.NewPath("metadata", "uid"), "x", "field is immutable")), true},
+		{"re-created, as a conflict", apierrors.NewConflict(resource, "web", errors.New("Precondition failed: UID in precondition: a, UID in object meta: b")), true},
+		{"no LoadBalancer", invalid(field.Forbidden(ingress, "may only be used when `spec.type` is 'LoadBalancer'")), true},
+		{"wrapped, no LoadBalancer", fmt.Errorf("apply: %w", invalid(field.Forbidden(ingress, "may only be used when `spec.type` is 'LoadBalancer'"))), true},
+		{"another conflict", apierrors.NewConflict(resource, "uid", errors.New("the object has been modified")), false},
+		{"a hostname that is refused", invalid(field.Invalid(ingress.Index(0).Child("hostname"), "x", "must be a DNS name")), false},
+		{"an admission policy", invalid(field.Invalid(field.NewPath(""), "x", "ValidatingAdmissionPolicy denied request")), false},
+		{"forbidden", apierrors.NewForbidden(resource, "web", errors.New("no")), false},
+		{"unreachable", errors.New("connection refused"), false},
+	}
+	for _, tc := range tests {
+		if got := overtaken(tc.err); got != tc.want {
+			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}

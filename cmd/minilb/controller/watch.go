@@ -1,0 +1,71 @@
+package controller
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
+)
+
+// watch keeps c.services what the API server has until ctx ends. It is a bare reflector, for
+// an informer does not let us choose how it reconnects.
+func (c *Controller) watch(ctx context.Context) {
+	logger := klog.FromContext(ctx)
+	backoff := kube.Reconnect
+	reflector := cache.NewReflectorWithOptions(
+		listThenWatch{&cache.ListWatch{ListWithContextFunc: c.listServices, WatchFuncWithContext: c.watchServices}},
+		&corev1.Service{}, c.services,
+		cache.ReflectorOptions{Name: "services", ResyncPeriod: c.options.Resync, Backoff: &backoff, Logger: &logger},
+	)
+	reflector.RunWithContext(ctx)
+}
+
+// listThenWatch keeps the reflector from streaming its first list: while the API server is
+// away a stream's retry sleeps through the end of the context, a list's does not.
+type listThenWatch struct{ *cache.ListWatch }
+
+// IsWatchListSemanticsUnSupported is what the reflector asks.
+func (listThenWatch) IsWatchListSemanticsUnSupported() bool { return true }
+
+// loadBalancers selects the Services that can be ours. One that stops being a LoadBalancer
+// arrives as a deletion.
+var loadBalancers = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
+
+// watching is the topic of complaints about list and watch.
+const watching = "services"
+
+func (c *Controller) listServices(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+	options.FieldSelector = loadBalancers
+	list, err := c.client.CoreV1().Services(metav1.NamespaceAll).List(ctx, options)
+	if err != nil {
+		c.lost(ctx, err)
+	}
+	return list, err
+}
+
+func (c *Controller) watchServices(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	options.FieldSelector = loadBalancers
+	events, err := c.client.CoreV1().Services(metav1.NamespaceAll).Watch(ctx, options)
+	if err != nil {
+		c.lost(ctx, err)
+	} else if c.complaints.settle(watching) {
+		c.log.Info("watching services again")
+	}
+	return events, err
+}
+
+// lost takes note of a request for Services that failed.
+func (c *Controller) lost(ctx context.Context, err error) {
+	if ctx.Err() != nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return // we are stopping; or were away for long, and the reflector lists anew
+	}
+	c.complaints.tell(watching, kube.Explain("list and watch", "services", err))
+}

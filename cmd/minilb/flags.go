@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
+)
+
+// help is what "-h" tells of a subcommand beside its flags. No line of it, nor of a flag's
+// description, makes the output wider than 80 columns.
+type help struct{ synopsis, example string }
+
+func (h help) print(w io.Writer, flags *flag.FlagSet) {
+	var described strings.Builder
+	flags.SetOutput(&described)
+	flags.PrintDefaults()
+	options := ""
+	if described.Len() > 0 {
+		options = " [flags]"
+		described.WriteByte('\n')
+	}
+	fmt.Fprintf(w, "%s\n\nUsage:\n  minilb %s%s\n\n%sExample:\n  %s\n", h.synopsis, flags.Name(), options, &described, h.example)
+}
+
+// newFlags returns the flag set of a subcommand. It leaves all telling to parse.
+func newFlags(name string) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	return flags
+}
+
+// parse reads a subcommand's flags, which are all it takes. For "-h" it prints the help to
+// stdout and returns flag.ErrHelp.
+func parse(flags *flag.FlagSet, args []string, stdout io.Writer, help help) error {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		help.print(stdout, flags)
+		return err
+	case err != nil:
+		return misused(flags.Name(), "%v", err)
+	case flags.NArg() > 0:
+		return misused(flags.Name(), "unexpected argument %q", flags.Arg(0))
+	}
+	return nil
+}
+
+// cluster says which API server to talk to.
+type cluster struct{ kubeconfig, context string }
+
+// clusterFlags declares the flags that every subcommand has which talks to a cluster.
+func clusterFlags(flags *flag.FlagSet) *cluster {
+	c := new(cluster)
+	flags.StringVar(&c.kubeconfig, "kubeconfig", "", "`path` of the kubeconfig; without one the pod's ServiceAccount,\n"+
+		"$KUBECONFIG and ~/.kube/config are tried in this order")
+	flags.StringVar(&c.context, "context", "", "`name` of a context in the kubeconfig (default the current one)")
+	return c
+}
+
+// client returns a client for the cluster. Nothing is dialled.
+func (c *cluster) client() (kubernetes.Interface, error) {
+	config, err := kube.Config(c.kubeconfig, c.context)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(kube.Protobuf(config, "minilb/"+version()))
+	if err != nil {
+		return nil, fmt.Errorf("make a client of the kubeconfig: %w", err)
+	}
+	return client, nil
+}

@@ -1,0 +1,80 @@
+// Command minilb is the companion of the CoreDNS plugin. "minilb controller" writes the name
+// of each of our Services into its status, "minilb routes" prints the static routes that the
+// LAN's router needs. Neither answers DNS.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+const usage = `minilb makes Services of type LoadBalancer reachable by name.
+
+Usage:
+  minilb controller [flags]   write the names of Services into their status
+  minilb routes [flags]       print the static routes to the pods
+  minilb version              print the version
+
+"minilb controller -h" and "minilb routes -h" describe the flags.
+`
+
+// errUsage is wrapped by the error about a command line that we do not understand. It adds no
+// words.
+var errUsage = errors.New("")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// A second signal ends a process that does not.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run executes a command line and returns the exit status: 0 when it has done what was asked,
+// also when ctx ended it, 1 when it could not, 2 when it was not understood.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	err := dispatch(ctx, args, stdout, stderr)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(stderr, err)
+		return 2
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return 0
+	}
+	fmt.Fprintln(stderr, "minilb:", err)
+	return 1
+}
+
+func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		return misused("", "name a subcommand: controller, routes or version")
+	}
+	switch name, args := args[0], args[1:]; name {
+	case "controller":
+		return runController(ctx, args, stdout, stderr)
+	case "routes":
+		return runRoutes(ctx, args, stdout, stderr)
+	case "version":
+		return runVersion(args, stdout)
+	case "help", "-h", "-help", "--help":
+		_, err := io.WriteString(stdout, usage)
+		return err
+	default:
+		return misused("", "unknown subcommand %q: choose controller, routes or version", name)
+	}
+}
+
+// misused returns what is wrong with the command line of a subcommand, or of minilb itself if
+// that is empty, and where to read how it is right.
+func misused(subcommand, format string, args ...any) error {
+	command := strings.TrimSpace("minilb " + subcommand)
+	return fmt.Errorf("%s: %s (see %q)%w", command, fmt.Sprintf(format, args...), command+" -h", errUsage)
+}

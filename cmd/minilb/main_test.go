@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestRun(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	tests := []struct {
+		name   string
+		args   []string
+		status int
+		stdout string // contained in standard output; empty is none at all
+		stderr string // likewise
+	}{
+		{"nothing", nil, 2, "", `minilb: name a subcommand: controller, routes or version (see "minilb -h")`},
+		{"help", []string{"-h"}, 0, "minilb controller [flags]", ""},
+		{"help in a word", []string{"help"}, 0, "minilb controller [flags]", ""},
+		{"unknown subcommand", []string{"contrller"}, 2, "", `minilb: unknown subcommand "contrller": choose controller, routes or version (see "minilb -h")`},
+		{"version", []string{"version"}, 0, "minilb ", ""},
+		{"version's help", []string{"version", "-h"}, 0, "Usage:\n  minilb version\n", ""},
+		{"version's argument", []string{"version", "x"}, 2, "", `minilb version: unexpected argument "x"`},
+		{"controller's help", []string{"controller", "-h"}, 0, `(default ":8080")`, ""},
+		{"controller's argument", []string{"controller", "x"}, 2, "", `minilb controller: unexpected argument "x" (see "minilb controller -h")`},
+		{"unknown flag", []string{"controller", "-ttl", "5"}, 2, "", `minilb controller: flag provided but not defined: -ttl (see "minilb controller -h")`},
+		{"no number", []string{"controller", "-resync", "x"}, 2, "", `invalid value "x" for flag -resync`},
+		{"negative resync", []string{"controller", "-resync", "-1"}, 2, "", "minilb controller: -resync -1: give seconds from 0"},
+		{"endless resync", []string{"controller", "-resync", "9999999999"}, 2, "", "-resync 9999999999"},
+		{"empty domain", []string{"controller", "-domain", ""}, 2, "", "minilb controller: -domain: domain is empty"},
+		{"bad domain", []string{"controller", "-domain", "a_b"}, 2, "", `-domain: domain "a_b" is not a DNS name`},
+		{"bad class", []string{"controller", "-class", "a b"}, 2, "", `-class "a b" is no name of a loadBalancerClass`},
+		{"empty class", []string{"controller", "-class", ""}, 2, "", `-class "" is no name of a loadBalancerClass`},
+		{"controller's kubeconfig", []string{"controller", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
+		{"routes' help", []string{"routes", "-h"}, 0, `"skipped"`, ""},
+		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose ip or json (see "minilb routes -h")`},
+		{"routes' kubeconfig", []string{"routes", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			if status := run(t.Context(), tc.args, &stdout, &stderr); status != tc.status {
+				t.Errorf("got exit status %d, want %d", status, tc.status)
+			}
+			for _, out := range []struct{ name, got, want string }{{"stdout", stdout.String(), tc.stdout}, {"stderr", stderr.String(), tc.stderr}} {
+				if !strings.Contains(out.got, out.want) || (out.want == "") != (out.got == "") {
+					t.Errorf("%s: got %q, want %q in it", out.name, out.got, out.want)
+				}
+			}
+			if lines := strings.Count(stderr.String(), "\n"); lines > 1 {
+				t.Errorf("%d lines on stderr, want one", lines)
+			}
+			for line := range strings.Lines(stdout.String()) {
+				if line = strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "    \t", "        "); len(line) > 80 {
+					t.Errorf("%d columns: %s", len(line), line)
+				}
+			}
+		})
+	}
+}
+
+// Every flag and its default is described, and no other.
+func TestHelp(t *testing.T) {
+	for subcommand, want := range map[string]string{
+		"controller": "class context default-class domain health kubeconfig resync v",
+		"routes":     "context kubeconfig o",
+		"version":    "",
+	} {
+		var stdout bytes.Buffer
+		run(t.Context(), []string{subcommand, "-help"}, &stdout, new(bytes.Buffer))
+		var got []string
+		for line := range strings.Lines(stdout.String()) {
+			if name, ok := strings.CutPrefix(line, "  -"); ok {
+				got = append(got, strings.Fields(name)[0])
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: got flags %q, want %q", subcommand, got, want)
+		}
+		if !strings.Contains(stdout.String(), "\nExample:\n  minilb "+subcommand) {
+			t.Errorf("%s: no example", subcommand)
+		}
+	}
+}
+
+// A port in use, and an API server that is not there, are told in one line.
+func TestRunFails(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	kubeconfig := writeKubeconfig(t, "https://127.0.0.1:1")
+
+	for _, tc := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"port in use", []string{"controller", "-kubeconfig", kubeconfig, "-health", listener.Addr().String()}, "address already in use"},
+		{"no address", []string{"controller", "-kubeconfig", kubeconfig, "-health", "nonsense"}, "-health"},
+		{"no API server", []string{"routes", "-kubeconfig", kubeconfig}, "cannot reach the API server at 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused"},
+		{"no such context", []string{"routes", "-kubeconfig", kubeconfig, "-context", "x"}, `has no context "x"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			status := run(t.Context(), tc.args, &stdout, &stderr)
+			if status != 1 || stdout.Len() > 0 || strings.Count(stderr.String(), "\n") != 1 ||
+				!strings.HasPrefix(stderr.String(), "minilb: ") || !strings.Contains(stderr.String(), tc.want) {
+				t.Errorf("got exit status %d, stdout %q, stderr %q; want 1 and a line with %q", status, &stdout, &stderr, tc.want)
+			}
+		})
+	}
+}
+
+// The end of the context is the end of the controller, and not a failure.
+func TestRunStops(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	args := []string{"controller", "-kubeconfig", writeKubeconfig(t, "https://127.0.0.1:1"), "-health", ""}
+	if status := run(ctx, args, &stdout, &stderr); status != 0 {
+		t.Errorf("got exit status %d, stderr %q", status, &stderr)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	release = "v1.2.3"
+	defer func() { release = "" }()
+	var stdout bytes.Buffer
+	run(t.Context(), []string{"version"}, &stdout, new(bytes.Buffer))
+	if fields := strings.Fields(stdout.String()); len(fields) != 4 || fields[1] != "v1.2.3" || !strings.HasPrefix(fields[2], "go1.") || !strings.Contains(fields[3], "/") {
+		t.Errorf("got %q", &stdout)
+	}
+}
+
+func writeKubeconfig(t *testing.T, server string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	content := `apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "` + server + `"}}]
+contexts: [{name: c, context: {cluster: c, user: c}}]
+users: [{name: c, user: {token: t}}]
+current-context: c
+`
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,128 @@
+package routes
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// StrayHint says what to do about Strays.
+const StrayHint = "the CNI does not use the nodes' podCIDRs: set Cilium to ipam=kubernetes or " +
+	"Calico to host-local IPAM with usePodCidr, or route the CNI's own blocks instead"
+
+// Stray is a node whose pods live outside its podCIDRs, so that its routes do not reach them (R3).
+type Stray struct {
+	// Node is the node's name.
+	Node string
+	// Outside and Total count the pod IPs seen on the node; Outside is at least 1.
+	Outside, Total int
+	// Example is the lowest of those outside.
+	Example netip.Addr
+	// PodCIDRs are the node's, IPv4 first.
+	PodCIDRs []netip.Prefix
+}
+
+// String returns the warning of one line.
+func (s Stray) String() string {
+	var cidrs []string
+	for _, cidr := range s.PodCIDRs {
+		cidrs = append(cidrs, cidr.String())
+	}
+	return fmt.Sprintf("pod IP outside podCIDRs; routes printed will not work: node %s: %d of %d pod IPs are outside %s, for example %s",
+		s.Node, s.Outside, s.Total, strings.Join(cidrs, " and "), s.Example)
+}
+
+// placeholder is the endpoint that Cilium writes for Services which Envoy serves (E17).
+var placeholder = netip.AddrFrom4([4]byte{192, 192, 192, 192})
+
+// podCheck compares where pods are with where the routes lead (R3). It needs nothing of a CNI.
+type podCheck map[string]*nodePods
+
+type nodePods struct {
+	cidrs     []netip.Prefix
+	addresses []netip.Addr        // of the node itself: pods on the host's network have them
+	pods      map[netip.Addr]bool // the pod IPs seen, and whether the routes lead to them
+}
+
+// newPodCheck checks the pods of the nodes that have routes; of the others Of says why not.
+func newPodCheck(nodes []*corev1.Node) podCheck {
+	check := podCheck{}
+	for _, node := range nodes {
+		cidrs, _ := podCIDRs(node)
+		if len(cidrs) == 0 || lb.Ignored(node.Labels) {
+			continue
+		}
+		pods := &nodePods{cidrs: cidrs, pods: map[netip.Addr]bool{}}
+		for _, address := range node.Status.Addresses {
+			if ip, err := netip.ParseAddr(address.Address); err == nil {
+				pods.addresses = append(pods.addresses, ip.Unmap())
+			}
+		}
+		check[node.Name] = pods
+	}
+	return check
+}
+
+// add takes a slice's usable endpoints into account.
+func (c podCheck) add(slice *discoveryv1.EndpointSlice) {
+	if lb.Ignored(slice.Labels) {
+		return
+	}
+	if slice.AddressType != discoveryv1.AddressTypeIPv4 && slice.AddressType != discoveryv1.AddressTypeIPv6 {
+		return // E6
+	}
+	for _, endpoint := range slice.Endpoints {
+		if endpoint.NodeName == nil || len(endpoint.Addresses) == 0 || !usable(endpoint.Conditions) {
+			continue
+		}
+		node, ok := c[*endpoint.NodeName]
+		if !ok {
+			continue
+		}
+		ip, err := netip.ParseAddr(endpoint.Addresses[0]) // E7
+		if ip = ip.Unmap(); err != nil || ip == placeholder {
+			continue
+		}
+		node.pods[ip] = slices.Contains(node.addresses, ip) ||
+			slices.ContainsFunc(node.cidrs, func(cidr netip.Prefix) bool { return cidr.Contains(ip) })
+	}
+}
+
+// strays returns the nodes with pods outside, by name.
+func (c podCheck) strays() []Stray {
+	var strays []Stray
+	for name, node := range c {
+		stray := Stray{Node: name, Total: len(node.pods), PodCIDRs: node.cidrs}
+		for _, ip := range slices.SortedFunc(maps.Keys(node.pods), netip.Addr.Compare) {
+			if node.pods[ip] {
+				continue
+			}
+			if stray.Outside == 0 {
+				stray.Example = ip
+			}
+			stray.Outside++
+		}
+		if stray.Outside > 0 {
+			strays = append(strays, stray)
+		}
+	}
+	slices.SortFunc(strays, func(a, b Stray) int { return cmp.Compare(a.Node, b.Node) })
+	return strays
+}
+
+// usable reports whether traffic may go to an endpoint: it is ready, or it still serves while
+// it terminates (E2, E3). Whether its Service has better ones does not matter here.
+func usable(conditions discoveryv1.EndpointConditions) bool {
+	ready := conditions.Ready == nil || *conditions.Ready
+	serving := conditions.Serving == nil || *conditions.Serving
+	terminating := conditions.Terminating != nil && *conditions.Terminating
+	return ready || serving && terminating
+}

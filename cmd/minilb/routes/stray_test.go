@@ -1,0 +1,80 @@
+package routes
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// R3, E2, E3, E6, E7, E17, M8
+func TestStrays(t *testing.T) {
+	yes, no := true, false
+	ready := discoveryv1.EndpointConditions{}
+	down := discoveryv1.EndpointConditions{Ready: &no}
+	draining := discoveryv1.EndpointConditions{Ready: &no, Serving: &yes, Terminating: &yes}
+	gone := discoveryv1.EndpointConditions{Ready: &no, Serving: &no, Terminating: &yes}
+
+	endpoint := func(node string, conditions discoveryv1.EndpointConditions, ips ...string) discoveryv1.Endpoint {
+		e := discoveryv1.Endpoint{Addresses: ips, Conditions: conditions}
+		if node != "" {
+			e.NodeName = &node
+		}
+		return e
+	}
+	slice := func(family discoveryv1.AddressType, endpoints ...discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
+		return &discoveryv1.EndpointSlice{AddressType: family, Endpoints: endpoints}
+	}
+	ignored := slice("IPv4", endpoint("a", ready, "10.0.0.1"))
+	ignored.ObjectMeta = metav1.ObjectMeta{Labels: map[string]string{"minilb/ignore": "true"}}
+
+	tests := []struct {
+		name   string
+		slices []*discoveryv1.EndpointSlice
+		want   string
+	}{
+		{"none", nil, ""},
+		{"inside", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("a", ready, "10.244.1.7")), slice("IPv6", endpoint("a", ready, "fd00:1::7"))}, ""},
+		{"on the host's network", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("a", ready, "192.168.1.31"), endpoint("a", ready, "203.0.113.9"))}, ""},
+		{"outside", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("a", ready, "10.0.0.9"), endpoint("a", ready, "10.0.0.7"), endpoint("a", ready, "10.244.1.7"))},
+			"node a: 2 of 3 pod IPs are outside 10.244.1.0/24 and fd00:1::/64, for example 10.0.0.7"},
+		{"of another family", []*discoveryv1.EndpointSlice{slice("IPv6", endpoint("b", ready, "fd00:2::7"))},
+			"node b: 1 of 1 pod IPs are outside 10.244.2.0/24, for example fd00:2::7"},
+		{"in another node's podCIDR", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("a", ready, "10.244.2.7"))},
+			"node a: 1 of 1 pod IPs are outside 10.244.1.0/24 and fd00:1::/64, for example 10.244.2.7"},
+		{"two nodes", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("b", ready, "10.0.0.2"), endpoint("a", ready, "10.0.0.1"))},
+			"node a: 1 of 1 pod IPs are outside 10.244.1.0/24 and fd00:1::/64, for example 10.0.0.1\n" +
+				"node b: 1 of 1 pod IPs are outside 10.244.2.0/24, for example 10.0.0.2"},
+		{"the same pod behind two Services", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("b", ready, "10.0.0.2")), slice("IPv4", endpoint("b", ready, "10.0.0.2"))},
+			"node b: 1 of 1 pod IPs are outside 10.244.2.0/24, for example 10.0.0.2"},
+		{"draining", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("b", draining, "10.0.0.2"))},
+			"node b: 1 of 1 pod IPs are outside 10.244.2.0/24, for example 10.0.0.2"},
+		{"unusable", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("b", down, "10.0.0.2"), endpoint("b", gone, "10.0.0.3"))}, ""},
+		{"further addresses", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("a", ready, "10.244.1.7", "10.0.0.1"))}, ""},
+		{"Cilium's placeholder", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("a", ready, "192.192.192.192"))}, ""},
+		{"without a node, address or IP", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("", ready, "10.0.0.1"), endpoint("a", ready), endpoint("a", ready, "x"))}, ""},
+		{"a node without podCIDRs, ignored or unknown", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("bare", ready, "10.0.0.1"), endpoint("ignored", ready, "10.0.0.1"), endpoint("x", ready, "10.0.0.1"))}, ""},
+		{"names", []*discoveryv1.EndpointSlice{slice("FQDN", endpoint("a", ready, "10.0.0.1"))}, ""},
+		{"ignored slice", []*discoveryv1.EndpointSlice{ignored}, ""},
+	}
+	ignoredNode := node("ignored", "10.244.9.0/24", "192.168.1.39")
+	ignoredNode.Labels = map[string]string{"minilb/ignore": "true"}
+	nodes := []*corev1.Node{node("a", "10.244.1.0/24 fd00:1::/64", "192.168.1.31"), node("b", "10.244.2.0/24", "192.168.1.32"), node("bare", "", "192.168.1.33"), ignoredNode}
+
+	const prefix = "pod IP outside podCIDRs; routes printed will not work: "
+	for _, tc := range tests {
+		check := newPodCheck(nodes)
+		for _, s := range tc.slices {
+			check.add(s)
+		}
+		var lines []string
+		for _, stray := range check.strays() {
+			lines = append(lines, strings.TrimPrefix(stray.String(), prefix))
+		}
+		if got := strings.Join(lines, "\n"); got != tc.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", tc.name, got, tc.want)
+		}
+	}
+}

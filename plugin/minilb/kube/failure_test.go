@@ -1,0 +1,55 @@
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+func TestExplain(t *testing.T) {
+	services := schema.GroupResource{Resource: "services"}
+	refused := errors.New("dial tcp 10.0.0.1:6443: connect: connection refused")
+	tests := []struct {
+		name string
+		err  error
+		kind Kind
+		want []string
+	}{
+		{"401", apierrors.NewUnauthorized("Unauthorized"), Unauthorized, []string{"401", "expired", "kubeconfig"}},
+		{"403", apierrors.NewForbidden(services, "", errors.New("User \"x\" cannot list")), Forbidden,
+			[]string{"services: list and watch is forbidden", "deploy/kustomize", "grant list and watch on services", `User "x"`}},
+		{"wrapped 403", fmt.Errorf("failed: %w", apierrors.NewForbidden(services, "", errors.New("no"))), Forbidden, []string{"forbidden"}},
+		{"connection refused", &url.Error{Op: "Get", URL: "https://10.0.0.1:6443/api/v1/services?limit=5", Err: refused}, Unreachable,
+			[]string{"cannot reach the API server at 10.0.0.1:6443: dial tcp"}},
+		{"no helper", errors.New("exec: no such\nprogram"), Unreachable, []string{"no such program"}},
+		{"503", apierrors.NewServiceUnavailable("starting"), Unwell, []string{"services: cannot list and watch: starting"}},
+		{"429", apierrors.NewTooManyRequests("later", 1), Unwell, []string{"later"}},
+		{"500", apierrors.NewInternalError(errors.New("etcdserver: request timed out")), Unwell, []string{"timed out"}},
+		{"400", apierrors.NewBadRequest("field selector"), Refused, []string{"field selector"}},
+	}
+	for _, tc := range tests {
+		got := Explain("list and watch", "services", tc.err)
+		if got.Kind != tc.kind {
+			t.Errorf("%s: got kind %s, want %s", tc.name, got.Kind, tc.kind)
+		}
+		if strings.Contains(got.Text, "\n") || strings.Contains(got.Text, "?limit") {
+			t.Errorf("%s: not a line for a user: %q", tc.name, got.Text)
+		}
+		for _, want := range tc.want {
+			if !strings.Contains(got.Text, want) {
+				t.Errorf("%s: %q does not contain %q", tc.name, got.Text, want)
+			}
+		}
+		if !errors.Is(got, tc.err) {
+			t.Errorf("%s: lost the cause", tc.name)
+		}
+	}
+	if Explain("list", "nodes", nil) != nil {
+		t.Error("no error is explained")
+	}
+}

@@ -1,0 +1,395 @@
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// resolverFor is the Corefile of a LAN's resolver, with these properties of the plugin.
+func resolverFor(kubeconfig, upstream string, properties ...string) string {
+	return `.:PORT {
+		bind 127.0.0.1
+		HEALTH
+		READY
+		PROM
+		errors
+		minilb minilb {
+			kubeconfig ` + kubeconfig + `
+			` + strings.Join(properties, "\n") + `
+		}
+		cache
+		forward . ` + upstream + `
+	}`
+}
+
+// apply applies a manifest in which HTTP stands for the paths of an Ingress rule, which do
+// not matter to DNS.
+func apply(c *cluster.Cluster, manifest string) error {
+	const http = "http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: x, port: {number: 80}}}}]}"
+	return c.Apply(context.Background(), strings.ReplaceAll(manifest, "HTTP", http))
+}
+
+// TestOriginal is the behaviour of the program that this one succeeds.
+func TestOriginal(t *testing.T) {
+	c := cluster.New(t, cluster.Options{})
+	ctx := t.Context()
+	for i := range 3 {
+		must(t, c.Node(ctx, fmt.Sprintf("node%d", i), fmt.Sprintf("192.168.1.3%d", i), fmt.Sprintf("2001:db8::3%d", i)))
+	}
+	must(t, apply(c, `
+{apiVersion: v1, kind: Namespace, metadata: {name: automation}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: haproxy}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: mosquitto, namespace: automation, annotations: {minilb/host: "mqtt.sko.ai, mqtt.example.com"}}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, ipFamilyPolicy: PreferDualStack, selector: {app: mosquitto}, ports: [{port: 1883}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: six, namespace: automation}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, ipFamilies: [IPv6], selector: {app: mosquitto}, ports: [{port: 1883}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: internal-kubernetes-ingress, namespace: haproxy}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, selector: {app: haproxy}, ports: [{port: 443}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: paperless, namespace: automation}
+spec: {rules: [{host: paperless.sko.ai, HTTP}]}
+status: {loadBalancer: {ingress: [{hostname: internal-kubernetes-ingress.haproxy.minilb}]}}
+`))
+	must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "automation", Name: "m-0", Labels: map[string]string{"app": "mosquitto"}, Node: "node0", IPs: []string{"10.244.0.10", "fd00:10:244::10"}}))
+	must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "automation", Name: "m-1", Labels: map[string]string{"app": "mosquitto"}, Node: "node1", IPs: []string{"10.244.1.10", "fd00:10:244:1::10"}}))
+	must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "automation", Name: "m-2", Labels: map[string]string{"app": "mosquitto"}, Node: "node2", IPs: []string{"10.244.2.10", "fd00:10:244:2::10"}, Unready: true}))
+	must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "haproxy", Name: "h-0", Labels: map[string]string{"app": "haproxy"}, Node: "node2", IPs: []string{"10.244.2.20"}}))
+
+	up := startUpstream(t)
+	s := startCoreDNS(t, resolverFor(c.Kubeconfig, up))
+	s.waitReady(t)
+	for _, name := range []string{"mosquitto.automation.minilb", "mqtt.sko.ai", "mqtt.example.com"} {
+		cluster.Eventually(t, 10*time.Second, func() error { return s.expect(name, dns.TypeA, "10.244.0.10", "10.244.1.10") })
+		cluster.Eventually(t, 10*time.Second, func() error {
+			return s.expect(name, dns.TypeAAAA, "fd00:10:244:1::10", "fd00:10:244::10")
+		})
+		reply, err := s.ask("udp", name, dns.TypeA)
+		must(t, err)
+		for _, rr := range reply.Answer {
+			if rr.Header().Ttl != 5 {
+				t.Errorf("%s: TTL %d, want 5", name, rr.Header().Ttl)
+			}
+		}
+	}
+	// E14: a v6-only Service; "unknown host" would be wrong for its A.
+	cluster.Eventually(t, 10*time.Second, func() error {
+		return s.expect("six.automation.minilb", dns.TypeAAAA, "fd00:10:244:1::10", "fd00:10:244::10")
+	})
+	if err := s.expectRcode("six.automation.minilb", dns.TypeA, dns.RcodeSuccess); err != nil {
+		t.Error(err)
+	}
+	cluster.Eventually(t, 10*time.Second, func() error { return s.expect("paperless.sko.ai", dns.TypeA, "10.244.2.20") })
+	if err := s.expect("kubernetes.io", dns.TypeTXT, `"upstream"`); err != nil {
+		t.Error(err)
+	}
+
+	// What the original does not do: a host goes with its annotation.
+	service, err := c.Client.CoreV1().Services("automation").Get(ctx, "mosquitto", metav1.GetOptions{})
+	must(t, err)
+	service.Annotations = map[string]string{"minilb/host": "mqtt.sko.ai"}
+	_, err = c.Client.CoreV1().Services("automation").Update(ctx, service, metav1.UpdateOptions{})
+	must(t, err)
+	cluster.Eventually(t, 5*time.Second, func() error { return s.expect("mqtt.example.com", dns.TypeTXT, `"upstream"`) })
+	must(t, s.expect("mqtt.sko.ai", dns.TypeA, "10.244.0.10", "10.244.1.10"))
+}
+
+// TestProperties starts the real binary with each property that changes what is served.
+func TestProperties(t *testing.T) {
+	c := cluster.New(t, cluster.Options{})
+	must(t, apply(c, `
+{apiVersion: v1, kind: Namespace, metadata: {name: one}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: two}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: one, annotations: {minilb/host: web.example, external-dns.alpha.kubernetes.io/hostname: ed.example}}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web, namespace: two}, spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: other, namespace: one}, spec: {type: LoadBalancer, loadBalancerClass: example.org/lb, ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: plain, namespace: one}, spec: {type: LoadBalancer, ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: ignored, namespace: one, labels: {minilb/ignore: "true"}}, spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: nginx, namespace: two}
+spec: {ingressClassName: nginx, rules: [{host: nginx.example, HTTP}]}
+status: {loadBalancer: {ingress: [{ip: 10.9.0.1}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: traefik, namespace: two, annotations: {minilb/service: one/web}}
+spec: {ingressClassName: traefik, rules: [{host: traefik.example, HTTP}]}
+status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
+---
+`+staticSlice("one", "web", "IPv4", "10.1.0.1", "10.1.0.2", "10.1.0.3")+staticSlice("one", "web", "IPv6", "fd01::1")+
+		staticSlice("one", "other", "IPv4", "10.1.0.4")+staticSlice("one", "plain", "IPv4", "10.1.0.5")+staticSlice("one", "ignored", "IPv4", "10.1.0.6")+staticSlice("two", "web", "IPv4", "10.2.0.1")))
+	up := startUpstream(t)
+	const (
+		web  = "web.one.minilb A 10.1.0.1 10.1.0.2 10.1.0.3"
+		gone = "NXDOMAIN"
+	)
+	tests := []struct {
+		properties []string
+		want       []string // "name type data...", "name type NXDOMAIN", "name type NODATA" or "name type forwarded"
+	}{
+		{nil, []string{web, "web.two.minilb A 10.2.0.1", "other.one.minilb A NXDOMAIN", "plain.one.minilb A NXDOMAIN", "ignored.one.minilb A NXDOMAIN", "web.example AAAA fd01::1", "ed.example A forwarded", "nginx.example A 10.9.0.1", "traefik.example AAAA fd01::1", "traefik.example A 10.1.0.1 10.1.0.2 10.1.0.3"}},
+		{[]string{"class example.org/lb"}, []string{"other.one.minilb A 10.1.0.4", "web.one.minilb A NXDOMAIN", "web.example A forwarded", "traefik.example A forwarded"}},
+		{[]string{"default_class"}, []string{web, "plain.one.minilb A 10.1.0.5", "other.one.minilb A NXDOMAIN"}},
+		{[]string{"resources service"}, []string{web, "web.example AAAA fd01::1", "nginx.example A forwarded", "traefik.example A forwarded"}},
+		{[]string{"resources ingress"}, []string{"web.one.minilb A NXDOMAIN", "web.example A forwarded", "nginx.example A 10.9.0.1", "traefik.example AAAA fd01::1"}},
+		{[]string{"namespaces one"}, []string{web, "web.two.minilb A NXDOMAIN", "two.minilb A NXDOMAIN", "nginx.example A forwarded"}},
+		{[]string{"namespaces one two"}, []string{web, "web.two.minilb A 10.2.0.1", "traefik.example AAAA fd01::1"}},
+		{[]string{"ingress_classes traefik"}, []string{"nginx.example A forwarded", "traefik.example AAAA fd01::1"}},
+		{[]string{"host_annotations external-dns.alpha.kubernetes.io/hostname"}, []string{"ed.example AAAA fd01::1", "web.example A forwarded"}},
+		{[]string{"claim example from two"}, []string{web, "web.example A forwarded", "nginx.example A 10.9.0.1"}},
+		{[]string{"families ipv6"}, []string{"web.one.minilb A NODATA", "web.one.minilb AAAA fd01::1"}},
+		{[]string{"families ipv4"}, []string{web, "web.one.minilb AAAA NODATA"}},
+		{[]string{"fallthrough"}, []string{web, "nope.one.minilb A forwarded", "web.one.minilb TXT NODATA"}},
+		{[]string{"ns 192.0.2.53"}, []string{"ns1.minilb A 192.0.2.53", "ns1.minilb AAAA NODATA", "minilb NS ns1.minilb."}},
+		{[]string{"ns dns.example.org"}, []string{"minilb NS dns.example.org.", "ns1.minilb A NXDOMAIN"}},
+	}
+	for _, tc := range tests {
+		t.Run(strings.Join(tc.properties, ","), func(t *testing.T) {
+			s := startCoreDNS(t, resolverFor(c.Kubeconfig, up, tc.properties...))
+			s.waitReady(t)
+			for _, line := range tc.want {
+				fields := strings.Fields(line)
+				name, qtype, data := fields[0], dns.StringToType[fields[1]], fields[2:]
+				var err error
+				switch data[0] {
+				case gone:
+					err = s.expectRcode(name, qtype, dns.RcodeNameError)
+				case "NODATA":
+					err = s.expectRcode(name, qtype, dns.RcodeSuccess)
+				case "forwarded":
+					err = s.expect(name, dns.TypeTXT, `"upstream"`)
+					if reply, _ := s.ask("udp", name, qtype); reply == nil || reply.Authoritative {
+						t.Errorf("%s was answered here", name)
+					}
+				default:
+					err = s.expect(name, qtype, data...)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	t.Run("ttl 77, max_answers 2", func(t *testing.T) {
+		s := startCoreDNS(t, resolverFor(c.Kubeconfig, up, "ttl 77", "max_answers 2"))
+		s.waitReady(t)
+		seen := map[string]bool{}
+		for range 100 {
+			reply, err := s.ask("udp", "web.one.minilb", dns.TypeA)
+			must(t, err)
+			if len(reply.Answer) != 2 {
+				t.Fatalf("got %d addresses, want 2", len(reply.Answer))
+			}
+			for _, rr := range reply.Answer {
+				seen[rr.(*dns.A).A.String()] = true
+				if rr.Header().Ttl != 77 {
+					t.Fatalf("TTL %d, want 77", rr.Header().Ttl)
+				}
+			}
+		}
+		if len(seen) != 3 {
+			t.Errorf("100 answers had only %v", seen)
+		}
+		reply, err := s.ask("udp", "nope.minilb", dns.TypeA)
+		must(t, err)
+		if soa := reply.Ns[0].(*dns.SOA); soa.Hdr.Ttl != 77 || soa.Minttl != 77 {
+			t.Errorf("got %v, want negative TTL 77", soa)
+		}
+	})
+	t.Run("several blocks, one watch", func(t *testing.T) {
+		properties := "{\nkubeconfig " + c.Kubeconfig + "\n}"
+		s := startCoreDNS(t, ".:PORT {\nbind 127.0.0.1\nREADY\nPROM\nminilb minilb "+properties+"\nforward . "+up+"\n}\nlan:PORT {\nbind 127.0.0.1\nminilb {\nkubeconfig "+c.Kubeconfig+"\nnamespaces one\n}\n}\n")
+		s.waitReady(t)
+		for _, line := range [][]string{{"web.one.minilb", "10.1.0.1", "10.1.0.2", "10.1.0.3"}, {"web.one.lan", "10.1.0.1", "10.1.0.2", "10.1.0.3"}, {"web.two.minilb", "10.2.0.1"}} {
+			if err := s.expect(line[0], dns.TypeA, line[1:]...); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := s.expectRcode("web.two.lan", dns.TypeA, dns.RcodeNameError); err != nil {
+			t.Error(err)
+		}
+		if lines := s.log.lines("cannot be asked for"); len(lines) != 3 { // D8: web.example, twice nothing in lan
+			t.Logf("unreachable hosts of the block for lan:\n%s", s.log)
+		}
+	})
+}
+
+// staticSlice is the manifest of an EndpointSlice made by hand (E12).
+func staticSlice(namespace, service, family string, addrs ...string) string {
+	var endpoints []string
+	for _, a := range addrs {
+		endpoints = append(endpoints, fmt.Sprintf("{addresses: [%q]}", a))
+	}
+	return fmt.Sprintf(`
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: %s-%s, namespace: %s, labels: {kubernetes.io/service-name: %s, endpointslice.kubernetes.io/managed-by: test}}
+addressType: %s
+endpoints: [%s]
+---
+`, service, strings.ToLower(family), namespace, service, family, strings.Join(endpoints, ", "))
+}
+
+// TestExternal is D30 and D31 with a real forward: the alias and what it leads to.
+func TestExternal(t *testing.T) {
+	c := shared(t)
+	must(t, apply(c, `
+{apiVersion: v1, kind: Namespace, metadata: {name: external}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: i, namespace: external}
+spec:
+  rules:
+  - {host: x.external.example, HTTP}
+  - {host: home.minilb, HTTP}
+status: {loadBalancer: {ingress: [{hostname: lb.aws.com}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: fails, namespace: external}
+spec: {rules: [{host: fails.external.example, HTTP}]}
+status: {loadBalancer: {ingress: [{hostname: broken.aws.com}]}}
+`))
+	up := startDNS(t, dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+		m := new(dns.Msg).SetReply(r)
+		m.RecursionAvailable = true
+		switch q := r.Question[0]; {
+		case q.Name == "broken.aws.com.":
+			m.Rcode = dns.RcodeServerFailure
+		case q.Name == "lb.aws.com." && q.Qtype == dns.TypeA:
+			rr, _ := dns.NewRR("lb.aws.com. 60 IN A 198.51.100.1")
+			m.Answer = []dns.RR{rr}
+		default:
+			rr, _ := dns.NewRR("aws.com. 60 IN SOA ns.aws.com. hostmaster.aws.com. 1 2 3 4 60")
+			m.Ns = []dns.RR{rr}
+		}
+		w.WriteMsg(m)
+	}))
+	s := startCoreDNS(t, resolverFor(c.Kubeconfig, up))
+	s.waitReady(t)
+	cluster.Eventually(t, 5*time.Second, func() error { return s.expect("home.minilb", dns.TypeCNAME, "lb.aws.com.") })
+	const soa = "aws.com. 60 IN SOA ns.aws.com. hostmaster.aws.com. SERIAL 2 3 4 60"
+	for _, name := range []string{"x.external.example.", "home.minilb."} {
+		cname := name + " 5 IN CNAME lb.aws.com."
+		for qtype, want := range map[uint16]message{
+			dns.TypeA:    {flags: "aa", answer: []string{"lb.aws.com. 60 IN A 198.51.100.1", cname}},
+			dns.TypeAAAA: {flags: "aa", answer: []string{cname}, authority: []string{soa}},
+		} {
+			slices.Sort(want.answer)
+			reply, err := s.ask("udp", name, qtype)
+			must(t, err)
+			if got := messageOf(reply).String(); got != want.String() {
+				t.Errorf("%s %s:\ngot  %s\nwant %s", name, dns.TypeToString[qtype], got, want)
+			}
+		}
+	}
+	reply, err := s.ask("udp", "fails.external.example", dns.TypeA)
+	must(t, err)
+	if want := (message{rcode: dns.RcodeServerFailure, flags: "aa", answer: []string{"fails.external.example. 5 IN CNAME broken.aws.com."}}); messageOf(reply).String() != want.String() {
+		t.Errorf("got %s, want %s", messageOf(reply), want)
+	}
+}
+
+// TestReload checks that a reload, one that fails included, ends what the load before it started.
+func TestReload(t *testing.T) {
+	c := cluster.New(t, cluster.Options{})
+	path := filepath.Join(t.TempDir(), "Corefile")
+	ports := freePorts(t, 4)
+	_, port, _ := net.SplitHostPort(ports[0])
+	write := func(ttl int, more string) {
+		corefile := fmt.Sprintf(".:%s {\nbind 127.0.0.1\nready %s\nprometheus %s\npprof %s\nreload 2s 1s\nminilb minilb {\nkubeconfig %s\nttl %d\n}\n%s}\n", port, ports[1], ports[2], ports[3], c.Kubeconfig, ttl, more)
+		must(t, os.WriteFile(path, []byte(corefile), 0o600))
+	}
+	write(1, "")
+	s := launchCoreDNS(t, corednsBinary, "import "+path+"\n")
+	s.addr, s.ready = ports[0], "http://"+ports[1]+"/ready"
+	s.waitListening(t)
+	s.waitReady(t)
+	ttl := func() (uint32, error) {
+		reply, err := s.ask("udp", "minilb", dns.TypeSOA)
+		if err != nil || len(reply.Answer) != 1 {
+			return 0, fmt.Errorf("got %v, %v", reply, err)
+		}
+		return reply.Answer[0].Header().Ttl, nil
+	}
+	goroutines := func() int {
+		code, body := get("http://" + ports[3] + "/debug/pprof/goroutine?debug=1")
+		var n int
+		if _, err := fmt.Sscanf(body, "goroutine profile: total %d", &n); code != http.StatusOK || err != nil {
+			t.Fatalf("pprof: %d %s", code, body)
+		}
+		return n
+	}
+	reloadTo := func(want int, more string) {
+		write(want, more)
+		cluster.Eventually(t, 20*time.Second, func() error {
+			if got, err := ttl(); err != nil || got != uint32(want) {
+				return fmt.Errorf("TTL %d, %v, want %d\n%s", got, err, want, s.log)
+			}
+			return nil
+		})
+	}
+	reloadTo(2, "")
+	time.Sleep(time.Second)
+	before := goroutines()
+	for i := range 4 {
+		reloadTo(3+i, "")
+	}
+	// A load that fails after the plugin has started: the address is not this machine's.
+	failures := len(s.log.lines("Restart failed"))
+	write(9, "}\n.:"+port+" {\nbind 192.0.2.77\n")
+	cluster.Eventually(t, 20*time.Second, func() error {
+		if len(s.log.lines("Restart failed")) == failures {
+			return fmt.Errorf("no failed reload yet:\n%s", s.log)
+		}
+		return nil
+	})
+	write(10, "")
+	reloadTo(10, "")
+	cluster.Eventually(t, 10*time.Second, func() error {
+		if after := goroutines(); after > before+3 {
+			_, profile := get("http://" + ports[3] + "/debug/pprof/goroutine?debug=1")
+			return fmt.Errorf("%d goroutines before five reloads, %d after:\n%s", before, after, profile)
+		}
+		return nil
+	})
+	if _, metrics := get("http://" + ports[2] + "/metrics"); !strings.Contains(metrics, `coredns_minilb_synced{source="service"} 1`) {
+		t.Errorf("metrics after reloads:\n%s", grep(metrics, "coredns_minilb"))
+	}
+}
