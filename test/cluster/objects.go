@@ -112,8 +112,9 @@ type PodSpec struct {
 	Name      string
 	Labels    map[string]string
 
-	// Node is the name of the node it runs on, which need not exist. A pod
-	// without one cannot Terminate.
+	// Node is the name of the node it runs on. It should exist: the controllers
+	// leave a pod of a missing node out of EndpointSlices. A pod without a node
+	// cannot Terminate.
 	Node string
 
 	// IPs are its addresses, at most one of each family, the primary one first.

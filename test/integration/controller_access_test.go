@@ -46,7 +46,7 @@ func (p *controller) waitLive(t *testing.T) {
 func TestControllerOutage(t *testing.T) {
 	c := cluster.New(t, cluster.Options{})
 	ctx := t.Context()
-	kubeconfig := controllerKubeconfig(t, c)
+	kubeconfig := shippedAccounts(t, c).controller
 	must(t, c.Node(ctx, "node1", "192.168.1.31"))
 	_, err := c.NodePodCIDRs(ctx, "node1")
 	must(t, err)

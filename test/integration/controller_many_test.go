@@ -16,7 +16,7 @@ func TestControllerManyServices(t *testing.T) {
 	const services, creators = 1000, 16
 	c := shared(t)
 	namespace := newNamespace(t, c)
-	kubeconfig := controllerKubeconfig(t, c)
+	kubeconfig := shippedAccounts(t, c).controller
 	p := startController(t, kubeconfig, "-class", namespace).waitReady(t)
 
 	began := time.Now()

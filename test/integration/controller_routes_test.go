@@ -22,7 +22,7 @@ import (
 func TestRoutes(t *testing.T) {
 	c := cluster.New(t, cluster.Options{})
 	ctx := t.Context()
-	kubeconfig := controllerKubeconfig(t, c)
+	kubeconfig := shippedAccounts(t, c).controller
 	run := func(args ...string) (stdout, stderr string) {
 		t.Helper()
 		cmd := minilb(t, append([]string{"routes", "-kubeconfig", kubeconfig}, args...)...)

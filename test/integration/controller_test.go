@@ -21,51 +21,6 @@ import (
 	"github.com/minilb/minilb/test/cluster"
 )
 
-// controllerAccess is the least that the companion needs.
-const controllerAccess = `
-apiVersion: v1
-kind: Namespace
-metadata: {name: minilb-system}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {namespace: minilb-system, name: controller}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: minilb-controller}
-rules:
-- {apiGroups: [""], resources: [services, nodes], verbs: [list, watch]}
-- {apiGroups: [""], resources: [services/status], verbs: [patch]}
-- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: minilb-controller}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: minilb-controller}
-subjects:
-- {kind: ServiceAccount, namespace: minilb-system, name: controller}
-`
-
-// controllerKubeconfig returns the kubeconfig of an account that may do what is in
-// controllerAccess and nothing else.
-func controllerKubeconfig(t *testing.T, c *cluster.Cluster) string {
-	t.Helper()
-	must(t, c.Apply(t.Context(), controllerAccess))
-	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), "minilb-system", "controller")
-	must(t, err)
-	return kubeconfig
-}
-
-var minilbBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "minilb-integration-")
-	if err != nil {
-		return "", err
-	}
-	binaries = append(binaries, dir)
-	return cluster.Build(context.Background(), dir, "./cmd/minilb", "-race")
-})
-
 // minilb returns a command that runs the real binary.
 func minilb(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
@@ -223,7 +178,7 @@ func overwrite(t *testing.T, c *cluster.Cluster, namespace, name string, ingress
 func TestControllerWritesHostname(t *testing.T) {
 	c := shared(t)
 	namespace := newNamespace(t, c)
-	p := startController(t, controllerKubeconfig(t, c), "-class", namespace, "-domain", "Home.Example.ORG.").waitReady(t)
+	p := startController(t, shippedAccounts(t, c).controller, "-class", namespace, "-domain", "Home.Example.ORG.").waitReady(t)
 	createService(t, c, namespace, "web", namespace)
 	expectStatus(t, c, namespace, "web", "web."+namespace+".home.example.org")
 
@@ -248,7 +203,7 @@ func TestControllerWritesHostname(t *testing.T) {
 func TestControllerLeavesOthersAlone(t *testing.T) {
 	c := shared(t)
 	namespace := newNamespace(t, c)
-	p := startController(t, controllerKubeconfig(t, c), "-class", namespace, "-resync", "1").waitReady(t)
+	p := startController(t, shippedAccounts(t, c).controller, "-class", namespace, "-resync", "1").waitReady(t)
 
 	ignored := map[string]string{"minilb/ignore": "true"}
 	createService(t, c, namespace, "other-class", "example.org/other")
@@ -284,7 +239,7 @@ func TestControllerLeavesOthersAlone(t *testing.T) {
 func TestControllerDefaultClass(t *testing.T) {
 	c := shared(t)
 	namespace := newNamespace(t, c)
-	p := startController(t, controllerKubeconfig(t, c), "-class", namespace, "-default-class").waitReady(t)
+	p := startController(t, shippedAccounts(t, c).controller, "-class", namespace, "-default-class").waitReady(t)
 	other := createService(t, c, namespace, "other", "example.org/other")
 	createService(t, c, namespace, "ours", namespace)
 	createService(t, c, namespace, "without", "")
@@ -305,7 +260,7 @@ func TestControllerDefaultClass(t *testing.T) {
 func TestControllerOverwritten(t *testing.T) {
 	c := shared(t)
 	namespace := newNamespace(t, c)
-	p := startController(t, controllerKubeconfig(t, c), "-class", namespace, "-resync", "1").waitReady(t)
+	p := startController(t, shippedAccounts(t, c).controller, "-class", namespace, "-resync", "1").waitReady(t)
 	createService(t, c, namespace, "web", namespace)
 	createService(t, c, namespace, "api", namespace)
 	hostname := "web." + namespace + ".minilb"
@@ -332,7 +287,7 @@ func TestControllerOverwritten(t *testing.T) {
 func TestControllerChurn(t *testing.T) {
 	c := shared(t)
 	namespace := newNamespace(t, c)
-	kubeconfig := controllerKubeconfig(t, c)
+	kubeconfig := shippedAccounts(t, c).controller
 	first := startController(t, kubeconfig, "-class", namespace).waitReady(t)
 	second := startController(t, kubeconfig, "-class", namespace).waitReady(t)
 	services := c.Client.CoreV1().Services(namespace)
@@ -377,7 +332,7 @@ func TestControllerChurn(t *testing.T) {
 func TestControllerDomain(t *testing.T) {
 	c := shared(t)
 	namespace := newNamespace(t, c)
-	kubeconfig := controllerKubeconfig(t, c)
+	kubeconfig := shippedAccounts(t, c).controller
 	createService(t, c, namespace, "web", namespace)
 	for _, domain := range []string{"minilb", "home.example.org", "minilb"} {
 		p := startController(t, kubeconfig, "-class", namespace, "-domain", domain)

@@ -33,19 +33,34 @@ type coredns struct {
 	exited chan error
 }
 
-// corednsBinary is built with the race detector, fastBinary as users have it.
+// The binaries under test: with the race detector, but for those that measure time.
 var (
-	corednsBinary = sync.OnceValues(func() (string, error) { return build("-race") })
-	fastBinary    = sync.OnceValues(func() (string, error) { return build() })
+	corednsBinary = sync.OnceValues(func() (string, error) { return build("./cmd/coredns", race()...) })
+	fastBinary    = sync.OnceValues(func() (string, error) { return build("./cmd/coredns") })
+	minilbBinary  = sync.OnceValues(func() (string, error) { return build("./cmd/minilb", race()...) })
 )
 
-func build(flags ...string) (string, error) {
+func build(pkg string, flags ...string) (string, error) {
 	dir, err := os.MkdirTemp("", "minilb-integration-")
 	if err != nil {
 		return "", err
 	}
 	binaries = append(binaries, dir)
-	return cluster.Build(context.Background(), dir, "./cmd/coredns", flags...)
+	return cluster.Build(context.Background(), dir, pkg, flags...)
+}
+
+// race returns the flag that builds with the race detector, where there is the C compiler
+// that this takes.
+func race() []string {
+	compiler, err := exec.Command("go", "env", "CC").Output()
+	if err != nil {
+		return nil
+	}
+	if _, err := exec.LookPath(strings.TrimSpace(string(compiler))); err != nil {
+		fmt.Fprintln(os.Stderr, "no C compiler: the binaries are tested without the race detector")
+		return nil
+	}
+	return []string{"-race"}
 }
 
 // binaries are the directories to remove when the package's tests have run.

@@ -14,6 +14,7 @@ import (
 // is logged in one line with its object.
 func TestBadInput(t *testing.T) {
 	c := cluster.New(t, cluster.Options{})
+	kubeconfig := shippedAccounts(t, c).dns
 	ctx := t.Context()
 	label64 := strings.Repeat("a", 64)
 	bytes254 := strings.Repeat(strings.Repeat("b", 62)+".", 4) + "bb"
@@ -85,7 +86,7 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
 ---
 `+staticSlice("second", "loser", "IPv4", "10.2.0.1")))
 
-	s := startCoreDNS(t, resolverFor(c.Kubeconfig, startUpstream(t)))
+	s := startCoreDNS(t, resolverFor(kubeconfig, startUpstream(t)))
 	s.waitReady(t)
 	for name, want := range map[string]string{
 		"good.example": "10.1.0.1", "upper.example": "10.1.0.1", "hosts.first.minilb": "10.1.0.1", // E6, E17

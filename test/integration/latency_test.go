@@ -22,6 +22,7 @@ import (
 // server has acknowledged a write the answer follows it; and that no query makes an API call.
 func TestLatency(t *testing.T) {
 	c := cluster.New(t, cluster.Options{Audit: true})
+	kubeconfig := shippedAccounts(t, c).dns
 	ctx := t.Context()
 	const n = 1000
 	must(t, c.Apply(ctx, "{apiVersion: v1, kind: Namespace, metadata: {name: load}}"))
@@ -48,7 +49,7 @@ func TestLatency(t *testing.T) {
 		PROM
 		errors
 		minilb minilb {
-			kubeconfig `+c.Kubeconfig+`
+			kubeconfig `+kubeconfig+`
 		}
 	}`)
 	s.waitReady(t)
@@ -77,7 +78,7 @@ func TestLatency(t *testing.T) {
 			created = append(created, until(t, func() error { return s.expectRcode(name+".load.minilb", dns.TypeA, dns.RcodeSuccess) }))
 
 			service.Annotations = map[string]string{"minilb/host": name + ".example.net"}
-			service, err = c.Client.CoreV1().Services("load").Update(ctx, service, metav1.UpdateOptions{})
+			_, err = c.Client.CoreV1().Services("load").Update(ctx, service, metav1.UpdateOptions{})
 			must(t, err)
 			changed = append(changed, until(t, func() error { return s.expectRcode(name+".example.net", dns.TypeA, dns.RcodeSuccess) }))
 

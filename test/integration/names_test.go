@@ -45,6 +45,7 @@ func apply(c *cluster.Cluster, manifest string) error {
 // TestOriginal is the behaviour of the program that this one succeeds.
 func TestOriginal(t *testing.T) {
 	c := cluster.New(t, cluster.Options{})
+	kubeconfig := shippedAccounts(t, c).dns
 	ctx := t.Context()
 	for i := range 3 {
 		must(t, c.Node(ctx, fmt.Sprintf("node%d", i), fmt.Sprintf("192.168.1.3%d", i), fmt.Sprintf("2001:db8::3%d", i)))
@@ -81,7 +82,7 @@ status: {loadBalancer: {ingress: [{hostname: internal-kubernetes-ingress.haproxy
 	must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "haproxy", Name: "h-0", Labels: map[string]string{"app": "haproxy"}, Node: "node2", IPs: []string{"10.244.2.20"}}))
 
 	up := startUpstream(t)
-	s := startCoreDNS(t, resolverFor(c.Kubeconfig, up))
+	s := startCoreDNS(t, resolverFor(kubeconfig, up))
 	s.waitReady(t)
 	for _, name := range []string{"mosquitto.automation.minilb", "mqtt.sko.ai", "mqtt.example.com"} {
 		cluster.Eventually(t, 10*time.Second, func() error { return s.expect(name, dns.TypeA, "10.244.0.10", "10.244.1.10") })
@@ -121,6 +122,7 @@ status: {loadBalancer: {ingress: [{hostname: internal-kubernetes-ingress.haproxy
 // TestProperties starts the real binary with each property that changes what is served.
 func TestProperties(t *testing.T) {
 	c := cluster.New(t, cluster.Options{})
+	kubeconfig := shippedAccounts(t, c).dns
 	must(t, apply(c, `
 {apiVersion: v1, kind: Namespace, metadata: {name: one}}
 ---
@@ -180,7 +182,7 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 	}
 	for _, tc := range tests {
 		t.Run(strings.Join(tc.properties, ","), func(t *testing.T) {
-			s := startCoreDNS(t, resolverFor(c.Kubeconfig, up, tc.properties...))
+			s := startCoreDNS(t, resolverFor(kubeconfig, up, tc.properties...))
 			s.waitReady(t)
 			for _, line := range tc.want {
 				fields := strings.Fields(line)
@@ -206,7 +208,7 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 		})
 	}
 	t.Run("ttl 77, max_answers 2", func(t *testing.T) {
-		s := startCoreDNS(t, resolverFor(c.Kubeconfig, up, "ttl 77", "max_answers 2"))
+		s := startCoreDNS(t, resolverFor(kubeconfig, up, "ttl 77", "max_answers 2"))
 		s.waitReady(t)
 		seen := map[string]bool{}
 		for range 100 {
@@ -232,8 +234,8 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 		}
 	})
 	t.Run("several blocks, one watch", func(t *testing.T) {
-		properties := "{\nkubeconfig " + c.Kubeconfig + "\n}"
-		s := startCoreDNS(t, ".:PORT {\nbind 127.0.0.1\nREADY\nPROM\nminilb minilb "+properties+"\nforward . "+up+"\n}\nlan:PORT {\nbind 127.0.0.1\nminilb {\nkubeconfig "+c.Kubeconfig+"\nnamespaces one\n}\n}\n")
+		properties := "{\nkubeconfig " + kubeconfig + "\n}"
+		s := startCoreDNS(t, ".:PORT {\nbind 127.0.0.1\nREADY\nPROM\nminilb minilb "+properties+"\nforward . "+up+"\n}\nlan:PORT {\nbind 127.0.0.1\nminilb {\nkubeconfig "+kubeconfig+"\nnamespaces one\n}\n}\n")
 		s.waitReady(t)
 		for _, line := range [][]string{{"web.one.minilb", "10.1.0.1", "10.1.0.2", "10.1.0.3"}, {"web.one.lan", "10.1.0.1", "10.1.0.2", "10.1.0.3"}, {"web.two.minilb", "10.2.0.1"}} {
 			if err := s.expect(line[0], dns.TypeA, line[1:]...); err != nil {
@@ -268,6 +270,7 @@ endpoints: [%s]
 // TestExternal is D30 and D31 with a real forward: the alias and what it leads to.
 func TestExternal(t *testing.T) {
 	c := shared(t)
+	kubeconfig := shippedAccounts(t, c).dns
 	must(t, apply(c, `
 {apiVersion: v1, kind: Namespace, metadata: {name: external}}
 ---
@@ -301,7 +304,7 @@ status: {loadBalancer: {ingress: [{hostname: broken.aws.com}]}}
 		}
 		w.WriteMsg(m)
 	}))
-	s := startCoreDNS(t, resolverFor(c.Kubeconfig, up))
+	s := startCoreDNS(t, resolverFor(kubeconfig, up))
 	s.waitReady(t)
 	cluster.Eventually(t, 5*time.Second, func() error { return s.expect("home.minilb", dns.TypeCNAME, "lb.aws.com.") })
 	const soa = "aws.com. 60 IN SOA ns.aws.com. hostmaster.aws.com. SERIAL 2 3 4 60"
@@ -329,11 +332,12 @@ status: {loadBalancer: {ingress: [{hostname: broken.aws.com}]}}
 // TestReload checks that a reload, one that fails included, ends what the load before it started.
 func TestReload(t *testing.T) {
 	c := cluster.New(t, cluster.Options{})
+	kubeconfig := shippedAccounts(t, c).dns
 	path := filepath.Join(t.TempDir(), "Corefile")
 	ports := freePorts(t, 4)
 	_, port, _ := net.SplitHostPort(ports[0])
 	write := func(ttl int, more string) {
-		corefile := fmt.Sprintf(".:%s {\nbind 127.0.0.1\nready %s\nprometheus %s\npprof %s\nreload 2s 1s\nminilb minilb {\nkubeconfig %s\nttl %d\n}\n%s}\n", port, ports[1], ports[2], ports[3], c.Kubeconfig, ttl, more)
+		corefile := fmt.Sprintf(".:%s {\nbind 127.0.0.1\nready %s\nprometheus %s\npprof %s\nreload 2s 1s\nminilb minilb {\nkubeconfig %s\nttl %d\n}\n%s}\n", port, ports[1], ports[2], ports[3], kubeconfig, ttl, more)
 		must(t, os.WriteFile(path, []byte(corefile), 0o600))
 	}
 	write(1, "")
@@ -383,7 +387,8 @@ func TestReload(t *testing.T) {
 	write(10, "")
 	reloadTo(10, "")
 	cluster.Eventually(t, 10*time.Second, func() error {
-		if after := goroutines(); after > before+3 {
+		// One is pprof's own, whose listener outlives a load that fails; one may be a query's.
+		if after := goroutines(); after > before+2 {
 			_, profile := get("http://" + ports[3] + "/debug/pprof/goroutine?debug=1")
 			return fmt.Errorf("%d goroutines before five reloads, %d after:\n%s", before, after, profile)
 		}

@@ -16,6 +16,7 @@ import (
 // D72, D73, D78).
 func TestOutage(t *testing.T) {
 	c := cluster.New(t, cluster.Options{})
+	kubeconfig := shippedAccounts(t, c).dns
 	ctx := t.Context()
 	must(t, c.Node(ctx, "n1", "192.168.1.31"))
 	must(t, c.Apply(ctx, vectorState))
@@ -30,7 +31,7 @@ func TestOutage(t *testing.T) {
 		READY
 		errors
 		minilb minilb {
-			kubeconfig `+c.Kubeconfig+`
+			kubeconfig `+kubeconfig+`
 			startup_timeout 2s
 			fallthrough
 		}

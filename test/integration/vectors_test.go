@@ -72,6 +72,7 @@ status: {loadBalancer: {ingress: [{ip: 6.6.6.6}]}}
 // TestVectors asks the questions of the conformance vectors and compares whole messages.
 func TestVectors(t *testing.T) {
 	c := cluster.New(t, cluster.Options{})
+	kubeconfig := shippedAccounts(t, c).dns
 	ctx := t.Context()
 	must(t, c.Node(ctx, "n1", "192.168.1.31"))
 	must(t, c.Apply(ctx, vectorState))
@@ -88,7 +89,7 @@ func TestVectors(t *testing.T) {
 		READY
 		errors
 		minilb minilb {
-			kubeconfig `+c.Kubeconfig+`
+			kubeconfig `+kubeconfig+`
 		}
 		cache
 		forward . `+up+`
@@ -175,7 +176,7 @@ func TestVectors(t *testing.T) {
 		alone := startCoreDNS(t, `minilb:PORT example.org:PORT {
 			bind 127.0.0.1
 			minilb minilb {
-				kubeconfig `+c.Kubeconfig+`
+				kubeconfig `+kubeconfig+`
 			}
 		}`)
 		for _, qtype := range []uint16{dns.TypeAXFR, dns.TypeIXFR} {

@@ -6,6 +6,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -15,12 +16,12 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	discoveryv1client "k8s.io/client-go/kubernetes/typed/discovery/v1"
 	networkingv1client "k8s.io/client-go/kubernetes/typed/networking/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/connrotation"
 )
 
 // Watcher keeps tables of the cluster's objects up to date, one a kind and namespace, however
@@ -30,7 +31,7 @@ type Watcher struct {
 	discovery  discoveryv1client.DiscoveryV1Interface
 	networking networkingv1client.NetworkingV1Interface
 	server     *server
-	transport  http.RoundTripper
+	dialer     *connrotation.Dialer // knows the connections, so that Run can end them
 
 	hostAnnotations map[string]bool // annotations of Services that some Translator reads
 	services        map[string]*table[*corev1.Service, *service]
@@ -42,13 +43,19 @@ type Watcher struct {
 
 // NewWatcher returns a Watcher of the API server that config names. Nothing is dialled before Run.
 func NewWatcher(config *rest.Config, log Logger) (*Watcher, error) {
+	config = rest.CopyConfig(config)
+	if config.Dial == nil {
+		config.Dial = new(net.Dialer).DialContext
+	}
+	dialer := connrotation.NewDialer(config.Dial)
+	config.Dial = dialer.DialContext
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("configure the client: %w", err)
 	}
 	w := &Watcher{
 		server:          &server{log: log},
-		transport:       client.Transport,
+		dialer:          dialer,
 		hostAnnotations: map[string]bool{},
 		services:        map[string]*table[*corev1.Service, *service]{},
 		slices:          map[string]*table[*discoveryv1.EndpointSlice, *slice]{},
@@ -74,7 +81,7 @@ func (w *Watcher) connect(config *rest.Config, client *http.Client) (err error) 
 // has ended. All Translators must have been added before.
 func (w *Watcher) Run(ctx context.Context) {
 	var running sync.WaitGroup
-	defer utilnet.CloseIdleConnectionsFor(w.transport) // or they would linger with their goroutines
+	defer w.dialer.CloseAll() // or they would linger for a minute and a half with their goroutines
 	defer running.Wait()
 	for _, run := range w.run {
 		running.Go(func() { run(ctx) })

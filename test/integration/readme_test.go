@@ -1,0 +1,75 @@
+package integration_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+var (
+	corefileBlock = regexp.MustCompile("(?ms)^(?:```|~~~) *corefile\n(.*?)^(?:```|~~~)$")
+	serverBlock   = regexp.MustCompile(`(?m)^([^\s#{][^{\n]*)\{$`)
+	upstreamLine  = regexp.MustCompile(`(?m)^( *forward \.) .*$`)
+)
+
+// TestDocumentedCorefiles starts every Corefile of the documentation with the real binary:
+// ports and addresses are moved to loopback, all else is as it is written.
+func TestDocumentedCorefiles(t *testing.T) {
+	c := cluster.New(t, cluster.Options{}) // nobody else's hosts to warn of
+	kubeconfig := shippedAccounts(t, c).dns
+	up := startUpstream(t)
+	corefiles := map[string]string{}
+	for _, path := range []string{"README.md", "plugin/minilb/README.md"} {
+		text, err := os.ReadFile(filepath.Join("../..", path))
+		must(t, err)
+		for _, block := range corefileBlock.FindAllStringSubmatch(string(text), -1) {
+			corefiles[path+": "+strings.SplitN(block[1], "\n", 2)[0]+" "+strings.Join(strings.Fields(block[1])[3:6], " ")] = block[1]
+		}
+		if path == "plugin/minilb/README.md" && len(corefiles) < 4 {
+			t.Errorf("found %d Corefiles in the man page, want at least 4", len(corefiles))
+		}
+	}
+	example, err := os.ReadFile("../../Corefile.example")
+	must(t, err)
+	corefiles["Corefile.example"] = string(example)
+
+	for name, corefile := range corefiles {
+		t.Run(name, func(t *testing.T) {
+			corefile = serverBlock.ReplaceAllStringFunc(corefile, func(line string) string {
+				var keys []string
+				for _, key := range strings.Fields(strings.TrimSuffix(line, "{")) {
+					host, _, err := net.SplitHostPort(key)
+					if err != nil {
+						host = key
+					}
+					keys = append(keys, host+":PORT")
+				}
+				return strings.Join(keys, " ") + " {\nbind 127.0.0.1"
+			})
+			corefile = upstreamLine.ReplaceAllString(corefile, "$1 "+up)
+			corefile = regexp.MustCompile(`(?m)^( *)health.*$`).ReplaceAllString(corefile, "${1}HEALTH")
+			corefile = regexp.MustCompile(`(?m)^( *)ready.*$`).ReplaceAllString(corefile, "${1}READY")
+			corefile = regexp.MustCompile(`(?m)^( *)prometheus.*$`).ReplaceAllString(corefile, "${1}PROM")
+			corefile = strings.ReplaceAll(corefile, "/etc/minilb/kubeconfig", kubeconfig)
+			s := startCoreDNS(t, corefile, "KUBECONFIG="+kubeconfig)
+			zone := "minilb"
+			if strings.Contains(corefile, "minilb minilb.example.org") {
+				zone = "minilb.example.org"
+			}
+			soa, rcode, err := s.answers(zone, dns.TypeSOA)
+			if err != nil || rcode != dns.RcodeSuccess || len(soa) != 1 {
+				t.Errorf("%s SOA: got %v, %s, %v\n%s", zone, soa, dns.RcodeToString[rcode], err, s.log)
+			}
+			if lines := append(s.log.lines("[WARNING]"), s.log.lines("[ERROR]")...); len(lines) > 0 {
+				t.Errorf("it warns: %q", lines)
+			}
+		})
+	}
+}
