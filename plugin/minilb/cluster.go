@@ -2,6 +2,7 @@ package minilb
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/coredns/caddy"
@@ -37,10 +38,15 @@ func clusterFor(c *caddy.Controller, kubeconfig, context string) (*cluster, erro
 		c.Set(clusterStoreKey{}, store)
 		// A load that fails after its OnStartup is thrown away without OnShutdown; the
 		// load that goes on in its place ends what it has started.
+		var before []*cluster
+		c.OnRestart(func() error {
+			before = clusters.all()
+			return nil
+		})
 		c.OnRestartFailed(func() error {
-			for _, other := range clusters.all() {
-				if !store.has(other) {
-					other.stop()
+			for _, cl := range clusters.all() {
+				if !slices.Contains(before, cl) {
+					cl.stop()
 				}
 			}
 			return nil
@@ -61,15 +67,6 @@ func clusterFor(c *caddy.Controller, kubeconfig, context string) (*cluster, erro
 	cl := &cluster{watcher: watcher}
 	store[key] = cl
 	return cl, nil
-}
-
-func (s clusterStore) has(cl *cluster) bool {
-	for _, own := range s {
-		if own == cl {
-			return true
-		}
-	}
-	return false
 }
 
 // start begins to watch, unless another server block has done so.

@@ -3,6 +3,7 @@ package integration_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -121,7 +122,7 @@ status: {loadBalancer: {ingress: [{hostname: internal-kubernetes-ingress.haproxy
 
 // TestProperties starts the real binary with each property that changes what is served.
 func TestProperties(t *testing.T) {
-	c := cluster.New(t, cluster.Options{})
+	c := cluster.New(t, cluster.Options{Audit: true})
 	kubeconfig := shippedAccounts(t, c).dns
 	must(t, apply(c, `
 {apiVersion: v1, kind: Namespace, metadata: {name: one}}
@@ -234,9 +235,15 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 		}
 	})
 	t.Run("several blocks, one watch", func(t *testing.T) {
+		began := time.Now()
 		properties := "{\nkubeconfig " + kubeconfig + "\n}"
-		s := startCoreDNS(t, ".:PORT {\nbind 127.0.0.1\nREADY\nPROM\nminilb minilb "+properties+"\nforward . "+up+"\n}\nlan:PORT {\nbind 127.0.0.1\nminilb {\nkubeconfig "+kubeconfig+"\nnamespaces one\n}\n}\n")
+		s := startCoreDNS(t, ".:PORT {\nbind 127.0.0.1\nREADY\nPROM\nmetadata\nlog . \"asked {name} behind {/minilb/namespace}/{/minilb/service} by {/minilb/source}\"\nminilb minilb "+properties+"\nforward . "+up+"\n}\nlan:PORT {\nbind 127.0.0.1\nminilb {\nkubeconfig "+kubeconfig+"\nnamespaces one\n}\n}\n")
 		s.waitReady(t)
+		for _, name := range []string{"web.example", "traefik.example"} {
+			if err := s.expect(name, dns.TypeA, "10.1.0.1", "10.1.0.2", "10.1.0.3"); err != nil {
+				t.Error(err)
+			}
+		}
 		for _, line := range [][]string{{"web.one.minilb", "10.1.0.1", "10.1.0.2", "10.1.0.3"}, {"web.one.lan", "10.1.0.1", "10.1.0.2", "10.1.0.3"}, {"web.two.minilb", "10.2.0.1"}} {
 			if err := s.expect(line[0], dns.TypeA, line[1:]...); err != nil {
 				t.Error(err)
@@ -245,8 +252,27 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 		if err := s.expectRcode("web.two.lan", dns.TypeA, dns.RcodeNameError); err != nil {
 			t.Error(err)
 		}
-		if lines := s.log.lines("cannot be asked for"); len(lines) != 3 { // D8: web.example, twice nothing in lan
-			t.Logf("unreachable hosts of the block for lan:\n%s", s.log)
+		// D8: the block for lan cannot be asked for the one host in its namespace.
+		if lines := s.log.lines("cannot be asked for"); len(lines) != 1 || !strings.Contains(lines[0], `Service one/web: host "web.example."`) {
+			t.Errorf("got %q, want one line about web.example", lines)
+		}
+		for _, want := range []string{"asked web.one.minilb. behind one/web by service", "asked web.example. behind one/web by service", "asked traefik.example. behind one/web by ingress"} {
+			if lines := s.log.lines(want); len(lines) != 1 {
+				t.Errorf("the log has %d lines %q, want one:\n%s", len(lines), want, s.log)
+			}
+		}
+		requests, err := c.Requests()
+		must(t, err)
+		watches := map[string]int{}
+		for _, r := range requests {
+			if r.Verb == "watch" && r.Time.After(began) && strings.HasPrefix(r.UserAgent, "minilb") {
+				resource, _, _ := strings.Cut(r.URI, "?")
+				watches[resource]++
+			}
+		}
+		// One for all namespaces and one for the namespace of the other stanza.
+		if len(watches) != 6 || slices.Max(slices.Collect(maps.Values(watches))) != 1 {
+			t.Errorf("got watches %v, want one of each kind for each set of namespaces", watches)
 		}
 	})
 }
