@@ -138,23 +138,22 @@ func TestShippedRights(t *testing.T) {
 	nobody, err := c.ServiceAccountKubeconfig(t.Context(), namespace, "nobody")
 	must(t, err)
 
-	watches := []string{
-		"list services", "watch services",
-		"list endpointslices.discovery.k8s.io", "watch endpointslices.discovery.k8s.io",
-	}
 	for _, test := range []struct {
 		account, kubeconfig string
 		allowed, denied     []string
 	}{
 		{
 			dnsAccount, kubeconfigs.dns,
-			append(slices.Clone(watches), "list ingresses.networking.k8s.io", "watch ingresses.networking.k8s.io"),
+			[]string{
+				"list services", "watch services", "list endpointslices.discovery.k8s.io", "watch endpointslices.discovery.k8s.io",
+				"list ingresses.networking.k8s.io", "watch ingresses.networking.k8s.io",
+			},
 			[]string{"patch services/status", "list nodes", "update ingresses.networking.k8s.io/status"},
 		},
 		{
 			controllerAccount, kubeconfigs.controller,
-			append(slices.Clone(watches), "patch services/status", "list nodes", "watch nodes"),
-			[]string{"update services/status", "list ingresses.networking.k8s.io", "patch nodes", "patch nodes/status"},
+			[]string{"list services", "watch services", "patch services/status", "list nodes", "list endpointslices.discovery.k8s.io"},
+			[]string{"watch nodes", "watch endpointslices.discovery.k8s.io", "update services/status", "list ingresses.networking.k8s.io", "patch nodes", "patch nodes/status"},
 		},
 	} {
 		t.Run(test.account, func(t *testing.T) {
