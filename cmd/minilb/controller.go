@@ -14,7 +14,11 @@ import (
 var controllerHelp = help{
 	synopsis: `Keeps status.loadBalancer.ingress of every Service of type LoadBalancer and of
 our class at the hostname <service>.<namespace>.<domain>. Prints the static
-routes to the pods at start. Any number of controllers may run at a time.`,
+routes to the pods at start. Any number of controllers may run at a time.
+
+With -cleanup it removes these hostnames again, of whatever domain, from the
+Services of the class given, prints their names and exits. Stop the controllers
+before: one that runs writes the hostnames anew.`,
 	example: "minilb controller -kubeconfig ~/.kube/config -domain home.example.org",
 }
 
@@ -28,6 +32,7 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 	domain := flags.String("domain", lb.DefaultDomain, "DNS `domain` below which Services are named")
 	class := flags.String("class", lb.DefaultClass, "`name` of the spec.loadBalancerClass that is ours")
 	defaultClass := flags.Bool("default-class", false, "take Services without a class, too (default false)")
+	cleanup := flags.Bool("cleanup", false, "remove what controllers have written and exit (default false)")
 	resync := flags.Int("resync", 300, "`seconds` after which every Service is looked at again;\n0 is never")
 	health := flags.String("health", ":8080", "`address` to serve /livez, /readyz, /healthz and /metrics on;\nempty for nowhere")
 	verbose := flags.Bool("v", false, "log more (default false)")
@@ -56,5 +61,9 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 	if err != nil {
 		return err
 	}
-	return controller.New(client, options, newLogger(stderr, *verbose), stdout).Run(ctx)
+	log := newLogger(stderr, *verbose)
+	if *cleanup {
+		return controller.Cleanup(ctx, client, options, stdout)
+	}
+	return controller.New(client, options, log, stdout).Run(ctx)
 }

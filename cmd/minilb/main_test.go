@@ -33,11 +33,12 @@ func TestRun(t *testing.T) {
 		{"no number", []string{"controller", "-resync", "x"}, 2, "", `invalid value "x" for flag -resync`},
 		{"negative resync", []string{"controller", "-resync", "-1"}, 2, "", "minilb controller: -resync -1: give seconds from 0"},
 		{"endless resync", []string{"controller", "-resync", "9999999999"}, 2, "", "-resync 9999999999"},
-		{"empty domain", []string{"controller", "-domain", ""}, 2, "", "minilb controller: -domain: domain is empty"},
-		{"bad domain", []string{"controller", "-domain", "a_b"}, 2, "", `-domain: domain "a_b" is not a DNS name`},
+		{"empty domain", []string{"controller", "-domain", ""}, 2, "", "minilb controller: -domain: the name is empty"},
+		{"bad domain", []string{"controller", "-domain", "a_b"}, 2, "", `"a_b" is not a DNS name`},
 		{"bad class", []string{"controller", "-class", "a b"}, 2, "", `-class "a b" is no name of a loadBalancerClass`},
 		{"empty class", []string{"controller", "-class", ""}, 2, "", `-class "" is no name of a loadBalancerClass`},
 		{"controller's kubeconfig", []string{"controller", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
+		{"cleanup's bad class", []string{"controller", "-cleanup", "-class", "a b"}, 2, "", `-class "a b" is no name of a loadBalancerClass`},
 		{"routes' help", []string{"routes", "-h"}, 0, `"skipped"`, ""},
 		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose ip or json (see "minilb routes -h")`},
 		{"routes' kubeconfig", []string{"routes", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
@@ -68,7 +69,7 @@ func TestRun(t *testing.T) {
 // Every flag and its default is described, and no other.
 func TestHelp(t *testing.T) {
 	for subcommand, want := range map[string]string{
-		"controller": "class context default-class domain health kubeconfig resync v",
+		"controller": "class cleanup context default-class domain health kubeconfig resync v",
 		"routes":     "context kubeconfig o",
 		"version":    "",
 	} {
@@ -105,6 +106,7 @@ func TestRunFails(t *testing.T) {
 	}{
 		{"port in use", []string{"controller", "-kubeconfig", kubeconfig, "-health", listener.Addr().String()}, "address already in use"},
 		{"no address", []string{"controller", "-kubeconfig", kubeconfig, "-health", "nonsense"}, "-health"},
+		{"cleanup without an API server", []string{"controller", "-cleanup", "-kubeconfig", kubeconfig, "-health", listener.Addr().String()}, "cannot reach the API server at 127.0.0.1:1: "},
 		{"no API server", []string{"routes", "-kubeconfig", kubeconfig}, "cannot reach the API server at 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused"},
 		{"no such context", []string{"routes", "-kubeconfig", kubeconfig, "-context", "x"}, `has no context "x"`},
 	} {

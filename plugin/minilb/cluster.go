@@ -8,11 +8,51 @@ import (
 	"github.com/coredns/caddy"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
+// corefile is what the stanzas of one load of the Corefile share.
+type corefile struct {
+	clusters map[clusterKey]*cluster
+	reach    []string // zones of all server blocks with the plugin (D8)
+}
+
+type corefileKey struct{}
+
+// corefileOf returns what this load shares.
+func corefileOf(c *caddy.Controller) *corefile {
+	if shared, ok := c.Get(corefileKey{}).(*corefile); ok {
+		return shared
+	}
+	shared := &corefile{clusters: map[clusterKey]*cluster{}}
+	c.Set(corefileKey{}, shared)
+	// A load that fails after its OnStartup is thrown away without OnShutdown; the load that
+	// goes on in its place ends what it has started.
+	var before []*cluster
+	c.OnRestart(func() error {
+		before = clusters.all()
+		return nil
+	})
+	c.OnRestartFailed(func() error {
+		for _, cl := range clusters.all() {
+			if !slices.Contains(before, cl) {
+				cl.stop()
+			}
+		}
+		return nil
+	})
+	return shared
+}
+
+// reachable reports whether some server block with the plugin is for name (D8).
+func (f *corefile) reachable(name string) bool {
+	return slices.ContainsFunc(f.reach, func(zone string) bool { return records.Within(name, zone) })
+}
+
 // cluster is one API server, watched once however many server blocks name it.
 type cluster struct {
+	clusterKey
 	watcher     *source.Watcher
 	translators []*source.Translator
 
@@ -24,36 +64,11 @@ type cluster struct {
 // clusterKey is what tells clusters apart.
 type clusterKey struct{ kubeconfig, context string }
 
-// clusterStore holds the clusters of one load of the Corefile.
-type clusterStore map[clusterKey]*cluster
-
-type clusterStoreKey struct{}
-
 // clusterFor returns the cluster that the configuration names, the same for the same
 // kubeconfig. It reads the kubeconfig but dials nothing.
-func clusterFor(c *caddy.Controller, kubeconfig, context string) (*cluster, error) {
-	store, _ := c.Get(clusterStoreKey{}).(clusterStore)
-	if store == nil {
-		store = clusterStore{}
-		c.Set(clusterStoreKey{}, store)
-		// A load that fails after its OnStartup is thrown away without OnShutdown; the
-		// load that goes on in its place ends what it has started.
-		var before []*cluster
-		c.OnRestart(func() error {
-			before = clusters.all()
-			return nil
-		})
-		c.OnRestartFailed(func() error {
-			for _, cl := range clusters.all() {
-				if !slices.Contains(before, cl) {
-					cl.stop()
-				}
-			}
-			return nil
-		})
-	}
+func (f *corefile) clusterFor(kubeconfig, context string) (*cluster, error) {
 	key := clusterKey{kubeconfig, context}
-	if cl := store[key]; cl != nil {
+	if cl := f.clusters[key]; cl != nil {
 		return cl, nil
 	}
 	config, err := kube.Config(kubeconfig, context)
@@ -64,8 +79,8 @@ func clusterFor(c *caddy.Controller, kubeconfig, context string) (*cluster, erro
 	if err != nil {
 		return nil, err
 	}
-	cl := &cluster{watcher: watcher}
-	store[key] = cl
+	cl := &cluster{clusterKey: key, watcher: watcher}
+	f.clusters[key] = cl
 	return cl, nil
 }
 
@@ -81,6 +96,22 @@ func (cl *cluster) start() {
 		defer close(cl.done)
 		cl.watcher.Run(ctx)
 	}()
+}
+
+// synced reports whether all its stanzas can answer for their zones.
+func (cl *cluster) synced() bool {
+	return !slices.ContainsFunc(cl.translators, func(t *source.Translator) bool { return len(t.Unsynced()) > 0 })
+}
+
+// replaces returns the cluster of the load before that this one is to take the place of, nil
+// if there is none that serves.
+func (cl *cluster) replaces() *cluster {
+	for _, other := range clusters.all() {
+		if other != cl && other.clusterKey == cl.clusterKey && other.synced() {
+			return other
+		}
+	}
+	return nil
 }
 
 // stop ends the watch and waits until nothing of it is left.

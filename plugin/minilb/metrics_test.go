@@ -21,7 +21,7 @@ func TestMetricsLint(t *testing.T) {
 	}
 	options := source.Options{Zones: []string{"minilb."}, Services: true, Ingresses: true}
 	cl := &cluster{watcher: watcher}
-	cl.translators = append(cl.translators, source.NewTranslator(watcher, options, records.NewIndex(options.Zones), log))
+	cl.translators = append(cl.translators, source.NewTranslator(watcher, options, records.NewIndex(options.Zones)))
 	clusters.add(cl)
 	defer clusters.remove(cl)
 	observeProgramming(1)

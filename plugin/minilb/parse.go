@@ -30,6 +30,7 @@ const (
 type config struct {
 	kubeconfig, context string
 	source              source.Options
+	reach               []string // zones of the server block, which questions come for (D8)
 	ttl                 uint32
 	maxAnswers          int
 	ipv4, ipv6          bool
@@ -85,7 +86,7 @@ func (conf *config) parseZones(c *caddy.Controller) error {
 		return fmt.Errorf("zones %q: not all of them are zone names", args)
 	}
 	for _, key := range c.ServerBlockKeys {
-		conf.source.Reach = append(conf.source.Reach, plugin.Host(key).NormalizeExact()...)
+		conf.reach = append(conf.reach, plugin.Host(key).NormalizeExact()...)
 	}
 	for _, zone := range zones {
 		switch {
@@ -235,7 +236,7 @@ func parseClaim(conf *config, args []string) error {
 		return wants(args, "SUFFIX... [from NAMESPACE...]")
 	}
 	for _, suffix := range suffixes {
-		domain, err := lb.Domain(suffix)
+		domain, err := lb.Name(suffix)
 		if err != nil && suffix != "." {
 			return fmt.Errorf("suffix: %w", err)
 		}
@@ -258,7 +259,7 @@ func parseNS(conf *config, args []string) error {
 			conf.glue = append(conf.glue, addr)
 			continue
 		}
-		domain, err := lb.Domain(arg)
+		domain, err := lb.Name(arg)
 		if err != nil {
 			return err
 		}

@@ -30,9 +30,9 @@ func TestParseDefaults(t *testing.T) {
 	conf.source.Observe = nil
 	want := &config{
 		source: source.Options{
-			Zones: []string{"minilb."}, Class: "minilb", Services: true, Ingresses: true, HostAnnotations: []string{"minilb/host"}, Reach: []string{"."},
+			Zones: []string{"minilb."}, Class: "minilb", Services: true, Ingresses: true, HostAnnotations: []string{"minilb/host"},
 		},
-		ttl: 5, maxAnswers: 16, ipv4: true, ipv6: true, startupTimeout: 5 * time.Second,
+		reach: []string{"."}, ttl: 5, maxAnswers: 16, ipv4: true, ipv6: true, startupTimeout: 5 * time.Second,
 	}
 	if !reflect.DeepEqual(conf, want) {
 		t.Errorf("got  %+v\nwant %+v", conf, want)
@@ -90,7 +90,7 @@ func TestParseErrors(t *testing.T) {
 		{"minilb .", "Testfile:1 - Error during parsing: the root zone cannot be served"}, // D1
 		{"minilb", "the root zone cannot be served"},
 		{"minilb minilb .", "the root zone cannot be served"},
-		{"minilb bad!zone", `domain "bad!zone." is not a DNS name`},
+		{"minilb bad!zone", `zone: "bad!zone." is not a DNS name`},
 		{"minilb " + long, "at most 125"}, // D33
 		{"minilb 10.in-addr.arpa", "reverse zone"},
 		{"minilb 10.0.0.0/8", "reverse zone"},
@@ -113,7 +113,7 @@ func TestParseErrors(t *testing.T) {
 		{"minilb minilb {\n claim from prod\n}", `claim: got "from prod", want SUFFIX... [from NAMESPACE...]`},
 		{"minilb minilb {\n claim ex.org from\n}", "claim: from: got nothing, want NAMESPACE..."},
 		{"minilb minilb {\n claim ex.org from a/b\n}", `claim: from: "a/b" cannot be a namespace`},
-		{"minilb minilb {\n claim *.ex.org\n}", `claim: suffix: domain "*.ex.org" is not a DNS name`},
+		{"minilb minilb {\n claim *.ex.org\n}", `claim: suffix: "*.ex.org" is not a DNS name`},
 		{"minilb minilb {\n claim ex.org from a\n claim ex.org from b\n}", `claim: suffix "ex.org" is given twice`},
 		{"minilb minilb {\n ttl\n}", "ttl: got nothing, want SECONDS"},
 		{"minilb minilb {\n ttl 5 6\n}", `ttl: got "5 6", want SECONDS`},
@@ -129,7 +129,7 @@ func TestParseErrors(t *testing.T) {
 		{"minilb minilb {\n ns\n}", "ns: got nothing, want NAME... or ADDRESS..."},
 		{"minilb minilb {\n ns 0.0.0.0\n}", `ns: "0.0.0.0" is not an address that clients can reach`},
 		{"minilb minilb {\n ns fe80::1%eth0\n}", `ns: "fe80::1%eth0" is not an address that clients can reach`},
-		{"minilb minilb {\n ns a_b!\n}", `ns: domain "a_b!" is not a DNS name`},
+		{"minilb minilb {\n ns a_b!\n}", `ns: "a_b!" is not a DNS name`},
 		{"minilb minilb {\n ns dns.example.org 192.0.2.1\n}", "want either names or addresses"},
 		{"minilb minilb {\n startup_timeout\n}", "startup_timeout: got nothing, want DURATION"},
 		{"minilb minilb {\n startup_timeout 5\n}", `startup_timeout: got "5", want a DURATION such as 5s`},

@@ -1,6 +1,7 @@
 package minilb
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -28,19 +29,17 @@ func setup(c *caddy.Controller) error {
 	if err != nil {
 		return plugin.Error(pluginName, err)
 	}
-	for _, zone := range conf.source.Zones { // D8
-		if !conf.source.Reachable(zone) {
-			log.Warningf("Zone %s lies outside of this server block (%s), so that nobody can ask for it: add it to the block's zones", zone, strings.Join(c.ServerBlockKeys, " "))
-		}
-	}
-	cl, err := clusterFor(c, conf.kubeconfig, conf.context)
+	shared := corefileOf(c)
+	shared.reach = append(shared.reach, conf.reach...)
+	conf.source.Reachable = shared.reachable
+	cl, err := shared.clusterFor(conf.kubeconfig, conf.context)
 	if err != nil {
 		return plugin.Error(pluginName, err)
 	}
 
 	glue := &records.Set{}
 	m := newMinilb(conf, glue)
-	translator := source.NewTranslator(cl.watcher, conf.source, m.index, log)
+	translator := source.NewTranslator(cl.watcher, conf.source, m.index)
 	cl.translators = append(cl.translators, translator)
 
 	c.OnStartup(func() error {
@@ -49,8 +48,21 @@ func setup(c *caddy.Controller) error {
 			addrs = boundAddrs(dnsserver.GetConfig(c).ListenHosts)
 		}
 		glue.Store(records.NewAddresses(addrs...))
+		for _, zone := range conf.source.Zones { // D8
+			if !shared.reachable(zone) {
+				log.Warningf("Zone %s lies outside of all server blocks with minilb, so that nobody can ask for it: add it to a block's zones", zone)
+			}
+		}
 		cl.start()
-		waitForSync(m, translator, cl.started.Add(conf.startupTimeout), conf.startupTimeout)
+		if waitForSync(m, cl.started.Add(conf.startupTimeout)) {
+			return nil
+		}
+		missing := strings.Join(translator.Unsynced(), ", ")
+		if cl.replaces() != nil { // D78: better the old configuration than no answers
+			return plugin.Error(pluginName, fmt.Errorf("%s not read within startup_timeout %s: the configuration before, which serves the last known state, stays", missing, conf.startupTimeout))
+		}
+		log.Warningf("Starting without the cluster's state: %s not read within startup_timeout %s. Names in %s get SERVFAIL until they are",
+			missing, conf.startupTimeout, strings.Join(m.zones, " "))
 		return nil
 	})
 	c.OnShutdown(func() error {
@@ -87,15 +99,14 @@ func newMinilb(conf *config, glue *records.Set) *Minilb {
 }
 
 // waitForSync blocks until the zones can be answered for, or the deadline: a server that
-// starts without its API server still has other zones to answer (D70).
-func waitForSync(m *Minilb, t *source.Translator, deadline time.Time, timeout time.Duration) {
+// starts without its API server still has other zones to answer (D70). It reports which.
+func waitForSync(m *Minilb, deadline time.Time) bool {
 	const poll = 100 * time.Millisecond
 	for !m.Ready() {
 		if !time.Now().Before(deadline) {
-			log.Warningf("Starting without the cluster's state: %s not read within startup_timeout %s. Names in %s get SERVFAIL until they are",
-				strings.Join(t.Unsynced(), ", "), timeout, strings.Join(m.zones, " "))
-			return
+			return false
 		}
 		time.Sleep(poll)
 	}
+	return true
 }

@@ -199,6 +199,9 @@ func TestControllerForbidden(t *testing.T) {
 		}
 		return nil
 	})
+	if lines := p.stderr.lines("writing the status of services again"); len(lines) != 1 {
+		t.Errorf("%d lines say that writing works again, want 1\n%s", len(lines), p.stderr)
+	}
 
 	output, err := minilb(t, "routes", "-kubeconfig", kubeconfig).CombinedOutput()
 	if err == nil || strings.Count(string(output), "\n") != 1 || !strings.HasPrefix(string(output), "minilb: nodes: list is forbidden: ") {

@@ -127,7 +127,7 @@ status: {loadBalancer: {ingress: [{ip: 10.9.9.9}]}}
 			errors
 			minilb minilb {
 				kubeconfig ` + kubeconfig + `
-				startup_timeout 2s
+				startup_timeout 5s
 			}
 		}`
 	}

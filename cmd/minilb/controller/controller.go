@@ -181,12 +181,16 @@ func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
 // cause is not the Service itself.
 func (c *Controller) complain(name cache.ObjectName, err error) {
 	trouble := kube.Explain("patch", "services/status", err)
-	about := "services/status"
+	about := writing
 	if trouble.Kind == kube.Refused {
 		about = topic(name)
 	}
 	c.complaints.tell(about, trouble, "service", name.String())
 }
 
+// writing is the topic of complaints about writes that are not about a single Service. The
+// first write that succeeds settles it.
+const writing = "services/status"
+
 // topic is under which complaints about a single Service are kept.
-func topic(name cache.ObjectName) string { return "services/status " + name.String() }
+func topic(name cache.ObjectName) string { return writing + " " + name.String() }

@@ -14,8 +14,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -253,6 +255,45 @@ func TestRetry(t *testing.T) {
 		if got := during(time.Hour); len(got) > 0 {
 			t.Errorf("%d attempts after success", len(got))
 		}
+		cancel()
+		c.queue.ShutDown()
+		working.Wait()
+	})
+}
+
+// Each outage of writing is told anew, also soon after the last, and its end once.
+func TestWritingAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var allowed atomic.Bool
+		c, log := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) {
+			if !allowed.Load() {
+				return nil, apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "web", errors.New("no"))
+			}
+			return web(2, "web.shop.minilb"), nil
+		})
+		expect := func(when string, complaints, recoveries int) {
+			t.Helper()
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			got := strings.Count(log.String(), "services/status: patch is forbidden")
+			again := strings.Count(log.String(), `level=INFO msg="writing the status of services again"`)
+			if got != complaints || again != recoveries {
+				t.Errorf("%s: %d complaints and %d recoveries, want %d and %d:\n%s", when, got, again, complaints, recoveries, log)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var working sync.WaitGroup
+		working.Go(func() { c.work(ctx) })
+		c.services.Add(web(1, ""))
+		expect("at first", 1, 0)
+		allowed.Store(true)
+		expect("granted", 1, 1)
+		c.services.Update(web(3, "rival.example.org"))
+		expect("the next write", 1, 1)
+		allowed.Store(false)
+		time.Sleep(2 * time.Minute)
+		c.services.Update(web(4, "rival.example.org"))
+		expect("taken away", 2, 1)
 		cancel()
 		c.queue.ShutDown()
 		working.Wait()

@@ -60,6 +60,9 @@ func (c *Controller) write(ctx context.Context, service *corev1.Service, want []
 	case err == nil:
 		c.writes.WithLabelValues(resultSuccess).Inc()
 		c.contests.wrote(written)
+		if c.complaints.settle(writing) {
+			c.log.Info("writing the status of services again")
+		}
 		c.log.Info("status written", "service", name, "hostname", want[0].Hostname)
 	case overtaken(err):
 		c.writes.WithLabelValues(resultDropped).Inc()

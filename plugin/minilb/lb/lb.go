@@ -56,27 +56,37 @@ func Hostname(service metav1.Object, domain string) string {
 // Domain returns s as Hostname wants it, lower case and without a final dot, or an error
 // that says why Services cannot be named below it (S1, D33).
 func Domain(s string) (string, error) {
-	domain := strings.ToLower(strings.TrimSuffix(s, "."))
+	domain, err := Name(s)
 	switch {
-	case domain == "":
-		return "", errors.New("domain is empty: name one, for example \"minilb\"")
+	case err != nil:
+		return "", err
 	case len(domain) > MaxDomainLength:
-		return "", fmt.Errorf("domain %q has %d characters: at most %d leave room for the Services' names", s, len(domain), MaxDomainLength)
-	}
-	if _, err := netip.ParseAddr(domain); err == nil {
-		return "", fmt.Errorf("domain %q is an IP address: name a DNS domain, for example \"minilb\"", s)
-	}
-	if problems := validation.IsDNS1123Subdomain(domain); len(problems) > 0 {
-		return "", fmt.Errorf("domain %q is not a DNS name: %s", s, problems[0])
-	}
-	for label := range strings.SplitSeq(domain, ".") {
-		if len(label) > validation.DNS1123LabelMaxLength {
-			return "", fmt.Errorf("domain %q has a label of %d characters: at most %d are allowed", s, len(label), validation.DNS1123LabelMaxLength)
-		}
+		return "", fmt.Errorf("%q has %d characters: at most %d leave room for the Services' names", s, len(domain), MaxDomainLength)
 	}
 	// A name that ends in a number is read as an IPv4 address by the API server and by browsers.
 	if last := domain[strings.LastIndexByte(domain, '.')+1:]; strings.Trim(last, "0123456789") == "" {
-		return "", fmt.Errorf("domain %q ends in a number: names below it would be read as IP addresses", s)
+		return "", fmt.Errorf("%q ends in a number: names below it would be read as IP addresses", s)
 	}
 	return domain, nil
+}
+
+// Name returns a DNS name in lower case and without a final dot, or an error that says what
+// is wrong with it.
+func Name(s string) (string, error) {
+	name := strings.ToLower(strings.TrimSuffix(s, "."))
+	if name == "" {
+		return "", errors.New("the name is empty")
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return "", fmt.Errorf("%q is an IP address, not a DNS name", s)
+	}
+	if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
+		return "", fmt.Errorf("%q is not a DNS name: %s", s, problems[0])
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if len(label) > validation.DNS1123LabelMaxLength {
+			return "", fmt.Errorf("%q has a label of %d characters: at most %d are allowed", s, len(label), validation.DNS1123LabelMaxLength)
+		}
+	}
+	return name, nil
 }

@@ -83,15 +83,21 @@ func (s *Set) Store(addrs *Addresses) bool {
 	return true
 }
 
+// maxDrawn is up to how many addresses it is cheaper to draw each than to shuffle all.
+const maxDrawn = 64
+
 // Pick returns at most limit of addrs, 0 meaning all, in random order. Each address is
 // equally likely to be among them and to stand at each place (D23). The result is the
 // caller's; addrs is not modified.
 func Pick(addrs []netip.Addr, limit int) []netip.Addr {
 	n := len(addrs)
-	if limit <= 0 || limit >= n {
+	if limit <= 0 || limit > n {
+		limit = n
+	}
+	if limit == n || limit > maxDrawn {
 		picked := slices.Clone(addrs)
 		rand.Shuffle(n, func(i, j int) { picked[i], picked[j] = picked[j], picked[i] })
-		return picked
+		return picked[:limit]
 	}
 	// Floyd's sampling draws limit of n without touching the rest, so that a Service of
 	// thousands of endpoints costs as much as one of a few; it does not order, so shuffle.

@@ -52,9 +52,19 @@ func TestSetStore(t *testing.T) {
 // D23: random order, uniformly random subset, the index's slices untouched.
 func TestPick(t *testing.T) {
 	var all []netip.Addr
-	for i := range 10 {
+	for i := range 200 {
 		all = append(all, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}))
 	}
+	for _, limit := range []int{16, maxDrawn, maxDrawn + 1, 199} { // both ways to pick
+		seen := map[netip.Addr]bool{}
+		for _, a := range Pick(all, limit) {
+			seen[a] = true
+		}
+		if len(seen) != limit {
+			t.Errorf("limit %d of 200: got %d addresses", limit, len(seen))
+		}
+	}
+	all = all[:10]
 	const rounds = 20000
 	for _, limit := range []int{0, 1, 4, 9, 10, 16} {
 		n := limit

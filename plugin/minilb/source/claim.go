@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"strings"
 
@@ -29,8 +30,11 @@ func (o *owner) older(p *owner) int {
 	case o.namespace != p.namespace || o.name != p.name:
 		return strings.Compare(o.namespace+"/"+o.name, p.namespace+"/"+p.name)
 	}
-	return strings.Compare(o.kind, p.kind)
+	return kindRank[o.kind] - kindRank[p.kind]
 }
+
+// kindRank orders the kinds of the claims of one second and one name (C2).
+var kindRank = map[string]int{"Ingress": 1, "Service": 2}
 
 // target is what a claimed name leads to, one of the three (M1).
 type target struct {
@@ -54,6 +58,40 @@ type problem struct {
 	owner  *owner
 	reason reason // what it counts as; "" for what is only worth a line in the log
 	text   string // what is wrong and what follows, without the owner
+}
+
+// maxHosts and maxTargets bound what a single object may claim, and maxLabels the depth of a
+// name: nobody needs more, and whoever asks for it must not slow down all others.
+const (
+	maxHosts   = 1000
+	maxTargets = 256
+	maxLabels  = 32
+)
+
+// addHosts validates the hosts as they are written and adds them, each once (I10, G32).
+func (c *claim) addHosts(written iter.Seq[string], where string) {
+	seen := map[string]bool{}
+	surplus := 0
+	for _, host := range c.hosts {
+		seen[host] = true
+	}
+	for item := range written {
+		if len(c.hosts)+len(c.problems) >= maxHosts {
+			surplus++
+			continue
+		}
+		host, err := parseHost(item)
+		switch {
+		case err != nil:
+			c.problem(invalid, "host %q%s is refused: %v", shorten(item), where, err)
+		case !seen[host]:
+			seen[host] = true
+			c.hosts = append(c.hosts, host)
+		}
+	}
+	if surplus > 0 {
+		c.problem(invalid, "%d hosts%s are refused: an object may have %d", surplus, where, maxHosts)
+	}
 }
 
 func (c *claim) problem(reason reason, format string, args ...any) {

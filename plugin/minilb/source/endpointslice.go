@@ -71,6 +71,14 @@ func (s *slice) problem(format string, args ...any) {
 	s.problems = append(s.problems, problem{&o, invalid, fmt.Sprintf(format, args...)})
 }
 
+// troubles returns the problems of a slice that may be nil.
+func (s *slice) troubles() []problem {
+	if s == nil {
+		return nil
+	}
+	return s.problems
+}
+
 func isTrue(condition *bool, otherwise bool) bool {
 	if condition == nil {
 		return otherwise
@@ -81,7 +89,7 @@ func isTrue(condition *bool, otherwise bool) bool {
 // usable reports whether a client on the LAN could reach addr at all. Loopback and the like
 // would point it at itself or at its own link.
 func usable(addr netip.Addr) bool {
-	return addr.IsValid() && addr != ciliumPlaceholder && addr.Zone() == "" && !addr.Is4In6() &&
+	return addr.IsValid() && addr.Zone() == "" && !addr.Is4In6() &&
 		!addr.IsUnspecified() && !addr.IsLoopback() && !addr.IsMulticast() && !addr.IsLinkLocalUnicast()
 }
 

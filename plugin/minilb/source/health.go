@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type health struct {
 	resource  string // "services", as permissions are written
 	group     string // API group, "" for the core's
 	namespace string // "" for all
+	optional  bool   // it adds names; without it those of the others are right all the same
 	server    *server
 	settled   func() // called after each complete list, and when it turns out that there will be none
 
@@ -36,25 +38,49 @@ type health struct {
 
 	mu      sync.Mutex
 	failing kube.Kind // reason last reported, "" while it works
+	since   time.Time // of the first failure in a row, zero while it works
+}
+
+const (
+	// grace is how long a kind must be forbidden to be taken for it: an API server that has
+	// just started knows no roles yet.
+	grace = 2 * time.Second
+	// patience is how long an optional kind that fails for whatever reason is waited for.
+	patience = 5 * time.Second
+)
+
+// waived reports whether the others need not wait for this kind any longer: the API server
+// refuses to show it, or it only adds names and has failed for a while (G7).
+func (h *health) waived() bool {
+	if h.refused.Load() {
+		return true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.optional && !h.since.IsZero() && time.Since(h.since) > patience
 }
 
 // server is the API server as all watches of one kubeconfig see it: what concerns the server
 // and not a kind is reported once and not by each watch.
 type server struct {
-	log Logger
+	log     Logger
+	watches []*health
 
-	read    atomic.Bool // some of its objects are known
 	mu      sync.Mutex
 	failing kube.Kind // reason last reported, "" while it answers
+}
+
+// serving reports whether what is known suffices to answer.
+func (s *server) serving() bool {
+	return !slices.ContainsFunc(s.watches, func(h *health) bool { return !h.optional && !h.synced.Load() })
 }
 
 func (h *health) event() { h.lastEvent.Store(time.Now().UnixNano()) }
 
 // setSynced notes that the objects are all known, as handed on to the subscribers (D71).
 func (h *health) setSynced() {
-	h.server.read.Store(true)
-	h.refused.Store(false)
 	h.synced.Store(true)
+	h.refused.Store(false)
 }
 
 // observe takes note of a request's outcome and logs it if it differs from the one before.
@@ -63,18 +89,39 @@ func (h *health) observe(ctx context.Context, err error) {
 		return // we are shutting down
 	}
 	failure := kube.Explain("list and watch", h.what(), err)
-	switch {
+	switch lasting := h.fails(failure != nil); {
 	case failure == nil:
-		h.report(nil, false)
+		h.report(nil)
 		h.server.report(nil)
 	case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
 		// The reflector lists anew, as it should.
-	case failure.Kind == kube.Forbidden, failure.Kind == kube.Refused:
-		h.report(failure, failure.Kind == kube.Forbidden || apierrors.IsNotFound(err))
-		h.server.report(nil)
-	default:
+	case failure.Kind == kube.Unreachable, failure.Kind == kube.Unauthorized:
 		h.server.report(failure)
+	case failure.Kind == kube.Forbidden && lasting < grace:
+	default:
+		h.report(failure)
+		h.server.report(nil)
+		if (failure.Kind == kube.Forbidden || apierrors.IsNotFound(err)) && !h.synced.Load() {
+			h.refused.Store(true)
+		}
 	}
+	if failure != nil && !h.synced.Load() && h.waived() {
+		h.settled()
+	}
+}
+
+// fails notes whether the last request failed, and returns for how long they have.
+func (h *health) fails(failed bool) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case !failed:
+		h.since = time.Time{}
+		return 0
+	case h.since.IsZero():
+		h.since = time.Now()
+	}
+	return time.Since(h.since)
 }
 
 func (h *health) what() string {
@@ -88,25 +135,20 @@ func (h *health) what() string {
 	return what
 }
 
-// report logs why this kind cannot be read, once for each kind of reason. If the API server
-// refuses to show it, it is not waited for any longer.
-func (h *health) report(failure *kube.Failure, refused bool) {
+// report logs why this kind cannot be read, once for each kind of reason.
+func (h *health) report(failure *kube.Failure) {
 	h.mu.Lock()
 	before := h.failing
 	h.failing = kindOf(failure)
 	h.mu.Unlock()
 	switch {
 	case kindOf(failure) == before:
-		return
 	case failure == nil:
 		h.server.log.Infof("%s: can be read again", h.what())
 	case h.synced.Load():
 		h.server.log.Warningf("%s; serving the last known state", failure.Text)
 	default:
 		h.server.log.Warningf("%s", failure.Text)
-	}
-	if refused && !h.synced.Load() && !h.refused.Swap(true) {
-		h.settled() // the other kinds need not wait for this one (G7)
 	}
 }
 
@@ -120,7 +162,7 @@ func (s *server) report(failure *kube.Failure) {
 	case kindOf(failure) == before:
 	case failure == nil:
 		s.log.Infof("The API server answers again")
-	case s.read.Load():
+	case s.serving():
 		s.log.Warningf("%s; retrying, and serving the last known state", failure.Text)
 	default:
 		s.log.Warningf("%s; retrying", failure.Text)

@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"strings"
 
@@ -10,14 +11,14 @@ import (
 )
 
 // splitHosts splits the value of a host annotation at its commas and drops what is empty (I10).
-func splitHosts(value string) []string {
-	var items []string
-	for item := range strings.SplitSeq(value, ",") {
-		if item = strings.TrimSpace(item); item != "" {
-			items = append(items, item)
+func splitHosts(value string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for item := range strings.SplitSeq(value, ",") {
+			if item = strings.TrimSpace(item); item != "" && !yield(item) {
+				return
+			}
 		}
 	}
-	return items
 }
 
 // parseHost returns a host, possibly a wildcard, as a canonical name: lower case and with
@@ -44,6 +45,9 @@ func parseHost(s string) (string, error) {
 	}
 	if len(host) > validation.DNS1123SubdomainMaxLength { // D33: with its length bytes more than the 255 of RFC 1035 §2.3.4
 		return "", tooLong(host)
+	}
+	if labels := strings.Count(host, ".") + 1; labels > maxLabels {
+		return "", fmt.Errorf("it has %d labels, at most %d are allowed", labels, maxLabels)
 	}
 	return host + ".", nil
 }

@@ -39,11 +39,11 @@ func reduceIngress(obj *networkingv1.Ingress) *ingress {
 		i.service = &service
 	}
 	for _, rule := range obj.Spec.Rules { // I1, I2, I3: not spec.tls, not defaultBackend
-		if rule.Host != "" && !slices.Contains(i.hosts, rule.Host) {
+		if rule.Host != "" {
 			i.hosts = append(i.hosts, rule.Host)
 		}
 	}
-	for _, address := range obj.Status.LoadBalancer.Ingress { // I7: all of them
+	for _, address := range obj.Status.LoadBalancer.Ingress[:min(maxTargets, len(obj.Status.LoadBalancer.Ingress))] { // I7: all of them
 		i.addresses = append(i.addresses, ingressAddress{ip: address.IP, hostname: address.Hostname})
 	}
 	return i
@@ -55,14 +55,7 @@ func (o *Options) ingressClaim(i *ingress) *claim {
 		return nil
 	}
 	c := &claim{owner: i.owner("Ingress")}
-	for _, written := range i.hosts {
-		host, err := parseHost(written)
-		if err != nil { // I5: the API server lets labels of any length through
-			c.problem(invalid, "host %q is refused: %v", shorten(written), err)
-			continue
-		}
-		c.hosts = append(c.hosts, host)
-	}
+	c.addHosts(slices.Values(i.hosts), "") // I5: the API server lets labels of any length through
 	if i.service != nil {
 		c.aimAtService(*i.service)
 		return c

@@ -21,8 +21,9 @@ type Options struct {
 	IngressClasses  []string // take claims only from Ingresses of these classes (I6)
 	HostAnnotations []string // annotations of Services that claim hosts (M9); none is valid
 	Claims          []ClaimRule
-	Reach           []string // zones of the server blocks that answer; a host outside can never be asked for (D8)
 
+	// Reachable reports whether a name can be asked for at all, as some server block is for it (D8).
+	Reachable func(host string) bool
 	// Observe is told, for each change of a Service's endpoints, how long ago it was triggered in the cluster.
 	Observe func(time.Duration)
 }
@@ -42,11 +43,6 @@ func (o *Options) zone(host string) string {
 		}
 	}
 	return best
-}
-
-// Reachable reports whether some server block answers for host (D8).
-func (o *Options) Reachable(host string) bool {
-	return slices.ContainsFunc(o.Reach, func(zone string) bool { return records.Within(host, zone) })
 }
 
 // allowed reports whether the rule with the longest suffix of host lets namespace claim it.

@@ -8,24 +8,33 @@ import (
 
 	"github.com/miekg/dns"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-const (
-	maxDepth = 8   // hosts on the way from a name to its addresses (M6)
-	maxSteps = 256 // hosts looked at for one name: nobody needs more, and a tangle of many could take forever
-)
+// maxDepth is how many hosts may stand on the way from a name to its addresses (M6).
+const maxDepth = 8
 
 // resolver decides what stands at each claimed name. It is a pure function of the claims and
-// the exposed Services (C5): each name is resolved by itself, whatever was resolved before.
+// the exposed Services (C5).
 type resolver struct {
 	options  *Options
-	exposed  func(cache.ObjectName) bool
-	claims   map[string][]*claim // by host, only admitted ones, the oldest first
-	existing map[string]bool     // names above claimed ones, made when first needed
+	exposed  map[cache.ObjectName]*exposure
+	partial  bool                // Services or their endpoints are not known: nothing may lead to one
+	claims   map[string][]*claim // by host: those that are admitted and lead somewhere, the oldest first
+	direct   map[*claim]*aim
+	existing map[string]bool // all names that exist in DNS, and those above them
 	problems []problem
 }
 
-// outcome is what a name leads to.
+// aim is what the targets of a claim are, before other hosts are followed.
+type aim struct {
+	outcome          // addresses and Services
+	hosts   []string // names that may turn out to be other claimed hosts
+	why     string   // why a target that was dropped leads nowhere
+}
+
+// outcome is what a claim or a name leads to.
 type outcome struct {
 	winner   *owner // the oldest owner of the claims that count
 	addrs    []netip.Addr
@@ -33,7 +42,7 @@ type outcome struct {
 	external []string // canonical names that are not ours
 }
 
-func (o *outcome) empty() bool { return len(o.addrs)+len(o.services)+len(o.external) == 0 }
+func (o outcome) empty() bool { return len(o.addrs)+len(o.services)+len(o.external) == 0 }
 
 func (o *outcome) add(p outcome) {
 	o.addrs = append(o.addrs, p.addrs...)
@@ -41,19 +50,28 @@ func (o *outcome) add(p outcome) {
 	o.external = append(o.external, p.external...)
 }
 
+// compact sorts and drops duplicates.
+func (o *outcome) compact() {
+	slices.SortFunc(o.addrs, netip.Addr.Compare)
+	slices.SortFunc(o.services, byName)
+	slices.Sort(o.external)
+	o.addrs, o.services, o.external = slices.Compact(o.addrs), slices.Compact(o.services), slices.Compact(o.external)
+}
+
 // newResolver admits each claim on each of its hosts, or notes why not.
-func newResolver(options *Options, claims []*claim, exposed func(cache.ObjectName) bool) *resolver {
-	r := &resolver{options: options, exposed: exposed, claims: make(map[string][]*claim, len(claims))}
+func newResolver(options *Options, claims []*claim, exposed map[cache.ObjectName]*exposure, partial bool) *resolver {
+	r := &resolver{
+		options: options, exposed: exposed, partial: partial,
+		claims: make(map[string][]*claim, len(claims)), direct: make(map[*claim]*aim, len(claims)),
+	}
 	for _, c := range claims {
 		r.problems = append(r.problems, c.problems...)
-		for i, host := range c.hosts {
-			if slices.Contains(c.hosts[:i], host) {
-				continue
-			}
-			if own, ok := options.serviceAt(host); ok && len(c.targets) == 1 && c.targets[0].service == own && exposed(own) {
+		r.direct[c] = r.aim(c)
+		for _, host := range c.hosts {
+			if own, ok := r.serviceAt(host); ok && len(c.targets) == 1 && c.targets[0].service == own {
 				continue // a Service that claims the name it has anyway
 			}
-			if refusal := options.admit(&c.owner, host, exposed); refusal.reason != "" {
+			if refusal := r.admit(&c.owner, host); refusal.reason != "" {
 				r.refuse(c, refusal.reason, "host %q is refused: %s", host, refusal.text)
 				continue
 			}
@@ -63,6 +81,7 @@ func newResolver(options *Options, claims []*claim, exposed func(cache.ObjectNam
 	for _, claims := range r.claims {
 		slices.SortFunc(claims, func(a, b *claim) int { return a.older(&b.owner) })
 	}
+	r.prune()
 	return r
 }
 
@@ -70,100 +89,115 @@ func (r *resolver) refuse(c *claim, reason reason, format string, args ...any) {
 	r.problems = append(r.problems, problem{&c.owner, reason, fmt.Sprintf(format, args...)})
 }
 
-// resolve returns what host leads to, and notes which claims on it do not count and why.
-func (r *resolver) resolve(host string) outcome {
-	steps := 0
-	out := r.follow(host, []string{host}, &steps, true)
-	if len(out.addrs)+len(out.services) > 0 {
-		out.external = nil // G44: an alias cannot stand beside addresses
+func (r *resolver) refuseDead(c *claim, host, why string) {
+	if r.partial && c.missing == "" {
+		return // most likely because of what cannot be read, which is logged for itself
 	}
-	if len(out.external) > 1 { // RFC 2181 §10.1: nor beside another
-		slices.Sort(out.external)
-		out.external = slices.Compact(out.external)
-		if len(out.external) > 1 {
-			r.problems = append(r.problems, problem{out.winner, "", fmt.Sprintf("host %q has several hostnames as its addresses; only %q is answered", host, out.external[0])})
-		}
-		out.external = out.external[:1]
-	}
-	if out.external != nil && host == r.options.zone(host) { // D27
-		r.problems = append(r.problems, problem{out.winner, dead, fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", host, out.external[0])})
-		return outcome{}
-	}
-	return out
+	r.refuse(c, dead, "host %q is not served: %s", host, why)
 }
 
-// follow resolves host, which stands at the end of path. Of the live claims on it, those of
-// the oldest one's namespace count, all of them (C2, C3).
-func (r *resolver) follow(host string, path []string, steps *int, report bool) outcome {
-	var out outcome
-	for _, c := range r.claims[host] {
-		if out.winner != nil && c.namespace != out.winner.namespace && !report {
-			continue
-		}
-		found, why := r.aim(c, path, steps)
-		switch {
-		case found.empty():
-			if report {
-				r.refuse(c, dead, "host %q is not served: %s", host, why)
-			}
-		case out.winner == nil:
-			out.winner = &c.owner
-			out.add(found)
-		case c.namespace == out.winner.namespace:
-			out.add(found)
-		case report:
-			r.refuse(c, conflict, "host %q is refused: another namespace claimed it earlier", host)
-		}
-	}
-	return out
+// isExposed reports whether a target may lead to the Service.
+func (r *resolver) isExposed(name cache.ObjectName) bool {
+	return !r.partial && r.exposed[name] != nil
 }
 
-// aim returns what the targets of a claim lead to, and if that is nothing, why.
-func (r *resolver) aim(c *claim, path []string, steps *int) (out outcome, why string) {
-	why = c.missing
+// aim sorts the targets of a claim (M1, M3).
+func (r *resolver) aim(c *claim) *aim {
+	a := &aim{why: c.missing}
 	for _, t := range c.targets {
 		switch {
 		case t.addr.IsValid():
-			out.addrs = append(out.addrs, t.addr)
-		case t.host == "":
-			if !r.exposed(t.service) {
-				why = fmt.Sprintf("Service %s is not one of class %q that we serve", t.service, r.options.Class)
-				continue
+			a.addrs = append(a.addrs, t.addr)
+		case t.host != "":
+			if service, ok := r.serviceAt(t.host); ok {
+				a.services = append(a.services, service)
+			} else {
+				a.hosts = append(a.hosts, t.host)
 			}
-			out.services = append(out.services, t.service)
+		case r.isExposed(t.service):
+			a.services = append(a.services, t.service)
 		default:
-			found, problem := r.chase(t.host, path, steps)
-			if found.empty() {
-				why = problem
-			}
-			out.add(found)
+			a.why = fmt.Sprintf("Service %s is not one of class %q that we serve", t.service, r.options.Class)
 		}
 	}
-	return out, why
+	return a
 }
 
-// chase resolves a hostname that stands in place of an address (M3, M6).
-func (r *resolver) chase(host string, path []string, steps *int) (out outcome, why string) {
-	if service, ok := r.options.serviceAt(host); ok && r.exposed(service) {
-		return outcome{services: []cache.ObjectName{service}}, ""
+// prune drops what leads nowhere, until nothing does: a claim that is dead makes no name
+// exist (M2), so that it cannot stand in the way of another name either.
+func (r *resolver) prune() {
+	for again := true; again; {
+		again = false
+		r.index()
+		for host, claims := range r.claims {
+			kept := claims[:0:0]
+			for _, c := range claims {
+				if why := r.deadEnd(c); why != "" {
+					r.refuseDead(c, host, why)
+				} else {
+					kept = append(kept, c)
+				}
+			}
+			if len(kept) == len(claims) {
+				continue
+			}
+			again = true
+			if r.claims[host] = kept; len(kept) == 0 {
+				delete(r.claims, host)
+			}
+		}
 	}
-	claimed := r.covering(host)
-	switch *steps++; {
-	case claimed == "" && r.options.zone(host) != "":
-		return outcome{}, fmt.Sprintf("its address %q is in our zone, but nothing of ours has that name", host)
-	case claimed == "":
-		return outcome{external: []string{host}}, ""
-	case slices.Contains(path, claimed):
-		return outcome{}, fmt.Sprintf("its address %q leads back to itself", host)
-	case len(path) > maxDepth || *steps > maxSteps:
-		return outcome{}, fmt.Sprintf("its address %q is the name of another host, and so on for more than %d hosts", host, maxDepth)
+}
+
+// deadEnd returns why no target of the claim leads anywhere, "" if one may.
+func (r *resolver) deadEnd(c *claim) string {
+	a := r.direct[c]
+	if len(a.addrs)+len(a.services) > 0 {
+		return ""
 	}
-	out = r.follow(claimed, append(slices.Clip(path), claimed), steps, false)
-	if out.empty() {
-		why = fmt.Sprintf("its address %q is the name of a host that is not served", host)
+	why := a.why
+	for _, host := range a.hosts {
+		if r.options.zone(host) == "" || r.covering(host) != "" {
+			return ""
+		}
+		why = fmt.Sprintf("its address %q is in our zone, but nothing of ours has that name", host)
 	}
-	out.winner = nil
-	return out, why
+	if why == "" {
+		why = "it has no address"
+	}
+	return why
+}
+
+// index notes the names that exist and those above them, as the tree of the answers will have them.
+func (r *resolver) index() {
+	r.existing = map[string]bool{}
+	add := func(name string) {
+		for ; name != "" && !r.existing[name]; _, name, _ = strings.Cut(name, ".") { // none has escapes
+			r.existing[name] = true
+		}
+	}
+	if len(r.hosts()) == 0 {
+		return // nobody will ask
+	}
+	for host := range r.claims {
+		add(host)
+	}
+	for _, e := range r.exposed {
+		for _, name := range e.names {
+			add(name)
+		}
+	}
+}
+
+// hosts returns the claims that lead to other names.
+func (r *resolver) hosts() []*claim {
+	var followed []*claim
+	for c, a := range r.direct {
+		if len(a.hosts) > 0 {
+			followed = append(followed, c)
+		}
+	}
+	return followed
 }
 
 // covering returns the claimed name, possibly a wildcard, that covers host, or "" (D10).
@@ -171,23 +205,147 @@ func (r *resolver) covering(host string) string {
 	if len(r.claims[host]) > 0 {
 		return host
 	}
-	if r.existing == nil {
-		r.existing = map[string]bool{}
-		for name := range r.claims {
-			for parent := name; parent != "" && !r.existing[parent]; {
-				r.existing[parent] = true
-				_, parent, _ = strings.Cut(parent, ".") // claimed names have no escapes
-			}
-		}
-	}
 	for offset, end := dns.NextLabel(host, 0); !end; offset, end = dns.NextLabel(host, offset) {
 		encloser := host[offset:]
-		if wildcard := "*." + encloser; len(r.claims[wildcard]) > 0 {
-			return wildcard
+		if claims := r.claims["*."+encloser]; len(claims) > 0 {
+			if r.options.zone(host) == "" && !r.options.allowed(host, claims[0].namespace) {
+				return "" // C6
+			}
+			return "*." + encloser
 		}
 		if r.existing[encloser] {
 			return ""
 		}
 	}
 	return ""
+}
+
+// resolve returns what each host leads to, and notes which claims do not count and why.
+func (r *resolver) resolve() map[string]outcome {
+	followed := r.hosts()
+	covering := map[string]string{}
+	for _, c := range followed {
+		for _, host := range r.direct[c].hosts {
+			covering[host] = r.covering(host)
+		}
+	}
+	found := r.follow(followed, covering)
+	for again, attempts := true, 0; again && attempts < maxDepth; attempts++ {
+		again = false
+		for host, claims := range r.claims {
+			live := slices.IndexFunc(claims, func(c *claim) bool { return !found[c].empty() })
+			for _, c := range claims[:max(live, 0)] {
+				r.refuseLoop(c, host)
+			}
+			if live > 0 { // the oldest lead nowhere, so that they do not hold the name
+				r.claims[host], again = claims[live:], true
+			}
+		}
+		if again {
+			found = r.follow(followed, covering)
+		}
+	}
+
+	outcomes := make(map[string]outcome, len(r.claims))
+	for host, claims := range r.claims {
+		for _, c := range claims {
+			switch {
+			case found[c].empty():
+				r.refuseLoop(c, host)
+			case c.namespace != claims[0].namespace:
+				r.refuse(c, conflict, "host %q is refused: another namespace claimed it earlier", host)
+			}
+		}
+		if out := r.single(host, r.name(host, found)); !out.empty() {
+			outcomes[host] = out
+		}
+	}
+	return outcomes
+}
+
+// follow returns what each claim leads to. Claims that lead to other hosts take one round for
+// each host on the way, so that what one finds does not depend on the way that one comes, and
+// a loop never gets anywhere (M6).
+func (r *resolver) follow(followed []*claim, covering map[string]string) map[*claim]outcome {
+	found := make(map[*claim]outcome, len(r.direct))
+	for c, a := range r.direct {
+		found[c] = a.outcome
+	}
+	if len(followed) == 0 {
+		return found
+	}
+	for range maxDepth {
+		names := map[string]outcome{} // that claims lead to, as of the round before
+		for _, name := range covering {
+			if _, known := names[name]; !known && name != "" {
+				names[name] = r.name(name, found)
+			}
+		}
+		for _, c := range followed {
+			var out outcome
+			out.add(r.direct[c].outcome)
+			for _, host := range r.direct[c].hosts {
+				if name := covering[host]; name != "" {
+					out.add(names[name])
+				} else if r.options.zone(host) == "" {
+					out.external = append(out.external, host)
+				}
+			}
+			out.compact()
+			found[c] = out
+		}
+	}
+	return found
+}
+
+// name returns what the claims on a host lead to: those of the oldest one's namespace count,
+// all of them (C2, C3).
+func (r *resolver) name(host string, found map[*claim]outcome) outcome {
+	claims := r.claims[host]
+	out := outcome{winner: &claims[0].owner}
+	for _, c := range claims {
+		if c.namespace == out.winner.namespace {
+			out.add(found[c])
+		}
+	}
+	out.compact()
+	return out
+}
+
+func (r *resolver) refuseLoop(c *claim, host string) {
+	r.refuseDead(c, host, fmt.Sprintf("its address %q leads back to itself, or by way of more than %d hosts", r.direct[c].hosts[0], maxDepth))
+}
+
+// single leaves only what can stand at one name: addresses, or else one alias (G44).
+func (r *resolver) single(host string, out outcome) outcome {
+	switch {
+	case len(out.addrs)+len(out.services) > 0:
+		out.external = nil
+	case len(out.external) > 1: // RFC 2181 §10.1
+		r.problems = append(r.problems, problem{out.winner, "", fmt.Sprintf("host %q has several hostnames as its addresses; only %q is answered", host, out.external[0])})
+		out.external = out.external[:1]
+	}
+	if out.external != nil && slices.Contains(r.options.Zones, host) { // D27
+		r.problems = append(r.problems, problem{out.winner, dead, fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", host, out.external[0])})
+		return outcome{}
+	}
+	return out
+}
+
+// fences returns the names that keep wildcards off what the claim rules give to others: the
+// suffixes of rules that do not allow the owner of a wildcard above them (C6).
+func (r *resolver) fences(outcomes map[string]outcome) []records.Record {
+	var fences []records.Record
+	for host, out := range outcomes {
+		parent, wildcard := strings.CutPrefix(host, "*.")
+		if !wildcard || r.options.zone(host) != "" {
+			continue
+		}
+		for _, rule := range r.options.Claims {
+			if rule.Suffix != parent && records.Within(rule.Suffix, parent) && !r.options.allowed(rule.Suffix, out.winner.namespace) {
+				fences = append(fences, records.Record{Name: rule.Suffix})
+			}
+		}
+	}
+	return fences
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // testClaim makes a claim of an owner "Kind namespace/name created" on hosts, which leads to
@@ -33,6 +35,20 @@ func testClaim(ownedBy, hosts string, targets ...string) *claim {
 	return c
 }
 
+// exposures makes Services "namespace/name" that are served.
+func exposures(options *Options, names ...string) map[cache.ObjectName]*exposure {
+	all := map[cache.ObjectName]*exposure{}
+	for _, id := range names {
+		namespace, name, _ := strings.Cut(id, "/")
+		e := &exposure{addrs: &records.Set{}}
+		for _, zone := range options.Zones {
+			e.names = append(e.names, name+"."+namespace+"."+zone)
+		}
+		all[cache.NewObjectName(namespace, name)] = e
+	}
+	return all
+}
+
 // render writes an outcome as the targets it came from.
 func (o outcome) render() string {
 	var parts []string
@@ -48,7 +64,7 @@ func (o outcome) render() string {
 }
 
 func TestResolve(t *testing.T) {
-	exposed := []string{"shop/web", "infra/gw"}
+	exposed := []string{"shop/web", "infra/gw", "lan/web"}
 	tests := []struct {
 		name     string
 		rules    []ClaimRule
@@ -64,13 +80,13 @@ func TestResolve(t *testing.T) {
 		{
 			name:     "M2, M7: nothing behind it",
 			claims:   []*claim{testClaim("Ingress shop/i 1", "a.ex.org."), testClaim("Ingress shop/j 1", "b.ex.org.", "svc:shop/gone"), testClaim("Ingress shop/k 1", "c.ex.org.", "gone.shop.minilb.")},
-			want:     map[string]string{"a.ex.org.": "", "b.ex.org.": "", "c.ex.org.": ""},
+			want:     map[string]string{},
 			rejected: "dead a.ex.org., dead b.ex.org., dead c.ex.org.",
 		},
 		{
 			name:     "M6: a loop is dead",
 			claims:   []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "b.ex.org."), testClaim("Ingress shop/b 1", "b.ex.org.", "a.ex.org."), testClaim("Ingress shop/c 1", "c.ex.org.", "c.ex.org.")},
-			want:     map[string]string{"a.ex.org.": "", "b.ex.org.": "", "c.ex.org.": ""},
+			want:     map[string]string{},
 			rejected: "dead a.ex.org., dead b.ex.org., dead c.ex.org.",
 		},
 		{
@@ -86,7 +102,50 @@ func TestResolve(t *testing.T) {
 		{
 			name:   "D10: but not where a closer name exists",
 			claims: []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "x.y.w.ex.org."), testClaim("Service shop/web 1", "*.w.ex.org. z.y.w.ex.org.", "svc:shop/web")},
-			want:   map[string]string{"a.ex.org.": "x.y.w.ex.org."},
+			want:   map[string]string{"a.ex.org.": "x.y.w.ex.org.", "*.w.ex.org.": "svc:shop/web", "z.y.w.ex.org.": "svc:shop/web"},
+		},
+		{
+			name: "M2: a dead claim of another namespace diverts nobody",
+			claims: []*claim{
+				testClaim("Ingress prod/a 1", "a.ex.org.", "lb.aws.com."), testClaim("Ingress evil/x 1", "lb.aws.com."),
+				testClaim("Ingress prod/b 1", "b.ex.org.", "x.w.ex.org."), testClaim("Ingress prod/w 1", "*.w.ex.org.", "10.0.0.1"), testClaim("Ingress evil/y 1", "x.w.ex.org.", "nothing.evil.minilb."),
+			},
+			want:     map[string]string{"a.ex.org.": "lb.aws.com.", "b.ex.org.": "10.0.0.1", "*.w.ex.org.": "10.0.0.1"},
+			rejected: "dead lb.aws.com., dead x.w.ex.org.",
+		},
+		{
+			name: "C3: whichever way one comes, a host is what it is",
+			claims: []*claim{
+				testClaim("Ingress x/a 1", "a.ex.org.", "10.0.0.1", "b.ex.org."),
+				testClaim("Ingress evil/b 1", "b.ex.org.", "a.ex.org."), testClaim("Ingress shop/b 2", "b.ex.org.", "10.0.0.9"),
+			},
+			want:     map[string]string{"a.ex.org.": "10.0.0.1", "b.ex.org.": "10.0.0.1"},
+			rejected: "conflict b.ex.org.",
+		},
+		{
+			name: "C2: a loop of the oldest holds nothing",
+			claims: []*claim{
+				testClaim("Ingress evil/a 1", "a.ex.org.", "b.ex.org."), testClaim("Ingress evil/b 1", "b.ex.org.", "a.ex.org."),
+				testClaim("Ingress shop/b 2", "b.ex.org.", "10.0.0.9"),
+			},
+			want:     map[string]string{"a.ex.org.": "10.0.0.9", "b.ex.org.": "10.0.0.9"},
+			rejected: "dead b.ex.org.",
+		},
+		{
+			name:   "D10: the name of a Service is closer than a wildcard above it",
+			claims: []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "x.web.shop.minilb."), testClaim("Ingress shop/b 1", "b.ex.org.", "x.shop.minilb."), testClaim("Service shop/web 1", "*.shop.minilb.", "svc:shop/web")},
+			want:   map[string]string{"*.shop.minilb.": "svc:shop/web", "b.ex.org.": "svc:shop/web"}, rejected: "dead a.ex.org.",
+		},
+		{
+			name:     "M3, D17: a zone in another",
+			claims:   []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "web.lan.minilb."), testClaim("Ingress evil/b 1", "web.lan.minilb.", "6.6.6.6")},
+			want:     map[string]string{"a.ex.org.": "svc:lan/web"},
+			rejected: "reserved web.lan.minilb.",
+		},
+		{
+			name:   "C2: of one name, too, the kind decides",
+			claims: []*claim{testClaim("Service b/a 10", "a.ex.org.", "10.0.0.2"), testClaim("Ingress b/a 10", "a.ex.org.", "lb.aws.com.")},
+			want:   map[string]string{"a.ex.org.": "10.0.0.2"},
 		},
 		{
 			name:   "D30, G44: external names, the smallest of several",
@@ -163,15 +222,16 @@ func TestResolve(t *testing.T) {
 			for range 10 { // C5: in any order
 				rand.Shuffle(len(tc.claims), func(i, j int) { tc.claims[i], tc.claims[j] = tc.claims[j], tc.claims[i] })
 				options := &Options{Zones: []string{"minilb.", "lan.minilb."}, Class: "minilb", Claims: tc.rules}
-				r := newResolver(options, tc.claims, func(name cache.ObjectName) bool { return slices.Contains(exposed, name.String()) })
-				for host := range r.claims {
-					if _, expected := tc.want[host]; !expected {
-						tc.want[host] = "-"
+				r := newResolver(options, tc.claims, exposures(options, exposed...), false)
+				outcomes := r.resolve()
+				for host, want := range tc.want {
+					if got := outcomes[host].render(); got != want {
+						t.Errorf("%s: got %q, want %q", host, got, want)
 					}
 				}
-				for host, want := range tc.want {
-					if got := r.resolve(host).render(); got != want && want != "-" {
-						t.Errorf("%s: got %q, want %q", host, got, want)
+				for host := range outcomes {
+					if _, expected := tc.want[host]; !expected {
+						t.Errorf("%s: got %q, want nothing", host, outcomes[host].render())
 					}
 				}
 				var rejected []string
@@ -202,13 +262,13 @@ func TestResolveDepth(t *testing.T) {
 		}
 		claims = append(claims, testClaim(fmt.Sprintf("Ingress shop/i%02d 1", i), fmt.Sprintf("h%d.ex.org.", i), next))
 	}
-	r := newResolver(&Options{}, claims, func(cache.ObjectName) bool { return false })
+	outcomes := newResolver(&Options{}, claims, nil, false).resolve()
 	for i := range 12 {
 		want := "10.0.0.1"
 		if 11-i > maxDepth {
 			want = ""
 		}
-		if got := r.resolve(fmt.Sprintf("h%d.ex.org.", i)).render(); got != want {
+		if got := outcomes[fmt.Sprintf("h%d.ex.org.", i)].render(); got != want {
 			t.Errorf("a chain of %d further hosts: got %q, want %q", 11-i, got, want)
 		}
 	}
@@ -217,17 +277,18 @@ func TestResolveDepth(t *testing.T) {
 // A tangle that could be followed in more ways than there is time for must not be.
 func TestResolveTangle(t *testing.T) {
 	var hosts []string
-	for i := range 40 {
+	for i := range 200 {
 		hosts = append(hosts, fmt.Sprintf("h%d.ex.org.", i))
 	}
 	var claims []*claim
 	for i, host := range hosts {
-		claims = append(claims, testClaim(fmt.Sprintf("Ingress shop/i%02d 1", i), host, hosts...))
+		claims = append(claims, testClaim(fmt.Sprintf("Ingress evil/i%03d 1", i), host, hosts...))
 	}
-	r := newResolver(&Options{}, claims, func(cache.ObjectName) bool { return false })
-	for _, host := range hosts {
-		if got := r.resolve(host).render(); got != "" {
-			t.Errorf("%s: got %q, want nothing", host, got)
+	claims = append(claims, testClaim("Ingress shop/i 2", "h7.ex.org. h8.ex.org.", "10.0.0.1"), testClaim("Ingress shop/j 2", "a.ex.org.", "h7.ex.org."))
+	outcomes := newResolver(&Options{}, claims, nil, false).resolve()
+	for _, host := range []string{"h7.ex.org.", "h8.ex.org.", "a.ex.org."} {
+		if got := outcomes[host].render(); got != "10.0.0.1" {
+			t.Errorf("%s beside a tangle of another namespace: got %q, want 10.0.0.1", host, got)
 		}
 	}
 }

@@ -45,14 +45,7 @@ func (o *Options) serviceClaim(s *service) *claim {
 		targets: []target{{service: cache.NewObjectName(s.namespace, s.name)}},
 	}
 	for _, annotation := range o.HostAnnotations {
-		for _, item := range splitHosts(s.hosts[annotation]) {
-			host, err := parseHost(item)
-			if err != nil {
-				c.problem(invalid, "host %q in annotation %s is refused: %v", shorten(item), annotation, err)
-				continue
-			}
-			c.hosts = append(c.hosts, host)
-		}
+		c.addHosts(splitHosts(s.hosts[annotation]), " in annotation "+annotation)
 	}
 	if c.hosts == nil && c.problems == nil {
 		return nil

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -87,6 +88,12 @@ func listWatch[L runtime.Object](h *health, c client[L], selector string) cache.
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			options.FieldSelector = selector
 			w, err := c.Watch(ctx, options)
+			if err != nil && options.SendInitialEvents != nil {
+				// A server that cannot stream its first list may just be old. The reflector
+				// turns to an ordinary list at once; told the error as it is, it would
+				// rather sleep on, beyond the end of the context, while the server is away.
+				return nil, fmt.Errorf("stream the first list: %v", err)
+			}
 			h.observe(ctx, err)
 			return w, err
 		},

@@ -3,8 +3,9 @@ package source
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
-	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -19,10 +20,10 @@ import (
 // names makes a new snapshot; what changes addresses alone goes straight into the Service's
 // address set, so that it is answered at once.
 type Translator struct {
-	options Options
-	index   *records.Index
-	log     Logger
-	wake    chan struct{} // holds a token while names may have changed
+	options  Options
+	index    *records.Index
+	reporter *reporter
+	wake     chan struct{} // holds a token while names may have changed
 
 	services, slices, optional []*health // the watches it depends on
 
@@ -32,9 +33,9 @@ type Translator struct {
 	claims   map[cache.ObjectName]*claim            // of Ingresses
 	damaged  map[cache.ObjectName]*slice            // slices with problems
 	unions   map[cache.ObjectName][]*union          // by the Services in them
+	named    map[cache.ObjectName]bool              // Services that some name leads to
 	states   states                                 // of the endpoints of all exposed Services
 	stats    Stats
-	reporter reporter
 }
 
 // exposure is a Service that is served: its addresses, and its names.
@@ -46,27 +47,12 @@ type exposure struct {
 	states states
 }
 
-// union is the address set of a host that leads to more than one Service, or to Services and addresses.
-type union struct {
-	fixed    []netip.Addr
-	services []*exposure
-	addrs    *records.Set
-}
-
-func (u *union) merge() *records.Addresses {
-	all := []*records.Addresses{records.NewAddresses(u.fixed...)}
-	for _, e := range u.services {
-		all = append(all, e.addrs.Load())
-	}
-	return records.Union(all...)
-}
-
 // NewTranslator makes the Watcher, which must not run yet, fill index as the options say.
-func NewTranslator(w *Watcher, options Options, index *records.Index, log Logger) *Translator {
+func NewTranslator(w *Watcher, options Options, index *records.Index) *Translator {
 	t := &Translator{
 		options:  options,
 		index:    index,
-		log:      log,
+		reporter: w.reporter,
 		wake:     make(chan struct{}, 1),
 		exposed:  map[cache.ObjectName]*exposure{},
 		slicesOf: map[cache.ObjectName]map[string]*slice{},
@@ -126,8 +112,8 @@ func (t *Translator) onIngress(old, new *ingress) {
 	if new != nil {
 		is = t.options.ingressClaim(new)
 	}
-	if was == nil && is == nil {
-		return
+	if reflect.DeepEqual(was, is) {
+		return // nothing that a name depends on, or nothing at all
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -154,9 +140,7 @@ func (t *Translator) onSlice(old, new *slice) {
 		if len(t.slicesOf[before]) == 0 {
 			delete(t.slicesOf, before)
 		}
-		if old.problems != nil {
-			delete(t.damaged, old.key())
-		}
+		delete(t.damaged, old.key())
 	}
 	if new != nil && new.service.Name != "" {
 		after = new.service
@@ -166,8 +150,10 @@ func (t *Translator) onSlice(old, new *slice) {
 		t.slicesOf[after][new.name] = new
 		if new.problems != nil {
 			t.damaged[new.key()] = new
-			t.changed()
 		}
+	}
+	if !slices.EqualFunc(old.troubles(), new.troubles(), func(a, b problem) bool { return a.text == b.text }) {
+		t.changed() // to be logged and counted, or no longer
 	}
 	if before != after {
 		t.refresh(before)
@@ -196,9 +182,11 @@ func (t *Translator) refresh(service cache.ObjectName) bool {
 		return false
 	}
 	for _, u := range t.unions[service] {
-		u.addrs.Store(u.merge())
+		u.addrs.Store(u.merge(t.exposed))
 	}
-	t.index.Touch()
+	if len(e.names) > 0 || t.named[service] {
+		t.index.Touch()
+	}
 	return true
 }
 
@@ -229,7 +217,7 @@ func (t *Translator) run(ctx context.Context) {
 			partial := len(t.Unsynced()) > 0
 			snapshot, problems := t.snapshot(partial)
 			t.index.Replace(snapshot, partial)
-			t.reporter.report(t.log, problems)
+			t.reporter.report(t, problems)
 		}
 	}
 }
@@ -237,13 +225,13 @@ func (t *Translator) run(ctx context.Context) {
 // settled reports whether each kind is known, or known to be out of reach.
 func (t *Translator) settled() bool {
 	return !slices.ContainsFunc(slices.Concat(t.services, t.slices, t.optional), func(h *health) bool {
-		return !h.synced.Load() && !h.refused.Load()
+		return !h.synced.Load() && !h.waived()
 	})
 }
 
 // Unsynced returns the kinds of objects that must be known before the zones can be answered
 // for, and are not yet: empty once they are. A kind that only adds names, such as Ingress,
-// is left out if the API server refuses to show it (G7).
+// is left out if the API server refuses to show it, or fails to (G7).
 func (t *Translator) Unsynced() []string {
 	var kinds []string
 	for _, h := range slices.Concat(t.services, t.slices) {
@@ -252,7 +240,7 @@ func (t *Translator) Unsynced() []string {
 		}
 	}
 	for _, h := range t.optional {
-		if !h.synced.Load() && !h.refused.Load() {
+		if !h.synced.Load() && !h.waived() {
 			kinds = append(kinds, h.what())
 		}
 	}
@@ -260,78 +248,62 @@ func (t *Translator) Unsynced() []string {
 }
 
 // snapshot makes the records of all names, and notes what claims do not count. If partial is
-// set, Services or their endpoints are not known, and nothing may lead to one.
+// set, Services or their endpoints are not known, and nothing may lead to one. Only what is
+// copied at its beginning is read under the lock: names may take their time, addresses not.
 func (t *Translator) snapshot(partial bool) ([]records.Record, []problem) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	var list []records.Record
+	exposed := maps.Clone(t.exposed)
 	claims := slices.Collect(maps.Values(t.claims))
 	for _, e := range t.exposed {
-		for _, name := range e.names {
-			list = append(list, records.Record{Name: name, Node: e.node})
-		}
 		if e.claim != nil {
 			claims = append(claims, e.claim)
 		}
 	}
-	stats := Stats{Names: map[string]int{"service": len(list), "ingress": 0}, Rejected: map[string]int{}}
-
-	r := newResolver(&t.options, claims, func(name cache.ObjectName) bool { return !partial && t.exposed[name] != nil })
-	t.unions = map[cache.ObjectName][]*union{}
-	for host := range r.claims {
-		out := r.resolve(host)
-		if out.empty() {
-			continue
+	var damaged []problem
+	for _, s := range t.damaged {
+		if t.exposed[s.service] != nil {
+			damaged = append(damaged, s.problems...)
 		}
-		node := t.node(&out)
-		list = append(list, records.Record{Name: host, Node: node})
+	}
+	t.mu.Unlock()
+
+	n := &naming{exposed: exposed, unions: map[string]*union{}, named: map[cache.ObjectName]bool{}}
+	for _, e := range exposed {
+		for _, name := range e.names {
+			n.list = append(n.list, records.Record{Name: name, Node: e.node})
+		}
+	}
+	stats := Stats{Names: map[string]int{"service": len(n.list), "ingress": 0}, Rejected: map[string]int{}}
+	r := newResolver(&t.options, claims, exposed, partial)
+	r.problems = append(r.problems, damaged...)
+	outcomes := r.resolve()
+	for host, out := range outcomes {
+		node := n.node(&out)
+		n.list = append(n.list, records.Record{Name: host, Node: node})
 		stats.Names[node.Source]++
 		if !t.options.Reachable(host) { // D8
 			stats.Unreachable++
-			r.problems = append(r.problems, problem{out.winner, "", "host \"" + host + "\" cannot be asked for: no server block with minilb is for a zone it lies in"})
+			r.problems = append(r.problems, problem{out.winner, "", fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", host)})
 		}
 	}
-	for _, s := range t.damaged {
-		if t.exposed[s.service] != nil {
-			r.problems = append(r.problems, s.problems...)
-		}
-	}
+	n.list = append(n.list, r.fences(outcomes)...)
 	for _, p := range r.problems {
 		if p.reason != "" {
 			stats.Rejected[string(p.reason)]++
 		}
 	}
-	t.stats = stats
-	return list, r.problems
-}
 
-// node makes the node of what a host leads to. One that leads to a single Service shares the
-// Service's own set.
-func (t *Translator) node(out *outcome) *records.Node {
-	n := &records.Node{Source: strings.ToLower(out.winner.kind), Namespace: out.winner.namespace}
-	if out.external != nil {
-		n.Target = out.external[0]
-		return n
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stats, t.named = stats, n.named
+	t.unions = map[cache.ObjectName][]*union{}
+	for _, u := range n.unions {
+		for _, name := range u.services {
+			t.unions[name] = append(t.unions[name], u)
+		}
+		u.addrs.Store(u.merge(exposed)) // with what has changed meanwhile
 	}
-	u := &union{fixed: out.addrs}
-	slices.SortFunc(out.services, byName)
-	for _, name := range slices.Compact(out.services) {
-		u.services = append(u.services, t.exposed[name])
-		n.Namespace, n.Service = name.Namespace, name.Name
-	}
-	if len(u.services) == 1 && u.fixed == nil {
-		n.Addrs = u.services[0].addrs
-		return n
-	}
-	if len(u.services) != 1 {
-		n.Namespace, n.Service = out.winner.namespace, ""
-	}
-	u.addrs = records.NewSet(u.merge())
-	n.Addrs = u.addrs
-	for _, name := range slices.Compact(out.services) {
-		t.unions[name] = append(t.unions[name], u)
-	}
-	return n
+	return n.list, r.problems
 }
 
 func byName(a, b cache.ObjectName) int {

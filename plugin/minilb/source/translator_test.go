@@ -62,12 +62,12 @@ func newBench(t *testing.T, options Options) *bench {
 		t.Fatal(err)
 	}
 	options.Zones = []string{"minilb."}
-	options.Reach = []string{"."}
+	options.Reachable = func(string) bool { return true }
 	options.Class, options.HostAnnotations = lb.DefaultClass, []string{lb.HostAnnotation}
 	options.Services, options.Ingresses = true, true
 	options.Observe = func(d time.Duration) { b.observed = append(b.observed, d) }
 	b.index = records.NewIndex(options.Zones)
-	b.tr = NewTranslator(b.watcher, options, b.index, b.log)
+	b.tr = NewTranslator(b.watcher, options, b.index)
 	return b
 }
 
@@ -86,7 +86,7 @@ func (b *bench) publish() []string {
 	partial := len(b.tr.Unsynced()) > 0
 	snapshot, problems := b.tr.snapshot(partial)
 	b.index.Replace(snapshot, partial)
-	b.tr.reporter.report(b.log, problems)
+	b.tr.reporter.report(b.tr, problems)
 	return b.log.take()
 }
 
@@ -328,7 +328,7 @@ func TestTranslatorReports(t *testing.T) {
 // D8
 func TestTranslatorUnreachable(t *testing.T) {
 	b := newBench(t, Options{})
-	b.tr.options.Reach = []string{"minilb.", "ex.org."}
+	b.tr.options.Reachable = func(host string) bool { return host != "b.ex.net." }
 	b.services().Update(testService("shop/web", 1, "a.ex.org, b.ex.net"))
 	b.services().setSynced()
 	b.watcher.slices[""].setSynced()
@@ -339,6 +339,117 @@ func TestTranslatorUnreachable(t *testing.T) {
 	}
 	if got := b.tr.Stats(); got.Unreachable != 1 || got.Names["service"] != 3 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// C6: a wildcard does not cover what a rule gives to others, whether they use it or not.
+func TestTranslatorFences(t *testing.T) {
+	b := newBench(t, Options{Claims: []ClaimRule{
+		{Suffix: "shop.example.org.", Namespaces: []string{"shop"}},
+		{Suffix: "both.example.org.", Namespaces: []string{"shop", "web"}},
+		{Suffix: "example.org.", Namespaces: []string{"web"}},
+	}})
+	i := testIngress("web/i", "*.example.org")
+	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
+	b.watcher.ingresses[""].Update(i)
+	j := testIngress("shop/j", "j.example.net")
+	j.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.2"}}
+	b.watcher.ingresses[""].Update(j)
+	b.sync()
+	for name, want := range map[string]string{"a.example.org.": "10.0.0.1", "x.both.example.org.": "10.0.0.1", "shop.example.org.": "-", "pay.shop.example.org.": "-"} {
+		b.want(name, want)
+	}
+	k := testIngress("shop/k", "pay.shop.example.org")
+	k.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.3"}}
+	b.watcher.ingresses[""].Update(k)
+	b.publish()
+	b.want("pay.shop.example.org.", "10.0.0.3")
+	b.want("other.shop.example.org.", "-")
+}
+
+// One object's many hosts cost no more than they may, and no other's.
+func TestTranslatorLimits(t *testing.T) {
+	b := newBench(t, Options{})
+	var hosts []string
+	for i := range 50000 {
+		hosts = append(hosts, fmt.Sprintf("h%d.ex.org", i))
+	}
+	i := testIngress("evil/i", hosts...)
+	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
+	b.watcher.ingresses[""].Update(i)
+	b.services().Update(testService("evil/s", 1, strings.Join(hosts, ",")))
+	b.services().Update(testService("shop/web", 1, "web.ex.org"))
+	b.sync()
+	if names := b.tr.Stats().Names; names["ingress"]+names["service"] != 1000+3 {
+		t.Errorf("got names %v, want 1000 of the 50000 hosts, a host and two Services", names)
+	}
+	// A host that two objects share has one set of addresses with all that lead to the same.
+	if len(b.tr.unions) > 1 || len(b.tr.unions[cache.NewObjectName("evil", "s")]) != 1 {
+		t.Errorf("got %d address sets for hosts that lead to the same", len(b.tr.unions[cache.NewObjectName("evil", "s")]))
+	}
+	b.want("web.ex.org.", "")
+}
+
+// What becomes of a damaged slice, and when nothing that names depend on has changed.
+func TestTranslatorQuiet(t *testing.T) {
+	b := newBench(t, Options{})
+	b.services().Update(testService("shop/web", 1, ""))
+	b.sync()
+	b.pending()
+	slices := b.watcher.slices[""]
+	steps := []struct {
+		what    string
+		do      func()
+		pending bool
+		invalid int
+	}{
+		{"damaged", func() { slices.set(serviceSlice("shop/web", "web-1", "127.0.0.1 RSt")) }, true, 1},
+		{"still damaged", func() { slices.set(serviceSlice("shop/web", "web-1", "127.0.0.1 RSt", "10.0.0.1 RSt")) }, false, 1},
+		{"repaired", func() { slices.set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt")) }, true, 0},
+		{"damaged again", func() { slices.set(serviceSlice("shop/web", "web-1", "127.0.0.1 RSt")) }, true, 1},
+		{"deleted", func() { slices.remove(cache.NewObjectName("shop", "web-1")) }, true, 0},
+		{"nobody's", func() { slices.set(serviceSlice("shop/gone", "gone-1", "127.0.0.1 RSt")) }, true, 0},
+		{"ingress", func() { b.watcher.ingresses[""].Update(testIngress("shop/i", "a.ex.org")) }, true, 0},
+		{"the same ingress", func() { b.watcher.ingresses[""].Update(testIngress("shop/i", "a.ex.org")) }, false, 0},
+	}
+	for _, step := range steps {
+		step.do()
+		if got := b.pending(); got != step.pending {
+			t.Errorf("%s: a new snapshot is wanted: %v, want %v", step.what, got, step.pending)
+		}
+		b.publish()
+		if got := b.tr.Stats().Rejected["invalid"]; got != step.invalid {
+			t.Errorf("%s: %d invalid, want %d", step.what, got, step.invalid)
+		}
+	}
+	// M8
+	ignored := serviceSlice("shop/web", "web-2", "10.0.0.2 RSt")
+	ignored.ignored = true
+	slices.set(ignored)
+	b.want("web.shop.minilb.", "")
+}
+
+// What cannot be read is not held against those who lead there (G7, D72).
+func TestTranslatorPartial(t *testing.T) {
+	b := newBench(t, Options{})
+	i := testIngress("shop/i", "a.ex.org", "b.ex.org")
+	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: "web.shop.minilb"}}
+	b.watcher.ingresses[""].Update(i)
+	j := testIngress("shop/j", "c.ex.org")
+	j.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
+	b.watcher.ingresses[""].Update(j)
+	b.services().Update(testService("shop/web", 1, "d.ex.org"))
+	b.services().setSynced()
+	b.watcher.ingresses[""].setSynced()
+	b.watcher.slices[""].refused.Store(true)
+	if lines := b.publish(); len(lines) != 0 {
+		t.Errorf("got %q, want no line about what cannot be read", lines)
+	}
+	b.want("c.ex.org.", "10.0.0.1")
+	b.want("a.ex.org.", "-")
+	b.want("d.ex.org.", "-")
+	if result, _ := b.index.Lookup("minilb.", "web.shop.minilb."); result != records.NotSynced {
+		t.Errorf("in the zone: got %d, want NotSynced", result)
 	}
 }
 

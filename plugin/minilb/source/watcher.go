@@ -38,6 +38,7 @@ type Watcher struct {
 	slices          map[string]*table[*discoveryv1.EndpointSlice, *slice]
 	ingresses       map[string]*table[*networkingv1.Ingress, *ingress]
 	translators     []*Translator
+	reporter        *reporter
 	run             []func(context.Context) // one a goroutine, started by Run
 }
 
@@ -56,6 +57,7 @@ func NewWatcher(config *rest.Config, log Logger) (*Watcher, error) {
 	w := &Watcher{
 		server:          &server{log: log},
 		dialer:          dialer,
+		reporter:        &reporter{log: log, reported: map[*Translator]map[string]bool{}},
 		hostAnnotations: map[string]bool{},
 		services:        map[string]*table[*corev1.Service, *service]{},
 		slices:          map[string]*table[*discoveryv1.EndpointSlice, *slice]{},
@@ -142,7 +144,7 @@ func (w *Watcher) sliceTable(namespace string) *table[*discoveryv1.EndpointSlice
 func (w *Watcher) ingressTable(namespace string) *table[*networkingv1.Ingress, *ingress] {
 	t := w.ingresses[namespace]
 	if t == nil {
-		t = newTable(w, &health{kind: "ingress", resource: "ingresses", group: "networking.k8s.io", namespace: namespace}, reduceIngress)
+		t = newTable(w, &health{kind: "ingress", resource: "ingresses", group: "networking.k8s.io", namespace: namespace, optional: true}, reduceIngress)
 		w.ingresses[namespace] = t
 		start(w, t, w.networking.Ingresses(namespace), "")
 	}
@@ -151,6 +153,7 @@ func (w *Watcher) ingressTable(namespace string) *table[*networkingv1.Ingress, *
 
 func newTable[R runtime.Object, T object](w *Watcher, h *health, reduce func(R) T) *table[R, T] {
 	h.server = w.server
+	w.server.watches = append(w.server.watches, h)
 	h.settled = func() {
 		for _, t := range w.translators {
 			t.changed()

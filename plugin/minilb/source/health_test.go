@@ -1,0 +1,124 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+var (
+	errForbidden    = apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "", errors.New("no"))
+	errAbsent       = apierrors.NewNotFound(schema.GroupResource{Resource: "services"}, "")
+	errUnauthorized = apierrors.NewUnauthorized("no")
+	errUnwell       = apierrors.NewInternalError(errors.New("etcd"))
+	errGone         = apierrors.NewResourceExpired("too old")
+	errUnreachable  = &url.Error{Op: "Get", URL: "https://api.example/x", Err: errors.New("connection refused")}
+)
+
+// Each state of the API server is told once, when it changes, however many watches meet it.
+func TestHealthLog(t *testing.T) { synctest.Test(t, testHealthLog) }
+
+func testHealthLog(t *testing.T) {
+	log := &testLog{}
+	server := &server{log: log}
+	watch := func(resource string, optional bool) *health {
+		h := &health{resource: resource, server: server, optional: optional, settled: func() {}}
+		server.watches = append(server.watches, h)
+		return h
+	}
+	services, ingresses := watch("services", false), watch("ingresses", true)
+	steps := []struct {
+		h    *health
+		err  error
+		want string // begin of the line, "" for none
+	}{
+		{services, errUnreachable, "W cannot reach the API server at api.example"},
+		{ingresses, errUnreachable, ""},
+		{services, errUnauthorized, "W the API server does not accept our credentials (401"},
+		{ingresses, nil, "I The API server answers again"},
+		{ingresses, errForbidden, ""}, // as a server does that has just started
+		{ingresses, nil, ""},
+		{ingresses, errForbidden, ""},
+		{services, nil, ""},
+		{ingresses, errForbidden, "W ingresses: list and watch is forbidden"},
+		{ingresses, errForbidden, ""},
+		{services, errUnwell, "W services: cannot list and watch"},
+		{ingresses, nil, "I ingresses: can be read again"}, // another kind's answer says nothing of this one
+		{services, errUnwell, ""},
+		{services, nil, "I services: can be read again"},
+		{services, errGone, ""},
+	}
+	for i, step := range steps {
+		time.Sleep(grace / 2)
+		step.h.observe(t.Context(), step.err)
+		var want []string
+		if step.want != "" {
+			want = strings.Split(step.want, "|")
+		}
+		got := log.take()
+		slices.Sort(got)
+		if !slices.EqualFunc(got, want, strings.HasPrefix) {
+			t.Errorf("step %d: got %q, want %q", i, got, want)
+		}
+	}
+
+	services.setSynced()
+	services.observe(t.Context(), errUnreachable)
+	if got := log.take(); len(got) != 1 || !strings.HasSuffix(got[0], "; retrying, and serving the last known state") {
+		t.Errorf("after the first list: got %q", got)
+	}
+	services.observe(t.Context(), errForbidden)
+	if services.refused.Load() {
+		t.Error("a permission that is lost later is waived: what is known must be served")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	log.take()
+	services.observe(ended, errUnauthorized)
+	if got := log.take(); len(got) != 0 {
+		t.Errorf("while shutting down: got %q", got)
+	}
+}
+
+// G7: who is waited for, and for how long.
+func TestHealthWaived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tc := range []struct {
+			name     string
+			optional bool
+			err      error
+			at       time.Duration // when it is waived
+		}{
+			{"refused", false, errForbidden, grace},
+			{"absent", true, errAbsent, 0},
+			{"an optional kind fails", true, errUnwell, patience + time.Second},
+			{"an optional kind is out of reach", true, errUnreachable, patience + time.Second},
+		} {
+			settled := 0
+			h := &health{resource: "things", optional: tc.optional, settled: func() { settled++ }, server: &server{log: &testLog{}}}
+			h.observe(t.Context(), tc.err)
+			if tc.at > 0 && (h.waived() || settled > 0) {
+				t.Errorf("%s: waived at once", tc.name)
+			}
+			time.Sleep(tc.at)
+			h.observe(t.Context(), tc.err)
+			if !h.waived() || settled == 0 {
+				t.Errorf("%s: not waived after %s", tc.name, tc.at)
+			}
+		}
+		required := &health{resource: "services", settled: func() {}, server: &server{log: &testLog{}}}
+		required.observe(t.Context(), errUnwell)
+		time.Sleep(time.Hour)
+		if required.waived() {
+			t.Error("a required kind that fails is waived")
+		}
+	})
+}
