@@ -103,15 +103,11 @@ func (cl *cluster) synced() bool {
 	return !slices.ContainsFunc(cl.translators, func(t *source.Translator) bool { return len(t.Unsynced()) > 0 })
 }
 
-// replaces returns the cluster of the load before that this one is to take the place of, nil
-// if there is none that serves.
-func (cl *cluster) replaces() *cluster {
-	for _, other := range clusters.all() {
-		if other != cl && other.clusterKey == cl.clusterKey && other.synced() {
-			return other
-		}
-	}
-	return nil
+// succeeds reports whether it is to take the place of a cluster that serves, that of the load before.
+func (cl *cluster) succeeds() bool {
+	return slices.ContainsFunc(clusters.all(), func(other *cluster) bool {
+		return other != cl && other.clusterKey == cl.clusterKey && other.synced()
+	})
 }
 
 // stop ends the watch and waits until nothing of it is left.

@@ -58,7 +58,7 @@ func setup(c *caddy.Controller) error {
 			return nil
 		}
 		missing := strings.Join(translator.Unsynced(), ", ")
-		if cl.replaces() != nil { // D78: better the old configuration than no answers
+		if cl.succeeds() { // D78: better the old configuration than no answers
 			return plugin.Error(pluginName, fmt.Errorf("%s not read within startup_timeout %s: the configuration before, which serves the last known state, stays", missing, conf.startupTimeout))
 		}
 		log.Warningf("Starting without the cluster's state: %s not read within startup_timeout %s. Names in %s get SERVFAIL until they are",

@@ -158,13 +158,14 @@ func (t *Translator) onSlice(old, new *slice) {
 	if before != after {
 		t.refresh(before)
 	}
-	if t.refresh(after) && !new.triggered.IsZero() && t.slicesSynced() && (old == nil || !new.triggered.Equal(old.triggered)) {
+	if t.refresh(after) && !new.triggered.IsZero() && synced(t.slices) && (old == nil || !new.triggered.Equal(old.triggered)) {
 		t.options.Observe(time.Since(new.triggered))
 	}
 }
 
-func (t *Translator) slicesSynced() bool {
-	return !slices.ContainsFunc(t.slices, func(h *health) bool { return !h.synced.Load() })
+// synced reports whether the first lists of all these watches have arrived.
+func synced(watches []*health) bool {
+	return !slices.ContainsFunc(watches, func(h *health) bool { return !h.synced.Load() })
 }
 
 // refresh puts the addresses that the slices give into the Service's set and into the unions
@@ -214,7 +215,7 @@ func (t *Translator) run(ctx context.Context) {
 			if !t.settled() {
 				continue // D72: nothing may be concluded from a part of the objects
 			}
-			partial := len(t.Unsynced()) > 0
+			partial := !synced(t.services) || !synced(t.slices)
 			snapshot, problems := t.snapshot(partial)
 			t.index.Replace(snapshot, partial)
 			t.reporter.report(t, problems)
