@@ -1,6 +1,7 @@
 package records
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -122,6 +123,15 @@ func TestNotSynced(t *testing.T) {
 	}
 }
 
+// D12, D27: the apex exists, whether anything does below it or not.
+func TestEmptyZone(t *testing.T) {
+	x := NewIndex([]string{"minilb."})
+	x.Replace(nil, false)
+	if result, node := x.Lookup("minilb.", "minilb."); result != Empty || node != nil {
+		t.Errorf("got %d, %v, want Empty", result, node)
+	}
+}
+
 // D24
 func TestSerial(t *testing.T) {
 	x := NewIndex([]string{"minilb.", "lan."})
@@ -152,9 +162,88 @@ func TestSerial(t *testing.T) {
 	if got := x.Serial(""); got <= overlay {
 		t.Errorf("a new overlay name left its serial at %d", got)
 	}
-	before := x.Serial("lan.")
-	x.Touch()
-	if got := x.Serial("lan."); got <= before {
-		t.Errorf("changed addresses left the serial at %d", got)
+	for _, zone := range []string{"lan.", ""} {
+		before := x.Serial(zone)
+		x.Touch()
+		if got := x.Serial(zone); got <= before {
+			t.Errorf("changed addresses left the serial of zone %q at %d", zone, got)
+		}
+	}
+}
+
+// D24: whatever changes in what is answered moves the serial.
+func TestSerialChanges(t *testing.T) {
+	const name = "a.b.minilb."
+	alias := func(target string) *Node { return &Node{Target: target} }
+	tests := []struct {
+		name          string
+		before, after []Record
+	}{
+		{"a name comes", nil, []Record{{name, node("10.0.0.1")}}},
+		{"a name goes", []Record{{name, node("10.0.0.1")}, {"c.b.minilb.", node("10.0.0.1")}}, []Record{{name, node("10.0.0.1")}}},
+		{"one name for another", []Record{{name, node("10.0.0.1")}}, []Record{{"c.b.minilb.", node("10.0.0.1")}}},
+		{"a name becomes an empty non-terminal", []Record{{"b.minilb.", node("10.0.0.1")}, {name, node("10.0.0.1")}}, []Record{{name, node("10.0.0.1")}}},
+		{"an empty non-terminal for another", []Record{{name, node("10.0.0.1")}, {"x.c.b.minilb.", node("10.0.0.1")}}, []Record{{name, node("10.0.0.1")}, {"x.d.b.minilb.", node("10.0.0.1")}}},
+		{"another family", []Record{{name, node("10.0.0.1")}}, []Record{{name, node("fd00::1")}}},
+		{"another IPv6 address", []Record{{name, node("fd00::1")}}, []Record{{name, node("fd00::2")}}},
+		{"another target", []Record{{name, alias("lb1.example.")}}, []Record{{name, alias("lb2.example.")}}},
+		{"addresses become an alias", []Record{{name, node("10.0.0.1")}}, []Record{{name, alias("lb.example.")}}},
+		{"an alias becomes addresses", []Record{{name, alias("lb.example.")}}, []Record{{name, node("10.0.0.1")}}},
+	}
+	for _, tc := range tests {
+		x := NewIndex([]string{"minilb."})
+		x.Replace(tc.before, false)
+		before := x.Serial("minilb.")
+		x.Replace(tc.after, false)
+		if got := x.Serial("minilb."); got <= before {
+			t.Errorf("%s: the serial stays at %d", tc.name, got)
+		}
+	}
+}
+
+// D24: no moment has content without a serial at the start, nor old content under a new serial
+// later. Many zones make that moment a long one.
+func TestSerialBesideReplace(t *testing.T) {
+	var zones []string
+	var states [2][]Record
+	for i := range 100 {
+		zone := fmt.Sprintf("z%d.", i)
+		zones = append(zones, zone)
+		for state := range states {
+			states[state] = append(states[state], Record{fmt.Sprintf("s%d.%s", state, zone), node("10.0.0.1")})
+		}
+	}
+	first, last := zones[0], zones[len(zones)-1]
+	for range 50 {
+		x := NewIndex(zones)
+		replacing := func(records []Record, check func()) {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				x.Replace(records, false)
+			}()
+			for {
+				check()
+				select {
+				case <-done:
+					return
+				default:
+				}
+			}
+		}
+		replacing(states[0], func() {
+			if result, _ := x.Lookup(last, last); result != NotSynced && x.Serial(last) == 0 {
+				t.Fatal("content without a serial")
+			}
+		})
+		for round := range 2 {
+			before, old := x.Serial(first), fmt.Sprintf("s%d.%s", round%2, first)
+			replacing(states[(round+1)%2], func() {
+				now := x.Serial(first)
+				if result, _ := x.Lookup(first, old); now != before && result == Found {
+					t.Fatal("old content under a new serial")
+				}
+			})
+		}
 	}
 }

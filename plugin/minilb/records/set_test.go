@@ -41,11 +41,16 @@ func TestSetStore(t *testing.T) {
 	if got := s.Load(); got == nil || len(got.V4)+len(got.V6) != 0 {
 		t.Errorf("zero Set: got %v, want no addresses", got)
 	}
-	if !s.Store(NewAddresses(addrs("10.0.0.1")...)) {
-		t.Error("a new address is no change")
-	}
-	if s.Store(NewAddresses(addrs("10.0.0.1")...)) {
-		t.Error("the same address is a change")
+	for _, list := range [][]netip.Addr{addrs("10.0.0.1"), addrs("10.0.0.2"), addrs("10.0.0.2", "fd00::1"), addrs("10.0.0.2", "fd00::2")} {
+		if !s.Store(NewAddresses(list...)) {
+			t.Errorf("%v is no change", list)
+		}
+		if s.Store(NewAddresses(list...)) {
+			t.Errorf("%v a second time is a change", list)
+		}
+		if !s.Load().Equal(NewAddresses(list...)) {
+			t.Errorf("got %v, want %v", s.Load(), list)
+		}
 	}
 }
 

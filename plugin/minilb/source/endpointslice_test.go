@@ -48,6 +48,7 @@ func TestMerge(t *testing.T) {
 		states states
 	}{
 		{"E2: nil is ready", []*slice{testSlice("a", v4, "10.0.0.1 ---")}, "10.0.0.1", states{ready: 1}},
+		{"E2: nil serves", []*slice{testSlice("a", v4, "10.0.0.1 r-T")}, "10.0.0.1", states{0, 1, 0}},
 		{"E3: ready alone", []*slice{testSlice("a", v4, "10.0.0.1 RSt", "10.0.0.2 rST", "10.0.0.3 rst")}, "10.0.0.1", states{1, 1, 1}},
 		{"E3: none ready, serving and terminating", []*slice{testSlice("a", v4, "10.0.0.1 rST", "10.0.0.2 rst")}, "10.0.0.1", states{0, 1, 1}},
 		{"E3: none at all", []*slice{testSlice("a", v4, "10.0.0.1 rst", "10.0.0.2 rsT")}, "", states{0, 0, 2}},
@@ -55,20 +56,22 @@ func TestMerge(t *testing.T) {
 		{"E4: not ready is not terminating", []*slice{testSlice("a", v4, "10.0.0.1 r--")}, "", states{0, 0, 1}},
 		{"E5: published though not ready", []*slice{testSlice("a", v4, "10.0.0.1 Rst", "10.0.0.2 RsT")}, "10.0.0.1 10.0.0.2", states{2, 0, 0}},
 		{"E6: FQDN", []*slice{testSlice("a", discoveryv1.AddressTypeFQDN, "web.example.org RSt")}, "", states{}},
-		{"E6: unknown type", []*slice{testSlice("a", "IPv5", "10.0.0.1 RSt")}, "", states{}},
+		{"E6: unknown type", []*slice{testSlice("a", "IPv5", "10.0.0.1 RSt", "fd00::1 RSt")}, "", states{}},
 		{"E8: moved between slices", []*slice{testSlice("a", v4, "10.0.0.1 rsT"), testSlice("b", v4, "10.0.0.1 RSt")}, "10.0.0.1", states{1, 0, 0}},
 		{"E8: used again while the old pod terminates", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 rST")}, "10.0.0.1", states{1, 0, 0}},
+		{"E8: of two that stay, the ready one", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 rSt")}, "10.0.0.1", states{1, 0, 0}},
+		{"E8: of two that terminate, the serving one", []*slice{testSlice("a", v4, "10.0.0.1 rST"), testSlice("b", v4, "10.0.0.1 rsT")}, "10.0.0.1", states{0, 1, 0}},
+		{"E8: the one that stays is the present one, ready or not", []*slice{testSlice("a", v4, "10.0.0.1 RST"), testSlice("b", v4, "10.0.0.1 rSt")}, "", states{0, 0, 1}},
 		{"E8: the same twice", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 RSt")}, "10.0.0.1", states{1, 0, 0}},
 		{"E9, E14: union of slices and families", []*slice{testSlice("a", v4, "10.0.0.2 RSt"), testSlice("b", v4, "10.0.0.1 RSt"), testSlice("c", v6, "fd00::1 RSt")}, "10.0.0.1 10.0.0.2 fd00::1", states{3, 0, 0}},
 		{"E17: Cilium's placeholder", []*slice{testSlice("a", v4, "192.192.192.192 RSt")}, "", states{}},
 		{"no slices", nil, "", states{}},
 	}
 	for _, tc := range tests {
-		// C5: in whichever order the slices come.
-		for shift := range max(len(tc.slices), 1) {
+		// C5: in whichever order the slices come, which that of the map makes random.
+		for range 10 {
 			slices := map[string]*slice{}
-			for i := range tc.slices {
-				s := tc.slices[(i+shift)%len(tc.slices)]
+			for _, s := range tc.slices {
 				slices[s.name] = s
 			}
 			addrs, states := merge(slices)
@@ -104,6 +107,7 @@ func TestReduceSlice(t *testing.T) {
 			{Addresses: []string{"169.254.1.1"}},
 			{Addresses: []string{"224.0.0.1"}},
 			{Addresses: []string{"0.0.0.0"}},
+			{Addresses: []string{"192.192.192.192"}}, // E17: as usual as others, and not worth a word
 		},
 	}
 	s := reduceSlice(obj)
@@ -124,8 +128,8 @@ func TestReduceSlice(t *testing.T) {
 	if s := reduceSlice(&discoveryv1.EndpointSlice{}); s.service.Name != "" || len(s.problems) != 1 {
 		t.Errorf("an empty object: got service %q, problems %v", s.service, s.problems)
 	}
-	mapped := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv6, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"::ffff:10.0.0.1"}}}}
+	mapped := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv6, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"::ffff:10.0.0.1"}}, {Addresses: []string{"fd00::1%eth0"}}}}
 	if s := reduceSlice(mapped); len(s.endpoints) != 0 {
-		t.Errorf("an IPv4-mapped address in an IPv6 slice: got %v", s.endpoints)
+		t.Errorf("an IPv4-mapped address and one with a zone in an IPv6 slice: got %v", s.endpoints)
 	}
 }

@@ -45,6 +45,7 @@ func TestParseHost(t *testing.T) {
 		"*.":                             "a wildcard needs a domain",
 		".":                              "not a DNS name",
 		"a..b":                           "not a DNS name",
+		"a.ex.org..":                     "not a DNS name",
 		"a.*.b":                          "not a DNS name",
 		"**.b":                           "not a DNS name",
 		"*.*.b":                          "not a DNS name",

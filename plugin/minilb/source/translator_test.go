@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -55,15 +56,24 @@ type bench struct {
 	observed []time.Duration
 }
 
-func newBench(t *testing.T, options Options) *bench {
+func newBench(t *testing.T, options Options) *bench { return newBenchOf(t, options, func(*Watcher) {}) }
+
+// newBenchOf lets the Watcher be changed before anything reads it.
+func newBenchOf(t *testing.T, options Options, change func(*Watcher)) *bench {
 	b := &bench{t: t, log: &testLog{}}
 	var err error
 	if b.watcher, err = NewWatcher(&rest.Config{Host: "https://api.example"}, b.log); err != nil {
 		t.Fatal(err)
 	}
-	options.Zones = []string{"minilb."}
+	change(b.watcher)
+	if options.Zones == nil {
+		options.Zones = []string{"minilb."}
+	}
 	options.Reachable = func(string) bool { return true }
-	options.Class, options.HostAnnotations = lb.DefaultClass, []string{lb.HostAnnotation}
+	options.Class = lb.DefaultClass
+	if options.HostAnnotations == nil {
+		options.HostAnnotations = []string{lb.HostAnnotation}
+	}
 	options.Services, options.Ingresses = true, true
 	options.Observe = func(d time.Duration) { b.observed = append(b.observed, d) }
 	b.index = records.NewIndex(options.Zones)
@@ -162,6 +172,16 @@ func TestTranslatorService(t *testing.T) {
 	if got := b.index.Serial("minilb."); got <= serial {
 		t.Errorf("D24: new addresses left the serial at %d", got)
 	}
+	slices.set(serviceSlice("shop/web", "web-3", "10.0.0.4 rST", "10.0.0.5 rST"))
+	if got, want := b.tr.Stats().Endpoints, map[string]int{"ready": 2, "terminating": 2, "not_ready": 1}; !maps.Equal(got, want) {
+		t.Errorf("got endpoints %v, want %v", got, want)
+	}
+	slices.remove(cache.NewObjectName("shop", "web-3"))
+	ignoredSlice := serviceSlice("shop/web", "web-4", "10.0.0.6 RSt")
+	ignoredSlice.ignored = true // M8
+	slices.set(ignoredSlice)
+	b.want("mqtt.sko.ai.", "10.0.0.1 10.0.0.2")
+	slices.remove(cache.NewObjectName("shop", "web-4"))
 	serial = b.index.Serial("minilb.")
 	slices.set(serviceSlice("shop/web", "web-2", "10.0.0.2 RSt"))
 	if got := b.index.Serial("minilb."); got != serial {
@@ -213,8 +233,9 @@ func TestTranslatorService(t *testing.T) {
 	b.services().Delete(cache.DeletedFinalStateUnknown{Key: "shop/web", Obj: deleting})
 	b.publish()
 	b.want("web.shop.minilb.", "-")
-	if len(b.tr.exposed) != 0 || b.tr.states != (states{}) {
-		t.Errorf("a deleted Service leaves %v, %+v", b.tr.exposed, b.tr.states)
+	slices.remove(cache.NewObjectName("shop", "web-2"))
+	if len(b.tr.exposed) != 0 || len(b.tr.slicesOf) != 0 || b.tr.states != (states{}) {
+		t.Errorf("what was deleted leaves %v, %v, %+v", b.tr.exposed, b.tr.slicesOf, b.tr.states)
 	}
 }
 
@@ -258,6 +279,99 @@ func TestTranslatorUnion(t *testing.T) {
 	b.want("a.ex.org.", "10.0.0.1 10.0.1.1 10.9.9.9")
 }
 
+// D16: a Service has its name in each zone.
+func TestTranslatorZones(t *testing.T) {
+	b := newBench(t, Options{Zones: []string{"minilb.", "lan.", "sub.minilb."}})
+	b.services().Update(testService("shop/web", 1, ""))
+	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
+	b.sync()
+	for _, name := range []string{"web.shop.minilb.", "web.shop.lan.", "web.shop.sub.minilb."} {
+		b.want(name, "10.0.0.1")
+	}
+}
+
+// S6: without a class only if asked for, and never of another.
+func TestTranslatorClass(t *testing.T) {
+	for _, defaultClass := range []bool{false, true} {
+		b := newBench(t, Options{DefaultClass: defaultClass})
+		without, other := testService("shop/without", 1, ""), testService("shop/other", 1, "")
+		without.Spec.LoadBalancerClass, *other.Spec.LoadBalancerClass = nil, "metallb"
+		for _, service := range []*corev1.Service{without, other, testService("shop/web", 1, "")} {
+			b.services().Update(service)
+		}
+		b.sync()
+		b.want("web.shop.minilb.", "")
+		b.want("other.shop.minilb.", "-")
+		b.want("without.shop.minilb.", map[bool]string{false: "-", true: ""}[defaultClass])
+	}
+}
+
+// M9: the hosts of all annotations that are named, and of no other.
+func TestTranslatorHostAnnotations(t *testing.T) {
+	b := newBench(t, Options{HostAnnotations: []string{lb.HostAnnotation, "coredns.io/hostname"}})
+	service := testService("shop/web", 1, "a.ex.org")
+	service.Annotations["coredns.io/hostname"] = "b.ex.org, c.ex.org"
+	service.Annotations["external-dns.alpha.kubernetes.io/hostname"] = "d.ex.org"
+	b.services().Update(service)
+	b.sync()
+	for name, want := range map[string]string{"a.ex.org.": "", "b.ex.org.": "", "c.ex.org.": "", "d.ex.org.": "-"} {
+		b.want(name, want)
+	}
+}
+
+// What the metadata say of a host: whose it is, and the one Service behind it.
+func TestTranslatorNode(t *testing.T) {
+	b := newBench(t, Options{})
+	b.services().Update(testService("infra/gw", 1, "gw.ex.org"))
+	b.services().Update(testService("shop/web", 1, ""))
+	for name, targets := range map[string]string{
+		"shop/one": "gw.infra.minilb", "shop/same": "gw.infra.minilb gw.infra.minilb", "shop/two": "gw.infra.minilb web.shop.minilb",
+		"shop/both": "gw.infra.minilb 10.0.0.1", "shop/address": "10.0.0.1", "shop/alias": "lb.example.com",
+	} {
+		i := testIngress(name, strings.TrimPrefix(name, "shop/")+".ex.org")
+		for _, target := range strings.Fields(targets) {
+			if _, err := netip.ParseAddr(target); err == nil {
+				i.Status.LoadBalancer.Ingress = append(i.Status.LoadBalancer.Ingress, networkingv1.IngressLoadBalancerIngress{IP: target})
+			} else {
+				i.Status.LoadBalancer.Ingress = append(i.Status.LoadBalancer.Ingress, networkingv1.IngressLoadBalancerIngress{Hostname: target})
+			}
+		}
+		b.watcher.ingresses[""].Update(i)
+	}
+	b.sync()
+	for name, want := range map[string]string{
+		"gw.infra.minilb.": "service infra/gw", "gw.ex.org.": "service infra/gw", "one.ex.org.": "ingress infra/gw", "same.ex.org.": "ingress infra/gw",
+		"two.ex.org.": "ingress shop/", "both.ex.org.": "ingress infra/gw", "address.ex.org.": "ingress shop/", "alias.ex.org.": "ingress shop/",
+	} {
+		_, node := b.index.Lookup(b.index.Match(name), name)
+		if got := node.Source + " " + node.Namespace + "/" + node.Service; got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	if got, want := b.tr.Stats().Names, map[string]int{"service": 3, "ingress": 6}; !maps.Equal(got, want) {
+		t.Errorf("got names %v, want %v", got, want)
+	}
+	b.publish()
+	if got := len(b.tr.unions[cache.NewObjectName("infra", "gw")]); got != 2 {
+		t.Errorf("after two snapshots %d unions are kept, want 2", got)
+	}
+}
+
+// Without the resource service its names and hosts are not there, but what leads to one is.
+func TestTranslatorResources(t *testing.T) {
+	b := newBench(t, Options{})
+	b.tr.options.Services = false
+	b.services().Update(testService("shop/web", 1, "web.ex.org"))
+	i := testIngress("shop/i", "a.ex.org")
+	i.Annotations = map[string]string{lb.ServiceAnnotation: "web"} // M7
+	b.watcher.ingresses[""].Update(i)
+	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
+	b.sync()
+	b.want("web.shop.minilb.", "-")
+	b.want("web.ex.org.", "-")
+	b.want("a.ex.org.", "10.0.0.1")
+}
+
 // The time from a change in the cluster to its answer is observed for changes alone, not for
 // what was there before.
 func TestTranslatorObserves(t *testing.T) {
@@ -278,6 +392,16 @@ func TestTranslatorObserves(t *testing.T) {
 	if len(b.observed) != 2 || b.observed[0] < time.Second || b.observed[0] > 2*time.Second {
 		t.Errorf("got %v, want two of about a second", b.observed)
 	}
+	again := serviceSlice("shop/web", "web-1", "10.0.0.4 RSt")
+	again.triggered = b.watcher.slices[""].objects[again.key()].triggered
+	slices.set(again)                                                                     // by something that is no change in the cluster
+	slices.set(serviceSlice("shop/web", "web-2", "10.0.0.5 RSt"))                         // by hand
+	slices.set(triggered(serviceSlice("shop/web", "web-2", "10.0.0.5 RSt"), time.Second)) // of what is not answered
+	slices.set(triggered(serviceSlice("shop/db", "db-1", "10.0.0.6 RSt"), time.Second))   // of what is not ours
+	slices.remove(cache.NewObjectName("shop", "web-2"))
+	if len(b.observed) != 2 {
+		t.Errorf("got %v, want two", b.observed)
+	}
 }
 
 // Each problem is logged once for as long as it lasts, with its object, and one object's
@@ -292,6 +416,10 @@ func TestTranslatorReports(t *testing.T) {
 	b.services().Update(testService("shop/web", 1, "a b.ex.org, ok.ex.org"))
 	b.watcher.ingresses[""].Update(testIngress("shop/i", "x.ex.org"))
 	b.watcher.slices[""].set(testSlice("web-1", "FQDN", "web.example.org RSt"))
+	others := testSlice("db-1", "FQDN", "db.example.org RSt")
+	others.service.Name = "db"
+	b.watcher.slices[""].set(others) // not ours, and not our problem
+	b.pending()
 	b.services().setSynced()
 	b.watcher.slices[""].setSynced()
 	b.watcher.ingresses[""].setSynced()
@@ -322,6 +450,29 @@ func TestTranslatorReports(t *testing.T) {
 	b.services().Update(testService("shop/web", 1, "a b.ex.org, ok.ex.org"))
 	if lines := b.publish(); len(lines) != 1 {
 		t.Errorf("a problem that came back is logged as %q, want one line", lines)
+	}
+	b.pending()
+	for _, family := range []discoveryv1.AddressType{"IPv4", "FQDN"} {
+		b.watcher.slices[""].set(testSlice("web-1", family, "10.0.0.1 RSt"))
+		if !b.pending() {
+			t.Errorf("a slice that becomes %s makes no new snapshot", family)
+		}
+		lines := b.publish()
+		if got, want := b.tr.Stats().Rejected["invalid"] == 102, family == "FQDN"; got != want || len(lines) > 1 || (len(lines) == 1) != want {
+			t.Errorf("a slice that becomes %s: got refusals %v and log %q", family, b.tr.Stats().Rejected, lines)
+		}
+	}
+}
+
+// The lines of a report do not depend on the order of the problems, nor on how often one is there.
+func TestReporter(t *testing.T) {
+	a, b := &owner{kind: "Service", namespace: "shop", name: "a"}, &owner{kind: "Service", namespace: "shop", name: "b"}
+	log := &testLog{}
+	r := &reporter{log: log, reported: map[*Translator]map[string]bool{}}
+	r.report(nil, []problem{{b, invalid, "one"}, {a, invalid, "two"}, {b, dead, "more"}, {a, invalid, "two"}, {a, "", "one"}})
+	want := []string{"W Service shop/a: one", "W Service shop/a: two", "I Service shop/b: more", "W Service shop/b: one"}
+	if got := log.take(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -1,0 +1,143 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+)
+
+// What the reflector asks a store for by type assertion, so that the compiler would not miss it.
+var (
+	_ cache.ReflectorBookmarkStore = (*table[*corev1.Service, *service])(nil)
+	_ cache.TransformingStore      = (*table[*corev1.Service, *service])(nil)
+)
+
+// D71: the objects of the first list have reached every subscriber before the table is synced,
+// and only then those who wait for it are told.
+func TestTableSynced(t *testing.T) {
+	b := newBench(t, Options{})
+	services, told, settled := b.services(), 0, 0
+	services.subscribers = append(services.subscribers, func(_, _ *service) {
+		told++
+		if services.synced.Load() {
+			t.Error("synced before its objects were handed on")
+		}
+	})
+	services.settled = func() {
+		settled++
+		if !services.synced.Load() || told != 3 {
+			t.Errorf("settled with synced %v and %d objects handed on", services.synced.Load(), told)
+		}
+	}
+	services.Add(testService("shop/a", 1, ""))
+	if services.synced.Load() {
+		t.Error("synced by a single object")
+	}
+	services.Replace([]any{testService("shop/b", 1, "")}, "1")
+	if !services.synced.Load() || settled != 1 {
+		t.Errorf("after the list: synced %v, settled %d times", services.synced.Load(), settled)
+	}
+}
+
+// D78: whatever the API server says is news.
+func TestTableEvents(t *testing.T) {
+	b := newBench(t, Options{})
+	services := b.services()
+	object := testService("shop/web", 1, "")
+	for name, event := range map[string]func() error{
+		"list":     func() error { return services.Replace(nil, "1") },
+		"added":    func() error { return services.Add(object) },
+		"modified": func() error { return services.Update(object) },
+		"deleted":  func() error { return services.Delete(object) },
+		"bookmark": func() error { return services.Bookmark("1") },
+	} {
+		services.lastEvent.Store(0)
+		before := time.Now()
+		if err := event(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := time.Unix(0, services.lastEvent.Load()); got.Before(before) {
+			t.Errorf("%s: the last event is of %v", name, got)
+		}
+	}
+}
+
+// A streamed list is reduced while it comes in, and a subscriber learns of each change with
+// what was before.
+func TestTableChanges(t *testing.T) {
+	b := newBench(t, Options{})
+	services := b.services()
+	reduced, err := services.Transformer()(testService("shop/web", 1, ""))
+	if _, ok := reduced.(*service); !ok || err != nil {
+		t.Fatalf("got %T, %v, want the reduced form", reduced, err)
+	}
+	var got []string
+	name := func(s *service) string {
+		if s == nil {
+			return "-"
+		}
+		return s.name + "@" + time.Unix(s.created, 0).UTC().Format("5")
+	}
+	services.subscribers = []func(old, new *service){func(old, new *service) { got = append(got, name(old)+" "+name(new)) }}
+	expect := func(want ...string) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		got = nil
+	}
+	services.Replace([]any{reduced}, "1")
+	expect("- web@1")
+	services.Update(testService("shop/web", 2, ""))
+	expect("web@1 web@2")
+	services.Replace([]any{testService("shop/api", 3, "")}, "2")
+	expect("- api@3", "web@2 -")
+	services.Delete(testService("shop/web", 2, "")) // has gone already
+	expect()
+	services.Delete(cache.DeletedFinalStateUnknown{Key: "shop/api", Obj: testService("shop/api", 3, "")})
+	expect("api@3 -")
+}
+
+// fakeClient fails all requests.
+type fakeClient struct{ selectors []string }
+
+func (c *fakeClient) List(_ context.Context, options metav1.ListOptions) (*corev1.ServiceList, error) {
+	c.selectors = append(c.selectors, options.FieldSelector)
+	return nil, errors.New("no list")
+}
+
+func (c *fakeClient) Watch(_ context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	c.selectors = append(c.selectors, options.FieldSelector)
+	return nil, errors.New("no watch")
+}
+
+// Both kinds of request are limited by the selector, and seen by the table's health.
+func TestListWatch(t *testing.T) {
+	for name, request := range map[string]func(cache.ListerWatcherWithContext) error{
+		"list": func(lw cache.ListerWatcherWithContext) error {
+			_, err := lw.ListWithContext(t.Context(), metav1.ListOptions{})
+			return err
+		},
+		"watch": func(lw cache.ListerWatcherWithContext) error {
+			_, err := lw.WatchWithContext(t.Context(), metav1.ListOptions{})
+			return err
+		},
+	} {
+		c, log := &fakeClient{}, &testLog{}
+		h := &health{resource: "services", server: &server{log: log}}
+		err := request(cache.ToListerWatcherWithContext(listWatch(h, c, "spec.type=LoadBalancer")))
+		if lines := log.take(); err == nil || len(lines) != 1 {
+			t.Errorf("%s: got error %v and log %q, want one line", name, err, lines)
+		}
+		if len(c.selectors) != 1 || c.selectors[0] != "spec.type=LoadBalancer" {
+			t.Errorf("%s: got selectors %q", name, c.selectors)
+		}
+	}
+}

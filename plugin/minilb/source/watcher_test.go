@@ -1,0 +1,363 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// fakeAPI streams lists as the API server does, or refuses to.
+type fakeAPI struct {
+	mu        sync.Mutex
+	objects   map[string][]runtime.Object // by resource
+	refused   map[string]error
+	selectors map[string]string // what was asked for last
+	streams   map[string]*watch.RaceFreeFakeWatcher
+}
+
+// newFakeAPI returns one without objects.
+func newFakeAPI() *fakeAPI {
+	return &fakeAPI{objects: map[string][]runtime.Object{}, refused: map[string]error{}, selectors: map[string]string{}, streams: map[string]*watch.RaceFreeFakeWatcher{}}
+}
+
+// clientset returns a client of it.
+func (a *fakeAPI) clientset() *fake.Clientset {
+	client := fake.NewClientset()
+	client.PrependReactor("list", "*", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if err := a.refused[action.GetResource().Resource]; err != nil {
+			return true, nil, err
+		}
+		return true, nil, errors.New("lists are streamed")
+	})
+	client.PrependWatchReactor("*", func(action clienttesting.Action) (bool, watch.Interface, error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		resource := action.GetResource().Resource
+		if err := a.refused[resource]; err != nil {
+			return true, nil, err
+		}
+		a.selectors[resource] = action.(clienttesting.WatchAction).GetWatchRestrictions().Fields.String()
+		stream := watch.NewRaceFreeFake()
+		for _, object := range a.objects[resource] {
+			stream.Add(object)
+		}
+		end := a.empty(resource)
+		end.(metav1.Object).SetResourceVersion("1")
+		end.(metav1.Object).SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+		stream.Action(watch.Bookmark, end)
+		a.streams[resource] = stream
+		return true, stream, nil
+	})
+	return client
+}
+
+func (*fakeAPI) empty(resource string) runtime.Object {
+	switch resource {
+	case "services":
+		return &corev1.Service{}
+	case "endpointslices":
+		return &discoveryv1.EndpointSlice{}
+	}
+	return &networkingv1.Ingress{}
+}
+
+// refuse makes requests for the resource fail from now on, or work again.
+func (a *fakeAPI) refuse(resource string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refused[resource] = err
+}
+
+func (a *fakeAPI) send(resource string, event watch.EventType, object runtime.Object) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	object.(metav1.Object).SetResourceVersion("2")
+	a.streams[resource].Action(event, object)
+}
+
+// fakeState is a Service, its endpoint, and Ingresses that lead to an address and to the Service.
+func fakeState() map[string][]runtime.Object {
+	address, service := testIngress("shop/address", "a.ex.org"), testIngress("shop/service", "s.ex.org")
+	address.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.9.9.9"}}
+	service.Annotations = map[string]string{lb.ServiceAnnotation: "web"}
+	return map[string][]runtime.Object{
+		"services": {testService("shop/web", 1, "web.ex.org, bad_host")},
+		"endpointslices": {&discoveryv1.EndpointSlice{
+			ObjectMeta:  metav1.ObjectMeta{Namespace: "shop", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+			AddressType: discoveryv1.AddressTypeIPv4,
+			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}},
+		}},
+		"ingresses": {address, service},
+	}
+}
+
+// runBench runs a bench's Watcher against the API until the returned function is called, which
+// returns when nothing of it is left.
+func runBench(t *testing.T, api *fakeAPI, options Options) (b *bench, stop func()) {
+	// The one that limits their rate takes the bubble's clock for one that goes wrong.
+	handlers := utilruntime.ErrorHandlers
+	utilruntime.ErrorHandlers = nil
+	t.Cleanup(func() { utilruntime.ErrorHandlers = handlers })
+	client := api.clientset()
+	b = newBenchOf(t, options, func(w *Watcher) {
+		w.core, w.discovery, w.networking = client.CoreV1(), client.DiscoveryV1(), client.NetworkingV1()
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b.watcher.Run(ctx)
+	}()
+	return b, func() {
+		cancel()
+		<-done
+	}
+}
+
+// The first lists and every change after them are answered, and when Run returns nothing runs.
+func TestWatcher(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newFakeAPI()
+		api.objects = fakeState()
+		b, stop := runBench(t, api, Options{})
+		synctest.Wait()
+		for name, want := range map[string]string{"web.shop.minilb.": "10.0.0.1", "web.ex.org.": "10.0.0.1", "s.ex.org.": "10.0.0.1", "a.ex.org.": "10.9.9.9"} {
+			b.want(name, want)
+		}
+		for resource, want := range map[string]string{"services": "spec.type=LoadBalancer", "endpointslices": "", "ingresses": ""} {
+			if got := api.selectors[resource]; got != want {
+				t.Errorf("%s: got field selector %q, want %q", resource, got, want)
+			}
+		}
+		if lines := b.log.take(); len(lines) != 1 || !strings.Contains(lines[0], `Service shop/web: host "bad_host"`) {
+			t.Errorf("got %q, want one line about bad_host", lines)
+		}
+
+		time.Sleep(time.Minute)
+		later := testIngress("shop/later", "later.ex.org")
+		later.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.9.9.8"}}
+		api.send("ingresses", watch.Added, later)
+		api.send("services", watch.Deleted, testService("shop/web", 1, ""))
+		synctest.Wait()
+		b.want("later.ex.org.", "10.9.9.8")
+		b.want("web.shop.minilb.", "-")
+		b.want("s.ex.org.", "-")
+
+		// D78: a bookmark is a sign of life.
+		time.Sleep(time.Minute)
+		api.send("endpointslices", watch.Bookmark, &discoveryv1.EndpointSlice{})
+		synctest.Wait()
+		ago := map[string]time.Duration{"service": time.Minute, "ingress": time.Minute, "endpointslice": 0}
+		for _, s := range b.watcher.Status() {
+			want, known := ago[s.Kind]
+			if got := time.Since(s.LastEvent); !known || !s.Synced || got != want {
+				t.Errorf("%s: synced %v, last event %v ago, want true, %v", s.Kind, s.Synced, got, want)
+			}
+			delete(ago, s.Kind)
+		}
+		if len(ago) > 0 {
+			t.Errorf("no status of %v", ago)
+		}
+		stop()
+	})
+}
+
+// Run waits for all that it has started.
+func TestWatcherRunWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, ended := newBench(t, Options{}), false
+		b.watcher.run = []func(context.Context){func(ctx context.Context) {
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			ended = true
+		}}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		b.watcher.Run(ctx)
+		if !ended {
+			t.Error("Run returned before what it had started")
+		}
+	})
+}
+
+// D72, D73, G7: what the API server does not let us read, or cannot give us yet.
+func TestWatcherRefused(t *testing.T) {
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "x"}, "", errors.New("no"))
+	missing := apierrors.NewNotFound(schema.GroupResource{Resource: "x"}, "")
+	unwell := apierrors.NewServiceUnavailable("starting")
+	tests := []struct {
+		resource string
+		err      error
+		unsynced string            // what is waited for
+		want     map[string]string // "not synced" is the lookup's result
+	}{
+		{"ingresses", forbidden, "", map[string]string{"web.shop.minilb.": "10.0.0.1", "web.ex.org.": "10.0.0.1", "a.ex.org.": "-", "s.ex.org.": "-"}},
+		{"ingresses", missing, "", map[string]string{"web.shop.minilb.": "10.0.0.1", "web.ex.org.": "10.0.0.1", "a.ex.org.": "-", "s.ex.org.": "-"}},
+		{"ingresses", unwell, "", map[string]string{"web.shop.minilb.": "10.0.0.1", "web.ex.org.": "10.0.0.1", "a.ex.org.": "-", "s.ex.org.": "-"}},
+		{"services", forbidden, "services", map[string]string{"web.shop.minilb.": "not synced", "web.ex.org.": "-", "a.ex.org.": "10.9.9.9", "s.ex.org.": "-"}},
+		{"services", unwell, "services", map[string]string{"web.shop.minilb.": "not synced", "a.ex.org.": "not synced"}},
+		{"endpointslices", forbidden, "endpointslices.discovery.k8s.io", map[string]string{"web.shop.minilb.": "not synced", "web.ex.org.": "-", "a.ex.org.": "10.9.9.9", "s.ex.org.": "-"}},
+		{"endpointslices", unwell, "endpointslices.discovery.k8s.io", map[string]string{"web.shop.minilb.": "not synced", "a.ex.org.": "not synced"}},
+	}
+	for _, tc := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			api := newFakeAPI()
+			api.objects = fakeState()
+			api.refuse(tc.resource, tc.err)
+			b, stop := runBench(t, api, Options{})
+			defer stop()
+			time.Sleep(10 * time.Minute) // many attempts
+			synctest.Wait()
+			for name, want := range tc.want {
+				got := b.addrs(name)
+				if result, _ := b.index.Lookup(b.index.Match(name), name); result == records.NotSynced {
+					got = "not synced"
+				}
+				if got != want {
+					t.Errorf("%s: %v: %s: got %q, want %q", tc.resource, tc.err, name, got, want)
+				}
+			}
+			if got := strings.Join(b.tr.Unsynced(), ", "); got != tc.unsynced || b.index.Synced() != (tc.unsynced == "") {
+				t.Errorf("%s: %v: got unsynced %q, want %q", tc.resource, tc.err, got, tc.unsynced)
+			}
+			lines := slices.DeleteFunc(b.log.take(), func(line string) bool {
+				return strings.Contains(line, "is refused") || strings.Contains(line, "is not served")
+			})
+			if len(lines) != 1 || !strings.HasPrefix(lines[0], "W ") || !strings.Contains(lines[0], tc.resource) {
+				t.Errorf("%s: %v: got log %q, want one warning", tc.resource, tc.err, lines)
+			}
+
+			api.refuse(tc.resource, nil)
+			time.Sleep(3 * time.Second) // what an outage lasts longer for us
+			synctest.Wait()
+			for name, want := range map[string]string{"web.shop.minilb.": "10.0.0.1", "web.ex.org.": "10.0.0.1", "s.ex.org.": "10.0.0.1", "a.ex.org.": "10.9.9.9"} {
+				if got := b.addrs(name); got != want {
+					t.Errorf("%s: %v, and granted later: %s: got %q, want %q", tc.resource, tc.err, name, got, want)
+				}
+			}
+		})
+	}
+}
+
+// Each kind is watched once a namespace, however many stanzas read it, and not at all if none does.
+func TestWatcherTables(t *testing.T) {
+	w, err := NewWatcher(&rest.Config{Host: "https://api.example"}, &testLog{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := records.NewIndex([]string{"minilb."})
+	first := NewTranslator(w, Options{Namespaces: []string{"one", "two"}, Services: true}, index)
+	if len(w.ingresses) > 0 {
+		t.Error("Ingresses are watched for nobody")
+	}
+	second := NewTranslator(w, Options{Namespaces: []string{"two"}, Ingresses: true}, index)
+	if len(w.services) != 2 || len(w.slices) != 2 || len(w.ingresses) != 1 || len(w.run) != 5 {
+		t.Errorf("got tables of Services %v, slices %v, Ingresses %v, and %d watches, want 2, 2, 1, 5", w.services, w.slices, w.ingresses, len(w.run))
+	}
+
+	// All who wait for a kind learn that it is there; it is synced once all its namespaces are.
+	w.services["one"].Replace(nil, "1")
+	for i, translator := range []*Translator{first, second} {
+		select {
+		case <-translator.wake:
+		default:
+			t.Errorf("Translator %d is not told of a complete list", i)
+		}
+	}
+	synced := func() bool {
+		for _, s := range w.Status() {
+			if s.Kind == "service" {
+				return s.Synced
+			}
+		}
+		return false
+	}
+	for range 20 { // in whichever order they come
+		if synced() {
+			t.Fatal("Services are synced with one of two namespaces")
+		}
+	}
+	if got, want := strings.Join(first.Unsynced(), ", "), `services in namespace "two", endpointslices.discovery.k8s.io in namespace "one", endpointslices.discovery.k8s.io in namespace "two"`; got != want {
+		t.Errorf("got unsynced %s, want %s", got, want)
+	}
+	w.services["two"].Replace(nil, "1")
+	if !synced() {
+		t.Error("Services are not synced with both of two namespaces")
+	}
+}
+
+// The connections end with Run.
+func TestWatcherConnections(t *testing.T) {
+	var mu sync.Mutex
+	open, asked := map[net.Conn]bool{}, map[string]bool{}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[r.URL.Path+r.URL.Query().Get("watch")] = true
+		http.NotFound(w, r)
+	}))
+	server.Config.ConnState = func(conn net.Conn, state http.ConnState) {
+		mu.Lock()
+		defer mu.Unlock()
+		if open[conn] = true; state == http.StateClosed {
+			delete(open, conn)
+		}
+	}
+	count := func(of func() int) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return of()
+	}
+	server.Start()
+	defer server.Close()
+	w, err := NewWatcher(&rest.Config{Host: server.URL}, &testLog{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	NewTranslator(w, Options{Zones: []string{"minilb."}, Services: true}, records.NewIndex([]string{"minilb."}))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Run(ctx)
+	}()
+	eventually := func(what string, ok func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal(what)
+			}
+		}
+	}
+	// Both kinds' first stream and the list that follows it; then nothing is on its way for a while.
+	eventually("not both kinds are asked for", func() bool { return count(func() int { return len(asked) }) == 4 })
+	cancel()
+	<-done
+	eventually("connections are left", func() bool { return count(func() int { return len(open) }) == 0 })
+}
