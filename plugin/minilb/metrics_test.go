@@ -1,15 +1,28 @@
 package minilb
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin/pkg/dnstest"
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
@@ -55,9 +68,179 @@ func TestMetricsLint(t *testing.T) {
 	}
 }
 
+// fakeAPI has one Service with three endpoints, of which one is ready, one terminates and one
+// is neither, and lists no Ingresses. It does not stream.
+func fakeAPI(t *testing.T) string {
+	yes, no, class := true, false, lb.DefaultClass
+	list := metav1.ListMeta{ResourceVersion: "1"}
+	service := corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", Annotations: map[string]string{lb.HostAnnotation: "a.ex.org, b.ex.net, bad_host"}}}
+	service.Spec.Type, service.Spec.LoadBalancerClass = corev1.ServiceTypeLoadBalancer, &class
+	slice := discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Namespace: "shop", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints: []discoveryv1.Endpoint{
+			{Addresses: []string{"10.0.0.1"}},
+			{Addresses: []string{"10.0.0.2"}, Conditions: discoveryv1.EndpointConditions{Ready: &no, Serving: &yes, Terminating: &yes}},
+			{Addresses: []string{"10.0.0.3"}, Conditions: discoveryv1.EndpointConditions{Ready: &no}},
+		},
+	}
+	lists := map[string]any{
+		"/api/v1/services":                         &corev1.ServiceList{ListMeta: list, Items: []corev1.Service{service}},
+		"/apis/discovery.k8s.io/v1/endpointslices": &discoveryv1.EndpointSliceList{ListMeta: list, Items: []discoveryv1.EndpointSlice{slice}},
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch list := lists[r.URL.Path]; {
+		case list == nil:
+			w.WriteHeader(http.StatusServiceUnavailable)
+			json.NewEncoder(w).Encode(&metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonServiceUnavailable, Code: http.StatusServiceUnavailable})
+		case r.URL.Query().Get("sendInitialEvents") != "":
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			json.NewEncoder(w).Encode(&metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonInvalid, Code: http.StatusUnprocessableEntity})
+		case r.URL.Query().Get("watch") != "":
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		default:
+			json.NewEncoder(w).Encode(list)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// The gauges add up what the stanzas of all clusters make of them; a source is synced if it is
+// in all of them.
+func TestCollector(t *testing.T) {
+	var running []*cluster
+	add := func(stanzas int, ingresses bool) *cluster {
+		watcher, err := source.NewWatcher(&rest.Config{Host: fakeAPI(t)}, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cl := &cluster{watcher: watcher}
+		for range stanzas {
+			options := source.Options{
+				Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true, Ingresses: ingresses,
+				Reachable: func(host string) bool { return host != "b.ex.net." }, Observe: observeProgramming,
+			}
+			cl.translators = append(cl.translators, source.NewTranslator(watcher, options, records.NewIndex(options.Zones)))
+		}
+		cl.start()
+		t.Cleanup(cl.stop)
+		running = append(running, cl)
+		return cl
+	}
+	captureLog(t)
+	began := float64(time.Now().UnixMilli()) / 1000
+	add(2, false)
+	add(1, false)
+	synced := func(cl *cluster) bool {
+		for _, translator := range cl.translators {
+			if translator.Stats().Names["service"] == 0 {
+				return false
+			}
+		}
+		return true
+	}
+	for deadline := time.Now().Add(10 * time.Second); !synced(running[0]) || !synced(running[1]); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not synced")
+		}
+	}
+	// Each of the three stanzas: the Service's own name and two hosts, one of which nobody can
+	// ask for; one host that is none.
+	want := `
+coredns_minilb_claims_rejected{reason="conflict"} 0
+coredns_minilb_claims_rejected{reason="dead"} 0
+coredns_minilb_claims_rejected{reason="invalid"} 3
+coredns_minilb_claims_rejected{reason="not_allowed"} 0
+coredns_minilb_claims_rejected{reason="reserved"} 0
+coredns_minilb_claims_unreachable 3
+coredns_minilb_endpoints{state="not_ready"} 3
+coredns_minilb_endpoints{state="ready"} 3
+coredns_minilb_endpoints{state="terminating"} 3
+coredns_minilb_names{kind="ingress"} 0
+coredns_minilb_names{kind="service"} 9
+coredns_minilb_synced{source="endpointslice"} 1
+coredns_minilb_synced{source="service"} 1
+`
+	gather := func() (lines string, last map[string]float64) {
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(clusters)
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, last := new(bytes.Buffer), map[string]float64{}
+		for _, family := range families {
+			for _, metric := range family.GetMetric() {
+				labels := ""
+				for _, label := range metric.GetLabel() {
+					labels = fmt.Sprintf("{%s=%q}", label.GetName(), label.GetValue())
+					if strings.Contains(family.GetName(), "last_event") {
+						last[label.GetValue()] = metric.GetGauge().GetValue()
+					}
+				}
+				if !strings.Contains(family.GetName(), "last_event") {
+					fmt.Fprintf(out, "%s%s %v\n", family.GetName(), labels, metric.GetGauge().GetValue())
+				}
+			}
+		}
+		return "\n" + out.String(), last
+	}
+	got, last := gather()
+	if got != want {
+		t.Errorf("got %swant %s", got, want)
+	}
+	now := float64(time.Now().UnixMilli())/1000 + 1
+	if s, e := last["service"], last["endpointslice"]; len(last) != 2 || s < began || s > now || e < began || e > now {
+		t.Errorf("got last events %v, want them between %v and %v", last, began, now)
+	}
+
+	// A cluster whose Ingresses cannot be read, before and behind those where they can.
+	add(1, true)
+	if got, _ := gather(); !strings.Contains(got, `coredns_minilb_synced{source="ingress"} 0`) {
+		t.Errorf("got %s", got)
+	}
+	unsynced, err := source.NewWatcher(&rest.Config{Host: "https://127.0.0.1:1"}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source.NewTranslator(unsynced, source.Options{Services: true}, records.NewIndex(nil))
+	cl := &cluster{watcher: unsynced}
+	clusters.add(cl)
+	defer clusters.remove(cl)
+	for range 10 { // in whichever order they come
+		if got, _ := gather(); !strings.Contains(got, `coredns_minilb_synced{source="service"} 0`) {
+			t.Errorf("got %s", got)
+		}
+	}
+}
+
+// The duration is observed in seconds.
+func TestObserveProgramming(t *testing.T) {
+	sum := func() float64 {
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(programmingDuration)
+		families, err := registry.Gather()
+		if err != nil || len(families) == 0 {
+			t.Fatal(err)
+		}
+		return families[0].GetMetric()[0].GetHistogram().GetSampleSum()
+	}
+	observeProgramming(0)
+	before := sum()
+	observeProgramming(1500 * time.Millisecond)
+	if got := sum() - before; got != 1.5 {
+		t.Errorf("got %v, want 1.5", got)
+	}
+}
+
 func TestRequestsTotal(t *testing.T) {
 	m := testPlugin(testConfig())
-	m.upstream = fakeUpstream(nil)
+	m.upstream = fakeUpstream(func(context.Context, string, uint16) (*dns.Msg, error) {
+		return &dns.Msg{MsgHdr: dns.MsgHdr{Rcode: dns.RcodeServerFailure}}, nil
+	})
 	count := func(result string) float64 { return testutil.ToFloat64(requestsTotal.WithLabelValues("", result)) }
 	before := map[string]float64{}
 	for _, result := range resultNames {
@@ -71,8 +254,15 @@ func TestRequestsTotal(t *testing.T) {
 	ask(m, "shop.minilb.", dns.TypeA)
 	ask(m, "nope.minilb.", dns.TypeA)
 	ask(m, "example.org.", dns.TypeA)
+	ask(m, "alias.ex.org.", dns.TypeA)
 	ask(newMinilb(testConfig(), &records.Set{}), "web.shop.minilb.", dns.TypeA)
-	for result, want := range map[string]float64{"success": 1, "nodata": 2, "nxdomain": 1, "passed": 1, "servfail": 1} {
+	other := testutil.ToFloat64(requestsTotal.WithLabelValues("dns://:5353", "success"))
+	ctx := context.WithValue(t.Context(), dnsserver.Key{}, &dnsserver.Server{Addr: "dns://:5353"})
+	m.ServeDNS(ctx, dnstest.NewRecorder(&test.ResponseWriter{}), new(dns.Msg).SetQuestion("web.shop.minilb.", dns.TypeA))
+	if got := testutil.ToFloat64(requestsTotal.WithLabelValues("dns://:5353", "success")) - other; got != 1 {
+		t.Errorf("another server: got %v more, want 1", got)
+	}
+	for result, want := range map[string]float64{"success": 1, "nodata": 2, "nxdomain": 1, "passed": 1, "servfail": 2} {
 		if got := count(result) - before[result]; got != want {
 			t.Errorf("%s: got %v more, want %v", result, got, want)
 		}

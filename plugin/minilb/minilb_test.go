@@ -46,7 +46,7 @@ func testPlugin(conf *config) *Minilb {
 	for i := range 40 {
 		many = append(many, fmt.Sprintf("10.1.0.%d", i), fmt.Sprintf("fd00::%x", i))
 	}
-	m.index.Replace([]records.Record{
+	names := []records.Record{
 		{Name: "web.shop.minilb.", Node: addressNode("service", "web", "10.0.0.1", "10.0.0.2", "fd00::1")},
 		{Name: "many.shop.minilb.", Node: addressNode("service", "many", many...)},
 		{Name: "home.minilb.", Node: &records.Node{Target: "lb.example.com.", Source: "ingress", Namespace: "shop"}},
@@ -54,14 +54,15 @@ func testPlugin(conf *config) *Minilb {
 		{Name: "a.ex.org.", Node: addressNode("ingress", "web", "10.0.0.1")},
 		{Name: "*.w.ex.org.", Node: addressNode("ingress", "web", "10.0.0.1")},
 		{Name: "alias.ex.org.", Node: &records.Node{Target: "lb.example.com.", Source: "ingress", Namespace: "shop"}},
-	}, false)
+	}
+	m.index.Replace(names[:len(names)-1], false)
+	m.index.Replace(names, false) // so that the serial outside the zones is another
 	return m
 }
 
 func TestServeDNS(t *testing.T) {
-	serial := testPlugin(testConfig()).index.Serial("minilb.")
 	soa := func(owner, apex string) dns.RR {
-		return test.SOA(fmt.Sprintf("%s 5 IN SOA ns1.%s hostmaster.%s %d 7200 1800 86400 5", owner, apex, apex, serial))
+		return test.SOA(fmt.Sprintf("%s 5 IN SOA ns1.%s hostmaster.%s 0 7200 1800 86400 5", owner, apex, apex))
 	}
 	v4 := []dns.RR{test.A("web.shop.minilb. 5 IN A 10.0.0.1"), test.A("web.shop.minilb. 5 IN A 10.0.0.2")}
 	negative := func(name string, qtype uint16, rcode int, apex string) test.Case {
@@ -87,6 +88,12 @@ func TestServeDNS(t *testing.T) {
 		{"B5: nor does an empty non-terminal", func(c *config) { c.fall = fall.Root }, negative("shop.minilb.", dns.TypeA, dns.RcodeSuccess, "minilb.")},
 		{"D24", nil, test.Case{Qname: "minilb.", Qtype: dns.TypeSOA, Answer: []dns.RR{soa("minilb.", "minilb.")}}},
 		{"D22, D24", nil, test.Case{Qname: "MiniLB.", Qtype: dns.TypeSOA, Answer: []dns.RR{soa("MiniLB.", "minilb.")}}},
+		{"D19, D24", nil, negative("web.shop.minilb.", dns.TypeSOA, dns.RcodeSuccess, "minilb.")},
+		{"D19, D26", nil, negative("web.shop.minilb.", dns.TypeNS, dns.RcodeSuccess, "minilb.")},
+		{"D24, D26", nil, negative("shop.minilb.", dns.TypeNS, dns.RcodeSuccess, "minilb.")},
+		{"D20", func(c *config) { c.ttl = 77 }, test.Case{Qname: "web.shop.minilb.", Qtype: dns.TypeAAAA, Answer: []dns.RR{test.AAAA("web.shop.minilb. 77 IN AAAA fd00::1")}}},
+		{"D24", func(c *config) { c.ttl = 77 }, test.Case{Qname: "nope.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeNameError, Ns: []dns.RR{test.SOA("minilb. 77 IN SOA ns1.minilb. hostmaster.minilb. 0 7200 1800 86400 77")}}},
+		{"D22, D26", nil, test.Case{Qname: "MiniLB.", Qtype: dns.TypeNS, Answer: []dns.RR{test.NS("MiniLB. 5 IN NS ns1.minilb.")}, Extra: []dns.RR{test.A("ns1.minilb. 5 IN A 192.0.2.53"), test.AAAA("ns1.minilb. 5 IN AAAA 2001:db8::53")}}},
 		{"D26", nil, test.Case{Qname: "minilb.", Qtype: dns.TypeNS, Answer: []dns.RR{test.NS("minilb. 5 IN NS ns1.minilb.")}, Extra: []dns.RR{test.A("ns1.minilb. 5 IN A 192.0.2.53"), test.AAAA("ns1.minilb. 5 IN AAAA 2001:db8::53")}}},
 		{"D26", nil, test.Case{Qname: "ns1.lan.", Qtype: dns.TypeA, Answer: []dns.RR{test.A("ns1.lan. 5 IN A 192.0.2.53")}}},
 		{"D26", func(c *config) { c.nameservers = []string{"dns.example.org.", "web.shop.minilb."} }, test.Case{
@@ -94,9 +101,13 @@ func TestServeDNS(t *testing.T) {
 			Answer: []dns.RR{test.NS("minilb. 5 IN NS dns.example.org."), test.NS("minilb. 5 IN NS web.shop.minilb.")},
 			Extra:  append(slices.Clone(v4), test.AAAA("web.shop.minilb. 5 IN AAAA fd00::1")),
 		}},
+		{"D26: an alias has no address", func(c *config) { c.nameservers = []string{"home.minilb.", "alias.ex.org."} }, test.Case{
+			Qname: "minilb.", Qtype: dns.TypeNS,
+			Answer: []dns.RR{test.NS("minilb. 5 IN NS alias.ex.org."), test.NS("minilb. 5 IN NS home.minilb.")},
+		}},
 		{"D26", func(c *config) { c.nameservers = []string{"dns.example.org."} }, test.Case{
 			Qname: "ns1.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeNameError,
-			Ns: []dns.RR{test.SOA(fmt.Sprintf("minilb. 5 IN SOA dns.example.org. hostmaster.minilb. %d 7200 1800 86400 5", serial))},
+			Ns: []dns.RR{test.SOA("minilb. 5 IN SOA dns.example.org. hostmaster.minilb. 0 7200 1800 86400 5")},
 		}},
 		{"D27", nil, negative("minilb.", dns.TypeA, dns.RcodeSuccess, "minilb.")},
 		{"D27", nil, test.Case{Qname: "lan.", Qtype: dns.TypeA, Answer: []dns.RR{test.A("lan. 5 IN A 10.0.0.9")}}},
@@ -108,6 +119,14 @@ func TestServeDNS(t *testing.T) {
 		{"D5, D22", nil, test.Case{Qname: "A.ex.org.", Qtype: dns.TypeSVCB, Ns: []dns.RR{soa("A.ex.org.", "minilb.")}}},
 		{"D6", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeTXT, Rcode: dns.RcodeBadName}},
 		{"D6", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeCNAME, Rcode: dns.RcodeBadName}},
+		{"D6", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeNS, Rcode: dns.RcodeBadName}},
+		{"D6", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeSOA, Rcode: dns.RcodeBadName}},
+		{"D6", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeDS, Rcode: dns.RcodeBadName}},
+		{"D6", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeDNSKEY, Rcode: dns.RcodeBadName}},
+		{"D6", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeMX, Rcode: dns.RcodeBadName}},
+		{"D6", nil, test.Case{Qname: "_https._tcp.w.ex.org.", Qtype: dns.TypeSRV, Rcode: dns.RcodeBadName}},
+		{"D5, D6", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeHTTPS, Ns: []dns.RR{soa("a.ex.org.", "minilb.")}}},
+		{"D6, D28", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeANY, Answer: []dns.RR{&dns.HINFO{Hdr: dns.RR_Header{Name: "a.ex.org.", Rrtype: dns.TypeHINFO, Class: dns.ClassINET, Ttl: 5}, Cpu: "RFC8482"}}}},
 		{"D6", nil, test.Case{Qname: "_acme-challenge.w.ex.org.", Qtype: dns.TypeTXT, Rcode: dns.RcodeBadName}},
 		{"D3", nil, test.Case{Qname: "b.ex.org.", Qtype: dns.TypeA, Rcode: dns.RcodeBadName}},
 		{"D3", nil, test.Case{Qname: "ex.org.", Qtype: dns.TypeA, Rcode: dns.RcodeBadName}},
@@ -133,6 +152,17 @@ func TestServeDNS(t *testing.T) {
 		}
 		if err := test.SortAndCheck(w.Msg, tc.Case); err != nil {
 			t.Errorf("%s: %s %s: %v in\n%s", tc.rule, tc.Qname, dns.TypeToString[tc.Qtype], err, w.Msg)
+			continue
+		}
+		// Of an SOA record that compares the name server alone.
+		want := slices.Concat(tc.Answer, tc.Ns, tc.Extra)
+		for i, rr := range slices.Concat(w.Msg.Answer, w.Msg.Ns, w.Msg.Extra) {
+			if soa, ok := want[i].(*dns.SOA); ok {
+				soa.Serial = m.index.Serial(m.index.Match(strings.ToLower(tc.Qname)))
+			}
+			if rr.String() != want[i].String() {
+				t.Errorf("%s: %s: got %s, want %s", tc.rule, tc.Qname, rr, want[i])
+			}
 		}
 		if !w.Msg.Authoritative {
 			t.Errorf("%s: %s: not authoritative", tc.rule, tc.Qname)
@@ -209,6 +239,18 @@ func TestNoNextPlugin(t *testing.T) {
 	}
 }
 
+// brokenWriter has lost its client.
+type brokenWriter struct{ test.ResponseWriter }
+
+func (*brokenWriter) WriteMsg(*dns.Msg) error { return errors.New("connection reset") }
+
+func TestWriteFails(t *testing.T) {
+	rcode, err := testPlugin(testConfig()).ServeDNS(t.Context(), &brokenWriter{}, new(dns.Msg).SetQuestion("web.shop.minilb.", dns.TypeA))
+	if rcode != dns.RcodeServerFailure || err == nil || !strings.Contains(err.Error(), "plugin/minilb: connection reset") {
+		t.Errorf("got %d, %v", rcode, err)
+	}
+}
+
 func TestOtherClass(t *testing.T) {
 	r := new(dns.Msg).SetQuestion("web.shop.minilb.", dns.TypeA)
 	r.Question[0].Qclass = dns.ClassCHAOS
@@ -239,11 +281,13 @@ func TestAlias(t *testing.T) {
 		want  test.Case
 	}{
 		{"answer", reply(dns.RcodeSuccess, []dns.RR{address}, nil), nil, test.Case{Answer: []dns.RR{cname, address}}},
+		{"answer with its authority", reply(dns.RcodeSuccess, []dns.RR{address}, []dns.RR{test.NS("example.com. 300 IN NS ns.example.com.")}), nil, test.Case{Answer: []dns.RR{cname, address}}},
 		{"nodata", reply(dns.RcodeSuccess, nil, []dns.RR{soa}), nil, test.Case{Answer: []dns.RR{cname}, Ns: []dns.RR{soa}}},
 		{"nxdomain", reply(dns.RcodeNameError, nil, []dns.RR{soa}), nil, test.Case{Rcode: dns.RcodeNameError, Answer: []dns.RR{cname}, Ns: []dns.RR{soa}}},
 		{"servfail", reply(dns.RcodeServerFailure, nil, nil), nil, test.Case{Rcode: dns.RcodeServerFailure, Answer: []dns.RR{cname}}},
 		{"refused, as where no forward is", reply(dns.RcodeRefused, nil, nil), nil, test.Case{Answer: []dns.RR{cname}}},
 		{"error", nil, errors.New("no full server is running"), test.Case{Answer: []dns.RR{cname}}},
+		{"answer that is an error, too", reply(dns.RcodeSuccess, []dns.RR{address}, nil), errors.New("it broke off"), test.Case{Answer: []dns.RR{cname}}},
 		{"nothing", nil, nil, test.Case{Answer: []dns.RR{cname}}},
 	}
 	for _, tc := range tests {
@@ -271,7 +315,7 @@ func TestAlias(t *testing.T) {
 	}
 }
 
-// D6, D30, D31: what is not looked up.
+// D6, D22, D30, D31: what is not looked up.
 func TestAliasAlone(t *testing.T) {
 	m := testPlugin(testConfig())
 	m.upstream = fakeUpstream(func(context.Context, string, uint16) (*dns.Msg, error) {
@@ -282,10 +326,10 @@ func TestAliasAlone(t *testing.T) {
 		name  string
 		qtype uint16
 		loop  int
-	}{{"alias.ex.org.", dns.TypeCNAME, 0}, {"home.minilb.", dns.TypeCNAME, 0}, {"alias.ex.org.", dns.TypeA, maxAliases}} {
+	}{{"alias.ex.org.", dns.TypeCNAME, 0}, {"Alias.Ex.org.", dns.TypeCNAME, 0}, {"home.minilb.", dns.TypeCNAME, 0}, {"alias.ex.org.", dns.TypeA, maxAliases}} {
 		w := dnstest.NewRecorder(&test.ResponseWriter{})
 		m.ServeDNS(context.WithValue(t.Context(), dnsserver.LoopKey{}, q.loop), w, new(dns.Msg).SetQuestion(q.name, q.qtype))
-		if w.Msg == nil || len(w.Msg.Answer) != 1 || w.Msg.Answer[0].(*dns.CNAME).Target != "lb.example.com." || w.Msg.Rcode != dns.RcodeSuccess {
+		if w.Msg == nil || len(w.Msg.Answer) != 1 || w.Msg.Answer[0].(*dns.CNAME).Target != "lb.example.com." || w.Msg.Answer[0].Header().Name != q.name || w.Msg.Rcode != dns.RcodeSuccess {
 			t.Errorf("%s: got %v, want the alias alone", q.name, w.Msg)
 		}
 	}

@@ -55,6 +55,7 @@ func TestParseProperties(t *testing.T) {
 		{"minilb minilb {\n namespaces b a b\n}", func(c *config) bool { return slices.Equal(c.source.Namespaces, []string{"a", "b"}) }},
 		{"minilb minilb {\n ingress_classes nginx traefik\n}", func(c *config) bool { return slices.Equal(c.source.IngressClasses, []string{"nginx", "traefik"}) }},
 		{"minilb minilb {\n host_annotations minilb/host external-dns.alpha.kubernetes.io/hostname\n}", func(c *config) bool { return len(c.source.HostAnnotations) == 2 }},
+		{"minilb minilb {\n host_annotations b a b\n}", func(c *config) bool { return slices.Equal(c.source.HostAnnotations, []string{"a", "b"}) }},
 		{"minilb minilb {\n claim ex.org Open.NET from prod stage\n claim .\n}", func(c *config) bool {
 			return reflect.DeepEqual(c.source.Claims, []source.ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"prod", "stage"}}, {Suffix: "open.net.", Namespaces: []string{"prod", "stage"}}, {Suffix: "."}})
 		}},
@@ -90,6 +91,7 @@ func TestParseErrors(t *testing.T) {
 		{"minilb .", "Testfile:1 - Error during parsing: the root zone cannot be served"}, // D1
 		{"minilb", "the root zone cannot be served"},
 		{"minilb minilb .", "the root zone cannot be served"},
+		{"minilb minilb a..b", `zones ["minilb" "a..b"]: not all of them are zone names`},
 		{"minilb bad!zone", `zone: "bad!zone." is not a DNS name`},
 		{"minilb " + long, "at most 125"}, // D33
 		{"minilb 10.in-addr.arpa", "reverse zone"},
@@ -128,6 +130,7 @@ func TestParseErrors(t *testing.T) {
 		{"minilb minilb {\n families ipv5\n}", `families: got "ipv5", want ipv4 or ipv6`},
 		{"minilb minilb {\n ns\n}", "ns: got nothing, want NAME... or ADDRESS..."},
 		{"minilb minilb {\n ns 0.0.0.0\n}", `ns: "0.0.0.0" is not an address that clients can reach`},
+		{"minilb minilb {\n ns 224.0.0.251\n}", `ns: "224.0.0.251" is not an address that clients can reach`},
 		{"minilb minilb {\n ns fe80::1%eth0\n}", `ns: "fe80::1%eth0" is not an address that clients can reach`},
 		{"minilb minilb {\n ns a_b!\n}", `ns: "a_b!" is not a DNS name`},
 		{"minilb minilb {\n ns dns.example.org 192.0.2.1\n}", "want either names or addresses"},

@@ -1,10 +1,13 @@
 package kube
 
 import (
+	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -141,8 +144,30 @@ func TestProtobuf(t *testing.T) {
 		got.ContentType != runtime.ContentTypeProtobuf || !strings.Contains(got.AcceptContentTypes, runtime.ContentTypeJSON) {
 		t.Errorf("got %+v", got)
 	}
+	if got.Dial == nil {
+		t.Error("nothing limits how long a connection may take")
+	}
+	dialled := false
+	config.Dial = func(context.Context, string, string) (net.Conn, error) { dialled = true; return nil, nil }
+	if Protobuf(config, "").Dial(t.Context(), "", ""); !dialled {
+		t.Error("the caller's way to dial is not used")
+	}
 	if config.ContentType != "" || config.UserAgent != "" || config.QPS != 0 {
 		t.Error("the caller's configuration was changed")
+	}
+}
+
+// The pause between two attempts grows, and stays below three seconds however long it takes.
+func TestReconnect(t *testing.T) {
+	backoff := Reconnect
+	first := backoff.Step()
+	for range 100 {
+		if pause := backoff.Step(); pause < first/2 || pause >= 3*time.Second {
+			t.Fatalf("got a pause of %v", pause)
+		}
+	}
+	if pause := backoff.Step(); pause < 5*first {
+		t.Errorf("the pause began with %v and is still %v", first, pause)
 	}
 }
 

@@ -1,0 +1,189 @@
+package minilb
+
+import (
+	"bytes"
+	stdlog "log"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
+	"k8s.io/klog/v2"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// testKubeconfig names an API server that nobody is, by two contexts.
+func testKubeconfig(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	const content = `{apiVersion: v1, kind: Config, clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}],
+contexts: [{name: c, context: {cluster: c}}, {name: d, context: {cluster: c}}], current-context: c}`
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// captureLog returns what is logged from now on.
+func captureLog(t *testing.T) *bytes.Buffer {
+	before, out := stdlog.Writer(), new(bytes.Buffer)
+	stdlog.SetOutput(out)
+	t.Cleanup(func() { stdlog.SetOutput(before) })
+	return out
+}
+
+// setup puts the plugin in front of the next one, and client-go's log into CoreDNS's form.
+func TestSetup(t *testing.T) {
+	out := captureLog(t)
+	c := controller("minilb minilb lan {\n kubeconfig " + testKubeconfig(t) + "\n}")
+	if err := setup(c); err != nil {
+		t.Fatal(err)
+	}
+	if klog.InfoS("news", "n", 1); !strings.HasSuffix(out.String(), "plugin/minilb: news n=\"1\"\n") {
+		t.Errorf("client-go logs %q", out)
+	}
+	plugins := dnsserver.GetConfig(c).Plugin
+	m, ok := plugins[len(plugins)-1](passedOn).(*Minilb)
+	if !ok || m.Next == nil {
+		t.Fatalf("got %v before the next plugin", m)
+	}
+	if !slices.Equal(m.zones, []string{"minilb.", "lan."}) {
+		t.Errorf("got zones %q", m.zones)
+	}
+}
+
+// D8: what can be asked for is what the keys of all server blocks with the plugin cover.
+func TestReachable(t *testing.T) {
+	c := caddy.NewTestController("dns", "")
+	for _, keys := range [][]string{{"dns://minilb.:53"}, {"dns://lan.:53", "dns://sub.example.org.:53"}} {
+		block := controller("minilb minilb {\n kubeconfig " + testKubeconfig(t) + "\n}")
+		block.ServerBlockKeys = keys
+		conf, err := parse(block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared := corefileOf(c)
+		shared.reach = append(shared.reach, conf.reach...)
+	}
+	for name, want := range map[string]bool{"minilb.": true, "web.shop.minilb.": true, "x.lan.": true, "a.sub.example.org.": true, "example.org.": false, "xlan.": false} {
+		if got := corefileOf(c).reachable(name); got != want {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+}
+
+// D70: who starts without the cluster's state waits for it, but not for ever.
+func TestWaitForSync(t *testing.T) {
+	m := newMinilb(testConfig(), &records.Set{})
+	began := time.Now()
+	if waitForSync(m, began.Add(250*time.Millisecond)) {
+		t.Error("synced without anything")
+	}
+	if took := time.Since(began); took < 250*time.Millisecond || took > 5*time.Second {
+		t.Errorf("waited for %v, want 250ms", took)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { m.index.Replace(nil, false) })
+	began = time.Now()
+	if !waitForSync(m, began.Add(time.Minute)) || time.Since(began) > 30*time.Second {
+		t.Errorf("not synced after %v", time.Since(began))
+	}
+}
+
+// Server blocks with one kubeconfig and context share a cluster, which one of them starts and
+// one of them stops.
+func TestCluster(t *testing.T) {
+	c := controller("minilb minilb")
+	path := testKubeconfig(t)
+	get := func(context string) *cluster {
+		cl, err := corefileOf(c).clusterFor(path, context)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cl
+	}
+	first := get("")
+	if get("") != first {
+		t.Error("the same kubeconfig makes another cluster")
+	}
+	if get("d") == first {
+		t.Error("another context makes the same cluster")
+	}
+	first.stop() // never started
+	first.start()
+	done := first.done
+	first.start()
+	if first.done != done || !slices.Contains(clusters.all(), first) {
+		t.Error("a cluster is started twice, or does not count as running")
+	}
+	first.stop()
+	select {
+	case <-done:
+	default:
+		t.Error("something of a stopped cluster is left")
+	}
+	if slices.Contains(clusters.all(), first) {
+		t.Error("a stopped cluster counts as running")
+	}
+}
+
+// D78: a load takes the place of one that serves the same cluster, and of no other.
+func TestClusterReplaces(t *testing.T) {
+	path := testKubeconfig(t)
+	load := func(context string, stanzas int) *cluster {
+		cl, err := corefileOf(controller("minilb minilb")).clusterFor(path, context)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range stanzas { // one is never synced
+			cl.translators = append(cl.translators, source.NewTranslator(cl.watcher, source.Options{}, records.NewIndex(nil)))
+		}
+		return cl
+	}
+	serving, unsynced, other := load("", 0), load("d", 1), load("", 0)
+	other.kubeconfig = "elsewhere"
+	for _, cl := range []*cluster{serving, unsynced, other} {
+		clusters.add(cl)
+		defer clusters.remove(cl)
+	}
+	for cl, want := range map[*cluster]*cluster{load("", 1): serving, load("d", 1): nil, serving: nil} {
+		if got := cl.replaces(); got != want {
+			t.Errorf("%v: got %p, want %p", cl.clusterKey, got, want)
+		}
+	}
+}
+
+// D26: the name server's addresses are those the server is bound to, or the machine's that
+// others can reach.
+func TestBoundAddrs(t *testing.T) {
+	want := []netip.Addr{netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("2001:db8::53")}
+	if got := boundAddrs([]string{"192.0.2.53", "127.0.0.1", "2001:db8::53", "eth0"}); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := boundAddrs([]string{"0.0.0.0", "192.0.2.53", "::"}); !slices.Equal(got, want[:1]) {
+		t.Errorf("got %v, want %v", got, want[:1])
+	}
+	var machine []netip.Addr
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		if ip := a.(*net.IPNet).IP; !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
+			addr, _ := netip.AddrFromSlice(ip)
+			machine = append(machine, addr.Unmap())
+		}
+	}
+	for _, hosts := range [][]string{nil, {""}, {"0.0.0.0"}, {"::"}} {
+		if got := boundAddrs(hosts); !slices.Equal(got, machine) {
+			t.Errorf("bound to %q: got %v, want the machine's %v", hosts, got, machine)
+		}
+	}
+}
