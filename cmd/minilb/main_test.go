@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +31,7 @@ func TestRun(t *testing.T) {
 		{"version's help", []string{"version", "-h"}, 0, "Usage:\n  minilb version\n", ""},
 		{"version's argument", []string{"version", "x"}, 2, "", `minilb version: unexpected argument "x"`},
 		{"controller's help", []string{"controller", "-h"}, 0, `(default ":8080")`, ""},
+		{"controller's resync", []string{"controller", "-h"}, 0, "0 is never (default 300)", ""},
 		{"controller's argument", []string{"controller", "x"}, 2, "", `minilb controller: unexpected argument "x" (see "minilb controller -h")`},
 		{"unknown flag", []string{"controller", "-ttl", "5"}, 2, "", `minilb controller: flag provided but not defined: -ttl (see "minilb controller -h")`},
 		{"no number", []string{"controller", "-resync", "x"}, 2, "", `invalid value "x" for flag -resync`},
@@ -121,14 +125,48 @@ func TestRunFails(t *testing.T) {
 	}
 }
 
-// The end of the context is the end of the controller, and not a failure.
+// The end of the context is the end of what runs, and not a failure.
 func TestRunStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var stdout, stderr bytes.Buffer
-	args := []string{"controller", "-kubeconfig", writeKubeconfig(t, "https://127.0.0.1:1"), "-health", ""}
-	if status := run(ctx, args, &stdout, &stderr); status != 0 {
-		t.Errorf("got exit status %d, stderr %q", status, &stderr)
+	kubeconfig := writeKubeconfig(t, "https://127.0.0.1:1")
+	for _, args := range [][]string{{"controller", "-kubeconfig", kubeconfig, "-health", ""}, {"routes", "-kubeconfig", kubeconfig}} {
+		if status := run(ctx, args, &stdout, &stderr); status != 0 {
+			t.Errorf("%s: got exit status %d, stderr %q", args[0], status, &stderr)
+		}
+	}
+}
+
+// R3: routes are printed whether or not it can be told where the pods are; what is wrong with
+// them is said on standard error.
+func TestRunRoutes(t *testing.T) {
+	const nodes = `{"kind":"NodeList","apiVersion":"v1","items":[{"metadata":{"name":"a"},"spec":{"podCIDRs":["10.244.1.0/24"]},"status":{"addresses":[{"type":"InternalIP","address":"192.168.1.31"}]}}]}`
+	const route = "ip route replace 10.244.1.0/24 via 192.168.1.31\n"
+	for _, tc := range []struct{ name, slices, stderr string }{
+		{"no pods", `{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","items":[]}`, ""},
+		{"a pod outside", `{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","items":[{"addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"],"nodeName":"a"}]}]}`,
+			"warning: pod IP outside podCIDRs; routes printed will not work: node a: 1 of 1 pod IPs are outside 10.244.1.0/24, for example 10.0.0.1\nhint: "},
+		{"pods unknown", `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"BadRequest","message":"what","code":400}`,
+			"warning: pod IPs not compared with podCIDRs: endpointslices: cannot list: what\n"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if r.URL.Path == "/api/v1/nodes" {
+				io.WriteString(w, nodes)
+				return
+			}
+			if strings.Contains(tc.slices, "Failure") {
+				w.WriteHeader(http.StatusBadRequest)
+			}
+			io.WriteString(w, tc.slices)
+		}))
+		defer server.Close()
+		var stdout, stderr bytes.Buffer
+		status := run(t.Context(), []string{"routes", "-kubeconfig", writeKubeconfig(t, server.URL)}, &stdout, &stderr)
+		if status != 0 || stdout.String() != route || !strings.HasPrefix(stderr.String(), tc.stderr) || (tc.stderr == "") != (stderr.Len() == 0) {
+			t.Errorf("%s: got exit status %d, stdout %q, stderr %q", tc.name, status, &stdout, &stderr)
+		}
 	}
 }
 

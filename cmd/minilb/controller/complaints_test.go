@@ -49,6 +49,10 @@ func TestComplaints(t *testing.T) {
 	if got := lines(); len(got) != 1 || got[0] != "ERROR msg=forbidden" {
 		t.Errorf("another kind: got %q", got)
 	}
+	c.tell("c", &kube.Failure{Kind: kube.Unauthorized, Text: "who", Cause: errors.New("x")})
+	if got := lines(); len(got) != 1 || got[0] != "ERROR msg=who" {
+		t.Errorf("what does not go away: got %q", got)
+	}
 	clock = clock.Add(reminder)
 	c.tell("a", forbidden)
 	if got := lines(); len(got) != 1 {

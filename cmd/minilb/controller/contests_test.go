@@ -113,6 +113,13 @@ func TestContestsForget(t *testing.T) {
 	if pause := rounds(5); pause != 0 {
 		t.Error("overwrites of a deleted Service count for the next one")
 	}
+	if pause := rounds(1); pause != 10*time.Minute {
+		t.Errorf("the sixth overwrite of the next one: got a pause of %v", pause)
+	}
+	f.uid = "3"
+	if pause, _ := f.overwrite(); pause != 0 {
+		t.Errorf("a Service that is new pauses for %v for the one before", pause)
+	}
 	f.forget(cache.ObjectName{Namespace: "shop", Name: "web"})
 	if pause := rounds(5); pause != 0 {
 		t.Error("overwrites that were forgotten count")

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -199,6 +200,20 @@ func TestRun(t *testing.T) {
 		if got, want := out.String(), "Add the following routes to your default gateway (router):\n"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+		for _, action := range c.client.(*fake.Clientset).Actions() {
+			selector := ""
+			switch request := action.(type) {
+			case clienttesting.ListAction:
+				selector = request.GetListRestrictions().Fields.String()
+			case clienttesting.WatchAction:
+				selector = request.GetWatchRestrictions().Fields.String()
+			}
+			if action.Matches("list", "services") || action.Matches("watch", "services") {
+				if selector != "spec.type=LoadBalancer" {
+					t.Errorf("%s services: got field selector %q", action.GetVerb(), selector)
+				}
+			}
+		}
 		cancel()
 		if err := <-result; err != nil {
 			t.Error(err)
@@ -255,6 +270,9 @@ func TestRetry(t *testing.T) {
 		if got := during(time.Hour); len(got) > 0 {
 			t.Errorf("%d attempts after success", len(got))
 		}
+		if got := c.queue.NumRequeues(cache.ObjectName{Namespace: "shop", Name: "web"}); got != 0 {
+			t.Errorf("after success the next failure would count as number %d", got+1)
+		}
 		cancel()
 		c.queue.ShutDown()
 		working.Wait()
@@ -297,5 +315,116 @@ func TestWritingAgain(t *testing.T) {
 		cancel()
 		c.queue.ShutDown()
 		working.Wait()
+	})
+}
+
+// What a Service itself is refused for is told of each Service, and again once it has worked in
+// between; any other trouble is told once for all.
+func TestComplain(t *testing.T) {
+	refused := apierrors.NewBadRequest("what")
+	for name, tc := range map[string]struct {
+		err   error
+		lines int
+	}{"refused": {refused, 2}, "unreachable": {errors.New("connection refused"), 1}, "unwell": {apierrors.NewServiceUnavailable("starting"), 1}} {
+		c, log := newTest(t, nil)
+		for range 3 {
+			c.complain(cache.ObjectName{Namespace: "shop", Name: "web"}, tc.err)
+			c.complain(cache.ObjectName{Namespace: "shop", Name: "api"}, tc.err)
+		}
+		if got := strings.Count(log.String(), "level="); got != tc.lines {
+			t.Errorf("%s: got %d lines, want %d:\n%s", name, got, tc.lines, log)
+		}
+	}
+
+	synctest.Test(t, func(t *testing.T) {
+		attempts := 0
+		c, log := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) {
+			if attempts++; attempts%2 == 1 {
+				return nil, refused
+			}
+			return web(attempts, "web.shop.minilb"), nil
+		})
+		var working sync.WaitGroup
+		working.Go(func() { c.work(t.Context()) })
+		for round := range 2 {
+			c.services.Add(web(round, ""))
+			time.Sleep(time.Minute)
+			synctest.Wait()
+		}
+		c.queue.ShutDown()
+		working.Wait()
+		if got := strings.Count(log.String(), "level=WARN"); attempts != 4 || got != 2 {
+			t.Errorf("got %d warnings in %d attempts, want 2 in 4:\n%s", got, attempts, log)
+		}
+	})
+}
+
+// S12: what is gone, or none of ours any more, has no history.
+func TestSyncForgets(t *testing.T) {
+	name := cache.ObjectName{Namespace: "shop", Name: "web"}
+	for step, end := range map[string]func(*Controller){
+		"deleted":          func(c *Controller) { c.services.Delete(web(3, "")) },
+		"of another class": func(c *Controller) { s := web(3, ""); *s.Spec.LoadBalancerClass = "metallb"; c.services.Update(s) },
+	} {
+		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return web(2, "web.shop.minilb"), nil })
+		c.services.Add(web(1, ""))
+		for _, want := range []int{1, 0} {
+			if err := c.sync(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+			if got := len(c.contests.byName); got != want {
+				t.Errorf("%s: %d Services are remembered, want %d", step, got, want)
+			}
+			end(c)
+		}
+	}
+}
+
+// S8, S11: a write that came too late is dropped, any other failure is an error; each counts.
+func TestSyncResults(t *testing.T) {
+	resource := schema.GroupResource{Resource: "services"}
+	for result, err := range map[string]error{
+		resultSuccess: nil,
+		resultDropped: apierrors.NewNotFound(resource, "web"),
+		resultError:   apierrors.NewForbidden(resource, "web", errors.New("no")),
+	} {
+		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return web(2, "web.shop.minilb"), err })
+		c.services.Add(web(1, ""))
+		got := c.sync(t.Context(), cache.ObjectName{Namespace: "shop", Name: "web"})
+		if (got != nil) != (result == resultError) {
+			t.Errorf("%s: got error %v", result, got)
+		}
+		for _, of := range []string{resultSuccess, resultDropped, resultError} {
+			want := 0.0
+			if of == result {
+				want = 1
+			}
+			if got := testutil.ToFloat64(c.writes.WithLabelValues(of)); got != want {
+				t.Errorf("%s: %v writes count as %s, want %v", result, got, of, want)
+			}
+		}
+	}
+}
+
+// Run returns when the writes on their way have come back.
+func TestRunWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var started, ended atomic.Bool
+		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) {
+			started.Store(true)
+			time.Sleep(5 * time.Second)
+			ended.Store(true)
+			return web(2, "web.shop.minilb"), nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error, 1)
+		go func() { result <- c.Run(ctx) }()
+		time.Sleep(time.Second)
+		c.services.Add(web(1, ""))
+		synctest.Wait()
+		cancel()
+		if err := <-result; err != nil || !started.Load() || !ended.Load() {
+			t.Errorf("got %v, with a write that started %v and ended %v", err, started.Load(), ended.Load())
+		}
 	})
 }

@@ -89,6 +89,7 @@ func TestOvertaken(t *testing.T) {
 		{"wrapped, no LoadBalancer", fmt.Errorf("apply: %w", invalid(field.Forbidden(ingress, "may only be used when `spec.type` is 'LoadBalancer'"))), true},
 		{"another conflict", apierrors.NewConflict(resource, "uid", errors.New("the object has been modified")), false},
 		{"a hostname that is refused", invalid(field.Invalid(ingress.Index(0).Child("hostname"), "x", "must be a DNS name")), false},
+		{"a list that is refused", invalid(field.Invalid(ingress, "x", "must have at most 0 items")), false},
 		{"an admission policy", invalid(field.Invalid(field.NewPath(""), "x", "ValidatingAdmissionPolicy denied request")), false},
 		{"forbidden", apierrors.NewForbidden(resource, "web", errors.New("no")), false},
 		{"unreachable", errors.New("connection refused"), false},

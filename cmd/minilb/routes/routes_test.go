@@ -57,6 +57,8 @@ func TestOf(t *testing.T) {
 			"ip route replace 10.244.1.0/24 via 192.168.1.31\n"},
 		{"malformed podCIDR", []*corev1.Node{node("a", "10.244.1.0/33\nrm 10.244.2.0/24", "192.168.1.31")},
 			"ip route replace 10.244.2.0/24 via 192.168.1.31\n# node a: podCIDR \"10.244.1.0/33\" is malformed\n# node a: podCIDR \"rm\" is malformed\n"},
+		{"IPv4 in IPv6", []*corev1.Node{node("a", "10.244.1.0/24 ::ffff:10.244.2.0/120", "::ffff:192.168.1.31")},
+			"ip route replace 10.244.1.0/24 via 192.168.1.31\n# node a: podCIDR \"::ffff:10.244.2.0/120\" is malformed\n"},
 		{"malformed InternalIP", []*corev1.Node{node("a", "10.244.1.0/24", "192.168.1 192.168.1.31 fe80::1%eth0")},
 			"ip route replace 10.244.1.0/24 via 192.168.1.31\n# node a: InternalIP \"192.168.1\" is malformed\n# node a: InternalIP \"fe80::1%eth0\" is malformed\n"},
 		{"host bits", []*corev1.Node{node("a", "10.244.1.7/24", "192.168.1.31")},

@@ -1,12 +1,18 @@
 package routes
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // R3, E2, E3, E6, E7, E17, M8
@@ -52,6 +58,7 @@ func TestStrays(t *testing.T) {
 		{"draining", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("b", draining, "10.0.0.2"))},
 			"node b: 1 of 1 pod IPs are outside 10.244.2.0/24, for example 10.0.0.2"},
 		{"unusable", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("b", down, "10.0.0.2"), endpoint("b", gone, "10.0.0.3"))}, ""},
+		{"IPv4 in IPv6", []*discoveryv1.EndpointSlice{slice("IPv6", endpoint("a", ready, "::ffff:10.244.1.7"))}, ""},
 		{"further addresses", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("a", ready, "10.244.1.7", "10.0.0.1"))}, ""},
 		{"Cilium's placeholder", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("a", ready, "192.192.192.192"))}, ""},
 		{"without a node, address or IP", []*discoveryv1.EndpointSlice{slice("IPv4", endpoint("", ready, "10.0.0.1"), endpoint("a", ready), endpoint("a", ready, "x"))}, ""},
@@ -75,6 +82,22 @@ func TestStrays(t *testing.T) {
 		}
 		if got := strings.Join(lines, "\n"); got != tc.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", tc.name, got, tc.want)
+		}
+	}
+}
+
+// R3: who may not list EndpointSlices learns of no strays; any other failure is told.
+func TestStraysRead(t *testing.T) {
+	resource := schema.GroupResource{Group: "discovery.k8s.io", Resource: "endpointslices"}
+	for want, err := range map[string]error{
+		"": apierrors.NewForbidden(resource, "", errors.New("no")),
+		"pod IPs not compared with podCIDRs: endpointslices: cannot list: starting": apierrors.NewServiceUnavailable("starting"),
+	} {
+		client := fake.NewClientset()
+		client.PrependReactor("list", "endpointslices", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, err })
+		strays, got := Strays(t.Context(), client, []*corev1.Node{node("a", "10.244.1.0/24", "192.168.1.31")})
+		if len(strays) > 0 || (got != nil) != (want != "") || got != nil && got.Error() != want {
+			t.Errorf("%v: got %v, %v, want error %q", err, strays, got, want)
 		}
 	}
 }

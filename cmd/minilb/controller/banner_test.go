@@ -1,0 +1,82 @@
+package controller
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+// R1, R3: the routes are printed once, as soon as nodes can be read, and pods that they do not
+// reach are warned of.
+func TestBanner(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		trouble  error
+		warned   int           // lines of warning while it lasts
+		patience time.Duration // after which its end is noticed
+	}{
+		{"nothing", nil, 0, 0},
+		{"forbidden", apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("no")), 1, time.Minute},
+		{"away", errors.New("connection refused"), 0, 3 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, log := newTest(t, nil)
+			var out buffer
+			c.out = &out
+			node, name := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}}, "a"
+			node.Spec.PodCIDRs = []string{"10.244.1.0/24"}
+			node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.168.1.31"}}
+			slice := &discoveryv1.EndpointSlice{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}, AddressType: discoveryv1.AddressTypeIPv4,
+				Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, NodeName: &name}},
+			}
+			client := c.client.(*fake.Clientset)
+			if err := errors.Join(client.Tracker().Add(node), client.Tracker().Add(slice)); err != nil {
+				t.Fatal(err)
+			}
+			var troubled atomic.Bool
+			troubled.Store(tc.trouble != nil)
+			client.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return troubled.Load(), nil, tc.trouble
+			})
+			printed := make(chan struct{})
+			go func() {
+				defer close(printed)
+				c.printRoutes(t.Context())
+			}()
+			if tc.trouble != nil {
+				time.Sleep(10*time.Minute + time.Second)
+				synctest.Wait()
+				if got := strings.Count(log.String(), "\n"); got != tc.warned || strings.Count(log.String(), "routes not printed: nodes: list is forbidden") != got || out.String() != "" {
+					t.Errorf("%s: want %d lines, got %q and\n%s", tc.name, tc.warned, out.String(), log)
+				}
+				troubled.Store(false)
+				time.Sleep(tc.patience)
+			}
+			synctest.Wait()
+			select {
+			case <-printed:
+			default:
+				t.Fatalf("%s: still trying", tc.name)
+			}
+			if got, want := out.String(), "Add the following routes to your default gateway (router):\nip route add 10.244.1.0/24 via 192.168.1.31\n"; got != want {
+				t.Errorf("%s: got %q, want %q", tc.name, got, want)
+			}
+			if got := log.String(); strings.Count(got, "pod IP outside podCIDRs; routes printed will not work: node a") != 1 || strings.Count(got, "hint=") != 1 {
+				t.Errorf("%s: want one warning with a hint, got\n%s", tc.name, got)
+			}
+		})
+	}
+}

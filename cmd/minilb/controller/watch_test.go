@@ -1,0 +1,77 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+// silence takes away client-go's handlers of errors: one of them takes a synctest bubble's clock
+// for one that goes wrong.
+func silence(t *testing.T) {
+	handlers := utilruntime.ErrorHandlers
+	utilruntime.ErrorHandlers = nil
+	t.Cleanup(func() { utilruntime.ErrorHandlers = handlers })
+}
+
+// An outage is told once, and its end is noticed within seconds, however long it was.
+func TestWatchOutage(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c, log := newTest(t, nil)
+		var away atomic.Bool
+		away.Store(true)
+		c.client.(*fake.Clientset).PrependReactor("list", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return away.Load(), nil, errors.New("connection refused")
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { c.watch(ctx) })
+		time.Sleep(9 * time.Minute)
+		synctest.Wait()
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "cannot reach the API server") || c.complaints.last(watching) == "" {
+			t.Errorf("want one line about the outage, got\n%s", got)
+		}
+		away.Store(false)
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if got := log.String(); !c.services.synced.Load() || strings.Count(got, "\n") != 2 || !strings.Contains(got, "watching services again") || c.complaints.last(watching) != "" {
+			t.Errorf("synced %v; want one line about the end of the outage, got\n%s", c.services.synced.Load(), got)
+		}
+		cancel()
+		running.Wait()
+	})
+}
+
+// What ends a watch as a matter of course is no trouble.
+func TestLost(t *testing.T) {
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for name, tc := range map[string]struct {
+		ctx   context.Context
+		err   error
+		lines int
+	}{
+		"unreachable":             {t.Context(), errors.New("connection refused"), 1},
+		"unreachable at the end":  {ended, errors.New("connection refused"), 0},
+		"a version that is gone":  {t.Context(), apierrors.NewResourceExpired("old"), 0},
+		"a version, in old words": {t.Context(), apierrors.NewGone("old"), 0},
+	} {
+		c, log := newTest(t, nil)
+		c.lost(tc.ctx, tc.err)
+		if got := strings.Count(log.String(), "\n"); got != tc.lines {
+			t.Errorf("%s: got %d lines, want %d:\n%s", name, got, tc.lines, log)
+		}
+	}
+}
