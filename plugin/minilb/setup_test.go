@@ -135,7 +135,7 @@ func TestCluster(t *testing.T) {
 }
 
 // D78: a load takes the place of one that serves the same cluster, and of no other.
-func TestClusterReplaces(t *testing.T) {
+func TestClusterSucceeds(t *testing.T) {
 	path := testKubeconfig(t)
 	load := func(context string, stanzas int) *cluster {
 		cl, err := corefileOf(controller("minilb minilb")).clusterFor(path, context)
@@ -153,9 +153,9 @@ func TestClusterReplaces(t *testing.T) {
 		clusters.add(cl)
 		defer clusters.remove(cl)
 	}
-	for cl, want := range map[*cluster]*cluster{load("", 1): serving, load("d", 1): nil, serving: nil} {
-		if got := cl.replaces(); got != want {
-			t.Errorf("%v: got %p, want %p", cl.clusterKey, got, want)
+	for cl, want := range map[*cluster]bool{load("", 1): true, load("d", 1): false, serving: false} {
+		if got := cl.succeeds(); got != want {
+			t.Errorf("%v: got %v, want %v", cl.clusterKey, got, want)
 		}
 	}
 }

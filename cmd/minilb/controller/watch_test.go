@@ -11,6 +11,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes/fake"
@@ -66,7 +67,7 @@ func TestLost(t *testing.T) {
 		"unreachable":             {t.Context(), errors.New("connection refused"), 1},
 		"unreachable at the end":  {ended, errors.New("connection refused"), 0},
 		"a version that is gone":  {t.Context(), apierrors.NewResourceExpired("old"), 0},
-		"a version, in old words": {t.Context(), apierrors.NewGone("old"), 0},
+		"a version, in old words": {t.Context(), &apierrors.StatusError{ErrStatus: metav1.Status{Code: 410, Reason: metav1.StatusReasonGone}}, 0},
 	} {
 		c, log := newTest(t, nil)
 		c.lost(tc.ctx, tc.err)
