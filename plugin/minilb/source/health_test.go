@@ -114,6 +114,13 @@ func TestHealthWaived(t *testing.T) {
 				t.Errorf("%s: not waived after %s", tc.name, tc.at)
 			}
 		}
+		synced := &health{resource: "services", settled: func() {}, server: &server{log: &testLog{}}}
+		synced.setSynced()
+		synced.observe(t.Context(), errForbidden)
+		time.Sleep(grace)
+		if synced.observe(t.Context(), errForbidden); synced.waived() {
+			t.Error("a permission that is lost later is waived: what is known must be served")
+		}
 		required := &health{resource: "services", settled: func() {}, server: &server{log: &testLog{}}}
 		required.observe(t.Context(), errUnwell)
 		time.Sleep(time.Hour)

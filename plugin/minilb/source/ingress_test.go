@@ -1,6 +1,7 @@
 package source
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -122,5 +123,17 @@ func TestIngressFilter(t *testing.T) {
 		if got := (&Options{IngressClasses: tc.classes}).ingressClaim(reduceIngress(obj)) != nil; got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
+	}
+}
+
+// An object with more addresses than anybody needs has the first of them.
+func TestIngressManyTargets(t *testing.T) {
+	obj := testIngress("evil/i", "a.ex.org")
+	for i := range 2 * maxTargets {
+		obj.Status.LoadBalancer.Ingress = append(obj.Status.LoadBalancer.Ingress, networkingv1.IngressLoadBalancerIngress{Hostname: fmt.Sprintf("h%d.example", i)})
+	}
+	c := (&Options{}).ingressClaim(reduceIngress(obj))
+	if len(c.targets) != maxTargets || c.targets[0].host != "h0.example." {
+		t.Errorf("got %d targets, want the first %d", len(c.targets), maxTargets)
 	}
 }

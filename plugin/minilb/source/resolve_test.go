@@ -134,6 +134,27 @@ func TestResolve(t *testing.T) {
 			rejected: "dead lb.aws.com., dead x.w.ex.org.",
 		},
 		{
+			name: "M2: nor does one that leads to the dead by way of others",
+			claims: []*claim{
+				testClaim("Ingress prod/b 1", "b.ex.org.", "x.w.ex.org."), testClaim("Ingress prod/w 1", "*.w.ex.org.", "10.0.0.1"),
+				testClaim("Ingress evil/x 1", "x.w.ex.org.", "1.evil.minilb."), testClaim("Ingress evil/1 1", "1.evil.minilb.", "2.evil.minilb."),
+				testClaim("Ingress evil/2 1", "2.evil.minilb.", "3.evil.minilb."), testClaim("Ingress evil/3 1", "3.evil.minilb.", "nothing.evil.minilb."),
+			},
+			want:     map[string]string{"b.ex.org.": "10.0.0.1", "*.w.ex.org.": "10.0.0.1"},
+			rejected: "dead 1.evil.minilb., dead 2.evil.minilb., dead 3.evil.minilb., dead x.w.ex.org.",
+		},
+		{
+			name:   "C6: a wildcard does not lead on for what a rule gives to others",
+			rules:  []ClaimRule{{Suffix: "pay.ex.org.", Namespaces: []string{"pay"}}, {Suffix: "ex.org.", Namespaces: []string{"web"}}},
+			claims: []*claim{testClaim("Ingress web/w 1", "*.ex.org.", "10.0.0.1"), testClaim("Ingress web/a 1", "a.ex.org.", "x.pay.ex.org."), testClaim("Ingress web/b 1", "b.ex.org.", "x.y.ex.org.")},
+			want:   map[string]string{"*.ex.org.": "10.0.0.1", "a.ex.org.": "x.pay.ex.org.", "b.ex.org.": "10.0.0.1"},
+		},
+		{
+			name:   "M3: what is in our zone and not there is no external name",
+			claims: []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "lb.aws.com.", "gone.shop.minilb.")},
+			want:   map[string]string{"a.ex.org.": "lb.aws.com."},
+		},
+		{
 			name: "C3: whichever way one comes, a host is what it is",
 			claims: []*claim{
 				testClaim("Ingress x/a 1", "a.ex.org.", "10.0.0.1", "b.ex.org."),
@@ -210,10 +231,10 @@ func TestResolve(t *testing.T) {
 			name: "D17, C8: the structure of the zone",
 			claims: []*claim{
 				testClaim("Ingress evil/i 1", "web.shop.minilb. other.shop.minilb. x.y.shop.minilb. *.minilb. ns1.minilb. *.shop.minilb. NS1.lan.minilb.", "6.6.6.6"),
-				testClaim("Ingress shop/i 1", "home.minilb. minilb. other.shop.minilb. *.shop.minilb. x.y.shop.minilb. web.shop.shop.minilb. web.shop.minilb.", "10.0.0.1"),
+				testClaim("Ingress shop/i 1", "home.minilb. minilb. other.shop.minilb. *.shop.minilb. x.y.shop.minilb. web.shop.shop.minilb. home.lan.minilb. web.shop.minilb.", "10.0.0.1"),
 			},
 			want: map[string]string{
-				"home.minilb.": "10.0.0.1", "minilb.": "10.0.0.1", "other.shop.minilb.": "10.0.0.1", "*.shop.minilb.": "10.0.0.1", "x.y.shop.minilb.": "10.0.0.1", "web.shop.shop.minilb.": "10.0.0.1",
+				"home.minilb.": "10.0.0.1", "minilb.": "10.0.0.1", "other.shop.minilb.": "10.0.0.1", "*.shop.minilb.": "10.0.0.1", "x.y.shop.minilb.": "10.0.0.1", "web.shop.shop.minilb.": "10.0.0.1", "home.lan.minilb.": "10.0.0.1",
 				"web.shop.minilb.": "", "*.minilb.": "", "ns1.minilb.": "",
 			},
 			rejected: "reserved *.minilb., reserved *.shop.minilb., reserved ns1.lan.minilb., reserved ns1.minilb., reserved other.shop.minilb., reserved web.shop.minilb., reserved web.shop.minilb., reserved x.y.shop.minilb.",

@@ -2,12 +2,12 @@ package source
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -110,12 +110,12 @@ type fakeClient struct{ selectors []string }
 
 func (c *fakeClient) List(_ context.Context, options metav1.ListOptions) (*corev1.ServiceList, error) {
 	c.selectors = append(c.selectors, options.FieldSelector)
-	return nil, errors.New("no list")
+	return nil, errUnwell
 }
 
 func (c *fakeClient) Watch(_ context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	c.selectors = append(c.selectors, options.FieldSelector)
-	return nil, errors.New("no watch")
+	return nil, errUnwell
 }
 
 // Both kinds of request are limited by the selector, and seen by the table's health.
@@ -136,8 +136,22 @@ func TestListWatch(t *testing.T) {
 		if lines := log.take(); err == nil || len(lines) != 1 {
 			t.Errorf("%s: got error %v and log %q, want one line", name, err, lines)
 		}
+		if got := apierrors.IsInternalError(err); !got {
+			t.Errorf("%s: got error %v, want the client's", name, err)
+		}
 		if len(c.selectors) != 1 || c.selectors[0] != "spec.type=LoadBalancer" {
 			t.Errorf("%s: got selectors %q", name, c.selectors)
 		}
+	}
+}
+
+// A server that does not stream its first list is asked for an ordinary one before anything is
+// said, and not waited for, as the reflector would by what the error is.
+func TestListWatchStream(t *testing.T) {
+	yes, log := true, &testLog{}
+	lw := cache.ToListerWatcherWithContext(listWatch(&health{resource: "services", server: &server{log: log}}, &fakeClient{}, ""))
+	_, err := lw.WatchWithContext(t.Context(), metav1.ListOptions{SendInitialEvents: &yes})
+	if lines := log.take(); err == nil || apierrors.IsInternalError(err) || len(lines) > 0 {
+		t.Errorf("got error %v and log %q, want an error of no kind and silence", err, lines)
 	}
 }

@@ -310,12 +310,16 @@ func TestTranslatorClass(t *testing.T) {
 func TestTranslatorHostAnnotations(t *testing.T) {
 	b := newBench(t, Options{HostAnnotations: []string{lb.HostAnnotation, "coredns.io/hostname"}})
 	service := testService("shop/web", 1, "a.ex.org")
-	service.Annotations["coredns.io/hostname"] = "b.ex.org, c.ex.org"
+	service.Annotations["coredns.io/hostname"] = "b.ex.org, c.ex.org, A.ex.org."
 	service.Annotations["external-dns.alpha.kubernetes.io/hostname"] = "d.ex.org"
 	b.services().Update(service)
 	b.sync()
 	for name, want := range map[string]string{"a.ex.org.": "", "b.ex.org.": "", "c.ex.org.": "", "d.ex.org.": "-"} {
 		b.want(name, want)
+	}
+	claim := b.tr.options.serviceClaim(b.services().objects[cache.NewObjectName("shop", "web")])
+	if want := []string{"a.ex.org.", "b.ex.org.", "c.ex.org."}; !slices.Equal(claim.hosts, want) {
+		t.Errorf("got hosts %q, want %q", claim.hosts, want)
 	}
 }
 
@@ -474,6 +478,35 @@ func TestReporter(t *testing.T) {
 	if got := log.take(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	other := new(Translator)
+	r.report(other, []problem{{a, invalid, "two"}, {a, invalid, "three"}})
+	if got, want := log.take(), []string{"W Service shop/a: three"}; !slices.Equal(got, want) {
+		t.Errorf("another stanza: got %q, want %q", got, want)
+	}
+}
+
+// D24: the serial moves with addresses that some name is answered with, and with no others.
+func TestTranslatorSerial(t *testing.T) {
+	for _, tc := range []struct {
+		what          string
+		services, led bool
+		moves         bool
+	}{{"a name of its own", true, false, true}, {"a host that leads there", false, true, true}, {"both", true, true, true}, {"neither", false, false, false}} {
+		b := newBench(t, Options{})
+		b.tr.options.Services = tc.services
+		b.services().Update(testService("shop/web", 1, ""))
+		if tc.led {
+			i := testIngress("shop/i", "a.ex.org")
+			i.Annotations = map[string]string{lb.ServiceAnnotation: "web"}
+			b.watcher.ingresses[""].Update(i)
+		}
+		b.sync()
+		before := b.index.Serial("minilb.")
+		b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
+		if got := b.index.Serial("minilb.") > before; got != tc.moves {
+			t.Errorf("%s: the serial moves: %v, want %v", tc.what, got, tc.moves)
+		}
+	}
 }
 
 // D8
@@ -533,6 +566,9 @@ func TestTranslatorLimits(t *testing.T) {
 	b.sync()
 	if names := b.tr.Stats().Names; names["ingress"]+names["service"] != 1000+3 {
 		t.Errorf("got names %v, want 1000 of the 50000 hosts, a host and two Services", names)
+	}
+	if got := b.tr.Stats().Rejected["invalid"]; got != 2 {
+		t.Errorf("%d refusals, want one for what is too much of each object", got)
 	}
 	// A host that two objects share has one set of addresses with all that lead to the same.
 	if len(b.tr.unions) > 1 || len(b.tr.unions[cache.NewObjectName("evil", "s")]) != 1 {
