@@ -150,6 +150,13 @@ func TestResolve(t *testing.T) {
 			want:   map[string]string{"*.ex.org.": "10.0.0.1", "a.ex.org.": "x.pay.ex.org.", "b.ex.org.": "10.0.0.1"},
 		},
 		{
+			name:     "C6: the root is a suffix of every name, the shortest",
+			rules:    []ClaimRule{{Suffix: ".", Namespaces: []string{"web"}}, {Suffix: "ex.org.", Namespaces: []string{"pay"}}},
+			claims:   []*claim{testClaim("Ingress web/i 1", "a.net. a.ex.org.", "10.0.0.1"), testClaim("Ingress pay/i 1", "b.net. b.ex.org.", "10.0.0.2")},
+			want:     map[string]string{"a.net.": "10.0.0.1", "b.ex.org.": "10.0.0.2"},
+			rejected: "not_allowed a.ex.org., not_allowed b.net.",
+		},
+		{
 			name:   "M3: what is in our zone and not there is no external name",
 			claims: []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "lb.aws.com.", "gone.shop.minilb.")},
 			want:   map[string]string{"a.ex.org.": "lb.aws.com."},

@@ -232,6 +232,14 @@ func TestWatcherRefused(t *testing.T) {
 			api.refuse(tc.resource, tc.err)
 			b, stop := runBench(t, api, Options{})
 			defer stop()
+			time.Sleep(time.Second) // G7: what may come yet is waited for
+			synctest.Wait()
+			for _, name := range []string{"web.shop.minilb.", "web.ex.org."} {
+				result, _ := b.index.Lookup(b.index.Match(name), name)
+				if tc.err != error(missing) && (result != records.NotSynced || !strings.Contains(strings.Join(b.tr.Unsynced(), ", "), tc.resource)) {
+					t.Errorf("%s: %v: %s after a second: got %v, unsynced %q", tc.resource, tc.err, name, result, b.tr.Unsynced())
+				}
+			}
 			time.Sleep(10 * time.Minute) // many attempts
 			synctest.Wait()
 			for name, want := range tc.want {
