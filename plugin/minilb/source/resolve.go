@@ -123,30 +123,39 @@ func (r *resolver) aim(c *claim) *aim {
 	return a
 }
 
-// prune drops what leads nowhere, until nothing does: a claim that is dead makes no name
-// exist (M2), so that it cannot stand in the way of another name either.
+// prune drops what leads nowhere: a claim that is dead makes no name exist (M2), so that it
+// cannot stand in the way of another name either. What is dead by itself goes first, then
+// what leads to nothing else, until nothing does.
 func (r *resolver) prune() {
+	r.drop(func(c *claim) string {
+		if len(r.direct[c].hosts) > 0 {
+			return ""
+		}
+		return r.deadEnd(c)
+	})
 	for again := true; again; {
-		again = false
 		r.index()
-		for host, claims := range r.claims {
-			kept := claims[:0:0]
-			for _, c := range claims {
-				if why := r.deadEnd(c); why != "" {
-					r.refuseDead(c, host, why)
-				} else {
-					kept = append(kept, c)
-				}
-			}
-			if len(kept) == len(claims) {
-				continue
-			}
-			again = true
-			if r.claims[host] = kept; len(kept) == 0 {
-				delete(r.claims, host)
+		again = r.drop(r.deadEnd)
+	}
+}
+
+// drop removes the claims for which why gives a reason, and reports whether there were any.
+// All are judged before the first one goes, so that their order does not matter (C5).
+func (r *resolver) drop(why func(*claim) string) bool {
+	dropped := false
+	next := make(map[string][]*claim, len(r.claims))
+	for host, claims := range r.claims {
+		for _, c := range claims {
+			if reason := why(c); reason != "" {
+				r.refuseDead(c, host, reason)
+				dropped = true
+			} else {
+				next[host] = append(next[host], c)
 			}
 		}
 	}
+	r.claims = next
+	return dropped
 }
 
 // deadEnd returns why no target of the claim leads anywhere, "" if one may.

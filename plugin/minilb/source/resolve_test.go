@@ -162,6 +162,15 @@ func TestResolve(t *testing.T) {
 			want:   map[string]string{"a.ex.org.": "lb.aws.com."},
 		},
 		{
+			name: "M2: nor does one deeper than a wildcard hide what that covers",
+			claims: []*claim{
+				testClaim("Ingress shop/a 1", "a.ex.org.", "q.y.shop.minilb."), testClaim("Ingress shop/w 1", "*.shop.minilb.", "10.0.0.1"),
+				testClaim("Ingress shop/x 1", "x.y.shop.minilb."),
+			},
+			want:     map[string]string{"a.ex.org.": "10.0.0.1", "*.shop.minilb.": "10.0.0.1"},
+			rejected: "dead x.y.shop.minilb.",
+		},
+		{
 			name: "C3: whichever way one comes, a host is what it is",
 			claims: []*claim{
 				testClaim("Ingress x/a 1", "a.ex.org.", "10.0.0.1", "b.ex.org."),
