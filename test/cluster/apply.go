@@ -154,7 +154,7 @@ func newMapper(client discovery.DiscoveryInterface) *restmapper.DeferredDiscover
 var customResourceDefinition = schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
 
 // waitServed waits until a CustomResourceDefinition is established and
-// discovery shows every version it serves.
+// every version it serves is found and can be listed.
 func (c *Cluster) waitServed(ctx context.Context, resource dynamic.ResourceInterface, name string) error {
 	return Wait(ctx, servedTimeout, func() error {
 		definition, err := resource.Get(ctx, name, metav1.GetOptions{})
@@ -171,12 +171,12 @@ func (c *Cluster) waitServed(ctx context.Context, resource dynamic.ResourceInter
 		}) {
 			return errors.New("it is not established")
 		}
-		return c.discovered(definition)
+		return c.discovered(ctx, definition)
 	})
 }
 
-// discovered reports whether discovery shows a definition's kind.
-func (c *Cluster) discovered(definition *unstructured.Unstructured) error {
+// discovered reports whether discovery shows a definition's kind, and its storage is ready.
+func (c *Cluster) discovered(ctx context.Context, definition *unstructured.Unstructured) error {
 	group, _, _ := unstructured.NestedString(definition.Object, "spec", "group")
 	kind, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "kind")
 	versions, _, err := unstructured.NestedSlice(definition.Object, "spec", "versions")
@@ -189,7 +189,11 @@ func (c *Cluster) discovered(definition *unstructured.Unstructured) error {
 			continue
 		}
 		name, _ := fields["name"].(string)
-		if _, err := c.mapping(schema.GroupVersionKind{Group: group, Version: name, Kind: kind}); err != nil {
+		mapping, err := c.mapping(schema.GroupVersionKind{Group: group, Version: name, Kind: kind})
+		if err != nil {
+			return err
+		}
+		if _, err := c.Dynamic.Resource(mapping.Resource).List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
 			return err
 		}
 	}
