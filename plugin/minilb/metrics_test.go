@@ -159,8 +159,11 @@ coredns_minilb_claims_unreachable 3
 coredns_minilb_endpoints{state="not_ready"} 3
 coredns_minilb_endpoints{state="ready"} 3
 coredns_minilb_endpoints{state="terminating"} 3
+coredns_minilb_names{kind="grpcroute"} 0
+coredns_minilb_names{kind="httproute"} 0
 coredns_minilb_names{kind="ingress"} 0
 coredns_minilb_names{kind="service"} 9
+coredns_minilb_names{kind="tlsroute"} 0
 coredns_minilb_synced{source="endpointslice"} 1
 coredns_minilb_synced{source="service"} 1
 `

@@ -50,7 +50,7 @@ func parse(c *caddy.Controller) (*config, error) {
 		ipv6:           true,
 		startupTimeout: defaultStartupTimeout,
 	}
-	conf.source.Services, conf.source.Ingresses = true, true
+	conf.source.Services, conf.source.Ingresses, conf.source.Gateways = true, true, true
 	stanzas := 0
 	for c.Next() {
 		if stanzas++; stanzas > 1 {
@@ -136,18 +136,20 @@ var properties = map[string]func(conf *config, args []string) error{
 		return nil
 	},
 	"resources": func(conf *config, args []string) error {
-		conf.source.Services, conf.source.Ingresses = false, false
+		conf.source.Services, conf.source.Ingresses, conf.source.Gateways = false, false, false
 		for _, arg := range args {
 			switch arg {
 			case "service":
 				conf.source.Services = true
 			case "ingress":
 				conf.source.Ingresses = true
+			case "gateway":
+				conf.source.Gateways = true
 			default:
-				return wants([]string{arg}, "service or ingress")
+				return wants([]string{arg}, "service, ingress or gateway")
 			}
 		}
-		return atLeastOne(args, "KIND...: service, ingress")
+		return atLeastOne(args, "KIND...: service, ingress, gateway")
 	},
 	"namespaces": func(conf *config, args []string) error {
 		conf.source.Namespaces = distinct(args)
@@ -156,6 +158,17 @@ var properties = map[string]func(conf *config, args []string) error{
 	"ingress_classes": func(conf *config, args []string) error {
 		conf.source.IngressClasses = args
 		return atLeastOne(args, "NAME...")
+	},
+	"gateway_classes": func(conf *config, args []string) error {
+		conf.source.GatewayClasses = args
+		return atLeastOne(args, "NAME...")
+	},
+	"require_accepted": func(conf *config, args []string) error {
+		if len(args) != 1 || args[0] != "on" && args[0] != "off" {
+			return wants(args, "on or off")
+		}
+		conf.source.Unaccepted = args[0] == "off"
+		return nil
 	},
 	"host_annotations": func(conf *config, args []string) error {
 		for _, arg := range args {

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"fmt"
 	"iter"
 	"net/netip"
 	"strings"
@@ -11,7 +10,7 @@ import (
 
 // owner is the object behind a claim.
 type owner struct {
-	kind            string // "Service" or "Ingress"
+	kind            string // "Service", "Ingress" or that of a route
 	namespace, name string
 	created         int64 // unix seconds
 }
@@ -19,7 +18,7 @@ type owner struct {
 func (o *owner) String() string { return o.kind + " " + o.namespace + "/" + o.name }
 
 // older orders claims by authority: the older object first, then namespace/name, then the
-// kind, Ingress before Service (C2).
+// kind: routes, Ingress, Service (C2).
 func (o *owner) older(p *owner) int {
 	switch {
 	case o.created != p.created:
@@ -34,7 +33,7 @@ func (o *owner) older(p *owner) int {
 }
 
 // kindRank orders the kinds of the claims of one second and one name (C2).
-var kindRank = map[string]int{"Ingress": 1, "Service": 2}
+var kindRank = map[string]int{httpRoute: 1, grpcRoute: 2, tlsRoute: 3, "Ingress": 4, "Service": 5}
 
 // target is what a claimed name leads to, one of the three (M1).
 type target struct {
@@ -44,13 +43,11 @@ type target struct {
 }
 
 // claim is what one object claims: each of the hosts leads to all of the targets (M1). It is
-// a function of the object and the configuration alone.
+// a function of the object and the configuration alone, or for a route of what it attaches to
+// as well.
 type claim struct {
-	owner
-	hosts    []string // canonical; a wildcard begins with "*."
-	targets  []target
-	problems []problem // what of the object could not be used, one a host or target
-	missing  string    // why there are no targets, if there are none (M2)
+	lead
+	hosts []string // canonical; a wildcard begins with "*."
 }
 
 // problem is a host that is not served, or not as asked, and why.
@@ -92,10 +89,6 @@ func (c *claim) addHosts(written iter.Seq[string], where string) {
 	if surplus > 0 {
 		c.problem(invalid, "%d hosts%s are refused: an object may have %d", surplus, where, maxHosts)
 	}
-}
-
-func (c *claim) problem(reason reason, format string, args ...any) {
-	c.problems = append(c.problems, problem{&c.owner, reason, fmt.Sprintf(format, args...)})
 }
 
 // reason is the kind of a problem, as the metric claims_rejected counts them.

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -28,12 +29,16 @@ type health struct {
 	resource  string // "services", as permissions are written
 	group     string // API group, "" for the core's
 	namespace string // "" for all
+	verbs     string // what is asked for, "" for list and watch
 	optional  bool   // it adds names; without it those of the others are right all the same
+	gone      func() // called when the API server does not know the kind; nil for those it always does
 	server    *server
 	settled   func() // called after each complete list, and when it turns out that there will be none
 
 	synced    atomic.Bool
 	refused   atomic.Bool  // 403 or 404 before the first list
+	absent    atomic.Bool  // the API server does not serve it
+	late      atomic.Bool  // it has come to be served only after the first look
 	lastEvent atomic.Int64 // unix nanoseconds
 
 	mu      sync.Mutex
@@ -50,9 +55,10 @@ const (
 )
 
 // waived reports whether the others need not wait for this kind any longer: the API server
-// refuses to show it, or it only adds names and has failed for a while (G7).
+// refuses to show it, does not have it or had it not at first, or it only adds names and has
+// failed for a while (G7).
 func (h *health) waived() bool {
-	if h.refused.Load() {
+	if h.refused.Load() || h.absent.Load() || h.late.Load() {
 		return true
 	}
 	h.mu.Lock()
@@ -83,12 +89,22 @@ func (h *health) setSynced() {
 	h.refused.Store(false)
 }
 
+// forget lets the watch begin anew, of a kind that the API server does not serve any longer.
+func (h *health) forget() {
+	h.absent.Store(true)
+	h.synced.Store(false)
+	h.refused.Store(false)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failing, h.since = "", time.Time{}
+}
+
 // observe takes note of a request's outcome and logs it if it differs from the one before.
 func (h *health) observe(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return // we are shutting down
 	}
-	failure := kube.Explain("list and watch", h.what(), err)
+	failure := kube.Explain(cmp.Or(h.verbs, "list and watch"), h.what(), err)
 	switch lasting := h.fails(failure != nil); {
 	case failure == nil:
 		h.report(nil)
@@ -98,6 +114,8 @@ func (h *health) observe(ctx context.Context, err error) {
 	case failure.Kind == kube.Unreachable, failure.Kind == kube.Unauthorized:
 		h.server.report(failure)
 	case failure.Kind == kube.Forbidden && lasting < grace:
+	case h.gone != nil && apierrors.IsNotFound(err) && lasting < patience:
+		h.gone()
 	default:
 		h.report(failure)
 		h.server.report(nil)

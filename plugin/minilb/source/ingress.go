@@ -1,15 +1,9 @@
 package source
 
 import (
-	"errors"
-	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/client-go/tools/cache"
-	netutils "k8s.io/utils/net"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
@@ -54,7 +48,7 @@ func (o *Options) ingressClaim(i *ingress) *claim {
 	if i.ignored || len(i.hosts) == 0 || len(o.IngressClasses) > 0 && !slices.Contains(o.IngressClasses, i.class) {
 		return nil
 	}
-	c := &claim{owner: i.owner("Ingress")}
+	c := &claim{lead: lead{owner: i.owner("Ingress")}}
 	c.addHosts(slices.Values(i.hosts), "") // I5: the API server lets labels of any length through
 	if i.service != nil {
 		c.aimAtService(*i.service)
@@ -72,42 +66,4 @@ func (o *Options) ingressClaim(i *ingress) *claim {
 		c.missing = "its status has no address yet; is its ingress controller running and publishing one?"
 	}
 	return c
-}
-
-// aimAtService makes the Service named by the annotation, "[namespace/]name", the only target (M7).
-func (c *claim) aimAtService(reference string) {
-	namespace, name, qualified := strings.Cut(strings.TrimSpace(reference), "/")
-	if !qualified {
-		namespace, name = c.namespace, namespace
-	}
-	if namespace == "" || name == "" || strings.Contains(name, "/") {
-		c.missing = fmt.Sprintf("annotation %s is %q, want [namespace/]name", lb.ServiceAnnotation, shorten(reference))
-		return
-	}
-	c.targets = []target{{service: cache.NewObjectName(namespace, name)}}
-}
-
-// aimAtIP adds an address as controllers write it, leading zeros and all (I8).
-func (c *claim) aimAtIP(written string) {
-	addr, ok := netip.AddrFromSlice(netutils.ParseIPSloppy(written))
-	if !ok || !usable(addr.Unmap()) {
-		c.problem(invalid, "status address %q is not an IP address that can be answered with", shorten(written))
-		c.missing = "its status has no usable address"
-		return
-	}
-	c.targets = append(c.targets, target{addr: addr.Unmap()})
-}
-
-// aimAtHost adds a hostname, which cannot be a wildcard.
-func (c *claim) aimAtHost(written string) {
-	host, err := parseHost(written)
-	if err == nil && strings.HasPrefix(host, "*.") {
-		err = errors.New("it is a wildcard")
-	}
-	if err != nil {
-		c.problem(invalid, "status hostname %q cannot be answered with: %v", shorten(written), err)
-		c.missing = "its status has no usable address"
-		return
-	}
-	c.targets = append(c.targets, target{host: host})
 }

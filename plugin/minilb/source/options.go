@@ -17,8 +17,11 @@ type Options struct {
 	DefaultClass    bool     // Services without a class are ours, too
 	Services        bool     // Services have names, by their annotations too
 	Ingresses       bool     // Ingresses have names
+	Gateways        bool     // routes of the Gateway API have names
 	Namespaces      []string // read only these
 	IngressClasses  []string // take claims only from Ingresses of these classes (I6)
+	GatewayClasses  []string // take claims only from routes on Gateways of these classes
+	Unaccepted      bool     // take routes by their spec alone, whether a controller has accepted them or not (G23)
 	HostAnnotations []string // annotations of Services that claim hosts (M9); none is valid
 	Claims          []ClaimRule
 

@@ -40,10 +40,10 @@ func (o *Options) exposes(s *service) bool {
 
 // serviceClaim returns what an exposed Service claims by its annotations, or nil (I10, I11, M9).
 func (o *Options) serviceClaim(s *service) *claim {
-	c := &claim{
+	c := &claim{lead: lead{
 		owner:   s.owner("Service"),
 		targets: []target{{service: cache.NewObjectName(s.namespace, s.name)}},
-	}
+	}}
 	for _, annotation := range o.HostAnnotations {
 		c.addHosts(splitHosts(s.hosts[annotation]), " in annotation "+annotation)
 	}

@@ -60,6 +60,9 @@ func (m *meta) owner(kind string) owner {
 	return owner{kind: kind, namespace: m.namespace, name: m.name, created: m.created}
 }
 
+// hidden reports whether the object is to be taken for absent (M8).
+func (m *meta) hidden() bool { return m.ignored }
+
 func (m *meta) key() cache.ObjectName { return cache.NewObjectName(m.namespace, m.name) }
 
 // GetObjectMeta implements the metav1.ObjectMetaAccessor interface.
@@ -70,8 +73,14 @@ func (m *meta) GetObjectMeta() metav1.Object {
 // run fills the table from the API server until the context is cancelled.
 func (t *table[R, T]) run(ctx context.Context, lw cache.ListerWatcher) {
 	var expected R
+	runReflector(ctx, t.kind, lw, expected, t)
+}
+
+// runReflector writes what the API server lists and watches into the store until the context
+// is cancelled.
+func runReflector(ctx context.Context, name string, lw cache.ListerWatcher, expected any, store cache.ReflectorStore) {
 	backoff := kube.Reconnect
-	reflector := cache.NewReflectorWithOptions(lw, expected, t, cache.ReflectorOptions{Name: t.kind, Backoff: &backoff})
+	reflector := cache.NewReflectorWithOptions(lw, expected, store, cache.ReflectorOptions{Name: name, Backoff: &backoff})
 	// Its own log lines would repeat with each attempt what health says once.
 	reflector.RunWithContext(klog.NewContext(ctx, klog.Logger{}))
 }
@@ -152,6 +161,13 @@ func (t *table[R, T]) Replace(list []any, _ string) error {
 	t.setSynced()
 	t.settled()
 	return nil
+}
+
+// clear takes all objects out.
+func (t *table[R, T]) clear() {
+	for key := range t.objects {
+		t.remove(key)
+	}
 }
 
 // Resync implements the cache.ReflectorStore interface. Nothing is kept that could need it.

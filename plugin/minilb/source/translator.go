@@ -31,10 +31,11 @@ type Translator struct {
 	exposed  map[cache.ObjectName]*exposure
 	slicesOf map[cache.ObjectName]map[string]*slice // by Service, whether exposed or not; E1
 	claims   map[cache.ObjectName]*claim            // of Ingresses
-	damaged  map[cache.ObjectName]*slice            // slices with problems
-	unions   map[cache.ObjectName][]*union          // by the Services in them
-	named    map[cache.ObjectName]bool              // Services that some name leads to
-	states   states                                 // of the endpoints of all exposed Services
+	attached attached
+	damaged  map[cache.ObjectName]*slice   // slices with problems
+	unions   map[cache.ObjectName][]*union // by the Services in them
+	named    map[cache.ObjectName]bool     // Services that some name leads to
+	states   states                        // of the endpoints of all exposed Services
 	stats    Stats
 }
 
@@ -57,6 +58,7 @@ func NewTranslator(w *Watcher, options Options, index *records.Index) *Translato
 		exposed:  map[cache.ObjectName]*exposure{},
 		slicesOf: map[cache.ObjectName]map[string]*slice{},
 		claims:   map[cache.ObjectName]*claim{},
+		attached: newAttached(),
 		damaged:  map[cache.ObjectName]*slice{},
 	}
 	w.add(t)
@@ -197,6 +199,16 @@ func (s *states) add(o states, sign int) {
 	s.notReady += sign * o.notReady
 }
 
+// await adds a kind that gives names of its own to those that a first snapshot waits for. It
+// reports whether it was not there yet.
+func (t *Translator) await(h *health) bool {
+	if slices.Contains(t.optional, h) {
+		return false
+	}
+	t.optional = append(t.optional, h)
+	return true
+}
+
 // changed lets the snapshot be made anew. A burst coalesces behind the one that is being made.
 func (t *Translator) changed() {
 	select {
@@ -266,17 +278,24 @@ func (t *Translator) snapshot(partial bool) ([]records.Record, []problem) {
 			damaged = append(damaged, s.problems...)
 		}
 	}
+	objects, stale := t.attached.takeStale()
 	t.mu.Unlock()
 
+	if objects != nil {
+		t.attached.judge(&t.options, objects, stale)
+	}
+	for _, ofRoute := range t.attached.claims {
+		claims = append(claims, ofRoute...)
+	}
 	n := &naming{exposed: exposed, unions: map[string]*union{}, named: map[cache.ObjectName]bool{}}
 	for _, e := range exposed {
 		for _, name := range e.names {
 			n.list = append(n.list, records.Record{Name: name, Node: e.node})
 		}
 	}
-	stats := Stats{Names: map[string]int{"service": len(n.list), "ingress": 0}, Rejected: map[string]int{}}
+	stats := Stats{Names: map[string]int{"service": len(n.list), "ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0}, Rejected: map[string]int{}}
 	r := newResolver(&t.options, claims, exposed, partial)
-	r.problems = append(r.problems, damaged...)
+	r.problems = slices.Concat(r.problems, damaged, t.attached.problems)
 	outcomes := r.resolve()
 	for host, out := range outcomes {
 		node := n.node(&out)

@@ -352,7 +352,7 @@ func TestTranslatorNode(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
-	if got, want := b.tr.Stats().Names, map[string]int{"service": 3, "ingress": 6}; !maps.Equal(got, want) {
+	if got, want := b.tr.Stats().Names, map[string]int{"service": 3, "ingress": 6, "httproute": 0, "grpcroute": 0, "tlsroute": 0}; !maps.Equal(got, want) {
 		t.Errorf("got names %v, want %v", got, want)
 	}
 	b.publish()

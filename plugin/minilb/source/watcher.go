@@ -16,6 +16,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	discoveryv1client "k8s.io/client-go/kubernetes/typed/discovery/v1"
 	networkingv1client "k8s.io/client-go/kubernetes/typed/networking/v1"
@@ -37,6 +38,7 @@ type Watcher struct {
 	services        map[string]*table[*corev1.Service, *service]
 	slices          map[string]*table[*discoveryv1.EndpointSlice, *slice]
 	ingresses       map[string]*table[*networkingv1.Ingress, *ingress]
+	gatewayAPI      *gatewayAPI
 	translators     []*Translator
 	reporter        *reporter
 	run             []func(context.Context) // one a goroutine, started by Run
@@ -76,7 +78,12 @@ func (w *Watcher) connect(config *rest.Config, client *http.Client) (err error) 
 	if w.networking, err = networkingv1client.NewForConfigAndClient(config, client); err != nil {
 		return fmt.Errorf("configure the client: %w", err)
 	}
-	return nil
+	custom, err := dynamic.NewForConfigAndClient(dynamic.ConfigFor(config), client)
+	if err != nil {
+		return fmt.Errorf("configure the client: %w", err)
+	}
+	w.gatewayAPI, err = newGatewayAPI(w, custom)
+	return err
 }
 
 // Run watches until the context is cancelled, and returns when everything that it started
@@ -115,7 +122,10 @@ func (w *Watcher) add(t *Translator) {
 		if t.options.Ingresses {
 			ingresses := w.ingressTable(namespace)
 			ingresses.subscribers = append(ingresses.subscribers, t.onIngress)
-			t.optional = append(t.optional, ingresses.health)
+			t.await(ingresses.health)
+		}
+		if t.options.Gateways {
+			w.gatewayAPI.add(t, namespace)
 		}
 	}
 }
@@ -152,6 +162,12 @@ func (w *Watcher) ingressTable(namespace string) *table[*networkingv1.Ingress, *
 }
 
 func newTable[R runtime.Object, T object](w *Watcher, h *health, reduce func(R) T) *table[R, T] {
+	w.watch(h)
+	return &table[R, T]{health: h, reduce: reduce, objects: map[cache.ObjectName]T{}}
+}
+
+// watch makes the health of a watch known to the others and to the Translators.
+func (w *Watcher) watch(h *health) {
 	h.server = w.server
 	w.server.watches = append(w.server.watches, h)
 	h.settled = func() {
@@ -159,7 +175,6 @@ func newTable[R runtime.Object, T object](w *Watcher, h *health, reduce func(R) 
 			t.changed()
 		}
 	}
-	return &table[R, T]{health: h, reduce: reduce, objects: map[cache.ObjectName]T{}}
 }
 
 func start[L, R runtime.Object, T object](w *Watcher, t *table[R, T], c client[L], selector string) {
@@ -168,25 +183,19 @@ func start[L, R runtime.Object, T object](w *Watcher, t *table[R, T], c client[L
 
 // SourceStatus is the state of one kind's watch.
 type SourceStatus struct {
-	Kind      string    // "service", "endpointslice" or "ingress"
+	Kind      string    // "service", "endpointslice", "httproute" and so on
 	Synced    bool      // its objects are known, in all namespaces that are watched
 	LastEvent time.Time // when the API server last said anything about it, a bookmark included; zero for never
 }
 
-// Status returns the state of each kind that is watched, in no particular order.
+// Status returns the state of each kind that is watched, in no particular order. Kinds that
+// the API server does not serve are left out.
 func (w *Watcher) Status() []SourceStatus {
-	var all []*health
-	for _, t := range w.services {
-		all = append(all, t.health)
-	}
-	for _, t := range w.slices {
-		all = append(all, t.health)
-	}
-	for _, t := range w.ingresses {
-		all = append(all, t.health)
-	}
 	byKind := map[string]*SourceStatus{}
-	for _, h := range all {
+	for _, h := range w.server.watches {
+		if h.kind == "" || h.absent.Load() {
+			continue
+		}
 		s := byKind[h.kind]
 		if s == nil {
 			s = &SourceStatus{Kind: h.kind, Synced: true}

@@ -1,0 +1,174 @@
+package source
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+
+	"k8s.io/client-go/tools/cache"
+)
+
+// attached is what a Translator knows of the Gateway API, and what routes claim by it.
+type attached struct {
+	gatewayObjects
+	stale stale
+
+	// What follows is touched by snapshots alone.
+	claims   map[kindName][]*claim // by route
+	problems []problem             // of the other objects
+}
+
+// stale is what has changed since the routes were last judged.
+type stale struct {
+	all        bool
+	objects    map[kindName]bool // Gateways, ListenerSets and routes
+	namespaces map[string]bool
+}
+
+func newAttached() attached {
+	return attached{
+		gatewayObjects: gatewayObjects{
+			gateways:   map[cache.ObjectName]*gateway{},
+			classes:    map[string]*gatewayClass{},
+			sets:       map[kindName]*listenerSet{},
+			namespaces: map[string]*namespace{},
+			routes:     map[kindName]*route{},
+		},
+		stale:  newStale(),
+		claims: map[kindName][]*claim{},
+	}
+}
+
+func newStale() stale {
+	return stale{objects: map[kindName]bool{}, namespaces: map[string]bool{}}
+}
+
+func (s *stale) empty() bool { return !s.all && len(s.objects)+len(s.namespaces) == 0 }
+
+// onRoute takes in a route that appeared, changed or went.
+func (t *Translator) onRoute(old, new *route) {
+	take(t, t.attached.routes, (*route).kindName, old, new, func(r *route) {
+		t.attached.stale.objects[r.kindName()] = true
+	})
+}
+
+// onGateway takes in a Gateway that appeared, changed or went.
+func (t *Translator) onGateway(old, new *gateway) {
+	take(t, t.attached.gateways, (*gateway).key, old, new, func(g *gateway) {
+		t.attached.stale.objects[g.kindName()] = true
+	})
+}
+
+// onListenerSet takes in a ListenerSet or XListenerSet that appeared, changed or went.
+func (t *Translator) onListenerSet(old, new *listenerSet) {
+	take(t, t.attached.sets, (*listenerSet).kindName, old, new, func(s *listenerSet) {
+		t.attached.stale.objects[s.kindName()] = true
+		if t.options.Unaccepted { // G53: it may have to do with the others of its Gateway
+			t.attached.stale.objects[s.parent] = true
+		}
+	})
+}
+
+// onGatewayClass takes in a GatewayClass that appeared, changed or went.
+func (t *Translator) onGatewayClass(old, new *gatewayClass) {
+	take(t, t.attached.classes, func(c *gatewayClass) string { return c.name }, old, new, func(*gatewayClass) {
+		t.attached.stale.all = true
+	})
+}
+
+// onNamespace takes in a Namespace that appeared, changed or went.
+func (t *Translator) onNamespace(old, new *namespace) {
+	take(t, t.attached.namespaces, func(n *namespace) string { return n.name }, old, new, func(n *namespace) {
+		t.attached.stale.namespaces[n.name] = true
+	})
+}
+
+// take stores an object as it is now, as absent if it is to be ignored (M8). If that is news,
+// affects is told of what was and of what is.
+func take[K comparable, T interface {
+	comparable
+	hidden() bool
+}](t *Translator, objects map[K]T, key func(T) K, old, new T, affects func(T)) {
+	var none T
+	if old != none && old.hidden() {
+		old = none
+	}
+	if new != none && new.hidden() {
+		new = none
+	}
+	if reflect.DeepEqual(old, new) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if old != none {
+		delete(objects, key(old))
+		affects(old)
+	}
+	if new != none {
+		objects[key(new)] = new
+		affects(new)
+	}
+	t.changed()
+}
+
+// takeStale returns a copy of the objects and what has changed of them since it was last
+// called; nil if nothing has.
+func (a *attached) takeStale() (*gatewayObjects, stale) {
+	if a.stale.empty() {
+		return nil, stale{}
+	}
+	changed := a.stale
+	a.stale = newStale()
+	return &gatewayObjects{
+		gateways:   maps.Clone(a.gateways),
+		classes:    maps.Clone(a.classes),
+		sets:       maps.Clone(a.sets),
+		namespaces: maps.Clone(a.namespaces),
+		routes:     maps.Clone(a.routes),
+	}, changed
+}
+
+// judge makes the claims anew of those routes that the changes concern.
+func (a *attached) judge(options *Options, objects *gatewayObjects, changed stale) {
+	attachment := attachment{objects, options}
+	maps.DeleteFunc(a.claims, func(name kindName, _ []*claim) bool { return objects.routes[name] == nil })
+	for name, r := range objects.routes {
+		if !attachment.concerns(r, &changed) {
+			continue
+		}
+		if claims := attachment.claims(r); claims != nil {
+			a.claims[name] = claims
+		} else {
+			delete(a.claims, name)
+		}
+	}
+	a.problems = nil
+	for _, gw := range objects.gateways {
+		if len(options.GatewayClasses) == 0 || slices.Contains(options.GatewayClasses, gw.class) {
+			a.problems = append(a.problems, gw.lead.problems...)
+		}
+	}
+	for _, class := range objects.classes {
+		a.problems = append(a.problems, class.problems...)
+	}
+	for _, set := range objects.sets {
+		a.problems = append(a.problems, set.problems...)
+	}
+}
+
+// concerns reports whether what has changed may change what the route claims.
+func (a *attachment) concerns(r *route, changed *stale) bool {
+	if changed.all || changed.objects[r.kindName()] || changed.namespaces[r.namespace] {
+		return true
+	}
+	depends := func(ref parentRef) bool {
+		if changed.objects[ref.kindName] {
+			return true
+		}
+		set := a.sets[ref.kindName]
+		return set != nil && (changed.objects[set.parent] || changed.namespaces[set.namespace])
+	}
+	return slices.ContainsFunc(r.parents, depends) ||
+		r.anywhere && slices.ContainsFunc(r.verdicts, func(v verdict) bool { return depends(v.parent) })
+}

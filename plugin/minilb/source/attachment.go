@@ -1,0 +1,297 @@
+package source
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/tools/cache"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// gatewayObjects are all those that decide which hosts the Gateways of a cluster serve.
+type gatewayObjects struct {
+	gateways   map[cache.ObjectName]*gateway
+	classes    map[string]*gatewayClass
+	sets       map[kindName]*listenerSet
+	namespaces map[string]*namespace
+	routes     map[kindName]*route
+}
+
+// attachment judges which listeners take a route, by the rules of the Gateway API: once more
+// than their controllers have, as a status may be older than what it speaks of (G22). It is a
+// pure function of the objects (C5).
+type attachment struct {
+	*gatewayObjects
+	options *Options
+}
+
+// parent is what a route can attach to: the listeners of a Gateway, or of one of its
+// ListenerSets (G52).
+type parent struct {
+	kindName
+	gateway   *gateway
+	set       *listenerSet // nil for the Gateway's own listeners
+	listeners []listener
+	lead      *lead // to the Gateway's addresses, or what an annotation has in their place (M7)
+}
+
+// claims returns what a route claims: each of its hosts leads to the Gateways that have a
+// listener for it. Hosts that lead to different ones are in claims of their own (G30, G43, C4).
+func (a *attachment) claims(r *route) []*claim {
+	if r.problems != nil {
+		return []*claim{{lead: lead{owner: r.owner(r.kind), problems: r.problems}}}
+	}
+	served := map[string][]*lead{}
+	var refusals []string
+	for _, ref := range a.parents(r) {
+		p, why := a.parent(ref.kindName)
+		if p != nil {
+			if why = a.accepted(r, ref, p); why == "" {
+				why = a.attach(r, ref, p, served)
+			}
+		}
+		if why != "" && !slices.Contains(refusals, why) {
+			refusals = append(refusals, why)
+		}
+	}
+	if len(served) == 0 && refusals != nil {
+		c := &claim{lead: lead{owner: r.owner(r.kind), missing: strings.Join(refusals, "; ")}}
+		c.addHosts(func(yield func(string) bool) {
+			for _, host := range r.hosts {
+				if host != "" && !yield(host) {
+					return
+				}
+			}
+		}, "")
+		return []*claim{c}
+	}
+	return r.claims(served)
+}
+
+// claims makes one claim of all hosts that lead to the same.
+func (r *route) claims(served map[string][]*lead) []*claim {
+	type group struct {
+		leads []*lead
+		hosts []string
+	}
+	var groups []*group
+	for _, host := range slices.Sorted(maps.Keys(served)) {
+		i := slices.IndexFunc(groups, func(g *group) bool { return slices.Equal(g.leads, served[host]) })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, &group{leads: served[host]})
+		}
+		groups[i].hosts = append(groups[i].hosts, host)
+	}
+	var claims []*claim
+	for _, g := range groups {
+		c := &claim{lead: lead{owner: r.owner(r.kind)}}
+		c.addHosts(slices.Values(g.hosts), "") // G32
+		for _, l := range g.leads {
+			c.targets = append(c.targets, l.targets...)
+			if len(l.targets) == 0 {
+				c.missing = l.String() + ": " + l.missing
+			}
+		}
+		claims = append(claims, c)
+	}
+	return claims
+}
+
+// parents returns the references of a route, and those that only its status has, as
+// controllers write them of a route that asked for the default Gateways (G19).
+func (a *attachment) parents(r *route) []parentRef {
+	if !r.anywhere {
+		return r.parents
+	}
+	parents := slices.Clone(r.parents)
+	for _, v := range r.verdicts {
+		gw := a.gateways[cache.NewObjectName(v.parent.namespace, v.parent.name)]
+		if v.parent.kind == gatewayKind && gw != nil && gw.standard && !slices.Contains(parents, v.parent) {
+			parents = append(parents, v.parent)
+		}
+	}
+	return parents
+}
+
+// parent finds what a reference names, or says why routes cannot attach to it. Without either
+// it is nothing that we have to do with: a Service of a mesh (G10), or of another class.
+func (a *attachment) parent(name kindName) (*parent, string) {
+	switch name.kind {
+	case gatewayKind:
+		gw, why := a.gateway(name)
+		if gw == nil {
+			return nil, why
+		}
+		return &parent{kindName: name, gateway: gw, listeners: gw.listeners, lead: &gw.lead}, ""
+	case listenerSetKind, xListenerSetKind:
+		set := a.sets[name]
+		if set == nil {
+			return nil, a.absent(name)
+		}
+		gw, why := a.gateway(set.parent) // G50
+		if gw == nil {
+			return nil, why
+		}
+		if why := a.detached(set, gw); why != "" {
+			return nil, why
+		}
+		p := &parent{kindName: name, gateway: gw, set: set, listeners: set.listeners, lead: &gw.lead}
+		if set.lead != nil {
+			p.lead = set.lead
+		}
+		return p, ""
+	}
+	return nil, ""
+}
+
+// gateway finds a Gateway of the classes that count.
+func (a *attachment) gateway(name kindName) (*gateway, string) {
+	gw := a.gateways[cache.NewObjectName(name.namespace, name.name)]
+	switch {
+	case name.kind != gatewayKind:
+		return nil, ""
+	case gw == nil:
+		return nil, a.absent(name)
+	case len(a.options.GatewayClasses) > 0 && !slices.Contains(a.options.GatewayClasses, gw.class):
+		return nil, ""
+	}
+	return gw, ""
+}
+
+func (a *attachment) absent(name kindName) string {
+	if len(a.options.Namespaces) > 0 && !slices.Contains(a.options.Namespaces, name.namespace) {
+		return fmt.Sprintf("%s lies outside of the namespaces that are read", name)
+	}
+	return fmt.Sprintf("%s does not exist", name)
+}
+
+// detached returns why a ListenerSet adds nothing to its Gateway, "" if it does (G51).
+func (a *attachment) detached(set *listenerSet, gw *gateway) string {
+	switch {
+	case !gw.sets.has(set.namespace, gw.namespace, a.labelled):
+		return fmt.Sprintf("%s does not allow %s by its allowedListeners", set.parent, set.kindName())
+	case !a.options.Unaccepted && set.accepted != conditionTrue:
+		return fmt.Sprintf("%s is not accepted by its controller", set.kindName())
+	}
+	return ""
+}
+
+// accepted returns why the controller behind the parent does not count as having accepted the
+// route, "" if it does (G20, G21).
+func (a *attachment) accepted(r *route, ref parentRef, p *parent) string {
+	if a.options.Unaccepted { // G23
+		return ""
+	}
+	controller := "" // any, if the class cannot be read
+	if class := a.classes[p.gateway.class]; class != nil {
+		controller = class.controller
+	}
+	why := fmt.Sprintf("the controller of %s has not accepted it yet", p.kindName)
+	for _, v := range r.verdicts {
+		switch {
+		case v.parent != ref || controller != "" && v.controller != controller:
+		case v.accepted == conditionTrue:
+			return ""
+		case v.accepted == conditionFalse:
+			why = fmt.Sprintf("the controller of %s does not accept it (%s)", p.kindName, shorten(v.reason))
+		}
+	}
+	return why
+}
+
+// attach adds the hosts that the parent's listeners have in common with the route to served.
+// It returns why there are none (G11–G16, G30).
+func (a *attachment) attach(r *route, ref parentRef, p *parent, served map[string][]*lead) string {
+	to := p.lead
+	if r.lead != nil {
+		to = r.lead
+	}
+	why, attached := fmt.Sprintf("no listener of %s has the name or port that it asks for", p.kindName), false
+	for i := range p.listeners {
+		l := &p.listeners[i]
+		if ref.section != "" && l.name != ref.section || ref.port != 0 && l.port != ref.port {
+			continue
+		}
+		if why = a.refuses(p, l, r); why != "" {
+			why = fmt.Sprintf("listener %q of %s %s", shorten(l.name), p.kindName, why)
+			continue
+		}
+		why = fmt.Sprintf("listener %q of %s has none of its hosts", shorten(l.name), p.kindName)
+		for _, host := range r.hosts {
+			common := intersect(l.host, host)
+			if common == "" {
+				continue
+			}
+			attached = true
+			if !slices.Contains(served[common], to) {
+				served[common] = append(served[common], to)
+			}
+		}
+	}
+	if attached {
+		return ""
+	}
+	return why
+}
+
+// refuses returns why a listener does not take the route, "" if it does.
+func (a *attachment) refuses(p *parent, l *listener, r *route) string {
+	own := p.gateway.namespace
+	if p.set != nil {
+		own = p.set.namespace
+	}
+	switch {
+	case !l.takes(r.kind):
+		return fmt.Sprintf("takes no %s", r.kind)
+	case !l.routes.has(r.namespace, own, a.labelled):
+		return fmt.Sprintf("allows no routes of namespace %q", r.namespace)
+	case l.accepted == conditionFalse || l.conflicts == conditionTrue: // G18
+		return "is not accepted, or conflicts with another"
+	case p.set == nil:
+		return ""
+	case !a.options.Unaccepted && l.accepted != conditionTrue: // G51
+		return "is not accepted yet"
+	case a.options.Unaccepted && l.accepted == "" && a.superseded(p, l):
+		return "conflicts with an older one"
+	}
+	return ""
+}
+
+// labelled returns the labels of a namespace, if it is known (G16).
+func (a *attachment) labelled(name string) (labels.Set, bool) {
+	if ns := a.namespaces[name]; ns != nil {
+		return ns.labels, true
+	}
+	return nil, false
+}
+
+// superseded reports whether another listener goes before that of a ListenerSet, which nobody
+// has judged: the Gateway's own, then those of the older set, then by namespace/name (G53).
+func (a *attachment) superseded(p *parent, l *listener) bool {
+	clashes := func(o listener) bool { return l.clashes(&o) }
+	if slices.ContainsFunc(p.gateway.listeners, clashes) {
+		return true
+	}
+	own := p.set.owner("")
+	for _, set := range a.sets {
+		owner := set.owner("")
+		if set != p.set && set.parent == p.set.parent && owner.older(&own) < 0 &&
+			a.detached(set, p.gateway) == "" && slices.ContainsFunc(set.listeners, clashes) {
+			return true
+		}
+	}
+	return false
+}
+
+// clashes reports whether two listeners of one Gateway cannot both be served: they have the
+// same port, and either speak different things there or have the same host.
+func (l *listener) clashes(o *listener) bool {
+	encrypted := func(l *listener) bool {
+		return l.protocol == gatewayv1.HTTPSProtocolType || l.protocol == gatewayv1.TLSProtocolType
+	}
+	return l.port != 0 && l.port == o.port && (encrypted(l) != encrypted(o) || l.host == o.host)
+}

@@ -1,0 +1,106 @@
+package source
+
+import (
+	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// The kinds of the Gateway API that are read (G10).
+const (
+	gatewayKind      = "Gateway"
+	gatewayClassKind = "GatewayClass"
+	listenerSetKind  = "ListenerSet"
+	xListenerSetKind = "XListenerSet" // what came before ListenerSet, in a group of its own
+	httpRoute        = "HTTPRoute"
+	grpcRoute        = "GRPCRoute"
+	tlsRoute         = "TLSRoute"
+)
+
+// The groups they are in.
+const (
+	gatewayGroup  = gatewayv1.GroupName
+	gatewayXGroup = "gateway.networking.x-k8s.io"
+)
+
+// decode reads an object into into, a struct with the fields that are used. They are written
+// alike in all versions of a kind, so that one struct serves them all (G2), and a field that
+// a newer version has added or changed elsewhere does not matter.
+func decode(obj *unstructured.Unstructured, into any) error {
+	unstructured.RemoveNestedField(obj.Object, "metadata", "managedFields") // long, and not used
+	return runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, into)
+}
+
+// unreadable is the problem of an object that cannot be decoded: it alone is left out.
+func unreadable(o owner, err error) []problem {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	return []problem{{&o, invalid, fmt.Sprintf("it is not as its kind should be and is left out: %s", shorten(text))}}
+}
+
+// identity returns what is known of an object whatever else is wrong with it.
+func identity(obj *unstructured.Unstructured) meta {
+	return newMeta(&metav1.ObjectMeta{
+		Namespace:         obj.GetNamespace(),
+		Name:              obj.GetName(),
+		Labels:            obj.GetLabels(),
+		CreationTimestamp: obj.GetCreationTimestamp(),
+	})
+}
+
+// statusConditions are those of a status. Their other fields are for people.
+type statusConditions []struct {
+	Type   string `json:"type"`
+	Status string `json:"status"`
+	Reason string `json:"reason"`
+}
+
+// get returns the status of a condition, "" if it is not there, and its reason.
+func (cs statusConditions) get(name string) (status, reason string) {
+	for _, c := range cs {
+		if c.Type == name {
+			return c.Status, c.Reason
+		}
+	}
+	return "", ""
+}
+
+// isTrue and isFalse are the states of a condition that count; anything else is unknown.
+const (
+	conditionTrue  = string(metav1.ConditionTrue)
+	conditionFalse = string(metav1.ConditionFalse)
+)
+
+// kindName names an object of one of several kinds.
+type kindName struct {
+	kind            string // of one of the groups above, or group/kind for all others
+	namespace, name string
+}
+
+func (k kindName) String() string {
+	if k.namespace == "" {
+		return k.kind + " " + k.name
+	}
+	return k.kind + " " + k.namespace + "/" + k.name
+}
+
+// qualified returns how a kind is called here: those of other groups, of which none is read,
+// are kept apart.
+func qualified(group, kind string) string {
+	if group == gatewayGroup && kind != xListenerSetKind || group == gatewayXGroup && kind == xListenerSetKind {
+		return kind
+	}
+	return group + "/" + kind
+}
+
+// value returns what p points to, or otherwise for nil and for the zero value.
+func value[T comparable](p *T, otherwise T) T {
+	var zero T
+	if p == nil || *p == zero {
+		return otherwise
+	}
+	return *p
+}

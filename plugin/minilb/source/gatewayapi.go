@@ -1,0 +1,312 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/cache"
+)
+
+// discoveryInterval is how often the API server is asked at least what it serves of the
+// Gateway API: a jitter of half of that is added (G5). It is a variable for tests, which set
+// it when they link.
+var discoveryInterval = "30s"
+
+const (
+	// confirmation is how long a kind must be gone to be taken for it, and how long to wait
+	// after an attempt that failed.
+	confirmation = 2 * time.Second
+	// reaction is the pause between two looks that watches ask for.
+	reaction = time.Second
+)
+
+// resources are what the kinds are called in requests.
+var resources = map[string]string{
+	gatewayKind:      "gateways",
+	gatewayClassKind: "gatewayclasses",
+	listenerSetKind:  "listenersets",
+	xListenerSetKind: "xlistenersets",
+	httpRoute:        "httproutes",
+	grpcRoute:        "grpcroutes",
+	tlsRoute:         "tlsroutes",
+}
+
+// versions returns where a kind may be served, the preferred version first (G3).
+func versions(group, kind string, names ...string) []schema.GroupVersionResource {
+	var all []schema.GroupVersionResource
+	for _, name := range names {
+		all = append(all, schema.GroupVersionResource{Group: group, Version: name, Resource: resources[kind]})
+	}
+	return all
+}
+
+var (
+	gatewayVersions      = versions(gatewayGroup, gatewayKind, "v1", "v1beta1")
+	gatewayClassVersions = versions(gatewayGroup, gatewayClassKind, "v1", "v1beta1")
+	listenerSetVersions  = versions(gatewayGroup, listenerSetKind, "v1")
+	xListenerSetVersions = versions(gatewayXGroup, xListenerSetKind, "v1alpha1")
+	routeVersions        = map[string][]schema.GroupVersionResource{
+		httpRoute: versions(gatewayGroup, httpRoute, "v1", "v1beta1"),
+		grpcRoute: versions(gatewayGroup, grpcRoute, "v1", "v1alpha2"),
+		tlsRoute:  versions(gatewayGroup, tlsRoute, "v1", "v1alpha3", "v1alpha2"),
+	}
+)
+
+// gatewayAPI keeps the tables of the kinds that the Gateway API has in the cluster, whichever
+// they are at present.
+type gatewayAPI struct {
+	watcher  *Watcher
+	dynamic  dynamic.Interface
+	health   *health // of discovery: what the API server serves
+	interval time.Duration
+	poked    chan struct{} // holds a token when a watch found its kind gone
+
+	tables     []follower // all of those below, which are by namespace
+	classes    map[string]*custom[*gatewayClass]
+	namespaces map[string]*versioned[*corev1.Namespace, *namespace]
+	gateways   map[string]*custom[*gateway]
+	sets       map[string]map[string]*custom[*listenerSet] // by kind
+	routes     map[string]map[string]*custom[*route]       // by kind
+}
+
+// follower is a versioned table of any type.
+type follower interface {
+	follow(context.Context, offer) bool
+	loses(offer) bool
+	version() string
+	state() *health
+	wait()
+}
+
+func newGatewayAPI(w *Watcher, client dynamic.Interface) (*gatewayAPI, error) {
+	interval, err := time.ParseDuration(discoveryInterval)
+	if err != nil {
+		return nil, fmt.Errorf("discovery interval: %w", err)
+	}
+	g := &gatewayAPI{
+		watcher:    w,
+		dynamic:    client,
+		interval:   interval,
+		poked:      make(chan struct{}, 1),
+		health:     &health{resource: "/apis/" + gatewayGroup, verbs: "get", optional: true},
+		classes:    map[string]*custom[*gatewayClass]{},
+		namespaces: map[string]*versioned[*corev1.Namespace, *namespace]{},
+		gateways:   map[string]*custom[*gateway]{},
+		sets:       map[string]map[string]*custom[*listenerSet]{listenerSetKind: {}, xListenerSetKind: {}},
+		routes:     map[string]map[string]*custom[*route]{httpRoute: {}, grpcRoute: {}, tlsRoute: {}},
+	}
+	w.watch(g.health)
+	return g, nil
+}
+
+// add lets a Translator read the tables it needs in one of its namespaces, "" for all.
+func (g *gatewayAPI) add(t *Translator, namespace string) {
+	if g.tables == nil {
+		g.watcher.run = append(g.watcher.run, g.run)
+	}
+	t.await(g.health)
+	subscribe(t, kept(g.classes, "", g.classTable), t.onGatewayClass)
+	subscribe(t, kept(g.namespaces, namespace, g.namespaceTable), t.onNamespace)
+	subscribe(t, kept(g.gateways, namespace, g.gatewayTable), t.onGateway)
+	for _, kind := range []string{listenerSetKind, xListenerSetKind} {
+		subscribe(t, kept(g.sets[kind], namespace, g.listenerSetTable(kind)), t.onListenerSet)
+	}
+	for kind, routes := range g.routes {
+		subscribe(t, kept(routes, namespace, g.routeTable(kind)), t.onRoute)
+	}
+}
+
+// kept returns the table of a namespace, which is made for the first that asks.
+func kept[T any](tables map[string]T, namespace string, make func(string) T) T {
+	table, made := tables[namespace]
+	if !made {
+		table = make(namespace)
+		tables[namespace] = table
+	}
+	return table
+}
+
+func (g *gatewayAPI) gatewayTable(namespace string) *custom[*gateway] {
+	return newCustom(g, gatewayKind, namespace, reduceGateway, firstOf(gatewayVersions))
+}
+
+func (g *gatewayAPI) classTable(string) *custom[*gatewayClass] {
+	return newCustom(g, gatewayClassKind, "", reduceGatewayClass, firstOf(gatewayClassVersions))
+}
+
+func (g *gatewayAPI) routeTable(kind string) func(namespace string) *custom[*route] {
+	return func(namespace string) *custom[*route] {
+		return newCustom(g, kind, namespace, reduceRoute(kind), firstOf(routeVersions[kind]))
+	}
+}
+
+// listenerSetTable makes the table of ListenerSets, or that of XListenerSets, which are read
+// where there are no ListenerSets (G3).
+func (g *gatewayAPI) listenerSetTable(kind string) func(namespace string) *custom[*listenerSet] {
+	choose := firstOf(listenerSetVersions)
+	if kind == xListenerSetKind {
+		choose = func(o offer) schema.GroupVersionResource {
+			if !o.first(listenerSetVersions).Empty() {
+				return schema.GroupVersionResource{}
+			}
+			return o.first(xListenerSetVersions)
+		}
+	}
+	return func(namespace string) *custom[*listenerSet] {
+		return newCustom(g, kind, namespace, reduceListenerSet(kind), choose)
+	}
+}
+
+// namespaceTable makes the table of Namespaces, which are read while there are Gateways that
+// could select them by their labels (G16): all of them, or one by its name.
+func (g *gatewayAPI) namespaceTable(name string) *versioned[*corev1.Namespace, *namespace] {
+	resource, selector := "namespaces", ""
+	if name != metav1.NamespaceAll {
+		resource, selector = fmt.Sprintf("namespaces %q", name), metav1.ObjectNameField+"="+name
+	}
+	v := &versioned[*corev1.Namespace, *namespace]{
+		table: newTable(g.watcher, &health{kind: "namespace", resource: resource}, reduceNamespace),
+		choose: func(o offer) schema.GroupVersionResource {
+			if o.first(gatewayVersions).Empty() {
+				return schema.GroupVersionResource{}
+			}
+			return corev1.SchemeGroupVersion.WithResource("namespaces")
+		},
+	}
+	v.open = func(schema.GroupVersionResource) cache.ListerWatcher {
+		return listWatch(v.health, g.watcher.core.Namespaces(), selector)
+	}
+	g.adopt(v)
+	return v
+}
+
+// custom is the table of a kind that a CustomResourceDefinition brings.
+type custom[T object] = versioned[*unstructured.Unstructured, T]
+
+func newCustom[T object](g *gatewayAPI, kind, namespace string, reduce func(*unstructured.Unstructured) T, choose func(offer) schema.GroupVersionResource) *custom[T] {
+	group := gatewayGroup
+	if kind == xListenerSetKind {
+		group = gatewayXGroup
+	}
+	h := &health{kind: strings.ToLower(kind), resource: resources[kind], group: group, namespace: namespace}
+	v := &custom[T]{table: newTable(g.watcher, h, reduce), choose: choose, expected: &unstructured.Unstructured{}}
+	v.open = func(version schema.GroupVersionResource) cache.ListerWatcher {
+		return listWatch(h, g.dynamic.Resource(version).Namespace(namespace), "")
+	}
+	g.adopt(v)
+	return v
+}
+
+// adopt lets a table follow what is served. Until that is known, it is taken to be absent.
+func (g *gatewayAPI) adopt(f follower) {
+	h := f.state()
+	h.optional, h.gone = true, g.poke
+	h.absent.Store(true)
+	g.tables = append(g.tables, f)
+}
+
+// poke makes the API server be asked soon.
+func (g *gatewayAPI) poke() {
+	select {
+	case g.poked <- struct{}{}:
+	default:
+	}
+}
+
+// run follows what the API server serves until the context is cancelled, and returns when
+// nothing of it is left. An answer that cannot be had changes nothing (G5).
+func (g *gatewayAPI) run(ctx context.Context) {
+	defer func() {
+		for _, table := range g.tables {
+			table.wait()
+		}
+	}()
+	doubtful := false
+	for {
+		offered, err := discover(ctx, g.watcher.core.RESTClient())
+		g.health.observe(ctx, err)
+		pause := g.interval + rand.N(g.interval/2+1)
+		switch {
+		case err != nil:
+			pause = min(pause, confirmation)
+		case !doubtful && slices.ContainsFunc(g.tables, func(t follower) bool { return t.loses(offered) }):
+			doubtful = true // an API server that has just started may not know yet
+			pause = min(pause, confirmation)
+		default:
+			doubtful = false
+			g.follow(ctx, offered)
+		}
+		if !g.sleep(ctx, pause) {
+			return
+		}
+	}
+}
+
+// sleep waits until it is time to look again, and reports whether the context still lasts.
+func (g *gatewayAPI) sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	case <-g.poked:
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(min(pause, reaction)):
+		return true
+	}
+}
+
+// follow brings all tables in line with what is served.
+func (g *gatewayAPI) follow(ctx context.Context, offered offer) {
+	first := !g.health.synced.Load()
+	for _, table := range g.tables {
+		before, h := table.version(), table.state()
+		if !first {
+			h.late.Store(true) // G7: what comes now is not waited for
+		}
+		if table.follow(ctx, offered) && !first && h.group != "" {
+			g.report(h, before, table.version())
+		}
+	}
+	if !first {
+		return
+	}
+	var kinds []string
+	for _, table := range g.tables {
+		if version, h := table.version(), table.state(); version != "" && h.group != "" && !slices.Contains(kinds, h.resource+" "+version) {
+			kinds = append(kinds, h.resource+" "+version)
+		}
+	}
+	if kinds == nil {
+		g.health.server.log.Infof("The API server does not serve the Gateway API: its routes have names once it does")
+	} else {
+		g.health.server.log.Infof("Reading the Gateway API: %s", strings.Join(kinds, ", "))
+	}
+	g.health.setSynced()
+	g.health.settled()
+}
+
+func (g *gatewayAPI) report(h *health, before, after string) {
+	switch {
+	case before == "":
+		h.server.log.Infof("%s: served as %s from now on, and read", h.what(), after)
+	case after == "":
+		h.server.log.Infof("%s: no longer served; what they named is gone", h.what())
+	default:
+		h.server.log.Infof("%s: now read as %s instead of %s", h.what(), after, before)
+	}
+}

@@ -1,0 +1,63 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"k8s.io/client-go/tools/cache"
+	netutils "k8s.io/utils/net"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// lead is where an object's annotation or status says that its hosts are served.
+type lead struct {
+	owner
+	targets  []target
+	problems []problem // what of the object could not be used, one a host or target
+	missing  string    // why there are no targets, if there are none (M2)
+}
+
+func (l *lead) problem(reason reason, format string, args ...any) {
+	l.problems = append(l.problems, problem{&l.owner, reason, fmt.Sprintf(format, args...)})
+}
+
+// aimAtService makes the Service named by the annotation, "[namespace/]name", the only target (M7).
+func (l *lead) aimAtService(reference string) {
+	namespace, name, qualified := strings.Cut(strings.TrimSpace(reference), "/")
+	if !qualified {
+		namespace, name = l.namespace, namespace
+	}
+	if namespace == "" || name == "" || strings.Contains(name, "/") {
+		l.missing = fmt.Sprintf("annotation %s is %q, want [namespace/]name", lb.ServiceAnnotation, shorten(reference))
+		return
+	}
+	l.targets = []target{{service: cache.NewObjectName(namespace, name)}}
+}
+
+// aimAtIP adds an address as controllers write it, leading zeros and all (I8).
+func (l *lead) aimAtIP(written string) {
+	addr, ok := netip.AddrFromSlice(netutils.ParseIPSloppy(written))
+	if !ok || !usable(addr.Unmap()) {
+		l.problem(invalid, "status address %q is not an IP address that can be answered with", shorten(written))
+		l.missing = "its status has no usable address"
+		return
+	}
+	l.targets = append(l.targets, target{addr: addr.Unmap()})
+}
+
+// aimAtHost adds a hostname, which cannot be a wildcard.
+func (l *lead) aimAtHost(written string) {
+	host, err := parseHost(written)
+	if err == nil && strings.HasPrefix(host, "*.") {
+		err = errors.New("it is a wildcard")
+	}
+	if err != nil {
+		l.problem(invalid, "status hostname %q cannot be answered with: %v", shorten(written), err)
+		l.missing = "its status has no usable address"
+		return
+	}
+	l.targets = append(l.targets, target{host: host})
+}

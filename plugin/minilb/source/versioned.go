@@ -1,0 +1,134 @@
+package source
+
+import (
+	"context"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/cache"
+)
+
+// versioned is a table of a kind that the API server may begin to serve, serve in another
+// version, or cease to serve while we run (G5, G6).
+type versioned[R runtime.Object, T object] struct {
+	*table[R, T]
+	choose   func(offer) schema.GroupVersionResource // the version to read, the zero value for none
+	open     func(schema.GroupVersionResource) cache.ListerWatcher
+	expected R // what the reflector expects to get
+
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	chosen  schema.GroupVersionResource
+	current *feed[R, T] // fills the table
+	next    *feed[R, T] // is to, once its first list is complete
+}
+
+// follow reads the version that is to be read of those that are served, from now on until the
+// context is cancelled. It reports whether that is another one than before.
+func (v *versioned[R, T]) follow(ctx context.Context, offered offer) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	chosen := v.choose(offered)
+	if chosen == v.chosen {
+		return false
+	}
+	v.chosen = chosen
+	if v.next != nil {
+		v.next.cancel()
+		v.next = nil
+	}
+	if chosen.Empty() {
+		if v.current != nil {
+			v.current.cancel()
+			v.current = nil
+		}
+		v.table.clear()
+		v.forget()
+		return true
+	}
+	v.absent.Store(false)
+	f := &feed[R, T]{table: v.table, of: v}
+	ctx, f.cancel = context.WithCancel(ctx)
+	v.next = f
+	v.running.Go(func() {
+		defer f.cancel()
+		runReflector(ctx, v.what(), v.open(chosen), v.expected, f)
+	})
+	return true
+}
+
+// version returns the version that is read, "" for none.
+func (v *versioned[R, T]) version() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.chosen.Version
+}
+
+// loses reports whether what is served now has no version of a kind that was served.
+func (v *versioned[R, T]) loses(offered offer) bool {
+	return v.version() != "" && v.choose(offered).Empty()
+}
+
+// wait returns when nothing reads any longer, after the end of the context.
+func (v *versioned[R, T]) wait() { v.running.Wait() }
+
+// state returns the health of the watch.
+func (v *versioned[R, T]) state() *health { return v.health }
+
+// subscribe lets a Translator follow the objects of a versioned table, once.
+func subscribe[R runtime.Object, T object](t *Translator, v *versioned[R, T], subscriber func(old, new T)) {
+	if t.await(v.health) {
+		v.subscribers = append(v.subscribers, subscriber)
+	}
+}
+
+// feed is what the reflector of one version writes to. The table is filled by the version
+// before until this one has listed all its objects, so that none is missing in between.
+type feed[R runtime.Object, T object] struct {
+	*table[R, T]
+	of     *versioned[R, T]
+	cancel context.CancelFunc
+}
+
+// write calls f unless the table is another's by now.
+func (f *feed[R, T]) write(write func() error) error {
+	f.of.mu.Lock()
+	defer f.of.mu.Unlock()
+	if f.of.current != f {
+		return nil
+	}
+	return write()
+}
+
+// Add implements the cache.ReflectorStore interface.
+func (f *feed[R, T]) Add(obj any) error { return f.Update(obj) }
+
+// Update implements the cache.ReflectorStore interface.
+func (f *feed[R, T]) Update(obj any) error {
+	return f.write(func() error { return f.table.Update(obj) })
+}
+
+// Delete implements the cache.ReflectorStore interface.
+func (f *feed[R, T]) Delete(obj any) error {
+	return f.write(func() error { return f.table.Delete(obj) })
+}
+
+// Bookmark implements the cache.ReflectorBookmarkStore interface.
+func (f *feed[R, T]) Bookmark(version string) error {
+	return f.write(func() error { return f.table.Bookmark(version) })
+}
+
+// Replace implements the cache.ReflectorStore interface. The first list takes the table over.
+func (f *feed[R, T]) Replace(list []any, version string) error {
+	f.of.mu.Lock()
+	if f.of.next == f {
+		if f.of.current != nil {
+			f.of.current.cancel()
+		}
+		f.of.current, f.of.next = f, nil
+	}
+	f.of.mu.Unlock()
+	return f.write(func() error { return f.table.Replace(list, version) })
+}
