@@ -1,6 +1,8 @@
 package source
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -32,7 +34,17 @@ const (
 // a newer version has added or changed elsewhere does not matter.
 func decode(obj *unstructured.Unstructured, into any) error {
 	unstructured.RemoveNestedField(obj.Object, "metadata", "managedFields") // long, and not used
-	return runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, into)
+	err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, into)
+	if err == nil {
+		return nil
+	}
+	// It does not say where. This does, at a price that is paid for bad objects alone.
+	text, _ := json.Marshal(obj.Object)
+	var misfit *json.UnmarshalTypeError
+	if errors.As(json.Unmarshal(text, into), &misfit) {
+		return fmt.Errorf("there is a %s in %s", misfit.Value, misfit.Field)
+	}
+	return err
 }
 
 // unreadable is the problem of an object that cannot be decoded: it alone is left out.
@@ -68,7 +80,7 @@ func (cs statusConditions) get(name string) (status, reason string) {
 	return "", ""
 }
 
-// isTrue and isFalse are the states of a condition that count; anything else is unknown.
+// The states of a condition that count; any other is unknown.
 const (
 	conditionTrue  = string(metav1.ConditionTrue)
 	conditionFalse = string(metav1.ConditionFalse)

@@ -66,6 +66,7 @@ var (
 type gatewayAPI struct {
 	watcher  *Watcher
 	dynamic  dynamic.Interface
+	discover func(context.Context) (offer, error)
 	health   *health // of discovery: what the API server serves
 	interval time.Duration
 	poked    chan struct{} // holds a token when a watch found its kind gone
@@ -95,6 +96,7 @@ func newGatewayAPI(w *Watcher, client dynamic.Interface) (*gatewayAPI, error) {
 	g := &gatewayAPI{
 		watcher:    w,
 		dynamic:    client,
+		discover:   func(ctx context.Context) (offer, error) { return discover(ctx, w.core.RESTClient()) },
 		interval:   interval,
 		poked:      make(chan struct{}, 1),
 		health:     &health{resource: "/apis/" + gatewayGroup, verbs: "get", optional: true},
@@ -232,7 +234,7 @@ func (g *gatewayAPI) run(ctx context.Context) {
 	}()
 	doubtful := false
 	for {
-		offered, err := discover(ctx, g.watcher.core.RESTClient())
+		offered, err := g.discover(ctx)
 		g.health.observe(ctx, err)
 		pause := g.interval + rand.N(g.interval/2+1)
 		switch {

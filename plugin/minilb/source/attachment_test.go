@@ -1,0 +1,482 @@
+package source
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+// testObjects reads the objects of a manifest as the tables would hold them.
+func testObjects(t testing.TB, manifest string) *gatewayObjects {
+	t.Helper()
+	a := newAttached()
+	objects := &a.gatewayObjects
+	for document := range strings.SplitSeq(manifest, "\n---\n") {
+		obj := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(document), &obj.Object); err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		switch kind := obj.GetKind(); kind {
+		case "":
+		case gatewayKind:
+			g := reduceGateway(obj)
+			objects.gateways[g.key()] = g
+		case gatewayClassKind:
+			objects.classes[obj.GetName()] = reduceGatewayClass(obj)
+		case listenerSetKind, xListenerSetKind:
+			s := reduceListenerSet(kind)(obj)
+			objects.sets[s.kindName()] = s
+		case "Namespace":
+			ns := &corev1.Namespace{}
+			ns.Name, ns.Labels = obj.GetName(), obj.GetLabels()
+			objects.namespaces[ns.Name] = reduceNamespace(ns)
+		case httpRoute, grpcRoute, tlsRoute:
+			r := reduceRoute(kind)(obj)
+			objects.routes[r.kindName()] = r
+		default:
+			t.Fatalf("kind %q", kind)
+		}
+	}
+	return objects
+}
+
+// told returns what the claims of all routes say, one a line: "a.ex.org. -> 10.0.0.1" for a
+// host and its targets, "a.ex.org.: reason" for one without, "!reason" for a problem.
+func told(objects *gatewayObjects, options Options) []string {
+	var lines []string
+	a := &attachment{objects, &options}
+	for _, r := range objects.routes {
+		for _, c := range a.claims(r) {
+			var targets []string
+			for _, target := range c.targets {
+				switch {
+				case target.addr.IsValid():
+					targets = append(targets, target.addr.String())
+				case target.host != "":
+					targets = append(targets, target.host)
+				default:
+					targets = append(targets, "svc:"+target.service.String())
+				}
+			}
+			for _, host := range c.hosts {
+				if targets != nil {
+					lines = append(lines, host+" -> "+strings.Join(targets, " "))
+				} else {
+					lines = append(lines, host+": "+c.missing)
+				}
+			}
+			for _, p := range c.problems {
+				lines = append(lines, "!"+p.owner.String()+": "+p.text)
+			}
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// The parts that the cases below are made of.
+const (
+	class = `
+kind: GatewayClass
+metadata: {name: gc}
+spec: {controllerName: example.org/ctl}
+---
+`
+	// The listeners and further fields of spec are the case's.
+	gw = `
+kind: Gateway
+metadata: {name: gw, namespace: infra}
+spec: {gatewayClassName: gc, %s}
+status: {addresses: [{value: 10.0.0.5}]}
+---
+`
+	open     = `listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]`
+	accepted = `conditions: [{type: Accepted, status: "True"}]`
+)
+
+// gatewayWith returns the Gateway infra/gw.
+func gatewayWith(spec string) string { return class + fmt.Sprintf(gw, spec) }
+
+// routeOf returns a route shop/r that is accepted by each of the parents.
+func routeOf(kind, hosts string, parents ...string) string {
+	status := make([]string, len(parents))
+	for i, parent := range parents {
+		status[i] = "{parentRef: " + parent + ", controllerName: example.org/ctl, " + accepted + "}"
+	}
+	return fmt.Sprintf("\nkind: %s\nmetadata: {name: r, namespace: shop}\nspec: {hostnames: [%s], parentRefs: [%s]}\nstatus: {parents: [%s]}\n---\n",
+		kind, hosts, strings.Join(parents, ", "), strings.Join(status, ", "))
+}
+
+const toGateway = "{name: gw, namespace: infra}"
+
+func TestAttachment(t *testing.T) {
+	tests := []struct {
+		name     string
+		manifest string
+		options  Options
+		want     []string
+	}{
+		{
+			name:     "G10: a reference's defaults",
+			manifest: gatewayWith(open) + strings.ReplaceAll(routeOf(httpRoute, "a.ex.org", "{name: gw}"), "shop", "infra"),
+			want:     []string{"a.ex.org. -> 10.0.0.5"},
+		},
+		{
+			name:     "G10: the namespace of one reference is not the next one's",
+			manifest: gatewayWith(open) + routeOf(httpRoute, "a.ex.org", toGateway, "{name: gw}"),
+			want:     []string{"a.ex.org. -> 10.0.0.5"},
+		},
+		{
+			name: "G10: other kinds of parents",
+			manifest: gatewayWith(open) + routeOf(httpRoute, "a.ex.org",
+				`{group: "", kind: Service, name: gw, namespace: infra}`, `{group: "", name: gw, namespace: infra}`, "{kind: XListenerSet, name: gw, namespace: infra}",
+				"{group: gateway.networking.x-k8s.io, name: gw, namespace: infra}", "{kind: Service, name: gw, namespace: infra}"),
+		},
+		{
+			name:     "a Gateway that is not there",
+			manifest: routeOf(httpRoute, "a.ex.org", toGateway),
+			want:     []string{"a.ex.org.: Gateway infra/gw does not exist"},
+		},
+		{
+			name:     "a Gateway that is not read",
+			manifest: routeOf(httpRoute, "a.ex.org", toGateway),
+			options:  Options{Namespaces: []string{"shop"}},
+			want:     []string{"a.ex.org.: Gateway infra/gw lies outside of the namespaces that are read"},
+		},
+		{
+			name: "G11: the listener's name and port",
+			manifest: gatewayWith(`listeners: [
+				{name: http, port: 80, protocol: HTTP, hostname: "*.a.org", allowedRoutes: {namespaces: {from: All}}},
+				{name: https, port: 443, protocol: HTTPS, hostname: "*.b.org", allowedRoutes: {namespaces: {from: All}}},
+				{name: alt, port: 443, protocol: HTTPS, hostname: "*.c.org", allowedRoutes: {namespaces: {from: All}}}]`) +
+				strings.ReplaceAll(routeOf(httpRoute, "1.a.org, 1.b.org, 1.c.org", "{name: gw, namespace: infra, sectionName: https}"), "name: r,", "name: one,") +
+				strings.ReplaceAll(routeOf(httpRoute, "2.a.org, 2.b.org, 2.c.org", "{name: gw, namespace: infra, port: 443}"), "name: r,", "name: two,") +
+				strings.ReplaceAll(routeOf(httpRoute, "3.a.org, 3.b.org, 3.c.org", "{name: gw, namespace: infra, sectionName: https, port: 443}"), "name: r,", "name: three,") +
+				strings.ReplaceAll(routeOf(httpRoute, "4.a.org, 4.b.org, 4.c.org", "{name: gw, namespace: infra, sectionName: https, port: 80}"), "name: r,", "name: four,") +
+				strings.ReplaceAll(routeOf(httpRoute, "5.a.org, 5.b.org, 5.c.org", `{name: gw, namespace: infra, sectionName: ""}`), "name: r,", "name: five,"),
+			want: []string{
+				"1.b.org. -> 10.0.0.5", "2.b.org. -> 10.0.0.5", "2.c.org. -> 10.0.0.5", "3.b.org. -> 10.0.0.5",
+				"4.a.org.: no listener of Gateway infra/gw has the name or port that it asks for",
+				"4.b.org.: no listener of Gateway infra/gw has the name or port that it asks for",
+				"4.c.org.: no listener of Gateway infra/gw has the name or port that it asks for",
+				"5.a.org. -> 10.0.0.5", "5.b.org. -> 10.0.0.5", "5.c.org. -> 10.0.0.5",
+			},
+		},
+		{
+			name: "G12: one listener suffices",
+			manifest: gatewayWith(`listeners: [
+				{name: http, port: 80, protocol: HTTP, hostname: "*.a.org", allowedRoutes: {namespaces: {from: All}}},
+				{name: https, port: 443, protocol: HTTPS, hostname: "*.b.org", allowedRoutes: {namespaces: {from: All}}}]`) +
+				routeOf(httpRoute, "x.b.org", toGateway),
+			want: []string{"x.b.org. -> 10.0.0.5"},
+		},
+		{
+			name: "G13: protocols",
+			manifest: gatewayWith(`listeners: [
+				{name: http, port: 80, protocol: HTTP, hostname: "http.org", allowedRoutes: {namespaces: {from: All}}},
+				{name: https, port: 443, protocol: HTTPS, hostname: "https.org", allowedRoutes: {namespaces: {from: All}}},
+				{name: tls, port: 8443, protocol: TLS, hostname: "tls.org", allowedRoutes: {namespaces: {from: All}}},
+				{name: tcp, port: 1, protocol: TCP, hostname: "tcp.org", allowedRoutes: {namespaces: {from: All}}},
+				{name: own, port: 2, protocol: example.org/quic, hostname: "own.org", allowedRoutes: {namespaces: {from: All}}},
+				{name: none, port: 3, hostname: "none.org", allowedRoutes: {namespaces: {from: All}}}]`) +
+				routeOf(httpRoute, "", toGateway) + strings.ReplaceAll(routeOf(grpcRoute, "", toGateway), "shop", "grpc") + strings.ReplaceAll(routeOf(tlsRoute, "", toGateway), "shop", "tls"),
+			want: []string{"http.org. -> 10.0.0.5", "http.org. -> 10.0.0.5", "https.org. -> 10.0.0.5", "https.org. -> 10.0.0.5", "tls.org. -> 10.0.0.5"},
+		},
+		{
+			name: "G13: a protocol of an implementation, by what its status supports",
+			manifest: class + `
+kind: Gateway
+metadata: {name: gw, namespace: infra}
+spec:
+  gatewayClassName: gc
+  listeners:
+  - {name: own, port: 2, protocol: example.org/quic, hostname: own.org, allowedRoutes: {namespaces: {from: All}}}
+  - {name: other, port: 3, protocol: example.org/quic, hostname: other.org, allowedRoutes: {namespaces: {from: All}}}
+  - {name: foreign, port: 4, protocol: example.org/quic, hostname: foreign.org, allowedRoutes: {namespaces: {from: All}}}
+status:
+  addresses: [{value: 10.0.0.5}]
+  listeners:
+  - {name: own, supportedKinds: [{kind: GRPCRoute}, {group: gateway.networking.k8s.io, kind: HTTPRoute}]}
+  - {name: other, supportedKinds: [{kind: TLSRoute}]}
+  - {name: foreign, supportedKinds: [{group: example.org, kind: HTTPRoute}]}
+---
+` + routeOf(httpRoute, "", toGateway),
+			want: []string{"own.org. -> 10.0.0.5"},
+		},
+		{
+			name: "G14: kinds",
+			manifest: gatewayWith(`listeners: [
+				{name: a, port: 1, protocol: HTTP, hostname: "grpc.org", allowedRoutes: {namespaces: {from: All}, kinds: [{kind: GRPCRoute}]}},
+				{name: b, port: 2, protocol: HTTP, hostname: "both.org", allowedRoutes: {namespaces: {from: All}, kinds: [{kind: GRPCRoute}, {group: gateway.networking.k8s.io, kind: HTTPRoute}]}},
+				{name: c, port: 3, protocol: HTTP, hostname: "foreign.org", allowedRoutes: {namespaces: {from: All}, kinds: [{group: example.org, kind: HTTPRoute}]}},
+				{name: d, port: 4, protocol: HTTP, hostname: "wrong.org", allowedRoutes: {namespaces: {from: All}, kinds: [{kind: TLSRoute}]}},
+				{name: e, port: 5, protocol: HTTP, hostname: "any.org", allowedRoutes: {namespaces: {from: All}, kinds: []}}]`) +
+				routeOf(httpRoute, "", toGateway) + strings.ReplaceAll(routeOf(tlsRoute, "tls.org", toGateway), "shop", "tls"),
+			want: []string{"any.org. -> 10.0.0.5", "both.org. -> 10.0.0.5", `tls.org.: listener "e" of Gateway infra/gw takes no TLSRoute`},
+		},
+		{
+			name: "G15, G16: namespaces",
+			manifest: gatewayWith(`listeners: [
+				{name: a, port: 1, protocol: HTTP, hostname: default.org},
+				{name: b, port: 2, protocol: HTTP, hostname: same.org, allowedRoutes: {namespaces: {from: Same}}},
+				{name: c, port: 3, protocol: HTTP, hostname: all.org, allowedRoutes: {namespaces: {from: All}}},
+				{name: d, port: 4, protocol: HTTP, hostname: labels.org, allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {team: shop}}}}},
+				{name: e, port: 5, protocol: HTTP, hostname: any.org, allowedRoutes: {namespaces: {from: Selector, selector: {}}}},
+				{name: f, port: 6, protocol: HTTP, hostname: nil.org, allowedRoutes: {namespaces: {from: Selector}}},
+				{name: g, port: 7, protocol: HTTP, hostname: other.org, allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {team: other}}}}},
+				{name: h, port: 8, protocol: HTTP, hostname: wrong.org, allowedRoutes: {namespaces: {from: Selector, selector: {matchExpressions: [{key: team, operator: Likes, values: [shop]}]}}}},
+				{name: i, port: 9, protocol: HTTP, hostname: none.org, allowedRoutes: {namespaces: {from: None}}},
+				{name: j, port: 10, protocol: HTTP, hostname: new.org, allowedRoutes: {namespaces: {from: Nearby}}},
+				{name: k, port: 11, protocol: HTTP, hostname: ignored.org, allowedRoutes: {namespaces: {from: Same, selector: {}}}}]`) +
+				"\nkind: Namespace\nmetadata: {name: shop, labels: {team: shop}}\n---\n" +
+				routeOf(httpRoute, "", toGateway) + // of shop, which is known
+				strings.ReplaceAll(routeOf(httpRoute, `"*.org"`, toGateway), "shop", "unknown") + // whose labels are not
+				strings.ReplaceAll(routeOf(httpRoute, "same.org, default.org", toGateway), "shop", "infra"),
+			want: []string{
+				"all.org. -> 10.0.0.5", "all.org. -> 10.0.0.5", "any.org. -> 10.0.0.5",
+				"default.org. -> 10.0.0.5", "labels.org. -> 10.0.0.5", "same.org. -> 10.0.0.5",
+			},
+		},
+		{
+			name: "G18: a listener that its controller refuses",
+			manifest: class + `
+kind: Gateway
+metadata: {name: gw, namespace: infra}
+spec:
+  gatewayClassName: gc
+  listeners:
+  - {name: refused, port: 2, protocol: HTTP, hostname: refused.org, allowedRoutes: {namespaces: {from: All}}}
+  - {name: conflicted, port: 3, protocol: HTTP, hostname: conflicted.org, allowedRoutes: {namespaces: {from: All}}}
+  - {name: unknown, port: 4, protocol: HTTP, hostname: unknown.org, allowedRoutes: {namespaces: {from: All}}}
+  - {name: unprogrammed, port: 5, protocol: HTTP, hostname: unprogrammed.org, allowedRoutes: {namespaces: {from: All}}}
+  - {name: silent, port: 6, protocol: HTTP, hostname: silent.org, allowedRoutes: {namespaces: {from: All}}}
+status:
+  addresses: [{value: 10.0.0.5}]
+  listeners:
+  - {name: refused, conditions: [{type: Accepted, status: "False"}]}
+  - {name: conflicted, conditions: [{type: Accepted, status: "True"}, {type: Conflicted, status: "True"}]}
+  - {name: unknown, conditions: [{type: Accepted, status: Unknown}, {type: Conflicted, status: Unknown}]}
+  - {name: unprogrammed, conditions: [{type: Accepted, status: "True"}, {type: Conflicted, status: "False"}, {type: Programmed, status: "False"}, {type: ResolvedRefs, status: "False"}]}
+---
+` + routeOf(httpRoute, "", toGateway),
+			want: []string{"silent.org. -> 10.0.0.5", "unknown.org. -> 10.0.0.5", "unprogrammed.org. -> 10.0.0.5"}, // G24
+		},
+		{
+			name: "G19: default Gateways",
+			manifest: strings.Replace(gatewayWith(open), "gatewayClassName: gc,", "gatewayClassName: gc, defaultScope: All,", 1) +
+				strings.NewReplacer("infra", "two", "defaultScope: All", "defaultScope: None", "10.0.0.5", "10.0.0.6").Replace(fmt.Sprintf(gw, open)) +
+				strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway, "{name: gw, namespace: two}"), "parentRefs: [{name: gw, namespace: infra}, {name: gw, namespace: two}]", "useDefaultGateways: All", 1) +
+				strings.Replace(strings.ReplaceAll(routeOf(httpRoute, "b.ex.org", toGateway), "name: r,", "name: none,"), "parentRefs: [{name: gw, namespace: infra}]", "useDefaultGateways: None", 1) +
+				strings.Replace(strings.ReplaceAll(routeOf(httpRoute, "c.ex.org", toGateway), "name: r,", "name: nothing,"), "parentRefs: [{name: gw, namespace: infra}]", "", 1),
+			want: []string{"a.ex.org. -> 10.0.0.5"},
+		},
+		{
+			name: "G20: accepted for this very reference",
+			manifest: gatewayWith(open) + `
+kind: HTTPRoute
+metadata: {name: equal, namespace: shop}
+spec: {hostnames: [equal.org], parentRefs: [{name: gw, namespace: infra, sectionName: http}]}
+status: {parents: [{parentRef: {group: gateway.networking.k8s.io, kind: Gateway, name: gw, namespace: infra, sectionName: http, port: 0}, controllerName: example.org/ctl, conditions: [{type: ResolvedRefs, status: "False"}, {type: Accepted, status: "True"}]}]}
+---
+kind: HTTPRoute
+metadata: {name: section, namespace: shop}
+spec: {hostnames: [section.org], parentRefs: [{name: gw, namespace: infra, sectionName: http}]}
+status: {parents: [{parentRef: {name: gw, namespace: infra}, controllerName: example.org/ctl, conditions: [{type: Accepted, status: "True"}]}]}
+---
+kind: HTTPRoute
+metadata: {name: port, namespace: shop}
+spec: {hostnames: [port.org], parentRefs: [{name: gw, namespace: infra}]}
+status: {parents: [{parentRef: {name: gw, namespace: infra, port: 80}, controllerName: example.org/ctl, conditions: [{type: Accepted, status: "True"}]}]}
+---
+kind: HTTPRoute
+metadata: {name: namespace, namespace: shop}
+spec: {hostnames: [namespace.org], parentRefs: [{name: gw, namespace: infra}]}
+status: {parents: [{parentRef: {name: gw}, controllerName: example.org/ctl, conditions: [{type: Accepted, status: "True"}]}]}
+---
+kind: HTTPRoute
+metadata: {name: fresh, namespace: shop}
+spec: {hostnames: [fresh.org], parentRefs: [{name: gw, namespace: infra}]}
+status: {parents: []}
+---
+kind: HTTPRoute
+metadata: {name: none, namespace: shop}
+spec: {hostnames: [none.org], parentRefs: [{name: gw, namespace: infra}]}
+---
+kind: HTTPRoute
+metadata: {name: unknown, namespace: shop}
+spec: {hostnames: [unknown.org], parentRefs: [{name: gw, namespace: infra}]}
+status: {parents: [{parentRef: {name: gw, namespace: infra}, controllerName: example.org/ctl, conditions: [{type: Accepted, status: Unknown}]}]}
+---
+kind: HTTPRoute
+metadata: {name: refused, namespace: shop}
+spec: {hostnames: [false.org], parentRefs: [{name: gw, namespace: infra}]}
+status: {parents: [{parentRef: {name: gw, namespace: infra}, controllerName: example.org/ctl, conditions: [{type: Accepted, status: "False", reason: NotAllowedByListeners}]}]}
+---
+kind: HTTPRoute
+metadata: {name: stale, namespace: shop}
+spec: {hostnames: [stale.org], parentRefs: [{name: gw, namespace: infra, sectionName: https}]}
+status: {parents: [{parentRef: {name: gw, namespace: infra}, controllerName: example.org/ctl, conditions: [{type: Accepted, status: "True"}]}]}
+`,
+			want: []string{
+				"equal.org. -> 10.0.0.5",
+				"false.org.: the controller of Gateway infra/gw does not accept it (NotAllowedByListeners)",
+				"fresh.org.: the controller of Gateway infra/gw has not accepted it yet",
+				"namespace.org.: the controller of Gateway infra/gw has not accepted it yet",
+				"none.org.: the controller of Gateway infra/gw has not accepted it yet",
+				"port.org.: the controller of Gateway infra/gw has not accepted it yet",
+				"section.org.: the controller of Gateway infra/gw has not accepted it yet",
+				"stale.org.: the controller of Gateway infra/gw has not accepted it yet",
+				"unknown.org.: the controller of Gateway infra/gw has not accepted it yet",
+			},
+		},
+		{
+			name:     "G21: another controller's word",
+			manifest: gatewayWith(open) + strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway), "example.org/ctl", "example.org/other", 1),
+			want:     []string{"a.ex.org.: the controller of Gateway infra/gw has not accepted it yet"},
+		},
+		{
+			name: "G21: two controllers",
+			manifest: gatewayWith(open) + `
+kind: HTTPRoute
+metadata: {name: r, namespace: shop}
+spec: {hostnames: [a.ex.org], parentRefs: [{name: gw, namespace: infra}]}
+status: {parents: [
+  {parentRef: {name: gw, namespace: infra}, controllerName: example.org/other, conditions: [{type: Accepted, status: "False"}]},
+  {parentRef: {name: gw, namespace: infra}, controllerName: example.org/ctl, conditions: [{type: Accepted, status: "True"}]}]}
+`,
+			want: []string{"a.ex.org. -> 10.0.0.5"},
+		},
+		{
+			name:     "G21: any controller's, where the class cannot be read",
+			manifest: fmt.Sprintf(gw, open) + strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway), "example.org/ctl", "example.org/other", 1),
+			want:     []string{"a.ex.org. -> 10.0.0.5"},
+		},
+		{
+			name: "G22: a status that is older than the spec",
+			manifest: gatewayWith(open) + strings.NewReplacer("namespace: shop}", "namespace: shop, generation: 7}", `status: "True"`, `status: "True", observedGeneration: 3`).
+				Replace(routeOf(httpRoute, "a.ex.org", toGateway)),
+			want: []string{"a.ex.org. -> 10.0.0.5"},
+		},
+		{
+			name: "G23: without any status",
+			manifest: gatewayWith(open) + `
+kind: HTTPRoute
+metadata: {name: r, namespace: shop}
+spec: {hostnames: [a.ex.org], parentRefs: [{name: gw, namespace: infra}]}
+---
+kind: HTTPRoute
+metadata: {name: s, namespace: shop}
+spec: {hostnames: [b.ex.org], parentRefs: [{name: gw, namespace: infra, port: 81}]}
+`,
+			options: Options{Unaccepted: true},
+			want:    []string{"a.ex.org. -> 10.0.0.5", "b.ex.org.: no listener of Gateway infra/gw has the name or port that it asks for"},
+		},
+		{
+			name: "G30: the intersection, and no more",
+			manifest: gatewayWith(`listeners: [{name: a, port: 1, protocol: HTTP, hostname: "*.B.c", allowedRoutes: {namespaces: {from: All}}}, {name: b, port: 2, protocol: HTTP, hostname: "x.org", allowedRoutes: {namespaces: {from: All}}}]`) +
+				routeOf(httpRoute, `A.b.c, x.a.b.c, b.c, "*.org", "*.x.b.c", other.net`, toGateway),
+			want: []string{"*.x.b.c. -> 10.0.0.5", "a.b.c. -> 10.0.0.5", "x.a.b.c. -> 10.0.0.5", "x.org. -> 10.0.0.5"},
+		},
+		{
+			name:     "G30: nothing in common",
+			manifest: gatewayWith(`listeners: [{name: a, port: 1, protocol: HTTP, hostname: "*.b.c", allowedRoutes: {namespaces: {from: All}}}]`) + routeOf(httpRoute, "b.c", toGateway),
+			want:     []string{`b.c.: listener "a" of Gateway infra/gw has none of its hosts`},
+		},
+		{
+			name:     "G30, G31: no hostname anywhere",
+			manifest: gatewayWith(open) + routeOf(httpRoute, "", toGateway),
+		},
+		{
+			name:     "G31: a TLSRoute of old without hostnames",
+			manifest: gatewayWith(`listeners: [{name: a, port: 1, protocol: TLS, hostname: "*.b.c", allowedRoutes: {namespaces: {from: All}}}]`) + routeOf(tlsRoute, "", toGateway),
+			want:     []string{"*.b.c. -> 10.0.0.5"},
+		},
+		{
+			name:     "G32: hosts that are none",
+			manifest: gatewayWith(open) + routeOf(httpRoute, "1.2.3.4, "+strings.Repeat("a", 64)+".org, ok.org", toGateway),
+			want: []string{
+				`!HTTPRoute shop/r: host "1.2.3.4" is refused: it is an IP address`,
+				`!HTTPRoute shop/r: host "` + strings.Repeat("a", 64) + `.org" is refused: its label "aaaaaaaaaaaaaaaaaaaa"… has 64 characters, at most 63 are allowed`,
+				"ok.org. -> 10.0.0.5",
+			},
+		},
+		{
+			name: "G43, C4: each host leads to the Gateways that serve it",
+			manifest: gatewayWith(`listeners: [{name: a, port: 1, protocol: HTTP, hostname: "*.a.org", allowedRoutes: {namespaces: {from: All}}}, {name: c, port: 3, protocol: HTTP, hostname: "*.c.org", allowedRoutes: {namespaces: {from: All}}}]`) +
+				strings.NewReplacer("infra", "two", "10.0.0.5", "10.0.0.6").Replace(fmt.Sprintf(gw, `listeners: [{name: a, port: 1, protocol: HTTP, hostname: "*.b.org", allowedRoutes: {namespaces: {from: All}}}, {name: c, port: 3, protocol: HTTP, hostname: "*.c.org", allowedRoutes: {namespaces: {from: All}}}]`)) +
+				routeOf(httpRoute, "x.a.org, x.b.org, x.c.org", toGateway, "{name: gw, namespace: two}"),
+			want: []string{"x.a.org. -> 10.0.0.5", "x.b.org. -> 10.0.0.6", "x.c.org. -> 10.0.0.5 10.0.0.6"},
+		},
+		{
+			name:     "classes",
+			manifest: gatewayWith(open) + routeOf(httpRoute, "a.ex.org", toGateway),
+			options:  Options{GatewayClasses: []string{"other"}},
+		},
+		{
+			name:     "classes: one of those",
+			manifest: gatewayWith(open) + routeOf(httpRoute, "a.ex.org", toGateway),
+			options:  Options{GatewayClasses: []string{"other", "gc"}},
+			want:     []string{"a.ex.org. -> 10.0.0.5"},
+		},
+		{
+			name: "M7: a Gateway's Service",
+			manifest: strings.Replace(gatewayWith(open), "namespace: infra}", "namespace: infra, annotations: {minilb/service: traefik}}", 1) +
+				routeOf(httpRoute, "a.ex.org", toGateway),
+			want: []string{"a.ex.org. -> svc:infra/traefik"},
+		},
+		{
+			name: "M7: a route's own",
+			manifest: strings.Replace(gatewayWith(open), "namespace: infra}", "namespace: infra, annotations: {minilb/service: traefik}}", 1) +
+				strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway), "namespace: shop}", "namespace: shop, annotations: {minilb/service: web}}", 1),
+			want: []string{"a.ex.org. -> svc:shop/web"},
+		},
+		{
+			name: "M7: one that names nothing",
+			manifest: strings.Replace(gatewayWith(open), "namespace: infra}", "namespace: infra, annotations: {minilb/service: a/b/c}}", 1) +
+				routeOf(httpRoute, "a.ex.org", toGateway),
+			want: []string{`a.ex.org.: Gateway infra/gw: annotation minilb/service is "a/b/c", want [namespace/]name`},
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := told(testObjects(t, tc.manifest), tc.options); !slices.Equal(got, tc.want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
+			}
+		})
+	}
+}
+
+// G40–G44: what a Gateway's status can lead to.
+func TestGatewayAddresses(t *testing.T) {
+	for addresses, want := range map[string]string{
+		`[]`:                                    "a.ex.org.: Gateway infra/gw: its status has no address yet; is its controller running?",
+		`[{value: 10.0.0.5}]`:                   "a.ex.org. -> 10.0.0.5",
+		`[{type: IPAddress, value: "fd00::1"}]`: "a.ex.org. -> fd00::1",
+		`[{value: "::ffff:10.0.0.5"}, {value: 10.0.0.5}]`: "a.ex.org. -> 10.0.0.5 10.0.0.5", // the resolver drops duplicates
+		`[{type: Hostname, value: GW.infra.minilb}]`:      "a.ex.org. -> gw.infra.minilb.",
+		`[{type: Hostname, value: "*.ex.org"}]`:           `a.ex.org.: Gateway infra/gw: its address "*.ex.org" of type Hostname is no IP address and no hostname`,
+		`[{type: NamedAddress, value: 10.0.0.5}]`:         `a.ex.org.: Gateway infra/gw: its address "10.0.0.5" of type NamedAddress is no IP address and no hostname`,
+		`[{type: example.org/x, value: 10.0.0.5}]`:        `a.ex.org.: Gateway infra/gw: its address "10.0.0.5" of type example.org/x is no IP address and no hostname`,
+		`[{value: 10.0.0.5, routability: Cluster}]`:       `a.ex.org.: Gateway infra/gw: its address "10.0.0.5" can be reached in the cluster alone`,
+		`[{value: 10.0.0.5, routability: Cluster}, {value: 10.0.0.6, routability: Public}, {type: NamedAddress, value: x}]`: "a.ex.org. -> 10.0.0.6",
+		`[{value: not-an-ip}]`: "a.ex.org.: Gateway infra/gw: its status has no usable address",
+	} {
+		manifest := strings.Replace(gatewayWith(open), "[{value: 10.0.0.5}]", addresses, 1) + routeOf(httpRoute, "a.ex.org", toGateway)
+		manifest = strings.Replace(manifest, "gatewayClassName: gc,", "gatewayClassName: gc, addresses: [{value: 10.9.9.9}],", 1) // never spec's
+		if got := told(testObjects(t, manifest), Options{}); !slices.Equal(got, []string{want}) {
+			t.Errorf("%s: got %q, want %q", addresses, got, want)
+		}
+	}
+	bad := testObjects(t, strings.Replace(gatewayWith(open), "10.0.0.5", "not-an-ip", 1))
+	for gw := range maps.Values(bad.gateways) {
+		if len(gw.lead.problems) != 1 || gw.lead.problems[0].owner.String() != "Gateway infra/gw" {
+			t.Errorf("got problems %v, want one of the Gateway", gw.lead.problems)
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package source
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+)
+
+// read decodes an object of any kind, and returns what is wrong with it.
+func read(obj *unstructured.Unstructured) []problem {
+	switch kind := obj.GetKind(); kind {
+	case gatewayKind:
+		return reduceGateway(obj).lead.problems
+	case gatewayClassKind:
+		return reduceGatewayClass(obj).problems
+	case listenerSetKind, xListenerSetKind:
+		return reduceListenerSet(kind)(obj).problems
+	default:
+		return reduceRoute(kind)(obj).problems
+	}
+}
+
+func parsed(t testing.TB, text string) *unstructured.Unstructured {
+	t.Helper()
+	obj := &unstructured.Unstructured{}
+	if err := utiljson.Unmarshal([]byte(text), &obj.Object); err != nil { // numbers as in the API server's answers
+		t.Fatal(err)
+	}
+	return obj
+}
+
+// What does not fit costs the object, and is told with the place. What is not used may be
+// anything, as a newer version may have it.
+func TestDecode(t *testing.T) {
+	for _, tc := range []struct{ text, want string }{
+		{`{"kind": "HTTPRoute"}`, ""},
+		{`{"kind": "HTTPRoute", "spec": null, "status": null}`, ""},
+		{`{"kind": "HTTPRoute", "spec": {"hostnames": null, "parentRefs": [{}]}, "status": {"parents": [{"parentRef": {}}, {}]}}`, ""},
+		{`{"kind": "HTTPRoute", "spec": {"rules": "all", "hostnames": []}, "status": {"rules": 3, "parents": [{"conditions": [{"lastTransitionTime": 7}]}]}}`, ""},
+		{`{"kind": "HTTPRoute", "spec": {"hostnames": "a.ex.org"}}`, "there is a string in spec.hostnames"},
+		{`{"kind": "HTTPRoute", "spec": {"parentRefs": [{"port": "http"}]}}`, "there is a string in spec.parentRefs.port"},
+		{`{"kind": "GRPCRoute", "status": {"parents": {}}}`, "there is a object in status.parents"},
+		{`{"kind": "TLSRoute", "spec": 5}`, "there is a number in spec"},
+		{`{"kind": "Gateway"}`, ""},
+		{`{"kind": "Gateway", "spec": {"listeners": [{}]}, "status": {"addresses": [], "listeners": [{}]}}`, ""},
+		{`{"kind": "Gateway", "spec": {"listeners": [{"tls": "yes", "allowedRoutes": {"namespaces": null, "kinds": [{}]}}], "allowedListeners": {}}}`, ""},
+		{`{"kind": "Gateway", "spec": {"listeners": 5}}`, "there is a number in spec.listeners"},
+		{`{"kind": "Gateway", "status": {"addresses": [{"value": true}]}}`, "there is a bool in status.addresses.value"},
+		{`{"kind": "GatewayClass"}`, ""},
+		{`{"kind": "GatewayClass", "spec": {"controllerName": [1]}}`, "there is a array in spec.controllerName"},
+		{`{"kind": "ListenerSet"}`, ""},
+		{`{"kind": "XListenerSet", "spec": {"parentRef": {}, "listeners": [{}]}}`, ""},
+		{`{"kind": "ListenerSet", "spec": {"parentRef": "gw"}}`, "there is a string in spec.parentRef"},
+	} {
+		problems := read(parsed(t, tc.text))
+		switch {
+		case tc.want == "" && problems != nil:
+			t.Errorf("%s: got %q", tc.text, problems[0].text)
+		case tc.want != "" && (len(problems) != 1 || problems[0].text != "it is not as its kind should be and is left out: "+tc.want):
+			t.Errorf("%s: got %v, want %q", tc.text, problems, tc.want)
+		}
+	}
+}
+
+// What is known of an object is known of one that cannot be read, too.
+func TestDecodeIdentity(t *testing.T) {
+	obj := parsed(t, `{"kind": "HTTPRoute", "metadata": {"namespace": "shop", "name": "r", "creationTimestamp": "2026-01-01T00:00:00Z",
+		"labels": {"minilb/ignore": "true"}, "managedFields": [{"manager": "x"}]}, "spec": 5}`)
+	r := reduceRoute(httpRoute)(obj)
+	created := metav1.Unix(r.created, 0).UTC().Format("2006-01-02")
+	if r.namespace != "shop" || r.name != "r" || created != "2026-01-01" || !r.ignored || len(r.problems) != 1 || r.problems[0].owner.String() != "HTTPRoute shop/r" {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// FuzzDecode reads whatever the API server could hold: nothing panics, all that is kept is
+// bounded, and what is wrong fits one line.
+func FuzzDecode(f *testing.F) {
+	for _, kind := range []string{gatewayKind, gatewayClassKind, listenerSetKind, xListenerSetKind, httpRoute, tlsRoute} {
+		for _, rest := range []string{
+			`"spec": {"hostnames": ["a.ex.org"], "parentRefs": [{"name": "gw", "port": 80, "sectionName": "http"}]}, "status": {"parents": [{"parentRef": {"name": "gw"}, "controllerName": "c", "conditions": [{"type": "Accepted", "status": "True"}]}]}`,
+			`"metadata": {"namespace": "infra", "name": "gw", "annotations": {"minilb/service": "web"}}, "spec": {"gatewayClassName": "gc", "listeners": [{"name": "http", "hostname": "*.ex.org", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"a": "b"}}}, "kinds": [{"kind": "HTTPRoute"}]}}]}, "status": {"addresses": [{"value": "10.0.0.5"}], "listeners": [{"name": "http", "supportedKinds": [{"kind": "HTTPRoute"}]}]}`,
+			`"metadata": 5, "spec": [], "status": {"listeners": "x"}`,
+			`"metadata": {"name": 1, "labels": {"minilb/ignore": true}, "creationTimestamp": "never"}, "spec": {"controllerName": "c", "parentRef": {"name": "gw"}}`,
+		} {
+			f.Add(`{"kind": "` + kind + `", ` + rest + `}`)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		obj := &unstructured.Unstructured{}
+		if utiljson.Unmarshal([]byte(text), &obj.Object) != nil {
+			return
+		}
+		for _, p := range read(obj) {
+			if strings.ContainsAny(p.text, "\n\r") || len(p.text) > 400 || p.owner == nil {
+				t.Errorf("got the problem %q", p.text)
+			}
+		}
+		objects := newAttached()
+		r := reduceRoute(httpRoute)(obj)
+		gw := reduceGateway(obj)
+		set := reduceListenerSet(listenerSetKind)(obj)
+		objects.routes[r.kindName()], objects.gateways[gw.key()], objects.sets[set.kindName()] = r, gw, set
+		for _, unaccepted := range []bool{false, true} {
+			a := &attachment{&objects.gatewayObjects, &Options{Unaccepted: unaccepted}}
+			for _, c := range a.claims(r) {
+				for _, host := range c.hosts {
+					if again, err := parseHost(host); err != nil || again != host {
+						t.Errorf("got the host %q", host)
+					}
+				}
+			}
+		}
+	})
+}
