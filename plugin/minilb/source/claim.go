@@ -15,7 +15,7 @@ type owner struct {
 	created         int64 // unix seconds
 }
 
-func (o *owner) String() string { return o.kind + " " + o.namespace + "/" + o.name }
+func (o *owner) String() string { return kindName{o.kind, o.namespace, o.name}.String() }
 
 // older orders claims by authority: the older object first, then namespace/name, then the
 // kind: routes, Ingress, Service (C2).

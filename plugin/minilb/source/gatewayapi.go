@@ -122,8 +122,8 @@ func (g *gatewayAPI) add(t *Translator, namespace string) {
 	for _, kind := range []string{listenerSetKind, xListenerSetKind} {
 		subscribe(t, kept(g.sets[kind], namespace, g.listenerSetTable(kind)), t.onListenerSet)
 	}
-	for kind, routes := range g.routes {
-		subscribe(t, kept(routes, namespace, g.routeTable(kind)), t.onRoute)
+	for _, kind := range []string{httpRoute, grpcRoute, tlsRoute} {
+		subscribe(t, kept(g.routes[kind], namespace, g.routeTable(kind)), t.onRoute)
 	}
 }
 

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,10 +19,12 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
@@ -35,6 +38,9 @@ type fakeAPI struct {
 	mu        sync.Mutex
 	objects   map[string][]runtime.Object // by resource
 	refused   map[string]error
+	offered   offer             // of the Gateway API
+	asked     int               // how often that was
+	silent    error             // in place of that
 	selectors map[string]string // what was asked for last
 	streams   map[string]*watch.RaceFreeFakeWatcher
 }
@@ -44,13 +50,20 @@ func newFakeAPI() *fakeAPI {
 	return &fakeAPI{objects: map[string][]runtime.Object{}, refused: map[string]error{}, selectors: map[string]string{}, streams: map[string]*watch.RaceFreeFakeWatcher{}}
 }
 
-// clientset returns a client of it.
-func (a *fakeAPI) clientset() *fake.Clientset {
-	client := fake.NewClientset()
+// named returns what a resource is called here: those of the Gateway API with their version.
+func named(gvr schema.GroupVersionResource) string {
+	if gvr.Group == gatewayGroup || gvr.Group == gatewayXGroup {
+		return gvr.Resource + "/" + gvr.Version
+	}
+	return gvr.Resource
+}
+
+// serve makes a fake client one of it.
+func (a *fakeAPI) serve(client *clienttesting.Fake) {
 	client.PrependReactor("list", "*", func(action clienttesting.Action) (bool, runtime.Object, error) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		if err := a.refused[action.GetResource().Resource]; err != nil {
+		if err := a.refused[named(action.GetResource())]; err != nil {
 			return true, nil, err
 		}
 		return true, nil, errors.New("lists are streamed")
@@ -58,7 +71,7 @@ func (a *fakeAPI) clientset() *fake.Clientset {
 	client.PrependWatchReactor("*", func(action clienttesting.Action) (bool, watch.Interface, error) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		resource := action.GetResource().Resource
+		resource := named(action.GetResource())
 		if err := a.refused[resource]; err != nil {
 			return true, nil, err
 		}
@@ -74,7 +87,6 @@ func (a *fakeAPI) clientset() *fake.Clientset {
 		a.streams[resource] = stream
 		return true, stream, nil
 	})
-	return client
 }
 
 func (*fakeAPI) empty(resource string) runtime.Object {
@@ -83,8 +95,41 @@ func (*fakeAPI) empty(resource string) runtime.Object {
 		return &corev1.Service{}
 	case "endpointslices":
 		return &discoveryv1.EndpointSlice{}
+	case "ingresses":
+		return &networkingv1.Ingress{}
+	case "namespaces":
+		return &corev1.Namespace{}
 	}
-	return &networkingv1.Ingress{}
+	return &unstructured.Unstructured{Object: map[string]any{}}
+}
+
+func (a *fakeAPI) discover(context.Context) (offer, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked++
+	return maps.Clone(a.offered), a.silent
+}
+
+// timesAsked returns how often it was asked what it serves.
+func (a *fakeAPI) timesAsked() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.asked
+}
+
+// offer makes it serve these resources of the Gateway API, such as "httproutes/v1".
+func (a *fakeAPI) offer(resources ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.offered = offer{}
+	for _, resource := range resources {
+		name, version, _ := strings.Cut(resource, "/")
+		group := gatewayGroup
+		if name == "xlistenersets" {
+			group = gatewayXGroup
+		}
+		a.offered[schema.GroupVersionResource{Group: group, Version: version, Resource: name}] = true
+	}
 }
 
 // refuse makes requests for the resource fail from now on, or work again.
@@ -117,6 +162,18 @@ func fakeState() map[string][]runtime.Object {
 	}
 }
 
+// listKinds names the lists of all that may be read of the Gateway API.
+func listKinds() map[schema.GroupVersionResource]string {
+	kinds := map[schema.GroupVersionResource]string{}
+	served := slices.Collect(maps.Values(routeVersions))
+	for _, versions := range append(served, gatewayVersions, gatewayClassVersions, listenerSetVersions, xListenerSetVersions) {
+		for _, version := range versions {
+			kinds[version] = "List"
+		}
+	}
+	return kinds
+}
+
 // runBench runs a bench's Watcher against the API until the returned function is called, which
 // returns when nothing of it is left.
 func runBench(t *testing.T, api *fakeAPI, options Options) (b *bench, stop func()) {
@@ -124,9 +181,12 @@ func runBench(t *testing.T, api *fakeAPI, options Options) (b *bench, stop func(
 	handlers := utilruntime.ErrorHandlers
 	utilruntime.ErrorHandlers = nil
 	t.Cleanup(func() { utilruntime.ErrorHandlers = handlers })
-	client := api.clientset()
+	client, custom := fake.NewClientset(), dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds())
+	api.serve(&client.Fake)
+	api.serve(&custom.Fake)
 	b = newBenchOf(t, options, func(w *Watcher) {
 		w.core, w.discovery, w.networking = client.CoreV1(), client.DiscoveryV1(), client.NetworkingV1()
+		w.gatewayAPI.dynamic, w.gatewayAPI.discover = custom, api.discover
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})

@@ -1,0 +1,256 @@
+package source
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// attachedBench feeds a Translator objects of the Gateway API as its tables would.
+type attachedBench struct {
+	*bench
+	t       *testing.T
+	current map[kindName]any // reduced
+}
+
+func newAttachedBench(t *testing.T, options Options) *attachedBench {
+	options.Gateways = true
+	b := &attachedBench{bench: newBench(t, options), t: t, current: map[kindName]any{}}
+	b.sync()
+	return b
+}
+
+// set lets an object appear, change or, without a manifest, go.
+func (b *attachedBench) set(name kindName, manifest string) {
+	b.t.Helper()
+	old := b.current[name]
+	delete(b.current, name)
+	var obj *unstructured.Unstructured
+	if manifest != "" {
+		obj = customObject(b.t, manifest)
+	}
+	switch name.kind {
+	case gatewayKind:
+		deliver(b, name, old, obj, reduceGateway, b.tr.onGateway)
+	case gatewayClassKind:
+		deliver(b, name, old, obj, reduceGatewayClass, b.tr.onGatewayClass)
+	case listenerSetKind:
+		deliver(b, name, old, obj, reduceListenerSet(name.kind), b.tr.onListenerSet)
+	case httpRoute, tlsRoute:
+		deliver(b, name, old, obj, reduceRoute(name.kind), b.tr.onRoute)
+	case "Namespace":
+		deliver(b, name, old, obj, func(obj *unstructured.Unstructured) *namespace {
+			return reduceNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: obj.GetName(), Labels: obj.GetLabels()}})
+		}, b.tr.onNamespace)
+	}
+}
+
+func deliver[T any](b *attachedBench, name kindName, old any, obj *unstructured.Unstructured, reduce func(*unstructured.Unstructured) *T, tell func(old, new *T)) {
+	before, _ := old.(*T)
+	var now *T
+	if obj != nil {
+		now = reduce(obj)
+		b.current[name] = now
+	}
+	tell(before, now)
+}
+
+// claimed returns what all routes claim, a line each.
+func claimed(claims map[kindName][]*claim) []string {
+	var lines []string
+	for name, ofRoute := range claims {
+		for _, c := range ofRoute {
+			lines = append(lines, fmt.Sprint(name, c.hosts, c.targets, c.missing))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// C5: what is judged anew after each change is all that the change concerns: the claims are
+// those that the present objects give from scratch, whichever way they came about.
+func TestAttachedFromScratch(t *testing.T) {
+	one := func(of ...string) string { return of[rand.IntN(len(of))] }
+	from := func() string {
+		return one("{from: All}", "{from: Same}", "{from: None}", "{from: Selector, selector: {matchLabels: {team: a}}}", "{}")
+	}
+	listener := func() string {
+		return fmt.Sprintf(`{name: %s, port: %s, protocol: %s, hostname: %q, allowedRoutes: {namespaces: %s}}`,
+			one("l", "m"), one("80", "81"), one("HTTP", "HTTP", "HTTPS", "TLS"), one("", "*.a.org", "x.a.org", "*.org"), from())
+	}
+	condition := func() string {
+		return fmt.Sprintf(`conditions: [{type: Accepted, status: %q}]`, one("True", "True", "True", "False", "Unknown"))
+	}
+	ref := func() string {
+		return fmt.Sprintf(`{kind: %s, name: %s, namespace: %s, sectionName: %q}`, one("Gateway", "ListenerSet"), one("x", "y"), one("a", "b"), one("", "", "l"))
+	}
+	metadata := func(n kindName) string {
+		return fmt.Sprintf("metadata: {name: %s, namespace: %q, creationTimestamp: %q, labels: {team: %s, minilb/ignore: %q}, annotations: {%s}}",
+			n.name, n.namespace, one("2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z"), one("a", "b"), one("", "", "", "", "true"), one("", "", "minilb/service: web"))
+	}
+	manifest := func(n kindName) string {
+		switch n.kind {
+		case gatewayKind:
+			return fmt.Sprintf("%s\nspec: {gatewayClassName: %s, defaultScope: %s, allowedListeners: {namespaces: %s}, listeners: [%s, %s]}\nstatus: {addresses: [{value: %s}]}\n",
+				metadata(n), one("one", "two"), one("All", "None"), from(), listener(), listener(), one("10.0.0.1", "10.0.0.2"))
+		case gatewayClassKind:
+			return fmt.Sprintf("%s\nspec: {controllerName: %s}\n", metadata(n), one("c/1", "c/2"))
+		case listenerSetKind:
+			return fmt.Sprintf("%s\nspec: {parentRef: {name: %s, namespace: %s}, listeners: [%s]}\nstatus: {%s, listeners: [{name: l, %s}]}\n",
+				metadata(n), one("x", "y"), one("a", "b"), listener(), condition(), condition())
+		case "Namespace":
+			return metadata(n)
+		}
+		ref := ref()
+		return fmt.Sprintf("%s\nspec: {hostnames: [%s], parentRefs: [%s], useDefaultGateways: %s}\nstatus: {parents: [{parentRef: %s, controllerName: %s, %s}, {parentRef: {name: x, namespace: a}, controllerName: c/1, %s}]}\n",
+			metadata(n), one("", "x.a.org", "x.a.org, '*.org'", "y.org"), ref, one("", "", "All"), ref, one("c/1", "c/2"), condition(), condition())
+	}
+	var names []kindName
+	for _, kind := range []string{gatewayKind, listenerSetKind, httpRoute, httpRoute, tlsRoute} {
+		for _, namespace := range []string{"a", "b"} {
+			for _, name := range []string{"x", "y"} {
+				names = append(names, kindName{kind, namespace, name})
+			}
+		}
+	}
+	for _, name := range []string{"one", "two"} {
+		names = append(names, kindName{gatewayClassKind, "", name})
+	}
+	for _, name := range []string{"a", "b"} {
+		names = append(names, kindName{"Namespace", "", name})
+	}
+	attached := 0
+	for _, options := range []Options{{}, {Unaccepted: true}, {GatewayClasses: []string{"one"}}} {
+		b := newAttachedBench(t, options)
+		for step := range 4000 {
+			name, text := names[rand.IntN(len(names))], ""
+			if rand.IntN(5) > 0 {
+				text = manifest(name)
+			}
+			b.set(name, text)
+			if rand.IntN(3) == 0 {
+				continue // changes that coalesce
+			}
+			b.publish()
+			fresh := newAttached()
+			fresh.stale.all, fresh.gatewayObjects = true, b.tr.attached.gatewayObjects
+			objects, changed := fresh.takeStale()
+			fresh.judge(&b.tr.options, objects, changed)
+			got, want := claimed(b.tr.attached.claims), claimed(fresh.claims)
+			if !slices.Equal(got, want) {
+				t.Fatalf("step %d, %v, after %s\n%s\ngot\n%s\nwant\n%s", step, options, name, text, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+			attached += len(want)
+		}
+	}
+	if attached < 10_000 {
+		t.Errorf("only %d claims were compared", attached)
+	}
+}
+
+// A change that no name depends on makes no snapshot.
+func TestAttachedUnchanged(t *testing.T) {
+	b := newAttachedBench(t, Options{})
+	parts := strings.Split(gatewayWith(open), "---")
+	gateway, route := kindName{gatewayKind, "infra", "gw"}, kindName{httpRoute, "shop", "r"}
+	b.set(kindName{gatewayClassKind, "", "gc"}, parts[0])
+	b.set(gateway, parts[1])
+	b.set(route, routeOf(httpRoute, "a.ex.org", toGateway))
+	b.set(kindName{"Namespace", "", "shop"}, "metadata: {name: shop}")
+	b.pending()
+	b.publish()
+	b.want("a.ex.org.", "10.0.0.5")
+	b.set(gateway, strings.Replace(parts[1], "status: {", "status: {listeners: [{name: http, attachedRoutes: 7, conditions: [{type: Programmed, status: 'False'}]}], ", 1))
+	b.set(route, strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway), "spec: {", "spec: {rules: [{}], ", 1))
+	b.set(kindName{"Namespace", "", "shop"}, "metadata: {name: shop, annotations: {a: b}}")
+	if b.pending() {
+		t.Error("a snapshot is to be made")
+	}
+}
+
+// M8: an object that is to be ignored is absent, whatever its kind.
+func TestAttachedIgnored(t *testing.T) {
+	parts := strings.Split(gatewayWith(strings.Replace(letsIn, "from: All", "from: Selector, selector: {}", 2)), "---")
+	objects := map[kindName]string{
+		{gatewayKind, "infra", "gw"}:     parts[1],
+		{listenerSetKind, "shop", "set"}: theSet,
+		{httpRoute, "shop", "r"}:         strings.Replace(routeOf(httpRoute, "a.set.org", toSet), "example.org/ctl", "example.org/any", 1),
+		{"Namespace", "", "shop"}:        "metadata: {name: shop}",
+		{gatewayClassKind, "", "gc"}:     strings.Replace(parts[0], "{name: gc}", `{name: gc, labels: {minilb/ignore: "true"}}`, 1), // or it would not do
+	}
+	b := newAttachedBench(t, Options{})
+	for name, manifest := range objects {
+		b.set(name, manifest)
+	}
+	b.publish()
+	b.want("a.set.org.", "10.0.0.5")
+	for name, manifest := range objects {
+		if name.kind == gatewayClassKind {
+			b.set(name, parts[0])
+		} else {
+			b.set(name, strings.Replace(manifest, "metadata: {", `metadata: {labels: {minilb/ignore: "true"}, `, 1))
+		}
+		b.publish()
+		b.want("a.set.org.", "-")
+		b.set(name, manifest)
+		b.publish()
+		b.want("a.set.org.", "10.0.0.5")
+	}
+}
+
+// What of a Gateway cannot be used is told once, as the Gateway's, however many routes it has;
+// a Gateway that does not count is not spoken of.
+func TestAttachedProblems(t *testing.T) {
+	for _, options := range []Options{{}, {GatewayClasses: []string{"other"}}} {
+		b := newAttachedBench(t, options)
+		parts := strings.Split(gatewayWith(open), "---")
+		b.set(kindName{gatewayKind, "infra", "gw"}, strings.Replace(parts[1], "10.0.0.5}", "10.0.0.5}, {value: 127.0.0.1}", 1))
+		for _, name := range []string{"r", "s"} {
+			b.set(kindName{httpRoute, "shop", name}, strings.Replace(routeOf(httpRoute, name+".org", toGateway), "name: r,", "name: "+name+",", 1))
+		}
+		b.set(kindName{httpRoute, "shop", "bad"}, "metadata: {name: bad, namespace: shop}\nspec: {hostnames: 5}")
+		b.set(kindName{listenerSetKind, "shop", "bad"}, "metadata: {name: bad, namespace: shop}\nspec: 5")
+		b.set(kindName{gatewayClassKind, "", "bad"}, "metadata: {name: bad}\nspec: 5")
+		want := []string{
+			"W GatewayClass bad: it is not as its kind should be and is left out: there is a number in spec",
+			"W HTTPRoute shop/bad: it is not as its kind should be and is left out: there is a number in spec.hostnames",
+			"W ListenerSet shop/bad: it is not as its kind should be and is left out: there is a number in spec",
+		}
+		if options.GatewayClasses == nil {
+			want = slices.Insert(want, 0, `W Gateway infra/gw: status address "127.0.0.1" is not an IP address that can be answered with`)
+		}
+		if got := b.publish(); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if got := b.tr.Stats().Rejected[string(invalid)]; got != len(want) {
+			t.Errorf("counted %d, want %d", got, len(want))
+		}
+		if got := b.publish(); got != nil {
+			t.Errorf("told again: %q", got)
+		}
+	}
+}
+
+// C3: claims of all kinds in the winner's namespace are united; those of others do not count.
+func TestAttachedWithOthers(t *testing.T) {
+	b := newAttachedBench(t, Options{})
+	parts := strings.Split(gatewayWith(open), "---")
+	b.set(kindName{gatewayKind, "infra", "gw"}, parts[1])
+	b.set(kindName{httpRoute, "shop", "r"}, routeOf(httpRoute, "a.ex.org", toGateway))
+	i := testIngress("shop/i", "a.ex.org")
+	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.9"}}
+	b.watcher.ingresses[""].Add(i)
+	evil := testIngress("evil/i", "a.ex.org")
+	evil.CreationTimestamp = metav1.Unix(100, 0)
+	evil.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "6.6.6.6"}}
+	b.watcher.ingresses[""].Add(evil)
+	b.publish()
+	b.want("a.ex.org.", "10.0.0.5 10.0.0.9")
+}

@@ -1,0 +1,203 @@
+package source
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A Gateway that lets ListenerSets of all namespaces in, and one of them in shop; the tests
+// take away from that what they need.
+const (
+	letsIn = `allowedListeners: {namespaces: {from: All}}, listeners: [{name: http, port: 80, protocol: HTTP, hostname: gateway.org, allowedRoutes: {namespaces: {from: All}}}]`
+	theSet = `
+kind: ListenerSet
+metadata: {name: set, namespace: shop}
+spec:
+  parentRef: {name: gw, namespace: infra}
+  listeners: [{name: http, port: 81, protocol: HTTP, hostname: "*.set.org"}]
+status:
+  conditions: [{type: Accepted, status: "True"}]
+  listeners: [{name: http, conditions: [{type: Accepted, status: "True"}]}]
+---
+`
+	toSet = "{kind: ListenerSet, name: set}"
+)
+
+func TestListenerSets(t *testing.T) {
+	tests := []struct {
+		name     string
+		manifest string
+		options  Options
+		want     []string
+	}{
+		{
+			name:     "G50: its Gateway's addresses",
+			manifest: gatewayWith(letsIn) + theSet + routeOf(httpRoute, "a.set.org, gateway.org", toSet),
+			want:     []string{"a.set.org. -> 10.0.0.5"}, // G52
+		},
+		{
+			name:     "G50: a Gateway in its own namespace",
+			manifest: strings.ReplaceAll(gatewayWith(letsIn), "infra", "shop") + strings.Replace(theSet, ", namespace: infra", "", 1) + routeOf(httpRoute, "a.set.org", toSet),
+			want:     []string{"a.set.org. -> 10.0.0.5"},
+		},
+		{
+			name:     "G50: a parent that is no Gateway",
+			manifest: gatewayWith(letsIn) + strings.Replace(theSet, "parentRef: {", "parentRef: {kind: Service, group: '', ", 1) + routeOf(httpRoute, "a.set.org", toSet),
+		},
+		{
+			name:     "its Gateway is not there",
+			manifest: theSet + routeOf(httpRoute, "a.set.org", toSet),
+			want:     []string{"a.set.org.: Gateway infra/gw does not exist"},
+		},
+		{
+			name:     "it is not there",
+			manifest: gatewayWith(letsIn) + routeOf(httpRoute, "a.set.org", toSet),
+			want:     []string{"a.set.org.: ListenerSet shop/set does not exist"},
+		},
+		{
+			name:     "its Gateway is of another class",
+			manifest: gatewayWith(letsIn) + theSet + routeOf(httpRoute, "a.set.org", toSet),
+			options:  Options{GatewayClasses: []string{"other"}},
+		},
+		{
+			name:     "G51: the Gateway lets none in by default",
+			manifest: gatewayWith(strings.Replace(letsIn, "allowedListeners: {namespaces: {from: All}}, ", "", 1)) + theSet + routeOf(httpRoute, "a.set.org", toSet),
+			want:     []string{"a.set.org.: Gateway infra/gw does not allow ListenerSet shop/set by its allowedListeners"},
+		},
+		{
+			name:     "G51: from None",
+			manifest: gatewayWith(strings.Replace(letsIn, "namespaces: {from: All}}, listeners", "namespaces: {from: None}}, listeners", 1)) + theSet + routeOf(httpRoute, "a.set.org", toSet),
+			want:     []string{"a.set.org.: Gateway infra/gw does not allow ListenerSet shop/set by its allowedListeners"},
+		},
+		{
+			name:     "G51: from the Gateway's namespace",
+			manifest: gatewayWith(strings.Replace(letsIn, "namespaces: {from: All}}, listeners", "namespaces: {from: Same}}, listeners", 1)) + theSet + routeOf(httpRoute, "a.set.org", toSet),
+			want:     []string{"a.set.org.: Gateway infra/gw does not allow ListenerSet shop/set by its allowedListeners"},
+		},
+		{
+			name: "G51: by labels",
+			manifest: gatewayWith(strings.Replace(letsIn, "namespaces: {from: All}}, listeners", "namespaces: {from: Selector, selector: {matchLabels: {team: shop}}}}, listeners", 1)) +
+				"\nkind: Namespace\nmetadata: {name: shop, labels: {team: shop}}\n---\n" + theSet + routeOf(httpRoute, "a.set.org", toSet),
+			want: []string{"a.set.org. -> 10.0.0.5"},
+		},
+		{
+			name: "G51: by other labels",
+			manifest: gatewayWith(strings.Replace(letsIn, "namespaces: {from: All}}, listeners", "namespaces: {from: Selector, selector: {matchLabels: {team: shop}}}}, listeners", 1)) +
+				"\nkind: Namespace\nmetadata: {name: shop, labels: {team: other}}\n---\n" + theSet + routeOf(httpRoute, "a.set.org", toSet),
+			want: []string{"a.set.org.: Gateway infra/gw does not allow ListenerSet shop/set by its allowedListeners"},
+		},
+		{
+			name:     "G51: not accepted",
+			manifest: gatewayWith(letsIn) + strings.Replace(theSet, `status: "True"}]`, `status: "False"}]`, 1) + routeOf(httpRoute, "a.set.org", toSet),
+			want:     []string{"a.set.org.: ListenerSet shop/set is not accepted by its controller"},
+		},
+		{
+			name:     "G51: a listener that is not accepted",
+			manifest: gatewayWith(letsIn) + strings.Replace(theSet, `{name: http, conditions: [{type: Accepted, status: "True"}]}`, `{name: http, conditions: [{type: Accepted, status: Unknown}]}`, 1) + routeOf(httpRoute, "a.set.org", toSet),
+			want:     []string{`a.set.org.: listener "http" of ListenerSet shop/set is not accepted yet`},
+		},
+		{
+			name:     "G51: a listener that nobody has judged",
+			manifest: gatewayWith(letsIn) + strings.Replace(theSet, "listeners: [{name: http, cond", "listeners: [{name: other, cond", 1) + routeOf(httpRoute, "a.set.org", toSet),
+			want:     []string{`a.set.org.: listener "http" of ListenerSet shop/set is not accepted yet`},
+		},
+		{
+			name:     "G51: a conflict",
+			manifest: gatewayWith(letsIn) + strings.Replace(theSet, `{name: http, conditions: [`, `{name: http, conditions: [{type: Conflicted, status: "True"}, `, 1) + routeOf(httpRoute, "a.set.org", toSet),
+			want:     []string{`a.set.org.: listener "http" of ListenerSet shop/set is not accepted, or conflicts with another`},
+		},
+		{
+			name:     "G52: the Gateway's own listeners are not the set's, nor the other way round",
+			manifest: gatewayWith(letsIn) + theSet + routeOf(httpRoute, "a.set.org, gateway.org", toGateway),
+			want:     []string{"gateway.org. -> 10.0.0.5"},
+		},
+		{
+			name:     "G52: a name of the set, asked of the Gateway",
+			manifest: gatewayWith(letsIn) + strings.ReplaceAll(theSet, "name: http,", "name: foo,") + routeOf(httpRoute, "a.set.org, gateway.org", "{name: gw, namespace: infra, sectionName: foo}"),
+			want: []string{
+				"a.set.org.: no listener of Gateway infra/gw has the name or port that it asks for",
+				"gateway.org.: no listener of Gateway infra/gw has the name or port that it asks for",
+			},
+		},
+		{
+			name:     "G15: the default is the set's namespace, not the Gateway's",
+			manifest: gatewayWith(letsIn) + theSet + strings.Replace(routeOf(httpRoute, "a.set.org", "{kind: ListenerSet, name: set, namespace: shop}"), "name: r, namespace: shop", "name: r, namespace: infra", 1),
+			want:     []string{`a.set.org.: listener "http" of ListenerSet shop/set allows no routes of namespace "infra"`},
+		},
+		{
+			name: "G54: an XListenerSet, whose port may be open",
+			manifest: gatewayWith(letsIn) + strings.NewReplacer("kind: ListenerSet", "kind: XListenerSet", "port: 81, ", "").Replace(theSet) +
+				routeOf(httpRoute, "a.set.org", "{group: gateway.networking.x-k8s.io, kind: XListenerSet, name: set}") +
+				strings.Replace(routeOf(httpRoute, "b.set.org", "{group: gateway.networking.x-k8s.io, kind: XListenerSet, name: set, port: 80}"), "name: r,", "name: s,", 1) +
+				strings.Replace(routeOf(httpRoute, "c.set.org", toSet), "name: r,", "name: u,", 1),
+			want: []string{
+				"a.set.org. -> 10.0.0.5",
+				"b.set.org.: no listener of XListenerSet shop/set has the name or port that it asks for",
+				"c.set.org.: ListenerSet shop/set does not exist",
+			},
+		},
+		{
+			name: "M7: a set's Service",
+			manifest: strings.Replace(gatewayWith(letsIn), "namespace: infra}", "namespace: infra, annotations: {minilb/service: traefik}}", 1) +
+				strings.Replace(theSet, "namespace: shop}", "namespace: shop, annotations: {minilb/service: other/web}}", 1) + routeOf(httpRoute, "a.set.org", toSet),
+			want: []string{"a.set.org. -> svc:other/web"},
+		},
+		{
+			name:     "G23: without any status",
+			manifest: gatewayWith(letsIn) + theSet[:strings.Index(theSet, "status:")] + "---\n" + strings.Replace(routeOf(httpRoute, "a.set.org", toSet), `"True"`, "Unknown", 1),
+			options:  Options{Unaccepted: true},
+			want:     []string{"a.set.org. -> 10.0.0.5"},
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := told(testObjects(t, tc.manifest), tc.options); !slices.Equal(got, tc.want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
+			}
+		})
+	}
+}
+
+// G53: where nobody has judged the listeners, the Gateway's own go before those of sets, and
+// an older set's before a younger one's.
+func TestListenerPrecedence(t *testing.T) {
+	set := func(name, created, listener string) string {
+		return fmt.Sprintf("\nkind: ListenerSet\nmetadata: {name: %s, namespace: shop, creationTimestamp: %q}\n"+
+			"spec: {parentRef: {name: gw, namespace: infra}, listeners: [%s]}\n---\n", name, created, listener)
+	}
+	const may, june = "2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z"
+	for _, tc := range []struct {
+		name, older, younger string
+		first, second        string // the sets' listeners
+		want                 string // the sets that have one, by what their routes are told
+	}{
+		{"different hosts", may, june, "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "{name: l, port: 81, protocol: HTTP, hostname: b.org}", "one two"},
+		{"different ports", may, june, "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "{name: l, port: 82, protocol: HTTP, hostname: a.org}", "one two"},
+		{"the same", may, june, "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "one"},
+		{"the same, the other older", june, may, "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "two"},
+		{"the same age", may, may, "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "one"},
+		{"another protocol", may, june, "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "{name: l, port: 81, protocol: HTTPS, hostname: b.org}", "one"},
+		{"protocols that share a port", may, june, "{name: l, port: 81, protocol: TLS, hostname: b.org}", "{name: l, port: 81, protocol: HTTPS, hostname: a.org}", "two"},
+		{"the Gateway's", may, june, "{name: l, port: 80, protocol: HTTP, hostname: gateway.org}", "{name: l, port: 80, protocol: HTTP, hostname: a.org}", "two"},
+		{"open ports", may, june, "{name: l, protocol: HTTP, hostname: a.org}", "{name: l, protocol: HTTP, hostname: a.org}", "one two"},
+	} {
+		manifest := gatewayWith(letsIn) + set("one", tc.older, tc.first) + set("two", tc.younger, tc.second)
+		for _, name := range []string{"one", "two"} {
+			manifest += fmt.Sprintf("\nkind: HTTPRoute\nmetadata: {name: %s, namespace: shop}\nspec: {parentRefs: [{kind: ListenerSet, name: %s}]}\n---\n", name, name)
+		}
+		objects := testObjects(t, manifest)
+		a := &attachment{objects, &Options{Unaccepted: true}}
+		var got []string
+		for _, name := range []string{"one", "two"} {
+			claims := a.claims(objects.routes[kindName{httpRoute, "shop", name}])
+			if len(claims) > 0 && len(claims[0].targets) > 0 {
+				got = append(got, name)
+			}
+		}
+		if strings.Join(got, " ") != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
