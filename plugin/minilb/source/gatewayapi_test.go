@@ -309,11 +309,12 @@ func TestGatewayAPIVersion(t *testing.T) {
 		api.objects = gatewayState(t, "v1alpha3")
 		before := slices.DeleteFunc(slices.Clone(all), func(r string) bool { return strings.HasPrefix(r, "tlsroutes") })
 		api.offer(append(before, "tlsroutes/v1alpha3", "tlsroutes/v1alpha2")...)
-		b, stop := runBench(t, api, Options{Gateways: true})
-		defer stop()
 		gone := false
-		tables := b.watcher.gatewayAPI.routes[tlsRoute][""]
-		tables.subscribers = append(tables.subscribers, func(_, new *route) { gone = gone || new == nil })
+		b, stop := runBench(t, api, Options{Gateways: true}, func(b *bench) {
+			routes := b.watcher.gatewayAPI.routes[tlsRoute][""]
+			routes.subscribers = append(routes.subscribers, func(_, new *route) { gone = gone || new == nil })
+		})
+		defer stop()
 		synctest.Wait()
 		b.want("tls.org.", "10.0.0.5")
 		b.log.take()

@@ -175,8 +175,8 @@ func listKinds() map[schema.GroupVersionResource]string {
 }
 
 // runBench runs a bench's Watcher against the API until the returned function is called, which
-// returns when nothing of it is left.
-func runBench(t *testing.T, api *fakeAPI, options Options) (b *bench, stop func()) {
+// returns when nothing of it is left. What is to be changed of the bench must be before.
+func runBench(t *testing.T, api *fakeAPI, options Options, before ...func(*bench)) (b *bench, stop func()) {
 	// The one that limits their rate takes the bubble's clock for one that goes wrong.
 	handlers := utilruntime.ErrorHandlers
 	utilruntime.ErrorHandlers = nil
@@ -188,6 +188,9 @@ func runBench(t *testing.T, api *fakeAPI, options Options) (b *bench, stop func(
 		w.core, w.discovery, w.networking = client.CoreV1(), client.DiscoveryV1(), client.NetworkingV1()
 		w.gatewayAPI.dynamic, w.gatewayAPI.discover = custom, api.discover
 	})
+	for _, change := range before {
+		change(b)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
