@@ -40,6 +40,7 @@ func (p *playground) showAnswers(ctx context.Context) error {
 	mosquitto, mosquitto6 := p.addressesOf("automation/mosquitto-0", "automation/mosquitto-1")
 	proxies, _ := p.addressesOf("haproxy/kubernetes-ingress-0", "haproxy/kubernetes-ingress-1")
 	radio, _ := p.addressesOf("media/radio-0")
+	lan, _ := p.addressesOf("gateways/lan-0")
 	for _, group := range []struct {
 		about     string
 		questions []question
@@ -58,6 +59,10 @@ func (p *playground) showAnswers(ctx context.Context) error {
 		}},
 		{"Its wildcard *.apps.sko.ai covers any name below apps.sko.ai.", []question{
 			{name: "wiki.apps.sko.ai", qtype: dns.TypeA, data: proxies},
+		}},
+		{"A route's host is the pods of its Gateway, if a listener has it, too.", []question{
+			{name: "books.lan.sko.ai", qtype: dns.TypeA, data: lan},
+			{name: "books.example.com", qtype: dns.TypeA, data: []string{upstreamIPv4}},
 		}},
 		{"While no pod is ready, one that is being deleted but still serves is used.", []question{
 			{name: "radio.media.minilb", qtype: dns.TypeA, data: radio},

@@ -41,6 +41,7 @@ var pods = []pod{
 	{namespace: "haproxy", name: "kubernetes-ingress-1", app: "kubernetes-ingress", node: "node3"},
 	{namespace: "media", name: "radio-0", app: "radio", node: "node3", terminating: true},
 	{namespace: "media", name: "radio-1", app: "radio", node: "node1", unready: true},
+	{namespace: "gateways", name: "lan-0", app: "lan", node: "node2"},
 }
 
 // addresses are those of a pod in both families.
@@ -52,7 +53,14 @@ const firstHost = 10
 
 // applyObjects fills the cluster.
 func (p *playground) applyObjects(ctx context.Context) error {
-	p.say("Applying the RBAC of %s, and test/playground/objects.yaml.\n", base)
+	p.say("Applying the Gateway API %s, the RBAC of %s, and test/playground/objects.yaml.\n", cluster.NewestGatewayAPI, base)
+	definitions, err := cluster.GatewayAPI(ctx, cluster.NewestGatewayAPI, "standard")
+	if err != nil {
+		return err
+	}
+	if err := p.cluster.Apply(ctx, definitions); err != nil {
+		return err
+	}
 	if err := p.grantRights(ctx); err != nil {
 		return err
 	}

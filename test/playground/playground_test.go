@@ -153,6 +153,8 @@ func TestExit(t *testing.T) {
 		`      mosquitto\.automation\.minilb\. +5  IN  A +10\.244\.\d+\.11`,
 		`      mqtt\.example\.com\. +5  IN  AAAA +fd00:10:244:\S+`,
 		`      wiki\.apps\.sko\.ai\. +5  IN  A +10\.244\.\d+\.13`,
+		`      books\.lan\.sko\.ai\. +5  IN  A +10\.244\.\d+\.17`,
+		`      books\.example\.com\. +60  IN  A +192\.0\.2\.53`,
 		`      radio\.media\.minilb\. +5  IN  A +10\.244\.\d+\.15`,
 		`      NOERROR, no records, SOA of minilb\.`,
 		`      NXDOMAIN, no records, SOA of minilb\.`,
@@ -202,6 +204,7 @@ func (s *session) trySuggestions(t *testing.T) {
 		`web +LoadBalancer .* web\.haproxy\.minilb .*`,
 		`10\.244\.\d+\.12`,
 		`192\.0\.2\.53`,
+		`10\.244\.\d+\.17`,
 		`.*status: NXDOMAIN.*`,
 		`mosquitto\.automation\.minilb\.\s+30\s+IN\s+A\s+10\.244\.\d+\.11`,
 	} {

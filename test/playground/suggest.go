@@ -34,6 +34,11 @@ Things to try in another terminal (Ctrl-C here ends everything):
   kubectl -n apps delete ingress home
   dig @127.0.0.1 -p PORT +short photos.sko.ai
 
+  # Give a route another host.
+  kubectl -n apps patch httproute books --type=merge \
+    -p '{"spec":{"hostnames":["library.lan.sko.ai"]}}'
+  dig @127.0.0.1 -p PORT +short library.lan.sko.ai
+
   # Have minilb ignore a Service. NXDOMAIN.
   kubectl -n media label service radio minilb/ignore=true
   dig @127.0.0.1 -p PORT radio.media.minilb
