@@ -106,6 +106,7 @@ func newGatewayAPI(w *Watcher, client dynamic.Interface) (*gatewayAPI, error) {
 		sets:       map[string]map[string]*custom[*listenerSet]{listenerSetKind: {}, xListenerSetKind: {}},
 		routes:     map[string]map[string]*custom[*route]{httpRoute: {}, grpcRoute: {}, tlsRoute: {}},
 	}
+	g.health.gone = func() {} // a version of the group may go between two requests: the next look tells
 	w.watch(g.health)
 	return g, nil
 }
