@@ -278,7 +278,7 @@ func (g *gatewayAPI) follow(ctx context.Context, offered offer) {
 	first := !g.health.synced.Load()
 	for _, table := range g.tables {
 		before, h := table.version(), table.state()
-		if !first {
+		if !first && before == "" {
 			h.late.Store(true) // G7: what comes now is not waited for
 		}
 		if table.follow(ctx, offered) && !first && h.group != "" {
