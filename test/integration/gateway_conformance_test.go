@@ -135,20 +135,19 @@ func (e *conformance) run(t *testing.T, tc conformanceCase) {
 	manifest := e.published(t, filepath.Join("tests", tc.manifest+".yaml")) + tc.probeManifest()
 	own := gatewayAddresses(t, manifest, "192.0.2.", 101)
 
-	// Another controller than that of the Gateway's class accepts what it likes (G21).
-	silent := e.controller()
-	silent.silent = true
+	stubborn := e.controller()
+	stubborn.stubborn = "Pending"
 	honest := e.controller()
 	honest.refused, honest.attached = tc.refused, tc.attached
 	lying := e.controller()
 	lying.credulous = true
-	for _, controller := range []*gatewayController{silent, honest, lying} {
+	for _, controller := range []*gatewayController{stubborn, honest, lying} {
 		maps.Copy(controller.addresses, own)
 	}
 
 	all := answers{nobody: tc.hostnames()}
-	e.apply(t, silent, manifest)
-	e.expect(t, silent, all, "while only a stranger has accepted the routes")
+	e.apply(t, stubborn, manifest)
+	e.expect(t, stubborn, all, "while only a controller that is not the Gateways' own accepts the routes") // G20, G21
 	for _, controller := range []*gatewayController{honest, lying} {
 		state := "when the status is right"
 		if controller == lying {

@@ -259,7 +259,7 @@ var listenerSetCases = []conformanceCase{
 				"gateway-parentref": "listenerset-parentref.com",
 				nobody:              "gw-parentref.com",
 			}}},
-			{delete: "HTTPRoute route-parentref-lsonly", resolution: resolution{want: answers{nobody: "gw-parentref.com listenerset-parentref.com"}}},
+			{delete: "Gateway gateway-parentref", resolution: resolution{want: answers{nobody: "gw-parentref.com listenerset-parentref.com"}}}, // G24, G50
 		},
 	},
 }

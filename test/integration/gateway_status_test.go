@@ -37,10 +37,8 @@ type gatewayController struct {
 	// stranger is another controller, which accepts every route for all of its parents.
 	stranger gatewayv1.GatewayController
 
-	asked map[string]bool // the keys that there was an object or listener for
-
-	// silent controllers leave routes to the stranger.
-	silent bool
+	asked    map[string]bool // the keys that there was an object or listener for
+	stubborn string          // the reason for which no route is accepted, if none is
 }
 
 // withStatus returns a manifest with the status of those objects that have one of the Gateway API.
@@ -97,10 +95,7 @@ func (c *gatewayController) status(t *testing.T, object *unstructured.Unstructur
 			status.Parents = append(status.Parents, gatewayv1.RouteParentStatus{
 				ParentRef: ref, ControllerName: c.stranger, Conditions: gatewayConditions("", "Accepted"),
 			})
-			if c.silent {
-				continue
-			}
-			reason := cmp.Or(c.refusal(kind+" "+name+" "+string(parent.Name)), c.refusal(kind+" "+name))
+			reason := cmp.Or(c.stubborn, c.refusal(kind+" "+name+" "+string(parent.Name)), c.refusal(kind+" "+name))
 			status.Parents = append(status.Parents, gatewayv1.RouteParentStatus{
 				ParentRef: ref, ControllerName: c.name, Conditions: append(gatewayConditions(reason, "Accepted"), gatewayConditions("", "ResolvedRefs")...),
 			})
@@ -158,8 +153,8 @@ func (c *gatewayController) supportedKinds(listener gatewayv1.Listener) []gatewa
 	return supported
 }
 
-// gatewayConditions are the conditions of these types when something is refused for the reason, or
-// accepted without one.
+// gatewayConditions are the conditions of these types when something is refused for the reason,
+// or accepted without one.
 func gatewayConditions(reason string, types ...string) []metav1.Condition {
 	turned := map[string][]string{ // types whose status the reason turns
 		"":                  nil,
