@@ -60,7 +60,7 @@ type problem struct {
 // maxHosts and maxTargets bound what a single object may claim, and maxLabels the depth of a
 // name: nobody needs more, and whoever asks for it must not slow down all others.
 const (
-	maxHosts   = 1000
+	maxHosts   = 1024 // as many as the API server lets a TLSRoute have
 	maxTargets = 256
 	maxLabels  = 32
 )

@@ -564,8 +564,8 @@ func TestTranslatorLimits(t *testing.T) {
 	b.services().Update(testService("evil/s", 1, strings.Join(hosts, ",")))
 	b.services().Update(testService("shop/web", 1, "web.ex.org"))
 	b.sync()
-	if names := b.tr.Stats().Names; names["ingress"]+names["service"] != 1000+3 {
-		t.Errorf("got names %v, want 1000 of the 50000 hosts, a host and two Services", names)
+	if names := b.tr.Stats().Names; names["ingress"]+names["service"] != maxHosts+3 {
+		t.Errorf("got names %v, want 1024 of the 50000 hosts, a host and two Services", names)
 	}
 	if got := b.tr.Stats().Rejected["invalid"]; got != 2 {
 		t.Errorf("%d refusals, want one for what is too much of each object", got)
