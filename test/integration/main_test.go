@@ -3,8 +3,11 @@ package integration_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -28,30 +31,46 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// sharedCluster is the control plane of all tests that do not stop it or need it to themselves.
-var sharedCluster struct {
+// sharedCluster is the control plane of all tests that do not stop it or need it to themselves,
+// and gatewayClusters those with a release of the Gateway API.
+var (
+	sharedCluster   clusterOnce
+	gatewayClusters = map[string]*clusterOnce{}
+)
+
+// clusterOnce is a control plane that the first test to need it starts. It lives as long as
+// the package's tests run.
+type clusterOnce struct {
 	sync.Once
 	*cluster.Cluster
 	err error
 }
 
-// shared returns that control plane. It lives as long as the package's tests run.
+func (s *clusterOnce) get(t *testing.T) *cluster.Cluster {
+	t.Helper()
+	s.Do(func() {
+		s.Cluster, s.err = cluster.Start(context.Background(), cluster.Options{})
+	})
+	if s.err != nil {
+		t.Fatalf("start a shared control plane: %v", s.err)
+	}
+	return s.Cluster
+}
+
+// shared returns the control plane that tests share.
 func shared(t *testing.T) *cluster.Cluster {
 	t.Helper()
-	sharedCluster.Do(func() {
-		sharedCluster.Cluster, sharedCluster.err = cluster.Start(context.Background(), cluster.Options{})
-	})
-	if sharedCluster.err != nil {
-		t.Fatalf("start the shared control plane: %v", sharedCluster.err)
-	}
-	return sharedCluster.Cluster
+	return sharedCluster.get(t)
 }
 
 func stopShared() error {
-	if sharedCluster.Cluster == nil {
-		return nil
+	var errs []error
+	for _, s := range slices.Concat([]*clusterOnce{&sharedCluster}, slices.Collect(maps.Values(gatewayClusters))) {
+		if s.Cluster != nil {
+			errs = append(errs, s.Stop())
+		}
 	}
-	return sharedCluster.Stop()
+	return errors.Join(errs...)
 }
 
 // newNamespace creates a namespace of the test's own and deletes it when the test ends.

@@ -1,0 +1,63 @@
+package integration_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// oldCases are about what older releases of the Gateway API have in the place of what the newest has.
+var oldCases = inNamespaces([]gatewayCase{
+	// G54, G10: the ListenerSet of its own group.
+	{name: "G54: a name alone", objects: oldSet(listenerSet{}, toOldSet), want: []string{"a 10.1.0.1"}},
+	{name: "G54: its section", objects: oldSet(listenerSet{}, "{group: gateway.networking.x-k8s.io, kind: XListenerSet, name: ls, sectionName: http}"), want: []string{"a 10.1.0.1"}},
+	{name: "G54: its port", objects: oldSet(listenerSet{}, "{group: gateway.networking.x-k8s.io, kind: XListenerSet, name: ls, port: 80}"), want: []string{"a 10.1.0.1"}},
+	{name: "G54: another port", objects: oldSet(listenerSet{}, "{group: gateway.networking.x-k8s.io, kind: XListenerSet, name: ls, port: 81}"), want: []string{"a -"}},
+	{name: "G54: no port", objects: oldSet(listenerSet{listeners: "{name: http, port: 0, protocol: HTTP}"}, toOldSet), want: []string{"a 10.1.0.1"}},
+	{name: "G54: the port is left out", objects: oldSet(listenerSet{listeners: "{name: http, protocol: HTTP}"}, toOldSet), want: []string{"a 10.1.0.1"}},
+	{name: "G54: no port is no port of a parentRef, not even that of the status", objects: oldSet(listenerSet{listeners: "{name: http, port: 0, protocol: HTTP}"}, "{group: gateway.networking.x-k8s.io, kind: XListenerSet, name: ls, port: 8000}"), want: []string{"a -"}},
+	{name: "G54: a port left out is no port of a parentRef", objects: oldSet(listenerSet{listeners: "{name: http, protocol: HTTP}"}, "{group: gateway.networking.x-k8s.io, kind: XListenerSet, name: ls, port: 8000}"), want: []string{"a -"}},
+	{name: "G54: no port is no port of a parentRef with a section", objects: oldSet(listenerSet{listeners: "{name: http, port: 0, protocol: HTTP}"}, "{group: gateway.networking.x-k8s.io, kind: XListenerSet, name: ls, sectionName: http, port: 8000}"), want: []string{"a -"}},
+	{name: "G10: the new kind of the old group", objects: oldSet(listenerSet{}, "{group: gateway.networking.x-k8s.io, kind: ListenerSet, name: ls}"), want: []string{"a -"}},
+	{name: "G10: the old kind of the new group", objects: oldSet(listenerSet{}, "{group: gateway.networking.k8s.io, kind: XListenerSet, name: ls}"), want: []string{"a -"}},
+	{name: "G10: the Gateway of the old group", objects: oldSet(listenerSet{}, "{group: gateway.networking.x-k8s.io, kind: Gateway, name: gw}"), want: []string{"a -"}},
+	{name: "G51: nothing is allowed by default", objects: manifest(gateway{}, listenerSet{kind: "XListenerSet"}, route{parents: toOldSet}), want: []string{"a -"}},
+	{name: "G51: a ListenerSet that is refused", objects: oldSet(listenerSet{conditions: condition("Accepted", "False")}, toOldSet), want: []string{"a -"}},
+	{name: "G51: no status of its listeners", objects: oldSet(listenerSet{listenerStatus: "none"}, toOldSet), want: []string{"a -"}},
+	{name: "G52: a Gateway is not its ListenerSets", objects: oldSet(listenerSet{listeners: "{name: foo, port: 81, protocol: HTTP}"}, "{name: gw, sectionName: foo}"), want: []string{"a -"}},
+	{name: "M7: on a ListenerSet", objects: exposedService("web", "10.244.0.1") + oldSet(listenerSet{metadata: serves("web")}, toOldSet), want: []string{"a 10.244.0.1"}},
+	{name: "M8: a ListenerSet", objects: oldSet(listenerSet{metadata: ignored}, toOldSet), want: []string{"a -"}},
+
+	// G31: hosts were optional in the version that the objects may still be stored in.
+	{name: "G31: a TLSRoute without hosts",
+		objects: manifest(gateway{listeners: `{name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}, hostname: "*.in.NS.example"}`}, route{kind: "TLSRoute", version: "v1alpha2", hosts: "none"}),
+		want:    []string{"a.in 10.1.0.1", "a -"}},
+	{name: "G3: a TLSRoute", objects: manifest(gateway{listeners: "{name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}"}, route{kind: "TLSRoute", version: "v1alpha3"}), want: []string{"a 10.1.0.1"}},
+	{name: "G3: a GRPCRoute", objects: manifest(gateway{}, route{kind: "GRPCRoute"}), want: []string{"a 10.1.0.1"}},
+})
+
+const toOldSet = "{group: gateway.networking.x-k8s.io, kind: XListenerSet, name: ls}"
+
+// oldSet is a route at a parent, which may be an XListenerSet or its Gateway.
+func oldSet(l listenerSet, parent string) string {
+	l.kind = "XListenerSet"
+	return manifest(gateway{spec: listenersFrom("from: Same")}, l, route{parents: parent})
+}
+
+// TestGatewayOldRelease is the like of TestGatewayRules with the last release before ListenerSets
+// were of the Gateway API's own group.
+func TestGatewayOldRelease(t *testing.T) {
+	c := gatewayCluster(t, "v1.4.1")
+	s := startCoreDNS(t, resolverFor(shippedAccounts(t, c).dns, startUpstream(t)))
+	s.waitReady(t)
+	applyCases(t, c, oldCases)
+	for _, tc := range oldCases {
+		cluster.Eventually(t, 20*time.Second, func() error { return s.expectPresent(tc) })
+	}
+	for _, tc := range oldCases {
+		if err := s.expectCase(tc); err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
+}
