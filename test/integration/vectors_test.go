@@ -59,6 +59,9 @@ spec:
 status: {loadBalancer: {ingress: [{hostname: web.shop.minilb}]}}
 `
 
+// vectorGateway is a route whose Gateway has the name of somebody else's load balancer.
+var vectorGateway = strings.ReplaceAll(manifest(gateway{addresses: "{type: Hostname, value: lb.aws.com}"}, route{hosts: "x.g.ex.org"}), "NS", "shop")
+
 const vectorEvil = `
 apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -72,17 +75,20 @@ status: {loadBalancer: {ingress: [{ip: 6.6.6.6}]}}
 // TestVectors asks the questions of the conformance vectors and compares whole messages.
 func TestVectors(t *testing.T) {
 	c := cluster.New(t, cluster.Options{})
+	installGatewayAPI(t, c, cluster.NewestGatewayAPI)
 	kubeconfig := shippedAccounts(t, c).dns
 	ctx := t.Context()
 	must(t, c.Node(ctx, "n1", "192.168.1.31"))
 	must(t, c.Apply(ctx, vectorState))
+	must(t, c.Apply(ctx, vectorGateway))
 	must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "shop", Name: "web-7", Labels: map[string]string{"app": "web"}, Node: "n1", IPs: []string{"10.244.1.7"}}))
 	must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "shop", Name: "web-8", Labels: map[string]string{"app": "web"}, Node: "n1", IPs: []string{"10.244.1.8"}}))
 	must(t, c.Terminate(ctx, "shop", "web-8"))
 	time.Sleep(1100 * time.Millisecond) // creationTimestamp has seconds: let the other be younger
 	must(t, c.Apply(ctx, vectorEvil))
 
-	up := startUpstream(t)
+	const awsSOA = "aws.com. 60 IN SOA ns.aws.com. hostmaster.aws.com. 1 2 3 4 60"
+	up := startUpstream(t, "lb.aws.com. 60 IN A 198.51.100.1", awsSOA)
 	s := startCoreDNS(t, `.:PORT {
 		bind 127.0.0.1
 		HEALTH
@@ -123,13 +129,18 @@ func TestVectors(t *testing.T) {
 		{"MINILB.", dns.TypeTXT, message{flags: "aa", authority: []string{soa}}},
 		{"ns1.minilb.", dns.TypeA, message{flags: "aa", answer: []string{"ns1.minilb. 5 IN A 127.0.0.1"}}},
 		{"ns1.minilb.", dns.TypeAAAA, message{flags: "aa", authority: []string{soa}}},
-		{"a.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"a.ex.org. 5 IN A 10.244.1.7"}}},                       // M3, C2
-		{"A.Ex.oRg.", dns.TypeA, message{flags: "aa", answer: []string{"A.Ex.oRg. 5 IN A 10.244.1.7"}}},                       // D22
-		{"a.ex.org.", dns.TypeAAAA, message{flags: "aa", authority: []string{overlaySOA}}},                                    // D5
-		{"a.ex.org.", dns.TypeHTTPS, message{flags: "aa", authority: []string{overlaySOA}}},                                   // D6
-		{"q.w.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"q.w.ex.org. 5 IN A 10.244.1.7"}}},                   // D10
-		{"p.q.w.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"p.q.w.ex.org. 5 IN A 10.244.1.7"}}},               // I4
-		{"*.w.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"*.w.ex.org. 5 IN A 10.244.1.7"}}},                   // D13
+		{"a.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"a.ex.org. 5 IN A 10.244.1.7"}}},         // M3, C2
+		{"A.Ex.oRg.", dns.TypeA, message{flags: "aa", answer: []string{"A.Ex.oRg. 5 IN A 10.244.1.7"}}},         // D22
+		{"a.ex.org.", dns.TypeAAAA, message{flags: "aa", authority: []string{overlaySOA}}},                      // D5
+		{"a.ex.org.", dns.TypeHTTPS, message{flags: "aa", authority: []string{overlaySOA}}},                     // D6
+		{"q.w.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"q.w.ex.org. 5 IN A 10.244.1.7"}}},     // D10
+		{"p.q.w.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"p.q.w.ex.org. 5 IN A 10.244.1.7"}}}, // I4
+		{"*.w.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"*.w.ex.org. 5 IN A 10.244.1.7"}}},     // D13
+		// D30: the alias and what upstream says of it, in one message.
+		{"x.g.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"lb.aws.com. 60 IN A 198.51.100.1", "x.g.ex.org. 5 IN CNAME lb.aws.com."}}},
+		{"X.g.Ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"X.g.Ex.org. 5 IN CNAME lb.aws.com.", "lb.aws.com. 60 IN A 198.51.100.1"}}},
+		{"x.g.ex.org.", dns.TypeAAAA, message{flags: "aa", answer: []string{"x.g.ex.org. 5 IN CNAME lb.aws.com."}, authority: []string{serial.ReplaceAllString(awsSOA, "$1 SERIAL ")}}}, // D31
+		{"x.g.ex.org.", dns.TypeCNAME, message{flags: "aa", answer: []string{"x.g.ex.org. 5 IN CNAME lb.aws.com."}}},
 		{"web.shop.minilb.", dns.TypeANY, message{flags: "aa", answer: []string{`web.shop.minilb. 5 IN HINFO "RFC8482" ""`}}}, // D28
 		{"nope.shop.minilb.", dns.TypeANY, message{rcode: dns.RcodeNameError, flags: "aa", authority: []string{soa}}},         // D28
 	}
@@ -138,7 +149,7 @@ func TestVectors(t *testing.T) {
 		name  string
 		qtype uint16
 	}{
-		{"a.ex.org.", dns.TypeMX}, {"a.ex.org.", dns.TypeNS}, {"a.ex.org.", dns.TypeSOA}, {"a.ex.org.", dns.TypeDS},
+		{"a.ex.org.", dns.TypeMX}, {"x.g.ex.org.", dns.TypeMX}, {"g.ex.org.", dns.TypeA}, {"y.g.ex.org.", dns.TypeA}, {"z.x.g.ex.org.", dns.TypeA}, {"a.ex.org.", dns.TypeNS}, {"a.ex.org.", dns.TypeSOA}, {"a.ex.org.", dns.TypeDS},
 		{"b.ex.org.", dns.TypeA}, {"z.a.ex.org.", dns.TypeA}, {"w.ex.org.", dns.TypeA}, {"ex.org.", dns.TypeA}, {"org.", dns.TypeA},
 		{"minilb.example.", dns.TypeA}, {"xminilb.", dns.TypeA},
 	} {
@@ -236,16 +247,34 @@ func messageOf(m *dns.Msg) message {
 }
 
 // startUpstream runs a resolver that answers every question with a TXT record "upstream", so
-// that a test sees what was passed on to it, and returns its address.
-func startUpstream(t *testing.T) string {
+// that a test sees what was passed on to it, and returns its address. For names that have some
+// of these records it answers with them, or with the SOA record among them.
+func startUpstream(t *testing.T, records ...string) string {
 	t.Helper()
-	handler := dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+	return startDNS(t, dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+		q := r.Question[0]
 		m := new(dns.Msg).SetReply(r)
 		m.RecursionAvailable = true
-		m.Answer = []dns.RR{&dns.TXT{Hdr: dns.RR_Header{Name: r.Question[0].Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 60}, Txt: []string{"upstream"}}}
+		known := false
+		for _, record := range records {
+			switch rr, _ := dns.NewRR(record); {
+			case rr.Header().Rrtype == dns.TypeSOA:
+				m.Ns = append(m.Ns, rr)
+			case strings.EqualFold(rr.Header().Name, q.Name):
+				known = true
+				if rr.Header().Rrtype == q.Qtype {
+					m.Answer = append(m.Answer, rr)
+				}
+			}
+		}
+		if len(m.Answer) > 0 || !known {
+			m.Ns = nil
+		}
+		if !known {
+			m.Answer = []dns.RR{&dns.TXT{Hdr: dns.RR_Header{Name: q.Name, Rrtype: dns.TypeTXT, Class: dns.ClassINET, Ttl: 60}, Txt: []string{"upstream"}}}
+		}
 		w.WriteMsg(m)
-	})
-	return startDNS(t, handler)
+	}))
 }
 
 // startDNS serves the handler over UDP and TCP on loopback until the test ends.
