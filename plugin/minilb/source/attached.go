@@ -145,7 +145,8 @@ func (a *attached) judge(options *Options, objects *gatewayObjects, changed stal
 	}
 	a.problems = nil
 	for _, gw := range objects.gateways {
-		if len(options.GatewayClasses) == 0 || slices.Contains(options.GatewayClasses, gw.class) {
+		// One that cannot be read may be of any class.
+		if len(options.GatewayClasses) == 0 || gw.class == "" || slices.Contains(options.GatewayClasses, gw.class) {
 			a.problems = append(a.problems, gw.lead.problems...)
 		}
 	}

@@ -218,7 +218,9 @@ func TestAttachedProblems(t *testing.T) {
 		b.set(kindName{httpRoute, "shop", "bad"}, "metadata: {name: bad, namespace: shop}\nspec: {hostnames: 5}")
 		b.set(kindName{listenerSetKind, "shop", "bad"}, "metadata: {name: bad, namespace: shop}\nspec: 5")
 		b.set(kindName{gatewayClassKind, "", "bad"}, "metadata: {name: bad}\nspec: 5")
+		b.set(kindName{gatewayKind, "shop", "bad"}, "metadata: {name: bad, namespace: shop}\nspec: 5")
 		want := []string{
+			"W Gateway shop/bad: it is not as its kind should be and is left out: there is a number in spec",
 			"W GatewayClass bad: it is not as its kind should be and is left out: there is a number in spec",
 			"W HTTPRoute shop/bad: it is not as its kind should be and is left out: there is a number in spec.hostnames",
 			"W ListenerSet shop/bad: it is not as its kind should be and is left out: there is a number in spec",
