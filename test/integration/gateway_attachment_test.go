@@ -164,9 +164,24 @@ spec:
 	{name: "G18, G24: a listener without its certificate", objects: listenerCondition("ResolvedRefs", "False"), want: []string{"a 10.1.0.1", "b 10.1.0.1"}},
 	{name: "G18: no status of the listeners", objects: manifest(gateway{listenerStatus: "none"}, route{}), want: []string{"a 10.1.0.1"}},
 
-	// G19: only spec.parentRefs count, whatever the status says.
+	// G19: only spec.parentRefs count, whatever the status says, unless both sides ask for more.
 	{name: "G19: a parent in the status alone",
 		objects: manifest(gateway{}, route{parents: "none", status: attached("{name: gw}")}),
+		want:    []string{"a -"}},
+	{name: "G19: a default Gateway that the controller has chosen",
+		objects: manifest(gateway{spec: "defaultScope: All"}, gateway{name: "other", addresses: "{value: 10.1.0.2}"}, route{parents: "none", spec: "useDefaultGateways: All", status: attached("{name: gw}, {name: other}")}),
+		want:    []string{"a 10.1.0.1"}},
+	{name: "G19: a default Gateway beside the one that the route names",
+		objects: manifest(gateway{spec: "defaultScope: All"}, gateway{name: "other", addresses: "{value: 10.1.0.2}"}, route{parents: "{name: other}", spec: "useDefaultGateways: All", status: attached("{name: gw}, {name: other}")}),
+		want:    []string{"a 10.1.0.1 10.1.0.2"}},
+	{name: "G19: a default Gateway that no controller has chosen",
+		objects: manifest(gateway{spec: "defaultScope: All"}, route{parents: "none", spec: "useDefaultGateways: All", status: "none"}),
+		want:    []string{"a -"}},
+	{name: "G19: a Gateway that is none of the default ones",
+		objects: manifest(gateway{spec: "defaultScope: None"}, route{parents: "none", spec: "useDefaultGateways: All", status: attached("{name: gw}")}),
+		want:    []string{"a -"}},
+	{name: "G19: a route that asks for none of the default ones",
+		objects: manifest(gateway{spec: "defaultScope: All"}, route{parents: "none", spec: "useDefaultGateways: None", status: attached("{name: gw}")}),
 		want:    []string{"a -"}},
 
 	// M8: what is to be ignored is absent.

@@ -127,6 +127,18 @@ func TestGatewayProperties(t *testing.T) {
 			route{name: "refused", hosts: "refused.NS.example", status: parentStatus("{name: gw}", controllerName, condition("Accepted", "False"))},
 			route{name: "absent", hosts: "absent.NS.example", parents: "{name: nobody}"},
 			route{name: "mesh", hosts: "mesh.NS.example", parents: `{group: "", kind: Service, name: gw}`},
+			gateway{name: "select", addresses: "{value: 10.1.0.3}", listeners: "{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {kubernetes.io/metadata.name: NS}}}}}"},
+			route{name: "select", hosts: "select.NS.example", parents: "{name: select}"},
+			// Listeners that nobody has judged: two of them conflict with one that goes before (G53).
+			gateway{name: "silent", spec: listenersFrom("from: Same"), listenerStatus: "none"},
+			listenerSet{name: "clash", parent: "name: silent", conditions: "none"},
+			listenerSet{name: "first", parent: "name: silent", listeners: "{name: http, port: 81, protocol: HTTP}", conditions: "none"},
+			listenerSet{name: "late", parent: "name: silent", listeners: "{name: web, port: 81, protocol: HTTP}", conditions: "none"},
+			listenerSet{name: "later", parent: "name: silent", listeners: "{name: web, port: 81, protocol: HTTP, hostname: '*.NS.example'}", conditions: "none"},
+			route{name: "clash", hosts: "clash.NS.example", parents: refToSet("clash"), status: "none"},
+			route{name: "first", hosts: "first-set.NS.example", parents: refToSet("first"), status: "none"},
+			route{name: "late", hosts: "late.NS.example", parents: refToSet("late"), status: "none"},
+			route{name: "later", hosts: "later.NS.example", parents: refToSet("later"), status: "none"},
 			route{name: "section", hosts: "section.NS.example", parents: "{name: gw, sectionName: nobody}"},
 			gateway{namespace: "NS-other", addresses: "{value: 10.2.0.1}"},
 			route{namespace: "NS-other", hosts: "other.NS.example"},
@@ -136,7 +148,7 @@ func TestGatewayProperties(t *testing.T) {
 		"NS", namespace)))
 	all := []string{
 		"first 10.1.0.1", "second 10.1.0.2", "both 10.1.0.1 10.1.0.2", "set 10.1.0.2", "flat 10.244.0.1", "other 10.2.0.1", "cross 10.1.0.1",
-		"ingress 10.9.0.1", "service 10.244.0.1", "fresh -", "refused -", "absent -", "mesh -", "section -", "closed -",
+		"select 10.1.0.3", "ingress 10.9.0.1", "service 10.244.0.1", "fresh -", "first-set -", "later -", "refused -", "absent -", "mesh -", "section -", "closed -",
 	}
 	for _, tc := range []struct {
 		properties []string
@@ -155,8 +167,9 @@ func TestGatewayProperties(t *testing.T) {
 		// G23: the rules of attachment hold all the same.
 		{[]string{"require_accepted off"}, []string{
 			"first 10.1.0.1", "set 10.1.0.2", "fresh 10.1.0.1", "refused 10.1.0.1", "absent -", "mesh -", "section -", "closed -",
-		}, nil},
-		{[]string{"namespaces " + namespace}, []string{"first 10.1.0.1", "both 10.1.0.1 10.1.0.2", "set 10.1.0.2", "flat 10.244.0.1", "other -", "cross -", "refused -"}, nil},
+			"clash -", "first-set 10.1.0.1", "late -", "later 10.1.0.1",
+		}, []string{`HTTPRoute properties/late: host "late.properties.example." is not served: listener "web" of ListenerSet properties/late conflicts with an older one`}},
+		{[]string{"namespaces " + namespace}, []string{"first 10.1.0.1", "both 10.1.0.1 10.1.0.2", "set 10.1.0.2", "flat 10.244.0.1", "select 10.1.0.3", "other -", "cross -", "refused -"}, nil},
 		// The Gateway of the route cross is in a namespace that is not read.
 		{[]string{"namespaces " + namespace + "-other"}, []string{"first -", "set -", "other 10.2.0.1", "cross -", "ingress -"}, nil},
 		{[]string{"namespaces " + namespace + " " + namespace + "-other"}, all, nil},
@@ -182,4 +195,9 @@ func TestGatewayProperties(t *testing.T) {
 			}
 		})
 	}
+}
+
+// refToSet is the parentRef of a ListenerSet.
+func refToSet(name string) string {
+	return "{group: " + group + ", kind: ListenerSet, name: " + name + "}"
 }

@@ -1,7 +1,7 @@
 package integration_test
 
-// listenerSetCases are about the listeners that stand beside their Gateway (G50 to G53).
-var listenerSetCases = []gatewayCase{
+// setCases are about the listeners that stand beside their Gateway (G50 to G53).
+var setCases = []gatewayCase{
 	// G50: the parent, whose addresses are those of all.
 	{name: "G50: a name alone", objects: setOfSame(listenerSet{}), want: []string{"a 10.1.0.1"}},
 	{name: "G50: group, kind and namespace spelled out", objects: setOfSame(listenerSet{parent: "group: gateway.networking.k8s.io, kind: Gateway, namespace: NS, name: gw"}), want: []string{"a 10.1.0.1"}},

@@ -28,7 +28,7 @@ type gatewayCase struct {
 }
 
 // gatewayCases are all of them, by the part of the rules that they are about.
-var gatewayCases = inNamespaces(slices.Concat(attachmentCases, acceptanceCases, hostnameCases, addressCases, listenerSetCases, claimCases))
+var gatewayCases = inNamespaces(slices.Concat(attachmentCases, acceptanceCases, hostnameCases, addressCases, setCases, claimCases))
 
 // TestGatewayRules gives the real API server objects as their users and controllers write them,
 // and checks what is answered: by a server that saw each of them come, and by one that found
