@@ -38,6 +38,12 @@ var (
 	corednsBinary = sync.OnceValues(func() (string, error) { return build("./cmd/coredns", race()...) })
 	fastBinary    = sync.OnceValues(func() (string, error) { return build("./cmd/coredns") })
 	minilbBinary  = sync.OnceValues(func() (string, error) { return build("./cmd/minilb", race()...) })
+
+	// rediscoveringBinary asks often which kinds the API server serves, so that a test need
+	// not wait for half a minute.
+	rediscoveringBinary = sync.OnceValues(func() (string, error) {
+		return build("./cmd/coredns", append(race(), "-ldflags=-X=github.com/minilb/minilb/plugin/minilb/source.discoveryInterval=500ms")...)
+	})
 )
 
 func build(pkg string, flags ...string) (string, error) {
@@ -80,6 +86,14 @@ func startCoreDNS(t *testing.T, corefile string, env ...string) *coredns {
 func startFastCoreDNS(t *testing.T, corefile string) *coredns {
 	t.Helper()
 	s := launchCoreDNS(t, fastBinary, corefile)
+	s.waitListening(t)
+	return s
+}
+
+// startRediscoveringCoreDNS is startCoreDNS for tests in which kinds come and go.
+func startRediscoveringCoreDNS(t *testing.T, corefile string) *coredns {
+	t.Helper()
+	s := launchCoreDNS(t, rediscoveringBinary, corefile)
 	s.waitListening(t)
 	return s
 }
