@@ -87,6 +87,7 @@ func (h *health) event() { h.lastEvent.Store(time.Now().UnixNano()) }
 func (h *health) setSynced() {
 	h.synced.Store(true)
 	h.refused.Store(false)
+	h.fails(false) // the watch of the version before may have failed since it was last asked
 }
 
 // forget lets the watch begin anew, of a kind that the API server does not serve any longer.
