@@ -21,7 +21,7 @@ const pluginName = "minilb"
 var errNotSynced = errors.New("not synced with the API server yet, nothing can be said about this name")
 
 // Minilb answers for the zones that Services are named in, as their authority (D2), and for
-// the hosts outside of them that Services and Ingresses claim (D3).
+// the hosts outside of them that objects of the cluster claim (D3).
 type Minilb struct {
 	Next plugin.Handler
 

@@ -15,6 +15,7 @@ type attached struct {
 
 	// What follows is touched by snapshots alone.
 	claims   map[kindName][]*claim // by route
+	unread   map[string]bool       // as of when they were made
 	problems []problem             // of the other objects
 }
 
@@ -80,6 +81,11 @@ func (t *Translator) onGatewayClass(old, new *gatewayClass) {
 func (t *Translator) onNamespace(old, new *namespace) {
 	take(t, t.attached.namespaces, func(n *namespace) string { return n.name }, old, new, func(n *namespace) {
 		t.attached.stale.namespaces[n.name] = true
+		for _, s := range t.attached.sets {
+			if t.options.Unaccepted && s.namespace == n.name { // G53: its sets may be let in now, or no longer
+				t.attached.stale.objects[s.parent] = true
+			}
+		}
 	})
 }
 
@@ -112,26 +118,52 @@ func take[K comparable, T interface {
 	t.changed()
 }
 
-// takeStale returns a copy of the objects and what has changed of them since it was last
-// called; nil if nothing has.
-func (a *attached) takeStale() (*gatewayObjects, stale) {
-	if a.stale.empty() {
-		return nil, stale{}
+// parents returns those kinds that routes attach to, or that decide on it, which are served and
+// cannot be read, and reports whether all others are known: before that nothing is judged.
+func (t *Translator) parents() (unread map[string]bool, known bool) {
+	unread, known = map[string]bool{}, true
+	for _, h := range t.optional {
+		switch h.kind {
+		case "ingress", "httproute", "grpcroute", "tlsroute":
+			continue
+		}
+		known = known && h.decided()
+		if !h.synced.Load() && !h.absent.Load() {
+			unread[h.kind] = true
+		}
 	}
+	return unread, known
+}
+
+// takeStale returns a copy of the objects, but for routes that are left out, and what has
+// changed of them since it was last called.
+func (a *attached) takeStale(leftOut func(kind, namespace string) bool) (*gatewayObjects, stale) {
 	changed := a.stale
 	a.stale = newStale()
+	routes := make(map[kindName]*route, len(a.routes))
+	for name, r := range a.routes {
+		if leftOut(r.kind, r.namespace) {
+			a.stale.objects[name] = true
+		} else {
+			routes[name] = r
+		}
+	}
 	return &gatewayObjects{
 		gateways:   maps.Clone(a.gateways),
 		classes:    maps.Clone(a.classes),
 		sets:       maps.Clone(a.sets),
 		namespaces: maps.Clone(a.namespaces),
-		routes:     maps.Clone(a.routes),
+		routes:     routes,
 	}, changed
 }
 
-// judge makes the claims anew of those routes that the changes concern.
-func (a *attached) judge(options *Options, objects *gatewayObjects, changed stale) {
-	attachment := attachment{objects, options}
+// judge makes the claims anew of those routes that the changes concern. Kinds that are unread
+// are there and cannot be read.
+func (a *attached) judge(options *Options, objects *gatewayObjects, unread map[string]bool, changed stale) {
+	if !maps.Equal(a.unread, unread) {
+		a.unread, changed.all = unread, true
+	}
+	attachment := attachment{gatewayObjects: objects, options: options, unread: unread}
 	maps.DeleteFunc(a.claims, func(name kindName, _ []*claim) bool { return objects.routes[name] == nil })
 	for name, r := range objects.routes {
 		if !attachment.concerns(r, &changed) {

@@ -89,7 +89,7 @@ func TestAttachedFromScratch(t *testing.T) {
 		return fmt.Sprintf(`conditions: [{type: Accepted, status: %q}]`, one("True", "True", "True", "False", "Unknown"))
 	}
 	ref := func() string {
-		return fmt.Sprintf(`{kind: %s, name: %s, namespace: %s, sectionName: %q}`, one("Gateway", "ListenerSet"), one("x", "y"), one("a", "b"), one("", "", "l"))
+		return fmt.Sprintf(`{kind: %s, name: %s, namespace: %s, sectionName: %q}`, one("Gateway", "ListenerSet"), one("x", "y"), one("a", "b", "c"), one("", "", "l"))
 	}
 	metadata := func(n kindName) string {
 		return fmt.Sprintf("metadata: {name: %s, namespace: %q, creationTimestamp: %q, labels: {team: %s, minilb/ignore: %q}, annotations: {%s}}",
@@ -114,7 +114,7 @@ func TestAttachedFromScratch(t *testing.T) {
 	}
 	var names []kindName
 	for _, kind := range []string{gatewayKind, listenerSetKind, httpRoute, httpRoute, tlsRoute} {
-		for _, namespace := range []string{"a", "b"} {
+		for _, namespace := range []string{"a", "b", "c"} {
 			for _, name := range []string{"x", "y"} {
 				names = append(names, kindName{kind, namespace, name})
 			}
@@ -123,7 +123,7 @@ func TestAttachedFromScratch(t *testing.T) {
 	for _, name := range []string{"one", "two"} {
 		names = append(names, kindName{gatewayClassKind, "", name})
 	}
-	for _, name := range []string{"a", "b"} {
+	for _, name := range []string{"a", "b", "c", "a", "b", "c"} {
 		names = append(names, kindName{"Namespace", "", name})
 	}
 	attached := 0
@@ -141,8 +141,8 @@ func TestAttachedFromScratch(t *testing.T) {
 			b.publish()
 			fresh := newAttached()
 			fresh.stale.all, fresh.gatewayObjects = true, b.tr.attached.gatewayObjects
-			objects, changed := fresh.takeStale()
-			fresh.judge(&b.tr.options, objects, changed)
+			objects, changed := fresh.takeStale(func(string, string) bool { return false })
+			fresh.judge(&b.tr.options, objects, nil, changed)
 			got, want := claimed(b.tr.attached.claims), claimed(fresh.claims)
 			if !slices.Equal(got, want) {
 				t.Fatalf("step %d, %v, after %s\n%s\ngot\n%s\nwant\n%s", step, options, name, text, strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -255,4 +255,79 @@ func TestAttachedWithOthers(t *testing.T) {
 	b.watcher.ingresses[""].Add(evil)
 	b.publish()
 	b.want("a.ex.org.", "10.0.0.5 10.0.0.9")
+}
+
+// Why a route is not served is said in few lines of bounded length, whatever it refers to and
+// however many hosts it has; all of them are counted.
+func TestAttachedLines(t *testing.T) {
+	b := newAttachedBench(t, Options{})
+	parts := strings.Split(gatewayWith(open), "---")
+	b.set(kindName{gatewayKind, "infra", "gw"}, parts[1])
+	b.set(kindName{gatewayKind, "infra", "bad"}, "metadata: {name: bad, namespace: infra}\nspec: {listeners: 5}")
+	b.set(kindName{gatewayKind, "infra", "none"}, "metadata: {name: none, namespace: infra}\nspec: {listeners: []}")
+	b.publish()
+	route := kindName{httpRoute, "shop", "r"}
+	var hosts, parents []string
+	for i := range 1000 {
+		hosts = append(hosts, fmt.Sprintf("h%d.org", i))
+	}
+	for i := range 32 {
+		parents = append(parents, fmt.Sprintf("{name: %s%d}", strings.Repeat("x", 200), i))
+	}
+	long := strings.Repeat("x", 200)
+	for _, tc := range []struct {
+		manifest string
+		dead     int
+		want     []string // what the lines begin with
+	}{
+		{fmt.Sprintf("{metadata: {name: r, namespace: shop}, spec: {hostnames: [%s], parentRefs: [%s]}}", strings.Join(hosts, ","), strings.Join(parents, ",")), 1000, []string{
+			`I HTTPRoute shop/r: 996 more hosts are not served: Gateway shop/` + long + "0 does not exist; ",
+			`I HTTPRoute shop/r: host "h0.org." is not served: Gateway shop/`, `I HTTPRoute shop/r: host "h1.org." is`, `I HTTPRoute shop/r: host "h2.org." is`, `I HTTPRoute shop/r: host "h3.org." is`,
+		}},
+		{`{metadata: {name: r, namespace: shop}, spec: {hostnames: [a.org], parentRefs: [{name: "x\n[ERROR] plugin/minilb: forged"}]}}`, 1, []string{
+			`I HTTPRoute shop/r: host "a.org." is not served: Gateway "shop/x\n[ERROR] plugin/minilb: forged" does not exist`,
+		}},
+		{strings.Replace(routeOf(httpRoute, "a.org", toGateway), "namespace: shop}", `namespace: shop, annotations: {minilb/service: "x\n[ERROR] forged`+strings.Repeat("z", 200_000)+`"}}`, 1), 1, []string{
+			`I HTTPRoute shop/r: host "a.org." is not served: HTTPRoute shop/r: annotation minilb/service is "x\n[ERROR] forgedzzz`,
+		}},
+		{routeOf(httpRoute, "a.org", "{name: bad, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: host "a.org." is not served: Gateway infra/bad is not as its kind should be`}},
+		{routeOf(httpRoute, "a.org", "{name: none, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: host "a.org." is not served: Gateway infra/none has no listeners`}},
+		{routeOf(httpRoute, "", "{name: none, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: it is not served: Gateway infra/none has no listeners`}},
+		{routeOf(httpRoute, "", toGateway), 0, nil}, // it takes any host, of which there is no name
+	} {
+		b.set(route, tc.manifest)
+		lines := b.publish()
+		if !slices.EqualFunc(lines, tc.want, strings.HasPrefix) {
+			t.Errorf("got %q\nwant %q", lines, tc.want)
+		}
+		for _, line := range lines {
+			if strings.Contains(line, "\n") || len(line) > 1000 {
+				t.Errorf("a line of %d bytes: %.200q", len(line), line)
+			}
+		}
+		if got := b.tr.Stats().Rejected[string(dead)]; got != tc.dead {
+			t.Errorf("counted %d, want %d", got, tc.dead)
+		}
+	}
+}
+
+// G16, G53: the labels of one ListenerSet's namespace decide on another's.
+func TestAttachedOtherSets(t *testing.T) {
+	b := newAttachedBench(t, Options{Unaccepted: true})
+	parts := strings.Split(gatewayWith(strings.Replace(letsIn, "{from: All}", "{from: Selector, selector: {matchLabels: {in: 'y'}}}", 1)), "---")
+	b.set(kindName{gatewayKind, "infra", "gw"}, parts[1])
+	for namespace, created := range map[string]string{"old": "2026-05-01T00:00:00Z", "young": "2026-06-01T00:00:00Z"} {
+		b.set(kindName{"Namespace", "", namespace}, fmt.Sprintf("metadata: {name: %s, labels: {in: 'y'}}", namespace))
+		b.set(kindName{listenerSetKind, namespace, "set"}, fmt.Sprintf("metadata: {name: set, namespace: %s, creationTimestamp: %q}\n"+
+			"spec: {parentRef: {name: gw, namespace: infra}, listeners: [{name: l, port: 81, protocol: HTTP, hostname: a.org}]}", namespace, created))
+	}
+	b.set(kindName{httpRoute, "young", "r"}, "metadata: {name: r, namespace: young}\nspec: {hostnames: [a.org], parentRefs: [{kind: ListenerSet, name: set}]}")
+	b.publish()
+	b.want("a.org.", "-")
+	b.set(kindName{"Namespace", "", "old"}, "metadata: {name: old, labels: {in: 'n'}}")
+	b.publish()
+	b.want("a.org.", "10.0.0.5")
+	b.set(kindName{"Namespace", "", "old"}, "metadata: {name: old, labels: {in: 'y'}}")
+	b.publish()
+	b.want("a.org.", "-")
 }

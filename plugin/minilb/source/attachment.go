@@ -8,7 +8,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // gatewayObjects are all those that decide which hosts the Gateways of a cluster serve.
@@ -26,6 +25,8 @@ type gatewayObjects struct {
 type attachment struct {
 	*gatewayObjects
 	options *Options
+	unread  map[string]bool    // kinds that the API server has and does not let us read
+	losers  map[*listener]bool // of ListenerSets, by precedence; made when it is asked for
 }
 
 // parent is what a route can attach to: the listeners of a Gateway, or of one of its
@@ -37,6 +38,9 @@ type parent struct {
 	listeners []listener
 	lead      *lead // to the Gateway's addresses, or what an annotation has in their place (M7)
 }
+
+// maxRefusals is how many of a route's parents are spoken of.
+const maxRefusals = 3
 
 // claims returns what a route claims: each of its hosts leads to the Gateways that have a
 // listener for it. Hosts that lead to different ones are in claims of their own (G30, G43, C4).
@@ -53,20 +57,12 @@ func (a *attachment) claims(r *route) []*claim {
 				why = a.attach(r, ref, p, served)
 			}
 		}
-		if why != "" && !slices.Contains(refusals, why) {
+		if why != "" && len(refusals) < maxRefusals && !slices.Contains(refusals, why) {
 			refusals = append(refusals, why)
 		}
 	}
 	if len(served) == 0 && refusals != nil {
-		c := &claim{lead: lead{owner: r.owner(r.kind), missing: strings.Join(refusals, "; ")}}
-		c.addHosts(func(yield func(string) bool) {
-			for _, host := range r.hosts {
-				if host != "" && !yield(host) {
-					return
-				}
-			}
-		}, "")
-		return []*claim{c}
+		return []*claim{r.deadClaim(r.hosts, strings.Join(refusals, "; "))}
 	}
 	return r.claims(served)
 }
@@ -89,16 +85,50 @@ func (r *route) claims(served map[string][]*lead) []*claim {
 	var claims []*claim
 	for _, g := range groups {
 		c := &claim{lead: lead{owner: r.owner(r.kind)}}
-		c.addHosts(slices.Values(g.hosts), "") // G32
+		why := ""
 		for _, l := range g.leads {
 			c.targets = append(c.targets, l.targets...)
 			if len(l.targets) == 0 {
-				c.missing = l.String() + ": " + l.missing
+				why = l.String() + ": " + l.missing
 			}
+		}
+		if c.targets == nil {
+			c = r.deadClaim(g.hosts, why)
+		} else {
+			c.addHosts(slices.Values(g.hosts), "") // G32
 		}
 		claims = append(claims, c)
 	}
 	return claims
+}
+
+// deadClaim claims nothing (M2), and says why none of the hosts is served: of the first few by
+// their names, as one route may have a thousand.
+func (r *route) deadClaim(hosts []string, why string) *claim {
+	c := &claim{lead: lead{owner: r.owner(r.kind)}}
+	c.addHosts(func(yield func(string) bool) {
+		for _, host := range hosts {
+			if host != "" && !yield(host) {
+				return
+			}
+		}
+	}, "")
+	named := len(c.hosts)
+	if named > maxLines {
+		named = maxLines - 1
+	}
+	for _, host := range c.hosts[:named] {
+		c.problem(dead, "host %q is not served: %s", host, why)
+	}
+	if more := len(c.hosts) - named; more > 0 {
+		c.problem(dead, "%d more hosts are not served: %s", more, why)
+		c.problems[len(c.problems)-1].hosts = more
+	}
+	if len(c.hosts) == 0 {
+		c.problem(dead, "it is not served: %s", why)
+	}
+	c.hosts = nil
+	return c
 }
 
 // parents returns the references of a route, and those that only its status has, as
@@ -129,8 +159,11 @@ func (a *attachment) parent(name kindName) (*parent, string) {
 		return &parent{kindName: name, gateway: gw, listeners: gw.listeners, lead: &gw.lead}, ""
 	case listenerSetKind, xListenerSetKind:
 		set := a.sets[name]
-		if set == nil {
+		switch {
+		case set == nil:
 			return nil, a.absent(name)
+		case set.problems != nil:
+			return nil, fmt.Sprintf("%s is not as its kind should be", name)
 		}
 		gw, why := a.gateway(set.parent) // G50
 		if gw == nil {
@@ -156,6 +189,8 @@ func (a *attachment) gateway(name kindName) (*gateway, string) {
 		return nil, ""
 	case gw == nil:
 		return nil, a.absent(name)
+	case gw.unreadable:
+		return nil, fmt.Sprintf("%s is not as its kind should be", name)
 	case len(a.options.GatewayClasses) > 0 && !slices.Contains(a.options.GatewayClasses, gw.class):
 		return nil, ""
 	}
@@ -163,6 +198,9 @@ func (a *attachment) gateway(name kindName) (*gateway, string) {
 }
 
 func (a *attachment) absent(name kindName) string {
+	if a.unread[strings.ToLower(name.kind)] {
+		return fmt.Sprintf("%s cannot be read", name)
+	}
 	if len(a.options.Namespaces) > 0 && !slices.Contains(a.options.Namespaces, name.namespace) {
 		return fmt.Sprintf("%s lies outside of the namespaces that are read", name)
 	}
@@ -210,20 +248,21 @@ func (a *attachment) attach(r *route, ref parentRef, p *parent, served map[strin
 	if r.lead != nil {
 		to = r.lead
 	}
-	why, attached := fmt.Sprintf("no listener of %s has the name or port that it asks for", p.kindName), false
+	var last *listener // of those that are asked for
+	why, attached := "", false
 	for i := range p.listeners {
 		l := &p.listeners[i]
 		if ref.section != "" && l.name != ref.section || ref.port != 0 && l.port != ref.port {
 			continue
 		}
+		last = l
 		if why = a.refuses(p, l, r); why != "" {
-			why = fmt.Sprintf("listener %q of %s %s", shorten(l.name), p.kindName, why)
 			continue
 		}
-		why = fmt.Sprintf("listener %q of %s has none of its hosts", shorten(l.name), p.kindName)
 		for _, host := range r.hosts {
 			common := intersect(l.host, host)
 			if common == "" {
+				attached = attached || l.host == "" && host == "" // it takes any, which is no name
 				continue
 			}
 			attached = true
@@ -232,10 +271,17 @@ func (a *attachment) attach(r *route, ref parentRef, p *parent, served map[strin
 			}
 		}
 	}
-	if attached {
+	switch {
+	case attached:
 		return ""
+	case len(p.listeners) == 0:
+		return fmt.Sprintf("%s has no listeners", p.kindName)
+	case last == nil:
+		return fmt.Sprintf("no listener of %s has the name or port that it asks for", p.kindName)
+	case why == "":
+		why = "has none of its hosts"
 	}
-	return why
+	return fmt.Sprintf("listener %q of %s %s", shorten(last.name), p.kindName, why)
 }
 
 // refuses returns why a listener does not take the route, "" if it does.
@@ -267,31 +313,4 @@ func (a *attachment) labelled(name string) (labels.Set, bool) {
 		return ns.labels, true
 	}
 	return nil, false
-}
-
-// superseded reports whether another listener goes before that of a ListenerSet, which nobody
-// has judged: the Gateway's own, then those of the older set, then by namespace/name (G53).
-func (a *attachment) superseded(p *parent, l *listener) bool {
-	clashes := func(o listener) bool { return l.clashes(&o) }
-	if slices.ContainsFunc(p.gateway.listeners, clashes) {
-		return true
-	}
-	own := p.set.owner("")
-	for _, set := range a.sets {
-		owner := set.owner("")
-		if set != p.set && set.parent == p.set.parent && owner.older(&own) < 0 &&
-			a.detached(set, p.gateway) == "" && slices.ContainsFunc(set.listeners, clashes) {
-			return true
-		}
-	}
-	return false
-}
-
-// clashes reports whether two listeners of one Gateway cannot both be served: they have the
-// same port, and either speak different things there or have the same host.
-func (l *listener) clashes(o *listener) bool {
-	encrypted := func(l *listener) bool {
-		return l.protocol == gatewayv1.HTTPSProtocolType || l.protocol == gatewayv1.TLSProtocolType
-	}
-	return l.port != 0 && l.port == o.port && (encrypted(l) != encrypted(o) || l.host == o.host)
 }

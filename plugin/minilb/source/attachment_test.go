@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -50,7 +51,7 @@ func testObjects(t testing.TB, manifest string) *gatewayObjects {
 // host and its targets, "a.ex.org.: reason" for one without, "!reason" for a problem.
 func told(objects *gatewayObjects, options Options) []string {
 	var lines []string
-	a := &attachment{objects, &options}
+	a := &attachment{gatewayObjects: objects, options: &options}
 	for _, r := range objects.routes {
 		for _, c := range a.claims(r) {
 			var targets []string
@@ -65,14 +66,15 @@ func told(objects *gatewayObjects, options Options) []string {
 				}
 			}
 			for _, host := range c.hosts {
-				if targets != nil {
-					lines = append(lines, host+" -> "+strings.Join(targets, " "))
-				} else {
-					lines = append(lines, host+": "+c.missing)
-				}
+				lines = append(lines, host+" -> "+strings.Join(targets, " "))
 			}
 			for _, p := range c.problems {
-				lines = append(lines, "!"+p.owner.String()+": "+p.text)
+				host, why, unserved := strings.Cut(p.text, ` is not served: `)
+				if host, err := strconv.Unquote(strings.TrimPrefix(host, "host ")); unserved && p.reason == dead && err == nil {
+					lines = append(lines, host+": "+why)
+				} else {
+					lines = append(lines, "!"+p.owner.String()+": "+p.text)
+				}
 			}
 		}
 	}

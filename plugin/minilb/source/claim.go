@@ -55,6 +55,7 @@ type problem struct {
 	owner  *owner
 	reason reason // what it counts as; "" for what is only worth a line in the log
 	text   string // what is wrong and what follows, without the owner
+	hosts  int    // how many of its hosts that is about, 0 for one
 }
 
 // maxHosts and maxTargets bound what a single object may claim, and maxLabels the depth of a

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -50,7 +52,7 @@ func decode(obj *unstructured.Unstructured, into any) error {
 // unreadable is the problem of an object that cannot be decoded: it alone is left out.
 func unreadable(o owner, err error) []problem {
 	text := strings.Join(strings.Fields(err.Error()), " ")
-	return []problem{{&o, invalid, fmt.Sprintf("it is not as its kind should be and is left out: %s", shorten(text))}}
+	return []problem{{owner: &o, reason: invalid, text: "it is not as its kind should be and is left out: " + shorten(text)}}
 }
 
 // identity returns what is known of an object whatever else is wrong with it.
@@ -93,10 +95,19 @@ type kindName struct {
 }
 
 func (k kindName) String() string {
-	if k.namespace == "" {
-		return k.kind + " " + k.name
+	name := k.name
+	if k.namespace != "" {
+		name = k.namespace + "/" + name
 	}
-	return k.kind + " " + k.namespace + "/" + k.name
+	return printable(k.kind) + " " + printable(name)
+}
+
+// printable quotes what cannot stand in a line as it is: a reference may name anything.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 // qualified returns how a kind is called here: those of other groups, of which none is read,

@@ -105,7 +105,7 @@ func FuzzDecode(f *testing.F) {
 		set := reduceListenerSet(listenerSetKind)(obj)
 		objects.routes[r.kindName()], objects.gateways[gw.key()], objects.sets[set.kindName()] = r, gw, set
 		for _, unaccepted := range []bool{false, true} {
-			a := &attachment{&objects.gatewayObjects, &Options{Unaccepted: unaccepted}}
+			a := &attachment{gatewayObjects: &objects.gatewayObjects, options: &Options{Unaccepted: unaccepted}}
 			for _, c := range a.claims(r) {
 				for _, host := range c.hosts {
 					if again, err := parseHost(host); err != nil || again != host {

@@ -68,7 +68,7 @@ func reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 
 func (s *slice) problem(format string, args ...any) {
 	o := s.owner("EndpointSlice")
-	s.problems = append(s.problems, problem{&o, invalid, fmt.Sprintf(format, args...)})
+	s.problems = append(s.problems, problem{owner: &o, reason: invalid, text: fmt.Sprintf(format, args...)})
 }
 
 // troubles returns the problems of a slice that may be nil.

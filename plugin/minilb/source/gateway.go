@@ -16,11 +16,12 @@ import (
 // gateway is a Gateway with its listeners and the addresses that its status reports.
 type gateway struct {
 	meta
-	lead      lead // where its status or its annotation points
-	class     string
-	listeners []listener
-	sets      selection // where its ListenerSets may be (G51)
-	standard  bool      // routes that name no Gateway may attach to it (G19)
+	lead       lead // where its status or its annotation points
+	class      string
+	listeners  []listener
+	sets       selection // where its ListenerSets may be (G51)
+	unreadable bool      // it is not as its kind should be
+	standard   bool      // routes that name no Gateway may attach to it (G19)
 }
 
 // gatewayObject is a Gateway as it is written.
@@ -51,7 +52,7 @@ func reduceGateway(obj *unstructured.Unstructured) *gateway {
 	g.lead.owner = g.owner(gatewayKind)
 	var written gatewayObject
 	if err := decode(obj, &written); err != nil {
-		g.lead.problems = unreadable(g.lead.owner, err)
+		g.unreadable, g.lead.problems = true, unreadable(g.lead.owner, err)
 		return g
 	}
 	g.class = written.Spec.GatewayClassName

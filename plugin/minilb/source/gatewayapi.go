@@ -153,19 +153,20 @@ func (g *gatewayAPI) routeTable(kind string) func(namespace string) *custom[*rou
 }
 
 // listenerSetTable makes the table of ListenerSets, or that of XListenerSets, which are read
-// where there are no ListenerSets (G3).
+// where there are no ListenerSets (G3), and until those that come in their place are known.
 func (g *gatewayAPI) listenerSetTable(kind string) func(namespace string) *custom[*listenerSet] {
-	choose := firstOf(listenerSetVersions)
-	if kind == xListenerSetKind {
-		choose = func(o offer) schema.GroupVersionResource {
-			if !o.first(listenerSetVersions).Empty() {
-				return schema.GroupVersionResource{}
-			}
-			return o.first(xListenerSetVersions)
-		}
-	}
 	return func(namespace string) *custom[*listenerSet] {
-		return newCustom(g, kind, namespace, reduceListenerSet(kind), choose)
+		sets := newCustom(g, kind, namespace, reduceListenerSet(kind), firstOf(listenerSetVersions))
+		if kind == xListenerSetKind {
+			successor := g.sets[listenerSetKind][namespace]
+			sets.choose = func(o offer) schema.GroupVersionResource {
+				if !o.first(listenerSetVersions).Empty() && (sets.chosen.Empty() || successor.synced.Load()) {
+					return schema.GroupVersionResource{}
+				}
+				return o.first(xListenerSetVersions)
+			}
+		}
+		return sets
 	}
 }
 
@@ -185,8 +186,8 @@ func (g *gatewayAPI) namespaceTable(name string) *versioned[*corev1.Namespace, *
 			return corev1.SchemeGroupVersion.WithResource("namespaces")
 		},
 	}
-	v.open = func(schema.GroupVersionResource) cache.ListerWatcher {
-		return listWatch(v.health, g.watcher.core.Namespaces(), selector)
+	v.open = func(_ schema.GroupVersionResource, observe func(context.Context, error)) cache.ListerWatcher {
+		return listWatch(observe, g.watcher.core.Namespaces(), selector)
 	}
 	g.adopt(v)
 	return v
@@ -202,8 +203,8 @@ func newCustom[T object](g *gatewayAPI, kind, namespace string, reduce func(*uns
 	}
 	h := &health{kind: strings.ToLower(kind), resource: resources[kind], group: group, namespace: namespace}
 	v := &custom[T]{table: newTable(g.watcher, h, reduce), choose: choose, expected: &unstructured.Unstructured{}}
-	v.open = func(version schema.GroupVersionResource) cache.ListerWatcher {
-		return listWatch(h, g.dynamic.Resource(version).Namespace(namespace), "")
+	v.open = func(version schema.GroupVersionResource, observe func(context.Context, error)) cache.ListerWatcher {
+		return listWatch(observe, g.dynamic.Resource(version).Namespace(namespace), "")
 	}
 	g.adopt(v)
 	return v
@@ -233,19 +234,22 @@ func (g *gatewayAPI) run(ctx context.Context) {
 			table.wait()
 		}
 	}()
-	doubtful := false
+	g.health.begin()
+	var doubtful offer // the answer before, if it lacked something that is read
 	for {
 		offered, err := g.discover(ctx)
 		g.health.observe(ctx, err)
 		pause := g.interval + rand.N(g.interval/2+1)
 		switch {
 		case err != nil:
-			pause = min(pause, confirmation)
-		case !doubtful && slices.ContainsFunc(g.tables, func(t follower) bool { return t.loses(offered) }):
-			doubtful = true // an API server that has just started may not know yet
+			if !g.health.refused.Load() {
+				pause = min(pause, confirmation)
+			}
+		case slices.ContainsFunc(g.tables, func(t follower) bool { return t.loses(offered) && (doubtful == nil || !t.loses(doubtful)) }):
+			doubtful = offered // an API server that has just started may not know yet
 			pause = min(pause, confirmation)
 		default:
-			doubtful = false
+			doubtful = nil
 			g.follow(ctx, offered)
 		}
 		if !g.sleep(ctx, pause) {
@@ -258,12 +262,16 @@ func (g *gatewayAPI) run(ctx context.Context) {
 func (g *gatewayAPI) sleep(ctx context.Context, pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
+	poked := g.poked
+	if pause <= confirmation {
+		poked = nil // it is soon anyway
+	}
 	select {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
 		return true
-	case <-g.poked:
+	case <-poked:
 	}
 	select {
 	case <-ctx.Done():
@@ -282,7 +290,7 @@ func (g *gatewayAPI) follow(ctx context.Context, offered offer) {
 			h.late.Store(true) // G7: what comes now is not waited for
 		}
 		if table.follow(ctx, offered) && !first && h.group != "" {
-			g.report(h, before, table.version())
+			g.report(h, before, table.version(), offered)
 		}
 	}
 	if !first {
@@ -303,10 +311,13 @@ func (g *gatewayAPI) follow(ctx context.Context, offered offer) {
 	g.health.settled()
 }
 
-func (g *gatewayAPI) report(h *health, before, after string) {
+// report logs what has become of a kind since the last look.
+func (g *gatewayAPI) report(h *health, before, after string, offered offer) {
 	switch {
 	case before == "":
-		h.server.log.Infof("%s: served as %s from now on, and read", h.what(), after)
+		h.server.log.Infof("%s: served from now on, as %s", h.what(), after)
+	case after == "" && !offered.first(xListenerSetVersions).Empty() && h.group == gatewayXGroup:
+		h.server.log.Infof("%s: not read any longer, as there are %s", h.what(), resources[listenerSetKind])
 	case after == "":
 		h.server.log.Infof("%s: no longer served; what they named is gone", h.what())
 	default:

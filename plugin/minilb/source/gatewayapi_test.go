@@ -199,7 +199,7 @@ func TestGatewayAPIComesAndGoes(t *testing.T) {
 		synctest.Wait()
 		b.want("tls.org.", "10.0.0.5")
 		lines := b.log.take()
-		if !slices.Contains(lines, "I httproutes.gateway.networking.k8s.io: served as v1 from now on, and read") {
+		if !slices.Contains(lines, "I httproutes.gateway.networking.k8s.io: served from now on, as v1") {
 			t.Errorf("got the log %q", lines)
 		}
 

@@ -39,6 +39,7 @@ type health struct {
 	refused   atomic.Bool  // 403 or 404 before the first list
 	absent    atomic.Bool  // the API server does not serve it
 	late      atomic.Bool  // it has come to be served only after the first look
+	begun     atomic.Int64 // when the first list was asked for, unix nanoseconds
 	lastEvent atomic.Int64 // unix nanoseconds
 
 	mu      sync.Mutex
@@ -50,21 +51,32 @@ const (
 	// grace is how long a kind must be forbidden to be taken for it: an API server that has
 	// just started knows no roles yet.
 	grace = 2 * time.Second
-	// patience is how long an optional kind that fails for whatever reason is waited for.
-	patience = 5 * time.Second
+	// patience is how long an optional kind that fails for whatever reason is waited for. With
+	// the pause to the next attempt it must fit into the default startup_timeout.
+	patience = 3 * time.Second
+	// listTimeout is how long the first list of an optional kind may take.
+	listTimeout = 30 * time.Second
 )
 
-// waived reports whether the others need not wait for this kind any longer: the API server
-// refuses to show it, does not have it or had it not at first, or it only adds names and has
-// failed for a while (G7).
-func (h *health) waived() bool {
-	if h.refused.Load() || h.absent.Load() || h.late.Load() {
+// waived reports whether a first snapshot need not wait for this kind any longer (G7).
+func (h *health) waived() bool { return h.late.Load() || h.lost() }
+
+// lost reports whether there will be no objects of the kind for the time being: the API server
+// does not serve it or refuses to show it, or it only adds names and cannot be had for a while.
+func (h *health) lost() bool {
+	if h.refused.Load() || h.absent.Load() {
+		return true
+	}
+	if begun := h.begun.Load(); h.optional && begun != 0 && time.Since(time.Unix(0, begun)) > listTimeout {
 		return true
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.optional && !h.since.IsZero() && time.Since(h.since) > patience
 }
+
+// decided reports whether its objects are all known, or there will be none.
+func (h *health) decided() bool { return h.synced.Load() || h.lost() }
 
 // server is the API server as all watches of one kubeconfig see it: what concerns the server
 // and not a kind is reported once and not by each watch.
@@ -81,13 +93,15 @@ func (s *server) serving() bool {
 	return !slices.ContainsFunc(s.watches, func(h *health) bool { return !h.optional && !h.synced.Load() })
 }
 
+// begin notes that the first list is asked for from now on.
+func (h *health) begin() { h.begun.Store(time.Now().UnixNano()) }
+
 func (h *health) event() { h.lastEvent.Store(time.Now().UnixNano()) }
 
 // setSynced notes that the objects are all known, as handed on to the subscribers (D71).
 func (h *health) setSynced() {
 	h.synced.Store(true)
 	h.refused.Store(false)
-	h.fails(false) // the watch of the version before may have failed since it was last asked
 }
 
 // forget lets the watch begin anew, of a kind that the API server does not serve any longer.
@@ -95,6 +109,7 @@ func (h *health) forget() {
 	h.absent.Store(true)
 	h.synced.Store(false)
 	h.refused.Store(false)
+	h.begun.Store(0)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.failing, h.since = "", time.Time{}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/tools/cache"
 	netutils "k8s.io/utils/net"
 
@@ -21,7 +22,7 @@ type lead struct {
 }
 
 func (l *lead) problem(reason reason, format string, args ...any) {
-	l.problems = append(l.problems, problem{&l.owner, reason, fmt.Sprintf(format, args...)})
+	l.problems = append(l.problems, problem{owner: &l.owner, reason: reason, text: fmt.Sprintf(format, args...)})
 }
 
 // aimAtService makes the Service named by the annotation, "[namespace/]name", the only target (M7).
@@ -30,7 +31,7 @@ func (l *lead) aimAtService(reference string) {
 	if !qualified {
 		namespace, name = l.namespace, namespace
 	}
-	if namespace == "" || name == "" || strings.Contains(name, "/") {
+	if len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Label(name)) > 0 {
 		l.missing = fmt.Sprintf("annotation %s is %q, want [namespace/]name", lb.ServiceAnnotation, shorten(reference))
 		return
 	}

@@ -181,6 +181,8 @@ func TestListenerPrecedence(t *testing.T) {
 		{"another protocol", may, june, "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "{name: l, port: 81, protocol: HTTPS, hostname: b.org}", "one"},
 		{"protocols that share a port", may, june, "{name: l, port: 81, protocol: TLS, hostname: b.org}", "{name: l, port: 81, protocol: HTTPS, hostname: a.org}", "two"},
 		{"the Gateway's", may, june, "{name: l, port: 80, protocol: HTTP, hostname: gateway.org}", "{name: l, port: 80, protocol: HTTP, hostname: a.org}", "two"},
+		{"one that lost to the Gateway", may, june, "{name: l, port: 80, protocol: HTTPS, hostname: b.org}", "{name: l, port: 80, protocol: HTTP, hostname: b.org}", "two"},
+		{"UDP", may, june, "{name: l, port: 81, protocol: UDP}", "{name: l, port: 81, protocol: HTTPS, hostname: b.org}", "two"},
 		{"open ports", may, june, "{name: l, protocol: HTTP, hostname: a.org}", "{name: l, protocol: HTTP, hostname: a.org}", "one two"},
 	} {
 		manifest := gatewayWith(letsIn) + set("one", tc.older, tc.first) + set("two", tc.younger, tc.second)
@@ -188,7 +190,7 @@ func TestListenerPrecedence(t *testing.T) {
 			manifest += fmt.Sprintf("\nkind: HTTPRoute\nmetadata: {name: %s, namespace: shop}\nspec: {parentRefs: [{kind: ListenerSet, name: %s}]}\n---\n", name, name)
 		}
 		objects := testObjects(t, manifest)
-		a := &attachment{objects, &Options{Unaccepted: true}}
+		a := &attachment{gatewayObjects: objects, options: &Options{Unaccepted: true}}
 		var got []string
 		for _, name := range []string{"one", "two"} {
 			claims := a.claims(objects.routes[kindName{httpRoute, "shop", name}])

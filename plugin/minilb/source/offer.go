@@ -45,13 +45,13 @@ func discover(ctx context.Context, client rest.Interface) (offer, error) {
 		case apierrors.IsNotFound(err):
 			continue
 		case err != nil:
-			return nil, fmt.Errorf("discover the versions of %s: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		for _, version := range group.Versions {
 			gv := schema.GroupVersion{Group: name, Version: version.Version}
 			var list metav1.APIResourceList
 			if err := client.Get().AbsPath("/apis/" + gv.String()).Do(ctx).Into(&list); err != nil {
-				return nil, fmt.Errorf("discover the kinds of %s: %w", gv, err) // not even 404 is sure to mean it
+				return nil, fmt.Errorf("%s: %w", gv, err) // not even 404 is sure to mean it
 			}
 			for _, resource := range list.APIResources {
 				if slices.Contains(resource.Verbs, "list") && slices.Contains(resource.Verbs, "watch") {

@@ -86,7 +86,7 @@ func newResolver(options *Options, claims []*claim, exposed map[cache.ObjectName
 }
 
 func (r *resolver) refuse(c *claim, reason reason, format string, args ...any) {
-	r.problems = append(r.problems, problem{&c.owner, reason, fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, problem{owner: &c.owner, reason: reason, text: fmt.Sprintf(format, args...)})
 }
 
 func (r *resolver) refuseDead(c *claim, host, why string) {
@@ -331,11 +331,11 @@ func (r *resolver) single(host string, out outcome) outcome {
 	case len(out.addrs)+len(out.services) > 0:
 		out.external = nil
 	case len(out.external) > 1: // RFC 2181 §10.1
-		r.problems = append(r.problems, problem{out.winner, "", fmt.Sprintf("host %q has several hostnames as its addresses; only %q is answered", host, out.external[0])})
+		r.problems = append(r.problems, problem{owner: out.winner, reason: "", text: fmt.Sprintf("host %q has several hostnames as its addresses; only %q is answered", host, out.external[0])})
 		out.external = out.external[:1]
 	}
 	if out.external != nil && slices.Contains(r.options.Zones, host) { // D27
-		r.problems = append(r.problems, problem{out.winner, dead, fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", host, out.external[0])})
+		r.problems = append(r.problems, problem{owner: out.winner, reason: dead, text: fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", host, out.external[0])})
 		return outcome{}
 	}
 	return out

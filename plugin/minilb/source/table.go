@@ -73,6 +73,7 @@ func (m *meta) GetObjectMeta() metav1.Object {
 // run fills the table from the API server until the context is cancelled.
 func (t *table[R, T]) run(ctx context.Context, lw cache.ListerWatcher) {
 	var expected R
+	t.begin()
 	runReflector(ctx, t.kind, lw, expected, t)
 }
 
@@ -85,13 +86,13 @@ func runReflector(ctx context.Context, name string, lw cache.ListerWatcher, expe
 	reflector.RunWithContext(klog.NewContext(ctx, klog.Logger{}))
 }
 
-// listWatch wraps a typed client so that the table's health sees the outcome of each request.
-func listWatch[L runtime.Object](h *health, c client[L], selector string) cache.ListerWatcher {
+// listWatch wraps a typed client so that observe sees the outcome of each request.
+func listWatch[L runtime.Object](observe func(context.Context, error), c client[L], selector string) cache.ListerWatcher {
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			options.FieldSelector = selector
 			list, err := c.List(ctx, options)
-			h.observe(ctx, err)
+			observe(ctx, err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
@@ -103,7 +104,10 @@ func listWatch[L runtime.Object](h *health, c client[L], selector string) cache.
 				// rather sleep on, beyond the end of the context, while the server is away.
 				return nil, fmt.Errorf("stream the first list: %v", err)
 			}
-			h.observe(ctx, err)
+			if err == nil && options.SendInitialEvents != nil {
+				return w, nil // it may yet break off before it has told all; Replace observes that it has
+			}
+			observe(ctx, err)
 			return w, err
 		},
 	}, c)
@@ -159,6 +163,7 @@ func (t *table[R, T]) Replace(list []any, _ string) error {
 		}
 	}
 	t.setSynced()
+	t.observe(context.Background(), nil)
 	t.settled()
 	return nil
 }

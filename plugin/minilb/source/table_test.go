@@ -132,7 +132,7 @@ func TestListWatch(t *testing.T) {
 	} {
 		c, log := &fakeClient{}, &testLog{}
 		h := &health{resource: "services", server: &server{log: log}}
-		err := request(cache.ToListerWatcherWithContext(listWatch(h, c, "spec.type=LoadBalancer")))
+		err := request(cache.ToListerWatcherWithContext(listWatch(h.observe, c, "spec.type=LoadBalancer")))
 		if lines := log.take(); err == nil || len(lines) != 1 {
 			t.Errorf("%s: got error %v and log %q, want one line", name, err, lines)
 		}
@@ -149,7 +149,7 @@ func TestListWatch(t *testing.T) {
 // said, and not waited for, as the reflector would by what the error is.
 func TestListWatchStream(t *testing.T) {
 	yes, log := true, &testLog{}
-	lw := cache.ToListerWatcherWithContext(listWatch(&health{resource: "services", server: &server{log: log}}, &fakeClient{}, ""))
+	lw := cache.ToListerWatcherWithContext(listWatch((&health{resource: "services", server: &server{log: log}}).observe, &fakeClient{}, ""))
 	_, err := lw.WatchWithContext(t.Context(), metav1.ListOptions{SendInitialEvents: &yes})
 	if lines := log.take(); err == nil || apierrors.IsInternalError(err) || len(lines) > 0 {
 		t.Errorf("got error %v and log %q, want an error of no kind and silence", err, lines)

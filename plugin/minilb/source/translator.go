@@ -219,19 +219,26 @@ func (t *Translator) changed() {
 
 // run makes a snapshot at once whenever names may have changed, until the context is cancelled.
 func (t *Translator) run(ctx context.Context) {
+	published := false
 	for {
+		var later <-chan time.Time
+		if slices.ContainsFunc(t.optional, func(h *health) bool { return !h.decided() }) {
+			later = time.After(time.Second) // nobody may ever tell
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.wake:
-			if !t.settled() {
-				continue // D72: nothing may be concluded from a part of the objects
-			}
-			partial := !synced(t.services) || !synced(t.slices)
-			snapshot, problems := t.snapshot(partial)
-			t.index.Replace(snapshot, partial)
-			t.reporter.report(t, problems)
+		case <-later:
 		}
+		if !published && !t.settled() {
+			continue // D72: nothing may be concluded from a part of the objects
+		}
+		published = true // what comes to be known later holds nothing up (G7)
+		partial := !synced(t.services) || !synced(t.slices)
+		snapshot, problems := t.snapshot(partial)
+		t.index.Replace(snapshot, partial)
+		t.reporter.report(t, problems)
 	}
 }
 
@@ -240,6 +247,22 @@ func (t *Translator) settled() bool {
 	return !slices.ContainsFunc(slices.Concat(t.services, t.slices, t.optional), func(h *health) bool {
 		return !h.synced.Load() && !h.waived()
 	})
+}
+
+// unlisted returns what tells the objects whose first list is not complete: what is known of it
+// does not count until it is, as an older claim may follow (C2).
+func (t *Translator) unlisted() func(kind, namespace string) bool {
+	var pending []*health // as a rule none
+	for _, h := range t.optional {
+		if !h.synced.Load() && !h.absent.Load() {
+			pending = append(pending, h)
+		}
+	}
+	return func(kind, namespace string) bool {
+		return slices.ContainsFunc(pending, func(h *health) bool {
+			return strings.EqualFold(h.kind, kind) && (h.namespace == "" || h.namespace == namespace)
+		})
+	}
 }
 
 // Unsynced returns the kinds of objects that must be known before the zones can be answered
@@ -266,7 +289,13 @@ func (t *Translator) Unsynced() []string {
 func (t *Translator) snapshot(partial bool) ([]records.Record, []problem) {
 	t.mu.Lock()
 	exposed := maps.Clone(t.exposed)
-	claims := slices.Collect(maps.Values(t.claims))
+	unlisted := t.unlisted()
+	var claims []*claim
+	for name, c := range t.claims {
+		if !unlisted("ingress", name.Namespace) {
+			claims = append(claims, c)
+		}
+	}
 	for _, e := range t.exposed {
 		if e.claim != nil {
 			claims = append(claims, e.claim)
@@ -278,11 +307,16 @@ func (t *Translator) snapshot(partial bool) ([]records.Record, []problem) {
 			damaged = append(damaged, s.problems...)
 		}
 	}
-	objects, stale := t.attached.takeStale()
+	var objects *gatewayObjects
+	var changed stale
+	unread, known := t.parents()
+	if known && (!t.attached.stale.empty() || !maps.Equal(unread, t.attached.unread)) {
+		objects, changed = t.attached.takeStale(unlisted)
+	}
 	t.mu.Unlock()
 
 	if objects != nil {
-		t.attached.judge(&t.options, objects, stale)
+		t.attached.judge(&t.options, objects, unread, changed)
 	}
 	for _, ofRoute := range t.attached.claims {
 		claims = append(claims, ofRoute...)
@@ -303,13 +337,13 @@ func (t *Translator) snapshot(partial bool) ([]records.Record, []problem) {
 		stats.Names[node.Source]++
 		if !t.options.Reachable(host) { // D8
 			stats.Unreachable++
-			r.problems = append(r.problems, problem{out.winner, "", fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", host)})
+			r.problems = append(r.problems, problem{owner: out.winner, reason: "", text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", host)})
 		}
 	}
 	n.list = append(n.list, r.fences(outcomes)...)
 	for _, p := range r.problems {
 		if p.reason != "" {
-			stats.Rejected[string(p.reason)]++
+			stats.Rejected[string(p.reason)] += max(1, p.hosts)
 		}
 	}
 

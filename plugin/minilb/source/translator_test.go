@@ -87,7 +87,9 @@ func (b *bench) services() *table[*corev1.Service, *service] { return b.watcher.
 func (b *bench) sync() {
 	b.services().setSynced()
 	b.watcher.slices[""].setSynced()
-	b.watcher.ingresses[""].setSynced()
+	for _, h := range b.tr.optional {
+		h.setSynced()
+	}
 	b.publish()
 }
 
@@ -473,13 +475,13 @@ func TestReporter(t *testing.T) {
 	a, b := &owner{kind: "Service", namespace: "shop", name: "a"}, &owner{kind: "Service", namespace: "shop", name: "b"}
 	log := &testLog{}
 	r := &reporter{log: log, reported: map[*Translator]map[string]bool{}}
-	r.report(nil, []problem{{b, invalid, "one"}, {a, invalid, "two"}, {b, dead, "more"}, {a, invalid, "two"}, {a, "", "one"}})
+	r.report(nil, []problem{{b, invalid, "one", 0}, {a, invalid, "two", 0}, {b, dead, "more", 0}, {a, invalid, "two", 0}, {a, "", "one", 0}})
 	want := []string{"W Service shop/a: one", "W Service shop/a: two", "I Service shop/b: more", "W Service shop/b: one"}
 	if got := log.take(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	other := new(Translator)
-	r.report(other, []problem{{a, invalid, "two"}, {a, invalid, "three"}})
+	r.report(other, []problem{{a, invalid, "two", 0}, {a, invalid, "three", 0}})
 	if got, want := log.take(), []string{"W Service shop/a: three"}; !slices.Equal(got, want) {
 		t.Errorf("another stanza: got %q, want %q", got, want)
 	}

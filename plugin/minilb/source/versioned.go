@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
@@ -14,7 +15,7 @@ import (
 type versioned[R runtime.Object, T object] struct {
 	*table[R, T]
 	choose   func(offer) schema.GroupVersionResource // the version to read, the zero value for none
-	open     func(schema.GroupVersionResource) cache.ListerWatcher
+	open     func(version schema.GroupVersionResource, observe func(context.Context, error)) cache.ListerWatcher
 	expected R // what the reflector expects to get
 
 	running sync.WaitGroup
@@ -48,13 +49,14 @@ func (v *versioned[R, T]) follow(ctx context.Context, offered offer) bool {
 		v.forget()
 		return true
 	}
+	v.begin()
 	v.absent.Store(false)
 	f := &feed[R, T]{table: v.table, of: v}
 	ctx, f.cancel = context.WithCancel(ctx)
 	v.next = f
 	v.running.Go(func() {
 		defer f.cancel()
-		runReflector(ctx, v.what(), v.open(chosen), v.expected, f)
+		runReflector(ctx, v.what(), v.open(chosen, f.observe), v.expected, f)
 	})
 	return true
 }
@@ -100,6 +102,20 @@ func (f *feed[R, T]) write(write func() error) error {
 		return nil
 	}
 	return write()
+}
+
+// observe takes note of a request's outcome. While the next version is being read, what the one
+// before has to say does not matter any longer.
+func (f *feed[R, T]) observe(ctx context.Context, err error) {
+	f.of.mu.Lock()
+	outgoing := f.of.next != nil && f.of.next != f
+	f.of.mu.Unlock()
+	switch {
+	case !outgoing:
+		f.table.observe(ctx, err)
+	case apierrors.IsNotFound(err):
+		f.gone()
+	}
 }
 
 // Add implements the cache.ReflectorStore interface.
