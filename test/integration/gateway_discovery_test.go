@@ -53,13 +53,13 @@ func TestGatewayDiscoveryFails(t *testing.T) {
 		{"the group is missing once", group, 1, status(http.StatusNotFound)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			warnings := len(s.log.lines("[WARNING]"))
+			warnings := len(s.log.lines("[WARNING] plugin/minilb:"))
 			stop := keepAsking(t, s, r.namesBut()...)
 			p.divert(test.path, test.times, test.answer)
 			// Two honest answers after the last of those.
 			cluster.Eventually(t, 20*time.Second, p.twiceHonest)
 			stop()
-			if lines := s.log.lines("[WARNING]")[warnings:]; len(lines) > 1 {
+			if lines := s.log.lines("[WARNING] plugin/minilb:")[warnings:]; len(lines) > 1 {
 				t.Errorf("got %q, want one line at most", lines)
 			}
 		})
@@ -75,7 +75,7 @@ func TestGatewayDiscoveryFails(t *testing.T) {
 		must(t, forwarded(s, gatewayNames...))
 		must(t, s.expect("web.edge.minilb", dns.TypeA, gatewayPod))
 		must(t, s.expect("ingress.ex.org", dns.TypeA, gatewayPod))
-		if lines := s.log.lines("[WARNING]"); len(lines) != 1 || !strings.Contains(lines[0], group) {
+		if lines := s.log.lines("[WARNING] plugin/minilb:"); len(lines) != 1 || !strings.Contains(lines[0], group) {
 			t.Errorf("got %q, want one line about %s", lines, group)
 		}
 		p.divert(group, 0, nil)

@@ -87,7 +87,7 @@ func TestGatewayLifecycle(t *testing.T) {
 		cluster.Eventually(t, 10*time.Second, func() error { return syncedAlone(s, again.served()) })
 	})
 	stop()
-	if lines := slices.Concat(s.log.lines("[WARNING]"), s.log.lines("[ERROR]")); len(lines) > 0 {
+	if lines := complaints(s); len(lines) > 0 {
 		t.Errorf("it warns: %q", lines)
 	}
 }
@@ -131,8 +131,8 @@ func TestTLSRouteVersions(t *testing.T) {
 				return errors.Join(s.expect("renamed.ex.org", dns.TypeA, gatewayPod), s.expect("tls-v1.ex.org", dns.TypeA, gatewayPod),
 					forwarded(s, "tls-v1alpha3.ex.org", "tls-v1alpha2.ex.org"))
 			})
-			if lines := s.log.lines("[ERROR]"); len(lines) > 0 {
-				t.Errorf("it says: %q", lines)
+			if lines := complaints(s); len(lines) > 0 {
+				t.Errorf("it warns: %q", lines)
 			}
 		})
 	}
@@ -185,7 +185,7 @@ func TestGatewayKindAbsent(t *testing.T) {
 	if _, metrics := get(s.prom); strings.Contains(metrics, `{source="httproute"}`) || !strings.Contains(metrics, `coredns_minilb_synced{source="grpcroute"} 1`) {
 		t.Errorf("without HTTPRoutes: metrics\n%s", grep(metrics, "synced"))
 	}
-	if lines := s.log.lines("[WARNING]"); len(lines) > 0 {
+	if lines := complaints(s); len(lines) > 0 {
 		t.Errorf("it warns: %q", lines)
 	}
 	applyTogether(t, c, r.definitions(t, "httproutes"))
@@ -226,7 +226,7 @@ func TestGatewayForbidden(t *testing.T) {
 			// Once the server is ready, that is known and said.
 			onlyWarning := func() {
 				t.Helper()
-				warnings := slices.Concat(s.log.lines("[WARNING]"), s.log.lines("[ERROR]"))
+				warnings := complaints(s)
 				if len(warnings) != 1 || !strings.Contains(warnings[0], what+": list and watch is forbidden") || !strings.Contains(warnings[0], "grant list and watch on "+what) {
 					t.Errorf("got %q, want one line about %s", warnings, what)
 				}
@@ -352,7 +352,7 @@ func keepAsking(t *testing.T, s *coredns, names ...string) (stop func()) {
 				}
 			}
 			if rounds%50 == 0 {
-				if code, body := get(s.ready); code != http.StatusOK {
+				if code, body := get(s.ready); code == http.StatusServiceUnavailable {
 					result <- fmt.Errorf("%v after the first question: /ready is %d %s", time.Since(began), code, body)
 					return
 				}

@@ -53,7 +53,7 @@ func TestGatewayReleases(t *testing.T) {
 			if err := syncedAlone(fresh, r.served()); err != nil {
 				t.Error(err)
 			}
-			if lines := fresh.log.lines("[WARNING]"); len(lines) > 0 {
+			if lines := complaints(fresh); len(lines) > 0 {
 				t.Errorf("it warns: %q", lines)
 			}
 			// G3: in the first version that is served, and only there.
@@ -81,7 +81,7 @@ func TestGatewayReleases(t *testing.T) {
 		})
 	}
 	stop()
-	if lines := slices.Concat(old.log.lines("[WARNING]"), old.log.lines("[ERROR]")); len(lines) > 0 {
+	if lines := complaints(old); len(lines) > 0 {
 		t.Errorf("the server that saw all releases warns: %q", lines)
 	}
 }
@@ -161,6 +161,15 @@ func syncedAlone(s *coredns, served map[string][]string) error {
 		return fmt.Errorf("got synced %v, want %v", got, want)
 	}
 	return nil
+}
+
+// complaints returns the warnings and errors of the plugin. An API server that is short of time
+// may list a version for long after it has ceased to serve it; that one may be told.
+func complaints(s *coredns) []string {
+	lines := slices.Concat(s.log.lines("[WARNING] plugin/minilb:"), s.log.lines("[ERROR] plugin/minilb:"))
+	return slices.DeleteFunc(lines, func(line string) bool {
+		return strings.Contains(line, "discover the kinds of "+gatewayGroup) && strings.Contains(line, "could not find the requested resource")
+	})
 }
 
 // sourceOf returns how metrics name a resource.
