@@ -27,6 +27,8 @@ func TestGatewayChanges(t *testing.T) {
 	far := route{parents: "{name: gw, namespace: NS-infra}"}
 	ownClass := func(controller string) string { return gatewayClass("NS", controller) }
 	service := exposedService("web", "10.244.0.1")
+	openSet := listenerSet{listeners: fromAll}
+	guest := route{namespace: "NS-infra", name: "guest", hosts: "b.NS.example", parents: "{group: " + group + ", kind: ListenerSet, name: ls, namespace: NS}"}
 
 	for _, step := range []struct {
 		name          string
@@ -79,10 +81,14 @@ func TestGatewayChanges(t *testing.T) {
 		{name: "the Gateway is made anew", apply: manifest(gateway{addresses: "{value: 10.1.0.2}"}), want: []string{"a 10.1.0.2"}},
 		{name: "the route is gone", delete: manifest(route{}), want: []string{"a -"}},
 		// G51: a ListenerSet.
-		{name: "a ListenerSet that the Gateway does not allow", apply: manifest(gateway{}, listenerSet{}, route{parents: toSet}), want: []string{"a -"}},
-		{name: "the Gateway allows it", apply: manifest(gateway{spec: listenersFrom("from: Same")}), want: []string{"a 10.1.0.1"}},
-		{name: "the Gateway allows those of some namespaces", apply: manifest(gateway{spec: listenersFrom("from: Selector, selector: {matchLabels: {team: a}}")}), want: []string{"a -"}},
-		{name: "the namespace becomes one of them", apply: labelled("team: a"), want: []string{"a 10.1.0.1"}},
+		{name: "a ListenerSet that the Gateway does not allow", apply: manifest(gateway{}, openSet, route{parents: toSet}, guest), want: []string{"a -", "b -"}},
+		{name: "the Gateway allows it", apply: manifest(gateway{spec: listenersFrom("from: Same")}), want: []string{"a 10.1.0.1", "b 10.1.0.1"}},
+		{name: "the Gateway allows those of some namespaces", apply: manifest(gateway{spec: listenersFrom("from: Selector, selector: {matchLabels: {team: a}}")}), want: []string{"a -", "b -"}},
+		// G16: it is the ListenerSet's namespace that counts, for routes of others, too.
+		{name: "the namespace becomes one of them", apply: labelled("team: a"), want: []string{"a 10.1.0.1", "b 10.1.0.1"}},
+		{name: "the namespace is one of them no more", apply: labelled("team: b"), want: []string{"a -", "b -"}},
+		{name: "the namespace is one of them again", apply: labelled("team: a"), want: []string{"a 10.1.0.1", "b 10.1.0.1"}},
+		{name: "the ListenerSet is for its own namespace", apply: manifest(listenerSet{}), want: []string{"a 10.1.0.1", "b -"}},
 		{name: "the ListenerSet is refused", apply: manifest(listenerSet{conditions: condition("Accepted", "False")}), want: []string{"a -"}},
 		{name: "the ListenerSet is accepted", apply: manifest(listenerSet{}), want: []string{"a 10.1.0.1"}},
 		{name: "the ListenerSet's listener is refused", apply: manifest(listenerSet{listenerStatus: listenerStatus("http", condition("Accepted", "False"))}), want: []string{"a -"}},
