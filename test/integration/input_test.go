@@ -101,6 +101,7 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
 		t.Error(err)
 	}
 	lines := map[string]string{
+		`The API server does not serve the Gateway API`:                                                                      "",
 		`Service first/hosts: host "sp ace.example" in annotation minilb/host is refused: it is not a DNS name`:              "",
 		`Service first/hosts: host "` + label64 + `.example" in annotation minilb/host is refused: its label "aaaaaaaaaaaaa`: "",
 		`in annotation minilb/host is refused: it has 254 characters, at most 253 are allowed`:                               "",
