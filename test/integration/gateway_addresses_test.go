@@ -15,7 +15,7 @@ var addressCases = []gatewayCase{
 	{name: "G40: never those of the spec", objects: manifest(gateway{addresses: "none", spec: "addresses: [{value: 10.1.0.5}]"}, route{}), want: []string{"a -"}},
 	{name: "G40: those of the status, not of the spec", objects: manifest(gateway{addresses: "{value: 10.1.0.6}", spec: "addresses: [{value: 10.1.0.5}]"}, route{}), want: []string{"a 10.1.0.6"}},
 	{name: "G40, M2: no address yet", objects: manifest(gateway{addresses: "none"}, route{}), want: []string{"a -"},
-		logged: []string{`HTTPRoute NS/r: host "a.NS.example." is not served: Gateway NS/gw: its status has no address yet; is its controller running?`}},
+		logged: []string{`HTTPRoute NS/r: host "a.NS.example." is not served: Gateway NS/gw: its status has no address yet: is its controller running, and does it publish its Service's? Annotation minilb/service can name a Service instead`}},
 	{name: "G40: a named address", objects: address("{type: NamedAddress, value: 10.1.0.5}"), want: []string{"a -"},
 		logged: []string{`HTTPRoute NS/r: host "a.NS.example." is not served: Gateway NS/gw: its address "10.1.0.5" of type NamedAddress is no IP address and no hostname`}},
 	{name: "G40: a controller's own type", objects: address("{type: example.org/address, value: 10.1.0.5}"), want: []string{"a -"}},

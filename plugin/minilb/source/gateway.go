@@ -63,7 +63,7 @@ func reduceGateway(obj *unstructured.Unstructured) *gateway {
 		g.lead.aimAtService(service)
 		return g
 	}
-	g.lead.missing = "its status has no address yet; is its controller running?"
+	g.lead.missing = "its status has no address yet: is its controller running, and does it publish its Service's? Annotation " + lb.ServiceAnnotation + " can name a Service instead"
 	for _, address := range written.Status.Addresses[:min(maxTargets, len(written.Status.Addresses))] {
 		g.aimAt(address)
 	}
@@ -81,7 +81,7 @@ const routableInCluster = "Cluster"
 func (g *gateway) aimAt(address gatewayAddress) {
 	switch kind := value(&address.Type, gatewayv1.IPAddressType); {
 	case address.Routability == routableInCluster:
-		g.lead.missing = fmt.Sprintf("its address %q can be reached in the cluster alone", shorten(address.Value))
+		g.lead.missing = inCluster(address.Value)
 	case kind == gatewayv1.IPAddressType:
 		g.lead.aimAtIP(address.Value)
 	case kind == gatewayv1.HostnameAddressType && !strings.HasPrefix(address.Value, "*."):

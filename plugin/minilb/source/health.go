@@ -51,9 +51,10 @@ const (
 	// grace is how long a kind must be forbidden to be taken for it: an API server that has
 	// just started knows no roles yet.
 	grace = 2 * time.Second
-	// patience is how long an optional kind that fails for whatever reason is waited for. With
-	// the pause to the next attempt it must fit into the default startup_timeout.
-	patience = 3 * time.Second
+	// patience is how long an optional kind that fails for whatever reason is waited for: until
+	// after the attempt that tells of one that is forbidden, and for less than the default
+	// startup_timeout.
+	patience = 4 * time.Second
 	// listTimeout is how long the first list of an optional kind may take.
 	listTimeout = 30 * time.Second
 )

@@ -55,10 +55,25 @@ func (l *lead) aimAtHost(written string) {
 	if err == nil && strings.HasPrefix(host, "*.") {
 		err = errors.New("it is a wildcard")
 	}
+	if err == nil && isInCluster(host) {
+		l.missing = inCluster(written)
+		return
+	}
 	if err != nil {
 		l.problem(invalid, "status hostname %q cannot be answered with: %v", shorten(written), err)
 		l.missing = "its status has no usable address"
 		return
 	}
 	l.targets = append(l.targets, target{host: host})
+}
+
+// isInCluster reports whether a name is one of the cluster's own DNS, as controllers give it of
+// a Service that has no other: nobody outside could follow an alias of it. Other cluster domains
+// than the usual one cannot be told from names of the public DNS.
+func isInCluster(host string) bool {
+	return strings.HasSuffix(host, ".svc.") || strings.HasSuffix(host, ".svc.cluster.local.")
+}
+
+func inCluster(written string) string {
+	return fmt.Sprintf("its address %q can be reached in the cluster alone; annotation %s can name a Service instead", shorten(written), lb.ServiceAnnotation)
 }

@@ -219,11 +219,11 @@ func (t *Translator) changed() {
 
 // run makes a snapshot at once whenever names may have changed, until the context is cancelled.
 func (t *Translator) run(ctx context.Context) {
-	published := false
+	published, pause := false, 200*time.Millisecond
 	for {
 		var later <-chan time.Time
 		if slices.ContainsFunc(t.optional, func(h *health) bool { return !h.decided() }) {
-			later = time.After(time.Second) // nobody may ever tell
+			later = time.After(pause) // nobody may ever tell
 		}
 		select {
 		case <-ctx.Done():
@@ -234,7 +234,7 @@ func (t *Translator) run(ctx context.Context) {
 		if !published && !t.settled() {
 			continue // D72: nothing may be concluded from a part of the objects
 		}
-		published = true // what comes to be known later holds nothing up (G7)
+		published, pause = true, time.Second // what comes to be known later holds nothing up (G7)
 		partial := !synced(t.services) || !synced(t.slices)
 		snapshot, problems := t.snapshot(partial)
 		t.index.Replace(snapshot, partial)

@@ -73,6 +73,9 @@ func TestWaitingForWhatFails(t *testing.T) {
 					t.Errorf("%s fails by %v: synced after %v", what, err, took)
 				}
 				b.want("web.shop.minilb.", "10.0.0.1")
+				if lines := b.log.take(); !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "W ") && !strings.Contains(line, "bad_host") }) {
+					t.Errorf("%s fails by %v: synced without a word of it: %q", what, err, lines)
+				}
 			})
 		}
 	}
