@@ -40,7 +40,7 @@ func TestOutage(t *testing.T) {
 	if took := time.Since(began); took < 2*time.Second {
 		t.Errorf("started after %v, before startup_timeout", took)
 	}
-	if lines := s.log.lines("Starting without the cluster's state"); len(lines) != 1 || !strings.Contains(lines[0], "services, endpointslices.discovery.k8s.io, ingresses.networking.k8s.io not read within startup_timeout 2s") {
+	if lines := s.log.lines("Starting without the cluster's state"); len(lines) != 1 || !strings.Contains(lines[0], "services, endpointslices.discovery.k8s.io, ingresses.networking.k8s.io, /apis/gateway.networking.k8s.io not read within startup_timeout 2s") {
 		t.Errorf("got %q, want one line that names what is missing\n%s", lines, s.log)
 	}
 	if lines := s.log.lines("cannot reach the API server at " + strings.TrimPrefix(c.URL, "https://")); len(lines) != 1 {
