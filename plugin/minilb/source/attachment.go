@@ -235,7 +235,7 @@ func (a *attachment) accepted(r *route, ref parentRef, p *parent) string {
 		case v.accepted == conditionTrue:
 			return ""
 		case v.accepted == conditionFalse:
-			why = fmt.Sprintf("the controller of %s does not accept it (%s)", p.kindName, shorten(v.reason))
+			why = fmt.Sprintf("the controller of %s does not accept it (%s)", p.kindName, printable(shorten(v.reason)))
 		}
 	}
 	return why
