@@ -12,7 +12,7 @@ type Node struct {
 	Addrs  *Set   // nil if Target is set
 	Target string // canonical name outside the cluster that this name is an alias of (D30), or ""
 
-	Source             string // kind of object that the name comes from, "service" or "ingress"
+	Source             string // kind of object that the name comes from, such as "service" or "httproute"
 	Namespace, Service string // the Service that answers, or the owner's namespace and "" if it is none or several
 }
 
