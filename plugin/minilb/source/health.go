@@ -45,11 +45,13 @@ type health struct {
 	mu      sync.Mutex
 	failing kube.Kind // reason last reported, "" while it works
 	since   time.Time // of the first failure in a row, zero while it works
+	alike   time.Time // of the first in a row that failed as the last one did
+	last    kube.Kind // how the last one failed, "" if it did not
 }
 
 const (
-	// grace is how long a kind must be forbidden to be taken for it: an API server that has
-	// just started knows no roles yet.
+	// grace is how long a kind must be forbidden, and nothing else, to be taken for it: an API
+	// server that has just started knows no roles yet.
 	grace = 2 * time.Second
 	// patience is how long an optional kind that fails for whatever reason is waited for: until
 	// after the attempt that tells of one that is forbidden, and for less than the default
@@ -113,7 +115,7 @@ func (h *health) forget() {
 	h.begun.Store(0)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.failing, h.since = "", time.Time{}
+	h.failing, h.last, h.since = "", "", time.Time{}
 }
 
 // observe takes note of a request's outcome and logs it if it differs from the one before.
@@ -122,7 +124,7 @@ func (h *health) observe(ctx context.Context, err error) {
 		return // we are shutting down
 	}
 	failure := kube.Explain(cmp.Or(h.verbs, "list and watch"), h.what(), err)
-	switch lasting := h.fails(failure != nil); {
+	switch lasting := h.fails(kindOf(failure)); {
 	case failure == nil:
 		h.report(nil)
 		h.server.report(nil)
@@ -145,18 +147,22 @@ func (h *health) observe(ctx context.Context, err error) {
 	}
 }
 
-// fails notes whether the last request failed, and returns for how long they have.
-func (h *health) fails(failed bool) time.Duration {
+// fails notes how the last request failed, "" if it did not, and returns for how long they have
+// failed like that.
+func (h *health) fails(kind kube.Kind) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case !failed:
-		h.since = time.Time{}
-		return 0
-	case h.since.IsZero():
-		h.since = time.Now()
+	now := time.Now()
+	if kind != h.last {
+		h.last, h.alike = kind, now
 	}
-	return time.Since(h.since)
+	switch {
+	case kind == "":
+		h.since = time.Time{}
+	case h.since.IsZero():
+		h.since = now
+	}
+	return now.Sub(h.alike)
 }
 
 func (h *health) what() string {

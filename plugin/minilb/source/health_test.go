@@ -129,3 +129,35 @@ func TestHealthWaived(t *testing.T) {
 		}
 	})
 }
+
+// An API server that comes back knows neither roles nor definitions for a moment. How long it
+// was away before does not make that last longer.
+func TestHealthAfterOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for err, line := range map[error]string{
+			errForbidden: "W things: list and watch is forbidden",
+			errAbsent:    "W things: cannot list and watch",
+		} {
+			log := &testLog{}
+			h := &health{resource: "things", optional: true, settled: func() {}, gone: func() {}, server: &server{log: log}}
+			h.observe(t.Context(), nil)
+			h.setSynced()
+			for range 60 {
+				h.observe(t.Context(), errUnreachable)
+				time.Sleep(2 * time.Second)
+			}
+			log.take()
+			h.observe(t.Context(), err)
+			time.Sleep(grace / 2)
+			h.observe(t.Context(), err)
+			if lines := log.take(); len(lines) > 0 {
+				t.Errorf("after the outage: got the log %q", lines)
+			}
+			time.Sleep(patience)
+			h.observe(t.Context(), err)
+			if lines := log.take(); len(lines) == 0 || !strings.HasPrefix(lines[0], line) {
+				t.Errorf("%v lasts: got the log %q", err, lines)
+			}
+		}
+	})
+}
