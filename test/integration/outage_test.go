@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
 )
@@ -21,6 +23,16 @@ func TestOutage(t *testing.T) {
 	must(t, c.Node(ctx, "n1", "192.168.1.31"))
 	must(t, c.Apply(ctx, vectorState))
 	must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "shop", Name: "web-7", Labels: map[string]string{"app": "web"}, Node: "n1", IPs: []string{"10.244.1.7"}}))
+	cluster.Eventually(t, 10*time.Second, func() error {
+		slices, err := c.Client.DiscoveryV1().EndpointSlices("shop").List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=web"})
+		if err != nil {
+			return err
+		}
+		if len(slices.Items) != 1 || len(slices.Items[0].Endpoints) != 1 {
+			return fmt.Errorf("the EndpointSlices of web are %v", slices.Items)
+		}
+		return nil
+	})
 	up := startUpstream(t)
 	must(t, c.StopAPIServer())
 
