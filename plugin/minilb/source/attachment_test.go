@@ -2,7 +2,6 @@ package source
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -451,37 +450,5 @@ spec: {hostnames: [b.ex.org], parentRefs: [{name: gw, namespace: infra, port: 81
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
 			}
 		})
-	}
-}
-
-// G40–G44: what a Gateway's status can lead to.
-func TestGatewayAddresses(t *testing.T) {
-	for addresses, want := range map[string]string{
-		`[]`:                                    "a.ex.org.: Gateway infra/gw: its status has no address yet: is its controller running, and does it publish its Service's? Annotation minilb/service can name a Service instead",
-		`[{value: 10.0.0.5}]`:                   "a.ex.org. -> 10.0.0.5",
-		`[{type: IPAddress, value: "fd00::1"}]`: "a.ex.org. -> fd00::1",
-		`[{value: "::ffff:10.0.0.5"}, {value: 10.0.0.5}]`:                                                                   "a.ex.org. -> 10.0.0.5 10.0.0.5", // the resolver drops duplicates
-		`[{type: Hostname, value: GW.infra.minilb}]`:                                                                        "a.ex.org. -> gw.infra.minilb.",
-		`[{type: Hostname, value: gw-istio.infra.svc.cluster.local}]`:                                                       `a.ex.org.: Gateway infra/gw: its address "gw-istio.infra.svc.cluster.local" can be reached in the cluster alone; annotation minilb/service can name a Service instead`,
-		`[{type: Hostname, value: gw.infra.svc}, {value: 10.0.0.6}]`:                                                        "a.ex.org. -> 10.0.0.6",
-		`[{type: Hostname, value: svc.example.org}]`:                                                                        "a.ex.org. -> svc.example.org.",
-		`[{type: Hostname, value: "*.ex.org"}]`:                                                                             `a.ex.org.: Gateway infra/gw: its address "*.ex.org" of type Hostname is no IP address and no hostname`,
-		`[{type: NamedAddress, value: 10.0.0.5}]`:                                                                           `a.ex.org.: Gateway infra/gw: its address "10.0.0.5" of type NamedAddress is no IP address and no hostname`,
-		`[{type: example.org/x, value: 10.0.0.5}]`:                                                                          `a.ex.org.: Gateway infra/gw: its address "10.0.0.5" of type example.org/x is no IP address and no hostname`,
-		`[{value: 10.0.0.5, routability: Cluster}]`:                                                                         `a.ex.org.: Gateway infra/gw: its address "10.0.0.5" can be reached in the cluster alone; annotation minilb/service can name a Service instead`,
-		`[{value: 10.0.0.5, routability: Cluster}, {value: 10.0.0.6, routability: Public}, {type: NamedAddress, value: x}]`: "a.ex.org. -> 10.0.0.6",
-		`[{value: not-an-ip}]`:                                                                                              "a.ex.org.: Gateway infra/gw: its status has no usable address",
-	} {
-		manifest := strings.Replace(gatewayWith(open), "[{value: 10.0.0.5}]", addresses, 1) + routeOf(httpRoute, "a.ex.org", toGateway)
-		manifest = strings.Replace(manifest, "gatewayClassName: gc,", "gatewayClassName: gc, addresses: [{value: 10.9.9.9}],", 1) // never spec's
-		if got := told(testObjects(t, manifest), Options{}); !slices.Equal(got, []string{want}) {
-			t.Errorf("%s: got %q, want %q", addresses, got, want)
-		}
-	}
-	bad := testObjects(t, strings.Replace(gatewayWith(open), "10.0.0.5", "not-an-ip", 1))
-	for gw := range maps.Values(bad.gateways) {
-		if len(gw.lead.problems) != 1 || gw.lead.problems[0].owner.String() != "Gateway infra/gw" {
-			t.Errorf("got problems %v, want one of the Gateway", gw.lead.problems)
-		}
 	}
 }

@@ -40,6 +40,7 @@ func TestDecode(t *testing.T) {
 		{`{"kind": "HTTPRoute", "spec": null, "status": null}`, ""},
 		{`{"kind": "HTTPRoute", "spec": {"hostnames": null, "parentRefs": [{}]}, "status": {"parents": [{"parentRef": {}}, {}]}}`, ""},
 		{`{"kind": "HTTPRoute", "spec": {"rules": "all", "hostnames": []}, "status": {"rules": 3, "parents": [{"conditions": [{"lastTransitionTime": 7}]}]}}`, ""},
+		{`{"kind": "HTTPRoute", "metadata": {"managedFields": "none"}}`, ""},
 		{`{"kind": "HTTPRoute", "spec": {"hostnames": "a.ex.org"}}`, "there is a string in spec.hostnames"},
 		{`{"kind": "HTTPRoute", "spec": {"parentRefs": [{"port": "http"}]}}`, "there is a string in spec.parentRefs.port"},
 		{`{"kind": "GRPCRoute", "status": {"parents": {}}}`, "there is a object in status.parents"},
@@ -62,6 +63,14 @@ func TestDecode(t *testing.T) {
 		case tc.want != "" && (len(problems) != 1 || problems[0].text != "it is not as its kind should be and is left out: "+tc.want):
 			t.Errorf("%s: got %v, want %q", tc.text, problems, tc.want)
 		}
+	}
+}
+
+// However long what does not fit is, the line about it is not.
+func TestDecodeLong(t *testing.T) {
+	problems := read(parsed(t, `{"kind": "HTTPRoute", "metadata": {"creationTimestamp": "`+strings.Repeat("x", 10_000)+`"}}`))
+	if len(problems) != 1 || len(problems[0].text) > 400 {
+		t.Errorf("got %d problems: %.500v", len(problems), problems)
 	}
 }
 

@@ -118,6 +118,8 @@ func TestOfferFirst(t *testing.T) {
 		{[]string{"gateways/v1"}, routeVersions[tlsRoute], ""},
 		{[]string{"gateways/v1beta1"}, gatewayVersions, "v1beta1"},
 		{[]string{"gatewayclasses/v1beta1"}, gatewayClassVersions, "v1beta1"},
+		{[]string{"gatewayclasses/v1beta1", "gatewayclasses/v1"}, gatewayClassVersions, "v1"},
+		{[]string{"grpcroutes/v1alpha2", "grpcroutes/v1"}, routeVersions[grpcRoute], "v1"},
 		{[]string{"httproutes/v1beta1", "httproutes/v1"}, routeVersions[httpRoute], "v1"},
 		{[]string{"httproutes/v1alpha2"}, routeVersions[httpRoute], ""},
 		{[]string{"grpcroutes/v1alpha2"}, routeVersions[grpcRoute], "v1alpha2"},
@@ -199,7 +201,7 @@ func TestGatewayAPIComesAndGoes(t *testing.T) {
 		synctest.Wait()
 		b.want("tls.org.", "10.0.0.5")
 		lines := b.log.take()
-		if !slices.Contains(lines, "I httproutes.gateway.networking.k8s.io: served from now on, as v1") {
+		if !slices.Contains(lines, "I httproutes.gateway.networking.k8s.io: served from now on, as v1") || slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "namespaces: ") }) {
 			t.Errorf("got the log %q", lines)
 		}
 
@@ -268,7 +270,7 @@ func TestGatewayAPIDoubt(t *testing.T) {
 		api.mu.Unlock()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if asked := api.timesAsked(); asked < 80 || asked > 120 {
+		if asked := api.timesAsked(); asked < 88 || asked > 104 {
 			t.Errorf("asked %d times in an hour", asked)
 		}
 	})
@@ -434,24 +436,5 @@ func TestGatewayAPIForbidden(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		b.want("http.org.", "10.0.0.5")
-	})
-}
-
-// The tables of the namespaces that are read, and of those alone.
-func TestGatewayAPINamespaces(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api := newFakeAPI()
-		api.offer(all...)
-		b, stop := runBench(t, api, Options{Gateways: true, Namespaces: []string{"shop"}})
-		defer stop()
-		synctest.Wait()
-		for resource, want := range map[string]string{"namespaces": "metadata.name=shop", "gateways/v1": "", "gatewayclasses/v1": ""} {
-			if got, asked := api.selectors[resource]; !asked || got != want {
-				t.Errorf("%s: got field selector %q, want %q", resource, got, want)
-			}
-		}
-		if len(b.watcher.gatewayAPI.gateways) != 1 || b.watcher.gatewayAPI.gateways["shop"] == nil || b.watcher.gatewayAPI.gateways["shop"].namespace != "shop" {
-			t.Errorf("got the tables %v", b.watcher.gatewayAPI.gateways)
-		}
 	})
 }

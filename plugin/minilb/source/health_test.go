@@ -161,3 +161,39 @@ func TestHealthAfterOutage(t *testing.T) {
 		}
 	})
 }
+
+// G5: a kind that comes again is as new.
+func TestHealthForget(t *testing.T) {
+	log := &testLog{}
+	h := &health{resource: "things", optional: true, settled: func() {}, server: &server{log: log}}
+	h.begin()
+	h.setSynced()
+	h.refused.Store(true)
+	h.observe(t.Context(), errUnwell)
+	h.forget()
+	if !h.absent.Load() || h.synced.Load() || h.refused.Load() || h.begun.Load() != 0 || !h.since.IsZero() {
+		t.Errorf("got %+v", h)
+	}
+	log.take()
+	if h.observe(t.Context(), errUnwell); len(log.take()) != 1 {
+		t.Error("its failures are not told again")
+	}
+}
+
+// A kind that is known needs no snapshot when it fails; an answer of whatever content tells
+// that the API server is there.
+func TestHealthKnown(t *testing.T) {
+	log, settled := &testLog{}, 0
+	h := &health{resource: "things", settled: func() { settled++ }, server: &server{log: log}}
+	h.setSynced()
+	h.late.Store(true)
+	for _, err := range []error{errUnreachable, errUnwell} {
+		h.observe(t.Context(), err)
+	}
+	if settled > 0 {
+		t.Errorf("%d snapshots", settled)
+	}
+	if lines := log.take(); !slices.Contains(lines, "I The API server answers again") {
+		t.Errorf("got the log %q", lines)
+	}
+}

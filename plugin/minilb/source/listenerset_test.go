@@ -1,7 +1,6 @@
 package source
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -65,6 +64,12 @@ func TestListenerSets(t *testing.T) {
 			name:     "G51: the Gateway lets none in by default",
 			manifest: gatewayWith(strings.Replace(letsIn, "allowedListeners: {namespaces: {from: All}}, ", "", 1)) + theSet + routeOf(httpRoute, "a.set.org", toSet),
 			want:     []string{"a.set.org.: Gateway infra/gw does not allow ListenerSet shop/set by its allowedListeners"},
+		},
+		{
+			name: "G51: by default not even one of its own namespace",
+			manifest: strings.ReplaceAll(gatewayWith(strings.Replace(letsIn, "allowedListeners: {namespaces: {from: All}}, ", "", 1)), "infra", "shop") +
+				strings.ReplaceAll(theSet, "infra", "shop") + routeOf(httpRoute, "a.set.org", toSet),
+			want: []string{"a.set.org.: Gateway shop/gw does not allow ListenerSet shop/set by its allowedListeners"},
 		},
 		{
 			name:     "G51: from None",
@@ -145,6 +150,11 @@ func TestListenerSets(t *testing.T) {
 			want: []string{"a.set.org. -> svc:other/web"},
 		},
 		{
+			name:     "M7: a set's Service in its own namespace",
+			manifest: gatewayWith(letsIn) + strings.Replace(theSet, "namespace: shop}", "namespace: shop, annotations: {minilb/service: web}}", 1) + routeOf(httpRoute, "a.set.org", toSet),
+			want:     []string{"a.set.org. -> svc:shop/web"},
+		},
+		{
 			name:     "G23: without any status",
 			manifest: gatewayWith(letsIn) + theSet[:strings.Index(theSet, "status:")] + "---\n" + strings.Replace(routeOf(httpRoute, "a.set.org", toSet), `"True"`, "Unknown", 1),
 			options:  Options{Unaccepted: true},
@@ -157,49 +167,5 @@ func TestListenerSets(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
 			}
 		})
-	}
-}
-
-// G53: where nobody has judged the listeners, the Gateway's own go before those of sets, and
-// an older set's before a younger one's.
-func TestListenerPrecedence(t *testing.T) {
-	set := func(name, created, listener string) string {
-		return fmt.Sprintf("\nkind: ListenerSet\nmetadata: {name: %s, namespace: shop, creationTimestamp: %q}\n"+
-			"spec: {parentRef: {name: gw, namespace: infra}, listeners: [%s]}\n---\n", name, created, listener)
-	}
-	const may, june = "2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z"
-	for _, tc := range []struct {
-		name, older, younger string
-		first, second        string // the sets' listeners
-		want                 string // the sets that have one, by what their routes are told
-	}{
-		{"different hosts", may, june, "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "{name: l, port: 81, protocol: HTTP, hostname: b.org}", "one two"},
-		{"different ports", may, june, "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "{name: l, port: 82, protocol: HTTP, hostname: a.org}", "one two"},
-		{"the same", may, june, "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "one"},
-		{"the same, the other older", june, may, "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "two"},
-		{"the same age", may, may, "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "one"},
-		{"another protocol", may, june, "{name: l, port: 81, protocol: HTTP, hostname: a.org}", "{name: l, port: 81, protocol: HTTPS, hostname: b.org}", "one"},
-		{"protocols that share a port", may, june, "{name: l, port: 81, protocol: TLS, hostname: b.org}", "{name: l, port: 81, protocol: HTTPS, hostname: a.org}", "two"},
-		{"the Gateway's", may, june, "{name: l, port: 80, protocol: HTTP, hostname: gateway.org}", "{name: l, port: 80, protocol: HTTP, hostname: a.org}", "two"},
-		{"one that lost to the Gateway", may, june, "{name: l, port: 80, protocol: HTTPS, hostname: b.org}", "{name: l, port: 80, protocol: HTTP, hostname: b.org}", "two"},
-		{"UDP", may, june, "{name: l, port: 81, protocol: UDP}", "{name: l, port: 81, protocol: HTTPS, hostname: b.org}", "two"},
-		{"open ports", may, june, "{name: l, protocol: HTTP, hostname: a.org}", "{name: l, protocol: HTTP, hostname: a.org}", "one two"},
-	} {
-		manifest := gatewayWith(letsIn) + set("one", tc.older, tc.first) + set("two", tc.younger, tc.second)
-		for _, name := range []string{"one", "two"} {
-			manifest += fmt.Sprintf("\nkind: HTTPRoute\nmetadata: {name: %s, namespace: shop}\nspec: {parentRefs: [{kind: ListenerSet, name: %s}]}\n---\n", name, name)
-		}
-		objects := testObjects(t, manifest)
-		a := &attachment{gatewayObjects: objects, options: &Options{Unaccepted: true}}
-		var got []string
-		for _, name := range []string{"one", "two"} {
-			claims := a.claims(objects.routes[kindName{httpRoute, "shop", name}])
-			if len(claims) > 0 && len(claims[0].targets) > 0 {
-				got = append(got, name)
-			}
-		}
-		if strings.Join(got, " ") != tc.want {
-			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
-		}
 	}
 }

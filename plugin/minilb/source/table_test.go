@@ -145,6 +145,32 @@ func TestListWatch(t *testing.T) {
 	}
 }
 
+// A watch that is granted shows that the kind can be read again.
+func TestListWatchGranted(t *testing.T) {
+	log := &testLog{}
+	h := &health{resource: "services", settled: func() {}, server: &server{log: log}}
+	h.observe(t.Context(), errUnwell)
+	log.take()
+	lw := cache.ToListerWatcherWithContext(listWatch(h.observe, grantingClient{}, ""))
+	if _, err := lw.WatchWithContext(t.Context(), metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if lines := log.take(); !slices.Equal(lines, []string{"I services: can be read again"}) {
+		t.Errorf("got the log %q", lines)
+	}
+}
+
+// grantingClient grants all watches.
+type grantingClient struct{}
+
+func (grantingClient) List(context.Context, metav1.ListOptions) (*corev1.ServiceList, error) {
+	return &corev1.ServiceList{}, nil
+}
+
+func (grantingClient) Watch(context.Context, metav1.ListOptions) (watch.Interface, error) {
+	return watch.NewFake(), nil
+}
+
 // A server that does not stream its first list is asked for an ordinary one before anything is
 // said, and not waited for, as the reflector would by what the error is.
 func TestListWatchStream(t *testing.T) {

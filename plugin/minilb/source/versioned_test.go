@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/cache"
 )
 
 // What the version before says when the next one answers already, is not remembered as a
@@ -34,4 +35,47 @@ func TestFeedTakesOver(t *testing.T) {
 			t.Errorf("it is said at once, without waiting for discovery: %q", lines)
 		}
 	})
+}
+
+// A version that is given up is neither asked any longer nor listened to, whatever it still
+// writes; and what it says of requests counts until then.
+func TestFeedGivenUp(t *testing.T) {
+	log, poked := &testLog{}, 0
+	h := &health{resource: "things", gone: func() { poked++ }, settled: func() {}, server: &server{log: log}}
+	v := &versioned[*corev1.Namespace, *namespace]{
+		table:  &table[*corev1.Namespace, *namespace]{health: h, reduce: reduceNamespace, objects: map[cache.ObjectName]*namespace{}},
+		choose: func(o offer) schema.GroupVersionResource { return o.first(gatewayVersions) },
+	}
+	newFeed := func() (*feed[*corev1.Namespace, *namespace], context.Context) {
+		ctx, cancel := context.WithCancel(t.Context())
+		return &feed[*corev1.Namespace, *namespace]{table: v.table, of: v, cancel: cancel}, ctx
+	}
+	current, ofCurrent := newFeed()
+	v.chosen, v.current = schema.GroupVersionResource{Version: "v1"}, current
+	current.observe(t.Context(), errUnwell)
+	if lines := log.take(); len(lines) != 1 {
+		t.Errorf("of the version that is read: got the log %q", lines)
+	}
+	next, ofNext := newFeed()
+	v.next = next
+	if current.observe(t.Context(), errUnwell); poked > 0 {
+		t.Error("a version that fails is taken for gone")
+	}
+	if current.observe(t.Context(), errAbsent); poked != 1 || len(log.take()) > 0 {
+		t.Errorf("of the version before: told %d times that it is gone", poked) // G6
+	}
+	current.Add(&corev1.Namespace{})
+	if len(v.objects) != 1 {
+		t.Error("the version before is not listened to while it is read")
+	}
+	if !v.follow(t.Context(), offer{}) || v.current != nil || v.next != nil || ofCurrent.Err() == nil || ofNext.Err() == nil {
+		t.Error("a version is still asked")
+	}
+	for _, f := range []*feed[*corev1.Namespace, *namespace]{current, next} {
+		f.Add(&corev1.Namespace{})
+		f.Replace([]any{&corev1.Namespace{}}, "")
+	}
+	if len(v.objects) > 0 || h.synced.Load() {
+		t.Error("a version is still listened to")
+	}
 }

@@ -41,6 +41,7 @@ type fakeAPI struct {
 	offered   offer             // of the Gateway API
 	asked     int               // how often that was
 	silent    error             // in place of that
+	hung      string            // the resource whose lists never end
 	selectors map[string]string // what was asked for last
 	streams   map[string]*watch.RaceFreeFakeWatcher
 }
@@ -77,6 +78,9 @@ func (a *fakeAPI) serve(client *clienttesting.Fake) {
 		}
 		a.selectors[resource] = action.(clienttesting.WatchAction).GetWatchRestrictions().Fields.String()
 		stream := watch.NewRaceFreeFake()
+		if resource == a.hung {
+			return true, stream, nil
+		}
 		for _, object := range a.objects[resource] {
 			stream.Add(object)
 		}

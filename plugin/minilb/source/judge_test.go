@@ -1,0 +1,143 @@
+package source
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/client-go/tools/cache"
+)
+
+// A route is not judged anew for what does not concern it.
+func TestAttachedUnconcerned(t *testing.T) {
+	b := newAttachedBench(t, Options{})
+	gateway, route := kindName{gatewayKind, "infra", "gw"}, kindName{httpRoute, "shop", "r"}
+	b.set(gateway, strings.Split(gatewayWith(open), "---")[1])
+	b.set(route, routeOf(httpRoute, "a.ex.org", toGateway))
+	b.publish()
+	before := b.tr.attached.claims[route][0]
+	b.set(kindName{gatewayKind, "infra", "other"}, "metadata: {name: other, namespace: infra}")
+	b.set(kindName{"Namespace", "", "other"}, "metadata: {name: other}")
+	b.publish()
+	if b.tr.attached.claims[route][0] != before {
+		t.Error("it was judged anew")
+	}
+	b.set(gateway, strings.Split(gatewayWith(open+", x: y"), "---")[1]) // what is not read is no change
+	b.publish()
+	if b.tr.attached.claims[route][0] != before {
+		t.Error("it was judged anew without a change")
+	}
+	b.set(gateway, strings.Replace(strings.Split(gatewayWith(open), "---")[1], "10.0.0.5", "10.0.0.6", 1))
+	b.publish()
+	b.want("a.ex.org.", "10.0.0.6")
+}
+
+// Objects are judged without the lock: what is judged are copies.
+func TestAttachedCopies(t *testing.T) {
+	a := newAttached()
+	a.gateways[cache.NewObjectName("infra", "gw")] = &gateway{}
+	a.classes["gc"] = &gatewayClass{}
+	a.sets[kindName{listenerSetKind, "shop", "set"}] = &listenerSet{}
+	a.namespaces["shop"] = &namespace{}
+	a.routes[kindName{httpRoute, "shop", "r"}] = &route{}
+	objects, _ := a.takeStale(func(string, string) bool { return false })
+	clear(a.gateways)
+	clear(a.classes)
+	clear(a.sets)
+	clear(a.namespaces)
+	clear(a.routes)
+	if got := []int{len(objects.gateways), len(objects.classes), len(objects.sets), len(objects.namespaces), len(objects.routes)}; !slices.Equal(got, []int{1, 1, 1, 1, 1}) {
+		t.Errorf("got %v objects of each kind", got)
+	}
+	// G19: a route that attaches to default Gateways is shared, too.
+	gw := &gateway{meta: meta{namespace: "infra", name: "gw"}, standard: true}
+	own := append(make([]parentRef, 0, 2), parentRef{section: "own"})
+	r := &route{anywhere: true, parents: own, verdicts: []verdict{{parent: parentRef{kindName: gw.kindName()}}}}
+	judge := &attachment{gatewayObjects: &gatewayObjects{gateways: map[cache.ObjectName]*gateway{gw.key(): gw}}}
+	if got := judge.parents(r); len(got) != 2 || own[:2][1] != (parentRef{}) {
+		t.Errorf("got %v, and the route's own are %v", got, own[:2])
+	}
+}
+
+// G53: what happens to one ListenerSet decides on another's.
+func TestAttachedOlderSet(t *testing.T) {
+	b := newAttachedBench(t, Options{Unaccepted: true})
+	b.set(kindName{gatewayKind, "infra", "gw"}, strings.Split(gatewayWith(letsIn), "---")[1])
+	set := func(namespace, created, host string) {
+		b.set(kindName{listenerSetKind, namespace, "set"}, fmt.Sprintf("metadata: {name: set, namespace: %s, creationTimestamp: %q}\n"+
+			"spec: {parentRef: {name: gw, namespace: infra}, listeners: [{name: l, port: 81, protocol: HTTP, hostname: %s}]}", namespace, created, host))
+		b.publish()
+	}
+	set("young", "2026-06-01T00:00:00Z", "a.org")
+	b.set(kindName{httpRoute, "young", "r"}, "metadata: {name: r, namespace: young}\nspec: {hostnames: [a.org], parentRefs: [{kind: ListenerSet, name: set}]}")
+	b.publish()
+	b.want("a.org.", "10.0.0.5")
+	set("old", "2026-05-01T00:00:00Z", "a.org")
+	b.want("a.org.", "-")
+	set("old", "2026-05-01T00:00:00Z", "b.org")
+	b.want("a.org.", "10.0.0.5")
+	set("old", "2026-05-01T00:00:00Z", "a.org")
+	b.want("a.org.", "-")
+	b.set(kindName{listenerSetKind, "old", "set"}, "")
+	b.publish()
+	b.want("a.org.", "10.0.0.5")
+}
+
+// What is said of a parent follows what of its kind is served and may be read.
+func TestAttachedUnread(t *testing.T) {
+	b := newAttachedBench(t, Options{})
+	health := b.watcher.gatewayAPI.sets[listenerSetKind][""].health
+	refuse := func() {
+		health.absent.Store(false)
+		health.synced.Store(false)
+		health.refused.Store(true)
+	}
+	b.set(kindName{httpRoute, "shop", "r"}, routeOf(httpRoute, "a.org", toSet))
+	for _, step := range []struct {
+		change func()
+		want   string
+	}{
+		{refuse, `I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set cannot be read`},
+		{func() {}, ""},
+		{health.setSynced, `I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set does not exist`},
+		{refuse, `I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set cannot be read`},
+		{health.forget, `I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set does not exist`}, // the kind is not served at all
+	} {
+		step.change()
+		if got := strings.Join(b.publish(), " "); got != step.want {
+			t.Errorf("got %q, want %q", got, step.want)
+		}
+	}
+}
+
+// M8: what happens to an object that is to be ignored makes no snapshot.
+func TestAttachedIgnoredUnchanged(t *testing.T) {
+	b := newAttachedBench(t, Options{})
+	b.pending()
+	for _, manifest := range []string{"spec: {gatewayClassName: a}", "spec: {gatewayClassName: b}", ""} {
+		if manifest != "" {
+			manifest = "metadata: {name: gw, namespace: infra, labels: {minilb/ignore: 'true'}}\n" + manifest
+		}
+		if b.set(kindName{gatewayKind, "infra", "gw"}, manifest); b.pending() {
+			t.Errorf("a snapshot is to be made for %q", manifest)
+		}
+	}
+}
+
+// C2: claims of one namespace do not wait for those of another that is read on its own.
+func TestUnlistedNamespace(t *testing.T) {
+	b := newBench(t, Options{Namespaces: []string{"a", "b"}})
+	for _, namespace := range []string{"a", "b"} {
+		b.watcher.services[namespace].setSynced()
+		b.watcher.slices[namespace].setSynced()
+		i := testIngress(namespace+"/i", namespace+".org")
+		i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.9"}}
+		b.watcher.ingresses[namespace].Add(i)
+	}
+	b.watcher.ingresses["a"].setSynced()
+	b.publish()
+	b.want("a.org.", "10.0.0.9")
+	b.want("b.org.", "-")
+}
