@@ -262,7 +262,7 @@ func (a *attachment) attach(r *route, ref parentRef, p *parent, served map[strin
 		for _, host := range r.hosts {
 			common := intersect(l.host, host)
 			if common == "" {
-				attached = attached || l.host == "" && host == "" // it takes any, which is no name
+				attached = attached || l.host == "" // both take any host, which is no name
 				continue
 			}
 			attached = true

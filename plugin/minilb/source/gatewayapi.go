@@ -276,7 +276,7 @@ func (g *gatewayAPI) sleep(ctx context.Context, pause time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(min(pause, reaction)):
+	case <-time.After(reaction):
 		return true
 	}
 }
