@@ -2,6 +2,7 @@ package minilb
 
 import (
 	"context"
+	"strings"
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/request"
@@ -16,6 +17,9 @@ const (
 	soaRetry   = 1800
 	soaExpire  = 86400
 )
+
+// srvWeight is that of all targets: each is as good as the others (D41).
+const srvWeight = 100
 
 // maxAliases is how often a query may come back to the server on its way along aliases (D31).
 const maxAliases = 8
@@ -41,6 +45,10 @@ func (m *Minilb) answer(ctx context.Context, state request.Request, zone string,
 	case node.Target != "":
 		m.alias(ctx, state, node.Target, reply)
 		return reply
+	case node.Ports != nil:
+		if qtype == dns.TypeSRV {
+			m.services(reply, owner, node)
+		}
 	case qtype == dns.TypeA || qtype == dns.TypeAAAA:
 		reply.Answer = m.addresses(owner, qtype, node)
 	}
@@ -74,6 +82,28 @@ func (m *Minilb) addresses(owner string, qtype uint16, node *records.Node) []dns
 		}
 	}
 	return rrs
+}
+
+// services answers with the SRV records of a named port, and the addresses of the endpoints
+// that they name (D41, RFC 2782).
+func (m *Minilb) services(reply *dns.Msg, owner string, node *records.Node) {
+	_, service, _ := strings.Cut(owner, ".")
+	_, service, _ = strings.Cut(service, ".")
+	named := map[string]bool{}
+	for _, target := range node.Targets(m.maxAnswers, m.ipv4, m.ipv6) {
+		name := target.Label + "." + service
+		reply.Answer = append(reply.Answer, &dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: target.Number, Target: name})
+		if !named[name] {
+			named[name] = true
+			reply.Extra = append(reply.Extra, m.endpoint(name, node.Parent, target.Label)...)
+		}
+	}
+}
+
+// endpoint returns the addresses of one endpoint.
+func (m *Minilb) endpoint(name string, node *records.Node, label string) []dns.RR {
+	addrs := &records.Node{Addrs: records.NewSet(records.NewAddresses(node.Addrs.Load().At(label)...))}
+	return append(m.addresses(name, dns.TypeA, addrs), m.addresses(name, dns.TypeAAAA, addrs)...)
 }
 
 // alias answers for a host whose address is a name outside the cluster: the alias, and what

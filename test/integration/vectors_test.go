@@ -129,6 +129,21 @@ func TestVectors(t *testing.T) {
 		{"MINILB.", dns.TypeTXT, message{flags: "aa", authority: []string{soa}}},
 		{"ns1.minilb.", dns.TypeA, message{flags: "aa", answer: []string{"ns1.minilb. 5 IN A 127.0.0.1"}}},
 		{"ns1.minilb.", dns.TypeAAAA, message{flags: "aa", authority: []string{soa}}},
+		// D40-D42: the port of the pods, by their names.
+		{"_https._tcp.web.shop.minilb.", dns.TypeSRV, message{
+			flags: "aa", answer: []string{"_https._tcp.web.shop.minilb. 5 IN SRV 0 100 8443 10-244-1-7.web.shop.minilb."}, extra: []string{"10-244-1-7.web.shop.minilb. 5 IN A 10.244.1.7"},
+		}},
+		{"_HTTPS._tcp.web.shop.MiniLB.", dns.TypeSRV, message{
+			flags: "aa", answer: []string{"_HTTPS._tcp.web.shop.MiniLB. 5 IN SRV 0 100 8443 10-244-1-7.web.shop.MiniLB."}, extra: []string{"10-244-1-7.web.shop.MiniLB. 5 IN A 10.244.1.7"},
+		}},
+		{"10-244-1-7.web.shop.minilb.", dns.TypeA, message{flags: "aa", answer: []string{"10-244-1-7.web.shop.minilb. 5 IN A 10.244.1.7"}}},
+		{"10-244-1-7.web.shop.minilb.", dns.TypeAAAA, message{flags: "aa", authority: []string{soa}}},
+		{"_tcp.web.shop.minilb.", dns.TypeA, message{flags: "aa", authority: []string{soa}}},
+		{"_https._tcp.web.shop.minilb.", dns.TypeA, message{flags: "aa", authority: []string{soa}}},
+		{"web.shop.minilb.", dns.TypeSRV, message{flags: "aa", authority: []string{soa}}},
+		{"10-244-1-8.web.shop.minilb.", dns.TypeA, message{rcode: dns.RcodeNameError, flags: "aa", authority: []string{soa}}}, // it terminates
+		{"_https._udp.web.shop.minilb.", dns.TypeSRV, message{rcode: dns.RcodeNameError, flags: "aa", authority: []string{soa}}},
+		{"_http._tcp.web.shop.minilb.", dns.TypeSRV, message{rcode: dns.RcodeNameError, flags: "aa", authority: []string{soa}}},
 		{"a.ex.org.", dns.TypeA, message{flags: "aa", answer: []string{"a.ex.org. 5 IN A 10.244.1.7"}}},         // M3, C2
 		{"A.Ex.oRg.", dns.TypeA, message{flags: "aa", answer: []string{"A.Ex.oRg. 5 IN A 10.244.1.7"}}},         // D22
 		{"a.ex.org.", dns.TypeAAAA, message{flags: "aa", authority: []string{overlaySOA}}},                      // D5

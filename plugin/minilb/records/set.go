@@ -13,7 +13,8 @@ import (
 // Addresses are the addresses of one name by family, sorted and without duplicates (D20).
 // They are immutable: a change makes new ones.
 type Addresses struct {
-	V4, V6 []netip.Addr
+	V4, V6     []netip.Addr
+	*Endpoints // of a Service with named ports or endpoints, else nil
 }
 
 // NewAddresses sorts addrs into families, drops duplicates and unmaps IPv4-mapped IPv6.
@@ -32,7 +33,7 @@ func NewAddresses(addrs ...netip.Addr) *Addresses {
 
 // Equal reports whether both hold the same addresses.
 func (a *Addresses) Equal(b *Addresses) bool {
-	return slices.Equal(a.V4, b.V4) && slices.Equal(a.V6, b.V6)
+	return slices.Equal(a.V4, b.V4) && slices.Equal(a.V6, b.V6) && a.Endpoints.equal(b.Endpoints)
 }
 
 // Union returns the addresses that are in any of sets.
@@ -90,14 +91,21 @@ const maxDrawn = 64
 // equally likely to be among them and to stand at each place (D23). The result is the
 // caller's; addrs is not modified.
 func Pick(addrs []netip.Addr, limit int) []netip.Addr {
-	n := len(addrs)
+	chosen := draw(len(addrs), limit)
+	picked := make([]netip.Addr, 0, len(chosen))
+	for _, i := range chosen {
+		picked = append(picked, addrs[i])
+	}
+	return picked
+}
+
+// draw returns at most limit of the numbers below n, 0 meaning all, in random order.
+func draw(n, limit int) []int {
 	if limit <= 0 || limit > n {
 		limit = n
 	}
 	if limit == n || limit > maxDrawn {
-		picked := slices.Clone(addrs)
-		rand.Shuffle(n, func(i, j int) { picked[i], picked[j] = picked[j], picked[i] })
-		return picked[:limit]
+		return rand.Perm(n)[:limit]
 	}
 	// Floyd's sampling draws limit of n without touching the rest, so that a Service of
 	// thousands of endpoints costs as much as one of a few; it does not order, so shuffle.
@@ -110,9 +118,5 @@ func Pick(addrs []netip.Addr, limit int) []netip.Addr {
 		}
 	}
 	rand.Shuffle(limit, func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
-	picked := make([]netip.Addr, limit)
-	for at, i := range chosen {
-		picked[at] = addrs[i]
-	}
-	return picked
+	return chosen
 }

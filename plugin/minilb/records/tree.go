@@ -9,8 +9,12 @@ import (
 // Node is what stands at a name: addresses, or the name of an external target. It is
 // immutable, but for the addresses in its Set.
 type Node struct {
-	Addrs  *Set   // nil if Target is set
+	Addrs  *Set   // nil if Target or Ports is set
 	Target string // canonical name outside the cluster that this name is an alias of (D30), or ""
+
+	Parental bool   // its endpoints and named ports have names below it (D16)
+	Ports    []Port // of a named port's name, those that are served there
+	Parent   *Node  // whose they are
 
 	Source             string // kind of object that the name comes from, such as "service" or "httproute"
 	Namespace, Service string // the Service that answers, or the owner's namespace and "" if it is none or several
@@ -51,6 +55,7 @@ const (
 // tree is a zone as RFC 4592 sees it: all names from the apex down, those without data included.
 type tree struct {
 	entries map[string]entry
+	below   map[string]string // names that exist below a Service's, by claims: the Service's name
 }
 
 // entry is an existing name. Without a node it is an empty non-terminal.
@@ -65,12 +70,15 @@ func newTree(apex string, records []Record) *tree {
 	if apex != "." {
 		t.entries[apex] = entry{}
 	}
-	var wildcards []string
+	var wildcards, claimed []string
 	for _, r := range records {
 		if e, exists := t.entries[r.Name]; exists && e.node != nil {
 			continue
 		}
 		t.entries[r.Name] = entry{node: r.Node}
+		if apex != "." && (r.Node == nil || !r.Node.Parental) {
+			claimed = append(claimed, r.Name)
+		}
 		for name := r.Name; name != apex; {
 			if strings.HasPrefix(name, "*.") {
 				wildcards = append(wildcards, name)
@@ -86,6 +94,9 @@ func newTree(apex string, records []Record) *tree {
 			t.entries[name] = entry{}
 		}
 	}
+	for _, name := range claimed {
+		t.noteParent(name)
+	}
 	// Now that all names are in, let each parent of a wildcard point to it.
 	for _, name := range wildcards {
 		parent := name[len("*."):]
@@ -96,10 +107,34 @@ func newTree(apex string, records []Record) *tree {
 	return t
 }
 
+// noteParent notes the name, and those above it, if they lie below a Service's.
+func (t *tree) noteParent(name string) {
+	for above, end := dns.NextLabel(name, 0); !end; above, end = dns.NextLabel(name, above) {
+		parent := name[above:]
+		if e := t.entries[parent]; e.node == nil || !e.node.Parental {
+			continue
+		}
+		if t.below == nil {
+			t.below = map[string]string{}
+		}
+		for ; name != parent; name = name[above:] {
+			t.below[name] = parent
+			above, _ = dns.NextLabel(name, 0)
+		}
+		return
+	}
+}
+
 // lookup finds name, which is canonical and below the apex, by RFC 4592 §3.3: the name
-// itself, else the wildcard directly below its closest encloser (D10–D14).
+// itself, else the wildcard directly below its closest encloser (D10–D14). Names that a Service
+// has below its own exist before any claimed there (C1).
 func (t *tree) lookup(name string) (Result, *Node) {
 	e, exists := t.entries[name]
+	if parent := t.below[name]; parent != "" {
+		if result, node, _ := t.entries[parent].node.below(name[:len(name)-len(parent)-1]); result != NotFound {
+			return result, node
+		}
+	}
 	for offset, end := 0, false; !exists; {
 		if offset, end = dns.NextLabel(name, offset); end {
 			return NotFound, nil
@@ -107,6 +142,11 @@ func (t *tree) lookup(name string) (Result, *Node) {
 		encloser, ok := t.entries[name[offset:]]
 		if !ok {
 			continue
+		}
+		if encloser.node != nil && encloser.node.Parental {
+			if result, node, known := encloser.node.below(name[:offset-1]); known {
+				return result, node
+			}
 		}
 		if encloser.wildcard == nil {
 			return NotFound, nil

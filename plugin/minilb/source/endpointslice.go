@@ -3,6 +3,7 @@ package source
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +18,7 @@ type slice struct {
 	meta
 	service   cache.ObjectName // zero if it belongs to none
 	endpoints []endpoint
+	ports     []port
 	triggered time.Time // when the change that led to its present state happened, zero if unknown
 	problems  []problem
 }
@@ -24,6 +26,7 @@ type slice struct {
 // endpoint is an address of a Service with what its conditions amount to.
 type endpoint struct {
 	addr        netip.Addr
+	hostname    string // in lower case; "" for none
 	ready       bool
 	serving     bool
 	terminating bool
@@ -42,6 +45,7 @@ func reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 		s.problem("its address type %q cannot be answered with; its endpoints are left out", t)
 		return s
 	}
+	s.ports = reducePorts(obj.Ports)
 	for i := range obj.Endpoints {
 		e := &obj.Endpoints[i]
 		if len(e.Addresses) == 0 {
@@ -58,6 +62,7 @@ func reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 		}
 		s.endpoints = append(s.endpoints, endpoint{
 			addr:        addr,
+			hostname:    strings.ToLower(value(e.Hostname, "")),
 			ready:       isTrue(e.Conditions.Ready, true), // E2
 			serving:     isTrue(e.Conditions.Serving, true),
 			terminating: isTrue(e.Conditions.Terminating, false),
@@ -134,7 +139,9 @@ func merge(slices map[string]*slice) (*records.Addresses, states) {
 			ready = append(ready, addr)
 		}
 	}
-	return records.NewAddresses(ready...), counts
+	answered := records.NewAddresses(ready...)
+	answered.Endpoints = endpointNames(slices, answered)
+	return answered, counts
 }
 
 // supersedes orders the entries of one address; it is total, so that the order of the slices

@@ -96,7 +96,7 @@ func (t *Translator) onService(old, new *service) {
 
 func (t *Translator) expose(s *service) *exposure {
 	e := &exposure{addrs: &records.Set{}}
-	e.node = &records.Node{Addrs: e.addrs, Source: "service", Namespace: s.namespace, Service: s.name}
+	e.node = &records.Node{Addrs: e.addrs, Parental: true, Source: "service", Namespace: s.namespace, Service: s.name}
 	if t.options.Services {
 		for _, zone := range t.options.Zones {
 			e.names = append(e.names, s.name+"."+s.namespace+"."+zone)

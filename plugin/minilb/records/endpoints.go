@@ -1,0 +1,221 @@
+package records
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// Endpoints are what lies below a Service's name: its endpoints by their own names, and its
+// named ports (D40, D41). They are immutable.
+type Endpoints struct {
+	hosts  []Host // with a hostname of their own, sorted by it; all others are named for their addresses
+	byAddr []Host // the same, sorted by address
+	ports  []Port // sorted
+}
+
+// Host is an endpoint with a hostname of its own. Several may share one.
+type Host struct {
+	Label string // in lower case
+	Addr  netip.Addr
+}
+
+// Port is where endpoints serve what a port of the Service is named for.
+type Port struct {
+	Proto   string       // "_tcp"
+	Service string       // "_https"
+	Number  uint16       // of the endpoints, which may differ from the Service's
+	Addrs   []netip.Addr // of those endpoints, sorted; nil for all of the Service's
+}
+
+// NewEndpoints sorts hosts and ports and drops duplicates. It returns nil if there are none.
+func NewEndpoints(hosts []Host, ports []Port) *Endpoints {
+	if len(hosts)+len(ports) == 0 {
+		return nil
+	}
+	byLabel := func(a, b Host) int { return cmp.Or(strings.Compare(a.Label, b.Label), a.Addr.Compare(b.Addr)) }
+	slices.SortFunc(hosts, byLabel)
+	e := &Endpoints{hosts: slices.Compact(hosts), ports: ports}
+	e.byAddr = slices.Clone(e.hosts)
+	slices.SortStableFunc(e.byAddr, func(a, b Host) int { return a.Addr.Compare(b.Addr) })
+	slices.SortFunc(e.ports, func(a, b Port) int { return a.compare(&b) })
+	return e
+}
+
+func (p *Port) compare(o *Port) int {
+	return cmp.Or(strings.Compare(p.Proto, o.Proto), strings.Compare(p.Service, o.Service), cmp.Compare(p.Number, o.Number))
+}
+
+// equal reports whether both have the same names below them.
+func (e *Endpoints) equal(o *Endpoints) bool {
+	if e == nil || o == nil {
+		return e == o
+	}
+	return slices.Equal(e.hosts, o.hosts) && slices.EqualFunc(e.ports, o.ports, func(a, b Port) bool {
+		return a.compare(&b) == 0 && (a.Addrs == nil) == (b.Addrs == nil) && slices.Equal(a.Addrs, b.Addrs)
+	})
+}
+
+// label returns the label of the endpoint with the address: its hostname, the first of several,
+// or the address with hyphens in place of its dots or colons (D40).
+func (e *Endpoints) label(addr netip.Addr) string {
+	if e != nil {
+		if i, found := slices.BinarySearchFunc(e.byAddr, addr, func(h Host, addr netip.Addr) int { return h.Addr.Compare(addr) }); found {
+			return e.byAddr[i].Label
+		}
+	}
+	return dashed(addr)
+}
+
+// dashed returns the label that stands for an address.
+func dashed(addr netip.Addr) string {
+	label := strings.NewReplacer(".", "-", ":", "-").Replace(addr.String())
+	if strings.HasSuffix(label, "-") {
+		return label + "0" // a label cannot end with a hyphen
+	}
+	return label
+}
+
+// undashed returns the address that a label stands for.
+func undashed(label string) (netip.Addr, bool) {
+	for _, separator := range []string{".", ":"} {
+		addr, err := netip.ParseAddr(strings.ReplaceAll(label, "-", separator))
+		if err == nil && dashed(addr) == label { // each address has one label alone
+			return addr, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// At returns the addresses of the endpoint with the label, none if there is no such endpoint.
+func (a *Addresses) At(label string) []netip.Addr {
+	var addrs []netip.Addr
+	if e := a.Endpoints; e != nil {
+		i, _ := slices.BinarySearchFunc(e.hosts, label, func(h Host, label string) int { return strings.Compare(h.Label, label) })
+		for ; i < len(e.hosts) && e.hosts[i].Label == label; i++ {
+			addrs = append(addrs, e.hosts[i].Addr)
+		}
+	}
+	if addr, ok := undashed(label); ok && addrs == nil && a.Has(addr) && a.label(addr) == label {
+		addrs = []netip.Addr{addr}
+	}
+	return addrs
+}
+
+// Has reports whether addr is one of the addresses.
+func (a *Addresses) Has(addr netip.Addr) bool {
+	family := a.V4
+	if addr.Is6() {
+		family = a.V6
+	}
+	_, found := slices.BinarySearchFunc(family, addr, netip.Addr.Compare)
+	return found
+}
+
+// below finds what a name below a Service's stands for, of which labels are left: an endpoint,
+// a protocol, or a named port (D16, D42). It reports, too, whether the label next to the
+// Service exists, so that no wildcard covers what is below that (D10).
+func (n *Node) below(labels string) (result Result, node *Node, exists bool) {
+	all := n.Addrs.Load()
+	under, top := "", labels
+	if i, _ := dns.PrevLabel(labels, 1); i > 0 { // D15
+		under, top = labels[:i-1], labels[i:]
+	}
+	if strings.HasPrefix(top, "_") {
+		switch {
+		case !all.speaks(top):
+			return NotFound, nil, false
+		case under == "":
+			return Empty, nil, true
+		}
+		if ports := all.portsOf(top, under); ports != nil {
+			return Found, &Node{Parent: n, Ports: ports, Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
+		}
+		return NotFound, nil, true
+	}
+	addrs := all.At(top)
+	switch {
+	case addrs == nil:
+		return NotFound, nil, false
+	case under != "":
+		return NotFound, nil, true
+	}
+	return Found, &Node{Addrs: NewSet(NewAddresses(addrs...)), Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
+}
+
+// speaks reports whether there is a named port of the protocol.
+func (a *Addresses) speaks(proto string) bool {
+	return a.Endpoints != nil && slices.ContainsFunc(a.ports, func(p Port) bool { return p.Proto == proto })
+}
+
+// portsOf returns the ports of a name and protocol, none if there is no such port.
+func (a *Addresses) portsOf(proto, service string) []Port {
+	if a.Endpoints == nil {
+		return nil
+	}
+	wanted := Port{Proto: proto, Service: service}
+	i, _ := slices.BinarySearchFunc(a.ports, wanted, func(p, wanted Port) int { return p.compare(&wanted) })
+	j := i
+	for j < len(a.ports) && a.ports[j].Proto == proto && a.ports[j].Service == service {
+		j++
+	}
+	if i == j {
+		return nil
+	}
+	return a.ports[i:j]
+}
+
+// Target is where a named port is served: an endpoint, by its label below the Service's name.
+type Target struct {
+	Label  string
+	Number uint16
+}
+
+// Targets returns where the ports are served, in random order: at most limit of them, 0 meaning
+// all, and only endpoints of the families that are wanted (D23, D41).
+func (n *Node) Targets(limit int, ipv4, ipv6 bool) []Target {
+	all := n.Parent.Addrs.Load()
+	type part struct {
+		addrs  []netip.Addr
+		number uint16
+	}
+	var parts []part
+	total := 0
+	add := func(addrs []netip.Addr, number uint16) {
+		if len(addrs) > 0 && (addrs[0].Is4() && ipv4 || addrs[0].Is6() && ipv6) {
+			parts = append(parts, part{addrs, number})
+			total += len(addrs)
+		}
+	}
+	for i := range n.Ports {
+		p := &n.Ports[i]
+		if p.Addrs == nil {
+			add(all.V4, p.Number)
+			add(all.V6, p.Number)
+			continue
+		}
+		ipv6s := slices.IndexFunc(p.Addrs, netip.Addr.Is6) // IPv4 is sorted first
+		if ipv6s < 0 {
+			ipv6s = len(p.Addrs)
+		}
+		add(p.Addrs[:ipv6s], p.Number)
+		add(p.Addrs[ipv6s:], p.Number)
+	}
+	var targets []Target
+	seen := map[Target]bool{} // endpoints may share a hostname
+	for _, i := range draw(total, limit) {
+		part := 0
+		for ; i >= len(parts[part].addrs); part++ {
+			i -= len(parts[part].addrs)
+		}
+		target := Target{all.label(parts[part].addrs[i]), parts[part].number}
+		if !seen[target] {
+			seen[target] = true
+			targets = append(targets, target)
+		}
+	}
+	return targets
+}

@@ -1,0 +1,174 @@
+package records
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// D40: the label of an address, and back. Each address has one label alone.
+func TestDashed(t *testing.T) {
+	for text, want := range map[string]string{
+		"10.244.1.7": "10-244-1-7", "0.0.0.0": "0-0-0-0",
+		"fd00::1": "fd00--1", "fd00:1::": "fd00-1--0", "::1": "--1", "2001:db8:1:2:3:4:5:6": "2001-db8-1-2-3-4-5-6",
+	} {
+		addr := netip.MustParseAddr(text)
+		label := dashed(addr)
+		if label != want {
+			t.Errorf("%s: got %q, want %q", text, label, want)
+		}
+		if back, ok := undashed(label); !ok || back != addr {
+			t.Errorf("%s: got back %s, %v", label, back, ok)
+		}
+	}
+	for _, label := range []string{"", "web", "10-244-1", "010-244-1-7", "10.244.1.7", "fd00-0-0-0-0-0-0-1", "fd00--01", "FD00--1", "fd00-1--", "-"} {
+		if addr, ok := undashed(label); ok {
+			t.Errorf("%q: got %s", label, addr)
+		}
+	}
+}
+
+// shop is a tree with a Service that has three endpoints, two of them with hostnames, and ports.
+func shop(t *testing.T) (*tree, *Node) {
+	t.Helper()
+	a := NewAddresses(addrs("10.0.0.1", "10.0.0.2", "10.0.0.3", "fd00::1", "fd00::2")...)
+	a.Endpoints = NewEndpoints(
+		[]Host{{"db-0", netip.MustParseAddr("10.0.0.2")}, {"db-0", netip.MustParseAddr("fd00::2")}, {"db-1", netip.MustParseAddr("10.0.0.3")}, {"db-1", netip.MustParseAddr("10.0.0.3")}},
+		[]Port{
+			{Proto: "_tcp", Service: "_https", Number: 8443},
+			{Proto: "_tcp", Service: "_https", Number: 9443, Addrs: addrs("10.0.0.3")},
+			{Proto: "_udp", Service: "_dns", Number: 53, Addrs: addrs("10.0.0.1", "fd00::1")},
+			{Proto: "_tcp", Service: "_idle", Number: 1, Addrs: []netip.Addr{}},
+		})
+	web := &Node{Addrs: NewSet(a), Parental: true, Source: "service", Namespace: "shop", Service: "web"}
+	host := &Node{Addrs: NewSet(NewAddresses(addrs("10.9.9.9")...))}
+	return newTree("minilb.", []Record{
+		{"web.shop.minilb.", web},
+		{"x.web.shop.minilb.", host}, {"10-0-0-1.web.shop.minilb.", host}, {"a.db-0.web.shop.minilb.", host}, {"*.web.shop.minilb.", host},
+		{"host.minilb.", &Node{Addrs: web.Addrs}}, // a claim that leads to the same addresses
+	}), web
+}
+
+// D16, D40–D42, D10, C1: what lies below a Service, whatever else is claimed there.
+func TestTreeBelow(t *testing.T) {
+	tree, _ := shop(t)
+	for name, want := range map[string]string{
+		"web.shop.minilb.":                   "10.0.0.1 10.0.0.2 10.0.0.3 fd00::1 fd00::2",
+		"10-0-0-1.web.shop.minilb.":          "10.0.0.1", // not the claim's
+		"fd00--1.web.shop.minilb.":           "fd00::1",
+		"db-0.web.shop.minilb.":              "10.0.0.2 fd00::2",
+		"db-1.web.shop.minilb.":              "10.0.0.3",
+		"_tcp.web.shop.minilb.":              "empty",
+		"_udp.web.shop.minilb.":              "empty",
+		"_https._tcp.web.shop.minilb.":       "ports",
+		"_dns._udp.web.shop.minilb.":         "ports",
+		"_idle._tcp.web.shop.minilb.":        "ports",
+		"_https._udp.web.shop.minilb.":       "-",
+		"_dns._tcp.web.shop.minilb.":         "-",
+		"x._https._tcp.web.shop.minilb.":     "-",
+		"x.10-0-0-1.web.shop.minilb.":        "-",
+		"y.db-0.web.shop.minilb.":            "-",
+		"a.db-0.web.shop.minilb.":            "10.9.9.9",
+		"x.web.shop.minilb.":                 "10.9.9.9",
+		"*.web.shop.minilb.":                 "10.9.9.9",
+		"10-0-0-2.web.shop.minilb.":          "10.9.9.9", // it has a hostname, so that this is any name
+		"10-0-0-9.web.shop.minilb.":          "10.9.9.9",
+		"_sctp.web.shop.minilb.":             "10.9.9.9",
+		"_https._sctp.web.shop.minilb.":      "10.9.9.9",
+		"10-0-0-1.host.minilb.":              "-", // names below a Service's own name alone
+		"_https._tcp.host.minilb.":           "-",
+		`10-0-0-1\.web.shop.minilb.`:         "-",
+		`_https\._tcp.web.shop.minilb.`:      "10.9.9.9",
+		"_tcp.shop.minilb.":                  "-",
+		"shop.minilb.":                       "empty",
+		"_https._tcp.nope.shop.minilb.":      "-",
+		"10-0-0-1.10-0-0-1.web.shop.minilb.": "-",
+		"_https._tcp._tcp.web.shop.minilb.":  "-",
+		"_https._tcp.db-0.web.shop.minilb.":  "-",
+		"deep.er.web.shop.minilb.":           "10.9.9.9",
+		"db-0.x.web.shop.minilb.":            "-",
+		"_https._tcp.x.web.shop.minilb.":     "-",
+	} {
+		result, node := tree.lookup(name)
+		got := "-"
+		switch {
+		case result == Empty:
+			got = "empty"
+		case result == Found && node.Ports != nil:
+			got = "ports"
+		case result == Found:
+			var all []string
+			for _, addr := range slices.Concat(node.Addrs.Load().V4, node.Addrs.Load().V6) {
+				all = append(all, addr.String())
+			}
+			got = strings.Join(all, " ")
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+// D41: the targets of a port, of the families that are wanted, each once.
+func TestTargets(t *testing.T) {
+	tree, _ := shop(t)
+	for _, tc := range []struct {
+		name       string
+		ipv4, ipv6 bool
+		want       []Target
+	}{
+		{"_https._tcp.web.shop.minilb.", true, true, []Target{{"10-0-0-1", 8443}, {"db-0", 8443}, {"db-1", 8443}, {"db-1", 9443}, {"fd00--1", 8443}}},
+		{"_https._tcp.web.shop.minilb.", true, false, []Target{{"10-0-0-1", 8443}, {"db-0", 8443}, {"db-1", 8443}, {"db-1", 9443}}},
+		{"_https._tcp.web.shop.minilb.", false, true, []Target{{"db-0", 8443}, {"fd00--1", 8443}}},
+		{"_dns._udp.web.shop.minilb.", true, true, []Target{{"10-0-0-1", 53}, {"fd00--1", 53}}},
+		{"_dns._udp.web.shop.minilb.", false, true, []Target{{"fd00--1", 53}}},
+		{"_idle._tcp.web.shop.minilb.", true, true, nil},
+	} {
+		_, node := tree.lookup(tc.name)
+		got := node.Targets(0, tc.ipv4, tc.ipv6)
+		slices.SortFunc(got, func(a, b Target) int {
+			return strings.Compare(a.Label, b.Label)*100000 + int(a.Number) - int(b.Number)
+		})
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s, IPv4 %v, IPv6 %v: got %v, want %v", tc.name, tc.ipv4, tc.ipv6, got, tc.want)
+		}
+	}
+	_, node := tree.lookup("_https._tcp.web.shop.minilb.")
+	seen := map[string]int{}
+	for range 6000 { // D23
+		targets := node.Targets(1, true, false)
+		if len(targets) != 1 {
+			t.Fatalf("got %v, want one", targets)
+		}
+		seen[targets[0].Label]++
+	}
+	for label, want := range map[string]int{"10-0-0-1": 1500, "db-0": 1500, "db-1": 3000} {
+		if got := seen[label]; got < want*8/10 || got > want*12/10 {
+			t.Errorf("%s was drawn %d times of 6000, want about %d", label, got, want)
+		}
+	}
+}
+
+// D24: endpoints and ports are content, too.
+func TestEndpointsEqual(t *testing.T) {
+	host, port := Host{"db-0", netip.MustParseAddr("10.0.0.1")}, Port{Proto: "_tcp", Service: "_https", Number: 8443}
+	other := port
+	other.Addrs = addrs("10.0.0.1")
+	all := []*Endpoints{
+		nil, NewEndpoints([]Host{host}, nil), NewEndpoints(nil, []Port{port}), NewEndpoints([]Host{host}, []Port{port}), NewEndpoints(nil, []Port{other}),
+		NewEndpoints(nil, []Port{{Proto: "_tcp", Service: "_https", Number: 8444}}), NewEndpoints([]Host{{"db-1", host.Addr}}, nil),
+	}
+	for i, a := range all {
+		for j, b := range all {
+			x, y := NewAddresses(), NewAddresses()
+			x.Endpoints, y.Endpoints = a, b
+			if got := x.Equal(y); got != (i == j) {
+				t.Errorf("%d and %d: equal is %v", i, j, got)
+			}
+		}
+	}
+	if NewEndpoints(nil, nil) != nil {
+		t.Error("there is something of nothing")
+	}
+}

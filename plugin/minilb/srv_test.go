@@ -1,0 +1,105 @@
+package minilb
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/coredns/coredns/plugin/pkg/dnstest"
+	"github.com/coredns/coredns/plugin/test"
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// withPorts is a Service whose endpoints are named, with the ports https and dns.
+func withPorts(conf *config, count int) *Minilb {
+	m := newMinilb(conf, &records.Set{})
+	m.Next = passedOn
+	var addrs []netip.Addr
+	for i := range count {
+		addrs = append(addrs, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), netip.MustParseAddr(fmt.Sprintf("fd00::%x", i+1)))
+	}
+	all := records.NewAddresses(addrs...)
+	all.Endpoints = records.NewEndpoints([]records.Host{{Label: "db-0", Addr: addrs[0]}, {Label: "db-0", Addr: addrs[1]}},
+		[]records.Port{{Proto: "_tcp", Service: "_https", Number: 8443}, {Proto: "_udp", Service: "_dns", Number: 53, Addrs: addrs[:2]}})
+	m.index.Replace([]records.Record{{Name: "web.shop.minilb.", Node: &records.Node{Addrs: records.NewSet(all), Parental: true, Source: "service", Namespace: "shop", Service: "web"}}}, false)
+	return m
+}
+
+func exchange(t *testing.T, m *Minilb, name string, qtype uint16) *dns.Msg {
+	t.Helper()
+	rec := dnstest.NewRecorder(&test.ResponseWriter{})
+	if _, err := m.ServeDNS(context.Background(), rec, new(dns.Msg).SetQuestion(name, qtype)); err != nil {
+		t.Fatal(err)
+	}
+	return rec.Msg
+}
+
+// D40–D42: the records of named ports and of endpoints, whole.
+func TestServices(t *testing.T) {
+	m := withPorts(testConfig(), 2)
+	soa := []dns.RR{test.SOA("minilb. 5 IN SOA ns1.minilb. hostmaster.minilb. 0 7200 1800 86400 5")}
+	for _, tc := range []test.Case{
+		{
+			Qname: "_HTTPS._tcp.Web.shop.minilb.", Qtype: dns.TypeSRV, // D22
+			Answer: []dns.RR{
+				test.SRV("_HTTPS._tcp.Web.shop.minilb. 5 IN SRV 0 100 8443 10-0-0-1.Web.shop.minilb."),
+				test.SRV("_HTTPS._tcp.Web.shop.minilb. 5 IN SRV 0 100 8443 db-0.Web.shop.minilb."),
+				test.SRV("_HTTPS._tcp.Web.shop.minilb. 5 IN SRV 0 100 8443 fd00--2.Web.shop.minilb."),
+			},
+			Extra: []dns.RR{
+				test.A("10-0-0-1.Web.shop.minilb. 5 IN A 10.0.0.1"), test.A("db-0.Web.shop.minilb. 5 IN A 10.0.0.0"),
+				test.AAAA("db-0.Web.shop.minilb. 5 IN AAAA fd00::1"), test.AAAA("fd00--2.Web.shop.minilb. 5 IN AAAA fd00::2"),
+			},
+		},
+		{
+			Qname: "_dns._udp.web.shop.minilb.", Qtype: dns.TypeSRV,
+			Answer: []dns.RR{test.SRV("_dns._udp.web.shop.minilb. 5 IN SRV 0 100 53 db-0.web.shop.minilb.")},
+			Extra:  []dns.RR{test.A("db-0.web.shop.minilb. 5 IN A 10.0.0.0"), test.AAAA("db-0.web.shop.minilb. 5 IN AAAA fd00::1")},
+		},
+		{Qname: "db-0.web.shop.minilb.", Qtype: dns.TypeA, Answer: []dns.RR{test.A("db-0.web.shop.minilb. 5 IN A 10.0.0.0")}},
+		{Qname: "fd00--2.web.shop.minilb.", Qtype: dns.TypeAAAA, Answer: []dns.RR{test.AAAA("fd00--2.web.shop.minilb. 5 IN AAAA fd00::2")}},
+		{Qname: "fd00--2.web.shop.minilb.", Qtype: dns.TypeA, Ns: soa},
+		{Qname: "_https._tcp.web.shop.minilb.", Qtype: dns.TypeA, Ns: soa},
+		{Qname: "_https._tcp.web.shop.minilb.", Qtype: dns.TypeTXT, Ns: soa},
+		{Qname: "_tcp.web.shop.minilb.", Qtype: dns.TypeSRV, Ns: soa},
+		{Qname: "web.shop.minilb.", Qtype: dns.TypeSRV, Ns: soa},
+		{Qname: "_https._udp.web.shop.minilb.", Qtype: dns.TypeSRV, Rcode: dns.RcodeNameError, Ns: soa},
+		{Qname: "_sctp.web.shop.minilb.", Qtype: dns.TypeSRV, Rcode: dns.RcodeNameError, Ns: soa},
+		{Qname: "10-0-0-0.web.shop.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeNameError, Ns: soa}, // it is db-0
+	} {
+		if err := test.SortAndCheck(exchange(t, m, tc.Qname, tc.Qtype), tc); err != nil {
+			t.Errorf("%s %s: %v", tc.Qname, dns.TypeToString[tc.Qtype], err)
+		}
+	}
+}
+
+// D23, D20b: how many targets there are, and of which families.
+func TestServicesLimit(t *testing.T) {
+	for _, tc := range []struct {
+		limit      int
+		ipv4, ipv6 bool
+		want       int
+	}{{16, true, true, 16}, {16, true, false, 16}, {0, true, true, 2*40 - 1}, {0, true, false, 40}, {0, false, true, 40}, {3, false, true, 3}} {
+		conf := testConfig()
+		conf.maxAnswers, conf.ipv4, conf.ipv6 = tc.limit, tc.ipv4, tc.ipv6
+		reply := exchange(t, withPorts(conf, 40), "_https._tcp.web.shop.minilb.", dns.TypeSRV)
+		// The endpoint that has both families can be drawn by either.
+		if got := len(reply.Answer); got != tc.want && got != tc.want-1 {
+			t.Errorf("%+v: got %d records", tc, got)
+		}
+		for _, rr := range reply.Extra {
+			if _, is6 := rr.(*dns.AAAA); is6 && !tc.ipv6 || !is6 && !tc.ipv4 {
+				t.Errorf("%+v: got %s", tc, rr)
+			}
+		}
+		for _, rr := range reply.Answer {
+			if target := rr.(*dns.SRV).Target; !slices.ContainsFunc(reply.Extra, func(rr dns.RR) bool { return rr.Header().Name == target }) {
+				t.Errorf("%+v: no address of %s", tc, target)
+			}
+		}
+	}
+}
