@@ -6,6 +6,7 @@ package minilb
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/pkg/fall"
@@ -33,6 +34,7 @@ type Minilb struct {
 	maxAnswers  int    // per family, 0 for all (D23)
 	ipv4, ipv6  bool   // families answered with (D20b)
 	nameservers []string
+	away        func() time.Duration // for how long the API server has not been heard of, 0 while it answers
 	requests    requestCounters
 }
 
@@ -64,7 +66,10 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 		switch result {
 		case records.NotSynced: // D72: before fallthrough, or another server's NXDOMAIN would be cached
 			m.requests.add(ctx, servfail)
-			return dns.RcodeServerFailure, plugin.Error(pluginName, errNotSynced)
+			if r.IsEdns0() == nil { // D74: the server writes it
+				return dns.RcodeServerFailure, plugin.Error(pluginName, errNotSynced)
+			}
+			return m.write(w, notSynced(state))
 		case records.NotFound:
 			if m.fall.Through(name) {
 				return m.pass(ctx, w, r)
@@ -73,7 +78,15 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	}
 
 	reply := m.answer(ctx, state, zone, result, node)
+	if m.away() > staleAfter {
+		extend(reply, state, dns.ExtendedErrorCodeStaleAnswer, "the API server cannot be read, this is what it said last")
+	}
 	m.requests.add(ctx, outcome(reply))
+	return m.write(w, reply)
+}
+
+// write sends the reply. Whatever its rcode, the server must not send another (D74).
+func (m *Minilb) write(w dns.ResponseWriter, reply *dns.Msg) (int, error) {
 	if err := w.WriteMsg(reply); err != nil {
 		return dns.RcodeServerFailure, plugin.Error(pluginName, err)
 	}

@@ -39,6 +39,7 @@ func setup(c *caddy.Controller) error {
 
 	glue := &records.Set{}
 	m := newMinilb(conf, glue)
+	m.away = cl.watcher.Away
 	translator := source.NewTranslator(cl.watcher, conf.source, m.index)
 	cl.translators = append(cl.translators, translator)
 
@@ -95,6 +96,7 @@ func newMinilb(conf *config, glue *records.Set) *Minilb {
 		ipv4:        conf.ipv4,
 		ipv6:        conf.ipv6,
 		nameservers: conf.nameservers,
+		away:        func() time.Duration { return 0 },
 	}
 }
 

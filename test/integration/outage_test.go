@@ -76,6 +76,19 @@ func TestOutage(t *testing.T) {
 		}
 	}
 
+	// D75: who speaks EDNS is told why, over either transport.
+	for _, network := range []string{"udp", "tcp"} {
+		question := new(dns.Msg).SetQuestion("web.shop.minilb.", dns.TypeA).SetEdns0(1232, true)
+		client := dns.Client{Net: network, Timeout: 5 * time.Second}
+		reply, _, err := client.Exchange(question, s.addr)
+		must(t, err)
+		opt := reply.IsEdns0()
+		if reply.Rcode != dns.RcodeServerFailure || opt == nil || len(opt.Option) != 1 || !opt.Do() || opt.UDPSize() != 1232 ||
+			!strings.HasPrefix(opt.Option[0].String(), "14 (Not Ready): (the cluster has not been read yet)") {
+			t.Errorf("with EDNS: got\n%s", reply)
+		}
+	}
+
 	must(t, c.StartAPIServer(ctx))
 	appeared := time.Now()
 	cluster.Eventually(t, 5*time.Second, func() error { return s.expect("web.shop.minilb", dns.TypeA, "10.244.1.7") })

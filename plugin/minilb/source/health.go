@@ -87,8 +87,19 @@ type server struct {
 	log     Logger
 	watches []*health
 
+	lost atomic.Int64 // since when it has not answered, unix nanoseconds; 0 while it does
+
 	mu      sync.Mutex
 	failing kube.Kind // reason last reported, "" while it answers
+}
+
+// away returns for how long no request was answered, 0 while they are.
+func (s *server) away() time.Duration {
+	lost := s.lost.Load()
+	if lost == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, lost))
 }
 
 // serving reports whether what is known suffices to answer.
@@ -199,6 +210,11 @@ func (s *server) report(failure *kube.Failure) {
 	before := s.failing
 	s.failing = kindOf(failure)
 	s.mu.Unlock()
+	if failure == nil {
+		s.lost.Store(0)
+	} else {
+		s.lost.CompareAndSwap(0, time.Now().UnixNano())
+	}
 	switch {
 	case kindOf(failure) == before:
 	case failure == nil:

@@ -181,6 +181,9 @@ func start[L, R runtime.Object, T object](w *Watcher, t *table[R, T], c client[L
 	w.run = append(w.run, func(ctx context.Context) { t.run(ctx, listWatch(t.observe, c, selector)) })
 }
 
+// Away returns for how long the API server has not answered any request, 0 while it does.
+func (w *Watcher) Away() time.Duration { return w.server.away() }
+
 // SourceStatus is the state of one kind's watch.
 type SourceStatus struct {
 	Kind      string    // "service", "endpointslice", "httproute" and so on

@@ -436,3 +436,31 @@ func TestWatcherConnections(t *testing.T) {
 	<-done
 	eventually("connections are left", func() bool { return count(func() int { return len(open) }) == 0 })
 }
+
+// D78: for how long the API server has been away, by the first request that it did not answer.
+func TestAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Options{})
+		h := b.services().health
+		check := func(want time.Duration) {
+			t.Helper()
+			if got := b.watcher.Away(); got != want {
+				t.Errorf("away for %v, want %v", got, want)
+			}
+		}
+		check(0)
+		h.observe(t.Context(), errors.New("dial tcp: connection refused"))
+		time.Sleep(time.Minute)
+		check(time.Minute)
+		b.watcher.slices[""].observe(t.Context(), errors.New("dial tcp: connection refused"))
+		time.Sleep(time.Minute)
+		check(2 * time.Minute)
+		h.observe(t.Context(), errUnwell) // an answer, if a bad one
+		check(0)
+		h.observe(t.Context(), apierrors.NewUnauthorized("expired"))
+		time.Sleep(time.Minute)
+		check(time.Minute)
+		h.observe(t.Context(), nil)
+		check(0)
+	})
+}
