@@ -2,6 +2,7 @@ package minilb
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 
 	"github.com/coredns/coredns/core/dnsserver"
@@ -95,15 +96,15 @@ func (m *Minilb) services(reply *dns.Msg, owner string, node *records.Node) {
 		reply.Answer = append(reply.Answer, &dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: target.Number, Target: name})
 		if !named[name] {
 			named[name] = true
-			reply.Extra = append(reply.Extra, m.endpoint(name, node.Parent, target.Label)...)
+			reply.Extra = append(reply.Extra, m.endpoint(name, node.Of.At(target.Label))...)
 		}
 	}
 }
 
-// endpoint returns the addresses of one endpoint.
-func (m *Minilb) endpoint(name string, node *records.Node, label string) []dns.RR {
-	addrs := &records.Node{Addrs: records.NewSet(records.NewAddresses(node.Addrs.Load().At(label)...))}
-	return append(m.addresses(name, dns.TypeA, addrs), m.addresses(name, dns.TypeAAAA, addrs)...)
+// endpoint returns the records of one endpoint's addresses.
+func (m *Minilb) endpoint(name string, addrs []netip.Addr) []dns.RR {
+	node := &records.Node{Addrs: records.NewSet(records.NewAddresses(addrs...))}
+	return append(m.addresses(name, dns.TypeA, node), m.addresses(name, dns.TypeAAAA, node)...)
 }
 
 // alias answers for a host whose address is a name outside the cluster: the alias, and what

@@ -132,7 +132,7 @@ func (n *Node) below(labels string) (result Result, node *Node, exists bool) {
 			return Empty, nil, true
 		}
 		if ports := all.portsOf(top, under); ports != nil {
-			return Found, &Node{Parent: n, Ports: ports, Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
+			return Found, &Node{Ports: ports, Of: all, Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
 		}
 		return NotFound, nil, true
 	}
@@ -177,7 +177,6 @@ type Target struct {
 // Targets returns where the ports are served, in random order: at most limit of them, 0 meaning
 // all, and only endpoints of the families that are wanted (D23, D41).
 func (n *Node) Targets(limit int, ipv4, ipv6 bool) []Target {
-	all := n.Parent.Addrs.Load()
 	type part struct {
 		addrs  []netip.Addr
 		number uint16
@@ -193,8 +192,8 @@ func (n *Node) Targets(limit int, ipv4, ipv6 bool) []Target {
 	for i := range n.Ports {
 		p := &n.Ports[i]
 		if p.Addrs == nil {
-			add(all.V4, p.Number)
-			add(all.V6, p.Number)
+			add(n.Of.V4, p.Number)
+			add(n.Of.V6, p.Number)
 			continue
 		}
 		ipv6s := slices.IndexFunc(p.Addrs, netip.Addr.Is6) // IPv4 is sorted first
@@ -211,7 +210,7 @@ func (n *Node) Targets(limit int, ipv4, ipv6 bool) []Target {
 		for ; i >= len(parts[part].addrs); part++ {
 			i -= len(parts[part].addrs)
 		}
-		target := Target{all.label(parts[part].addrs[i]), parts[part].number}
+		target := Target{n.Of.label(parts[part].addrs[i]), parts[part].number}
 		if !seen[target] {
 			seen[target] = true
 			targets = append(targets, target)

@@ -12,9 +12,9 @@ type Node struct {
 	Addrs  *Set   // nil if Target or Ports is set
 	Target string // canonical name outside the cluster that this name is an alias of (D30), or ""
 
-	Parental bool   // its endpoints and named ports have names below it (D16)
-	Ports    []Port // of a named port's name, those that are served there
-	Parent   *Node  // whose they are
+	Parental bool       // its endpoints and named ports have names below it (D16)
+	Ports    []Port     // those that a named port's name stands for, of which
+	Of       *Addresses // are the endpoints
 
 	Source             string // kind of object that the name comes from, such as "service" or "httproute"
 	Namespace, Service string // the Service that answers, or the owner's namespace and "" if it is none or several
