@@ -234,7 +234,6 @@ func (g *gatewayAPI) run(ctx context.Context) {
 			table.wait()
 		}
 	}()
-	g.health.begin()
 	var doubtful offer // the answer before, if it lacked something that is read
 	for {
 		offered, err := g.discover(ctx)

@@ -205,7 +205,7 @@ func TestGatewayAPIComesAndGoes(t *testing.T) {
 			t.Errorf("got the log %q", lines)
 		}
 
-		api.offer(slices.DeleteFunc(slices.Clone(all), func(r string) bool { return strings.HasPrefix(r, "httproutes") })...)
+		api.offer(without("httproutes")...)
 		time.Sleep(48 * time.Second)
 		synctest.Wait()
 		b.want("http.org.", "-")
@@ -287,7 +287,7 @@ func TestGatewayAPIPoked(t *testing.T) {
 		defer stop()
 		synctest.Wait()
 		b.log.take()
-		api.offer(slices.DeleteFunc(slices.Clone(all), func(r string) bool { return strings.HasPrefix(r, "httproutes") })...)
+		api.offer(without("httproutes")...)
 		api.refuse("httproutes/v1", apierrors.NewNotFound(schema.GroupResource{Resource: "httproutes"}, ""))
 		api.mu.Lock()
 		api.streams["httproutes/v1"].Stop()
@@ -309,7 +309,7 @@ func TestGatewayAPIVersion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newFakeAPI()
 		api.objects = gatewayState(t, "v1alpha3")
-		before := slices.DeleteFunc(slices.Clone(all), func(r string) bool { return strings.HasPrefix(r, "tlsroutes") })
+		before := without("tlsroutes")
 		api.offer(append(before, "tlsroutes/v1alpha3", "tlsroutes/v1alpha2")...)
 		gone := false
 		b, stop := runBench(t, api, Options{Gateways: true}, func(b *bench) {
@@ -362,7 +362,7 @@ func TestGatewayAPIVersionWithdrawn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newFakeAPI()
 		api.objects = gatewayState(t, "v1alpha3")
-		before := slices.DeleteFunc(slices.Clone(all), func(r string) bool { return strings.HasPrefix(r, "tlsroutes") })
+		before := without("tlsroutes")
 		before = append(before, "tlsroutes/v1alpha3")
 		api.offer(before...)
 		b, stop := runBench(t, api, Options{Gateways: true})

@@ -1,8 +1,10 @@
 package source
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"k8s.io/client-go/tools/cache"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -29,7 +31,7 @@ func (a *attachment) precedence() map[*listener]bool {
 	}
 	sets := slices.SortedFunc(maps.Values(a.sets), func(x, y *listenerSet) int {
 		ox, oy := x.owner(""), y.owner("")
-		return ox.older(&oy)
+		return cmp.Or(ox.older(&oy), strings.Compare(x.kind, y.kind)) // C5
 	})
 	for _, set := range sets {
 		gw := a.gateways[cache.NewObjectName(set.parent.namespace, set.parent.name)]
