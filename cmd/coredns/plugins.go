@@ -40,6 +40,7 @@ import (
 	_ "github.com/coredns/coredns/plugin/timeouts"
 	_ "github.com/coredns/coredns/plugin/tls"
 	_ "github.com/coredns/coredns/plugin/transfer"
+	_ "github.com/coredns/coredns/plugin/tsig"
 	_ "github.com/coredns/coredns/plugin/view"
 	_ "github.com/coredns/coredns/plugin/whoami"
 
@@ -72,6 +73,7 @@ var directives = []string{
 	"any",
 	"chaos",
 	"loadbalance",
+	"tsig",
 	"rewrite",
 	"acl",
 	"header",

@@ -2,7 +2,8 @@ package minilb
 
 import (
 	"context"
-	"net/netip"
+	"net"
+	"slices"
 	"strings"
 
 	"github.com/coredns/coredns/core/dnsserver"
@@ -42,16 +43,23 @@ func (m *Minilb) answer(ctx context.Context, state request.Request, zone string,
 		reply.Answer = []dns.RR{m.soa(owner, zone)}
 	case state.Name() == zone && qtype == dns.TypeNS:
 		m.nameServers(reply, owner, zone)
+		fit(reply, m.room(state))
 	case node == nil:
 	case node.Target != "":
 		m.alias(ctx, state, node.Target, reply)
 		return reply
-	case node.Ports != nil:
-		if qtype == dns.TypeSRV {
-			m.services(reply, owner, node)
-		}
-	case qtype == dns.TypeA || qtype == dns.TypeAAAA:
-		reply.Answer = m.addresses(owner, qtype, node)
+	case qtype == dns.TypePTR:
+		reply.Answer = m.pointers(owner, node.Pointers)
+	case qtype == dns.TypeSRV && node.Ports != nil:
+		m.services(reply, owner, node, m.room(state))
+		fit(reply, m.room(state))
+	case node.Addrs == nil:
+	case qtype == dns.TypeA:
+		reply.Answer = m.addresses(owner, qtype, node, m.limit(m.room(state), reply, recordSize+net.IPv4len))
+	case qtype == dns.TypeAAAA:
+		reply.Answer = m.addresses(owner, qtype, node, m.limit(m.room(state), reply, recordSize+net.IPv6len))
+	case qtype == dns.TypeHTTPS:
+		reply.Answer = m.https(owner, node)
 	}
 	if len(reply.Answer) == 0 { // D25; D5: outside our zones each host is a zone of its own
 		apex := zone
@@ -67,44 +75,84 @@ func (m *Minilb) header(owner string, rrtype uint16) dns.RR_Header {
 	return dns.RR_Header{Name: owner, Rrtype: rrtype, Class: dns.ClassINET, Ttl: m.ttl}
 }
 
-// addresses returns the RRset of the type: all addresses of the family, or a random part of
-// them, in random order (D20, D23).
-func (m *Minilb) addresses(owner string, qtype uint16, node *records.Node) []dns.RR {
+// addresses returns the RRset of the type: all addresses of the family, or as many as the limit
+// says, 0 for all, drawn at random and in random order (D20, D23).
+func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limit int) []dns.RR {
 	all := node.Addrs.Load()
 	var rrs []dns.RR
-	switch {
-	case qtype == dns.TypeA && m.ipv4:
-		for _, addr := range records.Pick(all.V4, m.maxAnswers) {
+	if rrtype == dns.TypeA {
+		for _, addr := range records.Pick(all.V4, limit) {
 			rrs = append(rrs, &dns.A{Hdr: m.header(owner, dns.TypeA), A: addr.AsSlice()})
 		}
-	case qtype == dns.TypeAAAA && m.ipv6:
-		for _, addr := range records.Pick(all.V6, m.maxAnswers) {
-			rrs = append(rrs, &dns.AAAA{Hdr: m.header(owner, dns.TypeAAAA), AAAA: addr.AsSlice()})
-		}
+		return rrs
+	}
+	for _, addr := range records.Pick(all.V6, limit) {
+		rrs = append(rrs, &dns.AAAA{Hdr: m.header(owner, dns.TypeAAAA), AAAA: addr.AsSlice()})
 	}
 	return rrs
 }
 
 // services answers with the SRV records of a named port, and the addresses of the endpoints
 // that they name (D41, RFC 2782).
-func (m *Minilb) services(reply *dns.Msg, owner string, node *records.Node) {
-	_, service, _ := strings.Cut(owner, ".")
-	_, service, _ = strings.Cut(service, ".")
+func (m *Minilb) services(reply *dns.Msg, owner string, node *records.Node, room int) {
+	targets := node.Targets(m.maxAnswers)
+	if m.maxAnswers > 0 {
+		targets = targets[:fitting(room-questionSize(reply), targets, serviceOf(owner))]
+	}
+	reply.Answer = m.targets(owner, targets)
 	named := map[string]bool{}
-	for _, target := range node.Targets(m.maxAnswers, m.ipv4, m.ipv6) {
-		name := target.Label + "." + service
-		reply.Answer = append(reply.Answer, &dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: target.Number, Target: name})
-		if !named[name] {
-			named[name] = true
-			reply.Extra = append(reply.Extra, m.endpoint(name, node.Of.At(target.Label))...)
+	for _, target := range targets {
+		if named[target.Label] {
+			continue
 		}
+		named[target.Label] = true
+		name := target.Label + "." + serviceOf(owner)
+		node := &records.Node{Addrs: records.NewSet(records.NewAddresses(node.Of.At(target.Label)...))}
+		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeA, node, m.maxAnswers)...)
+		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeAAAA, node, m.maxAnswers)...)
 	}
 }
 
-// endpoint returns the records of one endpoint's addresses.
-func (m *Minilb) endpoint(name string, addrs []netip.Addr) []dns.RR {
-	node := &records.Node{Addrs: records.NewSet(records.NewAddresses(addrs...))}
-	return append(m.addresses(name, dns.TypeA, node), m.addresses(name, dns.TypeAAAA, node)...)
+// targets returns the SRV records of a named port, whose name owner is.
+func (m *Minilb) targets(owner string, targets []records.Target) []dns.RR {
+	var rrs []dns.RR
+	for _, target := range targets {
+		rrs = append(rrs, &dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: target.Number, Target: target.Label + "." + serviceOf(owner)})
+	}
+	return rrs
+}
+
+// serviceOf returns the name of the Service that a named port's is below.
+func serviceOf(port string) string {
+	_, service, _ := strings.Cut(port, ".")
+	_, service, _ = strings.Cut(service, ".")
+	return service
+}
+
+// https answers with how the Service behind a name serves HTTPS. The name itself is the target,
+// and its addresses are asked for as always (D50, D51, RFC 9460 §9).
+func (m *Minilb) https(owner string, node *records.Node) []dns.RR {
+	binding := node.Addrs.Load().HTTPS
+	if binding == nil {
+		return nil
+	}
+	rr := &dns.HTTPS{SVCB: dns.SVCB{Hdr: m.header(owner, dns.TypeHTTPS), Priority: 1, Target: "."}}
+	if len(binding.ALPN) > 0 {
+		rr.Value = append(rr.Value, &dns.SVCBAlpn{Alpn: binding.ALPN})
+	}
+	if binding.Port != 443 {
+		rr.Value = append(rr.Value, &dns.SVCBPort{Port: binding.Port})
+	}
+	return []dns.RR{rr}
+}
+
+// pointers answers with the names of an address (D60).
+func (m *Minilb) pointers(owner string, names []string) []dns.RR {
+	var rrs []dns.RR
+	for _, name := range names {
+		rrs = append(rrs, &dns.PTR{Hdr: m.header(owner, dns.TypePTR), Ptr: name})
+	}
+	return rrs
 }
 
 // alias answers for a host whose address is a name outside the cluster: the alias, and what
@@ -134,14 +182,10 @@ func (m *Minilb) alias(ctx context.Context, state request.Request, target string
 
 // soa returns the SOA record of zone, or of a host outside our zones if zone is "" (D5, D24).
 func (m *Minilb) soa(owner, zone string) *dns.SOA {
-	apex := zone
-	if apex == "" {
-		apex = m.zones[0]
-	}
 	return &dns.SOA{
 		Hdr:     m.header(owner, dns.TypeSOA),
-		Ns:      m.nameserverNames(apex)[0],
-		Mbox:    "hostmaster." + apex,
+		Ns:      m.nameserverNames(zone)[0],
+		Mbox:    "hostmaster." + m.home(zone),
 		Serial:  m.index.Serial(zone),
 		Refresh: soaRefresh,
 		Retry:   soaRetry,
@@ -159,8 +203,8 @@ func (m *Minilb) nameServers(reply *dns.Msg, owner, zone string) {
 		if result != records.Found || node.Target != "" {
 			continue
 		}
-		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeA, node)...)
-		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeAAAA, node)...)
+		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeA, node, m.maxAnswers)...)
+		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeAAAA, node, m.maxAnswers)...)
 	}
 }
 
@@ -170,7 +214,16 @@ func (m *Minilb) nameserverNames(zone string) []string {
 	if m.nameservers != nil {
 		return m.nameservers
 	}
-	return []string{nameserver(zone)}
+	return []string{nameserver(m.home(zone))}
+}
+
+// home returns the zone in which the names are that belong to a zone's structure: for a reverse
+// zone, and for what lies outside of all zones, the first forward zone.
+func (m *Minilb) home(zone string) string {
+	if slices.Contains(m.zones, zone) {
+		return zone
+	}
+	return m.zones[0]
 }
 
 func nameserver(zone string) string { return "ns1." + zone }

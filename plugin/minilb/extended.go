@@ -11,6 +11,9 @@ import (
 // stale (D78). What it says is answered all the same.
 const staleAfter = 5 * time.Minute
 
+// stale reports whether what is answered is old, as far as anybody can tell (D78).
+func (m *Minilb) stale() bool { return m.away() > staleAfter }
+
 // extend adds an extended DNS error (RFC 8914) to the reply, if the question has an OPT record:
 // who sends none may not get one (RFC 6891 §7, D75). A cache in front takes it out again (D76).
 func extend(reply *dns.Msg, state request.Request, code uint16, text string) {

@@ -26,14 +26,14 @@ var errNotSynced = errors.New("not synced with the API server yet, nothing can b
 type Minilb struct {
 	Next plugin.Handler
 
-	zones       []string // canonical
+	zones       []string // forward zones; canonical
 	index       *records.Index
 	upstream    upstreamer
 	fall        fall.F
 	ttl         uint32 // seconds, of answers, SOA and negative answers
 	maxAnswers  int    // per family, 0 for all (D23)
-	ipv4, ipv6  bool   // families answered with (D20b)
 	nameservers []string
+	signed      bool                 // whether plugin dnssec signs the answers
 	away        func() time.Duration // for how long the API server has not been heard of, 0 while it answers
 	requests    requestCounters
 }
@@ -78,7 +78,7 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	}
 
 	reply := m.answer(ctx, state, zone, result, node)
-	if m.away() > staleAfter {
+	if m.stale() {
 		extend(reply, state, dns.ExtendedErrorCodeStaleAnswer, "the API server cannot be read, this is what it said last")
 	}
 	m.requests.add(ctx, outcome(reply))

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -33,7 +34,6 @@ type config struct {
 	reach               []string // zones of the server block, which questions come for (D8)
 	ttl                 uint32
 	maxAnswers          int
-	ipv4, ipv6          bool
 	nameservers         []string     // names of the zones' servers, nil for ns1 below each apex
 	glue                []netip.Addr // addresses of ns1, nil for those the server is bound to
 	startupTimeout      time.Duration
@@ -46,8 +46,6 @@ func parse(c *caddy.Controller) (*config, error) {
 		source:         source.Options{Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Observe: observeProgramming},
 		ttl:            defaultTTL,
 		maxAnswers:     defaultMaxAnswers,
-		ipv4:           true,
-		ipv6:           true,
 		startupTimeout: defaultStartupTimeout,
 	}
 	conf.source.Services, conf.source.Ingresses, conf.source.Gateways = true, true, true
@@ -92,18 +90,30 @@ func (conf *config) parseZones(c *caddy.Controller) error {
 		switch {
 		case zone == ".":
 			return fmt.Errorf("the root zone cannot be served, as every name there is would be answered for: name a zone, for example \"minilb %s\"", lb.DefaultDomain)
-		case dnsutil.IsReverse(zone) > 0:
-			return fmt.Errorf("zone %q is a reverse zone: PTR records are not served", zone)
+		case dnsutil.IsReverse(zone) > 0: // D60
+			if _, ok := records.ReversePrefix(zone); !ok {
+				return fmt.Errorf("zone %q stands for no addresses: want whole octets or nibbles below in-addr.arpa or ip6.arpa, or a CIDR such as 10.244.0.0/16", zone)
+			}
+			conf.source.ReverseZones = appendNew(conf.source.ReverseZones, zone)
+			continue
 		}
 		domain, err := lb.Domain(zone)
 		if err != nil {
 			return fmt.Errorf("zone: %w", err)
 		}
-		if !slices.Contains(conf.source.Zones, domain+".") {
-			conf.source.Zones = append(conf.source.Zones, domain+".")
-		}
+		conf.source.Zones = appendNew(conf.source.Zones, domain+".")
+	}
+	if len(conf.source.Zones) == 0 {
+		return fmt.Errorf("zones %q are reverse zones alone: name the zone of the Services as well, which their records point into, for example \"minilb %s %s\"", zones, lb.DefaultDomain, zones[0])
 	}
 	return nil
+}
+
+func appendNew(list []string, item string) []string {
+	if slices.Contains(list, item) {
+		return list
+	}
+	return append(list, item)
 }
 
 // properties parse their arguments into the configuration.
@@ -191,13 +201,13 @@ var properties = map[string]func(conf *config, args []string) error{
 		return err
 	},
 	"families": func(conf *config, args []string) error {
-		conf.ipv4, conf.ipv6 = false, false
+		conf.source.NoIPv4, conf.source.NoIPv6 = true, true
 		for _, arg := range args {
 			switch arg {
 			case "ipv4":
-				conf.ipv4 = true
+				conf.source.NoIPv4 = false
 			case "ipv6":
-				conf.ipv6 = true
+				conf.source.NoIPv6 = false
 			default:
 				return wants([]string{arg}, "ipv4 or ipv6")
 			}
@@ -205,6 +215,13 @@ var properties = map[string]func(conf *config, args []string) error{
 		return atLeastOne(args, "FAMILY...: ipv4, ipv6")
 	},
 	"ns": parseNS,
+	"https": func(conf *config, args []string) error {
+		if len(args) != 0 {
+			return wants(args, "no argument")
+		}
+		conf.source.HTTPS = true
+		return nil
+	},
 	"startup_timeout": func(conf *config, args []string) error {
 		if len(args) != 1 {
 			return wants(args, "DURATION")

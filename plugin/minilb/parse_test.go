@@ -32,7 +32,7 @@ func TestParseDefaults(t *testing.T) {
 		source: source.Options{
 			Zones: []string{"minilb."}, Class: "minilb", Services: true, Ingresses: true, Gateways: true, HostAnnotations: []string{"minilb/host"},
 		},
-		reach: []string{"."}, ttl: 5, maxAnswers: 16, ipv4: true, ipv6: true, startupTimeout: 5 * time.Second,
+		reach: []string{"."}, ttl: 5, maxAnswers: 16, startupTimeout: 5 * time.Second,
 	}
 	if !reflect.DeepEqual(conf, want) {
 		t.Errorf("got  %+v\nwant %+v", conf, want)
@@ -66,7 +66,7 @@ func TestParseProperties(t *testing.T) {
 		{"minilb minilb {\n ttl 0\n}", func(c *config) bool { return c.ttl == 0 }},
 		{"minilb minilb {\n ttl 3600\n}", func(c *config) bool { return c.ttl == 3600 }},
 		{"minilb minilb {\n max_answers 0\n}", func(c *config) bool { return c.maxAnswers == 0 }},
-		{"minilb minilb {\n families ipv6\n}", func(c *config) bool { return !c.ipv4 && c.ipv6 }},
+		{"minilb minilb {\n families ipv6\n}", func(c *config) bool { return c.source.NoIPv4 && !c.source.NoIPv6 }},
 		{"minilb minilb {\n ns 192.0.2.1 2001:db8::1\n}", func(c *config) bool {
 			return slices.Equal(c.glue, []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}) && c.nameservers == nil
 		}},

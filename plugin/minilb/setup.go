@@ -1,7 +1,9 @@
 package minilb
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/coredns/coredns/plugin"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
 	"github.com/coredns/coredns/plugin/pkg/upstream"
+	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -48,8 +51,9 @@ func setup(c *caddy.Controller) error {
 		if addrs == nil {
 			addrs = boundAddrs(dnsserver.GetConfig(c).ListenHosts)
 		}
-		glue.Store(records.NewAddresses(addrs...))
-		for _, zone := range conf.source.Zones { // D8
+		m.signed = dnsserver.GetConfig(c).Handler("dnssec") != nil
+		glue.Store(conf.source.Wanted(addrs...))
+		for _, zone := range slices.Concat(conf.source.Zones, conf.source.ReverseZones) { // D8
 			if !shared.reachable(zone) {
 				log.Warningf("Zone %s lies outside of all server blocks with minilb, so that nobody can ask for it: add it to a block's zones", zone)
 			}
@@ -70,12 +74,36 @@ func setup(c *caddy.Controller) error {
 		cl.stop()
 		return nil
 	})
+	notifyChanges(c, m)
 
 	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {
 		m.Next = next
 		return m
 	})
 	return nil
+}
+
+// notifyChanges tells secondaries of changes while the server runs, if there is plugin transfer.
+func notifyChanges(c *caddy.Controller, m *Minilb) {
+	var stop context.CancelFunc = func() {}
+	c.OnStartup(func() error {
+		t, ok := dnsserver.GetConfig(c).Handler("transfer").(*transfer.Transfer)
+		if !ok {
+			return nil
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		n := &notifier{transfer: t, index: m.index, failing: map[string]string{}, done: make(chan struct{})}
+		go n.run(ctx)
+		stop = func() {
+			cancel()
+			<-n.done
+		}
+		return nil
+	})
+	c.OnShutdown(func() error {
+		stop()
+		return nil
+	})
 }
 
 // newMinilb makes the handler. Its name server's addresses may be put into glue later.
@@ -88,13 +116,11 @@ func newMinilb(conf *config, glue *records.Set) *Minilb {
 	}
 	return &Minilb{
 		zones:       conf.source.Zones,
-		index:       records.NewIndex(conf.source.Zones, fixed...),
+		index:       records.NewIndex(slices.Concat(conf.source.Zones, conf.source.ReverseZones), fixed...),
 		upstream:    upstream.New(),
 		fall:        conf.fall,
 		ttl:         conf.ttl,
 		maxAnswers:  conf.maxAnswers,
-		ipv4:        conf.ipv4,
-		ipv6:        conf.ipv6,
 		nameservers: conf.nameservers,
 		away:        func() time.Duration { return 0 },
 	}

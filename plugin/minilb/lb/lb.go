@@ -24,6 +24,9 @@ const (
 	// ServiceAnnotation on any other object names the Service, "[namespace/]name",
 	// that stands behind its hosts, in place of the object's status (M7).
 	ServiceAnnotation = "minilb/service"
+	// ALPNAnnotation on a Service names the protocols that it speaks on its TCP port 443, such as
+	// "h2,http/1.1", separated by commas (D51).
+	ALPNAnnotation = "minilb/alpn"
 	// IgnoreLabel with the value "true" makes an object of any kind absent to us (M8).
 	IgnoreLabel = "minilb/ignore"
 )

@@ -2,6 +2,7 @@ package records
 
 import (
 	"cmp"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -146,6 +147,39 @@ func (n *Node) below(labels string) (result Result, node *Node, exists bool) {
 	return Found, &Node{Addrs: NewSet(NewAddresses(addrs...)), Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
 }
 
+// children yields the names that exist below a Service's name with data.
+func (n *Node) children(name string) iter.Seq[Record] {
+	all := n.Addrs.Load()
+	under := func(label string, node *Node) Record {
+		node.Source, node.Namespace, node.Service = n.Source, n.Namespace, n.Service
+		return Record{label + "." + name, node}
+	}
+	return func(yield func(Record) bool) {
+		seen := map[string]bool{} // endpoints may share a hostname
+		for _, addr := range slices.Concat(all.V4, all.V6) {
+			label := all.label(addr)
+			if seen[label] {
+				continue
+			}
+			seen[label] = true
+			if !yield(under(label, &Node{Addrs: NewSet(NewAddresses(all.At(label)...))})) {
+				return
+			}
+		}
+		if all.Endpoints == nil {
+			return
+		}
+		for i, p := range all.ports {
+			if i > 0 && all.ports[i-1].Proto == p.Proto && all.ports[i-1].Service == p.Service {
+				continue
+			}
+			if !yield(under(p.Service+"."+p.Proto, &Node{Ports: all.portsOf(p.Proto, p.Service), Of: all})) {
+				return
+			}
+		}
+	}
+}
+
 // speaks reports whether there is a named port of the protocol.
 func (a *Addresses) speaks(proto string) bool {
 	return a.Endpoints != nil && slices.ContainsFunc(a.ports, func(p Port) bool { return p.Proto == proto })
@@ -175,8 +209,8 @@ type Target struct {
 }
 
 // Targets returns where the ports are served, in random order: at most limit of them, 0 meaning
-// all, and only endpoints of the families that are wanted (D23, D41).
-func (n *Node) Targets(limit int, ipv4, ipv6 bool) []Target {
+// all (D23, D41).
+func (n *Node) Targets(limit int) []Target {
 	type part struct {
 		addrs  []netip.Addr
 		number uint16
@@ -184,24 +218,16 @@ func (n *Node) Targets(limit int, ipv4, ipv6 bool) []Target {
 	var parts []part
 	total := 0
 	add := func(addrs []netip.Addr, number uint16) {
-		if len(addrs) > 0 && (addrs[0].Is4() && ipv4 || addrs[0].Is6() && ipv6) {
-			parts = append(parts, part{addrs, number})
-			total += len(addrs)
-		}
+		parts = append(parts, part{addrs, number})
+		total += len(addrs)
 	}
 	for i := range n.Ports {
-		p := &n.Ports[i]
-		if p.Addrs == nil {
+		if p := &n.Ports[i]; p.Addrs != nil {
+			add(p.Addrs, p.Number)
+		} else {
 			add(n.Of.V4, p.Number)
 			add(n.Of.V6, p.Number)
-			continue
 		}
-		ipv6s := slices.IndexFunc(p.Addrs, netip.Addr.Is6) // IPv4 is sorted first
-		if ipv6s < 0 {
-			ipv6s = len(p.Addrs)
-		}
-		add(p.Addrs[:ipv6s], p.Number)
-		add(p.Addrs[ipv6s:], p.Number)
 	}
 	var targets []Target
 	seen := map[Target]bool{} // endpoints may share a hostname

@@ -110,40 +110,36 @@ func TestTreeBelow(t *testing.T) {
 	}
 }
 
-// D41: the targets of a port, of the families that are wanted, each once.
+// D41: the targets of a port, each once.
 func TestTargets(t *testing.T) {
 	tree, _ := shop(t)
 	for _, tc := range []struct {
-		name       string
-		ipv4, ipv6 bool
-		want       []Target
+		name string
+		want []Target
 	}{
-		{"_https._tcp.web.shop.minilb.", true, true, []Target{{"10-0-0-1", 8443}, {"db-0", 8443}, {"db-1", 8443}, {"db-1", 9443}, {"fd00--1", 8443}}},
-		{"_https._tcp.web.shop.minilb.", true, false, []Target{{"10-0-0-1", 8443}, {"db-0", 8443}, {"db-1", 8443}, {"db-1", 9443}}},
-		{"_https._tcp.web.shop.minilb.", false, true, []Target{{"db-0", 8443}, {"fd00--1", 8443}}},
-		{"_dns._udp.web.shop.minilb.", true, true, []Target{{"10-0-0-1", 53}, {"fd00--1", 53}}},
-		{"_dns._udp.web.shop.minilb.", false, true, []Target{{"fd00--1", 53}}},
-		{"_idle._tcp.web.shop.minilb.", true, true, nil},
+		{"_https._tcp.web.shop.minilb.", []Target{{"10-0-0-1", 8443}, {"db-0", 8443}, {"db-1", 8443}, {"db-1", 9443}, {"fd00--1", 8443}}},
+		{"_dns._udp.web.shop.minilb.", []Target{{"10-0-0-1", 53}, {"fd00--1", 53}}},
+		{"_idle._tcp.web.shop.minilb.", nil},
 	} {
 		_, node := tree.lookup(tc.name)
-		got := node.Targets(0, tc.ipv4, tc.ipv6)
+		got := node.Targets(0)
 		slices.SortFunc(got, func(a, b Target) int {
 			return strings.Compare(a.Label, b.Label)*100000 + int(a.Number) - int(b.Number)
 		})
 		if !slices.Equal(got, tc.want) {
-			t.Errorf("%s, IPv4 %v, IPv6 %v: got %v, want %v", tc.name, tc.ipv4, tc.ipv6, got, tc.want)
+			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 	}
 	_, node := tree.lookup("_https._tcp.web.shop.minilb.")
 	seen := map[string]int{}
 	for range 6000 { // D23
-		targets := node.Targets(1, true, false)
+		targets := node.Targets(1)
 		if len(targets) != 1 {
 			t.Fatalf("got %v, want one", targets)
 		}
 		seen[targets[0].Label]++
 	}
-	for label, want := range map[string]int{"10-0-0-1": 1500, "db-0": 1500, "db-1": 3000} {
+	for label, want := range map[string]int{"10-0-0-1": 1000, "db-0": 2000, "db-1": 2000, "fd00--1": 1000} {
 		if got := seen[label]; got < want*8/10 || got > want*12/10 {
 			t.Errorf("%s was drawn %d times of 6000, want about %d", label, got, want)
 		}

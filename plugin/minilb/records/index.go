@@ -1,25 +1,32 @@
 package records
 
 import (
+	"iter"
+	"net/netip"
 	"strings"
 	"sync/atomic"
-	"time"
+
+	"github.com/gaissmai/bart"
 )
 
 // Index answers which Node stands at a name. Lookups are safe beside a concurrent Replace
 // and take no lock. Names within one of the zones are looked up in that zone's tree, all
 // others in the overlay, which has no apex and covers only what was put there (D2, D3).
 type Index struct {
-	zones    []zone
+	zones    []*zone
+	names    []string // of the zones
 	overlay  zone
+	reverse  reverse
 	snapshot atomic.Pointer[snapshot]
+	changes  chan struct{} // holds a token when the content of a zone has changed
 }
 
 // zone is a zone of the index; the overlay is one without a name.
 type zone struct {
 	name   string
 	fixed  []Record
-	serial *atomic.Uint32
+	prefix netip.Prefix // of the addresses in a reverse zone, else invalid
+	serial serial
 }
 
 // snapshot is the state of all names at one moment.
@@ -29,14 +36,23 @@ type snapshot struct {
 	partial bool // the zones' content is not known completely
 }
 
-// NewIndex returns an index of zones, which are canonical names. The fixed records belong
-// to the zones' structure: they exist from the first Replace on, above every other claim
-// (C1). Until then every lookup is NotSynced.
+// NewIndex returns an index of zones, which are canonical names. In those that are reverse zones
+// (D60) the addresses of the Services have names that point to the first of the others. The
+// fixed records belong to the zones' structure: they exist from the first Replace on, above every
+// other claim (C1). Until then every lookup is NotSynced.
 func NewIndex(zones []string, fixed ...Record) *Index {
-	x := &Index{overlay: zone{serial: new(atomic.Uint32)}}
+	x := &Index{names: zones, changes: make(chan struct{}, 1)}
 	for _, name := range zones {
-		x.zones = append(x.zones, zone{name: name, serial: new(atomic.Uint32)})
+		z := &zone{name: name}
+		x.zones = append(x.zones, z)
+		if prefix, ok := ReversePrefix(name); ok {
+			z.prefix = prefix
+			x.reverse.zones = append(x.reverse.zones, z)
+		} else if x.reverse.below == "" {
+			x.reverse.below = name
+		}
 	}
+	x.reverse.table.Store(new(bart.Table[[]*Node]))
 	for _, r := range fixed {
 		z := x.zone(r.Name)
 		z.fixed = append(z.fixed, r)
@@ -50,8 +66,8 @@ func (x *Index) Match(name string) string { return x.zone(name).name }
 
 func (x *Index) zone(name string) *zone {
 	best := &x.overlay
-	for i := range x.zones {
-		if z := &x.zones[i]; len(z.name) > len(best.name) && Within(name, z.name) {
+	for _, z := range x.zones {
+		if len(z.name) > len(best.name) && Within(name, z.name) {
 			best = z
 		}
 	}
@@ -83,7 +99,10 @@ func (x *Index) Lookup(zone, name string) (Result, *Node) {
 	case s.partial:
 		return NotSynced, nil
 	}
-	return s.trees[zone].lookup(name)
+	if t := s.trees[zone]; t != nil {
+		return t.lookup(name)
+	}
+	return x.reverse.lookup(zone, name)
 }
 
 // Synced reports whether the zones can be answered for.
@@ -97,8 +116,7 @@ func (x *Index) Synced() bool {
 // served. It must not be called concurrently with itself.
 func (x *Index) Replace(records []Record, partial bool) {
 	byZone := make(map[*zone][]Record, len(x.zones)+1)
-	for i := range x.zones {
-		z := &x.zones[i]
+	for _, z := range x.zones {
 		byZone[z] = append(make([]Record, 0, len(records)), z.fixed...)
 	}
 	for _, r := range records {
@@ -109,17 +127,18 @@ func (x *Index) Replace(records []Record, partial bool) {
 	old := x.snapshot.Load()
 	next := &snapshot{trees: make(map[string]*tree, len(x.zones)), partial: partial}
 	next.overlay = newTree(".", byZone[&x.overlay])
-	for i := range x.zones {
-		z := &x.zones[i]
-		next.trees[z.name] = newTree(z.name, byZone[z])
-	}
-
 	var changed []*zone
 	if old == nil || !next.overlay.same(old.overlay) {
 		changed = append(changed, &x.overlay)
 	}
-	for i := range x.zones {
-		z := &x.zones[i]
+	for _, z := range x.zones {
+		if z.prefix.IsValid() {
+			if old == nil {
+				changed = append(changed, z)
+			}
+			continue
+		}
+		next.trees[z.name] = newTree(z.name, byZone[z])
 		if old == nil || !next.trees[z.name].same(old.trees[z.name]) {
 			changed = append(changed, z)
 		}
@@ -127,46 +146,79 @@ func (x *Index) Replace(records []Record, partial bool) {
 	// Content before serial: who sees the new serial must not get the old content for it.
 	// Only the first time nobody may see the content before it has a serial at all.
 	if old == nil {
-		advance(changed)
+		x.change(changed)
 	}
 	x.snapshot.Store(next)
 	if old != nil {
-		advance(changed)
+		x.change(changed)
+	}
+	if old == nil || old.partial != partial {
+		x.announce() // there is more to be seen
 	}
 }
 
-func advance(zones []*zone) {
+func (x *Index) change(zones []*zone) {
 	for _, z := range zones {
-		z.advance()
+		z.serial.change()
+	}
+	if len(zones) > 0 {
+		x.announce()
 	}
 }
 
-// Touch says that addresses changed in a Set, so that every zone has new content.
-func (x *Index) Touch() {
-	x.overlay.advance()
-	for i := range x.zones {
-		x.zones[i].advance()
+// announce lets the reader of Changes know that there are some.
+func (x *Index) announce() {
+	select {
+	case x.changes <- struct{}{}:
+	default:
 	}
+}
+
+// Changes receives a value after the content of one or more zones has changed, or has come to be
+// known.
+func (x *Index) Changes() <-chan struct{} { return x.changes }
+
+// Touch says that the addresses in a Set have changed that is answered with in the zones; "" is
+// the overlay.
+func (x *Index) Touch(zones ...string) {
+	for _, name := range zones {
+		x.named(name).serial.change()
+	}
+	if len(zones) > 0 {
+		x.announce()
+	}
+}
+
+// Move says that the addresses of the Service at a node were before and are after, for the
+// reverse zones. It must not be called concurrently with itself.
+func (x *Index) Move(node *Node, before, after *Addresses) {
+	if len(x.reverse.zones) > 0 {
+		x.change(x.reverse.move(node, before, after))
+	}
+}
+
+// Zones returns the names of all zones. They must not be modified.
+func (x *Index) Zones() []string { return x.names }
+
+// Records yields every name with data in one of the zones, once, as of now. Only a reverse
+// zone's are in order.
+func (x *Index) Records(zone string) iter.Seq[Record] {
+	if z := x.named(zone); z.prefix.IsValid() {
+		return x.reverse.records(z)
+	}
+	s := x.snapshot.Load()
+	return s.trees[zone].records()
+}
+
+func (x *Index) named(name string) *zone {
+	for _, z := range x.zones {
+		if z.name == name {
+			return z
+		}
+	}
+	return &x.overlay
 }
 
 // Serial returns the serial number of a zone's content, or of the overlay's if zone is "".
 // It grows with each change of content, and only then (D24).
-func (x *Index) Serial(zone string) uint32 {
-	for i := range x.zones {
-		if x.zones[i].name == zone {
-			return x.zones[i].serial.Load()
-		}
-	}
-	return x.overlay.serial.Load()
-}
-
-// advance moves the serial to the clock, or past itself where the clock has not moved on.
-func (z *zone) advance() {
-	now := uint32(time.Now().Unix())
-	for {
-		serial := z.serial.Load()
-		if z.serial.CompareAndSwap(serial, max(serial+1, now)) {
-			return
-		}
-	}
-}
+func (x *Index) Serial(zone string) uint32 { return x.named(zone).serial.read() }

@@ -14,7 +14,21 @@ import (
 // They are immutable: a change makes new ones.
 type Addresses struct {
 	V4, V6     []netip.Addr
-	*Endpoints // of a Service with named ports or endpoints, else nil
+	HTTPS      *Binding // how HTTPS is served there; nil if that cannot be said
+	*Endpoints          // of a Service with named ports or endpoints, else nil
+}
+
+// Binding is what an HTTPS record says of a Service (RFC 9460 §7).
+type Binding struct {
+	Port uint16
+	ALPN []string // none for the default, which is not known to be all
+}
+
+func (b *Binding) equal(o *Binding) bool {
+	if b == nil || o == nil {
+		return b == o
+	}
+	return b.Port == o.Port && slices.Equal(b.ALPN, o.ALPN)
 }
 
 // NewAddresses sorts addrs into families, drops duplicates and unmaps IPv4-mapped IPv6.
@@ -31,19 +45,32 @@ func NewAddresses(addrs ...netip.Addr) *Addresses {
 	return a
 }
 
-// Equal reports whether both hold the same addresses.
+// Equal reports whether both are the same.
 func (a *Addresses) Equal(b *Addresses) bool {
-	return slices.Equal(a.V4, b.V4) && slices.Equal(a.V6, b.V6) && a.Endpoints.equal(b.Endpoints)
+	return a.Alike(b) && a.Endpoints.equal(b.Endpoints)
 }
 
-// Union returns the addresses that are in any of sets.
+// Alike reports whether both are the same for a host, below which there are no names.
+func (a *Addresses) Alike(b *Addresses) bool {
+	return slices.Equal(a.V4, b.V4) && slices.Equal(a.V6, b.V6) && a.HTTPS.equal(b.HTTPS)
+}
+
+// Union returns the addresses that are in any of sets. It says how HTTPS is served if all that
+// have addresses agree on it (D50).
 func Union(sets ...*Addresses) *Addresses {
 	u := &Addresses{}
+	var parts []*Addresses
 	for _, a := range sets {
 		u.V4 = append(u.V4, a.V4...)
 		u.V6 = append(u.V6, a.V6...)
+		if len(a.V4)+len(a.V6) > 0 {
+			parts = append(parts, a)
+		}
 	}
 	u.V4, u.V6 = normalize(u.V4), normalize(u.V6)
+	if len(parts) > 0 && !slices.ContainsFunc(parts, func(a *Addresses) bool { return !a.HTTPS.equal(parts[0].HTTPS) }) {
+		u.HTTPS = parts[0].HTTPS
+	}
 	return u
 }
 

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"iter"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -9,12 +10,13 @@ import (
 // Node is what stands at a name: addresses, or the name of an external target. It is
 // immutable, but for the addresses in its Set.
 type Node struct {
-	Addrs  *Set   // nil if Target or Ports is set
+	Addrs  *Set   // nil if Target, Ports or Pointers is set
 	Target string // canonical name outside the cluster that this name is an alias of (D30), or ""
 
 	Parental bool       // its endpoints and named ports have names below it (D16)
 	Ports    []Port     // those that a named port's name stands for, of which
 	Of       *Addresses // are the endpoints
+	Pointers []string   // names of the endpoints that a reverse name stands for (D60)
 
 	Source             string // kind of object that the name comes from, such as "service" or "httproute"
 	Namespace, Service string // the Service that answers, or the owner's namespace and "" if it is none or several
@@ -25,10 +27,14 @@ func (n *Node) same(o *Node) bool {
 	if n == o {
 		return true
 	}
-	if n == nil || o == nil || n.Target != o.Target || (n.Addrs == nil) != (o.Addrs == nil) {
+	if n == nil || o == nil || n.Target != o.Target || n.Parental != o.Parental || (n.Addrs == nil) != (o.Addrs == nil) {
 		return false
 	}
-	return n.Addrs == o.Addrs || n.Addrs.Load().Equal(o.Addrs.Load())
+	if n.Addrs == o.Addrs {
+		return true
+	}
+	a, b := n.Addrs.Load(), o.Addrs.Load()
+	return a.Alike(b) && (!n.Parental || a.Endpoints.equal(b.Endpoints))
 }
 
 // Record puts a Node at a name. The name is canonical: absolute, lower case, and a wildcard
@@ -157,6 +163,31 @@ func (t *tree) lookup(name string) (Result, *Node) {
 		return Empty, nil
 	}
 	return Found, e.node
+}
+
+// records yields every name with data, those below the Services' names included.
+func (t *tree) records() iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		for name, e := range t.entries {
+			if e.node == nil {
+				continue
+			}
+			if _, node := t.lookup(name); node != e.node {
+				continue // a claim on a name that a Service has below its own
+			}
+			if !yield(Record{name, e.node}) {
+				return
+			}
+			if !e.node.Parental {
+				continue
+			}
+			for r := range e.node.children(name) {
+				if !yield(r) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // same reports whether both trees hold the same names with the same data.

@@ -23,6 +23,11 @@ func (r *resolver) admit(owner *owner, host string) refusal {
 	if service, ok := r.serviceAt(host); ok {
 		return refusal{reserved, fmt.Sprintf("it is the name of Service %s", service)}
 	}
+	for _, zone := range r.options.ReverseZones {
+		if records.Within(host, zone) {
+			return refusal{reserved, fmt.Sprintf("it lies in the reverse zone %s", zone)}
+		}
+	}
 	if zone := r.options.zone(host); zone != "" {
 		labels := below(host, zone)
 		switch n := len(labels); {

@@ -107,7 +107,7 @@ type states struct {
 
 // merge returns the addresses that a Service is answered with out of its slices, and how many
 // endpoints there are (E3–E8).
-func merge(slices map[string]*slice) (*records.Addresses, states) {
+func (o *Options) merge(slices map[string]*slice, https *https) (*records.Addresses, states) {
 	endpoints := map[netip.Addr]endpoint{}
 	for _, s := range slices {
 		for _, e := range s.endpoints {
@@ -139,9 +139,15 @@ func merge(slices map[string]*slice) (*records.Addresses, states) {
 			ready = append(ready, addr)
 		}
 	}
-	answered := records.NewAddresses(ready...)
+	answered := o.Wanted(ready...)
 	answered.Endpoints = endpointNames(slices, answered)
+	answered.HTTPS = https.binding(slices, answered)
 	return answered, counts
+}
+
+// answeredIn reports whether the endpoint is one of those that a Service is answered with.
+func (e endpoint) answeredIn(answered *records.Addresses) bool {
+	return answered.Has(e.addr) && (e.ready || e.serving && e.terminating)
 }
 
 // supersedes orders the entries of one address; it is total, so that the order of the slices

@@ -74,7 +74,7 @@ func TestMerge(t *testing.T) {
 			for _, s := range tc.slices {
 				slices[s.name] = s
 			}
-			addrs, states := merge(slices)
+			addrs, states := new(Options).merge(slices, nil)
 			var want []netip.Addr
 			for _, a := range strings.Fields(tc.want) {
 				want = append(want, netip.MustParseAddr(a))

@@ -3,6 +3,7 @@ package source
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"k8s.io/client-go/tools/cache"
@@ -13,10 +14,21 @@ import (
 // naming makes the nodes of one snapshot. Hosts that lead to the same things share a node's
 // addresses.
 type naming struct {
+	options *Options
 	exposed map[cache.ObjectName]*exposure
 	list    []records.Record
 	unions  map[string]*union // by what is in them
-	named   map[cache.ObjectName]bool
+	named   map[cache.ObjectName]zoneNames
+}
+
+// zoneNames are zones in which addresses are answered with; "" is what lies outside of all.
+type zoneNames []string
+
+func (z zoneNames) with(zone string) zoneNames {
+	if slices.Contains(z, zone) {
+		return z
+	}
+	return append(z, zone)
 }
 
 // union is the address set of hosts that lead to more than one Service, or to addresses.
@@ -24,10 +36,11 @@ type union struct {
 	fixed    []netip.Addr
 	services []cache.ObjectName
 	addrs    *records.Set
+	zones    zoneNames
 }
 
-func (u *union) merge(exposed map[cache.ObjectName]*exposure) *records.Addresses {
-	all := []*records.Addresses{records.NewAddresses(u.fixed...)}
+func (u *union) merge(o *Options, exposed map[cache.ObjectName]*exposure) *records.Addresses {
+	all := []*records.Addresses{o.Wanted(u.fixed...)}
 	for _, name := range u.services {
 		if e := exposed[name]; e != nil {
 			all = append(all, e.addrs.Load())
@@ -36,21 +49,20 @@ func (u *union) merge(exposed map[cache.ObjectName]*exposure) *records.Addresses
 	return records.Union(all...)
 }
 
-// node makes the node of what a host leads to. One that leads to a single Service shares the
-// Service's own set.
-func (n *naming) node(out *outcome) *records.Node {
+// node makes the node of what a host in the zone leads to. One that leads to a single Service
+// shares the Service's own set.
+func (n *naming) node(zone string, out *outcome) *records.Node {
 	node := &records.Node{Source: strings.ToLower(out.winner.kind), Namespace: out.winner.namespace}
 	if out.external != nil {
 		node.Target = out.external[0]
 		return node
 	}
-	for _, name := range out.services {
-		n.named[name] = true
-	}
 	if len(out.services) == 1 {
-		node.Namespace, node.Service = out.services[0].Namespace, out.services[0].Name
+		service := out.services[0]
+		node.Namespace, node.Service = service.Namespace, service.Name
 		if len(out.addrs) == 0 {
-			node.Addrs = n.exposed[out.services[0]].addrs
+			n.named[service] = n.named[service].with(zone)
+			node.Addrs = n.exposed[service].addrs
 			return node
 		}
 	}
@@ -58,9 +70,10 @@ func (n *naming) node(out *outcome) *records.Node {
 	u := n.unions[key]
 	if u == nil {
 		u = &union{fixed: out.addrs, services: out.services, addrs: &records.Set{}}
-		u.addrs.Store(u.merge(n.exposed))
+		u.addrs.Store(u.merge(n.options, n.exposed))
 		n.unions[key] = u
 	}
+	u.zones = u.zones.with(zone)
 	node.Addrs = u.addrs
 	return node
 }

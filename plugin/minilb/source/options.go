@@ -1,6 +1,7 @@
 package source
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 // canonical. The zero value of a list means all, unless said otherwise.
 type Options struct {
 	Zones           []string // forward zones under which Services are named; none is valid
+	ReverseZones    []string // reverse zones, in which no host can be claimed (D60); none is valid
 	Class           string   // the loadBalancerClass that is ours (S6)
 	DefaultClass    bool     // Services without a class are ours, too
 	Services        bool     // Services have names, by their annotations too
@@ -24,6 +26,8 @@ type Options struct {
 	Unaccepted      bool     // take routes by their spec alone, whether a controller has accepted them or not (G23)
 	HostAnnotations []string // annotations of Services that claim hosts (M9); none is valid
 	Claims          []ClaimRule
+	NoIPv4, NoIPv6  bool // leave out the addresses of a family (D20b)
+	HTTPS           bool // find out how HTTPS is served (D50)
 
 	// Reachable reports whether a name can be asked for at all, as some server block is for it (D8).
 	Reachable func(host string) bool
@@ -35,6 +39,18 @@ type Options struct {
 type ClaimRule struct {
 	Suffix     string // canonical
 	Namespaces []string
+}
+
+// Wanted returns the addresses without those of a family that is left out, all of them new.
+func (o *Options) Wanted(addrs ...netip.Addr) *records.Addresses {
+	all := records.NewAddresses(addrs...)
+	if o.NoIPv4 {
+		all.V4 = nil
+	}
+	if o.NoIPv6 {
+		all.V6 = nil
+	}
+	return all
 }
 
 // zone returns the longest of the zones that host lies in, or "" (M5b).

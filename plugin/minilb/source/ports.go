@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"math"
 	"net/netip"
 	"slices"
@@ -12,47 +13,56 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// port is a named port of the endpoints of a slice.
+// port is a port of the endpoints of a slice.
 type port struct {
-	proto, service string // as labels: "_tcp", "_https"
+	proto, service string // as labels: "_tcp", "_https", or "_" without a name
 	number         uint16
 }
 
-// reducePorts returns the ports that have names in DNS: not those without a name or a number (D41).
+const unnamed = "_"
+
+// reducePorts returns the ports that have a number.
 func reducePorts(ports []discoveryv1.EndpointPort) []port {
 	var reduced []port
 	for i := range ports {
 		p := &ports[i]
-		name, number := value(p.Name, ""), value(p.Port, 0)
-		if name == "" || number <= 0 || number > math.MaxUint16 {
+		number := value(p.Port, 0)
+		if number <= 0 || number > math.MaxUint16 {
 			continue
 		}
-		proto := value(p.Protocol, corev1.ProtocolTCP)
-		reduced = append(reduced, port{"_" + strings.ToLower(string(proto)), "_" + strings.ToLower(name), uint16(number)})
+		reduced = append(reduced, port{protoLabel(value(p.Protocol, "")), serviceLabel(value(p.Name, "")), uint16(number)})
 	}
 	return reduced
 }
 
+func protoLabel(proto corev1.Protocol) string {
+	return "_" + strings.ToLower(string(cmp.Or(proto, corev1.ProtocolTCP)))
+}
+
+func serviceLabel(name string) string { return "_" + strings.ToLower(name) }
+
 // endpointNames returns the names of the endpoints that are answered with, and of the ports of
-// all slices: one without such an endpoint exists none the less (D18).
+// all slices that have a name (D41): one without such an endpoint exists none the less (D18).
 func endpointNames(slicesOf map[string]*slice, answered *records.Addresses) *records.Endpoints {
 	var hosts []records.Host
 	addrs := map[port][]netip.Addr{}
 	for _, s := range slicesOf {
 		for _, p := range s.ports {
-			if addrs[p] == nil {
+			if addrs[p] == nil && p.service != unnamed {
 				addrs[p] = []netip.Addr{} // none, which nil is not
 			}
 		}
 		for _, e := range s.endpoints {
-			if !answered.Has(e.addr) || !e.ready && !(e.serving && e.terminating) {
+			if !e.answeredIn(answered) {
 				continue
 			}
 			if e.hostname != "" {
 				hosts = append(hosts, records.Host{Label: e.hostname, Addr: e.addr})
 			}
 			for _, p := range s.ports {
-				addrs[p] = append(addrs[p], e.addr)
+				if p.service != unnamed {
+					addrs[p] = append(addrs[p], e.addr)
+				}
 			}
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 func pointer[T any](v T) *T { return &v }
 
-// D41: a port has a name in DNS if it has a name and a number; the protocol is TCP if none is said.
+// D41: a port has a number, and a name in DNS if it has a name; the protocol is TCP if none is said.
 func TestReducePorts(t *testing.T) {
 	got := reducePorts([]discoveryv1.EndpointPort{
 		{Name: pointer("https"), Port: pointer[int32](8443)},
@@ -22,7 +22,7 @@ func TestReducePorts(t *testing.T) {
 		{Name: pointer(""), Port: pointer[int32](1)}, {Port: pointer[int32](2)}, {Name: pointer("none")}, {},
 		{Name: pointer("zero"), Port: pointer[int32](0)}, {Name: pointer("much"), Port: pointer[int32](65536)}, {Name: pointer("less"), Port: pointer[int32](-1)},
 	})
-	want := []port{{"_tcp", "_https", 8443}, {"_udp", "_dns", 53}, {"_sctp", "_sip", 65535}}
+	want := []port{{"_tcp", "_https", 8443}, {"_udp", "_dns", 53}, {"_sctp", "_sip", 65535}, {"_tcp", unnamed, 1}, {"_tcp", unnamed, 2}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -33,12 +33,12 @@ func TestReducePorts(t *testing.T) {
 func TestEndpointNames(t *testing.T) {
 	one, two, three, gone := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::3"), netip.MustParseAddr("10.0.0.9")
 	https, metrics, idle := port{"_tcp", "_https", 8443}, port{"_tcp", "_metrics", 9090}, port{"_udp", "_idle", 7}
-	addresses, _ := merge(map[string]*slice{
+	addresses, _ := new(Options).merge(map[string]*slice{
 		"a": {ports: []port{https, metrics}, endpoints: []endpoint{{addr: one, hostname: "db-0", ready: true, serving: true}, {addr: gone, hostname: "db-9"}}},
 		"b": {ports: []port{https}, endpoints: []endpoint{{addr: two, ready: true, serving: true}, {addr: one, ready: true, serving: true}}},
 		"c": {ports: []port{https}, endpoints: []endpoint{{addr: three, ready: true, serving: true}}},
-		"d": {ports: []port{idle}, endpoints: []endpoint{{addr: gone}}},
-	})
+		"d": {ports: []port{idle, {"_tcp", unnamed, 80}}, endpoints: []endpoint{{addr: gone}}},
+	}, nil)
 	want := records.NewAddresses(one, two, three)
 	want.Endpoints = records.NewEndpoints([]records.Host{{Label: "db-0", Addr: one}}, []records.Port{
 		{Proto: "_tcp", Service: "_https", Number: 8443},

@@ -13,6 +13,7 @@ type service struct {
 	kind  corev1.ServiceType
 	class *string
 	hosts map[string]string // the host annotations that a Translator reads
+	https *https            // nil if it does not serve HTTPS, or nobody asks
 }
 
 func (w *Watcher) reduceService(obj *corev1.Service) *service {
@@ -20,6 +21,9 @@ func (w *Watcher) reduceService(obj *corev1.Service) *service {
 		meta:  newMeta(&obj.ObjectMeta),
 		kind:  obj.Spec.Type,
 		class: obj.Spec.LoadBalancerClass,
+	}
+	if w.https {
+		s.https = reduceHTTPS(obj)
 	}
 	for name, value := range obj.Annotations {
 		if w.hostAnnotations[name] {
@@ -46,6 +50,11 @@ func (o *Options) serviceClaim(s *service) *claim {
 	}}
 	for _, annotation := range o.HostAnnotations {
 		c.addHosts(splitHosts(s.hosts[annotation]), " in annotation "+annotation)
+	}
+	if s.https != nil && o.HTTPS {
+		for _, text := range s.https.refused {
+			c.problem(invalid, "in annotation %s, %s", lb.ALPNAnnotation, text)
+		}
 	}
 	if c.hosts == nil && c.problems == nil {
 		return nil

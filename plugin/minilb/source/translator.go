@@ -32,20 +32,23 @@ type Translator struct {
 	slicesOf map[cache.ObjectName]map[string]*slice // by Service, whether exposed or not; E1
 	claims   map[cache.ObjectName]*claim            // of Ingresses
 	attached attached
-	damaged  map[cache.ObjectName]*slice   // slices with problems
-	unions   map[cache.ObjectName][]*union // by the Services in them
-	named    map[cache.ObjectName]bool     // Services that some name leads to
-	states   states                        // of the endpoints of all exposed Services
+	damaged  map[cache.ObjectName]*slice    // slices with problems
+	unions   map[cache.ObjectName][]*union  // by the Services in them
+	named    map[cache.ObjectName]zoneNames // where hosts lead to the Service alone
+	states   states                         // of the endpoints of all exposed Services
 	stats    Stats
 }
 
 // exposure is a Service that is served: its addresses, and its names.
 type exposure struct {
-	addrs  *records.Set
-	node   *records.Node
-	names  []string // in each zone
-	claim  *claim   // of its annotations, may be nil
-	states states
+	addrs     *records.Set
+	node      *records.Node
+	names     []string  // in each zone
+	zones     zoneNames // of the names
+	published bool      // whether the names are answered
+	https     *https    // may be nil
+	claim     *claim    // of its annotations, may be nil
+	states    states
 }
 
 // NewTranslator makes the Watcher, which must not run yet, fill index as the options say.
@@ -80,29 +83,52 @@ func (t *Translator) onService(old, new *service) {
 			e = t.expose(new)
 			t.exposed[key] = e
 			t.refresh(key)
-		} else if old != nil && old.created == new.created && maps.Equal(old.hosts, new.hosts) {
+		} else if old != nil && old.created == new.created && maps.Equal(old.hosts, new.hosts) && old.https.equal(new.https) {
 			return // nothing that a name depends on
+		}
+		if https := t.httpsOf(new); !https.equal(e.https) {
+			e.https = https
+			t.refresh(key)
 		}
 		if e.claim = nil; t.options.Services {
 			e.claim = t.options.serviceClaim(new)
 		}
 	} else {
 		key := old.key()
-		t.states.add(t.exposed[key].states, -1)
+		e := t.exposed[key]
+		t.states.add(e.states, -1)
+		t.point(e, e.addrs.Load(), &records.Addresses{})
 		delete(t.exposed, key)
 	}
 	t.changed()
 }
 
 func (t *Translator) expose(s *service) *exposure {
-	e := &exposure{addrs: &records.Set{}}
+	e := &exposure{addrs: &records.Set{}, https: t.httpsOf(s)}
 	e.node = &records.Node{Addrs: e.addrs, Parental: true, Source: "service", Namespace: s.namespace, Service: s.name}
 	if t.options.Services {
 		for _, zone := range t.options.Zones {
-			e.names = append(e.names, s.name+"."+s.namespace+"."+zone)
+			name := s.name + "." + s.namespace + "." + zone
+			e.names = append(e.names, name)
+			e.zones = e.zones.with(t.index.Match(name))
 		}
 	}
 	return e
+}
+
+// httpsOf returns how a Service says that it serves HTTPS, nil if nobody asks.
+func (t *Translator) httpsOf(s *service) *https {
+	if !t.options.HTTPS {
+		return nil
+	}
+	return s.https
+}
+
+// point lets the reverse zones point to an exposed Service's endpoints, if they have names.
+func (t *Translator) point(e *exposure, before, after *records.Addresses) {
+	if len(e.names) > 0 {
+		t.index.Move(e.node, before, after)
+	}
 }
 
 // onIngress takes in an Ingress that appeared, changed or went.
@@ -177,18 +203,25 @@ func (t *Translator) refresh(service cache.ObjectName) bool {
 	if e == nil {
 		return false
 	}
-	addrs, states := merge(t.slicesOf[service])
+	addrs, states := t.options.merge(t.slicesOf[service], e.https)
 	t.states.add(e.states, -1)
 	t.states.add(states, 1)
 	e.states = states
+	before := e.addrs.Load()
 	if !e.addrs.Store(addrs) {
 		return false
 	}
-	for _, u := range t.unions[service] {
-		u.addrs.Store(u.merge(t.exposed))
+	t.point(e, before, addrs)
+	if e.published { // else the snapshot with the names counts as the change
+		t.index.Touch(e.zones...)
 	}
-	if len(e.names) > 0 || t.named[service] {
-		t.index.Touch()
+	if !addrs.Alike(before) {
+		t.index.Touch(t.named[service]...)
+	}
+	for _, u := range t.unions[service] {
+		if u.addrs.Store(u.merge(&t.options, t.exposed)) {
+			t.index.Touch(u.zones...)
+		}
 	}
 	return true
 }
@@ -321,7 +354,7 @@ func (t *Translator) snapshot(partial bool) ([]records.Record, []problem) {
 	for _, ofRoute := range t.attached.claims {
 		claims = append(claims, ofRoute...)
 	}
-	n := &naming{exposed: exposed, unions: map[string]*union{}, named: map[cache.ObjectName]bool{}}
+	n := &naming{options: &t.options, exposed: exposed, unions: map[string]*union{}, named: map[cache.ObjectName]zoneNames{}}
 	for _, e := range exposed {
 		for _, name := range e.names {
 			n.list = append(n.list, records.Record{Name: name, Node: e.node})
@@ -332,7 +365,7 @@ func (t *Translator) snapshot(partial bool) ([]records.Record, []problem) {
 	r.problems = slices.Concat(r.problems, damaged, t.attached.problems)
 	outcomes := r.resolve()
 	for host, out := range outcomes {
-		node := n.node(&out)
+		node := n.node(t.index.Match(host), &out)
 		n.list = append(n.list, records.Record{Name: host, Node: node})
 		stats.Names[node.Source]++
 		if !t.options.Reachable(host) { // D8
@@ -350,12 +383,15 @@ func (t *Translator) snapshot(partial bool) ([]records.Record, []problem) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stats, t.named = stats, n.named
+	for _, e := range exposed {
+		e.published = true
+	}
 	t.unions = map[cache.ObjectName][]*union{}
 	for _, u := range n.unions {
 		for _, name := range u.services {
 			t.unions[name] = append(t.unions[name], u)
 		}
-		u.addrs.Store(u.merge(exposed)) // with what has changed meanwhile
+		u.addrs.Store(u.merge(&t.options, exposed)) // with what has changed meanwhile
 	}
 	return n.list, r.problems
 }

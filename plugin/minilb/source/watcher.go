@@ -35,6 +35,7 @@ type Watcher struct {
 	dialer     *connrotation.Dialer // knows the connections, so that Run can end them
 
 	hostAnnotations map[string]bool // annotations of Services that some Translator reads
+	https           bool            // whether some Translator asks how HTTPS is served
 	services        map[string]*table[*corev1.Service, *service]
 	slices          map[string]*table[*discoveryv1.EndpointSlice, *slice]
 	ingresses       map[string]*table[*networkingv1.Ingress, *ingress]
@@ -106,6 +107,7 @@ func (w *Watcher) add(t *Translator) {
 	for _, name := range t.options.HostAnnotations {
 		w.hostAnnotations[name] = true
 	}
+	w.https = w.https || t.options.HTTPS
 	namespaces := t.options.Namespaces
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}

@@ -1,0 +1,196 @@
+package records
+
+import (
+	"iter"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/gaissmai/bart"
+	"github.com/miekg/dns"
+)
+
+// maxPointers is how many names of an address are answered with (D60).
+const maxPointers = 16
+
+// reverse knows which Services have an address as an endpoint, for the addresses in the reverse
+// zones. A change makes a new table, and leaves those who read the one before alone.
+type reverse struct {
+	zones []*zone
+	below string // zone in which the Services have their names
+	table atomic.Pointer[bart.Table[[]*Node]]
+}
+
+// ReversePrefix returns the addresses whose reverse names are name, which is canonical, or lie
+// below it. There are none if it is not below in-addr.arpa. or ip6.arpa., or has a label that is
+// not a whole octet or nibble (RFC 1035 §3.5, RFC 3596 §2.5).
+func ReversePrefix(name string) (prefix netip.Prefix, ok bool) {
+	if above, found := strings.CutSuffix(name, "in-addr.arpa."); found {
+		var octets [4]byte
+		n, ok := fromRight(above, len(octets), func(i int, label string) bool {
+			octet, err := strconv.ParseUint(label, 10, 8)
+			octets[i] = byte(octet)
+			return err == nil && (len(label) == 1 || label[0] != '0')
+		})
+		return netip.PrefixFrom(netip.AddrFrom4(octets), 8*n), ok
+	}
+	if above, found := strings.CutSuffix(name, "ip6.arpa."); found {
+		var octets [16]byte
+		n, ok := fromRight(above, 2*len(octets), func(i int, label string) bool {
+			nibble, err := strconv.ParseUint(label, 16, 4)
+			octets[i/2] |= byte(nibble) << (4 - i%2*4)
+			return err == nil && len(label) == 1
+		})
+		return netip.PrefixFrom(netip.AddrFrom16(octets), 4*n), ok
+	}
+	return netip.Prefix{}, false
+}
+
+// fromRight calls parse for each label, each ending with a dot, from the right until it does not
+// take one. It returns how many there were, and whether they were taken and within the limit.
+func fromRight(labels string, limit int, parse func(i int, label string) bool) (n int, ok bool) {
+	for ; labels != ""; n++ {
+		label, dot := strings.CutSuffix(labels, ".")
+		start := strings.LastIndexByte(label, '.') + 1
+		if !dot || n == limit || !parse(n, label[start:]) {
+			return n, false
+		}
+		labels = labels[:start]
+	}
+	return n, true
+}
+
+// reverseName returns the name of an address below in-addr.arpa. or ip6.arpa.
+func reverseName(addr netip.Addr) string {
+	name, _ := dns.ReverseAddr(addr.String()) // it fails for what is no address
+	return name
+}
+
+// zone returns the longest of the zones that the address lies in, or nil.
+func (r *reverse) zone(addr netip.Addr) *zone {
+	var longest *zone
+	for _, z := range r.zones {
+		if z.prefix.Contains(addr) && (longest == nil || z.prefix.Bits() > longest.prefix.Bits()) {
+			longest = z
+		}
+	}
+	return longest
+}
+
+// move notes that the addresses of the Service at a node were before and are after. It must not
+// be called concurrently with itself. It returns the zones whose content that changed.
+func (r *reverse) move(node *Node, before, after *Addresses) (changed []*zone) {
+	table := r.table.Load()
+	renamed := !before.Endpoints.equal(after.Endpoints)
+	for _, families := range [][2][]netip.Addr{{before.V4, after.V4}, {before.V6, after.V6}} {
+		for addr, change := range differences(families[0], families[1]) {
+			z := r.zone(addr)
+			if z == nil || change == 0 && !(renamed && before.label(addr) != after.label(addr)) {
+				continue
+			}
+			if !slices.Contains(changed, z) {
+				changed = append(changed, z)
+			}
+			if change != 0 {
+				table = table.ModifyPersist(netip.PrefixFrom(addr, addr.BitLen()), func(nodes []*Node, _ bool) ([]*Node, bool) {
+					others := slices.DeleteFunc(slices.Clone(nodes), func(n *Node) bool { return n == node })
+					if change > 0 {
+						others = append(others, node)
+					}
+					return others, len(others) == 0
+				})
+			}
+		}
+	}
+	r.table.Store(table)
+	return changed
+}
+
+// differences yields what is in either of two sorted lists: with -1 what is in the first alone,
+// with 1 what is in the second alone, with 0 what is in both.
+func differences(before, after []netip.Addr) iter.Seq2[netip.Addr, int] {
+	return func(yield func(netip.Addr, int) bool) {
+		for len(before)+len(after) > 0 {
+			var addr netip.Addr
+			change := 0
+			switch {
+			case len(after) == 0 || len(before) > 0 && before[0].Less(after[0]):
+				addr, change = before[0], -1
+			case len(before) == 0 || after[0].Less(before[0]):
+				addr, change = after[0], 1
+			default:
+				addr = after[0]
+			}
+			if change <= 0 {
+				before = before[1:]
+			}
+			if change >= 0 {
+				after = after[1:]
+			}
+			if !yield(addr, change) {
+				return
+			}
+		}
+	}
+}
+
+// lookup finds what stands at a name in a reverse zone: the names of an address, or nothing if
+// there are addresses below it (D12, D60).
+func (r *reverse) lookup(zone, name string) (Result, *Node) {
+	prefix, ok := ReversePrefix(name)
+	switch table := r.table.Load(); {
+	case !ok:
+		return NotFound, nil
+	case prefix.IsSingleIP():
+		nodes, _ := table.Get(prefix)
+		if node := r.pointers(prefix.Addr(), nodes); node != nil {
+			return Found, node
+		}
+	default:
+		for range table.Subnets(prefix) {
+			return Empty, nil
+		}
+	}
+	if name == zone {
+		return Empty, nil
+	}
+	return NotFound, nil
+}
+
+// pointers returns the node with the names of an address, nil if it has none.
+func (r *reverse) pointers(addr netip.Addr, nodes []*Node) *Node {
+	var found *Node
+	for _, n := range nodes {
+		all := n.Addrs.Load()
+		if !all.Has(addr) {
+			continue // the table is about to say so
+		}
+		if found == nil {
+			found = &Node{Source: n.Source, Namespace: n.Namespace, Service: n.Service}
+		} else {
+			found.Namespace, found.Service = "", ""
+		}
+		found.Pointers = append(found.Pointers, all.label(addr)+"."+n.Service+"."+n.Namespace+"."+r.below)
+	}
+	if found != nil {
+		slices.Sort(found.Pointers)
+		found.Pointers = found.Pointers[:min(len(found.Pointers), maxPointers)]
+	}
+	return found
+}
+
+// records yields all names of a reverse zone in the order of their addresses.
+func (r *reverse) records(z *zone) iter.Seq[Record] {
+	table := r.table.Load()
+	return func(yield func(Record) bool) {
+		for prefix, nodes := range table.Subnets(z.prefix) {
+			addr := prefix.Addr()
+			node := r.pointers(addr, nodes)
+			if node != nil && r.zone(addr) == z && !yield(Record{reverseName(addr), node}) {
+				return
+			}
+		}
+	}
+}

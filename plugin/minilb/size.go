@@ -1,0 +1,92 @@
+package minilb
+
+import (
+	"sort"
+
+	"github.com/coredns/coredns/request"
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// A reply over UDP is not to need truncation: who cannot come back over TCP would get nothing,
+// and a part of the addresses is as good as all of them. So it carries only as many as fit, but
+// for max_answers 0, which asks for all (D23), and no more additional records than fit.
+
+// Bytes of a message beside what its records are for.
+const (
+	headerSize    = 12
+	recordSize    = 2 + 10 // of a record whose owner is a pointer to a name before (RFC 1035 §4.1.4)
+	srvSize       = 6      // of an SRV record's data without its target
+	extendedSize  = 96     // of an extended error
+	signatureSize = 192    // of an RRSIG record that plugin dnssec may add, with ECDSA's signature
+)
+
+// room returns the size that a reply may have, without what the server adds to it.
+func (m *Minilb) room(state request.Request) int {
+	size := state.Size()
+	if opt := state.Req.IsEdns0(); opt != nil {
+		size -= dns.Len(opt)
+		if m.stale() {
+			size -= extendedSize
+		}
+		if m.signed && opt.Do() {
+			size -= signatureSize
+		}
+	}
+	return size
+}
+
+func questionSize(reply *dns.Msg) int {
+	size := headerSize
+	for i := range reply.Question {
+		size += len(reply.Question[i].Name) + 1 + 4
+	}
+	return size
+}
+
+// limit returns how many records of the size may be in the answer of a reply that has room.
+func (m *Minilb) limit(room int, reply *dns.Msg, size int) int {
+	if m.maxAnswers == 0 {
+		return 0
+	}
+	return max(1, min(m.maxAnswers, (room-questionSize(reply))/size))
+}
+
+// fitting returns how many SRV records with these targets fit, at least one. Their targets are
+// not compressed (RFC 2782).
+func fitting(room int, targets []records.Target, service string) int {
+	for i, target := range targets {
+		room -= recordSize + srvSize + len(target.Label) + 1 + len(service) + 1
+		if room < 0 && i > 0 {
+			return i
+		}
+	}
+	return len(targets)
+}
+
+// fit takes out additional records until the rest has room: whole RRsets, the last ones first.
+// Where not even the answer has, it leaves the reply to the server.
+func fit(reply *dns.Msg, room int) {
+	reply.Compress = true
+	all := reply.Extra
+	if reply.Len() <= room {
+		return
+	}
+	many := sort.Search(len(all), func(n int) bool {
+		reply.Extra = all[:n]
+		return reply.Len() > room
+	})
+	if reply.Extra = all; many == 0 {
+		return
+	}
+	n := many - 1
+	for n > 0 && sameRRset(all[n-1], all[n]) {
+		n--
+	}
+	reply.Extra = all[:n]
+}
+
+func sameRRset(a, b dns.RR) bool {
+	return a.Header().Rrtype == b.Header().Rrtype && a.Header().Name == b.Header().Name
+}

@@ -1,0 +1,70 @@
+package minilb
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// D23: what is answered over UDP is not truncated, however long the names, and is as much as
+// there is room for; but for max_answers 0, by which all is asked for.
+func TestSize(t *testing.T) {
+	const port = "_https._tcp.web.shop.minilb."
+	long := strings.Repeat("a-host-of-a-team.", 11) + "example.org."
+	for _, tc := range []struct {
+		name             string
+		qtype            uint16
+		limit            int
+		size             uint16
+		atLeast, atMost  int // records in the answer
+		extra, truncated bool
+	}{
+		{"many.shop.minilb.", dns.TypeA, 16, 0, 16, 16, false, false},
+		{"many.shop.minilb.", dns.TypeAAAA, 16, 0, 16, 16, false, false},
+		{"many.shop.minilb.", dns.TypeAAAA, 16, 512, 16, 16, false, false},
+		{"many.shop.minilb.", dns.TypeA, 1000, 0, 29, 29, false, false}, // D32
+		{"many.shop.minilb.", dns.TypeAAAA, 1000, 0, 17, 17, false, false},
+		{"many.shop.minilb.", dns.TypeAAAA, 1000, 4096, 40, 40, false, false},
+		{long, dns.TypeAAAA, 16, 0, 10, 10, false, false},
+		{long, dns.TypeA, 16, 0, 16, 16, false, false},
+		{port, dns.TypeSRV, 16, 0, 9, 11, false, false},
+		{port, dns.TypeSRV, 16, 1232, 15, 16, true, false},
+		{port, dns.TypeSRV, 16, 4096, 15, 16, true, false},
+		{port, dns.TypeSRV, 0, 1232, 20, 30, false, true},
+		{"many.shop.minilb.", dns.TypeAAAA, 0, 0, 1, 17, false, true},
+		{"many.shop.minilb.", dns.TypeAAAA, 0, 1232, 40, 40, false, false},
+	} {
+		conf := testConfig()
+		conf.maxAnswers = tc.limit
+		m := testPlugin(conf)
+		if tc.name == port {
+			m = withPorts(conf, 40)
+		}
+		if tc.name == long {
+			_, many := m.index.Lookup("minilb.", "many.shop.minilb.")
+			m.index.Replace([]records.Record{{Name: long, Node: many}}, false)
+		}
+		reply := exchangeOver(t, m, false, tc.size, tc.name, tc.qtype)
+		if packed, err := reply.Pack(); err != nil || len(packed) > max(512, int(tc.size)) {
+			t.Errorf("%+v: a message of %d bytes, %v", tc, len(packed), err)
+		}
+		if got := len(reply.Answer); reply.Truncated != tc.truncated || got < tc.atLeast || got > tc.atMost {
+			t.Errorf("%+v: got %d records, truncated %v", tc, got, reply.Truncated)
+		}
+		addresses := 0
+		for _, rr := range reply.Extra {
+			if rr.Header().Rrtype != dns.TypeOPT {
+				addresses++
+			}
+		}
+		if !tc.truncated && tc.extra != (addresses >= len(reply.Answer)) && tc.qtype == dns.TypeSRV {
+			t.Errorf("%+v: got %d additional addresses for %d targets", tc, addresses, len(reply.Answer))
+		}
+		if reply = exchangeOver(t, m, true, tc.size, tc.name, tc.qtype); reply.Truncated {
+			t.Errorf("%+v: truncated over TCP", tc)
+		}
+	}
+}

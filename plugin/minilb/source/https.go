@@ -1,0 +1,102 @@
+package source
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// https is what a Service says of how it serves HTTPS: that it does at all, by its TCP port 443.
+type https struct {
+	port    string   // label of the port's name in the slices
+	alpn    []string // by its annotation alone, as it cannot be guessed (D51)
+	refused []string // what is wrong with the annotation
+}
+
+// httpsPort is the port that browsers go to. A Service without it may not have an HTTPS record,
+// by which they would leave its port 80 (D50, RFC 9460 §9.5).
+const httpsPort = 443
+
+// maxProtocols is how many protocols a Service may name.
+const maxProtocols = 16
+
+// reduceHTTPS returns nil if the Service does not serve HTTPS.
+func reduceHTTPS(obj *corev1.Service) *https {
+	for i := range obj.Spec.Ports {
+		if p := &obj.Spec.Ports[i]; p.Port == httpsPort && protoLabel(p.Protocol) == "_tcp" {
+			h := &https{port: serviceLabel(p.Name)}
+			h.alpn, h.refused = parseALPN(obj.Annotations[lb.ALPNAnnotation])
+			return h
+		}
+	}
+	return nil
+}
+
+func (h *https) equal(o *https) bool {
+	if h == nil || o == nil {
+		return h == o
+	}
+	return h.port == o.port && slices.Equal(h.alpn, o.alpn) && slices.Equal(h.refused, o.refused)
+}
+
+// parseALPN reads a comma-separated list of protocols (RFC 9460 §7.1.1), each once, in its order.
+func parseALPN(list string) (alpn, refused []string) {
+	seen := map[string]bool{}
+	for item := range strings.SplitSeq(list, ",") {
+		item = strings.TrimSpace(item)
+		switch {
+		case item == "" || seen[item]:
+		case len(alpn) == maxProtocols:
+			return alpn, append(refused, fmt.Sprintf("only the first %d protocols are answered with", maxProtocols))
+		case len(item) > 255 || strings.ContainsFunc(item, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\`, r) }):
+			refused = append(refused, fmt.Sprintf("protocol %q is refused: want one such as h2 or http/1.1", shorten(item)))
+		default:
+			seen[item] = true
+			alpn = append(alpn, item)
+		}
+	}
+	return alpn, refused
+}
+
+// binding returns what the HTTPS record says: nothing unless all slices with an endpoint that is
+// answered with agree on where the port is served (D50).
+func (h *https) binding(slicesOf map[string]*slice, answered *records.Addresses) *records.Binding {
+	if h == nil {
+		return nil
+	}
+	number := uint16(0)
+	for _, s := range slicesOf {
+		if !s.contributes(answered) {
+			continue
+		}
+		own := uint16(0)
+		for _, p := range s.ports {
+			if p.proto == "_tcp" && p.service == h.port {
+				own = p.number
+			}
+		}
+		if own == 0 || number != 0 && number != own {
+			return nil
+		}
+		number = own
+	}
+	if number == 0 {
+		return nil
+	}
+	return &records.Binding{Port: number, ALPN: h.alpn}
+}
+
+// contributes reports whether an endpoint of the slice is among those that are answered with.
+func (s *slice) contributes(answered *records.Addresses) bool {
+	for _, e := range s.endpoints {
+		if e.answeredIn(answered) {
+			return true
+		}
+	}
+	return false
+}

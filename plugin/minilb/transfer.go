@@ -1,0 +1,72 @@
+package minilb
+
+import (
+	"slices"
+
+	"github.com/coredns/coredns/plugin/transfer"
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// Transfer implements the transfer.Transferer interface: a zone with all that is in it, whatever
+// max_answers is. A serial that is not older than the zone's is up to date (RFC 1995 §4), any other
+// gets the whole zone. What lies outside of the zones is never transferred (D29).
+func (m *Minilb) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
+	if !slices.Contains(m.index.Zones(), zone) {
+		return nil, transfer.ErrNotAuthoritative
+	}
+	if !m.index.Synced() {
+		return nil, errNotSynced
+	}
+	// The serial before the content: a change in between has another serial, which is sent for later.
+	soa := m.soa(zone, zone)
+	names := m.index.Records(zone)
+	if serial != 0 && int32(serial-soa.Serial) >= 0 { // RFC 1982
+		return sent([]dns.RR{soa}), nil
+	}
+	rrs := make(chan []dns.RR)
+	go func() { // the receiver reads to the end, whatever happens to the connection
+		defer close(rrs)
+		rrs <- []dns.RR{soa}
+		rrs <- m.apexServers(zone)
+		for r := range names {
+			if all := m.all(r); len(all) > 0 {
+				rrs <- all
+			}
+		}
+		rrs <- []dns.RR{soa}
+	}()
+	return rrs, nil
+}
+
+func sent(rrs []dns.RR) <-chan []dns.RR {
+	ch := make(chan []dns.RR, 1)
+	ch <- rrs
+	close(ch)
+	return ch
+}
+
+// apexServers returns the zone's NS records. Their addresses are names of the zone like others.
+func (m *Minilb) apexServers(zone string) []dns.RR {
+	var rrs []dns.RR
+	for _, name := range m.nameserverNames(zone) {
+		rrs = append(rrs, &dns.NS{Hdr: m.header(zone, dns.TypeNS), Ns: name})
+	}
+	return rrs
+}
+
+// all returns all records of a name.
+func (m *Minilb) all(r records.Record) []dns.RR {
+	switch node := r.Node; {
+	case node.Target != "":
+		return []dns.RR{&dns.CNAME{Hdr: m.header(r.Name, dns.TypeCNAME), Target: node.Target}}
+	case node.Pointers != nil:
+		return m.pointers(r.Name, node.Pointers)
+	case node.Ports != nil:
+		return m.targets(r.Name, node.Targets(0))
+	default:
+		rrs := append(m.addresses(r.Name, dns.TypeA, node, 0), m.addresses(r.Name, dns.TypeAAAA, node, 0)...)
+		return append(rrs, m.https(r.Name, node)...)
+	}
+}
