@@ -133,7 +133,7 @@ func serviceOf(port string) string {
 // and its addresses are asked for as always (D50, D51, RFC 9460 §9).
 func (m *Minilb) https(owner string, node *records.Node) []dns.RR {
 	binding := node.Addrs.Load().HTTPS
-	if binding == nil {
+	if binding == nil || node.Plain {
 		return nil
 	}
 	rr := &dns.HTTPS{SVCB: dns.SVCB{Hdr: m.header(owner, dns.TypeHTTPS), Priority: 1, Target: "."}}

@@ -63,6 +63,12 @@ func TestParseProperties(t *testing.T) {
 		{"minilb minilb {\n claim ex.org Open.NET from prod stage\n claim .\n}", func(c *config) bool {
 			return reflect.DeepEqual(c.source.Claims, []source.ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"prod", "stage"}}, {Suffix: "open.net.", Namespaces: []string{"prod", "stage"}}, {Suffix: "."}})
 		}},
+		{"minilb 10.244.0.0/15 minilb fd00::/64", func(c *config) bool { // D60
+			return slices.Equal(c.source.Zones, []string{"minilb."}) &&
+				slices.Equal(c.source.ReverseZones, []string{"244.10.in-addr.arpa.", "245.10.in-addr.arpa.", "0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa."})
+		}},
+		{"minilb minilb 10.in-addr.arpa 10.0.0.0/8", func(c *config) bool { return slices.Equal(c.source.ReverseZones, []string{"10.in-addr.arpa."}) }},
+		{"minilb minilb {\n https\n}", func(c *config) bool { return c.source.HTTPS }},
 		{"minilb minilb {\n ttl 0\n}", func(c *config) bool { return c.ttl == 0 }},
 		{"minilb minilb {\n ttl 3600\n}", func(c *config) bool { return c.ttl == 3600 }},
 		{"minilb minilb {\n max_answers 0\n}", func(c *config) bool { return c.maxAnswers == 0 }},
@@ -98,8 +104,10 @@ func TestParseErrors(t *testing.T) {
 		{"minilb minilb a..b", `zones ["minilb" "a..b"]: not all of them are zone names`},
 		{"minilb bad!zone", `zone: "bad!zone." is not a DNS name`},
 		{"minilb " + long, "at most 125"}, // D33
-		{"minilb 10.in-addr.arpa", "reverse zone"},
-		{"minilb 10.0.0.0/8", "reverse zone"},
+		{"minilb 10.in-addr.arpa", `zones ["10.in-addr.arpa."] are reverse zones alone: name the zone of the Services as well`},
+		{"minilb 10.0.0.0/8", `for example "minilb minilb 10.in-addr.arpa."`},
+		{"minilb minilb 0/25.2.0.192.in-addr.arpa", "want whole octets or nibbles"},
+		{"minilb minilb {\n https on\n}", `https: got "on", want no argument`},
 		{"minilb minilb\nminilb lan", "once per Server Block"},
 		{"minilb minilb {\n colour red\n}", `Testfile:2 - Error during parsing: unknown property "colour": want one of claim, class,`},
 		{"minilb minilb {\n kubeconfig\n}", "kubeconfig: got nothing, want PATH [CONTEXT]"},

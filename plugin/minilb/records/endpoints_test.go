@@ -1,6 +1,7 @@
 package records
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -166,5 +167,28 @@ func TestEndpointsEqual(t *testing.T) {
 	}
 	if NewEndpoints(nil, nil) != nil {
 		t.Error("there is something of nothing")
+	}
+}
+
+// D29: all that a zone has, each name once, as it is answered.
+func TestTreeRecords(t *testing.T) {
+	tree, _ := shop(t)
+	seen := map[string]bool{}
+	for r := range tree.records() {
+		if seen[r.Name] {
+			t.Errorf("%s: twice", r.Name)
+		}
+		seen[r.Name] = true
+		result, node := tree.lookup(r.Name)
+		if result != Found || len(node.Ports) != len(r.Node.Ports) || node.Ports == nil && !node.Addrs.Load().Alike(r.Node.Addrs.Load()) {
+			t.Errorf("%s: got %+v, is answered %v %+v", r.Name, r.Node, result, node)
+		}
+	}
+	want := []string{
+		"*.web.shop.minilb.", "10-0-0-1.web.shop.minilb.", "_dns._udp.web.shop.minilb.", "_https._tcp.web.shop.minilb.", "_idle._tcp.web.shop.minilb.", "a.db-0.web.shop.minilb.",
+		"db-0.web.shop.minilb.", "db-1.web.shop.minilb.", "fd00--1.web.shop.minilb.", "host.minilb.", "web.shop.minilb.", "x.web.shop.minilb.",
+	}
+	if got := slices.Sorted(maps.Keys(seen)); !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
 	}
 }

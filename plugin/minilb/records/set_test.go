@@ -110,3 +110,33 @@ func TestPick(t *testing.T) {
 		t.Errorf("of nothing: got %v", got)
 	}
 }
+
+// D50: how HTTPS is served by several Services together can be said if they agree.
+func TestUnionHTTPS(t *testing.T) {
+	with := func(addr string, port uint16, alpn ...string) *Addresses {
+		a := NewAddresses(netip.MustParseAddr(addr))
+		if port != 0 {
+			a.HTTPS = &Binding{Port: port, ALPN: alpn}
+		}
+		return a
+	}
+	none := with("10.0.0.9", 443)
+	none.V4 = nil
+	for i, tc := range []struct {
+		sets []*Addresses
+		want *Binding
+	}{
+		{nil, nil},
+		{[]*Addresses{with("10.0.0.1", 8443, "h2")}, &Binding{8443, []string{"h2"}}},
+		{[]*Addresses{with("10.0.0.1", 8443), with("10.0.0.2", 8443), none}, &Binding{8443, nil}},
+		{[]*Addresses{with("10.0.0.1", 8443), with("10.0.0.2", 443)}, nil},
+		{[]*Addresses{with("10.0.0.1", 8443, "h2"), with("10.0.0.2", 8443)}, nil},
+		{[]*Addresses{with("10.0.0.1", 8443), with("10.0.0.2", 0)}, nil},
+		{[]*Addresses{with("10.0.0.1", 0), with("10.0.0.2", 0)}, nil},
+		{[]*Addresses{none}, nil},
+	} {
+		if got := Union(tc.sets...).HTTPS; !got.equal(tc.want) {
+			t.Errorf("%d: got %+v, want %+v", i, got, tc.want)
+		}
+	}
+}

@@ -13,6 +13,7 @@ type Node struct {
 	Addrs  *Set   // nil if Target, Ports or Pointers is set
 	Target string // canonical name outside the cluster that this name is an alias of (D30), or ""
 
+	Plain    bool       // it has no HTTPS record, whatever is said of its addresses
 	Parental bool       // its endpoints and named ports have names below it (D16)
 	Ports    []Port     // those that a named port's name stands for, of which
 	Of       *Addresses // are the endpoints
@@ -27,7 +28,7 @@ func (n *Node) same(o *Node) bool {
 	if n == o {
 		return true
 	}
-	if n == nil || o == nil || n.Target != o.Target || n.Parental != o.Parental || (n.Addrs == nil) != (o.Addrs == nil) {
+	if n == nil || o == nil || n.Target != o.Target || n.Plain != o.Plain || n.Parental != o.Parental || (n.Addrs == nil) != (o.Addrs == nil) {
 		return false
 	}
 	if n.Addrs == o.Addrs {

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // gatewayObjects are all those that decide which hosts the Gateways of a cluster serve.
@@ -39,6 +40,12 @@ type parent struct {
 	lead      *lead // to the Gateway's addresses, or what an annotation has in their place (M7)
 }
 
+// serving is how a host of a route is served.
+type serving struct {
+	leads     []*lead
+	encrypted bool // by a listener with TLS, among others
+}
+
 // maxRefusals is how many of a route's parents are spoken of.
 const maxRefusals = 3
 
@@ -48,7 +55,7 @@ func (a *attachment) claims(r *route) []*claim {
 	if r.problems != nil {
 		return []*claim{{lead: lead{owner: r.owner(r.kind), problems: r.problems}}}
 	}
-	served := map[string][]*lead{}
+	served := map[string]*serving{}
 	var refusals []string
 	for _, ref := range a.parents(r) {
 		p, why := a.parent(ref.kindName)
@@ -68,23 +75,24 @@ func (a *attachment) claims(r *route) []*claim {
 }
 
 // claims makes one claim of all hosts that lead to the same.
-func (r *route) claims(served map[string][]*lead) []*claim {
+func (r *route) claims(served map[string]*serving) []*claim {
 	type group struct {
-		leads []*lead
+		*serving
 		hosts []string
 	}
 	var groups []*group
 	for _, host := range slices.Sorted(maps.Keys(served)) {
-		i := slices.IndexFunc(groups, func(g *group) bool { return slices.Equal(g.leads, served[host]) })
+		s := served[host]
+		i := slices.IndexFunc(groups, func(g *group) bool { return g.encrypted == s.encrypted && slices.Equal(g.leads, s.leads) })
 		if i < 0 {
 			i = len(groups)
-			groups = append(groups, &group{leads: served[host]})
+			groups = append(groups, &group{serving: s})
 		}
 		groups[i].hosts = append(groups[i].hosts, host)
 	}
 	var claims []*claim
 	for _, g := range groups {
-		c := &claim{lead: lead{owner: r.owner(r.kind)}}
+		c := &claim{lead: lead{owner: r.owner(r.kind)}, plain: !g.encrypted}
 		why := ""
 		for _, l := range g.leads {
 			c.targets = append(c.targets, l.targets...)
@@ -243,7 +251,7 @@ func (a *attachment) accepted(r *route, ref parentRef, p *parent) string {
 
 // attach adds the hosts that the parent's listeners have in common with the route to served.
 // It returns why there are none (G11–G16, G30).
-func (a *attachment) attach(r *route, ref parentRef, p *parent, served map[string][]*lead) string {
+func (a *attachment) attach(r *route, ref parentRef, p *parent, served map[string]*serving) string {
 	to := p.lead
 	if r.lead != nil {
 		to = r.lead
@@ -266,9 +274,15 @@ func (a *attachment) attach(r *route, ref parentRef, p *parent, served map[strin
 				continue
 			}
 			attached = true
-			if !slices.Contains(served[common], to) {
-				served[common] = append(served[common], to)
+			s := served[common]
+			if s == nil {
+				s = &serving{}
+				served[common] = s
 			}
+			if !slices.Contains(s.leads, to) {
+				s.leads = append(s.leads, to)
+			}
+			s.encrypted = s.encrypted || l.protocol != gatewayv1.HTTPProtocolType
 		}
 	}
 	switch {

@@ -48,6 +48,7 @@ type target struct {
 type claim struct {
 	lead
 	hosts []string // canonical; a wildcard begins with "*."
+	plain bool     // they are known to be served without TLS alone
 }
 
 // problem is a host that is not served, or not as asked, and why.

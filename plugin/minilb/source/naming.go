@@ -52,7 +52,7 @@ func (u *union) merge(o *Options, exposed map[cache.ObjectName]*exposure) *recor
 // node makes the node of what a host in the zone leads to. One that leads to a single Service
 // shares the Service's own set.
 func (n *naming) node(zone string, out *outcome) *records.Node {
-	node := &records.Node{Source: strings.ToLower(out.winner.kind), Namespace: out.winner.namespace}
+	node := &records.Node{Source: strings.ToLower(out.winner.kind), Namespace: out.winner.namespace, Plain: out.plain}
 	if out.external != nil {
 		node.Target = out.external[0]
 		return node

@@ -40,6 +40,7 @@ type outcome struct {
 	addrs    []netip.Addr
 	services []cache.ObjectName
 	external []string // canonical names that are not ours
+	plain    bool     // no claim that counts is on a host that is served with TLS
 }
 
 func (o outcome) empty() bool { return len(o.addrs)+len(o.services)+len(o.external) == 0 }
@@ -311,9 +312,10 @@ func (r *resolver) follow(followed []*claim, covering map[string]string) map[*cl
 // all of them (C2, C3).
 func (r *resolver) name(host string, found map[*claim]outcome) outcome {
 	claims := r.claims[host]
-	out := outcome{winner: &claims[0].owner}
+	out := outcome{winner: &claims[0].owner, plain: true}
 	for _, c := range claims {
 		if c.namespace == out.winner.namespace {
+			out.plain = out.plain && c.plain
 			out.add(found[c])
 		}
 	}

@@ -76,7 +76,7 @@ func newBenchOf(t *testing.T, options Options, change func(*Watcher)) *bench {
 	}
 	options.Services, options.Ingresses = true, true
 	options.Observe = func(d time.Duration) { b.observed = append(b.observed, d) }
-	b.index = records.NewIndex(options.Zones)
+	b.index = records.NewIndex(slices.Concat(options.Zones, options.ReverseZones))
 	b.tr = NewTranslator(b.watcher, options, b.index)
 	return b
 }
