@@ -102,11 +102,11 @@ func (m *Minilb) services(reply *dns.Msg, owner string, node *records.Node, room
 	reply.Answer = m.targets(owner, targets)
 	named := map[string]bool{}
 	for _, target := range targets {
-		if named[target.Label] {
+		name := records.Below(target.Label, serviceOf(owner))
+		if name == "" || named[name] {
 			continue
 		}
-		named[target.Label] = true
-		name := target.Label + "." + serviceOf(owner)
+		named[name] = true
 		node := &records.Node{Addrs: records.NewSet(records.NewAddresses(node.Of.At(target.Label)...))}
 		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeA, node, m.maxAnswers)...)
 		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeAAAA, node, m.maxAnswers)...)
@@ -117,7 +117,9 @@ func (m *Minilb) services(reply *dns.Msg, owner string, node *records.Node, room
 func (m *Minilb) targets(owner string, targets []records.Target) []dns.RR {
 	var rrs []dns.RR
 	for _, target := range targets {
-		rrs = append(rrs, &dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: target.Number, Target: target.Label + "." + serviceOf(owner)})
+		if name := records.Below(target.Label, serviceOf(owner)); name != "" {
+			rrs = append(rrs, &dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: target.Number, Target: name})
+		}
 	}
 	return rrs
 }

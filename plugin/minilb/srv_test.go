@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/coredns/coredns/plugin/pkg/dnstest"
@@ -85,6 +86,43 @@ func TestServices(t *testing.T) {
 	} {
 		if err := test.SortAndCheck(exchange(t, m, tc.Qname, tc.Qtype), tc); err != nil {
 			t.Errorf("%s %s: %v", tc.Qname, dns.TypeToString[tc.Qtype], err)
+		}
+	}
+}
+
+// D33: what would be too long for DNS is left out, and costs nothing else.
+func TestServicesTooLong(t *testing.T) {
+	zone := strings.Repeat("z", 60) + "." + strings.Repeat("z", 60) + "."
+	service, namespace := strings.Repeat("s", 63), strings.Repeat("n", 53)
+	conf := testConfig()
+	conf.source.Zones, conf.source.ReverseZones = []string{zone}, []string{"10.in-addr.arpa."}
+	m := newMinilb(conf, &records.Set{})
+	long, short := netip.MustParseAddr("10.244.100.100"), netip.MustParseAddr("10.0.0.1")
+	all := records.NewAddresses(long, short)
+	all.Endpoints = records.NewEndpoints(nil, []records.Port{{Proto: "_t", Service: "_a", Number: 1}, {Proto: "_tcp", Service: "_much-too-long", Number: 2}})
+	node := &records.Node{Addrs: records.NewSet(all), Parental: true, Source: "service", Namespace: namespace, Service: service}
+	name := service + "." + namespace + "." + zone
+	m.index.Replace([]records.Record{{Name: name, Node: node}}, false)
+	m.index.Move(node, records.NewAddresses(), all)
+
+	srv := exchange(t, m, "_a._t."+name, dns.TypeSRV)
+	if len(srv.Answer) != 1 || srv.Answer[0].(*dns.SRV).Target != "10-0-0-1."+name || len(srv.Extra) != 1 {
+		t.Errorf("got %v", srv)
+	}
+	for reverse, want := range map[string]int{"1.0.0.10.in-addr.arpa.": dns.RcodeSuccess, "100.100.244.10.in-addr.arpa.": dns.RcodeNameError} {
+		if reply := exchange(t, m, reverse, dns.TypePTR); reply.Rcode != want {
+			t.Errorf("got %v", reply)
+		}
+	}
+	for _, zone := range m.index.Zones() {
+		rrs, err := m.Transfer(zone, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rr := range rrs {
+			if _, err := (&dns.Msg{Answer: rr}).Pack(); err != nil {
+				t.Errorf("%s: %v", rr, err)
+			}
 		}
 	}
 }

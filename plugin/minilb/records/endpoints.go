@@ -91,6 +91,15 @@ func undashed(label string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
+// Below returns the name of a label below another name, "" if it would be too long for DNS (D33).
+func Below(label, name string) string {
+	const longest = 254 // with its final dot: 255 bytes (RFC 1035 §2.3.4)
+	if len(label)+len(".")+len(name) > longest {
+		return ""
+	}
+	return label + "." + name
+}
+
 // At returns the addresses of the endpoint with the label, none if there is no such endpoint.
 func (a *Addresses) At(label string) []netip.Addr {
 	var addrs []netip.Addr
@@ -150,11 +159,12 @@ func (n *Node) below(labels string) (result Result, node *Node, exists bool) {
 // children yields the names that exist below a Service's name with data.
 func (n *Node) children(name string) iter.Seq[Record] {
 	all := n.Addrs.Load()
-	under := func(label string, node *Node) Record {
-		node.Source, node.Namespace, node.Service = n.Source, n.Namespace, n.Service
-		return Record{label + "." + name, node}
-	}
 	return func(yield func(Record) bool) {
+		under := func(label string, node *Node) bool {
+			node.Source, node.Namespace, node.Service = n.Source, n.Namespace, n.Service
+			below := Below(label, name)
+			return below == "" || yield(Record{below, node})
+		}
 		seen := map[string]bool{} // endpoints may share a hostname
 		for _, addr := range slices.Concat(all.V4, all.V6) {
 			label := all.label(addr)
@@ -162,7 +172,7 @@ func (n *Node) children(name string) iter.Seq[Record] {
 				continue
 			}
 			seen[label] = true
-			if !yield(under(label, &Node{Addrs: NewSet(NewAddresses(all.At(label)...))})) {
+			if !under(label, &Node{Addrs: NewSet(NewAddresses(all.At(label)...))}) {
 				return
 			}
 		}
@@ -173,7 +183,7 @@ func (n *Node) children(name string) iter.Seq[Record] {
 			if i > 0 && all.ports[i-1].Proto == p.Proto && all.ports[i-1].Service == p.Service {
 				continue
 			}
-			if !yield(under(p.Service+"."+p.Proto, &Node{Ports: all.portsOf(p.Proto, p.Service), Of: all})) {
+			if !under(p.Service+"."+p.Proto, &Node{Ports: all.portsOf(p.Proto, p.Service), Of: all}) {
 				return
 			}
 		}

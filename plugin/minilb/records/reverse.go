@@ -172,12 +172,15 @@ func (r *reverse) pointers(addr netip.Addr, nodes []*Node) *Node {
 		} else {
 			found.Namespace, found.Service = "", ""
 		}
-		found.Pointers = append(found.Pointers, all.label(addr)+"."+n.Service+"."+n.Namespace+"."+r.below)
+		if name := Below(all.label(addr), n.Service+"."+n.Namespace+"."+r.below); name != "" {
+			found.Pointers = append(found.Pointers, name)
+		}
 	}
-	if found != nil {
-		slices.Sort(found.Pointers)
-		found.Pointers = found.Pointers[:min(len(found.Pointers), maxPointers)]
+	if found == nil || found.Pointers == nil {
+		return nil
 	}
+	slices.Sort(found.Pointers)
+	found.Pointers = found.Pointers[:min(len(found.Pointers), maxPointers)]
 	return found
 }
 
