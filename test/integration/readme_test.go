@@ -25,6 +25,7 @@ func TestDocumentedCorefiles(t *testing.T) {
 	c := cluster.New(t, cluster.Options{}) // nobody else's hosts to warn of
 	kubeconfig := shippedAccounts(t, c).dns
 	up := startUpstream(t)
+	cert := newCertificate(t, "dns.lan.test")
 	corefiles := map[string]string{}
 	for _, path := range []string{"README.md", "plugin/minilb/README.md"} {
 		text, err := os.ReadFile(filepath.Join("../..", path))
@@ -42,22 +43,7 @@ func TestDocumentedCorefiles(t *testing.T) {
 
 	for name, corefile := range corefiles {
 		t.Run(name, func(t *testing.T) {
-			corefile = serverBlock.ReplaceAllStringFunc(corefile, func(line string) string {
-				var keys []string
-				for _, key := range strings.Fields(strings.TrimSuffix(line, "{")) {
-					host, _, err := net.SplitHostPort(key)
-					if err != nil {
-						host = key
-					}
-					keys = append(keys, host+":PORT")
-				}
-				return strings.Join(keys, " ") + " {\nbind 127.0.0.1"
-			})
-			corefile = upstreamLine.ReplaceAllString(corefile, "$1 "+up)
-			corefile = regexp.MustCompile(`(?m)^( *)health.*$`).ReplaceAllString(corefile, "${1}HEALTH")
-			corefile = regexp.MustCompile(`(?m)^( *)ready.*$`).ReplaceAllString(corefile, "${1}READY")
-			corefile = regexp.MustCompile(`(?m)^( *)prometheus.*$`).ReplaceAllString(corefile, "${1}PROM")
-			corefile = strings.ReplaceAll(corefile, "/etc/minilb/kubeconfig", kubeconfig)
+			corefile, _ := onLoopback(t, corefile, up, kubeconfig, cert)
 			s := startCoreDNS(t, corefile, "KUBECONFIG="+kubeconfig)
 			zone := "minilb"
 			if strings.Contains(corefile, "minilb minilb.example.org") {
@@ -72,4 +58,42 @@ func TestDocumentedCorefiles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// onLoopback moves what a documented Corefile says of ports, addresses and files to those of a
+// test, for startCoreDNS. It returns where its encrypted transports listen, too.
+func onLoopback(t *testing.T, corefile, upstream, kubeconfig string, cert certificate) (string, map[string]string) {
+	t.Helper()
+	encrypted := map[string]string{}
+	corefile = serverBlock.ReplaceAllStringFunc(corefile, func(line string) string {
+		var keys []string
+		for _, key := range strings.Fields(strings.TrimSuffix(line, "{")) {
+			transport, zone, found := strings.Cut(key, "://")
+			if !found {
+				zone = key
+			}
+			if host, _, err := net.SplitHostPort(zone); err == nil {
+				zone = host
+			}
+			if !found {
+				keys = append(keys, zone+":PORT")
+				continue
+			}
+			if encrypted[transport] == "" {
+				encrypted[transport] = freePorts(t, 1)[0]
+			}
+			_, port, err := net.SplitHostPort(encrypted[transport])
+			must(t, err)
+			keys = append(keys, transport+"://"+zone+":"+port)
+		}
+		return strings.Join(keys, " ") + " {\nbind 127.0.0.1"
+	})
+	corefile = upstreamLine.ReplaceAllString(corefile, "$1 "+upstream)
+	corefile = regexp.MustCompile(`(?m)^( *)health.*$`).ReplaceAllString(corefile, "${1}HEALTH")
+	corefile = regexp.MustCompile(`(?m)^( *)ready.*$`).ReplaceAllString(corefile, "${1}READY")
+	corefile = regexp.MustCompile(`(?m)^( *)prometheus.*$`).ReplaceAllString(corefile, "${1}PROM")
+	for path, here := range map[string]string{"/etc/minilb/kubeconfig": kubeconfig, "/etc/minilb/tls.crt": cert.chain, "/etc/minilb/tls.key": cert.key} {
+		corefile = strings.ReplaceAll(corefile, path, here)
+	}
+	return corefile, encrypted
 }
