@@ -95,5 +95,8 @@ func onLoopback(t *testing.T, corefile, upstream, kubeconfig string, cert certif
 	for path, here := range map[string]string{"/etc/minilb/kubeconfig": kubeconfig, "/etc/minilb/tls.crt": cert.chain, "/etc/minilb/tls.key": cert.key} {
 		corefile = strings.ReplaceAll(corefile, path, here)
 	}
+	if key := "/etc/minilb/Kminilb.+013+12345"; strings.Contains(corefile, key) {
+		corefile = strings.ReplaceAll(corefile, key, newZoneKey(t, "minilb").base)
+	}
 	return corefile, encrypted
 }
