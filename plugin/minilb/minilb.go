@@ -33,9 +33,11 @@ type Minilb struct {
 	ttl         uint32 // seconds, of answers, SOA and negative answers
 	maxAnswers  int    // per family, 0 for all (D23)
 	nameservers []string
-	signed      bool                 // whether plugin dnssec signs the answers
-	away        func() time.Duration // for how long the API server has not been heard of, 0 while it answers
-	requests    requestCounters
+	signed      bool // whether plugin dnssec signs the answers
+
+	transferBehind bool                 // whether plugin transfer stands behind this one
+	away           func() time.Duration // for how long the API server has not been heard of, 0 while it answers
+	requests       requestCounters
 }
 
 // upstreamer looks up a name that is not ours by way of the whole server.
@@ -53,6 +55,9 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	case state.QClass() != dns.ClassINET:
 		return m.pass(ctx, w, r)
 	case state.QType() == dns.TypeAXFR || state.QType() == dns.TypeIXFR: // D29
+		if m.index.Match(state.Name()) != "" && !m.transferBehind {
+			return dns.RcodeRefused, nil // nobody else has our zones, least of all who is forwarded to
+		}
 		return m.pass(ctx, w, r)
 	}
 	name := state.Name()

@@ -112,7 +112,7 @@ func TestServeDNS(t *testing.T) {
 		{"D27", nil, test.Case{Qname: "lan.", Qtype: dns.TypeNS, Answer: []dns.RR{test.NS("lan. 5 IN NS ns1.lan.")}, Extra: []dns.RR{test.A("ns1.lan. 5 IN A 192.0.2.53"), test.AAAA("ns1.lan. 5 IN AAAA 2001:db8::53")}}},
 		{"D28", nil, test.Case{Qname: "web.shop.minilb.", Qtype: dns.TypeANY, Answer: []dns.RR{&dns.HINFO{Hdr: dns.RR_Header{Name: "web.shop.minilb.", Rrtype: dns.TypeHINFO, Class: dns.ClassINET, Ttl: 5}, Cpu: "RFC8482"}}}},
 		{"D28", nil, negative("nope.minilb.", dns.TypeANY, dns.RcodeNameError, "minilb.")},
-		{"D29", nil, test.Case{Qname: "minilb.", Qtype: dns.TypeAXFR, Rcode: dns.RcodeBadName}},
+		{"D29", nil, test.Case{Qname: "ex.org.", Qtype: dns.TypeAXFR, Rcode: dns.RcodeBadName}},
 		{"D5", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeAAAA, Ns: []dns.RR{soa("a.ex.org.", "minilb.")}}},
 		{"D5, D22", nil, test.Case{Qname: "A.ex.org.", Qtype: dns.TypeSVCB, Ns: []dns.RR{soa("A.ex.org.", "minilb.")}}},
 		{"D6", nil, test.Case{Qname: "a.ex.org.", Qtype: dns.TypeTXT, Rcode: dns.RcodeBadName}},
@@ -222,6 +222,18 @@ func TestNotSynced(t *testing.T) {
 	m.index.Replace(nil, false)
 	if !m.Ready() {
 		t.Error("not ready with all of the cluster's state")
+	}
+}
+
+// D29: a transfer of our zones is nobody else's, but plugin transfer's.
+func TestTransferQuestion(t *testing.T) {
+	for behind, want := range map[bool]int{false: dns.RcodeRefused, true: dns.RcodeBadName} {
+		m := testPlugin(testConfig())
+		m.transferBehind = behind
+		w := dnstest.NewRecorder(&test.ResponseWriter{TCP: true})
+		if rcode, err := m.ServeDNS(t.Context(), w, new(dns.Msg).SetQuestion("minilb.", dns.TypeIXFR)); rcode != want || err != nil || w.Msg != nil {
+			t.Errorf("with transfer behind it %v: got %d, %v, %v", behind, rcode, err, w.Msg)
+		}
 	}
 }
 

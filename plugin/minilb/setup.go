@@ -52,6 +52,8 @@ func setup(c *caddy.Controller) error {
 			addrs = boundAddrs(dnsserver.GetConfig(c).ListenHosts)
 		}
 		m.signed = dnsserver.GetConfig(c).Handler("dnssec") != nil
+		m.transferBehind = dnsserver.GetConfig(c).Handler("transfer") != nil &&
+			slices.Index(dnsserver.Directives, "transfer") > slices.Index(dnsserver.Directives, pluginName)
 		glue.Store(conf.source.Wanted(addrs...))
 		for _, zone := range slices.Concat(conf.source.Zones, conf.source.ReverseZones) { // D8
 			if !shared.reachable(zone) {
