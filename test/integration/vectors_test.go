@@ -72,8 +72,19 @@ spec:
 status: {loadBalancer: {ingress: [{ip: 6.6.6.6}]}}
 `
 
-// TestVectors asks the questions of the conformance vectors and compares whole messages.
-func TestVectors(t *testing.T) {
+// awsSOA is what upstream says of the zone that the route's Gateway leads to.
+const awsSOA = "aws.com. 60 IN SOA ns.aws.com. hostmaster.aws.com. 1 2 3 4 60"
+
+// vectorServer is the conformance vectors' cluster, and the server that answers for it.
+type vectorServer struct {
+	*coredns
+	cluster    *cluster.Cluster
+	kubeconfig string
+	upstream   string
+}
+
+func startVectors(t *testing.T) *vectorServer {
+	t.Helper()
 	c := cluster.New(t, cluster.Options{})
 	installGatewayAPI(t, c, cluster.NewestGatewayAPI)
 	kubeconfig := shippedAccounts(t, c).dns
@@ -87,7 +98,6 @@ func TestVectors(t *testing.T) {
 	time.Sleep(1100 * time.Millisecond) // creationTimestamp has seconds: let the other be younger
 	must(t, c.Apply(ctx, vectorEvil))
 
-	const awsSOA = "aws.com. 60 IN SOA ns.aws.com. hostmaster.aws.com. 1 2 3 4 60"
 	up := startUpstream(t, "lb.aws.com. 60 IN A 198.51.100.1", awsSOA)
 	s := startCoreDNS(t, `.:PORT {
 		bind 127.0.0.1
@@ -103,14 +113,29 @@ func TestVectors(t *testing.T) {
 	s.waitReady(t)
 	t.Cleanup(func() { t.Logf("coredns said:\n%s", s.log) })
 	cluster.Eventually(t, 10*time.Second, func() error { return s.expect("a.ex.org", dns.TypeA, "10.244.1.7") })
+	return &vectorServer{coredns: s, cluster: c, kubeconfig: kubeconfig, upstream: up}
+}
 
+// TestVectors asks the questions of the conformance vectors and compares whole messages.
+func TestVectors(t *testing.T) {
+	s := startVectors(t)
+	t.Run("messages", func(t *testing.T) { testMessages(t, s) })
+	t.Run("transfer", func(t *testing.T) { testTransfer(t, s) })
+	t.Run("fallback to terminating", func(t *testing.T) { testFallback(t, s) })
+}
+
+// vector is a question and what it is answered with.
+type vector struct {
+	name  string
+	qtype uint16
+	want  message
+}
+
+// vectors are the questions that the plugin answers, and those that it passes on.
+func vectors() (answered, passed []vector) {
 	soa := "minilb. 5 IN SOA ns1.minilb. hostmaster.minilb. SERIAL 7200 1800 86400 5"
 	overlaySOA := "a.ex.org. 5 IN SOA ns1.minilb. hostmaster.minilb. SERIAL 7200 1800 86400 5"
-	vectors := []struct {
-		name  string
-		qtype uint16
-		want  message
-	}{
+	answered = []vector{
 		// D22: the case of the question; E3: the terminating pod is not answered beside a ready one.
 		{"WeB.shop.minilb.", dns.TypeA, message{flags: "aa", answer: []string{"WeB.shop.minilb. 5 IN A 10.244.1.7"}}},
 		{"web.shop.minilb.", dns.TypeAAAA, message{flags: "aa", authority: []string{soa}}},
@@ -160,7 +185,7 @@ func TestVectors(t *testing.T) {
 		{"nope.shop.minilb.", dns.TypeANY, message{rcode: dns.RcodeNameError, flags: "aa", authority: []string{soa}}},         // D28
 	}
 	// D3, D6: what is not ours is forwarded, its answer untouched.
-	for _, passed := range []struct {
+	for _, v := range []struct {
 		name  string
 		qtype uint16
 	}{
@@ -168,14 +193,15 @@ func TestVectors(t *testing.T) {
 		{"b.ex.org.", dns.TypeA}, {"z.a.ex.org.", dns.TypeA}, {"w.ex.org.", dns.TypeA}, {"ex.org.", dns.TypeA}, {"org.", dns.TypeA},
 		{"minilb.example.", dns.TypeA}, {"xminilb.", dns.TypeA},
 	} {
-		vectors = append(vectors, struct {
-			name  string
-			qtype uint16
-			want  message
-		}{passed.name, passed.qtype, message{flags: "ra", answer: []string{passed.name + ` 60 IN TXT "upstream"`}}})
+		passed = append(passed, vector{v.name, v.qtype, message{flags: "ra", answer: []string{v.name + ` 60 IN TXT "upstream"`}}})
 	}
-	for _, network := range []string{"udp", "tcp"} {
-		for _, v := range vectors {
+	return answered, passed
+}
+
+func testMessages(t *testing.T, s *vectorServer) {
+	answered, passed := vectors()
+	for _, v := range slices.Concat(answered, passed) {
+		for _, network := range []string{"udp", "tcp"} { // at once, before the cache counts down what is upstream's
 			reply, err := s.ask(network, v.name, v.qtype)
 			if err != nil {
 				t.Errorf("%s: %v", network, err)
@@ -189,38 +215,40 @@ func TestVectors(t *testing.T) {
 			}
 		}
 	}
+}
 
-	t.Run("transfer", func(t *testing.T) { // D29
-		for _, qtype := range []uint16{dns.TypeAXFR, dns.TypeIXFR} {
-			if err := s.expectRcode("minilb.", qtype, dns.RcodeRefused); err != nil { // though forward stands behind
-				t.Error(err)
-			}
-		}
-		alone := startCoreDNS(t, `minilb:PORT example.org:PORT {
-			bind 127.0.0.1
-			minilb minilb {
-				kubeconfig `+kubeconfig+`
-			}
-		}`)
-		for _, qtype := range []uint16{dns.TypeAXFR, dns.TypeIXFR} {
-			if err := alone.expectRcode("minilb.", qtype, dns.RcodeRefused); err != nil {
-				t.Error(err)
-			}
-		}
-		// D4: outside the zones, with nothing behind.
-		if err := alone.expectRcode("www.example.org.", dns.TypeA, dns.RcodeRefused); err != nil {
+// testTransfer asks for transfers that nothing allows (D29).
+func testTransfer(t *testing.T, s *vectorServer) {
+	for _, qtype := range []uint16{dns.TypeAXFR, dns.TypeIXFR} {
+		if err := s.expectRcode("minilb.", qtype, dns.RcodeRefused); err != nil { // though forward stands behind
 			t.Error(err)
 		}
-	})
-
-	t.Run("fallback to terminating", func(t *testing.T) { // E3
-		must(t, c.SetReady(ctx, "shop", "web-7", false))
-		for _, name := range []string{"web.shop.minilb", "a.ex.org", "x.w.ex.org"} {
-			cluster.Eventually(t, 10*time.Second, func() error { return s.expect(name, dns.TypeA, "10.244.1.8") })
+	}
+	alone := startCoreDNS(t, `minilb:PORT example.org:PORT {
+		bind 127.0.0.1
+		minilb minilb {
+			kubeconfig `+s.kubeconfig+`
 		}
-		must(t, c.SetReady(ctx, "shop", "web-7", true))
-		cluster.Eventually(t, 10*time.Second, func() error { return s.expect("web.shop.minilb", dns.TypeA, "10.244.1.7") })
-	})
+	}`)
+	for _, qtype := range []uint16{dns.TypeAXFR, dns.TypeIXFR} {
+		if err := alone.expectRcode("minilb.", qtype, dns.RcodeRefused); err != nil {
+			t.Error(err)
+		}
+	}
+	// D4: outside the zones, with nothing behind.
+	if err := alone.expectRcode("www.example.org.", dns.TypeA, dns.RcodeRefused); err != nil {
+		t.Error(err)
+	}
+}
+
+// testFallback takes the readiness of the only pod that does not terminate (E3).
+func testFallback(t *testing.T, s *vectorServer) {
+	must(t, s.cluster.SetReady(t.Context(), "shop", "web-7", false))
+	for _, name := range []string{"web.shop.minilb", "a.ex.org", "x.w.ex.org"} {
+		cluster.Eventually(t, 10*time.Second, func() error { return s.expect(name, dns.TypeA, "10.244.1.8") })
+	}
+	must(t, s.cluster.SetReady(t.Context(), "shop", "web-7", true))
+	cluster.Eventually(t, 10*time.Second, func() error { return s.expect("web.shop.minilb", dns.TypeA, "10.244.1.7") })
 }
 
 // message is what of a reply is compared: all but its ID, and with the serials taken out.
