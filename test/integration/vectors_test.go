@@ -116,12 +116,14 @@ func startVectors(t *testing.T) *vectorServer {
 	return &vectorServer{coredns: s, cluster: c, kubeconfig: kubeconfig, upstream: up}
 }
 
-// TestVectors asks the questions of the conformance vectors and compares whole messages.
+// TestVectors asks the questions of the conformance vectors and compares whole messages: as
+// the library reads them, and as dig prints them.
 func TestVectors(t *testing.T) {
 	s := startVectors(t)
 	t.Run("messages", func(t *testing.T) { testMessages(t, s) })
 	t.Run("transfer", func(t *testing.T) { testTransfer(t, s) })
 	t.Run("fallback to terminating", func(t *testing.T) { testFallback(t, s) })
+	t.Run("dig", func(t *testing.T) { testDig(t, s) })
 }
 
 // vector is a question and what it is answered with.
@@ -247,6 +249,7 @@ func testFallback(t *testing.T, s *vectorServer) {
 	for _, name := range []string{"web.shop.minilb", "a.ex.org", "x.w.ex.org"} {
 		cluster.Eventually(t, 10*time.Second, func() error { return s.expect(name, dns.TypeA, "10.244.1.8") })
 	}
+	t.Run("dig", func(t *testing.T) { testFallbackDig(t, s) })
 	must(t, s.cluster.SetReady(t.Context(), "shop", "web-7", true))
 	cluster.Eventually(t, 10*time.Second, func() error { return s.expect("web.shop.minilb", dns.TypeA, "10.244.1.7") })
 }
