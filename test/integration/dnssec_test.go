@@ -145,7 +145,7 @@ func TestDNSSEC(t *testing.T) {
 	t.Run("unbound", func(t *testing.T) {
 		resolver := startValidator(t, key, s.addr)
 		for _, q := range signedQuestions {
-			reply, err := dig(resolver, inNamespace(q.name), dns.StringToType[q.qtype])
+			reply, err := askSigned(resolver, inNamespace(q.name), dns.StringToType[q.qtype])
 			if err != nil {
 				t.Error(err)
 				continue
@@ -163,7 +163,7 @@ func TestDNSSEC(t *testing.T) {
 			}
 		}
 		// D7: a host outside the zone is passed unsigned.
-		reply, err := dig(resolver, "web.signed.example.", dns.TypeA)
+		reply, err := askSigned(resolver, "web.signed.example.", dns.TypeA)
 		must(t, err)
 		if reply.Rcode != dns.RcodeSuccess || reply.AuthenticatedData || len(reply.Answer) != 2 {
 			t.Errorf("unbound was asked web.signed.example. A: want two unsigned addresses, got\n%s", reply)
@@ -190,7 +190,7 @@ func TestDNSSEC(t *testing.T) {
 	for name, resolver := range map[string]string{"foreign key": startValidator(t, newZoneKey(t, "minilb"), s.addr), "forged": startValidator(t, key, forger)} {
 		t.Run(name, func(t *testing.T) {
 			for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
-				reply, err := dig(resolver, inNamespace("web.NS.minilb."), qtype)
+				reply, err := askSigned(resolver, inNamespace("web.NS.minilb."), qtype)
 				must(t, err)
 				invalid := slices.ContainsFunc(extendedErrors(reply), func(code uint16) bool {
 					return dns.ExtendedErrorCodeDNSBogus <= code && code <= dns.ExtendedErrorCodeNSECMissing
@@ -226,7 +226,7 @@ func TestDNSSEC(t *testing.T) {
 
 	t.Run("DS of the zone", func(t *testing.T) {
 		// A validator asks the parent for it, so that none is asked here.
-		reply, err := dig(s.addr, "minilb.", dns.TypeDS)
+		reply, err := askSigned(s.addr, "minilb.", dns.TypeDS)
 		must(t, err)
 		types := map[uint16]int{}
 		for _, rr := range reply.Ns {
@@ -239,7 +239,7 @@ func TestDNSSEC(t *testing.T) {
 
 	t.Run("not the zone's", func(t *testing.T) {
 		for _, name := range []string{"web.signed.example.", "www.signed.example."} { // a host, and what is forwarded
-			reply, err := dig(s.addr, name, dns.TypeA)
+			reply, err := askSigned(s.addr, name, dns.TypeA)
 			must(t, err)
 			for _, rr := range slices.Concat(reply.Answer, reply.Ns, reply.Extra) {
 				if t := rr.Header().Rrtype; t == dns.TypeRRSIG || t == dns.TypeNSEC {
@@ -259,7 +259,7 @@ func TestDNSSEC(t *testing.T) {
 		nowhere, err := c.TokenKubeconfig("nobody")
 		must(t, err)
 		unsynced := startCoreDNS(t, strings.ReplaceAll(signer, "KUBECONFIG", nowhere))
-		reply, err := dig(unsynced.addr, inNamespace("web.NS.minilb."), dns.TypeA)
+		reply, err := askSigned(unsynced.addr, inNamespace("web.NS.minilb."), dns.TypeA)
 		must(t, err)
 		if reply.Rcode != dns.RcodeServerFailure || len(reply.Answer)+len(reply.Ns) > 0 || !slices.Equal(extendedErrors(reply), []uint16{dns.ExtendedErrorCodeNotReady}) {
 			t.Errorf("want SERVFAIL with EDE 14 and nothing else, got\n%s", reply)

@@ -32,8 +32,8 @@ func newZoneKey(t *testing.T, zone string) zoneKey {
 	return zoneKey{zone: zone, base: base, DNSKEY: rr.(*dns.DNSKEY)}
 }
 
-// dig asks for signatures, over TCP, and does not check them.
-func dig(addr, name string, qtype uint16) (*dns.Msg, error) {
+// askSigned asks for signatures, over TCP, and does not check them.
+func askSigned(addr, name string, qtype uint16) (*dns.Msg, error) {
 	m := new(dns.Msg).SetQuestion(name, qtype).SetEdns0(4096, true)
 	client := dns.Client{Net: "tcp", Timeout: 10 * time.Second}
 	reply, _, err := client.Exchange(m, addr)
