@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gaissmai/bart"
+	"github.com/miekg/dns"
 )
 
 // Index answers which Node stands at a name. Lookups are safe beside a concurrent Replace
@@ -53,6 +54,12 @@ func NewIndex(zones []string, fixed ...Record) *Index {
 		}
 	}
 	x.reverse.table.Store(new(bart.Table[[]*Node]))
+	for _, name := range zones { // one that lies in another makes the names between them exist there (D12)
+		above, _ := dns.NextLabel(name, 0)
+		if outer := x.zone(name[above:]); outer.name != "" {
+			outer.fixed = append(outer.fixed, Record{Name: name})
+		}
+	}
 	for _, r := range fixed {
 		z := x.zone(r.Name)
 		z.fixed = append(z.fixed, r)

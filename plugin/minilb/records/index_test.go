@@ -123,6 +123,17 @@ func TestNotSynced(t *testing.T) {
 	}
 }
 
+// D12, RFC 8020 §2: who is told that a name does not exist need not ask for what lies below it.
+func TestZoneWithinAnother(t *testing.T) {
+	x := NewIndex([]string{"a.b.minilb.", "minilb.", "lan."})
+	x.Replace(nil, false)
+	for name, want := range map[string]Result{"a.b.minilb.": Empty, "b.minilb.": Empty, "c.b.minilb.": NotFound, "b.lan.": NotFound, "c.minilb.": NotFound} {
+		if result, node := x.Lookup(x.Match(name), name); result != want || node != nil {
+			t.Errorf("%s: got %d, %v, want %d", name, result, node, want)
+		}
+	}
+}
+
 // D12, D27: the apex exists, whether anything does below it or not.
 func TestEmptyZone(t *testing.T) {
 	x := NewIndex([]string{"minilb."})

@@ -137,7 +137,7 @@ func differences(before, after []netip.Addr) iter.Seq2[netip.Addr, int] {
 }
 
 // lookup finds what stands at a name in a reverse zone: the names of an address, or nothing if
-// there are addresses below it (D12, D60).
+// there are addresses, or a zone, below it (D12, D60).
 func (r *reverse) lookup(zone, name string) (Result, *Node) {
 	prefix, ok := ReversePrefix(name)
 	switch table := r.table.Load(); {
@@ -151,6 +151,11 @@ func (r *reverse) lookup(zone, name string) (Result, *Node) {
 	default:
 		for range table.Subnets(prefix) {
 			return Empty, nil
+		}
+		for _, z := range r.zones {
+			if z.prefix.Bits() > prefix.Bits() && prefix.Contains(z.prefix.Addr()) {
+				return Empty, nil
+			}
 		}
 	}
 	if name == zone {
