@@ -109,8 +109,9 @@ func (a *Addresses) At(label string) []netip.Addr {
 			addrs = append(addrs, e.hosts[i].Addr)
 		}
 	}
-	if addr, ok := undashed(label); ok && addrs == nil && a.Has(addr) && a.label(addr) == label {
-		addrs = []netip.Addr{addr}
+	// An endpoint without a hostname may be named as another one's hostname is.
+	if addr, ok := undashed(label); ok && a.Has(addr) && a.label(addr) == label && !slices.Contains(addrs, addr) {
+		addrs = append(addrs, addr)
 	}
 	return addrs
 }

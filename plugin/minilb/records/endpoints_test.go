@@ -111,6 +111,31 @@ func TestTreeBelow(t *testing.T) {
 	}
 }
 
+// D40: an endpoint whose hostname is written as another one's address is.
+func TestHostnameLikeAddress(t *testing.T) {
+	a := NewAddresses(addrs("10.0.0.1", "10.0.0.2", "10.0.0.3")...)
+	a.Endpoints = NewEndpoints([]Host{{"10-0-0-1", netip.MustParseAddr("10.0.0.2")}, {"10-0-0-3", netip.MustParseAddr("10.0.0.3")}}, nil)
+	for label, want := range map[string][]netip.Addr{"10-0-0-1": addrs("10.0.0.2", "10.0.0.1"), "10-0-0-2": nil, "10-0-0-3": addrs("10.0.0.3")} {
+		if got := a.At(label); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", label, got, want)
+		}
+	}
+}
+
+// D16: where a zone lies below another's Service, a Service of the inner zone may lie below an endpoint.
+func TestServiceBelowEndpoint(t *testing.T) {
+	outer := NewAddresses(addrs("10.0.0.1")...)
+	outer.Endpoints = NewEndpoints([]Host{{"shop", netip.MustParseAddr("10.0.0.1")}}, nil)
+	inner := &Node{Addrs: &Set{}, Parental: true}
+	tree := newTree("a.b.minilb.", []Record{{"a.b.minilb.", &Node{Addrs: NewSet(outer), Parental: true}}, {"web.shop.a.b.minilb.", inner}})
+	if result, node := tree.lookup("shop.a.b.minilb."); result != Found || node.Addrs == nil || !node.Addrs.Load().Equal(NewAddresses(addrs("10.0.0.1")...)) {
+		t.Errorf("the endpoint: got %d, %v", result, node)
+	}
+	if result, node := tree.lookup("web.shop.a.b.minilb."); result != Found || node != inner {
+		t.Errorf("the Service below: got %d, %v", result, node)
+	}
+}
+
 // D41: the targets of a port, each once.
 func TestTargets(t *testing.T) {
 	tree, _ := shop(t)

@@ -83,8 +83,13 @@ func newTree(apex string, records []Record) *tree {
 			continue
 		}
 		t.entries[r.Name] = entry{node: r.Node}
-		if apex != "." && (r.Node == nil || !r.Node.Parental) {
-			claimed = append(claimed, r.Name)
+		if apex != "." {
+			name := r.Name
+			if r.Node != nil && r.Node.Parental { // it has its name by itself, but not those above
+				next, _ := dns.NextLabel(name, 0)
+				name = name[next:]
+			}
+			claimed = append(claimed, name)
 		}
 		for name := r.Name; name != apex; {
 			if strings.HasPrefix(name, "*.") {
