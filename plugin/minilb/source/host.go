@@ -24,7 +24,7 @@ func splitHosts(value string) iter.Seq[string] {
 // parseHost returns a host, possibly a wildcard, as a canonical name: lower case and with
 // its final dot. The error says what is wrong with it (I10, G32).
 func parseHost(s string) (string, error) {
-	host := strings.ToLower(strings.TrimSuffix(s, "."))
+	host := lower(strings.TrimSuffix(s, "."))
 	plain := strings.TrimPrefix(host, "*.")
 	if _, err := netip.ParseAddr(plain); err == nil {
 		return "", errors.New("it is an IP address")
@@ -50,6 +50,17 @@ func parseHost(s string) (string, error) {
 		return "", fmt.Errorf("it has %d labels, at most %d are allowed", labels, maxLabels)
 	}
 	return host + ".", nil
+}
+
+// lower returns s in lower case by ASCII alone, as DNS compares names (RFC 4343 §3): there are
+// letters of other alphabets, too, that strings.ToLower makes ASCII ones of.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 func tooLong(host string) error {

@@ -54,6 +54,8 @@ func TestParseHost(t *testing.T) {
 		"bad_host!":                      "not a DNS name",
 		"bücher.example":                 "not a DNS name",
 		"-a.org":                         "not a DNS name",
+		"\u212aelvin.org":                "not a DNS name", // whose lower case is an ASCII letter
+		"\u0130.org":                     "not a DNS name",
 		"10.0.0.1":                       "IP address",
 		"*.10.0.0.1":                     "IP address",
 		"::1":                            "IP address",

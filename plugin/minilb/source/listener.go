@@ -50,7 +50,7 @@ func reduceListeners(specs []listenerSpec, statuses []listenerStatus) []listener
 	for _, spec := range specs[:min(maxListeners, len(specs))] {
 		l := listener{
 			name:     spec.Name,
-			host:     strings.ToLower(spec.Hostname),
+			host:     lower(spec.Hostname),
 			port:     spec.Port,
 			protocol: spec.Protocol,
 			kinds:    kindNames(spec.AllowedRoutes.Kinds),

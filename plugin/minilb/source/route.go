@@ -2,7 +2,6 @@ package source
 
 import (
 	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -72,7 +71,7 @@ func reduceRoute(kind string) func(*unstructured.Unstructured) *route {
 		}
 		for _, host := range written.Spec.Hostnames[:min(maxHosts, len(written.Spec.Hostnames))] {
 			if host != "" {
-				r.hosts = append(r.hosts, strings.ToLower(host))
+				r.hosts = append(r.hosts, lower(host))
 			}
 		}
 		if r.hosts == nil {
