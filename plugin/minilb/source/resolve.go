@@ -353,7 +353,7 @@ func (r *resolver) fences(outcomes map[string]outcome) []records.Record {
 			continue
 		}
 		for _, rule := range r.options.Claims {
-			if rule.Suffix != parent && records.Within(rule.Suffix, parent) && !r.options.allowed(rule.Suffix, out.winner.namespace) {
+			if rule.Suffix != parent && records.Within(rule.Suffix, parent) && r.options.zone(rule.Suffix) == "" && !r.options.allowed(rule.Suffix, out.winner.namespace) {
 				fences = append(fences, records.Record{Name: rule.Suffix})
 			}
 		}

@@ -567,6 +567,21 @@ func TestTranslatorFences(t *testing.T) {
 	b.want("other.shop.example.org.", "-")
 }
 
+// D12: a rule makes no name exist in a zone, where no wildcard from outside reaches anyway.
+func TestTranslatorFencesInZone(t *testing.T) {
+	b := newBench(t, Options{Zones: []string{"minilb.example.org."}, Claims: []ClaimRule{
+		{Suffix: "home.minilb.example.org.", Namespaces: []string{"shop"}}, {Suffix: "example.org.", Namespaces: []string{"web"}},
+	}})
+	i := testIngress("web/i", "*.example.org")
+	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
+	b.watcher.ingresses[""].Update(i)
+	b.sync()
+	b.want("a.example.org.", "10.0.0.1")
+	if result, _ := b.index.Lookup("minilb.example.org.", "home.minilb.example.org."); result != records.NotFound {
+		t.Errorf("a name that only a rule has: got %d, want NotFound", result)
+	}
+}
+
 // One object's many hosts cost no more than they may, and no other's.
 func TestTranslatorLimits(t *testing.T) {
 	b := newBench(t, Options{})
