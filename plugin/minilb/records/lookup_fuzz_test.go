@@ -196,8 +196,8 @@ func sameAddrs(a, b []netip.Addr) bool {
 func FuzzLookup(f *testing.F) {
 	f.Add([]byte{})
 	random := rand.NewChaCha8([32]byte{})
-	for length := range 200 { // so that the test alone sees worlds of all sizes
-		data := make([]byte, length)
+	for i := range 50 { // so that the test alone sees worlds of all sizes
+		data := make([]byte, 4*i)
 		random.Read(data)
 		f.Add(data)
 	}
