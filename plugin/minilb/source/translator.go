@@ -156,6 +156,9 @@ func (t *Translator) onIngress(old, new *ingress) {
 // onSlice takes in an EndpointSlice that appeared, changed or went. It touches the Service
 // that the slice belongs to, and the one it belonged to (E1).
 func (t *Translator) onSlice(old, new *slice) {
+	if old != nil && old.ignored { // M8
+		old = nil
+	}
 	if new != nil && new.ignored {
 		new = nil
 	}
@@ -180,7 +183,8 @@ func (t *Translator) onSlice(old, new *slice) {
 			t.damaged[new.key()] = new
 		}
 	}
-	if !slices.EqualFunc(old.troubles(), new.troubles(), func(a, b problem) bool { return a.text == b.text }) {
+	same := slices.EqualFunc(old.troubles(), new.troubles(), func(a, b problem) bool { return a.text == b.text })
+	if !same || before != after && new.troubles() != nil {
 		t.changed() // to be logged and counted, or no longer
 	}
 	if before != after {

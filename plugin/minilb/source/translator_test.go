@@ -615,6 +615,10 @@ func TestTranslatorQuiet(t *testing.T) {
 	b.sync()
 	b.pending()
 	slices := b.watcher.slices[""]
+	ignore := func(s *slice) *slice { // M8
+		s.ignored = true
+		return s
+	}
 	steps := []struct {
 		what    string
 		do      func()
@@ -627,6 +631,11 @@ func TestTranslatorQuiet(t *testing.T) {
 		{"damaged again", func() { slices.set(serviceSlice("shop/web", "web-1", "127.0.0.1 RSt")) }, true, 1},
 		{"deleted", func() { slices.remove(cache.NewObjectName("shop", "web-1")) }, true, 0},
 		{"nobody's", func() { slices.set(serviceSlice("shop/gone", "gone-1", "127.0.0.1 RSt")) }, true, 0},
+		{"now ours", func() { slices.set(serviceSlice("shop/web", "gone-1", "127.0.0.1 RSt")) }, true, 1},
+		{"nobody's again", func() { slices.set(serviceSlice("shop/gone", "gone-1", "127.0.0.1 RSt")) }, true, 0},
+		{"ignored", func() { slices.set(ignore(serviceSlice("shop/web", "gone-1", "127.0.0.1 RSt"))) }, true, 0},
+		{"not ignored", func() { slices.set(serviceSlice("shop/web", "gone-1", "127.0.0.1 RSt")) }, true, 1},
+		{"gone", func() { slices.remove(cache.NewObjectName("shop", "gone-1")) }, true, 0},
 		{"ingress", func() { b.watcher.ingresses[""].Update(testIngress("shop/i", "a.ex.org")) }, true, 0},
 		{"the same ingress", func() { b.watcher.ingresses[""].Update(testIngress("shop/i", "a.ex.org")) }, false, 0},
 	}
