@@ -95,15 +95,15 @@ func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limi
 // services answers with the SRV records of a named port, and the addresses of the endpoints
 // that they name (D41, RFC 2782).
 func (m *Minilb) services(reply *dns.Msg, owner string, node *records.Node, room int) {
-	targets := node.Targets(m.maxAnswers)
+	targets := m.draw(node, serviceOf(owner))
 	if m.maxAnswers > 0 {
 		targets = targets[:fitting(room-questionSize(reply), targets, serviceOf(owner))]
 	}
 	reply.Answer = m.targets(owner, targets)
 	named := map[string]bool{}
 	for _, target := range targets {
-		name := records.Below(target.Label, serviceOf(owner))
-		if name == "" || named[name] {
+		name := target.Label + "." + serviceOf(owner)
+		if named[name] {
 			continue
 		}
 		named[name] = true
@@ -117,11 +117,29 @@ func (m *Minilb) services(reply *dns.Msg, owner string, node *records.Node, room
 func (m *Minilb) targets(owner string, targets []records.Target) []dns.RR {
 	var rrs []dns.RR
 	for _, target := range targets {
-		if name := records.Below(target.Label, serviceOf(owner)); name != "" {
-			rrs = append(rrs, &dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: target.Number, Target: name})
-		}
+		rrs = append(rrs, &dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: target.Number, Target: target.Label + "." + serviceOf(owner)})
 	}
 	return rrs
+}
+
+// draw returns at most max_answers of a port's targets, without those whose names below the
+// Service's would be too long (D33).
+func (m *Minilb) draw(node *records.Node, service string) []records.Target {
+	if records.Below(longestLabel, service) != "" {
+		return node.Targets(m.maxAnswers)
+	}
+	targets := fittingNames(node.Targets(0), service)
+	if m.maxAnswers > 0 {
+		targets = targets[:min(len(targets), m.maxAnswers)]
+	}
+	return targets
+}
+
+var longestLabel = strings.Repeat("x", 63)
+
+// fittingNames returns the targets that can have names below the Service's (D33).
+func fittingNames(targets []records.Target, service string) []records.Target {
+	return slices.DeleteFunc(targets, func(t records.Target) bool { return records.Below(t.Label, service) == "" })
 }
 
 // serviceOf returns the name of the Service that a named port's is below.

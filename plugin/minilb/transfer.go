@@ -64,7 +64,7 @@ func (m *Minilb) all(r records.Record) []dns.RR {
 	case node.Pointers != nil:
 		return m.pointers(r.Name, node.Pointers)
 	case node.Ports != nil:
-		return m.targets(r.Name, node.Targets(0))
+		return m.targets(r.Name, fittingNames(node.Targets(0), serviceOf(r.Name)))
 	default:
 		rrs := append(m.addresses(r.Name, dns.TypeA, node, 0), m.addresses(r.Name, dns.TypeAAAA, node, 0)...)
 		return append(rrs, m.https(r.Name, node)...)

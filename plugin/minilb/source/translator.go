@@ -218,9 +218,9 @@ func (t *Translator) refresh(service cache.ObjectName) bool {
 	t.point(e, before, addrs)
 	if e.published { // else the snapshot with the names counts as the change
 		t.index.Touch(e.zones...)
-	}
-	if !addrs.Alike(before) {
-		t.index.Touch(t.named[service]...)
+		if !addrs.Alike(before) {
+			t.index.Touch(t.named[service]...)
+		}
 	}
 	for _, u := range t.unions[service] {
 		if u.addrs.Store(u.merge(&t.options, t.exposed)) {

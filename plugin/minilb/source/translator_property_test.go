@@ -260,7 +260,7 @@ func (b *bench) described(name string, metadata bool) string {
 	case node.Target != "":
 		text = "alias " + node.Target
 	case node.Ports != nil:
-		targets := node.Targets(0, true, true)
+		targets := node.Targets(0)
 		slices.SortFunc(targets, func(a, b records.Target) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		text = fmt.Sprint("ports ", targets)
 	default:
