@@ -96,10 +96,14 @@ func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limi
 // that they name (D41, RFC 2782).
 func (m *Minilb) services(reply *dns.Msg, owner string, node *records.Node, room int) {
 	targets := m.draw(node, serviceOf(owner))
+	n := fitting(room-questionSize(reply), targets, serviceOf(owner))
 	if m.maxAnswers > 0 {
-		targets = targets[:fitting(room-questionSize(reply), targets, serviceOf(owner))]
+		targets = targets[:n]
 	}
 	reply.Answer = m.targets(owner, targets)
+	if n < len(targets) {
+		return // it is truncated, so that additional records are of no use
+	}
 	named := map[string]bool{}
 	for _, target := range targets {
 		name := target.Label + "." + serviceOf(owner)
