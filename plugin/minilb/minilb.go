@@ -64,8 +64,13 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	zone := m.index.Match(name)
 	result, node := m.index.Lookup(zone, name)
 	if zone == "" {
-		if result != records.Found || !ours(state.QType(), node) {
+		switch {
+		case result == records.Empty: // D12
+			return m.pass(ctx, existing{w}, r)
+		case result != records.Found:
 			return m.pass(ctx, w, r) // D3, D73: anything that is not a claimed name's is not touched
+		case !ours(state.QType(), node): // D6
+			return m.pass(ctx, claimed{existing{w}, m.soa(state.QName(), "")}, r)
 		}
 	} else {
 		switch result {
