@@ -32,11 +32,7 @@ func TestResolversForward(t *testing.T) {
 	of := func(text string) string { return strings.ReplaceAll(text, "NS", namespace) }
 	must(t, c.Node(t.Context(), "resolver-node"))
 
-	public := startCoreDNS(t, of(`NS.example:PORT {
-		bind 127.0.0.1
-		file `)+configFile(t, "zone", resolverUpstream)+`
-	}`)
-	s := startCoreDNS(t, resolverFor(shippedAccounts(t, c).dns, public.addr, "ttl 1"))
+	s := startCoreDNS(t, resolverFor(shippedAccounts(t, c).dns, startPublic(t, namespace), "ttl 1"))
 	s.waitReady(t)
 	cluster.Eventually(t, 10*time.Second, func() error {
 		return s.expect(of("_http._tcp.web.NS.minilb"), dns.TypeSRV, of("0 100 8080 10-244-9-1.web.NS.minilb."), of("0 100 8080 10-244-9-2.web.NS.minilb."))

@@ -47,6 +47,15 @@ mail A   192.0.2.25
 mail TXT "mail"
 `
 
+// startPublic serves the domain of the namespace's hosts as the public DNS has it.
+func startPublic(t *testing.T, namespace string) string {
+	t.Helper()
+	return startCoreDNS(t, namespace+`.example:PORT {
+		bind 127.0.0.1
+		file `+configFile(t, "zone", resolverUpstream)+`
+	}`).addr
+}
+
 // applyResolverState applies resolverState to a namespace of its own, whose name it returns.
 func applyResolverState(t *testing.T, c *cluster.Cluster, zones ...string) string {
 	t.Helper()
@@ -73,8 +82,8 @@ type named struct {
 	gone bool                // NXDOMAIN
 
 	apex    string // of the zone that it is in
-	ttl     uint32 // of that zone, in seconds
-	claimed bool   // outside of the zone
+	public  bool   // outside of our zones
+	claimed bool   // a host there
 	alias   bool   // in the public DNS
 }
 
@@ -87,7 +96,7 @@ func zoneNames(namespace, zone string) []named {
 		many = append(many, fmt.Sprintf("10.244.10.%d", i+1))
 		targets = append(targets, fmt.Sprintf("0 100 8080 10-244-10-%d.many.NS.ZONE", i+1))
 	}
-	return inNamespace(namespace, zone, 1, []named{
+	return inNamespace(namespace, zone, []named{
 		{name: "web.NS.ZONE", data: a},
 		{name: "dual.NS.ZONE", data: map[uint16][]string{dns.TypeA: {"10.244.9.3"}, dns.TypeAAAA: {"fd00:10:244:9::3"}}},
 		{name: "many.NS.ZONE", data: map[uint16][]string{dns.TypeA: many}, some: 16}, // D23
@@ -112,7 +121,7 @@ func zoneNames(namespace, zone string) []named {
 // from the public DNS (D3, D6).
 func hostNames(namespace string) []named {
 	web := []string{"10.244.9.1", "10.244.9.2"}
-	return inNamespace(namespace, "NS.example.", 5, []named{
+	names := inNamespace(namespace, "NS.example.", []named{
 		{name: "www.ZONE", claimed: true, data: map[uint16][]string{dns.TypeA: web, dns.TypeTXT: {`"public"`}, dns.TypeMX: {"10 mail.ZONE"}}},
 		{name: "old.ZONE", claimed: true, alias: true, data: map[uint16][]string{dns.TypeA: web, dns.TypeTXT: {`"mail"`}}},
 		{name: "lan.ZONE", claimed: true, data: map[uint16][]string{dns.TypeA: web}},
@@ -121,9 +130,13 @@ func hostNames(namespace string) []named {
 		{name: "mail.ZONE", data: map[uint16][]string{dns.TypeA: {"192.0.2.25"}, dns.TypeTXT: {`"mail"`}}},
 		{name: "nope.ZONE", gone: true},
 	})
+	for i := range names {
+		names[i].public = true
+	}
+	return names
 }
 
-func inNamespace(namespace, zone string, ttl uint32, names []named) []named {
+func inNamespace(namespace, zone string, names []named) []named {
 	fill := func(text string) string {
 		return strings.ReplaceAll(strings.ReplaceAll(text, "ZONE", zone), "NS", namespace)
 	}
@@ -135,21 +148,28 @@ func inNamespace(namespace, zone string, ttl uint32, names []named) []named {
 			}
 			slices.Sort(data[qtype])
 		}
-		names[i].name, names[i].apex, names[i].ttl, names[i].data = fill(n.name), fill(zone), ttl, data
+		names[i].name, names[i].apex, names[i].data = fill(n.name), fill(zone), data
 	}
 	return names
+}
+
+// ours reports whether minilb itself answers for the type (D6).
+func (n named) ours(qtype uint16) bool {
+	return !n.public || n.claimed && slices.Contains([]uint16{dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS, dns.TypeSVCB, dns.TypeANY}, qtype)
 }
 
 // origin returns whose SOA stands in the answer if there is no such data, and the TTL of
 // both in seconds.
 func (n named) origin(qtype uint16) (soa string, ttl uint32) {
 	switch {
-	case n.claimed && slices.Contains([]uint16{dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS}, qtype):
+	case !n.public:
+		return n.apex, 1
+	case n.ours(qtype):
 		return n.name, 1 // D5
 	case n.alias:
-		return n.name, n.ttl
+		return n.name, 5
 	}
-	return n.apex, n.ttl
+	return n.apex, 5
 }
 
 // check compares a reply with what it is to be.

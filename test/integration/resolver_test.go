@@ -65,8 +65,13 @@ func answersFor(addr, domain string) func() error {
 // rootAnchor is the root's key: without it resolvers have nothing to validate by.
 const rootAnchor = ". DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
 
+// unbound is one that runs.
+type unbound struct {
+	addr, config string
+}
+
 // startUnbound runs unbound with these lines in its server clause and these clauses beside it.
-func startUnbound(t *testing.T, domain, server, clauses string) string {
+func startUnbound(t *testing.T, domain, server, clauses string) unbound {
 	t.Helper()
 	path := program(t, "unbound", "unbound")
 	addr := freePorts(t, 1)[0]
@@ -85,10 +90,12 @@ server:
     do-not-query-localhost: no
 `+server+`
 remote-control:
-    control-enable: no
+    control-enable: yes
+    control-interface: "DIR/control"
+    control-use-cert: no
 `+clauses)
 	startDaemon(t, answersFor(addr, domain), path, "-d", "-c", config)
-	return addr
+	return unbound{addr: addr, config: config}
 }
 
 // unboundProtections are what OPNsense and others ship: private addresses only for domains
@@ -109,7 +116,7 @@ func unboundForward(t *testing.T, server string, domains []string) string {
 forward-zone:
     name: "DOMAIN"
     forward-addr: `+strings.Replace(server, ":", "@", 1)+`
-`))
+`)).addr
 }
 
 // unboundStub asks as an iterating resolver does: label by label, and in random case.
@@ -123,7 +130,7 @@ func unboundStub(t *testing.T, server string, domains []string) string {
 stub-zone:
     name: "DOMAIN"
     stub-addr: `+strings.Replace(server, ":", "@", 1)+`
-`))
+`)).addr
 }
 
 func dnsmasqServer(t *testing.T, server string, domains []string) string {
@@ -148,7 +155,7 @@ rebind-domain-ok=/DOMAIN/
 }
 
 // startBIND runs named at addr with these options and zones.
-func startBIND(t *testing.T, addr, domain, options, zones string) {
+func startBIND(t *testing.T, addr, domain, options, zones string) *daemon {
 	t.Helper()
 	path := program(t, "named", "bind9")
 	host, port, _ := net.SplitHostPort(addr)
@@ -164,7 +171,7 @@ options {
 };
 controls { };
 `+zones)
-	startDaemon(t, answersFor(addr, domain), path, "-g", "-n", "1", "-c", config)
+	return startDaemon(t, answersFor(addr, domain), path, "-g", "-n", "1", "-c", config)
 }
 
 func bindForward(t *testing.T, server string, domains []string) string {
