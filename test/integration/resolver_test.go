@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +28,7 @@ var resolvers = []resolver{
 	{name: "unbound stub-zone", start: unboundStub},
 	{name: "dnsmasq", start: dnsmasqServer},
 	{name: "BIND", start: bindForward},
+	{name: "systemd-resolved", start: resolvedServer},
 	{name: "CoreDNS", start: corednsForward},
 }
 
@@ -180,6 +182,42 @@ func bindForward(t *testing.T, server string, domains []string) string {
 	startBIND(t, addr, domains[0], "validate-except { "+forEach(domains, `"DOMAIN"; `)+"};", forEach(domains, `
 zone "DOMAIN" { type forward; forward only; forwarders { `+host+` port `+port+`; }; };
 `))
+	return addr
+}
+
+// resolvedServer runs systemd-resolved where its files are its own. That package is not among
+// those that tests ask for: installing it changes how the machine resolves names.
+func resolvedServer(t *testing.T, server string, domains []string) string {
+	const path = "/usr/lib/systemd/systemd-resolved"
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("systemd-resolved is not installed: %v", err)
+	}
+	unshare := program(t, "unshare", "util-linux")
+	if out, err := run(t, unshare, "--mount", "true"); err != nil {
+		t.Skipf("no mount namespace for systemd-resolved: %v %s", err, out)
+	}
+	if addrs, err := net.InterfaceAddrs(); err != nil || !slices.ContainsFunc(addrs, func(a net.Addr) bool { return a.(*net.IPNet).IP.IsGlobalUnicast() }) {
+		t.Skip("systemd-resolved asks nobody on a machine without a network")
+	}
+	addr := freePorts(t, 1)[0]
+	config := configFile(t, "resolved.conf", `
+[Resolve]
+DNS=
+DNS=`+server+`
+FallbackDNS=
+Domains=
+Domains=`+forEach(domains, "~DOMAIN ")+`
+DNSSEC=no
+MulticastDNS=no
+LLMNR=no
+CacheFromLocalhost=yes
+ResolveUnicastSingleLabel=yes
+DNSStubListener=no
+DNSStubListenerExtra=`+addr+`
+`)
+	const dropIns = "/run/systemd/resolved.conf.d"
+	startDaemon(t, answersFor(addr, domains[0]), unshare, "--mount", "sh", "-c",
+		"mount -t tmpfs none /run && mkdir -p "+dropIns+" && cp "+config+" "+dropIns+"/zz-test.conf && exec "+path)
 	return addr
 }
 
