@@ -111,7 +111,12 @@ func (s *coredns) waitListening(t *testing.T) {
 		if err != nil {
 			return fmt.Errorf("%w\n%s", err, s.log)
 		}
-		return conn.Close()
+		conn.Close()
+		// The UDP port is opened after the TCP port. That it answers is enough: a message
+		// without a question is malformed.
+		client := dns.Client{Timeout: time.Second}
+		_, _, err = client.Exchange(&dns.Msg{MsgHdr: dns.MsgHdr{Id: dns.Id()}}, s.addr)
+		return err
 	})
 }
 
