@@ -123,7 +123,7 @@ func TestDelegation(t *testing.T) {
 			askAll(t, resolver, addr, zoneNames(namespace, zone))
 		}
 	}
-	askUnbound := func(t *testing.T, server, clauses string) {
+	askUnbound := func(t *testing.T, server, clauses string) string {
 		u := startUnbound(t, zones[0], strict+server, clauses)
 		askBoth(t, "unbound", u.addr)
 		// What it has found out about the server.
@@ -134,6 +134,7 @@ func TestDelegation(t *testing.T) {
 				t.Errorf("unbound holds for lame, or has not asked, %s:\n%s", addr, infra)
 			}
 		}
+		return u.addr
 	}
 	t.Run("unbound below BIND", func(t *testing.T) {
 		askUnbound(t, "", `
@@ -143,6 +144,26 @@ stub-zone:
 `)
 	})
 	t.Run("unbound from the root", func(t *testing.T) { askUnbound(t, "    root-hints: \""+hints+"\"\n", "") })
+	t.Run("unbound below a signed parent", func(t *testing.T) {
+		reply, err := ask(knot, "tcp", "lan.example.", dns.TypeDNSKEY)
+		must(t, err)
+		anchor := ""
+		for _, rr := range reply.Answer {
+			if key := rr.(*dns.DNSKEY); key.Flags&dns.SEP != 0 {
+				anchor = blanks.ReplaceAllString(key.ToDS(dns.SHA256).String(), " ")
+			}
+		}
+		// Nobody signs our zones: the parent proves that they need not be.
+		addr := askUnbound(t, "    trust-anchor: '"+anchor+"'\n", "stub-zone:\n    name: \"lan.example\"\n    stub-addr: "+parent+"\n")
+		for name, secure := range map[string]bool{"ns.lan.example.": true, "web." + namespace + "." + zones[0]: false} {
+			question := new(dns.Msg).SetQuestion(name, dns.TypeA)
+			question.AuthenticatedData = true
+			reply, err := dns.Exchange(question, addr)
+			if err != nil || len(reply.Answer) == 0 || reply.AuthenticatedData != secure {
+				t.Errorf("%s A: got %v, %v, want it with AD %t", name, reply, err, secure)
+			}
+		}
+	})
 	t.Run("BIND from the root", func(t *testing.T) {
 		addr := freePorts(t, 1)[0]
 		d := startBIND(t, addr, zones[0], "qname-minimization strict; dnssec-validation no;", `zone "." { type hint; file "`+hints+`"; };`)
@@ -195,7 +216,7 @@ func rdata(rrs []dns.RR) []string {
 	return lines
 }
 
-// startKnot runs knotd at addr with these zones.
+// startKnot runs knotd at addr with these zones, and signs those below the root.
 func startKnot(t *testing.T, addr string, zones map[string]string) {
 	t.Helper()
 	path := program(t, "knotd", "knot")
@@ -203,6 +224,9 @@ func startKnot(t *testing.T, addr string, zones map[string]string) {
 	for name, text := range zones {
 		domain = name
 		config += fmt.Sprintf("  - domain: %q\n    file: %q\n", name, configFile(t, "zone", text))
+		if name != "." {
+			config += "    dnssec-signing: on\n    zonefile-sync: -1\n"
+		}
 	}
 	file := configFile(t, "knot.conf", `
 server:
