@@ -43,8 +43,25 @@ func TestResolversForward(t *testing.T) {
 			t.Parallel()
 			addr := r.start(t, s.addr, []string{"minilb.", of("NS.example.")})
 			askAll(t, r.name, addr, slices.Concat(zoneNames(namespace, "minilb."), hostNames(namespace)))
+			testAlias(t, r.name, addr, namespace)
 			testChanges(t, c, r.name, addr, namespace)
 		})
+	}
+}
+
+// testAlias checks that a resolver follows a host whose address is a name elsewhere (D30, D31).
+func testAlias(t *testing.T, resolver, addr, namespace string) {
+	host, target := "elsewhere."+namespace+".example.", "mail."+namespace+".example."
+	client := &asker{addr: addr, network: "udp"}
+	defer client.close()
+	for qtype, want := range map[uint16][]string{
+		dns.TypeA:    {host + target, target + "192.0.2.25"},
+		dns.TypeAAAA: {host + target},
+	} {
+		reply, err := client.ask(dns.Question{Name: host, Qtype: qtype, Qclass: dns.ClassINET}, 1232)
+		if err != nil || reply.Rcode != dns.RcodeSuccess || !slices.Equal(rdata(reply.Answer), want) {
+			t.Errorf("%s: %s %s: got %v, %v, want %q", resolver, host, dns.TypeToString[qtype], reply, err, want)
+		}
 	}
 }
 

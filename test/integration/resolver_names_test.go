@@ -31,6 +31,12 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ipFamilyPolicy: PreferDual
 ---
 {apiVersion: v1, kind: Service, metadata: {name: many, namespace: NS}, spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{name: http, port: 80}]}}
 ---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: elsewhere, namespace: NS}
+spec: {rules: [{host: elsewhere.NS.example, HTTP}]}
+status: {loadBalancer: {ingress: [{hostname: mail.NS.example}]}}
+---
 `
 
 // resolverUpstream is what the public DNS has of the domain that hosts are claimed in.
@@ -70,7 +76,7 @@ func applyResolverState(t *testing.T, c *cluster.Cluster, zones ...string) strin
 	slices := staticSlice(namespace, "web", "IPv4", "10.244.9.1", "10.244.9.2") + staticSlice(namespace, "dual", "IPv4", "10.244.9.3") +
 		staticSlice(namespace, "dual", "IPv6", "fd00:10:244:9::3") + staticSlice(namespace, "many", "IPv4", many...)
 	slices = strings.ReplaceAll(slices, "---\n", "ports: [{name: http, port: 8080, protocol: TCP}]\n---\n")
-	must(t, c.Apply(t.Context(), strings.NewReplacer("HOSTS", strings.Join(hosts, ", "), "NS", namespace).Replace(resolverState)+slices))
+	must(t, apply(c, strings.NewReplacer("HOSTS", strings.Join(hosts, ", "), "NS", namespace).Replace(resolverState)+slices))
 	return namespace
 }
 
