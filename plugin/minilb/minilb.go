@@ -65,12 +65,10 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	result, node := m.index.Lookup(zone, name)
 	if zone == "" {
 		switch {
-		case result == records.Empty: // D12
-			return m.pass(ctx, existing{w}, r)
 		case result != records.Found:
 			return m.pass(ctx, w, r) // D3, D73: anything that is not a claimed name's is not touched
 		case !ours(state.QType(), node): // D6
-			return m.pass(ctx, claimed{existing{w}, m.soa(state.QName(), "")}, r)
+			return m.pass(ctx, claimed{w, m.soa(state.QName(), "")}, r)
 		}
 	} else {
 		switch result {

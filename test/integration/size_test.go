@@ -75,36 +75,36 @@ var transports = []transport{
 	{"UDP", "udp", 0, 512}, {"UDP, EDNS 512", "udp", 512, 512}, {"UDP, EDNS 1232", "udp", 1232, 1232}, {"UDP, EDNS 4096", "udp", 4096, 4096}, {"TCP", "tcp", 0, 65535},
 }
 
-// asker sends questions by one connection.
-type asker struct {
+// measurer sends questions by one connection, and says how long the replies are.
+type measurer struct {
 	transport
 	conn *dns.Conn
 }
 
-func newAsker(t *testing.T, addr string, by transport) *asker {
+func newMeasurer(t *testing.T, addr string, by transport) *measurer {
 	t.Helper()
 	conn, err := dns.DialTimeout(by.network, addr, 5*time.Second)
 	must(t, err)
 	conn.UDPSize = dns.MaxMsgSize // whatever may come
 	t.Cleanup(func() { conn.Close() })
-	return &asker{by, conn}
+	return &measurer{by, conn}
 }
 
 // ask returns the reply and its length.
-func (a *asker) ask(t *testing.T, name string, qtype uint16) (*dns.Msg, int) {
+func (m *measurer) ask(t *testing.T, name string, qtype uint16) (*dns.Msg, int) {
 	t.Helper()
 	question := new(dns.Msg).SetQuestion(name, qtype)
-	if a.edns != 0 {
-		question.SetEdns0(a.edns, false)
+	if m.edns != 0 {
+		question.SetEdns0(m.edns, false)
 	}
-	a.conn.SetDeadline(time.Now().Add(10 * time.Second))
-	must(t, a.conn.WriteMsg(question))
-	wire, err := a.conn.ReadMsgHeader(nil)
+	m.conn.SetDeadline(time.Now().Add(10 * time.Second))
+	must(t, m.conn.WriteMsg(question))
+	wire, err := m.conn.ReadMsgHeader(nil)
 	must(t, err)
 	reply := new(dns.Msg)
 	must(t, reply.Unpack(wire))
 	if reply.Id != question.Id {
-		t.Fatalf("%s %s by %s: got the reply to another question", name, dns.TypeToString[qtype], a.name)
+		t.Fatalf("%s %s by %s: got the reply to another question", name, dns.TypeToString[qtype], m.name)
 	}
 	return reply, len(wire)
 }
@@ -183,7 +183,7 @@ func TestSize(t *testing.T) {
 	t.Run("max_answers 16", func(t *testing.T) {
 		s := start()
 		for _, by := range transports {
-			a := newAsker(t, s.addr, by)
+			a := newMeasurer(t, s.addr, by)
 			for _, q := range sizedQuestions(namespace) {
 				for range 5 { // each has others
 					reply, length := a.ask(t, q.name, q.qtype)
@@ -210,7 +210,7 @@ func TestSize(t *testing.T) {
 
 		// End to end, too, each endpoint is as likely as any other.
 		const rounds = 3000
-		a, in := newAsker(t, s.addr, transports[0]), make([]int, 200)
+		a, in := newMeasurer(t, s.addr, transports[0]), make([]int, 200)
 		for range rounds {
 			reply, _ := a.ask(t, "s200."+namespace+".minilb.", dns.TypeA)
 			for _, rr := range reply.Answer {
@@ -225,7 +225,7 @@ func TestSize(t *testing.T) {
 	t.Run("max_answers 0", func(t *testing.T) {
 		s := start("max_answers 0")
 		for _, by := range transports {
-			a := newAsker(t, s.addr, by)
+			a := newMeasurer(t, s.addr, by)
 			for _, q := range sizedQuestions(namespace) {
 				began := time.Now()
 				reply, length := a.ask(t, q.name, q.qtype)

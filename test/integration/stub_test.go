@@ -3,7 +3,6 @@ package integration_test
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -38,7 +37,9 @@ type stub struct {
 func TestStubs(t *testing.T) {
 	const all, some = "127.0.54.1", "127.0.54.2"
 	for _, host := range []string{all, some} {
-		bindable(t, host+":53")
+		if err := bindable(host + ":53"); err != nil {
+			t.Skipf("stubs know no port but 53, and it is not to be had: %v", err)
+		}
 	}
 	unshare := program(t, "unshare", "util-linux")
 	if _, err := run(t, unshare, "-m", "mount", "--bind", "/etc", "/etc"); err != nil {
@@ -286,20 +287,4 @@ func numbered(format string, n int) []string {
 		texts = append(texts, fmt.Sprintf(format, i+1))
 	}
 	return texts
-}
-
-// bindable skips the test if its server could not listen at the address.
-func bindable(t *testing.T, addr string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", addr)
-	if err == nil {
-		listener.Close()
-		var packets net.PacketConn
-		if packets, err = net.ListenPacket("udp", addr); err == nil {
-			packets.Close()
-		}
-	}
-	if err != nil {
-		t.Skipf("stubs know no port but 53, and it is not to be had: %v", err)
-	}
 }

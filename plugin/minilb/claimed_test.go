@@ -10,9 +10,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// TestPassedExisting checks that what others say of a name that exists here cannot hide what
+// TestClaimed checks that what others say of a name that exists here cannot hide what
 // it has.
-func TestPassedExisting(t *testing.T) {
+func TestClaimed(t *testing.T) {
 	soa := []dns.RR{test.SOA("ex.org. 60 IN SOA ns.ex.org. hostmaster.ex.org. 1 2 3 4 60")}
 	own := func(name string) []dns.RR {
 		return []dns.RR{test.SOA(name + " 5 IN SOA ns1.minilb. hostmaster.minilb. 0 7200 1800 86400 5")}
@@ -26,11 +26,11 @@ func TestPassedExisting(t *testing.T) {
 		next  test.Case
 		want  test.Case
 	}{
-		{"a claimed host", "a.ex.org.", dns.TypeTXT, nxdomain, test.Case{Ns: soa}},               // D6
-		{"what a wildcard covers", "q.w.ex.org.", dns.TypeMX, nxdomain, test.Case{Ns: soa}},      // D10
-		{"what a claimed host lies below", "w.ex.org.", dns.TypeA, nxdomain, test.Case{Ns: soa}}, // D12
-		{"a sibling", "b.ex.org.", dns.TypeA, nxdomain, nxdomain},                                // D3
-		{"what lies below a claimed host", "z.a.ex.org.", dns.TypeA, nxdomain, nxdomain},         // D3
+		{"a claimed host", "a.ex.org.", dns.TypeTXT, nxdomain, test.Case{Ns: soa}},          // D6
+		{"what a wildcard covers", "q.w.ex.org.", dns.TypeMX, nxdomain, test.Case{Ns: soa}}, // D10
+		{"what a claimed host lies below", "w.ex.org.", dns.TypeA, nxdomain, nxdomain},      // D3
+		{"a sibling", "b.ex.org.", dns.TypeA, nxdomain, nxdomain},                           // D3
+		{"what lies below a claimed host", "z.a.ex.org.", dns.TypeA, nxdomain, nxdomain},    // D3
 		{"a failure", "a.ex.org.", dns.TypeTXT, test.Case{Rcode: dns.RcodeServerFailure}, test.Case{Rcode: dns.RcodeServerFailure}},
 		{"its data", "a.ex.org.", dns.TypeTXT, test.Case{Answer: []dns.RR{test.TXT("a.ex.org. 60 IN TXT x")}}, test.Case{Answer: []dns.RR{test.TXT("a.ex.org. 60 IN TXT x")}}},
 		{
