@@ -125,7 +125,6 @@ forward-zone:
 func unboundStub(t *testing.T, server string, domains []string) string {
 	return startUnbound(t, domains[0], unboundProtections+forEach(domains, unboundDomain)+`
     qname-minimisation: yes
-    qname-minimisation-strict: yes
     use-caps-for-id: yes
     harden-below-nxdomain: yes
 `, forEach(domains, `
