@@ -2,6 +2,7 @@ package minilb
 
 import (
 	"context"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -17,8 +18,14 @@ type notifier struct {
 	index    notifiable
 	done     chan struct{} // closed when run has ended
 
-	mu      sync.Mutex
-	failing map[string]string // by zone: why secondaries did not take the last notification
+	mu   sync.Mutex
+	told map[string]told // by zone
+}
+
+// told is how the latest notification of a zone ended whose end is known.
+type told struct {
+	serial uint32 // that was told of
+	deaf   string // secondaries that did not take it
 }
 
 // notifiable is what the notifier wants of the index.
@@ -42,37 +49,64 @@ func (n *notifier) run(ctx context.Context) {
 			return
 		case <-time.After(notifyInterval):
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-n.index.Changes():
-		}
-		if !n.index.Synced() {
-			continue // there is nothing to transfer yet, and once there is, that is a change
-		}
-		for _, zone := range n.index.Zones() {
-			if serial := n.index.Serial(zone); serial != known[zone] {
-				known[zone] = serial
-				go n.notify(zone)
+		for !n.changed(known) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-n.index.Changes():
 			}
 		}
 	}
 }
 
-// notify tells the zone's secondaries, and logs when they begin or cease to listen.
-func (n *notifier) notify(zone string) {
-	failure := ""
-	if err := n.transfer.Notify(zone); err != nil {
-		failure = strings.ReplaceAll(err.Error(), "\n", "; ")
+// changed notifies of the zones whose serial is not the known one, and reports whether there are any.
+func (n *notifier) changed(known map[string]uint32) (any bool) {
+	if !n.index.Synced() {
+		return false // there is nothing to transfer yet, and once there is, that is a change
+	}
+	for _, zone := range n.index.Zones() {
+		if serial := n.index.Serial(zone); serial != known[zone] {
+			any, known[zone] = true, serial
+			go n.notify(zone, serial)
+		}
+	}
+	return any
+}
+
+// notify tells the zone's secondaries, and logs when some begin or cease to listen: which they are
+// counts, not why, as the reason has a port that is another each time.
+func (n *notifier) notify(zone string, serial uint32) {
+	now := told{serial: serial}
+	err := n.transfer.Notify(zone)
+	if err != nil {
+		now.deaf = deaf(err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	switch before := n.failing[zone]; {
-	case failure == before:
-	case failure != "":
-		log.Warningf("Cannot tell all secondaries of changes in zone %s, they will learn of them when they refresh: %s", zone, failure)
+	before := n.told[zone]
+	if int32(serial-before.serial) < 0 && before.serial != 0 {
+		return // it took so long that a later one has ended before
+	}
+	n.told[zone] = now
+	switch {
+	case now.deaf == before.deaf:
+	case err != nil:
+		log.Warningf("Cannot tell all secondaries of changes in zone %s, they will learn of them when they refresh: %s", zone, strings.ReplaceAll(err.Error(), "\n", "; "))
 	default:
 		log.Infof("All secondaries of zone %s are told of changes again", zone)
 	}
-	n.failing[zone] = failure
+}
+
+var refusedBy = regexp.MustCompile(`was not accepted by ("[^"]*")`)
+
+// deaf returns the secondaries that an error of plugin transfer is about.
+func deaf(err error) string {
+	var addrs []string
+	for _, found := range refusedBy.FindAllStringSubmatch(err.Error(), -1) {
+		addrs = append(addrs, found[1])
+	}
+	if addrs == nil {
+		return "unknown"
+	}
+	return strings.Join(addrs, " ")
 }

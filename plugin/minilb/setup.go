@@ -94,7 +94,7 @@ func notifyChanges(c *caddy.Controller, m *Minilb) {
 			return nil
 		}
 		ctx, cancel := context.WithCancel(context.Background())
-		n := &notifier{transfer: t, index: m.index, failing: map[string]string{}, done: make(chan struct{})}
+		n := &notifier{transfer: t, index: m.index, told: map[string]told{}, done: make(chan struct{})}
 		go n.run(ctx)
 		stop = func() {
 			cancel()

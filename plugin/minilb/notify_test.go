@@ -1,0 +1,215 @@
+package minilb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// recorder notes the notifications of a notifier that runs in a bubble of synctest.
+type recorder struct {
+	began   time.Time
+	mu      sync.Mutex
+	calls   []string // the zone, and when it was told of in milliseconds
+	failure func() error
+}
+
+func (r *recorder) Notify(zone string) error {
+	r.mu.Lock()
+	r.calls = append(r.calls, fmt.Sprintf("%s %d", zone, time.Since(r.began).Milliseconds()))
+	failure := r.failure
+	r.mu.Unlock()
+	return failure()
+}
+
+func (r *recorder) fail(failure func() error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failure = failure
+}
+
+// take returns the notifications since the last call.
+func (r *recorder) take() []string {
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	calls := r.calls
+	r.calls = nil
+	slices.Sort(calls)
+	return calls
+}
+
+func accept() error { return nil }
+
+// startNotifier runs a notifier for the zones minilb. and lan., of which nothing is known yet.
+func startNotifier(t *testing.T) (*recorder, *records.Index, func()) {
+	t.Helper()
+	r := &recorder{began: time.Now(), failure: accept}
+	index := records.NewIndex([]string{"minilb.", "lan."})
+	n := &notifier{transfer: r, index: index, told: map[string]told{}, done: make(chan struct{})}
+	ctx, cancel := context.WithCancel(t.Context())
+	go n.run(ctx)
+	return r, index, func() {
+		cancel()
+		<-n.done
+		synctest.Wait()
+	}
+}
+
+// expect compares the notifications since the last call.
+func (r *recorder) expect(t *testing.T, when string, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	if calls := r.take(); !slices.Equal(calls, want) {
+		t.Errorf("%s: told of %q, want %q", when, calls, want)
+	}
+}
+
+func TestNotify(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, index, stop := startNotifier(t)
+		index.Replace(nil, true)
+		time.Sleep(5 * time.Second)
+		r.expect(t, "nothing is known of the zones")
+
+		index.Replace(nil, false)
+		r.expect(t, "the cluster has been read", "minilb. 5000", "lan. 5000")
+		time.Sleep(3 * time.Second)
+		index.Touch("minilb.")
+		r.expect(t, "a change after a while", "minilb. 8000")
+		time.Sleep(100 * time.Millisecond)
+		for range 10 {
+			index.Touch("minilb.", "lan.")
+			time.Sleep(10 * time.Millisecond)
+		}
+		r.expect(t, "changes soon after another")
+		time.Sleep(800 * time.Millisecond)
+		r.expect(t, "a second after it", "minilb. 9000", "lan. 9000")
+		time.Sleep(time.Minute)
+		r.expect(t, "nothing changes")
+
+		index.Replace(nil, false) // what is there already
+		index.Touch("")           // outside of the zones
+		time.Sleep(time.Minute)
+		r.expect(t, "nothing changes in the zones")
+
+		for range 49 {
+			index.Touch("minilb.")
+			time.Sleep(100 * time.Millisecond)
+		}
+		if calls := r.take(); len(calls) != 5 {
+			t.Errorf("told %d times of changes for almost 5 s, want 5: %q", len(calls), calls)
+		}
+		time.Sleep(2 * time.Second)
+
+		index.Touch("minilb.")
+		index.Touch("lan.")
+		stop()
+		r.take()
+		index.Touch("minilb.")
+		time.Sleep(time.Minute)
+		r.expect(t, "it has been stopped")
+	})
+}
+
+// The last change is told of, however far the serial is ahead of the clock.
+func TestNotifyAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, index, stop := startNotifier(t)
+		defer stop()
+		index.Replace(nil, false)
+		time.Sleep(3 * time.Second)
+		for range 100 {
+			index.Touch("minilb.")
+			index.Serial("minilb.")
+		}
+		time.Sleep(2500 * time.Millisecond)
+		r.take()
+		before := index.Serial("minilb.")
+		index.Touch("minilb.")
+		if got := index.Serial("minilb."); got != before+1 {
+			t.Fatalf("serial %d after %d", got, before)
+		}
+		for range 2 { // these must wait for the clock
+			index.Touch("minilb.")
+			index.Serial("minilb.")
+		}
+		time.Sleep(2500 * time.Millisecond)
+		calls, last := r.take(), index.Serial("minilb.")
+		if len(calls) != 2 || last <= before+1 {
+			t.Errorf("told %q of changes, want twice, serial %d after %d", calls, last, before+1)
+		}
+		time.Sleep(time.Minute)
+		if got := index.Serial("minilb."); got != last {
+			t.Errorf("at rest the serial went from %d to %d", last, got)
+		}
+	})
+}
+
+func TestNotifyFails(t *testing.T) {
+	out := captureLog(t)
+	synctest.Test(t, func(t *testing.T) {
+		r, index, stop := startNotifier(t)
+		defer stop()
+		change := func(want ...string) {
+			t.Helper()
+			out.Reset()
+			for range 5 {
+				index.Touch("minilb.")
+				time.Sleep(2 * time.Second)
+			}
+			synctest.Wait()
+			logged := slices.DeleteFunc(strings.Split(out.String(), "\n"), func(line string) bool { return line == "" })
+			if len(logged) != len(want) {
+				t.Fatalf("logged %q, want %d lines", logged, len(want))
+			}
+			for i := range want {
+				if !strings.HasSuffix(logged[i], want[i]) {
+					t.Errorf("logged %q, want %q", logged[i], want[i])
+				}
+			}
+		}
+		index.Replace(nil, false)
+		time.Sleep(time.Minute)
+		var port atomic.Int32 // of the sender, another each time
+		port.Store(40000)
+		failing := func(addrs ...string) func() error {
+			return func() (errs error) {
+				for _, addr := range addrs {
+					errs = errors.Join(errs, fmt.Errorf(`notify for zone "minilb." was not accepted by %q: "read udp 192.0.2.1:%d->%s: i/o timeout"`, addr, port.Add(1), addr))
+				}
+				return errs
+			}
+		}
+		change()
+		r.fail(failing("192.0.2.2:53"))
+		change(`minilb: Cannot tell all secondaries of changes in zone minilb., they will learn of them when they refresh: notify for zone "minilb." was not accepted by "192.0.2.2:53": "read udp 192.0.2.1:40001->192.0.2.2:53: i/o timeout"`)
+		r.fail(failing("192.0.2.2:53", "192.0.2.3:53"))
+		change(`->192.0.2.2:53: i/o timeout"; notify for zone "minilb." was not accepted by "192.0.2.3:53": "read udp 192.0.2.1:40007->192.0.2.3:53: i/o timeout"`)
+		r.fail(accept)
+		change("All secondaries of zone minilb. are told of changes again")
+		r.fail(func() error { return errors.New("something else") })
+		change("something else")
+
+		// One that hangs is no news when a later one has been taken.
+		r.fail(accept)
+		change("All secondaries of zone minilb. are told of changes again")
+		r.fail(func() error {
+			time.Sleep(6 * time.Second)
+			return errors.New("too late")
+		})
+		index.Touch("minilb.")
+		time.Sleep(time.Second)
+		r.fail(accept)
+		change()
+	})
+}
