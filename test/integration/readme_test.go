@@ -16,6 +16,7 @@ import (
 var (
 	corefileBlock = regexp.MustCompile("(?ms)^(?:```|~~~) *corefile\n(.*?)^(?:```|~~~)$")
 	serverBlock   = regexp.MustCompile(`(?m)^([^\s#{][^{\n]*)\{$`)
+	secondaryLine = regexp.MustCompile(`(?m)^( *to )192.*$`)
 	upstreamLine  = regexp.MustCompile(`(?m)^( *forward \.) .*$`)
 )
 
@@ -88,6 +89,7 @@ func onLoopback(t *testing.T, corefile, upstream, kubeconfig string, cert certif
 		}
 		return strings.Join(keys, " ") + " {\nbind 127.0.0.1"
 	})
+	corefile = secondaryLine.ReplaceAllString(corefile, "${1}*")
 	corefile = upstreamLine.ReplaceAllString(corefile, "$1 "+upstream)
 	corefile = regexp.MustCompile(`(?m)^( *)health.*$`).ReplaceAllString(corefile, "${1}HEALTH")
 	corefile = regexp.MustCompile(`(?m)^( *)ready.*$`).ReplaceAllString(corefile, "${1}READY")
