@@ -1,0 +1,118 @@
+package integration_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// TestDeadSecondary has one that does not answer in front of one that does.
+func TestDeadSecondary(t *testing.T) {
+	c := shared(t)
+	ctx, ns := t.Context(), newNamespace(t, c)
+	_, err := c.Client.CoreV1().Services(ns).Create(ctx, loadService("web"), metav1.CreateOptions{})
+	must(t, err)
+	_, err = c.Client.DiscoveryV1().EndpointSlices(ns).Create(ctx, loadSlice("web", 1), metav1.CreateOptions{})
+	must(t, err)
+	addresses := 1
+	change := func() {
+		addresses++
+		_, err := c.Client.DiscoveryV1().EndpointSlices(ns).Update(ctx, loadSlice("web", addresses), metav1.UpdateOptions{})
+		must(t, err)
+	}
+	logged := func(s *coredns, deaf, told int) error {
+		if got := len(s.log.lines("Cannot tell all secondaries")); got != deaf {
+			return fmt.Errorf("%d lines that a secondary does not listen, want %d:\n%s", got, deaf, s.log)
+		}
+		if got := len(s.log.lines("are told of changes again")); got != told {
+			return fmt.Errorf("%d lines that all listen again, want %d:\n%s", got, told, s.log)
+		}
+		return nil
+	}
+
+	ports := freePorts(t, 2)
+	dead, live := listenDead(t, ports[0]), startNotified(t, ports[1])
+	s := startCoreDNS(t, fmt.Sprintf(`minilb:PORT {
+		bind 127.0.0.1
+		READY
+		errors
+		transfer {
+			to %s
+		}
+		minilb {
+			kubeconfig %s
+			namespaces %s
+			ttl 5
+		}
+	}`, strings.Join(ports, " "), c.Kubeconfig, ns))
+	s.waitReady(t)
+	began := time.Now()
+	for range 3 { // each finds it dead
+		time.Sleep(1200 * time.Millisecond)
+		change()
+	}
+	cluster.Eventually(t, 20*time.Second, func() error {
+		if told := live.since("minilb.", time.Time{}); told < 4 {
+			return fmt.Errorf("the living one was told %d times, want 4", told)
+		}
+		return nil
+	})
+	live.mu.Lock()
+	late := live.at["minilb."][0].Sub(began) - time.Second // after the start it waits that long
+	live.mu.Unlock()
+	t.Logf("a dead secondary holds up the one behind it by %v", late)
+	if late > 8*time.Second {
+		t.Errorf("a dead secondary holds up the one behind it by %v, want 6 s as documented", late)
+	}
+	if err := logged(s, 1, 0); err != nil {
+		t.Error(err)
+	}
+
+	must(t, dead.Close())
+	back := startNotified(t, ports[0])
+	changed := time.Now()
+	change()
+	cluster.Eventually(t, 3*time.Second, func() error {
+		if back.since("minilb.", changed) == 0 || live.since("minilb.", changed) == 0 {
+			return fmt.Errorf("not both were told")
+		}
+		return logged(s, 1, 1)
+	})
+
+	// Neither a reload nor the end waits for one that hangs.
+	back.stop()
+	listenDead(t, ports[0])
+	change()
+	time.Sleep(500 * time.Millisecond)
+	path := s.cmd.Args[len(s.cmd.Args)-1]
+	corefile, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.WriteFile(path, []byte(strings.Replace(string(corefile), "ttl 5", "ttl 6", 1)), 0o600))
+	must(t, s.cmd.Process.Signal(syscall.SIGUSR1))
+	reloading := time.Now()
+	cluster.Eventually(t, 10*time.Second, func() error {
+		reply, err := s.ask("udp", "minilb", dns.TypeSOA)
+		if err == nil && reply.Answer[0].Header().Ttl != 6 {
+			err = fmt.Errorf("not reloaded:\n%s", s.log)
+		}
+		return err
+	})
+	if took := time.Since(reloading); took > 4*time.Second {
+		t.Errorf("a reload took %v", took)
+	}
+	time.Sleep(1500 * time.Millisecond) // until it tells of what it knows
+	stopping := time.Now()
+	s.stop(t)
+	t.Logf("it ended within %v", time.Since(stopping))
+	if took := time.Since(stopping); took > 2*time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+}
