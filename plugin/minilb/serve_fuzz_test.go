@@ -12,6 +12,7 @@ import (
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
+	clog "github.com/coredns/coredns/plugin/pkg/log"
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
@@ -58,6 +59,7 @@ func fuzzServer(t testing.TB, synced bool) (*dnsserver.Server, *Minilb) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	clog.D.Clear() // which the server has set for all
 	return server, m
 }
 
