@@ -32,16 +32,25 @@ type Port struct {
 	Addrs   []netip.Addr // of those endpoints, sorted; nil for all of the Service's
 }
 
-// NewEndpoints sorts hosts and ports and drops duplicates. It returns nil if there are none.
+// NewEndpoints sorts hosts and ports and drops duplicates, and hostnames that are those which the
+// addresses have anyway. It returns nil if there are none.
 func NewEndpoints(hosts []Host, ports []Port) *Endpoints {
-	if len(hosts)+len(ports) == 0 {
+	e := &Endpoints{ports: ports}
+	byLabel := func(a, b Host) int { return strings.Compare(a.Label, b.Label) }
+	byAddr := func(a, b Host) int { return a.Addr.Compare(b.Addr) }
+	slices.SortFunc(hosts, func(a, b Host) int { return cmp.Or(byAddr(a, b), byLabel(a, b)) })
+	hosts = slices.Compact(hosts)
+	for i, h := range hosts {
+		alone := (i == 0 || hosts[i-1].Addr != h.Addr) && (i == len(hosts)-1 || hosts[i+1].Addr != h.Addr)
+		if !alone || h.Label != dashed(h.Addr) {
+			e.byAddr = append(e.byAddr, h)
+		}
+	}
+	if len(e.byAddr)+len(ports) == 0 {
 		return nil
 	}
-	byLabel := func(a, b Host) int { return cmp.Or(strings.Compare(a.Label, b.Label), a.Addr.Compare(b.Addr)) }
-	slices.SortFunc(hosts, byLabel)
-	e := &Endpoints{hosts: slices.Compact(hosts), ports: ports}
-	e.byAddr = slices.Clone(e.hosts)
-	slices.SortStableFunc(e.byAddr, func(a, b Host) int { return a.Addr.Compare(b.Addr) })
+	e.hosts = slices.Clone(e.byAddr)
+	slices.SortStableFunc(e.hosts, byLabel)
 	slices.SortFunc(e.ports, func(a, b Port) int { return a.compare(&b) })
 	return e
 }
@@ -189,6 +198,15 @@ func (n *Node) children(name string) iter.Seq[Record] {
 			}
 		}
 	}
+}
+
+// hasChildren reports whether there are names below a Service's name.
+func (n *Node) hasChildren() bool {
+	if !n.Parental {
+		return false
+	}
+	all := n.Addrs.Load()
+	return len(all.V4)+len(all.V6) > 0 || all.Endpoints != nil
 }
 
 // speaks reports whether there is a named port of the protocol.

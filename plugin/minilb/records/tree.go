@@ -28,14 +28,17 @@ func (n *Node) same(o *Node) bool {
 	if n == o {
 		return true
 	}
-	if n == nil || o == nil || n.Target != o.Target || n.Plain != o.Plain || n.Parental != o.Parental || (n.Addrs == nil) != (o.Addrs == nil) {
+	if n == nil || o == nil || n.Target != o.Target || n.Plain != o.Plain || (n.Addrs == nil) != (o.Addrs == nil) {
 		return false
 	}
-	if n.Addrs == o.Addrs {
+	if n.Addrs == o.Addrs && n.Parental == o.Parental {
 		return true
 	}
 	a, b := n.Addrs.Load(), o.Addrs.Load()
-	return a.Alike(b) && (!n.Parental || a.Endpoints.equal(b.Endpoints))
+	if !a.Alike(b) || n.hasChildren() != o.hasChildren() {
+		return false
+	}
+	return !n.hasChildren() || a.Endpoints.equal(b.Endpoints)
 }
 
 // Record puts a Node at a name. The name is canonical: absolute, lower case, and a wildcard

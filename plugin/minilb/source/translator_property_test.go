@@ -64,6 +64,7 @@ var someNames = func() []string {
 type history struct {
 	*bench
 	objects map[string]runtime.Object // as they are now, by kind and name
+	check   func()                    // called after each change
 }
 
 func one[T any](t *rapid.T, what string, of ...T) T { return rapid.SampledFrom(of).Draw(t, what) }
@@ -211,6 +212,7 @@ func (h *history) actions() map[string]func(*rapid.T) {
 			obj := h.objects[one(t, "id", ids...)].DeepCopyObject()
 			if rapid.Bool().Draw(t, "seen") {
 				h.remove(identify(obj))
+				h.check()
 			}
 			obj.(metav1.Object).SetCreationTimestamp(metav1.Unix(rapid.Int64Range(1, 5).Draw(t, "created"), 0))
 			h.set(t, obj)
@@ -243,6 +245,7 @@ func (h *history) actions() map[string]func(*rapid.T) {
 // live lets things happen, and check look at what has come of each.
 func (h *history) live(t *rapid.T, steps int, check func()) {
 	actions := h.actions()
+	h.check = check
 	for range steps { // a failure shrinks to deletions of nothing
 		actions[one(t, "action", "delete", "service", "slice", "ingress", "service", "slice", "ingress", "slice", "ingress", "snapshot", "snapshot", "recreate", "relist")](t)
 		check()
