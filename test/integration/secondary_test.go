@@ -259,11 +259,18 @@ func TestSecondaries(t *testing.T) {
 	t.Logf("the secondaries were there after %v", time.Since(began))
 	quietSerial := serials(t, &coredns{addr: primary}, "quiet")
 
+	zones := []string{"minilb", "244.10.in-addr.arpa"}
 	for i := 2; i < 6; i++ {
+		before := serials(t, &coredns{addr: primary}, zones...)
 		must(t, c.Pod(ctx, pod(i)))
 		done := time.Now()
 		expectAll(t, all, done, "a new pod", endpoint(i), dns.TypeA, fmt.Sprintf("10.244.3.%d", i))
 		expectAll(t, all, done, "its reverse name", reverse(i), dns.TypePTR, endpoint(i))
+		for z, after := range serials(t, &coredns{addr: primary}, zones...) {
+			if after <= before[z] {
+				t.Errorf("D24: a new pod left the serial of %s at %d, it was %d", zones[z], after, before[z])
+			}
+		}
 	}
 	must(t, c.SetReady(ctx, ns, "web-2", false))
 	expectAll(t, all, time.Now(), "an unready pod", web, dns.TypeA, "10.244.3.1", "10.244.3.3", "10.244.3.4", "10.244.3.5")
@@ -293,9 +300,12 @@ func TestSecondaries(t *testing.T) {
 
 	t.Run("rest", func(t *testing.T) {
 		time.Sleep(1500 * time.Millisecond) // what the burst left to tell
-		zones := []string{"minilb", "244.10.in-addr.arpa"}
 		began, before := time.Now(), serials(t, &coredns{addr: primary}, zones...)
 		transfers := len(transferLine.FindAllString(s.log.String(), -1))
+		// What nobody is answered with is no change.
+		must(t, apply(c, strings.NewReplacer("name: web, namespace: NS", "name: web, namespace: "+ns+", annotations: {example.org/note: new}", "NS", ns).Replace(secondariesState)))
+		must(t, apply(c, strings.ReplaceAll("{apiVersion: v1, kind: Service, metadata: {name: inner, namespace: NS}, spec: {selector: {app: web}, ports: [{port: 80}]}}", "NS", ns)))
+		must(t, c.SetReady(ctx, ns, "web-1", true))
 		time.Sleep(5 * time.Second)
 		if after := serials(t, &coredns{addr: primary}, zones...); !slices.Equal(after, before) {
 			t.Errorf("D24: at rest the serials went from %v to %v", before, after)
