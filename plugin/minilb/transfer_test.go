@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
@@ -79,6 +80,21 @@ func TestTransferSerial(t *testing.T) {
 			t.Errorf("serial %d of %d: got %d records, whole %v, the first %v", tt.serial, now, len(got), tt.whole, got[0])
 		}
 	}
+}
+
+// An AXFR has no serial, which is 0 here and would be newer than those from 2038 on (RFC 1982).
+func TestTransferLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the clock begins in 2000
+		time.Sleep(40 * 365 * 24 * time.Hour)
+		m := testPlugin(testConfig())
+		rrs, err := m.Transfer("minilb.", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, now := received(rrs), m.index.Serial("minilb."); len(got) < 4 || int32(now) > 0 {
+			t.Errorf("with serial %d: got %d records, want all", now, len(got))
+		}
+	})
 }
 
 func TestTransferRefuses(t *testing.T) {
