@@ -40,7 +40,7 @@ func (m *Minilb) answer(ctx context.Context, state request.Request, zone string,
 	case qtype == dns.TypeANY: // D28, RFC 8482 §4.2
 		reply.Answer = []dns.RR{&dns.HINFO{Hdr: m.header(owner, dns.TypeHINFO), Cpu: "RFC8482"}}
 	case state.Name() == zone && qtype == dns.TypeSOA:
-		reply.Answer = []dns.RR{m.soa(owner, zone)}
+		reply.Answer = []dns.RR{m.soa(owner, zone, m.index.Serial(zone))}
 	case state.Name() == zone && qtype == dns.TypeNS:
 		m.nameServers(reply, owner, zone)
 		fit(reply, m.room(state))
@@ -66,7 +66,7 @@ func (m *Minilb) answer(ctx context.Context, state request.Request, zone string,
 		if zone == "" {
 			apex = owner
 		}
-		reply.Ns = []dns.RR{m.soa(apex, zone)}
+		reply.Ns = []dns.RR{m.soa(apex, zone, m.index.PeekSerial(zone))}
 	}
 	return reply
 }
@@ -205,12 +205,12 @@ func (m *Minilb) alias(ctx context.Context, state request.Request, target string
 }
 
 // soa returns the SOA record of zone, or of a host outside our zones if zone is "" (D5, D24).
-func (m *Minilb) soa(owner, zone string) *dns.SOA {
+func (m *Minilb) soa(owner, zone string, serial uint32) *dns.SOA {
 	return &dns.SOA{
 		Hdr:     m.header(owner, dns.TypeSOA),
 		Ns:      m.nameserverNames(zone)[0],
 		Mbox:    "hostmaster." + m.home(zone),
-		Serial:  m.index.Serial(zone),
+		Serial:  serial,
 		Refresh: soaRefresh,
 		Retry:   soaRetry,
 		Expire:  soaExpire,

@@ -68,7 +68,7 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 		case result != records.Found:
 			return m.pass(ctx, w, r) // D3, D73: anything that is not a claimed name's is not touched
 		case !ours(state.QType(), node): // D6
-			return m.pass(ctx, claimed{w, m.soa(state.QName(), "")}, r)
+			return m.pass(ctx, claimed{w, m.soa(state.QName(), "", m.index.PeekSerial(""))}, r)
 		}
 	} else {
 		switch result {

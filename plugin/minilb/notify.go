@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // notifyInterval is how long after a NOTIFY the next one may follow: what changes meanwhile is in
@@ -34,7 +36,18 @@ type notifiable interface {
 	Serial(zone string) uint32
 	Synced() bool
 	Changes() <-chan struct{}
+	Touch(zones ...string)
 }
+
+const (
+	// recheckInterval is how often it is looked for a change whose serial had to wait for the clock.
+	recheckInterval = 5 * time.Second
+
+	// renewAfter is when a process that has begun knows better than the one before: secondaries
+	// may have a number of that one until then, which was ahead of the clock, and hold what we
+	// have for older.
+	renewAfter = (records.MaxAhead + 1) * time.Second
+)
 
 // run notifies at each change of a zone, at once and then at most once in the interval, until the
 // context is cancelled. Notifications that are under way by then end by themselves: plugin transfer
@@ -43,6 +56,8 @@ type notifiable interface {
 func (n *notifier) run(ctx context.Context) {
 	defer close(n.done)
 	known := map[string]uint32{}
+	renew := time.NewTimer(renewAfter)
+	defer renew.Stop()
 	for {
 		select { // the first time, too: the server does not listen yet
 		case <-ctx.Done():
@@ -54,6 +69,9 @@ func (n *notifier) run(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case <-n.index.Changes():
+			case <-time.After(recheckInterval):
+			case <-renew.C:
+				n.index.Touch(n.index.Zones()...)
 			}
 		}
 	}

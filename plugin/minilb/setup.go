@@ -60,6 +60,13 @@ func setup(c *caddy.Controller) error {
 				log.Warningf("Zone %s lies outside of all server blocks with minilb, so that nobody can ask for it: add it to a block's zones", zone)
 			}
 		}
+		for _, other := range clusters.all() { // D24: of the load before
+			for _, t := range other.translators {
+				if other != cl {
+					t.Precede(m.index)
+				}
+			}
+		}
 		cl.start()
 		if waitForSync(m, cl.started.Add(conf.startupTimeout)) {
 			return nil

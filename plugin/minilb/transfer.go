@@ -20,7 +20,7 @@ func (m *Minilb) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
 		return nil, errNotSynced
 	}
 	// The serial before the content: a change in between has another serial, which is sent for later.
-	soa := m.soa(zone, zone)
+	soa := m.soa(zone, zone, m.index.Serial(zone))
 	names := m.index.Records(zone)
 	if serial != 0 && int32(serial-soa.Serial) >= 0 { // RFC 1982
 		return sent([]dns.RR{soa}), nil

@@ -32,7 +32,7 @@ func TestTransfer(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := received(rrs)
-	soa := m.soa("minilb.", "minilb.")
+	soa := m.soa("minilb.", "minilb.", m.index.Serial("minilb."))
 	want := []string{
 		soa.String(), "minilb.\t5\tIN\tNS\tns1.minilb.", "ns1.minilb.\t5\tIN\tA\t192.0.2.53", "ns1.minilb.\t5\tIN\tAAAA\t2001:db8::53",
 		"web.shop.minilb.\t5\tIN\tA\t10.0.0.1", "web.shop.minilb.\t5\tIN\tA\t10.0.0.2", "web.shop.minilb.\t5\tIN\tAAAA\tfd00::1",
@@ -122,7 +122,7 @@ func TestTransferRefuses(t *testing.T) {
 func TestTransferWhileReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := testPlugin(testConfig())
-		soa := m.soa("lan.", "lan.")
+		soa := m.soa("lan.", "lan.", m.index.Serial("lan."))
 		rrs, err := m.Transfer("lan.", 0)
 		if err != nil {
 			t.Fatal(err)

@@ -228,4 +228,18 @@ func (x *Index) named(name string) *zone {
 
 // Serial returns the serial number of a zone's content, or of the overlay's if zone is "".
 // It grows with each change of content, and only then (D24).
-func (x *Index) Serial(zone string) uint32 { return x.named(zone).serial.read() }
+func (x *Index) Serial(zone string) uint32 { return x.named(zone).serial.number() }
+
+// PeekSerial is Serial for answers that do not say what is in the zone: content that has been seen
+// in such alone may share its number with what comes after it, so that a zone's serial does not
+// run ahead of the clock because many ask for what is not there.
+func (x *Index) PeekSerial(zone string) uint32 { return x.named(zone).serial.peek() }
+
+// Continue lets the serials follow those of an index that this one takes the place of.
+func (x *Index) Continue(before *Index) {
+	for _, z := range x.zones {
+		if old := before.named(z.name); old.name == z.name {
+			z.serial.follow(old.serial.number())
+		}
+	}
+}

@@ -260,3 +260,30 @@ func TestSerialBesideReplace(t *testing.T) {
 		}
 	}
 }
+
+// D24: an index that takes another's place goes on with its serials, zone by zone.
+func TestContinue(t *testing.T) {
+	old, x := NewIndex([]string{"minilb.", "lan."}), NewIndex([]string{"minilb.", "other."})
+	for _, index := range []*Index{old, x} {
+		index.Replace([]Record{{"web.shop.minilb.", node("10.0.0.1")}}, false)
+	}
+	for range 10 { // ahead of the clock
+		old.Touch("minilb.")
+		old.Serial("minilb.")
+	}
+	before, other := old.Serial("minilb."), x.Serial("other.")
+	x.Continue(old)
+	if got := x.Serial("minilb."); got <= before {
+		t.Errorf("the new index has serial %d after %d", got, before)
+	}
+	if got := x.Serial("other."); got != other {
+		t.Errorf("another zone went from %d to %d", other, got)
+	}
+	if got := x.PeekSerial("minilb."); got != x.Serial("minilb.") {
+		t.Errorf("peeked at %d", got)
+	}
+	x.Touch("minilb.")
+	if first, second := x.PeekSerial("minilb."), x.PeekSerial("minilb."); first != second || x.Serial("minilb.") != first {
+		t.Errorf("peeked at %d, then %d, of %d", first, second, x.Serial("minilb."))
+	}
+}

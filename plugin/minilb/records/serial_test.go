@@ -11,7 +11,10 @@ func TestSerialAt(t *testing.T) {
 	var s serial
 	read := func(now, want uint32) {
 		t.Helper()
-		if got := s.readAt(now); got != want {
+		if got := following(s.state.Load(), now); got != want {
+			t.Errorf("at %d: peeked at %d, want %d", now-noon, int64(got)-noon, int64(want)-noon)
+		}
+		if got := s.numberAt(now); got != want {
 			t.Errorf("at %d: got %d, want %d", now-noon, int64(got)-noon, int64(want)-noon)
 		}
 	}
@@ -21,9 +24,14 @@ func TestSerialAt(t *testing.T) {
 	s.changeAt(noon)
 	s.changeAt(noon)
 	read(noon, noon+1) // two changes that nobody could tell apart
+	s.follow(noon - 3)
+	read(noon, noon+1)
+	s.changeAt(noon)
+	s.follow(noon + 3)
+	read(noon, noon+4)
 	s.changeAt(noon + 10)
 	read(noon+11, noon+10)
-	for i := range uint32(maxAhead) {
+	for i := range uint32(MaxAhead) {
 		s.changeAt(noon + 10)
 		read(noon+10, noon+11+i)
 	}
@@ -46,7 +54,7 @@ func TestSerialConcurrent(t *testing.T) {
 		done.Go(func() {
 			last := uint32(0)
 			for range 10_000 {
-				if now := s.readAt(1_000_000); now < last {
+				if now := s.numberAt(1_000_000); now < last {
 					t.Errorf("%d after %d", now, last)
 					return
 				} else {
@@ -56,9 +64,9 @@ func TestSerialConcurrent(t *testing.T) {
 		})
 	}
 	for i := range uint32(10_000) {
-		before := s.readAt(1_000_000)
+		before := s.numberAt(1_000_000)
 		s.changeAt(1001 + i)
-		if after := s.readAt(1_000_000); after <= before {
+		if after := s.numberAt(1_000_000); after <= before {
 			t.Fatalf("a change moved it from %d to %d", before, after)
 		}
 	}

@@ -68,6 +68,9 @@ func NewTranslator(w *Watcher, options Options, index *records.Index) *Translato
 	return t
 }
 
+// Precede lets the serials of an index that takes the place of this one's follow its own.
+func (t *Translator) Precede(index *records.Index) { index.Continue(t.index) }
+
 // onService takes in a Service that appeared, changed or (new is nil) went.
 func (t *Translator) onService(old, new *service) {
 	wasExposed, isExposed := t.options.exposes(old), t.options.exposes(new)
