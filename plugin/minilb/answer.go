@@ -51,13 +51,13 @@ func (m *Minilb) answer(ctx context.Context, state request.Request, zone string,
 	case qtype == dns.TypePTR:
 		reply.Answer = m.pointers(owner, node.Pointers)
 	case qtype == dns.TypeSRV && node.Ports != nil:
-		m.services(reply, owner, node, m.room(state))
+		m.services(reply, state, node)
 		fit(reply, m.room(state))
 	case node.Addrs == nil:
 	case qtype == dns.TypeA:
-		reply.Answer = m.addresses(owner, qtype, node, m.limit(m.room(state), reply, recordSize+net.IPv4len))
+		reply.Answer = m.addresses(owner, qtype, node, m.limit(state, reply, recordSize+net.IPv4len))
 	case qtype == dns.TypeAAAA:
-		reply.Answer = m.addresses(owner, qtype, node, m.limit(m.room(state), reply, recordSize+net.IPv6len))
+		reply.Answer = m.addresses(owner, qtype, node, m.limit(state, reply, recordSize+net.IPv6len))
 	case qtype == dns.TypeHTTPS:
 		reply.Answer = m.https(owner, node)
 	}
@@ -94,9 +94,15 @@ func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limi
 
 // services answers with the SRV records of a named port, and the addresses of the endpoints
 // that they name (D41, RFC 2782).
-func (m *Minilb) services(reply *dns.Msg, owner string, node *records.Node, room int) {
-	targets := m.draw(node, serviceOf(owner))
-	n := fitting(room-questionSize(reply), targets, serviceOf(owner))
+func (m *Minilb) services(reply *dns.Msg, state request.Request, node *records.Node) {
+	owner := state.QName()
+	service := serviceOf(owner)
+	limit := m.maxAnswers
+	if limit == 0 {
+		limit = overflowing(state, recordSize+srvSize+len(service))
+	}
+	targets := draw(node, service, limit)
+	n := fitting(m.room(state)-questionSize(reply), targets, service)
 	if m.maxAnswers > 0 {
 		targets = targets[:n]
 	}
@@ -106,7 +112,7 @@ func (m *Minilb) services(reply *dns.Msg, owner string, node *records.Node, room
 	}
 	named := map[string]bool{}
 	for _, target := range targets {
-		name := target.Label + "." + serviceOf(owner)
+		name := target.Label + "." + service
 		if named[name] {
 			continue
 		}
@@ -126,17 +132,14 @@ func (m *Minilb) targets(owner string, targets []records.Target) []dns.RR {
 	return rrs
 }
 
-// draw returns at most max_answers of a port's targets, without those whose names below the
-// Service's would be too long (D33).
-func (m *Minilb) draw(node *records.Node, service string) []records.Target {
+// draw returns at most limit of a port's targets, without those whose names below the Service's
+// would be too long (D33).
+func draw(node *records.Node, service string, limit int) []records.Target {
 	if records.Below(longestLabel, service) != "" {
-		return node.Targets(m.maxAnswers)
+		return node.Targets(limit)
 	}
 	targets := fittingNames(node.Targets(0), service)
-	if m.maxAnswers > 0 {
-		targets = targets[:min(len(targets), m.maxAnswers)]
-	}
-	return targets
+	return targets[:min(len(targets), limit)]
 }
 
 var longestLabel = strings.Repeat("x", 63)

@@ -177,7 +177,7 @@ func TestMaxAnswers(t *testing.T) {
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
 			firsts := map[string]bool{}
 			for range 50 {
-				w := dnstest.NewRecorder(&test.ResponseWriter{TCP: limit > 16})
+				w := dnstest.NewRecorder(&test.ResponseWriter{TCP: limit == 0 || limit > 16})
 				m.ServeDNS(t.Context(), w, new(dns.Msg).SetQuestion("many.shop.minilb.", qtype))
 				if len(w.Msg.Answer) != want {
 					t.Fatalf("max_answers %d: got %d records, want %d", limit, len(w.Msg.Answer), want)

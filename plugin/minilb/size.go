@@ -45,13 +45,17 @@ func questionSize(reply *dns.Msg) int {
 	return size
 }
 
-// limit returns how many records of the size may be in the answer of a reply that has room.
-func (m *Minilb) limit(room int, reply *dns.Msg, size int) int {
+// limit returns how many records of the size are to be in the answer.
+func (m *Minilb) limit(state request.Request, reply *dns.Msg, size int) int {
 	if m.maxAnswers == 0 {
-		return 0
+		return overflowing(state, size)
 	}
-	return max(1, min(m.maxAnswers, (room-questionSize(reply))/size))
+	return max(1, min(m.maxAnswers, (m.room(state)-questionSize(reply))/size))
 }
+
+// overflowing returns how many records, of at least the size, are more than a reply can have: of
+// all that there are, the server needs no more to see that it must truncate them.
+func overflowing(state request.Request, size int) int { return state.Size()/size + 1 }
 
 // fitting returns how many SRV records with these targets fit, at least one. Their targets are
 // not compressed (RFC 2782).

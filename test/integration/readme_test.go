@@ -54,6 +54,9 @@ func TestDocumentedCorefiles(t *testing.T) {
 			if err != nil || rcode != dns.RcodeSuccess || len(soa) != 1 {
 				t.Errorf("%s SOA: got %v, %s, %v\n%s", zone, soa, dns.RcodeToString[rcode], err, s.log)
 			}
+			if reply, err := s.ask("udp", zone, dns.TypeSOA); err == nil && reply.RecursionAvailable != strings.Contains(corefile, "response set ra") {
+				t.Errorf("recursion is available: %v\n%s", reply.RecursionAvailable, corefile)
+			}
 			if lines := append(s.log.lines("[WARNING]"), s.log.lines("[ERROR]")...); len(lines) > 0 {
 				t.Errorf("it warns: %q", lines)
 			}
