@@ -266,6 +266,9 @@ func (b *bench) described(name string, metadata bool) string {
 		targets := node.Targets(0)
 		slices.SortFunc(targets, func(a, b records.Target) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		text = fmt.Sprint("ports ", targets)
+		for _, p := range node.Ports { // how many endpoints share a name decides how often it is drawn
+			text += fmt.Sprint(" at ", p.Addrs)
+		}
 	default:
 		text = fmt.Sprint("addresses ", node.Addrs.Load().V4, node.Addrs.Load().V6)
 	}
