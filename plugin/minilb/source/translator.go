@@ -190,10 +190,11 @@ func (t *Translator) onSlice(old, new *slice) {
 	if !same || before != after && new.troubles() != nil {
 		t.changed() // to be logged and counted, or no longer
 	}
+	changed := t.refresh(after) // first, or what both are part of would be without it for a moment
 	if before != after {
 		t.refresh(before)
 	}
-	if t.refresh(after) && !new.triggered.IsZero() && synced(t.slices) && (old == nil || !new.triggered.Equal(old.triggered)) {
+	if changed && !new.triggered.IsZero() && synced(t.slices) && (old == nil || !new.triggered.Equal(old.triggered)) {
 		t.options.Observe(time.Since(new.triggered))
 	}
 }
