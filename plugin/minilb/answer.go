@@ -38,21 +38,21 @@ func (m *Minilb) answer(ctx context.Context, state request.Request, zone string,
 	case result == records.NotFound:
 		reply.Rcode = dns.RcodeNameError
 	case qtype == dns.TypeANY: // D28, RFC 8482 §4.2
-		reply.Answer = []dns.RR{&dns.HINFO{Hdr: m.header(owner, dns.TypeHINFO), Cpu: "RFC8482"}}
+		reply.Answer = []dns.RR{m.existence(owner)}
 	case state.Name() == zone && qtype == dns.TypeSOA:
 		reply.Answer = []dns.RR{m.soa(owner, zone, m.index.Serial(zone))}
 	case state.Name() == zone && qtype == dns.TypeNS:
 		m.nameServers(reply, owner, zone)
-		fit(reply, m.room(state))
+		m.fit(reply, state)
 	case node == nil:
 	case node.Target != "":
 		m.alias(ctx, state, node.Target, reply)
 		return reply
 	case qtype == dns.TypePTR:
-		reply.Answer = m.pointers(owner, node.Pointers)
+		reply.Answer = m.pointers(owner, node.Pointers[:fittingPointers(m.room(state)-questionSize(reply), node.Pointers)])
 	case qtype == dns.TypeSRV && node.Ports != nil:
 		m.services(reply, state, node)
-		fit(reply, m.room(state))
+		m.fit(reply, state)
 	case node.Addrs == nil:
 	case qtype == dns.TypeA:
 		reply.Answer = m.addresses(owner, qtype, node, m.limit(state, reply, recordSize+net.IPv4len))
@@ -75,19 +75,26 @@ func (m *Minilb) header(owner string, rrtype uint16) dns.RR_Header {
 	return dns.RR_Header{Name: owner, Rrtype: rrtype, Class: dns.ClassINET, Ttl: m.ttl}
 }
 
+// existence is a record that says no more than that the name exists (RFC 8482 §4.2).
+func (m *Minilb) existence(owner string) dns.RR {
+	return &dns.HINFO{Hdr: m.header(owner, dns.TypeHINFO), Cpu: "RFC8482"}
+}
+
 // addresses returns the RRset of the type: all addresses of the family, or as many as the limit
 // says, 0 for all, drawn at random and in random order (D20, D23).
 func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limit int) []dns.RR {
-	all := node.Addrs.Load()
-	var rrs []dns.RR
-	if rrtype == dns.TypeA {
-		for _, addr := range records.Pick(all.V4, limit) {
+	all := node.Addrs.Load().V4
+	if rrtype == dns.TypeAAAA {
+		all = node.Addrs.Load().V6
+	}
+	picked := records.Pick(all, limit)
+	rrs := make([]dns.RR, 0, len(picked))
+	for _, addr := range picked {
+		if rrtype == dns.TypeAAAA {
+			rrs = append(rrs, &dns.AAAA{Hdr: m.header(owner, dns.TypeAAAA), AAAA: addr.AsSlice()})
+		} else {
 			rrs = append(rrs, &dns.A{Hdr: m.header(owner, dns.TypeA), A: addr.AsSlice()})
 		}
-		return rrs
-	}
-	for _, addr := range records.Pick(all.V6, limit) {
-		rrs = append(rrs, &dns.AAAA{Hdr: m.header(owner, dns.TypeAAAA), AAAA: addr.AsSlice()})
 	}
 	return rrs
 }
@@ -101,8 +108,8 @@ func (m *Minilb) services(reply *dns.Msg, state request.Request, node *records.N
 	if limit == 0 {
 		limit = overflowing(state, recordSize+srvSize+len(service))
 	}
-	targets := draw(node, service, limit)
-	n := fitting(m.room(state)-questionSize(reply), targets, service)
+	targets := someTargets(node, service, limit)
+	n := fittingTargets(m.room(state)-questionSize(reply), targets, service)
 	if m.maxAnswers > 0 {
 		targets = targets[:n]
 	}
@@ -132,20 +139,20 @@ func (m *Minilb) targets(owner string, targets []records.Target) []dns.RR {
 	return rrs
 }
 
-// draw returns at most limit of a port's targets, without those whose names below the Service's
+// someTargets returns at most limit of a port's targets, without those whose names below the Service's
 // would be too long (D33).
-func draw(node *records.Node, service string, limit int) []records.Target {
+func someTargets(node *records.Node, service string, limit int) []records.Target {
 	if records.Below(longestLabel, service) != "" {
 		return node.Targets(limit)
 	}
-	targets := fittingNames(node.Targets(0), service)
+	targets := nameable(node.Targets(0), service)
 	return targets[:min(len(targets), limit)]
 }
 
 var longestLabel = strings.Repeat("x", 63)
 
-// fittingNames returns the targets that can have names below the Service's (D33).
-func fittingNames(targets []records.Target, service string) []records.Target {
+// nameable returns the targets that can have names below the Service's (D33).
+func nameable(targets []records.Target, service string) []records.Target {
 	return slices.DeleteFunc(targets, func(t records.Target) bool { return records.Below(t.Label, service) == "" })
 }
 
@@ -159,8 +166,8 @@ func serviceOf(port string) string {
 // https answers with how the Service behind a name serves HTTPS. The name itself is the target,
 // and its addresses are asked for as always (D50, D51, RFC 9460 §9).
 func (m *Minilb) https(owner string, node *records.Node) []dns.RR {
-	binding := node.Addrs.Load().HTTPS
-	if binding == nil || node.Plain {
+	binding := node.Binding()
+	if binding == nil || strings.HasPrefix(owner, "_") { // which asks for another port (RFC 9460 §9.1)
 		return nil
 	}
 	rr := &dns.HTTPS{SVCB: dns.SVCB{Hdr: m.header(owner, dns.TypeHTTPS), Priority: 1, Target: "."}}

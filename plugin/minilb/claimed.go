@@ -1,6 +1,7 @@
 package minilb
 
 import (
+	"math"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -24,18 +25,24 @@ func (w claimed) WriteMsg(reply *dns.Msg) error {
 	case len(reply.Question) == 1 && aliased(reply):
 		q := reply.Question[0]
 		own.AuthenticatedData, own.Answer, own.Ns = false, nil, nil
+		ttl := uint32(math.MaxUint32) // no longer than any alias on the way
 		for _, rr := range reply.Answer {
-			if rr.Header().Rrtype == q.Qtype && q.Qtype != dns.TypeCNAME {
+			if rr.Header().Rrtype == dns.TypeCNAME {
+				ttl = min(ttl, rr.Header().Ttl)
+			}
+		}
+		for _, rr := range reply.Answer {
+			if rr.Header().Rrtype == q.Qtype && q.Qtype != dns.TypeCNAME && q.Qtype != dns.TypeRRSIG {
 				rr = dns.Copy(rr)
-				rr.Header().Name = q.Name
+				rr.Header().Name, rr.Header().Ttl = q.Name, min(ttl, rr.Header().Ttl)
 				own.Answer = append(own.Answer, rr)
 			}
 		}
-		if len(own.Answer) == 0 && (own.Rcode == dns.RcodeSuccess || own.Rcode == dns.RcodeNameError) {
+		if len(own.Answer) == 0 && !own.Truncated && (own.Rcode == dns.RcodeSuccess || own.Rcode == dns.RcodeNameError) {
 			own.Rcode, own.Ns = dns.RcodeSuccess, []dns.RR{w.soa} // D5
 		}
 	case reply.Rcode == dns.RcodeNameError && len(reply.Answer) == 0: // else it is said of an alias' target
-		own.Rcode = dns.RcodeSuccess
+		own.AuthenticatedData, own.Rcode = false, dns.RcodeSuccess
 	}
 	return w.ResponseWriter.WriteMsg(&own)
 }

@@ -3,6 +3,7 @@ package minilb
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/coredns/caddy"
@@ -57,8 +58,9 @@ type cluster struct {
 	translators []*source.Translator
 
 	started time.Time
+	ctx     context.Context // of all that runs for it; nil before its start
 	cancel  context.CancelFunc
-	done    chan struct{}
+	running sync.WaitGroup
 }
 
 // clusterKey is what tells clusters apart.
@@ -86,16 +88,18 @@ func (f *corefile) clusterFor(kubeconfig, context string) (*cluster, error) {
 
 // start begins to watch, unless another server block has done so.
 func (cl *cluster) start() {
-	if cl.done != nil {
+	if cl.ctx != nil {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cl.started, cl.cancel, cl.done = time.Now(), cancel, make(chan struct{})
+	cl.started = time.Now()
+	cl.ctx, cl.cancel = context.WithCancel(context.Background())
 	clusters.add(cl)
-	go func() {
-		defer close(cl.done)
-		cl.watcher.Run(ctx)
-	}()
+	cl.run(cl.watcher.Run)
+}
+
+// run runs something beside the watch, for as long as that.
+func (cl *cluster) run(f func(context.Context)) {
+	cl.running.Go(func() { f(cl.ctx) })
 }
 
 // synced reports whether all its stanzas can answer for their zones.
@@ -112,10 +116,10 @@ func (cl *cluster) succeeds() bool {
 
 // stop ends the watch and waits until nothing of it is left.
 func (cl *cluster) stop() {
-	if cl.done == nil {
+	if cl.ctx == nil {
 		return
 	}
 	cl.cancel()
-	<-cl.done
+	cl.running.Wait()
 	clusters.remove(cl)
 }

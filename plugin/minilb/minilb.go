@@ -62,6 +62,11 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	}
 	name := state.Name()
 	zone := m.index.Match(name)
+	if state.QType() == dns.TypeDS && name == zone {
+		if outer := m.index.Match(parent(name)); outer != "" {
+			zone = outer // which says whether the inner one is signed (RFC 4035 §3.1.4.1)
+		}
+	}
 	result, node := m.index.Lookup(zone, name)
 	if zone == "" {
 		switch {

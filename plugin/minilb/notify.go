@@ -18,7 +18,7 @@ const notifyInterval = time.Second
 type notifier struct {
 	transfer interface{ Notify(zone string) error }
 	index    notifiable
-	done     chan struct{} // closed when run has ended
+	preceded bool // whether the serials follow those of a load of this process
 
 	mu   sync.Mutex
 	told map[string]told // by zone
@@ -54,10 +54,12 @@ const (
 // gives each secondary three tries of a few seconds, one after the other, so that run cannot wait
 // for those that are dead without being late for those that are not.
 func (n *notifier) run(ctx context.Context) {
-	defer close(n.done)
 	known := map[string]uint32{}
 	renew := time.NewTimer(renewAfter)
 	defer renew.Stop()
+	if n.preceded {
+		renew.Stop()
+	}
 	for {
 		select { // the first time, too: the server does not listen yet
 		case <-ctx.Done():
@@ -78,17 +80,17 @@ func (n *notifier) run(ctx context.Context) {
 }
 
 // changed notifies of the zones whose serial is not the known one, and reports whether there are any.
-func (n *notifier) changed(known map[string]uint32) (any bool) {
+func (n *notifier) changed(known map[string]uint32) (changed bool) {
 	if !n.index.Synced() {
 		return false // there is nothing to transfer yet, and once there is, that is a change
 	}
 	for _, zone := range n.index.Zones() {
 		if serial := n.index.Serial(zone); serial != known[zone] {
-			any, known[zone] = true, serial
+			changed, known[zone] = true, serial
 			go n.notify(zone, serial)
 		}
 	}
-	return any
+	return changed
 }
 
 // notify tells the zone's secondaries, and logs when some begin or cease to listen: which they are

@@ -55,12 +55,13 @@ func startNotifier(t *testing.T) (*recorder, *records.Index, func()) {
 	t.Helper()
 	r := &recorder{began: time.Now(), failure: accept}
 	index := records.NewIndex([]string{"minilb.", "lan."})
-	n := &notifier{transfer: r, index: index, told: map[string]told{}, done: make(chan struct{})}
+	n := &notifier{transfer: r, index: index, told: map[string]told{}}
 	ctx, cancel := context.WithCancel(t.Context())
-	go n.run(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { n.run(ctx) })
 	return r, index, func() {
 		cancel()
-		<-n.done
+		running.Wait()
 		synctest.Wait()
 	}
 }

@@ -87,13 +87,13 @@ func (conf *config) parseZones(c *caddy.Controller) error {
 		conf.reach = append(conf.reach, plugin.Host(key).NormalizeExact()...)
 	}
 	for _, zone := range zones {
+		_, reverse := records.ReversePrefix(zone)
 		switch {
 		case zone == ".":
 			return fmt.Errorf("the root zone cannot be served, as every name there is would be answered for: name a zone, for example \"minilb %s\"", lb.DefaultDomain)
-		case dnsutil.IsReverse(zone) > 0: // D60
-			if _, ok := records.ReversePrefix(zone); !ok {
-				return fmt.Errorf("zone %q stands for no addresses: want whole octets or nibbles below in-addr.arpa or ip6.arpa, or a CIDR such as 10.244.0.0/16", zone)
-			}
+		case !reverse && dnsutil.IsReverse(zone) > 0:
+			return fmt.Errorf("zone %q stands for no addresses: want whole octets or nibbles below in-addr.arpa or ip6.arpa, or a CIDR such as 10.244.0.0/16", zone)
+		case reverse: // D60
 			conf.source.ReverseZones = appendNew(conf.source.ReverseZones, zone)
 			continue
 		}
@@ -293,7 +293,7 @@ func parseNS(conf *config, args []string) error {
 		if err != nil {
 			return err
 		}
-		conf.nameservers = append(conf.nameservers, domain+".")
+		conf.nameservers = appendNew(conf.nameservers, domain+".")
 	}
 	if conf.glue != nil && conf.nameservers != nil {
 		return wants(args, "either names or addresses")

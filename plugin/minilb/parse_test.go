@@ -68,6 +68,10 @@ func TestParseProperties(t *testing.T) {
 				slices.Equal(c.source.ReverseZones, []string{"244.10.in-addr.arpa.", "245.10.in-addr.arpa.", "0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa."})
 		}},
 		{"minilb minilb 10.in-addr.arpa 10.0.0.0/8", func(c *config) bool { return slices.Equal(c.source.ReverseZones, []string{"10.in-addr.arpa."}) }},
+		{"minilb minilb 0.0.0.0/0 ip6.arpa", func(c *config) bool {
+			return slices.Equal(c.source.Zones, []string{"minilb."}) && slices.Equal(c.source.ReverseZones, []string{"in-addr.arpa.", "ip6.arpa."})
+		}},
+		{"minilb minilb {\n ns a.org b.org A.org.\n}", func(c *config) bool { return slices.Equal(c.nameservers, []string{"a.org.", "b.org."}) }},
 		{"minilb minilb {\n https\n}", func(c *config) bool { return c.source.HTTPS }},
 		{"minilb minilb {\n ttl 0\n}", func(c *config) bool { return c.ttl == 0 }},
 		{"minilb minilb {\n ttl 3600\n}", func(c *config) bool { return c.ttl == 3600 }},
@@ -106,6 +110,8 @@ func TestParseErrors(t *testing.T) {
 		{"minilb " + long, "at most 125"}, // D33
 		{"minilb 10.in-addr.arpa", `zones ["10.in-addr.arpa."] are reverse zones alone: name the zone of the Services as well`},
 		{"minilb 10.0.0.0/8", `for example "minilb minilb 10.in-addr.arpa."`},
+		{"minilb 0.0.0.0/0", `zones ["in-addr.arpa."] are reverse zones alone`},
+		{"minilb ip6.arpa", "are reverse zones alone"},
 		{"minilb minilb 0/25.2.0.192.in-addr.arpa", "want whole octets or nibbles"},
 		{"minilb minilb {\n https on\n}", `https: got "on", want no argument`},
 		{"minilb minilb\nminilb lan", "once per Server Block"},

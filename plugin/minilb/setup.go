@@ -1,7 +1,6 @@
 package minilb
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,14 +59,17 @@ func setup(c *caddy.Controller) error {
 				log.Warningf("Zone %s lies outside of all server blocks with minilb, so that nobody can ask for it: add it to a block's zones", zone)
 			}
 		}
+		preceded := false
 		for _, other := range clusters.all() { // D24: of the load before
 			for _, t := range other.translators {
 				if other != cl {
 					t.Precede(m.index)
+					preceded = true
 				}
 			}
 		}
 		cl.start()
+		notifyChanges(c, m, cl, preceded)
 		if waitForSync(m, cl.started.Add(conf.startupTimeout)) {
 			return nil
 		}
@@ -83,7 +85,6 @@ func setup(c *caddy.Controller) error {
 		cl.stop()
 		return nil
 	})
-	notifyChanges(c, m)
 
 	dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler {
 		m.Next = next
@@ -93,26 +94,11 @@ func setup(c *caddy.Controller) error {
 }
 
 // notifyChanges tells secondaries of changes while the server runs, if there is plugin transfer.
-func notifyChanges(c *caddy.Controller, m *Minilb) {
-	var stop context.CancelFunc = func() {}
-	c.OnStartup(func() error {
-		t, ok := dnsserver.GetConfig(c).Handler("transfer").(*transfer.Transfer)
-		if !ok {
-			return nil
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		n := &notifier{transfer: t, index: m.index, told: map[string]told{}, done: make(chan struct{})}
-		go n.run(ctx)
-		stop = func() {
-			cancel()
-			<-n.done
-		}
-		return nil
-	})
-	c.OnShutdown(func() error {
-		stop()
-		return nil
-	})
+func notifyChanges(c *caddy.Controller, m *Minilb, cl *cluster, preceded bool) {
+	if t, ok := dnsserver.GetConfig(c).Handler("transfer").(*transfer.Transfer); ok {
+		n := &notifier{transfer: t, index: m.index, told: map[string]told{}, preceded: preceded}
+		cl.run(n.run)
+	}
 }
 
 // newMinilb makes the handler. Its name server's addresses may be put into glue later.

@@ -2,6 +2,7 @@ package minilb
 
 import (
 	"bytes"
+	"context"
 	stdlog "log"
 	"net"
 	"net/netip"
@@ -118,15 +119,19 @@ func TestCluster(t *testing.T) {
 	}
 	first.stop() // never started
 	first.start()
-	done := first.done
+	ctx := first.ctx
 	first.start()
-	if first.done != done || !slices.Contains(clusters.all(), first) {
+	if first.ctx != ctx || !slices.Contains(clusters.all(), first) {
 		t.Error("a cluster is started twice, or does not count as running")
 	}
+	ended := false
+	first.run(func(ctx context.Context) {
+		<-ctx.Done()
+		time.Sleep(10 * time.Millisecond)
+		ended = true
+	})
 	first.stop()
-	select {
-	case <-done:
-	default:
+	if !ended {
 		t.Error("something of a stopped cluster is left")
 	}
 	if slices.Contains(clusters.all(), first) {

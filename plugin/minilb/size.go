@@ -19,7 +19,7 @@ const (
 	recordSize    = 2 + 10 // of a record whose owner is a pointer to a name before (RFC 1035 §4.1.4)
 	srvSize       = 6      // of an SRV record's data without its target
 	extendedSize  = 96     // of an extended error
-	signatureSize = 192    // of an RRSIG record that plugin dnssec may add, with ECDSA's signature
+	signatureSize = 320    // of an RRSIG record that plugin dnssec adds, with up to 2048 bits of RSA
 )
 
 // room returns the size that a reply may have, without what the server adds to it.
@@ -57,9 +57,9 @@ func (m *Minilb) limit(state request.Request, reply *dns.Msg, size int) int {
 // all that there are, the server needs no more to see that it must truncate them.
 func overflowing(state request.Request, size int) int { return state.Size()/size + 1 }
 
-// fitting returns how many SRV records with these targets fit, at least one. Their targets are
+// fittingTargets returns how many SRV records with these targets fit, at least one. Their targets are
 // not compressed (RFC 2782).
-func fitting(room int, targets []records.Target, service string) int {
+func fittingTargets(room int, targets []records.Target, service string) int {
 	for i, target := range targets {
 		room -= recordSize + srvSize + len(target.Label) + 1 + len(service) + 1
 		if room < 0 && i > 0 {
@@ -69,9 +69,25 @@ func fitting(room int, targets []records.Target, service string) int {
 	return len(targets)
 }
 
-// fit takes out additional records until the rest has room: whole RRsets, the last ones first.
-// Where not even the answer has, it leaves the reply to the server.
-func fit(reply *dns.Msg, room int) {
+// fittingPointers returns how many PTR records of these names fit, at least one.
+func fittingPointers(room int, names []string) int {
+	for i, name := range names {
+		if room -= recordSize + len(name) + 1; room < 0 && i > 0 {
+			return i
+		}
+	}
+	return len(names)
+}
+
+// fit takes out additional records until the rest has room: whole RRsets, the last ones first, or
+// all of them if each is to be signed. Where not even the answer has room, it leaves the reply to
+// the server.
+func (m *Minilb) fit(reply *dns.Msg, state request.Request) {
+	if m.signed && state.Do() {
+		reply.Extra = nil
+		return
+	}
+	room := m.room(state)
 	reply.Compress = true
 	all := reply.Extra
 	if reply.Len() <= room {

@@ -1,6 +1,8 @@
 package minilb
 
 import (
+	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -66,5 +68,25 @@ func TestSize(t *testing.T) {
 		if reply = exchangeOver(t, m, true, tc.size, tc.name, tc.qtype); reply.Truncated {
 			t.Errorf("%+v: truncated over TCP", tc)
 		}
+	}
+}
+
+// D23: the names of an address fit, too.
+func TestPointersFit(t *testing.T) {
+	conf := testConfig()
+	conf.source.ReverseZones = []string{"10.in-addr.arpa."}
+	m := newMinilb(conf, &records.Set{})
+	m.index.Replace(nil, false)
+	addr := netip.MustParseAddr("10.244.100.100")
+	for i := range 20 {
+		node := &records.Node{Addrs: records.NewSet(records.NewAddresses(addr)), Parental: true, Namespace: "a-namespace", Service: fmt.Sprintf("a-service-%d", i)}
+		m.index.Move(node, records.NewAddresses(), node.Addrs.Load())
+	}
+	reply := exchangeOver(t, m, false, 0, "100.100.244.10.in-addr.arpa.", dns.TypePTR)
+	if len(reply.Answer) < 7 || reply.Truncated {
+		t.Errorf("got %d of 16, truncated %v", len(reply.Answer), reply.Truncated)
+	}
+	if reply = exchangeOver(t, m, true, 0, "100.100.244.10.in-addr.arpa.", dns.TypePTR); len(reply.Answer) != 16 {
+		t.Errorf("got %d of 16 over TCP", len(reply.Answer))
 	}
 }

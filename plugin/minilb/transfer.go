@@ -30,10 +30,13 @@ func (m *Minilb) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
 		defer close(rrs)
 		rrs <- []dns.RR{soa}
 		rrs <- m.apexServers(zone)
-		for r := range names {
-			if all := m.all(r); len(all) > 0 {
-				rrs <- all
+		for _, inner := range m.index.Zones() {
+			if inner != zone && m.index.Match(parent(inner)) == zone {
+				rrs <- m.delegation(inner)
 			}
+		}
+		for r := range names {
+			rrs <- m.all(r)
 		}
 		rrs <- []dns.RR{soa}
 	}()
@@ -56,17 +59,44 @@ func (m *Minilb) apexServers(zone string) []dns.RR {
 	return rrs
 }
 
-// all returns all records of a name.
+// delegation returns what a zone says of one that lies in it: its servers, and the addresses of
+// those that are names in there.
+func (m *Minilb) delegation(inner string) []dns.RR {
+	rrs := m.apexServers(inner)
+	for _, name := range m.nameserverNames(inner) {
+		if m.index.Match(name) != inner {
+			continue
+		}
+		if _, node := m.index.Lookup(inner, name); node != nil && node.Addrs != nil {
+			rrs = append(rrs, m.addresses(name, dns.TypeA, node, 0)...)
+			rrs = append(rrs, m.addresses(name, dns.TypeAAAA, node, 0)...)
+		}
+	}
+	return rrs
+}
+
+// all returns all records of a name. One without any exists none the less, at a secondary, too (D18).
 func (m *Minilb) all(r records.Record) []dns.RR {
+	var rrs []dns.RR
 	switch node := r.Node; {
 	case node.Target != "":
-		return []dns.RR{&dns.CNAME{Hdr: m.header(r.Name, dns.TypeCNAME), Target: node.Target}}
+		rrs = []dns.RR{&dns.CNAME{Hdr: m.header(r.Name, dns.TypeCNAME), Target: node.Target}}
 	case node.Pointers != nil:
-		return m.pointers(r.Name, node.Pointers)
+		rrs = m.pointers(r.Name, node.Pointers)
 	case node.Ports != nil:
-		return m.targets(r.Name, fittingNames(node.Targets(0), serviceOf(r.Name)))
+		rrs = m.targets(r.Name, nameable(node.Targets(0), serviceOf(r.Name)))
 	default:
-		rrs := append(m.addresses(r.Name, dns.TypeA, node, 0), m.addresses(r.Name, dns.TypeAAAA, node, 0)...)
-		return append(rrs, m.https(r.Name, node)...)
+		rrs = append(m.addresses(r.Name, dns.TypeA, node, 0), m.addresses(r.Name, dns.TypeAAAA, node, 0)...)
+		rrs = append(rrs, m.https(r.Name, node)...)
 	}
+	if len(rrs) == 0 {
+		rrs = []dns.RR{m.existence(r.Name)}
+	}
+	return rrs
+}
+
+// parent returns the name that a name lies directly below.
+func parent(name string) string {
+	next, _ := dns.NextLabel(name, 0)
+	return name[next:]
 }

@@ -142,3 +142,51 @@ func TestTransferWhileReplaced(t *testing.T) {
 		}
 	})
 }
+
+// D18, RFC 1034 §4.2.1: what exists without data exists at a secondary, too, and a zone leads to
+// those that lie in it.
+func TestTransferExisting(t *testing.T) {
+	conf := testConfig()
+	conf.source.Zones = []string{"minilb.", "lab.shop.minilb.", "lan."}
+	conf.source.ReverseZones = []string{"10.in-addr.arpa.", "244.10.in-addr.arpa."}
+	m := newMinilb(conf, records.NewSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"))))
+	idle := records.NewAddresses()
+	idle.Endpoints = records.NewEndpoints(nil, []records.Port{{Proto: "_tcp", Service: "_http", Number: 80, Addrs: []netip.Addr{}}})
+	m.index.Replace([]records.Record{
+		{Name: "empty.shop.minilb.", Node: &records.Node{Addrs: &records.Set{}, Parental: true}},
+		{Name: "idle.shop.minilb.", Node: &records.Node{Addrs: records.NewSet(idle), Parental: true}},
+	}, false)
+	for zone, want := range map[string][]string{
+		"minilb.": {
+			"minilb. NS ns1.minilb.", "ns1.minilb. A 192.0.2.53", "lab.shop.minilb. NS ns1.lab.shop.minilb.", "ns1.lab.shop.minilb. A 192.0.2.53",
+			`empty.shop.minilb. HINFO "RFC8482" ""`, `idle.shop.minilb. HINFO "RFC8482" ""`, `_http._tcp.idle.shop.minilb. HINFO "RFC8482" ""`,
+		},
+		"lab.shop.minilb.":     {"lab.shop.minilb. NS ns1.lab.shop.minilb.", "ns1.lab.shop.minilb. A 192.0.2.53"},
+		"10.in-addr.arpa.":     {"10.in-addr.arpa. NS ns1.minilb.", "244.10.in-addr.arpa. NS ns1.minilb."},
+		"244.10.in-addr.arpa.": {"244.10.in-addr.arpa. NS ns1.minilb."},
+	} {
+		ch, err := m.Transfer(zone, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for rrs := range ch {
+			for _, rr := range rrs {
+				if rr.Header().Rrtype != dns.TypeSOA {
+					got = append(got, rr.Header().Name+" "+dns.TypeToString[rr.Header().Rrtype]+" "+strings.TrimPrefix(rr.String(), rr.Header().String()))
+				}
+			}
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", zone, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	for name, owner := range map[string]string{"lab.shop.minilb.": "minilb.", "minilb.": "minilb.", "244.10.in-addr.arpa.": "10.in-addr.arpa."} {
+		reply := exchange(t, m, name, dns.TypeDS) // RFC 4035 §3.1.4.1
+		if reply.Rcode != dns.RcodeSuccess || len(reply.Answer) != 0 || len(reply.Ns) != 1 || reply.Ns[0].Header().Name != owner {
+			t.Errorf("%s DS: want the SOA of %s, got\n%s", name, owner, reply)
+		}
+	}
+}

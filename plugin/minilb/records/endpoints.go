@@ -80,9 +80,11 @@ func (e *Endpoints) label(addr netip.Addr) string {
 	return dashed(addr)
 }
 
+var separators = strings.NewReplacer(".", "-", ":", "-")
+
 // dashed returns the label that stands for an address.
 func dashed(addr netip.Addr) string {
-	label := strings.NewReplacer(".", "-", ":", "-").Replace(addr.String())
+	label := separators.Replace(addr.String())
 	if strings.HasSuffix(label, "-") {
 		return label + "0" // a label cannot end with a hyphen
 	}

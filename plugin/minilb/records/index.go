@@ -3,6 +3,7 @@ package records
 import (
 	"iter"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -124,7 +125,7 @@ func (x *Index) Synced() bool {
 func (x *Index) Replace(records []Record, partial bool) {
 	byZone := make(map[*zone][]Record, len(x.zones)+1)
 	for _, z := range x.zones {
-		byZone[z] = append(make([]Record, 0, len(records)), z.fixed...)
+		byZone[z] = slices.Clone(z.fixed)
 	}
 	for _, r := range records {
 		z := x.zone(r.Name)

@@ -153,7 +153,7 @@ func (r *reverse) lookup(zone, name string) (Result, *Node) {
 			return Empty, nil
 		}
 		for _, z := range r.zones {
-			if z.prefix.Bits() > prefix.Bits() && prefix.Contains(z.prefix.Addr()) {
+			if z.name != zone && z.prefix.Bits() >= prefix.Bits() && prefix.Contains(z.prefix.Addr()) {
 				return Empty, nil
 			}
 		}

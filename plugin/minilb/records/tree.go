@@ -2,6 +2,7 @@ package records
 
 import (
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -23,19 +24,27 @@ type Node struct {
 	Namespace, Service string // the Service that answers, or the owner's namespace and "" if it is none or several
 }
 
+// Binding returns what the name's HTTPS record says, nil if it has none (D50).
+func (n *Node) Binding() *Binding {
+	if n.Addrs == nil || n.Plain {
+		return nil
+	}
+	return n.Addrs.Load().HTTPS
+}
+
 // same reports whether a query would be answered alike by both, apart from metadata.
 func (n *Node) same(o *Node) bool {
 	if n == o {
 		return true
 	}
-	if n == nil || o == nil || n.Target != o.Target || n.Plain != o.Plain || (n.Addrs == nil) != (o.Addrs == nil) {
+	if n == nil || o == nil || n.Target != o.Target || (n.Addrs == nil) != (o.Addrs == nil) {
 		return false
 	}
-	if n.Addrs == o.Addrs && n.Parental == o.Parental {
+	if n.Addrs == o.Addrs && n.Parental == o.Parental && n.Plain == o.Plain {
 		return true
 	}
 	a, b := n.Addrs.Load(), o.Addrs.Load()
-	if !a.Alike(b) || n.hasChildren() != o.hasChildren() {
+	if !slices.Equal(a.V4, b.V4) || !slices.Equal(a.V6, b.V6) || !n.Binding().equal(o.Binding()) || n.hasChildren() != o.hasChildren() {
 		return false
 	}
 	return !n.hasChildren() || a.Endpoints.equal(b.Endpoints)

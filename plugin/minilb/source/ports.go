@@ -21,6 +21,10 @@ type port struct {
 
 const unnamed = "_"
 
+// named reports whether the port has a name in DNS: Kubernetes lets one be as long as a label, and
+// the underscore makes it longer (D33).
+func (p port) named() bool { return p.service != unnamed && len(p.service) <= 63 }
+
 // reducePorts returns the ports that have a number.
 func reducePorts(ports []discoveryv1.EndpointPort) []port {
 	var reduced []port
@@ -48,7 +52,7 @@ func endpointNames(slicesOf map[string]*slice, answered *records.Addresses) *rec
 	addrs := map[port][]netip.Addr{}
 	for _, s := range slicesOf {
 		for _, p := range s.ports {
-			if addrs[p] == nil && p.service != unnamed {
+			if addrs[p] == nil && p.named() {
 				addrs[p] = []netip.Addr{} // none, which nil is not
 			}
 		}
@@ -60,7 +64,7 @@ func endpointNames(slicesOf map[string]*slice, answered *records.Addresses) *rec
 				hosts = append(hosts, records.Host{Label: e.hostname, Addr: e.addr})
 			}
 			for _, p := range s.ports {
-				if p.service != unnamed {
+				if p.named() {
 					addrs[p] = append(addrs[p], e.addr)
 				}
 			}

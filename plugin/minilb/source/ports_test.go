@@ -3,6 +3,7 @@ package source
 import (
 	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,7 +38,7 @@ func TestEndpointNames(t *testing.T) {
 		"a": {ports: []port{https, metrics}, endpoints: []endpoint{{addr: one, hostname: "db-0", ready: true, serving: true}, {addr: gone, hostname: "db-9"}}},
 		"b": {ports: []port{https}, endpoints: []endpoint{{addr: two, ready: true, serving: true}, {addr: one, ready: true, serving: true}}},
 		"c": {ports: []port{https}, endpoints: []endpoint{{addr: three, ready: true, serving: true}}},
-		"d": {ports: []port{idle, {"_tcp", unnamed, 80}}, endpoints: []endpoint{{addr: gone}}},
+		"d": {ports: []port{idle, {"_tcp", unnamed, 80}, {"_sctp", "_" + strings.Repeat("p", 63), 81}}, endpoints: []endpoint{{addr: gone}}},
 	}, nil)
 	want := records.NewAddresses(one, two, three)
 	want.Endpoints = records.NewEndpoints([]records.Host{{Label: "db-0", Addr: one}}, []records.Port{
