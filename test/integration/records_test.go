@@ -64,6 +64,8 @@ func TestHTTPSAndPTR(t *testing.T) {
 		}
 	}`, c.Kubeconfig, ns))
 	s.waitReady(t)
+	const up, down = "7.1.77.10.in-addr.arpa", "8.2.77.10.in-addr.arpa"
+	cluster.Eventually(t, 10*time.Second, func() error { return s.expectRcode(down, dns.TypePTR, dns.RcodeNameError) })
 	in := func(name string) string { return strings.ReplaceAll(name, "NS", ns) }
 	expect := func(name string, qtype uint16, want ...string) {
 		t.Helper()
@@ -81,7 +83,6 @@ func TestHTTPSAndPTR(t *testing.T) {
 	expect("plain.NS.minilb", dns.TypeHTTPS)
 	expect("10-77-1-7.web.NS.minilb", dns.TypeHTTPS)
 
-	const up, down = "7.1.77.10.in-addr.arpa", "8.2.77.10.in-addr.arpa"
 	expect(up, dns.TypePTR, "10-77-1-7.plain.NS.minilb.", "10-77-1-7.same.NS.minilb.", "10-77-1-7.web.NS.minilb.")
 	expect(up, dns.TypeA)
 	expect("1.77.10.in-addr.arpa", dns.TypePTR)
