@@ -19,7 +19,7 @@ import (
 )
 
 func main() {
-	// The kernel kills our daemons when the thread that started them ends, see dieWithParent.
+	// The kernel kills our daemons when the thread that started them ends, see package daemon.
 	// This one then lives as long as we do.
 	runtime.LockOSThread()
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/daemon"
 )
 
 // settleTimeout is how long anything may take that takes well below a second on an idle machine.
@@ -23,8 +24,8 @@ type playground struct {
 
 	cluster    *cluster.Cluster
 	upstream   *upstream
-	coredns    *daemon
-	controller *daemon
+	coredns    *daemon.Daemon
+	controller *daemon.Daemon
 	// died ends the context of the whole run with what a daemon died of.
 	died context.CancelCauseFunc
 
@@ -110,11 +111,11 @@ func (p *playground) startCluster(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.coredns = &daemon{name: "coredns", path: coredns}
+	p.coredns = &daemon.Daemon{Name: "coredns", Path: coredns}
 	if p.minilb, err = cluster.Build(ctx, p.cluster.Dir, "./cmd/minilb"); err != nil {
 		return err
 	}
-	p.controller = &daemon{name: "minilb controller", path: p.minilb}
+	p.controller = &daemon.Daemon{Name: "minilb controller", Path: p.minilb}
 	return nil
 }
 
@@ -127,12 +128,12 @@ func (p *playground) startDaemons(ctx context.Context) error {
 	if err := os.WriteFile(p.corefile, []byte(p.corefileText()), 0o600); err != nil {
 		return fmt.Errorf("write the Corefile: %w", err)
 	}
-	p.coredns.args = []string{"-conf", p.corefile}
-	p.coredns.log = filepath.Join(p.cluster.Dir, "coredns.log")
-	p.controller.args = []string{"controller", "-kubeconfig", p.rights.controller, "-health", p.ports.controller}
-	p.controller.log = filepath.Join(p.cluster.Dir, "minilb-controller.log")
-	for _, d := range []*daemon{p.coredns, p.controller} {
-		if err := d.start(p.died); err != nil {
+	p.coredns.Args = []string{"-conf", p.corefile}
+	p.coredns.Log = filepath.Join(p.cluster.Dir, "coredns.log")
+	p.controller.Args = []string{"controller", "-kubeconfig", p.rights.controller, "-health", p.ports.controller}
+	p.controller.Log = filepath.Join(p.cluster.Dir, "minilb-controller.log")
+	for _, d := range []*daemon.Daemon{p.coredns, p.controller} {
+		if err := d.Start(p.died); err != nil {
 			return err
 		}
 	}
@@ -147,8 +148,8 @@ func (p *playground) startDaemons(ctx context.Context) error {
 
 // stop ends what runs, clients before servers.
 func (p *playground) stop() error {
-	p.controller.stop()
-	p.coredns.stop()
+	p.controller.Stop()
+	p.coredns.Stop()
 	p.upstream.stop()
 	if p.cluster == nil {
 		return nil

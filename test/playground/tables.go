@@ -27,10 +27,10 @@ func (p *playground) showWhere(context.Context) error {
 		{"coredns", "http://" + p.ports.metrics + "/metrics"},
 		{"", "http://" + p.ports.health + "/health"},
 		{"", "http://" + p.ports.ready + "/ready"},
-		{"", "log " + p.coredns.log},
+		{"", "log " + p.coredns.Log},
 		{"minilb controller", "http://" + p.ports.controller + "/metrics"},
 		{"", "http://" + p.ports.controller + "/livez and /readyz"},
-		{"", "log " + p.controller.log},
+		{"", "log " + p.controller.Log},
 		{"upstream", p.ports.upstream + " (ours: every name is " + upstreamIPv4 + ")"},
 	})
 	return nil

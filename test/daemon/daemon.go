@@ -1,4 +1,6 @@
-package main
+// Package daemon runs the servers that the playground and the benchmarks are about, as child
+// processes that do not outlive us.
+package daemon
 
 import (
 	"bytes"
@@ -19,32 +21,33 @@ const (
 	tailLines = 10
 )
 
-// daemon is a child process that must not end before we end it.
-type daemon struct {
-	name string
-	path string // of the binary
-	args []string
-	log  string // path of the file that takes its output
+// Daemon is a child process that must not end before we end it.
+type Daemon struct {
+	Name string
+	Path string // of the binary
+	Args []string
+	Log  string // path of the file that takes its output
 
 	cmd      *exec.Cmd
 	stopping chan struct{}
 	exited   chan struct{}
 }
 
-// start runs the daemon and calls died with the reason, if it ends without stop. It must be
-// called from the main goroutine, whose thread outlives the daemon.
-func (d *daemon) start(died context.CancelCauseFunc) error {
-	log, err := os.Create(d.log)
+// Start runs the daemon and calls died with the reason, if it ends without Stop. It must be
+// called from a goroutine that is locked to a thread which outlives the daemon: the kernel kills
+// it when that ends.
+func (d *Daemon) Start(died context.CancelCauseFunc) error {
+	log, err := os.Create(d.Log)
 	if err != nil {
-		return fmt.Errorf("create the log of %s: %w", d.name, err)
+		return fmt.Errorf("create the log of %s: %w", d.Name, err)
 	}
 	defer log.Close() // the child has its own descriptor of it
-	cmd := exec.Command(d.path, d.args...)
+	cmd := exec.Command(d.Path, d.Args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	// A group of its own, so that Ctrl-C reaches us alone and we stop it in order.
-	cmd.SysProcAttr = dieWithParent(&syscall.SysProcAttr{Setpgid: true})
+	cmd.SysProcAttr = DieWithParent(&syscall.SysProcAttr{Setpgid: true})
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", d.name, err)
+		return fmt.Errorf("start %s: %w", d.Name, err)
 	}
 	d.cmd, d.stopping, d.exited = cmd, make(chan struct{}), make(chan struct{})
 	go func() {
@@ -56,18 +59,26 @@ func (d *daemon) start(died context.CancelCauseFunc) error {
 			if err == nil {
 				err = errors.New("exit status 0")
 			}
-			died(fmt.Errorf("%s ended by itself: %w; the end of its log:\n%s", d.name, err, d.tail()))
+			died(fmt.Errorf("%s ended by itself: %w; the end of its log:\n%s", d.Name, err, d.tail()))
 		}
 	}()
 	return nil
 }
 
-// stop ends the daemon, if it runs, and waits for it.
-func (d *daemon) stop() {
+// PID returns the process id of a daemon that has been started.
+func (d *Daemon) PID() int { return d.cmd.Process.Pid }
+
+// Stop ends the daemon, if it runs, and waits for it.
+func (d *Daemon) Stop() {
 	if d == nil || d.cmd == nil {
 		return
 	}
-	close(d.stopping)
+	select {
+	case <-d.stopping:
+		return
+	default:
+		close(d.stopping)
+	}
 	// The only error is that it has ended, which is what we are after.
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
 	timer := time.AfterFunc(stopGrace, func() { _ = d.cmd.Process.Kill() })
@@ -76,8 +87,8 @@ func (d *daemon) stop() {
 }
 
 // tail returns the last lines of the log.
-func (d *daemon) tail() []byte {
-	text, err := os.ReadFile(d.log)
+func (d *Daemon) tail() []byte {
+	text, err := os.ReadFile(d.Log)
 	if err != nil {
 		return []byte(err.Error())
 	}
