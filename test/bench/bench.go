@@ -36,8 +36,8 @@ type effort struct {
 }
 
 var (
-	thorough = effort{rounds: 7, load: 5 * time.Second, queries: 1_000_000, changes: time.Minute, settle: 20 * time.Second, idle: time.Minute, writes: 100, starts: 5, peers: true}
-	hasty    = effort{rounds: 3, load: 1500 * time.Millisecond, queries: 300_000, changes: 15 * time.Second, settle: 3 * time.Second, idle: 10 * time.Second, writes: 20, starts: 3}
+	thorough = effort{rounds: 11, load: 3 * time.Second, queries: 1_000_000, changes: time.Minute, settle: 20 * time.Second, idle: time.Minute, writes: 100, starts: 5, peers: true}
+	hasty    = effort{rounds: 5, load: time.Second, queries: 300_000, changes: 15 * time.Second, settle: 3 * time.Second, idle: 10 * time.Second, writes: 20, starts: 3}
 )
 
 // bench is everything that runs, and what has been measured.

@@ -23,7 +23,7 @@ func (b *bench) measureNames(ctx context.Context) error {
 		return err
 	}
 	target := large.question(0)
-	hostname := serviceName(0) + "." + large.namespace + ".minilb"
+	hostname := large.hostname(0)
 	if err := b.once("gateway of "+large.namespace, func() error { return b.createGateway(ctx, large.namespace, hostname) }); err != nil {
 		return err
 	}

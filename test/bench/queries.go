@@ -171,7 +171,7 @@ func (b *bench) seedKinds(ctx context.Context, d dataset) error {
 		if err := b.createNamespace(ctx, d.namespace); err != nil {
 			return err
 		}
-		if err := b.createGateway(ctx, d.namespace, serviceName(0)+"."+d.zone()); err != nil {
+		if err := b.createGateway(ctx, d.namespace, d.hostname(0)); err != nil {
 			return err
 		}
 		return parallel(ctx, d.services, func(i int) error {
@@ -180,7 +180,7 @@ func (b *bench) seedKinds(ctx context.Context, d dataset) error {
 			if err := b.createService(ctx, d, i, hosts); err != nil {
 				return err
 			}
-			if err := b.createIngress(ctx, d.namespace, name+"."+d.namespace+".minilb", newIngress(name, name+".ingress.example.org")); err != nil {
+			if err := b.createIngress(ctx, d.namespace, d.hostname(i), newIngress(name, name+".ingress.example.org")); err != nil {
 				return err
 			}
 			return b.createRoute(ctx, d.namespace, name, name+".route.example.org", name)
@@ -215,7 +215,7 @@ func (b *bench) measureCount(ctx context.Context) error {
 				for h := range count.hosts {
 					hosts = append(hosts, host(i, h))
 				}
-				return b.createIngress(ctx, d.namespace, serviceName(0)+"."+d.namespace+".minilb", newIngress(serviceName(i), hosts...))
+				return b.createIngress(ctx, d.namespace, d.hostname(0), newIngress(serviceName(i), hosts...))
 			})
 		})
 		if err != nil {

@@ -158,6 +158,9 @@ func (d dataset) zone() string {
 	return d.namespace + ".minilb."
 }
 
+// hostname is what a status says that names a Service.
+func (d dataset) hostname(i int) string { return strings.TrimSuffix(serviceName(i)+"."+d.zone(), ".") }
+
 // questions are for the addresses of all Services.
 func (d dataset) questions() []question {
 	var questions []question
