@@ -108,9 +108,10 @@ func (b *bench) changesAlone(ctx context.Context, s *server) (spent, rate float6
 		return 0, 0, err
 	}
 	changes := b.change(ctx, large, nil)
+	profiled := b.profileCPU(ctx, s, "changes")
 	busy, err := b.usage(ctx, s.PID(), b.effort.changes)
 	rate, stopped := changes.stop()
-	return busy - used, rate, firstError(err, stopped)
+	return busy - used, rate, firstError(err, profiled(), stopped)
 }
 
 // usage returns how much of a core a process uses.

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -35,16 +37,7 @@ func (b *bench) measureNames(ctx context.Context) error {
 		return err
 	}
 	var took []float64
-	// step does a write and waits for the answer to be as it is to be after it.
-	step := func(write func() error, q question) error {
-		if err := write(); err != nil {
-			return err
-		}
-		acknowledged := time.Now()
-		err := s.until(ctx, q)
-		took = append(took, inMillis(time.Since(acknowledged)))
-		return err
-	}
+	byKind := map[string][]float64{}
 	found := func(name string) question { return question{name: name, qtype: dns.TypeA, answers: target.answers} }
 	services, ingresses := b.client.CoreV1().Services(large.namespace), b.client.NetworkingV1().Ingresses(large.namespace)
 	routes := b.cluster.Dynamic.Resource(httpRoutes).Namespace(large.namespace)
@@ -57,45 +50,55 @@ func (b *bench) measureNames(ctx context.Context) error {
 			}
 			return fmt.Appendf(nil, `[{"op": "replace", "path": "/spec/%s", "value": "%s.example.com"}]`, kind, name)
 		}
-		for _, of := range []struct {
+		for _, step := range []struct {
+			kind  string
 			write func() error
 			q     question
 		}{
-			{func() error {
+			{"Service created", func() error {
 				_, err := services.Create(ctx, newService(name), metav1.CreateOptions{})
 				return err
 			}, question{name: own, qtype: dns.TypeA}},
-			{func() error {
+			{"Service changed", func() error {
 				_, err := services.Patch(ctx, name, types.MergePatchType, changed("service"), metav1.PatchOptions{})
 				return err
 			}, question{name: host, qtype: dns.TypeA}},
-			{func() error { return services.Delete(ctx, name, metav1.DeleteOptions{}) }, absent(own, true)},
-			{func() error {
+			{"Service deleted", func() error { return services.Delete(ctx, name, metav1.DeleteOptions{}) }, absent(own, true)},
+			{"Ingress created", func() error {
 				return b.createIngress(ctx, large.namespace, hostname, newIngress(name, name+".example.net"))
 			}, found(host)},
-			{func() error {
+			{"Ingress changed", func() error {
 				_, err := ingresses.Patch(ctx, name, types.JSONPatchType, changed("rules/0/host"), metav1.PatchOptions{})
 				return err
 			}, found(other)},
-			{func() error { return ingresses.Delete(ctx, name, metav1.DeleteOptions{}) }, absent(other, false)},
-			{func() error {
+			{"Ingress deleted", func() error { return ingresses.Delete(ctx, name, metav1.DeleteOptions{}) }, absent(other, false)},
+			{"HTTPRoute created", func() error {
 				return b.createRoute(ctx, large.namespace, name, name+".example.net", serviceName(0))
 			}, found(host)},
-			{func() error {
+			{"HTTPRoute changed", func() error {
 				_, err := routes.Patch(ctx, name, types.JSONPatchType, changed("hostnames/0"), metav1.PatchOptions{})
 				return err
 			}, found(other)},
-			{func() error { return routes.Delete(ctx, name, metav1.DeleteOptions{}) }, absent(other, false)},
+			{"HTTPRoute deleted", func() error { return routes.Delete(ctx, name, metav1.DeleteOptions{}) }, absent(other, false)},
 		} {
-			if err := step(of.write, of.q); err != nil {
-				return err
+			if err := step.write(); err != nil {
+				return fmt.Errorf("%s: %w", step.kind, err)
 			}
+			acknowledged := time.Now()
+			if err := s.until(ctx, step.q); err != nil {
+				return fmt.Errorf("%s: %w", step.kind, err)
+			}
+			ms := inMillis(time.Since(acknowledged))
+			took, byKind[step.kind] = append(took, ms), append(byKind[step.kind], ms)
 		}
 	}
 	const figureName = "name write (Service, Ingress, route: created, changed, deleted) → answered, 10,000 Services, "
 	detail := fmt.Sprintf("p90 %.2f ms, of %d writes", percentile(took, 90), len(took))
 	b.report.add(figure{name: figureName + "p50", unit: millis, must: 10, measured: percentile(took, 50), detail: detail})
 	b.report.add(figure{name: figureName + "p99", unit: millis, must: 50, aim: 10, measured: percentile(took, 99)})
+	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
+		b.report.note(kind+" → answered", "p50 %.2f ms, p99 %.2f ms", percentile(byKind[kind], 50), percentile(byKind[kind], 99))
+	}
 	return b.measureBurst(ctx, s)
 }
 

@@ -112,7 +112,7 @@ func kubernetesCorefile(d dataset) string {
 // measureKinds compares names of all kinds with plain zone names, of the same server and with
 // the same addresses behind them.
 func (b *bench) measureKinds(ctx context.Context) error {
-	d := dataset{namespace: "kinds", services: small.services, endpoints: small.endpoints}
+	d := dataset{namespace: "kinds", services: 300, endpoints: small.endpoints}
 	if err := b.seedKinds(ctx, d); err != nil {
 		return err
 	}
