@@ -87,14 +87,23 @@ func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limi
 	if rrtype == dns.TypeAAAA {
 		all = node.Addrs.Load().V6
 	}
+	// What all records are made of is made at once: it is thrown away at once, too.
 	picked := records.Pick(all, limit)
-	rrs := make([]dns.RR, 0, len(picked))
-	for _, addr := range picked {
-		if rrtype == dns.TypeAAAA {
-			rrs = append(rrs, &dns.AAAA{Hdr: m.header(owner, dns.TypeAAAA), AAAA: addr.AsSlice()})
-		} else {
-			rrs = append(rrs, &dns.A{Hdr: m.header(owner, dns.TypeA), A: addr.AsSlice()})
+	rrs := make([]dns.RR, len(picked))
+	if rrtype == dns.TypeAAAA {
+		own, octets := make([]dns.AAAA, len(picked)), make([][net.IPv6len]byte, len(picked))
+		for i, addr := range picked {
+			octets[i] = addr.As16()
+			own[i] = dns.AAAA{Hdr: m.header(owner, dns.TypeAAAA), AAAA: octets[i][:]}
+			rrs[i] = &own[i]
 		}
+		return rrs
+	}
+	own, octets := make([]dns.A, len(picked)), make([][net.IPv4len]byte, len(picked))
+	for i, addr := range picked {
+		octets[i] = addr.As4()
+		own[i] = dns.A{Hdr: m.header(owner, dns.TypeA), A: octets[i][:]}
+		rrs[i] = &own[i]
 	}
 	return rrs
 }

@@ -88,6 +88,9 @@ func (m *Minilb) fit(reply *dns.Msg, state request.Request) {
 		return
 	}
 	room := m.room(state)
+	if reply.Len() <= room { // without compression, which is cheap to see
+		return
+	}
 	reply.Compress = true
 	all := reply.Extra
 	if reply.Len() <= room {

@@ -11,7 +11,7 @@ import (
 // A lookup allocates only for names that are made of a Service's endpoints and ports. (The race
 // detector allocates by itself.)
 func TestLookupAllocs(t *testing.T) {
-	want := map[string]float64{"endpoint": 18, "port": 1}
+	want := map[string]float64{"endpoint": 12, "port": 1}
 	x := sized(10, 3)
 	for _, l := range lookups {
 		name := fmt.Sprintf(l.name, 0)
@@ -25,7 +25,7 @@ func TestPickAllocs(t *testing.T) {
 	for _, tc := range []struct {
 		of, limit int
 		want      float64
-	}{{3, 0, 2}, {10, 0, 2}, {100, 16, 2}} {
+	}{{3, 0, 1}, {10, 0, 1}, {100, 16, 1}} {
 		addrs := make([]netip.Addr, tc.of)
 		if got := testing.AllocsPerRun(100, func() { Pick(addrs, tc.limit) }); got != tc.want {
 			t.Errorf("%d of %d: got %v allocations, want %v", tc.limit, tc.of, got, tc.want)

@@ -262,7 +262,7 @@ func (n *Node) Targets(limit int) []Target {
 	}
 	var targets []Target
 	seen := map[Target]bool{} // endpoints may share a hostname
-	for _, i := range draw(total, limit) {
+	for _, i := range draw(nil, total, limit) {
 		part := 0
 		for ; i >= len(parts[part].addrs); part++ {
 			i -= len(parts[part].addrs)

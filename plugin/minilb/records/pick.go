@@ -13,25 +13,29 @@ const maxDrawn = 64
 // equally likely to be among them and to stand at each place (D23). The result is the
 // caller's; addrs is not modified.
 func Pick(addrs []netip.Addr, limit int) []netip.Addr {
-	chosen := draw(len(addrs), limit)
-	picked := make([]netip.Addr, 0, len(chosen))
-	for _, i := range chosen {
+	if limit <= 0 || limit >= len(addrs) {
+		picked := slices.Clone(addrs)
+		rand.Shuffle(len(picked), func(i, j int) { picked[i], picked[j] = picked[j], picked[i] })
+		return picked
+	}
+	var room [maxDrawn]int
+	picked := make([]netip.Addr, 0, limit)
+	for _, i := range draw(room[:0], len(addrs), limit) {
 		picked = append(picked, addrs[i])
 	}
 	return picked
 }
 
-// draw returns at most limit of the numbers below n, 0 meaning all, in random order.
-func draw(n, limit int) []int {
+// draw appends at most limit of the numbers below n to chosen, 0 meaning all, in random order.
+func draw(chosen []int, n, limit int) []int {
 	if limit <= 0 || limit > n {
 		limit = n
 	}
 	if limit == n || limit > maxDrawn {
-		return rand.Perm(n)[:limit]
+		return append(chosen, rand.Perm(n)[:limit]...)
 	}
 	// Floyd's sampling draws limit of n without touching the rest, so that a Service of
 	// thousands of endpoints costs as much as one of a few; it does not order, so shuffle.
-	chosen := make([]int, 0, limit)
 	for j := n - limit; j < n; j++ {
 		if i := rand.IntN(j + 1); !slices.Contains(chosen, i) {
 			chosen = append(chosen, i)
