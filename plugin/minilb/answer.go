@@ -3,6 +3,7 @@ package minilb
 import (
 	"context"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -87,20 +88,24 @@ func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limi
 	if rrtype == dns.TypeAAAA {
 		all = node.Addrs.Load().V6
 	}
-	// What all records are made of is made at once: it is thrown away at once, too.
-	picked := records.Pick(all, limit)
-	rrs := make([]dns.RR, len(picked))
+	return m.addressRecords(owner, rrtype, records.Pick(all, limit))
+}
+
+// addressRecords returns the records of addresses, all of which are of the type's family. What
+// they are made of is made at once: it is thrown away at once, too.
+func (m *Minilb) addressRecords(owner string, rrtype uint16, addrs []netip.Addr) []dns.RR {
+	rrs := make([]dns.RR, len(addrs))
 	if rrtype == dns.TypeAAAA {
-		own, octets := make([]dns.AAAA, len(picked)), make([][net.IPv6len]byte, len(picked))
-		for i, addr := range picked {
+		own, octets := make([]dns.AAAA, len(addrs)), make([][net.IPv6len]byte, len(addrs))
+		for i, addr := range addrs {
 			octets[i] = addr.As16()
 			own[i] = dns.AAAA{Hdr: m.header(owner, dns.TypeAAAA), AAAA: octets[i][:]}
 			rrs[i] = &own[i]
 		}
 		return rrs
 	}
-	own, octets := make([]dns.A, len(picked)), make([][net.IPv4len]byte, len(picked))
-	for i, addr := range picked {
+	own, octets := make([]dns.A, len(addrs)), make([][net.IPv4len]byte, len(addrs))
+	for i, addr := range addrs {
 		octets[i] = addr.As4()
 		own[i] = dns.A{Hdr: m.header(owner, dns.TypeA), A: octets[i][:]}
 		rrs[i] = &own[i]
@@ -126,22 +131,31 @@ func (m *Minilb) services(reply *dns.Msg, state request.Request, node *records.N
 	if n < len(targets) {
 		return // it is truncated, so that additional records are of no use
 	}
-	named := map[string]bool{}
-	for _, target := range targets {
-		name := target.Label + "." + service
-		if named[name] {
+	named := make(map[string]bool, len(targets))
+	reply.Extra = make([]dns.RR, 0, len(targets))
+	for i, target := range targets {
+		if named[target.Label] {
 			continue
 		}
-		named[name] = true
-		node := &records.Node{Addrs: records.NewSet(records.NewAddresses(node.Of.At(target.Label)...))}
-		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeA, node, m.maxAnswers)...)
-		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeAAAA, node, m.maxAnswers)...)
+		named[target.Label] = true
+		name := reply.Answer[i].(*dns.SRV).Target
+		for _, addr := range node.Of.At(target.Label) { // IPv4 first
+			reply.Extra = append(reply.Extra, m.addressRecord(name, addr))
+		}
 	}
+}
+
+// addressRecord returns the record of one address.
+func (m *Minilb) addressRecord(owner string, addr netip.Addr) dns.RR {
+	if addr.Is4() {
+		return &dns.A{Hdr: m.header(owner, dns.TypeA), A: addr.AsSlice()}
+	}
+	return &dns.AAAA{Hdr: m.header(owner, dns.TypeAAAA), AAAA: addr.AsSlice()}
 }
 
 // targets returns the SRV records of a named port, whose name owner is.
 func (m *Minilb) targets(owner string, targets []records.Target) []dns.RR {
-	var rrs []dns.RR
+	rrs := make([]dns.RR, 0, len(targets))
 	for _, target := range targets {
 		rrs = append(rrs, &dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: target.Number, Target: target.Label + "." + serviceOf(owner)})
 	}

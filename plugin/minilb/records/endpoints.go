@@ -73,6 +73,9 @@ func (e *Endpoints) equal(o *Endpoints) bool {
 // or the address with hyphens in place of its dots or colons (D40).
 func (e *Endpoints) label(addr netip.Addr) string {
 	if e != nil {
+		if len(e.byAddr) == 0 {
+			return dashed(addr)
+		}
 		if i, found := slices.BinarySearchFunc(e.byAddr, addr, func(h Host, addr netip.Addr) int { return h.Addr.Compare(addr) }); found {
 			return e.byAddr[i].Label
 		}
@@ -80,22 +83,40 @@ func (e *Endpoints) label(addr netip.Addr) string {
 	return dashed(addr)
 }
 
-var separators = strings.NewReplacer(".", "-", ":", "-")
-
 // dashed returns the label that stands for an address.
 func dashed(addr netip.Addr) string {
-	label := separators.Replace(addr.String())
-	if strings.HasSuffix(label, "-") {
-		return label + "0" // a label cannot end with a hyphen
+	var room [longestDashed]byte
+	return string(appendDashed(room[:0], addr))
+}
+
+// longestDashed is the length of the longest label that stands for an address.
+const longestDashed = len("ffff-ffff-ffff-ffff-ffff-ffff-ffff-ffff")
+
+func appendDashed(label []byte, addr netip.Addr) []byte {
+	label = addr.AppendTo(label)
+	for i, c := range label {
+		if c == '.' || c == ':' {
+			label[i] = '-'
+		}
+	}
+	if label[len(label)-1] == '-' {
+		label = append(label, '0') // a label cannot end with a hyphen
 	}
 	return label
 }
 
 // undashed returns the address that a label stands for.
 func undashed(label string) (netip.Addr, bool) {
+	if len(label) > longestDashed {
+		return netip.Addr{}, false
+	}
 	for _, separator := range []string{".", ":"} {
 		addr, err := netip.ParseAddr(strings.ReplaceAll(label, "-", separator))
-		if err == nil && dashed(addr) == label { // each address has one label alone
+		if err != nil {
+			continue
+		}
+		var room [longestDashed + 1]byte
+		if string(appendDashed(room[:0], addr)) == label { // each address has one label alone
 			return addr, true
 		}
 	}
@@ -121,7 +142,7 @@ func (a *Addresses) At(label string) []netip.Addr {
 		}
 	}
 	// An endpoint without a hostname may be named as another one's hostname is.
-	if addr, ok := undashed(label); ok && a.Has(addr) && a.label(addr) == label && !slices.Contains(addrs, addr) {
+	if addr, ok := undashed(label); ok && a.Has(addr) && (a.Endpoints == nil || a.label(addr) == label) && !slices.Contains(addrs, addr) {
 		addrs = append(addrs, addr)
 	}
 	return addrs
@@ -261,7 +282,10 @@ func (n *Node) Targets(limit int) []Target {
 		}
 	}
 	var targets []Target
-	seen := map[Target]bool{} // endpoints may share a hostname
+	var seen map[Target]bool
+	if n.Of.Endpoints != nil && len(n.Of.hosts) > 0 { // endpoints may share a hostname
+		seen = map[Target]bool{}
+	}
 	for _, i := range draw(nil, total, limit) {
 		part := 0
 		for ; i >= len(parts[part].addrs); part++ {
@@ -269,7 +293,9 @@ func (n *Node) Targets(limit int) []Target {
 		}
 		target := Target{n.Of.label(parts[part].addrs[i]), parts[part].number}
 		if !seen[target] {
-			seen[target] = true
+			if seen != nil {
+				seen[target] = true
+			}
 			targets = append(targets, target)
 		}
 	}
