@@ -79,6 +79,7 @@ func parts() []part {
 		{"hosts", (*bench).measureHosts},
 		{"kinds", (*bench).measureKinds},
 		{"count", (*bench).measureCount},
+		{"sockets", (*bench).measureSockets},
 		{"homelab", (*bench).measureHomelab},
 		{"controller", (*bench).measureController},
 	}

@@ -99,10 +99,8 @@ func (b *bench) measureChanges(ctx context.Context) error {
 		again := *c
 		busy = append(busy, &again)
 	}
-	for _, c := range rest {
-		if _, err := c.load(ctx, "-l", "0.5"); err != nil {
-			return err
-		}
+	if err := warm(ctx, rest...); err != nil {
+		return err
 	}
 	for range b.effort.rounds {
 		for _, c := range rest {

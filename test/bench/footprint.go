@@ -92,7 +92,7 @@ func (b *bench) measureHomelab(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.load(ctx, "-n", fmt.Sprint(b.effort.queries/len(c.questions))); err != nil {
+	if _, _, err := c.load(ctx, "-n", fmt.Sprint(b.effort.queries/len(c.questions))); err != nil {
 		return err
 	}
 	after, err := b.settled(ctx, s)

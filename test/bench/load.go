@@ -31,6 +31,7 @@ type contender struct {
 	questions []question // all with the same rcode
 	file      string     // where they are written for dnsperf
 	micros    []float64  // CPU time per query in each round
+	rates     []float64  // queries a second in each round
 }
 
 // contend prepares a server to be asked questions: it waits until they are answered as they are
@@ -53,10 +54,8 @@ func (b *bench) contend(ctx context.Context, name string, s *server, questions [
 
 // race loads the contenders one after the other, round by round, each time in another order.
 func (b *bench) race(ctx context.Context, contenders ...*contender) error {
-	for _, c := range contenders { // so that heaps have grown to what they need
-		if _, err := c.load(ctx, "-l", "0.5"); err != nil {
-			return err
-		}
+	if err := warm(ctx, contenders...); err != nil {
+		return err
 	}
 	for range b.effort.rounds {
 		for _, i := range rand.Perm(len(contenders)) {
@@ -68,66 +67,79 @@ func (b *bench) race(ctx context.Context, contenders ...*contender) error {
 	return nil
 }
 
+// warm loads the contenders for a moment, so that their heaps have grown to what they need.
+func warm(ctx context.Context, contenders ...*contender) error {
+	for _, c := range contenders {
+		if _, _, err := c.load(ctx, "-l", "0.5"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // round loads the server for a time and notes the CPU time of a query.
 func (c *contender) round(ctx context.Context, d time.Duration) error {
-	micros, err := c.load(ctx, "-l", fmt.Sprint(d.Seconds()))
+	micros, rate, err := c.load(ctx, "-l", fmt.Sprint(d.Seconds()))
 	if err != nil {
 		return err
 	}
-	c.micros = append(c.micros, micros)
+	c.micros, c.rates = append(c.micros, micros), append(c.rates, rate)
 	return nil
 }
 
 // load asks the questions with dnsperf, as fast as they are answered, and returns the server's
-// CPU time per query in microseconds.
-func (c *contender) load(ctx context.Context, limit ...string) (float64, error) {
+// CPU time per query in microseconds, and how many queries there were in a second.
+func (c *contender) load(ctx context.Context, limit ...string) (micros, rate float64, err error) {
 	host, port, _ := net.SplitHostPort(c.server.addr)
 	args := append([]string{"-s", host, "-p", port, "-d", c.file, "-c", strconv.Itoa(clients), "-T", "1"}, limit...)
 	cmd := exec.CommandContext(ctx, "dnsperf", args...)
 	cmd.SysProcAttr = daemon.DieWithParent(&syscall.SysProcAttr{Setpgid: true})
 	before, err := cpuTime(c.server.PID())
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	output, err := cmd.CombinedOutput()
 	if err != nil {
-		return 0, fmt.Errorf("dnsperf %s: %w\n%s", strings.Join(args, " "), err, output)
+		return 0, 0, fmt.Errorf("dnsperf %s: %w\n%s", strings.Join(args, " "), err, output)
 	}
 	after, err := cpuTime(c.server.PID())
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	a, err := parseDNSPerf(string(output))
 	if err == nil {
 		err = a.all(dns.RcodeToString[c.questions[0].rcode])
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w in what dnsperf said:\n%s", c.name, err, output)
+		return 0, 0, fmt.Errorf("%s: %w in what dnsperf said:\n%s", c.name, err, output)
 	}
-	return float64((after - before).Microseconds()) / float64(a.completed), nil
+	return float64((after - before).Microseconds()) / float64(a.completed), float64(a.completed) / a.seconds, nil
 }
 
 // answered is what dnsperf says of the answers that it got.
 type answered struct {
 	completed, lost int
+	seconds         float64 // that it took
 	rcodes          map[string]int
 }
 
 var (
 	completedLine = regexp.MustCompile(`(?m)^ *Queries completed: +(\d+) `)
 	lostLine      = regexp.MustCompile(`(?m)^ *Queries lost: +(\d+) `)
+	secondsLine   = regexp.MustCompile(`(?m)^ *Run time \(s\): +([0-9.]+)$`)
 	rcodesLine    = regexp.MustCompile(`(?m)^ *Response codes: +(.*)$`)
 	rcode         = regexp.MustCompile(`(\w+) (\d+) \([0-9.]+%\)`)
 )
 
 func parseDNSPerf(output string) (answered, error) {
 	a := answered{rcodes: map[string]int{}}
-	completed, lost := completedLine.FindStringSubmatch(output), lostLine.FindStringSubmatch(output)
-	if completed == nil || lost == nil {
-		return a, errors.New("there are no completed and lost queries")
+	completed, lost, seconds := completedLine.FindStringSubmatch(output), lostLine.FindStringSubmatch(output), secondsLine.FindStringSubmatch(output)
+	if completed == nil || lost == nil || seconds == nil {
+		return a, errors.New("there are no completed and lost queries, or no time")
 	}
 	a.completed, _ = strconv.Atoi(completed[1])
 	a.lost, _ = strconv.Atoi(lost[1])
+	a.seconds, _ = strconv.ParseFloat(seconds[1], 64)
 	if line := rcodesLine.FindStringSubmatch(output); line != nil {
 		for _, match := range rcode.FindAllStringSubmatch(line[1], -1) {
 			a.rcodes[match[1]], _ = strconv.Atoi(match[2])
@@ -150,10 +162,12 @@ func (a answered) all(rcode string) error {
 	return nil
 }
 
-// compare adds a figure of how much CPU time a query costs against another contender's.
+// compare adds a figure of how much CPU time a query costs against another contender's: the
+// median of what it was in each round, and how far the rounds in the middle half differ.
 func (b *bench) compare(name string, must, aim float64, c, against *contender) {
+	quotients := ratios(c.micros, against.micros)
 	b.report.add(figure{
-		name: name, unit: times, must: must, aim: aim, measured: median(ratios(c.micros, against.micros)),
-		detail: fmt.Sprintf("%.2f µs against %.2f", median(c.micros), median(against.micros)),
+		name: name, unit: times, must: must, aim: aim, measured: median(quotients),
+		detail: fmt.Sprintf("%.2f–%.2f in half of %d rounds, about %.1f µs", percentile(quotients, 25), percentile(quotients, 75), len(quotients), median(c.micros)),
 	})
 }

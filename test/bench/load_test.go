@@ -25,7 +25,7 @@ Statistics:
 
 func TestParseDNSPerf(t *testing.T) {
 	got, err := parseDNSPerf(dnsperfOutput)
-	if err != nil || got.completed != 20000 || got.lost != 10 || !maps.Equal(got.rcodes, map[string]int{"NOERROR": 19000, "NXDOMAIN": 1000}) {
+	if err != nil || got.completed != 20000 || got.lost != 10 || got.seconds != 0.500113 || !maps.Equal(got.rcodes, map[string]int{"NOERROR": 19000, "NXDOMAIN": 1000}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if got, err := parseDNSPerf("[Error] could not resolve"); err == nil {
@@ -40,12 +40,12 @@ func TestAnswered(t *testing.T) {
 		answered
 		ok bool
 	}{
-		{"all", answered{1000, 0, map[string]int{"NOERROR": 1000}}, true},
-		{"one of a thousand lost", answered{1000, 1, map[string]int{"NOERROR": 1000}}, true},
-		{"two of a thousand lost", answered{1000, 2, map[string]int{"NOERROR": 1000}}, false},
-		{"another rcode, too", answered{1000, 0, map[string]int{"NOERROR": 999, "SERVFAIL": 1}}, false},
-		{"another rcode", answered{1000, 0, map[string]int{"REFUSED": 1000}}, false},
-		{"none", answered{0, 0, nil}, false},
+		{"all", answered{1000, 0, 1, map[string]int{"NOERROR": 1000}}, true},
+		{"one of a thousand lost", answered{1000, 1, 1, map[string]int{"NOERROR": 1000}}, true},
+		{"two of a thousand lost", answered{1000, 2, 1, map[string]int{"NOERROR": 1000}}, false},
+		{"another rcode, too", answered{1000, 0, 1, map[string]int{"NOERROR": 999, "SERVFAIL": 1}}, false},
+		{"another rcode", answered{1000, 0, 1, map[string]int{"REFUSED": 1000}}, false},
+		{"none", answered{0, 0, 1, nil}, false},
 	} {
 		if err := tc.all("NOERROR"); (err == nil) != tc.ok {
 			t.Errorf("%s: got %v", tc.name, err)

@@ -37,7 +37,7 @@ func (b *bench) measureMemory(ctx context.Context) error {
 		return err
 	}
 	profiled := b.profileCPU(ctx, s, "queries")
-	if _, err := c.load(ctx, "-n", strconv.Itoa(b.effort.queries/len(c.questions))); err != nil {
+	if _, _, err := c.load(ctx, "-n", strconv.Itoa(b.effort.queries/len(c.questions))); err != nil {
 		return err
 	}
 	if err := profiled(); err != nil {
@@ -81,7 +81,7 @@ func (b *bench) peerMemory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.load(ctx, "-n", strconv.Itoa(b.effort.queries/len(c.questions))); err != nil {
+	if _, _, err := c.load(ctx, "-n", strconv.Itoa(b.effort.queries/len(c.questions))); err != nil {
 		return err
 	}
 	after, err := b.settled(ctx, c.server)
@@ -143,7 +143,7 @@ func (b *bench) measureRelist(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.load(ctx, "-n", strconv.Itoa(b.effort.queries/len(c.questions))); err != nil {
+	if _, _, err := c.load(ctx, "-n", strconv.Itoa(b.effort.queries/len(c.questions))); err != nil {
 		return err
 	}
 	steady, err := b.settled(ctx, s)

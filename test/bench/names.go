@@ -108,6 +108,10 @@ func (b *bench) measureBurst(ctx context.Context, s *server) error {
 	services := b.client.CoreV1().Services(large.namespace)
 	name := func(i int) string { return fmt.Sprintf("burst%05d", i) }
 	began := time.Now()
+	before, err := cpuTime(s.PID())
+	if err != nil {
+		return err
+	}
 	if err := parallel(ctx, burst, func(i int) error {
 		_, err := services.Create(ctx, newService(name(i)), metav1.CreateOptions{})
 		return err
@@ -120,9 +124,14 @@ func (b *bench) measureBurst(ctx context.Context, s *server) error {
 			return err
 		}
 	}
+	all := time.Now()
+	after, err := cpuTime(s.PID())
+	if err != nil {
+		return err
+	}
 	b.report.add(figure{
 		name: "a burst of 1,000 creations, last one acknowledged → all answered", unit: seconds, must: 1,
-		measured: time.Since(last).Seconds(), detail: fmt.Sprintf("created in %.1f s", last.Sub(began).Seconds()),
+		measured: all.Sub(last).Seconds(), detail: fmt.Sprintf("created in %.1f s, for which the server took %.1f s of CPU", last.Sub(began).Seconds(), (after - before).Seconds()),
 	})
 	return parallel(ctx, burst, func(i int) error { return services.Delete(ctx, name(i), metav1.DeleteOptions{}) })
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/miekg/dns"
 )
@@ -235,5 +236,31 @@ func (b *bench) measureCount(ctx context.Context) error {
 		return err
 	}
 	b.compare("CPU per query at 100,000 names against 100 names", 1.10, 1.03, all[1], all[0])
+	return nil
+}
+
+// measureSockets compares a server that listens on a socket for each CPU with one that has one.
+func (b *bench) measureSockets(ctx context.Context) error {
+	if err := b.seed(ctx, small); err != nil {
+		return err
+	}
+	one, err := b.contendMinilb(ctx, small)
+	if err != nil {
+		return err
+	}
+	corefile := strings.Replace(minilb(small.namespace), "errors\n", "errors\nmultisocket\n", 1)
+	s, err := b.serve("multisocket", b.ours, corefile)
+	if err != nil {
+		return err
+	}
+	many, err := b.contend(ctx, "multisocket", s, small.questions())
+	if err != nil {
+		return err
+	}
+	if err := b.race(ctx, one, many); err != nil {
+		return err
+	}
+	b.report.note("CPU per query with `multisocket`, against without", "%.2f × (about %.1f µs)", median(ratios(many.micros, one.micros)), median(many.micros))
+	b.report.note("queries a second with `multisocket`, against without", "%.2f × (about %.0f)", median(ratios(many.rates, one.rates)), median(many.rates))
 	return nil
 }
