@@ -65,7 +65,7 @@ func (b *bench) measureMemory(ctx context.Context) error {
 		detail: fmt.Sprintf("after the queries %.1f MB, with the binary at most %.1f MB", float64(loaded.anon)/MB, float64(after.peak)/MB),
 	})
 	b.report.add(figure{name: "CPU spent on 100 slice changes a second, of a core", unit: percent, must: 3, aim: 1, measured: 100 * spent, detail: fmt.Sprintf("at %.0f a second", rate)})
-	if b.effort.peers {
+	if b.effort.slow {
 		return b.peerMemory(ctx)
 	}
 	return nil

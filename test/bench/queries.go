@@ -17,7 +17,7 @@ func (b *bench) measureHosts(ctx context.Context) error {
 		peer      bool
 	}{
 		{small, smallRef, 1.05, 1.00, true},
-		{large, largeRef, 1.10, 1.00, b.effort.peers},
+		{large, largeRef, 1.10, 1.00, b.effort.slow},
 	}
 	for _, size := range sizes {
 		if err := b.seed(ctx, size.data); err != nil {
