@@ -31,7 +31,7 @@ type changing struct {
 // change lets slices of the data set change at changeRate until stop is called. What observe is
 // called with is asked for after each write, if it is not nil.
 func (b *bench) change(ctx context.Context, d dataset, observe func(changer int, q question) error) *changing {
-	ctx, cancel := context.WithCancel(ctx)
+	going, cancel := context.WithCancel(ctx) // not the writes, of which each is to end as it may
 	c := &changing{cancel: cancel, began: time.Now()}
 	for w := range changers {
 		c.done.Go(func() {
@@ -40,7 +40,7 @@ func (b *bench) change(ctx context.Context, d dataset, observe func(changer int,
 			for n := 0; ; n++ {
 				select {
 				case <-ticker.C:
-				case <-ctx.Done():
+				case <-going.Done():
 					return
 				}
 				i := (n*changers*7 + w) % d.services
@@ -52,10 +52,8 @@ func (b *bench) change(ctx context.Context, d dataset, observe func(changer int,
 					err = observe(w, q)
 				}
 				if err != nil {
-					if ctx.Err() == nil {
-						err = fmt.Errorf("change an EndpointSlice: %w", err)
-						c.failed.Store(&err)
-					}
+					err = fmt.Errorf("change an EndpointSlice: %w", err)
+					c.failed.Store(&err)
 					return
 				}
 				c.written.Add(1)
