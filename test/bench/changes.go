@@ -28,8 +28,8 @@ type changing struct {
 	failed  atomic.Pointer[error]
 }
 
-// change lets slices of the data set change at changeRate until stop is called. What observe is
-// called with is asked for after each write, if it is not nil.
+// change lets slices of the data set change at changeRate until stop is called. After each write
+// observe, unless it is nil, is given the question whose answer has what was written.
 func (b *bench) change(ctx context.Context, d dataset, observe func(changer int, q question) error) *changing {
 	going, cancel := context.WithCancel(ctx) // not the writes, of which each is to end as it may
 	c := &changing{cancel: cancel, began: time.Now()}
