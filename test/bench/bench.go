@@ -37,7 +37,7 @@ type effort struct {
 
 var (
 	thorough = effort{rounds: 11, load: 3 * time.Second, queries: 1_000_000, changes: time.Minute, settle: 20 * time.Second, idle: time.Minute, writes: 100, starts: 5, slow: true}
-	hasty    = effort{rounds: 5, load: 600 * time.Millisecond, queries: 300_000, changes: 15 * time.Second, settle: 3 * time.Second, idle: 10 * time.Second, writes: 20, starts: 3}
+	hasty    = effort{rounds: 5, load: 500 * time.Millisecond, queries: 300_000, changes: 10 * time.Second, settle: 3 * time.Second, idle: 10 * time.Second, writes: 20, starts: 3}
 )
 
 // bench is everything that runs, and what has been measured.
