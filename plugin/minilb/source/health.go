@@ -141,6 +141,9 @@ func (h *health) observe(ctx context.Context, err error) {
 		h.server.report(nil)
 	case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
 		// The reflector lists anew, as it should.
+	case (failure.Kind == kube.Unreachable || failure.Kind == kube.Unauthorized) && lasting > 0 && h.server.answers():
+		// Others have had answers since it began to fail: it is this kind's alone, and to be said once.
+		h.report(&kube.Failure{Kind: failure.Kind, Text: h.what() + ": " + failure.Text})
 	case failure.Kind == kube.Unreachable, failure.Kind == kube.Unauthorized:
 		h.server.report(failure)
 	case failure.Kind == kube.Forbidden && lasting < grace:
@@ -224,6 +227,13 @@ func (s *server) report(failure *kube.Failure) {
 	default:
 		s.log.Warningf("%s; retrying", failure.Text)
 	}
+}
+
+// answers reports whether the last that was heard of the API server was an answer.
+func (s *server) answers() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failing == ""
 }
 
 // kindOf returns the kind of a failure, "" for none.
