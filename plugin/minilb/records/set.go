@@ -32,7 +32,13 @@ func (b *Binding) equal(o *Binding) bool {
 
 // NewAddresses sorts addrs into families, drops duplicates and unmaps IPv4-mapped IPv6.
 func NewAddresses(addrs ...netip.Addr) *Addresses {
-	a := &Addresses{}
+	n4 := 0
+	for _, addr := range addrs {
+		if addr.Is4() || addr.Is4In6() {
+			n4++
+		}
+	}
+	a := &Addresses{V4: withRoom(n4), V6: withRoom(len(addrs) - n4)}
 	for _, addr := range addrs {
 		if addr = addr.Unmap(); addr.Is4() {
 			a.V4 = append(a.V4, addr)
@@ -42,6 +48,14 @@ func NewAddresses(addrs ...netip.Addr) *Addresses {
 	}
 	a.V4, a.V6 = normalize(a.V4), normalize(a.V6)
 	return a
+}
+
+// withRoom returns an empty list for n addresses, and no more: there are many such lists.
+func withRoom(n int) []netip.Addr {
+	if n == 0 {
+		return nil
+	}
+	return make([]netip.Addr, 0, n)
 }
 
 // Equal reports whether both are the same.
@@ -57,7 +71,11 @@ func (a *Addresses) Alike(b *Addresses) bool {
 // Union returns the addresses that are in any of sets. It says how HTTPS is served if all that
 // have addresses agree on it (D50).
 func Union(sets ...*Addresses) *Addresses {
-	u := &Addresses{}
+	n4, n6 := 0, 0
+	for _, a := range sets {
+		n4, n6 = n4+len(a.V4), n6+len(a.V6)
+	}
+	u := &Addresses{V4: withRoom(n4), V6: withRoom(n6)}
 	var parts []*Addresses
 	for _, a := range sets {
 		u.V4 = append(u.V4, a.V4...)

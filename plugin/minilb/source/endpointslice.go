@@ -3,6 +3,7 @@ package source
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,36 +17,31 @@ import (
 // slice is an EndpointSlice: the endpoints of a part of a Service, in one family.
 type slice struct {
 	meta
-	service   cache.ObjectName // zero if it belongs to none
-	endpoints []endpoint
+	service   string // "" if it belongs to none
+	endpoints endpoints
 	ports     []port
-	triggered time.Time // when the change that led to its present state happened, zero if unknown
-	problems  []problem
+	triggered int64     // when the change that led to its present state happened, in Unix nanoseconds, 0 if unknown
+	problems  []problem // what could not be used
 }
 
-// endpoint is an address of a Service with what its conditions amount to.
-type endpoint struct {
-	addr        netip.Addr
-	hostname    string // in lower case; "" for none
-	ready       bool
-	serving     bool
-	terminating bool
-}
+// owning returns the Service that the slice belongs to; its name is "" for none.
+func (s *slice) owning() cache.ObjectName { return cache.NewObjectName(s.namespace, s.service) }
 
 // ciliumPlaceholder stands in the slices of Services that Cilium implements without pods (E17).
 var ciliumPlaceholder = netip.AddrFrom4([4]byte{192, 192, 192, 192})
 
 func reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 	s := &slice{meta: newMeta(&obj.ObjectMeta)}
-	if name := obj.Labels[discoveryv1.LabelServiceName]; name != "" { // E1
-		s.service = cache.NewObjectName(obj.Namespace, name)
+	s.service = obj.Labels[discoveryv1.LabelServiceName] // E1
+	if triggered, err := time.Parse(time.RFC3339Nano, obj.Annotations[corev1.EndpointsLastChangeTriggerTime]); err == nil {
+		s.triggered = triggered.UnixNano()
 	}
-	s.triggered, _ = time.Parse(time.RFC3339Nano, obj.Annotations[corev1.EndpointsLastChangeTriggerTime])
 	if t := obj.AddressType; t != discoveryv1.AddressTypeIPv4 && t != discoveryv1.AddressTypeIPv6 { // E6
 		s.problem("its address type %q cannot be answered with; its endpoints are left out", t)
 		return s
 	}
 	s.ports = reducePorts(obj.Ports)
+	all := make([]endpoint, 0, len(obj.Endpoints))
 	for i := range obj.Endpoints {
 		e := &obj.Endpoints[i]
 		if len(e.Addresses) == 0 {
@@ -60,15 +56,29 @@ func reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 			s.problem("endpoint address %q is not an %s address that can be answered with, and is left out", shorten(e.Addresses[0]), obj.AddressType)
 			continue
 		}
-		s.endpoints = append(s.endpoints, endpoint{
-			addr:        addr,
-			hostname:    strings.ToLower(value(e.Hostname, "")),
-			ready:       isTrue(e.Conditions.Ready, true), // E2
-			serving:     isTrue(e.Conditions.Serving, true),
-			terminating: isTrue(e.Conditions.Terminating, false),
+		all = append(all, endpoint{
+			addr:       addr,
+			hostname:   strings.ToLower(value(e.Hostname, "")),
+			conditions: reduceConditions(&e.Conditions),
 		})
 	}
+	s.endpoints = pack(all)
 	return s
+}
+
+// reduceConditions returns those that hold, or hold where nothing is said (E2).
+func reduceConditions(c *discoveryv1.EndpointConditions) conditions {
+	var holding conditions
+	if isTrue(c.Ready, true) {
+		holding |= isReady
+	}
+	if isTrue(c.Serving, true) {
+		holding |= isServing
+	}
+	if isTrue(c.Terminating, false) {
+		holding |= isTerminating
+	}
+	return holding
 }
 
 func (s *slice) problem(format string, args ...any) {
@@ -107,57 +117,52 @@ type states struct {
 
 // merge returns the addresses that a Service is answered with out of its slices, and how many
 // endpoints there are (E3–E8).
-func (o *Options) merge(slices map[string]*slice, https *https) (*records.Addresses, states) {
-	endpoints := map[netip.Addr]endpoint{}
-	for _, s := range slices {
-		for _, e := range s.endpoints {
-			// E8: in two slices at once, it has moved or its address was used again; the one
-			// that does not terminate is the present one.
-			if other, exists := endpoints[e.addr]; !exists || e.supersedes(other) {
-				endpoints[e.addr] = e
-			}
-		}
+func (o *Options) merge(slicesOf []*slice, https *https) (*records.Addresses, states) {
+	total := 0
+	for _, s := range slicesOf {
+		total += s.endpoints.len()
 	}
+	all := make([]endpoint, 0, total)
+	for _, s := range slicesOf {
+		all = slices.AppendSeq(all, s.endpoints.all())
+	}
+	if len(slicesOf) > 1 {
+		slices.SortFunc(all, func(a, b endpoint) int { return a.compare(&b) })
+	}
+	all = slices.CompactFunc(all, func(a, b endpoint) bool { return a.addr == b.addr })
+
 	var counts states
-	var ready, terminating []netip.Addr
 	var ready4, ready6 bool
-	for addr, e := range endpoints {
-		switch {
-		case e.ready: // E5: alone decides, whatever else is said
+	for i := range all {
+		switch e := &all[i]; {
+		case e.is(isReady): // E5: alone decides, whatever else is said
 			counts.ready++
-			ready = append(ready, addr)
-			ready4, ready6 = ready4 || addr.Is4(), ready6 || addr.Is6()
-		case e.serving && e.terminating: // E4
+			ready4, ready6 = ready4 || e.addr.Is4(), ready6 || e.addr.Is6()
+		case e.answerable(): // E4
 			counts.terminating++
-			terminating = append(terminating, addr)
 		default:
 			counts.notReady++
 		}
 	}
-	for _, addr := range terminating { // E3: each family by itself
-		if addr.Is4() && !ready4 || addr.Is6() && !ready6 {
-			ready = append(ready, addr)
+	answering := make([]netip.Addr, 0, counts.ready+counts.terminating)
+	for i := range all {
+		// E3: what terminates is for a family in which nothing is ready.
+		if e := &all[i]; e.is(isReady) || e.answerable() && (e.addr.Is4() && !ready4 || e.addr.Is6() && !ready6) {
+			answering = append(answering, e.addr)
 		}
 	}
-	answered := o.Wanted(ready...)
-	answered.Endpoints = endpointNames(slices, answered)
-	answered.HTTPS = https.binding(slices, answered)
+	answered := o.Wanted(answering...)
+	answered.Endpoints = endpointNames(slicesOf, answered)
+	answered.HTTPS = https.binding(slicesOf, answered)
 	return answered, counts
 }
 
-// answeredIn reports whether the endpoint is one of those that a Service is answered with.
-func (e endpoint) answeredIn(answered *records.Addresses) bool {
-	return answered.Has(e.addr) && (e.ready || e.serving && e.terminating)
+// answerable reports whether the conditions let an endpoint be answered with, if not always.
+func (e *endpoint) answerable() bool {
+	return e.is(isReady) || e.is(isServing) && e.is(isTerminating)
 }
 
-// supersedes orders the entries of one address; it is total, so that the order of the slices
-// does not matter (C5).
-func (e endpoint) supersedes(o endpoint) bool {
-	if e.terminating != o.terminating {
-		return !e.terminating
-	}
-	if e.ready != o.ready {
-		return e.ready
-	}
-	return e.serving && !o.serving
+// answeredIn reports whether the endpoint is one of those that a Service is answered with.
+func (e *endpoint) answeredIn(answered *records.Addresses) bool {
+	return e.answerable() && answered.Has(e.addr)
 }

@@ -1,7 +1,9 @@
 package source
 
 import (
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +15,9 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// conditions are written "rst": r ready, s serving, t terminating; upper case true, lower
+// conditionsOf are written "rst": r ready, s serving, t terminating; upper case true, lower
 // case false, "-" nil.
-func conditions(s string) discoveryv1.EndpointConditions {
+func conditionsOf(s string) discoveryv1.EndpointConditions {
 	value := func(c byte) *bool {
 		if c == '-' {
 			return nil
@@ -34,7 +36,7 @@ func testSlice(name string, family discoveryv1.AddressType, endpoints ...string)
 	}
 	for _, e := range endpoints {
 		addr, conds, _ := strings.Cut(e, " ")
-		obj.Endpoints = append(obj.Endpoints, discoveryv1.Endpoint{Addresses: []string{addr}, Conditions: conditions(conds)})
+		obj.Endpoints = append(obj.Endpoints, discoveryv1.Endpoint{Addresses: []string{addr}, Conditions: conditionsOf(conds)})
 	}
 	return reduceSlice(obj)
 }
@@ -68,13 +70,9 @@ func TestMerge(t *testing.T) {
 		{"no slices", nil, "", states{}},
 	}
 	for _, tc := range tests {
-		// C5: in whichever order the slices come, which that of the map makes random.
-		for range 10 {
-			slices := map[string]*slice{}
-			for _, s := range tc.slices {
-				slices[s.name] = s
-			}
-			addrs, states := new(Options).merge(slices, nil)
+		for range 10 { // C5: in whichever order the slices come
+			rand.Shuffle(len(tc.slices), func(i, j int) { tc.slices[i], tc.slices[j] = tc.slices[j], tc.slices[i] })
+			addrs, states := new(Options).merge(tc.slices, nil)
 			var want []netip.Addr
 			for _, a := range strings.Fields(tc.want) {
 				want = append(want, netip.MustParseAddr(a))
@@ -111,11 +109,11 @@ func TestReduceSlice(t *testing.T) {
 		},
 	}
 	s := reduceSlice(obj)
-	if s.service.String() != "shop/web" || !s.triggered.Equal(trigger) {
-		t.Errorf("got service %s, trigger %s", s.service, s.triggered)
+	if s.owning().String() != "shop/web" || s.triggered != trigger.UnixNano() {
+		t.Errorf("got service %s, trigger %d", s.owning(), s.triggered)
 	}
-	if len(s.endpoints) != 1 || s.endpoints[0].addr != netip.MustParseAddr("10.0.0.1") {
-		t.Errorf("got endpoints %v, want 10.0.0.1 alone", s.endpoints)
+	if got := slices.Collect(s.endpoints.all()); len(got) != 1 || got[0].addr != netip.MustParseAddr("10.0.0.1") {
+		t.Errorf("got endpoints %v, want 10.0.0.1 alone", got)
 	}
 	if len(s.problems) != 7 {
 		t.Errorf("got %d problems, want one for each of the 7 unusable endpoints: %v", len(s.problems), s.problems)
@@ -125,11 +123,11 @@ func TestReduceSlice(t *testing.T) {
 			t.Errorf("got problem of %s, reason %s", p.owner, p.reason)
 		}
 	}
-	if s := reduceSlice(&discoveryv1.EndpointSlice{}); s.service.Name != "" || len(s.problems) != 1 {
+	if s := reduceSlice(&discoveryv1.EndpointSlice{}); s.service != "" || len(s.problems) != 1 {
 		t.Errorf("an empty object: got service %q, problems %v", s.service, s.problems)
 	}
 	mapped := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv6, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"::ffff:10.0.0.1"}}, {Addresses: []string{"fd00::1%eth0"}}}}
-	if s := reduceSlice(mapped); len(s.endpoints) != 0 {
-		t.Errorf("an IPv4-mapped address and one with a zone in an IPv6 slice: got %v", s.endpoints)
+	if s := reduceSlice(mapped); s.endpoints.len() != 0 {
+		t.Errorf("an IPv4-mapped address and one with a zone in an IPv6 slice: got %v", slices.Collect(s.endpoints.all()))
 	}
 }

@@ -10,11 +10,10 @@ import (
 type exposure struct {
 	addrs     *records.Set
 	node      *records.Node
-	names     []string  // in each zone
-	zones     zoneNames // of the names
-	published bool      // whether the names are answered
-	https     *https    // may be nil
-	claim     *claim    // of its annotations, may be nil
+	names     []string // in each zone
+	published bool     // whether the names are answered
+	https     *https   // may be nil
+	claim     *claim   // of its annotations, may be nil
 	states    states
 }
 
@@ -23,9 +22,7 @@ func (t *Translator) expose(s *service) *exposure {
 	e.node = &records.Node{Addrs: e.addrs, Parental: true, Source: "service", Namespace: s.namespace, Service: s.name}
 	if t.options.Services {
 		for _, zone := range t.options.Zones {
-			name := s.name + "." + s.namespace + "." + zone
-			e.names = append(e.names, name)
-			e.zones = e.zones.with(t.index.Match(name))
+			e.names = append(e.names, s.name+"."+s.namespace+"."+zone)
 		}
 	}
 	return e
@@ -63,7 +60,9 @@ func (t *Translator) refresh(service cache.ObjectName) bool {
 	}
 	t.point(e, before, addrs)
 	if e.published { // else the snapshot with the names counts as the change
-		t.index.Touch(e.zones...)
+		for _, name := range e.names {
+			t.index.Touch(t.index.Match(name))
+		}
 		if !addrs.Alike(before) {
 			t.index.Touch(t.named[service]...)
 		}

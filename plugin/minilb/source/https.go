@@ -65,7 +65,7 @@ func parseALPN(list string) (alpn, refused []string) {
 
 // binding returns what the HTTPS record says: nothing unless all slices with an endpoint that is
 // answered with agree on where the port is served (D50).
-func (h *https) binding(slicesOf map[string]*slice, answered *records.Addresses) *records.Binding {
+func (h *https) binding(slicesOf []*slice, answered *records.Addresses) *records.Binding {
 	if h == nil {
 		return nil
 	}
@@ -93,7 +93,7 @@ func (h *https) binding(slicesOf map[string]*slice, answered *records.Addresses)
 
 // contributes reports whether an endpoint of the slice is among those that are answered with.
 func (s *slice) contributes(answered *records.Addresses) bool {
-	for _, e := range s.endpoints {
+	for e := range s.endpoints.all() {
 		if e.answeredIn(answered) {
 			return true
 		}

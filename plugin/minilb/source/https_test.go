@@ -146,7 +146,7 @@ func TestFamilies(t *testing.T) {
 		b.watcher.slices[""].set(serviceSlice("shop/web", "web-4", "10.0.0.1 RSt"))
 		six := func(endpoint string) {
 			s := testSlice("web-6", "IPv6", endpoint)
-			s.service = cache.NewObjectName("shop", "web")
+			s.service = "web"
 			b.watcher.slices[""].set(s)
 		}
 		six("fd00::1 RSt")

@@ -27,7 +27,10 @@ func (p port) named() bool { return p.service != unnamed && len(p.service) <= 63
 
 // reducePorts returns the ports that have a number.
 func reducePorts(ports []discoveryv1.EndpointPort) []port {
-	var reduced []port
+	if len(ports) == 0 {
+		return nil
+	}
+	reduced := make([]port, 0, len(ports))
 	for i := range ports {
 		p := &ports[i]
 		number := value(p.Port, 0)
@@ -40,43 +43,63 @@ func reducePorts(ports []discoveryv1.EndpointPort) []port {
 }
 
 func protoLabel(proto corev1.Protocol) string {
-	return "_" + strings.ToLower(string(cmp.Or(proto, corev1.ProtocolTCP)))
+	return intern("_" + strings.ToLower(string(cmp.Or(proto, corev1.ProtocolTCP))))
 }
 
-func serviceLabel(name string) string { return "_" + strings.ToLower(name) }
+func serviceLabel(name string) string { return intern("_" + strings.ToLower(name)) }
 
 // endpointNames returns the names of the endpoints that are answered with, and of the ports of
 // all slices that have a name (D41): one without such an endpoint exists none the less (D18).
-func endpointNames(slicesOf map[string]*slice, answered *records.Addresses) *records.Endpoints {
+func endpointNames(slicesOf []*slice, answered *records.Addresses) *records.Endpoints {
 	var hosts []records.Host
-	addrs := map[port][]netip.Addr{}
+	var contributing []*slice
 	for _, s := range slicesOf {
-		for _, p := range s.ports {
-			if addrs[p] == nil && p.named() {
-				addrs[p] = []netip.Addr{} // none, which nil is not
-			}
+		if s.contributes(answered) {
+			contributing = append(contributing, s)
 		}
-		for _, e := range s.endpoints {
-			if !e.answeredIn(answered) {
-				continue
-			}
-			if e.hostname != "" {
+		if s.endpoints.hostnames == nil {
+			continue
+		}
+		for e := range s.endpoints.all() {
+			if e.hostname != "" && e.answeredIn(answered) {
 				hosts = append(hosts, records.Host{Label: e.hostname, Addr: e.addr})
-			}
-			for _, p := range s.ports {
-				if p.named() {
-					addrs[p] = append(addrs[p], e.addr)
-				}
 			}
 		}
 	}
 	var ports []records.Port
-	for p, of := range addrs {
-		slices.SortFunc(of, netip.Addr.Compare)
-		if of = slices.Compact(of); len(of) == len(answered.V4)+len(answered.V6) {
-			of = nil
+	seen := map[port]bool{}
+	for _, s := range slicesOf {
+		for _, p := range s.ports {
+			if p.named() && !seen[p] {
+				seen[p] = true
+				ports = append(ports, records.Port{Proto: p.proto, Service: p.service, Number: p.number, Addrs: p.servedBy(contributing, answered)})
+			}
 		}
-		ports = append(ports, records.Port{Proto: p.proto, Service: p.service, Number: p.number, Addrs: of})
 	}
 	return records.NewEndpoints(hosts, ports)
+}
+
+// servedBy returns the addresses out of those that are answered with that have the port, in
+// order; nil if all have.
+func (p port) servedBy(contributing []*slice, answered *records.Addresses) []netip.Addr {
+	lacks := func(s *slice) bool { return !slices.Contains(s.ports, p) }
+	if len(contributing) > 0 && !slices.ContainsFunc(contributing, lacks) {
+		return nil
+	}
+	addrs := []netip.Addr{} // none, which nil is not
+	for _, s := range contributing {
+		if lacks(s) {
+			continue
+		}
+		for e := range s.endpoints.all() {
+			if e.answeredIn(answered) {
+				addrs = append(addrs, e.addr)
+			}
+		}
+	}
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	if addrs = slices.Compact(addrs); len(addrs) == len(answered.V4)+len(answered.V6) {
+		return nil
+	}
+	return addrs
 }

@@ -34,11 +34,11 @@ func TestReducePorts(t *testing.T) {
 func TestEndpointNames(t *testing.T) {
 	one, two, three, gone := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::3"), netip.MustParseAddr("10.0.0.9")
 	https, metrics, idle := port{"_tcp", "_https", 8443}, port{"_tcp", "_metrics", 9090}, port{"_udp", "_idle", 7}
-	addresses, _ := new(Options).merge(map[string]*slice{
-		"a": {ports: []port{https, metrics}, endpoints: []endpoint{{addr: one, hostname: "db-0", ready: true, serving: true}, {addr: gone, hostname: "db-9"}}},
-		"b": {ports: []port{https}, endpoints: []endpoint{{addr: two, ready: true, serving: true}, {addr: one, ready: true, serving: true}}},
-		"c": {ports: []port{https}, endpoints: []endpoint{{addr: three, ready: true, serving: true}}},
-		"d": {ports: []port{idle, {"_tcp", unnamed, 80}, {"_sctp", "_" + strings.Repeat("p", 63), 81}}, endpoints: []endpoint{{addr: gone}}},
+	addresses, _ := new(Options).merge([]*slice{
+		{ports: []port{https, metrics}, endpoints: pack([]endpoint{{one, "db-0", isReady | isServing}, {gone, "db-9", 0}})},
+		{ports: []port{https}, endpoints: pack([]endpoint{{two, "", isReady | isServing}, {one, "", isReady | isServing}})},
+		{ports: []port{https}, endpoints: pack([]endpoint{{three, "", isReady | isServing}})},
+		{ports: []port{idle, {"_tcp", unnamed, 80}, {"_sctp", "_" + strings.Repeat("p", 63), 81}}, endpoints: pack([]endpoint{{addr: gone}})},
 	}, nil)
 	want := records.NewAddresses(one, two, three)
 	want.Endpoints = records.NewEndpoints([]records.Host{{Label: "db-0", Addr: one}}, []records.Port{

@@ -18,9 +18,12 @@ type service struct {
 
 func (w *Watcher) reduceService(obj *corev1.Service) *service {
 	s := &service{
-		meta:  newMeta(&obj.ObjectMeta),
-		kind:  obj.Spec.Type,
-		class: obj.Spec.LoadBalancerClass,
+		meta: newMeta(&obj.ObjectMeta),
+		kind: corev1.ServiceType(intern(string(obj.Spec.Type))),
+	}
+	if class := obj.Spec.LoadBalancerClass; class != nil {
+		shared := intern(*class)
+		s.class = &shared
 	}
 	if w.https {
 		s.https = reduceHTTPS(obj)

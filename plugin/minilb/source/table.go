@@ -3,6 +3,8 @@ package source
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -49,12 +51,15 @@ type meta struct {
 
 func newMeta(obj *metav1.ObjectMeta) meta {
 	return meta{
-		namespace: obj.Namespace,
+		namespace: intern(obj.Namespace),
 		name:      obj.Name,
 		created:   obj.CreationTimestamp.Unix(),
 		ignored:   lb.Ignored(obj.Labels),
 	}
 }
+
+// intern returns a string that many objects have, as one that they share.
+func intern(s string) string { return unique.Make(s).Value() }
 
 func (m *meta) owner(kind string) owner {
 	return owner{kind: kind, namespace: m.namespace, name: m.name, created: m.created}
@@ -116,7 +121,17 @@ func listWatch[L runtime.Object](observe func(context.Context, error), c client[
 // Transformer implements the cache.TransformingStore interface, so that a streamed list is
 // reduced object by object and never stands in memory as a whole.
 func (t *table[R, T]) Transformer() cache.TransformFunc {
-	return func(obj any) (any, error) { return t.reduced(obj), nil }
+	return func(obj any) (any, error) { return t.known(obj), nil }
+}
+
+// known returns obj in its reduced form: the one that is in the table if there is nothing new in
+// it, so that a list that comes again takes no memory and changes nothing.
+func (t *table[R, T]) known(obj any) T {
+	reduced := t.reduced(obj)
+	if old, exists := t.objects[reduced.key()]; exists && reflect.DeepEqual(old, reduced) {
+		return old
+	}
+	return reduced
 }
 
 // reduced returns obj in its reduced form, whichever it comes in.
@@ -136,7 +151,7 @@ func (t *table[R, T]) Add(obj any) error { return t.Update(obj) }
 // Update implements the cache.ReflectorStore interface.
 func (t *table[R, T]) Update(obj any) error {
 	t.event()
-	t.set(t.reduced(obj))
+	t.set(t.known(obj))
 	return nil
 }
 
@@ -153,9 +168,9 @@ func (t *table[R, T]) Replace(list []any, _ string) error {
 	t.event()
 	listed := make(map[cache.ObjectName]struct{}, len(list))
 	for _, obj := range list {
-		reduced := t.reduced(obj)
-		listed[reduced.key()] = struct{}{}
-		t.set(reduced)
+		object := t.known(obj)
+		listed[object.key()] = struct{}{}
+		t.set(object)
 	}
 	for key := range t.objects {
 		if _, ok := listed[key]; !ok {
@@ -187,7 +202,10 @@ func (t *table[R, T]) Bookmark(string) error {
 
 func (t *table[R, T]) set(object T) {
 	key := object.key()
-	old := t.objects[key]
+	old, existed := t.objects[key]
+	if existed && any(old) == any(object) {
+		return
+	}
 	t.objects[key] = object
 	for _, tell := range t.subscribers {
 		tell(old, object)

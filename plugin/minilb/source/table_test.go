@@ -95,6 +95,12 @@ func TestTableChanges(t *testing.T) {
 	}
 	services.Replace([]any{reduced}, "1")
 	expect("- web@1")
+	// What is listed again takes the place of nothing, streamed or not.
+	if again, err := services.Transformer()(testService("shop/web", 1, "")); again != reduced || err != nil {
+		t.Errorf("streamed again: got %p, %v, want %p", again, err, reduced)
+	}
+	services.Replace([]any{testService("shop/web", 1, "")}, "1")
+	expect()
 	services.Update(testService("shop/web", 2, ""))
 	expect("web@1 web@2")
 	services.Replace([]any{testService("shop/api", 3, "")}, "2")

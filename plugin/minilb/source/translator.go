@@ -29,8 +29,8 @@ type Translator struct {
 
 	mu       sync.Mutex
 	exposed  map[cache.ObjectName]*exposure
-	slicesOf map[cache.ObjectName]map[string]*slice // by Service, whether exposed or not; E1
-	claims   map[cache.ObjectName]*claim            // of Ingresses
+	slicesOf map[cache.ObjectName][]*slice // by Service, whether exposed or not; E1
+	claims   map[cache.ObjectName]*claim   // of Ingresses
 	attached attached
 	damaged  map[cache.ObjectName]*slice    // slices with problems
 	unions   map[cache.ObjectName][]*union  // by the Services in them
@@ -47,7 +47,7 @@ func NewTranslator(w *Watcher, options Options, index *records.Index) *Translato
 		reporter: w.reporter,
 		wake:     make(chan struct{}, 1),
 		exposed:  map[cache.ObjectName]*exposure{},
-		slicesOf: map[cache.ObjectName]map[string]*slice{},
+		slicesOf: map[cache.ObjectName][]*slice{},
 		claims:   map[cache.ObjectName]*claim{},
 		attached: newAttached(),
 		damaged:  map[cache.ObjectName]*slice{},
@@ -129,19 +129,17 @@ func (t *Translator) onSlice(old, new *slice) {
 	defer t.mu.Unlock()
 	var before, after cache.ObjectName
 	if old != nil {
-		before = old.service
-		delete(t.slicesOf[before], old.name)
-		if len(t.slicesOf[before]) == 0 {
+		before = old.owning()
+		if rest := slices.DeleteFunc(t.slicesOf[before], func(s *slice) bool { return s.name == old.name }); len(rest) > 0 {
+			t.slicesOf[before] = rest
+		} else {
 			delete(t.slicesOf, before)
 		}
 		delete(t.damaged, old.key())
 	}
-	if new != nil && new.service.Name != "" {
-		after = new.service
-		if t.slicesOf[after] == nil {
-			t.slicesOf[after] = map[string]*slice{}
-		}
-		t.slicesOf[after][new.name] = new
+	if new != nil && new.service != "" {
+		after = new.owning()
+		t.slicesOf[after] = append(t.slicesOf[after], new)
 		if new.problems != nil {
 			t.damaged[new.key()] = new
 		}
@@ -154,8 +152,8 @@ func (t *Translator) onSlice(old, new *slice) {
 	if before != after {
 		t.refresh(before)
 	}
-	if changed && !new.triggered.IsZero() && synced(t.slices) && (old == nil || !new.triggered.Equal(old.triggered)) {
-		t.options.Observe(time.Since(new.triggered))
+	if changed && new.triggered != 0 && synced(t.slices) && (old == nil || new.triggered != old.triggered) {
+		t.options.Observe(time.Since(time.Unix(0, new.triggered)))
 	}
 }
 
@@ -268,7 +266,7 @@ func (t *Translator) snapshot(partial bool) ([]records.Record, []problem) {
 	}
 	var damaged []problem
 	for _, s := range t.damaged {
-		if t.exposed[s.service] != nil {
+		if t.exposed[s.owning()] != nil {
 			damaged = append(damaged, s.problems...)
 		}
 	}

@@ -130,7 +130,7 @@ func drawSlice(t *rapid.T) runtime.Object {
 		obj.AddressType = discoveryv1.AddressTypeFQDN
 	}
 	for _, addr := range some(t, "addresses", 0, 3, addrs) {
-		e := discoveryv1.Endpoint{Addresses: []string{addr}, Conditions: conditions(one(t, "conditions", "RSt", "RSt", "rST", "rSt", "RSt", "---"))}
+		e := discoveryv1.Endpoint{Addresses: []string{addr}, Conditions: conditionsOf(one(t, "conditions", "RSt", "RSt", "rST", "rSt", "RSt", "---"))}
 		if hostname := one(t, "hostname", "", "", "db-0", "10-0-0-1"); hostname != "" {
 			e.Hostname = &hostname
 		}

@@ -148,7 +148,7 @@ func testService(id string, created int64, hosts string) *corev1.Service {
 func serviceSlice(service, name string, endpoints ...string) *slice {
 	s := testSlice(name, "IPv4", endpoints...)
 	namespace, svc, _ := strings.Cut(service, "/")
-	s.namespace, s.service = namespace, cache.NewObjectName(namespace, svc)
+	s.namespace, s.service = namespace, svc
 	return s
 }
 
@@ -384,7 +384,7 @@ func TestTranslatorObserves(t *testing.T) {
 	b := newBench(t, Options{})
 	slices := b.watcher.slices[""]
 	triggered := func(s *slice, ago time.Duration) *slice {
-		s.triggered = time.Now().Add(-ago)
+		s.triggered = time.Now().Add(-ago).UnixNano()
 		return s
 	}
 	b.services().Update(testService("shop/web", 1, ""))
@@ -423,7 +423,7 @@ func TestTranslatorReports(t *testing.T) {
 	b.watcher.ingresses[""].Update(testIngress("shop/i", "x.ex.org"))
 	b.watcher.slices[""].set(testSlice("web-1", "FQDN", "web.example.org RSt"))
 	others := testSlice("db-1", "FQDN", "db.example.org RSt")
-	others.service.Name = "db"
+	others.service = "db"
 	b.watcher.slices[""].set(others) // not ours, and not our problem
 	b.pending()
 	b.services().setSynced()
