@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
@@ -40,7 +41,7 @@ func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, 
 	removed := 0
 	var failure error
 	for _, service := range services {
-		name := service.Namespace + "/" + service.Name
+		name := service.name
 		left, err := disown(ctx, client, service)
 		switch {
 		case err == nil && len(left.Status.LoadBalancer.Ingress) == 0:
@@ -85,7 +86,7 @@ func interrupted(ctx context.Context, err error) error {
 }
 
 // listWritten returns the Services to clean up.
-func listWritten(ctx context.Context, client kubernetes.Interface, options Options) (services []*corev1.Service, err error) {
+func listWritten(ctx context.Context, client kubernetes.Interface, options Options) (services []*service, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cleanupListTimeout)
 	defer cancel()
 	list := func(ctx context.Context, page metav1.ListOptions) (runtime.Object, error) {
@@ -93,8 +94,8 @@ func listWritten(ctx context.Context, client kubernetes.Interface, options Optio
 	}
 	// All are read before the first is written.
 	err = pager.New(list).EachListItem(ctx, metav1.ListOptions{FieldSelector: loadBalancers}, func(object runtime.Object) error {
-		if service := object.(*corev1.Service); written(service, options) {
-			services = append(services, trim(service))
+		if full := object.(*corev1.Service); written(full, options) {
+			services = append(services, &service{name: cache.MetaObjectToName(full), uid: full.UID})
 		}
 		return nil
 	})
@@ -150,10 +151,10 @@ func ingressOwners(service *corev1.Service) string {
 
 // disown applies a status without anything in it: what we alone own goes, what others own, too,
 // stays (S13). It returns the Service as that has left it.
-func disown(ctx context.Context, client kubernetes.Interface, service *corev1.Service) (*corev1.Service, error) {
+func disown(ctx context.Context, client kubernetes.Interface, s *service) (*corev1.Service, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	// Not even an empty status: that would stay ours.
-	body := applycorev1.Service(service.Name, service.Namespace).WithUID(service.UID)
-	return client.CoreV1().Services(service.Namespace).ApplyStatus(ctx, body, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	body := applycorev1.Service(s.name.Name, s.name.Namespace).WithUID(s.uid)
+	return client.CoreV1().Services(s.name.Namespace).ApplyStatus(ctx, body, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 }

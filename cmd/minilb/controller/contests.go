@@ -2,10 +2,10 @@ package controller
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -49,34 +49,33 @@ func newContests() *contests {
 	}
 }
 
-// wrote remembers the Service as our write has left it.
-func (c *contests) wrote(service *corev1.Service) {
+// wrote remembers the resourceVersion that our write has left a Service at.
+func (c *contests) wrote(s *service, version string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	name := cache.MetaObjectToName(service)
-	known := c.byName[name]
-	if known == nil || known.uid != service.UID {
-		known = &contest{uid: service.UID}
-		c.byName[name] = known
+	known := c.byName[s.name]
+	if known == nil || known.uid != s.uid {
+		known = &contest{uid: s.uid}
+		c.byName[s.name] = known
 	}
-	known.version = service.ResourceVersion
+	known.version = version
 }
 
 // overwritten takes a Service whose status is not ours and returns how long to leave it alone,
 // 0 for not at all. When a pause begins it also returns the rival's name as far as known.
-func (c *contests) overwritten(service *corev1.Service) (pause time.Duration, rival string) {
+func (c *contests) overwritten(s *service) (pause time.Duration, rival string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known := c.byName[cache.MetaObjectToName(service)]
-	if known == nil || known.uid != service.UID {
+	known := c.byName[s.name]
+	if known == nil || known.uid != s.uid {
 		return 0, ""
 	}
 	now := c.now()
 	if now.Before(known.until) {
 		return known.until.Sub(now), ""
 	}
-	if newer(service.ResourceVersion, known.version) {
-		known.version = service.ResourceVersion
+	if newer(s.version, known.version) {
+		known.version = s.version
 		known.overwrites = slices.DeleteFunc(known.overwrites, func(t time.Time) bool { return now.Sub(t) > c.window })
 		known.overwrites = append(known.overwrites, now)
 	}
@@ -85,7 +84,7 @@ func (c *contests) overwritten(service *corev1.Service) (pause time.Duration, ri
 	}
 	known.overwrites = nil
 	known.until = now.Add(c.pause)
-	return c.pause, lastManager(service.ManagedFields)
+	return c.pause, s.rival
 }
 
 // forget drops what is remembered of a Service that is none of ours any more.
@@ -101,12 +100,15 @@ func newer(a, b string) bool {
 	return err == nil && order > 0
 }
 
-// lastManager returns who wrote the load balancer's status last.
-func lastManager(owners []metav1.ManagedFieldsEntry) string {
+// lastManager returns who wrote the load balancer's status last, out of all who own some of a Service.
+func lastManager(all []metav1.ManagedFieldsEntry) string {
 	last, manager := time.Time{}, "unknown"
-	for _, owner := range owners {
-		if at := owner.Time; at != nil && !at.Time.Before(last) {
-			last, manager = at.Time, owner.Manager
+	for _, entry := range all {
+		if entry.FieldsV1 == nil || !strings.Contains(entry.FieldsV1.GetRawString(), `"f:loadBalancer"`) {
+			continue
+		}
+		if at := entry.Time; at != nil && !at.Time.Before(last) {
+			last, manager = at.Time, entry.Manager
 		}
 	}
 	if manager == fieldManager {

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
@@ -26,15 +25,14 @@ func newFight() *fight {
 	return f
 }
 
-func (f *fight) service() *corev1.Service {
-	at := metav1.NewTime(f.clock)
-	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{
-		Namespace: "shop", Name: "web", UID: f.uid, ResourceVersion: strconv.Itoa(f.version),
-		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: f.rival, Time: &at}},
-	}}
+func (f *fight) service() *service {
+	return &service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: f.uid, version: strconv.Itoa(f.version), rival: f.rival}
 }
 
-func (f *fight) write() { f.version++; f.wrote(f.service()) }
+func (f *fight) write() {
+	f.version++
+	f.wrote(f.service(), strconv.Itoa(f.version))
+}
 
 func (f *fight) overwrite() (time.Duration, string) { f.version++; return f.overwritten(f.service()) }
 
@@ -92,7 +90,7 @@ func TestContestsStale(t *testing.T) {
 		}
 	}
 	opaque := f.service()
-	opaque.ResourceVersion = "abc"
+	opaque.version = "abc"
 	if pause, _ := f.overwritten(opaque); pause != 0 {
 		t.Error("an opaque resourceVersion is taken for an overwrite")
 	}
@@ -131,19 +129,21 @@ func TestContestsForget(t *testing.T) {
 
 // S12
 func TestLastManager(t *testing.T) {
+	ingress, ports := metav1.NewFieldsV1(`{"f:status":{"f:loadBalancer":{"f:ingress":{}}}}`), metav1.NewFieldsV1(`{"f:spec":{"f:ports":{}}}`)
 	at := func(seconds int64) *metav1.Time { t := metav1.Unix(seconds, 0); return &t }
 	tests := []struct {
-		name   string
-		owners []metav1.ManagedFieldsEntry
-		want   string
+		name string
+		all  []metav1.ManagedFieldsEntry
+		want string
 	}{
 		{"nobody", nil, "unknown"},
-		{"no time", []metav1.ManagedFieldsEntry{{Manager: "a"}}, "unknown"},
-		{"the last", []metav1.ManagedFieldsEntry{{Manager: "a", Time: at(1)}, {Manager: "b", Time: at(3)}, {Manager: "c", Time: at(2)}}, "b"},
-		{"ourselves", []metav1.ManagedFieldsEntry{{Manager: "minilb", Time: at(1)}}, "another minilb controller, which has another -domain"},
+		{"no time", []metav1.ManagedFieldsEntry{{Manager: "a", FieldsV1: ingress}}, "unknown"},
+		{"the last", []metav1.ManagedFieldsEntry{{Manager: "a", Time: at(1), FieldsV1: ingress}, {Manager: "b", Time: at(3), FieldsV1: ingress}, {Manager: "c", Time: at(2), FieldsV1: ingress}}, "b"},
+		{"of the status", []metav1.ManagedFieldsEntry{{Manager: "a", Time: at(1), FieldsV1: ingress}, {Manager: "kubectl", Time: at(2), FieldsV1: ports}, {Manager: "odd", Time: at(3)}}, "a"},
+		{"ourselves", []metav1.ManagedFieldsEntry{{Manager: "minilb", Time: at(1), FieldsV1: ingress}}, "another minilb controller, which has another -domain"},
 	}
 	for _, tc := range tests {
-		if got := lastManager(tc.owners); got != tc.want {
+		if got := lastManager(tc.all); got != tc.want {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
 		}
 	}

@@ -57,7 +57,7 @@ type Controller struct {
 	// out is where the routes are printed.
 	out io.Writer
 
-	// services is what the watch has told us of Services of type LoadBalancer.
+	// services is what the watch has told us of the Services that are ours.
 	services *services
 	// queue holds the names of the Services to look at. A Service is in no two workers' hands.
 	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
@@ -73,17 +73,18 @@ type Controller struct {
 func New(client kubernetes.Interface, options Options, log *slog.Logger, out io.Writer) *Controller {
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](retryMin, retryMax)
 	queue := workqueue.NewTypedRateLimitingQueue(limiter)
-	return &Controller{
+	c := &Controller{
 		options:    options,
 		client:     client,
 		log:        log,
 		out:        out,
-		services:   newServices(queue.Add),
 		queue:      queue,
 		contests:   newContests(),
 		complaints: newComplaints(log),
 		writes:     newWrites(),
 	}
+	c.services = newServices(c.reduce, queue.Add)
+	return c
 }
 
 // Run works until ctx ends, which is no error, or until it cannot: the address for health is
@@ -153,17 +154,13 @@ func (c *Controller) work(ctx context.Context) {
 // not matter, only how the watch has last seen it.
 func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
 	service := c.services.get(name)
-	if service == nil || !c.ours(service) {
+	if service == nil {
 		// Gone, of another type (the API server has cleared the status, S8), class or owner.
 		c.contests.forget(name)
 		return nil
 	}
-	if service.DeletionTimestamp != nil {
-		return nil // M5
-	}
-	want := wanted(service, c.options.Domain)
-	if upToDate(service, want) {
-		return nil // S12
+	if service.deleting || service.settled {
+		return nil // M5, S12
 	}
 	if pause, rival := c.contests.overwritten(service); pause > 0 {
 		if rival != "" {
@@ -174,7 +171,7 @@ func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
 		c.queue.AddAfter(name, pause)
 		return nil
 	}
-	return c.write(ctx, service, want)
+	return c.write(ctx, service)
 }
 
 // complain tells of a write that failed and will be retried: once for all Services if the

@@ -40,7 +40,7 @@ func (c *Controller) metrics() *prometheus.Registry {
 	ours := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "minilb_services",
 		Help: "Services whose status is ours to write.",
-	}, func() float64 { return float64(c.services.count(c.ours)) })
+	}, func() float64 { return float64(c.services.count()) })
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(c.writes, ours, build,

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 )
@@ -15,9 +14,17 @@ func named(name, version string) *corev1.Service {
 	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, ResourceVersion: version}}
 }
 
+// reduceNamed takes those for ours that have a resourceVersion.
+func reduceNamed(full *corev1.Service) *service {
+	if full.ResourceVersion == "" {
+		return nil
+	}
+	return &service{name: cache.MetaObjectToName(full), version: full.ResourceVersion}
+}
+
 func TestServices(t *testing.T) {
 	var changed []string
-	s := newServices(func(name cache.ObjectName) { changed = append(changed, name.Name) })
+	s := newServices(reduceNamed, func(name cache.ObjectName) { changed = append(changed, name.Name) })
 	expect := func(step, wantChanged, wantHave string) {
 		t.Helper()
 		slices.Sort(changed)
@@ -28,7 +35,7 @@ func TestServices(t *testing.T) {
 		var have []string
 		for _, name := range []string{"a", "b", "c"} {
 			if service := s.get(cache.ObjectName{Namespace: "shop", Name: name}); service != nil {
-				have = append(have, name+service.ResourceVersion)
+				have = append(have, name+service.version)
 			}
 		}
 		if got := strings.Join(have, " "); got != wantHave {
@@ -53,47 +60,12 @@ func TestServices(t *testing.T) {
 	expect("resync", "a c", "a3 c4")
 	s.Replace([]any{named("b", "6"), named("c", "4")}, "6")
 	expect("list after an outage", "a b c", "b6 c4")
-	if got := s.count(func(service *corev1.Service) bool { return service.Name == "c" }); got != 1 {
-		t.Errorf("counted %d, want 1", got)
+	if got := s.count(); got != 2 {
+		t.Errorf("counted %d, want 2", got)
 	}
-}
-
-// S12: what we keep of a Service is enough to decide and little enough for many.
-func TestTrim(t *testing.T) {
-	now, class := metav1.Now(), "minilb"
-	full := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "shop", Name: "web", UID: "1", ResourceVersion: "2", DeletionTimestamp: &now,
-			Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"big": "one"}, Finalizers: []string{"x/y"},
-			ManagedFields: []metav1.ManagedFieldsEntry{
-				{Manager: "kubectl", Time: &now, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:ports":{}}}`)},
-				{Manager: "metallb", Time: &now, Subresource: "status", FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:loadBalancer":{"f:ingress":{}}}}`)},
-				{Manager: "odd"},
-			},
-		},
-		Spec: corev1.ServiceSpec{
-			Type: "LoadBalancer", LoadBalancerClass: &class, Selector: map[string]string{"a": "b"},
-			Ports: []corev1.ServicePort{{Port: 80}}, ClusterIP: "10.0.0.1",
-		},
-		Status: corev1.ServiceStatus{
-			LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{Hostname: "h"}}},
-			Conditions:   []metav1.Condition{{Type: "x"}},
-		},
-	}
-	want := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "shop", Name: "web", UID: "1", ResourceVersion: "2", DeletionTimestamp: &now,
-			Labels:        map[string]string{"a": "b"},
-			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "metallb", Time: &now}},
-		},
-		Spec:   corev1.ServiceSpec{Type: "LoadBalancer", LoadBalancerClass: &class},
-		Status: corev1.ServiceStatus{LoadBalancer: full.Status.LoadBalancer},
-	}
-	before := full.DeepCopy()
-	if got := trim(full); !apiequality.Semantic.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	if !apiequality.Semantic.DeepEqual(full, before) {
-		t.Error("the Service itself was changed")
-	}
+	s.Update(named("c", "")) // none of ours any more
+	expect("taken away", "c", "b6")
+	s.Update(named("c", ""))
+	s.Delete(named("c", "7"))
+	expect("what was never ours", "", "b6")
 }

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
@@ -23,9 +24,22 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
-// ours reports whether the status of a Service is for us to write (S6, M8).
-func (c *Controller) ours(service *corev1.Service) bool {
-	return lb.Exposed(&service.Spec, c.options.Class, c.options.DefaultClass) && !lb.Ignored(service.Labels)
+// reduce returns what we need of a Service, nil if its status is not for us to write (S6, M8).
+func (c *Controller) reduce(full *corev1.Service) *service {
+	if !lb.Exposed(&full.Spec, c.options.Class, c.options.DefaultClass) || lb.Ignored(full.Labels) {
+		return nil
+	}
+	s := &service{
+		name:     cache.MetaObjectToName(full),
+		uid:      full.UID,
+		version:  full.ResourceVersion,
+		deleting: full.DeletionTimestamp != nil,
+		settled:  apiequality.Semantic.DeepEqual(full.Status.LoadBalancer.Ingress, wanted(full, c.options.Domain)),
+	}
+	if !s.settled {
+		s.rival = lastManager(full.ManagedFields)
+	}
+	return s
 }
 
 // wanted returns what the status of a Service should say. It depends on name, namespace and
@@ -34,32 +48,28 @@ func wanted(service metav1.Object, domain string) []corev1.LoadBalancerIngress {
 	return []corev1.LoadBalancerIngress{{Hostname: lb.Hostname(service, domain)}}
 }
 
-// upToDate reports whether the status of a Service says want and nothing else.
-func upToDate(service *corev1.Service, want []corev1.LoadBalancerIngress) bool {
-	return apiequality.Semantic.DeepEqual(service.Status.LoadBalancer.Ingress, want)
-}
-
 // write makes the status of a Service say want (S11). A Service that is gone, was re-created
 // or has changed its type meanwhile is left alone: its own event follows or has come already.
-func (c *Controller) write(ctx context.Context, service *corev1.Service, want []corev1.LoadBalancerIngress) error {
+func (c *Controller) write(ctx context.Context, s *service) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 
+	want := wanted(&metav1.ObjectMeta{Namespace: s.name.Namespace, Name: s.name.Name}, c.options.Domain)
 	status := applycorev1.LoadBalancerStatus()
 	for _, ingress := range want {
 		status.WithIngress(applycorev1.LoadBalancerIngress().WithHostname(ingress.Hostname))
 	}
-	body := applycorev1.Service(service.Name, service.Namespace).
-		WithUID(service.UID).
+	body := applycorev1.Service(s.name.Name, s.name.Namespace).
+		WithUID(s.uid).
 		WithStatus(applycorev1.ServiceStatus().WithLoadBalancer(status))
-	written, err := c.client.CoreV1().Services(service.Namespace).ApplyStatus(ctx, body,
+	written, err := c.client.CoreV1().Services(s.name.Namespace).ApplyStatus(ctx, body,
 		metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 
-	name := service.Namespace + "/" + service.Name
+	name := s.name.String()
 	switch {
 	case err == nil:
 		c.writes.WithLabelValues(resultSuccess).Inc()
-		c.contests.wrote(written)
+		c.contests.wrote(s, written.ResourceVersion)
 		if c.complaints.settle(writing) {
 			c.log.Info("writing the status of services again")
 		}

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/client-go/tools/cache"
 )
 
 // S6, M8
@@ -33,18 +34,33 @@ func TestOurs(t *testing.T) {
 	for _, tc := range tests {
 		service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Labels: tc.labels}, Spec: corev1.ServiceSpec{Type: tc.kind, LoadBalancerClass: tc.class}}
 		strict := &Controller{options: Options{Class: "minilb"}}
-		if got := strict.ours(service); got != tc.want {
+		if got := strict.reduce(service) != nil; got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 		generous := &Controller{options: Options{Class: "minilb", DefaultClass: true}}
-		if got := generous.ours(service); got != tc.wantByDefault {
+		if got := generous.reduce(service) != nil; got != tc.wantByDefault {
 			t.Errorf("%s, default class: got %v, want %v", tc.name, got, tc.wantByDefault)
 		}
 	}
 }
 
+// S12: what we keep of a Service is enough to decide and little enough for many.
+func TestReduce(t *testing.T) {
+	now := metav1.Now()
+	full := web(2, "h")
+	full.DeletionTimestamp = &now
+	full.ManagedFields = []metav1.ManagedFieldsEntry{
+		{Manager: "metallb", Time: &now, Subresource: "status", FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:loadBalancer":{"f:ingress":{}}}}`)},
+	}
+	c := &Controller{options: Options{Class: "minilb", Domain: "minilb"}}
+	want := service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: "uid-1", version: "2", deleting: true, rival: "metallb"}
+	if got := c.reduce(full); *got != want {
+		t.Errorf("got %+v, want %+v", *got, want)
+	}
+}
+
 // S1, S2, S3, S4, S12
-func TestWanted(t *testing.T) {
+func TestSettled(t *testing.T) {
 	proxy := corev1.LoadBalancerIPModeProxy
 	tests := []struct {
 		name string
@@ -60,9 +76,10 @@ func TestWanted(t *testing.T) {
 		{"ours with ports", []corev1.LoadBalancerIngress{{Hostname: "web.shop.minilb", Ports: []corev1.PortStatus{{Port: 80, Protocol: "TCP"}}}}, false},
 	}
 	for _, tc := range tests {
-		service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}
-		service.Status.LoadBalancer.Ingress = tc.have
-		if got := upToDate(service, wanted(service, "minilb")); got != tc.want {
+		full := web(1, "")
+		full.Status.LoadBalancer.Ingress = tc.have
+		c := &Controller{options: Options{Class: "minilb", Domain: "minilb"}}
+		if got := c.reduce(full).settled; got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 	}
