@@ -35,7 +35,7 @@ func sized(services, endpoints int) *Minilb {
 			records.Record{Name: "*." + name + ".w.ex.org.", Node: &records.Node{Addrs: set, Source: "httproute", Namespace: "shop", Service: name}},
 		)
 	}
-	m.index.Replace(names, false)
+	m.index.Update(nil, names, false)
 	return m
 }
 

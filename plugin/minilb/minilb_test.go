@@ -55,8 +55,8 @@ func testPlugin(conf *config) *Minilb {
 		{Name: "*.w.ex.org.", Node: addressNode("ingress", "web", "10.0.0.1")},
 		{Name: "alias.ex.org.", Node: &records.Node{Target: "lb.example.com.", Source: "ingress", Namespace: "shop"}},
 	}
-	m.index.Replace(names[:len(names)-1], false)
-	m.index.Replace(names, false) // so that the serial outside the zones is another
+	m.index.Update(nil, names[:len(names)-1], false)
+	m.index.Update(nil, names, false) // so that the serial outside the zones is another
 	return m
 }
 
@@ -215,11 +215,11 @@ func TestNotSynced(t *testing.T) {
 	if rcode, _ := m.ServeDNS(t.Context(), &test.ResponseWriter{}, new(dns.Msg).SetQuestion("a.ex.org.", dns.TypeA)); rcode != dns.RcodeBadName {
 		t.Errorf("outside the zones: got %d, want it passed on", rcode)
 	}
-	m.index.Replace(nil, true)
+	m.index.Update(nil, nil, true)
 	if m.Ready() {
 		t.Error("ready with a part of the cluster's state")
 	}
-	m.index.Replace(nil, false)
+	m.index.Update(nil, nil, false)
 	if !m.Ready() {
 		t.Error("not ready with all of the cluster's state")
 	}

@@ -78,11 +78,11 @@ func (r *recorder) expect(t *testing.T, when string, want ...string) {
 func TestNotify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, index, stop := startNotifier(t)
-		index.Replace(nil, true)
+		index.Update(nil, nil, true)
 		time.Sleep(5 * time.Second)
 		r.expect(t, "nothing is known of the zones")
 
-		index.Replace(nil, false)
+		index.Update(nil, nil, false)
 		r.expect(t, "the cluster has been read", "minilb. 5000", "lan. 5000")
 		time.Sleep(3 * time.Second)
 		index.Touch("minilb.")
@@ -100,8 +100,8 @@ func TestNotify(t *testing.T) {
 		time.Sleep(30 * time.Second) // the process before may have been so far ahead of the clock
 		r.expect(t, "a minute after the start", "minilb. 61000", "lan. 61000")
 
-		index.Replace(nil, false) // what is there already
-		index.Touch("")           // outside of the zones
+		index.Update(nil, nil, false) // what is there already
+		index.Touch("")               // outside of the zones
 		time.Sleep(time.Minute)
 		r.expect(t, "nothing changes in the zones")
 
@@ -129,7 +129,7 @@ func TestNotifyAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, index, stop := startNotifier(t)
 		defer stop()
-		index.Replace(nil, false)
+		index.Update(nil, nil, false)
 		time.Sleep(3 * time.Second)
 		for range 100 {
 			index.Touch("minilb.")
@@ -182,7 +182,7 @@ func TestNotifyFails(t *testing.T) {
 				}
 			}
 		}
-		index.Replace(nil, false)
+		index.Update(nil, nil, false)
 		time.Sleep(time.Minute)
 		var port atomic.Int32 // of the sender, another each time
 		port.Store(40000)

@@ -51,7 +51,7 @@ func fuzzServer(t testing.TB, synced bool) (*dnsserver.Server, *Minilb) {
 	conf.source.Zones = append(conf.source.Zones, longZone)
 	m := newMinilb(conf, records.NewSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53"))))
 	if synced {
-		m.index.Replace(fuzzRecords(), false)
+		m.index.Update(nil, fuzzRecords(), false)
 	}
 	site := &dnsserver.Config{Zone: ".", Transport: "dns", Debug: true}
 	site.AddPlugin(func(plugin.Handler) plugin.Handler { return m })

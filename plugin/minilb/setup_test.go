@@ -91,7 +91,7 @@ func TestWaitForSync(t *testing.T) {
 	if took := time.Since(began); took < 250*time.Millisecond || took > 5*time.Second {
 		t.Errorf("waited for %v, want 250ms", took)
 	}
-	time.AfterFunc(50*time.Millisecond, func() { m.index.Replace(nil, false) })
+	time.AfterFunc(50*time.Millisecond, func() { m.index.Update(nil, nil, false) })
 	began = time.Now()
 	if !waitForSync(m, began.Add(time.Minute)) || time.Since(began) > 30*time.Second {
 		t.Errorf("not synced after %v", time.Since(began))

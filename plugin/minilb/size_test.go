@@ -47,7 +47,7 @@ func TestSize(t *testing.T) {
 		}
 		if tc.name == long {
 			_, many := m.index.Lookup("minilb.", "many.shop.minilb.")
-			m.index.Replace([]records.Record{{Name: long, Node: many}}, false)
+			m.index.Update(nil, []records.Record{{Name: long, Node: many}}, false)
 		}
 		reply := exchangeOver(t, m, false, tc.size, tc.name, tc.qtype)
 		if packed, err := reply.Pack(); err != nil || len(packed) > max(512, int(tc.size)) {
@@ -76,7 +76,7 @@ func TestPointersFit(t *testing.T) {
 	conf := testConfig()
 	conf.source.ReverseZones = []string{"10.in-addr.arpa."}
 	m := newMinilb(conf, &records.Set{})
-	m.index.Replace(nil, false)
+	m.index.Update(nil, nil, false)
 	addr := netip.MustParseAddr("10.244.100.100")
 	for i := range 20 {
 		node := &records.Node{Addrs: records.NewSet(records.NewAddresses(addr)), Parental: true, Namespace: "a-namespace", Service: fmt.Sprintf("a-service-%d", i)}

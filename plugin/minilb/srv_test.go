@@ -27,7 +27,7 @@ func withPorts(conf *config, count int) *Minilb {
 	all := records.NewAddresses(addrs...)
 	all.Endpoints = records.NewEndpoints([]records.Host{{Label: "db-0", Addr: addrs[0]}, {Label: "db-0", Addr: addrs[1]}},
 		[]records.Port{{Proto: "_tcp", Service: "_https", Number: 8443}, {Proto: "_udp", Service: "_dns", Number: 53, Addrs: addrs[:2]}})
-	m.index.Replace([]records.Record{{Name: "web.shop.minilb.", Node: &records.Node{Addrs: records.NewSet(all), Parental: true, Source: "service", Namespace: "shop", Service: "web"}}}, false)
+	m.index.Update(nil, []records.Record{{Name: "web.shop.minilb.", Node: &records.Node{Addrs: records.NewSet(all), Parental: true, Source: "service", Namespace: "shop", Service: "web"}}}, false)
 	return m
 }
 
@@ -104,7 +104,7 @@ func TestServicesTooLong(t *testing.T) {
 	all.Endpoints = records.NewEndpoints(nil, []records.Port{{Proto: "_t", Service: "_a", Number: 1}, {Proto: "_tcp", Service: "_much-too-long", Number: 2}})
 	node := &records.Node{Addrs: records.NewSet(all), Parental: true, Source: "service", Namespace: namespace, Service: service}
 	name := service + "." + namespace + "." + longZone
-	m.index.Replace([]records.Record{{Name: name, Node: node}}, false)
+	m.index.Update(nil, []records.Record{{Name: name, Node: node}}, false)
 	m.index.Move(node, records.NewAddresses(), all)
 
 	srv := exchangeOver(t, m, true, 0, "_a._t."+name, dns.TypeSRV) // not even one fits 512 bytes

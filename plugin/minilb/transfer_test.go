@@ -107,7 +107,7 @@ func TestTransferRefuses(t *testing.T) {
 	for _, partial := range []bool{false, true} {
 		m := newMinilb(testConfig(), &records.Set{})
 		if partial {
-			m.index.Replace(nil, true)
+			m.index.Update(nil, nil, true)
 		}
 		for _, serial := range []uint32{0, 1} {
 			if rrs, err := m.Transfer("minilb.", serial); rrs != nil || !errors.Is(err, errNotSynced) {
@@ -127,7 +127,7 @@ func TestTransferWhileReplaced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.index.Replace([]records.Record{{Name: "new.shop.lan.", Node: addressNode("service", "new", "10.0.0.3")}}, false)
+		m.index.Update(nil, []records.Record{{Name: "new.shop.lan.", Node: addressNode("service", "new", "10.0.0.3")}}, false)
 		got := received(rrs)
 		if serial := m.index.Serial("lan."); serial == soa.Serial {
 			t.Errorf("the serial is %d still", serial)
@@ -152,7 +152,7 @@ func TestTransferExisting(t *testing.T) {
 	m := newMinilb(conf, records.NewSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"))))
 	idle := records.NewAddresses()
 	idle.Endpoints = records.NewEndpoints(nil, []records.Port{{Proto: "_tcp", Service: "_http", Number: 80, Addrs: []netip.Addr{}}})
-	m.index.Replace([]records.Record{
+	m.index.Update(nil, []records.Record{
 		{Name: "empty.shop.minilb.", Node: &records.Node{Addrs: &records.Set{}, Parental: true}},
 		{Name: "idle.shop.minilb.", Node: &records.Node{Addrs: records.NewSet(idle), Parental: true}},
 	}, false)

@@ -26,7 +26,7 @@ func sized(services, endpoints int) *Index {
 		)
 	}
 	x := NewIndex([]string{"minilb."})
-	x.Replace(records, false)
+	x.Update(nil, records, false)
 	return x
 }
 
@@ -84,20 +84,22 @@ func BenchmarkPick(b *testing.B) {
 	}
 }
 
-// BenchmarkReplace is what a name's change costs.
-func BenchmarkReplace(b *testing.B) {
-	for _, services := range []int{100, 10_000} {
+// BenchmarkUpdate is what a name's change costs: it goes and comes back.
+func BenchmarkUpdate(b *testing.B) {
+	for _, services := range []int{100, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("services=%d", services), func(b *testing.B) {
-			var records []Record
 			x := sized(services, 1)
-			for r := range x.snapshot.Load().trees["minilb."].records() {
-				if r.Node.Parental {
-					records = append(records, r)
-				}
+			var records []Record
+			for i := range min(services, 1024) {
+				name := fmt.Sprintf("s%06d.shop.minilb.", i*7919%services)
+				_, node := x.Lookup("minilb.", name)
+				records = append(records, Record{name, node})
 			}
 			b.ReportAllocs()
-			for b.Loop() {
-				x.Replace(records, false)
+			for i := 0; b.Loop(); i++ {
+				r := records[i%len(records)]
+				x.Update([]string{r.Name}, nil, false)
+				x.Update(nil, []Record{r}, false)
 			}
 		})
 	}

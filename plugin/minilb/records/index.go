@@ -3,7 +3,6 @@ package records
 import (
 	"iter"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -11,7 +10,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Index answers which Node stands at a name. Lookups are safe beside a concurrent Replace
+// Index answers which Node stands at a name. Lookups are safe beside a concurrent Update
 // and take no lock. Names within one of the zones are looked up in that zone's tree, all
 // others in the overlay, which has no apex and covers only what was put there (D2, D3).
 type Index struct {
@@ -31,6 +30,27 @@ type zone struct {
 	serial serial
 }
 
+// apex is the name above all others of the zone.
+func (z *zone) apex() string {
+	if z.name == "" {
+		return "."
+	}
+	return z.name
+}
+
+// fixedAt returns the fixed record at a name, which may be one without a node.
+func (z *zone) fixedAt(name string) (node *Node, fixed bool) {
+	for _, r := range z.fixed {
+		if r.Name == name {
+			fixed = true
+			if node == nil {
+				node = r.Node
+			}
+		}
+	}
+	return node, fixed
+}
+
 // snapshot is the state of all names at one moment.
 type snapshot struct {
 	trees   map[string]*tree // by zone
@@ -38,9 +58,16 @@ type snapshot struct {
 	partial bool // the zones' content is not known completely
 }
 
+func (s *snapshot) tree(z *zone) *tree {
+	if z.name == "" {
+		return s.overlay
+	}
+	return s.trees[z.name]
+}
+
 // NewIndex returns an index of zones, which are canonical names. In those that are reverse zones
 // (D60) the addresses of the Services have names that point to the first of the others. The
-// fixed records belong to the zones' structure: they exist from the first Replace on, above every
+// fixed records belong to the zones' structure: they exist from the first Update on, above every
 // other claim (C1). Until then every lookup is NotSynced.
 func NewIndex(zones []string, fixed ...Record) *Index {
 	x := &Index{names: zones, changes: make(chan struct{}, 1)}
@@ -66,6 +93,16 @@ func NewIndex(zones []string, fixed ...Record) *Index {
 		z.fixed = append(z.fixed, r)
 	}
 	return x
+}
+
+// forward returns the zones that are not reverse zones.
+func (x *Index) forward() (zones []*zone) {
+	for _, z := range x.zones {
+		if !z.prefix.IsValid() {
+			zones = append(zones, z)
+		}
+	}
+	return zones
 }
 
 // Match returns the longest of the index's zones that name lies in, or "" if there is none
@@ -117,52 +154,6 @@ func (x *Index) Lookup(zone, name string) (Result, *Node) {
 func (x *Index) Synced() bool {
 	s := x.snapshot.Load()
 	return s != nil && !s.partial
-}
-
-// Replace makes records all that there is beside the fixed ones. If partial is set, the
-// zones' content is not fully known: lookups in them stay NotSynced, while the overlay is
-// served. It must not be called concurrently with itself.
-func (x *Index) Replace(records []Record, partial bool) {
-	byZone := make(map[*zone][]Record, len(x.zones)+1)
-	for _, z := range x.zones {
-		byZone[z] = slices.Clone(z.fixed)
-	}
-	for _, r := range records {
-		z := x.zone(r.Name)
-		byZone[z] = append(byZone[z], r)
-	}
-
-	old := x.snapshot.Load()
-	next := &snapshot{trees: make(map[string]*tree, len(x.zones)), partial: partial}
-	next.overlay = newTree(".", byZone[&x.overlay])
-	var changed []*zone
-	if old == nil || !next.overlay.same(old.overlay) {
-		changed = append(changed, &x.overlay)
-	}
-	for _, z := range x.zones {
-		if z.prefix.IsValid() {
-			if old == nil {
-				changed = append(changed, z)
-			}
-			continue
-		}
-		next.trees[z.name] = newTree(z.name, byZone[z])
-		if old == nil || !next.trees[z.name].same(old.trees[z.name]) {
-			changed = append(changed, z)
-		}
-	}
-	// Content before serial: who sees the new serial must not get the old content for it.
-	// Only the first time nobody may see the content before it has a serial at all.
-	if old == nil {
-		x.change(changed)
-	}
-	x.snapshot.Store(next)
-	if old != nil {
-		x.change(changed)
-	}
-	if old == nil || old.partial != partial {
-		x.announce() // there is more to be seen
-	}
 }
 
 func (x *Index) change(zones []*zone) {

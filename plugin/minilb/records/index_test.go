@@ -16,7 +16,7 @@ func TestLookup(t *testing.T) {
 	ns1, web, star, deep, overlay := node("192.0.2.1"), node("10.0.0.1"), node("10.0.0.2"), node("10.0.0.3"), node("10.0.0.4")
 	literal := node("10.0.0.5")
 	x := NewIndex(zone, Record{"ns1.minilb.", ns1})
-	x.Replace([]Record{
+	x.Update(nil, []Record{
 		{"web.shop.minilb.", web},
 		{"*.shop.minilb.", star},
 		{"ns1.minilb.", web}, // C1: structure wins
@@ -106,18 +106,18 @@ func TestNotSynced(t *testing.T) {
 	x := NewIndex([]string{"minilb."}, Record{"ns1.minilb.", node("192.0.2.1")})
 	for _, name := range []string{"minilb.", "ns1.minilb.", "web.shop.minilb.", "a.ex.org."} {
 		if result, _ := x.Lookup(x.Match(name), name); result != NotSynced {
-			t.Errorf("before the first Replace, %s: got %d, want NotSynced", name, result)
+			t.Errorf("before the first Update, %s: got %d, want NotSynced", name, result)
 		}
 	}
 	web := node("10.0.0.1")
-	x.Replace([]Record{{"a.ex.org.", web}}, true)
+	x.Update(nil, []Record{{"a.ex.org.", web}}, true)
 	if result, _ := x.Lookup("minilb.", "web.shop.minilb."); result != NotSynced || x.Synced() {
 		t.Errorf("in a zone with partial content: got %d, want NotSynced", result)
 	}
 	if result, got := x.Lookup("", "a.ex.org."); result != Found || got != web {
 		t.Errorf("in the overlay beside a partial zone: got %d, want Found", result)
 	}
-	x.Replace(nil, false)
+	x.Update(nil, nil, false)
 	if result, _ := x.Lookup("minilb.", "web.shop.minilb."); result != NotFound || !x.Synced() {
 		t.Errorf("in a synced zone: got %d, want NotFound", result)
 	}
@@ -126,7 +126,7 @@ func TestNotSynced(t *testing.T) {
 // D12, RFC 8020 §2: who is told that a name does not exist need not ask for what lies below it.
 func TestZoneWithinAnother(t *testing.T) {
 	x := NewIndex([]string{"a.b.minilb.", "minilb.", "lan."})
-	x.Replace(nil, false)
+	x.Update(nil, nil, false)
 	for name, want := range map[string]Result{"a.b.minilb.": Empty, "b.minilb.": Empty, "c.b.minilb.": NotFound, "b.lan.": NotFound, "c.minilb.": NotFound} {
 		if result, node := x.Lookup(x.Match(name), name); result != want || node != nil {
 			t.Errorf("%s: got %d, %v, want %d", name, result, node, want)
@@ -137,7 +137,7 @@ func TestZoneWithinAnother(t *testing.T) {
 // D12, D27: the apex exists, whether anything does below it or not.
 func TestEmptyZone(t *testing.T) {
 	x := NewIndex([]string{"minilb."})
-	x.Replace(nil, false)
+	x.Update(nil, nil, false)
 	if result, node := x.Lookup("minilb.", "minilb."); result != Empty || node != nil {
 		t.Errorf("got %d, %v, want Empty", result, node)
 	}
@@ -148,19 +148,19 @@ func TestSerial(t *testing.T) {
 	x := NewIndex([]string{"minilb.", "lan."})
 	start := uint32(time.Now().Unix())
 	web := node("10.0.0.1")
-	x.Replace([]Record{{"web.shop.minilb.", web}}, false)
+	x.replace([]Record{{"web.shop.minilb.", web}})
 	minilb, lan, overlay := x.Serial("minilb."), x.Serial("lan."), x.Serial("")
 	if minilb < start || lan < start || overlay < start {
 		t.Fatalf("first serials %d, %d, %d: want the clock's %d or later", minilb, lan, overlay, start)
 	}
 
-	x.Replace([]Record{{"web.shop.minilb.", node("10.0.0.1")}}, false)
+	x.replace([]Record{{"web.shop.minilb.", node("10.0.0.1")}})
 	if got := x.Serial("minilb."); got != minilb {
 		t.Errorf("the same content moved the serial from %d to %d", minilb, got)
 	}
 	for i := range 5 { // faster than the clock: strictly monotonic all the same
 		before := x.Serial("minilb.")
-		x.Replace([]Record{{"web.shop.minilb.", node(fmt.Sprintf("10.0.1.%d", i))}}, false)
+		x.replace([]Record{{"web.shop.minilb.", node(fmt.Sprintf("10.0.1.%d", i))}})
 		if got := x.Serial("minilb."); got <= before {
 			t.Errorf("a change moved the serial from %d to %d", before, got)
 		}
@@ -168,7 +168,7 @@ func TestSerial(t *testing.T) {
 	if got := x.Serial("lan."); got != lan {
 		t.Errorf("a change in one zone moved another's serial from %d to %d", lan, got)
 	}
-	x.Replace([]Record{{"web.shop.minilb.", web}, {"a.ex.org.", &Node{Target: "lb.example."}}}, false)
+	x.replace([]Record{{"web.shop.minilb.", web}, {"a.ex.org.", &Node{Target: "lb.example."}}})
 	if got := x.Serial(""); got <= overlay {
 		t.Errorf("a new overlay name left its serial at %d", got)
 	}
@@ -205,9 +205,9 @@ func TestSerialChanges(t *testing.T) {
 	}
 	for _, tc := range tests {
 		x := NewIndex([]string{"minilb."})
-		x.Replace(tc.before, false)
+		x.replace(tc.before)
 		before := x.Serial("minilb.")
-		x.Replace(tc.after, false)
+		x.replace(tc.after)
 		if got := x.Serial("minilb."); got <= before {
 			t.Errorf("%s: the serial stays at %d", tc.name, got)
 		}
@@ -216,7 +216,7 @@ func TestSerialChanges(t *testing.T) {
 
 // D24: no moment has content without a serial at the start, nor old content under a new serial
 // later. Many zones make that moment a long one.
-func TestSerialBesideReplace(t *testing.T) {
+func TestSerialBesideUpdate(t *testing.T) {
 	var zones []string
 	var states [2][]Record
 	for i := range 100 {
@@ -233,7 +233,7 @@ func TestSerialBesideReplace(t *testing.T) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				x.Replace(records, false)
+				x.replace(records)
 			}()
 			for {
 				check()
@@ -265,7 +265,7 @@ func TestSerialBesideReplace(t *testing.T) {
 func TestContinue(t *testing.T) {
 	old, x := NewIndex([]string{"minilb.", "lan."}), NewIndex([]string{"minilb.", "other."})
 	for _, index := range []*Index{old, x} {
-		index.Replace([]Record{{"web.shop.minilb.", node("10.0.0.1")}}, false)
+		index.Update(nil, []Record{{"web.shop.minilb.", node("10.0.0.1")}}, false)
 	}
 	for range 10 { // ahead of the clock
 		old.Touch("minilb.")

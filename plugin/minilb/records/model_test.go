@@ -36,7 +36,7 @@ func (s *service) String() string {
 // index makes the index that is to answer as the world does.
 func (w *world) index() *Index {
 	x := NewIndex(w.zones, w.fixed...)
-	x.Replace(w.records, false)
+	x.Update(nil, w.records, false)
 	return x
 }
 

@@ -39,7 +39,7 @@ type pointed struct {
 
 func newPointed() *pointed {
 	p := &pointed{NewIndex([]string{"244.10.in-addr.arpa.", "minilb.", "lan.", "1.244.10.in-addr.arpa.", "0.0.0.0.0.0.d.f.ip6.arpa."}), map[string]*Node{}}
-	p.Replace(nil, false)
+	p.Update(nil, nil, false)
 	return p
 }
 

@@ -3,7 +3,6 @@ package records
 import (
 	"iter"
 	"slices"
-	"strings"
 
 	"github.com/miekg/dns"
 )
@@ -72,98 +71,47 @@ const (
 )
 
 // tree is a zone as RFC 4592 sees it: all names from the apex down, those without data included.
+// It is immutable.
 type tree struct {
-	entries map[string]entry
-	below   map[string]string // names that exist below a Service's, by claims: the Service's name
+	apex string // "." for one without a zone
+	names
 }
 
 // entry is an existing name. Without a node it is an empty non-terminal.
 type entry struct {
 	node     *Node
-	wildcard *entry // the name "*" directly below, which covers what does not exist there
+	wildcard *Node // that of the name "*" directly below, which covers what does not exist there; nil if there is no such name
+	children int32 // how many names exist directly below
+	kept     bool  // it exists without a node and children, too
 }
 
-// newTree builds the tree below apex, "." for one without a zone. The first record of a name counts.
-func newTree(apex string, records []Record) *tree {
-	t := &tree{entries: make(map[string]entry, len(records)+1)}
-	if apex != "." {
-		t.entries[apex] = entry{}
+// covering returns the node of a wildcard for its parent's entry.
+func (e entry) covering() *Node {
+	if e.node == nil {
+		return nothing
 	}
-	var wildcards, claimed []string
-	for _, r := range records {
-		if e, exists := t.entries[r.Name]; exists && e.node != nil {
-			continue
-		}
-		t.entries[r.Name] = entry{node: r.Node}
-		if apex != "." {
-			name := r.Name
-			if r.Node != nil && r.Node.Parental { // it has its name by itself, but not those above
-				next, _ := dns.NextLabel(name, 0)
-				name = name[next:]
-			}
-			claimed = append(claimed, name)
-		}
-		for name := r.Name; name != apex; {
-			if strings.HasPrefix(name, "*.") {
-				wildcards = append(wildcards, name)
-			}
-			next, end := dns.NextLabel(name, 0)
-			if end {
-				break // the root above a tree without a zone
-			}
-			name = name[next:]
-			if _, exists := t.entries[name]; exists {
-				break // and so do those above it
-			}
-			t.entries[name] = entry{}
-		}
-	}
-	for _, name := range claimed {
-		t.noteParent(name)
-	}
-	// Now that all names are in, let each parent of a wildcard point to it.
-	for _, name := range wildcards {
-		parent := name[len("*."):]
-		e, wildcard := t.entries[parent], t.entries[name]
-		e.wildcard = &wildcard
-		t.entries[parent] = e
-	}
-	return t
+	return e.node
 }
 
-// noteParent notes the name, and those above it, if they lie below a Service's.
-func (t *tree) noteParent(name string) {
-	for above, end := dns.NextLabel(name, 0); !end; above, end = dns.NextLabel(name, above) {
-		parent := name[above:]
-		if e := t.entries[parent]; e.node == nil || !e.node.Parental {
-			continue
-		}
-		if t.below == nil {
-			t.below = map[string]string{}
-		}
-		for ; name != parent; name = name[above:] {
-			t.below[name] = parent
-			above, _ = dns.NextLabel(name, 0)
-		}
-		return
-	}
-}
+// nothing stands for the node of a wildcard that is an empty non-terminal.
+var nothing = &Node{}
 
 // lookup finds name, which is canonical and below the apex, by RFC 4592 §3.3: the name
 // itself, else the wildcard directly below its closest encloser (D10–D14). Names that a Service
 // has below its own exist before any claimed there (C1).
 func (t *tree) lookup(name string) (Result, *Node) {
-	e, exists := t.entries[name]
-	if parent := t.below[name]; parent != "" {
-		if result, node, _ := t.entries[parent].node.below(name[:len(name)-len(parent)-1]); result != NotFound {
+	e, exists := t.get(name)
+	if exists && (e.node == nil || !e.node.Parental) {
+		if result, node := t.belowService(name); result != NotFound {
 			return result, node
 		}
 	}
+	node := e.node
 	for offset, end := 0, false; !exists; {
 		if offset, end = dns.NextLabel(name, offset); end {
 			return NotFound, nil
 		}
-		encloser, ok := t.entries[name[offset:]]
+		encloser, ok := t.get(name[offset:])
 		if !ok {
 			continue
 		}
@@ -175,18 +123,35 @@ func (t *tree) lookup(name string) (Result, *Node) {
 		if encloser.wildcard == nil {
 			return NotFound, nil
 		}
-		e, exists = *encloser.wildcard, true
+		if node, exists = encloser.wildcard, true; node == nothing {
+			node = nil
+		}
 	}
-	if e.node == nil {
+	if node == nil {
 		return Empty, nil
 	}
-	return Found, e.node
+	return Found, node
+}
+
+// belowService finds what an existing name stands for below that of the nearest Service above it,
+// if there is one. Outside of the zones Services have no names.
+func (t *tree) belowService(name string) (Result, *Node) {
+	if t.apex == "." {
+		return NotFound, nil
+	}
+	for offset, end := dns.NextLabel(name, 0); !end && len(name)-offset >= len(t.apex); offset, end = dns.NextLabel(name, offset) {
+		if above, _ := t.get(name[offset:]); above.node != nil && above.node.Parental {
+			result, node, _ := above.node.below(name[:offset-1])
+			return result, node
+		}
+	}
+	return NotFound, nil
 }
 
 // records yields every name with data, those below the Services' names included.
 func (t *tree) records() iter.Seq[Record] {
 	return func(yield func(Record) bool) {
-		for name, e := range t.entries {
+		for name, e := range t.all() {
 			if e.node == nil {
 				continue
 			}
@@ -206,18 +171,4 @@ func (t *tree) records() iter.Seq[Record] {
 			}
 		}
 	}
-}
-
-// same reports whether both trees hold the same names with the same data.
-func (t *tree) same(o *tree) bool {
-	if o == nil || len(t.entries) != len(o.entries) {
-		return false
-	}
-	for name, e := range t.entries {
-		other, exists := o.entries[name]
-		if !exists || !e.node.same(other.node) {
-			return false
-		}
-	}
-	return true
 }

@@ -47,17 +47,8 @@ func (r *resolver) admit(owner *owner, host string) refusal {
 	return refusal{}
 }
 
-// serviceAt returns the exposed Service whose name host is by the structure of some zone: the
-// longest one's first, where one lies in another (M3, D16).
+// serviceAt returns the exposed Service whose name host is.
 func (r *resolver) serviceAt(host string) (service cache.ObjectName, ok bool) {
-	longest := ""
-	for _, zone := range r.options.Zones {
-		if len(zone) <= len(longest) || !records.Within(host, zone) {
-			continue
-		}
-		if labels := below(host, zone); len(labels) == 2 && r.isExposed(cache.NewObjectName(labels[1], labels[0])) {
-			longest, service, ok = zone, cache.NewObjectName(labels[1], labels[0]), true
-		}
-	}
-	return service, ok
+	service, ok = r.options.serviceNamed(host)
+	return service, ok && r.isExposed(service)
 }

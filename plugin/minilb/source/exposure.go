@@ -6,26 +6,130 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// exposure is a Service that is served: its addresses, and its names.
+// exposure is a Service that is served: its addresses, and what stands at its names.
 type exposure struct {
 	addrs     *records.Set
 	node      *records.Node
-	names     []string // in each zone
-	published bool     // whether the names are answered
-	https     *https   // may be nil
-	claim     *claim   // of its annotations, may be nil
+	published bool   // whether the names are answered
+	https     *https // may be nil
 	states    states
 }
 
+// expose adds a Service to the exposed ones.
 func (t *Translator) expose(s *service) *exposure {
 	e := &exposure{addrs: &records.Set{}, https: t.httpsOf(s)}
 	e.node = &records.Node{Addrs: e.addrs, Parental: true, Source: "service", Namespace: s.namespace, Service: s.name}
-	if t.options.Services {
-		for _, zone := range t.options.Zones {
-			e.names = append(e.names, s.name+"."+s.namespace+"."+zone)
+	t.exposed[s.key()] = e
+	t.namespaces[s.namespace]++
+	t.rename(s.key())
+	return e
+}
+
+// conceal takes a Service out of the exposed ones.
+func (t *Translator) conceal(service cache.ObjectName) {
+	e := t.exposed[service]
+	t.states.add(e.states, -1)
+	t.point(e, e.addrs.Load(), &records.Addresses{})
+	delete(t.exposed, service)
+	if t.namespaces[service.Namespace]--; t.namespaces[service.Namespace] == 0 {
+		delete(t.namespaces, service.Namespace)
+	}
+	t.rename(service)
+}
+
+// rename lets the names of a Service be published that have come or gone.
+func (t *Translator) rename(service cache.ObjectName) {
+	t.renamed[service] = true
+	t.publishSoon()
+}
+
+// find returns an exposed Service, nil if it is none. It is called with the lock held.
+func (t *Translator) find(service cache.ObjectName) *exposure { return t.exposed[service] }
+
+// namesOf returns the names that an exposed Service has, one in each zone.
+func (o *Options) namesOf(service cache.ObjectName) (names []string) {
+	if o.Services {
+		for _, zone := range o.Zones {
+			names = append(names, service.Name+"."+service.Namespace+"."+zone)
 		}
 	}
+	return names
+}
+
+// serviceNamed returns the Service that has the name host by the structure of a zone, if it is exposed
+// (M3, D16). There is but one zone with two labels less.
+func (o *Options) serviceNamed(host string) (service cache.ObjectName, ok bool) {
+	for _, zone := range o.Zones {
+		if !records.Within(host, zone) {
+			continue
+		}
+		if labels := below(host, zone); len(labels) == 2 {
+			return cache.NewObjectName(labels[1], labels[0]), true
+		}
+	}
+	return cache.ObjectName{}, false
+}
+
+// questions are what is asked of the exposed Services to find out where claims lead, with the
+// answers, which stay the same: nothing else that becomes of the Services matters to claims.
+type questions struct {
+	find       func(cache.ObjectName) *exposure
+	populated  func(namespace string) bool
+	services   map[cache.ObjectName]*exposure
+	namespaces map[string]bool
+}
+
+func newQuestions(find func(cache.ObjectName) *exposure, populated func(string) bool) *questions {
+	return &questions{find, populated, map[cache.ObjectName]*exposure{}, map[string]bool{}}
+}
+
+// questions returns those that are asked without the lock held.
+func (t *Translator) questions() *questions {
+	find := func(service cache.ObjectName) *exposure {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.find(service)
+	}
+	populated := func(namespace string) bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.namespaces[namespace] > 0
+	}
+	return newQuestions(find, populated)
+}
+
+// service returns an exposed Service, nil if it is none.
+func (q *questions) service(name cache.ObjectName) *exposure {
+	e, known := q.services[name]
+	if !known {
+		e = q.find(name)
+		q.services[name] = e
+	}
 	return e
+}
+
+// namespace reports whether there are exposed Services in a namespace.
+func (q *questions) namespace(name string) bool {
+	exists, known := q.namespaces[name]
+	if !known {
+		exists = q.populated(name)
+		q.namespaces[name] = exists
+	}
+	return exists
+}
+
+// concern reports whether any of the questions was about one of the Services.
+func (q *questions) concern(services map[cache.ObjectName]bool) bool {
+	if q == nil {
+		return true
+	}
+	for name := range services {
+		_, asked := q.services[name]
+		if _, around := q.namespaces[name.Namespace]; asked || around {
+			return true
+		}
+	}
+	return false
 }
 
 // httpsOf returns how a Service says that it serves HTTPS, nil if nobody asks.
@@ -38,7 +142,7 @@ func (t *Translator) httpsOf(s *service) *https {
 
 // point lets the reverse zones point to an exposed Service's endpoints, if they have names.
 func (t *Translator) point(e *exposure, before, after *records.Addresses) {
-	if len(e.names) > 0 {
+	if t.options.Services {
 		t.index.Move(e.node, before, after)
 	}
 }
@@ -60,7 +164,7 @@ func (t *Translator) refresh(service cache.ObjectName) bool {
 	}
 	t.point(e, before, addrs)
 	if e.published { // else the snapshot with the names counts as the change
-		for _, name := range e.names {
+		for _, name := range t.options.namesOf(service) {
 			t.index.Touch(t.index.Match(name))
 		}
 		if !addrs.Alike(before) {
@@ -68,7 +172,7 @@ func (t *Translator) refresh(service cache.ObjectName) bool {
 		}
 	}
 	for _, u := range t.unions[service] {
-		if u.addrs.Store(u.merge(&t.options, t.exposed)) {
+		if u.addrs.Store(u.merge(&t.options, t.find)) {
 			t.index.Touch(u.zones...)
 		}
 	}

@@ -11,12 +11,11 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// naming makes the nodes of one snapshot. Hosts that lead to the same things share a node's
-// addresses.
+// naming makes the nodes of hosts. Those that lead to the same things share a node's addresses.
 type naming struct {
 	options *Options
-	exposed map[cache.ObjectName]*exposure
-	list    []records.Record
+	exposed *questions
+	before  map[string]*union // of the last time
 	unions  map[string]*union // by what is in them
 	named   map[cache.ObjectName]zoneNames
 }
@@ -39,10 +38,10 @@ type union struct {
 	zones    zoneNames
 }
 
-func (u *union) merge(o *Options, exposed map[cache.ObjectName]*exposure) *records.Addresses {
+func (u *union) merge(o *Options, find func(cache.ObjectName) *exposure) *records.Addresses {
 	all := []*records.Addresses{o.Wanted(u.fixed...)}
 	for _, name := range u.services {
-		if e := exposed[name]; e != nil {
+		if e := find(name); e != nil {
 			all = append(all, e.addrs.Load())
 		}
 	}
@@ -62,15 +61,19 @@ func (n *naming) node(zone string, out *outcome) *records.Node {
 		node.Namespace, node.Service = service.Namespace, service.Name
 		if len(out.addrs) == 0 {
 			n.named[service] = n.named[service].with(zone)
-			node.Addrs = n.exposed[service].addrs
+			node.Addrs = n.exposed.service(service).addrs
 			return node
 		}
 	}
 	key := fmt.Sprint(out.addrs, out.services)
 	u := n.unions[key]
 	if u == nil {
-		u = &union{fixed: out.addrs, services: out.services, addrs: &records.Set{}}
-		u.addrs.Store(u.merge(n.options, n.exposed))
+		u = &union{fixed: out.addrs, services: out.services}
+		if before := n.before[key]; before != nil {
+			u.addrs = before.addrs // which is up to date, and may be read
+		} else {
+			u.addrs = records.NewSet(u.merge(n.options, n.exposed.service))
+		}
 		n.unions[key] = u
 	}
 	u.zones = u.zones.with(zone)

@@ -19,11 +19,11 @@ const maxDepth = 8
 // the exposed Services (C5).
 type resolver struct {
 	options  *Options
-	exposed  map[cache.ObjectName]*exposure
+	exposed  *questions
 	partial  bool                // Services or their endpoints are not known: nothing may lead to one
 	claims   map[string][]*claim // by host: those that are admitted and lead somewhere, the oldest first
 	direct   map[*claim]*aim
-	existing map[string]bool // all names that exist in DNS, and those above them
+	existing map[string]bool // all names that exist because of claims, and those above them
 	problems []problem
 }
 
@@ -60,7 +60,7 @@ func (o *outcome) compact() {
 }
 
 // newResolver admits each claim on each of its hosts, or notes why not.
-func newResolver(options *Options, claims []*claim, exposed map[cache.ObjectName]*exposure, partial bool) *resolver {
+func newResolver(options *Options, claims []*claim, exposed *questions, partial bool) *resolver {
 	r := &resolver{
 		options: options, exposed: exposed, partial: partial,
 		claims: make(map[string][]*claim, len(claims)), direct: make(map[*claim]*aim, len(claims)),
@@ -99,7 +99,7 @@ func (r *resolver) refuseDead(c *claim, host, why string) {
 
 // isExposed reports whether a target may lead to the Service.
 func (r *resolver) isExposed(name cache.ObjectName) bool {
-	return !r.partial && r.exposed[name] != nil
+	return !r.partial && r.exposed.service(name) != nil
 }
 
 // aim sorts the targets of a claim (M1, M3).
@@ -178,25 +178,34 @@ func (r *resolver) deadEnd(c *claim) string {
 	return why
 }
 
-// index notes the names that exist and those above them, as the tree of the answers will have them.
+// index notes the names that exist because of claims, as the tree of the answers will have them.
 func (r *resolver) index() {
 	r.existing = map[string]bool{}
-	add := func(name string) {
-		for ; name != "" && !r.existing[name]; _, name, _ = strings.Cut(name, ".") { // none has escapes
-			r.existing[name] = true
-		}
-	}
 	if len(r.hosts()) == 0 {
 		return // nobody will ask
 	}
 	for host := range r.claims {
-		add(host)
-	}
-	for _, e := range r.exposed {
-		for _, name := range e.names {
-			add(name)
+		for name := host; name != "" && !r.existing[name]; _, name, _ = strings.Cut(name, ".") { // none has escapes
+			r.existing[name] = true
 		}
 	}
+}
+
+// exists reports whether a name exists, with data or without.
+func (r *resolver) exists(name string) bool {
+	if r.existing[name] {
+		return true
+	}
+	for _, zone := range r.options.Zones {
+		if !r.options.Services || !records.Within(name, zone) {
+			continue
+		}
+		switch labels := below(name, zone); {
+		case len(labels) == 1 && r.exposed.namespace(labels[0]), len(labels) == 2 && r.exposed.service(cache.NewObjectName(labels[1], labels[0])) != nil:
+			return true
+		}
+	}
+	return slices.Contains(r.options.Zones, name)
 }
 
 // hosts returns the claims that lead to other names.
@@ -223,7 +232,7 @@ func (r *resolver) covering(host string) string {
 			}
 			return "*." + encloser
 		}
-		if r.existing[encloser] {
+		if r.exists(encloser) {
 			return ""
 		}
 	}
@@ -345,8 +354,8 @@ func (r *resolver) single(host string, out outcome) outcome {
 
 // fences returns the names that keep wildcards off what the claim rules give to others: the
 // suffixes of rules that do not allow the owner of a wildcard above them (C6).
-func (r *resolver) fences(outcomes map[string]outcome) []records.Record {
-	var fences []records.Record
+func (r *resolver) fences(outcomes map[string]outcome) []string {
+	var fences []string
 	for host, out := range outcomes {
 		parent, wildcard := strings.CutPrefix(host, "*.")
 		if !wildcard || r.options.zone(host) != "" {
@@ -354,7 +363,7 @@ func (r *resolver) fences(outcomes map[string]outcome) []records.Record {
 		}
 		for _, rule := range r.options.Claims {
 			if rule.Suffix != parent && records.Within(rule.Suffix, parent) && r.options.zone(rule.Suffix) == "" && !r.options.allowed(rule.Suffix, out.winner.namespace) {
-				fences = append(fences, records.Record{Name: rule.Suffix})
+				fences = append(fences, rule.Suffix)
 			}
 		}
 	}

@@ -36,17 +36,15 @@ func testClaim(ownedBy, hosts string, targets ...string) *claim {
 }
 
 // exposures makes Services "namespace/name" that are served.
-func exposures(options *Options, names ...string) map[cache.ObjectName]*exposure {
-	all := map[cache.ObjectName]*exposure{}
+func exposures(options *Options, names ...string) *questions {
+	all, populated := map[cache.ObjectName]*exposure{}, map[string]bool{}
 	for _, id := range names {
 		namespace, name, _ := strings.Cut(id, "/")
-		e := &exposure{addrs: &records.Set{}}
-		for _, zone := range options.Zones {
-			e.names = append(e.names, name+"."+namespace+"."+zone)
-		}
-		all[cache.NewObjectName(namespace, name)] = e
+		all[cache.NewObjectName(namespace, name)] = &exposure{addrs: &records.Set{}}
+		populated[namespace] = true
 	}
-	return all
+	options.Services = true
+	return newQuestions(func(name cache.ObjectName) *exposure { return all[name] }, func(namespace string) bool { return populated[namespace] })
 }
 
 // render writes an outcome as the targets it came from.
@@ -318,7 +316,7 @@ func TestResolve(t *testing.T) {
 // G44: that only one of several external names is answered is told; one that came twice is not.
 func TestResolveExternal(t *testing.T) {
 	for targets, want := range map[string]int{"lb1.aws.com.": 0, "lb1.aws.com. lb1.aws.com.": 0, "lb2.aws.com. lb1.aws.com.": 1, "lb2.aws.com. lb1.aws.com. 10.0.0.1": 0} {
-		r := newResolver(&Options{}, []*claim{testClaim("Ingress shop/i 1", "a.ex.org.", strings.Fields(targets)...)}, nil, false)
+		r := newResolver(&Options{}, []*claim{testClaim("Ingress shop/i 1", "a.ex.org.", strings.Fields(targets)...)}, exposures(&Options{}), false)
 		r.resolve()
 		if len(r.problems) != want {
 			t.Errorf("%s: got problems %v, want %d", targets, r.problems, want)
@@ -336,7 +334,7 @@ func TestResolveDepth(t *testing.T) {
 		}
 		claims = append(claims, testClaim(fmt.Sprintf("Ingress shop/i%02d 1", i), fmt.Sprintf("h%d.ex.org.", i), next))
 	}
-	outcomes := newResolver(&Options{}, claims, nil, false).resolve()
+	outcomes := newResolver(&Options{}, claims, exposures(&Options{}), false).resolve()
 	for i := range 12 {
 		want := "10.0.0.1"
 		if 11-i > maxDepth {
@@ -359,7 +357,7 @@ func TestResolveTangle(t *testing.T) {
 		claims = append(claims, testClaim(fmt.Sprintf("Ingress evil/i%03d 1", i), host, hosts...))
 	}
 	claims = append(claims, testClaim("Ingress shop/i 2", "h7.ex.org. h8.ex.org.", "10.0.0.1"), testClaim("Ingress shop/j 2", "a.ex.org.", "h7.ex.org."))
-	outcomes := newResolver(&Options{}, claims, nil, false).resolve()
+	outcomes := newResolver(&Options{}, claims, exposures(&Options{}), false).resolve()
 	for _, host := range []string{"h7.ex.org.", "h8.ex.org.", "a.ex.org."} {
 		if got := outcomes[host].render(); got != "10.0.0.1" {
 			t.Errorf("%s beside a tangle of another namespace: got %q, want 10.0.0.1", host, got)
@@ -369,7 +367,7 @@ func TestResolveTangle(t *testing.T) {
 
 // M6: a loop is told for what it is.
 func TestResolveLoop(t *testing.T) {
-	r := newResolver(&Options{}, []*claim{testClaim("Ingress shop/i 1", "a.ex.org.", "a.ex.org.")}, nil, false)
+	r := newResolver(&Options{}, []*claim{testClaim("Ingress shop/i 1", "a.ex.org.", "a.ex.org.")}, exposures(&Options{}), false)
 	r.resolve()
 	if len(r.problems) != 1 || !strings.Contains(r.problems[0].text, `"a.ex.org." leads back to itself`) {
 		t.Errorf("got %v", r.problems)

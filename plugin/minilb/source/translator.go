@@ -1,14 +1,13 @@
 package source
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/tools/cache"
@@ -17,26 +16,32 @@ import (
 )
 
 // Translator turns the objects of a Watcher into the names of one index. What decides on
-// names makes a new snapshot; what changes addresses alone goes straight into the Service's
-// address set, so that it is answered at once.
+// names is published by its run loop; what changes addresses alone goes straight into the
+// Service's address set, so that it is answered at once.
 type Translator struct {
 	options  Options
 	index    *records.Index
 	reporter *reporter
 	wake     chan struct{} // holds a token while names may have changed
+	stale    atomic.Bool   // what claims lead to may have changed
 
 	services, slices, optional []*health // the watches it depends on
 
-	mu       sync.Mutex
-	exposed  map[cache.ObjectName]*exposure
-	slicesOf map[cache.ObjectName][]*slice // by Service, whether exposed or not; E1
-	claims   map[cache.ObjectName]*claim   // of Ingresses
-	attached attached
-	damaged  map[cache.ObjectName]*slice    // slices with problems
-	unions   map[cache.ObjectName][]*union  // by the Services in them
-	named    map[cache.ObjectName]zoneNames // where hosts lead to the Service alone
-	states   states                         // of the endpoints of all exposed Services
-	stats    Stats
+	mu         sync.Mutex
+	exposed    map[cache.ObjectName]*exposure
+	namespaces map[string]int                // how many exposed Services there are in each
+	renamed    map[cache.ObjectName]bool     // Services whose names have come or gone since they were published
+	slicesOf   map[cache.ObjectName][]*slice // by Service, whether exposed or not; E1
+	annotated  map[cache.ObjectName]*claim   // of Services
+	claims     map[cache.ObjectName]*claim   // of Ingresses
+	attached   attached
+	damaged    map[cache.ObjectName]*slice    // slices with problems
+	unions     map[cache.ObjectName][]*union  // by the Services in them
+	named      map[cache.ObjectName]zoneNames // where hosts lead to the Service alone
+	states     states                         // of the endpoints of all exposed Services
+	stats      Stats
+
+	published published // touched by the run loop alone
 }
 
 // NewTranslator makes the Watcher, which must not run yet, fill index as the options say.
@@ -46,11 +51,15 @@ func NewTranslator(w *Watcher, options Options, index *records.Index) *Translato
 		index:    index,
 		reporter: w.reporter,
 		wake:     make(chan struct{}, 1),
-		exposed:  map[cache.ObjectName]*exposure{},
-		slicesOf: map[cache.ObjectName][]*slice{},
-		claims:   map[cache.ObjectName]*claim{},
-		attached: newAttached(),
-		damaged:  map[cache.ObjectName]*slice{},
+
+		exposed:    map[cache.ObjectName]*exposure{},
+		namespaces: map[string]int{},
+		renamed:    map[cache.ObjectName]bool{},
+		slicesOf:   map[cache.ObjectName][]*slice{},
+		annotated:  map[cache.ObjectName]*claim{},
+		claims:     map[cache.ObjectName]*claim{},
+		attached:   newAttached(),
+		damaged:    map[cache.ObjectName]*slice{},
 	}
 	w.add(t)
 	return t
@@ -72,7 +81,6 @@ func (t *Translator) onService(old, new *service) {
 		e := t.exposed[key]
 		if e == nil {
 			e = t.expose(new)
-			t.exposed[key] = e
 			t.refresh(key)
 		} else if old != nil && old.created == new.created && maps.Equal(old.hosts, new.hosts) && old.https.equal(new.https) {
 			return // nothing that a name depends on
@@ -81,15 +89,22 @@ func (t *Translator) onService(old, new *service) {
 			e.https = https
 			t.refresh(key)
 		}
-		if e.claim = nil; t.options.Services {
-			e.claim = t.options.serviceClaim(new)
-		}
+		t.annotate(key, t.options.serviceClaim(new))
 	} else {
-		key := old.key()
-		e := t.exposed[key]
-		t.states.add(e.states, -1)
-		t.point(e, e.addrs.Load(), &records.Addresses{})
-		delete(t.exposed, key)
+		t.conceal(old.key())
+		t.annotate(old.key(), nil)
+	}
+}
+
+// annotate takes in what a Service claims, nil for nothing.
+func (t *Translator) annotate(service cache.ObjectName, c *claim) {
+	if t.annotated[service] == nil && c == nil || !t.options.Services {
+		return
+	}
+	if c != nil {
+		t.annotated[service] = c
+	} else {
+		delete(t.annotated, service)
 	}
 	t.changed()
 }
@@ -172,17 +187,22 @@ func (t *Translator) await(h *health) bool {
 	return true
 }
 
-// changed lets the snapshot be made anew. A burst coalesces behind the one that is being made.
+// changed lets all claims be looked at anew. A burst coalesces behind what is being published.
 func (t *Translator) changed() {
+	t.stale.Store(true)
+	t.publishSoon()
+}
+
+func (t *Translator) publishSoon() {
 	select {
 	case t.wake <- struct{}{}:
 	default:
 	}
 }
 
-// run makes a snapshot at once whenever names may have changed, until the context is cancelled.
+// run publishes at once whenever names may have changed, until the context is cancelled.
 func (t *Translator) run(ctx context.Context) {
-	published, pause := false, 200*time.Millisecond
+	begun, pause := false, 200*time.Millisecond
 	for {
 		var later <-chan time.Time
 		if slices.ContainsFunc(t.optional, func(h *health) bool { return !h.decided() }) {
@@ -193,15 +213,13 @@ func (t *Translator) run(ctx context.Context) {
 			return
 		case <-t.wake:
 		case <-later:
+			t.stale.Store(true)
 		}
-		if !published && !t.settled() {
+		if !begun && !t.settled() {
 			continue // D72: nothing may be concluded from a part of the objects
 		}
-		published, pause = true, time.Second // what comes to be known later holds nothing up (G7)
-		partial := !synced(t.services) || !synced(t.slices)
-		snapshot, problems := t.snapshot(partial)
-		t.index.Replace(snapshot, partial)
-		t.reporter.report(t, problems)
+		begun, pause = true, time.Second // what comes to be known later holds nothing up (G7)
+		t.publish()
 	}
 }
 
@@ -244,88 +262,4 @@ func (t *Translator) Unsynced() []string {
 		}
 	}
 	return kinds
-}
-
-// snapshot makes the records of all names, and notes what claims do not count. If partial is
-// set, Services or their endpoints are not known, and nothing may lead to one. Only what is
-// copied at its beginning is read under the lock: names may take their time, addresses not.
-func (t *Translator) snapshot(partial bool) ([]records.Record, []problem) {
-	t.mu.Lock()
-	exposed := maps.Clone(t.exposed)
-	unlisted := t.unlisted()
-	var claims []*claim
-	for name, c := range t.claims {
-		if !unlisted("ingress", name.Namespace) {
-			claims = append(claims, c)
-		}
-	}
-	for _, e := range t.exposed {
-		if e.claim != nil {
-			claims = append(claims, e.claim)
-		}
-	}
-	var damaged []problem
-	for _, s := range t.damaged {
-		if t.exposed[s.owning()] != nil {
-			damaged = append(damaged, s.problems...)
-		}
-	}
-	var objects *gatewayObjects
-	var changed stale
-	unread, known := t.parents()
-	if known && (!t.attached.stale.empty() || !maps.Equal(unread, t.attached.unread)) {
-		objects, changed = t.attached.takeStale(unlisted)
-	}
-	t.mu.Unlock()
-
-	if objects != nil {
-		t.attached.judge(&t.options, objects, unread, changed)
-	}
-	for _, ofRoute := range t.attached.claims {
-		claims = append(claims, ofRoute...)
-	}
-	n := &naming{options: &t.options, exposed: exposed, unions: map[string]*union{}, named: map[cache.ObjectName]zoneNames{}}
-	for _, e := range exposed {
-		for _, name := range e.names {
-			n.list = append(n.list, records.Record{Name: name, Node: e.node})
-		}
-	}
-	stats := Stats{Names: map[string]int{"service": len(n.list), "ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0}, Rejected: map[string]int{}}
-	r := newResolver(&t.options, claims, exposed, partial)
-	r.problems = slices.Concat(r.problems, damaged, t.attached.problems)
-	outcomes := r.resolve()
-	for host, out := range outcomes {
-		node := n.node(t.index.Match(host), &out)
-		n.list = append(n.list, records.Record{Name: host, Node: node})
-		stats.Names[node.Source]++
-		if !t.options.Reachable(host) { // D8
-			stats.Unreachable++
-			r.problems = append(r.problems, problem{owner: out.winner, reason: "", text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", host)})
-		}
-	}
-	n.list = append(n.list, r.fences(outcomes)...)
-	for _, p := range r.problems {
-		if p.reason != "" {
-			stats.Rejected[string(p.reason)] += max(1, p.hosts)
-		}
-	}
-
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.stats, t.named = stats, n.named
-	for _, e := range exposed {
-		e.published = true
-	}
-	t.unions = map[cache.ObjectName][]*union{}
-	for _, u := range n.unions {
-		for _, name := range u.services {
-			t.unions[name] = append(t.unions[name], u)
-		}
-		u.addrs.Store(u.merge(&t.options, exposed)) // with what has changed meanwhile
-	}
-	return n.list, r.problems
-}
-
-func byName(a, b cache.ObjectName) int {
-	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 }

@@ -95,10 +95,7 @@ func (b *bench) sync() {
 
 // publish does what run does for a change, and returns the log.
 func (b *bench) publish() []string {
-	partial := !synced(b.tr.services) || !synced(b.tr.slices)
-	snapshot, problems := b.tr.snapshot(partial)
-	b.index.Replace(snapshot, partial)
-	b.tr.reporter.report(b.tr, problems)
+	b.tr.publish()
 	return b.log.take()
 }
 

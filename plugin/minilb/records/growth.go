@@ -1,0 +1,111 @@
+package records
+
+import (
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// growth is a changed copy of a tree in the making.
+type growth struct {
+	apex string
+	*draft
+	before names
+}
+
+// newGrowth begins with what there is of a zone in a snapshot, which may be nil.
+func newGrowth(z *zone, s *snapshot) *growth {
+	g := &growth{apex: z.apex()}
+	if s != nil {
+		g.before = s.tree(z).names
+	}
+	g.draft = newDraft(g.before)
+	if s == nil && z.name != "" {
+		g.set(g.apex, entry{kept: true})
+	}
+	return g
+}
+
+func (g *growth) tree() *tree { return &tree{g.apex, g.names} }
+
+// put lets a name exist, with the node, which may be nil.
+func (g *growth) put(name string, node *Node) {
+	e, existed := g.get(name)
+	e.node, e.kept = node, node == nil || name == g.apex
+	g.set(name, e)
+	g.cover(name)
+	for child := name; !existed; child = name {
+		if name = g.parent(child); name == "" {
+			return
+		}
+		e, existed = g.get(name)
+		e.children++
+		g.set(name, e)
+		g.cover(child)
+	}
+}
+
+// remove takes a name's node away, and with it the names that exist for its sake alone.
+func (g *growth) remove(name string) {
+	e, existed := g.get(name)
+	if !existed {
+		return
+	}
+	e.node, e.kept = nil, name == g.apex
+	g.set(name, e)
+	for name != "" && e.node == nil && e.children == 0 && !e.kept {
+		g.delete(name)
+		g.cover(name)
+		if name = g.parent(name); name != "" {
+			e, _ = g.get(name)
+			e.children--
+			g.set(name, e)
+		}
+	}
+	if name != "" {
+		g.cover(name)
+	}
+}
+
+// cover tells the parent of a wildcard of it, or that it has gone.
+func (g *growth) cover(name string) {
+	if !strings.HasPrefix(name, "*.") {
+		return
+	}
+	parent := g.parent(name)
+	if parent == "" {
+		return
+	}
+	above, exists := g.get(parent)
+	if !exists {
+		return
+	}
+	above.wildcard = nil
+	if e, exists := g.get(name); exists {
+		above.wildcard = e.covering()
+	}
+	g.set(parent, above)
+}
+
+// parent returns the name above another, "" for the apex.
+func (g *growth) parent(name string) string {
+	if name == g.apex {
+		return ""
+	}
+	next, end := dns.NextLabel(name, 0)
+	if end {
+		return "" // the root above a tree without a zone
+	}
+	return name[next:]
+}
+
+// changed reports whether a query for the name would be answered otherwise than before, apart from
+// metadata.
+func (g *growth) changed(name string) bool {
+	is, exists := g.get(name)
+	if len(g.before.parts) == 0 {
+		return exists
+	}
+	was, existed := g.before.get(name)
+	return exists != existed || !is.node.same(was.node)
+}

@@ -1,0 +1,126 @@
+package records
+
+import (
+	"maps"
+)
+
+// Update takes the nodes of names that are gone away, and then puts records at theirs; of several
+// for one name the first with a node counts, and one without a node lets its name exist. Fixed
+// records stay as they are. If partial is set, the zones' content is not fully known: lookups in
+// them stay NotSynced, while the overlay is served. It costs what is changed, however much there
+// is beside it, and must not be called concurrently with itself.
+func (x *Index) Update(gone []string, records []Record, partial bool) {
+	old := x.snapshot.Load()
+	u := &update{index: x, old: old, zones: map[*zone]*growth{}, touched: map[string]bool{}}
+	if old == nil {
+		u.begin()
+	}
+	for _, name := range gone {
+		u.remove(name)
+	}
+	for _, r := range records {
+		u.put(r)
+	}
+	changed := u.changed()
+	// Content before serial: who sees the new serial must not get the old content for it.
+	// Only the first time nobody may see the content before it has a serial at all.
+	if old == nil {
+		x.change(changed)
+	}
+	x.snapshot.Store(u.snapshot(partial))
+	if old != nil {
+		x.change(changed)
+	}
+	if old == nil || old.partial != partial {
+		x.announce() // there is more to be seen
+	}
+}
+
+// update is a snapshot in the making.
+type update struct {
+	index   *Index
+	old     *snapshot // nil for none
+	zones   map[*zone]*growth
+	touched map[string]bool // names, and whether a node has been put there
+}
+
+// begin makes the zones as they are without any records but the fixed ones.
+func (u *update) begin() {
+	for _, z := range append(u.index.forward(), &u.index.overlay) {
+		g := u.growth(z)
+		for _, r := range z.fixed {
+			if e, _ := g.get(r.Name); e.node == nil {
+				g.put(r.Name, r.Node)
+			}
+		}
+	}
+}
+
+// growth returns what a zone is going to be.
+func (u *update) growth(z *zone) *growth {
+	g := u.zones[z]
+	if g == nil {
+		g = newGrowth(z, u.old)
+		u.zones[z] = g
+	}
+	return g
+}
+
+func (u *update) remove(name string) {
+	z := u.index.zone(name)
+	if z.prefix.IsValid() {
+		return
+	}
+	u.touched[name] = false
+	switch node, fixed := z.fixedAt(name); {
+	case !fixed:
+		u.growth(z).remove(name)
+	case node == nil:
+		u.growth(z).put(name, nil)
+	}
+}
+
+func (u *update) put(r Record) {
+	z := u.index.zone(r.Name)
+	if u.touched[r.Name] || z.prefix.IsValid() {
+		return
+	}
+	if node, _ := z.fixedAt(r.Name); node != nil {
+		return
+	}
+	u.touched[r.Name] = r.Node != nil
+	u.growth(z).put(r.Name, r.Node)
+}
+
+// changed returns the zones whose content is another than before.
+func (u *update) changed() []*zone {
+	if u.old == nil {
+		return append([]*zone{&u.index.overlay}, u.index.zones...)
+	}
+	differs := map[*zone]bool{}
+	var changed []*zone
+	for name := range u.touched {
+		z := u.index.zone(name)
+		if !differs[z] && u.zones[z] != nil && u.zones[z].changed(name) {
+			differs[z] = true
+			changed = append(changed, z)
+		}
+	}
+	return changed
+}
+
+func (u *update) snapshot(partial bool) *snapshot {
+	next := &snapshot{trees: map[string]*tree{}, partial: partial}
+	if u.old != nil {
+		next.overlay = u.old.overlay
+		maps.Copy(next.trees, u.old.trees)
+	}
+	for z, g := range u.zones {
+		if z == &u.index.overlay {
+			next.overlay = g.tree()
+		} else {
+			next.trees[z.name] = g.tree()
+		}
+	}
+	return next
+}

@@ -1,0 +1,121 @@
+package records
+
+import (
+	"maps"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+)
+
+// newTree makes a tree of records.
+func newTree(apex string, records []Record) *tree {
+	z := &zone{}
+	if apex != "." {
+		z.name = apex
+	}
+	g := newGrowth(z, nil)
+	for _, r := range records {
+		g.put(r.Name, r.Node)
+	}
+	return g.tree()
+}
+
+// replace makes records all that there is beside the fixed ones.
+func (x *Index) replace(records []Record) {
+	var gone []string
+	if s := x.snapshot.Load(); s != nil {
+		for _, t := range append(slices.Collect(maps.Values(s.trees)), s.overlay) {
+			for name := range t.all() {
+				gone = append(gone, name)
+			}
+		}
+	}
+	x.Update(gone, records, false)
+}
+
+// equal reports whether both trees are the same, down to what they keep for later changes.
+func (t *tree) equal(o *tree) bool {
+	return t.apex == o.apex && t.count == o.count && maps.Equal(maps.Collect(t.all()), maps.Collect(o.all()))
+}
+
+// After any number of changes the names are as if they had been put there at once.
+func TestUpdateModel(t *testing.T) {
+	random := rand.NewChaCha8([32]byte{2})
+	for i := range 1000 {
+		data := make([]byte, 20+i%150)
+		random.Read(data)
+		d := draws(data)
+		w := d.world()
+		// What comes and goes before: the world's names, those above them, and another world's.
+		names := slices.Concat(w.records, d.world().records)
+		for _, r := range w.records {
+			if above := parent(r.Name); above != "." {
+				names = append(names, Record{above, r.Node})
+			}
+		}
+		x := NewIndex(w.zones, w.fixed...)
+		r := rand.New(random)
+		present := map[string]bool{}
+		put := func(records []Record) {
+			var gone []string
+			for name := range present {
+				if !slices.ContainsFunc(records, func(r Record) bool { return r.Name == name }) || r.IntN(2) == 0 {
+					gone = append(gone, name)
+				}
+			}
+			for _, name := range gone {
+				delete(present, name)
+			}
+			for _, r := range records {
+				present[r.Name] = true
+			}
+			if r.IntN(4) == 0 {
+				gone = append(gone, "never.was.minilb.", "minilb.")
+			}
+			x.Update(gone, records, false)
+		}
+		for range r.IntN(5) {
+			var some []Record
+			for _, at := range r.Perm(len(names)) {
+				if r.IntN(2) == 0 {
+					some = append(some, Record{names[at].Name, names[r.IntN(len(names))].Node})
+				}
+			}
+			put(some)
+		}
+		put(w.records) // of those that were there before, half have another node, and half are put anew
+		if w.check(t, x, "minilb."); t.Failed() {
+			t.FailNow()
+		}
+		fresh := w.index().snapshot.Load()
+		got := x.snapshot.Load()
+		if !got.overlay.equal(fresh.overlay) || !maps.EqualFunc(got.trees, fresh.trees, (*tree).equal) {
+			t.Fatalf("in world %d, zones %q, fixed %v, records %v", i, w.zones, w.fixed, w.records)
+		}
+	}
+}
+
+// A change copies what it changes and leaves the rest, and those who read it, alone.
+func TestUpdateShares(t *testing.T) {
+	x := sized(10_000, 1)
+	before := x.snapshot.Load()
+	want := maps.Collect(before.trees["minilb."].all())
+	x.Update([]string{"s000007.shop.minilb."}, []Record{{"new.shop.minilb.", node("10.9.9.9")}}, false)
+	after := x.snapshot.Load()
+	if before.overlay != after.overlay {
+		t.Error("a change in the zone copied the overlay")
+	}
+	if got := maps.Collect(before.trees["minilb."].all()); !maps.Equal(got, want) {
+		t.Error("a change of the names is seen by who reads those before")
+	}
+	copied, all := 0, before.trees["minilb."].parts
+	for i, part := range after.trees["minilb."].parts {
+		if reflect.ValueOf(part).Pointer() != reflect.ValueOf(all[i]).Pointer() {
+			copied++
+		}
+	}
+	if most := 4; copied == 0 || copied > most || len(all) < 10_000/maxPart {
+		t.Errorf("%d of %d parts were copied, want at most %d", copied, len(all), most)
+	}
+}

@@ -1,0 +1,45 @@
+package source
+
+import (
+	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/client-go/tools/cache"
+)
+
+// A Service's names cost nothing that has to do with claims, unless a claim depends on it.
+func TestPublishConcerned(t *testing.T) {
+	b := newBench(t, Options{})
+	resolved := 0 // once for the one host each time
+	b.tr.options.Reachable = func(string) bool { resolved++; return true }
+	b.services().Update(testService("shop/web", 1, ""))
+	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
+	ingress := testIngress("shop/i", "a.ex.org")
+	ingress.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: "web.shop.minilb"}}
+	b.watcher.ingresses[""].Update(ingress)
+	b.sync()
+	b.want("a.ex.org.", "10.0.0.1")
+	for _, step := range []struct {
+		what string
+		do   func()
+		want int
+	}{
+		{"another Service", func() { b.services().Update(testService("shop/api", 1, "")) }, 0},
+		{"it goes", func() { b.services().remove(cache.NewObjectName("shop", "api")) }, 0},
+		{"it claims a host", func() { b.services().Update(testService("shop/api", 1, "b.ex.org")) }, 2},
+		{"it claims no more", func() { b.services().Update(testService("shop/api", 1, "")) }, 1},
+		{"the Service behind the host", func() { b.services().remove(cache.NewObjectName("shop", "web")) }, 0}, // for which nothing is left
+		{"it comes back", func() { b.services().Update(testService("shop/web", 1, "")) }, 1},
+		{"nothing", func() {}, 0},
+	} {
+		resolved = 0
+		step.do()
+		b.publish()
+		if resolved != step.want {
+			t.Errorf("%s: %d hosts were resolved, want %d", step.what, resolved, step.want)
+		}
+	}
+	b.want("a.ex.org.", "10.0.0.1")
+	b.want("web.shop.minilb.", "10.0.0.1")
+	b.want("api.shop.minilb.", "")
+}
