@@ -16,9 +16,9 @@ func TestServeDNSAllocs(t *testing.T) {
 		"zone":     {8, 8},
 		"overlay":  {8, 8},
 		"wildcard": {8, 8},
-		"srv":      {42, 56},
-		"nodata":   {8, 8},
-		"nxdomain": {6, 6},
+		"srv":      {19, 22},
+		"nodata":   {6, 6},
+		"nxdomain": {4, 4},
 	}
 	for i, endpoints := range []int{3, 10} {
 		m := sized(10, endpoints)

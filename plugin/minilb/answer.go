@@ -88,27 +88,34 @@ func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limi
 	if rrtype == dns.TypeAAAA {
 		all = node.Addrs.Load().V6
 	}
-	return m.addressRecords(owner, rrtype, records.Pick(all, limit))
+	return m.addressRecords(records.Pick(all, limit), func(int) string { return owner })
 }
 
-// addressRecords returns the records of addresses, all of which are of the type's family. What
-// they are made of is made at once: it is thrown away at once, too.
-func (m *Minilb) addressRecords(owner string, rrtype uint16, addrs []netip.Addr) []dns.RR {
-	rrs := make([]dns.RR, len(addrs))
-	if rrtype == dns.TypeAAAA {
-		own, octets := make([]dns.AAAA, len(addrs)), make([][net.IPv6len]byte, len(addrs))
-		for i, addr := range addrs {
-			octets[i] = addr.As16()
-			own[i] = dns.AAAA{Hdr: m.header(owner, dns.TypeAAAA), AAAA: octets[i][:]}
-			rrs[i] = &own[i]
+// addressRecords returns the records of addresses, each with its owner. What they are made of is
+// made at once: it is thrown away at once, too.
+func (m *Minilb) addressRecords(addrs []netip.Addr, owner func(i int) string) []dns.RR {
+	n4 := 0
+	for _, addr := range addrs {
+		if addr.Is4() {
+			n4++
 		}
-		return rrs
 	}
-	own, octets := make([]dns.A, len(addrs)), make([][net.IPv4len]byte, len(addrs))
+	n6 := len(addrs) - n4
+	rrs, octets := make([]dns.RR, len(addrs)), make([]byte, 0, n4*net.IPv4len+n6*net.IPv6len)
+	own4, own6 := make([]dns.A, n4), make([]dns.AAAA, n6)
 	for i, addr := range addrs {
-		octets[i] = addr.As4()
-		own[i] = dns.A{Hdr: m.header(owner, dns.TypeA), A: octets[i][:]}
-		rrs[i] = &own[i]
+		start := len(octets)
+		if addr.Is4() {
+			ip := addr.As4()
+			octets = append(octets, ip[:]...)
+			own4[0] = dns.A{Hdr: m.header(owner(i), dns.TypeA), A: octets[start:len(octets):len(octets)]}
+			rrs[i], own4 = &own4[0], own4[1:]
+		} else {
+			ip := addr.As16()
+			octets = append(octets, ip[:]...)
+			own6[0] = dns.AAAA{Hdr: m.header(owner(i), dns.TypeAAAA), AAAA: octets[start:len(octets):len(octets)]}
+			rrs[i], own6 = &own6[0], own6[1:]
+		}
 	}
 	return rrs
 }
@@ -127,52 +134,75 @@ func (m *Minilb) services(reply *dns.Msg, state request.Request, node *records.N
 	if m.maxAnswers > 0 {
 		targets = targets[:n]
 	}
-	reply.Answer = m.targets(owner, targets)
-	if n < len(targets) {
-		return // it is truncated, so that additional records are of no use
-	}
-	named := make(map[string]bool, len(targets))
-	reply.Extra = make([]dns.RR, 0, len(targets))
-	for i, target := range targets {
-		if named[target.Label] {
-			continue
-		}
-		named[target.Label] = true
-		name := reply.Answer[i].(*dns.SRV).Target
-		for _, addr := range node.Of.At(target.Label) { // IPv4 first
-			reply.Extra = append(reply.Extra, m.addressRecord(name, addr))
-		}
+	names := targetNames(targets, service)
+	reply.Answer = m.targets(owner, targets, names)
+	if n == len(targets) { // else it is truncated, so that additional records are of no use
+		reply.Extra = m.additional(node, targets, names)
 	}
 }
 
-// addressRecord returns the record of one address.
-func (m *Minilb) addressRecord(owner string, addr netip.Addr) dns.RR {
-	if addr.Is4() {
-		return &dns.A{Hdr: m.header(owner, dns.TypeA), A: addr.AsSlice()}
+// targetNames returns the names of targets, which are below the Service's.
+func targetNames(targets []records.Target, service string) []string {
+	var all strings.Builder
+	size := 0
+	for i := range targets {
+		size += len(targets[i].Label) + 1 + len(service)
 	}
-	return &dns.AAAA{Hdr: m.header(owner, dns.TypeAAAA), AAAA: addr.AsSlice()}
+	all.Grow(size)
+	names := make([]string, len(targets))
+	for i := range targets {
+		start := all.Len()
+		all.WriteString(targets[i].Label)
+		all.WriteByte('.')
+		all.WriteString(service)
+		names[i] = all.String()[start:]
+	}
+	return names
 }
 
 // targets returns the SRV records of a named port, whose name owner is.
-func (m *Minilb) targets(owner string, targets []records.Target) []dns.RR {
-	rrs := make([]dns.RR, 0, len(targets))
-	for _, target := range targets {
-		rrs = append(rrs, &dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: target.Number, Target: target.Label + "." + serviceOf(owner)})
+func (m *Minilb) targets(owner string, targets []records.Target, names []string) []dns.RR {
+	rrs, own := make([]dns.RR, len(targets)), make([]dns.SRV, len(targets))
+	for i := range targets {
+		own[i] = dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: targets[i].Number, Target: names[i]}
+		rrs[i] = &own[i]
 	}
 	return rrs
+}
+
+// additional returns the address records of targets.
+func (m *Minilb) additional(node *records.Node, targets []records.Target, names []string) []dns.RR {
+	owners, addrs := names, make([]netip.Addr, 0, len(targets))
+	if len(node.Ports) == 1 && !node.Of.Named() { // each target is an endpoint
+		for i := range targets {
+			addrs = append(addrs, targets[i].Addr)
+		}
+		return m.addressRecords(addrs, func(i int) string { return owners[i] })
+	}
+	owners = make([]string, 0, len(targets))
+	named := make(map[string]bool, len(targets))
+	for i := range targets {
+		label := targets[i].Label
+		if named[label] {
+			continue
+		}
+		named[label] = true
+		for _, addr := range node.Of.At(label) { // IPv4 first
+			owners, addrs = append(owners, names[i]), append(addrs, addr)
+		}
+	}
+	return m.addressRecords(addrs, func(i int) string { return owners[i] })
 }
 
 // someTargets returns at most limit of a port's targets, without those whose names below the Service's
 // would be too long (D33).
 func someTargets(node *records.Node, service string, limit int) []records.Target {
-	if records.Below(longestLabel, service) != "" {
+	if records.RoomBelow(service) {
 		return node.Targets(limit)
 	}
 	targets := nameable(node.Targets(0), service)
 	return targets[:min(len(targets), limit)]
 }
-
-var longestLabel = strings.Repeat("x", 63)
 
 // nameable returns the targets that can have names below the Service's (D33).
 func nameable(targets []records.Target, service string) []records.Target {
@@ -239,10 +269,11 @@ func (m *Minilb) alias(ctx context.Context, state request.Request, target string
 
 // soa returns the SOA record of zone, or of a host outside our zones if zone is "" (D5, D24).
 func (m *Minilb) soa(owner, zone string, serial uint32) *dns.SOA {
+	home := m.home(zone)
 	return &dns.SOA{
 		Hdr:     m.header(owner, dns.TypeSOA),
-		Ns:      m.nameserverNames(zone)[0],
-		Mbox:    "hostmaster." + m.home(zone),
+		Ns:      home.servers[0],
+		Mbox:    home.mailbox,
 		Serial:  serial,
 		Refresh: soaRefresh,
 		Retry:   soaRetry,
@@ -254,7 +285,7 @@ func (m *Minilb) soa(owner, zone string, serial uint32) *dns.SOA {
 // nameServers answers with the NS records of a zone and the addresses of those that are
 // names of ours (D26).
 func (m *Minilb) nameServers(reply *dns.Msg, owner, zone string) {
-	for _, name := range m.nameserverNames(zone) {
+	for _, name := range m.home(zone).servers {
 		reply.Answer = append(reply.Answer, &dns.NS{Hdr: m.header(owner, dns.TypeNS), Ns: name})
 		result, node := m.index.Lookup(m.index.Match(name), name)
 		if result != records.Found || node.Target != "" {
@@ -265,22 +296,36 @@ func (m *Minilb) nameServers(reply *dns.Msg, owner, zone string) {
 	}
 }
 
-// nameserverNames returns the names of the zone's servers: those of the Corefile, or ns1
-// below the apex. It is not in a subdomain, which would be a namespace's (D26).
-func (m *Minilb) nameserverNames(zone string) []string {
-	if m.nameservers != nil {
-		return m.nameservers
-	}
-	return []string{nameserver(m.home(zone))}
+// home is a forward zone, with the names that belong to the structure of all zones which it is
+// the home of.
+type home struct {
+	zone    string
+	servers []string // those of the Corefile, or ns1 below the apex, not in a subdomain, which would be a namespace's (D26)
+	mailbox string   // of who is responsible, as a name (RFC 1035 §3.3.13)
 }
 
-// home returns the zone in which the names are that belong to a zone's structure: for a reverse
-// zone, and for what lies outside of all zones, the first forward zone.
-func (m *Minilb) home(zone string) string {
-	if slices.Contains(m.zones, zone) {
-		return zone
+// newHomes makes those of the forward zones, with the name servers that the Corefile names, if any.
+func newHomes(zones, nameservers []string) []home {
+	var homes []home
+	for _, zone := range zones {
+		h := home{zone: zone, servers: nameservers, mailbox: "hostmaster." + zone}
+		if nameservers == nil {
+			h.servers = []string{nameserver(zone)}
+		}
+		homes = append(homes, h)
 	}
-	return m.zones[0]
+	return homes
+}
+
+// home returns a forward zone's own home; that of a reverse zone, and of what lies outside of all
+// zones, is the first one's.
+func (m *Minilb) home(zone string) *home {
+	for i := range m.homes {
+		if m.homes[i].zone == zone {
+			return &m.homes[i]
+		}
+	}
+	return &m.homes[0]
 }
 
 func nameserver(zone string) string { return "ns1." + zone }

@@ -26,14 +26,13 @@ var errNotSynced = errors.New("not synced with the API server yet, nothing can b
 type Minilb struct {
 	Next plugin.Handler
 
-	zones       []string // forward zones; canonical
-	index       *records.Index
-	upstream    upstreamer
-	fall        fall.F
-	ttl         uint32 // seconds, of answers, SOA and negative answers
-	maxAnswers  int    // per family, 0 for all (D23)
-	nameservers []string
-	signed      bool // whether plugin dnssec signs the answers
+	homes      []home // one a forward zone
+	index      *records.Index
+	upstream   upstreamer
+	fall       fall.F
+	ttl        uint32 // seconds, of answers, SOA and negative answers
+	maxAnswers int    // per family, 0 for all (D23)
+	signed     bool   // whether plugin dnssec signs the answers
 
 	transferBehind bool                 // whether plugin transfer stands behind this one
 	away           func() time.Duration // for how long the API server has not been heard of, 0 while it answers

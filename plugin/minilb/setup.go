@@ -78,7 +78,7 @@ func setup(c *caddy.Controller) error {
 			return plugin.Error(pluginName, fmt.Errorf("%s not read within startup_timeout %s: the configuration before, which serves the last known state, stays", missing, conf.startupTimeout))
 		}
 		log.Warningf("Starting without the cluster's state: %s not read within startup_timeout %s. Names in %s get SERVFAIL until they are",
-			missing, conf.startupTimeout, strings.Join(m.zones, " "))
+			missing, conf.startupTimeout, strings.Join(conf.source.Zones, " "))
 		return nil
 	})
 	c.OnShutdown(func() error {
@@ -110,14 +110,13 @@ func newMinilb(conf *config, glue *records.Set) *Minilb {
 		}
 	}
 	return &Minilb{
-		zones:       conf.source.Zones,
-		index:       records.NewIndex(slices.Concat(conf.source.Zones, conf.source.ReverseZones), fixed...),
-		upstream:    upstream.New(),
-		fall:        conf.fall,
-		ttl:         conf.ttl,
-		maxAnswers:  conf.maxAnswers,
-		nameservers: conf.nameservers,
-		away:        func() time.Duration { return 0 },
+		homes:      newHomes(conf.source.Zones, conf.nameservers),
+		index:      records.NewIndex(slices.Concat(conf.source.Zones, conf.source.ReverseZones), fixed...),
+		upstream:   upstream.New(),
+		fall:       conf.fall,
+		ttl:        conf.ttl,
+		maxAnswers: conf.maxAnswers,
+		away:       func() time.Duration { return 0 },
 	}
 }
 

@@ -56,8 +56,8 @@ func TestSetup(t *testing.T) {
 	if !ok || m.Next == nil {
 		t.Fatalf("got %v before the next plugin", m)
 	}
-	if !slices.Equal(m.zones, []string{"minilb.", "lan."}) {
-		t.Errorf("got zones %q", m.zones)
+	if len(m.homes) != 2 || m.homes[0].zone != "minilb." || m.homes[1].zone != "lan." {
+		t.Errorf("got zones %v", m.homes)
 	}
 }
 

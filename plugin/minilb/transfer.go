@@ -53,7 +53,7 @@ func sent(rrs []dns.RR) <-chan []dns.RR {
 // apexServers returns the zone's NS records. Their addresses are names of the zone like others.
 func (m *Minilb) apexServers(zone string) []dns.RR {
 	var rrs []dns.RR
-	for _, name := range m.nameserverNames(zone) {
+	for _, name := range m.home(zone).servers {
 		rrs = append(rrs, &dns.NS{Hdr: m.header(zone, dns.TypeNS), Ns: name})
 	}
 	return rrs
@@ -63,7 +63,7 @@ func (m *Minilb) apexServers(zone string) []dns.RR {
 // those that are names in there.
 func (m *Minilb) delegation(inner string) []dns.RR {
 	rrs := m.apexServers(inner)
-	for _, name := range m.nameserverNames(inner) {
+	for _, name := range m.home(inner).servers {
 		if m.index.Match(name) != inner {
 			continue
 		}
@@ -84,7 +84,9 @@ func (m *Minilb) all(r records.Record) []dns.RR {
 	case node.Pointers != nil:
 		rrs = m.pointers(r.Name, node.Pointers)
 	case node.Ports != nil:
-		rrs = m.targets(r.Name, nameable(node.Targets(0), serviceOf(r.Name)))
+		service := serviceOf(r.Name)
+		targets := nameable(node.Targets(0), service)
+		rrs = m.targets(r.Name, targets, targetNames(targets, service))
 	default:
 		rrs = append(m.addresses(r.Name, dns.TypeA, node, 0), m.addresses(r.Name, dns.TypeAAAA, node, 0)...)
 		rrs = append(rrs, m.https(r.Name, node)...)

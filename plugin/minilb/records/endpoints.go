@@ -92,17 +92,20 @@ func dashed(addr netip.Addr) string {
 // longestDashed is the length of the longest label that stands for an address.
 const longestDashed = len("ffff-ffff-ffff-ffff-ffff-ffff-ffff-ffff")
 
-func appendDashed(label []byte, addr netip.Addr) []byte {
-	label = addr.AppendTo(label)
+// appendDashed appends the label that stands for an address.
+func appendDashed(all []byte, addr netip.Addr) []byte {
+	start := len(all)
+	all = addr.AppendTo(all)
+	label := all[start:]
 	for i, c := range label {
 		if c == '.' || c == ':' {
 			label[i] = '-'
 		}
 	}
 	if label[len(label)-1] == '-' {
-		label = append(label, '0') // a label cannot end with a hyphen
+		all = append(all, '0') // a label cannot end with a hyphen
 	}
-	return label
+	return all
 }
 
 // undashed returns the address that a label stands for.
@@ -123,14 +126,22 @@ func undashed(label string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
+// The length of the longest name, with its final dot (255 bytes: RFC 1035 §2.3.4), and label.
+const (
+	longestName  = 254
+	longestLabel = 63
+)
+
 // Below returns the name of a label below another name, "" if it would be too long for DNS (D33).
 func Below(label, name string) string {
-	const longest = 254 // with its final dot: 255 bytes (RFC 1035 §2.3.4)
-	if len(label)+len(".")+len(name) > longest {
+	if len(label)+len(".")+len(name) > longestName {
 		return ""
 	}
 	return label + "." + name
 }
+
+// RoomBelow reports whether there is room for any label below a name.
+func RoomBelow(name string) bool { return longestLabel+len(".")+len(name) <= longestName }
 
 // At returns the addresses of the endpoint with the label, none if there is no such endpoint.
 func (a *Addresses) At(label string) []netip.Addr {
@@ -258,7 +269,11 @@ func (a *Addresses) portsOf(proto, service string) []Port {
 type Target struct {
 	Label  string
 	Number uint16
+	Addr   netip.Addr // of the endpoint; others may share the label if the endpoints are Named
 }
+
+// Named reports whether some endpoints have hostnames of their own, which several may share.
+func (a *Addresses) Named() bool { return a.Endpoints != nil && len(a.hosts) > 0 }
 
 // Targets returns where the ports are served, in random order: at most limit of them, 0 meaning
 // all (D23, D41).
@@ -267,8 +282,8 @@ func (n *Node) Targets(limit int) []Target {
 		addrs  []netip.Addr
 		number uint16
 	}
-	var parts []part
-	total := 0
+	var room [4]part
+	parts, total := room[:0], 0
 	add := func(addrs []netip.Addr, number uint16) {
 		parts = append(parts, part{addrs, number})
 		total += len(addrs)
@@ -281,23 +296,47 @@ func (n *Node) Targets(limit int) []Target {
 			add(n.Of.V6, p.Number)
 		}
 	}
-	var targets []Target
-	var seen map[Target]bool
-	if n.Of.Endpoints != nil && len(n.Of.hosts) > 0 { // endpoints may share a hostname
-		seen = map[Target]bool{}
-	}
-	for _, i := range draw(nil, total, limit) {
+	var drawn [maxDrawn]int
+	chosen := draw(drawn[:0], total, limit)
+	targets := make([]Target, 0, len(chosen))
+	for _, i := range chosen {
 		part := 0
 		for ; i >= len(parts[part].addrs); part++ {
 			i -= len(parts[part].addrs)
 		}
-		target := Target{n.Of.label(parts[part].addrs[i]), parts[part].number}
-		if !seen[target] {
-			if seen != nil {
-				seen[target] = true
-			}
-			targets = append(targets, target)
-		}
+		targets = append(targets, Target{Number: parts[part].number, Addr: parts[part].addrs[i]})
+	}
+	if n.Of.Named() {
+		return n.Of.name(targets)
+	}
+	// All labels are made at once, and thrown away at once, too.
+	var labels [16 * longestDashed]byte
+	all, ends := labels[:0], drawn[:0]
+	for i := range targets {
+		all = appendDashed(all, targets[i].Addr)
+		ends = append(ends, len(all))
+	}
+	text, start := string(all), 0
+	for i, end := range ends {
+		targets[i].Label, start = text[start:end], end
 	}
 	return targets
+}
+
+// name gives targets their labels, of which several may have the same, and keeps each once.
+func (a *Addresses) name(targets []Target) []Target {
+	type at struct {
+		label  string
+		number uint16
+	}
+	seen := make(map[at]bool, len(targets))
+	named := targets[:0]
+	for _, t := range targets {
+		t.Label = a.label(t.Addr)
+		if key := (at{t.Label, t.Number}); !seen[key] {
+			seen[key] = true
+			named = append(named, t)
+		}
+	}
+	return named
 }

@@ -173,7 +173,7 @@ func (w *world) check(t *testing.T, x *Index, question string) {
 		order := func(a, b Target) int {
 			return cmp.Or(strings.Compare(a.Label, b.Label), cmp.Compare(a.Number, b.Number))
 		}
-		targets := slices.SortedFunc(slices.Values(got.Targets(0)), order)
+		targets := slices.SortedFunc(slices.Values(withoutAddrs(t, got, got.Targets(0))), order)
 		if want := slices.SortedFunc(slices.Values(want.targets), order); !slices.Equal(targets, want) {
 			fail("targets", targets, want)
 		}

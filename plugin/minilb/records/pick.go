@@ -31,7 +31,14 @@ func draw(chosen []int, n, limit int) []int {
 	if limit <= 0 || limit > n {
 		limit = n
 	}
-	if limit == n || limit > maxDrawn {
+	if limit == n {
+		for i := range n {
+			chosen = append(chosen, i)
+		}
+		rand.Shuffle(n, func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
+		return chosen
+	}
+	if limit > maxDrawn {
 		return append(chosen, rand.Perm(n)[:limit]...)
 	}
 	// Floyd's sampling draws limit of n without touching the rest, so that a Service of
