@@ -3,6 +3,7 @@ package source
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -264,6 +265,9 @@ func (b *bench) described(name string, metadata bool) string {
 		text = "alias " + node.Target
 	case node.Ports != nil:
 		targets := node.Targets(0)
+		for i := range targets { // of several with a hostname any one
+			targets[i].Addr = netip.Addr{}
+		}
 		slices.SortFunc(targets, func(a, b records.Target) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		text = fmt.Sprint("ports ", targets)
 		for _, p := range node.Ports { // how many endpoints share a name decides how often it is drawn
