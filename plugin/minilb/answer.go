@@ -52,7 +52,7 @@ func (m *Minilb) answer(ctx context.Context, state request.Request, zone string,
 	case qtype == dns.TypePTR:
 		reply.Answer = m.pointers(owner, node.Pointers[:fittingPointers(m.room(state)-questionSize(reply), node.Pointers)])
 	case qtype == dns.TypeSRV && node.Ports != nil:
-		m.services(reply, state, node)
+		m.services(reply, state, owner, node)
 		m.fit(reply, state)
 	case node.Addrs == nil:
 	case qtype == dns.TypeA:
@@ -88,33 +88,41 @@ func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limi
 	if rrtype == dns.TypeAAAA {
 		all = node.Addrs.Load().V6
 	}
-	return m.addressRecords(records.Pick(all, limit), func(int) string { return owner })
+	picked := records.Pick(all, limit)
+	return m.addressRecords(len(picked), func(i int) (string, netip.Addr) { return owner, picked[i] })
 }
 
-// addressRecords returns the records of addresses, each with its owner. What they are made of is
-// made at once: it is thrown away at once, too.
-func (m *Minilb) addressRecords(addrs []netip.Addr, owner func(i int) string) []dns.RR {
+// addressRecords returns n records, for each of which of says the owner and the address. What
+// they are made of is made at once: it is thrown away at once, too.
+func (m *Minilb) addressRecords(n int, of func(i int) (owner string, addr netip.Addr)) []dns.RR {
 	n4 := 0
-	for _, addr := range addrs {
-		if addr.Is4() {
+	for i := range n {
+		if _, addr := of(i); addr.Is4() {
 			n4++
 		}
 	}
-	n6 := len(addrs) - n4
-	rrs, octets := make([]dns.RR, len(addrs)), make([]byte, 0, n4*net.IPv4len+n6*net.IPv6len)
-	own4, own6 := make([]dns.A, n4), make([]dns.AAAA, n6)
-	for i, addr := range addrs {
-		start := len(octets)
-		if addr.Is4() {
-			ip := addr.As4()
-			octets = append(octets, ip[:]...)
-			own4[0] = dns.A{Hdr: m.header(owner(i), dns.TypeA), A: octets[start:len(octets):len(octets)]}
-			rrs[i], own4 = &own4[0], own4[1:]
+	rrs := make([]dns.RR, n)
+	own4 := make([]struct {
+		rr dns.A
+		ip [net.IPv4len]byte
+	}, n4)
+	own6 := make([]struct {
+		rr dns.AAAA
+		ip [net.IPv6len]byte
+	}, n-n4)
+	for i := range n {
+		if owner, addr := of(i); addr.Is4() {
+			own := &own4[0]
+			own4 = own4[1:]
+			own.ip = addr.As4()
+			own.rr = dns.A{Hdr: m.header(owner, dns.TypeA), A: own.ip[:]}
+			rrs[i] = &own.rr
 		} else {
-			ip := addr.As16()
-			octets = append(octets, ip[:]...)
-			own6[0] = dns.AAAA{Hdr: m.header(owner(i), dns.TypeAAAA), AAAA: octets[start:len(octets):len(octets)]}
-			rrs[i], own6 = &own6[0], own6[1:]
+			own := &own6[0]
+			own6 = own6[1:]
+			own.ip = addr.As16()
+			own.rr = dns.AAAA{Hdr: m.header(owner, dns.TypeAAAA), AAAA: own.ip[:]}
+			rrs[i] = &own.rr
 		}
 	}
 	return rrs
@@ -122,91 +130,66 @@ func (m *Minilb) addressRecords(addrs []netip.Addr, owner func(i int) string) []
 
 // services answers with the SRV records of a named port, and the addresses of the endpoints
 // that they name (D41, RFC 2782).
-func (m *Minilb) services(reply *dns.Msg, state request.Request, node *records.Node) {
-	owner := state.QName()
+func (m *Minilb) services(reply *dns.Msg, state request.Request, owner string, node *records.Node) {
 	service := serviceOf(owner)
 	limit := m.maxAnswers
 	if limit == 0 {
 		limit = overflowing(state, recordSize+srvSize+len(service))
 	}
 	targets := someTargets(node, service, limit)
-	n := fittingTargets(m.room(state)-questionSize(reply), targets, service)
+	n := fittingTargets(m.room(state)-questionSize(reply), targets)
 	if m.maxAnswers > 0 {
 		targets = targets[:n]
 	}
-	names := targetNames(targets, service)
-	reply.Answer = m.targets(owner, targets, names)
+	reply.Answer = m.targets(owner, targets)
 	if n == len(targets) { // else it is truncated, so that additional records are of no use
-		reply.Extra = m.additional(node, targets, names)
+		reply.Extra = m.additional(node, targets)
 	}
-}
-
-// targetNames returns the names of targets, which are below the Service's.
-func targetNames(targets []records.Target, service string) []string {
-	var all strings.Builder
-	size := 0
-	for i := range targets {
-		size += len(targets[i].Label) + 1 + len(service)
-	}
-	all.Grow(size)
-	names := make([]string, len(targets))
-	for i := range targets {
-		start := all.Len()
-		all.WriteString(targets[i].Label)
-		all.WriteByte('.')
-		all.WriteString(service)
-		names[i] = all.String()[start:]
-	}
-	return names
 }
 
 // targets returns the SRV records of a named port, whose name owner is.
-func (m *Minilb) targets(owner string, targets []records.Target, names []string) []dns.RR {
+func (m *Minilb) targets(owner string, targets []records.Target) []dns.RR {
 	rrs, own := make([]dns.RR, len(targets)), make([]dns.SRV, len(targets))
 	for i := range targets {
-		own[i] = dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: targets[i].Number, Target: names[i]}
+		own[i] = dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: targets[i].Number, Target: targets[i].Name}
 		rrs[i] = &own[i]
 	}
 	return rrs
 }
 
 // additional returns the address records of targets.
-func (m *Minilb) additional(node *records.Node, targets []records.Target, names []string) []dns.RR {
-	owners, addrs := names, make([]netip.Addr, 0, len(targets))
+func (m *Minilb) additional(node *records.Node, targets []records.Target) []dns.RR {
 	if len(node.Ports) == 1 && !node.Of.Named() { // each target is an endpoint
-		for i := range targets {
-			addrs = append(addrs, targets[i].Addr)
-		}
-		return m.addressRecords(addrs, func(i int) string { return owners[i] })
+		return m.addressRecords(len(targets), func(i int) (string, netip.Addr) { return targets[i].Name, targets[i].Addr })
 	}
-	owners = make([]string, 0, len(targets))
+	owners, addrs := make([]string, 0, len(targets)), make([]netip.Addr, 0, len(targets))
 	named := make(map[string]bool, len(targets))
 	for i := range targets {
-		label := targets[i].Label
-		if named[label] {
+		name := targets[i].Name
+		if named[name] {
 			continue
 		}
-		named[label] = true
-		for _, addr := range node.Of.At(label) { // IPv4 first
-			owners, addrs = append(owners, names[i]), append(addrs, addr)
+		named[name] = true
+		for _, addr := range node.Of.At(targets[i].Label()) { // IPv4 first
+			owners, addrs = append(owners, name), append(addrs, addr)
 		}
 	}
-	return m.addressRecords(addrs, func(i int) string { return owners[i] })
+	return m.addressRecords(len(addrs), func(i int) (string, netip.Addr) { return owners[i], addrs[i] })
 }
 
-// someTargets returns at most limit of a port's targets, without those whose names below the Service's
-// would be too long (D33).
+// someTargets returns at most limit of a port's targets, without those whose names would be too
+// long (D33).
 func someTargets(node *records.Node, service string, limit int) []records.Target {
 	if records.RoomBelow(service) {
-		return node.Targets(limit)
+		return node.Targets(service, limit)
 	}
-	targets := nameable(node.Targets(0), service)
+	targets := nameable(node.Targets(service, 0))
 	return targets[:min(len(targets), limit)]
 }
 
-// nameable returns the targets that can have names below the Service's (D33).
-func nameable(targets []records.Target, service string) []records.Target {
-	return slices.DeleteFunc(targets, func(t records.Target) bool { return records.Below(t.Label, service) == "" })
+// nameable returns the targets whose names are not too long (D33).
+func nameable(targets []records.Target) []records.Target {
+	return slices.DeleteFunc(targets, func(t records.Target) bool { return !records.Fits(t.Name) })
 }
 
 // serviceOf returns the name of the Service that a named port's is below.

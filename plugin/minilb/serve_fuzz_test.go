@@ -173,9 +173,9 @@ func expect(m *Minilb, q dns.Question) expected {
 		e.answers = []string{"CNAME " + node.Target}
 	case node.Ports != nil && q.Qtype == dns.TypeSRV: // D41
 		service := q.Name[strings.Index(q.Name, ".")+1:]
-		for _, target := range node.Targets(0) {
-			if target := target.Label + service[strings.Index(service, "."):]; len(target) <= 254 { // D33
-				e.answers = append(e.answers, fmt.Sprintf("SRV 0 100 %d %s", node.Ports[0].Number, target))
+		for _, target := range node.Targets(service[strings.Index(service, ".")+1:], 0) {
+			if len(target.Name) <= 254 { // D33
+				e.answers = append(e.answers, fmt.Sprintf("SRV 0 100 %d %s", node.Ports[0].Number, target.Name))
 			}
 		}
 	case node.Ports != nil:

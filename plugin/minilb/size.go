@@ -1,6 +1,7 @@
 package minilb
 
 import (
+	"net"
 	"sort"
 
 	"github.com/coredns/coredns/request"
@@ -59,9 +60,9 @@ func overflowing(state request.Request, size int) int { return state.Size()/size
 
 // fittingTargets returns how many SRV records with these targets fit, at least one. Their targets are
 // not compressed (RFC 2782).
-func fittingTargets(room int, targets []records.Target, service string) int {
-	for i, target := range targets {
-		room -= recordSize + srvSize + len(target.Label) + 1 + len(service) + 1
+func fittingTargets(room int, targets []records.Target) int {
+	for i := range targets {
+		room -= recordSize + srvSize + len(targets[i].Name) + 1
 		if room < 0 && i > 0 {
 			return i
 		}
@@ -88,7 +89,7 @@ func (m *Minilb) fit(reply *dns.Msg, state request.Request) {
 		return
 	}
 	room := m.room(state)
-	if reply.Len() <= room { // without compression, which is cheap to see
+	if atMost(reply) <= room {
 		return
 	}
 	reply.Compress = true
@@ -108,6 +109,30 @@ func (m *Minilb) fit(reply *dns.Msg, state request.Request) {
 		n--
 	}
 	reply.Extra = all[:n]
+}
+
+// atMost returns a size that the reply does not exceed, even without compression. It is cheap to
+// see, as long as there are only such records as have additional ones.
+func atMost(reply *dns.Msg) int {
+	size := questionSize(reply)
+	for _, section := range [][]dns.RR{reply.Answer, reply.Ns, reply.Extra} {
+		for _, rr := range section {
+			switch rr := rr.(type) {
+			case *dns.A:
+				size += len(rr.Hdr.Name) + net.IPv4len
+			case *dns.AAAA:
+				size += len(rr.Hdr.Name) + net.IPv6len
+			case *dns.SRV:
+				size += len(rr.Hdr.Name) + srvSize + len(rr.Target) + 1
+			case *dns.NS:
+				size += len(rr.Hdr.Name) + len(rr.Ns) + 1
+			default:
+				return reply.Len()
+			}
+			size += recordSize // which counts a pointer, too: no less than the end of a name
+		}
+	}
+	return size
 }
 
 func sameRRset(a, b dns.RR) bool {

@@ -84,9 +84,7 @@ func (m *Minilb) all(r records.Record) []dns.RR {
 	case node.Pointers != nil:
 		rrs = m.pointers(r.Name, node.Pointers)
 	case node.Ports != nil:
-		service := serviceOf(r.Name)
-		targets := nameable(node.Targets(0), service)
-		rrs = m.targets(r.Name, targets, targetNames(targets, service))
+		rrs = m.targets(r.Name, nameable(node.Targets(serviceOf(r.Name), 0)))
 	default:
 		rrs = append(m.addresses(r.Name, dns.TypeA, node, 0), m.addresses(r.Name, dns.TypeAAAA, node, 0)...)
 		rrs = append(rrs, m.https(r.Name, node)...)

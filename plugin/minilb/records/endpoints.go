@@ -140,6 +140,9 @@ func Below(label, name string) string {
 	return label + "." + name
 }
 
+// Fits reports whether a name is not too long for DNS.
+func Fits(name string) bool { return len(name) <= longestName }
+
 // RoomBelow reports whether there is room for any label below a name.
 func RoomBelow(name string) bool { return longestLabel+len(".")+len(name) <= longestName }
 
@@ -267,17 +270,21 @@ func (a *Addresses) portsOf(proto, service string) []Port {
 
 // Target is where a named port is served: an endpoint, by its label below the Service's name.
 type Target struct {
-	Label  string
+	Name   string // the label and the name that it is below
 	Number uint16
+	label  uint8      // length of the label
 	Addr   netip.Addr // of the endpoint; others may share the label if the endpoints are Named
 }
+
+// Label returns that of the endpoint.
+func (t *Target) Label() string { return t.Name[:t.label] }
 
 // Named reports whether some endpoints have hostnames of their own, which several may share.
 func (a *Addresses) Named() bool { return a.Endpoints != nil && len(a.hosts) > 0 }
 
-// Targets returns where the ports are served, in random order: at most limit of them, 0 meaning
-// all (D23, D41).
-func (n *Node) Targets(limit int) []Target {
+// Targets returns where the ports are served, by names below the Service's, in random order: at
+// most limit of them, 0 meaning all (D23, D41). A name may be too long for DNS (D33).
+func (n *Node) Targets(service string, limit int) []Target {
 	type part struct {
 		addrs  []netip.Addr
 		number uint16
@@ -306,37 +313,48 @@ func (n *Node) Targets(limit int) []Target {
 		}
 		targets = append(targets, Target{Number: parts[part].number, Addr: parts[part].addrs[i]})
 	}
+	n.Of.name(targets, service)
 	if n.Of.Named() {
-		return n.Of.name(targets)
-	}
-	// All labels are made at once, and thrown away at once, too.
-	var labels [16 * longestDashed]byte
-	all, ends := labels[:0], drawn[:0]
-	for i := range targets {
-		all = appendDashed(all, targets[i].Addr)
-		ends = append(ends, len(all))
-	}
-	text, start := string(all), 0
-	for i, end := range ends {
-		targets[i].Label, start = text[start:end], end
+		targets = once(targets)
 	}
 	return targets
 }
 
-// name gives targets their labels, of which several may have the same, and keeps each once.
-func (a *Addresses) name(targets []Target) []Target {
+// name gives targets their names. They are made at once: they are thrown away at once, too.
+func (a *Addresses) name(targets []Target, service string) {
+	named := a.Named()
+	var room [longestName]byte
+	all := room[:0]
+	if most := len(targets) * (longestDashed + 1 + len(service)); most > len(room) && !named {
+		all = make([]byte, 0, most)
+	}
+	for i := range targets {
+		t := &targets[i]
+		start := len(all)
+		if named {
+			all = append(all, a.label(t.Addr)...)
+		} else {
+			all = appendDashed(all, t.Addr)
+		}
+		t.label = uint8(len(all) - start)
+		all = append(append(all, '.'), service...)
+	}
+	for i, text := 0, string(all); i < len(targets); i++ {
+		size := int(targets[i].label) + 1 + len(service)
+		targets[i].Name, text = text[:size], text[size:]
+	}
+}
+
+// once keeps each of several targets with the same name and number once.
+func once(targets []Target) []Target {
 	type at struct {
-		label  string
+		name   string
 		number uint16
 	}
 	seen := make(map[at]bool, len(targets))
-	named := targets[:0]
-	for _, t := range targets {
-		t.Label = a.label(t.Addr)
-		if key := (at{t.Label, t.Number}); !seen[key] {
-			seen[key] = true
-			named = append(named, t)
-		}
-	}
-	return named
+	return slices.DeleteFunc(targets, func(t Target) bool {
+		before := len(seen)
+		seen[at{t.Name, t.Number}] = true
+		return len(seen) == before
+	})
 }

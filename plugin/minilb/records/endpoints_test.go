@@ -141,13 +141,18 @@ func TestServiceBelowEndpoint(t *testing.T) {
 func withoutAddrs(t *testing.T, node *Node, targets []Target) []Target {
 	t.Helper()
 	for i := range targets {
-		if target := &targets[i]; !slices.Contains(node.Of.At(target.Label), target.Addr) {
-			t.Errorf("target %s has address %s, which is not one of %v", target.Label, target.Addr, node.Of.At(target.Label))
+		if target := &targets[i]; !slices.Contains(node.Of.At(target.Label()), target.Addr) {
+			t.Errorf("target %s has address %s, which is not one of %v", target.Name, target.Addr, node.Of.At(target.Label()))
 		} else {
 			target.Addr = netip.Addr{}
 		}
 	}
 	return targets
+}
+
+// target is one below web.shop.minilb.
+func target(label string, number uint16) Target {
+	return Target{Name: label + ".web.shop.minilb.", Number: number, label: uint8(len(label))}
 }
 
 // D41: the targets of a port, each once.
@@ -157,14 +162,14 @@ func TestTargets(t *testing.T) {
 		name string
 		want []Target
 	}{
-		{"_https._tcp.web.shop.minilb.", []Target{{Label: "10-0-0-1", Number: 8443}, {Label: "db-0", Number: 8443}, {Label: "db-1", Number: 8443}, {Label: "db-1", Number: 9443}, {Label: "fd00--1", Number: 8443}}},
-		{"_dns._udp.web.shop.minilb.", []Target{{Label: "10-0-0-1", Number: 53}, {Label: "fd00--1", Number: 53}}},
+		{"_https._tcp.web.shop.minilb.", []Target{target("10-0-0-1", 8443), target("db-0", 8443), target("db-1", 8443), target("db-1", 9443), target("fd00--1", 8443)}},
+		{"_dns._udp.web.shop.minilb.", []Target{target("10-0-0-1", 53), target("fd00--1", 53)}},
 		{"_idle._tcp.web.shop.minilb.", nil},
 	} {
 		_, node := tree.lookup(tc.name)
-		got := withoutAddrs(t, node, node.Targets(0))
+		got := withoutAddrs(t, node, node.Targets("web.shop.minilb.", 0))
 		slices.SortFunc(got, func(a, b Target) int {
-			return strings.Compare(a.Label, b.Label)*100000 + int(a.Number) - int(b.Number)
+			return strings.Compare(a.Name, b.Name)*100000 + int(a.Number) - int(b.Number)
 		})
 		if !slices.Equal(got, tc.want) {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
@@ -173,11 +178,11 @@ func TestTargets(t *testing.T) {
 	_, node := tree.lookup("_https._tcp.web.shop.minilb.")
 	seen := map[string]int{}
 	for range 6000 { // D23
-		targets := node.Targets(1)
+		targets := node.Targets("web.shop.minilb.", 1)
 		if len(targets) != 1 {
 			t.Fatalf("got %v, want one", targets)
 		}
-		seen[targets[0].Label]++
+		seen[targets[0].Label()]++
 	}
 	for label, want := range map[string]int{"10-0-0-1": 1000, "db-0": 2000, "db-1": 2000, "fd00--1": 1000} {
 		if got := seen[label]; got < want*8/10 || got > want*12/10 {

@@ -171,18 +171,17 @@ func (w *world) check(t *testing.T, x *Index, question string) {
 			return
 		}
 		order := func(a, b Target) int {
-			return cmp.Or(strings.Compare(a.Label, b.Label), cmp.Compare(a.Number, b.Number))
+			return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.Number, b.Number))
 		}
-		targets := slices.SortedFunc(slices.Values(withoutAddrs(t, got, got.Targets(0))), order)
+		targets := slices.SortedFunc(slices.Values(withoutAddrs(t, got, got.Targets(parent(parent(question)), 0))), order)
 		if want := slices.SortedFunc(slices.Values(want.targets), order); !slices.Equal(targets, want) {
 			fail("targets", targets, want)
 		}
 		for _, target := range targets {
-			name := target.Label + "." + parent(parent(question))
-			if _, at := w.lookup(name); at.node != nil && at.node.Parental {
+			if _, at := w.lookup(target.Name); at.node != nil && at.node.Parental {
 				continue // where a zone lies in another, a Service may have an endpoint's name
-			} else if !sameAddrs(got.Of.At(target.Label), at.addrs) {
-				fail("addresses of "+name, got.Of.At(target.Label), at.addrs)
+			} else if !sameAddrs(got.Of.At(target.Label()), at.addrs) {
+				fail("addresses of "+target.Name, got.Of.At(target.Label()), at.addrs)
 			}
 		}
 	case got.Addrs == nil || got.Ports != nil || !sameAddrs(slices.Concat(got.Addrs.Load().V4, got.Addrs.Load().V6), want.addrs):

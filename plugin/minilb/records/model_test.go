@@ -163,7 +163,8 @@ func (w *world) below(name string, node *Node) []fact {
 			addrs = s.addrs
 		}
 		for _, addr := range addrs {
-			target := Target{Label: slices.Min(labels[addr]), Number: p.Number}
+			label := slices.Min(labels[addr])
+			target := Target{Name: label + "." + name, Number: p.Number, label: uint8(len(label))}
 			if !slices.Contains(facts[i].targets, target) {
 				facts[i].targets = append(facts[i].targets, target)
 			}

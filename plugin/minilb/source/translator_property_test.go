@@ -264,7 +264,7 @@ func (b *bench) described(name string, metadata bool) string {
 	case node.Target != "":
 		text = "alias " + node.Target
 	case node.Ports != nil:
-		targets := node.Targets(0)
+		targets := node.Targets("", 0)
 		for i := range targets { // of several with a hostname any one
 			targets[i].Addr = netip.Addr{}
 		}
