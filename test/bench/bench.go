@@ -61,7 +61,8 @@ type bench struct {
 }
 
 // part measures one or more figures. Parts run in their order: those that want to have the large
-// data set to themselves are first, and what changes all Services is last.
+// data set to themselves are first, and what changes all Services or slows the API server down is
+// last.
 type part struct {
 	name    string
 	measure func(*bench, context.Context) error
@@ -82,6 +83,7 @@ func parts() []part {
 		{"sockets", (*bench).measureSockets},
 		{"homelab", (*bench).measureHomelab},
 		{"controller", (*bench).measureController},
+		{"sizing", (*bench).measureSizing},
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // measureController takes the time that "minilb controller" needs to write the statuses of 10,000
-// Services, and what it uses when it is idle. It is the last part, because Services have no
+// Services, and what it uses when it is idle. It is among the last parts, because Services have no
 // status before it.
 func (b *bench) measureController(ctx context.Context) error {
 	if err := b.seed(ctx, large); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -20,6 +21,7 @@ const writers = 24
 type dataset struct {
 	namespace           string
 	services, endpoints int
+	answers             int  // how many addresses are answered with, 0 for all
 	headless            bool // as plugin kubernetes needs them to answer with endpoints
 }
 
@@ -171,7 +173,7 @@ func (d dataset) questions() []question {
 }
 
 func (d dataset) question(i int) question {
-	return question{name: serviceName(i) + "." + d.zone(), qtype: dns.TypeA, answers: d.endpoints}
+	return question{name: serviceName(i) + "." + d.zone(), qtype: dns.TypeA, answers: cmp.Or(d.answers, d.endpoints)}
 }
 
 // hosts is a file for plugin hosts with the same names and addresses.

@@ -322,26 +322,32 @@ func (n *Node) Targets(service string, limit int) []Target {
 
 // name gives targets their names. They are made at once: they are thrown away at once, too.
 func (a *Addresses) name(targets []Target, service string) {
-	named := a.Named()
-	var room [longestName]byte
-	all := room[:0]
-	if most := len(targets) * (longestDashed + 1 + len(service)); most > len(room) && !named {
-		all = make([]byte, 0, most)
-	}
+	named, size := a.Named(), 0
 	for i := range targets {
-		t := &targets[i]
-		start := len(all)
-		if named {
-			all = append(all, a.label(t.Addr)...)
-		} else {
-			all = appendDashed(all, t.Addr)
+		switch {
+		case named:
+			size += longestLabel
+		case targets[i].Addr.Is4():
+			size += len("255-255-255-255")
+		default:
+			size += longestDashed
 		}
-		t.label = uint8(len(all) - start)
-		all = append(append(all, '.'), service...)
+		size += len(".") + len(service)
 	}
-	for i, text := 0, string(all); i < len(targets); i++ {
-		size := int(targets[i].label) + 1 + len(service)
-		targets[i].Name, text = text[:size], text[size:]
+	var all strings.Builder
+	all.Grow(size)
+	var room [longestDashed]byte
+	for i := range targets {
+		t, start := &targets[i], all.Len()
+		if named {
+			all.WriteString(a.label(t.Addr))
+		} else {
+			all.Write(appendDashed(room[:0], t.Addr))
+		}
+		t.label = uint8(all.Len() - start)
+		all.WriteByte('.')
+		all.WriteString(service)
+		t.Name = all.String()[start:]
 	}
 }
 
