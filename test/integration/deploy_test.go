@@ -16,6 +16,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
@@ -67,6 +68,27 @@ func TestDeploy(t *testing.T) {
 	_, err = c.Client.AppsV1().Deployments(shippedNamespace).Get(ctx, dnsAccount, metav1.GetOptions{})
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("the overlay's Deployment for DNS: got %v, want not found", err)
+	}
+}
+
+// The garbage collector knows of the containers' limits, and leaves some of them to the rest.
+func TestMemoryLimits(t *testing.T) {
+	for name, spec := range map[string]corev1.PodTemplateSpec{
+		"DNS":            shippedObject[appsv1.Deployment](t, rendered(t, base), "Deployment", dnsAccount).Spec.Template,
+		"DNS, DaemonSet": shippedObject[appsv1.DaemonSet](t, rendered(t, daemonset), "DaemonSet", dnsAccount).Spec.Template,
+		"controller":     shippedObject[appsv1.Deployment](t, rendered(t, base), "Deployment", controllerAccount).Spec.Template,
+	} {
+		container := spec.Spec.Containers[0]
+		i := slices.IndexFunc(container.Env, func(v corev1.EnvVar) bool { return v.Name == "GOMEMLIMIT" })
+		if i < 0 {
+			t.Errorf("%s: GOMEMLIMIT is not set", name)
+			continue
+		}
+		soft, err := resource.ParseQuantity(strings.TrimSuffix(container.Env[i].Value, "B")) // Kubernetes writes MiB as Mi
+		must(t, err)
+		if share := soft.AsApproximateFloat64() / container.Resources.Limits.Memory().AsApproximateFloat64(); share < 0.85 || share > 0.9 {
+			t.Errorf("%s: GOMEMLIMIT is %.2f of the limit, want at most 0.9", name, share)
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ func (l *testLog) take() []string {
 
 // bench is a Translator whose tables the test fills by hand, as a reflector would.
 type bench struct {
-	t        *testing.T
+	t        testing.TB
 	log      *testLog
 	watcher  *Watcher
 	index    *records.Index
@@ -56,10 +56,10 @@ type bench struct {
 	observed []time.Duration
 }
 
-func newBench(t *testing.T, options Options) *bench { return newBenchOf(t, options, func(*Watcher) {}) }
+func newBench(t testing.TB, options Options) *bench { return newBenchOf(t, options, func(*Watcher) {}) }
 
 // newBenchOf lets the Watcher be changed before anything reads it.
-func newBenchOf(t *testing.T, options Options, change func(*Watcher)) *bench {
+func newBenchOf(t testing.TB, options Options, change func(*Watcher)) *bench {
 	b := &bench{t: t, log: &testLog{}}
 	var err error
 	if b.watcher, err = NewWatcher(&rest.Config{Host: "https://api.example"}, b.log); err != nil {

@@ -1,0 +1,58 @@
+package source
+
+import (
+	"fmt"
+	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/client-go/tools/cache"
+)
+
+// BenchmarkPublish is what a change costs beside so many Services, and so many hosts of Ingresses
+// that lead to them.
+func BenchmarkPublish(b *testing.B) {
+	for _, size := range []struct{ services, hosts int }{{100, 100}, {10_000, 100}, {10_000, 10_000}} {
+		w := newBench(b, Options{})
+		for i := range size.services {
+			name := fmt.Sprintf("shop/s%05d", i)
+			w.services().Update(testService(name, 1, ""))
+			w.watcher.slices[""].set(serviceSlice(name, name[len("shop/"):], "10.0.0.1 RSt", "10.0.0.2 RSt", "10.0.0.3 RSt"))
+		}
+		ingress := func(i int, host string) *networkingv1.Ingress {
+			obj := testIngress(fmt.Sprintf("shop/i%05d", i), host)
+			obj.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: fmt.Sprintf("s%05d.shop.minilb", i%size.services)}}
+			return obj
+		}
+		for i := range size.hosts {
+			w.watcher.ingresses[""].Update(ingress(i, fmt.Sprintf("h%05d.ex.org", i)))
+		}
+		w.sync()
+		for _, change := range []struct {
+			kind string
+			make func(i int)
+		}{
+			{"slice", func(i int) {
+				w.watcher.slices[""].set(serviceSlice("shop/s00001", "s00001", fmt.Sprintf("10.0.1.%d RSt", i%250)))
+			}},
+			{"service", func(i int) {
+				if i%2 == 0 {
+					w.services().Update(testService("shop/new", 1, ""))
+				} else {
+					w.services().remove(cache.NewObjectName("shop", "new"))
+				}
+				w.publish()
+			}},
+			{"ingress", func(i int) {
+				w.watcher.ingresses[""].Update(ingress(0, fmt.Sprintf("other%d.ex.org", i%2)))
+				w.publish()
+			}},
+		} {
+			b.Run(fmt.Sprintf("%s/services=%d/hosts=%d", change.kind, size.services, size.hosts), func(b *testing.B) {
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					change.make(i)
+				}
+			})
+		}
+	}
+}
