@@ -16,7 +16,7 @@ func TestServeDNSAllocs(t *testing.T) {
 		"zone":     {7, 7},
 		"overlay":  {7, 7},
 		"wildcard": {7, 7},
-		"srv":      {15, 20},
+		"srv":      {11, 16},
 		"nodata":   {6, 6},
 		"nxdomain": {4, 4},
 	}

@@ -29,7 +29,7 @@ const maxAliases = 8
 
 // answer makes the reply for what the index found at the name. Owner names are written as
 // they were asked for (D22); size and EDNS are the server's (D32).
-func (m *Minilb) answer(ctx context.Context, state request.Request, zone string, result records.Result, node *records.Node) *dns.Msg {
+func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string, result records.Result, node *records.Node) *dns.Msg {
 	reply := new(dns.Msg)
 	reply.SetReply(state.Req)
 	reply.Authoritative = true
@@ -130,7 +130,7 @@ func (m *Minilb) addressRecords(n int, of func(i int) (owner string, addr netip.
 
 // services answers with the SRV records of a named port, and the addresses of the endpoints
 // that they name (D41, RFC 2782).
-func (m *Minilb) services(reply *dns.Msg, state request.Request, owner string, node *records.Node) {
+func (m *Minilb) services(reply *dns.Msg, state *request.Request, owner string, node *records.Node) {
 	service := serviceOf(owner)
 	limit := m.maxAnswers
 	if limit == 0 {
@@ -162,19 +162,25 @@ func (m *Minilb) additional(node *records.Node, targets []records.Target) []dns.
 	if len(node.Ports) == 1 && !node.Of.Named() { // each target is an endpoint
 		return m.addressRecords(len(targets), func(i int) (string, netip.Addr) { return targets[i].Name, targets[i].Addr })
 	}
-	owners, addrs := make([]string, 0, len(targets)), make([]netip.Addr, 0, len(targets))
-	named := make(map[string]bool, len(targets))
+	owners, addrs := addressesAt(node, targets)
+	return m.addressRecords(len(addrs), func(i int) (string, netip.Addr) { return owners[i], addrs[i] })
+}
+
+// addressesAt returns the addresses at the names of targets, of which several may have the same,
+// with the names.
+func addressesAt(node *records.Node, targets []records.Target) (owners []string, addrs []netip.Addr) {
+	seen := make(map[string]bool, len(targets))
 	for i := range targets {
 		name := targets[i].Name
-		if named[name] {
+		if seen[name] {
 			continue
 		}
-		named[name] = true
+		seen[name] = true
 		for _, addr := range node.Of.At(targets[i].Label()) { // IPv4 first
 			owners, addrs = append(owners, name), append(addrs, addr)
 		}
 	}
-	return m.addressRecords(len(addrs), func(i int) (string, netip.Addr) { return owners[i], addrs[i] })
+	return owners, addrs
 }
 
 // someTargets returns at most limit of a port's targets, without those whose names would be too
@@ -227,7 +233,7 @@ func (m *Minilb) pointers(owner string, names []string) []dns.RR {
 
 // alias answers for a host whose address is a name outside the cluster: the alias, and what
 // the server makes of the name (D30, D31).
-func (m *Minilb) alias(ctx context.Context, state request.Request, target string, reply *dns.Msg) {
+func (m *Minilb) alias(ctx context.Context, state *request.Request, target string, reply *dns.Msg) {
 	reply.Answer = []dns.RR{&dns.CNAME{Hdr: m.header(state.QName(), dns.TypeCNAME), Target: target}}
 	if state.QType() == dns.TypeCNAME {
 		return
@@ -237,7 +243,7 @@ func (m *Minilb) alias(ctx context.Context, state request.Request, target string
 		return
 	}
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, loop+1)
-	found, err := m.upstream.Lookup(ctx, state, target, state.QType())
+	found, err := m.upstream.Lookup(ctx, *state, target, state.QType())
 	if err != nil || found == nil || found.Rcode == dns.RcodeRefused {
 		return // nobody here knows the name: the client's resolver can follow the alias itself
 	}

@@ -49,7 +49,7 @@ func (m *Minilb) Name() string { return pluginName }
 
 // ServeDNS implements the plugin.Handler interface.
 func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-	state := request.Request{W: w, Req: r}
+	state := &request.Request{W: w, Req: r}
 	switch {
 	case state.QClass() != dns.ClassINET:
 		return m.pass(ctx, w, r)

@@ -24,7 +24,7 @@ const (
 )
 
 // room returns the size that a reply may have, without what the server adds to it.
-func (m *Minilb) room(state request.Request) int {
+func (m *Minilb) room(state *request.Request) int {
 	size := state.Size()
 	if opt := state.Req.IsEdns0(); opt != nil {
 		size -= dns.Len(opt)
@@ -47,7 +47,7 @@ func questionSize(reply *dns.Msg) int {
 }
 
 // limit returns how many records of the size are to be in the answer.
-func (m *Minilb) limit(state request.Request, reply *dns.Msg, size int) int {
+func (m *Minilb) limit(state *request.Request, reply *dns.Msg, size int) int {
 	if m.maxAnswers == 0 {
 		return overflowing(state, size)
 	}
@@ -56,7 +56,7 @@ func (m *Minilb) limit(state request.Request, reply *dns.Msg, size int) int {
 
 // overflowing returns how many records, of at least the size, are more than a reply can have: of
 // all that there are, the server needs no more to see that it must truncate them.
-func overflowing(state request.Request, size int) int { return state.Size()/size + 1 }
+func overflowing(state *request.Request, size int) int { return state.Size()/size + 1 }
 
 // fittingTargets returns how many SRV records with these targets fit, at least one. Their targets are
 // not compressed (RFC 2782).
@@ -83,7 +83,7 @@ func fittingPointers(room int, names []string) int {
 // fit takes out additional records until the rest has room: whole RRsets, the last ones first, or
 // all of them if each is to be signed. Where not even the answer has room, it leaves the reply to
 // the server.
-func (m *Minilb) fit(reply *dns.Msg, state request.Request) {
+func (m *Minilb) fit(reply *dns.Msg, state *request.Request) {
 	if m.signed && state.Do() {
 		reply.Extra = nil
 		return

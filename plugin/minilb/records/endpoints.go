@@ -303,7 +303,7 @@ func (n *Node) Targets(service string, limit int) []Target {
 			add(n.Of.V6, p.Number)
 		}
 	}
-	var drawn [maxDrawn]int
+	var drawn [usual]int
 	chosen := draw(drawn[:0], total, limit)
 	targets := make([]Target, 0, len(chosen))
 	for _, i := range chosen {

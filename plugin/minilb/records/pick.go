@@ -6,8 +6,14 @@ import (
 	"slices"
 )
 
-// maxDrawn is up to how many addresses it is cheaper to draw each than to shuffle all.
-const maxDrawn = 64
+const (
+	// maxDrawn is up to how many addresses it is cheaper to draw each than to shuffle all.
+	maxDrawn = 64
+
+	// usual is for how many there is room on the stack. It is small, for a query has a small stack:
+	// one more that must grow costs more than what it makes room for.
+	usual = 16
+)
 
 // Pick returns at most limit of addrs, 0 meaning all, in random order. Each address is
 // equally likely to be among them and to stand at each place (D23). The result is the
@@ -18,7 +24,7 @@ func Pick(addrs []netip.Addr, limit int) []netip.Addr {
 		rand.Shuffle(len(picked), func(i, j int) { picked[i], picked[j] = picked[j], picked[i] })
 		return picked
 	}
-	var room [maxDrawn]int
+	var room [usual]int
 	picked := make([]netip.Addr, 0, limit)
 	for _, i := range draw(room[:0], len(addrs), limit) {
 		picked = append(picked, addrs[i])
