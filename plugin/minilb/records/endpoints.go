@@ -268,12 +268,12 @@ func (a *Addresses) portsOf(proto, service string) []Port {
 	return a.ports[i:j]
 }
 
-// Target is where a named port is served: an endpoint, by its label below the Service's name.
+// Target is where a named port is served: an endpoint, by its name below the Service's.
 type Target struct {
-	Name   string // the label and the name that it is below
+	Name   string // the endpoint's label and the Service's name
 	Number uint16
 	label  uint8      // length of the label
-	Addr   netip.Addr // of the endpoint; others may share the label if the endpoints are Named
+	Addr   netip.Addr // of the endpoint, or of any one of those that share its label if they are Named
 }
 
 // Label returns that of the endpoint.
@@ -285,10 +285,6 @@ func (a *Addresses) Named() bool { return a.Endpoints != nil && len(a.hosts) > 0
 // Targets returns where the ports are served, by names below the Service's, in random order: at
 // most limit of them, 0 meaning all (D23, D41). A name may be too long for DNS (D33).
 func (n *Node) Targets(service string, limit int) []Target {
-	type part struct {
-		addrs  []netip.Addr
-		number uint16
-	}
 	var room [4]part
 	parts, total := room[:0], 0
 	add := func(addrs []netip.Addr, number uint16) {
@@ -303,6 +299,18 @@ func (n *Node) Targets(service string, limit int) []Target {
 			add(n.Of.V6, p.Number)
 		}
 	}
+	targets := n.draw(parts, total, limit, service)
+	if n.Of.Named() { // several endpoints may be one target
+		if targets = once(targets); limit > 0 && len(targets) < limit && limit < total {
+			targets = once(n.draw(parts, total, 0, service))
+			targets = targets[:min(len(targets), limit)]
+		}
+	}
+	return targets
+}
+
+// draw returns at most limit of the total of endpoints in parts as targets, 0 meaning all.
+func (n *Node) draw(parts []part, total, limit int, service string) []Target {
 	var drawn [usual]int
 	chosen := draw(drawn[:0], total, limit)
 	targets := make([]Target, 0, len(chosen))
@@ -314,10 +322,13 @@ func (n *Node) Targets(service string, limit int) []Target {
 		targets = append(targets, Target{Number: parts[part].number, Addr: parts[part].addrs[i]})
 	}
 	n.Of.name(targets, service)
-	if n.Of.Named() {
-		targets = once(targets)
-	}
 	return targets
+}
+
+// part is addresses that are served at the same number.
+type part struct {
+	addrs  []netip.Addr
+	number uint16
 }
 
 // name gives targets their names. They are made at once: they are thrown away at once, too.

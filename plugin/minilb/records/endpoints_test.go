@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -234,5 +235,24 @@ func TestTreeRecords(t *testing.T) {
 	}
 	if got := slices.Sorted(maps.Keys(seen)); !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+// D23: however many endpoints share a hostname, as many targets are returned as are asked for.
+func TestTargetsShared(t *testing.T) {
+	var all []netip.Addr
+	var hosts []Host
+	for i := range 200 {
+		addr := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+		all = append(all, addr)
+		hosts = append(hosts, Host{"db-" + strconv.Itoa(i/20), addr})
+	}
+	of := NewAddresses(all...)
+	of.Endpoints = NewEndpoints(hosts, []Port{{Proto: "_tcp", Service: "_sql", Number: 5432}})
+	node := &Node{Ports: of.ports, Of: of}
+	for limit, want := range map[int]int{0: 10, 16: 10, 10: 10, 3: 3} {
+		if got := node.Targets("web.shop.minilb.", limit); len(got) != want {
+			t.Errorf("limit %d: got %v, want %d", limit, got, want)
+		}
 	}
 }

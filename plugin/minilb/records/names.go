@@ -7,7 +7,7 @@ import (
 )
 
 // names is an immutable map of names. It is split into parts, which a changed copy shares where
-// nothing has changed, so that a change costs the same however many names there are.
+// nothing has changed: a change costs a part, and a list of them.
 type names struct {
 	parts []map[string]entry // as many as a power of two
 	count int
@@ -68,23 +68,26 @@ func (d *draft) change(name string) map[string]entry {
 func (d *draft) set(name string, e entry) {
 	if _, exists := d.get(name); !exists {
 		if d.count++; d.count > maxPart*len(d.parts) {
-			d.split()
+			d.split(2 * len(d.parts))
 		}
 	}
 	d.change(name)[name] = e
 }
 
 func (d *draft) delete(name string) {
-	if _, exists := d.get(name); exists {
-		delete(d.change(name), name)
-		d.count--
+	if _, exists := d.get(name); !exists {
+		return
+	}
+	delete(d.change(name), name)
+	if d.count--; len(d.parts) > 1 && d.count < len(d.parts)*maxPart/8 {
+		d.split(len(d.parts) / 2)
 	}
 }
 
-// split doubles the number of parts.
-func (d *draft) split() {
+// split makes n parts of all names.
+func (d *draft) split(n int) {
 	before := d.names
-	d.parts, d.own = make([]map[string]entry, 2*len(before.parts)), make([]bool, 2*len(before.parts))
+	d.parts, d.own = make([]map[string]entry, n), make([]bool, n)
 	for name, e := range before.all() {
 		d.change(name)[name] = e
 	}

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"reflect"
@@ -117,5 +118,27 @@ func TestUpdateShares(t *testing.T) {
 	}
 	if most := 4; copied == 0 || copied > most || len(all) < 10_000/maxPart {
 		t.Errorf("%d of %d parts were copied, want at most %d", copied, len(all), most)
+	}
+}
+
+// What is left of many names is no dearer to change than it would be alone.
+func TestUpdateShrinks(t *testing.T) {
+	x := NewIndex([]string{"minilb."})
+	var many []Record
+	var gone []string
+	for i := range 50_000 {
+		name := fmt.Sprintf("s%d.shop.minilb.", i)
+		many, gone = append(many, Record{name, node("10.0.0.1")}), append(gone, name)
+	}
+	x.Update(nil, many, false)
+	if got := len(x.snapshot.Load().trees["minilb."].parts); got < 50_000/maxPart {
+		t.Errorf("%d parts", got)
+	}
+	x.Update(gone[1:], nil, false)
+	if got := x.snapshot.Load().trees["minilb."]; len(got.parts) != 1 || got.count != 3 {
+		t.Errorf("%d names are left in %d parts, want the apex, the namespace and one Service in one", got.count, len(got.parts))
+	}
+	if result, _ := x.Lookup("minilb.", gone[0]); result != Found {
+		t.Errorf("%s: got %v", gone[0], result)
 	}
 }

@@ -13,7 +13,7 @@ type attached struct {
 	gatewayObjects
 	stale stale
 
-	// What follows is touched by snapshots alone.
+	// What follows is touched by the run loop alone.
 	claims   map[kindName][]*claim // by route
 	unread   map[string]bool       // as of when they were made
 	problems []problem             // of the other objects

@@ -155,7 +155,7 @@ func TestAttachedFromScratch(t *testing.T) {
 	}
 }
 
-// A change that no name depends on makes no snapshot.
+// A change that no name depends on is not published.
 func TestAttachedUnchanged(t *testing.T) {
 	b := newAttachedBench(t, Options{})
 	parts := strings.Split(gatewayWith(open), "---")
@@ -171,7 +171,7 @@ func TestAttachedUnchanged(t *testing.T) {
 	b.set(route, strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway), "spec: {", "spec: {rules: [{}], ", 1))
 	b.set(kindName{"Namespace", "", "shop"}, "metadata: {name: shop, annotations: {a: b}}")
 	if b.pending() {
-		t.Error("a snapshot is to be made")
+		t.Error("it is to be published")
 	}
 }
 

@@ -33,7 +33,7 @@ var ciliumPlaceholder = netip.AddrFrom4([4]byte{192, 192, 192, 192})
 func reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 	s := &slice{meta: newMeta(&obj.ObjectMeta)}
 	s.service = obj.Labels[discoveryv1.LabelServiceName] // E1
-	if triggered, err := time.Parse(time.RFC3339Nano, obj.Annotations[corev1.EndpointsLastChangeTriggerTime]); err == nil {
+	if triggered, err := time.Parse(time.RFC3339Nano, obj.Annotations[corev1.EndpointsLastChangeTriggerTime]); err == nil && !triggered.IsZero() {
 		s.triggered = triggered.UnixNano()
 	}
 	if t := obj.AddressType; t != discoveryv1.AddressTypeIPv4 && t != discoveryv1.AddressTypeIPv6 { // E6

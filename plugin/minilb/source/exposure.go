@@ -8,11 +8,11 @@ import (
 
 // exposure is a Service that is served: its addresses, and what stands at its names.
 type exposure struct {
-	addrs     *records.Set
-	node      *records.Node
-	published bool   // whether the names are answered
-	https     *https // may be nil
-	states    states
+	addrs  *records.Set
+	node   *records.Node
+	named  bool   // whether its names are answered
+	https  *https // may be nil
+	states states
 }
 
 // expose adds a Service to the exposed ones.
@@ -56,8 +56,8 @@ func (o *Options) namesOf(service cache.ObjectName) (names []string) {
 	return names
 }
 
-// serviceNamed returns the Service that has the name host by the structure of a zone, if it is exposed
-// (M3, D16). There is but one zone with two labels less.
+// serviceNamed returns the Service that would have the name host by the structure of a zone (M3,
+// D16), whether it is exposed or not. There is but one zone with two labels less.
 func (o *Options) serviceNamed(host string) (service cache.ObjectName, ok bool) {
 	for _, zone := range o.Zones {
 		if !records.Within(host, zone) {
@@ -71,7 +71,9 @@ func (o *Options) serviceNamed(host string) (service cache.ObjectName, ok bool) 
 }
 
 // questions are what is asked of the exposed Services to find out where claims lead, with the
-// answers, which stay the same: nothing else that becomes of the Services matters to claims.
+// answers: each stays the same until all is found out. Nothing else that becomes of the Services
+// matters to claims, so that they are looked at again only if one that was asked for has come or
+// gone, be it meanwhile.
 type questions struct {
 	find       func(cache.ObjectName) *exposure
 	populated  func(namespace string) bool
@@ -163,7 +165,7 @@ func (t *Translator) refresh(service cache.ObjectName) bool {
 		return false
 	}
 	t.point(e, before, addrs)
-	if e.published { // else the snapshot with the names counts as the change
+	if e.named { // else that its names come counts as the change
 		for _, name := range t.options.namesOf(service) {
 			t.index.Touch(t.index.Match(name))
 		}

@@ -61,7 +61,7 @@ const (
 	listTimeout = 30 * time.Second
 )
 
-// waived reports whether a first snapshot need not wait for this kind any longer (G7).
+// waived reports whether the first names need not wait for this kind any longer (G7).
 func (h *health) waived() bool { return h.late.Load() || h.lost() }
 
 // lost reports whether there will be no objects of the kind for the time being: the API server

@@ -180,7 +180,7 @@ func TestHealthForget(t *testing.T) {
 	}
 }
 
-// A kind that is known needs no snapshot when it fails; an answer of whatever content tells
+// A kind that is known wants nothing published when it fails; an answer of whatever content tells
 // that the API server is there.
 func TestHealthKnown(t *testing.T) {
 	log, settled := &testLog{}, 0
@@ -191,7 +191,7 @@ func TestHealthKnown(t *testing.T) {
 		h.observe(t.Context(), err)
 	}
 	if settled > 0 {
-		t.Errorf("%d snapshots", settled)
+		t.Errorf("%d publications", settled)
 	}
 	if lines := log.take(); !slices.Contains(lines, "I The API server answers again") {
 		t.Errorf("got the log %q", lines)

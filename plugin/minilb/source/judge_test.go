@@ -112,7 +112,7 @@ func TestAttachedUnread(t *testing.T) {
 	}
 }
 
-// M8: what happens to an object that is to be ignored makes no snapshot.
+// M8: what happens to an object that is to be ignored is not published.
 func TestAttachedIgnoredUnchanged(t *testing.T) {
 	b := newAttachedBench(t, Options{})
 	b.pending()
@@ -121,7 +121,7 @@ func TestAttachedIgnoredUnchanged(t *testing.T) {
 			manifest = "metadata: {name: gw, namespace: infra, labels: {minilb/ignore: 'true'}}\n" + manifest
 		}
 		if b.set(kindName{gatewayKind, "infra", "gw"}, manifest); b.pending() {
-			t.Errorf("a snapshot is to be made for %q", manifest)
+			t.Errorf("%q is to be published", manifest)
 		}
 	}
 }

@@ -76,13 +76,13 @@ func TestIngressesHang(t *testing.T) {
 	})
 }
 
-// While nothing happens, no snapshot is made.
+// While nothing happens, nothing is published.
 func TestQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newFakeAPI()
 		api.objects = gatewayState(t, "v1")
 		api.offer(all...)
-		asked := 0 // once for each host in each snapshot
+		asked := 0 // once for each host each time
 		_, stop := runBench(t, api, Options{Gateways: true}, func(b *bench) {
 			b.tr.options.Reachable = func(string) bool { asked++; return true }
 		})

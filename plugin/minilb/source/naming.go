@@ -14,7 +14,7 @@ import (
 // naming makes the nodes of hosts. Those that lead to the same things share a node's addresses.
 type naming struct {
 	options *Options
-	exposed *questions
+	asked   *questions
 	before  map[string]*union // of the last time
 	unions  map[string]*union // by what is in them
 	named   map[cache.ObjectName]zoneNames
@@ -61,7 +61,7 @@ func (n *naming) node(zone string, out *outcome) *records.Node {
 		node.Namespace, node.Service = service.Namespace, service.Name
 		if len(out.addrs) == 0 {
 			n.named[service] = n.named[service].with(zone)
-			node.Addrs = n.exposed.service(service).addrs
+			node.Addrs = n.asked.service(service).addrs
 			return node
 		}
 	}
@@ -72,7 +72,7 @@ func (n *naming) node(zone string, out *outcome) *records.Node {
 		if before := n.before[key]; before != nil {
 			u.addrs = before.addrs // which is up to date, and may be read
 		} else {
-			u.addrs = records.NewSet(u.merge(n.options, n.exposed.service))
+			u.addrs = records.NewSet(u.merge(n.options, n.asked.service))
 		}
 		n.unions[key] = u
 	}

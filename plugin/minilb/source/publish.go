@@ -12,63 +12,65 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// published is what a Translator has put into its index, but for the Services' own names.
-type published struct {
+// publication is what a Translator has put into its index, but for the Services' own names.
+type publication struct {
 	partial  bool                     // Services or their endpoints were not known
-	hosts    map[string]*records.Node // what stands where claims are; nil for a fence
+	hosts    map[string]*records.Node // what stands where claims are and no Service is; nil for a fence
 	asked    *questions               // what that depends on
 	unions   map[string]*union        // by what is in them
 	names    map[string]int           // how many hosts there are, by the kind of object
 	unheard  int                      // how many of them cannot be asked for
 	problems []problem                // of the claims
+	rejected map[string]int           // how many of these there are, by reason
 	damages  int                      // how many problems of slices were reported beside them
 }
 
-// publish puts the names into the index that have changed. Only what is copied at the beginning
-// or asked for one by one is read under the lock: names may take their time, addresses not.
+// publish puts the names into the index that have changed. What takes a time that grows with the
+// number of claims is done without the lock, but for a look at each claim, each union of addresses
+// and each problem: addresses do not wait for names.
 func (t *Translator) publish() {
 	partial := !synced(t.services) || !synced(t.slices)
+	was := t.last
 	t.mu.Lock()
 	renamed := t.renamed
 	t.renamed = map[cache.ObjectName]bool{}
-	was := t.published
 	unread, _ := t.parents()
-	stale := t.stale.Swap(false) || was.partial != partial || was.asked.concern(renamed) || !maps.Equal(unread, t.attached.unread)
-	var c *gathered
-	if stale {
-		c = t.gather(partial)
+	resolving := t.unresolved.Swap(false) || was.partial != partial || was.asked.concern(renamed) || !maps.Equal(unread, t.attached.unread)
+	var g *gathered
+	if resolving {
+		g = t.gather(partial)
 	}
 	t.mu.Unlock()
 
 	is := was
-	var named *naming
-	if stale {
-		is, named = t.resolve(c, &was)
+	var n *naming
+	var d differences
+	if resolving {
+		is, n = t.resolve(g, &was)
+		d.hosts(was.hosts, is.hosts)
 	}
 
 	t.mu.Lock()
 	late := t.renamed // while the claims were looked at
 	t.renamed = map[cache.ObjectName]bool{}
 	if is.asked.concern(late) {
-		t.stale.Store(true) // who renamed them has woken us, too
+		t.unresolved.Store(true) // who renamed them has woken us, too
 	}
 	maps.Copy(renamed, late)
-	d := differences{}
-	if stale {
-		t.named = named.named
+	t.nameServices(&d, renamed, is.hosts)
+	if resolving {
+		t.named = n.named
 		t.combine(is.unions)
-		t.compareHosts(&d, was.hosts, is.hosts)
 	}
-	t.compareServices(&d, renamed, is.hosts)
-	problems := slices.Concat(is.problems, t.damages())
-	is.damages = len(problems) - len(is.problems)
-	t.count(&is, problems)
-	t.published = is
+	damages := t.damages()
+	is.damages = len(damages)
+	t.count(&is, damages)
+	t.last = is
 	t.mu.Unlock()
 
 	t.index.Update(d.gone, d.put, partial)
-	if stale || is.damages+was.damages > 0 {
-		t.reporter.report(t, problems)
+	if resolving || is.damages+was.damages > 0 {
+		t.reporter.report(t, slices.Concat(is.problems, damages))
 	}
 }
 
@@ -83,46 +85,47 @@ type gathered struct {
 
 // gather returns all claims. It is called with the lock held.
 func (t *Translator) gather(partial bool) *gathered {
-	c := &gathered{partial: partial}
+	g := &gathered{partial: partial}
 	unlisted := t.unlisted()
 	for name, claim := range t.claims {
 		if !unlisted("ingress", name.Namespace) {
-			c.claims = append(c.claims, claim)
+			g.claims = append(g.claims, claim)
 		}
 	}
 	for _, claim := range t.annotated {
-		c.claims = append(c.claims, claim)
+		g.claims = append(g.claims, claim)
 	}
 	var known bool
-	c.unread, known = t.parents()
-	if known && (!t.attached.stale.empty() || !maps.Equal(c.unread, t.attached.unread)) {
-		c.objects, c.changed = t.attached.takeStale(unlisted)
+	g.unread, known = t.parents()
+	if known && (!t.attached.stale.empty() || !maps.Equal(g.unread, t.attached.unread)) {
+		g.objects, g.changed = t.attached.takeStale(unlisted)
 	}
-	return c
+	return g
 }
 
 // resolve finds out what stands where claims are. What is as it was before stays the same Node.
-func (t *Translator) resolve(c *gathered, was *published) (published, *naming) {
-	if c.objects != nil {
-		t.attached.judge(&t.options, c.objects, c.unread, c.changed)
+func (t *Translator) resolve(g *gathered, was *publication) (publication, *naming) {
+	if g.objects != nil {
+		t.attached.judge(&t.options, g.objects, g.unread, g.changed)
 	}
-	claims := c.claims
+	claims := g.claims
 	for _, ofRoute := range t.attached.claims {
 		claims = append(claims, ofRoute...)
 	}
 	asked := t.questions()
-	r := newResolver(&t.options, claims, asked, c.partial)
+	r := newResolver(&t.options, claims, asked, g.partial)
 	outcomes := r.resolve()
-	is := published{
-		partial: c.partial,
-		hosts:   make(map[string]*records.Node, len(outcomes)),
-		asked:   asked,
-		names:   map[string]int{"ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0, "service": 0},
+	is := publication{
+		partial:  g.partial,
+		hosts:    make(map[string]*records.Node, len(outcomes)),
+		asked:    asked,
+		names:    map[string]int{"ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0, "service": 0},
+		rejected: map[string]int{},
 	}
 	for _, fence := range r.fences(outcomes) {
 		is.hosts[fence] = nil
 	}
-	n := &naming{options: &t.options, exposed: asked, before: was.unions, unions: map[string]*union{}, named: map[cache.ObjectName]zoneNames{}}
+	n := &naming{options: &t.options, asked: asked, before: was.unions, unions: map[string]*union{}, named: map[cache.ObjectName]zoneNames{}}
 	for host, out := range outcomes {
 		node := n.node(t.index.Match(host), &out)
 		if before := was.hosts[host]; before != nil && interchangeable(before, node) {
@@ -134,8 +137,14 @@ func (t *Translator) resolve(c *gathered, was *published) (published, *naming) {
 			is.unheard++
 			r.problems = append(r.problems, problem{owner: out.winner, reason: "", text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", host)})
 		}
+		if g.partial && t.options.Services { // else such a claim is refused
+			if service, ok := t.options.serviceNamed(host); ok && asked.service(service) != nil {
+				delete(is.hosts, host)
+			}
+		}
 	}
 	is.unions, is.problems = n.unions, slices.Concat(r.problems, t.attached.problems)
+	count(is.rejected, is.problems)
 	return is, n
 }
 
@@ -148,51 +157,47 @@ func interchangeable(a, b *records.Node) bool {
 // differences are what is to be done to the index.
 type differences struct {
 	gone []string
-	put  []records.Record
+	put  []records.Record // the first one of a name counts
 }
 
-// compareHosts adds what is to be done for claims that lead elsewhere than before. It takes those
-// out of the present ones whose name is a Service's by now. It is called with the lock held.
-func (t *Translator) compareHosts(d *differences, was, is map[string]*records.Node) {
-	isService := func(host string) bool {
-		service, ok := t.options.serviceNamed(host)
-		return ok && t.options.Services && t.exposed[service] != nil
-	}
+// hosts adds what is to be done for claims that lead elsewhere than before.
+func (d *differences) hosts(was, is map[string]*records.Node) {
 	for host := range was {
-		if _, still := is[host]; !still && !isService(host) {
+		if _, still := is[host]; !still {
 			d.gone = append(d.gone, host)
 		}
 	}
 	for host, node := range is {
-		if isService(host) {
-			delete(is, host)
-		} else if before, existed := was[host]; !existed || before != node {
+		if before, existed := was[host]; !existed || before != node {
 			d.put = append(d.put, records.Record{Name: host, Node: node})
 		}
 	}
 }
 
-// compareServices adds what is to be done for Services whose names have come, which are above any
-// claim on them, or gone, which leaves them to a claim. It is called with the lock held.
-func (t *Translator) compareServices(d *differences, renamed map[cache.ObjectName]bool, hosts map[string]*records.Node) {
+// nameServices adds what is to be done for Services whose names have come, which are above any
+// claim on them and take its place in hosts, or have gone, which leaves them to a claim. It is
+// called with the lock held.
+func (t *Translator) nameServices(d *differences, renamed map[cache.ObjectName]bool, hosts map[string]*records.Node) {
+	var put []records.Record
 	for key := range renamed {
 		e := t.exposed[key]
 		if e != nil {
-			e.published = true
+			e.named = true
 		}
 		for _, name := range t.options.namesOf(key) {
 			claim, claimed := hosts[name]
 			switch {
 			case e != nil:
 				delete(hosts, name)
-				d.put = append(d.put, records.Record{Name: name, Node: e.node})
+				put = append(put, records.Record{Name: name, Node: e.node})
 			case claimed:
-				d.put = append(d.put, records.Record{Name: name, Node: claim})
+				put = append(put, records.Record{Name: name, Node: claim})
 			default:
 				d.gone = append(d.gone, name)
 			}
 		}
 	}
+	d.put = append(put, d.put...)
 }
 
 // combine lets the unions follow the Services that are in them. It is called with the lock held.
@@ -219,14 +224,19 @@ func (t *Translator) damages() (problems []problem) {
 }
 
 // count sets the statistics. It is called with the lock held.
-func (t *Translator) count(is *published, problems []problem) {
-	t.stats = Stats{Names: maps.Clone(is.names), Rejected: map[string]int{}, Unreachable: is.unheard}
+func (t *Translator) count(is *publication, damages []problem) {
+	t.stats = Stats{Names: maps.Clone(is.names), Rejected: maps.Clone(is.rejected), Unreachable: is.unheard}
 	if t.options.Services {
 		t.stats.Names["service"] += len(t.exposed) * len(t.options.Zones)
 	}
+	count(t.stats.Rejected, damages)
+}
+
+// count adds up problems by their reasons.
+func count(rejected map[string]int, problems []problem) {
 	for _, p := range problems {
 		if p.reason != "" {
-			t.stats.Rejected[string(p.reason)] += max(1, p.hosts)
+			rejected[string(p.reason)] += max(1, p.hosts)
 		}
 	}
 }

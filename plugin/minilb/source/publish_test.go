@@ -43,3 +43,17 @@ func TestPublishConcerned(t *testing.T) {
 	b.want("web.shop.minilb.", "10.0.0.1")
 	b.want("api.shop.minilb.", "")
 }
+
+// D12: what stands between a zone and one that lies in it exists, so that no wildcard covers it.
+func TestPublishBetweenZones(t *testing.T) {
+	b := newBench(t, Options{Zones: []string{"minilb.", "a.b.c.minilb."}})
+	wildcard, alias := testIngress("c/i", "*.c.minilb"), testIngress("c/j", "z.ex.org")
+	wildcard.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.9.0.1"}}
+	alias.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: "x.b.c.minilb"}}
+	b.watcher.ingresses[""].Update(wildcard)
+	b.watcher.ingresses[""].Update(alias)
+	b.sync()
+	b.want("x.c.minilb.", "10.9.0.1")
+	b.want("x.b.c.minilb.", "-")
+	b.want("z.ex.org.", "-")
+}

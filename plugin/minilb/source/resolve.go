@@ -19,7 +19,7 @@ const maxDepth = 8
 // the exposed Services (C5).
 type resolver struct {
 	options  *Options
-	exposed  *questions
+	asked    *questions
 	partial  bool                // Services or their endpoints are not known: nothing may lead to one
 	claims   map[string][]*claim // by host: those that are admitted and lead somewhere, the oldest first
 	direct   map[*claim]*aim
@@ -60,9 +60,9 @@ func (o *outcome) compact() {
 }
 
 // newResolver admits each claim on each of its hosts, or notes why not.
-func newResolver(options *Options, claims []*claim, exposed *questions, partial bool) *resolver {
+func newResolver(options *Options, claims []*claim, asked *questions, partial bool) *resolver {
 	r := &resolver{
-		options: options, exposed: exposed, partial: partial,
+		options: options, asked: asked, partial: partial,
 		claims: make(map[string][]*claim, len(claims)), direct: make(map[*claim]*aim, len(claims)),
 	}
 	for _, c := range claims {
@@ -99,7 +99,7 @@ func (r *resolver) refuseDead(c *claim, host, why string) {
 
 // isExposed reports whether a target may lead to the Service.
 func (r *resolver) isExposed(name cache.ObjectName) bool {
-	return !r.partial && r.exposed.service(name) != nil
+	return !r.partial && r.asked.service(name) != nil
 }
 
 // aim sorts the targets of a claim (M1, M3).
@@ -201,11 +201,13 @@ func (r *resolver) exists(name string) bool {
 			continue
 		}
 		switch labels := below(name, zone); {
-		case len(labels) == 1 && r.exposed.namespace(labels[0]), len(labels) == 2 && r.exposed.service(cache.NewObjectName(labels[1], labels[0])) != nil:
+		case len(labels) == 1 && r.asked.namespace(labels[0]), len(labels) == 2 && r.asked.service(cache.NewObjectName(labels[1], labels[0])) != nil:
 			return true
 		}
 	}
-	return slices.Contains(r.options.Zones, name)
+	// A zone's apex exists, and so do the names above it in a zone that it lies in (D12).
+	within := r.options.zone(name) != ""
+	return slices.ContainsFunc(r.options.Zones, func(zone string) bool { return zone == name || within && records.Within(zone, name) })
 }
 
 // hosts returns the claims that lead to other names.

@@ -28,7 +28,7 @@ type client[L runtime.Object] interface {
 type table[R runtime.Object, T object] struct {
 	*health
 	reduce  func(R) T
-	objects map[cache.ObjectName]T // touched by the reflector alone
+	objects map[cache.ObjectName]T // touched by one goroutine at a time: the reflector, or whoever holds a versioned table's lock
 
 	// subscribers are told of each change: old is nil for a new object, new for a deleted
 	// one. They are fixed before the reflector starts.
@@ -58,7 +58,8 @@ func newMeta(obj *metav1.ObjectMeta) meta {
 	}
 }
 
-// intern returns a string that many objects have, as one that they share.
+// intern returns a string that many objects have, as one that those share which come between two
+// garbage collections: few copies, where else each has its own.
 func intern(s string) string { return unique.Make(s).Value() }
 
 func (m *meta) owner(kind string) owner {

@@ -23,7 +23,8 @@ type Translator struct {
 	index    *records.Index
 	reporter *reporter
 	wake     chan struct{} // holds a token while names may have changed
-	stale    atomic.Bool   // what claims lead to may have changed
+
+	unresolved atomic.Bool // what claims lead to may have changed
 
 	services, slices, optional []*health // the watches it depends on
 
@@ -41,7 +42,7 @@ type Translator struct {
 	states     states                         // of the endpoints of all exposed Services
 	stats      Stats
 
-	published published // touched by the run loop alone
+	last publication // touched by the run loop alone
 }
 
 // NewTranslator makes the Watcher, which must not run yet, fill index as the options say.
@@ -161,7 +162,7 @@ func (t *Translator) onSlice(old, new *slice) {
 	}
 	same := slices.EqualFunc(old.troubles(), new.troubles(), func(a, b problem) bool { return a.text == b.text })
 	if !same || before != after && new.troubles() != nil {
-		t.changed() // to be logged and counted, or no longer
+		t.publishSoon() // to be logged and counted, or no longer
 	}
 	changed := t.refresh(after) // first, or what both are part of would be without it for a moment
 	if before != after {
@@ -177,7 +178,7 @@ func synced(watches []*health) bool {
 	return !slices.ContainsFunc(watches, func(h *health) bool { return !h.synced.Load() })
 }
 
-// await adds a kind that gives names of its own to those that a first snapshot waits for. It
+// await adds a kind that gives names of its own to those that the first names wait for. It
 // reports whether it was not there yet.
 func (t *Translator) await(h *health) bool {
 	if slices.Contains(t.optional, h) {
@@ -189,7 +190,7 @@ func (t *Translator) await(h *health) bool {
 
 // changed lets all claims be looked at anew. A burst coalesces behind what is being published.
 func (t *Translator) changed() {
-	t.stale.Store(true)
+	t.unresolved.Store(true)
 	t.publishSoon()
 }
 
@@ -213,7 +214,7 @@ func (t *Translator) run(ctx context.Context) {
 			return
 		case <-t.wake:
 		case <-later:
-			t.stale.Store(true)
+			t.unresolved.Store(true)
 		}
 		if !begun && !t.settled() {
 			continue // D72: nothing may be concluded from a part of the objects

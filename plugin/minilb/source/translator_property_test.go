@@ -22,7 +22,7 @@ import (
 
 // What the objects of a history are made of: little, so that they meet.
 var (
-	someZones      = []string{"minilb.", "lan."}
+	someZones      = []string{"minilb.", "lan.", "n.lan."}
 	someNamespaces = []string{"n", "m"}
 	someServices   = []string{"s", "t"}
 	someHosts      = []string{
@@ -65,7 +65,7 @@ var someNames = func() []string {
 type history struct {
 	*bench
 	objects map[string]runtime.Object // as they are now, by kind and name
-	check   func()                    // called after each change
+	check   func()                    // called after each change, if not nil
 }
 
 func one[T any](t *rapid.T, what string, of ...T) T { return rapid.SampledFrom(of).Draw(t, what) }
@@ -213,7 +213,9 @@ func (h *history) actions() map[string]func(*rapid.T) {
 			obj := h.objects[one(t, "id", ids...)].DeepCopyObject()
 			if rapid.Bool().Draw(t, "seen") {
 				h.remove(identify(obj))
-				h.check()
+				if h.check != nil {
+					h.check()
+				}
 			}
 			obj.(metav1.Object).SetCreationTimestamp(metav1.Unix(rapid.Int64Range(1, 5).Draw(t, "created"), 0))
 			h.set(t, obj)
@@ -235,7 +237,7 @@ func (h *history) actions() map[string]func(*rapid.T) {
 				t.Fatal(err)
 			}
 		},
-		"snapshot": func(t *rapid.T) { // the run loop may be behind
+		"publish": func(t *rapid.T) { // the run loop may be behind
 			if h.pending() {
 				h.publish()
 			}
@@ -248,7 +250,7 @@ func (h *history) live(t *rapid.T, steps int, check func()) {
 	actions := h.actions()
 	h.check = check
 	for range steps { // a failure shrinks to deletions of nothing
-		actions[one(t, "action", "delete", "service", "slice", "ingress", "service", "slice", "ingress", "slice", "ingress", "snapshot", "snapshot", "recreate", "relist")](t)
+		actions[one(t, "action", "delete", "service", "slice", "ingress", "service", "slice", "ingress", "slice", "ingress", "publish", "publish", "recreate", "relist")](t)
 		check()
 	}
 }
@@ -288,6 +290,12 @@ func TestTranslatorHistory(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		options := drawOptions(rt)
 		h := &history{bench: newBench(t, options), objects: map[string]runtime.Object{}}
+		h.tr.options.Reachable = func(string) bool { // while claims are looked at
+			if one(rt, "meanwhile", 0, 0, 0, 0, 1) == 1 {
+				h.actions()[one(rt, "action", "delete", "service", "slice", "ingress", "recreate")](rt)
+			}
+			return true
+		}
 		if rapid.Bool().Draw(rt, "synced first") {
 			h.sync()
 		}
@@ -295,6 +303,7 @@ func TestTranslatorHistory(t *testing.T) {
 		if !h.tr.settled() {
 			h.sync()
 		}
+		h.tr.options.Reachable = func(string) bool { return true }
 		for range 10 { // what addresses alone go through, once there is nothing else to do
 			if h.pending() {
 				h.publish()

@@ -90,6 +90,7 @@ func (b *bench) sync() {
 	for _, h := range b.tr.optional {
 		h.setSynced()
 	}
+	b.tr.changed()
 	b.publish()
 }
 
@@ -166,7 +167,7 @@ func TestTranslatorService(t *testing.T) {
 	slices.set(serviceSlice("shop/web", "web-2", "10.0.0.2 RSt", "10.0.0.3 rst"))
 	b.want("mqtt.sko.ai.", "10.0.0.1 10.0.0.2")
 	if b.pending() {
-		t.Error("a change of addresses alone makes a new snapshot")
+		t.Error("a change of addresses alone wants to be published")
 	}
 	if got := b.index.Serial("minilb."); got <= serial {
 		t.Errorf("D24: new addresses left the serial at %d", got)
@@ -193,7 +194,7 @@ func TestTranslatorService(t *testing.T) {
 
 	b.services().Update(testService("shop/web", 1, "mqtt.sko.ai"))
 	if !b.pending() {
-		t.Error("a changed annotation makes no new snapshot")
+		t.Error("a changed annotation is not to be published")
 	}
 	b.publish()
 	b.want("mqtt.sko.ai.", "")
@@ -203,7 +204,7 @@ func TestTranslatorService(t *testing.T) {
 	changed.Annotations["unrelated"] = "x"
 	b.services().Update(changed)
 	if b.pending() {
-		t.Error("an annotation that means nothing makes a new snapshot")
+		t.Error("an annotation that means nothing wants to be published")
 	}
 
 	ignored := testService("shop/web", 1, "mqtt.sko.ai")
@@ -356,7 +357,7 @@ func TestTranslatorNode(t *testing.T) {
 	}
 	b.publish()
 	if got := len(b.tr.unions[cache.NewObjectName("infra", "gw")]); got != 2 {
-		t.Errorf("after two snapshots %d unions are kept, want 2", got)
+		t.Errorf("after it was published twice %d unions are kept, want 2", got)
 	}
 }
 
@@ -458,7 +459,7 @@ func TestTranslatorReports(t *testing.T) {
 	for _, family := range []discoveryv1.AddressType{"IPv4", "FQDN"} {
 		b.watcher.slices[""].set(testSlice("web-1", family, "10.0.0.1 RSt"))
 		if !b.pending() {
-			t.Errorf("a slice that becomes %s makes no new snapshot", family)
+			t.Errorf("a slice that becomes %s is not to be published", family)
 		}
 		lines := b.publish()
 		if got, want := b.tr.Stats().Rejected["invalid"] == 102, family == "FQDN"; got != want || len(lines) > 1 || (len(lines) == 1) != want {
@@ -639,7 +640,7 @@ func TestTranslatorQuiet(t *testing.T) {
 	for _, step := range steps {
 		step.do()
 		if got := b.pending(); got != step.pending {
-			t.Errorf("%s: a new snapshot is wanted: %v, want %v", step.what, got, step.pending)
+			t.Errorf("%s: to be published: %v, want %v", step.what, got, step.pending)
 		}
 		b.publish()
 		if got := b.tr.Stats().Rejected["invalid"]; got != step.invalid {

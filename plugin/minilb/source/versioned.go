@@ -118,6 +118,12 @@ func (f *feed[R, T]) observe(ctx context.Context, err error) {
 	}
 }
 
+// Transformer implements the cache.TransformingStore interface. The table may be another's still, so
+// that what is in it is left to Replace.
+func (f *feed[R, T]) Transformer() cache.TransformFunc {
+	return func(obj any) (any, error) { return f.reduced(obj), nil }
+}
+
 // Add implements the cache.ReflectorStore interface.
 func (f *feed[R, T]) Add(obj any) error { return f.Update(obj) }
 

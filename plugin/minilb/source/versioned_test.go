@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,4 +79,28 @@ func TestFeedGivenUp(t *testing.T) {
 	if len(v.objects) > 0 || h.synced.Load() {
 		t.Error("a version is still listened to")
 	}
+}
+
+// While the next version's first list streams in, the version before writes to the table.
+func TestFeedTransformer(t *testing.T) {
+	b := newBench(t, Options{})
+	v := &versioned[*corev1.Service, *service]{table: b.services()}
+	v.current = &feed[*corev1.Service, *service]{table: v.table, of: v, cancel: func() {}}
+	v.next = &feed[*corev1.Service, *service]{table: v.table, of: v}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for i := range 20000 {
+			v.current.Update(testService("shop/web", int64(i), ""))
+			v.current.Delete(testService("shop/web", int64(i), ""))
+		}
+	})
+	running.Go(func() {
+		transform := v.next.Transformer()
+		for i := range 20000 {
+			if obj, err := transform(testService("shop/web", int64(i), "")); obj.(*service).name != "web" || err != nil {
+				t.Errorf("got %v, %v", obj, err)
+			}
+		}
+	})
+	running.Wait()
 }
