@@ -36,6 +36,32 @@ func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string
 
 	owner, qtype := state.QName(), state.QType()
 	switch {
+	case node != nil && node.Addrs != nil && (qtype == dns.TypeA || qtype == dns.TypeAAAA):
+		size := recordSize + net.IPv4len
+		if qtype == dns.TypeAAAA {
+			size = recordSize + net.IPv6len
+		}
+		reply.Answer = m.addresses(owner, qtype, node, m.limit(state, reply, size))
+	case node != nil && node.Ports != nil && qtype == dns.TypeSRV:
+		m.services(reply, state, owner, node)
+		m.fit(reply, state)
+	case node != nil && node.Target != "" && qtype != dns.TypeANY:
+		m.alias(ctx, state, node.Target, reply)
+		return reply
+	default:
+		m.other(reply, state, zone, result, node)
+	}
+	if len(reply.Answer) == 0 {
+		m.deny(reply, owner, zone)
+	}
+	return reply
+}
+
+// other answers what is asked for less often than addresses and ports. It is by itself because
+// all that it makes would take room on the stack of those.
+func (m *Minilb) other(reply *dns.Msg, state *request.Request, zone string, result records.Result, node *records.Node) {
+	owner, qtype := state.QName(), state.QType()
+	switch {
 	case result == records.NotFound:
 		reply.Rcode = dns.RcodeNameError
 	case qtype == dns.TypeANY: // D28, RFC 8482 §4.2
@@ -46,30 +72,20 @@ func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string
 		m.nameServers(reply, owner, zone)
 		m.fit(reply, state)
 	case node == nil:
-	case node.Target != "":
-		m.alias(ctx, state, node.Target, reply)
-		return reply
 	case qtype == dns.TypePTR:
 		reply.Answer = m.pointers(owner, node.Pointers[:fittingPointers(m.room(state)-questionSize(reply), node.Pointers)])
-	case qtype == dns.TypeSRV && node.Ports != nil:
-		m.services(reply, state, owner, node)
-		m.fit(reply, state)
-	case node.Addrs == nil:
-	case qtype == dns.TypeA:
-		reply.Answer = m.addresses(owner, qtype, node, m.limit(state, reply, recordSize+net.IPv4len))
-	case qtype == dns.TypeAAAA:
-		reply.Answer = m.addresses(owner, qtype, node, m.limit(state, reply, recordSize+net.IPv6len))
-	case qtype == dns.TypeHTTPS:
+	case qtype == dns.TypeHTTPS && node.Addrs != nil:
 		reply.Answer = m.https(owner, node)
 	}
-	if len(reply.Answer) == 0 { // D25; D5: outside our zones each host is a zone of its own
-		apex := zone
-		if zone == "" {
-			apex = owner
-		}
-		reply.Ns = []dns.RR{m.soa(apex, zone, m.index.PeekSerial(zone))}
+}
+
+// deny says that there is nothing (D25).
+func (m *Minilb) deny(reply *dns.Msg, owner, zone string) {
+	apex := zone
+	if zone == "" { // D5: outside our zones each host is a zone of its own
+		apex = owner
 	}
-	return reply
+	reply.Ns = []dns.RR{m.soa(apex, zone, m.index.PeekSerial(zone))}
 }
 
 func (m *Minilb) header(owner string, rrtype uint16) dns.RR_Header {

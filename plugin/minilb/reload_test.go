@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
@@ -37,7 +38,11 @@ func TestFailedReload(t *testing.T) {
 		if _, err := instance.Restart(input(good + block("other", busy.Addr().(*net.TCPAddr).Port))); err == nil {
 			t.Fatal("a port that is taken does not matter")
 		}
-		if got := notifiers(); got != 1 {
+		got := notifiers()
+		for end := time.Now().Add(5 * time.Second); got != 1 && time.Now().Before(end); got = notifiers() { // its goroutine may be about to begin, or to end
+			time.Sleep(10 * time.Millisecond)
+		}
+		if got != 1 {
 			t.Errorf("%d notifiers run, want 1", got)
 		}
 	}

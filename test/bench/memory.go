@@ -20,11 +20,7 @@ func (b *bench) measureMemory(ctx context.Context) error {
 	if err := b.seed(ctx, large); err != nil {
 		return err
 	}
-	ours := minilb(large.namespace)
-	if b.profile != "" {
-		ours = strings.Replace(ours, "errors\n", "errors\npprof HTTP\n", 1)
-	}
-	s, err := b.serve("minilb", b.ours, ours)
+	s, err := b.serve("minilb", b.ours, b.profiled(minilb(large.namespace)))
 	if err != nil {
 		return err
 	}

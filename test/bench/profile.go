@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 )
 
 // profileSeconds is how long the CPU is watched: shorter than any load.
@@ -21,6 +24,24 @@ func (b *bench) profileCPU(ctx context.Context, s *server, name string) (end fun
 		failed <- b.saveProfile(ctx, s, fmt.Sprintf("/debug/pprof/profile?seconds=%d", profileSeconds), "cpu-"+name+".pprof")
 	}()
 	return func() error { return <-failed }
+}
+
+// profiled is a Corefile whose server can be profiled, if that is wanted.
+func (b *bench) profiled(corefile string) string {
+	if b.profile == "" {
+		return corefile
+	}
+	return strings.Replace(corefile, "errors\n", "errors\npprof HTTP\n", 1)
+}
+
+// profileLoad takes a profile of what the server does for a contender's questions, if one is wanted.
+func (b *bench) profileLoad(ctx context.Context, c *contender) error {
+	if b.profile == "" {
+		return nil
+	}
+	end := b.profileCPU(ctx, c.server, strings.ReplaceAll(c.name, " ", "-"))
+	_, _, err := c.load(ctx, "-l", strconv.Itoa(profileSeconds+1))
+	return errors.Join(err, end())
 }
 
 // profileHeap writes what is in the server's memory, if that is wanted.

@@ -117,7 +117,7 @@ func (b *bench) measureKinds(ctx context.Context) error {
 	if err := b.seedKinds(ctx, d); err != nil {
 		return err
 	}
-	s, err := b.serve("minilb", b.ours, minilb(d.namespace))
+	s, err := b.serve("minilb", b.ours, b.profiled(minilb(d.namespace)))
 	if err != nil {
 		return err
 	}
@@ -158,6 +158,11 @@ func (b *bench) measureKinds(ctx context.Context) error {
 	}
 	for _, c := range all[1:] {
 		b.compare("CPU per query, "+c.name+", against a plain zone name", 1.15, 1.05, c, plain)
+	}
+	for _, c := range all {
+		if err := b.profileLoad(ctx, c); err != nil {
+			return err
+		}
 	}
 	return nil
 }

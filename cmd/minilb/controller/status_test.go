@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -46,16 +48,27 @@ func TestOurs(t *testing.T) {
 
 // S12: what we keep of a Service is enough to decide and little enough for many.
 func TestReduce(t *testing.T) {
-	now := metav1.Now()
+	now, later := metav1.Now(), metav1.NewTime(time.Now().Add(time.Hour))
 	full := web(2, "h")
 	full.DeletionTimestamp = &now
 	full.ManagedFields = []metav1.ManagedFieldsEntry{
 		{Manager: "metallb", Time: &now, Subresource: "status", FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:loadBalancer":{"f:ingress":{}}}}`)},
 	}
+	full.ManagedFields = append(full.ManagedFields, metav1.ManagedFieldsEntry{Manager: "kubectl", Time: &later, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:ports":{}}}`)})
+	before := full.DeepCopy()
 	c := &Controller{options: Options{Class: "minilb", Domain: "minilb"}}
 	want := service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: "uid-1", version: "2", deleting: true, rival: "metallb"}
 	if got := c.reduce(full); *got != want {
 		t.Errorf("got %+v, want %+v", *got, want)
+	}
+	if !apiequality.Semantic.DeepEqual(full, before) {
+		t.Error("the Service itself was changed")
+	}
+	settled := web(2, "web.shop.minilb")
+	settled.ManagedFields = full.ManagedFields
+	want = service{name: want.name, uid: want.uid, version: want.version, settled: true}
+	if got := c.reduce(settled); *got != want {
+		t.Errorf("settled: got %+v, want %+v", *got, want)
 	}
 }
 

@@ -3,6 +3,7 @@ package records
 import (
 	"cmp"
 	"iter"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -285,50 +286,74 @@ func (a *Addresses) Named() bool { return a.Endpoints != nil && len(a.hosts) > 0
 // Targets returns where the ports are served, by names below the Service's, in random order: at
 // most limit of them, 0 meaning all (D23, D41). A name may be too long for DNS (D33).
 func (n *Node) Targets(service string, limit int) []Target {
-	var room [4]part
-	parts, total := room[:0], 0
-	add := func(addrs []netip.Addr, number uint16) {
-		parts = append(parts, part{addrs, number})
-		total += len(addrs)
-	}
-	for i := range n.Ports {
-		if p := &n.Ports[i]; p.Addrs != nil {
-			add(p.Addrs, p.Number)
-		} else {
-			add(n.Of.V4, p.Number)
-			add(n.Of.V6, p.Number)
-		}
-	}
-	targets := n.draw(parts, total, limit, service)
+	total := n.endpoints()
+	targets := n.draw(total, limit)
+	n.Of.name(targets, service)
 	if n.Of.Named() { // several endpoints may be one target
 		if targets = once(targets); limit > 0 && len(targets) < limit && limit < total {
-			targets = once(n.draw(parts, total, 0, service))
+			targets = n.draw(total, 0)
+			n.Of.name(targets, service)
+			targets = once(targets)
 			targets = targets[:min(len(targets), limit)]
 		}
 	}
 	return targets
 }
 
-// draw returns at most limit of the total of endpoints in parts as targets, 0 meaning all.
-func (n *Node) draw(parts []part, total, limit int, service string) []Target {
-	var drawn [usual]int
-	chosen := draw(drawn[:0], total, limit)
-	targets := make([]Target, 0, len(chosen))
-	for _, i := range chosen {
-		part := 0
-		for ; i >= len(parts[part].addrs); part++ {
-			i -= len(parts[part].addrs)
+// endpoints returns how many there are at the ports, each as often as it has one of them.
+func (n *Node) endpoints() int {
+	total := 0
+	for i := range n.Ports {
+		if p := &n.Ports[i]; p.Addrs != nil {
+			total += len(p.Addrs)
+		} else {
+			total += len(n.Of.V4) + len(n.Of.V6)
 		}
-		targets = append(targets, Target{Number: parts[part].number, Addr: parts[part].addrs[i]})
 	}
-	n.Of.name(targets, service)
+	return total
+}
+
+// endpoint returns one of them, by its number, as a target without a name.
+func (n *Node) endpoint(number int) (t Target) {
+	for i := range n.Ports {
+		p := &n.Ports[i]
+		t.Number = p.Number
+		first, second := p.Addrs, []netip.Addr(nil)
+		if first == nil {
+			first, second = n.Of.V4, n.Of.V6
+		}
+		switch {
+		case number < len(first):
+			t.Addr = first[number]
+			return t
+		case number < len(first)+len(second):
+			t.Addr = second[number-len(first)]
+			return t
+		}
+		number -= len(first) + len(second)
+	}
+	return t
+}
+
+// draw returns at most limit of the total of endpoints in random order, 0 meaning all.
+func (n *Node) draw(total, limit int) []Target {
+	if limit > 0 && limit < total {
+		return n.drawSome(total, limit)
+	}
+	targets := make([]Target, total)
+	for i := range targets {
+		targets[i] = n.endpoint(i)
+	}
+	rand.Shuffle(total, func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
 	return targets
 }
 
-// part is addresses that are served at the same number.
-type part struct {
-	addrs  []netip.Addr
-	number uint16
+func (n *Node) drawSome(total, limit int) []Target {
+	targets := make([]Target, 0, limit)
+	for _, i := range draw(nil, total, limit) {
+		targets = append(targets, n.endpoint(i))
+	}
+	return targets
 }
 
 // name gives targets their names. They are made at once: they are thrown away at once, too.
