@@ -4,8 +4,8 @@
 //
 //	go run ./test/bench [-quick] [-only REGEXP]
 //
-// It needs Linux, Go, this repository and dnsperf, and a machine that does nothing else: half an
-// hour of two cores, or about five minutes with -quick. Ratios are of rounds in which each server has its
+// It needs Linux, Go, this repository and dnsperf, and a machine that does nothing else: 45
+// minutes of two cores, or about six with -quick. Ratios are of rounds in which each server has its
 // turn, so that they bear a machine that is slow; times are as the machine is.
 package main
 
@@ -29,7 +29,7 @@ func main() {
 	// we do.
 	runtime.LockOSThread()
 
-	quick := flag.Bool("quick", false, "measure for about five minutes instead of thirty, with fewer rounds (default false)")
+	quick := flag.Bool("quick", false, "measure for about six minutes instead of 45, with fewer rounds (default false)")
 	only := flag.String("only", "", "measure only the parts that `REGEXP` matches: "+strings.Join(partNames(), ", "))
 	profile := flag.String("profile", "", "write profiles of our server under load to `DIR`")
 	flag.Usage = func() {
