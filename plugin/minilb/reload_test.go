@@ -39,7 +39,7 @@ func TestFailedReload(t *testing.T) {
 			t.Fatal("a port that is taken does not matter")
 		}
 		got := notifiers()
-		for end := time.Now().Add(5 * time.Second); got != 1 && time.Now().Before(end); got = notifiers() { // its goroutine may be about to begin, or to end
+		for end := time.Now().Add(5 * time.Second); got == 0 && time.Now().Before(end); got = notifiers() { // its goroutine may be about to begin
 			time.Sleep(10 * time.Millisecond)
 		}
 		if got != 1 {

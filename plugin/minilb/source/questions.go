@@ -1,0 +1,67 @@
+package source
+
+import "k8s.io/client-go/tools/cache"
+
+// questions are what is asked of the exposed Services to find out where claims lead, with the
+// answers: each stays the same until all is found out. Nothing else that becomes of the Services
+// matters to claims, so that they are looked at again only if one that was asked for has come or
+// gone, be it meanwhile.
+type questions struct {
+	find       func(cache.ObjectName) *exposure
+	populated  func(namespace string) bool
+	services   map[cache.ObjectName]*exposure
+	namespaces map[string]bool
+}
+
+func newQuestions(find func(cache.ObjectName) *exposure, populated func(string) bool) *questions {
+	return &questions{find, populated, map[cache.ObjectName]*exposure{}, map[string]bool{}}
+}
+
+// questions returns those that are asked without the lock held.
+func (t *Translator) questions() *questions {
+	find := func(service cache.ObjectName) *exposure {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.find(service)
+	}
+	populated := func(namespace string) bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.namespaces[namespace] > 0
+	}
+	return newQuestions(find, populated)
+}
+
+// service returns an exposed Service, nil if it is none.
+func (q *questions) service(name cache.ObjectName) *exposure {
+	e, known := q.services[name]
+	if !known {
+		e = q.find(name)
+		q.services[name] = e
+	}
+	return e
+}
+
+// namespace reports whether there are exposed Services in a namespace.
+func (q *questions) namespace(name string) bool {
+	exists, known := q.namespaces[name]
+	if !known {
+		exists = q.populated(name)
+		q.namespaces[name] = exists
+	}
+	return exists
+}
+
+// concern reports whether any of the questions was about one of the Services.
+func (q *questions) concern(services map[cache.ObjectName]bool) bool {
+	if q == nil {
+		return true
+	}
+	for name := range services {
+		_, asked := q.services[name]
+		if _, around := q.namespaces[name.Namespace]; asked || around {
+			return true
+		}
+	}
+	return false
+}
