@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/daemon"
 )
 
@@ -34,7 +35,7 @@ func (b *bench) measureController(ctx context.Context) error {
 	version := services.ResourceVersion
 	services = nil
 
-	addrs, err := freeAddrs(1)
+	addrs, err := cluster.FreeAddrs(1)
 	if err != nil {
 		return err
 	}

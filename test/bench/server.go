@@ -10,6 +10,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/daemon"
 )
 
@@ -28,7 +29,7 @@ type server struct {
 // address and KUBECONFIG for a kubeconfig's path. It does not wait until it answers. The server
 // is stopped with the part that is measured.
 func (b *bench) serve(name, binary, corefile string) (*server, error) {
-	addrs, err := freeAddrs(2)
+	addrs, err := cluster.FreeAddrs(2)
 	if err != nil {
 		return nil, err
 	}
@@ -68,25 +69,6 @@ func (b *bench) stopServers() {
 		s.Stop()
 	}
 	b.running = nil
-}
-
-// freeAddrs returns addresses on loopback that are free for UDP and TCP.
-func freeAddrs(n int) ([]string, error) {
-	var addrs []string
-	for len(addrs) < n {
-		stream, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer stream.Close()
-		packets, err := net.ListenPacket("udp", stream.Addr().String())
-		if err != nil {
-			continue
-		}
-		defer packets.Close()
-		addrs = append(addrs, stream.Addr().String())
-	}
-	return addrs, nil
 }
 
 // question is a name and a type, and what it is to be answered.

@@ -15,13 +15,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -181,10 +177,11 @@ func start(ctx context.Context, binaries binaries, options Options) (*Cluster, e
 }
 
 func (c *Cluster) start(ctx context.Context) error {
-	var err error
-	if c.ports, err = freePorts(); err != nil {
+	free, err := FreePorts(4)
+	if err != nil {
 		return err
 	}
+	c.ports = ports{etcd: free[0], etcdPeer: free[1], apiServer: free[2], controllerManager: free[3]}
 	c.URL = "https://" + loopback(c.ports.apiServer)
 	c.Kubeconfig = filepath.Join(c.Dir, "admin.kubeconfig")
 	if c.pki, err = newPKI(c.Dir); err != nil {
@@ -291,34 +288,4 @@ func (c *Cluster) StartAPIServer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return c.startAPIServer(ctx)
-}
-
-// freePorts finds ports that nobody listens on. They lie below the ranges from
-// which Linux and macOS choose the local port of an outgoing connection, and
-// below the NodePorts, so that a stopped API server finds its port free again.
-func freePorts() (ports, error) {
-	const low, high, tries = 20000, 30000, 100
-
-	var found []int
-	for range tries {
-		port := low + rand.IntN(high-low)
-		if slices.Contains(found, port) {
-			continue
-		}
-		listener, err := net.Listen("tcp", loopback(port))
-		if err != nil {
-			continue
-		}
-		if err := listener.Close(); err != nil {
-			return ports{}, fmt.Errorf("release port %d: %w", port, err)
-		}
-		if found = append(found, port); len(found) == 4 {
-			return ports{etcd: found[0], etcdPeer: found[1], apiServer: found[2], controllerManager: found[3]}, nil
-		}
-	}
-	return ports{}, fmt.Errorf("found no free ports on 127.0.0.1 between %d and %d", low, high)
-}
-
-func loopback(port int) string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }

@@ -251,20 +251,8 @@ func (s *coredns) expectRcode(name string, qtype uint16, want int) error {
 // freePorts returns n addresses on loopback that are free for UDP and TCP.
 func freePorts(t *testing.T, n int) []string {
 	t.Helper()
-	var addrs []string
-	for len(addrs) < n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		p, err := net.ListenPacket("udp", l.Addr().String())
-		if err != nil {
-			continue
-		}
-		defer p.Close()
-		addrs = append(addrs, l.Addr().String())
-	}
+	addrs, err := cluster.FreeAddrs(n)
+	must(t, err)
 	return addrs
 }
 

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"strconv"
+
+	"github.com/minilb/minilb/test/cluster"
 )
 
 // ports are the addresses on loopback at which we and the daemons serve.
@@ -31,16 +31,13 @@ const (
 
 // openPorts starts the upstream and finds free ports for the daemons.
 func (p *playground) openPorts() error {
-	for _, addr := range []*string{&p.ports.health, &p.ports.ready, &p.ports.metrics, &p.ports.controller} {
-		for range portTries {
-			if *addr = loopback(randomPort()); free(*addr) == nil {
-				break
-			}
-		}
+	addrs, err := cluster.FreeAddrs(4)
+	if err != nil {
+		return err
 	}
-	port := preferredPort
+	p.ports.health, p.ports.ready, p.ports.metrics, p.ports.controller = addrs[0], addrs[1], addrs[2], addrs[3]
+	p.ports.dns, p.ports.upstream = loopback(preferredPort), loopback(preferredPort+1)
 	for try := 1; ; try++ {
-		p.ports.dns, p.ports.upstream = loopback(port), loopback(port+1)
 		err := p.openDNS()
 		if err == nil {
 			return nil
@@ -48,7 +45,10 @@ func (p *playground) openPorts() error {
 		if try == portTries {
 			return fmt.Errorf("find a free port: %w", err)
 		}
-		port = randomPort()
+		if addrs, err = cluster.FreeAddrs(2); err != nil {
+			return err
+		}
+		p.ports.dns, p.ports.upstream = addrs[0], addrs[1]
 	}
 }
 
@@ -59,32 +59,12 @@ func (p *playground) openDNS() error {
 	if err != nil {
 		return err
 	}
-	if err := free(p.ports.dns); err != nil {
+	if err := cluster.Free(p.ports.dns); err != nil {
 		upstream.stop()
 		return err
 	}
 	p.upstream = upstream
 	return nil
-}
-
-// free returns an error if somebody uses the address.
-func free(addr string) error {
-	stream, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	packets, err := net.ListenPacket("udp", addr)
-	if err != nil {
-		return errors.Join(err, stream.Close())
-	}
-	return errors.Join(stream.Close(), packets.Close())
-}
-
-// randomPort is below the range from which the system chooses the local port of an outgoing
-// connection.
-func randomPort() int {
-	const low, high = 20000, 30000
-	return low + rand.IntN(high-low)
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -15,14 +15,16 @@ const (
 	// bannerTimeout is how long one attempt to read nodes and pods may take.
 	bannerTimeout = 30 * time.Second
 	// bannerRetry is the pause after an attempt that failed, bannerPatience the one after we
-	// were told that we may not.
-	bannerRetry, bannerPatience = 3 * time.Second, time.Minute
+	// were told bannerDenials times that we may not: an API server that has just started forbids
+	// for a moment what it allows once it has read its roles.
+	bannerRetry, bannerPatience = time.Second, time.Minute
+	bannerDenials               = 3
 )
 
 // printRoutes prints the static routes as soon as nodes can be read, once (R1, R2), and warns
 // of pods that they do not reach (R3). Nothing else waits for it.
 func (c *Controller) printRoutes(ctx context.Context) {
-	for warned := false; ; {
+	for denials := 0; ; {
 		err := c.tryPrintRoutes(ctx)
 		if err == nil {
 			return
@@ -31,10 +33,12 @@ func (c *Controller) printRoutes(ctx context.Context) {
 		c.log.Debug("routes not printed yet", "err", err)
 		pause := bannerRetry
 		if trouble, ok := errors.AsType[*kube.Failure](err); ok && trouble.Kind == kube.Forbidden {
-			pause = bannerPatience
-			if !warned {
+			denials++
+			if denials >= bannerDenials {
+				pause = bannerPatience
+			}
+			if denials == bannerDenials {
 				c.log.Warn("routes not printed: " + trouble.Text)
-				warned = true
 			}
 		}
 		select {

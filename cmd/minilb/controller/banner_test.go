@@ -24,12 +24,14 @@ func TestBanner(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		trouble  error
+		lasting  time.Duration
 		warned   int           // lines of warning while it lasts
 		patience time.Duration // after which its end is noticed
 	}{
-		{"nothing", nil, 0, 0},
-		{"forbidden", apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("no")), 1, time.Minute},
-		{"away", errors.New("connection refused"), 0, 3 * time.Second},
+		{"nothing", nil, 0, 0, 0},
+		{"forbidden", apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("no")), 10*time.Minute + time.Second, 1, time.Minute},
+		{"forbidden until the roles are read", apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("no")), 1500 * time.Millisecond, 0, time.Second},
+		{"away", errors.New("connection refused"), 10*time.Minute + time.Second, 0, 3 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c, log := newTest(t, nil)
@@ -57,7 +59,7 @@ func TestBanner(t *testing.T) {
 				c.printRoutes(t.Context())
 			}()
 			if tc.trouble != nil {
-				time.Sleep(10*time.Minute + time.Second)
+				time.Sleep(tc.lasting)
 				synctest.Wait()
 				if got := strings.Count(log.String(), "\n"); got != tc.warned || strings.Count(log.String(), "routes not printed: nodes: list is forbidden") != got || out.String() != "" {
 					t.Errorf("%s: want %d lines, got %q and\n%s", tc.name, tc.warned, out.String(), log)

@@ -1,0 +1,71 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+)
+
+// handedOut are the ports that this process has chosen. None is chosen twice: its first user
+// may not have opened it yet, or have closed it only to open it again.
+var handedOut struct {
+	sync.Mutex
+	ports map[int]bool
+}
+
+// FreePorts returns n ports of loopback that nobody uses for TCP or UDP. They lie below the
+// ranges from which Linux and macOS choose the local port of an outgoing connection, and below
+// the NodePorts: a server that was stopped finds its port free again, and no client of a server
+// that shares its port (SO_REUSEPORT) is given that very port and talks to itself.
+func FreePorts(n int) ([]int, error) {
+	const low, high, tries = 20000, 30000, 1000
+
+	handedOut.Lock()
+	defer handedOut.Unlock()
+	if handedOut.ports == nil {
+		handedOut.ports = map[int]bool{}
+	}
+	var found []int
+	for try := 0; len(found) < n; try++ {
+		if try == tries {
+			return nil, fmt.Errorf("found no free ports on 127.0.0.1 between %d and %d", low, high)
+		}
+		port := low + rand.IntN(high-low)
+		if handedOut.ports[port] || Free(loopback(port)) != nil {
+			continue
+		}
+		handedOut.ports[port] = true
+		found = append(found, port)
+	}
+	return found, nil
+}
+
+// FreeAddrs returns n addresses of loopback, of FreePorts.
+func FreeAddrs(n int) ([]string, error) {
+	ports, err := FreePorts(n)
+	var addrs []string
+	for _, port := range ports {
+		addrs = append(addrs, loopback(port))
+	}
+	return addrs, err
+}
+
+// Free returns an error if somebody uses the address for TCP or UDP.
+func Free(addr string) error {
+	stream, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	packets, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		return errors.Join(err, stream.Close())
+	}
+	return errors.Join(stream.Close(), packets.Close())
+}
+
+func loopback(port int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+}
