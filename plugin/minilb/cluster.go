@@ -57,10 +57,11 @@ type cluster struct {
 	watcher     *source.Watcher
 	translators []*source.Translator
 
-	started time.Time
-	ctx     context.Context // of all that runs for it; nil before its start
-	cancel  context.CancelFunc
-	running sync.WaitGroup
+	preceded bool // it takes the place of those of the load before
+	started  time.Time
+	ctx      context.Context // of all that runs for it; nil before its start
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
 }
 
 // clusterKey is what tells clusters apart.
@@ -90,6 +91,14 @@ func (f *corefile) clusterFor(kubeconfig, context string) (*cluster, error) {
 func (cl *cluster) start() {
 	if cl.ctx != nil {
 		return
+	}
+	for _, other := range clusters.all() { // D24: of the load before, or of this one with nothing to tell yet
+		for _, before := range other.translators {
+			cl.preceded = true
+			for _, t := range cl.translators {
+				t.Follow(before)
+			}
+		}
 	}
 	cl.started = time.Now()
 	cl.ctx, cl.cancel = context.WithCancel(context.Background())

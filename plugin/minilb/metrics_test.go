@@ -158,6 +158,7 @@ coredns_minilb_claims_rejected{reason="reserved"} 0
 coredns_minilb_claims_unreachable 3
 coredns_minilb_endpoints{state="not_ready"} 3
 coredns_minilb_endpoints{state="ready"} 3
+coredns_minilb_endpoints{state="suspect"} 0
 coredns_minilb_endpoints{state="terminating"} 3
 coredns_minilb_names{kind="grpcroute"} 0
 coredns_minilb_names{kind="httproute"} 0

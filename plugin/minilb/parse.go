@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/probe"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
@@ -220,6 +221,18 @@ var properties = map[string]func(conf *config, args []string) error{
 			return wants(args, "no argument")
 		}
 		conf.source.HTTPS = true
+		return nil
+	},
+	"probe": func(conf *config, args []string) error {
+		conf.source.Probe = probe.DefaultInterval
+		if len(args) == 0 {
+			return nil
+		}
+		interval, err := time.ParseDuration(args[0])
+		if len(args) > 1 || err != nil || interval < probe.MinInterval || interval > probe.MaxInterval {
+			return wants(args, fmt.Sprintf("nothing or an INTERVAL such as 500ms, from %v to %v", probe.MinInterval, probe.MaxInterval))
+		}
+		conf.source.Probe = interval
 		return nil
 	},
 	"startup_timeout": func(conf *config, args []string) error {

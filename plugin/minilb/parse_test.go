@@ -83,6 +83,9 @@ func TestParseProperties(t *testing.T) {
 		{"minilb minilb {\n ns dns.example.org. Dns2.example.org\n}", func(c *config) bool {
 			return slices.Equal(c.nameservers, []string{"dns.example.org.", "dns2.example.org."}) && c.glue == nil
 		}},
+		{"minilb minilb", func(c *config) bool { return c.source.Probe == 0 }},
+		{"minilb minilb {\n probe\n}", func(c *config) bool { return c.source.Probe == time.Second }},
+		{"minilb minilb {\n probe 100ms\n}", func(c *config) bool { return c.source.Probe == 100*time.Millisecond }},
 		{"minilb minilb {\n startup_timeout 0s\n}", func(c *config) bool { return c.startupTimeout == 0 }},
 		{"minilb minilb {\n startup_timeout 1m30s\n}", func(c *config) bool { return c.startupTimeout == 90*time.Second }},
 		{"minilb minilb {\n fallthrough\n}", func(c *config) bool { return c.fall.Through("x.minilb.") }},
@@ -156,6 +159,11 @@ func TestParseErrors(t *testing.T) {
 		{"minilb minilb {\n ns fe80::1%eth0\n}", `ns: "fe80::1%eth0" is not an address that clients can reach`},
 		{"minilb minilb {\n ns a_b!\n}", `ns: "a_b!" is not a DNS name`},
 		{"minilb minilb {\n ns dns.example.org 192.0.2.1\n}", "want either names or addresses"},
+		{"minilb minilb {\n probe 99ms\n}", `probe: got "99ms", want nothing or an INTERVAL such as 500ms, from 100ms to 1m0s`},
+		{"minilb minilb {\n probe 61s\n}", `probe: got "61s", want nothing or an INTERVAL`},
+		{"minilb minilb {\n probe 5\n}", `probe: got "5", want nothing or an INTERVAL`},
+		{"minilb minilb {\n probe -1s\n}", `probe: got "-1s", want nothing or an INTERVAL`},
+		{"minilb minilb {\n probe 1s 2s\n}", `probe: got "1s 2s", want nothing or an INTERVAL`},
 		{"minilb minilb {\n startup_timeout\n}", "startup_timeout: got nothing, want DURATION"},
 		{"minilb minilb {\n startup_timeout 5\n}", `startup_timeout: got "5", want a DURATION such as 5s`},
 		{"minilb minilb {\n startup_timeout -5s\n}", `startup_timeout: got "-5s", want a DURATION`},

@@ -59,17 +59,8 @@ func setup(c *caddy.Controller) error {
 				log.Warningf("Zone %s lies outside of all server blocks with minilb, so that nobody can ask for it: add it to a block's zones", zone)
 			}
 		}
-		preceded := false
-		for _, other := range clusters.all() { // D24: of the load before
-			for _, t := range other.translators {
-				if other != cl {
-					t.Precede(m.index)
-					preceded = true
-				}
-			}
-		}
 		cl.start()
-		notifyChanges(c, m, cl, preceded)
+		notifyChanges(c, m, cl)
 		if waitForSync(m, cl.started.Add(conf.startupTimeout)) {
 			return nil
 		}
@@ -94,9 +85,9 @@ func setup(c *caddy.Controller) error {
 }
 
 // notifyChanges tells secondaries of changes while the server runs, if there is plugin transfer.
-func notifyChanges(c *caddy.Controller, m *Minilb, cl *cluster, preceded bool) {
+func notifyChanges(c *caddy.Controller, m *Minilb, cl *cluster) {
 	if t, ok := dnsserver.GetConfig(c).Handler("transfer").(*transfer.Transfer); ok {
-		n := &notifier{transfer: t, index: m.index, told: map[string]told{}, preceded: preceded}
+		n := &notifier{transfer: t, index: m.index, told: map[string]told{}, preceded: cl.preceded}
 		cl.run(n.run)
 	}
 }

@@ -11,6 +11,7 @@ type endpoint struct {
 	addr       netip.Addr
 	hostname   string // in lower case; "" for none
 	conditions conditions
+	node       string // that it runs on; "" if that does not matter
 }
 
 // conditions are those of an endpoint that hold.
@@ -41,6 +42,7 @@ func (e *endpoint) compare(o *endpoint) int {
 type endpoints struct {
 	packed    []byte   // of each the address, of 4 or 16 bytes, and its conditions
 	hostnames []string // of each; nil if none has one
+	nodes     []string // of each; nil if they do not matter
 	width     int      // of each of the packed
 }
 
@@ -58,6 +60,11 @@ func pack(all []endpoint) endpoints {
 	if slices.ContainsFunc(all, func(of endpoint) bool { return of.hostname != "" }) {
 		for i := range all {
 			e.hostnames = append(e.hostnames, all[i].hostname)
+		}
+	}
+	if slices.ContainsFunc(all, func(of endpoint) bool { return of.node != "" }) {
+		for i := range all {
+			e.nodes = append(e.nodes, all[i].node)
 		}
 	}
 	return e
@@ -79,6 +86,9 @@ func (e *endpoints) all() iter.Seq[endpoint] {
 			next.addr, _ = netip.AddrFromSlice(packed[:e.width-1])
 			if e.hostnames != nil {
 				next.hostname = e.hostnames[i]
+			}
+			if e.nodes != nil {
+				next.node = e.nodes[i]
 			}
 			if !yield(next) {
 				return

@@ -11,12 +11,13 @@ func TestPack(t *testing.T) {
 	four, six := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00::1")
 	for name, want := range map[string][]endpoint{
 		"none":      nil,
-		"IPv4":      {{four, "", isReady | isServing}, {four.Next(), "", isServing | isTerminating}, {four.Next().Next(), "", 0}},
-		"IPv6":      {{six, "", isReady}, {six.Next(), "", isTerminating}},
-		"hostnames": {{four, "", isReady}, {four.Next(), "db-1", isReady}, {four.Next().Next(), "", isReady}},
+		"IPv4":      {{addr: four, conditions: isReady | isServing}, {addr: four.Next(), conditions: isServing | isTerminating}, {addr: four.Next().Next()}},
+		"IPv6":      {{addr: six, conditions: isReady}, {addr: six.Next(), conditions: isTerminating}},
+		"hostnames": {{addr: four, conditions: isReady}, {addr: four.Next(), hostname: "db-1", conditions: isReady}, {addr: four.Next().Next(), conditions: isReady}},
+		"nodes":     {{addr: four, conditions: isReady, node: "n1"}, {addr: four.Next(), conditions: isReady}},
 		"repeated": {
-			{four, "", isReady | isServing}, {four, "", isReady}, {four, "", isServing}, {four, "", 0},
-			{four, "", isReady | isServing | isTerminating}, {four, "", isServing | isTerminating}, {four, "", isTerminating},
+			{addr: four, conditions: isReady | isServing}, {addr: four, conditions: isReady}, {addr: four, conditions: isServing}, {addr: four},
+			{addr: four, conditions: isReady | isServing | isTerminating}, {addr: four, conditions: isServing | isTerminating}, {addr: four, conditions: isTerminating},
 		},
 	} {
 		backwards := slices.Clone(want)

@@ -30,7 +30,8 @@ func (s *slice) owning() cache.ObjectName { return cache.NewObjectName(s.namespa
 // ciliumPlaceholder stands in the slices of Services that Cilium implements without pods (E17).
 var ciliumPlaceholder = netip.AddrFrom4([4]byte{192, 192, 192, 192})
 
-func reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
+// reduceSlice keeps what is answered, and what the Translators of the Watcher ask beyond that.
+func (w *Watcher) reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 	s := &slice{meta: newMeta(&obj.ObjectMeta)}
 	s.service = obj.Labels[discoveryv1.LabelServiceName] // E1
 	if triggered, err := time.Parse(time.RFC3339Nano, obj.Annotations[corev1.EndpointsLastChangeTriggerTime]); err == nil && !triggered.IsZero() {
@@ -56,11 +57,15 @@ func reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 			s.problem("endpoint address %q is not an %s address that can be answered with, and is left out", shorten(e.Addresses[0]), obj.AddressType)
 			continue
 		}
-		all = append(all, endpoint{
+		next := endpoint{
 			addr:       addr,
 			hostname:   strings.ToLower(value(e.Hostname, "")),
 			conditions: reduceConditions(&e.Conditions),
-		})
+		}
+		if len(w.probing) > 0 {
+			next.node = intern(value(e.NodeName, ""))
+		}
+		all = append(all, next)
 	}
 	s.endpoints = pack(all)
 	return s
@@ -113,11 +118,23 @@ type states struct {
 	ready       int // answered
 	terminating int // serving while they terminate: answered if none is ready (E3)
 	notReady    int // never answered
+	suspect     int // would be answered, but accept no connections, as probes have found
 }
 
-// merge returns the addresses that a Service is answered with out of its slices, and how many
-// endpoints there are (E3–E8).
-func (o *Options) merge(slicesOf []*slice, https *https) (*records.Addresses, states) {
+// families holds what is true of IPv4 and of IPv6.
+type families [2]bool
+
+// family returns the index of an address' family.
+func family(addr netip.Addr) int {
+	if addr.Is4() {
+		return 0
+	}
+	return 1
+}
+
+// usableOf returns the addresses that a Service can be answered with out of its slices, in order,
+// whether those of each family are ready ones, and how many endpoints there are (E3–E8).
+func usableOf(slicesOf []*slice) (answering []netip.Addr, ready families, counts states) {
 	total := 0
 	for _, s := range slicesOf {
 		total += s.endpoints.len()
@@ -131,30 +148,34 @@ func (o *Options) merge(slicesOf []*slice, https *https) (*records.Addresses, st
 	}
 	all = slices.CompactFunc(all, func(a, b endpoint) bool { return a.addr == b.addr })
 
-	var counts states
-	var ready4, ready6 bool
 	for i := range all {
 		switch e := &all[i]; {
 		case e.is(isReady): // E5: alone decides, whatever else is said
 			counts.ready++
-			ready4, ready6 = ready4 || e.addr.Is4(), ready6 || e.addr.Is6()
+			ready[family(e.addr)] = true
 		case e.answerable(): // E4
 			counts.terminating++
 		default:
 			counts.notReady++
 		}
 	}
-	answering := make([]netip.Addr, 0, counts.ready+counts.terminating)
+	answering = make([]netip.Addr, 0, counts.ready+counts.terminating)
 	for i := range all {
 		// E3: what terminates is for a family in which nothing is ready.
-		if e := &all[i]; e.is(isReady) || e.answerable() && (e.addr.Is4() && !ready4 || e.addr.Is6() && !ready6) {
+		if e := &all[i]; e.is(isReady) || e.answerable() && !ready[family(e.addr)] {
 			answering = append(answering, e.addr)
 		}
 	}
+	return answering, ready, counts
+}
+
+// addressesOf returns what a Service is answered with, by its slices and those of their addresses
+// that it can be answered with.
+func (o *Options) addressesOf(slicesOf []*slice, answering []netip.Addr, https *https) *records.Addresses {
 	answered := o.Wanted(answering...)
 	answered.Endpoints = endpointNames(slicesOf, answered)
 	answered.HTTPS = https.binding(slicesOf, answered)
-	return answered, counts
+	return answered
 }
 
 // answerable reports whether the conditions let an endpoint be answered with, if not always.

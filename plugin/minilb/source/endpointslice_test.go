@@ -38,7 +38,13 @@ func testSlice(name string, family discoveryv1.AddressType, endpoints ...string)
 		addr, conds, _ := strings.Cut(e, " ")
 		obj.Endpoints = append(obj.Endpoints, discoveryv1.Endpoint{Addresses: []string{addr}, Conditions: conditionsOf(conds)})
 	}
-	return reduceSlice(obj)
+	return new(Watcher).reduceSlice(obj)
+}
+
+// answer returns what a Service is answered with, and how many endpoints it has.
+func answer(slicesOf []*slice) (*records.Addresses, states) {
+	answering, _, counts := usableOf(slicesOf)
+	return new(Options).addressesOf(slicesOf, answering, nil), counts
 }
 
 func TestMerge(t *testing.T) {
@@ -50,29 +56,29 @@ func TestMerge(t *testing.T) {
 		states states
 	}{
 		{"E2: nil is ready", []*slice{testSlice("a", v4, "10.0.0.1 ---")}, "10.0.0.1", states{ready: 1}},
-		{"E2: nil serves", []*slice{testSlice("a", v4, "10.0.0.1 r-T")}, "10.0.0.1", states{0, 1, 0}},
-		{"E3: ready alone", []*slice{testSlice("a", v4, "10.0.0.1 RSt", "10.0.0.2 rST", "10.0.0.3 rst")}, "10.0.0.1", states{1, 1, 1}},
-		{"E3: none ready, serving and terminating", []*slice{testSlice("a", v4, "10.0.0.1 rST", "10.0.0.2 rst")}, "10.0.0.1", states{0, 1, 1}},
-		{"E3: none at all", []*slice{testSlice("a", v4, "10.0.0.1 rst", "10.0.0.2 rsT")}, "", states{0, 0, 2}},
-		{"E3: each family by itself", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v6, "fd00::1 rST")}, "10.0.0.1 fd00::1", states{1, 1, 0}},
-		{"E4: not ready is not terminating", []*slice{testSlice("a", v4, "10.0.0.1 r--")}, "", states{0, 0, 1}},
-		{"E5: published though not ready", []*slice{testSlice("a", v4, "10.0.0.1 Rst", "10.0.0.2 RsT")}, "10.0.0.1 10.0.0.2", states{2, 0, 0}},
+		{"E2: nil serves", []*slice{testSlice("a", v4, "10.0.0.1 r-T")}, "10.0.0.1", states{0, 1, 0, 0}},
+		{"E3: ready alone", []*slice{testSlice("a", v4, "10.0.0.1 RSt", "10.0.0.2 rST", "10.0.0.3 rst")}, "10.0.0.1", states{1, 1, 1, 0}},
+		{"E3: none ready, serving and terminating", []*slice{testSlice("a", v4, "10.0.0.1 rST", "10.0.0.2 rst")}, "10.0.0.1", states{0, 1, 1, 0}},
+		{"E3: none at all", []*slice{testSlice("a", v4, "10.0.0.1 rst", "10.0.0.2 rsT")}, "", states{0, 0, 2, 0}},
+		{"E3: each family by itself", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v6, "fd00::1 rST")}, "10.0.0.1 fd00::1", states{1, 1, 0, 0}},
+		{"E4: not ready is not terminating", []*slice{testSlice("a", v4, "10.0.0.1 r--")}, "", states{0, 0, 1, 0}},
+		{"E5: published though not ready", []*slice{testSlice("a", v4, "10.0.0.1 Rst", "10.0.0.2 RsT")}, "10.0.0.1 10.0.0.2", states{2, 0, 0, 0}},
 		{"E6: FQDN", []*slice{testSlice("a", discoveryv1.AddressTypeFQDN, "web.example.org RSt")}, "", states{}},
 		{"E6: unknown type", []*slice{testSlice("a", "IPv5", "10.0.0.1 RSt", "fd00::1 RSt")}, "", states{}},
-		{"E8: moved between slices", []*slice{testSlice("a", v4, "10.0.0.1 rsT"), testSlice("b", v4, "10.0.0.1 RSt")}, "10.0.0.1", states{1, 0, 0}},
-		{"E8: used again while the old pod terminates", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 rST")}, "10.0.0.1", states{1, 0, 0}},
-		{"E8: of two that stay, the ready one", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 rSt")}, "10.0.0.1", states{1, 0, 0}},
-		{"E8: of two that terminate, the serving one", []*slice{testSlice("a", v4, "10.0.0.1 rST"), testSlice("b", v4, "10.0.0.1 rsT")}, "10.0.0.1", states{0, 1, 0}},
-		{"E8: the one that stays is the present one, ready or not", []*slice{testSlice("a", v4, "10.0.0.1 RST"), testSlice("b", v4, "10.0.0.1 rSt")}, "", states{0, 0, 1}},
-		{"E8: the same twice", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 RSt")}, "10.0.0.1", states{1, 0, 0}},
-		{"E9, E14: union of slices and families", []*slice{testSlice("a", v4, "10.0.0.2 RSt"), testSlice("b", v4, "10.0.0.1 RSt"), testSlice("c", v6, "fd00::1 RSt")}, "10.0.0.1 10.0.0.2 fd00::1", states{3, 0, 0}},
+		{"E8: moved between slices", []*slice{testSlice("a", v4, "10.0.0.1 rsT"), testSlice("b", v4, "10.0.0.1 RSt")}, "10.0.0.1", states{1, 0, 0, 0}},
+		{"E8: used again while the old pod terminates", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 rST")}, "10.0.0.1", states{1, 0, 0, 0}},
+		{"E8: of two that stay, the ready one", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 rSt")}, "10.0.0.1", states{1, 0, 0, 0}},
+		{"E8: of two that terminate, the serving one", []*slice{testSlice("a", v4, "10.0.0.1 rST"), testSlice("b", v4, "10.0.0.1 rsT")}, "10.0.0.1", states{0, 1, 0, 0}},
+		{"E8: the one that stays is the present one, ready or not", []*slice{testSlice("a", v4, "10.0.0.1 RST"), testSlice("b", v4, "10.0.0.1 rSt")}, "", states{0, 0, 1, 0}},
+		{"E8: the same twice", []*slice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 RSt")}, "10.0.0.1", states{1, 0, 0, 0}},
+		{"E9, E14: union of slices and families", []*slice{testSlice("a", v4, "10.0.0.2 RSt"), testSlice("b", v4, "10.0.0.1 RSt"), testSlice("c", v6, "fd00::1 RSt")}, "10.0.0.1 10.0.0.2 fd00::1", states{3, 0, 0, 0}},
 		{"E17: Cilium's placeholder", []*slice{testSlice("a", v4, "192.192.192.192 RSt")}, "", states{}},
 		{"no slices", nil, "", states{}},
 	}
 	for _, tc := range tests {
 		for range 10 { // C5: in whichever order the slices come
 			rand.Shuffle(len(tc.slices), func(i, j int) { tc.slices[i], tc.slices[j] = tc.slices[j], tc.slices[i] })
-			addrs, states := new(Options).merge(tc.slices, nil)
+			addrs, states := answer(tc.slices)
 			var want []netip.Addr
 			for _, a := range strings.Fields(tc.want) {
 				want = append(want, netip.MustParseAddr(a))
@@ -108,7 +114,7 @@ func TestReduceSlice(t *testing.T) {
 			{Addresses: []string{"192.192.192.192"}}, // E17: as usual as others, and not worth a word
 		},
 	}
-	s := reduceSlice(obj)
+	s := new(Watcher).reduceSlice(obj)
 	if s.owning().String() != "shop/web" || s.triggered != trigger.UnixNano() {
 		t.Errorf("got service %s, trigger %d", s.owning(), s.triggered)
 	}
@@ -123,11 +129,11 @@ func TestReduceSlice(t *testing.T) {
 			t.Errorf("got problem of %s, reason %s", p.owner, p.reason)
 		}
 	}
-	if s := reduceSlice(&discoveryv1.EndpointSlice{}); s.service != "" || len(s.problems) != 1 {
+	if s := new(Watcher).reduceSlice(&discoveryv1.EndpointSlice{}); s.service != "" || len(s.problems) != 1 {
 		t.Errorf("an empty object: got service %q, problems %v", s.service, s.problems)
 	}
 	mapped := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv6, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"::ffff:10.0.0.1"}}, {Addresses: []string{"fd00::1%eth0"}}}}
-	if s := reduceSlice(mapped); s.endpoints.len() != 0 {
+	if s := new(Watcher).reduceSlice(mapped); s.endpoints.len() != 0 {
 		t.Errorf("an IPv4-mapped address and one with a zone in an IPv6 slice: got %v", slices.Collect(s.endpoints.all()))
 	}
 }

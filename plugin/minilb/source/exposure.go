@@ -3,16 +3,18 @@ package source
 import (
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/probe"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // exposure is a Service that is served: its addresses, and what stands at its names.
 type exposure struct {
-	addrs  *records.Set
-	node   *records.Node
-	named  bool   // whether its names are answered
-	https  *https // may be nil
-	states states
+	addrs   *records.Set
+	node    *records.Node
+	named   bool   // whether its names are answered
+	https   *https // may be nil
+	states  states
+	targets []probe.Target // where its endpoints are probed, in order
 }
 
 // expose adds a Service to the exposed ones.
@@ -29,6 +31,9 @@ func (t *Translator) expose(s *service) *exposure {
 func (t *Translator) conceal(service cache.ObjectName) {
 	e := t.exposed[service]
 	t.states.add(e.states, -1)
+	if t.probing != nil {
+		t.probe(service, e, nil)
+	}
 	t.point(e, e.addrs.Load(), &records.Addresses{})
 	delete(t.exposed, service)
 	if t.namespaces[service.Namespace]--; t.namespaces[service.Namespace] == 0 {
@@ -92,7 +97,11 @@ func (t *Translator) refresh(service cache.ObjectName) bool {
 	if e == nil {
 		return false
 	}
-	addrs, states := t.options.merge(t.slicesOf[service], e.https)
+	answering, ready, states := usableOf(t.slicesOf[service])
+	if t.probing != nil {
+		answering = t.trusted(service, e, answering, ready, &states)
+	}
+	addrs := t.options.addressesOf(t.slicesOf[service], answering, e.https)
 	t.states.add(e.states, -1)
 	t.states.add(states, 1)
 	e.states = states
@@ -121,4 +130,5 @@ func (s *states) add(o states, sign int) {
 	s.ready += sign * o.ready
 	s.terminating += sign * o.terminating
 	s.notReady += sign * o.notReady
+	s.suspect += sign * o.suspect
 }

@@ -26,8 +26,9 @@ type Options struct {
 	Unaccepted      bool     // take routes by their spec alone, whether a controller has accepted them or not (G23)
 	HostAnnotations []string // annotations of Services that claim hosts (M9); none is valid
 	Claims          []ClaimRule
-	NoIPv4, NoIPv6  bool // leave out the addresses of a family (D20b)
-	HTTPS           bool // find out how HTTPS is served (D50)
+	NoIPv4, NoIPv6  bool          // leave out the addresses of a family (D20b)
+	HTTPS           bool          // find out how HTTPS is served (D50)
+	Probe           time.Duration // how often endpoints are probed, 0 for never
 
 	// Reachable reports whether a name can be asked for at all, as some server block is for it (D8).
 	Reachable func(host string) bool
@@ -51,6 +52,11 @@ func (o *Options) Wanted(addrs ...netip.Addr) *records.Addresses {
 		all.V6 = nil
 	}
 	return all
+}
+
+// wants reports whether addresses of the family are answered with (D20b).
+func (o *Options) wants(addr netip.Addr) bool {
+	return addr.Is4() && !o.NoIPv4 || addr.Is6() && !o.NoIPv6
 }
 
 // zone returns the longest of the zones that host lies in, or "" (M5b).

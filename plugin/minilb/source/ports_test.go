@@ -34,12 +34,12 @@ func TestReducePorts(t *testing.T) {
 func TestEndpointNames(t *testing.T) {
 	one, two, three, gone := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::3"), netip.MustParseAddr("10.0.0.9")
 	https, metrics, idle := port{"_tcp", "_https", 8443}, port{"_tcp", "_metrics", 9090}, port{"_udp", "_idle", 7}
-	addresses, _ := new(Options).merge([]*slice{
-		{ports: []port{https, metrics}, endpoints: pack([]endpoint{{one, "db-0", isReady | isServing}, {gone, "db-9", 0}})},
-		{ports: []port{https}, endpoints: pack([]endpoint{{two, "", isReady | isServing}, {one, "", isReady | isServing}})},
-		{ports: []port{https}, endpoints: pack([]endpoint{{three, "", isReady | isServing}})},
+	addresses, _ := answer([]*slice{
+		{ports: []port{https, metrics}, endpoints: pack([]endpoint{{addr: one, hostname: "db-0", conditions: isReady | isServing}, {addr: gone, hostname: "db-9"}})},
+		{ports: []port{https}, endpoints: pack([]endpoint{{addr: two, conditions: isReady | isServing}, {addr: one, conditions: isReady | isServing}})},
+		{ports: []port{https}, endpoints: pack([]endpoint{{addr: three, conditions: isReady | isServing}})},
 		{ports: []port{idle, {"_tcp", unnamed, 80}, {"_sctp", "_" + strings.Repeat("p", 63), 81}}, endpoints: pack([]endpoint{{addr: gone}})},
-	}, nil)
+	})
 	want := records.NewAddresses(one, two, three)
 	want.Endpoints = records.NewEndpoints([]records.Host{{Label: "db-0", Addr: one}}, []records.Port{
 		{Proto: "_tcp", Service: "_https", Number: 8443},

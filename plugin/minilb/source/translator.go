@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -36,10 +37,12 @@ type Translator struct {
 	annotated  map[cache.ObjectName]*claim   // of Services
 	claims     map[cache.ObjectName]*claim   // of Ingresses
 	attached   attached
-	damaged    map[cache.ObjectName]*slice    // slices with problems
-	unions     map[cache.ObjectName][]*union  // by the Services in them
-	named      map[cache.ObjectName]zoneNames // where hosts lead to the Service alone
-	states     states                         // of the endpoints of all exposed Services
+	damaged    map[cache.ObjectName]*slice           // slices with problems
+	unions     map[cache.ObjectName][]*union         // by the Services in them
+	named      map[cache.ObjectName]zoneNames        // where hosts lead to the Service alone
+	states     states                                // of the endpoints of all exposed Services
+	probing    *probing                              // nil for none
+	probed     map[netip.AddrPort][]cache.ObjectName // exposed Services by where their endpoints are probed
 	stats      Stats
 
 	last publication // touched by the run loop alone
@@ -61,13 +64,21 @@ func NewTranslator(w *Watcher, options Options, index *records.Index) *Translato
 		claims:     map[cache.ObjectName]*claim{},
 		attached:   newAttached(),
 		damaged:    map[cache.ObjectName]*slice{},
+		probed:     map[netip.AddrPort][]cache.ObjectName{},
 	}
+	t.probing = w.probingFor(t)
 	w.add(t)
 	return t
 }
 
-// Precede lets the serials of an index that takes the place of this one's follow its own.
-func (t *Translator) Precede(index *records.Index) { index.Continue(t.index) }
+// Follow takes over what another Translator, whose place this one takes, has told and found out:
+// serials go on from its own, and endpoints that it suspects are suspect here.
+func (t *Translator) Follow(other *Translator) {
+	t.index.Continue(other.index)
+	if t.probing != nil && other.probing != nil {
+		t.probing.Follow(other.probing.Prober)
+	}
+}
 
 // onService takes in a Service that appeared, changed or (new is nil) went.
 func (t *Translator) onService(old, new *service) {

@@ -34,8 +34,9 @@ type Watcher struct {
 	server     *server
 	dialer     *connrotation.Dialer // knows the connections, so that Run can end them
 
-	hostAnnotations map[string]bool // annotations of Services that some Translator reads
-	https           bool            // whether some Translator asks how HTTPS is served
+	hostAnnotations map[string]bool            // annotations of Services that some Translator reads
+	https           bool                       // whether some Translator asks how HTTPS is served
+	probing         map[time.Duration]*probing // by interval
 	services        map[string]*table[*corev1.Service, *service]
 	slices          map[string]*table[*discoveryv1.EndpointSlice, *slice]
 	ingresses       map[string]*table[*networkingv1.Ingress, *ingress]
@@ -62,6 +63,7 @@ func NewWatcher(config *rest.Config, log Logger) (*Watcher, error) {
 		dialer:          dialer,
 		reporter:        &reporter{log: log, reported: map[*Translator]map[string]bool{}},
 		hostAnnotations: map[string]bool{},
+		probing:         map[time.Duration]*probing{},
 		services:        map[string]*table[*corev1.Service, *service]{},
 		slices:          map[string]*table[*discoveryv1.EndpointSlice, *slice]{},
 		ingresses:       map[string]*table[*networkingv1.Ingress, *ingress]{},
@@ -146,7 +148,7 @@ func (w *Watcher) serviceTable(namespace string) *table[*corev1.Service, *servic
 func (w *Watcher) sliceTable(namespace string) *table[*discoveryv1.EndpointSlice, *slice] {
 	t := w.slices[namespace]
 	if t == nil {
-		t = newTable(w, &health{kind: "endpointslice", resource: "endpointslices", group: "discovery.k8s.io", namespace: namespace}, reduceSlice)
+		t = newTable(w, &health{kind: "endpointslice", resource: "endpointslices", group: "discovery.k8s.io", namespace: namespace}, w.reduceSlice)
 		w.slices[namespace] = t
 		start(w, t, w.discovery.EndpointSlices(namespace), "")
 	}

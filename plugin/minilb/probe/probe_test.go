@@ -1,0 +1,386 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// world is what the probes of a test meet.
+type world struct {
+	mu      sync.Mutex
+	fate    map[netip.AddrPort]error // of a connection: nil for success, errPending for silence
+	begun   map[netip.AddrPort][]time.Time
+	flying  map[int]netip.AddrPort
+	last    int
+	most    int // connections at a time
+	changes []string
+	nodes   [][]Target
+	impeded []error
+	start   time.Time
+}
+
+func newWorld() *world {
+	return &world{fate: map[netip.AddrPort]error{}, begun: map[netip.AddrPort][]time.Time{}, flying: map[int]netip.AddrPort{}, start: time.Now()}
+}
+
+func (w *world) connect(to netip.AddrPort) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.begun[to] = append(w.begun[to], time.Now())
+	if err := w.fate[to]; local(err) {
+		return 0, err
+	}
+	w.last++
+	w.flying[w.last] = to
+	w.most = max(w.most, len(w.flying))
+	return w.last, nil
+}
+
+func (w *world) outcomes(flying []flight) (errs []error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range flying {
+		errs = append(errs, w.fate[w.flying[f.socket]])
+	}
+	return errs
+}
+
+func (w *world) close(socket int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, open := w.flying[socket]; !open {
+		panic("closed twice")
+	}
+	delete(w.flying, socket)
+}
+
+func (w *world) stop() {}
+
+func (w *world) Changed(c Change) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	what := "trusted"
+	if c.Suspect {
+		what = fmt.Sprintf("suspect (%v)", c.Reason)
+	}
+	w.changes = append(w.changes, c.Addr.String()+" "+what)
+}
+
+func (w *world) Unreached(targets []Target) { w.nodes = append(w.nodes, targets) }
+func (w *world) Impeded(err error)          { w.impeded = append(w.impeded, err) }
+
+// set decides on what becomes of connections to addr from now on.
+func (w *world) set(addr netip.AddrPort, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fate[addr] = err
+}
+
+func (w *world) probes(addr netip.AddrPort) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.begun[addr])
+}
+
+func (w *world) inFlight() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.flying)
+}
+
+// told returns what has been said of endpoints since it was last asked.
+func (w *world) told() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	told := w.changes
+	w.changes = nil
+	return told
+}
+
+func (w *world) expect(t *testing.T, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	if got := w.told(); !slices.Equal(got, want) {
+		t.Errorf("after %v: got %q, want %q", time.Since(w.start), got, want)
+	}
+}
+
+// startProber runs a Prober in a world until the test ends.
+func startProber(t *testing.T, interval time.Duration) (*Prober, *world) {
+	w := newWorld()
+	p := New(interval, w)
+	p.sockets = w
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { p.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		if len(w.flying) > 0 {
+			t.Errorf("%d connections are left", len(w.flying))
+		}
+	})
+	return p, w
+}
+
+var (
+	one = netip.MustParseAddrPort("10.244.1.7:80")
+	two = netip.MustParseAddrPort("10.244.2.7:80")
+)
+
+// An endpoint is suspect after two failures in a row, two intervals after the last success at the
+// latest, and trusted after one success.
+func TestSuspicion(t *testing.T) {
+	for _, interval := range []time.Duration{MinInterval, DefaultInterval, 10 * time.Second} {
+		for name, tc := range map[string]struct {
+			fate   error
+			reason string
+		}{
+			"silent":  {errPending, fmt.Sprintf("no answer within %v", min(interval/2, time.Second))},
+			"refused": {syscall.ECONNREFUSED, "connection refused"},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				p, w := startProber(t, interval)
+				p.Add(Target{Addr: one})
+				p.Add(Target{Addr: two})
+				time.Sleep(5 * interval)
+				w.expect(t)
+				if n := w.probes(one); n < 4 || n > 6 {
+					t.Errorf("%v, %s: %d probes in five intervals", interval, name, n)
+				}
+
+				w.set(one, tc.fate)
+				time.Sleep(2*interval + 2*p.tick)
+				w.expect(t, one.String()+" suspect ("+tc.reason+")")
+				if !p.Suspect(one) || p.Suspect(two) {
+					t.Errorf("%v, %s: suspect are %v and %v", interval, name, p.Suspect(one), p.Suspect(two))
+				}
+				time.Sleep(20 * interval)
+				w.expect(t) // once is enough
+
+				w.set(one, nil)
+				time.Sleep(interval + p.timeout + 2*p.tick)
+				w.expect(t, one.String()+" trusted")
+				if p.Suspect(one) {
+					t.Errorf("%v, %s: still suspect", interval, name)
+				}
+			})
+		}
+	}
+}
+
+// One failure is none: the next success makes it forgotten.
+func TestSingleFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, w := startProber(t, time.Second)
+		p.Add(Target{Addr: one})
+		for range 20 {
+			time.Sleep(3 * time.Second)
+			for w.inFlight() > 0 {
+				time.Sleep(p.tick / 5)
+			}
+			w.set(one, errPending)
+			for before := w.probes(one); w.probes(one) == before; {
+				time.Sleep(p.tick / 5)
+			}
+			time.Sleep(p.timeout - p.tick/2) // the first one is about to fail
+			synctest.Wait()
+			for before := w.probes(one); w.probes(one) == before; {
+				time.Sleep(p.tick / 5)
+			}
+			w.set(one, nil) // the second has begun
+		}
+		w.expect(t)
+	})
+}
+
+// What has come in counts, however late it is looked at.
+func TestHeldUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		p := New(time.Second, w)
+		p.sockets = w
+		p.Add(Target{Addr: one})
+		w.set(one, errPending)
+		now := time.Now()
+		for len(p.flying) == 0 {
+			now = now.Add(p.tick)
+			p.step(now)
+		}
+		w.set(one, nil)
+		for range 10 {
+			now = now.Add(time.Minute)
+			if changes := p.step(now); len(changes) > 0 || p.entries[one].failed > 0 {
+				t.Fatalf("got %v and %d failures", changes, p.entries[one].failed)
+			}
+		}
+	})
+}
+
+// Probes are spread over the interval, and bounded in number at a time and in a second.
+func TestSpread(t *testing.T) {
+	for _, tc := range []struct {
+		endpoints, atATime int
+		fate               error
+	}{
+		{1000, 60, nil},
+		{1000, maxInFlight, errPending},
+		{10_000, maxInFlight, nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p, w := startProber(t, time.Second)
+			addr := netip.MustParseAddr("10.244.0.1")
+			for range tc.endpoints {
+				target := netip.AddrPortFrom(addr, 80)
+				w.set(target, tc.fate)
+				p.Add(Target{Addr: target})
+				addr = addr.Next()
+			}
+			const lasting = 20 * time.Second
+			time.Sleep(lasting)
+			synctest.Wait()
+			perTick := map[time.Duration]int{}
+			total := 0
+			for addr, times := range w.begun {
+				total += len(times)
+				if len(times) < 2 {
+					t.Errorf("%s was probed %d times", addr, len(times))
+				}
+				for _, at := range times {
+					perTick[at.Sub(w.start)/p.tick]++
+				}
+			}
+			for at, n := range perTick {
+				if n > maxRate*int(p.tick)/int(time.Second) {
+					t.Errorf("%d endpoints: %d probes begun in tick %d", tc.endpoints, n, at)
+				}
+			}
+			if most := int(maxRate * lasting / time.Second); total > most {
+				t.Errorf("%d endpoints: %d probes, want %d at most", tc.endpoints, total, most)
+			}
+			if w.most > tc.atATime {
+				t.Errorf("%d endpoints: %d at a time, want %d at most", tc.endpoints, w.most, tc.atATime)
+			}
+			if tc.endpoints == 1000 && tc.fate == nil && (total < 19_000 || total > 21_000) {
+				t.Errorf("%d probes of 1000 endpoints in 20 seconds", total)
+			}
+		})
+	}
+}
+
+// An endpoint that several want is probed until the last one does not, and then forgotten.
+func TestRemove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, w := startProber(t, time.Second)
+		w.set(one, errPending)
+		p.Add(Target{Addr: one})
+		p.Add(Target{Addr: one})
+		p.Remove(one)
+		p.Remove(two) // nobody has added it
+		time.Sleep(3 * time.Second)
+		w.expect(t, one.String()+" suspect (no answer within 500ms)")
+		p.Remove(one)
+		if p.Suspect(one) {
+			t.Error("what nobody wants is suspect")
+		}
+		time.Sleep(2 * time.Second)
+		before := w.probes(one)
+		time.Sleep(time.Hour)
+		w.expect(t)
+		if n := w.probes(one); n != before {
+			t.Errorf("%d probes of what nobody wants", n-before)
+		}
+		p.Add(Target{Addr: one})
+		if p.Suspect(one) {
+			t.Error("suspect before it was probed")
+		}
+		time.Sleep(3 * time.Second)
+		w.expect(t, one.String()+" suspect (no answer within 500ms)")
+
+		// Removed while a connection is being made.
+		p.Add(Target{Addr: two})
+		w.set(two, errPending)
+		for w.probes(two) == 0 {
+			time.Sleep(p.tick)
+		}
+		p.Remove(two)
+		time.Sleep(10 * time.Second)
+		w.expect(t)
+	})
+}
+
+// Whoever takes the place of another knows what that one knew.
+func TestFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old, w := startProber(t, time.Second)
+		w.set(one, syscall.EHOSTUNREACH)
+		old.Add(Target{Addr: one})
+		old.Add(Target{Addr: two})
+		time.Sleep(3 * time.Second)
+		w.expect(t, one.String()+" suspect (no route to host)")
+
+		p, w := startProber(t, time.Second)
+		p.Follow(old)
+		w.set(one, errPending)
+		p.Add(Target{Addr: one})
+		p.Add(Target{Addr: two})
+		if !p.Suspect(one) || p.Suspect(two) {
+			t.Errorf("suspect are %v and %v", p.Suspect(one), p.Suspect(two))
+		}
+		time.Sleep(3 * time.Second)
+		w.expect(t) // it has been said
+		w.set(one, nil)
+		time.Sleep(2 * time.Second)
+		w.expect(t, one.String()+" trusted")
+	})
+}
+
+// What fails for want of something here says nothing about endpoints, and is told once.
+func TestImpeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, w := startProber(t, time.Second)
+		w.set(one, syscall.EMFILE)
+		p.Add(Target{Addr: one, Node: "n1"})
+		time.Sleep(10 * time.Second)
+		w.expect(t)
+		if len(w.impeded) != 1 || !errors.Is(w.impeded[0], syscall.EMFILE) || len(w.nodes) > 0 {
+			t.Errorf("got %v and %v", w.impeded, w.nodes)
+		}
+		w.set(one, errPending)
+		time.Sleep(3 * time.Second)
+		w.expect(t, one.String()+" suspect (no answer within 500ms)")
+	})
+}
+
+// Without anything to probe nothing is done at all, and with little of it little.
+func TestIdle(t *testing.T) {
+	w := newWorld()
+	p := New(time.Second, w)
+	p.sockets = w
+	now := p.begun
+	if _, ok := p.pause(now); ok {
+		t.Error("it wakes up for nothing")
+	}
+	p.Add(Target{Addr: one})
+	steps := 0
+	for now.Sub(p.begun) < 100*time.Second {
+		pause, ok := p.pause(now)
+		if !ok {
+			t.Fatal("it sleeps for ever")
+		}
+		now = now.Add(pause)
+		p.step(now)
+		steps++
+	}
+	if probes := w.probes(one); probes < 99 || probes > 101 || steps > 2*probes+2 {
+		t.Errorf("%d probes and %d steps in 100 intervals", probes, steps)
+	}
+}

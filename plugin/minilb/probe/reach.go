@@ -1,0 +1,77 @@
+package probe
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// onNode is what is known of the endpoints of one node in one family.
+type onNode struct {
+	reached bool // one of them has answered
+	pending bool // one of them has not been judged yet
+	example Target
+}
+
+// lookAtNodes finds out whether there is no way from here to the nodes. An outage is no sign of
+// that: it begins with nodes that have been reached. It looks once in the interval at most.
+func (p *Prober) lookAtNodes(now time.Time) {
+	if p.told[false] && p.told[true] || now.Sub(p.looked) < p.interval {
+		return
+	}
+	p.looked = now
+	for _, six := range []bool{false, true} {
+		if p.told[six] {
+			continue
+		}
+		if unreached := p.unreached(six); unreached != nil {
+			p.told[six] = true
+			p.observer.Unreached(unreached)
+		}
+	}
+}
+
+// unreached returns an endpoint of each node of which none has ever answered, in order, if these
+// are all nodes but one at most.
+func (p *Prober) unreached(six bool) (targets []Target) {
+	reached := 0
+	for _, n := range p.nodes(six) {
+		switch {
+		case n.reached:
+			reached++
+		case n.pending:
+			return nil
+		default:
+			targets = append(targets, n.example)
+		}
+	}
+	if reached > 1 {
+		return nil
+	}
+	slices.SortFunc(targets, func(a, b Target) int { return strings.Compare(a.Node, b.Node) })
+	return targets
+}
+
+// nodes returns what is known of the nodes that have endpoints of a family.
+func (p *Prober) nodes(six bool) []*onNode {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	byName := map[string]*onNode{}
+	for _, e := range p.entries {
+		if e.Node == "" || e.Addr.Addr().Is6() != six {
+			continue
+		}
+		n := byName[e.Node]
+		if n == nil {
+			n = &onNode{example: e.Target}
+			byName[e.Node] = n
+		}
+		n.reached = n.reached || e.reached
+		n.pending = n.pending || !e.reached && !e.suspect
+		if e.Addr.Addr().Less(n.example.Addr.Addr()) {
+			n.example = e.Target
+		}
+	}
+	return slices.Collect(maps.Values(byName))
+}

@@ -1,0 +1,231 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/minilb/minilb/plugin/minilb/probe"
+)
+
+// probed is a bench whose endpoints are real ones, on loopback, that are really probed.
+type probed struct {
+	*bench
+	port uint16
+}
+
+func newProbed(t *testing.T, options Options) *probed {
+	options.Probe = probe.MinInterval
+	b := newBench(t, options)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		b.tr.probing.Run(ctx)
+		close(done)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	// Nobody else listens at a port that was free on one address, as good as certainly.
+	listener, err := net.Listen("tcp", "127.0.0.99:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return &probed{b, listener.Addr().(*net.TCPAddr).AddrPort().Port()}
+}
+
+// listen lets an address accept connections until the result is closed.
+func (p *probed) listen(addr string) net.Listener {
+	p.t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(addr, fmt.Sprint(p.port)))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { listener.Close() })
+	return listener
+}
+
+// slice makes a slice of a Service with endpoints "ADDRESS NODE" that are ready.
+func (p *probed) slice(service, name string, ports []port, endpoints ...string) *slice {
+	namespace, service, _ := strings.Cut(service, "/")
+	s := &slice{meta: meta{namespace: namespace, name: name}, service: service, ports: ports}
+	var all []endpoint
+	for _, e := range endpoints {
+		addr, node, _ := strings.Cut(e, " ")
+		all = append(all, endpoint{addr: netip.MustParseAddr(addr), conditions: isReady | isServing, node: node})
+	}
+	s.endpoints = pack(all)
+	return s
+}
+
+// eventually waits until a name leads to these addresses.
+func (p *probed) eventually(name, want string) {
+	p.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for got := ""; ; time.Sleep(5 * time.Millisecond) {
+		if got = p.addrs(name); got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("%s: got %q, want %q", name, got, want)
+		}
+	}
+}
+
+// stays fails the test if what a name leads to changes within some rounds of probes.
+func (p *probed) stays(name, want string) {
+	p.t.Helper()
+	for range 10 {
+		if got := p.addrs(name); got != want {
+			p.t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+		time.Sleep(probe.MinInterval / 2)
+	}
+}
+
+// logged fails the test unless a line with all of these texts has been logged.
+func (p *probed) logged(texts ...string) {
+	p.t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	var lines []string
+	for ; time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		lines = append(lines, p.log.take()...)
+		for _, line := range lines {
+			has := true
+			for _, text := range texts {
+				has = has && strings.Contains(line, text)
+			}
+			if has {
+				return
+			}
+		}
+	}
+	p.t.Errorf("no line has %q in\n%s", texts, strings.Join(lines, "\n"))
+}
+
+// An endpoint that accepts no connections leaves the answers of all that lead to it, and comes back
+// with its first connection. When none is left all are answered.
+func TestProbing(t *testing.T) {
+	p := newProbed(t, Options{})
+	one, two := p.listen("127.0.0.1"), p.listen("127.0.0.2")
+	p.listen("127.0.0.3")
+	http := []port{{"_udp", "_quic", 9}, {"_tcp", "_http", p.port}, {"_tcp", "_other", 9}} // the first TCP port is the one
+	slices := p.watcher.slices[""]
+	p.services().Update(testService("shop/web", 1, "web.ex.org"))
+	p.services().Update(testService("shop/same", 1, ""))
+	slices.set(p.slice("shop/web", "web-1", http, "127.0.0.1 n1", "127.0.0.2 n2"))
+	slices.set(p.slice("shop/web", "web-2", http, "127.0.0.3 n3"))
+	slices.set(p.slice("shop/same", "same-1", http, "127.0.0.1 n1"))
+	p.sync()
+	p.stays("web.ex.org.", "127.0.0.1 127.0.0.2 127.0.0.3")
+
+	serial := p.index.Serial("minilb.")
+	one.Close()
+	p.eventually("web.ex.org.", "127.0.0.2 127.0.0.3")
+	p.eventually("web.shop.minilb.", "127.0.0.2 127.0.0.3")
+	if p.index.Serial("minilb.") <= serial {
+		t.Error("D24: an endpoint less left the serial as it was")
+	}
+	p.stays("same.shop.minilb.", "127.0.0.1") // or there would be none
+	p.logged("W Service shop/same and 1 more: endpoint 127.0.0.1:", " on node n1 accepts no connections (connection refused)")
+	want := map[string]int{"ready": 2, "suspect": 2, "terminating": 0, "not_ready": 0}
+	if got := p.tr.Stats().Endpoints; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got endpoints %v, want %v", got, want)
+	}
+
+	// The ports of what is left out are not named (D41).
+	if got := p.described("_http._tcp.web.shop.minilb.", false); strings.Contains(got, "127.0.0.1 ") || !strings.Contains(got, "127-0-0-2") {
+		t.Errorf("got SRV %s", got)
+	}
+
+	one = p.listen("127.0.0.1")
+	p.eventually("web.ex.org.", "127.0.0.1 127.0.0.2 127.0.0.3")
+	p.logged("I Service shop/same and 1 more: endpoint 127.0.0.1:", "accepts connections again")
+
+	one.Close()
+	two.Close()
+	p.eventually("web.ex.org.", "127.0.0.3")
+	slices.set(p.slice("shop/web", "web-2", http)) // the last good one has gone
+	p.stays("web.ex.org.", "127.0.0.1 127.0.0.2")
+
+	// What is not answered any longer is not probed, nor counted.
+	p.services().Delete(testService("shop/web", 1, ""))
+	slices.set(p.slice("shop/same", "same-1", http))
+	p.publish()
+	want = map[string]int{"ready": 0, "suspect": 0, "terminating": 0, "not_ready": 0}
+	if got := p.tr.Stats().Endpoints; fmt.Sprint(got) != fmt.Sprint(want) || len(p.tr.probed) > 0 {
+		t.Errorf("got endpoints %v, want %v; probed are %v", got, want, p.tr.probed)
+	}
+}
+
+// Endpoints without a TCP port are not probed, and each family is judged by itself.
+func TestProbingPorts(t *testing.T) {
+	p := newProbed(t, Options{})
+	udp := []port{{"_udp", "_dns", p.port}}
+	tcp := []port{{"_tcp", unnamed, p.port}}
+	slices := p.watcher.slices[""]
+	for _, name := range []string{"shop/dns", "shop/any", "shop/dual"} {
+		p.services().Update(testService(name, 1, ""))
+	}
+	slices.set(p.slice("shop/dns", "dns-1", udp, "127.0.0.1", "127.0.0.2"))
+	slices.set(p.slice("shop/any", "any-1", nil, "127.0.0.1", "127.0.0.2"))
+	slices.set(p.slice("shop/dual", "dual-1", tcp, "127.0.0.1", "127.0.0.2"))
+	slices.set(p.slice("shop/dual", "dual-2", tcp, "::1"))
+	p.listen("127.0.0.2")
+	p.sync()
+	p.eventually("dual.shop.minilb.", "127.0.0.2 ::1")
+	p.stays("dual.shop.minilb.", "127.0.0.2 ::1")
+	p.stays("dns.shop.minilb.", "127.0.0.1 127.0.0.2")
+	p.stays("any.shop.minilb.", "127.0.0.1 127.0.0.2")
+	if n := len(p.tr.probed); n != 3 {
+		t.Errorf("%d targets, want 3: %v", n, p.tr.probed)
+	}
+}
+
+// A family that is not answered with is not probed (D20b).
+func TestProbingFamilies(t *testing.T) {
+	p := newProbed(t, Options{NoIPv6: true})
+	p.services().Update(testService("shop/dual", 1, ""))
+	p.watcher.slices[""].set(p.slice("shop/dual", "dual-2", []port{{"_tcp", unnamed, p.port}}, "::1"))
+	p.sync()
+	if len(p.tr.probed) > 0 {
+		t.Errorf("probed are %v", p.tr.probed)
+	}
+}
+
+// The load that takes the place of another one suspects what that did, at once.
+func TestProbingFollows(t *testing.T) {
+	old := newProbed(t, Options{})
+	feed := func(b *probed) {
+		b.services().Update(testService("shop/web", 1, ""))
+		b.watcher.slices[""].set(b.slice("shop/web", "web-1", []port{{"_tcp", unnamed, old.port}}, "127.0.0.1", "127.0.0.2"))
+		b.sync()
+	}
+	old.listen("127.0.0.2")
+	feed(old)
+	old.eventually("web.shop.minilb.", "127.0.0.2")
+
+	b := newBench(t, Options{Probe: probe.MinInterval})
+	b.tr.Follow(old.tr)
+	feed(&probed{b, old.port})
+	b.want("web.shop.minilb.", "127.0.0.2")
+}
+
+// Where there is no way to the nodes, the reader is told which ones and what to do.
+func TestProbingUnreached(t *testing.T) {
+	p := newProbed(t, Options{})
+	var all []probe.Target
+	for i := range 12 {
+		all = append(all, probe.Target{Node: fmt.Sprintf("n%02d", i), Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 7}), 80)})
+	}
+	p.tr.probing.Unreached(all)
+	p.logged("W probe: ", "n00 (such as 10.244.0.7), n01", "n09 (such as 10.244.9.7), 2 more", "minilb routes")
+	p.tr.probing.Impeded(fmt.Errorf("too many open files"))
+	p.logged("W probe: ", "too many open files")
+}
