@@ -54,6 +54,7 @@ func (f *corefile) reachable(name string) bool {
 // cluster is one API server, watched once however many server blocks name it.
 type cluster struct {
 	clusterKey
+	load        *corefile // that it belongs to
 	watcher     *source.Watcher
 	translators []*source.Translator
 
@@ -82,7 +83,7 @@ func (f *corefile) clusterFor(kubeconfig, context string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	cl := &cluster{clusterKey: key, watcher: watcher}
+	cl := &cluster{clusterKey: key, load: f, watcher: watcher}
 	f.clusters[key] = cl
 	return cl, nil
 }
@@ -92,9 +93,12 @@ func (cl *cluster) start() {
 	if cl.ctx != nil {
 		return
 	}
-	for _, other := range clusters.all() { // D24: of the load before, or of this one with nothing to tell yet
-		for _, before := range other.translators {
-			cl.preceded = true
+	for _, other := range clusters.all() {
+		if other.load == cl.load {
+			continue
+		}
+		cl.preceded = true
+		for _, before := range other.translators { // D24
 			for _, t := range cl.translators {
 				t.Follow(before)
 			}
