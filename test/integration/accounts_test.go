@@ -1,34 +1,27 @@
 package integration_test
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/shipped"
 )
 
 // What deploy/kustomize calls the things that tests name.
 const (
-	shippedNamespace  = "minilb"
-	dnsAccount        = "minilb-dns"
-	controllerAccount = "minilb-controller"
+	shippedNamespace  = shipped.Namespace
+	dnsAccount        = shipped.DNSAccount
+	controllerAccount = shipped.ControllerAccount
 )
 
 // accounts are kubeconfigs with the rights that deploy/kustomize gives, and no others.
@@ -41,18 +34,15 @@ type accounts struct {
 // deploy/kustomize/base, as often as it is called, and returns fresh tokens.
 func shippedAccounts(t *testing.T, c *cluster.Cluster) accounts {
 	t.Helper()
-	must(t, c.Apply(t.Context(), ofKinds(t, rendered(t, base), "Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding")))
-	dns, err := c.ServiceAccountKubeconfig(t.Context(), shippedNamespace, dnsAccount)
+	a, err := shipped.Apply(t.Context(), c)
 	must(t, err)
-	controller, err := c.ServiceAccountKubeconfig(t.Context(), shippedNamespace, controllerAccount)
-	must(t, err)
-	return accounts{dns: dns, controller: controller}
+	return accounts{dns: a.DNS, controller: a.Controller}
 }
 
-// base and daemonset render the kustomizations of deploy/kustomize.
+// base and daemonset are the kustomizations of deploy/kustomize.
 var (
-	base      = sync.OnceValues(func() (string, error) { return kustomize("base") })
-	daemonset = sync.OnceValues(func() (string, error) { return kustomize("overlays/daemonset") })
+	base      = shipped.Base
+	daemonset = shipped.DaemonSet
 )
 
 func rendered(t *testing.T, render func() (string, error)) string {
@@ -62,48 +52,20 @@ func rendered(t *testing.T, render func() (string, error)) string {
 	return manifest
 }
 
-// kustomize renders a directory below deploy/kustomize with the kustomize of test/tools.
-func kustomize(dir string) (string, error) {
-	dir = filepath.Join("deploy/kustomize", dir)
-	cmd := exec.Command("go", "tool", "-modfile=test/tools/go.mod", "kustomize", "build", dir)
-	cmd.Dir = "../.."
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("render %s: %w\n%s", dir, err, &stderr)
-	}
-	return stdout.String(), nil
-}
-
 // documents splits a manifest into its objects.
 func documents(t *testing.T, manifest string) []string {
 	t.Helper()
-	var all []string
-	reader := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(manifest)))
-	for {
-		document, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		must(t, err)
-		all = append(all, string(document))
-	}
+	all, err := shipped.Documents(manifest)
+	must(t, err)
+	return all
 }
 
 // ofKinds returns the objects of a manifest that are of these kinds, in its order.
 func ofKinds(t *testing.T, manifest string, kinds ...string) string {
 	t.Helper()
-	var chosen []string
-	for _, document := range documents(t, manifest) {
-		var object metav1.TypeMeta
-		must(t, yaml.Unmarshal([]byte(document), &object))
-		for _, kind := range kinds {
-			if object.Kind == kind {
-				chosen = append(chosen, document)
-			}
-		}
-	}
-	return strings.Join(chosen, "---\n")
+	chosen, err := shipped.OfKinds(manifest, kinds...)
+	must(t, err)
+	return chosen
 }
 
 // shippedObject decodes the one object of a manifest that is of this kind and has this name,

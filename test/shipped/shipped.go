@@ -1,0 +1,115 @@
+// Package shipped gives tests what deploy/ ships: manifests as kustomize renders them, and the
+// accounts with the rights that they grant.
+package shipped
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// What deploy/kustomize calls the things that tests name.
+const (
+	Namespace         = "minilb"
+	DNSAccount        = "minilb-dns"
+	ControllerAccount = "minilb-controller"
+)
+
+// root is the repository's, seen from the directory of a test in test/, where go test runs it.
+const root = "../.."
+
+// Accounts are paths of kubeconfigs with the rights that deploy/kustomize gives, and no others.
+type Accounts struct {
+	DNS        string // of the server
+	Controller string // of "minilb controller" and "minilb routes"
+}
+
+// Apply applies the namespace, ServiceAccounts, ClusterRoles and bindings of
+// deploy/kustomize/base, as often as it is called, and returns fresh tokens, valid for an hour.
+func Apply(ctx context.Context, c *cluster.Cluster) (Accounts, error) {
+	manifest, err := Base()
+	if err != nil {
+		return Accounts{}, err
+	}
+	rights, err := OfKinds(manifest, "Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding")
+	if err != nil {
+		return Accounts{}, err
+	}
+	if err := c.Apply(ctx, rights); err != nil {
+		return Accounts{}, err
+	}
+	var accounts Accounts
+	if accounts.DNS, err = c.ServiceAccountKubeconfig(ctx, Namespace, DNSAccount); err != nil {
+		return Accounts{}, err
+	}
+	accounts.Controller, err = c.ServiceAccountKubeconfig(ctx, Namespace, ControllerAccount)
+	return accounts, err
+}
+
+// Base and DaemonSet return the kustomizations of deploy/kustomize, rendered once.
+var (
+	Base      = sync.OnceValues(func() (string, error) { return render("base") })
+	DaemonSet = sync.OnceValues(func() (string, error) { return render("overlays/daemonset") })
+)
+
+// render renders a directory below deploy/kustomize with the kustomize of test/tools.
+func render(dir string) (string, error) {
+	dir = path.Join("deploy/kustomize", dir)
+	cmd := exec.Command("go", "tool", "-modfile=test/tools/go.mod", "kustomize", "build", dir)
+	cmd.Dir = root
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("render %s: %w\n%s", dir, err, &stderr)
+	}
+	return stdout.String(), nil
+}
+
+// Documents splits a manifest into its objects.
+func Documents(manifest string) ([]string, error) {
+	var all []string
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(manifest)))
+	for {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("split a manifest: %w", err)
+		}
+		all = append(all, string(document))
+	}
+}
+
+// OfKinds returns the objects of a manifest that are of these kinds, in its order, as a manifest.
+func OfKinds(manifest string, kinds ...string) (string, error) {
+	documents, err := Documents(manifest)
+	if err != nil {
+		return "", err
+	}
+	var chosen []string
+	for _, document := range documents {
+		var object metav1.TypeMeta
+		if err := yaml.Unmarshal([]byte(document), &object); err != nil {
+			return "", fmt.Errorf("read a manifest: %w", err)
+		}
+		if slices.Contains(kinds, object.Kind) {
+			chosen = append(chosen, document)
+		}
+	}
+	return strings.Join(chosen, "---\n"), nil
+}
