@@ -1,0 +1,125 @@
+//go:build linux
+
+package e2e_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// propagation is how much longer than the TTL a pod serves once it is to end: until the API
+// server, the EndpointSlice controller and the name server have told, with room for a busy machine.
+const propagation = time.Second
+
+// Every pod of a Service is replaced, one after the other, and clients that follow the TTL never
+// notice: a pod that is to end leaves the answers while it still serves (E16).
+func TestRollingRestart(t *testing.T) {
+	l := theLab(t)
+	ttl := time.Second
+	if full {
+		ttl = 5 * time.Second // the default
+	}
+	name, pods, _ := l.startWeb(t, fmt.Sprintf("ttl %.0f", ttl.Seconds()))
+	l.addRoutes(t, l.router)
+	clients := []*requests{
+		request(t, pace, name, l.followTTL(patience)),
+		request(t, pace, name, l.oneAddress(patience)),
+	}
+	for _, client := range clients {
+		expectServed(t, client, pods)
+	}
+	var fresh []*pod
+	for i, old := range pods {
+		fresh = append(fresh, l.startPod(t, fmt.Sprintf("fresh-%d", i), "web", old.node.role))
+		l.waitAddresses(t, name, len(pods)+1)
+		ended := time.Now()
+		must(t, old.drain(t.Context(), ttl+propagation))
+		l.waitAddresses(t, name, len(pods))
+		t.Logf("%s took the place of %s, which served for %v more", fresh[i].role, old.role, time.Since(ended).Round(time.Millisecond))
+	}
+	for _, client := range clients {
+		expectServed(t, client, fresh)
+	}
+	time.Sleep(ttl)
+	for _, client := range clients {
+		expectNoFailure(t, client)
+	}
+}
+
+// A Service grows from one pod to fifty and shrinks to one again.
+func TestScale(t *testing.T) {
+	l := theLab(t)
+	const ttl = time.Second
+	name := l.createService(t, "web")
+	l.startPod(t, "web-0", "web", "node1")
+	l.startCoreDNS(t, []string{"ttl 1"}, name, 1)
+	l.addRoutes(t, l.router)
+	clients := []*requests{
+		request(t, pace, name, l.followTTL(patience)),
+		request(t, pace, name, l.oneAddress(patience)),
+	}
+	var more []*pod
+	for i := 1; i < 50; i++ {
+		more = append(more, l.startPod(t, fmt.Sprintf("web-%d", i), "web", fmt.Sprintf("node%d", 1+i%len(l.nodes))))
+	}
+	l.waitAddresses(t, name, maxAnswers)
+	for _, client := range clients {
+		expectServed(t, client, more)
+	}
+	drained := make(chan error)
+	for _, p := range more {
+		go func() { drained <- p.drain(t.Context(), ttl+propagation) }()
+	}
+	for range more {
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+	}
+	l.waitAddresses(t, name, 1)
+	time.Sleep(2 * ttl)
+	for _, client := range clients {
+		attempts := expectNoFailure(t, client)
+		if last := attempts[len(attempts)-1]; last.pod != "web-0" {
+			t.Errorf("in the end %s answers", last.pod)
+		}
+	}
+}
+
+// maxAnswers is the default of max_answers.
+const maxAnswers = 16
+
+// patience is how long clients wait that nothing is to happen to. It is for a busy machine: who
+// is sent to a pod that is gone fails, whenever that is.
+const patience = 5 * time.Second
+
+// expectNoFailure ends a client and checks that all its requests were answered.
+func expectNoFailure(t *testing.T, client *requests) []attempt {
+	t.Helper()
+	attempts := client.stop()
+	if len(attempts) == 0 {
+		t.Fatal("no request was made")
+	}
+	if failed := failures(attempts); len(failed) > 0 {
+		t.Errorf("%d of %d requests failed, the first over IPv%s after %v: %v", len(failed), len(attempts), failed[0].family,
+			failed[0].end.Sub(failed[0].start), failed[0].err)
+	}
+	t.Logf("%d requests in %v", len(attempts), attempts[len(attempts)-1].end.Sub(attempts[0].start).Round(100*time.Millisecond))
+	return attempts
+}
+
+// expectServed waits until each of the pods has answered a client.
+func expectServed(t *testing.T, client *requests, pods []*pod) {
+	t.Helper()
+	cluster.Eventually(t, time.Minute, func() error {
+		served := client.served()
+		for _, p := range pods {
+			if served[p.role] == 0 {
+				return fmt.Errorf("no request went to %s", p.role)
+			}
+		}
+		return nil
+	})
+}

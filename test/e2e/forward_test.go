@@ -1,0 +1,77 @@
+//go:build linux
+
+package e2e_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"sync"
+)
+
+// forwarder takes connections in one namespace and passes them on to a server in the test's own.
+type forwarder struct {
+	addr   netip.AddrPort // where it listens
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+}
+
+// forward starts a forwarder to the host and port of a URL.
+func forward(ctx context.Context, from *namespace, addr netip.AddrPort, to string) (*forwarder, error) {
+	target, err := url.Parse(to)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := from.listen(ctx, addr.String())
+	if err != nil {
+		return nil, err
+	}
+	// It lasts longer than the test that starts it.
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &forwarder{addr: addr, cancel: cancel}
+	context.AfterFunc(ctx, func() { listener.Close() })
+	f.wait.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			f.wait.Go(func() { pipe(ctx, conn, target.Host) })
+		}
+	})
+	return f, nil
+}
+
+func (f *forwarder) stop() {
+	f.cancel()
+	f.wait.Wait()
+}
+
+// pipe connects conn with the server at addr until one of them, or ctx, ends.
+func pipe(ctx context.Context, conn net.Conn, addr string) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var d net.Dialer
+	server, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		conn.Close()
+		return
+	}
+	closed := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		conn.Close()
+		server.Close()
+		close(closed)
+	})
+	var copies sync.WaitGroup
+	for _, ends := range [][2]net.Conn{{conn, server}, {server, conn}} {
+		copies.Go(func() {
+			defer cancel()
+			_, _ = io.Copy(ends[0], ends[1])
+		})
+	}
+	copies.Wait()
+	<-closed
+}

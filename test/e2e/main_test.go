@@ -1,0 +1,97 @@
+//go:build linux
+
+// Package e2e_test is the LAN that the product is for, in network namespaces: a router, a client,
+// three nodes with their pods, and a real control plane with the heartbeats of the nodes. The real
+// programs run in it. It needs root and iproute2, and is skipped where they are not.
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// root is the network namespace in which the test was started, and where the control plane runs.
+var root *os.File
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	runtime.LockOSThread()
+	var err error
+	root, err = os.Open("/proc/thread-self/ns/net")
+	runtime.UnlockOSThread()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "find the network namespace:", err)
+		return 1
+	}
+	defer root.Close()
+	code := m.Run()
+	if shared.lab != nil {
+		if err := shared.lab.close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// shared is the LAN of all tests. They have it one after the other: most measure time.
+var shared struct {
+	sync.Once
+	lab *lab
+	err error
+}
+
+// theLab returns the LAN, which the first test to need it builds. A test is skipped where it cannot be.
+func theLab(t *testing.T) *lab {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("network namespaces need root")
+	}
+	requireProgram(t, "ip", "iproute2")
+	requireProgram(t, "curl", "curl")
+	if err := unix.Access("/run", unix.W_OK); err != nil {
+		t.Skipf("ip netns keeps the names of namespaces in /run: %v", err)
+	}
+	shared.Do(func() { shared.lab, shared.err = newLab(t.Context()) })
+	if shared.err != nil {
+		if denied := (*deniedError)(nil); asDenied(shared.err, &denied) {
+			t.Skip(shared.err)
+		}
+		t.Fatalf("build the LAN: %v", shared.err)
+	}
+	return shared.lab
+}
+
+// requireProgram skips a test without a program of one of Debian's packages; where all must
+// run, it fails.
+func requireProgram(t *testing.T, name, debianPackage string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err == nil {
+		return
+	}
+	complain := t.Skipf
+	if os.Getenv("MINILB_REQUIRE_PROGRAMS") != "" {
+		complain = t.Fatalf
+	}
+	complain("%s is not installed: apt-get install %s", name, debianPackage)
+}
+
+// full is whether the tests run with the figures: Kubernetes' own timeouts and all
+// repetitions, which take a quarter of an hour.
+var full = os.Getenv("MINILB_FULL") != ""
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,168 @@
+//go:build linux
+
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// podPort is where pods serve.
+const podPort = 8080
+
+// firstPod is the number, within its node's podCIDRs, of the first pod.
+const firstPod = 10
+
+// pod is a Pod with a network namespace of its own, which is plugged into its node's bridge, and a web server.
+type pod struct {
+	*namespace
+	node      *node
+	role      string // its name as a Pod
+	addresses host
+	ready     bool // what its kubelet says; guarded by node.mu
+	server    http.Server
+	serve     sync.WaitGroup
+}
+
+// greeting is what a pod's server answers: who it is, and who it has to do with.
+type greeting struct {
+	Pod    string         `json:"pod"`
+	Client netip.AddrPort `json:"client"`
+	Server netip.AddrPort `json:"server"`
+}
+
+// startPod runs a pod which is ready once it serves.
+func (l *lab) startPod(t *testing.T, name, app, nodeName string) *pod {
+	t.Helper()
+	n := l.nodes[nodeName]
+	p := &pod{node: n, role: name, addresses: n.address(firstPod + l.pods), ready: true}
+	l.pods++
+	must(t, l.plug(p))
+	must(t, p.listen())
+	t.Cleanup(func() { must(t, p.remove(context.WithoutCancel(t.Context()))) })
+	must(t, l.cluster.Pod(t.Context(), cluster.PodSpec{
+		Name:   name,
+		Labels: map[string]string{"app": app},
+		Node:   nodeName,
+		IPs:    []string{p.addresses.v4.String(), p.addresses.v6.String()},
+		Ports:  []corev1.ContainerPort{{Name: "http", ContainerPort: podPort}},
+	}))
+	n.mu.Lock()
+	n.pods[name] = p
+	n.mu.Unlock()
+	return p
+}
+
+// plug makes the pod's namespace, as a CNI does.
+func (l *lab) plug(p *pod) (err error) {
+	if p.namespace, err = l.add("pod-" + p.role); err != nil {
+		return err
+	}
+	cable := fmt.Sprintf("pod%d", l.pods)
+	if err := p.node.ip(
+		fmt.Sprintf("link add %s type veth peer name eth0 netns %s", cable, p.name),
+		fmt.Sprintf("link set %s master cni0 up", cable),
+	); err != nil {
+		return err
+	}
+	if err := p.ip(
+		"link set eth0 up",
+		fmt.Sprintf("addr add %s/%d dev eth0", p.addresses.v4, p.node.podCIDRs[0].Bits()),
+		fmt.Sprintf("addr add %s/%d dev eth0", p.addresses.v6, p.node.podCIDRs[1].Bits()),
+	); err != nil {
+		return err
+	}
+	return defaultRoutes(p.namespace, p.node.gateway)
+}
+
+// listen starts the pod's server.
+func (p *pod) listen() error {
+	listener, err := p.namespace.listen(context.Background(), fmt.Sprintf(":%d", podPort))
+	if err != nil {
+		return err
+	}
+	p.server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		client, _ := netip.ParseAddrPort(r.RemoteAddr)
+		local, _ := netip.ParseAddrPort(r.Context().Value(http.LocalAddrContextKey).(net.Addr).String())
+		_ = json.NewEncoder(w).Encode(greeting{p.role, unmap(client), unmap(local)})
+	})
+	p.serve.Go(func() { _ = p.server.Serve(listener) })
+	return nil
+}
+
+func unmap(addr netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+}
+
+// setReady has the pod's readiness probe succeed or fail. Its server serves either way.
+func (p *pod) setReady(ctx context.Context, ready bool) error {
+	p.node.mu.Lock()
+	p.ready = ready
+	p.node.mu.Unlock()
+	return p.node.lab.cluster.SetReady(ctx, "", p.role, ready)
+}
+
+// drain ends a pod as its deletion does: while the preStop hook sleeps it serves, then its server
+// is told to end, and then it is gone.
+func (p *pod) drain(ctx context.Context, preStop time.Duration) error {
+	if err := p.node.lab.cluster.Terminate(ctx, "", p.role); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(preStop):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return p.remove(ctx)
+}
+
+// remove ends a pod at once, gracefully to those that are being served. One that is gone is no error.
+func (p *pod) remove(ctx context.Context) error {
+	p.node.mu.Lock()
+	present := p.node.pods[p.role] == p
+	delete(p.node.pods, p.role)
+	p.node.mu.Unlock()
+	if !present {
+		return nil
+	}
+	err := p.server.Shutdown(ctx)
+	p.serve.Wait()
+	return errors.Join(err, p.node.lab.cluster.RemovePod(ctx, "", p.role), p.node.lab.namespaces.remove(p.namespace))
+}
+
+// createService makes a Service of ours with both families for the pods of an app, and returns
+// its name in DNS.
+func (l *lab) createService(t *testing.T, app string) string {
+	t.Helper()
+	both, class := corev1.IPFamilyPolicyRequireDualStack, lb.DefaultClass
+	services := l.cluster.Client.CoreV1().Services(metav1.NamespaceDefault)
+	_, err := services.Create(t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: app},
+		Spec: corev1.ServiceSpec{
+			Type:              corev1.ServiceTypeLoadBalancer,
+			LoadBalancerClass: &class,
+			IPFamilyPolicy:    &both,
+			Selector:          map[string]string{"app": app},
+			Ports:             []corev1.ServicePort{{Name: "http", Port: podPort}},
+		},
+	}, metav1.CreateOptions{})
+	must(t, err)
+	t.Cleanup(func() {
+		must(t, services.Delete(context.WithoutCancel(t.Context()), app, metav1.DeleteOptions{}))
+	})
+	return app + ".default.minilb."
+}

@@ -1,0 +1,137 @@
+//go:build linux
+
+package e2e_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// pace is how often each client starts a request while something happens.
+const pace = 20 * time.Millisecond
+
+// A node loses power, and nobody looks but the cluster: its pod is among the answers until the
+// node lifecycle controller misses its heartbeats (E3). Who tries the next address never fails.
+func TestPowerCut(t *testing.T) {
+	l := theLab(t)
+	const ttl = time.Second
+	name, pods, _ := l.startWeb(t, "ttl 1")
+	l.addRoutes(t, l.router)
+	repetitions := 1
+	if full {
+		repetitions = 3
+	}
+	// The last heartbeat may be this old at the cut, and this long may pass until it is missed.
+	earliest, latest := l.timing.grace-l.timing.heartbeat, l.timing.grace+l.timing.monitor+5*time.Second
+	for n := range repetitions {
+		victim := pods[n%len(pods)].node
+		cut := l.startCut(t, name, victim)
+		cluster.Eventually(t, latest+10*time.Second, func() error {
+			answer, err := l.resolve(t.Context(), name, "4")
+			if err == nil && len(answer.addresses) != len(pods)-1 {
+				err = fmt.Errorf("%s has the addresses %v, want the dead node's to go", name, answer.addresses)
+			}
+			return err
+		})
+		dropped := time.Since(cut.at)
+		t.Logf("the cluster takes %.1f s from the cut until the pod of %s is no longer answered", dropped.Seconds(), victim.role)
+		cut.end(t, 3*time.Second)
+		if dropped < earliest || dropped > latest {
+			t.Errorf("%v: want between %v and %v", dropped, earliest, latest)
+		}
+		// Both families and all three clients follow at once, but for those that may cache.
+		cut.expect(t, dropped+500*time.Millisecond, ttl)
+		l.waitAddresses(t, name, len(pods))
+	}
+}
+
+// powerCut is a node without power, and clients that make requests all the while.
+type powerCut struct {
+	at      time.Time // before the cut
+	victim  *node
+	clients map[string]*requests
+	results map[string][]attempt
+}
+
+// The clients of a powerCut.
+const (
+	oneAddress  = "one random address, resolved for each connection"
+	nextAddress = "the next address after 200 ms"
+	followTTL   = "one random address, kept for the TTL"
+)
+
+// startCut starts clients and, a second later, takes a node's power.
+func (l *lab) startCut(t *testing.T, name string, victim *node) *powerCut {
+	t.Helper()
+	c := &powerCut{victim: victim, clients: map[string]*requests{
+		oneAddress:  request(t, pace, name, l.oneAddress(time.Second)),
+		nextAddress: request(t, pace, name, l.nextAddress(200*time.Millisecond, patience)),
+		followTTL:   request(t, pace, name, l.followTTL(time.Second)),
+	}}
+	time.Sleep(time.Second)
+	// Whatever becomes of the test, the next finds the node well.
+	t.Cleanup(func() { must(t, victim.heal()) })
+	c.at = time.Now()
+	must(t, victim.cut())
+	return c
+}
+
+// end waits for so long, ends the clients and gives the node its power back.
+func (c *powerCut) end(t *testing.T, after time.Duration) {
+	t.Helper()
+	time.Sleep(after)
+	c.results = map[string][]attempt{}
+	for client, requests := range c.clients {
+		c.results[client] = requests.stop()
+	}
+	must(t, c.victim.heal())
+}
+
+// expect checks that no request failed that began later than limit after the cut, or ttl more
+// where the client keeps answers, and none at all of the client that tries the next address. It
+// returns when the last one that failed began, of the client that uses one address and resolves
+// for each connection.
+func (c *powerCut) expect(t *testing.T, limit, ttl time.Duration) (last time.Duration) {
+	t.Helper()
+	for client, attempts := range c.results {
+		failed := failures(attempts)
+		if len(failed) == 0 {
+			if client != nextAddress {
+				t.Errorf("%s: no request failed, so that no power was cut", client)
+			}
+			t.Logf("%s: none of %d requests failed", client, len(attempts))
+			continue
+		}
+		lastStart, lastEnd := failed[len(failed)-1].start.Sub(c.at), time.Duration(0)
+		for _, a := range failed {
+			lastEnd = max(lastEnd, a.end.Sub(c.at))
+		}
+		t.Logf("%s: %d of %d requests failed, the last began %.2f s after the cut and ended after %.2f s",
+			client, len(failed), len(attempts), lastStart.Seconds(), lastEnd.Seconds())
+		first := failed[0]
+		// One that was under way may fail of the cut.
+		if first.end.Before(c.at) {
+			t.Errorf("%s: a request failed %v before the cut: %v", client, c.at.Sub(first.end), first.err)
+		}
+		switch client {
+		case nextAddress:
+			t.Errorf("%s: %d requests failed, the first: %v", client, len(failed), first.err)
+		case followTTL:
+			if lastStart > limit+ttl {
+				t.Errorf("%s: a request that began %v after the cut failed, want none after %v", client, lastStart, limit+ttl)
+			}
+		case oneAddress:
+			last = lastStart
+			if lastStart > limit {
+				t.Errorf("%s: a request that began %v after the cut failed, want none after %v", client, lastStart, limit)
+			}
+		}
+		if all := attempts[len(attempts)-1].start.Sub(c.at); all < limit {
+			t.Errorf("%s: it was watched for %v after the cut, want more than %v", client, all, limit)
+		}
+	}
+	return last
+}

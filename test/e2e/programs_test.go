@@ -1,0 +1,111 @@
+//go:build linux
+
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/daemon"
+)
+
+// startDaemon runs one of our programs on a host, until the test ends.
+func (l *lab) startDaemon(t *testing.T, n *namespace, binary string, args ...string) *daemon.Daemon {
+	t.Helper()
+	name := filepath.Base(binary)
+	d := &daemon.Daemon{
+		Name: name,
+		Path: "ip", // which becomes the program
+		Args: append([]string{"netns", "exec", n.name, binary}, args...),
+		Log:  filepath.Join(t.TempDir(), name+".log"),
+	}
+	ctx, died := context.WithCancelCause(context.WithoutCancel(t.Context()))
+	started := make(chan error)
+	l.spawns <- func() { started <- d.Start(died) }
+	must(t, <-started)
+	t.Cleanup(func() {
+		d.Stop()
+		if err := context.Cause(ctx); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			log, _ := os.ReadFile(d.Log)
+			t.Logf("%s said:\n%s", name, log)
+		}
+	})
+	return d
+}
+
+// startCoreDNS runs the server on the router, with these properties of minilb's beside kubeconfig.
+// It waits until a name, if not empty, has this number of addresses in each family.
+func (l *lab) startCoreDNS(t *testing.T, properties []string, name string, addresses int) *daemon.Daemon {
+	t.Helper()
+	corefile := filepath.Join(t.TempDir(), "Corefile")
+	must(t, os.WriteFile(corefile, []byte(fmt.Sprintf(`. {
+    bind %s %s
+    errors
+    minilb minilb {
+        kubeconfig %s
+        %s
+    }
+}
+`, routerHost.v4, routerHost.v6, l.accounts.DNS, strings.Join(properties, "\n        "))), 0o600))
+	d := l.startDaemon(t, l.router, l.coredns, "-conf", corefile)
+	l.waitAddresses(t, name, addresses)
+	return d
+}
+
+// waitAddresses waits until a name has a number of addresses in each family.
+func (l *lab) waitAddresses(t *testing.T, name string, number int) {
+	t.Helper()
+	cluster.Eventually(t, 30*time.Second, func() error {
+		for _, family := range families {
+			answer, err := l.resolve(t.Context(), name, family)
+			if err != nil {
+				return err
+			}
+			if len(answer.addresses) != number {
+				return fmt.Errorf("%s has the IPv%s addresses %v, want %d", name, family, answer.addresses, number)
+			}
+		}
+		return nil
+	})
+}
+
+// addRoutes executes the lines that "minilb routes" prints on a host, as they are, and takes the
+// routes away again when the test ends.
+func (l *lab) addRoutes(t *testing.T, n *namespace) string {
+	t.Helper()
+	lines, err := l.router.output(t.Context(), l.minilb, "routes", "-kubeconfig", l.accounts.Controller)
+	must(t, err)
+	l.execute(t, n, lines)
+	return lines
+}
+
+// execute runs lines of shell on a host; what routes they add are taken away when the test ends.
+func (l *lab) execute(t *testing.T, n *namespace, lines string) {
+	t.Helper()
+	t.Cleanup(func() {
+		var errs []error
+		for _, node := range l.nodes {
+			for i, family := range families {
+				// That there is none is no error.
+				_, err := n.output(context.WithoutCancel(t.Context()), "ip", "-"+family, "route", "flush", node.podCIDRs[i].String())
+				errs = append(errs, err)
+			}
+		}
+		must(t, errors.Join(errs...))
+	})
+	out, err := n.output(t.Context(), "sh", "-e", "-c", lines)
+	must(t, err)
+	if out != "" {
+		t.Errorf("the lines print %q", out)
+	}
+}
