@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ func TestPowerCut(t *testing.T) {
 		repetitions = 3
 	}
 	// The last heartbeat may be this old at the cut, and this long may pass until it is missed.
+	var all []time.Duration
 	earliest, latest := l.timing.grace-l.timing.heartbeat, l.timing.grace+l.timing.monitor+5*time.Second
 	for n := range repetitions {
 		victim := pods[n%len(pods)].node
@@ -37,7 +39,7 @@ func TestPowerCut(t *testing.T) {
 			return err
 		})
 		dropped := time.Since(cut.at)
-		t.Logf("the cluster takes %.1f s from the cut until the pod of %s is no longer answered", dropped.Seconds(), victim.role)
+		all = append(all, dropped)
 		cut.end(t, 3*time.Second)
 		if dropped < earliest || dropped > latest {
 			t.Errorf("%v: want between %v and %v", dropped, earliest, latest)
@@ -45,6 +47,37 @@ func TestPowerCut(t *testing.T) {
 		// Both families and all three clients follow at once, but for those that may cache.
 		cut.expect(t, dropped+500*time.Millisecond, ttl)
 		l.waitAddresses(t, name, len(pods))
+	}
+	t.Logf("the cluster takes %s from the cut until the dead node's pod is no longer answered", spread(all))
+}
+
+// With probe the name server notices by itself.
+func TestPowerCutWithProbe(t *testing.T) {
+	l := theLab(t)
+	l.addRoutes(t, l.router)
+	repetitions := 1
+	if full {
+		repetitions = 10
+	}
+	for _, test := range []struct {
+		probe      string
+		ttl, limit time.Duration
+	}{
+		{"probe", time.Second, 3 * time.Second},
+		{"probe 200ms", 0, time.Second},
+	} {
+		ttl := fmt.Sprintf("ttl %.0f", test.ttl.Seconds())
+		t.Run(test.probe+", "+ttl, func(t *testing.T) {
+			name, pods, _ := l.startWeb(t, test.probe, ttl)
+			var lasts []time.Duration
+			for n := range repetitions {
+				cut := l.startCut(t, name, pods[n%len(pods)].node)
+				cut.end(t, test.limit+1500*time.Millisecond)
+				lasts = append(lasts, cut.expect(t, test.limit, test.ttl))
+				l.waitAddresses(t, name, len(pods))
+			}
+			t.Logf("the last request that fails begins %s after the cut", spread(lasts))
+		})
 	}
 }
 
@@ -102,7 +135,11 @@ func (c *powerCut) expect(t *testing.T, limit, ttl time.Duration) (last time.Dur
 			if client != nextAddress {
 				t.Errorf("%s: no request failed, so that no power was cut", client)
 			}
-			t.Logf("%s: none of %d requests failed", client, len(attempts))
+			var slowest time.Duration
+			for _, a := range attempts {
+				slowest = max(slowest, a.end.Sub(a.start))
+			}
+			t.Logf("%s: none of %d requests failed, the slowest took %.2f s", client, len(attempts), slowest.Seconds())
 			continue
 		}
 		lastStart, lastEnd := failed[len(failed)-1].start.Sub(c.at), time.Duration(0)
@@ -134,4 +171,11 @@ func (c *powerCut) expect(t *testing.T, limit, ttl time.Duration) (last time.Dur
 		}
 	}
 	return last
+}
+
+// spread formats the least, the greatest and the median of durations.
+func spread(all []time.Duration) string {
+	slices.Sort(all)
+	return fmt.Sprintf("%.2f to %.2f s (median of %d: %.2f)",
+		all[0].Seconds(), all[len(all)-1].Seconds(), len(all), all[len(all)/2].Seconds())
 }
