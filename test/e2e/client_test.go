@@ -257,6 +257,18 @@ func (r *requests) served() map[string]int {
 	return served
 }
 
+// lastTo returns when the last request began that a pod has answered.
+func (r *requests) lastTo(p *pod) (last time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.attempts {
+		if a.err == nil && a.pod == p.role && a.start.After(last) {
+			last = a.start
+		}
+	}
+	return last
+}
+
 // stop ends the client once its last request has, and returns all requests in the order of their starts.
 func (r *requests) stop() []attempt {
 	r.cancel()

@@ -24,21 +24,19 @@ func TestRollingRestart(t *testing.T) {
 	}
 	name, pods, _ := l.startWeb(t, fmt.Sprintf("ttl %.0f", ttl.Seconds()))
 	l.addRoutes(t, l.router)
-	clients := []*requests{
-		request(t, pace, name, l.followTTL(patience)),
-		request(t, pace, name, l.oneAddress(patience)),
-	}
+	cached, resolving := request(t, pace, name, l.followTTL(patience)), request(t, pace, name, l.oneAddress(patience))
+	clients := []*requests{cached, resolving}
 	for _, client := range clients {
 		expectServed(t, client, pods)
 	}
 	var fresh []*pod
+	deleted := map[string]time.Time{}
 	for i, old := range pods {
 		fresh = append(fresh, l.startPod(t, fmt.Sprintf("fresh-%d", i), "web", old.node.role))
 		l.waitAddresses(t, name, len(pods)+1)
-		ended := time.Now()
+		deleted[old.role] = time.Now()
 		must(t, old.drain(t.Context(), ttl+propagation))
 		l.waitAddresses(t, name, len(pods))
-		t.Logf("%s took the place of %s, which served for %v more", fresh[i].role, old.role, time.Since(ended).Round(time.Millisecond))
 	}
 	for _, client := range clients {
 		expectServed(t, client, fresh)
@@ -46,6 +44,16 @@ func TestRollingRestart(t *testing.T) {
 	time.Sleep(ttl)
 	for _, client := range clients {
 		expectNoFailure(t, client)
+	}
+	// The pods have left the answers long before they end.
+	for _, old := range pods {
+		at := deleted[old.role]
+		asked, held := resolving.lastTo(old).Sub(at), cached.lastTo(old).Sub(at)
+		t.Logf("after its deletion %s got the last request of who resolves anew %.2f s later, of who follows the TTL %.2f s",
+			old.role, asked.Seconds(), held.Seconds())
+		if asked > propagation {
+			t.Errorf("%s was answered for %v after its deletion, want %v at most", old.role, asked, propagation)
+		}
 	}
 }
 

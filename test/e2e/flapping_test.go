@@ -22,7 +22,10 @@ func TestFlapping(t *testing.T) {
 	requesting := request(t, pace, name, l.oneAddress(patience))
 	asking := request(t, pace/4, name, l.askOnly)
 
-	const duration = 10 * time.Second
+	duration := 4 * time.Second
+	if full {
+		duration = 10 * time.Second
+	}
 	calm := 2 * cpuTime(t, server.PID(), func() { time.Sleep(duration / 2) })
 	ticks := 0
 	flapping := cpuTime(t, server.PID(), func() {
@@ -37,7 +40,7 @@ func TestFlapping(t *testing.T) {
 	})
 	expectNoFailure(t, requesting)
 	expectNoFailure(t, asking)
-	if least := int(duration/time.Second) * 10 * 8 / 10; ticks < least {
+	if least := int(duration/time.Second) * 10 / 2; ticks < least { // on a busy machine
 		t.Errorf("readiness changed %d times, want at least %d", ticks, least)
 	}
 	share := func(d time.Duration) float64 { return 100 * d.Seconds() / duration.Seconds() }

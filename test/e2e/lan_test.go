@@ -86,6 +86,9 @@ func newLab(ctx context.Context) (_ *lab, err error) {
 	if full {
 		l.timing = defaults
 	}
+	if l.namespaces, err = newNamespaces(); err != nil {
+		return nil, err
+	}
 	go func() {
 		defer close(l.spawned)
 		runtime.LockOSThread()
@@ -93,9 +96,6 @@ func newLab(ctx context.Context) (_ *lab, err error) {
 			spawn()
 		}
 	}()
-	if l.namespaces, err = newNamespaces(); err != nil {
-		return nil, err
-	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())

@@ -6,6 +6,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -63,8 +64,8 @@ func theLab(t *testing.T) *lab {
 	}
 	shared.Do(func() { shared.lab, shared.err = newLab(t.Context()) })
 	if shared.err != nil {
-		if denied := (*deniedError)(nil); asDenied(shared.err, &denied) {
-			t.Skip(shared.err)
+		if denied := (*deniedError)(nil); errors.As(shared.err, &denied) {
+			t.Skip(denied)
 		}
 		t.Fatalf("build the LAN: %v", shared.err)
 	}

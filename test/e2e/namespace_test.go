@@ -84,8 +84,6 @@ type deniedError struct{ reason string }
 
 func (e *deniedError) Error() string { return e.reason }
 
-func asDenied(err error, target **deniedError) bool { return errors.As(err, target) }
-
 // add makes a namespace with these sysctls, written with slashes.
 func (s *namespaces) add(role string, sysctls ...string) (*namespace, error) {
 	n := &namespace{name: s.prefix + role}
