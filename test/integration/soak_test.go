@@ -1,0 +1,339 @@
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// The load of the soak, per second.
+const (
+	soakChanges   = 20
+	soakAskers    = 4
+	soakQuestions = 75 // of each
+)
+
+// soak is the server under test with all that is done to it.
+type soak struct {
+	*testing.T
+	cluster  *cluster.Cluster
+	corefile string
+	addr     string
+	s        *coredns
+	proxy    *resetProxy
+	mirror   *mirror
+	judge    *judge
+	pause    chan chan struct{}
+	random   *rand.Rand
+	begun    time.Time // of the process
+	serial   uint32    // the latest that it has said
+	done     map[string]int
+}
+
+// TestSoak changes random objects of a real API server and does what goes wrong to it and to the
+// server, while random questions are asked. Each answer is compared with what an oracle makes of
+// the objects, as long as nothing that it depends on has changed within 2 s before, or within 10 s
+// after a fault that may hold changes up. It lasts for a minute, or for MINILB_SOAK, such as
+// "15m". What it does follows from a seed, which it prints, and MINILB_SOAK_SEED sets.
+func TestSoak(t *testing.T) {
+	t.Parallel()
+	duration, seed := time.Minute, uint64(time.Now().UnixNano())
+	var err error
+	if of := os.Getenv("MINILB_SOAK"); of != "" {
+		duration, err = time.ParseDuration(of)
+		must(t, err)
+	}
+	if of := os.Getenv("MINILB_SOAK_SEED"); of != "" {
+		seed, err = strconv.ParseUint(of, 10, 64)
+		must(t, err)
+	}
+	t.Logf("for %v with MINILB_SOAK_SEED=%d", duration, seed)
+
+	c := cluster.New(t, cluster.Options{})
+	applyTogether(t, c, newestGateways.definitions(t))
+	proxy, err := newResetProxy(strings.TrimPrefix(c.URL, "https://"))
+	must(t, err)
+	var proxying sync.WaitGroup
+	proxying.Go(proxy.run)
+	t.Cleanup(func() {
+		proxy.listener.Close()
+		proxying.Wait()
+	})
+	direct, err := os.ReadFile(shippedAccounts(t, c).dns)
+	must(t, err)
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	must(t, os.WriteFile(kubeconfig, []byte(strings.ReplaceAll(string(direct), c.URL, "https://"+proxy.listener.Addr().String())), 0o600))
+
+	ctx, cancel := context.WithCancel(t.Context())
+	var following, changing, asking, judging sync.WaitGroup
+	defer following.Wait()
+	defer cancel()
+	mirror := &mirror{client: c.Dynamic}
+	following.Go(func() { mirror.run(ctx) })
+	generator := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), cluster: c, written: map[string]int{}}
+	must(t, generator.fill(ctx))
+
+	w := &soak{
+		T: t, cluster: c, proxy: proxy, mirror: mirror, pause: make(chan chan struct{}), done: map[string]int{},
+		judge:  &judge{mirror: mirror, pending: make(chan observation, 100_000), under: map[string]int{}},
+		random: rand.New(rand.NewPCG(seed, 2)),
+		corefile: `.:PORT {
+			bind 127.0.0.1
+			HEALTH
+			READY
+			PROM
+			errors
+			minilb minilb 10.244.0.0/16 {
+				kubeconfig ` + kubeconfig + `
+				max_answers 0
+			}
+			cache
+			forward . ` + startDNS(t, dns.HandlerFunc(answerAsUpstream)) + `
+		}`,
+	}
+	w.start()
+	before := w.footprint(5 * time.Second)
+
+	w.sweep("in the beginning")
+	end := time.Now().Add(duration)
+	changes, stopChanges := context.WithCancel(ctx)
+	changing.Go(func() { generator.run(changes, soakChanges, w.pause) })
+	questions, stopQuestions := context.WithCancel(ctx)
+	for i := range soakAskers {
+		inquirer := &inquirer{addr: w.addr, mirror: mirror, judge: w.judge, names: soakNames()}
+		asking.Go(func() { inquirer.run(questions, rand.New(rand.NewPCG(seed, 10+uint64(i))), soakQuestions) })
+	}
+	judging.Go(w.judge.run)
+	w.inject(end)
+	stopChanges()
+	changing.Wait()
+	time.Sleep(soakConvergence)
+	stopQuestions()
+	asking.Wait()
+	close(w.judge.pending)
+	judging.Wait()
+	w.sweep("in the end")
+	after := w.footprint(0)
+
+	j := w.judge
+	t.Logf("%d changes (%d refused by the API server) were written: %v; %d were seen, controllers' among them", total(generator.written), generator.refused, generator.written, mirror.changes)
+	t.Logf("faults: %v", w.done)
+	t.Logf("%d answers were checked, of which during faults: %v; %d were not, as what they depend on had just changed; %d were missing while the server could not answer", j.checked, j.under, j.converging, j.excused)
+	t.Logf("from %v to %v", before, after)
+	for _, problem := range generator.problems {
+		t.Logf("the API server refused: %s", problem)
+	}
+	if mirror.broken != nil {
+		t.Errorf("the mirror is broken: %v", mirror.broken)
+	}
+	if len(j.wrong) > 0 {
+		t.Errorf("MINILB_SOAK_SEED=%d: %d wrong answers, the first of which are\n%s", seed, len(j.wrong), strings.Join(j.wrong[:min(5, len(j.wrong))], "\n"))
+		t.Logf("coredns said:\n%s", w.s.log)
+	}
+	if enough := int(duration.Seconds()) * soakAskers * soakQuestions / 4; j.checked < enough {
+		t.Errorf("%d answers were checked, want at least %d", j.checked, enough)
+	}
+	if after.memory > before.memory*2+32<<20 || after.goroutines > before.goroutines+20 || after.files > before.files+20 {
+		t.Errorf("it has grown from %v to %v", before, after)
+	}
+}
+
+// soakNames are the names that somebody may have at some time, and some that nobody has.
+func soakNames() []string {
+	names := slices.Concat(soakHosts, soakRouteHosts, soakExternal, soakChain,
+		[]string{"q.w.ex.test", "p.q.w.ex.test", "x.w.ex.test", "deep.x.w.ex.test", "q.b.gw.test", "other.gw.test", "nope.minilb", "n9.minilb", "s0.n9.minilb"})
+	for i := range soakNamespaces {
+		names = append(names, namespaceName(i)+".minilb", "nope."+namespaceName(i)+".minilb")
+		for service := range soakServices {
+			name := fmt.Sprintf("s%d.%s.minilb", service, namespaceName(i))
+			names = append(names, name, "_tcp."+name, "_http._tcp."+name, "web."+name, "both."+name, fmt.Sprintf("10-244-%d-1.%s", i*10+service, name))
+			names = append(names, fmt.Sprintf("1.%d.244.10.in-addr.arpa", i*10+service))
+		}
+	}
+	for i := range names {
+		names[i] = dns.Fqdn(names[i])
+	}
+	return names
+}
+
+// start starts the server, at the address that it had before if it had one.
+func (w *soak) start() {
+	w.s = launchCoreDNS(w.T, corednsBinary, w.corefile)
+	if w.addr != "" {
+		w.s.addr = w.addr
+	}
+	w.s.waitListening(w.T)
+	w.s.waitReady(w.T)
+	if w.addr == "" {
+		w.addr = w.s.addr
+		_, port, _ := net.SplitHostPort(w.addr)
+		w.corefile = strings.Replace(w.corefile, "PORT", port, 1)
+	}
+	w.begun, w.serial = time.Now(), 0
+}
+
+// inject makes random faults, one after the other, until the end.
+func (w *soak) inject(end time.Time) {
+	faults := []func(){w.loseAPIServer, w.resetConnections, w.reload, w.freeze, w.restart}
+	for round := 0; ; round++ {
+		if round%len(faults) == 0 {
+			w.random.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+		}
+		calm := w.between(time.Second, 8*time.Second)
+		if time.Until(end) < calm+soakRecovery {
+			w.wait(time.Until(end))
+			return
+		}
+		w.wait(calm)
+		faults[round%len(faults)]()
+	}
+}
+
+func (w *soak) between(low, high time.Duration) time.Duration {
+	return low + time.Duration(w.random.Int64N(int64(high-low)))
+}
+
+// wait waits, and looks at the serial meanwhile: it never goes back (D24).
+func (w *soak) wait(d time.Duration) {
+	for end := time.Now().Add(d); time.Until(end) > 0; time.Sleep(min(500*time.Millisecond, max(0, time.Until(end)))) {
+		reply, err := ask(w.addr, "tcp", soakZone, dns.TypeSOA)
+		if err != nil || len(reply.Answer) != 1 {
+			w.Errorf("the SOA: got %v, %v", reply, err)
+			return
+		}
+		serial := reply.Answer[0].(*dns.SOA).Serial
+		if serial < w.serial {
+			w.Errorf("the serial went from %d to %d", w.serial, serial)
+		}
+		w.serial = serial
+	}
+}
+
+// holdChanges lets nothing be changed until what it returns is called.
+func (w *soak) holdChanges() (resume func()) {
+	held := make(chan struct{})
+	w.pause <- held
+	return func() { close(held) }
+}
+
+// during does something to the server, and notes it.
+func (w *soak) during(f fault, do func()) {
+	noted := w.judge.begin(f)
+	do()
+	w.judge.end(noted)
+	w.done[f.what]++
+}
+
+func (w *soak) loseAPIServer() {
+	resume := w.holdChanges()
+	time.Sleep(time.Second) // what was changed is known to all
+	w.during(fault{what: "the API server is away", recovery: soakRecovery}, func() {
+		must(w.T, w.cluster.StopAPIServer())
+		w.wait(w.between(time.Second, 6*time.Second))
+		must(w.T, w.cluster.StartAPIServer(w.Context()))
+		cluster.Eventually(w.T, 30*time.Second, func() error {
+			if !w.mirror.complete() {
+				return fmt.Errorf("the mirror cannot watch")
+			}
+			return nil
+		})
+	})
+	if w.random.IntN(2) == 0 {
+		resume()
+		return
+	}
+	w.wait(soakRecovery) // a time in which all answers can be checked, from the recovery on
+	resume()
+}
+
+func (w *soak) resetConnections() {
+	w.during(fault{what: "the connections to the API server break", recovery: soakRecovery}, func() {
+		for range 1 + w.random.IntN(4) {
+			w.proxy.reset()
+			w.wait(w.between(100*time.Millisecond, time.Second))
+		}
+	})
+}
+
+func (w *soak) reload() {
+	w.during(fault{what: "it reloads"}, func() {
+		loads := len(w.s.log.lines("Reloading complete"))
+		must(w.T, w.s.cmd.Process.Signal(syscall.SIGUSR1))
+		cluster.Eventually(w.T, 30*time.Second, func() error {
+			if len(w.s.log.lines("Reloading complete")) == loads {
+				return fmt.Errorf("not reloaded:\n%s", w.s.log)
+			}
+			return nil
+		})
+	})
+}
+
+func (w *soak) freeze() {
+	w.during(fault{what: "it is stopped", silent: true}, func() {
+		must(w.T, w.s.cmd.Process.Signal(syscall.SIGSTOP))
+		time.Sleep(w.between(100*time.Millisecond, 2*time.Second))
+		must(w.T, w.s.cmd.Process.Signal(syscall.SIGCONT))
+	})
+}
+
+func (w *soak) restart() {
+	w.during(fault{what: "it restarts", silent: true}, func() {
+		w.s.stop(w.T)
+		w.start()
+	})
+}
+
+// sweep compares all answers with what the API server lists, while nothing changes.
+func (w *soak) sweep(when string) {
+	w.Helper()
+	time.Sleep(soakConvergence)
+	listed, err := listObjects(w.Context(), w.cluster.Dynamic)
+	must(w.T, err)
+	w.mirror.mu.Lock()
+	mirrored := w.mirror.now.versions()
+	w.mirror.mu.Unlock()
+	if !maps.Equal(mirrored, listed.versions()) {
+		w.Errorf("%s the mirror has other objects than the API server", when)
+	}
+	oracle := newOracle(listed)
+	names := once(slices.Concat(soakNames(), oracle.names()))
+	wrong, asked, last := 0, 0, ""
+	for _, name := range names {
+		for _, qtype := range once(soakTypes) {
+			if qtype == dns.TypeNS && name == soakReverse {
+				continue
+			}
+			asked++
+			o := observe(w.addr, "tcp", name, qtype)
+			if want := oracle.verdict(name, qtype); o.said != want {
+				if wrong++; wrong <= 20 && name != last {
+					last = name
+					w.Errorf("%s: %s\n\tgot  %s\n\twant %s\n\t%s", when, &o, o.said, want, strings.Join(w.mirror.about(name), "\n\t"))
+				}
+			}
+		}
+	}
+	w.Logf("%s: %d names exist, %d questions were asked, %d answers were wrong", when, len(oracle.names()), asked, wrong)
+}
+
+func total(counts map[string]int) (sum int) {
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
+}
