@@ -19,6 +19,7 @@ type Index struct {
 	overlay  zone
 	reverse  reverse
 	snapshot atomic.Pointer[snapshot]
+	clock    *clock
 	changes  chan struct{} // holds a token when the content of a zone has changed
 }
 
@@ -70,9 +71,11 @@ func (s *snapshot) tree(z *zone) *tree {
 // fixed records belong to the zones' structure: they exist from the first Update on, above every
 // other claim (C1). Until then every lookup is NotSynced.
 func NewIndex(zones []string, fixed ...Record) *Index {
-	x := &Index{names: zones, changes: make(chan struct{}, 1)}
+	x := &Index{names: zones, clock: newClock(), changes: make(chan struct{}, 1)}
+	x.overlay.serial.clock = x.clock
 	for _, name := range zones {
 		z := &zone{name: name}
+		z.serial.clock = x.clock
 		x.zones = append(x.zones, z)
 		if prefix, ok := ReversePrefix(name); ok {
 			z.prefix = prefix
@@ -229,6 +232,7 @@ func (x *Index) PeekSerial(zone string) uint32 { return x.named(zone).serial.pee
 
 // Continue lets the serials follow those of an index that this one takes the place of.
 func (x *Index) Continue(before *Index) {
+	x.clock.follow(before.clock)
 	for _, z := range x.zones {
 		if old := before.named(z.name); old.name == z.name {
 			z.serial.follow(old.serial.number())

@@ -1,9 +1,6 @@
 package records
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "sync/atomic"
 
 // serial is the number of a zone's version (D24). It moves to the time of the latest change when
 // it is asked for the first time after it, and past itself where the clock has not moved on: what
@@ -13,6 +10,7 @@ type serial struct {
 	// number in the upper half; in the lower half when the content has changed since the number
 	// was asked for, in unix seconds, 0 if it has not
 	state atomic.Uint64
+	clock *clock
 }
 
 // MaxAhead is by how many seconds a serial may be ahead of the clock. A zone that changes, and is
@@ -22,7 +20,7 @@ type serial struct {
 const MaxAhead = 60
 
 // change says that the content has changed.
-func (s *serial) change() { s.changeAt(uint32(time.Now().Unix())) }
+func (s *serial) change() { s.changeAt(s.clock.now()) }
 
 func (s *serial) changeAt(now uint32) {
 	for {
@@ -49,7 +47,7 @@ func (s *serial) number() uint32 {
 	if uint32(state) == 0 {
 		return uint32(state >> 32)
 	}
-	return s.numberAt(uint32(time.Now().Unix()))
+	return s.numberAt(s.clock.now())
 }
 
 func (s *serial) numberAt(now uint32) uint32 {
@@ -65,7 +63,7 @@ func (s *serial) numberAt(now uint32) uint32 {
 // peek returns the number of the present content without making it this content's alone: for
 // those who do not compare it.
 func (s *serial) peek() uint32 {
-	return following(s.state.Load(), uint32(time.Now().Unix()))
+	return following(s.state.Load(), s.clock.now())
 }
 
 // following returns the number that follows in a state, which is the same if nothing has changed
