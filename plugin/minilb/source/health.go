@@ -36,11 +36,11 @@ type health struct {
 	settled   func() // called after each complete list, and when it turns out that there will be none
 
 	synced    atomic.Bool
-	refused   atomic.Bool  // 403 or 404 before the first list
-	absent    atomic.Bool  // the API server does not serve it
-	late      atomic.Bool  // it has come to be served only after the first look
-	begun     atomic.Int64 // when the first list was asked for, unix nanoseconds
-	lastEvent atomic.Int64 // unix nanoseconds
+	refused   atomic.Bool               // 403 or 404 before the first list
+	absent    atomic.Bool               // the API server does not serve it
+	late      atomic.Bool               // it has come to be served only after the first look
+	begun     atomic.Pointer[time.Time] // when the first list was asked for, nil before
+	lastEvent atomic.Int64              // unix nanoseconds, of the machine's clock as others see it
 
 	mu      sync.Mutex
 	failing kube.Kind // reason last reported, "" while it works
@@ -70,7 +70,7 @@ func (h *health) lost() bool {
 	if h.refused.Load() || h.absent.Load() {
 		return true
 	}
-	if begun := h.begun.Load(); h.optional && begun != 0 && time.Since(time.Unix(0, begun)) > listTimeout {
+	if begun := h.begun.Load(); h.optional && begun != nil && time.Since(*begun) > listTimeout {
 		return true
 	}
 	h.mu.Lock()
@@ -87,7 +87,7 @@ type server struct {
 	log     Logger
 	watches []*health
 
-	lost atomic.Int64 // since when it has not answered, unix nanoseconds; 0 while it does
+	lost atomic.Pointer[time.Time] // since when it has not answered, nil while it does
 
 	mu      sync.Mutex
 	failing kube.Kind // reason last reported, "" while it answers
@@ -96,10 +96,10 @@ type server struct {
 // away returns for how long no request was answered, 0 while they are.
 func (s *server) away() time.Duration {
 	lost := s.lost.Load()
-	if lost == 0 {
+	if lost == nil {
 		return 0
 	}
-	return time.Since(time.Unix(0, lost))
+	return time.Since(*lost)
 }
 
 // serving reports whether what is known suffices to answer.
@@ -108,7 +108,10 @@ func (s *server) serving() bool {
 }
 
 // begin notes that the first list is asked for from now on.
-func (h *health) begin() { h.begun.Store(time.Now().UnixNano()) }
+func (h *health) begin() {
+	now := time.Now() // with the monotonic clock, which nobody sets
+	h.begun.Store(&now)
+}
 
 func (h *health) event() { h.lastEvent.Store(time.Now().UnixNano()) }
 
@@ -123,7 +126,7 @@ func (h *health) forget() {
 	h.absent.Store(true)
 	h.synced.Store(false)
 	h.refused.Store(false)
-	h.begun.Store(0)
+	h.begun.Store(nil)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.failing, h.last, h.since = "", "", time.Time{}
@@ -214,9 +217,10 @@ func (s *server) report(failure *kube.Failure) {
 	s.failing = kindOf(failure)
 	s.mu.Unlock()
 	if failure == nil {
-		s.lost.Store(0)
+		s.lost.Store(nil)
 	} else {
-		s.lost.CompareAndSwap(0, time.Now().UnixNano())
+		now := time.Now()
+		s.lost.CompareAndSwap(nil, &now)
 	}
 	switch {
 	case kindOf(failure) == before:

@@ -171,7 +171,7 @@ func TestHealthForget(t *testing.T) {
 	h.refused.Store(true)
 	h.observe(t.Context(), errUnwell)
 	h.forget()
-	if !h.absent.Load() || h.synced.Load() || h.refused.Load() || h.begun.Load() != 0 || !h.since.IsZero() {
+	if !h.absent.Load() || h.synced.Load() || h.refused.Load() || h.begun.Load() != nil || !h.since.IsZero() {
 		t.Errorf("got %+v", h)
 	}
 	log.take()
