@@ -55,8 +55,10 @@ var programmingDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 	Buckets:   prometheus.ExponentialBuckets(0.001, 2, 18), // to two minutes
 }, []string{"kind"})
 
+// observeProgramming counts a change that was made so long ago. It is by the clocks of two machines,
+// of which ours may be behind: a sum of durations cannot shrink.
 func observeProgramming(d time.Duration) {
-	programmingDuration.WithLabelValues("endpointslice").Observe(d.Seconds())
+	programmingDuration.WithLabelValues("endpointslice").Observe(max(0, d).Seconds())
 }
 
 // requestCounters holds the counters of the servers that an instance of the plugin is asked

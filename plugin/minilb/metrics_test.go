@@ -27,6 +27,26 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
+// A change that the other machine's clock dates into the future took no time: the sum of a
+// histogram does not shrink.
+func TestProgrammingDurationOfTheFuture(t *testing.T) {
+	sum := func() float64 {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(programmingDuration)
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return families[0].GetMetric()[0].GetHistogram().GetSampleSum()
+	}
+	observeProgramming(time.Second)
+	before := sum()
+	observeProgramming(-time.Hour)
+	if after := sum(); after != before {
+		t.Errorf("the sum went from %v to %v", before, after)
+	}
+}
+
 func TestMetricsLint(t *testing.T) {
 	watcher, err := source.NewWatcher(&rest.Config{Host: "https://api.example"}, log)
 	if err != nil {
