@@ -45,6 +45,11 @@ type Options struct {
 	// answered; see Cluster.AuditLog and Cluster.Requests.
 	Audit bool
 
+	// TrustOf is another Cluster whose authority and keys this one shall have,
+	// so that the kubeconfigs of the one are good for the other. The token of a
+	// ServiceAccount is not, as that has another uid here.
+	TrustOf *Cluster
+
 	// NodeLifecycle runs the controllers that watch over nodes: a node whose
 	// Ready condition is not renewed (see Cluster.SetNodeReady) becomes
 	// Unknown, its pods become unready and are evicted, and pods of a deleted
@@ -63,7 +68,7 @@ type Options struct {
 }
 
 // Cluster is a running control plane. Its methods may be called concurrently,
-// StopAPIServer, StartAPIServer and Stop apart.
+// those that stop or start something apart.
 type Cluster struct {
 	// Config reaches the API server as a member of system:masters, without
 	// client-side throttling. Copy it before changing it.
@@ -184,7 +189,12 @@ func (c *Cluster) start(ctx context.Context) error {
 	c.ports = ports{etcd: free[0], etcdPeer: free[1], apiServer: free[2], controllerManager: free[3]}
 	c.URL = "https://" + loopback(c.ports.apiServer)
 	c.Kubeconfig = filepath.Join(c.Dir, "admin.kubeconfig")
-	if c.pki, err = newPKI(c.Dir); err != nil {
+	if other := c.options.TrustOf; other != nil {
+		c.pki, err = other.pki.copyTo(c.Dir)
+	} else {
+		c.pki, err = newPKI(c.Dir)
+	}
+	if err != nil {
 		return err
 	}
 	if err := c.configure(); err != nil {

@@ -68,7 +68,7 @@ func (c *Cluster) startEtcd(ctx context.Context) error {
 	client := "https://" + loopback(c.ports.etcd)
 	var err error
 	c.etcd, err = c.spawn(etcd, c.binaries[etcd], []string{
-		"--data-dir=" + filepath.Join(c.Dir, "etcd"),
+		"--data-dir=" + c.etcdData(),
 		"--listen-client-urls=" + client,
 		"--advertise-client-urls=" + client,
 		"--listen-peer-urls=http://" + loopback(c.ports.etcdPeer),

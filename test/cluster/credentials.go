@@ -97,6 +97,20 @@ func newPKI(dir string) (*pki, error) {
 	return p, nil
 }
 
+// copyTo writes the files of the components to another directory, with the same keys.
+func (p *pki) copyTo(dir string) (*pki, error) {
+	for _, name := range []string{caFile, servingCertFile, servingKeyFile, etcdClientCertFile, etcdClientKeyFile, tokenKeyFile} {
+		content, err := os.ReadFile(p.path(name))
+		if err != nil {
+			return nil, fmt.Errorf("copy credentials: %w", err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return nil, fmt.Errorf("copy credentials: %w", err)
+		}
+	}
+	return &pki{dir: dir, ca: p.ca}, nil
+}
+
 func (p *pki) path(name string) string {
 	return filepath.Join(p.dir, name)
 }

@@ -18,6 +18,10 @@ import (
 	"github.com/minilb/minilb/test/cluster"
 )
 
+// full is whether the tests that take long are to take as long as it takes, for as many
+// repetitions as they are about.
+var full = os.Getenv("MINILB_FULL") != ""
+
 // TestMain ends what the tests have shared.
 func TestMain(m *testing.M) {
 	code := m.Run()

@@ -59,6 +59,8 @@ type Controller struct {
 
 	// services is what the watch has told us of the Services that are ours.
 	services *services
+	// resumption decides when that must list them anew.
+	resumption kube.Resumption
 	// queue holds the names of the Services to look at. A Service is in no two workers' hands.
 	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
 	// contests knows the Services whose status somebody else writes, too (S12).

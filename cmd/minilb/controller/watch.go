@@ -44,7 +44,7 @@ const watching = "services"
 
 func (c *Controller) listServices(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	options.FieldSelector = loadBalancers
-	list, err := c.client.CoreV1().Services(metav1.NamespaceAll).List(ctx, options)
+	list, err := c.client.CoreV1().Services(metav1.NamespaceAll).List(c.resumption.Listing(ctx, &options), options)
 	if err != nil {
 		c.lost(ctx, err)
 	}
@@ -53,7 +53,7 @@ func (c *Controller) listServices(ctx context.Context, options metav1.ListOption
 
 func (c *Controller) watchServices(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	options.FieldSelector = loadBalancers
-	events, err := c.client.CoreV1().Services(metav1.NamespaceAll).Watch(ctx, options)
+	events, err := c.resumption.Watch(ctx, options, c.client.CoreV1().Services(metav1.NamespaceAll).Watch)
 	if err != nil {
 		c.lost(ctx, err)
 	} else if c.complaints.settle(watching) {
@@ -65,7 +65,7 @@ func (c *Controller) watchServices(ctx context.Context, options metav1.ListOptio
 // lost takes note of a request for Services that failed.
 func (c *Controller) lost(ctx context.Context, err error) {
 	if ctx.Err() != nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
-		return // we are stopping; or were away for long, and the reflector lists anew
+		return // we are stopping; or the watch cannot be resumed, and the reflector lists anew
 	}
 	c.complaints.tell(watching, kube.Explain("list and watch", "services", err))
 }

@@ -69,7 +69,7 @@ type gatewayAPI struct {
 	discover func(context.Context) (offer, error)
 	health   *health // of discovery: what the API server serves
 	interval time.Duration
-	poked    chan struct{} // holds a token when a watch found its kind gone
+	poked    chan struct{} // holds a token when a watch found its kind gone, or had to list anew
 
 	tables     []follower // all of those below, which are by namespace
 	classes    map[string]*custom[*gatewayClass]
@@ -108,6 +108,7 @@ func newGatewayAPI(w *Watcher, client dynamic.Interface) (*gatewayAPI, error) {
 	}
 	g.health.gone = func() {} // a version of the group may go between two requests: the next look tells
 	w.watch(g.health)
+	w.server.doubted = g.poke
 	return g, nil
 }
 

@@ -86,6 +86,7 @@ func (h *health) decided() bool { return h.synced.Load() || h.lost() }
 type server struct {
 	log     Logger
 	watches []*health
+	doubted func() // called when a watch cannot be resumed; nil for no need
 
 	lost atomic.Pointer[time.Time] // since when it has not answered, nil while it does
 
@@ -143,7 +144,8 @@ func (h *health) observe(ctx context.Context, err error) {
 		h.report(nil)
 		h.server.report(nil)
 	case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
-		// The reflector lists anew, as it should.
+		// The reflector lists anew, as it should. The API server may be another one than before.
+		h.server.doubt()
 	case (failure.Kind == kube.Unreachable || failure.Kind == kube.Unauthorized) && lasting > 0 && h.server.answers():
 		// Others have had answers since it began to fail: it is this kind's alone, and to be said once.
 		h.report(&kube.Failure{Kind: failure.Kind, Text: h.what() + ": " + failure.Text})
@@ -230,6 +232,13 @@ func (s *server) report(failure *kube.Failure) {
 		s.log.Warningf("%s; retrying, and serving the last known state", failure.Text)
 	default:
 		s.log.Warningf("%s; retrying", failure.Text)
+	}
+}
+
+// doubt notes that what the API server serves may not be what it served before.
+func (s *server) doubt() {
+	if s.doubted != nil {
+		s.doubted()
 	}
 }
 

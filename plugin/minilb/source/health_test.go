@@ -197,3 +197,16 @@ func TestHealthKnown(t *testing.T) {
 		t.Errorf("got the log %q", lines)
 	}
 }
+
+// Whenever a watch cannot be resumed, the API server may have become another one, with other kinds (G5).
+func TestHealthDoubt(t *testing.T) {
+	log, doubts := &testLog{}, 0
+	h := &health{resource: "services", server: &server{log: log, doubted: func() { doubts++ }}}
+	for _, err := range []error{nil, errUnwell, errGone} {
+		log.take()
+		h.observe(t.Context(), err)
+		if want := err == errGone; (doubts > 0) != want || want && len(log.take()) > 0 {
+			t.Errorf("%v: %d doubts, want one %v, without a line", err, doubts, want)
+		}
+	}
+}

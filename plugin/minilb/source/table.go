@@ -92,18 +92,20 @@ func runReflector(ctx context.Context, name string, lw cache.ListerWatcher, expe
 	reflector.RunWithContext(klog.NewContext(ctx, klog.Logger{}))
 }
 
-// listWatch wraps a typed client so that observe sees the outcome of each request.
+// listWatch wraps a typed client so that observe sees the outcome of each request, and so that a
+// watch is resumed only if it is the same API server's.
 func listWatch[L runtime.Object](observe func(context.Context, error), c client[L], selector string) cache.ListerWatcher {
+	resumption := &kube.Resumption{}
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			options.FieldSelector = selector
-			list, err := c.List(ctx, options)
+			list, err := c.List(resumption.Listing(ctx, &options), options)
 			observe(ctx, err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			options.FieldSelector = selector
-			w, err := c.Watch(ctx, options)
+			w, err := resumption.Watch(ctx, options, c.Watch)
 			if err != nil && options.SendInitialEvents != nil {
 				// A server that cannot stream its first list may just be old. The reflector
 				// turns to an ordinary list at once; told the error as it is, it would

@@ -1,0 +1,126 @@
+package kube
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http/httptrace"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// Resumption decides whether a reflector may resume its watch, with the events since a
+// resourceVersion, or must list anew. A reflector by itself resumes wherever it can. But an API
+// server whose etcd was restored from a backup, or that of another cluster at the same address,
+// takes a resourceVersion which it has yet to reach, or which meant something else where it comes
+// from, for its own: it sends no event for what differs, and the old state would stay for ever.
+//
+// So a watch is resumed only after one that the server has ended when it was asked to (the
+// reflector asks for five to ten minutes), and over the same connection. Whatever else ends a
+// watch costs a list, of which what is known already is kept as it is: one for each kind whenever
+// an API server restarts, a load balancer closes the connection, or the server does so as a
+// matter of course (GOAWAY). The reflector paces them by Reconnect.
+//
+// Each reflector has one of its own. The zero value is ready to use.
+type Resumption struct {
+	mu         sync.Mutex
+	broken     bool      // the last watch ended early, or the last request for one failed
+	conn       net.Conn  // over which the list came, if it is one that all requests share
+	streamDone time.Time // when the last watch that began with a list ended
+}
+
+// errBrokenOff makes the reflector ask for an ordinary list.
+var errBrokenOff = errors.New("the stream of a first list broke off")
+
+// Listing prepares a request for a list: with the context that it returns, and the options as it
+// leaves them. The list is to be as the API server has it now (resourceVersion ""), whatever was
+// known of another; the first may come from its cache.
+func (r *Resumption) Listing(ctx context.Context, options *metav1.ListOptions) context.Context {
+	if options.ResourceVersion != "0" {
+		options.ResourceVersion = ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.broken, r.conn = false, nil
+	return traced(ctx, func(conn net.Conn) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.conn = conn
+	})
+}
+
+// Watch makes a request for a watch, unless the reflector must list before: then it returns an
+// error for which apierrors.IsResourceExpired holds. A watch that begins with a list
+// (sendInitialEvents) counts as one.
+func (r *Resumption) Watch(ctx context.Context, options metav1.ListOptions, request func(context.Context, metav1.ListOptions) (watch.Interface, error)) (watch.Interface, error) {
+	start := time.Now()
+	streams := options.SendInitialEvents != nil
+	if streams {
+		ctx = r.Listing(ctx, &options)
+	}
+	r.mu.Lock()
+	broken, brokenOff := r.broken, streams && time.Since(r.streamDone) < Reconnect.Duration
+	r.mu.Unlock()
+	if brokenOff {
+		// The reflector has not paused since, and would not before it has a whole list.
+		return nil, errBrokenOff
+	}
+	if broken {
+		return nil, apierrors.NewResourceExpired("the watch before did not end in time: list anew")
+	}
+	var conn net.Conn
+	if !streams {
+		ctx = traced(ctx, func(c net.Conn) { conn = c })
+	}
+	w, err := request(ctx, options)
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case apierrors.IsTooManyRequests(err):
+		return nil, err // has no time for a watch, and less for a list
+	case err != nil:
+		r.broken = true
+		return nil, err
+	case conn != nil && r.conn != nil && conn != r.conn:
+		w.Stop()
+		return nil, apierrors.NewResourceExpired("the connection is not that of the list: list anew")
+	}
+	return &resumable{Interface: w, ended: sync.OnceFunc(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		now := time.Now()
+		inTime := options.TimeoutSeconds != nil && now.Sub(start) >= time.Duration(*options.TimeoutSeconds)*time.Second
+		r.broken = r.broken || !inTime
+		if streams {
+			r.streamDone = now
+		}
+	})}, nil
+}
+
+// resumable is a watch of which we are told when the reflector is done with it.
+type resumable struct {
+	watch.Interface
+	ended func()
+}
+
+// Stop implements the watch.Interface interface.
+func (w *resumable) Stop() {
+	w.ended()
+	w.Interface.Stop()
+}
+
+// traced returns a context for a request that tells the connection it takes, if that is one for
+// all requests. In HTTP/1.1 each request may take another, which says nothing of the server.
+func traced(ctx context.Context, took func(net.Conn)) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		if conn, ok := info.Conn.(*tls.Conn); ok && conn.ConnectionState().NegotiatedProtocol == "h2" {
+			took(conn)
+		}
+	}})
+}

@@ -1,0 +1,226 @@
+package integration_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// convergence is how long what is answered may differ from what the API server has, once it can
+// be reached again.
+const convergence = 10 * time.Second
+
+// state is what a cluster has in namespace world, and of the Gateway API.
+type state struct {
+	addr     string          // of the endpoint of Service web, and of an Ingress
+	only     string          // a Service, the host of an Ingress and that of a route that only this state has
+	gateways *gatewayRelease // nil for none
+}
+
+// manifest is what the state has whether or not there is the Gateway API.
+func (s state) manifest() string {
+	manifest := "{apiVersion: v1, kind: Namespace, metadata: {name: world}}\n"
+	for _, name := range []string{"web", s.only} {
+		manifest += exposed("world", name, s.addr)
+		manifest += fmt.Sprintf(`
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: %[1]s, namespace: world}
+spec: {rules: [{host: %[1]s.ingress.example, HTTP}]}
+status: {loadBalancer: {ingress: [{ip: %[2]s}]}}
+`, name, s.addr)
+	}
+	return manifest
+}
+
+// exposed is the manifest of a Service of ours whose only endpoint has the address, whatever
+// controllers there are.
+func exposed(namespace, name, addr string) string {
+	return fmt.Sprintf(`
+---
+apiVersion: v1
+kind: Service
+metadata: {name: %[2]s, namespace: %[1]s}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: %[2]s-1, namespace: %[1]s, labels: {kubernetes.io/service-name: %[2]s}}
+addressType: IPv4
+ports: [{port: 80, protocol: TCP}]
+endpoints: [{addresses: [%[3]s], conditions: {ready: true}}]
+`, namespace, name, addr)
+}
+
+// make gives a cluster the state.
+func (s state) make(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	must(t, cluster.Wait(t.Context(), 30*time.Second, func() error { return apply(c, s.manifest()) })) // one that has just begun refuses namespaces
+	if s.gateways != nil {
+		exposeGateways(t, c)
+		applyTogether(t, c, s.gateways.definitions(t))
+		must(t, c.Apply(t.Context(), s.gateways.objects()+gatewayRoute("HTTPRoute", "v1", s.only, "name: gateway-v1")))
+	}
+}
+
+// answered returns an error unless the state is answered, and nothing that only the others have.
+func (s state) answered(server *coredns, others ...state) error {
+	errs := []error{
+		server.expect("web.world.minilb", dns.TypeA, s.addr), server.expect("web.ingress.example", dns.TypeA, s.addr),
+		server.expect(s.only+".world.minilb", dns.TypeA, s.addr), server.expect(s.only+".ingress.example", dns.TypeA, s.addr),
+	}
+	if s.gateways != nil {
+		errs = append(errs, answersGateways(server, *s.gateways), server.expect(s.only+".ex.org", dns.TypeA, gatewayPod))
+	} else {
+		errs = append(errs, nothingAnswered(server))
+	}
+	for _, other := range others {
+		if other.only != s.only {
+			errs = append(errs, other.forgotten(server))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// forgotten returns an error if anything that only the state has is answered.
+func (s state) forgotten(server *coredns) error {
+	return errors.Join(server.expectRcode(s.only+".world.minilb", dns.TypeA, dns.RcodeNameError),
+		forwarded(server, s.only+".ingress.example", s.only+".ex.org"))
+}
+
+// nothingAnswered returns an error if anything is that the Gateway API's objects name.
+func nothingAnswered(server *coredns) error {
+	return errors.Join(forwarded(server, gatewayNames...), server.expectRcode("web.edge.minilb", dns.TypeA, dns.RcodeNameError))
+}
+
+// TestFaultReplaced puts API servers with other states in the place of the one that is watched:
+// those of another cluster, with resourceVersions that are lower and higher than those known, one
+// that was restored from a backup, and an empty one. Nothing of the old state may remain.
+func TestFaultReplaced(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, cluster.Options{})
+	other := cluster.New(t, cluster.Options{TrustOf: c})
+	older := gatewayReleases[2]
+	before := state{addr: "10.244.0.1", only: "before"}
+	ours := state{addr: "10.244.0.2", only: "ours", gateways: &newestGateways}
+	theirs := state{addr: "10.244.0.3", only: "theirs"}
+	later := state{addr: "10.244.0.3", only: "theirs", gateways: &older}
+
+	before.make(t, c)
+	backup := filepath.Join(t.TempDir(), "backup")
+	must(t, c.BackUp(t.Context(), backup))
+	ours.make(t, c)
+	must(t, c.Delete(t.Context(), before.serviceAndIngress()))
+	theirs.make(t, other)
+
+	r := startRelay(t, c)
+	kubeconfig := kubeconfigVia(t, c.Kubeconfig, r.url, nil)
+	s := startCoreDNS(t, resolverFor(kubeconfig, startUpstream(t)))
+	s.waitReady(t)
+	p := startController(t, kubeconfig).waitReady(t)
+	cluster.Eventually(t, convergence, func() error { return ours.answered(s, before, theirs) })
+	expectStatus(t, c, "world", "web", "web.world.minilb")
+
+	// What all states have has an address all the time, and the server stays ready.
+	stop := keepAsking(t, s, "web.world.minilb", "web.ingress.example")
+	all := []state{before, ours, theirs}
+	live := 0
+	expect := func(what string, c *cluster.Cluster, want state) {
+		t.Helper()
+		began := time.Now()
+		cluster.Eventually(t, convergence, func() error { return want.answered(s, all...) })
+		t.Logf("%s: its state is answered after %v", what, time.Since(began).Round(time.Millisecond))
+		expectStatus(t, c, "world", want.only, want.only+".world.minilb")
+		// It is watched, too.
+		live++
+		name := fmt.Sprintf("live-%d", live)
+		must(t, c.Apply(t.Context(), exposed("world", name, "10.244.0.9")))
+		cluster.Eventually(t, 2*time.Second, func() error { return s.expect(name+".world.minilb", dns.TypeA, "10.244.0.9") })
+		expectStatus(t, c, "world", name, name+".world.minilb")
+		for earlier := range live {
+			if earlier > 0 {
+				must(t, s.expectRcode(fmt.Sprintf("live-%d.world.minilb", earlier), dns.TypeA, dns.RcodeNameError))
+			}
+		}
+		must(t, c.Delete(t.Context(), exposed("world", name, "10.244.0.9")))
+	}
+
+	raise(t, c, version(t, other)+200)
+	r.lead(t, other)
+	expect("another cluster, with lower resourceVersions", other, theirs)
+	r.lead(t, c)
+	expect("another cluster, with higher resourceVersions", c, ours)
+	if full {
+		later.make(t, other)
+		raise(t, other, version(t, c)+200)
+		r.lead(t, other)
+		expect("a third, with higher resourceVersions and other kinds", other, later)
+		r.lead(t, c)
+		expect("the second again, with lower resourceVersions and other kinds", c, ours)
+	}
+	must(t, c.Restore(t.Context(), backup))
+	expect("restored from a backup", c, before)
+	stop()
+
+	must(t, c.Restore(t.Context(), ""))
+	began := time.Now()
+	cluster.Eventually(t, convergence, func() error {
+		errs := []error{nothingAnswered(s), s.expectRcode("web.world.minilb", dns.TypeA, dns.RcodeNameError), forwarded(s, "web.ingress.example")}
+		for _, state := range all {
+			errs = append(errs, state.forgotten(s))
+		}
+		return errors.Join(errs...)
+	})
+	t.Logf("empty: nothing is answered any longer after %v", time.Since(began).Round(time.Millisecond))
+	theirs.make(t, c)
+	expect("filled anew", c, theirs)
+	if code, _ := get(s.ready); code != 200 {
+		t.Errorf("/ready is %d in the end", code)
+	}
+	if _, body := get(p.url + "/readyz"); body == "" {
+		t.Error("the controller does not say that it is ready")
+	}
+}
+
+// serviceAndIngress names what only the state has, for deletion.
+func (s state) serviceAndIngress() string {
+	return exposed("world", s.only, s.addr) + fmt.Sprintf("---\n{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: %s, namespace: world}}\n", s.only)
+}
+
+// version returns the resourceVersion that a cluster has reached.
+func version(t *testing.T, c *cluster.Cluster) int {
+	t.Helper()
+	list, err := c.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault).List(t.Context(), metav1.ListOptions{})
+	must(t, err)
+	number, err := strconv.Atoi(list.ResourceVersion)
+	must(t, err)
+	return number
+}
+
+// raise writes until a cluster has reached a resourceVersion.
+func raise(t *testing.T, c *cluster.Cluster, least int) {
+	t.Helper()
+	maps := c.Client.CoreV1().ConfigMaps(metav1.NamespaceDefault)
+	raised, err := maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "raise-"}}, metav1.CreateOptions{})
+	must(t, err)
+	for i := 0; ; i++ {
+		if number, err := strconv.Atoi(raised.ResourceVersion); err != nil || number >= least {
+			must(t, err)
+			return
+		}
+		raised, err = maps.Patch(context.Background(), raised.Name, types.MergePatchType, fmt.Appendf(nil, `{"data":{"n":"%d"}}`, i), metav1.PatchOptions{})
+		must(t, err)
+	}
+}
