@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -77,7 +78,8 @@ const dialTimeout = 5 * time.Second
 var Reconnect = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 5, Cap: 2 * time.Second}
 
 // Protobuf returns config for the API server's own kinds in their binary form, which costs
-// a fraction of JSON's time and memory to decode, and without a client-side rate limit.
+// a fraction of JSON's time and memory to decode, without a client-side rate limit, and with
+// seconds at most between two attempts at a request that the server puts off.
 func Protobuf(config *rest.Config, userAgent string) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.ContentType = runtime.ContentTypeProtobuf
@@ -87,6 +89,7 @@ func Protobuf(config *rest.Config, userAgent string) *rest.Config {
 	if config.Dial == nil {
 		config.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
+	config.Wrap(func(transport http.RoundTripper) http.RoundTripper { return patient{transport} })
 	return config
 }
 

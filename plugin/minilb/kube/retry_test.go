@@ -1,0 +1,77 @@
+package kube
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+)
+
+// What Retry-After says is heeded between a second and what Reconnect pauses for.
+func TestPatient(t *testing.T) {
+	for said, want := range map[string]string{
+		"": "", "0": "1", "-1": "1", "1": "1", "2": "2", "3": "2", "3600": "2", "99999999999999999999": "2",
+		"Sat, 21 Nov 2026 12:00:00 GMT": "2",
+	} {
+		response, err := patient{answering{retryAfter: {said}}}.RoundTrip(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := response.Header.Get(retryAfter); got != want {
+			t.Errorf("%q: got %q, want %q", said, got, want)
+		}
+	}
+	failure := errors.New("connection refused")
+	if _, err := (patient{failing{failure}}).RoundTrip(nil); err != failure {
+		t.Errorf("got %v, want %v", err, failure)
+	}
+}
+
+type answering http.Header
+
+func (a answering) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{Header: http.Header(a)}, nil
+}
+
+type failing struct{ err error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
+
+// A client of Protobuf comes back within seconds to a server that has asked for an hour.
+func TestPatientClient(t *testing.T) {
+	var mu sync.Mutex
+	var asked []time.Time
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, time.Now())
+		if len(asked) == 1 {
+			w.Header().Set(retryAfter, "3600")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"kind": "ServiceList", "apiVersion": "v1", "items": []}`)
+	}))
+	defer server.Close()
+	client, err := corev1client.NewForConfig(Protobuf(&rest.Config{Host: server.URL}, "test"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Services("").List(t.Context(), metav1.ListOptions{}); err != nil {
+		t.Error(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(asked) != 2 || !slices.IsSortedFunc(asked, time.Time.Compare) || asked[1].Sub(asked[0]) > 4*time.Second {
+		t.Errorf("asked at %v", asked)
+	}
+}
