@@ -54,6 +54,7 @@ func gatewayState(t *testing.T, tlsVersion string) map[string][]runtime.Object {
 // G3, G4: what is served, by the API server's own answers.
 func TestDiscover(t *testing.T) {
 	answers := map[string]string{
+		"/apis": `{"kind": "APIGroupList", "apiVersion": "v1", "groups": [{"name": "apps"}, {"name": "gateway.networking.k8s.io"}]}`,
 		"/apis/gateway.networking.k8s.io": `{"kind": "APIGroup", "apiVersion": "v1", "name": "gateway.networking.k8s.io", "versions": [
 			{"groupVersion": "gateway.networking.k8s.io/v1", "version": "v1"}, {"groupVersion": "gateway.networking.k8s.io/v1alpha3", "version": "v1alpha3"}]}`,
 		"/apis/gateway.networking.k8s.io/v1": `{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "gateway.networking.k8s.io/v1", "resources": [
@@ -88,18 +89,41 @@ func TestDiscover(t *testing.T) {
 		t.Errorf("got %v and %v, want %v", offered, err, want)
 	}
 	// Anything but a clear answer is none: a version that was there a moment ago, too.
-	for _, path := range []string{"/apis/gateway.networking.k8s.io", "/apis/gateway.networking.k8s.io/v1", "/apis/gateway.networking.x-k8s.io"} {
+	for _, path := range []string{"/apis", "/apis/gateway.networking.k8s.io", "/apis/gateway.networking.k8s.io/v1", "/apis/gateway.networking.x-k8s.io"} {
 		failing = path
 		if offered, err := discover(t.Context(), core.RESTClient()); err == nil || offered != nil {
 			t.Errorf("%s fails: got %v and %v", path, offered, err)
 		}
 	}
 	failing = ""
+	// So is what does not come from an API server, or from one that does not yet know itself.
+	for path, answer := range map[string]string{
+		"/apis":                              `{"kind": "APIGroupList", "apiVersion": "v1", "groups": []}`,
+		"/apis/gateway.networking.k8s.io":    `{}`,
+		"/apis/gateway.networking.k8s.io/v1": `{}`,
+	} {
+		honest := answers[path]
+		answers[path] = answer
+		if offered, err := discover(t.Context(), core.RESTClient()); err == nil || offered != nil {
+			t.Errorf("%s is %s: got %v and %v", path, answer, offered, err)
+		}
+		answers[path] = honest
+	}
+	group := answers["/apis/gateway.networking.k8s.io"]
+	delete(answers, "/apis/gateway.networking.k8s.io")
+	if offered, err := discover(t.Context(), core.RESTClient()); err == nil || offered != nil {
+		t.Errorf("a group is listed and not found: got %v and %v", offered, err)
+	}
+	answers["/apis/gateway.networking.k8s.io"] = group
 	delete(answers, "/apis/gateway.networking.k8s.io/v1alpha3")
 	if offered, err := discover(t.Context(), core.RESTClient()); err == nil || offered != nil {
 		t.Errorf("a version has gone in between: got %v and %v", offered, err)
 	}
 	clear(answers)
+	if offered, err := discover(t.Context(), core.RESTClient()); err == nil || offered != nil {
+		t.Errorf("404 for everything, as of a load balancer: got %v and %v", offered, err)
+	}
+	answers["/apis"] = `{"kind": "APIGroupList", "apiVersion": "v1", "groups": [{"name": "apps"}]}`
 	if offered, err := discover(t.Context(), core.RESTClient()); err != nil || len(offered) > 0 {
 		t.Errorf("without the Gateway API: got %v and %v", offered, err)
 	}

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -39,19 +40,26 @@ func discover(ctx context.Context, client rest.Interface) (offer, error) {
 	ctx, cancel := context.WithTimeout(ctx, offerTimeout)
 	defer cancel()
 	offered := offer{}
+	var missing []string
 	for _, name := range []string{gatewayGroup, gatewayXGroup} {
 		var group metav1.APIGroup
 		switch err := client.Get().AbsPath("/apis/" + name).Do(ctx).Into(&group); {
 		case apierrors.IsNotFound(err):
+			missing = append(missing, name)
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("%s: %w", name, err)
+		case group.Name != name:
+			return nil, fmt.Errorf("%s: the answer is about %q", name, group.Name)
 		}
 		for _, version := range group.Versions {
 			gv := schema.GroupVersion{Group: name, Version: version.Version}
 			var list metav1.APIResourceList
 			if err := client.Get().AbsPath("/apis/" + gv.String()).Do(ctx).Into(&list); err != nil {
 				return nil, fmt.Errorf("%s: %w", gv, err) // not even 404 is sure to mean it
+			}
+			if list.GroupVersion != gv.String() {
+				return nil, fmt.Errorf("%s: the answer is about %q", gv, list.GroupVersion)
 			}
 			for _, resource := range list.APIResources {
 				if slices.Contains(resource.Verbs, "list") && slices.Contains(resource.Verbs, "watch") {
@@ -60,5 +68,29 @@ func discover(ctx context.Context, client rest.Interface) (offer, error) {
 			}
 		}
 	}
+	if missing == nil {
+		return offered, nil
+	}
+	if err := absent(ctx, client, missing); err != nil {
+		return nil, err
+	}
 	return offered, nil
+}
+
+// absent returns an error unless the API server says that it has other groups than these: 404 is
+// also what a load balancer answers that has no API server behind it for the moment.
+func absent(ctx context.Context, client rest.Interface, names []string) error {
+	var groups metav1.APIGroupList
+	if err := client.Get().AbsPath("/apis").Do(ctx).Into(&groups); err != nil {
+		return fmt.Errorf("/apis: %w", err)
+	}
+	if len(groups.Groups) == 0 {
+		return errors.New("/apis: the answer has no API group at all")
+	}
+	for _, group := range groups.Groups {
+		if slices.Contains(names, group.Name) {
+			return fmt.Errorf("%s: it is among the API groups, and is not found", group.Name)
+		}
+	}
+	return nil
 }
