@@ -45,7 +45,7 @@ const watching = "services"
 func (c *Controller) listServices(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	options.FieldSelector = loadBalancers
 	list, err := c.client.CoreV1().Services(metav1.NamespaceAll).List(c.resumption.Listing(ctx, &options), options)
-	if err != nil {
+	if err = kube.Listed(list, err); err != nil {
 		c.lost(ctx, err)
 	}
 	return list, err

@@ -54,6 +54,16 @@ func (r *Resumption) Listing(ctx context.Context, options *metav1.ListOptions) c
 	})
 }
 
+// Listed returns an error unless the answer to a request for a list is one: client-go takes any
+// JSON object without a kind for a list, of nothing. An API server says as of which
+// resourceVersion a list is.
+func Listed(list metav1.ListInterface, err error) error {
+	if err == nil && list.GetResourceVersion() == "" {
+		return errors.New("the answer is no list of an API server: it has no resourceVersion")
+	}
+	return err
+}
+
 // Watch makes a request for a watch, unless the reflector must list before: then it returns an
 // error for which apierrors.IsResourceExpired holds. A watch that begins with a list
 // (sendInitialEvents) counts as one.

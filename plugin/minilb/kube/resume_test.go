@@ -163,3 +163,17 @@ func TestResumptionConnection(t *testing.T) {
 		server.Close()
 	}
 }
+
+// What has no resourceVersion is no list, and what has failed stays so.
+func TestListed(t *testing.T) {
+	failure := errors.New("connection refused")
+	for _, tc := range []struct {
+		list metav1.ListMeta
+		err  error
+		want bool
+	}{{metav1.ListMeta{ResourceVersion: "7"}, nil, true}, {metav1.ListMeta{}, nil, false}, {metav1.ListMeta{ResourceVersion: "7"}, failure, false}, {metav1.ListMeta{}, failure, false}} {
+		if err := Listed(&tc.list, tc.err); (err == nil) != tc.want || tc.err != nil && err != failure {
+			t.Errorf("%+v: got %v", tc, err)
+		}
+	}
+}

@@ -17,9 +17,15 @@ import (
 )
 
 // client lists and watches one resource, as the typed clients of client-go do. L is its list type.
-type client[L runtime.Object] interface {
+type client[L list] interface {
 	List(ctx context.Context, options metav1.ListOptions) (L, error)
 	Watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error)
+}
+
+// list is what all list types of the API have in common.
+type list interface {
+	runtime.Object
+	metav1.ListInterface
 }
 
 // table holds the objects of one kind, in one namespace or all, reduced to what is needed of
@@ -94,12 +100,13 @@ func runReflector(ctx context.Context, name string, lw cache.ListerWatcher, expe
 
 // listWatch wraps a typed client so that observe sees the outcome of each request, and so that a
 // watch is resumed only if it is the same API server's.
-func listWatch[L runtime.Object](observe func(context.Context, error), c client[L], selector string) cache.ListerWatcher {
+func listWatch[L list](observe func(context.Context, error), c client[L], selector string) cache.ListerWatcher {
 	resumption := &kube.Resumption{}
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			options.FieldSelector = selector
 			list, err := c.List(resumption.Listing(ctx, &options), options)
+			err = kube.Listed(list, err)
 			observe(ctx, err)
 			return list, err
 		},

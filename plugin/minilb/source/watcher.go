@@ -181,7 +181,7 @@ func (w *Watcher) watch(h *health) {
 	}
 }
 
-func start[L, R runtime.Object, T object](w *Watcher, t *table[R, T], c client[L], selector string) {
+func start[L list, R runtime.Object, T object](w *Watcher, t *table[R, T], c client[L], selector string) {
 	w.run = append(w.run, func(ctx context.Context) { t.run(ctx, listWatch(t.observe, c, selector)) })
 }
 
