@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/miekg/dns"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/minilb/minilb/test/cluster"
 )
@@ -114,16 +112,8 @@ func (p *apiProxy) twiceHonest() error {
 // startAPIProxy returns a proxy for the account of a kubeconfig.
 func startAPIProxy(t *testing.T, c *cluster.Cluster, kubeconfig string) *apiProxy {
 	t.Helper()
-	target, err := url.Parse(c.URL)
-	must(t, err)
-	transport, err := rest.TransportFor(&rest.Config{TLSClientConfig: rest.TLSClientConfig{CAData: c.Config.CAData}})
-	must(t, err)
-	proxy := &httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport:     transport,
-		FlushInterval: -1, // of watches, each event counts
-	}
-	p := &apiProxy{kubeconfig: filepath.Join(t.TempDir(), "proxy.kubeconfig")}
+	p := &apiProxy{}
+	pass := passTo(t, c)
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if d := p.diversion.Load(); d != nil && r.URL.Path == d.path {
 			if d.left.Add(-1) >= 0 {
@@ -132,16 +122,28 @@ func startAPIProxy(t *testing.T, c *cluster.Cluster, kubeconfig string) *apiProx
 			}
 			d.honest.Add(1)
 		}
-		proxy.ServeHTTP(w, r)
+		pass.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.CloseClientConnections)
-
-	config, err := clientcmd.LoadFromFile(kubeconfig)
-	must(t, err)
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	for _, cluster := range config.Clusters {
-		cluster.Server, cluster.CertificateAuthorityData = server.URL, certificate
-	}
-	must(t, clientcmd.WriteToFile(*config, p.kubeconfig))
+	p.kubeconfig = kubeconfigVia(t, kubeconfig, server.URL, authority(server))
 	return p
+}
+
+// passTo returns a handler that has the API server answer.
+func passTo(t *testing.T, c *cluster.Cluster) *httputil.ReverseProxy {
+	t.Helper()
+	target, err := url.Parse(c.URL)
+	must(t, err)
+	transport, err := rest.TransportFor(&rest.Config{TLSClientConfig: rest.TLSClientConfig{CAData: c.Config.CAData}})
+	must(t, err)
+	return &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Transport:     transport,
+		FlushInterval: -1, // of watches, each event counts
+	}
+}
+
+// authority returns what a client must trust to talk to a server, in PEM.
+func authority(server *httptest.Server) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 }
