@@ -330,7 +330,7 @@ func TestTranslatorHistory(t *testing.T) {
 			rt.Errorf("got the counts %v, want %v", got, want)
 		}
 		if got, want := h.watcher.reporter.reported[h.tr], scratch.watcher.reporter.reported[scratch.tr]; !maps.Equal(got, want) {
-			rt.Errorf("got the problems %q, want %q", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+			rt.Errorf("got the problems %v, want %v", got, want)
 		}
 		kept := func(b *bench) string {
 			return fmt.Sprint(len(b.tr.exposed), len(b.tr.slicesOf), len(b.tr.claims), len(b.tr.damaged), len(b.tr.unions), len(b.tr.named), b.tr.states)

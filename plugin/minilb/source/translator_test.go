@@ -468,23 +468,6 @@ func TestTranslatorReports(t *testing.T) {
 	}
 }
 
-// The lines of a report do not depend on the order of the problems, nor on how often one is there.
-func TestReporter(t *testing.T) {
-	a, b := &owner{kind: "Service", namespace: "shop", name: "a"}, &owner{kind: "Service", namespace: "shop", name: "b"}
-	log := &testLog{}
-	r := &reporter{log: log, reported: map[*Translator]map[string]bool{}}
-	r.report(nil, []problem{{b, invalid, "one", 0}, {a, invalid, "two", 0}, {b, dead, "more", 0}, {a, invalid, "two", 0}, {a, "", "one", 0}})
-	want := []string{"W Service shop/a: one", "W Service shop/a: two", "I Service shop/b: more", "W Service shop/b: one"}
-	if got := log.take(); !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	other := new(Translator)
-	r.report(other, []problem{{a, invalid, "two", 0}, {a, invalid, "three", 0}})
-	if got, want := log.take(), []string{"W Service shop/a: three"}; !slices.Equal(got, want) {
-		t.Errorf("another stanza: got %q, want %q", got, want)
-	}
-}
-
 // D24: the serial of a zone moves with addresses that some name in it is answered with, and with no others.
 func TestTranslatorSerial(t *testing.T) {
 	for _, tc := range []struct {

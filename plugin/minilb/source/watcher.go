@@ -61,7 +61,7 @@ func NewWatcher(config *rest.Config, log Logger) (*Watcher, error) {
 	w := &Watcher{
 		server:          &server{log: log},
 		dialer:          dialer,
-		reporter:        &reporter{log: log, reported: map[*Translator]map[string]bool{}},
+		reporter:        newReporter(log),
 		hostAnnotations: map[string]bool{},
 		probing:         map[time.Duration]*probing{},
 		services:        map[string]*table[*corev1.Service, *service]{},

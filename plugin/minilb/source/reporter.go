@@ -1,0 +1,120 @@
+package source
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"k8s.io/client-go/util/flowcontrol"
+)
+
+// reporter logs each problem once for as long as it lasts, however many stanzas of the
+// Corefile meet it.
+type reporter struct {
+	log Logger
+
+	mu         sync.Mutex
+	reported   map[*Translator]map[complaint]bool // by who has the problem at present
+	allowances map[string]*allowance              // by namespace
+}
+
+// complaint is a problem as it is logged.
+type complaint struct{ owner, text string }
+
+// maxLines is how many new problems of one object are logged at a time: one object must not
+// be able to drown the others.
+const maxLines = 5
+
+// The lines about the objects of one namespace: so many at a time, and so many a second in the
+// long run. Whoever may write there decides how often there is something new to be said.
+const (
+	lineBurst = 500
+	lineRate  = 1
+)
+
+// allowance is what is left of a namespace's lines.
+type allowance struct {
+	lines   flowcontrol.PassiveRateLimiter
+	notices flowcontrol.PassiveRateLimiter // that lines are left out
+}
+
+func newReporter(log Logger) *reporter {
+	return &reporter{log: log, reported: map[*Translator]map[complaint]bool{}, allowances: map[string]*allowance{}}
+}
+
+// report takes all problems that a Translator has now.
+func (r *reporter) report(t *Translator, problems []problem) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	current := make(map[complaint]bool, len(problems))
+	owners := map[*owner]string{}
+	fresh := map[string][]problem{} // by owner
+	for _, p := range problems {
+		name, known := owners[p.owner]
+		if !known {
+			name = p.owner.String()
+			owners[p.owner] = name
+		}
+		c := complaint{name, p.text}
+		known = current[c] || r.known(c)
+		current[c] = true
+		if !known {
+			fresh[name] = append(fresh[name], p)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(fresh)) {
+		r.tell(name, fresh[name])
+	}
+	r.reported[t] = current
+}
+
+// tell logs the new problems of one object.
+func (r *reporter) tell(owner string, problems []problem) {
+	slices.SortFunc(problems, func(a, b problem) int {
+		return cmp.Or(strings.Compare(a.text, b.text), cmp.Compare(a.reason, b.reason))
+	})
+	namespace := problems[0].owner.namespace
+	for _, p := range problems[:min(maxLines, len(problems))] {
+		write := r.log.Warningf
+		if p.reason == dead {
+			write = r.log.Infof // most often an object that is being set up
+		}
+		if r.affords(namespace) {
+			write("%s: %s", owner, p.text)
+		}
+	}
+	if more := len(problems) - maxLines; more > 0 && r.affords(namespace) {
+		r.log.Warningf("%s: %d more of its hosts or addresses have problems", owner, more)
+	}
+}
+
+// affords reports whether one more line about the objects of a namespace may be logged. That
+// others are left out is said once a minute at most.
+func (r *reporter) affords(namespace string) bool {
+	a := r.allowances[namespace]
+	if a == nil {
+		a = &allowance{
+			lines:   flowcontrol.NewTokenBucketPassiveRateLimiter(lineRate, lineBurst),
+			notices: flowcontrol.NewTokenBucketPassiveRateLimiter(1./60, 1),
+		}
+		r.allowances[namespace] = a
+	}
+	if a.lines.TryAccept() {
+		return true
+	}
+	if a.notices.TryAccept() {
+		r.log.Warningf("Namespace %s: its objects have more problems than are logged; the metric claims_rejected counts them", namespace)
+	}
+	return false
+}
+
+func (r *reporter) known(c complaint) bool {
+	for _, reported := range r.reported {
+		if reported[c] {
+			return true
+		}
+	}
+	return false
+}
