@@ -53,7 +53,7 @@ func (w *Watcher) reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 		switch {
 		case addr == ciliumPlaceholder:
 			continue
-		case err != nil || addr.Is4() != (obj.AddressType == discoveryv1.AddressTypeIPv4) || !usable(addr):
+		case err != nil || addr.Is4() != (obj.AddressType == discoveryv1.AddressTypeIPv4) || !Usable(addr):
 			s.problem("endpoint address %q is not an %s address that can be answered with, and is left out", shorten(e.Addresses[0]), obj.AddressType)
 			continue
 		}
@@ -104,13 +104,6 @@ func isTrue(condition *bool, otherwise bool) bool {
 		return otherwise
 	}
 	return *condition
-}
-
-// usable reports whether a client on the LAN could reach addr at all. Loopback and the like
-// would point it at itself or at its own link.
-func usable(addr netip.Addr) bool {
-	return addr.IsValid() && addr.Zone() == "" && !addr.Is4In6() &&
-		!addr.IsUnspecified() && !addr.IsLoopback() && !addr.IsMulticast() && !addr.IsLinkLocalUnicast()
 }
 
 // states counts the endpoints of a Service by what their conditions amount to.

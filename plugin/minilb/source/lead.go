@@ -41,7 +41,7 @@ func (l *lead) aimAtService(reference string) {
 // aimAtIP adds an address as controllers write it, leading zeros and all (I8).
 func (l *lead) aimAtIP(written string) {
 	addr, ok := netip.AddrFromSlice(netutils.ParseIPSloppy(written))
-	if !ok || !usable(addr.Unmap()) {
+	if !ok || !Usable(addr.Unmap()) {
 		l.problem(invalid, "status address %q is not an IP address that can be answered with", shorten(written))
 		l.missing = "its status has no usable address"
 		return

@@ -180,7 +180,16 @@ func (t *Translator) onSlice(old, new *slice) {
 		t.refresh(before)
 	}
 	if changed && new.triggered != 0 && synced(t.slices) && (old == nil || new.triggered != old.triggered) {
-		t.options.Observe(time.Since(time.Unix(0, new.triggered)))
+		t.observe(time.Since(time.Unix(0, new.triggered)))
+	}
+}
+
+// observe tells how long ago a change was triggered, if that can be: the annotation that says so is
+// whatever its writer says, and clocks differ.
+func (t *Translator) observe(took time.Duration) {
+	const skew, longest = time.Minute, 24 * time.Hour
+	if -skew < took && took < longest {
+		t.options.Observe(max(0, took))
 	}
 }
 
