@@ -12,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/plugin/minilb/records"
+	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // SOA timers, in seconds (D24). They matter to secondaries alone.
@@ -264,12 +265,28 @@ func (m *Minilb) alias(ctx context.Context, state *request.Request, target strin
 		return // nobody here knows the name: the client's resolver can follow the alias itself
 	}
 	reply.Rcode = found.Rcode // RFC 6604 §3
-	reply.Answer = append(reply.Answer, found.Answer...)
+	reply.Answer = append(reply.Answer, slices.DeleteFunc(slices.Clone(found.Answer), unusable)...)
 	for _, rr := range found.Ns { // only a negative answer's: without its SOA it could not be cached
 		if rr.Header().Rrtype == dns.TypeSOA {
 			reply.Ns = append(reply.Ns, rr)
 		}
 	}
+}
+
+// unusable reports whether a record points at what no host of a cluster may point at. Where an alias
+// ends is up to whoever holds the domain that it leads to.
+func unusable(rr dns.RR) bool {
+	var addr netip.Addr
+	switch rr := rr.(type) {
+	case *dns.A:
+		addr, _ = netip.AddrFromSlice(rr.A)
+		addr = addr.Unmap() // which 16 bytes of this package's may be
+	case *dns.AAAA:
+		addr, _ = netip.AddrFromSlice(rr.AAAA)
+	default:
+		return false
+	}
+	return !source.Usable(addr)
 }
 
 // soa returns the SOA record of zone, or of a host outside our zones if zone is "" (D5, D24).

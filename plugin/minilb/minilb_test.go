@@ -299,6 +299,10 @@ func TestAlias(t *testing.T) {
 		{"error", nil, errors.New("no full server is running"), test.Case{Answer: []dns.RR{cname}}},
 		{"answer that is an error, too", reply(dns.RcodeSuccess, []dns.RR{address}, nil), errors.New("it broke off"), test.Case{Answer: []dns.RR{cname}}},
 		{"nothing", nil, nil, test.Case{Answer: []dns.RR{cname}}},
+		{"loopback, link-local and the like", reply(dns.RcodeSuccess, []dns.RR{
+			test.A("lb.example.com. 60 IN A 127.0.0.1"), test.A("lb.example.com. 60 IN A 169.254.169.254"), test.A("lb.example.com. 60 IN A 0.0.0.0"), address,
+			test.AAAA("lb.example.com. 60 IN AAAA ::1"), test.AAAA("lb.example.com. 60 IN AAAA ::ffff:127.0.0.1"),
+		}, nil), nil, test.Case{Answer: []dns.RR{cname, address}}},
 	}
 	for _, tc := range tests {
 		m := testPlugin(testConfig())
