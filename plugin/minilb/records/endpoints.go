@@ -51,8 +51,25 @@ func NewEndpoints(hosts []Host, ports []Port) *Endpoints {
 	}
 	e.hosts = slices.Clone(e.byAddr)
 	slices.SortStableFunc(e.hosts, byLabel)
+	e.hosts = atMost(e.hosts, maxNamesakes)
 	slices.SortFunc(e.ports, func(a, b Port) int { return a.compare(&b) })
 	return e
+}
+
+// maxNamesakes is how many endpoints answer to one hostname: each question for it looks at all of
+// them, and whoever writes endpoints can give the same one to any number.
+const maxNamesakes = 128
+
+// atMost leaves out of sorted hosts those beyond so many of one label.
+func atMost(hosts []Host, most int) []Host {
+	same, label := 0, ""
+	return slices.DeleteFunc(hosts, func(h Host) bool {
+		if h.Label != label {
+			same, label = 0, h.Label
+		}
+		same++
+		return same > most
+	})
 }
 
 func (p *Port) compare(o *Port) int {
@@ -248,7 +265,11 @@ func (n *Node) hasChildren() bool {
 
 // speaks reports whether there is a named port of the protocol.
 func (a *Addresses) speaks(proto string) bool {
-	return a.Endpoints != nil && slices.ContainsFunc(a.ports, func(p Port) bool { return p.Proto == proto })
+	if a.Endpoints == nil {
+		return false
+	}
+	_, found := slices.BinarySearchFunc(a.ports, proto, func(p Port, proto string) int { return strings.Compare(p.Proto, proto) })
+	return found
 }
 
 // portsOf returns the ports of a name and protocol, none if there is no such port.

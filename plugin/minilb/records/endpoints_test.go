@@ -256,3 +256,38 @@ func TestTargetsShared(t *testing.T) {
 		}
 	}
 }
+
+// A hostname that any number of endpoints have costs a question no more than that of some.
+func TestNamesakes(t *testing.T) {
+	var all []netip.Addr
+	var hosts []Host
+	for addr := netip.MustParseAddr("10.1.0.0"); len(all) < 100_000; addr = addr.Next() {
+		all = append(all, addr)
+		hosts = append(hosts, Host{"same", addr})
+	}
+	a := NewAddresses(all...)
+	a.Endpoints = NewEndpoints(hosts, []Port{{Proto: "_tcp", Service: "_http", Number: 80}})
+	if got := len(a.At("same")); got != maxNamesakes {
+		t.Errorf("got %d addresses, want %d", got, maxNamesakes)
+	}
+	n := &Node{Ports: a.portsOf("_tcp", "_http"), Of: a}
+	if got := n.Targets("web.shop.minilb.", 16); len(got) != 1 || got[0].Name != "same.web.shop.minilb." {
+		t.Errorf("got targets %v, want one", got)
+	}
+	bytes := testing.Benchmark(func(b *testing.B) {
+		for b.Loop() {
+			n.Targets("web.shop.minilb.", 16)
+		}
+	}).AllocedBytesPerOp()
+	if bytes > 200_000 {
+		t.Errorf("a question for the port takes %d bytes", bytes)
+	}
+	other := hosts[:0:0]
+	for i := range maxNamesakes + 1 {
+		other = append(other, Host{"a", all[2*i]}, Host{"b", all[2*i+1]})
+	}
+	a.Endpoints = NewEndpoints(other, nil)
+	if got := [2]int{len(a.At("a")), len(a.At("b"))}; got != [2]int{maxNamesakes, maxNamesakes} {
+		t.Errorf("got %d addresses of two hostnames, want %d each", got, maxNamesakes)
+	}
+}

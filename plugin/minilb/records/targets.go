@@ -29,7 +29,7 @@ func (n *Node) Targets(service string, limit int) []Target {
 	n.Of.name(targets, service)
 	if n.Of.Named() { // several endpoints may be one target
 		if targets = once(targets); limit > 0 && len(targets) < limit && limit < total {
-			targets = n.draw(total, 0)
+			targets = n.draw(total, max(limit, maxDrawn))
 			n.Of.name(targets, service)
 			targets = once(targets)
 			targets = targets[:min(len(targets), limit)]

@@ -41,7 +41,10 @@ func (w *Watcher) reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 		s.problem("its address type %q cannot be answered with; its endpoints are left out", t)
 		return s
 	}
-	s.ports = reducePorts(obj.Ports)
+	if len(obj.Ports) > maxPorts {
+		s.problem("it has %d ports; only the first %d are known by their names", len(obj.Ports), maxPorts)
+	}
+	s.ports = reducePorts(obj.Ports[:min(maxPorts, len(obj.Ports))])
 	all := make([]endpoint, 0, len(obj.Endpoints))
 	for i := range obj.Endpoints {
 		e := &obj.Endpoints[i]

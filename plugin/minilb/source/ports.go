@@ -2,6 +2,8 @@ package source
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -66,32 +68,67 @@ func endpointNames(slicesOf []*slice, answered *records.Addresses) *records.Endp
 			}
 		}
 	}
-	var ports []records.Port
-	seen := map[port]bool{}
+	return records.NewEndpoints(hosts, namedPorts(slicesOf, contributing, answered))
+}
+
+// maxPorts is how many ports of a slice have names, and maxPortAddrs how many addresses are kept
+// of the ports of a Service that not all endpoints have: a slice can have 20,000 ports, and there
+// can be any number of slices, each with ports and endpoints of its own.
+const (
+	maxPorts     = 1024
+	maxPortAddrs = 1 << 20
+)
+
+// namedPorts returns the ports of all slices that have a name, with the endpoints of those slices
+// that contribute some.
+func namedPorts(slicesOf, contributing []*slice, answered *records.Addresses) []records.Port {
+	distinct := map[port]bool{}
 	for _, s := range slicesOf {
 		for _, p := range s.ports {
-			if p.named() && !seen[p] {
-				seen[p] = true
-				ports = append(ports, records.Port{Proto: p.proto, Service: p.service, Number: p.number, Addrs: p.servedBy(contributing, answered)})
+			if p.named() {
+				distinct[p] = true
 			}
 		}
 	}
-	return records.NewEndpoints(hosts, ports)
+	having := map[port][]uint32{} // contributing slices, by their numbers
+	for i, s := range contributing {
+		for _, p := range s.ports {
+			if all := having[p]; p.named() && (len(all) == 0 || all[len(all)-1] != uint32(i)) {
+				having[p] = append(all, uint32(i))
+			}
+		}
+	}
+	var ports []records.Port
+	shared, kept := map[string][]netip.Addr{}, 0
+	for _, p := range slices.SortedFunc(maps.Keys(distinct), port.compare) { // C5: some may be left out
+		named := records.Port{Proto: p.proto, Service: p.service, Number: p.number}
+		if numbers := having[p]; len(numbers) < len(contributing) {
+			key := fmt.Sprint(numbers)
+			addrs, known := shared[key]
+			if !known {
+				if kept > maxPortAddrs {
+					continue
+				}
+				addrs = servedBy(numbers, contributing, answered)
+				shared[key], kept = addrs, kept+len(addrs)
+			}
+			named.Addrs = addrs
+		}
+		ports = append(ports, named)
+	}
+	return ports
 }
 
-// servedBy returns the addresses out of those that are answered with that have the port, in
-// order; nil if all have.
-func (p port) servedBy(contributing []*slice, answered *records.Addresses) []netip.Addr {
-	lacks := func(s *slice) bool { return !slices.Contains(s.ports, p) }
-	if len(contributing) > 0 && !slices.ContainsFunc(contributing, lacks) {
-		return nil
-	}
+func (p port) compare(o port) int {
+	return cmp.Or(strings.Compare(p.proto, o.proto), strings.Compare(p.service, o.service), cmp.Compare(p.number, o.number))
+}
+
+// servedBy returns the addresses out of those that are answered with that are in the slices of
+// these numbers, in order; nil if all are.
+func servedBy(numbers []uint32, slicesOf []*slice, answered *records.Addresses) []netip.Addr {
 	addrs := []netip.Addr{} // none, which nil is not
-	for _, s := range contributing {
-		if lacks(s) {
-			continue
-		}
-		for e := range s.endpoints.all() {
+	for _, i := range numbers {
+		for e := range slicesOf[i].endpoints.all() {
 			if e.answeredIn(answered) {
 				addrs = append(addrs, e.addr)
 			}
