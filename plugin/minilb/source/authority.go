@@ -35,6 +35,8 @@ func (r *resolver) admit(owner *owner, host string) refusal {
 			return refusal{reserved, fmt.Sprintf("it would cover every namespace of zone %s", zone)}
 		case n == 1 && labels[0] == nameserver:
 			return refusal{reserved, fmt.Sprintf("it is the name server of zone %s", zone)}
+		case n == 1 && labels[0] != owner.namespace && r.options.Services && r.asked.namespace(labels[0]):
+			return refusal{reserved, fmt.Sprintf("it stands above the Services of namespace %q", labels[0])}
 		case n >= 2 && labels[n-1] != owner.namespace:
 			return refusal{reserved, fmt.Sprintf("names below %s.%s belong to namespace %q", labels[n-1], zone, labels[n-1])}
 		case n >= 2:

@@ -254,6 +254,15 @@ func TestResolve(t *testing.T) {
 			rejected: "reserved *.minilb., reserved *.shop.minilb., reserved ns1.lan.minilb., reserved ns1.minilb., reserved other.shop.minilb., reserved web.shop.minilb., reserved web.shop.minilb., reserved x.y.shop.minilb.",
 		},
 		{
+			name: "D12, D17: what stands above another namespace's Services",
+			claims: []*claim{
+				testClaim("Ingress evil/i 1", "shop.minilb. evil.minilb. home.minilb.", "6.6.6.6"),
+				testClaim("Ingress shop/i 2", "shop.minilb.", "10.0.0.1"),
+			},
+			want:     map[string]string{"shop.minilb.": "10.0.0.1", "evil.minilb.": "6.6.6.6", "home.minilb.": "6.6.6.6"},
+			rejected: "reserved shop.minilb.",
+		},
+		{
 			name:   "D17: a Service may claim the name it has",
 			claims: []*claim{testClaim("Service shop/web 1", "web.shop.minilb. web.ex.org.", "svc:shop/web")},
 			want:   map[string]string{"web.shop.minilb.": "", "web.ex.org.": "svc:shop/web"},
