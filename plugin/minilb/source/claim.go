@@ -1,8 +1,11 @@
 package source
 
 import (
+	"cmp"
 	"iter"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"k8s.io/client-go/tools/cache"
@@ -66,6 +69,46 @@ const (
 	maxTargets = 256
 	maxLabels  = 32
 )
+
+// maxNamespaceHosts bounds what all objects of a namespace may claim: all claims are looked at
+// together, so that those of one tenant cost the others' time.
+const maxNamespaceHosts = 1 << 17
+
+// bounded returns the claims without those of a namespace that has too many: the oldest count (C5).
+func (r *resolver) bounded(claims []*claim) []*claim {
+	hosts := map[string]int{}
+	for _, c := range claims {
+		hosts[c.namespace] += len(c.hosts)
+	}
+	maps.DeleteFunc(hosts, func(_ string, n int) bool { return n <= maxNamespaceHosts })
+	if len(hosts) == 0 {
+		return claims
+	}
+	within := make([]*claim, 0, len(claims))
+	crowd := map[string][]*claim{}
+	for _, c := range claims {
+		if hosts[c.namespace] == 0 {
+			within = append(within, c)
+		} else {
+			crowd[c.namespace] = append(crowd[c.namespace], c)
+		}
+	}
+	for _, claims := range crowd {
+		slices.SortFunc(claims, func(a, b *claim) int { return cmp.Or(a.older(&b.owner), slices.Compare(a.hosts, b.hosts)) })
+		taken := 0
+		for i, c := range claims {
+			if taken += len(c.hosts); taken > maxNamespaceHosts {
+				for _, c := range claims[i:] {
+					r.refuse(c, invalid, "its hosts are refused: the objects of a namespace may claim %d, and older ones do", maxNamespaceHosts)
+					r.problems[len(r.problems)-1].hosts = len(c.hosts)
+				}
+				break
+			}
+			within = append(within, c)
+		}
+	}
+	return within
+}
 
 // addHosts validates the hosts as they are written and adds them, each once (I10, G32).
 func (c *claim) addHosts(written iter.Seq[string], where string) {

@@ -51,7 +51,7 @@ func decode(obj *unstructured.Unstructured, into any) error {
 
 // unreadable is the problem of an object that cannot be decoded: it alone is left out.
 func unreadable(o owner, err error) []problem {
-	text := strings.Join(strings.Fields(err.Error()), " ")
+	text := printable(strings.Join(strings.Fields(err.Error()), " "))
 	return []problem{{owner: &o, reason: invalid, text: "it is not as its kind should be and is left out: " + shorten(text)}}
 }
 

@@ -54,6 +54,9 @@ func parseALPN(list string) (alpn, refused []string) {
 		case len(alpn) == maxProtocols:
 			return alpn, append(refused, fmt.Sprintf("only the first %d protocols are answered with", maxProtocols))
 		case len(item) > 255 || strings.ContainsFunc(item, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\`, r) }):
+			if len(refused) == maxProtocols {
+				return alpn, append(refused, "the protocols after these are left out")
+			}
 			refused = append(refused, fmt.Sprintf("protocol %q is refused: want one such as h2 or http/1.1", shorten(item)))
 		default:
 			seen[item] = true

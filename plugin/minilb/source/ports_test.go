@@ -97,7 +97,7 @@ func TestManyPorts(t *testing.T) {
 	// Each port is in slices of its own choice.
 	var mixed []*slice
 	random := rand.New(rand.NewPCG(1, 2))
-	for i := range 100 {
+	for i := range 30 {
 		s := sliceOf(i, 0, 1000)
 		for p := range 1024 {
 			if random.IntN(3) > 0 {

@@ -65,7 +65,7 @@ func newResolver(options *Options, claims []*claim, asked *questions, partial bo
 		options: options, asked: asked, partial: partial,
 		claims: make(map[string][]*claim, len(claims)), direct: make(map[*claim]*aim, len(claims)),
 	}
-	for _, c := range claims {
+	for _, c := range r.bounded(claims) {
 		r.problems = append(r.problems, c.problems...)
 		r.direct[c] = r.aim(c)
 		for _, host := range c.hosts {

@@ -1,0 +1,38 @@
+package source
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Of a namespace whose objects claim more than it may, the oldest count, in whatever order they
+// come; the others are refused, and other namespaces have nothing to do with it (C5).
+func TestNamespaceHosts(t *testing.T) {
+	const surplus = 3
+	var claims []*claim
+	for i := range maxNamespaceHosts/maxHosts + surplus {
+		var hosts []string
+		for j := range maxHosts {
+			hosts = append(hosts, fmt.Sprintf("h%d.s%d.evil.org.", j, i))
+		}
+		claims = append(claims, testClaim(fmt.Sprintf("Ingress evil/i%d %d", i, i), strings.Join(hosts, " "), "10.0.0.1"))
+	}
+	claims = append(claims, testClaim("Ingress shop/i 9999", "www.shop.org.", "10.0.0.2"))
+	for range 2 {
+		slices.Reverse(claims)
+		options := &Options{Zones: []string{"minilb."}}
+		r := newResolver(options, claims, exposures(options), false)
+		got := r.resolve()
+		if len(got) != maxNamespaceHosts+1 || got["www.shop.org."].empty() || got["h0.s0.evil.org."].empty() {
+			t.Errorf("%d hosts lead somewhere, want %d", len(got), maxNamespaceHosts+1)
+		}
+		rejected := map[string]int{}
+		count(rejected, r.problems)
+		if len(r.problems) != surplus || rejected[string(invalid)] != surplus*maxHosts || r.problems[0].owner.name != fmt.Sprint("i", maxNamespaceHosts/maxHosts) ||
+			r.problems[0].text != "its hosts are refused: the objects of a namespace may claim 131072, and older ones do" {
+			t.Errorf("got %d problems, the first %+v, and refusals %v", len(r.problems), r.problems[0], rejected)
+		}
+	}
+}
