@@ -16,10 +16,10 @@ const (
 	PodCIDRs     = "10.244.0.0/16,fd00:10:244::/56"
 )
 
-// publicAddress is what the API server publishes as the endpoint of the Service
+// PublicAddress is what the API server publishes as the endpoint of the Service
 // "kubernetes". Its own loopback address is not allowed there, and a machine
 // without a default route has no other; this one is for documentation (RFC 5737).
-const publicAddress = "192.0.2.1"
+const PublicAddress = "192.0.2.1"
 
 // idleControllers are the ones we do without: they need a cloud, a kubelet or
 // storage, or act on the clock.
@@ -108,7 +108,7 @@ func (c *Cluster) startAPIServer(ctx context.Context) error {
 		"--etcd-keyfile=" + c.pki.path(etcdClientKeyFile),
 		"--bind-address=127.0.0.1",
 		"--secure-port=" + strconv.Itoa(c.ports.apiServer),
-		"--advertise-address=" + publicAddress,
+		"--advertise-address=" + PublicAddress,
 		"--client-ca-file=" + c.pki.path(caFile),
 		"--tls-cert-file=" + c.pki.path(servingCertFile),
 		"--tls-private-key-file=" + c.pki.path(servingKeyFile),
