@@ -42,6 +42,7 @@ type Request struct {
 	UserAgent string
 	Verb      string // get, list, watch, create, update, patch, delete, deletecollection
 	URI       string // with its query
+	Resource  string // as RBAC has it: "services/status", "ingresses.networking.k8s.io"; "" for what is none
 	Code      int    // of the answer
 }
 
@@ -67,10 +68,18 @@ func (c *Cluster) Requests() ([]Request, error) {
 			UserAgent                string
 			RequestReceivedTimestamp time.Time
 			User                     struct{ Username string }
+			ObjectRef                struct{ APIGroup, Resource, Subresource string }
 			ResponseStatus           struct{ Code int }
 		}
 		if err := json.Unmarshal(line, &event); err != nil {
 			return nil, fmt.Errorf("decode the audit log: %w", err)
+		}
+		resource := event.ObjectRef.Resource
+		if group := event.ObjectRef.APIGroup; group != "" {
+			resource += "." + group
+		}
+		if subresource := event.ObjectRef.Subresource; subresource != "" {
+			resource += "/" + subresource
 		}
 		requests = append(requests, Request{
 			Time:      event.RequestReceivedTimestamp,
@@ -79,6 +88,7 @@ func (c *Cluster) Requests() ([]Request, error) {
 			UserAgent: event.UserAgent,
 			Verb:      event.Verb,
 			URI:       event.RequestURI,
+			Resource:  resource,
 			Code:      event.ResponseStatus.Code,
 		})
 	}
