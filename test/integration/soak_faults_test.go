@@ -55,7 +55,7 @@ func (w *soak) holdChanges() (resume func()) {
 }
 
 // during does something to the server, and notes it.
-func (w *soak) during(f fault, do func()) {
+func (w *soak) during(f disturbance, do func()) {
 	noted := w.judge.begin(f)
 	do()
 	w.judge.end(noted)
@@ -65,7 +65,7 @@ func (w *soak) during(f fault, do func()) {
 func (w *soak) loseAPIServer() {
 	resume := w.holdChanges()
 	time.Sleep(time.Second) // what was changed is known to all
-	w.during(fault{what: "the API server is away", recovery: soakRecovery}, func() {
+	w.during(disturbance{what: "the API server is away", recovery: soakRecovery}, func() {
 		must(w.T, w.cluster.StopAPIServer())
 		w.wait(w.between(time.Second, 6*time.Second))
 		must(w.T, w.cluster.StartAPIServer(w.Context()))
@@ -85,7 +85,7 @@ func (w *soak) loseAPIServer() {
 }
 
 func (w *soak) resetConnections() {
-	w.during(fault{what: "the connections to the API server break", recovery: soakRecovery}, func() {
+	w.during(disturbance{what: "the connections to the API server break", recovery: soakRecovery}, func() {
 		for range 1 + w.random.IntN(4) {
 			w.proxy.reset()
 			w.wait(w.between(100*time.Millisecond, time.Second))
@@ -94,7 +94,7 @@ func (w *soak) resetConnections() {
 }
 
 func (w *soak) reload() {
-	w.during(fault{what: "it reloads"}, func() {
+	w.during(disturbance{what: "it reloads"}, func() {
 		loads := len(w.s.log.lines("Reloading complete"))
 		must(w.T, w.s.cmd.Process.Signal(syscall.SIGUSR1))
 		cluster.Eventually(w.T, 30*time.Second, func() error {
@@ -107,7 +107,7 @@ func (w *soak) reload() {
 }
 
 func (w *soak) freeze() {
-	w.during(fault{what: "it is stopped", silent: true}, func() {
+	w.during(disturbance{what: "it is stopped", silent: true}, func() {
 		must(w.T, w.s.cmd.Process.Signal(syscall.SIGSTOP))
 		time.Sleep(w.between(100*time.Millisecond, 2*time.Second))
 		must(w.T, w.s.cmd.Process.Signal(syscall.SIGCONT))
@@ -115,7 +115,7 @@ func (w *soak) freeze() {
 }
 
 func (w *soak) restart() {
-	w.during(fault{what: "it restarts", silent: true}, func() {
+	w.during(disturbance{what: "it restarts", silent: true}, func() {
 		w.s.stop(w.T)
 		w.start()
 	})

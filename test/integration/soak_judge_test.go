@@ -19,8 +19,8 @@ const (
 	soakLag = time.Second
 )
 
-// fault is something that is done to the server or what it depends on, for a time.
-type fault struct {
+// disturbance is something that is done to the server or what it depends on, for a time.
+type disturbance struct {
 	what     string
 	from, to time.Time     // the latter zero while it lasts
 	recovery time.Duration // for how long after it what has happened meanwhile may not be known
@@ -33,15 +33,15 @@ type judge struct {
 	pending chan observation
 
 	mu     sync.Mutex
-	faults []*fault
+	faults []*disturbance
 
 	checked, converging, excused int
 	under                        map[string]int // checked while a fault lasted
 	wrong                        []string
 }
 
-// begin notes a fault, and end its end.
-func (j *judge) begin(f fault) *fault {
+// begin notes a disturbance, and end its end.
+func (j *judge) begin(f disturbance) *disturbance {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	f.from = time.Now()
@@ -49,7 +49,7 @@ func (j *judge) begin(f fault) *fault {
 	return &f
 }
 
-func (j *judge) end(f *fault) {
+func (j *judge) end(f *disturbance) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	f.to = time.Now()

@@ -96,15 +96,15 @@ type mirror struct {
 
 	mu       sync.Mutex
 	now      objects
-	states   []*state // oldest first
-	history  []string // what has changed, oldest first
+	states   []*moment // oldest first
+	history  []string  // what has changed, oldest first
 	watching map[string]bool
 	changes  int
 	broken   error // what makes the mirror useless
 }
 
-// state is what the objects were from a time on.
-type state struct {
+// moment is what the objects were from a time on.
+type moment struct {
 	from  time.Time
 	model func() *oracle
 }
@@ -225,7 +225,7 @@ func (m *mirror) change(kind soakKind, changed map[string]*unstructured.Unstruct
 		return
 	}
 	all := m.now
-	m.states = append(m.states, &state{from: now, model: sync.OnceValue(func() *oracle { return newOracle(&all) })})
+	m.states = append(m.states, &moment{from: now, model: sync.OnceValue(func() *oracle { return newOracle(&all) })})
 	m.changes += len(changed)
 	for key, object := range changed {
 		m.history = append(m.history, fmt.Sprintf("%s %s %s %s", now.Format("15:04:05.000"), kind.resource.Resource, key, essence(object)))
@@ -253,7 +253,7 @@ func essence(object *unstructured.Unstructured) string {
 }
 
 // between returns the states of a span of time, and forgets those before the time given.
-func (m *mirror) between(from, to, forget time.Time) []*state {
+func (m *mirror) between(from, to, forget time.Time) []*moment {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for len(m.states) > 1 && m.states[1].from.Before(forget) {

@@ -78,7 +78,7 @@ func TestUnusableEverywhere(t *testing.T) {
 // one that took no time, or not at all.
 func TestObserveNonsense(t *testing.T) {
 	for _, when := range []string{"9999-12-31T23:59:59Z", "0001-01-02T00:00:00Z", time.Now().Add(time.Hour).Format(time.RFC3339)} {
-		s := reduceSlice(&discoveryv1.EndpointSlice{
+		s := new(Watcher).reduceSlice(&discoveryv1.EndpointSlice{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: "shop", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"},
 				Annotations: map[string]string{"endpoints.kubernetes.io/last-change-trigger-time": when},

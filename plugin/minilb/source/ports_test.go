@@ -69,7 +69,7 @@ func TestManyPorts(t *testing.T) {
 		for i := range endpoints {
 			obj.Endpoints = append(obj.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.%d.%d.%d", number, i/250, i%250)}})
 		}
-		return reduceSlice(obj)
+		return new(Watcher).reduceSlice(obj)
 	}
 	one := sliceOf(1, 20_000, 1000)
 	if len(one.ports) != maxPorts || len(one.problems) != 1 || one.problems[0].text != "it has 20000 ports; only the first 1024 are known by their names" {
@@ -80,7 +80,7 @@ func TestManyPorts(t *testing.T) {
 		all = append(all, sliceOf(2+i, 1024, 1000))
 	}
 	lists := func(of []*slice) map[*netip.Addr]int {
-		answered, _ := new(Options).merge(of, nil)
+		answered, _ := answer(of)
 		lists := map[*netip.Addr]int{}
 		for _, p := range namedPorts(of, of, answered) {
 			lists[&p.Addrs[0]] += 1
@@ -107,7 +107,7 @@ func TestManyPorts(t *testing.T) {
 		mixed = append(mixed, s)
 	}
 	count := func() (addrs int, names string) {
-		answered, _ := new(Options).merge(mixed, nil)
+		answered, _ := answer(mixed)
 		for _, p := range namedPorts(mixed, mixed, answered) {
 			addrs += len(p.Addrs) // no two have the same slices
 			names += p.Service
