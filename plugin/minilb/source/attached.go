@@ -128,7 +128,7 @@ func (t *Translator) parents() (unread map[string]bool, known bool) {
 			continue
 		}
 		known = known && h.decided()
-		if !h.synced.Load() && !h.absent.Load() {
+		if !h.listed() && !h.absent.Load() {
 			unread[h.kind] = true
 		}
 	}

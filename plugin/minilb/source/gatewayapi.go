@@ -85,6 +85,7 @@ type follower interface {
 	loses(offer) bool
 	version() string
 	state() *health
+	drop()
 	wait()
 }
 
@@ -187,6 +188,7 @@ func (g *gatewayAPI) namespaceTable(name string) *versioned[*corev1.Namespace, *
 			return corev1.SchemeGroupVersion.WithResource("namespaces")
 		},
 	}
+	v.scope = name
 	v.open = func(_ schema.GroupVersionResource, observe func(context.Context, error)) cache.ListerWatcher {
 		return listWatch(observe, g.watcher.core.Namespaces(), selector)
 	}
@@ -244,6 +246,8 @@ func (g *gatewayAPI) run(ctx context.Context) {
 		case err != nil:
 			if !g.health.refused.Load() {
 				pause = min(pause, confirmation)
+			} else if g.health.restored.Load() {
+				g.drop()
 			}
 		case slices.ContainsFunc(g.tables, func(t follower) bool { return t.loses(offered) && (doubtful == nil || !t.loses(doubtful)) }):
 			doubtful = offered // an API server that has just started may not know yet
@@ -279,6 +283,15 @@ func (g *gatewayAPI) sleep(ctx context.Context, pause time.Duration) bool {
 	case <-time.After(reaction):
 		return true
 	}
+}
+
+// drop takes out what was restored, when the API server refuses to say what it serves.
+func (g *gatewayAPI) drop() {
+	for _, table := range g.tables {
+		table.drop()
+	}
+	g.health.unrestore()
+	g.health.settled()
 }
 
 // follow brings all tables in line with what is served.

@@ -36,6 +36,7 @@ type health struct {
 	settled   func() // called after each complete list, and when it turns out that there will be none
 
 	synced    atomic.Bool
+	restored  atomic.Bool               // its objects are those of a snapshot, and the API server has not listed them yet
 	refused   atomic.Bool               // 403 or 404 before the first list
 	absent    atomic.Bool               // the API server does not serve it
 	late      atomic.Bool               // it has come to be served only after the first look
@@ -79,7 +80,7 @@ func (h *health) lost() bool {
 }
 
 // decided reports whether its objects are all known, or there will be none.
-func (h *health) decided() bool { return h.synced.Load() || h.lost() }
+func (h *health) decided() bool { return h.listed() || h.lost() }
 
 // server is the API server as all watches of one kubeconfig see it: what concerns the server
 // and not a kind is reported once and not by each watch.
@@ -87,6 +88,9 @@ type server struct {
 	log     Logger
 	watches []*health
 	doubted func() // called when a watch cannot be resumed; nil for no need
+
+	snapshot *snapshot    // nil if none is kept
+	restored atomic.Int32 // how many of the watches are
 
 	lost atomic.Pointer[time.Time] // since when it has not answered, nil while it does
 
@@ -105,7 +109,7 @@ func (s *server) away() time.Duration {
 
 // serving reports whether what is known suffices to answer.
 func (s *server) serving() bool {
-	return !slices.ContainsFunc(s.watches, func(h *health) bool { return !h.optional && !h.synced.Load() })
+	return !slices.ContainsFunc(s.watches, func(h *health) bool { return !h.optional && !h.listed() })
 }
 
 // begin notes that the first list is asked for from now on.
@@ -120,6 +124,7 @@ func (h *health) event() { h.lastEvent.Store(time.Now().UnixNano()) }
 func (h *health) setSynced() {
 	h.synced.Store(true)
 	h.refused.Store(false)
+	h.unrestore()
 }
 
 // forget lets the watch begin anew, of a kind that the API server does not serve any longer.
@@ -127,7 +132,9 @@ func (h *health) forget() {
 	h.absent.Store(true)
 	h.synced.Store(false)
 	h.refused.Store(false)
+	h.unrestore()
 	h.begun.Store(nil)
+	h.server.touch()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.failing, h.last, h.since = "", "", time.Time{}
@@ -205,7 +212,7 @@ func (h *health) report(failure *kube.Failure) {
 	case kindOf(failure) == before:
 	case failure == nil:
 		h.server.log.Infof("%s: can be read again", h.what())
-	case h.synced.Load():
+	case h.listed():
 		h.server.log.Warningf("%s; serving the last known state", failure.Text)
 	default:
 		h.server.log.Warningf("%s", failure.Text)
@@ -247,6 +254,13 @@ func (s *server) answers() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failing == ""
+}
+
+// unreachable reports whether the last that was found out of it is that it cannot be reached.
+func (s *server) unreachable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failing == kube.Unreachable
 }
 
 // kindOf returns the kind of a failure, "" for none.

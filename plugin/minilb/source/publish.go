@@ -29,7 +29,7 @@ type publication struct {
 // number of claims is done without the lock, but for a look at each claim, each union of addresses
 // and each problem: addresses do not wait for names.
 func (t *Translator) publish() {
-	partial := !synced(t.services) || !synced(t.slices)
+	partial := !listed(t.services) || !listed(t.slices)
 	was := t.last
 	t.mu.Lock()
 	renamed := t.renamed

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"sync"
 	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,8 +34,11 @@ type list interface {
 // that an event has reached every subscriber when its call returns, with no queue in between.
 type table[R runtime.Object, T object] struct {
 	*health
-	reduce  func(R) T
-	objects map[cache.ObjectName]T // touched by one goroutine at a time: the reflector, or whoever holds a versioned table's lock
+	reduce func(R) T
+	scope  string // what snapshots tell it by from others of its kind: the namespace, "" for all
+
+	mu      sync.Mutex // held by whoever changes the objects until all subscribers know
+	objects map[cache.ObjectName]T
 
 	// subscribers are told of each change: old is nil for a new object, new for a deleted
 	// one. They are fixed before the reflector starts.
@@ -45,6 +49,7 @@ type table[R runtime.Object, T object] struct {
 // is what client-go's stores take the key from.
 type object interface {
 	key() cache.ObjectName
+	fields(*codec)
 	metav1.ObjectMetaAccessor
 }
 
@@ -87,6 +92,15 @@ func (t *table[R, T]) run(ctx context.Context, lw cache.ListerWatcher) {
 	var expected R
 	t.begin()
 	runReflector(ctx, t.kind, lw, expected, t)
+}
+
+// observe takes note of a request's outcome. What was restored of a kind that only adds names goes
+// when the API server refuses to show it; the others stay, as what was read before a refusal does.
+func (t *table[R, T]) observe(ctx context.Context, err error) {
+	t.health.observe(ctx, err)
+	if t.optional && t.refused.Load() && t.restored.Load() {
+		t.discard()
+	}
 }
 
 // runReflector writes what the API server lists and watches into the store until the context
@@ -138,6 +152,14 @@ func (t *table[R, T]) Transformer() cache.TransformFunc {
 // it, so that a list that comes again takes no memory and changes nothing.
 func (t *table[R, T]) known(obj any) T {
 	reduced := t.reduced(obj)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.same(reduced)
+}
+
+// same returns the object that is in the table, if it is the same as this one. It is called with
+// the lock held, as is all below that takes none.
+func (t *table[R, T]) same(reduced T) T {
 	if old, exists := t.objects[reduced.key()]; exists && reflect.DeepEqual(old, reduced) {
 		return old
 	}
@@ -161,14 +183,20 @@ func (t *table[R, T]) Add(obj any) error { return t.Update(obj) }
 // Update implements the cache.ReflectorStore interface.
 func (t *table[R, T]) Update(obj any) error {
 	t.event()
-	t.set(t.known(obj))
+	reduced := t.reduced(obj)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.set(t.same(reduced))
 	return nil
 }
 
 // Delete implements the cache.ReflectorStore interface.
 func (t *table[R, T]) Delete(obj any) error {
 	t.event()
-	t.remove(t.reduced(obj).key())
+	key := t.reduced(obj).key()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.remove(key)
 	return nil
 }
 
@@ -176,9 +204,18 @@ func (t *table[R, T]) Delete(obj any) error {
 // objects that were deleted unseen are missing.
 func (t *table[R, T]) Replace(list []any, _ string) error {
 	t.event()
+	t.replace(list)
+	t.observe(context.Background(), nil)
+	t.settled()
+	return nil
+}
+
+func (t *table[R, T]) replace(list []any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	listed := make(map[cache.ObjectName]struct{}, len(list))
 	for _, obj := range list {
-		object := t.known(obj)
+		object := t.same(t.reduced(obj))
 		listed[object.key()] = struct{}{}
 		t.set(object)
 	}
@@ -188,9 +225,6 @@ func (t *table[R, T]) Replace(list []any, _ string) error {
 		}
 	}
 	t.setSynced()
-	t.observe(context.Background(), nil)
-	t.settled()
-	return nil
 }
 
 // clear takes all objects out.
@@ -217,6 +251,7 @@ func (t *table[R, T]) set(object T) {
 		return
 	}
 	t.objects[key] = object
+	t.server.touch()
 	for _, tell := range t.subscribers {
 		tell(old, object)
 	}
@@ -228,6 +263,7 @@ func (t *table[R, T]) remove(key cache.ObjectName) {
 		return
 	}
 	delete(t.objects, key)
+	t.server.touch()
 	var none T
 	for _, tell := range t.subscribers {
 		tell(old, none)

@@ -247,7 +247,7 @@ func (t *Translator) run(ctx context.Context) {
 // settled reports whether each kind is known, or known to be out of reach.
 func (t *Translator) settled() bool {
 	return !slices.ContainsFunc(slices.Concat(t.services, t.slices, t.optional), func(h *health) bool {
-		return !h.synced.Load() && !h.waived()
+		return !h.listed() && !h.waived()
 	})
 }
 
@@ -256,7 +256,7 @@ func (t *Translator) settled() bool {
 func (t *Translator) unlisted() func(kind, namespace string) bool {
 	var pending []*health // as a rule none
 	for _, h := range t.optional {
-		if !h.synced.Load() && !h.absent.Load() {
+		if !h.listed() && !h.absent.Load() {
 			pending = append(pending, h)
 		}
 	}
@@ -273,12 +273,12 @@ func (t *Translator) unlisted() func(kind, namespace string) bool {
 func (t *Translator) Unsynced() []string {
 	var kinds []string
 	for _, h := range slices.Concat(t.services, t.slices) {
-		if !h.synced.Load() {
+		if !h.listed() {
 			kinds = append(kinds, h.what())
 		}
 	}
 	for _, h := range t.optional {
-		if !h.synced.Load() && !h.waived() {
+		if !h.listed() && !h.waived() {
 			kinds = append(kinds, h.what())
 		}
 	}

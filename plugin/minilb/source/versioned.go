@@ -33,6 +33,7 @@ func (v *versioned[R, T]) follow(ctx context.Context, offered offer) bool {
 	defer v.mu.Unlock()
 	chosen := v.choose(offered)
 	if chosen == v.chosen {
+		v.dropRestored()
 		return false
 	}
 	v.chosen = chosen
@@ -45,7 +46,6 @@ func (v *versioned[R, T]) follow(ctx context.Context, offered offer) bool {
 			v.current.cancel()
 			v.current = nil
 		}
-		v.table.clear()
 		v.forget()
 		return true
 	}
@@ -61,6 +61,30 @@ func (v *versioned[R, T]) follow(ctx context.Context, offered offer) bool {
 	return true
 }
 
+// forget takes all objects out. It is called with the lock held.
+func (v *versioned[R, T]) forget() {
+	v.table.mu.Lock()
+	defer v.table.mu.Unlock()
+	v.clear()
+	v.health.forget()
+}
+
+// drop takes out what was restored, as nobody can tell what is served.
+func (v *versioned[R, T]) drop() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.dropRestored()
+}
+
+// dropRestored takes out what was restored, if there is no version to be read. It is called with
+// the lock held.
+func (v *versioned[R, T]) dropRestored() {
+	if v.chosen.Empty() && v.restored.Load() {
+		v.forget()
+		v.settled()
+	}
+}
+
 // version returns the version that is read, "" for none.
 func (v *versioned[R, T]) version() string {
 	v.mu.Lock()
@@ -68,16 +92,14 @@ func (v *versioned[R, T]) version() string {
 	return v.chosen.Version
 }
 
-// loses reports whether what is served now has no version of a kind that was served.
+// loses reports whether what is served now has no version of a kind that was served, as far as is
+// known.
 func (v *versioned[R, T]) loses(offered offer) bool {
-	return v.version() != "" && v.choose(offered).Empty()
+	return (v.version() != "" || v.restored.Load()) && v.choose(offered).Empty()
 }
 
 // wait returns when nothing reads any longer, after the end of the context.
 func (v *versioned[R, T]) wait() { v.running.Wait() }
-
-// state returns the health of the watch.
-func (v *versioned[R, T]) state() *health { return v.health }
 
 // subscribe lets a Translator follow the objects of a versioned table, once.
 func subscribe[R runtime.Object, T object](t *Translator, v *versioned[R, T], subscriber func(old, new T)) {

@@ -33,6 +33,8 @@ type Watcher struct {
 	networking networkingv1client.NetworkingV1Interface
 	server     *server
 	dialer     *connrotation.Dialer // knows the connections, so that Run can end them
+	contact    *contact             // knows whether anything was ever heard on them
+	host       string               // of the API server, as it is configured
 
 	hostAnnotations map[string]bool            // annotations of Services that some Translator reads
 	https           bool                       // whether some Translator asks how HTTPS is served
@@ -41,6 +43,7 @@ type Watcher struct {
 	slices          map[string]*table[*discoveryv1.EndpointSlice, *slice]
 	ingresses       map[string]*table[*networkingv1.Ingress, *ingress]
 	gatewayAPI      *gatewayAPI
+	stored          []stored // all tables
 	translators     []*Translator
 	reporter        *reporter
 	run             []func(context.Context) // one a goroutine, started by Run
@@ -52,7 +55,8 @@ func NewWatcher(config *rest.Config, log Logger) (*Watcher, error) {
 	if config.Dial == nil {
 		config.Dial = new(net.Dialer).DialContext
 	}
-	dialer := connrotation.NewDialer(config.Dial)
+	heard := &contact{}
+	dialer := connrotation.NewDialer(heard.dial(config.Dial))
 	config.Dial = dialer.DialContext
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -61,6 +65,8 @@ func NewWatcher(config *rest.Config, log Logger) (*Watcher, error) {
 	w := &Watcher{
 		server:          &server{log: log},
 		dialer:          dialer,
+		contact:         heard,
+		host:            config.Host,
 		reporter:        newReporter(log),
 		hostAnnotations: map[string]bool{},
 		probing:         map[time.Duration]*probing{},
@@ -167,7 +173,9 @@ func (w *Watcher) ingressTable(namespace string) *table[*networkingv1.Ingress, *
 
 func newTable[R runtime.Object, T object](w *Watcher, h *health, reduce func(R) T) *table[R, T] {
 	w.watch(h)
-	return &table[R, T]{health: h, reduce: reduce, objects: map[cache.ObjectName]T{}}
+	t := &table[R, T]{health: h, reduce: reduce, scope: h.namespace, objects: map[cache.ObjectName]T{}}
+	w.stored = append(w.stored, t)
+	return t
 }
 
 // watch makes the health of a watch known to the others and to the Translators.
@@ -178,6 +186,7 @@ func (w *Watcher) watch(h *health) {
 		for _, t := range w.translators {
 			t.changed()
 		}
+		w.server.touch() // it may be all that was missing
 	}
 }
 

@@ -1,0 +1,194 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A snapshot is a line of text that says so, with the version of the format; then what a codec
+// writes: the header and the tables; then the SHA-256 of all before it.
+const (
+	formatName    = "minilb snapshot"
+	formatVersion = 1
+)
+
+// header is what a snapshot says of itself.
+type header struct {
+	written int64  // when the API server had the state, in unix seconds
+	host    string // the API server
+	// What the objects were read for: of what nobody asked for, nothing is kept.
+	hostAnnotations []string
+	https           bool
+	gateways        bool // it is known what there is of the Gateway API
+}
+
+func (h *header) fields(c *codec) {
+	integer(&h.written, c)
+	text(&h.host, c)
+	repeated(&h.hostAnnotations, c, text)
+	flag(&h.https, c)
+	flag(&h.gateways, c)
+}
+
+// section names a table: the kind of its objects, and the namespace that they are limited to, ""
+// for none.
+type section struct{ kind, scope string }
+
+func (s *section) fields(c *codec) {
+	text(&s.kind, c)
+	text(&s.scope, c)
+}
+
+// holds reports whether an object of the kind belongs into the table of that scope.
+func (s section) holds(o object) bool {
+	key := o.key()
+	return s.scope == "" || s.scope == key.Namespace || s.kind == "namespace" && s.scope == key.Name
+}
+
+// blanks make the objects of each kind.
+var blanks = map[string]func() object{
+	"service":                         func() object { return &service{} },
+	"endpointslice":                   func() object { return &slice{} },
+	"ingress":                         func() object { return &ingress{} },
+	"namespace":                       func() object { return &namespace{} },
+	strings.ToLower(gatewayClassKind): func() object { return &gatewayClass{} },
+	strings.ToLower(gatewayKind):      func() object { return &gateway{} },
+	strings.ToLower(listenerSetKind):  func() object { return &listenerSet{} },
+	strings.ToLower(xListenerSetKind): func() object { return &listenerSet{} },
+	strings.ToLower(httpRoute):        func() object { return &route{} },
+	strings.ToLower(grpcRoute):        func() object { return &route{} },
+	strings.ToLower(tlsRoute):         func() object { return &route{} },
+}
+
+// header returns what a snapshot says that is written now.
+func (w *Watcher) header() header {
+	return header{
+		written:         time.Now().Add(-w.server.away()).Unix(),
+		host:            w.host,
+		hostAnnotations: slices.Sorted(maps.Keys(w.hostAnnotations)),
+		https:           w.https,
+		gateways:        w.gatewayAPI.health.synced.Load(),
+	}
+}
+
+// encode writes a snapshot of the tables. Each of them waits while the list of its objects is
+// copied, and no longer: the objects themselves never change.
+func (w *Watcher) encode(out io.Writer, h header) error {
+	sum := sha256.New()
+	c := &codec{out: bufio.NewWriterSize(io.MultiWriter(out, sum), 64<<10)}
+	_, err := fmt.Fprintf(c.out, "%s %d\n", formatName, formatVersion)
+	c.write(0, err)
+	h.fields(c)
+	for _, t := range w.stored {
+		if there := t.state().synced.Load(); there {
+			flag(&there, c)
+			t.save(c)
+		}
+	}
+	end := false
+	flag(&end, c)
+	c.write(0, c.out.Flush())
+	if c.err != nil {
+		return c.err
+	}
+	_, err = out.Write(sum.Sum(nil))
+	return err
+}
+
+// state is what a snapshot holds.
+type state struct {
+	header
+	sections map[section][]object
+}
+
+// readState reads a snapshot. Nothing of one is used unless all of it is as it was written.
+func readState(snapshot []byte) (*state, error) {
+	line, rest, found := bytes.Cut(snapshot, []byte("\n"))
+	var version int
+	if n, err := fmt.Sscanf(string(line[:min(len(line), 40)]), formatName+" %d", &version); !found || n != 1 || err != nil {
+		return nil, errors.New("it is not a snapshot of minilb")
+	}
+	if version != formatVersion {
+		return nil, fmt.Errorf("its format is version %d, and this minilb reads version %d", version, formatVersion)
+	}
+	content := len(rest) - sha256.Size
+	if content < 0 {
+		return nil, errShort
+	}
+	if sum := sha256.Sum256(snapshot[:len(snapshot)-sha256.Size]); !bytes.Equal(sum[:], rest[content:]) {
+		return nil, errors.New("it is damaged: its checksum does not match")
+	}
+	return readContent(rest[:content])
+}
+
+// readContent reads what stands between the first line and the checksum.
+func readContent(content []byte) (*state, error) {
+	c := &codec{in: content}
+	s := &state{sections: map[section][]object{}}
+	s.header.fields(c)
+	for {
+		more := false
+		flag(&more, c)
+		if !more {
+			break
+		}
+		var of section
+		of.fields(c)
+		blank := blanks[of.kind]
+		if blank == nil {
+			c.fail(fmt.Errorf("there is no kind %q", shorten(of.kind)))
+			break
+		}
+		objects := []object{}
+		for range c.length(0) {
+			if c.err != nil {
+				break
+			}
+			o := blank()
+			o.fields(c)
+			objects = append(objects, o)
+		}
+		s.sections[of] = objects
+	}
+	if c.err == nil && len(c.in) > 0 {
+		c.fail(fmt.Errorf("there are %d bytes too many", len(c.in)))
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	return s, nil
+}
+
+// objects returns those of a table, also out of one of all namespaces. It reports whether they
+// are known.
+func (s *state) objects(of section) ([]object, bool) {
+	if objects, known := s.sections[of]; known || of.scope == "" {
+		return objects, known
+	}
+	all, known := s.sections[section{kind: of.kind}]
+	return slices.DeleteFunc(slices.Clone(all), func(o object) bool { return !of.holds(o) }), known
+}
+
+// suits returns why a state cannot stand for what the Watcher would read, nil if it can.
+func (s *state) suits(w *Watcher) error {
+	if s.host != w.host {
+		return fmt.Errorf("it is of the API server %q, and not of %q", s.host, w.host)
+	}
+	for name := range w.hostAnnotations {
+		if !slices.Contains(s.hostAnnotations, name) {
+			return fmt.Errorf("it was written without the host_annotations %q", name)
+		}
+	}
+	if w.https && !s.https {
+		return errors.New("it was written without https")
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package source
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+)
+
+// stored is a table of any type, as snapshots know it.
+type stored interface {
+	state() *health
+	section() section
+	save(*codec)
+	restore([]object)
+}
+
+// state returns the health of the watch.
+func (t *table[R, T]) state() *health { return t.health }
+
+// section returns what the table is called in snapshots.
+func (t *table[R, T]) section() section { return section{kind: t.kind, scope: t.scope} }
+
+// save writes the table's name and objects.
+func (t *table[R, T]) save(c *codec) {
+	objects := t.list()
+	name := t.section()
+	name.fields(c)
+	c.length(len(objects))
+	for _, object := range objects {
+		object.fields(c)
+	}
+}
+
+// list returns the objects that are in the table, in no particular order.
+func (t *table[R, T]) list() []T {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	objects := make([]T, 0, len(t.objects))
+	for _, object := range t.objects {
+		objects = append(objects, object)
+	}
+	return objects
+}
+
+// restore fills the table with objects of a snapshot, unless the API server has said by now what
+// there is.
+func (t *table[R, T]) restore(objects []object) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.synced.Load() || t.optional && t.refused.Load() {
+		return
+	}
+	for _, o := range objects {
+		if object, ok := o.(T); ok {
+			t.set(object)
+		}
+	}
+	t.setRestored()
+}
+
+// discard takes out what was restored, of a kind that the API server does not serve any longer,
+// or refuses to show.
+func (t *table[R, T]) discard() {
+	t.mu.Lock()
+	if t.restored.Load() {
+		t.clear()
+		t.unrestore()
+	}
+	t.mu.Unlock()
+	t.settled()
+}
+
+// setRestored notes that the objects are known as a snapshot has them.
+func (h *health) setRestored() {
+	h.absent.Store(false)
+	if !h.restored.Swap(true) {
+		h.server.restored.Add(1)
+	}
+}
+
+// unrestore notes that the objects are no longer a snapshot's.
+func (h *health) unrestore() {
+	if h.restored.Swap(false) && h.server.restored.Add(-1) == 0 {
+		h.server.log.Infof("All that was served from the snapshot is now as the API server has it")
+	}
+}
+
+// listed reports whether the objects are all known: as the API server has listed them, or as
+// they were in a snapshot.
+func (h *health) listed() bool { return h.synced.Load() || h.restored.Load() }
+
+// listed reports whether the objects of all these watches are known.
+func listed(watches []*health) bool {
+	return !slices.ContainsFunc(watches, func(h *health) bool { return !h.listed() })
+}
+
+// whole reports whether all that is watched is known as the API server has it, or is known not to
+// be had.
+func (w *Watcher) whole() bool {
+	known := func(h *health) bool {
+		return h.synced.Load() || h.optional && (h.refused.Load() || h.absent.Load())
+	}
+	if w.gatewayAPI.tables != nil && !known(w.gatewayAPI.health) {
+		return false
+	}
+	return !slices.ContainsFunc(w.stored, func(t stored) bool { return !known(t.state()) })
+}
+
+// Unreachable reports whether the API server cannot be reached, as far as the last attempt tells.
+func (w *Watcher) Unreachable() bool { return w.server.unreachable() }
+
+// Silent reports whether nothing at all has been heard of the API server since the start.
+func (w *Watcher) Silent() bool { return !w.contact.made.Load() }
+
+// Restored reports whether some of what is known is as the snapshot has it: the API server has
+// not said yet what has become of it.
+func (w *Watcher) Restored() bool { return w.server.restored.Load() > 0 }
+
+// Restore takes what the API server has not told yet from the snapshot, for as long as it does
+// not. It reports whether the snapshot could be used; why it could not is logged. It does nothing
+// but once.
+func (w *Watcher) Restore() bool {
+	s := w.server.snapshot
+	if s == nil {
+		return false
+	}
+	s.restoring.Do(func() {
+		state, err := s.read()
+		if err == nil {
+			err = state.suits(w)
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			s.log.Infof("There is no snapshot %s yet to start with: it is written once the API server has been read", s.path)
+		case err != nil:
+			s.log.Warningf("Starting without snapshot %s: %v. It is replaced once the API server has been read", s.path, err)
+		default:
+			w.restore(state)
+			s.restored = true
+		}
+	})
+	return s.restored
+}
+
+// restore fills the tables that are not synced. Services are last, as nothing of the zones is
+// answered before, and the routes' judgement waits for what there is of the Gateway API.
+func (w *Watcher) restore(state *state) {
+	discovery := w.gatewayAPI.health
+	discovered := discovery.synced.Load()
+	live := slices.ContainsFunc(w.stored, func(t stored) bool { return t.state().synced.Load() })
+	order := func(h *health) int {
+		switch {
+		case h.optional:
+			return 0
+		case h.kind == "endpointslice":
+			return 1
+		}
+		return 2
+	}
+	tables := slices.Clone(w.stored)
+	slices.SortStableFunc(tables, func(a, b stored) int { return order(a.state()) - order(b.state()) })
+	for _, t := range tables {
+		h := t.state()
+		objects, known := state.objects(t.section())
+		switch {
+		case h.absent.Load() && discovered: // the API server has said so
+		case known:
+			t.restore(objects)
+		case h.optional && !h.synced.Load():
+			h.late.Store(true) // and so not waited for
+		}
+	}
+	switch {
+	case discovered || w.gatewayAPI.tables == nil:
+	case state.gateways:
+		discovery.setRestored()
+	default:
+		discovery.late.Store(true)
+	}
+	if !live {
+		w.server.snapshot.dirty.Store(false) // what is known comes from there
+	}
+	if w.Restored() {
+		at := time.Unix(state.written, 0)
+		w.server.snapshot.written.Store(state.written)
+		w.server.log.Warningf("Serving the state of %s from %s, %v old, until the API server answers", at.UTC().Format(time.RFC3339), w.server.snapshot.path, max(0, time.Since(at)).Round(time.Second))
+	}
+	for _, t := range w.translators {
+		t.changed()
+	}
+}

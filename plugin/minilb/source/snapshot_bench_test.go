@@ -1,0 +1,87 @@
+package source
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// largeCluster returns a bench with so many Services of ten endpoints each.
+func largeCluster(t testing.TB, services int) *bench {
+	b := newBench(t, Options{})
+	var endpoints []string
+	for i := range 10 {
+		endpoints = append(endpoints, fmt.Sprintf("10.0.0.%d RSt", i+1))
+	}
+	for i := range services {
+		name := fmt.Sprintf("shop-%d/service-%05d", i%100, i)
+		b.services().Update(testService(name, 1, ""))
+		b.watcher.slices[""].set(serviceSlice(name, fmt.Sprintf("service-%05d-abcde", i), endpoints...))
+	}
+	b.sync()
+	return b
+}
+
+// BenchmarkSnapshot is what it costs to write 10,000 Services of ten endpoints each, for how long
+// that holds up an event, and what it costs to read them.
+func BenchmarkSnapshot(b *testing.B) {
+	cluster := largeCluster(b, 10_000)
+	cluster.watcher.Keep(filepath.Join(b.TempDir(), "snapshot"), func() bool { return true })
+	b.Run("encode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := cluster.watcher.encode(io.Discard, cluster.watcher.header()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("write", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			cluster.watcher.Touch()
+			if err := cluster.watcher.Flush(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		info, err := os.Stat(cluster.watcher.server.snapshot.path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(info.Size()), "bytes")
+	})
+	b.Run("hold", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			cluster.watcher.slices[""].list()
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := cluster.watcher.server.snapshot.read(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkEvent is what an event costs with a snapshot and without.
+func BenchmarkEvent(b *testing.B) {
+	for _, kept := range []bool{false, true} {
+		b.Run(fmt.Sprintf("snapshot=%v", kept), func(b *testing.B) {
+			cluster := largeCluster(b, 10_000)
+			if kept {
+				cluster.watcher.Keep(filepath.Join(b.TempDir(), "snapshot"), func() bool { return true })
+			}
+			events := []*corev1.Service{testService("shop/changing", 1, "a.ex.org"), testService("shop/changing", 1, "b.ex.org")}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				cluster.services().Update(events[i%2])
+			}
+		})
+	}
+}

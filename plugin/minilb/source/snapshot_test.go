@@ -1,0 +1,361 @@
+package source
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// keptNames returns the names of the Services in a snapshot.
+func keptNames(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return "-"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := readState(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, o := range kept.sections[section{kind: "service"}] {
+		names = append(names, o.key().Name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}
+
+// The file is written once all is known, at once in a quiet time and not often, and at the end.
+func TestSnapshotTimes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "snapshot")
+	synctest.Test(t, func(t *testing.T) {
+		api := gatewayAPIOf(t)
+		api.refuse("tlsroutes/v1", errUnavailable)
+		b, stop := runBench(t, api, Options{Gateways: true}, keeping(path))
+		synctest.Wait()
+		want := func(when, names string) {
+			t.Helper()
+			synctest.Wait()
+			if got := keptNames(t, path); got != names {
+				t.Errorf("%s: %q are kept, want %q", when, got, names)
+			}
+		}
+		add := func(name string) { api.send("services", watch.Added, testService("shop/"+name, 1, "")) }
+		want("before all is known", "-")
+		if _, known := b.watcher.SnapshotAge(); known {
+			t.Error("a file that is not there has an age")
+		}
+		time.Sleep(6 * time.Second)
+		want("though the zones are answered for by now", "-")
+		api.refuse("tlsroutes/v1", nil)
+		time.Sleep(3 * time.Second)
+		want("once all is known", "web")
+		if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+			t.Errorf("got %v, %v", info.Mode(), err)
+		}
+		time.Sleep(interval)
+		add("a")
+		want("after a quiet time", "a web")
+		add("b")
+		want("soon after", "a web")
+		add("c")
+		time.Sleep(interval)
+		want("later", "a b c web")
+		time.Sleep(10 * time.Minute)
+		if age, _ := b.watcher.SnapshotAge(); age < 9*time.Minute {
+			t.Errorf("it is %v old, though nothing has changed", age)
+		}
+		time.Sleep(refresh)
+		if age, _ := b.watcher.SnapshotAge(); age > refresh {
+			t.Errorf("it is %v old", age)
+		}
+		add("d")
+		synctest.Wait()
+		add("e")
+		want("before the end", "a b c d web")
+		stop()
+		want("at the end", "a b c d e web")
+	})
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("got %v, %v, want the one file", entries, err)
+	}
+}
+
+// Who is not to write does not, and does once it is to.
+func TestSnapshotMine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "snapshot")
+	synctest.Test(t, func(t *testing.T) {
+		mine := false
+		b, stop := runBench(t, gatewayAPIOf(t), Options{}, func(b *bench) { b.watcher.Keep(path, func() bool { return mine }) })
+		synctest.Wait()
+		if err := b.watcher.Flush(); err != nil || keptNames(t, path) != "-" {
+			t.Errorf("another's file is written: %v", err)
+		}
+		mine = true
+		b.watcher.Touch()
+		synctest.Wait()
+		if got := keptNames(t, path); got != "web" {
+			t.Errorf("got %q", got)
+		}
+		mine = false
+		os.Remove(path)
+		b.watcher.Touch()
+		stop()
+		if got := keptNames(t, path); got != "-" {
+			t.Errorf("at the end another's file is written: %q", got)
+		}
+	})
+}
+
+// A snapshot that is not as it was written is not used, whatever is wrong with it.
+func TestSnapshotDamaged(t *testing.T) {
+	path := keptState(t, gatewayAPIOf(t), Options{Gateways: true})
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readState(whole); err != nil {
+		t.Fatal(err)
+	}
+	for n := range whole {
+		if _, err := readState(whole[:n]); err == nil {
+			t.Errorf("%d of its %d bytes are taken for all", n, len(whole))
+		}
+		for _, bits := range []byte{1, 0x80, 0xff} {
+			damaged := bytes.Clone(whole)
+			damaged[n] ^= bits
+			if _, err := readState(damaged); err == nil {
+				t.Errorf("byte %d is not %#x but %#x, and it is taken", n, whole[n], damaged[n])
+			}
+		}
+	}
+	if _, err := readState(append(bytes.Clone(whole), 0)); err == nil {
+		t.Error("it is longer, and taken")
+	}
+}
+
+// signed returns what a snapshot looks like that has this content.
+func signed(version int, content []byte) []byte {
+	out := append(fmt.Appendf(nil, "%s %d\n", formatName, version), content...)
+	sum := sha256.Sum256(out)
+	return append(out, sum[:]...)
+}
+
+// Whatever stands in the place of the file: the start is as without one, with one line that says why.
+func TestSnapshotUnusable(t *testing.T) {
+	good := keptState(t, gatewayAPIOf(t), Options{})
+	content, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		make func(path string) error
+		want string // what is said
+	}{
+		"none":          {func(string) error { return nil }, "I There is no snapshot PATH yet to start with: it is written once the API server has been read"},
+		"empty":         {func(path string) error { return os.WriteFile(path, nil, 0o600) }, "it is not a snapshot of minilb"},
+		"another file":  {func(path string) error { return os.WriteFile(path, bytes.Repeat([]byte("x"), 1<<20), 0o600) }, "it is not a snapshot of minilb"},
+		"a line":        {func(path string) error { return os.WriteFile(path, content[:18], 0o600) }, "it ends too early"},
+		"half":          {func(path string) error { return os.WriteFile(path, content[:len(content)/2], 0o600) }, "it is damaged: its checksum does not match"},
+		"other version": {func(path string) error { return os.WriteFile(path, signed(formatVersion+1, nil), 0o600) }, fmt.Sprintf("its format is version %d, and this minilb reads version %d", formatVersion+1, formatVersion)},
+		"other content": {func(path string) error { return os.WriteFile(path, signed(formatVersion, []byte("x")), 0o600) }, "it ends too early"},
+		"a directory":   {func(path string) error { return os.Mkdir(path, 0o700) }, "it is not a regular file"},
+		"a pipe":        {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "it is not a regular file"},
+		"a loop":        {func(path string) error { return os.Symlink(path, path) }, "stat PATH: too many levels of symbolic links"},
+		"huge":          {func(path string) error { os.WriteFile(path, nil, 0o600); return os.Truncate(path, maxSnapshot+1) }, "it is too large: 1073741825 bytes"},
+		"unreadable":    {func(path string) error { return os.WriteFile(path, content, 0o200) }, "open PATH: permission denied"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "unreadable" && os.Geteuid() == 0 {
+				t.Skip("root may read anything")
+			}
+			path := filepath.Join(t.TempDir(), "snapshot")
+			if err := tc.make(path); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				api := gatewayAPIOf(t)
+				api.answer(errRefused)
+				b, stop := runBench(t, api, Options{}, keeping(path))
+				defer stop()
+				synctest.Wait()
+				b.log.take()
+				for range 2 { // as each server block does
+					if b.watcher.Restore() || b.watcher.Restored() {
+						t.Error("it is used")
+					}
+				}
+				want := tc.want
+				if !strings.HasPrefix(want, "I ") {
+					want = "W Starting without snapshot PATH: " + want + ". It is replaced once the API server has been read"
+				}
+				if lines := b.log.take(); len(lines) != 1 || lines[0] != strings.ReplaceAll(want, "PATH", path) {
+					t.Errorf("got the log %q, want %q", lines, want)
+				}
+				api.answer(nil)
+				time.Sleep(30 * time.Second)
+				synctest.Wait()
+				b.want("web.shop.minilb.", "10.0.0.1")
+				if name != "a directory" && keptNames(t, path) != "web" {
+					t.Error("it is not replaced")
+				}
+			})
+		})
+	}
+}
+
+// A snapshot that this version has written once can be read by it still.
+func TestSnapshotVersion(t *testing.T) {
+	restoring(t, gatewayAPIOf(t), Options{Gateways: true}, copied(t, fmt.Sprintf("testdata/snapshot-%d", formatVersion)), func(t *testing.T, b *bench) {
+		for name, want := range map[string]string{"web.shop.minilb.": "10.0.0.1", "web.ex.org.": "10.0.0.1", "a.ex.org.": "10.9.9.9", "s.ex.org.": "10.0.0.1", "http.org.": "10.0.0.5", "tls.org.": "10.0.0.5"} {
+			b.want(name, want)
+		}
+	})
+}
+
+// copied returns the path of a copy of a file.
+func copied(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy := filepath.Join(t.TempDir(), "snapshot")
+	if err := os.WriteFile(copy, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return copy
+}
+
+// What a crash has left of a file, or somebody has put in its way, is not written through.
+func TestSnapshotLeftover(t *testing.T) {
+	directory := t.TempDir()
+	path, victim := filepath.Join(directory, "snapshot"), filepath.Join(directory, "victim")
+	if err := os.WriteFile(victim, []byte("precious"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, leave := range map[string]func() error{
+		"a file": func() error { return os.WriteFile(path+".tmp", []byte("left"), 0o666) },
+		"a link": func() error { return os.Symlink(victim, path+".tmp") },
+	} {
+		if err := leave(); err != nil {
+			t.Fatal(err)
+		}
+		s := &snapshot{path: path}
+		if err := s.write(func(out io.Writer) error { _, err := out.Write([]byte("new")); return err }); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if content, err := os.ReadFile(path); err != nil || string(content) != "new" {
+			t.Errorf("%s: got %q, %v", name, content, err)
+		}
+		if info, err := os.Lstat(path); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s: got %v, %v", name, info.Mode(), err)
+		}
+	}
+	if content, err := os.ReadFile(victim); err != nil || string(content) != "precious" {
+		t.Errorf("another file is now %q, %v", content, err)
+	}
+}
+
+// A disk that is full or may not be written costs one line, and another when it is over. The file
+// before stays meanwhile, and nothing beside it.
+func TestSnapshotFailing(t *testing.T) {
+	for name, fault := range map[string]func(t *testing.T, directory string) (begin, end func()){
+		"no directory": func(t *testing.T, directory string) (begin, end func()) {
+			return func() { os.Rename(directory, directory+"-away") }, func() { os.Rename(directory+"-away", directory) }
+		},
+		"full": func(t *testing.T, directory string) (begin, end func()) {
+			mount(t, directory, 0, "size=64k")
+			ballast := filepath.Join(directory, "ballast")
+			return func() { os.WriteFile(ballast, make([]byte, 64<<10), 0o600) }, func() { os.Remove(ballast) }
+		},
+		"read-only": func(t *testing.T, directory string) (begin, end func()) {
+			mount(t, directory, 0, "size=64k")
+			return func() { mount(t, directory, syscall.MS_REMOUNT|syscall.MS_RDONLY, "") }, func() { mount(t, directory, syscall.MS_REMOUNT, "") }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			directory := filepath.Join(t.TempDir(), "kept")
+			if err := os.Mkdir(directory, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			begin, end := fault(t, directory)
+			path := filepath.Join(directory, "snapshot")
+			synctest.Test(t, func(t *testing.T) {
+				api := gatewayAPIOf(t)
+				b, stop := runBench(t, api, Options{}, keeping(path))
+				defer stop()
+				synctest.Wait()
+				time.Sleep(interval)
+				if got := keptNames(t, path); got != "web" {
+					t.Fatalf("got %q", got)
+				}
+				b.log.take()
+				begin()
+				for i := range 10 {
+					api.send("services", watch.Added, testService(fmt.Sprintf("shop/s%d", i), 1, ""))
+					time.Sleep(retry)
+					synctest.Wait()
+					b.want(fmt.Sprintf("s%d.shop.minilb.", i), "")
+				}
+				if lines := b.log.take(); len(lines) != 1 || !strings.HasPrefix(lines[0], "W Writing the snapshot: ") || !strings.HasSuffix(lines[0], "; trying again, and answering all the same") {
+					t.Errorf("got the log %q, want one line", lines)
+				} else {
+					t.Log(lines[0])
+				}
+				if err := b.watcher.Flush(); err == nil {
+					t.Error("it can be written")
+				}
+				if name != "no directory" {
+					if got := keptNames(t, path); got != "web" {
+						t.Errorf("the file has %q", got)
+					}
+					if _, err := os.Lstat(path + ".tmp"); err == nil {
+						t.Error("something is left")
+					}
+				}
+				end()
+				time.Sleep(retry)
+				synctest.Wait()
+				if lines := b.log.take(); !slices.Equal(lines, []string{"I The snapshot " + path + " can be written again"}) {
+					t.Errorf("got the log %q", lines)
+				}
+				if got := keptNames(t, path); len(strings.Fields(got)) != 11 {
+					t.Errorf("the file has %q", got)
+				}
+			})
+		})
+	}
+}
+
+// mount puts a file system in memory onto a directory, for the test's duration.
+func mount(t *testing.T, directory string, flags uintptr, options string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root may mount")
+	}
+	if err := syscall.Mount("tmpfs", directory, "tmpfs", flags, options); err != nil {
+		if flags == 0 && (err == syscall.EPERM || err == syscall.ENODEV) {
+			t.Skipf("cannot mount: %v", err)
+		}
+		t.Fatalf("mount: %v", err)
+	}
+	if flags == 0 {
+		t.Cleanup(func() { syscall.Unmount(directory, syscall.MNT_DETACH) })
+	}
+}
