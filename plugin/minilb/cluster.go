@@ -41,6 +41,9 @@ func corefileOf(c *caddy.Controller) *corefile {
 				cl.stop()
 			}
 		}
+		for _, cl := range before {
+			cl.watcher.Touch() // those that are stopped may have written the snapshot
+		}
 		return nil
 	})
 	return shared
@@ -57,6 +60,8 @@ type cluster struct {
 	load        *corefile // that it belongs to
 	watcher     *source.Watcher
 	translators []*source.Translator
+	snapshot    string // path of the file that the state is kept in, "" for none
+	outdated    bool   // the file has less than what the load before knows
 
 	preceded bool // it takes the place of those of the load before
 	started  time.Time
@@ -104,6 +109,7 @@ func (cl *cluster) start() {
 			}
 		}
 	}
+	cl.flush()
 	cl.started = time.Now()
 	cl.ctx, cl.cancel = context.WithCancel(context.Background())
 	clusters.add(cl)

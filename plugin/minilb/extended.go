@@ -12,7 +12,7 @@ import (
 const staleAfter = 5 * time.Minute
 
 // stale reports whether what is answered is old, as far as anybody can tell (D78).
-func (m *Minilb) stale() bool { return m.away() > staleAfter }
+func (m *Minilb) stale() bool { return m.restored() || m.away() > staleAfter }
 
 // extend adds an extended DNS error (RFC 8914) to the reply, if the question has an OPT record:
 // who sends none may not get one (RFC 6891 §7, D75). A cache in front takes it out again (D76).

@@ -133,12 +133,13 @@ var (
 	namesDesc       = describe("names", "Number of names that are answered, by the kind of object they come from.", "kind")
 	endpointsDesc   = describe("endpoints", "Number of endpoints of the Services that are served, by state.", "state")
 	rejectedDesc    = describe("claims_rejected", "Number of claims on hosts that are refused at present, by reason.", "reason")
+	snapshotDesc    = describe("snapshot_age_seconds", "How long ago the API server had the state that the snapshot holds.")
 	unreachableDesc = describe("claims_unreachable", "Number of claimed hosts that no server block with minilb covers.")
 )
 
 // Describe implements the prometheus.Collector interface.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{syncedDesc, lastEventDesc, namesDesc, endpointsDesc, rejectedDesc, unreachableDesc} {
+	for _, desc := range []*prometheus.Desc{syncedDesc, lastEventDesc, namesDesc, endpointsDesc, rejectedDesc, unreachableDesc, snapshotDesc} {
 		ch <- desc
 	}
 }
@@ -155,8 +156,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, reason := range source.Reasons {
 		rejected[reason] = 0
 	}
-	unreachable := 0
+	unreachable, age, kept := 0, time.Duration(0), false
 	for _, cl := range running {
+		if old, known := cl.watcher.SnapshotAge(); known {
+			age, kept = max(age, old), true
+		}
 		for _, s := range cl.watcher.Status() {
 			value := 0.0
 			if s.Synced {
@@ -189,6 +193,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	ch <- prometheus.MustNewConstMetric(unreachableDesc, prometheus.GaugeValue, float64(unreachable))
+	if kept {
+		ch <- prometheus.MustNewConstMetric(snapshotDesc, prometheus.GaugeValue, age.Seconds())
+	}
 }
 
 func sum(total, add map[string]int) {

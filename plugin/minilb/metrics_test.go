@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,18 @@ func TestMetricsLint(t *testing.T) {
 	cl.translators = append(cl.translators, source.NewTranslator(watcher, options, records.NewIndex(options.Zones)))
 	clusters.add(cl)
 	defer clusters.remove(cl)
+	keeping, err := source.NewWatcher(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := &cluster{watcher: keeping}
+	kept.watcher.Keep(filepath.Join(t.TempDir(), "snapshot"), kept.latest)
+	kept.watcher.Touch()
+	if err := kept.watcher.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	clusters.add(kept)
+	defer clusters.remove(kept)
 	observeProgramming(1)
 	requestsTotal.WithLabelValues("dns://:53", "success").Inc()
 
@@ -90,7 +103,7 @@ func TestMetricsLint(t *testing.T) {
 
 // fakeAPI has one Service with three endpoints, of which one is ready, one terminates and one
 // is neither, and lists no Ingresses. It does not stream.
-func fakeAPI(t *testing.T) string {
+func fakeAPI(t *testing.T) *httptest.Server {
 	yes, no, class := true, false, lb.DefaultClass
 	list := metav1.ListMeta{ResourceVersion: "1"}
 	service := corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", Annotations: map[string]string{lb.HostAnnotation: "a.ex.org, b.ex.net, bad_host"}}}
@@ -125,7 +138,7 @@ func fakeAPI(t *testing.T) string {
 		}
 	}))
 	t.Cleanup(server.Close)
-	return server.URL
+	return server
 }
 
 // The gauges add up what the stanzas of all clusters make of them; a source is synced if it is
@@ -133,7 +146,7 @@ func fakeAPI(t *testing.T) string {
 func TestCollector(t *testing.T) {
 	var running []*cluster
 	add := func(stanzas int, ingresses bool) *cluster {
-		watcher, err := source.NewWatcher(&rest.Config{Host: fakeAPI(t)}, log)
+		watcher, err := source.NewWatcher(&rest.Config{Host: fakeAPI(t).URL}, log)
 		if err != nil {
 			t.Fatal(err)
 		}

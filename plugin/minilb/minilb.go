@@ -36,6 +36,7 @@ type Minilb struct {
 
 	transferBehind bool                 // whether plugin transfer stands behind this one
 	away           func() time.Duration // for how long the API server has not been heard of, 0 while it answers
+	restored       func() bool          // whether some of what is answered comes from the snapshot
 	requests       requestCounters
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/pkg/dnsutil"
 	"github.com/coredns/coredns/plugin/pkg/fall"
@@ -30,6 +31,7 @@ const (
 
 // config is a stanza of the Corefile.
 type config struct {
+	root                string // where relative paths begin, as plugin root has it, "" for the working directory
 	kubeconfig, context string
 	source              source.Options
 	reach               []string // zones of the server block, which questions come for (D8)
@@ -38,12 +40,14 @@ type config struct {
 	nameservers         []string     // names of the zones' servers, nil for ns1 below each apex
 	glue                []netip.Addr // addresses of ns1, nil for those the server is bound to
 	startupTimeout      time.Duration
+	snapshot            string // path of the file that the state is kept in, "" for none
 	fall                fall.F
 }
 
 // parse reads the plugin's stanza. An error names the property, what it got and what it takes.
 func parse(c *caddy.Controller) (*config, error) {
 	conf := &config{
+		root:           dnsserver.GetConfig(c).Root,
 		source:         source.Options{Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Observe: observeProgramming},
 		ttl:            defaultTTL,
 		maxAnswers:     defaultMaxAnswers,
@@ -245,6 +249,14 @@ var properties = map[string]func(conf *config, args []string) error{
 		}
 		conf.startupTimeout = timeout
 		return nil
+	},
+	"snapshot": func(conf *config, args []string) error {
+		if len(args) != 1 || args[0] == "" {
+			return wants(args, "PATH")
+		}
+		path, err := snapshotPath(conf.root, args[0])
+		conf.snapshot = path
+		return err
 	},
 	"fallthrough": func(conf *config, args []string) error {
 		for _, arg := range args {

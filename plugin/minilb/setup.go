@@ -39,9 +39,15 @@ func setup(c *caddy.Controller) error {
 		return plugin.Error(pluginName, err)
 	}
 
+	if conf.snapshot != "" {
+		if err := shared.keep(cl, conf.snapshot); err != nil {
+			return plugin.Error(pluginName, err)
+		}
+	}
+
 	glue := &records.Set{}
 	m := newMinilb(conf, glue)
-	m.away = cl.watcher.Away
+	m.away, m.restored = cl.watcher.Away, cl.watcher.Restored
 	translator := source.NewTranslator(cl.watcher, conf.source, m.index)
 	cl.translators = append(cl.translators, translator)
 
@@ -61,7 +67,7 @@ func setup(c *caddy.Controller) error {
 		}
 		cl.start()
 		notifyChanges(c, m, cl)
-		if waitForSync(m, cl.started.Add(conf.startupTimeout)) {
+		if waitForSync(m, cl.restore(m, cl.started.Add(conf.startupTimeout))) {
 			return nil
 		}
 		missing := strings.Join(translator.Unsynced(), ", ")
@@ -108,13 +114,14 @@ func newMinilb(conf *config, glue *records.Set) *Minilb {
 		ttl:        conf.ttl,
 		maxAnswers: conf.maxAnswers,
 		away:       func() time.Duration { return 0 },
+		restored:   func() bool { return false },
 	}
 }
 
 // waitForSync blocks until the zones can be answered for, or the deadline: a server that
 // starts without its API server still has other zones to answer (D70). It reports which.
 func waitForSync(m *Minilb, deadline time.Time) bool {
-	const poll = 100 * time.Millisecond
+	const poll = 20 * time.Millisecond
 	for !m.Ready() {
 		if !time.Now().Before(deadline) {
 			return false

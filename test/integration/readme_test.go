@@ -97,7 +97,7 @@ func onLoopback(t *testing.T, corefile, upstream, kubeconfig string, cert certif
 	corefile = regexp.MustCompile(`(?m)^( *)health.*$`).ReplaceAllString(corefile, "${1}HEALTH")
 	corefile = regexp.MustCompile(`(?m)^( *)ready.*$`).ReplaceAllString(corefile, "${1}READY")
 	corefile = regexp.MustCompile(`(?m)^( *)prometheus.*$`).ReplaceAllString(corefile, "${1}PROM")
-	for path, here := range map[string]string{"/etc/minilb/kubeconfig": kubeconfig, "/etc/minilb/tls.crt": cert.chain, "/etc/minilb/tls.key": cert.key} {
+	for path, here := range map[string]string{"/var/lib/minilb": t.TempDir(), "/etc/minilb/kubeconfig": kubeconfig, "/etc/minilb/tls.crt": cert.chain, "/etc/minilb/tls.key": cert.key} {
 		corefile = strings.ReplaceAll(corefile, path, here)
 	}
 	if key := "/etc/minilb/Kminilb.+013+12345"; strings.Contains(corefile, key) {
