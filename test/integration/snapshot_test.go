@@ -1,0 +1,291 @@
+package integration_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// snapshotServer is a cluster, and how a server is started that keeps a snapshot of it.
+type snapshotServer struct {
+	cluster  *cluster.Cluster
+	corefile string // imported, so that it can be changed
+	path     string // of the snapshot
+	up       string
+}
+
+// TestSnapshot kills a server that keeps a snapshot, takes its API server away, and starts it
+// again (D78): it answers within a second of its start, until the API server tells what has
+// become of all.
+func TestSnapshot(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, cluster.Options{})
+	installGatewayAPI(t, c, cluster.NewestGatewayAPI)
+	kubeconfig := shippedAccounts(t, c).dns
+	ctx := t.Context()
+	must(t, c.Node(ctx, "n1", "192.168.1.31"))
+	must(t, c.Apply(ctx, vectorState))
+	must(t, c.Apply(ctx, strings.ReplaceAll(manifest(gateway{addresses: "{value: 10.9.0.9}"}, route{hosts: "x.g.ex.org"}), "NS", "shop")))
+	must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "shop", Name: "web-7", Labels: map[string]string{"app": "web"}, Node: "n1", IPs: []string{"10.244.1.7"}}))
+	directory := t.TempDir()
+	k := &snapshotServer{cluster: c, corefile: filepath.Join(directory, "Corefile"), path: filepath.Join(directory, "snapshot"), up: startUpstream(t)}
+	k.configure(t, kubeconfig, 5)
+
+	s := k.launch(t)
+	cluster.Eventually(t, 30*time.Second, func() error { return s.expectKept() })
+	time.Sleep(3 * time.Second) // whatever changed last is written after two
+	info, err := os.Stat(k.path)
+	must(t, err)
+	if info.Mode() != 0o600 {
+		t.Errorf("the snapshot's mode is %v", info.Mode())
+	}
+	if age, err := s.gauge("coredns_minilb_snapshot_age_seconds"); err != nil || age > 60 {
+		t.Errorf("the snapshot is %v seconds old, %v", age, err)
+	}
+	if stale, err := s.stale("web.shop.minilb"); err != nil || stale {
+		t.Errorf("marked as stale: %v, %v", stale, err)
+	}
+	kill(t, s)
+	must(t, c.StopAPIServer())
+
+	t.Run("refused", func(t *testing.T) { k.testRestart(t, func() func() { return func() {} }) })
+	t.Run("black hole", func(t *testing.T) {
+		k.testRestart(t, func() func() {
+			l, err := net.Listen("tcp", strings.TrimPrefix(c.URL, "https://"))
+			must(t, err)
+			return func() { l.Close() }
+		})
+	})
+	t.Run("reload", func(t *testing.T) { k.testReload(t, kubeconfig) })
+	t.Run("replaced", func(t *testing.T) { k.testReplaced(t) })
+}
+
+// configure writes the Corefile.
+func (k *snapshotServer) configure(t *testing.T, kubeconfig string, ttl int) {
+	t.Helper()
+	must(t, os.WriteFile(k.corefile, fmt.Appendf(nil, "minilb minilb 10.244.0.0/16 {\nkubeconfig %s\nsnapshot %s\nttl %d\n}\nforward . %s\n", kubeconfig, k.path, ttl, k.up), 0o600))
+}
+
+// launch starts the server and does not wait.
+func (k *snapshotServer) launch(t *testing.T) *coredns {
+	t.Helper()
+	return launchCoreDNS(t, fastBinary, ".:PORT {\nbind 127.0.0.1\nHEALTH\nREADY\nPROM\nerrors\nimport "+k.corefile+"\n}\n")
+}
+
+// kill ends a server as a power cut does.
+func kill(t *testing.T, s *coredns) {
+	t.Helper()
+	must(t, s.cmd.Process.Kill())
+	<-s.exited
+	s.exited <- nil
+}
+
+// expectKept returns an error unless all kinds of names are answered that there are.
+func (s *coredns) expectKept() error {
+	for _, q := range []struct {
+		name  string
+		qtype uint16
+		want  []string
+	}{
+		{"web.shop.minilb", dns.TypeA, []string{"10.244.1.7"}},
+		{"empty.shop.minilb", dns.TypeA, nil},
+		{"_https._tcp.web.shop.minilb", dns.TypeSRV, []string{"0 100 8443 10-244-1-7.web.shop.minilb."}},
+		{"7.1.244.10.in-addr.arpa", dns.TypePTR, []string{"10-244-1-7.web.shop.minilb."}},
+		{"a.ex.org", dns.TypeA, []string{"10.244.1.7"}},
+		{"q.w.ex.org", dns.TypeA, []string{"10.244.1.7"}},
+		{"x.g.ex.org", dns.TypeA, []string{"10.9.0.9"}},
+	} {
+		if err := s.expect(q.name, q.qtype, q.want...); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"db.shop.minilb", "nope.minilb", "8.1.244.10.in-addr.arpa"} {
+		if err := s.expectRcode(name, dns.TypeA, dns.RcodeNameError); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stale reports whether the answer is marked as stale (EDE 3).
+func (s *coredns) stale(name string) (bool, error) {
+	client := dns.Client{Timeout: 5 * time.Second}
+	reply, _, err := client.Exchange(new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeA).SetEdns0(1232, false), s.addr)
+	if err != nil {
+		return false, err
+	}
+	for _, option := range reply.IsEdns0().Option {
+		if ede, ok := option.(*dns.EDNS0_EDE); ok && ede.InfoCode == dns.ExtendedErrorCodeStaleAnswer {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// gauge returns the value of a metric without labels.
+func (s *coredns) gauge(name string) (float64, error) {
+	_, metrics := get(s.prom)
+	for line := range strings.Lines(metrics) {
+		if value, found := strings.CutPrefix(strings.TrimSpace(line), name+" "); found {
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	return 0, fmt.Errorf("there is no metric %s", name)
+}
+
+// testRestart starts the server while the API server does not answer, and kills it.
+func (k *snapshotServer) testRestart(t *testing.T, away func() (end func())) {
+	defer away()()
+	full, times := os.Getenv("MINILB_FULL") != "", 2
+	if full {
+		times = 20
+	}
+	before, err := os.ReadFile(k.path)
+	must(t, err)
+	var took []time.Duration
+	for range times {
+		began := time.Now()
+		s := k.launch(t)
+		for err = s.expectKept(); err != nil && time.Since(began) < 20*time.Second; err = s.expectKept() {
+			time.Sleep(5 * time.Millisecond)
+		}
+		took = append(took, time.Since(began))
+		must(t, err)
+		for _, name := range []string{"web.shop.minilb", "a.ex.org", "x.g.ex.org", "nope.minilb"} {
+			if stale, err := s.stale(name); err != nil || !stale {
+				t.Errorf("%s: marked as stale: %v, %v", name, stale, err)
+			}
+		}
+		cluster.Eventually(t, 5*time.Second, func() error {
+			if code, body := get(s.ready); code != http.StatusOK {
+				return fmt.Errorf("/ready: %d %s", code, body)
+			}
+			return nil
+		})
+		age, err := s.gauge("coredns_minilb_snapshot_age_seconds")
+		if err != nil || age < 1 || age > 600 {
+			t.Errorf("the snapshot is %v seconds old, %v", age, err)
+		}
+		for _, source := range []string{"service", "endpointslice", "ingress", "gateway", "httproute"} {
+			if synced, err := s.gauge(`coredns_minilb_synced{source="` + source + `"}`); err != nil || synced != 0 {
+				t.Errorf("%s: synced is %v, %v", source, synced, err)
+			}
+		}
+		if lines := s.log.lines("Serving the state of "); len(lines) != 1 || !strings.Contains(lines[0], " from "+k.path+", ") {
+			t.Errorf("got %q, want one line\n%s", lines, s.log)
+		}
+		kill(t, s)
+	}
+	slices.Sort(took)
+	fastest, median, slowest := took[0], took[times/2], took[times-1]
+	t.Logf("%d starts: all was answered within %v of exec at best, %v in the median, %v at worst", times, fastest, median, slowest)
+	if full && slowest > time.Second || fastest > time.Second { // other tests have the CPUs, too
+		t.Errorf("it took %v to %v, want a second at most", fastest, slowest)
+	}
+	if after, err := os.ReadFile(k.path); err != nil || string(after) != string(before) {
+		t.Errorf("the snapshot was written without the API server: %v", err)
+	}
+}
+
+// testReload changes the configuration while the API server is away.
+func (k *snapshotServer) testReload(t *testing.T, kubeconfig string) {
+	s := k.launch(t)
+	s.waitListening(t)
+	must(t, s.expectKept())
+	k.configure(t, kubeconfig, 7)
+	defer k.configure(t, kubeconfig, 5)
+	began := time.Now()
+	must(t, s.cmd.Process.Signal(syscall.SIGUSR1))
+	cluster.Eventually(t, 10*time.Second, func() error {
+		reply, err := s.ask("udp", "web.shop.minilb", dns.TypeA)
+		if err != nil || len(reply.Answer) != 1 {
+			return fmt.Errorf("got %v, %v", reply, err)
+		}
+		if ttl := reply.Answer[0].Header().Ttl; ttl != 7 {
+			return fmt.Errorf("the TTL is %d", ttl)
+		}
+		return nil
+	})
+	t.Logf("reloaded after %v", time.Since(began))
+	if err := s.expectKept(); err != nil {
+		t.Error(err)
+	}
+	if stale, err := s.stale("web.shop.minilb"); err != nil || !stale {
+		t.Errorf("marked as stale: %v, %v", stale, err)
+	}
+	if lines := s.log.lines("Restart failed"); len(lines) > 0 {
+		t.Errorf("got %q", lines)
+	}
+	kill(t, s)
+}
+
+// testReplaced lets the API server come back to a server that serves what has been deleted and
+// changed meanwhile.
+func (k *snapshotServer) testReplaced(t *testing.T) {
+	ctx := t.Context()
+	must(t, k.cluster.StartAPIServer(ctx))
+	must(t, k.cluster.Delete(ctx, "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}}"))
+	must(t, k.cluster.Delete(ctx, "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: gw, namespace: shop}}"))
+	must(t, k.cluster.Apply(ctx, "{apiVersion: v1, kind: Service, metadata: {name: new, namespace: shop}, spec: {type: LoadBalancer, loadBalancerClass: minilb, selector: {app: web}, ports: [{port: 80}]}}"))
+	cluster.Eventually(t, time.Minute, func() error { // its controller waits for the API server, too
+		list, err := k.cluster.Client.DiscoveryV1().EndpointSlices("shop").List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=new"})
+		if err != nil || len(list.Items) != 1 || len(list.Items[0].Endpoints) != 1 {
+			return fmt.Errorf("the EndpointSlices of new are %v, %v", list, err)
+		}
+		return nil
+	})
+	must(t, k.cluster.StopAPIServer())
+
+	s := k.launch(t)
+	s.waitListening(t)
+	must(t, s.expectKept())
+	must(t, k.cluster.StartAPIServer(ctx))
+	began := time.Now()
+	cluster.Eventually(t, 20*time.Second, func() error {
+		for _, name := range []string{"web.shop.minilb", "_https._tcp.web.shop.minilb"} {
+			if err := s.expectRcode(name, dns.TypeA, dns.RcodeNameError); err != nil {
+				return err
+			}
+		}
+		if err := forwarded(s, "a.ex.org", "x.g.ex.org"); err != nil { // they are not ours any longer
+			return err
+		}
+		if err := s.expect("new.shop.minilb", dns.TypeA, "10.244.1.7"); err != nil {
+			return err
+		}
+		return s.expect("7.1.244.10.in-addr.arpa", dns.TypePTR, "10-244-1-7.new.shop.minilb.")
+	})
+	t.Logf("the API server's return is answered after %v", time.Since(began))
+	cluster.Eventually(t, 40*time.Second, func() error {
+		if stale, err := s.stale("new.shop.minilb"); err != nil || stale {
+			return fmt.Errorf("marked as stale: %v, %v", stale, err)
+		}
+		for _, source := range []string{"service", "endpointslice", "ingress", "gateway", "httproute"} {
+			if synced, err := s.gauge(`coredns_minilb_synced{source="` + source + `"}`); err != nil || synced != 1 {
+				return fmt.Errorf("%s: synced is %v, %v", source, synced, err)
+			}
+		}
+		if age, err := s.gauge("coredns_minilb_snapshot_age_seconds"); err != nil || age > 10 {
+			return fmt.Errorf("the snapshot is %v seconds old, %v", age, err)
+		}
+		return nil
+	})
+	if lines := s.log.lines("All that was served from the snapshot is now as the API server has it"); len(lines) != 1 {
+		t.Errorf("the end of it is not said once:\n%s", s.log)
+	}
+	t.Logf("coredns said:\n%s", s.log)
+}
