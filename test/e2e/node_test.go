@@ -139,7 +139,7 @@ func (n *node) stop() {
 // heartbeat renews the Lease, and sets right what the node lifecycle controller may have changed
 // while it did not hear of the node.
 func (n *node) heartbeat(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, n.lab.timing.heartbeat)
+	ctx, cancel := context.WithTimeout(ctx, max(n.lab.timing.heartbeat, 2*time.Second))
 	defer cancel()
 	if err := n.renewLease(ctx); err != nil {
 		return err
