@@ -79,14 +79,13 @@ func (l *lab) plug(p *pod) (err error) {
 	); err != nil {
 		return err
 	}
-	if err := p.ip(
+	return p.ip(
 		"link set eth0 up",
 		fmt.Sprintf("addr add %s/%d dev eth0", p.addresses.v4, p.node.podCIDRs[0].Bits()),
 		fmt.Sprintf("addr add %s/%d dev eth0", p.addresses.v6, p.node.podCIDRs[1].Bits()),
-	); err != nil {
-		return err
-	}
-	return defaultRoutes(p.namespace, p.node.gateway)
+		fmt.Sprintf("route add default via %s", p.node.gateway.v4),
+		fmt.Sprintf("route add default via %s", p.node.gateway.v6),
+	)
 }
 
 // listen starts the pod's server.
