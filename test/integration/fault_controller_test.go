@@ -143,7 +143,8 @@ func TestFaultControllerHostile(t *testing.T) {
 		t.Errorf("%d overwrites made for %d writes, want 12 at most", overwrites, got)
 	}
 	for n := range others {
-		if got := writes[fmt.Sprintf("other-%d", n)]; got < 1 || got > 2 {
+		// Once by each, and again by one that has not seen the event of its write before it looks again.
+		if got := writes[fmt.Sprintf("other-%d", n)]; got < 1 || got > 4 {
 			t.Errorf("a Service that nobody contests was written %d times", got)
 		}
 	}

@@ -1,0 +1,176 @@
+package integration_test
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// stockBinary is CoreDNS as it comes.
+var stockBinary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "minilb-integration-")
+	if err != nil {
+		return "", err
+	}
+	binaries = append(binaries, dir)
+	path := filepath.Join(dir, "stock")
+	cmd := exec.Command("go", "build", "-C", "../bench/stock", "-o", path, ".")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build stock CoreDNS: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// TestFaultReload reloads the server again and again under load, and stock CoreDNS beside it:
+// nothing is answered wrongly, no more questions are lost than there, and what the server holds
+// does not grow: goroutines, open files, watches as the API server counts them, and memory.
+func TestFaultReload(t *testing.T) {
+	t.Parallel()
+	reloads, byPlugin := 20, 2
+	if full {
+		reloads, byPlugin = 200, 20
+	}
+	const warmUp = 5
+	c := cluster.New(t, cluster.Options{})
+	known := state{addr: "10.244.0.2", only: "known", gateways: &newestGateways}
+	known.make(t, c)
+	s := startFastCoreDNS(t, strings.Replace(resolverFor(shippedAccounts(t, c).dns, startUpstream(t), "max_answers 0"), "errors\n", "errors\nreload 2s 1s\n", 1))
+	s.waitReady(t)
+	cluster.Eventually(t, convergence, func() error { return known.answered(s) })
+	stock := launchCoreDNS(t, stockBinary, `.:PORT {
+		bind 127.0.0.1
+		errors
+		hosts {
+			10.244.0.2 web.world.minilb web.ingress.example known.world.minilb known.ex.org
+			ttl 5
+		}
+	}`)
+	stock.waitListening(t)
+
+	answer := []string{"NOERROR 10.244.0.2"}
+	others := expected{{"web.world.minilb", dns.TypeA}: answer, {"web.ingress.example", dns.TypeA}: answer, {"known.world.minilb", dns.TypeA}: answer}
+	ours := expected{
+		{"web.world.minilb", dns.TypeA}: answer, {"web.ingress.example", dns.TypeA}: answer, {"known.world.minilb", dns.TypeA}: answer,
+		{"known.ex.org", dns.TypeA}: {"NOERROR " + gatewayPod}, {"nobody.world.minilb", dns.TypeA}: {"NXDOMAIN"},
+	}
+	load, reference := startLoad(t, s.addr, 500, ours), startLoad(t, stock.addr, 500, others)
+
+	var first, last holding
+	// CoreDNS forgets about plugin reload at the first signal.
+	for n := range byPlugin {
+		s.reload(t, func() {
+			corefile, err := os.ReadFile(s.corefile())
+			must(t, err)
+			changed := strings.Replace(string(corefile), fmt.Sprintf("max_answers %d\n", n), fmt.Sprintf("max_answers %d\n", n+1), 1)
+			must(t, os.WriteFile(s.corefile(), []byte(changed), 0o600))
+		})
+	}
+	for n := range reloads {
+		if n == warmUp {
+			cluster.Eventually(t, 20*time.Second, func() error { return s.holds(t, c, &first, nil) })
+		}
+		s.reload(t, func() { s.cmd.Process.Signal(syscall.SIGUSR1) })
+		stock.reload(t, func() { stock.cmd.Process.Signal(syscall.SIGUSR1) })
+	}
+	wrong, wrongThere := load.stop(), reference.stop()
+	if wrong != nil || wrongThere != nil {
+		t.Errorf("answers were wrong: %v; those of stock CoreDNS: %v", wrong, wrongThere)
+	}
+	// Two counts of the same rare event differ by so much by chance.
+	lost, lostThere := float64(load.lost.Load()), float64(reference.lost.Load())
+	if lost > lostThere+3+3*math.Sqrt(lost+lostThere) {
+		t.Errorf("%.0f questions were lost, and %.0f by stock CoreDNS", lost, lostThere)
+	}
+	cluster.Eventually(t, 20*time.Second, func() error { return s.holds(t, c, &last, &first) })
+	must(t, known.answered(s))
+	must(t, c.Apply(t.Context(), exposed("world", "late", "10.244.0.9")))
+	cluster.Eventually(t, 2*time.Second, func() error { return s.expect("late.world.minilb", dns.TypeA, "10.244.0.9") })
+	t.Logf("%d reloads by signal, %d by plugin reload; lost %.0f of %d questions, stock CoreDNS %.0f of %d; held %v after %d reloads, %v in the end",
+		reloads, byPlugin, lost, load.sent.Load(), lostThere, reference.sent.Load(), first, warmUp, last)
+}
+
+// corefile returns the path of the server's.
+func (s *coredns) corefile() string { return s.cmd.Args[len(s.cmd.Args)-1] }
+
+// reload has the server reloaded, and waits until it has.
+func (s *coredns) reload(t *testing.T, do func()) {
+	t.Helper()
+	const complete = "Reloading complete"
+	before := len(s.log.lines(complete))
+	do()
+	cluster.Eventually(t, 30*time.Second, func() error {
+		if len(s.log.lines(complete)) <= before {
+			return fmt.Errorf("it is not reloaded:\n%s", s.log)
+		}
+		return nil
+	})
+}
+
+// holding is what a server holds.
+type holding struct{ goroutines, files, watches, kilobytes int }
+
+func (h holding) String() string {
+	return fmt.Sprintf("%d goroutines, %d files, %d watches and %.1f MB", h.goroutines, h.files, h.watches, float64(h.kilobytes)/1000)
+}
+
+// holds sets what the server holds at present. It returns an error if that is more than before,
+// of memory a quarter and some megabytes, which is what one garbage collection may differ from
+// the other.
+func (s *coredns) holds(t *testing.T, c *cluster.Cluster, now, before *holding) error {
+	t.Helper()
+	_, metrics := get(s.prom)
+	now.goroutines = int(sum(metrics, "go_goroutines "))
+	raw, err := c.Client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(t.Context())
+	must(t, err)
+	now.watches = int(sum(string(raw), "apiserver_longrunning_requests{", `verb="WATCH"`))
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+	must(t, err)
+	now.files = len(files)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	must(t, err)
+	if _, after, ok := strings.Cut(string(status), "RssAnon:"); ok {
+		now.kilobytes, err = strconv.Atoi(strings.Fields(after)[0])
+		must(t, err)
+	}
+	if now.goroutines == 0 || now.watches == 0 || now.kilobytes == 0 {
+		return fmt.Errorf("held %v, which is not all known", now)
+	}
+	if before != nil && (now.goroutines > before.goroutines || now.files > before.files || now.watches > before.watches || now.kilobytes > before.kilobytes*5/4+8000) {
+		return fmt.Errorf("held %v, and before %v", now, before)
+	}
+	return nil
+}
+
+// sum adds up the samples of those lines of metrics that begin with a text and contain others.
+func sum(metrics, prefix string, contain ...string) float64 {
+	total := 0.0
+lines:
+	for line := range strings.Lines(metrics) {
+		if !strings.HasPrefix(line, prefix) {
+			continue
+		}
+		for _, text := range contain {
+			if !strings.Contains(line, text) {
+				continue lines
+			}
+		}
+		fields := strings.Fields(line)
+		value, err := strconv.ParseFloat(fields[len(fields)-1], 64)
+		if err == nil {
+			total += value
+		}
+	}
+	return total
+}
