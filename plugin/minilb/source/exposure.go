@@ -11,6 +11,8 @@ import (
 type exposure struct {
 	addrs   *records.Set
 	node    *records.Node
+	merged  bool   // whether its addresses are those of its slices, so that it may have its names
+	asOf    uint64 // the last change that they follow
 	named   bool   // whether its names are answered
 	https   *https // may be nil
 	states  states
@@ -23,7 +25,6 @@ func (t *Translator) expose(s *service) *exposure {
 	e.node = &records.Node{Addrs: e.addrs, Parental: true, Source: "service", Namespace: s.namespace, Service: s.name}
 	t.exposed[s.key()] = e
 	t.namespaces[s.namespace]++
-	t.rename(s.key())
 	return e
 }
 
@@ -92,16 +93,7 @@ func (t *Translator) point(e *exposure, before, after *records.Addresses) {
 
 // refresh puts the addresses that the slices give into the Service's set and into the unions
 // it is part of, and reports whether that changed what is answered.
-func (t *Translator) refresh(service cache.ObjectName) bool {
-	e := t.exposed[service]
-	if e == nil {
-		return false
-	}
-	answering, ready, states := usableOf(t.slicesOf[service])
-	if t.probing != nil {
-		answering = t.trusted(service, e, answering, ready, &states)
-	}
-	addrs := t.options.addressesOf(t.slicesOf[service], answering, e.https)
+func (t *Translator) refresh(service cache.ObjectName, e *exposure, addrs *records.Addresses, states states) bool {
 	t.states.add(e.states, -1)
 	t.states.add(states, 1)
 	e.states = states

@@ -137,7 +137,7 @@ func (t *Translator) recheck(addr netip.AddrPort) []cache.ObjectName {
 	defer t.mu.Unlock()
 	services := slices.Clone(t.probed[addr])
 	for _, service := range services {
-		t.refresh(service)
+		t.update(service, 0)
 	}
 	return services
 }

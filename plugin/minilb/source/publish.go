@@ -31,6 +31,9 @@ type publication struct {
 func (t *Translator) publish() {
 	partial := !listed(t.services) || !listed(t.slices)
 	was := t.last
+	if !partial && (was.asked == nil || was.partial) {
+		t.mergeDue() // or names that exist would not, for a moment
+	}
 	t.mu.Lock()
 	renamed := t.renamed
 	t.renamed = map[cache.ObjectName]bool{}

@@ -30,6 +30,8 @@ type Translator struct {
 	services, slices, optional []*health // the watches it depends on
 
 	mu         sync.Mutex
+	merger     merger
+	changes    uint64 // of slices and Services, so far
 	exposed    map[cache.ObjectName]*exposure
 	namespaces map[string]int                // how many exposed Services there are in each
 	renamed    map[cache.ObjectName]bool     // Services whose names have come or gone since they were published
@@ -56,6 +58,7 @@ func NewTranslator(w *Watcher, options Options, index *records.Index) *Translato
 		reporter: w.reporter,
 		wake:     make(chan struct{}, 1),
 
+		merger:     newMerger(),
 		exposed:    map[cache.ObjectName]*exposure{},
 		namespaces: map[string]int{},
 		renamed:    map[cache.ObjectName]bool{},
@@ -93,13 +96,13 @@ func (t *Translator) onService(old, new *service) {
 		e := t.exposed[key]
 		if e == nil {
 			e = t.expose(new)
-			t.refresh(key)
+			t.update(key, 0)
 		} else if old != nil && old.created == new.created && maps.Equal(old.hosts, new.hosts) && old.https.equal(new.https) {
 			return // nothing that a name depends on
 		}
 		if https := t.httpsOf(new); !https.equal(e.https) {
 			e.https = https
-			t.refresh(key)
+			t.update(key, 0)
 		}
 		t.annotate(key, t.options.serviceClaim(new))
 	} else {
@@ -175,12 +178,13 @@ func (t *Translator) onSlice(old, new *slice) {
 	if !same || before != after && new.troubles() != nil {
 		t.publishSoon() // to be logged and counted, or no longer
 	}
-	changed := t.refresh(after) // first, or what both are part of would be without it for a moment
-	if before != after {
-		t.refresh(before)
+	triggered := int64(0)
+	if new != nil && (old == nil || new.triggered != old.triggered) {
+		triggered = new.triggered
 	}
-	if changed && new.triggered != 0 && synced(t.slices) && (old == nil || new.triggered != old.triggered) {
-		t.observe(time.Since(time.Unix(0, new.triggered)))
+	t.update(after, triggered) // first, or what both are part of would be without it for a moment
+	if before != after {
+		t.update(before, 0)
 	}
 }
 

@@ -106,6 +106,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 	for _, t := range w.translators {
 		running.Go(func() { t.run(ctx) })
+		running.Go(func() { t.runMerger(ctx) })
 	}
 }
 
