@@ -62,7 +62,7 @@ func (g *generator) step(ctx context.Context) {
 		g.changeIngress(ctx)
 	case n < 91:
 		g.changeGateway(ctx)
-	case n < 99:
+	case n < 96:
 		g.changeRoute(ctx)
 	default:
 		g.changeNamespace(ctx)
@@ -227,7 +227,7 @@ func (g *generator) changePod(ctx context.Context) {
 // changeNamespace creates the namespaces, or deletes the last one with all that is in it.
 func (g *generator) changeNamespace(ctx context.Context) {
 	last := namespaceName(soakNamespaces - 1)
-	if g.chance(3) {
+	if g.chance(5) {
 		g.delete(ctx, "Namespace", "v1", "", last)
 		return
 	}
@@ -261,9 +261,15 @@ func (g *generator) storm(ctx context.Context) {
 	}
 }
 
-// run makes changes, so many a second on average, until the context ends. pause holds it up.
+// run makes changes, so many a second on average, until the context ends. pause holds it up. Now and
+// then it makes none until all are answered, or one that is overlooked would be made up for by
+// those that follow.
 func (g *generator) run(ctx context.Context, rate int, pause <-chan chan struct{}) {
 	for ctx.Err() == nil {
+		after := time.Duration(g.ExpFloat64() * float64(time.Second) / float64(rate))
+		if g.chance(100) {
+			after = 2 * soakConvergence
+		}
 		select {
 		case <-ctx.Done():
 		case resume := <-pause:
@@ -271,7 +277,7 @@ func (g *generator) run(ctx context.Context, rate int, pause <-chan chan struct{
 			case <-resume:
 			case <-ctx.Done():
 			}
-		case <-time.After(time.Duration(g.ExpFloat64() * float64(time.Second) / float64(rate))):
+		case <-time.After(after):
 			if g.chance(400) {
 				g.storm(ctx)
 			}

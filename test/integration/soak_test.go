@@ -22,7 +22,7 @@ import (
 
 // The load of the soak, per second.
 const (
-	soakChanges   = 20
+	soakChanges   = 30
 	soakAskers    = 4
 	soakQuestions = 75 // of each
 )
