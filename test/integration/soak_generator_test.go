@@ -51,18 +51,25 @@ func (g *generator) service() string {
 
 // step makes one change.
 func (g *generator) step(ctx context.Context) {
-	switch n := g.IntN(100); {
-	case n < 50:
+	if g.IntN(2) == 0 {
 		g.changeSlice(ctx)
-	case n < 56:
+	} else {
+		g.changeName(ctx)
+	}
+}
+
+// changeName makes one change of what names there are, as a rule.
+func (g *generator) changeName(ctx context.Context) {
+	switch n := g.IntN(50); {
+	case n < 6:
 		g.changePod(ctx)
-	case n < 72:
+	case n < 21:
 		g.changeService(ctx)
-	case n < 85:
+	case n < 34:
 		g.changeIngress(ctx)
-	case n < 91:
+	case n < 40:
 		g.changeGateway(ctx)
-	case n < 96:
+	case n < 47:
 		g.changeRoute(ctx)
 	default:
 		g.changeNamespace(ctx)
@@ -261,14 +268,15 @@ func (g *generator) storm(ctx context.Context) {
 	}
 }
 
-// run makes changes, so many a second on average, until the context ends. pause holds it up. Now and
-// then it makes none until all are answered, or one that is overlooked would be made up for by
-// those that follow.
+// run makes changes until the context ends: bursts, so many a second on average, and single ones
+// after them, as one that is overlooked would be made up for by those that follow. pause holds it up.
 func (g *generator) run(ctx context.Context, rate int, pause <-chan chan struct{}) {
-	for ctx.Err() == nil {
+	const burst, single = 90, 4
+	for n := 0; ctx.Err() == nil; n++ {
+		alone := n%(burst+single) >= burst
 		after := time.Duration(g.ExpFloat64() * float64(time.Second) / float64(rate))
-		if g.chance(100) {
-			after = 2 * soakConvergence
+		if alone {
+			after = soakConvergence * 5 / 4
 		}
 		select {
 		case <-ctx.Done():
@@ -278,10 +286,14 @@ func (g *generator) run(ctx context.Context, rate int, pause <-chan chan struct{
 			case <-ctx.Done():
 			}
 		case <-time.After(after):
-			if g.chance(400) {
+			switch {
+			case alone:
+				g.changeName(ctx)
+			case g.chance(400):
 				g.storm(ctx)
+			default:
+				g.step(ctx)
 			}
-			g.step(ctx)
 		}
 	}
 }

@@ -59,25 +59,45 @@ func (j *judge) end(f *disturbance) {
 func (j *judge) run() {
 	for o := range j.pending {
 		time.Sleep(time.Until(o.got.Add(soakLag + 500*time.Millisecond)))
+		for j.unfinished(&o) {
+			time.Sleep(100 * time.Millisecond)
+		}
 		j.judge(&o)
 	}
+}
+
+// unfinished reports whether a fault lasts that began before the answer, or has just ended.
+func (j *judge) unfinished(o *observation) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, f := range j.faults {
+		if f.from.Before(o.got) && (f.to.IsZero() || time.Since(f.to) < soakLag) {
+			return true
+		}
+	}
+	return false
 }
 
 func (j *judge) judge(o *observation) {
 	from, to := o.sent.Add(-soakConvergence), o.got.Add(soakLag)
 	silent := false
-	during := map[string]bool{}
+	during := map[string]*disturbance{}
 	j.mu.Lock()
 	for _, f := range j.faults {
-		if f.from.After(o.got) || !f.to.IsZero() && f.to.Add(f.recovery+soakConvergence).Before(o.sent) {
+		if f.from.After(o.got) || f.to.Add(f.recovery+soakConvergence).Before(o.sent) {
 			continue
 		}
 		if before := f.from.Add(-soakConvergence); before.Before(from) {
 			from = before
 		}
-		if f.to.IsZero() || f.to.After(o.sent) {
+		if f.to.After(o.sent) {
 			silent = silent || f.silent
-			during[f.what] = true
+			during[fmt.Sprintf("while %s (from %s to %s)", f.what, f.from.Format(time.TimeOnly), f.to.Format(time.TimeOnly))] = f
+			// The mirror is no better than the server at watching an API server that is just
+			// coming back, with controllers that go on at once.
+			if seen := f.to.Add(soakLag); seen.After(to) {
+				to = seen
+			}
 		}
 	}
 	j.mu.Unlock()
@@ -92,17 +112,13 @@ func (j *judge) judge(o *observation) {
 	switch want := slices.Collect(maps.Keys(verdicts))[0]; {
 	case o.said == want:
 		j.checked++
-		for what := range during {
-			j.under[what]++
+		for _, f := range during {
+			j.under[f.what]++
 		}
 	case silent && (strings.HasPrefix(o.said, "no answer") || o.said == "SERVFAIL"):
 		j.excused++
 	default:
-		var about []string
-		for what := range during {
-			about = append(about, "while "+what)
-		}
-		j.wrong = append(j.wrong, fmt.Sprintf("%s %s\n\tgot  %s\n\twant %s\n\t%s", o, strings.Join(about, ", "), o.said, want,
+		j.wrong = append(j.wrong, fmt.Sprintf("%s %s\n\tgot  %s\n\twant %s\n\t%s", o, strings.Join(slices.Collect(maps.Keys(during)), ", "), o.said, want,
 			strings.Join(j.mirror.about(o.name), "\n\t")))
 	}
 }

@@ -98,6 +98,7 @@ type mirror struct {
 	now      objects
 	states   []*moment // oldest first
 	history  []string  // what has changed, oldest first
+	last     string    // what the latest change says, with the name of the Service that it is about
 	watching map[string]bool
 	changes  int
 	broken   error // what makes the mirror useless
@@ -228,6 +229,9 @@ func (m *mirror) change(kind soakKind, changed map[string]*unstructured.Unstruct
 	m.states = append(m.states, &moment{from: now, model: sync.OnceValue(func() *oracle { return newOracle(&all) })})
 	m.changes += len(changed)
 	for key, object := range changed {
+		namespace, name, _ := strings.Cut(key, "/")
+		service, _, _ := strings.Cut(name, "-") // of which a slice is named for its Service
+		m.last = essence(object) + " " + service + "." + namespace + ".minilb"
 		m.history = append(m.history, fmt.Sprintf("%s %s %s %s", now.Format("15:04:05.000"), kind.resource.Resource, key, essence(object)))
 	}
 	const remembered = 20_000
@@ -280,12 +284,25 @@ func (m *mirror) latest() *oracle {
 	return s.model()
 }
 
+// touched returns those of the names that the latest change is about.
+func (m *mirror) touched(names []string) (some []string) {
+	m.mu.Lock()
+	last := m.last
+	m.mu.Unlock()
+	for _, name := range names {
+		if strings.Contains(last, strings.ToLower(strings.TrimSuffix(name, "."))) {
+			some = append(some, name)
+		}
+	}
+	return some
+}
+
 // about returns what has happened of late to the objects that have to do with a name.
 func (m *mirror) about(name string) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	host := strings.ToLower(strings.TrimSuffix(name, "."))
-	words := []string{`"` + host + `"`, host + ",", ", " + host}
+	words := []string{`"` + host + `"`, host + ",", ", " + host, ".chain.test"} // which any host may lead to
 	if labels := strings.Split(host, "."); len(labels) >= 3 && labels[len(labels)-1] == "minilb" {
 		namespace, service := labels[len(labels)-2], labels[len(labels)-3]
 		words = append(words, namespace+"/"+service)
@@ -293,7 +310,7 @@ func (m *mirror) about(name string) []string {
 	var lines []string
 	for _, line := range slices.Backward(m.history) {
 		if slices.ContainsFunc(words, func(word string) bool { return strings.Contains(line, word) }) {
-			if lines = append(lines, line); len(lines) == 12 {
+			if lines = append(lines, line); len(lines) == 16 {
 				break
 			}
 		}

@@ -149,9 +149,13 @@ func (a *inquirer) run(ctx context.Context, random *rand.Rand, rate int) {
 
 func (a *inquirer) question(random *rand.Rand) (network, name string, qtype uint16) {
 	name = pick(random, a.names)
-	if random.IntN(2) == 0 {
-		present := a.mirror.latest().names()
-		name = pick(random, present)
+	switch random.IntN(4) {
+	case 0, 1:
+		name = pick(random, a.mirror.latest().names())
+	case 2:
+		if touched := a.mirror.touched(a.names); len(touched) > 0 {
+			name = pick(random, touched)
+		}
 	}
 	switch random.IntN(12) {
 	case 0:

@@ -142,6 +142,10 @@ func TestSoak(t *testing.T) {
 	}
 	if len(j.wrong) > 0 {
 		t.Errorf("MINILB_SOAK_SEED=%d: %d wrong answers, the first of which are\n%s", seed, len(j.wrong), strings.Join(j.wrong[:min(5, len(j.wrong))], "\n"))
+		for _, wrong := range j.wrong {
+			headline, _, _ := strings.Cut(wrong, "\n")
+			t.Logf("wrong: %s", headline)
+		}
 		t.Logf("coredns said:\n%s", w.s.log)
 	}
 	if enough := int(duration.Seconds()) * soakAskers * soakQuestions / 4; j.checked < enough {
