@@ -34,7 +34,7 @@ var errNoAddress = errors.New("the answer has no address")
 // resolve asks the name server on the router, from the client and over UDP. An answer without
 // addresses is no error.
 func (l *lab) resolve(ctx context.Context, name, family string) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	conn, err := l.client.dial(ctx, "udp", netip.AddrPortFrom(routerHost.of(family), 53).String())
 	if err != nil {
@@ -46,7 +46,7 @@ func (l *lab) resolve(ctx context.Context, name, family string) (answer, error) 
 	if family == "6" {
 		question.Question[0].Qtype = dns.TypeAAAA
 	}
-	var client dns.Client
+	client := dns.Client{Timeout: patience}
 	reply, _, err := client.ExchangeWithConnContext(ctx, question, &dns.Conn{Conn: conn})
 	if err != nil {
 		return answer{}, err
