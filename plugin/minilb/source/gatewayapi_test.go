@@ -3,8 +3,6 @@ package source
 import (
 	"errors"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -18,8 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
-	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 )
 
@@ -49,112 +45,6 @@ func gatewayState(t *testing.T, tlsVersion string) map[string][]runtime.Object {
 		"namespaces":              {&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{"team": "shop"}}}},
 	})
 	return state
-}
-
-// G3, G4: what is served, by the API server's own answers.
-func TestDiscover(t *testing.T) {
-	answers := map[string]string{
-		"/apis": `{"kind": "APIGroupList", "apiVersion": "v1", "groups": [{"name": "apps"}, {"name": "gateway.networking.k8s.io"}]}`,
-		"/apis/gateway.networking.k8s.io": `{"kind": "APIGroup", "apiVersion": "v1", "name": "gateway.networking.k8s.io", "versions": [
-			{"groupVersion": "gateway.networking.k8s.io/v1", "version": "v1"}, {"groupVersion": "gateway.networking.k8s.io/v1alpha3", "version": "v1alpha3"}]}`,
-		"/apis/gateway.networking.k8s.io/v1": `{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "gateway.networking.k8s.io/v1", "resources": [
-			{"name": "gateways", "verbs": ["get", "list", "watch"]}, {"name": "gateways/status", "verbs": ["get", "patch"]}, {"name": "httproutes", "verbs": ["list"]}]}`,
-		"/apis/gateway.networking.k8s.io/v1alpha3": `{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "gateway.networking.k8s.io/v1alpha3", "resources": [
-			{"name": "tlsroutes", "verbs": ["watch", "list"]}]}`,
-	}
-	var failing string
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer, known := answers[r.URL.Path]
-		switch {
-		case r.URL.Path == failing:
-			http.Error(w, "starting", http.StatusServiceUnavailable)
-		case !known:
-			http.NotFound(w, r)
-		default:
-			w.Header().Set("Content-Type", "application/json")
-			w.Write([]byte(answer))
-		}
-	}))
-	defer server.Close()
-	core, err := corev1client.NewForConfig(&rest.Config{Host: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	offered, err := discover(t.Context(), core.RESTClient())
-	want := offer{
-		{Group: gatewayGroup, Version: "v1", Resource: "gateways"}:        true,
-		{Group: gatewayGroup, Version: "v1alpha3", Resource: "tlsroutes"}: true,
-	}
-	if err != nil || !maps.Equal(offered, want) {
-		t.Errorf("got %v and %v, want %v", offered, err, want)
-	}
-	// Anything but a clear answer is none: a version that was there a moment ago, too.
-	for _, path := range []string{"/apis", "/apis/gateway.networking.k8s.io", "/apis/gateway.networking.k8s.io/v1", "/apis/gateway.networking.x-k8s.io"} {
-		failing = path
-		if offered, err := discover(t.Context(), core.RESTClient()); err == nil || offered != nil {
-			t.Errorf("%s fails: got %v and %v", path, offered, err)
-		}
-	}
-	failing = ""
-	// So is what does not come from an API server, or from one that does not yet know itself.
-	for path, answer := range map[string]string{
-		"/apis":                              `{"kind": "APIGroupList", "apiVersion": "v1", "groups": []}`,
-		"/apis/gateway.networking.k8s.io":    `{}`,
-		"/apis/gateway.networking.k8s.io/v1": `{}`,
-	} {
-		honest := answers[path]
-		answers[path] = answer
-		if offered, err := discover(t.Context(), core.RESTClient()); err == nil || offered != nil {
-			t.Errorf("%s is %s: got %v and %v", path, answer, offered, err)
-		}
-		answers[path] = honest
-	}
-	group := answers["/apis/gateway.networking.k8s.io"]
-	delete(answers, "/apis/gateway.networking.k8s.io")
-	if offered, err := discover(t.Context(), core.RESTClient()); err == nil || offered != nil {
-		t.Errorf("a group is listed and not found: got %v and %v", offered, err)
-	}
-	answers["/apis/gateway.networking.k8s.io"] = group
-	delete(answers, "/apis/gateway.networking.k8s.io/v1alpha3")
-	if offered, err := discover(t.Context(), core.RESTClient()); err == nil || offered != nil {
-		t.Errorf("a version has gone in between: got %v and %v", offered, err)
-	}
-	clear(answers)
-	if offered, err := discover(t.Context(), core.RESTClient()); err == nil || offered != nil {
-		t.Errorf("404 for everything, as of a load balancer: got %v and %v", offered, err)
-	}
-	answers["/apis"] = `{"kind": "APIGroupList", "apiVersion": "v1", "groups": [{"name": "apps"}]}`
-	if offered, err := discover(t.Context(), core.RESTClient()); err != nil || len(offered) > 0 {
-		t.Errorf("without the Gateway API: got %v and %v", offered, err)
-	}
-}
-
-// G3: the first version that is served.
-func TestOfferFirst(t *testing.T) {
-	for _, tc := range []struct {
-		served   []string
-		versions []schema.GroupVersionResource
-		want     string
-	}{
-		{[]string{"tlsroutes/v1alpha2", "tlsroutes/v1alpha3"}, routeVersions[tlsRoute], "v1alpha3"},
-		{[]string{"tlsroutes/v1alpha2"}, routeVersions[tlsRoute], "v1alpha2"},
-		{all, routeVersions[tlsRoute], "v1"},
-		{[]string{"gateways/v1"}, routeVersions[tlsRoute], ""},
-		{[]string{"gateways/v1beta1"}, gatewayVersions, "v1beta1"},
-		{[]string{"gatewayclasses/v1beta1"}, gatewayClassVersions, "v1beta1"},
-		{[]string{"gatewayclasses/v1beta1", "gatewayclasses/v1"}, gatewayClassVersions, "v1"},
-		{[]string{"grpcroutes/v1alpha2", "grpcroutes/v1"}, routeVersions[grpcRoute], "v1"},
-		{[]string{"httproutes/v1beta1", "httproutes/v1"}, routeVersions[httpRoute], "v1"},
-		{[]string{"httproutes/v1alpha2"}, routeVersions[httpRoute], ""},
-		{[]string{"grpcroutes/v1alpha2"}, routeVersions[grpcRoute], "v1alpha2"},
-		{[]string{"xlistenersets/v1alpha1"}, xListenerSetVersions, "v1alpha1"},
-	} {
-		api := newFakeAPI()
-		api.offer(tc.served...)
-		if got := api.offered.first(tc.versions).Version; got != tc.want {
-			t.Errorf("%v: got %q, want %q", tc.served, got, tc.want)
-		}
-	}
 }
 
 // What is there at the start is waited for, and all of it is answered.

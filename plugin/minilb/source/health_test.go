@@ -88,6 +88,31 @@ func testHealthLog(t *testing.T) {
 	}
 }
 
+// A kind that cannot be reached while others have answers is told of by itself, once, and the API
+// server is not taken for away.
+func TestHealthAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &testLog{}
+		server := &server{log: log}
+		alone := &health{resource: "things", server: server, settled: func() {}}
+		other := &health{resource: "services", server: server, settled: func() {}}
+		for range 5 {
+			alone.observe(t.Context(), errUnreachable)
+			other.observe(t.Context(), nil)
+			time.Sleep(time.Second)
+		}
+		lines := log.take()
+		about := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !strings.HasPrefix(line, "W things: ") })
+		if len(about) != 1 || len(lines) > 3 || server.away() != 0 {
+			t.Errorf("got the log %q, away for %v", lines, server.away())
+		}
+		alone.observe(t.Context(), nil)
+		if lines := log.take(); len(lines) != 1 || lines[0] != "I things: can be read again" {
+			t.Errorf("once it answers: got the log %q", lines)
+		}
+	})
+}
+
 // G7: who is waited for, and for how long.
 func TestHealthWaived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

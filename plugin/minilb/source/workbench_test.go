@@ -1,0 +1,147 @@
+package source
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// testLog collects log lines.
+type testLog struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *testLog) log(level, format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, level+" "+fmt.Sprintf(format, args...))
+}
+
+func (l *testLog) Infof(format string, args ...any) { l.log("I", format, args...) }
+
+func (l *testLog) Warningf(format string, args ...any) { l.log("W", format, args...) }
+
+func (l *testLog) Errorf(format string, args ...any) { l.log("E", format, args...) }
+
+func (l *testLog) take() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines := l.lines
+	l.lines = nil
+	return lines
+}
+
+// bench is a Translator whose tables the test fills by hand, as a reflector would.
+type bench struct {
+	t        testing.TB
+	log      *testLog
+	watcher  *Watcher
+	index    *records.Index
+	tr       *Translator
+	observed []time.Duration
+}
+
+func newBench(t testing.TB, options Options) *bench { return newBenchOf(t, options, func(*Watcher) {}) }
+
+// newBenchOf lets the Watcher be changed before anything reads it.
+func newBenchOf(t testing.TB, options Options, change func(*Watcher)) *bench {
+	b := &bench{t: t, log: &testLog{}}
+	var err error
+	if b.watcher, err = NewWatcher(&rest.Config{Host: "https://api.example"}, b.log); err != nil {
+		t.Fatal(err)
+	}
+	change(b.watcher)
+	if options.Zones == nil {
+		options.Zones = []string{"minilb."}
+	}
+	options.Reachable = func(string) bool { return true }
+	options.Class = lb.DefaultClass
+	if options.HostAnnotations == nil {
+		options.HostAnnotations = []string{lb.HostAnnotation}
+	}
+	options.Services, options.Ingresses = true, true
+	options.Observe = func(d time.Duration) { b.observed = append(b.observed, d) }
+	b.index = records.NewIndex(slices.Concat(options.Zones, options.ReverseZones))
+	b.tr = NewTranslator(b.watcher, options, b.index)
+	return b
+}
+
+func (b *bench) services() *table[*corev1.Service, *service] { return b.watcher.services[""] }
+
+// sync lets the first lists arrive with what the tables hold.
+func (b *bench) sync() {
+	b.services().setSynced()
+	b.watcher.slices[""].setSynced()
+	for _, h := range b.tr.optional {
+		h.setSynced()
+	}
+	b.tr.changed()
+	b.publish()
+}
+
+// publish does what run does for a change, and returns the log.
+func (b *bench) publish() []string {
+	b.tr.publish()
+	return b.log.take()
+}
+
+func (b *bench) pending() bool {
+	select {
+	case <-b.tr.wake:
+		return true
+	default:
+		return false
+	}
+}
+
+// addrs returns what name is answered with, or "-" if it is not there.
+func (b *bench) addrs(name string) string {
+	result, node := b.index.Lookup(b.index.Match(name), name)
+	switch {
+	case result != records.Found:
+		return "-"
+	case node.Target != "":
+		return node.Target
+	}
+	var parts []string
+	for _, a := range slices.Concat(node.Addrs.Load().V4, node.Addrs.Load().V6) {
+		parts = append(parts, a.String())
+	}
+	return strings.Join(parts, " ")
+}
+
+func (b *bench) want(name, want string) {
+	b.t.Helper()
+	if got := b.addrs(name); got != want {
+		b.t.Errorf("%s: got %q, want %q", name, got, want)
+	}
+}
+
+func testService(id string, created int64, hosts string) *corev1.Service {
+	namespace, name, _ := strings.Cut(id, "/")
+	class := lb.DefaultClass
+	obj := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, CreationTimestamp: metav1.Unix(created, 0)}}
+	obj.Spec.Type, obj.Spec.LoadBalancerClass = corev1.ServiceTypeLoadBalancer, &class
+	if hosts != "" {
+		obj.Annotations = map[string]string{lb.HostAnnotation: hosts, "other": "ignored"}
+	}
+	return obj
+}
+
+func serviceSlice(service, name string, endpoints ...string) *slice {
+	s := testSlice(name, "IPv4", endpoints...)
+	namespace, svc, _ := strings.Cut(service, "/")
+	s.namespace, s.service = namespace, svc
+	return s
+}
