@@ -71,11 +71,15 @@ func (t *table[R, T]) discard() {
 	t.settled()
 }
 
-// setRestored notes that the objects are known as a snapshot has them.
+// setRestored notes that the objects are known as a snapshot has them, unless the API server has said
+// by now what there is: whichever of the two notes comes last takes the other into account.
 func (h *health) setRestored() {
 	h.absent.Store(false)
 	if !h.restored.Swap(true) {
 		h.server.restored.Add(1)
+	}
+	if h.synced.Load() {
+		h.unrestore()
 	}
 }
 
@@ -105,6 +109,11 @@ func (w *Watcher) whole() bool {
 		return false
 	}
 	return !slices.ContainsFunc(w.stored, func(t stored) bool { return !known(t.state()) })
+}
+
+// live reports whether the API server has listed the objects of any kind.
+func (w *Watcher) live() bool {
+	return slices.ContainsFunc(w.stored, func(t stored) bool { return t.state().synced.Load() })
 }
 
 // Unreachable reports whether the API server cannot be reached, as far as the last attempt tells.
@@ -148,7 +157,7 @@ func (w *Watcher) Restore() bool {
 func (w *Watcher) restore(state *state) {
 	discovery := w.gatewayAPI.health
 	discovered := discovery.synced.Load()
-	live := slices.ContainsFunc(w.stored, func(t stored) bool { return t.state().synced.Load() })
+	live := w.live()
 	order := func(h *health) int {
 		switch {
 		case h.optional:
@@ -180,6 +189,12 @@ func (w *Watcher) restore(state *state) {
 	}
 	if !live {
 		w.server.snapshot.dirty.Store(false) // what is known comes from there
+		if w.live() {                        // or did until the API server said something, just now
+			w.server.touch()
+		}
+	}
+	if !discovered && w.gatewayAPI.tables != nil {
+		w.gatewayAPI.poke() // its last look may have come too early to drop what was restored meanwhile
 	}
 	if w.Restored() {
 		at := time.Unix(state.written, 0)

@@ -273,3 +273,46 @@ func TestRestoreOptions(t *testing.T) {
 		})
 	}
 }
+
+// What the API server says while the snapshot is being restored counts.
+func TestRestoreOvertaken(t *testing.T) {
+	for name, tc := range map[string]struct {
+		offer []string
+		http  string
+	}{
+		"Gateway API":    {all, "10.0.0.5"},
+		"no Gateway API": {nil, "-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api := gatewayAPIOf(t)
+			path := keptState(t, api, Options{Gateways: true})
+			synctest.Test(t, func(t *testing.T) {
+				api.answer(errRefused)
+				b, stop := runBench(t, api, Options{Gateways: true}, keeping(path), func(b *bench) {
+					ingresses := b.watcher.ingresses[""]
+					ingresses.subscribers = append(ingresses.subscribers, func(_, _ *ingress) {
+						api.answer(nil)
+						api.offer(tc.offer...)
+						api.refuse("ingresses", errRefused) // these are locked
+						time.Sleep(5 * time.Second)
+					})
+				})
+				defer stop()
+				synctest.Wait()
+				b.watcher.Restore()
+				if b.watcher.Kept() {
+					t.Error("the snapshot is said to have what the API server has said")
+				}
+				time.Sleep(2 * confirmation)
+				synctest.Wait()
+				b.want("http.org.", tc.http)
+				api.refuse("ingresses", nil)
+				time.Sleep(2 * confirmation)
+				synctest.Wait()
+				if b.watcher.Restored() || !b.watcher.Kept() {
+					t.Errorf("restored %v, kept %v", b.watcher.Restored(), b.watcher.Kept())
+				}
+			})
+		})
+	}
+}
