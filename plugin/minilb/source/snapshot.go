@@ -23,12 +23,16 @@ type snapshot struct {
 	changed chan struct{} // holds a token when it has become so
 	written atomic.Int64  // when the API server had what is in the file, unix seconds; 0 if it is not known
 
-	mu      sync.Mutex // held while the file is written
+	writing *sync.Mutex // held while the file is written, by whichever Watcher
 	failing bool
 
 	restoring sync.Once
 	restored  bool
 }
+
+// writers are the locks of all files, by their paths: while one load of the Corefile takes the place
+// of another, both of them have one.
+var writers sync.Map
 
 const (
 	// interval is between two times that the file is written.
@@ -45,7 +49,8 @@ const (
 // Keep keeps the state in the file of that path, which is written whenever mine says so and the state has
 // changed, once it is known completely. It must be called before Run.
 func (w *Watcher) Keep(path string, mine func() bool) {
-	s := &snapshot{path: path, mine: mine, log: w.server.log, changed: make(chan struct{}, 1)}
+	writing, _ := writers.LoadOrStore(path, &sync.Mutex{})
+	s := &snapshot{path: path, writing: writing.(*sync.Mutex), mine: mine, log: w.server.log, changed: make(chan struct{}, 1)}
 	w.server.snapshot = s
 	w.run = append(w.run, func(ctx context.Context) { s.run(ctx, w) })
 }
@@ -128,8 +133,8 @@ func (s *snapshot) run(ctx context.Context, w *Watcher) {
 // flush writes the file if there is anything new, and all is known. It reports whether it did. A
 // failure is logged once, for as long as it lasts.
 func (s *snapshot) flush(w *Watcher) (wrote bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	if !s.dirty.Load() || !w.whole() || !s.mine() {
 		return false, nil
 	}

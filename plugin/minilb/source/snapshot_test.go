@@ -359,3 +359,31 @@ func mount(t *testing.T, directory string, flags uintptr, options string) {
 		t.Cleanup(func() { syscall.Unmount(directory, syscall.MNT_DETACH) })
 	}
 }
+
+// While one load takes the place of another both know the file, and one of them at a time writes it.
+func TestSnapshotOneWriter(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "snapshot")
+	newer := newBench(t, Options{})
+	newer.watcher.Keep(path, func() bool { return true })
+	newer.sync()
+	wrote := make(chan error, 1)
+	older := newBench(t, Options{})
+	older.watcher.Keep(path, func() bool {
+		newer.watcher.Touch()
+		go func() { wrote <- newer.watcher.Flush() }()
+		select {
+		case <-wrote:
+			t.Fatal("two write at a time")
+		case <-time.After(100 * time.Millisecond):
+		}
+		return true
+	})
+	older.sync()
+	older.watcher.Touch()
+	if err := older.watcher.Flush(); err != nil {
+		t.Error(err)
+	}
+	if err := <-wrote; err != nil || !newer.watcher.Kept() {
+		t.Errorf("the newer one has not written: %v", err)
+	}
+}
