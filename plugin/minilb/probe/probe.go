@@ -42,7 +42,7 @@ type Target struct {
 type Change struct {
 	Target
 	Suspect bool
-	Reason  error // why it is suspect
+	Reason  error // why it is suspect, or trusted though it has not accepted a connection
 }
 
 // Observer is told what the probes find out, by one goroutine and one after the other.
@@ -71,7 +71,7 @@ type Prober struct {
 	turn    int64     // which tick was the last one
 	looked  time.Time // when nodes were last looked at
 	impeded bool
-	told    map[bool]bool // that nodes cannot be reached, by whether it is about IPv6
+	told    map[bool]bool // that nodes cannot be reached, or that some can, by whether it is about IPv6
 
 	mu      sync.Mutex
 	entries map[netip.AddrPort]*entry
@@ -360,7 +360,7 @@ func (p *Prober) launch(now time.Time) (changes []Change) {
 		case err == nil:
 			p.flying = append(p.flying, flight{e, socket, now})
 		case local(err):
-			p.unable(e, err)
+			changes = append(changes, p.unable(e, err)...)
 		default:
 			changes = append(changes, p.conclude(e, now, err)...)
 		}
@@ -376,11 +376,20 @@ func (p *Prober) abandoned(e *entry) bool {
 	return e.users == 0
 }
 
-// unable takes note that a probe could not be made for want of something here.
-func (p *Prober) unable(e *entry, err error) {
+// unable takes note that a probe could not be made for want of something here. When that has happened
+// as often as makes an endpoint suspect, one that is so is trusted: it could not prove itself.
+func (p *Prober) unable(e *entry, err error) []Change {
 	e.busy = false
 	if !p.impeded {
 		p.impeded = true
 		p.observer.Impeded(err)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e.failed = max(e.failed-1, 0)
+	if e.users == 0 || !e.suspect || e.failed > 0 {
+		return nil
+	}
+	e.suspect = false
+	return []Change{{Target: e.Target, Reason: err}}
 }

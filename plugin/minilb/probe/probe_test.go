@@ -69,7 +69,10 @@ func (w *world) Changed(c Change) {
 	defer w.mu.Unlock()
 	what := "trusted"
 	if c.Suspect {
-		what = fmt.Sprintf("suspect (%v)", c.Reason)
+		what = "suspect"
+	}
+	if c.Reason != nil {
+		what += fmt.Sprintf(" (%v)", c.Reason)
 	}
 	w.changes = append(w.changes, c.Addr.String()+" "+what)
 }
@@ -357,6 +360,9 @@ func TestImpeded(t *testing.T) {
 		w.set(one, errPending)
 		time.Sleep(3 * time.Second)
 		w.expect(t, one.String()+" suspect (no answer within 500ms)")
+		w.set(one, syscall.EMFILE) // and so there is no way to find out that it is back
+		time.Sleep(3 * time.Second)
+		w.expect(t, one.String()+" trusted (too many open files)")
 	})
 }
 

@@ -161,9 +161,12 @@ func (p *probing) Changed(c probe.Change) {
 	if c.Node != "" {
 		what += " on node " + c.Node
 	}
-	if c.Suspect {
+	switch {
+	case !c.Suspect && c.Reason != nil:
+		p.log.Infof("%s cannot be probed any longer (%v): it is answered again, whatever it does", what, c.Reason)
+	case c.Suspect:
 		p.log.Warningf("%s accepts no connections (%v): it is left out of the answers until it does, unless none is left", what, c.Reason)
-	} else {
+	default:
 		p.log.Infof("%s accepts connections again", what)
 	}
 }
