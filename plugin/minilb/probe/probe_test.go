@@ -187,8 +187,10 @@ func TestSingleFailure(t *testing.T) {
 		p.Add(Target{Addr: one})
 		for range 20 {
 			time.Sleep(3 * time.Second)
+			synctest.Wait() // or a probe might begin now that is not seen
 			for w.inFlight() > 0 {
 				time.Sleep(p.tick / 5)
+				synctest.Wait()
 			}
 			w.set(one, errPending)
 			for before := w.probes(one); w.probes(one) == before; {
