@@ -15,7 +15,8 @@ type onNode struct {
 }
 
 // lookAtNodes finds out whether there is no way from here to the nodes. An outage is no sign of
-// that: it begins with nodes that have been reached. It looks once in the interval at most.
+// that: it begins with nodes that have been reached, however much comes and goes on them while it
+// lasts. It looks once in the interval at most, and not at all once it knows.
 func (p *Prober) lookAtNodes(now time.Time) {
 	if p.told[false] && p.told[true] || now.Sub(p.looked) < p.interval {
 		return
@@ -25,32 +26,33 @@ func (p *Prober) lookAtNodes(now time.Time) {
 		if p.told[six] {
 			continue
 		}
-		if unreached := p.unreached(six); unreached != nil {
-			p.told[six] = true
+		unreached, reached := p.unreached(six)
+		p.told[six] = unreached != nil || reached
+		if unreached != nil {
 			p.observer.Unreached(unreached)
 		}
 	}
 }
 
 // unreached returns an endpoint of each node of which none has ever answered, in order, if these
-// are all nodes but one at most.
-func (p *Prober) unreached(six bool) (targets []Target) {
-	reached := 0
+// are all nodes but one at most, and whether more than one has answered.
+func (p *Prober) unreached(six bool) (targets []Target, several bool) {
+	reached, pending := 0, false
 	for _, n := range p.nodes(six) {
 		switch {
 		case n.reached:
 			reached++
 		case n.pending:
-			return nil
+			pending = true
 		default:
 			targets = append(targets, n.example)
 		}
 	}
-	if reached > 1 {
-		return nil
+	if reached > 1 || pending {
+		return nil, reached > 1
 	}
 	slices.SortFunc(targets, func(a, b Target) int { return strings.Compare(a.Node, b.Node) })
-	return targets
+	return targets, false
 }
 
 // nodes returns what is known of the nodes that have endpoints of a family.

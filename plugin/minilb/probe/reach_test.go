@@ -67,6 +67,29 @@ func TestUnreached(t *testing.T) {
 	}
 }
 
+// What comes up during an outage has never answered, which says nothing about the way.
+func TestUnreachedInOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, w := startProber(t, time.Second)
+		before := []Target{parseTarget("a 10.0.1.1"), parseTarget("b 10.0.2.1")}
+		for _, target := range before {
+			p.Add(target)
+		}
+		time.Sleep(5 * time.Second)
+		for i, of := range []string{"a 10.0.1.2", "b 10.0.2.2"} {
+			target := parseTarget(of)
+			w.set(target.Addr, errPending)
+			p.Add(target)
+			p.Remove(before[i].Addr)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if len(w.nodes) > 0 {
+			t.Errorf("got %v", w.nodes)
+		}
+	})
+}
+
 // parseTarget reads "node address".
 func parseTarget(s string) Target {
 	for i := range s {
