@@ -69,16 +69,31 @@ func TestMergeAside(t *testing.T) {
 		t.Errorf("%d endpoints are counted", got)
 	}
 
-	// A Service that comes late has no name without its addresses.
+	// A Service that comes late has no name without its addresses, nor has a host that leads to it.
 	for i := range 3 {
 		set("late", 20+i, 1000, 0)
 	}
-	b.services().Update(testService("shop/late", 1, ""))
+	b.services().Update(testService("shop/late", 1, "late.ex.org"))
 	b.publish()
 	expect("before it is merged", "late", "-")
+	if result, _ := b.index.Lookup("", "late.ex.org."); result == records.Found {
+		t.Error("before it is merged: its host is there without addresses")
+	}
 	b.tr.mergeDue()
 	b.publish()
 	expect("merged", "late", "3000")
+	if got := strings.Count(b.addrs("late.ex.org."), "10."); got != 3000 {
+		t.Errorf("its host has %d addresses", got)
+	}
+
+	// So does one that is made anew, be it before anything else happens.
+	b.services().remove(cache.NewObjectName("shop", "late"))
+	b.services().Update(testService("shop/late", 2, "late.ex.org"))
+	b.publish()
+	expect("made anew", "late", "-")
+	b.tr.mergeDue()
+	b.publish()
+	expect("made anew and merged", "late", "3000")
 
 	// One that becomes small, or goes, before it was merged.
 	set("large", 0, 1000, 0)

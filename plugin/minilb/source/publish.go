@@ -184,6 +184,9 @@ func (t *Translator) nameServices(d *differences, renamed map[cache.ObjectName]b
 	var put []records.Record
 	for key := range renamed {
 		e := t.exposed[key]
+		if e != nil && !e.merged {
+			e = nil // made anew, and to be named once it is
+		}
 		if e != nil {
 			e.named = true
 		}

@@ -22,7 +22,10 @@ func (t *Translator) questions() *questions {
 	find := func(service cache.ObjectName) *exposure {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		return t.find(service)
+		if e := t.find(service); e != nil && e.merged {
+			return e
+		}
+		return nil // or its hosts would have no addresses, for a moment
 	}
 	populated := func(namespace string) bool {
 		t.mu.Lock()
@@ -32,7 +35,7 @@ func (t *Translator) questions() *questions {
 	return newQuestions(find, populated)
 }
 
-// service returns an exposed Service, nil if it is none.
+// service returns an exposed Service whose addresses are known, nil if it is none.
 func (q *questions) service(name cache.ObjectName) *exposure {
 	e, known := q.services[name]
 	if !known {
