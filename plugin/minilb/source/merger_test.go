@@ -74,7 +74,9 @@ func TestMergeAside(t *testing.T) {
 		set("late", 20+i, 1000, 0)
 	}
 	b.services().Update(testService("shop/late", 1, "late.ex.org"))
-	b.publish()
+	if lines := b.publish(); len(lines) > 0 {
+		t.Errorf("before it is merged: got %q", lines)
+	}
 	expect("before it is merged", "late", "-")
 	if result, _ := b.index.Lookup("", "late.ex.org."); result == records.Found {
 		t.Error("before it is merged: its host is there without addresses")

@@ -10,29 +10,34 @@ type questions struct {
 	find       func(cache.ObjectName) *exposure
 	populated  func(namespace string) bool
 	services   map[cache.ObjectName]*exposure
+	unmerged   map[cache.ObjectName]bool // those of them that are none until their addresses are merged
 	namespaces map[string]bool
 }
 
 func newQuestions(find func(cache.ObjectName) *exposure, populated func(string) bool) *questions {
-	return &questions{find, populated, map[cache.ObjectName]*exposure{}, map[string]bool{}}
+	return &questions{find, populated, map[cache.ObjectName]*exposure{}, map[cache.ObjectName]bool{}, map[string]bool{}}
 }
 
 // questions returns those that are asked without the lock held.
 func (t *Translator) questions() *questions {
+	var q *questions
 	find := func(service cache.ObjectName) *exposure {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if e := t.find(service); e != nil && e.merged {
-			return e
+		e := t.find(service)
+		if e != nil && !e.merged { // its hosts would have no addresses, for a moment
+			q.unmerged[service] = true
+			return nil
 		}
-		return nil // or its hosts would have no addresses, for a moment
+		return e
 	}
 	populated := func(namespace string) bool {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		return t.namespaces[namespace] > 0
 	}
-	return newQuestions(find, populated)
+	q = newQuestions(find, populated)
+	return q
 }
 
 // service returns an exposed Service whose addresses are known, nil if it is none.

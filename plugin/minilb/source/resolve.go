@@ -32,6 +32,7 @@ type aim struct {
 	outcome          // addresses and Services
 	hosts   []string // names that may turn out to be other claimed hosts
 	why     string   // why a target that was dropped leads nowhere
+	soon    bool     // whether it leads to a Service in a moment, so that why needs no saying
 }
 
 // outcome is what a claim or a name leads to.
@@ -94,6 +95,9 @@ func (r *resolver) refuseDead(c *claim, host, why string) {
 	if r.partial && c.missing == "" {
 		return // most likely because of what cannot be read, which is logged for itself
 	}
+	if r.direct[c].soon {
+		return
+	}
 	r.refuse(c, dead, "host %q is not served: %s", host, why)
 }
 
@@ -110,15 +114,18 @@ func (r *resolver) aim(c *claim) *aim {
 		case t.addr.IsValid():
 			a.addrs = append(a.addrs, t.addr)
 		case t.host != "":
-			if service, ok := r.serviceAt(t.host); ok {
+			service, ok := r.serviceAt(t.host)
+			if ok {
 				a.services = append(a.services, service)
 			} else {
 				a.hosts = append(a.hosts, t.host)
 			}
+			a.soon = a.soon || r.asked.unmerged[service]
 		case r.isExposed(t.service):
 			a.services = append(a.services, t.service)
 		default:
 			a.why = fmt.Sprintf("Service %s is not one of class %q that we serve", t.service, r.options.Class)
+			a.soon = a.soon || r.asked.unmerged[t.service]
 		}
 	}
 	return a
