@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"net/netip"
@@ -20,7 +21,7 @@ const atOnce = 2048
 
 // merger merges the slices of large Services, one Service at a time.
 type merger struct {
-	due  map[cache.ObjectName]int64 // Services, and when their last change was triggered, in Unix nanoseconds
+	due  map[cache.ObjectName]int64 // Services, and when the last of their changes was triggered of which that is known, in Unix nanoseconds, 0 if of none
 	wake chan struct{}              // holds a token while there may be some
 	busy sync.Mutex
 }
@@ -42,7 +43,7 @@ func (t *Translator) update(service cache.ObjectName, triggered int64) {
 		size += s.endpoints.len() + len(s.ports)
 	}
 	if size > atOnce {
-		t.merger.due[service] = triggered
+		t.merger.due[service] = cmp.Or(triggered, t.merger.due[service])
 		select {
 		case t.merger.wake <- struct{}{}:
 		default:

@@ -55,6 +55,7 @@ func TestMergeAside(t *testing.T) {
 		set("large", 0, 900+i, 0)
 		set("small", 9, 100+i, 0)
 	}
+	b.tr.update(cache.NewObjectName("shop", "large"), 0) // as for a probe, which leaves the change to be observed
 	expect("at once", "large", "3000")
 	expect("at once", "small", "149")
 	if len(b.observed) != 50 {
