@@ -108,6 +108,9 @@ func (cl *cluster) start() {
 				t.Follow(before)
 			}
 		}
+		if other.clusterKey == cl.clusterKey {
+			cl.watcher.Follow(other.watcher)
+		}
 	}
 	cl.flush()
 	cl.started = time.Now()

@@ -27,6 +27,8 @@ const (
 	// begun in a second: endpoints beyond that are probed less often than the interval says.
 	maxInFlight = 256
 	maxRate     = 2000
+	// followed is for how long what another Prober has found out matters to endpoints that are added.
+	followed = time.Minute
 	// The interval has so many ticks, within these bounds, over which the probes are spread.
 	ticks            = 20
 	minTick, maxTick = 5 * time.Millisecond, 50 * time.Millisecond
@@ -85,6 +87,7 @@ type entry struct {
 	Target
 	users   int // how many want it to be probed; 0 once nobody does
 	slot    int
+	at      int  // where in the slot
 	reached bool // its host has answered, be it by refusing
 	suspect bool
 	failed  int  // times in a row
@@ -153,6 +156,7 @@ func (p *Prober) Add(t Target) {
 	}
 	p.next = (p.next + p.stride()) % len(p.slots)
 	p.entries[t.Addr] = e
+	e.at = len(p.slots[e.slot])
 	p.slots[e.slot] = append(p.slots[e.slot], e)
 	p.rouse()
 }
@@ -185,14 +189,10 @@ func (p *Prober) Remove(addr netip.AddrPort) {
 	}
 	delete(p.entries, addr)
 	slot := p.slots[e.slot]
-	for i := range slot {
-		if slot[i] == e {
-			slot[i] = slot[len(slot)-1]
-			slot[len(slot)-1] = nil
-			p.slots[e.slot] = slot[:len(slot)-1]
-			break
-		}
-	}
+	last := slot[len(slot)-1]
+	slot[e.at], last.at = last, e.at
+	slot[len(slot)-1] = nil
+	p.slots[e.slot] = slot[:len(slot)-1]
 }
 
 // Suspect reports whether an endpoint accepts no connections, as far as is known.
@@ -330,6 +330,9 @@ func (p *Prober) collect(now time.Time) {
 	turn := int64(now.Sub(p.begun) / p.tick)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if now.Sub(p.begun) > followed {
+		p.before = nil
+	}
 	all := int64(len(p.slots))
 	for t := max(p.turn+1, turn-all+1); t <= turn; t++ {
 		for _, e := range p.slots[t%all] {

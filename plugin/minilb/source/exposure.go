@@ -1,6 +1,8 @@
 package source
 
 import (
+	"sync/atomic"
+
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/probe"
@@ -17,6 +19,11 @@ type exposure struct {
 	https   *https // may be nil
 	states  states
 	targets []probe.Target // where its endpoints are probed, in order
+	doubted uint32         // what its unions know of doubtful
+
+	// doubtful has a bit for each family of which all addresses that it is answered with are suspect:
+	// as there are no others, they are answered, but not where other Services have better ones.
+	doubtful atomic.Uint32
 }
 
 // expose adds a Service to the exposed ones.
@@ -91,6 +98,19 @@ func (t *Translator) point(e *exposure, before, after *records.Addresses) {
 	}
 }
 
+// sound returns the addresses of an exposed Service without those of families that are doubtful.
+func (e *exposure) sound() *records.Addresses {
+	addrs := *e.addrs.Load()
+	doubtful := e.doubtful.Load()
+	if doubtful&1 != 0 {
+		addrs.V4 = nil
+	}
+	if doubtful&2 != 0 {
+		addrs.V6 = nil
+	}
+	return &addrs
+}
+
 // refresh puts the addresses that the slices give into the Service's set and into the unions
 // it is part of, and reports whether that changed what is answered.
 func (t *Translator) refresh(service cache.ObjectName, e *exposure, addrs *records.Addresses, states states) bool {
@@ -98,11 +118,15 @@ func (t *Translator) refresh(service cache.ObjectName, e *exposure, addrs *recor
 	t.states.add(states, 1)
 	e.states = states
 	before := e.addrs.Load()
-	if !e.addrs.Store(addrs) {
+	changed, doubted := e.addrs.Store(addrs), e.doubtful.Load()
+	if !changed && doubted == e.doubted {
 		return false
 	}
-	t.point(e, before, addrs)
-	if e.named { // else that its names come counts as the change
+	e.doubted = doubted
+	if changed {
+		t.point(e, before, addrs)
+	}
+	if changed && e.named { // else that its names come counts as the change
 		for _, name := range t.options.namesOf(service) {
 			t.index.Touch(t.index.Match(name))
 		}

@@ -39,11 +39,26 @@ type union struct {
 }
 
 func (u *union) merge(o *Options, find func(cache.ObjectName) *exposure) *records.Addresses {
-	all := []*records.Addresses{o.Wanted(u.fixed...)}
+	fixed := o.Wanted(u.fixed...)
+	all := []*records.Addresses{fixed}
+	var exposed []*exposure
+	sound := families{len(fixed.V4) > 0, len(fixed.V6) > 0} // there are addresses that nobody doubts
 	for _, name := range u.services {
 		if e := find(name); e != nil {
-			all = append(all, e.addrs.Load())
+			exposed = append(exposed, e)
+			addrs := e.sound()
+			sound[0], sound[1] = sound[0] || len(addrs.V4) > 0, sound[1] || len(addrs.V6) > 0
 		}
+	}
+	for _, e := range exposed {
+		addrs, doubtless := *e.addrs.Load(), e.sound()
+		if sound[0] {
+			addrs.V4 = doubtless.V4
+		}
+		if sound[1] {
+			addrs.V6 = doubtless.V6
+		}
+		all = append(all, &addrs)
 	}
 	return records.Union(all...)
 }

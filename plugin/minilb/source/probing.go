@@ -17,6 +17,7 @@ import (
 type probing struct {
 	*probe.Prober
 	translators []*Translator
+	reporter    *reporter
 	log         Logger
 }
 
@@ -28,7 +29,7 @@ func (w *Watcher) probingFor(t *Translator) *probing {
 	}
 	p := w.probing[interval]
 	if p == nil {
-		p = &probing{log: w.server.log}
+		p = &probing{reporter: w.reporter, log: w.server.log}
 		p.Prober = probe.New(interval, p)
 		w.probing[interval] = p
 		w.run = append(w.run, p.Run)
@@ -86,6 +87,13 @@ func (t *Translator) trusted(service cache.ObjectName, e *exposure, answering []
 			of[family(target.Addr.Addr())]++
 		}
 	}
+	doubtful := uint32(0)
+	for f, n := range of {
+		if n > 0 && n == all[f] {
+			doubtful |= 1 << f
+		}
+	}
+	e.doubtful.Store(doubtful)
 	if len(suspect) == 0 {
 		return answering
 	}
@@ -153,6 +161,9 @@ func (p *probing) Changed(c probe.Change) {
 	}
 	slices.SortFunc(services, byName)
 	services = slices.Compact(services)
+	if !p.reporter.allows(services[0].Namespace) {
+		return // a namespace whose endpoints come and go must not drown the others
+	}
 	what := "Service " + services[0].String()
 	if more := len(services) - 1; more > 0 {
 		what += fmt.Sprintf(" and %d more", more)

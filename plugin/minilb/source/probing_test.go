@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/minilb/minilb/plugin/minilb/probe"
+	"k8s.io/client-go/tools/cache"
 )
 
 // probed is a bench whose endpoints are real ones, on loopback, that are really probed.
@@ -164,6 +166,43 @@ func TestProbing(t *testing.T) {
 	}
 }
 
+// A host that leads to several Services is not answered with those endpoints of one that are suspect
+// together, as long as another has better ones.
+func TestProbingUnion(t *testing.T) {
+	p := newProbed(t, Options{})
+	tcp := []port{{"_tcp", unnamed, p.port}}
+	for _, name := range []string{"shop/a", "shop/b"} {
+		p.services().Update(testService(name, 1, "both.ex.org"))
+	}
+	slices := p.watcher.slices[""]
+	slices.set(p.slice("shop/a", "a-1", tcp, "127.0.0.1", "127.0.0.2"))
+	slices.set(p.slice("shop/a", "a-2", tcp, "::1"))
+	slices.set(p.slice("shop/b", "b-1", tcp, "127.0.0.3"))
+	listener := p.listen("127.0.0.3")
+	p.sync()
+	p.eventually("both.ex.org.", "127.0.0.3 ::1")
+	p.stays("a.shop.minilb.", "127.0.0.1 127.0.0.2 ::1")
+	listener.Close()
+	p.eventually("both.ex.org.", "127.0.0.1 127.0.0.2 127.0.0.3 ::1")
+	p.listen("127.0.0.2")
+	p.eventually("both.ex.org.", "127.0.0.2 ::1")
+	p.eventually("a.shop.minilb.", "127.0.0.2 ::1")
+}
+
+// A namespace whose endpoints come and go does not fill the log.
+func TestProbingLog(t *testing.T) {
+	b := newBench(t, Options{Probe: probe.MinInterval})
+	addr := netip.MustParseAddrPort("10.0.0.1:80")
+	b.tr.probed[addr] = []cache.ObjectName{cache.NewObjectName("shop", "web")}
+	for i := range 10_000 {
+		b.tr.probing.Changed(probe.Change{Target: probe.Target{Addr: addr}, Suspect: i%2 == 0, Reason: context.DeadlineExceeded})
+	}
+	lines := b.log.take()
+	if len(lines) < lineBurst || len(lines) > lineBurst+50 || !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "Namespace shop: there is more to be said") }) {
+		t.Errorf("got %d lines, the last %q", len(lines), lines[len(lines)-1])
+	}
+}
+
 // Endpoints without a TCP port are not probed, and each family is judged by itself.
 func TestProbingPorts(t *testing.T) {
 	p := newProbed(t, Options{})
@@ -212,7 +251,7 @@ func TestProbingFollows(t *testing.T) {
 	old.eventually("web.shop.minilb.", "127.0.0.2")
 
 	b := newBench(t, Options{Probe: probe.MinInterval})
-	b.tr.Follow(old.tr)
+	b.watcher.Follow(old.watcher)
 	feed(&probed{b, old.port})
 	b.want("web.shop.minilb.", "127.0.0.2")
 }

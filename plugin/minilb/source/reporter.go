@@ -90,6 +90,13 @@ func (r *reporter) tell(owner string, problems []problem) {
 	}
 }
 
+// allows is affords for whoever does not hold the lock.
+func (r *reporter) allows(namespace string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.affords(namespace)
+}
+
 // affords reports whether one more line about the objects of a namespace may be logged. That
 // others are left out is said once a minute at most.
 func (r *reporter) affords(namespace string) bool {
@@ -105,7 +112,7 @@ func (r *reporter) affords(namespace string) bool {
 		return true
 	}
 	if a.notices.TryAccept() {
-		r.log.Warningf("Namespace %s: its objects have more problems than are logged; the metric claims_rejected counts them", namespace)
+		r.log.Warningf("Namespace %s: there is more to be said of its objects than is logged; the metrics claims_rejected and endpoints count it", namespace)
 	}
 	return false
 }

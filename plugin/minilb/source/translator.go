@@ -74,12 +74,16 @@ func NewTranslator(w *Watcher, options Options, index *records.Index) *Translato
 	return t
 }
 
-// Follow takes over what another Translator, whose place this one takes, has told and found out:
-// serials go on from its own, and endpoints that it suspects are suspect here.
-func (t *Translator) Follow(other *Translator) {
-	t.index.Continue(other.index)
-	if t.probing != nil && other.probing != nil {
-		t.probing.Follow(other.probing.Prober)
+// Follow lets the serials go on from those of a Translator whose place this one takes.
+func (t *Translator) Follow(other *Translator) { t.index.Continue(other.index) }
+
+// Follow takes over what another Watcher of the same cluster, whose place this one takes, has found
+// out: endpoints that it suspects are suspect here.
+func (w *Watcher) Follow(other *Watcher) {
+	for _, p := range w.probing {
+		for _, before := range other.probing {
+			p.Follow(before.Prober)
+		}
 	}
 }
 
