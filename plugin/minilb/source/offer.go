@@ -40,12 +40,12 @@ func discover(ctx context.Context, client rest.Interface) (offer, error) {
 	ctx, cancel := context.WithTimeout(ctx, offerTimeout)
 	defer cancel()
 	offered := offer{}
-	var missing []string
+	missing := map[string]error{}
 	for _, name := range []string{gatewayGroup, gatewayXGroup} {
 		var group metav1.APIGroup
 		switch err := client.Get().AbsPath("/apis/" + name).Do(ctx).Into(&group); {
 		case apierrors.IsNotFound(err):
-			missing = append(missing, name)
+			missing[name] = err
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("%s: %w", name, err)
@@ -68,7 +68,7 @@ func discover(ctx context.Context, client rest.Interface) (offer, error) {
 			}
 		}
 	}
-	if missing == nil {
+	if len(missing) == 0 {
 		return offered, nil
 	}
 	if err := absent(ctx, client, missing); err != nil {
@@ -77,9 +77,9 @@ func discover(ctx context.Context, client rest.Interface) (offer, error) {
 	return offered, nil
 }
 
-// absent returns an error unless the API server says that it has other groups than these: 404 is
-// also what a load balancer answers that has no API server behind it for the moment.
-func absent(ctx context.Context, client rest.Interface, names []string) error {
+// absent returns an error unless the API server says that it has other groups than the missing
+// ones: 404 is also what a load balancer answers that has no API server behind it for the moment.
+func absent(ctx context.Context, client rest.Interface, missing map[string]error) error {
 	var groups metav1.APIGroupList
 	if err := client.Get().AbsPath("/apis").Do(ctx).Into(&groups); err != nil {
 		return fmt.Errorf("/apis: %w", err)
@@ -88,8 +88,8 @@ func absent(ctx context.Context, client rest.Interface, names []string) error {
 		return errors.New("/apis: the answer has no API group at all")
 	}
 	for _, group := range groups.Groups {
-		if slices.Contains(names, group.Name) {
-			return fmt.Errorf("%s: it is among the API groups, and is not found", group.Name)
+		if err := missing[group.Name]; err != nil { // it may have come between two requests
+			return fmt.Errorf("%s: it is among the API groups: %w", group.Name, err)
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -71,7 +72,8 @@ func TestDiscover(t *testing.T) {
 	}
 	group := answers["/apis/gateway.networking.k8s.io"]
 	delete(answers, "/apis/gateway.networking.k8s.io")
-	if offered, err := discover(t.Context(), core.RESTClient()); err == nil || offered != nil {
+	// That one is taken for what it most often is, one that comes between two requests (G5).
+	if offered, err := discover(t.Context(), core.RESTClient()); !apierrors.IsNotFound(err) || offered != nil {
 		t.Errorf("a group is listed and not found: got %v and %v", offered, err)
 	}
 	answers["/apis/gateway.networking.k8s.io"] = group
