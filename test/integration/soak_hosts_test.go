@@ -42,7 +42,13 @@ func (g *generator) leads(after int) (ips, hostnames []string) {
 		case n < 2:
 			ips = append(ips, g.pick([]string{"10.9.0.1", "10.9.0.2", "fd09::1"}))
 		case n < 8:
-			hostnames = append(hostnames, g.service()+"."+g.namespace()+".minilb")
+			hostname := g.service() + "." + g.namespace() + ".minilb"
+			for slices.Contains(soakHosts, hostname) {
+				// Without such a Service it is a host that may be claimed, and so may lead on, in a circle
+				// too: that is for package source to test.
+				hostname = g.service() + "." + g.namespace() + ".minilb"
+			}
+			hostnames = append(hostnames, hostname)
 		case n < 9 && after < len(soakChain):
 			hostnames = append(hostnames, g.pick(soakChain[after:]))
 		default:
