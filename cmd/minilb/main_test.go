@@ -44,7 +44,7 @@ func TestRun(t *testing.T) {
 		{"controller's kubeconfig", []string{"controller", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 		{"cleanup's bad class", []string{"controller", "-cleanup", "-class", "a b"}, 2, "", `-class "a b" is no name of a loadBalancerClass`},
 		{"routes' help", []string{"routes", "-h"}, 0, `"skipped"`, ""},
-		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose ip or json (see "minilb routes -h")`},
+		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose one of ip, json, routeros, openwrt`},
 		{"routes' kubeconfig", []string{"routes", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 	}
 	for _, tc := range tests {
@@ -74,7 +74,7 @@ func TestRun(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for subcommand, want := range map[string]string{
 		"controller": "class cleanup context default-class domain health kubeconfig resync v",
-		"routes":     "context kubeconfig o",
+		"routes":     "context gateway interface kubeconfig o",
 		"version":    "",
 	} {
 		var stdout bytes.Buffer

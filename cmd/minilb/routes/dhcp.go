@@ -1,0 +1,110 @@
+package routes
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// maxOption is how long a DHCP option can be, in bytes, unless it is split (R12, RFC 3396).
+const maxOption = 255
+
+// OptionLength returns how long the DHCP option with these routes and the default route is, in
+// bytes. Beyond 255 a server must split it, which not all can (R12).
+func OptionLength(entries []Entry) int {
+	return len((&table{entries: entries, gateway: netip.IPv4Unspecified()}).option())
+}
+
+// Splits reports whether a DHCP option of that length must be split by the server (R12).
+func Splits(length int) bool { return length > maxOption }
+
+// hop is a route of a DHCP option, which is for IPv4 alone.
+type hop struct {
+	destination netip.Prefix
+	gateway     netip.Addr
+}
+
+// hops returns the routes of the option, of which the default route is the last one (R11).
+func (t *table) hops() (hops []hop) {
+	for _, e := range t.entries {
+		if e.Problem == "" && e.Destination.Addr().Is4() {
+			hops = append(hops, hop{e.Destination, e.Gateway})
+		}
+	}
+	return append(hops, hop{netip.PrefixFrom(netip.IPv4Unspecified(), 0), t.gateway})
+}
+
+// option encodes the routes: of each the width of its prefix, as many bytes of the network as that
+// takes, and the router (R10, RFC 3442).
+func (t *table) option() (all []byte) {
+	for _, h := range t.hops() {
+		network, router := h.destination.Addr().As4(), h.gateway.As4()
+		all = append(all, byte(h.destination.Bits()))
+		all = append(all, network[:(h.destination.Bits()+7)/8]...)
+		all = append(all, router[:]...)
+	}
+	return all
+}
+
+// comments says what is not in a DHCP option.
+func (t *table) comments(begin string) string {
+	var text strings.Builder
+	for _, e := range t.entries {
+		switch {
+		case e.Problem != "":
+			fmt.Fprintf(&text, "%s node %s: %s\n", begin, e.Node, e.Problem)
+		case e.Destination.Addr().Is6():
+			fmt.Fprintf(&text, "%s node %s: no DHCP option has routes for IPv6 (%s): see -o radvd\n", begin, e.Node, e.Destination)
+		}
+	}
+	return text.String()
+}
+
+func decimal(option []byte, separator string) string {
+	var numbers []string
+	for _, b := range option {
+		numbers = append(numbers, strconv.Itoa(int(b)))
+	}
+	return strings.Join(numbers, separator)
+}
+
+// dnsmasq writes lines of dnsmasq.conf: option 121 and, for older Windows, 249 (R12).
+func dnsmasq(t *table) string {
+	var routes []string
+	for _, h := range t.hops() {
+		routes = append(routes, h.destination.String(), h.gateway.String())
+	}
+	list := strings.Join(routes, ",")
+	return t.comments("#") + "dhcp-option=121," + list + "\ndhcp-option=249," + list + "\n"
+}
+
+// kea writes an option-data list for a subnet of Kea's, in hex, which all versions take.
+func kea(t *table) string {
+	option := hex.EncodeToString(t.option())
+	return t.comments("//") + fmt.Sprintf(`"option-data": [
+  {"code": 121, "space": "dhcp4", "csv-format": false, "data": %q},
+  {"code": 249, "space": "dhcp4", "csv-format": false, "data": %q}
+]
+`, option, option)
+}
+
+// iscDHCP writes lines of dhcpd.conf.
+func iscDHCP(t *table) string {
+	option := decimal(t.option(), ", ")
+	return t.comments("#") + "option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\n" +
+		"option ms-classless-static-routes code 249 = array of unsigned integer 8;\n" +
+		"option rfc3442-classless-static-routes " + option + ";\n" +
+		"option ms-classless-static-routes " + option + ";\n"
+}
+
+// option121 writes the bytes for whatever takes them.
+func option121(t *table) string {
+	option := t.option()
+	var routes []string
+	for _, h := range t.hops() {
+		routes = append(routes, h.destination.String()+" via "+h.gateway.String())
+	}
+	return t.comments("#") + fmt.Sprintf("# %d bytes: %s\nhex %s\ndecimal %s\n", len(option), strings.Join(routes, ", "), hex.EncodeToString(option), decimal(option, ","))
+}

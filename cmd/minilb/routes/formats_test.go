@@ -1,0 +1,150 @@
+package routes
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// formatNodes have routes of both families, and one has none.
+func formatNodes() []Entry {
+	return Of([]*corev1.Node{
+		node("node1", "10.244.0.0/24", "192.168.1.30"),
+		node("node2", "10.244.1.0/24 fd00:1::/64", "192.168.1.31 2001:db8::31"),
+		node("old", "", "192.168.1.32"),
+	})
+}
+
+// The forms of semantics §7.1.
+func TestFormats(t *testing.T) {
+	const problem = " node old: no podCIDRs: neither kube-controller-manager nor the CNI has set any\n"
+	for name, want := range map[string]string{
+		"ip": "ip route replace 10.244.0.0/24 via 192.168.1.30\nip route replace 10.244.1.0/24 via 192.168.1.31\n" +
+			"ip -6 route replace fd00:1::/64 via 2001:db8::31\n#" + problem,
+		"routeros": "/ip route add dst-address=10.244.0.0/24 gateway=192.168.1.30 comment=\"minilb node1\"\n" +
+			"/ip route add dst-address=10.244.1.0/24 gateway=192.168.1.31 comment=\"minilb node2\"\n" +
+			"/ipv6 route add dst-address=fd00:1::/64 gateway=2001:db8::31 comment=\"minilb node2\"\n#" + problem,
+		"openwrt": "uci set network.minilb_node1=route\nuci set network.minilb_node1.interface='lan'\n" +
+			"uci set network.minilb_node1.target='10.244.0.0/24'\nuci set network.minilb_node1.gateway='192.168.1.30'\n" +
+			"uci set network.minilb_node2=route\nuci set network.minilb_node2.interface='lan'\n" +
+			"uci set network.minilb_node2.target='10.244.1.0/24'\nuci set network.minilb_node2.gateway='192.168.1.31'\n" +
+			"uci set network.minilb_node2_6=route6\nuci set network.minilb_node2_6.interface='lan'\n" +
+			"uci set network.minilb_node2_6.target='fd00:1::/64'\nuci set network.minilb_node2_6.gateway='2001:db8::31'\n#" + problem +
+			"uci commit network\n/etc/init.d/network reload\n",
+		"vyos": "set protocols static route 10.244.0.0/24 next-hop 192.168.1.30\nset protocols static route 10.244.1.0/24 next-hop 192.168.1.31\n" +
+			"set protocols static route6 fd00:1::/64 next-hop 2001:db8::31\n#" + problem,
+		"frr": "ip route 10.244.0.0/24 192.168.1.30\nip route 10.244.1.0/24 192.168.1.31\nipv6 route fd00:1::/64 2001:db8::31\n!" + problem,
+		"junos": "set routing-options static route 10.244.0.0/24 next-hop 192.168.1.30\nset routing-options static route 10.244.1.0/24 next-hop 192.168.1.31\n" +
+			"set routing-options rib inet6.0 static route fd00:1::/64 next-hop 2001:db8::31\n#" + problem,
+		"networkd": "# node node1\n[Route]\nDestination=10.244.0.0/24\nGateway=192.168.1.30\n\n# node node2\n[Route]\nDestination=10.244.1.0/24\nGateway=192.168.1.31\n\n" +
+			"# node node2\n[Route]\nDestination=fd00:1::/64\nGateway=2001:db8::31\n\n#" + problem,
+		"netplan": "network:\n  version: 2\n  ethernets:\n    eth0:\n      routes:\n        - to: \"10.244.0.0/24\"\n          via: \"192.168.1.30\"\n" +
+			"        - to: \"10.244.1.0/24\"\n          via: \"192.168.1.31\"\n        - to: \"fd00:1::/64\"\n          via: \"2001:db8::31\"\n        #" + problem,
+		"windows": "route -p add 10.244.0.0/24 192.168.1.30\nroute -p add 10.244.1.0/24 192.168.1.31\nroute -p add fd00:1::/64 2001:db8::31\nREM" + problem,
+		"radvd":   "# /etc/radvd.conf of node node2\ninterface eth0 {\n\tAdvSendAdvert on;\n\tAdvDefaultLifetime 0;\n\troute fd00:1::/64 {\n\t\tAdvRouteLifetime 1800;\n\t};\n};\n#" + problem,
+		// R10, R11, R12
+		"dnsmasq": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
+			"dhcp-option=121,10.244.0.0/24,192.168.1.30,10.244.1.0/24,192.168.1.31,0.0.0.0/0,192.168.1.1\n" +
+			"dhcp-option=249,10.244.0.0/24,192.168.1.30,10.244.1.0/24,192.168.1.31,0.0.0.0/0,192.168.1.1\n",
+		"kea": "// node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n//" + problem +
+			"\"option-data\": [\n  {\"code\": 121, \"space\": \"dhcp4\", \"csv-format\": false, \"data\": \"180af400c0a8011e180af401c0a8011f00c0a80101\"},\n" +
+			"  {\"code\": 249, \"space\": \"dhcp4\", \"csv-format\": false, \"data\": \"180af400c0a8011e180af401c0a8011f00c0a80101\"}\n]\n",
+		"isc": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
+			"option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\noption ms-classless-static-routes code 249 = array of unsigned integer 8;\n" +
+			"option rfc3442-classless-static-routes 24, 10, 244, 0, 192, 168, 1, 30, 24, 10, 244, 1, 192, 168, 1, 31, 0, 192, 168, 1, 1;\n" +
+			"option ms-classless-static-routes 24, 10, 244, 0, 192, 168, 1, 30, 24, 10, 244, 1, 192, 168, 1, 31, 0, 192, 168, 1, 1;\n",
+		"option121": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
+			"# 21 bytes: 10.244.0.0/24 via 192.168.1.30, 10.244.1.0/24 via 192.168.1.31, 0.0.0.0/0 via 192.168.1.1\n" +
+			"hex 180af400c0a8011e180af401c0a8011f00c0a80101\ndecimal 24,10,244,0,192,168,1,30,24,10,244,1,192,168,1,31,0,192,168,1,1\n",
+	} {
+		format, err := Choose(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var gateway netip.Addr
+		if format.Gateway {
+			gateway = netip.MustParseAddr("192.168.1.1")
+		}
+		got, err := format.Write(formatNodes(), "", gateway)
+		if err != nil || got != want {
+			t.Errorf("%s: %v, got\n%swant\n%s", name, err, got, want)
+		}
+	}
+}
+
+// R10: as many bytes of the network as its width takes.
+func TestOptionWidths(t *testing.T) {
+	for cidr, want := range map[string]string{
+		"10.96.128.0/17": "110a6080c0a8011e",
+		"10.0.0.0/8":     "080ac0a8011e",
+		"10.128.0.0/9":   "090a80c0a8011e",
+		"10.244.1.7/32":  "200af40107c0a8011e",
+		"0.0.0.0/0":      "00c0a8011e",
+	} {
+		entries := Of([]*corev1.Node{node("a", cidr, "192.168.1.30")})
+		got := option121(&table{entries: entries, gateway: netip.MustParseAddr("192.168.1.1")})
+		if !strings.Contains(got, "\nhex "+want+"00c0a80101\n") {
+			t.Errorf("%s: got\n%s, want %s", cidr, got, want)
+		}
+	}
+}
+
+// R12: 31 routes of a /24 and the default route fit.
+func TestOptionLength(t *testing.T) {
+	var nodes []*corev1.Node
+	for i := range 32 {
+		nodes = append(nodes, node("a", netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 0}), 24).String(), "192.168.1.30"))
+	}
+	if n := OptionLength(Of(nodes[:31])); n != 253 || Splits(n) {
+		t.Errorf("31 routes take %d bytes", n)
+	}
+	if n := OptionLength(Of(nodes)); n != 261 || !Splits(n) {
+		t.Errorf("32 routes take %d bytes", n)
+	}
+}
+
+// R11: an option without the default route would cut clients off.
+func TestFormatErrors(t *testing.T) {
+	for _, tc := range []struct{ format, iface, gateway, want string }{
+		{"dnsmasq", "", "", "name the LAN's router with -gateway: a client that is given option 121 ignores the router of option 3"},
+		{"kea", "", "2001:db8::1", "-gateway 2001:db8::1: want the IPv4 address"},
+		{"ip", "", "192.168.1.1", "-gateway is for the DHCP formats"},
+		{"ip", "eth0", "", "-interface: ip names none"},
+		{"netplan", "eth0:\n x", "", "is not the name of an interface"},
+		{"openwrt", "lan'; reboot", "", "is not the name of an interface"},
+	} {
+		format, err := Choose(tc.format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gateway, _ := netip.ParseAddr(tc.gateway)
+		if text, err := format.Write(formatNodes(), tc.iface, gateway); err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") || text != "" {
+			t.Errorf("%s: got %q and error %v, want %q", tc.format, text, err, tc.want)
+		}
+	}
+	if _, err := Choose("cisco"); err == nil || !strings.Contains(err.Error(), `-o "cisco": choose one of ip, json, routeros`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Sections have distinct names, whatever the nodes are called.
+func TestDistinct(t *testing.T) {
+	entries := Of([]*corev1.Node{
+		node("a-b", "10.0.1.0/24 fd00:1::/64", "192.168.1.30 2001:db8::30"), node("a.b", "10.0.2.0/24 fd00:2::/64", "192.168.1.31 2001:db8::31"),
+		node("a-b-6", "10.0.3.0/24", "192.168.1.32"),
+	})
+	seen := map[string]bool{}
+	for line := range strings.Lines(openWrt(&table{entries: entries, iface: "lan"})) {
+		if section, ok := strings.CutSuffix(strings.TrimSpace(line), "=route"); ok {
+			seen[section] = true
+		}
+		if section, ok := strings.CutSuffix(strings.TrimSpace(line), "=route6"); ok {
+			seen[section] = true
+		}
+	}
+	if len(seen) != 5 {
+		t.Errorf("got sections %v, want five", seen)
+	}
+}
