@@ -60,6 +60,16 @@ func (r *relay) refuse() {
 	r.running.Wait()
 }
 
+// cut resets all connections and takes others at once.
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for conn := range r.conns {
+		conn.(*net.TCPConn).SetLinger(0) // or it would be ended in order
+	}
+	r.reset()
+}
+
 // reset breaks all connections. The caller holds the lock.
 func (r *relay) reset() {
 	for conn := range r.conns {

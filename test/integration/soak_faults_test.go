@@ -87,7 +87,7 @@ func (w *soak) loseAPIServer() {
 func (w *soak) resetConnections() {
 	w.during(disturbance{what: "the connections to the API server break", recovery: soakRecovery}, func() {
 		for range 1 + w.random.IntN(4) {
-			w.proxy.reset()
+			w.relay.cut()
 			w.wait(w.between(100*time.Millisecond, time.Second))
 		}
 	})

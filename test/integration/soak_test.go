@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +33,7 @@ type soak struct {
 	corefile string
 	addr     string
 	s        *coredns
-	proxy    *resetProxy
+	relay    *relay
 	mirror   *mirror
 	judge    *judge
 	pause    chan chan struct{}
@@ -67,18 +66,8 @@ func TestSoak(t *testing.T) {
 
 	c := cluster.New(t, cluster.Options{})
 	applyTogether(t, c, newestGateways.definitions(t))
-	proxy, err := newResetProxy(strings.TrimPrefix(c.URL, "https://"))
-	must(t, err)
-	var proxying sync.WaitGroup
-	proxying.Go(proxy.run)
-	t.Cleanup(func() {
-		proxy.listener.Close()
-		proxying.Wait()
-	})
-	direct, err := os.ReadFile(shippedAccounts(t, c).dns)
-	must(t, err)
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	must(t, os.WriteFile(kubeconfig, []byte(strings.ReplaceAll(string(direct), c.URL, "https://"+proxy.listener.Addr().String())), 0o600))
+	relay := startRelay(t, c)
+	kubeconfig := kubeconfigVia(t, shippedAccounts(t, c).dns, relay.url, nil)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var following, changing, asking, judging sync.WaitGroup
@@ -90,7 +79,7 @@ func TestSoak(t *testing.T) {
 	must(t, generator.fill(ctx))
 
 	w := &soak{
-		T: t, cluster: c, proxy: proxy, mirror: mirror, pause: make(chan chan struct{}), done: map[string]int{},
+		T: t, cluster: c, relay: relay, mirror: mirror, pause: make(chan chan struct{}), done: map[string]int{},
 		judge:  &judge{mirror: mirror, pending: make(chan observation, 100_000), under: map[string]int{}},
 		random: rand.New(rand.NewPCG(seed, 2)),
 		corefile: `.:PORT {
