@@ -27,7 +27,7 @@ func sized(services, endpoints int) *Minilb {
 			addrs = append(addrs, netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}))
 		}
 		all := records.NewAddresses(addrs...)
-		all.Endpoints = records.NewEndpoints(nil, []records.Port{{Proto: "_tcp", Service: "_http", Number: 8080}})
+		all.Endpoints = records.NewEndpoints(all, nil, []records.Port{{Proto: "_tcp", Service: "_http", Number: 8080}})
 		set, name := records.NewSet(all), fmt.Sprintf("s%05d", i)
 		names = append(names,
 			records.Record{Name: name + ".shop.minilb.", Node: &records.Node{Addrs: set, Parental: true, Source: "service", Namespace: "shop", Service: name}},

@@ -25,7 +25,7 @@ func withPorts(conf *config, count int) *Minilb {
 		addrs = append(addrs, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), netip.MustParseAddr(fmt.Sprintf("fd00::%x", i+1)))
 	}
 	all := records.NewAddresses(addrs...)
-	all.Endpoints = records.NewEndpoints([]records.Host{{Label: "db-0", Addr: addrs[0]}, {Label: "db-0", Addr: addrs[1]}},
+	all.Endpoints = records.NewEndpoints(all, []records.Host{{Label: "db-0", Addr: addrs[0]}, {Label: "db-0", Addr: addrs[1]}},
 		[]records.Port{{Proto: "_tcp", Service: "_https", Number: 8443}, {Proto: "_udp", Service: "_dns", Number: 53, Addrs: addrs[:2]}})
 	m.index.Update(nil, []records.Record{{Name: "web.shop.minilb.", Node: &records.Node{Addrs: records.NewSet(all), Parental: true, Source: "service", Namespace: "shop", Service: "web"}}}, false)
 	return m
@@ -101,7 +101,7 @@ func TestServicesTooLong(t *testing.T) {
 	m := newMinilb(conf, &records.Set{})
 	long, short := netip.MustParseAddr("10.244.100.100"), netip.MustParseAddr("10.0.0.1")
 	all := records.NewAddresses(long, short)
-	all.Endpoints = records.NewEndpoints(nil, []records.Port{{Proto: "_t", Service: "_a", Number: 1}, {Proto: "_tcp", Service: "_much-too-long", Number: 2}})
+	all.Endpoints = records.NewEndpoints(all, nil, []records.Port{{Proto: "_t", Service: "_a", Number: 1}, {Proto: "_tcp", Service: "_much-too-long", Number: 2}})
 	node := &records.Node{Addrs: records.NewSet(all), Parental: true, Source: "service", Namespace: namespace, Service: service}
 	name := service + "." + namespace + "." + longZone
 	m.index.Update(nil, []records.Record{{Name: name, Node: node}}, false)

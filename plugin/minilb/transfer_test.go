@@ -151,7 +151,7 @@ func TestTransferExisting(t *testing.T) {
 	conf.source.ReverseZones = []string{"10.in-addr.arpa.", "244.10.in-addr.arpa."}
 	m := newMinilb(conf, records.NewSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"))))
 	idle := records.NewAddresses()
-	idle.Endpoints = records.NewEndpoints(nil, []records.Port{{Proto: "_tcp", Service: "_http", Number: 80, Addrs: []netip.Addr{}}})
+	idle.Endpoints = records.NewEndpoints(idle, nil, []records.Port{{Proto: "_tcp", Service: "_http", Number: 80, Addrs: []netip.Addr{}}})
 	m.index.Update(nil, []records.Record{
 		{Name: "empty.shop.minilb.", Node: &records.Node{Addrs: &records.Set{}, Parental: true}},
 		{Name: "idle.shop.minilb.", Node: &records.Node{Addrs: records.NewSet(idle), Parental: true}},

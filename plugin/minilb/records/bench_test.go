@@ -17,7 +17,7 @@ func sized(services, endpoints int) *Index {
 			addrs = append(addrs, netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}))
 		}
 		all := NewAddresses(addrs...)
-		all.Endpoints = NewEndpoints(nil, []Port{{Proto: "_tcp", Service: "_http", Number: 8080}})
+		all.Endpoints = NewEndpoints(all, nil, []Port{{Proto: "_tcp", Service: "_http", Number: 8080}})
 		set := NewSet(all)
 		records = append(records,
 			Record{fmt.Sprintf("s%06d.shop.minilb.", i), &Node{Addrs: set, Parental: true, Source: "service", Namespace: "shop", Service: fmt.Sprintf("s%06d", i)}},

@@ -30,11 +30,13 @@ type Port struct {
 	Service string       // "_https"
 	Number  uint16       // of the endpoints, which may differ from the Service's
 	Addrs   []netip.Addr // of those endpoints, sorted; nil for all of the Service's
+	apart   []netip.Addr // one of those for each label; nil if each has its own
 }
 
-// NewEndpoints sorts hosts and ports and drops duplicates, and hostnames that are those which the
-// addresses have anyway. It returns nil if there are none.
-func NewEndpoints(hosts []Host, ports []Port) *Endpoints {
+// NewEndpoints returns what lies below the name of a Service with the addresses. It sorts hosts and
+// ports and drops duplicates, and hostnames that are those which the addresses have anyway. It
+// returns nil if there are none.
+func NewEndpoints(of *Addresses, hosts []Host, ports []Port) *Endpoints {
 	e := &Endpoints{ports: ports}
 	byLabel := func(a, b Host) int { return strings.Compare(a.Label, b.Label) }
 	byAddr := func(a, b Host) int { return a.Addr.Compare(b.Addr) }
@@ -51,8 +53,12 @@ func NewEndpoints(hosts []Host, ports []Port) *Endpoints {
 	}
 	e.hosts = slices.Clone(e.byAddr)
 	slices.SortStableFunc(e.hosts, byLabel)
+	namesakes := e.namesakes(of)
 	e.hosts = atMost(e.hosts, maxNamesakes)
 	slices.SortFunc(e.ports, func(a, b Port) int { return a.compare(&b) })
+	if namesakes {
+		e.distinguish(of)
+	}
 	return e
 }
 

@@ -35,7 +35,7 @@ func TestDashed(t *testing.T) {
 func shop(t *testing.T) (*tree, *Node) {
 	t.Helper()
 	a := NewAddresses(addrs("10.0.0.1", "10.0.0.2", "10.0.0.3", "fd00::1", "fd00::2")...)
-	a.Endpoints = NewEndpoints(
+	a.Endpoints = NewEndpoints(a,
 		[]Host{{"db-0", netip.MustParseAddr("10.0.0.2")}, {"db-0", netip.MustParseAddr("fd00::2")}, {"db-1", netip.MustParseAddr("10.0.0.3")}, {"db-1", netip.MustParseAddr("10.0.0.3")}},
 		[]Port{
 			{Proto: "_tcp", Service: "_https", Number: 8443},
@@ -115,7 +115,7 @@ func TestTreeBelow(t *testing.T) {
 // D40: an endpoint whose hostname is written as another one's address is.
 func TestHostnameLikeAddress(t *testing.T) {
 	a := NewAddresses(addrs("10.0.0.1", "10.0.0.2", "10.0.0.3")...)
-	a.Endpoints = NewEndpoints([]Host{{"10-0-0-1", netip.MustParseAddr("10.0.0.2")}, {"10-0-0-3", netip.MustParseAddr("10.0.0.3")}}, nil)
+	a.Endpoints = NewEndpoints(a, []Host{{"10-0-0-1", netip.MustParseAddr("10.0.0.2")}, {"10-0-0-3", netip.MustParseAddr("10.0.0.3")}}, nil)
 	for label, want := range map[string][]netip.Addr{"10-0-0-1": addrs("10.0.0.2", "10.0.0.1"), "10-0-0-2": nil, "10-0-0-3": addrs("10.0.0.3")} {
 		if got := a.At(label); !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, want %v", label, got, want)
@@ -126,7 +126,7 @@ func TestHostnameLikeAddress(t *testing.T) {
 // D16: where a zone lies below another's Service, a Service of the inner zone may lie below an endpoint.
 func TestServiceBelowEndpoint(t *testing.T) {
 	outer := NewAddresses(addrs("10.0.0.1")...)
-	outer.Endpoints = NewEndpoints([]Host{{"shop", netip.MustParseAddr("10.0.0.1")}}, nil)
+	outer.Endpoints = NewEndpoints(outer, []Host{{"shop", netip.MustParseAddr("10.0.0.1")}}, nil)
 	inner := &Node{Addrs: &Set{}, Parental: true}
 	tree := newTree("a.b.minilb.", []Record{{"a.b.minilb.", &Node{Addrs: NewSet(outer), Parental: true}}, {"web.shop.a.b.minilb.", inner}})
 	if result, node := tree.lookup("shop.a.b.minilb."); result != Found || node.Addrs == nil || !node.Addrs.Load().Equal(NewAddresses(addrs("10.0.0.1")...)) {
@@ -194,12 +194,13 @@ func TestTargets(t *testing.T) {
 
 // D24: endpoints and ports are content, too.
 func TestEndpointsEqual(t *testing.T) {
+	x := NewAddresses(netip.MustParseAddr("10.0.0.1"))
 	host, port := Host{"db-0", netip.MustParseAddr("10.0.0.1")}, Port{Proto: "_tcp", Service: "_https", Number: 8443}
 	other := port
 	other.Addrs = addrs("10.0.0.1")
 	all := []*Endpoints{
-		nil, NewEndpoints([]Host{host}, nil), NewEndpoints(nil, []Port{port}), NewEndpoints([]Host{host}, []Port{port}), NewEndpoints(nil, []Port{other}),
-		NewEndpoints(nil, []Port{{Proto: "_tcp", Service: "_https", Number: 8444}}), NewEndpoints([]Host{{"db-1", host.Addr}}, nil),
+		nil, NewEndpoints(x, []Host{host}, nil), NewEndpoints(x, nil, []Port{port}), NewEndpoints(x, []Host{host}, []Port{port}), NewEndpoints(x, nil, []Port{other}),
+		NewEndpoints(x, nil, []Port{{Proto: "_tcp", Service: "_https", Number: 8444}}), NewEndpoints(x, []Host{{"db-1", host.Addr}}, nil),
 	}
 	for i, a := range all {
 		for j, b := range all {
@@ -210,7 +211,7 @@ func TestEndpointsEqual(t *testing.T) {
 			}
 		}
 	}
-	if NewEndpoints(nil, nil) != nil {
+	if NewEndpoints(x, nil, nil) != nil {
 		t.Error("there is something of nothing")
 	}
 }
@@ -248,7 +249,7 @@ func TestTargetsShared(t *testing.T) {
 		hosts = append(hosts, Host{"db-" + strconv.Itoa(i/20), addr})
 	}
 	of := NewAddresses(all...)
-	of.Endpoints = NewEndpoints(hosts, []Port{{Proto: "_tcp", Service: "_sql", Number: 5432}})
+	of.Endpoints = NewEndpoints(of, hosts, []Port{{Proto: "_tcp", Service: "_sql", Number: 5432}})
 	node := &Node{Ports: of.ports, Of: of}
 	for limit, want := range map[int]int{0: 10, 16: 10, 10: 10, 3: 3} {
 		if got := node.Targets("web.shop.minilb.", limit); len(got) != want {
@@ -266,7 +267,7 @@ func TestNamesakes(t *testing.T) {
 		hosts = append(hosts, Host{"same", addr})
 	}
 	a := NewAddresses(all...)
-	a.Endpoints = NewEndpoints(hosts, []Port{{Proto: "_tcp", Service: "_http", Number: 80}})
+	a.Endpoints = NewEndpoints(a, hosts, []Port{{Proto: "_tcp", Service: "_http", Number: 80}})
 	if got := len(a.At("same")); got != maxNamesakes {
 		t.Errorf("got %d addresses, want %d", got, maxNamesakes)
 	}
@@ -286,7 +287,7 @@ func TestNamesakes(t *testing.T) {
 	for i := range maxNamesakes + 1 {
 		other = append(other, Host{"a", all[2*i]}, Host{"b", all[2*i+1]})
 	}
-	a.Endpoints = NewEndpoints(other, nil)
+	a.Endpoints = NewEndpoints(a, other, nil)
 	if got := [2]int{len(a.At("a")), len(a.At("b"))}; got != [2]int{maxNamesakes, maxNamesakes} {
 		t.Errorf("got %d addresses of two hostnames, want %d each", got, maxNamesakes)
 	}

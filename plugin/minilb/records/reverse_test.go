@@ -81,7 +81,7 @@ func TestReverse(t *testing.T) {
 
 	p.set("web", NewAddresses(addrs("10.244.1.7", "10.244.2.7", "10.9.9.9", "fd00::7")...))
 	db := NewAddresses(addrs("10.244.2.7", "10.244.2.8")...)
-	db.Endpoints = NewEndpoints([]Host{{"db-0", netip.MustParseAddr("10.244.2.8")}}, nil)
+	db.Endpoints = NewEndpoints(db, []Host{{"db-0", netip.MustParseAddr("10.244.2.8")}}, nil)
 	p.set("db", db)
 	const six = "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa."
 	check(map[string]string{
@@ -120,9 +120,9 @@ func TestReverse(t *testing.T) {
 func TestReverseSerial(t *testing.T) {
 	const outer, inner, six = "244.10.in-addr.arpa.", "1.244.10.in-addr.arpa.", "0.0.0.0.0.0.d.f.ip6.arpa."
 	named := NewAddresses(addrs("10.244.2.7", "10.244.1.7")...)
-	named.Endpoints = NewEndpoints([]Host{{"web-0", netip.MustParseAddr("10.244.2.7")}}, []Port{{Proto: "_tcp", Service: "_https", Number: 443}})
+	named.Endpoints = NewEndpoints(named, []Host{{"web-0", netip.MustParseAddr("10.244.2.7")}}, []Port{{Proto: "_tcp", Service: "_https", Number: 443}})
 	otherPort := NewAddresses(addrs("10.244.2.7", "10.244.1.7")...)
-	otherPort.Endpoints = NewEndpoints([]Host{{"web-0", netip.MustParseAddr("10.244.2.7")}}, []Port{{Proto: "_tcp", Service: "_https", Number: 8443}})
+	otherPort.Endpoints = NewEndpoints(otherPort, []Host{{"web-0", netip.MustParseAddr("10.244.2.7")}}, []Port{{Proto: "_tcp", Service: "_https", Number: 8443}})
 	for _, tc := range []struct {
 		what          string
 		before, after *Addresses

@@ -27,15 +27,28 @@ func (n *Node) Targets(service string, limit int) []Target {
 	total := n.endpoints()
 	targets := n.draw(total, limit)
 	n.Of.name(targets, service)
-	if n.Of.Named() { // several endpoints may be one target
-		if targets = once(targets); limit > 0 && len(targets) < limit && limit < total {
-			targets = n.draw(total, max(limit, maxDrawn))
-			n.Of.name(targets, service)
-			targets = once(targets)
-			targets = targets[:min(len(targets), limit)]
-		}
+	if !n.Of.Named() {
+		return targets
+	}
+	if targets = once(targets); limit > 0 && len(targets) < limit && limit < total {
+		rest := n.apart() // namesakes were drawn
+		drawn := rest.draw(rest.endpoints(), limit)
+		n.Of.name(drawn, service)
+		targets = once(append(targets, drawn...))
+		targets = targets[:min(len(targets), limit)]
 	}
 	return targets
+}
+
+// apart returns the same ports with one endpoint for each label.
+func (n *Node) apart() *Node {
+	ports := slices.Clone(n.Ports)
+	for i := range ports {
+		if p := &ports[i]; p.apart != nil {
+			p.Addrs = p.apart
+		}
+	}
+	return &Node{Ports: ports, Of: n.Of}
 }
 
 // endpoints returns how many there are at the ports, each as often as it has one of them.

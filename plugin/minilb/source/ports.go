@@ -68,7 +68,7 @@ func endpointNames(slicesOf []*slice, answered *records.Addresses) *records.Endp
 			}
 		}
 	}
-	return records.NewEndpoints(hosts, namedPorts(slicesOf, contributing, answered))
+	return records.NewEndpoints(answered, hosts, namedPorts(slicesOf, contributing, answered))
 }
 
 // maxPorts is how many ports of a slice have names, and maxPortAddrs how many addresses are kept

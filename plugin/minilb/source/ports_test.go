@@ -45,7 +45,7 @@ func TestEndpointNames(t *testing.T) {
 		{ports: []port{idle, {"_tcp", unnamed, 80}, {"_sctp", "_" + strings.Repeat("p", 63), 81}}, endpoints: pack([]endpoint{{addr: gone}})},
 	})
 	want := records.NewAddresses(one, two, three)
-	want.Endpoints = records.NewEndpoints([]records.Host{{Label: "db-0", Addr: one}}, []records.Port{
+	want.Endpoints = records.NewEndpoints(want, []records.Host{{Label: "db-0", Addr: one}}, []records.Port{
 		{Proto: "_tcp", Service: "_https", Number: 8443},
 		{Proto: "_tcp", Service: "_metrics", Number: 9090, Addrs: []netip.Addr{one}},
 		{Proto: "_udp", Service: "_idle", Number: 7, Addrs: []netip.Addr{}},
