@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
@@ -62,13 +63,22 @@ func clusterFlags(flags *flag.FlagSet) *cluster {
 	return c
 }
 
-// client returns a client for the cluster. Nothing is dialled.
-func (c *cluster) client() (kubernetes.Interface, error) {
+// config returns the client configuration for the cluster. Nothing is dialled.
+func (c *cluster) config() (*rest.Config, error) {
 	config, err := kube.Config(c.kubeconfig, c.context)
 	if err != nil {
 		return nil, err
 	}
-	client, err := kubernetes.NewForConfig(kube.Protobuf(config, "minilb/"+version()))
+	return kube.Protobuf(config, "minilb/"+version()), nil
+}
+
+// client returns a client for the cluster. Nothing is dialled.
+func (c *cluster) client() (kubernetes.Interface, error) {
+	config, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a client of the kubeconfig: %w", err)
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/dnsutil"
 	"github.com/coredns/coredns/plugin/pkg/fall"
 	"github.com/miekg/dns"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/probe"
@@ -48,12 +47,12 @@ type config struct {
 func parse(c *caddy.Controller) (*config, error) {
 	conf := &config{
 		root:           dnsserver.GetConfig(c).Root,
-		source:         source.Options{Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Observe: observeProgramming},
+		source:         source.Defaults(),
 		ttl:            defaultTTL,
 		maxAnswers:     defaultMaxAnswers,
 		startupTimeout: defaultStartupTimeout,
 	}
-	conf.source.Services, conf.source.Ingresses, conf.source.Gateways = true, true, true
+	conf.source.Observe = observeProgramming
 	stanzas := 0
 	for c.Next() {
 		if stanzas++; stanzas > 1 {
@@ -65,7 +64,7 @@ func parse(c *caddy.Controller) (*config, error) {
 		seen := map[string]bool{}
 		for c.NextBlock() {
 			name, args := c.Val(), c.RemainingArgs()
-			parse := properties[name]
+			parse := conf.property(name)
 			if parse == nil {
 				return nil, c.Errf("unknown property %q: want one of %s", name, strings.Join(propertyNames(), ", "))
 			}
@@ -73,7 +72,7 @@ func parse(c *caddy.Controller) (*config, error) {
 				return nil, c.Errf("%s is given twice: want it once", name)
 			}
 			seen[name] = true
-			if err := parse(conf, args); err != nil {
+			if err := parse(args); err != nil {
 				return nil, c.Errf("%s: %v", name, err)
 			}
 		}
@@ -121,11 +120,12 @@ func appendNew(list []string, item string) []string {
 	return append(list, item)
 }
 
-// properties parse their arguments into the configuration.
+// properties parse their arguments into the configuration. Those of what is read and what becomes
+// names are source.Properties.
 var properties = map[string]func(conf *config, args []string) error{
 	"kubeconfig": func(conf *config, args []string) error {
 		if len(args) != 1 && len(args) != 2 {
-			return wants(args, "PATH [CONTEXT]")
+			return source.Wants(args, "PATH [CONTEXT]")
 		}
 		conf.kubeconfig = args[0]
 		if len(args) == 2 {
@@ -133,68 +133,6 @@ var properties = map[string]func(conf *config, args []string) error{
 		}
 		return nil
 	},
-	"class": func(conf *config, args []string) error {
-		if len(args) != 1 {
-			return wants(args, "NAME")
-		}
-		if problems := validation.IsQualifiedName(args[0]); len(problems) > 0 {
-			return fmt.Errorf("%q cannot be a loadBalancerClass: %s", args[0], problems[0])
-		}
-		conf.source.Class = args[0]
-		return nil
-	},
-	"default_class": func(conf *config, args []string) error {
-		if len(args) != 0 {
-			return wants(args, "no argument")
-		}
-		conf.source.DefaultClass = true
-		return nil
-	},
-	"resources": func(conf *config, args []string) error {
-		conf.source.Services, conf.source.Ingresses, conf.source.Gateways = false, false, false
-		for _, arg := range args {
-			switch arg {
-			case "service":
-				conf.source.Services = true
-			case "ingress":
-				conf.source.Ingresses = true
-			case "gateway":
-				conf.source.Gateways = true
-			default:
-				return wants([]string{arg}, "service, ingress or gateway")
-			}
-		}
-		return atLeastOne(args, "KIND...: service, ingress, gateway")
-	},
-	"namespaces": func(conf *config, args []string) error {
-		conf.source.Namespaces = distinct(args)
-		return namespaceNames(args)
-	},
-	"ingress_classes": func(conf *config, args []string) error {
-		conf.source.IngressClasses = args
-		return atLeastOne(args, "NAME...")
-	},
-	"gateway_classes": func(conf *config, args []string) error {
-		conf.source.GatewayClasses = args
-		return atLeastOne(args, "NAME...")
-	},
-	"require_accepted": func(conf *config, args []string) error {
-		if len(args) != 1 || args[0] != "on" && args[0] != "off" {
-			return wants(args, "on or off")
-		}
-		conf.source.Unaccepted = args[0] == "off"
-		return nil
-	},
-	"host_annotations": func(conf *config, args []string) error {
-		for _, arg := range args {
-			if problems := validation.IsQualifiedName(strings.ToLower(arg)); len(problems) > 0 {
-				return fmt.Errorf("%q cannot be an annotation: %s", arg, problems[0])
-			}
-		}
-		conf.source.HostAnnotations = distinct(args)
-		return atLeastOne(args, "NAME...")
-	},
-	"claim": parseClaim,
 	"ttl": func(conf *config, args []string) error {
 		ttl, err := number(args, "SECONDS", maxTTL)
 		conf.ttl = uint32(ttl)
@@ -205,28 +143,7 @@ var properties = map[string]func(conf *config, args []string) error{
 		conf.maxAnswers = count
 		return err
 	},
-	"families": func(conf *config, args []string) error {
-		conf.source.NoIPv4, conf.source.NoIPv6 = true, true
-		for _, arg := range args {
-			switch arg {
-			case "ipv4":
-				conf.source.NoIPv4 = false
-			case "ipv6":
-				conf.source.NoIPv6 = false
-			default:
-				return wants([]string{arg}, "ipv4 or ipv6")
-			}
-		}
-		return atLeastOne(args, "FAMILY...: ipv4, ipv6")
-	},
 	"ns": parseNS,
-	"https": func(conf *config, args []string) error {
-		if len(args) != 0 {
-			return wants(args, "no argument")
-		}
-		conf.source.HTTPS = true
-		return nil
-	},
 	"probe": func(conf *config, args []string) error {
 		conf.source.Probe = probe.DefaultInterval
 		if len(args) == 0 {
@@ -234,25 +151,25 @@ var properties = map[string]func(conf *config, args []string) error{
 		}
 		interval, err := time.ParseDuration(args[0])
 		if len(args) > 1 || err != nil || interval < probe.MinInterval || interval > probe.MaxInterval {
-			return wants(args, fmt.Sprintf("nothing or an INTERVAL such as 500ms, from %v to %v", probe.MinInterval, probe.MaxInterval))
+			return source.Wants(args, fmt.Sprintf("nothing or an INTERVAL such as 500ms, from %v to %v", probe.MinInterval, probe.MaxInterval))
 		}
 		conf.source.Probe = interval
 		return nil
 	},
 	"startup_timeout": func(conf *config, args []string) error {
 		if len(args) != 1 {
-			return wants(args, "DURATION")
+			return source.Wants(args, "DURATION")
 		}
 		timeout, err := time.ParseDuration(args[0])
 		if err != nil || timeout < 0 {
-			return wants(args, "a DURATION such as 5s, 0s or more")
+			return source.Wants(args, "a DURATION such as 5s, 0s or more")
 		}
 		conf.startupTimeout = timeout
 		return nil
 	},
 	"snapshot": func(conf *config, args []string) error {
 		if len(args) != 1 || args[0] == "" {
-			return wants(args, "PATH")
+			return source.Wants(args, "PATH")
 		}
 		path, err := snapshotPath(conf.root, args[0])
 		conf.snapshot = path
@@ -269,39 +186,30 @@ var properties = map[string]func(conf *config, args []string) error{
 	},
 }
 
-func propertyNames() []string {
-	var names []string
-	for name := range properties {
-		names = append(names, name)
+// property returns what takes the arguments of a property, nil if there is no such property.
+func (conf *config) property(name string) func(args []string) error {
+	if parse := properties[name]; parse != nil {
+		return func(args []string) error { return parse(conf, args) }
 	}
-	slices.Sort(names)
-	return names
-}
-
-// parseClaim reads "claim SUFFIX... [from NAMESPACE...]" (C6).
-func parseClaim(conf *config, args []string) error {
-	suffixes, namespaces := args, []string(nil)
-	if i := slices.Index(args, "from"); i >= 0 {
-		suffixes, namespaces = args[:i], args[i+1:]
-		if err := namespaceNames(namespaces); err != nil {
-			return fmt.Errorf("from: %w", err)
-		}
-	}
-	if len(suffixes) == 0 {
-		return wants(args, "SUFFIX... [from NAMESPACE...]")
-	}
-	for _, suffix := range suffixes {
-		domain, err := lb.Name(suffix)
-		if err != nil && suffix != "." {
-			return fmt.Errorf("suffix: %w", err)
-		}
-		rule := source.ClaimRule{Suffix: dns.Fqdn(domain), Namespaces: namespaces}
-		if slices.ContainsFunc(conf.source.Claims, func(r source.ClaimRule) bool { return r.Suffix == rule.Suffix }) {
-			return fmt.Errorf("suffix %q is given twice: name all its namespaces in one line", suffix)
-		}
-		conf.source.Claims = append(conf.source.Claims, rule)
+	if parse := source.Properties[name]; parse != nil {
+		return func(args []string) error { return parse(&conf.source, args) }
 	}
 	return nil
+}
+
+func propertyNames() []string {
+	return slices.Sorted(func(yield func(string) bool) {
+		for name := range properties {
+			if !yield(name) {
+				return
+			}
+		}
+		for name := range source.Properties {
+			if !yield(name) {
+				return
+			}
+		}
+	})
 }
 
 // parseNS reads the name servers' names, or the addresses of the one that is ours (D26).
@@ -321,47 +229,18 @@ func parseNS(conf *config, args []string) error {
 		conf.nameservers = appendNew(conf.nameservers, domain+".")
 	}
 	if conf.glue != nil && conf.nameservers != nil {
-		return wants(args, "either names or addresses")
+		return source.Wants(args, "either names or addresses")
 	}
-	return atLeastOne(args, "NAME... or ADDRESS...")
-}
-
-// wants makes the error for arguments that are not what the property takes.
-func wants(args []string, what string) error {
-	if len(args) == 0 {
-		return fmt.Errorf("got nothing, want %s", what)
-	}
-	return fmt.Errorf("got %q, want %s", strings.Join(args, " "), what)
-}
-
-func atLeastOne(args []string, what string) error {
-	if len(args) == 0 {
-		return wants(args, what)
-	}
-	return nil
+	return source.AtLeastOne(args, "NAME... or ADDRESS...")
 }
 
 func number(args []string, what string, limit int) (int, error) {
 	if len(args) != 1 {
-		return 0, wants(args, what)
+		return 0, source.Wants(args, what)
 	}
 	n, err := strconv.Atoi(args[0])
 	if err != nil || n < 0 || n > limit {
-		return 0, wants(args, fmt.Sprintf("%s from 0 to %d", what, limit))
+		return 0, source.Wants(args, fmt.Sprintf("%s from 0 to %d", what, limit))
 	}
 	return n, nil
-}
-
-func namespaceNames(args []string) error {
-	for _, arg := range args {
-		if problems := validation.IsDNS1123Label(arg); len(problems) > 0 {
-			return fmt.Errorf("%q cannot be a namespace: %s", arg, problems[0])
-		}
-	}
-	return atLeastOne(args, "NAMESPACE...")
-}
-
-func distinct(args []string) []string {
-	sorted := slices.Sorted(slices.Values(args))
-	return slices.Compact(sorted)
 }

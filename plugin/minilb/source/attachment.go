@@ -127,6 +127,7 @@ func (r *route) deadClaim(hosts []string, why string) *claim {
 	}
 	for _, host := range c.hosts[:named] {
 		c.problem(dead, "host %q is not served: %s", host, why)
+		c.problems[len(c.problems)-1].host = host
 	}
 	if more := len(c.hosts) - named; more > 0 {
 		c.problem(dead, "%d more hosts are not served: %s", more, why)
@@ -260,7 +261,7 @@ func (a *attachment) attach(r *route, ref parentRef, p *parent, served map[strin
 	why, attached := "", false
 	for i := range p.listeners {
 		l := &p.listeners[i]
-		if ref.section != "" && l.name != ref.section || ref.port != 0 && l.port != ref.port {
+		if !ref.asksFor(l) {
 			continue
 		}
 		last = l
@@ -296,6 +297,11 @@ func (a *attachment) attach(r *route, ref parentRef, p *parent, served map[strin
 		why = "has none of its hosts"
 	}
 	return fmt.Sprintf("listener %q of %s %s", shorten(last.name), p.kindName, why)
+}
+
+// asksFor reports whether the reference is to the listener, among others (G11).
+func (ref *parentRef) asksFor(l *listener) bool {
+	return (ref.section == "" || l.name == ref.section) && (ref.port == 0 || l.port == ref.port)
 }
 
 // refuses returns why a listener does not take the route, "" if it does.

@@ -58,6 +58,7 @@ type claim struct {
 type problem struct {
 	owner  *owner
 	reason reason // what it counts as; "" for what is only worth a line in the log
+	host   string // the canonical host that it is about, "" for several or none
 	text   string // what is wrong and what follows, without the owner
 	hosts  int    // how many of its hosts that is about, 0 for one
 }
@@ -99,7 +100,7 @@ func (r *resolver) bounded(claims []*claim) []*claim {
 		for i, c := range claims {
 			if taken += len(c.hosts); taken > maxNamespaceHosts {
 				for _, c := range claims[i:] {
-					r.refuse(c, invalid, "its hosts are refused: the objects of a namespace may claim %d, and older ones do", maxNamespaceHosts)
+					r.refuse(c, "", invalid, "its hosts are refused: the objects of a namespace may claim %d, and older ones do", maxNamespaceHosts)
 					r.problems[len(r.problems)-1].hosts = len(c.hosts)
 				}
 				break

@@ -181,7 +181,7 @@ func TestFormatVersion(t *testing.T) {
 	} {
 		describe(typ)
 	}
-	const version, want = 1, layoutOfVersion1
+	const version, want = 2, layoutOfVersion2
 	if layout.String() != want || formatVersion != version {
 		t.Errorf("the layout of version %d is now\n%s\nGive formatVersion its next number, and put this here.", formatVersion, layout.String())
 	}
@@ -203,14 +203,14 @@ func TestIntegerRange(t *testing.T) {
 	}
 }
 
-const layoutOfVersion1 = `header: written int64; host string; hostAnnotations []string; https bool; gateways bool;
+const layoutOfVersion2 = `header: written int64; host string; hostAnnotations []string; https bool; gateways bool;
 service: meta source.meta; kind v1.ServiceType; class *string; hosts map[string]string; https *source.https;
 meta: namespace string; name string; created int64; ignored bool;
 https: port string; alpn []string; refused []string;
 slice: meta source.meta; service string; endpoints source.endpoints; ports []source.port; triggered int64; problems []source.problem;
 endpoints: packed []uint8; hostnames []string; nodes []string; width int;
 port: proto string; service string; number uint16;
-problem: owner *source.owner; reason source.reason; text string; hosts int;
+problem: owner *source.owner; reason source.reason; host string; text string; hosts int;
 owner: kind string; namespace string; name string; created int64;
 ingress: meta source.meta; class string; service *string; hosts []string; addresses []source.ingressAddress;
 ingressAddress: ip string; hostname string;

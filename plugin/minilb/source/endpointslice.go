@@ -65,7 +65,7 @@ func (w *Watcher) reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 			hostname:   strings.ToLower(value(e.Hostname, "")),
 			conditions: reduceConditions(&e.Conditions),
 		}
-		if len(w.probing) > 0 {
+		if len(w.probing) > 0 || w.nodes {
 			next.node = intern(value(e.NodeName, ""))
 		}
 		all = append(all, next)

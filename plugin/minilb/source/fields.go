@@ -58,6 +58,7 @@ func (p *port) fields(c *codec) {
 func (p *problem) fields(c *codec) {
 	maybe(&p.owner, c, (*owner).fields)
 	shared(&p.reason, c)
+	text(&p.host, c)
 	text(&p.text, c)
 	integer(&p.hosts, c)
 	if p.owner == nil && c.err == nil {

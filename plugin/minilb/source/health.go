@@ -44,10 +44,10 @@ type health struct {
 	lastEvent atomic.Int64              // unix nanoseconds, of the machine's clock as others see it
 
 	mu      sync.Mutex
-	failing kube.Kind // reason last reported, "" while it works
-	since   time.Time // of the first failure in a row, zero while it works
-	alike   time.Time // of the first in a row that failed as the last one did
-	last    kube.Kind // how the last one failed, "" if it did not
+	failing *kube.Failure // last reported, nil while it works
+	since   time.Time     // of the first failure in a row, zero while it works
+	alike   time.Time     // of the first in a row that failed as the last one did
+	last    kube.Kind     // how the last one failed, "" if it did not
 }
 
 const (
@@ -95,7 +95,7 @@ type server struct {
 	lost atomic.Pointer[time.Time] // since when it has not answered, nil while it does
 
 	mu      sync.Mutex
-	failing kube.Kind // reason last reported, "" while it answers
+	failing *kube.Failure // last reported, nil while it answers
 }
 
 // away returns for how long no request was answered, 0 while they are.
@@ -137,7 +137,7 @@ func (h *health) forget() {
 	h.server.touch()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.failing, h.last, h.since = "", "", time.Time{}
+	h.failing, h.last, h.since = nil, "", time.Time{}
 }
 
 // observe takes note of a request's outcome and logs it if it differs from the one before.
@@ -205,8 +205,8 @@ func (h *health) what() string {
 // report logs why this kind cannot be read, once for each kind of reason.
 func (h *health) report(failure *kube.Failure) {
 	h.mu.Lock()
-	before := h.failing
-	h.failing = kindOf(failure)
+	before := kindOf(h.failing)
+	h.failing = failure
 	h.mu.Unlock()
 	switch {
 	case kindOf(failure) == before:
@@ -222,8 +222,8 @@ func (h *health) report(failure *kube.Failure) {
 // report logs why the API server cannot be read at all, once for each kind of reason.
 func (s *server) report(failure *kube.Failure) {
 	s.mu.Lock()
-	before := s.failing
-	s.failing = kindOf(failure)
+	before := kindOf(s.failing)
+	s.failing = failure
 	s.mu.Unlock()
 	if failure == nil {
 		s.lost.Store(nil)
@@ -253,14 +253,28 @@ func (s *server) doubt() {
 func (s *server) answers() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failing == ""
+	return s.failing == nil
 }
 
 // unreachable reports whether the last that was found out of it is that it cannot be reached.
 func (s *server) unreachable() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failing == kube.Unreachable
+	return kindOf(s.failing) == kube.Unreachable
+}
+
+// trouble returns why the API server cannot be read at all, nil if it can.
+func (s *server) trouble() *kube.Failure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failing
+}
+
+// trouble returns why the kind cannot be read, nil if it can.
+func (h *health) trouble() *kube.Failure {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failing
 }
 
 // kindOf returns the kind of a failure, "" for none.

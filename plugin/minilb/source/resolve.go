@@ -74,7 +74,7 @@ func newResolver(options *Options, claims []*claim, asked *questions, partial bo
 				continue // a Service that claims the name it has anyway
 			}
 			if refusal := r.admit(&c.owner, host); refusal.reason != "" {
-				r.refuse(c, refusal.reason, "host %q is refused: %s", host, refusal.text)
+				r.refuse(c, host, refusal.reason, "host %q is refused: %s", host, refusal.text)
 				continue
 			}
 			r.claims[host] = append(r.claims[host], c)
@@ -87,8 +87,8 @@ func newResolver(options *Options, claims []*claim, asked *questions, partial bo
 	return r
 }
 
-func (r *resolver) refuse(c *claim, reason reason, format string, args ...any) {
-	r.problems = append(r.problems, problem{owner: &c.owner, reason: reason, text: fmt.Sprintf(format, args...)})
+func (r *resolver) refuse(c *claim, host string, reason reason, format string, args ...any) {
+	r.problems = append(r.problems, problem{owner: &c.owner, host: host, reason: reason, text: fmt.Sprintf(format, args...)})
 }
 
 func (r *resolver) refuseDead(c *claim, host, why string) {
@@ -98,7 +98,7 @@ func (r *resolver) refuseDead(c *claim, host, why string) {
 	if r.direct[c].soon {
 		return
 	}
-	r.refuse(c, dead, "host %q is not served: %s", host, why)
+	r.refuse(c, host, dead, "host %q is not served: %s", host, why)
 }
 
 // isExposed reports whether a target may lead to the Service.
@@ -281,7 +281,7 @@ func (r *resolver) resolve() map[string]outcome {
 			case found[c].empty():
 				r.refuseLoop(c, host)
 			case c.namespace != claims[0].namespace:
-				r.refuse(c, conflict, "host %q is refused: another namespace claimed it earlier", host)
+				r.refuse(c, host, conflict, "host %q is refused: another namespace claimed it earlier", host)
 			}
 		}
 		if out := r.single(host, r.name(host, found)); !out.empty() {
@@ -351,11 +351,11 @@ func (r *resolver) single(host string, out outcome) outcome {
 	case len(out.addrs)+len(out.services) > 0:
 		out.external = nil
 	case len(out.external) > 1: // RFC 2181 §10.1
-		r.problems = append(r.problems, problem{owner: out.winner, reason: "", text: fmt.Sprintf("host %q has several hostnames as its addresses; only %q is answered", host, out.external[0])})
+		r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: "", text: fmt.Sprintf("host %q has several hostnames as its addresses; only %q is answered", host, out.external[0])})
 		out.external = out.external[:1]
 	}
 	if out.external != nil && slices.Contains(r.options.Zones, host) { // D27
-		r.problems = append(r.problems, problem{owner: out.winner, reason: dead, text: fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", host, out.external[0])})
+		r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: dead, text: fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", host, out.external[0])})
 		return outcome{}
 	}
 	return out

@@ -37,6 +37,7 @@ type Watcher struct {
 	host       string               // of the API server, as it is configured
 
 	hostAnnotations map[string]bool            // annotations of Services that some Translator reads
+	nodes           bool                       // whether endpoints are to tell their nodes, if nobody probes them
 	https           bool                       // whether some Translator asks how HTTPS is served
 	probing         map[time.Duration]*probing // by interval
 	services        map[string]*table[*corev1.Service, *service]

@@ -1,0 +1,330 @@
+package source
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// Claimant is an object that asks for a host, and what has become of that.
+type Claimant struct {
+	Kind, Namespace, Name string
+	Created               time.Time
+	Host                  string   // that it asks for, without its final dot: a name, or a wildcard that covers it
+	Answers               bool     // its targets are among what the host is answered with
+	Oldest                bool     // it is the one that holds the host (C2)
+	Leads                 []string // to what, if it answers
+	Why                   string   // why it does not answer, or what else there is to say; may be ""
+	Parents               []Attachment
+}
+
+// Attachment is what has become of one of a route's parentRefs.
+type Attachment struct {
+	Parent    string // as in "Gateway shop/web", with the section or port if one is named
+	Why       string // why the route is not attached there, "" if it is
+	Listeners []ListenerVerdict
+}
+
+// ListenerVerdict is what becomes of a host at one listener.
+type ListenerVerdict struct {
+	Name string
+	Host string // the listener's, "" for any
+	Port int32  // 0 for one that the controller chooses
+	Why  string // why it does not serve the host, "" if it does
+}
+
+// Claimants returns the objects that ask for a canonical name or for a wildcard that covers it, those
+// that answer first, then by host, age and name. Objects that are told to be ignored, or that are of
+// other classes, are among them.
+func (i *Inspection) Claimants(name string) []Claimant {
+	var all []Claimant
+	for _, table := range i.watcher.services {
+		for _, s := range table.objects {
+			for _, host := range i.hostsOf(s) {
+				if asks(host, name) {
+					all = append(all, i.ofService(s, host))
+				}
+			}
+		}
+	}
+	for _, table := range i.watcher.ingresses {
+		for _, g := range table.objects {
+			for _, host := range written(g.hosts) {
+				if asks(host, name) {
+					all = append(all, i.ofIngress(g, host))
+				}
+			}
+		}
+	}
+	for _, kind := range []string{httpRoute, grpcRoute, tlsRoute} {
+		for _, table := range i.watcher.gatewayAPI.routes[kind] {
+			for _, r := range table.objects {
+				all = append(all, i.ofRoute(r, name)...)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Claimant) int {
+		return cmp.Or(-before(a.Answers, b.Answers), cmp.Compare(len(b.Host), len(a.Host)), strings.Compare(a.Host, b.Host), a.Created.Compare(b.Created),
+			strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name), kindRank[a.Kind]-kindRank[b.Kind])
+	})
+	return all
+}
+
+func before(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// asks reports whether a host, in lower case and with or without its final dot, is the name or a
+// wildcard that covers it.
+func asks(host, name string) bool {
+	host, name = plain(host), plain(name)
+	return host == name || covers(host, name)
+}
+
+// written returns those hosts, each once, that can be read as names.
+func written(hosts []string) []string {
+	var all []string
+	for _, text := range hosts {
+		if host, err := parseHost(text); err == nil && !slices.Contains(all, host) {
+			all = append(all, host)
+		}
+	}
+	return all
+}
+
+func (i *Inspection) hostsOf(s *service) []string {
+	var all []string
+	for _, annotation := range i.translator.options.HostAnnotations {
+		all = append(all, slices.Collect(splitHosts(s.hosts[annotation]))...)
+	}
+	return written(all)
+}
+
+func (i *Inspection) ofService(s *service, host string) Claimant {
+	o := &i.translator.options
+	c := i.claimant(s.owner("Service"), host)
+	switch {
+	case s.ignored:
+		c.Why = ignored
+	case !o.Services:
+		c.Why = "Services are not among the resources that are read"
+	case !o.exposes(s):
+		c.Why = fmt.Sprintf("it is not of class %q: %s", o.Class, classOf(s))
+	}
+	return c
+}
+
+const ignored = "label minilb/ignore makes it absent"
+
+// classOf says what class a Service has.
+func classOf(s *service) string {
+	if s.class == nil {
+		return "it has no spec.loadBalancerClass"
+	}
+	return fmt.Sprintf("its spec.loadBalancerClass is %q", shorten(*s.class))
+}
+
+func (i *Inspection) ofIngress(g *ingress, host string) Claimant {
+	o := &i.translator.options
+	c := i.claimant(g.owner("Ingress"), host)
+	switch {
+	case g.ignored:
+		c.Why = ignored
+	case len(o.IngressClasses) > 0 && !slices.Contains(o.IngressClasses, g.class):
+		c.Why = fmt.Sprintf("its class %q is not among ingress_classes", shorten(g.class))
+	}
+	return c
+}
+
+// claimant returns what the resolver has made of an object's claim on a host.
+func (i *Inspection) claimant(o owner, host string) Claimant {
+	c := Claimant{Kind: o.kind, Namespace: o.namespace, Name: o.name, Created: time.Unix(o.created, 0).UTC(), Host: plain(host)}
+	claims := i.resolver.claims[host]
+	for _, of := range claims {
+		if of.owner == o && of.namespace == claims[0].namespace {
+			c.Oldest = claims[0].owner == o
+			if node := i.translator.last.hosts[host]; node != nil {
+				c.Answers, c.Leads = true, append(c.Leads, i.leadsOf(of)...)
+			}
+		}
+	}
+	slices.Sort(c.Leads)
+	c.Leads = slices.Compact(c.Leads)
+	c.Why = i.why(&o, host, c.Answers)
+	if !c.Answers && c.Why == "" {
+		if service, ok := i.resolver.serviceAt(host); ok {
+			c.Why = fmt.Sprintf("it is the name of Service %s anyway", service)
+		}
+	}
+	return c
+}
+
+// leadsOf says where the targets of a claim are.
+func (i *Inspection) leadsOf(c *claim) []string {
+	var leads []string
+	a := i.resolver.direct[c]
+	for _, addr := range a.addrs {
+		leads = append(leads, "address "+addr.String())
+	}
+	for _, service := range a.services {
+		leads = append(leads, "Service "+service.String())
+	}
+	for _, host := range a.hosts {
+		leads = append(leads, "host "+plain(host))
+	}
+	return leads
+}
+
+// why returns what was found wrong with an owner's claim on a host, the most telling first.
+func (i *Inspection) why(o *owner, host string, answers bool) string {
+	var texts []string
+	for _, p := range slices.Concat(i.resolver.problems, i.translator.attached.problems) {
+		if *p.owner == *o && (p.host == host || p.host == "" && (!answers || p.reason == invalid)) && !slices.Contains(texts, p.text) {
+			if p.host == host {
+				texts = slices.Insert(texts, 0, p.text)
+			} else {
+				texts = append(texts, p.text)
+			}
+		}
+	}
+	if len(texts) > 1 && !answers {
+		texts = texts[:1]
+	}
+	return strings.Join(texts, "; ")
+}
+
+// ofRoute returns what has become of a route's hosts that are the name or cover it: of those that it
+// names, and of those that it takes from its listeners.
+func (i *Inspection) ofRoute(r *route, name string) []Claimant {
+	a := i.attachment()
+	parents, hosts := a.explain(r, name)
+	var named []string // what it asks for, as it is written
+	for _, host := range r.hosts {
+		if host != "" && asks(host, name) {
+			named = append(named, host+".")
+		}
+	}
+	switch {
+	case len(hosts) > 0:
+	case len(named) > 0:
+		hosts = named
+	case r.problems == nil || !slices.Contains(r.hosts, ""):
+		return nil
+	}
+	var all []Claimant
+	for _, host := range hosts {
+		c := i.claimant(r.owner(r.kind), host)
+		c.Parents = parents
+		if r.ignored {
+			c.Why = ignored
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// attachment returns the judge of routes, as it was when they were judged.
+func (i *Inspection) attachment() *attachment {
+	attached := &i.translator.attached
+	return &attachment{gatewayObjects: &attached.gatewayObjects, options: &i.translator.options, unread: attached.unread}
+}
+
+// explain says of each parentRef what becomes of the name there, and returns the hosts, canonical
+// and each once, that are served because of them and that are the name or cover it.
+func (a *attachment) explain(r *route, name string) ([]Attachment, []string) {
+	var parents []Attachment
+	hosts := map[string]bool{}
+	for _, ref := range a.parents(r) {
+		at := Attachment{Parent: ref.String()}
+		p, why := a.parent(ref.kindName)
+		switch {
+		case p == nil && why == "":
+			at.Why = "it is no Gateway or ListenerSet of a class that counts here"
+		case p == nil:
+			at.Why = why
+		default:
+			at.Why = a.accepted(r, ref, p)
+			served := map[string]*serving{}
+			if missing := a.attach(r, ref, p, served); at.Why == "" {
+				at.Why = missing
+				for host := range served {
+					if asks(host, name) {
+						hosts[host+"."] = true
+					}
+				}
+			}
+			at.Listeners = a.listeners(r, ref, p, name)
+		}
+		parents = append(parents, at)
+	}
+	return parents, slices.Sorted(maps.Keys(hosts))
+}
+
+// listeners says of each listener of a parent why it does not serve the name for the route.
+func (a *attachment) listeners(r *route, ref parentRef, p *parent, name string) []ListenerVerdict {
+	var all []ListenerVerdict
+	for n := range p.listeners {
+		l := &p.listeners[n]
+		v := ListenerVerdict{Name: l.name, Host: l.host, Port: l.port}
+		serves := func(host string) bool {
+			common := intersect(l.host, host)
+			return common != "" && asks(common, name)
+		}
+		switch {
+		case !ref.asksFor(l):
+			v.Why = "the parentRef asks for another sectionName or port"
+		default:
+			if v.Why = a.refuses(p, l, r); v.Why != "" {
+				v.Why = "it " + v.Why
+			} else if !slices.ContainsFunc(r.hosts, serves) {
+				v.Why = "its hostname and the route's have nothing in common that is this name"
+			}
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// String returns the reference with the section or port that it names.
+func (ref *parentRef) String() string {
+	s := ref.kindName.String()
+	if ref.section != "" {
+		s += fmt.Sprintf(" section %q", shorten(ref.section))
+	}
+	if ref.port != 0 {
+		s += fmt.Sprintf(" port %d", ref.port)
+	}
+	return s
+}
+
+// Structure says what a canonical name is by the structure of the zones: the Service whose name it
+// is or would be, and its zone, "" if it lies in none.
+func (i *Inspection) Structure(name string) (zone, namespace, service string) {
+	o := &i.translator.options
+	for _, reverse := range o.ReverseZones {
+		if records.Within(name, reverse) {
+			return reverse, "", ""
+		}
+	}
+	zone = o.zone(name)
+	if zone == "" || !o.Services {
+		return zone, "", ""
+	}
+	switch labels := below(name, zone); len(labels) {
+	case 0, 1:
+	default:
+		namespace, service = labels[len(labels)-1], labels[len(labels)-2]
+	}
+	return zone, namespace, service
+}

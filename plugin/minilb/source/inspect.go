@@ -1,0 +1,280 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// Inspection is what a Translator with the same options makes of a cluster, at one moment and with
+// the reasons. It does not change any more.
+type Inspection struct {
+	watcher    *Watcher
+	translator *Translator
+	index      *records.Index
+	resolver   *resolver
+}
+
+// Inspect reads the cluster once, which takes seconds if some kind cannot be read. It fails, with
+// a *kube.Failure, if the API server does not answer, or shows no Services or EndpointSlices.
+func Inspect(ctx context.Context, config *rest.Config, options Options) (*Inspection, error) {
+	if options.Reachable == nil {
+		options.Reachable = func(string) bool { return true }
+	}
+	options.Observe = func(time.Duration) {}
+	w, err := NewWatcher(config, silence{})
+	if err != nil {
+		return nil, err
+	}
+	w.nodes = true
+	var fixed []records.Record
+	for _, zone := range options.Zones {
+		fixed = append(fixed, records.Record{Name: nameserver + "." + zone, Node: &records.Node{Addrs: &records.Set{}}})
+	}
+	i := &Inspection{watcher: w, index: records.NewIndex(slices.Concat(options.Zones, options.ReverseZones), fixed...)}
+	i.translator = NewTranslator(w, options, i.index)
+	if err := i.read(ctx); err != nil {
+		return nil, err
+	}
+	i.judge()
+	return i, nil
+}
+
+// silence is the log of an Inspection, which tells all by itself.
+type silence struct{}
+
+func (silence) Infof(string, ...any)    {}
+func (silence) Warningf(string, ...any) {}
+func (silence) Errorf(string, ...any)   {}
+
+// read watches until all is known that can be.
+func (i *Inspection) read(ctx context.Context) error {
+	watching, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		i.watcher.Run(watching)
+	}()
+	defer func() {
+		stop()
+		<-ended
+	}()
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	for !i.translator.settled() {
+		if failure := i.watcher.server.trouble(); failure != nil {
+			return failure
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s not read: %w", strings.Join(i.translator.Unsynced(), ", "), context.Cause(ctx))
+		case <-poll.C:
+		}
+	}
+	for _, h := range slices.Concat(i.translator.services, i.translator.slices) {
+		if h.listed() {
+			continue
+		}
+		if failure := h.trouble(); failure != nil {
+			return failure
+		}
+		return errors.New(h.what() + ": cannot be read")
+	}
+	return nil
+}
+
+// judge publishes what was read, as nothing else does any longer, and keeps the reasons.
+func (i *Inspection) judge() {
+	t := i.translator
+	t.mergeDue()
+	t.unresolved.Store(true)
+	t.publish()
+	var claims []*claim
+	for _, c := range t.claims {
+		claims = append(claims, c)
+	}
+	for _, c := range t.annotated {
+		claims = append(claims, c)
+	}
+	for _, ofRoute := range t.attached.claims {
+		claims = append(claims, ofRoute...)
+	}
+	i.resolver = newResolver(&t.options, claims, t.questions(), false)
+	i.resolver.resolve()
+}
+
+// Refusal is a host that is not answered, or not as its object asks for it.
+type Refusal struct {
+	Kind, Namespace, Name string // of the object
+	Host                  string // without its final dot, "" if it is about several hosts or none
+	Reason                string // one of Reasons, "" if the host is answered nevertheless
+	Text                  string // what is wrong and what follows, without the object
+}
+
+// Refusals returns all of them, in the order of their objects.
+func (i *Inspection) Refusals() []Refusal {
+	var all []Refusal
+	for _, p := range slices.Concat(i.translator.last.problems, i.translator.damages()) {
+		all = append(all, Refusal{Kind: p.owner.kind, Namespace: p.owner.namespace, Name: p.owner.name, Host: plain(p.host), Reason: string(p.reason), Text: p.text})
+	}
+	slices.SortFunc(all, func(a, b Refusal) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name), strings.Compare(a.Host, b.Host), strings.Compare(a.Text, b.Text))
+	})
+	return slices.Compact(all)
+}
+
+// plain returns a canonical name as people write it.
+func plain(name string) string { return strings.TrimSuffix(name, ".") }
+
+// Unread is a kind that the API server does not let us read.
+type Unread struct {
+	Resource string // as in "ingresses.networking.k8s.io"
+	Why      string // one line, with what to do
+}
+
+// Unread returns those kinds.
+func (i *Inspection) Unread() []Unread {
+	var all []Unread
+	for _, h := range i.watcher.server.watches {
+		if h.listed() || h.absent.Load() {
+			continue
+		}
+		u := Unread{Resource: h.what(), Why: h.what() + ": cannot be read"}
+		if failure := h.trouble(); failure != nil {
+			u.Why = failure.Text
+		}
+		all = append(all, u)
+	}
+	slices.SortFunc(all, func(a, b Unread) int { return strings.Compare(a.Resource, b.Resource) })
+	return all
+}
+
+// Served says in which version a kind of the Gateway API is read.
+type Served struct {
+	Kind    string // as in "HTTPRoute"
+	Version string // as in "v1", "" if the API server does not serve the kind
+}
+
+// Served returns the kinds of the Gateway API, if they are read at all.
+func (i *Inspection) Served() []Served {
+	if !i.translator.options.Gateways {
+		return nil
+	}
+	versions := map[string]string{}
+	for _, f := range i.watcher.gatewayAPI.tables {
+		h := f.state()
+		for kind, resource := range resources {
+			if h.resource == resource && (kind == xListenerSetKind) == (h.group == gatewayXGroup) {
+				versions[kind] = f.version()
+			}
+		}
+	}
+	var all []Served
+	for _, kind := range slices.Sorted(maps.Keys(versions)) {
+		all = append(all, Served{kind, versions[kind]})
+	}
+	return all
+}
+
+// Names returns all names that are answered with addresses, without those of single endpoints: of
+// the exposed Services and of hosts, with their final dots. Some are wildcards.
+func (i *Inspection) Names() []string {
+	t := i.translator
+	names := map[string]bool{}
+	for service := range t.exposed {
+		for _, name := range t.options.namesOf(service) {
+			names[name] = true
+		}
+	}
+	for host, node := range t.last.hosts {
+		if node != nil {
+			names[host] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Lookup finds what is answered for a canonical name, and the zone that it lies in, "" for none.
+func (i *Inspection) Lookup(name string) (zone string, result records.Result, node *records.Node) {
+	zone = i.index.Match(name)
+	result, node = i.index.Lookup(zone, name)
+	return zone, result, node
+}
+
+// Exposed is a Service that is served.
+type Exposed struct {
+	Namespace, Name string
+	Endpoints       []Endpoint // by address
+	Problems        []string   // with its EndpointSlices
+}
+
+// Endpoint is one address of a Service.
+type Endpoint struct {
+	Addr     netip.Addr
+	Hostname string // its own label, "" if it has none
+	Node     string // "" if its slice names none
+	State    string // "ready", "not ready", "terminating", "terminating, still serving"
+	Answered bool   // it is among the addresses that the Service is answered with
+}
+
+// Services returns the exposed Services by namespace and name.
+func (i *Inspection) Services() []Exposed {
+	var all []Exposed
+	for _, name := range slices.SortedFunc(maps.Keys(i.translator.exposed), byName) {
+		service, _ := i.Service(name.Namespace, name.Name)
+		all = append(all, service)
+	}
+	return all
+}
+
+// Service returns an exposed Service, and whether there is one of that name.
+func (i *Inspection) Service(namespace, name string) (Exposed, bool) {
+	t, key := i.translator, cache.NewObjectName(namespace, name)
+	e := t.exposed[key]
+	if e == nil {
+		return Exposed{}, false
+	}
+	s := Exposed{Namespace: namespace, Name: name}
+	var all []endpoint
+	for _, slice := range t.slicesOf[key] {
+		all = slices.AppendSeq(all, slice.endpoints.all())
+		for _, p := range slice.problems {
+			s.Problems = append(s.Problems, p.owner.String()+": "+p.text)
+		}
+	}
+	slices.SortFunc(all, func(a, b endpoint) int { return a.compare(&b) })
+	all = slices.CompactFunc(all, func(a, b endpoint) bool { return a.addr == b.addr })
+	answered := e.addrs.Load()
+	for n := range all {
+		s.Endpoints = append(s.Endpoints, Endpoint{
+			Addr: all[n].addr, Hostname: all[n].hostname, Node: all[n].node,
+			State: all[n].conditions.String(), Answered: answered.Has(all[n].addr),
+		})
+	}
+	slices.Sort(s.Problems)
+	return s, true
+}
+
+// String returns what the conditions amount to (E2, E3).
+func (c conditions) String() string {
+	switch {
+	case c&isReady != 0:
+		return "ready"
+	case c&isTerminating == 0:
+		return "not ready"
+	case c&isServing != 0:
+		return "terminating, still serving"
+	}
+	return "terminating"
+}
