@@ -15,7 +15,10 @@ import (
 
 // help is what "-h" tells of a subcommand beside its flags. No line of it, nor of a flag's
 // description, makes the output wider than 80 columns.
-type help struct{ synopsis, example string }
+type help struct {
+	synopsis, example string
+	arguments         string // what stands after the flags, "" for nothing
+}
 
 func (h help) print(w io.Writer, flags *flag.FlagSet) {
 	var described strings.Builder
@@ -25,6 +28,9 @@ func (h help) print(w io.Writer, flags *flag.FlagSet) {
 	if described.Len() > 0 {
 		options = " [flags]"
 		described.WriteByte('\n')
+	}
+	if h.arguments != "" {
+		options += " " + h.arguments
 	}
 	fmt.Fprintf(w, "%s\n\nUsage:\n  minilb %s%s\n\n%sExample:\n  %s\n", h.synopsis, flags.Name(), options, &described, h.example)
 }
@@ -36,17 +42,44 @@ func newFlags(name string) *flag.FlagSet {
 	return flags
 }
 
-// parse reads a subcommand's flags, which are all it takes. For "-h" it prints the help to
+// parse reads a subcommand's flags, and sees to what stands after them. For "-h" it prints the help to
 // stdout and returns flag.ErrHelp.
 func parse(flags *flag.FlagSet, args []string, stdout io.Writer, help help) error {
-	switch err := flags.Parse(args); {
+	err := flags.Parse(args)
+	if help.arguments != "" {
+		err = parseMixed(flags, args)
+	}
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		help.print(stdout, flags)
 		return err
 	case err != nil:
 		return misused(flags.Name(), "%v", err)
-	case flags.NArg() > 0:
+	}
+	return help.expects(flags)
+}
+
+// parseMixed reads flags that may stand before, between and after the arguments.
+func parseMixed(flags *flag.FlagSet, args []string) error {
+	arguments := []string{"--"}
+	for {
+		if err := flags.Parse(args); err != nil {
+			return err
+		}
+		if args = flags.Args(); len(args) == 0 {
+			return flags.Parse(arguments)
+		}
+		arguments, args = append(arguments, args[0]), args[1:]
+	}
+}
+
+// expects reports whether the subcommand was given as many arguments beside its flags as it takes.
+func (h help) expects(flags *flag.FlagSet) error {
+	switch {
+	case h.arguments == "" && flags.NArg() > 0:
 		return misused(flags.Name(), "unexpected argument %q", flags.Arg(0))
+	case h.arguments != "" && flags.NArg() == 0:
+		return misused(flags.Name(), "%s is missing", strings.TrimSuffix(h.arguments, "..."))
 	}
 	return nil
 }

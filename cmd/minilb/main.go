@@ -1,6 +1,6 @@
 // Command minilb is the companion of the CoreDNS plugin. "minilb controller" writes the name
 // of each of our Services into its status, "minilb routes" prints the static routes that the
-// LAN's router needs. Neither answers DNS.
+// LAN's router needs, "minilb explain" says why a name answers what it answers. None answers DNS.
 package main
 
 import (
@@ -18,11 +18,12 @@ import (
 const usage = `minilb makes Services of type LoadBalancer reachable by name.
 
 Usage:
-  minilb controller [flags]   write the names of Services into their status
-  minilb routes [flags]       print the static routes to the pods
-  minilb version              print the version
+  minilb controller [flags]    write the names of Services into their status
+  minilb explain [flags] NAME  say why a name answers what it answers
+  minilb routes [flags]        print the static routes to the pods
+  minilb version               print the version
 
-"minilb controller -h" and "minilb routes -h" describe the flags.
+"minilb explain -h" describes its flags, and so do the others.
 `
 
 // errUsage is wrapped by the error about a command line that we do not understand. It adds no
@@ -55,11 +56,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
-		return misused("", "name a subcommand: controller, routes or version")
+		return misused("", "name a subcommand: controller, explain, routes or version")
 	}
 	switch name, args := args[0], args[1:]; name {
 	case "controller":
 		return runController(ctx, args, stdout, stderr)
+	case "explain":
+		return runExplain(ctx, args, stdout, stderr)
 	case "routes":
 		return runRoutes(ctx, args, stdout, stderr)
 	case "version":
@@ -68,7 +71,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		_, err := io.WriteString(stdout, usage)
 		return err
 	default:
-		return misused("", "unknown subcommand %q: choose controller, routes or version", name)
+		return misused("", "unknown subcommand %q: choose controller, explain, routes or version", name)
 	}
 }
 

@@ -23,10 +23,10 @@ func TestRun(t *testing.T) {
 		stdout string // contained in standard output; empty is none at all
 		stderr string // likewise
 	}{
-		{"nothing", nil, 2, "", `minilb: name a subcommand: controller, routes or version (see "minilb -h")`},
+		{"nothing", nil, 2, "", `minilb: name a subcommand: controller, explain, routes or version (see "minilb -h")`},
 		{"help", []string{"-h"}, 0, "minilb controller [flags]", ""},
 		{"help in a word", []string{"help"}, 0, "minilb controller [flags]", ""},
-		{"unknown subcommand", []string{"contrller"}, 2, "", `minilb: unknown subcommand "contrller": choose controller, routes or version (see "minilb -h")`},
+		{"unknown subcommand", []string{"contrller"}, 2, "", `minilb: unknown subcommand "contrller": choose controller, explain, routes or version (see "minilb -h")`},
 		{"version", []string{"version"}, 0, "minilb ", ""},
 		{"version's help", []string{"version", "-h"}, 0, "Usage:\n  minilb version\n", ""},
 		{"version's argument", []string{"version", "x"}, 2, "", `minilb version: unexpected argument "x"`},
@@ -43,6 +43,14 @@ func TestRun(t *testing.T) {
 		{"empty class", []string{"controller", "-class", ""}, 2, "", `-class "" is no name of a loadBalancerClass`},
 		{"controller's kubeconfig", []string{"controller", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 		{"cleanup's bad class", []string{"controller", "-cleanup", "-class", "a b"}, 2, "", `-class "a b" is no name of a loadBalancerClass`},
+		{"explain's help", []string{"explain", "-h"}, 0, "minilb explain [flags] NAME...", ""},
+		{"explain nothing", []string{"explain"}, 2, "", `minilb explain: NAME is missing (see "minilb explain -h")`},
+		{"explain no name", []string{"explain", "a..b"}, 2, "", `minilb explain: "a..b" is not a DNS name`},
+		{"explain an address", []string{"explain", "10.0.0.1"}, 2, "", `minilb explain: "10.0.0.1" is an address: name what should lead to it`},
+		{"explain's format", []string{"explain", "a.org", "-o", "xml"}, 2, "", `minilb explain: -o "xml": choose text or json`},
+		{"explain's Corefile", []string{"explain", "-corefile", missing, "a.org"}, 2, "", "minilb explain: -corefile: open " + missing},
+		{"explain's Corefile and class", []string{"explain", "a.org", "-corefile", missing, "-class", "x"}, 2, "", "leave out -domain, -class and -default-class"},
+		{"explain's kubeconfig", []string{"explain", "a.org", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 		{"routes' help", []string{"routes", "-h"}, 0, `"skipped"`, ""},
 		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose one of ip, json, routeros, openwrt`},
 		{"routes' kubeconfig", []string{"routes", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},

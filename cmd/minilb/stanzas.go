@@ -18,8 +18,8 @@ type resolver struct {
 // resolverFlags declares the flags of the subcommands that find out what the DNS server answers.
 func resolverFlags(flags *flag.FlagSet) *resolver {
 	r := new(resolver)
-	flags.StringVar(&r.corefile, "corefile", "", "`path` of the DNS server's Corefile, - for standard input: its zones,\n"+
-		"classes, claim lines and so on are gone by; without it a stanza is\nthat has none but what follows")
+	flags.StringVar(&r.corefile, "corefile", "", "`path` of the DNS server's Corefile, - for standard input, to go by its\n"+
+		"zones, classes, claim lines and so on (default a stanza of minilb that\nhas no properties but those that other flags name)")
 	flags.StringVar(&r.domain, "domain", lb.DefaultDomain, "DNS `domain` below which Services are named")
 	flags.StringVar(&r.class, "class", lb.DefaultClass, "`name` of the spec.loadBalancerClass that is ours")
 	flags.BoolVar(&r.defaultClass, "default-class", false, "Services without a class are ours, too (default false)")

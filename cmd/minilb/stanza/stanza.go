@@ -131,14 +131,14 @@ func zones(written []string) []string {
 	return all
 }
 
-// For returns the stanza that answers for a canonical name, as its server block is the one with the
+// For returns the index of the stanza that answers for a canonical name, as its server block is the one with the
 // longest zone that the name lies in; the first one if none is.
-func For(all []Stanza, name string) Stanza {
-	best, length := all[0], -1
-	for _, s := range all {
+func For(all []Stanza, name string) int {
+	best, length := 0, -1
+	for i, s := range all {
 		for _, zone := range s.Blocks {
 			if records.Within(name, zone) && len(zone) > length {
-				best, length = s, len(zone)
+				best, length = i, len(zone)
 			}
 		}
 	}

@@ -61,7 +61,7 @@ example.com {
 		t.Error("without fallthrough, unknown names are passed on")
 	}
 	for name, want := range map[string]string{"a.b.minilb.": "example.org/lb", "example.org.": "minilb", "www.home.example.org.": "example.org/lb"} {
-		if got := For(all, name).Options.Class; got != want {
+		if got := all[For(all, name)].Options.Class; got != want {
 			t.Errorf("%s: got the stanza of class %q, want %q", name, got, want)
 		}
 	}

@@ -226,6 +226,9 @@ func (i *Inspection) ofRoute(r *route, name string) []Claimant {
 	for _, host := range hosts {
 		c := i.claimant(r.owner(r.kind), host)
 		c.Parents = parents
+		if !c.Answers && c.Why == "" {
+			c.Why = "no listener that it is attached to serves this host"
+		}
 		if r.ignored {
 			c.Why = ignored
 		}

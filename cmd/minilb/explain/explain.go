@@ -1,0 +1,317 @@
+// Package explain says why a name answers what it answers: which zone it lies in, who claims it and
+// what has become of each claim, and which endpoints stand behind it. It goes by what the DNS
+// server itself makes of the same objects.
+package explain
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/minilb/minilb/cmd/minilb/stanza"
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/records"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// Explanation is why a name answers what it answers. Names in it have no final dot.
+type Explanation struct {
+	Name    string   `json:"name"`
+	Summary string   `json:"summary"` // one sentence: what is answered, and why not more
+	Zone    string   `json:"zone"`    // that the name lies in, "" for none
+	About   string   `json:"about"`   // what the name is by the structure of that zone
+	Notes   []string `json:"notes"`   // what else there is to know
+
+	Claims    []Claim    `json:"claims"`    // on the name and on wildcards that cover it
+	Endpoints []Endpoint `json:"endpoints"` // of the Services behind the name
+	Answer    Answer     `json:"answer"`
+
+	own bool // the name is the DNS server's own
+}
+
+// Claim is an object that asks for the name, and what has become of that.
+type Claim struct {
+	Kind      string   `json:"kind"`
+	Namespace string   `json:"namespace"`
+	Name      string   `json:"name"`
+	Created   string   `json:"created"` // RFC 3339
+	Host      string   `json:"host"`    // that it asks for: the name, or a wildcard
+	Verdict   string   `json:"verdict"` // "answers" or "does not count"
+	Leads     []string `json:"leads"`   // to what, if it answers
+	Why       string   `json:"why"`     // why it does not count, or what else there is to say
+	Parents   []Parent `json:"parents"` // of a route
+}
+
+// Parent is what has become of one of a route's parentRefs.
+type Parent struct {
+	Parent    string     `json:"parent"`
+	Why       string     `json:"why"` // why the route is not attached there, "" if it is
+	Listeners []Listener `json:"listeners"`
+}
+
+// Listener is what has become of the name at one listener.
+type Listener struct {
+	Name     string `json:"name"`
+	Hostname string `json:"hostname"` // "" takes any
+	Port     int32  `json:"port"`
+	Why      string `json:"why"` // why it does not serve the name, "" if it does
+}
+
+// Endpoint is one address of a Service behind the name.
+type Endpoint struct {
+	Service  string `json:"service"` // namespace/name
+	Address  string `json:"address"`
+	Hostname string `json:"hostname"`
+	Node     string `json:"node"`
+	State    string `json:"state"`
+	Answered bool   `json:"answered"`
+}
+
+// Answer is what queries for the name return now.
+type Answer struct {
+	Rcode string   `json:"rcode"` // "NOERROR", "NXDOMAIN", or "" for a name that is passed on
+	A     []string `json:"a"`     // all of them: an answer has at most max_answers, at random
+	AAAA  []string `json:"aaaa"`
+	CNAME string   `json:"cname"` // the name outside whose addresses are given
+	SRV   []string `json:"srv"`   // "port target"
+}
+
+// explainer makes one Explanation.
+type explainer struct {
+	stanza stanza.Stanza
+	seen   *source.Inspection
+	client kubernetes.Interface // for what the server does not read
+	name   string               // canonical
+	Explanation
+}
+
+// Explain explains a name as the server block with the stanza answers it. The inspection was made
+// with its options. The client may be one that may read nothing.
+func Explain(ctx context.Context, s stanza.Stanza, seen *source.Inspection, client kubernetes.Interface, name string) *Explanation {
+	e := &explainer{stanza: s, seen: seen, client: client, name: dns.CanonicalName(name)}
+	e.Name = plain(e.name)
+	zone, result, node := seen.Lookup(e.name)
+	e.Zone = plain(zone)
+	e.structure(ctx)
+	for _, c := range seen.Claimants(e.name) {
+		e.Claims = append(e.Claims, claimOf(c))
+	}
+	e.answer(result, node)
+	e.endpoints(node)
+	e.summarize(result, node)
+	for _, unread := range seen.Unread() {
+		e.Notes = append(e.Notes, unread.Why)
+	}
+	if o := s.Options; o.Reachable != nil && !o.Reachable(e.name) {
+		e.Notes = append(e.Notes, "no server block with minilb is for a zone that the name lies in: the server does not ask minilb for it")
+	}
+	e.fill()
+	return &e.Explanation
+}
+
+// fill makes lists of what is nil, which JSON would have as null.
+func (e *Explanation) fill() {
+	e.Notes, e.Claims, e.Endpoints = orEmpty(e.Notes), orEmpty(e.Claims), orEmpty(e.Endpoints)
+	for i := range e.Claims {
+		c := &e.Claims[i]
+		c.Leads, c.Parents = orEmpty(c.Leads), orEmpty(c.Parents)
+		for j := range c.Parents {
+			c.Parents[j].Listeners = orEmpty(c.Parents[j].Listeners)
+		}
+	}
+	e.Answer.A, e.Answer.AAAA, e.Answer.SRV = orEmpty(e.Answer.A), orEmpty(e.Answer.AAAA), orEmpty(e.Answer.SRV)
+}
+
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// Name returns a name to explain as DNS has it, or an error that says what is wrong with it.
+func Name(text string) (string, error) {
+	if _, ok := dns.IsDomainName(text); !ok || text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", fmt.Errorf("%q is not a DNS name", text)
+	}
+	if _, err := netip.ParseAddr(text); err == nil {
+		return "", fmt.Errorf("%q is an address: name what should lead to it", text)
+	}
+	return dns.CanonicalName(text), nil
+}
+
+func plain(name string) string {
+	if name == "." {
+		return name
+	}
+	return strings.TrimSuffix(name, ".")
+}
+
+// structure says what the name is by the structure of the zone.
+func (e *explainer) structure(ctx context.Context) {
+	if e.Zone == "" {
+		e.About = "in none of the zones: answered if an object claims it"
+		return
+	}
+	zone := dns.Fqdn(e.Zone)
+	_, namespace, service := e.seen.Structure(e.name)
+	labels := dns.CountLabel(e.name) - dns.CountLabel(zone)
+	switch {
+	case labels == 0:
+		e.About = "the apex of zone " + e.Zone
+	case slices.Contains(e.stanza.Options.ReverseZones, zone):
+		e.About = "in the reverse zone " + e.Zone
+	case e.isServer():
+		e.About = "the name server of zone " + e.Zone
+	case service == "":
+		label, _, _ := strings.Cut(e.name, ".")
+		e.About = fmt.Sprintf("in zone %s, where namespace %q has its Services' names below it", e.Zone, label)
+	default:
+		e.About = fmt.Sprintf("in zone %s, the name of Service %s/%s", e.Zone, namespace, service)
+		if labels > 2 {
+			e.About = fmt.Sprintf("in zone %s, below the name of Service %s/%s: that of an endpoint, a port, or a host claimed in that namespace", e.Zone, namespace, service)
+		}
+		if _, exposed := e.seen.Service(namespace, service); !exposed {
+			e.Notes = append(e.Notes, e.hidden(ctx, namespace, service))
+		}
+	}
+}
+
+// isServer reports whether the name is that of a zone's own name server.
+func (e *explainer) isServer() bool {
+	return e.Zone != "" && e.name == "ns1."+dns.Fqdn(e.Zone)
+}
+
+// hidden says why a Service has no name.
+func (e *explainer) hidden(ctx context.Context, namespace, name string) string {
+	o := &e.stanza.Options
+	s, err := e.client.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
+	what := fmt.Sprintf("Service %s/%s", namespace, name)
+	switch {
+	case apierrors.IsNotFound(err):
+		return what + " does not exist" + e.alike(ctx, namespace, name)
+	case err != nil:
+		return fmt.Sprintf("%s is not one of class %q; it cannot be read to say more: %v", what, o.Class, err)
+	case len(o.Namespaces) > 0 && !slices.Contains(o.Namespaces, namespace):
+		return fmt.Sprintf("%s is not read: namespace %q is not among those of the property namespaces", what, namespace)
+	case lb.Ignored(s.Labels):
+		return fmt.Sprintf("%s has label %s, which makes it absent", what, lb.IgnoreLabel)
+	case s.Spec.Type != corev1.ServiceTypeLoadBalancer:
+		return fmt.Sprintf("%s is of type %s: set spec.type to LoadBalancer and spec.loadBalancerClass to %q", what, s.Spec.Type, o.Class)
+	case s.Spec.LoadBalancerClass == nil:
+		return fmt.Sprintf("%s has no spec.loadBalancerClass, want %q: the class of a Service is set when it becomes a LoadBalancer and cannot be changed after that", what, o.Class)
+	case *s.Spec.LoadBalancerClass != o.Class:
+		return fmt.Sprintf("%s is of class %q, want %q: the class of a Service cannot be changed while it is a LoadBalancer, so make it anew, or give it type ClusterIP in between", what, *s.Spec.LoadBalancerClass, o.Class)
+	}
+	return what + " has just appeared: try again"
+}
+
+// alike names a Service of the same name in other namespaces, or of the same namespace.
+func (e *explainer) alike(ctx context.Context, namespace, name string) string {
+	var names []string
+	for _, s := range e.seen.Services() {
+		if s.Namespace == namespace || s.Name == name {
+			names = append(names, s.Namespace+"/"+s.Name)
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	const most = 5
+	if len(names) > most {
+		names = append(names[:most], "…")
+	}
+	return "; there are " + strings.Join(names, ", ")
+}
+
+func claimOf(c source.Claimant) Claim {
+	claim := Claim{
+		Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, Created: c.Created.Format("2006-01-02T15:04:05Z07:00"),
+		Host: c.Host, Verdict: "does not count", Leads: c.Leads, Why: c.Why,
+	}
+	if c.Answers {
+		claim.Verdict = "answers"
+	}
+	for _, p := range c.Parents {
+		parent := Parent{Parent: p.Parent, Why: p.Why}
+		for _, l := range p.Listeners {
+			parent.Listeners = append(parent.Listeners, Listener{Name: l.Name, Hostname: l.Host, Port: l.Port, Why: l.Why})
+		}
+		claim.Parents = append(claim.Parents, parent)
+	}
+	return claim
+}
+
+// answer notes what queries return.
+func (e *explainer) answer(result records.Result, node *records.Node) {
+	e.Answer.Rcode = "NOERROR"
+	if e.own = e.isServer(); e.own {
+		e.Notes = append(e.Notes, "its addresses are those that the DNS server listens on, or those of the property ns: they are not known here")
+	}
+	if result == records.NotFound {
+		e.Answer.Rcode = "NXDOMAIN"
+		if e.stanza.Falls(e.name) {
+			e.Answer.Rcode = ""
+		}
+	}
+	if result != records.Found {
+		return
+	}
+	e.Answer.CNAME = plain(node.Target)
+	if node.Addrs != nil {
+		addrs := node.Addrs.Load()
+		e.Answer.A, e.Answer.AAAA = texts(addrs.V4), texts(addrs.V6)
+	}
+	if node.Ports != nil {
+		_, service, _ := strings.Cut(e.name, ".")
+		_, service, _ = strings.Cut(service, ".")
+		for _, target := range node.Targets(service, 0) {
+			e.Answer.SRV = append(e.Answer.SRV, fmt.Sprintf("%d %s", target.Number, plain(target.Name)))
+		}
+		slices.Sort(e.Answer.SRV)
+	}
+}
+
+func texts(addrs []netip.Addr) (all []string) {
+	for _, addr := range addrs {
+		all = append(all, addr.String())
+	}
+	return all
+}
+
+// endpoints lists those of all Services behind the name.
+func (e *explainer) endpoints(node *records.Node) {
+	var services []string
+	if _, namespace, service := e.seen.Structure(e.name); service != "" {
+		services = append(services, namespace+"/"+service)
+	}
+	for _, c := range e.Claims {
+		for _, lead := range c.Leads {
+			if service, ok := strings.CutPrefix(lead, "Service "); ok && c.Verdict == "answers" {
+				services = append(services, service)
+			}
+		}
+	}
+	if node != nil && node.Service != "" {
+		services = append(services, node.Namespace+"/"+node.Service)
+	}
+	slices.Sort(services)
+	for _, name := range slices.Compact(services) {
+		namespace, service, _ := strings.Cut(name, "/")
+		s, _ := e.seen.Service(namespace, service)
+		for _, at := range s.Endpoints {
+			e.Endpoints = append(e.Endpoints, Endpoint{
+				Service: name, Address: at.Addr.String(), Hostname: at.Hostname, Node: at.Node, State: at.State, Answered: at.Answered,
+			})
+		}
+		e.Notes = append(e.Notes, s.Problems...)
+	}
+}

@@ -1,0 +1,79 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// summarize says in one sentence what is answered, and why not more.
+func (e *explainer) summarize(result records.Result, node *records.Node) {
+	switch {
+	case result == records.NotFound:
+		e.Summary = e.unknown()
+	case result == records.Empty && e.Name == e.Zone:
+		e.Summary = "It is the apex of a zone: it has SOA and NS records, and no addresses."
+	case result == records.Empty:
+		e.Summary = "It exists because other names stand below it, and has no records of its own: NODATA."
+	case result != records.Found:
+		e.Summary = "It cannot be told: Services or EndpointSlices are not known. The server answers SERVFAIL."
+	case node.Target != "":
+		e.Summary = fmt.Sprintf("It is an alias of %s, which is not ours: the server looks that up and gives its addresses.", plain(node.Target))
+	case node.Ports != nil:
+		e.Summary = fmt.Sprintf("It is a named port: SRV answers with %s.", count(len(e.Answer.SRV), "target"))
+	case e.own:
+		e.Summary = "It is answered with the DNS server's own addresses."
+	case len(e.Answer.A)+len(e.Answer.AAAA) == 0:
+		e.Summary = "It exists and has no address, so that A and AAAA are NODATA: " + e.without() + "."
+	default:
+		e.Summary = fmt.Sprintf("It is answered with %s and %s.", count(len(e.Answer.A), "IPv4 address"), count(len(e.Answer.AAAA), "IPv6 address"))
+	}
+}
+
+// unknown says why a name does not exist.
+func (e *explainer) unknown() string {
+	verdict := "It does not exist: NXDOMAIN. "
+	if e.Answer.Rcode == "" {
+		verdict = "minilb has no such name and passes it on to the plugin that follows, such as forward. "
+	}
+	switch {
+	case len(e.Claims) > 0:
+		return verdict + fmt.Sprintf("It is asked for by %s, of which none counts: see why below.", count(len(e.Claims), "object"))
+	case len(e.Notes) > 0:
+		return verdict + "See the notes for why."
+	}
+	return verdict + "No object asks for it."
+}
+
+// without says why a name that exists has no address.
+func (e *explainer) without() string {
+	if len(e.Endpoints) == 0 {
+		return "its Service has no endpoints, as no pod matches its selector or none has an address yet"
+	}
+	usable := 0
+	for _, at := range e.Endpoints {
+		if at.State == "ready" {
+			usable++
+		}
+	}
+	if usable > 0 {
+		return "its endpoints are ready, and the families that the server answers with leave them out"
+	}
+	if len(e.Endpoints) == 1 {
+		return "its only endpoint is not ready; kubectl describe of the pod tells which probe fails"
+	}
+	return fmt.Sprintf("none of its %d endpoints is ready; kubectl describe of a pod tells which probe fails", len(e.Endpoints))
+}
+
+func count(n int, what string) string {
+	switch {
+	case n == 1:
+		return "1 " + what
+	case n == 0:
+		return "no " + what
+	case strings.HasSuffix(what, "s"):
+		return fmt.Sprintf("%d %ses", n, what)
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
