@@ -87,6 +87,19 @@ func (c *contests) overwritten(s *service) (pause time.Duration, rival string) {
 	return c.pause, s.rival
 }
 
+// paused returns how many Services are left alone at present.
+func (c *contests) paused() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now, n := c.now(), 0
+	for _, known := range c.byName {
+		if now.Before(known.until) {
+			n++
+		}
+	}
+	return n
+}
+
 // forget drops what is remembered of a Service that is none of ours any more.
 func (c *contests) forget(name cache.ObjectName) {
 	c.mu.Lock()

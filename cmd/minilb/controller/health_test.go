@@ -103,7 +103,10 @@ func TestMetrics(t *testing.T) {
 	c.handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	text := answer.Body.String()
 	for _, want := range []string{
+		"minilb_watching 1",
 		"minilb_services 2",
+		"minilb_services_unwritten 1",
+		"minilb_services_contested 0",
 		`minilb_status_writes_total{result="dropped"} 0`,
 		`minilb_status_writes_total{result="error"} 0`,
 		`minilb_status_writes_total{result="success"} 1`,

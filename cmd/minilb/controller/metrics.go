@@ -37,13 +37,23 @@ func (c *Controller) metrics() *prometheus.Registry {
 		ConstLabels: prometheus.Labels{"version": c.options.Version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
-	ours := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "minilb_services",
-		Help: "Services whose status is ours to write.",
-	}, func() float64 { return float64(c.services.count()) })
-
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(c.writes, ours, build,
+	gauge := func(name, help string, value func() int) {
+		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
+	}
+	gauge("minilb_watching", "Whether Services are listed and watched; 0 while the API server cannot be reached or refuses.", c.watching)
+	gauge("minilb_services", "Services whose status is ours to write.", c.services.count)
+	gauge("minilb_services_unwritten", "Services among them whose status does not say yet what it should.", c.services.unwritten)
+	gauge("minilb_services_contested", "Services that are left alone for ten minutes, as another controller keeps overwriting their status.", c.contests.paused)
+	registry.MustRegister(c.writes, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return registry
+}
+
+// watching returns 1 while the Services are known and nothing is wrong with their watch, else 0.
+func (c *Controller) watching() int {
+	if c.services.synced.Load() && c.complaints.last(watching) == "" {
+		return 1
+	}
+	return 0
 }

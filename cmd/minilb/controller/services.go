@@ -52,6 +52,19 @@ func (s *services) count() int {
 	return len(s.byName)
 }
 
+// unwritten returns the status of how many Services does not say yet what it should.
+func (s *services) unwritten() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	n := 0
+	for _, service := range s.byName {
+		if !service.settled && !service.deleting {
+			n++
+		}
+	}
+	return n
+}
+
 // Add implements cache.ReflectorStore.
 func (s *services) Add(object any) error {
 	reduced := s.reduce(object.(*corev1.Service))
