@@ -122,7 +122,7 @@ func TestDashboard(t *testing.T) {
 	rules, err := filepath.Abs("../../deploy/prometheus/rules.yaml")
 	must(t, err)
 	config = "global: {scrape_interval: 1s, evaluation_interval: 1s}\n" + strings.NewReplacer(
-		"192.168.1.53:9153", address(s.prom), "192.168.1.53:8080", address(p.url), "/etc/prometheus/minilb/rules.yaml", rules).Replace(config)
+		"192.168.1.53:9153", address(s.prom), "192.168.1.53:8081", address(p.url), "/etc/prometheus/minilb/rules.yaml", rules).Replace(config)
 	prom := startPrometheus(t, config)
 
 	// Something of everything, as long as it takes to have a rate.
