@@ -112,3 +112,34 @@ func TestAlerts(t *testing.T) {
 		t.Errorf("README.md lists %d alerts, want %d", listed, len(rules)-4)
 	}
 }
+
+// checkRules checks that Prometheus has loaded all rules, and that there is what they read.
+func checkRules(t *testing.T, prom *prometheus) {
+	t.Helper()
+	var loaded struct {
+		Groups []struct {
+			Rules []struct{ Name, Query, Type, Health, LastError string }
+		}
+	}
+	must(t, prom.api("rules", &loaded))
+	n := 0
+	for _, group := range loaded.Groups {
+		for _, rule := range group.Rules {
+			n++
+			if rule.Health != "ok" {
+				t.Errorf("%s: %s %s", rule.Name, rule.Health, rule.LastError)
+			}
+			if rule.Type == "recording" {
+				if _, err := prom.query(rule.Name); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := prom.reads(rule.Query); err != nil {
+				t.Errorf("%s: %v", rule.Name, err)
+			}
+		}
+	}
+	if all := readRules(t); n != len(all) {
+		t.Errorf("Prometheus has loaded %d rules of %d", n, len(all))
+	}
+}

@@ -4,18 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/miekg/dns"
-
-	"github.com/minilb/minilb/test/cluster"
 )
 
 // panel is what tests look at of a Grafana panel.
@@ -96,61 +89,6 @@ var (
 	labelValues = regexp.MustCompile(`^label_values\((.*), (\w+)\)$`)
 )
 
-// TestDashboard lets a Prometheus scrape the running programs as its README says: every query
-// of the dashboard has a result, and everything that the alerts read is there.
-func TestDashboard(t *testing.T) {
-	program(t, "prometheus", "prometheus")
-	c := shared(t)
-	namespace := newNamespace(t, c)
-	kubeconfigs := shippedAccounts(t, c)
-
-	example, err := os.ReadFile("../../Corefile.example")
-	must(t, err)
-	corefile := strings.NewReplacer("# snapshot /", "snapshot /", "# probe\n", "probe\n", "minilb minilb {", "minilb minilb {\nclass "+namespace).Replace(string(example))
-	corefile, _ = onLoopback(t, corefile, startUpstream(t, "example.org. 60 IN A 192.0.2.9"), kubeconfigs.dns, certificate{})
-	createService(t, c, namespace, "web", namespace)
-	s := startCoreDNS(t, corefile, "KUBECONFIG="+kubeconfigs.dns)
-	p := startController(t, kubeconfigs.controller, "-class", namespace).waitReady(t)
-	s.waitReady(t)
-
-	address := func(metrics string) string {
-		u, err := url.Parse(metrics)
-		must(t, err)
-		return u.Host
-	}
-	config := documentedPrometheus(t, "static_configs")
-	rules, err := filepath.Abs("../../deploy/prometheus/rules.yaml")
-	must(t, err)
-	config = "global: {scrape_interval: 1s, evaluation_interval: 1s}\n" + strings.NewReplacer(
-		"192.168.1.53:9153", address(s.prom), "192.168.1.53:8081", address(p.url), "/etc/prometheus/minilb/rules.yaml", rules).Replace(config)
-	prom := startPrometheus(t, config)
-
-	// Something of everything, as long as it takes to have a rate.
-	must(t, c.Node(t.Context(), "dashboard", "192.168.1.77"))
-	pods := 0
-	changes := func() {
-		pods++
-		must(t, c.Pod(t.Context(), cluster.PodSpec{
-			Namespace: namespace, Name: fmt.Sprintf("web-%d", pods), Labels: map[string]string{"app": "web"}, Node: "dashboard", IPs: []string{fmt.Sprintf("10.244.%d.%d", 1+pods/250, 1+pods%250)},
-		}))
-		for name, qtype := range map[string]uint16{"web." + namespace + ".minilb": dns.TypeA, namespace + ".minilb": dns.TypeA, "nope.minilb": dns.TypeA, fmt.Sprintf("h%d.example.org", pods): dns.TypeA} {
-			_, err := s.ask("udp", name, qtype)
-			must(t, err)
-		}
-	}
-	began := time.Now()
-	cluster.Eventually(t, 30*time.Second, func() error {
-		changes()
-		return readDashboard(t).evaluate(prom)
-	})
-	t.Logf("everything has a value after %v", time.Since(began))
-
-	evaluateRules(t, prom)
-	for _, metrics := range []string{s.prom, p.url + "/metrics"} {
-		lint(t, metrics)
-	}
-}
-
 // interval stands for what Grafana puts in place of its variables.
 var interval = strings.NewReplacer("$__rate_interval", "10s", "$job", ".*", "$instance", ".*")
 
@@ -181,35 +119,4 @@ func (d dashboard) evaluate(prom *prometheus) error {
 		}
 	}
 	return nil
-}
-
-// evaluateRules checks that Prometheus has loaded all rules, and that there is what they read.
-func evaluateRules(t *testing.T, prom *prometheus) {
-	t.Helper()
-	var loaded struct {
-		Groups []struct {
-			Rules []struct{ Name, Query, Type, Health, LastError string }
-		}
-	}
-	must(t, prom.api("rules", &loaded))
-	n := 0
-	for _, group := range loaded.Groups {
-		for _, rule := range group.Rules {
-			n++
-			if rule.Health != "ok" {
-				t.Errorf("%s: %s %s", rule.Name, rule.Health, rule.LastError)
-			}
-			if rule.Type == "recording" {
-				if _, err := prom.query(rule.Name); err != nil {
-					t.Error(err)
-				}
-			}
-			if err := prom.reads(rule.Query); err != nil {
-				t.Errorf("%s: %v", rule.Name, err)
-			}
-		}
-	}
-	if all := readRules(t); n != len(all) {
-		t.Errorf("Prometheus has loaded %d rules of %d", n, len(all))
-	}
 }

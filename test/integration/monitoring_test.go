@@ -1,0 +1,159 @@
+package integration_test
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// monitored is what a Prometheus scrapes as its README says: a server and a controller that are
+// well, and those of an account that may read nothing.
+type monitored struct {
+	cluster              *cluster.Cluster
+	namespace            string // also the class
+	dns, ailing          *coredns
+	controller, helpless *controller
+	prometheus           *prometheus
+	pods                 int
+}
+
+// TestMonitoring: every query of the dashboard has a result, everything that the rules read is
+// there, and the alerts tell the sick from the sound.
+func TestMonitoring(t *testing.T) {
+	program(t, "prometheus", "prometheus")
+	c := shared(t)
+	m := &monitored{cluster: c, namespace: newNamespace(t, c)}
+	kubeconfigs := shippedAccounts(t, c)
+	_, err := c.Client.CoreV1().ServiceAccounts(m.namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "nobody"}}, metav1.CreateOptions{})
+	must(t, err)
+	nobody, err := c.ServiceAccountKubeconfig(t.Context(), m.namespace, "nobody")
+	must(t, err)
+	must(t, c.Node(t.Context(), "monitored", "192.168.1.77"))
+	createService(t, c, m.namespace, "web", m.namespace, func(s *corev1.Service) { // nothing that is probed: nobody is there
+		s.Spec.Ports[0].Protocol = corev1.ProtocolUDP
+	})
+
+	m.ailing = m.startDNS(t, nobody)
+	m.helpless = startController(t, nobody)
+	m.dns = m.startDNS(t, kubeconfigs.dns)
+	m.controller = startController(t, kubeconfigs.controller, "-class", m.namespace).waitReady(t)
+	m.dns.waitReady(t)
+	m.scrape(t)
+
+	began := time.Now()
+	cluster.Eventually(t, 30*time.Second, func() error { // until there are rates of everything
+		m.change(t)
+		return readDashboard(t).evaluate(m.prometheus)
+	})
+	t.Logf("the dashboard is complete after %v", time.Since(began))
+	checkRules(t, m.prometheus)
+	lint(t, m.dns.prom)
+	lint(t, m.controller.url+"/metrics")
+	m.testAlerts(t)
+}
+
+// startDNS starts a server with the Corefile of the example and all that brings metrics.
+func (m *monitored) startDNS(t *testing.T, kubeconfig string) *coredns {
+	t.Helper()
+	example, err := os.ReadFile("../../Corefile.example")
+	must(t, err)
+	corefile := strings.NewReplacer(
+		"# snapshot /", "snapshot /", "# probe\n", "probe\n", "minilb minilb {", "minilb minilb {\nclass "+m.namespace,
+	).Replace(string(example))
+	corefile, _ = onLoopback(t, corefile, startUpstream(t), kubeconfig, certificate{})
+	return startCoreDNS(t, corefile, "KUBECONFIG="+kubeconfig)
+}
+
+// hostPort returns host and port of a URL, which are also the label instance.
+func hostPort(t *testing.T, of string) string {
+	t.Helper()
+	u, err := url.Parse(of)
+	must(t, err)
+	return u.Host
+}
+
+// scrape starts a Prometheus.
+func (m *monitored) scrape(t *testing.T) {
+	t.Helper()
+	rules, err := filepath.Abs("../../deploy/prometheus/rules.yaml")
+	must(t, err)
+	both := func(a, b string) string { return hostPort(t, a) + `", "` + hostPort(t, b) }
+	m.prometheus = startPrometheus(t, "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"+strings.NewReplacer(
+		"192.168.1.53:9153", both(m.dns.prom, m.ailing.prom), "192.168.1.53:8081", both(m.controller.url, m.helpless.url),
+		"/etc/prometheus/minilb/rules.yaml", rules,
+	).Replace(documentedPrometheus(t, "static_configs")))
+}
+
+// change adds a pod and asks questions of all kinds, one of which no cache knows.
+func (m *monitored) change(t *testing.T) {
+	t.Helper()
+	m.pods++
+	must(t, m.cluster.Pod(t.Context(), cluster.PodSpec{
+		Namespace: m.namespace, Name: fmt.Sprintf("web-%d", m.pods), Labels: map[string]string{"app": "web"},
+		Node: "monitored", IPs: []string{fmt.Sprintf("10.244.%d.%d", 1+m.pods/250, 1+m.pods%250)},
+	}))
+	for _, name := range []string{"web." + m.namespace + ".minilb", m.namespace + ".minilb", "nope.minilb", fmt.Sprintf("h%d.example.org", m.pods)} {
+		_, err := m.dns.ask("udp", name, dns.TypeA)
+		must(t, err)
+	}
+}
+
+// testAlerts checks whose alerts there are, whether they wait for their time or fire.
+func (m *monitored) testAlerts(t *testing.T) {
+	expect := func(what string, want ...string) {
+		t.Helper()
+		cluster.Eventually(t, 20*time.Second, func() error {
+			got, err := m.alerts()
+			if err != nil {
+				return err
+			}
+			if !slices.Equal(got, want) {
+				return fmt.Errorf("%s: got alerts %q, want %q", what, got, want)
+			}
+			return nil
+		})
+	}
+	ailing, helpless := hostPort(t, m.ailing.prom), hostPort(t, m.helpless.url)
+	expect("two may read nothing", "MinilbControllerNotWatching "+helpless, "MinilbNotSynced "+ailing)
+
+	vip := corev1.LoadBalancerIngress{IP: "192.0.2.7"}
+	for range 6 { // S12
+		expectStatus(t, m.cluster, m.namespace, "web", "web."+m.namespace+".minilb")
+		overwrite(t, m.cluster, m.namespace, "web", vip)
+	}
+	contested := "MinilbStatusContested " + hostPort(t, m.controller.url)
+	expect("another controller writes, too", "MinilbControllerNotWatching "+helpless, "MinilbNotSynced "+ailing, contested)
+
+	m.ailing.stop(t)
+	m.helpless.stop(t)
+	down := []string{contested, "MinilbTargetDown " + ailing, "MinilbTargetDown " + helpless}
+	slices.Sort(down)
+	expect("two are down", down...)
+}
+
+// alerts returns the alerts that there are, with their instance, sorted.
+func (m *monitored) alerts() ([]string, error) {
+	var data struct {
+		Alerts []struct{ Labels map[string]string }
+	}
+	if err := m.prometheus.api("alerts", &data); err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, alert := range data.Alerts {
+		all = append(all, alert.Labels["alertname"]+" "+alert.Labels["instance"])
+	}
+	slices.Sort(all)
+	return all, nil
+}
