@@ -8,6 +8,8 @@ import (
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/coremain"
+
+	"github.com/minilb/minilb/plugin/minilb/version"
 )
 
 func main() {
@@ -16,6 +18,8 @@ func main() {
 		os.Exit(1)
 	}
 	caddy.AppName = coremain.CoreName
-	caddy.AppVersion = coremain.CoreVersion + " with minilb " + version()
+	build := version.Current()
+	caddy.AppVersion = coremain.CoreVersion + " with minilb " + build.Version
+	coremain.GitCommit = build.Revision
 	coremain.Run()
 }

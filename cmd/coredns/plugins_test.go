@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -75,13 +76,17 @@ func TestDirectivesOrder(t *testing.T) {
 // -version names CoreDNS's version and ours, and a Corefile that is not there, or wrong, ends
 // the program with one line.
 func TestProgram(t *testing.T) {
+	const set = "-X github.com/minilb/minilb/plugin/minilb/version."
 	binary := filepath.Join(t.TempDir(), "coredns")
-	if out, err := exec.Command("go", "build", "-ldflags", "-X main.release=v1.2.3", "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags", set+"release=v1.2.3 "+set+"revision=0123abc", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	out, err := exec.Command(binary, "-version").CombinedOutput()
 	if err != nil || !strings.HasPrefix(string(out), "CoreDNS-1.15.0 with minilb v1.2.3\n") {
 		t.Errorf("-version: %v, %s", err, out)
+	}
+	if want := runtime.GOOS + "/" + runtime.GOARCH + ", " + runtime.Version() + ", 0123abc\n"; !strings.HasSuffix(string(out), want) {
+		t.Errorf("-version: got %s, want %s", out, want)
 	}
 	malformed := filepath.Join(t.TempDir(), "malformed")
 	if err := os.WriteFile(malformed, []byte("clusters: [what"), 0o600); err != nil {

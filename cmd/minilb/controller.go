@@ -9,6 +9,7 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/controller"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/version"
 )
 
 var controllerHelp = help{
@@ -39,12 +40,14 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 	if err := parse(flags, args, stdout, controllerHelp); err != nil {
 		return err
 	}
+	build := version.Current()
 	options := controller.Options{
 		Class:        *class,
 		DefaultClass: *defaultClass,
 		Resync:       time.Duration(*resync) * time.Second,
 		Health:       *health,
-		Version:      version(),
+		Version:      build.Version,
+		Revision:     build.Revision,
 	}
 	var err error
 	if options.Domain, err = lb.Domain(*domain); err != nil {

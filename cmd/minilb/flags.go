@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/plugin/minilb/version"
 )
 
 // help is what "-h" tells of a subcommand beside its flags. No line of it, nor of a flag's
@@ -102,7 +103,7 @@ func (c *cluster) config() (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return kube.Protobuf(config, "minilb/"+version()), nil
+	return kube.Protobuf(config, "minilb/"+version.Current().Version), nil
 }
 
 // client returns a client for the cluster. Nothing is dialled.

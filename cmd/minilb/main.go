@@ -65,7 +65,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return runExplain(ctx, args, stdout, stderr)
 	case "routes":
 		return runRoutes(ctx, args, stdout, stderr)
-	case "version":
+	case "version", "-version", "--version":
 		return runVersion(args, stdout)
 	case "help", "-h", "-help", "--help":
 		_, err := io.WriteString(stdout, usage)

@@ -43,7 +43,7 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	cluster := clusterFlags(flags)
 	name := flags.String("o", "ip", "output `format`")
 	gateway := flags.String("gateway", "", "IPv4 `address` of the LAN's own router, which the DHCP formats need for\n"+
-		"the default route")
+		"the default route (default none)")
 	iface := flags.String("interface", "", "`name` of the router's interface, for formats that name one (default\n"+
 		"lan for openwrt, eth0 for netplan and radvd)")
 	if err := parse(flags, args, stdout, routesHelp); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/version"
 )
 
 // Results of a query, as requests_total counts them.
@@ -60,6 +61,20 @@ var programmingDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 func observeProgramming(d time.Duration) {
 	programmingDuration.WithLabelValues("endpointslice").Observe(max(0, d).Seconds())
 }
+
+// buildInfo says which minilb is built in; the server's own coredns_build_info tells CoreDNS's.
+var buildInfo = func() prometheus.Gauge {
+	build := version.Current()
+	gauge := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace:   plugin.Namespace,
+		Subsystem:   pluginName,
+		Name:        "build_info",
+		Help:        "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": build.Version, "revision": build.Revision, "goversion": build.Go},
+	})
+	gauge.Set(1)
+	return gauge
+}()
 
 // requestCounters holds the counters of the servers that an instance of the plugin is asked
 // through, one as a rule, so that no query looks them up under a lock.

@@ -74,7 +74,7 @@ func TestMetricsLint(t *testing.T) {
 	requestsTotal.WithLabelValues("dns://:53", "success").Inc()
 
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(requestsTotal, programmingDuration, clusters)
+	registry.MustRegister(requestsTotal, programmingDuration, buildInfo, clusters)
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ var log = clog.NewWithPlugin(pluginName)
 
 func init() {
 	plugin.Register(pluginName, setup)
-	prometheus.MustRegister(requestsTotal, programmingDuration, clusters)
+	prometheus.MustRegister(requestsTotal, programmingDuration, buildInfo, clusters)
 }
 
 func setup(c *caddy.Controller) error {

@@ -43,8 +43,8 @@ type Options struct {
 	Resync time.Duration
 	// Health is the address to serve health and metrics on, empty for nowhere.
 	Health string
-	// Version is told in the log and in the metrics.
-	Version string
+	// Version is told in the log and in the metrics, and so is the Revision, its commit.
+	Version, Revision string
 }
 
 // Controller writes the status of our Services.
@@ -101,7 +101,7 @@ func (c *Controller) Run(ctx context.Context) error {
 			return fmt.Errorf("serve health and metrics: %w; choose another -health address", err)
 		}
 	}
-	c.log.Info("minilb controller started", "version", c.options.Version, "domain", c.options.Domain,
+	c.log.Info("minilb controller started", "version", c.options.Version, "revision", c.options.Revision, "domain", c.options.Domain,
 		"class", c.options.Class, "default-class", c.options.DefaultClass)
 
 	ctx, stop := context.WithCancel(ctx)

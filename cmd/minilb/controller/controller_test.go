@@ -51,7 +51,7 @@ func newTest(t *testing.T, patch func(clienttesting.PatchAction) (*corev1.Servic
 		return true, service, err
 	})
 	log := new(buffer)
-	c := New(client, Options{Domain: "minilb", Class: "minilb", Version: "v1"}, slog.New(slog.NewTextHandler(log, nil)), io.Discard)
+	c := New(client, Options{Domain: "minilb", Class: "minilb", Version: "v1", Revision: "0123abc"}, slog.New(slog.NewTextHandler(log, nil)), io.Discard)
 	t.Cleanup(c.queue.ShutDown)
 	return c, log
 }

@@ -110,7 +110,7 @@ func TestMetrics(t *testing.T) {
 		`minilb_status_writes_total{result="dropped"} 0`,
 		`minilb_status_writes_total{result="error"} 0`,
 		`minilb_status_writes_total{result="success"} 1`,
-		`minilb_build_info{goversion="` + runtime.Version() + `",version="v1"} 1`,
+		`minilb_build_info{goversion="` + runtime.Version() + `",revision="0123abc",version="v1"} 1`,
 		"# TYPE go_goroutines gauge",
 		"# TYPE process_open_fds gauge",
 	} {

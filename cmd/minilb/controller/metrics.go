@@ -34,7 +34,7 @@ func (c *Controller) metrics() *prometheus.Registry {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "minilb_build_info",
 		Help:        "Always 1; the labels say what runs.",
-		ConstLabels: prometheus.Labels{"version": c.options.Version, "goversion": runtime.Version()},
+		ConstLabels: prometheus.Labels{"version": c.options.Version, "revision": c.options.Revision, "goversion": runtime.Version()},
 	})
 	build.Set(1)
 	registry := prometheus.NewRegistry()
