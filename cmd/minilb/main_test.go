@@ -55,6 +55,7 @@ func TestRun(t *testing.T) {
 		{"explain's kubeconfig", []string{"explain", "a.org", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 		{"routes' help", []string{"routes", "-h"}, 0, `"skipped"`, ""},
 		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose one of ip, json, routeros, openwrt`},
+		{"watched as a whole", []string{"routes", "-watch", "-o", "netplan"}, 2, "", "minilb routes: -watch prints a line for each change, and netplan is written as a whole: choose ip, json, routeros or frr"},
 		{"routes' kubeconfig", []string{"routes", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 	}
 	for _, tc := range tests {
@@ -84,7 +85,7 @@ func TestRun(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for subcommand, want := range map[string]string{
 		"controller": "class cleanup context default-class domain health kubeconfig resync v",
-		"routes":     "context gateway interface kubeconfig o",
+		"routes":     "context gateway interface kubeconfig o watch",
 		"version":    "",
 	} {
 		var stdout bytes.Buffer

@@ -6,7 +6,10 @@ import (
 	"io"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
+
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
 )
@@ -17,19 +20,31 @@ the node's first InternalIP of the same family, by node name, IPv4 first.
 Nodes without a route are named in comments. Warns on standard error of pods
 that live outside their node's podCIDRs.
 
+With -watch it goes on: a line for each route that comes, changes or goes with
+a node, in the formats ip, json, routeros and frr. What is known stays while
+the API server is away.
+
+A router that alone has the routes sees what clients send to pods, and not what
+comes back. If it is a firewall, too, let it pass such traffic from the LAN to
+the podCIDRs, or give the clients the routes by option 121.
+
 Formats:
 ` + formatsHelp() + `
 
 JSON is {"routes":  [{"node", "family", "destination", "gateway"}],
-         "skipped": [{"node", "reason"}]}`,
-	example: "minilb routes -kubeconfig ~/.kube/config | ssh root@router sh",
+         "skipped": [{"node", "reason"}]}
+and with -watch, a line each,
+        {"event", "node", "family", "destination", "gateway"}
+or      {"event", "node", "reason"}
+where an event is "add", "replace" or "delete", or "skip" with a reason.`,
+	example: `minilb routes -kubeconfig ~/.kube/config | ssh root@router sh`,
 }
 
 // formatsHelp returns a line for each format.
 func formatsHelp() string {
 	var lines []string
 	for _, f := range routes.Formats {
-		lines = append(lines, fmt.Sprintf("  %-9s  %s", f.Name, f.About))
+		lines = append(lines, fmt.Sprintf("  %-13s  %s", f.Name, f.About))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -37,37 +52,73 @@ func formatsHelp() string {
 // routesTimeout is how long reading nodes and pods may take.
 const routesTimeout = time.Minute
 
+// routesRun is one run of "minilb routes".
+type routesRun struct {
+	cluster *cluster
+	format  routes.Format
+	iface   string
+	gateway netip.Addr
+	stdout  io.Writer
+
+	mu     sync.Mutex // of stderr
+	stderr io.Writer
+}
+
 // runRoutes implements "minilb routes".
 func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := newFlags("routes")
-	cluster := clusterFlags(flags)
+	r := &routesRun{cluster: clusterFlags(flags), stdout: stdout, stderr: stderr}
 	name := flags.String("o", "ip", "output `format`")
 	gateway := flags.String("gateway", "", "IPv4 `address` of the LAN's own router, which the DHCP formats need for\n"+
 		"the default route (default none)")
-	iface := flags.String("interface", "", "`name` of the router's interface, for formats that name one (default\n"+
+	flags.StringVar(&r.iface, "interface", "", "`name` of the router's interface, for formats that name one (default\n"+
 		"lan for openwrt, eth0 for netplan and radvd)")
+	follow := flags.Bool("watch", false, "go on and print what changes (default false)")
 	if err := parse(flags, args, stdout, routesHelp); err != nil {
 		return err
 	}
-	format, err := routes.Choose(*name)
-	if err != nil {
+	if err := r.choose(*name, *gateway); err != nil { // before the cluster is asked
 		return misused("routes", "%v", err)
 	}
-	var router netip.Addr
-	if *gateway != "" {
-		if router, err = netip.ParseAddr(*gateway); err != nil {
-			return misused("routes", "-gateway %q: want an IPv4 address", *gateway)
+	if *follow {
+		if _, err := r.format.WriteChanges(nil); err != nil {
+			return misused("routes", "%v", err)
 		}
 	}
-	if _, err := format.Write(nil, *iface, router); err != nil { // before the cluster is asked
-		return misused("routes", "%v", err)
-	}
 	newLogger(stderr, false)
-
-	client, err := cluster.client()
+	client, err := r.cluster.client()
 	if err != nil {
 		return err
 	}
+	if *follow {
+		return r.watch(ctx, client)
+	}
+	return r.print(ctx, client)
+}
+
+// choose takes the format and its options.
+func (r *routesRun) choose(format, gateway string) (err error) {
+	if r.format, err = routes.Choose(format); err != nil {
+		return err
+	}
+	if gateway != "" {
+		if r.gateway, err = netip.ParseAddr(gateway); err != nil {
+			return fmt.Errorf("-gateway %q: want an IPv4 address", gateway)
+		}
+	}
+	_, err = r.format.Write(nil, r.iface, r.gateway)
+	return err
+}
+
+// tell writes a line to standard error.
+func (r *routesRun) tell(line ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintln(r.stderr, line...)
+}
+
+// print prints the routes as they are now.
+func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) error {
 	ctx, cancel := context.WithTimeout(ctx, routesTimeout)
 	defer cancel()
 	nodes, err := routes.Nodes(ctx, client)
@@ -75,27 +126,30 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		return err
 	}
 	entries := routes.Of(nodes)
-	text, err := format.Write(entries, *iface, router)
+	text, err := r.format.Write(entries, r.iface, r.gateway)
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(stdout, text)
-	if err != nil {
+	if _, err = io.WriteString(r.stdout, text); err != nil {
 		return fmt.Errorf("print routes: %w", err)
 	}
-
-	if length := routes.OptionLength(entries); format.Gateway && routes.Splits(length) {
-		fmt.Fprintf(stderr, "warning: the option takes %d bytes, which no option holds: the DHCP server must split it (RFC 3396), and not all clients put it together again; use routes on the router, too\n", length)
+	if length := routes.OptionLength(entries); r.format.Gateway && routes.Splits(length) {
+		r.tell(fmt.Sprintf("warning: the option takes %d bytes, which no option holds: the DHCP server must split it (RFC 3396), and not all clients put it together again; use routes on the router, too", length))
 	}
 	strays, err := routes.Strays(ctx, client, nodes)
+	r.tellStrays(strays, err)
+	return nil
+}
+
+// tellStrays warns of pods that the routes do not reach (R3).
+func (r *routesRun) tellStrays(strays []routes.Stray, err error) {
 	if err != nil {
-		fmt.Fprintln(stderr, "warning:", err)
+		r.tell("warning:", err)
 	}
 	for _, stray := range strays {
-		fmt.Fprintln(stderr, "warning:", stray)
+		r.tell("warning:", stray)
 	}
 	if len(strays) > 0 {
-		fmt.Fprintln(stderr, "hint:", routes.StrayHint)
+		r.tell("hint:", routes.StrayHint)
 	}
-	return nil
 }

@@ -21,20 +21,22 @@ type Format struct {
 	Gateway bool
 
 	write func(*table) string
+	// change writes what has changed, in lines of their own; nil if the format has no such.
+	change func(Change) string
 }
 
 // Formats are all formats, in the order of the help.
 var Formats = []Format{
-	{Name: "ip", About: "iproute2 commands", write: func(t *table) string { return IP(t.entries, Replace) }},
+	{Name: "ip", About: "iproute2 commands", write: func(t *table) string { return IP(t.entries, Replace) }, change: ipChange},
 	{Name: "json", About: "for programs, see below", write: func(t *table) string {
 		var text strings.Builder
 		_ = JSON(&text, t.entries) // a Builder takes everything
 		return text.String()
-	}},
-	{Name: "routeros", About: "MikroTik RouterOS 7", write: routerOS},
+	}, change: jsonChange},
+	{Name: "routeros", About: "MikroTik RouterOS 7", write: routerOS, change: routerOSChange},
 	{Name: "openwrt", About: "OpenWrt's uci", Default: "lan", write: openWrt},
 	{Name: "vyos", About: "VyOS", write: vyOS},
-	{Name: "frr", About: "FRRouting's vtysh", write: frr},
+	{Name: "frr", About: "FRRouting's vtysh", write: frr, change: frrChange},
 	{Name: "junos", About: "Juniper JunOS", write: junOS},
 	{Name: "networkd", About: "systemd.network sections", write: networkd},
 	{Name: "netplan", About: "netplan YAML", Default: "eth0", write: netplan},

@@ -36,6 +36,24 @@ func Of(nodes []*corev1.Node) []Entry {
 			entries = append(entries, ofNode(node)...)
 		}
 	}
+	return unambiguous(entries)
+}
+
+// unambiguous leaves each destination to the first of the nodes that have it, as there is one route
+// to it in a table. A cluster does not give a podCIDR twice, but people do.
+func unambiguous(entries []Entry) []Entry {
+	owners := map[netip.Prefix]string{}
+	for i, entry := range entries {
+		if entry.Problem != "" {
+			continue
+		}
+		if owner, taken := owners[entry.Destination]; taken {
+			entries[i].Gateway = netip.Addr{}
+			entries[i].Problem = fmt.Sprintf("podCIDR %s is also that of node %s", entry.Destination, owner)
+			continue
+		}
+		owners[entry.Destination] = entry.Node
+	}
 	return entries
 }
 

@@ -1,0 +1,172 @@
+package routes
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Event is what happens to a route.
+type Event string
+
+const (
+	// Added is a route to somewhere where there was none.
+	Added Event = "add"
+	// Replaced is a route that leads to another gateway or another node than before.
+	Replaced Event = "replace"
+	// Withdrawn is a route whose node has gone, or has it no more.
+	Withdrawn Event = "delete"
+	// Skipped is a node, or a podCIDR of one, that gets no route.
+	Skipped Event = "skip"
+)
+
+// Change is one thing that differs between two states of the nodes.
+type Change struct {
+	Event Event
+	// Entry is as it is now or, of what was withdrawn, as it was.
+	Entry Entry
+	// Before is what was replaced.
+	Before Entry
+}
+
+// Changes returns what leads from the entries before to those now: first what was withdrawn, then
+// the rest, each in the order of Of. That a problem has gone is no change: either a route comes
+// for it, or the node has gone, too.
+func Changes(before, now []Entry) []Change {
+	old, kept := map[netip.Prefix]Entry{}, map[netip.Prefix]bool{}
+	for _, entry := range before {
+		if entry.Problem == "" {
+			old[entry.Destination] = entry
+		}
+	}
+	for _, entry := range now {
+		if entry.Problem == "" {
+			kept[entry.Destination] = true
+		}
+	}
+	var changes []Change
+	for _, entry := range before {
+		if entry.Problem == "" && !kept[entry.Destination] {
+			changes = append(changes, Change{Event: Withdrawn, Entry: entry})
+		}
+	}
+	for _, entry := range now {
+		last, known := old[entry.Destination]
+		switch {
+		case entry.Problem != "":
+			if !slices.Contains(before, entry) {
+				changes = append(changes, Change{Event: Skipped, Entry: entry})
+			}
+		case !known:
+			changes = append(changes, Change{Event: Added, Entry: entry})
+		case last != entry:
+			changes = append(changes, Change{Event: Replaced, Entry: entry, Before: last})
+		}
+	}
+	return changes
+}
+
+// WriteChanges returns lines for the changes. Of the whole, which are those since there was
+// nothing, they are what Write returns, but for JSON, of which each line is an object:
+//
+//	{"event": "add", "node": "node1", "family": "ipv4", "destination": "10.244.1.0/24", "gateway": "192.168.1.31"}
+//	{"event": "skip", "node": "node2", "reason": "no podCIDRs: …"}
+//
+// An event is "add", "replace", "delete" or "skip". It is an error if the format has no lines that
+// could be told from each other.
+func (f Format) WriteChanges(changes []Change) (string, error) {
+	if f.change == nil {
+		return "", fmt.Errorf("-watch prints a line for each change, and %s is written as a whole: choose %s", f.Name, watchable())
+	}
+	var text strings.Builder
+	for _, c := range changes {
+		text.WriteString(f.change(c))
+	}
+	return text.String(), nil
+}
+
+// watchable lists the formats that WriteChanges is for.
+func watchable() string {
+	var names []string
+	for _, f := range Formats {
+		if f.change != nil {
+			names = append(names, f.Name)
+		}
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+// comment says why a node gets no route, in a format whose comments begin so.
+func (c Change) comment(begin string) string {
+	return fmt.Sprintf("%s node %s: %s\n", begin, c.Entry.Node, c.Entry.Problem)
+}
+
+func ipChange(c Change) string {
+	switch e := c.Entry; c.Event {
+	case Skipped:
+		return c.comment("#")
+	case Withdrawn:
+		return fmt.Sprintf("ip %sroute del %s via %s\n", e.by("", "-6 "), e.Destination, e.Gateway)
+	default:
+		return IP([]Entry{e}, Replace)
+	}
+}
+
+func routerOSChange(c Change) string {
+	find := func(e Entry) string {
+		return fmt.Sprintf("[find dst-address=%s comment=\"minilb %s\"]", e.Destination, e.Node)
+	}
+	switch e := c.Entry; c.Event {
+	case Skipped:
+		return c.comment("#")
+	case Withdrawn:
+		return fmt.Sprintf("/%s route remove %s\n", e.by("ip", "ipv6"), find(e))
+	case Replaced:
+		return fmt.Sprintf("/%s route set %s gateway=%s comment=\"minilb %s\"\n", e.by("ip", "ipv6"), find(c.Before), e.Gateway, e.Node)
+	default:
+		return routerOS(&table{entries: []Entry{e}})
+	}
+}
+
+// frrChange takes back what it replaces: to FRRouting a second gateway is one more.
+func frrChange(c Change) string {
+	no := func(e Entry) string { return "no " + frr(&table{entries: []Entry{e}}) }
+	switch c.Event {
+	case Skipped:
+		return c.comment("!")
+	case Withdrawn:
+		return no(c.Entry)
+	case Replaced:
+		if c.Before.Gateway == c.Entry.Gateway {
+			return ""
+		}
+		return no(c.Before) + frr(&table{entries: []Entry{c.Entry}})
+	default:
+		return frr(&table{entries: []Entry{c.Entry}})
+	}
+}
+
+// jsonChange is the line that JSON has for a Change. As in jsonRoutes, fields are added, never
+// renamed or removed.
+func jsonChange(c Change) string {
+	line := struct {
+		Event       Event         `json:"event"`
+		Node        string        `json:"node"`
+		Family      string        `json:"family,omitempty"`
+		Destination *netip.Prefix `json:"destination,omitempty"`
+		Gateway     *netip.Addr   `json:"gateway,omitempty"`
+		Reason      string        `json:"reason,omitempty"`
+	}{Event: c.Event, Node: c.Entry.Node, Reason: c.Entry.Problem}
+	if c.Event != Skipped {
+		line.Family = strings.ToLower(family(c.Entry.Gateway))
+		line.Destination, line.Gateway = &c.Entry.Destination, &c.Entry.Gateway
+	}
+	text, err := json.Marshal(line)
+	if err != nil {
+		return "" // none of these fields can fail
+	}
+	return string(text) + "\n"
+}

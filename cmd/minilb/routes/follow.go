@@ -1,0 +1,222 @@
+package routes
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// Follow calls update with the entries of all nodes, as Of returns them: first once the API server
+// has told of all, then whenever they have changed, one call after the other. While the API server
+// is away, or refuses, what is known stays, and tell is called with one line of why; with another
+// one when it is back. It ends with ctx, which is no error, or with the first error of update.
+func Follow(ctx context.Context, client kubernetes.Interface, tell func(string), update func([]Entry) error) error {
+	known := &nodes{byName: map[string][]Entry{}, changed: make(chan struct{}, 1)}
+	f := &follower{client: client, contact: contact{tell: tell, now: time.Now}}
+	ctx, stop := context.WithCancel(klog.NewContext(ctx, klog.Logger{})) // client-go logs what f tells
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	running.Go(func() { f.run(ctx, known) })
+
+	var last []Entry
+	for first := true; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-known.changed:
+		}
+		entries := known.entries()
+		if !first && slices.Equal(entries, last) {
+			continue
+		}
+		if err := update(entries); err != nil {
+			return err
+		}
+		first, last = false, entries
+	}
+}
+
+// nodes holds the entries of each node as the watch has last seen it. It implements
+// cache.ReflectorStore.
+type nodes struct {
+	// changed has a value when entries may return something else than it did last.
+	changed chan struct{}
+
+	mu     sync.Mutex
+	byName map[string][]Entry
+}
+
+// entries returns what Of does.
+func (n *nodes) entries() []Entry {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []Entry
+	for _, name := range slices.Sorted(maps.Keys(n.byName)) {
+		all = append(all, n.byName[name]...)
+	}
+	return unambiguous(all)
+}
+
+func (n *nodes) touch() {
+	select {
+	case n.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Add implements cache.ReflectorStore.
+func (n *nodes) Add(object any) error {
+	node := object.(*corev1.Node)
+	var entries []Entry
+	if !lb.Ignored(node.Labels) {
+		entries = ofNode(node)
+	}
+	n.mu.Lock()
+	same := slices.Equal(n.byName[node.Name], entries) // most of what happens to a node
+	n.byName[node.Name] = entries
+	n.mu.Unlock()
+	if !same {
+		n.touch()
+	}
+	return nil
+}
+
+// Update implements cache.ReflectorStore.
+func (n *nodes) Update(object any) error { return n.Add(object) }
+
+// Delete implements cache.ReflectorStore.
+func (n *nodes) Delete(object any) error {
+	n.mu.Lock()
+	delete(n.byName, object.(*corev1.Node).Name)
+	n.mu.Unlock()
+	n.touch()
+	return nil
+}
+
+// Replace implements cache.ReflectorStore.
+func (n *nodes) Replace(objects []any, _ string) error {
+	next := make(map[string][]Entry, len(objects))
+	for _, object := range objects {
+		if node := object.(*corev1.Node); !lb.Ignored(node.Labels) {
+			next[node.Name] = ofNode(node)
+		}
+	}
+	n.mu.Lock()
+	n.byName = next
+	n.mu.Unlock()
+	n.touch()
+	return nil
+}
+
+// Resync implements cache.ReflectorStore.
+func (n *nodes) Resync() error { return nil }
+
+// follower watches the nodes.
+type follower struct {
+	client     kubernetes.Interface
+	contact    contact
+	resumption kube.Resumption
+}
+
+func (f *follower) run(ctx context.Context, known *nodes) {
+	backoff, logger := kube.Reconnect, klog.Logger{}
+	cache.NewReflectorWithOptions(
+		listThenWatch{&cache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}},
+		&corev1.Node{}, known,
+		cache.ReflectorOptions{Name: "nodes", Backoff: &backoff, Logger: &logger},
+	).RunWithContext(ctx)
+}
+
+// listThenWatch keeps the reflector from streaming its first list: while the API server is away a
+// stream's retry sleeps through the end of the context, a list's does not.
+type listThenWatch struct{ *cache.ListWatch }
+
+// IsWatchListSemanticsUnSupported is what the reflector asks.
+func (listThenWatch) IsWatchListSemanticsUnSupported() bool { return true }
+
+func (f *follower) list(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+	// Not what some API server has had in its memory for a while: routes of a node that is missing
+	// there would be withdrawn for a moment.
+	options.ResourceVersion = ""
+	list, err := f.client.CoreV1().Nodes().List(f.resumption.Listing(ctx, &options), options)
+	if err = kube.Listed(list, err); err != nil {
+		f.lost(ctx, err)
+	}
+	return list, err
+}
+
+func (f *follower) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	events, err := f.resumption.Watch(ctx, options, f.client.CoreV1().Nodes().Watch)
+	if err != nil {
+		f.lost(ctx, err)
+	} else {
+		f.contact.made()
+	}
+	return events, err
+}
+
+// lost takes note of a request that failed.
+func (f *follower) lost(ctx context.Context, err error) {
+	if ctx.Err() != nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return // we are stopping; or the watch cannot be resumed, and the reflector lists anew
+	}
+	f.contact.failed(kube.Explain("list and watch", "nodes", err))
+}
+
+// denialPatience is how long an API server may forbid what it has allowed before, until that is
+// told: one that has just started does so until it has read its roles.
+const denialPatience = 10 * time.Second
+
+// contact tells of an outage in one line, and in another one of its end. What does not go away by
+// itself, as a right that was taken from us, is told beside, once.
+type contact struct {
+	tell func(string)
+	now  func() time.Time
+
+	mu     sync.Mutex
+	lost   bool      // which was told
+	denied time.Time // since when we are, zero for not
+	told   bool      // that we are denied
+}
+
+func (c *contact) failed(trouble *kube.Failure) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	denied := trouble.Kind == kube.Unauthorized || trouble.Kind == kube.Forbidden
+	switch {
+	case !denied:
+		c.denied = time.Time{}
+	case c.denied.IsZero():
+		c.denied = c.now()
+	}
+	overdue := denied && !c.told && c.now().Sub(c.denied) >= denialPatience
+	if c.lost && !overdue {
+		return
+	}
+	c.lost, c.told = true, c.told || denied
+	c.tell(trouble.Text + "; retrying, the routes stay as they are")
+}
+
+func (c *contact) made() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lost {
+		c.tell("watching nodes again")
+	}
+	c.lost, c.denied, c.told = false, time.Time{}, false
+}

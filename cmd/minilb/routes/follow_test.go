@@ -1,0 +1,113 @@
+package routes
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
+)
+
+// listed is of a list that an API server has made.
+var listed = metav1.ListMeta{ResourceVersion: "1"}
+
+// Nothing is known before the first whole list, and an outage is told in two lines.
+func TestFollowOutage(t *testing.T) {
+	handlers := utilruntime.ErrorHandlers // one takes the bubble's clock for one that goes wrong
+	utilruntime.ErrorHandlers = nil
+	defer func() { utilruntime.ErrorHandlers = handlers }()
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset(node("a", "10.244.0.0/24", "192.168.1.30"))
+		client.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, &corev1.NodeList{ListMeta: listed, Items: []corev1.Node{*node("a", "10.244.0.0/24", "192.168.1.30")}}, nil
+		})
+		var away atomic.Bool
+		away.Store(true)
+		client.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return away.Load(), nil, errors.New("connection refused")
+		})
+		var told, updates []string
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			err := Follow(ctx, client, func(line string) { told = append(told, line) }, func(entries []Entry) error {
+				updates = append(updates, IP(entries, Replace))
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(told) != 1 || !strings.HasPrefix(told[0], "cannot reach the API server: ") || !strings.HasSuffix(told[0], "; retrying, the routes stay as they are") || len(updates) > 0 {
+			t.Errorf("away: got %q and %q", told, updates)
+		}
+		away.Store(false)
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if len(told) != 2 || told[1] != "watching nodes again" || len(updates) != 1 || updates[0] != "ip route replace 10.244.0.0/24 via 192.168.1.30\n" {
+			t.Errorf("back: got %q and %q", told, updates)
+		}
+		cancel()
+		running.Wait()
+	})
+}
+
+// An error of update ends it.
+func TestFollowFails(t *testing.T) {
+	client := fake.NewClientset()
+	client.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, &corev1.NodeList{ListMeta: listed}, nil
+	})
+	broken := errors.New("broken pipe")
+	if err := Follow(t.Context(), client, func(string) {}, func([]Entry) error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A right that was taken is told beside the outage it came with, once it has lasted.
+func TestContact(t *testing.T) {
+	var told []string
+	now := time.Now()
+	c := contact{tell: func(line string) { told = append(told, line) }, now: func() time.Time { return now }}
+	unreachable := kube.Explain("list and watch", "nodes", errors.New("connection refused"))
+	forbidden := kube.Explain("list and watch", "nodes", apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("no")))
+	for _, step := range []struct {
+		after   time.Duration
+		trouble *kube.Failure // nil for contact
+		lines   int           // that have been told by then
+	}{
+		{0, nil, 0}, {time.Second, unreachable, 1}, {time.Hour, unreachable, 1},
+		{time.Second, forbidden, 1}, {5 * time.Second, forbidden, 1}, {time.Second, unreachable, 1}, {9 * time.Second, forbidden, 1},
+		{9 * time.Second, forbidden, 1}, {time.Second, forbidden, 2}, {time.Hour, forbidden, 2}, {0, nil, 3}, {0, nil, 3},
+		{time.Second, forbidden, 4}, {time.Hour, forbidden, 4}, {0, nil, 5},
+	} {
+		now = now.Add(step.after)
+		if step.trouble == nil {
+			c.made()
+		} else {
+			c.failed(step.trouble)
+		}
+		if len(told) != step.lines {
+			t.Fatalf("got %d lines, want %d: %q", len(told), step.lines, told)
+		}
+	}
+	if !strings.Contains(told[1], "is forbidden: apply deploy/kustomize") || strings.Contains(strings.Join(told, ""), "\n") {
+		t.Errorf("got %q", told)
+	}
+}

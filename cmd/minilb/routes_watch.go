@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/minilb/minilb/cmd/minilb/routes"
+)
+
+// watch prints the routes and then what changes, until ctx ends.
+func (r *routesRun) watch(ctx context.Context, client kubernetes.Interface) error {
+	var last []routes.Entry
+	return r.follow(ctx, client, func(entries []routes.Entry) error {
+		text, err := r.format.WriteChanges(routes.Changes(last, entries))
+		if err != nil {
+			return err
+		}
+		last = entries
+		if _, err := io.WriteString(r.stdout, text); err != nil {
+			return fmt.Errorf("print routes: %w", err)
+		}
+		return nil
+	})
+}
+
+// follow calls update with the nodes' entries, now and whenever they change, until ctx ends. It
+// warns once of pods that the routes do not reach.
+func (r *routesRun) follow(ctx context.Context, client kubernetes.Interface, update func([]routes.Entry) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	compare := sync.OnceFunc(func() {
+		running.Go(func() { r.compare(ctx, client) })
+	})
+	return routes.Follow(ctx, client, func(line string) { r.tell("minilb:", line) }, func(entries []routes.Entry) error {
+		defer compare() // once the cluster is there
+		return update(entries)
+	})
+}
+
+// compare looks once whether the routes reach the pods (R3).
+func (r *routesRun) compare(ctx context.Context, client kubernetes.Interface) {
+	limited, cancel := context.WithTimeout(ctx, routesTimeout)
+	defer cancel()
+	nodes, err := routes.Nodes(limited, client)
+	if err != nil {
+		return // of which Follow tells
+	}
+	strays, err := routes.Strays(limited, client, nodes)
+	if ctx.Err() == nil {
+		r.tellStrays(strays, err)
+	}
+}
