@@ -56,6 +56,8 @@ func TestRun(t *testing.T) {
 		{"routes' help", []string{"routes", "-h"}, 0, `"skipped"`, ""},
 		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose one of ip, json, routeros, openwrt`},
 		{"watched as a whole", []string{"routes", "-watch", "-o", "netplan"}, 2, "", "minilb routes: -watch prints a line for each change, and netplan is written as a whole: choose ip, json, routeros or frr"},
+		{"applied and watched", []string{"routes", "-watch", "-apply"}, 2, "", "minilb routes: -apply does not go with -watch: leave one out"},
+		{"applied in a format", []string{"routes", "-apply", "-o", "ip"}, 2, "", "minilb routes: -apply does not go with -o: leave one out"},
 		{"routes' kubeconfig", []string{"routes", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 	}
 	for _, tc := range tests {
@@ -85,7 +87,7 @@ func TestRun(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for subcommand, want := range map[string]string{
 		"controller": "class cleanup context default-class domain health kubeconfig resync v",
-		"routes":     "context gateway interface kubeconfig o watch",
+		"routes":     "apply cleanup context gateway interface kubeconfig o watch",
 		"version":    "",
 	} {
 		var stdout bytes.Buffer
@@ -142,7 +144,7 @@ func TestRunStops(t *testing.T) {
 	cancel()
 	var stdout, stderr bytes.Buffer
 	kubeconfig := writeKubeconfig(t, "https://127.0.0.1:1")
-	for _, args := range [][]string{{"controller", "-kubeconfig", kubeconfig, "-health", ""}, {"routes", "-kubeconfig", kubeconfig}} {
+	for _, args := range [][]string{{"controller", "-kubeconfig", kubeconfig, "-health", ""}, {"routes", "-kubeconfig", kubeconfig}, {"routes", "-watch", "-kubeconfig", kubeconfig}} {
 		if status := run(ctx, args, &stdout, &stderr); status != 0 {
 			t.Errorf("%s: got exit status %d, stderr %q", args[0], status, &stderr)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/cmd/minilb/routes/kernel"
 )
 
 var routesHelp = help{
@@ -23,6 +25,12 @@ that live outside their node's podCIDRs.
 With -watch it goes on: a line for each route that comes, changes or goes with
 a node, in the formats ip, json, routeros and frr. What is known stays while
 the API server is away.
+
+With -apply it keeps the routing table of this Linux host in step instead, and
+prints what it changes. Its routes are those that "ip route show proto 109"
+lists; it touches no others, and where another has a route to the same place it
+adds none. It puts back what is removed, and leaves its routes when it ends.
+It needs root or CAP_NET_ADMIN. -cleanup removes them all, without a cluster.
 
 A router that alone has the routes sees what clients send to pods, and not what
 comes back. If it is a firewall, too, let it pass such traffic from the LAN to
@@ -73,37 +81,74 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		"the default route (default none)")
 	flags.StringVar(&r.iface, "interface", "", "`name` of the router's interface, for formats that name one (default\n"+
 		"lan for openwrt, eth0 for netplan and radvd)")
-	follow := flags.Bool("watch", false, "go on and print what changes (default false)")
+	watch := flags.Bool("watch", false, "go on and print what changes (default false)")
+	apply := flags.Bool("apply", false, "keep the routing table of this host in step (default false)")
+	cleanup := flags.Bool("cleanup", false, "remove what -apply has added and exit; end it before (default false)")
 	if err := parse(flags, args, stdout, routesHelp); err != nil {
 		return err
 	}
-	if err := r.choose(*name, *gateway); err != nil { // before the cluster is asked
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if err := exclusive(given); err != nil {
 		return misused("routes", "%v", err)
 	}
-	if *follow {
-		if _, err := r.format.WriteChanges(nil); err != nil {
-			return misused("routes", "%v", err)
+	if err := r.choose(*name, *gateway, *watch); err != nil { // before the cluster is asked
+		return misused("routes", "%v", err)
+	}
+	if *apply || *cleanup {
+		if err := kernel.Check(); err != nil {
+			return err
 		}
+	}
+	if *cleanup {
+		return kernel.Cleanup(stdout)
 	}
 	newLogger(stderr, false)
 	client, err := r.cluster.client()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if *follow {
+	case *apply:
+		return r.apply(ctx, client)
+	case *watch:
 		return r.watch(ctx, client)
+	default:
+		return r.print(ctx, client)
 	}
-	return r.print(ctx, client)
 }
 
-// choose takes the format and its options.
-func (r *routesRun) choose(format, gateway string) (err error) {
+// exclusive returns an error for flags that do not go together.
+func exclusive(given map[string]bool) error {
+	for _, group := range [][]string{
+		{"apply", "cleanup", "watch"}, {"apply", "o"}, {"apply", "interface"}, {"apply", "gateway"},
+		{"cleanup", "o"}, {"cleanup", "interface"}, {"cleanup", "gateway"},
+	} {
+		var both []string
+		for _, name := range group {
+			if given[name] {
+				both = append(both, "-"+name)
+			}
+		}
+		if len(both) > 1 {
+			return fmt.Errorf("%s does not go with %s: leave one out", both[0], both[1])
+		}
+	}
+	return nil
+}
+
+// choose takes the format, which must be one of changes for -watch, and its options.
+func (r *routesRun) choose(format, gateway string, watch bool) (err error) {
 	if r.format, err = routes.Choose(format); err != nil {
 		return err
 	}
 	if gateway != "" {
 		if r.gateway, err = netip.ParseAddr(gateway); err != nil {
 			return fmt.Errorf("-gateway %q: want an IPv4 address", gateway)
+		}
+	}
+	if watch {
+		if _, err := r.format.WriteChanges(nil); err != nil {
+			return err
 		}
 	}
 	_, err = r.format.Write(nil, r.iface, r.gateway)

@@ -1,0 +1,153 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Check returns an error with what to do unless this process may change the routing table.
+func Check() error {
+	// The kernel asks for the right before it looks for the route. There is none to remove: it
+	// would be ours, and to an address that documentation uses (RFC 5737).
+	absent := &netlink.Route{
+		Dst: ipNet(netip.MustParsePrefix("192.0.2.0/32")), Priority: Metric, Protocol: Protocol, Table: unix.RT_TABLE_MAIN,
+	}
+	return permitted(netlink.RouteDel(absent))
+}
+
+// permitted returns errDenied for the kernel's word for it, and else nil.
+func permitted(err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return errDenied
+	}
+	return nil
+}
+
+// Cleanup removes all routes that carry Protocol, of both families and in all tables, and prints a
+// line for each.
+func Cleanup(out io.Writer) error {
+	var ours []netlink.Route
+	if err := dump(&netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE, func(r netlink.Route) {
+		if r.Protocol == Protocol {
+			ours = append(ours, r)
+		}
+	}); err != nil {
+		return err
+	}
+	if len(ours) == 0 {
+		_, err := fmt.Fprintf(out, "no routes with protocol %d\n", Protocol)
+		return err
+	}
+	slices.SortStableFunc(ours, func(a, b netlink.Route) int { return prefix(a.Dst).Compare(prefix(b.Dst)) })
+	for _, route := range ours {
+		if err := remove(route); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(out, say("removed", route, "")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dumpAttempts is how often a list is asked for that is not whole, as the routes change meanwhile.
+const dumpAttempts = 10
+
+// dump calls each with the routes of both families, all of them at one time.
+func dump(filter *netlink.Route, mask uint64, each func(netlink.Route)) error {
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		var all []netlink.Route
+		var err error
+		for range dumpAttempts {
+			if all, err = netlink.RouteListFiltered(family, filter, mask); !errors.Is(err, netlink.ErrDumpInterrupted) {
+				break
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("list the routes of this host: %w", err)
+		}
+		for _, route := range all {
+			each(route)
+		}
+	}
+	return nil
+}
+
+// remove removes a route, and nothing that differs from it. That it has gone already is success.
+func remove(r netlink.Route) error {
+	err := netlink.RouteDel(&netlink.Route{
+		Dst: r.Dst, Gw: r.Gw, LinkIndex: r.LinkIndex, MultiPath: r.MultiPath,
+		Priority: r.Priority, Tos: r.Tos, Type: r.Type, Scope: r.Scope, Table: r.Table, Protocol: Protocol,
+	})
+	if err == nil || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	if denied := permitted(err); denied != nil {
+		return denied
+	}
+	return fmt.Errorf("remove the route %s: %w", describe(r), err)
+}
+
+// describe returns a route in iproute2's words.
+func describe(r netlink.Route) string {
+	var text strings.Builder
+	text.WriteString(prefix(r.Dst).String())
+	if r.Gw != nil {
+		fmt.Fprintf(&text, " via %s", r.Gw)
+	}
+	if name := linkName(r.LinkIndex); name != "" {
+		text.WriteString(" dev " + name)
+	}
+	if r.Table != unix.RT_TABLE_MAIN {
+		fmt.Fprintf(&text, " table %d", r.Table)
+	}
+	return text.String()
+}
+
+// linkName returns the name of an interface, "" if there is none.
+func linkName(index int) string {
+	if index == 0 {
+		return ""
+	}
+	link, err := net.InterfaceByIndex(index)
+	if err != nil {
+		return ""
+	}
+	return link.Name
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+func prefix(n *net.IPNet) netip.Prefix {
+	addr, _ := netip.AddrFromSlice(n.IP)
+	bits, _ := n.Mask.Size()
+	return netip.PrefixFrom(addr, bits)
+}
+
+// link returns the index of the interface by which an address is reached without a router between,
+// or in a few words why there is none.
+func link(gateway netip.Addr) (index int, reason string, err error) {
+	found, err := netlink.RouteGet(gateway.AsSlice())
+	switch {
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL):
+		// There is no route, or one that says no: unreachable, prohibit, blackhole.
+	case err != nil:
+		return 0, "", fmt.Errorf("look for the way to %s: %w", gateway, err)
+	case len(found) == 0:
+	case found[0].Type == unix.RTN_LOCAL:
+		return 0, fmt.Sprintf("%s is this host itself", gateway), nil
+	case found[0].Type == unix.RTN_UNICAST && found[0].Gw == nil && found[0].Via == nil && len(found[0].MultiPath) == 0 && found[0].LinkIndex != 0:
+		return found[0].LinkIndex, "", nil
+	}
+	return 0, fmt.Sprintf("%s is on no network of this host", gateway), nil
+}

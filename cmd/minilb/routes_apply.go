@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/cmd/minilb/routes/kernel"
+)
+
+// firewallHint is what a router needs beside the routes (R14).
+const firewallHint = "if this router filters packets, let those from the LAN to the podCIDRs pass though no answers are seen: pods answer clients directly"
+
+// apply keeps the routes in this host's routing table until ctx ends, which leaves them there.
+func (r *routesRun) apply(ctx context.Context, client kubernetes.Interface) error {
+	ctx, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	wanted := make(chan []kernel.Route)
+	failed := make(chan error, 1)
+	running.Go(func() {
+		defer stop()
+		failed <- kernel.Keep(ctx, wanted, r.stdout, func(line string) { r.tell("minilb:", line) })
+	})
+	last := map[string]bool{}
+	hint := sync.OnceFunc(func() { r.tell("hint:", firewallHint) })
+	err := r.follow(ctx, client, func(entries []routes.Entry) error {
+		hint()
+		last = r.tellProblems(entries, last)
+		select {
+		case wanted <- kernelRoutes(entries):
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	stop()
+	if failure := <-failed; failure != nil {
+		return failure
+	}
+	r.tell("minilb: the routes stay as they are: minilb routes -cleanup removes them")
+	return err
+}
+
+// tellProblems tells which nodes get no route and why, but for what was told last. It returns what
+// there is to tell.
+func (r *routesRun) tellProblems(entries []routes.Entry, told map[string]bool) map[string]bool {
+	problems := map[string]bool{}
+	for _, entry := range entries {
+		if entry.Problem == "" {
+			continue
+		}
+		line := fmt.Sprintf("minilb: node %s: %s", entry.Node, entry.Problem)
+		problems[line] = true
+		if !told[line] {
+			r.tell(line)
+		}
+	}
+	return problems
+}
+
+// kernelRoutes returns the entries that are routes.
+func kernelRoutes(entries []routes.Entry) (all []kernel.Route) {
+	for _, entry := range entries {
+		if entry.Problem == "" {
+			all = append(all, kernel.Route{Node: entry.Node, Destination: entry.Destination, Gateway: entry.Gateway})
+		}
+	}
+	return all
+}
