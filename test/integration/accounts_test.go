@@ -92,9 +92,11 @@ func shippedObject[T any](t *testing.T, manifest, kind, name string) *T {
 func TestShippedRights(t *testing.T) {
 	c := shared(t)
 	kubeconfigs := shippedAccounts(t, c)
+	routesKubeconfig, err := shipped.ApplyRoutes(t.Context(), c)
+	must(t, err)
 	// An account without a binding has what every account has.
 	namespace := newNamespace(t, c)
-	_, err := c.Client.CoreV1().ServiceAccounts(namespace).Create(t.Context(),
+	_, err = c.Client.CoreV1().ServiceAccounts(namespace).Create(t.Context(),
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "nobody"}}, metav1.CreateOptions{})
 	must(t, err)
 	nobody, err := c.ServiceAccountKubeconfig(t.Context(), namespace, "nobody")
@@ -124,6 +126,11 @@ func TestShippedRights(t *testing.T) {
 			controllerAccount, kubeconfigs.controller,
 			[]string{"list services", "watch services", "patch services/status", "list nodes", "list endpointslices.discovery.k8s.io"},
 			[]string{"watch nodes", "watch endpointslices.discovery.k8s.io", "update services/status", "list ingresses.networking.k8s.io", "patch nodes", "patch nodes/status", "list namespaces", "list gateways.gateway.networking.k8s.io"},
+		},
+		{
+			shipped.RoutesAccount, routesKubeconfig,
+			[]string{"list nodes", "watch nodes", "list endpointslices.discovery.k8s.io"},
+			[]string{"get nodes", "list services", "watch endpointslices.discovery.k8s.io", "patch services/status", "patch nodes", "patch nodes/status", "list namespaces"},
 		},
 	} {
 		t.Run(test.account, func(t *testing.T) {
