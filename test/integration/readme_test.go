@@ -28,7 +28,7 @@ func TestDocumentedCorefiles(t *testing.T) {
 	up := startUpstream(t)
 	cert := newCertificate(t, "dns.lan.test")
 	corefiles := map[string]string{}
-	for _, path := range []string{"README.md", "plugin/minilb/README.md"} {
+	for _, path := range documentation(t) {
 		text, err := os.ReadFile(filepath.Join("../..", path))
 		must(t, err)
 		for _, block := range corefileBlock.FindAllStringSubmatch(string(text), -1) {

@@ -21,8 +21,8 @@ type resolver struct {
 	start func(t *testing.T, server string, domains []string) string
 }
 
-// resolvers are those of the README, with what it has users write and with the protections
-// that these lines are for.
+// resolvers are those of the recipes, with what these have users write and with the protections
+// that some of the lines are for.
 var resolvers = []resolver{
 	{name: "unbound forward-zone", start: unboundForward},
 	{name: "unbound stub-zone", start: unboundStub},
@@ -30,6 +30,36 @@ var resolvers = []resolver{
 	{name: "BIND", start: bindForward},
 	{name: "systemd-resolved", start: resolvedServer},
 	{name: "CoreDNS", start: corednsForward},
+}
+
+// resolverRecipe returns the blocks for a resolver, each as it stands there once for every domain,
+// with the server's address in the place of the nodes'.
+func resolverRecipe(t *testing.T, heading, server string, domains []string) []string {
+	t.Helper()
+	blocks := recipe(t, "resolvers.md", heading)
+	for i, block := range blocks {
+		if strings.Contains(block, `{ "minilb"; };`) { // a list that has all of them
+			block = strings.ReplaceAll(block, `"minilb";`, strings.TrimSpace(forEach(domains, `"DOMAIN"; `)))
+		} else {
+			block = forEach(domains, strings.ReplaceAll(block, "minilb", "DOMAIN"))
+		}
+		blocks[i] = atServer(block, server)
+	}
+	if all := strings.Join(blocks, ""); !strings.Contains(all, portOf(server)) || strings.Contains(all, "30053") {
+		t.Fatalf("the recipe for %s does not name the nodes as the others do:\n%s", heading, all)
+	}
+	return blocks
+}
+
+// atServer puts the server's address in the place of the nodes', in every notation.
+func atServer(text, server string) string {
+	host, port, _ := net.SplitHostPort(server)
+	for _, node := range []string{"192.168.1.30", "192.168.1.31"} {
+		for _, separator := range []string{"#", "@", ":", " port "} {
+			text = strings.ReplaceAll(text, node+separator+"30053", host+separator+port)
+		}
+	}
+	return text
 }
 
 // forEach is the text once for each domain, which stands in it as DOMAIN.
@@ -108,18 +138,14 @@ const unboundProtections = `
     trust-anchor: "` + rootAnchor + `"
 `
 
+func unboundForward(t *testing.T, server string, domains []string) string {
+	return startUnbound(t, domains[0], unboundProtections, resolverRecipe(t, "Unbound", server, domains)[0]).addr
+}
+
 const unboundDomain = `
     private-domain: "DOMAIN"
     domain-insecure: "DOMAIN"
 `
-
-func unboundForward(t *testing.T, server string, domains []string) string {
-	return startUnbound(t, domains[0], unboundProtections+forEach(domains, unboundDomain), forEach(domains, `
-forward-zone:
-    name: "DOMAIN"
-    forward-addr: `+strings.Replace(server, ":", "@", 1)+`
-`)).addr
-}
 
 // unboundStub asks as an iterating resolver does: label by label, and in random case.
 func unboundStub(t *testing.T, server string, domains []string) string {
@@ -135,23 +161,25 @@ stub-zone:
 }
 
 func dnsmasqServer(t *testing.T, server string, domains []string) string {
+	return startDnsmasq(t, answersFor, domains[0], "stop-dns-rebind\n"+resolverRecipe(t, "dnsmasq", server, domains)[0])
+}
+
+// startDnsmasq runs dnsmasq with these lines and returns its address, once ready's check of a
+// domain succeeds.
+func startDnsmasq(t *testing.T, ready func(addr, domain string) func() error, domain, lines string) string {
+	t.Helper()
 	path := program(t, "dnsmasq", "dnsmasq-base")
 	addr := freePorts(t, 1)[0]
-	_, port, _ := net.SplitHostPort(addr)
 	config := configFile(t, "dnsmasq.conf", `
-port=`+port+`
+port=`+portOf(addr)+`
 listen-address=127.0.0.1
 bind-interfaces
 no-resolv
 no-hosts
 pid-file=
 user=
-stop-dns-rebind
-`+forEach(domains, `
-server=/DOMAIN/`+strings.Replace(server, ":", "#", 1)+`
-rebind-domain-ok=/DOMAIN/
-`))
-	startDaemon(t, answersFor(addr, domains[0]), path, "--keep-in-foreground", "--log-facility=-", "--conf-file="+config)
+`+lines)
+	startDaemon(t, ready(addr, domain), path, "--keep-in-foreground", "--log-facility=-", "--conf-file="+config)
 	return addr
 }
 
@@ -177,20 +205,21 @@ controls { };
 
 func bindForward(t *testing.T, server string, domains []string) string {
 	addr := freePorts(t, 1)[0]
-	host, port, _ := net.SplitHostPort(server)
-	startBIND(t, addr, domains[0], "validate-except { "+forEach(domains, `"DOMAIN"; `)+"};", forEach(domains, `
-zone "DOMAIN" { type forward; forward only; forwarders { `+host+` port `+port+`; }; };
-`))
+	blocks := resolverRecipe(t, "BIND", server, domains)
+	startBIND(t, addr, domains[0], blocks[0]+blocks[2], blocks[1])
 	return addr
 }
 
-// resolvedServer runs systemd-resolved where its files are its own. That package is not among
-// those that tests ask for: installing it changes how the machine resolves names.
+// resolvedServer runs systemd-resolved where its files are its own. That package is not to be
+// installed: doing so changes how the machine resolves names. MINILB_RESOLVED names a directory
+// that Debian's systemd-resolved and libsystemd-shared have been unpacked into.
 func resolvedServer(t *testing.T, server string, domains []string) string {
-	const path = "/usr/lib/systemd/systemd-resolved"
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("systemd-resolved is not installed: %v", err)
+	root := os.Getenv("MINILB_RESOLVED")
+	if root == "" {
+		t.Skip("$MINILB_RESOLVED does not name where systemd-resolved is unpacked: see .ci/run")
 	}
+	libraries, err := filepath.Glob(root + "/usr/lib/*/systemd")
+	must(t, err)
 	unshare := program(t, "unshare", "util-linux")
 	if out, err := run(t, unshare, "--mount", "true"); err != nil {
 		t.Skipf("no mount namespace for systemd-resolved: %v %s", err, out)
@@ -202,10 +231,8 @@ func resolvedServer(t *testing.T, server string, domains []string) string {
 	config := configFile(t, "resolved.conf", `
 [Resolve]
 DNS=
-DNS=`+server+`
 FallbackDNS=
 Domains=
-Domains=`+forEach(domains, "~DOMAIN ")+`
 DNSSEC=no
 MulticastDNS=no
 LLMNR=no
@@ -213,22 +240,39 @@ CacheFromLocalhost=yes
 ResolveUnicastSingleLabel=yes
 DNSStubListener=no
 DNSStubListenerExtra=`+addr+`
+`+resolverRecipe(t, "systemd-resolved", server, domains)[0])
+	const user = "systemd-resolve" // which it becomes
+	script := configFile(t, "start", `set -e
+mount -t tmpfs none /run
+mkdir -p /run/systemd/resolved.conf.d
+cp `+config+` /run/systemd/resolved.conf.d/zz-test.conf
+for file in passwd group; do
+	grep -v '^`+user+`:' /etc/$file >/run/$file
+done
+echo "`+user+`:x:64999:64999::/:/usr/sbin/nologin" >>/run/passwd
+echo "`+user+`:x:64999:" >>/run/group
+for file in passwd group; do
+	mount --bind /run/$file /etc/$file
+done
+export LD_LIBRARY_PATH=`+strings.Join(libraries, ":")+`
+exec `+root+`/lib/systemd/systemd-resolved
 `)
-	const dropIns = "/run/systemd/resolved.conf.d"
-	startDaemon(t, answersFor(addr, domains[0]), unshare, "--mount", "sh", "-c",
-		"mount -t tmpfs none /run && mkdir -p "+dropIns+" && cp "+config+" "+dropIns+"/zz-test.conf && exec "+path)
+	startDaemon(t, answersFor(addr, domains[0]), unshare, "--mount", "sh", script)
 	return addr
 }
 
 // corednsForward has cache take the server's TTLs as they are: by itself it raises them to 5 (D21).
 func corednsForward(t *testing.T, server string, domains []string) string {
-	return startCoreDNS(t, `.:PORT {
+	const cache = `
 		bind 127.0.0.1
 		errors
 		cache {
 			success 9984 3600 1
 			denial 9984 1800 1
 		}
-		`+forEach(domains, "forward DOMAIN "+server+"\n")+`
-	}`).addr
+`
+	blocks := resolverRecipe(t, "CoreDNS", server, domains)[0]
+	return startCoreDNS(t, serverBlock.ReplaceAllStringFunc(blocks, func(line string) string {
+		return strings.TrimSpace(strings.TrimSuffix(line, "{")) + ":PORT {" + cache
+	})).addr
 }

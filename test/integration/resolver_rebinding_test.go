@@ -1,0 +1,132 @@
+package integration_test
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// privateZone has the addresses of pods, and those of a public resolver: dnsmasq counts the ones for
+// documentation among the private.
+const privateZone = `
+$TTL 1
+@        SOA ns hostmaster 1 2 3 4 5
+@        NS  ns
+ns       A   192.0.2.53
+private  A    10.244.9.1
+private  AAAA fd00:10:244:9::1
+public   A    9.9.9.9
+public   AAAA 2620:fe::fe
+`
+
+// TestRebindingProtection asks resolvers that protect their clients from private addresses: the
+// recipe's switch lets those of its domain through, without it they are stripped, and those of
+// another domain are with it, too.
+func TestRebindingProtection(t *testing.T) {
+	t.Parallel()
+	zone := configFile(t, "zone", privateZone)
+	server := startCoreDNS(t, `minilb:PORT other.example:PORT {
+		bind 127.0.0.1
+		file `+zone+`
+	}`).addr
+
+	for _, r := range []struct {
+		name  string
+		line  *regexp.Regexp // the switch
+		other string         // leaves other.example to the server as well
+		start func(t *testing.T, lines []string, other string) string
+	}{
+		{
+			name: "dnsmasq", line: regexp.MustCompile(`(?m)^rebind-domain-ok=.*\n`),
+			other: "server=/other.example/192.168.1.30#30053\n",
+			start: func(t *testing.T, blocks []string, other string) string {
+				return startDnsmasq(t, answersFor, "minilb.", "stop-dns-rebind\n"+blocks[0]+other)
+			},
+		}, {
+			name: "Unbound", line: regexp.MustCompile(`(?m)^ *private-domain: .*\n`),
+			other: "server:\n domain-insecure: other.example\nforward-zone:\n name: other.example\n forward-addr: 192.168.1.30@30053\n",
+			start: func(t *testing.T, blocks []string, other string) string {
+				return startUnbound(t, "minilb.", unboundProtections, blocks[0]+other).addr
+			},
+		}, {
+			name: "BIND", line: regexp.MustCompile(` except-from \{[^}]*\}`),
+			other: `zone "other.example" { type forward; forward only; forwarders { 192.168.1.30 port 30053; }; };`,
+			start: func(t *testing.T, blocks []string, other string) string {
+				addr := freePorts(t, 1)[0]
+				validate := strings.Replace(blocks[0], "{", `{ "other.example";`, 1)
+				startBIND(t, addr, "minilb.", validate+blocks[2], blocks[1]+other)
+				return addr
+			},
+		},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			with := resolverRecipe(t, r.name, server, []string{"minilb."})
+			without := slices.Clone(with)
+			found := 0
+			for i := range without {
+				found += len(r.line.FindAllString(without[i], -1))
+				without[i] = r.line.ReplaceAllString(without[i], "")
+			}
+			if found != 1 {
+				t.Fatalf("the recipe has the switch %d times, want it once:\n%s", found, strings.Join(with, "\n"))
+			}
+			other := atServer(r.other, server)
+			for _, tc := range []struct {
+				what, addr string
+				domain     string
+				private    bool // gets through
+			}{
+				{"with the switch", r.start(t, with, other), "minilb.", true},
+				{"without the switch", r.start(t, without, other), "minilb.", false},
+			} {
+				for name, want := range map[string]bool{"private." + tc.domain: tc.private, "private.other.example.": false, "public." + tc.domain: true, "public.other.example.": true} {
+					answers, err := families(tc.addr, name)
+					if wanted := map[bool]int{false: 0, true: 2}[want]; err != nil || answers != wanted {
+						t.Errorf("%s: %s has addresses of %d families, %v, want %d", tc.what, name, answers, err, wanted)
+					}
+				}
+			}
+		})
+	}
+}
+
+// families returns of how many families a name has an address.
+func families(addr, name string) (int, error) {
+	client := &asker{addr: addr, network: "udp"}
+	defer client.close()
+	n := 0
+	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		reply, err := client.ask(dns.Question{Name: name, Qtype: qtype, Qclass: dns.ClassINET}, 1232)
+		if err != nil {
+			return n, err
+		}
+		if len(reply.Answer) > 0 {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// What is written for OpenWrt and Pi-hole makes the lines of dnsmasq's recipe, which is run.
+func TestRecipesForDnsmasq(t *testing.T) {
+	want := recipe(t, "resolvers.md", "dnsmasq")[0]
+	if got := recipe(t, "resolvers.md", "Pi-hole")[0]; got != want {
+		t.Errorf("Pi-hole: got\n%s\nwant\n%s", got, want)
+	}
+	// https://git.openwrt.org: package/network/services/dnsmasq/files/dnsmasq.init
+	options := map[string]string{"server": "server", "rebind_domain": "rebind-domain-ok"}
+	var made strings.Builder
+	for line := range strings.Lines(recipe(t, "resolvers.md", "OpenWrt")[0]) {
+		if m := regexp.MustCompile(`^uci add_list dhcp\.@dnsmasq\[0\]\.(\w+)='([^']*)'\n$`).FindStringSubmatch(line); m != nil {
+			fmt.Fprintf(&made, "%s=%s\n", options[m[1]], m[2])
+		}
+	}
+	if made.String() != want {
+		t.Errorf("OpenWrt: got\n%s\nwant\n%s", made.String(), want)
+	}
+}
