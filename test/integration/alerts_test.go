@@ -1,6 +1,8 @@
 package integration_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -113,33 +115,34 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// checkRules checks that Prometheus has loaded all rules, and that there is what they read.
-func checkRules(t *testing.T, prom *prometheus) {
-	t.Helper()
+// evaluateRules returns an error unless Prometheus has loaded all these rules, and there is what
+// they read and record.
+func evaluateRules(prom *prometheus, all []rule) error {
 	var loaded struct {
 		Groups []struct {
 			Rules []struct{ Name, Query, Type, Health, LastError string }
 		}
 	}
-	must(t, prom.api("rules", &loaded))
+	if err := prom.api("rules", &loaded); err != nil {
+		return err
+	}
 	n := 0
+	var errs []error
 	for _, group := range loaded.Groups {
 		for _, rule := range group.Rules {
 			n++
 			if rule.Health != "ok" {
-				t.Errorf("%s: %s %s", rule.Name, rule.Health, rule.LastError)
+				errs = append(errs, fmt.Errorf("%s: %s %s", rule.Name, rule.Health, rule.LastError))
 			}
 			if rule.Type == "recording" {
-				if _, err := prom.query(rule.Name); err != nil {
-					t.Error(err)
-				}
+				_, err := prom.query(rule.Name)
+				errs = append(errs, err)
 			}
-			if err := prom.reads(rule.Query); err != nil {
-				t.Errorf("%s: %v", rule.Name, err)
-			}
+			errs = append(errs, prom.reads(rule.Query))
 		}
 	}
-	if all := readRules(t); n != len(all) {
-		t.Errorf("Prometheus has loaded %d rules of %d", n, len(all))
+	if n != len(all) {
+		errs = append(errs, fmt.Errorf("%d rules are loaded, want %d", n, len(all)))
 	}
+	return errors.Join(errs...)
 }

@@ -52,12 +52,12 @@ func TestMonitoring(t *testing.T) {
 	m.scrape(t)
 
 	began := time.Now()
-	cluster.Eventually(t, 30*time.Second, func() error { // until there are rates of everything
+	cluster.Eventually(t, time.Minute, func() error { // until there are rates of everything
 		m.change(t)
 		return readDashboard(t).evaluate(m.prometheus)
 	})
 	t.Logf("the dashboard is complete after %v", time.Since(began))
-	checkRules(t, m.prometheus)
+	cluster.Eventually(t, time.Minute, func() error { return evaluateRules(m.prometheus, readRules(t)) })
 	lint(t, m.dns.prom)
 	lint(t, m.controller.url+"/metrics")
 	m.testAlerts(t)
@@ -113,7 +113,7 @@ func (m *monitored) change(t *testing.T) {
 func (m *monitored) testAlerts(t *testing.T) {
 	expect := func(what string, want ...string) {
 		t.Helper()
-		cluster.Eventually(t, 20*time.Second, func() error {
+		cluster.Eventually(t, time.Minute, func() error {
 			got, err := m.alerts()
 			if err != nil {
 				return err
