@@ -1,0 +1,82 @@
+package lb
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// PortMismatch is a port of a Service that its pods do not listen on. Clients talk to the pods
+// themselves and nothing translates the one to the other (S5).
+type PortMismatch struct {
+	// Name is that of the Service's port, "" if it has none.
+	Name string
+	// Protocol is the port's, such as TCP.
+	Protocol corev1.Protocol
+	// Port is what the Service says.
+	Port int32
+	// Targets are the ports that the pods listen on instead, sorted, at least one.
+	Targets []int32
+}
+
+// String returns a sentence without its final stop that says which port clients must use, such
+// as "port 80 (http) leads to port 8080 of the pods, and nothing translates it: clients must use
+// 8080".
+func (m PortMismatch) String() string {
+	port := fmt.Sprintf("port %d", m.Port)
+	switch {
+	case m.Name != "" && m.Protocol != corev1.ProtocolTCP:
+		port += fmt.Sprintf(" (%s, %s)", m.Name, m.Protocol)
+	case m.Name != "":
+		port += fmt.Sprintf(" (%s)", m.Name)
+	case m.Protocol != corev1.ProtocolTCP:
+		port += fmt.Sprintf(" (%s)", m.Protocol)
+	}
+	var targets []string
+	for _, target := range m.Targets {
+		targets = append(targets, fmt.Sprint(target))
+	}
+	return fmt.Sprintf("%s leads to port %s of the pods, and nothing translates it: clients must use %s",
+		port, strings.Join(targets, " or "), strings.Join(targets, " or "))
+}
+
+// PortMismatches returns the ports of a Service that its pods do not listen on, in the order of
+// the Service's. Where the pods listen is what the ports of all its EndpointSlices say, as that is
+// what named targetPorts come to and what is answered in SRV records (D41); of a port that no
+// slice has, as long as there are no pods, it is a targetPort that is a number.
+func PortMismatches(ports []corev1.ServicePort, served []discoveryv1.EndpointPort) []PortMismatch {
+	var mismatches []PortMismatch
+	for i := range ports {
+		port := &ports[i]
+		protocol := cmp.Or(port.Protocol, corev1.ProtocolTCP)
+		var targets []int32
+		for j := range served {
+			s := &served[j]
+			name, theirs := "", corev1.ProtocolTCP
+			if s.Name != nil {
+				name = *s.Name
+			}
+			if s.Protocol != nil {
+				theirs = *s.Protocol
+			}
+			if s.Port != nil && name == port.Name && theirs == protocol {
+				targets = append(targets, *s.Port)
+			}
+		}
+		if targets == nil && port.TargetPort.Type == intstr.Int && port.TargetPort.IntVal != 0 {
+			targets = []int32{port.TargetPort.IntVal}
+		}
+		slices.Sort(targets)
+		targets = slices.Compact(targets)
+		// Where pods differ, some are where the Service says.
+		if len(targets) > 0 && (len(targets) > 1 || targets[0] != port.Port) {
+			mismatches = append(mismatches, PortMismatch{port.Name, protocol, port.Port, targets})
+		}
+	}
+	return mismatches
+}
