@@ -73,7 +73,7 @@ func PortMismatches(ports []corev1.ServicePort, served []discoveryv1.EndpointPor
 		}
 		slices.Sort(targets)
 		targets = slices.Compact(targets)
-		// Where pods differ, some are where the Service says.
+		// Where pods differ no client knows which of them listens where, even if some do at port.
 		if len(targets) > 0 && (len(targets) > 1 || targets[0] != port.Port) {
 			mismatches = append(mismatches, PortMismatch{port.Name, protocol, port.Port, targets})
 		}

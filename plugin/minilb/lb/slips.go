@@ -1,0 +1,164 @@
+package lb
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Slip is a label or an annotation that was meant for us, as far as can be told, and does nothing.
+type Slip struct {
+	// Key is that of the label or annotation.
+	Key string
+	// Text is a sentence without its final stop that says what is wrong.
+	Text string
+	// Fix says what to write instead, likewise.
+	Fix string
+}
+
+// Slips returns the labels and annotations of an object of a kind ("Service", "Ingress", "Gateway",
+// "ListenerSet", "XListenerSet", "HTTPRoute", "GRPCRoute" or "TLSRoute") that look like ours and
+// mean nothing, sorted: misspelt ones, labels that should be annotations and the reverse, values
+// of the ignore label that do not ignore, and annotations that have no effect on this kind. The
+// annotations that claim hosts on a Service are hostAnnotations.
+func Slips(kind string, labels, annotations map[string]string, hostAnnotations []string) []Slip {
+	ours := map[string]bool{}
+	for _, key := range hostAnnotations {
+		ours[key] = kind == "Service"
+	}
+	var slips []Slip
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		if ours[key] {
+			continue
+		}
+		if text, fix := annotationSlip(kind, key, hostAnnotations); text != "" {
+			slips = append(slips, Slip{key, text, fix})
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if text, fix := labelSlip(key, labels[key]); text != "" {
+			slips = append(slips, Slip{key, text, fix})
+		}
+	}
+	return slips
+}
+
+// known are the keys that we have, in the order in which they are proposed.
+var known = []string{HostAnnotation, ServiceAnnotation, ALPNAnnotation, IgnoreLabel}
+
+func annotationSlip(kind, key string, hostAnnotations []string) (text, fix string) {
+	switch {
+	case key == IgnoreLabel:
+		return fmt.Sprintf("annotation %s has no effect: it is a label", key), fmt.Sprintf("set the label %s: \"true\"", key)
+	case key == HostAnnotation && kind != "Service":
+		return fmt.Sprintf("annotation %s has no effect on objects of kind %s", key, kind), "name the host in " + hostsOf[kind]
+	case key == HostAnnotation:
+		return fmt.Sprintf("annotation %s has no effect: hosts are claimed by %s", key, strings.Join(hostAnnotations, ", ")),
+			fmt.Sprintf("add %s to host_annotations in the Corefile", key)
+	case key == ServiceAnnotation && kind == "Service":
+		return fmt.Sprintf("annotation %s has no effect on a Service", key), fmt.Sprintf("claim hosts of a Service by the annotation %s", HostAnnotation)
+	case key == ALPNAnnotation && kind != "Service":
+		return fmt.Sprintf("annotation %s has no effect on objects of kind %s", key, kind), "set it on the Service"
+	}
+	if slices.Contains(known, key) {
+		return "", ""
+	}
+	if meant := resembles(key); meant != "" {
+		return fmt.Sprintf("annotation %q is none of ours and has no effect", key), instead(meant)
+	}
+	return "", ""
+}
+
+// hostsOf is where objects of a kind name their hosts.
+var hostsOf = map[string]string{
+	"Ingress": "spec.rules[].host", "Gateway": "spec.listeners[].hostname", "ListenerSet": "spec.listeners[].hostname", "XListenerSet": "spec.listeners[].hostname",
+	"HTTPRoute": "spec.hostnames", "GRPCRoute": "spec.hostnames", "TLSRoute": "spec.hostnames",
+}
+
+func labelSlip(key, value string) (text, fix string) {
+	switch {
+	case key == IgnoreLabel && (value == "true" || value == "false" || value == ""):
+		return "", ""
+	case key == IgnoreLabel:
+		return fmt.Sprintf("label %s: %q has no effect", key, value), `set it to "true" to have the object ignored, or remove it`
+	case slices.Contains(known, key):
+		return fmt.Sprintf("label %s has no effect: it is an annotation", key), fmt.Sprintf("set the annotation %s", key)
+	}
+	if meant := resembles(key); meant != "" {
+		return fmt.Sprintf("label %q is none of ours and has no effect", key), instead(meant)
+	}
+	return "", ""
+}
+
+// instead returns what to do about a key that was meant to be another one.
+func instead(meant string) string {
+	if meant == IgnoreLabel {
+		return fmt.Sprintf("set the label %s: \"true\"", meant)
+	}
+	return "set the annotation " + meant
+}
+
+// slack is in how many letters a slip may differ from what was meant.
+const slack = 2
+
+// resembles returns which of our keys was meant by one that is none of them, "" if none was. A key
+// with our very prefix was meant for us whatever it is; of others the rest has to be alike.
+func resembles(key string) string {
+	key = strings.ToLower(key)
+	prefix, rest, found := strings.Cut(key, "/")
+	if !found {
+		// "minilb.host", "minilb-host": a key without a prefix of its own.
+		i := strings.IndexAny(key, ".-_")
+		if i < 0 {
+			return ""
+		}
+		prefix, rest = key[:i], key[i+1:]
+	}
+	ours, _, _ := strings.Cut(HostAnnotation, "/")
+	first, _, _ := strings.Cut(prefix, ".")
+	if Distance(first, ours) > 1 {
+		return ""
+	}
+	closest := slices.MinFunc(known, func(a, b string) int {
+		return cmp.Compare(Distance(rest, a[len(ours)+1:]), Distance(rest, b[len(ours)+1:]))
+	})
+	if (!found || prefix != ours) && Distance(rest, closest[len(ours)+1:]) > slack {
+		return ""
+	}
+	return closest
+}
+
+// Similar reports whether two names that differ may be meant to be the same: in upper and lower
+// case alone, or in two letters at most where that leaves something of them.
+func Similar(a, b string) bool {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	return a == b || min(len(a), len(b)) > slack && Distance(a, b) <= slack
+}
+
+// Distance returns how many letters must be inserted, removed, replaced or swapped with the next
+// to make b of a.
+func Distance(a, b string) int {
+	// The last three rows of the table of distances between beginnings of a and of b.
+	var before, last []int
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		before, last, row = last, row, make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			replaced := last[j-1]
+			if a[i-1] != b[j-1] {
+				replaced++
+			}
+			row[j] = min(replaced, last[j]+1, row[j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,78 @@
+package lb
+
+import "testing"
+
+func TestSlips(t *testing.T) {
+	for _, tc := range []struct {
+		name, kind          string
+		labels, annotations set
+		text, fix           string // empty for none
+	}{
+		{"host of a Service", "Service", nil, set{"minilb/host": "a", "minilb/alpn": "h2"}, "", ""},
+		{"service of a route", "HTTPRoute", set{"minilb/ignore": "true"}, set{"minilb/service": "a"}, "", ""},
+		{"what others write", "Service", set{"app.kubernetes.io/name": "minilb", "minikube.k8s.io/name": "host", "minilb.example.org/team": "a", "minilb": "x"},
+			set{"kubectl.kubernetes.io/last-applied-configuration": "{}", "minio/host": "a", "metallb.io/ip": "x", "minilb.example.org/team": "a"}, "", ""},
+		{"plural", "Service", nil, set{"minilb/hosts": "a"}, `annotation "minilb/hosts" is none of ours and has no effect`, "set the annotation minilb/host"},
+		{"our prefix", "Service", nil, set{"minilb/aplication": "a"}, `annotation "minilb/aplication" is none of ours and has no effect`, "set the annotation minilb/alpn"},
+		{"a domain", "Service", nil, set{"minilb.io/host": "a"}, `annotation "minilb.io/host" is none of ours and has no effect`, "set the annotation minilb/host"},
+		{"upper case", "Service", nil, set{"Minilb/Host": "a"}, `annotation "Minilb/Host" is none of ours and has no effect`, "set the annotation minilb/host"},
+		{"a letter less", "Service", nil, set{"minlb/host": "a"}, `annotation "minlb/host" is none of ours and has no effect`, "set the annotation minilb/host"},
+		{"swapped letters", "Ingress", nil, set{"minlib/service": "a"}, `annotation "minlib/service" is none of ours and has no effect`, "set the annotation minilb/service"},
+		{"no prefix", "Ingress", nil, set{"minilb-service": "a"}, `annotation "minilb-service" is none of ours and has no effect`, "set the annotation minilb/service"},
+		{"label", "Ingress", set{"minilb/ignored": "true"}, nil, `label "minilb/ignored" is none of ours and has no effect`, `set the label minilb/ignore: "true"`},
+		{"value", "Ingress", set{"minilb/ignore": "yes"}, nil, `label minilb/ignore: "yes" has no effect`, `set it to "true" to have the object ignored, or remove it`},
+		{"annotation as label", "Service", set{"minilb/host": "a"}, nil, "label minilb/host has no effect: it is an annotation", "set the annotation minilb/host"},
+		{"label as annotation", "Service", nil, set{"minilb/ignore": "true"}, "annotation minilb/ignore has no effect: it is a label", `set the label minilb/ignore: "true"`},
+		{"host of an Ingress", "Ingress", nil, set{"minilb/host": "a"}, "annotation minilb/host has no effect on objects of kind Ingress", "name the host in spec.rules[].host"},
+		{"service of a Service", "Service", nil, set{"minilb/service": "a"}, "annotation minilb/service has no effect on a Service", "claim hosts of a Service by the annotation minilb/host"},
+		{"ALPN of a Gateway", "Gateway", nil, set{"minilb/alpn": "a"}, "annotation minilb/alpn has no effect on objects of kind Gateway", "set it on the Service"},
+	} {
+		slips := Slips(tc.kind, tc.labels, tc.annotations, []string{HostAnnotation})
+		if tc.text == "" {
+			if len(slips) > 0 {
+				t.Errorf("%s: got %q", tc.name, slips)
+			}
+			continue
+		}
+		if len(slips) != 1 || slips[0].Text != tc.text || slips[0].Fix != tc.fix {
+			t.Errorf("%s: got %q, want %q, %q", tc.name, slips, tc.text, tc.fix)
+		}
+	}
+
+	// M9: the annotation is the one of the Corefile.
+	annotations := set{"coredns.io/hostname": "a", "minilb/host": "a"}
+	slips := Slips("Service", nil, annotations, []string{"coredns.io/hostname"})
+	if want := "annotation minilb/host has no effect: hosts are claimed by coredns.io/hostname"; len(slips) != 1 || slips[0].Text != want {
+		t.Errorf("another host annotation: got %q, want %q", slips, want)
+	}
+	if slips := Slips("Service", nil, set{"minilb/hosts": "a"}, []string{"minilb/hosts"}); len(slips) > 0 {
+		t.Errorf("an annotation that was chosen: got %q", slips)
+	}
+}
+
+type set = map[string]string
+
+func TestSimilar(t *testing.T) {
+	for _, tc := range []struct {
+		a, b string
+		want bool
+	}{
+		{"minilb", "MiniLB", true}, {"mini-lb", "minilb", true}, {"minlib", "minilb", true}, {"minilb.io", "minilb", false},
+		{"metallb", "minilb", false}, {"example.org/minilb", "minilb", false}, {"lb", "a", false}, {"lb", "LB", true}, {"lab", "lbs", true},
+	} {
+		if got := Similar(tc.a, tc.b); got != tc.want {
+			t.Errorf("%q, %q: got %t, want %t", tc.a, tc.b, got, tc.want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, tc := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"ab", "ba", 1}, {"abc", "abc", 0}, {"minilb", "minlib", 1}, {"minikube", "minilb", 3}} {
+		if got := Distance(tc.a, tc.b); got != tc.want {
+			t.Errorf("%q, %q: got %d, want %d", tc.a, tc.b, got, tc.want)
+		}
+	}
+}
