@@ -1,0 +1,72 @@
+// Package check reads a cluster once and says what keeps Services and hosts from being reached, and
+// how to mend it. Who has which host, and what is answered, it learns from the plugin's own package
+// source.
+package check
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Severity says how bad a Finding is.
+type Severity string
+
+// The severities, worst first. Notices are not worth an exit status other than 0.
+const (
+	Error   Severity = "error"   // something is not reached, or not by the name or port it should be
+	Warning Severity = "warning" // something is likely not meant as it is
+	Notice  Severity = "notice"  // something could not be looked at that matters little
+)
+
+// Severities lists them, worst first.
+var Severities = []Severity{Error, Warning, Notice}
+
+// Finding is one thing that is wrong with one object. Text and Fix are one line each, a clause that
+// begins in lower case and has no final stop. Namespace is empty for what is in none.
+type Finding struct {
+	Severity  Severity `json:"severity"`
+	Kind      string   `json:"kind"`
+	Namespace string   `json:"namespace"`
+	Name      string   `json:"name"`
+	Reason    string   `json:"reason"` // one word in CamelCase, by which programs tell findings apart
+	Text      string   `json:"text"`   // what is wrong and what follows
+	Fix       string   `json:"fix"`    // what to do
+}
+
+// Served is a kind of the Gateway API and the version in which it is read.
+type Served struct {
+	Kind    string `json:"kind"`
+	Version string `json:"version"` // "" if the API server does not serve the kind
+}
+
+// Report is all that was found, in an order that is the same each time.
+type Report struct {
+	Findings []Finding
+	// GatewayAPI has all kinds of it, none if the DNS server does not read them.
+	GatewayAPI []Served
+}
+
+// Clean reports whether nothing was found but notices.
+func (r *Report) Clean() bool {
+	return !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Severity != Notice })
+}
+
+// sorted returns the findings, each once, worst first, then by object.
+func sorted(findings []Finding) []Finding {
+	slices.SortFunc(findings, func(a, b Finding) int {
+		return cmp.Or(
+			slices.Index(Severities, a.Severity)-slices.Index(Severities, b.Severity),
+			strings.Compare(a.Kind, b.Kind), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name),
+			strings.Compare(a.Reason, b.Reason), strings.Compare(a.Text, b.Text), strings.Compare(a.Fix, b.Fix))
+	})
+	return slices.Compact(findings)
+}
+
+// object returns the finding's object as "Service shop/web", or "Node a".
+func (f *Finding) object() string {
+	if f.Namespace == "" {
+		return f.Kind + " " + f.Name
+	}
+	return f.Kind + " " + f.Namespace + "/" + f.Name
+}

@@ -1,0 +1,109 @@
+package check
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// columns is how wide the text may be, unless a single word is wider.
+const columns = 80
+
+// indent is where what is said of an object begins: right of the longest severity.
+const indent = len("warning") + 2
+
+// Text writes the report for people: each finding with its severity in the first column, the
+// object, its reason, and below it what is wrong and how to mend it.
+func (r *Report) Text(w io.Writer) error {
+	var out strings.Builder
+	counts := map[Severity]int{}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		counts[f.Severity]++
+		margin := strings.Repeat(" ", indent)
+		out.WriteString(wrap(fmt.Sprintf("%-*s", indent, f.Severity), margin, f.object()+"  "+f.Reason))
+		out.WriteString(wrap(margin, margin, f.Text))
+		out.WriteString(wrap(margin+"fix: ", margin+"     ", f.Fix))
+		out.WriteByte('\n')
+	}
+	if len(r.Findings) == 0 {
+		out.WriteString("nothing found\n")
+	} else {
+		var parts []string
+		for _, severity := range Severities {
+			if n := counts[severity]; n > 0 {
+				parts = append(parts, plural(n, string(severity)))
+			}
+		}
+		out.WriteString(strings.Join(parts, ", ") + "\n")
+	}
+	if len(r.GatewayAPI) > 0 {
+		var served []string
+		for _, kind := range r.GatewayAPI {
+			if kind.Version != "" {
+				served = append(served, kind.Kind+" "+kind.Version)
+			}
+		}
+		if served == nil {
+			served = []string{"not served"}
+		}
+		const title = "Gateway API: "
+		out.WriteString(wrap(title, strings.Repeat(" ", len(title)), strings.Join(served, ", ")))
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// JSON writes the report for programs, as one object. Its form is stable: fields are added, never
+// renamed or removed, and its lists are never null.
+//
+//	{"findings":   [{"severity", "kind", "namespace", "name", "reason", "text", "fix"}],
+//	 "counts":     {"error", "warning", "notice"},
+//	 "gatewayAPI": [{"kind", "version"}]}
+func (r *Report) JSON(w io.Writer) error {
+	document := struct {
+		Findings   []Finding        `json:"findings"`
+		Counts     map[Severity]int `json:"counts"`
+		GatewayAPI []Served         `json:"gatewayAPI"`
+	}{append([]Finding{}, r.Findings...), map[Severity]int{}, append([]Served{}, r.GatewayAPI...)}
+	for _, severity := range Severities {
+		document.Counts[severity] = 0
+	}
+	for _, f := range r.Findings {
+		document.Counts[f.Severity]++
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(document)
+}
+
+// wrap returns the words as lines of at most 80 columns, the first of which begins with first, and
+// all others with margin. Words are parted by single spaces; two stay two within a line.
+func wrap(first, margin, text string) string {
+	var out strings.Builder
+	line, empty := first, true
+	for word := range strings.SplitSeq(text, " ") {
+		switch {
+		case empty:
+			line += word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= columns:
+			line += " " + word
+		default:
+			out.WriteString(strings.TrimRight(line, " ") + "\n")
+			line = margin + word
+		}
+		empty = false
+	}
+	out.WriteString(strings.TrimRight(line, " ") + "\n")
+	return out.String()
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,102 @@
+package check
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+var long = Report{
+	Findings: []Finding{
+		{Error, "Service", "shop", "web", "TargetPortMismatch", "port 80 leads to port 8080 of the pods, and nothing translates it: clients must use 8080", "let the pods listen on port 80, or set port: 8080 in the Service"},
+		{Warning, "ServiceAccount", "minilb", strings.Repeat("x", 90), "MissingRight", "may not list", "apply deploy/kustomize"},
+		{Notice, "Node", "", "a", "Unread", "é" + strings.Repeat(" wörter", 40), "<none> & nothing"},
+	},
+	GatewayAPI: []Served{{"GRPCRoute", "v1"}, {"Gateway", "v1"}, {"GatewayClass", "v1"}, {"HTTPRoute", "v1"}, {"ListenerSet", "v1"}, {"TLSRoute", ""}, {"XListenerSet", "v1alpha1"}},
+}
+
+func TestText(t *testing.T) {
+	var out bytes.Buffer
+	if err := long.Text(&out); err != nil {
+		t.Fatal(err)
+	}
+	const want = `error    Service shop/web  TargetPortMismatch
+         port 80 leads to port 8080 of the pods, and nothing translates it:
+         clients must use 8080
+         fix: let the pods listen on port 80, or set port: 8080 in the Service
+
+`
+	if !strings.HasPrefix(out.String(), want) {
+		t.Errorf("got\n%swant\n%s", &out, want)
+	}
+	const end = `
+1 error, 1 warning, 1 notice
+Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
+             ListenerSet v1, XListenerSet v1alpha1
+`
+	if !strings.HasSuffix(out.String(), end) {
+		t.Errorf("got\n%swant at the end\n%s", &out, end)
+	}
+	for line := range strings.Lines(out.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		if n := len([]rune(line)); n > columns && len(strings.Fields(line)) > 1 || strings.TrimRight(line, " ") != line {
+			t.Errorf("%d columns, or blanks at the end: %q", n, line)
+		}
+	}
+
+	out.Reset()
+	clean := Report{GatewayAPI: []Served{{"HTTPRoute", ""}}}
+	if err := clean.Text(&out); err != nil || out.String() != "nothing found\nGateway API: not served\n" || !clean.Clean() {
+		t.Errorf("got %q, %v", &out, err)
+	}
+}
+
+// The document has these fields and no others, and empty lists are lists.
+func TestJSON(t *testing.T) {
+	for name, tc := range map[string]struct {
+		report                     Report
+		findings, gatewayAPI, errs int
+	}{"empty": {Report{}, 0, 0, 0}, "full": {long, 3, 7, 1}} {
+		var out bytes.Buffer
+		if err := tc.report.JSON(&out); err != nil {
+			t.Fatal(err)
+		}
+		if text := out.String(); strings.Contains(text, "null") || name == "full" && !strings.Contains(text, "<none> & nothing") {
+			t.Errorf("%s: got %s", name, text)
+		}
+		var document struct {
+			Findings []struct{ Severity, Kind, Namespace, Name, Reason, Text, Fix *string }
+			Counts   struct{ Error, Warning, Notice *int }
+			Kinds    []struct{ Kind, Version *string } `json:"gatewayAPI"`
+		}
+		decoder := json.NewDecoder(&out)
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&document); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if document.Findings == nil || len(document.Findings) != tc.findings || document.Kinds == nil || len(document.Kinds) != tc.gatewayAPI ||
+			document.Counts.Notice == nil || document.Counts.Warning == nil || *document.Counts.Error != tc.errs {
+			t.Errorf("%s: got %+v", name, document)
+		}
+		for _, f := range document.Findings {
+			if f.Severity == nil || f.Kind == nil || f.Namespace == nil || f.Name == nil || f.Reason == nil || f.Text == nil || f.Fix == nil {
+				t.Errorf("%s: a field is missing of %+v", name, f)
+			}
+		}
+	}
+}
+
+func TestSorted(t *testing.T) {
+	a := Finding{Severity: Error, Kind: "Service", Namespace: "a", Name: "z"}
+	b := Finding{Severity: Error, Kind: "Service", Namespace: "b", Name: "a"}
+	c := Finding{Severity: Warning, Kind: "Ingress", Namespace: "a", Name: "a"}
+	d := Finding{Severity: Notice, Kind: "Ingress", Namespace: "a", Name: "a"}
+	got := sorted([]Finding{d, b, c, a, b})
+	if len(got) != 4 || got[0] != a || got[1] != b || got[2] != c || got[3] != d {
+		t.Errorf("got %v", got)
+	}
+	if (&Report{Findings: got}).Clean() || !(&Report{Findings: got[3:]}).Clean() {
+		t.Error("notices alone are clean, and nothing else is")
+	}
+}
