@@ -1,6 +1,7 @@
 // Command minilb is the companion of the CoreDNS plugin. "minilb controller" writes the name
 // of each of our Services into its status, "minilb routes" prints the static routes that the
-// LAN's router needs, "minilb explain" says why a name answers what it answers. None answers DNS.
+// LAN's router needs, "minilb explain" says why a name answers what it answers, and "minilb check"
+// what keeps names from being reached. None answers DNS.
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 const usage = `minilb makes Services of type LoadBalancer reachable by name.
 
 Usage:
+  minilb check [flags]         print what keeps names from being reached
   minilb controller [flags]    write the names of Services into their status
   minilb explain [flags] NAME  say why a name answers what it answers
   minilb routes [flags]        print the static routes to the pods
@@ -38,7 +40,8 @@ func main() {
 }
 
 // run executes a command line and returns the exit status: 0 when it has done what was asked,
-// also when ctx ended it, 1 when it could not, 2 when it was not understood.
+// also when ctx ended it, 1 when it could not, 2 when it was not understood. Of "minilb check" 1 is
+// that something was found, and 2 also that it could not look.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := dispatch(ctx, args, stdout, stderr)
 	switch {
@@ -46,6 +49,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(stderr, err)
+		return 2
+	case errors.Is(err, errFound):
+		return 1
+	case errors.Is(err, errBlind):
+		fmt.Fprintln(stderr, "minilb:", err)
 		return 2
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return 0
@@ -56,7 +64,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
-		return misused("", "name a subcommand: controller, explain, routes or version")
+		return misused("", "name a subcommand: check, controller, explain, routes or version")
 	}
 	switch name, args := args[0], args[1:]; name {
 	case "controller":
@@ -65,13 +73,15 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return runExplain(ctx, args, stdout, stderr)
 	case "routes":
 		return runRoutes(ctx, args, stdout, stderr)
+	case "check":
+		return runCheck(ctx, args, stdout, stderr)
 	case "version", "-version", "--version":
 		return runVersion(args, stdout)
 	case "help", "-h", "-help", "--help":
 		_, err := io.WriteString(stdout, usage)
 		return err
 	default:
-		return misused("", "unknown subcommand %q: choose controller, explain, routes or version", name)
+		return misused("", "unknown subcommand %q: choose check, controller, explain, routes or version", name)
 	}
 }
 

@@ -23,10 +23,10 @@ func TestRun(t *testing.T) {
 		stdout string // contained in standard output; empty is none at all
 		stderr string // likewise
 	}{
-		{"nothing", nil, 2, "", `minilb: name a subcommand: controller, explain, routes or version (see "minilb -h")`},
+		{"nothing", nil, 2, "", `minilb: name a subcommand: check, controller, explain, routes or version (see "minilb -h")`},
 		{"help", []string{"-h"}, 0, "minilb controller [flags]", ""},
 		{"help in a word", []string{"help"}, 0, "minilb controller [flags]", ""},
-		{"unknown subcommand", []string{"contrller"}, 2, "", `minilb: unknown subcommand "contrller": choose controller, explain, routes or version (see "minilb -h")`},
+		{"unknown subcommand", []string{"contrller"}, 2, "", `minilb: unknown subcommand "contrller": choose check, controller, explain, routes or version (see "minilb -h")`},
 		{"version", []string{"version"}, 0, "minilb ", ""},
 		{"version's flag", []string{"-version"}, 0, "minilb ", ""},
 		{"version's long flag", []string{"--version"}, 0, "minilb ", ""},
@@ -54,6 +54,12 @@ func TestRun(t *testing.T) {
 		{"explain's Corefile and class", []string{"explain", "a.org", "-corefile", missing, "-class", "x"}, 2, "", "leave out -domain, -class and -default-class"},
 		{"explain's kubeconfig", []string{"explain", "a.org", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 		{"routes' help", []string{"routes", "-h"}, 0, `"skipped"`, ""},
+		{"check's help", []string{"check", "-h"}, 0, "Exit status: 0 if there is nothing but notices, 1 if", ""},
+		{"check's format", []string{"check", "-o", "yaml"}, 2, "", `minilb check: -o "yaml": choose text or json (see "minilb check -h")`},
+		{"check's server", []string{"check", "-server", "192.0.2.1:x"}, 2, "", `minilb check: -server "192.0.2.1:x": want an ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT`},
+		{"check's account", []string{"check", "-dns-account", "minilb-dns"}, 2, "", `minilb check: -dns-account "minilb-dns": want NAMESPACE/NAME, auto or nothing`},
+		{"check's domain", []string{"check", "-domain", "a_b"}, 2, "", `minilb check: -domain: "a_b" is not a DNS name`},
+		{"check's kubeconfig", []string{"check", "-kubeconfig", missing}, 2, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose one of ip, json, routeros, openwrt`},
 		{"watched as a whole", []string{"routes", "-watch", "-o", "netplan"}, 2, "", "minilb routes: -watch prints a line for each change, and netplan is written as a whole: choose ip, json, routeros or frr"},
 		{"applied and watched", []string{"routes", "-watch", "-apply"}, 2, "", "minilb routes: -apply does not go with -watch: leave one out"},
@@ -88,6 +94,7 @@ func TestHelp(t *testing.T) {
 	for subcommand, want := range map[string]string{
 		"controller": "class cleanup context default-class domain health kubeconfig resync v",
 		"routes":     "apply cleanup context gateway interface kubeconfig o watch",
+		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig o server",
 		"version":    "",
 	} {
 		var stdout bytes.Buffer

@@ -43,6 +43,16 @@ func (s Stray) String() string {
 // placeholder is the endpoint that Cilium writes for Services which Envoy serves (E17).
 var placeholder = netip.AddrFrom4([4]byte{192, 192, 192, 192})
 
+// StraysAmong returns which of the nodes have endpoints in the slices that their routes do not
+// reach (R3), by name.
+func StraysAmong(nodes []*corev1.Node, all []*discoveryv1.EndpointSlice) []Stray {
+	check := newPodCheck(nodes)
+	for _, slice := range all {
+		check.add(slice)
+	}
+	return check.strays()
+}
+
 // podCheck compares where pods are with where the routes lead (R3). It needs nothing of a CNI.
 type podCheck map[string]*nodePods
 

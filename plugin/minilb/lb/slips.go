@@ -12,6 +12,8 @@ import (
 type Slip struct {
 	// Key is that of the label or annotation.
 	Key string
+	// Label is whether it is a label.
+	Label bool
 	// Text is a sentence without its final stop that says what is wrong.
 	Text string
 	// Fix says what to write instead, likewise.
@@ -34,12 +36,12 @@ func Slips(kind string, labels, annotations map[string]string, hostAnnotations [
 			continue
 		}
 		if text, fix := annotationSlip(kind, key, hostAnnotations); text != "" {
-			slips = append(slips, Slip{key, text, fix})
+			slips = append(slips, Slip{key, false, text, fix})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		if text, fix := labelSlip(key, labels[key]); text != "" {
-			slips = append(slips, Slip{key, text, fix})
+			slips = append(slips, Slip{key, true, text, fix})
 		}
 	}
 	return slips

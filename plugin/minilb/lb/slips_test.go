@@ -30,12 +30,12 @@ func TestSlips(t *testing.T) {
 		slips := Slips(tc.kind, tc.labels, tc.annotations, []string{HostAnnotation})
 		if tc.text == "" {
 			if len(slips) > 0 {
-				t.Errorf("%s: got %q", tc.name, slips)
+				t.Errorf("%s: got %v", tc.name, slips)
 			}
 			continue
 		}
 		if len(slips) != 1 || slips[0].Text != tc.text || slips[0].Fix != tc.fix {
-			t.Errorf("%s: got %q, want %q, %q", tc.name, slips, tc.text, tc.fix)
+			t.Errorf("%s: got %v, want %q, %q", tc.name, slips, tc.text, tc.fix)
 		}
 	}
 
@@ -43,10 +43,10 @@ func TestSlips(t *testing.T) {
 	annotations := set{"coredns.io/hostname": "a", "minilb/host": "a"}
 	slips := Slips("Service", nil, annotations, []string{"coredns.io/hostname"})
 	if want := "annotation minilb/host has no effect: hosts are claimed by coredns.io/hostname"; len(slips) != 1 || slips[0].Text != want {
-		t.Errorf("another host annotation: got %q, want %q", slips, want)
+		t.Errorf("another host annotation: got %v, want %q", slips, want)
 	}
 	if slips := Slips("Service", nil, set{"minilb/hosts": "a"}, []string{"minilb/hosts"}); len(slips) > 0 {
-		t.Errorf("an annotation that was chosen: got %q", slips)
+		t.Errorf("an annotation that was chosen: got %v", slips)
 	}
 }
 

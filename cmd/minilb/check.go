@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/minilb/minilb/cmd/minilb/check"
+)
+
+var checkHelp = help{
+	synopsis: `Reads the cluster once and prints what keeps Services and hosts from being
+reached, worst first, each with the object, the reason and the fix. It writes
+nothing. It takes the rights of an administrator, or of the account "view" with
+less to say.
+
+With -server it also asks that DNS server for all names and compares. Some of
+the right addresses are enough; what differs is looked at again a second later.
+
+Exit status: 0 if there is nothing but notices, 1 if something was found, 2 if
+it could not look or the command line is wrong.
+
+JSON is {"findings":   [{"severity", "kind", "namespace", "name",
+                         "reason", "text", "fix"}],
+         "counts":     {"error", "warning", "notice"},
+         "gatewayAPI": [{"kind", "version"}]}
+severity is "error", "warning" or "notice"; namespace is "" for what is in
+none, and version for a kind of the Gateway API that is not served.`,
+	example: "minilb check -kubeconfig ~/.kube/config -server 192.168.1.53",
+}
+
+// checkTimeout is how long reading the cluster and asking the DNS server may take.
+const checkTimeout = 5 * time.Minute
+
+// errFound is returned when something was found and printed. It adds no words.
+var errFound = errors.New("")
+
+// errBlind is wrapped by the error for which nothing can be said of the cluster. It adds no words.
+var errBlind = errors.New("")
+
+// runCheck implements "minilb check".
+func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := newFlags("check")
+	cluster := clusterFlags(flags)
+	resolver := resolverFlags(flags)
+	var options check.Options
+	flags.StringVar(&options.DNSAccount, "dns-account", check.Auto, "the DNS server's ServiceAccount, as `namespace/name`, whose rights are\n"+
+		"looked at; auto for those that are labelled as deploy/ does it,\nempty for none")
+	flags.StringVar(&options.ControllerAccount, "controller-account", check.Auto, "the controller's ServiceAccount, as `namespace/name`,\nlikewise")
+	server := flags.String("server", "", "`address` of a DNS server to compare with, and its port if not 53\n(default none)")
+	format := flags.String("o", "text", "output `format`, text or json")
+	if err := parse(flags, args, stdout, checkHelp); err != nil {
+		return err
+	}
+	for _, flag := range []struct{ name, account string }{{"-dns-account", options.DNSAccount}, {"-controller-account", options.ControllerAccount}} {
+		if namespace, name, _ := strings.Cut(flag.account, "/"); flag.account != "" && flag.account != check.Auto &&
+			(len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0) {
+			return misused("check", "%s %q: want NAMESPACE/NAME, auto or nothing", flag.name, flag.account)
+		}
+	}
+	if *server != "" {
+		var err error
+		if options.Server, err = check.Server(*server); err != nil {
+			return misused("check", "-server %v", err)
+		}
+	}
+	write := (*check.Report).Text
+	switch *format {
+	case "text":
+	case "json":
+		write = (*check.Report).JSON
+	default:
+		return misused("check", "-o %q: choose text or json", *format)
+	}
+	var err error
+	if options.Stanzas, err = resolver.stanzas(); err != nil {
+		return misused("check", "%v", err)
+	}
+	newLogger(stderr, false)
+
+	config, err := cluster.config()
+	if err != nil {
+		return fmt.Errorf("%w%w", err, errBlind)
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	report, err := check.Run(ctx, config, options)
+	if err != nil {
+		return fmt.Errorf("%w%w", err, errBlind)
+	}
+	if err := write(report, stdout); err != nil {
+		return fmt.Errorf("print what was found: %w%w", err, errBlind)
+	}
+	if !report.Clean() {
+		return errFound
+	}
+	return nil
+}

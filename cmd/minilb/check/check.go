@@ -1,0 +1,132 @@
+package check
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/minilb/minilb/cmd/minilb/stanza"
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// Options say what is to be checked.
+type Options struct {
+	// Stanzas are those of the DNS server's Corefile, at least one, each with a zone.
+	Stanzas []stanza.Stanza
+	// DNSAccount and ControllerAccount are the ServiceAccounts, "namespace/name", whose rights are
+	// looked at; Auto for those that are labelled as deploy/ does it, "" for none.
+	DNSAccount, ControllerAccount string
+	// Server is the address and port of a DNS server whose answers are compared, "" for none.
+	Server string
+}
+
+// Run reads the cluster once, or twice if a DNS server's answers differ from it, and writes nothing.
+// An error is one line; it means that nothing can be said.
+func Run(ctx context.Context, config *rest.Config, options Options) (*Report, error) {
+	clients, err := newClients(config)
+	if err != nil {
+		return nil, err
+	}
+	inspections, err := inspect(ctx, config, options.Stanzas)
+	if err != nil {
+		return nil, err
+	}
+	c := &checker{Options: options, clients: clients, served: served(inspections)}
+	for _, s := range options.Stanzas {
+		c.options = append(c.options, s.Options)
+	}
+	if c.state, err = clients.read(ctx, c.namespaces(), c.served); err != nil {
+		return nil, err
+	}
+	findings := slices.Concat(c.unread, c.nodeFindings(), c.statuses(), c.classes(), c.unsupported(), c.ports(), c.cilium(), c.marks(), c.definitions())
+	for _, i := range inspections {
+		findings = append(findings, c.inspected(i)...)
+	}
+	lacking, err := c.accountRights(ctx)
+	if err != nil {
+		return nil, err
+	}
+	findings = append(findings, lacking...)
+	if options.Server != "" {
+		differing, err := compare(ctx, config, options, inspections)
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, differing...)
+	}
+	return &Report{Findings: sorted(findings), GatewayAPI: c.served}, nil
+}
+
+// checker finds what is wrong with what was read.
+type checker struct {
+	Options
+	*state
+	clients *clients
+	options []source.Options // of the stanzas
+	served  []Served
+}
+
+// namespaces returns those that are read, none for all.
+func (c *checker) namespaces() []string {
+	var all []string
+	for i := range c.options {
+		if len(c.options[i].Namespaces) == 0 {
+			return nil
+		}
+		all = append(all, c.options[i].Namespaces...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// exposed reports whether a Service is ours, and below which domain it is named in its status (S1).
+func (c *checker) exposed(service *corev1.Service) (domain string, exposed bool) {
+	if lb.Ignored(service.Labels) {
+		return "", false
+	}
+	for i := range c.options {
+		if o := &c.options[i]; lb.Exposed(&service.Spec, o.Class, o.DefaultClass) {
+			return strings.TrimSuffix(o.Zones[0], "."), true
+		}
+	}
+	return "", false
+}
+
+// definitions says which kinds of the Gateway API are missing while others of it are served.
+func (c *checker) definitions() []Finding {
+	var findings []Finding
+	if !slices.ContainsFunc(c.served, func(s Served) bool { return s.Version != "" }) {
+		return nil // nobody uses it
+	}
+	for _, kind := range c.served {
+		without := map[string]string{
+			"Gateway": "no host of a route is answered", "GatewayClass": "Gateways have no controller", "HTTPRoute": "no host of an HTTPRoute is answered",
+		}[kind.Kind]
+		if kind.Version == "" && without != "" {
+			findings = append(findings, Finding{Warning, "CustomResourceDefinition", "", kind.resource().String(), "MissingDefinition",
+				fmt.Sprintf("the API server serves other kinds of the Gateway API and not this one: %s", without),
+				"install the Gateway API's definitions completely, those of its standard channel at least"})
+		}
+	}
+	return findings
+}
+
+// served returns the kinds of the Gateway API, those that some server reads in the version that it does.
+func served(inspections []*source.Inspection) []Served {
+	var all []Served
+	for _, i := range inspections {
+		for _, s := range i.Served() {
+			all = append(all, Served(s))
+		}
+	}
+	slices.SortFunc(all, func(a, b Served) int {
+		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(b.Version, a.Version))
+	})
+	return slices.CompactFunc(all, func(a, b Served) bool { return a.Kind == b.Kind })
+}

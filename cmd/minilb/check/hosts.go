@@ -1,0 +1,123 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/cmd/minilb/stanza"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// inspect reads the cluster as the DNS server does, for each of its stanzas.
+func inspect(ctx context.Context, config *rest.Config, stanzas []stanza.Stanza) ([]*source.Inspection, error) {
+	var all []*source.Inspection
+	for i := range stanzas {
+		inspection, err := source.Inspect(ctx, config, stanzas[i].Options)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, inspection)
+	}
+	return all, nil
+}
+
+// inspected says what the plugin itself has found: hosts that are refused or not served, kinds that
+// it could not read, and Services without an endpoint.
+func (c *checker) inspected(i *source.Inspection) []Finding {
+	var findings []Finding
+	for _, refusal := range i.Refusals() {
+		reason, known := refusals[refusal.Reason]
+		if !known {
+			reason = refusals[""]
+		}
+		findings = append(findings, Finding{reason.severity, refusal.Kind, refusal.Namespace, refusal.Name, reason.reason, refusal.Text, reason.of(refusal.Kind)})
+	}
+	for _, unread := range i.Unread() {
+		findings = append(findings, Finding{Warning, "APIResource", "", unread.Resource, "Unread", unread.Why,
+			"run this with an account that may list and watch " + unread.Resource})
+	}
+	for _, service := range i.Services() {
+		findings = append(findings, c.endpoints(service)...)
+	}
+	return findings
+}
+
+// refusal is what a refused host is called, and what to do about it.
+type refusal struct {
+	severity Severity
+	reason   string
+	fix      string
+	fixes    map[string]string // of some kinds, in place of fix
+}
+
+func (r refusal) of(kind string) string {
+	if fix, has := r.fixes[kind]; has {
+		return fix
+	}
+	return r.fix
+}
+
+// routeFix says how routes come to have an address.
+const routeFix = "see the status of the route and its Gateway (kubectl describe), and what \"minilb explain\" says of the host; the Gateway's Service must be of our class"
+
+// refusals has what is said for each of source.Reasons.
+var refusals = map[string]refusal{
+	"conflict":    {Error, "HostConflict", "choose another host, or remove the older claim; \"minilb explain\" names it", nil},
+	"reserved":    {Error, "HostReserved", "choose a host outside of the zone, or below the object's own namespace", nil},
+	"invalid":     {Error, "InvalidHost", "write a DNS name of letters, digits, hyphens and dots, and addresses that clients can reach", nil},
+	"not_allowed": {Error, "HostNotAllowed", "add the object's namespace to a claim line of the Corefile, or choose a host that one allows", nil},
+	"dead": {Error, "HostDead", "see what \"minilb explain\" says of the host", map[string]string{
+		"Ingress":   "see that its controller copies its Service's hostname into the Ingress' status, or set the annotation minilb/service: <namespace>/<service>",
+		"HTTPRoute": routeFix, "GRPCRoute": routeFix, "TLSRoute": routeFix,
+	}},
+	"": {Warning, "HostDiffers", "see what \"minilb explain\" says of the host", nil},
+}
+
+// endpoints says what keeps a Service from being answered with an address.
+func (c *checker) endpoints(service source.Exposed) []Finding {
+	finding := Finding{Error, "Service", service.Namespace, service.Name, "NoEndpoints", "", ""}
+	states := map[string]int{}
+	for _, endpoint := range service.Endpoints {
+		if endpoint.Answered {
+			return problemsOf(service)
+		}
+		states[endpoint.State]++
+	}
+	raw := c.byName[cache.NewObjectName(service.Namespace, service.Name)]
+	var parts []string
+	for _, state := range []string{"ready", "not ready", "terminating, still serving", "terminating"} {
+		if n := states[state]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	switch {
+	case raw != nil && c.byCilium(raw):
+		return problemsOf(service)
+	case len(parts) > 0:
+		finding.Text = fmt.Sprintf("no address is answered: of its endpoints %s", strings.Join(parts, ", "))
+		finding.Fix = "see why its pods are not ready: kubectl describe pods"
+		if states["ready"] > 0 {
+			finding.Fix = "answer with the family of its endpoints, too, by the property families, or let the Service have both (ipFamilyPolicy: PreferDualStack)"
+		}
+	case raw != nil && len(raw.Spec.Selector) == 0:
+		finding.Text = "no address is answered: it has no selector, and no EndpointSlice"
+		finding.Fix = "give it a selector, or make EndpointSlices with the label kubernetes.io/service-name"
+	default:
+		finding.Text = "no address is answered: its selector matches no pod that has an address"
+		finding.Fix = "compare spec.selector with the labels of the pods, and see that they run"
+	}
+	return append(problemsOf(service), finding)
+}
+
+// problemsOf says what is wrong with a Service's slices.
+func problemsOf(service source.Exposed) []Finding {
+	var findings []Finding
+	for _, text := range service.Problems {
+		findings = append(findings, Finding{Warning, "Service", service.Namespace, service.Name, "EndpointIgnored", text, "mend what writes the EndpointSlice"})
+	}
+	return findings
+}

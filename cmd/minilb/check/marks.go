@@ -1,0 +1,53 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// marks says which labels and annotations were meant for us and do nothing.
+func (c *checker) marks() []Finding {
+	var findings []Finding
+	hostAnnotations := c.hostAnnotations()
+	for _, service := range c.services {
+		for _, slip := range lb.Slips("Service", service.Labels, service.Annotations, hostAnnotations) {
+			findings = append(findings, ofService(service, Warning, ignored(slip), slip.Text, slip.Fix))
+		}
+		if _, exposed := c.exposed(service); exposed || lb.Ignored(service.Labels) {
+			continue
+		}
+		for _, key := range []string{lb.HostAnnotation, lb.ALPNAnnotation} { // I11
+			if _, has := service.Annotations[key]; has && (key != lb.HostAnnotation || slices.Contains(hostAnnotations, key)) {
+				findings = append(findings, ofService(service, Warning, "AnnotationIgnored",
+					fmt.Sprintf("annotation %s has no effect: it counts on Services of type LoadBalancer and class %s alone", key, c.options[0].Class),
+					fmt.Sprintf("make it such a Service (type: LoadBalancer, loadBalancerClass: %s), or remove the annotation", c.options[0].Class)))
+			}
+		}
+	}
+	for _, object := range c.marked {
+		for _, slip := range lb.Slips(object.kind, object.Labels, object.Annotations, hostAnnotations) {
+			findings = append(findings, Finding{Warning, object.kind, object.Namespace, object.Name, ignored(slip), slip.Text, slip.Fix})
+		}
+	}
+	return findings
+}
+
+// ignored returns the reason of a Slip.
+func ignored(slip lb.Slip) string {
+	if slip.Label {
+		return "LabelIgnored"
+	}
+	return "AnnotationIgnored"
+}
+
+// hostAnnotations returns those of all servers.
+func (c *checker) hostAnnotations() []string {
+	var all []string
+	for i := range c.options {
+		all = append(all, c.options[i].HostAnnotations...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}

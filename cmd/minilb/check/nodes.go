@@ -1,0 +1,80 @@
+package check
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// nodeFindings says which nodes have no route to their pods, or routes that do not lead to them (R1,
+// R3–R6).
+func (c *checker) nodeFindings() []Finding {
+	var findings []Finding
+	cni := c.cni()
+	for _, entry := range routes.Of(c.nodes) {
+		switch {
+		case entry.Problem == "":
+		case entry.Destination.IsValid() && !c.wants(entry.Destination.Addr()):
+		case entry.Destination.IsValid():
+			findings = append(findings, Finding{Error, "Node", "", entry.Node, "NoInternalIP",
+				entry.Problem + ": its pods are not reached by that family",
+				"give the kubelet an address of that family (--node-ip), or leave the family out by the property families"})
+		default:
+			findings = append(findings, Finding{Error, "Node", "", entry.Node, "NoPodCIDR",
+				entry.Problem + ": there is no route to its pods", cni.allocate})
+		}
+	}
+	for _, stray := range routes.StraysAmong(c.nodes, slices.Concat(slices.Collect(maps.Values(c.slices))...)) {
+		var cidrs []string
+		for _, cidr := range stray.PodCIDRs {
+			cidrs = append(cidrs, cidr.String())
+		}
+		findings = append(findings, Finding{Error, "Node", "", stray.Node, "PodOutsidePodCIDR",
+			fmt.Sprintf("%d of %s are outside its %s, for example %s: the routes to the node do not lead to them%s",
+				stray.Outside, plural(stray.Total, "pod IP"), strings.Join(cidrs, " and "), stray.Example, cni.blame), cni.use})
+	}
+	return findings
+}
+
+// wants reports whether addresses of the family are answered with.
+func (c *checker) wants(addr netip.Addr) bool {
+	return slices.ContainsFunc(c.options, func(o source.Options) bool { return addr.Is4() && !o.NoIPv4 || addr.Is6() && !o.NoIPv6 })
+}
+
+// plugin is what is to be said of a network plugin.
+type plugin struct {
+	blame    string // who hands out addresses that are not the nodes'
+	allocate string // how nodes get podCIDRs
+	use      string // how pods get addresses out of them
+}
+
+const allocateFix = "run kube-controller-manager with --allocate-node-cidrs=true and --cluster-cidr, or have the CNI set spec.podCIDRs"
+
+// cni tells the network plugin by what it leaves on nodes and in the API (R4–R6).
+func (c *checker) cni() plugin {
+	is := func(group string, annotations ...string) bool {
+		return group != "" && c.groups[group] || slices.ContainsFunc(c.nodes, func(node *corev1.Node) bool {
+			return slices.ContainsFunc(annotations, func(key string) bool { _, has := node.Annotations[key]; return has })
+		})
+	}
+	switch {
+	case is("cilium.io", "network.cilium.io/ipv4-pod-cidr", "io.cilium.network.ipv4-pod-cidr"):
+		return plugin{", as Cilium's IPAM does not use podCIDRs (its default, cluster-pool, does not)", allocateFix + "; Cilium must have ipam: kubernetes to use them",
+			"set Cilium to ipam: kubernetes, or route what \"kubectl get ciliumnodes -o yaml\" has as spec.ipam.podCIDRs"}
+	case is("crd.projectcalico.org", "projectcalico.org/IPv4Address"):
+		return plugin{", as Calico's IPAM hands out blocks of its own", allocateFix + "; Calico must have host-local IPAM with usePodCidr to use them",
+			"set Calico to host-local IPAM with usePodCidr, or route what \"kubectl get blockaffinities.crd.projectcalico.org -o yaml\" has"}
+	case is("", "flannel.alpha.coreos.com/public-ip", "flannel.alpha.coreos.com/backend-type"):
+		return plugin{", though flannel uses podCIDRs", allocateFix, "restart what still has addresses of before flannel was installed, or of another network"}
+	case is("", "kube-router.io/pod-cidr"):
+		return plugin{", as kube-router's annotation kube-router.io/pod-cidr may say otherwise", allocateFix, "remove the annotation kube-router.io/pod-cidr from the nodes, or route what it says"}
+	}
+	return plugin{"", allocateFix, "have the CNI give pods addresses out of the nodes' podCIDRs, or route the CNI's own blocks instead"}
+}

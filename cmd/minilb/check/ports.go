@@ -1,0 +1,102 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// ports says which exposed Services have a port that their pods do not listen on, as nothing
+// translates it (S5).
+func (c *checker) ports() []Finding {
+	var findings []Finding
+	for _, service := range c.services {
+		if _, exposed := c.exposed(service); !exposed || c.byCilium(service) {
+			continue
+		}
+		var served []discoveryv1.EndpointPort
+		for _, slice := range c.slices[cache.MetaObjectToName(service)] {
+			if !lb.Ignored(slice.Labels) {
+				served = append(served, slice.Ports...)
+			}
+		}
+		for _, mismatch := range lb.PortMismatches(service.Spec.Ports, served) {
+			findings = append(findings, ofService(service, Error, "TargetPortMismatch", mismatch.String(), portFix(service.Labels, mismatch)))
+		}
+	}
+	return findings
+}
+
+// proxy is an Ingress or Gateway controller that listens on other ports than clients use.
+type proxy struct {
+	labels map[string]string // by which its Services are told; the value "" is any
+	fix    string            // PORT is the Service's port
+}
+
+// proxies are the controllers that are known. The README's table has their settings, too.
+var proxies = []proxy{
+	{map[string]string{"app.kubernetes.io/managed-by": "envoy-gateway"}, "in the EnvoyProxy of Envoy Gateway set provider.kubernetes.useListenerPortAsContainerPort: true"},
+	{map[string]string{"gateway.envoyproxy.io/owning-gateway-name": ""}, "in the EnvoyProxy of Envoy Gateway set provider.kubernetes.useListenerPortAsContainerPort: true"},
+	{map[string]string{"projectcontour.io/owning-gateway-name": ""}, contourGateway},
+	{map[string]string{"app.kubernetes.io/managed-by": "contour-gateway-provisioner"}, contourGateway},
+	{map[string]string{"app.kubernetes.io/name": "contour"}, "let Envoy listen on PORT by the flags --envoy-service-http-port=80 and --envoy-service-https-port=443 of \"contour serve\", and let targetPort be PORT"},
+	{map[string]string{"app.kubernetes.io/name": "traefik"}, "in Traefik's chart set ports.web.port: 80 and ports.websecure.port: 443; a Gateway's listeners must have the same ports"},
+	{map[string]string{"app.kubernetes.io/name": "ingress-nginx"}, "in the chart of ingress-nginx set controller.containerPort.http: 80 and controller.containerPort.https: 443"},
+	{map[string]string{"gateway.networking.k8s.io/gateway-class-name": "kgateway"}, "kgateway's pods listen on the listener's port + 8000 below 1024: let the listener have a port from 1024 on"},
+	{map[string]string{"app.kubernetes.io/name": "kubernetes-ingress"}, "in the chart of HAProxy set controller.containerPort.http: 80, controller.containerPort.https: 443 and controller.allowPrivilegedPorts: true"},
+}
+
+const contourGateway = "Contour's pods for a Gateway never listen below 1024 but on the port + 8000: let the listener have a port from 1024 on"
+
+// portFix returns what to do about a port, by who owns the Service.
+func portFix(labels map[string]string, mismatch lb.PortMismatch) string {
+	for _, p := range proxies {
+		known := true
+		for key, want := range p.labels {
+			value, has := labels[key]
+			known = known && has && cmp.Or(want, value) == value
+		}
+		if known {
+			return strings.ReplaceAll(p.fix, "PORT", fmt.Sprint(mismatch.Port))
+		}
+	}
+	if len(mismatch.Targets) > 1 {
+		return fmt.Sprintf("let all pods listen on %d", mismatch.Port)
+	}
+	return fmt.Sprintf("let the pods listen on %d (sysctl net.ipv4.ip_unprivileged_port_start=0 lets them below 1024), or set port: %d in the Service", mismatch.Port, mismatch.Targets[0])
+}
+
+// ciliumPlaceholder stands in the slices of Services that Cilium implements without pods (E17).
+const ciliumPlaceholder = "192.192.192.192"
+
+// byCilium reports whether Cilium's own proxies on the nodes stand behind a Service, and no pods (E17).
+func (c *checker) byCilium(service *corev1.Service) bool {
+	for _, slice := range c.slices[cache.MetaObjectToName(service)] {
+		for _, endpoint := range slice.Endpoints {
+			if len(endpoint.Addresses) > 0 && endpoint.Addresses[0] == ciliumPlaceholder {
+				return true
+			}
+		}
+	}
+	_, gateway := service.Labels["io.cilium.gateway/owning-gateway"]
+	return gateway || service.Labels["cilium.io/ingress"] == "true"
+}
+
+// cilium says which exposed Services are Cilium's.
+func (c *checker) cilium() []Finding {
+	var findings []Finding
+	for _, service := range c.services {
+		if _, exposed := c.exposed(service); exposed && c.byCilium(service) {
+			findings = append(findings, ofService(service, Error, "CiliumService",
+				"it belongs to a Gateway or Ingress of Cilium, whose proxies are on the nodes: there are no pods that its name could lead to",
+				"let Cilium's own load balancer (LB IPAM with L2 announcements or BGP) serve it, by its class; hosts then lead to the IP address in the status"))
+		}
+	}
+	return findings
+}

@@ -1,0 +1,196 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// right is what an account must be able to do with a resource.
+type right struct {
+	group, resource, subresource string
+	verbs                        []string
+	cluster                      bool   // the resource is in no namespace
+	needed                       need   // nil for always
+	without                      string // what follows if it is missing
+}
+
+// need says for whom a right is needed.
+type need func(o *source.Options) bool
+
+var (
+	ingresses need = func(o *source.Options) bool { return o.Ingresses }
+	gateways  need = func(o *source.Options) bool { return o.Gateways }
+	watch          = []string{"list", "watch"}
+)
+
+// dnsRights are those of the DNS server, as the ClusterRole of deploy/kustomize has them.
+var dnsRights = []right{
+	{"", "services", "", watch, false, nil, "no name can be answered"},
+	{"discovery.k8s.io", "endpointslices", "", watch, false, nil, "no name can be answered"},
+	{"networking.k8s.io", "ingresses", "", watch, false, ingresses, "hosts of Ingresses are not answered"},
+	{"", "namespaces", "", watch, true, gateways, "listeners that select routes by the labels of their namespaces take none"},
+	{gatewayGroup, "gatewayclasses", "", watch, true, gateways, "the word of any controller counts, and gateway_classes cannot be told"},
+	{gatewayGroup, "gateways", "", watch, false, gateways, "hosts of routes are not answered"},
+	{gatewayGroup, "listenersets", "", watch, false, gateways, "hosts of routes on ListenerSets are not answered"},
+	{gatewayGroup, "httproutes", "", watch, false, gateways, "hosts of HTTPRoutes are not answered"},
+	{gatewayGroup, "grpcroutes", "", watch, false, gateways, "hosts of GRPCRoutes are not answered"},
+	{gatewayGroup, "tlsroutes", "", watch, false, gateways, "hosts of TLSRoutes are not answered"},
+	{experimentalGatewayGroup, "xlistenersets", "", watch, false, gateways, "hosts of routes on XListenerSets are not answered"},
+}
+
+// controllerRights are those of the controller, likewise.
+var controllerRights = []right{
+	{"", "services", "", watch, false, nil, "it writes no status"},
+	{"", "services", "status", []string{"patch"}, false, nil, "it writes no status"},
+	{"", "nodes", "", []string{"list"}, true, nil, "it prints no routes"},
+	{"discovery.k8s.io", "endpointslices", "", []string{"list"}, false, nil, "it does not warn of pods that the routes do not reach"},
+}
+
+// account is a ServiceAccount of ours.
+type account struct {
+	cache.ObjectName
+	component string // as its label has it: "dns" or "controller"
+	rights    []right
+}
+
+// Auto stands for the accounts that are labelled as those of deploy/ are.
+const Auto = "auto"
+
+// accounts returns the ServiceAccounts of a component: the one that is named, those that are labelled
+// as deploy/ does it for Auto, none for "".
+func (c *checker) accounts(ctx context.Context, name, component string, rights []right) ([]account, error) {
+	if name == "" {
+		return nil, nil
+	}
+	if name != Auto {
+		namespace, name, _ := strings.Cut(name, "/")
+		return []account{{cache.NewObjectName(namespace, name), component, rights}}, nil
+	}
+	list, err := c.clients.CoreV1().ServiceAccounts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+		LabelSelector: "app.kubernetes.io/name=minilb,app.kubernetes.io/component=" + component,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var all []account
+	for i := range list.Items {
+		all = append(all, account{cache.MetaObjectToName(&list.Items[i]), component, rights})
+	}
+	return all, nil
+}
+
+// accountRights says which rights our ServiceAccounts lack. Who may not ask is told so once.
+func (c *checker) accountRights(ctx context.Context) ([]Finding, error) {
+	var findings []Finding
+	for _, component := range []struct {
+		component, account, flag string
+		rights                   []right
+	}{{"dns", c.DNSAccount, "-dns-account", dnsRights}, {"controller", c.ControllerAccount, "-controller-account", controllerRights}} {
+		accounts, err := c.accounts(ctx, component.account, component.component, component.rights)
+		for _, a := range accounts {
+			var lacking []Finding
+			if lacking, err = c.lacking(ctx, a, component.flag); err != nil {
+				break
+			}
+			findings = append(findings, lacking...)
+		}
+		switch {
+		case apierrors.IsForbidden(err):
+			return append(findings, Finding{Notice, "APIResource", "", "subjectaccessreviews.authorization.k8s.io", "RightsUnknown",
+				"this account may not find out what others may: nothing is said of the rights of our ServiceAccounts",
+				"run this as an administrator, or leave them out with -dns-account= -controller-account="}), nil
+		case err != nil:
+			return nil, kube.Explain("ask for rights by", "subjectaccessreviews", err)
+		}
+	}
+	return findings, nil
+}
+
+// lacking says which rights an account lacks, each resource by itself.
+func (c *checker) lacking(ctx context.Context, a account, flag string) ([]Finding, error) {
+	_, err := c.clients.CoreV1().ServiceAccounts(a.Namespace).Get(ctx, a.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return []Finding{{Error, "ServiceAccount", a.Namespace, a.Name, "NoServiceAccount", "it does not exist",
+			"apply deploy/kustomize, or name the one that runs by " + flag}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var findings []Finding
+	for _, r := range a.rights {
+		if !c.needs(r) {
+			continue
+		}
+		namespaces := []string{metav1.NamespaceAll}
+		if scoped := c.namespaces(); !r.cluster && len(scoped) > 0 {
+			namespaces = scoped
+		}
+		var missing []string
+		for _, namespace := range namespaces {
+			for _, verb := range r.verbs {
+				allowed, err := c.allowed(ctx, a, r, verb, namespace)
+				if err != nil {
+					return nil, err
+				}
+				if !allowed && !slices.Contains(missing, verb) {
+					missing = append(missing, verb)
+				}
+			}
+		}
+		if len(missing) > 0 {
+			verbs := strings.Join(missing, " and ")
+			findings = append(findings, Finding{Error, "ServiceAccount", a.Namespace, a.Name, "MissingRight",
+				fmt.Sprintf("it may not %s %s: %s", verbs, r, r.without),
+				fmt.Sprintf("apply deploy/kustomize again, or grant %s on %s to it in a ClusterRole", verbs, r)})
+		}
+	}
+	return findings, nil
+}
+
+// needs reports whether somebody needs the right.
+func (c *checker) needs(r right) bool {
+	for _, kind := range c.served {
+		if resource := kind.resource(); resource.Resource == r.resource && resource.Group == r.group && kind.Version == "" {
+			return false // nobody reads what is not served
+		}
+	}
+	return r.needed == nil || slices.ContainsFunc(c.options, func(o source.Options) bool { return r.needed(&o) })
+}
+
+func (c *checker) allowed(ctx context.Context, a account, r right, verb, namespace string) (bool, error) {
+	review, err := c.clients.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
+		Spec: authorizationv1.SubjectAccessReviewSpec{
+			User:   "system:serviceaccount:" + a.Namespace + ":" + a.Name,
+			Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + a.Namespace, "system:authenticated"},
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: namespace, Verb: verb, Group: r.group, Resource: r.resource, Subresource: r.subresource,
+			},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return false, err
+	}
+	return review.Status.Allowed, nil
+}
+
+// String returns the resource as in "services/status" or "ingresses.networking.k8s.io".
+func (r right) String() string {
+	s := r.resource
+	if r.group != "" {
+		s += "." + r.group
+	}
+	if r.subresource != "" {
+		s += "/" + r.subresource
+	}
+	return s
+}

@@ -1,0 +1,281 @@
+package check
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+	"k8s.io/client-go/rest"
+
+	"github.com/minilb/minilb/cmd/minilb/stanza"
+	"github.com/minilb/minilb/plugin/minilb/records"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+const (
+	askTimeout  = 2 * time.Second
+	askAttempts = 2  // a packet may get lost
+	askAtATime  = 16 // questions
+	// settleTime is how long an answer may take to follow the cluster.
+	settleTime = time.Second
+	// maxDiffering is of how many names it is told how they differ.
+	maxDiffering = 50
+)
+
+// Server returns the address and port of a DNS server that is written as either "address",
+// "address:port" or "[address]:port"; the port is 53 without one. The address may be a name.
+func Server(written string) (string, error) {
+	host, port := written, "53"
+	if _, err := netip.ParseAddr(written); err != nil {
+		if h, p, err := net.SplitHostPort(written); err == nil {
+			host, port = h, p
+		} else {
+			host = strings.TrimSuffix(strings.TrimPrefix(written, "["), "]")
+		}
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, " /[]") {
+		return "", fmt.Errorf("%q: want an ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT", written)
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// question is one that is asked of the server.
+type question struct {
+	name  string // with its final dot
+	qtype uint16
+}
+
+// expected is what is known of a question.
+type expected struct {
+	target string // the alias, "" for none
+	addrs  []netip.Addr
+}
+
+// answer is what the server said.
+type answer struct {
+	problem string // one clause, "" if there is none
+	target  string // of the first alias, "" for none
+	addrs   []netip.Addr
+}
+
+// compare asks the DNS server for the addresses of every name and says where it differs from the
+// cluster. What differs is asked again a moment later and compared with a fresh look, so that a
+// roll-out is not a finding.
+func compare(ctx context.Context, config *rest.Config, options Options, inspections []*source.Inspection) ([]Finding, error) {
+	server := options.Server
+	if finding := greet(ctx, server, options.Stanzas[0].Options.Zones[0]); finding != nil {
+		return []Finding{*finding}, ctx.Err()
+	}
+	want := expectations(options.Stanzas, inspections)
+	differing := map[question]expected{}
+	for q, got := range askAll(ctx, server, want) {
+		if difference(want[q], want[q], got) != "" {
+			differing[q] = want[q]
+		}
+	}
+	if len(differing) == 0 || ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(settleTime):
+	}
+	again, err := inspect(ctx, config, options.Stanzas)
+	if err != nil {
+		return nil, err
+	}
+	now := expectations(options.Stanzas, again)
+	var findings []Finding
+	for q, got := range askAll(ctx, server, differing) {
+		after, still := now[q]
+		if !still {
+			continue
+		}
+		if text := difference(want[q], after, got); text != "" {
+			findings = append(findings, Finding{Error, "Name", "", strings.TrimSuffix(q.name, "."), "AnswerDiffers",
+				fmt.Sprintf("%s is asked for %s records and %s", server, dns.TypeToString[q.qtype], text),
+				"see the log and /ready of the server: it may not read this cluster, or have another Corefile; a resolver in front may cache, or filter private addresses"})
+		}
+	}
+	findings = sorted(findings)
+	if more := len(findings) - maxDiffering; more > 0 {
+		findings = append(findings[:maxDiffering:maxDiffering], Finding{Error, "DNSServer", "", server, "AnswersDiffer",
+			fmt.Sprintf("%d more of its answers differ from the cluster", more), "see the log and /ready of the server: it may not read this cluster, or have another Corefile"})
+	}
+	return findings, ctx.Err()
+}
+
+// greet says why the server need not be asked for anything, nil if it answers for the zone.
+func greet(ctx context.Context, server, zone string) *Finding {
+	reply, err := ask(ctx, server, question{zone, dns.TypeSOA})
+	finding := &Finding{Severity: Error, Kind: "DNSServer", Name: server, Reason: "NotAnswering"}
+	switch {
+	case err != nil:
+		finding.Text = "it does not answer: " + err.Error()
+		finding.Fix = "see that the server runs there, and that UDP and TCP get through to the port from here"
+	case reply.Rcode == dns.RcodeServerFailure:
+		finding.Text = fmt.Sprintf("it answers SERVFAIL for the zone %s: it has not read the cluster yet, or cannot", zone)
+		finding.Fix = "see its log and its /ready"
+	case reply.Rcode != dns.RcodeSuccess || !slices.ContainsFunc(reply.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA }):
+		finding.Text = fmt.Sprintf("it does not answer for the zone %s: %s", zone, dns.RcodeToString[reply.Rcode])
+		finding.Fix = "name the server that runs the plugin minilb, or one that forwards the zone to it; and the Corefile or domain that it has"
+	default:
+		return nil
+	}
+	return finding
+}
+
+// expectations returns what the cluster has for all names, each by the stanza that is asked for it.
+func expectations(stanzas []stanza.Stanza, inspections []*source.Inspection) map[question]expected {
+	all := map[question]expected{}
+	for n, i := range inspections {
+		for _, name := range i.Names() {
+			if stanza.For(stanzas, name) != n {
+				continue
+			}
+			if reachable := stanzas[n].Options.Reachable; reachable != nil && !reachable(name) { // D8
+				continue
+			}
+			_, result, node := i.Lookup(name)
+			if result != records.Found || node == nil {
+				continue
+			}
+			v4, v6 := expected{target: node.Target}, expected{target: node.Target}
+			if node.Addrs != nil {
+				v4.addrs, v6.addrs = node.Addrs.Load().V4, node.Addrs.Load().V6
+			}
+			all[question{name, dns.TypeA}], all[question{name, dns.TypeAAAA}] = v4, v6
+		}
+	}
+	return all
+}
+
+// difference says in a clause how an answer differs from what it may be, before and after, "" if it
+// does not. Some of the addresses are enough: a server has its max_answers (D23).
+func difference(before, after expected, got answer) string {
+	switch {
+	case got.problem != "":
+		return got.problem
+	case after.target != "" || before.target != "":
+		if got.target != before.target && got.target != after.target {
+			return fmt.Sprintf("gives %s, want an alias of %s", cmp.Or(got.target, "no alias"), after.target)
+		}
+		return ""
+	case len(got.addrs) == 0 && len(before.addrs) > 0 && len(after.addrs) > 0:
+		return fmt.Sprintf("gives no address, want %s", some(after.addrs))
+	}
+	var foreign []netip.Addr
+	for _, addr := range got.addrs {
+		if !slices.Contains(before.addrs, addr) && !slices.Contains(after.addrs, addr) {
+			foreign = append(foreign, addr)
+		}
+	}
+	if len(foreign) == 0 {
+		return ""
+	}
+	slices.SortFunc(foreign, netip.Addr.Compare)
+	if len(after.addrs) == 0 {
+		return fmt.Sprintf("gives %s, want no address", some(foreign))
+	}
+	return fmt.Sprintf("gives %s, which is not among %s", some(foreign), some(after.addrs))
+}
+
+// some returns the first addresses, and how many more there are.
+func some(addrs []netip.Addr) string {
+	const shown = 4
+	var texts []string
+	for _, addr := range addrs[:min(shown, len(addrs))] {
+		texts = append(texts, addr.String())
+	}
+	text := strings.Join(texts, ", ")
+	if more := len(addrs) - shown; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// askAll asks the server all questions, some at a time, until the context ends.
+func askAll(ctx context.Context, server string, questions map[question]expected) map[question]answer {
+	queue := make(chan question)
+	var mu sync.Mutex
+	var running sync.WaitGroup
+	answers := map[question]answer{}
+	for range askAtATime {
+		running.Go(func() {
+			for q := range queue {
+				got := answerTo(ctx, server, q)
+				mu.Lock()
+				answers[q] = got
+				mu.Unlock()
+			}
+		})
+	}
+	for q := range questions {
+		select {
+		case queue <- q:
+		case <-ctx.Done():
+		}
+	}
+	close(queue)
+	running.Wait()
+	return answers
+}
+
+// answerTo returns what the server says to a question.
+func answerTo(ctx context.Context, server string, q question) answer {
+	reply, err := ask(ctx, server, q)
+	switch {
+	case err != nil:
+		return answer{problem: "does not answer: " + err.Error()}
+	case reply.Rcode != dns.RcodeSuccess:
+		return answer{problem: "says " + dns.RcodeToString[reply.Rcode]}
+	}
+	var got answer
+	for _, rr := range reply.Answer {
+		var addr netip.Addr
+		switch rr := rr.(type) {
+		case *dns.CNAME:
+			if got.target == "" {
+				got.target = dns.CanonicalName(rr.Target)
+			}
+			continue
+		case *dns.A:
+			addr, _ = netip.AddrFromSlice(rr.A)
+		case *dns.AAAA:
+			addr, _ = netip.AddrFromSlice(rr.AAAA)
+		default:
+			continue
+		}
+		got.addrs = append(got.addrs, addr.Unmap())
+	}
+	return got
+}
+
+// ask asks over UDP, and over TCP what does not fit there.
+func ask(ctx context.Context, server string, q question) (*dns.Msg, error) {
+	message := new(dns.Msg)
+	message.SetQuestion(q.name, q.qtype)
+	message.SetEdns0(1232, false)
+	var reply *dns.Msg
+	var err error
+	for range askAttempts {
+		client := dns.Client{Net: "udp", Timeout: askTimeout}
+		if reply, _, err = client.ExchangeContext(ctx, message, server); err == nil && reply.Truncated {
+			client.Net = "tcp"
+			reply, _, err = client.ExchangeContext(ctx, message, server)
+		}
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return reply, err
+}

@@ -1,0 +1,129 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// ofService returns a Finding about a Service.
+func ofService(service *corev1.Service, severity Severity, reason, text, fix string) Finding {
+	return Finding{severity, "Service", service.Namespace, service.Name, reason, text, fix}
+}
+
+// statuses says of the exposed Services which have another address in their status than their name
+// (S1, S12).
+func (c *checker) statuses() []Finding {
+	var findings []Finding
+	for _, service := range c.services {
+		domain, exposed := c.exposed(service)
+		if !exposed || service.DeletionTimestamp != nil { // M5
+			continue
+		}
+		want := lb.Hostname(service, domain)
+		var got []string
+		for _, ingress := range service.Status.LoadBalancer.Ingress {
+			got = append(got, ingress.Hostname+ingress.IP)
+		}
+		switch writer := statusWriter(service.ManagedFields); {
+		case slices.Equal(got, []string{want}):
+		case len(got) == 0:
+			findings = append(findings, ofService(service, Error, "NoHostname",
+				fmt.Sprintf("its status has no hostname, want %s: no controller has written it", want),
+				fmt.Sprintf("see that \"minilb controller\" runs, with class %s and domain %s, and what it logs", c.classOf(service), domain)))
+		case writer == "minilb":
+			findings = append(findings, ofService(service, Error, "StatusConflict",
+				fmt.Sprintf("its status is %s, want %s: \"minilb controller\" has written it for another domain", strings.Join(got, ", "), want),
+				fmt.Sprintf("let all controllers of class %s have -domain %s", c.classOf(service), domain)))
+		default:
+			findings = append(findings, ofService(service, Error, "StatusConflict",
+				fmt.Sprintf("its status is %s, want %s: %s has written it, and may write it again each time", strings.Join(got, ", "), want, writer),
+				fmt.Sprintf("let that controller leave class %s alone, and see that \"minilb controller\" runs", c.classOf(service))))
+		}
+	}
+	return findings
+}
+
+// classOf returns the class by which a Service is ours.
+func (c *checker) classOf(service *corev1.Service) string {
+	if service.Spec.LoadBalancerClass != nil {
+		return *service.Spec.LoadBalancerClass
+	}
+	return "none (-default-class)"
+}
+
+// statusWriter returns the field manager that wrote the load balancer's status last.
+func statusWriter(all []metav1.ManagedFieldsEntry) string {
+	last, writer := time.Time{}, "somebody unknown"
+	for _, entry := range all {
+		if entry.FieldsV1 == nil || !strings.Contains(entry.FieldsV1.GetRawString(), `"f:loadBalancer"`) {
+			continue
+		}
+		if at := entry.Time; at != nil && !at.Time.Before(last) {
+			last, writer = at.Time, entry.Manager
+		}
+	}
+	return writer
+}
+
+// classes says which LoadBalancer Services are nobody's, so that ours may be what was meant.
+func (c *checker) classes() []Finding {
+	var findings []Finding
+	for _, service := range c.services {
+		_, exposed := c.exposed(service)
+		if exposed || lb.Ignored(service.Labels) || service.Spec.Type != corev1.ServiceTypeLoadBalancer || len(service.Status.LoadBalancer.Ingress) > 0 {
+			continue
+		}
+		ours := c.options[0].Class
+		again := fmt.Sprintf("make it anew with spec.loadBalancerClass: %s, as a class cannot be changed", ours)
+		class := service.Spec.LoadBalancerClass
+		switch {
+		case class == nil:
+			findings = append(findings, ofService(service, Warning, "NoClass",
+				fmt.Sprintf("it has no spec.loadBalancerClass, so that it is not of class %s, and nobody has given it an address", ours),
+				again+"; or take Services without a class: default_class in the Corefile and \"minilb controller -default-class\""))
+		case slices.ContainsFunc(c.options, func(o source.Options) bool { return lb.Similar(*class, o.Class) }):
+			findings = append(findings, ofService(service, Warning, "WrongClass",
+				fmt.Sprintf("its spec.loadBalancerClass %q looks like a slip of %q", *class, ours), again))
+		default:
+			findings = append(findings, ofService(service, Warning, "WrongClass",
+				fmt.Sprintf("nobody has given it an address: its spec.loadBalancerClass is %q, and not %q", *class, ours),
+				"see that the controller of that class runs; or, if it is meant to be ours, "+again))
+		}
+	}
+	return findings
+}
+
+// unsupported says which wishes of exposed Services nobody fulfils (E11).
+func (c *checker) unsupported() []Finding {
+	var findings []Finding
+	for _, service := range c.services {
+		if _, exposed := c.exposed(service); !exposed {
+			continue
+		}
+		spec := &service.Spec
+		for _, field := range []struct {
+			reason, name string
+			set          bool
+			fix          string
+		}{
+			{"UnsupportedSessionAffinity", "sessionAffinity", spec.SessionAffinity == corev1.ServiceAffinityClientIP, "remove it, or put an Ingress or a Gateway with affinity in front"},
+			{"UnsupportedSourceRanges", "loadBalancerSourceRanges", len(spec.LoadBalancerSourceRanges) > 0, "remove it and let in who may come by a NetworkPolicy on the pods"},
+			{"UnsupportedLoadBalancerIP", "loadBalancerIP", spec.LoadBalancerIP != "", "remove it: the Service has a name, and the addresses of its pods"},
+			{"UnsupportedExternalIPs", "externalIPs", len(spec.ExternalIPs) > 0, "remove them: the Service has a name, and the addresses of its pods"},
+		} {
+			if field.set {
+				findings = append(findings, ofService(service, Warning, field.reason,
+					fmt.Sprintf("spec.%s has no effect on clients, who talk to the pods themselves", field.name), field.fix))
+			}
+		}
+	}
+	return findings
+}
