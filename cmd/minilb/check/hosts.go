@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -34,7 +35,7 @@ func (c *checker) inspected(i *source.Inspection) []Finding {
 		if !known {
 			reason = refusals[""]
 		}
-		findings = append(findings, Finding{reason.severity, refusal.Kind, refusal.Namespace, refusal.Name, reason.reason, refusal.Text, reason.of(refusal.Kind)})
+		findings = append(findings, Finding{reason.severity, refusal.Kind, refusal.Namespace, refusal.Name, reason.reason, refusal.Text, reason.of(refusal.Kind, refusal.Host)})
 	}
 	for _, unread := range i.Unread() {
 		findings = append(findings, Finding{Warning, "APIResource", "", unread.Resource, "Unread", unread.Why,
@@ -50,31 +51,34 @@ func (c *checker) inspected(i *source.Inspection) []Finding {
 type refusal struct {
 	severity Severity
 	reason   string
-	fix      string
+	fix      string            // in which HOST is the host
 	fixes    map[string]string // of some kinds, in place of fix
 }
 
-func (r refusal) of(kind string) string {
-	if fix, has := r.fixes[kind]; has {
-		return fix
+// of returns the fix for an object of a kind. The host may be empty.
+func (r refusal) of(kind, host string) string {
+	fix, has := r.fixes[kind]
+	if !has {
+		fix = r.fix
 	}
-	return r.fix
+	return strings.ReplaceAll(fix, "HOST", cmp.Or(host, "HOST"))
 }
 
-// routeFix says how routes come to have an address.
-const routeFix = "see the status of the route and its Gateway (kubectl describe), and what \"minilb explain\" says of the host; the Gateway's Service must be of our class"
+// routeFix says what routes take.
+const routeFix = "the route's hosts and a listener's must meet, the Gateway's controller must accept the route, and the Gateway's Service must be of our class: " +
+	"\"minilb explain HOST\" shows which of them is not so"
 
 // refusals has what is said for each of source.Reasons.
 var refusals = map[string]refusal{
-	"conflict":    {Error, "HostConflict", "choose another host, or remove the older claim; \"minilb explain\" names it", nil},
+	"conflict":    {Error, "HostConflict", "choose another host, or remove the older claim, which \"minilb explain HOST\" names", nil},
 	"reserved":    {Error, "HostReserved", "choose a host outside of the zone, or below the object's own namespace", nil},
 	"invalid":     {Error, "InvalidHost", "write a DNS name of letters, digits, hyphens and dots, and addresses that clients can reach", nil},
 	"not_allowed": {Error, "HostNotAllowed", "add the object's namespace to a claim line of the Corefile, or choose a host that one allows", nil},
-	"dead": {Error, "HostDead", "see what \"minilb explain\" says of the host", map[string]string{
+	"dead": {Error, "HostDead", "see what \"minilb explain HOST\" says", map[string]string{
 		"Ingress":   "see that its controller copies its Service's hostname into the Ingress' status, or set the annotation minilb/service: <namespace>/<service>",
 		"HTTPRoute": routeFix, "GRPCRoute": routeFix, "TLSRoute": routeFix,
 	}},
-	"": {Warning, "HostDiffers", "see what \"minilb explain\" says of the host", nil},
+	"": {Warning, "HostDiffers", "see what \"minilb explain HOST\" says", nil},
 }
 
 // endpoints says what keeps a Service from being answered with an address.

@@ -37,8 +37,8 @@ func (c *checker) nodeFindings() []Finding {
 			cidrs = append(cidrs, cidr.String())
 		}
 		findings = append(findings, Finding{Error, "Node", "", stray.Node, "PodOutsidePodCIDR",
-			fmt.Sprintf("%d of %s are outside its %s, for example %s: the routes to the node do not lead to them%s",
-				stray.Outside, plural(stray.Total, "pod IP"), strings.Join(cidrs, " and "), stray.Example, cni.blame), cni.use})
+			fmt.Sprintf("%d of %d pod IPs are outside its %s, for example %s: the routes to the node do not lead to them%s",
+				stray.Outside, stray.Total, strings.Join(cidrs, " and "), stray.Example, cni.blame), cni.use})
 	}
 	return findings
 }

@@ -69,7 +69,11 @@ func portFix(labels map[string]string, mismatch lb.PortMismatch) string {
 	if len(mismatch.Targets) > 1 {
 		return fmt.Sprintf("let all pods listen on %d", mismatch.Port)
 	}
-	return fmt.Sprintf("let the pods listen on %d (sysctl net.ipv4.ip_unprivileged_port_start=0 lets them below 1024), or set port: %d in the Service", mismatch.Port, mismatch.Targets[0])
+	low := ""
+	if mismatch.Port < 1024 {
+		low = " (sysctl net.ipv4.ip_unprivileged_port_start=0 lets them)"
+	}
+	return fmt.Sprintf("let the pods listen on %d%s, or set port: %d in the Service", mismatch.Port, low, mismatch.Targets[0])
 }
 
 // ciliumPlaceholder stands in the slices of Services that Cilium implements without pods (E17).

@@ -1,0 +1,66 @@
+package check
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// R1, R3–R6: what is said of nodes, and by which network plugin.
+func TestNodeFindings(t *testing.T) {
+	node := func(annotation string, podCIDRs ...string) *corev1.Node {
+		return &corev1.Node{
+			ObjectMeta: metav1.ObjectMeta{Name: "n", Annotations: map[string]string{annotation: "x"}},
+			Spec:       corev1.NodeSpec{PodCIDRs: podCIDRs},
+			Status:     corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.168.1.31"}}},
+		}
+	}
+	name := "n"
+	outside := map[cache.ObjectName][]*discoveryv1.EndpointSlice{
+		cache.NewObjectName("a", "b"): {{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, NodeName: &name}}}},
+	}
+	for _, tc := range []struct {
+		name    string
+		node    *corev1.Node
+		slices  map[cache.ObjectName][]*discoveryv1.EndpointSlice
+		groups  []string
+		noIPv6  bool
+		reasons []string
+		want    string
+	}{
+		{"sound", node("x", "10.244.1.0/24"), nil, nil, false, nil, ""},
+		{"outside", node("x", "10.244.1.0/24"), outside, nil, false, []string{"PodOutsidePodCIDR"}, "1 of 1 pod IPs are outside its 10.244.1.0/24, for example 10.0.0.1: the routes to the node do not lead to them; have the CNI"},
+		{"Cilium", node("x", "10.244.1.0/24"), outside, []string{"cilium.io"}, false, []string{"PodOutsidePodCIDR"}, "set Cilium to ipam: kubernetes"},
+		{"Cilium's annotation", node("network.cilium.io/ipv4-pod-cidr", "10.244.1.0/24"), outside, nil, false, []string{"PodOutsidePodCIDR"}, "as Cilium's IPAM"},
+		{"Calico", node("x", "10.244.1.0/24"), outside, []string{"crd.projectcalico.org"}, false, []string{"PodOutsidePodCIDR"}, "usePodCidr"},
+		{"Calico's annotation", node("projectcalico.org/IPv4Address", "10.244.1.0/24"), outside, nil, false, []string{"PodOutsidePodCIDR"}, "as Calico's IPAM"},
+		{"flannel", node("flannel.alpha.coreos.com/public-ip", "10.244.1.0/24"), outside, nil, false, []string{"PodOutsidePodCIDR"}, "though flannel uses podCIDRs"},
+		{"kube-router", node("kube-router.io/pod-cidr", "10.244.1.0/24"), outside, nil, false, []string{"PodOutsidePodCIDR"}, "kube-router.io/pod-cidr"},
+		{"no podCIDR", node("x"), nil, nil, false, []string{"NoPodCIDR"}, "there is no route to its pods; run kube-controller-manager with"},
+		{"no podCIDR, Cilium", node("x"), nil, []string{"cilium.io"}, false, []string{"NoPodCIDR"}, "Cilium must have ipam: kubernetes"},
+		{"no InternalIP", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, nil, false, []string{"NoInternalIP"}, "no IPv6 InternalIP for fd00:1::/64"},
+		{"an InternalIP less, on purpose", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, nil, true, nil, ""},
+	} {
+		groups := map[string]bool{}
+		for _, group := range tc.groups {
+			groups[group] = true
+		}
+		c := checker{state: &state{nodes: []*corev1.Node{tc.node}, slices: tc.slices, groups: groups}, options: []source.Options{{NoIPv6: tc.noIPv6}}}
+		var reasons []string
+		text := ""
+		for _, f := range c.nodeFindings() {
+			reasons = append(reasons, f.Reason)
+			text += f.Text + "; " + f.Fix
+		}
+		if !slices.Equal(reasons, tc.reasons) || !strings.Contains(text, tc.want) {
+			t.Errorf("%s: got %q, %q, want %q, %q", tc.name, reasons, text, tc.reasons, tc.want)
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+func TestServer(t *testing.T) {
+	for written, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1:53", "192.0.2.1:5353": "192.0.2.1:5353", "2001:db8::1": "[2001:db8::1]:53", "[2001:db8::1]": "[2001:db8::1]:53",
+		"[2001:db8::1]:5353": "[2001:db8::1]:5353", "dns.example.org": "dns.example.org:53", "localhost:1053": "localhost:1053",
+		"192.0.2.1:": "", "192.0.2.1:x": "", "192.0.2.1:70000": "", ":53": "", "a b": "", "https://x": "",
+	} {
+		if got, err := Server(written); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: got %q, %v, want %q", written, got, err, want)
+		}
+	}
+}
+
+// serve runs a DNS server on UDP and TCP until the test ends, and returns its address.
+func serve(t *testing.T, handler dns.HandlerFunc) string {
+	t.Helper()
+	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", packets.LocalAddr().String())
+	if err != nil {
+		t.Skipf("the TCP port of the same number is taken: %v", err)
+	}
+	for _, server := range []*dns.Server{{PacketConn: packets, Handler: handler}, {Listener: listener, Handler: handler}} {
+		started := make(chan struct{})
+		server.NotifyStartedFunc = func() { close(started) }
+		go server.ActivateAndServe()
+		<-started
+		t.Cleanup(func() { server.Shutdown() })
+	}
+	return packets.LocalAddr().String()
+}
+
+// What a server says is told from what it should, over TCP where it takes that.
+func TestAnswers(t *testing.T) {
+	server := serve(t, func(w dns.ResponseWriter, r *dns.Msg) {
+		reply := new(dns.Msg).SetReply(r)
+		q := r.Question[0]
+		add := func(text string) {
+			rr, err := dns.NewRR(q.Name + " 5 IN " + text)
+			if err != nil {
+				t.Error(err)
+			}
+			reply.Answer = append(reply.Answer, rr)
+		}
+		switch name, _, _ := strings.Cut(q.Name, "."); name {
+		case "silent":
+			return
+		case "nxdomain":
+			reply.Rcode = dns.RcodeNameError
+		case "large":
+			if w.LocalAddr().Network() == "udp" {
+				reply.Truncated = true
+				break
+			}
+			add("A 10.0.0.1")
+		case "alias":
+			add("CNAME Elsewhere.example.")
+		case "address":
+			add("A 10.0.0.1")
+		case "six":
+			add("AAAA fd00::1")
+		}
+		w.WriteMsg(reply)
+	})
+	ten := []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")}
+	other := []netip.Addr{netip.MustParseAddr("10.0.0.9")}
+	six := []netip.Addr{netip.MustParseAddr("fd00::1")}
+	want := map[question]expected{}
+	differences := map[question]string{}
+	for _, tc := range []struct {
+		name   string
+		qtype  uint16
+		want   expected
+		differ string // "" for not at all
+	}{
+		{"address.", dns.TypeA, expected{addrs: ten}, ""},
+		{"six.", dns.TypeAAAA, expected{addrs: six}, ""},
+		{"large.", dns.TypeA, expected{addrs: ten}, ""},
+		{"nothing.", dns.TypeA, expected{}, ""},
+		{"alias.", dns.TypeA, expected{target: "elsewhere.example."}, ""},
+		{"address.foreign.", dns.TypeA, expected{addrs: other}, "gives 10.0.0.1, which is not among 10.0.0.9"},
+		{"address.gone.", dns.TypeA, expected{}, "gives 10.0.0.1, want no address"},
+		{"nothing.want.", dns.TypeA, expected{addrs: ten}, "gives no address, want 10.0.0.1, 10.0.0.2"},
+		{"nxdomain.", dns.TypeA, expected{addrs: ten}, "says NXDOMAIN"},
+		{"alias.other.", dns.TypeA, expected{target: "x."}, "gives elsewhere.example., want an alias of x."},
+		{"address.alias.", dns.TypeA, expected{target: "x."}, "gives no alias, want an alias of x."},
+		{"silent.", dns.TypeA, expected{addrs: ten}, "does not answer: "},
+	} {
+		q := question{tc.name, tc.qtype}
+		want[q], differences[q] = tc.want, tc.differ
+	}
+	answers := askAll(t.Context(), server, want)
+	for q, differ := range differences {
+		got := difference(want[q], want[q], answers[q])
+		if !strings.HasPrefix(got, differ) || (differ == "") != (got == "") {
+			t.Errorf("%s: got %q, want %q", q.name, got, differ)
+		}
+	}
+
+	// What was right before or is right after is not a difference.
+	got := answers[question{"address.", dns.TypeA}]
+	for _, tc := range []struct{ before, after expected }{{expected{addrs: ten}, expected{addrs: other}}, {expected{addrs: other}, expected{addrs: ten}}, {expected{}, expected{addrs: ten}}} {
+		if text := difference(tc.before, tc.after, got); text != "" {
+			t.Errorf("from %v to %v: got %q", tc.before, tc.after, text)
+		}
+	}
+	if text := difference(expected{addrs: ten}, expected{}, answer{}); text != "" {
+		t.Errorf("addresses that are going: got %q", text)
+	}
+}
+
+// A server that cannot say anything is one finding.
+func TestGreet(t *testing.T) {
+	server := serve(t, func(w dns.ResponseWriter, r *dns.Msg) {
+		reply := new(dns.Msg).SetReply(r)
+		switch r.Question[0].Name {
+		case "good.":
+			rr, _ := dns.NewRR("good. 5 IN SOA ns1.good. x.good. 1 2 3 4 5")
+			reply.Answer = append(reply.Answer, rr)
+		case "refused.":
+			reply.Rcode = dns.RcodeRefused
+		case "unsynced.":
+			reply.Rcode = dns.RcodeServerFailure
+		}
+		w.WriteMsg(reply)
+	})
+	for zone, want := range map[string]string{"good.": "", "refused.": "it does not answer for the zone refused.: REFUSED", "empty.": "it does not answer for the zone empty.: NOERROR", "unsynced.": "it has not read the cluster yet"} {
+		finding := greet(t.Context(), server, zone)
+		if (finding == nil) != (want == "") || finding != nil && !strings.Contains(finding.Text, want) {
+			t.Errorf("%s: got %+v, want %q", zone, finding, want)
+		}
+	}
+	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := packets.LocalAddr().String()
+	packets.Close()
+	if finding := greet(t.Context(), free, "good."); finding == nil || !strings.Contains(finding.Text, "it does not answer: ") || finding.Name != free {
+		t.Errorf("nobody listens: got %+v", finding)
+	}
+}
+
+// The end of the context ends the questions.
+func TestAskAllEnds(t *testing.T) {
+	server := serve(t, func(dns.ResponseWriter, *dns.Msg) {})
+	questions := map[question]expected{}
+	for i := range 1000 {
+		questions[question{fmt.Sprintf("n%d.", i), dns.TypeA}] = expected{}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	askAll(ctx, server, questions)
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
