@@ -1,7 +1,9 @@
 package integration_test
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,9 +25,10 @@ public   A    9.9.9.9
 public   AAAA 2620:fe::fe
 `
 
-// TestRebindingProtection asks resolvers that protect their clients from private addresses: the
-// recipe's switch lets those of its domain through, without it they are stripped, and those of
-// another domain are with it, too.
+// TestRebindingProtection asks resolvers that protect their clients from private addresses, and
+// that validate: the recipe's switch lets those of its domain through, without it they are
+// stripped, and those of another domain are with it, too. Without the exception from validation
+// nothing of the domain is answered.
 func TestRebindingProtection(t *testing.T) {
 	t.Parallel()
 	zone := configFile(t, "zone", privateZone)
@@ -35,30 +38,30 @@ func TestRebindingProtection(t *testing.T) {
 	}`).addr
 
 	for _, r := range []struct {
-		name  string
-		line  *regexp.Regexp // the switch
-		other string         // leaves other.example to the server as well
-		start func(t *testing.T, lines []string, other string) string
+		name     string
+		line     *regexp.Regexp // the switch
+		validate *regexp.Regexp // the exception from validation, if it validates
+		other    string         // leaves other.example to the server as well
+		start    func(t *testing.T, blocks []string, other string) string
 	}{
 		{
 			name: "dnsmasq", line: regexp.MustCompile(`(?m)^rebind-domain-ok=.*\n`),
 			other: "server=/other.example/192.168.1.30#30053\n",
 			start: func(t *testing.T, blocks []string, other string) string {
-				return startDnsmasq(t, answersFor, "minilb.", "stop-dns-rebind\n"+blocks[0]+other)
+				return startDnsmasq(t, answersFor, "other.example.", "stop-dns-rebind\n"+blocks[0]+other)
 			},
 		}, {
-			name: "Unbound", line: regexp.MustCompile(`(?m)^ *private-domain: .*\n`),
+			name: "Unbound", line: regexp.MustCompile(`(?m)^ *private-domain: .*\n`), validate: regexp.MustCompile(`(?m)^ *domain-insecure: "minilb"\n`),
 			other: "server:\n domain-insecure: other.example\nforward-zone:\n name: other.example\n forward-addr: 192.168.1.30@30053\n",
 			start: func(t *testing.T, blocks []string, other string) string {
-				return startUnbound(t, "minilb.", unboundProtections, blocks[0]+other).addr
+				return startUnbound(t, "other.example.", unboundProtections, blocks[0]+other).addr
 			},
 		}, {
-			name: "BIND", line: regexp.MustCompile(` except-from \{[^}]*\}`),
+			name: "BIND", line: regexp.MustCompile(` except-from \{[^}]*\}`), validate: regexp.MustCompile(`"minilb"; (.*"other)`),
 			other: `zone "other.example" { type forward; forward only; forwarders { 192.168.1.30 port 30053; }; };`,
 			start: func(t *testing.T, blocks []string, other string) string {
 				addr := freePorts(t, 1)[0]
-				validate := strings.Replace(blocks[0], "{", `{ "other.example";`, 1)
-				startBIND(t, addr, "minilb.", validate+blocks[2], blocks[1]+other)
+				startBIND(t, addr, "other.example.", blocks[0]+blocks[2], blocks[1]+other)
 				return addr
 			},
 		},
@@ -66,14 +69,19 @@ func TestRebindingProtection(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
 			with := resolverRecipe(t, r.name, server, []string{"minilb."})
-			without := slices.Clone(with)
-			found := 0
-			for i := range without {
-				found += len(r.line.FindAllString(without[i], -1))
-				without[i] = r.line.ReplaceAllString(without[i], "")
+			if r.name == "BIND" {
+				with[0] = strings.Replace(with[0], `"minilb"; }`, `"minilb"; "other.example"; }`, 1)
 			}
-			if found != 1 {
-				t.Fatalf("the recipe has the switch %d times, want it once:\n%s", found, strings.Join(with, "\n"))
+			less := func(line *regexp.Regexp, left string) []string {
+				blocks, found := slices.Clone(with), 0
+				for i := range blocks {
+					found += len(line.FindAllString(blocks[i], -1))
+					blocks[i] = line.ReplaceAllString(blocks[i], left)
+				}
+				if found != 1 {
+					t.Fatalf("the recipe has %s %d times, want it once:\n%s", line, found, strings.Join(with, "\n"))
+				}
+				return blocks
 			}
 			other := atServer(r.other, server)
 			for _, tc := range []struct {
@@ -82,7 +90,7 @@ func TestRebindingProtection(t *testing.T) {
 				private    bool // gets through
 			}{
 				{"with the switch", r.start(t, with, other), "minilb.", true},
-				{"without the switch", r.start(t, without, other), "minilb.", false},
+				{"without the switch", r.start(t, less(r.line, ""), other), "minilb.", false},
 			} {
 				for name, want := range map[string]bool{"private." + tc.domain: tc.private, "private.other.example.": false, "public." + tc.domain: true, "public.other.example.": true} {
 					answers, err := families(tc.addr, name)
@@ -90,6 +98,17 @@ func TestRebindingProtection(t *testing.T) {
 						t.Errorf("%s: %s has addresses of %d families, %v, want %d", tc.what, name, answers, err, wanted)
 					}
 				}
+			}
+			if r.validate == nil {
+				return
+			}
+			addr := r.start(t, less(r.validate, "$1"), other)
+			reply, err := ask(addr, "udp", "public.minilb", dns.TypeA)
+			if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+				return // it goes on to look for the root, which is out of reach here
+			}
+			if err != nil || reply.Rcode != dns.RcodeServerFailure {
+				t.Errorf("without an exception from validation: got %v, %v, want SERVFAIL", reply, err)
 			}
 		})
 	}
