@@ -1,0 +1,18 @@
+{{/* What the schema cannot refuse, as it concerns several values. */}}
+{{- define "minilb.check" -}}
+{{- $dns := .Values.dns -}}
+{{- $lameduck := trimSuffix "s" .Values.corefile.lameduck | int -}}
+{{- if ge $lameduck (int $dns.terminationGracePeriodSeconds) -}}
+{{- fail (printf "corefile.lameduck %ds is not shorter than dns.terminationGracePeriodSeconds %d: the server would be killed while it ends" $lameduck (int $dns.terminationGracePeriodSeconds)) -}}
+{{- end -}}
+{{- if and (eq $dns.service.type "LoadBalancer") (eq $dns.service.loadBalancerClass .Values.class) -}}
+{{- fail (printf "dns.service.loadBalancerClass is %q: the DNS server cannot be found by a name that it answers itself, give it the class of another load balancer" .Values.class) -}}
+{{- end -}}
+{{- if and $dns.service.loadBalancerClass (ne $dns.service.type "LoadBalancer") -}}
+{{- fail "dns.service.loadBalancerClass is for dns.service.type LoadBalancer alone" -}}
+{{- end -}}
+{{- $ports := list (include "minilb.port" . | int) (int $dns.ports.health) (int $dns.ports.ready) (int $dns.ports.metrics) -}}
+{{- if ne (len (uniq $ports)) (len $ports) -}}
+{{- fail (printf "dns.ports: two are the same, of %s" (join ", " $ports)) -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,132 @@
+{{/* Port of the container for DNS: the node's own, in the node's network. */}}
+{{- define "minilb.port" -}}
+{{- $dns := .Values.dns -}}
+{{- ternary $dns.hostPort $dns.ports.dns (and $dns.hostNetwork (gt (int $dns.hostPort) 0)) | int -}}
+{{- end -}}
+
+{{/* The ports of the encrypted protocols that are on, as a map from protocol to what it takes. */}}
+{{- define "minilb.encrypted" -}}
+{{- $all := dict
+  "dot" (dict "scheme" "tls" "port" 853 "containerPort" 1853 "protocol" "TCP")
+  "doh" (dict "scheme" "https" "port" 443 "containerPort" 1443 "protocol" "TCP")
+  "doq" (dict "scheme" "quic" "port" 853 "containerPort" 1853 "protocol" "UDP")
+-}}
+{{- $on := dict -}}
+{{- if .Values.tls.secretName -}}
+{{- range .Values.tls.protocols -}}
+{{- $it := get $all . -}}
+{{- if $.Values.dns.hostNetwork }}{{- $_ := set $it "containerPort" $it.port }}{{- end -}}
+{{- $_ := set $on . $it -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $on -}}
+{{- end -}}
+
+{{- define "minilb.corefile" -}}
+{{- $server := .Values.corefile -}}
+{{- $plugin := .Values.plugin -}}
+{{- $ports := .Values.dns.ports -}}
+{{- $encrypted := include "minilb.encrypted" . | fromJson -}}
+{{- if $server.override -}}
+{{ trim $server.override }}
+{{ else -}}
+# Made by the chart of minilb. Its values corefile and plugin say what is in it.
+{{ range $i, $zone := $server.zones -}}
+{{ if $i }} {{ end }}{{ $zone }}:{{ include "minilb.port" $ }}
+{{- range $encrypted }} {{ .scheme }}://{{ $zone }}:{{ .containerPort }}{{ end }}
+{{- end }} {
+    {{- if .Values.dns.hostNetwork }}
+    # Others may have the port on other addresses of the node, as systemd-resolved has.
+    bind {$NODE_IP}
+    {{- end }}
+    {{- if $encrypted }}
+    tls /etc/minilb-tls/tls.crt /etc/minilb-tls/tls.key
+    {{- end }}
+    errors {
+        # One line, not one for each question, while the cluster is not known yet.
+        consolidate 1m ".*not synced with the API server yet.*" warning
+    }
+    health {{ if ne (int $ports.health) 8080 }}:{{ int $ports.health }} {{ end }}{
+        # The endpoint leaves the Services meanwhile.
+        lameduck {{ $server.lameduck }}
+    }
+    ready{{ if ne (int $ports.ready) 8181 }} :{{ int $ports.ready }}{{ end }}
+    prometheus :{{ int $ports.metrics }}
+    reload
+    # What is answered from memory is to say, too, that this server recurses:
+    # nslookup and others go on to the next server where it does not.
+    header {
+        response set ra
+    }
+    {{- with $server.extraConfig }}
+    {{- trim . | nindent 4 }}
+    {{- end }}
+
+    minilb {{ join " " (prepend $plugin.extraZones .Values.domain) }} {
+        {{- include "minilb.properties" . | nindent 8 }}
+    }
+    {{- with $server.forward }}
+
+    # For the upstream alone: minilb stands before it and answers from memory.
+    cache
+    {{- if $server.loop }}
+    # Ends the server if the upstream asks us again.
+    loop
+    {{- end }}
+    {{- range . }}
+    forward {{ .zone | default "." }} {{ join " " .to }}
+    {{- with .options }} {
+        {{- range $name, $value := . }}
+        {{- if kindIs "bool" $value }}
+        {{- if $value }}
+        {{ $name }}
+        {{- end }}
+        {{- else }}
+        {{ $name }} {{ include "minilb.number" $value }}
+        {{- end }}
+        {{- end }}
+    }
+    {{- end }}
+    {{- end }}
+    {{- end }}
+}
+{{- with $server.extraBlocks }}
+
+{{ trim . }}
+{{- end }}
+{{ end -}}
+{{- end -}}
+
+{{/* The lines of the stanza, of the properties that are not the plugin's defaults. */}}
+{{- define "minilb.properties" -}}
+{{- $plugin := .Values.plugin -}}
+{{- $lines := list -}}
+{{- with $plugin.kubeconfig -}}
+{{- if .path }}{{ $lines = append $lines (printf "kubeconfig %s %s" .path .context | trim) }}{{ end -}}
+{{- end -}}
+{{- if ne .Values.class "minilb" }}{{ $lines = append $lines (printf "class %s" .Values.class) }}{{ end -}}
+{{- if .Values.defaultClass }}{{ $lines = append $lines "default_class" }}{{ end -}}
+{{- range list "resources" "namespaces" "ingressClasses" "gatewayClasses" "hostAnnotations" "families" -}}
+{{- $name := snakecase . -}}
+{{- with get $plugin . }}{{ $lines = append $lines (printf "%s %s" $name (join " " .)) }}{{ end -}}
+{{- end -}}
+{{- if not (kindIs "invalid" $plugin.requireAccepted) }}{{ $lines = append $lines (printf "require_accepted %s" (ternary "on" "off" $plugin.requireAccepted)) }}{{ end -}}
+{{- range $plugin.claims -}}
+{{- $from := "" -}}
+{{- with .from }}{{ $from = printf " from %s" (join " " .) }}{{ end -}}
+{{- $lines = append $lines (printf "claim %s%s" (join " " .suffixes) $from) -}}
+{{- end -}}
+{{- range list "ttl" "maxAnswers" -}}
+{{- $value := get $plugin . -}}
+{{- if not (kindIs "invalid" $value) }}{{ $lines = append $lines (printf "%s %d" (snakecase .) (int $value)) }}{{ end -}}
+{{- end -}}
+{{- $lines = append $lines (printf "ns %s" (join " " ($plugin.ns | default (list "{$NODE_IP}")))) -}}
+{{- if $plugin.https }}{{ $lines = append $lines "https" }}{{ end -}}
+{{- range list "probe" "startupTimeout" -}}
+{{- $name := snakecase . -}}
+{{- with get $plugin . }}{{ $lines = append $lines (printf "%s %s" $name .) }}{{ end -}}
+{{- end -}}
+{{- if $plugin.snapshot.enabled }}{{ $lines = append $lines (printf "snapshot %s" $plugin.snapshot.path) }}{{ end -}}
+{{- with $plugin.fallthrough }}{{ $lines = append $lines (kindIs "bool" . | ternary "fallthrough" (printf "fallthrough %s" (join " " (kindIs "bool" . | ternary (list) .)))) }}{{ end -}}
+{{- join "\n" $lines -}}
+{{- end -}}

@@ -1,0 +1,122 @@
+package chart_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// The properties of the plugin come from values, and are left out where those say nothing.
+func TestProperties(t *testing.T) {
+	t.Parallel()
+	if got, want := stanza(t, rendered(t)), "minilb minilb {\nns {$NODE_IP}\n}"; got != want {
+		t.Errorf("by default: got\n%s\nwant\n%s", got, want)
+	}
+	want := `minilb cluster.lan svc.example.org 10.244.0.0/16 {
+kubeconfig /etc/other/kubeconfig lab
+class example.org/minilb
+default_class
+resources service ingress gateway
+ingress_classes nginx traefik
+gateway_classes envoy
+host_annotations minilb/host external-dns.alpha.kubernetes.io/hostname
+families ipv4
+require_accepted off
+claim shop.example.org shop.example.net from shop
+claim .
+ttl 0
+max_answers 8
+ns 192.0.2.53
+https
+probe 500ms
+startup_timeout 7s
+snapshot /var/lib/minilb/snapshot
+fallthrough svc.example.org
+}`
+	if got := stanza(t, variant(t, "everything")); got != want {
+		t.Errorf("with everything: got\n%s\nwant\n%s", got, want)
+	}
+	for set, want := range map[string]string{
+		"plugin.namespaces={shop,web}":                                  "namespaces shop web",
+		"plugin.resources={gateway}":                                    "resources gateway",
+		"plugin.requireAccepted=true":                                   "require_accepted on",
+		"plugin.fallthrough=true":                                       "fallthrough",
+		"plugin.kubeconfig.path=/etc/kubeconfig":                        "kubeconfig /etc/kubeconfig",
+		"plugin.maxAnswers=0":                                           "max_answers 0",
+		"plugin.ttl=3600":                                               "ttl 3600",
+		"plugin.claims[0].suffixes={a.org},plugin.claims[0].from={x,y}": "claim a.org from x y",
+		"defaultClass=true":                                             "default_class",
+	} {
+		if got := stanza(t, rendered(t, set)); !strings.Contains(got, "\n"+want+"\n") {
+			t.Errorf("%s: got\n%s\nwant a line %q", set, got, want)
+		}
+	}
+}
+
+// stanza returns the lines of the plugin's stanza.
+func stanza(t *testing.T, manifest string) string {
+	t.Helper()
+	text := corefile(t, manifest)
+	begin := strings.Index(text, "\nminilb ") + 1
+	end := strings.Index(text[begin:], "\n}")
+	return text[begin : begin+end+2]
+}
+
+// What is around the plugin comes from values, too.
+func TestServerBlock(t *testing.T) {
+	t.Parallel()
+	everything := corefile(t, variant(t, "everything"))
+	for _, want := range []string{
+		".:5353 10.in-addr.arpa:5353 {\n",
+		"\nhealth :18080 {\nlameduck 10s\n}\nready :18181\nprometheus :19153\n",
+		"\nlog . {\nclass denial\n}\nmetadata\n",
+		"\ncache\nforward corp.example.org 192.0.2.1 192.0.2.2 {\npolicy sequential\nprefer_udp\n}\nforward . 192.0.2.3 {\nmax_concurrent 1000000\n}\n}\n",
+		"\nexample.net:1053 {\nwhoami\n}",
+	} {
+		if !strings.Contains(everything, want) {
+			t.Errorf("got\n%s\nwithout\n%s", everything, want)
+		}
+	}
+	if strings.Contains(everything, "\nloop\n") {
+		t.Error("loop is off, and there")
+	}
+
+	alone := corefile(t, rendered(t, "corefile.forward=null", "corefile.zones={minilb,example.org}"))
+	for _, plugin := range []string{"\nforward", "\ncache", "\nloop"} {
+		if strings.Contains(alone, plugin) {
+			t.Errorf("without an upstream there is %q:\n%s", plugin, alone)
+		}
+	}
+	if !strings.HasPrefix(alone, "minilb:1053 example.org:1053 {\n") {
+		t.Errorf("zones: got\n%s", alone)
+	}
+
+	node := corefile(t, variant(t, "hostnetwork"))
+	if want := ".:53 quic://.:853 https://.:443 tls://.:853 {"; !sameWords(strings.SplitN(node, "\n", 2)[0], want) {
+		t.Errorf("encrypted, in the node's network: got\n%s\nwant %s", node, want)
+	}
+	if want := "\nbind {$NODE_IP}\ntls /etc/minilb-tls/tls.crt /etc/minilb-tls/tls.key\n"; !strings.Contains(node, want) {
+		t.Errorf("got\n%s\nwithout%s", node, want)
+	}
+
+	own := corefile(t, variant(t, "override"))
+	if !strings.HasPrefix(own, "minilb:1053 {\nhealth {\n") || !strings.HasSuffix(own, "template ANY ANY elsewhere.minilb {\nanswer \"{{ .Name }} 60 IN A 192.0.2.1\"\n}\n}") {
+		t.Errorf("a Corefile of one's own: got\n%s", own)
+	}
+}
+
+// sameWords reports whether two lines have the same words, in any order.
+func sameWords(a, b string) bool {
+	seen := map[string]int{}
+	for _, word := range strings.Fields(a) {
+		seen[word]++
+	}
+	for _, word := range strings.Fields(b) {
+		seen[word]--
+	}
+	for _, n := range seen {
+		if n != 0 {
+			return false
+		}
+	}
+	return true
+}

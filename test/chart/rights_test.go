@@ -1,0 +1,76 @@
+package chart_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// may returns what rules let one list and watch, sorted, and complains of any other verb.
+func may(t *testing.T, rules []rbacv1.PolicyRule) string {
+	t.Helper()
+	var all []string
+	for _, rule := range rules {
+		if !slices.Equal(rule.Verbs, []string{"list", "watch"}) || len(rule.ResourceNames)+len(rule.NonResourceURLs) > 0 {
+			t.Errorf("rule %+v is not to list and watch", rule)
+		}
+		all = append(all, rule.Resources...)
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+// The DNS server's rights are for the kinds that are enabled, in the namespaces that are; what
+// is in no namespace is read for the Gateway API alone.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		resources, namespaces string
+		everywhere, inEach    string // of the ClusterRole, and of the Roles
+	}{
+		{"", "",
+			"endpointslices gatewayclasses gateways grpcroutes httproutes ingresses listenersets namespaces services tlsroutes xlistenersets", ""},
+		{"service", "", "endpointslices services", ""},
+		{"service,ingress", "", "endpointslices ingresses services", ""},
+		{"gateway", "", "endpointslices gatewayclasses gateways grpcroutes httproutes listenersets namespaces services tlsroutes xlistenersets", ""},
+		{"", "shop,web", "gatewayclasses namespaces", "endpointslices gateways grpcroutes httproutes ingresses listenersets services tlsroutes xlistenersets"},
+		{"service", "shop", "", "endpointslices services"},
+		{"ingress", "shop,web", "", "endpointslices ingresses services"},
+		{"gateway", "web", "gatewayclasses namespaces", "endpointslices gateways grpcroutes httproutes listenersets services tlsroutes xlistenersets"},
+	} {
+		t.Run(fmt.Sprintf("%s in %s", test.resources, test.namespaces), func(t *testing.T) {
+			set := []string{"controller.enabled=false"}
+			if test.resources != "" {
+				set = append(set, "plugin.resources={"+test.resources+"}")
+			}
+			if test.namespaces != "" {
+				set = append(set, "plugin.namespaces={"+test.namespaces+"}")
+			}
+			manifest := rendered(t, set...)
+			var want []string
+			if test.everywhere != "" {
+				want = append(want, "ClusterRole minilb-dns", "ClusterRoleBinding minilb-dns")
+				role := object[rbacv1.ClusterRole](t, manifest, "ClusterRole", "minilb-dns")
+				check(t, "everywhere", may(t, role.Rules), test.everywhere)
+				binding := object[rbacv1.ClusterRoleBinding](t, manifest, "ClusterRoleBinding", "minilb-dns")
+				check(t, "bound to", binding.Subjects, []rbacv1.Subject{{Kind: "ServiceAccount", Name: "minilb-dns", Namespace: "minilb"}})
+			}
+			if test.namespaces != "" {
+				for _, namespace := range strings.Split(test.namespaces, ",") {
+					want = append(want, "Role "+namespace+"/minilb-dns", "RoleBinding "+namespace+"/minilb-dns")
+					one := within(t, manifest, namespace)
+					check(t, "in "+namespace, may(t, object[rbacv1.Role](t, one, "Role", "").Rules), test.inEach)
+					binding := object[rbacv1.RoleBinding](t, one, "RoleBinding", "")
+					check(t, "bound to", binding.Subjects, []rbacv1.Subject{{Kind: "ServiceAccount", Name: "minilb-dns", Namespace: "minilb"}})
+					check(t, "bound", binding.RoleRef, rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "minilb-dns"})
+				}
+			}
+			got := slices.DeleteFunc(names(t, manifest), func(name string) bool { return !strings.Contains(name, "Role") })
+			slices.Sort(want)
+			check(t, "roles", got, want)
+		})
+	}
+}

@@ -1,0 +1,189 @@
+package chart_test
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+func deployment(t *testing.T, manifest, component string) *appsv1.Deployment {
+	t.Helper()
+	return object[appsv1.Deployment](t, manifest, "Deployment", "minilb-"+component)
+}
+
+// check compares what a knob should have led to.
+func check[T any](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s: got %+v, want %+v", what, got, want)
+	}
+}
+
+func has[T any](list []T, item T) bool {
+	return slices.ContainsFunc(list, func(other T) bool { return reflect.DeepEqual(other, item) })
+}
+
+// Every knob of the pods turns something.
+func TestPods(t *testing.T) {
+	t.Parallel()
+	manifest := variant(t, "everything")
+	dns := deployment(t, manifest, "dns")
+	pod, container := dns.Spec.Template.Spec, dns.Spec.Template.Spec.Containers[0]
+	tolerations := []corev1.Toleration{{Key: "dedicated", Operator: corev1.TolerationOpExists}}
+	secret := corev1.Volume{Name: "other", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "other"}}}
+	mount := corev1.VolumeMount{Name: "other", MountPath: "/etc/other", ReadOnly: true}
+	setting := corev1.EnvVar{Name: "GODEBUG", Value: "madvdontneed=1"}
+
+	check(t, "replicas", *dns.Spec.Replicas, 3)
+	check(t, "image", container.Image, "registry.example.org/dns/coredns@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
+	check(t, "pull policy", container.ImagePullPolicy, corev1.PullAlways)
+	check(t, "pull secrets", pod.ImagePullSecrets, []corev1.LocalObjectReference{{Name: "registry"}})
+	check(t, "request of CPU", container.Resources.Requests.Cpu().String(), "100m")
+	check(t, "request of memory", container.Resources.Requests.Memory().String(), "64Mi")
+	check(t, "strategy", dns.Spec.Strategy, appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType})
+	check(t, "priority", pod.PriorityClassName, "high")
+	check(t, "tolerations", pod.Tolerations, tolerations)
+	check(t, "topology", pod.TopologySpreadConstraints[0].TopologyKey, "topology.kubernetes.io/zone")
+	check(t, "affinity", pod.Affinity.NodeAffinity != nil, true)
+	check(t, "nodes", pod.NodeSelector, map[string]string{"kubernetes.io/os": "linux"})
+	check(t, "DNS policy", pod.DNSPolicy, corev1.DNSNone)
+	check(t, "DNS servers", pod.DNSConfig.Nameservers, []string{"192.0.2.1"})
+	check(t, "grace", *pod.TerminationGracePeriodSeconds, 40)
+	check(t, "annotation", dns.Spec.Template.Annotations["example.org/pod"], "dns")
+	check(t, "label", dns.Spec.Template.Labels["example.org/tier"], "dns")
+	check(t, "common label", dns.Labels["team"]+dns.Spec.Template.Labels["team"], "networknetwork")
+	check(t, "group of files", *pod.SecurityContext.FSGroup, 1000)
+	check(t, "user", *pod.SecurityContext.RunAsUser, 65532)
+	check(t, "privileged", *container.SecurityContext.Privileged, false)
+	check(t, "capabilities", container.SecurityContext.Capabilities.Drop, []corev1.Capability{"ALL"})
+	check(t, "further volume", has(pod.Volumes, secret), true)
+	check(t, "further mount", has(container.VolumeMounts, mount), true)
+	check(t, "snapshot's mount", has(container.VolumeMounts, corev1.VolumeMount{Name: "snapshot", MountPath: "/var/lib/minilb"}), true)
+	check(t, "variable", has(container.Env, setting), true)
+	check(t, "further container", pod.Containers[1].Name, "sidecar")
+	check(t, "account", pod.ServiceAccountName, "dns-reader")
+	check(t, "account's annotation", object[corev1.ServiceAccount](t, manifest, "ServiceAccount", "dns-reader").Annotations["example.org/role"], "reader")
+	var ports []int32
+	for _, port := range container.Ports {
+		ports = append(ports, port.ContainerPort)
+	}
+	check(t, "ports", ports, []int32{5353, 5353, 18080, 18181, 19153})
+	check(t, "evictions", *object[policyv1.PodDisruptionBudget](t, manifest, "PodDisruptionBudget", "").Spec.MaxUnavailable, intstr.FromString("34%"))
+
+	controller := deployment(t, manifest, "controller")
+	pod, container = controller.Spec.Template.Spec, controller.Spec.Template.Spec.Containers[0]
+	check(t, "controller: replicas", *controller.Spec.Replicas, 2)
+	check(t, "controller: image", container.Image, "ghcr.io/minilb/minilb:v9")
+	check(t, "controller: pull policy", container.ImagePullPolicy, corev1.PullIfNotPresent)
+	check(t, "controller: args", container.Args, []string{
+		"controller", "-domain", "cluster.lan", "-class", "example.org/minilb", "-default-class", "-resync", "0", "-v", "-health", ":8080", "-context", "lab",
+	})
+	check(t, "controller: priority", pod.PriorityClassName, "high")
+	check(t, "controller: tolerations", pod.Tolerations, tolerations)
+	check(t, "controller: affinity", pod.Affinity.PodAntiAffinity != nil, true)
+	check(t, "controller: nodes", pod.NodeSelector, map[string]string{"kubernetes.io/os": "linux"})
+	check(t, "controller: annotation", controller.Spec.Template.Annotations["example.org/pod"], "controller")
+	check(t, "controller: label", controller.Spec.Template.Labels["example.org/tier"], "controller")
+	check(t, "controller: group of files", *pod.SecurityContext.FSGroup, 1000)
+	check(t, "controller: privileged", *container.SecurityContext.Privileged, false)
+	check(t, "controller: volumes", pod.Volumes, []corev1.Volume{secret})
+	check(t, "controller: mounts", container.VolumeMounts, []corev1.VolumeMount{mount})
+	check(t, "controller: variable", has(container.Env, setting), true)
+	check(t, "controller: account", pod.ServiceAccountName, "status-writer")
+	check(t, "controller: account's annotation", object[corev1.ServiceAccount](t, manifest, "ServiceAccount", "status-writer").Annotations["example.org/role"], "writer")
+}
+
+// Nine tenths of the limit of memory are the Go runtime's, however the limit is written.
+func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []string{"512Mi", "1Gi", "1.5Gi", "600M", "2G", "600000k", "524288Ki", "1073741824"} {
+		container := deployment(t, rendered(t, "dns.resources.limits.memory="+limit), "dns").Spec.Template.Spec.Containers[0]
+		soft := resource.MustParse(variable(container, "GOMEMLIMIT")[:len(variable(container, "GOMEMLIMIT"))-1]) // Kubernetes writes MiB as Mi
+		hard := resource.MustParse(limit)
+		if share := soft.AsApproximateFloat64() / hard.AsApproximateFloat64(); share < 0.895 || share > 0.9 {
+			t.Errorf("%s: GOMEMLIMIT %s is %.3f of it", limit, &soft, share)
+		}
+	}
+	if got := variable(deployment(t, rendered(t, "dns.resources.limits=null"), "dns").Spec.Template.Spec.Containers[0], "GOMEMLIMIT"); got != "" {
+		t.Errorf("without a limit: got GOMEMLIMIT %s", got)
+	}
+}
+
+func variable(container corev1.Container, name string) string {
+	for _, variable := range container.Env {
+		if variable.Name == name {
+			return variable.Value
+		}
+	}
+	return ""
+}
+
+// Another Corefile rolls the pods; what is not in it does not.
+func TestChecksum(t *testing.T) {
+	t.Parallel()
+	sum := func(set ...string) string {
+		return deployment(t, rendered(t, set...), "dns").Spec.Template.Annotations["checksum/corefile"]
+	}
+	if sum() == sum("plugin.ttl=9") || sum() != sum("dns.replicas=5") || len(sum()) != 64 {
+		t.Errorf("got %q, with another TTL %q, with more replicas %q", sum(), sum("plugin.ttl=9"), sum("dns.replicas=5"))
+	}
+}
+
+// rolling is how many pods a roll-out may have too many, and too few.
+type rolling struct{ surge, unavailable int }
+
+// A new pod begins before an old one ends, unless they need the same ports of a node.
+func TestRollout(t *testing.T) {
+	t.Parallel()
+	for set, want := range map[string]rolling{
+		"dns.kind=Deployment":                                     {1, 0},
+		"dns.kind=Deployment,dns.hostPort=53":                     {0, 1},
+		"dns.kind=Deployment,dns.hostNetwork=true":                {0, 1},
+		"dns.kind=DaemonSet":                                      {1, 0},
+		"dns.kind=DaemonSet,dns.hostPort=53":                      {0, 1},
+		"dns.kind=DaemonSet,dns.hostNetwork=true,dns.hostPort=53": {0, 1},
+	} {
+		manifest := rendered(t, set)
+		var surge, unavailable *intstr.IntOrString
+		if slices.Contains(names(t, manifest), "DaemonSet minilb/minilb-dns") {
+			update := object[appsv1.DaemonSet](t, manifest, "DaemonSet", "").Spec.UpdateStrategy.RollingUpdate
+			surge, unavailable = update.MaxSurge, update.MaxUnavailable
+		} else {
+			update := deployment(t, manifest, "dns").Spec.Strategy.RollingUpdate
+			surge, unavailable = update.MaxSurge, update.MaxUnavailable
+		}
+		got := rolling{unavailable: unavailable.IntValue()}
+		if surge != nil {
+			got.surge = surge.IntValue()
+		}
+		if got != want {
+			t.Errorf("%s: got %+v, want %+v", set, got, want)
+		}
+	}
+}
+
+// In the node's network the server has the ports themselves, which takes root there.
+func TestNodePorts(t *testing.T) {
+	t.Parallel()
+	set := object[appsv1.DaemonSet](t, variant(t, "hostnetwork"), "DaemonSet", "minilb-dns")
+	pod, container := set.Spec.Template.Spec, set.Spec.Template.Spec.Containers[0]
+	check(t, "node's network", pod.HostNetwork, true)
+	check(t, "user", *pod.SecurityContext.RunAsUser, 0)
+	check(t, "not root", *pod.SecurityContext.RunAsNonRoot, false)
+	check(t, "capabilities", *container.SecurityContext.Capabilities, corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"NET_BIND_SERVICE"}})
+	for _, port := range container.Ports[:5] {
+		if port.HostPort != port.ContainerPort {
+			t.Errorf("port %s: %d of the node is %d of the pod", port.Name, port.HostPort, port.ContainerPort)
+		}
+	}
+	// A port that others may have, too, takes no root.
+	set = object[appsv1.DaemonSet](t, rendered(t, "dns.kind=DaemonSet,dns.hostNetwork=true"), "DaemonSet", "minilb-dns")
+	check(t, "user, of a high port", *set.Spec.Template.Spec.SecurityContext.RunAsUser, 65532)
+	check(t, "high port", set.Spec.Template.Spec.Containers[0].Ports[0].ContainerPort, 1053)
+}
