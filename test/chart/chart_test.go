@@ -179,3 +179,19 @@ func TestExamples(t *testing.T) {
 }
 
 var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+
+// The copies in the chart, which a package needs, are those of deploy/.
+func TestCopies(t *testing.T) {
+	for copied, original := range map[string]string{
+		"files/minilb.json": "../../deploy/grafana/minilb.json",
+		"files/rules.yaml":  "../../deploy/prometheus/rules.yaml",
+	} {
+		got, err := os.ReadFile(filepath.Join(chartDir, copied))
+		must(t, err)
+		want, err := os.ReadFile(original)
+		must(t, err)
+		if string(got) != string(want) {
+			t.Errorf("deploy/helm/minilb/%s is not %s: cp %s deploy/helm/minilb/%s", copied, original, strings.TrimPrefix(original, "../../"), copied)
+		}
+	}
+}
