@@ -34,6 +34,8 @@ var moduleSums = map[string]string{
 	gatewayAPI + "@v1.5.1":            "h1:RqVRIlkhLhUO8wOHKTLnTJA6o/1un4po4/6M1nRzdd0=",
 	gatewayAPI + "@v1.6.3":            "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=",
 	gatewayAPIConformance + "@v1.6.3": "h1:UxhSb1GrDsyl+PdKe3g8a/BFWgP6hzy2PPFmZRgqeMQ=",
+
+	prometheusOperator + "@" + prometheusOperatorRelease: "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
 }
 
 // GatewayAPI returns the CustomResourceDefinitions of a release of the Gateway API as a
