@@ -17,49 +17,47 @@ import (
 	"github.com/minilb/minilb/test/cluster"
 )
 
-// monitored is what a Prometheus scrapes as its README says: a server and a controller that are
-// well, and those of an account that may read nothing.
+// monitored is what a Prometheus scrapes as its README says.
 type monitored struct {
-	cluster              *cluster.Cluster
-	namespace            string // also the class
-	dns, ailing          *coredns
-	controller, helpless *controller
-	prometheus           *prometheus
-	pods                 int
+	cluster    *cluster.Cluster
+	namespace  string // also the class
+	dns        *coredns
+	controller *controller
+	prometheus *prometheus
+	pods       int // that there have been
 }
 
 // TestMonitoring: every query of the dashboard has a result, everything that the rules read is
-// there, and the alerts tell the sick from the sound.
+// there, and the alerts tell the sick from the sound. The full form is some minutes of life for
+// the picture of the dashboard.
 func TestMonitoring(t *testing.T) {
 	program(t, "prometheus", "prometheus")
 	c := shared(t)
 	m := &monitored{cluster: c, namespace: newNamespace(t, c)}
 	kubeconfigs := shippedAccounts(t, c)
-	_, err := c.Client.CoreV1().ServiceAccounts(m.namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "nobody"}}, metav1.CreateOptions{})
-	must(t, err)
-	nobody, err := c.ServiceAccountKubeconfig(t.Context(), m.namespace, "nobody")
-	must(t, err)
 	must(t, c.Node(t.Context(), "monitored", "192.168.1.77"))
 	createService(t, c, m.namespace, "web", m.namespace, func(s *corev1.Service) { // nothing that is probed: nobody is there
 		s.Spec.Ports[0].Protocol = corev1.ProtocolUDP
 	})
-
-	m.ailing = m.startDNS(t, nobody)
-	m.helpless = startController(t, nobody)
 	m.dns = m.startDNS(t, kubeconfigs.dns)
 	m.controller = startController(t, kubeconfigs.controller, "-class", m.namespace).waitReady(t)
 	m.dns.waitReady(t)
-	m.scrape(t)
+	m.scrape(t, []*coredns{m.dns}, []*controller{m.controller})
 
 	began := time.Now()
 	cluster.Eventually(t, time.Minute, func() error { // until there are rates of everything
-		m.change(t)
+		m.addPod(t)
+		m.ask(t)
 		return readDashboard(t).evaluate(m.prometheus)
 	})
 	t.Logf("the dashboard is complete after %v", time.Since(began))
 	cluster.Eventually(t, time.Minute, func() error { return evaluateRules(m.prometheus, readRules(t)) })
 	lint(t, m.dns.prom)
 	lint(t, m.controller.url+"/metrics")
+	if full {
+		m.live(t, 8*time.Minute)
+	}
+	m.draw(t, began)
 	m.testAlerts(t)
 }
 
@@ -84,26 +82,38 @@ func hostPort(t *testing.T, of string) string {
 }
 
 // scrape starts a Prometheus.
-func (m *monitored) scrape(t *testing.T) {
+func (m *monitored) scrape(t *testing.T, servers []*coredns, controllers []*controller) {
 	t.Helper()
 	rules, err := filepath.Abs("../../deploy/prometheus/rules.yaml")
 	must(t, err)
-	both := func(a, b string) string { return hostPort(t, a) + `", "` + hostPort(t, b) }
+	var dnsTargets, controllerTargets []string
+	for _, s := range servers {
+		dnsTargets = append(dnsTargets, hostPort(t, s.prom))
+	}
+	for _, p := range controllers {
+		controllerTargets = append(controllerTargets, hostPort(t, p.url))
+	}
 	m.prometheus = startPrometheus(t, "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"+strings.NewReplacer(
-		"192.168.1.53:9153", both(m.dns.prom, m.ailing.prom), "192.168.1.53:8081", both(m.controller.url, m.helpless.url),
+		"192.168.1.53:9153", strings.Join(dnsTargets, `", "`), "192.168.1.53:8081", strings.Join(controllerTargets, `", "`),
 		"/etc/prometheus/minilb/rules.yaml", rules,
 	).Replace(documentedPrometheus(t, "static_configs")))
 }
 
-// change adds a pod and asks questions of all kinds, one of which no cache knows.
-func (m *monitored) change(t *testing.T) {
+// addPod adds a pod behind the Service web.
+func (m *monitored) addPod(t *testing.T) {
 	t.Helper()
 	m.pods++
 	must(t, m.cluster.Pod(t.Context(), cluster.PodSpec{
 		Namespace: m.namespace, Name: fmt.Sprintf("web-%d", m.pods), Labels: map[string]string{"app": "web"},
 		Node: "monitored", IPs: []string{fmt.Sprintf("10.244.%d.%d", 1+m.pods/250, 1+m.pods%250)},
 	}))
-	for _, name := range []string{"web." + m.namespace + ".minilb", m.namespace + ".minilb", "nope.minilb", fmt.Sprintf("h%d.example.org", m.pods)} {
+}
+
+// ask asks questions of all kinds, one of which no cache knows.
+func (m *monitored) ask(t *testing.T) {
+	t.Helper()
+	web := "web." + m.namespace + ".minilb"
+	for _, name := range []string{web, web, web, m.namespace + ".minilb", "nope.minilb", fmt.Sprintf("h%d.example.org", time.Now().UnixNano())} {
 		_, err := m.dns.ask("udp", name, dns.TypeA)
 		must(t, err)
 	}
@@ -124,19 +134,26 @@ func (m *monitored) testAlerts(t *testing.T) {
 			return nil
 		})
 	}
-	ailing, helpless := hostPort(t, m.ailing.prom), hostPort(t, m.helpless.url)
+	c := m.cluster
+	_, err := c.Client.CoreV1().ServiceAccounts(m.namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "nobody"}}, metav1.CreateOptions{})
+	must(t, err)
+	nobody, err := c.ServiceAccountKubeconfig(t.Context(), m.namespace, "nobody")
+	must(t, err)
+	server, other := m.startDNS(t, nobody), startController(t, nobody)
+	m.scrape(t, []*coredns{m.dns, server}, []*controller{m.controller, other})
+	ailing, helpless := hostPort(t, server.prom), hostPort(t, other.url)
 	expect("two may read nothing", "MinilbControllerNotWatching "+helpless, "MinilbNotSynced "+ailing)
 
 	vip := corev1.LoadBalancerIngress{IP: "192.0.2.7"}
 	for range 6 { // S12
-		expectStatus(t, m.cluster, m.namespace, "web", "web."+m.namespace+".minilb")
-		overwrite(t, m.cluster, m.namespace, "web", vip)
+		expectStatus(t, c, m.namespace, "web", "web."+m.namespace+".minilb")
+		overwrite(t, c, m.namespace, "web", vip)
 	}
 	contested := "MinilbStatusContested " + hostPort(t, m.controller.url)
 	expect("another controller writes, too", "MinilbControllerNotWatching "+helpless, "MinilbNotSynced "+ailing, contested)
 
-	m.ailing.stop(t)
-	m.helpless.stop(t)
+	server.stop(t)
+	other.stop(t)
 	down := []string{contested, "MinilbTargetDown " + ailing, "MinilbTargetDown " + helpless}
 	slices.Sort(down)
 	expect("two are down", down...)
