@@ -133,13 +133,18 @@ func (c *canvas) clock(pl *plot) {
 	}
 }
 
-// legend names the series of a panel at its lower edge.
+// legend names the series of a panel at its lower edge, as small as it takes.
 func (c *canvas) legend(p panel, all []series) {
 	x, y := p.GridPos.X*unitWidth+margin, (p.GridPos.Y+p.GridPos.H)*unitHeight-10
+	needed := 0.0
+	for _, s := range all {
+		needed += 26 + 6.2*float64(len(s.name))
+	}
+	shrunk := min(1, (p.GridPos.W*unitWidth-2*margin)/needed)
 	for i, s := range all {
-		c.rect(x, y-8, 10, 8, p.color(s.name, i))
-		c.text(x+14, y, "", s.name)
-		x += 26 + 6.2*float64(len(s.name))
+		c.rect(x, y-8, 10*shrunk, 8, p.color(s.name, i))
+		c.text(x+14*shrunk, y, fmt.Sprintf(`font-size="%.1f"`, 11*shrunk), s.name)
+		x += (26 + 6.2*float64(len(s.name))) * shrunk
 	}
 }
 

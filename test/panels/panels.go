@@ -151,7 +151,7 @@ func (c *canvas) stat(p panel, all []series) {
 		}
 	}
 	x, y := p.GridPos.X*unitWidth, p.GridPos.Y*unitHeight
-	c.text(x+p.GridPos.W*unitWidth/2, y+65, `font-size="30" text-anchor="middle" fill="`+color+`"`, text)
+	c.text(x+p.GridPos.W*unitWidth/2, y+62, `font-size="24" text-anchor="middle" fill="`+color+`"`, text)
 }
 
 // mapped returns the text that stands for a value, "" for none.
