@@ -79,14 +79,15 @@ func TestAlerts(t *testing.T) {
 	}
 	readme, err := os.ReadFile("../../deploy/prometheus/README.md")
 	must(t, err)
-	rules := readRules(t)
-	for _, r := range rules {
+	alerts := 0
+	for _, r := range readRules(t) {
 		if r.Record != "" {
 			if fires[r.Record] == "" {
 				t.Errorf("%s: no test has a value of it", r.Record)
 			}
 			continue
 		}
+		alerts++
 		expr := `ALERTS{alertname="` + r.Alert + `", alertstate="firing"}`
 		if fires[expr] == "" || !silent[expr] {
 			t.Errorf("%s: tests in which it fires: %v, in which it does not: %v", r.Alert, fires[expr] != "", silent[expr])
@@ -110,8 +111,8 @@ func TestAlerts(t *testing.T) {
 			}
 		}
 	}
-	if listed := strings.Count(string(readme), "\n| `Minilb"); listed != len(rules)-4 {
-		t.Errorf("README.md lists %d alerts, want %d", listed, len(rules)-4)
+	if listed := strings.Count(string(readme), "\n| `Minilb"); listed != alerts {
+		t.Errorf("README.md lists %d alerts, want %d", listed, alerts)
 	}
 }
 
