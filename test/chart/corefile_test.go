@@ -35,20 +35,17 @@ fallthrough svc.example.org
 	if got := stanza(t, variant(t, "everything")); got != want {
 		t.Errorf("with everything: got\n%s\nwant\n%s", got, want)
 	}
-	for set, want := range map[string]string{
-		"plugin.namespaces={shop,web}":                                  "namespaces shop web",
-		"plugin.resources={gateway}":                                    "resources gateway",
-		"plugin.requireAccepted=true":                                   "require_accepted on",
-		"plugin.fallthrough=true":                                       "fallthrough",
-		"plugin.kubeconfig.path=/etc/kubeconfig":                        "kubeconfig /etc/kubeconfig",
-		"plugin.maxAnswers=0":                                           "max_answers 0",
-		"plugin.ttl=3600":                                               "ttl 3600",
-		"plugin.claims[0].suffixes={a.org},plugin.claims[0].from={x,y}": "claim a.org from x y",
-		"defaultClass=true":                                             "default_class",
+	for _, test := range []struct{ set, want string }{
+		{
+			"plugin.namespaces={shop,web},plugin.resources={gateway},plugin.requireAccepted=true,plugin.fallthrough=true,defaultClass=true",
+			"default_class\nresources gateway\nnamespaces shop web\nrequire_accepted on\nns {$NODE_IP}\nfallthrough",
+		},
+		{
+			"plugin.kubeconfig.path=/etc/kubeconfig,plugin.claims[0].suffixes={a.org},plugin.claims[0].from={x,y},plugin.ttl=3600,plugin.maxAnswers=0",
+			"kubeconfig /etc/kubeconfig\nclaim a.org from x y\nttl 3600\nmax_answers 0\nns {$NODE_IP}",
+		},
 	} {
-		if got := stanza(t, rendered(t, set)); !strings.Contains(got, "\n"+want+"\n") {
-			t.Errorf("%s: got\n%s\nwant a line %q", set, got, want)
-		}
+		check(t, test.set, stanza(t, rendered(t, test.set)), "minilb minilb {\n"+test.want+"\n}")
 	}
 }
 

@@ -3,6 +3,7 @@ package chart_test
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -102,12 +103,15 @@ func TestPods(t *testing.T) {
 // Nine tenths of the limit of memory are the Go runtime's, however the limit is written.
 func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
-	for _, limit := range []string{"512Mi", "1Gi", "1.5Gi", "600M", "2G", "600000k", "524288Ki", "1073741824"} {
-		container := deployment(t, rendered(t, "dns.resources.limits.memory="+limit), "dns").Spec.Template.Spec.Containers[0]
-		soft := resource.MustParse(variable(container, "GOMEMLIMIT")[:len(variable(container, "GOMEMLIMIT"))-1]) // Kubernetes writes MiB as Mi
-		hard := resource.MustParse(limit)
-		if share := soft.AsApproximateFloat64() / hard.AsApproximateFloat64(); share < 0.895 || share > 0.9 {
-			t.Errorf("%s: GOMEMLIMIT %s is %.3f of it", limit, &soft, share)
+	for _, limits := range [][2]string{{"512Mi", "1Gi"}, {"1.5Gi", "600M"}, {"2G", "600000k"}, {"524288Ki", "1073741824"}} {
+		manifest := rendered(t, "dns.resources.limits.memory="+limits[0], "controller.resources.limits.memory="+limits[1])
+		for i, component := range []string{"dns", "controller"} {
+			written := variable(deployment(t, manifest, component).Spec.Template.Spec.Containers[0], "GOMEMLIMIT")
+			soft := resource.MustParse(strings.TrimSuffix(written, "B")) // Kubernetes writes MiB as Mi
+			hard := resource.MustParse(limits[i])
+			if share := soft.AsApproximateFloat64() / hard.AsApproximateFloat64(); share < 0.895 || share > 0.9 {
+				t.Errorf("%s: GOMEMLIMIT %s is %.3f of it", limits[i], written, share)
+			}
 		}
 	}
 	if got := variable(deployment(t, rendered(t, "dns.resources.limits=null"), "dns").Spec.Template.Spec.Containers[0], "GOMEMLIMIT"); got != "" {
@@ -130,8 +134,9 @@ func TestChecksum(t *testing.T) {
 	sum := func(set ...string) string {
 		return deployment(t, rendered(t, set...), "dns").Spec.Template.Annotations["checksum/corefile"]
 	}
-	if sum() == sum("plugin.ttl=9") || sum() != sum("dns.replicas=5") || len(sum()) != 64 {
-		t.Errorf("got %q, with another TTL %q, with more replicas %q", sum(), sum("plugin.ttl=9"), sum("dns.replicas=5"))
+	before, changed, same := sum(), sum("plugin.ttl=9"), sum("dns.replicas=5")
+	if before == changed || before != same || len(before) != 64 {
+		t.Errorf("got %q, with another TTL %q, with more replicas %q", before, changed, same)
 	}
 }
 

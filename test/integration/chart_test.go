@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -124,8 +125,26 @@ func testChartApplied(t *testing.T, c *cluster.Cluster) {
 			}
 			must(t, c.Delete(ctx, manifest))
 			chartGone(t, c)
+			said := helm(t, c, "install", shipped.ChartRelease, "deploy/helm/minilb", "--values", variants[name], "--dry-run=server")
+			readable(t, said)
 		})
 	}
+}
+
+// readable checks what Helm says after an installation, and returns it.
+func readable(t *testing.T, said string) string {
+	t.Helper()
+	_, notes, found := strings.Cut(said, "\nNOTES:\n")
+	if !found {
+		t.Fatalf("Helm says nothing of what comes next:\n%s", said)
+	}
+	for line := range strings.Lines(notes) {
+		if columns := len(strings.TrimSuffix(line, "\n")); columns > 80 || strings.Contains(line, "<nil>") || strings.Contains(line, "%!") {
+			t.Errorf("a line of %d columns: %q", columns, line)
+		}
+	}
+	t.Log(notes)
+	return notes
 }
 
 // podTemplates returns the templates of all pods of a manifest.
@@ -193,7 +212,7 @@ func helm(t *testing.T, c *cluster.Cluster, args ...string) string {
 // leaves nothing.
 func testChartInstalled(t *testing.T, c *cluster.Cluster) {
 	enforce(t, c, "restricted")
-	notes := helm(t, c, "install", shipped.ChartRelease, "deploy/helm/minilb")
+	notes := readable(t, helm(t, c, "install", shipped.ChartRelease, "deploy/helm/minilb"))
 	for _, want := range []string{
 		"kubectl -n minilb get pods -l app.kubernetes.io/instance=minilb\n",
 		"kubectl -n minilb logs deployment/minilb-controller\n",
@@ -207,11 +226,6 @@ func testChartInstalled(t *testing.T, c *cluster.Cluster) {
 			t.Errorf("Helm says\n%s\nwithout %q", notes, want)
 		}
 	}
-	for line := range strings.Lines(notes) {
-		if len(line) > 81 {
-			t.Errorf("a line of %d columns: %s", len(line)-1, line)
-		}
-	}
 	expectPods(t, c, "Deployment "+dnsAccount, "ReplicaSet", "dns", 2)
 	expectPods(t, c, "Deployment "+controllerAccount, "ReplicaSet", "controller", 1)
 
@@ -223,9 +237,10 @@ func testChartInstalled(t *testing.T, c *cluster.Cluster) {
 		cluster.Eventually(t, 10*time.Second, func() error { return s.expect(name, dns.TypeA, want) })
 	}
 	unforbidden(t, s)
+	expectDrained(t, c, s)
 
 	before := getDeployment(t, c).Spec.Template.Annotations["checksum/corefile"]
-	notes = helm(t, c, "upgrade", shipped.ChartRelease, "deploy/helm/minilb", "--reset-then-reuse-values", "--set", "plugin.ttl=9,dns.kind=Deployment,dns.hostPort=5300")
+	notes = readable(t, helm(t, c, "upgrade", shipped.ChartRelease, "deploy/helm/minilb", "--reset-then-reuse-values", "--set", "plugin.ttl=9,dns.hostPort=5300"))
 	if !strings.Contains(notes, "server=/minilb/NODE#5300\n") || !strings.Contains(notes, "pod-security.kubernetes.io/enforce=privileged") {
 		t.Errorf("with ports of nodes Helm says\n%s", notes)
 	}
@@ -255,6 +270,27 @@ func startChart(t *testing.T, c *cluster.Cluster) *coredns {
 	s := startCoreDNS(t, adapt(t, configMap.Data["Corefile"], deployment.Spec.Template.Spec.Containers[0], upstream(t)), "KUBECONFIG="+kubeconfig, "NODE_IP=192.168.1.31")
 	s.waitReady(t)
 	return s
+}
+
+// expectDrained ends a server as the kubelet does: it goes on to answer while clients are led
+// to others, and ends before it would be killed.
+func expectDrained(t *testing.T, c *cluster.Cluster, s *coredns) {
+	t.Helper()
+	began := time.Now()
+	must(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	for time.Since(began) < 4*time.Second { // of the 5 of lameduck
+		if err := s.expect("web.shop.minilb", dns.TypeA, "10.244.1.1"); err != nil {
+			t.Fatalf("%v after its end has begun: %v", time.Since(began), err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	grace := time.Duration(*getDeployment(t, c).Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
+	select {
+	case err := <-s.exited:
+		s.exited <- err
+	case <-time.After(grace - time.Since(began)):
+		t.Errorf("it goes on for longer than %v", grace)
+	}
 }
 
 // unforbidden complains of what a server may not do that it tried, and of other errors.
