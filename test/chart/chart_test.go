@@ -180,18 +180,22 @@ func TestExamples(t *testing.T) {
 
 var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
 
-// The copies in the chart, which a package needs, are those of deploy/.
+// The copies in the chart, which a package needs, are those of deploy/. MINILB_UPDATE=1 writes them.
 func TestCopies(t *testing.T) {
 	for copied, original := range map[string]string{
 		"files/minilb.json": "../../deploy/grafana/minilb.json",
 		"files/rules.yaml":  "../../deploy/prometheus/rules.yaml",
 	} {
-		got, err := os.ReadFile(filepath.Join(chartDir, copied))
-		must(t, err)
 		want, err := os.ReadFile(original)
 		must(t, err)
+		copied = filepath.Join(chartDir, copied)
+		if os.Getenv("MINILB_UPDATE") != "" {
+			must(t, os.WriteFile(copied, want, 0o644))
+		}
+		got, err := os.ReadFile(copied)
+		must(t, err)
 		if string(got) != string(want) {
-			t.Errorf("deploy/helm/minilb/%s is not %s: cp %s deploy/helm/minilb/%s", copied, original, strings.TrimPrefix(original, "../../"), copied)
+			t.Errorf("%s is not %s: MINILB_UPDATE=1 go test -run Copies ./test/chart", copied, original)
 		}
 	}
 }
