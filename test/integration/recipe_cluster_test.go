@@ -59,6 +59,7 @@ func TestRecipes(t *testing.T) {
 	t.Run("beside", r.beside)
 	t.Run("low ports", r.lowPorts)
 	t.Run("alias", r.alias)
+	t.Run("external-dns", r.externalDNS)
 	t.Run("second Service", r.secondService)
 	t.Run("same Service", r.sameService)
 	t.Run("anew", r.anew)
@@ -279,38 +280,4 @@ status: {loadBalancer: {ingress: [{ip: 192.168.1.242}]}}
 	r.does(t, move, nil)
 	r.answers(t, recipePod, "app.example.org", "app.shop.example.org", "app.shop.minilb")
 	r.answers(t, "192.168.1.242", "blog.example.org")
-}
-
-// alias has name servers lead from their zone to the pods.
-func (r *recipeCluster) alias(t *testing.T) {
-	zone := recipe(t, "other-dns.md", "BIND")
-	file := configFile(t, "zone", zone[1])
-	must(t, r.Apply(t.Context(), recipe(t, "other-dns.md", "external-dns")[0]))
-	expectStatus(t, r.Cluster, "automation", "mosquitto", "mosquitto.automation.minilb")
-
-	forward := resolverRecipe(t, "BIND", r.dns.addr, []string{"minilb."})
-	bind := freePorts(t, 1)[0]
-	startBIND(t, bind, "home.example.org.", forward[0], forward[1]+strings.Replace(zone[0], "/var/lib/bind/home.example.org.zone", file, 1))
-
-	corefile := atServer(recipe(t, "other-dns.md", "CoreDNS")[0], r.dns.addr)
-	corefile = strings.Replace(corefile, "/var/lib/coredns/home.example.org.zone", file, 1)
-	server := startCoreDNS(t, serverBlock.ReplaceAllStringFunc(corefile, func(line string) string {
-		return strings.TrimSpace(strings.TrimSuffix(line, "{")) + ":PORT {\n bind 127.0.0.1"
-	}))
-	for name, addr := range map[string]string{"BIND": bind, "CoreDNS": server.addr} {
-		cluster.Eventually(t, 10*time.Second, func() error {
-			reply, err := ask(addr, "udp", "mqtt.home.example.org", dns.TypeA)
-			if err != nil {
-				return err
-			}
-			if len(reply.Answer) == 2 {
-				alias, is := reply.Answer[0].(*dns.CNAME)
-				address, has := reply.Answer[1].(*dns.A)
-				if is && has && alias.Target == "mosquitto.automation.minilb." && address.A.String() == recipePod {
-					return nil
-				}
-			}
-			return fmt.Errorf("%s: got %v, want the alias and %s", name, reply, recipePod)
-		})
-	}
 }
