@@ -62,6 +62,9 @@ func TestRun(t *testing.T) {
 		{"check's kubeconfig", []string{"check", "-kubeconfig", missing}, 2, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose one of ip, json, routeros, openwrt`},
 		{"watched as a whole", []string{"routes", "-watch", "-o", "netplan"}, 2, "", "minilb routes: -watch prints a line for each change, and netplan is written as a whole: choose ip, json, routeros or frr"},
+		{"subnet of none", []string{"routes", "-subnet", "192.168.1.0/24"}, 2, "", "minilb routes: -subnet: ip names none"},
+		{"no subnet", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1"}, 2, "", "minilb routes: name the subnet of the LAN with -subnet, such as 192.168.1.0/24: vyos-dhcp needs it"},
+		{"bad subnet", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1", "-subnet", "lan"}, 2, "", `minilb routes: -subnet "lan": want an IPv4 prefix`},
 		{"applied and watched", []string{"routes", "-watch", "-apply"}, 2, "", "minilb routes: -apply does not go with -watch: leave one out"},
 		{"applied in a format", []string{"routes", "-apply", "-o", "ip"}, 2, "", "minilb routes: -apply does not go with -o: leave one out"},
 		{"routes' kubeconfig", []string{"routes", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
@@ -93,7 +96,7 @@ func TestRun(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for subcommand, want := range map[string]string{
 		"controller": "class cleanup context default-class domain health kubeconfig resync v",
-		"routes":     "apply cleanup context gateway interface kubeconfig o watch",
+		"routes":     "apply cleanup context gateway interface kubeconfig o subnet watch",
 		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig o server",
 		"version":    "",
 	} {

@@ -80,7 +80,9 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	gateway := flags.String("gateway", "", "IPv4 `address` of the LAN's own router, which the DHCP formats need for\n"+
 		"the default route (default none)")
 	flags.StringVar(&r.iface, "interface", "", "`name` of the router's interface, for formats that name one (default\n"+
-		"lan for openwrt, eth0 for netplan and radvd)")
+		"lan for openwrt, eth0 for netplan and radvd) or, for vyos-dhcp, of its\n"+
+		"shared network (default LAN)")
+	subnet := flags.String("subnet", "", "IPv4 `prefix` of the LAN, which vyos-dhcp needs (default none)")
 	watch := flags.Bool("watch", false, "go on and print what changes (default false)")
 	apply := flags.Bool("apply", false, "keep the routing table of this host in step (default false)")
 	cleanup := flags.Bool("cleanup", false, "remove what -apply has added and exit; end it before (default false)")
@@ -92,7 +94,7 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if err := exclusive(given); err != nil {
 		return misused("routes", "%v", err)
 	}
-	if err := r.choose(*name, *gateway, *watch); err != nil { // before the cluster is asked
+	if err := r.choose(*name, *gateway, *subnet, *watch); err != nil { // before the cluster is asked
 		return misused("routes", "%v", err)
 	}
 	if *apply || *cleanup {
@@ -120,8 +122,8 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 // exclusive returns an error for flags that do not go together.
 func exclusive(given map[string]bool) error {
 	for _, group := range [][]string{
-		{"apply", "cleanup", "watch"}, {"apply", "o"}, {"apply", "interface"}, {"apply", "gateway"},
-		{"cleanup", "o"}, {"cleanup", "interface"}, {"cleanup", "gateway"},
+		{"apply", "cleanup", "watch"}, {"apply", "o"}, {"apply", "interface"}, {"apply", "gateway"}, {"apply", "subnet"},
+		{"cleanup", "o"}, {"cleanup", "interface"}, {"cleanup", "gateway"}, {"cleanup", "subnet"},
 	} {
 		var both []string
 		for _, name := range group {
@@ -137,8 +139,17 @@ func exclusive(given map[string]bool) error {
 }
 
 // choose takes the format, which must be one of changes for -watch, and its options.
-func (r *routesRun) choose(format, gateway string, watch bool) (err error) {
+func (r *routesRun) choose(format, gateway, subnet string, watch bool) (err error) {
 	if r.format, err = routes.Choose(format); err != nil {
+		return err
+	}
+	var lan netip.Prefix
+	if subnet != "" {
+		if lan, err = netip.ParsePrefix(subnet); err != nil {
+			return fmt.Errorf("-subnet %q: want an IPv4 prefix, such as 192.168.1.0/24", subnet)
+		}
+	}
+	if r.format, err = r.format.In(lan); err != nil {
 		return err
 	}
 	if gateway != "" {
@@ -180,6 +191,9 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 	}
 	if length := routes.OptionLength(entries); r.format.Gateway && routes.Splits(length) {
 		r.tell(fmt.Sprintf("warning: the option takes %d bytes, which no option holds: the DHCP server must split it (RFC 3396), and not all clients put it together again; use routes on the router, too", length))
+	}
+	if r.format.Hint != "" {
+		r.tell("hint:", r.format.Hint)
 	}
 	strays, err := routes.Strays(ctx, client, nodes)
 	r.tellStrays(strays, err)

@@ -11,9 +11,6 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/routes/kernel"
 )
 
-// firewallHint is what a router needs beside the routes (R14).
-const firewallHint = "if this router filters packets, let those from the LAN to the podCIDRs pass though no answers are seen: pods answer clients directly"
-
 // apply keeps the routes in this host's routing table until ctx ends, which leaves them there.
 func (r *routesRun) apply(ctx context.Context, client kubernetes.Interface) error {
 	ctx, stop := context.WithCancel(ctx)
@@ -27,7 +24,7 @@ func (r *routesRun) apply(ctx context.Context, client kubernetes.Interface) erro
 		failed <- kernel.Keep(ctx, wanted, r.stdout, func(line string) { r.tell("minilb:", line) })
 	})
 	last := map[string]bool{}
-	hint := sync.OnceFunc(func() { r.tell("hint:", firewallHint) })
+	hint := sync.OnceFunc(func() { r.tell("hint:", routes.FirewallHint) })
 	err := r.follow(ctx, client, func(entries []routes.Entry) error {
 		hint()
 		last = r.tellProblems(entries, last)

@@ -70,14 +70,59 @@ func decimal(option []byte, separator string) string {
 	return strings.Join(numbers, separator)
 }
 
-// dnsmasq writes lines of dnsmasq.conf: option 121 and, for older Windows, 249 (R12).
-func dnsmasq(t *table) string {
+// list writes the routes as dnsmasq takes them.
+func (t *table) list() string {
 	var routes []string
 	for _, h := range t.hops() {
 		routes = append(routes, h.destination.String(), h.gateway.String())
 	}
-	list := strings.Join(routes, ",")
+	return strings.Join(routes, ",")
+}
+
+// dnsmasq writes lines of dnsmasq.conf: option 121 and, for older Windows, 249 (R12).
+func dnsmasq(t *table) string {
+	list := t.list()
 	return t.comments("#") + "dhcp-option=121," + list + "\ndhcp-option=249," + list + "\n"
+}
+
+// openWrtDHCP writes commands that add the options to what is in /etc/config/dhcp.
+func openWrtDHCP(t *table) string {
+	var text strings.Builder
+	text.WriteString(t.comments("#"))
+	fmt.Fprintf(&text, "# those of an earlier run go before: uci show dhcp.%s.dhcp_option\n", t.iface)
+	for _, code := range []int{121, 249} {
+		fmt.Fprintf(&text, "uci add_list dhcp.%s.dhcp_option='%d,%s'\n", t.iface, code, t.list())
+	}
+	return text.String() + "uci commit dhcp\n/etc/init.d/dnsmasq restart\n"
+}
+
+// routerOSDHCP writes commands that a second run can repeat.
+func routerOSDHCP(t *table) string {
+	var text strings.Builder
+	text.WriteString(t.comments("#"))
+	text.WriteString("# in place of the options that the DHCP networks have, in all of them\n" +
+		"/ip dhcp-server network set [find] dhcp-option=\"\"\n" +
+		"/ip dhcp-server option remove [find name=minilb121]\n/ip dhcp-server option remove [find name=minilb249]\n")
+	for _, code := range []int{121, 249} {
+		fmt.Fprintf(&text, "/ip dhcp-server option add name=minilb%d code=%d value=0x%s\n", code, code, hex.EncodeToString(t.option()))
+	}
+	return text.String() + "/ip dhcp-server network set [find] dhcp-option=minilb121,minilb249\n"
+}
+
+// vyOSDHCP writes commands of the configuration mode. VyOS adds the default route by itself,
+// through the default-router (kea_parse_options in vyos-1x), and has no option 249.
+func vyOSDHCP(t *table) string {
+	var text strings.Builder
+	text.WriteString(t.comments("#"))
+	network := fmt.Sprintf("set service dhcp-server shared-network-name %s subnet %s option", t.iface, t.subnet)
+	for _, h := range t.hops() {
+		if h.destination.Bits() == 0 {
+			fmt.Fprintf(&text, "%s default-router %s\n", network, h.gateway)
+			continue
+		}
+		fmt.Fprintf(&text, "%s static-route %s next-hop %s\n", network, h.destination, h.gateway)
+	}
+	return text.String()
 }
 
 // kea writes an option-data list for a subnet of Kea's, in hex, which all versions take.

@@ -19,6 +19,12 @@ type Format struct {
 	// Gateway reports whether the routes of a DHCP option are written, which needs the LAN's own
 	// router for the default route (R11).
 	Gateway bool
+	// Subnet reports whether the format names the LAN's IPv4 subnet, which In says.
+	Subnet bool
+	// Hint is what a user should know of routes in this place, in one line; "" for nothing.
+	Hint string
+
+	subnet netip.Prefix
 
 	write func(*table) string
 	// change writes what has changed, in lines of their own; nil if the format has no such.
@@ -33,18 +39,21 @@ var Formats = []Format{
 		_ = JSON(&text, t.entries) // a Builder takes everything
 		return text.String()
 	}, change: jsonChange},
-	{Name: "routeros", About: "MikroTik RouterOS 7", write: routerOS, change: routerOSChange},
-	{Name: "openwrt", About: "OpenWrt's uci", Default: "lan", write: openWrt},
-	{Name: "vyos", About: "VyOS", write: vyOS},
-	{Name: "frr", About: "FRRouting's vtysh", write: frr, change: frrChange},
-	{Name: "junos", About: "Juniper JunOS", write: junOS},
+	{Name: "routeros", About: "MikroTik RouterOS 7", Hint: FirewallHint, write: routerOS, change: routerOSChange},
+	{Name: "openwrt", About: "OpenWrt's uci", Default: "lan", Hint: FirewallHint, write: openWrt},
+	{Name: "vyos", About: "VyOS", Hint: FirewallHint, write: vyOS},
+	{Name: "frr", About: "FRRouting's vtysh", Hint: FirewallHint, write: frr, change: frrChange},
+	{Name: "junos", About: "Juniper JunOS", Hint: FirewallHint, write: junOS},
 	{Name: "networkd", About: "systemd.network sections", write: networkd},
 	{Name: "netplan", About: "netplan YAML", Default: "eth0", write: netplan},
 	{Name: "windows", About: "route.exe commands", write: windows},
-	{Name: "dnsmasq", About: "DHCP options 121 and 249", Gateway: true, write: dnsmasq},
-	{Name: "kea", About: "the same for Kea, an option-data list", Gateway: true, write: kea},
-	{Name: "isc", About: "the same for ISC dhcpd", Gateway: true, write: iscDHCP},
-	{Name: "option121", About: "the same in hex and in decimal", Gateway: true, write: option121},
+	{Name: "dnsmasq", About: "DHCP options 121 and 249", Gateway: true, Hint: optionHint, write: dnsmasq},
+	{Name: "openwrt-dhcp", About: "the same for OpenWrt's uci", Default: "lan", Gateway: true, Hint: optionHint, write: openWrtDHCP},
+	{Name: "kea", About: "the same for Kea, an option-data list", Gateway: true, Hint: optionHint, write: kea},
+	{Name: "isc", About: "the same for ISC dhcpd", Gateway: true, Hint: optionHint, write: iscDHCP},
+	{Name: "routeros-dhcp", About: "the same for RouterOS, all its DHCP networks", Gateway: true, Hint: optionHint, write: routerOSDHCP},
+	{Name: "vyos-dhcp", About: "option 121 for VyOS 1.5, with -subnet", Default: "LAN", Gateway: true, Subnet: true, Hint: optionHint, write: vyOSDHCP},
+	{Name: "option121", About: "the same in hex and in decimal", Gateway: true, Hint: optionHint, write: option121},
 	{Name: "radvd", About: "IPv6, a radvd.conf for each node", Default: "eth0", write: radvd},
 }
 
@@ -53,6 +62,25 @@ type table struct {
 	entries []Entry
 	iface   string     // "" for a format without
 	gateway netip.Addr // the LAN's own router; the zero Addr where none is needed
+	subnet  netip.Prefix
+}
+
+// FirewallHint is what a router needs beside the routes, if it has them alone (R14).
+const FirewallHint = "if this router filters packets, let those from the LAN to the podCIDRs pass though no answers are seen: pods answer clients directly"
+
+// optionHint is that not every client asks for option 121 (R12).
+const optionHint = "give the router the routes, too: some clients do not ask for option 121, Android is said to be one"
+
+// In returns the format with the IPv4 subnet that the LAN's DHCP server has addresses for.
+func (f Format) In(subnet netip.Prefix) (Format, error) {
+	switch {
+	case !f.Subnet && subnet.IsValid():
+		return f, fmt.Errorf("-subnet: %s names none", f.Name)
+	case f.Subnet && (!subnet.IsValid() || !subnet.Addr().Is4()):
+		return f, fmt.Errorf("name the subnet of the LAN with -subnet, such as 192.168.1.0/24: %s needs it", f.Name)
+	}
+	f.subnet = subnet.Masked()
+	return f, nil
 }
 
 // Choose returns the format of a name.
@@ -90,7 +118,7 @@ func (f Format) Write(entries []Entry, iface string, gateway netip.Addr) (string
 	if iface == "" {
 		iface = f.Default
 	}
-	return f.write(&table{entries: entries, iface: iface, gateway: gateway}), nil
+	return f.write(&table{entries: entries, iface: iface, gateway: gateway, subnet: f.subnet}), nil
 }
 
 // lines writes each route with one, and what is no route as a comment.

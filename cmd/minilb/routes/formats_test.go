@@ -55,6 +55,21 @@ func TestFormats(t *testing.T) {
 			"option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\noption ms-classless-static-routes code 249 = array of unsigned integer 8;\n" +
 			"option rfc3442-classless-static-routes 24, 10, 244, 0, 192, 168, 1, 30, 24, 10, 244, 1, 192, 168, 1, 31, 0, 192, 168, 1, 1;\n" +
 			"option ms-classless-static-routes 24, 10, 244, 0, 192, 168, 1, 30, 24, 10, 244, 1, 192, 168, 1, 31, 0, 192, 168, 1, 1;\n",
+		"openwrt-dhcp": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
+			"# those of an earlier run go before: uci show dhcp.lan.dhcp_option\n" +
+			"uci add_list dhcp.lan.dhcp_option='121,10.244.0.0/24,192.168.1.30,10.244.1.0/24,192.168.1.31,0.0.0.0/0,192.168.1.1'\n" +
+			"uci add_list dhcp.lan.dhcp_option='249,10.244.0.0/24,192.168.1.30,10.244.1.0/24,192.168.1.31,0.0.0.0/0,192.168.1.1'\n" +
+			"uci commit dhcp\n/etc/init.d/dnsmasq restart\n",
+		"routeros-dhcp": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
+			"# in place of the options that the DHCP networks have, in all of them\n/ip dhcp-server network set [find] dhcp-option=\"\"\n" +
+			"/ip dhcp-server option remove [find name=minilb121]\n/ip dhcp-server option remove [find name=minilb249]\n" +
+			"/ip dhcp-server option add name=minilb121 code=121 value=0x180af400c0a8011e180af401c0a8011f00c0a80101\n" +
+			"/ip dhcp-server option add name=minilb249 code=249 value=0x180af400c0a8011e180af401c0a8011f00c0a80101\n" +
+			"/ip dhcp-server network set [find] dhcp-option=minilb121,minilb249\n",
+		"vyos-dhcp": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
+			"set service dhcp-server shared-network-name LAN subnet 192.168.1.0/24 option static-route 10.244.0.0/24 next-hop 192.168.1.30\n" +
+			"set service dhcp-server shared-network-name LAN subnet 192.168.1.0/24 option static-route 10.244.1.0/24 next-hop 192.168.1.31\n" +
+			"set service dhcp-server shared-network-name LAN subnet 192.168.1.0/24 option default-router 192.168.1.1\n",
 		"option121": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
 			"# 21 bytes: 10.244.0.0/24 via 192.168.1.30, 10.244.1.0/24 via 192.168.1.31, 0.0.0.0/0 via 192.168.1.1\n" +
 			"hex 180af400c0a8011e180af401c0a8011f00c0a80101\ndecimal 24,10,244,0,192,168,1,30,24,10,244,1,192,168,1,31,0,192,168,1,1\n",
@@ -66,6 +81,11 @@ func TestFormats(t *testing.T) {
 		var gateway netip.Addr
 		if format.Gateway {
 			gateway = netip.MustParseAddr("192.168.1.1")
+		}
+		if format.Subnet {
+			if format, err = format.In(netip.MustParsePrefix("192.168.1.0/24")); err != nil {
+				t.Fatal(err)
+			}
 		}
 		got, err := format.Write(formatNodes(), "", gateway)
 		if err != nil || got != want {
