@@ -110,7 +110,11 @@ func program(t *testing.T, name, debianPackage string) string {
 			return path
 		}
 	}
-	t.Skipf("%s is not installed: apt-get install %s", name, debianPackage)
+	complain := t.Skipf
+	if os.Getenv("MINILB_REQUIRE_PROGRAMS") != "" {
+		complain = t.Fatalf
+	}
+	complain("%s is not installed: apt-get install %s", name, debianPackage)
 	return ""
 }
 

@@ -1,0 +1,126 @@
+package routes
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// sandbox runs a shell script in a network namespace and a mount namespace of its own, where the
+// interface "lan" has 192.168.1.1/24 and 2001:db8::1/64, and returns what it prints.
+func sandbox(t *testing.T, script string) string {
+	t.Helper()
+	program(t, "ip", "iproute2")
+	if os.Geteuid() != 0 {
+		t.Skip("network namespaces need root")
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-e", "-c", `
+mount --make-rprivate /
+export PATH=$PATH:/usr/sbin:/sbin
+for knob in default/accept_dad all/accept_dad; do echo 0 >/proc/sys/net/ipv6/conf/$knob; done
+ip link add lan type veth peer name far
+ip link set lo up
+ip link set far up
+ip link set lan up
+ip addr add 192.168.1.1/24 dev lan
+ip addr add 2001:db8::1/64 dev lan nodad
+`+script)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
+	cmd.WaitDelay = time.Second
+	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, unix.EPERM) {
+		t.Skipf("namespaces cannot be made here: %v", err)
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// routed are the routes that the programs are to set, of two nodes and both families.
+var routed = []*corev1.Node{
+	node("node1", "10.244.0.0/24 fd00:0:0:1::/64", "192.168.1.30 2001:db8::30"),
+	node("node2", "10.244.1.0/24", "192.168.1.31"),
+}
+
+// expectRouted looks for routes in what ip(8) shows.
+func expectRouted(t *testing.T, shown string, want ...string) {
+	t.Helper()
+	var got []string
+	for line := range strings.Lines(shown) {
+		if strings.Contains(line, " via ") && !strings.HasPrefix(line, "ip ") {
+			got = append(got, strings.Join(strings.Fields(line)[:5], " "))
+		}
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got %q, want %q:\n%s", got, want, shown)
+	}
+}
+
+// A shell takes the lines of iproute2, again and again, and those of -watch.
+func TestIP(t *testing.T) {
+	const show = "ip -4 route\nip -6 route\n"
+	text := written(t, "ip", Of(routed))
+	expectRouted(t, sandbox(t, text+text+show), "10.244.0.0/24 via 192.168.1.30 dev lan", "10.244.1.0/24 via 192.168.1.31 dev lan", "fd00:0:0:1::/64 via 2001:db8::30 dev lan")
+
+	format, err := Choose("ip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := Of([]*corev1.Node{node("node1", "10.244.0.0/24", "192.168.1.40"), node("node3", "", "")})
+	changes, err := format.WriteChanges(Changes(Of(routed), now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expectRouted(t, sandbox(t, text+changes+show), "10.244.0.0/24 via 192.168.1.40 dev lan")
+
+	// ip -batch takes them without their first words.
+	batch := strings.NewReplacer("\nip -6 ", "\n", "\nip ", "\n").Replace("\n" + text)
+	expectRouted(t, sandbox(t, "ip -batch - <<'END'\n"+batch+"END\n"+show), "10.244.0.0/24 via 192.168.1.30 dev lan", "10.244.1.0/24 via 192.168.1.31 dev lan", "fd00:0:0:1::/64 via 2001:db8::30 dev lan")
+}
+
+// systemd-networkd sets the routes of a .network file.
+func TestNetworkd(t *testing.T) {
+	const networkd = "/lib/systemd/systemd-networkd"
+	if _, err := os.Stat(networkd); err != nil {
+		program(t, networkd, "systemd")
+	}
+	file := filepath.Join(t.TempDir(), "lan.network")
+	write(t, file, "[Match]\nName=lan\n\n[Network]\nAddress=192.168.1.1/24\nAddress=2001:db8::1/64\n\n"+written(t, "networkd", Of(routed)))
+	shown := sandbox(t, `
+mount -t tmpfs none /run
+mkdir -p /run/systemd/network /etc/systemd/network
+mount -t tmpfs none /etc/systemd/network
+mount -t sysfs -o ro none /sys # or networkd waits for udev
+cat `+file+` >/etc/systemd/network/10-lan.network
+SYSTEMD_LOG_TARGET=console `+networkd+` >/run/log 2>&1 &
+pid=$!
+tries=0
+until [ "$(ip -4 route show proto static | wc -l)" = 2 ] && [ "$(ip -6 route show proto static | wc -l)" = 1 ]; do
+	tries=$((tries + 1))
+	if [ $tries -gt 200 ]; then cat /run/log; break; fi
+	sleep 0.1
+done
+kill $pid
+ip -4 route show proto static
+ip -6 route show proto static
+cat /run/log >&2
+`)
+	expectRouted(t, shown, "10.244.0.0/24 via 192.168.1.30 dev lan", "10.244.1.0/24 via 192.168.1.31 dev lan", "fd00:0:0:1::/64 via 2001:db8::30 dev lan")
+	for _, complaint := range []string{"Unknown key", "Failed to parse", "Invalid", "ignoring"} {
+		if strings.Contains(shown, complaint) {
+			t.Errorf("networkd complains:\n%s", shown)
+		}
+	}
+}
