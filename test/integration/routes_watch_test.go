@@ -3,6 +3,9 @@ package integration_test
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,15 +26,14 @@ func TestRoutesWatch(t *testing.T) {
 	c := cluster.New(t, cluster.Options{})
 	ctx := t.Context()
 	shippedAccounts(t, c)
-	kubeconfig, err := shipped.ApplyRoutes(ctx, c)
-	must(t, err)
 	r := startRelay(t, c)
-	kubeconfig = kubeconfigVia(t, kubeconfig, r.url, nil)
+	kubeconfig := kubeconfigVia(t, routesKubeconfig(t, c), r.url, nil)
 
 	must(t, c.Node(ctx, "node1", "192.168.1.31", "2001:db8::31"))
 	must(t, c.Node(ctx, "node2", "192.168.1.32", "2001:db8::32"))
 	cidrs := map[string][]netip.Prefix{}
 	for _, name := range []string{"node1", "node2"} {
+		var err error
 		cidrs[name], err = c.NodePodCIDRs(ctx, name)
 		must(t, err)
 	}
@@ -52,7 +54,7 @@ func TestRoutesWatch(t *testing.T) {
 		line("add", "node2", "ipv4", two[0], "192.168.1.32")+line("add", "node2", "ipv6", two[1], "2001:db8::32"))
 
 	// Another next hop is one line, and what does not concern the routes is none.
-	_, err = c.Client.CoreV1().Nodes().Patch(ctx, "node1", types.MergePatchType, []byte(`{"metadata":{"labels":{"example.org/new":"yes"}}}`), metav1.PatchOptions{})
+	_, err := c.Client.CoreV1().Nodes().Patch(ctx, "node1", types.MergePatchType, []byte(`{"metadata":{"labels":{"example.org/new":"yes"}}}`), metav1.PatchOptions{})
 	must(t, err)
 	must(t, c.Node(ctx, "node1", "192.168.1.41", "2001:db8::31"))
 	ip.expect(t, replace4(one[0], "192.168.1.41"))
@@ -91,6 +93,36 @@ func TestRoutesWatch(t *testing.T) {
 	_, err = c.Client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node3"}, Spec: corev1.NodeSpec{PodCIDR: "10.199.0.0/24", PodCIDRs: []string{"10.199.0.0/24"}}}, metav1.CreateOptions{})
 	must(t, err)
 	ip.expect(t, "# node node3: no IPv4 InternalIP for 10.199.0.0/24\n")
+}
+
+// routesKubeconfig makes the kubeconfig of "minilb routes" with the commands of the README beside its
+// account or, without kubectl, by itself.
+func routesKubeconfig(t *testing.T, c *cluster.Cluster) string {
+	t.Helper()
+	readme, err := os.ReadFile("../../deploy/kustomize/components/routes/README.md")
+	must(t, err)
+	_, script, _ := strings.Cut(string(readme), "```sh\n")
+	script, _, found := strings.Cut(script, "```")
+	if !found {
+		t.Fatal("the README has no block of sh")
+	}
+	if _, err := exec.LookPath("kubectl"); err != nil {
+		t.Log("kubectl is not installed, the README's commands are not tried: https://kubernetes.io/docs/tasks/tools")
+		kubeconfig, err := shipped.ApplyRoutes(t.Context(), c)
+		must(t, err)
+		return kubeconfig
+	}
+	dir := t.TempDir()
+	deploy, err := filepath.Abs("../../deploy")
+	must(t, err)
+	must(t, os.Symlink(deploy, filepath.Join(dir, "deploy")))
+	cmd := exec.CommandContext(t.Context(), "sh", "-ec", script)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig, "HOME="+dir) // kubectl caches there
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, script, out)
+	}
+	return filepath.Join(dir, "routes.kubeconfig")
 }
 
 // routesWatch is a running "minilb routes -watch".
