@@ -74,7 +74,7 @@ var refusals = map[string]refusal{
 	"reserved":    {Error, "HostReserved", "choose a host outside of the zone, or below the object's own namespace", nil},
 	"invalid":     {Error, "InvalidHost", "write a DNS name of letters, digits, hyphens and dots, and addresses that clients can reach", nil},
 	"not_allowed": {Error, "HostNotAllowed", "add the object's namespace to a claim line of the Corefile, or choose a host that one allows", nil},
-	"dead": {Error, "HostDead", "see what \"minilb explain HOST\" says", map[string]string{
+	"dead": {Error, "HostNotServed", "see what \"minilb explain HOST\" says", map[string]string{
 		"Ingress":   "see that its controller copies its Service's hostname into the Ingress' status, or set the annotation minilb/service: <namespace>/<service>",
 		"HTTPRoute": routeFix, "GRPCRoute": routeFix, "TLSRoute": routeFix,
 	}},

@@ -115,7 +115,7 @@ func (c *checker) unsupported() []Finding {
 			fix          string
 		}{
 			{"UnsupportedSessionAffinity", "sessionAffinity", spec.SessionAffinity == corev1.ServiceAffinityClientIP, "remove it, or put an Ingress or a Gateway with affinity in front"},
-			{"UnsupportedSourceRanges", "loadBalancerSourceRanges", len(spec.LoadBalancerSourceRanges) > 0, "remove it and let in who may come by a NetworkPolicy on the pods"},
+			{"UnsupportedLoadBalancerSourceRanges", "loadBalancerSourceRanges", len(spec.LoadBalancerSourceRanges) > 0, "remove it and let in who may come by a NetworkPolicy on the pods"},
 			{"UnsupportedLoadBalancerIP", "loadBalancerIP", spec.LoadBalancerIP != "", "remove it: the Service has a name, and the addresses of its pods"},
 			{"UnsupportedExternalIPs", "externalIPs", len(spec.ExternalIPs) > 0, "remove them: the Service has a name, and the addresses of its pods"},
 		} {
