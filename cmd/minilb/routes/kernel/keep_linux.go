@@ -27,8 +27,13 @@ const (
 // routes where they are. Before it has received any it changes nothing. Each change is a line to
 // out; why a route is left out is told once, while that is so. What somebody else removes comes
 // back; where somebody else has a route to the same destination there is none of ours. The error
-// is that of out, or that the host's events cannot be heard.
+// is that of out, that another Keep runs on this host, or that the host's events cannot be heard.
 func Keep(ctx context.Context, routes <-chan []Route, out io.Writer, tell func(string)) error {
+	alone, err := lock()
+	if err != nil {
+		return err
+	}
+	defer alone.Close()
 	ctx, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()

@@ -118,6 +118,15 @@ func TestKeep(t *testing.T) {
 	k.said(t, "removed  10.244.9.0/24 via 192.168.1.39 dev lan\nadded    fd00:244::/64 via fd00:192:168:1::30 dev lan (one)\n"+
 		"added    10.244.1.0/24 via 192.168.1.31 dev lan (two)\nkeeping  3 of 3 routes in step: ip route show proto 109\n")
 
+	// Nobody else may while it runs.
+	const running = `another "minilb routes -apply" runs on this host: end it before`
+	if err := Cleanup(k); err == nil || err.Error() != running {
+		t.Errorf("Cleanup beside it: got %v", err)
+	}
+	if err := Keep(t.Context(), nil, k, nil); err == nil || err.Error() != running {
+		t.Errorf("Keep beside it: got %v", err)
+	}
+
 	// Another next hop: at no time is there none.
 	k.want <- routes("one 10.244.0.0/24 192.168.1.40", one6, two)
 	eventually(t, "10.244.0.0/24 via 192.168.1.40 dev lan metric 1090", shows[two], shows[one6])

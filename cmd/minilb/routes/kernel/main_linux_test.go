@@ -47,6 +47,13 @@ func host(t *testing.T) bool {
 	ip(t, "link set lo up", "link add lan type veth peer name lan-far", "link add other type veth peer name other-far",
 		"link set lan-far up", "link set other-far up", "link set lan up", "link set other up",
 		"addr add 192.168.1.1/24 dev lan", "addr add fd00:192:168:1::1/64 dev lan nodad", "addr add 192.168.2.1/24 dev other")
+	within(t, func() error { // IPv6 takes its time, also without looking for duplicates
+		own := shown(t, "-6 route show table local type local")
+		if !strings.Contains(own, "local fd00:192:168:1::1 ") || strings.Count(own, "local fe80:") != 4 {
+			return fmt.Errorf("the host's addresses are not ready:\n%s", own)
+		}
+		return nil
+	})
 	return true
 }
 

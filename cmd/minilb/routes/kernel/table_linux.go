@@ -23,6 +23,20 @@ func Check() error {
 	return permitted(netlink.RouteDel(absent))
 }
 
+// lock returns what no other process of this network namespace can have at the same time: of two
+// that keep routes each would take away the other's, and what is cleaned up would come back. It
+// goes with the process.
+func lock() (net.Listener, error) {
+	l, err := net.Listen("unix", fmt.Sprintf("@minilb-routes-%d", Protocol)) // abstract: unix(7)
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil, errors.New("another \"minilb routes -apply\" runs on this host: end it before")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make sure that no other \"minilb routes -apply\" runs: %w", err)
+	}
+	return l, nil
+}
+
 // permitted returns errDenied for the kernel's word for it, and else nil.
 func permitted(err error) error {
 	if errors.Is(err, unix.EPERM) {
@@ -32,8 +46,13 @@ func permitted(err error) error {
 }
 
 // Cleanup removes all routes that carry Protocol, of both families and in all tables, and prints a
-// line for each.
+// line for each. It is an error if a Keep runs on this host, which would put them back.
 func Cleanup(out io.Writer) error {
+	alone, err := lock()
+	if err != nil {
+		return err
+	}
+	defer alone.Close()
 	var ours []netlink.Route
 	if err := dump(&netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE, func(r netlink.Route) {
 		if r.Protocol == Protocol {
@@ -144,10 +163,20 @@ func link(gateway netip.Addr) (index int, reason string, err error) {
 	case err != nil:
 		return 0, "", fmt.Errorf("look for the way to %s: %w", gateway, err)
 	case len(found) == 0:
-	case found[0].Type == unix.RTN_LOCAL:
+	case found[0].Type == unix.RTN_LOCAL || local(gateway):
 		return 0, fmt.Sprintf("%s is this host itself", gateway), nil
 	case found[0].Type == unix.RTN_UNICAST && found[0].Gw == nil && found[0].Via == nil && len(found[0].MultiPath) == 0 && found[0].LinkIndex != 0:
 		return found[0].LinkIndex, "", nil
 	}
 	return 0, fmt.Sprintf("%s is on no network of this host", gateway), nil
+}
+
+// local reports whether an address is this host's, also one of IPv6 that has just been set: the
+// route that says so comes a moment later.
+func local(addr netip.Addr) bool {
+	all, _ := net.InterfaceAddrs() // what cannot be read says nothing of addr
+	return slices.ContainsFunc(all, func(a net.Addr) bool {
+		own, isNet := a.(*net.IPNet)
+		return isNet && own.IP.Equal(addr.AsSlice())
+	})
 }
