@@ -110,8 +110,10 @@ func TestKeep(t *testing.T) {
 	ip(t, "route add 10.244.0.0/24 via 192.168.1.30 proto 109 metric 1090", "route add 10.244.9.0/24 via 192.168.1.39 proto 109 metric 1090")
 	foreign := shown(t, "route show table all proto kernel")
 	k := keep(t)
-	// It changes nothing before it knows.
-	time.Sleep(300 * time.Millisecond)
+	// It changes nothing before it knows, whatever happens.
+	time.Sleep(200 * time.Millisecond)
+	ip(t, "addr add 192.168.3.1/24 dev other", "addr del 192.168.3.1/24 dev other")
+	time.Sleep(200 * time.Millisecond)
 	eventually(t, shows[one], "10.244.9.0/24 via 192.168.1.39 dev lan metric 1090")
 	k.want <- routes(one, one6, two)
 	eventually(t, shows[one], shows[two], shows[one6])
@@ -196,8 +198,9 @@ func TestKeepRepairs(t *testing.T) {
 		"fd00:244::/64 (one): left out: fd00:192:168:1::30 is on no network of this host")
 	ip(t, "link set lan up", "addr replace fd00:192:168:1::1/64 dev lan nodad")
 	eventually(t, shows[one], shows[two], shows[one6])
-	// The LAN moves to another interface, as to a bridge that is made of it.
-	ip(t, "addr del 192.168.1.1/24 dev lan", "addr add 192.168.1.1/24 dev other")
+	// The LAN moves to another interface, as to a bridge that is made of it. The one that it leaves has
+	// another network, or the kernel would take away the routes.
+	ip(t, "addr add 192.168.4.1/24 dev lan", "addr add 192.168.1.1/24 dev other", "addr del 192.168.1.1/24 dev lan")
 	eventually(t, "10.244.0.0/24 via 192.168.1.30 dev other metric 1090", "10.244.1.0/24 via 192.168.1.31 dev other metric 1090", shows[one6])
 }
 
