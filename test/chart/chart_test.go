@@ -160,6 +160,26 @@ func TestPackage(t *testing.T) {
 	}
 }
 
+// Values that are null may as well not be there, as with Helm 4, which leaves them out.
+func TestNull(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "minilb")
+	must(t, os.CopyFS(dir, os.DirFS(chartDir)))
+	path := filepath.Join(dir, "values.yaml")
+	values, err := os.ReadFile(path)
+	must(t, err)
+	without := regexp.MustCompile(`(?m)^ *[A-Za-z]+: null\n`).ReplaceAll(values, nil)
+	if len(without) == len(values) {
+		t.Error("no value is null")
+	}
+	must(t, os.WriteFile(path, without, 0o600))
+	got, err := shipped.Helm(t.Context(), "template", "minilb", dir, "--namespace", shipped.Namespace, "--kube-version", "1.36.3")
+	must(t, err)
+	if want := rendered(t); got != want {
+		t.Errorf("without them:\n%s\nwith null:\n%s", got, want)
+	}
+}
+
 // The values that the README shows are taken.
 func TestExamples(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package chart_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -46,6 +47,24 @@ fallthrough svc.example.org
 		},
 	} {
 		check(t, test.set, stanza(t, rendered(t, test.set)), "minilb minilb {\n"+test.want+"\n}")
+	}
+}
+
+// Every property that the plugin's man page has can be had by values.
+func TestAllProperties(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../plugin/minilb/README.md")
+	must(t, err)
+	_, syntax, _ := strings.Cut(string(page), "\nminilb [ZONES...] {\n")
+	syntax, _, found := strings.Cut(syntax, "\n}\n")
+	if !found {
+		t.Fatal("the man page has no syntax")
+	}
+	written := stanza(t, variant(t, "everything", "plugin.namespaces={shop}"))
+	for line := range strings.Lines(syntax) {
+		if property := strings.Fields(line)[0]; !strings.Contains(written, "\n"+property) {
+			t.Errorf("no value gives %s:\n%s", property, written)
+		}
 	}
 }
 

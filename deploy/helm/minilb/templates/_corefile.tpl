@@ -117,7 +117,7 @@
 {{- $lines = append $lines (printf "claim %s%s" (join " " .suffixes) $from) -}}
 {{- end -}}
 {{- range list "ttl" "maxAnswers" -}}
-{{- $value := get $plugin . -}}
+{{- $value := index $plugin . -}}
 {{- if not (kindIs "invalid" $value) }}{{ $lines = append $lines (printf "%s %d" (snakecase .) (int $value)) }}{{ end -}}
 {{- end -}}
 {{- $lines = append $lines (printf "ns %s" (join " " ($plugin.ns | default (list "{$NODE_IP}")))) -}}
