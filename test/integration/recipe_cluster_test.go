@@ -156,6 +156,10 @@ func (r *recipeCluster) beside(t *testing.T) {
 	expectStatus(t, r.Cluster, "shop", "web", "web.shop.minilb")
 	r.answers(t, recipePod, "web.shop.minilb")
 	r.answers(t, "", "web-fixed.shop.minilb", "of-metallb.shop.minilb")
+	if s := overwrite(t, r.Cluster, "shop", "web"); len(s.Status.LoadBalancer.Ingress) > 0 { // as ServiceLB does
+		t.Errorf("the status is %+v, want none", s.Status.LoadBalancer)
+	}
+	expectStatus(t, r.Cluster, "shop", "web", "web.shop.minilb")
 	expectUntouched(t, r.Cluster, others...)
 }
 
