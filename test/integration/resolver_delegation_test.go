@@ -46,6 +46,16 @@ ns.lan.example. A PARENT
 `
 )
 
+// What users are told to write into the parent's zone is what is tried below.
+func TestRecipeForDelegation(t *testing.T) {
+	block := recipe(t, "resolvers.md", "Delegation")[0]
+	got := strings.Fields(strings.NewReplacer("192.168.1.30", "SELF", "192.168.1.31", "OTHER").Replace(block))
+	own, _, _ := strings.Cut(delegatedZones, "named")
+	if want := strings.Fields(own); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // TestDelegation has the zones delegated by servers that are not ours, and resolvers that know
 // nothing but these find their way.
 func TestDelegation(t *testing.T) {
