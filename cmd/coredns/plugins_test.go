@@ -96,6 +96,10 @@ func TestProgram(t *testing.T) {
 	if err := os.WriteFile(valid, []byte("{apiVersion: v1, kind: Config, clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	helped := filepath.Join(t.TempDir(), "helped")
+	if err := os.WriteFile(helped, []byte("{apiVersion: v1, kind: Config, clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}], contexts: [{name: c, context: {cluster: c, user: u}}], users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-login, interactiveMode: Never}}}], current-context: c}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for corefile, want := range map[string]string{
 		"minilb . \n":                                        "plugin/minilb: Corefile:1 - Error during parsing: the root zone cannot be served",
 		"minilb minilb {\ncolour red\n}\n":                   "plugin/minilb: Corefile:2 - Error during parsing: unknown property \"colour\": want one of ",
@@ -103,6 +107,7 @@ func TestProgram(t *testing.T) {
 		"minilb minilb {\nkubeconfig /nowhere/config\n}\n":   "plugin/minilb: kubeconfig \"/nowhere/config\" does not exist",
 		"minilb minilb {\nkubeconfig " + malformed + "\n}\n": "plugin/minilb: kubeconfig \"" + malformed + "\" is malformed: ",
 		"minilb minilb {\nkubeconfig " + valid + " lab\n}\n": "plugin/minilb: kubeconfig \"" + valid + "\" has no context \"lab\"",
+		"minilb minilb {\nkubeconfig " + helped + "\n}\n":    "plugin/minilb: kubeconfig \"" + helped + "\": its user gets credentials from the program \"no-such-login\", which is not installed here; install it or use a token",
 		"minilb minilb\n":                                    "plugin/minilb: no cluster to talk to: not in a pod and no kubeconfig in $KUBECONFIG (\"/nowhere/config\")",
 	} {
 		dir := t.TempDir()

@@ -126,6 +126,16 @@ func TestRunFails(t *testing.T) {
 	defer listener.Close()
 	kubeconfig := writeKubeconfig(t, "https://127.0.0.1:1")
 
+	helped := filepath.Join(t.TempDir(), "helped")
+	text, err := os.ReadFile(kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.Replace(text, []byte("{token: t}"), []byte("{exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-login, interactiveMode: Never}}"), 1)
+	if err := os.WriteFile(helped, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
 	for _, tc := range []struct {
 		name string
 		args []string
@@ -135,6 +145,8 @@ func TestRunFails(t *testing.T) {
 		{"no address", []string{"controller", "-kubeconfig", kubeconfig, "-health", "nonsense"}, "-health"},
 		{"cleanup without an API server", []string{"controller", "-cleanup", "-kubeconfig", kubeconfig, "-health", listener.Addr().String()}, "cannot reach the API server at 127.0.0.1:1: "},
 		{"no API server", []string{"routes", "-kubeconfig", kubeconfig}, "cannot reach the API server at 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused"},
+		{"controller without the program for credentials", []string{"controller", "-kubeconfig", helped, "-health", ""}, `its user gets credentials from the program "no-such-login", which is not installed here; install it or use a token`},
+		{"routes without the program for credentials", []string{"routes", "-kubeconfig", helped}, `its user gets credentials from the program "no-such-login"`},
 		{"no such context", []string{"routes", "-kubeconfig", kubeconfig, "-context", "x"}, `has no context "x"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
