@@ -34,6 +34,20 @@ func Build(ctx context.Context, dir, pkg string, flags ...string) (string, error
 	return out, nil
 }
 
+// BuildNested compiles the program of a nested module, such as
+// "test/tools/kubectl", to the path out, with the flags of the control plane.
+func BuildNested(ctx context.Context, module, out string) error {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return fmt.Errorf("build %s: %w", module, err)
+	}
+	c := controlPlane{dir: filepath.Join(root, module)}
+	if err := runBuild(c.goCommand(ctx, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, ".")); err != nil {
+		return fmt.Errorf("build %s: %w", module, err)
+	}
+	return nil
+}
+
 // runBuild runs a go build that ends with us. Its error carries what go said.
 func runBuild(cmd *exec.Cmd) error {
 	var output bytes.Buffer

@@ -38,9 +38,11 @@ func TestDocumentedCorefiles(t *testing.T) {
 			t.Errorf("found %d Corefiles in the man page, want at least 4", len(corefiles))
 		}
 	}
-	example, err := os.ReadFile("../../Corefile.example")
-	must(t, err)
-	corefiles["Corefile.example"] = string(example)
+	for _, path := range []string{"Corefile.example", "deploy/systemd/Corefile"} {
+		text, err := os.ReadFile(filepath.Join("../..", path))
+		must(t, err)
+		corefiles[path] = string(text)
+	}
 
 	for name, corefile := range corefiles {
 		t.Run(name, func(t *testing.T) {

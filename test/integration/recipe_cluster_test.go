@@ -92,9 +92,6 @@ func (r *recipeCluster) delete(t *testing.T, names ...string) {
 // run runs a block of commands in a directory with files of these contents, and returns what it prints.
 func (r *recipeCluster) run(t *testing.T, script string, files map[string]string) (string, error) {
 	t.Helper()
-	if _, err := exec.LookPath("kubectl"); err != nil {
-		t.Skip("kubectl is not installed: https://kubernetes.io/docs/tasks/tools")
-	}
 	dir := t.TempDir()
 	for name, text := range files {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
@@ -102,6 +99,7 @@ func (r *recipeCluster) run(t *testing.T, script string, files map[string]string
 	cmd := exec.CommandContext(t.Context(), "sh", "-ec", script)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+r.Kubeconfig, "HOME="+dir) // kubectl caches there
+	withKubectl(t, cmd)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w\n%s\n%s", err, script, out)
