@@ -1,8 +1,10 @@
 package integration_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -220,6 +222,8 @@ func testChartInstalled(t *testing.T, c *cluster.Cluster) {
 		"rebind-domain-ok=/minilb/\n",
 		"loadBalancerClass: minilb\n",
 		"dig @NODE -p 30053 <service>.<namespace>.minilb\n",
+		"get configmap minilb-corefile \\\n",
+		"| minilb check -corefile -\n",
 		"minilb controller -cleanup\n",
 	} {
 		if !strings.Contains(notes, want) {
@@ -230,6 +234,12 @@ func testChartInstalled(t *testing.T, c *cluster.Cluster) {
 	expectPods(t, c, "Deployment "+controllerAccount, "ReplicaSet", "controller", 1)
 
 	s := startChart(t, c)
+	checked := minilb(t, "check", "-kubeconfig", c.Kubeconfig, "-corefile", "-", "-server", s.addr)
+	checked.Stdin = strings.NewReader(installedCorefile(t, c))
+	var found *exec.ExitError
+	if out, err := checked.CombinedOutput(); err != nil && (!errors.As(err, &found) || found.ExitCode() != 1) {
+		t.Errorf("minilb check: %v\n%s", err, out)
+	}
 	for name, want := range map[string]string{
 		"web.shop.minilb": "10.244.1.1", "web.other.minilb": "10.244.1.3", "ingress.example.org": "10.244.1.1", "route.example.org": "10.244.1.2",
 		"ns1.minilb": "192.168.1.31", "elsewhere.example.org": "192.0.2.53",
@@ -258,16 +268,21 @@ func getDeployment(t *testing.T, c *cluster.Cluster) *appsv1.Deployment {
 	return deployment
 }
 
+func installedCorefile(t *testing.T, c *cluster.Cluster) string {
+	t.Helper()
+	configMap, err := c.Client.CoreV1().ConfigMaps(shippedNamespace).Get(t.Context(), "minilb-corefile", metav1.GetOptions{})
+	must(t, err)
+	return configMap.Data["Corefile"]
+}
+
 // startChart runs the Corefile that is installed, with the rights of the account that is.
 func startChart(t *testing.T, c *cluster.Cluster) *coredns {
 	t.Helper()
 	ctx := t.Context()
 	deployment := getDeployment(t, c)
-	configMap, err := c.Client.CoreV1().ConfigMaps(shippedNamespace).Get(ctx, "minilb-corefile", metav1.GetOptions{})
-	must(t, err)
 	kubeconfig, err := c.ServiceAccountKubeconfig(ctx, shippedNamespace, deployment.Spec.Template.Spec.ServiceAccountName)
 	must(t, err)
-	s := startCoreDNS(t, adapt(t, configMap.Data["Corefile"], deployment.Spec.Template.Spec.Containers[0], upstream(t)), "KUBECONFIG="+kubeconfig, "NODE_IP=192.168.1.31")
+	s := startCoreDNS(t, adapt(t, installedCorefile(t, c), deployment.Spec.Template.Spec.Containers[0], upstream(t)), "KUBECONFIG="+kubeconfig, "NODE_IP=192.168.1.31")
 	s.waitReady(t)
 	return s
 }
