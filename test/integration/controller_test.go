@@ -24,9 +24,15 @@ import (
 // minilb returns a command that runs the real binary.
 func minilb(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	binary, err := minilbBinary()
+	return command(t, minilbBinary, args...)
+}
+
+// command returns a command that runs a binary which is built first.
+func command(t *testing.T, binary func() (string, error), args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := binary()
 	must(t, err)
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(path, args...)
 	cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1")
 	return cmd
 }
@@ -45,9 +51,15 @@ type controller struct {
 // It waits for nothing.
 func startController(t *testing.T, kubeconfig string, flags ...string) *controller {
 	t.Helper()
+	return launchController(t, minilbBinary, kubeconfig, flags...)
+}
+
+// launchController is startController with another build.
+func launchController(t *testing.T, binary func() (string, error), kubeconfig string, flags ...string) *controller {
+	t.Helper()
 	addr := freePorts(t, 1)[0]
 	p := &controller{url: "http://" + addr, stdout: &logBuffer{}, stderr: &logBuffer{}, exited: make(chan error, 1)}
-	p.cmd = minilb(t, append([]string{"controller", "-kubeconfig", kubeconfig, "-health", addr}, flags...)...)
+	p.cmd = command(t, binary, append([]string{"controller", "-kubeconfig", kubeconfig, "-health", addr}, flags...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	must(t, p.cmd.Start())
 	go func() { p.exited <- p.cmd.Wait() }()

@@ -38,6 +38,7 @@ var (
 	corednsBinary = sync.OnceValues(func() (string, error) { return build("./cmd/coredns", race()...) })
 	fastBinary    = sync.OnceValues(func() (string, error) { return build("./cmd/coredns") })
 	minilbBinary  = sync.OnceValues(func() (string, error) { return build("./cmd/minilb", race()...) })
+	fastMinilb    = sync.OnceValues(func() (string, error) { return build("./cmd/minilb") })
 
 	// rediscoveringBinary asks often which kinds the API server serves, so that a test need
 	// not wait for half a minute.

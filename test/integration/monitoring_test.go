@@ -40,7 +40,7 @@ func TestMonitoring(t *testing.T) {
 		s.Spec.Ports[0].Protocol = corev1.ProtocolUDP
 	})
 	m.dns = m.startDNS(t, kubeconfigs.dns)
-	m.controller = startController(t, kubeconfigs.controller, "-class", m.namespace).waitReady(t)
+	m.controller = launchController(t, fastMinilb, kubeconfigs.controller, "-class", m.namespace).waitReady(t)
 	m.dns.waitReady(t)
 	m.scrape(t, []*coredns{m.dns}, []*controller{m.controller})
 
@@ -55,7 +55,7 @@ func TestMonitoring(t *testing.T) {
 	lint(t, m.dns.prom)
 	lint(t, m.controller.url+"/metrics")
 	if full {
-		m.live(t, 8*time.Minute)
+		m.live(t, 6*time.Minute)
 	}
 	m.draw(t, began)
 	m.testAlerts(t)
@@ -67,10 +67,10 @@ func (m *monitored) startDNS(t *testing.T, kubeconfig string) *coredns {
 	example, err := os.ReadFile("../../Corefile.example")
 	must(t, err)
 	corefile := strings.NewReplacer(
-		"# snapshot /", "snapshot /", "# probe\n", "probe\n", "minilb minilb {", "minilb minilb {\nclass "+m.namespace,
+		"# kubeconfig /", "kubeconfig /", "# snapshot /", "snapshot /", "# probe\n", "probe\n", "minilb minilb {", "minilb minilb {\nclass "+m.namespace,
 	).Replace(string(example))
 	corefile, _ = onLoopback(t, corefile, startUpstream(t), kubeconfig, certificate{})
-	return startCoreDNS(t, corefile, "KUBECONFIG="+kubeconfig)
+	return startFastCoreDNS(t, corefile)
 }
 
 // hostPort returns host and port of a URL, which are also the label instance.
@@ -139,7 +139,7 @@ func (m *monitored) testAlerts(t *testing.T) {
 	must(t, err)
 	nobody, err := c.ServiceAccountKubeconfig(t.Context(), m.namespace, "nobody")
 	must(t, err)
-	server, other := m.startDNS(t, nobody), startController(t, nobody)
+	server, other := m.startDNS(t, nobody), launchController(t, fastMinilb, nobody)
 	m.scrape(t, []*coredns{m.dns, server}, []*controller{m.controller, other})
 	ailing, helpless := hostPort(t, server.prom), hostPort(t, other.url)
 	expect("two may read nothing", "MinilbControllerNotWatching "+helpless, "MinilbNotSynced "+ailing)
