@@ -29,11 +29,11 @@ const (
 // back; where somebody else has a route to the same destination there is none of ours. The error
 // is that of out, that another Keep runs on this host, or that the host's events cannot be heard.
 func Keep(ctx context.Context, routes <-chan []Route, out io.Writer, tell func(string)) error {
-	alone, err := lock()
+	unlock, err := lock()
 	if err != nil {
 		return err
 	}
-	defer alone.Close()
+	defer unlock()
 	ctx, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()

@@ -23,18 +23,27 @@ func Check() error {
 	return permitted(netlink.RouteDel(absent))
 }
 
-// lock returns what no other process of this network namespace can have at the same time: of two
-// that keep routes each would take away the other's, and what is cleaned up would come back. It
-// goes with the process.
-func lock() (net.Listener, error) {
-	l, err := net.Listen("unix", fmt.Sprintf("@minilb-routes-%d", Protocol)) // abstract: unix(7)
+// lockPort is the port of netlink that lock binds. The kernel gives a socket the number of its process
+// or, if that is taken, one beyond 1<<31 (netlink_autobind): no process has a number as great as this.
+const lockPort = 0x6d696e6c
+
+// lock takes what no other process of this network namespace can have at the same time: of two that
+// keep routes each would take away the other's, and what is cleaned up would come back. It goes with
+// the process, and takes no kind of socket that is not needed anyway.
+func lock() (unlock func(), err error) {
+	socket, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("talk to the kernel about routes: %w", err)
+	}
+	err = unix.Bind(socket, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: lockPort})
+	if err == nil {
+		return func() { unix.Close(socket) }, nil
+	}
+	unix.Close(socket)
 	if errors.Is(err, unix.EADDRINUSE) {
 		return nil, errors.New("another \"minilb routes -apply\" runs on this host: end it before")
 	}
-	if err != nil {
-		return nil, fmt.Errorf("make sure that no other \"minilb routes -apply\" runs: %w", err)
-	}
-	return l, nil
+	return nil, fmt.Errorf("make sure that no other \"minilb routes -apply\" runs: %w", err)
 }
 
 // permitted returns errDenied for the kernel's word for it, and else nil.
@@ -48,11 +57,11 @@ func permitted(err error) error {
 // Cleanup removes all routes that carry Protocol, of both families and in all tables, and prints a
 // line for each. It is an error if a Keep runs on this host, which would put them back.
 func Cleanup(out io.Writer) error {
-	alone, err := lock()
+	unlock, err := lock()
 	if err != nil {
 		return err
 	}
-	defer alone.Close()
+	defer unlock()
 	var ours []netlink.Route
 	if err := dump(&netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE, func(r netlink.Route) {
 		if r.Protocol == Protocol {
