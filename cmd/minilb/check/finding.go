@@ -16,7 +16,7 @@ type Severity string
 const (
 	Error   Severity = "error"   // something is not reached, or not by the name or port it should be
 	Warning Severity = "warning" // something is likely not meant as it is
-	Notice  Severity = "notice"  // something could not be looked at that matters little
+	Notice  Severity = "notice"  // something has no effect, or could not be looked at, and matters little
 )
 
 // Severities lists them, worst first.

@@ -101,7 +101,8 @@ func (c *checker) classes() []Finding {
 	return findings
 }
 
-// unsupported says which wishes of exposed Services nobody fulfils (E11).
+// unsupported says which wishes of exposed Services nobody fulfils (E11). Only who has named those that
+// may come relies on it.
 func (c *checker) unsupported() []Finding {
 	var findings []Finding
 	for _, service := range c.services {
@@ -110,17 +111,18 @@ func (c *checker) unsupported() []Finding {
 		}
 		spec := &service.Spec
 		for _, field := range []struct {
+			severity     Severity
 			reason, name string
 			set          bool
 			fix          string
 		}{
-			{"UnsupportedSessionAffinity", "sessionAffinity", spec.SessionAffinity == corev1.ServiceAffinityClientIP, "remove it, or put an Ingress or a Gateway with affinity in front"},
-			{"UnsupportedLoadBalancerSourceRanges", "loadBalancerSourceRanges", len(spec.LoadBalancerSourceRanges) > 0, "remove it and let in who may come by a NetworkPolicy on the pods"},
-			{"UnsupportedLoadBalancerIP", "loadBalancerIP", spec.LoadBalancerIP != "", "remove it: the Service has a name, and the addresses of its pods"},
-			{"UnsupportedExternalIPs", "externalIPs", len(spec.ExternalIPs) > 0, "remove them: the Service has a name, and the addresses of its pods"},
+			{Notice, "UnsupportedSessionAffinity", "sessionAffinity", spec.SessionAffinity == corev1.ServiceAffinityClientIP, "remove it, or put an Ingress or a Gateway with affinity in front"},
+			{Warning, "UnsupportedLoadBalancerSourceRanges", "loadBalancerSourceRanges", len(spec.LoadBalancerSourceRanges) > 0, "remove it and let in who may come by a NetworkPolicy on the pods"},
+			{Notice, "UnsupportedLoadBalancerIP", "loadBalancerIP", spec.LoadBalancerIP != "", "remove it: the Service has a name, and the addresses of its pods"},
+			{Notice, "UnsupportedExternalIPs", "externalIPs", len(spec.ExternalIPs) > 0, "remove them: the Service has a name, and the addresses of its pods"},
 		} {
 			if field.set {
-				findings = append(findings, ofService(service, Warning, field.reason,
+				findings = append(findings, ofService(service, field.severity, field.reason,
 					fmt.Sprintf("spec.%s has no effect on clients, who talk to the pods themselves", field.name), field.fix))
 			}
 		}
