@@ -121,7 +121,7 @@ func (c *checker) lacking(ctx context.Context, a account, flag string) ([]Findin
 	_, err := c.clients.CoreV1().ServiceAccounts(a.Namespace).Get(ctx, a.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return []Finding{{Error, "ServiceAccount", a.Namespace, a.Name, "NoServiceAccount", "it does not exist",
-			"apply deploy/kustomize, or name the one that runs by " + flag}}, nil
+			"apply deploy/kustomize or the chart, or name the one that runs by " + flag}}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (c *checker) lacking(ctx context.Context, a account, flag string) ([]Findin
 			verbs := strings.Join(missing, " and ")
 			findings = append(findings, Finding{Error, "ServiceAccount", a.Namespace, a.Name, "MissingRight",
 				fmt.Sprintf("it may not %s %s: %s", verbs, r, r.without),
-				fmt.Sprintf("apply deploy/kustomize again, or grant %s on %s to it in a ClusterRole", verbs, r)})
+				fmt.Sprintf("apply deploy/kustomize or the chart again, or grant %s on %s to it in a ClusterRole", verbs, r)})
 		}
 	}
 	return findings, nil
