@@ -143,3 +143,18 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// program returns the path of a program of one of Debian's packages. A test that needs one that is
+// not there is skipped with the reason; where all must run, it fails.
+func program(t *testing.T, name, debianPackage string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		complain := t.Skipf
+		if os.Getenv("MINILB_REQUIRE_PROGRAMS") != "" {
+			complain = t.Fatalf
+		}
+		complain("%s is not installed: apt-get install %s", name, debianPackage)
+	}
+	return path
+}
