@@ -26,10 +26,22 @@ type exposure struct {
 	doubtful atomic.Uint32
 }
 
+// unaddressed stands for every Service whose addresses and names nobody asks for. It does not change.
+var unaddressed = func() *exposure {
+	nowhere := &records.Set{}
+	nowhere.Store(&records.Addresses{})
+	return &exposure{addrs: nowhere, node: &records.Node{Addrs: nowhere}, merged: true, named: true}
+}()
+
 // expose adds a Service to the exposed ones.
 func (t *Translator) expose(s *service) *exposure {
-	e := &exposure{addrs: &records.Set{}, https: t.httpsOf(s)}
-	e.node = &records.Node{Addrs: e.addrs, Parental: true, Source: "service", Namespace: s.namespace, Service: s.name}
+	e := unaddressed
+	if t.options.Unaddressed {
+		t.rename(s.key())
+	} else {
+		e = &exposure{addrs: &records.Set{}, https: t.httpsOf(s)}
+		e.node = &records.Node{Addrs: e.addrs, Parental: true, Source: "service", Namespace: s.namespace, Service: s.name}
+	}
 	t.exposed[s.key()] = e
 	t.namespaces[s.namespace]++
 	return e

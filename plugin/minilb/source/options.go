@@ -1,6 +1,7 @@
 package source
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -26,12 +27,16 @@ type Options struct {
 	Unaccepted      bool     // take routes by their spec alone, whether a controller has accepted them or not (G23)
 	HostAnnotations []string // annotations of Services that claim hosts (M9); none is valid
 	Claims          []ClaimRule
+	Unaddressed     bool          // names have no addresses, as nobody asks: endpoints are not watched, and the index stays empty
 	NoIPv4, NoIPv6  bool          // leave out the addresses of a family (D20b)
 	HTTPS           bool          // find out how HTTPS is served (D50)
 	Probe           time.Duration // how often endpoints are probed, 0 for never
 
 	// Reachable reports whether a name can be asked for at all, as some server block is for it (D8).
 	Reachable func(host string) bool
+	// Judged, if it is not nil, is told of all claims whenever they were looked at, in place of the log
+	// lines about those with problems. What it is given must not be used once it has returned.
+	Judged func(iter.Seq[Verdict])
 	// Observe is told, for each change of a Service's endpoints, how long ago it was triggered in the cluster.
 	Observe func(time.Duration)
 }

@@ -47,9 +47,10 @@ func (t *Translator) publish() {
 
 	is := was
 	var n *naming
+	var r *resolver
 	var d differences
 	if resolving {
-		is, n = t.resolve(g, &was)
+		is, n, r = t.resolve(g, &was)
 		d.hosts(was.hosts, is.hosts)
 	}
 
@@ -71,9 +72,14 @@ func (t *Translator) publish() {
 	t.last = is
 	t.mu.Unlock()
 
-	t.index.Update(d.gone, d.put, partial)
-	if resolving || is.damages+was.damages > 0 {
-		t.reporter.report(t, slices.Concat(is.problems, damages))
+	if !t.options.Unaddressed {
+		t.index.Update(d.gone, d.put, partial)
+	}
+	switch problems := slices.Concat(is.problems, damages); {
+	case t.options.Judged == nil && (resolving || is.damages+was.damages > 0):
+		t.reporter.report(t, problems)
+	case t.options.Judged != nil && resolving:
+		t.options.Judged(t.verdicts(r, problems))
 	}
 }
 
@@ -107,7 +113,7 @@ func (t *Translator) gather(partial bool) *gathered {
 }
 
 // resolve finds out what stands where claims are. What is as it was before stays the same Node.
-func (t *Translator) resolve(g *gathered, was *publication) (publication, *naming) {
+func (t *Translator) resolve(g *gathered, was *publication) (publication, *naming, *resolver) {
 	if g.objects != nil {
 		t.attached.judge(&t.options, g.objects, g.unread, g.changed)
 	}
@@ -148,7 +154,7 @@ func (t *Translator) resolve(g *gathered, was *publication) (publication, *namin
 	}
 	is.unions, is.problems = n.unions, slices.Concat(r.problems, t.attached.problems)
 	count(is.rejected, is.problems)
-	return is, n
+	return is, n, r
 }
 
 // interchangeable reports whether hosts' nodes are made of the same.
@@ -187,7 +193,7 @@ func (t *Translator) nameServices(d *differences, renamed map[cache.ObjectName]b
 		if e != nil && !e.merged {
 			e = nil // made anew, and to be named once it is
 		}
-		if e != nil {
+		if e != nil && e != unaddressed {
 			e.named = true
 		}
 		for _, name := range t.options.namesOf(key) {

@@ -25,6 +25,8 @@ type resolver struct {
 	direct   map[*claim]*aim
 	existing map[string]bool // all names that exist because of claims, and those above them
 	problems []problem
+	found    map[*claim]outcome // what each claim leads to in the end
+	outcomes map[string]outcome // what each host leads to, by what is found
 }
 
 // aim is what the targets of a claim are, before other hosts are followed.
@@ -274,7 +276,7 @@ func (r *resolver) resolve() map[string]outcome {
 		}
 	}
 
-	outcomes := make(map[string]outcome, len(r.claims))
+	r.found, r.outcomes = found, make(map[string]outcome, len(r.claims))
 	for host, claims := range r.claims {
 		for _, c := range claims {
 			switch {
@@ -285,10 +287,10 @@ func (r *resolver) resolve() map[string]outcome {
 			}
 		}
 		if out := r.single(host, r.name(host, found)); !out.empty() {
-			outcomes[host] = out
+			r.outcomes[host] = out
 		}
 	}
-	return outcomes
+	return r.outcomes
 }
 
 // follow returns what each claim leads to. Claims that lead to other hosts take one round for

@@ -3,12 +3,15 @@ package source
 import (
 	"errors"
 	"io/fs"
+	"iter"
 	"slices"
 	"time"
 )
 
-// stored is a table of any type, as snapshots know it.
+// stored is a table of any type, as snapshots and verdicts know it.
 type stored interface {
+	edition(kind, namespace, name string) (edition, bool)
+	slips() iter.Seq[Verdict]
 	state() *health
 	section() section
 	save(*codec)

@@ -34,8 +34,9 @@ type list interface {
 // that an event has reached every subscriber when its call returns, with no queue in between.
 type table[R runtime.Object, T object] struct {
 	*health
-	reduce func(R) T
-	scope  string // what snapshots tell it by from others of its kind: the namespace, "" for all
+	reduce   func(R) T
+	editions editions // of the objects, if they are judged
+	scope    string   // what snapshots tell it by from others of its kind: the namespace, "" for all
 
 	mu      sync.Mutex // held by whoever changes the objects until all subscribers know
 	objects map[cache.ObjectName]T
@@ -258,6 +259,7 @@ func (t *table[R, T]) set(object T) {
 }
 
 func (t *table[R, T]) remove(key cache.ObjectName) {
+	t.editions.forget(key)
 	old, existed := t.objects[key]
 	if !existed {
 		return

@@ -23,6 +23,7 @@ type Translator struct {
 	options  Options
 	index    *records.Index
 	reporter *reporter
+	watcher  *Watcher
 	wake     chan struct{} // holds a token while names may have changed
 
 	unresolved atomic.Bool // what claims lead to may have changed
@@ -56,6 +57,7 @@ func NewTranslator(w *Watcher, options Options, index *records.Index) *Translato
 		options:  options,
 		index:    index,
 		reporter: w.reporter,
+		watcher:  w,
 		wake:     make(chan struct{}, 1),
 
 		merger:     newMerger(),
@@ -181,6 +183,7 @@ func (t *Translator) onSlice(old, new *slice) {
 	same := slices.EqualFunc(old.troubles(), new.troubles(), func(a, b problem) bool { return a.text == b.text })
 	if !same || before != after && new.troubles() != nil {
 		t.publishSoon() // to be logged and counted, or no longer
+		t.unresolved.CompareAndSwap(false, t.options.Judged != nil)
 	}
 	triggered := int64(0)
 	if new != nil && (old == nil || new.triggered != old.triggered) {

@@ -39,6 +39,7 @@ type Watcher struct {
 	hostAnnotations map[string]bool            // annotations of Services that some Translator reads
 	nodes           bool                       // whether endpoints are to tell their nodes, if nobody probes them
 	https           bool                       // whether some Translator asks how HTTPS is served
+	judging         bool                       // whether some Translator has its claims judged
 	probing         map[time.Duration]*probing // by interval
 	services        map[string]*table[*corev1.Service, *service]
 	slices          map[string]*table[*discoveryv1.EndpointSlice, *slice]
@@ -118,6 +119,7 @@ func (w *Watcher) add(t *Translator) {
 		w.hostAnnotations[name] = true
 	}
 	w.https = w.https || t.options.HTTPS
+	w.judging = w.judging || t.options.Judged != nil
 	namespaces := t.options.Namespaces
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
@@ -127,9 +129,11 @@ func (w *Watcher) add(t *Translator) {
 		services.subscribers = append(services.subscribers, t.onService)
 		t.services = append(t.services, services.health)
 
-		slices := w.sliceTable(namespace)
-		slices.subscribers = append(slices.subscribers, t.onSlice)
-		t.slices = append(t.slices, slices.health)
+		if !t.options.Unaddressed {
+			slices := w.sliceTable(namespace)
+			slices.subscribers = append(slices.subscribers, t.onSlice)
+			t.slices = append(t.slices, slices.health)
+		}
 
 		if t.options.Ingresses {
 			ingresses := w.ingressTable(namespace)
@@ -175,7 +179,13 @@ func (w *Watcher) ingressTable(namespace string) *table[*networkingv1.Ingress, *
 
 func newTable[R runtime.Object, T object](w *Watcher, h *health, reduce func(R) T) *table[R, T] {
 	w.watch(h)
-	t := &table[R, T]{health: h, reduce: reduce, scope: h.namespace, objects: map[cache.ObjectName]T{}}
+	t := &table[R, T]{health: h, scope: h.namespace, objects: map[cache.ObjectName]T{}}
+	t.reduce = func(full R) T {
+		if w.judging {
+			t.editions.note(w, h.kind, full)
+		}
+		return reduce(full)
+	}
 	w.stored = append(w.stored, t)
 	return t
 }

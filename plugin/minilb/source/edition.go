@@ -1,0 +1,104 @@
+package source
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// edition is what tells one form of an object from others, and what is to be said of its
+// labels and annotations.
+type edition struct {
+	uid        types.UID
+	generation int64
+	slips      []string
+}
+
+// editions are those of a table's objects, if some Translator has its claims judged: apart from the
+// objects, which nobody else needs to be larger for it.
+type editions struct {
+	mu     sync.Mutex
+	byName map[cache.ObjectName]edition
+}
+
+// judgedKinds are those whose annotations we read, by how their tables call them.
+var judgedKinds = map[string]string{
+	"service": "Service", "ingress": "Ingress", "gateway": gatewayKind, "listenerset": listenerSetKind, "xlistenerset": xListenerSetKind,
+	"httproute": httpRoute, "grpcroute": grpcRoute, "tlsroute": tlsRoute,
+}
+
+// note takes in an object as the API server has it, on its way into a table of this kind. A new
+// edition is judged, whatever it is that has changed.
+func (e *editions) note(w *Watcher, kind string, full any) {
+	obj, ok := full.(metav1.Object)
+	if !ok || judgedKinds[kind] == "" {
+		return
+	}
+	is := edition{uid: obj.GetUID(), generation: obj.GetGeneration()}
+	hosts := slices.Sorted(maps.Keys(w.hostAnnotations)) // M9
+	if !lb.Ignored(obj.GetLabels()) {
+		slips := lb.Slips(judgedKinds[kind], obj.GetLabels(), obj.GetAnnotations(), hosts)
+		for _, slip := range slips[:min(maxLines, len(slips))] {
+			is.slips = append(is.slips, slip.Text+": "+slip.Fix)
+		}
+	}
+	name := cache.NewObjectName(intern(obj.GetNamespace()), obj.GetName())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.byName == nil {
+		e.byName = map[cache.ObjectName]edition{}
+	}
+	if was, known := e.byName[name]; known && was.uid == is.uid && was.generation == is.generation && slices.Equal(was.slips, is.slips) {
+		return
+	}
+	e.byName[name] = is
+	for _, t := range w.translators {
+		if t.options.Judged != nil {
+			t.changed()
+		}
+	}
+}
+
+// forget drops the edition of an object that is gone.
+func (e *editions) forget(name cache.ObjectName) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.byName, name)
+}
+
+// edition returns that of an object, and whether it is in the table.
+func (t *table[R, T]) edition(kind, namespace, name string) (is edition, there bool) {
+	if !strings.EqualFold(kind, t.kind) {
+		return edition{}, false
+	}
+	t.editions.mu.Lock()
+	defer t.editions.mu.Unlock()
+	is, there = t.editions.byName[cache.NewObjectName(namespace, name)]
+	return is, there
+}
+
+// slips yields the verdicts on labels and annotations of the table's objects.
+func (t *table[R, T]) slips() iter.Seq[Verdict] {
+	return func(yield func(Verdict) bool) {
+		t.editions.mu.Lock()
+		defer t.editions.mu.Unlock()
+		for name, is := range t.editions.byName {
+			for _, text := range is.slips {
+				if !yield(Verdict{
+					Kind: judgedKinds[t.kind], Namespace: name.Namespace, Name: name.Name, UID: is.uid, Generation: is.generation,
+					Reason: ReasonAnnotation, Text: text,
+				}) {
+					return
+				}
+			}
+		}
+	}
+}

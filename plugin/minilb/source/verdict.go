@@ -1,0 +1,73 @@
+package source
+
+import (
+	"iter"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Verdict is what became of one host that an object claims, or of the object as a whole.
+type Verdict struct {
+	// Kind is "Service", "EndpointSlice", "Ingress" or one of the Gateway API. The UID and the
+	// generation are those of the form of the object that was judged, or of a later one, which is
+	// judged in a moment. They are not known of EndpointSlices and GatewayClasses.
+	Kind, Namespace, Name string
+	UID                   types.UID
+	Generation            int64 // 0 of a Service, which has none
+	// Host is canonical, and a wildcard begins with "*."; empty if the verdict is on several or none,
+	// or on what is no host name.
+	Host string
+	// Reason is one of Reasons if the claim is refused, ReasonAnnotation, or empty if it counts.
+	Reason string
+	// Text says in one line what is wrong and what follows. It may be there for a claim that counts,
+	// too, which is not answered quite as asked.
+	Text string
+}
+
+// The reasons of a Verdict, which are those of the metric claims_rejected but for the last.
+const (
+	ReasonConflict   = string(conflict)
+	ReasonReserved   = string(reserved)
+	ReasonInvalid    = string(invalid)
+	ReasonNotAllowed = string(notAllowed)
+	ReasonDead       = string(dead)
+	ReasonAnnotation = "annotation" // a label or annotation looks like one of ours and has no effect
+)
+
+// verdicts yields all verdicts on what the resolver was given: first those who lose, or have other
+// problems, then the claims that count (C1–C3), then what is to be said of annotations.
+func (t *Translator) verdicts(r *resolver, problems []problem) iter.Seq[Verdict] {
+	return func(yield func(Verdict) bool) {
+		for i := range problems {
+			p := &problems[i]
+			if !yield(t.verdict(p.owner, p.host, string(p.reason), p.text)) {
+				return
+			}
+		}
+		for host, claims := range r.claims {
+			out, answered := r.outcomes[host]
+			for _, c := range claims {
+				if answered && c.namespace == out.winner.namespace && !r.found[c].empty() && !yield(t.verdict(&c.owner, host, "", "")) {
+					return
+				}
+			}
+		}
+		for _, of := range t.watcher.stored {
+			for v := range of.slips() {
+				if !yield(v) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (t *Translator) verdict(o *owner, host, reason, text string) Verdict {
+	v := Verdict{Kind: o.kind, Namespace: o.namespace, Name: o.name, Host: host, Reason: reason, Text: text}
+	for _, of := range t.watcher.stored {
+		if e, there := of.edition(o.kind, o.namespace, o.name); there {
+			v.UID, v.Generation = e.uid, e.generation
+		}
+	}
+	return v
+}

@@ -1,0 +1,116 @@
+package source
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// judged is a bench whose claims are judged, and the verdicts as of the last time.
+func judged(t *testing.T, options Options) (*bench, *[]string) {
+	var lines []string
+	options.Judged = func(verdicts iter.Seq[Verdict]) {
+		lines = nil
+		for v := range verdicts {
+			lines = append(lines, fmt.Sprintf("%s %s/%s %s %d %q %q: %s", v.Kind, v.Namespace, v.Name, v.UID, v.Generation, v.Host, v.Reason, v.Text))
+		}
+		slices.Sort(lines)
+	}
+	return newBench(t, options), &lines
+}
+
+// C1, C2, C3, C6, D17, I10, M2: every claim has its verdict, the winners', too.
+func TestVerdicts(t *testing.T) {
+	b, got := judged(t, Options{Claims: []ClaimRule{{Suffix: "ex.org."}, {Suffix: "b.ex.org.", Namespaces: []string{"shop"}}}})
+	web := testService("shop/web", 1, "a.ex.org, a b, db.prod.minilb, x.com")
+	web.UID = "uid-web"
+	b.services().Update(web)
+	other := testService("shop/other", 3, "a.ex.org")
+	other.Annotations["minilb/hots"] = "c.ex.org"
+	b.services().Update(other)
+	b.services().Update(testService("evil/x", 2, "a.ex.org, b.ex.org"))
+	dead := testIngress("shop/i", "i.ex.org")
+	dead.UID, dead.Generation = "uid-i", 7
+	dead.Annotations = map[string]string{lb.HostAnnotation: "j.ex.org"} // which Services alone have
+	b.watcher.ingresses[""].Update(dead)
+	b.sync()
+	want := []string{
+		`Ingress shop/i uid-i 7 "" "annotation": annotation minilb/host has no effect on objects of kind Ingress: name the host in spec.rules[].host`,
+		`Ingress shop/i uid-i 7 "i.ex.org." "dead": host "i.ex.org." is not served: its status has no address yet; is its ingress controller running and publishing one?`,
+		`Service evil/x  0 "a.ex.org." "conflict": host "a.ex.org." is refused: another namespace claimed it earlier`,
+		`Service evil/x  0 "b.ex.org." "not_allowed": host "b.ex.org." is refused: no claim line of the Corefile lets namespace "evil" have it`,
+		`Service shop/other  0 "" "annotation": annotation "minilb/hots" is none of ours and has no effect: set the annotation minilb/host`,
+		`Service shop/other  0 "a.ex.org." "": `,
+		`Service shop/web uid-web 0 "" "invalid": host "a b" in annotation minilb/host is refused: it is not a DNS name of letters, digits, hyphens and dots`,
+		`Service shop/web uid-web 0 "a.ex.org." "": `,
+		`Service shop/web uid-web 0 "db.prod.minilb." "reserved": host "db.prod.minilb." is refused: names below prod.minilb. belong to namespace "prod"`,
+		`Service shop/web uid-web 0 "x.com." "not_allowed": host "x.com." is refused: no claim line of the Corefile lets namespace "shop" have it`,
+	}
+	if !slices.Equal(*got, want) {
+		t.Errorf("got\n%s\nwant\n%s", lines(*got), lines(want))
+	}
+	if log := b.log.take(); len(log) > 0 {
+		t.Errorf("the verdicts were logged as well: %q", log)
+	}
+}
+
+// A new generation of an object is judged anew, whatever it is that has changed; a look at an object
+// that is the same is not.
+func TestVerdictsOfGeneration(t *testing.T) {
+	b, got := judged(t, Options{})
+	ingress := testIngress("shop/i", "i.ex.org")
+	ingress.UID, ingress.Generation = types.UID("uid"), 1
+	ingress.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.5"}}
+	b.watcher.ingresses[""].Update(ingress)
+	b.sync()
+	b.pending()
+	b.watcher.ingresses[""].Update(ingress.DeepCopy())
+	if b.pending() {
+		t.Error("the same again was judged anew")
+	}
+	again := ingress.DeepCopy()
+	again.Generation = 2
+	b.watcher.ingresses[""].Update(again)
+	if !b.pending() {
+		t.Fatal("a new generation was not judged")
+	}
+	b.publish()
+	if want := `Ingress shop/i uid 2 "i.ex.org." "": `; len(*got) != 1 || (*got)[0] != want {
+		t.Errorf("got %q, want %q", *got, want)
+	}
+	again.Labels = map[string]string{lb.IgnoreLabel: "true"} // M8
+	again.Annotations = map[string]string{"minilb/sevice": "web"}
+	b.watcher.ingresses[""].Update(again.DeepCopy())
+	b.publish()
+	if len(*got) > 0 {
+		t.Errorf("of an object that is to be ignored: got %q", *got)
+	}
+}
+
+// Claims are judged without endpoints, which are then not watched.
+func TestVerdictsUnaddressed(t *testing.T) {
+	b, got := judged(t, Options{Unaddressed: true})
+	b.services().Update(testService("shop/web", 1, "a.ex.org"))
+	b.services().setSynced()
+	for _, h := range b.tr.optional {
+		h.setSynced()
+	}
+	b.tr.changed()
+	b.publish()
+	if want := `Service shop/web  0 "a.ex.org." "": `; len(*got) != 1 || (*got)[0] != want || len(b.watcher.slices) > 0 {
+		t.Errorf("got %q with %d watches of slices, want %q and none", *got, len(b.watcher.slices), want)
+	}
+}
+
+func lines(all []string) (text string) {
+	for _, line := range all {
+		text += "\t" + line + "\n"
+	}
+	return text
+}
