@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"io"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/minilb/minilb/cmd/minilb/controller"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/source"
 	"github.com/minilb/minilb/plugin/minilb/version"
 )
 
@@ -16,6 +19,10 @@ var controllerHelp = help{
 	synopsis: `Keeps status.loadBalancer.ingress of every Service of type LoadBalancer and of
 our class at the hostname <service>.<namespace>.<domain>. Prints the static
 routes to the pods at start. Any number of controllers may run at a time.
+
+Of what is wrong with an object, such as a host that another namespace has, it
+writes an Event, which "kubectl describe" shows. It judges by the flags, or by
+-corefile as the DNS server does, whose Corefile that is.
 
 With -cleanup it removes these hostnames again, of whatever domain, from the
 Services of the class given, prints their names and exits. Stop the controllers
@@ -26,6 +33,10 @@ before: one that runs writes the hostnames anew.`,
 // maxResync is, in seconds, a year: more is a slip.
 const maxResync = 365 * 24 * 60 * 60
 
+// garbage is how much may lie about until it is collected, in percent of what is in use: the controller
+// allocates little once it knows the cluster, so that half as much as usual costs next to nothing.
+const garbage = 50
+
 // runController implements "minilb controller".
 func runController(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := newFlags("controller")
@@ -34,6 +45,8 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 	class := flags.String("class", lb.DefaultClass, "`name` of the spec.loadBalancerClass that is ours")
 	defaultClass := flags.Bool("default-class", false, "take Services without a class, too (default false)")
 	cleanup := flags.Bool("cleanup", false, "remove what controllers have written and exit (default false)")
+	corefile := flags.String("corefile", "", "`path` of the DNS server's Corefile, by which Events tell of hosts\n(default one with the domain and class above)")
+	events := flags.Bool("events", true, "write Events of what is wrong with objects")
 	resync := flags.Int("resync", 300, "`seconds` after which every Service is looked at again;\n0 is never")
 	health := flags.String("health", ":8080", "`address` to serve /livez, /readyz, /healthz and /metrics on;\nempty for nowhere")
 	verbose := flags.Bool("v", false, "log more (default false)")
@@ -60,6 +73,12 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 		return misused("controller", "-resync %d: give seconds from 0, which is never, to %d", *resync, maxResync)
 	}
 
+	var stanzas []source.Options
+	if *events && !*cleanup {
+		if stanzas, err = judgedBy(*corefile, options); err != nil {
+			return err
+		}
+	}
 	client, err := cluster.client()
 	if err != nil {
 		return err
@@ -68,5 +87,35 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 	if *cleanup {
 		return controller.Cleanup(ctx, client, options, stdout)
 	}
-	return controller.New(client, options, log, stdout).Run(ctx)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
+	c := controller.New(client, options, log, stdout)
+	if stanzas != nil {
+		config, err := cluster.config()
+		if err != nil {
+			return err
+		}
+		if err := c.WriteEvents(config, stanzas); err != nil {
+			return err
+		}
+	}
+	return c.Run(ctx)
+}
+
+// judgedBy returns what claims on hosts are judged by: what the Corefile says, or else the flags.
+func judgedBy(corefile string, options controller.Options) ([]source.Options, error) {
+	from := resolver{corefile: corefile, domain: lb.DefaultDomain, class: lb.DefaultClass}
+	if corefile == "" {
+		from = resolver{domain: options.Domain, class: options.Class, defaultClass: options.DefaultClass}
+	}
+	stanzas, err := from.stanzas()
+	if err != nil {
+		return nil, err
+	}
+	var all []source.Options
+	for _, s := range stanzas {
+		all = append(all, s.Options)
+	}
+	return all, nil
 }

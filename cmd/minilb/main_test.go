@@ -43,6 +43,7 @@ func TestRun(t *testing.T) {
 		{"bad domain", []string{"controller", "-domain", "a_b"}, 2, "", `"a_b" is not a DNS name`},
 		{"bad class", []string{"controller", "-class", "a b"}, 2, "", `-class "a b" is no name of a loadBalancerClass`},
 		{"empty class", []string{"controller", "-class", ""}, 2, "", `-class "" is no name of a loadBalancerClass`},
+		{"controller's Corefile", []string{"controller", "-corefile", missing}, 1, "", "minilb: -corefile: open " + missing},
 		{"controller's kubeconfig", []string{"controller", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 		{"cleanup's bad class", []string{"controller", "-cleanup", "-class", "a b"}, 2, "", `-class "a b" is no name of a loadBalancerClass`},
 		{"explain's help", []string{"explain", "-h"}, 0, "minilb explain [flags] NAME...", ""},
@@ -95,7 +96,7 @@ func TestRun(t *testing.T) {
 // Every flag and its default is described, and no other.
 func TestHelp(t *testing.T) {
 	for subcommand, want := range map[string]string{
-		"controller": "class cleanup context default-class domain health kubeconfig resync v",
+		"controller": "class cleanup context corefile default-class domain events health kubeconfig resync v",
 		"routes":     "apply cleanup context gateway interface kubeconfig o subnet watch",
 		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig o server",
 		"version":    "",

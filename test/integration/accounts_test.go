@@ -120,12 +120,22 @@ func TestShippedRights(t *testing.T) {
 			[]string{
 				"patch services/status", "list nodes", "update ingresses.networking.k8s.io/status", "get namespaces",
 				"patch gateways.gateway.networking.k8s.io/status", "update httproutes.gateway.networking.k8s.io", "list referencegrants.gateway.networking.k8s.io",
+				"create events.events.k8s.io",
 			},
 		},
 		{
 			controllerAccount, kubeconfigs.controller,
-			[]string{"list services", "watch services", "patch services/status", "list nodes", "list endpointslices.discovery.k8s.io"},
-			[]string{"watch nodes", "watch endpointslices.discovery.k8s.io", "update services/status", "list ingresses.networking.k8s.io", "patch nodes", "patch nodes/status", "list namespaces", "list gateways.gateway.networking.k8s.io"},
+			append([]string{
+				"list services", "watch services", "patch services/status", "list nodes", "list endpointslices.discovery.k8s.io",
+				"create events.events.k8s.io", // S17, and what they tell of
+				"list ingresses.networking.k8s.io", "watch ingresses.networking.k8s.io", "list namespaces", "watch namespaces",
+				"list xlistenersets.gateway.networking.x-k8s.io", "watch xlistenersets.gateway.networking.x-k8s.io",
+			}, gatewayAPI...),
+			[]string{
+				"watch nodes", "watch endpointslices.discovery.k8s.io", "update services/status", "update ingresses.networking.k8s.io/status", "get namespaces",
+				"patch nodes", "patch nodes/status", "patch gateways.gateway.networking.k8s.io/status", "update httproutes.gateway.networking.k8s.io",
+				"get events.events.k8s.io", "patch events.events.k8s.io", "delete events.events.k8s.io",
+			},
 		},
 		{
 			shipped.RoutesAccount, routesKubeconfig,
@@ -156,7 +166,7 @@ func TestShippedRights(t *testing.T) {
 				"get services", "create services", "update services", "patch services", "delete services", "deletecollection services",
 				"patch endpointslices.discovery.k8s.io", "create endpointslices.discovery.k8s.io", "delete ingresses.networking.k8s.io",
 				"get secrets", "list secrets", "watch secrets", "get configmaps", "list configmaps", "list pods", "create pods", "create pods/exec",
-				"get pods/log", "create events", "create events.events.k8s.io", "create serviceaccounts/token", "impersonate users",
+				"get pods/log", "create events", "create serviceaccounts/token", "impersonate users",
 				"get nodes/proxy", "create leases.coordination.k8s.io", "bind clusterroles.rbac.authorization.k8s.io",
 				"escalate clusterroles.rbac.authorization.k8s.io", "* *",
 			) {

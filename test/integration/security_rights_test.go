@@ -21,12 +21,16 @@ func TestRightsUsed(t *testing.T) {
 	kubeconfigs := shippedAccounts(t, c)
 	must(t, c.Node(ctx, "n1", "192.168.1.31"))
 	old := gatewayReleases[slices.IndexFunc(gatewayReleases, func(r gatewayRelease) bool { return r.xListenerSets != nil })]
-	for _, definitions := range []string{old.definitions(t, "xlistenersets"), newestGateways.definitions(t)} { // the one is read where ListenerSets are not
+	for _, kind := range []string{"xlistenersets", "listenersets"} { // the one is read where the others are not
+		definitions := newestGateways.definitions(t)
+		if kind == "xlistenersets" {
+			definitions = old.definitions(t, kind)
+		}
 		applyTogether(t, c, definitions)
 		startCoreDNS(t, resolverFor(kubeconfigs.dns, startUpstream(t), "https")).waitReady(t)
+		startController(t, kubeconfigs.controller).waitReady(t)
+		awaitRequest(t, c, kind, controllerAccount)
 	}
-	p := startController(t, kubeconfigs.controller)
-	p.waitReady(t)
 	createService(t, c, "default", "web", "minilb")
 	expectStatus(t, c, "default", "web", "web.default.minilb")
 	for _, args := range [][]string{{"routes"}, {"controller", "-cleanup"}} {
@@ -74,4 +78,21 @@ func TestRightsUsed(t *testing.T) {
 			return nil
 		})
 	}
+}
+
+// awaitRequest waits until an account has watched a kind.
+func awaitRequest(t *testing.T, c *cluster.Cluster, resource, account string) {
+	t.Helper()
+	cluster.Eventually(t, 10*time.Second, func() error {
+		requests, err := c.Requests()
+		if err != nil {
+			return err
+		}
+		for _, r := range requests {
+			if r.User == "system:serviceaccount:"+shippedNamespace+":"+account && strings.HasPrefix(r.Resource, resource+".") && r.Verb == "watch" {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s does not watch %s", account, resource)
+	})
 }

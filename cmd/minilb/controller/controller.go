@@ -20,6 +20,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 const (
@@ -69,6 +70,14 @@ type Controller struct {
 	complaints *complaints
 	// writes counts the writes by their result.
 	writes *prometheus.CounterVec
+	// recorder writes Events, nil for none.
+	recorder *recorder
+	// sweeps decides when to look at endpoints for what to write Events of.
+	sweeps *sweeps
+	// claims are judged to write Events of those that are refused, nil for none.
+	claims *source.Watcher
+	// stopping is closed when Run is to return.
+	stopping <-chan struct{}
 }
 
 // New returns a Controller. Routes go to out, everything else to log.
@@ -84,6 +93,7 @@ func New(client kubernetes.Interface, options Options, log *slog.Logger, out io.
 		contests:   newContests(),
 		complaints: newComplaints(log),
 		writes:     newWrites(),
+		sweeps:     newSweeps(),
 	}
 	c.services = newServices(c.reduce, queue.Add)
 	return c
@@ -110,6 +120,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		// client-go logs what it also returns, and for every attempt: we tell of it ourselves.
 		ctx = klog.NewContext(ctx, klog.Logger{})
 	}
+	c.stopping = ctx.Done()
 	var running sync.WaitGroup
 	var failure error
 	if listener != nil {
@@ -121,6 +132,11 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 	running.Go(func() { c.watch(ctx) })
 	running.Go(func() { c.printRoutes(ctx) })
+	if c.recorder != nil {
+		running.Go(func() { c.recorder.run(ctx) })
+		running.Go(func() { c.claims.Run(ctx) })
+		running.Go(func() { c.findUnroutable(ctx) })
+	}
 	for range workers {
 		running.Go(func() { c.work(ctx) })
 	}
@@ -156,7 +172,8 @@ func (c *Controller) work(ctx context.Context) {
 // not matter, only how the watch has last seen it.
 func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
 	service := c.services.get(name)
-	if service == nil {
+	c.findIn(name, service)
+	if service == nil || service.foreign {
 		// Gone, of another type (the API server has cleared the status, S8), class or owner.
 		c.contests.forget(name)
 		return nil
@@ -169,6 +186,9 @@ func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
 			c.log.Warn("another controller keeps overwriting the status of a Service: give the Service a "+
 				"loadBalancerClass that is not that controller's, or turn that controller off for it",
 				"service", name.String(), "other", rival, "paused", pause)
+			c.recorder.tell(service.finding(reasonStatusConflict, fmt.Sprintf(
+				"Field manager %q keeps overwriting the status: give the Service a loadBalancerClass that is not its, "+
+					"or turn it off for this Service; the status is left alone for %v", rival, pause)))
 		}
 		c.queue.AddAfter(name, pause)
 		return nil

@@ -29,6 +29,31 @@ func newWrites() *prometheus.CounterVec {
 	return writes
 }
 
+// newEventsWritten returns the counter of Events with a series for each reason at zero.
+func newEventsWritten() *prometheus.CounterVec {
+	written := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "minilb_controller_events_total",
+		Help: "Events that were written, by reason.",
+	}, []string{"reason"})
+	for _, reason := range []string{
+		reasonStatusUpdated, reasonStatusConflict, reasonTargetPortMismatch, reasonNoRoutableEndpoint, reasonInvalidHost, reasonInvalidObject,
+		reasonHostConflict, reasonHostReserved, reasonHostNotAllowed, reasonHostNotServed, reasonAnnotationIgnored,
+	} {
+		written.WithLabelValues(reason)
+	}
+	for _, field := range unsupported {
+		written.WithLabelValues(reasonUnsupported + field.name)
+	}
+	return written
+}
+
+func newEventsFailed() prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "minilb_controller_event_errors_total",
+		Help: "Events that the API server did not take.",
+	})
+}
+
 // metrics returns everything that is measured.
 func (c *Controller) metrics() *prometheus.Registry {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
@@ -47,6 +72,10 @@ func (c *Controller) metrics() *prometheus.Registry {
 	gauge("minilb_services_contested", "Services that are left alone for ten minutes, as another controller keeps overwriting their status.", c.contests.paused)
 	registry.MustRegister(c.writes, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if r := c.recorder; r != nil {
+		gauge("minilb_controller_findings", "What Events tell of at present, or are about to.", r.count)
+		registry.MustRegister(r.written, r.failed)
+	}
 	return registry
 }
 

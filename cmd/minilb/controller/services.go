@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -14,9 +16,13 @@ type service struct {
 	name     cache.ObjectName
 	uid      types.UID
 	version  string // resourceVersion
+	created  int64  // unix seconds
 	deleting bool
 	settled  bool   // its status says what it should and nothing else
 	rival    string // who has written its status last if it does not
+	foreign  bool   // it is not ours, and only to be told of what its owner got wrong
+	findings []finding
+	ports    []corev1.ServicePort // those whose number its endpoints alone have
 }
 
 // services holds the Services that are ours as the watch has last seen them, and tells the name
@@ -38,7 +44,7 @@ func newServices(reduce func(*corev1.Service) *service, changed func(cache.Objec
 	return &services{reduce: reduce, changed: changed, byName: map[cache.ObjectName]*service{}}
 }
 
-// get returns a Service, nil if none of that name is ours.
+// get returns a Service, nil if none of that name is ours, or foreign.
 func (s *services) get(name cache.ObjectName) *service {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -49,7 +55,13 @@ func (s *services) get(name cache.ObjectName) *service {
 func (s *services) count() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return len(s.byName)
+	ours := 0
+	for _, service := range s.byName {
+		if !service.foreign {
+			ours++
+		}
+	}
+	return ours
 }
 
 // unwritten returns the status of how many Services does not say yet what it should.
@@ -58,7 +70,7 @@ func (s *services) unwritten() int {
 	defer s.mu.RUnlock()
 	n := 0
 	for _, service := range s.byName {
-		if !service.settled && !service.deleting {
+		if !service.settled && !service.deleting && !service.foreign {
 			n++
 		}
 	}
@@ -119,14 +131,15 @@ func (s *services) Replace(objects []any, _ string) error {
 
 // Resync implements cache.ReflectorStore.
 func (s *services) Resync() error {
-	s.mu.RLock()
-	names := make([]cache.ObjectName, 0, len(s.byName))
-	for name := range s.byName {
-		names = append(names, name)
-	}
-	s.mu.RUnlock()
-	for _, name := range names {
+	for _, name := range s.names() {
 		s.changed(name)
 	}
 	return nil
+}
+
+// names returns those of all, in no particular order.
+func (s *services) names() []cache.ObjectName {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Keys(s.byName))
 }

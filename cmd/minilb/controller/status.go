@@ -26,18 +26,25 @@ const (
 
 // reduce returns what we need of a Service, nil if its status is not for us to write (S6, M8).
 func (c *Controller) reduce(full *corev1.Service) *service {
-	if !lb.Exposed(&full.Spec, c.options.Class, c.options.DefaultClass) || lb.Ignored(full.Labels) {
+	if lb.Ignored(full.Labels) {
 		return nil
+	}
+	if !lb.Exposed(&full.Spec, c.options.Class, c.options.DefaultClass) {
+		return c.reduceForeign(full)
 	}
 	s := &service{
 		name:     cache.MetaObjectToName(full),
 		uid:      full.UID,
 		version:  full.ResourceVersion,
+		created:  full.CreationTimestamp.Unix(),
 		deleting: full.DeletionTimestamp != nil,
 		settled:  apiequality.Semantic.DeepEqual(full.Status.LoadBalancer.Ingress, wanted(full, c.options.Domain)),
 	}
 	if !s.settled {
 		s.rival = lastManager(full.ManagedFields)
+	}
+	if c.recorder != nil {
+		s.find(full)
 	}
 	return s
 }
@@ -74,6 +81,9 @@ func (c *Controller) write(ctx context.Context, s *service) error {
 			c.log.Info("writing the status of services again")
 		}
 		c.log.Info("status written", "service", name, "hostname", want[0].Hostname)
+		updated := s.finding(reasonStatusUpdated, "The Service is reached as "+want[0].Hostname+", which its status says now")
+		updated.normal = true
+		c.recorder.tell(updated)
 	case overtaken(err):
 		c.writes.WithLabelValues(resultDropped).Inc()
 		c.log.Debug("status not written: the Service is not the one we knew", "service", name, "err", err)

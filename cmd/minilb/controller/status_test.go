@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -57,8 +58,8 @@ func TestReduce(t *testing.T) {
 	full.ManagedFields = append(full.ManagedFields, metav1.ManagedFieldsEntry{Manager: "kubectl", Time: &later, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:ports":{}}}`)})
 	before := full.DeepCopy()
 	c := &Controller{options: Options{Class: "minilb", Domain: "minilb"}}
-	want := service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: "uid-1", version: "2", deleting: true, rival: "metallb"}
-	if got := c.reduce(full); *got != want {
+	want := service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: "uid-1", version: "2", created: full.CreationTimestamp.Unix(), deleting: true, rival: "metallb"}
+	if got := c.reduce(full); !reflect.DeepEqual(*got, want) {
 		t.Errorf("got %+v, want %+v", *got, want)
 	}
 	if !apiequality.Semantic.DeepEqual(full, before) {
@@ -66,8 +67,8 @@ func TestReduce(t *testing.T) {
 	}
 	settled := web(2, "web.shop.minilb")
 	settled.ManagedFields = full.ManagedFields
-	want = service{name: want.name, uid: want.uid, version: want.version, settled: true}
-	if got := c.reduce(settled); *got != want {
+	want = service{name: want.name, uid: want.uid, version: want.version, created: want.created, settled: true}
+	if got := c.reduce(settled); !reflect.DeepEqual(*got, want) {
 		t.Errorf("settled: got %+v, want %+v", *got, want)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -35,15 +34,9 @@ func Nodes(ctx context.Context, client kubernetes.Interface) ([]*corev1.Node, er
 // list EndpointSlices learns of none.
 func Strays(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node) ([]Stray, error) {
 	check := newPodCheck(nodes)
-	list := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-		return client.DiscoveryV1().EndpointSlices(metav1.NamespaceAll).List(ctx, options)
-	}
-	err := pager.New(list).EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
-		check.add(object.(*discoveryv1.EndpointSlice))
-		return nil
-	})
+	err := EachSlice(ctx, client, check.add)
 	if err != nil && !apierrors.IsForbidden(err) {
-		return nil, fmt.Errorf("pod IPs not compared with podCIDRs: %w", kube.Explain("list", "endpointslices", err))
+		return nil, fmt.Errorf("pod IPs not compared with podCIDRs: %w", err)
 	}
 	return check.strays(), nil
 }

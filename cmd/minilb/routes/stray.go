@@ -83,26 +83,8 @@ func newPodCheck(nodes []*corev1.Node) podCheck {
 
 // add takes a slice's usable endpoints into account.
 func (c podCheck) add(slice *discoveryv1.EndpointSlice) {
-	if lb.Ignored(slice.Labels) {
-		return
-	}
-	if slice.AddressType != discoveryv1.AddressTypeIPv4 && slice.AddressType != discoveryv1.AddressTypeIPv6 {
-		return // E6
-	}
-	for _, endpoint := range slice.Endpoints {
-		if endpoint.NodeName == nil || len(endpoint.Addresses) == 0 || !usable(endpoint.Conditions) {
-			continue
-		}
-		node, ok := c[*endpoint.NodeName]
-		if !ok {
-			continue
-		}
-		ip, err := netip.ParseAddr(endpoint.Addresses[0]) // E7
-		if ip = ip.Unmap(); err != nil || ip == placeholder {
-			continue
-		}
-		node.pods[ip] = slices.Contains(node.addresses, ip) ||
-			slices.ContainsFunc(node.cidrs, func(cidr netip.Prefix) bool { return cidr.Contains(ip) })
+	for pod := range c.pods(slice) {
+		pod.node.pods[pod.ip] = pod.routable()
 	}
 }
 

@@ -1,0 +1,124 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// WriteEvents lets the Controller write Events of what is wrong with objects (S17), which it does
+// not without. Claims on hosts are judged as a DNS server with these stanzas does, by reading what it
+// reads but for endpoints. It is called before Run.
+func (c *Controller) WriteEvents(config *rest.Config, stanzas []source.Options) error {
+	instance, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("find the name that events are written by: %w", err)
+	}
+	events := c.client.EventsV1()
+	c.recorder = newRecorder(func(ctx context.Context, event *eventsv1.Event) error {
+		_, err := events.Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{FieldManager: fieldManager})
+		return err
+	}, shorten(cmp.Or(instance, fieldManager), 128), c.log)
+	if c.claims, err = source.NewWatcher(config, claimsLog{c.log}); err != nil {
+		return err
+	}
+	for i, options := range stanzas {
+		topic := fmt.Sprintf("claims %d", i)
+		options.Unaddressed, options.HTTPS, options.Probe = true, false, 0
+		options.Observe, options.Reachable = func(time.Duration) {}, func(string) bool { return true }
+		options.Judged = func(verdicts iter.Seq[source.Verdict]) {
+			c.recorder.replace(topic, findingsOf(verdicts))
+			select { // nobody is in a hurry: changes coalesce
+			case <-c.stopping:
+			case <-time.After(judging):
+			}
+		}
+		source.NewTranslator(c.claims, options, records.NewIndex(slices.Concat(options.Zones, options.ReverseZones)))
+	}
+	return nil
+}
+
+// judging is the pause after all claims were looked at.
+const judging = time.Second
+
+// claimReasons are the reasons of Events about claims, and what to do.
+var claimReasons = map[string]struct{ reason, fix string }{
+	source.ReasonConflict:   {reasonHostConflict, "choose another host, or have the other claim removed"},
+	source.ReasonReserved:   {reasonHostReserved, "choose a host that lies below the namespace's own name there, or outside of the zone"},
+	source.ReasonNotAllowed: {reasonHostNotAllowed, "choose another host, or have the namespace added to the claim line"},
+	source.ReasonInvalid:    {reasonInvalidHost, "correct it, hosts beside it are served"},
+	source.ReasonDead:       {reasonHostNotServed, ""}, // the text has it
+	source.ReasonAnnotation: {reasonAnnotationIgnored, ""},
+}
+
+// findingsOf makes one finding of all that is wrong with an object for one reason.
+func findingsOf(verdicts iter.Seq[source.Verdict]) []finding {
+	texts := map[finding][]string{}
+	for v := range verdicts {
+		reason, known := claimReasons[v.Reason]
+		if !known {
+			continue // it counts
+		}
+		if v.Reason == source.ReasonInvalid && !strings.Contains(v.Text, "refused") {
+			reason.reason = reasonInvalidObject
+		}
+		f := finding{kind: v.Kind, namespace: v.Namespace, name: v.Name, uid: v.UID, generation: v.Generation, reason: reason.reason}
+		texts[f] = append(texts[f], v.Text)
+	}
+	findings := make([]finding, 0, len(texts))
+	for f, all := range texts {
+		slices.Sort(all)
+		f.note = note(f.reason, slices.Compact(all))
+		findings = append(findings, f)
+	}
+	slices.SortFunc(findings, func(a, b finding) int { // of too many, the same are told of in all controllers
+		return cmp.Or(strings.Compare(a.namespace, b.namespace), strings.Compare(a.kind, b.kind), strings.Compare(a.name, b.name), strings.Compare(a.reason, b.reason))
+	})
+	return findings
+}
+
+// note joins what is wrong, cut so that there is room for what to do.
+func note(reason string, texts []string) string {
+	fix := ""
+	for _, r := range claimReasons {
+		if r.reason == reason && r.fix != "" {
+			fix = "; " + r.fix
+		}
+	}
+	return shorten(capitalized(enumerate(texts)), maxNote-len(fix)) + fix
+}
+
+// claimsLog tells of kinds that cannot be read, once each. Of the API server and of Services the
+// controller's own watch tells.
+type claimsLog struct{ log *slog.Logger }
+
+// Infof implements the source.Logger interface.
+func (l claimsLog) Infof(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
+
+// Warningf implements the source.Logger interface.
+func (l claimsLog) Warningf(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	for _, told := range []string{"services: ", "the API server does not accept", "cannot reach the API server"} {
+		if strings.HasPrefix(text, told) {
+			l.log.Debug(text)
+			return
+		}
+	}
+	l.log.Info("no events of some hosts: " + strings.TrimSuffix(text, "; serving the last known state")) // statuses are written all the same
+}
+
+// Errorf implements the source.Logger interface.
+func (l claimsLog) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(format, args...)) }

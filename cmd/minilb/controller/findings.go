@@ -1,0 +1,137 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// maxNamed is how many of a kind, ports for one, a note names.
+const maxNamed = 5
+
+// finding returns one about the Service.
+func (s *service) finding(reason, note string) finding {
+	return finding{kind: "Service", namespace: s.name.Namespace, name: s.name.Name, uid: s.uid, reason: reason, note: note}
+}
+
+// find notes what of a Service that is ours its clients may stumble over.
+func (s *service) find(full *corev1.Service) {
+	var numbered []corev1.ServicePort
+	for i := range full.Spec.Ports {
+		p := &full.Spec.Ports[i]
+		if p.TargetPort.Type == intstr.String {
+			s.ports = append(s.ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.Port, TargetPort: intstr.FromString("")})
+		} else {
+			numbered = append(numbered, *p)
+		}
+	}
+	if texts := mismatches(numbered, nil); texts != nil {
+		s.findings = append(s.findings, s.finding(reasonTargetPortMismatch, mismatched(texts)))
+	}
+	for _, field := range unsupported {
+		if field.set(&full.Spec) {
+			f := s.finding(reasonUnsupported+field.name, field.note)
+			f.normal = true
+			s.findings = append(s.findings, f)
+		}
+	}
+}
+
+// mismatches says of each port that is not where clients expect it where it is (S5).
+func mismatches(ports []corev1.ServicePort, served []discoveryv1.EndpointPort) (texts []string) {
+	for _, m := range lb.PortMismatches(ports, served) {
+		texts = append(texts, m.String())
+	}
+	return texts
+}
+
+// mismatched is the note of a Service with such ports.
+func mismatched(texts []string) string {
+	return capitalized(enumerate(texts)) + "; make port and targetPort the same, or let clients look up SRV records"
+}
+
+// capitalized returns a sentence that begins as one.
+func capitalized(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
+
+// enumerate joins the first few of many.
+func enumerate(all []string) string {
+	text := strings.Join(all[:min(maxNamed, len(all))], ", ")
+	if more := len(all) - maxNamed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// unsupported are the fields of a Service that cannot be honoured where clients connect to the pods
+// themselves (E11).
+var unsupported = []struct {
+	name string
+	set  func(*corev1.ServiceSpec) bool
+	note string
+}{
+	{
+		"SessionAffinity", func(s *corev1.ServiceSpec) bool { return s.SessionAffinity == corev1.ServiceAffinityClientIP },
+		"sessionAffinity has no effect on clients outside of the cluster, which choose a pod by themselves: remove it, or keep sessions where all pods find them",
+	},
+	{
+		"LoadBalancerSourceRanges", func(s *corev1.ServiceSpec) bool { return len(s.LoadBalancerSourceRanges) > 0 },
+		"loadBalancerSourceRanges has no effect, as clients connect to the pods themselves: admit them by a NetworkPolicy",
+	},
+	{
+		"LoadBalancerIP", func(s *corev1.ServiceSpec) bool { return s.LoadBalancerIP != "" },
+		"loadBalancerIP has no effect, as the Service has a name and no address of its own: remove it",
+	},
+	{
+		"ExternalIPs", func(s *corev1.ServiceSpec) bool { return len(s.ExternalIPs) > 0 },
+		"externalIPs are not answered, as the Service's name leads to its pods: remove them, or route them to the nodes yourself",
+	},
+}
+
+// reduceForeign returns what we need of a Service that is not ours: nil, unless its owner takes it for
+// ours. One that has a status has somebody else who cares for it.
+func (c *Controller) reduceForeign(full *corev1.Service) *service {
+	if c.recorder == nil || full.Spec.Type != corev1.ServiceTypeLoadBalancer || len(full.Status.LoadBalancer.Ingress) > 0 {
+		return nil
+	}
+	var names []string
+	for _, name := range []string{lb.HostAnnotation, lb.ALPNAnnotation} {
+		if _, there := full.Annotations[name]; there {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	s := &service{name: cache.MetaObjectToName(full), uid: full.UID, foreign: true}
+	is := "the Service has no loadBalancerClass"
+	if class := full.Spec.LoadBalancerClass; class != nil {
+		is = fmt.Sprintf("the Service's loadBalancerClass is %q", shorten(*class, 80))
+	}
+	s.findings = []finding{s.finding(reasonAnnotationIgnored, fmt.Sprintf(
+		"Annotation %s is ignored, as %s: create the Service anew with loadBalancerClass %q, which cannot be changed",
+		strings.Join(names, " and "), is, c.options.Class))}
+	return s
+}
+
+// findIn hands what was found of a Service, nil if it is gone, to the recorder.
+func (c *Controller) findIn(name cache.ObjectName, s *service) {
+	if c.recorder == nil {
+		return
+	}
+	if s == nil {
+		c.recorder.replace(topic(name), nil)
+		c.recorder.replace(endpointsTopic(name), nil)
+		return
+	}
+	c.recorder.replace(topic(name), slices.Clip(s.findings))
+	if !s.foreign {
+		c.sweeps.seen(s.created)
+	}
+}
