@@ -9,6 +9,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -83,7 +84,7 @@ func TestPods(t *testing.T) {
 	check(t, "controller: image", container.Image, "ghcr.io/minilb/minilb:v9")
 	check(t, "controller: pull policy", container.ImagePullPolicy, corev1.PullIfNotPresent)
 	check(t, "controller: args", container.Args, []string{
-		"controller", "-domain", "cluster.lan", "-class", "example.org/minilb", "-default-class", "-resync", "0", "-v", "-health", ":8080", "-context", "lab",
+		"controller", "-domain", "cluster.lan", "-class", "example.org/minilb", "-default-class", "-resync", "0", "-corefile", "/etc/coredns/Corefile", "-v", "-health", ":8080", "-context", "lab",
 	})
 	check(t, "controller: priority", pod.PriorityClassName, "high")
 	check(t, "controller: tolerations", pod.Tolerations, tolerations)
@@ -93,11 +94,36 @@ func TestPods(t *testing.T) {
 	check(t, "controller: label", controller.Spec.Template.Labels["example.org/tier"], "controller")
 	check(t, "controller: group of files", *pod.SecurityContext.FSGroup, 1000)
 	check(t, "controller: privileged", *container.SecurityContext.Privileged, false)
-	check(t, "controller: volumes", pod.Volumes, []corev1.Volume{secret})
-	check(t, "controller: mounts", container.VolumeMounts, []corev1.VolumeMount{mount})
+	check(t, "controller: volume", has(pod.Volumes, secret), true)
+	check(t, "controller: mount", has(container.VolumeMounts, mount), true)
 	check(t, "controller: variable", has(container.Env, setting), true)
 	check(t, "controller: account", pod.ServiceAccountName, "status-writer")
 	check(t, "controller: account's annotation", object[corev1.ServiceAccount](t, manifest, "ServiceAccount", "status-writer").Annotations["example.org/role"], "writer")
+}
+
+// The controller judges hosts by the Corefile where that says more than its flags do, and rolls
+// with it; without Events it has no rights for them.
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	corefile := corev1.VolumeMount{Name: "corefile", MountPath: "/etc/coredns", ReadOnly: true}
+	for _, test := range []struct {
+		set   string
+		args  []string
+		mount bool
+	}{
+		{"class=lan,defaultClass=true", []string{"-class", "lan", "-default-class"}, false},
+		{"plugin.claims[0].suffixes={a.org}", []string{"-corefile", "/etc/coredns/Corefile"}, true},
+		{"corefile.override=minilb", []string{"-corefile", "/etc/coredns/Corefile"}, true},
+		{"controller.events=false,plugin.ttl=7", []string{"-events=false"}, false},
+	} {
+		manifest := rendered(t, test.set)
+		pod := deployment(t, manifest, "controller").Spec.Template
+		check(t, test.set, pod.Spec.Containers[0].Args, slices.Concat([]string{"controller", "-domain", "minilb"}, test.args, []string{"-health", ":8080"}))
+		check(t, test.set+": mount", has(pod.Spec.Containers[0].VolumeMounts, corefile), test.mount)
+		check(t, test.set+": checksum", pod.Annotations["checksum/corefile"] != "", test.mount)
+		role := object[rbacv1.ClusterRole](t, manifest, "ClusterRole", "minilb-controller")
+		check(t, test.set+": rights", has(role.Rules, rbacv1.PolicyRule{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create"}}), !strings.Contains(test.set, "events=false"))
+	}
 }
 
 // Nine tenths of the limit of memory are the Go runtime's, however the limit is written.
