@@ -302,32 +302,34 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 	must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "shop", Name: "unready", Labels: map[string]string{"app": "unready"}, Node: "n1", IPs: []string{"10.244.1.8"}, Unready: true}))
 	must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "shop", Name: "outside", Labels: map[string]string{"app": "web"}, Node: "n3", IPs: []string{"10.0.3.9"}, Ports: http}))
 	must(t, c.Apply(ctx, withoutRule(t, c, "minilb-dns", "ingresses")))
+	must(t, c.Apply(ctx, withoutRule(t, c, "minilb-controller", "httproutes")))
 	want := map[string][]string{
-		"error Service shop/wrong-port TargetPortMismatch":      {"port 8888 leads to port 80 of the pods", "clients must use 80", "set port: 80 in the Service"},
-		"error Service shop/traefik TargetPortMismatch":         {"port 81 leads to port 80", "in Traefik's chart set ports.web.port"},
-		"error Service shop/unready NoEndpoints":                {"of its endpoints 1 not ready"},
-		"error Service shop/nothing NoEndpoints":                {"its selector matches no pod"},
-		"error Service shop/no-status NoHostname":               {"want no-status.shop.minilb", `see that "minilb controller" runs, with class minilb and domain minilb`},
-		"error Service shop/stolen StatusConflict":              {"its status is 192.0.2.7, want stolen.shop.minilb: rival has written it"},
-		"notice Service shop/stolen UnsupportedSessionAffinity": {"spec.sessionAffinity has no effect"},
-		"error Service shop/cilium CiliumService":               {"proxies are on the nodes", "Cilium's own load balancer"},
-		"warning Service shop/wrong-class WrongClass":           {`"mini-lb" looks like a slip of "minilb"`, "make it anew with spec.loadBalancerClass: minilb"},
-		"warning Service shop/no-class NoClass":                 {"it has no spec.loadBalancerClass", "default_class"},
-		"warning Service shop/other-class WrongClass":           {`its spec.loadBalancerClass is "example.org/gone", and not "minilb"`},
-		"warning Service shop/typo AnnotationIgnored":           {`annotation "minilb/hosts" is none of ours`, "set the annotation minilb/host"},
-		"warning Service shop/typo LabelIgnored":                {`label "minilb/ignored" is none of ours`, `set the label minilb/ignore: "true"`},
-		"warning Service shop/cluster-ip AnnotationIgnored":     {"it counts on Services of type LoadBalancer and class minilb alone"},
-		"warning Ingress shop/no-address AnnotationIgnored":     {`annotation "Minilb/Service" is none of ours`, "set the annotation minilb/service"},
-		"warning HTTPRoute shop/mismatch AnnotationIgnored":     {"annotation minilb/host has no effect on objects of kind HTTPRoute", "name the host in spec.hostnames"},
-		"error Ingress other/claimed-twice HostConflict":        {`host "mqtt.ex.org." is refused: another namespace claimed it earlier`},
-		"error Ingress other/reserved HostReserved":             {`host "web.shop.minilb." is refused`},
-		"error Ingress shop/no-address HostNotServed":           {`host "no-address.ex.org." is not served`, "minilb/service: <namespace>/<service>"},
-		"error HTTPRoute shop/not-accepted HostNotServed":       {`host "not-accepted.ex.org." is not served`, "accepted"},
-		"error HTTPRoute shop/mismatch HostNotServed":           {`host "mismatch.other.org." is not served: listener "http" of Gateway shop/gw has none of its hosts`, `"minilb explain mismatch.other.org"`},
-		"error Node n2 NoPodCIDR":                               {"no podCIDRs", "--allocate-node-cidrs=true"},
-		"error Node n3 NoInternalIP":                            {"no IPv6 InternalIP for fd00:3::/64"},
-		"error Node n3 PodOutsidePodCIDR":                       {"1 of 1 pod IPs are outside its 10.244.3.0/24", "10.0.3.9"},
-		"error ServiceAccount minilb/minilb-dns MissingRight":   {"it may not list and watch ingresses.networking.k8s.io: hosts of Ingresses are not answered"},
+		"error Service shop/wrong-port TargetPortMismatch":             {"port 8888 leads to port 80 of the pods", "clients must use 80", "set port: 80 in the Service"},
+		"error Service shop/traefik TargetPortMismatch":                {"port 81 leads to port 80", "in Traefik's chart set ports.web.port"},
+		"error Service shop/unready NoEndpoints":                       {"of its endpoints 1 not ready"},
+		"error Service shop/nothing NoEndpoints":                       {"its selector matches no pod"},
+		"error Service shop/no-status NoHostname":                      {"want no-status.shop.minilb", `see that "minilb controller" runs, with class minilb and domain minilb`},
+		"error Service shop/stolen StatusConflict":                     {"its status is 192.0.2.7, want stolen.shop.minilb: rival has written it"},
+		"notice Service shop/stolen UnsupportedSessionAffinity":        {"spec.sessionAffinity has no effect"},
+		"error Service shop/cilium CiliumService":                      {"proxies are on the nodes", "Cilium's own load balancer"},
+		"warning Service shop/wrong-class WrongClass":                  {`"mini-lb" looks like a slip of "minilb"`, "make it anew with spec.loadBalancerClass: minilb"},
+		"warning Service shop/no-class NoClass":                        {"it has no spec.loadBalancerClass", "default_class"},
+		"warning Service shop/other-class WrongClass":                  {`its spec.loadBalancerClass is "example.org/gone", and not "minilb"`},
+		"warning Service shop/typo AnnotationIgnored":                  {`annotation "minilb/hosts" is none of ours`, "set the annotation minilb/host"},
+		"warning Service shop/typo LabelIgnored":                       {`label "minilb/ignored" is none of ours`, `set the label minilb/ignore: "true"`},
+		"warning Service shop/cluster-ip AnnotationIgnored":            {"it counts on Services of type LoadBalancer and class minilb alone"},
+		"warning Ingress shop/no-address AnnotationIgnored":            {`annotation "Minilb/Service" is none of ours`, "set the annotation minilb/service"},
+		"warning HTTPRoute shop/mismatch AnnotationIgnored":            {"annotation minilb/host has no effect on objects of kind HTTPRoute", "name the host in spec.hostnames"},
+		"error Ingress other/claimed-twice HostConflict":               {`host "mqtt.ex.org." is refused: another namespace claimed it earlier`},
+		"error Ingress other/reserved HostReserved":                    {`host "web.shop.minilb." is refused`},
+		"error Ingress shop/no-address HostNotServed":                  {`host "no-address.ex.org." is not served`, "minilb/service: <namespace>/<service>"},
+		"error HTTPRoute shop/not-accepted HostNotServed":              {`host "not-accepted.ex.org." is not served`, "accepted"},
+		"error HTTPRoute shop/mismatch HostNotServed":                  {`host "mismatch.other.org." is not served: listener "http" of Gateway shop/gw has none of its hosts`, `"minilb explain mismatch.other.org"`},
+		"error Node n2 NoPodCIDR":                                      {"no podCIDRs", "--allocate-node-cidrs=true"},
+		"error Node n3 NoInternalIP":                                   {"no IPv6 InternalIP for fd00:3::/64"},
+		"error Node n3 PodOutsidePodCIDR":                              {"1 of 1 pod IPs are outside its 10.244.3.0/24", "10.0.3.9"},
+		"warning ServiceAccount minilb/minilb-controller MissingRight": {"it may not list and watch httproutes.gateway.networking.k8s.io: its Events tell nothing"},
+		"error ServiceAccount minilb/minilb-dns MissingRight":          {"it may not list and watch ingresses.networking.k8s.io: hosts of Ingresses are not answered"},
 	}
 	cluster.Eventually(t, 20*time.Second, func() error { // until the slices are there
 		slices, err := c.Client.DiscoveryV1().EndpointSlices("shop").List(ctx, metav1.ListOptions{})
@@ -360,6 +362,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 	})
 	t.Run("without a definition", func(t *testing.T) {
 		deleteDefinitions(t, c, "httproutes")
+		delete(want, "warning ServiceAccount minilb/minilb-controller MissingRight") // nobody needs it
 		for finding := range want {
 			if strings.Contains(finding, "HTTPRoute") {
 				delete(want, finding)

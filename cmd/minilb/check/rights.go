@@ -56,11 +56,24 @@ var controllerRights = []right{
 	{"discovery.k8s.io", "endpointslices", "", []string{"list"}, false, nil, "it does not warn of pods that the routes do not reach"},
 }
 
+// eventRights are what the controller's Events take beside those: to write them, and to read what the
+// DNS server does.
+var eventRights = func() []right {
+	all := []right{{"events.k8s.io", "events", "", []string{"create"}, false, nil, "it writes no Events"}}
+	for _, r := range dnsRights {
+		if r.resource != "services" && r.resource != "endpointslices" {
+			r.without = "its Events tell nothing of what depends on them"
+			all = append(all, r)
+		}
+	}
+	return all
+}()
+
 // account is a ServiceAccount of ours.
 type account struct {
 	cache.ObjectName
-	component string // as its label has it: "dns" or "controller"
-	rights    []right
+	rights []right
+	events []right // that it needs for Events, the one to write them first; it can do without
 }
 
 // Auto stands for the accounts that are labelled as those of deploy/ are.
@@ -68,13 +81,13 @@ const Auto = "auto"
 
 // accounts returns the ServiceAccounts of a component: the one that is named, those that are labelled
 // as deploy/ does it for Auto, none for "".
-func (c *checker) accounts(ctx context.Context, name, component string, rights []right) ([]account, error) {
+func (c *checker) accounts(ctx context.Context, name, component string) ([]cache.ObjectName, error) {
 	if name == "" {
 		return nil, nil
 	}
 	if name != Auto {
 		namespace, name, _ := strings.Cut(name, "/")
-		return []account{{cache.NewObjectName(namespace, name), component, rights}}, nil
+		return []cache.ObjectName{cache.NewObjectName(namespace, name)}, nil
 	}
 	list, err := c.clients.CoreV1().ServiceAccounts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
 		LabelSelector: "app.kubernetes.io/name=minilb,app.kubernetes.io/component=" + component,
@@ -82,9 +95,9 @@ func (c *checker) accounts(ctx context.Context, name, component string, rights [
 	if err != nil {
 		return nil, err
 	}
-	var all []account
+	var all []cache.ObjectName
 	for i := range list.Items {
-		all = append(all, account{cache.MetaObjectToName(&list.Items[i]), component, rights})
+		all = append(all, cache.MetaObjectToName(&list.Items[i]))
 	}
 	return all, nil
 }
@@ -94,12 +107,12 @@ func (c *checker) accountRights(ctx context.Context) ([]Finding, error) {
 	var findings []Finding
 	for _, component := range []struct {
 		component, account, flag string
-		rights                   []right
-	}{{"dns", c.DNSAccount, "-dns-account", dnsRights}, {"controller", c.ControllerAccount, "-controller-account", controllerRights}} {
-		accounts, err := c.accounts(ctx, component.account, component.component, component.rights)
-		for _, a := range accounts {
+		rights, events           []right
+	}{{"dns", c.DNSAccount, "-dns-account", dnsRights, nil}, {"controller", c.ControllerAccount, "-controller-account", controllerRights, eventRights}} {
+		names, err := c.accounts(ctx, component.account, component.component)
+		for _, name := range names {
 			var lacking []Finding
-			if lacking, err = c.lacking(ctx, a, component.flag); err != nil {
+			if lacking, err = c.lacking(ctx, account{name, component.rights, component.events}, component.flag); err != nil {
 				break
 			}
 			findings = append(findings, lacking...)
@@ -128,33 +141,58 @@ func (c *checker) lacking(ctx context.Context, a account, flag string) ([]Findin
 	}
 	var findings []Finding
 	for _, r := range a.rights {
-		if !c.needs(r) {
-			continue
+		missing, err := c.missing(ctx, a, r)
+		if err != nil {
+			return nil, err
 		}
-		namespaces := []string{metav1.NamespaceAll}
-		if scoped := c.namespaces(); !r.cluster && len(scoped) > 0 {
-			namespaces = scoped
+		if missing != "" {
+			findings = append(findings, a.lacks(r, missing, Error))
 		}
-		var missing []string
-		for _, namespace := range namespaces {
-			for _, verb := range r.verbs {
-				allowed, err := c.allowed(ctx, a, r, verb, namespace)
-				if err != nil {
-					return nil, err
-				}
-				if !allowed && !slices.Contains(missing, verb) {
-					missing = append(missing, verb)
-				}
-			}
-		}
-		if len(missing) > 0 {
-			verbs := strings.Join(missing, " and ")
-			findings = append(findings, Finding{Error, "ServiceAccount", a.Namespace, a.Name, "MissingRight",
-				fmt.Sprintf("it may not %s %s: %s", verbs, r, r.without),
-				fmt.Sprintf("apply deploy/kustomize or the chart again, or grant %s on %s to it in a ClusterRole", verbs, r)})
+	}
+	for i, r := range a.events {
+		missing, err := c.missing(ctx, a, r)
+		switch {
+		case err != nil:
+			return nil, err
+		case missing != "" && i == 0: // as it should be with -events=false
+			return append(findings, a.lacks(r, missing, Notice)), nil
+		case missing != "":
+			findings = append(findings, a.lacks(r, missing, Warning))
 		}
 	}
 	return findings, nil
+}
+
+// lacks says that the account may not do something.
+func (a *account) lacks(r right, verbs string, severity Severity) Finding {
+	return Finding{severity, "ServiceAccount", a.Namespace, a.Name, "MissingRight",
+		fmt.Sprintf("it may not %s %s: %s", verbs, r, r.without),
+		fmt.Sprintf("apply deploy/kustomize or the chart again, or grant %s on %s to it in a ClusterRole", verbs, r)}
+}
+
+// missing returns what the account may not do with a resource, such as "list and watch", "" if it may
+// all that is needed.
+func (c *checker) missing(ctx context.Context, a account, r right) (string, error) {
+	if !c.needs(r) {
+		return "", nil
+	}
+	namespaces := []string{metav1.NamespaceAll}
+	if scoped := c.namespaces(); !r.cluster && len(scoped) > 0 {
+		namespaces = scoped
+	}
+	var missing []string
+	for _, namespace := range namespaces {
+		for _, verb := range r.verbs {
+			allowed, err := c.allowed(ctx, a, r, verb, namespace)
+			if err != nil {
+				return "", err
+			}
+			if !allowed && !slices.Contains(missing, verb) {
+				missing = append(missing, verb)
+			}
+		}
+	}
+	return strings.Join(missing, " and "), nil
 }
 
 // needs reports whether somebody needs the right.
