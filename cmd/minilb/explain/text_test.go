@@ -1,0 +1,51 @@
+package explain
+
+import (
+	"strings"
+	"testing"
+)
+
+// No line is wider than 80 columns, but for words that are; what follows a title is aligned.
+func TestText(t *testing.T) {
+	x := &Explanation{
+		Name: "a.example", Summary: strings.Repeat("word ", 40), About: strings.Repeat("zone ", 30), Notes: []string{"first", strings.Repeat("note ", 30)},
+		Claims: []Claim{{
+			Kind: "HTTPRoute", Namespace: "shop", Name: "web", Created: "2026-01-01T00:00:00Z", Host: "*.example", Verdict: "does not count", Why: strings.Repeat("why ", 40),
+			Parents: []Parent{{Parent: "Gateway shop/gw", Why: "no", Listeners: []Listener{{Name: "l", Port: 80}, {Name: "m", Hostname: "*.example", Port: 443, Why: strings.Repeat("rule ", 30)}}}},
+		}},
+		Endpoints: []Endpoint{{Service: "shop/web", Address: "10.0.0.1", Node: "n1", State: "ready", Answered: true}, {Service: "shop/web", Address: "fd00:10:244:1::10", Node: "n2", State: "terminating, still serving"}},
+		Answer:    Answer{Rcode: "NOERROR", A: []string{"10.0.0.1", "10.0.0.2"}, AAAA: []string{}},
+	}
+	var text strings.Builder
+	if err := x.Text(&text, true); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(text.String()) {
+		if line = strings.TrimSuffix(line, "\n"); len(line) > 80 || strings.TrimRight(line, " ") != line {
+			t.Errorf("%d columns: %q", len(line), line)
+		}
+	}
+	for _, want := range []string{
+		"\n\na.example\nword word", "\nNotes      first\n           note", "\nClaims     HTTPRoute shop/web, of 2026-01-01T00:00:00Z: does not count\n             asks for *.example\n             why",
+		"\n             parentRef Gateway shop/gw: no\n               listener \"l\" (any hostname, port 80): serves it\n",
+		"\nEndpoints  10.0.0.1           answered  ready                       shop/web  n1\n           fd00:10:244:1::10  left out  terminating, still serving  shop/web  n2\n",
+		"\nAnswers    A     10.0.0.1 10.0.0.2\n           AAAA  NODATA\n",
+	} {
+		if !strings.Contains("\n"+text.String(), want) {
+			t.Errorf("got\n%s\nwant in it\n%s", &text, want)
+		}
+	}
+}
+
+func TestName(t *testing.T) {
+	for text, want := range map[string]string{"MQTT.Example.Org": "mqtt.example.org.", "a.minilb.": "a.minilb.", "*.ex.org": "*.ex.org.", ".": "."} {
+		if got, err := Name(text); got != want || err != nil {
+			t.Errorf("%q: got %q, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "a b.org", "a..b", "fd00::1", "10.0.0.1", "bücher.example", strings.Repeat("a", 64) + ".org"} {
+		if got, err := Name(text); err == nil {
+			t.Errorf("%q: got %q", text, got)
+		}
+	}
+}
