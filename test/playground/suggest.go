@@ -1,12 +1,15 @@
 package main
 
-import "strings"
+import (
+	"path/filepath"
+	"strings"
+)
 
 // suggestions are for the reader to copy, group by group. All of them, in this order, work too.
 const suggestions = `
 Things to try in another terminal (Ctrl-C here ends everything):
 
-  export KUBECONFIG=KUBECONFIG_PATH
+  export KUBECONFIG=KUBECONFIG_PATH PATH="$PATH:BINARIES"
   kubectl get services,pods,endpointslices -A
   dig @127.0.0.1 -p PORT mqtt.sko.ai
 
@@ -43,6 +46,11 @@ Things to try in another terminal (Ctrl-C here ends everything):
   kubectl -n media label service radio minilb/ignore=true
   dig @127.0.0.1 -p PORT radio.media.minilb
 
+  # Why does a name answer what it answers? And what is wrong with any of them?
+  minilb explain -corefile COREFILE_PATH radio.media.minilb photos.sko.ai
+  minilb check -corefile COREFILE_PATH -server 127.0.0.1:PORT || echo found
+  kubectl -n haproxy describe service web
+
   # Edit the Corefile. It counts three seconds later: look at the TTL.
   sed -i.bak 's/ttl 5/ttl 30/' COREFILE_PATH
   sleep 4
@@ -57,6 +65,7 @@ func (p *playground) suggest() {
 	_, _ = strings.NewReplacer(
 		"KUBECONFIG_PATH", p.cluster.Kubeconfig,
 		"COREFILE_PATH", p.corefile,
+		"BINARIES", filepath.Dir(p.minilb),
 		"PORT", p.ports.dnsPort(),
 		"METRICS", p.ports.metrics,
 	).WriteString(p.out, suggestions)
