@@ -82,6 +82,7 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		explanation := explain.Explain(ctx, stanzas[s], seen[s], client, name)
 		if *format == "json" {
 			encoder := json.NewEncoder(stdout)
+			encoder.SetEscapeHTML(false)
 			encoder.SetIndent("", "  ")
 			err = encoder.Encode(explanation)
 		} else {

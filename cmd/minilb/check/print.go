@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
-)
 
-// columns is how wide the text may be, unless a single word is wider.
-const columns = 80
+	"github.com/minilb/minilb/cmd/minilb/columns"
+)
 
 // indent is where what is said of an object begins: right of the longest severity.
 const indent = len("warning") + 2
@@ -23,9 +21,9 @@ func (r *Report) Text(w io.Writer) error {
 		f := &r.Findings[i]
 		counts[f.Severity]++
 		margin := strings.Repeat(" ", indent)
-		out.WriteString(wrap(fmt.Sprintf("%-*s", indent, f.Severity), margin, f.object()+"  "+f.Reason))
-		out.WriteString(wrap(margin, margin, f.Text))
-		out.WriteString(wrap(margin+"fix: ", margin+"     ", f.Fix))
+		out.WriteString(columns.Wrap(fmt.Sprintf("%-*s", indent, f.Severity), margin, f.object()+"  "+f.Reason))
+		out.WriteString(columns.Wrap(margin, margin, f.Text))
+		out.WriteString(columns.Wrap(margin+"fix: ", margin+"     ", f.Fix))
 		out.WriteByte('\n')
 	}
 	if len(r.Findings) == 0 {
@@ -50,7 +48,7 @@ func (r *Report) Text(w io.Writer) error {
 			served = []string{"not served"}
 		}
 		const title = "Gateway API: "
-		out.WriteString(wrap(title, strings.Repeat(" ", len(title)), strings.Join(served, ", ")))
+		out.WriteString(columns.Wrap(title, strings.Repeat(" ", len(title)), strings.Join(served, ", ")))
 	}
 	_, err := io.WriteString(w, out.String())
 	return err
@@ -78,27 +76,6 @@ func (r *Report) JSON(w io.Writer) error {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(document)
-}
-
-// wrap returns the words as lines of at most 80 columns, the first of which begins with first, and
-// all others with margin. Words are parted by single spaces; two stay two within a line.
-func wrap(first, margin, text string) string {
-	var out strings.Builder
-	line, empty := first, true
-	for word := range strings.SplitSeq(text, " ") {
-		switch {
-		case empty:
-			line += word
-		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= columns:
-			line += " " + word
-		default:
-			out.WriteString(strings.TrimRight(line, " ") + "\n")
-			line = margin + word
-		}
-		empty = false
-	}
-	out.WriteString(strings.TrimRight(line, " ") + "\n")
-	return out.String()
 }
 
 func plural(n int, noun string) string {

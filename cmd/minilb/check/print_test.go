@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/cmd/minilb/columns"
 )
 
 var long = Report{
@@ -40,7 +42,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 	}
 	for line := range strings.Lines(out.String()) {
 		line = strings.TrimSuffix(line, "\n")
-		if n := len([]rune(line)); n > columns && len(strings.Fields(line)) > 1 || strings.TrimRight(line, " ") != line {
+		if n := len([]rune(line)); n > columns.Width && len(strings.Fields(line)) > 1 || strings.TrimRight(line, " ") != line {
 			t.Errorf("%d columns, or blanks at the end: %q", n, line)
 		}
 	}

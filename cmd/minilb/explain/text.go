@@ -5,10 +5,9 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-)
 
-// width is how many columns the text has: words that are longer alone stand out.
-const width = 80
+	"github.com/minilb/minilb/cmd/minilb/columns"
+)
 
 // Text writes the explanation for people, apart from one before it if there was one.
 func (x *Explanation) Text(w io.Writer, apart bool) error {
@@ -128,19 +127,8 @@ func orNoData(addrs []string) string {
 	return strings.Join(addrs, " ")
 }
 
-// paragraph writes words in lines of the width: the first one begins with the title, the others
-// with the indentation.
+// paragraph writes words in lines: the first one begins with the title, the others with the
+// indentation.
 func paragraph(text *strings.Builder, title, indentation, words string) {
-	line, empty := title, true
-	for _, word := range strings.Fields(words) {
-		if !empty && len(line)+1+len(word) > width {
-			fmt.Fprintln(text, line)
-			line, empty = indentation, true
-		}
-		if !empty {
-			line += " "
-		}
-		line, empty = line+word, false
-	}
-	fmt.Fprintln(text, strings.TrimRight(line, " "))
+	text.WriteString(columns.Wrap(title, indentation, strings.Join(strings.Fields(words), " ")))
 }

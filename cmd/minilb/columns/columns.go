@@ -1,0 +1,31 @@
+// Package columns lays out what the commands print for people.
+package columns
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// Width is how many columns a terminal is taken to have.
+const Width = 80
+
+// Wrap returns the words as lines of at most 80 columns, a longer word aside, the first of which begins with first, and
+// all others with margin. Words are parted by single spaces; two stay two within a line.
+func Wrap(first, margin, text string) string {
+	var out strings.Builder
+	line, empty := first, true
+	for word := range strings.SplitSeq(text, " ") {
+		switch {
+		case empty:
+			line += word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= Width:
+			line += " " + word
+		default:
+			out.WriteString(strings.TrimRight(line, " ") + "\n")
+			line = margin + word
+		}
+		empty = false
+	}
+	out.WriteString(strings.TrimRight(line, " ") + "\n")
+	return out.String()
+}
