@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"runtime/debug"
 	"time"
@@ -74,9 +76,11 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 	}
 
 	var stanzas []source.Options
+	var unread error // the Corefile is the DNS server's, and may be one that its own pod alone can read whole
 	if *events && !*cleanup {
-		if stanzas, err = judgedBy(*corefile, options); err != nil {
-			return err
+		stanzas, unread = judgedBy(*corefile, options)
+		if path := (*fs.PathError)(nil); errors.As(unread, &path) {
+			return unread
 		}
 	}
 	client, err := cluster.client()
@@ -91,6 +95,9 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 		debug.SetGCPercent(garbage)
 	}
 	c := controller.New(client, options, log, stdout)
+	if unread != nil {
+		log.Warn("events are not written, as hosts cannot be judged without the Corefile; statuses are: " + unread.Error())
+	}
 	if stanzas != nil {
 		config, err := cluster.config()
 		if err != nil {

@@ -73,13 +73,16 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	defer cancel()
 	seen := map[int]*source.Inspection{} // by stanza
 	for i, name := range names {
-		s := stanza.For(stanzas, name)
+		s, elsewhere := stanza.For(stanzas, name)
 		if seen[s] == nil {
 			if seen[s], err = source.Inspect(ctx, config, stanzas[s].Options); err != nil {
 				return err
 			}
 		}
 		explanation := explain.Explain(ctx, stanzas[s], seen[s], client, name)
+		if elsewhere != "" {
+			explanation.Elsewhere(elsewhere)
+		}
 		if *format == "json" {
 			encoder := json.NewEncoder(stdout)
 			encoder.SetEscapeHTML(false)

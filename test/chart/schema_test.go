@@ -51,6 +51,7 @@ func TestRefused(t *testing.T) {
 		"dns.resources.limits.memory=8Mi":                                    `limits.memory "8Mi" is too little to run in: give 32Mi or more`,
 		"dns.ports.ready=8080":                                               "dns.ports: two are the same, of 1053, 8080, 8080, 9153",
 		"dns.service.loadBalancerClass=metallb.io/metallb":                   "dns.service.loadBalancerClass is for dns.service.type LoadBalancer alone",
+		"dns.service.type=LoadBalancer,defaultClass=true":                    "dns.service.loadBalancerClass is empty and defaultClass is true: the DNS server cannot be found by a name that it answers itself",
 		"dns.service.type=LoadBalancer,dns.service.loadBalancerClass=minilb": `dns.service.loadBalancerClass is "minilb": the DNS server cannot be found by a name that it answers itself`,
 	} {
 		if said := refused(t, set); !strings.Contains(said, want) {

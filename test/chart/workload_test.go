@@ -114,6 +114,7 @@ func TestEvents(t *testing.T) {
 		{"class=lan,defaultClass=true", []string{"-class", "lan", "-default-class"}, false},
 		{"plugin.claims[0].suffixes={a.org}", []string{"-corefile", "/etc/coredns/Corefile"}, true},
 		{"corefile.override=minilb", []string{"-corefile", "/etc/coredns/Corefile"}, true},
+		{"corefile.extraBlocks=lan { }", []string{"-corefile", "/etc/coredns/Corefile"}, true},
 		{"controller.events=false,plugin.ttl=7", []string{"-events=false"}, false},
 	} {
 		manifest := rendered(t, test.set)

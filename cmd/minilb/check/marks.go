@@ -12,10 +12,13 @@ func (c *checker) marks() []Finding {
 	var findings []Finding
 	hostAnnotations := c.hostAnnotations()
 	for _, service := range c.services {
+		if lb.Ignored(service.Labels) { // M8
+			continue
+		}
 		for _, slip := range lb.Slips("Service", service.Labels, service.Annotations, hostAnnotations) {
 			findings = append(findings, ofService(service, Warning, ignored(slip), slip.Text, slip.Fix))
 		}
-		if _, exposed := c.exposed(service); exposed || lb.Ignored(service.Labels) {
+		if _, exposed := c.exposed(service); exposed {
 			continue
 		}
 		for _, key := range []string{lb.HostAnnotation, lb.ALPNAnnotation} { // I11
@@ -27,6 +30,9 @@ func (c *checker) marks() []Finding {
 		}
 	}
 	for _, object := range c.marked {
+		if lb.Ignored(object.Labels) {
+			continue
+		}
 		for _, slip := range lb.Slips(object.kind, object.Labels, object.Annotations, hostAnnotations) {
 			findings = append(findings, Finding{Warning, object.kind, object.Namespace, object.Name, ignored(slip), slip.Text, slip.Fix})
 		}

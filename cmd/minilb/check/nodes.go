@@ -19,14 +19,21 @@ func (c *checker) nodeFindings() []Finding {
 	var findings []Finding
 	cni := c.cni()
 	for _, entry := range routes.Of(c.nodes) {
-		switch {
-		case entry.Problem == "":
-		case entry.Destination.IsValid() && !c.wants(entry.Destination.Addr()):
-		case entry.Destination.IsValid():
-			findings = append(findings, Finding{Error, "Node", "", entry.Node, "NoInternalIP",
-				entry.Problem + ": its pods are not reached by that family",
-				"give the kubelet an address of that family (--node-ip), or leave the family out by the property families"})
-		default:
+		switch entry.Kind {
+		case routes.NoInternalIP:
+			if c.wants(entry.Destination.Addr()) {
+				findings = append(findings, Finding{Error, "Node", "", entry.Node, "NoInternalIP",
+					entry.Problem + ": its pods are not reached by that family",
+					"give the kubelet an address of that family (--node-ip), or leave the family out by the property families"})
+			}
+		case routes.SamePodCIDR:
+			findings = append(findings, Finding{Error, "Node", "", entry.Node, "SamePodCIDR",
+				entry.Problem + ": there is one route to it, so that this node's pods are not reached",
+				"give one of the nodes another podCIDR: delete the Node and let its kubelet register it anew"})
+		case routes.MalformedIP:
+			findings = append(findings, Finding{Warning, "Node", "", entry.Node, "MalformedIP",
+				entry.Problem, "correct what sets the node's addresses: its kubelet's --node-ip, or the cloud controller"})
+		case routes.NoPodCIDR:
 			findings = append(findings, Finding{Error, "Node", "", entry.Node, "NoPodCIDR",
 				entry.Problem + ": there is no route to its pods", cni.allocate})
 		}

@@ -26,6 +26,8 @@ func TestNodeFindings(t *testing.T) {
 	outside := map[cache.ObjectName][]*discoveryv1.EndpointSlice{
 		cache.NewObjectName("a", "b"): {{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, NodeName: &name}}}},
 	}
+	broken := node("x", "10.244.1.0/24")
+	broken.Status.Addresses = append(broken.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: "nonsense"})
 	for _, tc := range []struct {
 		name    string
 		node    *corev1.Node
@@ -47,6 +49,7 @@ func TestNodeFindings(t *testing.T) {
 		{"no podCIDR, Cilium", node("x"), nil, []string{"cilium.io"}, false, []string{"NoPodCIDR"}, "Cilium must have ipam: kubernetes"},
 		{"no InternalIP", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, nil, false, []string{"NoInternalIP"}, "no IPv6 InternalIP for fd00:1::/64"},
 		{"an InternalIP less, on purpose", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, nil, true, nil, ""},
+		{"an InternalIP that is none", broken, nil, nil, false, []string{"MalformedIP"}, `InternalIP "nonsense" is malformed; correct what sets`},
 	} {
 		groups := map[string]bool{}
 		for _, group := range tc.groups {
@@ -62,5 +65,20 @@ func TestNodeFindings(t *testing.T) {
 		if !slices.Equal(reasons, tc.reasons) || !strings.Contains(text, tc.want) {
 			t.Errorf("%s: got %q, %q, want %q, %q", tc.name, reasons, text, tc.reasons, tc.want)
 		}
+	}
+}
+
+// Two nodes with one podCIDR are not told that they have no address.
+func TestSamePodCIDR(t *testing.T) {
+	var nodes []*corev1.Node
+	for _, name := range []string{"a", "b"} {
+		nodes = append(nodes, &corev1.Node{
+			ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{PodCIDRs: []string{"10.244.1.0/24"}},
+			Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.168.1.31"}}},
+		})
+	}
+	c := checker{state: &state{nodes: nodes}, options: []source.Options{{}}}
+	if found := c.nodeFindings(); len(found) != 1 || found[0].Reason != "SamePodCIDR" || found[0].Name != "b" || found[0].Severity != Error {
+		t.Errorf("got %+v", found)
 	}
 }

@@ -19,7 +19,7 @@ import (
 type right struct {
 	group, resource, subresource string
 	verbs                        []string
-	cluster                      bool   // the resource is in no namespace
+	cluster                      bool   // the resource is in no namespace, or is needed in all
 	needed                       need   // nil for always
 	without                      string // what follows if it is missing
 }
@@ -50,16 +50,16 @@ var dnsRights = []right{
 
 // controllerRights are those of the controller, likewise.
 var controllerRights = []right{
-	{"", "services", "", watch, false, nil, "it writes no status"},
-	{"", "services", "status", []string{"patch"}, false, nil, "it writes no status"},
+	{"", "services", "", watch, true, nil, "it writes no status"},
+	{"", "services", "status", []string{"patch"}, true, nil, "it writes no status"},
 	{"", "nodes", "", []string{"list"}, true, nil, "it prints no routes"},
-	{"discovery.k8s.io", "endpointslices", "", []string{"list"}, false, nil, "it does not warn of pods that the routes do not reach"},
+	{"discovery.k8s.io", "endpointslices", "", []string{"list"}, true, nil, "it does not warn of pods that the routes do not reach"},
 }
 
 // eventRights are what the controller's Events take beside those: to write them, and to read what the
 // DNS server does.
 var eventRights = func() []right {
-	all := []right{{"events.k8s.io", "events", "", []string{"create"}, false, nil, "it writes no Events"}}
+	all := []right{{"events.k8s.io", "events", "", []string{"create"}, true, nil, "it writes no Events"}}
 	for _, r := range dnsRights {
 		if r.resource != "services" && r.resource != "endpointslices" {
 			r.without = "its Events tell nothing of what depends on them"

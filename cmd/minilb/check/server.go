@@ -139,7 +139,7 @@ func expectations(stanzas []stanza.Stanza, inspections []*source.Inspection) map
 	all := map[question]expected{}
 	for n, i := range inspections {
 		for _, name := range i.Names() {
-			if stanza.For(stanzas, name) != n {
+			if i, elsewhere := stanza.For(stanzas, name); i != n || elsewhere != "" {
 				continue
 			}
 			if reachable := stanzas[n].Options.Reachable; reachable != nil && !reachable(name) { // D8

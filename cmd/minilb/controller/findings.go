@@ -126,12 +126,15 @@ func (c *Controller) findIn(name cache.ObjectName, s *service) {
 		return
 	}
 	if s == nil {
+		c.sweeps.gone(name)
 		c.recorder.replace(topic(name), nil)
 		c.recorder.replace(endpointsTopic(name), nil)
 		return
 	}
 	c.recorder.replace(topic(name), slices.Clip(s.findings))
-	if !s.foreign {
-		c.sweeps.seen(s.created)
+	if s.foreign {
+		c.sweeps.gone(name)
+	} else {
+		c.sweeps.seen(name, s.uid)
 	}
 }

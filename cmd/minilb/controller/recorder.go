@@ -311,7 +311,11 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 	}
 	t := r.told[key] // nil if it was put right meanwhile
 	next := now.Add(renewal)
-	switch trouble := kube.Explain("create", "events.events.k8s.io", err); {
+	trouble := kube.Explain("create", "events.events.k8s.io", err)
+	if trouble != nil && trouble.Kind == kube.Forbidden && policed(err) {
+		trouble = &kube.Failure{Kind: kube.Refused, Text: "events.events.k8s.io: a policy of the cluster refuses it: " + err.Error(), Cause: err}
+	}
+	switch {
 	case err == nil:
 		r.written.WithLabelValues(event.Reason).Inc()
 		r.settle(to)
@@ -337,7 +341,14 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 	default: // the watch of Services tells of it
 		r.failed.Inc()
 		r.log.Debug("event not written: " + trouble.Text)
-		r.pause = now.Add(eventRetry)
+		if t != nil {
+			t.due = now.Add(eventRetry) // others come first then
+		}
+		if trouble.Kind == kube.Unwell {
+			to.pause = now.Add(eventRetry) // a webhook may be so for one namespace
+		} else {
+			r.pause = now.Add(eventRetry)
+		}
 		return
 	}
 	switch {
@@ -347,6 +358,11 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 	default:
 		t.due = next
 	}
+}
+
+// policed reports whether an Event was refused by what looks at its content, whatever our rights.
+func policed(err error) bool {
+	return strings.Contains(err.Error(), "admission webhook") || strings.Contains(err.Error(), "ValidatingAdmissionPolicy")
 }
 
 // settle notes that Events of a namespace can be written.

@@ -253,6 +253,29 @@ func TestRecorderRefused(t *testing.T) {
 	})
 }
 
+// A webhook that fails for one namespace, or a policy that refuses what is said there, is no matter of
+// the others.
+func TestRecorderWebhook(t *testing.T) {
+	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
+		server.turn(func(event *eventsv1.Event) error {
+			return map[string]error{
+				"failing": apierrors.NewInternalError(errors.New("failed calling webhook")),
+				"policed": apierrors.NewForbidden(eventsResource, event.Name, errors.New(`admission webhook "x" denied the request`)),
+			}[event.Namespace]
+		})
+		for n, namespace := range []string{"failing", "policed", "shop", "infra"} {
+			r.replace(namespace, []finding{badHost(namespace, n)})
+		}
+		time.Sleep(settling + 2*eventRetry + time.Second)
+		if server.count("shop") != 1 || server.count("infra") != 1 {
+			t.Errorf("%d and %d events where they may be written, want one each", server.count("shop"), server.count("infra"))
+		}
+		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "a policy of the cluster refuses it") || strings.Contains(text, "grant create") {
+			t.Errorf("the log says %s", text)
+		}
+	})
+}
+
 // An API server that is away is asked again in a while, and no more often for there being more to say.
 func TestRecorderOutage(t *testing.T) {
 	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {

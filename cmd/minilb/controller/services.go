@@ -16,7 +16,6 @@ type service struct {
 	name     cache.ObjectName
 	uid      types.UID
 	version  string // resourceVersion
-	created  int64  // unix seconds
 	deleting bool
 	settled  bool   // its status says what it should and nothing else
 	rival    string // who has written its status last if it does not

@@ -36,7 +36,6 @@ func (c *Controller) reduce(full *corev1.Service) *service {
 		name:     cache.MetaObjectToName(full),
 		uid:      full.UID,
 		version:  full.ResourceVersion,
-		created:  full.CreationTimestamp.Unix(),
 		deleting: full.DeletionTimestamp != nil,
 		settled:  apiequality.Semantic.DeepEqual(full.Status.LoadBalancer.Ingress, wanted(full, c.options.Domain)),
 	}

@@ -58,7 +58,7 @@ func TestReduce(t *testing.T) {
 	full.ManagedFields = append(full.ManagedFields, metav1.ManagedFieldsEntry{Manager: "kubectl", Time: &later, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:ports":{}}}`)})
 	before := full.DeepCopy()
 	c := &Controller{options: Options{Class: "minilb", Domain: "minilb"}}
-	want := service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: "uid-1", version: "2", created: full.CreationTimestamp.Unix(), deleting: true, rival: "metallb"}
+	want := service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: "uid-1", version: "2", deleting: true, rival: "metallb"}
 	if got := c.reduce(full); !reflect.DeepEqual(*got, want) {
 		t.Errorf("got %+v, want %+v", *got, want)
 	}
@@ -67,7 +67,7 @@ func TestReduce(t *testing.T) {
 	}
 	settled := web(2, "web.shop.minilb")
 	settled.ManagedFields = full.ManagedFields
-	want = service{name: want.name, uid: want.uid, version: want.version, created: want.created, settled: true}
+	want = service{name: want.name, uid: want.uid, version: want.version, settled: true}
 	if got := c.reduce(settled); !reflect.DeepEqual(*got, want) {
 		t.Errorf("settled: got %+v, want %+v", *got, want)
 	}

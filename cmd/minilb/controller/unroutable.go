@@ -10,6 +10,7 @@ import (
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
@@ -19,7 +20,7 @@ const (
 	// sweepDelay is after what time the endpoints of a new Service are looked at: its pods have started by then.
 	sweepDelay = 30 * time.Second
 	// sweepInterval is how often all endpoints are looked at, at most. In a cluster that does not
-	// change, and in which nothing is wrong, they are not looked at again.
+	// change, in which nothing is wrong and no Service waits for endpoints, they are not looked at again.
 	sweepInterval = 10 * time.Minute
 	// sweepTimeout is how long reading them may take.
 	sweepTimeout = 5 * time.Minute
@@ -29,20 +30,29 @@ const (
 type sweeps struct {
 	due chan struct{} // holds a token when there are Services that no sweep has seen
 
-	mu     sync.Mutex
-	newest int64 // when the newest Service was created, in unix seconds
+	mu    sync.Mutex
+	known map[cache.ObjectName]types.UID // Services that are ours
 }
 
-func newSweeps() *sweeps { return &sweeps{due: make(chan struct{}, 1)} }
+func newSweeps() *sweeps {
+	return &sweeps{due: make(chan struct{}, 1), known: map[cache.ObjectName]types.UID{}}
+}
 
-// seen takes note of a Service that is ours.
-func (s *sweeps) seen(created int64) {
+// gone takes note of a Service that is not ours, or no longer.
+func (s *sweeps) gone(name cache.ObjectName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if created <= s.newest {
+	delete(s.known, name)
+}
+
+// seen takes note of a Service that is ours.
+func (s *sweeps) seen(name cache.ObjectName, uid types.UID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[name] == uid {
 		return
 	}
-	s.newest = created
+	s.known[name] = uid
 	select {
 	case s.due <- struct{}{}:
 	default:
@@ -62,14 +72,14 @@ func (c *Controller) findUnroutable(ctx context.Context) {
 			return
 		}
 		for {
-			found, err := c.sweep(ctx)
+			unsettled, err := c.sweep(ctx)
 			if err != nil {
 				c.log.Debug("endpoints not looked at: " + err.Error())
 			}
 			if !sleep(ctx, sweepInterval) {
 				return
 			}
-			if err == nil && !found {
+			if err == nil && !unsettled {
 				break // wait for another Service
 			}
 		}
@@ -97,8 +107,9 @@ type endpointsOf struct {
 	ports      map[string]bool // that are not where clients expect them
 }
 
-// sweep looks at the endpoints of all our Services once, and reports whether anything is wrong.
-func (c *Controller) sweep(ctx context.Context) (found bool, err error) {
+// sweep looks at the endpoints of all our Services once, and reports whether anything is wrong, or
+// may yet turn out to be, as a Service has no endpoints.
+func (c *Controller) sweep(ctx context.Context) (unsettled bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
 	nodes, err := routes.Nodes(ctx, c.client)
@@ -137,13 +148,17 @@ func (c *Controller) sweep(ctx context.Context) (found bool, err error) {
 	}
 	for _, name := range c.services.names() {
 		var findings []finding
-		if e := all[name]; e != nil {
+		e := all[name]
+		if e != nil {
 			findings = e.findings()
 		}
 		c.recorder.replace(endpointsTopic(name), findings)
-		found = found || len(findings) > 0
+		if c.services.get(name) == nil { // it went meanwhile, and nothing else would forget what was found
+			c.recorder.replace(endpointsTopic(name), nil)
+		}
+		unsettled = unsettled || len(findings) > 0 || e == nil || e.total == 0
 	}
-	return found, nil
+	return unsettled, nil
 }
 
 // findings returns what there is to tell of a Service's endpoints.

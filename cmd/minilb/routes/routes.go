@@ -25,7 +25,23 @@ type Entry struct {
 	Gateway netip.Addr
 	// Problem says in a few words on one line why there is no route.
 	Problem string
+	// Kind is that of the problem, "" if there is none.
+	Kind ProblemKind
 }
+
+// ProblemKind is what kind of problem keeps a node from a route.
+type ProblemKind string
+
+const (
+	// NoPodCIDR: the node has none, or one that cannot be read.
+	NoPodCIDR ProblemKind = "NoPodCIDR"
+	// NoInternalIP: it has no address of the podCIDR's family.
+	NoInternalIP ProblemKind = "NoInternalIP"
+	// MalformedIP: one of its addresses cannot be read.
+	MalformedIP ProblemKind = "MalformedIP"
+	// SamePodCIDR: another node has the podCIDR, too.
+	SamePodCIDR ProblemKind = "SamePodCIDR"
+)
 
 // Of returns the entries of the nodes in an order that can be compared from run to run: by
 // the node's name, then IPv4 before IPv6 (R1, R2). Ignored nodes have none (M8).
@@ -49,6 +65,7 @@ func unambiguous(entries []Entry) []Entry {
 		}
 		if owner, taken := owners[entry.Destination]; taken {
 			entries[i].Gateway = netip.Addr{}
+			entries[i].Kind = SamePodCIDR
 			entries[i].Problem = fmt.Sprintf("podCIDR %s is also that of node %s", entry.Destination, owner)
 			continue
 		}
@@ -68,16 +85,19 @@ func ofNode(node *corev1.Node) []Entry {
 		if i := slices.IndexFunc(gateways, same); i >= 0 {
 			entry.Gateway = gateways[i]
 		} else {
+			entry.Kind = NoInternalIP
 			entry.Problem = fmt.Sprintf("no %s InternalIP for %s", family(cidr.Addr()), cidr)
 		}
 		entries = append(entries, entry)
 	}
-	problems = append(problems, more...)
-	if len(cidrs) == 0 && len(problems) == 0 {
+	if len(cidrs)+len(problems)+len(more) == 0 {
 		problems = []string{"no podCIDRs: neither kube-controller-manager nor the CNI has set any"}
 	}
 	for _, problem := range problems {
-		entries = append(entries, Entry{Node: node.Name, Problem: problem})
+		entries = append(entries, Entry{Node: node.Name, Problem: problem, Kind: NoPodCIDR})
+	}
+	for _, problem := range more {
+		entries = append(entries, Entry{Node: node.Name, Problem: problem, Kind: MalformedIP})
 	}
 	return entries
 }

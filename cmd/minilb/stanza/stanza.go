@@ -23,6 +23,7 @@ type Stanza struct {
 	// Options are those of the plugin there.
 	Options source.Options
 	falls   []string // zones of which unknown names are passed on, canonical
+	others  []string // zones of the server blocks without the plugin, canonical
 }
 
 // Falls reports whether an unknown name is passed on to the plugins that follow: outside of the
@@ -55,10 +56,11 @@ func Read(name string, corefile io.Reader) ([]Stanza, error) {
 		return nil, fmt.Errorf("read the Corefile: %w", err)
 	}
 	var all []Stanza
-	var reach []string
+	var reach, others []string
 	for _, block := range blocks {
 		tokens, has := block.Tokens["minilb"]
 		if !has {
+			others = append(others, zones(block.Keys)...)
 			continue
 		}
 		s, err := read(block.Keys, caddyfile.NewDispenserTokens(name, tokens))
@@ -72,6 +74,7 @@ func Read(name string, corefile io.Reader) ([]Stanza, error) {
 		return nil, fmt.Errorf("%s: no server block has the plugin minilb", name)
 	}
 	for i := range all { // D8
+		all[i].others = others
 		all[i].Options.Reachable = func(host string) bool {
 			return slices.ContainsFunc(reach, func(zone string) bool { return records.Within(host, zone) })
 		}
@@ -131,16 +134,22 @@ func zones(written []string) []string {
 	return all
 }
 
-// For returns the index of the stanza that answers for a canonical name, as its server block is the one with the
-// longest zone that the name lies in; the first one if none is.
-func For(all []Stanza, name string) int {
-	best, length := 0, -1
+// For returns the index of the stanza that answers for a canonical name, as its server block is the
+// one with the longest zone that the name lies in; the first one if none is. If that is a server block
+// without the plugin, it returns its zone, too.
+func For(all []Stanza, name string) (index int, elsewhere string) {
+	length := -1
 	for i, s := range all {
 		for _, zone := range s.Blocks {
 			if records.Within(name, zone) && len(zone) > length {
-				best, length = i, len(zone)
+				index, length = i, len(zone)
 			}
 		}
 	}
-	return best
+	for _, zone := range all[0].others {
+		if records.Within(name, zone) && len(zone) > length {
+			elsewhere, length = zone, len(zone)
+		}
+	}
+	return index, elsewhere
 }

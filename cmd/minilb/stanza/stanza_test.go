@@ -61,9 +61,12 @@ example.com {
 		t.Error("without fallthrough, unknown names are passed on")
 	}
 	for name, want := range map[string]string{"a.b.minilb.": "example.org/lb", "example.org.": "minilb", "www.home.example.org.": "example.org/lb"} {
-		if got := all[For(all, name)].Options.Class; got != want {
-			t.Errorf("%s: got the stanza of class %q, want %q", name, got, want)
+		if i, elsewhere := For(all, name); all[i].Options.Class != want || elsewhere != "" {
+			t.Errorf("%s: got the stanza of class %q and %q, want %q", name, all[i].Options.Class, elsewhere, want)
 		}
+	}
+	if _, elsewhere := For(all, "www.example.com."); elsewhere != "example.com." {
+		t.Errorf("a name of a server block without the plugin is answered in %q", elsewhere)
 	}
 	if !first.Options.Reachable("anything.") {
 		t.Error("a name is not reachable, although the second block is for all")

@@ -74,6 +74,17 @@ func (e *editions) forget(name cache.ObjectName) {
 	delete(e.byName, name)
 }
 
+// keep drops the editions of objects that are not among those of a whole list: some were on their
+// way into the table when a list broke off.
+func (e *editions) keep(listed map[cache.ObjectName]struct{}) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	maps.DeleteFunc(e.byName, func(name cache.ObjectName, _ edition) bool {
+		_, there := listed[name]
+		return !there
+	})
+}
+
 // edition returns that of an object, and whether it is in the table.
 func (t *table[R, T]) edition(kind, namespace, name string) (is edition, there bool) {
 	if !strings.EqualFold(kind, t.kind) {

@@ -225,6 +225,7 @@ func (t *table[R, T]) replace(list []any) {
 			t.remove(key)
 		}
 	}
+	t.editions.keep(listed)
 	t.setSynced()
 }
 
@@ -233,6 +234,7 @@ func (t *table[R, T]) clear() {
 	for key := range t.objects {
 		t.remove(key)
 	}
+	t.editions.keep(nil)
 }
 
 // Resync implements the cache.ReflectorStore interface. Nothing is kept that could need it.

@@ -175,9 +175,27 @@ func link(gateway netip.Addr) (index int, reason string, err error) {
 	case found[0].Type == unix.RTN_LOCAL || local(gateway):
 		return 0, fmt.Sprintf("%s is this host itself", gateway), nil
 	case found[0].Type == unix.RTN_UNICAST && found[0].Gw == nil && found[0].Via == nil && len(found[0].MultiPath) == 0 && found[0].LinkIndex != 0:
+		if byDefault(gateway) {
+			break
+		}
 		return found[0].LinkIndex, "", nil
 	}
 	return 0, fmt.Sprintf("%s is on no network of this host", gateway), nil
+}
+
+// byDefault reports whether it is a default route that leads to an address: one without a router, as
+// a dial-up line or a tunnel has it, says nothing of who is on the other end. A kernel that cannot
+// tell (before 4.13) is taken at the word that it gave already.
+func byDefault(addr netip.Addr) bool {
+	found, err := netlink.RouteGetWithOptions(addr.AsSlice(), &netlink.RouteGetOptions{FIBMatch: true})
+	if err != nil || len(found) == 0 {
+		return false
+	}
+	if found[0].Dst == nil {
+		return true
+	}
+	bits, _ := found[0].Dst.Mask.Size()
+	return bits == 0
 }
 
 // local reports whether an address is this host's, also one of IPv6 that has just been set: the

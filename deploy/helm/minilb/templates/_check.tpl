@@ -5,6 +5,9 @@
 {{- if ge $lameduck (int $dns.terminationGracePeriodSeconds) -}}
 {{- fail (printf "corefile.lameduck %ds is not shorter than dns.terminationGracePeriodSeconds %d: the server would be killed while it ends" $lameduck (int $dns.terminationGracePeriodSeconds)) -}}
 {{- end -}}
+{{- if and (eq $dns.service.type "LoadBalancer") (not $dns.service.loadBalancerClass) .Values.defaultClass -}}
+{{- fail "dns.service.loadBalancerClass is empty and defaultClass is true: the DNS server cannot be found by a name that it answers itself, give it the class of another load balancer" -}}
+{{- end -}}
 {{- if and (eq $dns.service.type "LoadBalancer") (eq $dns.service.loadBalancerClass .Values.class) -}}
 {{- fail (printf "dns.service.loadBalancerClass is %q: the DNS server cannot be found by a name that it answers itself, give it the class of another load balancer" .Values.class) -}}
 {{- end -}}
