@@ -227,6 +227,19 @@ func TestKeepLeavesOut(t *testing.T) {
 	k.said(t, "added    10.244.1.0/24 via 192.168.1.31 dev lan (two)\n")
 }
 
+// A default route without a router, as a dial-up line has it, is no way to a node.
+func TestKeepLeavesOutDialUp(t *testing.T) {
+	if !host(t) {
+		return
+	}
+	ip(t, "route add default dev other scope link")
+	k := keep(t)
+	k.want <- routes("behind 10.244.7.0/24 198.51.100.7", one)
+	eventually(t, shows[one])
+	k.said(t, "added    10.244.0.0/24 via 192.168.1.30 dev lan (one)\nkeeping  1 of 2 routes in step: ip route show proto 109\n",
+		"10.244.7.0/24 (behind): left out: 198.51.100.7 is on no network of this host")
+}
+
 // Where somebody else has a route there is none of ours, whoever was first.
 func TestKeepLeavesForeign(t *testing.T) {
 	if !host(t) {
