@@ -353,7 +353,10 @@ func TestControllerEventsFlood(t *testing.T) {
 		t.Errorf("%d events in %v, want %d at most", len(list.Items), elapsed, most)
 	}
 	if objects == 100 {
-		p.untroubled(t)
+		// Other tests of the control plane have pods wherever they like.
+		if lines := slices.DeleteFunc(p.troubles(), func(line string) bool { return strings.Contains(line, "pod IP outside podCIDRs") }); len(lines) > 0 {
+			t.Errorf("the log has warnings or errors:\n%s", strings.Join(lines, "\n"))
+		}
 	} else {
 		p.expectTroubles(t, "more is wrong than events are written of")
 	}
