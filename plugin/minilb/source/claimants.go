@@ -17,7 +17,6 @@ type Claimant struct {
 	Created               time.Time
 	Host                  string   // that it asks for, without its final dot: a name, or a wildcard that covers it
 	Answers               bool     // its targets are among what the host is answered with
-	Oldest                bool     // it is the one that holds the host (C2)
 	Leads                 []string // to what, if it answers
 	Why                   string   // why it does not answer, or what else there is to say; may be ""
 	Parents               []Attachment
@@ -153,7 +152,6 @@ func (i *Inspection) claimant(o owner, host string) Claimant {
 	claims := i.resolver.claims[host]
 	for _, of := range claims {
 		if of.owner == o && of.namespace == claims[0].namespace {
-			c.Oldest = claims[0].owner == o
 			if node := i.translator.last.hosts[host]; node != nil {
 				c.Answers, c.Leads = true, append(c.Leads, i.leadsOf(of)...)
 			}

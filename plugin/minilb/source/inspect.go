@@ -100,13 +100,7 @@ func (i *Inspection) judge() {
 	t.mergeDue()
 	t.unresolved.Store(true)
 	t.publish()
-	var claims []*claim
-	for _, c := range t.claims {
-		claims = append(claims, c)
-	}
-	for _, c := range t.annotated {
-		claims = append(claims, c)
-	}
+	claims := t.gather(false).claims
 	for _, ofRoute := range t.attached.claims {
 		claims = append(claims, ofRoute...)
 	}
