@@ -258,12 +258,19 @@ func TestRecorderRefused(t *testing.T) {
 func TestRecorderWebhook(t *testing.T) {
 	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
 		server.turn(func(event *eventsv1.Event) error {
-			return map[string]error{
-				"failing": apierrors.NewInternalError(errors.New("failed calling webhook")),
-				"policed": apierrors.NewForbidden(eventsResource, event.Name, errors.New(`admission webhook "x" denied the request`)),
-			}[event.Namespace]
+			switch {
+			case strings.HasPrefix(event.Namespace, "failing"):
+				return apierrors.NewInternalError(errors.New("failed calling webhook"))
+			case event.Namespace == "policed":
+				return apierrors.NewForbidden(eventsResource, event.Name, errors.New(`admission webhook "x" denied the request`))
+			}
+			return nil
 		})
-		for n, namespace := range []string{"failing", "policed", "shop", "infra"} {
+		all := []string{"policed", "shop", "infra"}
+		for n := range 8 { // some of them come before the others
+			all = append(all, fmt.Sprintf("failing%d", n))
+		}
+		for n, namespace := range all {
 			r.replace(namespace, []finding{badHost(namespace, n)})
 		}
 		time.Sleep(settling + 2*eventRetry + time.Second)
