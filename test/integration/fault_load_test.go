@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,10 +37,17 @@ func outcome(reply *dns.Msg) string {
 	return strings.Join(append([]string{dns.RcodeToString[reply.Rcode]}, data...), " ")
 }
 
+// expectation is what is expected of a load: the questions, in the order in which they are asked,
+// and their answers.
+type expectation struct {
+	questions []asked
+	answers   expected
+}
+
 // load asks a server questions in turn, at a steady rate, and looks at each answer.
 type load struct {
 	addr     string
-	expected atomic.Pointer[expected]
+	expected atomic.Pointer[expectation]
 	done     chan struct{}
 	running  sync.WaitGroup
 
@@ -56,7 +64,7 @@ const loadClients = 20
 func startLoad(t *testing.T, addr string, perSecond int, want expected) *load {
 	t.Helper()
 	l := &load{addr: addr, done: make(chan struct{}), wrong: map[string]int{}}
-	l.expected.Store(&want)
+	l.expect(want)
 	for client := range loadClients {
 		l.running.Go(func() { l.ask(client, time.Second*loadClients/time.Duration(perSecond)) })
 	}
@@ -66,7 +74,10 @@ func startLoad(t *testing.T, addr string, perSecond int, want expected) *load {
 
 // expect has the answers looked at by other expectations from now on. A question on its way may
 // still be answered as before.
-func (l *load) expect(want expected) { l.expected.Store(&want) }
+func (l *load) expect(want expected) {
+	questions := slices.SortedFunc(maps.Keys(want), func(a, b asked) int { return cmp.Or(strings.Compare(a.name, b.name), int(a.qtype)-int(b.qtype)) })
+	l.expected.Store(&expectation{questions, want})
+}
 
 // stop ends the load and returns what was answered wrongly.
 func (l *load) stop() error {
@@ -86,8 +97,6 @@ func (l *load) stop() error {
 }
 
 func (l *load) ask(client int, pause time.Duration) {
-	ticker := time.NewTicker(pause)
-	defer ticker.Stop()
 	dnsClient := dns.Client{Timeout: 2 * time.Second}
 	conn, err := dnsClient.Dial(l.addr)
 	if err != nil {
@@ -95,15 +104,20 @@ func (l *load) ask(client int, pause time.Duration) {
 		return
 	}
 	defer conn.Close()
+	next := time.NewTimer(pause)
+	defer next.Stop()
+	due := time.Now().Add(pause)
 	for n := client; ; n++ {
 		select {
 		case <-l.done:
 			return
-		case <-ticker.C:
+		case <-next.C:
 		}
-		before := *l.expected.Load()
-		questions := slices.SortedFunc(maps.Keys(before), func(a, b asked) int { return strings.Compare(a.name, b.name)*2 + int(a.qtype) - int(b.qtype) })
-		q := questions[n%len(questions)]
+		// The rate is that of the whole time: a client that fell behind asks at once.
+		due = due.Add(pause)
+		next.Reset(time.Until(due))
+		before := l.expected.Load()
+		q := before.questions[n%len(before.questions)]
 		l.sent.Add(1)
 		reply, _, err := dnsClient.ExchangeWithConn(new(dns.Msg).SetQuestion(dns.Fqdn(q.name), q.qtype), conn)
 		var network net.Error
@@ -113,9 +127,9 @@ func (l *load) ask(client int, pause time.Duration) {
 		case err != nil:
 			l.report(err.Error())
 		default:
-			after := *l.expected.Load()
-			if got := outcome(reply); !slices.Contains(before[q], got) && !slices.Contains(after[q], got) {
-				l.report(fmt.Sprintf("%s %s: got %s, want one of %q", q.name, dns.TypeToString[q.qtype], got, after[q]))
+			after := l.expected.Load()
+			if got := outcome(reply); !slices.Contains(before.answers[q], got) && !slices.Contains(after.answers[q], got) {
+				l.report(fmt.Sprintf("%s %s: got %s, want one of %q", q.name, dns.TypeToString[q.qtype], got, after.answers[q]))
 			}
 		}
 	}
