@@ -134,7 +134,11 @@ func (c *Controller) Run(ctx context.Context) error {
 	running.Go(func() { c.printRoutes(ctx) })
 	if c.recorder != nil {
 		running.Go(func() { c.recorder.run(ctx) })
-		running.Go(func() { c.claims.Run(ctx) })
+		running.Go(func() {
+			if c.atLeisure(ctx) {
+				c.claims.Run(ctx)
+			}
+		})
 		running.Go(func() { c.findUnroutable(ctx) })
 	}
 	for range workers {
@@ -146,6 +150,20 @@ func (c *Controller) Run(ctx context.Context) error {
 	running.Wait()
 	c.log.Info("minilb controller stopped")
 	return failure
+}
+
+// leisure is how often it is looked for.
+const leisure = 250 * time.Millisecond
+
+// atLeisure waits until every Service is known and none waits for its status: a cluster with thousands
+// of new ones has the processor for those. It reports whether ctx still lasts.
+func (c *Controller) atLeisure(ctx context.Context) bool {
+	for !c.services.synced.Load() || c.queue.Len() > 0 {
+		if !sleep(ctx, leisure) {
+			return false
+		}
+	}
+	return ctx.Err() == nil
 }
 
 // work takes names from the queue until that is shut down.

@@ -290,3 +290,44 @@ func TestRunWaits(t *testing.T) {
 		}
 	})
 }
+
+// What is of no hurry waits for the Services to be known and for the writes of all of them.
+func TestAtLeisure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) {
+			time.Sleep(time.Second)
+			return web(2, "web.shop.minilb"), nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		began := time.Now()
+		leisure := make(chan time.Duration, 1)
+		go func() {
+			if c.atLeisure(ctx) {
+				leisure <- time.Since(began)
+			}
+		}()
+		time.Sleep(10 * time.Second)
+		if len(leisure) > 0 {
+			t.Error("it did not wait for the first list")
+		}
+		const services = 5
+		for i := range services {
+			service := web(1, "")
+			service.Name = "web-" + strconv.Itoa(i)
+			c.services.Add(service)
+		}
+		c.services.synced.Store(true)
+		var working sync.WaitGroup
+		working.Go(func() { c.work(ctx) })
+		// The last one is in hand, and waits no more.
+		if got := <-leisure; got < (10+services-1)*time.Second || got > (10+services)*time.Second {
+			t.Errorf("leisure after %v, with writes from the tenth second on that take %d s", got, services)
+		}
+		cancel()
+		if c.atLeisure(ctx) {
+			t.Error("leisure after the end")
+		}
+		c.queue.ShutDown()
+		working.Wait()
+	})
+}

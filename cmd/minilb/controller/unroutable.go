@@ -68,7 +68,7 @@ func (c *Controller) findUnroutable(ctx context.Context) {
 			return
 		case <-c.sweeps.due:
 		}
-		if !sleep(ctx, sweepDelay) {
+		if !sleep(ctx, sweepDelay) || !c.atLeisure(ctx) {
 			return
 		}
 		for {
