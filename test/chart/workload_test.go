@@ -101,6 +101,21 @@ func TestPods(t *testing.T) {
 	check(t, "controller: account's annotation", object[corev1.ServiceAccount](t, manifest, "ServiceAccount", "status-writer").Annotations["example.org/role"], "writer")
 }
 
+// A Corefile with variables is the same to the controller as to the DNS servers.
+func TestCorefileVariables(t *testing.T) {
+	t.Parallel()
+	const both = "dns.extraEnv[0].name=SUFFIX,dns.extraEnv[0].value=a.org,dns.extraEnv[1].name=GOGC,dns.extraEnv[1].value=80," +
+		"controller.extraEnv[0].name=GOGC,controller.extraEnv[0].value=50"
+	for set, want := range map[string][]corev1.EnvVar{
+		both: {{Name: "GOGC", Value: "50"}},
+		both + ",plugin.claims[0].suffixes={a.org}": {{Name: "GOGC", Value: "50"}, {Name: "SUFFIX", Value: "a.org"}},
+	} {
+		env := deployment(t, rendered(t, set), "controller").Spec.Template.Spec.Containers[0].Env
+		env = slices.DeleteFunc(env, func(v corev1.EnvVar) bool { return v.Name == "GOMEMLIMIT" })
+		check(t, set, env, want)
+	}
+}
+
 // The controller judges hosts by the Corefile where that says more than its flags do, and rolls
 // with it; without Events it has no rights for them.
 func TestEvents(t *testing.T) {
