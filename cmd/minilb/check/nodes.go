@@ -62,8 +62,6 @@ type plugin struct {
 	use      string // how pods get addresses out of them
 }
 
-const allocateFix = "run kube-controller-manager with --allocate-node-cidrs=true and --cluster-cidr, or have the CNI set spec.podCIDRs"
-
 // cni tells the network plugin by what it leaves on nodes and in the API (R4–R6).
 func (c *checker) cni() plugin {
 	is := func(group string, annotations ...string) bool {
@@ -73,15 +71,15 @@ func (c *checker) cni() plugin {
 	}
 	switch {
 	case is("cilium.io", "network.cilium.io/ipv4-pod-cidr", "io.cilium.network.ipv4-pod-cidr"):
-		return plugin{", as Cilium's IPAM does not use podCIDRs (its default, cluster-pool, does not)", allocateFix + "; Cilium must have ipam: kubernetes to use them",
+		return plugin{", as Cilium's IPAM does not use podCIDRs (its default, cluster-pool, does not)", routes.AllocateHint + "; Cilium must have ipam: kubernetes to use them",
 			"set Cilium to ipam: kubernetes, or route what \"kubectl get ciliumnodes -o yaml\" has as spec.ipam.podCIDRs"}
 	case is("crd.projectcalico.org", "projectcalico.org/IPv4Address"):
-		return plugin{", as Calico's IPAM hands out blocks of its own", allocateFix + "; Calico must have host-local IPAM with usePodCidr to use them",
+		return plugin{", as Calico's IPAM hands out blocks of its own", routes.AllocateHint + "; Calico must have host-local IPAM with usePodCidr to use them",
 			"set Calico to host-local IPAM with usePodCidr, or route what \"kubectl get blockaffinities.crd.projectcalico.org -o yaml\" has"}
 	case is("", "flannel.alpha.coreos.com/public-ip", "flannel.alpha.coreos.com/backend-type"):
-		return plugin{", though flannel uses podCIDRs", allocateFix, "restart what still has addresses of before flannel was installed, or of another network"}
+		return plugin{", though flannel uses podCIDRs", routes.AllocateHint, "restart what still has addresses of before flannel was installed, or of another network"}
 	case is("", "kube-router.io/pod-cidr"):
-		return plugin{", as kube-router's annotation kube-router.io/pod-cidr may say otherwise", allocateFix, "remove the annotation kube-router.io/pod-cidr from the nodes, or route what it says"}
+		return plugin{", as kube-router's annotation kube-router.io/pod-cidr may say otherwise", routes.AllocateHint, "remove the annotation kube-router.io/pod-cidr from the nodes, or route what it says"}
 	}
-	return plugin{"", allocateFix, "have the CNI give pods addresses out of the nodes' podCIDRs, or route the CNI's own blocks instead"}
+	return plugin{"", routes.AllocateHint, "have the CNI give pods addresses out of the nodes' podCIDRs, or route the CNI's own blocks instead"}
 }

@@ -185,8 +185,11 @@ func (e *endpointsOf) describe() string {
 	if e.unroutable == e.total {
 		which = "any endpoint"
 	}
-	return fmt.Sprintf("The routes do not lead to %s, for example %s, which is outside %s of node %s: %s",
-		which, e.example.Addr, join(e.example.PodCIDRs), e.example.Node, routes.StrayHint)
+	where := fmt.Sprintf("The routes do not lead to %s, for example %s, which is ", which, e.example.Addr)
+	if len(e.example.PodCIDRs) == 0 {
+		return where + fmt.Sprintf("on node %s, which has no podCIDR: %s", e.example.Node, routes.AllocateHint)
+	}
+	return where + fmt.Sprintf("outside %s of node %s: %s", join(e.example.PodCIDRs), e.example.Node, routes.StrayHint)
 }
 
 func join(cidrs []netip.Prefix) string {

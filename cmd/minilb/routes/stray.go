@@ -62,12 +62,15 @@ type nodePods struct {
 	pods      map[netip.Addr]bool // the pod IPs seen, and whether the routes lead to them
 }
 
-// newPodCheck checks the pods of the nodes that have routes; of the others Of says why not.
+// AllocateHint says what to do about nodes without podCIDRs.
+const AllocateHint = "run kube-controller-manager with --allocate-node-cidrs=true and --cluster-cidr, or have the CNI set spec.podCIDRs"
+
+// newPodCheck checks the pods of the nodes. There are no routes to some, of which Of says why.
 func newPodCheck(nodes []*corev1.Node) podCheck {
 	check := podCheck{}
 	for _, node := range nodes {
 		cidrs, _ := podCIDRs(node)
-		if len(cidrs) == 0 || lb.Ignored(node.Labels) {
+		if lb.Ignored(node.Labels) {
 			continue
 		}
 		pods := &nodePods{cidrs: cidrs, pods: map[netip.Addr]bool{}}
@@ -88,10 +91,13 @@ func (c podCheck) add(slice *discoveryv1.EndpointSlice) {
 	}
 }
 
-// strays returns the nodes with pods outside, by name.
+// strays returns the nodes that have podCIDRs and pods outside, by name.
 func (c podCheck) strays() []Stray {
 	var strays []Stray
 	for name, node := range c {
+		if len(node.cidrs) == 0 {
+			continue
+		}
 		stray := Stray{Node: name, Total: len(node.pods), PodCIDRs: node.cidrs}
 		for _, ip := range slices.SortedFunc(maps.Keys(node.pods), netip.Addr.Compare) {
 			if node.pods[ip] {

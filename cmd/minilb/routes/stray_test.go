@@ -2,6 +2,8 @@ package routes
 
 import (
 	"errors"
+	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -99,5 +101,23 @@ func TestStraysRead(t *testing.T) {
 		if len(strays) > 0 || (got != nil) != (want != "") || got != nil && got.Error() != want {
 			t.Errorf("%v: got %v, %v, want error %q", err, strays, got, want)
 		}
+	}
+}
+
+// R3: an endpoint is unroutable outside of its node's podCIDRs, and anywhere on a node without any
+// but on the node's own network.
+func TestUnroutable(t *testing.T) {
+	nodes := []*corev1.Node{node("a", "10.244.1.0/24", "192.168.1.31"), node("bare", "", "192.168.1.33")}
+	slice := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4}
+	for _, on := range []struct{ node, ip string }{{"a", "10.244.1.7"}, {"a", "10.0.0.1"}, {"bare", "10.0.0.2"}, {"bare", "192.168.1.33"}, {"unknown", "10.0.0.3"}} {
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{on.ip}, NodeName: &on.node})
+	}
+	got, total := NewPods(nodes).Unroutable(slice)
+	want := []Endpoint{
+		{Addr: netip.MustParseAddr("10.0.0.1"), Node: "a", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}},
+		{Addr: netip.MustParseAddr("10.0.0.2"), Node: "bare"},
+	}
+	if total != 4 || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v of %d, want %+v of 4", got, total, want)
 	}
 }

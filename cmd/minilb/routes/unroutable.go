@@ -27,7 +27,7 @@ func NewPods(nodes []*corev1.Node) *Pods { return &Pods{newPodCheck(nodes)} }
 type Endpoint struct {
 	// Addr is the pod's address.
 	Addr netip.Addr
-	// Node is the node's name, and PodCIDRs are the node's, IPv4 first.
+	// Node is the node's name, and PodCIDRs are the node's, IPv4 first: none if no route leads to it.
 	Node     string
 	PodCIDRs []netip.Prefix
 }
@@ -59,7 +59,7 @@ func EachSlice(ctx context.Context, client kubernetes.Interface, visit func(*dis
 	return nil
 }
 
-// nodePod is a usable endpoint on a node that has routes.
+// nodePod is a usable endpoint on a node.
 type nodePod struct {
 	ip   netip.Addr
 	name string // of the node
@@ -72,7 +72,7 @@ func (p nodePod) routable() bool {
 		slices.ContainsFunc(p.node.cidrs, func(cidr netip.Prefix) bool { return cidr.Contains(p.ip) })
 }
 
-// pods yields a slice's usable endpoints on the nodes that have routes.
+// pods yields a slice's usable endpoints on the nodes.
 func (c podCheck) pods(slice *discoveryv1.EndpointSlice) iter.Seq[nodePod] {
 	return func(yield func(nodePod) bool) {
 		if lb.Ignored(slice.Labels) {
