@@ -237,7 +237,7 @@ func (g *gatewayAPI) run(ctx context.Context) {
 			table.wait()
 		}
 	}()
-	var doubtful offer // the answer before, if it lacked something that is read
+	var before offer // the answer before, if it lacked something that is read
 	for {
 		offered, err := g.discover(ctx)
 		g.health.observe(ctx, err)
@@ -249,12 +249,18 @@ func (g *gatewayAPI) run(ctx context.Context) {
 			} else if g.health.restored.Load() {
 				g.drop()
 			}
-		case slices.ContainsFunc(g.tables, func(t follower) bool { return t.loses(offered) && (doubtful == nil || !t.loses(doubtful)) }):
-			doubtful = offered // an API server that has just started may not know yet
-			pause = min(pause, confirmation)
 		default:
-			doubtful = nil
-			g.follow(ctx, offered)
+			// What is missed for the first time stays: an API server that has just started may not know yet.
+			missed := func(t follower) bool { return t.loses(offered) && (before == nil || !t.loses(before)) }
+			doubted := slices.DeleteFunc(slices.Clone(g.tables), func(t follower) bool { return !missed(t) })
+			if len(doubted) == 0 || g.health.synced.Load() {
+				g.follow(ctx, offered, doubted)
+			}
+			before = nil
+			if len(doubted) > 0 {
+				before = offered
+				pause = min(pause, confirmation)
+			}
 		}
 		if !g.sleep(ctx, pause) {
 			return
@@ -294,10 +300,13 @@ func (g *gatewayAPI) drop() {
 	g.health.settled()
 }
 
-// follow brings all tables in line with what is served.
-func (g *gatewayAPI) follow(ctx context.Context, offered offer) {
+// follow brings all tables in line with what is served, but for the doubted ones.
+func (g *gatewayAPI) follow(ctx context.Context, offered offer, doubted []follower) {
 	first := !g.health.synced.Load()
 	for _, table := range g.tables {
+		if slices.Contains(doubted, table) {
+			continue
+		}
 		before, h := table.version(), table.state()
 		if !first && before == "" {
 			h.late.Store(true) // G7: what comes now is not waited for

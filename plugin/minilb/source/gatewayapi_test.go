@@ -218,6 +218,42 @@ func TestGatewayAPIPoked(t *testing.T) {
 	})
 }
 
+// G5: of kinds that go one after the other each is gone when it was missed twice, however many are
+// missed for the first time then. A release of the Gateway API is deleted like that.
+func TestGatewayAPIUninstalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newFakeAPI()
+		api.objects = gatewayState(t, "v1")
+		api.offer(all...)
+		b, stop := runBench(t, api, Options{Gateways: true})
+		defer stop()
+		synctest.Wait()
+		b.log.take()
+		remaining := all
+		for _, resource := range []string{"gatewayclasses", "grpcroutes", "listenersets", "tlsroutes", "httproutes"} {
+			asked := api.timesAsked()
+			remaining = slices.DeleteFunc(slices.Clone(remaining), func(version string) bool { return strings.HasPrefix(version, resource+"/") })
+			api.offer(remaining...)
+			api.refuse(resource+"/v1", apierrors.NewNotFound(schema.GroupResource{Resource: resource}, ""))
+			api.mu.Lock()
+			api.streams[resource+"/v1"].Stop()
+			api.mu.Unlock()
+			for api.timesAsked() == asked { // the next goes when this one has been missed once
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+		synctest.Wait()
+		b.want("http.org.", "10.0.0.5") // missed once
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		b.want("http.org.", "-")
+		lines := b.log.take()
+		if slices.ContainsFunc(lines, func(line string) bool { return !strings.HasSuffix(line, "no longer served; what they named is gone") }) || len(lines) != 5 {
+			t.Errorf("got the log %q", lines)
+		}
+	})
+}
+
 // G5: another version takes over when it has listed all its objects, and not before.
 func TestGatewayAPIVersion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
