@@ -49,11 +49,10 @@ func clockOverlay() (string, error) {
 	if strings.Count(string(text), readsClock) != 1 {
 		return "", fmt.Errorf("time.Now of this Go does not begin with %q: the test has to follow it", readsClock)
 	}
-	dir, err := os.MkdirTemp("", "minilb-clock-")
+	dir, err := lastingDir()
 	if err != nil {
 		return "", fmt.Errorf("make a directory for the overlay: %w", err)
 	}
-	binaries = append(binaries, dir)
 	command, err := filepath.Abs("../../cmd/coredns")
 	if err != nil {
 		return "", fmt.Errorf("find cmd/coredns: %w", err)

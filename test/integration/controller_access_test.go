@@ -44,6 +44,7 @@ func (p *controller) waitLive(t *testing.T) {
 
 // An API server that is absent is waited for, quietly, and its return is noticed.
 func TestControllerOutage(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{})
 	ctx := t.Context()
 	kubeconfig := shippedAccounts(t, c).controller

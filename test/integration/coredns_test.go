@@ -48,11 +48,10 @@ var (
 )
 
 func build(pkg string, flags ...string) (string, error) {
-	dir, err := os.MkdirTemp("", "minilb-integration-")
+	dir, err := lastingDir()
 	if err != nil {
 		return "", err
 	}
-	binaries = append(binaries, dir)
 	return cluster.Build(context.Background(), dir, pkg, flags...)
 }
 
@@ -70,8 +69,22 @@ func race() []string {
 	return []string{"-race"}
 }
 
-// binaries are the directories to remove when the package's tests have run.
-var binaries []string
+// lasting are the directories to remove when the package's tests have run.
+var lasting struct {
+	sync.Mutex
+	dirs []string
+}
+
+// lastingDir makes a directory that lasts until then.
+func lastingDir() (string, error) {
+	dir, err := os.MkdirTemp("", "minilb-integration-")
+	if err == nil {
+		lasting.Lock()
+		defer lasting.Unlock()
+		lasting.dirs = append(lasting.dirs, dir)
+	}
+	return dir, err
+}
 
 // startCoreDNS runs the real binary with a Corefile in which ADDR stands for the server
 // block's port and bind address, and HEALTH, READY and PROM for those plugins' addresses.

@@ -21,11 +21,10 @@ import (
 
 // stockBinary is CoreDNS as it comes.
 var stockBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "minilb-integration-")
+	dir, err := lastingDir()
 	if err != nil {
 		return "", err
 	}
-	binaries = append(binaries, dir)
 	path := filepath.Join(dir, "stock")
 	cmd := exec.Command("go", "build", "-C", "../bench/stock", "-o", path, ".")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -21,6 +21,7 @@ import (
 // TestGatewayDiscoveryFails lets what the server asks about the kinds fail in all ways, while
 // all else goes on: nothing may change then (G5).
 func TestGatewayDiscoveryFails(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{})
 	p := startAPIProxy(t, c, shippedAccounts(t, c).dns)
 	exposeGateways(t, c)

@@ -18,6 +18,7 @@ import (
 // API server's schemas are relaxed to let anything through, as those of a release to come may.
 // Each item costs itself alone.
 func TestGatewayBadInput(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{})
 	installGatewayAPI(t, c, cluster.NewestGatewayAPI)
 	for _, kind := range []string{"gateways", "gatewayclasses", "listenersets", "httproutes", "grpcroutes", "tlsroutes"} {

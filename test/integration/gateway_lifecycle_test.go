@@ -18,6 +18,7 @@ import (
 // TestGatewayLifecycle starts without the Gateway API, which is then installed, changed under
 // the server and taken away, while Services and Ingresses are answered all the time (G5, G7).
 func TestGatewayLifecycle(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{})
 	kubeconfig := shippedAccounts(t, c).dns
 	exposeGateways(t, c)
@@ -95,6 +96,7 @@ func TestGatewayLifecycle(t *testing.T) {
 // TestTLSRouteVersions upgrades the Gateway API under TLSRoutes that were made in the versions
 // before v1. They are answered all the time, and followed afterwards (G5, G6).
 func TestTLSRouteVersions(t *testing.T) {
+	t.Parallel()
 	before := gatewayReleases[5] // v1.4.1 experimental: v1alpha3 is stored, v1alpha2 is served
 	experimental := gatewayReleases[7]
 	standard := gatewayReleases[6] // no longer serves v1alpha3 and v1alpha2
@@ -162,6 +164,7 @@ func watched(c *cluster.Cluster, resource, version string, since time.Time) erro
 // TestGatewayKindAbsent starts a server while one kind of the Gateway API is not installed: it
 // is not waited for, and found when it comes (G5, G7).
 func TestGatewayKindAbsent(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{})
 	kubeconfig := shippedAccounts(t, c).dns
 	exposeGateways(t, c)
@@ -197,6 +200,7 @@ func TestGatewayKindAbsent(t *testing.T) {
 // TestGatewayForbidden takes the right to one kind from the server's account: the others are
 // served, and that one, too, once the right is given back (G7).
 func TestGatewayForbidden(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{})
 	shippedAccounts(t, c)
 	exposeGateways(t, c)
@@ -281,6 +285,7 @@ func grantWithout(t *testing.T, c *cluster.Cluster, name string, rules []rbacv1.
 // TestGatewayOutage restarts the API server, which may not know at once what it serves: no
 // answer is lost, and what changes afterwards is seen (G5).
 func TestGatewayOutage(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{})
 	kubeconfig := shippedAccounts(t, c).dns
 	exposeGateways(t, c)
@@ -311,6 +316,7 @@ func TestGatewayOutage(t *testing.T) {
 
 // TestGatewayDiscoveryInterval installs the Gateway API beside a server as it is shipped (G5).
 func TestGatewayDiscoveryInterval(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{})
 	kubeconfig := shippedAccounts(t, c).dns
 	exposeGateways(t, c)

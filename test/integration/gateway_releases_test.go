@@ -18,6 +18,7 @@ import (
 // one that has seen them all come and go answer the names of every kind it serves in whatever
 // version, and no others (G2, G3, G4).
 func TestGatewayReleases(t *testing.T) {
+	t.Parallel()
 	var releases []string
 	for _, r := range gatewayReleases {
 		releases = append(releases, r.release)

@@ -14,11 +14,10 @@ import (
 // builtKubectl is the directory of the kubectl of test/tools/kubectl. It is compiled as the control
 // plane is, so that what the two have in common is compiled once.
 var builtKubectl = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "minilb-integration-")
+	dir, err := lastingDir()
 	if err != nil {
 		return "", err
 	}
-	binaries = append(binaries, dir)
 	return dir, cluster.BuildNested(context.Background(), "test/tools/kubectl", filepath.Join(dir, "kubectl"))
 })
 

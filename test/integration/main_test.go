@@ -25,7 +25,7 @@ var full = os.Getenv("MINILB_FULL") != ""
 // TestMain ends what the tests have shared.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for _, dir := range binaries {
+	for _, dir := range lasting.dirs {
 		os.RemoveAll(dir)
 	}
 	if err := stopShared(); err != nil {

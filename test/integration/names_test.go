@@ -122,6 +122,7 @@ status: {loadBalancer: {ingress: [{hostname: internal-kubernetes-ingress.haproxy
 
 // TestProperties starts the real binary with each property that changes what is served.
 func TestProperties(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{Audit: true})
 	kubeconfig := shippedAccounts(t, c).dns
 	must(t, apply(c, `
@@ -308,6 +309,7 @@ endpoints: [%s]
 
 // TestReload checks that a reload, one that fails included, ends what the load before it started.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{})
 	kubeconfig := shippedAccounts(t, c).dns
 	path := filepath.Join(t.TempDir(), "Corefile")

@@ -17,6 +17,7 @@ import (
 // TestOutage starts CoreDNS without an API server, lets it appear, go and come back (D70,
 // D72, D73, D78).
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{})
 	kubeconfig := shippedAccounts(t, c).dns
 	ctx := t.Context()

@@ -16,6 +16,7 @@ import (
 // the API server's log has a request for each right, and none that it refused. (Where the API server
 // streams lists, as by default, "list" is for "minilb routes" and older servers alone.)
 func TestRightsUsed(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{Audit: true, APIServerFlags: []string{"--feature-gates=WatchList=false"}})
 	ctx := t.Context()
 	kubeconfigs := shippedAccounts(t, c)
