@@ -48,6 +48,8 @@ type Claim struct {
 	Leads     []string `json:"leads"`   // to what, if it answers
 	Why       string   `json:"why"`     // why it does not count, or what else there is to say
 	Parents   []Parent `json:"parents"` // of a route
+
+	services []string // among leads, as namespace/name
 }
 
 // Parent is what has become of one of a route's parentRefs.
@@ -235,7 +237,7 @@ func (e *explainer) alike(ctx context.Context, namespace, name string) string {
 func claimOf(c source.Claimant) Claim {
 	claim := Claim{
 		Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, Created: c.Created.Format("2006-01-02T15:04:05Z07:00"),
-		Host: c.Host, Verdict: "does not count", Leads: c.Leads, Why: c.Why,
+		Host: c.Host, Verdict: "does not count", Leads: c.Leads, Why: c.Why, services: c.Services,
 	}
 	if c.Answers {
 		claim.Verdict = "answers"
@@ -294,11 +296,7 @@ func (e *explainer) endpoints(node *records.Node) {
 		services = append(services, namespace+"/"+service)
 	}
 	for _, c := range e.Claims {
-		for _, lead := range c.Leads {
-			if service, ok := strings.CutPrefix(lead, "Service "); ok && c.Verdict == "answers" {
-				services = append(services, service)
-			}
-		}
+		services = append(services, c.services...)
 	}
 	if node != nil && node.Service != "" {
 		services = append(services, node.Namespace+"/"+node.Service)

@@ -18,6 +18,7 @@ type Claimant struct {
 	Host                  string   // that it asks for, without its final dot: a name, or a wildcard that covers it
 	Answers               bool     // its targets are among what the host is answered with
 	Leads                 []string // to what, if it answers
+	Services              []string // those of them that are Services, as namespace/name
 	Why                   string   // why it does not answer, or what else there is to say; may be ""
 	Parents               []Attachment
 }
@@ -154,6 +155,9 @@ func (i *Inspection) claimant(o owner, host string) Claimant {
 		if of.owner == o && of.namespace == claims[0].namespace {
 			if node := i.translator.last.hosts[host]; node != nil {
 				c.Answers, c.Leads = true, append(c.Leads, i.leadsOf(of)...)
+				for _, service := range i.resolver.direct[of].services {
+					c.Services = append(c.Services, service.String())
+				}
 			}
 		}
 	}

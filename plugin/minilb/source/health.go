@@ -58,6 +58,10 @@ const (
 	// after the attempt that tells of one that is forbidden, and for less than the default
 	// startup_timeout.
 	patience = 4 * time.Second
+	// vanishing is how long a kind that was served may be unknown to the API server before that is told:
+	// the definitions of a release are deleted one after the other, and a busy API server goes on to
+	// offer for a while what it no longer has.
+	vanishing = 15 * time.Second
 	// listTimeout is how long the first list of an optional kind may take.
 	listTimeout = 30 * time.Second
 )
@@ -159,7 +163,7 @@ func (h *health) observe(ctx context.Context, err error) {
 	case failure.Kind == kube.Unreachable, failure.Kind == kube.Unauthorized:
 		h.server.report(failure)
 	case failure.Kind == kube.Forbidden && lasting < grace:
-	case h.gone != nil && apierrors.IsNotFound(err) && lasting < patience:
+	case h.gone != nil && apierrors.IsNotFound(err) && (lasting < patience || h.synced.Load() && lasting < vanishing):
 		h.gone()
 	default:
 		h.report(failure)

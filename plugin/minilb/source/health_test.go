@@ -155,33 +155,41 @@ func TestHealthWaived(t *testing.T) {
 	})
 }
 
-// An API server that comes back knows neither roles nor definitions for a moment. How long it
-// was away before does not make that last longer.
+// An API server that comes back knows neither roles nor definitions for a moment, and one that
+// deletes definitions is at odds with itself for a while. How long it was away before does not make
+// that last longer.
 func TestHealthAfterOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for err, line := range map[error]string{
-			errForbidden: "W things: list and watch is forbidden",
-			errAbsent:    "W things: cannot list and watch",
+		for _, test := range []struct {
+			err    error
+			synced bool
+			told   time.Duration // after what time it is
+			line   string
+		}{
+			{errForbidden, true, grace, "W things: list and watch is forbidden"},
+			{errForbidden, false, grace, "W things: list and watch is forbidden"},
+			{errAbsent, true, vanishing, "W things: cannot list and watch"},
+			{errAbsent, false, patience, "W things: cannot list and watch"},
 		} {
 			log := &testLog{}
 			h := &health{resource: "things", optional: true, settled: func() {}, gone: func() {}, server: &server{log: log}}
 			h.observe(t.Context(), nil)
-			h.setSynced()
+			h.synced.Store(test.synced)
 			for range 60 {
 				h.observe(t.Context(), errUnreachable)
 				time.Sleep(2 * time.Second)
 			}
 			log.take()
-			h.observe(t.Context(), err)
-			time.Sleep(grace / 2)
-			h.observe(t.Context(), err)
+			h.observe(t.Context(), test.err)
+			time.Sleep(test.told - time.Second)
+			h.observe(t.Context(), test.err)
 			if lines := log.take(); len(lines) > 0 {
-				t.Errorf("after the outage: got the log %q", lines)
+				t.Errorf("%+v: too early: got the log %q", test, lines)
 			}
-			time.Sleep(patience)
-			h.observe(t.Context(), err)
-			if lines := log.take(); len(lines) == 0 || !strings.HasPrefix(lines[0], line) {
-				t.Errorf("%v lasts: got the log %q", err, lines)
+			time.Sleep(time.Second)
+			h.observe(t.Context(), test.err)
+			if lines := log.take(); len(lines) == 0 || !strings.HasPrefix(lines[0], test.line) {
+				t.Errorf("%+v: got the log %q", test, lines)
 			}
 		}
 	})

@@ -30,7 +30,7 @@ func TestFeedTakesOver(t *testing.T) {
 		if err := after.Replace(nil, ""); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * patience)
+		time.Sleep(2 * vanishing)
 		h.observe(t.Context(), errAbsent) // now of the version that is read: it may be deleted
 		if lines := log.take(); len(lines) > 0 {
 			t.Errorf("it is said at once, without waiting for discovery: %q", lines)
