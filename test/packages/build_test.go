@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/minilb/minilb/test/inputs"
 )
 
 // What the packages are told that they are.
@@ -40,8 +42,11 @@ var platform = func() string {
 var scratch string
 
 func TestMain(m *testing.M) {
-	var err error
-	if scratch, err = os.MkdirTemp("", "minilb-packages-"); err != nil {
+	err := inputs.Note(root)
+	if err == nil {
+		scratch, err = os.MkdirTemp("", "minilb-packages-")
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/inputs"
 )
 
 // What deploy/kustomize calls the things that tests name.
@@ -68,6 +70,9 @@ var (
 
 // render renders a directory below deploy/kustomize with the kustomize of test/tools.
 func render(dir string) (string, error) {
+	if err := inputs.Note(filepath.Join(root, "deploy/kustomize")); err != nil {
+		return "", fmt.Errorf("render %s: %w", dir, err)
+	}
 	dir = path.Join("deploy/kustomize", dir)
 	cmd := exec.Command("go", "tool", "-modfile=test/tools/go.mod", "kustomize", "build", dir)
 	cmd.Dir = root
