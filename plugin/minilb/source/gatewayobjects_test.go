@@ -1,0 +1,117 @@
+package source
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+// testObjects reads the objects of a manifest as the tables would hold them.
+func testObjects(t testing.TB, manifest string) *gatewayObjects {
+	t.Helper()
+	a := newAttached()
+	objects := &a.gatewayObjects
+	for document := range strings.SplitSeq(manifest, "\n---\n") {
+		obj := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(document), &obj.Object); err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		switch kind := obj.GetKind(); kind {
+		case "":
+		case gatewayKind:
+			g := reduceGateway(obj)
+			objects.gateways[g.key()] = g
+		case gatewayClassKind:
+			objects.classes[obj.GetName()] = reduceGatewayClass(obj)
+		case listenerSetKind, xListenerSetKind:
+			s := reduceListenerSet(kind)(obj)
+			objects.sets[s.kindName()] = s
+		case "Namespace":
+			ns := &corev1.Namespace{}
+			ns.Name, ns.Labels = obj.GetName(), obj.GetLabels()
+			objects.namespaces[ns.Name] = reduceNamespace(ns)
+		case httpRoute, grpcRoute, tlsRoute:
+			r := reduceRoute(kind)(obj)
+			objects.routes[r.kindName()] = r
+		default:
+			t.Fatalf("kind %q", kind)
+		}
+	}
+	return objects
+}
+
+// told returns what the claims of all routes say, one a line: "a.ex.org. -> 10.0.0.1" for a
+// host and its targets, "a.ex.org.: reason" for one without, "!reason" for a problem.
+func told(objects *gatewayObjects, options Options) []string {
+	var lines []string
+	a := &attachment{gatewayObjects: objects, options: &options}
+	for _, r := range objects.routes {
+		for _, c := range a.claims(r) {
+			var targets []string
+			for _, target := range c.targets {
+				switch {
+				case target.addr.IsValid():
+					targets = append(targets, target.addr.String())
+				case target.host != "":
+					targets = append(targets, target.host)
+				default:
+					targets = append(targets, "svc:"+target.service.String())
+				}
+			}
+			for _, host := range c.hosts {
+				lines = append(lines, host+" -> "+strings.Join(targets, " "))
+			}
+			for _, p := range c.problems {
+				host, why, unserved := strings.Cut(p.text, ` is not served: `)
+				if host, err := strconv.Unquote(strings.TrimPrefix(host, "host ")); unserved && p.reason == dead && err == nil {
+					lines = append(lines, host+": "+why)
+				} else {
+					lines = append(lines, "!"+p.owner.String()+": "+p.text)
+				}
+			}
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// The parts that the cases below are made of.
+const (
+	class = `
+kind: GatewayClass
+metadata: {name: gc}
+spec: {controllerName: example.org/ctl}
+---
+`
+	// The listeners and further fields of spec are the case's.
+	gw = `
+kind: Gateway
+metadata: {name: gw, namespace: infra}
+spec: {gatewayClassName: gc, %s}
+status: {addresses: [{value: 10.0.0.5}]}
+---
+`
+	open     = `listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]`
+	accepted = `conditions: [{type: Accepted, status: "True"}]`
+)
+
+// gatewayWith returns the Gateway infra/gw.
+func gatewayWith(spec string) string { return class + fmt.Sprintf(gw, spec) }
+
+// routeOf returns a route shop/r that is accepted by each of the parents.
+func routeOf(kind, hosts string, parents ...string) string {
+	status := make([]string, len(parents))
+	for i, parent := range parents {
+		status[i] = "{parentRef: " + parent + ", controllerName: example.org/ctl, " + accepted + "}"
+	}
+	return fmt.Sprintf("\nkind: %s\nmetadata: {name: r, namespace: shop}\nspec: {hostnames: [%s], parentRefs: [%s]}\nstatus: {parents: [%s]}\n---\n",
+		kind, hosts, strings.Join(parents, ", "), strings.Join(status, ", "))
+}
+
+const toGateway = "{name: gw, namespace: infra}"
