@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -26,6 +27,9 @@ const (
 	askAtATime  = 16 // questions
 	// settleTime is how long an answer may take to follow the cluster.
 	settleTime = time.Second
+	// looksAgain is how often the cluster is looked at again while answers differ: pods may come and go
+	// all the time.
+	looksAgain = 5
 	// maxDiffering is of how many names it is told how they differ.
 	maxDiffering = 50
 )
@@ -67,44 +71,46 @@ type answer struct {
 }
 
 // compare asks the DNS server for the addresses of every name and says where it differs from the
-// cluster. What differs is asked again a moment later and compared with a fresh look, so that a
-// roll-out is not a finding.
+// cluster. What differs is asked again, some moments later, and compared with fresh looks, too, so
+// that a roll-out is not a finding.
 func compare(ctx context.Context, config *rest.Config, options Options, inspections []*source.Inspection) ([]Finding, error) {
 	server := options.Server
 	if finding := greet(ctx, server, options.Stanzas[0].Options.Zones[0]); finding != nil {
 		return []Finding{*finding}, ctx.Err()
 	}
-	want := expectations(options.Stanzas, inspections)
-	differing := map[question]expected{}
-	for q, got := range askAll(ctx, server, want) {
-		if difference(want[q], want[q], got) != "" {
-			differing[q] = want[q]
+	looks := map[question][]expected{} // at what is to be asked, the last one last
+	for q, want := range expectations(options.Stanzas, inspections) {
+		looks[q] = []expected{want}
+	}
+	differing := differences(ctx, server, looks)
+	for range looksAgain {
+		if len(differing) == 0 || ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(settleTime):
+		}
+		again, err := inspect(ctx, config, options.Stanzas)
+		if err != nil {
+			return nil, err
+		}
+		now := expectations(options.Stanzas, again)
+		for q := range looks {
+			if want, still := now[q]; still && differing[q] != "" {
+				looks[q] = append(looks[q], want)
+			} else {
+				delete(looks, q)
+			}
+		}
+		differing = differences(ctx, server, looks)
 	}
-	if len(differing) == 0 || ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-time.After(settleTime):
-	}
-	again, err := inspect(ctx, config, options.Stanzas)
-	if err != nil {
-		return nil, err
-	}
-	now := expectations(options.Stanzas, again)
 	var findings []Finding
-	for q, got := range askAll(ctx, server, differing) {
-		after, still := now[q]
-		if !still {
-			continue
-		}
-		if text := difference(want[q], after, got); text != "" {
-			findings = append(findings, Finding{Error, "Name", "", strings.TrimSuffix(q.name, "."), "AnswerDiffers",
-				fmt.Sprintf("%s is asked for %s records and %s", server, dns.TypeToString[q.qtype], text),
-				"see the log and /ready of the server: it may not read this cluster, or have another Corefile; a resolver in front may cache, or filter private addresses"})
-		}
+	for q, text := range differing {
+		findings = append(findings, Finding{Error, "Name", "", strings.TrimSuffix(q.name, "."), "AnswerDiffers",
+			fmt.Sprintf("%s is asked for %s records and %s", server, dns.TypeToString[q.qtype], text),
+			"see the log and /ready of the server: it may not read this cluster, or have another Corefile; a resolver in front may cache, or filter private addresses"})
 	}
 	findings = sorted(findings)
 	if more := len(findings) - maxDiffering; more > 0 {
@@ -112,6 +118,17 @@ func compare(ctx context.Context, config *rest.Config, options Options, inspecti
 			fmt.Sprintf("%d more of its answers differ from the cluster", more), "see the log and /ready of the server: it may not read this cluster, or have another Corefile"})
 	}
 	return findings, ctx.Err()
+}
+
+// differences asks the server and says in a clause each how its answers differ.
+func differences(ctx context.Context, server string, looks map[question][]expected) map[question]string {
+	differing := map[question]string{}
+	for q, got := range askAll(ctx, server, slices.Collect(maps.Keys(looks))) {
+		if text := difference(looks[q], got); text != "" {
+			differing[q] = text
+		}
+	}
+	return differing
 }
 
 // greet says why the server need not be asked for anything, nil if it answers for the zone.
@@ -159,23 +176,25 @@ func expectations(stanzas []stanza.Stanza, inspections []*source.Inspection) map
 	return all
 }
 
-// difference says in a clause how an answer differs from what it may be, before and after, "" if it
-// does not. Some of the addresses are enough: a server has its max_answers (D23).
-func difference(before, after expected, got answer) string {
+// difference says in a clause how an answer differs from all that was right at one of the looks, "" if
+// it does not. Some of the addresses are enough: a server has its max_answers (D23).
+func difference(looks []expected, got answer) string {
+	last := looks[len(looks)-1]
+	right := func(is func(expected) bool) bool { return slices.ContainsFunc(looks, is) }
 	switch {
 	case got.problem != "":
 		return got.problem
-	case after.target != "" || before.target != "":
-		if got.target != before.target && got.target != after.target {
-			return fmt.Sprintf("gives %s, want an alias of %s", cmp.Or(got.target, "no alias"), after.target)
+	case right(func(e expected) bool { return e.target != "" }):
+		if !right(func(e expected) bool { return e.target == got.target }) {
+			return fmt.Sprintf("gives %s, want an alias of %s", cmp.Or(got.target, "no alias"), last.target)
 		}
 		return ""
-	case len(got.addrs) == 0 && len(before.addrs) > 0 && len(after.addrs) > 0:
-		return fmt.Sprintf("gives no address, want %s", some(after.addrs))
+	case len(got.addrs) == 0 && !right(func(e expected) bool { return len(e.addrs) == 0 }):
+		return fmt.Sprintf("gives no address, want %s", some(last.addrs))
 	}
 	var foreign []netip.Addr
 	for _, addr := range got.addrs {
-		if !slices.Contains(before.addrs, addr) && !slices.Contains(after.addrs, addr) {
+		if !right(func(e expected) bool { return slices.Contains(e.addrs, addr) }) {
 			foreign = append(foreign, addr)
 		}
 	}
@@ -183,10 +202,10 @@ func difference(before, after expected, got answer) string {
 		return ""
 	}
 	slices.SortFunc(foreign, netip.Addr.Compare)
-	if len(after.addrs) == 0 {
+	if len(last.addrs) == 0 {
 		return fmt.Sprintf("gives %s, want no address", some(foreign))
 	}
-	return fmt.Sprintf("gives %s, which is not among %s", some(foreign), some(after.addrs))
+	return fmt.Sprintf("gives %s, which is not among %s", some(foreign), some(last.addrs))
 }
 
 // some returns the first addresses, and how many more there are.
@@ -204,7 +223,7 @@ func some(addrs []netip.Addr) string {
 }
 
 // askAll asks the server all questions, some at a time, until the context ends.
-func askAll(ctx context.Context, server string, questions map[question]expected) map[question]answer {
+func askAll(ctx context.Context, server string, questions []question) map[question]answer {
 	queue := make(chan question)
 	var mu sync.Mutex
 	var running sync.WaitGroup
@@ -219,7 +238,7 @@ func askAll(ctx context.Context, server string, questions map[question]expected)
 			}
 		})
 	}
-	for q := range questions {
+	for _, q := range questions {
 		select {
 		case queue <- q:
 		case <-ctx.Done():
