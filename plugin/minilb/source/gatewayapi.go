@@ -251,8 +251,12 @@ func (g *gatewayAPI) run(ctx context.Context) {
 			}
 		default:
 			// What is missed for the first time stays: an API server that has just started may not know yet.
-			missed := func(t follower) bool { return t.loses(offered) && (before == nil || !t.loses(before)) }
-			doubted := slices.DeleteFunc(slices.Clone(g.tables), func(t follower) bool { return !missed(t) })
+			var doubted []follower
+			for _, t := range g.tables {
+				if t.loses(offered) && (before == nil || !t.loses(before)) {
+					doubted = append(doubted, t)
+				}
+			}
 			if len(doubted) == 0 || g.health.synced.Load() {
 				g.follow(ctx, offered, doubted)
 			}
