@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -20,18 +19,15 @@ func TestReload(t *testing.T) {
 	t.Parallel()
 	c := cluster.New(t, cluster.Options{})
 	kubeconfig := shippedAccounts(t, c).dns
-	path := filepath.Join(t.TempDir(), "Corefile")
-	ports := freePorts(t, 4)
-	_, port, _ := net.SplitHostPort(ports[0])
-	write := func(ttl int, more string) {
-		corefile := fmt.Sprintf(".:%s {\nbind 127.0.0.1\nready %s\nprometheus %s\npprof %s\nreload 2s 1s\nminilb minilb {\nkubeconfig %s\nttl %d\n}\n%s}\n", port, ports[1], ports[2], ports[3], kubeconfig, ttl, more)
-		must(t, os.WriteFile(path, []byte(corefile), 0o600))
-	}
-	write(1, "")
-	s := launchCoreDNS(t, corednsBinary, "import "+path+"\n")
-	s.addr, s.ready = ports[0], "http://"+ports[1]+"/ready"
-	s.waitListening(t)
+	profiler := freePorts(t, 1)[0]
+	// Not by way of import: CoreDNS takes for loaded what is in that file when a load is done.
+	s := startCoreDNS(t, ".:PORT {\nbind 127.0.0.1\nREADY\nPROM\npprof "+profiler+"\nreload 2s 1s\nminilb minilb {\nkubeconfig "+kubeconfig+"\nttl 1\n}\n}\n")
 	s.waitReady(t)
+	original, err := os.ReadFile(s.corefile())
+	must(t, err)
+	write := func(ttl int, more string) {
+		s.rewrite(t, strings.Replace(string(original), "ttl 1\n", fmt.Sprintf("ttl %d\n", ttl), 1)+more)
+	}
 	ttl := func() (uint32, error) {
 		reply, err := s.ask("udp", "minilb", dns.TypeSOA)
 		if err != nil || len(reply.Answer) != 1 {
@@ -40,15 +36,15 @@ func TestReload(t *testing.T) {
 		return reply.Answer[0].Header().Ttl, nil
 	}
 	goroutines := func() int {
-		code, body := get("http://" + ports[3] + "/debug/pprof/goroutine?debug=1")
+		code, body := get("http://" + profiler + "/debug/pprof/goroutine?debug=1")
 		var n int
 		if _, err := fmt.Sscanf(body, "goroutine profile: total %d", &n); code != http.StatusOK || err != nil {
 			t.Fatalf("pprof: %d %s", code, body)
 		}
 		return n
 	}
-	reloadTo := func(want int, more string) {
-		write(want, more)
+	reloadTo := func(want int) {
+		write(want, "")
 		cluster.Eventually(t, 20*time.Second, func() error {
 			if got, err := ttl(); err != nil || got != uint32(want) {
 				return fmt.Errorf("TTL %d, %v, want %d\n%s", got, err, want, s.log)
@@ -56,26 +52,34 @@ func TestReload(t *testing.T) {
 			return nil
 		})
 	}
-	reloadTo(2, "")
-	time.Sleep(time.Second)
-	before := goroutines()
+	reloadTo(2)
+	before := 0
+	cluster.Eventually(t, 30*time.Second, func() error { // it has begun what it does
+		last := before
+		time.Sleep(2 * time.Second)
+		if before = goroutines(); before != last {
+			return fmt.Errorf("%d goroutines, and two seconds before %d", before, last)
+		}
+		return nil
+	})
 	// pprof's own listeners outlive the loads that fail; one may be a query's.
 	noneLeft := func(reloads string) {
 		cluster.Eventually(t, 10*time.Second, func() error {
 			if after := goroutines(); after > before+len(s.log.lines("Restart failed"))+1 {
-				_, profile := get("http://" + ports[3] + "/debug/pprof/goroutine?debug=1")
+				_, profile := get("http://" + profiler + "/debug/pprof/goroutine?debug=1")
 				return fmt.Errorf("%d goroutines before %s reloads, %d after:\n%s", before, reloads, after, profile)
 			}
 			return nil
 		})
 	}
 	for i := range 4 {
-		reloadTo(3+i, "")
+		reloadTo(3 + i)
 	}
 	noneLeft("four") // by themselves, before one fails and may tidy up
 	// A load that fails after the plugin has started: the address is not this machine's.
 	failures := len(s.log.lines("Restart failed"))
-	write(9, "}\n.:"+port+" {\nbind 192.0.2.77\n")
+	_, port, _ := net.SplitHostPort(s.addr)
+	write(9, ".:"+port+" {\nbind 192.0.2.77\n}\n")
 	cluster.Eventually(t, 20*time.Second, func() error {
 		if len(s.log.lines("Restart failed")) == failures {
 			return fmt.Errorf("no failed reload yet:\n%s", s.log)
@@ -85,8 +89,7 @@ func TestReload(t *testing.T) {
 	// The load before it goes on, and still follows the cluster.
 	must(t, c.Apply(t.Context(), "{apiVersion: v1, kind: Service, metadata: {name: after, namespace: default}, spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}}"))
 	cluster.Eventually(t, 10*time.Second, func() error { return s.expectRcode("after.default.minilb", dns.TypeA, dns.RcodeSuccess) })
-	write(10, "")
-	reloadTo(10, "")
+	reloadTo(10)
 	// D78: without the API server, a load that would know nothing does not take the place of
 	// one that does.
 	must(t, c.StopAPIServer())
@@ -105,10 +108,44 @@ func TestReload(t *testing.T) {
 		t.Errorf("after a reload without the API server: TTL %d, %v, want 10 as before", got, err)
 	}
 	must(t, c.StartAPIServer(t.Context()))
-	write(12, "")
-	reloadTo(12, "")
+	reloadTo(12)
 	noneLeft("all")
-	if _, metrics := get("http://" + ports[2] + "/metrics"); !strings.Contains(metrics, `coredns_minilb_synced{source="service"} 1`) {
+	if _, metrics := get(s.prom); !strings.Contains(metrics, `coredns_minilb_synced{source="service"} 1`) {
 		t.Errorf("metrics after reloads:\n%s", grep(metrics, "coredns_minilb"))
 	}
+}
+
+// corefile returns the path of the server's.
+func (s *coredns) corefile() string { return s.cmd.Args[len(s.cmd.Args)-1] }
+
+// rewrite gives the server another Corefile, of which it never reads a half.
+func (s *coredns) rewrite(t *testing.T, corefile string) {
+	t.Helper()
+	must(t, os.WriteFile(s.corefile()+".new", []byte(corefile), 0o600))
+	must(t, os.Rename(s.corefile()+".new", s.corefile()))
+}
+
+// edit replaces what is once in the server's Corefile.
+func (s *coredns) edit(t *testing.T, old, replacement string) {
+	t.Helper()
+	corefile, err := os.ReadFile(s.corefile())
+	must(t, err)
+	if n := strings.Count(string(corefile), old); n != 1 {
+		t.Fatalf("%q is in the Corefile %d times:\n%s", old, n, corefile)
+	}
+	s.rewrite(t, strings.Replace(string(corefile), old, replacement, 1))
+}
+
+// reload has the server reloaded, and waits until it has.
+func (s *coredns) reload(t *testing.T, do func()) {
+	t.Helper()
+	const complete = "Reloading complete"
+	before := len(s.log.lines(complete))
+	do()
+	cluster.Eventually(t, 30*time.Second, func() error {
+		if len(s.log.lines(complete)) <= before {
+			return fmt.Errorf("it is not reloaded:\n%s", s.log)
+		}
+		return nil
+	})
 }

@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -92,10 +91,7 @@ func TestDeadSecondary(t *testing.T) {
 	listenDead(t, ports[0])
 	change()
 	time.Sleep(500 * time.Millisecond)
-	path := s.cmd.Args[len(s.cmd.Args)-1]
-	corefile, err := os.ReadFile(path)
-	must(t, err)
-	must(t, os.WriteFile(path, []byte(strings.Replace(string(corefile), "ttl 5", "ttl 6", 1)), 0o600))
+	s.edit(t, "ttl 5", "ttl 6")
 	must(t, s.cmd.Process.Signal(syscall.SIGUSR1))
 	reloading := time.Now()
 	cluster.Eventually(t, 10*time.Second, func() error {
