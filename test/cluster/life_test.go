@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 		os.Exit(helpCluster())
 	case "store":
 		os.Exit(helpStore())
+	case "ports":
+		os.Exit(helpPorts())
 	}
 	os.Exit(m.Run())
 }

@@ -3,17 +3,23 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 )
 
-// handedOut are the ports that this process has chosen. None is chosen twice: its first user
-// may not have opened it yet, or have closed it only to open it again.
+// handedOut are the ports that this process has chosen. None is chosen twice, nor by another
+// process as long as this one runs: its first user may not have opened it yet, or have closed it only
+// to open it again.
 var handedOut struct {
 	sync.Mutex
 	ports map[int]bool
+	locks *os.File // of which each byte stands for a port; never closed, as that would free all
 }
 
 // FreePorts returns n ports of loopback that nobody uses for TCP or UDP. They lie below the
@@ -26,7 +32,11 @@ func FreePorts(n int) ([]int, error) {
 	handedOut.Lock()
 	defer handedOut.Unlock()
 	if handedOut.ports == nil {
-		handedOut.ports = map[int]bool{}
+		locks, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("minilb-ports-%d", os.Getuid())), os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open the locks of ports: %w", err)
+		}
+		handedOut.ports, handedOut.locks = map[int]bool{}, locks
 	}
 	var found []int
 	for try := 0; len(found) < n; try++ {
@@ -34,13 +44,19 @@ func FreePorts(n int) ([]int, error) {
 			return nil, fmt.Errorf("found no free ports on 127.0.0.1 between %d and %d", low, high)
 		}
 		port := low + rand.IntN(high-low)
-		if handedOut.ports[port] || Free(loopback(port)) != nil {
+		if handedOut.ports[port] || !lockByte(handedOut.locks, int64(port)) || Free(loopback(port)) != nil {
 			continue
 		}
 		handedOut.ports[port] = true
 		found = append(found, port)
 	}
 	return found, nil
+}
+
+// lockByte locks a byte of a file for this process, until it ends. It reports whether no other has it.
+func lockByte(file *os.File, at int64) bool {
+	lock := syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart, Start: at, Len: 1}
+	return syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &lock) == nil
 }
 
 // FreeAddrs returns n addresses of loopback, of FreePorts.

@@ -293,11 +293,19 @@ func expectDrained(t *testing.T, c *cluster.Cluster, s *coredns) {
 	t.Helper()
 	began := time.Now()
 	must(t, s.cmd.Process.Signal(syscall.SIGTERM))
-	for time.Since(began) < 4*time.Second { // of the 5 of lameduck
-		if err := s.expect("web.shop.minilb", dns.TypeA, "10.244.1.1"); err != nil {
-			t.Fatalf("%v after its end has begun: %v", time.Since(began), err)
+	const lameduck = 5 * time.Second
+	var last time.Duration // after which it answered
+	for time.Since(began) < lameduck-time.Second {
+		asked := time.Since(began)
+		if err := s.expect("web.shop.minilb", dns.TypeA, "10.244.1.1"); err == nil {
+			last = asked
+		} else if asked = time.Since(began); asked < lameduck { // else it was us who were late
+			t.Fatalf("%v after its end has begun: %v", asked, err)
 		}
 		time.Sleep(50 * time.Millisecond)
+	}
+	if last < lameduck/2 {
+		t.Errorf("the last answer was %v after its end had begun", last)
 	}
 	grace := time.Duration(*getDeployment(t, c).Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
 	select {

@@ -200,9 +200,12 @@ func TestControllerForbidden(t *testing.T) {
 		}
 		return nil
 	})
-	if lines := p.stderr.lines("writing the status of services again"); len(lines) != 1 {
-		t.Errorf("%d lines say that writing works again, want 1\n%s", len(lines), p.stderr)
-	}
+	cluster.Eventually(t, 5*time.Second, func() error { // the statuses are there before that is said
+		if lines := p.stderr.lines("writing the status of services again"); len(lines) != 1 {
+			return fmt.Errorf("%d lines say that writing works again, want 1\n%s", len(lines), p.stderr)
+		}
+		return nil
+	})
 
 	output, err := minilb(t, "routes", "-kubeconfig", kubeconfig).CombinedOutput()
 	if err == nil || strings.Count(string(output), "\n") != 1 || !strings.HasPrefix(string(output), "minilb: nodes: list is forbidden: ") {

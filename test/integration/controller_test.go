@@ -272,7 +272,7 @@ func TestControllerDefaultClass(t *testing.T) {
 func TestControllerOverwritten(t *testing.T) {
 	c := shared(t)
 	namespace := newNamespace(t, c)
-	p := startController(t, shippedAccounts(t, c).controller, "-class", namespace, "-resync", "1").waitReady(t)
+	p := startController(t, shippedAccounts(t, c).controller, "-class", namespace).waitReady(t)
 	createService(t, c, namespace, "web", namespace)
 	createService(t, c, namespace, "api", namespace)
 	hostname := "web." + namespace + ".minilb"

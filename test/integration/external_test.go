@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ status: {loadBalancer: {ingress: [{hostname: broken.aws.com}]}}
 		}
 		w.WriteMsg(m)
 	}))
-	s := startCoreDNS(t, resolverFor(kubeconfig, up))
+	s := startCoreDNS(t, strings.Replace(resolverFor(kubeconfig, up), "cache\n", "cache {\nkeepttl\n}\n", 1))
 	s.waitReady(t)
 	cluster.Eventually(t, 5*time.Second, func() error { return s.expect("home.minilb", dns.TypeCNAME, "lb.aws.com.") })
 	const soa = "aws.com. 60 IN SOA ns.aws.com. hostmaster.aws.com. SERIAL 2 3 4 60"

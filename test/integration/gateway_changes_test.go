@@ -188,7 +188,9 @@ func TestGatewayProperties(t *testing.T) {
 		t.Run(strings.Join(tc.properties, ","), func(t *testing.T) {
 			s := startCoreDNS(t, resolverFor(kubeconfig, up, tc.properties...))
 			s.waitReady(t)
-			if err := s.expectCase(gatewayCase{want: tc.want, logged: tc.logged, namespace: namespace}); err != nil {
+			if err := cluster.Wait(t.Context(), 10*time.Second, func() error {
+				return s.expectCase(gatewayCase{want: tc.want, logged: tc.logged, namespace: namespace})
+			}); err != nil {
 				t.Error(err)
 			}
 			// Whatever is served beside it, a Service's own name depends on its own property alone.

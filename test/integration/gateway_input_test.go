@@ -37,21 +37,25 @@ func TestGatewayBadInput(t *testing.T) {
 	for _, tc := range inputCases {
 		t.Run(tc.name, func(t *testing.T) {
 			for server, s := range map[string]*coredns{"watching": watching, "starting": starting} {
-				if err := s.expectCase(tc); err != nil {
+				// The answers come before the lines.
+				if err := cluster.Wait(t.Context(), 10*time.Second, func() error { return s.expectCase(tc) }); err != nil {
 					t.Errorf("the server that was %s: %v", server, err)
 				}
 			}
 		})
 	}
 	for server, s := range map[string]*coredns{"watching": watching, "starting": starting} {
-		if lines := s.log.lines("is left out"); len(lines) != len(unreadable) {
-			t.Errorf("the server that was %s left out %d objects, want %d:\n%s", server, len(lines), len(unreadable), strings.Join(lines, "\n"))
-		}
-		// All warnings are of this reason here.
-		want := fmt.Sprintf(`coredns_minilb_claims_rejected{reason="invalid"} %d`, len(s.log.lines("[WARNING]")))
-		if _, metrics := get(s.prom); !strings.Contains(metrics, want+"\n") {
-			t.Errorf("the server that was %s has no %s:\n%s", server, want, grep(metrics, "rejected"))
-		}
+		cluster.Eventually(t, 10*time.Second, func() error { // what is counted is said only then
+			if lines := s.log.lines("is left out"); len(lines) != len(unreadable) {
+				return fmt.Errorf("the server that was %s left out %d objects, want %d:\n%s", server, len(lines), len(unreadable), strings.Join(lines, "\n"))
+			}
+			// All warnings are of this reason here.
+			want := fmt.Sprintf(`coredns_minilb_claims_rejected{reason="invalid"} %d`, len(s.log.lines("[WARNING]")))
+			if _, metrics := get(s.prom); !strings.Contains(metrics, want+"\n") {
+				return fmt.Errorf("the server that was %s has no %s:\n%s", server, want, grep(metrics, "rejected"))
+			}
+			return nil
+		})
 	}
 
 	t.Run("an object that breaks, and is mended", func(t *testing.T) {

@@ -56,7 +56,7 @@ func TestGatewayOldRelease(t *testing.T) {
 		cluster.Eventually(t, 20*time.Second, func() error { return s.expectPresent(tc) })
 	}
 	for _, tc := range oldCases {
-		if err := s.expectCase(tc); err != nil {
+		if err := cluster.Wait(t.Context(), 10*time.Second, func() error { return s.expectCase(tc) }); err != nil {
 			t.Errorf("%s: %v", tc.name, err)
 		}
 	}

@@ -50,7 +50,8 @@ func TestGatewayRules(t *testing.T) {
 	for _, tc := range gatewayCases {
 		t.Run(tc.name, func(t *testing.T) {
 			for server, s := range map[string]*coredns{"watching": watching, "starting": starting} {
-				if err := s.expectCase(tc); err != nil {
+				// The answers come before the lines.
+				if err := cluster.Wait(t.Context(), 10*time.Second, func() error { return s.expectCase(tc) }); err != nil {
 					t.Errorf("the server that was %s: %v", server, err)
 				}
 			}

@@ -1,6 +1,8 @@
 package integration_test
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -118,14 +120,18 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
 		`Ingress first/nowhere: host "nowhere.example." is not served: Service no/such is not one of class "minilb"`:         "",
 		`EndpointSlice first/hosts-fqdn: its address type "FQDN" cannot be answered with`:                                    "",
 	}
-	for line := range lines {
-		if got := s.log.lines(line); len(got) != 1 {
-			t.Errorf("got %d lines with %q, want one", len(got), line)
+	cluster.Eventually(t, 10*time.Second, func() error { // the answers come first
+		var errs []error
+		for line := range lines {
+			if got := s.log.lines(line); len(got) != 1 {
+				errs = append(errs, fmt.Errorf("got %d lines with %q, want one", len(got), line))
+			}
 		}
-	}
-	if n := len(s.log.lines("plugin/minilb")); n != len(lines) {
-		t.Errorf("got %d lines, want %d:\n%s", n, len(lines), s.log)
-	}
+		if n := len(s.log.lines("plugin/minilb")); n != len(lines) {
+			errs = append(errs, fmt.Errorf("got %d lines, want %d:\n%s", n, len(lines), s.log))
+		}
+		return errors.Join(errs...)
+	})
 	_, metrics := get(s.prom)
 	for _, want := range []string{`{reason="conflict"} 1`, `{reason="reserved"} 4`, `{reason="invalid"} 8`, `{reason="dead"} 2`, `{reason="not_allowed"} 0`} {
 		if !strings.Contains(metrics, "coredns_minilb_claims_rejected"+want) {

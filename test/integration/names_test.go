@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -236,9 +237,12 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 		s.waitReady(t)
 		must(t, s.expect("traefik.example", dns.TypeA, "10.1.0.1", "10.1.0.2", "10.1.0.3"))
 		for _, want := range []string{`Zone minilb. lies outside of all server blocks`, `Ingress two/nginx: host "nginx.example." cannot be asked for`, `Service one/web: host "web.example." cannot be asked for`} {
-			if lines := s.log.lines(want); len(lines) != 1 {
-				t.Errorf("got %d lines %q, want one:\n%s", len(lines), want, s.log)
-			}
+			cluster.Eventually(t, 10*time.Second, func() error {
+				if lines := s.log.lines(want); len(lines) != 1 {
+					return fmt.Errorf("got %d lines %q, want one:\n%s", len(lines), want, s.log)
+				}
+				return nil
+			})
 		}
 		if lines := s.log.lines("[WARNING]"); len(lines) != 3 {
 			t.Errorf("got %q, want three warnings", lines)
@@ -267,15 +271,18 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 			t.Errorf("got %q, want none", lines)
 		}
 		for _, want := range []string{"asked web.one.minilb. behind one/web by service", "asked web.example. behind one/web by service", "asked traefik.example. behind one/web by ingress"} {
-			if lines := s.log.lines(want); len(lines) != 1 {
-				t.Errorf("the log has %d lines %q, want one:\n%s", len(lines), want, s.log)
-			}
+			cluster.Eventually(t, 10*time.Second, func() error { // the answer comes first
+				if lines := s.log.lines(want); len(lines) != 1 {
+					return fmt.Errorf("the log has %d lines %q, want one:\n%s", len(lines), want, s.log)
+				}
+				return nil
+			})
 		}
 		requests, err := c.Requests()
 		must(t, err)
 		watches := map[string]int{}
 		for _, r := range requests {
-			if r.Verb == "watch" && r.Time.After(began) && strings.HasPrefix(r.UserAgent, "minilb") {
+			if r.Verb == "watch" && r.Stage == "ResponseStarted" && r.Code == http.StatusOK && r.Time.After(began) && strings.HasPrefix(r.UserAgent, "minilb") {
 				resource, _, _ := strings.Cut(r.URI, "?")
 				watches[resource]++
 			}

@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,8 +66,13 @@ func TestHTTPSAndPTR(t *testing.T) {
 	}`, c.Kubeconfig, ns))
 	s.waitReady(t)
 	const up, down = "7.1.77.10.in-addr.arpa", "8.2.77.10.in-addr.arpa"
-	cluster.Eventually(t, 10*time.Second, func() error { return s.expectRcode(down, dns.TypePTR, dns.RcodeNameError) })
 	in := func(name string) string { return strings.ReplaceAll(name, "NS", ns) }
+	cluster.Eventually(t, 20*time.Second, func() error { // the slices of all Services are there, of both families
+		return errors.Join(
+			s.expect(up, dns.TypePTR, in("10-77-1-7.plain.NS.minilb."), in("10-77-1-7.same.NS.minilb."), in("10-77-1-7.web.NS.minilb.")),
+			s.expect("7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.7.7.d.f.ip6.arpa", dns.TypePTR, in("fd77--7.web.NS.minilb.")),
+			s.expectRcode(down, dns.TypePTR, dns.RcodeNameError))
+	})
 	expect := func(name string, qtype uint16, want ...string) {
 		t.Helper()
 		for i := range want {

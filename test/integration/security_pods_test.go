@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func TestPodSecurityLevels(t *testing.T) {
 		must(t, err)
 		namespaces[level] = namespace.Name
 		t.Cleanup(func() {
-			c.Client.CoreV1().Namespaces().Delete(t.Context(), namespace.Name, metav1.DeleteOptions{})
+			c.Client.CoreV1().Namespaces().Delete(context.Background(), namespace.Name, metav1.DeleteOptions{})
 		})
 	}
 	dns := shippedObject[appsv1.Deployment](t, rendered(t, base), "Deployment", dnsAccount).Spec.Template
