@@ -76,6 +76,8 @@ func TestControllerManyServices(t *testing.T) {
 	}
 	writing.Wait()
 	reference := time.Since(began)
+	_, err := fastMinilb()
+	must(t, err)
 	began = time.Now()
 	renaming := launchController(t, fastMinilb, kubeconfig, "-class", namespace, "-domain", "example.org")
 	counted := fmt.Sprintf("minilb_status_writes_total{result=\"success\"} %d\n", services)
