@@ -75,6 +75,18 @@ addressType: IPv4
 ports: [{name: http, port: 8000}]
 endpoints: [{addresses: [10.9.0.9], nodeName: n1}, {addresses: [10.9.0.8], nodeName: n1}]
 ---
+apiVersion: v1
+kind: Service
+metadata: {name: bare, namespace: shop}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: bare-1, namespace: shop, labels: {kubernetes.io/service-name: bare, endpointslice.kubernetes.io/managed-by: test}}
+addressType: IPv4
+ports: [{name: "", port: 80}]
+endpoints: [{addresses: [10.244.5.7], nodeName: n1}, {addresses: [10.244.9.7], nodeName: bare}]
+---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {name: pending, namespace: shop, annotations: {minilb/host: d.example}}
@@ -135,12 +147,11 @@ func described(t *testing.T, c *cluster.Cluster, kind, namespace, name string) [
 // with what to do, once: whatever is restarted and however many controllers there are.
 func TestControllerEvents(t *testing.T) {
 	t.Parallel()
-	c := cluster.New(t, cluster.Options{})
+	c := cluster.New(t, cluster.Options{ControllerManagerFlags: []string{"--allocate-node-cidrs=false"}})
 	kubeconfig := shippedAccounts(t, c).controller
 	applyTogether(t, c, newestGateways.definitions(t))
-	must(t, c.Node(t.Context(), "n1", "192.168.1.31"))
-	cidrs, err := c.NodePodCIDRs(t.Context(), "n1")
-	must(t, err)
+	checkedNode(t, c, "n1", []string{"10.244.5.0/24", "fd00:5::/64"}, "192.168.1.31")
+	must(t, c.Node(t.Context(), "bare", "192.168.1.32"))
 	corefile := filepath.Join(t.TempDir(), "Corefile")
 	must(t, os.WriteFile(corefile, []byte(eventsCorefile), 0o644))
 	objects := strings.ReplaceAll(eventsObjects, "PATHS", "http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: x, port: {number: 80}}}}]}")
@@ -170,7 +181,9 @@ func TestControllerEvents(t *testing.T) {
 			`Warning AnnotationIgnored` + by + `Annotation minilb/host is ignored, as the Service has no loadBalancerClass: create the Service anew with loadBalancerClass "minilb", which cannot be changed`},
 		"Service shop/pods": {updated("pods"),
 			`Warning TargetPortMismatch` + by + `Port 80 (http) leads to port 8000 of the pods, and nothing translates it: clients must use 8000; make port and targetPort the same, or let clients look up SRV records`,
-			`Warning NoRoutableEndpoint` + by + `The routes do not lead to any endpoint, for example 10.9.0.8, which is outside ` + cidrs[0].String() + ` and ` + cidrs[1].String() + ` of node n1: the CNI does not use the nodes' podCIDRs: set Cilium to ipam=kubernetes or Calico to host-local IPAM with usePodCidr, or route the CNI's own blocks instead`},
+			`Warning NoRoutableEndpoint` + by + `The routes do not lead to any endpoint, for example 10.9.0.8, which is outside 10.244.5.0/24 and fd00:5::/64 of node n1: the CNI does not use the nodes' podCIDRs: set Cilium to ipam=kubernetes or Calico to host-local IPAM with usePodCidr, or route the CNI's own blocks instead`},
+		"Service shop/bare": {updated("bare"),
+			`Warning NoRoutableEndpoint` + by + `The routes do not lead to some endpoints, for example 10.244.9.7, which is on node bare, which has no podCIDR: run kube-controller-manager with --allocate-node-cidrs=true and --cluster-cidr, or have the CNI set spec.podCIDRs`},
 		"Ingress shop/pending": {
 			`Warning AnnotationIgnored` + by + `Annotation minilb/host has no effect on objects of kind Ingress: name the host in spec.rules[].host`,
 			`Warning HostNotServed` + by + `Host "d.example." is not served: its status has no address yet; is its ingress controller running and publishing one?`},
