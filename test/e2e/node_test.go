@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -196,26 +198,31 @@ func (n *node) renewLease(ctx context.Context) error {
 // syncPods writes the readiness of the node's pods where the API server has another one.
 func (n *node) syncPods(ctx context.Context) error {
 	n.mu.Lock()
-	pods := map[string]bool{}
-	for name, pod := range n.pods {
-		pods[name] = pod.ready
-	}
+	pods := slices.Collect(maps.Values(n.pods))
 	n.mu.Unlock()
 	var errs []error
-	for name, ready := range pods {
-		object, err := n.client.CoreV1().Pods(metav1.NamespaceDefault).Get(ctx, name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			continue // it is being made, or removed
-		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		for _, condition := range object.Status.Conditions {
-			if condition.Type == corev1.PodReady && (condition.Status == corev1.ConditionTrue) != ready {
-				errs = append(errs, n.lab.cluster.SetReady(ctx, "", name, ready))
-			}
-		}
+	for _, pod := range pods {
+		errs = append(errs, pod.sync(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// sync writes the pod's readiness if the API server has another one, and undoes nothing that is
+// written meanwhile.
+func (p *pod) sync(ctx context.Context) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	object, err := p.node.client.CoreV1().Pods(metav1.NamespaceDefault).Get(ctx, p.role, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil // it is being made, or removed
+	}
+	if err != nil {
+		return err
+	}
+	for _, condition := range object.Status.Conditions {
+		if condition.Type == corev1.PodReady && (condition.Status == corev1.ConditionTrue) != p.ready {
+			return p.node.lab.cluster.SetReady(ctx, "", p.role, p.ready)
+		}
+	}
+	return nil
 }

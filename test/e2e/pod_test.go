@@ -33,7 +33,8 @@ type pod struct {
 	node      *node
 	role      string // its name as a Pod
 	addresses host
-	ready     bool // what its kubelet says; guarded by node.mu
+	writing   sync.Mutex // of its readiness, by the test or its kubelet
+	ready     bool       // what its kubelet says; guarded by writing
 	server    http.Server
 	serve     sync.WaitGroup
 }
@@ -109,9 +110,9 @@ func unmap(addr netip.AddrPort) netip.AddrPort {
 
 // setReady has the pod's readiness probe succeed or fail. Its server serves either way.
 func (p *pod) setReady(ctx context.Context, ready bool) error {
-	p.node.mu.Lock()
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	p.ready = ready
-	p.node.mu.Unlock()
 	return p.node.lab.cluster.SetReady(ctx, "", p.role, ready)
 }
 
