@@ -183,36 +183,79 @@ func TestInterrupt(t *testing.T) {
 	t.Logf("gone %v after SIGINT", time.Since(began).Round(time.Millisecond))
 }
 
-// trySuggestions pastes all of them into a shell.
+// trySuggestions runs all of them in their order, one by one. What is asked may be some time behind
+// what was written: who reads would ask again, too.
 func (s *session) trySuggestions(t *testing.T) {
 	for _, tool := range []string{"kubectl", "dig", "curl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip(err)
 		}
 	}
+	expected := []struct{ command, line string }{ // in their order, by how the command ends
+		{"kubectl get services,pods,endpointslices -A", `automation +pod/mosquitto-0 +1/1 +Running .*`},
+		{" mqtt.sko.ai", `mqtt\.sko\.ai\.\s+5\s+IN\s+A\s+10\.244\.\d+\.10`},
+		{" get service web", `web +LoadBalancer .* web\.haproxy\.minilb .*`},
+		{" +short mosquitto.automation.minilb", `10\.244\.\d+\.12`},
+		{" +short photos.sko.ai", `192\.0\.2\.53`},
+		{" +short library.lan.sko.ai", `10\.244\.\d+\.17`},
+		{" radio.media.minilb", `.*status: NXDOMAIN.*`},
+		{" radio.media.minilb photos.sko.ai", `Notes      Service media/radio has label minilb/ignore, which makes it absent`},
+		{" +answer mosquitto.automation.minilb", `mosquitto\.automation\.minilb\.\s+30\s+IN\s+A\s+10\.244\.\d+\.11`},
+	}
+	env := append(os.Environ(), "HOME="+t.TempDir()) // kubectl caches there
+	exports := ""
+	for _, statement := range s.suggestions() {
+		switch {
+		case strings.HasPrefix(statement, "export "):
+			exports += statement + "\n"
+			continue
+		case strings.HasPrefix(statement, "sleep "):
+			continue // for who asks once
+		}
+		run := func() string {
+			cmd := exec.Command("sh", "-e", "-c", exports+statement)
+			cmd.Env = env
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%s: %v\n%s", statement, err, out)
+			}
+			return string(out)
+		}
+		if len(expected) == 0 || !strings.HasSuffix(statement, expected[0].command) {
+			t.Logf("%s\n%s", statement, run())
+			continue
+		}
+		line := regexp.MustCompile(`(?m)^` + expected[0].line + `$`)
+		expected = expected[1:]
+		cluster.Eventually(t, 30*time.Second, func() error {
+			if out := run(); !line.MatchString(out) {
+				return fmt.Errorf("%s: no line %s in\n%s", statement, line, out)
+			}
+			return nil
+		})
+	}
+	if len(expected) > 0 {
+		t.Errorf("nothing is suggested that ends in %q", expected[0].command)
+	}
+}
+
+// suggestions returns the commands that are suggested, of which some have several lines.
+func (s *session) suggestions() (statements []string) {
 	_, text, _ := strings.Cut(s.output.String(), "\nThings to try")
 	_, script, _ := strings.Cut(text, "\n")
-	cmd := exec.Command("sh", "-ex", "-c", script)
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir()) // kubectl caches there
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	for _, line := range []string{
-		`automation +pod/mosquitto-0 +1/1 +Running .*`,
-		`mqtt\.sko\.ai\.\s+5\s+IN\s+A\s+10\.244\.\d+\.10`,
-		`web +LoadBalancer .* web\.haproxy\.minilb .*`,
-		`10\.244\.\d+\.12`,
-		`192\.0\.2\.53`,
-		`10\.244\.\d+\.17`,
-		`.*status: NXDOMAIN.*`,
-		`Notes      Service media/radio has label minilb/ignore, which makes it absent`,
-		`mosquitto\.automation\.minilb\.\s+30\s+IN\s+A\s+10\.244\.\d+\.11`,
-	} {
-		if !regexp.MustCompile(`(?m)^` + line + `$`).Match(out) {
-			t.Errorf("no line %s in\n%s", line, out)
+	statement := ""
+	for line := range strings.Lines(script) {
+		statement += strings.TrimSpace(line)
+		if strings.HasSuffix(statement, "\\") {
+			statement += "\n"
+			continue
 		}
+		if statement != "" && !strings.HasPrefix(statement, "#") {
+			statements = append(statements, statement)
+		}
+		statement = ""
 	}
+	return statements
 }
 
 // A daemon that dies takes the playground with it, which says what it died of.
