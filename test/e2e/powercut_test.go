@@ -87,7 +87,8 @@ func TestPowerCutWithProbe(t *testing.T) {
 
 // powerCut is a node without power, and clients that make requests all the while.
 type powerCut struct {
-	at      time.Time // before the cut
+	before  time.Time // when it was about to be made, which takes a while
+	at      time.Time // when it was made
 	victim  *pod      // on that node
 	clients map[string]*requests
 	results map[string][]attempt
@@ -111,8 +112,9 @@ func (l *lab) startCut(t *testing.T, name string, victim *pod) *powerCut {
 	time.Sleep(time.Second)
 	// Whatever becomes of the test, the next finds the node well.
 	t.Cleanup(func() { must(t, victim.node.heal()) })
-	c.at = time.Now()
+	c.before = time.Now()
 	must(t, victim.node.cut())
+	c.at = time.Now()
 	return c
 }
 
@@ -156,8 +158,8 @@ func (c *powerCut) expect(t *testing.T, limit, ttl time.Duration) (last time.Dur
 			client, len(failed), len(attempts), lastStart.Seconds(), lastEnd.Seconds(), failed[len(failed)-1].err)
 		first := failed[0]
 		// One that was under way may fail of the cut.
-		if first.end.Before(c.at) {
-			t.Errorf("%s: a request failed %v before the cut: %v", client, c.at.Sub(first.end), first.err)
+		if first.end.Before(c.before) {
+			t.Errorf("%s: a request failed %v before the cut: %v", client, c.before.Sub(first.end), first.err)
 		}
 		switch client {
 		case nextAddress:
