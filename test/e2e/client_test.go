@@ -28,6 +28,11 @@ type answer struct {
 	ttl       time.Duration
 }
 
+// rcodeError is what an answer says of a name other than NOERROR.
+type rcodeError int
+
+func (e rcodeError) Error() string { return dns.RcodeToString[int(e)] }
+
 // errNoAddress is the failure of a client that was told of no address.
 var errNoAddress = errors.New("the answer has no address")
 
@@ -52,7 +57,7 @@ func (l *lab) resolve(ctx context.Context, name, family string) (answer, error) 
 		return answer{}, err
 	}
 	if reply.Rcode != dns.RcodeSuccess {
-		return answer{}, fmt.Errorf("%s: %s", name, dns.RcodeToString[reply.Rcode])
+		return answer{}, fmt.Errorf("%s: %w", name, rcodeError(reply.Rcode))
 	}
 	var a answer
 	for _, rr := range reply.Answer {
@@ -171,7 +176,7 @@ func (l *lab) nextAddress(delay, timeout time.Duration) client {
 	}
 }
 
-// followTTL keeps an answer for its TTL and uses one random address of it alone, within a timeout.
+// followTTL keeps the latest answer for its TTL, from the question on, and uses one random address of it alone, within a timeout.
 func (l *lab) followTTL(timeout time.Duration) client {
 	type entry struct {
 		answer
@@ -184,13 +189,16 @@ func (l *lab) followTTL(timeout time.Duration) client {
 		cached := cache[name+family]
 		mu.Unlock()
 		if !time.Now().Before(cached.until) {
+			asked := time.Now()
 			answer, err := l.resolve(ctx, name, family)
 			if err != nil {
 				return greeting{}, err
 			}
-			cached = entry{answer, time.Now().Add(answer.ttl)}
 			mu.Lock()
-			cache[name+family] = cached
+			if until := asked.Add(answer.ttl); until.After(cache[name+family].until) {
+				cache[name+family] = entry{answer, until}
+			}
+			cached = cache[name+family] // another's, if this answer took longer than a later one
 			mu.Unlock()
 		}
 		return l.fetchOne(ctx, cached.answer, timeout)

@@ -10,8 +10,9 @@ import (
 	"github.com/minilb/minilb/test/cluster"
 )
 
-// propagation is how much longer than the TTL a pod serves once it is to end: until the API
-// server, the EndpointSlice controller and the name server have told, with room for a busy machine.
+// propagation is how soon a pod that is to end leaves the answers: once the API server, the
+// EndpointSlice controller and the name server have told. From then on it serves for the TTL, and
+// for so long again, so that a busy machine alone makes no request fail.
 const propagation = time.Second
 
 // Every pod of a Service is replaced, one after the other, and clients that follow the TTL never
@@ -35,7 +36,7 @@ func TestRollingRestart(t *testing.T) {
 		fresh = append(fresh, l.startPod(t, fmt.Sprintf("fresh-%d", i), "web", old.node.role))
 		l.waitAddresses(t, name, len(pods)+1)
 		deleted[old.role] = time.Now()
-		must(t, old.drain(t.Context(), ttl+propagation))
+		must(t, old.drain(t.Context(), name, ttl+propagation))
 		l.waitAddresses(t, name, len(pods))
 	}
 	for _, client := range clients {
@@ -83,7 +84,7 @@ func TestScale(t *testing.T) {
 	}
 	drained := make(chan error)
 	for _, p := range more {
-		go func() { drained <- p.drain(t.Context(), ttl+propagation) }()
+		go func() { drained <- p.drain(t.Context(), name, ttl+propagation) }()
 	}
 	for range more {
 		if err := <-drained; err != nil {

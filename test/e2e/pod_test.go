@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -117,9 +119,13 @@ func (p *pod) setReady(ctx context.Context, ready bool) error {
 }
 
 // drain ends a pod as its deletion does: while the preStop hook sleeps it serves, then its server
-// is told to end, and then it is gone.
-func (p *pod) drain(ctx context.Context, preStop time.Duration) error {
+// is told to end, and then it is gone. The hook sleeps for so long from when the pod has left the
+// answers to name, which may take a busy machine a while.
+func (p *pod) drain(ctx context.Context, name string, preStop time.Duration) error {
 	if err := p.node.lab.cluster.Terminate(ctx, "", p.role); err != nil {
+		return err
+	}
+	if err := cluster.Wait(ctx, 10*time.Second, func() error { return p.unanswered(ctx, name) }); err != nil {
 		return err
 	}
 	select {
@@ -128,6 +134,18 @@ func (p *pod) drain(ctx context.Context, preStop time.Duration) error {
 		return ctx.Err()
 	}
 	return p.remove(ctx)
+}
+
+// unanswered returns an error while the pod is among those that a name stands for. It asks for the
+// names of its addresses below that: an answer need not have all that there are.
+func (p *pod) unanswered(ctx context.Context, name string) error {
+	for _, family := range families {
+		endpoint := strings.NewReplacer(".", "-", ":", "-").Replace(p.addresses.of(family).String()) + "." + name
+		if _, err := p.node.lab.resolve(ctx, endpoint, family); !errors.Is(err, rcodeError(dns.RcodeNameError)) {
+			return fmt.Errorf("%s is still answered: %v", endpoint, err)
+		}
+	}
+	return nil
 }
 
 // remove ends a pod at once, gracefully to those that are being served. One that is gone is no error.
