@@ -3,7 +3,6 @@ package packages_test
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/shipped"
 )
 
@@ -89,10 +89,9 @@ func expectAnswers(t *testing.T, dir string, args []string) {
 	if i < 0 {
 		t.Fatalf("no -conf among %q", args)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	addresses, err := cluster.FreeAddrs(1)
 	must(t, err)
-	address := listener.Addr().String()
-	must(t, listener.Close())
+	address := addresses[0]
 	corefile := filepath.Join(dir, args[i+1])
 	must(t, os.MkdirAll(filepath.Dir(corefile), 0o755))
 	must(t, os.WriteFile(corefile, []byte(".:0 {\n    bind 127.0.0.1\n    health "+address+"\n    forward . tls://127.0.0.1 {\n        tls\n        tls_servername dns.example\n    }\n}\n"), 0o644))
