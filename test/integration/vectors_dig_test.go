@@ -150,7 +150,9 @@ func testDigFull(t *testing.T, s *vectorServer) {
 			kubeconfig `+s.kubeconfig+`
 			https
 		}
-		cache
+		cache {
+			keepttl
+		}
 		forward . `+s.upstream+`
 	}`)
 	full.waitReady(t)
