@@ -183,6 +183,16 @@ func (m *mirror) complete() bool {
 	return true
 }
 
+// seen returns how many changes there have been, and when the latest was.
+func (m *mirror) seen() (changes int, latest time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.states) > 0 {
+		latest = m.states[len(m.states)-1].from
+	}
+	return m.changes, latest
+}
+
 // versions returns the resourceVersion of each object.
 func (o *objects) versions() map[string]string {
 	versions := map[string]string{}

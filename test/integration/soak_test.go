@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
 )
@@ -181,17 +183,58 @@ func (w *soak) start() {
 	w.begun, w.serial = time.Now(), 0
 }
 
-// sweep compares all answers with what the API server lists, while nothing changes.
+// sweep compares all answers with what the API server lists, while nothing changes: controllers may
+// go on for a while with what the generator has written, and then it compares anew.
 func (w *soak) sweep(when string) {
 	w.Helper()
-	time.Sleep(soakConvergence)
+	end := time.Now().Add(time.Minute)
+	for {
+		var before int
+		cluster.Eventually(w.T, time.Until(end), func() (err error) {
+			before, err = w.resting()
+			return err
+		})
+		problems, summary := w.compare()
+		if after, _ := w.mirror.seen(); after != before {
+			if w.Logf("%s: %d changes during the comparison", when, after-before); time.Now().After(end) {
+				w.Fatalf("%s: there is no end of changes", when)
+			}
+			continue
+		}
+		for _, problem := range problems {
+			w.Errorf("%s: %s", when, problem)
+		}
+		w.Logf("%s: %s", when, summary)
+		return
+	}
+}
+
+// resting returns how many changes there have been, and an error unless the latest of them is to be
+// answered by now and none is due.
+func (w *soak) resting() (changes int, err error) {
+	changes, latest := w.mirror.seen()
+	if time.Since(latest) < soakConvergence {
+		return changes, fmt.Errorf("something changed %v ago", time.Since(latest))
+	}
+	namespace, err := w.cluster.Client.CoreV1().Namespaces().Get(w.Context(), namespaceName(soakNamespaces-1), metav1.GetOptions{})
+	if err == nil && namespace.DeletionTimestamp != nil {
+		return changes, fmt.Errorf("namespace %s is being deleted", namespace.Name)
+	}
+	if apierrors.IsNotFound(err) {
+		return changes, nil
+	}
+	return changes, err
+}
+
+// compare asks for all names that there are or might be, and returns what is wrong.
+func (w *soak) compare() (problems []string, summary string) {
 	listed, err := listObjects(w.Context(), w.cluster.Dynamic)
 	must(w.T, err)
 	w.mirror.mu.Lock()
 	mirrored := w.mirror.now.versions()
 	w.mirror.mu.Unlock()
 	if !maps.Equal(mirrored, listed.versions()) {
-		w.Errorf("%s the mirror has other objects than the API server", when)
+		problems = append(problems, "the mirror has other objects than the API server")
 	}
 	oracle := newOracle(listed)
 	names := once(slices.Concat(soakNames(), oracle.names()))
@@ -206,12 +249,12 @@ func (w *soak) sweep(when string) {
 			if want := oracle.verdict(name, qtype); o.said != want {
 				if wrong++; wrong <= 20 && name != last {
 					last = name
-					w.Errorf("%s: %s\n\tgot  %s\n\twant %s\n\t%s", when, &o, o.said, want, strings.Join(w.mirror.about(name), "\n\t"))
+					problems = append(problems, fmt.Sprintf("%s\n\tgot  %s\n\twant %s\n\t%s", &o, o.said, want, strings.Join(w.mirror.about(name), "\n\t")))
 				}
 			}
 		}
 	}
-	w.Logf("%s: %d names exist, %d questions were asked, %d answers were wrong", when, len(oracle.names()), asked, wrong)
+	return problems, fmt.Sprintf("%d names exist, %d questions were asked, %d answers were wrong", len(oracle.names()), asked, wrong)
 }
 
 func total(counts map[string]int) (sum int) {
