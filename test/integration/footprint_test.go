@@ -2,10 +2,10 @@ package integration_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // footprint is what a process holds.
@@ -54,11 +54,17 @@ func footprintOf(s *coredns) (footprint, error) {
 	return f, nil
 }
 
-// footprint is footprintOf the server after a while.
-func (w *soak) footprint(after time.Duration) footprint {
-	w.Helper()
-	time.Sleep(after)
+// footprint is footprintOf the server, but that the memory is what is in use: how much is resident
+// would tell when garbage was collected last, and not what is held.
+func (w *soak) footprint() (footprint, error) {
+	if code, _ := get("http://" + w.profiler + "/debug/pprof/heap?gc=1"); code != http.StatusOK {
+		return footprint{}, fmt.Errorf("pprof: status %d", code)
+	}
 	f, err := footprintOf(w.s)
-	must(w.T, err)
-	return f
+	_, metrics := get(w.s.prom)
+	f.memory = int64(sum(metrics, "go_memstats_heap_inuse_bytes ") + sum(metrics, "go_memstats_stack_inuse_bytes "))
+	if err == nil && f.memory == 0 {
+		err = fmt.Errorf("the metrics do not tell of the memory")
+	}
+	return f, err
 }

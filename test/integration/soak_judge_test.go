@@ -35,9 +35,10 @@ type judge struct {
 	mu     sync.Mutex
 	faults []*disturbance
 
-	checked, converging, excused int
-	under                        map[string]int // checked while a fault lasted
-	wrong                        []string
+	asked, checked, converging, excused int
+
+	under map[string]int // checked while a fault lasted
+	wrong []string
 }
 
 // begin notes a disturbance, and end its end.
@@ -58,6 +59,7 @@ func (j *judge) end(f *disturbance) {
 // run judges what is pending, in order, until there is no more.
 func (j *judge) run() {
 	for o := range j.pending {
+		j.asked++
 		time.Sleep(time.Until(o.got.Add(soakLag + 500*time.Millisecond)))
 		for j.unfinished(&o) {
 			time.Sleep(100 * time.Millisecond)

@@ -38,6 +38,7 @@ type soak struct {
 	relay    *relay
 	mirror   *mirror
 	judge    *judge
+	profiler string // address of its plugin pprof
 	pause    chan chan struct{}
 	random   *rand.Rand
 	begun    time.Time // of the process
@@ -80,8 +81,9 @@ func TestSoak(t *testing.T) {
 	generator := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), cluster: c, written: map[string]int{}}
 	must(t, generator.fill(ctx))
 
+	profiler := freePorts(t, 1)[0]
 	w := &soak{
-		T: t, cluster: c, relay: relay, mirror: mirror, pause: make(chan chan struct{}), done: map[string]int{},
+		T: t, cluster: c, profiler: profiler, relay: relay, mirror: mirror, pause: make(chan chan struct{}), done: map[string]int{},
 		judge:  &judge{mirror: mirror, pending: make(chan observation, 100_000), under: map[string]int{}},
 		random: rand.New(rand.NewPCG(seed, 2)),
 		corefile: `.:PORT {
@@ -89,6 +91,7 @@ func TestSoak(t *testing.T) {
 			HEALTH
 			READY
 			PROM
+			pprof ` + profiler + `
 			errors
 			minilb minilb 10.244.0.0/16 {
 				kubeconfig ` + kubeconfig + `
@@ -99,7 +102,9 @@ func TestSoak(t *testing.T) {
 		}`,
 	}
 	w.start()
-	before := w.footprint(5 * time.Second)
+	time.Sleep(5 * time.Second)
+	before, err := w.footprint()
+	must(t, err)
 
 	w.sweep("in the beginning")
 	end := time.Now().Add(duration)
@@ -120,7 +125,8 @@ func TestSoak(t *testing.T) {
 	close(w.judge.pending)
 	judging.Wait()
 	w.sweep("in the end")
-	after := w.footprint(0)
+	after, err := w.footprint()
+	must(t, err)
 
 	j := w.judge
 	t.Logf("%d changes (%d refused by the API server) were written: %v; %d were seen, controllers' among them", total(generator.written), generator.refused, generator.written, mirror.changes)
@@ -141,12 +147,20 @@ func TestSoak(t *testing.T) {
 		}
 		t.Logf("coredns said:\n%s", w.s.log)
 	}
-	if enough := int(duration.Seconds()) * soakAskers * soakQuestions / 4; j.checked < enough {
-		t.Errorf("%d answers were checked, want at least %d", j.checked, enough)
+	// A busy machine asks less than it should.
+	if least := int(duration.Seconds()) * soakAskers; j.checked < max(j.asked/4, least) {
+		t.Errorf("%d of %d answers were checked, want at least a quarter and %d", j.checked, j.asked, least)
 	}
-	if after.memory > before.memory*2+32<<20 || after.goroutines > before.goroutines+20 || after.files > before.files+20 {
+	if after.memory > before.memory*2+32<<20 {
 		t.Errorf("it has grown from %v to %v", before, after)
 	}
+	cluster.Eventually(t, 30*time.Second, func() error { // what has just been asked is let go of in time
+		after, err := w.footprint()
+		if err == nil && (after.goroutines > before.goroutines+20 || after.files > before.files+20) {
+			err = fmt.Errorf("it has grown from %v to %v", before, after)
+		}
+		return err
+	})
 }
 
 // soakNames are the names that somebody may have at some time, and some that nobody has.
