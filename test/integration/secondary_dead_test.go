@@ -88,9 +88,11 @@ func TestDeadSecondary(t *testing.T) {
 
 	// Neither a reload nor the end waits for one that hangs.
 	back.stop()
-	listenDead(t, ports[0])
+	hanging := listenDead(t, ports[0])
 	change()
-	time.Sleep(500 * time.Millisecond)
+	must(t, hanging.SetReadDeadline(time.Now().Add(10*time.Second)))
+	_, _, err = hanging.ReadFrom(make([]byte, 512)) // it is told now, which takes until nobody answers
+	must(t, err)
 	s.edit(t, "ttl 5", "ttl 6")
 	must(t, s.cmd.Process.Signal(syscall.SIGUSR1))
 	reloading := time.Now()
