@@ -25,13 +25,23 @@ func TestTenantHosts(t *testing.T) {
 	n.guard(t, ruled)
 	services := n.evil.client.CoreV1().Services(n.evil.namespace)
 	settled := 0
-	settle := func() { // until what was written before it has been seen
+	settle := func() { // until what was written before it has been seen: each kind comes by a watch of its own
 		t.Helper()
 		settled++
-		host := fmt.Sprintf("settled%d.%s.example", settled, n.evil.namespace)
-		n.claim(t, "settled", host)
+		name := fmt.Sprintf("settled%d", settled)
+		host, ingressHost := n.in(name+".E.example"), n.in(name+".ingress.E.example")
+		n.claim(t, name, host)
+		must(t, n.cluster.Apply(ctx, n.in(`
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: `+name+`, namespace: E}
+spec: {rules: [{host: `+ingressHost+`, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: x, port: {number: 80}}}}]}}]}
+status: {loadBalancer: {ingress: [{ip: `+evilPod+`}]}}
+`)))
 		for _, server := range []*coredns{s, ruled} {
-			cluster.Eventually(t, 5*time.Second, func() error { return server.expect(host, dns.TypeA, evilPod) })
+			cluster.Eventually(t, 5*time.Second, func() error {
+				return errors.Join(server.expect(host, dns.TypeA, evilPod), server.expect(ingressHost, dns.TypeA, evilPod))
+			})
 		}
 	}
 	expect := func(what string, server *coredns, name string, want ...string) {
@@ -94,6 +104,12 @@ metadata: {name: alias, namespace: V}
 spec: {rules: [{host: alias.V.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: x, port: {number: 80}}}}]}}]}
 status: {loadBalancer: {ingress: [{hostname: lb.V.example}]}}
 `)))
+	cname := func(server *coredns) error {
+		return server.expect(n.in("alias.V.example"), dns.TypeCNAME, n.in("lb.V.example."))
+	}
+	for _, server := range []*coredns{s, ruled} {
+		cluster.Eventually(t, 5*time.Second, func() error { return cname(server) })
+	}
 	n.claim(t, "near", n.in("login.apps.V.example,*.V.example,*.example,lb.V.example"))
 	settle()
 	expect("below a wildcard, as the man page says", s, "login.apps.V.example", evilPod)
@@ -102,9 +118,6 @@ status: {loadBalancer: {ingress: [{hostname: lb.V.example}]}}
 	expect("above a host, and claim lines", ruled, "nobodys.V.example")
 	expect("a wildcard that claim lines allow", ruled, "nobodys.example", evilPod)
 	expect("where an alias leads, as the man page says", s, "alias.V.example", evilPod)
-	cname := func(server *coredns) error {
-		return server.expect(n.in("alias.V.example"), dns.TypeCNAME, n.in("lb.V.example."))
-	}
 	if err := cname(ruled); err != nil {
 		t.Errorf("where an alias leads, and claim lines: %v", err)
 	}
