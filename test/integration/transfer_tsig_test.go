@@ -30,7 +30,8 @@ func TestTransferTSIG(t *testing.T) {
 	_, err = c.Client.DiscoveryV1().EndpointSlices(ns).Create(ctx, slice, metav1.CreateOptions{})
 	must(t, err)
 
-	addr := freePorts(t, 1)[0]
+	ports := freePorts(t, 2)
+	addr, own := ports[0], startNotified(t, ports[1])
 	s := startCoreDNS(t, fmt.Sprintf(`minilb:PORT {
 		bind 127.0.0.1
 		READY
@@ -46,7 +47,8 @@ func TestTransferTSIG(t *testing.T) {
 			kubeconfig %s
 			namespaces %s
 		}
-	}`, key, addr, c.Kubeconfig, ns))
+	}`, key, own.addr+" "+addr, c.Kubeconfig, ns))
+	own.follow(s.addr)
 	s.waitReady(t)
 
 	dir := t.TempDir()
@@ -78,7 +80,7 @@ func TestTransferTSIG(t *testing.T) {
 
 	_, err = c.Client.DiscoveryV1().EndpointSlices(ns).Update(ctx, loadSlice("web", 7), metav1.UpdateOptions{})
 	must(t, err)
-	expectAll(t, []secondary{bind}, time.Now(), "a change", "web."+ns+".minilb", dns.TypeA, "10.244.0.7")
+	expectAll(t, own, []secondary{bind}, time.Now(), "a change", "web."+ns+".minilb", dns.TypeA, "10.244.0.7")
 
 	for what, sign := range map[string]func(*dns.Msg){
 		"no key":         func(*dns.Msg) {},
