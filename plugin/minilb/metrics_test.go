@@ -104,6 +104,12 @@ func TestMetricsLint(t *testing.T) {
 // fakeAPI has one Service with three endpoints, of which one is ready, one terminates and one
 // is neither, and lists no Ingresses. It does not stream.
 func fakeAPI(t *testing.T) *httptest.Server {
+	server := httptest.NewServer(fakeAPIHandler())
+	t.Cleanup(server.Close)
+	return server
+}
+
+func fakeAPIHandler() http.HandlerFunc {
 	yes, no, class := true, false, lb.DefaultClass
 	list := metav1.ListMeta{ResourceVersion: "1"}
 	service := corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", Annotations: map[string]string{lb.HostAnnotation: "a.ex.org, b.ex.net, bad_host"}}}
@@ -121,7 +127,7 @@ func fakeAPI(t *testing.T) *httptest.Server {
 		"/api/v1/services":                         &corev1.ServiceList{ListMeta: list, Items: []corev1.Service{service}},
 		"/apis/discovery.k8s.io/v1/endpointslices": &discoveryv1.EndpointSliceList{ListMeta: list, Items: []discoveryv1.EndpointSlice{slice}},
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		switch list := lists[r.URL.Path]; {
 		case list == nil:
@@ -136,9 +142,7 @@ func fakeAPI(t *testing.T) *httptest.Server {
 		default:
 			json.NewEncoder(w).Encode(list)
 		}
-	}))
-	t.Cleanup(server.Close)
-	return server
+	}
 }
 
 // The gauges add up what the stanzas of all clusters make of them; a source is synced if it is

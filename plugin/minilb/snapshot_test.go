@@ -4,23 +4,25 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin/pkg/dnstest"
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/test/pipes"
 )
 
 // A relative path begins at the root of the Corefile, or else in the working directory.
@@ -76,9 +78,9 @@ func TestSnapshotShared(t *testing.T) {
 }
 
 // keepingCluster returns one that is not started, and its only stanza.
-func keepingCluster(t *testing.T, host, path string) (*cluster, *Minilb) {
+func keepingCluster(t *testing.T, config *rest.Config, path string) (*cluster, *Minilb) {
 	t.Helper()
-	watcher, err := source.NewWatcher(&rest.Config{Host: host}, log)
+	watcher, err := source.NewWatcher(config, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,72 +115,78 @@ func (cl *cluster) startedAfter(t *testing.T, m *Minilb, timeout time.Duration) 
 func TestSnapshotRestored(t *testing.T) {
 	captureLog(t)
 	path := filepath.Join(t.TempDir(), "snapshot")
-	server := fakeAPI(t)
-	address := server.Listener.Addr().String()
-	live, m := keepingCluster(t, server.URL, path)
-	if took := live.startedAfter(t, m, time.Minute); live.watcher.Restored() || took > 30*time.Second {
-		t.Errorf("without a snapshot: restored %v after %v", live.watcher.Restored(), took)
+	handler := fakeAPIHandler()
+	// How long it may take to see what has happened: the pauses of restore and of waitForSync.
+	const look, ready = 10 * time.Millisecond, 20 * time.Millisecond
+	// Each has the clock of its bubble, which stands still until all that runs has come to rest.
+	type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+	run := func(t *testing.T, dial func(*testing.T) dialer, timeout time.Duration, check func(t *testing.T, cl *cluster, m *Minilb, took time.Duration)) {
+		synctest.Test(t, func(t *testing.T) {
+			cl, m := keepingCluster(t, &rest.Config{Host: "http://localhost", Dial: dial(t)}, path)
+			check(t, cl, m, cl.startedAfter(t, m, timeout))
+			cl.stop()
+		})
 	}
-	live.stop()
+	refusing := func(*testing.T) dialer {
+		return func(_ context.Context, network, _ string) (net.Conn, error) { return nil, pipes.Refuse(network) }
+	}
+	silent := func(*testing.T) dialer {
+		return func(context.Context, string, string) (net.Conn, error) {
+			conn, _ := net.Pipe() // from which nobody reads
+			return conn, nil
+		}
+	}
+	serving := func(handler http.HandlerFunc) func(*testing.T) dialer {
+		return func(t *testing.T) dialer {
+			listener, server := pipes.Listen(), &http.Server{Handler: handler}
+			go server.Serve(listener)
+			t.Cleanup(func() { server.Close() })
+			return listener.Dial
+		}
+	}
+	// The one that limits their rate takes the bubble's clock for one that goes wrong.
+	handlers := utilruntime.ErrorHandlers
+	utilruntime.ErrorHandlers = nil
+	t.Cleanup(func() { utilruntime.ErrorHandlers = handlers })
+
+	run(t, serving(handler), time.Minute, func(t *testing.T, cl *cluster, _ *Minilb, took time.Duration) {
+		if cl.watcher.Restored() || took > look {
+			t.Errorf("without a snapshot: restored %v after %v", cl.watcher.Restored(), took)
+		}
+	})
 	if _, err := os.Stat(path); err != nil {
 		t.Fatal(err)
 	}
-	handler := server.Config.Handler
-	server.CloseClientConnections()
-	server.Close()
-
-	listen := func(serve func(net.Listener)) func() {
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		serve(l)
-		return func() { l.Close() }
-	}
-	serving := func(handler http.HandlerFunc) func() func() {
-		return func() func() {
-			return listen(func(l net.Listener) {
-				ctx, cancel := context.WithCancel(t.Context())
-				t.Cleanup(cancel)
-				s := &httptest.Server{Listener: l, Config: &http.Server{Handler: handler, BaseContext: func(net.Listener) context.Context { return ctx }}}
-				s.Start()
-				t.Cleanup(func() { cancel(); s.CloseClientConnections(); s.Close() })
-			})
-		}
-	}
 	for name, tc := range map[string]struct {
-		begin              func() (end func())
+		dial               func(*testing.T) dialer
 		timeout, from, til time.Duration
 		restored           bool
 	}{
-		"refused":        {func() func() { return func() {} }, time.Minute, 0, time.Second, true},
-		"never answered": {func() func() { return listen(func(net.Listener) {}) }, time.Minute, silence, silence + time.Second, true},
-		"not waited for": {func() func() { return listen(func(net.Listener) {}) }, 0, 0, time.Second, true},
-		"answered":       {serving(handler.ServeHTTP), time.Minute, 0, 30 * time.Second, false},
+		"refused":        {refusing, time.Minute, 0, look + ready, true},
+		"never answered": {silent, time.Minute, silence, silence + ready, true},
+		"not waited for": {silent, 0, 0, ready, true},
+		"answered":       {serving(handler), time.Minute, 0, look, false},
 		"answered in part": {serving(func(w http.ResponseWriter, r *http.Request) {
 			if strings.Contains(r.URL.Path, "endpointslices") {
 				w.(http.Flusher).Flush()
 				<-r.Context().Done()
 				return
 			}
-			handler.ServeHTTP(w, r)
-		}), 1500 * time.Millisecond, 1500 * time.Millisecond, 3 * time.Second, true},
+			handler(w, r)
+		}), 1500 * time.Millisecond, 1500 * time.Millisecond, 1500*time.Millisecond + ready, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			end := tc.begin()
-			defer end()
-			cl, m := keepingCluster(t, server.URL, path)
-			took := cl.startedAfter(t, m, tc.timeout)
-			if took < tc.from || took > tc.til || cl.watcher.Restored() != tc.restored {
-				t.Errorf("restored %v after %v, want %v from %v to %v", cl.watcher.Restored(), took, tc.restored, tc.from, tc.til)
-			}
-			if m.stale() != tc.restored {
-				t.Errorf("stale: %v", m.stale())
-			}
-			if got := answer(m, "web.shop.minilb.", dns.TypeA); !slices.Equal(got, []string{"10.0.0.1"}) {
-				t.Errorf("got %q", got)
-			}
-			cl.stop()
+			run(t, tc.dial, tc.timeout, func(t *testing.T, cl *cluster, m *Minilb, took time.Duration) {
+				if took < tc.from || took > tc.til || cl.watcher.Restored() != tc.restored {
+					t.Errorf("restored %v after %v, want %v from %v to %v", cl.watcher.Restored(), took, tc.restored, tc.from, tc.til)
+				}
+				if m.stale() != tc.restored {
+					t.Errorf("stale: %v", m.stale())
+				}
+				if got := answer(m, "web.shop.minilb.", dns.TypeA); !slices.Equal(got, []string{"10.0.0.1"}) {
+					t.Errorf("got %q", got)
+				}
+			})
 		})
 	}
 }
@@ -192,12 +200,13 @@ func TestSnapshotTakenOver(t *testing.T) {
 	}
 	path := filepath.Join(directory, "snapshot")
 	server := fakeAPI(t)
-	before, m := keepingCluster(t, server.URL, path)
+	config := &rest.Config{Host: server.URL}
+	before, m := keepingCluster(t, config, path)
 	before.startedAfter(t, m, time.Minute)
 	server.CloseClientConnections()
 	server.Close()
 
-	after, m := keepingCluster(t, server.URL, path)
+	after, m := keepingCluster(t, config, path)
 	after.startedAfter(t, m, time.Minute)
 	if !after.watcher.Restored() || before.latest() || !after.latest() {
 		t.Errorf("restored %v; the one before is the latest: %v, the one after: %v\n%s", after.watcher.Restored(), before.latest(), after.latest(), out)
@@ -227,7 +236,7 @@ func TestSnapshotTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	before.watcher.Touch()
-	after, m = keepingCluster(t, server.URL, path)
+	after, m = keepingCluster(t, config, path)
 	after.start()
 	if err := os.Rename(directory+"-away", directory); err != nil {
 		t.Fatal(err)
