@@ -192,7 +192,7 @@ func (k *keeper) put(route Route, link int, has []netlink.Route) (string, error)
 	}
 	for _, r := range has {
 		if !right(r) {
-			if err := remove(r); err != nil {
+			if _, err := remove(r); err != nil {
 				return line, err
 			}
 		}
@@ -201,7 +201,8 @@ func (k *keeper) put(route Route, link int, has []netlink.Route) (string, error)
 	return line, nil
 }
 
-// takeAway removes what is ours and not to be kept, and returns a line for each.
+// takeAway removes what is ours and not to be kept, and returns a line for each that was
+// still there.
 func (k *keeper) takeAway(ours map[netip.Prefix][]netlink.Route, kept map[netip.Prefix]bool, wrong map[netip.Prefix]trouble) (lines []string) {
 	for _, destination := range slices.SortedFunc(maps.Keys(ours), netip.Prefix.Compare) {
 		if kept[destination] {
@@ -209,11 +210,13 @@ func (k *keeper) takeAway(ours map[netip.Prefix][]netlink.Route, kept map[netip.
 		}
 		node := k.set[destination].Node
 		for _, r := range ours[destination] {
-			if err := remove(r); err != nil {
+			removed, err := remove(r)
+			if err != nil {
 				wrong[destination] = trouble{node, err.Error()}
-				continue
 			}
-			lines = append(lines, say("removed", r, node))
+			if removed {
+				lines = append(lines, say("removed", r, node))
+			}
 		}
 	}
 	maps.DeleteFunc(k.set, func(destination netip.Prefix, _ Route) bool { return !kept[destination] })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -202,6 +203,32 @@ func TestKeepRepairs(t *testing.T) {
 	// another network, or the kernel would take away the routes.
 	ip(t, "addr add 192.168.4.1/24 dev lan", "addr add 192.168.1.1/24 dev other", "addr del 192.168.1.1/24 dev lan")
 	eventually(t, "10.244.0.0/24 via 192.168.1.30 dev other metric 1090", "10.244.1.0/24 via 192.168.1.31 dev other metric 1090", shows[one6])
+}
+
+// What the kernel has removed itself, as with an interface that goes down, is not said to have been
+// removed, however late that is found.
+func TestRemoveGone(t *testing.T) {
+	if !host(t) {
+		return
+	}
+	ip(t, "route add 10.244.0.0/24 via 192.168.1.30 proto 109 metric 1090", "-6 route add fd00:244::/64 via fd00:192:168:1::30 proto 109 metric 1090",
+		"route add 10.244.1.0/24 via 192.168.2.31 proto 109 metric 1090")
+	k := &keeper{}
+	ours, _, err := k.present()
+	if err != nil || len(ours) != 3 {
+		t.Fatalf("got %v, %v", ours, err)
+	}
+	ip(t, "link set lan down")
+	wrong := map[netip.Prefix]trouble{}
+	got := k.takeAway(ours, nil, wrong)
+	if want := []string{"removed  10.244.1.0/24 via 192.168.2.31 dev other"}; !slices.Equal(got, want) || len(wrong) > 0 {
+		t.Errorf("got %q and %v, want %q", got, wrong, want)
+	}
+	ip(t, "link del other") // whose number nothing has any longer
+	if got := k.takeAway(ours, nil, wrong); len(got) > 0 || len(wrong) > 0 {
+		t.Errorf("got %q and %v, want nothing", got, wrong)
+	}
+	eventually(t)
 }
 
 // A route that cannot be is left out by itself, and told once.

@@ -76,8 +76,12 @@ func Cleanup(out io.Writer) error {
 	}
 	slices.SortStableFunc(ours, func(a, b netlink.Route) int { return prefix(a.Dst).Compare(prefix(b.Dst)) })
 	for _, route := range ours {
-		if err := remove(route); err != nil {
+		removed, err := remove(route)
+		if err != nil {
 			return err
+		}
+		if !removed {
+			continue
 		}
 		if _, err := fmt.Fprintln(out, say("removed", route, "")); err != nil {
 			return err
@@ -109,19 +113,23 @@ func dump(filter *netlink.Route, mask uint64, each func(netlink.Route)) error {
 	return nil
 }
 
-// remove removes a route, and nothing that differs from it. That it has gone already is success.
-func remove(r netlink.Route) error {
-	err := netlink.RouteDel(&netlink.Route{
+// remove removes a route, and nothing that differs from it. That it has gone already, as with its
+// interface, is no error, but nothing has been removed then.
+func remove(r netlink.Route) (removed bool, err error) {
+	err = netlink.RouteDel(&netlink.Route{
 		Dst: r.Dst, Gw: r.Gw, LinkIndex: r.LinkIndex, MultiPath: r.MultiPath,
 		Priority: r.Priority, Tos: r.Tos, Type: r.Type, Scope: r.Scope, Table: r.Table, Protocol: Protocol,
 	})
-	if err == nil || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENODEV) {
-		return nil
+	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENODEV) {
+		return false, nil
+	}
+	if err == nil {
+		return true, nil
 	}
 	if denied := permitted(err); denied != nil {
-		return denied
+		return false, denied
 	}
-	return fmt.Errorf("remove the route %s: %w", describe(r), err)
+	return false, fmt.Errorf("remove the route %s: %w", describe(r), err)
 }
 
 // describe returns a route in iproute2's words.
