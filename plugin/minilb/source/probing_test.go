@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,13 +34,45 @@ func newProbed(t *testing.T, options Options) *probed {
 		cancel()
 		<-done
 	})
-	// Nobody else listens at a port that was free on one address, as good as certainly.
-	listener, err := net.Listen("tcp", "127.0.0.99:0")
-	if err != nil {
-		t.Fatal(err)
+	return &probed{b, heldPort(t)}
+}
+
+// heldPort returns a port of both families at which nobody listens unless the test does: it is bound but
+// does not listen, so that connections are refused, and the kernel gives it to nobody who asks for any
+// port. Who asks for this one may have it, as Go's listeners share it with what does not listen.
+func heldPort(t *testing.T) uint16 {
+	t.Helper()
+	hold := func(family int, any syscall.Sockaddr) (syscall.Sockaddr, error) {
+		fd, err := syscall.Socket(family, syscall.SOCK_STREAM, 0)
+		if err != nil {
+			return nil, err
+		}
+		t.Cleanup(func() { syscall.Close(fd) })
+		if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+			return nil, err
+		}
+		if family == syscall.AF_INET6 {
+			if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, 0); err != nil {
+				return nil, err
+			}
+		}
+		if err := syscall.Bind(fd, any); err != nil {
+			return nil, err
+		}
+		return syscall.Getsockname(fd)
 	}
-	defer listener.Close()
-	return &probed{b, listener.Addr().(*net.TCPAddr).AddrPort().Port()}
+	bound, err := hold(syscall.AF_INET6, &syscall.SockaddrInet6{})
+	if err != nil { // there may be no IPv6
+		bound, err = hold(syscall.AF_INET, &syscall.SockaddrInet4{})
+	}
+	switch bound := bound.(type) {
+	case *syscall.SockaddrInet6:
+		return uint16(bound.Port)
+	case *syscall.SockaddrInet4:
+		return uint16(bound.Port)
+	}
+	t.Fatal(err)
+	return 0
 }
 
 // listen lets an address accept connections until the result is closed.
