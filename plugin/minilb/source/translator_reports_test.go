@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -18,33 +19,35 @@ import (
 // The time from a change in the cluster to its answer is observed for changes alone, not for
 // what was there before.
 func TestTranslatorObserves(t *testing.T) {
-	b := newBench(t, Options{})
-	slices := b.watcher.slices[""]
-	triggered := func(s *slice, ago time.Duration) *slice {
-		s.triggered = time.Now().Add(-ago).UnixNano()
-		return s
-	}
-	b.services().Update(testService("shop/web", 1, ""))
-	slices.set(triggered(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"), time.Hour))
-	b.sync()
-	if len(b.observed) != 0 {
-		t.Errorf("the first list was observed: %v", b.observed)
-	}
-	slices.set(triggered(serviceSlice("shop/web", "web-1", "10.0.0.2 RSt"), time.Second))
-	slices.set(triggered(serviceSlice("shop/web", "web-2", "10.0.0.3 RSt"), time.Second))
-	if len(b.observed) != 2 || b.observed[0] < time.Second || b.observed[0] > 2*time.Second {
-		t.Errorf("got %v, want two of about a second", b.observed)
-	}
-	again := serviceSlice("shop/web", "web-1", "10.0.0.4 RSt")
-	again.triggered = b.watcher.slices[""].objects[again.key()].triggered
-	slices.set(again)                                                                     // by something that is no change in the cluster
-	slices.set(serviceSlice("shop/web", "web-2", "10.0.0.5 RSt"))                         // by hand
-	slices.set(triggered(serviceSlice("shop/web", "web-2", "10.0.0.5 RSt"), time.Second)) // of what is not answered
-	slices.set(triggered(serviceSlice("shop/db", "db-1", "10.0.0.6 RSt"), time.Second))   // of what is not ours
-	slices.remove(cache.NewObjectName("shop", "web-2"))
-	if len(b.observed) != 2 {
-		t.Errorf("got %v, want two", b.observed)
-	}
+	synctest.Test(t, func(t *testing.T) { // in which no time passes
+		b := newBench(t, Options{})
+		table := b.watcher.slices[""]
+		triggered := func(s *slice, ago time.Duration) *slice {
+			s.triggered = time.Now().Add(-ago).UnixNano()
+			return s
+		}
+		b.services().Update(testService("shop/web", 1, ""))
+		table.set(triggered(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"), time.Hour))
+		b.sync()
+		if len(b.observed) != 0 {
+			t.Errorf("the first list was observed: %v", b.observed)
+		}
+		table.set(triggered(serviceSlice("shop/web", "web-1", "10.0.0.2 RSt"), time.Second))
+		table.set(triggered(serviceSlice("shop/web", "web-2", "10.0.0.3 RSt"), time.Second))
+		if want := []time.Duration{time.Second, time.Second}; !slices.Equal(b.observed, want) {
+			t.Errorf("got %v, want %v", b.observed, want)
+		}
+		again := serviceSlice("shop/web", "web-1", "10.0.0.4 RSt")
+		again.triggered = table.objects[again.key()].triggered
+		table.set(again)                                                                     // by something that is no change in the cluster
+		table.set(serviceSlice("shop/web", "web-2", "10.0.0.5 RSt"))                         // by hand
+		table.set(triggered(serviceSlice("shop/web", "web-2", "10.0.0.5 RSt"), time.Second)) // of what is not answered
+		table.set(triggered(serviceSlice("shop/db", "db-1", "10.0.0.6 RSt"), time.Second))   // of what is not ours
+		table.remove(cache.NewObjectName("shop", "web-2"))
+		if len(b.observed) != 2 {
+			t.Errorf("got %v, want two", b.observed)
+		}
+	})
 }
 
 // Each problem is logged once for as long as it lasts, with its object, and one object's
