@@ -3,49 +3,50 @@ package controller
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/test/pipes"
 )
 
 // Serving health and metrics ends with the context, whoever is still connected.
 func TestServe(t *testing.T) {
-	c, _ := newTest(t, nil)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	result := make(chan error, 1)
-	go func() { result <- c.serve(ctx, listener) }()
-	response, err := http.Get("http://" + listener.Addr().String() + "/livez") // kept alive
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	silent, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	cancel()
-	select {
-	case err := <-result:
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := newTest(t, nil)
+		listener := pipes.Listen()
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error, 1)
+		go func() { result <- c.serve(ctx, listener) }()
+		client := &http.Client{Transport: &http.Transport{DialContext: listener.Dial}}
+		response, err := client.Get("http://localhost/livez") // kept alive
 		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		silent, err := listener.Dial(ctx, "tcp", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer silent.Close()
+		synctest.Wait()
+		cancel()
+		began := time.Now()
+		if err := <-result; err != nil {
 			t.Error(err)
 		}
-	case <-time.After(2 * shutdownTimeout):
-		t.Error("still serving")
-	}
+		if took := time.Since(began); took != shutdownTimeout {
+			t.Errorf("it ended after %v, want %v", took, shutdownTimeout)
+		}
+	})
 }
 
 func TestHandler(t *testing.T) {
