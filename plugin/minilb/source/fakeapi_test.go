@@ -66,19 +66,24 @@ func (a *fakeAPI) serve(client *clienttesting.Fake) {
 		}
 		a.selectors[resource] = action.(clienttesting.WatchAction).GetWatchRestrictions().Fields.String()
 		stream := watch.NewRaceFreeFake()
-		if resource == a.hung {
-			return true, stream, nil
-		}
-		for _, object := range a.objects[resource] {
-			stream.Add(object)
-		}
-		end := a.empty(resource)
-		end.(metav1.Object).SetResourceVersion("1")
-		end.(metav1.Object).SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
-		stream.Action(watch.Bookmark, end)
 		a.streams[resource] = stream
+		if resource != a.hung {
+			a.list(resource)
+		}
 		return true, stream, nil
 	})
+}
+
+// list streams all objects of a resource, and that these were all. It is called with the lock held.
+func (a *fakeAPI) list(resource string) {
+	stream := a.streams[resource]
+	for _, object := range a.objects[resource] {
+		stream.Add(object)
+	}
+	end := a.empty(resource)
+	end.(metav1.Object).SetResourceVersion("1")
+	end.(metav1.Object).SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+	stream.Action(watch.Bookmark, end)
 }
 
 func (*fakeAPI) empty(resource string) runtime.Object {

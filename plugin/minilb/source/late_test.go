@@ -21,6 +21,14 @@ func (a *fakeAPI) hang(resource string) {
 	a.hung = resource
 }
 
+// finish ends the list that hangs, with all objects.
+func (a *fakeAPI) finish() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.list(a.hung)
+	a.hung = ""
+}
+
 // G7: a kind that comes late is not waited for, and routes of another kind are judged meanwhile.
 func TestLateRoutes(t *testing.T) {
 	for late, want := range map[string]string{"httproutes/v1": "tls.org.", "grpcroutes/v1": "tls.org.", "tlsroutes/v1": "http.org."} {
