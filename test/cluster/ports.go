@@ -32,7 +32,7 @@ func FreePorts(n int) ([]int, error) {
 	handedOut.Lock()
 	defer handedOut.Unlock()
 	if handedOut.ports == nil {
-		locks, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("minilb-ports-%d", os.Getuid())), os.O_RDWR|os.O_CREATE, 0o600)
+		locks, err := openLocks()
 		if err != nil {
 			return nil, fmt.Errorf("open the locks of ports: %w", err)
 		}
@@ -51,6 +51,20 @@ func FreePorts(n int) ([]int, error) {
 		found = append(found, port)
 	}
 	return found, nil
+}
+
+// openLocks opens the file of locks in the user's cache directory, beside the binaries: each process
+// may have a directory of its own for what is temporary.
+func openLocks() (*os.File, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(cache, "minilb")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(filepath.Join(dir, "ports"), os.O_RDWR|os.O_CREATE, 0o600)
 }
 
 // lockByte locks a byte of a file for this process, until it ends. It reports whether no other has it.
