@@ -8,6 +8,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/minilb/minilb/test/shipped"
 )
 
 // ports returns a Service's ports as "name port/protocol nodePort".
@@ -92,7 +95,29 @@ func TestNetworkPolicy(t *testing.T) {
 	check(t, "who probes", len(policy.Ingress[1].From), 0)
 	check(t, "who reads metrics", policy.Ingress[2].From[0].PodSelector != nil, true)
 	check(t, "where it may connect to", policy.Egress[0].Ports[0].Port.IntValue(), 6443)
+	policy = object[networkingv1.NetworkPolicy](t, variant(t, "everything"), "NetworkPolicy", "minilb-controller").Spec
+	check(t, "who probes the controller", len(policy.Ingress[0].From), 0)
 	policy = object[networkingv1.NetworkPolicy](t, variant(t, "monitoring"), "NetworkPolicy", "minilb-dns").Spec
 	check(t, "types without egress", policy.PolicyTypes, []networkingv1.PolicyType{"Ingress"})
 	check(t, "who asks, if nothing is said", len(policy.Ingress[0].From), 0)
+}
+
+// Of the ConfigMaps, one alone is labelled as the DNS server's: there the documentation looks for the
+// Corefile.
+func TestCorefileIsFound(t *testing.T) {
+	t.Parallel()
+	of, err := shipped.OfKinds(variant(t, "monitoring"), "ConfigMap")
+	must(t, err)
+	documents, err := shipped.Documents(of)
+	must(t, err)
+	var found []string
+	for _, document := range documents {
+		var configMap corev1.ConfigMap
+		must(t, yaml.Unmarshal([]byte(document), &configMap))
+		if configMap.Labels["app.kubernetes.io/component"] == "dns" {
+			found = append(found, configMap.Name)
+		}
+	}
+	check(t, "ConfigMaps of the DNS server, of all "+strings.Join(names(t, of), ", "), found, []string{"minilb-corefile"})
+	check(t, "ConfigMaps", len(names(t, of)), 2)
 }
