@@ -64,6 +64,10 @@ func Listed(list metav1.ListInterface, err error) error {
 	return err
 }
 
+// drift is how much earlier than by our clock the end of a watch may come by the API server's, which
+// times it: clocks that are being set right differ by some hundred microseconds a second.
+const drift = time.Second
+
 // Watch makes a request for a watch, unless the reflector must list before: then it returns an
 // error for which apierrors.IsResourceExpired holds. A watch that begins with a list
 // (sendInitialEvents) counts as one.
@@ -105,7 +109,7 @@ func (r *Resumption) Watch(ctx context.Context, options metav1.ListOptions, requ
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		now := time.Now()
-		inTime := options.TimeoutSeconds != nil && now.Sub(start) >= time.Duration(*options.TimeoutSeconds)*time.Second
+		inTime := options.TimeoutSeconds != nil && now.Sub(start)+drift >= time.Duration(*options.TimeoutSeconds)*time.Second
 		r.broken = r.broken || !inTime
 		if streams {
 			r.streamDone = now

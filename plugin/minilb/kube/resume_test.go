@@ -37,8 +37,11 @@ func TestResumption(t *testing.T) {
 		"in time": {
 			{0, metav1.ListOptions{}, nil, ""}, {0, resumes, nil, ""}, {5 * time.Minute, resumes, nil, ""}, {5 * time.Minute, resumes, nil, ""},
 		},
+		"in time by the API server's clock": {
+			{0, metav1.ListOptions{}, nil, ""}, {0, resumes, nil, ""}, {5*time.Minute - time.Second, resumes, nil, ""},
+		},
 		"early": {
-			{0, metav1.ListOptions{}, nil, ""}, {0, resumes, nil, ""}, {5*time.Minute - 1, resumes, nil, "expired"}, {0, resumes, nil, "expired"},
+			{0, metav1.ListOptions{}, nil, ""}, {0, resumes, nil, ""}, {5*time.Minute - time.Second - 1, resumes, nil, "expired"}, {0, resumes, nil, "expired"},
 			{0, metav1.ListOptions{}, nil, ""}, {0, resumes, nil, ""},
 		},
 		"in time, without an end": {
