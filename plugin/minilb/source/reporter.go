@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/util/flowcontrol"
 )
@@ -34,10 +35,15 @@ const (
 	lineRate  = 1
 )
 
+// maxAllowances is how many namespaces have an allowance before those are forgotten which have not used
+// theirs for so long that it is whole again.
+const maxAllowances = 1024
+
 // allowance is what is left of a namespace's lines.
 type allowance struct {
 	lines   flowcontrol.PassiveRateLimiter
 	notices flowcontrol.PassiveRateLimiter // that lines are left out
+	used    time.Time
 }
 
 func newReporter(log Logger) *reporter {
@@ -102,12 +108,17 @@ func (r *reporter) allows(namespace string) bool {
 func (r *reporter) affords(namespace string) bool {
 	a := r.allowances[namespace]
 	if a == nil {
+		if len(r.allowances) >= maxAllowances {
+			whole := time.Now().Add(-lineBurst / lineRate * time.Second)
+			maps.DeleteFunc(r.allowances, func(_ string, a *allowance) bool { return a.used.Before(whole) })
+		}
 		a = &allowance{
 			lines:   flowcontrol.NewTokenBucketPassiveRateLimiter(lineRate, lineBurst),
 			notices: flowcontrol.NewTokenBucketPassiveRateLimiter(1./60, 1),
 		}
 		r.allowances[namespace] = a
 	}
+	a.used = time.Now()
 	if a.lines.TryAccept() {
 		return true
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // The lines of a report do not depend on the order of the problems, nor on how often one is there.
@@ -46,4 +48,32 @@ func TestReporterAllowance(t *testing.T) {
 	if said["Service evil"] < lineBurst || said["Service evil"] > lineBurst+lineRate*60 || said["Namespace evil"] != 1 || said["Service shop"] != 1 {
 		t.Errorf("got %v lines, want %d about evil, one that there are more, and one about shop", said, lineBurst)
 	}
+}
+
+// Namespaces that come and go with something wrong in each leave nothing, and none has all of its
+// lines again because others came.
+func TestReporterForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const half = lineBurst / 2
+		r := newReporter(&testLog{})
+		for range lineBurst {
+			r.allows("evil")
+		}
+		time.Sleep(half / lineRate * time.Second)
+		for i := range 2 * maxAllowances {
+			r.allows(fmt.Sprintf("preview-%d", i))
+		}
+		n := 0
+		for r.allows("evil") {
+			n++
+		}
+		if n != half {
+			t.Errorf("%d more lines in the time of %d", n, half)
+		}
+		time.Sleep(lineBurst/lineRate*time.Second + 1)
+		r.allows("another")
+		if n := len(r.allowances); n != 1 {
+			t.Errorf("%d namespaces are remembered, want one", n)
+		}
+	})
 }
