@@ -172,6 +172,12 @@ status: {loadBalancer: {ingress: [{hostname: traefik.shop.minilb}]}}
 ---
 apiVersion: v1
 kind: Service
+metadata: {name: misspelt-port, namespace: shop}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, selector: {app: web}, ports: [{name: http, port: 80, targetPort: htpp}]}
+status: {loadBalancer: {ingress: [{hostname: misspelt-port.shop.minilb}]}}
+---
+apiVersion: v1
+kind: Service
 metadata: {name: unready, namespace: shop}
 spec: {type: LoadBalancer, loadBalancerClass: minilb, selector: {app: unready}, ports: [{port: 80}]}
 status: {loadBalancer: {ingress: [{hostname: unready.shop.minilb}]}}
@@ -306,6 +312,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 	want := map[string][]string{
 		"error Service shop/wrong-port TargetPortMismatch":             {"port 8888 leads to port 80 of the pods", "clients must use 80", "set port: 80 in the Service"},
 		"error Service shop/traefik TargetPortMismatch":                {"port 81 leads to port 80", "in Traefik's chart set ports.web.port"},
+		"error Service shop/misspelt-port UnknownTargetPort":           {`no pod has a container port named "htpp", to which port 80 (http) leads`, "or be its number"},
 		"error Service shop/unready NoEndpoints":                       {"of its endpoints 1 not ready"},
 		"error Service shop/nothing NoEndpoints":                       {"its selector matches no pod"},
 		"error Service shop/no-status NoHostname":                      {"want no-status.shop.minilb", `see that "minilb controller" runs, with class minilb and domain minilb`},
@@ -338,8 +345,8 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 		for _, slice := range slices.Items {
 			endpoints += len(slice.Endpoints)
 		}
-		// web, wrong-port, traefik, no-status, stolen and cloud have two pods each.
-		if endpoints != 6*2+2 {
+		// web, wrong-port, misspelt-port, traefik, no-status, stolen and cloud have two pods each.
+		if endpoints != 7*2+2 {
 			return fmt.Errorf("%d endpoints", endpoints)
 		}
 		return nil

@@ -13,7 +13,7 @@ import (
 )
 
 // ports says which exposed Services have a port that their pods do not listen on, as nothing
-// translates it (S5).
+// translates it, or that their pods do not know (S5).
 func (c *checker) ports() []Finding {
 	var findings []Finding
 	for _, service := range c.services {
@@ -21,13 +21,22 @@ func (c *checker) ports() []Finding {
 			continue
 		}
 		var served []discoveryv1.EndpointPort
+		selected := false // there are pods
 		for _, slice := range c.slices[cache.MetaObjectToName(service)] {
 			if !lb.Ignored(slice.Labels) {
 				served = append(served, slice.Ports...)
+				selected = selected || len(service.Spec.Selector) > 0 && len(slice.Endpoints) > 0
 			}
 		}
 		for _, mismatch := range lb.PortMismatches(service.Spec.Ports, served) {
 			findings = append(findings, ofService(service, Error, "TargetPortMismatch", mismatch.String(), portFix(service.Labels, mismatch)))
+		}
+		if !selected {
+			continue
+		}
+		for _, text := range lb.UnknownTargetPorts(service.Spec.Ports, served) {
+			findings = append(findings, ofService(service, Error, "UnknownTargetPort", text,
+				"let targetPort name a port of the pods' containers, or be its number"))
 		}
 	}
 	return findings

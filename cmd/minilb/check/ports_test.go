@@ -1,10 +1,18 @@
 package check
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/tools/cache"
+
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // S5: what to change depends on who made the Service.
@@ -29,6 +37,48 @@ func TestPortFix(t *testing.T) {
 	} {
 		if got := portFix(tc.labels, tc.mismatch); !strings.Contains(got, tc.want) {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+// S5: pods that lack a named targetPort are endpoints all the same, in slices without the port.
+func TestUnknownTargetPort(t *testing.T) {
+	slice := func(pods int, ports ...discoveryv1.EndpointPort) *discoveryv1.EndpointSlice {
+		return &discoveryv1.EndpointSlice{Ports: ports, Endpoints: make([]discoveryv1.Endpoint, pods)}
+	}
+	name, number := "http", int32(80)
+	http := discoveryv1.EndpointPort{Name: &name, Port: &number}
+	ignored := slice(1, http)
+	ignored.Labels = map[string]string{"minilb/ignore": "true"}
+	selects := map[string]string{"app": "web"}
+	for _, tc := range []struct {
+		name     string
+		selector map[string]string
+		slices   []*discoveryv1.EndpointSlice
+		reasons  []string
+	}{
+		{"no pod has it", selects, []*discoveryv1.EndpointSlice{slice(1)}, []string{"UnknownTargetPort"}},
+		{"an ignored slice has it", selects, []*discoveryv1.EndpointSlice{slice(1), ignored}, []string{"UnknownTargetPort"}},
+		{"some pods have it", selects, []*discoveryv1.EndpointSlice{slice(1), slice(1, http)}, nil},
+		{"no pods", selects, []*discoveryv1.EndpointSlice{slice(0)}, nil},
+		{"nothing", selects, nil, nil},
+		{"slices made by hand", nil, []*discoveryv1.EndpointSlice{slice(1)}, nil},
+	} {
+		class := "minilb"
+		service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}, Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: &class, Selector: tc.selector,
+			Ports: []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromString("htpp")}},
+		}}
+		c := checker{
+			state:   &state{services: []*corev1.Service{service}, slices: map[cache.ObjectName][]*discoveryv1.EndpointSlice{cache.MetaObjectToName(service): tc.slices}},
+			options: []source.Options{{Class: "minilb", Zones: []string{"minilb."}}},
+		}
+		var reasons []string
+		for _, f := range c.ports() {
+			reasons = append(reasons, f.Reason)
+		}
+		if !slices.Equal(reasons, tc.reasons) {
+			t.Errorf("%s: got %q, want %q", tc.name, reasons, tc.reasons)
 		}
 	}
 }

@@ -28,21 +28,26 @@ type PortMismatch struct {
 // as "port 80 (http) leads to port 8080 of the pods, and nothing translates it: clients must use
 // 8080".
 func (m PortMismatch) String() string {
-	port := fmt.Sprintf("port %d", m.Port)
-	switch {
-	case m.Name != "" && m.Protocol != corev1.ProtocolTCP:
-		port += fmt.Sprintf(" (%s, %s)", m.Name, m.Protocol)
-	case m.Name != "":
-		port += fmt.Sprintf(" (%s)", m.Name)
-	case m.Protocol != corev1.ProtocolTCP:
-		port += fmt.Sprintf(" (%s)", m.Protocol)
-	}
 	var targets []string
 	for _, target := range m.Targets {
 		targets = append(targets, fmt.Sprint(target))
 	}
 	return fmt.Sprintf("%s leads to port %s of the pods, and nothing translates it: clients must use %s",
-		port, strings.Join(targets, " or "), strings.Join(targets, " or "))
+		described(m.Name, m.Protocol, m.Port), strings.Join(targets, " or "), strings.Join(targets, " or "))
+}
+
+// described returns a port of a Service as in "port 53 (dns, UDP)".
+func described(name string, protocol corev1.Protocol, number int32) string {
+	port := fmt.Sprintf("port %d", number)
+	switch {
+	case name != "" && protocol != corev1.ProtocolTCP:
+		port += fmt.Sprintf(" (%s, %s)", name, protocol)
+	case name != "":
+		port += fmt.Sprintf(" (%s)", name)
+	case protocol != corev1.ProtocolTCP:
+		port += fmt.Sprintf(" (%s)", protocol)
+	}
+	return port
 }
 
 // PortMismatches returns the ports of a Service that its pods do not listen on, in the order of
@@ -53,21 +58,7 @@ func PortMismatches(ports []corev1.ServicePort, served []discoveryv1.EndpointPor
 	var mismatches []PortMismatch
 	for i := range ports {
 		port := &ports[i]
-		protocol := cmp.Or(port.Protocol, corev1.ProtocolTCP)
-		var targets []int32
-		for j := range served {
-			s := &served[j]
-			name, theirs := "", corev1.ProtocolTCP
-			if s.Name != nil {
-				name = *s.Name
-			}
-			if s.Protocol != nil {
-				theirs = *s.Protocol
-			}
-			if s.Port != nil && name == port.Name && theirs == protocol {
-				targets = append(targets, *s.Port)
-			}
-		}
+		protocol, targets := cmp.Or(port.Protocol, corev1.ProtocolTCP), targetsOf(port, served)
 		if targets == nil && port.TargetPort.Type == intstr.Int && port.TargetPort.IntVal != 0 {
 			targets = []int32{port.TargetPort.IntVal}
 		}
@@ -79,4 +70,37 @@ func PortMismatches(ports []corev1.ServicePort, served []discoveryv1.EndpointPor
 		}
 	}
 	return mismatches
+}
+
+// targetsOf returns where the pods listen for a port of a Service, nil if no slice has it.
+func targetsOf(port *corev1.ServicePort, served []discoveryv1.EndpointPort) []int32 {
+	var targets []int32
+	for i := range served {
+		s := &served[i]
+		name, protocol := "", corev1.ProtocolTCP
+		if s.Name != nil {
+			name = *s.Name
+		}
+		if s.Protocol != nil {
+			protocol = *s.Protocol
+		}
+		if s.Port != nil && name == port.Name && protocol == cmp.Or(port.Protocol, corev1.ProtocolTCP) {
+			targets = append(targets, *s.Port)
+		}
+	}
+	return targets
+}
+
+// UnknownTargetPorts returns a sentence without its final stop for each port of a Service whose
+// targetPort is a name that none of its pods has. Such pods are endpoints all the same, in slices that
+// lack the port (D41): it tells something of Services that select pods and have endpoints alone.
+func UnknownTargetPorts(ports []corev1.ServicePort, served []discoveryv1.EndpointPort) []string {
+	var texts []string
+	for i := range ports {
+		if port := &ports[i]; port.TargetPort.Type == intstr.String && targetsOf(port, served) == nil {
+			texts = append(texts, fmt.Sprintf("no pod has a container port named %q, to which %s leads: clients are told no port",
+				port.TargetPort.StrVal, described(port.Name, cmp.Or(port.Protocol, corev1.ProtocolTCP), port.Port)))
+		}
+	}
+	return texts
 }

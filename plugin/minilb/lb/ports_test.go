@@ -1,6 +1,7 @@
 package lb
 
 import (
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -48,6 +49,37 @@ func TestPortMismatches(t *testing.T) {
 			if got[i].String() != want {
 				t.Errorf("%s: got %q, want %q", tc.name, got[i], want)
 			}
+		}
+	}
+}
+
+// S5: a named targetPort that the pods do not have.
+func TestUnknownTargetPorts(t *testing.T) {
+	served := func(name string, protocol corev1.Protocol) discoveryv1.EndpointPort {
+		number := int32(80)
+		return discoveryv1.EndpointPort{Name: &name, Protocol: &protocol, Port: &number}
+	}
+	named := func(name string, protocol corev1.Protocol, target intstr.IntOrString) corev1.ServicePort {
+		return corev1.ServicePort{Name: name, Protocol: protocol, Port: 80, TargetPort: target}
+	}
+	http := named("http", "", intstr.FromString("htpp"))
+	for _, tc := range []struct {
+		name   string
+		ports  []corev1.ServicePort
+		served []discoveryv1.EndpointPort
+		want   []string
+	}{
+		{"no port at all", []corev1.ServicePort{http}, nil,
+			[]string{`no pod has a container port named "htpp", to which port 80 (http) leads: clients are told no port`}},
+		{"some pods have it", []corev1.ServicePort{http}, []discoveryv1.EndpointPort{{}, served("http", "TCP")}, nil},
+		{"another's port", []corev1.ServicePort{named("", "", intstr.FromString("web")), http}, []discoveryv1.EndpointPort{served("", "TCP")},
+			[]string{`no pod has a container port named "htpp", to which port 80 (http) leads: clients are told no port`}},
+		{"another protocol", []corev1.ServicePort{named("dns", "UDP", intstr.FromString("dns"))}, []discoveryv1.EndpointPort{served("dns", "TCP")},
+			[]string{`no pod has a container port named "dns", to which port 80 (dns, UDP) leads: clients are told no port`}},
+		{"a number", []corev1.ServicePort{named("http", "TCP", intstr.FromInt32(8080)), {Port: 80}}, nil, nil},
+	} {
+		if got := UnknownTargetPorts(tc.ports, tc.served); !slices.Equal(got, tc.want) {
+			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
 		}
 	}
 }
