@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/minilb/minilb/cmd/minilb/columns"
@@ -38,20 +39,35 @@ func (r *Report) Text(w io.Writer) error {
 		out.WriteString(strings.Join(parts, ", ") + "\n")
 	}
 	if len(r.GatewayAPI) > 0 {
-		var served []string
-		for _, kind := range r.GatewayAPI {
-			if kind.Version != "" {
-				served = append(served, kind.Kind+" "+kind.Version)
-			}
-		}
+		served, missing := r.kinds()
 		if served == nil {
-			served = []string{"not served"}
+			served, missing = []string{"not served"}, nil // nobody uses it
 		}
 		const title = "Gateway API: "
-		out.WriteString(columns.Wrap(title, strings.Repeat(" ", len(title)), strings.Join(served, ", ")))
+		margin := strings.Repeat(" ", len(title))
+		out.WriteString(columns.Wrap(title, margin, strings.Join(served, ", ")))
+		if missing != nil {
+			out.WriteString(columns.Wrap(fmt.Sprintf("%-*s", len(title), "not served:"), margin, strings.Join(missing, ", ")))
+		}
 	}
 	_, err := io.WriteString(w, out.String())
 	return err
+}
+
+// kinds returns the kinds of the Gateway API that are served, with their versions, and those that an
+// operator may miss. A ListenerSet was an XListenerSet before, and one of them is enough.
+func (r *Report) kinds() (served, missing []string) {
+	listenerSets := slices.ContainsFunc(r.GatewayAPI, func(s Served) bool { return strings.HasSuffix(s.Kind, "ListenerSet") && s.Version != "" })
+	for _, kind := range r.GatewayAPI {
+		switch {
+		case kind.Version != "":
+			served = append(served, kind.Kind+" "+kind.Version)
+		case kind.Kind == "XListenerSet" || kind.Kind == "ListenerSet" && listenerSets:
+		default:
+			missing = append(missing, kind.Kind)
+		}
+	}
+	return served, missing
 }
 
 // JSON writes the report for programs, as one object. Its form is stable: fields are added, never

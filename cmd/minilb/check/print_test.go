@@ -36,6 +36,7 @@ func TestText(t *testing.T) {
 1 error, 1 warning, 1 notice
 Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
              ListenerSet v1, XListenerSet v1alpha1
+not served:  TLSRoute
 `
 	if !strings.HasSuffix(out.String(), end) {
 		t.Errorf("got\n%swant at the end\n%s", &out, end)
@@ -51,6 +52,27 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 	clean := Report{GatewayAPI: []Served{{"HTTPRoute", ""}}}
 	if err := clean.Text(&out); err != nil || out.String() != "nothing found\nGateway API: not served\n" || !clean.Clean() {
 		t.Errorf("got %q, %v", &out, err)
+	}
+}
+
+// A kind that is not served is told of where others are, unless another has taken its place.
+func TestTextOfKinds(t *testing.T) {
+	for _, tc := range []struct {
+		served []Served
+		want   string
+	}{
+		{nil, ""},
+		{[]Served{{"GRPCRoute", ""}, {"HTTPRoute", "v1"}, {"TLSRoute", ""}}, "Gateway API: HTTPRoute v1\nnot served:  GRPCRoute, TLSRoute\n"},
+		{[]Served{{"HTTPRoute", "v1"}, {"ListenerSet", "v1"}, {"XListenerSet", ""}}, "Gateway API: HTTPRoute v1, ListenerSet v1\n"},
+		{[]Served{{"HTTPRoute", "v1"}, {"ListenerSet", ""}, {"XListenerSet", "v1alpha1"}}, "Gateway API: HTTPRoute v1, XListenerSet v1alpha1\n"},
+		{[]Served{{"HTTPRoute", "v1"}, {"ListenerSet", ""}, {"XListenerSet", ""}}, "Gateway API: HTTPRoute v1\nnot served:  ListenerSet\n"},
+		{[]Served{{"HTTPRoute", ""}, {"TLSRoute", ""}}, "Gateway API: not served\n"},
+	} {
+		var out bytes.Buffer
+		report := Report{GatewayAPI: tc.served}
+		if err := report.Text(&out); err != nil || out.String() != "nothing found\n"+tc.want || !report.Clean() {
+			t.Errorf("%v: got %q, %v, want at the end %q", tc.served, &out, err, tc.want)
+		}
 	}
 }
 
