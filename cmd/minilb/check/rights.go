@@ -90,14 +90,17 @@ func (c *checker) accounts(ctx context.Context, name, component string) ([]cache
 		return []cache.ObjectName{cache.NewObjectName(namespace, name)}, nil
 	}
 	list, err := c.clients.CoreV1().ServiceAccounts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
-		LabelSelector: "app.kubernetes.io/name=minilb,app.kubernetes.io/component=" + component,
+		LabelSelector: "app.kubernetes.io/component=" + component,
 	})
 	if err != nil {
 		return nil, err
 	}
 	var all []cache.ObjectName
 	for i := range list.Items {
-		all = append(all, cache.MetaObjectToName(&list.Items[i]))
+		// The name is another with the chart's nameOverride.
+		if labels := list.Items[i].Labels; labels["app.kubernetes.io/name"] == "minilb" || labels["app.kubernetes.io/part-of"] == "minilb" {
+			all = append(all, cache.MetaObjectToName(&list.Items[i]))
+		}
 	}
 	return all, nil
 }
@@ -106,9 +109,12 @@ func (c *checker) accounts(ctx context.Context, name, component string) ([]cache
 func (c *checker) accountRights(ctx context.Context) ([]Finding, error) {
 	var findings []Finding
 	for _, component := range []struct {
-		component, account, flag string
-		rights, events           []right
-	}{{"dns", c.DNSAccount, "-dns-account", dnsRights, nil}, {"controller", c.ControllerAccount, "-controller-account", controllerRights, eventRights}} {
+		component, account, flag, role string
+		rights, events                 []right
+	}{
+		{"dns", c.DNSAccount, "-dns-account", "DNS server", dnsRights, nil},
+		{"controller", c.ControllerAccount, "-controller-account", "controller", controllerRights, eventRights},
+	} {
 		names, err := c.accounts(ctx, component.account, component.component)
 		for _, name := range names {
 			var lacking []Finding
@@ -124,6 +130,10 @@ func (c *checker) accountRights(ctx context.Context) ([]Finding, error) {
 				"run this as an administrator, or leave them out with -dns-account= -controller-account="}), nil
 		case err != nil:
 			return nil, kube.Explain("ask for rights by", "subjectaccessreviews", err)
+		case len(names) == 0 && component.account == Auto:
+			findings = append(findings, Finding{Notice, "APIResource", "", "serviceaccounts", "RightsUnknown",
+				fmt.Sprintf("no ServiceAccount of the %s was found by the labels of deploy/: nothing is said of its rights", component.role),
+				fmt.Sprintf("name it by %s, or leave it out with %[1]s= if there is none", component.flag)})
 		}
 	}
 	return findings, nil
