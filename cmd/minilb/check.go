@@ -81,6 +81,7 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	if options.Stanzas, err = resolver.stanzas(); err != nil {
 		return misused("check", "%v", err)
 	}
+	options.Guessed = resolver.corefile == ""
 	newLogger(stderr, false)
 
 	config, err := cluster.config()

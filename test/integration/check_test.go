@@ -336,7 +336,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 		"error Node n3 NoInternalIP":                                   {"no IPv6 InternalIP for fd00:3::/64"},
 		"error Node n3 PodOutsidePodCIDR":                              {"1 of 1 pod IPs are outside its 10.244.3.0/24", "10.0.3.9"},
 		"warning ServiceAccount minilb/minilb-controller MissingRight": {"it may not list and watch httproutes.gateway.networking.k8s.io: its Events tell nothing"},
-		"error ServiceAccount minilb/minilb-dns MissingRight":          {"it may not list and watch ingresses.networking.k8s.io: hosts of Ingresses are not answered"},
+		"error ServiceAccount minilb/minilb-dns MissingRight":          {"it may not list and watch ingresses.networking.k8s.io: hosts of Ingresses are not answered", "or give the server's Corefile by -corefile"},
 	}
 	cluster.Eventually(t, 20*time.Second, func() error { // until the slices are there
 		slices, err := c.Client.DiscoveryV1().EndpointSlices("shop").List(ctx, metav1.ListOptions{})

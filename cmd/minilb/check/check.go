@@ -19,6 +19,8 @@ import (
 type Options struct {
 	// Stanzas are those of the DNS server's Corefile, at least one, each with a zone.
 	Stanzas []stanza.Stanza
+	// Guessed is set if nobody gave that Corefile, so that the server may be told more than the Stanzas.
+	Guessed bool
 	// DNSAccount and ControllerAccount are the ServiceAccounts, "namespace/name", whose rights are
 	// looked at; Auto for those that are labelled as deploy/ does it, "" for none.
 	DNSAccount, ControllerAccount string

@@ -156,7 +156,7 @@ func (c *checker) lacking(ctx context.Context, a account, flag string) ([]Findin
 			return nil, err
 		}
 		if missing != "" {
-			findings = append(findings, a.lacks(r, missing, Error))
+			findings = append(findings, c.lacks(a, r, missing, Error))
 		}
 	}
 	for i, r := range a.events {
@@ -165,19 +165,21 @@ func (c *checker) lacking(ctx context.Context, a account, flag string) ([]Findin
 		case err != nil:
 			return nil, err
 		case missing != "" && i == 0: // as it should be with -events=false
-			return append(findings, a.lacks(r, missing, Notice)), nil
+			return append(findings, c.lacks(a, r, missing, Notice)), nil
 		case missing != "":
-			findings = append(findings, a.lacks(r, missing, Warning))
+			findings = append(findings, c.lacks(a, r, missing, Warning))
 		}
 	}
 	return findings, nil
 }
 
 // lacks says that the account may not do something.
-func (a *account) lacks(r right, verbs string, severity Severity) Finding {
-	return Finding{severity, "ServiceAccount", a.Namespace, a.Name, "MissingRight",
-		fmt.Sprintf("it may not %s %s: %s", verbs, r, r.without),
-		fmt.Sprintf("apply deploy/kustomize or the chart again, or grant %s on %s to it in a ClusterRole", verbs, r)}
+func (c *checker) lacks(a account, r right, verbs string, severity Severity) Finding {
+	fix := fmt.Sprintf("apply deploy/kustomize or the chart again, or grant %s on %s to it in a ClusterRole", verbs, r)
+	if c.Guessed && !r.cluster { // its Role may be all that it takes
+		fix += "; or give the server's Corefile by -corefile if it reads some namespaces only"
+	}
+	return Finding{severity, "ServiceAccount", a.Namespace, a.Name, "MissingRight", fmt.Sprintf("it may not %s %s: %s", verbs, r, r.without), fix}
 }
 
 // missing returns what the account may not do with a resource, such as "list and watch", "" if it may

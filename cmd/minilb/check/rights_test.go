@@ -147,3 +147,20 @@ func TestAccounts(t *testing.T) {
 		t.Errorf("without the right to ingresses: got %v, %v", findings, err)
 	}
 }
+
+// Without the Corefile nobody knows whether the rights to a few namespaces are enough.
+func TestLacks(t *testing.T) {
+	const hint = "; or give the server's Corefile by -corefile if it reads some namespaces only"
+	for _, tc := range []struct {
+		denied  string
+		guessed bool
+		hinted  bool
+	}{{"ingresses", true, true}, {"ingresses", false, false}, {"gatewayclasses", true, false}} {
+		c := withAccounts(t, tc.denied, shippedAccount("dns", "minilb", "minilb"))
+		c.ControllerAccount, c.Guessed, c.options[0].Gateways = "", tc.guessed, true
+		findings, err := c.accountRights(t.Context())
+		if err != nil || len(findings) != 1 || !strings.HasSuffix(strings.TrimSuffix(findings[0].Fix, hint), " to it in a ClusterRole") || strings.HasSuffix(findings[0].Fix, hint) != tc.hinted {
+			t.Errorf("%+v: got %v, %v", tc, findings, err)
+		}
+	}
+}
