@@ -134,7 +134,8 @@ func (c *Controller) findIn(name cache.ObjectName, s *service) {
 	c.recorder.replace(topic(name), slices.Clip(s.findings))
 	if s.foreign {
 		c.sweeps.gone(name)
+		c.recorder.replace(endpointsTopic(name), nil)
 	} else {
-		c.sweeps.seen(name, s.uid)
+		c.sweeps.seen(s)
 	}
 }

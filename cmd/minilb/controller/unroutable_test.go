@@ -1,8 +1,20 @@
 package controller
 
 import (
+	"context"
 	"net/netip"
+	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
 )
@@ -19,4 +31,186 @@ func TestUnroutableNote(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
+}
+
+// sweeper is a Controller that looks at endpoints, and what it talks to: a cluster with a Service that
+// has nothing wrong.
+type sweeper struct {
+	*testing.T
+	*Controller
+	client *fake.Clientset
+	events *apiServer
+	node   *corev1.Node
+	slice  *discoveryv1.EndpointSlice
+}
+
+// sweeping runs f beside a sweeper, before the Service is there.
+func sweeping(t *testing.T, f func(s *sweeper)) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return web(2, "web.shop.minilb"), nil })
+		name, number := "http", int32(8080)
+		s := &sweeper{T: t, Controller: c, client: c.client.(*fake.Clientset), events: &apiServer{}}
+		s.node = &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}, Spec: corev1.NodeSpec{PodCIDRs: []string{"10.244.1.0/24"}}}
+		s.slice = &discoveryv1.EndpointSlice{
+			ObjectMeta:  metav1.ObjectMeta{Namespace: "shop", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+			AddressType: discoveryv1.AddressTypeIPv4,
+			Ports:       []discoveryv1.EndpointPort{{Name: &name, Port: &number}},
+			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"10.244.1.7"}, NodeName: &s.node.Name}},
+		}
+		s.must(s.client.Tracker().Add(s.node.DeepCopy()))
+		s.must(s.client.Tracker().Add(s.slice.DeepCopy()))
+		c.recorder = newRecorder(s.events.create, "test", c.log)
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { c.recorder.run(ctx) })
+		running.Go(func() { c.findUnroutable(ctx) })
+		running.Go(func() { c.work(ctx) })
+		s.must(c.services.Replace(nil, ""))
+		f(s)
+		cancel()
+		c.queue.ShutDown()
+		running.Wait()
+	})
+}
+
+func (s *sweeper) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// serve makes the Service have that port, which leads to whatever its pods call http.
+func (s *sweeper) serve(version int, port int32) {
+	service := web(version, "web.shop.minilb")
+	service.Spec.Ports = []corev1.ServicePort{{Name: "http", Port: port, TargetPort: intstr.FromString("http")}}
+	s.must(s.services.Update(service))
+}
+
+// sweepCount returns how often all endpoints were read.
+func (s *sweeper) sweepCount() (n int) {
+	for _, action := range s.client.Actions() {
+		if action.Matches("list", "endpointslices") {
+			n++
+		}
+	}
+	return n
+}
+
+// swept waits for the next time that they are.
+func (s *sweeper) swept() {
+	for before := s.sweepCount(); s.sweepCount() == before; {
+		time.Sleep(time.Second)
+	}
+}
+
+// reasons returns those of the Events that were written.
+func (s *sweeper) reasons() (all []string) {
+	s.events.mu.Lock()
+	defer s.events.mu.Unlock()
+	for _, event := range s.events.events {
+		all = append(all, event.Reason)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// R3, S5: what goes wrong with a Service that has long been there is told, too.
+func TestSweepFindsLater(t *testing.T) {
+	const promise, soon = 10 * time.Minute, sweepDelay + settling + time.Second
+	bare := func(s *sweeper) {
+		s.node.Spec.PodCIDRs = nil
+		_, err := s.client.CoreV1().Nodes().Update(s.Context(), s.node, metav1.UpdateOptions{})
+		s.must(err)
+	}
+	for name, tc := range map[string]struct {
+		change func(*sweeper)
+		within time.Duration
+		want   string
+	}{
+		"a node loses its podCIDRs": {bare, promise, reasonNoRoutableEndpoint},
+		"a Service comes just before the next look": {func(s *sweeper) {
+			bare(s)
+			time.Sleep(sweepInterval - 2*time.Second)
+			other := web(9, "api.shop.minilb")
+			other.Name, other.UID = "api", "uid-2"
+			s.must(s.services.Add(other))
+		}, promise, reasonNoRoutableEndpoint},
+		"the pods' port changes": {func(s *sweeper) {
+			*s.slice.Ports[0].Port = 9090
+			_, err := s.client.DiscoveryV1().EndpointSlices("shop").Update(s.Context(), s.slice, metav1.UpdateOptions{})
+			s.must(err)
+		}, promise, reasonTargetPortMismatch},
+		"the Service's port changes": {func(s *sweeper) { s.serve(2, 8888) }, soon, reasonTargetPortMismatch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sweeping(t, func(s *sweeper) {
+				s.serve(1, 8080)
+				time.Sleep(25 * time.Minute)
+				if tc.within == promise && s.sweepCount() > 1 {
+					s.swept() // the worst moment is just after
+				}
+				if got := s.reasons(); len(got) > 0 {
+					t.Fatalf("got events %q while nothing was wrong", got)
+				}
+				began := time.Now()
+				tc.change(s)
+				time.Sleep(tc.within - time.Since(began))
+				synctest.Wait()
+				if got := s.reasons(); !slices.Equal(got, []string{tc.want}) {
+					t.Errorf("got events %q after %v, want %s", got, tc.within, tc.want)
+				}
+			})
+		})
+	}
+}
+
+// What is looked at costs the API server and us: not more often than it must be.
+func TestSweepsAreFew(t *testing.T) {
+	most := int(time.Hour/sweepInterval) + 1
+	for name, tc := range map[string]struct {
+		there  bool
+		every  int // minutes
+		change func(s *sweeper, i int)
+		want   int
+	}{
+		"no Service of ours":            {false, 1, func(*sweeper, int) {}, 0},
+		"a Service that stays":          {true, 20, func(s *sweeper, _ int) { s.must(s.services.Resync()) }, most},
+		"one that changes elsewhere":    {true, 20, func(s *sweeper, i int) { s.serve(i+2, 8080) }, most},
+		"one that changes all the time": {true, 1, func(s *sweeper, i int) { s.serve(i+2, 8080+int32(i)) }, most},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sweeping(t, func(s *sweeper) {
+				if tc.there {
+					s.serve(1, 8080)
+				}
+				for i := range 60 / tc.every {
+					time.Sleep(time.Duration(tc.every) * time.Minute)
+					tc.change(s, i)
+				}
+				if got := s.sweepCount(); got != tc.want {
+					t.Errorf("all endpoints were read %d times in an hour, want %d", got, tc.want)
+				}
+			})
+		})
+	}
+}
+
+// What was found of a Service's endpoints is forgotten when another one has its name that is not ours.
+func TestSweepForgets(t *testing.T) {
+	sweeping(t, func(s *sweeper) {
+		s.serve(1, 8888)
+		time.Sleep(time.Minute)
+		if got := s.recorder.count(); got != 1 {
+			t.Fatalf("%d findings, want one", got)
+		}
+		foreign := web(2, "")
+		*foreign.Spec.LoadBalancerClass, foreign.UID, foreign.Status.LoadBalancer.Ingress = "metallb", "uid-2", nil
+		foreign.Annotations = map[string]string{"minilb/host": "a.example"}
+		s.must(s.services.Update(foreign))
+		time.Sleep(time.Minute)
+		if got := s.reasons(); !slices.Equal(got, []string{reasonAnnotationIgnored, reasonTargetPortMismatch}) || s.recorder.count() != 1 {
+			t.Errorf("got events %q and %d findings, want one that is left", got, s.recorder.count())
+		}
+	})
 }
