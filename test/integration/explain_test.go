@@ -101,7 +101,7 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 `))
 	kubeconfig := shippedAccounts(t, c).dns
 	corefile := filepath.Join(t.TempDir(), "Corefile")
-	must(t, os.WriteFile(corefile, []byte("(none) {\n}\n. {\n minilb minilb {\n claim explained.example\n claim closed.example from nobody\n }\n}\n"), 0o600))
+	must(t, os.WriteFile(corefile, []byte("(none) {\n}\n. {\n minilb minilb 77.10.in-addr.arpa {\n claim explained.example\n claim closed.example from nobody\n }\n}\n"), 0o600))
 	explain := func(args ...string) string {
 		t.Helper()
 		out, err := minilb(t, append([]string{"explain", "-kubeconfig", kubeconfig, "-corefile", corefile}, args...)...).CombinedOutput()
@@ -141,7 +141,7 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 	each(map[string][]string{
 		"web.explained.minilb": {
 			"It is answered with 1 IPv4 address and no IPv6 address.", "in zone minilb, the name of Service explained/web",
-			"10.77.1.1  answered  ready      explained/web  explained", "10.77.1.2  left out  not ready  explained/web  explained", "A      10.77.1.1", "AAAA   NODATA"},
+			"10.77.1.1  answered  ready      explained", "10.77.1.2  left out  not ready  explained  Answers", "A      10.77.1.1", "AAAA   NODATA"},
 		"idle.explained.minilb":           {"A and AAAA are NODATA: its Service has no endpoints, as no pod matches its selector or none has an address yet"},
 		"slip.explained.minilb":           {"It does not exist: NXDOMAIN.", `Service explained/slip`, `it cannot be read to say more`},
 		"gone.explained.minilb":           {"It does not exist: NXDOMAIN."},
@@ -158,6 +158,7 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 		"unclaimed.explained.example":     {"passes it on", "No object asks for it."},
 		"X.Elsewhere.Explained.Example.":  {"No object asks for it."},
 		"10-77-1-1.web.explained.minilb":  {"below the name of Service explained/web", "A      10.77.1.1"},
+		"1.1.77.10.in-addr.arpa":          {"in the reverse zone 77.10.in-addr.arpa, that of an address of Service explained/web", "10.77.1.1  answered  ready"},
 		"ns1.minilb":                      {"the DNS server's own addresses", "they are not known here"},
 	})
 

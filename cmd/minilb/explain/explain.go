@@ -102,7 +102,7 @@ func Explain(ctx context.Context, s stanza.Stanza, seen *source.Inspection, clie
 	e.Name = plain(e.name)
 	zone, result, node := seen.Lookup(e.name)
 	e.Zone = plain(zone)
-	e.structure(ctx)
+	e.structure(ctx, node)
 	for _, c := range seen.Claimants(e.name) {
 		e.Claims = append(e.Claims, claimOf(c))
 	}
@@ -158,7 +158,7 @@ func plain(name string) string {
 }
 
 // structure says what the name is by the structure of the zone.
-func (e *explainer) structure(ctx context.Context) {
+func (e *explainer) structure(ctx context.Context, node *records.Node) {
 	if e.Zone == "" {
 		e.About = "in none of the zones: answered if an object claims it"
 		return
@@ -171,6 +171,9 @@ func (e *explainer) structure(ctx context.Context) {
 		e.About = "the apex of zone " + e.Zone
 	case slices.Contains(e.stanza.Options.ReverseZones, zone):
 		e.About = "in the reverse zone " + e.Zone
+		if node != nil && node.Service != "" {
+			e.About += fmt.Sprintf(", that of an address of Service %s/%s", node.Namespace, node.Service)
+		}
 	case e.isServer():
 		e.About = "the name server of zone " + e.Zone
 	case service == "":

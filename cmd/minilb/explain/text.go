@@ -3,8 +3,8 @@ package explain
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/minilb/minilb/cmd/minilb/columns"
 )
@@ -74,23 +74,47 @@ func (c *Claim) text(text *strings.Builder, title, name string) {
 	}
 }
 
+// endpoints writes them in columns. Which Service each is of is left out if all are of one, which is
+// named above.
 func (x *Explanation) endpoints(text *strings.Builder) {
-	if len(x.Endpoints) == 0 {
-		return
-	}
-	table := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0)
-	for i, at := range x.Endpoints {
-		title := indent(9)
-		if i == 0 {
-			title = "Endpoints"
-		}
-		answered := "answered"
+	several := slices.ContainsFunc(x.Endpoints, func(at Endpoint) bool { return at.Service != x.Endpoints[0].Service })
+	var rows [][]string
+	for _, at := range x.Endpoints {
+		row := []string{at.Address, "answered", at.State}
 		if !at.Answered {
-			answered = "left out"
+			row[1] = "left out"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", title, at.Address, answered, at.State, at.Service, at.Node)
+		if several {
+			row = append(row, at.Service)
+		}
+		rows = append(rows, append(row, at.Node))
 	}
-	table.Flush()
+	table(text, "Endpoints  ", rows)
+}
+
+// table writes rows of as many cells each in columns below a title. A cell that has no room in its
+// row any more begins a line of its own.
+func table(text *strings.Builder, title string, rows [][]string) {
+	var widths []int
+	for _, row := range rows {
+		widths = append(widths, make([]int, len(row)-len(widths))...)
+		for i, cell := range row {
+			widths[i] = max(widths[i], len(cell))
+		}
+	}
+	margin := indent(len(title))
+	for _, row := range rows {
+		line := title
+		for i, cell := range row {
+			if i > 0 && len(line)+len(cell) > columns.Width {
+				text.WriteString(strings.TrimRight(line, " ") + "\n")
+				line = margin + indent(2)
+			}
+			line += fmt.Sprintf("%-*s", widths[i]+2, cell)
+		}
+		text.WriteString(strings.TrimRight(line, " ") + "\n")
+		title = margin
+	}
 }
 
 func (x *Explanation) answers(text *strings.Builder) {

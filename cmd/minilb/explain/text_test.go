@@ -28,11 +28,46 @@ func TestText(t *testing.T) {
 	for _, want := range []string{
 		"\n\na.example\nword word", "\nNotes      first\n           note", "\nClaims     HTTPRoute shop/web, of 2026-01-01T00:00:00Z: does not count\n             asks for *.example\n             why",
 		"\n             parentRef Gateway shop/gw: no\n               listener \"l\" (any hostname, port 80): serves it\n",
-		"\nEndpoints  10.0.0.1           answered  ready                       shop/web  n1\n           fd00:10:244:1::10  left out  terminating, still serving  shop/web  n2\n",
+		"\nEndpoints  10.0.0.1           answered  ready                       n1\n           fd00:10:244:1::10  left out  terminating, still serving  n2\n",
 		"\nAnswers    A     10.0.0.1 10.0.0.2\n           AAAA  NODATA\n",
 	} {
 		if !strings.Contains("\n"+text.String(), want) {
 			t.Errorf("got\n%s\nwant in it\n%s", &text, want)
+		}
+	}
+}
+
+// Endpoints fit 80 columns with the names that people give, too: what has no room in its row comes below it.
+func TestWideEndpoints(t *testing.T) {
+	const long, node = "home-automation/zigbee2mqtt-front", "ip-10-0-137-42.eu-central-1.compute.internal"
+	for want, endpoints := range map[string][]Endpoint{
+		`Endpoints  fd00:10:244:1::10  left out  not ready  worker-1
+`: {{Service: "automation/mosquitto", Address: "fd00:10:244:1::10", State: "not ready", Node: "worker-1"}},
+		`Endpoints  10.244.1.10        answered  ready
+             k8s-worker-01
+           fd00:10:244:1::10  left out  terminating, still serving
+             k8s-worker-01
+           fd00:10:244:1::11  left out  terminating, still serving
+`: {{Service: "automation/mosquitto", Address: "10.244.1.10", State: "ready", Node: "k8s-worker-01", Answered: true},
+			{Service: "automation/mosquitto", Address: "fd00:10:244:1::10", State: "terminating, still serving", Node: "k8s-worker-01"},
+			{Service: "automation/mosquitto", Address: "fd00:10:244:1::11", State: "terminating, still serving"}},
+		`Endpoints  10.244.1.10  answered  ready  shop/web
+             ` + node + `
+           10.244.1.11  answered  ready  ` + long + `
+             node2
+           10.244.1.12  answered  ready  shop/web                           n3
+`: {{Service: "shop/web", Address: "10.244.1.10", State: "ready", Node: node, Answered: true},
+			{Service: long, Address: "10.244.1.11", State: "ready", Node: "node2", Answered: true},
+			{Service: "shop/web", Address: "10.244.1.12", State: "ready", Node: "n3", Answered: true}},
+	} {
+		var text strings.Builder
+		if err := (&Explanation{Endpoints: endpoints}).Text(&text, false); err != nil || !strings.Contains(text.String(), "\n"+want+"Answers ") {
+			t.Errorf("%v, got\n%swant in it\n%s", err, &text, want)
+		}
+		for line := range strings.Lines(text.String()) {
+			if len(strings.TrimSuffix(line, "\n")) > 80 {
+				t.Errorf("%d columns: %s", len(line)-1, line)
+			}
 		}
 	}
 }
