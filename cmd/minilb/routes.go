@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/minilb/minilb/cmd/minilb/columns"
 	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/cmd/minilb/routes/kernel"
 )
@@ -173,6 +174,14 @@ func (r *routesRun) tell(line ...any) {
 	fmt.Fprintln(r.stderr, line...)
 }
 
+// advise writes a warning or a hint, which are for people, to standard error in lines of a terminal.
+func (r *routesRun) advise(title, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	title += ": "
+	io.WriteString(r.stderr, columns.Wrap(title, strings.Repeat(" ", len(title)), text))
+}
+
 // print prints the routes as they are now.
 func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) error {
 	ctx, cancel := context.WithTimeout(ctx, routesTimeout)
@@ -190,10 +199,10 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 		return fmt.Errorf("print routes: %w", err)
 	}
 	if length := routes.OptionLength(entries); r.format.Gateway && routes.Splits(length) {
-		r.tell(fmt.Sprintf("warning: the option takes %d bytes, which no option holds: the DHCP server must split it (RFC 3396), and not all clients put it together again; use routes on the router, too", length))
+		r.advise("warning", fmt.Sprintf("the option takes %d bytes, which no option holds: the DHCP server must split it (RFC 3396), and not all clients put it together again; use routes on the router, too", length))
 	}
 	if r.format.Hint != "" {
-		r.tell("hint:", r.format.Hint)
+		r.advise("hint", r.format.Hint)
 	}
 	strays, err := routes.Strays(ctx, client, nodes)
 	r.tellStrays(strays, err)
@@ -206,9 +215,9 @@ func (r *routesRun) tellStrays(strays []routes.Stray, err error) {
 		r.tell("warning:", err)
 	}
 	for _, stray := range strays {
-		r.tell("warning:", stray)
+		r.advise("warning", stray.String())
 	}
 	if len(strays) > 0 {
-		r.tell("hint:", routes.StrayHint)
+		r.advise("hint", routes.StrayHint)
 	}
 }

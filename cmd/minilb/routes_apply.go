@@ -24,7 +24,7 @@ func (r *routesRun) apply(ctx context.Context, client kubernetes.Interface) erro
 		failed <- kernel.Keep(ctx, wanted, r.stdout, func(line string) { r.tell("minilb:", line) })
 	})
 	last := map[string]bool{}
-	hint := sync.OnceFunc(func() { r.tell("hint:", routes.FirewallHint) })
+	hint := sync.OnceFunc(func() { r.advise("hint", routes.FirewallHint) })
 	err := r.follow(ctx, client, func(entries []routes.Entry) error {
 		hint()
 		last = r.tellProblems(entries, last)

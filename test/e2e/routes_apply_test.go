@@ -89,7 +89,7 @@ func TestRoutesApply(t *testing.T) {
 	log, err := os.ReadFile(d.Log)
 	must(t, err)
 	for _, line := range strings.Split(strings.TrimSpace(string(log)), "\n") {
-		if len(line) > 80 && !strings.HasPrefix(line, "minilb: ") && !strings.HasPrefix(line, "hint: ") {
+		if len(line) > 80 && !strings.HasPrefix(line, "minilb: ") {
 			t.Errorf("%d columns: %s", len(line), line)
 		}
 	}

@@ -30,7 +30,7 @@ type Stray struct {
 	PodCIDRs []netip.Prefix
 }
 
-// String returns the warning of one line.
+// String returns the warning, without a line break.
 func (s Stray) String() string {
 	var cidrs []string
 	for _, cidr := range s.PodCIDRs {
