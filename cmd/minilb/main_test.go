@@ -179,17 +179,20 @@ func TestRunStops(t *testing.T) {
 func TestRunRoutes(t *testing.T) {
 	const nodes = `{"kind":"NodeList","apiVersion":"v1","items":[{"metadata":{"name":"a"},"spec":{"podCIDRs":["10.244.1.0/24"]},"status":{"addresses":[{"type":"InternalIP","address":"192.168.1.31"}]}}]}`
 	const route = "ip route replace 10.244.1.0/24 via 192.168.1.31\n"
+	const firewall = `hint: if this router filters packets, let those from the LAN to the podCIDRs
+      pass though no answers are seen: pods answer clients directly
+` // R14
 	for _, tc := range []struct{ name, slices, stderr string }{
-		{"no pods", `{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","items":[]}`, ""},
+		{"no pods", `{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","items":[]}`, firewall},
 		{"a pod outside", `{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","items":[{"addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"],"nodeName":"a"}]}]}`,
-			`warning: pod IP outside podCIDRs; routes printed will not work: node a: 1 of 1
+			firewall + `warning: pod IP outside podCIDRs; routes printed will not work: node a: 1 of 1
          pod IPs are outside 10.244.1.0/24, for example 10.0.0.1
 hint: the CNI does not use the nodes' podCIDRs: set Cilium to ipam=kubernetes or
       Calico to host-local IPAM with usePodCidr, or route the CNI's own blocks
       instead
 `},
 		{"pods unknown", `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"BadRequest","message":"what","code":400}`,
-			"warning: pod IPs not compared with podCIDRs: endpointslices: cannot list: what\n"},
+			firewall + "warning: pod IPs not compared with podCIDRs: endpointslices: cannot list: what\n"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -201,7 +202,7 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 	if length := routes.OptionLength(entries); r.format.Gateway && routes.Splits(length) {
 		r.advise("warning", fmt.Sprintf("the option takes %d bytes, which no option holds: the DHCP server must split it (RFC 3396), and not all clients put it together again; use routes on the router, too", length))
 	}
-	if r.format.Hint != "" {
+	if r.format.Hint != "" && slices.ContainsFunc(entries, func(e routes.Entry) bool { return e.Problem == "" }) {
 		r.advise("hint", r.format.Hint)
 	}
 	strays, err := routes.Strays(ctx, client, nodes)

@@ -21,7 +21,7 @@ type Format struct {
 	Gateway bool
 	// Subnet reports whether the format names the LAN's IPv4 subnet, which In says.
 	Subnet bool
-	// Hint is what a user should know of routes in this place, in one line; "" for nothing.
+	// Hint is what a user should know of routes in this place; "" for nothing.
 	Hint string
 
 	subnet netip.Prefix
@@ -33,7 +33,7 @@ type Format struct {
 
 // Formats are all formats, in the order of the help.
 var Formats = []Format{
-	{Name: "ip", About: "iproute2 commands", write: func(t *table) string { return IP(t.entries, Replace) }, change: ipChange},
+	{Name: "ip", About: "iproute2 commands", Hint: FirewallHint, write: func(t *table) string { return IP(t.entries, Replace) }, change: ipChange},
 	{Name: "json", About: "for programs, see below", write: func(t *table) string {
 		var text strings.Builder
 		_ = JSON(&text, t.entries) // a Builder takes everything
