@@ -19,7 +19,7 @@ func formatNodes() []Entry {
 
 // The forms of semantics §7.1.
 func TestFormats(t *testing.T) {
-	const problem = " node old: no podCIDRs: neither kube-controller-manager nor the CNI has set any\n"
+	const problem = " node old: no podCIDRs: nothing has set any\n"
 	for name, want := range map[string]string{
 		"ip": "ip route replace 10.244.0.0/24 via 192.168.1.30\nip route replace 10.244.1.0/24 via 192.168.1.31\n" +
 			"ip -6 route replace fd00:1::/64 via 2001:db8::31\n#" + problem,

@@ -91,7 +91,7 @@ func ofNode(node *corev1.Node) []Entry {
 		entries = append(entries, entry)
 	}
 	if len(cidrs)+len(problems)+len(more) == 0 {
-		problems = []string{"no podCIDRs: neither kube-controller-manager nor the CNI has set any"}
+		problems = []string{"no podCIDRs: nothing has set any"}
 	}
 	for _, problem := range problems {
 		entries = append(entries, Entry{Node: node.Name, Problem: problem, Kind: NoPodCIDR})

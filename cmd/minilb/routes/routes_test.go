@@ -52,7 +52,7 @@ func TestOf(t *testing.T) {
 		{"no InternalIP", []*corev1.Node{node("a", "10.244.1.0/24", "")},
 			"# node a: no IPv4 InternalIP for 10.244.1.0/24\n"},
 		{"no podCIDRs", []*corev1.Node{node("a", "", "192.168.1.31")},
-			"# node a: no podCIDRs: neither kube-controller-manager nor the CNI has set any\n"},
+			"# node a: no podCIDRs: nothing has set any\n"},
 		{"podCIDR alone", []*corev1.Node{onlyPodCIDR},
 			"ip route replace 10.244.1.0/24 via 192.168.1.31\n"},
 		{"malformed podCIDR", []*corev1.Node{node("a", "10.244.1.0/33\nrm 10.244.2.0/24", "192.168.1.31")},
@@ -66,7 +66,7 @@ func TestOf(t *testing.T) {
 		{"ignored", []*corev1.Node{ignored, notIgnored},
 			"ip route replace 10.244.1.0/24 via 192.168.1.31\n"},
 		{"by name", []*corev1.Node{node("c", "10.244.3.0/24", "192.168.1.33"), node("a", "10.244.1.0/24", "192.168.1.31"), node("b", "", "")},
-			"ip route replace 10.244.1.0/24 via 192.168.1.31\n# node b: no podCIDRs: neither kube-controller-manager nor the CNI has set any\nip route replace 10.244.3.0/24 via 192.168.1.33\n"},
+			"ip route replace 10.244.1.0/24 via 192.168.1.31\n# node b: no podCIDRs: nothing has set any\nip route replace 10.244.3.0/24 via 192.168.1.33\n"},
 	}
 	for _, tc := range tests {
 		if got := IP(Of(tc.nodes), Replace); got != tc.want {
