@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,8 +25,8 @@ JSON is for each name {"name", "summary", "zone", "about", "notes":
    "leads": [text], "why", "parents": [{"parent", "why",
      "listeners": [{"name", "hostname", "port", "why"}]}]}],
  "endpoints": [{"service", "address", "hostname", "node", "state", "answered"}],
- "answer": {"rcode", "a", "aaaa", "cname", "srv"}}, an empty "rcode" for a name
-that is passed on, an empty "why" where there is nothing to say.`,
+ "answer": {"rcode", "own", "a", "aaaa", "cname", "srv"}}, an empty "rcode" for
+a name that is passed on, an empty "why" where there is nothing to say.`,
 	example:   "minilb explain -corefile /etc/minilb/Corefile mqtt.example.org",
 	arguments: "NAME...",
 }
@@ -84,10 +83,7 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 			explanation.Elsewhere(elsewhere)
 		}
 		if *format == "json" {
-			encoder := json.NewEncoder(stdout)
-			encoder.SetEscapeHTML(false)
-			encoder.SetIndent("", "  ")
-			err = encoder.Encode(explanation)
+			err = explanation.JSON(stdout)
 		} else {
 			err = explanation.Text(stdout, i > 0)
 		}

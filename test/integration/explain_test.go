@@ -173,10 +173,17 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 	var of struct {
 		Summary string
 		Claims  []struct{ Kind, Name, Verdict string }
-		Answer  struct{ A, AAAA []string }
+		Answer  struct {
+			A, AAAA []string
+			Own     bool
+		}
 	}
 	must(t, json.Unmarshal([]byte(explain("own.explained.example", "-o", "json")), &of))
-	if len(of.Claims) != 1 || of.Claims[0].Verdict != "answers" || !slices.Equal(of.Answer.A, []string{"10.77.1.1"}) || of.Answer.AAAA == nil {
+	if len(of.Claims) != 1 || of.Claims[0].Verdict != "answers" || !slices.Equal(of.Answer.A, []string{"10.77.1.1"}) || of.Answer.AAAA == nil || of.Answer.Own {
+		t.Errorf("got %+v", of)
+	}
+	must(t, json.Unmarshal([]byte(explain("ns1.minilb", "-o", "json")), &of))
+	if len(of.Claims) > 0 || !of.Answer.Own {
 		t.Errorf("got %+v", of)
 	}
 }

@@ -33,9 +33,19 @@ type Explanation struct {
 	Claims    []Claim    `json:"claims"`    // on the name and on wildcards that cover it
 	Endpoints []Endpoint `json:"endpoints"` // of the Services behind the name
 	Answer    Answer     `json:"answer"`
-
-	own bool // the name is the DNS server's own
 }
+
+// The verdicts on a Claim.
+const (
+	answers      = "answers"
+	doesNotCount = "does not count"
+)
+
+// The rcodes of an Answer.
+const (
+	noError  = "NOERROR"
+	nxDomain = "NXDOMAIN"
+)
 
 // Claim is an object that asks for the name, and what has become of that.
 type Claim struct {
@@ -44,7 +54,7 @@ type Claim struct {
 	Name      string   `json:"name"`
 	Created   string   `json:"created"` // RFC 3339
 	Host      string   `json:"host"`    // that it asks for: the name, or a wildcard
-	Verdict   string   `json:"verdict"` // "answers" or "does not count"
+	Verdict   string   `json:"verdict"` // answers or doesNotCount
 	Leads     []string `json:"leads"`   // to what, if it answers
 	Why       string   `json:"why"`     // why it does not count, or what else there is to say
 	Parents   []Parent `json:"parents"` // of a route
@@ -73,13 +83,14 @@ type Endpoint struct {
 	Address  string `json:"address"`
 	Hostname string `json:"hostname"`
 	Node     string `json:"node"`
-	State    string `json:"state"`
+	State    string `json:"state"` // one of the package source's
 	Answered bool   `json:"answered"`
 }
 
 // Answer is what queries for the name return now.
 type Answer struct {
-	Rcode string   `json:"rcode"` // "NOERROR", "NXDOMAIN", or "" for a name that is passed on
+	Rcode string   `json:"rcode"` // noError, nxDomain, or "" for a name that is passed on
+	Own   bool     `json:"own"`   // it has the DNS server's own addresses, which are not known here
 	A     []string `json:"a"`     // all of them: an answer has at most max_answers, at random
 	AAAA  []string `json:"aaaa"`
 	CNAME string   `json:"cname"` // the name outside whose addresses are given
@@ -240,10 +251,10 @@ func (e *explainer) alike(ctx context.Context, namespace, name string) string {
 func claimOf(c source.Claimant) Claim {
 	claim := Claim{
 		Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, Created: c.Created.Format("2006-01-02T15:04:05Z07:00"),
-		Host: c.Host, Verdict: "does not count", Leads: c.Leads, Why: c.Why, services: c.Services,
+		Host: c.Host, Verdict: doesNotCount, Leads: c.Leads, Why: c.Why, services: c.Services,
 	}
 	if c.Answers {
-		claim.Verdict = "answers"
+		claim.Verdict = answers
 	}
 	for _, p := range c.Parents {
 		parent := Parent{Parent: p.Parent, Why: p.Why}
@@ -257,12 +268,12 @@ func claimOf(c source.Claimant) Claim {
 
 // answer notes what queries return.
 func (e *explainer) answer(result records.Result, node *records.Node) {
-	e.Answer.Rcode = "NOERROR"
-	if e.own = e.isServer(); e.own {
+	e.Answer.Rcode = noError
+	if e.Answer.Own = e.isServer(); e.Answer.Own {
 		e.Notes = append(e.Notes, "its addresses are those that the DNS server listens on, or those of the property ns: they are not known here")
 	}
 	if result == records.NotFound {
-		e.Answer.Rcode = "NXDOMAIN"
+		e.Answer.Rcode = nxDomain
 		if e.stanza.Falls(e.name) {
 			e.Answer.Rcode = ""
 		}

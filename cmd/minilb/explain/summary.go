@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/minilb/minilb/plugin/minilb/records"
+	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // summarize says in one sentence what is answered, and why not more.
@@ -22,7 +23,7 @@ func (e *explainer) summarize(result records.Result, node *records.Node) {
 		e.Summary = fmt.Sprintf("It is an alias of %s, which is not ours: the server looks that up and gives its addresses.", plain(node.Target))
 	case node.Ports != nil:
 		e.Summary = fmt.Sprintf("It is a named port: SRV answers with %s.", count(len(e.Answer.SRV), "target"))
-	case e.own:
+	case e.Answer.Own:
 		e.Summary = "It is answered with the DNS server's own addresses."
 	case len(e.Answer.A)+len(e.Answer.AAAA) == 0:
 		e.Summary = "It exists and has no address, so that A and AAAA are NODATA: " + e.without() + "."
@@ -60,7 +61,7 @@ func (e *explainer) without() string {
 	}
 	usable := 0
 	for _, at := range e.Endpoints {
-		if at.State == "ready" {
+		if at.State == source.StateReady {
 			usable++
 		}
 	}

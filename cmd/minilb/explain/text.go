@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -8,6 +9,15 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/columns"
 )
+
+// JSON writes the explanation for programs, as one object. Its form is stable: fields are added, never
+// renamed or removed, and its lists are never null.
+func (x *Explanation) JSON(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(x)
+}
 
 // Text writes the explanation for people, apart from one before it if there was one.
 func (x *Explanation) Text(w io.Writer, apart bool) error {
@@ -125,11 +135,11 @@ func (x *Explanation) answers(text *strings.Builder) {
 	}
 	a := &x.Answer
 	switch {
-	case x.own:
+	case a.Own:
 		paragraph(text, title, "", "the DNS server's own addresses")
 	case a.Rcode == "":
 		paragraph(text, title, "", "none by minilb")
-	case a.Rcode != "NOERROR":
+	case a.Rcode != noError:
 		paragraph(text, title, "", a.Rcode+" for each type")
 	case a.CNAME != "":
 		line("A", "CNAME "+a.CNAME+" and its addresses")

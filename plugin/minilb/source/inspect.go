@@ -218,9 +218,17 @@ type Endpoint struct {
 	Addr     netip.Addr
 	Hostname string // its own label, "" if it has none
 	Node     string // "" if its slice names none
-	State    string // "ready", "not ready", "terminating", "terminating, still serving"
+	State    string // one of those below
 	Answered bool   // it is among the addresses that the Service is answered with
 }
+
+// The states of an Endpoint.
+const (
+	StateReady       = "ready"
+	StateNotReady    = "not ready"
+	StateServing     = "terminating, still serving"
+	StateTerminating = "terminating"
+)
 
 // Services returns the exposed Services by namespace and name.
 func (i *Inspection) Services() []Exposed {
@@ -264,11 +272,11 @@ func (i *Inspection) Service(namespace, name string) (Exposed, bool) {
 func (c conditions) String() string {
 	switch {
 	case c&isReady != 0:
-		return "ready"
+		return StateReady
 	case c&isTerminating == 0:
-		return "not ready"
+		return StateNotReady
 	case c&isServing != 0:
-		return "terminating, still serving"
+		return StateServing
 	}
-	return "terminating"
+	return StateTerminating
 }
