@@ -188,6 +188,31 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 	}
 }
 
+// Where the Gateway API is installed in part, it says which routes are not known, of names that nothing asks for.
+func TestExplainUnserved(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, cluster.Options{})
+	explain := func(name string) string {
+		t.Helper()
+		out, err := minilb(t, "explain", "-kubeconfig", c.Kubeconfig, name).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	const note = "the API server does not serve"
+	if out := explain("shop.example.org"); strings.Contains(out, note) {
+		t.Errorf("without the Gateway API: got\n%s", out)
+	}
+	applyTogether(t, c, newestGateways.definitions(t, "gatewayclasses", "gateways", "httproutes"))
+	cluster.Eventually(t, 10*time.Second, func() error {
+		return wanted(explain("shop.example.org"), "No object asks for it.", note+" GRPCRoute or TLSRoute: hosts of such routes cannot be found")
+	})
+	if out := explain("minilb"); strings.Contains(out, note) {
+		t.Errorf("the apex: got\n%s", out)
+	}
+}
+
 // wanted returns an error unless all are in the text, however its lines are broken.
 func wanted(text string, all ...string) error {
 	flat := strings.Join(strings.Fields(text), " ")

@@ -123,11 +123,31 @@ func Explain(ctx context.Context, s stanza.Stanza, seen *source.Inspection, clie
 	for _, unread := range seen.Unread() {
 		e.Notes = append(e.Notes, unread.Why)
 	}
+	if len(e.Claims) == 0 && (result == records.NotFound || result == records.Empty && e.Zone == "") {
+		if note := unserved(seen.Served()); note != "" {
+			e.Notes = append(e.Notes, note)
+		}
+	}
 	if o := s.Options; o.Reachable != nil && !o.Reachable(e.name) {
 		e.Notes = append(e.Notes, "no server block with minilb is for a zone that the name lies in: the server does not ask minilb for it")
 	}
 	e.fill()
 	return &e.Explanation
+}
+
+// unserved says of which routes the hosts are not known, where the Gateway API is installed without
+// their kinds. Nobody looks for routes where there is none of it.
+func unserved(kinds []source.Served) string {
+	var missing []string
+	for _, kind := range kinds {
+		if strings.HasSuffix(kind.Kind, "Route") && kind.Version == "" {
+			missing = append(missing, kind.Kind)
+		}
+	}
+	if missing == nil || !slices.ContainsFunc(kinds, func(kind source.Served) bool { return kind.Version != "" }) {
+		return ""
+	}
+	return fmt.Sprintf("the API server does not serve %s: hosts of such routes cannot be found", strings.Join(missing, " or "))
 }
 
 // fill makes lists of what is nil, which JSON would have as null.

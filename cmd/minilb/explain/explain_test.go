@@ -1,0 +1,27 @@
+package explain
+
+import (
+	"testing"
+
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// Routes are missed where the Gateway API is installed in part.
+func TestUnserved(t *testing.T) {
+	for _, tc := range []struct {
+		served []source.Served
+		want   string
+	}{
+		{nil, ""},
+		{[]source.Served{{Kind: "GRPCRoute"}, {Kind: "Gateway"}, {Kind: "HTTPRoute"}, {Kind: "TLSRoute"}}, ""},
+		{[]source.Served{{Kind: "GRPCRoute", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute", Version: "v1"}, {Kind: "XListenerSet"}}, ""},
+		{[]source.Served{{Kind: "GRPCRoute", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute"}},
+			"the API server does not serve TLSRoute: hosts of such routes cannot be found"},
+		{[]source.Served{{Kind: "GRPCRoute"}, {Kind: "Gateway", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute"}},
+			"the API server does not serve GRPCRoute or TLSRoute: hosts of such routes cannot be found"},
+	} {
+		if got := unserved(tc.served); got != tc.want {
+			t.Errorf("%v: got %q, want %q", tc.served, got, tc.want)
+		}
+	}
+}
