@@ -60,8 +60,9 @@ type cluster struct {
 	load        *corefile // that it belongs to
 	watcher     *source.Watcher
 	translators []*source.Translator
-	snapshot    string // path of the file that the state is kept in, "" for none
-	outdated    bool   // the file has less than what the load before knows
+	zones       []string // of all of them
+	snapshot    string   // path of the file that the state is kept in, "" for none
+	outdated    bool     // the file has less than what the load before knows
 
 	preceded bool // it takes the place of those of the load before
 	started  time.Time
@@ -132,7 +133,14 @@ func (cl *cluster) synced() bool {
 // succeeds reports whether it is to take the place of a cluster that serves, that of the load before.
 func (cl *cluster) succeeds() bool {
 	return slices.ContainsFunc(clusters.all(), func(other *cluster) bool {
-		return other != cl && other.clusterKey == cl.clusterKey && other.synced()
+		return other.load != cl.load && other.synced() && (other.clusterKey == cl.clusterKey || cl.displaces(other))
+	})
+}
+
+// displaces reports whether it has a zone of another load's cluster that its own load does not name.
+func (cl *cluster) displaces(other *cluster) bool {
+	return cl.load.clusters[other.clusterKey] == nil && slices.ContainsFunc(cl.zones, func(zone string) bool {
+		return slices.Contains(other.zones, zone)
 	})
 }
 

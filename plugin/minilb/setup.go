@@ -50,6 +50,7 @@ func setup(c *caddy.Controller) error {
 	m.away, m.restored = cl.watcher.Away, cl.watcher.Restored
 	translator := source.NewTranslator(cl.watcher, conf.source, m.index)
 	cl.translators = append(cl.translators, translator)
+	cl.zones = slices.Concat(cl.zones, conf.source.Zones, conf.source.ReverseZones)
 
 	c.OnStartup(func() error {
 		addrs := conf.glue

@@ -142,7 +142,7 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// D78: a load takes the place of one that serves the same cluster, and of no other.
+// D78: a load takes the place of one that serves the same cluster, and of no other with other zones.
 func TestClusterSucceeds(t *testing.T) {
 	path := testKubeconfig(t)
 	load := func(context string, stanzas int) *cluster {
@@ -165,6 +165,48 @@ func TestClusterSucceeds(t *testing.T) {
 		if got := cl.succeeds(); got != want {
 			t.Errorf("%v: got %v, want %v", cl.clusterKey, got, want)
 		}
+	}
+}
+
+// D78: so does one that has zones of a cluster that the load does not name any longer.
+func TestClusterReplaces(t *testing.T) {
+	path := testKubeconfig(t)
+	for name, tc := range map[string]struct {
+		before, after []string // zones
+		unsynced      bool     // the one before
+		beside        bool     // the load names both
+		want          bool
+	}{
+		"in its place":        {before: []string{"minilb."}, after: []string{"minilb."}, want: true},
+		"with one of its":     {before: []string{"minilb.", "lan."}, after: []string{"ex.org.", "lan."}, want: true},
+		"with other zones":    {before: []string{"minilb."}, after: []string{"lan."}},
+		"that knew nothing":   {before: []string{"minilb."}, after: []string{"minilb."}, unsynced: true},
+		"beside it":           {before: []string{"minilb."}, after: []string{"lan."}, beside: true},
+		"beside it, with its": {before: []string{"minilb."}, after: []string{"minilb."}, beside: true},
+		"that had no zones":   {after: []string{"minilb."}},
+	} {
+		named := func(shared *corefile, context string, unsynced bool, zones []string) *cluster {
+			cl, err := shared.clusterFor(path, context)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cl.zones = zones
+			if unsynced {
+				cl.translators = append(cl.translators, source.NewTranslator(cl.watcher, source.Options{}, records.NewIndex(nil)))
+			}
+			return cl
+		}
+		before := named(corefileOf(controller("minilb minilb")), "c", tc.unsynced, tc.before)
+		shared := corefileOf(controller("minilb minilb"))
+		if tc.beside {
+			named(shared, "c", true, tc.before)
+		}
+		after := named(shared, "d", true, tc.after)
+		clusters.add(before)
+		if got := after.succeeds(); got != tc.want {
+			t.Errorf("%s: got %v, want %v", name, got, tc.want)
+		}
+		clusters.remove(before)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -93,20 +94,30 @@ func TestReload(t *testing.T) {
 	// D78: without the API server, a load that would know nothing does not take the place of
 	// one that does.
 	must(t, c.StopAPIServer())
-	failures = len(s.log.lines("Restart failed"))
-	write(11, "")
-	cluster.Eventually(t, 30*time.Second, func() error {
-		if len(s.log.lines("Restart failed")) == failures {
-			return fmt.Errorf("no failed reload yet:\n%s", s.log)
+	failing := func(what string, reload func()) {
+		failures, reasons := len(s.log.lines("Restart failed")), len(s.log.lines("which serves the last known state, stays"))
+		reload()
+		cluster.Eventually(t, 30*time.Second, func() error {
+			if len(s.log.lines("Restart failed")) == failures {
+				return fmt.Errorf("%s: no failed reload yet:\n%s", what, s.log)
+			}
+			return nil
+		})
+		if lines := s.log.lines("which serves the last known state, stays"); len(lines) == reasons {
+			t.Errorf("%s: no line says why the reload failed:\n%s", what, s.log)
 		}
-		return nil
+		if got, err := ttl(); err != nil || got != 10 {
+			t.Errorf("%s: TTL %d, %v, want 10 as before", what, got, err)
+		}
+	}
+	failing("a reload without the API server", func() { write(11, "") })
+	failing("another kubeconfig without the API server", func() {
+		content, err := os.ReadFile(kubeconfig)
+		must(t, err)
+		elsewhere := filepath.Join(t.TempDir(), "kubeconfig")
+		must(t, os.WriteFile(elsewhere, content, 0o600))
+		s.edit(t, kubeconfig, elsewhere)
 	})
-	if lines := s.log.lines("which serves the last known state, stays"); len(lines) == 0 {
-		t.Errorf("no line says why the reload failed:\n%s", s.log)
-	}
-	if got, err := ttl(); err != nil || got != 10 {
-		t.Errorf("after a reload without the API server: TTL %d, %v, want 10 as before", got, err)
-	}
 	must(t, c.StartAPIServer(t.Context()))
 	reloadTo(12)
 	noneLeft("all")
