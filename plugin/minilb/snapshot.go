@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -79,10 +80,17 @@ func (cl *cluster) sharing() (sharing []*cluster) {
 }
 
 // flush lets the load before write what it knows, so that this one can serve it. What knows more
-// than its file, as that cannot be written or a part is missing, is not to be succeeded by the file.
+// than its file, as that cannot be written or a part is missing, is not to be succeeded by the file;
+// nor is what serves the same cluster and has another file, or none.
 func (cl *cluster) flush() {
-	for _, other := range cl.sharing() {
+	sharing := cl.sharing()
+	for _, other := range sharing {
 		if other.watcher.Flush() != nil || !other.watcher.Kept() {
+			cl.outdated = true
+		}
+	}
+	for _, other := range clusters.all() {
+		if other.load != cl.load && other.clusterKey == cl.clusterKey && other.synced() && !slices.Contains(sharing, other) {
 			cl.outdated = true
 		}
 	}

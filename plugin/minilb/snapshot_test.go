@@ -246,6 +246,38 @@ func TestSnapshotTakenOver(t *testing.T) {
 	}
 }
 
+// What a load before knows that keeps it elsewhere, or nowhere, is newer than what an old file has.
+func TestSnapshotOlder(t *testing.T) {
+	captureLog(t)
+	directory := t.TempDir()
+	old := filepath.Join(directory, "old")
+	for _, elsewhere := range []string{"", filepath.Join(directory, "elsewhere")} {
+		server := fakeAPI(t)
+		config := &rest.Config{Host: server.URL}
+		kept, m := keepingCluster(t, config, old)
+		kept.startedAfter(t, m, time.Minute)
+		kept.stop()
+		before, m := keepingCluster(t, config, elsewhere)
+		before.startedAfter(t, m, time.Minute)
+		server.CloseClientConnections()
+		server.Close()
+
+		after, m := keepingCluster(t, config, old)
+		after.start()
+		if waitForSync(m, after.restore(m, time.Now().Add(200*time.Millisecond))) || !after.succeeds() {
+			t.Errorf("after one with %q: restored: %v; it succeeds one that serves: %v", elsewhere, after.watcher.Restored(), after.succeeds())
+		}
+		after.stop()
+		before.stop()
+
+		after, m = keepingCluster(t, config, old) // which is served when nobody knows more
+		if after.startedAfter(t, m, time.Minute); !after.watcher.Restored() {
+			t.Error("the old file is not served")
+		}
+		after.stop()
+	}
+}
+
 // answer returns the data that a question is answered with.
 func answer(m *Minilb, name string, qtype uint16) (data []string) {
 	w := dnstest.NewRecorder(&test.ResponseWriter{})
