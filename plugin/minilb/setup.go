@@ -73,7 +73,7 @@ func setup(c *caddy.Controller) error {
 		}
 		missing := strings.Join(translator.Unsynced(), ", ")
 		if cl.succeeds() { // D78: better the old configuration than no answers
-			return plugin.Error(pluginName, fmt.Errorf("%s not read within startup_timeout %s: the configuration before, which serves the last known state, stays", missing, conf.startupTimeout))
+			return plugin.Error(pluginName, fmt.Errorf("%s not read within startup_timeout %s: the configuration before, which serves the last known state, stays: change the Corefile again, or restart, once the API server answers", missing, conf.startupTimeout))
 		}
 		log.Warningf("Starting without the cluster's state: %s not read within startup_timeout %s. Names in %s get SERVFAIL until they are",
 			missing, conf.startupTimeout, strings.Join(conf.source.Zones, " "))

@@ -94,8 +94,9 @@ func TestReload(t *testing.T) {
 	// D78: without the API server, a load that would know nothing does not take the place of
 	// one that does.
 	must(t, c.StopAPIServer())
+	const reason = "which serves the last known state, stays: change the Corefile again, or restart, once the API server answers"
 	failing := func(what string, reload func()) {
-		failures, reasons := len(s.log.lines("Restart failed")), len(s.log.lines("which serves the last known state, stays"))
+		failures, reasons := len(s.log.lines("Restart failed")), len(s.log.lines(reason))
 		reload()
 		cluster.Eventually(t, 30*time.Second, func() error {
 			if len(s.log.lines("Restart failed")) == failures {
@@ -103,7 +104,7 @@ func TestReload(t *testing.T) {
 			}
 			return nil
 		})
-		if lines := s.log.lines("which serves the last known state, stays"); len(lines) == reasons {
+		if lines := s.log.lines(reason); len(lines) == reasons {
 			t.Errorf("%s: no line says why the reload failed:\n%s", what, s.log)
 		}
 		if got, err := ttl(); err != nil || got != 10 {
