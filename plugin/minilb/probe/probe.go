@@ -6,6 +6,7 @@ package probe
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -51,9 +52,10 @@ type Change struct {
 type Observer interface {
 	// Changed tells of an endpoint that has become suspect or trusted.
 	Changed(Change)
-	// Unreached tells, once, that of all nodes but one at most no endpoint has ever answered: there
-	// is no way to them from here. It gets one endpoint of each such node, in order.
-	Unreached([]Target)
+	// Unreached tells that of all nodes but one at most no endpoint has ever answered: there is no
+	// way to them from here. It gets one endpoint of each such node, in order. While it returns
+	// false, as what is known of the nodes may be out of date, it is told again if that is still so.
+	Unreached([]Target) bool
 	// Impeded tells, once, that probes cannot be made, which says nothing about endpoints.
 	Impeded(error)
 }
@@ -73,9 +75,10 @@ type Prober struct {
 	turn    int64     // which tick was the last one
 	looked  time.Time // when nodes were last looked at
 	impeded bool
-	told    map[bool]bool // that nodes cannot be reached, or that some can, by whether it is about IPv6
 
 	mu      sync.Mutex
+	told    map[bool]bool // that nodes cannot be reached, or that some can, by whether it is about IPv6; set by Run alone
+	reached map[site]bool // nodes of which an endpoint has answered, until that has been told
 	entries map[netip.AddrPort]*entry
 	slots   [][]*entry              // by the tick within the interval at which they are probed
 	next    int                     // slot of the next entry
@@ -119,6 +122,7 @@ func New(interval time.Duration, observer Observer) *Prober {
 		begun:    time.Now(),
 		wake:     make(chan struct{}, 1),
 		told:     map[bool]bool{},
+		reached:  map[site]bool{},
 		entries:  map[netip.AddrPort]*entry{},
 		before:   map[netip.AddrPort]bool{},
 	}
@@ -127,7 +131,8 @@ func New(interval time.Duration, observer Observer) *Prober {
 }
 
 // Follow takes over what another Prober, whose place this one takes, has found out: endpoints that
-// are suspect there are so here from when they are added.
+// are suspect there are so here from when they are added, and nodes that it has reached or told of
+// are not told of here. It is called before Run.
 func (p *Prober) Follow(other *Prober) {
 	other.mu.Lock()
 	defer other.mu.Unlock()
@@ -138,6 +143,8 @@ func (p *Prober) Follow(other *Prober) {
 			p.before[addr] = true
 		}
 	}
+	maps.Copy(p.told, other.told)
+	maps.Copy(p.reached, other.reached)
 }
 
 // Add lets an endpoint be probed, until it has been removed as often as added.
@@ -146,7 +153,7 @@ func (p *Prober) Add(t Target) {
 	defer p.mu.Unlock()
 	if e := p.entries[t.Addr]; e != nil {
 		e.users++
-		e.Node = t.Node
+		p.place(e, t.Node)
 		return
 	}
 	e := &entry{Target: t, users: 1, slot: p.next}
@@ -290,7 +297,10 @@ func (p *Prober) conclude(e *entry, began time.Time, err error) []Change {
 	if e.users == 0 {
 		return nil
 	}
-	e.reached = e.reached || err == nil || refused(err)
+	if !e.reached && (err == nil || refused(err)) {
+		e.reached = true
+		p.note(e)
+	}
 	if err == nil {
 		was := e.suspect
 		e.failed, e.suspect = 0, false

@@ -23,6 +23,7 @@ type world struct {
 	most    int // connections at a time
 	changes []string
 	nodes   [][]Target
+	unsure  bool // whether nodes are up, so that nothing is said of them
 	impeded []error
 	start   time.Time
 }
@@ -77,8 +78,24 @@ func (w *world) Changed(c Change) {
 	w.changes = append(w.changes, c.Addr.String()+" "+what)
 }
 
-func (w *world) Unreached(targets []Target) { w.nodes = append(w.nodes, targets) }
-func (w *world) Impeded(err error)          { w.impeded = append(w.impeded, err) }
+func (w *world) Unreached(targets []Target) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.unsure {
+		return false
+	}
+	w.nodes = append(w.nodes, targets)
+	return true
+}
+
+func (w *world) Impeded(err error) { w.impeded = append(w.impeded, err) }
+
+// doubt decides on whether nodes are said to be out of reach.
+func (w *world) doubt(unsure bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unsure = unsure
+}
 
 // set decides on what becomes of connections to addr from now on.
 func (w *world) set(addr netip.AddrPort, err error) {

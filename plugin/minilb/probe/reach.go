@@ -7,6 +7,39 @@ import (
 	"time"
 )
 
+// site is a node in one family.
+type site struct {
+	node string
+	six  bool
+}
+
+func (e *entry) site() site { return site{e.Node, e.Addr.Addr().Is6()} }
+
+// note takes down that a node has been reached, as its endpoints come and go. It is called with the
+// lock held.
+func (p *Prober) note(e *entry) {
+	if at := e.site(); e.reached && e.Node != "" && !p.told[at.six] {
+		p.reached[at] = true
+	}
+}
+
+// Place tells on which node an endpoint is that has been added.
+func (p *Prober) Place(t Target) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.entries[t.Addr]; e != nil {
+		p.place(e, t.Node)
+	}
+}
+
+// place is called with the lock held. Who does not know the node takes it from nobody who does.
+func (p *Prober) place(e *entry, node string) {
+	if node != "" && e.Node != node {
+		e.Node = node
+		p.note(e)
+	}
+}
+
 // onNode is what is known of the endpoints of one node in one family.
 type onNode struct {
 	reached bool // one of them has answered
@@ -27,9 +60,10 @@ func (p *Prober) lookAtNodes(now time.Time) {
 			continue
 		}
 		unreached, reached := p.unreached(six)
-		p.told[six] = unreached != nil || reached
-		if unreached != nil {
-			p.observer.Unreached(unreached)
+		if reached || unreached != nil && p.observer.Unreached(unreached) {
+			p.mu.Lock() // another Prober may be about to follow
+			p.told[six] = true
+			p.mu.Unlock()
 		}
 	}
 }
@@ -66,10 +100,9 @@ func (p *Prober) nodes(six bool) []*onNode {
 		}
 		n := byName[e.Node]
 		if n == nil {
-			n = &onNode{example: e.Target}
+			n = &onNode{reached: p.reached[e.site()], example: e.Target}
 			byName[e.Node] = n
 		}
-		n.reached = n.reached || e.reached
 		n.pending = n.pending || !e.reached && !e.suspect
 		if e.Addr.Addr().Less(n.example.Addr.Addr()) {
 			n.example = e.Target

@@ -90,6 +90,109 @@ func TestUnreachedInOutage(t *testing.T) {
 	})
 }
 
+// While it is not sure that nodes are up nothing is told of them, and it is if that is still so later.
+func TestUnreachedUnsure(t *testing.T) {
+	for name, tc := range map[string]struct {
+		later error
+		want  int
+	}{"no way": {errPending, 1}, "they were not up": {nil, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			p, w := startProber(t, time.Second)
+			targets := []Target{parseTarget("a 10.0.1.1"), parseTarget("b 10.0.2.1")}
+			w.doubt(true)
+			for _, target := range targets {
+				w.set(target.Addr, errPending)
+				p.Add(target)
+			}
+			time.Sleep(10 * time.Second)
+			for _, target := range targets {
+				w.set(target.Addr, tc.later)
+			}
+			time.Sleep(5 * time.Second)
+			w.doubt(false)
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if len(w.nodes) != tc.want {
+				t.Errorf("%s: got %v, want %d reports", name, w.nodes, tc.want)
+			}
+		})
+	}
+}
+
+// A reload tells neither again what was told, nor that a node has never answered that did before it.
+func TestUnreachedFollow(t *testing.T) {
+	type fates map[string]error // by "node address"
+	for name, tc := range map[string]struct {
+		before, dying fates // a phase each
+		unsure        bool  // until the reload
+		after         fates // of two more Probers, one after the other
+		want          []int // how many reports each of the three makes
+	}{
+		"a dead node":      {before: fates{"a 10.0.1.1": nil, "b 10.0.2.1": nil}, dying: fates{"b 10.0.2.1": errPending}, after: fates{"a 10.0.1.1": nil, "b 10.0.2.1": errPending}, want: []int{0, 0, 0}},
+		"the only one":     {before: fates{"b 10.0.2.1": nil}, dying: fates{"b 10.0.2.1": errPending}, after: fates{"a 10.0.1.1": nil, "b 10.0.2.2": errPending}, want: []int{0, 0, 0}},
+		"the other family": {before: fates{"b 10.0.2.1": nil}, after: fates{"b fd00::1": errPending}, want: []int{0, 1, 0}},
+		"no way":           {before: fates{"a 10.0.1.1": nil, "b 10.0.2.1": errPending}, after: fates{"a 10.0.1.1": nil, "b 10.0.2.1": errPending}, want: []int{1, 0, 0}},
+		"no way, not told": {before: fates{"a 10.0.1.1": nil, "b 10.0.2.1": errPending}, unsure: true, after: fates{"a 10.0.1.1": nil, "b 10.0.2.1": errPending}, want: []int{0, 1, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var old *Prober
+				for i, phases := range [][]fates{{tc.before, tc.dying}, {tc.after}, {tc.after}} {
+					p, w := startProber(t, time.Second)
+					if old != nil {
+						p.Follow(old)
+					}
+					w.doubt(tc.unsure && i == 0)
+					known := map[string]bool{}
+					for _, fates := range phases {
+						for of, fate := range fates {
+							target := parseTarget(of)
+							w.set(target.Addr, fate)
+							if !known[of] {
+								p.Add(target)
+							}
+							known[of] = true
+						}
+						time.Sleep(5 * time.Second)
+					}
+					synctest.Wait()
+					if len(w.nodes) != tc.want[i] {
+						t.Errorf("Prober %d: got %v, want %d reports", i, w.nodes, tc.want[i])
+					}
+					old = p
+				}
+			})
+		})
+	}
+}
+
+// A node that is known later than its endpoint counts from then on, with what is known of it.
+func TestPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, w := startProber(t, time.Second)
+		up, down := parseTarget("a 10.0.1.1"), parseTarget("b 10.0.2.1")
+		w.set(down.Addr, errPending)
+		for _, target := range []Target{up, down} {
+			p.Add(Target{Addr: target.Addr})
+		}
+		time.Sleep(5 * time.Second)
+		for _, target := range []Target{up, down} {
+			p.Place(target)
+			p.Place(Target{Addr: target.Addr}) // somebody else does not know it
+		}
+		p.Place(parseTarget("c 10.0.3.1")) // nobody has added it
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if len(w.nodes) != 1 || !slices.Equal(w.nodes[0], []Target{down}) {
+			t.Errorf("got %v, want that there is no way to b", w.nodes)
+		}
+		p.Remove(down.Addr)
+		if p.Suspect(down.Addr) {
+			t.Error("it is probed more often than it was added")
+		}
+	})
+}
+
 // parseTarget reads "node address".
 func parseTarget(s string) Target {
 	for i := range s {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/client-go/tools/cache"
 
@@ -18,7 +19,9 @@ type probing struct {
 	*probe.Prober
 	translators []*Translator
 	reporter    *reporter
+	server      *server
 	log         Logger
+	outdated    time.Time // when what is known of the nodes was last known to be; touched by Unreached alone
 }
 
 // probingFor returns what probes for a Translator, nil if it asks for no probes.
@@ -29,7 +32,7 @@ func (w *Watcher) probingFor(t *Translator) *probing {
 	}
 	p := w.probing[interval]
 	if p == nil {
-		p = &probing{reporter: w.reporter, log: w.server.log}
+		p = &probing{reporter: w.reporter, server: w.server, log: w.server.log}
 		p.Prober = probe.New(interval, p)
 		w.probing[interval] = p
 		w.run = append(w.run, p.Run)
@@ -117,18 +120,20 @@ func (t *Translator) trusted(service cache.ObjectName, e *exposure, answering []
 func (t *Translator) probe(service cache.ObjectName, e *exposure, targets []probe.Target) {
 	before := e.targets
 	e.targets = targets
-	has := func(all []probe.Target, t probe.Target) bool {
-		_, found := slices.BinarySearchFunc(all, t, func(a, b probe.Target) int { return a.Addr.Compare(b.Addr) })
-		return found
+	find := func(all []probe.Target, t probe.Target) (int, bool) {
+		return slices.BinarySearchFunc(all, t, func(a, b probe.Target) int { return a.Addr.Compare(b.Addr) })
 	}
 	for _, target := range targets {
-		if !has(before, target) {
+		switch i, found := find(before, target); {
+		case !found:
 			t.probed[target.Addr] = append(t.probed[target.Addr], service)
 			t.probing.Add(target)
+		case before[i].Node != target.Node: // a snapshot written without probe has no nodes
+			t.probing.Place(target)
 		}
 	}
 	for _, target := range before {
-		if has(targets, target) {
+		if _, found := find(targets, target); found {
 			continue
 		}
 		t.probing.Remove(target.Addr)
@@ -185,8 +190,20 @@ func (p *probing) Changed(c probe.Change) {
 // maxNodes is how many nodes are named in one line.
 const maxNodes = 10
 
-// Unreached implements the probe.Observer interface.
-func (p *probing) Unreached(targets []probe.Target) {
+// noticing is how long a cluster may take, once it is back, to notice which nodes are not: until then
+// it has their pods as they were before.
+const noticing = time.Minute
+
+// Unreached implements the probe.Observer interface. After a power cut, this machine may be back before
+// the cluster is, and know what runs there from a snapshot: silence says nothing then.
+func (p *probing) Unreached(targets []probe.Target) bool {
+	now := time.Now()
+	if p.server.restored.Load() > 0 || p.server.away() > 0 {
+		p.outdated = now
+	}
+	if !p.outdated.IsZero() && now.Sub(p.outdated) < noticing {
+		return false
+	}
 	var nodes []string
 	for _, t := range targets {
 		nodes = append(nodes, fmt.Sprintf("%s (such as %s)", t.Node, t.Addr.Addr()))
@@ -194,7 +211,9 @@ func (p *probing) Unreached(targets []probe.Target) {
 	if more := len(nodes) - maxNodes; more > 0 {
 		nodes = append(nodes[:maxNodes], fmt.Sprintf("%d more", more))
 	}
-	p.log.Warningf("probe: no endpoint has ever answered from here on node %s: if these run, this machine has no route to their pods; add those that \"minilb routes\" prints for them, or take probe out of the Corefile", strings.Join(nodes, ", "))
+	p.log.Warningf("probe: no endpoint has ever answered from here on node %s: if these run, this machine has no route to their pods: compare what \"ip route get %s\" says on it with the route to %s that \"minilb routes\" prints, and add what is missing, or take probe out of the Corefile",
+		strings.Join(nodes, ", "), targets[0].Addr.Addr(), targets[0].Node)
+	return true
 }
 
 // Impeded implements the probe.Observer interface.

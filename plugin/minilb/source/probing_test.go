@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/minilb/minilb/plugin/minilb/probe"
@@ -297,8 +298,64 @@ func TestProbingUnreached(t *testing.T) {
 	for i := range 12 {
 		all = append(all, probe.Target{Node: fmt.Sprintf("n%02d", i), Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 7}), 80)})
 	}
-	p.tr.probing.Unreached(all)
-	p.logged("W probe: ", "n00 (such as 10.244.0.7), n01", "n09 (such as 10.244.9.7), 2 more", "minilb routes")
+	if !p.tr.probing.Unreached(all) {
+		t.Error("it is not told")
+	}
+	p.logged("W probe: ", "n00 (such as 10.244.0.7), n01", "n09 (such as 10.244.9.7), 2 more", `"ip route get 10.244.0.7"`, `n00 that "minilb routes" prints`)
 	p.tr.probing.Impeded(fmt.Errorf("too many open files"))
 	p.logged("W probe: ", "too many open files")
+}
+
+// After a power cut nodes may be down that a snapshot, or what the API server remembers, says are up:
+// that they do not answer is told when the cluster has had the time to notice, if it is still so.
+func TestProbingUnreachedOutdated(t *testing.T) {
+	for name, outdate := range map[string]func(*server, bool){
+		"restored": func(s *server, is bool) { s.restored.Store(map[bool]int32{true: 3}[is]) },
+		"away": func(s *server, is bool) {
+			if now := time.Now(); is {
+				s.lost.Store(&now)
+			} else {
+				s.lost.Store(nil)
+			}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, Options{Probe: probe.MinInterval})
+			all := []probe.Target{{Addr: netip.MustParseAddrPort("10.0.0.1:80"), Node: "n1"}}
+			expect := func(when string, want bool) {
+				t.Helper()
+				told := b.tr.probing.Unreached(all)
+				if lines := b.log.take(); told != want || len(lines) > 0 != want {
+					t.Errorf("%s, %s: told %v, with the log %q", name, when, told, lines)
+				}
+			}
+			outdate(b.watcher.server, true)
+			time.Sleep(time.Second)
+			expect("at first", false)
+			time.Sleep(time.Hour)
+			expect("still", false)
+			outdate(b.watcher.server, false)
+			expect("no longer", false)
+			time.Sleep(noticing - time.Second)
+			expect("not for long", false)
+			time.Sleep(time.Second)
+			expect("long enough", true)
+		})
+	}
+}
+
+// A snapshot that was written without probe does not know the nodes; the API server tells them.
+func TestProbingNodesLater(t *testing.T) {
+	p := newProbed(t, Options{})
+	listener := p.listen("127.0.0.1")
+	p.listen("127.0.0.2")
+	tcp := []port{{"_tcp", unnamed, p.port}}
+	p.services().Update(testService("shop/web", 1, ""))
+	slices := p.watcher.slices[""]
+	slices.set(p.slice("shop/web", "web-1", tcp, "127.0.0.1", "127.0.0.2"))
+	slices.set(p.slice("shop/web", "web-1", tcp, "127.0.0.1 n1", "127.0.0.2 n2"))
+	p.sync()
+	listener.Close()
+	p.eventually("web.shop.minilb.", "127.0.0.2")
+	p.logged("endpoint 127.0.0.1:", " on node n1 accepts no connections")
 }
