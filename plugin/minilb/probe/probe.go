@@ -24,9 +24,10 @@ const (
 	maxTimeout = time.Second
 	// failures in a row make an endpoint suspect. One success makes it trusted again.
 	failures = 2
-	// maxInFlight is how many connections are being made at a time, and maxRate how many are
-	// begun in a second: endpoints beyond that are probed less often than the interval says.
-	maxInFlight = 256
+	// maxInFlight is how many connections are being made at a time, unless that would take more than
+	// a quarter of the files that may be open, and maxRate how many are begun in a second: endpoints
+	// beyond that are probed less often than the interval says. One that is dead takes two.
+	maxInFlight = 1024
 	maxRate     = 2000
 	// followed is for how long what another Prober has found out matters to endpoints that are added.
 	followed = time.Minute
@@ -64,6 +65,7 @@ type Observer interface {
 type Prober struct {
 	interval, timeout, tick time.Duration
 	sockets                 sockets
+	room                    int // connections at a time
 	observer                Observer
 	begun                   time.Time
 	wake                    chan struct{} // holds a token when there may be something to do
@@ -118,6 +120,7 @@ func New(interval time.Duration, observer Observer) *Prober {
 		timeout:  min(interval/2, maxTimeout),
 		tick:     min(max(interval/ticks, minTick), maxTick),
 		sockets:  newSockets(),
+		room:     max(min(maxInFlight, openFiles()/4), 1),
 		observer: observer,
 		begun:    time.Now(),
 		wake:     make(chan struct{}, 1),
@@ -360,7 +363,7 @@ func (p *Prober) launch(now time.Time) (changes []Change) {
 	quota := max(int(maxRate*p.tick/time.Second), 1)
 	done := 0
 	for _, e := range p.waiting {
-		if quota == 0 || len(p.flying) == maxInFlight {
+		if quota == 0 || len(p.flying) == p.room {
 			break
 		}
 		done++

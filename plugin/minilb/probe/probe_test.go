@@ -137,7 +137,7 @@ func (w *world) expect(t *testing.T, want ...string) {
 func startProber(t *testing.T, interval time.Duration) (*Prober, *world) {
 	w := newWorld()
 	p := New(interval, w)
-	p.sockets = w
+	p.sockets, p.room = w, maxInFlight // whatever this machine has room for
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { p.Run(ctx) })

@@ -19,6 +19,16 @@ type polled struct {
 	inet6 unix.SockaddrInet6
 }
 
+// openFiles returns how many files this process may have open: as many as the hard limit says, to which
+// Go has raised the soft one.
+func openFiles() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 4 * maxInFlight // and if there are fewer, it says so when it runs out of them
+	}
+	return int(min(uint64(limit.Cur), 1<<30))
+}
+
 func newSockets() sockets { return &polled{} }
 
 func (s *polled) connect(to netip.AddrPort) (int, error) {
