@@ -182,7 +182,9 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 	if len(of.Claims) != 1 || of.Claims[0].Verdict != "answers" || !slices.Equal(of.Answer.A, []string{"10.77.1.1"}) || of.Answer.AAAA == nil || of.Answer.Own {
 		t.Errorf("got %+v", of)
 	}
-	must(t, json.Unmarshal([]byte(explain("ns1.minilb", "-o", "json")), &of))
+	out, err := minilb(t, "explain", "-kubeconfig", kubeconfig, "-corefile", corefile, "-o", "json", "ns1.minilb").Output()
+	must(t, err)
+	must(t, json.Unmarshal(out, &of))
 	if len(of.Claims) > 0 || !of.Answer.Own {
 		t.Errorf("got %+v", of)
 	}
