@@ -9,10 +9,29 @@ import (
 	"time"
 )
 
+// fates are what becomes of connections, by "node address".
+type fates map[string]error
+
+// pass has endpoints meet their fates, phase by phase. They are added in the first that has them.
+func pass(p *Prober, w *world, each time.Duration, phases ...fates) {
+	known := map[string]bool{}
+	for _, fates := range phases {
+		for of, fate := range fates {
+			target := parseTarget(of)
+			w.set(target.Addr, fate)
+			if !known[of] {
+				p.Add(target)
+			}
+			known[of] = true
+		}
+		time.Sleep(each)
+	}
+	synctest.Wait()
+}
+
 // That of all nodes but one no endpoint has ever answered is told once, with an example of each,
 // for each family by itself.
 func TestUnreached(t *testing.T) {
-	type fates map[string]error // by "node address"
 	for name, tc := range map[string]struct {
 		before fates // for ten seconds
 		after  fates
@@ -34,19 +53,7 @@ func TestUnreached(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p, w := startProber(t, time.Second)
-				known := map[string]bool{}
-				for _, fates := range []fates{tc.before, tc.after} {
-					for of, fate := range fates {
-						target := parseTarget(of)
-						w.set(target.Addr, fate)
-						if !known[of] {
-							p.Add(target)
-						}
-						known[of] = true
-					}
-					time.Sleep(10 * time.Second)
-				}
-				synctest.Wait()
+				pass(p, w, 10*time.Second, tc.before, tc.after)
 				families := map[bool]int{}
 				var got []string
 				for _, report := range w.nodes {
@@ -121,7 +128,6 @@ func TestUnreachedUnsure(t *testing.T) {
 
 // A reload tells neither again what was told, nor that a node has never answered that did before it.
 func TestUnreachedFollow(t *testing.T) {
-	type fates map[string]error // by "node address"
 	for name, tc := range map[string]struct {
 		before, dying fates // a phase each
 		unsure        bool  // until the reload
@@ -143,19 +149,7 @@ func TestUnreachedFollow(t *testing.T) {
 						p.Follow(old)
 					}
 					w.doubt(tc.unsure && i == 0)
-					known := map[string]bool{}
-					for _, fates := range phases {
-						for of, fate := range fates {
-							target := parseTarget(of)
-							w.set(target.Addr, fate)
-							if !known[of] {
-								p.Add(target)
-							}
-							known[of] = true
-						}
-						time.Sleep(5 * time.Second)
-					}
-					synctest.Wait()
+					pass(p, w, 5*time.Second, phases...)
 					if len(w.nodes) != tc.want[i] {
 						t.Errorf("Prober %d: got %v, want %d reports", i, w.nodes, tc.want[i])
 					}
