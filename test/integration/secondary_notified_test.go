@@ -68,7 +68,7 @@ func (n *notified) follow(primary string) {
 // expect returns when the primary told of what it answers, and an error unless that is as
 // secondary.expect has it, and it has told.
 func (n *notified) expect(name string, qtype uint16, want ...string) (at time.Time, err error) {
-	if err := (secondary{name: "the primary", addr: n.primary}).expect(name, qtype, want...); err != nil {
+	if err := (secondary{"the primary", n.primary}).expect(name, qtype, want...); err != nil {
 		return at, err
 	}
 	zone, serial, err := serialOf(n.primary, name)

@@ -67,7 +67,7 @@ func TestTransferTSIG(t *testing.T) {
 		_, err := ask(addr, "udp", "minilb", dns.TypeSOA)
 		return err
 	}, program(t, "named", "bind9"), "-f", "-g", "-n", "1", "-c", conf)
-	bind := secondary{name: "BIND with a key", addr: addr}
+	bind := secondary{"BIND with a key", addr}
 	last := fmt.Sprintf("10-245-%d-%d.web.%s.minilb", (endpoints-1)/200, (endpoints-1)%200, ns)
 	cluster.Eventually(t, 5*time.Second, func() error {
 		return bind.expect(last, dns.TypeA, fmt.Sprintf("10.245.%d.%d", (endpoints-1)/200, (endpoints-1)%200))
