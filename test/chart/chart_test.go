@@ -1,5 +1,5 @@
 // Package chart_test renders the Helm chart of deploy/ and looks at what comes out. Package
-// integration applies it to an API server, and runs what it configures.
+// deploy applies it to an API server, and runs what it configures.
 package chart_test
 
 import (

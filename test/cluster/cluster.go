@@ -271,10 +271,10 @@ func (c *Cluster) Stop() error {
 
 func (c *Cluster) shutdown() error {
 	var errs []error
-	// Clients before servers, or each spends its grace period on retries.
+	// The data goes with the cluster, so that nobody needs time to end in order.
 	for _, p := range []*process{c.controllerManager, c.apiServer, c.etcd} {
 		if p != nil {
-			errs = append(errs, p.stop(stopGrace))
+			errs = append(errs, p.stop(0))
 		}
 	}
 	c.spawner.stop()

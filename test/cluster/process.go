@@ -17,9 +17,8 @@ import (
 )
 
 const (
-	// stopGrace is how long a component has between SIGTERM and SIGKILL. The
-	// API server would wait a minute for the watches of clients that a test
-	// has not closed; there is nothing in it worth the wait.
+	// stopGrace is how long etcd has between SIGTERM and SIGKILL where its data
+	// are used afterwards.
 	stopGrace = 2 * time.Second
 
 	// probeInterval is the time between two looks at a starting component.

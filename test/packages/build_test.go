@@ -28,7 +28,7 @@ const (
 const root = "../.."
 
 // full is whether all platforms are built, and from nothing.
-var full = os.Getenv("MINILB_FULL") != ""
+var full = os.Getenv("MINILB_FULL") == "1"
 
 // platform is this machine's.
 var platform = func() string {

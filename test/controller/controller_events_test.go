@@ -1,0 +1,378 @@
+package controller_test
+
+import (
+	"github.com/minilb/minilb/test/harness"
+
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// eventsCorefile lets namespace prod alone have hosts below prod.example.
+const eventsCorefile = `
+.:53 {
+    minilb minilb {
+        claim . from shop evil infra
+        claim prod.example from prod
+    }
+}
+`
+
+// eventsObjects are wrong in one way each. Those in evil are younger than those in shop.
+const eventsObjects = `
+{apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: evil}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: infra}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop, annotations: {minilb/host: "a.example, a_b"}}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: ports, namespace: shop}
+spec:
+  type: LoadBalancer
+  loadBalancerClass: minilb
+  sessionAffinity: ClientIP
+  loadBalancerSourceRanges: [192.0.2.0/24]
+  loadBalancerIP: 192.0.2.1
+  externalIPs: [192.0.2.2]
+  ports: [{name: http, port: 80, targetPort: 8080}, {name: https, port: 443, targetPort: 8443}, {name: dns, port: 53}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: typo, namespace: shop, annotations: {minilb/hots: b.example}}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: classless, namespace: shop, annotations: {minilb/host: c.example}}
+spec: {type: LoadBalancer, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: pods, namespace: shop, labels: {app: pods}}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{name: http, port: 80, targetPort: web}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: pods-1, namespace: shop, labels: {kubernetes.io/service-name: pods, endpointslice.kubernetes.io/managed-by: test}}
+addressType: IPv4
+ports: [{name: http, port: 8000}]
+endpoints: [{addresses: [10.9.0.9], nodeName: n1}, {addresses: [10.9.0.8], nodeName: n1}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: bare, namespace: shop}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: bare-1, namespace: shop, labels: {kubernetes.io/service-name: bare, endpointslice.kubernetes.io/managed-by: test}}
+addressType: IPv4
+ports: [{name: "", port: 80}]
+endpoints: [{addresses: [10.244.5.7], nodeName: n1}, {addresses: [10.244.9.7], nodeName: bare}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: pending, namespace: shop, annotations: {minilb/host: d.example}}
+spec: {rules: [{host: d.example, PATHS}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: taken, namespace: evil}
+spec: {rules: [{host: a.example, PATHS}, {host: b.prod.example, PATHS}, {host: x.shop.minilb, PATHS}]}
+status: {loadBalancer: {ingress: [{ip: 192.0.2.6}]}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: example}
+spec: {controllerName: example.org/gateways}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: infra}
+spec:
+  gatewayClassName: example
+  listeners: [{name: http, port: 80, protocol: HTTP, hostname: "*.example", allowedRoutes: {namespaces: {from: All}}}]
+status: {addresses: [{value: 192.0.2.7}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: waiting, namespace: shop}
+spec: {parentRefs: [{name: gw, namespace: infra}], hostnames: [waiting.example]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: elsewhere, namespace: shop}
+spec: {parentRefs: [{name: gw, namespace: infra}], hostnames: [elsewhere.test]}
+status:
+  parents: [{parentRef: {name: gw, namespace: infra}, controllerName: example.org/gateways, conditions: ` + harness.GatewayAccepted + `}]
+`
+
+// described returns what "kubectl describe" shows of an object's Events, which it asks for like
+// that: Type, Reason, From and Message, sorted.
+func described(t *testing.T, c *cluster.Cluster, kind, namespace, name string) []string {
+	t.Helper()
+	list, err := c.Client.CoreV1().Events(namespace).List(t.Context(), metav1.ListOptions{FieldSelector: fields.Set{
+		"involvedObject.kind": kind, "involvedObject.namespace": namespace, "involvedObject.name": name,
+	}.String()})
+	harness.Must(t, err)
+	var lines []string
+	for _, e := range list.Items {
+		if len(e.Message) > 1024 || e.EventTime.IsZero() || e.InvolvedObject.UID == "" {
+			t.Errorf("event %s: %+v", e.Name, e)
+		}
+		lines = append(lines, strings.Join([]string{e.Type, e.Reason, e.ReportingController, e.Message}, " "))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// S5, S12, S17, E11, C3, C6, D17, I10, M2, R3: what is wrong with an object is told by an Event on it,
+// with what to do, once: whatever is restarted and however many controllers there are.
+func TestControllerEvents(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, cluster.Options{ControllerManagerFlags: []string{"--allocate-node-cidrs=false"}})
+	kubeconfig := harness.ShippedAccounts(t, c).Controller
+	harness.ApplyTogether(t, c, harness.NewestGateways.Definitions(t))
+	harness.CheckedNode(t, c, "n1", []string{"10.244.5.0/24", "fd00:5::/64"}, "192.168.1.31")
+	harness.Must(t, c.Node(t.Context(), "bare", "192.168.1.32"))
+	corefile := filepath.Join(t.TempDir(), "Corefile")
+	harness.Must(t, os.WriteFile(corefile, []byte(eventsCorefile), 0o644))
+	objects := strings.ReplaceAll(eventsObjects, "PATHS", "http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: x, port: {number: 80}}}}]}")
+	older, younger, _ := strings.Cut(objects, "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: taken")
+	harness.Must(t, c.Apply(t.Context(), older))
+	time.Sleep(1100 * time.Millisecond) // the resolution of creationTimestamp (C2)
+	harness.Must(t, c.Apply(t.Context(), "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: taken"+younger))
+
+	flags := []string{"-corefile", corefile}
+	p := harness.StartController(t, kubeconfig, flags...).WaitReady(t)
+	const by = " minilb.io/controller "
+	updated := func(name string) string {
+		return "Normal StatusUpdated" + by + "The Service is reached as " + name + ".shop.minilb, which its status says now"
+	}
+	want := map[string][]string{
+		"Service shop/web": {updated("web"),
+			`Warning InvalidHost` + by + `Host "a_b" in annotation minilb/host is refused: it is not a DNS name of letters, digits, hyphens and dots; correct it, hosts beside it are served`},
+		"Service shop/ports": {updated("ports"),
+			`Normal UnsupportedSessionAffinity` + by + `sessionAffinity has no effect on clients outside of the cluster, which choose a pod by themselves: remove it, or keep sessions where all pods find them`,
+			`Normal UnsupportedLoadBalancerSourceRanges` + by + `loadBalancerSourceRanges has no effect, as clients connect to the pods themselves: admit them by a NetworkPolicy`,
+			`Normal UnsupportedLoadBalancerIP` + by + `loadBalancerIP has no effect, as the Service has a name and no address of its own: remove it`,
+			`Normal UnsupportedExternalIPs` + by + `externalIPs are not answered, as the Service's name leads to its pods: remove them, or route them to the nodes yourself`,
+			`Warning TargetPortMismatch` + by + `Port 80 (http) leads to port 8080 of the pods, and nothing translates it: clients must use 8080, port 443 (https) leads to port 8443 of the pods, and nothing translates it: clients must use 8443; make port and targetPort the same, or let clients look up SRV records`},
+		"Service shop/typo": {updated("typo"),
+			`Warning AnnotationIgnored` + by + `Annotation "minilb/hots" is none of ours and has no effect: set the annotation minilb/host`},
+		"Service shop/classless": {
+			`Warning AnnotationIgnored` + by + `Annotation minilb/host is ignored, as the Service has no loadBalancerClass: create the Service anew with loadBalancerClass "minilb", which cannot be changed`},
+		"Service shop/pods": {updated("pods"),
+			`Warning TargetPortMismatch` + by + `Port 80 (http) leads to port 8000 of the pods, and nothing translates it: clients must use 8000; make port and targetPort the same, or let clients look up SRV records`,
+			`Warning NoRoutableEndpoint` + by + `The routes do not lead to any endpoint, for example 10.9.0.8, which is outside 10.244.5.0/24 and fd00:5::/64 of node n1: the CNI does not use the nodes' podCIDRs: set Cilium to ipam=kubernetes or Calico to host-local IPAM with usePodCidr, or route the CNI's own blocks instead`},
+		"Service shop/bare": {updated("bare"),
+			`Warning NoRoutableEndpoint` + by + `The routes do not lead to some endpoints, for example 10.244.9.7, which is on node bare, which has no podCIDR: run kube-controller-manager with --allocate-node-cidrs=true and --cluster-cidr, or have the CNI set spec.podCIDRs`},
+		"Ingress shop/pending": {
+			`Warning AnnotationIgnored` + by + `Annotation minilb/host has no effect on objects of kind Ingress: name the host in spec.rules[].host`,
+			`Warning HostNotServed` + by + `Host "d.example." is not served: its status has no address yet; is its ingress controller running and publishing one?`},
+		"Ingress evil/taken": {
+			`Warning HostConflict` + by + `Host "a.example." is refused: another namespace claimed it earlier; choose another host, or have the other claim removed`,
+			`Warning HostNotAllowed` + by + `Host "b.prod.example." is refused: no claim line of the Corefile lets namespace "evil" have it; choose another host, or have the namespace added to the claim line`,
+			`Warning HostReserved` + by + `Host "x.shop.minilb." is refused: names below shop.minilb. belong to namespace "shop"; choose a host that lies below the namespace's own name there, or outside of the zone`},
+		"HTTPRoute shop/waiting": {
+			`Warning HostNotServed` + by + `Host "waiting.example." is not served: the controller of Gateway infra/gw has not accepted it yet`},
+		"HTTPRoute shop/elsewhere": {
+			`Warning HostNotServed` + by + `Host "elsewhere.test." is not served: listener "http" of Gateway infra/gw has none of its hosts`},
+		"Gateway infra/gw": nil,
+	}
+	// check fails unless the objects' Events are exactly these.
+	check := func() error {
+		for object, lines := range want {
+			kind, name, _ := strings.Cut(object, " ")
+			namespace, name, _ := strings.Cut(name, "/")
+			slices.Sort(lines)
+			if got := described(t, c, kind, namespace, name); !slices.Equal(got, lines) {
+				return fmt.Errorf("%s: got\n%s\nwant\n%s", object, strings.Join(got, "\n"), strings.Join(lines, "\n"))
+			}
+		}
+		return nil
+	}
+	began := time.Now()
+	cluster.Eventually(t, 60*time.Second, check)
+	t.Logf("all was told %v after the start", time.Since(began).Round(time.Second))
+	all, err := c.Client.EventsV1().Events("").List(t.Context(), metav1.ListOptions{FieldSelector: "reportingController=minilb.io/controller"})
+	harness.Must(t, err)
+	total := 0
+	for _, lines := range want {
+		total += len(lines)
+	}
+	if len(all.Items) != total {
+		t.Errorf("%d events, want %d", len(all.Items), total)
+	}
+	expectTroubles(p, t, "pod IP outside podCIDRs")
+
+	// Another controller, and one after a restart, say nothing twice.
+	p.Stop(t)
+	p = harness.StartController(t, kubeconfig, flags...).WaitReady(t)
+	other := harness.StartController(t, kubeconfig, flags...).WaitReady(t)
+	_, err = c.Client.NetworkingV1().Ingresses("shop").Patch(t.Context(), "pending", "application/merge-patch+json", []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{})
+	harness.Must(t, err)
+
+	// What is put right is not told of; what is changed and wrong is, and a new generation.
+	patch := func(name, body string) {
+		t.Helper()
+		_, err := c.Client.CoreV1().Services("shop").Patch(t.Context(), name, "application/merge-patch+json", []byte(body), metav1.PatchOptions{})
+		harness.Must(t, err)
+	}
+	patch("typo", `{"metadata":{"annotations":{"minilb/hots":null,"minilb/hsot":"b.example"}}}`)
+	want["Service shop/typo"] = append(want["Service shop/typo"], `Warning AnnotationIgnored`+by+`Annotation "minilb/hsot" is none of ours and has no effect: set the annotation minilb/host`)
+	ingress, err := c.Client.NetworkingV1().Ingresses("evil").Get(t.Context(), "taken", metav1.GetOptions{})
+	harness.Must(t, err)
+	ingress.Spec.Rules = ingress.Spec.Rules[:1]
+	_, err = c.Client.NetworkingV1().Ingresses("evil").Update(t.Context(), ingress, metav1.UpdateOptions{})
+	harness.Must(t, err)
+	want["Ingress evil/taken"] = append(want["Ingress evil/taken"], want["Ingress evil/taken"][0])
+	contested := func() bool {
+		return len(p.Stderr.Lines("keeps overwriting"))+len(other.Stderr.Lines("keeps overwriting")) > 0
+	}
+	for range 12 { // S12, until one of the two has had enough
+		harness.Overwrite(t, c, "shop", "web", corev1.LoadBalancerIngress{IP: "192.0.2.7"})
+		cluster.Eventually(t, 10*time.Second, func() error {
+			if ingress := harness.GetService(t, c, "shop", "web").Status.LoadBalancer.Ingress; ingress[0].Hostname == "" && !contested() {
+				return fmt.Errorf("status %+v", ingress)
+			}
+			return nil
+		})
+	}
+	conflict := `Warning StatusConflict` + by + `Field manager "rival" keeps overwriting the status: give the Service a loadBalancerClass that is not its, or turn it off for this Service; the status is left alone for 10m0s`
+	want["Service shop/web"] = append(want["Service shop/web"], conflict)
+	cluster.Eventually(t, 30*time.Second, check)
+	time.Sleep(patience)
+	harness.Must(t, check())
+
+	// Who counts: the first controller wrote all that there was then, the others what came.
+	_, metrics := harness.Get(p.URL + "/metrics")
+	for _, pattern := range []string{`(?m)^minilb_controller_events_total\{reason="TargetPortMismatch"\} 0$`, `(?m)^minilb_controller_event_errors_total 0$`, `(?m)^minilb_controller_findings [1-9][0-9]*$`} {
+		if !regexp.MustCompile(pattern).MatchString(metrics) {
+			t.Errorf("/metrics has nothing like %q", pattern)
+		}
+	}
+}
+
+// S17: who may not write Events, or read what hosts depend on, is told so in one line each; statuses are
+// written all the same, and Events of the rest once they may be.
+func TestControllerEventsForbidden(t *testing.T) {
+	t.Parallel()
+	c := harness.Shared(t)
+	namespace := harness.NewNamespace(t, c)
+	for _, manifest := range []string{rightlessAccount, grantServices, grantStatus} {
+		harness.Must(t, c.Apply(t.Context(), strings.ReplaceAll(manifest, "NAMESPACE", namespace)))
+	}
+	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), namespace, "rightless")
+	harness.Must(t, err)
+	p := harness.StartController(t, kubeconfig, "-class", namespace).WaitReady(t)
+	harness.CreateService(t, c, namespace, "web", namespace, func(s *corev1.Service) {
+		s.Spec.Ports = []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(8080)}}
+	})
+	harness.ExpectStatus(t, c, namespace, "web", "web."+namespace+".minilb")
+	expectLines := func() {
+		t.Helper()
+		for _, want := range []string{
+			"events are not written, or not everywhere (-events=false does without): events.events.k8s.io: create is forbidden: apply deploy/kustomize, or grant create on events.events.k8s.io",
+			"no events of some hosts: ingresses.networking.k8s.io: list and watch is forbidden: apply deploy/kustomize, or grant list and watch on ingresses.networking.k8s.io",
+		} {
+			if lines := p.Stderr.Lines(want); len(lines) != 1 {
+				t.Errorf("%d lines say %q, want 1\n%s", len(lines), want, p.Stderr)
+			}
+		}
+	}
+	cluster.Eventually(t, 20*time.Second, func() error {
+		if len(p.Stderr.Lines("events are not written"))*len(p.Stderr.Lines("ingresses.networking.k8s.io")) == 0 {
+			return fmt.Errorf("the log says\n%s", p.Stderr)
+		}
+		return nil
+	})
+	time.Sleep(patience)
+	expectLines()
+	if got := described(t, c, "Service", namespace, "web"); len(got) > 0 {
+		t.Errorf("got events %q", got)
+	}
+
+	// Without Events nothing is asked for that they alone need.
+	p.Stop(t)
+	p = harness.StartController(t, kubeconfig, "-class", namespace, "-events=false").WaitReady(t)
+	time.Sleep(patience)
+	if lines := p.Stderr.Lines("forbidden"); len(lines) > 0 && !strings.Contains(lines[0], "nodes: list") {
+		t.Errorf("the log says\n%s", strings.Join(lines, "\n"))
+	}
+
+	grant := strings.ReplaceAll(strings.ReplaceAll(grantServices, "NAMESPACE-services", "NAMESPACE-events"),
+		`{apiGroups: [""], resources: [services], verbs: [list, watch]}`, `{apiGroups: [events.k8s.io], resources: [events], verbs: [create]}`)
+	harness.Must(t, c.Apply(t.Context(), strings.ReplaceAll(grant, "NAMESPACE", namespace)))
+	harness.StartController(t, kubeconfig, "-class", namespace).WaitReady(t)
+	cluster.Eventually(t, 20*time.Second, func() error {
+		if got := described(t, c, "Service", namespace, "web"); len(got) != 1 || !strings.HasPrefix(got[0], "Warning TargetPortMismatch") {
+			return fmt.Errorf("got %q", got)
+		}
+		return nil
+	})
+}
+
+// A tenant whose objects are all wrong takes no more than a share of what is written, and what is wrong
+// elsewhere is told none the less.
+func TestControllerEventsFlood(t *testing.T) {
+	t.Parallel()
+	c := harness.Shared(t)
+	evil, shop := harness.NewNamespace(t, c), harness.NewNamespace(t, c)
+	p := harness.StartController(t, harness.ShippedAccounts(t, c).Controller, "-class", evil).WaitReady(t)
+	began := time.Now()
+	wrong := func(s *corev1.Service) {
+		s.Spec.Ports = []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromInt32(8080)}}
+	}
+	objects := 100
+	if harness.Full {
+		objects = 2000
+	}
+	harness.Parallel(t, objects, func(i int) error {
+		service := harness.NewService(evil, fmt.Sprintf("s%d", i), evil)
+		wrong(service)
+		_, err := c.Client.CoreV1().Services(evil).Create(t.Context(), service, metav1.CreateOptions{})
+		return err
+	})
+	harness.CreateService(t, c, shop, "web", evil, wrong)
+	cluster.Eventually(t, 20*time.Second, func() error {
+		if got := described(t, c, "Service", shop, "web"); len(got) == 0 || !strings.HasPrefix(got[len(got)-1], "Warning TargetPortMismatch") {
+			return fmt.Errorf("got %q", got)
+		}
+		return nil
+	})
+	list, err := c.Client.EventsV1().Events(evil).List(t.Context(), metav1.ListOptions{})
+	harness.Must(t, err)
+	elapsed := time.Since(began)
+	t.Logf("%d events of %d bad objects within %v", len(list.Items), objects, elapsed.Round(time.Second))
+	if most := 20 + int(elapsed.Seconds()) + 1; len(list.Items) > most {
+		t.Errorf("%d events in %v, want %d at most", len(list.Items), elapsed, most)
+	}
+	if objects == 100 {
+		// Other tests of the control plane have pods wherever they like.
+		if lines := slices.DeleteFunc(p.Troubles(), func(line string) bool { return strings.Contains(line, "pod IP outside podCIDRs") }); len(lines) > 0 {
+			t.Errorf("the log has warnings or errors:\n%s", strings.Join(lines, "\n"))
+		}
+	} else {
+		expectTroubles(p, t, "more is wrong than events are written of")
+	}
+}

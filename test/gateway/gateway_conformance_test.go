@@ -1,0 +1,375 @@
+package gateway_test
+
+import (
+	"github.com/minilb/minilb/test/harness"
+
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// conformanceCase is one manifest of the Gateway API's own conformance tests, what a
+// controller that passes them makes of it, and what that means for names.
+type conformanceCase struct {
+	manifest string // tests/<manifest>.yaml
+
+	// refused and attached are those of gatewayController, as the test's .go file asserts them.
+	refused  map[string]string
+	attached map[string]int32
+
+	// probes are routes of ours, for manifests that have none or whose routes could have no
+	// name anyway. A probe is accepted for each of its parents.
+	probes []probeRoute
+
+	resolution
+	then []conformanceStep
+}
+
+// resolution is what resolves.
+type resolution struct {
+	// want has what resolves, and what does not.
+	want answers
+
+	// believed is what differs from that when the controller accepts everything: what only
+	// its status can tell. All else follows from the specs (G10-G15, G30).
+	believed answers
+}
+
+// answers are names by the Gateways whose addresses they resolve to. Both are separated by blanks.
+type answers map[string]string
+
+// nobody is the key of the names that do not resolve.
+const nobody = ""
+
+// probeRoute is a route with one parentRef, written as YAML, and a hostname, or none.
+type probeRoute struct{ kind, parent, hostname string }
+
+// conformanceStep is a change and the names after it. Those that a step does not list it does not ask for.
+type conformanceStep struct {
+	delete string // "<kind> [<namespace>/]<name>"
+	edit   func(gateway string, spec *gatewayv1.GatewaySpec)
+	resolution
+}
+
+const (
+	conformanceInfra      = "gateway-conformance-infra"
+	conformanceClass      = "conformance"
+	conformanceController = "conformance.example/controller"
+)
+
+// conformance is where the tests of a case run.
+type conformance struct {
+	cluster *cluster.Cluster
+	server  *harness.CoreDNS
+	dir     string // of the conformance module
+	base    map[string]string
+	round   int
+}
+
+// TestGatewayConformance applies the manifests of the Gateway API's own conformance tests as
+// they are published, has a controller report on them what those tests ask of it, and asks for
+// the names that the tests send requests to.
+func TestGatewayConformance(t *testing.T) {
+	c := cluster.New(t, cluster.Options{})
+	dir, err := cluster.GatewayAPIConformance(t.Context())
+	harness.Must(t, err)
+	definitions, err := cluster.GatewayAPI(t.Context(), cluster.NewestGatewayAPI, "experimental")
+	harness.Must(t, err)
+	harness.Must(t, c.Apply(t.Context(), definitions))
+	kubeconfig := harness.ShippedAccounts(t, c).DNS
+	e := &conformance{cluster: c, dir: dir}
+	base := e.published(t, "base/manifests.yaml") + `
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: ` + conformanceClass + `}
+spec: {controllerName: ` + conformanceController + `}
+`
+	e.base = gatewayAddresses(t, base, "192.0.2.", 1)
+	harness.Must(t, c.Apply(t.Context(), e.controller().withStatus(t, base)))
+	e.server = harness.StartCoreDNS(t, ".:PORT {\nbind 127.0.0.1\nREADY\nerrors\nminilb minilb {\nkubeconfig "+kubeconfig+"\n}\n}\n")
+	e.server.WaitReady(t)
+	for _, tc := range conformanceCases {
+		t.Run(tc.manifest, func(t *testing.T) { e.run(t, tc) })
+	}
+}
+
+// TestGatewayConformanceCases checks that no manifest about hostnames, listeners or what they
+// allow is forgotten.
+func TestGatewayConformanceCases(t *testing.T) {
+	dir, err := cluster.GatewayAPIConformance(t.Context())
+	harness.Must(t, err)
+	files, err := filepath.Glob(filepath.Join(dir, "tests/*.yaml"))
+	harness.Must(t, err)
+	var want []string
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
+		if _, skip := conformanceSkipped[name]; !skip && regexp.MustCompile("hostname|listener|allowed").MatchString(name) {
+			want = append(want, name)
+		}
+	}
+	var got []string
+	for _, tc := range conformanceCases {
+		got = append(got, tc.manifest)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if len(want) == 0 || !slices.Equal(got, want) {
+		t.Errorf("got cases of\n%q\nwant\n%q", got, want)
+	}
+}
+
+func (e *conformance) run(t *testing.T, tc conformanceCase) {
+	manifest := e.published(t, filepath.Join("tests", tc.manifest+".yaml")) + tc.probeManifest()
+	own := gatewayAddresses(t, manifest, "192.0.2.", 101)
+
+	stubborn := e.controller()
+	stubborn.stubborn = "Pending"
+	honest := e.controller()
+	honest.refused, honest.attached = tc.refused, tc.attached
+	lying := e.controller()
+	lying.credulous = true
+	for _, controller := range []*gatewayController{stubborn, honest, lying} {
+		maps.Copy(controller.addresses, own)
+	}
+
+	all := answers{nobody: tc.hostnames()}
+	e.apply(t, stubborn, manifest)
+	e.expect(t, stubborn, all, "while only a controller that is not the Gateways' own accepts the routes") // G20, G21
+	for _, controller := range []*gatewayController{honest, lying} {
+		state := "when the status is right"
+		if controller == lying {
+			state = "when everything is accepted"
+		}
+		e.apply(t, controller, manifest)
+		e.expect(t, controller, tc.answers(controller), state)
+		edited := manifest
+		for _, step := range tc.then {
+			if step.edit != nil {
+				edited = editManifest(t, edited, func(object *unstructured.Unstructured) {
+					if object.GetKind() == "Gateway" {
+						spec := specOf[gatewayv1.GatewaySpec](t, object)
+						step.edit(object.GetName(), spec)
+						object.Object["spec"] = toMap(t, spec)
+					}
+				})
+				e.apply(t, controller, edited)
+				e.expect(t, controller, step.answers(controller), state+", after the edit")
+				continue
+			}
+			kind, namespace, name := step.object()
+			if !controller.asked[kind+" "+name] {
+				t.Fatalf("the manifest has no %s", step.delete)
+			}
+			harness.Must(t, e.cluster.Delete(t.Context(), fmt.Sprintf("{apiVersion: gateway.networking.k8s.io/v1, kind: %s, metadata: {namespace: %s, name: %s}}", kind, namespace, name)))
+			e.settle(t)
+			e.expect(t, controller, step.answers(controller), state+", without "+step.delete)
+		}
+	}
+	harness.Must(t, e.cluster.Delete(t.Context(), manifest))
+	e.settle(t)
+	e.expect(t, honest, all, "when all is deleted")
+	if keys := honest.unasked(); len(keys) > 0 {
+		t.Errorf("the manifest has no %q", keys)
+	}
+}
+
+// controller is one that refuses nothing and knows the Gateways that all cases share.
+func (e *conformance) controller() *gatewayController {
+	return &gatewayController{name: conformanceController, stranger: "stranger.example/controller", addresses: maps.Clone(e.base), asked: map[string]bool{}}
+}
+
+// published reads a manifest of the conformance tests and fills in what their suite does.
+func (e *conformance) published(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(e.dir, path))
+	harness.Must(t, err)
+	return strings.ReplaceAll(string(text), "{GATEWAY_CLASS_NAME}", conformanceClass)
+}
+
+func (e *conformance) apply(t *testing.T, controller *gatewayController, manifest string) {
+	t.Helper()
+	harness.Must(t, e.cluster.Apply(t.Context(), controller.withStatus(t, manifest)))
+	e.settle(t)
+}
+
+// gatewayMarker is an object of every kind that the names of the Gateway API depend on, all
+// of which change with ROUND.
+const gatewayMarker = `
+{apiVersion: v1, kind: Namespace, metadata: {name: marker, labels: {round: "ROUND"}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: marker, namespace: marker}
+spec:
+  gatewayClassName: CLASS
+  allowedListeners: {namespaces: {from: Same}}
+  listeners:
+  - name: http
+    protocol: HTTP
+    port: 80
+    allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {round: "ROUND"}}}}
+  - {name: tls, protocol: TLS, port: 443, tls: {mode: Passthrough}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: marker, namespace: marker}
+spec:
+  parentRef: {name: marker}
+  listeners: [{name: http, protocol: HTTP, port: 80, hostname: set-ROUND.marker.example}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: marker, namespace: marker}
+spec: {parentRefs: [{name: marker, sectionName: http}], hostnames: [grpc-ROUND.marker.example]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TLSRoute
+metadata: {name: marker, namespace: marker}
+spec:
+  parentRefs: [{name: marker, sectionName: tls}]
+  hostnames: [tls-ROUND.marker.example]
+  rules: [{backendRefs: [{name: web, port: 443}]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: marker, namespace: marker}
+spec: {parentRefs: [{name: marker, sectionName: http}, {kind: ListenerSet, name: marker}], hostnames: [http-ROUND.marker.example, set-ROUND.marker.example]}
+`
+
+// settle waits until the server has seen all that was written. Each kind of object comes by
+// one watch, in order, so it has when it shows a later change to one object of each kind.
+func (e *conformance) settle(t *testing.T) {
+	t.Helper()
+	const address = "192.0.2.254"
+	e.round++
+	round := strconv.Itoa(e.round)
+	marker := strings.NewReplacer("ROUND", round, "CLASS", conformanceClass).Replace(gatewayMarker)
+	if e.round == 1 {
+		controller := e.controller()
+		controller.addresses["marker"] = address
+		marker = controller.withStatus(t, marker)
+	}
+	harness.Must(t, e.cluster.Apply(t.Context(), marker))
+	cluster.Eventually(t, 20*time.Second, func() error {
+		var missing error
+		for _, kind := range []string{"http", "grpc", "tls", "set"} {
+			missing = errors.Join(missing, e.server.Expect(kind+"-"+round+".marker.example", dns.TypeA, address))
+		}
+		if missing != nil {
+			return fmt.Errorf("%w\n%s", missing, e.server.Log)
+		}
+		return nil
+	})
+}
+
+// expect checks every name at once: there is nothing to wait for.
+func (e *conformance) expect(t *testing.T, controller *gatewayController, want answers, state string) {
+	t.Helper()
+	for _, gateways := range slices.Sorted(maps.Keys(want)) {
+		var addresses []string
+		for _, gateway := range strings.Fields(gateways) {
+			address, ok := controller.addresses[gateway]
+			if !ok {
+				t.Fatalf("there is no Gateway %s", gateway)
+			}
+			addresses = append(addresses, address)
+		}
+		slices.Sort(addresses)
+		for _, hostname := range strings.Fields(want[gateways]) {
+			var err error
+			if gateways == nobody {
+				err = e.server.ExpectRcode(hostname, dns.TypeA, dns.RcodeRefused) // D3, D4
+			} else {
+				err = e.server.Expect(hostname, dns.TypeA, addresses...)
+			}
+			if err != nil {
+				t.Errorf("%s: %v", state, err)
+			}
+		}
+	}
+}
+
+// gatewayAddresses gives each Gateway of a manifest an address of its own.
+func gatewayAddresses(t *testing.T, manifest, prefix string, first int) map[string]string {
+	t.Helper()
+	addresses := map[string]string{}
+	editManifest(t, manifest, func(object *unstructured.Unstructured) {
+		if object.GetKind() == "Gateway" {
+			addresses[object.GetName()] = prefix + strconv.Itoa(first+len(addresses))
+		}
+	})
+	return addresses
+}
+
+// probeManifest is the manifest of the case's probes.
+func (tc conformanceCase) probeManifest() string {
+	var all strings.Builder
+	for i, p := range tc.probes {
+		fmt.Fprintf(&all, `
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: %s
+metadata: {name: probe-%d, namespace: %s}
+spec: {parentRefs: [%s], hostnames: [%s], rules: [{backendRefs: [{name: infra-backend-v1, port: 8080}]}]}
+`, p.kind, i, conformanceInfra, p.parent, p.hostname)
+	}
+	return all.String()
+}
+
+// hostnames are all names of the case.
+func (tc conformanceCase) hostnames() string {
+	all := slices.Collect(maps.Values(tc.want))
+	for _, step := range tc.then {
+		all = append(all, slices.Collect(maps.Values(step.want))...)
+	}
+	return strings.Join(all, " ")
+}
+
+// answers are the names as they resolve with this controller.
+func (r resolution) answers(controller *gatewayController) answers {
+	if !controller.credulous {
+		return r.want
+	}
+	believed := map[string]bool{}
+	for _, hostnames := range r.believed {
+		for _, hostname := range strings.Fields(hostnames) {
+			believed[hostname] = true
+		}
+	}
+	all := maps.Clone(r.believed)
+	if all == nil {
+		all = answers{}
+	}
+	for gateways, hostnames := range r.want {
+		for _, hostname := range strings.Fields(hostnames) {
+			if !believed[hostname] {
+				all[gateways] += " " + hostname
+			}
+		}
+	}
+	return all
+}
+
+// object is what the step deletes.
+func (s conformanceStep) object() (kind, namespace, name string) {
+	kind, name, _ = strings.Cut(s.delete, " ")
+	if namespace, name, found := strings.Cut(name, "/"); found {
+		return kind, namespace, name
+	}
+	return kind, conformanceInfra, name
+}

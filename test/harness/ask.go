@@ -1,0 +1,103 @@
+package harness
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// KeepAsking asks for the addresses of names every few milliseconds, and for readiness now and
+// then, until the function it returns is called: every name must have an address each time.
+func KeepAsking(t *testing.T, s *CoreDNS, names ...string) (stop func()) {
+	t.Helper()
+	began := time.Now()
+	done, result := make(chan struct{}), make(chan error, 1)
+	var rounds int
+	go func() {
+		ticker := time.NewTicker(5 * time.Millisecond)
+		defer ticker.Stop()
+		for ; ; rounds++ {
+			select {
+			case <-done:
+				result <- nil
+				return
+			case <-ticker.C:
+			}
+			for _, name := range names {
+				got, rcode, err := s.Answers(name, dns.TypeA)
+				if err == nil && len(got) == 0 {
+					err = fmt.Errorf("%s: got %s without an address", name, dns.RcodeToString[rcode])
+				}
+				if err != nil {
+					result <- fmt.Errorf("%v after the first question: %w", time.Since(began), err)
+					return
+				}
+			}
+			if rounds%50 == 0 {
+				if code, body := Get(s.Ready); code == http.StatusServiceUnavailable {
+					result <- fmt.Errorf("%v after the first question: /ready is %d %s", time.Since(began), code, body)
+					return
+				}
+			}
+		}
+	}()
+	return func() {
+		t.Helper()
+		close(done)
+		if err := <-result; err != nil {
+			t.Errorf("%v\n%s", err, s.Log)
+		} else if rounds == 0 {
+			t.Error("not a single question was asked")
+		}
+	}
+}
+
+// Get returns the status and body of a URL, 0 if it cannot be had.
+func Get(url string) (int, string) {
+	client := http.Client{Timeout: 5 * time.Second}
+	response, err := client.Get(url)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	return response.StatusCode, string(body)
+}
+
+func Ask(addr, network, name string, qtype uint16) (*dns.Msg, error) {
+	m := new(dns.Msg)
+	m.SetQuestion(dns.Fqdn(name), qtype)
+	client := dns.Client{Net: network, Timeout: 5 * time.Second}
+	reply, _, err := client.Exchange(m, addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", name, dns.TypeToString[qtype], err)
+	}
+	return reply, nil
+}
+
+// Serials returns the serial of each zone.
+func Serials(t *testing.T, s *CoreDNS, zones ...string) []uint32 {
+	t.Helper()
+	var numbers []uint32
+	for _, zone := range zones {
+		reply, err := s.Ask("udp", zone, dns.TypeSOA)
+		Must(t, err)
+		i := slices.IndexFunc(reply.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA })
+		if i < 0 {
+			t.Fatalf("%s has no SOA:\n%s", zone, reply)
+		}
+		numbers = append(numbers, reply.Answer[i].(*dns.SOA).Serial)
+	}
+	return numbers
+}
+
+func PortOf(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return port
+}

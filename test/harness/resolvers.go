@@ -1,0 +1,94 @@
+package harness
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// ResolverRecipe returns the blocks for a resolver, each as it stands there once for every domain,
+// with the server's address in the place of the nodes'.
+func ResolverRecipe(t *testing.T, heading, server string, domains []string) []string {
+	t.Helper()
+	blocks := Recipe(t, "resolvers.md", heading)
+	for i, block := range blocks {
+		if strings.Contains(block, `{ "minilb"; };`) { // a list that has all of them
+			block = strings.ReplaceAll(block, `"minilb";`, strings.TrimSpace(ForEach(domains, `"DOMAIN"; `)))
+		} else {
+			block = ForEach(domains, strings.ReplaceAll(block, "minilb", "DOMAIN"))
+		}
+		blocks[i] = AtServer(block, server)
+	}
+	if all := strings.Join(blocks, ""); !strings.Contains(all, PortOf(server)) || strings.Contains(all, "30053") {
+		t.Fatalf("the recipe for %s does not name the nodes as the others do:\n%s", heading, all)
+	}
+	return blocks
+}
+
+// AtServer puts the server's address in the place of the nodes', in every notation.
+func AtServer(text, server string) string {
+	host, port, _ := net.SplitHostPort(server)
+	for _, node := range []string{"192.168.1.30", "192.168.1.31"} {
+		for _, separator := range []string{"#", "@", ":", " port "} {
+			text = strings.ReplaceAll(text, node+separator+"30053", host+separator+port)
+		}
+	}
+	return text
+}
+
+// ForEach is the text once for each domain, which stands in it as DOMAIN.
+func ForEach(domains []string, text string) string {
+	var all strings.Builder
+	for _, domain := range domains {
+		all.WriteString(strings.ReplaceAll(text, "DOMAIN", strings.TrimSuffix(domain, ".")))
+	}
+	return all.String()
+}
+
+// ConfigFile writes a configuration in which DIR stands for a directory of its own.
+func ConfigFile(t *testing.T, name, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, name)
+	Must(t, os.WriteFile(path, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644))
+	return path
+}
+
+// AnswersFor returns a check whether the server at addr knows the domain.
+func AnswersFor(addr, domain string) func() error {
+	return func() error {
+		reply, err := Ask(addr, "udp", domain, dns.TypeSOA)
+		if err != nil {
+			return err
+		}
+		if reply.Rcode != dns.RcodeSuccess || len(reply.Answer) == 0 {
+			return fmt.Errorf("%s SOA of %s: got\n%s", domain, addr, reply)
+		}
+		return nil
+	}
+}
+
+// StartBIND runs named at addr with these options and zones.
+func StartBIND(t *testing.T, addr, domain, options, zones string) *Daemon {
+	t.Helper()
+	path := Program(t, "named", "bind9")
+	host, port, _ := net.SplitHostPort(addr)
+	config := ConfigFile(t, "named.conf", `
+options {
+	directory "DIR";
+	pid-file none;
+	session-keyfile none;
+	lock-file none;
+	listen-on port `+port+` { `+host+`; };
+	listen-on-v6 { none; };
+	`+options+`
+};
+controls { };
+`+zones)
+	return StartDaemon(t, AnswersFor(addr, domain), path, "-g", "-n", "1", "-c", config)
+}
