@@ -81,6 +81,7 @@ type gatewayAPI struct {
 
 // follower is a versioned table of any type.
 type follower interface {
+	offer(offer)
 	follow(context.Context, offer) bool
 	loses(offer) bool
 	version() string

@@ -29,6 +29,19 @@ type Inspection struct {
 // Inspect reads the cluster once, which takes seconds if some kind cannot be read. It fails, with
 // a *kube.Failure, if the API server does not answer, or shows no Services or EndpointSlices.
 func Inspect(ctx context.Context, config *rest.Config, options Options) (*Inspection, error) {
+	i, err := newInspection(config, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := i.read(ctx); err != nil {
+		return nil, err
+	}
+	i.judge()
+	return i, nil
+}
+
+// newInspection returns one that has read nothing yet.
+func newInspection(config *rest.Config, options Options) (*Inspection, error) {
 	if options.Reachable == nil {
 		options.Reachable = func(string) bool { return true }
 	}
@@ -44,10 +57,6 @@ func Inspect(ctx context.Context, config *rest.Config, options Options) (*Inspec
 	}
 	i := &Inspection{watcher: w, index: records.NewIndex(slices.Concat(options.Zones, options.ReverseZones), fixed...)}
 	i.translator = NewTranslator(w, options, i.index)
-	if err := i.read(ctx); err != nil {
-		return nil, err
-	}
-	i.judge()
 	return i, nil
 }
 

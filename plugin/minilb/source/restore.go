@@ -6,6 +6,8 @@ import (
 	"iter"
 	"slices"
 	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // stored is a table of any type, as snapshots and verdicts know it.
@@ -16,6 +18,7 @@ type stored interface {
 	section() section
 	save(*codec)
 	restore([]object)
+	load([]runtime.Object)
 }
 
 // state returns the health of the watch.
