@@ -35,28 +35,46 @@ func Run(ctx context.Context, config *rest.Config, options Options) (*Report, er
 	if err != nil {
 		return nil, err
 	}
-	inspections, err := inspect(ctx, config, options.Stanzas)
-	if err != nil {
-		return nil, err
-	}
-	c := &checker{Options: options, clients: clients, served: served(inspections)}
+	c := newChecker(options, clients, func(ctx context.Context, options source.Options) (*source.Inspection, error) {
+		return source.Inspect(ctx, config, options)
+	})
+	return c.run(ctx)
+}
+
+// checker finds what is wrong with what was read.
+type checker struct {
+	Options
+	*state
+	clients *clients
+	// look reads the cluster as the DNS server does.
+	look        func(context.Context, source.Options) (*source.Inspection, error)
+	ask         asker                // of the DNS server whose answers are compared
+	options     []source.Options     // of the stanzas
+	inspections []*source.Inspection // one for each stanza
+	served      []Served
+}
+
+func newChecker(options Options, clients *clients, look func(context.Context, source.Options) (*source.Inspection, error)) *checker {
+	c := &checker{Options: options, clients: clients, look: look, ask: over(options.Server)}
 	for _, s := range options.Stanzas {
 		c.options = append(c.options, s.Options)
 	}
-	if c.state, err = clients.read(ctx, c.namespaces(), c.served); err != nil {
+	return c
+}
+
+// run reads, judges what was read, and asks for what is not in the cluster's objects.
+func (c *checker) run(ctx context.Context) (*Report, error) {
+	if err := c.read(ctx); err != nil {
 		return nil, err
 	}
-	findings := slices.Concat(c.unread, c.nodeFindings(), c.statuses(), c.classes(), c.unsupported(), c.ports(), c.cilium(), c.marks(), c.definitions())
-	for _, i := range inspections {
-		findings = append(findings, c.inspected(i)...)
-	}
+	findings := c.judge()
 	lacking, err := c.accountRights(ctx)
 	if err != nil {
 		return nil, err
 	}
 	findings = append(findings, lacking...)
-	if options.Server != "" {
-		differing, err := compare(ctx, config, options, inspections)
+	if c.Server != "" {
+		differing, err := c.compare(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -65,13 +83,40 @@ func Run(ctx context.Context, config *rest.Config, options Options) (*Report, er
 	return &Report{Findings: sorted(findings), GatewayAPI: c.served}, nil
 }
 
-// checker finds what is wrong with what was read.
-type checker struct {
-	Options
-	*state
-	clients *clients
-	options []source.Options // of the stanzas
-	served  []Served
+// read reads all that is judged.
+func (c *checker) read(ctx context.Context) (err error) {
+	if c.inspections, err = c.inspect(ctx); err != nil {
+		return err
+	}
+	c.served = served(c.inspections)
+	c.state, err = c.clients.read(ctx, c.namespaces(), c.served)
+	return err
+}
+
+// inspect reads the cluster as the DNS server does, for each of its stanzas.
+func (c *checker) inspect(ctx context.Context) ([]*source.Inspection, error) {
+	var all []*source.Inspection
+	for i := range c.options {
+		inspection, err := c.look(ctx, c.options[i])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, inspection)
+	}
+	return all, nil
+}
+
+// judge says what is wrong with what was read.
+func (c *checker) judge() []Finding {
+	findings := slices.Concat(c.unread, c.nodeFindings(), c.statuses(), c.classes(), c.unsupported(), c.ports(), c.cilium(), c.marks(), c.definitions())
+	for _, i := range c.inspections {
+		findings = append(findings, refused(i.Refusals())...)
+		findings = append(findings, unread(i.Unread())...)
+		for _, service := range i.Services() {
+			findings = append(findings, c.endpoints(service)...)
+		}
+	}
+	return findings
 }
 
 // namespaces returns those that are read, none for all.

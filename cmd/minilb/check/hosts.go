@@ -2,47 +2,33 @@ package check
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"strings"
 
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/minilb/minilb/cmd/minilb/stanza"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
-// inspect reads the cluster as the DNS server does, for each of its stanzas.
-func inspect(ctx context.Context, config *rest.Config, stanzas []stanza.Stanza) ([]*source.Inspection, error) {
-	var all []*source.Inspection
-	for i := range stanzas {
-		inspection, err := source.Inspect(ctx, config, stanzas[i].Options)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, inspection)
-	}
-	return all, nil
-}
-
-// inspected says what the plugin itself has found: hosts that are refused or not served, kinds that
-// it could not read, and Services without an endpoint.
-func (c *checker) inspected(i *source.Inspection) []Finding {
+// refused says which hosts are refused, or not served as their objects ask for it.
+func refused(all []source.Refusal) []Finding {
 	var findings []Finding
-	for _, refusal := range i.Refusals() {
-		reason, known := refusals[refusal.Reason]
+	for _, r := range all {
+		reason, known := refusals[r.Reason]
 		if !known {
 			reason = refusals[""]
 		}
-		findings = append(findings, Finding{reason.severity, refusal.Kind, refusal.Namespace, refusal.Name, reason.reason, refusal.Text, reason.of(refusal.Kind, refusal.Host)})
+		findings = append(findings, Finding{reason.severity, r.Kind, r.Namespace, r.Name, reason.reason, r.Text, reason.of(r.Kind, r.Host)})
 	}
-	for _, unread := range i.Unread() {
-		findings = append(findings, Finding{Warning, "APIResource", "", unread.Resource, "Unread", unread.Why,
-			"run this with an account that may list and watch " + unread.Resource})
-	}
-	for _, service := range i.Services() {
-		findings = append(findings, c.endpoints(service)...)
+	return findings
+}
+
+// unread says which kinds the plugin itself could not read.
+func unread(all []source.Unread) []Finding {
+	var findings []Finding
+	for _, u := range all {
+		findings = append(findings, Finding{Warning, "APIResource", "", u.Resource, "Unread", u.Why,
+			"run this with an account that may list and watch " + u.Resource})
 	}
 	return findings
 }

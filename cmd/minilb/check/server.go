@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/cmd/minilb/stanza"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -73,16 +72,15 @@ type answer struct {
 // compare asks the DNS server for the addresses of every name and says where it differs from the
 // cluster. What differs is asked again, some moments later, and compared with fresh looks, too, so
 // that a roll-out is not a finding.
-func compare(ctx context.Context, config *rest.Config, options Options, inspections []*source.Inspection) ([]Finding, error) {
-	server := options.Server
-	if finding := greet(ctx, server, options.Stanzas[0].Options.Zones[0]); finding != nil {
+func (c *checker) compare(ctx context.Context) ([]Finding, error) {
+	if finding := greet(ctx, c.ask, c.Server, c.options[0].Zones[0]); finding != nil {
 		return []Finding{*finding}, ctx.Err()
 	}
 	looks := map[question][]expected{} // at what is to be asked, the last one last
-	for q, want := range expectations(options.Stanzas, inspections) {
+	for q, want := range expectations(c.Stanzas, c.inspections) {
 		looks[q] = []expected{want}
 	}
-	differing := differences(ctx, server, looks)
+	differing := differences(ctx, c.ask, looks)
 	for range looksAgain {
 		if len(differing) == 0 || ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -92,11 +90,11 @@ func compare(ctx context.Context, config *rest.Config, options Options, inspecti
 			return nil, ctx.Err()
 		case <-time.After(settleTime):
 		}
-		again, err := inspect(ctx, config, options.Stanzas)
+		again, err := c.inspect(ctx)
 		if err != nil {
 			return nil, err
 		}
-		now := expectations(options.Stanzas, again)
+		now := expectations(c.Stanzas, again)
 		for q := range looks {
 			if want, still := now[q]; still && differing[q] != "" {
 				looks[q] = append(looks[q], want)
@@ -104,26 +102,26 @@ func compare(ctx context.Context, config *rest.Config, options Options, inspecti
 				delete(looks, q)
 			}
 		}
-		differing = differences(ctx, server, looks)
+		differing = differences(ctx, c.ask, looks)
 	}
 	var findings []Finding
 	for q, text := range differing {
 		findings = append(findings, Finding{Error, "Name", "", strings.TrimSuffix(q.name, "."), "AnswerDiffers",
-			fmt.Sprintf("%s is asked for %s records and %s", server, dns.TypeToString[q.qtype], text),
+			fmt.Sprintf("%s is asked for %s records and %s", c.Server, dns.TypeToString[q.qtype], text),
 			"see the log and /ready of the server: it may not read this cluster, or have another Corefile; a resolver in front may cache, or filter private addresses"})
 	}
 	findings = sorted(findings)
 	if more := len(findings) - maxDiffering; more > 0 {
-		findings = append(findings[:maxDiffering:maxDiffering], Finding{Error, "DNSServer", "", server, "AnswersDiffer",
+		findings = append(findings[:maxDiffering:maxDiffering], Finding{Error, "DNSServer", "", c.Server, "AnswersDiffer",
 			fmt.Sprintf("%d more of its answers differ from the cluster", more), "see the log and /ready of the server: it may not read this cluster, or have another Corefile"})
 	}
 	return findings, ctx.Err()
 }
 
 // differences asks the server and says in a clause each how its answers differ.
-func differences(ctx context.Context, server string, looks map[question][]expected) map[question]string {
+func differences(ctx context.Context, ask asker, looks map[question][]expected) map[question]string {
 	differing := map[question]string{}
-	for q, got := range askAll(ctx, server, slices.Collect(maps.Keys(looks))) {
+	for q, got := range askAll(ctx, ask, slices.Collect(maps.Keys(looks))) {
 		if text := difference(looks[q], got); text != "" {
 			differing[q] = text
 		}
@@ -132,8 +130,8 @@ func differences(ctx context.Context, server string, looks map[question][]expect
 }
 
 // greet says why the server need not be asked for anything, nil if it answers for the zone.
-func greet(ctx context.Context, server, zone string) *Finding {
-	reply, err := ask(ctx, server, question{zone, dns.TypeSOA})
+func greet(ctx context.Context, ask asker, server, zone string) *Finding {
+	reply, err := ask(ctx, question{zone, dns.TypeSOA})
 	finding := &Finding{Severity: Error, Kind: "DNSServer", Name: server, Reason: "NotAnswering"}
 	switch {
 	case err != nil:
@@ -223,7 +221,7 @@ func some(addrs []netip.Addr) string {
 }
 
 // askAll asks the server all questions, some at a time, until the context ends.
-func askAll(ctx context.Context, server string, questions []question) map[question]answer {
+func askAll(ctx context.Context, ask asker, questions []question) map[question]answer {
 	queue := make(chan question)
 	var mu sync.Mutex
 	var running sync.WaitGroup
@@ -231,7 +229,7 @@ func askAll(ctx context.Context, server string, questions []question) map[questi
 	for range askAtATime {
 		running.Go(func() {
 			for q := range queue {
-				got := answerTo(ctx, server, q)
+				got := answerTo(ctx, ask, q)
 				mu.Lock()
 				answers[q] = got
 				mu.Unlock()
@@ -250,8 +248,8 @@ func askAll(ctx context.Context, server string, questions []question) map[questi
 }
 
 // answerTo returns what the server says to a question.
-func answerTo(ctx context.Context, server string, q question) answer {
-	reply, err := ask(ctx, server, q)
+func answerTo(ctx context.Context, ask asker, q question) answer {
+	reply, err := ask(ctx, q)
 	switch {
 	case err != nil:
 		return answer{problem: "does not answer: " + err.Error()}
@@ -279,22 +277,27 @@ func answerTo(ctx context.Context, server string, q question) answer {
 	return got
 }
 
-// ask asks over UDP, and over TCP what does not fit there.
-func ask(ctx context.Context, server string, q question) (*dns.Msg, error) {
-	message := new(dns.Msg)
-	message.SetQuestion(q.name, q.qtype)
-	message.SetEdns0(1232, false)
-	var reply *dns.Msg
-	var err error
-	for range askAttempts {
-		client := dns.Client{Net: "udp", Timeout: askTimeout}
-		if reply, _, err = client.ExchangeContext(ctx, message, server); err == nil && reply.Truncated {
-			client.Net = "tcp"
-			reply, _, err = client.ExchangeContext(ctx, message, server)
+// asker asks a DNS server.
+type asker func(context.Context, question) (*dns.Msg, error)
+
+// over returns the asker of the server at an address: over UDP, and over TCP what does not fit there.
+func over(server string) asker {
+	return func(ctx context.Context, q question) (*dns.Msg, error) {
+		message := new(dns.Msg)
+		message.SetQuestion(q.name, q.qtype)
+		message.SetEdns0(1232, false)
+		var reply *dns.Msg
+		var err error
+		for range askAttempts {
+			client := dns.Client{Net: "udp", Timeout: askTimeout}
+			if reply, _, err = client.ExchangeContext(ctx, message, server); err == nil && reply.Truncated {
+				client.Net = "tcp"
+				reply, _, err = client.ExchangeContext(ctx, message, server)
+			}
+			if err == nil || ctx.Err() != nil {
+				break
+			}
 		}
-		if err == nil || ctx.Err() != nil {
-			break
-		}
+		return reply, err
 	}
-	return reply, err
 }

@@ -107,7 +107,7 @@ func TestAnswers(t *testing.T) {
 		q := question{tc.name, tc.qtype}
 		want[q], differences[q] = tc.want, tc.differ
 	}
-	answers := askAll(t.Context(), server, slices.Collect(maps.Keys(want)))
+	answers := askAll(t.Context(), over(server), slices.Collect(maps.Keys(want)))
 	for q, differ := range differences {
 		got := difference([]expected{want[q]}, answers[q])
 		if !strings.HasPrefix(got, differ) || (differ == "") != (got == "") {
@@ -146,7 +146,7 @@ func TestGreet(t *testing.T) {
 		w.WriteMsg(reply)
 	})
 	for zone, want := range map[string]string{"good.": "", "refused.": "it does not answer for the zone refused.: REFUSED", "empty.": "it does not answer for the zone empty.: NOERROR", "unsynced.": "it has not read the cluster yet"} {
-		finding := greet(t.Context(), server, zone)
+		finding := greet(t.Context(), over(server), server, zone)
 		if (finding == nil) != (want == "") || finding != nil && !strings.Contains(finding.Text, want) {
 			t.Errorf("%s: got %+v, want %q", zone, finding, want)
 		}
@@ -157,7 +157,7 @@ func TestGreet(t *testing.T) {
 	}
 	free := packets.LocalAddr().String()
 	packets.Close()
-	if finding := greet(t.Context(), free, "good."); finding == nil || !strings.Contains(finding.Text, "it does not answer: ") || finding.Name != free {
+	if finding := greet(t.Context(), over(free), free, "good."); finding == nil || !strings.Contains(finding.Text, "it does not answer: ") || finding.Name != free {
 		t.Errorf("nobody listens: got %+v", finding)
 	}
 }
@@ -172,7 +172,7 @@ func TestAskAllEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	askAll(ctx, server, questions)
+	askAll(ctx, over(server), questions)
 	if got := arrived.Load(); got > askAtATime*askAttempts {
 		t.Errorf("%d questions have arrived, want no more than are asked at a time", got)
 	}
