@@ -14,6 +14,9 @@ import (
 func refused(all []source.Refusal) []Finding {
 	var findings []Finding
 	for _, r := range all {
+		if r.Kind == "EndpointSlice" {
+			continue // it is said of its Service
+		}
 		reason, known := refusals[r.Reason]
 		if !known {
 			reason = refusals[""]

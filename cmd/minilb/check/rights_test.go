@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -9,8 +10,10 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 	"sigs.k8s.io/yaml"
@@ -161,6 +164,119 @@ func TestLacks(t *testing.T) {
 		findings, err := c.accountRights(t.Context())
 		if err != nil || len(findings) != 1 || !strings.HasSuffix(strings.TrimSuffix(findings[0].Fix, hint), " to it in a ClusterRole") || strings.HasSuffix(findings[0].Fix, hint) != tc.hinted {
 			t.Errorf("%+v: got %v, %v", tc, findings, err)
+		}
+	}
+}
+
+// An account that was named and does not exist, and one that may write no Events, or not know what to
+// write of, are told apart.
+func TestRightsOfAccounts(t *testing.T) {
+	dns, controller := shippedAccount("dns", "minilb", "minilb"), shippedAccount("controller", "minilb", "minilb")
+	for _, tc := range []struct {
+		name   string
+		denied string
+		change func(*checker)
+		want   []string
+	}{
+		{"nothing denied", "", nil, nil},
+		{"named and not there", "", func(c *checker) { c.DNSAccount = "kube-system/coredns" }, []string{
+			"error ServiceAccount kube-system/coredns NoServiceAccount: it does not exist; apply deploy/kustomize or the chart, or name the one that runs by -dns-account"}},
+		{"the controller's named and not there", "", func(c *checker) { c.ControllerAccount = "lan/none" }, []string{
+			"error ServiceAccount lan/none NoServiceAccount: it does not exist; apply deploy/kustomize or the chart, or name the one that runs by -controller-account"}},
+		{"services", "services", func(c *checker) { c.options = []source.Options{{Services: true}} }, []string{
+			"error ServiceAccount lan/minilb-dns MissingRight: it may not list and watch services: no name can be answered; apply deploy/kustomize or the chart again, or grant list and watch on services to it in a ClusterRole",
+			"error ServiceAccount lan/minilb-controller MissingRight: it may not list and watch services: it writes no status",
+			"error ServiceAccount lan/minilb-controller MissingRight: it may not patch services/status: it writes no status"}},
+		{"services in two namespaces", "services", func(c *checker) {
+			c.ControllerAccount, c.options = "", []source.Options{{Services: true, Namespaces: []string{"a", "b"}}}
+		}, []string{"it may not list and watch services: no name can be answered"}},
+		{"events", "events", nil, []string{
+			"notice ServiceAccount lan/minilb-controller MissingRight: it may not create events.events.k8s.io: it writes no Events"}},
+		{"what events tell of", "ingresses", nil, []string{
+			"error ServiceAccount lan/minilb-dns MissingRight: it may not list and watch ingresses.networking.k8s.io: hosts of Ingresses are not answered",
+			"warning ServiceAccount lan/minilb-controller MissingRight: it may not list and watch ingresses.networking.k8s.io: its Events tell nothing of what depends on them"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := withAccounts(t, tc.denied, dns, controller)
+			if tc.change != nil {
+				tc.change(c)
+			}
+			findings, err := c.accountRights(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect(t, findings, tc.want)
+		})
+	}
+}
+
+// Who may not ask for rights, or read accounts, is told so once; any other failure is an error.
+func TestRightsUnknown(t *testing.T) {
+	forbidden := apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("no"))
+	const unknown = "notice APIResource subjectaccessreviews.authorization.k8s.io RightsUnknown: this account may not find out what others may: " +
+		"nothing is said of the rights of our ServiceAccounts; run this as an administrator, or leave them out with -dns-account= -controller-account="
+	for _, tc := range []struct {
+		name, verb, resource string
+		err                  error
+		failure              string
+		want                 []string
+	}{
+		{"accounts may not be listed", "list", "serviceaccounts", forbidden, "", []string{unknown}},
+		{"accounts cannot be listed", "list", "serviceaccounts", apierrors.NewServiceUnavailable("starting"), "subjectaccessreviews: cannot ask for rights by: starting", nil},
+		{"an account may not be read", "get", "serviceaccounts", forbidden, "", []string{unknown}},
+		{"an account cannot be read", "get", "serviceaccounts", apierrors.NewServiceUnavailable("starting"), "subjectaccessreviews: cannot ask for rights by: starting", nil},
+		{"rights may not be asked for", "create", "subjectaccessreviews", forbidden, "", []string{unknown}},
+		{"rights cannot be asked for", "create", "subjectaccessreviews", apierrors.NewServiceUnavailable("starting"), "subjectaccessreviews: cannot ask for rights by: starting", nil},
+	} {
+		c := withAccounts(t, "", shippedAccount("dns", "minilb", "minilb"), shippedAccount("controller", "minilb", "minilb"))
+		c.clients.Interface.(*fake.Clientset).PrependReactor(tc.verb, tc.resource, func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, tc.err })
+		findings, err := c.accountRights(t.Context())
+		if (err != nil) != (tc.failure != "") || err != nil && err.Error() != tc.failure {
+			t.Errorf("%s: got error %v, want %q", tc.name, err, tc.failure)
+		}
+		t.Run(tc.name, func(t *testing.T) { expect(t, findings, tc.want) })
+	}
+
+	// What fails for the Events only is an error, too.
+	c := withAccounts(t, "", shippedAccount("controller", "minilb", "minilb"))
+	c.DNSAccount = ""
+	c.clients.Interface.(*fake.Clientset).PrependReactor("create", "subjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview)
+		return review.Spec.ResourceAttributes.Resource == "events", nil, apierrors.NewServiceUnavailable("starting")
+	})
+	if findings, err := c.accountRights(t.Context()); err == nil {
+		t.Errorf("got %v and no error", findings)
+	}
+}
+
+// What is asked is whether the account itself, and the groups that it is in, may do it in the namespaces
+// that are read.
+func TestAllowedAsks(t *testing.T) {
+	c := withAccounts(t, "", shippedAccount("dns", "minilb", "minilb"))
+	c.ControllerAccount, c.options = "", []source.Options{{Services: true, Gateways: true, Namespaces: []string{"a", "b"}}}
+	c.served = []Served{{"Gateway", "v1"}, {"TLSRoute", ""}}
+	if _, err := c.accountRights(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	asked := map[string]bool{}
+	for _, action := range c.clients.Interface.(*fake.Clientset).Actions() {
+		if !action.Matches("create", "subjectaccessreviews") {
+			continue
+		}
+		spec := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview).Spec
+		if spec.User != "system:serviceaccount:lan:minilb-dns" || !slices.Equal(spec.Groups, []string{"system:serviceaccounts", "system:serviceaccounts:lan", "system:authenticated"}) {
+			t.Errorf("asked for %s in %q", spec.User, spec.Groups)
+		}
+		of := spec.ResourceAttributes
+		asked[strings.TrimRight(of.Verb+" "+of.Resource+"."+of.Group+" "+of.Namespace, ". ")] = true
+	}
+	for text, want := range map[string]bool{
+		"list services. a": true, "watch services. b": true, "watch services": false, "list namespaces": true, "list namespaces. a": false,
+		"list gatewayclasses.gateway.networking.k8s.io": true, "watch gateways.gateway.networking.k8s.io b": true, "list tlsroutes.gateway.networking.k8s.io a": false,
+		"list ingresses.networking.k8s.io a": false,
+	} {
+		if asked[text] != want {
+			t.Errorf("asked whether it may %s: %v, want %v", text, asked[text], want)
 		}
 	}
 }

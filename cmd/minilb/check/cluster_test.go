@@ -1,0 +1,118 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	metadatafake "k8s.io/client-go/metadata/fake"
+	"sigs.k8s.io/yaml"
+
+	"github.com/minilb/minilb/cmd/minilb/stanza"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// sound is a cluster with nothing wrong: a Service with an endpoint on the one node.
+const sound = `
+apiVersion: v1
+kind: Node
+metadata: {name: n1}
+spec: {podCIDRs: [10.244.1.0/24]}
+status: {addresses: [{type: InternalIP, address: 192.168.1.31}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {namespace: shop, name: web, creationTimestamp: "2026-01-01T00:00:00Z"}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, selector: {app: web}, ports: [{port: 80, targetPort: 80}]}
+status: {loadBalancer: {ingress: [{hostname: web.shop.minilb}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: shop, name: web-1, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{name: "", port: 80}]
+endpoints: [{addresses: [10.244.1.7], nodeName: n1}]
+`
+
+// parse reads the objects of a manifest, those of the Gateway API as *unstructured.Unstructured.
+func parse(t *testing.T, manifest string) []runtime.Object {
+	t.Helper()
+	var all []runtime.Object
+	for document := range strings.SplitSeq(manifest, "\n---\n") {
+		custom := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(document), &custom.Object); err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		object, ok := map[string]runtime.Object{
+			"Node": &corev1.Node{}, "Service": &corev1.Service{}, "Namespace": &corev1.Namespace{}, "ServiceAccount": &corev1.ServiceAccount{},
+			"EndpointSlice": &discoveryv1.EndpointSlice{}, "Ingress": &networkingv1.Ingress{},
+		}[custom.GetKind()]
+		if !ok {
+			all = append(all, custom)
+			continue
+		}
+		if err := yaml.UnmarshalStrict([]byte(document), object); err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		all = append(all, object)
+	}
+	return all
+}
+
+// ofCluster returns a checker of a cluster with the objects of a manifest, by the stanzas of a Corefile. It
+// looks at no ServiceAccounts and asks no DNS server.
+func ofCluster(t *testing.T, corefile, manifest string) *checker {
+	t.Helper()
+	stanzas, err := stanza.Read("Corefile", strings.NewReader(corefile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects := parse(t, manifest)
+	scheme := metadatafake.NewTestScheme()
+	if err := metav1.AddMetaToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	metadata := metadatafake.NewSimpleMetadataClient(scheme)
+	var typed []runtime.Object
+	for _, object := range objects {
+		kind := object.GetObjectKind().GroupVersionKind()
+		if _, custom := object.(*unstructured.Unstructured); !custom {
+			typed = append(typed, object)
+		}
+		if of, is := object.(metav1.Object); is && strings.HasSuffix(kind.Group, "networking.k8s.io") {
+			resource := Served{Kind: kind.Kind}.resource().WithVersion(kind.Version)
+			resource.Group = kind.Group
+			if kind.Kind == "Ingress" {
+				resource.Resource = "ingresses"
+			}
+			err := metadata.Tracker().Create(resource, &metav1.PartialObjectMetadata{
+				TypeMeta:   metav1.TypeMeta{APIVersion: kind.GroupVersion().String(), Kind: kind.Kind},
+				ObjectMeta: metav1.ObjectMeta{Namespace: of.GetNamespace(), Name: of.GetName(), Labels: of.GetLabels(), Annotations: of.GetAnnotations()},
+			}, of.GetNamespace())
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	clients := &clients{fake.NewClientset(typed...), metadata}
+	return newChecker(Options{Stanzas: stanzas}, clients, func(_ context.Context, options source.Options) (*source.Inspection, error) {
+		return source.InspectObjects(options, objects...)
+	})
+}
+
+// lines returns what is found, one a line.
+func lines(findings []Finding) []string {
+	var all []string
+	for _, f := range findings {
+		all = append(all, fmt.Sprintf("%s %s %s: %s; %s", f.Severity, f.object(), f.Reason, f.Text, f.Fix))
+	}
+	return all
+}

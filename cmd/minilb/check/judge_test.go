@@ -1,0 +1,179 @@
+package check
+
+import (
+	"strings"
+	"testing"
+)
+
+// ingress returns an Ingress that claims a host, with or without an address.
+func ingress(id, host, created, address string) string {
+	namespace, name, _ := strings.Cut(id, "/")
+	status := ""
+	if address != "" {
+		status = "\nstatus: {loadBalancer: {ingress: [{" + address + "}]}}"
+	}
+	return `
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {namespace: ` + namespace + ", name: " + name + `, creationTimestamp: "` + created + `"}
+spec: {rules: [{host: "` + host + `"}]}` + status
+}
+
+// endpoints returns an EndpointSlice of the Service shop/web.
+func endpoints(family, list string) string {
+	return `
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: shop, name: web-2, labels: {kubernetes.io/service-name: web}}
+addressType: ` + family + `
+endpoints: [` + list + "]"
+}
+
+// api is a Service of our class without endpoints.
+func api(selector string) string {
+	return `
+---
+apiVersion: v1
+kind: Service
+metadata: {namespace: shop, name: api}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, ` + selector + `}
+status: {loadBalancer: {ingress: [{hostname: api.shop.minilb}]}}`
+}
+
+const (
+	old, young = "2026-01-01T00:00:00Z", "2026-02-02T00:00:00Z"
+	// gateway is one that takes routes of its own namespace, and whose controller is known.
+	gateway = `
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: gc}
+spec: {controllerName: example.org/gc}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {namespace: shop, name: gw}
+spec: {gatewayClassName: gc, listeners: [{name: http, port: 80, protocol: HTTP}]}
+status: {addresses: [{type: Hostname, value: web.shop.minilb}]}`
+	route = `
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {namespace: shop, name: r}
+spec: {hostnames: [r.ex.org], parentRefs: [{name: gw}]}`
+)
+
+// What is said of a whole cluster. S6, C2, C6, D17, D20b, E3, E6, G20, G44, I10, M2, M8, R1
+func TestCheck(t *testing.T) {
+	const corefile = ". {\n minilb minilb\n}"
+	for _, tc := range []struct {
+		name, corefile, manifest string
+		want                     []string // each in one finding, all of them
+	}{
+		{"sound", corefile, sound, nil},
+		{"no endpoints", corefile, sound + api("selector: {app: api}"), []string{
+			"error Service shop/api NoEndpoints: no address is answered: its selector matches no pod that has an address; compare spec.selector with the labels of the pods, and see that they run"}},
+		{"no selector", corefile, sound + api("ports: []"), []string{
+			"error Service shop/api NoEndpoints: no address is answered: it has no selector, and no EndpointSlice; give it a selector, or make EndpointSlices with the label kubernetes.io/service-name"}},
+		{"not ready", corefile, strings.Replace(sound, "[10.244.1.7]", "[10.244.1.7], conditions: {ready: false}", 1) +
+			endpoints("IPv4", "{addresses: [10.244.1.8], conditions: {ready: false, serving: false, terminating: true}}, {addresses: [10.244.1.9], conditions: {ready: false}}"), []string{
+			"error Service shop/web NoEndpoints: no address is answered: of its endpoints 2 not ready, 1 terminating; see why its pods are not ready: kubectl describe pods"}},
+		{"still serving", corefile, strings.Replace(sound, "[10.244.1.7]", "[10.244.1.7], conditions: {ready: false, serving: true, terminating: true}", 1), nil},
+		{"of another family", ". {\n minilb minilb {\n  families ipv6\n }\n}", sound, []string{
+			"error Service shop/web NoEndpoints: no address is answered: of its endpoints 1 ready; answer with the family of its endpoints, too, by the property families, or let the Service have both (ipFamilyPolicy: PreferDualStack)"}},
+		{"served by Cilium", corefile, sound + strings.Replace(api("ports: []"), "name: api", "name: api, labels: {cilium.io/ingress: \"true\"}", 1), []string{
+			"error Service shop/api CiliumService: it belongs to a Gateway or Ingress of Cilium"}},
+		{"endpoints that cannot be answered", corefile, sound + endpoints("IPv4", "{addresses: [127.0.0.1]}"), []string{
+			`warning Service shop/web EndpointIgnored: EndpointSlice shop/web-2: endpoint address "127.0.0.1" is not an IPv4 address that can be answered with, and is left out; mend what writes the EndpointSlice`}},
+		{"endpoints that are names, and no others", corefile, sound + strings.NewReplacer("name: web-2", "name: api-1", "service-name: web", "service-name: api").Replace(endpoints("FQDN", "{addresses: [a.ex.org]}")) +
+			api("selector: {app: api}"), []string{
+			`warning Service shop/api EndpointIgnored: EndpointSlice shop/api-1: its address type "FQDN" cannot be answered with; its endpoints are left out; mend`,
+			"error Service shop/api NoEndpoints: no address is answered: its selector matches no pod"}},
+		{"another namespace's host", corefile, sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9") + ingress("b/i", "a.ex.org", young, "ip: 10.9.9.9"), []string{
+			`error Ingress b/i HostConflict: host "a.ex.org." is refused: another namespace claimed it earlier; choose another host, or remove the older claim, which "minilb explain a.ex.org" names`}},
+		{"a host of the zone", corefile, sound + ingress("a/i", "x.b.minilb", old, "ip: 10.9.9.9"), []string{
+			`error Ingress a/i HostReserved: host "x.b.minilb." is refused: names below b.minilb. belong to namespace "b"; choose a host outside of the zone`}},
+		{"no host", corefile, sound + ingress("a/i", "a_b.ex.org", old, "ip: 10.9.9.9"), []string{"error Ingress a/i InvalidHost: host \"a_b.ex.org\""}},
+		{"a host that nobody allows", ". {\n minilb minilb {\n  claim ex.org from shop\n }\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), []string{
+			`error Ingress a/i HostNotAllowed: host "a.ex.org." is refused: no claim line of the Corefile lets namespace "a" have it; add the object's namespace to a claim line`}},
+		{"an Ingress without an address", corefile, sound + ingress("a/i", "a.ex.org", old, ""), []string{
+			`error Ingress a/i HostNotServed: host "a.ex.org." is not served: its status has no address yet; is its ingress controller running and publishing one?; see that its controller copies its Service's hostname`}},
+		{"a route that nobody accepts", corefile, sound + gateway + route, []string{
+			`error HTTPRoute shop/r HostNotServed: host "r.ex.org." is not served: the controller of Gateway shop/gw has not accepted it yet; the route's hosts and a listener's must meet`,
+		}},
+		{"a host with two aliases", corefile, sound + ingress("a/i", "a.ex.org", old, "hostname: x.example}, {hostname: y.example"), []string{
+			`warning Ingress a/i HostDiffers: host "a.ex.org." has several hostnames as its addresses; only "x.example." is answered; see what "minilb explain a.ex.org" says`}},
+		{"a host that cannot be asked for", "minilb {\n minilb\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), []string{
+			`warning Ingress a/i HostDiffers: host "a.ex.org." cannot be asked for: no server block with minilb is for a zone it lies in`}},
+		{"a Gateway without a class", corefile, sound + strings.Replace(gateway, "kind: GatewayClass\n", "kind: TLSRoute\n", 1), []string{
+			"warning CustomResourceDefinition gatewayclasses.gateway.networking.k8s.io MissingDefinition: the API server serves other kinds of the Gateway API and not this one: Gateways have no controller; install",
+			"warning CustomResourceDefinition httproutes.gateway.networking.k8s.io MissingDefinition: the API server serves other kinds of the Gateway API and not this one: no host of an HTTPRoute is answered"}},
+		{"a route without a Gateway", corefile, sound + strings.Replace(route, "hostnames: [r.ex.org], ", "", 1), []string{
+			"error HTTPRoute shop/r HostNotServed: it is not served: Gateway shop/gw does not exist; the route's hosts and a listener's must meet",
+			"warning CustomResourceDefinition gatewayclasses.gateway.networking.k8s.io MissingDefinition",
+			"warning CustomResourceDefinition gateways.gateway.networking.k8s.io MissingDefinition: the API server serves other kinds of the Gateway API and not this one: no host of a route is answered"}},
+		{"what was meant for us", corefile, sound + strings.Replace(ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), "name: i,", "name: i, labels: {minilb/ignore: yes please}, annotations: {minilb/host: a.ex.org},", 1) +
+			strings.Replace(gateway+route, "name: gw}\nspec", "name: gw, annotations: {minilb/hots: x}}\nspec", 1) + "\nstatus: {parents: [{parentRef: {name: gw}, controllerName: example.org/gc, conditions: [{type: Accepted, status: \"True\"}]}]}", []string{
+			"warning Gateway shop/gw AnnotationIgnored: annotation \"minilb/hots\" is none of ours",
+			"warning Ingress a/i AnnotationIgnored: annotation minilb/host has no effect on objects of kind Ingress; name the host in spec.rules[].host",
+			"warning Ingress a/i LabelIgnored: "}},
+		{"ignored objects", corefile, sound + strings.Replace(ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), "name: i,", "name: i, labels: {minilb/ignore: \"true\"}, annotations: {minilb/host: a.ex.org},", 1), nil},
+		{"annotations of Services", corefile, sound + `
+---
+apiVersion: v1
+kind: Service
+metadata: {namespace: shop, name: db, annotations: {minilb/host: db.ex.org, minilb/alpn: h2, minilb/hots: x}}
+spec: {type: ClusterIP}
+---
+apiVersion: v1
+kind: Service
+metadata: {namespace: shop, name: hidden, labels: {minilb/ignore: "true"}, annotations: {minilb/host: db.ex.org, minilb/hots: x}}
+spec: {type: ClusterIP}`, []string{
+			"warning Service shop/db AnnotationIgnored: annotation \"minilb/hots\" is none of ours and has no effect; ",
+			"warning Service shop/db AnnotationIgnored: annotation minilb/host has no effect: it counts on Services of type LoadBalancer and class minilb alone; make it such a Service",
+			"warning Service shop/db AnnotationIgnored: annotation minilb/alpn has no effect: it counts on Services of type LoadBalancer and class minilb alone"}},
+		{"an annotation that no server reads", ". {\n minilb minilb {\n  host_annotations x.example/host\n }\n}", sound + `
+---
+apiVersion: v1
+kind: Service
+metadata: {namespace: shop, name: db, annotations: {minilb/host: db.ex.org}}
+spec: {type: ClusterIP}`, []string{"warning Service shop/db AnnotationIgnored: annotation minilb/host has no effect: hosts are claimed by x.example/host; add minilb/host to host_annotations"}},
+		{"other namespaces", ". {\n minilb minilb {\n  namespaces shop\n }\n}", sound + strings.Replace(api("selector: {app: api}"), "namespace: shop", "namespace: dev", 1), nil},
+		{"namespaces of two servers", ".:53 {\n minilb minilb {\n  namespaces shop\n }\n}\nlan:53 {\n minilb lan {\n  class other\n  namespaces dev\n }\n}",
+			sound + strings.NewReplacer("namespace: shop", "namespace: dev", "Class: minilb", "Class: other", "shop.minilb", "dev.lan").Replace(api("selector: {app: api}")), []string{"error Service dev/api NoEndpoints"}},
+		{"namespaces of one of two servers", ".:53 {\n minilb minilb {\n  namespaces shop\n }\n}\nlan:53 {\n minilb lan {\n  class other\n }\n}",
+			sound + strings.NewReplacer("namespace: shop", "namespace: dev", "Class: minilb", "Class: other", "shop.minilb", "prod.lan").Replace(api("selector: {app: api}")), []string{"error Service dev/api StatusConflict", "error Service dev/api NoEndpoints"}},
+		{"the first server's domain", ". {\n minilb minilb lan\n}", strings.Replace(sound, "web.shop.minilb", "web.shop.lan", 1), []string{
+			"error Service shop/web StatusConflict: its status is web.shop.lan, want web.shop.minilb"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			report, err := ofCluster(t, tc.corefile, tc.manifest).run(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			expect(t, report.Findings, tc.want)
+		})
+	}
+}
+
+// expect reports an error unless each of the wanted texts is in one finding, and each finding has one.
+func expect(t *testing.T, findings []Finding, want []string) {
+	t.Helper()
+	got := lines(findings)
+	for _, text := range want {
+		n := 0
+		for _, line := range got {
+			if strings.Contains(line, text) {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d findings with\n%s", n, text)
+		}
+	}
+	if len(got) != len(want) || t.Failed() {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+}

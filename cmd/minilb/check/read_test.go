@@ -1,0 +1,127 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	metadatafake "k8s.io/client-go/metadata/fake"
+	"k8s.io/client-go/rest"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// What may not be read is left out and said, unless nothing could be said without it.
+func TestReadRefused(t *testing.T) {
+	forbidden := apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("no"))
+	absent := apierrors.NewNotFound(schema.GroupResource{}, "")
+	starting := apierrors.NewServiceUnavailable("starting")
+	for _, tc := range []struct {
+		name, verb, resource string
+		err                  error
+		failure              string // in one line, "" for none
+		want                 []string
+	}{
+		{"nothing", "list", "leases", forbidden, "", nil},
+		{"services", "list", "services", forbidden, "services: list is forbidden", nil},
+		{"endpointslices", "list", "endpointslices", forbidden, "endpointslices: list is forbidden", nil},
+		{"nodes", "list", "nodes", forbidden, "", []string{
+			"warning APIResource nodes Unread: nodes may not be listed by this account: nothing is said of routes; run this with an account that may list nodes"}},
+		{"nodes away", "list", "nodes", starting, "nodes: cannot list: starting", nil},
+		{"ingresses", "list", "ingresses", forbidden, "", nil},
+		{"ingresses absent", "list", "ingresses", absent, "", nil},
+		{"ingresses away", "list", "ingresses", starting, "ingresses.networking.k8s.io: cannot list: starting", nil},
+		{"gateways", "list", "gateways", forbidden, "", nil},
+		{"gateways away", "list", "gateways", starting, "gateways.gateway.networking.k8s.io: cannot list: starting", nil},
+		{"classes are not read again", "list", "gatewayclasses", starting, "", nil},
+		{"API groups", "get", "group", starting, "API groups: cannot discover: starting", nil},
+	} {
+		c := ofCluster(t, ". {\n minilb minilb\n}", sound+gateway)
+		refuse := func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, tc.err }
+		c.clients.Interface.(*fake.Clientset).PrependReactor(tc.verb, tc.resource, refuse)
+		c.clients.metadata.(*metadatafake.FakeMetadataClient).PrependReactor(tc.verb, tc.resource, refuse)
+		report, err := c.run(t.Context())
+		if (err != nil) != (tc.failure != "") || err != nil && !strings.HasPrefix(err.Error(), tc.failure) {
+			t.Errorf("%s: got error %v, want %q", tc.name, err, tc.failure)
+		}
+		if err != nil {
+			continue
+		}
+		findings := slices.DeleteFunc(report.Findings, func(f Finding) bool { return f.Reason == "MissingDefinition" })
+		t.Run(tc.name, func(t *testing.T) { expect(t, findings, tc.want) })
+	}
+}
+
+// G4, R4–R6: API groups tell the network plugin.
+func TestReadGroups(t *testing.T) {
+	c := ofCluster(t, ". {\n minilb minilb\n}", strings.Replace(sound, "10.244.1.7", "10.0.0.1", 1))
+	c.clients.Interface.(*fake.Clientset).Resources = []*metav1.APIResourceList{{GroupVersion: "cilium.io/v2"}}
+	report, err := c.run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, report.Findings, []string{"error Node n1 PodOutsidePodCIDR: 1 of 1 pod IPs are outside its 10.244.1.0/24, for example 10.0.0.1: the routes to the node do not lead to them, as Cilium's IPAM"})
+}
+
+// What the plugin could not read is said, and how to read it.
+func TestUnread(t *testing.T) {
+	expect(t, unread([]source.Unread{{Resource: "ingresses.networking.k8s.io", Why: "ingresses.networking.k8s.io: list and watch is forbidden"}}), []string{
+		"warning APIResource ingresses.networking.k8s.io Unread: ingresses.networking.k8s.io: list and watch is forbidden; run this with an account that may list and watch ingresses.networking.k8s.io"})
+}
+
+// A refusal of a reason that is not known is told all the same.
+func TestRefusedOtherwise(t *testing.T) {
+	expect(t, refused([]source.Refusal{{Kind: "Ingress", Namespace: "shop", Name: "i", Reason: "new", Text: "it is so"}, {Kind: "EndpointSlice", Reason: "invalid"}}), []string{
+		`warning Ingress shop/i HostDiffers: it is so; see what "minilb explain HOST" says`})
+}
+
+// All kinds of the Gateway API are told of once, in the version in which some server reads them.
+func TestServed(t *testing.T) {
+	const corefile = ".:53 {\n minilb minilb {\n  namespaces shop\n }\n}\nlan:53 {\n minilb lan {\n  resources service\n }\n}"
+	c := ofCluster(t, corefile, sound+gateway)
+	report, err := c.run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Served{{"GRPCRoute", ""}, {"Gateway", "v1"}, {"GatewayClass", "v1"}, {"HTTPRoute", ""}, {"ListenerSet", ""}, {"TLSRoute", ""}, {"XListenerSet", ""}}
+	if !slices.Equal(report.GatewayAPI, want) {
+		t.Errorf("got %v, want %v", report.GatewayAPI, want)
+	}
+	if c = ofCluster(t, ". {\n minilb minilb {\n  resources service\n }\n}", sound+gateway); len(mustRun(t, c).GatewayAPI) > 0 {
+		t.Error("kinds are told of that nobody reads")
+	}
+}
+
+func mustRun(t *testing.T, c *checker) *Report {
+	t.Helper()
+	report, err := c.run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// An API server that is away, or no kubeconfig that could be used, is an error in one line.
+func TestRunFails(t *testing.T) {
+	options := ofCluster(t, ". {\n minilb minilb\n}", sound).Options
+	for want, config := range map[string]*rest.Config{
+		"make a client of the kubeconfig: ": {Host: "http://192.0.2.1", TLSClientConfig: rest.TLSClientConfig{CAFile: "missing"}},
+		"cannot reach the API server at ": {Host: "http://192.0.2.1", Dial: func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+		}},
+	} {
+		if report, err := Run(t.Context(), config, options); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("got %v, %v, want %q", report, err, want)
+		}
+	}
+}
