@@ -83,6 +83,8 @@ func TestCheck(t *testing.T) {
 		{"still serving", corefile, strings.Replace(sound, "[10.244.1.7]", "[10.244.1.7], conditions: {ready: false, serving: true, terminating: true}", 1), nil},
 		{"of another family", ". {\n minilb minilb {\n  families ipv6\n }\n}", sound, []string{
 			"error Service shop/web NoEndpoints: no address is answered: of its endpoints 1 ready; answer with the family of its endpoints, too, by the property families, or let the Service have both (ipFamilyPolicy: PreferDualStack)"}},
+		{"another targetPort", corefile, strings.NewReplacer("targetPort: 80", "targetPort: 8080", "port: 80}]\nendpoints", "port: 8080}]\nendpoints").Replace(sound), []string{
+			"error Service shop/web TargetPortMismatch: port 80 leads to port 8080 of the pods, and nothing translates it: clients must use 8080; let the pods listen on 80 (sysctl"}},
 		{"served by Cilium", corefile, sound + strings.Replace(api("ports: []"), "name: api", "name: api, labels: {cilium.io/ingress: \"true\"}", 1), []string{
 			"error Service shop/api CiliumService: it belongs to a Gateway or Ingress of Cilium"}},
 		{"endpoints that cannot be answered", corefile, sound + endpoints("IPv4", "{addresses: [127.0.0.1]}"), []string{
