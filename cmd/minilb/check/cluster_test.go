@@ -6,13 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/kubernetes/scheme"
 	metadatafake "k8s.io/client-go/metadata/fake"
 	"sigs.k8s.io/yaml"
 
@@ -45,21 +44,15 @@ endpoints: [{addresses: [10.244.1.7], nodeName: n1}]
 // parse reads the objects of a manifest, those of the Gateway API as *unstructured.Unstructured.
 func parse(t *testing.T, manifest string) []runtime.Object {
 	t.Helper()
+	decoder := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
 	var all []runtime.Object
 	for document := range strings.SplitSeq(manifest, "\n---\n") {
-		custom := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal([]byte(document), &custom.Object); err != nil {
-			t.Fatalf("%v in\n%s", err, document)
+		object, _, err := decoder.Decode([]byte(document), nil, nil)
+		if runtime.IsNotRegisteredError(err) {
+			custom := &unstructured.Unstructured{}
+			object, err = custom, yaml.Unmarshal([]byte(document), &custom.Object)
 		}
-		object, ok := map[string]runtime.Object{
-			"Node": &corev1.Node{}, "Service": &corev1.Service{}, "Namespace": &corev1.Namespace{}, "ServiceAccount": &corev1.ServiceAccount{},
-			"EndpointSlice": &discoveryv1.EndpointSlice{}, "Ingress": &networkingv1.Ingress{},
-		}[custom.GetKind()]
-		if !ok {
-			all = append(all, custom)
-			continue
-		}
-		if err := yaml.UnmarshalStrict([]byte(document), object); err != nil {
+		if err != nil {
 			t.Fatalf("%v in\n%s", err, document)
 		}
 		all = append(all, object)
@@ -76,11 +69,11 @@ func ofCluster(t *testing.T, corefile, manifest string) *checker {
 		t.Fatal(err)
 	}
 	objects := parse(t, manifest)
-	scheme := metadatafake.NewTestScheme()
-	if err := metav1.AddMetaToScheme(scheme); err != nil {
+	metadataScheme := metadatafake.NewTestScheme()
+	if err := metav1.AddMetaToScheme(metadataScheme); err != nil {
 		t.Fatal(err)
 	}
-	metadata := metadatafake.NewSimpleMetadataClient(scheme)
+	metadata := metadatafake.NewSimpleMetadataClient(metadataScheme)
 	var typed []runtime.Object
 	for _, object := range objects {
 		kind := object.GetObjectKind().GroupVersionKind()

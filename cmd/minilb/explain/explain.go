@@ -113,6 +113,9 @@ func Explain(ctx context.Context, s stanza.Stanza, seen *source.Inspection, clie
 	e.Name = plain(e.name)
 	zone, result, node := seen.Lookup(e.name)
 	e.Zone = plain(zone)
+	if zone == "" && result == records.Empty {
+		result = records.NotFound // D3: only what is claimed is answered there
+	}
 	e.structure(ctx, node)
 	for _, c := range seen.Claimants(e.name) {
 		e.Claims = append(e.Claims, claimOf(c))
@@ -123,7 +126,7 @@ func Explain(ctx context.Context, s stanza.Stanza, seen *source.Inspection, clie
 	for _, unread := range seen.Unread() {
 		e.Notes = append(e.Notes, unread.Why)
 	}
-	if len(e.Claims) == 0 && (result == records.NotFound || result == records.Empty && e.Zone == "") {
+	if len(e.Claims) == 0 && result == records.NotFound {
 		if note := unserved(seen.Served()); note != "" {
 			e.Notes = append(e.Notes, note)
 		}

@@ -23,6 +23,8 @@ func (e *explainer) summarize(result records.Result, node *records.Node) {
 		e.Summary = fmt.Sprintf("It is an alias of %s, which is not ours: the server looks that up and gives its addresses.", plain(node.Target))
 	case node.Ports != nil:
 		e.Summary = fmt.Sprintf("It is a named port: SRV answers with %s.", count(len(e.Answer.SRV), "target"))
+	case node.Pointers != nil:
+		e.Summary = fmt.Sprintf("It is the reverse name of an address: PTR answers with %s.", strings.Join(plainAll(node.Pointers), " and "))
 	case e.Answer.Own:
 		e.Summary = "It is answered with the DNS server's own addresses."
 	case len(e.Answer.A)+len(e.Answer.AAAA) == 0:
@@ -30,6 +32,13 @@ func (e *explainer) summarize(result records.Result, node *records.Node) {
 	default:
 		e.Summary = fmt.Sprintf("It is answered with %s and %s.", count(len(e.Answer.A), "IPv4 address"), count(len(e.Answer.AAAA), "IPv6 address"))
 	}
+}
+
+func plainAll(names []string) (all []string) {
+	for _, name := range names {
+		all = append(all, plain(name))
+	}
+	return all
 }
 
 // Elsewhere says that a server block without minilb, of the zone, is asked for the name.

@@ -1,0 +1,149 @@
+package explain
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rcode and addresses of an answer, in one line.
+func (a *Answer) line() string {
+	parts := []string{a.Rcode}
+	if a.Own {
+		parts = append(parts, "own")
+	}
+	if a.CNAME != "" {
+		parts = append(parts, "CNAME "+a.CNAME)
+	}
+	return strings.Join(slices.Concat(parts, a.A, a.AAAA, a.SRV), " ")
+}
+
+// What a name is, and what is answered for it. D2, D3, D8, D12, D20b, D27, D60, G44, M5b
+func TestExplainNames(t *testing.T) {
+	const (
+		minilb  = ". {\n minilb minilb 244.10.in-addr.arpa\n}"
+		passes  = "minilb has no such name and passes it on to the plugin that follows, such as forward. "
+		routes  = "the API server does not serve GRPCRoute or TLSRoute: hosts of such routes cannot be found"
+		below   = "below the name of Service shop/web: that of an endpoint, a port, or a host claimed in that namespace"
+		claimed = "in none of the zones: answered if an object claims it"
+		nothing = "It does not exist: NXDOMAIN. "
+	)
+	all := web + pending + empty + db + gateway + route + accepted + ingress("shop/alias", "i.ex.org", "hostname: x.example")
+	for _, tc := range []struct {
+		name, corefile, manifest string
+		summary, zone, about     string
+		notes                    []string
+		answer                   string
+	}{
+		{"web.shop.minilb", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "minilb", "in zone minilb, the name of Service shop/web", nil, "NOERROR 10.244.1.7 10.244.1.8"},
+		{"WEB.shop.minilb.", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "minilb", "in zone minilb, the name of Service shop/web", nil, "NOERROR 10.244.1.7 10.244.1.8"},
+		{"web-0.web.shop.minilb", minilb, all, "It is answered with 1 IPv4 address and no IPv6 address.", "minilb", "in zone minilb, " + below, nil, "NOERROR 10.244.1.7"},
+		{"_http._tcp.web.shop.minilb", minilb, all, "It is a named port: SRV answers with 2 targets.", "minilb", "in zone minilb, " + below, nil, "NOERROR 8080 web-0.web.shop.minilb 8080 web-1.web.shop.minilb"},
+		{"_tcp.web.shop.minilb", minilb, all, "It exists because other names stand below it, and has no records of its own: NODATA.", "minilb", "in zone minilb, " + below, nil, "NOERROR"},
+		{"shop.minilb", minilb, all, "It exists because other names stand below it, and has no records of its own: NODATA.", "minilb", `in zone minilb, where namespace "shop" has its Services' names below it`, nil, "NOERROR"},
+		{"minilb", minilb, all, "It is the apex of a zone: it has SOA and NS records, and no addresses.", "minilb", "the apex of zone minilb", nil, "NOERROR"},
+		{"ns1.minilb", minilb, all, "It is answered with the DNS server's own addresses.", "minilb", "the name server of zone minilb", []string{"its addresses are those that the DNS server listens on, or those of the property ns: they are not known here"}, "NOERROR own"},
+		{"x.minilb", minilb, all, nothing + "No object asks for it.", "minilb", `in zone minilb, where namespace "x" has its Services' names below it`, []string{routes}, "NXDOMAIN"},
+		{"x.minilb", ". {\n minilb minilb {\n  fallthrough\n }\n}", all, passes + "No object asks for it.", "minilb", `in zone minilb, where namespace "x" has its Services' names below it`, []string{routes}, ""},
+		{"y.x.minilb", minilb, all, nothing + "See the notes for why.", "minilb", "in zone minilb, the name of Service x/y", []string{"Service x/y does not exist", routes}, "NXDOMAIN"},
+		{"empty.shop.minilb", minilb, all, "It exists and has no address, so that A and AAAA are NODATA: its Service has no endpoints, as no pod matches its selector or none has an address yet.", "minilb", "in zone minilb, the name of Service shop/empty", nil, "NOERROR"},
+		{"pending.shop.minilb", minilb, all, "It exists and has no address, so that A and AAAA are NODATA: its only endpoint is not ready; kubectl describe of the pod tells which probe fails.", "minilb", "in zone minilb, the name of Service shop/pending", nil, "NOERROR"},
+		{"pending.shop.minilb", minilb, strings.Replace(all, "[10.244.1.9], conditions: {ready: false}}", "[10.244.1.9], conditions: {ready: false}}, {addresses: [10.244.1.10], conditions: {ready: false}}", 1),
+			"It exists and has no address, so that A and AAAA are NODATA: none of its 2 endpoints is ready; kubectl describe of a pod tells which probe fails.", "minilb", "in zone minilb, the name of Service shop/pending", nil, "NOERROR"},
+		{"web.shop.minilb", ". {\n minilb minilb {\n  families ipv6\n }\n}", all, "It exists and has no address, so that A and AAAA are NODATA: its endpoints are ready, and the families that the server answers with leave them out.", "minilb", "in zone minilb, the name of Service shop/web", nil, "NOERROR"},
+		{"web.shop.minilb", minilb, strings.Replace(all, "addressType: IPv4", "addressType: FQDN", 1), "It exists and has no address, so that A and AAAA are NODATA: its Service has no endpoints, as no pod matches its selector or none has an address yet.",
+			"minilb", "in zone minilb, the name of Service shop/web", []string{`EndpointSlice shop/web-1: its address type "FQDN" cannot be answered with; its endpoints are left out`}, "NOERROR"},
+		{"i.ex.org", minilb, all, "It is an alias of x.example, which is not ours: the server looks that up and gives its addresses.", "", claimed, nil, "NOERROR CNAME x.example"},
+		{"a.ex.org", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "", claimed, nil, "NOERROR 10.244.1.7 10.244.1.8"},
+		{"a.ex.org", "minilb {\n minilb\n}", all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "", claimed, []string{"no server block with minilb is for a zone that the name lies in: the server does not ask minilb for it"}, "NOERROR 10.244.1.7 10.244.1.8"},
+		{"b.w.ex.org", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "", claimed, nil, "NOERROR 10.244.1.7 10.244.1.8"},
+		{"w.ex.org", minilb, all, passes + "No object asks for it.", "", claimed, []string{routes}, ""},
+		{"z.org", minilb, all, passes + "No object asks for it.", "", claimed, []string{routes}, ""},
+		{"z.org", minilb, web, passes + "No object asks for it.", "", claimed, nil, ""},
+		{".", minilb, web, passes + "No object asks for it.", "", claimed, nil, ""},
+		{"7.1.244.10.in-addr.arpa", minilb, all, "It is the reverse name of an address: PTR answers with web-0.web.shop.minilb.", "244.10.in-addr.arpa", "in the reverse zone 244.10.in-addr.arpa, that of an address of Service shop/web", nil, "NOERROR"},
+		{"7.1.244.10.in-addr.arpa", minilb, strings.Replace(web, "hostname: web-0", "hostname: a", 1) + strings.NewReplacer("name: web", "name: api", "hostname: web-0", "hostname: b").Replace("\n---"+web), "It is the reverse name of an address: PTR answers with a.web.shop.minilb and b.api.shop.minilb.",
+			"244.10.in-addr.arpa", "in the reverse zone 244.10.in-addr.arpa", nil, "NOERROR"},
+		{"9.9.244.10.in-addr.arpa", minilb, web, nothing + "No object asks for it.", "244.10.in-addr.arpa", "in the reverse zone 244.10.in-addr.arpa", nil, "NXDOMAIN"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			x := newCluster(t, tc.corefile, tc.manifest).explain(t, tc.name)
+			if want := strings.ToLower(plain(tc.name)); x.Name != want && x.Name != tc.name {
+				t.Errorf("got name %q, want %q", x.Name, want)
+			}
+			if x.Summary != tc.summary || x.Zone != tc.zone || x.About != tc.about {
+				t.Errorf("got\n%s\n%q: %s\nwant\n%s\n%q: %s", x.Summary, x.Zone, x.About, tc.summary, tc.zone, tc.about)
+			}
+			if !slices.Equal(x.Notes, tc.notes) {
+				t.Errorf("got notes\n%q, want\n%q", x.Notes, tc.notes)
+			}
+			if got := x.Answer.line(); got != tc.answer {
+				t.Errorf("got answer %q, want %q", got, tc.answer)
+			}
+		})
+	}
+}
+
+// Who claims a name, and what has become of each claim. C2, D10, D17, G20, G20b, M2, M6, M8, S6
+func TestExplainClaims(t *testing.T) {
+	const minilb = ". {\n minilb minilb\n}"
+	const listener, admin = ` [http "*.g.ex.org" 80: ]`, ` [admin "admin.ex.org" 81: its hostname and the route's have nothing in common that is this name]`
+	for _, tc := range []struct {
+		name, manifest string
+		want           []string // the claims
+		endpoints      []string
+	}{
+		{"a.ex.org", web + ingress("dev/i", "a.ex.org", "ip: 10.9.9.9"), []string{
+			"Service shop/web of 2026-01-01T00:00:00Z on a.ex.org answers [Service shop/web] ",
+			`Ingress dev/i of 2026-02-02T00:00:00Z on a.ex.org does not count [] host "a.ex.org." is refused: another namespace claimed it earlier`},
+			[]string{"shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
+		{"b.w.ex.org", web, []string{"Service shop/web of 2026-01-01T00:00:00Z on *.w.ex.org answers [Service shop/web] "},
+			[]string{"shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
+		{"i.ex.org", web + ingress("shop/i", "i.ex.org", "hostname: web.shop.minilb}, {ip: 10.9.9.9"), []string{
+			"Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org answers [Service shop/web address 10.9.9.9] "},
+			[]string{"shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
+		{"i.ex.org", web + ingress("shop/i", "i.ex.org", "hostname: db.shop.minilb"), []string{
+			"Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org does not count [] host \"i.ex.org.\" is not served: its address \"db.shop.minilb.\" is in our zone, but nothing of ours has that name"}, nil},
+		{"x.dev.minilb", web + ingress("shop/i", "x.dev.minilb", "ip: 10.9.9.9"), []string{
+			`Ingress shop/i of 2026-02-02T00:00:00Z on x.dev.minilb does not count [] host "x.dev.minilb." is refused: names below dev.minilb. belong to namespace "dev"`}, nil},
+		{"i.ex.org", strings.Replace(web+ingress("shop/i", "i.ex.org", "ip: 10.9.9.9"), "name: i,", "name: i, labels: {minilb/ignore: \"true\"},", 1), []string{
+			"Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org does not count [] label minilb/ignore makes it absent"}, nil},
+		{"a.ex.org", strings.Replace(web, "loadBalancerClass: minilb", "loadBalancerClass: metallb", 1), []string{
+			`Service shop/web of 2026-01-01T00:00:00Z on a.ex.org does not count [] it is not of class "minilb": its spec.loadBalancerClass is "metallb"`}, nil},
+		{"r.g.ex.org", web + gateway + route + accepted, []string{
+			"HTTPRoute shop/r of 2026-03-03T00:00:00Z on r.g.ex.org answers [Service shop/web]  {Gateway shop/gw: }" + listener + admin},
+			[]string{"shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
+		{"r.g.ex.org", web + gateway + route, []string{
+			"HTTPRoute shop/r of 2026-03-03T00:00:00Z on r.g.ex.org does not count [] host \"r.g.ex.org.\" is not served: the controller of Gateway shop/gw has not accepted it yet {Gateway shop/gw: the controller of Gateway shop/gw has not accepted it yet}" + listener + admin}, nil},
+		{"pending.shop.minilb", pending[5:], nil, []string{"shop/pending 10.244.1.9   not ready false"}},
+	} {
+		x := newCluster(t, minilb, tc.manifest).explain(t, tc.name)
+		var got, endpoints []string
+		for _, c := range x.Claims {
+			line := fmt.Sprintf("%s %s/%s of %s on %s %s %v %s", c.Kind, c.Namespace, c.Name, c.Created, c.Host, c.Verdict, c.Leads, c.Why)
+			for _, p := range c.Parents {
+				line += fmt.Sprintf(" {%s: %s}", p.Parent, p.Why)
+				for _, l := range p.Listeners {
+					line += fmt.Sprintf(" [%s %q %d: %s]", l.Name, l.Hostname, l.Port, l.Why)
+				}
+			}
+			got = append(got, line)
+		}
+		for _, at := range x.Endpoints {
+			endpoints = append(endpoints, fmt.Sprintf("%s %s %s %s %s %v", at.Service, at.Address, at.Hostname, at.Node, at.State, at.Answered))
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s: got claims\n%s\nwant\n%s", tc.name, strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
+		}
+		if !slices.Equal(endpoints, tc.endpoints) {
+			t.Errorf("%s: got endpoints\n%s\nwant\n%s", tc.name, strings.Join(endpoints, "\n"), strings.Join(tc.endpoints, "\n"))
+		}
+	}
+
+	// An answer that none of several claims gives is counted.
+	x := newCluster(t, minilb, web+strings.Replace(ingress("dev/i", "c.ex.org", ""), "[{}]", "[]", 1)+strings.Replace(ingress("dev/j", "c.ex.org", ""), "[{}]", "[]", 1)).explain(t, "c.ex.org")
+	if want := "minilb has no such name and passes it on to the plugin that follows, such as forward. It is asked for by 2 objects, of which none counts: see why below."; x.Summary != want {
+		t.Errorf("got %q, want %q", x.Summary, want)
+	}
+}

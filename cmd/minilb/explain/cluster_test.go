@@ -1,0 +1,142 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/yaml"
+
+	"github.com/minilb/minilb/cmd/minilb/stanza"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// The objects of a small cluster, one behind the other.
+const (
+	web = `
+apiVersion: v1
+kind: Service
+metadata: {namespace: shop, name: web, creationTimestamp: "2026-01-01T00:00:00Z", annotations: {minilb/host: "a.ex.org, *.w.ex.org"}}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: shop, name: web-1, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{name: http, port: 8080, protocol: TCP}]
+endpoints: [{addresses: [10.244.1.8], nodeName: n2, hostname: web-1}, {addresses: [10.244.1.7], nodeName: n1, hostname: web-0}]
+`
+	// pending has an endpoint that is not ready.
+	pending = `
+---
+apiVersion: v1
+kind: Service
+metadata: {namespace: shop, name: pending}
+spec: {type: LoadBalancer, loadBalancerClass: minilb}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: shop, name: pending-1, labels: {kubernetes.io/service-name: pending}}
+addressType: IPv4
+endpoints: [{addresses: [10.244.1.9], conditions: {ready: false}}]
+`
+	empty = `
+---
+apiVersion: v1
+kind: Service
+metadata: {namespace: shop, name: empty}
+spec: {type: LoadBalancer, loadBalancerClass: minilb}
+`
+	// db is a Service that is not ours.
+	db = `
+---
+apiVersion: v1
+kind: Service
+metadata: {namespace: shop, name: db}
+spec: {type: ClusterIP}
+`
+	gateway = `
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: gc}
+spec: {controllerName: example.org/gc}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {namespace: shop, name: gw}
+spec: {gatewayClassName: gc, listeners: [{name: http, port: 80, protocol: HTTP, hostname: "*.g.ex.org"}, {name: admin, port: 81, protocol: HTTP, hostname: admin.ex.org}]}
+status: {addresses: [{type: Hostname, value: web.shop.minilb}]}
+`
+	accepted = "\nstatus: {parents: [{parentRef: {name: gw}, controllerName: example.org/gc, conditions: [{type: Accepted, status: \"True\"}]}]}"
+	route    = `
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {namespace: shop, name: r, creationTimestamp: "2026-03-03T00:00:00Z"}
+spec: {hostnames: [r.g.ex.org], parentRefs: [{name: gw}]}`
+)
+
+// ingress returns an Ingress that claims a host and has an address, or a hostname in its place.
+func ingress(id, host, address string) string {
+	namespace, name, _ := strings.Cut(id, "/")
+	return fmt.Sprintf(`
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {namespace: %s, name: %s, creationTimestamp: "2026-02-02T00:00:00Z"}
+spec: {rules: [{host: %q}]}
+status: {loadBalancer: {ingress: [{%s}]}}
+`, namespace, name, host, address)
+}
+
+// cluster is one with the objects of a manifest, and the DNS server's stanzas.
+type cluster struct {
+	stanzas []stanza.Stanza
+	objects []runtime.Object
+	client  *fake.Clientset
+}
+
+func newCluster(t *testing.T, corefile, manifest string) *cluster {
+	t.Helper()
+	stanzas, err := stanza.Read("Corefile", strings.NewReader(corefile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := serializer.NewCodecFactory(scheme.Scheme, serializer.EnableStrict).UniversalDeserializer()
+	var all, typed []runtime.Object
+	for document := range strings.SplitSeq(manifest, "\n---\n") {
+		object, _, err := decoder.Decode([]byte(document), nil, nil)
+		if runtime.IsNotRegisteredError(err) {
+			custom := &unstructured.Unstructured{}
+			object, err = custom, yaml.Unmarshal([]byte(document), &custom.Object)
+		} else {
+			typed = append(typed, object)
+		}
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, document)
+		}
+		all = append(all, object)
+	}
+	return &cluster{stanzas, all, fake.NewClientset(typed...)}
+}
+
+// explain explains a name as the command does.
+func (c *cluster) explain(t *testing.T, name string) *Explanation {
+	t.Helper()
+	name, err := Name(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, _ := stanza.For(c.stanzas, name)
+	seen, err := source.InspectObjects(c.stanzas[n].Options, c.objects...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Explain(t.Context(), c.stanzas[n], seen, c.client, name)
+}
