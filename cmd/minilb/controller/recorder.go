@@ -86,14 +86,6 @@ type telling struct {
 	topics int  // how many have found it
 }
 
-// audience is a namespace with findings.
-type audience struct {
-	findings int
-	limiter  flowcontrol.PassiveRateLimiter
-	denied   int       // how often in a row
-	pause    time.Time // nothing is written before
-}
-
 func newRecorder(create func(context.Context, *eventsv1.Event) error, instance string, log *slog.Logger) *recorder {
 	return &recorder{
 		create: create, instance: instance, log: log, now: time.Now,
@@ -198,8 +190,7 @@ func (r *recorder) add(key string, t *telling) bool {
 	return true
 }
 
-// forget drops a finding that is none any more. The limits of a namespace stay as long as there are few:
-// one that has bad objects for a moment, again and again, is not to begin anew each time.
+// forget drops a finding that is none any more.
 func (r *recorder) forget(key string) {
 	t := r.told[key]
 	if t == nil {
@@ -209,10 +200,7 @@ func (r *recorder) forget(key string) {
 	if t.once {
 		r.news--
 	}
-	r.namespaces[t.home()].findings--
-	if len(r.namespaces) > maxFindings {
-		maps.DeleteFunc(r.namespaces, func(_ string, a *audience) bool { return a.findings == 0 })
-	}
+	r.namespaces[t.home()].left(r.now())
 }
 
 // count returns how many findings there are.
@@ -249,6 +237,7 @@ func (r *recorder) next() (key string, event *eventsv1.Event, pause time.Duratio
 	if pause := r.pause.Sub(now); pause > 0 {
 		return "", nil, pause
 	}
+	r.tidy(now)
 	pause = renewal
 	first := map[string]string{} // key by namespace
 	for key, t := range r.told {
@@ -305,11 +294,8 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
-	to := r.namespaces[event.Namespace]
-	if to == nil {
-		to = &audience{} // forgotten meanwhile
-	}
-	t := r.told[key] // nil if it was put right meanwhile
+	to := r.namespaces[event.Namespace] // there until next tidies up
+	t := r.told[key]                    // nil if it was put right meanwhile
 	next := now.Add(renewal)
 	trouble := kube.Explain("create", "events.events.k8s.io", err)
 	if trouble != nil && trouble.Kind == kube.Forbidden && policed(err) {
@@ -363,15 +349,6 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 // policed reports whether an Event was refused by what looks at its content, whatever our rights.
 func policed(err error) bool {
 	return strings.Contains(err.Error(), "admission webhook") || strings.Contains(err.Error(), "ValidatingAdmissionPolicy")
-}
-
-// settle notes that Events of a namespace can be written.
-func (r *recorder) settle(to *audience) {
-	if to.denied >= denials && r.complained {
-		r.complained = false
-		r.log.Info("events can be written again")
-	}
-	to.denied, to.pause = 0, time.Time{}
 }
 
 // leaving reports whether an Event was refused because its namespace goes or is gone.

@@ -1,0 +1,57 @@
+package controller
+
+import (
+	"time"
+
+	"k8s.io/client-go/util/flowcontrol"
+)
+
+// audience is a namespace with findings, or one that had some a moment ago.
+type audience struct {
+	findings int
+	idle     time.Time // since when there are none
+	limiter  flowcontrol.PassiveRateLimiter
+	denied   int       // how often in a row
+	pause    time.Time // nothing is written before
+}
+
+// left notes that there is one finding less.
+func (a *audience) left(now time.Time) {
+	if a.findings--; a.findings == 0 {
+		a.idle = now
+	}
+}
+
+// spent returns when a namespace without findings has nothing left to be remembered for: its limiter is
+// full again, and its pause is over. One that has bad objects for a moment, again and again, does not
+// begin anew each time.
+func (a *audience) spent() time.Time {
+	full := a.idle.Add(namespaceEventBurst * time.Second / namespaceEventRate)
+	if a.pause.After(full) {
+		return a.pause
+	}
+	return full
+}
+
+// tidy drops the namespaces that there is nothing to be remembered of. It is called with the lock held,
+// whenever there may be something to write and once in renewal.
+func (r *recorder) tidy(now time.Time) {
+	denied := false
+	for name, a := range r.namespaces {
+		if a.findings == 0 && !a.spent().After(now) {
+			delete(r.namespaces, name)
+		} else {
+			denied = denied || a.denied >= denials
+		}
+	}
+	r.complained = r.complained && denied // the next who may not is told so again
+}
+
+// settle notes that Events of a namespace can be written.
+func (r *recorder) settle(to *audience) {
+	if to.denied >= denials && r.complained {
+		r.complained = false
+		r.log.Info("events can be written again")
+	}
+	to.denied, to.pause = 0, time.Time{}
+}
