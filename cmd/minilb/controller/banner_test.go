@@ -2,6 +2,8 @@ package controller
 
 import (
 	"errors"
+	"io"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -80,5 +82,28 @@ func TestBanner(t *testing.T) {
 				t.Errorf("%s: want one warning with a hint, got\n%s", tc.name, got)
 			}
 		})
+	}
+}
+
+// R3: routes are printed although it cannot be told where the pods are, which is no matter of the
+// operator's; and a standard output that is gone is tried again.
+func TestBannerWithoutPods(t *testing.T) {
+	c, _ := newTest(t, nil)
+	var out, log buffer
+	c.out, c.log = &out, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	c.client.(*fake.Clientset).PrependReactor("list", "endpointslices", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewServiceUnavailable("starting")
+	})
+	if err := c.tryPrintRoutes(t.Context()); err != nil || out.String() != "Add the following routes to your default gateway (router):\n" {
+		t.Errorf("got %q, %v", out.String(), err)
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `level=DEBUG msg="pod IPs not compared with podCIDRs: endpointslices: cannot list: starting"`) {
+		t.Errorf("the log says %s", got)
+	}
+	reader, writer := io.Pipe()
+	reader.Close()
+	c.out = writer
+	if err := c.tryPrintRoutes(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "print routes: ") {
+		t.Errorf("got error %v", err)
 	}
 }

@@ -36,19 +36,24 @@ func (c *Controller) WriteEvents(config *rest.Config, stanzas []source.Options) 
 		return err
 	}
 	for i, options := range stanzas {
-		topic := fmt.Sprintf("claims %d", i)
-		options.Unaddressed, options.HTTPS, options.Probe = true, false, 0
-		options.Observe, options.Reachable = func(time.Duration) {}, func(string) bool { return true }
-		options.Judged = func(verdicts iter.Seq[source.Verdict]) {
-			c.recorder.replace(topic, findingsOf(verdicts))
-			select { // nobody is in a hurry: changes coalesce
-			case <-c.stopping:
-			case <-time.After(judging):
-			}
-		}
-		source.NewTranslator(c.claims, options, records.NewIndex(slices.Concat(options.Zones, options.ReverseZones)))
+		source.NewTranslator(c.claims, c.judgingOptions(fmt.Sprintf("claims %d", i), options), records.NewIndex(slices.Concat(options.Zones, options.ReverseZones)))
 	}
 	return nil
+}
+
+// judgingOptions returns those by which claims are judged as a DNS server with the options does, of which
+// nothing is answered. What is found is recorded under the topic.
+func (c *Controller) judgingOptions(topic string, options source.Options) source.Options {
+	options.Unaddressed, options.HTTPS, options.Probe = true, false, 0
+	options.Observe, options.Reachable = func(time.Duration) {}, func(string) bool { return true }
+	options.Judged = func(verdicts iter.Seq[source.Verdict]) {
+		c.recorder.replace(topic, findingsOf(verdicts))
+		select { // nobody is in a hurry: changes coalesce
+		case <-c.stopping:
+		case <-time.After(judging):
+		}
+	}
+	return options
 }
 
 // judging is the pause after all claims were looked at.

@@ -218,6 +218,11 @@ func TestRun(t *testing.T) {
 		if err := <-result; err != nil {
 			t.Error(err)
 		}
+		select {
+		case <-c.stopping:
+		default:
+			t.Error("what waits does not learn of the end")
+		}
 	})
 }
 

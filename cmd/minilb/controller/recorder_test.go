@@ -206,6 +206,71 @@ func TestRecorderFlood(t *testing.T) {
 	})
 }
 
+// What is due first is written first, of one namespace and of several.
+func TestRecorderOrder(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	r := newRecorder((&apiServer{}).create, "test", slog.New(slog.DiscardHandler))
+	r.now = func() time.Time { return now }
+	want := []string{"shop/i3", "shop/i1", "dev/i4", "shop/i2"}
+	for _, id := range want {
+		namespace, name, _ := strings.Cut(id, "/")
+		f := badHost(namespace, 0)
+		f.name = name
+		r.replace(id, []finding{f})
+		now = now.Add(time.Millisecond)
+	}
+	if _, event, pause := r.next(); event != nil || pause != settling-time.Duration(len(want))*time.Millisecond {
+		t.Errorf("got %v, or a pause of %v before anything is due", event, pause)
+	}
+	now = now.Add(settling)
+	for _, id := range want {
+		key, event, _ := r.next()
+		if event == nil || event.Regarding.Namespace+"/"+event.Regarding.Name != id {
+			t.Fatalf("got %+v, want %s", event, id)
+		}
+		r.write(t.Context(), key, event)
+	}
+	if _, event, pause := r.next(); event != nil || pause != renewal {
+		t.Errorf("got %v, or a pause of %v when all is told", event, pause)
+	}
+}
+
+// Of what is told once, so much waits as may, whatever lasts beside it.
+func TestRecorderNews(t *testing.T) {
+	server := &apiServer{}
+	r := newRecorder(server.create, "test", slog.New(slog.DiscardHandler))
+	var lasting []finding
+	for n := range 2 * maxNews {
+		lasting = append(lasting, badHost("shop", n))
+	}
+	r.replace("claims", lasting)
+	tellAll := func(step string, first, want int) {
+		t.Helper()
+		for n := range 2 * maxNews {
+			r.tell(badHost("dev", first+n))
+		}
+		if got := r.count() - len(r.topics["claims"]); got != want {
+			t.Errorf("%s: %d wait, want %d", step, got, want)
+		}
+	}
+	tellAll("at first", 0, maxNews)
+	tellAll("while they wait", 0, maxNews)
+	r.replace("claims", nil)
+	tellAll("without what lasted", 1000, maxNews)
+	const written = 3
+	for range written {
+		key, event, _ := r.next()
+		if event == nil {
+			t.Fatal("there is nothing to write")
+		}
+		r.write(t.Context(), key, event)
+	}
+	if got := r.count(); got != maxNews-written {
+		t.Errorf("%d wait once some are told, want %d", got, maxNews-written)
+	}
+	tellAll("after some are told", 2000, maxNews)
+}
+
 // All namespaces together take no more than so many a second.
 func TestRecorderRate(t *testing.T) {
 	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {

@@ -1,0 +1,219 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/cache"
+)
+
+// found returns what a recorder remembers, one a line.
+func (r *recorder) found() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for _, t := range r.told {
+		all = append(all, fmt.Sprintf("%s %s %s/%s %s: %s", t.event("x", t.due).Type, t.kind, t.namespace, t.name, t.reason, t.note))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// recording is a Controller that records what it finds and writes nothing of it.
+func recording(t *testing.T) (*Controller, *buffer) {
+	c, log := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return web(2, "web.shop.minilb"), nil })
+	c.recorder = newRecorder((&apiServer{}).create, "test", slog.New(slog.DiscardHandler))
+	return c, log
+}
+
+// What the owner of a Service learns of it. S5, S6, E11, I11, S17
+func TestServiceFindings(t *testing.T) {
+	port := func(port int32, target intstr.IntOrString) corev1.ServicePort {
+		return corev1.ServicePort{Name: fmt.Sprintf("p%d", port), Port: port, TargetPort: target}
+	}
+	foreign := func(class string, annotations ...string) func(*corev1.Service) {
+		return func(s *corev1.Service) {
+			s.Status.LoadBalancer.Ingress, s.Annotations = nil, map[string]string{"other": "x"}
+			if *s.Spec.LoadBalancerClass = class; class == "" {
+				s.Spec.LoadBalancerClass = nil
+			}
+			for _, name := range annotations {
+				s.Annotations[name] = "x"
+			}
+		}
+	}
+	const mismatch = "; make port and targetPort the same, or let clients look up SRV records"
+	const noClass = ` is ignored, as the Service has no loadBalancerClass: create the Service anew with loadBalancerClass "minilb", which cannot be changed`
+	for _, tc := range []struct {
+		name   string
+		change func(*corev1.Service)
+		want   []string // without the Service
+	}{
+		{"nothing", func(s *corev1.Service) {}, nil},
+		{"ports alike", func(s *corev1.Service) {
+			s.Spec.Ports = []corev1.ServicePort{port(80, intstr.FromInt32(80)), port(81, intstr.FromString("http"))}
+		}, nil},
+		{"a port", func(s *corev1.Service) { s.Spec.Ports = []corev1.ServicePort{port(80, intstr.FromInt32(8080))} }, []string{
+			"Warning TargetPortMismatch: Port 80 (p80) leads to port 8080 of the pods, and nothing translates it: clients must use 8080" + mismatch}},
+		{"unsupported", func(s *corev1.Service) {
+			s.Spec.SessionAffinity, s.Spec.LoadBalancerIP = corev1.ServiceAffinityClientIP, "192.0.2.1"
+			s.Spec.LoadBalancerSourceRanges, s.Spec.ExternalIPs = []string{"10.0.0.0/8"}, []string{"192.0.2.1"}
+		}, []string{
+			"Normal UnsupportedExternalIPs: externalIPs are not answered, as the Service's name leads to its pods: remove them, or route them to the nodes yourself",
+			"Normal UnsupportedLoadBalancerIP: loadBalancerIP has no effect, as the Service has a name and no address of its own: remove it",
+			"Normal UnsupportedLoadBalancerSourceRanges: loadBalancerSourceRanges has no effect, as clients connect to the pods themselves: admit them by a NetworkPolicy",
+			"Normal UnsupportedSessionAffinity: sessionAffinity has no effect on clients outside of the cluster, which choose a pod by themselves: remove it, or keep sessions where all pods find them"}},
+		{"affinity to none", func(s *corev1.Service) { s.Spec.SessionAffinity = corev1.ServiceAffinityNone }, nil},
+		{"others'", foreign("metallb"), nil},
+		{"others' with our host", foreign("metallb", "minilb/host"), []string{
+			`Warning AnnotationIgnored: Annotation minilb/host is ignored, as the Service's loadBalancerClass is "metallb": create the Service anew with loadBalancerClass "minilb", which cannot be changed`}},
+		{"no class, and our host", foreign("", "minilb/host"), []string{"Warning AnnotationIgnored: Annotation minilb/host" + noClass}},
+		{"no class, and both annotations", foreign("", "minilb/host", "minilb/alpn"), []string{"Warning AnnotationIgnored: Annotation minilb/host and minilb/alpn" + noClass}},
+		{"others' who care for it", func(s *corev1.Service) {
+			foreign("metallb", "minilb/host")(s)
+			s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}
+		}, nil},
+		{"of another type", func(s *corev1.Service) { foreign("", "minilb/host")(s); s.Spec.Type = corev1.ServiceTypeClusterIP }, nil},
+		{"ignored", func(s *corev1.Service) {
+			foreign("", "minilb/host")(s)
+			s.Labels = map[string]string{"minilb/ignore": "true"}
+		}, nil},
+	} {
+		c, _ := recording(t)
+		full := web(1, "web.shop.minilb")
+		tc.change(full)
+		c.services.Add(full)
+		if err := c.sync(t.Context(), cache.MetaObjectToName(full)); err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		got := c.recorder.found()
+		for i := range got {
+			got[i] = strings.Replace(got[i], " Service shop/web", "", 1)
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", tc.name, strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
+		}
+		c.services.Delete(full)
+		if err := c.sync(t.Context(), cache.MetaObjectToName(full)); err != nil || c.recorder.count() > 0 {
+			t.Errorf("%s: %d findings of a Service that is gone, %v", tc.name, c.recorder.count(), err)
+		}
+		c.recorder = nil
+		if s := c.reduce(full); s != nil && (s.findings != nil || s.foreign) {
+			t.Errorf("%s: got %+v without a recorder", tc.name, s)
+		}
+	}
+}
+
+// What was found of a Service's endpoints goes with the Service, and when it is another's.
+func TestEndpointFindingsGo(t *testing.T) {
+	full := web(1, "web.shop.minilb")
+	name := cache.MetaObjectToName(full)
+	for step, end := range map[string]func(c *Controller){
+		"gone": func(c *Controller) { c.services.Delete(full) },
+		"another's": func(c *Controller) {
+			other := web(2, "")
+			other.Status.LoadBalancer.Ingress, *other.Spec.LoadBalancerClass, other.Annotations = nil, "metallb", map[string]string{"minilb/host": "x"}
+			c.services.Update(other)
+		},
+	} {
+		c, _ := recording(t)
+		c.services.Add(full)
+		sync := func() {
+			if err := c.sync(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sync()
+		c.recorder.replace(endpointsTopic(name), []finding{c.services.get(name).finding(reasonNoRoutableEndpoint, "not there")})
+		end(c)
+		sync()
+		if got := strings.Join(c.recorder.found(), "\n"); strings.Contains(got, reasonNoRoutableEndpoint) || len(c.sweeps.known) > 0 {
+			t.Errorf("%s: got %s and %d known", step, got, len(c.sweeps.known))
+		}
+	}
+}
+
+// S17: a status that was written is told of, and one that was not is not.
+func TestStatusUpdated(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want []string
+	}{
+		{nil, []string{"Normal Service shop/web StatusUpdated: The Service is reached as web.shop.minilb, which its status says now"}},
+		{apierrors.NewServiceUnavailable("starting"), nil},
+	} {
+		c, log := recording(t)
+		c.client.(*fake.Clientset).PrependReactor("patch", "services", func(clienttesting.Action) (bool, runtime.Object, error) { return tc.err != nil, nil, tc.err })
+		c.services.Add(web(1, ""))
+		err := c.sync(t.Context(), cache.ObjectName{Namespace: "shop", Name: "web"})
+		if got := c.recorder.found(); !slices.Equal(got, tc.want) || !errors.Is(err, tc.err) || strings.Contains(log.String(), "hostname=web.shop.minilb") != (tc.err == nil) {
+			t.Errorf("got %q, %v, want %q\n%s", got, err, tc.want, log)
+		}
+	}
+}
+
+// S12, S17: who overwrites a status is named, once for each pause.
+func TestStatusConflict(t *testing.T) {
+	c, _ := recording(t)
+	name := cache.ObjectName{Namespace: "shop", Name: "web"}
+	c.contests.limit = 1
+	version := 1
+	for range 4 {
+		version += 2
+		service := web(version, "rival.example.org")
+		at := metav1.Now()
+		service.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "rival", Time: &at, FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:loadBalancer":{}}}`)}}
+		c.client.(*fake.Clientset).PrependReactor("patch", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, web(version+1, "web.shop.minilb"), nil
+		})
+		c.services.Update(service)
+		if err := c.sync(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := fmt.Sprintf("Warning Service shop/web StatusConflict: Field manager \"rival\" keeps overwriting the status: give the Service a loadBalancerClass that is not its, or turn it off for this Service; the status is left alone for %v", c.contests.pause)
+	if got := c.recorder.found(); len(got) != 2 || got[1] != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestEnumerate(t *testing.T) {
+	for _, tc := range []struct {
+		all  []string
+		want string
+	}{
+		{[]string{"a"}, "a"}, {[]string{"a", "b"}, "a, b"},
+		{[]string{"a", "b", "c", "d", "e"}, "a, b, c, d, e"},
+		{[]string{"a", "b", "c", "d", "e", "f"}, "a, b, c, d, e and 1 more"},
+		{[]string{"a", "b", "c", "d", "e", "f", "g"}, "a, b, c, d, e and 2 more"},
+	} {
+		if got := enumerate(tc.all); got != tc.want {
+			t.Errorf("got %q, want %q", got, tc.want)
+		}
+	}
+}
+
+func TestShorten(t *testing.T) {
+	for _, tc := range []struct {
+		text  string
+		limit int
+		want  string
+	}{
+		{"", 3, ""}, {"abcd", 5, "abcd"}, {"abcd", 4, "abcd"}, {"abcde", 4, "a…"}, {"üüüü", 7, "üü…"}, {"üüüü", 6, "ü…"}, {"üüüü", 3, "…"},
+	} {
+		if got := shorten(tc.text, tc.limit); got != tc.want {
+			t.Errorf("%q at %d bytes: got %q, want %q", tc.text, tc.limit, got, tc.want)
+		}
+	}
+}
