@@ -2,7 +2,12 @@ package main
 
 import (
 	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -13,17 +18,55 @@ var (
 	exampleLine = regexp.MustCompile(`(?m)^Example:\n((?:  .*\n)+)`)
 )
 
+// subcommands returns those that the usage names, each once.
+func subcommands() []string {
+	var all []string
+	for _, match := range usageLine.FindAllStringSubmatch(usage, -1) {
+		if !slices.Contains(all, match[1]) {
+			all = append(all, match[1])
+		}
+	}
+	return all
+}
+
+// Each subcommand that dispatch knows is in the usage, in both of the lists that are printed for a wrong
+// word, and is one that has a help.
+func TestSubcommands(t *testing.T) {
+	parsed, err := parser.ParseFile(token.NewFileSet(), "main.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dispatched []string
+	ast.Inspect(parsed, func(node ast.Node) bool {
+		if clause, ok := node.(*ast.CaseClause); ok && len(clause.List) > 0 {
+			if literal, ok := clause.List[0].(*ast.BasicLit); ok {
+				if word, _ := strconv.Unquote(literal.Value); word != "help" {
+					dispatched = append(dispatched, word)
+				}
+			}
+		}
+		return true
+	})
+	want := subcommands()
+	slices.Sort(want)
+	if slices.Sort(dispatched); !slices.Equal(dispatched, want) {
+		t.Errorf("known are %q, the usage names %q", dispatched, want)
+	}
+	last := len(want) - 1
+	list := strings.Join(want[:last], ", ") + " or " + want[last]
+	for _, args := range [][]string{nil, {"no-such-subcommand"}} {
+		if told := dispatch(t.Context(), args, new(bytes.Buffer), new(bytes.Buffer)).Error(); !strings.Contains(told, ": "+list) && !strings.Contains(told, "choose "+list) {
+			t.Errorf("%q: %q does not name %s", args, told, list)
+		}
+	}
+}
+
 // Every subcommand that the usage names has a help that says what each flag is without being set,
 // gives an example and fits 80 columns; and each is the one that a wrong word is told of.
 func TestHelpOfAll(t *testing.T) {
 	told := dispatch(t.Context(), []string{"no-such-subcommand"}, new(bytes.Buffer), new(bytes.Buffer)).Error()
-	seen := map[string]bool{}
-	for _, match := range usageLine.FindAllStringSubmatch(usage, -1) {
-		subcommand := match[1]
-		if seen[subcommand] {
-			continue
-		}
-		seen[subcommand] = true
+	all := subcommands()
+	for _, subcommand := range all {
 		if !regexp.MustCompile(`[: ]` + subcommand + `\b`).MatchString(told) {
 			t.Errorf("%s is not named in %q", subcommand, told)
 		}
@@ -52,7 +95,7 @@ func TestHelpOfAll(t *testing.T) {
 			t.Errorf("%s -h: no example of it", subcommand)
 		}
 	}
-	if len(seen) < 3 {
-		t.Errorf("the usage names %d subcommands", len(seen))
+	if len(all) < 3 {
+		t.Errorf("the usage names %d subcommands", len(all))
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -93,14 +95,20 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Every flag and its default is described, and no other.
+// Every flag of each subcommand that the usage names is described, and no other.
 func TestHelp(t *testing.T) {
-	for subcommand, want := range map[string]string{
+	flags := map[string]string{
 		"controller": "class cleanup context corefile default-class domain events health kubeconfig resync v",
 		"routes":     "apply cleanup context gateway interface kubeconfig o subnet watch",
 		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig o server",
+		"explain":    "class context corefile default-class domain kubeconfig o",
 		"version":    "",
-	} {
+	}
+	named := subcommands()
+	if got, want := slices.Sorted(maps.Keys(flags)), slices.Sorted(slices.Values(named)); !slices.Equal(got, want) {
+		t.Errorf("the flags are known of %q, the usage names %q", got, want)
+	}
+	for _, subcommand := range named {
 		var stdout bytes.Buffer
 		run(t.Context(), []string{subcommand, "-help"}, &stdout, new(bytes.Buffer))
 		var got []string
@@ -109,7 +117,7 @@ func TestHelp(t *testing.T) {
 				got = append(got, strings.Fields(name)[0])
 			}
 		}
-		if strings.Join(got, " ") != want {
+		if want := flags[subcommand]; strings.Join(got, " ") != want {
 			t.Errorf("%s: got flags %q, want %q", subcommand, got, want)
 		}
 		if !strings.Contains(stdout.String(), "\nExample:\n  minilb "+subcommand) {

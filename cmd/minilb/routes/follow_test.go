@@ -3,6 +3,7 @@ package routes
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,6 +67,26 @@ func TestFollowOutage(t *testing.T) {
 		cancel()
 		running.Wait()
 	})
+}
+
+// Nodes are listed as they are now, not as some API server remembers them: one that is missing there
+// would lose its routes for a moment.
+func TestFollowListsAnew(t *testing.T) {
+	client := fake.NewClientset()
+	var asked []string
+	client.PrependReactor("list", "nodes", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		asked = append(asked, fmt.Sprintf("%q", action.(clienttesting.ListActionImpl).ListOptions.ResourceVersion))
+		return true, &corev1.NodeList{ListMeta: listed}, nil
+	})
+	f := &follower{client: client, contact: contact{tell: func(line string) { t.Error(line) }, now: time.Now}}
+	for _, version := range []string{"0", "7", ""} {
+		if _, err := f.list(t.Context(), metav1.ListOptions{ResourceVersion: version}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Join(asked, " "); got != `"" "" ""` {
+		t.Errorf("asked for versions %s, want the latest each time", got)
+	}
 }
 
 // An error of update ends it.
