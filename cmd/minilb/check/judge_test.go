@@ -142,6 +142,10 @@ apiVersion: v1
 kind: Service
 metadata: {namespace: shop, name: db, annotations: {minilb/host: db.ex.org}}
 spec: {type: ClusterIP}`, []string{"warning Service shop/db AnnotationIgnored: annotation minilb/host has no effect: hosts are claimed by x.example/host; add minilb/host to host_annotations"}},
+		{"annotations that count", corefile, strings.Replace(sound, "name: web,", "name: web, annotations: {minilb/host: a.ex.org, minilb/alpn: h2},", 1), nil},
+		{"a node without an IPv4 address", corefile, strings.Replace(sound, "192.168.1.31", "2001:db8::31", 1), []string{
+			"error Node n1 NoInternalIP: no IPv4 InternalIP for 10.244.1.0/24: its pods are not reached by that family; give the kubelet an address"}},
+		{"a node without an IPv4 address, on purpose", ". {\n minilb minilb {\n  families ipv6\n }\n}", strings.NewReplacer("192.168.1.31", "2001:db8::31", "addressType: IPv4", "addressType: IPv6", "10.244.1.7", "fd00::7", "10.244.1.0/24", "10.244.1.0/24, fd00::/64").Replace(sound), nil},
 		{"other namespaces", ". {\n minilb minilb {\n  namespaces shop\n }\n}", sound + strings.Replace(api("selector: {app: api}"), "namespace: shop", "namespace: dev", 1), nil},
 		{"namespaces of two servers", ".:53 {\n minilb minilb {\n  namespaces shop\n }\n}\nlan:53 {\n minilb lan {\n  class other\n  namespaces dev\n }\n}",
 			sound + strings.NewReplacer("namespace: shop", "namespace: dev", "Class: minilb", "Class: other", "shop.minilb", "dev.lan").Replace(api("selector: {app: api}")), []string{"error Service dev/api NoEndpoints"}},

@@ -10,10 +10,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 )
@@ -49,6 +52,31 @@ func TestWatchOutage(t *testing.T) {
 		synctest.Wait()
 		if got := log.String(); !c.services.synced.Load() || strings.Count(got, "\n") != 2 || !strings.Contains(got, "watching services again") || c.complaints.last(watching) != "" {
 			t.Errorf("synced %v; want one line about the end of the outage, got\n%s", c.services.synced.Load(), got)
+		}
+		cancel()
+		running.Wait()
+	})
+}
+
+// A list that works and a watch that does not is an outage, too.
+func TestWatchRefused(t *testing.T) {
+	silence(t)
+	synctest.Test(t, func(t *testing.T) {
+		c, log := newTest(t, nil)
+		client := c.client.(*fake.Clientset)
+		client.PrependReactor("list", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, &corev1.ServiceList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}}, nil
+		})
+		client.PrependWatchReactor("services", func(clienttesting.Action) (bool, watch.Interface, error) {
+			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "", errors.New("no"))
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { c.watch(ctx) })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "services: list and watch is forbidden") || c.complaints.last(watching) == "" {
+			t.Errorf("want one line, got\n%s", got)
 		}
 		cancel()
 		running.Wait()
