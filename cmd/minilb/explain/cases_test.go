@@ -152,3 +152,87 @@ func TestExplainClaims(t *testing.T) {
 		t.Errorf("got %q, want %q", x.Summary, want)
 	}
 }
+
+// What people read of each kind of answer, as it is printed.
+func TestExplainText(t *testing.T) {
+	all := web + gateway + route + accepted + ingress("shop/alias", "i.ex.org", "hostname: x.example")
+	c := newCluster(t, ". {\n minilb minilb\n}", all)
+	for name, want := range map[string]string{
+		"web.shop.minilb": `web.shop.minilb
+It is answered with 2 IPv4 addresses and no IPv6 address.
+
+Zone       in zone minilb, the name of Service shop/web
+Endpoints  10.244.1.7  answered  ready  n1
+           10.244.1.8  answered  ready  n2
+Answers    A     10.244.1.7 10.244.1.8
+           AAAA  NODATA
+`,
+		"ns1.minilb": `ns1.minilb
+It is answered with the DNS server's own addresses.
+
+Zone       the name server of zone minilb
+Notes      its addresses are those that the DNS server listens on, or those of
+           the property ns: they are not known here
+Answers    the DNS server's own addresses
+`,
+		"r.g.ex.org": `r.g.ex.org
+It is answered with 2 IPv4 addresses and no IPv6 address.
+
+Zone       in none of the zones: answered if an object claims it
+Claims     HTTPRoute shop/r, of 2026-03-03T00:00:00Z: answers
+             leads to Service shop/web
+             parentRef Gateway shop/gw: attached
+               listener "http" (*.g.ex.org, port 80): serves it
+               listener "admin" (admin.ex.org, port 81): its hostname and the
+                 route's have nothing in common that is this name
+Endpoints  10.244.1.7  answered  ready  n1
+           10.244.1.8  answered  ready  n2
+Answers    A     10.244.1.7 10.244.1.8
+           AAAA  NODATA
+`,
+		"i.ex.org": `i.ex.org
+It is an alias of x.example, which is not ours: the server looks that up and
+gives its addresses.
+
+Zone       in none of the zones: answered if an object claims it
+Claims     Ingress shop/alias, of 2026-02-02T00:00:00Z: answers
+             leads to host x.example
+Answers    A     CNAME x.example and its addresses
+           AAAA  the same
+`,
+		"_http._tcp.web.shop.minilb": `_http._tcp.web.shop.minilb
+It is a named port: SRV answers with 2 targets.
+
+Zone       in zone minilb, below the name of Service shop/web: that of an
+           endpoint, a port, or a host claimed in that namespace
+Endpoints  10.244.1.7  answered  ready  n1
+           10.244.1.8  answered  ready  n2
+Answers    SRV   8080 web-0.web.shop.minilb
+           SRV   8080 web-1.web.shop.minilb
+`,
+		"x.minilb": `x.minilb
+It does not exist: NXDOMAIN. No object asks for it.
+
+Zone       in zone minilb, where namespace "x" has its Services' names below it
+Notes      the API server does not serve GRPCRoute or TLSRoute: hosts of such
+           routes cannot be found
+Answers    NXDOMAIN for each type
+`,
+		"z.org": `z.org
+minilb has no such name and passes it on to the plugin that follows, such as
+forward. No object asks for it.
+
+Zone       in none of the zones: answered if an object claims it
+Notes      the API server does not serve GRPCRoute or TLSRoute: hosts of such
+           routes cannot be found
+Answers    none by minilb
+`,
+	} {
+		for title, apart := range map[string]bool{"": false, "\n": true} {
+			var text strings.Builder
+			if err := c.explain(t, name).Text(&text, apart); err != nil || text.String() != title+want {
+				t.Errorf("%v, got\n%s\nwant\n%s", err, &text, title+want)
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -67,6 +69,82 @@ func TestFollowOutage(t *testing.T) {
 		cancel()
 		running.Wait()
 	})
+}
+
+// What happens to nodes is told when it changes a route, and only then. M8, R1
+func TestFollow(t *testing.T) {
+	handlers := utilruntime.ErrorHandlers
+	utilruntime.ErrorHandlers = nil
+	defer func() { utilruntime.ErrorHandlers = handlers }()
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		ignored := func(name string) *corev1.Node {
+			n := node(name, "10.244.9.0/24", "192.168.1.39")
+			n.Labels = map[string]string{"minilb/ignore": "true"}
+			return n
+		}
+		client.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, &corev1.NodeList{ListMeta: listed, Items: []corev1.Node{*node("a", "10.244.0.0/24", "192.168.1.30"), *ignored("x")}}, nil
+		})
+		events := watch.NewFake()
+		client.PrependWatchReactor("nodes", func(clienttesting.Action) (bool, watch.Interface, error) { return true, events, nil })
+		var updates []string
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			err := Follow(ctx, client, func(line string) { t.Error(line) }, func(entries []Entry) error {
+				updates = append(updates, IP(entries, Replace))
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		const a, b, moved = "ip route replace 10.244.0.0/24 via 192.168.1.30\n", "ip route replace 10.244.1.0/24 via 192.168.1.31\n", "ip route replace 10.244.1.0/24 via 192.168.1.41\n"
+		for _, step := range []struct {
+			name   string
+			change func()
+			want   []string
+		}{
+			{"the first list", func() {}, []string{a}},
+			{"a heartbeat", func() {
+				n := node("a", "10.244.0.0/24", "192.168.1.30")
+				n.Annotations = map[string]string{"x": "y"}
+				events.Modify(n)
+			}, nil},
+			{"an ignored node", func() { events.Add(ignored("y")) }, nil},
+			{"that goes", func() { events.Delete(ignored("y")) }, nil},
+			{"a node", func() { events.Add(node("b", "10.244.1.0/24", "192.168.1.31")) }, []string{a + b}},
+			{"that moves", func() { events.Modify(node("b", "10.244.1.0/24", "192.168.1.41")) }, []string{a + moved}},
+			{"that is ignored", func() { events.Modify(ignored("b")) }, []string{a}},
+			{"that is not any longer", func() { events.Modify(node("b", "10.244.1.0/24", "192.168.1.31")) }, []string{a + b}},
+			{"one that goes", func() { events.Delete(node("a", "10.244.0.0/24", "192.168.1.30")) }, []string{b}},
+		} {
+			step.change()
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			if !slices.Equal(updates, step.want) {
+				t.Errorf("%s: got %q, want %q", step.name, updates, step.want)
+			}
+			updates = nil
+		}
+		cancel()
+		running.Wait()
+	})
+}
+
+// A whole list takes the place of what was known.
+func TestFollowReplaces(t *testing.T) {
+	known := &nodes{byName: map[string][]Entry{}, changed: make(chan struct{}, 1)}
+	for _, want := range []string{"a", "b"} {
+		if err := known.Replace([]any{node(want, "10.244.0.0/24", "192.168.1.30")}, ""); err != nil {
+			t.Fatal(err)
+		}
+		if entries := known.entries(); len(entries) != 1 || entries[0].Node != want || len(known.changed) != 1 {
+			t.Errorf("got %+v and %d tokens, want %s", entries, len(known.changed), want)
+		}
+		<-known.changed
+	}
 }
 
 // Nodes are listed as they are now, not as some API server remembers them: one that is missing there

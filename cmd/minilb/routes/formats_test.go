@@ -123,6 +123,9 @@ func TestOptionLength(t *testing.T) {
 	if n := OptionLength(Of(nodes)); n != 261 || !Splits(n) {
 		t.Errorf("32 routes take %d bytes", n)
 	}
+	if Splits(255) || !Splits(256) {
+		t.Error("an option has 255 bytes")
+	}
 }
 
 // R11: an option without the default route would cut clients off.
