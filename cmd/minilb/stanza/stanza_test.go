@@ -73,6 +73,55 @@ example.com {
 	}
 }
 
+// D8, M5b: the server block with the longest zone is asked, and the first of them if none is for a name.
+func TestFor(t *testing.T) {
+	all, err := Read("Corefile", strings.NewReader("lan:53 example.org:53 {\n minilb lan\n}\nshop.lan:53 {\n minilb shop.lan\n}\nexample.org:1053 {\n minilb minilb\n}\nweb.lan a.shop.lan {\n whoami\n}\norg {\n whoami\n}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]struct {
+		index     int
+		elsewhere string
+	}{
+		"lan.": {0, ""}, "a.lan.": {0, ""}, "shop.lan.": {1, ""}, "b.shop.lan.": {1, ""}, "xshop.lan.": {0, ""},
+		"web.lan.": {0, "web.lan."}, "x.web.lan.": {0, "web.lan."}, "a.shop.lan.": {1, "a.shop.lan."},
+		"example.org.": {0, ""}, "other.org.": {0, "org."}, "example.net.": {0, ""},
+	} {
+		if index, elsewhere := For(all, name); index != want.index || elsewhere != want.elsewhere {
+			t.Errorf("%s: got %d, %q, want %d, %q", name, index, elsewhere, want.index, want.elsewhere)
+		}
+		if reachable := all[0].Options.Reachable(name); reachable != (name != "example.net." && name != "other.org.") {
+			t.Errorf("%s: reachable is %v", name, reachable)
+		}
+	}
+}
+
+// D2: unknown names are passed on outside of the zones, and within those that fallthrough names.
+func TestFalls(t *testing.T) {
+	for _, tc := range []struct {
+		line string
+		want map[string]bool
+	}{
+		{"", map[string]bool{"a.minilb.": false, "minilb.": false, "1.10.in-addr.arpa.": false, "xminilb.": true, ".": true}},
+		{"fallthrough", map[string]bool{"a.minilb.": true, "minilb.": true, "1.10.in-addr.arpa.": true, "b.org.": true}},
+		{"fallthrough shop.minilb", map[string]bool{"a.minilb.": false, "a.shop.minilb.": true, "1.10.in-addr.arpa.": false}},
+	} {
+		all, err := Read("Corefile", strings.NewReader(". {\n minilb minilb 10.in-addr.arpa {\n"+tc.line+"\n}\n}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range tc.want {
+			if got := all[0].Falls(name); got != want {
+				t.Errorf("%q: %s: got %v, want %v", tc.line, name, got, want)
+			}
+		}
+	}
+	s, err := Default("minilb", "minilb", false)
+	if err != nil || s.Falls("a.minilb.") || !s.Falls("a.org.") {
+		t.Errorf("without a Corefile: %v", err)
+	}
+}
+
 func TestReadErrors(t *testing.T) {
 	for corefile, want := range map[string]string{
 		". {\n forward . 9.9.9.9\n}":         "Corefile: no server block has the plugin minilb",

@@ -1,0 +1,72 @@
+package routes
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
+)
+
+// Nodes and EndpointSlices are read to the last page, and why they cannot be is told.
+func TestReadPages(t *testing.T) {
+	const pages = 3
+	client := fake.NewClientset()
+	page := func(action clienttesting.Action) (int, string) {
+		n, _ := strconv.Atoi(action.(clienttesting.ListActionImpl).ListOptions.Continue)
+		if n == pages-1 {
+			return n, ""
+		}
+		return n, strconv.Itoa(n + 1)
+	}
+	client.PrependReactor("list", "nodes", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		n, next := page(action)
+		return true, &corev1.NodeList{ListMeta: metav1.ListMeta{Continue: next}, Items: []corev1.Node{*node("n"+strconv.Itoa(n), "10.244."+strconv.Itoa(n)+".0/24", "192.168.1.31")}}, nil
+	})
+	client.PrependReactor("list", "endpointslices", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		n, next := page(action)
+		name := "n" + strconv.Itoa(n)
+		return true, &discoveryv1.EndpointSliceList{ListMeta: metav1.ListMeta{Continue: next}, Items: []discoveryv1.EndpointSlice{{
+			AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0." + strconv.Itoa(n)}, NodeName: &name}},
+		}}}, nil
+	})
+	nodes, err := Nodes(t.Context(), client)
+	if err != nil || len(nodes) != pages || nodes[pages-1].Name != "n2" {
+		t.Fatalf("got %v, %v", nodes, err)
+	}
+	strays, err := Strays(t.Context(), client, nodes)
+	var all []*discoveryv1.EndpointSlice
+	if err := EachSlice(t.Context(), client, func(slice *discoveryv1.EndpointSlice) { all = append(all, slice) }); err != nil {
+		t.Error(err)
+	}
+	among := StraysAmong(nodes, all)
+	if err != nil || len(strays) != pages || len(among) != pages {
+		t.Fatalf("got %v and %v, %v", strays, among, err)
+	}
+	for n := range pages {
+		if strays[n].String() != among[n].String() || strays[n].Node != "n"+strconv.Itoa(n) || strays[n].Outside != 1 || strays[n].Total != 1 {
+			t.Errorf("got %+v and %+v", strays[n], among[n])
+		}
+	}
+
+	client = fake.NewClientset()
+	client.PrependReactor("list", "*", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: action.GetResource().Resource}, "", errors.New("no"))
+	})
+	_, err = Nodes(t.Context(), client)
+	for resource, err := range map[string]error{"nodes": err, "endpointslices": EachSlice(t.Context(), client, func(*discoveryv1.EndpointSlice) {})} {
+		if failure, is := errors.AsType[*kube.Failure](err); !is || failure.Kind != kube.Forbidden || !strings.HasPrefix(failure.Text, resource+": list is forbidden") {
+			t.Errorf("%s: got %v", resource, err)
+		}
+	}
+}
