@@ -65,7 +65,7 @@ metadata: {namespace: shop, name: r}
 spec: {hostnames: [r.ex.org], parentRefs: [{name: gw}]}`
 )
 
-// What is said of a whole cluster. S6, C2, C6, D17, D20b, E3, E6, G20, G44, I10, M2, M8, R1
+// What is said of a whole cluster. S6, C2, C6, D17, D20b, E3, E6, E17, G20, G44, I10, M2, M8, R1
 func TestCheck(t *testing.T) {
 	const corefile = ". {\n minilb minilb\n}"
 	for _, tc := range []struct {
@@ -87,6 +87,9 @@ func TestCheck(t *testing.T) {
 			"error Service shop/web TargetPortMismatch: port 80 leads to port 8080 of the pods, and nothing translates it: clients must use 8080; let the pods listen on 80 (sysctl"}},
 		{"served by Cilium", corefile, sound + strings.Replace(api("ports: []"), "name: api", "name: api, labels: {cilium.io/ingress: \"true\"}", 1), []string{
 			"error Service shop/api CiliumService: it belongs to a Gateway or Ingress of Cilium"}},
+		{"Cilium's placeholder", corefile, sound + api("selector: {app: api}") + strings.NewReplacer("name: web-2", "name: api-1", "service-name: web", "service-name: api").Replace(endpoints("IPv4", "{addresses: [192.192.192.192]}")), []string{
+			"error Service shop/api CiliumService: it belongs to a Gateway or Ingress of Cilium, whose proxies are on the nodes"}},
+		{"endpoints without an address", corefile, sound + endpoints("IPv4", "{addresses: []}"), []string{"warning Service shop/web EndpointIgnored: EndpointSlice shop/web-2: endpoint 0 has no address and is left out"}},
 		{"endpoints that cannot be answered", corefile, sound + endpoints("IPv4", "{addresses: [127.0.0.1]}"), []string{
 			`warning Service shop/web EndpointIgnored: EndpointSlice shop/web-2: endpoint address "127.0.0.1" is not an IPv4 address that can be answered with, and is left out; mend what writes the EndpointSlice`}},
 		{"endpoints that are names, and no others", corefile, sound + strings.NewReplacer("name: web-2", "name: api-1", "service-name: web", "service-name: api").Replace(endpoints("FQDN", "{addresses: [a.ex.org]}")) +

@@ -55,6 +55,26 @@ not served:  TLSRoute
 	}
 }
 
+// Each severity is counted, and none that is not there.
+func TestTextCounts(t *testing.T) {
+	for _, tc := range []struct {
+		severities []Severity
+		want       string
+	}{
+		{nil, "nothing found\n"}, {[]Severity{Error}, "\n\n1 error\n"}, {[]Severity{Warning, Warning}, "\n\n2 warnings\n"},
+		{[]Severity{Error, Error, Warning, Notice, Notice, Notice}, "\n\n2 errors, 1 warning, 3 notices\n"},
+	} {
+		var report Report
+		for _, severity := range tc.severities {
+			report.Findings = append(report.Findings, Finding{Severity: severity, Kind: "Node", Name: "a", Reason: "Unread", Text: "text", Fix: "fix"})
+		}
+		var out bytes.Buffer
+		if err := report.Text(&out); err != nil || !strings.HasSuffix(out.String(), tc.want) {
+			t.Errorf("got %q, %v, want at the end %q", &out, err, tc.want)
+		}
+	}
+}
+
 // A kind that is not served is told of where others are, unless another has taken its place.
 func TestTextOfKinds(t *testing.T) {
 	for _, tc := range []struct {

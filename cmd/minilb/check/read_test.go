@@ -44,10 +44,14 @@ func TestReadRefused(t *testing.T) {
 		{"gateways", "list", "gateways", forbidden, "", nil},
 		{"gateways away", "list", "gateways", starting, "gateways.gateway.networking.k8s.io: cannot list: starting", nil},
 		{"classes are not read again", "list", "gatewayclasses", starting, "", nil},
+		{"accounts", "list", "serviceaccounts", starting, "subjectaccessreviews: cannot ask for rights by: starting", nil},
 		{"API groups", "get", "group", starting, "API groups: cannot discover: starting", nil},
 	} {
 		c := ofCluster(t, ". {\n minilb minilb\n}", sound+gateway)
 		refuse := func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, tc.err }
+		if tc.resource == "serviceaccounts" {
+			c.DNSAccount = Auto
+		}
 		c.clients.Interface.(*fake.Clientset).PrependReactor(tc.verb, tc.resource, refuse)
 		c.clients.metadata.(*metadatafake.FakeMetadataClient).PrependReactor(tc.verb, tc.resource, refuse)
 		report, err := c.run(t.Context())

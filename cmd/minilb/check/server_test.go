@@ -130,6 +130,18 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// A few addresses stand for many.
+func TestSome(t *testing.T) {
+	var addrs []netip.Addr
+	for _, want := range []string{"", "10.0.0.1", "10.0.0.1, 10.0.0.2", "10.0.0.1, 10.0.0.2, 10.0.0.3", "10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4",
+		"10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4 and 1 more", "10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4 and 2 more"} {
+		if got := some(addrs); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		addrs = append(addrs, netip.AddrFrom4([4]byte{10, 0, 0, byte(len(addrs) + 1)}))
+	}
+}
+
 // A server that cannot say anything is one finding.
 func TestGreet(t *testing.T) {
 	server := serve(t, func(w dns.ResponseWriter, r *dns.Msg) {
