@@ -37,7 +37,7 @@ func TestDiscover(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	core, err := corev1client.NewForConfig(&rest.Config{Host: server.URL})
+	core, err := corev1client.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
