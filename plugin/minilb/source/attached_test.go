@@ -2,7 +2,6 @@ package source
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -77,7 +76,8 @@ func claimed(claims map[kindName][]*claim) []string {
 // C5: what is judged anew after each change is all that the change concerns: the claims are
 // those that the present objects give from scratch, whichever way they came about.
 func TestAttachedFromScratch(t *testing.T) {
-	one := func(of ...string) string { return of[rand.IntN(len(of))] }
+	random := seeded(t)
+	one := func(of ...string) string { return of[random.IntN(len(of))] }
 	from := func() string {
 		return one("{from: All}", "{from: Same}", "{from: None}", "{from: Selector, selector: {matchLabels: {team: a}}}", "{}")
 	}
@@ -130,12 +130,12 @@ func TestAttachedFromScratch(t *testing.T) {
 	for _, options := range []Options{{}, {Unaccepted: true}, {GatewayClasses: []string{"one"}}} {
 		b := newAttachedBench(t, options)
 		for step := range 4000 {
-			name, text := names[rand.IntN(len(names))], ""
-			if rand.IntN(5) > 0 {
+			name, text := names[random.IntN(len(names))], ""
+			if random.IntN(5) > 0 {
 				text = manifest(name)
 			}
 			b.set(name, text)
-			if rand.IntN(3) == 0 {
+			if random.IntN(3) == 0 {
 				continue // changes that coalesce
 			}
 			b.publish()

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -75,9 +74,10 @@ func TestMerge(t *testing.T) {
 		{"E17: Cilium's placeholder", []*slice{testSlice("a", v4, "192.192.192.192 RSt")}, "", states{}},
 		{"no slices", nil, "", states{}},
 	}
+	random := seeded(t)
 	for _, tc := range tests {
 		for range 10 { // C5: in whichever order the slices come
-			rand.Shuffle(len(tc.slices), func(i, j int) { tc.slices[i], tc.slices[j] = tc.slices[j], tc.slices[i] })
+			random.Shuffle(len(tc.slices), func(i, j int) { tc.slices[i], tc.slices[j] = tc.slices[j], tc.slices[i] })
 			addrs, states := answer(tc.slices)
 			var want []netip.Addr
 			for _, a := range strings.Fields(tc.want) {

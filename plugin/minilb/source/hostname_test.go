@@ -1,7 +1,6 @@
 package source
 
 import (
-	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -53,22 +52,23 @@ func matches(hostname, host string) bool {
 // G30: which of the two is the listener's makes no difference, and a host is in the
 // intersection if and only if it is in both.
 func TestIntersectProperties(t *testing.T) {
-	random := func(wild bool) string {
+	random := seeded(t)
+	hostname := func(wild bool) string {
 		var labels []string
-		for range 1 + rand.IntN(4) {
-			labels = append(labels, []string{"a", "b", "ab"}[rand.IntN(3)])
+		for range 1 + random.IntN(4) {
+			labels = append(labels, []string{"a", "b", "ab"}[random.IntN(3)])
 		}
 		switch {
-		case wild && rand.IntN(8) == 0:
+		case wild && random.IntN(8) == 0:
 			return ""
-		case wild && rand.IntN(2) == 0:
+		case wild && random.IntN(2) == 0:
 			labels = append([]string{"*"}, labels...)
 		}
 		return strings.Join(labels, ".")
 	}
 	common := 0
 	for range 200_000 {
-		l, r, host := random(true), random(true), random(false)
+		l, r, host := hostname(true), hostname(true), hostname(false)
 		got := intersect(l, r)
 		if reverse := intersect(r, l); reverse != got {
 			t.Fatalf("%q and %q: got %q, the other way round %q", l, r, got, reverse)

@@ -2,7 +2,6 @@ package source
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -96,7 +95,7 @@ func TestManyPorts(t *testing.T) {
 
 	// Each port is in slices of its own choice.
 	var mixed []*slice
-	random := rand.New(rand.NewPCG(1, 2))
+	random := seeded(t)
 	for i := range 30 {
 		s := sliceOf(i, 0, 1000)
 		for p := range 1024 {

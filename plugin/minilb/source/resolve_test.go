@@ -3,7 +3,6 @@ package source
 import (
 	"cmp"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -289,8 +288,9 @@ func TestResolve(t *testing.T) {
 					c.hosts[i] = strings.ToLower(c.hosts[i])
 				}
 			}
+			random := seeded(t)
 			for range 10 { // C5: in any order
-				rand.Shuffle(len(tc.claims), func(i, j int) { tc.claims[i], tc.claims[j] = tc.claims[j], tc.claims[i] })
+				random.Shuffle(len(tc.claims), func(i, j int) { tc.claims[i], tc.claims[j] = tc.claims[j], tc.claims[i] })
 				options := &Options{Zones: []string{"minilb.", "lan.minilb."}, Class: "minilb", Claims: tc.rules}
 				r := newResolver(options, tc.claims, exposures(options, exposed...), false)
 				outcomes := r.resolve()

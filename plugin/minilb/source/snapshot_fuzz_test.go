@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"runtime"
 	"slices"
@@ -64,7 +63,7 @@ func TestSnapshotHostile(t *testing.T) {
 	}
 	_, whole, _ = bytes.Cut(whole, []byte("\n"))
 	whole = whole[:len(whole)-32]
-	random := rand.New(rand.NewPCG(1, 2))
+	random := seeded(t)
 	served, largest := 0, uint64(0)
 	for range 5_000 {
 		content := bytes.Clone(whole)

@@ -3,7 +3,6 @@ package source
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -318,7 +317,7 @@ func TestTranslatorPartial(t *testing.T) {
 
 // C5: whatever the order of events, the result is that of the objects.
 func TestTranslatorOrder(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
+	r := seeded(t)
 	for round := range 30 {
 		b := newBench(t, Options{})
 		final := map[string]func(*bench){}

@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,18 @@ func (l *testLog) take() []string {
 	lines := l.lines
 	l.lines = nil
 	return lines
+}
+
+// seeded draws the same numbers in each run, and says by which seed if the test fails.
+func seeded(t *testing.T) *rand.Rand {
+	t.Helper()
+	const seed = 1
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("drawn at random with seed %d", seed)
+		}
+	})
+	return rand.New(rand.NewPCG(seed, 2))
 }
 
 // bench is a Translator whose tables the test fills by hand, as a reflector would.
