@@ -16,9 +16,15 @@ func TestSlips(t *testing.T) {
 		{"our prefix", "Service", nil, set{"minilb/aplication": "a"}, `annotation "minilb/aplication" is none of ours and has no effect`, "set the annotation minilb/alpn"},
 		{"a domain", "Service", nil, set{"minilb.io/host": "a"}, `annotation "minilb.io/host" is none of ours and has no effect`, "set the annotation minilb/host"},
 		{"upper case", "Service", nil, set{"Minilb/Host": "a"}, `annotation "Minilb/Host" is none of ours and has no effect`, "set the annotation minilb/host"},
+		{"upper case alone", "Service", nil, set{"MINILB/HOST": "a"}, `annotation "MINILB/HOST" is none of ours and has no effect`, "set the annotation minilb/host"},
+		{"our prefix, equally far from several", "Service", nil, set{"minilb/x": "a"}, `annotation "minilb/x" is none of ours and has no effect`, "set the annotation minilb/host"},
+		{"our prefix, a little nearer to one", "Service", nil, set{"minilb/aopn": "a"}, `annotation "minilb/aopn" is none of ours and has no effect`, "set the annotation minilb/alpn"},
 		{"a letter less", "Service", nil, set{"minlb/host": "a"}, `annotation "minlb/host" is none of ours and has no effect`, "set the annotation minilb/host"},
+		{"two slips", "Service", nil, set{"minlb/hosted": "a"}, `annotation "minlb/hosted" is none of ours and has no effect`, "set the annotation minilb/host"},
+		{"three slips", "Service", nil, set{"minlb/hostess": "a", "mnlb/host": "a"}, "", ""},
 		{"swapped letters", "Ingress", nil, set{"minlib/service": "a"}, `annotation "minlib/service" is none of ours and has no effect`, "set the annotation minilb/service"},
 		{"no prefix", "Ingress", nil, set{"minilb-service": "a"}, `annotation "minilb-service" is none of ours and has no effect`, "set the annotation minilb/service"},
+		{"no prefix, and a slip", "Service", nil, set{"minilb-hosts": "a"}, `annotation "minilb-hosts" is none of ours and has no effect`, "set the annotation minilb/host"},
 		{"label", "Ingress", set{"minilb/ignored": "true"}, nil, `label "minilb/ignored" is none of ours and has no effect`, `set the label minilb/ignore: "true"`},
 		{"value", "Ingress", set{"minilb/ignore": "yes"}, nil, `label minilb/ignore: "yes" has no effect`, `set it to "true" to have the object ignored, or remove it`},
 		{"annotation as label", "Service", set{"minilb/host": "a"}, nil, "label minilb/host has no effect: it is an annotation", "set the annotation minilb/host"},
@@ -58,7 +64,7 @@ func TestSimilar(t *testing.T) {
 		want bool
 	}{
 		{"minilb", "MiniLB", true}, {"mini-lb", "minilb", true}, {"minlib", "minilb", true}, {"minilb.io", "minilb", false},
-		{"metallb", "minilb", false}, {"example.org/minilb", "minilb", false}, {"lb", "a", false}, {"lb", "LB", true}, {"lab", "lbs", true},
+		{"metallb", "minilb", false}, {"example.org/minilb", "minilb", false}, {"lb", "a", false}, {"lb", "LB", true}, {"lab", "lbs", true}, {"lb", "la", false},
 	} {
 		if got := Similar(tc.a, tc.b); got != tc.want {
 			t.Errorf("%q, %q: got %t, want %t", tc.a, tc.b, got, tc.want)

@@ -32,6 +32,9 @@ func TestOf(t *testing.T) {
 		{"in another CoreDNS", "", "", elsewhere("v1.2.3"), "v1.2.3", "unknown"},
 		{"in another CoreDNS, between releases", "", "", elsewhere("v0.0.0-20261121120000-0123456789ab"), "v0.0.0-20261121120000-0123456789ab", "0123456789ab"},
 		{"in another CoreDNS, before a release", "", "", elsewhere("v1.0.0-rc-one-twoandthree1"), "v1.0.0-rc-one-twoandthree1", "unknown"},
+		{"in another CoreDNS, after a release with dashes", "", "", elsewhere("v1.0.0-rc-1.0.20261121120000-0123456789ab"), "v1.0.0-rc-1.0.20261121120000-0123456789ab", "0123456789ab"},
+		{"in another CoreDNS, a release that looks like a commit", "", "", elsewhere("v1.0.0-0123456789ab"), "v1.0.0-0123456789ab", "unknown"},
+		{"in another CoreDNS, a release that ends in a number", "", "", elsewhere("v1.0.0-rc-1-0"), "v1.0.0-rc-1-0", "unknown"},
 		{"in a test of another module", "", "", main("example.org/x", "v1.0.0"), "unknown", "unknown"},
 		{"without build information", "", "", nil, "unknown", "unknown"},
 	} {
