@@ -65,10 +65,13 @@ func TestResumption(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := &Resumption{}
 				var last watch.Interface
+				var behind *watch.FakeWatcher
 				for i, step := range steps {
 					time.Sleep(step.after)
 					if last != nil { // as the reflector does, before it asks again
-						last.Stop()
+						if last.Stop(); !behind.IsStopped() {
+							t.Errorf("step %d: the watch before is not stopped", i+1)
+						}
 						last = nil
 					}
 					asked := false
@@ -82,7 +85,8 @@ func TestResumption(t *testing.T) {
 							if options.SendInitialEvents != nil && options.ResourceVersion != "" {
 								t.Errorf("a list is asked for since resourceVersion %q", options.ResourceVersion)
 							}
-							return watch.NewFake(), step.answer
+							behind = watch.NewFake()
+							return behind, step.answer
 						})
 					}
 					got := ""
@@ -129,6 +133,7 @@ func TestResumptionConnection(t *testing.T) {
 			dialled++
 			return dial.DialContext(ctx, network, addr)
 		}
+		var last *watch.FakeWatcher
 		ask := func(ctx context.Context, _ metav1.ListOptions) (watch.Interface, error) {
 			request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
 			if err != nil {
@@ -142,7 +147,8 @@ func TestResumptionConnection(t *testing.T) {
 			if body, err := io.ReadAll(response.Body); err != nil || string(body) != protocol {
 				t.Errorf("got %q, %v, want %s", body, err, protocol)
 			}
-			return watch.NewFake(), nil
+			last = watch.NewFake()
+			return last, nil
 		}
 		r := &Resumption{}
 		if _, err := r.Watch(t.Context(), streams, ask); err != nil {
@@ -153,8 +159,8 @@ func TestResumptionConnection(t *testing.T) {
 		}
 		client.CloseIdleConnections()
 		_, err := r.Watch(t.Context(), resumes, ask)
-		if dialled != 2 || apierrors.IsResourceExpired(err) != (protocol == "HTTP/2.0") {
-			t.Errorf("%s, over another connection: %v, with %d connections", protocol, err, dialled)
+		if dialled != 2 || apierrors.IsResourceExpired(err) != (protocol == "HTTP/2.0") || last.IsStopped() != (err != nil) {
+			t.Errorf("%s, over another connection: %v, with %d connections, stopped %v", protocol, err, dialled, last.IsStopped())
 		}
 		var options metav1.ListOptions
 		if _, err := ask(r.Listing(t.Context(), &options), options); err != nil {
