@@ -1,0 +1,2 @@
+// Package unprivileged lets tests that run as root meet the permissions of files, which do not bind root.
+package unprivileged
