@@ -48,6 +48,7 @@ func TestUnreached(t *testing.T) {
 		"not of a node":           {before: fates{"a 10.0.1.1": nil, " 192.168.1.1": errPending}},
 		"IPv6 has no way":         {before: fates{"a 10.0.1.1": nil, "b 10.0.2.1": nil, "a fd00::1": nil, "b fd00:1::1": syscall.ENETUNREACH}, want: []string{"b fd00:1::1"}},
 		"each family":             {before: fates{"a 10.0.1.1": errPending, "a fd00::1": errPending}, want: []string{"a 10.0.1.1", "a fd00::1"}},
+		"IPv6 that comes later":   {before: fates{"a 10.0.1.1": nil, "b 10.0.2.1": nil}, after: fates{"a fd00::1": nil, "b fd00:1::1": errPending}, want: []string{"b fd00:1::1"}},
 		"a node that comes later": {before: fates{"a 10.0.1.1": nil}, after: fates{"b 10.0.2.1": errPending}, want: []string{"b 10.0.2.1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -116,7 +117,9 @@ func TestUnreachedUnsure(t *testing.T) {
 				w.set(target.Addr, tc.later)
 			}
 			time.Sleep(5 * time.Second)
-			w.doubt(false)
+			if w.doubt(false); w.doubted > 15 {
+				t.Errorf("%s: told %d times in 15 intervals", name, w.doubted)
+			}
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
 			if len(w.nodes) != tc.want {
