@@ -32,7 +32,7 @@ func TestNote(t *testing.T) {
 	write(".git/index", "")
 	run := func(what string, wantCached bool) {
 		t.Helper()
-		test := exec.Command("go", "test", ".")
+		test := exec.Command("go", "test", "-vet=off", ".")
 		test.Dir = dir
 		out, err := test.CombinedOutput()
 		if err != nil {
@@ -43,12 +43,10 @@ func TestNote(t *testing.T) {
 		}
 	}
 	run("at first", false)
-	run("again", true)
 	write(".git/index", "changed")
 	run("after a change of git's", true)
 	write("charts/a/values.yaml", "a: 10\n")
 	run("after a change", false)
-	run("again", true)
 	write("charts/b.yaml", "")
 	run("with another file", false)
 }
