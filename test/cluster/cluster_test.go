@@ -20,25 +20,33 @@ import (
 
 const patience = 30 * time.Second
 
-// TestCluster asks one control plane, with everything on, for what it promises.
+// TestCluster asks one control plane, with everything on, for what it promises, and then stops it:
+// the API server first, and at last all of it.
 func TestCluster(t *testing.T) {
-	c := New(t, Options{Audit: true})
-	for name, test := range map[string]func(*testing.T, *Cluster){
-		"serves":          testServes,
-		"podCIDRs":        testPodCIDRs,
-		"endpoints":       testEndpoints,
-		"strict apply":    testApplyStrict,
-		"status apply":    testApplyStatus,
-		"new kind":        testApplyNewKind,
-		"delete":          testDelete,
-		"service account": testServiceAccount,
-		"audit":           testAudit,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, c)
-		})
-	}
+	t.Parallel()
+	c, err := Start(t.Context(), Options{Audit: true})
+	must(t, err)
+	t.Cleanup(func() { must(t, c.Stop()) })
+	t.Run("runs", func(t *testing.T) {
+		for name, test := range map[string]func(*testing.T, *Cluster){
+			"serves":          testServes,
+			"podCIDRs":        testPodCIDRs,
+			"endpoints":       testEndpoints,
+			"strict apply":    testApplyStrict,
+			"status apply":    testApplyStatus,
+			"new kind":        testApplyNewKind,
+			"delete":          testDelete,
+			"service account": testServiceAccount,
+			"audit":           testAudit,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t, c)
+			})
+		}
+	})
+	t.Run("outage", func(t *testing.T) { testOutage(t, c) })
+	t.Run("stop", func(t *testing.T) { testStop(t, c) })
 }
 
 func testServes(t *testing.T, c *Cluster) {

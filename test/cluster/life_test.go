@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,15 +45,9 @@ func helpCluster() int {
 	select {}
 }
 
-func TestOutageAndStop(t *testing.T) {
+func testOutage(t *testing.T, c *Cluster) {
 	ctx := t.Context()
-	c, err := Start(ctx, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { must(t, c.Stop()) })
 	must(t, c.Apply(ctx, `{apiVersion: v1, kind: ConfigMap, metadata: {name: kept}}`))
-
 	must(t, c.StopAPIServer())
 	if err := c.healthy(c.URL + "/readyz")(ctx); err == nil {
 		t.Error("the stopped API server answers")
@@ -66,7 +61,9 @@ func TestOutageAndStop(t *testing.T) {
 	if _, err := c.NodePodCIDRs(ctx, "late"); err != nil {
 		t.Error(err)
 	}
+}
 
+func testStop(t *testing.T, c *Cluster) {
 	pids := []int{c.etcd.pid, c.apiServer.pid, c.controllerManager.pid, c.janitor.cmd.Process.Pid}
 	must(t, c.Stop())
 	must(t, c.Stop())
@@ -77,6 +74,7 @@ func TestOutageAndStop(t *testing.T) {
 
 // TestKilled kills a program that runs a cluster.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("children die with their parent on Linux alone")
 	}
@@ -119,48 +117,23 @@ func zombie(pid int) bool {
 	return err == nil && strings.Contains(string(stat), ") Z ")
 }
 
-// TestDiesByItself checks that a component that cannot run is reported with
-// what it logged, and one that ends during a test when that stops.
-func TestDiesByItself(t *testing.T) {
-	start := time.Now()
-	_, err := Start(t.Context(), Options{APIServerFlags: []string{"--no-such-flag"}})
-	if err == nil || !strings.Contains(err.Error(), "unknown flag: --no-such-flag") {
-		t.Errorf("start with an unknown flag: %v, want the flag named", err)
-	}
-	if took := time.Since(start); took > patience {
-		t.Errorf("that took %v", took)
-	}
-
-	c, err := Start(t.Context(), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	must(t, syscall.Kill(c.controllerManager.pid, syscall.SIGKILL))
-	<-c.controllerManager.exited
-	if err := c.Stop(); err == nil || !strings.Contains(err.Error(), "kube-controller-manager ended by itself: signal: killed") {
-		t.Errorf("stop: %v, want the controller-manager's end", err)
-	}
-	must(t, gone(c.Dir))
-}
-
-// TestPortTaken checks that a lost race for a port is known as one.
-func TestPortTaken(t *testing.T) {
-	c := New(t, Options{})
-	_, err := Start(t.Context(), Options{APIServerFlags: []string{fmt.Sprintf("--secure-port=%d", c.ports.apiServer)}})
-	if !errors.Is(err, errPortTaken) {
-		t.Errorf("start on a taken port: %v", err)
-	}
-}
-
-// TestNodeLifecycle lets a node die.
-func TestNodeLifecycle(t *testing.T) {
-	ctx := t.Context()
-	c := New(t, Options{
+// TestDeaths lets a node die, and then a component of the control plane.
+func TestDeaths(t *testing.T) {
+	t.Parallel()
+	c, err := Start(t.Context(), Options{
 		NodeLifecycle: true,
 		ControllerManagerFlags: []string{
-			"--node-monitor-grace-period=3s", "--node-startup-grace-period=3s",
+			"--node-monitor-period=200ms", "--node-monitor-grace-period=1s", "--node-startup-grace-period=1s",
 		},
 	})
+	must(t, err)
+	t.Cleanup(func() { _ = c.Stop() })
+	t.Run("node", func(t *testing.T) { testNodeDies(t, c) })
+	t.Run("component", func(t *testing.T) { testComponentDies(t, c) })
+}
+
+func testNodeDies(t *testing.T, c *Cluster) {
+	ctx := t.Context()
 	must(t, c.Node(ctx, "dying"))
 	must(t, c.Pod(ctx, PodSpec{Name: "web", Node: "dying", IPs: []string{"10.244.0.1"}}))
 	Eventually(t, patience, func() error {
@@ -176,4 +149,40 @@ func TestNodeLifecycle(t *testing.T) {
 		return fmt.Errorf("the pod's conditions are %v", pod.Status.Conditions)
 	})
 	must(t, c.SetNodeReady(ctx, "dying", true))
+}
+
+// testComponentDies checks that a component that ends during a test is reported when that stops.
+func testComponentDies(t *testing.T, c *Cluster) {
+	must(t, syscall.Kill(c.controllerManager.pid, syscall.SIGKILL))
+	<-c.controllerManager.exited
+	if err := c.Stop(); err == nil || !strings.Contains(err.Error(), "kube-controller-manager ended by itself: signal: killed") {
+		t.Errorf("stop: %v, want the controller-manager's end", err)
+	}
+	must(t, gone(c.Dir))
+}
+
+// TestCannotRun checks that a component that cannot run is reported with what it logged.
+func TestCannotRun(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	_, err := Start(t.Context(), Options{APIServerFlags: []string{"--no-such-flag"}})
+	if err == nil || !strings.Contains(err.Error(), "unknown flag: --no-such-flag") {
+		t.Errorf("start with an unknown flag: %v, want the flag named", err)
+	}
+	if took := time.Since(start); took > patience {
+		t.Errorf("that took %v", took)
+	}
+}
+
+// TestPortTaken checks that a lost race for a port is known as one.
+func TestPortTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer taken.Close()
+	_, port, err := net.SplitHostPort(taken.Addr().String())
+	must(t, err)
+	if _, err := Start(t.Context(), Options{APIServerFlags: []string{"--secure-port=" + port}}); !errors.Is(err, errPortTaken) {
+		t.Errorf("start on a taken port: %v", err)
+	}
 }

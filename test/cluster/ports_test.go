@@ -15,7 +15,7 @@ const helperPorts = 100 // that a helper chooses at once
 // TestFreePortsOfProcesses has several processes choose ports, of which none opens its own: no port is
 // chosen twice.
 func TestFreePortsOfProcesses(t *testing.T) {
-	const processes = 10
+	const processes = 5 // two of which choose a port in common nearly always, unless they know of each other
 	by := map[int]int{}
 	for n := range processes {
 		cmd := exec.Command(os.Args[0])
