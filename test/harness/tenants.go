@@ -56,11 +56,22 @@ func NewTenants(t *testing.T, c *cluster.Cluster) *Tenants {
 	n := &Tenants{Cluster: c, Evil: newTenant(t, c)}
 	n.Up = StartUpstream(t)
 	Must(t, n.Evil.Apply(ExposedServiceIn(n.Evil.Namespace, "old")))
-	time.Sleep(1100 * time.Millisecond) // to be older by creationTimestamp's second
+	NextSecond(t, GetService(t, c, n.Evil.Namespace, "old"))
 	n.Victim = NewNamespace(t, c)
 	Must(t, c.Apply(t.Context(), n.In(ExposedServiceIn("V", "web", VictimPod, "annotations: {minilb/host: 'www.V.example,*.apps.V.example'}"))))
-	time.Sleep(1100 * time.Millisecond)
 	return n
+}
+
+// NextSecond sleeps until an object that is created is younger than this one: creationTimestamp
+// has whole seconds.
+func NextSecond(t *testing.T, object metav1.Object) {
+	t.Helper()
+	created := object.GetCreationTimestamp()
+	if created.IsZero() {
+		t.Fatalf("%s has no creationTimestamp", object.GetName())
+	}
+	const slack = 10 * time.Millisecond // as the clock may be slewed while we sleep
+	time.Sleep(time.Until(created.Add(time.Second + slack)))
 }
 
 // newTenant makes a tenant with a namespace and an account, and a Service's endpoints for it to use.
@@ -108,11 +119,13 @@ func (n *Tenants) In(text string) string {
 	).Replace(text)
 }
 
-// Serve starts a server that reads the two namespaces, with these properties beside.
+// Serve starts a server that reads the two namespaces, with these properties beside. When it
+// returns, what the tenant creates is younger than the victim's Service.
 func (n *Tenants) Serve(t *testing.T, properties ...string) *CoreDNS {
 	t.Helper()
 	s := StartCoreDNS(t, ResolverFor(ShippedAccounts(t, n.Cluster).DNS, n.Up, append(properties, "namespaces "+n.Victim+" "+n.Evil.Namespace)...))
 	s.WaitReady(t)
+	NextSecond(t, GetService(t, n.Cluster, n.Victim, "web"))
 	return s
 }
 
@@ -218,7 +231,7 @@ func (n *Tenants) Guard(t *testing.T, s *CoreDNS) {
 		func() error { return s.Expect("minilb", dns.TypeNS, "ns1.minilb.") },
 	}
 	for _, question := range questions {
-		cluster.Eventually(t, 5*time.Second, question)
+		cluster.Eventually(t, 20*time.Second, question)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

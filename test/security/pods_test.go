@@ -1,8 +1,6 @@
 package security_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"context"
 	"fmt"
 	"strings"
@@ -12,12 +10,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // What the real admission plugin says of the pods at each level of Pod Security: those of the base pass
 // the strictest, also with the capability to listen below 1024 that a Corefile for port 53 takes. The
 // DaemonSet's need what the levels below privileged forbid, their hostPorts and nothing else.
 func TestPodSecurityLevels(t *testing.T) {
+	t.Parallel()
 	c := harness.Shared(t)
 	namespaces := map[string]string{}
 	for _, level := range []string{"restricted", "baseline", "privileged"} {

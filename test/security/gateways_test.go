@@ -1,23 +1,23 @@
 package security_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // A tenant's routes and ListenerSets attach to no Gateway that does not let them, whatever their status
 // says, and get none of the victim's names by a Gateway of its own. The status is a controller's that
 // accepts everything.
 func TestTenantGateways(t *testing.T) {
+	t.Parallel()
 	n := harness.NewTenants(t, harness.GatewayCluster(t, cluster.NewestGatewayAPI))
 	s := n.Serve(t)
 	n.Guard(t, s)
@@ -31,10 +31,12 @@ func TestTenantGateways(t *testing.T) {
 		harness.Route{Namespace: v, Hosts: "shop.gw." + v + ".example"},
 		harness.Route{Namespace: v, Name: "open", Hosts: "first.open." + v + ".example", Parents: "{name: open}"},
 	)))
-	cluster.Eventually(t, 5*time.Second, func() error {
+	cluster.Eventually(t, patience, func() error {
 		return errors.Join(s.Expect("shop.gw."+v+".example", dns.TypeA, "10.1.0.1"), s.Expect("first.open."+v+".example", dns.TypeA, "10.1.0.3"))
 	})
-	time.Sleep(1100 * time.Millisecond)
+	last, err := n.Cluster.Dynamic.Resource(harness.HttpRoutes).Namespace(v).Get(t.Context(), "open", metav1.GetOptions{})
+	harness.Must(t, err)
+	harness.NextSecond(t, last)
 
 	// What the tenant writes, and what a controller makes of it.
 	for _, objects := range []string{
@@ -56,7 +58,7 @@ func TestTenantGateways(t *testing.T) {
 		"first.open." + v + ".example":  "10.1.0.3",
 		"shop.gw." + v + ".example":     "10.1.0.1",
 	} {
-		cluster.Eventually(t, 5*time.Second, func() error { return s.Expect(name, dns.TypeA, want) })
+		cluster.Eventually(t, patience, func() error { return s.Expect(name, dns.TypeA, want) })
 	}
 	for _, line := range [][2]string{
 		{"own: host \"other." + v + ".minilb.\" is refused", "belong to namespace"},
@@ -69,7 +71,7 @@ func TestTenantGateways(t *testing.T) {
 		{"listener: host \"first.open." + v + ".example.\" is refused", "another namespace claimed it earlier"},
 		{"set: host \"a.set." + e + ".example.\" is not served", "does not allow ListenerSet " + e + "/ls by its allowedListeners"},
 	} {
-		cluster.Eventually(t, 5*time.Second, func() error {
+		cluster.Eventually(t, patience, func() error {
 			told := 0
 			for _, logged := range s.Log.Lines("HTTPRoute " + e + "/" + line[0]) {
 				if strings.Contains(logged, line[1]) {

@@ -1,14 +1,18 @@
 package security_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/minilb/minilb/test/harness"
 )
+
+// patience bounds the waits for what has to happen and is not to be fast.
+const patience = 20 * time.Second
 
 // rejected returns the refusals that the metric counts.
 func rejected(s *harness.CoreDNS) map[string]int {

@@ -1,20 +1,18 @@
 package security_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // attempt is a host that a tenant claims and is not to have.
@@ -84,6 +82,7 @@ var attempts = []attempt{
 // A tenant takes no name of another's, nor of the zone's structure, however it writes it: as a Service,
 // an Ingress or a route of its own. Each attempt is refused, counted, and logged in one line.
 func TestTenantNames(t *testing.T) {
+	t.Parallel()
 	n := harness.NewTenants(t, harness.Shared(t))
 	s := n.Serve(t)
 	n.Guard(t, s)
@@ -94,19 +93,19 @@ func TestTenantNames(t *testing.T) {
 		want[a.reason]++
 	}
 	for i := range attempts { // what is beside it counts
-		cluster.Eventually(t, 5*time.Second, func() error {
+		cluster.Eventually(t, patience, func() error {
 			return s.Expect(fmt.Sprintf("a%02d.%s.example", i, n.Evil.Namespace), dns.TypeA, harness.EvilPod)
 		})
 	}
 	for i, a := range attempts {
-		cluster.Eventually(t, 5*time.Second, func() error {
+		cluster.Eventually(t, patience, func() error {
 			if lines := s.Log.Lines(fmt.Sprintf("Service %s/a%02d: ", n.Evil.Namespace, i)); len(lines) != 1 || !strings.Contains(lines[0], n.In(a.text)) {
 				return fmt.Errorf("host %q: got lines %q, want one with %q", a.host, lines, n.In(a.text))
 			}
 			return nil
 		})
 	}
-	cluster.Eventually(t, 5*time.Second, func() error {
+	cluster.Eventually(t, patience, func() error {
 		if got := rejected(s); !maps.Equal(got, want) {
 			return fmt.Errorf("claims_rejected: got %v, want %v", got, want)
 		}
@@ -117,26 +116,28 @@ func TestTenantNames(t *testing.T) {
 	}
 
 	// The same as an Ingress: what the API server takes of it.
-	hosts, refused := []string{}, 0
+	name := func(i int) string { return fmt.Sprintf("i%02d", i) }
+	taken := make([]bool, len(attempts))
+	harness.Parallel(t, len(attempts), func(i int) error {
+		taken[i] = n.Evil.Apply(fmt.Sprintf("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: %s, namespace: %s, annotations: {minilb/service: a00}}, spec: {rules: [{host: %q}, {host: %[1]s.%[2]s.example}]}}",
+			name(i), n.Evil.Namespace, n.In(attempts[i].host))) == nil
+		return nil
+	})
+	var hosts []string
 	for i, a := range attempts {
-		name := fmt.Sprintf("i%02d", i)
-		host := n.In(a.host)
-		manifest := fmt.Sprintf("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: %s, namespace: %s, annotations: {minilb/service: a00}}, spec: {rules: [{host: %q}, {host: %s.%s.example}]}}",
-			name, n.Evil.Namespace, host, name, n.Evil.Namespace)
-		if err := n.Evil.Apply(manifest); err != nil {
-			refused++
+		if !taken[i] {
 			continue
 		}
-		hosts = append(hosts, host)
-		cluster.Eventually(t, 5*time.Second, func() error { return s.Expect(name+"."+n.Evil.Namespace+".example", dns.TypeA, harness.EvilPod) })
-		cluster.Eventually(t, 5*time.Second, func() error {
-			if lines := s.Log.Lines(fmt.Sprintf("Ingress %s/%s: ", n.Evil.Namespace, name)); len(lines) != 1 || !strings.Contains(lines[0], n.In(a.text)) {
-				return fmt.Errorf("Ingress with %q: got lines %q, want one with %q", host, lines, n.In(a.text))
+		hosts = append(hosts, n.In(a.host))
+		cluster.Eventually(t, patience, func() error { return s.Expect(name(i)+"."+n.Evil.Namespace+".example", dns.TypeA, harness.EvilPod) })
+		cluster.Eventually(t, patience, func() error {
+			if lines := s.Log.Lines(fmt.Sprintf("Ingress %s/%s: ", n.Evil.Namespace, name(i))); len(lines) != 1 || !strings.Contains(lines[0], n.In(a.text)) {
+				return fmt.Errorf("Ingress with %q: got lines %q, want one with %q", n.In(a.host), lines, n.In(a.text))
 			}
 			return nil
 		})
 	}
-	t.Logf("the API server takes %d of the hosts for an Ingress and refuses %d", len(hosts), refused)
+	t.Logf("the API server takes %d of the hosts for an Ingress and refuses %d", len(hosts), len(attempts)-len(hosts))
 	for _, host := range []string{"web.V.minilb", "*.V.minilb", "V.minilb", "*.minilb", "ns1.minilb", "www.V.example", strings.Repeat("l", 64) + ".V.minilb"} {
 		if !slices.Contains(hosts, n.In(host)) {
 			t.Errorf("no Ingress had %q: the test says nothing of it", host)
@@ -147,7 +148,7 @@ func TestTenantNames(t *testing.T) {
 	// the apex, but not what makes it a zone.
 	n.Claim(t, "own", n.In("E.minilb,*.E.minilb,x.y.E.minilb,minilb,home-E.minilb"))
 	for _, name := range []string{"E.minilb", "any.E.minilb", "x.y.E.minilb", "minilb", "home-E.minilb"} {
-		cluster.Eventually(t, 5*time.Second, func() error { return s.Expect(n.In(name), dns.TypeA, harness.EvilPod) })
+		cluster.Eventually(t, patience, func() error { return s.Expect(n.In(name), dns.TypeA, harness.EvilPod) })
 	}
 	reply, err := s.Ask("udp", "minilb", dns.TypeSOA)
 	harness.Must(t, err)

@@ -1,14 +1,11 @@
 package security_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // wrongAddresses are those that are never answered, and whether the API server takes them for an
@@ -37,6 +35,7 @@ const ciliumAddress = "192.192.192.192"
 
 // What a tenant's role lets it do is not enough to point a name at an address of its choice.
 func TestTenantCannotWriteAddresses(t *testing.T) {
+	t.Parallel()
 	n := harness.NewTenants(t, harness.GatewayCluster(t, cluster.NewestGatewayAPI))
 	harness.Must(t, n.Evil.Apply(n.In(harness.ExposedServiceIn("E", "web")+
 		"{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: i, namespace: E}, spec: {rules: [{host: i.E.example}]}}\n---\n")+
@@ -73,6 +72,7 @@ func TestTenantCannotWriteAddresses(t *testing.T) {
 // wrote them and wherever: here a tenant may write slices and status, too. Any other address it can
 // lead its own names to, and nobody else's.
 func TestTenantAddresses(t *testing.T) {
+	t.Parallel()
 	n := harness.NewTenants(t, harness.GatewayCluster(t, cluster.NewestGatewayAPI))
 	ctx, e := t.Context(), n.Evil.Namespace
 	_, err := n.Cluster.Client.RbacV1().Roles(e).Create(ctx, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "all"}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}}}, metav1.CreateOptions{})
@@ -88,7 +88,7 @@ func TestTenantAddresses(t *testing.T) {
 	slice := func(name, family string, addrs ...string) error {
 		return n.Evil.Whole(harness.StaticSlice(e, name, family, addrs...))
 	}
-	cluster.Eventually(t, 10*time.Second, func() error { return slice("probe", "IPv4", harness.EvilPod) })
+	cluster.Eventually(t, patience, func() error { return slice("probe", "IPv4", harness.EvilPod) })
 
 	hosts := func(i int) (own, ingress, gateway string) {
 		return fmt.Sprintf("w%02d.%s.minilb", i, e), fmt.Sprintf("w%02d.%s.example", i, e), fmt.Sprintf("g-w%02d.%s.example", i, e)
@@ -138,7 +138,7 @@ func TestTenantAddresses(t *testing.T) {
 			case kind == "Ingress" && netip.MustParseAddr(wrong.addr).Is4In6():
 				said = "::1"
 			}
-			cluster.Eventually(t, 10*time.Second, func() error {
+			cluster.Eventually(t, patience, func() error {
 				told := 0
 				for _, line := range s.Log.Lines(fmt.Sprintf("%s %s/w%02d", kind, e, i)) {
 					if strings.Contains(line, fmt.Sprintf("address %q is not an", said)) {
@@ -155,7 +155,7 @@ func TestTenantAddresses(t *testing.T) {
 
 	// The end of an alias is up to whoever holds that domain.
 	harness.Must(t, n.Evil.Whole(n.In("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: alias, namespace: E}, spec: {rules: [{host: alias.E.example}]}, status: {loadBalancer: {ingress: [{hostname: rebind.E.net}]}}}")))
-	cluster.Eventually(t, 5*time.Second, func() error { return s.Expect(n.In("alias.E.example"), dns.TypeA, "198.51.100.1") })
+	cluster.Eventually(t, patience, func() error { return s.Expect(n.In("alias.E.example"), dns.TypeA, "198.51.100.1") })
 	if err := s.ExpectRcode(n.In("alias.E.example"), dns.TypeAAAA, dns.RcodeSuccess); err != nil {
 		t.Error(err)
 	}
@@ -172,7 +172,7 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, externalIPs: [10.1.0.99], 
 	apiServer := cluster.PublicAddress
 	harness.Must(t, n.Evil.Apply(harness.ExposedServiceIn(e, "apiserver")))
 	harness.Must(t, slice("apiserver", "IPv4", apiServer))
-	cluster.Eventually(t, 5*time.Second, func() error { return s.Expect(n.In("apiserver.E.minilb"), dns.TypeA, apiServer) })
+	cluster.Eventually(t, patience, func() error { return s.Expect(n.In("apiserver.E.minilb"), dns.TypeA, apiServer) })
 	if err := errors.Join(
 		s.ExpectRcode(n.In("external.E.minilb"), dns.TypeA, dns.RcodeSuccess),
 		s.ExpectRcode(n.In("elsewhere.E.minilb"), dns.TypeA, dns.RcodeNameError),
@@ -185,5 +185,5 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, externalIPs: [10.1.0.99], 
 	harness.Must(t, n.Cluster.Node(ctx, "security", "192.168.7.7"))
 	harness.Must(t, n.Evil.Apply(n.In("{apiVersion: v1, kind: Service, metadata: {name: host, namespace: E}, spec: {type: LoadBalancer, loadBalancerClass: minilb, selector: {app: host}, ports: [{port: 80}]}}")))
 	harness.Must(t, n.Cluster.Pod(ctx, cluster.PodSpec{Namespace: e, Name: "host", Labels: map[string]string{"app": "host"}, Node: "security", IPs: []string{"192.168.7.7"}}))
-	cluster.Eventually(t, 5*time.Second, func() error { return s.Expect(n.In("host.E.minilb"), dns.TypeA, "192.168.7.7") })
+	cluster.Eventually(t, patience, func() error { return s.Expect(n.In("host.E.minilb"), dns.TypeA, "192.168.7.7") })
 }

@@ -1,8 +1,6 @@
 package security_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"errors"
 	"fmt"
 	"strings"
@@ -13,12 +11,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // A host belongs to the older object. What a tenant can do about its age is nothing by itself: that
 // it can annotate an old Service, take what the victim makes anew, or claim below the victim's
 // wildcard is what the claim lines of the Corefile are for (C2, C6).
 func TestTenantHosts(t *testing.T) {
+	t.Parallel()
 	n := harness.NewTenants(t, harness.Shared(t))
 	ctx := t.Context()
 	s := n.Serve(t)
@@ -41,7 +41,7 @@ spec: {rules: [{host: `+ingressHost+`, http: {paths: [{path: /, pathType: Prefix
 status: {loadBalancer: {ingress: [{ip: `+harness.EvilPod+`}]}}
 `)))
 		for _, server := range []*harness.CoreDNS{s, ruled} {
-			cluster.Eventually(t, 5*time.Second, func() error {
+			cluster.Eventually(t, patience, func() error {
 				return errors.Join(server.Expect(host, dns.TypeA, harness.EvilPod), server.Expect(ingressHost, dns.TypeA, harness.EvilPod))
 			})
 		}
@@ -77,7 +77,7 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}`)))
 	// An old Service that is annotated takes a host, but not where claim lines say whose it is.
 	harness.Must(t, n.Cluster.Apply(ctx, n.In(harness.ExposedServiceIn("V", "second", "10.1.0.2", "annotations: {minilb/host: second.V.example}"))))
 	for _, server := range []*harness.CoreDNS{s, ruled} {
-		cluster.Eventually(t, 5*time.Second, func() error { return server.Expect(n.In("second.V.example"), dns.TypeA, "10.1.0.2") })
+		cluster.Eventually(t, patience, func() error { return server.Expect(n.In("second.V.example"), dns.TypeA, "10.1.0.2") })
 	}
 	n.Claim(t, "old", n.In("second.V.example"))
 	settle()
@@ -86,14 +86,14 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}`)))
 	harness.Must(t, services.Delete(ctx, "old", metav1.DeleteOptions{}))
 
 	// One that waits for the victim to make its object anew, likewise.
-	time.Sleep(1100 * time.Millisecond)
+	harness.NextSecond(t, harness.GetService(t, n.Cluster, n.Victim, "second"))
 	n.Claim(t, "waiting", n.In("second.V.example"))
 	settle()
 	expect("the older one again", s, "second.V.example", "10.1.0.2")
 	harness.Must(t, n.Cluster.Client.CoreV1().Services(n.Victim).Delete(ctx, "second", metav1.DeleteOptions{}))
-	time.Sleep(1100 * time.Millisecond)
+	harness.NextSecond(t, harness.GetService(t, n.Cluster, n.Evil.Namespace, "waiting"))
 	harness.Must(t, n.Cluster.Apply(ctx, n.In(harness.ExposedServiceIn("V", "second", "10.1.0.2", "annotations: {minilb/host: second.V.example}"))))
-	cluster.Eventually(t, 5*time.Second, func() error { return ruled.Expect(n.In("second.V.example"), dns.TypeA, "10.1.0.2") })
+	cluster.Eventually(t, patience, func() error { return ruled.Expect(n.In("second.V.example"), dns.TypeA, "10.1.0.2") })
 	settle()
 	expect("a Service that waited, as the man page says", s, "second.V.example", harness.EvilPod)
 	expect("a Service that waited, and claim lines", ruled, "second.V.example", "10.1.0.2")
@@ -110,7 +110,7 @@ status: {loadBalancer: {ingress: [{hostname: lb.V.example}]}}
 		return server.Expect(n.In("alias.V.example"), dns.TypeCNAME, n.In("lb.V.example."))
 	}
 	for _, server := range []*harness.CoreDNS{s, ruled} {
-		cluster.Eventually(t, 5*time.Second, func() error { return cname(server) })
+		cluster.Eventually(t, patience, func() error { return cname(server) })
 	}
 	n.Claim(t, "near", n.In("login.apps.V.example,*.V.example,*.example,lb.V.example"))
 	settle()
@@ -127,28 +127,28 @@ status: {loadBalancer: {ingress: [{hostname: lb.V.example}]}}
 
 	// A Service that leaves the class and comes back, that is to be ignored, and one that is another's.
 	n.Claim(t, "moving", n.In("moving.E.example,www.V.example"))
-	cluster.Eventually(t, 5*time.Second, func() error { return s.Expect(n.In("moving.E.example"), dns.TypeA, harness.EvilPod) })
+	cluster.Eventually(t, patience, func() error { return s.Expect(n.In("moving.E.example"), dns.TypeA, harness.EvilPod) })
 	for _, spec := range []string{
 		"{type: ClusterIP, ports: [{port: 80}]}",
 		"{type: LoadBalancer, loadBalancerClass: other.example/class, ports: [{port: 80}]}",
 	} {
 		harness.Must(t, services.Delete(ctx, "moving", metav1.DeleteOptions{}))
 		harness.Must(t, n.Evil.Apply(n.In("{apiVersion: v1, kind: Service, metadata: {name: moving, namespace: E, annotations: {minilb/host: 'moving.E.example,www.V.example'}}, spec: "+spec+"}")))
-		cluster.Eventually(t, 5*time.Second, func() error {
+		cluster.Eventually(t, patience, func() error {
 			return errors.Join(s.ExpectRcode(n.In("moving.E.minilb"), dns.TypeA, dns.RcodeNameError), s.Expect(n.In("moving.E.example"), dns.TypeA))
 		})
 		harness.Must(t, services.Delete(ctx, "moving", metav1.DeleteOptions{}))
 		n.Claim(t, "moving", n.In("moving.E.example,www.V.example"))
-		cluster.Eventually(t, 5*time.Second, func() error {
+		cluster.Eventually(t, patience, func() error {
 			return errors.Join(s.Expect(n.In("moving.E.minilb"), dns.TypeA, harness.EvilPod), s.Expect(n.In("moving.E.example"), dns.TypeA, harness.EvilPod))
 		})
 	}
 	harness.Must(t, n.Evil.Apply(n.In("{apiVersion: v1, kind: Service, metadata: {name: moving, namespace: E, labels: {minilb/ignore: 'true'}}, spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}}")))
-	cluster.Eventually(t, 5*time.Second, func() error { return s.ExpectRcode(n.In("moving.E.minilb"), dns.TypeA, dns.RcodeNameError) })
+	cluster.Eventually(t, patience, func() error { return s.ExpectRcode(n.In("moving.E.minilb"), dns.TypeA, dns.RcodeNameError) })
 
 	// M7: it may send its own hosts to the victim's pods, as anybody may who has a domain.
 	harness.Must(t, n.Evil.Apply(n.In("{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: mirror, namespace: E, annotations: {minilb/service: V/web}}, spec: {rules: [{host: mirror.E.example}, {host: www.V.example}]}}")))
-	cluster.Eventually(t, 5*time.Second, func() error { return s.Expect(n.In("mirror.E.example"), dns.TypeA, harness.VictimPod) })
+	cluster.Eventually(t, patience, func() error { return s.Expect(n.In("mirror.E.example"), dns.TypeA, harness.VictimPod) })
 	for _, server := range []*harness.CoreDNS{s, ruled} {
 		if line := unprintable(server.Log); line != "" {
 			t.Errorf("the log has %q", line)
