@@ -81,8 +81,10 @@ func (c *Cluster) startEtcd(ctx context.Context) error {
 		// The data need not outlive a power cut, and a single member need not
 		// wait for the votes of others.
 		"--unsafe-no-fsync",
-		"--heartbeat-interval=20",
-		"--election-timeout=100",
+		// Shorter intervals cost CPU all the time (20 ms: 1.4 % of one, 50 ms: 1.1 %), longer
+		// ones (100 ms: 0.8 %) a fifth of a second at each start, which waits for an election.
+		"--heartbeat-interval=50",
+		"--election-timeout=250",
 		"--log-level=warn",
 	})
 	if err != nil {

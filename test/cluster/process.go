@@ -28,6 +28,11 @@ const (
 	tailSize = 4 << 10
 )
 
+// lazyGC is the environment of the components. A start takes 3 to 3.5 s of CPU; a tenth of that is
+// spared by a heap that grows to five times what is live before it is collected, which makes 400 MB
+// of the API server's 290. The limit keeps one with much data from growing likewise.
+var lazyGC = []string{"GOGC=400", "GOMEMLIMIT=2GiB"}
+
 // errPortTaken is wrapped by the error of a component that could not bind.
 var errPortTaken = errors.New("port taken")
 
@@ -91,6 +96,7 @@ func (c *Cluster) spawn(name, binary string, args []string) (*process, error) {
 
 	cmd := exec.Command(binary, args...)
 	cmd.Dir = c.Dir
+	cmd.Env = append(os.Environ(), lazyGC...)
 	cmd.Stdout, cmd.Stderr = log, log
 	// A group of its own, so that Ctrl-C on a terminal reaches us alone and we
 	// stop the components in order.
