@@ -59,6 +59,11 @@ func TestWideEndpoints(t *testing.T) {
 `: {{Service: "shop/web", Address: "10.244.1.10", State: "ready", Node: node, Answered: true},
 			{Service: long, Address: "10.244.1.11", State: "ready", Node: "node2", Answered: true},
 			{Service: "shop/web", Address: "10.244.1.12", State: "ready", Node: "n3", Answered: true}},
+		`Endpoints  10.244.1.10  answered  ready  ` + strings.Repeat("n", 39) + `
+`: {{Service: "shop/web", Address: "10.244.1.10", State: "ready", Node: strings.Repeat("n", 39), Answered: true}},
+		`Endpoints  10.244.1.10  answered  ready
+             ` + strings.Repeat("n", 40) + `
+`: {{Service: "shop/web", Address: "10.244.1.10", State: "ready", Node: strings.Repeat("n", 40), Answered: true}},
 	} {
 		var text strings.Builder
 		if err := (&Explanation{Endpoints: endpoints}).Text(&text, false); err != nil || !strings.Contains(text.String(), "\n"+want+"Answers ") {

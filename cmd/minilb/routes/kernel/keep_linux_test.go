@@ -11,8 +11,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // routes makes a list of "node destination gateway".
@@ -231,6 +229,30 @@ func TestRemoveGone(t *testing.T) {
 	eventually(t)
 }
 
+// A route that cannot be removed, or set, is told with the reason.
+func TestKeepDenied(t *testing.T) {
+	if !host(t) {
+		return
+	}
+	ip(t, "route add 10.244.1.0/24 via 192.168.1.31 proto 109 metric 1090")
+	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+	withoutNetAdmin(t)
+	var out bytes.Buffer
+	var told []string
+	k := &keeper{out: &out, tell: func(line string) { told = append(told, line) }, routes: routes(one), set: map[netip.Prefix]Route{}, told: map[netip.Prefix]string{}}
+	for range 2 {
+		if err := k.reconcile(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const denied = "not permitted to change the routing table: run this as root or with CAP_NET_ADMIN"
+	want := []string{"10.244.0.0/24 (one): " + denied, "10.244.1.0/24: " + denied}
+	if !slices.Equal(told, want) || out.String() != "keeping  0 of 1 routes in step: ip route show proto 109\n" {
+		t.Errorf("got %q and %q, want %q", told, &out, want)
+	}
+	eventually(t, shows[two])
+}
+
 // A route that cannot be is left out by itself, and told once.
 func TestKeepLeavesOut(t *testing.T) {
 	if !host(t) {
@@ -333,15 +355,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("as root: got %v", err)
 	}
 	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var capabilities [2]unix.CapUserData
-	if err := unix.Capget(&header, &capabilities[0]); err != nil {
-		t.Fatal(err)
-	}
-	capabilities[0].Effective &^= 1 << unix.CAP_NET_ADMIN
-	if err := unix.Capset(&header, &capabilities[0]); err != nil {
-		t.Fatal(err)
-	}
+	withoutNetAdmin(t)
 	if err := Check(); err == nil || err.Error() != "not permitted to change the routing table: run this as root or with CAP_NET_ADMIN" {
 		t.Errorf("without CAP_NET_ADMIN: got %v", err)
 	}

@@ -57,6 +57,20 @@ func host(t *testing.T) bool {
 	return true
 }
 
+// withoutNetAdmin takes CAP_NET_ADMIN from this thread, to which the goroutine is locked.
+func withoutNetAdmin(t *testing.T) {
+	t.Helper()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var capabilities [2]unix.CapUserData
+	if err := unix.Capget(&header, &capabilities[0]); err != nil {
+		t.Fatal(err)
+	}
+	capabilities[0].Effective &^= 1 << unix.CAP_NET_ADMIN
+	if err := unix.Capset(&header, &capabilities[0]); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // requireIP skips a test without ip(8); where all programs must be there, it fails.
 func requireIP(t *testing.T) {
 	t.Helper()
