@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -250,6 +251,9 @@ func TestKeepDenied(t *testing.T) {
 	if !slices.Equal(told, want) || out.String() != "keeping  0 of 1 routes in step: ip route show proto 109\n" {
 		t.Errorf("got %q and %q, want %q", told, &out, want)
 	}
+	if err := Cleanup(&out); err == nil || err.Error() != denied {
+		t.Errorf("Cleanup: got %v", err)
+	}
 	eventually(t, shows[two])
 }
 
@@ -328,6 +332,12 @@ func TestCleanup(t *testing.T) {
 	ip(t, "route add 10.244.0.0/24 via 192.168.1.30 proto 109 metric 1090", "route add 10.9.0.0/24 via 192.168.1.10 proto 109 metric 1090",
 		"route add 10.244.1.0/24 via 192.168.1.31 proto 109 table 700", "-6 route add fd00:244::/64 via fd00:192:168:1::30 proto 109 metric 1090",
 		"route add 10.244.2.0/24 proto 109 nexthop via 192.168.1.31 nexthop via 192.168.2.31")
+	reader, writer := io.Pipe()
+	reader.Close()
+	if err := Cleanup(writer); err == nil { // which comes after the first was removed
+		t.Error("standard output that is gone is no error")
+	}
+	ip(t, "route add 10.9.0.0/24 via 192.168.1.10 proto 109 metric 1090")
 	var out bytes.Buffer
 	if err := Cleanup(&out); err != nil {
 		t.Fatal(err)
