@@ -167,6 +167,50 @@ func TestFollowListsAnew(t *testing.T) {
 	}
 }
 
+// Nodes that may be listed and not watched are an outage, too, and known all the same; what ends a watch
+// as a matter of course is none.
+func TestFollowWatchRefused(t *testing.T) {
+	handlers := utilruntime.ErrorHandlers
+	utilruntime.ErrorHandlers = nil
+	defer func() { utilruntime.ErrorHandlers = handlers }()
+	nodes := schema.GroupResource{Resource: "nodes"}
+	for _, tc := range []struct {
+		name string
+		err  error
+		told []string
+	}{
+		{"forbidden", apierrors.NewForbidden(nodes, "", errors.New("no")), []string{"nodes: list and watch is forbidden"}},
+		{"away", errors.New("connection refused"), []string{"cannot reach the API server"}},
+		{"a version that is gone", apierrors.NewResourceExpired("old"), nil},
+		{"a version, in old words", &apierrors.StatusError{ErrStatus: metav1.Status{Code: 410, Reason: metav1.StatusReasonGone}}, nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client := fake.NewClientset()
+			client.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, &corev1.NodeList{ListMeta: listed}, nil
+			})
+			client.PrependWatchReactor("nodes", func(clienttesting.Action) (bool, watch.Interface, error) { return true, nil, tc.err })
+			var told []string
+			updates := 0
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() {
+				err := Follow(ctx, client, func(line string) { told = append(told, line) }, func([]Entry) error { updates++; return nil })
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if !slices.EqualFunc(told, tc.told, strings.HasPrefix) || updates != 1 {
+				t.Errorf("%s: got %q and %d updates, want %q and one", tc.name, told, updates, tc.told)
+			}
+			cancel()
+			running.Wait()
+		})
+	}
+}
+
 // An error of update ends it.
 func TestFollowFails(t *testing.T) {
 	client := fake.NewClientset()
