@@ -199,6 +199,24 @@ func TestSuspicion(t *testing.T) {
 	}
 }
 
+// The first probe of all may fail as any other.
+func TestFirstFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, w := startProber(t, time.Second)
+		w.set(one, syscall.ECONNREFUSED)
+		p.Add(Target{Addr: one})
+		for w.probes(one) < failures {
+			if p.Suspect(one) {
+				t.Fatalf("suspect after %d probes", w.probes(one))
+			}
+			time.Sleep(p.tick)
+			synctest.Wait()
+		}
+		time.Sleep(p.tick)
+		w.expect(t, one.String()+" suspect (connection refused)")
+	})
+}
+
 // One failure is none: the next success makes it forgotten.
 func TestSingleFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -224,6 +242,24 @@ func TestSingleFailure(t *testing.T) {
 		}
 		w.expect(t)
 	})
+}
+
+// How an interval is divided, and how many connections are made at a time.
+func TestNew(t *testing.T) {
+	for _, tc := range []struct{ interval, timeout, tick time.Duration }{
+		{MinInterval, 50 * time.Millisecond, 5 * time.Millisecond},
+		{400 * time.Millisecond, 200 * time.Millisecond, 20 * time.Millisecond},
+		{DefaultInterval, 500 * time.Millisecond, 50 * time.Millisecond},
+		{MaxInterval, time.Second, 50 * time.Millisecond},
+	} {
+		p := New(tc.interval, newWorld())
+		if p.timeout != tc.timeout || p.tick != tc.tick || len(p.slots) != int(tc.interval/tc.tick) {
+			t.Errorf("%v: got a timeout of %v and %d ticks of %v, want %v and ticks of %v", tc.interval, p.timeout, len(p.slots), p.tick, tc.timeout, tc.tick)
+		}
+		if p.room < 1 || p.room > maxInFlight || p.room > 1 && p.room > openFiles()/4 {
+			t.Errorf("%d connections at a time, and %d files may be open", p.room, openFiles())
+		}
+	}
 }
 
 // What has come in counts, however late it is looked at.

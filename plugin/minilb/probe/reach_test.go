@@ -163,6 +163,23 @@ func TestUnreachedFollow(t *testing.T) {
 	}
 }
 
+// As long as a node may still answer nothing is said of the others.
+func TestUnreachedPending(t *testing.T) {
+	p := New(time.Second, newWorld())
+	dead, pending := parseTarget("a 10.0.1.1"), parseTarget("b 10.0.2.1")
+	p.Add(dead)
+	p.Add(Target{Addr: pending.Addr})
+	p.Add(pending) // who knows the node comes second
+	p.entries[dead.Addr].suspect = true
+	if targets, several := p.unreached(false); targets != nil || several {
+		t.Errorf("got %v, several %v, while b has not been judged", targets, several)
+	}
+	p.entries[pending.Addr].suspect = true
+	if targets, several := p.unreached(false); !slices.Equal(targets, []Target{dead, pending}) || several {
+		t.Errorf("got %v, several %v", targets, several)
+	}
+}
+
 // A node that is known later than its endpoint counts from then on, with what is known of it.
 func TestPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
