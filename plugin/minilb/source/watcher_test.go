@@ -30,17 +30,7 @@ import (
 // runBench runs a bench's Watcher against the API until the returned function is called, which
 // returns when nothing of it is left. What is to be changed of the bench must be before.
 func runBench(t *testing.T, api *fakeAPI, options Options, before ...func(*bench)) (b *bench, stop func()) {
-	// The one that limits their rate takes the bubble's clock for one that goes wrong.
-	handlers := utilruntime.ErrorHandlers
-	utilruntime.ErrorHandlers = nil
-	t.Cleanup(func() { utilruntime.ErrorHandlers = handlers })
-	client, custom := fake.NewClientset(), dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds())
-	api.serve(&client.Fake)
-	api.serve(&custom.Fake)
-	b = newBenchOf(t, options, func(w *Watcher) {
-		w.core, w.discovery, w.networking = client.CoreV1(), client.DiscoveryV1(), client.NetworkingV1()
-		w.gatewayAPI.dynamic, w.gatewayAPI.discover = custom, api.discover
-	})
+	b = connect(t, api, options)
 	for _, change := range before {
 		change(b)
 	}
@@ -54,6 +44,21 @@ func runBench(t *testing.T, api *fakeAPI, options Options, before ...func(*bench
 		cancel()
 		<-done
 	}
+}
+
+// connect makes a bench whose Watcher will read from the API.
+func connect(t *testing.T, api *fakeAPI, options Options) *bench {
+	// The one that limits their rate takes the bubble's clock for one that goes wrong.
+	handlers := utilruntime.ErrorHandlers
+	utilruntime.ErrorHandlers = nil
+	t.Cleanup(func() { utilruntime.ErrorHandlers = handlers })
+	client, custom := fake.NewClientset(), dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds())
+	api.serve(&client.Fake)
+	api.serve(&custom.Fake)
+	return newBenchOf(t, options, func(w *Watcher) {
+		w.core, w.discovery, w.networking = client.CoreV1(), client.DiscoveryV1(), client.NetworkingV1()
+		w.gatewayAPI.dynamic, w.gatewayAPI.discover = custom, api.discover
+	})
 }
 
 // The first lists and every change after them are answered, and when Run returns nothing runs.

@@ -1,0 +1,206 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// inspected reads all that there is of the API, once, as Inspect does. It is to be called in a bubble.
+func inspected(t *testing.T, ctx context.Context, api *fakeAPI, options Options) (*Inspection, error) {
+	t.Helper()
+	b := connect(t, api, options)
+	b.watcher.nodes = true
+	i := &Inspection{watcher: b.watcher, translator: b.tr, index: b.index}
+	if err := i.read(ctx); err != nil {
+		return nil, err
+	}
+	i.judge()
+	return i, nil
+}
+
+// inspectedState is what the tests of an Inspection look at: Services, Ingresses and routes that
+// answer, and others that do not, for all kinds of reasons.
+func inspectedState(t *testing.T) map[string][]runtime.Object {
+	state := gatewayState(t, "v1")
+	late, off, foreign, nobody := testService("late/web", 9, "web.ex.org"), testService("shop/off", 2, "web.ex.org"), testService("shop/foreign", 3, "web.ex.org"), testService("shop/nobody", 4, "web.ex.org")
+	off.Labels = map[string]string{lb.IgnoreLabel: "true"}
+	foreign.Spec.LoadBalancerClass, nobody.Spec.LoadBalancerClass = pointer("metallb"), nil
+	twice := testService("shop/twice", 5, "web.ex.org, web.ex.org., twice.shop.minilb, x.ex.org")
+	state["services"] = append(state["services"], late, off, foreign, nobody, twice)
+
+	wild := testIngress("shop/wild", "*.ex.org", "*.ex.org")
+	wild.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.9.9.8"}, {Hostname: "lb.aws.com"}}
+	idle := testIngress("shop/idle", "a.ex.org")
+	ignoredIngress := testIngress("shop/off", "a.ex.org")
+	ignoredIngress.Labels = off.Labels
+	state["ingresses"] = append(state["ingresses"], wild, idle, ignoredIngress)
+
+	state["endpointslices"] = append(state["endpointslices"], &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Namespace: "shop", Name: "web-2", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints: []discoveryv1.Endpoint{
+			{Addresses: []string{"10.0.0.4"}, Conditions: discoveryv1.EndpointConditions{Ready: pointer(false), Serving: pointer(false), Terminating: pointer(true)}},
+			{Addresses: []string{"10.0.0.3"}, Conditions: discoveryv1.EndpointConditions{Ready: pointer(false), Serving: pointer(true), Terminating: pointer(true)}},
+			{Addresses: []string{"10.0.0.2"}, Conditions: discoveryv1.EndpointConditions{Ready: pointer(false)}, Hostname: pointer("db-0"), NodeName: pointer("n1")},
+			{Addresses: []string{"10.0.0.1"}},
+			{Addresses: []string{"none"}},
+		},
+	})
+	return state
+}
+
+// inspectedAPI serves that.
+func inspectedAPI(t *testing.T) *fakeAPI {
+	api := newFakeAPI()
+	api.objects = inspectedState(t)
+	api.offer(all...)
+	return api
+}
+
+// An Inspection shows what is answered, of which Services, and what is refused.
+func TestInspection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, err := inspected(t, t.Context(), inspectedAPI(t), Options{Gateways: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := strings.Join(i.Names(), " "), "*.ex.org. a.ex.org. http.org. s.ex.org. tls.org. twice.shop.minilb. web.ex.org. web.late.minilb. web.shop.minilb. x.ex.org."; got != want {
+			t.Errorf("got names %s\nwant      %s", got, want)
+		}
+		for name, want := range map[string]string{"a.ex.org.": " 0", "web.shop.minilb.": "minilb. 0"} {
+			zone, result, node := i.Lookup(name)
+			if got := fmt.Sprint(zone, " ", int(result-records.Found)); got != want || node == nil {
+				t.Errorf("%s: got %q with node %v, want %q", name, got, node, want)
+			}
+		}
+
+		var services []string
+		for _, s := range i.Services() {
+			services = append(services, s.Namespace+"/"+s.Name)
+		}
+		if want := []string{"late/web", "shop/twice", "shop/web"}; !slices.Equal(services, want) {
+			t.Errorf("got Services %q, want %q", services, want)
+		}
+		web, found := i.Service("shop", "web")
+		want := []Endpoint{
+			{Addr: netip.MustParseAddr("10.0.0.1"), State: StateReady, Answered: true},
+			{Addr: netip.MustParseAddr("10.0.0.2"), Hostname: "db-0", Node: "n1", State: StateNotReady},
+			{Addr: netip.MustParseAddr("10.0.0.3"), State: StateServing},
+			{Addr: netip.MustParseAddr("10.0.0.4"), State: StateTerminating},
+		}
+		if !found || !slices.Equal(web.Endpoints, want) || len(web.Problems) != 1 || !strings.HasPrefix(web.Problems[0], "EndpointSlice shop/web-2: ") {
+			t.Errorf("got %+v, found %v, want endpoints %+v and a problem", web, found, want)
+		}
+		if _, found := i.Service("shop", "off"); found {
+			t.Error("M8: a Service that is to be ignored is exposed")
+		}
+
+		var refusals []string
+		for _, r := range i.Refusals() {
+			refusals = append(refusals, fmt.Sprintf("%s %s/%s %s %s", r.Kind, r.Namespace, r.Name, r.Host, r.Reason))
+		}
+		if want := []string{
+			"Service late/web web.ex.org conflict",
+			"EndpointSlice shop/web-2  invalid",
+			"Ingress shop/idle a.ex.org dead",
+			"Service shop/web  invalid",
+		}; !slices.Equal(refusals, want) {
+			t.Errorf("got refusals\n%s\nwant\n%s", strings.Join(refusals, "\n"), strings.Join(want, "\n"))
+		}
+		if got := i.Unread(); len(got) > 0 {
+			t.Errorf("unread are %v", got)
+		}
+	})
+}
+
+// G3: in which version each kind is read, and what of it cannot be.
+func TestInspectionServed(t *testing.T) {
+	for name, tc := range map[string]struct {
+		options Options
+		offered []string
+		refused map[string]error
+		served  string
+		unread  string
+	}{
+		"all": {Options{Gateways: true}, all, nil, "GRPCRoute=v1 Gateway=v1 GatewayClass=v1 HTTPRoute=v1 ListenerSet=v1 TLSRoute=v1 XListenerSet=", ""},
+		"old": {Options{Gateways: true}, []string{"gateways/v1beta1", "httproutes/v1beta1", "tlsroutes/v1alpha2", "xlistenersets/v1alpha1"}, nil,
+			"GRPCRoute= Gateway=v1beta1 GatewayClass= HTTPRoute=v1beta1 ListenerSet= TLSRoute=v1alpha2 XListenerSet=v1alpha1", ""},
+		"forbidden": {Options{Gateways: true}, []string{"gateways/v1", "httproutes/v1"}, map[string]error{"ingresses": errForbidden, "httproutes/v1": errUnavailable},
+			"GRPCRoute= Gateway=v1 GatewayClass= HTTPRoute=v1 ListenerSet= TLSRoute= XListenerSet=",
+			"httproutes.gateway.networking.k8s.io: cannot list and watch; ingresses.networking.k8s.io: list and watch is forbidden"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := newFakeAPI()
+				api.objects = fakeState()
+				api.offer(tc.offered...)
+				for resource, err := range tc.refused {
+					api.refuse(resource, err)
+				}
+				i, err := inspected(t, t.Context(), api, tc.options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var served, unread []string
+				for _, s := range i.Served() {
+					served = append(served, s.Kind+"="+s.Version)
+				}
+				if got := strings.Join(served, " "); got != tc.served {
+					t.Errorf("got %s, want %s", got, tc.served)
+				}
+				for _, u := range i.Unread() {
+					what, why, _ := strings.Cut(u.Why, ": ")
+					if what != u.Resource {
+						t.Errorf("%s: got %q", u.Resource, u.Why)
+					}
+					unread = append(unread, what+": "+strings.Split(why, ":")[0])
+				}
+				if got := strings.Join(unread, "; "); got != tc.unread {
+					t.Errorf("got unread %q, want %q", got, tc.unread)
+				}
+			})
+		})
+	}
+}
+
+// Nothing is shown of an API server that does not answer, or not what a zone is made of.
+func TestInspectionFails(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*fakeAPI)
+		want   string
+	}{
+		"unreachable":               {func(a *fakeAPI) { a.answer(errRefused) }, "cannot reach the API server"},
+		"Services forbidden":        {func(a *fakeAPI) { a.refuse("services", errForbidden) }, "services: list and watch is forbidden"},
+		"EndpointSlices forbidden":  {func(a *fakeAPI) { a.refuse("endpointslices", errForbidden) }, "endpointslices.discovery.k8s.io: list and watch is forbidden"},
+		"Services that never end":   {func(a *fakeAPI) { a.hung = "services" }, "services not read: it takes too long"},
+		"Services that are refused": {func(a *fakeAPI) { a.refuse("services", apierrors.NewBadRequest("no")) }, "services not read: it takes too long"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := inspectedAPI(t)
+				tc.change(api)
+				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("it takes too long"))
+				defer cancel()
+				if i, err := inspected(t, ctx, api, Options{}); i != nil || err == nil || !strings.Contains(err.Error(), tc.want) {
+					t.Errorf("got %v, want an error with %q", err, tc.want)
+				}
+			})
+		})
+	}
+}
