@@ -109,7 +109,6 @@ func newGatewayAPI(w *Watcher, client dynamic.Interface) (*gatewayAPI, error) {
 		routes:     map[string]map[string]*custom[*route]{httpRoute: {}, grpcRoute: {}, tlsRoute: {}},
 	}
 	g.health.gone = func() {} // a version of the group may go between two requests: the next look tells
-	w.watch(g.health)
 	w.server.doubted = g.poke
 	return g, nil
 }
@@ -117,6 +116,7 @@ func newGatewayAPI(w *Watcher, client dynamic.Interface) (*gatewayAPI, error) {
 // add lets a Translator read the tables it needs in one of its namespaces, "" for all.
 func (g *gatewayAPI) add(t *Translator, namespace string) {
 	if g.tables == nil {
+		g.watcher.watch(g.health)
 		g.watcher.run = append(g.watcher.run, g.run)
 	}
 	t.await(g.health)

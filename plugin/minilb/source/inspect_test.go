@@ -141,6 +141,7 @@ func TestInspectionServed(t *testing.T) {
 		"all": {Options{Gateways: true}, all, nil, "GRPCRoute=v1 Gateway=v1 GatewayClass=v1 HTTPRoute=v1 ListenerSet=v1 TLSRoute=v1 XListenerSet=", ""},
 		"old": {Options{Gateways: true}, []string{"gateways/v1beta1", "httproutes/v1beta1", "tlsroutes/v1alpha2", "xlistenersets/v1alpha1"}, nil,
 			"GRPCRoute= Gateway=v1beta1 GatewayClass= HTTPRoute=v1beta1 ListenerSet= TLSRoute=v1alpha2 XListenerSet=v1alpha1", ""},
+		"not asked for": {Options{}, all, nil, "", ""}, // what nobody asks for is not unread either
 		"forbidden": {Options{Gateways: true}, []string{"gateways/v1", "httproutes/v1"}, map[string]error{"ingresses": errForbidden, "httproutes/v1": errUnavailable},
 			"GRPCRoute= Gateway=v1 GatewayClass= HTTPRoute=v1 ListenerSet= TLSRoute= XListenerSet=",
 			"httproutes.gateway.networking.k8s.io: cannot list and watch; ingresses.networking.k8s.io: list and watch is forbidden"},
