@@ -12,7 +12,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// KeepAsking asks for the addresses of names every few milliseconds, and for readiness now and
+// KeepAsking asks for the addresses of names fifty times a second, and for readiness now and
 // then, until the function it returns is called: every name must have an address each time.
 func KeepAsking(t *testing.T, s *CoreDNS, names ...string) (stop func()) {
 	t.Helper()
@@ -20,7 +20,7 @@ func KeepAsking(t *testing.T, s *CoreDNS, names ...string) (stop func()) {
 	done, result := make(chan struct{}), make(chan error, 1)
 	var rounds int
 	go func() {
-		ticker := time.NewTicker(5 * time.Millisecond)
+		ticker := time.NewTicker(20 * time.Millisecond)
 		defer ticker.Stop()
 		for ; ; rounds++ {
 			select {
@@ -39,7 +39,7 @@ func KeepAsking(t *testing.T, s *CoreDNS, names ...string) (stop func()) {
 					return
 				}
 			}
-			if rounds%50 == 0 {
+			if rounds%12 == 0 {
 				if code, body := Get(s.Ready); code == http.StatusServiceUnavailable {
 					result <- fmt.Errorf("%v after the first question: /ready is %d %s", time.Since(began), code, body)
 					return
