@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // Readiness changes ten times a second, to and fro between two pods, and of a third one, too. Two
@@ -23,7 +25,7 @@ func TestFlapping(t *testing.T) {
 	asking := request(t, pace/4, name, l.askOnly)
 
 	duration := 4 * time.Second
-	if full {
+	if harness.Full {
 		duration = 10 * time.Second
 	}
 	calm := 2 * cpuTime(t, server.PID(), func() { time.Sleep(duration / 2) })

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 	"github.com/minilb/minilb/test/shipped"
 )
 
@@ -76,14 +77,14 @@ type timing struct {
 
 var (
 	defaults = timing{10 * time.Second, 50 * time.Second, 5 * time.Second} // Kubernetes' own
-	short    = timing{time.Second, 12 * time.Second, time.Second}
+	short    = timing{time.Second, 8 * time.Second, time.Second}
 )
 
 // newLab builds the LAN. Its nodes are up and have no pods, and no host has a route to their
 // podCIDRs.
 func newLab(ctx context.Context) (_ *lab, err error) {
 	l := &lab{nodes: map[string]*node{}, spawns: make(chan func()), spawned: make(chan struct{}), timing: short}
-	if full {
+	if harness.Full { // with Kubernetes' own timeouts and all repetitions, which take a quarter of an hour
 		l.timing = defaults
 	}
 	if l.namespaces, err = newNamespaces(); err != nil {
@@ -107,10 +108,10 @@ func newLab(ctx context.Context) (_ *lab, err error) {
 	if err := l.startControlPlane(ctx); err != nil {
 		return nil, err
 	}
-	if l.coredns, err = cluster.Build(ctx, l.cluster.Dir, "./cmd/coredns"); err != nil {
+	if l.coredns, err = harness.FastBinary(); err != nil {
 		return nil, err
 	}
-	if l.minilb, err = cluster.Build(ctx, l.cluster.Dir, "./cmd/minilb"); err != nil {
+	if l.minilb, err = harness.FastMinilb(); err != nil {
 		return nil, err
 	}
 	for name, addresses := range nodeHosts {

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // root is the network namespace in which the test was started, and where the control plane runs.
@@ -34,7 +36,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer root.Close()
-	code := m.Run()
+	code := harness.RunTests(m)
 	if shared.lab != nil {
 		if err := shared.lab.close(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -44,7 +46,8 @@ func run(m *testing.M) int {
 	return code
 }
 
-// shared is the LAN of all tests. They have it one after the other: most measure time.
+// shared is the LAN of all tests. They have it one after the other: most measure time, and all have the same
+// router, nodes and names.
 var shared struct {
 	sync.Once
 	lab *lab
@@ -85,10 +88,6 @@ func requireProgram(t *testing.T, name, debianPackage string) {
 	}
 	complain("%s is not installed: apt-get install %s", name, debianPackage)
 }
-
-// full is whether the tests run with the figures: Kubernetes' own timeouts and all
-// repetitions, which take a quarter of an hour.
-var full = os.Getenv("MINILB_FULL") == "1"
 
 func must(t *testing.T, err error) {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // pace is how often each client starts a request while something happens.
@@ -26,7 +27,7 @@ func TestPowerCut(t *testing.T) {
 	name, pods, _ := l.startWeb(t, "ttl 1")
 	l.addRoutes(t, l.router)
 	repetitions := 1
-	if full {
+	if harness.Full {
 		repetitions = 3
 	}
 	// The last heartbeat may be this old at the cut, as it may take a while by itself, and this long
@@ -34,7 +35,7 @@ func TestPowerCut(t *testing.T) {
 	var all []time.Duration
 	earliest, latest := l.timing.grace-l.timing.heartbeat-2*time.Second, l.timing.grace+l.timing.monitor+5*time.Second
 	for n := range repetitions {
-		cut := l.startCut(t, name, pods[n%len(pods)])
+		cut := l.startCut(t, name, pods, pods[n%len(pods)])
 		cluster.Eventually(t, latest+10*time.Second, func() error {
 			answer, err := l.resolve(t.Context(), name, "4")
 			if err == nil && len(answer.addresses) != len(pods)-1 {
@@ -60,7 +61,7 @@ func TestPowerCutWithProbe(t *testing.T) {
 	l := theLab(t)
 	l.addRoutes(t, l.router)
 	repetitions := 1
-	if full {
+	if harness.Full {
 		repetitions = 10
 	}
 	for _, test := range []struct {
@@ -75,8 +76,8 @@ func TestPowerCutWithProbe(t *testing.T) {
 			name, pods, _ := l.startWeb(t, test.probe, ttl)
 			var lasts []time.Duration
 			for n := range repetitions {
-				cut := l.startCut(t, name, pods[n%len(pods)])
-				cut.end(t, test.limit+1500*time.Millisecond)
+				cut := l.startCut(t, name, pods, pods[n%len(pods)])
+				cut.end(t, test.limit+500*time.Millisecond)
 				lasts = append(lasts, cut.expect(t, test.limit, test.ttl))
 				l.waitAddresses(t, name, len(pods))
 			}
@@ -101,15 +102,17 @@ const (
 	followTTL   = "one random address, kept for the TTL"
 )
 
-// startCut starts clients and, a second later, takes the power of a pod's node.
-func (l *lab) startCut(t *testing.T, name string, victim *pod) *powerCut {
+// startCut starts clients and, once each has been answered by all pods, takes the power of one pod's node.
+func (l *lab) startCut(t *testing.T, name string, pods []*pod, victim *pod) *powerCut {
 	t.Helper()
 	c := &powerCut{victim: victim, clients: map[string]*requests{
 		oneAddress:  request(t, pace, name, l.oneAddress(giveUp)),
 		nextAddress: request(t, pace, name, l.nextAddress(200*time.Millisecond, patience)),
 		followTTL:   request(t, pace, name, l.followTTL(giveUp)),
 	}}
-	time.Sleep(time.Second)
+	for _, client := range c.clients {
+		expectServed(t, client, pods)
+	}
 	// Whatever becomes of the test, the next finds the node well.
 	t.Cleanup(func() { must(t, victim.node.heal()) })
 	c.before = time.Now()

@@ -6,29 +6,23 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/daemon"
 )
 
-// A packet goes from the client through the router to the node and its pod, which sees the
-// client's own address (R1, S1).
-func TestRoutesOnRouter(t *testing.T) {
+// A packet goes from the client through the router to the node and its pod, which sees the client's own
+// address (R1). With the routes on the client itself, where DHCP's option 121 puts them, it goes to the node
+// directly.
+func TestRoutes(t *testing.T) {
 	l := theLab(t)
 	name, pods, _ := l.startWeb(t)
-	controller := l.startController(t)
-	hostname := l.statusHostname(t, "web")
-	if hostname+"." != name {
-		t.Fatalf("the Service's status has %q, want %q", hostname, name)
-	}
+	hostname := strings.TrimSuffix(name, ".")
 
 	// Without routes there is no way.
 	for _, family := range families {
@@ -36,45 +30,40 @@ func TestRoutesOnRouter(t *testing.T) {
 			t.Fatalf("without routes: got %v", out)
 		}
 	}
-	lines := l.addRoutes(t, l.router)
-	if strings.Count(lines, "\n") != 6 {
-		t.Fatalf("got routes\n%swant one of each family for three nodes", lines)
-	}
-	for _, family := range families {
-		for _, p := range pods {
-			l.expectDirect(t, family, p, hostname)
-			l.expectTrace(t, family, p, routerHost, p.node.addresses)
-			before := l.allForwarded(t)
-			_, err := l.fetch(t.Context(), p.addresses.of(family), time.Second)
-			must(t, err)
-			after := l.allForwarded(t)
-			// To the pod all goes through the router, back nothing does.
-			router, node := after["router"].of(family)-before["router"].of(family), after[p.node.role].of(family)-before[p.node.role].of(family)
-			if router < 3 || node <= router {
-				t.Errorf("IPv%s to %s: the router passed on %d packets and the node %d, want at least three, and more", family, p.role, router, node)
+	t.Run("on the router", func(t *testing.T) {
+		lines := l.addRoutes(t, l.router)
+		if strings.Count(lines, "\n") != 6 {
+			t.Fatalf("got routes\n%swant one of each family for three nodes", lines)
+		}
+		for _, family := range families {
+			for _, p := range pods {
+				l.expectDirect(t, family, p, hostname)
+				l.expectTrace(t, family, p, routerHost, p.node.addresses)
+				before := l.allForwarded(t)
+				_, err := l.fetch(t.Context(), p.addresses.of(family), patience)
+				must(t, err)
+				after := l.allForwarded(t)
+				// To the pod all goes through the router, back nothing does.
+				router, node := after["router"].of(family)-before["router"].of(family), after[p.node.role].of(family)-before[p.node.role].of(family)
+				if router < 3 || node <= router {
+					t.Errorf("IPv%s to %s: the router passed on %d packets and the node %d, want at least three, and more", family, p.role, router, node)
+				}
 			}
 		}
-	}
-	l.expectNoTranslation(t, pods)
-	banner(t, controller, strings.ReplaceAll(lines, "route replace", "route add"))
-}
-
-// The same without a hop through the router: its routes are on the client itself, where DHCP's
-// option 121 puts them.
-func TestRoutesOnClient(t *testing.T) {
-	l := theLab(t)
-	name, pods, _ := l.startWeb(t)
-	l.addRoutes(t, l.client)
-	before := l.allForwarded(t)
-	for _, family := range families {
-		for _, p := range pods {
-			l.expectDirect(t, family, p, strings.TrimSuffix(name, "."))
-			l.expectTrace(t, family, p, p.node.addresses)
+	})
+	t.Run("on the client", func(t *testing.T) {
+		l.addRoutes(t, l.client)
+		before := l.allForwarded(t)
+		for _, family := range families {
+			for _, p := range pods {
+				l.expectDirect(t, family, p, hostname)
+				l.expectTrace(t, family, p, p.node.addresses)
+			}
 		}
-	}
-	if after := l.allForwarded(t); after["router"] != before["router"] {
-		t.Errorf("the router has passed on packets: %v before, %v after", before["router"], after["router"])
-	}
+		if after := l.allForwarded(t); after["router"] != before["router"] {
+			t.Errorf("the router has passed on packets: %v before, %v after", before["router"], after["router"])
+		}
+	})
 	l.expectNoTranslation(t, pods)
 }
 
@@ -86,44 +75,6 @@ func (l *lab) startWeb(t *testing.T, properties ...string) (name string, pods []
 		pods = append(pods, l.startPod(t, fmt.Sprintf("web-%d", i), "web", node))
 	}
 	return name, pods, l.startCoreDNS(t, properties, name, len(pods))
-}
-
-// startController runs "minilb controller" on the router.
-func (l *lab) startController(t *testing.T) *daemon.Daemon {
-	t.Helper()
-	return l.startDaemon(t, l.router, l.minilb, "controller", "-kubeconfig", l.accounts.Controller, "-health", "127.0.0.1:8080")
-}
-
-// statusHostname waits for the hostname in a Service's status.
-func (l *lab) statusHostname(t *testing.T, service string) (hostname string) {
-	t.Helper()
-	cluster.Eventually(t, 20*time.Second, func() error {
-		object, err := l.cluster.Client.CoreV1().Services(metav1.NamespaceDefault).Get(t.Context(), service, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		if len(object.Status.LoadBalancer.Ingress) != 1 {
-			return fmt.Errorf("its status is %v", object.Status.LoadBalancer)
-		}
-		hostname = object.Status.LoadBalancer.Ingress[0].Hostname
-		return nil
-	})
-	return hostname
-}
-
-// banner waits until the controller has printed the routes.
-func banner(t *testing.T, controller *daemon.Daemon, lines string) {
-	t.Helper()
-	cluster.Eventually(t, 10*time.Second, func() error {
-		log, err := os.ReadFile(controller.Log)
-		if err != nil {
-			return err
-		}
-		if want := "Add the following routes to your default gateway (router):\n" + lines; !strings.Contains(string(log), want) {
-			return fmt.Errorf("the controller prints\n%swant\n%s", log, want)
-		}
-		return nil
-	})
 }
 
 // fetched is what curl did.
