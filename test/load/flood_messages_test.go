@@ -1,14 +1,14 @@
 package load_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // hostileMessages make what a server is sent that nobody means well with, each of one kind.

@@ -1,8 +1,6 @@
 package load_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,16 +20,18 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // The floods, and what they may cost.
-const (
-	floodMessages    = 100_000 // over UDP, and again over TCP
-	floodConnections = 10_000  // that idle
-	floodSenders     = 4
+const floodSenders = 4
 
-	floodMemory  = 200 << 20              // bytes that it may take for a while
-	floodLatency = 500 * time.Millisecond // of the right answers meanwhile, at the 99th percentile
+var (
+	floodMessages    = size(20_000, 100_000)               // over UDP, and again over TCP
+	floodConnections = size(2000, 10_000)                  // that idle
+	floodIdle        = size(5*time.Second, 20*time.Second) // until the server closes them: all are open at once by then
+	floodLatency     = size(2*time.Second, time.Second/2)  // of the right answers meanwhile, at the 99th percentile
+	floodMemory      = int64(200 << 20)                    // bytes that it may take for a while
 )
 
 // TestFlood sends the server messages that are none, and opens connections that it then leaves
@@ -54,7 +54,7 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
 		PROM
 		pprof `+profiler+`
 		timeouts {
-			idle 20s # for as many connections to be open at once where they take long to open
+			idle `+floodIdle.String()+`
 		}
 		errors
 		minilb minilb {

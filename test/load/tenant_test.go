@@ -1,8 +1,6 @@
 package load_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"context"
 	"fmt"
 	"os"
@@ -18,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // The bounds within which a tenant's changes are answered, whatever another one does.
@@ -26,14 +25,6 @@ const (
 	nameBound    = 30 * time.Second // of its names: they wait for two looks at all claims, and a namespace's are bounded
 	memoryBound  = 512 << 20        // bytes, the limit of the container in deploy/
 )
-
-// size returns how much of something a tenant makes: the whole with MINILB_FULL=1.
-func size(short, full int) int {
-	if harness.Full {
-		return full
-	}
-	return short
-}
 
 // A tenant makes everything that its role lets it as large and as often new as it can, and what it
 // would need more rights for as well. The other tenants' changes are answered in time, and so are
@@ -66,8 +57,8 @@ func TestTenantLoad(t *testing.T) {
 		_, err := services.Create(ctx, service, metav1.CreateOptions{})
 		return err
 	}
-	harness.Parallel(t, size(20, 300), func(i int) error { return hosted(fmt.Sprintf("hosts%03d", i), manyHosts(i)) })
-	measure(n, t, s, fmt.Sprintf("%d Services with 10,000 hosts each", size(20, 300)))
+	harness.Parallel(t, size(8, 300), func(i int) error { return hosted(fmt.Sprintf("hosts%03d", i), manyHosts(i)) })
+	measure(n, t, s, fmt.Sprintf("%d Services with 10,000 hosts each", size(8, 300)))
 
 	// Objects of a megabyte, wildcards of all depths, and as many Services as there are.
 	for i := range size(3, 20) {
@@ -93,11 +84,11 @@ func TestTenantLoad(t *testing.T) {
 		wildcards = append(wildcards, "*."+strings.Repeat("a.", depth)+"deep.org")
 	}
 	harness.Must(t, hosted("wildcards", strings.Join(wildcards, ",")))
-	harness.Parallel(t, size(500, 10_000), func(i int) error {
+	harness.Parallel(t, size(450, 10_000), func(i int) error {
 		_, err := services.Create(ctx, harness.LoadService(fmt.Sprintf("s%05d", i)), metav1.CreateOptions{})
 		return err
 	})
-	measure(n, t, s, fmt.Sprintf("%d Ingresses of a megabyte, wildcards of 125 depths, %d Services more", size(3, 20), size(500, 10_000)))
+	measure(n, t, s, fmt.Sprintf("%d Ingresses of a megabyte, wildcards of 125 depths, %d Services more", size(3, 20), size(450, 10_000)))
 
 	// Aliases in a chain of a hundred, and in a loop; slices with 1,000 endpoints that have the same
 	// hostname and 1,000 ports. These take more than the role's rights.
@@ -116,7 +107,7 @@ func TestTenantLoad(t *testing.T) {
 		_, err = c.Client.NetworkingV1().Ingresses(e).UpdateStatus(ctx, ingress, metav1.UpdateOptions{})
 		return err
 	})
-	harness.Parallel(t, size(20, 100), func(i int) error {
+	harness.Parallel(t, size(8, 100), func(i int) error {
 		_, err := c.Client.DiscoveryV1().EndpointSlices(e).Create(ctx, largeSlice(i, 0), metav1.CreateOptions{})
 		return err
 	})
@@ -132,7 +123,7 @@ func TestTenantLoad(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	measure(n, t, s, fmt.Sprintf("%d slices of 1,000 endpoints, a chain and a loop of aliases", size(20, 100)))
+	measure(n, t, s, fmt.Sprintf("%d slices of 1,000 endpoints, a chain and a loop of aliases", size(8, 100)))
 
 	// All of it in motion, as fast as the API server lets it.
 	moving, stop := context.WithCancel(ctx)
@@ -273,7 +264,7 @@ func since(t *testing.T, limit time.Duration, check func() error) time.Duration 
 	}
 }
 
-// memory returns the anonymous memory of the server, in bytes.
+// memoryOf returns the anonymous memory of the server, in bytes.
 func memoryOf(s *harness.CoreDNS, t *testing.T) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Cmd.Process.Pid))
