@@ -1,8 +1,6 @@
 package faults_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"encoding/json"
 	"fmt"
 	"os"
@@ -17,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // clockBinary is the server with a clock of its own: what time.Now says is moved by as many seconds

@@ -1,213 +1,192 @@
 package faults_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
-// TestOutage starts CoreDNS without an API server, lets it appear, go and come back (D70,
-// D72, D73, D78).
-func TestOutage(t *testing.T) {
+// TestFaultOutage takes the API server and etcd away, and later restarts the API server alone, under
+// load: all questions are answered as before with the normal TTL, the server stays ready, and what has
+// changed meanwhile is answered soon after the end (D78). The Gateway API has kinds in both of its
+// groups, and an API server that has just started may not know at once what it serves (G5).
+func TestFaultOutage(t *testing.T) {
 	t.Parallel()
+	rate, outage, restarts := 200, 5*time.Second, 1
+	if harness.Full {
+		rate, outage, restarts = 1000, 5*time.Minute, 3
+	}
 	c := cluster.New(t, cluster.Options{})
-	kubeconfig := harness.ShippedAccounts(t, c).DNS
-	ctx := t.Context()
-	harness.Must(t, c.Node(ctx, "n1", "192.168.1.31"))
-	harness.Must(t, c.Apply(ctx, harness.VectorState))
-	harness.Must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "shop", Name: "web-7", Labels: map[string]string{"app": "web"}, Node: "n1", IPs: []string{"10.244.1.7"}}))
+	gateways := harness.GatewayReleases[5] // kinds in both groups
+	before, after := state{addr: "10.244.0.2", only: "gone", gateways: &gateways}, state{addr: "10.244.0.3", only: "new"}
+	before.make(t, c)
+	r := harness.StartRelay(t, c)
+	s := harness.StartRediscoveringCoreDNS(t, harness.ResolverFor(harness.KubeconfigVia(t, harness.ShippedAccounts(t, c).DNS, r.URL, nil), harness.StartUpstream(t)))
+	s.WaitReady(t)
+	cluster.Eventually(t, convergence, func() error { return before.answered(s) })
+	kinds, err := synced(s)
+	harness.Must(t, err)
+	stock := startStock(t, "web.world.minilb")
+
+	a := func(name string) asked { return asked{name, dns.TypeA} }
+	const old, young, gateway = "NOERROR 10.244.0.2", "NOERROR 10.244.0.3", "NOERROR " + harness.GatewayPod
+	const nothing, elsewhere = "NXDOMAIN", "NOERROR" // the upstream has no addresses; nor has a name before its slices
+	was := expected{
+		a("web.world.minilb"): {old}, a("web.ingress.example"): {old}, a("gone.world.minilb"): {old},
+		a("gone.ingress.example"): {old}, a("gone.ex.org"): {gateway}, a("new.world.minilb"): {nothing},
+		a("new.ex.org"): {elsewhere}, {"web.world.minilb", dns.TypeAAAA}: {"NOERROR"}, {"world.minilb", dns.TypeTXT}: {"NOERROR"},
+		a("set.ex.org"): {gateway}, a("tls-v1alpha3.ex.org"): {gateway},
+	}
+	becomes := expected{
+		a("web.world.minilb"): {young}, a("web.ingress.example"): {young}, a("gone.world.minilb"): {nothing},
+		a("gone.ingress.example"): {elsewhere}, a("gone.ex.org"): {elsewhere}, a("new.world.minilb"): {young},
+		a("new.ex.org"): {gateway}, {"web.world.minilb", dns.TypeAAAA}: {"NOERROR"}, {"world.minilb", dns.TypeTXT}: {"NOERROR"},
+		a("set.ex.org"): {gateway}, a("tls-v1alpha3.ex.org"): {gateway},
+	}
+	either := expected{}
+	for q := range was {
+		either[q] = slices.Concat(was[q], becomes[q])
+	}
+	// Services and EndpointSlices are listed one after the other: a name may be known before its address.
+	for _, name := range []string{"gone.world.minilb", "new.world.minilb"} {
+		either[a(name)] = append(either[a(name)], elsewhere)
+	}
+	l, reference := startLoad(t, s.Addr, rate, was), startLoad(t, stock.Addr, rate, expected{a("web.world.minilb"): {"NOERROR " + stockAddress}})
+	readiness := watchReadiness(t, s)
+
+	began := time.Now()
+	harness.Must(t, errors.Join(c.StopAPIServer(), c.StopEtcd()))
+	time.Sleep(outage)
+	expectTTL(t, s)
+	r.Refuse() // so that the changes below are made during the outage
+	harness.Must(t, c.StartEtcd(t.Context()))
+	harness.Must(t, c.StartAPIServer(t.Context()))
+	harness.Must(t, cluster.Wait(t.Context(), 30*time.Second, func() error { // the definitions may not be served at once
+		return errors.Join(harness.Apply(c, after.manifest()), c.Apply(t.Context(), harness.GatewayRoute("HTTPRoute", "v1", "new", "name: gateway-v1")))
+	}))
+	harness.Must(t, c.Delete(t.Context(), before.serviceAndIngress()+harness.GatewayRoute("HTTPRoute", "v1", "gone", "name: gateway-v1")))
+	expectOneLine(t, s, "serving the last known state")
+	l.expect(either)
+	r.Lead(t, c)
+	returned := time.Now()
+	cluster.Eventually(t, convergence, func() error {
+		return errors.Join(after.changed(s), before.forgotten(s))
+	})
+	took := time.Since(returned)
+	l.expect(becomes)
+
+	for n := range restarts {
+		restarted := restart(t, c, s, fmt.Sprintf("after-%d", n))
+		t.Logf("new routes are answered %v after the API server's start", restarted.Round(time.Millisecond))
+	}
 	cluster.Eventually(t, 10*time.Second, func() error {
-		slices, err := c.Client.DiscoveryV1().EndpointSlices("shop").List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=web"})
-		if err != nil {
-			return err
+		now, err := synced(s)
+		if err == nil && now != kinds {
+			err = fmt.Errorf("these kinds are synced:\n%sand before the outage:\n%s", now, kinds)
 		}
-		if len(slices.Items) != 1 || len(slices.Items[0].Endpoints) != 1 {
-			return fmt.Errorf("the EndpointSlices of web are %v", slices.Items)
+		return errors.Join(err, harness.AnswersGateways(s, gateways))
+	})
+	if lines := s.Log.Lines("answers again"); len(lines) == 0 {
+		t.Errorf("the end of the outage is not logged:\n%s", s.Log)
+	}
+
+	cluster.Eventually(t, 2*time.Minute, func() error { // clients that fell behind catch up while they are let
+		if due := 0.9 * float64(rate) * time.Since(began).Seconds(); float64(l.sent.Load()) < due {
+			return fmt.Errorf("%d questions were asked, want %.0f by now", l.sent.Load(), due)
 		}
 		return nil
 	})
-	up := harness.StartUpstream(t)
+	if err := errors.Join(l.stop(), reference.stop(), l.lostBeyond(reference)); err != nil {
+		t.Error(err)
+	}
+	polls := readiness()
+	t.Logf("%d questions and %d looks at /ready within %v; what had changed was answered %v after the API server's return",
+		l.sent.Load(), polls, time.Since(began).Round(time.Second), took.Round(time.Millisecond))
+}
+
+// restart restarts the API server, makes routes at parents in both groups of the Gateway API, named for name,
+// and returns how long after the start they are answered.
+func restart(t *testing.T, c *cluster.Cluster, s *harness.CoreDNS, name string) time.Duration {
+	t.Helper()
 	harness.Must(t, c.StopAPIServer())
+	time.Sleep(time.Second) // two looks at what is served fail
+	harness.Must(t, c.StartAPIServer(t.Context()))
+	started := time.Now()
+	routes := harness.GatewayRoute("TLSRoute", "v1alpha3", name, "name: gateway-v1") +
+		harness.GatewayRoute("HTTPRoute", "v1", name+"-set", "name: set, group: "+harness.ExperimentalGatewayGroup+", kind: XListenerSet")
+	harness.Must(t, cluster.Wait(t.Context(), 10*time.Second, func() error { return c.Apply(t.Context(), routes) })) // the definitions may not be served at once
+	cluster.Eventually(t, 40*time.Second, func() error {
+		return errors.Join(s.Expect(name+".ex.org", dns.TypeA, harness.GatewayPod), s.Expect(name+"-set.ex.org", dns.TypeA, harness.GatewayPod))
+	})
+	return time.Since(started)
+}
 
-	began := time.Now()
-	s := harness.StartCoreDNS(t, `.:PORT {
-		bind 127.0.0.1
-		HEALTH
-		READY
-		errors
-		minilb minilb {
-			kubeconfig `+kubeconfig+`
-			startup_timeout 2s
-			fallthrough
-		}
-		forward . `+up+`
-	}`)
-	if took := time.Since(began); took < 2*time.Second {
-		t.Errorf("started after %v, before startup_timeout", took)
+// synced returns the metric of the kinds that are watched, and an error unless all are synced.
+func synced(s *harness.CoreDNS) (string, error) {
+	_, metrics := harness.Get(s.Prom)
+	kinds := harness.Grep(metrics, "coredns_minilb_synced")
+	if kinds == "" || strings.Contains(kinds, "} 0\n") {
+		return "", fmt.Errorf("not all is synced:\n%s", kinds)
 	}
-	if lines := s.Log.Lines("Starting without the cluster's state"); len(lines) != 1 || !strings.Contains(lines[0], "services, endpointslices.discovery.k8s.io, ingresses.networking.k8s.io, /apis/gateway.networking.k8s.io not read within startup_timeout 2s") {
-		t.Errorf("got %q, want one line that names what is missing\n%s", lines, s.Log)
-	}
-	if lines := s.Log.Lines("cannot reach the API server at " + strings.TrimPrefix(c.URL, "https://")); len(lines) != 1 {
-		t.Errorf("got %d lines about the API server, want one:\n%s", len(lines), s.Log)
-	}
-	if code, _ := harness.Get(s.Ready); code != http.StatusServiceUnavailable {
-		t.Errorf("/ready: got %d, want 503", code)
-	}
-	if code, _ := harness.Get(s.Health); code != http.StatusOK {
-		t.Errorf("/health: got %d, want 200", code)
-	}
-	// D72: all of the zone, and in spite of fallthrough. D73: all else goes on.
-	for _, name := range []string{"web.shop.minilb", "nope.minilb", "minilb"} {
-		if err := s.ExpectRcode(name, dns.TypeA, dns.RcodeServerFailure); err != nil {
-			t.Error(err)
-		}
-	}
-	for _, name := range []string{"a.ex.org", "example.com"} {
-		if reply, err := s.Ask("udp", name, dns.TypeA); err != nil || len(reply.Answer) != 1 {
-			t.Errorf("%s: got %v, %v, want it forwarded", name, reply, err)
-		}
-	}
+	return kinds, nil
+}
 
-	// D75: who speaks EDNS is told why, over either transport.
-	for _, network := range []string{"udp", "tcp"} {
-		question := new(dns.Msg).SetQuestion("web.shop.minilb.", dns.TypeA).SetEdns0(1232, true)
-		client := dns.Client{Net: network, Timeout: 5 * time.Second}
-		reply, _, err := client.Exchange(question, s.Addr)
-		harness.Must(t, err)
-		opt := reply.IsEdns0()
-		if reply.Rcode != dns.RcodeServerFailure || opt == nil || len(opt.Option) != 1 || !opt.Do() || opt.UDPSize() != 1232 ||
-			!strings.HasPrefix(opt.Option[0].String(), "14 (Not Ready): (the cluster has not been read yet)") {
-			t.Errorf("with EDNS: got\n%s", reply)
-		}
-	}
-
-	harness.Must(t, c.StartAPIServer(ctx))
-	appeared := time.Now()
-	cluster.Eventually(t, 5*time.Second, func() error { return s.Expect("web.shop.minilb", dns.TypeA, "10.244.1.7") })
-	t.Logf("the API server's appearance is answered after %v", time.Since(appeared))
-	s.WaitReady(t)
-	cluster.Eventually(t, 5*time.Second, func() error { return s.Expect("a.ex.org", dns.TypeA, "10.244.1.7") })
-
-	harness.Must(t, c.StopAPIServer())
-	for range 30 { // D78: with the normal TTL, and ready
-		time.Sleep(100 * time.Millisecond)
-		reply, err := s.Ask("udp", "web.shop.minilb", dns.TypeA)
-		harness.Must(t, err)
-		if len(reply.Answer) != 1 || reply.Answer[0].Header().Ttl != 5 {
-			t.Fatalf("without the API server: got\n%s", reply)
-		}
-		if code, _ := harness.Get(s.Ready); code != http.StatusOK {
-			t.Fatalf("without the API server /ready is %d", code)
-		}
-	}
-	harness.Must(t, c.StartAPIServer(ctx))
-	t.Cleanup(func() { t.Logf("coredns said:\n%s", s.Log) })
-	harness.Must(t, c.Delete(ctx, "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}}"))
-	cluster.Eventually(t, 10*time.Second, func() error { return s.Expect("web.shop.minilb", dns.TypeTXT, `"upstream"`) }) // by fallthrough
-	if lines := s.Log.Lines("serving the last known state"); len(lines) != 1 {
-		t.Errorf("got %d lines about the outage, want one:\n%s", len(lines), s.Log)
-	}
-	if lines := s.Log.Lines("answers again"); len(lines) < 2 {
-		t.Errorf("the end of the outages is not logged:\n%s", s.Log)
+// expectTTL checks that an answer has the TTL that it has beside an API server.
+func expectTTL(t *testing.T, s *harness.CoreDNS) {
+	t.Helper()
+	reply, err := s.Ask("udp", "web.world.minilb", dns.TypeA)
+	harness.Must(t, err)
+	if len(reply.Answer) != 1 || reply.Answer[0].Header().Ttl != 5 {
+		t.Errorf("without the API server: got\n%s", reply)
 	}
 }
 
-// TestCredentials starts CoreDNS with credentials that do not work (401), and with a
-// permission missing for one kind (403): that kind is reported and the others are served.
-func TestCredentials(t *testing.T) {
-	c := harness.Shared(t)
-	ctx := t.Context()
-	harness.Must(t, c.Apply(ctx, `
-apiVersion: v1
-kind: Namespace
-metadata: {name: creds}
----
-apiVersion: v1
-kind: Service
-metadata: {name: web, namespace: creds, annotations: {minilb/host: web.creds.example}}
-spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {name: i, namespace: creds}
-spec: {rules: [{host: i.creds.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]}
-status: {loadBalancer: {ingress: [{ip: 10.9.9.9}]}}
-`+harness.Role("no-ingresses", "{apiGroups: [''], resources: [services], verbs: [list, watch]}", "{apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}")+
-		harness.Role("no-services", "{apiGroups: [networking.k8s.io], resources: [ingresses], verbs: [list, watch]}", "{apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}")+
-		harness.Role("no-slices", "{apiGroups: [networking.k8s.io], resources: [ingresses], verbs: [list, watch]}", "{apiGroups: [''], resources: [services], verbs: [list, watch]}")))
-	corefile := func(kubeconfig string) string {
-		return `.:PORT {
-			bind 127.0.0.1
-			HEALTH
-			READY
-			PROM
-			errors
-			minilb minilb {
-				kubeconfig ` + kubeconfig + `
-				startup_timeout 5s
-			}
-		}`
-	}
-	account := func(name string) string {
-		path, err := c.ServiceAccountKubeconfig(ctx, "creds", name)
-		harness.Must(t, err)
-		return path
-	}
+// changed returns an error unless the state is answered, of the Gateway API what it alone has.
+func (s state) changed(server *harness.CoreDNS) error {
+	return errors.Join(
+		server.Expect("web.world.minilb", dns.TypeA, s.addr), server.Expect("web.ingress.example", dns.TypeA, s.addr),
+		server.Expect(s.only+".world.minilb", dns.TypeA, s.addr), server.Expect(s.only+".ingress.example", dns.TypeA, s.addr),
+		server.Expect(s.only+".ex.org", dns.TypeA, harness.GatewayPod),
+	)
+}
 
-	t.Run("401", func(t *testing.T) {
-		path, err := c.TokenKubeconfig("expired")
-		harness.Must(t, err)
-		s := harness.StartCoreDNS(t, corefile(path))
-		if lines := s.Log.Lines("(401 Unauthorized)"); len(lines) != 1 || !strings.Contains(lines[0], "does not accept our credentials") {
-			t.Errorf("got %q, want one line\n%s", lines, s.Log)
-		}
-		if err := s.ExpectRcode("web.creds.minilb", dns.TypeA, dns.RcodeServerFailure); err != nil {
-			t.Error(err)
+// watchReadiness looks at /ready ten times a second until the function it returns is called, which
+// returns how often, and fails the test if it was ever anything but 200.
+func watchReadiness(t *testing.T, s *harness.CoreDNS) (stop func() int) {
+	t.Helper()
+	var running sync.WaitGroup
+	done, polls, bad := make(chan struct{}), 0, map[int]int{}
+	running.Go(func() {
+		ticker := time.NewTicker(100 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+			}
+			polls++
+			if code, _ := harness.Get(s.Ready); code != http.StatusOK {
+				bad[code]++
+			}
 		}
 	})
-	t.Run("403 on ingresses", func(t *testing.T) {
-		s := harness.StartCoreDNS(t, corefile(account("no-ingresses")))
-		s.WaitReady(t)
-		if lines := s.Log.Lines("[WARNING]"); len(lines) != 1 || !strings.Contains(lines[0], "ingresses.networking.k8s.io: list and watch is forbidden: apply deploy/kustomize, or grant") {
-			t.Errorf("got %q, want one warning\n%s", lines, s.Log)
+	return func() int {
+		close(done)
+		running.Wait()
+		if len(bad) > 0 || polls == 0 {
+			t.Errorf("of %d looks at /ready these were not 200: %v", polls, bad)
 		}
-		for _, name := range []string{"web.creds.minilb", "web.creds.example"} {
-			if err := s.ExpectRcode(name, dns.TypeA, dns.RcodeSuccess); err != nil {
-				t.Error(err)
-			}
-		}
-		if _, metrics := harness.Get(s.Prom); !strings.Contains(metrics, `coredns_minilb_synced{source="ingress"} 0`) || !strings.Contains(metrics, `coredns_minilb_synced{source="service"} 1`) {
-			t.Errorf("metrics:\n%s", harness.Grep(metrics, "synced"))
-		}
-		// Granted later, it is served without a restart.
-		harness.Must(t, c.Apply(ctx, harness.Role("no-ingresses", "{apiGroups: [''], resources: [services], verbs: [list, watch]}", "{apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}", "{apiGroups: [networking.k8s.io], resources: [ingresses], verbs: [list, watch]}")))
-		cluster.Eventually(t, 10*time.Second, func() error { return s.Expect("i.creds.example", dns.TypeA, "10.9.9.9") })
-	})
-	for kind, resource := range map[string]string{"no-services": "services", "no-slices": "endpointslices.discovery.k8s.io"} {
-		t.Run("403 on "+resource, func(t *testing.T) {
-			s := harness.StartCoreDNS(t, corefile(account(kind)))
-			cluster.Eventually(t, 10*time.Second, func() error { return s.Expect("i.creds.example", dns.TypeA, "10.9.9.9") })
-			if lines := s.Log.Lines("is forbidden"); len(lines) != 1 || !strings.Contains(lines[0], resource+": list and watch is forbidden") {
-				t.Errorf("got %q, want one warning\n%s", lines, s.Log)
-			}
-			// Nothing can be said about Services, and nothing is.
-			if err := s.ExpectRcode("web.creds.minilb", dns.TypeA, dns.RcodeServerFailure); err != nil {
-				t.Error(err)
-			}
-			if code, _ := harness.Get(s.Ready); code != http.StatusServiceUnavailable {
-				t.Errorf("/ready: got %d, want 503", code)
-			}
-		})
+		return polls
 	}
 }

@@ -1,8 +1,6 @@
 package faults_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // How many there are of what the generator makes.

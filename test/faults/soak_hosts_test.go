@@ -1,12 +1,12 @@
 package faults_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // Hosts that are claimed, some of them by several namespaces, and some that nobody may have.

@@ -1,12 +1,15 @@
 package faults_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/miekg/dns"
 )
 
 const (
@@ -37,6 +40,8 @@ type judge struct {
 
 	asked, checked, converging, excused int
 
+	stalls int // of the machine
+
 	under map[string]int // checked while a fault lasted
 	wrong []string
 }
@@ -54,6 +59,41 @@ func (j *judge) end(f *disturbance) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	f.to = time.Now()
+}
+
+// soakStock is the name that stock CoreDNS knows, and soakStall how long it may take to answer where the
+// machine is not too busy to judge anybody.
+const (
+	soakStock = "stock.test"
+	soakStall = 250 * time.Millisecond
+)
+
+// watchMachine asks stock CoreDNS all the time, until the context ends. While it does not answer soon, neither
+// the server under test nor the mirror can be expected to.
+func (j *judge) watchMachine(ctx context.Context, stock string) {
+	ticker := time.NewTicker(soakStall / 2)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		noted := j.begin(disturbance{what: "the machine is too busy", recovery: soakConvergence, silent: true})
+		observe(stock, "udp", soakStock+".", dns.TypeA)
+		if j.end(noted); noted.to.Sub(noted.from) < soakStall {
+			j.forget(noted)
+		} else {
+			j.stalls++
+		}
+	}
+}
+
+// forget takes a disturbance back.
+func (j *judge) forget(f *disturbance) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.faults = slices.DeleteFunc(j.faults, func(noted *disturbance) bool { return noted == f })
 }
 
 // run judges what is pending, in order, until there is no more.

@@ -1,8 +1,6 @@
 package faults_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +20,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // objects are what the API server has of the kinds of the soak, by "namespace/name". A map is

@@ -1,8 +1,6 @@
 package faults_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"cmp"
 	"fmt"
 	"maps"
@@ -13,6 +11,8 @@ import (
 	"github.com/miekg/dns"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // What the soak's Corefile says.

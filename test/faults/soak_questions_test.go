@@ -1,8 +1,6 @@
 package faults_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -10,6 +8,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // soakTypes are what is asked for, those with more to get wrong more often.

@@ -1,14 +1,11 @@
 package faults_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -22,13 +19,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // The load of the soak, per second.
 const (
-	soakChanges   = 30
+	soakChanges   = 20
 	soakAskers    = 4
-	soakQuestions = 75 // of each
+	soakQuestions = 40 // of each
 )
 
 // soak is the server under test with all that is done to it.
@@ -106,7 +104,7 @@ func TestSoak(t *testing.T) {
 	}
 	w.start()
 	time.Sleep(5 * time.Second)
-	before, err := w.footprint()
+	before, err := heldBy(w.s, w.profiler)
 	harness.Must(t, err)
 
 	w.sweep("in the beginning")
@@ -119,6 +117,8 @@ func TestSoak(t *testing.T) {
 		asking.Go(func() { inquirer.run(questions, rand.New(rand.NewPCG(seed, 10+uint64(i))), soakQuestions) })
 	}
 	judging.Go(w.judge.run)
+	machine := startStock(t, soakStock)
+	asking.Go(func() { w.judge.watchMachine(questions, machine.Addr) })
 	w.inject(end)
 	stopChanges()
 	changing.Wait()
@@ -128,12 +128,12 @@ func TestSoak(t *testing.T) {
 	close(w.judge.pending)
 	judging.Wait()
 	w.sweep("in the end")
-	after, err := w.footprint()
+	after, err := heldBy(w.s, w.profiler)
 	harness.Must(t, err)
 
 	j := w.judge
 	t.Logf("%d changes (%d refused by the API server) were written: %v; %d were seen, controllers' among them", total(generator.written), generator.refused, generator.written, mirror.changes)
-	t.Logf("faults: %v", w.done)
+	t.Logf("faults: %v; the machine was too busy %d times", w.done, j.stalls)
 	t.Logf("%d answers were checked, of which during faults: %v; %d were not, as what they depend on had just changed; %d were missing while the server could not answer", j.checked, j.under, j.converging, j.excused)
 	t.Logf("from %v to %v", before, after)
 	for _, problem := range generator.problems {
@@ -158,7 +158,7 @@ func TestSoak(t *testing.T) {
 		t.Errorf("it has grown from %v to %v", before, after)
 	}
 	cluster.Eventually(t, 30*time.Second, func() error { // what has just been asked is let go of in time
-		after, err := w.footprint()
+		after, err := heldBy(w.s, w.profiler)
 		if err == nil && (after.Goroutines > before.Goroutines+20 || after.Files > before.Files+20) {
 			err = fmt.Errorf("it has grown from %v to %v", before, after)
 		}
@@ -279,19 +279,4 @@ func total(counts map[string]int) (sum int) {
 		sum += n
 	}
 	return sum
-}
-
-// footprint is footprintOf the server, but that the memory is what is in use: how much is resident
-// would tell when garbage was collected last, and not what is held.
-func (w *soak) footprint() (harness.Footprint, error) {
-	if code, _ := harness.Get("http://" + w.profiler + "/debug/pprof/heap?gc=1"); code != http.StatusOK {
-		return harness.Footprint{}, fmt.Errorf("pprof: status %d", code)
-	}
-	f, err := harness.FootprintOf(w.s)
-	_, metrics := harness.Get(w.s.Prom)
-	f.Memory = int64(harness.Sum(metrics, "go_memstats_heap_inuse_bytes ") + harness.Sum(metrics, "go_memstats_stack_inuse_bytes "))
-	if err == nil && f.Memory == 0 {
-		err = fmt.Errorf("the metrics do not tell of the memory")
-	}
-	return f, err
 }

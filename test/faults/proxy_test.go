@@ -1,8 +1,6 @@
 package faults_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"io"
 	"log"
@@ -14,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // fault is what a faultProxy does with a request instead of passing it on.

@@ -1,8 +1,6 @@
 package faults_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // faultCase is one of the faults.
@@ -32,8 +31,8 @@ type faultCase struct {
 // which comes with status 200, of the right kind and without an object, is a lie cannot be known:
 // it is not among them.
 var faults = []faultCase{
-	{"two seconds a request", func(p *faultProxy, w http.ResponseWriter, r *http.Request) {
-		time.Sleep(2 * time.Second)
+	{"a second a request", func(p *faultProxy, w http.ResponseWriter, r *http.Request) {
+		time.Sleep(time.Second)
 		p.pass.ServeHTTP(w, r)
 	}, false},
 	{"status 429", statusFault(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests), false},

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +17,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // asked is a question of a load.
@@ -139,4 +144,46 @@ func (l *load) report(what string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.wrong[what]++
+}
+
+// lostBeyond returns an error if more questions were lost than by a reference that the same machine
+// keeps waiting. Two counts of the same rare event differ by some by chance, but for none.
+func (l *load) lostBeyond(reference *load) error {
+	lost, there := float64(l.lost.Load()), float64(reference.lost.Load())
+	if lost <= there || there > 0 && lost <= there+3+3*math.Sqrt(lost+there) {
+		return nil
+	}
+	return fmt.Errorf("%.0f of %d questions were lost, and %.0f of %d by stock CoreDNS", lost, l.sent.Load(), there, reference.sent.Load())
+}
+
+// stockBinary is CoreDNS as it comes.
+var stockBinary = sync.OnceValues(func() (string, error) {
+	dir, err := harness.LastingDir()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "stock")
+	cmd := exec.Command("go", "build", "-C", "../bench/stock", "-o", path, ".")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build stock CoreDNS: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// stockAddress is what stock CoreDNS answers.
+const stockAddress = "10.244.0.2"
+
+// startStock runs stock CoreDNS, which knows these names.
+func startStock(t *testing.T, names ...string) *harness.CoreDNS {
+	t.Helper()
+	s := harness.LaunchCoreDNS(t, stockBinary, `.:PORT {
+		bind 127.0.0.1
+		errors
+		hosts {
+			`+stockAddress+" "+strings.Join(names, " ")+`
+			ttl 5
+		}
+	}`)
+	s.WaitListening(t)
+	return s
 }

@@ -1,8 +1,6 @@
 package faults_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // convergence is how long what is answered may differ from what the API server has, once it can
@@ -149,7 +148,7 @@ func TestFaultReplaced(t *testing.T) {
 		live++
 		name := fmt.Sprintf("live-%d", live)
 		harness.Must(t, c.Apply(t.Context(), exposed("world", name, "10.244.0.9")))
-		cluster.Eventually(t, 2*time.Second, func() error { return s.Expect(name+".world.minilb", dns.TypeA, "10.244.0.9") })
+		cluster.Eventually(t, convergence, func() error { return s.Expect(name+".world.minilb", dns.TypeA, "10.244.0.9") })
 		harness.ExpectStatus(t, c, "world", name, name+".world.minilb")
 		for earlier := range live {
 			if earlier > 0 {
