@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,18 +18,15 @@ import (
 // is replaced once a load can succeed.
 func testReload(t *testing.T, c *cluster.Cluster, kubeconfig string) {
 	// Not by way of import: CoreDNS takes for loaded what is in that file when a load is done.
-	s := harness.StartCoreDNS(t, ".:PORT {\nbind 127.0.0.1\nREADY\nPROM\nreload 2s 1s\nminilb minilb {\nkubeconfig "+kubeconfig+"\nttl 1\nstartup_timeout 1s\n}\n}\n")
+	s := harness.StartCoreDNS(t, ".:PORT {\nbind 127.0.0.1\nREADY\nPROM\nreload 2s 1s\nminilb minilb {\nkubeconfig "+kubeconfig+"\nttl 1\n}\n}\n")
 	s.WaitReady(t)
 	original, err := os.ReadFile(s.Corefile())
 	harness.Must(t, err)
-	// load has the server load another Corefile. CoreDNS forgets about plugin reload at the first signal.
-	signals := false
-	load := func(ttl int, more string) {
+	// write gives the server a Corefile with properties in place of the first one's TTL, which plugin reload finds
+	// within three seconds. A signal races with that plugin, within Caddy.
+	write := func(properties, more string) {
 		t.Helper()
-		s.Rewrite(t, strings.Replace(string(original), "ttl 1\n", fmt.Sprintf("ttl %d\n", ttl), 1)+more)
-		if signals {
-			harness.Must(t, s.Cmd.Process.Signal(syscall.SIGUSR1))
-		}
+		s.Rewrite(t, strings.Replace(string(original), "ttl 1\n", properties+"\n", 1)+more)
 	}
 	expectTTL := func(want uint32) error {
 		reply, err := s.Ask("udp", "minilb", dns.TypeSOA)
@@ -44,13 +40,13 @@ func testReload(t *testing.T, c *cluster.Cluster, kubeconfig string) {
 	}
 	reloadTo := func(ttl int) {
 		t.Helper()
-		load(ttl, "")
+		write(fmt.Sprintf("ttl %d", ttl), "")
 		cluster.Eventually(t, 20*time.Second, func() error { return expectTTL(uint32(ttl)) })
 	}
-	failing := func(what string, load func()) {
+	failing := func(what string, change func()) {
 		t.Helper()
 		failures := len(s.Log.Lines("Restart failed"))
-		load()
+		change()
 		cluster.Eventually(t, 30*time.Second, func() error {
 			if len(s.Log.Lines("Restart failed")) == failures {
 				return fmt.Errorf("%s: no failed reload yet:\n%s", what, s.Log)
@@ -61,20 +57,19 @@ func testReload(t *testing.T, c *cluster.Cluster, kubeconfig string) {
 
 	reloadTo(2)
 	// The plugin has started by the time the load fails: the address is not this machine's.
-	failing("an address that cannot be had", func() { load(9, ".:"+harness.PortOf(s.Addr)+" {\nbind 192.0.2.77\n}\n") })
+	failing("an address that cannot be had", func() { write("ttl 9", ".:"+harness.PortOf(s.Addr)+" {\nbind 192.0.2.77\n}\n") })
 	harness.Must(t, c.Apply(t.Context(), "{apiVersion: v1, kind: Service, metadata: {name: after, namespace: default}, spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}}"))
 	cluster.Eventually(t, 10*time.Second, func() error { return s.ExpectRcode("after.default.minilb", dns.TypeA, dns.RcodeSuccess) })
-	signals = true
 	reloadTo(10)
 
 	// D78: without the API server, a load that would know nothing does not take the place of
 	// one that does.
 	harness.Must(t, c.StopAPIServer())
-	refused := func(what string, load func()) {
+	refused := func(what string, change func()) {
 		t.Helper()
 		const reason = "which serves the last known state, stays: change the Corefile again, or restart, once the API server answers"
 		reasons := len(s.Log.Lines(reason))
-		failing(what, load)
+		failing(what, change)
 		if lines := s.Log.Lines(reason); len(lines) == reasons {
 			t.Errorf("%s: no line says why the reload failed:\n%s", what, s.Log)
 		}
@@ -82,14 +77,13 @@ func testReload(t *testing.T, c *cluster.Cluster, kubeconfig string) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	refused("a reload without the API server", func() { load(11, "") })
+	refused("a reload without the API server", func() { write("ttl 11\nstartup_timeout 1s", "") })
 	refused("another kubeconfig without the API server", func() {
 		content, err := os.ReadFile(kubeconfig)
 		harness.Must(t, err)
 		elsewhere := filepath.Join(t.TempDir(), "kubeconfig")
 		harness.Must(t, os.WriteFile(elsewhere, content, 0o600))
 		s.Edit(t, kubeconfig, elsewhere)
-		harness.Must(t, s.Cmd.Process.Signal(syscall.SIGUSR1))
 	})
 	harness.Must(t, c.StartAPIServer(t.Context()))
 	reloadTo(12)
