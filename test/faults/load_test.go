@@ -7,8 +7,6 @@ import (
 	"maps"
 	"math"
 	"net"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -153,30 +151,16 @@ func (l *load) lostBeyond(reference *load) error {
 	if lost <= there || there > 0 && lost <= there+3+3*math.Sqrt(lost+there) {
 		return nil
 	}
-	return fmt.Errorf("%.0f of %d questions were lost, and %.0f of %d by stock CoreDNS", lost, l.sent.Load(), there, reference.sent.Load())
+	return fmt.Errorf("%.0f of %d questions were lost, and %.0f of %d by CoreDNS without the plugin", lost, l.sent.Load(), there, reference.sent.Load())
 }
 
-// stockBinary is CoreDNS as it comes.
-var stockBinary = sync.OnceValues(func() (string, error) {
-	dir, err := harness.LastingDir()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "stock")
-	cmd := exec.Command("go", "build", "-C", "../bench/stock", "-o", path, ".")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build stock CoreDNS: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// stockAddress is what stock CoreDNS answers.
+// stockAddress is what CoreDNS without the plugin answers.
 const stockAddress = "10.244.0.2"
 
-// startStock runs stock CoreDNS, which knows these names.
+// startStock runs CoreDNS without plugin minilb, which knows these names.
 func startStock(t *testing.T, names ...string) *harness.CoreDNS {
 	t.Helper()
-	s := harness.LaunchCoreDNS(t, stockBinary, `.:PORT {
+	return harness.StartFastCoreDNS(t, `.:PORT {
 		bind 127.0.0.1
 		errors
 		hosts {
@@ -184,6 +168,4 @@ func startStock(t *testing.T, names ...string) *harness.CoreDNS {
 			ttl 5
 		}
 	}`)
-	s.WaitListening(t)
-	return s
 }

@@ -17,10 +17,9 @@ import (
 	"github.com/minilb/minilb/test/harness"
 )
 
-// TestFaultReload reloads the server again and again under load, and stock CoreDNS beside it:
-// nothing is answered wrongly, no more questions are lost than there, and what the server holds
-// does not grow, by loads that fail included: goroutines, open files, watches as the API server
-// logs them, and memory.
+// TestFaultReload reloads the server again and again under load, and CoreDNS without the plugin beside it:
+// nothing is answered wrongly, no more questions are lost than there, and what the server holds does not
+// grow, by loads that fail included: goroutines, open files, watches as the API server logs them, and memory.
 func TestFaultReload(t *testing.T) {
 	t.Parallel()
 	rate, reloads, byPlugin := 100, 20, 2
@@ -88,7 +87,7 @@ func TestFaultReload(t *testing.T) {
 	harness.Must(t, known.answered(s))
 	harness.Must(t, c.Apply(t.Context(), exposed("world", "late", "10.244.0.9")))
 	cluster.Eventually(t, convergence, func() error { return s.Expect("late.world.minilb", dns.TypeA, "10.244.0.9") })
-	t.Logf("%d reloads by signal, %d by plugin reload; lost %d of %d questions, stock CoreDNS %d of %d; held %v after %d reloads, %v in the end",
+	t.Logf("%d reloads by signal, %d by plugin reload; lost %d of %d questions, CoreDNS without the plugin %d of %d; held %v after %d reloads, %v in the end",
 		reloads, byPlugin, load.lost.Load(), load.sent.Load(), reference.lost.Load(), reference.sent.Load(), first, warmUp, last)
 }
 

@@ -61,14 +61,14 @@ func (j *judge) end(f *disturbance) {
 	f.to = time.Now()
 }
 
-// soakStock is the name that stock CoreDNS knows, and soakStall how long it may take to answer where the
-// machine is not too busy to judge anybody.
+// soakStock is the name that CoreDNS without the plugin knows, and soakStall how long it may take to answer
+// where the machine is not too busy to judge anybody.
 const (
 	soakStock = "stock.test"
 	soakStall = 250 * time.Millisecond
 )
 
-// watchMachine asks stock CoreDNS all the time, until the context ends. While it does not answer soon, neither
+// watchMachine asks CoreDNS without the plugin all the time, until the context ends. While it does not answer soon, neither
 // the server under test nor the mirror can be expected to.
 func (j *judge) watchMachine(ctx context.Context, stock string) {
 	ticker := time.NewTicker(soakStall / 2)
