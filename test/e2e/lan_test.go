@@ -77,7 +77,7 @@ type timing struct {
 
 var (
 	defaults = timing{10 * time.Second, 50 * time.Second, 5 * time.Second} // Kubernetes' own
-	short    = timing{time.Second, 8 * time.Second, time.Second}
+	short    = timing{time.Second, 12 * time.Second, time.Second}
 )
 
 // newLab builds the LAN. Its nodes are up and have no pods, and no host has a route to their

@@ -120,20 +120,21 @@ func (p *pod) setReady(ctx context.Context, ready bool) error {
 
 // drain ends a pod as its deletion does: while the preStop hook sleeps it serves, then its server
 // is told to end, and then it is gone. The hook sleeps for so long from when the pod has left the
-// answers to name, which may take a busy machine a while.
-func (p *pod) drain(ctx context.Context, name string, preStop time.Duration) error {
+// answers to name, which may take a busy machine a while. It returns when that was.
+func (p *pod) drain(ctx context.Context, name string, preStop time.Duration) (left time.Time, err error) {
 	if err := p.node.lab.cluster.Terminate(ctx, "", p.role); err != nil {
-		return err
+		return left, err
 	}
 	if err := cluster.Wait(ctx, 10*time.Second, func() error { return p.unanswered(ctx, name) }); err != nil {
-		return err
+		return left, err
 	}
+	left = time.Now()
 	select {
 	case <-time.After(preStop):
 	case <-ctx.Done():
-		return ctx.Err()
+		return left, ctx.Err()
 	}
-	return p.remove(ctx)
+	return left, p.remove(ctx)
 }
 
 // unanswered returns an error while the pod is among those that a name stands for. It asks for the
