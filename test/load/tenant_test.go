@@ -20,10 +20,11 @@ import (
 )
 
 // The bounds within which a tenant's changes are answered, whatever another one does.
+var addressBound = size(10*time.Second, 2*time.Second) // of its pods: they wait for no name, and for no large Service's endpoints
+
 const (
-	addressBound = 2 * time.Second  // of its pods: they wait for no name, and for no large Service's endpoints
-	nameBound    = 30 * time.Second // of its names: they wait for two looks at all claims, and a namespace's are bounded
-	memoryBound  = 512 << 20        // bytes, the limit of the container in deploy/
+	nameBound   = 30 * time.Second // of its names: they wait for two looks at all claims, and a namespace's are bounded
+	memoryBound = 512 << 20        // bytes, the limit of the container in deploy/
 )
 
 // A tenant makes everything that its role lets it as large and as often new as it can, and what it
