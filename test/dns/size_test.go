@@ -1,8 +1,6 @@
 package dns_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"context"
 	"fmt"
 	"net"
@@ -18,7 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
-	"github.com/minilb/minilb/test/uniform"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // sizes are how many endpoints of each family the Services have.
@@ -160,6 +158,7 @@ func (q *sized) check(t *testing.T, by transport, reply *dns.Msg, length int) {
 
 // TestSize asks for few and many endpoints by all ways there are: D23, D32, D41.
 func TestSize(t *testing.T) {
+	t.Parallel()
 	c := harness.Shared(t)
 	kubeconfig := harness.ShippedAccounts(t, c).DNS
 	namespace := harness.NewNamespace(t, c)
@@ -208,19 +207,6 @@ func TestSize(t *testing.T) {
 					}
 				}
 			}
-		}
-
-		// End to end, too, each endpoint is as likely as any other.
-		const rounds = 3000
-		a, in := newMeasurer(t, s.Addr, transports[0]), make([]int, 200)
-		for range rounds {
-			reply, _ := a.ask(t, "s200."+namespace+".minilb.", dns.TypeA)
-			for _, rr := range reply.Answer {
-				in[rr.(*dns.A).A.To4()[3]]++
-			}
-		}
-		if err := uniform.Subsets(in, rounds, 16); err != nil {
-			t.Error(err)
 		}
 	})
 

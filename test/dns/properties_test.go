@@ -1,8 +1,6 @@
 package dns_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"maps"
 	"net/http"
@@ -12,89 +10,13 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
-// TestOriginal is the behaviour of the program that this one succeeds.
-func TestOriginal(t *testing.T) {
-	c := cluster.New(t, cluster.Options{})
-	kubeconfig := harness.ShippedAccounts(t, c).DNS
-	ctx := t.Context()
-	for i := range 3 {
-		harness.Must(t, c.Node(ctx, fmt.Sprintf("node%d", i), fmt.Sprintf("192.168.1.3%d", i), fmt.Sprintf("2001:db8::3%d", i)))
-	}
-	harness.Must(t, harness.Apply(c, `
-{apiVersion: v1, kind: Namespace, metadata: {name: automation}}
----
-{apiVersion: v1, kind: Namespace, metadata: {name: haproxy}}
----
-apiVersion: v1
-kind: Service
-metadata: {name: mosquitto, namespace: automation, annotations: {minilb/host: "mqtt.sko.ai, mqtt.example.com"}}
-spec: {type: LoadBalancer, loadBalancerClass: minilb, ipFamilyPolicy: PreferDualStack, selector: {app: mosquitto}, ports: [{port: 1883}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: six, namespace: automation}
-spec: {type: LoadBalancer, loadBalancerClass: minilb, ipFamilies: [IPv6], selector: {app: mosquitto}, ports: [{port: 1883}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: internal-kubernetes-ingress, namespace: haproxy}
-spec: {type: LoadBalancer, loadBalancerClass: minilb, selector: {app: haproxy}, ports: [{port: 443}]}
----
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {name: paperless, namespace: automation}
-spec: {rules: [{host: paperless.sko.ai, HTTP}]}
-status: {loadBalancer: {ingress: [{hostname: internal-kubernetes-ingress.haproxy.minilb}]}}
-`))
-	harness.Must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "automation", Name: "m-0", Labels: map[string]string{"app": "mosquitto"}, Node: "node0", IPs: []string{"10.244.0.10", "fd00:10:244::10"}}))
-	harness.Must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "automation", Name: "m-1", Labels: map[string]string{"app": "mosquitto"}, Node: "node1", IPs: []string{"10.244.1.10", "fd00:10:244:1::10"}}))
-	harness.Must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "automation", Name: "m-2", Labels: map[string]string{"app": "mosquitto"}, Node: "node2", IPs: []string{"10.244.2.10", "fd00:10:244:2::10"}, Unready: true}))
-	harness.Must(t, c.Pod(ctx, cluster.PodSpec{Namespace: "haproxy", Name: "h-0", Labels: map[string]string{"app": "haproxy"}, Node: "node2", IPs: []string{"10.244.2.20"}}))
-
-	up := harness.StartUpstream(t)
-	s := harness.StartCoreDNS(t, harness.ResolverFor(kubeconfig, up))
-	s.WaitReady(t)
-	for _, name := range []string{"mosquitto.automation.minilb", "mqtt.sko.ai", "mqtt.example.com"} {
-		cluster.Eventually(t, 10*time.Second, func() error { return s.Expect(name, dns.TypeA, "10.244.0.10", "10.244.1.10") })
-		cluster.Eventually(t, 10*time.Second, func() error {
-			return s.Expect(name, dns.TypeAAAA, "fd00:10:244:1::10", "fd00:10:244::10")
-		})
-		reply, err := s.Ask("udp", name, dns.TypeA)
-		harness.Must(t, err)
-		for _, rr := range reply.Answer {
-			if rr.Header().Ttl != 5 {
-				t.Errorf("%s: TTL %d, want 5", name, rr.Header().Ttl)
-			}
-		}
-	}
-	// E14: a v6-only Service; "unknown host" would be wrong for its A.
-	cluster.Eventually(t, 10*time.Second, func() error {
-		return s.Expect("six.automation.minilb", dns.TypeAAAA, "fd00:10:244:1::10", "fd00:10:244::10")
-	})
-	if err := s.ExpectRcode("six.automation.minilb", dns.TypeA, dns.RcodeSuccess); err != nil {
-		t.Error(err)
-	}
-	cluster.Eventually(t, 10*time.Second, func() error { return s.Expect("paperless.sko.ai", dns.TypeA, "10.244.2.20") })
-	if err := s.Expect("kubernetes.io", dns.TypeTXT, `"upstream"`); err != nil {
-		t.Error(err)
-	}
-
-	// What the original does not do: a host goes with its annotation.
-	service, err := c.Client.CoreV1().Services("automation").Get(ctx, "mosquitto", metav1.GetOptions{})
-	harness.Must(t, err)
-	service.Annotations = map[string]string{"minilb/host": "mqtt.sko.ai"}
-	_, err = c.Client.CoreV1().Services("automation").Update(ctx, service, metav1.UpdateOptions{})
-	harness.Must(t, err)
-	cluster.Eventually(t, 5*time.Second, func() error { return s.Expect("mqtt.example.com", dns.TypeTXT, `"upstream"`) })
-	harness.Must(t, s.Expect("mqtt.sko.ai", dns.TypeA, "10.244.0.10", "10.244.1.10"))
-}
-
-// TestProperties starts the real binary with each property that changes what is served.
+// TestProperties starts the real binary with each property that changes what is served, in a server
+// block of its own: none changes what another serves.
 func TestProperties(t *testing.T) {
 	t.Parallel()
 	c := cluster.New(t, cluster.Options{Audit: true})
@@ -129,16 +51,14 @@ metadata: {name: traefik, namespace: two, annotations: {minilb/service: one/web}
 spec: {ingressClassName: traefik, rules: [{host: traefik.example, HTTP}]}
 status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 ---
-`+harness.StaticSlice("one", "web", "IPv4", "10.1.0.1", "10.1.0.2", "10.1.0.3")+harness.StaticSlice("one", "web", "IPv6", "fd01::1")+
+`+ // E12: slices made by hand, for Services without a selector
+		harness.StaticSlice("one", "web", "IPv4", "10.1.0.1", "10.1.0.2", "10.1.0.3")+harness.StaticSlice("one", "web", "IPv6", "fd01::1")+
 		harness.StaticSlice("one", "other", "IPv4", "10.1.0.4")+harness.StaticSlice("one", "plain", "IPv4", "10.1.0.5")+harness.StaticSlice("one", "ignored", "IPv4", "10.1.0.6")+harness.StaticSlice("two", "web", "IPv4", "10.2.0.1")))
 	up := harness.StartUpstream(t)
-	const (
-		web  = "web.one.minilb A 10.1.0.1 10.1.0.2 10.1.0.3"
-		gone = "NXDOMAIN"
-	)
+	const web = "web.one.minilb A 10.1.0.1 10.1.0.2 10.1.0.3"
 	tests := []struct {
 		properties []string
-		want       []string // "name type data...", "name type NXDOMAIN", "name type NODATA" or "name type forwarded"
+		want       []string // as testServed has it
 	}{
 		{nil, []string{web, "web.two.minilb A 10.2.0.1", "other.one.minilb A NXDOMAIN", "plain.one.minilb A NXDOMAIN", "ignored.one.minilb A NXDOMAIN", "web.example AAAA fd01::1", "ed.example A forwarded", "nginx.example A 10.9.0.1", "traefik.example AAAA fd01::1", "traefik.example A 10.1.0.1 10.1.0.2 10.1.0.3"}},
 		{[]string{"class example.org/lb"}, []string{"other.one.minilb A 10.1.0.4", "web.one.minilb A NXDOMAIN", "web.example A forwarded", "traefik.example A forwarded"}},
@@ -156,58 +76,22 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 		{[]string{"ns 192.0.2.53"}, []string{"ns1.minilb A 192.0.2.53", "ns1.minilb AAAA NODATA", "minilb NS ns1.minilb."}},
 		{[]string{"ns dns.example.org"}, []string{"minilb NS dns.example.org.", "ns1.minilb A NXDOMAIN"}},
 	}
-	for _, tc := range tests {
-		t.Run(strings.Join(tc.properties, ","), func(t *testing.T) {
-			s := harness.StartCoreDNS(t, harness.ResolverFor(kubeconfig, up, tc.properties...))
-			s.WaitReady(t)
-			for _, line := range tc.want {
-				fields := strings.Fields(line)
-				name, qtype, data := fields[0], dns.StringToType[fields[1]], fields[2:]
-				var err error
-				switch data[0] {
-				case gone:
-					err = s.ExpectRcode(name, qtype, dns.RcodeNameError)
-				case "NODATA":
-					err = s.ExpectRcode(name, qtype, dns.RcodeSuccess)
-				case "forwarded":
-					err = s.Expect(name, dns.TypeTXT, `"upstream"`)
-					if reply, _ := s.Ask("udp", name, qtype); reply == nil || reply.Authoritative {
-						t.Errorf("%s was answered here", name)
-					}
-				default:
-					err = s.Expect(name, qtype, data...)
-				}
-				if err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	t.Run("ttl 77, max_answers 2", func(t *testing.T) {
-		s := harness.StartCoreDNS(t, harness.ResolverFor(kubeconfig, up, "ttl 77", "max_answers 2"))
+	t.Run("properties", func(t *testing.T) {
+		ports := harness.FreePorts(t, len(tests))
+		limited := harness.FreePorts(t, 1)[0]
+		block := func(addr string, properties ...string) string {
+			return strings.NewReplacer("PORT", harness.PortOf(addr), "HEALTH", "").Replace(harness.ResolverFor(kubeconfig, up, properties...)) + "\n"
+		}
+		corefile := "unasked:PORT {\nbind 127.0.0.1\n}\n" + block(limited, "ttl 77", "max_answers 2")
+		for i, tc := range tests {
+			corefile += block(ports[i], tc.properties...)
+		}
+		s := harness.StartCoreDNS(t, corefile)
 		s.WaitReady(t)
-		seen := map[string]bool{}
-		for range 100 {
-			reply, err := s.Ask("udp", "web.one.minilb", dns.TypeA)
-			harness.Must(t, err)
-			if len(reply.Answer) != 2 {
-				t.Fatalf("got %d addresses, want 2", len(reply.Answer))
-			}
-			for _, rr := range reply.Answer {
-				seen[rr.(*dns.A).A.String()] = true
-				if rr.Header().Ttl != 77 {
-					t.Fatalf("TTL %d, want 77", rr.Header().Ttl)
-				}
-			}
+		for i, tc := range tests {
+			t.Run(strings.Join(tc.properties, ","), func(t *testing.T) { testServed(t, ports[i], tc.want) })
 		}
-		if len(seen) != 3 {
-			t.Errorf("100 answers had only %v", seen)
-		}
-		reply, err := s.Ask("udp", "nope.minilb", dns.TypeA)
-		harness.Must(t, err)
-		if soa := reply.Ns[0].(*dns.SOA); soa.Hdr.Ttl != 77 || soa.Minttl != 77 {
-			t.Errorf("got %v, want negative TTL 77", soa)
-		}
+		t.Run("ttl 77, max_answers 2", func(t *testing.T) { testLimited(t, limited) })
 	})
 	t.Run("blocks for some names", func(t *testing.T) { // D8
 		s := harness.StartCoreDNS(t, "traefik.example:PORT {\nbind 127.0.0.1\nREADY\nPROM\nminilb minilb lan {\nkubeconfig "+kubeconfig+"\n}\n}\nlan:PORT {\nbind 127.0.0.1\nminilb {\nkubeconfig "+kubeconfig+"\n}\n}\n")
@@ -269,4 +153,57 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 			t.Errorf("got watches %v, want one of each kind for each set of namespaces", watches)
 		}
 	})
+}
+
+// testServed asks the server at addr for lines "name type data...", "name type NXDOMAIN",
+// "name type NODATA" or "name type forwarded".
+func testServed(t *testing.T, addr string, lines []string) {
+	s := &harness.CoreDNS{Addr: addr}
+	for _, line := range lines {
+		fields := strings.Fields(line)
+		name, qtype, data := fields[0], dns.StringToType[fields[1]], fields[2:]
+		var err error
+		switch data[0] {
+		case "NXDOMAIN":
+			err = s.ExpectRcode(name, qtype, dns.RcodeNameError)
+		case "NODATA":
+			err = s.ExpectRcode(name, qtype, dns.RcodeSuccess)
+		case "forwarded":
+			err = s.Expect(name, dns.TypeTXT, `"upstream"`)
+			if reply, _ := s.Ask("udp", name, qtype); reply == nil || reply.Authoritative {
+				t.Errorf("%s was answered here", name)
+			}
+		default:
+			err = s.Expect(name, qtype, data...)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// testLimited asks a server with ttl 77 and max_answers 2.
+func testLimited(t *testing.T, addr string) {
+	seen := map[string]bool{}
+	for range 100 {
+		reply, err := harness.Ask(addr, "udp", "web.one.minilb", dns.TypeA)
+		harness.Must(t, err)
+		if len(reply.Answer) != 2 {
+			t.Fatalf("got %d addresses, want 2", len(reply.Answer))
+		}
+		for _, rr := range reply.Answer {
+			seen[rr.(*dns.A).A.String()] = true
+			if rr.Header().Ttl != 77 {
+				t.Fatalf("TTL %d, want 77", rr.Header().Ttl)
+			}
+		}
+	}
+	if len(seen) != 3 {
+		t.Errorf("100 answers had only %v", seen)
+	}
+	reply, err := harness.Ask(addr, "udp", "nope.minilb", dns.TypeA)
+	harness.Must(t, err)
+	if soa := reply.Ns[0].(*dns.SOA); soa.Hdr.Ttl != 77 || soa.Minttl != 77 {
+		t.Errorf("got %v, want negative TTL 77", soa)
+	}
 }
