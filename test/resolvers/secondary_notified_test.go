@@ -1,8 +1,6 @@
 package resolvers_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"net"
 	"slices"
@@ -11,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // notified is a secondary of the test's own, which counts the NOTIFYs that it is sent, and asks for

@@ -1,8 +1,6 @@
 package resolvers_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"net"
 	"os"
@@ -17,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // transferState has a name of each kind: a Service with more endpoints than are answered at a
@@ -129,6 +128,7 @@ func transferred(ns string) map[string][]string {
 
 // TestTransfer asks for whole zones, with many programs (D29).
 func TestTransfer(t *testing.T) {
+	t.Parallel()
 	c := harness.Shared(t)
 	ns := harness.NewNamespace(t, c)
 	var v4 strings.Builder

@@ -1,8 +1,6 @@
 package resolvers_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,10 +13,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // TestTransferTSIG lets BIND fetch a zone of several messages with a key (RFC 8945), without
-// which nobody gets it.
+// which nobody gets it. It is serial: a change has secondaryLimit to get there.
 func TestTransferTSIG(t *testing.T) {
 	const key, endpoints = "c2VjcmV0IG9mIG5vYm9keSBhdCBhbGwsIDMyIGJ5dGVz", 900
 	c := harness.Shared(t)
