@@ -35,29 +35,6 @@ func Upstream(t *testing.T) string {
 	return conn.LocalAddr().String()
 }
 
-// resolverUpstream is what the public DNS has of the domain that hosts are claimed in.
-const resolverUpstream = `
-$TTL 5
-@    SOA ns hostmaster 1 2 3 4 5
-@    NS  ns
-ns   A   192.0.2.53
-www  A   192.0.2.80
-old  CNAME mail
-www  TXT "public"
-www  MX  10 mail
-mail A   192.0.2.25
-mail TXT "mail"
-`
-
-// StartPublic serves the domain of the namespace's hosts as the public DNS has it.
-func StartPublic(t *testing.T, namespace string) string {
-	t.Helper()
-	return StartCoreDNS(t, namespace+`.example:PORT {
-		bind 127.0.0.1
-		file `+ConfigFile(t, "zone", resolverUpstream)+`
-	}`).Addr
-}
-
 // SoakUpstream is what the resolver behind the server says of any name, by type, and nothing of
 // other types.
 var SoakUpstream = map[uint16]string{

@@ -1,8 +1,6 @@
 package resolvers_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"net"
 	"slices"
@@ -11,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // signedState is a Service of both families with a named port and hosts inside and outside the
@@ -62,7 +62,7 @@ var signedQuestions = []struct {
 	{"web.NS.minilb.", "HTTPS", nil}, // D50
 	{"web.NS.minilb.", "TXT", nil},   // D19
 	{"web.NS.minilb.", "DS", nil},
-	{"six.NS.minilb.", "A", nil},
+	{"six.NS.minilb.", "A", nil}, // E14
 	{"x.w.NS.minilb.", "TXT", nil},
 	{"empty.NS.minilb.", "A", nil}, // D18
 	{"empty.NS.minilb.", "AAAA", nil},
@@ -77,6 +77,7 @@ var signedQuestions = []struct {
 // TestDNSSEC signs the zone with the plugin dnssec, and lets programs that are not ours validate
 // what comes out.
 func TestDNSSEC(t *testing.T) {
+	t.Parallel()
 	c := harness.Shared(t)
 	kubeconfig := harness.ShippedAccounts(t, c).DNS
 	ns := harness.NewNamespace(t, c)
@@ -99,7 +100,8 @@ func TestDNSSEC(t *testing.T) {
 		}
 		minilb minilb {
 			kubeconfig KUBECONFIG
-			startup_timeout 1s
+			namespaces ` + ns + `
+			startup_timeout 100ms
 		}
 		forward . ` + up + `
 	}`
@@ -108,7 +110,10 @@ func TestDNSSEC(t *testing.T) {
 
 	t.Run("delv", func(t *testing.T) {
 		for _, network := range []string{"+notcp", "+tcp"} {
-			for _, q := range signedQuestions {
+			for i, q := range signedQuestions {
+				if network == "+tcp" && i%6 != 0 { // a signature does not depend on the transport
+					continue
+				}
 				v, err := delv(t, s.Addr, key, inNamespace(q.name), q.qtype, network)
 				if err != nil {
 					t.Error(err)
@@ -206,7 +211,7 @@ func TestDNSSEC(t *testing.T) {
 
 	t.Run("subsets", func(t *testing.T) { // D23: another subset in another order has another signature
 		seen := map[string]bool{}
-		for i := range 50 {
+		for i := range 20 { // (5/21)^20 is how often one of the addresses is in none of them
 			if i%5 == 0 { // while endpoints come and go
 				harness.Must(t, c.Apply(t.Context(), strings.ReplaceAll(harness.StaticSlice("NS", "many", "IPv4", append(twenty, fmt.Sprintf("10.7.2.%d", i+1))...), "NS", ns)))
 			}
@@ -221,7 +226,7 @@ func TestDNSSEC(t *testing.T) {
 		}
 		for _, addr := range twenty {
 			if !seen[addr] {
-				t.Errorf("50 answers had no %s", addr)
+				t.Errorf("20 answers had no %s", addr)
 			}
 		}
 	})
@@ -265,6 +270,12 @@ func TestDNSSEC(t *testing.T) {
 		harness.Must(t, err)
 		if reply.Rcode != dns.RcodeServerFailure || len(reply.Answer)+len(reply.Ns) > 0 || !slices.Equal(extendedErrors(reply), []uint16{dns.ExtendedErrorCodeNotReady}) {
 			t.Errorf("want SERVFAIL with EDE 14 and nothing else, got\n%s", reply)
+		}
+		// Who asks without EDNS gets none (RFC 6891 §7).
+		reply, err = unsynced.Ask("udp", inNamespace("web.NS.minilb."), dns.TypeA)
+		harness.Must(t, err)
+		if reply.Rcode != dns.RcodeServerFailure || len(reply.Answer)+len(reply.Ns)+len(reply.Extra) > 0 {
+			t.Errorf("without EDNS: want SERVFAIL and nothing else, got\n%s", reply)
 		}
 	})
 }

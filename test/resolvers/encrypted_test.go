@@ -1,8 +1,6 @@
 package resolvers_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"bytes"
 	"encoding/base64"
 	"errors"
@@ -20,11 +18,13 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // TestEncrypted asks the server of the man page over TLS, HTTPS and QUIC, with programs that
 // are not ours.
 func TestEncrypted(t *testing.T) {
+	t.Parallel()
 	c := harness.Shared(t)
 	kubeconfig := harness.ShippedAccounts(t, c).DNS
 	ns := harness.NewNamespace(t, c)

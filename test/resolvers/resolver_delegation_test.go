@@ -1,8 +1,6 @@
 package resolvers_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -16,6 +14,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // delegatedZones are the zones that the parent delegates: one to name servers of its own, and
@@ -61,6 +60,7 @@ func TestRecipeForDelegation(t *testing.T) {
 // TestDelegation has the zones delegated by servers that are not ours, and resolvers that know
 // nothing but these find their way.
 func TestDelegation(t *testing.T) {
+	t.Parallel()
 	addrs := dnsAddrs(t, 3)
 	self, other, parent := addrs[0], addrs[1], addrs[2]
 	c := harness.Shared(t)
@@ -74,6 +74,7 @@ func TestDelegation(t *testing.T) {
 		errors
 		minilb {
 			kubeconfig `+kubeconfig+`
+			namespaces `+namespace+`
 			ttl 1
 		}
 	}
@@ -82,6 +83,7 @@ func TestDelegation(t *testing.T) {
 		errors
 		minilb {
 			kubeconfig `+kubeconfig+`
+			namespaces `+namespace+`
 			ttl 1
 			ns dns.lan.example
 		}

@@ -1,8 +1,6 @@
 package resolvers_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +13,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // changingService is one that the pods of its name are behind.
@@ -26,25 +25,31 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, selector: {app: NAME}, por
 ---
 `
 
-// TestResolversForward asks resolvers that leave the zone, and the domain of claimed hosts, to
-// minilb.
+// TestResolversForward asks minilb, and resolvers that leave the zone and the domain of claimed hosts
+// to it.
 func TestResolversForward(t *testing.T) {
+	t.Parallel()
 	c := harness.Shared(t)
 	namespace := applyResolverState(t, c, "minilb.")
 	of := func(text string) string { return strings.ReplaceAll(text, "NS", namespace) }
 	harness.Must(t, c.Node(t.Context(), "resolver-node"))
 
-	s := harness.StartCoreDNS(t, harness.ResolverFor(harness.ShippedAccounts(t, c).DNS, harness.StartPublic(t, namespace), "ttl 1"))
+	s := harness.StartCoreDNS(t, harness.ResolverFor(harness.ShippedAccounts(t, c).DNS, startPublic(t, namespace), "ttl 1", "namespaces "+namespace))
 	s.WaitReady(t)
 	cluster.Eventually(t, 10*time.Second, func() error {
 		return s.Expect(of("_http._tcp.web.NS.minilb"), dns.TypeSRV, of("0 100 8080 10-244-9-1.web.NS.minilb."), of("0 100 8080 10-244-9-2.web.NS.minilb."))
 	})
 
+	names := slices.Concat(zoneNames(namespace, "minilb."), hostNames(namespace))
+	t.Run("minilb itself", func(t *testing.T) {
+		t.Parallel()
+		testCase(t, s.Addr, names)
+	})
 	for _, r := range resolvers {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
 			addr := r.start(t, s.Addr, []string{"minilb.", of("NS.example.")})
-			askAll(t, r.name, addr, slices.Concat(zoneNames(namespace, "minilb."), hostNames(namespace)))
+			askAll(t, r.name, addr, names)
 			testAlias(t, r.name, addr, namespace)
 			testChanges(t, c, s, r.name, addr, namespace)
 		})
@@ -129,6 +134,9 @@ func testChanges(t *testing.T, c *cluster.Cluster, s *harness.CoreDNS, resolver,
 	within("with another pod", made, dns.RcodeSuccess, "10.244.9.8")
 }
 
+// ednsSizes are none, and what resolvers ask with.
+var ednsSizes = []uint16{0, 1232}
+
 // askAll asks a server for all names in all ways.
 func askAll(t *testing.T, server, addr string, names []named) {
 	t.Helper()
@@ -138,7 +146,7 @@ func askAll(t *testing.T, server, addr string, names []named) {
 	for _, network := range []string{"udp", "tcp"} {
 		client := &asker{addr: addr, network: network}
 		defer client.close()
-		for _, size := range []uint16{0, 512, 1232, 4096} {
+		for _, size := range ednsSizes {
 			for _, spell := range spellings {
 				for _, n := range names {
 					for _, qtype := range qtypes {

@@ -1,8 +1,6 @@
 package resolvers_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +9,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // resolverState is what resolvers are asked for. NS stands for the namespace, HOSTS for the
@@ -57,6 +56,29 @@ func applyResolverState(t *testing.T, c *cluster.Cluster, zones ...string) strin
 	slices = strings.ReplaceAll(slices, "---\n", "ports: [{name: http, port: 8080, protocol: TCP}]\n---\n")
 	harness.Must(t, harness.Apply(c, strings.NewReplacer("HOSTS", strings.Join(hosts, ", "), "NS", namespace).Replace(resolverState)+slices))
 	return namespace
+}
+
+// publicZone is what the public DNS has of the domain that hosts are claimed in.
+const publicZone = `
+$TTL 5
+@    SOA ns hostmaster 1 2 3 4 5
+@    NS  ns
+ns   A   192.0.2.53
+www  A   192.0.2.80
+old  CNAME mail
+www  TXT "public"
+www  MX  10 mail
+mail A   192.0.2.25
+mail TXT "mail"
+`
+
+// startPublic serves the domain of the namespace's hosts as the public DNS has it.
+func startPublic(t *testing.T, namespace string) string {
+	t.Helper()
+	return harness.StartCoreDNS(t, namespace+`.example:PORT {
+		bind 127.0.0.1
+		file `+harness.ConfigFile(t, "zone", publicZone)+`
+	}`).Addr
 }
 
 // named is a name that resolvers are asked for.

@@ -1,14 +1,14 @@
 package resolvers_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // resolver is a program that a LAN's clients ask and that leaves some domains to minilb.

@@ -1,8 +1,6 @@
 package resolvers_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"errors"
 	"fmt"
 	"net/netip"
@@ -14,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // What stubs say of a name without an address: those that can say why tell one that does not
@@ -37,6 +37,7 @@ type stub struct {
 // TestStubs asks the resolvers that are in programs: whatever they ask for and in whichever
 // order, a name that has addresses is not unknown to them, and its addresses are all that they get.
 func TestStubs(t *testing.T) {
+	t.Parallel()
 	const all, some = "127.0.54.1", "127.0.54.2"
 	for _, host := range []string{all, some} {
 		if err := bindable(host + ":53"); err != nil {
@@ -80,6 +81,7 @@ func TestStubs(t *testing.T) {
 		errors
 		minilb minilb {
 			kubeconfig ` + kubeconfig + `
+			namespaces ` + ns + `
 			%s
 		}
 		cache

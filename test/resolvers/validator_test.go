@@ -1,8 +1,6 @@
 package resolvers_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"net"
 	"os"
@@ -13,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // askSigned asks for signatures, over TCP, and does not check them.
