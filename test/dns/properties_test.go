@@ -79,15 +79,15 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 	t.Run("properties", func(t *testing.T) {
 		ports := harness.FreePorts(t, len(tests))
 		limited := harness.FreePorts(t, 1)[0]
+		// Plugin ready knows one block with minilb: each is asked whether it has the cluster's state.
 		block := func(addr string, properties ...string) string {
-			return strings.NewReplacer("PORT", harness.PortOf(addr), "HEALTH", "").Replace(harness.ResolverFor(kubeconfig, up, properties...)) + "\n"
+			return strings.NewReplacer("PORT", harness.PortOf(addr), "HEALTH", "", "READY", "", "PROM", "").Replace(harness.ResolverFor(kubeconfig, up, properties...)) + "\n"
 		}
 		corefile := "unasked:PORT {\nbind 127.0.0.1\n}\n" + block(limited, "ttl 77", "max_answers 2")
 		for i, tc := range tests {
 			corefile += block(ports[i], tc.properties...)
 		}
-		s := harness.StartCoreDNS(t, corefile)
-		s.WaitReady(t)
+		harness.StartCoreDNS(t, corefile)
 		for i, tc := range tests {
 			t.Run(strings.Join(tc.properties, ","), func(t *testing.T) { testServed(t, ports[i], tc.want) })
 		}
@@ -159,6 +159,7 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 // "name type NODATA" or "name type forwarded".
 func testServed(t *testing.T, addr string, lines []string) {
 	s := &harness.CoreDNS{Addr: addr}
+	cluster.Eventually(t, 30*time.Second, harness.AnswersFor(addr, "minilb."))
 	for _, line := range lines {
 		fields := strings.Fields(line)
 		name, qtype, data := fields[0], dns.StringToType[fields[1]], fields[2:]
@@ -184,6 +185,7 @@ func testServed(t *testing.T, addr string, lines []string) {
 
 // testLimited asks a server with ttl 77 and max_answers 2.
 func testLimited(t *testing.T, addr string) {
+	cluster.Eventually(t, 30*time.Second, harness.AnswersFor(addr, "minilb."))
 	seen := map[string]bool{}
 	for range 100 {
 		reply, err := harness.Ask(addr, "udp", "web.one.minilb", dns.TypeA)
