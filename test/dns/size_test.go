@@ -168,7 +168,7 @@ func TestSize(t *testing.T) {
 	for _, size := range sizes {
 		total += 2 * size
 	}
-	start := func(properties ...string) *harness.CoreDNS {
+	start := func(t *testing.T, properties ...string) *harness.CoreDNS {
 		s := harness.StartCoreDNS(t, harness.ResolverFor(kubeconfig, up, append(properties, "namespaces "+namespace)...))
 		s.WaitReady(t)
 		cluster.Eventually(t, 10*time.Second, func() error {
@@ -182,7 +182,7 @@ func TestSize(t *testing.T) {
 	}
 
 	t.Run("max_answers 16", func(t *testing.T) {
-		s := start()
+		s := start(t)
 		for _, by := range transports {
 			a := newMeasurer(t, s.Addr, by)
 			for _, q := range sizedQuestions(namespace) {
@@ -211,7 +211,7 @@ func TestSize(t *testing.T) {
 	})
 
 	t.Run("max_answers 0", func(t *testing.T) {
-		s := start("max_answers 0")
+		s := start(t, "max_answers 0")
 		for _, by := range transports {
 			a := newMeasurer(t, s.Addr, by)
 			for _, q := range sizedQuestions(namespace) {
