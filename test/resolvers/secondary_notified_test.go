@@ -1,6 +1,7 @@
 package resolvers_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/harness"
 )
 
@@ -36,10 +38,15 @@ func startNotified(t *testing.T, addr string) *notified {
 	conn, err := net.ListenPacket("udp", addr)
 	harness.Must(t, err)
 	server := &dns.Server{PacketConn: conn, MsgAcceptFunc: func(dns.Header) dns.MsgAcceptAction { return dns.MsgAccept }, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
-		if r.Opcode == dns.OpcodeNotify && r.Question[0].Qtype == dns.TypeSOA {
-			n.note(r.Question[0].Name)
+		notify := r.Opcode == dns.OpcodeNotify && r.Question[0].Qtype == dns.TypeSOA
+		now := time.Now()
+		if notify {
+			n.note(r.Question[0].Name, now)
 		}
 		w.WriteMsg(new(dns.Msg).SetReply(r))
+		if notify {
+			n.askSerial(r.Question[0].Name, now)
+		}
 	})}
 	go server.ActivateAndServe()
 	n.stop = func() { server.Shutdown() }
@@ -47,17 +54,32 @@ func startNotified(t *testing.T, addr string) *notified {
 	return n
 }
 
-func (n *notified) note(zone string) {
+func (n *notified) note(zone string, at time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	now := time.Now()
-	n.at[zone] = append(n.at[zone], now)
-	if n.primary == "" {
+	n.at[zone] = append(n.at[zone], at)
+}
+
+// askSerial asks the primary for the serial that a NOTIFY has told of, again if it does not listen
+// yet: the first NOTIFY follows the cluster's state at once, the listener a moment later.
+func (n *notified) askSerial(zone string, at time.Time) {
+	n.mu.Lock()
+	primary := n.primary
+	n.mu.Unlock()
+	if primary == "" {
 		return
 	}
-	if _, serial, err := serialOf(n.primary, zone); err == nil {
-		n.told[zone] = append(n.told[zone], told{serial, now})
+	var serial uint32
+	err := cluster.Wait(context.Background(), 5*time.Second, func() (err error) {
+		_, serial, err = serialOf(primary, zone)
+		return err
+	})
+	if err != nil {
+		return // expect says what has been told
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.told[zone] = append(n.told[zone], told{serial, at})
 }
 
 // follow has it ask the primary.
