@@ -30,7 +30,7 @@ func TestGatewayLifecycle(t *testing.T) {
 	if code, body := harness.Get(s.Ready); code != http.StatusOK {
 		t.Errorf("without the Gateway API: /ready is %d %s once the server listens\n%s", code, body, s.Log)
 	}
-	harness.Must(t, syncedAlone(s, nil))
+	harness.Must(t, harness.SyncedAlone(s, nil))
 	stop := harness.KeepAsking(t, s, "web.edge.minilb", "ingress.ex.org")
 	r := harness.NewestGateways
 
@@ -48,7 +48,7 @@ func TestGatewayLifecycle(t *testing.T) {
 	harness.ApplyTogether(t, c, r.Definitions(t))
 	harness.Must(t, c.Apply(t.Context(), r.Objects()))
 	cluster.Eventually(t, 10*time.Second, func() error { return harness.AnswersGateways(s, r) })
-	cluster.Eventually(t, 10*time.Second, func() error { return syncedAlone(s, r.Served()) })
+	cluster.Eventually(t, 10*time.Second, func() error { return harness.SyncedAlone(s, r.Served()) })
 
 	t.Run("one kind is deleted", func(t *testing.T) {
 		stop := harness.KeepAsking(t, s, r.NamesBut("grpc-v1.ex.org")...)
@@ -56,7 +56,7 @@ func TestGatewayLifecycle(t *testing.T) {
 		without := r
 		without.GrpcRoutes = nil
 		cluster.Eventually(t, 10*time.Second, func() error { return harness.AnswersGateways(s, without) })
-		cluster.Eventually(t, 10*time.Second, func() error { return syncedAlone(s, without.Served()) })
+		cluster.Eventually(t, 10*time.Second, func() error { return harness.SyncedAlone(s, without.Served()) })
 		harness.ApplyTogether(t, c, r.Definitions(t, "grpcroutes"))
 		harness.Must(t, c.Apply(t.Context(), harness.GatewayRoute("GRPCRoute", "v1", "grpc-v1", "name: gateway-v1")))
 		cluster.Eventually(t, 10*time.Second, func() error { return harness.AnswersGateways(s, r) })
@@ -74,7 +74,7 @@ func TestGatewayLifecycle(t *testing.T) {
 		without := r
 		without.TlsRoutes = nil
 		cluster.Eventually(t, 10*time.Second, func() error { return harness.AnswersGateways(s, without) })
-		cluster.Eventually(t, 10*time.Second, func() error { return syncedAlone(s, without.Served()) })
+		cluster.Eventually(t, 10*time.Second, func() error { return harness.SyncedAlone(s, without.Served()) })
 		harness.Must(t, c.Apply(t.Context(), definition))
 		cluster.Eventually(t, 10*time.Second, func() error { return harness.AnswersGateways(s, r) })
 		stop()
@@ -82,13 +82,13 @@ func TestGatewayLifecycle(t *testing.T) {
 	t.Run("all are deleted and come back", func(t *testing.T) {
 		harness.DeleteDefinitions(t, c)
 		cluster.Eventually(t, 10*time.Second, func() error { return harness.Forwarded(s, harness.GatewayNames...) })
-		cluster.Eventually(t, 10*time.Second, func() error { return syncedAlone(s, nil) })
+		cluster.Eventually(t, 10*time.Second, func() error { return harness.SyncedAlone(s, nil) })
 		// Another release, so that nothing of the first can be taken for it.
 		again := harness.GatewayReleases[0]
 		harness.ApplyTogether(t, c, again.Definitions(t))
 		harness.Must(t, c.Apply(t.Context(), again.Objects()))
 		cluster.Eventually(t, 10*time.Second, func() error { return harness.AnswersGateways(s, again) })
-		cluster.Eventually(t, 10*time.Second, func() error { return syncedAlone(s, again.Served()) })
+		cluster.Eventually(t, 10*time.Second, func() error { return harness.SyncedAlone(s, again.Served()) })
 	})
 	stop()
 	if lines := complaints(s); len(lines) > 0 {
@@ -251,19 +251,19 @@ func TestGatewayForbidden(t *testing.T) {
 			}
 			_, metrics := harness.Get(s.Prom)
 			for line := range strings.Lines(harness.Grep(metrics, "coredns_minilb_synced")) {
-				own := strings.Contains(line, `{source="`+sourceOf(test.resource)+`"}`)
+				own := strings.Contains(line, `{source="`+harness.SourceOf(test.resource)+`"}`)
 				if synced := strings.HasSuffix(line, " 1\n"); synced == own {
 					t.Errorf("metrics: %s", line)
 				}
 			}
-			if !strings.Contains(metrics, `coredns_minilb_synced{source="`+sourceOf(test.resource)+`"} 0`) {
+			if !strings.Contains(metrics, `coredns_minilb_synced{source="`+harness.SourceOf(test.resource)+`"} 0`) {
 				t.Errorf("metrics do not tell of %s:\n%s", test.resource, harness.Grep(metrics, "synced"))
 			}
 
 			stop := harness.KeepAsking(t, s, append(r.NamesBut(test.gone...), "web.edge.minilb")...)
 			granted := time.Now()
 			grantWithout(t, c, "no-"+test.resource, shipped, "")
-			cluster.Eventually(t, 30*time.Second, func() error { return errors.Join(harness.AnswersGateways(s, r), syncedAlone(s, r.Served())) })
+			cluster.Eventually(t, 30*time.Second, func() error { return errors.Join(harness.AnswersGateways(s, r), harness.SyncedAlone(s, r.Served())) })
 			t.Logf("answered %v after the right was given", time.Since(granted).Round(time.Millisecond))
 			stop()
 			harness.Must(t, onlyWarning())
@@ -318,7 +318,7 @@ func TestGatewayOutage(t *testing.T) {
 		t.Logf("new routes are answered %v after the API server's start", time.Since(started).Round(time.Millisecond))
 	}
 	stop()
-	cluster.Eventually(t, 10*time.Second, func() error { return errors.Join(harness.AnswersGateways(s, r), syncedAlone(s, r.Served())) })
+	cluster.Eventually(t, 10*time.Second, func() error { return errors.Join(harness.AnswersGateways(s, r), harness.SyncedAlone(s, r.Served())) })
 }
 
 // TestGatewayDiscoveryInterval installs the Gateway API beside a server as it is shipped (G5).

@@ -5,7 +5,6 @@ import (
 
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -55,7 +54,7 @@ func TestGatewayReleases(t *testing.T) {
 			for _, s := range []*harness.CoreDNS{fresh, old} {
 				cluster.Eventually(t, 10*time.Second, func() error { return harness.AnswersGateways(s, r) })
 			}
-			if err := syncedAlone(fresh, r.Served()); err != nil {
+			if err := harness.SyncedAlone(fresh, r.Served()); err != nil {
 				t.Error(err)
 			}
 			if lines := complaints(fresh); len(lines) > 0 {
@@ -120,37 +119,7 @@ func discovers(c *cluster.Cluster, r harness.GatewayRelease) error {
 	return nil
 }
 
-// syncedAlone returns an error unless the metrics tell of these kinds of the Gateway API, of
-// which some version is served, as synced, and of no others.
-func syncedAlone(s *harness.CoreDNS, served map[string][]string) error {
-	_, metrics := harness.Get(s.Prom)
-	want := map[string]string{"service": "1", "endpointslice": "1", "ingress": "1"}
-	for resource, versions := range served {
-		if len(versions) > 0 {
-			want[sourceOf(resource)], want["namespace"] = "1", "1"
-		}
-	}
-	got := map[string]string{}
-	for line := range strings.Lines(harness.Grep(metrics, "coredns_minilb_synced")) {
-		source, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), `coredns_minilb_synced{source="`), `"} `)
-		got[source] = value
-	}
-	if !maps.Equal(got, want) {
-		return fmt.Errorf("got synced %v, want %v", got, want)
-	}
-	return nil
-}
-
 // complaints returns the warnings and errors of the plugin.
 func complaints(s *harness.CoreDNS) []string {
 	return slices.Concat(s.Log.Lines("[WARNING] plugin/minilb:"), s.Log.Lines("[ERROR] plugin/minilb:"))
-}
-
-// sourceOf returns how metrics name a resource.
-func sourceOf(resource string) string {
-	resource, _, _ = strings.Cut(resource, ".")
-	if resource == "gatewayclasses" {
-		return "gatewayclass"
-	}
-	return strings.TrimSuffix(resource, "s")
 }

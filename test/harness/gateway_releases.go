@@ -45,6 +45,36 @@ func Forwarded(s *CoreDNS, names ...string) error {
 	return errors.Join(errs...)
 }
 
+// SyncedAlone returns an error unless the metrics list exactly these sources, all synced: those of
+// Services and Ingresses and, of the Gateway API, the kinds of which some version is served.
+func SyncedAlone(s *CoreDNS, served map[string][]string) error {
+	_, metrics := Get(s.Prom)
+	want := map[string]string{"service": "1", "endpointslice": "1", "ingress": "1"}
+	for resource, versions := range served {
+		if len(versions) > 0 {
+			want[SourceOf(resource)], want["namespace"] = "1", "1"
+		}
+	}
+	got := map[string]string{}
+	for line := range strings.Lines(Grep(metrics, "coredns_minilb_synced")) {
+		source, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), `coredns_minilb_synced{source="`), `"} `)
+		got[source] = value
+	}
+	if !maps.Equal(got, want) {
+		return fmt.Errorf("got synced %v, want %v", got, want)
+	}
+	return nil
+}
+
+// SourceOf returns the label that metrics have for a resource: httproute for httproutes.
+func SourceOf(resource string) string {
+	resource, _, _ = strings.Cut(resource, ".")
+	if resource == "gatewayclasses" {
+		return "gatewayclass"
+	}
+	return strings.TrimSuffix(resource, "s")
+}
+
 // The API groups of the Gateway API.
 const (
 	GatewayGroup             = "gateway.networking.k8s.io"
