@@ -1,55 +1,9 @@
 package cluster
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 	"testing"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
-
-var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
-
-// Every release is served by the API server as it is published, in both channels, and can be
-// taken away again.
-func TestGatewayAPI(t *testing.T) {
-	c := New(t, Options{})
-	for _, release := range GatewayAPIReleases {
-		for _, channel := range []string{"standard", "experimental"} {
-			manifest, err := GatewayAPI(t.Context(), release, channel)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := c.Apply(t.Context(), manifest); err != nil {
-				t.Fatalf("%s %s: %v", release, channel, err)
-			}
-			list, err := c.Client.Discovery().ServerResourcesForGroupVersion("gateway.networking.k8s.io/v1")
-			if err != nil {
-				t.Fatalf("%s %s: %v", release, channel, err)
-			}
-			for _, resource := range []string{"gatewayclasses", "gateways", "httproutes"} {
-				if !slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == resource }) {
-					t.Errorf("%s %s: %s are not served as v1", release, channel, resource)
-				}
-			}
-			if err := c.Delete(t.Context(), manifest); err != nil {
-				t.Fatal(err)
-			}
-			Eventually(t, patience, func() error {
-				left, err := c.Dynamic.Resource(definitions).List(t.Context(), metav1.ListOptions{})
-				if err != nil {
-					return err
-				}
-				if len(left.Items) > 0 {
-					return fmt.Errorf("%s %s: %d definitions are still there, %s for one: %v", release, channel, len(left.Items), left.Items[0].GetName(), left.Items[0].Object["status"])
-				}
-				return nil
-			})
-		}
-	}
-}
 
 func TestGatewayAPIUnknown(t *testing.T) {
 	for name, ask := range map[string]func() (string, error){
