@@ -37,19 +37,35 @@ const servedTimeout = 30 * time.Second
 // are errors. An object that carries a status has it applied, too, through the
 // status subresource, so that one manifest can stand for an object and what its
 // controller made of it. An object of a namespaced kind that names no namespace
-// goes to "default". After a CustomResourceDefinition, Apply waits until its
-// kind is served.
+// goes to "default". After CustomResourceDefinitions, Apply waits until their
+// kinds are served.
 func (c *Cluster) Apply(ctx context.Context, manifest string) error {
 	objects, err := decode(manifest)
 	if err != nil {
 		return err
 	}
+	// The API server establishes definitions that follow each other at once.
+	var definitions []*unstructured.Unstructured
+	served := func() error {
+		for _, definition := range definitions {
+			if err := c.waitServed(ctx, definition); err != nil {
+				return fmt.Errorf("apply %s: %w", describe(definition), err)
+			}
+		}
+		definitions = nil
+		return nil
+	}
 	for _, object := range objects {
+		if object.GroupVersionKind().GroupKind() == customResourceDefinition {
+			definitions = append(definitions, object)
+		} else if err := served(); err != nil {
+			return err
+		}
 		if err := c.apply(ctx, object); err != nil {
 			return fmt.Errorf("apply %s: %w", describe(object), err)
 		}
 	}
-	return nil
+	return served()
 }
 
 // Delete deletes the objects of a YAML manifest, the last one first, and what
@@ -89,7 +105,7 @@ func (c *Cluster) apply(ctx context.Context, object *unstructured.Unstructured) 
 	if object.GroupVersionKind().GroupKind() == customResourceDefinition {
 		// Its published manifests carry a status which the generator left
 		// there and which is the API server's to write.
-		return c.waitServed(ctx, resource, object.GetName())
+		return nil
 	}
 	if !hasStatus || status == nil {
 		return nil
@@ -153,32 +169,12 @@ func newMapper(client discovery.DiscoveryInterface) *restmapper.DeferredDiscover
 
 var customResourceDefinition = schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}
 
-// waitServed waits until a CustomResourceDefinition is established and
-// every version it serves is found and can be listed.
-func (c *Cluster) waitServed(ctx context.Context, resource dynamic.ResourceInterface, name string) error {
-	return Wait(ctx, servedTimeout, func() error {
-		definition, err := resource.Get(ctx, name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		conditions, _, err := unstructured.NestedSlice(definition.Object, "status", "conditions")
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(conditions, func(condition any) bool {
-			fields, _ := condition.(map[string]any)
-			return fields["type"] == "Established" && fields["status"] == "True"
-		}) {
-			return errors.New("it is not established")
-		}
-		return c.discovered(ctx, definition)
-	})
-}
-
-// discovered reports whether discovery shows a definition's kind, and its storage is ready.
-func (c *Cluster) discovered(ctx context.Context, definition *unstructured.Unstructured) error {
+// waitServed waits until every version that a CustomResourceDefinition serves
+// can be listed and is found.
+func (c *Cluster) waitServed(ctx context.Context, definition *unstructured.Unstructured) error {
 	group, _, _ := unstructured.NestedString(definition.Object, "spec", "group")
 	kind, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "kind")
+	plural, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "plural")
 	versions, _, err := unstructured.NestedSlice(definition.Object, "spec", "versions")
 	if err != nil {
 		return err
@@ -189,13 +185,40 @@ func (c *Cluster) discovered(ctx context.Context, definition *unstructured.Unstr
 			continue
 		}
 		name, _ := fields["name"].(string)
-		mapping, err := c.mapping(schema.GroupVersionKind{Group: group, Version: name, Kind: kind})
-		if err != nil {
+		resource := c.Dynamic.Resource(schema.GroupVersionResource{Group: group, Version: name, Resource: plural})
+		if err := Wait(ctx, servedTimeout, func() error {
+			// What fails longest comes first, and costs least: discovery and the
+			// definition itself are some 100 kB each.
+			if _, err := resource.List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
+				return err
+			}
+			if _, err := c.mapping(schema.GroupVersionKind{Group: group, Version: name, Kind: kind}); err != nil {
+				return err
+			}
+			return c.established(ctx, definition.GetName())
+		}); err != nil {
 			return err
 		}
-		if _, err := c.Dynamic.Resource(mapping.Resource).List(ctx, metav1.ListOptions{Limit: 1}); err != nil {
-			return err
-		}
+	}
+	return nil
+}
+
+// established returns an error unless a CustomResourceDefinition is, and not
+// just one of its name that is gone.
+func (c *Cluster) established(ctx context.Context, name string) error {
+	definition, err := c.Dynamic.Resource(schema.GroupVersionResource{Group: customResourceDefinition.Group, Version: "v1", Resource: "customresourcedefinitions"}).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	conditions, _, err := unstructured.NestedSlice(definition.Object, "status", "conditions")
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(conditions, func(condition any) bool {
+		fields, _ := condition.(map[string]any)
+		return fields["type"] == "Established" && fields["status"] == "True"
+	}) {
+		return errors.New("it is not established")
 	}
 	return nil
 }
