@@ -163,10 +163,8 @@ func installGatewayAPI(ctx context.Context, c *cluster.Cluster, release string) 
 	return c.Apply(ctx, GatewayClass(defaultClass, ControllerName))
 }
 
-// ApplyTogether applies the objects of a manifest at once: each CustomResourceDefinition takes
-// the API server a while, and they need not wait for each other.
+// ApplyTogether applies a manifest of CustomResourceDefinitions, which takes the API server a while.
 func ApplyTogether(t *testing.T, c *cluster.Cluster, manifest string) {
 	t.Helper()
-	objects := Documents(t, manifest)
-	Parallel(t, len(objects), func(i int) error { return c.Apply(context.Background(), objects[i]) })
+	Must(t, c.Apply(context.Background(), manifest))
 }

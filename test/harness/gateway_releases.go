@@ -69,8 +69,8 @@ func SyncedAlone(s *CoreDNS, served map[string][]string) error {
 // SourceOf returns the label that metrics have for a resource: httproute for httproutes.
 func SourceOf(resource string) string {
 	resource, _, _ = strings.Cut(resource, ".")
-	if resource == "gatewayclasses" {
-		return "gatewayclass"
+	if singular, ok := strings.CutSuffix(resource, "sses"); ok {
+		return singular + "ss" // gatewayclass, ingress
 	}
 	return strings.TrimSuffix(resource, "s")
 }
@@ -199,7 +199,7 @@ func (r GatewayRelease) Objects() string {
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
 metadata: {name: example}
-spec: {controllerName: example.org/gateways}
+spec: {controllerName: ` + ControllerName + `}
 `
 	for version, address := range map[string]string{"v1": "{type: Hostname, value: web.edge.minilb}", "v1beta1": "{value: " + gatewayIP + "}"} {
 		manifest += `
@@ -267,7 +267,7 @@ spec:
   rules: [{backendRefs: [{name: web, port: 80}]}]
 status:
   parents:
-  - {parentRef: {` + parent + `}, controllerName: example.org/gateways, conditions: ` + GatewayAccepted + `}
+  - {parentRef: {` + parent + `}, controllerName: ` + ControllerName + `, conditions: ` + GatewayAccepted + `}
 `
 }
 
