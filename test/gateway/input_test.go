@@ -1,8 +1,7 @@
 package gateway_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // TestGatewayBadInput gives the server objects that are no longer, or not yet, what it knows: the
@@ -23,30 +23,11 @@ func TestGatewayBadInput(t *testing.T) {
 	t.Parallel()
 	c := cluster.New(t, cluster.Options{})
 	harness.InstallGatewayAPI(t, c, cluster.NewestGatewayAPI)
-	for _, kind := range []string{"gateways", "gatewayclasses", "listenersets", "httproutes", "grpcroutes", "tlsroutes"} {
-		relax(t, c, kind+"."+harness.Group)
-	}
-	kubeconfig := harness.ShippedAccounts(t, c).DNS
-	up := harness.StartUpstream(t)
-	watching := harness.StartCoreDNS(t, harness.ResolverFor(kubeconfig, up))
-	watching.WaitReady(t)
-	applyCases(t, c, inputCases)
-	for _, tc := range inputCases {
-		cluster.Eventually(t, 20*time.Second, func() error { return expectPresent(watching, tc) })
-	}
-	starting := harness.StartCoreDNS(t, harness.ResolverFor(kubeconfig, up))
-	starting.WaitReady(t)
-	for _, tc := range inputCases {
-		t.Run(tc.name, func(t *testing.T) {
-			for server, s := range map[string]*harness.CoreDNS{"watching": watching, "starting": starting} {
-				// The answers come before the lines.
-				if err := cluster.Wait(t.Context(), 10*time.Second, func() error { return expectCase(s, tc) }); err != nil {
-					t.Errorf("the server that was %s: %v", server, err)
-				}
-			}
-		})
-	}
-	for server, s := range map[string]*harness.CoreDNS{"watching": watching, "starting": starting} {
+	kinds := []string{"gateways", "gatewayclasses", "listenersets", "httproutes", "grpcroutes", "tlsroutes"}
+	harness.Parallel(t, len(kinds), func(i int) error { return relax(t.Context(), c, kinds[i]+"."+harness.Group) })
+	servers := applyBetween(t, c, inputCases)
+	expectCases(t, inputCases, servers)
+	for server, s := range servers {
 		cluster.Eventually(t, 10*time.Second, func() error { // what is counted is said only then
 			if lines := s.Log.Lines("is left out"); len(lines) != len(unreadable) {
 				return fmt.Errorf("the server that was %s left out %d objects, want %d:\n%s", server, len(lines), len(unreadable), strings.Join(lines, "\n"))
@@ -75,10 +56,10 @@ func TestGatewayBadInput(t *testing.T) {
 			{harness.Manifest(harness.Gateway{}), []string{"a 10.1.0.1", "b 10.1.0.1"}},
 		} {
 			harness.Must(t, c.Apply(t.Context(), in.Replace(step.apply)))
-			cluster.Eventually(t, 5*time.Second, func() error {
+			cluster.Eventually(t, 10*time.Second, func() error {
 				var errs []error
 				for _, line := range step.want {
-					errs = append(errs, expectHost(watching, namespace, line))
+					errs = append(errs, expectHost(servers["watching"], namespace, line))
 				}
 				return errors.Join(errs...)
 			})
@@ -87,30 +68,34 @@ func TestGatewayBadInput(t *testing.T) {
 }
 
 // relax lets the API server take anything for the resource, and add nothing to it.
-func relax(t *testing.T, c *cluster.Cluster, name string) {
-	t.Helper()
+func relax(ctx context.Context, c *cluster.Cluster, name string) error {
 	definitions := c.Dynamic.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
-	definition, err := definitions.Get(t.Context(), name, metav1.GetOptions{})
-	harness.Must(t, err)
+	definition, err := definitions.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
 	versions, _, err := unstructured.NestedSlice(definition.Object, "spec", "versions")
-	harness.Must(t, err)
+	if err != nil {
+		return err
+	}
 	for _, version := range versions {
 		version.(map[string]any)["schema"] = map[string]any{"openAPIV3Schema": map[string]any{
 			"type": "object", "x-kubernetes-preserve-unknown-fields": true,
 		}}
 	}
-	harness.Must(t, unstructured.SetNestedSlice(definition.Object, versions, "spec", "versions"))
-	_, err = definitions.Update(t.Context(), definition, metav1.UpdateOptions{})
-	harness.Must(t, err)
+	if err := unstructured.SetNestedSlice(definition.Object, versions, "spec", "versions"); err != nil {
+		return err
+	}
+	if _, err := definitions.Update(ctx, definition, metav1.UpdateOptions{}); err != nil {
+		return err
+	}
 	// The schema is in force when an object that it does not fit is taken.
 	kind, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "kind")
-	probe := raw(kind, "probe", "metadata: {name: probe, namespace: default}, spec: 5")
-	if kind == "GatewayClass" {
-		probe = raw(kind, "probe", "metadata: {name: probe}, spec: 5")
+	probe := fmt.Sprintf("{apiVersion: gateway.networking.k8s.io/v1, kind: %s, metadata: {name: probe}, spec: 5}", kind)
+	if err := cluster.Wait(ctx, 20*time.Second, func() error { return c.Apply(ctx, probe) }); err != nil {
+		return err
 	}
-	probe = strings.Replace(probe, "metadata: {name: probe, namespace: NS}, ", "", 1)
-	cluster.Eventually(t, 20*time.Second, func() error { return c.Apply(t.Context(), probe) })
-	harness.Must(t, c.Delete(t.Context(), probe))
+	return c.Delete(ctx, probe)
 }
 
 // inputCases are those that the relaxed API server lets through, and the published one does not.

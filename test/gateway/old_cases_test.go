@@ -1,12 +1,10 @@
 package gateway_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"testing"
-	"time"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // oldCases are about what older releases of the Gateway API have in the place of what the newest has.
@@ -47,19 +45,9 @@ func oldSet(l harness.ListenerSet, parent string) string {
 	return harness.Manifest(harness.Gateway{Spec: harness.ListenersFrom("from: Same")}, l, harness.Route{Parents: parent})
 }
 
-// TestGatewayOldRelease is the like of TestGatewayRules with the last release before ListenerSets
-// were of the Gateway API's own group.
-func TestGatewayOldRelease(t *testing.T) {
-	c := harness.GatewayCluster(t, "v1.4.1")
-	s := harness.StartCoreDNS(t, harness.ResolverFor(harness.ShippedAccounts(t, c).DNS, harness.StartUpstream(t)))
-	s.WaitReady(t)
+// testOldCases is the like of TestGatewayRules with the last release before ListenerSets were of
+// the Gateway API's own group.
+func testOldCases(t *testing.T, c *cluster.Cluster, s *harness.CoreDNS) {
 	applyCases(t, c, oldCases)
-	for _, tc := range oldCases {
-		cluster.Eventually(t, 20*time.Second, func() error { return expectPresent(s, tc) })
-	}
-	for _, tc := range oldCases {
-		if err := cluster.Wait(t.Context(), 10*time.Second, func() error { return expectCase(s, tc) }); err != nil {
-			t.Errorf("%s: %v", tc.name, err)
-		}
-	}
+	expectCases(t, oldCases, map[string]*harness.CoreDNS{"watching": s})
 }

@@ -1,8 +1,6 @@
 package gateway_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // gatewayCase is what a rule says of some objects in a namespace of their own.
@@ -29,26 +28,74 @@ type gatewayCase struct {
 // gatewayCases are all of them, by the part of the rules that they are about.
 var gatewayCases = inNamespaces(slices.Concat(attachmentCases, acceptanceCases, hostnameCases, addressCases, setCases, claimCases))
 
+// inNamespaces gives each case a namespace, named for its rules and its place among all.
+func inNamespaces(cases []gatewayCase) []gatewayCase {
+	for i := range cases {
+		rules, _, _ := strings.Cut(strings.ToLower(cases[i].name), ":")
+		cases[i].namespace = fmt.Sprintf("%s-%d", strings.ReplaceAll(rules, ", ", "-"), i)
+	}
+	return cases
+}
+
 // TestGatewayRules gives the real API server objects as their users and controllers write them,
 // and checks what is answered: by a server that saw each of them come, and by one that found
 // them there, which must agree (C5).
 func TestGatewayRules(t *testing.T) {
+	t.Parallel()
 	c := harness.GatewayCluster(t, cluster.NewestGatewayAPI)
-	kubeconfig := harness.ShippedAccounts(t, c).DNS
-	up := harness.StartUpstream(t)
-	watching := harness.StartCoreDNS(t, harness.ResolverFor(kubeconfig, up))
-	watching.WaitReady(t)
-	applyCases(t, c, gatewayCases)
-
-	// What is not answered is only known to be so once all that is has come.
-	for _, tc := range gatewayCases {
-		cluster.Eventually(t, 20*time.Second, func() error { return expectPresent(watching, tc) })
+	servers := applyBetween(t, c, gatewayCases)
+	expectCases(t, gatewayCases, servers)
+	if lines := servers["starting"].Log.Lines("[ERROR]"); len(lines) > 0 {
+		t.Errorf("errors are logged: %q", lines)
 	}
-	starting := harness.StartCoreDNS(t, harness.ResolverFor(kubeconfig, up))
+}
+
+// applyBetween applies the cases between the starts of two servers, "watching" and "starting".
+func applyBetween(t *testing.T, c *cluster.Cluster, cases []gatewayCase) map[string]*harness.CoreDNS {
+	t.Helper()
+	corefile := harness.ResolverFor(harness.ShippedAccounts(t, c).DNS, harness.StartUpstream(t))
+	watching := harness.StartCoreDNS(t, corefile)
+	watching.WaitReady(t)
+	applyCases(t, c, cases)
+	starting := harness.StartCoreDNS(t, corefile)
 	starting.WaitReady(t)
-	for _, tc := range gatewayCases {
+	return map[string]*harness.CoreDNS{"watching": watching, "starting": starting}
+}
+
+// applyCases applies the cases' objects, the younger ones when creationTimestamps have moved on.
+func applyCases(t *testing.T, c *cluster.Cluster, cases []gatewayCase) {
+	t.Helper()
+	applyAll := func(manifest func(tc gatewayCase) string) {
+		harness.Parallel(t, len(cases), func(i int) error {
+			namespace := cases[i].namespace
+			if err := c.Apply(t.Context(), strings.ReplaceAll(manifest(cases[i]), "NS", namespace)); err != nil {
+				return fmt.Errorf("%s: %w", cases[i].name, err)
+			}
+			return nil
+		})
+	}
+	applyAll(func(tc gatewayCase) string { return harness.Object("v1", "Namespace", "NS", "") + tc.objects })
+	if slices.ContainsFunc(cases, func(tc gatewayCase) bool { return tc.younger != "" }) {
+		// A creationTimestamp has whole seconds.
+		time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(1050 * time.Millisecond)))
+		applyAll(func(tc gatewayCase) string { return tc.younger })
+	}
+}
+
+// expectCases checks each case in a subtest, at each of the servers. What is not answered is only
+// known to be so once all that is has come.
+func expectCases(t *testing.T, cases []gatewayCase, servers map[string]*harness.CoreDNS) {
+	t.Helper()
+	for server, s := range servers {
+		for _, tc := range cases {
+			if err := cluster.Wait(t.Context(), 20*time.Second, func() error { return expectPresent(s, tc) }); err != nil {
+				t.Fatalf("the server that was %s: %v", server, err)
+			}
+		}
+	}
+	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			for server, s := range map[string]*harness.CoreDNS{"watching": watching, "starting": starting} {
+			for server, s := range servers {
 				// The answers come before the lines.
 				if err := cluster.Wait(t.Context(), 10*time.Second, func() error { return expectCase(s, tc) }); err != nil {
 					t.Errorf("the server that was %s: %v", server, err)
@@ -56,9 +103,18 @@ func TestGatewayRules(t *testing.T) {
 			}
 		})
 	}
-	if lines := starting.Log.Lines("[ERROR]"); len(lines) > 0 {
-		t.Errorf("errors are logged: %q", lines)
+}
+
+// expectPresent checks the lines of a case that say what is answered, not those that say what is not.
+func expectPresent(s *harness.CoreDNS, tc gatewayCase) error {
+	for _, line := range tc.want {
+		if !strings.HasSuffix(line, " -") {
+			if err := expectHost(s, tc.namespace, line); err != nil {
+				return fmt.Errorf("%s: %w\n%s", tc.name, err, strings.Join(s.Log.Lines(tc.namespace+"/"), "\n"))
+			}
+		}
 	}
+	return nil
 }
 
 // expectCase checks all that a case wants.
@@ -75,27 +131,6 @@ func expectCase(s *harness.CoreDNS, tc gatewayCase) error {
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%w\nlogged of it: %q", err, s.Log.Lines(tc.namespace+"/"))
-	}
-	return nil
-}
-
-// inNamespaces gives each case a namespace, named for its rules and its place among all.
-func inNamespaces(cases []gatewayCase) []gatewayCase {
-	for i := range cases {
-		rules, _, _ := strings.Cut(strings.ToLower(cases[i].name), ":")
-		cases[i].namespace = fmt.Sprintf("%s-%d", strings.ReplaceAll(rules, ", ", "-"), i)
-	}
-	return cases
-}
-
-// expectPresent checks the lines of a case that say what is answered, not those that say what is not.
-func expectPresent(s *harness.CoreDNS, tc gatewayCase) error {
-	for _, line := range tc.want {
-		if !strings.HasSuffix(line, " -") {
-			if err := expectHost(s, tc.namespace, line); err != nil {
-				return fmt.Errorf("%s: %w\n%s", tc.name, err, strings.Join(s.Log.Lines(tc.namespace+"/"), "\n"))
-			}
-		}
 	}
 	return nil
 }
@@ -129,21 +164,4 @@ func expectForwarded(s *harness.CoreDNS, name string, qtype uint16) error {
 		return fmt.Errorf("%s %s is answered here: %s", name, dns.TypeToString[qtype], harness.MessageOf(reply))
 	}
 	return nil
-}
-
-// applyCases applies the cases' objects, the younger ones when creationTimestamps have moved on.
-func applyCases(t *testing.T, c *cluster.Cluster, cases []gatewayCase) {
-	t.Helper()
-	applyAll := func(manifest func(tc gatewayCase) string) {
-		harness.Parallel(t, len(cases), func(i int) error {
-			namespace := cases[i].namespace
-			if err := c.Apply(t.Context(), strings.ReplaceAll(manifest(cases[i]), "NS", namespace)); err != nil {
-				return fmt.Errorf("%s: %w", cases[i].name, err)
-			}
-			return nil
-		})
-	}
-	applyAll(func(tc gatewayCase) string { return harness.Object("v1", "Namespace", "NS", "") + tc.objects })
-	time.Sleep(1100 * time.Millisecond) // the resolution of creationTimestamp is a second
-	applyAll(func(tc gatewayCase) string { return tc.younger })
 }
