@@ -1,8 +1,6 @@
 package gateway_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"testing"
 	"time"
@@ -11,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // others is a second namespace that claims what the case's own does, with a Gateway of its own.
@@ -120,8 +119,10 @@ var claimCases = []gatewayCase{
 		logged:  []string{`HTTPRoute NS/r: host "*.minilb." is refused: it would cover every namespace of zone minilb.`}},
 }
 
-// C2: claims of one second are ordered by namespace and name, whichever the API server has stored first.
+// TestGatewayClaimsOfOneSecond has two routes claim a host within a second: the namespace and the
+// name decide, whichever the API server has stored first (C2).
 func TestGatewayClaimsOfOneSecond(t *testing.T) {
+	t.Parallel()
 	c := harness.GatewayCluster(t, cluster.NewestGatewayAPI)
 	s := harness.StartCoreDNS(t, harness.ResolverFor(harness.ShippedAccounts(t, c).DNS, harness.StartUpstream(t)))
 	s.WaitReady(t)
@@ -145,7 +146,7 @@ func TestGatewayClaimsOfOneSecond(t *testing.T) {
 			winner = second
 		}
 		want := map[string]string{first: "10.1.0.1", second: "10.1.0.2"}[winner]
-		cluster.Eventually(t, 5*time.Second, func() error { return s.Expect(host, dns.TypeA, want) })
+		cluster.Eventually(t, 10*time.Second, func() error { return s.Expect(host, dns.TypeA, want) })
 		if winner == first {
 			return
 		}

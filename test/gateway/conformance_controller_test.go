@@ -1,8 +1,6 @@
 package gateway_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"cmp"
 	"encoding/json"
 	"maps"
@@ -16,6 +14,8 @@ import (
 	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // gatewayController writes what a controller of the Gateway API writes into status. It works

@@ -1,9 +1,6 @@
 package gateway_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -13,13 +10,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // conformanceCase is one manifest of the Gateway API's own conformance tests, what a
@@ -77,21 +74,21 @@ type conformance struct {
 	server  *harness.CoreDNS
 	dir     string // of the conformance module
 	base    map[string]string
-	round   int
+	applied map[string]*unstructured.Unstructured // by objectKey: what the cluster has of the manifests
+	round   int                                   // of the markers
+	turns   int                                   // of the marker's Namespace
 }
 
 // TestGatewayConformance applies the manifests of the Gateway API's own conformance tests as
 // they are published, has a controller report on them what those tests ask of it, and asks for
 // the names that the tests send requests to.
 func TestGatewayConformance(t *testing.T) {
-	c := cluster.New(t, cluster.Options{})
+	t.Parallel()
+	c := harness.GatewayCluster(t, cluster.NewestGatewayAPI)
 	dir, err := cluster.GatewayAPIConformance(t.Context())
 	harness.Must(t, err)
-	definitions, err := cluster.GatewayAPI(t.Context(), cluster.NewestGatewayAPI, "experimental")
-	harness.Must(t, err)
-	harness.Must(t, c.Apply(t.Context(), definitions))
 	kubeconfig := harness.ShippedAccounts(t, c).DNS
-	e := &conformance{cluster: c, dir: dir}
+	e := &conformance{cluster: c, dir: dir, applied: map[string]*unstructured.Unstructured{}}
 	base := e.published(t, "base/manifests.yaml") + `
 ---
 apiVersion: gateway.networking.k8s.io/v1
@@ -103,6 +100,7 @@ spec: {controllerName: ` + conformanceController + `}
 	harness.Must(t, c.Apply(t.Context(), e.controller().withStatus(t, base)))
 	e.server = harness.StartCoreDNS(t, ".:PORT {\nbind 127.0.0.1\nREADY\nerrors\nminilb minilb {\nkubeconfig "+kubeconfig+"\n}\n}\n")
 	e.server.WaitReady(t)
+	e.settle(t, nil)
 	for _, tc := range conformanceCases {
 		t.Run(tc.manifest, func(t *testing.T) { e.run(t, tc) })
 	}
@@ -175,13 +173,11 @@ func (e *conformance) run(t *testing.T, tc conformanceCase) {
 			if !controller.asked[kind+" "+name] {
 				t.Fatalf("the manifest has no %s", step.delete)
 			}
-			harness.Must(t, e.cluster.Delete(t.Context(), fmt.Sprintf("{apiVersion: gateway.networking.k8s.io/v1, kind: %s, metadata: {namespace: %s, name: %s}}", kind, namespace, name)))
-			e.settle(t)
+			e.delete(t, fmt.Sprintf("{apiVersion: gateway.networking.k8s.io/v1, kind: %s, metadata: {namespace: %s, name: %s}}", kind, namespace, name))
 			e.expect(t, controller, step.answers(controller), state+", without "+step.delete)
 		}
 	}
-	harness.Must(t, e.cluster.Delete(t.Context(), manifest))
-	e.settle(t)
+	e.delete(t, manifest)
 	e.expect(t, honest, all, "when all is deleted")
 	if keys := honest.unasked(); len(keys) > 0 {
 		t.Errorf("the manifest has no %q", keys)
@@ -199,82 +195,6 @@ func (e *conformance) published(t *testing.T, path string) string {
 	text, err := os.ReadFile(filepath.Join(e.dir, path))
 	harness.Must(t, err)
 	return strings.ReplaceAll(string(text), "{GATEWAY_CLASS_NAME}", conformanceClass)
-}
-
-func (e *conformance) apply(t *testing.T, controller *gatewayController, manifest string) {
-	t.Helper()
-	harness.Must(t, e.cluster.Apply(t.Context(), controller.withStatus(t, manifest)))
-	e.settle(t)
-}
-
-// gatewayMarker is an object of every kind that the names of the Gateway API depend on, all
-// of which change with ROUND.
-const gatewayMarker = `
-{apiVersion: v1, kind: Namespace, metadata: {name: marker, labels: {round: "ROUND"}}}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: marker, namespace: marker}
-spec:
-  gatewayClassName: CLASS
-  allowedListeners: {namespaces: {from: Same}}
-  listeners:
-  - name: http
-    protocol: HTTP
-    port: 80
-    allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {round: "ROUND"}}}}
-  - {name: tls, protocol: TLS, port: 443, tls: {mode: Passthrough}}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: ListenerSet
-metadata: {name: marker, namespace: marker}
-spec:
-  parentRef: {name: marker}
-  listeners: [{name: http, protocol: HTTP, port: 80, hostname: set-ROUND.marker.example}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: GRPCRoute
-metadata: {name: marker, namespace: marker}
-spec: {parentRefs: [{name: marker, sectionName: http}], hostnames: [grpc-ROUND.marker.example]}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: TLSRoute
-metadata: {name: marker, namespace: marker}
-spec:
-  parentRefs: [{name: marker, sectionName: tls}]
-  hostnames: [tls-ROUND.marker.example]
-  rules: [{backendRefs: [{name: web, port: 443}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: marker, namespace: marker}
-spec: {parentRefs: [{name: marker, sectionName: http}, {kind: ListenerSet, name: marker}], hostnames: [http-ROUND.marker.example, set-ROUND.marker.example]}
-`
-
-// settle waits until the server has seen all that was written. Each kind of object comes by
-// one watch, in order, so it has when it shows a later change to one object of each kind.
-func (e *conformance) settle(t *testing.T) {
-	t.Helper()
-	const address = "192.0.2.254"
-	e.round++
-	round := strconv.Itoa(e.round)
-	marker := strings.NewReplacer("ROUND", round, "CLASS", conformanceClass).Replace(gatewayMarker)
-	if e.round == 1 {
-		controller := e.controller()
-		controller.addresses["marker"] = address
-		marker = controller.withStatus(t, marker)
-	}
-	harness.Must(t, e.cluster.Apply(t.Context(), marker))
-	cluster.Eventually(t, 20*time.Second, func() error {
-		var missing error
-		for _, kind := range []string{"http", "grpc", "tls", "set"} {
-			missing = errors.Join(missing, e.server.Expect(kind+"-"+round+".marker.example", dns.TypeA, address))
-		}
-		if missing != nil {
-			return fmt.Errorf("%w\n%s", missing, e.server.Log)
-		}
-		return nil
-	})
 }
 
 // expect checks every name at once: there is nothing to wait for.

@@ -1,10 +1,10 @@
 package gateway_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"strings"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // hostnameCases are about which names a route has at its listeners (G30 to G32).
