@@ -3,19 +3,25 @@
 package chart_test
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/minilb/minilb/test/harness"
 	"github.com/minilb/minilb/test/shipped"
 )
+
+func TestMain(m *testing.M) { harness.Main(m) }
 
 // chartDir is the chart, seen from here.
 const chartDir = "../../deploy/helm/minilb"
@@ -30,15 +36,25 @@ func must(t *testing.T, err error) {
 // rendered returns the chart with values as --set takes them.
 func rendered(t *testing.T, set ...string) string {
 	t.Helper()
-	manifest, err := shipped.Chart(t.Context(), "", set...)
-	must(t, err)
-	return manifest
+	return render(t, "", set...)
 }
 
 // variant returns the chart with the values of a file in its ci directory, and with further ones.
 func variant(t *testing.T, name string, set ...string) string {
 	t.Helper()
-	manifest, err := shipped.Chart(t.Context(), "deploy/helm/minilb/ci/"+name+".yaml", set...)
+	return render(t, "deploy/helm/minilb/ci/"+name+".yaml", set...)
+}
+
+// manifests are what Helm has rendered, by its arguments: many tests look at the same.
+var manifests sync.Map // of func() (string, error)
+
+// render runs Helm once for the same arguments.
+func render(t *testing.T, values string, set ...string) string {
+	t.Helper()
+	once, _ := manifests.LoadOrStore(fmt.Sprintf("%q %q", values, set), sync.OnceValues(func() (string, error) {
+		return shipped.Chart(context.Background(), values, set...)
+	}))
+	manifest, err := once.(func() (string, error))()
 	must(t, err)
 	return manifest
 }
@@ -141,6 +157,7 @@ func TestLint(t *testing.T) {
 
 // A package of the chart has what it needs and nothing of the tests.
 func TestPackage(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	_, err := shipped.Helm(t.Context(), "package", "deploy/helm/minilb", "--destination", dir)
 	must(t, err)

@@ -30,6 +30,7 @@ func TestAgreesWithKustomize(t *testing.T) {
 			t.Parallel()
 			kustomized, err := test.kustomize()
 			must(t, err)
+			expectMounted(t, kustomized)
 			got, want := neutral(t, variant(t, test.values)), neutral(t, kustomized)
 			if !slices.Equal(slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want))) {
 				t.Errorf("the chart has %q\nkustomize has %q", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
@@ -40,6 +41,17 @@ func TestAgreesWithKustomize(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// expectMounted checks that pods mount the ConfigMap that is there, whose name has a hash of the
+// Corefile.
+func expectMounted(t *testing.T, manifest string) {
+	t.Helper()
+	for _, name := range names(t, manifest) {
+		if name, is := strings.CutPrefix(name, "ConfigMap minilb/"); is && strings.Count(manifest, "name: "+name+"\n") < 2 {
+			t.Errorf("nothing mounts the ConfigMap %s:\n%s", name, manifest)
+		}
 	}
 }
 

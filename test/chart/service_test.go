@@ -50,6 +50,12 @@ func TestService(t *testing.T) {
 	check(t, "traffic policy of a cluster IP", got.Spec.ExternalTrafficPolicy, "")
 	check(t, "ports of a cluster IP", ports(got), []string{"dns 53/UDP 0", "dns-tcp 53/TCP 0"})
 
+	daemonSet := variant(t, "daemonset")
+	got = service(daemonSet)
+	check(t, "type where nodes have the port", got.Spec.Type, corev1.ServiceTypeClusterIP)
+	check(t, "ports where nodes have them", ports(got), []string{"dns 53/UDP 0", "dns-tcp 53/TCP 0"})
+	check(t, "Deployment beside the DaemonSet", slices.Contains(names(t, daemonSet), "Deployment minilb/minilb-dns"), false)
+
 	got = service(variant(t, "hostnetwork"))
 	check(t, "type where nodes answer", got.Spec.Type, corev1.ServiceTypeClusterIP)
 	check(t, "encrypted ports", ports(got), []string{"dns 53/UDP 0", "dns-tcp 53/TCP 0", "doh 443/TCP 0", "doq 853/UDP 0", "dot 853/TCP 0"})

@@ -1,6 +1,7 @@
 package chart_test
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -145,14 +146,23 @@ func TestEvents(t *testing.T) {
 // Nine tenths of the limit of memory are the Go runtime's, however the limit is written.
 func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
-	for _, limits := range [][2]string{{"512Mi", "1Gi"}, {"1.5Gi", "600M"}, {"2G", "600000k"}, {"524288Ki", "1073741824"}} {
-		manifest := rendered(t, "dns.resources.limits.memory="+limits[0], "controller.resources.limits.memory="+limits[1])
+	for _, limits := range [][2]string{{}, {"512Mi", "1Gi"}, {"1.5Gi", "600M"}, {"2G", "600000k"}, {"524288Ki", "1073741824"}} {
+		var set []string
 		for i, component := range []string{"dns", "controller"} {
-			written := variable(deployment(t, manifest, component).Spec.Template.Spec.Containers[0], "GOMEMLIMIT")
+			if limits[i] != "" {
+				set = append(set, component+".resources.limits.memory="+limits[i])
+			}
+		}
+		manifest := rendered(t, set...)
+		for i, component := range []string{"dns", "controller"} {
+			container := deployment(t, manifest, component).Spec.Template.Spec.Containers[0]
+			written, limit := variable(container, "GOMEMLIMIT"), container.Resources.Limits.Memory()
 			soft := resource.MustParse(strings.TrimSuffix(written, "B")) // Kubernetes writes MiB as Mi
-			hard := resource.MustParse(limits[i])
-			if share := soft.AsApproximateFloat64() / hard.AsApproximateFloat64(); share < 0.895 || share > 0.9 {
-				t.Errorf("%s: GOMEMLIMIT %s is %.3f of it", limits[i], written, share)
+			if share := soft.AsApproximateFloat64() / limit.AsApproximateFloat64(); share < 0.895 || share > 0.9 {
+				t.Errorf("%s: GOMEMLIMIT %s is %.3f of the limit %s", component, written, share, limit)
+			}
+			if limits[i] != "" && limit.Cmp(resource.MustParse(limits[i])) != 0 {
+				t.Errorf("%s: the limit is %s, want %s", component, limit, limits[i])
 			}
 		}
 	}
@@ -229,6 +239,15 @@ func TestNodePorts(t *testing.T) {
 			t.Errorf("port %s: %d of the node is %d of the pod", port.Name, port.HostPort, port.ContainerPort)
 		}
 	}
+	// Ports of the nodes are those of DNS only.
+	container = object[appsv1.DaemonSet](t, variant(t, "daemonset"), "DaemonSet", "minilb-dns").Spec.Template.Spec.Containers[0]
+	var taken []string
+	for _, port := range container.Ports {
+		if port.HostPort != 0 {
+			taken = append(taken, fmt.Sprintf("%s %d", port.Protocol, port.HostPort))
+		}
+	}
+	check(t, "ports of the node", taken, []string{"UDP 53", "TCP 53"})
 	// A port that others may have, too, takes no root.
 	set = object[appsv1.DaemonSet](t, rendered(t, "dns.kind=DaemonSet,dns.hostNetwork=true"), "DaemonSet", "minilb-dns")
 	check(t, "user, of a high port", *set.Spec.Template.Spec.SecurityContext.RunAsUser, 65532)
