@@ -1,8 +1,6 @@
 package deploy_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +10,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // rule is an entry of deploy/prometheus/rules.yaml.
@@ -40,6 +40,7 @@ func readRules(t *testing.T) []rule {
 
 // The rules are right by Prometheus' own tool, and fire when rules_test.yaml says.
 func TestRules(t *testing.T) {
+	t.Parallel()
 	promtool := harness.Program(t, "promtool", "prometheus")
 	for _, args := range [][]string{
 		{"check", "rules", "../../deploy/prometheus/rules.yaml"},
@@ -58,6 +59,7 @@ var labelOfAlert = regexp.MustCompile(`\$labels\.(\w+)`)
 // Each alert says what is wrong, what it means and what to do, with labels that it has; it is
 // documented, and there are tests in which it fires and in which it does not.
 func TestAlerts(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../../deploy/prometheus/rules_test.yaml")
 	harness.Must(t, err)
 	var tests struct {

@@ -1,8 +1,6 @@
 package deploy_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"crypto/tls"
 	"fmt"
 	"slices"
@@ -14,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 	"github.com/minilb/minilb/test/shipped"
 )
 
@@ -50,8 +49,8 @@ func testChartScoped(t *testing.T, c *cluster.Cluster) {
 		},
 	} {
 		t.Run(test.variant, func(t *testing.T) {
-			helm(t, c, "install", shipped.ChartRelease, "deploy/helm/minilb", "--values", "deploy/helm/minilb/ci/"+test.variant+".yaml")
-			s := startChart(t, c)
+			readable(t, helm(t, c, "install", shipped.ChartRelease, "deploy/helm/minilb", "--values", "deploy/helm/minilb/ci/"+test.variant+".yaml"))
+			s := startChart(t, c, 0)
 			for name, want := range test.answers {
 				cluster.Eventually(t, 10*time.Second, func() error { return s.Expect(name, dns.TypeA, want) })
 			}
@@ -108,20 +107,21 @@ func testChartConfigured(t *testing.T, c *cluster.Cluster) {
 				" snapshot /var/lib/minilb/snapshot\n", " snapshot " + snapshots + "/snapshot\n",
 				" probe 500ms\n", "\n", // there is nobody to reach
 				" forward . 192.0.2.3 {\n", " forward . " + up + " {\n",
+				" lameduck 10s\n", " lameduck 0s\n",
 				"example.net:1053 {\n", "example.net:PORT {\n    bind 127.0.0.1\n",
 			},
 			answers: map[string]string{"other.shop.cluster.lan": "10.244.1.9", "other.shop.svc.example.org": "10.244.1.9", "ns1.cluster.lan": "192.0.2.53", "elsewhere.example.org": "192.0.2.53"},
 		},
 		{
 			variant: "override",
-			moved:   []string{"minilb:1053 {\n", "minilb:PORT {\n    bind 127.0.0.1\n", " health {\n", " HEALTH {\n", " ready\n", " READY\n", " prometheus :9153\n", " PROM\n"},
+			moved:   []string{"minilb:1053 {\n", "minilb:PORT {\n    bind 127.0.0.1\n", " health {\n", " HEALTH {\n", " ready\n", " READY\n", " prometheus :9153\n", " PROM\n", " lameduck 5s\n", " lameduck 0s\n"},
 			answers: map[string]string{"web.shop.minilb": "10.244.1.1"},
 		},
 		{
 			variant: "hostnetwork",
 			moved: []string{
 				".:53 https://.:443 quic://.:853 tls://.:853 {\n", ".:PORT https://." + port(1) + " quic://." + port(2) + " tls://." + port(0) + " {\n",
-				" health {\n", " HEALTH {\n", " ready\n", " READY\n", " prometheus :9153\n", " PROM\n",
+				" health {\n", " HEALTH {\n", " ready\n", " READY\n", " prometheus :9153\n", " PROM\n", " lameduck 5s\n", " lameduck 0s\n",
 				"/etc/minilb-tls/tls.crt", cert.Chain, "/etc/minilb-tls/tls.key", cert.Key,
 				" forward . /etc/resolv.conf {\n", " forward . " + up + " {\n",
 			},

@@ -1,8 +1,6 @@
 package deploy_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // panel is what tests look at of a Grafana panel.
@@ -49,6 +49,7 @@ func readDashboard(t *testing.T) dashboard {
 
 // The dashboard can be imported anywhere: it names no data source, and no panel lies on another.
 func TestDashboardForm(t *testing.T) {
+	t.Parallel()
 	d := readDashboard(t)
 	if d.UID != "minilb" || d.Title != "minilb" || d.ID != nil || d.SchemaVersion != 42 {
 		t.Errorf("got uid %q, title %q, id %v and schemaVersion %d", d.UID, d.Title, d.ID, d.SchemaVersion)

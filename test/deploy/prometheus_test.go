@@ -1,8 +1,6 @@
 package deploy_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +18,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // prometheus is a running Prometheus.
@@ -157,6 +156,7 @@ func lint(t *testing.T, metrics string) {
 
 // TestSelectors: what the tests of expressions look at.
 func TestSelectors(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ expr, selectors, labels string }{
 		{`up`, `up`, ``},
 		{`absent(up{job="a"})`, `up{job="a"}`, ``},
@@ -190,6 +190,7 @@ func documentedPrometheus(t *testing.T, word string) string {
 // cluster, with the labels that its documentation names: Debian's is built without that. What
 // is scraped of them, and under which name, is as README.md says.
 func TestDocumentedDiscovery(t *testing.T) {
+	t.Parallel()
 	config := documentedPrometheus(t, "kubernetes_sd_configs")
 	found := regexp.MustCompile(`(?s)  kubernetes_sd_configs:\n  - role: pod\n    namespaces:\n      names: \[minilb\]\n`)
 	if !found.MatchString(config) {
