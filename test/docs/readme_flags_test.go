@@ -1,17 +1,18 @@
 package docs_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // TestOriginalFlags checks that README.md has an answer for each flag of the original minilb, and
 // that what it names is there.
 func TestOriginalFlags(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	harness.Must(t, err)
 	_, section, _ := strings.Cut(string(readme), "\n## Coming from the original minilb\n")

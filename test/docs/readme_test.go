@@ -1,8 +1,6 @@
 package docs_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,11 +9,13 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // TestDocumentedCorefiles starts every Corefile of the documentation with the real binary:
 // ports and addresses are moved to loopback, all else is as it is written.
 func TestDocumentedCorefiles(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{}) // nobody else's hosts to warn of
 	kubeconfig := harness.ShippedAccounts(t, c).DNS
 	up := harness.StartUpstream(t)
@@ -39,6 +39,7 @@ func TestDocumentedCorefiles(t *testing.T) {
 
 	for name, corefile := range corefiles {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			corefile, _ := harness.OnLoopback(t, corefile, up, kubeconfig, cert)
 			s := harness.StartCoreDNS(t, corefile, "KUBECONFIG="+kubeconfig)
 			zone := "minilb"

@@ -1,8 +1,6 @@
 package docs_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // alias has name servers lead from their zone to the pods.

@@ -1,8 +1,6 @@
 package docs_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
 	"io/fs"
 	"os"
@@ -10,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // documentation returns the paths of what users read, from the repository's root.
@@ -28,6 +28,7 @@ func documentation(t *testing.T) []string {
 
 // TestLinks follows the links of the documentation that lead to files and to headings.
 func TestLinks(t *testing.T) {
+	t.Parallel()
 	anchors := map[string][]string{}
 	for _, path := range documentation(t) {
 		text, err := os.ReadFile(filepath.Join("../..", path))
