@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/minilb/minilb/test/harness"
 	"github.com/minilb/minilb/test/inputs"
 )
 
@@ -26,9 +27,6 @@ const (
 
 // root is the repository's.
 const root = "../.."
-
-// full is whether all platforms are built, and from nothing.
-var full = os.Getenv("MINILB_FULL") == "1"
 
 // platform is this machine's.
 var platform = func() string {
@@ -50,23 +48,20 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	code := m.Run()
+	code := harness.RunTests(m)
 	stopRegistry()
 	os.RemoveAll(scratch)
 	os.Exit(code)
 }
 
-// imageTool is deploy/image, compiled.
-var imageTool = sync.OnceValues(func() (string, error) { return buildIn("deploy/image", ".", "image") })
-
-// buildIn compiles a package of a nested module.
-func buildIn(module, pkg, name string, flags ...string) (string, error) {
-	out := filepath.Join(scratch, name)
-	_, err := output(command(filepath.Join(root, module), "go", append(append([]string{"build", "-o", out}, flags...), pkg)...))
-	return out, err
+// tool returns the path of a tool of a nested module. It is built if it is not in Go's cache.
+func tool(module, name string) (string, error) {
+	path, err := output(command(filepath.Join(root, module), "go", "tool", "-n", name))
+	return strings.TrimSpace(path), err
 }
 
-// delivery is where the images for this machine were brought, all at once.
+// delivery is where the images for this machine were brought, all at once: by what the Dockerfile runs,
+// so that those who build with a daemon have the same files.
 type delivery struct {
 	layout  ociLayout
 	rootfs  string // the files, of which the Debian package is made, too
@@ -80,7 +75,14 @@ var delivered = sync.OnceValues(func() (d delivery, err error) {
 	if d.push, err = startRegistry(); err != nil {
 		return d, err
 	}
-	d.printed, err = runImageTool(nil, root, "-platforms", platform, "-layout", string(d.layout), "-rootfs", d.rootfs, "-tarball", d.archive, "-push", d.push)
+	line, err := dockerLine()
+	if err != nil {
+		return d, err
+	}
+	cmd := command(root, "sh", "-ec", strings.ReplaceAll(line, "/rootfs", d.rootfs)+` -layout "$LAYOUT" -tarball "$ARCHIVE" -push "$PUSH"`)
+	cmd.Env = append(os.Environ(), "TARGETPLATFORM="+platform, "VERSION="+version, "REVISION="+revision, "SOURCE_DATE_EPOCH="+epoch,
+		"LAYOUT="+string(d.layout), "ARCHIVE="+d.archive, "PUSH="+d.push)
+	d.printed, err = output(cmd)
 	return d, err
 })
 
@@ -89,7 +91,7 @@ var stopRegistry = func() {}
 
 // startRegistry runs go-containerregistry's own, which keeps images in memory.
 func startRegistry() (repository string, err error) {
-	binary, err := buildIn("deploy/image", "github.com/google/go-containerregistry/cmd/registry", "registry")
+	binary, err := tool("deploy/image", "registry")
 	if err != nil {
 		return "", err
 	}
@@ -115,13 +117,9 @@ func startRegistry() (repository string, err error) {
 	return "", fmt.Errorf("the registry ended: %w", lines.Err())
 }
 
-// runImageTool builds images of the repository in dir, and returns what is printed.
-func runImageTool(env []string, dir string, args ...string) (string, error) {
-	tool, err := imageTool()
-	if err != nil {
-		return "", err
-	}
-	cmd := command(".", tool, append([]string{"-source", dir, "-version", version, "-revision", revision}, args...)...)
+// buildImages builds images of the repository in dir, and returns what is printed.
+func buildImages(env []string, dir string, args ...string) (string, error) {
+	cmd := command(filepath.Join(dir, "deploy/image"), "go", append([]string{"run", ".", "-version", version, "-revision", revision}, args...)...)
 	cmd.Env = append(append(os.Environ(), "SOURCE_DATE_EPOCH="+epoch), env...)
 	return output(cmd)
 }
@@ -147,19 +145,4 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// program returns the path of a program of one of Debian's packages. A test that needs one that is
-// not there is skipped with the reason; where all must run, it fails.
-func program(t *testing.T, name, debianPackage string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		complain := t.Skipf
-		if os.Getenv("MINILB_REQUIRE_PROGRAMS") != "" {
-			complain = t.Fatalf
-		}
-		complain("%s is not installed: apt-get install %s", name, debianPackage)
-	}
-	return path
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // debian is what the Debian package unpacks to.
@@ -17,7 +19,7 @@ var debian = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	nfpm, err := buildIn("test/tools/nfpm", "github.com/goreleaser/nfpm/v2/cmd/nfpm", "nfpm")
+	nfpm, err := tool("test/tools/nfpm", "nfpm")
 	if err != nil {
 		return "", err
 	}
@@ -35,7 +37,7 @@ var debian = sync.OnceValues(func() (string, error) {
 // change, and what the law wants.
 func TestDebianPackage(t *testing.T) {
 	t.Parallel()
-	dpkg := program(t, "dpkg-deb", "dpkg")
+	dpkg := harness.Program(t, "dpkg-deb", "dpkg")
 	dir, err := debian()
 	must(t, err)
 	fields, err := output(exec.Command(dpkg, "--field", filepath.Join(scratch, "minilb.deb"), "Package", "Version", "Architecture", "Depends"))

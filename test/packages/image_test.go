@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 // platforms are those that are handed out, and what their programs are.
@@ -39,21 +41,21 @@ func TestImage(t *testing.T) {
 	images := expectImages(t, delivered.layout, delivered.push+"/", platform, delivered.printed)
 	expectRuns(t, images["coredns:"+version][platform])
 	expectDelivered(t, delivered)
-	expectDockerfile(t, images, strings.ReplaceAll(delivered.printed, delivered.push+"/", ""))
+	expectDockerfile(t, images, delivered.rootfs)
 }
 
 // With MINILB_FULL=1 the images are built for all platforms, and again in another place without what
 // has been compiled before.
 func TestImagePlatforms(t *testing.T) {
-	if !full {
+	if !harness.Full {
 		t.Skip("takes minutes: MINILB_FULL=1 runs it")
 	}
 	list := strings.Join(slices.Sorted(maps.Keys(platforms)), ",")
 	layout := ociLayout(filepath.Join(t.TempDir(), "layout"))
-	printed, err := runImageTool(nil, root, "-platforms", list, "-layout", string(layout))
+	printed, err := buildImages(nil, root, "-platforms", list, "-layout", string(layout))
 	must(t, err)
 	expectImages(t, layout, "", list, printed)
-	again, err := runImageTool([]string{"GOCACHE=" + t.TempDir()}, copyTree(t), "-platforms", list, "-layout", filepath.Join(t.TempDir(), "again"))
+	again, err := buildImages([]string{"GOCACHE=" + t.TempDir()}, copyTree(t), "-platforms", list, "-layout", filepath.Join(t.TempDir(), "again"))
 	must(t, err)
 	if again != printed {
 		t.Errorf("built elsewhere, they are\n%swant\n%s", again, printed)

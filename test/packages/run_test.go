@@ -3,6 +3,7 @@ package packages_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -154,23 +155,34 @@ var (
 	dockerUser  = regexp.MustCompile(`(?m)^USER (.*)$`)
 )
 
-// expectDockerfile does what the Dockerfile says by hand, in a copy of the source in another place, and
-// compares that with the images; and so with what they are when they are built there.
-func expectDockerfile(t *testing.T, images map[string]map[string]ociImage, printed string) {
-	t.Helper()
+// dockerfile reads the Dockerfile.
+func dockerfile() (string, error) {
 	text, err := os.ReadFile(filepath.Join(root, "deploy/image/Dockerfile"))
-	must(t, err)
-	line, user := dockerRun.FindStringSubmatch(string(text)), dockerUser.FindStringSubmatch(string(text))
-	if line == nil || user == nil {
-		t.Fatal("the Dockerfile has no RUN or no USER")
+	return string(text), err
+}
+
+// dockerLine returns the command with which the Dockerfile makes /rootfs.
+func dockerLine() (string, error) {
+	text, err := dockerfile()
+	if err != nil {
+		return "", err
 	}
-	made := t.TempDir()
-	cmd := command(copyTree(t), "sh", "-ec", strings.ReplaceAll(line[1], "/rootfs", made)+" -layout "+filepath.Join(t.TempDir(), "layout"))
-	cmd.Env = append(os.Environ(), "TARGETPLATFORM="+platform, "VERSION="+version, "REVISION="+revision, "SOURCE_DATE_EPOCH="+epoch)
-	again, err := output(cmd)
+	line := dockerRun.FindStringSubmatch(text)
+	if line == nil {
+		return "", errors.New("the Dockerfile has no RUN")
+	}
+	return line[1], nil
+}
+
+// expectDockerfile compares what the Dockerfile makes of rootfs, which its command wrote, with the
+// images that are built without a daemon.
+func expectDockerfile(t *testing.T, images map[string]map[string]ociImage, rootfs string) {
+	t.Helper()
+	text, err := dockerfile()
 	must(t, err)
-	if again != printed {
-		t.Errorf("built elsewhere, they are\n%swant\n%s", again, printed)
+	user := dockerUser.FindStringSubmatch(text)
+	if user == nil {
+		t.Fatal("the Dockerfile has no USER")
 	}
 	seen := 0
 	for name, f := range images["coredns:"+version][platform].files {
@@ -178,7 +190,7 @@ func expectDockerfile(t *testing.T, images map[string]map[string]ociImage, print
 			continue
 		}
 		seen++
-		content, err := os.ReadFile(filepath.Join(made, name))
+		content, err := os.ReadFile(filepath.Join(rootfs, name))
 		if err != nil || digest(content) != digest(f.content) {
 			t.Errorf("the Dockerfile makes another %s, %v", name, err)
 		}
@@ -186,7 +198,7 @@ func expectDockerfile(t *testing.T, images map[string]map[string]ociImage, print
 	if seen < 100 {
 		t.Errorf("compared %d files", seen)
 	}
-	stages := dockerStage.FindAllStringSubmatch(string(text), -1)
+	stages := dockerStage.FindAllStringSubmatch(text, -1)
 	if len(stages) != 2 {
 		t.Fatalf("the Dockerfile has %d targets", len(stages))
 	}

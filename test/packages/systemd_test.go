@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/test/harness"
 )
 
 var exposure = regexp.MustCompile(`Overall exposure level for \S+: (\d+\.\d+) `)
@@ -16,8 +18,8 @@ var exposure = regexp.MustCompile(`Overall exposure level for \S+: (\d+\.\d+) `)
 // these take, and leave little open: their exposure is the one of deploy/systemd/README.md.
 func TestUnits(t *testing.T) {
 	t.Parallel()
-	analyze := program(t, "systemd-analyze", "systemd")
-	program(t, "dpkg-deb", "dpkg")
+	analyze := harness.Program(t, "systemd-analyze", "systemd")
+	harness.Program(t, "dpkg-deb", "dpkg")
 	unpacked, err := debian()
 	must(t, err)
 	dir := filepath.Join(t.TempDir(), "root")
