@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 const (
@@ -35,33 +36,15 @@ type session struct {
 	exited chan error
 }
 
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "minilb-playground-")
-	if err != nil {
-		return "", err
-	}
-	binaryDir = dir
-	return cluster.Build(context.Background(), dir, "./test/playground")
-})
+var binary = sync.OnceValues(func() (string, error) { return harness.Build("plain", "./test/playground") })
 
-// binaryDir is to be removed when the tests have run.
-var binaryDir string
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if binaryDir != "" {
-		os.RemoveAll(binaryDir)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { harness.Main(m) }
 
 // start runs the playground as "go run" does, with a temporary directory of its own.
 func start(t *testing.T, args ...string) *session {
 	t.Helper()
 	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	harness.Must(t, err)
 	s := &session{dir: t.TempDir(), output: &output{}, exited: make(chan error, 1)}
 	s.cmd = exec.Command(path, args...)
 	s.cmd.Env = append(os.Environ(), "TMPDIR="+s.dir)
@@ -140,6 +123,7 @@ func (s *session) processes() map[int]string {
 
 // What "-exit" shows is what must be there, and it leaves with status 0.
 func TestExit(t *testing.T) {
+	t.Parallel()
 	s := start(t, "-exit")
 	s.expectExit(t, startPatience, 0)
 	for _, line := range []string{
@@ -173,6 +157,7 @@ func TestExit(t *testing.T) {
 
 // A playground that waits offers commands that work, and Ctrl-C ends it without a trace.
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.await(t, "grep ^coredns_minilb_requests\n")
 	t.Run("suggestions", s.trySuggestions)
@@ -261,6 +246,7 @@ func (s *session) suggestions() (statements []string) {
 
 // A daemon that dies takes the playground with it, which says what it died of.
 func TestDeath(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.await(t, "grep ^coredns_minilb_requests\n")
 	for pid, command := range s.processes() {
@@ -281,6 +267,7 @@ func TestDeath(t *testing.T) {
 
 // An interrupt during a build leaves nothing either.
 func TestInterruptStart(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.await(t, "Building coredns and minilb.\n")
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
