@@ -28,10 +28,17 @@ func (c *Controller) WriteEvents(config *rest.Config, stanzas []source.Options) 
 		return fmt.Errorf("find the name that events are written by: %w", err)
 	}
 	events := c.client.EventsV1()
+	settingUp, err := time.ParseDuration(becoming)
+	if err != nil {
+		return fmt.Errorf("patience with hosts: %w", err)
+	}
+	if c.sweeps.delay, err = time.ParseDuration(sweepDelay); err != nil {
+		return fmt.Errorf("delay of sweeps: %w", err)
+	}
 	c.recorder = newRecorder(func(ctx context.Context, event *eventsv1.Event) error {
 		_, err := events.Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{FieldManager: fieldManager})
 		return err
-	}, shorten(cmp.Or(instance, fieldManager), 128), c.log)
+	}, shorten(cmp.Or(instance, fieldManager), 128), settingUp, c.log)
 	if c.claims, err = source.NewWatcher(config, claimsLog{c.log}); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func TestJudgingOptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return nil, nil })
 		stopping := make(chan struct{})
-		c.stopping, c.recorder = stopping, newRecorder((&apiServer{}).create, "test", c.log)
+		c.stopping, c.recorder = stopping, newRecorder((&apiServer{}).create, "test", duration(t, becoming), c.log)
 		given := source.Options{Zones: []string{"minilb."}, Class: "x", HTTPS: true, Probe: time.Second, Reachable: func(string) bool { return false }}
 		got := c.judgingOptions("claims 0", given)
 		if !got.Unaddressed || got.HTTPS || got.Probe != 0 || !got.Reachable("a.example.") || got.Class != "x" || len(got.Zones) != 1 {

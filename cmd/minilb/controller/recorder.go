@@ -38,8 +38,6 @@ const (
 const (
 	// settling is how long a finding must last to be told: most changes of objects come in twos and threes.
 	settling = 2 * time.Second
-	// becoming is the same of a host that leads nowhere: most often an object that is being set up.
-	becoming = 30 * time.Second
 	// renewal is when a finding that lasts is told again: API servers forget Events after an hour.
 	// One that is still there is not written twice, for it has the same name.
 	renewal = time.Hour + time.Minute
@@ -52,6 +50,10 @@ const (
 	eventRetry = 10 * time.Second
 )
 
+// becoming is how long a host that leads nowhere must do so to be told: most often its object is being
+// set up. It is a variable for tests, which set it when they link.
+var becoming = "30s"
+
 // recorder writes an Event of each finding, once for as long as the finding lasts (S17). Nobody waits
 // for it: what cannot be written now is written later, or never.
 type recorder struct {
@@ -59,6 +61,8 @@ type recorder struct {
 	create func(context.Context, *eventsv1.Event) error
 	// instance is which of the controllers this is.
 	instance string
+	// becoming is the variable of that name.
+	becoming time.Duration
 	log      *slog.Logger
 	now      func() time.Time
 	// written counts the Events that were created, by reason; failed those that were not.
@@ -86,9 +90,9 @@ type telling struct {
 	topics int  // how many have found it
 }
 
-func newRecorder(create func(context.Context, *eventsv1.Event) error, instance string, log *slog.Logger) *recorder {
+func newRecorder(create func(context.Context, *eventsv1.Event) error, instance string, becoming time.Duration, log *slog.Logger) *recorder {
 	return &recorder{
-		create: create, instance: instance, log: log, now: time.Now,
+		create: create, instance: instance, becoming: becoming, log: log, now: time.Now,
 		written: newEventsWritten(), failed: newEventsFailed(),
 		limiter:    flowcontrol.NewTokenBucketPassiveRateLimiter(eventRate, eventBurst),
 		wake:       make(chan struct{}, 1),
@@ -132,7 +136,7 @@ func (r *recorder) replace(topic string, findings []finding) {
 		delete(found, key)
 		if t := r.told[key]; t != nil {
 			t.topics++
-		} else if !r.add(key, &telling{finding: findings[i], due: r.now().Add(findings[i].patience()), topics: 1}) {
+		} else if !r.add(key, &telling{finding: findings[i], due: r.now().Add(r.patience(&findings[i])), topics: 1}) {
 			continue
 		}
 		keys = append(keys, key)
@@ -156,9 +160,9 @@ func (r *recorder) tell(f finding) {
 }
 
 // patience is how long a finding must last to be told.
-func (f *finding) patience() time.Duration {
+func (r *recorder) patience(f *finding) time.Duration {
 	if f.reason == reasonHostNotServed {
-		return becoming
+		return r.becoming
 	}
 	return settling
 }

@@ -80,7 +80,7 @@ func (a *apiServer) turn(refuse func(*eventsv1.Event) error) {
 func record(t *testing.T, f func(t *testing.T, r *recorder, server *apiServer, log *buffer)) {
 	synctest.Test(t, func(t *testing.T) {
 		server, log := &apiServer{}, new(buffer)
-		r := newRecorder(server.create, "test", slog.New(slog.NewTextHandler(log, nil)))
+		r := newRecorder(server.create, "test", duration(t, becoming), slog.New(slog.NewTextHandler(log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); r.run(ctx) }()
@@ -88,6 +88,16 @@ func record(t *testing.T, f func(t *testing.T, r *recorder, server *apiServer, l
 		cancel()
 		<-ended
 	})
+}
+
+// duration parses one that is a string for whoever links.
+func duration(t *testing.T, text string) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func badHost(namespace string, n int) finding {
@@ -144,7 +154,7 @@ func TestRecorderPatience(t *testing.T) {
 		f := badHost("shop", 1)
 		f.reason = reasonHostNotServed
 		r.replace("claims", []finding{f})
-		time.Sleep(becoming - time.Second)
+		time.Sleep(r.becoming - time.Second)
 		if n := server.count(""); n != 0 {
 			t.Error("it was told at once")
 		}
@@ -158,7 +168,7 @@ func TestRecorderPatience(t *testing.T) {
 // Two controllers write one Event.
 func TestRecorderReplicas(t *testing.T) {
 	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
-		other := newRecorder(server.create, "other", slog.New(slog.DiscardHandler))
+		other := newRecorder(server.create, "other", duration(t, becoming), slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go other.run(ctx)
@@ -209,7 +219,7 @@ func TestRecorderFlood(t *testing.T) {
 // What is due first is written first, of one namespace and of several.
 func TestRecorderOrder(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	r := newRecorder((&apiServer{}).create, "test", slog.New(slog.DiscardHandler))
+	r := newRecorder((&apiServer{}).create, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
 	r.now = func() time.Time { return now }
 	want := []string{"shop/i3", "shop/i1", "dev/i4", "shop/i2"}
 	for _, id := range want {
@@ -238,7 +248,7 @@ func TestRecorderOrder(t *testing.T) {
 // Of what is told once, so much waits as may, whatever lasts beside it.
 func TestRecorderNews(t *testing.T) {
 	server := &apiServer{}
-	r := newRecorder(server.create, "test", slog.New(slog.DiscardHandler))
+	r := newRecorder(server.create, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
 	var lasting []finding
 	for n := range 2 * maxNews {
 		lasting = append(lasting, badHost("shop", n))

@@ -15,10 +15,11 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/routes"
 )
 
+// sweepDelay is after what time the endpoints of a new or changed Service are looked at: its pods have
+// started by then. It is a variable for tests, which set it when they link.
+var sweepDelay = "30s"
+
 const (
-	// sweepDelay is after what time the endpoints of a new or changed Service are looked at: its pods
-	// have started by then.
-	sweepDelay = 30 * time.Second
 	// sweepInterval is how often all endpoints are looked at while there are Services of ours: nothing else
 	// tells that a node has lost its podCIDRs, or that pods have moved. What is wrong is told within ten
 	// minutes, of which sweepDelay may pass, and some seconds for reading and writing. At 10,000 Services
@@ -30,7 +31,8 @@ const (
 
 // sweeps decides when to look at all endpoints.
 type sweeps struct {
-	due chan struct{} // holds a token when there are Services that no sweep has seen as they are
+	due   chan struct{} // holds a token when there are Services that no sweep has seen as they are
+	delay time.Duration // sweepDelay
 
 	mu    sync.Mutex
 	known map[cache.ObjectName]*service // Services that are ours
@@ -72,7 +74,7 @@ func (c *Controller) findUnroutable(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-c.sweeps.due:
-			if !sleep(ctx, max(sweepDelay, time.Until(asked.Add(sweepInterval)))) {
+			if !sleep(ctx, max(c.sweeps.delay, time.Until(asked.Add(sweepInterval)))) {
 				return
 			}
 			asked = time.Now()

@@ -59,7 +59,8 @@ func sweeping(t *testing.T, f func(s *sweeper)) {
 		}
 		s.must(s.client.Tracker().Add(s.node.DeepCopy()))
 		s.must(s.client.Tracker().Add(s.slice.DeepCopy()))
-		c.recorder = newRecorder(s.events.create, "test", c.log)
+		c.recorder = newRecorder(s.events.create, "test", duration(t, becoming), c.log)
+		c.sweeps.delay = duration(t, sweepDelay)
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { c.recorder.run(ctx) })
@@ -117,7 +118,8 @@ func (s *sweeper) reasons() (all []string) {
 
 // R3, S5: what goes wrong with a Service that has long been there is told, too.
 func TestSweepFindsLater(t *testing.T) {
-	const promise, soon = 10 * time.Minute, sweepDelay + settling + time.Second
+	const promise = 10 * time.Minute
+	soon := duration(t, sweepDelay) + settling + time.Second
 	bare := func(s *sweeper) {
 		s.node.Spec.PodCIDRs = nil
 		_, err := s.client.CoreV1().Nodes().Update(s.Context(), s.node, metav1.UpdateOptions{})
