@@ -1,8 +1,6 @@
 package companion_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"context"
 	"os"
 	"path/filepath"
@@ -10,6 +8,7 @@ import (
 	"time"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // expectServers compares the DNS server with the sound cluster, and others that differ from it.

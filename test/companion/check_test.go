@@ -1,8 +1,6 @@
 package companion_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -16,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // checked is the document of "minilb check -o json".

@@ -1,9 +1,6 @@
 package companion_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -14,9 +11,8 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // explainObjects are what TestExplain breaks on purpose, each in its way.
@@ -84,17 +80,16 @@ status: {parents: [{parentRef: {name: gw}, controllerName: example.org/gateways,
 
 // TestExplain asks about names that break in the ways that people break them, and expects the cause.
 func TestExplain(t *testing.T) {
-	c := harness.GatewayCluster(t, cluster.NewestGatewayAPI)
+	t.Parallel()
+	c := cluster.New(t, cluster.Options{})
+	expectUnserved(t, c)
+	harness.InstallGatewayAPI(t, c, cluster.NewestGatewayAPI)
 	harness.Must(t, c.Apply(t.Context(), explainObjects))
-	t.Cleanup(func() {
-		for _, name := range []string{"explained", "explained-too"} {
-			harness.Must(t, c.Client.CoreV1().Namespaces().Delete(context.Background(), name, metav1.DeleteOptions{}))
-		}
-	})
 	harness.Must(t, c.Node(t.Context(), "explained", "192.168.7.31"))
 	harness.Must(t, c.Pod(t.Context(), cluster.PodSpec{Namespace: "explained", Name: "web-0", Labels: map[string]string{"app": "web"}, Node: "explained", IPs: []string{"10.77.1.1"}}))
 	harness.Must(t, c.Pod(t.Context(), cluster.PodSpec{Namespace: "explained", Name: "web-1", Labels: map[string]string{"app": "web"}, Node: "explained", IPs: []string{"10.77.1.2"}, Unready: true}))
-	time.Sleep(time.Second) // creation times have whole seconds
+	// Creation times have whole seconds.
+	time.Sleep(time.Until(harness.GetService(t, c, "explained", "web").CreationTimestamp.Add(1050 * time.Millisecond)))
 	harness.Must(t, harness.Apply(c, `
 apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -192,10 +187,10 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 	}
 }
 
-// Where the Gateway API is installed in part, it says which routes are not known, of names that nothing asks for.
-func TestExplainUnserved(t *testing.T) {
-	t.Parallel()
-	c := cluster.New(t, cluster.Options{})
+// expectUnserved installs the Gateway API in part: explain says which routes are not known, of names that
+// nothing asks for.
+func expectUnserved(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
 	explain := func(name string) string {
 		t.Helper()
 		out, err := harness.Minilb(t, "explain", "-kubeconfig", c.Kubeconfig, name).CombinedOutput()

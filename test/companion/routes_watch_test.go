@@ -1,9 +1,8 @@
 package companion_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 	"github.com/minilb/minilb/test/shipped"
 )
 
@@ -81,7 +81,7 @@ func TestRoutesWatch(t *testing.T) {
 		return strings.HasPrefix(log, "minilb: cannot reach the API server at "+r.Addr+": ") && strings.HasSuffix(log, lost) && strings.Count(log, "\n") == 1
 	})
 	harness.Must(t, c.Client.CoreV1().Nodes().Delete(ctx, "node2", metav1.DeleteOptions{}))
-	time.Sleep(3 * time.Second)
+	refuseTwice(t, r.Addr)
 	if got := ip.rest(); got != "" {
 		t.Errorf("while the API server is away: got\n%s", got)
 	}
@@ -96,6 +96,21 @@ func TestRoutesWatch(t *testing.T) {
 	_, err = c.Client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node3"}, Spec: corev1.NodeSpec{PodCIDR: "10.199.0.0/24", PodCIDRs: []string{"10.199.0.0/24"}}}, metav1.CreateOptions{})
 	harness.Must(t, err)
 	ip.expect(t, "# node node3: no IPv4 InternalIP for 10.199.0.0/24\n")
+}
+
+// refuseTwice waits until each of two programs, which pause for the same time after a failure, has tried
+// twice to reach an address that refuses connections.
+func refuseTwice(t *testing.T, addr string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", addr)
+	harness.Must(t, err)
+	defer listener.Close()
+	harness.Must(t, listener.(*net.TCPListener).SetDeadline(time.Now().Add(20*time.Second)))
+	for range 4 {
+		conn, err := listener.Accept()
+		harness.Must(t, err)
+		conn.Close()
+	}
 }
 
 // routesKubeconfig makes the kubeconfig of "minilb routes" with the commands of the README beside its

@@ -1,8 +1,6 @@
 package companion_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -20,10 +18,12 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/columns"
 	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // R1, R2, R3, M8: the routes of real nodes, as both commands print them.
 func TestRoutes(t *testing.T) {
+	t.Parallel()
 	c := cluster.New(t, cluster.Options{})
 	ctx := t.Context()
 	kubeconfig := harness.ShippedAccounts(t, c).Controller
