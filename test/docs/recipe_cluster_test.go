@@ -159,7 +159,7 @@ func (r *recipeCluster) beside(t *testing.T) {
 		t.Errorf("the status is %+v, want none", s.Status.LoadBalancer)
 	}
 	harness.ExpectStatus(t, r.Cluster, "shop", "web", "web.shop.minilb")
-	harness.ExpectUntouched(t, r.Cluster, others...)
+	harness.ExpectUntouched(t, r.Cluster, "minilb", others...)
 }
 
 // lowPorts has Pod Security admit the pod.
@@ -200,7 +200,7 @@ func (r *recipeCluster) secondService(t *testing.T) {
 	harness.Must(t, r.Apply(t.Context(), blocks[0]))
 	r.answers(t, recipePod, "web-lan.shop.minilb", "web.example.org")
 	harness.ExpectStatus(t, r.Cluster, "shop", "web-lan", "web-lan.shop.minilb")
-	harness.ExpectUntouched(t, r.Cluster, before)
+	harness.ExpectUntouched(t, r.Cluster, "minilb", before)
 
 	r.does(t, blocks[1], nil)
 	after := r.expectClass(t, "web", corev1.ServiceTypeClusterIP, "", false)

@@ -97,10 +97,31 @@ func ExpectStatus(t *testing.T, c *cluster.Cluster, namespace, name, hostname st
 	})
 }
 
-// ExpectUntouched fails the test if a Service changes within a while.
-func ExpectUntouched(t *testing.T, c *cluster.Cluster, services ...*corev1.Service) {
+// ExpectUntouched fails the test if a running controller, of this class, writes Services that are not for
+// it to write. It compares them once that controller has written the status of one marker and then of
+// another: events and the controller's queue keep their order, so that a write which they cause begins
+// before that of the first marker, and has ended, however slow, when as much was done for the second.
+func ExpectUntouched(t *testing.T, c *cluster.Cluster, class string, services ...*corev1.Service) {
 	t.Helper()
-	time.Sleep(2 * time.Second)
+	namespace := services[0].Namespace
+	for _, name := range []string{"marker-1", "marker-2"} {
+		CreateService(t, c, namespace, name, class)
+		cluster.Eventually(t, 10*time.Second, func() error {
+			if len(GetService(t, c, namespace, name).Status.LoadBalancer.Ingress) == 0 {
+				return fmt.Errorf("no controller of class %s has written the status of %s", class, name)
+			}
+			return nil
+		})
+	}
+	ExpectUnchanged(t, c, services...)
+	for _, name := range []string{"marker-1", "marker-2"} {
+		Must(t, c.Client.CoreV1().Services(namespace).Delete(t.Context(), name, metav1.DeleteOptions{}))
+	}
+}
+
+// ExpectUnchanged fails the test if Services are not as they were.
+func ExpectUnchanged(t *testing.T, c *cluster.Cluster, services ...*corev1.Service) {
+	t.Helper()
 	for _, service := range services {
 		if now := GetService(t, c, service.Namespace, service.Name); now.ResourceVersion != service.ResourceVersion {
 			t.Errorf("%s was written: %+v, status %+v", service.Name, now.ManagedFields, now.Status)

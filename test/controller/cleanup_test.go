@@ -1,12 +1,11 @@
 package controller_test
 
 import (
-	"github.com/minilb/minilb/test/harness"
-
 	"bytes"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,6 +13,7 @@ import (
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
 )
 
 // cleanup runs "minilb controller -cleanup" and returns what it prints.
@@ -36,9 +36,12 @@ func applyHostname(t *testing.T, c *cluster.Cluster, namespace, name, hostname, 
 	return service
 }
 
-// S13: what we have written goes, what others own stays, and the shipped rights suffice.
+// S13: under another domain the old hostname goes, and with -cleanup all that we have written; what others
+// own stays, and the shipped rights suffice.
 func TestControllerCleanup(t *testing.T) {
+	t.Parallel()
 	c := harness.Shared(t)
+	lockClassless(t, c)
 	namespace := harness.NewNamespace(t, c)
 	kubeconfig := harness.ShippedAccounts(t, c).Controller
 
@@ -49,14 +52,17 @@ func TestControllerCleanup(t *testing.T) {
 
 	// What a controller has left: of an older domain, of now, and what is ignored since.
 	harness.CreateService(t, c, namespace, "old", namespace)
+	harness.CreateService(t, c, namespace, "web", namespace)
 	p := harness.StartController(t, kubeconfig, "-class", namespace, "-domain", "old.example.org")
-	harness.ExpectStatus(t, c, namespace, "old", "old."+namespace+".old.example.org")
+	for _, name := range []string{"old", "web"} {
+		harness.ExpectStatus(t, c, namespace, name, name+"."+namespace+".old.example.org")
+	}
+	p.Untroubled(t)
 	p.Stop(t)
 	_, err = c.Client.CoreV1().Services(namespace).Patch(t.Context(), "old", types.MergePatchType,
 		[]byte(`{"metadata":{"labels":{"minilb/ignore":"true"}}}`), metav1.PatchOptions{})
 	harness.Must(t, err)
 	ours := []string{"old", "web", "without"}
-	harness.CreateService(t, c, namespace, "web", namespace)
 	harness.CreateService(t, c, namespace, "without", "")
 	for _, name := range []string{"both", "rival", "rival-applied"} {
 		harness.CreateService(t, c, namespace, name, namespace)
@@ -65,6 +71,7 @@ func TestControllerCleanup(t *testing.T) {
 	for _, name := range []string{"web", "without", "both", "rival", "rival-applied"} {
 		harness.ExpectStatus(t, c, namespace, name, name+"."+namespace+".minilb")
 	}
+	p.Untroubled(t)
 	p.Stop(t)
 
 	// What is another's, of our class and not.
@@ -91,13 +98,13 @@ func TestControllerCleanup(t *testing.T) {
 	if want := strings.Join(lines, ""); err != nil || stdout != want || stderr != "" {
 		t.Errorf("got %v, %q and\n%swant\n%s", err, stderr, stdout, want)
 	}
-	harness.ExpectUntouched(t, c, append(others, without)...)
+	harness.ExpectUnchanged(t, c, append(others, without)...)
 
 	stdout, stderr, err = cleanup(t, kubeconfig, "-class", namespace, "-default-class")
 	if want := fmt.Sprintf("service %s/without: status removed\nremoved the status of 1 of 1 Services of class %s or without a class\n", namespace, namespace); err != nil || stdout != want || stderr != "" {
 		t.Errorf("got %v, %q and\n%swant\n%s", err, stderr, stdout, want)
 	}
-	harness.ExpectUntouched(t, c, others...)
+	harness.ExpectUnchanged(t, c, others...)
 	for _, name := range ours {
 		service := harness.GetService(t, c, namespace, name)
 		if len(service.Status.LoadBalancer.Ingress) > 0 {
@@ -119,6 +126,7 @@ func TestControllerCleanup(t *testing.T) {
 	// A controller takes up again where it is wanted.
 	p = harness.StartController(t, kubeconfig, "-class", namespace)
 	harness.ExpectStatus(t, c, namespace, "web", "web."+namespace+".minilb")
+	p.Untroubled(t)
 	p.Stop(t)
 }
 
@@ -134,6 +142,7 @@ func expectDisowned(t *testing.T, service *corev1.Service) {
 
 // S13, S14: each right that is missing is told in one line, and nothing is half said.
 func TestControllerCleanupForbidden(t *testing.T) {
+	t.Parallel()
 	c := harness.Shared(t)
 	namespace := harness.NewNamespace(t, c)
 	apply := func(manifest string) {
@@ -156,7 +165,7 @@ func TestControllerCleanupForbidden(t *testing.T) {
 	apply(grantServices)
 	summary := "removed the status of 0 of 2 Services of class " + namespace + "\n"
 	// The API server takes a moment to know of a grant.
-	cluster.Eventually(t, patience, func() error {
+	cluster.Eventually(t, 10*time.Second, func() error {
 		stdout, stderr, err = cleanup(t, kubeconfig, "-class", namespace)
 		if err == nil || stdout != summary || strings.Count(stderr, "\n") != 1 ||
 			!strings.HasPrefix(stderr, "minilb: services/status: patch is forbidden: ") {
