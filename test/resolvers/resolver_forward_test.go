@@ -40,7 +40,7 @@ func TestResolversForward(t *testing.T) {
 		return s.Expect(of("_http._tcp.web.NS.minilb"), dns.TypeSRV, of("0 100 8080 10-244-9-1.web.NS.minilb."), of("0 100 8080 10-244-9-2.web.NS.minilb."))
 	})
 
-	names := slices.Concat(zoneNames(namespace, "minilb."), hostNames(namespace))
+	names := slices.Concat(zoneNames(namespace, "minilb.", 1), hostNames(namespace))
 	t.Run("minilb itself", func(t *testing.T) {
 		t.Parallel()
 		testCase(t, s.Addr, names)

@@ -89,13 +89,14 @@ type named struct {
 	gone bool                // NXDOMAIN
 
 	apex    string // of the zone that it is in
+	ttl     uint32 // of what minilb answers, in seconds
 	public  bool   // outside of our zones
 	claimed bool   // a host there
 	alias   bool   // in the public DNS
 }
 
-// zoneNames are the names of resolverState in a zone, and their neighbours.
-func zoneNames(namespace, zone string) []named {
+// zoneNames are the names of resolverState in a zone with this TTL, and their neighbours.
+func zoneNames(namespace, zone string, ttl uint32) []named {
 	web := []string{"10.244.9.1", "10.244.9.2"}
 	a := map[uint16][]string{dns.TypeA: web}
 	var many, targets []string
@@ -103,7 +104,7 @@ func zoneNames(namespace, zone string) []named {
 		many = append(many, fmt.Sprintf("10.244.10.%d", i+1))
 		targets = append(targets, fmt.Sprintf("0 100 8080 10-244-10-%d.many.NS.ZONE", i+1))
 	}
-	return inNamespace(namespace, zone, []named{
+	return inNamespace(namespace, zone, ttl, []named{
 		{name: "web.NS.ZONE", data: a},
 		{name: "dual.NS.ZONE", data: map[uint16][]string{dns.TypeA: {"10.244.9.3"}, dns.TypeAAAA: {"fd00:10:244:9::3"}}},
 		{name: "many.NS.ZONE", data: map[uint16][]string{dns.TypeA: many}, some: 16}, // D23
@@ -128,7 +129,7 @@ func zoneNames(namespace, zone string) []named {
 // from the public DNS (D3, D6).
 func hostNames(namespace string) []named {
 	web := []string{"10.244.9.1", "10.244.9.2"}
-	names := inNamespace(namespace, "NS.example.", []named{
+	names := inNamespace(namespace, "NS.example.", 1, []named{
 		{name: "www.ZONE", claimed: true, data: map[uint16][]string{dns.TypeA: web, dns.TypeTXT: {`"public"`}, dns.TypeMX: {"10 mail.ZONE"}}},
 		{name: "old.ZONE", claimed: true, alias: true, data: map[uint16][]string{dns.TypeA: web, dns.TypeTXT: {`"mail"`}}},
 		{name: "lan.ZONE", claimed: true, data: map[uint16][]string{dns.TypeA: web}},
@@ -143,7 +144,7 @@ func hostNames(namespace string) []named {
 	return names
 }
 
-func inNamespace(namespace, zone string, names []named) []named {
+func inNamespace(namespace, zone string, ttl uint32, names []named) []named {
 	fill := func(text string) string {
 		return strings.ReplaceAll(strings.ReplaceAll(text, "ZONE", zone), "NS", namespace)
 	}
@@ -155,7 +156,7 @@ func inNamespace(namespace, zone string, names []named) []named {
 			}
 			slices.Sort(data[qtype])
 		}
-		names[i].name, names[i].apex, names[i].data = fill(n.name), fill(zone), data
+		names[i].name, names[i].apex, names[i].ttl, names[i].data = fill(n.name), fill(zone), ttl, data
 	}
 	return names
 }
@@ -170,9 +171,9 @@ func (n named) ours(qtype uint16) bool {
 func (n named) origin(qtype uint16) (soa string, ttl uint32) {
 	switch {
 	case !n.public:
-		return n.apex, 1
+		return n.apex, n.ttl
 	case n.ours(qtype):
-		return n.name, 1 // D5
+		return n.name, n.ttl // D5
 	case n.alias:
 		return n.name, 5
 	}
