@@ -1,0 +1,179 @@
+package source
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// String returns a claimant in a line for each of its parents' listeners and one of its own.
+func (c Claimant) String() string {
+	line := fmt.Sprintf("%s %s/%s %s", c.Kind, c.Namespace, c.Name, c.Host)
+	if c.Answers {
+		line += " -> " + strings.Join(c.Leads, ", ")
+	}
+	if len(c.Services) > 0 {
+		line += " (" + strings.Join(c.Services, ", ") + ")"
+	}
+	if c.Why != "" {
+		line += ": " + c.Why
+	}
+	for _, p := range c.Parents {
+		line += "\n  " + p.Parent
+		if p.Why != "" {
+			line += ": " + p.Why
+		}
+		for _, l := range p.Listeners {
+			line += fmt.Sprintf("\n    %s %q %d", l.Name, l.Host, l.Port)
+			if l.Why != "" {
+				line += ": " + l.Why
+			}
+		}
+	}
+	return line
+}
+
+// expectClaimants fails the test unless these are the objects that ask for a name.
+func expectClaimants(t *testing.T, i *Inspection, name string, want ...string) {
+	t.Helper()
+	var got []string
+	for _, c := range i.Claimants(name) {
+		got = append(got, c.String())
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// C2, M8, S6, M2: who asks for a name, those first that are answered, and why the others are not.
+func TestClaimants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, err := inspected(t, t.Context(), inspectedAPI(t), Options{Gateways: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		expectClaimants(t, i, "web.ex.org.",
+			`Service shop/web web.ex.org -> Service shop/web (shop/web): host "bad_host" in annotation minilb/host is refused: it is not a DNS name of letters, digits, hyphens and dots`,
+			`Service shop/twice web.ex.org -> Service shop/twice (shop/twice)`,
+			`Ingress shop/wild *.ex.org -> address 10.9.9.8, host lb.aws.com`,
+			`Service shop/off web.ex.org: label minilb/ignore makes it absent`,
+			`Service shop/foreign web.ex.org: it is not of class "minilb": its spec.loadBalancerClass is "metallb"`,
+			`Service shop/nobody web.ex.org: it is not of class "minilb": it has no spec.loadBalancerClass`,
+			`Service late/web web.ex.org: host "web.ex.org." is refused: another namespace claimed it earlier`)
+		expectClaimants(t, i, "a.ex.org.",
+			`Ingress shop/wild *.ex.org -> address 10.9.9.8, host lb.aws.com`,
+			`Ingress shop/address a.ex.org -> address 10.9.9.9`,
+			`Ingress shop/idle a.ex.org: host "a.ex.org." is not served: its status has no address yet; is its ingress controller running and publishing one?`,
+			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`)
+		expectClaimants(t, i, "s.ex.org.",
+			`Ingress shop/service s.ex.org -> Service shop/web (shop/web)`,
+			`Ingress shop/wild *.ex.org -> address 10.9.9.8, host lb.aws.com`)
+		expectClaimants(t, i, "other.ex.org.",
+			`Ingress shop/wild *.ex.org -> address 10.9.9.8, host lb.aws.com`)
+		expectClaimants(t, i, "twice.shop.minilb.",
+			`Service shop/twice twice.shop.minilb: it is the name of Service shop/twice anyway`)
+		expectClaimants(t, i, "nobody.org.")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		i, err := inspected(t, t.Context(), inspectedAPI(t), Options{IngressClasses: []string{"nginx"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		expectClaimants(t, i, "a.ex.org.",
+			`Ingress shop/address a.ex.org: its class "" is not among ingress_classes`,
+			`Ingress shop/idle a.ex.org: its class "" is not among ingress_classes`,
+			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`,
+			`Ingress shop/wild *.ex.org: its class "" is not among ingress_classes`)
+	})
+}
+
+// G10-G16, G20b, G30: what has become of a route at each of its parents, and at each of their listeners.
+func TestClaimantsRoutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := inspectedAPI(t)
+		route := func(name, hosts string, parents ...string) runtime.Object {
+			return customObject(t, strings.Replace(routeOf(httpRoute, hosts, parents...), "{name: r, namespace: shop}", name, 1))
+		}
+		open := strings.Replace(routeOf(httpRoute, "pending.org", toGateway), "True", "Unknown", 1)
+		api.objects["httproutes/v1"] = append(api.objects["httproutes/v1"],
+			route("{name: any, namespace: shop}", "", toGateway),
+			route("{name: two, namespace: shop}", `two.org, "*.two.org"`, "{name: gw, namespace: infra, sectionName: http}", "{name: gw, namespace: infra, port: 443}", "{name: none, namespace: infra}", "{kind: Service, group: \"\", name: web}"),
+			route("{name: hidden, namespace: shop, labels: {"+lb.IgnoreLabel+": \"true\"}}", "two.org", toGateway),
+			route("{name: far, namespace: far}", "two.org", toGateway),
+			customObject(t, strings.Replace(open, "name: r,", "name: pending,", 1)))
+		i, err := inspected(t, t.Context(), api, Options{Gateways: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		expectClaimants(t, i, "http.org.", `HTTPRoute shop/r http.org -> address 10.0.0.5
+  Gateway infra/gw
+    http "" 80
+    tls "" 443: it takes no HTTPRoute`)
+		expectClaimants(t, i, "two.org.", `HTTPRoute shop/two two.org -> address 10.0.0.5
+  Gateway infra/gw section "http"
+    http "" 80
+    tls "" 443: the parentRef asks for another sectionName or port
+  Gateway infra/gw port 443: listener "tls" of Gateway infra/gw takes no HTTPRoute
+    http "" 80: the parentRef asks for another sectionName or port
+    tls "" 443: it takes no HTTPRoute
+  Gateway infra/none: Gateway infra/none does not exist
+  /Service shop/web: it is no Gateway or ListenerSet of a class that counts here`,
+			`HTTPRoute far/far two.org: host "two.org." is not served: listener "tls" of Gateway infra/gw takes no HTTPRoute
+  Gateway infra/gw: listener "tls" of Gateway infra/gw takes no HTTPRoute
+    http "" 80: it allows no routes of namespace "far"
+    tls "" 443: it takes no HTTPRoute`,
+			`HTTPRoute shop/hidden two.org: label minilb/ignore makes it absent
+  Gateway infra/gw
+    http "" 80
+    tls "" 443: it takes no HTTPRoute`)
+		expectClaimants(t, i, "x.two.org.", `HTTPRoute shop/two *.two.org -> address 10.0.0.5
+  Gateway infra/gw section "http"
+    http "" 80
+    tls "" 443: the parentRef asks for another sectionName or port
+  Gateway infra/gw port 443: listener "tls" of Gateway infra/gw takes no HTTPRoute
+    http "" 80: the parentRef asks for another sectionName or port
+    tls "" 443: it takes no HTTPRoute
+  Gateway infra/none: Gateway infra/none does not exist
+  /Service shop/web: it is no Gateway or ListenerSet of a class that counts here`)
+		expectClaimants(t, i, "tls.org.", `TLSRoute shop/r tls.org -> address 10.0.0.5
+  Gateway infra/gw
+    http "" 80: it takes no TLSRoute
+    tls "" 443`)
+		expectClaimants(t, i, "pending.org.", `HTTPRoute shop/pending pending.org: host "pending.org." is not served: the controller of Gateway infra/gw has not accepted it yet
+  Gateway infra/gw: the controller of Gateway infra/gw has not accepted it yet
+    http "" 80
+    tls "" 443: it takes no HTTPRoute`)
+	})
+}
+
+// D16: what a name is by the structure of the zones.
+func TestStructure(t *testing.T) {
+	options := Options{Zones: []string{"minilb.", "lan.minilb."}, ReverseZones: []string{"244.10.in-addr.arpa."}}
+	i := &Inspection{translator: newBench(t, options).tr}
+	for name, want := range map[string][3]string{
+		"web.shop.minilb.":            {"minilb.", "shop", "web"},
+		"db-0.web.shop.minilb.":       {"minilb.", "shop", "web"},
+		"web.shop.lan.minilb.":        {"lan.minilb.", "shop", "web"},
+		"shop.minilb.":                {"minilb.", "", ""},
+		"minilb.":                     {"minilb.", "", ""},
+		"web.ex.org.":                 {"", "", ""},
+		"7.1.244.10.in-addr.arpa.":    {"244.10.in-addr.arpa.", "", ""},
+		"244.10.in-addr.arpa.":        {"244.10.in-addr.arpa.", "", ""},
+		"7.1.x244.10.in-addr.arpa.":   {"", "", ""},
+		"_http._tcp.web.shop.minilb.": {"minilb.", "shop", "web"},
+	} {
+		if zone, namespace, service := i.Structure(name); [3]string{zone, namespace, service} != want {
+			t.Errorf("%s: got %q, %q, %q, want %q", name, zone, namespace, service, want)
+		}
+	}
+	i.translator.options.Services = false
+	if zone, namespace, service := i.Structure("web.shop.minilb."); zone != "minilb." || namespace != "" || service != "" {
+		t.Errorf("without Services: got %q, %q, %q", zone, namespace, service)
+	}
+}
