@@ -69,7 +69,7 @@ func (i *Inspection) Claimants(name string) []Claimant {
 		}
 	}
 	slices.SortFunc(all, func(a, b Claimant) int {
-		return cmp.Or(-before(a.Answers, b.Answers), cmp.Compare(len(b.Host), len(a.Host)), strings.Compare(a.Host, b.Host), a.Created.Compare(b.Created),
+		return cmp.Or(-before(a.Answers, b.Answers), cmp.Compare(len(b.Host), len(a.Host)), strings.Compare(b.Host, a.Host), a.Created.Compare(b.Created),
 			strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name), kindRank[a.Kind]-kindRank[b.Kind])
 	})
 	return all

@@ -67,8 +67,8 @@ func TestClaimants(t *testing.T) {
 			`Service shop/nobody web.ex.org: it is not of class "minilb": it has no spec.loadBalancerClass`,
 			`Service late/web web.ex.org: host "web.ex.org." is refused: another namespace claimed it earlier`)
 		expectClaimants(t, i, "a.ex.org.",
-			`Ingress shop/wild *.ex.org -> address 10.9.9.8, host lb.aws.com`,
 			`Ingress shop/address a.ex.org -> address 10.9.9.9`,
+			`Ingress shop/wild *.ex.org -> address 10.9.9.8, host lb.aws.com`,
 			`Ingress shop/idle a.ex.org: host "a.ex.org." is not served: its status has no address yet; is its ingress controller running and publishing one?`,
 			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`)
 		expectClaimants(t, i, "s.ex.org.",
