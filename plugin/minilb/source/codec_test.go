@@ -3,6 +3,7 @@ package source
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -227,3 +228,38 @@ route: meta source.meta; lead *source.lead; kind string; hosts []string; parents
 parentRef: kindName source.kindName; section string; port int32;
 verdict: parent source.parentRef; controller string; accepted string; reason string;
 `
+
+// What does not become an address is no snapshot.
+func TestAddressFields(t *testing.T) {
+	for length, want := range map[int]bool{0: true, 3: false, 4: true, 5: false, 16: true} {
+		c := &codec{in: encoded(t, func(c *codec) { c.bytes(make([]byte, length)) })}
+		var addr netip.Addr
+		if address(&addr, c); (c.err == nil) != want {
+			t.Errorf("%d bytes: got %v, %v", length, addr, c.err)
+		}
+	}
+}
+
+// once fails to write the first time.
+type once struct {
+	failed error
+	n      int
+}
+
+func (o *once) Write(p []byte) (int, error) {
+	if o.n++; o.n == 1 {
+		return 0, o.failed
+	}
+	return len(p), nil
+}
+
+// A part that cannot be written fails the whole, whatever can be written after it.
+func TestEncodeFails(t *testing.T) {
+	b := newBench(t, Options{})
+	b.watcher.Keep("snapshot", func() bool { return false })
+	b.sync()
+	failed := errors.New("no space left on device")
+	if err := b.watcher.encode(&once{failed: failed}, b.watcher.header()); err != failed {
+		t.Errorf("got %v, want %v", err, failed)
+	}
+}

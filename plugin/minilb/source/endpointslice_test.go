@@ -103,7 +103,7 @@ func TestReduceSlice(t *testing.T) {
 		},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Endpoints: []discoveryv1.Endpoint{
-			{Addresses: []string{"10.0.0.1", "10.0.0.2"}}, // E7: the first alone counts
+			{Addresses: []string{"10.0.0.1", "10.0.0.2"}, NodeName: pointer("n1")}, // E7: the first alone counts
 			{Addresses: nil},
 			{Addresses: []string{"not an address"}},
 			{Addresses: []string{"fd00::1"}},
@@ -121,6 +121,20 @@ func TestReduceSlice(t *testing.T) {
 	if got := slices.Collect(s.endpoints.all()); len(got) != 1 || got[0].addr != netip.MustParseAddr("10.0.0.1") {
 		t.Errorf("got endpoints %v, want 10.0.0.1 alone", got)
 	}
+	for name, tc := range map[string]struct {
+		w    *Watcher
+		want string
+	}{
+		"nobody asks for nodes": {new(Watcher), ""},
+		"to be shown":           {&Watcher{nodes: true}, "n1"},
+		"to be probed":          {&Watcher{probing: map[time.Duration]*probing{time.Second: nil}}, "n1"},
+	} {
+		for e := range tc.w.reduceSlice(obj).endpoints.all() {
+			if e.node != tc.want {
+				t.Errorf("%s: got node %q, want %q", name, e.node, tc.want)
+			}
+		}
+	}
 	if len(s.problems) != 7 {
 		t.Errorf("got %d problems, want one for each of the 7 unusable endpoints: %v", len(s.problems), s.problems)
 	}
@@ -129,8 +143,14 @@ func TestReduceSlice(t *testing.T) {
 			t.Errorf("got problem of %s, reason %s", p.owner, p.reason)
 		}
 	}
-	if s := new(Watcher).reduceSlice(&discoveryv1.EndpointSlice{}); s.service != "" || len(s.problems) != 1 {
-		t.Errorf("an empty object: got service %q, problems %v", s.service, s.problems)
+	if s := new(Watcher).reduceSlice(&discoveryv1.EndpointSlice{}); s.service != "" || s.triggered != 0 || len(s.problems) != 1 {
+		t.Errorf("an empty object: got service %q, trigger %d, problems %v", s.service, s.triggered, s.problems)
+	}
+	for _, when := range []string{"yesterday", "0001-01-01T00:00:00Z"} {
+		obj.Annotations[corev1.EndpointsLastChangeTriggerTime] = when
+		if s := new(Watcher).reduceSlice(obj); s.triggered != 0 {
+			t.Errorf("triggered %s: got %d", when, s.triggered)
+		}
 	}
 	mapped := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv6, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"::ffff:10.0.0.1"}}, {Addresses: []string{"fd00::1%eth0"}}}}
 	if s := new(Watcher).reduceSlice(mapped); s.endpoints.len() != 0 {

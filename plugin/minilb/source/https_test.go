@@ -24,6 +24,7 @@ func TestParseALPN(t *testing.T) {
 	}{
 		{"", nil, 0},
 		{" h2 ,http/1.1,, h2", []string{"h2", "http/1.1"}, 0},
+		{"!,~,\x7f", []string{"!", "~"}, 1}, // the first and the last of what is printed
 		{"h3,h\x002,h 2,hé,\"h2\",a\\b," + many + "," + many + "p", []string{"h3", many}, 6},
 		{strings.Repeat("h 2,", 10_000), nil, maxProtocols + 1},
 		{"1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18", []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16"}, 1},

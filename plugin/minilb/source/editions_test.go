@@ -1,0 +1,71 @@
+package source
+
+import (
+	"fmt"
+	"testing"
+)
+
+// What is known of the objects' generations is known as long as they are there, whichever way they go.
+func TestEditions(t *testing.T) {
+	b, _ := judged(t, Options{})
+	a, c := testService("shop/a", 1, ""), testService("shop/c", 1, "")
+	a.UID, c.UID, a.Generation, c.Generation = "ua", "uc", 3, 4
+	steps := []struct {
+		name   string
+		change func() error
+		want   string
+	}{
+		{"a list", func() error { return b.services().Replace([]any{a, c}, "1") }, "ua 3, uc 4"},
+		{"a shorter list", func() error { return b.services().Replace([]any{c}, "2") }, "-, uc 4"},
+		{"added", func() error { return b.services().Add(a) }, "ua 3, uc 4"},
+		{"deleted", func() error { return b.services().Delete(c) }, "ua 3, -"},
+	}
+	for _, step := range steps {
+		if err := step.change(); err != nil {
+			t.Fatal(err)
+		}
+		of := func(name string) string {
+			if is, there := b.services().edition("Service", "shop", name); there {
+				return fmt.Sprint(is.uid, " ", is.generation)
+			}
+			return "-"
+		}
+		if got := of("a") + ", " + of("c"); got != step.want {
+			t.Errorf("%s: got %s, want %s", step.name, got, step.want)
+		}
+	}
+	if is, there := b.services().edition("Ingress", "shop", "a"); there {
+		t.Errorf("of another kind: got %+v", is)
+	}
+}
+
+// Whoever looks at verdicts may stop at any of them.
+func TestVerdictsStop(t *testing.T) {
+	b, _ := judged(t, Options{})
+	for _, name := range []string{"a", "b"} {
+		service := testService("shop/"+name, 1, name+".ex.org, bad_host")
+		service.Annotations["minilb/hosts"], service.Annotations["minilb/aplication"] = "x", "x"
+		b.services().Update(service)
+	}
+	b.sync()
+	r := newResolver(&b.tr.options, b.tr.gather(false).claims, b.tr.questions(), false)
+	r.resolve()
+	all := 0
+	for range b.tr.verdicts(r, r.problems) {
+		all++
+	}
+	if all != 8 { // of each Service a host that is refused, one that is answered, two annotations
+		t.Errorf("got %d verdicts", all)
+	}
+	for n := 1; n <= all; n++ {
+		got := 0
+		for range b.tr.verdicts(r, r.problems) {
+			if got++; got == n {
+				break
+			}
+		}
+		if got != n {
+			t.Errorf("stopped after %d, want %d", got, n)
+		}
+	}
+}
