@@ -78,6 +78,20 @@ func TestOf(t *testing.T) {
 	}
 }
 
+// What is wrong with an entry is told from what else may be. R1
+func TestKinds(t *testing.T) {
+	var got []string
+	for _, e := range Of([]*corev1.Node{node("a", "10.244.1.0/24 fd00:1::/64", "192.168.1.31"), node("b", "10.244.1.0/24", "192.168.1.32"), node("c", "", ""), node("d", "10.244.2.0/33 10.244.4.0/24", "192.168.1.34 x")}) {
+		if (e.Kind == "") != (e.Problem == "") || (e.Problem == "") != e.Gateway.IsValid() {
+			t.Errorf("got %+v", e)
+		}
+		got = append(got, strings.TrimSpace(e.Node+" "+string(e.Kind)))
+	}
+	if want := "a, a NoInternalIP, b SamePodCIDR, c NoPodCIDR, d, d NoPodCIDR, d MalformedIP"; strings.Join(got, ", ") != want {
+		t.Errorf("got %s, want %s", strings.Join(got, ", "), want)
+	}
+}
+
 // R1, R2
 func TestJSON(t *testing.T) {
 	tests := []struct {
