@@ -129,3 +129,22 @@ func TestRunFails(t *testing.T) {
 		}
 	}
 }
+
+// Each namespace is read once, however many servers read it, and all if one of them reads all.
+func TestNamespaces(t *testing.T) {
+	for _, tc := range []struct {
+		of   [][]string
+		want []string
+	}{
+		{[][]string{{"shop", "dev"}, {"shop", "a"}}, []string{"a", "dev", "shop"}},
+		{[][]string{{"shop"}, nil}, nil}, {[][]string{nil}, nil}, {[][]string{{"shop"}}, []string{"shop"}},
+	} {
+		c := checker{}
+		for _, namespaces := range tc.of {
+			c.options = append(c.options, source.Options{Namespaces: namespaces})
+		}
+		if got := c.namespaces(); !slices.Equal(got, tc.want) {
+			t.Errorf("%q: got %q, want %q", tc.of, got, tc.want)
+		}
+	}
+}
