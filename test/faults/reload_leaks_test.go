@@ -43,7 +43,7 @@ func TestFaultReload(t *testing.T) {
 	ours[asked{"nobody.world.minilb", dns.TypeA}] = []string{"NXDOMAIN"}
 	load, reference := startLoad(t, s.Addr, rate, ours), startLoad(t, stock.Addr, rate, others)
 
-	var first, last harness.Holding
+	var first, last holding
 	// CoreDNS forgets about plugin reload at the first signal.
 	for n := range byPlugin {
 		reload(s, t, func() {
@@ -80,8 +80,8 @@ func TestFaultReload(t *testing.T) {
 		})
 	}
 	allowed := last
-	allowed.Goroutines += failures // listeners of pprof, which outlive such a load
-	allowed.Files += failures
+	allowed.goroutines += failures // listeners of pprof, which outlive such a load
+	allowed.files += failures
 	cluster.Eventually(t, time.Minute, func() error { return holds(s, c, profiler, &last, &allowed) })
 
 	harness.Must(t, known.answered(s))
@@ -108,19 +108,19 @@ func reload(s *harness.CoreDNS, t *testing.T, do func()) {
 // holds sets what the server holds at present. It returns an error if that is more than before,
 // of memory a quarter and some megabytes, which is what one garbage collection may differ from
 // the other.
-func holds(s *harness.CoreDNS, c *cluster.Cluster, profiler string, now, before *harness.Holding) error {
+func holds(s *harness.CoreDNS, c *cluster.Cluster, profiler string, now, before *holding) error {
 	f, err := heldBy(s, profiler)
 	if err != nil {
 		return err
 	}
-	*now = harness.Holding{Goroutines: f.Goroutines, Files: f.Files, Kilobytes: int(f.Memory >> 10)}
-	if now.Watches, err = openWatches(c); err != nil {
+	*now = holding{goroutines: f.Goroutines, files: f.Files, kilobytes: int(f.Memory >> 10)}
+	if now.watches, err = openWatches(c); err != nil {
 		return err
 	}
-	if now.Watches == 0 {
+	if now.watches == 0 {
 		return fmt.Errorf("held %v, which is not all known", now)
 	}
-	if before != nil && (now.Goroutines > before.Goroutines || now.Files > before.Files || now.Watches > before.Watches || now.Kilobytes > before.Kilobytes*5/4+8000) {
+	if before != nil && (now.goroutines > before.goroutines || now.files > before.files || now.watches > before.watches || now.kilobytes > before.kilobytes*5/4+8000) {
 		return fmt.Errorf("held %v, and before %v", now, before)
 	}
 	return nil
@@ -159,4 +159,11 @@ func openWatches(c *cluster.Cluster) (int, error) {
 		}
 	}
 	return open, err
+}
+
+// holding is what a server holds.
+type holding struct{ goroutines, files, watches, kilobytes int }
+
+func (h holding) String() string {
+	return fmt.Sprintf("%d goroutines, %d files, %d watches and %.1f MB", h.goroutines, h.files, h.watches, float64(h.kilobytes)/1000)
 }

@@ -65,19 +65,19 @@ func TestGatewayForbidden(t *testing.T) {
 			}
 			_, metrics := harness.Get(s.Prom)
 			for line := range strings.Lines(harness.Grep(metrics, "coredns_minilb_synced")) {
-				own := strings.Contains(line, `{source="`+harness.SourceOf(test.resource)+`"}`)
+				own := strings.Contains(line, `{source="`+sourceOf(test.resource)+`"}`)
 				if synced := strings.HasSuffix(line, " 1\n"); synced == own {
 					t.Errorf("metrics: %s", line)
 				}
 			}
-			if !strings.Contains(metrics, `coredns_minilb_synced{source="`+harness.SourceOf(test.resource)+`"} 0`) {
+			if !strings.Contains(metrics, `coredns_minilb_synced{source="`+sourceOf(test.resource)+`"} 0`) {
 				t.Errorf("metrics do not tell of %s:\n%s", test.resource, harness.Grep(metrics, "synced"))
 			}
 
 			stop := harness.KeepAsking(t, s, slices.Sorted(maps.Keys(served))...)
 			granted := time.Now()
 			grantWithout(t, c, "no-"+test.resource, shipped, "")
-			cluster.Eventually(t, 30*time.Second, func() error { return errors.Join(harness.AnswersGateways(s, r), harness.SyncedAlone(s, r.Served())) })
+			cluster.Eventually(t, 30*time.Second, func() error { return errors.Join(harness.AnswersGateways(s, r), syncedAlone(s, r.Served())) })
 			t.Logf("answered %v after the right was given", time.Since(granted).Round(time.Millisecond))
 			stop()
 			harness.Must(t, onlyWarning())

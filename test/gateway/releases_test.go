@@ -40,7 +40,7 @@ func TestGatewayReleases(t *testing.T) {
 	if code, body := harness.Get(old.Ready); code != http.StatusOK {
 		t.Errorf("without the Gateway API: /ready is %d %s once the server listens\n%s", code, body, old.Log)
 	}
-	harness.Must(t, harness.SyncedAlone(old, nil))
+	harness.Must(t, syncedAlone(old, nil))
 	stop := harness.KeepAsking(t, old, "web.edge.minilb", "ingress.ex.org")
 	for _, r := range harness.GatewayReleases {
 		name := r.Release + " " + r.Channel
@@ -49,7 +49,7 @@ func TestGatewayReleases(t *testing.T) {
 				harness.DeleteDefinitions(t, c)
 				// The test's own context is done by now.
 				if err := cluster.Wait(context.Background(), 10*time.Second, func() error {
-					return errors.Join(harness.Forwarded(old, harness.GatewayNames...), harness.SyncedAlone(old, nil))
+					return errors.Join(harness.Forwarded(old, harness.GatewayNames...), syncedAlone(old, nil))
 				}); err != nil {
 					t.Error(err)
 				}
@@ -69,8 +69,8 @@ func TestGatewayReleases(t *testing.T) {
 			for _, s := range []*harness.CoreDNS{fresh, old} {
 				cluster.Eventually(t, 10*time.Second, func() error { return harness.AnswersGateways(s, r) })
 			}
-			harness.Must(t, harness.SyncedAlone(fresh, r.Served()))
-			cluster.Eventually(t, 10*time.Second, func() error { return harness.SyncedAlone(old, r.Served()) })
+			harness.Must(t, syncedAlone(fresh, r.Served()))
+			cluster.Eventually(t, 10*time.Second, func() error { return syncedAlone(old, r.Served()) })
 			if lines := complaints(fresh); len(lines) > 0 {
 				t.Errorf("it warns: %q", lines)
 			}
@@ -165,7 +165,7 @@ func testKindsComeAndGo(t *testing.T, c *cluster.Cluster, s *harness.CoreDNS, r 
 		without := r
 		without.GrpcRoutes = nil
 		cluster.Eventually(t, 10*time.Second, func() error { return harness.AnswersGateways(s, without) })
-		cluster.Eventually(t, 10*time.Second, func() error { return harness.SyncedAlone(s, without.Served()) })
+		cluster.Eventually(t, 10*time.Second, func() error { return syncedAlone(s, without.Served()) })
 		harness.ApplyTogether(t, c, r.Definitions(t, "grpcroutes"))
 		harness.Must(t, c.Apply(t.Context(), harness.GatewayRoute("GRPCRoute", "v1", "grpc-v1", "name: gateway-v1")))
 		cluster.Eventually(t, 10*time.Second, func() error { return harness.AnswersGateways(s, r) })
@@ -183,7 +183,7 @@ func testKindsComeAndGo(t *testing.T, c *cluster.Cluster, s *harness.CoreDNS, r 
 		without := r
 		without.TlsRoutes = nil
 		cluster.Eventually(t, 10*time.Second, func() error { return harness.AnswersGateways(s, without) })
-		cluster.Eventually(t, 10*time.Second, func() error { return harness.SyncedAlone(s, without.Served()) })
+		cluster.Eventually(t, 10*time.Second, func() error { return syncedAlone(s, without.Served()) })
 		harness.Must(t, c.Apply(t.Context(), definition))
 		cluster.Eventually(t, 10*time.Second, func() error { return harness.AnswersGateways(s, r) })
 		stop()
@@ -244,4 +244,34 @@ func watched(c *cluster.Cluster, resource, version string) error {
 // complaints returns the warnings and errors of the plugin.
 func complaints(s *harness.CoreDNS) []string {
 	return slices.Concat(s.Log.Lines("[WARNING] plugin/minilb:"), s.Log.Lines("[ERROR] plugin/minilb:"))
+}
+
+// syncedAlone returns an error unless the metrics list exactly these sources, all synced: those of
+// Services and Ingresses and, of the Gateway API, the kinds of which some version is served.
+func syncedAlone(s *harness.CoreDNS, served map[string][]string) error {
+	_, metrics := harness.Get(s.Prom)
+	want := map[string]string{"service": "1", "endpointslice": "1", "ingress": "1"}
+	for resource, versions := range served {
+		if len(versions) > 0 {
+			want[sourceOf(resource)], want["namespace"] = "1", "1"
+		}
+	}
+	got := map[string]string{}
+	for line := range strings.Lines(harness.Grep(metrics, "coredns_minilb_synced")) {
+		source, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), `coredns_minilb_synced{source="`), `"} `)
+		got[source] = value
+	}
+	if !maps.Equal(got, want) {
+		return fmt.Errorf("got synced %v, want %v", got, want)
+	}
+	return nil
+}
+
+// sourceOf returns the label that metrics have for a resource: httproute for httproutes.
+func sourceOf(resource string) string {
+	resource, _, _ = strings.Cut(resource, ".")
+	if singular, ok := strings.CutSuffix(resource, "sses"); ok {
+		return singular + "ss" // gatewayclass, ingress
+	}
+	return strings.TrimSuffix(resource, "s")
 }

@@ -41,6 +41,7 @@ var (
 	Daemonset = shipped.DaemonSet
 )
 
+// Rendered returns what a kustomization renders to.
 func Rendered(t *testing.T, render func() (string, error)) string {
 	t.Helper()
 	manifest, err := render()

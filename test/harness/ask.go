@@ -12,6 +12,34 @@ import (
 	"github.com/miekg/dns"
 )
 
+// Ask sends a question over UDP or TCP, without recursion desired and without EDNS.
+func Ask(addr, network, name string, qtype uint16) (*dns.Msg, error) {
+	m := new(dns.Msg)
+	m.SetQuestion(dns.Fqdn(name), qtype)
+	client := dns.Client{Net: network, Timeout: 5 * time.Second}
+	reply, _, err := client.Exchange(m, addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", name, dns.TypeToString[qtype], err)
+	}
+	return reply, nil
+}
+
+// Serials returns the serial of each zone.
+func Serials(t *testing.T, s *CoreDNS, zones ...string) []uint32 {
+	t.Helper()
+	var numbers []uint32
+	for _, zone := range zones {
+		reply, err := s.Ask("udp", zone, dns.TypeSOA)
+		Must(t, err)
+		i := slices.IndexFunc(reply.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA })
+		if i < 0 {
+			t.Fatalf("%s has no SOA:\n%s", zone, reply)
+		}
+		numbers = append(numbers, reply.Answer[i].(*dns.SOA).Serial)
+	}
+	return numbers
+}
+
 // KeepAsking asks for the addresses of names fifty times a second, and for readiness now and
 // then, until the function it returns is called: every name must have an address each time.
 func KeepAsking(t *testing.T, s *CoreDNS, names ...string) (stop func()) {
@@ -70,33 +98,7 @@ func Get(url string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-func Ask(addr, network, name string, qtype uint16) (*dns.Msg, error) {
-	m := new(dns.Msg)
-	m.SetQuestion(dns.Fqdn(name), qtype)
-	client := dns.Client{Net: network, Timeout: 5 * time.Second}
-	reply, _, err := client.Exchange(m, addr)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", name, dns.TypeToString[qtype], err)
-	}
-	return reply, nil
-}
-
-// Serials returns the serial of each zone.
-func Serials(t *testing.T, s *CoreDNS, zones ...string) []uint32 {
-	t.Helper()
-	var numbers []uint32
-	for _, zone := range zones {
-		reply, err := s.Ask("udp", zone, dns.TypeSOA)
-		Must(t, err)
-		i := slices.IndexFunc(reply.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA })
-		if i < 0 {
-			t.Fatalf("%s has no SOA:\n%s", zone, reply)
-		}
-		numbers = append(numbers, reply.Answer[i].(*dns.SOA).Serial)
-	}
-	return numbers
-}
-
+// PortOf returns the port of an address.
 func PortOf(addr string) string {
 	_, port, _ := net.SplitHostPort(addr)
 	return port

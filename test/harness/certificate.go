@@ -17,6 +17,7 @@ import (
 // Certificate is a server's certificate that is its own authority, and its key, in files.
 type Certificate struct{ Chain, Key string }
 
+// NewCertificate makes a certificate of a host, signed by itself, in files of the test.
 func NewCertificate(t *testing.T, host string) Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -88,6 +88,23 @@ func stopShared() error {
 	return errors.Join(errs...)
 }
 
+// InstallGatewayAPI installs a release, of the experimental channel, and the class of the tests' Gateways.
+func InstallGatewayAPI(t *testing.T, c *cluster.Cluster, release string) {
+	t.Helper()
+	Must(t, installGatewayAPI(t.Context(), c, release))
+}
+
+func installGatewayAPI(ctx context.Context, c *cluster.Cluster, release string) error {
+	definitions, err := cluster.GatewayAPI(ctx, release, "experimental")
+	if err != nil {
+		return err
+	}
+	if err := c.Apply(ctx, definitions); err != nil {
+		return err
+	}
+	return c.Apply(ctx, GatewayClass(defaultClass, ControllerName))
+}
+
 // NewNamespace creates a namespace of the test's own and deletes it when the test ends.
 func NewNamespace(t *testing.T, c *cluster.Cluster) string {
 	t.Helper()
@@ -106,11 +123,17 @@ func NewNamespace(t *testing.T, c *cluster.Cluster) string {
 	return namespace.Name
 }
 
-func Must(t *testing.T, err error) {
+// Apply applies a manifest in which HTTP stands for the paths of an Ingress rule, which do
+// not matter to DNS.
+func Apply(c *cluster.Cluster, manifest string) error {
+	const http = "http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: x, port: {number: 80}}}}]}"
+	return c.Apply(context.Background(), strings.ReplaceAll(manifest, "HTTP", http))
+}
+
+// ApplyTogether applies a manifest of CustomResourceDefinitions, which takes the API server a while.
+func ApplyTogether(t *testing.T, c *cluster.Cluster, manifest string) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, c.Apply(context.Background(), manifest))
 }
 
 // Parallel calls work for 0 to n-1, sixteen at a time.
@@ -139,32 +162,10 @@ func FreePorts(t *testing.T, n int) []string {
 	return addrs
 }
 
-// Apply applies a manifest in which HTTP stands for the paths of an Ingress rule, which do
-// not matter to DNS.
-func Apply(c *cluster.Cluster, manifest string) error {
-	const http = "http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: x, port: {number: 80}}}}]}"
-	return c.Apply(context.Background(), strings.ReplaceAll(manifest, "HTTP", http))
-}
-
-// InstallGatewayAPI installs a release, of the experimental channel, and the class of the tests' Gateways.
-func InstallGatewayAPI(t *testing.T, c *cluster.Cluster, release string) {
+// Must ends the test if there is an error.
+func Must(t *testing.T, err error) {
 	t.Helper()
-	Must(t, installGatewayAPI(t.Context(), c, release))
-}
-
-func installGatewayAPI(ctx context.Context, c *cluster.Cluster, release string) error {
-	definitions, err := cluster.GatewayAPI(ctx, release, "experimental")
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
-	if err := c.Apply(ctx, definitions); err != nil {
-		return err
-	}
-	return c.Apply(ctx, GatewayClass(defaultClass, ControllerName))
-}
-
-// ApplyTogether applies a manifest of CustomResourceDefinitions, which takes the API server a while.
-func ApplyTogether(t *testing.T, c *cluster.Cluster, manifest string) {
-	t.Helper()
-	Must(t, c.Apply(context.Background(), manifest))
 }

@@ -18,27 +18,6 @@ import (
 	"github.com/minilb/minilb/test/cluster"
 )
 
-// Corefile returns the path of the server's.
-func (s *CoreDNS) Corefile() string { return s.Cmd.Args[len(s.Cmd.Args)-1] }
-
-// Rewrite gives the server another Corefile, of which it never reads a half.
-func (s *CoreDNS) Rewrite(t *testing.T, corefile string) {
-	t.Helper()
-	Must(t, os.WriteFile(s.Corefile()+".new", []byte(corefile), 0o600))
-	Must(t, os.Rename(s.Corefile()+".new", s.Corefile()))
-}
-
-// Edit replaces what is once in the server's Corefile.
-func (s *CoreDNS) Edit(t *testing.T, old, replacement string) {
-	t.Helper()
-	corefile, err := os.ReadFile(s.Corefile())
-	Must(t, err)
-	if n := strings.Count(string(corefile), old); n != 1 {
-		t.Fatalf("%q is in the Corefile %d times:\n%s", old, n, corefile)
-	}
-	s.Rewrite(t, strings.Replace(string(corefile), old, replacement, 1))
-}
-
 // CoreDNS is a running cmd/coredns.
 type CoreDNS struct {
 	Addr   string // of DNS, UDP and TCP
@@ -60,7 +39,7 @@ func StartCoreDNS(t *testing.T, corefile string, env ...string) *CoreDNS {
 	return s
 }
 
-// StartFastCoreDNS is startCoreDNS for tests that measure time.
+// StartFastCoreDNS is StartCoreDNS for tests that measure time.
 func StartFastCoreDNS(t *testing.T, corefile string) *CoreDNS {
 	t.Helper()
 	s := LaunchCoreDNS(t, FastBinary, corefile)
@@ -68,34 +47,12 @@ func StartFastCoreDNS(t *testing.T, corefile string) *CoreDNS {
 	return s
 }
 
-// StartRediscoveringCoreDNS is startCoreDNS for tests in which kinds come and go.
+// StartRediscoveringCoreDNS is StartCoreDNS for tests in which kinds come and go.
 func StartRediscoveringCoreDNS(t *testing.T, corefile string) *CoreDNS {
 	t.Helper()
 	s := LaunchCoreDNS(t, rediscoveringBinary, corefile)
 	s.WaitListening(t)
 	return s
-}
-
-func (s *CoreDNS) WaitListening(t *testing.T) {
-	t.Helper()
-	cluster.Eventually(t, 30*time.Second, func() error {
-		select {
-		case err := <-s.Exited:
-			s.Exited <- err
-			t.Fatalf("coredns ended: %v\n%s", err, s.Log)
-		default:
-		}
-		conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
-		if err != nil {
-			return fmt.Errorf("%w\n%s", err, s.Log)
-		}
-		conn.Close()
-		// The UDP port is opened after the TCP port. That it answers is enough: a message
-		// without a question is malformed.
-		client := dns.Client{Timeout: time.Second}
-		_, _, err = client.Exchange(&dns.Msg{MsgHdr: dns.MsgHdr{Id: dns.Id()}}, s.Addr)
-		return err
-	})
 }
 
 // LaunchCoreDNS runs the real binary and waits for nothing.
@@ -132,6 +89,40 @@ func LaunchCoreDNS(t *testing.T, built func() (string, error), corefile string, 
 	return s
 }
 
+// WaitListening waits until the server answers over TCP and UDP.
+func (s *CoreDNS) WaitListening(t *testing.T) {
+	t.Helper()
+	cluster.Eventually(t, 30*time.Second, func() error {
+		select {
+		case err := <-s.Exited:
+			s.Exited <- err
+			t.Fatalf("coredns ended: %v\n%s", err, s.Log)
+		default:
+		}
+		conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
+		if err != nil {
+			return fmt.Errorf("%w\n%s", err, s.Log)
+		}
+		conn.Close()
+		// The UDP port is opened after the TCP port. That it answers is enough: a message
+		// without a question is malformed.
+		client := dns.Client{Timeout: time.Second}
+		_, _, err = client.Exchange(&dns.Msg{MsgHdr: dns.MsgHdr{Id: dns.Id()}}, s.Addr)
+		return err
+	})
+}
+
+// WaitReady waits until /ready says so.
+func (s *CoreDNS) WaitReady(t *testing.T) {
+	t.Helper()
+	cluster.Eventually(t, 30*time.Second, func() error {
+		if code, body := Get(s.Ready); code != http.StatusOK {
+			return fmt.Errorf("/ready: %d %s\n%s", code, body, s.Log)
+		}
+		return nil
+	})
+}
+
 // Stop ends the server as a service manager does, and checks that it went cleanly.
 func (s *CoreDNS) Stop(t *testing.T) {
 	s.Cmd.Process.Signal(syscall.SIGTERM)
@@ -145,17 +136,6 @@ func (s *CoreDNS) Stop(t *testing.T) {
 	if out := s.Log.String(); strings.Contains(out, "DATA RACE") || strings.Contains(out, "panic") {
 		t.Errorf("coredns said:\n%s", out)
 	}
-}
-
-// WaitReady waits until /ready says so.
-func (s *CoreDNS) WaitReady(t *testing.T) {
-	t.Helper()
-	cluster.Eventually(t, 30*time.Second, func() error {
-		if code, body := Get(s.Ready); code != http.StatusOK {
-			return fmt.Errorf("/ready: %d %s\n%s", code, body, s.Log)
-		}
-		return nil
-	})
 }
 
 // Ask sends a question over UDP or TCP, without recursion desired and without EDNS.
@@ -201,4 +181,25 @@ func (s *CoreDNS) ExpectRcode(name string, qtype uint16, want int) error {
 		return fmt.Errorf("%s %s: got %s %v, want %s", name, dns.TypeToString[qtype], dns.RcodeToString[rcode], got, dns.RcodeToString[want])
 	}
 	return nil
+}
+
+// Corefile returns the path of the server's.
+func (s *CoreDNS) Corefile() string { return s.Cmd.Args[len(s.Cmd.Args)-1] }
+
+// Rewrite gives the server another Corefile, of which it never reads a half.
+func (s *CoreDNS) Rewrite(t *testing.T, corefile string) {
+	t.Helper()
+	Must(t, os.WriteFile(s.Corefile()+".new", []byte(corefile), 0o600))
+	Must(t, os.Rename(s.Corefile()+".new", s.Corefile()))
+}
+
+// Edit replaces what is once in the server's Corefile.
+func (s *CoreDNS) Edit(t *testing.T, old, replacement string) {
+	t.Helper()
+	corefile, err := os.ReadFile(s.Corefile())
+	Must(t, err)
+	if n := strings.Count(string(corefile), old); n != 1 {
+		t.Fatalf("%q is in the Corefile %d times:\n%s", old, n, corefile)
+	}
+	s.Rewrite(t, strings.Replace(string(corefile), old, replacement, 1))
 }

@@ -32,7 +32,7 @@ var (
 )
 
 // OnLoopback moves what a documented Corefile says of ports, addresses and files to those of a
-// test, for startCoreDNS. It returns where its encrypted transports listen, too.
+// test, for StartCoreDNS. It returns where its encrypted transports listen, too.
 func OnLoopback(t *testing.T, corefile, upstream, kubeconfig string, cert Certificate) (string, map[string]string) {
 	t.Helper()
 	encrypted := map[string]string{}

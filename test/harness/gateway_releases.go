@@ -18,63 +18,6 @@ import (
 	"github.com/minilb/minilb/test/cluster"
 )
 
-// AnswersGateways returns an error unless the server answers what stands in the cluster beside
-// objects and, of the Gateway API, the release's names alone.
-func AnswersGateways(s *CoreDNS, r GatewayRelease) error {
-	errs := []error{s.Expect("web.edge.minilb", dns.TypeA, GatewayPod), s.Expect("ingress.ex.org", dns.TypeA, GatewayPod)}
-	for _, name := range GatewayNames {
-		if address := r.Names()[name]; address != "" {
-			errs = append(errs, s.Expect(name, dns.TypeA, address))
-		} else {
-			errs = append(errs, Forwarded(s, name))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// Forwarded returns an error unless the names do not exist here.
-func Forwarded(s *CoreDNS, names ...string) error {
-	var errs []error
-	for _, name := range names {
-		reply, err := s.Ask("udp", name, dns.TypeA)
-		if err == nil && (reply.Authoritative || len(reply.Answer) != 1 || reply.Answer[0].Header().Rrtype != dns.TypeTXT) {
-			err = fmt.Errorf("%s is answered here: %v", name, reply.Answer)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-// SyncedAlone returns an error unless the metrics list exactly these sources, all synced: those of
-// Services and Ingresses and, of the Gateway API, the kinds of which some version is served.
-func SyncedAlone(s *CoreDNS, served map[string][]string) error {
-	_, metrics := Get(s.Prom)
-	want := map[string]string{"service": "1", "endpointslice": "1", "ingress": "1"}
-	for resource, versions := range served {
-		if len(versions) > 0 {
-			want[SourceOf(resource)], want["namespace"] = "1", "1"
-		}
-	}
-	got := map[string]string{}
-	for line := range strings.Lines(Grep(metrics, "coredns_minilb_synced")) {
-		source, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), `coredns_minilb_synced{source="`), `"} `)
-		got[source] = value
-	}
-	if !maps.Equal(got, want) {
-		return fmt.Errorf("got synced %v, want %v", got, want)
-	}
-	return nil
-}
-
-// SourceOf returns the label that metrics have for a resource: httproute for httproutes.
-func SourceOf(resource string) string {
-	resource, _, _ = strings.Cut(resource, ".")
-	if singular, ok := strings.CutSuffix(resource, "sses"); ok {
-		return singular + "ss" // gatewayclass, ingress
-	}
-	return strings.TrimSuffix(resource, "s")
-}
-
 // The API groups of the Gateway API.
 const (
 	GatewayGroup             = "gateway.networking.k8s.io"
@@ -90,6 +33,7 @@ type GatewayRelease struct {
 	listenerSets, XListenerSets []string // the latter in the experimental group
 }
 
+// GatewayReleases are both channels of the releases that tests install, oldest first.
 var GatewayReleases = []GatewayRelease{
 	{Release: "v1.0.0", Channel: "standard"},
 	{Release: "v1.0.0", Channel: "experimental", GrpcRoutes: []string{"v1alpha2"}, TlsRoutes: []string{"v1alpha2"}},
@@ -308,4 +252,31 @@ func DeleteDefinitions(t *testing.T, c *cluster.Cluster, resources ...string) {
 		}
 		return nil
 	}))
+}
+
+// AnswersGateways returns an error unless the server answers what stands in the cluster beside
+// objects and, of the Gateway API, the release's names alone.
+func AnswersGateways(s *CoreDNS, r GatewayRelease) error {
+	errs := []error{s.Expect("web.edge.minilb", dns.TypeA, GatewayPod), s.Expect("ingress.ex.org", dns.TypeA, GatewayPod)}
+	for _, name := range GatewayNames {
+		if address := r.Names()[name]; address != "" {
+			errs = append(errs, s.Expect(name, dns.TypeA, address))
+		} else {
+			errs = append(errs, Forwarded(s, name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Forwarded returns an error unless the names do not exist here.
+func Forwarded(s *CoreDNS, names ...string) error {
+	var errs []error
+	for _, name := range names {
+		reply, err := s.Ask("udp", name, dns.TypeA)
+		if err == nil && (reply.Authoritative || len(reply.Answer) != 1 || reply.Answer[0].Header().Rrtype != dns.TypeTXT) {
+			err = fmt.Errorf("%s is answered here: %v", name, reply.Answer)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }

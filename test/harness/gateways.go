@@ -10,30 +10,6 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Infra is a namespace beside the case's own.
-var Infra = Object("v1", "Namespace", "NS-infra", "")
-
-// What the tests' Gateways have for a class, and the name of the controller behind it.
-const (
-	defaultClass   = "example"
-	ControllerName = "example.org/controller"
-)
-
-func GatewayClass(name, controller string) string {
-	return Object("gateway.networking.k8s.io/v1", "GatewayClass", name,
-		fmt.Sprintf("spec: {controllerName: %s}, status: {conditions: [%s]}", controller, Condition("Accepted", "True")))
-}
-
-// Object is the manifest of an object of a kind without namespaces.
-func Object(version, kind, name, fields string) string {
-	return fmt.Sprintf("{apiVersion: %s, kind: %s, metadata: {name: %s}, %s}\n---\n", version, kind, name, fields)
-}
-
-// Condition is one as controllers write it.
-func Condition(kind, status string) string {
-	return fmt.Sprintf("{type: %s, status: %q, reason: Test, message: '', lastTransitionTime: '2026-01-01T00:00:00Z'}", kind, status)
-}
-
 // The kinds of the Gateway API as the cases write them: each states what is special about it,
 // and is for the rest the most ordinary one, its status that of a controller which is content.
 // All fields are YAML.
@@ -67,13 +43,6 @@ type (
 		ListenerStatus  string // "none" for none
 		Conditions      string // "none" for what the API server itself writes
 	}
-)
-
-const (
-	Group    = "gateway.networking.k8s.io"
-	oldGroup = "gateway.networking.x-k8s.io"
-
-	httpListener = "{name: http, port: 80, protocol: HTTP}"
 )
 
 // Manifest concatenates those of some objects.
@@ -153,6 +122,28 @@ spec: {parentRef: {%s}, listeners: [%s]}
 `, version, kind, cmp.Or(l.Name, "ls"), cmp.Or(l.Namespace, "NS"), l.Metadata, cmp.Or(l.Parent, "name: gw"), listeners, status)
 }
 
+// What the tests' Gateways have for a class, and the name of the controller behind it.
+const (
+	defaultClass   = "example"
+	ControllerName = "example.org/controller"
+)
+
+// GatewayClass is the manifest of a class that a controller has accepted.
+func GatewayClass(name, controller string) string {
+	return Object("gateway.networking.k8s.io/v1", "GatewayClass", name,
+		fmt.Sprintf("spec: {controllerName: %s}, status: {conditions: [%s]}", controller, Condition("Accepted", "True")))
+}
+
+// Object is the manifest of an object of a kind without namespaces.
+func Object(version, kind, name, fields string) string {
+	return fmt.Sprintf("{apiVersion: %s, kind: %s, metadata: {name: %s}, %s}\n---\n", version, kind, name, fields)
+}
+
+// Condition is one as controllers write it.
+func Condition(kind, status string) string {
+	return fmt.Sprintf("{type: %s, status: %q, reason: Test, message: '', lastTransitionTime: '2026-01-01T00:00:00Z'}", kind, status)
+}
+
 // Attached are the status.parents of a route that the controller has accepted on each of its parents.
 func Attached(parents string) string {
 	return strings.Join(each(none(parents), func(parent map[string]any) string {
@@ -205,9 +196,20 @@ func none(text string) string {
 	return text
 }
 
+// Infra is a namespace beside the case's own.
+var Infra = Object("v1", "Namespace", "NS-infra", "")
+
+const (
+	Group    = "gateway.networking.k8s.io"
+	oldGroup = "gateway.networking.x-k8s.io"
+
+	httpListener = "{name: http, port: 80, protocol: HTTP}"
+)
+
 // ToSet is the parentRef of the cases' ListenerSet.
 const ToSet = "{group: gateway.networking.k8s.io, kind: ListenerSet, name: ls}"
 
+// ListenersFrom are the allowedListeners of a Gateway.
 func ListenersFrom(namespaces string) string {
 	return "allowedListeners: {namespaces: {" + namespaces + "}}"
 }

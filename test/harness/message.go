@@ -25,6 +25,7 @@ var (
 	Serial = regexp.MustCompile(`(SOA \S+ \S+) \d+ `)
 )
 
+// MessageOf returns what a message says, its serials masked.
 func MessageOf(m *dns.Msg) Message {
 	section := func(rrs []dns.RR) []string {
 		var lines []string

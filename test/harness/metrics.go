@@ -7,13 +7,6 @@ import (
 	"strings"
 )
 
-// Holding is what a server holds.
-type Holding struct{ Goroutines, Files, Watches, Kilobytes int }
-
-func (h Holding) String() string {
-	return fmt.Sprintf("%d goroutines, %d files, %d watches and %.1f MB", h.Goroutines, h.Files, h.Watches, float64(h.Kilobytes)/1000)
-}
-
 // Sum adds up the samples of those lines of metrics that begin with a text and contain others.
 func Sum(metrics, prefix string, contain ...string) float64 {
 	total := 0.0
@@ -36,6 +29,7 @@ lines:
 	return total
 }
 
+// Grep returns the lines of metrics that contain the pattern.
 func Grep(text, pattern string) string {
 	var lines []string
 	for line := range strings.Lines(text) {

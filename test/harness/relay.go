@@ -18,25 +18,6 @@ import (
 	"github.com/minilb/minilb/test/cluster"
 )
 
-// PassTo returns a handler that has the API server answer.
-func PassTo(t *testing.T, c *cluster.Cluster) *httputil.ReverseProxy {
-	t.Helper()
-	target, err := url.Parse(c.URL)
-	Must(t, err)
-	transport, err := rest.TransportFor(&rest.Config{TLSClientConfig: rest.TLSClientConfig{CAData: c.Config.CAData}})
-	Must(t, err)
-	return &httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport:     transport,
-		FlushInterval: -1, // of watches, each event counts
-	}
-}
-
-// Authority returns what a client must trust to talk to a server, in PEM.
-func Authority(server *httptest.Server) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-}
-
 // Relay is a TCP load balancer before an API server: clients do not notice that it is there, and
 // it may lead them to another one.
 type Relay struct {
@@ -155,4 +136,23 @@ func KubeconfigVia(t *testing.T, kubeconfig, url string, authority []byte) strin
 	path := filepath.Join(t.TempDir(), "via.kubeconfig")
 	Must(t, clientcmd.WriteToFile(*config, path))
 	return path
+}
+
+// PassTo returns a handler that has the API server answer.
+func PassTo(t *testing.T, c *cluster.Cluster) *httputil.ReverseProxy {
+	t.Helper()
+	target, err := url.Parse(c.URL)
+	Must(t, err)
+	transport, err := rest.TransportFor(&rest.Config{TLSClientConfig: rest.TLSClientConfig{CAData: c.Config.CAData}})
+	Must(t, err)
+	return &httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Transport:     transport,
+		FlushInterval: -1, // of watches, each event counts
+	}
+}
+
+// Authority returns what a client must trust to talk to a server, in PEM.
+func Authority(server *httptest.Server) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 }

@@ -15,40 +15,6 @@ import (
 	"github.com/minilb/minilb/test/cluster"
 )
 
-func LoadService(name string) *corev1.Service {
-	class := "minilb"
-	return &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: corev1.ServiceSpec{
-			Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: &class, AllocateLoadBalancerNodePorts: new(bool),
-			Ports: []corev1.ServicePort{{Port: 80}},
-		},
-	}
-}
-
-func LoadSlice(service string, last int) *discoveryv1.EndpointSlice {
-	return &discoveryv1.EndpointSlice{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: service + "-x", Labels: map[string]string{discoveryv1.LabelServiceName: service},
-			Annotations: map[string]string{corev1.EndpointsLastChangeTriggerTime: time.Now().Format(time.RFC3339Nano)},
-		},
-		AddressType: discoveryv1.AddressTypeIPv4,
-		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{fmt.Sprintf("10.244.0.%d", last)}}},
-	}
-}
-
-// CheckedNode makes a node with podCIDRs of the test's own: the controllers allocate none.
-func CheckedNode(t *testing.T, c *cluster.Cluster, name string, podCIDRs []string, internalIPs ...string) {
-	t.Helper()
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{PodCIDRs: podCIDRs}}
-	if len(podCIDRs) > 0 {
-		node.Spec.PodCIDR = podCIDRs[0]
-	}
-	_, err := c.Client.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{})
-	Must(t, err)
-	Must(t, c.Node(t.Context(), name, internalIPs...))
-}
-
 // NewService returns a LoadBalancer Service of a class, or without one if that is empty.
 func NewService(namespace, name, class string) *corev1.Service {
 	service := &corev1.Service{
@@ -65,7 +31,7 @@ func NewService(namespace, name, class string) *corev1.Service {
 	return service
 }
 
-// CreateService creates what newService returns, with changes.
+// CreateService creates what NewService returns, with changes.
 func CreateService(t *testing.T, c *cluster.Cluster, namespace, name, class string, changes ...func(*corev1.Service)) *corev1.Service {
 	t.Helper()
 	service := NewService(namespace, name, class)
@@ -77,6 +43,7 @@ func CreateService(t *testing.T, c *cluster.Cluster, namespace, name, class stri
 	return service
 }
 
+// GetService reads a Service from the API server.
 func GetService(t *testing.T, c *cluster.Cluster, namespace, name string) *corev1.Service {
 	t.Helper()
 	service, err := c.Client.CoreV1().Services(namespace).Get(t.Context(), name, metav1.GetOptions{})
@@ -155,6 +122,7 @@ endpoints: [%s]
 `, service, strings.ToLower(family), namespace, service, family, strings.Join(endpoints, ", "))
 }
 
+// ExposedServiceIn is the manifest of a Service of our class, with a slice of addresses.
 func ExposedServiceIn(namespace, name string, addrs ...string) string {
 	metadata := ""
 	if last := len(addrs) - 1; last >= 0 && strings.Contains(addrs[last], ": ") {
@@ -167,4 +135,41 @@ metadata: {name: %s, namespace: %s, %s}
 spec: {type: LoadBalancer, loadBalancerClass: minilb, allocateLoadBalancerNodePorts: false, ports: [{port: 80}]}
 ---
 `, name, namespace, metadata) + StaticSlice(namespace, name, "IPv4", addrs...)
+}
+
+// LoadService returns a Service of our class without node ports, of which an API server takes thousands.
+func LoadService(name string) *corev1.Service {
+	class := "minilb"
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: corev1.ServiceSpec{
+			Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: &class, AllocateLoadBalancerNodePorts: new(bool),
+			Ports: []corev1.ServicePort{{Port: 80}},
+		},
+	}
+}
+
+// LoadSlice returns a slice of a Service with one address that ends in last. It carries the time of the
+// change, as Kubernetes' own controller writes it.
+func LoadSlice(service string, last int) *discoveryv1.EndpointSlice {
+	return &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: service + "-x", Labels: map[string]string{discoveryv1.LabelServiceName: service},
+			Annotations: map[string]string{corev1.EndpointsLastChangeTriggerTime: time.Now().Format(time.RFC3339Nano)},
+		},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{fmt.Sprintf("10.244.0.%d", last)}}},
+	}
+}
+
+// CheckedNode makes a node with podCIDRs of the test's own: the controllers allocate none.
+func CheckedNode(t *testing.T, c *cluster.Cluster, name string, podCIDRs []string, internalIPs ...string) {
+	t.Helper()
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{PodCIDRs: podCIDRs}}
+	if len(podCIDRs) > 0 {
+		node.Spec.PodCIDR = podCIDRs[0]
+	}
+	_, err := c.Client.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{})
+	Must(t, err)
+	Must(t, c.Node(t.Context(), name, internalIPs...))
 }

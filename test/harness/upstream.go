@@ -43,6 +43,7 @@ var SoakUpstream = map[uint16]string{
 	dns.TypeTXT:  `TXT "upstream"`,
 }
 
+// AnswerAsUpstream answers what is forwarded, by its type.
 func AnswerAsUpstream(w dns.ResponseWriter, r *dns.Msg) {
 	m := new(dns.Msg).SetReply(r)
 	m.RecursionAvailable = true
@@ -58,6 +59,7 @@ func AnswerAsUpstream(w dns.ResponseWriter, r *dns.Msg) {
 	w.WriteMsg(m)
 }
 
+// Pick returns a random item of a list.
 func Pick[T any](random *rand.Rand, list []T) T { return list[random.IntN(len(list))] }
 
 // StartUpstream runs a resolver that answers every question with a TXT record "upstream", so

@@ -15,6 +15,7 @@ type ZoneKey struct {
 	*dns.DNSKEY
 }
 
+// NewZoneKey makes a key that signs a zone, in files of the test.
 func NewZoneKey(t *testing.T, zone string) ZoneKey {
 	t.Helper()
 	dir := t.TempDir()
