@@ -86,6 +86,27 @@ func KeepAsking(t *testing.T, s *CoreDNS, names ...string) (stop func()) {
 	}
 }
 
+// Transfer returns all records of the transfer that a message asks for.
+func Transfer(addr string, q *dns.Msg) ([]dns.RR, error) {
+	what := q.Question[0].Name + " " + dns.TypeToString[q.Question[0].Qtype]
+	client := dns.Transfer{DialTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second}
+	envelopes, err := client.In(q, addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	var rrs []dns.RR
+	for e := range envelopes {
+		if e.Error != nil {
+			err = fmt.Errorf("%s: %w", what, e.Error)
+		}
+		rrs = append(rrs, e.RR...)
+	}
+	if err == nil && len(rrs) == 0 {
+		err = fmt.Errorf("%s: got nothing", what)
+	}
+	return rrs, err
+}
+
 // Get returns the status and body of a URL, 0 if it cannot be had. It leaves no connection open, which
 // the server would hold beside what is its own.
 func Get(url string) (int, string) {

@@ -235,32 +235,12 @@ func TestTransfer(t *testing.T) {
 
 // axfr returns all records of a zone, as they are transferred.
 func axfr(addr, zone string) ([]dns.RR, error) {
-	return transfer(addr, new(dns.Msg).SetAxfr(dns.Fqdn(zone)))
+	return harness.Transfer(addr, new(dns.Msg).SetAxfr(dns.Fqdn(zone)))
 }
 
 // ixfr returns what somebody is sent who has a version of the zone.
 func ixfr(addr, zone string, serial uint32) ([]dns.RR, error) {
-	return transfer(addr, new(dns.Msg).SetIxfr(dns.Fqdn(zone), serial, "ns1.minilb.", "hostmaster.minilb."))
-}
-
-func transfer(addr string, q *dns.Msg) ([]dns.RR, error) {
-	what := q.Question[0].Name + " " + dns.TypeToString[q.Question[0].Qtype]
-	client := dns.Transfer{DialTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second}
-	envelopes, err := client.In(q, addr)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
-	}
-	var rrs []dns.RR
-	for e := range envelopes {
-		if e.Error != nil {
-			err = fmt.Errorf("%s: %w", what, e.Error)
-		}
-		rrs = append(rrs, e.RR...)
-	}
-	if err == nil && len(rrs) == 0 {
-		err = fmt.Errorf("%s: got nothing", what)
-	}
-	return rrs, err
+	return harness.Transfer(addr, new(dns.Msg).SetIxfr(dns.Fqdn(zone), serial, "ns1.minilb.", "hostmaster.minilb."))
 }
 
 // envelope takes the SOA off both ends of a transferred zone, which must be the same.

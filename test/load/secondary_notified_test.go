@@ -1,4 +1,4 @@
-package resolvers_test
+package load_test
 
 import (
 	"context"

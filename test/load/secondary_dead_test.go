@@ -1,4 +1,4 @@
-package resolvers_test
+package load_test
 
 import (
 	"fmt"
@@ -16,7 +16,6 @@ import (
 
 // TestDeadSecondary has one that does not answer in front of one that does.
 func TestDeadSecondary(t *testing.T) {
-	t.Parallel()
 	c := harness.Shared(t)
 	ctx, ns := t.Context(), harness.NewNamespace(t, c)
 	_, err := c.Client.CoreV1().Services(ns).Create(ctx, harness.LoadService("web"), metav1.CreateOptions{})

@@ -1,4 +1,4 @@
-package resolvers_test
+package load_test
 
 import (
 	"fmt"
@@ -222,7 +222,7 @@ func inSlices(t *testing.T, c *cluster.Cluster, ns string, want ...string) (sinc
 }
 
 // TestSecondaries changes pods and looks at what BIND, Knot DNS and NSD answer, while the last of
-// the secondaries is dead. It is serial: every change has secondaryLimit to get there.
+// the secondaries is dead. Every change has secondaryLimit to get there.
 func TestSecondaries(t *testing.T) {
 	c := harness.Shared(t)
 	ctx, ns := t.Context(), harness.NewNamespace(t, c)
