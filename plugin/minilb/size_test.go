@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coredns/coredns/plugin/pkg/dnstest"
+	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -67,6 +69,77 @@ func TestSize(t *testing.T) {
 		}
 		if reply = exchangeOver(t, m, true, tc.size, tc.name, tc.qtype); reply.Truncated {
 			t.Errorf("%+v: truncated over TCP", tc)
+		}
+	}
+}
+
+// D23, D75: what the server and plugin dnssec add has room, if they add it.
+func TestRoom(t *testing.T) {
+	for _, tc := range []struct {
+		edns, do, signed, stale bool
+		want                    int // records of 28 bytes in 1000, or in 512 without EDNS
+	}{
+		{want: 17},
+		{signed: true, stale: true, want: 17},
+		{edns: true, want: 34},
+		{edns: true, do: true, want: 34},
+		{edns: true, signed: true, want: 34},
+		{edns: true, stale: true, want: 30},
+		{edns: true, do: true, signed: true, want: 22},
+		{edns: true, do: true, signed: true, stale: true, want: 19},
+	} {
+		conf := testConfig()
+		conf.maxAnswers = 1000
+		ask := func(m *Minilb, name string, qtype uint16) *dns.Msg {
+			m.signed, m.restored = tc.signed, func() bool { return tc.stale }
+			question := new(dns.Msg).SetQuestion(name, qtype)
+			if tc.edns {
+				question.SetEdns0(1000, tc.do)
+			}
+			rec := dnstest.NewRecorder(&test.ResponseWriter{})
+			if _, err := m.ServeDNS(t.Context(), rec, question); err != nil {
+				t.Fatal(err)
+			}
+			return rec.Msg
+		}
+		if got := len(ask(testPlugin(conf), "many.shop.minilb.", dns.TypeAAAA).Answer); got != tc.want {
+			t.Errorf("%+v: got %d records", tc, got)
+		}
+		// Each additional RRset would be signed as well.
+		addresses := 0
+		for _, rr := range ask(withPorts(conf, 2), "_https._tcp.web.shop.minilb.", dns.TypeSRV).Extra {
+			if rr.Header().Rrtype != dns.TypeOPT {
+				addresses++
+			}
+		}
+		if want := !(tc.signed && tc.do); (addresses > 0) != want {
+			t.Errorf("%+v: got %d additional addresses, want any: %v", tc, addresses, want)
+		}
+	}
+}
+
+// D26, D32: the addresses of a name server are left out where they do not fit, and only there: whole
+// RRsets, the last ones first.
+func TestGlueFits(t *testing.T) {
+	const v4, v6 = 40, 40
+	conf := testConfig()
+	conf.maxAnswers, conf.nameservers = 40, []string{"many.shop.minilb."}
+	m := testPlugin(conf)
+	all := exchangeOver(t, m, false, 4096, "minilb.", dns.TypeNS)
+	all.Compress = true
+	whole := uint16(all.Len())
+	part := whole - v6*(recordSize+16)
+	for _, tc := range []struct {
+		size         uint16
+		want4, want6 int
+	}{{4096, v4, v6}, {whole, v4, v6}, {whole - 1, v4, 0}, {part, v4, 0}, {part - 1, 0, 0}, {512, 0, 0}} {
+		reply := exchangeOver(t, m, false, tc.size, "minilb.", dns.TypeNS)
+		got := map[uint16]int{}
+		for _, rr := range reply.Extra {
+			got[rr.Header().Rrtype]++
+		}
+		if len(reply.Answer) != 1 || reply.Truncated || got[dns.TypeA] != tc.want4 || got[dns.TypeAAAA] != tc.want6 {
+			t.Errorf("%+v: got %d name servers, %d and %d addresses, truncated %v", tc, len(reply.Answer), got[dns.TypeA], got[dns.TypeAAAA], reply.Truncated)
 		}
 	}
 }
