@@ -319,6 +319,60 @@ func TestAliasAlone(t *testing.T) {
 	}
 }
 
+// D50, D51: what a Service says of HTTPS stands at its names, and at a secondary, too. A name that asks
+// for another port has no such record (RFC 9460 §9.1).
+func TestHTTPS(t *testing.T) {
+	alpn := []string{"h2", "http/1.1"}
+	for _, tc := range []struct {
+		name    string
+		binding *records.Binding
+		want    string
+	}{
+		{"web.shop.minilb.", nil, ""},
+		{"web.shop.minilb.", &records.Binding{Port: 443}, "1 ."},
+		{"Web.shop.minilb.", &records.Binding{Port: 443, ALPN: alpn}, `1 . alpn="h2,http/1.1"`},
+		{"web.shop.minilb.", &records.Binding{Port: 8443}, `1 . port="8443"`},
+		{"q.ex.org.", &records.Binding{Port: 8443, ALPN: alpn}, `1 . alpn="h2,http/1.1" port="8443"`},
+		{"_https.ex.org.", &records.Binding{Port: 443}, ""},
+	} {
+		m := newMinilb(testConfig(), &records.Set{})
+		addrs := records.NewAddresses(netip.MustParseAddr("10.0.0.1"))
+		addrs.HTTPS = tc.binding
+		node := &records.Node{Addrs: records.NewSet(addrs), Source: "service", Namespace: "shop", Service: "web"}
+		m.index.Update(nil, []records.Record{{Name: "web.shop.minilb.", Node: node}, {Name: "*.ex.org.", Node: node}}, false)
+		var want, transferred []string
+		if tc.want != "" {
+			want = []string{tc.name + " 5 HTTPS " + tc.want}
+		}
+		flat := func(rr dns.RR) string {
+			return strings.Replace(strings.Join(strings.Fields(rr.String()), " "), " IN ", " ", 1)
+		}
+		var got []string
+		reply := exchange(t, m, tc.name, dns.TypeHTTPS)
+		for _, rr := range reply.Answer {
+			got = append(got, flat(rr))
+		}
+		if !slices.Equal(got, want) || (len(reply.Ns) == 0) != (len(want) > 0) { // D25
+			t.Errorf("%s %+v: got %q, want %q, in\n%s", tc.name, tc.binding, got, want, reply)
+		}
+		if m.index.Match(strings.ToLower(tc.name)) == "" {
+			continue
+		}
+		rrs, err := m.Transfer("minilb.", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rr := range received(rrs) {
+			if rr.Header().Rrtype == dns.TypeHTTPS {
+				transferred = append(transferred, flat(rr))
+			}
+		}
+		if len(transferred) != len(want) || len(want) > 0 && !strings.EqualFold(transferred[0], want[0]) {
+			t.Errorf("%+v: transferred %q, want %q", tc.binding, transferred, want)
+		}
+	}
+}
+
 func TestMetadata(t *testing.T) {
 	m := testPlugin(testConfig())
 	tests := map[string]string{
