@@ -217,3 +217,48 @@ func TestNotifyFails(t *testing.T) {
 		change()
 	})
 }
+
+// A load that follows another one continues its serials: a minute later nothing is newer.
+func TestNotifyPreceded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &recorder{began: time.Now(), failure: accept}
+		index := records.NewIndex([]string{"minilb."})
+		index.Update(nil, nil, false)
+		n := &notifier{transfer: r, index: index, preceded: true, told: map[string]told{}}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { n.run(ctx) })
+		time.Sleep(10 * time.Minute)
+		r.expect(t, "ten minutes after the start", "minilb. 1000")
+		cancel()
+		running.Wait()
+	})
+}
+
+// A notification that ends after one of a later serial is no news; which is later is by RFC 1982.
+func TestNotifyLater(t *testing.T) {
+	out := captureLog(t)
+	for _, tc := range []struct {
+		before, after uint32 // 0 for none before
+		news          bool
+	}{
+		{0, 1, true},
+		{0, 1<<31 + 1, true}, // from 2038 on
+		{5, 6, true},
+		{6, 5, false},
+		{1<<32 - 1, 1, true},
+		{1, 1<<32 - 1, false},
+	} {
+		r := &recorder{failure: accept}
+		n := &notifier{transfer: r, told: map[string]told{}}
+		if tc.before != 0 {
+			n.notify("minilb.", tc.before)
+		}
+		out.Reset()
+		r.fail(func() error { return errors.New("it broke off") })
+		n.notify("minilb.", tc.after)
+		if news := strings.Contains(out.String(), "it broke off"); news != tc.news {
+			t.Errorf("%d after %d: logged %q", tc.after, tc.before, out)
+		}
+	}
+}
