@@ -107,9 +107,12 @@ func TestServicesTooLong(t *testing.T) {
 	m.index.Update(nil, []records.Record{{Name: name, Node: node}}, false)
 	m.index.Move(node, records.NewAddresses(), all)
 
-	srv := exchangeOver(t, m, true, 0, "_a._t."+name, dns.TypeSRV) // not even one fits 512 bytes
-	if len(srv.Answer) != 1 || srv.Answer[0].(*dns.SRV).Target != "10-0-0-1."+name || len(srv.Extra) != 1 {
-		t.Errorf("got %v", srv)
+	for _, limit := range []int{16, 1, 0} { // 0 is for all (D23)
+		m.maxAnswers = limit
+		srv := exchangeOver(t, m, true, 0, "_a._t."+name, dns.TypeSRV) // not even one fits 512 bytes
+		if len(srv.Answer) != 1 || srv.Answer[0].(*dns.SRV).Target != "10-0-0-1."+name || len(srv.Extra) != 1 {
+			t.Errorf("max_answers %d: got %v", limit, srv)
+		}
 	}
 	for reverse, want := range map[string]int{"1.0.0.10.in-addr.arpa.": dns.RcodeSuccess, "100.100.244.10.in-addr.arpa.": dns.RcodeNameError} {
 		if reply := exchange(t, m, reverse, dns.TypePTR); reply.Rcode != want {
