@@ -3,6 +3,8 @@ package minilb
 import (
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -10,6 +12,9 @@ import (
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
+	"k8s.io/client-go/rest"
+
+	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // A load that fails, as another server block cannot listen, leaves nothing behind.
@@ -34,7 +39,23 @@ func TestFailedReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// One whose file a load that fails may have written: it is to write it again.
+	watcher, err := source.NewWatcher(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, path := &cluster{watcher: watcher}, filepath.Join(t.TempDir(), "snapshot")
+	kept.watcher.Keep(path, kept.latest)
+	kept.watcher.Touch()
+	clusters.add(kept)
+	defer clusters.remove(kept) // whatever fails below
 	for range 3 {
+		if err := kept.watcher.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := instance.Restart(input(good + block("other", busy.Addr().(*net.TCPAddr).Port))); err == nil {
 			t.Fatal("a port that is taken does not matter")
 		}
@@ -45,7 +66,15 @@ func TestFailedReload(t *testing.T) {
 		if got != 1 {
 			t.Errorf("%d notifiers run, want 1", got)
 		}
+		if err := kept.watcher.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("the snapshot is not written again: %v", err)
+		}
+		kept.watcher.Touch()
 	}
+	clusters.remove(kept)
 	instance.ShutdownCallbacks()
 	if err := instance.Stop(); err != nil {
 		t.Error(err)
