@@ -16,6 +16,8 @@ import (
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	"github.com/miekg/dns"
 	"k8s.io/klog/v2"
 
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -59,6 +61,103 @@ func TestSetup(t *testing.T) {
 	}
 	if len(m.homes) != 2 || m.homes[0].zone != "minilb." || m.homes[1].zone != "lan." {
 		t.Errorf("got zones %v", m.homes)
+	}
+}
+
+// An error of setup names the plugin, once.
+func TestSetupErrors(t *testing.T) {
+	path := testKubeconfig(t)
+	for stanza, want := range map[string]string{
+		"minilb .": "plugin/minilb: Testfile:1 - Error during parsing: the root zone cannot be served",
+		"minilb minilb {\n kubeconfig " + path + ".none\n}": "plugin/minilb: ",
+		"minilb minilb {\n kubeconfig " + path + " none\n}": "plugin/minilb: ",
+	} {
+		if err := setup(controller(stanza)); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Count(err.Error(), "plugin/minilb") != 1 {
+			t.Errorf("%q: got %v, want %s", stanza, err, want)
+		}
+	}
+}
+
+// named passes all on, under the name of another plugin.
+type named struct {
+	plugin.Handler
+	name string
+}
+
+func (n named) Name() string { return n.name }
+
+// At its start the plugin takes the addresses of ns1, the place of transfer and dnssec, and warns of zones
+// that nobody can ask for.
+func TestStartup(t *testing.T) {
+	caddy.Quiet, dnsserver.Quiet = true, true
+	before := dnsserver.Directives
+	t.Cleanup(func() { dnsserver.Directives = before })
+	var started *Minilb
+	plugin.Register("started", func(c *caddy.Controller) error { // with the name of the plugin that it stands for, if any
+		if c.Next(); c.NextArg() {
+			name := c.Val()
+			dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler { return named{next, name} })
+		}
+		c.OnStartup(func() error {
+			started = dnsserver.GetConfig(c).Handler(pluginName).(*Minilb)
+			return nil
+		})
+		return nil
+	})
+	var own []string
+	for _, addr := range boundAddrs(nil) {
+		if addr.Is4() {
+			own = append(own, addr.String())
+		}
+	}
+	const transfer = "\n transfer {\n to 127.0.0.1:9\n}"
+	for name, tc := range map[string]struct {
+		directives []string
+		ns, beside string
+		behind     bool
+		glue       []string
+	}{
+		"alone":              {[]string{pluginName, "transfer", "started"}, "", "", false, own},
+		"with addresses":     {[]string{pluginName, "transfer", "started"}, "\n ns 192.0.2.53", "", false, []string{"192.0.2.53"}}, // D26
+		"transfer in front":  {[]string{"transfer", pluginName, "started"}, "", transfer, false, own},
+		"transfer behind it": {[]string{pluginName, "transfer", "started"}, "", transfer, true, own}, // D29
+		"with dnssec":        {[]string{"started", pluginName, "transfer"}, "", " dnssec", false, own},
+	} {
+		if err := dnsserver.SetDirectives(tc.directives); err != nil {
+			t.Fatal(err)
+		}
+		out := captureLog(t)
+		corefile := "minilb:0 {\n minilb minilb lan 10.0.0.0/8 {\n kubeconfig " + testKubeconfig(t) + "\n startup_timeout 0s\n max_answers 0" + tc.ns + "\n}\n started" + tc.beside + "\n}\n"
+		instance, err := caddy.Start(caddy.CaddyfileInput{Contents: []byte(corefile), Filepath: "Corefile", ServerTypeName: "dns"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := started
+		if m.transferBehind != tc.behind || m.signed != (tc.beside == " dnssec") {
+			t.Errorf("%s: transfer is behind it: %v, dnssec is there: %v", name, m.transferBehind, m.signed)
+		}
+		if running, want := clusters.all(), []string{"minilb.", "lan.", "10.in-addr.arpa."}; len(running) != 1 || !slices.Equal(running[0].zones, want) { // D78
+			t.Errorf("%s: %d clusters run, want one with the zones %q", name, len(running), want)
+		}
+		instance.ShutdownCallbacks()
+		if err := instance.Stop(); err != nil {
+			t.Error(err)
+		}
+		m.index.Update(nil, nil, false)
+		got := answer(m, "ns1.minilb.", dns.TypeA)
+		slices.Sort(got)
+		slices.Sort(tc.glue)
+		if !slices.Equal(got, tc.glue) {
+			t.Errorf("%s: ns1 has the addresses %q, want %q", name, got, tc.glue)
+		}
+		for zone, want := range map[string]bool{"minilb.": false, "lan.": true, "10.in-addr.arpa.": true} { // D8
+			if got := strings.Contains(out.String(), "Zone "+zone+" lies outside of all server blocks with minilb"); got != want {
+				t.Errorf("%s: warned of zone %s: %v, want %v, in\n%s", name, zone, got, want, out)
+			}
+		}
+		if want := "not read within startup_timeout 0s. Names in minilb. lan. get SERVFAIL"; !strings.Contains(out.String(), want) { // D70
+			t.Errorf("%s: want %q in\n%s", name, want, out)
+		}
 	}
 }
 
