@@ -104,7 +104,12 @@ func (cl *cluster) startedAfter(t *testing.T, m *Minilb, timeout time.Duration) 
 	t.Helper()
 	began := time.Now()
 	cl.start()
-	if !waitForSync(m, cl.restore(m, cl.started.Add(timeout))) {
+	deadline := cl.started.Add(timeout)
+	until := cl.restore(m, deadline)
+	if until.Before(deadline) {
+		t.Errorf("it waits until %v before the deadline", deadline.Sub(until))
+	}
+	if !waitForSync(m, until) {
 		t.Fatal("it cannot answer")
 	}
 	return time.Since(began)
