@@ -355,6 +355,9 @@ func TestHTTPS(t *testing.T) {
 		if !slices.Equal(got, want) || (len(reply.Ns) == 0) != (len(want) > 0) { // D25
 			t.Errorf("%s %+v: got %q, want %q, in\n%s", tc.name, tc.binding, got, want, reply)
 		}
+		if reply := exchange(t, m, tc.name, dns.TypeSVCB); len(reply.Answer) != 0 || len(reply.Ns) != 1 { // D50: HTTPS only
+			t.Errorf("%s %+v: SVCB got\n%s", tc.name, tc.binding, reply)
+		}
 		if m.index.Match(strings.ToLower(tc.name)) == "" {
 			continue
 		}
