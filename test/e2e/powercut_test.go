@@ -50,7 +50,7 @@ func TestPowerCut(t *testing.T) {
 			t.Errorf("%v: want between %v and %v", dropped, earliest, latest)
 		}
 		// Both families and all three clients follow at once, but for those that may cache.
-		cut.expect(t, dropped+500*time.Millisecond, ttl)
+		cut.expect(t, dropped+time.Second, ttl)
 		l.waitAddresses(t, name, len(pods))
 	}
 	t.Logf("the cluster takes %s from the cut until the dead node's pod is no longer answered", spread(all))

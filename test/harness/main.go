@@ -28,7 +28,10 @@ func RunTests(m *testing.M) int { return run(m, syscall.LOCK_SH) }
 
 // MainAlone runs the tests of a package that measures time or loads the machine: one after the
 // other, and while no package runs that calls Main.
-func MainAlone(m *testing.M) { os.Exit(run(m, syscall.LOCK_EX)) }
+func MainAlone(m *testing.M) { os.Exit(RunTestsAlone(m)) }
+
+// RunTestsAlone is MainAlone for a TestMain with more to do: it returns the exit code.
+func RunTestsAlone(m *testing.M) int { return run(m, syscall.LOCK_EX) }
 
 func run(m *testing.M, lock int) int {
 	flag.Parse()
