@@ -125,8 +125,9 @@ status:
   parents: [{parentRef: {name: gw, namespace: infra}, controllerName: example.org/gateways, conditions: ` + harness.GatewayAccepted + `}]
 `
 
-// described returns what "kubectl describe" shows of an object's Events, which it asks for like
-// that: Type, Reason, From and Message, sorted.
+// described returns what "kubectl describe" shows of the controller's Events on an object, which it asks
+// for like that: Type, Reason, From and Message, sorted. Others write Events, too: the API server's
+// repair of cluster IPs does on Services that are created while it runs.
 func described(t *testing.T, c *cluster.Cluster, kind, namespace, name string) []string {
 	t.Helper()
 	list, err := c.Client.CoreV1().Events(namespace).List(t.Context(), metav1.ListOptions{FieldSelector: fields.Set{
@@ -135,6 +136,9 @@ func described(t *testing.T, c *cluster.Cluster, kind, namespace, name string) [
 	harness.Must(t, err)
 	var lines []string
 	for _, e := range list.Items {
+		if e.ReportingController != "minilb.io/controller" {
+			continue
+		}
 		if len(e.Message) > 1024 || e.EventTime.IsZero() || e.InvolvedObject.UID == "" {
 			t.Errorf("event %s: %+v", e.Name, e)
 		}
