@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -91,6 +93,85 @@ func TestClaimants(t *testing.T) {
 			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`,
 			`Ingress shop/wild *.ex.org: its class "" is not among ingress_classes`)
 	})
+}
+
+// What is said of objects that ask for a name, each case for a reason of its own.
+func TestClaimantsReasons(t *testing.T) {
+	ingress := func(name, host string, addresses ...networkingv1.IngressLoadBalancerIngress) runtime.Object {
+		i := testIngress(name, host)
+		i.Status.LoadBalancer.Ingress = addresses
+		return i
+	}
+	custom := func(manifest string) runtime.Object {
+		return customObject(t, "apiVersion: "+gatewayGroup+"/v1"+manifest)
+	}
+	gateway, route := custom(strings.Split(gatewayWith(open), "---")[1]), custom(routeOf(httpRoute, "a.ex.org", toGateway))
+	web, young := testService("shop/web", 0, ""), testService("shop/r", 0, "a.ex.org")
+	young.CreationTimestamp = metav1.Time{} // as the others'
+	const parent = "\n  Gateway infra/gw"
+	for _, tc := range []struct {
+		name    string
+		change  func(*Options)
+		objects []runtime.Object
+		asked   string
+		want    []string
+	}{
+		{
+			name:    "C2: routes come before Ingresses, and these before Services",
+			objects: []runtime.Object{young, ingress("shop/r", "a.ex.org", networkingv1.IngressLoadBalancerIngress{IP: "10.9.9.9"}), gateway, custom(class), route},
+			asked:   "a.ex.org.",
+			want: []string{
+				"HTTPRoute shop/r a.ex.org -> address 10.0.0.5" + parent + "\n    http \"\" 80",
+				"Ingress shop/r a.ex.org -> address 10.9.9.9",
+				"Service shop/r a.ex.org -> Service shop/r (shop/r)",
+			},
+		},
+		{
+			name:    "Services that are not read",
+			change:  func(o *Options) { o.Services = false },
+			objects: []runtime.Object{young},
+			asked:   "a.ex.org.",
+			want:    []string{"Service shop/r a.ex.org: Services are not among the resources that are read"},
+		},
+		{
+			name:    "M6: a loop does not answer",
+			objects: []runtime.Object{ingress("shop/a", "a.ex.org", networkingv1.IngressLoadBalancerIngress{Hostname: "b.ex.org"}), ingress("shop/b", "b.ex.org", networkingv1.IngressLoadBalancerIngress{Hostname: "a.ex.org"})},
+			asked:   "a.ex.org.",
+			want:    []string{`Ingress shop/a a.ex.org: host "a.ex.org." is not served: its address "b.ex.org." leads back to itself, or by way of more than 8 hosts`},
+		},
+		{
+			name:    "I7: where it leads, each once and in order",
+			objects: []runtime.Object{ingress("shop/a", "a.ex.org", networkingv1.IngressLoadBalancerIngress{IP: "10.9.9.9"}, networkingv1.IngressLoadBalancerIngress{IP: "10.9.9.8"}, networkingv1.IngressLoadBalancerIngress{IP: "10.9.9.9"})},
+			asked:   "a.ex.org.",
+			want:    []string{"Ingress shop/a a.ex.org -> address 10.9.9.8, address 10.9.9.9"},
+		},
+		{
+			name:    "D17: the name of a Service is refused to others",
+			objects: []runtime.Object{web, ingress("shop/a", "web.shop.minilb", networkingv1.IngressLoadBalancerIngress{IP: "10.9.9.9"})},
+			asked:   "web.shop.minilb.",
+			want:    []string{`Ingress shop/a web.shop.minilb: host "web.shop.minilb." is refused: it is the name of Service shop/web`},
+		},
+		{
+			name:    "Gateways of other classes",
+			change:  func(o *Options) { o.GatewayClasses = []string{"other"} },
+			objects: []runtime.Object{gateway, custom(class), route},
+			asked:   "a.ex.org.",
+			want:    []string{"HTTPRoute shop/r a.ex.org: no listener that it is attached to serves this host" + parent + ": it is no Gateway or ListenerSet of a class that counts here"},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			options := Defaults()
+			options.Zones = []string{"minilb."}
+			if tc.change != nil {
+				tc.change(&options)
+			}
+			i, err := InspectObjects(options, tc.objects...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			expectClaimants(t, i, tc.asked, tc.want...)
+		})
+	}
 }
 
 // G10-G16, G20b, G30: what has become of a route at each of its parents, and at each of their listeners.

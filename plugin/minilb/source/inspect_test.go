@@ -1,9 +1,14 @@
 package source
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,12 +16,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -137,20 +145,23 @@ func TestInspectionServed(t *testing.T) {
 		refused map[string]error
 		served  string
 		unread  string
+		hung    string // the resource whose list never ends
 	}{
-		"all": {Options{Gateways: true}, all, nil, "GRPCRoute=v1 Gateway=v1 GatewayClass=v1 HTTPRoute=v1 ListenerSet=v1 TLSRoute=v1 XListenerSet=", ""},
+		"all": {Options{Gateways: true}, all, nil, "GRPCRoute=v1 Gateway=v1 GatewayClass=v1 HTTPRoute=v1 ListenerSet=v1 TLSRoute=v1 XListenerSet=", "", ""},
 		"old": {Options{Gateways: true}, []string{"gateways/v1beta1", "httproutes/v1beta1", "tlsroutes/v1alpha2", "xlistenersets/v1alpha1"}, nil,
-			"GRPCRoute= Gateway=v1beta1 GatewayClass= HTTPRoute=v1beta1 ListenerSet= TLSRoute=v1alpha2 XListenerSet=v1alpha1", ""},
-		"not asked for": {Options{}, all, nil, "", ""}, // what nobody asks for is not unread either
+			"GRPCRoute= Gateway=v1beta1 GatewayClass= HTTPRoute=v1beta1 ListenerSet= TLSRoute=v1alpha2 XListenerSet=v1alpha1", "", ""},
+		"not asked for": {Options{}, all, nil, "", "", ""}, // what nobody asks for is not unread either
 		"forbidden": {Options{Gateways: true}, []string{"gateways/v1", "httproutes/v1"}, map[string]error{"ingresses": errForbidden, "httproutes/v1": errUnavailable},
 			"GRPCRoute= Gateway=v1 GatewayClass= HTTPRoute=v1 ListenerSet= TLSRoute= XListenerSet=",
-			"httproutes.gateway.networking.k8s.io: cannot list and watch; ingresses.networking.k8s.io: list and watch is forbidden"},
+			"httproutes.gateway.networking.k8s.io: cannot list and watch; ingresses.networking.k8s.io: list and watch is forbidden", ""},
+		"silent": {Options{}, nil, nil, "", "ingresses.networking.k8s.io: cannot be read", "ingresses"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := newFakeAPI()
 				api.objects = fakeState()
 				api.offer(tc.offered...)
+				api.hung = tc.hung
 				for resource, err := range tc.refused {
 					api.refuse(resource, err)
 				}
@@ -203,5 +214,91 @@ func TestInspectionFails(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// An API server is read as it answers, and whatever goes wrong is told.
+func TestInspect(t *testing.T) {
+	service, list := testService("shop/web", 1, "web.ex.org"), metav1.ListMeta{ResourceVersion: "1"}
+	lists := map[string]any{
+		"/api/v1/services":                         &corev1.ServiceList{ListMeta: list, Items: []corev1.Service{*service}},
+		"/apis/discovery.k8s.io/v1/endpointslices": &discoveryv1.EndpointSliceList{ListMeta: list, Items: []discoveryv1.EndpointSlice{*sliceObject("shop/web", "web-1", "10.0.0.1")}},
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case r.URL.Query().Get("sendInitialEvents") != "":
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			_ = json.NewEncoder(w).Encode(&metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonInvalid, Code: http.StatusUnprocessableEntity})
+		case r.URL.Query().Get("watch") != "":
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		default:
+			_ = json.NewEncoder(w).Encode(lists[r.URL.Path])
+		}
+	}))
+	defer server.Close()
+	options := Defaults()
+	options.Zones, options.Ingresses, options.Gateways = []string{"minilb."}, false, false
+	i, err := Inspect(t.Context(), &rest.Config{Host: server.URL}, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(i.Names(), " "); got != "web.ex.org. web.shop.minilb." {
+		t.Errorf("names are %q", got)
+	}
+	expectClaimants(t, i, "web.ex.org.", "Service shop/web web.ex.org -> Service shop/web (shop/web)")
+
+	invalid := &rest.Config{Host: server.URL, TLSClientConfig: rest.TLSClientConfig{CAData: []byte("none")}}
+	if i, err := Inspect(t.Context(), invalid, options); i != nil || err == nil {
+		t.Errorf("a client that cannot be made: got %v, %v", i, err)
+	}
+	refusing := &rest.Config{Host: server.URL, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errRefused }}
+	var failure *kube.Failure
+	if i, err := Inspect(t.Context(), refusing, options); i != nil || !errors.As(err, &failure) || failure.Kind != kube.Unreachable {
+		t.Errorf("no server: got %v, %v", i, err)
+	}
+}
+
+// When all is read nothing runs any longer, and a kind that is refused for no known reason is named.
+func TestInspectionReads(t *testing.T) {
+	for name, want := range map[string]string{"": "", "services": "services: cannot be read", "endpointslices": "endpointslices.discovery.k8s.io: cannot be read"} {
+		synctest.Test(t, func(t *testing.T) {
+			api := newFakeAPI()
+			api.objects, api.hung = fakeState(), name
+			b, ended := connect(t, api, Options{}), false
+			for _, h := range slices.Concat(b.tr.services, b.tr.slices) {
+				h.refused.Store(h.resource == name)
+			}
+			b.watcher.run = append(b.watcher.run, func(ctx context.Context) {
+				<-ctx.Done()
+				time.Sleep(time.Second)
+				ended = true
+			})
+			i := &Inspection{watcher: b.watcher, translator: b.tr, index: b.index}
+			if got := fmt.Sprint(i.read(t.Context())); got != cmp.Or(want, "<nil>") {
+				t.Errorf("got %s, want %q", got, want)
+			}
+			if !ended {
+				t.Error("something still runs")
+			}
+		})
+	}
+}
+
+// What a large Service has come to be after the names were published is judged as well.
+func TestInspectionMerges(t *testing.T) {
+	b := newBench(t, Options{})
+	b.services().Update(testService("shop/web", 1, ""))
+	b.sync()
+	var all []string
+	for addr := netip.MustParseAddr("10.1.0.1"); len(all) <= atOnce; addr = addr.Next() {
+		all = append(all, addr.String()+" ---")
+	}
+	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", all...))
+	i := &Inspection{watcher: b.watcher, translator: b.tr, index: b.index}
+	i.judge()
+	if web, _ := i.Service("shop", "web"); len(web.Endpoints) != len(all) || !web.Endpoints[0].Answered {
+		t.Errorf("%d endpoints are not answered", len(web.Endpoints))
 	}
 }

@@ -1,14 +1,19 @@
 package source
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // What objects given by hand amount to is what a cluster with them does, within the namespaces that
@@ -83,4 +88,80 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 			t.Errorf("%s: got unread %+v", tc.name, unread)
 		}
 	}
+}
+
+// What the stanza says of a name is kept, and what only a server does is left out (D8, D26).
+func TestInspectObjectsOptions(t *testing.T) {
+	options := Defaults()
+	options.Zones = []string{"minilb."}
+	options.Reachable = func(host string) bool { return host != "a.ex.org." }
+	options.Observe = func(time.Duration) { t.Error("the time of a change is told") }
+	web := sliceObject("shop/web", "web-1", "10.0.0.9", "none")
+	web.Endpoints[0].NodeName = pointer("n1")
+	large := sliceObject("shop/large", "large-1") // which is merged once all is listed
+	large.Annotations = map[string]string{corev1.EndpointsLastChangeTriggerTime: time.Now().Format(time.RFC3339Nano)}
+	for addr := netip.MustParseAddr("10.1.0.1"); len(large.Endpoints) <= atOnce; addr = addr.Next() {
+		large.Endpoints = append(large.Endpoints, discoveryv1.Endpoint{Addresses: []string{addr.String()}})
+	}
+	before := sliceObject("shop/web", "web-0", "10.0.0.1", "other") // and yet listed later
+	i, err := InspectObjects(options, testService("shop/web", 1, "a.ex.org, b.ex.org"), testService("shop/large", 2, ""), web, before, large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, r := range i.Refusals() {
+		if r.Reason == "" {
+			told = append(told, r.Host)
+		}
+	}
+	if got := strings.Join(told, " "); got != "a.ex.org" {
+		t.Errorf("D8: what is said to be out of reach is %q, want a.ex.org", got)
+	}
+	if zone, result, node := i.Lookup("ns1.minilb."); zone != "minilb." || result != records.Found || node == nil {
+		t.Errorf("D26: the name server is %v in %q with node %v", result, zone, node)
+	}
+	// C5: by address and by text, in whatever order the slices come.
+	service, _ := i.Service("shop", "web")
+	if want := []Endpoint{
+		{Addr: netip.MustParseAddr("10.0.0.1"), State: StateReady, Answered: true},
+		{Addr: netip.MustParseAddr("10.0.0.9"), Node: "n1", State: StateReady, Answered: true},
+	}; !slices.Equal(service.Endpoints, want) {
+		t.Errorf("got endpoints %+v, want %+v", service.Endpoints, want)
+	}
+	if len(service.Problems) != 2 || !slices.IsSorted(service.Problems) {
+		t.Errorf("got problems %q, want two in order", service.Problems)
+	}
+	if service, _ := i.Service("shop", "large"); len(service.Endpoints) <= atOnce || !service.Endpoints[0].Answered {
+		t.Errorf("a large Service has %d endpoints, or they are not answered", len(service.Endpoints))
+	}
+}
+
+// C6: what keeps a wildcard off a name of others is no name that is answered.
+func TestInspectObjectsFence(t *testing.T) {
+	options := Defaults()
+	options.Claims = []ClaimRule{{Suffix: "ex.org."}, {Suffix: "lan.ex.org.", Namespaces: []string{"other"}}}
+	i, err := InspectObjects(options, testService("shop/web", 1, "*.ex.org"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(i.Names(), " "); got != "*.ex.org." {
+		t.Errorf("names are %q", got)
+	}
+	if refusals := i.Refusals(); len(refusals) > 0 { // nor is anything out of reach if nobody says so (D8)
+		t.Errorf("got refusals %+v", refusals)
+	}
+	if _, result, _ := i.Lookup("a.lan.ex.org."); result == records.Found {
+		t.Error("the wildcard covers what belongs to others")
+	}
+}
+
+// sliceObject returns an EndpointSlice of a Service, with ready endpoints.
+func sliceObject(service, name string, addrs ...string) *discoveryv1.EndpointSlice {
+	namespace, service, _ := strings.Cut(service, "/")
+	s := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4}
+	s.Namespace, s.Name, s.Labels = namespace, name, map[string]string{discoveryv1.LabelServiceName: service}
+	for _, addr := range addrs {
+		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{addr}})
+	}
+	return s
 }
