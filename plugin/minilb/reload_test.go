@@ -1,8 +1,11 @@
 package minilb
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,8 +15,13 @@ import (
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/probe"
+	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -88,4 +96,69 @@ func TestFailedReload(t *testing.T) {
 func notifiers() int {
 	stacks := make([]byte, 1<<20)
 	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "minilb.(*notifier).run(")
+}
+
+// What probes have found out is handed to the load that takes the place of another, of the same cluster
+// alone: that which waits a minute between its own probes could not know it yet.
+func TestProbesHandedOn(t *testing.T) {
+	captureLog(t)
+	addrs := interfaceAddrs()
+	if len(addrs) == 0 {
+		t.Skip("this machine has no address that an endpoint could have")
+	}
+	held, err := net.Listen("tcp", "127.0.0.1:0") // on the port of another address, where connections are refused
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	port := int32(held.Addr().(*net.TCPAddr).Port)
+	api := fakeAPIHandler()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/apis/discovery.k8s.io/v1/endpointslices" || r.URL.Query().Has("watch") {
+			api(w, r)
+			return
+		}
+		slice := discoveryv1.EndpointSlice{
+			ObjectMeta:  metav1.ObjectMeta{Namespace: "shop", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+			AddressType: discoveryv1.AddressTypeIPv6,
+			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{addrs[0].String()}}},
+			Ports:       []discoveryv1.EndpointPort{{Port: &port}},
+		}
+		if addrs[0].Is4() {
+			slice.AddressType = discoveryv1.AddressTypeIPv4
+		}
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(&discoveryv1.EndpointSliceList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}, Items: []discoveryv1.EndpointSlice{slice}})
+	}))
+	t.Cleanup(server.Close)
+	// started returns a cluster that knows its endpoint, and tells how many are suspect.
+	started := func(kubeconfig string, interval time.Duration) (suspect func() int) {
+		watcher, err := source.NewWatcher(&rest.Config{Host: server.URL}, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cl := &cluster{clusterKey: clusterKey{kubeconfig: kubeconfig}, watcher: watcher, load: &corefile{}}
+		options := source.Options{Zones: []string{"minilb."}, Class: lb.DefaultClass, Services: true, Probe: interval, Reachable: func(string) bool { return true }, Observe: observeProgramming}
+		translator := source.NewTranslator(watcher, options, records.NewIndex(options.Zones))
+		cl.translators = []*source.Translator{translator}
+		t.Cleanup(cl.stop)
+		cl.start()
+		for end := time.Now().Add(10 * time.Second); !cl.synced(); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("it knows nothing")
+			}
+		}
+		return func() int { return translator.Stats().Endpoints["suspect"] }
+	}
+	before := started("c", probe.MinInterval)
+	for end := time.Now().Add(10 * time.Second); before() != 1; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("an endpoint that refuses connections is not suspect")
+		}
+	}
+	for kubeconfig, want := range map[string]int{"c": 1, "other": 0} {
+		if got := started(kubeconfig, probe.MaxInterval)(); got != want {
+			t.Errorf("by kubeconfig %q, %d endpoints are suspect, want %d", kubeconfig, got, want)
+		}
+	}
 }
