@@ -80,8 +80,8 @@ func TestHTTPSBinding(t *testing.T) {
 		{"port 8443", httpsService(nil, corev1.ServicePort{Name: "https", Port: 8443}), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "-"},
 		{"UDP", httpsService(nil, corev1.ServicePort{Name: "https", Port: 443, Protocol: corev1.ProtocolUDP}), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "-"},
 	} {
-		for _, asked := range []bool{true, false} {
-			b := newBench(t, Options{HTTPS: asked})
+		for by, asked := range map[string]bool{"us": true, "another server block": false, "nobody": false} {
+			b := newBenchOf(t, Options{HTTPS: asked}, func(w *Watcher) { w.https = by != "nobody" })
 			b.services().Update(tc.service)
 			for _, s := range tc.slices {
 				b.watcher.slices[""].set(s)
@@ -93,7 +93,7 @@ func TestHTTPSBinding(t *testing.T) {
 			}
 			for _, name := range []string{"web.shop.minilb.", "a.ex.org."} {
 				if got := b.https(name); got != want {
-					t.Errorf("%s, asked %v: %s: got %q, want %q", tc.what, asked, name, got, want)
+					t.Errorf("%s, asked by %s: %s: got %q, want %q", tc.what, by, name, got, want)
 				}
 			}
 		}
