@@ -150,6 +150,18 @@ func TestSelectorFields(t *testing.T) {
 			t.Errorf("got %#v, %v, want %#v", got, c.err, want)
 		}
 	}
+	// What is written may be read by others meanwhile, and so does not change, not even to its equal.
+	parse := func() labels.Selector {
+		s, err := labels.Parse("!old")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := parse()
+	if encoded(t, func(c *codec) { selector(&s, c) }); !reflect.DeepEqual(s, parse()) {
+		t.Errorf("it was written, and is %#v, want %#v", s, parse())
+	}
 }
 
 // The layout of what is kept decides on formatVersion: this fails when one changes without the other.
@@ -261,5 +273,28 @@ func TestEncodeFails(t *testing.T) {
 	failed := errors.New("no space left on device")
 	if err := b.watcher.encode(&once{failed: failed}, b.watcher.header()); err != failed {
 		t.Errorf("got %v, want %v", err, failed)
+	}
+}
+
+// unreadableObject is an object that cannot be read.
+type unreadableObject struct{ service }
+
+func (*unreadableObject) fields(c *codec) { c.fail(errShort) }
+
+// No object is made after one that cannot be read, however many are said to follow.
+func TestReadContentStops(t *testing.T) {
+	const kind = "unreadable"
+	made := 0
+	blanks[kind] = func() object { made++; return &unreadableObject{} }
+	defer delete(blanks, kind)
+	content := encoded(t, func(c *codec) {
+		new(header).fields(c)
+		more := true
+		flag(&more, c)
+		(&section{kind: kind}).fields(c)
+		c.bytes(make([]byte, 100))
+	})
+	if _, err := readContent(content); err != errShort || made != 1 {
+		t.Errorf("got %v, with %d objects made, want one", err, made)
 	}
 }

@@ -41,6 +41,7 @@ func TestDecode(t *testing.T) {
 		{`{"kind": "HTTPRoute", "spec": {"hostnames": null, "parentRefs": [{}]}, "status": {"parents": [{"parentRef": {}}, {}]}}`, ""},
 		{`{"kind": "HTTPRoute", "spec": {"rules": "all", "hostnames": []}, "status": {"rules": 3, "parents": [{"conditions": [{"lastTransitionTime": 7}]}]}}`, ""},
 		{`{"kind": "HTTPRoute", "metadata": {"managedFields": "none"}}`, ""},
+		{`{"kind": "HTTPRoute", "Spec": 5, "spec": {"HostNames": 5}}`, ""}, // other fields, as the API server tells them apart
 		{`{"kind": "HTTPRoute", "spec": {"hostnames": "a.ex.org"}}`, "there is a string in spec.hostnames"},
 		{`{"kind": "HTTPRoute", "spec": {"parentRefs": [{"port": "http"}]}}`, "there is a string in spec.parentRefs.port"},
 		{`{"kind": "GRPCRoute", "status": {"parents": {}}}`, "there is a object in status.parents"},

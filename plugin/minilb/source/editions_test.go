@@ -3,6 +3,9 @@ package source
 import (
 	"fmt"
 	"testing"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // What is known of the objects' generations is known as long as they are there, whichever way they go.
@@ -36,6 +39,11 @@ func TestEditions(t *testing.T) {
 	}
 	if is, there := b.services().edition("Ingress", "shop", "a"); there {
 		t.Errorf("of another kind: got %+v", is)
+	}
+	// Nothing is claimed by a slice, so that its annotations are its own.
+	slice := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "a-1", Annotations: map[string]string{"minilb/hosts": "x"}}}
+	if b.watcher.slices[""].Update(slice); len(b.watcher.slices[""].editions.byName) > 0 {
+		t.Errorf("of slices: got %+v", b.watcher.slices[""].editions.byName)
 	}
 }
 
