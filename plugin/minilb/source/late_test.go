@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
 // hang makes the lists of a resource never end, of none if it is "".
@@ -67,6 +69,41 @@ func TestLateParentsHang(t *testing.T) {
 		if lines := b.log.take(); !slices.Contains(lines, `I HTTPRoute shop/r: host "http.org." is not served: Gateway infra/gw cannot be read`) {
 			t.Errorf("got the log %q", lines)
 		}
+	})
+}
+
+// G7: so it is when it could not be read before, and what depends on it has changed since.
+func TestLateParentsHangAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newAttachedBench(t, Options{})
+		health := b.watcher.gatewayAPI.sets[listenerSetKind][""].health
+		health.absent.Store(false)
+		health.synced.Store(false)
+		health.begin()
+		health.fails(kube.Unreachable)
+		time.Sleep(patience + time.Second)
+		set := func(host string) {
+			b.set(kindName{httpRoute, "shop", "r"}, routeOf(httpRoute, host, toSet))
+		}
+		set("a.org")
+		want := func(log ...string) {
+			t.Helper()
+			synctest.Wait()
+			if got := b.log.take(); !slices.Equal(got, log) {
+				t.Errorf("got the log %q, want %q", got, log)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go b.tr.run(ctx)
+		want(`I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set cannot be read`)
+
+		health.fails("") // a list begins, and does not end
+		set("b.org")
+		time.Sleep(5 * time.Second)
+		want()
+		time.Sleep(listTimeout)
+		want(`I HTTPRoute shop/r: host "b.org." is not served: ListenerSet shop/set cannot be read`)
 	})
 }
 
