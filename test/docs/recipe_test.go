@@ -15,14 +15,16 @@ import (
 // documentation returns the paths of what users read, from the repository's root.
 func documentation(t *testing.T) []string {
 	t.Helper()
-	paths := []string{"README.md", "plugin/minilb/README.md"}
-	harness.Must(t, filepath.WalkDir("../../deploy", func(path string, _ fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, ".md") {
-			path, err = filepath.Rel("../..", path)
-			paths = append(paths, path)
-		}
-		return err
-	}))
+	paths := []string{"README.md"}
+	for _, root := range []string{"../../plugin", "../../deploy"} {
+		harness.Must(t, filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".md") {
+				path, err = filepath.Rel("../..", path)
+				paths = append(paths, path)
+			}
+			return err
+		}))
+	}
 	return paths
 }
 
