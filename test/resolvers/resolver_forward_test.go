@@ -137,7 +137,8 @@ func testChanges(t *testing.T, c *cluster.Cluster, s *harness.CoreDNS, resolver,
 // ednsSizes are none, and what resolvers ask with.
 var ednsSizes = []uint16{0, 1232}
 
-// askAll asks a server for all names in all ways.
+// askAll asks a server for all names in all ways. dnsmasq may forget the SOA of a negative answer before the
+// answer: it has one for all names of a zone, with the TTL of the answer that came last.
 func askAll(t *testing.T, server, addr string, names []named) {
 	t.Helper()
 	// A comes last: that there is no such data of other types must not hide the addresses.
@@ -156,7 +157,7 @@ func askAll(t *testing.T, server, addr string, names []named) {
 						if err == nil {
 							err = n.check(question, reply)
 						}
-						if err == nil {
+						if err == nil || server == "dnsmasq" && errors.Is(err, errNoSOA) {
 							continue
 						}
 						if failed++; failed > 20 {

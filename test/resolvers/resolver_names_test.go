@@ -1,6 +1,7 @@
 package resolvers_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -180,6 +181,8 @@ func (n named) origin(qtype uint16) (soa string, ttl uint32) {
 	return n.apex, 5
 }
 
+var errNoSOA = errors.New("got no SOA, by which whoever asks would keep the answer for a while")
+
 // check compares a reply with what it is to be.
 func (n named) check(question dns.Question, reply *dns.Msg) error {
 	if len(reply.Question) != 1 || reply.Question[0] != question { // D22
@@ -213,7 +216,10 @@ func (n named) check(question dns.Question, reply *dns.Msg) error {
 	if len(want) > 0 {
 		return nil
 	}
-	if len(reply.Ns) == 1 { // D25
+	if len(reply.Ns) == 0 { // D25
+		return errNoSOA
+	}
+	if len(reply.Ns) == 1 {
 		if soa, ok := reply.Ns[0].(*dns.SOA); ok && soa.Hdr.Ttl <= maxTTL && soa.Minttl <= maxTTL && strings.EqualFold(soa.Hdr.Name, apex) {
 			return nil
 		}
