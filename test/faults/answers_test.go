@@ -198,7 +198,8 @@ func TestFaultAnswers(t *testing.T) {
 			e.server.WaitReady(t)
 			p := harness.StartController(t, e.proxy.kubeconfig(t, accounts.Controller)).WaitReady(t)
 			cluster.Eventually(t, convergence, func() error { return known.answered(e.server) })
-			e.watches = map[string]int{"minilb": len(kinds), "minilb/" + controllerVersion(t): 1}
+			// The controller watches the same for the claims that it writes Events of, and Services for their statuses.
+			e.watches = map[string]int{"minilb": len(kinds), "minilb/" + controllerVersion(t): len(kinds) + 1}
 
 			stop := harness.KeepAsking(t, e.server, "web.world.minilb", "web.ingress.example", "http-v1.ex.org", "selected.ex.org", "set.ex.org", "tls-v1.ex.org")
 			said := 0
