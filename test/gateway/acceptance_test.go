@@ -22,10 +22,10 @@ var acceptanceCases = []gatewayCase{
 	{name: "G20: the status names the namespace and the spec does not", objects: harness.Manifest(harness.Gateway{}, harness.Route{Status: harness.Attached("{name: gw, namespace: NS}")}), want: []string{"a 10.1.0.1"}},
 	{name: "G20: the spec names the namespace and the status does not", objects: harness.Manifest(harness.Gateway{}, harness.Route{Parents: "{name: gw, namespace: NS}", Status: harness.Attached("{name: gw}")}), want: []string{"a 10.1.0.1"}},
 	{name: "G20: all fields agree", objects: harness.Manifest(harness.Gateway{}, harness.Route{Parents: "{name: gw, sectionName: http, port: 80}"}), want: []string{"a 10.1.0.1"}},
-	{name: "G20: the status is for a section and the spec is not", objects: harness.Manifest(harness.Gateway{}, harness.Route{Status: harness.Attached("{name: gw, sectionName: http}")}), want: []string{"a -"}},
-	{name: "G20: the spec is for a section and the status is not", objects: harness.Manifest(harness.Gateway{}, harness.Route{Parents: "{name: gw, sectionName: http}", Status: harness.Attached("{name: gw}")}), want: []string{"a -"}},
+	{name: "G20: the status is for a section and the spec is not", objects: harness.Manifest(harness.Gateway{}, harness.Route{Status: harness.Attached("{name: gw, sectionName: http}")}), want: []string{"a 10.1.0.1"}},
+	{name: "G20: the spec is for a section and the status is not", objects: harness.Manifest(harness.Gateway{}, harness.Route{Parents: "{name: gw, sectionName: http}", Status: harness.Attached("{name: gw}")}), want: []string{"a 10.1.0.1"}},
 	{name: "G20: the status is for another section", objects: harness.Manifest(harness.Gateway{Listeners: twoListeners}, harness.Route{Hosts: twoHosts, Parents: "{name: gw, sectionName: http}", Status: harness.Attached("{name: gw, sectionName: https}")}), want: []string{"a.http -", "a.https -"}},
-	{name: "G20: the status is for a port and the spec is not", objects: harness.Manifest(harness.Gateway{}, harness.Route{Status: harness.Attached("{name: gw, port: 80}")}), want: []string{"a -"}},
+	{name: "G20: the status is for a port and the spec is not", objects: harness.Manifest(harness.Gateway{}, harness.Route{Status: harness.Attached("{name: gw, port: 80}")}), want: []string{"a 10.1.0.1"}},
 	{name: "G20: the status is for another port", objects: harness.Manifest(harness.Gateway{Listeners: twoListeners}, harness.Route{Hosts: twoHosts, Parents: "{name: gw, port: 80}", Status: harness.Attached("{name: gw, port: 443}")}), want: []string{"a.http -", "a.https -"}},
 	{name: "G20: one of two sections is accepted",
 		objects: harness.Manifest(harness.Gateway{Listeners: twoListeners}, harness.Route{Hosts: twoHosts, Parents: "{name: gw, sectionName: http}, {name: gw, sectionName: https}",
@@ -35,6 +35,19 @@ var acceptanceCases = []gatewayCase{
 		objects: harness.Manifest(harness.Gateway{}, harness.Gateway{Name: "other", Addresses: "{value: 10.1.0.2}"}, harness.Route{Parents: "{name: gw}, {name: other}",
 			Status: harness.ParentStatus("{name: gw}", harness.ControllerName, harness.Condition("Accepted", "False")) + ", " + harness.Attached("{name: other}")}),
 		want: []string{"a 10.1.0.2"}},
+
+	// G20: what controllers write that do not copy the parentRef.
+	{name: "G20: NGINX Gateway Fabric, one listener", objects: harness.Manifest(harness.Gateway{}, harness.Route{Status: harness.Attached("{namespace: NS, name: gw, sectionName: http}")}), want: []string{"a 10.1.0.1"}},
+	{name: "G20: NGINX Gateway Fabric, a port",
+		objects: harness.Manifest(harness.Gateway{Listeners: twoListeners}, harness.Route{Hosts: twoHosts, Parents: "{name: gw, port: 443}", Status: harness.Attached("{namespace: NS, name: gw, sectionName: https}")}),
+		want:    []string{"a.http -", "a.https 10.1.0.1"}},
+	{name: "G20: Kong, a port",
+		objects: harness.Manifest(harness.Gateway{Listeners: twoListeners}, harness.Route{Hosts: twoHosts, Parents: "{name: gw, port: 443}", Status: harness.Attached("{group: gateway.networking.k8s.io, kind: Gateway, namespace: NS, name: gw}")}),
+		want:    []string{"a.http -", "a.https 10.1.0.1"}},
+	{name: "G20: APISIX, two sections",
+		objects: harness.Manifest(harness.Gateway{Listeners: twoListeners}, harness.Route{Hosts: twoHosts, Parents: "{name: gw, sectionName: http}, {name: gw, sectionName: https}",
+			Status: harness.Attached("{group: gateway.networking.k8s.io, kind: Gateway, namespace: NS, name: gw}, {group: gateway.networking.k8s.io, kind: Gateway, namespace: NS, name: gw}")}),
+		want: []string{"a.http 10.1.0.1", "a.https 10.1.0.1"}},
 
 	// G21: the controller of the Gateway's class decides.
 	{name: "G21: accepted by the owner, refused by another",

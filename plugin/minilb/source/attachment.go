@@ -227,29 +227,6 @@ func (a *attachment) detached(set *listenerSet, gw *gateway) string {
 	return ""
 }
 
-// accepted returns why the controller behind the parent does not count as having accepted the
-// route, "" if it does (G20, G21).
-func (a *attachment) accepted(r *route, ref parentRef, p *parent) string {
-	if a.options.Unaccepted { // G23
-		return ""
-	}
-	controller := "" // any, if the class cannot be read
-	if class := a.classes[p.gateway.class]; class != nil {
-		controller = class.controller
-	}
-	why := fmt.Sprintf("the controller of %s has not accepted it yet", p.kindName)
-	for _, v := range r.verdicts {
-		switch {
-		case v.parent != ref || controller != "" && v.controller != controller:
-		case v.accepted == conditionTrue:
-			return ""
-		case v.accepted == conditionFalse:
-			why = fmt.Sprintf("the controller of %s does not accept it (%s)", p.kindName, printable(shorten(v.reason)))
-		}
-	}
-	return why
-}
-
 // attach adds the hosts that the parent's listeners have in common with the route to served.
 // It returns why there are none (G11–G16, G30).
 func (a *attachment) attach(r *route, ref parentRef, p *parent, served map[string]*serving) string {

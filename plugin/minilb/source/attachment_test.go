@@ -169,7 +169,7 @@ status:
 			want: []string{"a.ex.org. -> 10.0.0.5"},
 		},
 		{
-			name: "G20: accepted for this very reference",
+			name: "G20: accepted, of this parent and of no other part of it",
 			manifest: gatewayWith(open) + `
 kind: HTTPRoute
 metadata: {name: equal, namespace: shop}
@@ -221,9 +221,9 @@ status: {parents: [{parentRef: {name: gw, namespace: infra}, controllerName: exa
 				"fresh.org.: the controller of Gateway infra/gw has not accepted it yet",
 				"namespace.org.: the controller of Gateway infra/gw has not accepted it yet",
 				"none.org.: the controller of Gateway infra/gw has not accepted it yet",
-				"port.org.: the controller of Gateway infra/gw has not accepted it yet",
-				"section.org.: the controller of Gateway infra/gw has not accepted it yet",
-				"stale.org.: the controller of Gateway infra/gw has not accepted it yet",
+				"port.org. -> 10.0.0.5",
+				"section.org. -> 10.0.0.5",
+				"stale.org.: no listener of Gateway infra/gw has the name or port that it asks for",
 				"unknown.org.: the controller of Gateway infra/gw has not accepted it yet",
 			},
 		},

@@ -127,3 +127,12 @@ func value[T comparable](p *T, otherwise T) T {
 	}
 	return *p
 }
+
+// nonzero returns p, or nil for what points to the zero value.
+func nonzero[T comparable](p *T) *T {
+	var zero T
+	if p != nil && *p == zero {
+		return nil
+	}
+	return p
+}

@@ -85,6 +85,9 @@ func reduceRoute(kind string) func(*unstructured.Unstructured) *route {
 		r.anywhere = written.Spec.UseDefaultGateways == gatewayv1.GatewayDefaultScopeAll
 		for i := range written.Status.Parents[:min(maxParents, len(written.Status.Parents))] {
 			entry := &written.Status.Parents[i]
+			if kind := value(entry.ParentRef.Kind, gatewayKind); kind == gatewayKind || kind == listenerSetKind {
+				entry.ParentRef.Group = nonzero(entry.ParentRef.Group) // the core has no such kinds (G20)
+			}
 			v := verdict{parent: r.parent(&entry.ParentRef), controller: entry.ControllerName}
 			// G22: whatever generation it was said of; all else is judged by the present spec.
 			v.accepted, v.reason = entry.Conditions.get(string(gatewayv1.RouteConditionAccepted))
