@@ -103,6 +103,7 @@ func TestGatewayReleases(t *testing.T) {
 				testTLSRouteUpgrade(t, c, old, r)
 			case "v1.6.3 standard":
 				testKindsComeAndGo(t, c, old, r)
+				testBothListenerSets(t, c, old, r)
 			}
 		})
 	}
@@ -186,6 +187,22 @@ func testKindsComeAndGo(t *testing.T, c *cluster.Cluster, s *harness.CoreDNS, r 
 		cluster.Eventually(t, 10*time.Second, func() error { return syncedAlone(s, without.Served()) })
 		harness.Must(t, c.Apply(t.Context(), definition))
 		cluster.Eventually(t, 10*time.Second, func() error { return harness.AnswersGateways(s, r) })
+		stop()
+	})
+}
+
+// testBothListenerSets adds the XListenerSets of an older release, which some controllers still read: both
+// kinds are answered, and the one goes without the other (G3).
+func testBothListenerSets(t *testing.T, c *cluster.Cluster, s *harness.CoreDNS, r harness.GatewayRelease) {
+	t.Run("XListenerSets beside ListenerSets", func(t *testing.T) {
+		stop := harness.KeepAsking(t, s, r.NamesBut()...)
+		older := harness.GatewayReleases[5]
+		harness.ApplyTogether(t, c, older.Definitions(t, "xlistenersets"))
+		harness.Must(t, c.Apply(t.Context(), harness.OfKinds(t, older.Objects(), "XListenerSet")+"\n---\n"+
+			harness.GatewayRoute("HTTPRoute", "v1", "oldset", "name: set, kind: XListenerSet, group: "+harness.ExperimentalGatewayGroup)))
+		cluster.Eventually(t, 10*time.Second, func() error { return s.Expect("oldset.ex.org", dns.TypeA, harness.GatewayPod) })
+		harness.DeleteDefinitions(t, c, "xlistenersets")
+		cluster.Eventually(t, 10*time.Second, func() error { return harness.Forwarded(s, "oldset.ex.org") })
 		stop()
 	})
 }

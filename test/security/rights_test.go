@@ -57,7 +57,7 @@ func TestRightsUsed(t *testing.T) {
 	harness.Must(t, err)
 	harness.Must(t, c.Node(ctx, "n1", "192.168.1.31"))
 	old := harness.GatewayReleases[slices.IndexFunc(harness.GatewayReleases, func(r harness.GatewayRelease) bool { return r.XListenerSets != nil })]
-	for _, kind := range []string{"xlistenersets", "listenersets"} { // the one is read where the others are not
+	for _, kind := range []string{"xlistenersets", "listenersets"} { // no release has both (G3)
 		definitions := harness.NewestGateways.Definitions(t)
 		if kind == "xlistenersets" {
 			definitions = old.Definitions(t, kind)

@@ -162,8 +162,8 @@ func fakeState() map[string][]runtime.Object {
 // listKinds names the lists of all that may be read of the Gateway API.
 func listKinds() map[schema.GroupVersionResource]string {
 	kinds := map[schema.GroupVersionResource]string{}
-	served := slices.Collect(maps.Values(routeVersions))
-	for _, versions := range append(served, gatewayVersions, gatewayClassVersions, listenerSetVersions, xListenerSetVersions) {
+	served := slices.AppendSeq(slices.Collect(maps.Values(routeVersions)), maps.Values(listenerSetVersions))
+	for _, versions := range append(served, gatewayVersions, gatewayClassVersions) {
 		for _, version := range versions {
 			kinds[version] = "List"
 		}

@@ -52,9 +52,11 @@ func versions(group, kind string, names ...string) []schema.GroupVersionResource
 var (
 	gatewayVersions      = versions(gatewayGroup, gatewayKind, "v1", "v1beta1")
 	gatewayClassVersions = versions(gatewayGroup, gatewayClassKind, "v1", "v1beta1")
-	listenerSetVersions  = versions(gatewayGroup, listenerSetKind, "v1")
-	xListenerSetVersions = versions(gatewayXGroup, xListenerSetKind, "v1alpha1")
-	routeVersions        = map[string][]schema.GroupVersionResource{
+	listenerSetVersions  = map[string][]schema.GroupVersionResource{ // two kinds: clusters have both (G3)
+		listenerSetKind:  versions(gatewayGroup, listenerSetKind, "v1"),
+		xListenerSetKind: versions(gatewayXGroup, xListenerSetKind, "v1alpha1"),
+	}
+	routeVersions = map[string][]schema.GroupVersionResource{
 		httpRoute: versions(gatewayGroup, httpRoute, "v1", "v1beta1"),
 		grpcRoute: versions(gatewayGroup, grpcRoute, "v1", "v1alpha2"),
 		tlsRoute:  versions(gatewayGroup, tlsRoute, "v1", "v1alpha3", "v1alpha2"),
@@ -155,21 +157,9 @@ func (g *gatewayAPI) routeTable(kind string) func(namespace string) *custom[*rou
 	}
 }
 
-// listenerSetTable makes the table of ListenerSets, or that of XListenerSets, which are read
-// where there are no ListenerSets (G3), and until those that come in their place are known.
 func (g *gatewayAPI) listenerSetTable(kind string) func(namespace string) *custom[*listenerSet] {
 	return func(namespace string) *custom[*listenerSet] {
-		sets := newCustom(g, kind, namespace, reduceListenerSet(kind), firstOf(listenerSetVersions))
-		if kind == xListenerSetKind {
-			successor := g.sets[listenerSetKind][namespace]
-			sets.choose = func(o offer) schema.GroupVersionResource {
-				if !o.first(listenerSetVersions).Empty() && (sets.chosen.Empty() || successor.synced.Load()) {
-					return schema.GroupVersionResource{}
-				}
-				return o.first(xListenerSetVersions)
-			}
-		}
-		return sets
+		return newCustom(g, kind, namespace, reduceListenerSet(kind), firstOf(listenerSetVersions[kind]))
 	}
 }
 
@@ -317,7 +307,7 @@ func (g *gatewayAPI) follow(ctx context.Context, offered offer, doubted []follow
 			h.late.Store(true) // G7: what comes now is not waited for
 		}
 		if table.follow(ctx, offered) && !first && h.group != "" {
-			g.report(h, before, table.version(), offered)
+			report(h, before, table.version())
 		}
 	}
 	if !first {
@@ -339,12 +329,10 @@ func (g *gatewayAPI) follow(ctx context.Context, offered offer, doubted []follow
 }
 
 // report logs what has become of a kind since the last look.
-func (g *gatewayAPI) report(h *health, before, after string, offered offer) {
+func report(h *health, before, after string) {
 	switch {
 	case before == "":
 		h.server.log.Infof("%s: served from now on, as %s", h.what(), after)
-	case after == "" && !offered.first(xListenerSetVersions).Empty() && h.group == gatewayXGroup:
-		h.server.log.Infof("%s: not read any longer, as there are %s", h.what(), resources[listenerSetKind])
 	case after == "":
 		h.server.log.Infof("%s: no longer served; what they named is gone", h.what())
 	default:

@@ -109,7 +109,7 @@ func TestOfferFirst(t *testing.T) {
 		{[]string{"httproutes/v1beta1", "httproutes/v1"}, routeVersions[httpRoute], "v1"},
 		{[]string{"httproutes/v1alpha2"}, routeVersions[httpRoute], ""},
 		{[]string{"grpcroutes/v1alpha2"}, routeVersions[grpcRoute], "v1alpha2"},
-		{[]string{"xlistenersets/v1alpha1"}, xListenerSetVersions, "v1alpha1"},
+		{[]string{"xlistenersets/v1alpha1"}, listenerSetVersions[xListenerSetKind], "v1alpha1"},
 	} {
 		api := newFakeAPI()
 		api.offer(tc.served...)

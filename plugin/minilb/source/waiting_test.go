@@ -253,7 +253,8 @@ func TestWaitingForConfirmation(t *testing.T) {
 	})
 }
 
-// G3, G5: XListenerSets stay until the ListenerSets that come in their place are known.
+// G3: ListenerSets that come to be served, whether they may be read or not, take nothing from routes at
+// XListenerSets, and add theirs. XListenerSets go by themselves.
 func TestWaitingForListenerSets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newFakeAPI()
@@ -262,12 +263,16 @@ func TestWaitingForListenerSets(t *testing.T) {
 		set := strings.TrimSuffix(strings.TrimSpace(theSet), "---")
 		api.objects["listenersets/v1"] = []runtime.Object{customObject(t, set)}
 		api.objects["xlistenersets/v1alpha1"] = []runtime.Object{customObject(t, strings.Replace(set, "kind: ListenerSet", "kind: XListenerSet", 1))}
-		api.objects["httproutes/v1"] = []runtime.Object{customObject(t, routeOf(httpRoute, "a.set.org", toSet, "{group: gateway.networking.x-k8s.io, kind: XListenerSet, name: set}"))}
+		api.objects["httproutes/v1"] = []runtime.Object{
+			customObject(t, routeOf(httpRoute, "old.set.org", "{group: gateway.networking.x-k8s.io, kind: XListenerSet, name: set}")),
+			customObject(t, strings.Replace(routeOf(httpRoute, "new.set.org", toSet), "name: r,", "name: s,", 1)),
+		}
 		api.offer(append(without("listenersets"), "xlistenersets/v1alpha1")...)
 		b, stop := runBench(t, api, Options{Gateways: true})
 		defer stop()
 		synctest.Wait()
-		b.want("a.set.org.", "10.0.0.5")
+		b.want("old.set.org.", "10.0.0.5")
+		b.want("new.set.org.", "-")
 		b.log.take()
 		api.refuse("listenersets/v1", errForbidden)
 		api.offer(append(slices.Clone(all), "xlistenersets/v1alpha1")...)
@@ -276,16 +281,23 @@ func TestWaitingForListenerSets(t *testing.T) {
 			for range 10 * seconds {
 				time.Sleep(100 * time.Millisecond)
 				synctest.Wait()
-				gone = gone || b.addrs("a.set.org.") == "-"
+				gone = gone || b.addrs("old.set.org.") == "-"
 			}
 		}
 		ask(90)
+		b.want("new.set.org.", "-")
 		api.refuse("listenersets/v1", nil)
 		ask(90)
 		if gone {
 			t.Error("there was a gap")
 		}
-		if lines := b.log.take(); !slices.Contains(lines, "I xlistenersets.gateway.networking.x-k8s.io: not read any longer, as there are listenersets") {
+		b.want("new.set.org.", "10.0.0.5")
+		api.offer(all...)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		b.want("old.set.org.", "-")
+		b.want("new.set.org.", "10.0.0.5")
+		if lines := b.log.take(); !slices.Contains(lines, "I xlistenersets.gateway.networking.x-k8s.io: no longer served; what they named is gone") {
 			t.Errorf("got the log %q", lines)
 		}
 	})
