@@ -202,9 +202,9 @@ func TestControllerEvents(t *testing.T) {
 			`Warning HostNotAllowed` + by + `Host "b.prod.example." is refused: no claim line of the Corefile lets namespace "evil" have it; choose another host, or have the namespace added to the claim line`,
 			`Warning HostReserved` + by + `Host "x.shop.minilb." is refused: names below shop.minilb. belong to namespace "shop"; choose a host that lies below the namespace's own name there, or outside of the zone`},
 		"HTTPRoute shop/waiting": {
-			`Warning HostNotServed` + by + `Host "waiting.example." is not served: the controller of Gateway infra/gw has not accepted it yet`},
+			`Warning HostNotServed` + by + `Host "waiting.example." is not served: the route's status has no entry for Gateway infra/gw: is "example.org/gateways" of GatewayClass "example" running?`},
 		"HTTPRoute shop/elsewhere": {
-			`Warning HostNotServed` + by + `Host "elsewhere.test." is not served: listener "http" of Gateway infra/gw has none of its hosts`},
+			`Warning HostNotServed` + by + `Host "elsewhere.test." is not served: no listener of Gateway infra/gw has a hostname for it: "http" has *.example`},
 		"Gateway infra/gw": nil,
 	}
 	// check fails unless the objects' Events are exactly these.

@@ -51,7 +51,7 @@ spec:
 	// G51: what the controller says of it and of its listeners.
 	{name: "G51: no status", objects: setOfSame(harness.ListenerSet{Conditions: "none"}), want: []string{"a -"}},
 	{name: "G51: a ListenerSet that is refused", objects: setOfSame(harness.ListenerSet{Conditions: harness.Condition("Accepted", "False")}), want: []string{"a -"},
-		logged: []string{`HTTPRoute NS/r: host "a.NS.example." is not served: ListenerSet NS/ls is not accepted by its controller`}},
+		logged: []string{`HTTPRoute NS/r: host "a.NS.example." is not served: ListenerSet NS/ls is refused by its controller`}},
 	{name: "G51: a ListenerSet that is undecided", objects: setOfSame(harness.ListenerSet{Conditions: harness.Condition("Accepted", "Unknown")}), want: []string{"a -"}},
 	{name: "G51: a ListenerSet that is programmed and no more", objects: setOfSame(harness.ListenerSet{Conditions: harness.Condition("Programmed", "True")}), want: []string{"a -"}},
 	{name: "G51, G24: a ListenerSet that is not programmed", objects: setOfSame(harness.ListenerSet{Conditions: harness.Condition("Accepted", "True") + ", " + harness.Condition("Programmed", "False")}), want: []string{"a 10.1.0.1"}},

@@ -57,7 +57,8 @@ kind: Gateway
 metadata: {namespace: shop, name: gw}
 spec: {gatewayClassName: gc, listeners: [{name: http, port: 80, protocol: HTTP}]}
 status: {addresses: [{type: Hostname, value: web.shop.minilb}]}`
-	route = `
+	accepted = "\nstatus: {parents: [{parentRef: {name: gw}, controllerName: example.org/gc, conditions: [{type: Accepted, status: \"True\"}]}]}"
+	route    = `
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -106,8 +107,12 @@ func TestCheck(t *testing.T) {
 		{"an Ingress without an address", corefile, sound + ingress("a/i", "a.ex.org", old, ""), []string{
 			`error Ingress a/i HostNotServed: host "a.ex.org." is not served: its status has no address yet; is its ingress controller running and publishing one?; see that its controller copies its Service's hostname`}},
 		{"a route that nobody accepts", corefile, sound + gateway + route, []string{
-			`error HTTPRoute shop/r HostNotServed: host "r.ex.org." is not served: the controller of Gateway shop/gw has not accepted it yet; the route's hosts and a listener's must meet`,
+			`error HTTPRoute shop/r HostNotServed: host "r.ex.org." is not served: the route's status has no entry for Gateway shop/gw: is "example.org/gc" of GatewayClass "gc" running?; the route's hosts and a listener's must meet`,
 		}},
+		{"a host that no listener has", corefile, sound + strings.Replace(gateway, "protocol: HTTP", "protocol: HTTP, hostname: \"*.ex.org\"", 1) + strings.Replace(route, "[r.ex.org]", "[r.ex.org, r.ex.net]", 1) + accepted, []string{
+			`error HTTPRoute shop/r HostNotServed: host "r.ex.net." is not served: no listener of Gateway shop/gw has a hostname for it: "http" has *.ex.org; the route`,
+		}},
+		{"a status that does not copy the parentRef", corefile, sound + gateway + route + strings.Replace(accepted, "{name: gw}", "{namespace: shop, name: gw, sectionName: http}", 1), nil},
 		{"a host with two aliases", corefile, sound + ingress("a/i", "a.ex.org", old, "hostname: x.example}, {hostname: y.example"), []string{
 			`warning Ingress a/i HostDiffers: host "a.ex.org." has several hostnames as its addresses; only "x.example." is answered; see what "minilb explain a.ex.org" says`}},
 		{"a host that cannot be asked for", "minilb {\n minilb\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), []string{
@@ -116,7 +121,7 @@ func TestCheck(t *testing.T) {
 			"warning CustomResourceDefinition gatewayclasses.gateway.networking.k8s.io MissingDefinition: the API server serves other kinds of the Gateway API and not this one: Gateways have no controller; install",
 			"warning CustomResourceDefinition httproutes.gateway.networking.k8s.io MissingDefinition: the API server serves other kinds of the Gateway API and not this one: no host of an HTTPRoute is answered"}},
 		{"a route without a Gateway", corefile, sound + strings.Replace(route, "hostnames: [r.ex.org], ", "", 1), []string{
-			"error HTTPRoute shop/r HostNotServed: it is not served: Gateway shop/gw does not exist; the route's hosts and a listener's must meet",
+			"error HTTPRoute shop/r HostNotServed: it is not served: Gateway shop/gw does not exist: the API server does not serve its kind; the route's hosts and a listener's must meet",
 			"warning CustomResourceDefinition gatewayclasses.gateway.networking.k8s.io MissingDefinition",
 			"warning CustomResourceDefinition gateways.gateway.networking.k8s.io MissingDefinition: the API server serves other kinds of the Gateway API and not this one: no host of a route is answered"}},
 		{"what was meant for us", corefile, sound + strings.Replace(ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), "name: i,", "name: i, labels: {minilb/ignore: yes please}, annotations: {minilb/host: a.ex.org},", 1) +

@@ -65,7 +65,8 @@ type Claim struct {
 // Parent is what has become of one of a route's parentRefs.
 type Parent struct {
 	Parent    string     `json:"parent"`
-	Why       string     `json:"why"` // why the route is not attached there, "" if it is
+	Cause     string     `json:"cause"` // why the route is not attached there, one of source.Causes, "" if it is
+	Why       string     `json:"why"`   // the same for people
 	Listeners []Listener `json:"listeners"`
 }
 
@@ -280,7 +281,7 @@ func claimOf(c source.Claimant) Claim {
 		claim.Verdict = answers
 	}
 	for _, p := range c.Parents {
-		parent := Parent{Parent: p.Parent, Why: p.Why}
+		parent := Parent{Parent: p.Parent, Cause: string(p.Cause), Why: p.Why}
 		for _, l := range p.Listeners {
 			parent.Listeners = append(parent.Listeners, Listener{Name: l.Name, Hostname: l.Host, Port: l.Port, Why: l.Why})
 		}

@@ -38,9 +38,10 @@ func TestREADME(t *testing.T) {
 		t.Errorf("described are\n%q, printed are\n%q", got, want)
 	}
 	for field, want := range map[string][]string{
-		"claims.verdict":  {answers, doesNotCount},
-		"endpoints.state": {source.StateReady, source.StateNotReady, source.StateServing, source.StateTerminating},
-		"answer.rcode":    {noError, nxDomain},
+		"claims.verdict":       {answers, doesNotCount},
+		"endpoints.state":      {source.StateReady, source.StateNotReady, source.StateServing, source.StateTerminating},
+		"answer.rcode":         {noError, nxDomain},
+		"claims.parents.cause": causes(),
 	} {
 		if got := described[field]; !slices.Equal(got, want) {
 			t.Errorf("%s: described are %q, want %q", field, got, want)
@@ -64,6 +65,14 @@ func TestREADME(t *testing.T) {
 	if err := x.JSON(&document); err != nil || document.String() != example {
 		t.Errorf("%v: the example is\n%s\nwant\n%s", err, example, &document)
 	}
+}
+
+// causes returns what can be in a document.
+func causes() (all []string) {
+	for _, cause := range source.Causes {
+		all = append(all, string(cause))
+	}
+	return all
 }
 
 // fields collects the paths of a type's fields as JSON names them.

@@ -1,27 +1,62 @@
 package source
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // accepted returns why the controller behind the parent does not count as having accepted the
-// route, "" if it does (G20, G21).
-func (a *attachment) accepted(r *route, ref parentRef, p *parent) string {
+// route, nil if it does (G20, G20b, G21).
+func (a *attachment) accepted(r *route, ref parentRef, p *parent) *obstacle {
 	if a.options.Unaccepted { // G23
-		return ""
+		return nil
 	}
-	class := a.classes[p.gateway.class] // nil if it cannot be read: then any controller's word counts
-	why := fmt.Sprintf("the controller of %s has not accepted it yet", p.kindName)
-	for _, v := range r.entries(ref, func(v *verdict) bool { return class == nil || v.controller == class.controller }) {
-		switch v.accepted {
-		case conditionTrue:
-			return ""
-		case conditionFalse:
-			why = fmt.Sprintf("the controller of %s does not accept it (%s)", p.kindName, printable(shorten(v.reason)))
+	class := a.classes[p.gateway.class] // nil if it cannot be read: any controller's word counts then
+	owner := func(v *verdict) bool { return class == nil || v.controller == class.controller }
+	entries := r.entries(ref, owner)
+	for _, v := range entries {
+		if v.accepted == conditionTrue {
+			return nil
 		}
 	}
-	return why
+	for _, v := range entries {
+		if v.accepted == conditionFalse {
+			return obstruct(CauseRefused, "the controller of %s does not accept it (%s)", p.kindName, printable(v.reason))
+		}
+	}
+	if len(entries) > 0 {
+		return obstruct(CausePending, "the controller of %s has not decided on it yet (condition Accepted is %s)",
+			p.kindName, printable(shorten(cmp.Or(entries[0].accepted, "not there"))))
+	}
+	var others []string
+	for i := range r.verdicts {
+		if v := &r.verdicts[i]; owner(v) && v.parent.kindName == ref.kindName && len(others) < maxObstacles {
+			others = append(others, v.parent.String())
+		}
+	}
+	if others != nil {
+		return obstruct(CauseOtherStatus, "the route's status has an entry for %s alone, and none for %s", strings.Join(others, " and "), ref.String())
+	}
+	for _, v := range r.entries(ref, func(*verdict) bool { return true }) {
+		if v.accepted == conditionTrue {
+			return obstruct(CauseOtherControl, "controller %q accepts it, and GatewayClass %q of %s is of %q",
+				shorten(v.controller), shorten(p.gateway.class), p.gateway.kindName(), shorten(class.controller))
+		}
+	}
+	return obstruct(CauseNoStatus, "the route's status has no entry for %s: %s", p.kindName, a.responsible(p.gateway.class))
+}
+
+// responsible says whose word on a Gateway of the class is missing, and what to look for.
+func (a *attachment) responsible(class string) string {
+	if c := a.classes[class]; c != nil {
+		return fmt.Sprintf("is %q of GatewayClass %q running?", shorten(c.controller), shorten(class))
+	}
+	if o := a.missing(kindName{kind: gatewayClassKind, name: class}); o.cause == CauseAbsent {
+		return o.text
+	}
+	return fmt.Sprintf("is the controller of GatewayClass %q running?", shorten(class))
 }
 
 // entries returns those of the status, of the controllers that count, that speak of a parentRef. Those

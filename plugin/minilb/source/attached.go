@@ -15,7 +15,7 @@ type attached struct {
 
 	// What follows is touched by the run loop alone.
 	claims   map[kindName][]*claim // by route
-	unread   map[string]bool       // as of when they were made
+	unknown  map[kindName]Cause    // as of when they were made
 	problems []problem             // of the other objects
 }
 
@@ -34,6 +34,7 @@ func newAttached() attached {
 			sets:       map[kindName]*listenerSet{},
 			namespaces: map[string]*namespace{},
 			routes:     map[kindName]*route{},
+			ignored:    map[kindName]bool{},
 		},
 		stale:  newStale(),
 		claims: map[kindName][]*claim{},
@@ -94,45 +95,57 @@ func (t *Translator) onNamespace(old, new *namespace) {
 func take[K comparable, T interface {
 	comparable
 	hidden() bool
+	kindName() kindName
 }](t *Translator, objects map[K]T, key func(T) K, old, new T, affects func(T)) {
 	var none T
+	was, is := old, new // as they count
 	if old != none && old.hidden() {
-		old = none
+		was = none
 	}
 	if new != none && new.hidden() {
-		new = none
+		is = none
 	}
-	if reflect.DeepEqual(old, new) {
+	if reflect.DeepEqual(was, is) && (was != old) == (is != new) {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if old != none {
 		delete(objects, key(old))
+		delete(t.attached.ignored, old.kindName())
 		affects(old)
 	}
-	if new != none {
+	switch {
+	case is != none:
 		objects[key(new)] = new
+		affects(new)
+	case new != none:
+		t.attached.ignored[new.kindName()] = true
 		affects(new)
 	}
 	t.changed()
 }
 
-// parents returns those kinds that routes attach to, or that decide on it, which are served and
-// cannot be read, and reports whether all others are known: before that nothing is judged.
-func (t *Translator) parents() (unread map[string]bool, known bool) {
-	unread, known = map[string]bool{}, true
+// parents returns those kinds that routes attach to, or that decide on it, of which nothing is known,
+// with the namespaces that they are read in and the reason, and reports whether that is certain: before
+// that nothing is judged.
+func (t *Translator) parents() (unknown map[kindName]Cause, certain bool) {
+	unknown, certain = map[kindName]Cause{}, true
 	for _, h := range t.optional {
 		switch h.kind {
 		case "ingress", "httproute", "grpcroute", "tlsroute":
 			continue
 		}
-		known = known && h.decided()
-		if !h.listed() && !h.absent.Load() {
-			unread[h.kind] = true
+		certain = certain && h.decided()
+		switch name := (kindName{kind: h.kind, namespace: h.namespace}); {
+		case h.listed():
+		case h.absent.Load():
+			unknown[name] = CauseUnserved
+		default:
+			unknown[name] = CauseUnread
 		}
 	}
-	return unread, known
+	return unknown, certain
 }
 
 // takeStale returns a copy of the objects, but for routes that are left out, and what has
@@ -154,16 +167,17 @@ func (a *attached) takeStale(leftOut func(kind, namespace string) bool) (*gatewa
 		sets:       maps.Clone(a.sets),
 		namespaces: maps.Clone(a.namespaces),
 		routes:     routes,
+		ignored:    maps.Clone(a.ignored),
 	}, changed
 }
 
-// judge makes the claims anew of those routes that the changes concern. Kinds that are unread
-// are there and cannot be read.
-func (a *attached) judge(options *Options, objects *gatewayObjects, unread map[string]bool, changed stale) {
-	if !maps.Equal(a.unread, unread) {
-		a.unread, changed.all = unread, true
+// judge makes the claims anew of those routes that the changes concern. Of some kinds nothing
+// is known.
+func (a *attached) judge(options *Options, objects *gatewayObjects, unknown map[kindName]Cause, changed stale) {
+	if !maps.Equal(a.unknown, unknown) {
+		a.unknown, changed.all = unknown, true
 	}
-	attachment := attachment{gatewayObjects: objects, options: options, unread: unread}
+	attachment := attachment{gatewayObjects: objects, options: options, unknown: unknown}
 	maps.DeleteFunc(a.claims, func(name kindName, _ []*claim) bool { return objects.routes[name] == nil })
 	for name, r := range objects.routes {
 		if !attachment.concerns(r, &changed) {

@@ -18,6 +18,7 @@ type gatewayObjects struct {
 	sets       map[kindName]*listenerSet
 	namespaces map[string]*namespace
 	routes     map[kindName]*route
+	ignored    map[kindName]bool // what is there and to be treated as absent (M8)
 }
 
 // attachment judges which listeners take a route, by the rules of the Gateway API: once more
@@ -26,18 +27,8 @@ type gatewayObjects struct {
 type attachment struct {
 	*gatewayObjects
 	options *Options
-	unread  map[string]bool    // kinds that the API server has and does not let us read
+	unknown map[kindName]Cause // kinds of which nothing is known, by the namespace they are read in, and why
 	losers  map[*listener]bool // of ListenerSets, by precedence; made when it is asked for
-}
-
-// parent is what a route can attach to: the listeners of a Gateway, or of one of its
-// ListenerSets (G52).
-type parent struct {
-	kindName
-	gateway   *gateway
-	set       *listenerSet // nil for the Gateway's own listeners
-	listeners []listener
-	lead      *lead // to the Gateway's addresses, or what an annotation has in their place (M7)
 }
 
 // serving is how a host of a route is served.
@@ -46,32 +37,54 @@ type serving struct {
 	encrypted bool // by a listener with TLS, among others
 }
 
-// maxRefusals is how many of a route's parents are spoken of.
-const maxRefusals = 3
+// maxObstacles is how many of a route's parents are spoken of.
+const maxObstacles = 3
+
+// servings are how the hosts of a route are served.
+type servings struct {
+	byHost map[string]*serving
+	met    map[string]bool // those that the route has and some listener meets
+}
+
+func newServings() *servings { return &servings{map[string]*serving{}, map[string]bool{}} }
 
 // claims returns what a route claims: each of its hosts leads to the Gateways that have a
 // listener for it. Hosts that lead to different ones are in claims of their own (G30, G43, C4).
+// Those that none has are said to be dead, unless they may be meant for somebody else's Gateway.
 func (a *attachment) claims(r *route) []*claim {
 	if r.problems != nil {
 		return []*claim{{lead: lead{owner: r.owner(r.kind), problems: r.problems}}}
 	}
-	served := map[string]*serving{}
-	var refusals []string
-	for _, ref := range a.parents(r) {
-		p, why := a.parent(ref.kindName)
-		if p != nil {
-			if why = a.accepted(r, ref, p); why == "" {
-				why = a.attach(r, ref, p, served)
-			}
-		}
-		if why != "" && len(refusals) < maxRefusals && !slices.Contains(refusals, why) {
-			refusals = append(refusals, why)
+	served := newServings()
+	var obstacles []string
+	foreign := false
+	parents := a.parents(r)
+	for _, ref := range parents {
+		switch _, o := a.attach(r, ref, served); {
+		case o == nil:
+		case o.foreign():
+			foreign = true
+		case len(obstacles) < maxObstacles && !slices.Contains(obstacles, o.text):
+			obstacles = append(obstacles, o.text)
 		}
 	}
-	if len(served) == 0 && refusals != nil {
-		return []*claim{r.deadClaim(r.hosts, strings.Join(refusals, "; "))}
+	if len(parents) == 0 && r.hosts[0] != "" {
+		obstacles = append(obstacles, r.orphaned())
 	}
-	return r.claims(served)
+	claims := r.claims(served.byHost)
+	unmet := slices.DeleteFunc(slices.Clone(r.hosts), func(host string) bool { return served.met[host] })
+	if len(unmet) > 0 && obstacles != nil && (claims == nil || !foreign) {
+		claims = append(claims, r.deadClaim(unmet, strings.Join(obstacles, "; ")))
+	}
+	return claims
+}
+
+// orphaned says why a route that has no parents is not served.
+func (r *route) orphaned() string {
+	if r.anywhere {
+		return "it asks for the default Gateways, and no such Gateway is in its status"
+	}
+	return "it has no parentRefs: name the Gateway that is to serve it"
 }
 
 // claims makes one claim of all hosts that lead to the same.
@@ -156,124 +169,102 @@ func (a *attachment) parents(r *route) []parentRef {
 	return parents
 }
 
-// parent finds what a reference names, or says why routes cannot attach to it. Without either
-// it is nothing that we have to do with: a Service of a mesh (G10), or of another class.
-func (a *attachment) parent(name kindName) (*parent, string) {
-	switch name.kind {
-	case gatewayKind:
-		gw, why := a.gateway(name)
-		if gw == nil {
-			return nil, why
-		}
-		return &parent{kindName: name, gateway: gw, listeners: gw.listeners, lead: &gw.lead}, ""
-	case listenerSetKind, xListenerSetKind:
-		set := a.sets[name]
-		switch {
-		case set == nil:
-			return nil, a.absent(name)
-		case set.problems != nil:
-			return nil, fmt.Sprintf("%s is not as its kind should be", name)
-		}
-		gw, why := a.gateway(set.parent) // G50
-		if gw == nil {
-			return nil, why
-		}
-		if why := a.detached(set, gw); why != "" {
-			return nil, why
-		}
-		p := &parent{kindName: name, gateway: gw, set: set, listeners: set.listeners, lead: &gw.lead}
-		if set.lead != nil {
-			p.lead = set.lead
-		}
-		return p, ""
+// attach adds the hosts that the parent's listeners have in common with the route to served, and
+// reports whether there are any, or could be. It returns what keeps the route, or some of its hosts,
+// from the parent (G11–G16, G30).
+func (a *attachment) attach(r *route, ref parentRef, served *servings) (attached bool, o *obstacle) {
+	p, o := a.parent(ref.kindName)
+	if o == nil {
+		o = a.accepted(r, ref, p)
 	}
-	return nil, ""
-}
-
-// gateway finds a Gateway of the classes that count.
-func (a *attachment) gateway(name kindName) (*gateway, string) {
-	gw := a.gateways[cache.NewObjectName(name.namespace, name.name)]
-	switch {
-	case name.kind != gatewayKind:
-		return nil, ""
-	case gw == nil:
-		return nil, a.absent(name)
-	case gw.unreadable:
-		return nil, fmt.Sprintf("%s is not as its kind should be", name)
-	case len(a.options.GatewayClasses) > 0 && !slices.Contains(a.options.GatewayClasses, gw.class):
-		return nil, ""
+	if o != nil {
+		return false, o
 	}
-	return gw, ""
-}
-
-func (a *attachment) absent(name kindName) string {
-	if a.unread[strings.ToLower(name.kind)] {
-		return fmt.Sprintf("%s cannot be read", name)
-	}
-	if len(a.options.Namespaces) > 0 && !slices.Contains(a.options.Namespaces, name.namespace) {
-		return fmt.Sprintf("%s lies outside of the namespaces that are read", name)
-	}
-	return fmt.Sprintf("%s does not exist", name)
-}
-
-// detached returns why a ListenerSet adds nothing to its Gateway, "" if it does (G51).
-func (a *attachment) detached(set *listenerSet, gw *gateway) string {
-	switch {
-	case !gw.sets.has(set.namespace, gw.namespace, a.labelled):
-		return fmt.Sprintf("%s does not allow %s by its allowedListeners", set.parent, set.kindName())
-	case !a.options.Unaccepted && set.accepted != conditionTrue:
-		return fmt.Sprintf("%s is not accepted by its controller", set.kindName())
-	}
-	return ""
-}
-
-// attach adds the hosts that the parent's listeners have in common with the route to served.
-// It returns why there are none (G11–G16, G30).
-func (a *attachment) attach(r *route, ref parentRef, p *parent, served map[string]*serving) string {
 	to := p.lead
 	if r.lead != nil {
 		to = r.lead
 	}
-	var last *listener // of those that are asked for
-	why, attached := "", false
+	asked, takers, refusers := false, []*listener{}, []*listener{}
 	for i := range p.listeners {
-		l := &p.listeners[i]
-		if !ref.asksFor(l) {
+		switch l := &p.listeners[i]; {
+		case !ref.asksFor(l):
 			continue
+		case a.refuses(p, l, r) == "":
+			takers = append(takers, l)
+		default:
+			refusers = append(refusers, l)
 		}
-		last = l
-		if why = a.refuses(p, l, r); why != "" {
-			continue
-		}
-		for _, host := range r.hosts {
+		asked = true
+	}
+	var unmet []string
+	for _, host := range r.hosts {
+		meets := false
+		for _, l := range takers {
 			common := intersect(l.host, host)
-			if common == "" {
-				attached = attached || l.host == "" // both take any host, which is no name
-				continue
+			if common != "" {
+				served.add(common, to, l)
 			}
-			attached = true
-			s := served[common]
-			if s == nil {
-				s = &serving{}
-				served[common] = s
-			}
-			if !slices.Contains(s.leads, to) {
-				s.leads = append(s.leads, to)
-			}
-			s.encrypted = s.encrypted || l.protocol != gatewayv1.HTTPProtocolType
+			meets = meets || common != "" || l.host == host // both take any host, which is no name
+		}
+		if meets {
+			served.met[host] = true
+		} else {
+			unmet = append(unmet, host)
 		}
 	}
 	switch {
-	case attached:
-		return ""
+	case len(unmet) == 0:
+		return true, nil
 	case len(p.listeners) == 0:
-		return fmt.Sprintf("%s has no listeners", p.kindName)
-	case last == nil:
-		return fmt.Sprintf("no listener of %s has the name or port that it asks for", p.kindName)
-	case why == "":
-		why = "has none of its hosts"
+		return false, obstruct(CauseNoListener, "%s has no listeners", p.kindName)
+	case !asked:
+		return false, obstruct(CauseNoListener, "no listener of %s has the name or port that it asks for", p.kindName)
 	}
-	return fmt.Sprintf("listener %q of %s %s", shorten(last.name), p.kindName, why)
+	return len(unmet) < len(r.hosts), a.unmet(r, p, unmet, takers, refusers)
+}
+
+// unmet says why no listener of a parent serves some hosts: one has them and refuses the route, or none
+// has them.
+func (a *attachment) unmet(r *route, p *parent, hosts []string, takers, refusers []*listener) *obstacle {
+	var last *listener
+	for _, l := range refusers {
+		meets := func(host string) bool { return intersect(l.host, host) != "" || l.host == host }
+		if (l.takes(r.kind) || last == nil && len(takers) == 0) && slices.ContainsFunc(hosts, meets) {
+			last = l
+		}
+	}
+	switch {
+	case last == nil && len(takers) > 0:
+		return p.lacks(takers)
+	case last == nil:
+		last = refusers[len(refusers)-1]
+	}
+	return obstruct(CauseNotTaken, "listener %q of %s %s", shorten(last.name), p.kindName, a.refuses(p, last, r))
+}
+
+// lacks says that the listeners that take a route have other hostnames than it.
+func (p *parent) lacks(takers []*listener) *obstacle {
+	var has []string
+	for _, l := range takers[:min(maxObstacles, len(takers))] {
+		has = append(has, fmt.Sprintf("%q has %s", shorten(l.name), printable(shorten(l.host))))
+	}
+	if more := len(takers) - len(has); more > 0 {
+		has = append(has, fmt.Sprintf("and %d more", more))
+	}
+	return obstruct(CauseOtherHosts, "no listener of %s has a hostname for it: %s", p.kindName, strings.Join(has, ", "))
+}
+
+// add lets a host lead to what a listener's parent does.
+func (s *servings) add(host string, to *lead, by *listener) {
+	at := s.byHost[host]
+	if at == nil {
+		at = &serving{}
+		s.byHost[host] = at
+	}
+	if !slices.Contains(at.leads, to) {
+		at.leads = append(at.leads, to)
+	}
+	at.encrypted = at.encrypted || by.protocol != gatewayv1.HTTPProtocolType
 }
 
 // asksFor reports whether the reference is to the listener, among others (G11).
@@ -292,8 +283,10 @@ func (a *attachment) refuses(p *parent, l *listener, r *route) string {
 		return fmt.Sprintf("takes no %s", r.kind)
 	case !l.routes.has(r.namespace, own, a.labelled):
 		return fmt.Sprintf("allows no routes of namespace %q", r.namespace)
-	case l.accepted == conditionFalse || l.conflicts == conditionTrue: // G18
-		return "is not accepted, or conflicts with another"
+	case l.accepted == conditionFalse: // G18
+		return "is refused by the Gateway's controller"
+	case l.conflicts == conditionTrue:
+		return "conflicts with another"
 	case p.set == nil:
 		return ""
 	case !a.options.Unaccepted && l.accepted != conditionTrue: // G51

@@ -8,6 +8,10 @@ import (
 )
 
 func TestAttachment(t *testing.T) {
+	const (
+		noHost  = "no listener of Gateway infra/gw has a hostname for it: "
+		noEntry = `the route's status has no entry for Gateway infra/gw: is "example.org/ctl" of GatewayClass "gc" running?`
+	)
 	tests := []struct {
 		name     string
 		manifest string
@@ -27,8 +31,7 @@ func TestAttachment(t *testing.T) {
 		{
 			name: "G10: other kinds of parents",
 			manifest: gatewayWith(open) + routeOf(httpRoute, "a.ex.org",
-				`{group: "", kind: Service, name: gw, namespace: infra}`, `{group: "", name: gw, namespace: infra}`, "{kind: XListenerSet, name: gw, namespace: infra}",
-				"{group: gateway.networking.x-k8s.io, name: gw, namespace: infra}", "{kind: Service, name: gw, namespace: infra}"),
+				`{group: "", kind: Service, name: gw, namespace: infra}`, "{group: networking.istio.io, kind: ServiceEntry, name: gw, namespace: infra}", "{kind: HTTPRoute, name: gw, namespace: infra}"),
 		},
 		{
 			name:     "a Gateway that is not there",
@@ -53,7 +56,9 @@ func TestAttachment(t *testing.T) {
 				strings.ReplaceAll(routeOf(httpRoute, "4.a.org, 4.b.org, 4.c.org", "{name: gw, namespace: infra, sectionName: https, port: 80}"), "name: r,", "name: four,") +
 				strings.ReplaceAll(routeOf(httpRoute, "5.a.org, 5.b.org, 5.c.org", `{name: gw, namespace: infra, sectionName: ""}`), "name: r,", "name: five,"),
 			want: []string{
-				"1.b.org. -> 10.0.0.5", "2.b.org. -> 10.0.0.5", "2.c.org. -> 10.0.0.5", "3.b.org. -> 10.0.0.5",
+				"1.a.org.: " + noHost + `"https" has *.b.org`, "1.b.org. -> 10.0.0.5", "1.c.org.: " + noHost + `"https" has *.b.org`,
+				"2.a.org.: " + noHost + `"https" has *.b.org, "alt" has *.c.org`, "2.b.org. -> 10.0.0.5", "2.c.org. -> 10.0.0.5",
+				"3.a.org.: " + noHost + `"https" has *.b.org`, "3.b.org. -> 10.0.0.5", "3.c.org.: " + noHost + `"https" has *.b.org`,
 				"4.a.org.: no listener of Gateway infra/gw has the name or port that it asks for",
 				"4.b.org.: no listener of Gateway infra/gw has the name or port that it asks for",
 				"4.c.org.: no listener of Gateway infra/gw has the name or port that it asks for",
@@ -166,7 +171,20 @@ status:
 				strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway, "{name: gw, namespace: two}"), "parentRefs: [{name: gw, namespace: infra}, {name: gw, namespace: two}]", "useDefaultGateways: All", 1) +
 				strings.Replace(strings.ReplaceAll(routeOf(httpRoute, "b.ex.org", toGateway), "name: r,", "name: none,"), "parentRefs: [{name: gw, namespace: infra}]", "useDefaultGateways: None", 1) +
 				strings.Replace(strings.ReplaceAll(routeOf(httpRoute, "c.ex.org", toGateway), "name: r,", "name: nothing,"), "parentRefs: [{name: gw, namespace: infra}]", "", 1),
-			want: []string{"a.ex.org. -> 10.0.0.5"},
+			want: []string{
+				"a.ex.org. -> 10.0.0.5",
+				"b.ex.org.: it has no parentRefs: name the Gateway that is to serve it",
+				"c.ex.org.: it has no parentRefs: name the Gateway that is to serve it",
+			},
+		},
+		{
+			name:     "G19: default Gateways, of which there is none",
+			manifest: gatewayWith(open) + strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway), "parentRefs: [{name: gw, namespace: infra}]", "useDefaultGateways: All", 1),
+			want:     []string{"a.ex.org.: it asks for the default Gateways, and no such Gateway is in its status"},
+		},
+		{
+			name:     "no parents and no hosts, as of routes below other routes",
+			manifest: gatewayWith(open) + strings.Replace(routeOf(httpRoute, "", toGateway), "parentRefs: [{name: gw, namespace: infra}]", "parentRefs: []", 1),
 		},
 		{
 			name: "G20: accepted, of this parent and of no other part of it",
@@ -218,19 +236,19 @@ status: {parents: [{parentRef: {name: gw, namespace: infra}, controllerName: exa
 			want: []string{
 				"equal.org. -> 10.0.0.5",
 				"false.org.: the controller of Gateway infra/gw does not accept it (NotAllowedByListeners)",
-				"fresh.org.: the controller of Gateway infra/gw has not accepted it yet",
-				"namespace.org.: the controller of Gateway infra/gw has not accepted it yet",
-				"none.org.: the controller of Gateway infra/gw has not accepted it yet",
+				"fresh.org.: " + noEntry,
+				"namespace.org.: " + noEntry,
+				"none.org.: " + noEntry,
 				"port.org. -> 10.0.0.5",
 				"section.org. -> 10.0.0.5",
 				"stale.org.: no listener of Gateway infra/gw has the name or port that it asks for",
-				"unknown.org.: the controller of Gateway infra/gw has not accepted it yet",
+				"unknown.org.: the controller of Gateway infra/gw has not decided on it yet (condition Accepted is Unknown)",
 			},
 		},
 		{
 			name:     "G21: another controller's word",
 			manifest: gatewayWith(open) + strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway), "example.org/ctl", "example.org/other", 1),
-			want:     []string{"a.ex.org.: the controller of Gateway infra/gw has not accepted it yet"},
+			want:     []string{`a.ex.org.: controller "example.org/other" accepts it, and GatewayClass "gc" of Gateway infra/gw is of "example.org/ctl"`},
 		},
 		{
 			name: "G21: two controllers",
@@ -273,12 +291,15 @@ spec: {hostnames: [b.ex.org], parentRefs: [{name: gw, namespace: infra, port: 81
 			name: "G30: the intersection, and no more",
 			manifest: gatewayWith(`listeners: [{name: a, port: 1, protocol: HTTP, hostname: "*.B.c", allowedRoutes: {namespaces: {from: All}}}, {name: b, port: 2, protocol: HTTP, hostname: "x.org", allowedRoutes: {namespaces: {from: All}}}]`) +
 				routeOf(httpRoute, `A.b.c, x.a.b.c, b.c, "*.org", "*.x.b.c", other.net`, toGateway),
-			want: []string{"*.x.b.c. -> 10.0.0.5", "a.b.c. -> 10.0.0.5", "x.a.b.c. -> 10.0.0.5", "x.org. -> 10.0.0.5"},
+			want: []string{
+				"*.x.b.c. -> 10.0.0.5", "a.b.c. -> 10.0.0.5", "b.c.: " + noHost + `"a" has *.b.c, "b" has x.org`, "other.net.: " + noHost + `"a" has *.b.c, "b" has x.org`,
+				"x.a.b.c. -> 10.0.0.5", "x.org. -> 10.0.0.5",
+			},
 		},
 		{
 			name:     "G30: nothing in common",
 			manifest: gatewayWith(`listeners: [{name: a, port: 1, protocol: HTTP, hostname: "*.b.c", allowedRoutes: {namespaces: {from: All}}}]`) + routeOf(httpRoute, "b.c", toGateway),
-			want:     []string{`b.c.: listener "a" of Gateway infra/gw has none of its hosts`},
+			want:     []string{"b.c.: " + noHost + `"a" has *.b.c`},
 		},
 		{
 			name:     "G30, G31: no hostname anywhere",

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -26,7 +27,8 @@ type Claimant struct {
 // Attachment is what has become of one of a route's parentRefs.
 type Attachment struct {
 	Parent    string // as in "Gateway shop/web", with the section or port if one is named
-	Why       string // why the route is not attached there, "" if it is
+	Cause     Cause  // why the route is not attached there, "" if it is
+	Why       string // the same for people
 	Listeners []ListenerVerdict
 }
 
@@ -242,7 +244,7 @@ func (i *Inspection) ofRoute(r *route, name string) []Claimant {
 // attachment returns the judge of routes, as it was when they were judged.
 func (i *Inspection) attachment() *attachment {
 	attached := &i.translator.attached
-	return &attachment{gatewayObjects: &attached.gatewayObjects, options: &i.translator.options, unread: attached.unread}
+	return &attachment{gatewayObjects: &attached.gatewayObjects, options: &i.translator.options, unknown: attached.unknown}
 }
 
 // explain says of each parentRef what becomes of the name there, and returns the hosts, canonical
@@ -252,28 +254,46 @@ func (a *attachment) explain(r *route, name string) ([]Attachment, []string) {
 	hosts := map[string]bool{}
 	for _, ref := range a.parents(r) {
 		at := Attachment{Parent: ref.String()}
-		p, why := a.parent(ref.kindName)
-		switch {
-		case p == nil && why == "":
-			at.Why = "it is no Gateway or ListenerSet of a class that counts here"
-		case p == nil:
-			at.Why = why
-		default:
-			at.Why = a.accepted(r, ref, p)
-			served := map[string]*serving{}
-			if missing := a.attach(r, ref, p, served); at.Why == "" {
-				at.Why = missing
-				for host := range served {
-					if asks(host, name) {
-						hosts[host+"."] = true
-					}
-				}
+		served := newServings()
+		if attached, o := a.attach(r, ref, served); !attached && o != nil {
+			at.Cause, at.Why = o.cause, o.text
+			if o.cause == CauseAbsent {
+				at.Why += a.alike(ref.kindName)
 			}
+		}
+		for host := range served.byHost {
+			if asks(host, name) {
+				hosts[host+"."] = true
+			}
+		}
+		if p, _ := a.parent(ref.kindName); p != nil {
 			at.Listeners = a.listeners(r, ref, p, name)
 		}
 		parents = append(parents, at)
 	}
 	return parents, slices.Sorted(maps.Keys(hosts))
+}
+
+// alike names parents that may be meant by one that is absent: of the same name elsewhere, or of one that
+// is almost the same.
+func (a *attachment) alike(absent kindName) string {
+	var names []string
+	consider := func(name kindName) {
+		if name.kind == absent.kind && (name.name == absent.name || name.namespace == absent.namespace && lb.Similar(name.name, absent.name)) {
+			names = append(names, name.namespace+"/"+name.name)
+		}
+	}
+	for _, gw := range a.gateways {
+		consider(gw.kindName())
+	}
+	for name := range a.sets {
+		consider(name)
+	}
+	if names == nil {
+		return ""
+	}
+	slices.Sort(names)
+	return "; there is " + strings.Join(names[:min(maxObstacles, len(names))], ", ")
 }
 
 // listeners says of each listener of a parent why it does not serve the name for the route.

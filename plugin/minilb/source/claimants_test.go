@@ -156,7 +156,7 @@ func TestClaimantsReasons(t *testing.T) {
 			change:  func(o *Options) { o.GatewayClasses = []string{"other"} },
 			objects: []runtime.Object{gateway, custom(class), route},
 			asked:   "a.ex.org.",
-			want:    []string{"HTTPRoute shop/r a.ex.org: no listener that it is attached to serves this host" + parent + ": it is no Gateway or ListenerSet of a class that counts here"},
+			want:    []string{"HTTPRoute shop/r a.ex.org: no listener that it is attached to serves this host" + parent + ": Gateway infra/gw is of GatewayClass \"gc\", which is not among gateway_classes"},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -204,9 +204,9 @@ func TestClaimantsRoutes(t *testing.T) {
     http "" 80: the parentRef asks for another sectionName or port
     tls "" 443: it takes no HTTPRoute
   Gateway infra/none: Gateway infra/none does not exist
-  /Service shop/web: it is no Gateway or ListenerSet of a class that counts here`,
-			`HTTPRoute far/far two.org: host "two.org." is not served: listener "tls" of Gateway infra/gw takes no HTTPRoute
-  Gateway infra/gw: listener "tls" of Gateway infra/gw takes no HTTPRoute
+  /Service shop/web: it is no Gateway or ListenerSet`,
+			`HTTPRoute far/far two.org: host "two.org." is not served: listener "http" of Gateway infra/gw allows no routes of namespace "far"
+  Gateway infra/gw: listener "http" of Gateway infra/gw allows no routes of namespace "far"
     http "" 80: it allows no routes of namespace "far"
     tls "" 443: it takes no HTTPRoute`,
 			`HTTPRoute shop/hidden two.org: label minilb/ignore makes it absent
@@ -221,13 +221,13 @@ func TestClaimantsRoutes(t *testing.T) {
     http "" 80: the parentRef asks for another sectionName or port
     tls "" 443: it takes no HTTPRoute
   Gateway infra/none: Gateway infra/none does not exist
-  /Service shop/web: it is no Gateway or ListenerSet of a class that counts here`)
+  /Service shop/web: it is no Gateway or ListenerSet`)
 		expectClaimants(t, i, "tls.org.", `TLSRoute shop/r tls.org -> address 10.0.0.5
   Gateway infra/gw
     http "" 80: it takes no TLSRoute
     tls "" 443`)
-		expectClaimants(t, i, "pending.org.", `HTTPRoute shop/pending pending.org: host "pending.org." is not served: the controller of Gateway infra/gw has not accepted it yet
-  Gateway infra/gw: the controller of Gateway infra/gw has not accepted it yet
+		expectClaimants(t, i, "pending.org.", `HTTPRoute shop/pending pending.org: host "pending.org." is not served: the controller of Gateway infra/gw has not decided on it yet (condition Accepted is Unknown)
+  Gateway infra/gw: the controller of Gateway infra/gw has not decided on it yet (condition Accepted is Unknown)
     http "" 80
     tls "" 443: it takes no HTTPRoute`)
 	})

@@ -67,20 +67,31 @@ func identity(obj *unstructured.Unstructured) meta {
 
 // statusConditions are those of a status. Their other fields are for people.
 type statusConditions []struct {
-	Type   string `json:"type"`
-	Status string `json:"status"`
-	Reason string `json:"reason"`
+	Type    string `json:"type"`
+	Status  string `json:"status"`
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
 }
 
-// get returns the status of a condition, "" if it is not there, and its reason.
+// get returns the status of a condition, "" if it is not there, and unless it is true the reason and the
+// message, in one line.
 func (cs statusConditions) get(name string) (status, reason string) {
 	for _, c := range cs {
-		if c.Type == name {
-			return c.Status, c.Reason
+		switch {
+		case c.Type != name:
+		case c.Status == conditionTrue:
+			return c.Status, ""
+		case c.Message == "":
+			return c.Status, cut(c.Reason, maxMessage)
+		default:
+			return c.Status, cut(c.Reason+": "+strings.Join(strings.Fields(c.Message), " "), maxMessage)
 		}
 	}
 	return "", ""
 }
+
+// maxMessage is how many bytes of what a controller says are kept.
+const maxMessage = 240
 
 // The states of a condition that count; any other is unknown.
 const (

@@ -112,6 +112,8 @@ func reduceGatewayClass(obj *unstructured.Unstructured) *gatewayClass {
 	return c
 }
 
+func (c *gatewayClass) kindName() kindName { return kindName{kind: gatewayClassKind, name: c.name} }
+
 // namespace is a Namespace with the labels that listeners select it by (G16).
 type namespace struct {
 	meta
@@ -121,3 +123,5 @@ type namespace struct {
 func reduceNamespace(obj *corev1.Namespace) *namespace {
 	return &namespace{meta: newMeta(&obj.ObjectMeta), labels: obj.Labels}
 }
+
+func (n *namespace) kindName() kindName { return kindName{kind: "Namespace", name: n.name} }

@@ -68,8 +68,10 @@ func tooLong(host string) error {
 }
 
 // shorten cuts what a user wrote to a length that a log line can bear.
-func shorten(s string) string {
-	const limit = 80
+func shorten(s string) string { return cut(s, 80) }
+
+// cut leaves so many bytes of a text.
+func cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}

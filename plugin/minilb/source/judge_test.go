@@ -103,7 +103,7 @@ func TestAttachedUnread(t *testing.T) {
 		{func() {}, ""},
 		{health.setSynced, `I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set does not exist`},
 		{refuse, `I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set cannot be read`},
-		{health.forget, `I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set does not exist`}, // the kind is not served at all
+		{health.forget, `I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set does not exist: the API server does not serve its kind`},
 	} {
 		step.change()
 		if got := strings.Join(b.publish(), " "); got != step.want {
@@ -112,17 +112,41 @@ func TestAttachedUnread(t *testing.T) {
 	}
 }
 
-// M8: what happens to an object that is to be ignored is not published.
+// M8: what happens to an object that is to be ignored is not published, but for that it is there (G20b).
 func TestAttachedIgnoredUnchanged(t *testing.T) {
 	b := newAttachedBench(t, Options{})
 	b.pending()
-	for _, manifest := range []string{"spec: {gatewayClassName: a}", "spec: {gatewayClassName: b}", ""} {
-		if manifest != "" {
-			manifest = "metadata: {name: gw, namespace: infra, labels: {minilb/ignore: 'true'}}\n" + manifest
+	for _, step := range []struct {
+		manifest string
+		news     bool
+	}{{"spec: {gatewayClassName: a}", true}, {"spec: {gatewayClassName: b}", false}, {"", true}} {
+		if step.manifest != "" {
+			step.manifest = "metadata: {name: gw, namespace: infra, labels: {minilb/ignore: 'true'}}\n" + step.manifest
 		}
-		if b.set(kindName{gatewayKind, "infra", "gw"}, manifest); b.pending() {
-			t.Errorf("%q is to be published", manifest)
+		if b.set(kindName{gatewayKind, "infra", "gw"}, step.manifest); b.pending() != step.news {
+			t.Errorf("%q is to be published: want %v", step.manifest, step.news)
 		}
+	}
+}
+
+// G20b: a parent that is ignored is not called absent, and is found once it is not ignored any longer.
+func TestAttachedIgnoredParents(t *testing.T) {
+	b := newAttachedBench(t, Options{})
+	parts := strings.Split(gatewayWith(open), "---")
+	ignored := func(manifest string) string {
+		return strings.Replace(manifest, "namespace: infra}", "namespace: infra, labels: {minilb/ignore: 'true'}}", 1)
+	}
+	b.set(kindName{httpRoute, "shop", "r"}, routeOf(httpRoute, "a.org", toGateway))
+	const is, absent = `I HTTPRoute shop/r: host "a.org." is not served: Gateway infra/gw is ignored, as its label minilb/ignore asks for`,
+		`I HTTPRoute shop/r: host "a.org." is not served: Gateway infra/gw does not exist`
+	for i, step := range []struct{ manifest, log, addrs string }{
+		{"", absent, "-"}, {ignored(parts[1]), is, "-"}, {parts[1], "", "10.0.0.5"}, {ignored(parts[1]), is, "-"}, {"", absent, "-"},
+	} {
+		b.set(kindName{gatewayKind, "infra", "gw"}, step.manifest)
+		if got := strings.Join(b.publish(), " "); got != step.log {
+			t.Errorf("step %d: got %q, want %q", i, got, step.log)
+		}
+		b.want("a.org.", step.addrs)
 	}
 }
 

@@ -34,7 +34,7 @@ func TestListenerSets(t *testing.T) {
 		{
 			name:     "G50: its Gateway's addresses",
 			manifest: gatewayWith(letsIn) + theSet + routeOf(httpRoute, "a.set.org, gateway.org", toSet),
-			want:     []string{"a.set.org. -> 10.0.0.5"}, // G52
+			want:     []string{"a.set.org. -> 10.0.0.5", `gateway.org.: no listener of ListenerSet shop/set has a hostname for it: "http" has *.set.org`}, // G52
 		},
 		{
 			name:     "G50: a Gateway in its own namespace",
@@ -96,7 +96,12 @@ func TestListenerSets(t *testing.T) {
 		{
 			name:     "G51: not accepted",
 			manifest: gatewayWith(letsIn) + strings.Replace(theSet, `status: "True"}]`, `status: "False"}]`, 1) + routeOf(httpRoute, "a.set.org", toSet),
-			want:     []string{"a.set.org.: ListenerSet shop/set is not accepted by its controller"},
+			want:     []string{"a.set.org.: ListenerSet shop/set is refused by its controller"},
+		},
+		{
+			name:     "G51: not accepted yet",
+			manifest: gatewayWith(letsIn) + strings.Replace(theSet, `status: "True"}]`, `status: Unknown}]`, 1) + routeOf(httpRoute, "a.set.org", toSet),
+			want:     []string{"a.set.org.: ListenerSet shop/set is not accepted by its controller yet"},
 		},
 		{
 			name:     "G51: a listener that is not accepted",
@@ -111,12 +116,12 @@ func TestListenerSets(t *testing.T) {
 		{
 			name:     "G51: a conflict",
 			manifest: gatewayWith(letsIn) + strings.Replace(theSet, `{name: http, conditions: [`, `{name: http, conditions: [{type: Conflicted, status: "True"}, `, 1) + routeOf(httpRoute, "a.set.org", toSet),
-			want:     []string{`a.set.org.: listener "http" of ListenerSet shop/set is not accepted, or conflicts with another`},
+			want:     []string{`a.set.org.: listener "http" of ListenerSet shop/set conflicts with another`},
 		},
 		{
 			name:     "G52: the Gateway's own listeners are not the set's, nor the other way round",
 			manifest: gatewayWith(letsIn) + theSet + routeOf(httpRoute, "a.set.org, gateway.org", toGateway),
-			want:     []string{"gateway.org. -> 10.0.0.5"},
+			want:     []string{`a.set.org.: no listener of Gateway infra/gw has a hostname for it: "http" has gateway.org`, "gateway.org. -> 10.0.0.5"},
 		},
 		{
 			name:     "G52: a name of the set, asked of the Gateway",

@@ -35,7 +35,7 @@ func (a *attachment) precedence() map[*listener]bool {
 	})
 	for _, set := range sets {
 		gw := a.gateways[cache.NewObjectName(set.parent.namespace, set.parent.name)]
-		if set.parent.kind != gatewayKind || gw == nil || a.detached(set, gw) != "" {
+		if set.parent.kind != gatewayKind || gw == nil || a.detached(set, gw) != nil {
 			continue
 		}
 		for i := range set.listeners {

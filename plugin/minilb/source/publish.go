@@ -37,8 +37,8 @@ func (t *Translator) publish() {
 	t.mu.Lock()
 	renamed := t.renamed
 	t.renamed = map[cache.ObjectName]bool{}
-	unread, _ := t.parents()
-	resolving := t.unresolved.Swap(false) || was.partial != partial || was.asked.concern(renamed) || !maps.Equal(unread, t.attached.unread)
+	unknown, _ := t.parents()
+	resolving := t.unresolved.Swap(false) || was.partial != partial || was.asked.concern(renamed) || !maps.Equal(unknown, t.attached.unknown)
 	var g *gathered
 	if resolving {
 		g = t.gather(partial)
@@ -86,10 +86,10 @@ func (t *Translator) publish() {
 // gathered is what there is to resolve.
 type gathered struct {
 	partial bool
-	claims  []*claim        // but for those of routes
-	objects *gatewayObjects // to judge routes by anew; nil if there is no need
-	changed stale           // of them
-	unread  map[string]bool // kinds of them
+	claims  []*claim           // but for those of routes
+	objects *gatewayObjects    // to judge routes by anew; nil if there is no need
+	changed stale              // of them
+	unknown map[kindName]Cause // kinds of them
 }
 
 // gather returns all claims. It is called with the lock held.
@@ -104,9 +104,9 @@ func (t *Translator) gather(partial bool) *gathered {
 	for _, claim := range t.annotated {
 		g.claims = append(g.claims, claim)
 	}
-	var known bool
-	g.unread, known = t.parents()
-	if known && (!t.attached.stale.empty() || !maps.Equal(g.unread, t.attached.unread)) {
+	var certain bool
+	g.unknown, certain = t.parents()
+	if certain && (!t.attached.stale.empty() || !maps.Equal(g.unknown, t.attached.unknown)) {
 		g.objects, g.changed = t.attached.takeStale(unlisted)
 	}
 	return g
@@ -115,7 +115,7 @@ func (t *Translator) gather(partial bool) *gathered {
 // resolve finds out what stands where claims are. What is as it was before stays the same Node.
 func (t *Translator) resolve(g *gathered, was *publication) (publication, *naming, *resolver) {
 	if g.objects != nil {
-		t.attached.judge(&t.options, g.objects, g.unread, g.changed)
+		t.attached.judge(&t.options, g.objects, g.unknown, g.changed)
 	}
 	claims := g.claims
 	for _, ofRoute := range t.attached.claims {

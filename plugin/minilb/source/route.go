@@ -36,7 +36,7 @@ type verdict struct {
 	parent     parentRef
 	controller string
 	accepted   string // status of the condition, "" if there is none
-	reason     string
+	reason     string // with the message, for people; "" of one that is accepted
 }
 
 // maxParents bounds the parents and the verdicts of one route; the API server allows 32.

@@ -1,0 +1,91 @@
+package source
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// Cause is why a route is not attached to one of its parents (G20b). Programs go by it, and people by
+// the text that goes with it.
+type Cause string
+
+// The values of a Cause.
+const (
+	CauseOtherKind    Cause = "OtherKind"         // a parent of a kind that is not ours to read: a Service of a mesh, for one (G10)
+	CauseOtherClass   Cause = "OtherClass"        // its GatewayClass is not among gateway_classes
+	CauseUnknownKind  Cause = "UnknownKind"       // a kind or group that looks misspelt
+	CauseAbsent       Cause = "Absent"            // there is no such object
+	CauseUnserved     Cause = "Unserved"          // the API server does not serve the kind
+	CauseUnread       Cause = "Unread"            // the API server does not let us read the kind, or fails to
+	CauseOutside      Cause = "OutsideNamespaces" // it is not in one of the namespaces that are read
+	CauseIgnored      Cause = "Ignored"           // by its label (M8)
+	CauseMalformed    Cause = "Malformed"         // it is not as its kind should be
+	CauseNotLetIn     Cause = "NotLetIn"          // the Gateway does not take the ListenerSet (G51)
+	CauseNoStatus     Cause = "NoStatus"          // no controller has an entry for it in the route's status
+	CauseOtherStatus  Cause = "OtherStatus"       // entries of other sections or ports alone
+	CauseOtherControl Cause = "OtherController"   // another controller than the GatewayClass' accepts it (G21)
+	CauseRefused      Cause = "Refused"           // by its controller
+	CausePending      Cause = "Pending"           // its controller has not decided
+	CauseNoListener   Cause = "NoListener"        // none has the name or port (G11)
+	CauseNotTaken     Cause = "NotTaken"          // the listener takes no such route (G13–G18)
+	CauseOtherHosts   Cause = "OtherHosts"        // the listeners have other hostnames (G30)
+)
+
+// Causes lists all of them.
+var Causes = []Cause{
+	CauseOtherKind, CauseOtherClass, CauseUnknownKind, CauseAbsent, CauseUnserved, CauseUnread, CauseOutside, CauseIgnored, CauseMalformed, CauseNotLetIn,
+	CauseNoStatus, CauseOtherStatus, CauseOtherControl, CauseRefused, CausePending, CauseNoListener, CauseNotTaken, CauseOtherHosts,
+}
+
+// obstacle is what keeps a route from one of its parents.
+type obstacle struct {
+	cause Cause
+	text  string
+}
+
+func obstruct(cause Cause, format string, args ...any) *obstacle {
+	return &obstacle{cause, fmt.Sprintf(format, args...)}
+}
+
+// foreign reports whether the parent is somebody else's, on purpose: nothing is wrong then.
+func (o *obstacle) foreign() bool { return o.cause == CauseOtherKind || o.cause == CauseOtherClass }
+
+// stray says why a reference leads to no kind of parent that is read: it is another's, or misspelt.
+func stray(name kindName) *obstacle {
+	group, kind, qualified := strings.Cut(name.kind, "/")
+	if !qualified {
+		group, kind = gatewayGroup, name.kind
+	}
+	switch {
+	case kind == gatewayKind, kind == listenerSetKind, kind == xListenerSetKind: // of another group
+	case group != gatewayGroup && group != gatewayXGroup && !lb.Similar(group, gatewayGroup),
+		strings.HasSuffix(kind, "Route"), strings.HasSuffix(kind, "Mesh"): // some implementations have routes below routes
+		return obstruct(CauseOtherKind, "it is no Gateway or ListenerSet")
+	}
+	return obstruct(CauseUnknownKind, "its parentRef has kind %q of group %q, want Gateway or ListenerSet of %s, or XListenerSet of %s",
+		shorten(kind), shorten(group), gatewayGroup, gatewayXGroup)
+}
+
+// missing says why nothing is known of an object.
+func (a *attachment) missing(name kindName) *obstacle {
+	if namespaces := a.options.Namespaces; name.namespace != "" && len(namespaces) > 0 && !slices.Contains(namespaces, name.namespace) {
+		return obstruct(CauseOutside, "%s lies outside of the namespaces that are read", name)
+	}
+	kind := strings.ToLower(name.kind)
+	cause, unknown := a.unknown[kindName{kind: kind}]
+	if !unknown {
+		cause, unknown = a.unknown[kindName{kind: kind, namespace: name.namespace}]
+	}
+	switch {
+	case cause == CauseUnserved:
+		return obstruct(cause, "%s does not exist: the API server does not serve its kind", name)
+	case unknown:
+		return obstruct(cause, "%s cannot be read", name)
+	case a.ignored[name]:
+		return obstruct(CauseIgnored, "%s is ignored, as its label %s asks for", name, lb.IgnoreLabel)
+	}
+	return obstruct(CauseAbsent, "%s does not exist", name)
+}
