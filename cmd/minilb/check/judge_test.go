@@ -113,6 +113,16 @@ func TestCheck(t *testing.T) {
 			`error HTTPRoute shop/r HostNotServed: host "r.ex.net." is not served: no listener of Gateway shop/gw has a hostname for it: "http" has *.ex.org; the route`,
 		}},
 		{"a status that does not copy the parentRef", corefile, sound + gateway + route + strings.Replace(accepted, "{name: gw}", "{namespace: shop, name: gw, sectionName: http}", 1), nil},
+		{"addresses that only the cluster reaches", corefile, sound + strings.Replace(gateway, "type: Hostname, value: web.shop.minilb", "value: 10.96.72.32}, {type: Hostname, value: envoy.edge.svc.corp.internal", 1) + route + accepted +
+			ingress("a/i", "a.ex.org", old, "ip: 10.96.72.32") + `
+---
+apiVersion: v1
+kind: Service
+metadata: {namespace: edge, name: envoy}
+spec: {type: ClusterIP, clusterIPs: [10.96.72.32]}`, []string{
+			"warning Gateway shop/gw InClusterAddress: its status address 10.96.72.32 is the ClusterIP of Service edge/envoy: clients outside of the cluster do not reach hosts that lead there; let its controller publish",
+			"warning Gateway shop/gw InClusterAddress: its status address envoy.edge.svc.corp.internal is the cluster's own name of Service edge/envoy: clients",
+			"warning Ingress a/i InClusterAddress: its status address 10.96.72.32 is the ClusterIP of Service edge/envoy"}},
 		{"a host with two aliases", corefile, sound + ingress("a/i", "a.ex.org", old, "hostname: x.example}, {hostname: y.example"), []string{
 			`warning Ingress a/i HostDiffers: host "a.ex.org." has several hostnames as its addresses; only "x.example." is answered; see what "minilb explain a.ex.org" says`}},
 		{"a host that cannot be asked for", "minilb {\n minilb\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), []string{

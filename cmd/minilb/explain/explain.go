@@ -59,7 +59,8 @@ type Claim struct {
 	Why       string   `json:"why"`     // why it does not count, or what else there is to say
 	Parents   []Parent `json:"parents"` // of a route
 
-	services []string // among leads, as namespace/name
+	services  []string // among leads, as namespace/name
+	addresses []string // of its status, if it answers
 }
 
 // Parent is what has become of one of a route's parentRefs.
@@ -124,6 +125,7 @@ func Explain(ctx context.Context, s stanza.Stanza, seen *source.Inspection, clie
 	e.answer(result, node)
 	e.endpoints(node)
 	e.summarize(result, node)
+	e.unreachable(ctx)
 	for _, unread := range seen.Unread() {
 		e.Notes = append(e.Notes, unread.Why)
 	}
@@ -275,7 +277,7 @@ func (e *explainer) alike(ctx context.Context, namespace, name string) string {
 func claimOf(c source.Claimant) Claim {
 	claim := Claim{
 		Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, Created: c.Created.Format("2006-01-02T15:04:05Z07:00"),
-		Host: c.Host, Verdict: doesNotCount, Leads: c.Leads, Why: c.Why, services: c.Services,
+		Host: c.Host, Verdict: doesNotCount, Leads: c.Leads, Why: c.Why, services: c.Services, addresses: c.Addresses,
 	}
 	if c.Answers {
 		claim.Verdict = answers

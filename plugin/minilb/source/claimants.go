@@ -20,6 +20,7 @@ type Claimant struct {
 	Answers               bool     // its targets are among what the host is answered with
 	Leads                 []string // to what, if it answers
 	Services              []string // those of them that are Services, as namespace/name
+	Addresses             []string // IP addresses and hostnames of its status, if it answers
 	Why                   string   // why it does not answer, or what else there is to say; may be ""
 	Parents               []Attachment
 }
@@ -159,6 +160,11 @@ func (i *Inspection) claimant(o owner, host string) Claimant {
 				c.Answers, c.Leads = true, append(c.Leads, i.leadsOf(of)...)
 				for _, service := range i.resolver.direct[of].services {
 					c.Services = append(c.Services, service.String())
+				}
+				for _, target := range of.targets {
+					if address := target.address(); address != "" {
+						c.Addresses = append(c.Addresses, address)
+					}
 				}
 			}
 		}

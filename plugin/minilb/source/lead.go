@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/miekg/dns"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/tools/cache"
 	netutils "k8s.io/utils/net"
@@ -55,7 +56,7 @@ func (l *lead) aimAtHost(written string) {
 	if err == nil && strings.HasPrefix(host, "*.") {
 		err = errors.New("it is a wildcard")
 	}
-	if err == nil && isInCluster(host) {
+	if err == nil && l.isInCluster(host) {
 		l.missing = inCluster(written)
 		return
 	}
@@ -68,10 +69,12 @@ func (l *lead) aimAtHost(written string) {
 }
 
 // isInCluster reports whether a name is one of the cluster's own DNS, as controllers give it of
-// a Service that has no other: nobody outside could follow an alias of it. Other cluster domains
-// than the usual one cannot be told from names of the public DNS.
-func isInCluster(host string) bool {
-	return strings.HasSuffix(host, ".svc.") || strings.HasSuffix(host, ".svc.cluster.local.")
+// a Service that has no other: nobody outside could follow an alias of it. Another cluster domain
+// than the usual one is told from the public DNS by the object's own namespace before "svc".
+func (l *lead) isInCluster(host string) bool {
+	labels := dns.SplitDomainName(host)
+	return strings.HasSuffix(host, ".svc.") || strings.HasSuffix(host, ".svc.cluster.local.") ||
+		len(labels) > 3 && labels[1] == l.namespace && labels[2] == "svc"
 }
 
 func inCluster(written string) string {
