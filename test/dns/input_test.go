@@ -33,12 +33,17 @@ kind: Service
 metadata:
   name: hosts
   namespace: FIRST
-  annotations: {minilb/host: " good.example ,, UPPER.Example. ,sp ace.example,`+label64+`.example,`+bytes254+`,10.0.0.1,bücher.example,"}
+  annotations: {minilb/host: " good.example ,, UPPER.Example. art.example\nlines.example,`+label64+`.example,`+bytes254+`,10.0.0.1,bücher.example,"}
 spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
 ---
 apiVersion: v1
 kind: Service
-metadata: {name: wild, namespace: FIRST, annotations: {minilb/host: "*,*.com.,*.minilb,ns1.minilb,hosts.FIRST.minilb,x.SECOND.minilb"}}
+metadata: {name: odd, namespace: FIRST, annotations: {minilb/host: "nas-FIRST https://url.example/ port.example:8443"}}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: wild, namespace: FIRST, annotations: {minilb/host: "*,*.FIRST.com.,*.minilb,ns1.minilb,hosts.FIRST.minilb,x.SECOND.minilb"}}
 spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
 ---
 apiVersion: v1
@@ -78,7 +83,7 @@ endpoints: [{addresses: [web.example.org]}]
 ---
 {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: nobodys, namespace: FIRST}, addressType: IPv4, endpoints: [{addresses: [10.1.1.1]}]}
 ---
-`+harness.StaticSlice(first, "hosts", "IPv4", "10.1.0.1", "192.192.192.192")+harness.StaticSlice(first, "wild", "IPv4", "10.1.0.2")+harness.StaticSlice(first, "winner", "IPv4", "10.1.0.3"))))
+`+harness.StaticSlice(first, "hosts", "IPv4", "10.1.0.1", "192.192.192.192")+harness.StaticSlice(first, "wild", "IPv4", "10.1.0.2")+harness.StaticSlice(first, "winner", "IPv4", "10.1.0.3")+harness.StaticSlice(first, "odd", "IPv4", "10.1.0.4"))))
 	nextSecond() // the loser's claim is to be the younger
 	harness.Must(t, harness.Apply(c, in(`
 apiVersion: v1
@@ -92,8 +97,9 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
 	s := harness.StartCoreDNS(t, harness.ResolverFor(kubeconfig, harness.StartUpstream(t), "namespaces "+first+" "+second))
 	s.WaitReady(t)
 	for name, want := range map[string]string{
-		"good.example": "10.1.0.1", "upper.example": "10.1.0.1", "hosts.FIRST.minilb": "10.1.0.1", // E6, E17
-		"any.com": "10.1.0.2", "wild.FIRST.minilb": "10.1.0.2", "shared.example": "10.1.0.3",
+		"good.example": "10.1.0.1", "upper.example": "10.1.0.1", "art.example": "10.1.0.1", "lines.example": "10.1.0.1", "nas-FIRST.minilb": "10.1.0.4", // I10
+		"hosts.FIRST.minilb": "10.1.0.1", // E6, E17
+		"any.FIRST.com":      "10.1.0.2", "wild.FIRST.minilb": "10.1.0.2", "shared.example": "10.1.0.3",
 		"beside.example": "10.9.0.8", "loser.SECOND.minilb": "10.2.0.1",
 	} {
 		if err := s.Expect(in(name), dns.TypeA, want); err != nil {
@@ -105,11 +111,13 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
 	}
 	lines := []string{
 		`The API server does not serve the Gateway API`,
-		`Service FIRST/hosts: host "sp ace.example" in annotation minilb/host is refused: it is not a DNS name`,
+		`Service FIRST/odd: host "nas-FIRST" has no dot, so it means nas-FIRST.minilb; "nas-FIRST." with a final dot would be the name itself`,
+		`Service FIRST/odd: host "https://url.example/" in annotation minilb/host is refused: it is a URL: write "url.example"`,
+		`Service FIRST/odd: host "port.example:8443" in annotation minilb/host is refused: it has a port, which DNS does not know: write "port.example"`,
 		`Service FIRST/hosts: host "` + label64 + `.example" in annotation minilb/host is refused: its label "aaaaaaaaaaaaa`,
 		`in annotation minilb/host is refused: it has 254 characters, at most 253 are allowed`,
 		`Service FIRST/hosts: host "10.0.0.1" in annotation minilb/host is refused: it is an IP address`,
-		`Service FIRST/hosts: host "bücher.example" in annotation minilb/host is refused: it is not a DNS name`,
+		`Service FIRST/hosts: host "bücher.example" in annotation minilb/host is refused: it has a letter beyond ASCII, 'ü': write "xn--bcher-kva.example"`,
 		`Service FIRST/wild: host "*" in annotation minilb/host is refused: a wildcard needs a domain`,
 		`Service FIRST/wild: host "*.minilb." is refused: it would cover every namespace of zone minilb.`,
 		`Service FIRST/wild: host "ns1.minilb." is refused: it is the name server of zone minilb.`,
@@ -134,7 +142,7 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
 		return errors.Join(errs...)
 	})
 	_, metrics := harness.Get(s.Prom)
-	for _, want := range []string{`{reason="conflict"} 1`, `{reason="reserved"} 4`, `{reason="invalid"} 8`, `{reason="dead"} 2`, `{reason="not_allowed"} 0`} {
+	for _, want := range []string{`{reason="conflict"} 1`, `{reason="reserved"} 4`, `{reason="invalid"} 9`, `{reason="dead"} 2`, `{reason="not_allowed"} 0`} {
 		if !strings.Contains(metrics, "coredns_minilb_claims_rejected"+want) {
 			t.Errorf("no claims_rejected%s in\n%s", want, harness.Grep(metrics, "rejected"))
 		}

@@ -148,8 +148,11 @@ func (o *oracle) serviceClaims(objects *objects) (claims []soakClaim) {
 		if _, served := o.served[key]; !served { // I11
 			continue
 		}
-		for _, written := range strings.Split(service.Annotations["minilb/host"], ",") {
-			if host := hostOf(strings.TrimSpace(written)); host != "" {
+		for _, written := range strings.FieldsFunc(service.Annotations["minilb/host"], func(r rune) bool { return r == ',' || r == ' ' }) { // I10
+			if host := hostOf(written); host != "" {
+				if !strings.Contains(written, ".") {
+					host += soakZone
+				}
 				claim := newSoakClaim(3, &service.ObjectMeta, host)
 				claim.services = []string{key}
 				claims = append(claims, claim)

@@ -132,7 +132,7 @@ func (g *generator) changeService(ctx context.Context) {
 	}
 	if g.chance(2) {
 		hosts := g.hosts(1 + g.IntN(3))
-		meta["annotations"] = obj{"minilb/host": strings.Join(hosts, []string{",", ", ", " , ,"}[g.IntN(3)])}
+		meta["annotations"] = obj{"minilb/host": strings.Join(hosts, []string{",", ", ", " , ,", " "}[g.IntN(4)])}
 	}
 	object := obj{"apiVersion": "v1", "metadata": meta, "spec": spec}
 	if g.apply(ctx, "Service", object) == nil {

@@ -67,7 +67,8 @@ var refusals = map[string]refusal{
 		"Ingress":   "see that its controller copies its Service's hostname into the Ingress' status, or set the annotation minilb/service: <namespace>/<service>",
 		"HTTPRoute": routeFix, "GRPCRoute": routeFix, "TLSRoute": routeFix,
 	}},
-	"": {Warning, "HostDiffers", "see what \"minilb explain HOST\" says", nil},
+	source.ReasonNotice: {Notice, "HostNotice", "nothing, if that is what is meant", nil},
+	"":                  {Warning, "HostDiffers", "see what \"minilb explain HOST\" says", nil},
 }
 
 // endpoints says what keeps a Service from being answered with an address.

@@ -102,6 +102,8 @@ func TestCheck(t *testing.T) {
 		{"a host of the zone", corefile, sound + ingress("a/i", "x.b.minilb", old, "ip: 10.9.9.9"), []string{
 			`error Ingress a/i HostReserved: host "x.b.minilb." is refused: names below b.minilb. belong to namespace "b"; choose a host outside of the zone`}},
 		{"no host", corefile, sound + ingress("a/i", "a_b.ex.org", old, "ip: 10.9.9.9"), []string{"error Ingress a/i InvalidHost: host \"a_b.ex.org\""}},
+		{"a host that is relative", corefile, strings.Replace(sound, "name: web,", "name: web, annotations: {minilb/host: nas ok.ex.org},", 1), []string{
+			`notice Service shop/web HostNotice: host "nas" has no dot, so it means nas.minilb`}},
 		{"a host that nobody allows", ". {\n minilb minilb {\n  claim ex.org from shop\n }\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), []string{
 			`error Ingress a/i HostNotAllowed: host "a.ex.org." is refused: no claim line of the Corefile lets namespace "a" have it; add the object's namespace to a claim line`}},
 		{"an Ingress without an address", corefile, sound + ingress("a/i", "a.ex.org", old, ""), []string{

@@ -73,6 +73,7 @@ var claimReasons = map[string]struct{ reason, fix string }{
 	source.ReasonNotAllowed: {reasonHostNotAllowed, "choose another host, or have the namespace added to the claim line"},
 	source.ReasonInvalid:    {reasonInvalidHost, "correct it, hosts beside it are served"},
 	source.ReasonDead:       {reasonHostNotServed, ""}, // the text has it
+	source.ReasonNotice:     {reasonHostNotice, ""},
 	source.ReasonAnnotation: {reasonAnnotationIgnored, ""},
 }
 
@@ -87,7 +88,10 @@ func findingsOf(verdicts iter.Seq[source.Verdict]) []finding {
 		if v.Reason == source.ReasonInvalid && !strings.Contains(v.Text, "refused") {
 			reason.reason = reasonInvalidObject
 		}
-		f := finding{kind: v.Kind, namespace: v.Namespace, name: v.Name, uid: v.UID, generation: v.Generation, reason: reason.reason}
+		f := finding{
+			kind: v.Kind, namespace: v.Namespace, name: v.Name, uid: v.UID, generation: v.Generation,
+			reason: reason.reason, normal: v.Reason == source.ReasonNotice,
+		}
 		texts[f] = append(texts[f], v.Text)
 	}
 	findings := make([]finding, 0, len(texts))

@@ -119,6 +119,8 @@ func TestFindingsOf(t *testing.T) {
 			"i InvalidObject It is not as its kind should be and is left out: x"}},
 		{"dead", []source.Verdict{verdict("i", source.ReasonDead, "host is not served: its status has no address yet")}, []string{
 			"i HostNotServed Host is not served: its status has no address yet"}},
+		{"notice", []source.Verdict{verdict("i", source.ReasonNotice, "host means another"), verdict("i", source.ReasonReserved, "host is refused")}, []string{
+			"i HostNotice Host means another", "i HostReserved Host is refused; choose a host that lies below the namespace's own name there, or outside of the zone"}},
 		{"annotation", []source.Verdict{verdict("i", source.ReasonAnnotation, "annotation x has no effect")}, []string{"i AnnotationIgnored Annotation x has no effect"}},
 		{"several", []source.Verdict{
 			verdict("j", source.ReasonDead, "host c is not served"), verdict("i", source.ReasonDead, "host b is not served"),
@@ -127,7 +129,7 @@ func TestFindingsOf(t *testing.T) {
 	} {
 		var got []string
 		for _, f := range findingsOf(slices.Values(tc.verdicts)) {
-			if f.kind != "Ingress" || f.namespace != "shop" || f.uid != "uid" || f.generation != 3 || f.normal || f.aspect != "" {
+			if f.kind != "Ingress" || f.namespace != "shop" || f.uid != "uid" || f.generation != 3 || f.normal != (f.reason == reasonHostNotice) || f.aspect != "" {
 				t.Errorf("%s: got %+v", tc.name, f)
 			}
 			got = append(got, f.name+" "+f.reason+" "+f.note)

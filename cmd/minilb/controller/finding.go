@@ -27,6 +27,7 @@ const (
 	reasonHostReserved       = "HostReserved"       // D17
 	reasonHostNotAllowed     = "HostNotAllowed"     // C6
 	reasonHostNotServed      = "HostNotServed"      // M2
+	reasonHostNotice         = "HostNotice"         // Normal: it is served, and there is something to know
 	reasonAnnotationIgnored  = "AnnotationIgnored"
 	reasonUnsupported        = "Unsupported" // and the field, Normal (E11)
 )

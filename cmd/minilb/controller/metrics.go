@@ -37,7 +37,7 @@ func newEventsWritten() *prometheus.CounterVec {
 	}, []string{"reason"})
 	for _, reason := range []string{
 		reasonStatusUpdated, reasonStatusConflict, reasonTargetPortMismatch, reasonNoRoutableEndpoint, reasonInvalidHost, reasonInvalidObject,
-		reasonHostConflict, reasonHostReserved, reasonHostNotAllowed, reasonHostNotServed, reasonAnnotationIgnored,
+		reasonHostConflict, reasonHostReserved, reasonHostNotAllowed, reasonHostNotServed, reasonHostNotice, reasonAnnotationIgnored,
 	} {
 		written.WithLabelValues(reason)
 	}

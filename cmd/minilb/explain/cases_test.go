@@ -121,6 +121,9 @@ func TestExplainClaims(t *testing.T) {
 			"Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org answers [Service shop/web] ",
 			"Ingress shop/j of 2026-02-02T00:00:00Z on i.ex.org answers [Service shop/api Service shop/web] "},
 			[]string{"shop/api 10.244.2.7 api-0 n1 ready true", "shop/api 10.244.2.8 api-1 n2 ready true", "shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
+		{"nas.minilb", strings.Replace(web, "a.ex.org, *.w.ex.org", "nas\nlocalhost", 1), []string{ // I10
+			`Service shop/web of 2026-01-01T00:00:00Z on nas.minilb answers [Service shop/web] host "nas" has no dot, so it means nas.minilb; "nas." with a final dot would be the name itself`},
+			[]string{"shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
 		{"pending.shop.minilb", pending[5:], nil, []string{"shop/pending 10.244.1.9   not ready false"}},
 	} {
 		x := newCluster(t, minilb, tc.manifest).explain(t, tc.name)

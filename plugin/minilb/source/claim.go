@@ -2,6 +2,7 @@ package source
 
 import (
 	"cmp"
+	"fmt"
 	"iter"
 	"maps"
 	"net/netip"
@@ -50,8 +51,9 @@ type target struct {
 // as well.
 type claim struct {
 	lead
-	hosts []string // canonical; a wildcard begins with "*."
-	plain bool     // they are known to be served without TLS alone
+	hosts    []string          // canonical; a wildcard begins with "*."
+	relative map[string]string // those that are written relative to a zone, as they are written (I10)
+	plain    bool              // they are known to be served without TLS alone
 }
 
 // problem is a host that is not served, or not as asked, and why.
@@ -113,6 +115,11 @@ func (r *resolver) bounded(claims []*claim) []*claim {
 
 // addHosts validates the hosts as they are written and adds them, each once (I10, G32).
 func (c *claim) addHosts(written iter.Seq[string], where string) {
+	c.addRelative(written, "", where)
+}
+
+// addRelative is addHosts for hosts that are relative to a zone if they have no dot; to none if it is "".
+func (c *claim) addRelative(written iter.Seq[string], zone, where string) {
 	seen := map[string]bool{}
 	surplus := 0
 	for _, host := range c.hosts {
@@ -123,18 +130,32 @@ func (c *claim) addHosts(written iter.Seq[string], where string) {
 			surplus++
 			continue
 		}
-		host, err := parseHost(item)
+		host, relative, err := parseRelative(item, zone)
 		switch {
 		case err != nil:
 			c.problem(invalid, "host %q%s is refused: %v", shorten(item), where, err)
 		case !seen[host]:
 			seen[host] = true
 			c.hosts = append(c.hosts, host)
+			if relative {
+				if c.relative == nil {
+					c.relative = map[string]string{}
+				}
+				c.relative[host] = item
+			}
 		}
 	}
 	if surplus > 0 {
 		c.problem(invalid, "%d hosts%s are refused: an object may have %d", surplus, where, maxHosts)
 	}
+}
+
+// written returns a host in quotes, with how it is written if that is relative to a zone.
+func (c *claim) written(host string) string {
+	if written := c.relative[host]; written != "" {
+		return fmt.Sprintf("%q, written as %q,", host, written)
+	}
+	return fmt.Sprintf("%q", host)
 }
 
 // reason is the kind of a problem, as the metric claims_rejected counts them.
@@ -148,6 +169,9 @@ const (
 	notAllowed reason = "not_allowed" // no claim line of the Corefile allows it (C6)
 	dead       reason = "dead"        // nothing stands behind it (M2)
 )
+
+// notice is the reason of a problem that is none: the host is served, and there is something to know of it.
+const notice reason = "notice"
 
 // Reasons lists all values of the reason for which a claim can be refused.
 var Reasons = []string{string(conflict), string(reserved), string(invalid), string(notAllowed), string(dead)}

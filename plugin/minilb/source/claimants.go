@@ -107,11 +107,10 @@ func written(hosts []string) []string {
 }
 
 func (i *Inspection) hostsOf(s *service) []string {
-	var all []string
-	for _, annotation := range i.translator.options.HostAnnotations {
-		all = append(all, slices.Collect(splitHosts(s.hosts[annotation]))...)
+	if c := i.translator.options.serviceClaim(s); c != nil {
+		return c.hosts
 	}
-	return written(all)
+	return nil
 }
 
 func (i *Inspection) ofService(s *service, host string) Claimant {

@@ -6,24 +6,93 @@ import (
 	"iter"
 	"net/netip"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// splitHosts splits the value of a host annotation at its commas and drops what is empty (I10).
+// splitHosts yields the items of a host annotation, which commas and white space separate (I10).
 func splitHosts(value string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for item := range strings.SplitSeq(value, ",") {
-			if item = strings.TrimSpace(item); item != "" && !yield(item) {
+		for rest := strings.TrimLeftFunc(value, separates); rest != ""; rest = strings.TrimLeftFunc(rest, separates) {
+			end := itemEnd(rest)
+			if !yield(strings.TrimSpace(rest[:end])) {
 				return
 			}
+			rest = rest[end:]
 		}
 	}
+}
+
+func separates(r rune) bool { return r == ',' || unicode.IsSpace(r) }
+
+// spans are what separates nothing within, as no word in it is meant to be a host: anywhere in an
+// item, or at its beginning alone.
+var spans = []struct {
+	opening, closing string
+	anywhere         bool
+}{{"{{", "}}", true}, {"<", ">", true}, {"[", "]", false}, {"{", "}", false}, {`"`, `"`, false}, {"'", "'", false}}
+
+// maxSpan bounds, in bytes, how far is looked for the end of a span.
+const maxSpan = 1024
+
+// itemEnd returns where the item ends that s begins with. A comment ends with its line, or at a comma.
+func itemEnd(s string) int {
+	if isComment(s) {
+		if end := strings.IndexAny(s, ",\r\n"); end >= 0 {
+			return end
+		}
+		return len(s)
+	}
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if separates(r) {
+			return i
+		}
+		for _, span := range spans {
+			if within, opens := strings.CutPrefix(s[i:], span.opening); opens && (i == 0 || span.anywhere) {
+				if end := strings.Index(within[:min(len(within), maxSpan)], span.closing); end >= 0 {
+					size = len(span.opening) + end + len(span.closing)
+				}
+				break
+			}
+		}
+		i += size
+	}
+	return len(s)
 }
 
 // parseHost returns a host, possibly a wildcard, as a canonical name: lower case and with
 // its final dot. The error says what is wrong with it (I10, G32).
 func parseHost(s string) (string, error) {
+	host, err := parseName(s)
+	if err != nil {
+		return "", err
+	}
+	if last := host[strings.LastIndexByte(host[:len(host)-1], '.')+1:]; strings.Trim(last, "0123456789") == "." {
+		return "", fmt.Errorf("its last label %q is a number, as if it were an IP address", plain(last))
+	}
+	return host, nil
+}
+
+// parseRelative is parseHost for a list in which a host without any dot is relative to the zone. It
+// reports whether this one is. localhost is the same everywhere (RFC 6761 §6.3).
+func parseRelative(s, zone string) (host string, relative bool, err error) {
+	if zone == "" || strings.Contains(s, ".") {
+		host, err = parseHost(s)
+		return host, false, err
+	}
+	if host, err = parseName(s); err != nil || isLocalhost(host) {
+		return host, false, err
+	}
+	host, err = parseHost(host + zone)
+	return host, true, err
+}
+
+func parseName(s string) (string, error) {
 	host := lower(strings.TrimSuffix(s, "."))
 	plain := strings.TrimPrefix(host, "*.")
 	if _, err := netip.ParseAddr(plain); err == nil {
@@ -36,7 +105,7 @@ func parseHost(s string) (string, error) {
 		case len(host) > validation.DNS1123SubdomainMaxLength:
 			return "", tooLong(host)
 		}
-		return "", errors.New("it is not a DNS name of letters, digits, hyphens and dots")
+		return "", errors.New(flaw(s))
 	}
 	for label := range strings.SplitSeq(plain, ".") {
 		if len(label) > validation.DNS1123LabelMaxLength {
@@ -61,6 +130,11 @@ func lower(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// isLocalhost reports whether a canonical name means whoever asks for it (RFC 6761 §6.3).
+func isLocalhost(host string) bool {
+	return records.Within(host, "localhost.") || records.Within(host, "localhost.localdomain.")
 }
 
 func tooLong(host string) error {

@@ -247,7 +247,7 @@ func (t *Translator) count(is *publication, damages []problem) {
 // count adds up problems by their reasons.
 func count(rejected map[string]int, problems []problem) {
 	for _, p := range problems {
-		if p.reason != "" {
+		if p.reason != "" && p.reason != notice {
 			rejected[string(p.reason)] += max(1, p.hosts)
 		}
 	}

@@ -76,9 +76,10 @@ func newResolver(options *Options, claims []*claim, asked *questions, partial bo
 				continue // a Service that claims the name it has anyway
 			}
 			if refusal := r.admit(&c.owner, host); refusal.reason != "" {
-				r.refuse(c, host, refusal.reason, "host %q is refused: %s", host, refusal.text)
+				r.refuse(c, host, refusal.reason, "host %s is refused: %s", c.written(host), refusal.text)
 				continue
 			}
+			r.note(c, host)
 			r.claims[host] = append(r.claims[host], c)
 		}
 	}
@@ -87,6 +88,13 @@ func newResolver(options *Options, claims []*claim, asked *questions, partial bo
 	}
 	r.prune()
 	return r
+}
+
+// note says what there is to know of a host that a claim is admitted for.
+func (r *resolver) note(c *claim, host string) {
+	if written := c.relative[host]; written != "" { // I10
+		r.refuse(c, host, notice, "host %q has no dot, so it means %s; %q with a final dot would be the name itself", written, plain(host), written+".")
+	}
 }
 
 func (r *resolver) refuse(c *claim, host string, reason reason, format string, args ...any) {

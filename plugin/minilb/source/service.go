@@ -51,8 +51,12 @@ func (o *Options) serviceClaim(s *service) *claim {
 		owner:   s.owner("Service"),
 		targets: []target{{service: cache.NewObjectName(s.namespace, s.name)}},
 	}}
+	zone := ""
+	if len(o.Zones) > 0 {
+		zone = o.Zones[0]
+	}
 	for _, annotation := range o.HostAnnotations {
-		c.addHosts(splitHosts(s.hosts[annotation]), " in annotation "+annotation)
+		c.addRelative(splitHosts(s.hosts[annotation]), zone, " in annotation "+annotation)
 	}
 	if s.https != nil && o.HTTPS {
 		for _, text := range s.https.refused {

@@ -27,7 +27,7 @@ var (
 	someServices   = []string{"s", "t"}
 	someHosts      = []string{
 		"a.ex.org", "b.ex.org", "*.ex.org", "*.b.ex.org", "x.y.ex.org", "home.minilb", "h.n.minilb", "*.n.lan", "s.n.minilb",
-		"e.s.n.minilb", "*.s.n.minilb", "*.10-0-0-1.s.n.minilb", "minilb", "*.minilb", "bad_host", "10.0.0.1",
+		"e.s.n.minilb", "*.s.n.minilb", "*.10-0-0-1.s.n.minilb", "minilb.", "*.minilb", "bad_host", "10.0.0.1",
 	}
 	someTargets = []string{"s.n.minilb", "10.9.0.1", "t.m.lan", "a.ex.org", "b.ex.org", "lb.example.com", "127.0.0.1", "lb2.example.com"}
 	someAddrs   = []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "127.0.0.1"}

@@ -17,20 +17,21 @@ type Verdict struct {
 	// Host is canonical, and a wildcard begins with "*."; empty if the verdict is on several or none,
 	// or on what is no host name.
 	Host string
-	// Reason is one of Reasons if the claim is refused, ReasonAnnotation, or empty if it counts.
+	// Reason is one of Reasons if the claim is refused, ReasonNotice, ReasonAnnotation, or empty if it counts.
 	Reason string
 	// Text says in one line what is wrong and what follows. It may be there for a claim that counts,
 	// too, which is not answered quite as asked.
 	Text string
 }
 
-// The reasons of a Verdict, which are those of the metric claims_rejected but for the last.
+// The reasons of a Verdict, which are those of the metric claims_rejected but for the last two.
 const (
 	ReasonConflict   = string(conflict)
 	ReasonReserved   = string(reserved)
 	ReasonInvalid    = string(invalid)
 	ReasonNotAllowed = string(notAllowed)
 	ReasonDead       = string(dead)
+	ReasonNotice     = string(notice)
 	ReasonAnnotation = "annotation" // a label or annotation looks like one of ours and has no effect
 )
 

@@ -28,7 +28,7 @@ func judged(t *testing.T, options Options) (*bench, *[]string) {
 // C1, C2, C3, C6, D17, I10, M2: every claim has its verdict, the winners', too.
 func TestVerdicts(t *testing.T) {
 	b, got := judged(t, Options{Claims: []ClaimRule{{Suffix: "ex.org."}, {Suffix: "b.ex.org.", Namespaces: []string{"shop"}}}})
-	web := testService("shop/web", 1, "a.ex.org, a b, db.prod.minilb, x.com")
+	web := testService("shop/web", 1, "a.ex.org, a_b, db.prod.minilb, x.com")
 	web.UID = "uid-web"
 	b.services().Update(web)
 	other := testService("shop/other", 3, "a.ex.org")
@@ -47,7 +47,7 @@ func TestVerdicts(t *testing.T) {
 		`Service evil/x  0 "b.ex.org." "not_allowed": host "b.ex.org." is refused: no claim line of the Corefile lets namespace "evil" have it`,
 		`Service shop/other  0 "" "annotation": annotation "minilb/hots" is none of ours and has no effect: set the annotation minilb/host`,
 		`Service shop/other  0 "a.ex.org." "": `,
-		`Service shop/web uid-web 0 "" "invalid": host "a b" in annotation minilb/host is refused: it is not a DNS name of letters, digits, hyphens and dots`,
+		`Service shop/web uid-web 0 "" "invalid": host "a_b" in annotation minilb/host is refused: it is not a DNS name of letters, digits, hyphens and dots`,
 		`Service shop/web uid-web 0 "a.ex.org." "": `,
 		`Service shop/web uid-web 0 "db.prod.minilb." "reserved": host "db.prod.minilb." is refused: names below prod.minilb. belong to namespace "prod"`,
 		`Service shop/web uid-web 0 "x.com." "not_allowed": host "x.com." is refused: no claim line of the Corefile lets namespace "shop" have it`,
