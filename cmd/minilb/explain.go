@@ -19,6 +19,8 @@ var explainHelp = help{
 object that claims it and what has become of that, for routes at each parentRef
 and listener, the endpoints behind it, and what a query returns now. It reads
 the cluster once, as the DNS server does, with the rights of the kubeconfig.
+NAMESPACE/SERVICE stands for that Service's name in the first zone, and of a URL
+the host counts.
 
 JSON is for each name {"name", "summary", "zone", "about", "notes":
  [text], "claims": [{"kind", "namespace", "name", "created", "host", "verdict",
@@ -46,17 +48,17 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if *format != "text" && *format != "json" {
 		return misused("explain", "-o %q: choose text or json", *format)
 	}
-	var names []string
-	for _, text := range flags.Args() {
-		name, err := explain.Name(text)
-		if err != nil {
-			return misused("explain", "%v", err)
-		}
-		names = append(names, name)
-	}
 	stanzas, err := resolver.stanzas()
 	if err != nil {
 		return misused("explain", "%v", err)
+	}
+	var names, notes []string
+	for _, text := range flags.Args() {
+		name, note, err := explain.Name(text, stanzas[0].Options.Zones[0])
+		if err != nil {
+			return misused("explain", "%v", err)
+		}
+		names, notes = append(names, name), append(notes, note)
 	}
 	newLogger(stderr, false)
 
@@ -81,6 +83,9 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		explanation := explain.Explain(ctx, stanzas[s], seen[s], client, name)
 		if elsewhere != "" {
 			explanation.Elsewhere(elsewhere)
+		}
+		if notes[i] != "" {
+			explanation.Notes = append(explanation.Notes, notes[i])
 		}
 		if *format == "json" {
 			err = explanation.JSON(stdout)

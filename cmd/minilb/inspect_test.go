@@ -66,6 +66,8 @@ func TestRunInspections(t *testing.T) {
 	}{
 		{"explain", []string{"explain", "web.shop.minilb"}, 0, []string{"web.shop.minilb\nIt is answered with 1 IPv4 address and no IPv6 address.\n", "Answers    A     10.244.1.7\n"}},
 		{"explain two", []string{"explain", "x.shop.minilb", "a.example"}, 0, []string{"x.shop.minilb\nIt does not exist: NXDOMAIN.", "Service shop/x does not exist; there are shop/web\n", "\n\na.example\nminilb has no such name"}},
+		{"explain a URL, and a Service", []string{"explain", "https://web.shop.minilb:8443/x", "shop/web"}, 0, []string{
+			"web.shop.minilb\nIt is answered with 1 IPv4 address", `Notes      of "https://web.shop.minilb:8443/x" only the host is a name of DNS`, "\n\nweb.shop.minilb\nIt is answered", "Notes      web.shop.minilb is the name of Service shop/web\n"}},
 		{"explain by the Corefile", []string{"explain", "-corefile", corefile, "web.shop.lan", "web.shop.minilb", "a.corp.example"}, 0, []string{
 			"web.shop.lan\nIt does not exist: NXDOMAIN. See the notes for why.", `Service shop/web is of class "minilb", want "other"`,
 			"web.shop.minilb\nIt is answered with 1 IPv4 address", "a.corp.example\nminilb is not asked for it: the Corefile's server block of corp.example answers,\nand has no minilb.\n"}},

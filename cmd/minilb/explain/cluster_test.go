@@ -129,7 +129,7 @@ func newCluster(t *testing.T, corefile, manifest string) *cluster {
 // explain explains a name as the command does.
 func (c *cluster) explain(t *testing.T, name string) *Explanation {
 	t.Helper()
-	name, err := Name(name)
+	name, _, err := Name(name, c.stanzas[0].Options.Zones[0])
 	if err != nil {
 		t.Fatal(err)
 	}

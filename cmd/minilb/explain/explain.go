@@ -176,17 +176,6 @@ func orEmpty[T any](list []T) []T {
 	return list
 }
 
-// Name returns a name to explain as DNS has it, or an error that says what is wrong with it.
-func Name(text string) (string, error) {
-	if _, ok := dns.IsDomainName(text); !ok || text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("%q is not a DNS name", text)
-	}
-	if _, err := netip.ParseAddr(text); err == nil {
-		return "", fmt.Errorf("%q is an address: name what should lead to it", text)
-	}
-	return dns.CanonicalName(text), nil
-}
-
 func plain(name string) string {
 	if name == "." {
 		return name

@@ -77,19 +77,6 @@ func TestWideEndpoints(t *testing.T) {
 	}
 }
 
-func TestName(t *testing.T) {
-	for text, want := range map[string]string{"MQTT.Example.Org": "mqtt.example.org.", "a.minilb.": "a.minilb.", "*.ex.org": "*.ex.org.", ".": "."} {
-		if got, err := Name(text); got != want || err != nil {
-			t.Errorf("%q: got %q, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"", "a b.org", "a..b", "fd00::1", "10.0.0.1", "bücher.example", strings.Repeat("a", 64) + ".org"} {
-		if got, err := Name(text); err == nil {
-			t.Errorf("%q: got %q", text, got)
-		}
-	}
-}
-
 func TestElsewhere(t *testing.T) {
 	x := &Explanation{Name: "a.corp.example", Answer: Answer{Rcode: "NOERROR", Own: true, A: []string{"10.0.0.1"}}}
 	x.Elsewhere("corp.example.")
