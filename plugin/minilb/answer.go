@@ -7,12 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // SOA timers, in seconds (D24). They matter to secondaries alone.
@@ -24,9 +22,6 @@ const (
 
 // srvWeight is that of all targets: each is as good as the others (D41).
 const srvWeight = 100
-
-// maxAliases is how often a query may come back to the server on its way along aliases (D31).
-const maxAliases = 8
 
 // answer makes the reply for what the index found at the name. Owner names are written as
 // they were asked for (D22); size and EDNS are the server's (D32).
@@ -47,8 +42,9 @@ func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string
 		m.services(reply, state, owner, node)
 		m.fit(reply, state)
 	case node != nil && node.Target != "" && qtype != dns.TypeANY:
-		m.alias(ctx, state, node.Target, reply)
-		return reply
+		if m.alias(ctx, state, node.Target, reply) {
+			return reply
+		}
 	default:
 		m.other(reply, state, zone, result, node)
 	}
@@ -246,47 +242,6 @@ func (m *Minilb) pointers(owner string, names []string) []dns.RR {
 		rrs = append(rrs, &dns.PTR{Hdr: m.header(owner, dns.TypePTR), Ptr: name})
 	}
 	return rrs
-}
-
-// alias answers for a host whose address is a name outside the cluster: the alias, and what
-// the server makes of the name (D30, D31).
-func (m *Minilb) alias(ctx context.Context, state *request.Request, target string, reply *dns.Msg) {
-	reply.Answer = []dns.RR{&dns.CNAME{Hdr: m.header(state.QName(), dns.TypeCNAME), Target: target}}
-	if state.QType() == dns.TypeCNAME {
-		return
-	}
-	loop, _ := ctx.Value(dnsserver.LoopKey{}).(int)
-	if loop >= maxAliases {
-		return
-	}
-	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, loop+1)
-	found, err := m.upstream.Lookup(ctx, *state, target, state.QType())
-	if err != nil || found == nil || found.Rcode == dns.RcodeRefused {
-		return // nobody here knows the name: the client's resolver can follow the alias itself
-	}
-	reply.Rcode = found.Rcode // RFC 6604 §3
-	reply.Answer = append(reply.Answer, slices.DeleteFunc(slices.Clone(found.Answer), unusable)...)
-	for _, rr := range found.Ns { // only a negative answer's: without its SOA it could not be cached
-		if rr.Header().Rrtype == dns.TypeSOA {
-			reply.Ns = append(reply.Ns, rr)
-		}
-	}
-}
-
-// unusable reports whether a record points at what no host of a cluster may point at. Where an alias
-// ends is up to whoever holds the domain that it leads to.
-func unusable(rr dns.RR) bool {
-	var addr netip.Addr
-	switch rr := rr.(type) {
-	case *dns.A:
-		addr, _ = netip.AddrFromSlice(rr.A)
-		addr = addr.Unmap() // which 16 bytes of this package's may be
-	case *dns.AAAA:
-		addr, _ = netip.AddrFromSlice(rr.AAAA)
-	default:
-		return false
-	}
-	return !source.Usable(addr)
 }
 
 // soa returns the SOA record of zone, or of a host outside our zones if zone is "" (D5, D24).

@@ -13,9 +13,7 @@ func Usable(addr netip.Addr) bool {
 	}
 	for _, e := range embeddings {
 		if e.prefix.Contains(addr) {
-			bytes := addr.As16()
-			embedded, _ := netip.AddrFromSlice(bytes[e.at : e.at+4])
-			return Usable(embedded)
+			return Usable(e.embedded(addr.As16()))
 		}
 	}
 	return true
@@ -24,13 +22,21 @@ func Usable(addr netip.Addr) bool {
 // thisNetwork is that of 0.0.0.0: no host has an address in it (RFC 1122 §3.2.1.3).
 var thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
 
-// embeddings are the prefixes of IPv6 in which an address stands for one of IPv4, from a byte on.
+// embeddings are the prefixes of IPv6 in which an address stands for one of IPv4.
 var embeddings = []struct {
-	prefix netip.Prefix
-	at     int
+	prefix   netip.Prefix
+	embedded func([16]byte) netip.Addr
 }{
-	{netip.MustParsePrefix("::/96"), 12},           // IPv4-compatible, RFC 4291 §2.5.5.1
-	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12}, // IPv4-translated, RFC 7915
-	{netip.MustParsePrefix("64:ff9b::/96"), 12},    // NAT64, RFC 6052
-	{netip.MustParsePrefix("2002::/16"), 2},        // 6to4, RFC 3056
+	{netip.MustParsePrefix("::/96"), last32},           // IPv4-compatible, RFC 4291 §2.5.5.1
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), last32}, // IPv4-translated, RFC 7915
+	{netip.MustParsePrefix("64:ff9b::/96"), last32},    // NAT64, RFC 6052
+	{netip.MustParsePrefix("64:ff9b:1::/48"), func(b [16]byte) netip.Addr { // NAT64, RFC 8215
+		if [5]byte(b[11:]) == [5]byte{} { // the prefix has 48 bits, and not 96 (RFC 6052 §2.2)
+			return netip.AddrFrom4([4]byte{b[6], b[7], b[9], b[10]})
+		}
+		return last32(b)
+	}},
+	{netip.MustParsePrefix("2002::/16"), func(b [16]byte) netip.Addr { return netip.AddrFrom4([4]byte(b[2:6])) }}, // 6to4, RFC 3056
 }
+
+func last32(b [16]byte) netip.Addr { return netip.AddrFrom4([4]byte(b[12:])) }

@@ -56,6 +56,10 @@ func (l *lead) aimAtHost(written string) {
 	if err == nil && strings.HasPrefix(host, "*.") {
 		err = errors.New("it is a wildcard")
 	}
+	if err == nil && isLocalhost(host) { // D30
+		l.missing = fmt.Sprintf("its address %q is whoever asks for it; annotation %s can name a Service instead", shorten(written), lb.ServiceAnnotation)
+		return
+	}
 	if err == nil && l.isInCluster(host) {
 		l.missing = inCluster(written)
 		return
