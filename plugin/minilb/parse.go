@@ -83,6 +83,9 @@ func parse(c *caddy.Controller) (*config, error) {
 // parseZones takes the zones from the arguments or, without any, from the server block (D1).
 func (conf *config) parseZones(c *caddy.Controller) error {
 	args := c.RemainingArgs()
+	if err := source.Separated(args); err != nil {
+		return fmt.Errorf("zones: %w", err)
+	}
 	zones := plugin.OriginsFromArgsOrServerBlock(args, c.ServerBlockKeys)
 	if len(zones) < max(len(args), 1) {
 		return fmt.Errorf("zones %q: not all of them are zone names", args)
@@ -176,6 +179,9 @@ var properties = map[string]func(conf *config, args []string) error{
 		return err
 	},
 	"fallthrough": func(conf *config, args []string) error {
+		if err := source.Separated(args); err != nil {
+			return err
+		}
 		for _, arg := range args {
 			if _, ok := dns.IsDomainName(arg); !ok || len(plugin.Host(arg).NormalizeExact()) == 0 {
 				return fmt.Errorf("%q is not a zone", arg)
@@ -214,6 +220,9 @@ func propertyNames() []string {
 
 // parseNS reads the name servers' names, or the addresses of the one that is ours (D26).
 func parseNS(conf *config, args []string) error {
+	if err := source.List(args, "NAME... or ADDRESS..."); err != nil {
+		return err
+	}
 	for _, arg := range args {
 		if addr, err := netip.ParseAddr(arg); err == nil {
 			if addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() {
@@ -231,7 +240,7 @@ func parseNS(conf *config, args []string) error {
 	if conf.glue != nil && conf.nameservers != nil {
 		return source.Wants(args, "either names or addresses")
 	}
-	return source.AtLeastOne(args, "NAME... or ADDRESS...")
+	return nil
 }
 
 func number(args []string, what string, limit int) (int, error) {

@@ -66,10 +66,6 @@ func Domain(s string) (string, error) {
 	case len(domain) > MaxDomainLength:
 		return "", fmt.Errorf("%q has %d characters: at most %d leave room for the Services' names", s, len(domain), MaxDomainLength)
 	}
-	// A name that ends in a number is read as an IPv4 address by the API server and by browsers.
-	if last := domain[strings.LastIndexByte(domain, '.')+1:]; strings.Trim(last, "0123456789") == "" {
-		return "", fmt.Errorf("%q ends in a number: names below it would be read as IP addresses", s)
-	}
 	return domain, nil
 }
 
@@ -90,6 +86,10 @@ func Name(s string) (string, error) {
 		if len(label) > validation.DNS1123LabelMaxLength {
 			return "", fmt.Errorf("%q has a label of %d characters: at most %d are allowed", s, len(label), validation.DNS1123LabelMaxLength)
 		}
+	}
+	// It is read as an IPv4 address by the API server and by browsers.
+	if last := name[strings.LastIndexByte(name, '.')+1:]; strings.Trim(last, "0123456789") == "" {
+		return "", fmt.Errorf("%q ends in a number: it, and names below it, would be read as IP addresses", s)
 	}
 	return name, nil
 }

@@ -50,6 +50,9 @@ func Slips(kind string, labels, annotations map[string]string, hostAnnotations [
 // known are the keys that we have, in the order in which they are proposed.
 var known = []string{HostAnnotation, ServiceAnnotation, ALPNAnnotation, IgnoreLabel}
 
+// Known reports whether a label or annotation is one of ours.
+func Known(key string) bool { return slices.Contains(known, key) }
+
 func annotationSlip(kind, key string, hostAnnotations []string) (text, fix string) {
 	switch {
 	case key == IgnoreLabel:
@@ -64,7 +67,7 @@ func annotationSlip(kind, key string, hostAnnotations []string) (text, fix strin
 	case key == ALPNAnnotation && kind != "Service":
 		return fmt.Sprintf("annotation %s has no effect on objects of kind %s", key, kind), "set it on the Service"
 	}
-	if slices.Contains(known, key) {
+	if Known(key) {
 		return "", ""
 	}
 	if meant := resembles(key); meant != "" {
@@ -85,7 +88,7 @@ func labelSlip(key, value string) (text, fix string) {
 		return "", ""
 	case key == IgnoreLabel:
 		return fmt.Sprintf("label %s: %q has no effect", key, value), `set it to "true" to have the object ignored, or remove it`
-	case slices.Contains(known, key):
+	case Known(key):
 		return fmt.Sprintf("label %s has no effect: it is an annotation", key), fmt.Sprintf("set the annotation %s", key)
 	}
 	if meant := resembles(key); meant != "" {

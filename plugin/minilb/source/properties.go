@@ -38,6 +38,9 @@ var Properties = map[string]func(o *Options, args []string) error{
 		return nil
 	},
 	"resources": func(o *Options, args []string) error {
+		if err := List(args, "KIND...: service, ingress, gateway"); err != nil {
+			return err
+		}
 		o.Services, o.Ingresses, o.Gateways = false, false, false
 		for _, arg := range args {
 			switch arg {
@@ -51,7 +54,7 @@ var Properties = map[string]func(o *Options, args []string) error{
 				return Wants([]string{arg}, "service, ingress or gateway")
 			}
 		}
-		return AtLeastOne(args, "KIND...: service, ingress, gateway")
+		return nil
 	},
 	"namespaces": func(o *Options, args []string) error {
 		o.Namespaces = distinct(args)
@@ -59,11 +62,11 @@ var Properties = map[string]func(o *Options, args []string) error{
 	},
 	"ingress_classes": func(o *Options, args []string) error {
 		o.IngressClasses = args
-		return AtLeastOne(args, "NAME...")
+		return List(args, "NAME...")
 	},
 	"gateway_classes": func(o *Options, args []string) error {
 		o.GatewayClasses = args
-		return AtLeastOne(args, "NAME...")
+		return List(args, "NAME...")
 	},
 	"require_accepted": func(o *Options, args []string) error {
 		if len(args) != 1 || args[0] != "on" && args[0] != "off" {
@@ -73,15 +76,24 @@ var Properties = map[string]func(o *Options, args []string) error{
 		return nil
 	},
 	"host_annotations": func(o *Options, args []string) error {
+		if err := List(args, "NAME..."); err != nil {
+			return err
+		}
 		for _, arg := range args {
+			if arg != lb.HostAnnotation && lb.Known(arg) {
+				return fmt.Errorf("%q has another meaning and lists no hosts: the default is %s", arg, lb.HostAnnotation)
+			}
 			if problems := validation.IsQualifiedName(strings.ToLower(arg)); len(problems) > 0 {
 				return fmt.Errorf("%q cannot be an annotation: %s", arg, problems[0])
 			}
 		}
 		o.HostAnnotations = distinct(args)
-		return AtLeastOne(args, "NAME...")
+		return nil
 	},
 	"families": func(o *Options, args []string) error {
+		if err := List(args, "FAMILY...: ipv4, ipv6"); err != nil {
+			return err
+		}
 		o.NoIPv4, o.NoIPv6 = true, true
 		for _, arg := range args {
 			switch arg {
@@ -93,7 +105,7 @@ var Properties = map[string]func(o *Options, args []string) error{
 				return Wants([]string{arg}, "ipv4 or ipv6")
 			}
 		}
-		return AtLeastOne(args, "FAMILY...: ipv4, ipv6")
+		return nil
 	},
 	"https": func(o *Options, args []string) error {
 		if len(args) != 0 {
@@ -117,6 +129,9 @@ func parseClaim(o *Options, args []string) error {
 	if len(suffixes) == 0 {
 		return Wants(args, "SUFFIX... [from NAMESPACE...]")
 	}
+	if err := Separated(suffixes); err != nil {
+		return err
+	}
 	for _, suffix := range suffixes {
 		domain, err := lb.Name(suffix)
 		if err != nil && suffix != "." {
@@ -139,21 +154,32 @@ func Wants(args []string, what string) error {
 	return fmt.Errorf("got %q, want %s", strings.Join(args, " "), what)
 }
 
-// AtLeastOne returns an error if there are no arguments.
-func AtLeastOne(args []string, what string) error {
+// List returns an error if the arguments are no list: there are none, or they have commas.
+func List(args []string, what string) error {
 	if len(args) == 0 {
 		return Wants(args, what)
+	}
+	return Separated(args)
+}
+
+// Separated returns an error if some of the arguments are separated by commas.
+func Separated(args []string) error {
+	if slices.ContainsFunc(args, func(arg string) bool { return strings.Contains(arg, ",") }) {
+		return fmt.Errorf("got %q: separate by spaces, not by commas", strings.Join(args, " "))
 	}
 	return nil
 }
 
 func namespaceNames(args []string) error {
+	if err := List(args, "NAMESPACE..."); err != nil {
+		return err
+	}
 	for _, arg := range args {
 		if problems := validation.IsDNS1123Label(arg); len(problems) > 0 {
 			return fmt.Errorf("%q cannot be a namespace: %s", arg, problems[0])
 		}
 	}
-	return AtLeastOne(args, "NAMESPACE...")
+	return nil
 }
 
 func distinct(args []string) []string {
