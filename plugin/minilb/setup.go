@@ -66,6 +66,11 @@ func setup(c *caddy.Controller) error {
 				log.Warningf("Zone %s lies outside of all server blocks with minilb, so that nobody can ask for it: add it to a block's zones", zone)
 			}
 		}
+		for _, zone := range conf.source.Zones { // C7
+			if source.IsMulticast(zone) {
+				log.Warningf("Zone %s %s: choose another", zone, source.MulticastOnly)
+			}
+		}
 		cl.start()
 		notifyChanges(c, m, cl)
 		if waitForSync(m, cl.restore(m, cl.started.Add(conf.startupTimeout))) {

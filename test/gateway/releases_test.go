@@ -264,13 +264,13 @@ func complaints(s *harness.CoreDNS) []string {
 }
 
 // syncedAlone returns an error unless the metrics list exactly these sources, all synced: those of
-// Services and Ingresses and, of the Gateway API, the kinds of which some version is served.
+// Services, Ingresses and Namespaces and, of the Gateway API, the kinds of which some version is served.
 func syncedAlone(s *harness.CoreDNS, served map[string][]string) error {
 	_, metrics := harness.Get(s.Prom)
-	want := map[string]string{"service": "1", "endpointslice": "1", "ingress": "1"}
+	want := map[string]string{"service": "1", "endpointslice": "1", "ingress": "1", "namespace": "1"}
 	for resource, versions := range served {
 		if len(versions) > 0 {
-			want[sourceOf(resource)], want["namespace"] = "1", "1"
+			want[sourceOf(resource)] = "1"
 		}
 	}
 	got := map[string]string{}

@@ -26,6 +26,21 @@ func refused(all []source.Refusal) []Finding {
 	return findings
 }
 
+// multicast says which zones many clients never ask for (C7).
+func (c *checker) multicast() []Finding {
+	var findings []Finding
+	for i := range c.options {
+		for _, zone := range c.options[i].Zones {
+			if source.IsMulticast(zone) {
+				zone = strings.TrimSuffix(zone, ".")
+				findings = append(findings, Finding{Notice, "Zone", "", zone, "MulticastZone", fmt.Sprintf("%s %s", zone, source.MulticastOnly),
+					"choose a zone in another domain, such as home.arpa or internal"})
+			}
+		}
+	}
+	return findings
+}
+
 // unread says which kinds the plugin itself could not read.
 func unread(all []source.Unread) []Finding {
 	var findings []Finding

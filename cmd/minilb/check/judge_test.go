@@ -102,8 +102,13 @@ func TestCheck(t *testing.T) {
 		{"a host of the zone", corefile, sound + ingress("a/i", "x.b.minilb", old, "ip: 10.9.9.9"), []string{
 			`error Ingress a/i HostReserved: host "x.b.minilb." is refused: names below b.minilb. belong to namespace "b"; choose a host outside of the zone`}},
 		{"no host", corefile, sound + ingress("a/i", "a_b.ex.org", old, "ip: 10.9.9.9"), []string{"error Ingress a/i InvalidHost: host \"a_b.ex.org\""}},
-		{"a host that is relative", corefile, strings.Replace(sound, "name: web,", "name: web, annotations: {minilb/host: nas ok.ex.org},", 1), []string{
-			`notice Service shop/web HostNotice: host "nas" has no dot, so it means nas.minilb`}},
+		{"a host that is relative, or that many do not ask for", corefile, strings.Replace(sound, "name: web,", "name: web, annotations: {minilb/host: nas tv.local},", 1), []string{
+			`notice Service shop/web HostNotice: host "nas" has no dot, so it means nas.minilb`,
+			`notice Service shop/web HostNotice: host "tv.local." lies in local, where macOS`}},
+		{"a zone that many do not ask for", ". {\n minilb home.local\n}", strings.Replace(sound, "web.shop.minilb", "web.shop.home.local", 1), []string{
+			"notice Zone home.local MulticastZone: home.local lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762); choose a zone in another domain"}},
+		{"hosts that nobody may have", corefile, sound + ingress("a/i", "*.com", old, "ip: 10.9.9.9"), []string{
+			`error Ingress a/i HostReserved: host "*.com." is refused: it would cover all domains of the public suffix "com"`}},
 		{"a host that nobody allows", ". {\n minilb minilb {\n  claim ex.org from shop\n }\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), []string{
 			`error Ingress a/i HostNotAllowed: host "a.ex.org." is refused: no claim line of the Corefile lets namespace "a" have it; add the object's namespace to a claim line`}},
 		{"an Ingress without an address", corefile, sound + ingress("a/i", "a.ex.org", old, ""), []string{

@@ -38,7 +38,7 @@ var dnsRights = []right{
 	{"", "services", "", watch, false, nil, "no name can be answered"},
 	{"discovery.k8s.io", "endpointslices", "", watch, false, nil, "no name can be answered"},
 	{"networking.k8s.io", "ingresses", "", watch, false, ingresses, "hosts of Ingresses are not answered"},
-	{"", "namespaces", "", watch, true, gateways, "listeners that select routes by the labels of their namespaces take none"},
+	{"", "namespaces", "", watch, true, gateways, "listeners that select routes by the labels of their namespaces take none, and the names of other namespaces can be claimed in the zone"},
 	{gatewayGroup, "gatewayclasses", "", watch, true, gateways, "the word of any controller counts, and gateway_classes cannot be told"},
 	{gatewayGroup, "gateways", "", watch, false, gateways, "hosts of routes are not answered"},
 	{gatewayGroup, "listenersets", "", watch, false, gateways, "hosts of routes on ListenerSets are not answered"},

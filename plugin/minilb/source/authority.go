@@ -18,7 +18,7 @@ type refusal struct {
 }
 
 // admit decides whether the owner may claim host at all, whoever else claims it: by the
-// zone's structure (D17, C8), then by the claim rules (C6).
+// zone's structure (D17, C8), then by what is reserved (C7) and the claim rules (C6).
 func (r *resolver) admit(owner *owner, host string) refusal {
 	if service, ok := r.serviceAt(host); ok {
 		return refusal{reserved, fmt.Sprintf("it is the name of Service %s", service)}
@@ -27,6 +27,9 @@ func (r *resolver) admit(owner *owner, host string) refusal {
 		if records.Within(host, zone) {
 			return refusal{reserved, fmt.Sprintf("it lies in the reverse zone %s", zone)}
 		}
+	}
+	if text := r.options.reserved(host); text != "" {
+		return refusal{reserved, text}
 	}
 	if zone := r.options.zone(host); zone != "" {
 		labels := below(host, zone)
@@ -37,6 +40,8 @@ func (r *resolver) admit(owner *owner, host string) refusal {
 			return refusal{reserved, fmt.Sprintf("it is the name server of zone %s", zone)}
 		case n == 1 && labels[0] != owner.namespace && r.options.Services && r.asked.namespace(labels[0]):
 			return refusal{reserved, fmt.Sprintf("it stands above the Services of namespace %q", labels[0])}
+		case n == 1 && labels[0] != owner.namespace && r.options.Services && r.asked.exists(labels[0]) && !r.options.excepts(host, host): // C7
+			return refusal{reserved, fmt.Sprintf("it is the name of namespace %q", labels[0])}
 		case n >= 2 && labels[n-1] != owner.namespace:
 			return refusal{reserved, fmt.Sprintf("names below %s.%s belong to namespace %q", labels[n-1], zone, labels[n-1])}
 		case n >= 2:

@@ -6,9 +6,11 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -163,25 +165,32 @@ func (g *gatewayAPI) listenerSetTable(kind string) func(namespace string) *custo
 	}
 }
 
-// namespaceTable makes the table of Namespaces, which are read while there are Gateways that
-// could select them by their labels (G16): all of them, or one by its name.
+// namespaceTable makes the table of Namespaces: all of them, or one by its name. Gateways select them by
+// their labels (G16), and nobody else may claim their names in a zone (C7).
 func (g *gatewayAPI) namespaceTable(name string) *versioned[*corev1.Namespace, *namespace] {
 	resource, selector := "namespaces", ""
 	if name != metav1.NamespaceAll {
 		resource, selector = fmt.Sprintf("namespaces %q", name), metav1.ObjectNameField+"="+name
 	}
+	var needed atomic.Bool // whether there may be Gateways
 	v := &versioned[*corev1.Namespace, *namespace]{
 		table: newTable(g.watcher, &health{kind: "namespace", resource: resource}, reduceNamespace),
 		choose: func(o offer) schema.GroupVersionResource {
-			if o.first(gatewayVersions).Empty() {
-				return schema.GroupVersionResource{}
-			}
+			needed.Store(!o.first(gatewayVersions).Empty())
 			return corev1.SchemeGroupVersion.WithResource("namespaces")
 		},
 	}
 	v.scope = name
 	v.open = func(_ schema.GroupVersionResource, observe func(context.Context, error)) cache.ListerWatcher {
-		return listWatch(observe, g.watcher.core.Namespaces(), selector)
+		return listWatch(func(ctx context.Context, err error) {
+			missing := (apierrors.IsForbidden(err) || apierrors.IsNotFound(err)) && !needed.Load()
+			v.absent.Store(missing)
+			if missing {
+				v.settled() // nobody's hosts depend on it
+			} else {
+				observe(ctx, err)
+			}
+		}, g.watcher.core.Namespaces(), selector)
 	}
 	g.adopt(v)
 	return v

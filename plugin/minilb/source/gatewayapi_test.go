@@ -93,7 +93,7 @@ func TestGatewayAPIComesAndGoes(t *testing.T) {
 			t.Errorf("waiting for %q", got)
 		}
 		for _, s := range b.watcher.Status() {
-			if !slices.Contains([]string{"service", "endpointslice", "ingress"}, s.Kind) {
+			if !slices.Contains([]string{"service", "endpointslice", "ingress", "namespace"}, s.Kind) {
 				t.Errorf("a status of %s, which is not served", s.Kind)
 			}
 		}

@@ -9,13 +9,14 @@ import "k8s.io/client-go/tools/cache"
 type questions struct {
 	find       func(cache.ObjectName) *exposure
 	populated  func(namespace string) bool
+	exists     func(namespace string) bool // as far as Namespaces are read, each change of which is followed
 	services   map[cache.ObjectName]*exposure
 	unmerged   map[cache.ObjectName]bool // those of them that are none until their addresses are merged
 	namespaces map[string]bool
 }
 
-func newQuestions(find func(cache.ObjectName) *exposure, populated func(string) bool) *questions {
-	return &questions{find, populated, map[cache.ObjectName]*exposure{}, map[cache.ObjectName]bool{}, map[string]bool{}}
+func newQuestions(find func(cache.ObjectName) *exposure, populated, exists func(string) bool) *questions {
+	return &questions{find, populated, exists, map[cache.ObjectName]*exposure{}, map[cache.ObjectName]bool{}, map[string]bool{}}
 }
 
 // questions returns those that are asked without the lock held.
@@ -36,7 +37,12 @@ func (t *Translator) questions() *questions {
 		defer t.mu.Unlock()
 		return t.namespaces[namespace] > 0
 	}
-	q = newQuestions(find, populated)
+	exists := func(namespace string) bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.attached.namespaces[namespace] != nil
+	}
+	q = newQuestions(find, populated, exists)
 	return q
 }
 

@@ -95,6 +95,9 @@ func (r *resolver) note(c *claim, host string) {
 	if written := c.relative[host]; written != "" { // I10
 		r.refuse(c, host, notice, "host %q has no dot, so it means %s; %q with a final dot would be the name itself", written, plain(host), written+".")
 	}
+	if IsMulticast(host) && r.options.zone(host) == "" { // C7
+		r.refuse(c, host, notice, "host %q %s", host, MulticastOnly)
+	}
 }
 
 func (r *resolver) refuse(c *claim, host string, reason reason, format string, args ...any) {

@@ -43,7 +43,7 @@ func exposures(options *Options, names ...string) *questions {
 		populated[namespace] = true
 	}
 	options.Services = true
-	return newQuestions(func(name cache.ObjectName) *exposure { return all[name] }, func(namespace string) bool { return populated[namespace] })
+	return newQuestions(func(name cache.ObjectName) *exposure { return all[name] }, func(namespace string) bool { return populated[namespace] }, func(namespace string) bool { return namespace == "kube-system" })
 }
 
 // render writes an outcome as the targets it came from.
@@ -278,7 +278,7 @@ func TestResolve(t *testing.T) {
 				"a.ex.org.": "10.0.0.1", "*.dev.ex.org.": "10.0.0.1", "any.open.org.": "6.6.6.6", "elsewhere.net.": "", "*.org.": "", "minilb.": "10.0.0.1",
 				"home.minilb.": "", "x.evil.minilb.": "6.6.6.6", "b.ex.org.": "", "b.dev.ex.org.": "10.0.0.2",
 			},
-			rejected: "not_allowed *.dev.ex.org., not_allowed *.org., not_allowed a.ex.org., not_allowed b.ex.org., not_allowed elsewhere.net., not_allowed home.minilb.",
+			rejected: "not_allowed *.dev.ex.org., not_allowed a.ex.org., not_allowed b.ex.org., not_allowed elsewhere.net., not_allowed home.minilb., reserved *.org.",
 		},
 	}
 	for _, tc := range tests {

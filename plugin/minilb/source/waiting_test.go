@@ -131,10 +131,10 @@ func TestWaitingForLateDiscovery(t *testing.T) {
 	})
 }
 
-// G21, G16: routes of kinds that come late are not judged before it is known by what; and
+// G21: routes of kinds that come late are not judged before it is known by what; and
 // nothing untrue is said meanwhile.
 func TestWaitingForParents(t *testing.T) {
-	for _, late := range []string{"gateways/v1", "gatewayclasses/v1", "listenersets/v1", "namespaces"} {
+	for _, late := range []string{"gateways/v1", "gatewayclasses/v1", "listenersets/v1"} {
 		synctest.Test(t, func(t *testing.T) {
 			api := newFakeAPI()
 			api.objects = gatewayState(t, "v1")

@@ -1,0 +1,61 @@
+package source
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// special are domains that are no domain of the LAN's, with what they are for (RFC 6761, RFC 7686).
+var special = map[string]string{
+	"arpa.": "names of the Internet's infrastructure", "localhost.": "whoever asks", "invalid.": "names that do not exist", "onion.": "Tor",
+	"use-application-dns.net.": "browsers, which ask whether to use DNS over HTTPS",
+}
+
+// homeNetwork is the one domain below arpa that is for everybody's use (RFC 8375).
+const homeNetwork = "home.arpa."
+
+// reserved says why nobody may claim a host, as it would take over what clients ask for by themselves,
+// or more than anybody has, "" if it may be claimed. A claim line that names the very suffix, and a zone
+// below it, makes an exception (C7).
+func (o *Options) reserved(host string) string {
+	parent, wildcard := strings.CutPrefix(host, "*.")
+	first, _, _ := strings.Cut(parent, ".")
+	if !wildcard && (first == "wpad" || first == "isatap") && !o.excepts(host, host) {
+		return fmt.Sprintf("clients ask for %q by themselves, to find their proxy or tunnel", first)
+	}
+	if records.Within(parent, homeNetwork) {
+		return ""
+	}
+	if wildcard && (isPublicSuffix(parent) || isPublicSuffix("x."+parent)) && !o.excepts(host, parent) { // the other one of *.ck
+		return fmt.Sprintf("it would cover all domains of the public suffix %q", plain(parent))
+	}
+	for suffix, use := range special {
+		if records.Within(parent, suffix) && !o.excepts(host, suffix) && !records.Within(o.zone(host), suffix) {
+			return fmt.Sprintf("%s is for %s", plain(suffix), use)
+		}
+	}
+	return ""
+}
+
+func isPublicSuffix(name string) bool {
+	suffix, icann := publicsuffix.PublicSuffix(plain(name))
+	return icann && suffix == plain(name)
+}
+
+// excepts reports whether a claim line is about the host, and names the suffix or what lies below it.
+func (o *Options) excepts(host, suffix string) bool {
+	return slices.ContainsFunc(o.Claims, func(rule ClaimRule) bool {
+		return records.Within(host, rule.Suffix) && records.Within(rule.Suffix, suffix)
+	})
+}
+
+// IsMulticast reports whether a canonical name is one that many clients never ask a server for (RFC 6762 §3).
+func IsMulticast(name string) bool { return records.Within(name, "local.") }
+
+// MulticastOnly says what comes of such a name.
+const MulticastOnly = "lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762)"

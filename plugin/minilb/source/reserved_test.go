@@ -1,0 +1,87 @@
+package source
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// C7: what clients ask for by themselves, and what is wider than anybody's domain, is refused, unless a
+// claim line names that very suffix.
+func TestReserved(t *testing.T) {
+	for host, exception := range map[string]string{
+		"*.com.": "com", "*.co.uk.": "co.uk", "*.ck.": "ck", "*.foo.ck.": "foo.ck",
+		"arpa.": "arpa", "1.2.0.192.in-addr.arpa.": "arpa", "*.ip6.arpa.": "ip6.arpa",
+		"localhost.": "localhost", "a.localhost.": "localhost", "*.localhost.": "localhost", "x.invalid.": "invalid", "abc.onion.": "abc.onion",
+		"wpad.": "wpad", "wpad.lan.": "wpad.lan", "wpad.shop.minilb.": "wpad.shop.minilb", "isatap.ex.org.": "isatap.ex.org", "wpad.home.arpa.": "wpad.home.arpa",
+		"use-application-dns.net.": "use-application-dns.net",
+	} {
+		o := &Options{Zones: []string{"minilb."}}
+		if o.reserved(host) == "" {
+			t.Errorf("%s can be claimed", host)
+		}
+		o.Claims = []ClaimRule{{Suffix: "."}, {Suffix: "lan."}, {Suffix: "org."}, {Suffix: "minilb."}, {Suffix: "home.arpa."}}
+		if o.reserved(host) == "" {
+			t.Errorf("%s can be claimed by a line that does not name it", host)
+		}
+		o.Claims = append(o.Claims, ClaimRule{Suffix: exception + "."})
+		if text := o.reserved(host); text != "" {
+			t.Errorf("%s cannot be claimed though a line names %s: %s", host, exception, text)
+		}
+	}
+	for _, host := range []string{
+		"com.", "a.com.", "*.a.com.", "*.lan.", "*.test.", "*.example.", "*.internal.", "*.github.io.", "a.test.", "nas.home.arpa.", "*.home.arpa.", "home.arpa.",
+		"wpad2.lan.", "*.wpad.lan.", "mylocalhost.", "xarpa.", "a.local.", "*.minilb.", "x.use-application-dns.net.example.",
+	} {
+		if text := (&Options{Zones: []string{"minilb."}}).reserved(host); text != "" {
+			t.Errorf("%s cannot be claimed: %s", host, text)
+		}
+	}
+	if text := (&Options{Zones: []string{"lab.arpa."}}).reserved("nas.lab.arpa."); text != "" {
+		t.Errorf("in a zone of the Corefile: %s", text)
+	}
+}
+
+// C7, I10: of what is refused, and what there is to know of the rest, each host has one line.
+func TestReservedClaims(t *testing.T) {
+	b := newBench(t, Options{Gateways: true, Zones: []string{"minilb.", "lan."}})
+	b.tr.onNamespace(nil, &namespace{meta: meta{name: "kube-system"}})
+	b.tr.onNamespace(nil, &namespace{meta: meta{name: "shop"}})
+	b.services().Update(testService("shop/web", 1, "nas, kube-system shop\n*.com, wpad, localhost, tv.local, ok.ex.org"))
+	b.services().Update(testService("shop/low", 1, "kube-system.lan"))
+	b.services().Update(testService("shop/old", 1, "a.lan"))
+	b.sync()
+	b.log.take()
+	for name, want := range map[string]string{
+		"nas.minilb.": "", "shop.minilb.": "", "tv.local.": "", "ok.ex.org.": "", "a.lan.": "",
+		"kube-system.minilb.": "-", "kube-system.lan.": "-", "any.com.": "-", "wpad.minilb.": "-", "wpad.": "-", "localhost.": "-", "localhost.minilb.": "-", "nas.": "-",
+	} {
+		b.want(name, want)
+	}
+	var got []string
+	for _, p := range b.tr.last.problems {
+		got = append(got, string(p.reason)+" "+p.text)
+	}
+	slices.Sort(got)
+	want := []string{
+		`notice host "nas" has no dot, so it means nas.minilb; "nas." with a final dot would be the name itself`,
+		`notice host "shop" has no dot, so it means shop.minilb; "shop." with a final dot would be the name itself`,
+		`notice host "tv.local." lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762)`,
+		`reserved host "*.com." is refused: it would cover all domains of the public suffix "com"`,
+		`reserved host "kube-system.lan." is refused: it is the name of namespace "kube-system"`,
+		`reserved host "kube-system.minilb.", written as "kube-system", is refused: it is the name of namespace "kube-system"`,
+		`reserved host "localhost." is refused: localhost is for whoever asks`,
+		`reserved host "wpad.minilb.", written as "wpad", is refused: clients ask for "wpad" by themselves, to find their proxy or tunnel`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if rejected := b.tr.Stats().Rejected; rejected["reserved"] != 5 || len(rejected) != 1 {
+		t.Errorf("got %v, want 5 that are reserved, and no notices", rejected)
+	}
+
+	// A namespace that comes later takes the name back.
+	b.tr.onNamespace(nil, &namespace{meta: meta{name: "nas"}})
+	b.publish()
+	b.want("nas.minilb.", "-")
+}
