@@ -109,6 +109,16 @@ func TestCheck(t *testing.T) {
 			"notice Zone home.local MulticastZone: home.local lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762); choose a zone in another domain"}},
 		{"hosts that nobody may have", corefile, sound + ingress("a/i", "*.com", old, "ip: 10.9.9.9"), []string{
 			`error Ingress a/i HostReserved: host "*.com." is refused: it would cover all domains of the public suffix "com"`}},
+		{"annotations of other programs", ". {\n minilb minilb {\n  host_annotations minilb/host coredns.io/hostname\n }\n}",
+			strings.Replace(sound, "name: web,", "name: web, annotations: {coredns.io/hostname: a.ex.org, external-dns.alpha.kubernetes.io/hostname: b.ex.org},", 1) +
+				strings.Replace(ingress("a/i", "a.ex.net", old, "ip: 10.9.9.9"), "name: i,", "name: i, annotations: {coredns.io/hostname: a.ex.org, external-dns.alpha.kubernetes.io/hostname: b.ex.org},", 1) + `
+---
+apiVersion: v1
+kind: Service
+metadata: {namespace: shop, name: db, annotations: {external-dns.alpha.kubernetes.io/hostname: db.ex.org}}
+spec: {type: ClusterIP}`, []string{
+				"notice Service shop/web AnnotationIgnored: annotation external-dns.alpha.kubernetes.io/hostname has no effect: hosts are claimed by coredns.io/hostname, minilb/host; add",
+				"notice Ingress a/i AnnotationIgnored: annotation coredns.io/hostname has no effect on objects of kind Ingress; name the host in spec.rules[].host"}},
 		{"a host that nobody allows", ". {\n minilb minilb {\n  claim ex.org from shop\n }\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), []string{
 			`error Ingress a/i HostNotAllowed: host "a.ex.org." is refused: no claim line of the Corefile lets namespace "a" have it; add the object's namespace to a claim line`}},
 		{"an Ingress without an address", corefile, sound + ingress("a/i", "a.ex.org", old, ""), []string{

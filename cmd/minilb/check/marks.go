@@ -15,10 +15,13 @@ func (c *checker) marks() []Finding {
 		if lb.Ignored(service.Labels) { // M8
 			continue
 		}
+		_, exposed := c.exposed(service)
 		for _, slip := range lb.Slips("Service", service.Labels, service.Annotations, hostAnnotations) {
-			findings = append(findings, ofService(service, Warning, ignored(slip), slip.Text, slip.Fix))
+			if exposed || !slip.Notice { // else it has nothing to do with us
+				findings = append(findings, ofService(service, severity(slip), ignored(slip), slip.Text, slip.Fix))
+			}
 		}
-		if _, exposed := c.exposed(service); exposed {
+		if exposed {
 			continue
 		}
 		for _, key := range []string{lb.HostAnnotation, lb.ALPNAnnotation} { // I11
@@ -34,10 +37,17 @@ func (c *checker) marks() []Finding {
 			continue
 		}
 		for _, slip := range lb.Slips(object.kind, object.Labels, object.Annotations, hostAnnotations) {
-			findings = append(findings, Finding{Warning, object.kind, object.Namespace, object.Name, ignored(slip), slip.Text, slip.Fix})
+			findings = append(findings, Finding{severity(slip), object.kind, object.Namespace, object.Name, ignored(slip), slip.Text, slip.Fix})
 		}
 	}
 	return findings
+}
+
+func severity(slip lb.Slip) Severity {
+	if slip.Notice {
+		return Notice
+	}
+	return Warning
 }
 
 // ignored returns the reason of a Slip.

@@ -18,13 +18,16 @@ type Slip struct {
 	Text string
 	// Fix says what to write instead, likewise.
 	Fix string
+	// Notice is whether it may well be meant for others alone.
+	Notice bool
 }
 
 // Slips returns the labels and annotations of an object of a kind ("Service", "Ingress", "Gateway",
 // "ListenerSet", "XListenerSet", "HTTPRoute", "GRPCRoute" or "TLSRoute") that look like ours and
 // mean nothing, sorted: misspelt ones, labels that should be annotations and the reverse, values
 // of the ignore label that do not ignore, and annotations that have no effect on this kind. The
-// annotations that claim hosts on a Service are hostAnnotations.
+// annotations that claim hosts on a Service are hostAnnotations. Those by which others name hosts are
+// among the slips where they claim none.
 func Slips(kind string, labels, annotations map[string]string, hostAnnotations []string) []Slip {
 	ours := map[string]bool{}
 	for _, key := range hostAnnotations {
@@ -36,12 +39,12 @@ func Slips(kind string, labels, annotations map[string]string, hostAnnotations [
 			continue
 		}
 		if text, fix := annotationSlip(kind, key, hostAnnotations); text != "" {
-			slips = append(slips, Slip{key, false, text, fix})
+			slips = append(slips, Slip{key, false, text, fix, !Known(key) && (slices.Contains(hostAnnotations, key) || slices.Contains(others, key))})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		if text, fix := labelSlip(key, labels[key]); text != "" {
-			slips = append(slips, Slip{key, true, text, fix})
+			slips = append(slips, Slip{key, true, text, fix, false})
 		}
 	}
 	return slips
@@ -50,6 +53,9 @@ func Slips(kind string, labels, annotations map[string]string, hostAnnotations [
 // known are the keys that we have, in the order in which they are proposed.
 var known = []string{HostAnnotation, ServiceAnnotation, ALPNAnnotation, IgnoreLabel}
 
+// others are the annotations by which external-dns and k8s_gateway name hosts of a Service.
+var others = []string{"external-dns.alpha.kubernetes.io/hostname", "external-dns.kubernetes.io/hostname", "coredns.io/hostname"}
+
 // Known reports whether a label or annotation is one of ours.
 func Known(key string) bool { return slices.Contains(known, key) }
 
@@ -57,9 +63,9 @@ func annotationSlip(kind, key string, hostAnnotations []string) (text, fix strin
 	switch {
 	case key == IgnoreLabel:
 		return fmt.Sprintf("annotation %s has no effect: it is a label", key), fmt.Sprintf("set the label %s: \"true\"", key)
-	case key == HostAnnotation && kind != "Service":
+	case kind != "Service" && (key == HostAnnotation || slices.Contains(hostAnnotations, key)):
 		return fmt.Sprintf("annotation %s has no effect on objects of kind %s", key, kind), "name the host in " + hostsOf[kind]
-	case key == HostAnnotation:
+	case key == HostAnnotation || kind == "Service" && slices.Contains(others, key):
 		return fmt.Sprintf("annotation %s has no effect: hosts are claimed by %s", key, strings.Join(hostAnnotations, ", ")),
 			fmt.Sprintf("add %s to host_annotations in the Corefile", key)
 	case key == ServiceAnnotation && kind == "Service":

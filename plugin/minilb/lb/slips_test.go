@@ -45,6 +45,33 @@ func TestSlips(t *testing.T) {
 		}
 	}
 
+	// M9: other programs' annotations are noticed where they claim nothing.
+	for _, tc := range []struct {
+		kind, key  string
+		configured bool
+		text, fix  string // empty for none
+	}{
+		{"Service", "coredns.io/hostname", false, "annotation coredns.io/hostname has no effect: hosts are claimed by minilb/host", "add coredns.io/hostname to host_annotations in the Corefile"},
+		{"Service", "external-dns.alpha.kubernetes.io/hostname", false, "annotation external-dns.alpha.kubernetes.io/hostname has no effect: hosts are claimed by minilb/host", "add external-dns.alpha.kubernetes.io/hostname to host_annotations in the Corefile"},
+		{"Service", "coredns.io/hostname", true, "", ""},
+		{"Ingress", "coredns.io/hostname", true, "annotation coredns.io/hostname has no effect on objects of kind Ingress", "name the host in spec.rules[].host"},
+		{"Ingress", "coredns.io/hostname", false, "", ""}, // external-dns reads it there
+	} {
+		hostAnnotations := []string{HostAnnotation}
+		if tc.configured {
+			hostAnnotations = append(hostAnnotations, tc.key)
+		}
+		slips := Slips(tc.kind, nil, set{tc.key: "a"}, hostAnnotations)
+		switch {
+		case tc.text == "":
+			if len(slips) > 0 {
+				t.Errorf("%s of kind %s: got %v", tc.key, tc.kind, slips)
+			}
+		case len(slips) != 1 || slips[0] != Slip{tc.key, false, tc.text, tc.fix, true}:
+			t.Errorf("%s of kind %s: got %v, want %q, %q", tc.key, tc.kind, slips, tc.text, tc.fix)
+		}
+	}
+
 	// M9: the annotation is the one of the Corefile.
 	annotations := set{"coredns.io/hostname": "a", "minilb/host": "a"}
 	slips := Slips("Service", nil, annotations, []string{"coredns.io/hostname"})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
@@ -19,8 +20,11 @@ import (
 type edition struct {
 	uid        types.UID
 	generation int64
-	slips      []string
+	slips      []slip
 }
+
+// slip is what is to be said of a label or annotation.
+type slip struct{ reason, text string }
 
 // editions are those of a table's objects, if some Translator has its claims judged: apart from the
 // objects, which nobody else needs to be larger for it.
@@ -45,9 +49,13 @@ func (e *editions) note(w *Watcher, kind string, full any) {
 	is := edition{uid: obj.GetUID(), generation: obj.GetGeneration()}
 	hosts := slices.Sorted(maps.Keys(w.hostAnnotations)) // M9
 	if !lb.Ignored(obj.GetLabels()) {
-		slips := lb.Slips(judgedKinds[kind], obj.GetLabels(), obj.GetAnnotations(), hosts)
-		for _, slip := range slips[:min(maxLines, len(slips))] {
-			is.slips = append(is.slips, slip.Text+": "+slip.Fix)
+		slips := slices.DeleteFunc(lb.Slips(judgedKinds[kind], obj.GetLabels(), obj.GetAnnotations(), hosts), func(s lb.Slip) bool { return s.Notice && !w.concerns(full) })
+		for _, s := range slips[:min(maxLines, len(slips))] {
+			reason := ReasonAnnotation
+			if s.Notice {
+				reason = ReasonNotice
+			}
+			is.slips = append(is.slips, slip{reason, s.Text + ": " + s.Fix})
 		}
 	}
 	name := cache.NewObjectName(intern(obj.GetNamespace()), obj.GetName())
@@ -65,6 +73,12 @@ func (e *editions) note(w *Watcher, kind string, full any) {
 			t.changed()
 		}
 	}
+}
+
+// concerns reports whether an object is no Service, or one that some Translator exposes.
+func (w *Watcher) concerns(full any) bool {
+	obj, isService := full.(*corev1.Service)
+	return !isService || slices.ContainsFunc(w.translators, func(t *Translator) bool { return lb.Exposed(&obj.Spec, t.options.Class, t.options.DefaultClass) })
 }
 
 // forget drops the edition of an object that is gone.
@@ -102,10 +116,10 @@ func (t *table[R, T]) slips() iter.Seq[Verdict] {
 		t.editions.mu.Lock()
 		defer t.editions.mu.Unlock()
 		for name, is := range t.editions.byName {
-			for _, text := range is.slips {
+			for _, s := range is.slips {
 				if !yield(Verdict{
 					Kind: judgedKinds[t.kind], Namespace: name.Namespace, Name: name.Name, UID: is.uid, Generation: is.generation,
-					Reason: ReasonAnnotation, Text: text,
+					Reason: s.reason, Text: s.text,
 				}) {
 					return
 				}
