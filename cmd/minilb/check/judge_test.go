@@ -97,8 +97,11 @@ func TestCheck(t *testing.T) {
 			api("selector: {app: api}"), []string{
 			`warning Service shop/api EndpointIgnored: EndpointSlice shop/api-1: its address type "FQDN" cannot be answered with; its endpoints are left out; mend`,
 			"error Service shop/api NoEndpoints: no address is answered: its selector matches no pod"}},
-		{"another namespace's host", corefile, sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9") + ingress("b/i", "a.ex.org", young, "ip: 10.9.9.9"), []string{
+		{"another namespace's host", corefile, sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9") + ingress("b/i", "a.ex.org", young, "ip: 10.9.9.8"), []string{
 			`error Ingress b/i HostConflict: host "a.ex.org." is refused: another namespace claimed it earlier; choose another host, or remove the older claim, which "minilb explain a.ex.org" names`}},
+		{"a host of two namespaces that lead it to the same", corefile, sound + ingress("a/i", "a.ex.org", old, "hostname: web.shop.minilb") + ingress("b/i", "a.ex.org", young, "hostname: web.shop.minilb"), nil},
+		{"the name of its own Service", corefile, sound + ingress("shop/i", "web.shop.minilb", old, "hostname: web.shop.minilb") + ingress("a/i", "web.shop.minilb", old, "hostname: web.shop.minilb") +
+			strings.Replace(ingress("b/i", "web.shop.minilb", old, ""), "name: i,", "name: i, annotations: {minilb/service: shop/web},", 1), nil},
 		{"a host of the zone", corefile, sound + ingress("a/i", "x.b.minilb", old, "ip: 10.9.9.9"), []string{
 			`error Ingress a/i HostReserved: host "x.b.minilb." is refused: names below b.minilb. belong to namespace "b"; choose a host outside of the zone`}},
 		{"no host", corefile, sound + ingress("a/i", "a_b.ex.org", old, "ip: 10.9.9.9"), []string{"error Ingress a/i InvalidHost: host \"a_b.ex.org\""}},

@@ -105,7 +105,7 @@ func (r *route) claims(served map[string]*serving) []*claim {
 	}
 	var claims []*claim
 	for _, g := range groups {
-		c := &claim{lead: lead{owner: r.owner(r.kind)}, plain: !g.encrypted}
+		c := &claim{lead: lead{owner: r.owner(r.kind)}, plain: !g.encrypted, gateways: g.leads}
 		why := ""
 		for _, l := range g.leads {
 			c.targets = append(c.targets, l.targets...)

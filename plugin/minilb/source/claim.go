@@ -54,6 +54,7 @@ type claim struct {
 	hosts    []string          // canonical; a wildcard begins with "*."
 	relative map[string]string // those that are written relative to a zone, as they are written (I10)
 	plain    bool              // they are known to be served without TLS alone
+	gateways []*lead           // of a route: the Gateways that serve them, or the annotations in their place
 }
 
 // problem is a host that is not served, or not as asked, and why.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -245,5 +246,60 @@ func TestHTTPSOfRoutes(t *testing.T) {
 	b.publish()
 	if _, node := b.index.Lookup("", "plain.org."); node.Plain {
 		t.Error("plain.org. is plain beside an Ingress")
+	}
+}
+
+// C3, D50: whether a host has TLS is said by the namespace that has it, and by routes of others on the
+// same Gateway, wherever these are; not by whoever else leads it there.
+func TestHTTPSOfNamespaces(t *testing.T) {
+	const metadata = "metadata: {name: gw, namespace: infra"
+	toListener := func(name string) string { return "{name: gw, namespace: infra, sectionName: " + name + "}" }
+	in := func(namespace, manifest string) string {
+		return strings.Replace(manifest, "namespace: shop", "namespace: "+namespace+", creationTimestamp: \"2026-05-01T00:00:00Z\"", 1)
+	}
+	for _, tc := range []struct {
+		name   string
+		change func(b *attachedBench)
+		plain  bool
+	}{
+		{"one without TLS", func(*attachedBench) {}, true},
+		{"another on the same Gateway, with TLS", func(b *attachedBench) {
+			b.set(kindName{httpRoute, "store", "r"}, in("store", routeOf(httpRoute, "a.tls.org", toListener("https"))))
+		}, false},
+		{"another on the same Gateway, without", func(b *attachedBench) {
+			b.set(kindName{httpRoute, "store", "r"}, in("store", routeOf(httpRoute, "a.tls.org", toListener("http"))))
+		}, true},
+		{"another with an annotation", func(b *attachedBench) {
+			b.set(kindName{httpRoute, "evil", "r"}, in("evil", strings.Replace(routeOf(httpRoute, "a.tls.org", toListener("https")), "metadata: {", "metadata: {annotations: {minilb/service: shop/web}, ", 1)))
+		}, true},
+		{"another Gateway that leads there", func(b *attachedBench) {
+			gateway := strings.Replace(strings.Split(gatewayWith(strings.ReplaceAll(open, "HTTP", "HTTPS")), "---")[1], metadata, "metadata: {name: gw, namespace: evil, annotations: {minilb/service: shop/web}", 1)
+			b.set(kindName{gatewayKind, "evil", "gw"}, gateway)
+			b.set(kindName{httpRoute, "evil", "r"}, in("evil", routeOf(httpRoute, "a.tls.org", "{name: gw, namespace: evil}")))
+		}, true},
+		{"an Ingress that leads there", func(b *attachedBench) {
+			i := testIngress("evil/i", "a.tls.org")
+			i.CreationTimestamp.Time = time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+			i.Annotations = map[string]string{lb.ServiceAnnotation: "shop/web"}
+			b.watcher.ingresses[""].Update(i)
+		}, true},
+	} {
+		b := newAttachedBench(t, Options{HTTPS: true})
+		b.services().Update(httpsService(nil, corev1.ServicePort{Name: "https", Port: 443}))
+		b.watcher.slices[""].set(slicePorts("a", "10.0.0.1 RSt", "https", 443))
+		parts := strings.Split(gatewayWith(`listeners: [
+			{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}},
+			{name: https, port: 443, protocol: HTTPS, allowedRoutes: {namespaces: {from: All}}}]`), "---")
+		b.set(kindName{gatewayClassKind, "", "gc"}, parts[0])
+		b.set(kindName{gatewayKind, "infra", "gw"}, strings.Replace(parts[1], metadata, metadata+", annotations: {minilb/service: shop/web}", 1))
+		b.set(kindName{httpRoute, "shop", "r"}, routeOf(httpRoute, "a.tls.org", toListener("http")))
+		tc.change(b)
+		if log := b.publish(); len(log) > 0 {
+			t.Errorf("%s: got log %q", tc.name, log)
+		}
+		b.want("a.tls.org.", "10.0.0.1")
+		if _, node := b.index.Lookup("", "a.tls.org."); node.Plain != tc.plain {
+			t.Errorf("%s: plain is %v", tc.name, node.Plain)
+		}
 	}
 }

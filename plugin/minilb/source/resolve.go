@@ -2,7 +2,6 @@ package source
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -21,59 +20,27 @@ type resolver struct {
 	options  *Options
 	asked    *questions
 	partial  bool                // Services or their endpoints are not known: nothing may lead to one
-	claims   map[string][]*claim // by host: those that are admitted and lead somewhere, the oldest first
+	claims   map[string][]*claim // by host: those that are admitted and lead somewhere, the oldest first; once resolved, those that count
+	own      map[string][]*claim // by the name of an exposed Service: those that lead to that Service alone
 	direct   map[*claim]*aim
 	existing map[string]bool // all names that exist because of claims, and those above them
 	problems []problem
-	found    map[*claim]outcome // what each claim leads to in the end
 	outcomes map[string]outcome // what each host leads to, by what is found
-}
-
-// aim is what the targets of a claim are, before other hosts are followed.
-type aim struct {
-	outcome          // addresses and Services
-	hosts   []string // names that may turn out to be other claimed hosts
-	why     string   // why a target that was dropped leads nowhere
-	soon    bool     // whether it leads to a Service in a moment, so that why needs no saying
-}
-
-// outcome is what a claim or a name leads to.
-type outcome struct {
-	winner   *owner // the oldest owner of the claims that count
-	addrs    []netip.Addr
-	services []cache.ObjectName
-	external []string // canonical names that are not ours
-	plain    bool     // no claim that counts is on a host that is served with TLS
-}
-
-func (o outcome) empty() bool { return len(o.addrs)+len(o.services)+len(o.external) == 0 }
-
-func (o *outcome) add(p outcome) {
-	o.addrs = append(o.addrs, p.addrs...)
-	o.services = append(o.services, p.services...)
-	o.external = append(o.external, p.external...)
-}
-
-// compact sorts and drops duplicates.
-func (o *outcome) compact() {
-	slices.SortFunc(o.addrs, netip.Addr.Compare)
-	slices.SortFunc(o.services, byName)
-	slices.Sort(o.external)
-	o.addrs, o.services, o.external = slices.Compact(o.addrs), slices.Compact(o.services), slices.Compact(o.external)
 }
 
 // newResolver admits each claim on each of its hosts, or notes why not.
 func newResolver(options *Options, claims []*claim, asked *questions, partial bool) *resolver {
 	r := &resolver{
 		options: options, asked: asked, partial: partial,
-		claims: make(map[string][]*claim, len(claims)), direct: make(map[*claim]*aim, len(claims)),
+		claims: make(map[string][]*claim, len(claims)), own: map[string][]*claim{}, direct: make(map[*claim]*aim, len(claims)),
 	}
 	for _, c := range r.bounded(claims) {
 		r.problems = append(r.problems, c.problems...)
 		r.direct[c] = r.aim(c)
 		for _, host := range c.hosts {
-			if own, ok := r.serviceAt(host); ok && len(c.targets) == 1 && c.targets[0].service == own {
-				continue // a Service that claims the name it has anyway
+			if own, ok := r.serviceAt(host); ok && r.direct[c].leadsTo(own) {
+				r.own[host] = append(r.own[host], c) // D17: it takes nothing over that the Service does not have anyway
+				continue
 			}
 			if refusal := r.admit(&c.owner, host); refusal.reason != "" {
 				r.refuse(c, host, refusal.reason, "host %s is refused: %s", c.written(host), refusal.text)
@@ -287,17 +254,21 @@ func (r *resolver) resolve() map[string]outcome {
 		}
 	}
 
-	r.found, r.outcomes = found, make(map[string]outcome, len(r.claims))
+	r.outcomes = make(map[string]outcome, len(r.claims))
 	for host, claims := range r.claims {
-		for _, c := range claims {
+		out := r.name(host, found)
+		r.claims[host] = slices.DeleteFunc(claims, func(c *claim) bool {
 			switch {
 			case found[c].empty():
 				r.refuseLoop(c, host)
-			case c.namespace != claims[0].namespace:
+			case c.namespace != out.winner.namespace && !out.has(found[c]):
 				r.refuse(c, host, conflict, "host %q is refused: another namespace claimed it earlier", host)
+			default:
+				return false
 			}
-		}
-		if out := r.single(host, r.name(host, found)); !out.empty() {
+			return true
+		})
+		if out = r.single(host, out); !out.empty() {
 			r.outcomes[host] = out
 		}
 	}
@@ -340,17 +311,24 @@ func (r *resolver) follow(followed []*claim, covering map[string]string) map[*cl
 }
 
 // name returns what the claims on a host lead to: those of the oldest one's namespace count,
-// all of them (C2, C3).
+// all of them (C2, C3). Those of others that count add no target. What they say of TLS is heard only
+// of routes on the very Gateways that the host leads to, whose owner lets in both: anybody else's
+// would send the browsers of a host without TLS astray.
 func (r *resolver) name(host string, found map[*claim]outcome) outcome {
 	claims := r.claims[host]
 	out := outcome{winner: &claims[0].owner, plain: true}
+	var gateways []*lead
 	for _, c := range claims {
 		if c.namespace == out.winner.namespace {
 			out.plain = out.plain && c.plain
 			out.add(found[c])
+			gateways = append(gateways, c.gateways...)
 		}
 	}
 	out.compact()
+	out.plain = out.plain && !slices.ContainsFunc(claims, func(c *claim) bool {
+		return c.namespace != out.winner.namespace && !c.plain && c.gateways != nil && subset(c.gateways, gateways) && out.has(found[c])
+	})
 	return out
 }
 

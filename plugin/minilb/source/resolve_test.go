@@ -223,6 +223,25 @@ func TestResolve(t *testing.T) {
 			rejected: "conflict a.ex.org.",
 		},
 		{
+			name: "C3: who leads it to nothing else takes nothing over",
+			claims: []*claim{
+				testClaim("HTTPRoute site/home 10", "a.ex.org.", "svc:infra/gw", "10.0.0.1"), testClaim("HTTPRoute store/store 20", "a.ex.org.", "svc:infra/gw"),
+				testClaim("Ingress shop/b 30", "a.ex.org.", "gw.infra.minilb."),
+				testClaim("Ingress site/x 10", "x.ex.org.", "lb.aws.com."), testClaim("Ingress store/x 20", "x.ex.org.", "lb.aws.com."),
+				testClaim("Ingress site/y 10", "y.ex.org.", "a.ex.org."), testClaim("Ingress store/y 20", "y.ex.org.", "10.0.0.1"),
+			},
+			want: map[string]string{"a.ex.org.": "10.0.0.1 svc:infra/gw", "x.ex.org.": "lb.aws.com.", "y.ex.org.": "10.0.0.1 svc:infra/gw"},
+		},
+		{
+			name: "C3: who leads it elsewhere, be it in part, does not count",
+			claims: []*claim{
+				testClaim("HTTPRoute site/home 10", "a.ex.org.", "svc:infra/gw"), testClaim("HTTPRoute store/store 20", "a.ex.org.", "svc:infra/gw", "10.0.0.2"),
+				testClaim("Ingress shop/b 30", "a.ex.org.", "lb.aws.com."), testClaim("Ingress lan/b 30", "a.ex.org.", "svc:lan/web"), testClaim("Ingress dead/b 30", "a.ex.org."),
+			},
+			want:     map[string]string{"a.ex.org.": "svc:infra/gw"},
+			rejected: "conflict a.ex.org., conflict a.ex.org., conflict a.ex.org., dead a.ex.org.",
+		},
+		{
 			name:     "C2: the older one, whatever the namespaces are called",
 			claims:   []*claim{testClaim("Ingress evil/a 20", "a.ex.org.", "6.6.6.6"), testClaim("Ingress shop/z 10", "a.ex.org.", "10.0.0.1")},
 			want:     map[string]string{"a.ex.org.": "10.0.0.1"},
@@ -262,9 +281,15 @@ func TestResolve(t *testing.T) {
 			rejected: "reserved shop.minilb.",
 		},
 		{
-			name:   "D17: a Service may claim the name it has",
-			claims: []*claim{testClaim("Service shop/web 1", "web.shop.minilb. web.ex.org.", "svc:shop/web")},
-			want:   map[string]string{"web.shop.minilb.": "", "web.ex.org.": "svc:shop/web"},
+			name: "D17: the name of a Service may be claimed by whoever leads it there",
+			claims: []*claim{
+				testClaim("Service shop/web 1", "web.shop.minilb. web.ex.org.", "svc:shop/web"), testClaim("Ingress shop/status 1", "web.shop.minilb.", "web.shop.minilb."),
+				testClaim("Ingress evil/both 1", "web.shop.minilb. web.shop.lan.minilb.", "web.shop.minilb.", "web.shop.lan.minilb."),
+				testClaim("Ingress shop/more 1", "web.shop.minilb.", "web.shop.minilb.", "10.0.0.1"), testClaim("Ingress shop/other 1", "web.shop.minilb.", "svc:infra/gw", "svc:shop/web"),
+				testClaim("Ingress shop/host 1", "web.shop.minilb.", "web.ex.org."), testClaim("Ingress shop/none 1", "web.shop.minilb."),
+			},
+			want:     map[string]string{"web.shop.minilb.": "", "web.ex.org.": "svc:shop/web"},
+			rejected: "reserved web.shop.minilb., reserved web.shop.minilb., reserved web.shop.minilb., reserved web.shop.minilb.",
 		},
 		{
 			name:  "C6: claim rules, the longest suffix",

@@ -46,9 +46,9 @@ func (t *Translator) verdicts(r *resolver, problems []problem) iter.Seq[Verdict]
 			}
 		}
 		for host, claims := range r.claims {
-			out, answered := r.outcomes[host]
+			_, answered := r.outcomes[host]
 			for _, c := range claims {
-				if answered && c.namespace == out.winner.namespace && !r.found[c].empty() && !yield(t.verdict(&c.owner, host, "", "")) {
+				if answered && !yield(t.verdict(&c.owner, host, "", "")) {
 					return
 				}
 			}
