@@ -58,6 +58,10 @@ func TestRunInspections(t *testing.T) {
 	if err := os.WriteFile(corefile, []byte(".:53 {\n minilb minilb\n}\nlan:53 {\n minilb lan {\n  class other\n }\n}\ncorp.example:53 {\n forward . 192.0.2.1\n}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	some := filepath.Join(t.TempDir(), "Corefile")
+	if err := os.WriteFile(some, []byte(".:53 {\n minilb minilb {\n  resources service ingress\n }\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct {
 		name   string
 		args   []string
@@ -77,6 +81,7 @@ func TestRunInspections(t *testing.T) {
 		{"check of no account", []string{"check", "-dns-account", "lan/none", "-controller-account="}, 1, []string{"error    ServiceAccount lan/none  NoServiceAccount\n"}},
 		{"check of another domain", []string{"check", "-domain", "lan", "-dns-account=", "-controller-account="}, 1, []string{"error    Service shop/web  StatusConflict\n", "\n1 error\n"}},
 		{"check by the Corefile", []string{"check", "-corefile", corefile, "-dns-account=", "-controller-account="}, 0, []string{"nothing found\n"}},
+		{"check of some resources", []string{"check", "-corefile", some, "-dns-account=", "-controller-account="}, 0, []string{"nothing found\n"}},
 		{"check a server", []string{"check", "-server", "127.0.0.1:1", "-dns-account=", "-controller-account="}, 1, []string{"error    DNSServer 127.0.0.1:1  NotAnswering\n"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

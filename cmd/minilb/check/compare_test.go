@@ -104,6 +104,26 @@ func TestCompare(t *testing.T) {
 	})
 }
 
+// G44, RFC 6604: an alias of what does not exist is answered as it should be, whatever the server reads; the
+// object that publishes it is to be corrected.
+func TestCompareAlias(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		manifest := sound + ingress("a/i", "a.ex.org", old, "hostname: x.example")
+		c := ofCluster(t, ". {\n minilb minilb\n}", manifest)
+		zone := answering(func(string) []string { return []string{"A 10.244.1.7"} })
+		c.Server, c.ask = "192.0.2.1:53", func(ctx context.Context, q question) (*dns.Msg, error) {
+			reply, err := zone(ctx, q)
+			if q.name == "a.ex.org." {
+				rr, _ := dns.NewRR("a.ex.org. 5 IN CNAME x.example.")
+				reply.Answer, reply.Rcode = []dns.RR{rr}, dns.RcodeNameError
+			}
+			return reply, err
+		}
+		expect(t, mustRun(t, c).Findings, []string{"error Name a.ex.org AliasNotFound: it is an alias of x.example, for which the server says NXDOMAIN; " +
+			"correct the hostname that the object publishes, which \"minilb explain a.ex.org\" names, or see that the server resolves it (forward)"})
+	})
+}
+
 // A server that does not answer is one finding, and the end of the context is an error.
 func TestCompareEnds(t *testing.T) {
 	silent := func(context.Context, question) (*dns.Msg, error) { return nil, errors.New("timeout") }

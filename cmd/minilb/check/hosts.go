@@ -3,10 +3,13 @@ package check
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -14,8 +17,8 @@ import (
 func refused(all []source.Refusal) []Finding {
 	var findings []Finding
 	for _, r := range all {
-		if r.Kind == "EndpointSlice" {
-			continue // it is said of its Service
+		if r.Reason == source.ReasonEndpoint || r.Reason == source.ReasonUnread {
+			continue // it is said of its Service, or of the kind that cannot be read
 		}
 		reason, known := refusals[r.Reason]
 		if !known {
@@ -72,13 +75,17 @@ func (r refusal) of(kind, host string) string {
 const routeFix = "the route's hosts and a listener's must meet, the Gateway's controller must accept the route, and the Gateway's Service must be of our class: " +
 	"\"minilb explain HOST\" shows which of them is not so"
 
-// refusals has what is said for each of source.Reasons.
+// refusals has what is said for each reason, "" for a host that is answered, though not as asked.
 var refusals = map[string]refusal{
-	"conflict":    {Error, "HostConflict", "choose another host, or remove the older claim, which \"minilb explain HOST\" names", nil},
-	"reserved":    {Error, "HostReserved", "choose a host outside of the zone, or below the object's own namespace", nil},
-	"invalid":     {Error, "InvalidHost", "write a DNS name of letters, digits, hyphens and dots, and addresses that clients can reach", nil},
-	"not_allowed": {Error, "HostNotAllowed", "add the object's namespace to a claim line of the Corefile, or choose a host that one allows", nil},
-	"dead": {Error, "HostNotServed", "see what \"minilb explain HOST\" says", map[string]string{
+	source.ReasonConflict:   {Error, "HostConflict", "choose another host, or remove the older claim, which \"minilb explain HOST\" names", nil},
+	source.ReasonReserved:   {Error, "HostReserved", "choose a host outside of the zone, or below the object's own namespace", nil},
+	source.ReasonInvalid:    {Error, "InvalidHost", "write a DNS name of letters, digits, hyphens and dots", nil},
+	source.ReasonTooMany:    {Error, "TooManyHosts", "remove some, or spread them over more objects and namespaces", nil},
+	source.ReasonAddress:    {Error, "InvalidObject", "have its controller publish an address that clients can reach", nil},
+	source.ReasonALPN:       {Error, "InvalidObject", "list protocols such as h2 and http/1.1, separated by commas", nil},
+	source.ReasonObject:     {Error, "InvalidObject", "correct the field: its kind's definition says what belongs there", nil},
+	source.ReasonNotAllowed: {Error, "HostNotAllowed", "add the object's namespace to a claim line of the Corefile, or choose a host that one allows", nil},
+	source.ReasonDead: {Error, "HostNotServed", "see what \"minilb explain HOST\" says", map[string]string{
 		"Ingress":   "see that its controller copies its Service's hostname into the Ingress' status, or set the annotation minilb/service: <namespace>/<service>",
 		"HTTPRoute": routeFix, "GRPCRoute": routeFix, "TLSRoute": routeFix,
 	}},
@@ -86,7 +93,7 @@ var refusals = map[string]refusal{
 	"":                  {Warning, "HostDiffers", "see what \"minilb explain HOST\" says", nil},
 }
 
-// endpoints says what keeps a Service from being answered with an address.
+// endpoints says what keeps a Service from being answered with an address, or what its slices have that is not.
 func (c *checker) endpoints(service source.Exposed) []Finding {
 	finding := Finding{Error, "Service", service.Namespace, service.Name, "NoEndpoints", "", ""}
 	states := map[string]int{}
@@ -96,9 +103,11 @@ func (c *checker) endpoints(service source.Exposed) []Finding {
 		}
 		states[endpoint.State]++
 	}
-	raw := c.byName[cache.NewObjectName(service.Namespace, service.Name)]
+	name := cache.NewObjectName(service.Namespace, service.Name)
+	raw := c.byName[name]
+	own := slices.DeleteFunc(slices.Clone(c.slices[name]), func(s *discoveryv1.EndpointSlice) bool { return lb.Ignored(s.Labels) })
 	var parts []string
-	for _, state := range []string{"ready", "not ready", "terminating, still serving", "terminating"} {
+	for _, state := range []string{source.StateReady, source.StateNotReady, source.StateServing, source.StateTerminating} {
 		if n := states[state]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, state))
 		}
@@ -109,9 +118,16 @@ func (c *checker) endpoints(service source.Exposed) []Finding {
 	case len(parts) > 0:
 		finding.Text = fmt.Sprintf("no address is answered: of its endpoints %s", strings.Join(parts, ", "))
 		finding.Fix = "see why its pods are not ready: kubectl describe pods"
-		if states["ready"] > 0 {
+		if states[source.StateReady] > 0 {
 			finding.Fix = "answer with the family of its endpoints, too, by the property families, or let the Service have both (ipFamilyPolicy: PreferDualStack)"
 		}
+	case len(service.Problems) > 0:
+		finding.Text = "no address is answered: " + strings.Join(service.Problems, "; ")
+		finding.Fix = "let its EndpointSlices have addressType IPv4 or IPv6, and addresses that clients can reach"
+		return []Finding{finding}
+	case raw != nil && len(raw.Spec.Selector) == 0 && len(own) > 0:
+		finding.Text = fmt.Sprintf("no address is answered: it has no selector, and its EndpointSlice %s has no endpoint", own[0].Name)
+		finding.Fix = "add endpoints to it, or give the Service a selector"
 	case raw != nil && len(raw.Spec.Selector) == 0:
 		finding.Text = "no address is answered: it has no selector, and no EndpointSlice"
 		finding.Fix = "give it a selector, or make EndpointSlices with the label kubernetes.io/service-name"

@@ -95,8 +95,11 @@ func TestCheck(t *testing.T) {
 			`warning Service shop/web EndpointIgnored: EndpointSlice shop/web-2: endpoint address "127.0.0.1" is not an IPv4 address that can be answered with, and is left out; mend what writes the EndpointSlice`}},
 		{"endpoints that are names, and no others", corefile, sound + strings.NewReplacer("name: web-2", "name: api-1", "service-name: web", "service-name: api").Replace(endpoints("FQDN", "{addresses: [a.ex.org]}")) +
 			api("selector: {app: api}"), []string{
-			`warning Service shop/api EndpointIgnored: EndpointSlice shop/api-1: its address type "FQDN" cannot be answered with; its endpoints are left out; mend`,
-			"error Service shop/api NoEndpoints: no address is answered: its selector matches no pod"}},
+			`error Service shop/api NoEndpoints: no address is answered: EndpointSlice shop/api-1: its address type "FQDN" cannot be answered with; its endpoints are left out; let its EndpointSlices have addressType IPv4`}},
+		{"an EndpointSlice without endpoints", corefile, sound + strings.NewReplacer("name: web-2", "name: api-1", "service-name: web", "service-name: api").Replace(endpoints("IPv4", "")) + api("ports: []"), []string{
+			"error Service shop/api NoEndpoints: no address is answered: it has no selector, and its EndpointSlice api-1 has no endpoint; add endpoints to it, or give the Service a selector"}},
+		{"an EndpointSlice to be ignored", corefile, sound + strings.NewReplacer("name: web-2", "name: api-1", "kubernetes.io/service-name: web", "minilb/ignore: \"true\", kubernetes.io/service-name: api").Replace(endpoints("IPv4", "{addresses: [10.244.1.8]}")) + api("ports: []"), []string{
+			"error Service shop/api NoEndpoints: no address is answered: it has no selector, and no EndpointSlice; give it a selector"}},
 		{"another namespace's host", corefile, sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9") + ingress("b/i", "a.ex.org", young, "ip: 10.9.9.8"), []string{
 			`error Ingress b/i HostConflict: host "a.ex.org." is refused: another namespace claimed it earlier; choose another host, or remove the older claim, which "minilb explain a.ex.org" names`}},
 		{"a host of two namespaces that lead it to the same", corefile, sound + ingress("a/i", "a.ex.org", old, "hostname: web.shop.minilb") + ingress("b/i", "a.ex.org", young, "hostname: web.shop.minilb"), nil},
@@ -122,6 +125,13 @@ metadata: {namespace: shop, name: db, annotations: {external-dns.alpha.kubernete
 spec: {type: ClusterIP}`, []string{
 				"notice Service shop/web AnnotationIgnored: annotation external-dns.alpha.kubernetes.io/hostname has no effect: hosts are claimed by coredns.io/hostname, minilb/host; add",
 				"notice Ingress a/i AnnotationIgnored: annotation coredns.io/hostname has no effect on objects of kind Ingress; name the host in spec.rules[].host"}},
+		{"an address that nobody can reach", corefile, sound + ingress("a/i", "a.ex.org", old, "ip: 0.0.0.0"), []string{
+			`error Ingress a/i InvalidObject: status address "0.0.0.0" is not an IP address that can be answered with; have its controller publish an address that clients can reach`,
+			`error Ingress a/i HostNotServed: host "a.ex.org." is not served: its status has no usable address`}},
+		{"a protocol", ". {\n minilb minilb {\n  https\n }\n}", strings.NewReplacer("name: web,", "name: web, annotations: {minilb/alpn: h 2},", "port: 80, targetPort: 80", "port: 443, targetPort: 443", "port: 80}]", "port: 443}]").Replace(sound), []string{
+			`error Service shop/web InvalidObject: in annotation minilb/alpn, protocol "h 2" is refused: want one such as h2 or http/1.1; list protocols such as h2 and http/1.1, separated by commas`}},
+		{"an object that is not as its kind should be", corefile, sound + gateway + strings.Replace(route, "[r.ex.org]", "7", 1), []string{
+			"error HTTPRoute shop/r InvalidObject: it is not as its kind should be and is left out: there is a number in spec.hostnames; correct the field: its kind's definition says what belongs there"}},
 		{"a host that nobody allows", ". {\n minilb minilb {\n  claim ex.org from shop\n }\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), []string{
 			`error Ingress a/i HostNotAllowed: host "a.ex.org." is refused: no claim line of the Corefile lets namespace "a" have it; add the object's namespace to a claim line`}},
 		{"an Ingress without an address", corefile, sound + ingress("a/i", "a.ex.org", old, ""), []string{

@@ -83,9 +83,10 @@ func TestUnread(t *testing.T) {
 		"warning APIResource ingresses.networking.k8s.io Unread: ingresses.networking.k8s.io: list and watch is forbidden; run this with an account that may list and watch ingresses.networking.k8s.io"})
 }
 
-// A refusal of a reason that is not known is told all the same.
+// A refusal of a reason that is not known is told all the same. What is wrong with a slice is said of its Service, and
+// what depends on a kind that cannot be read is said of the kind.
 func TestRefusedOtherwise(t *testing.T) {
-	expect(t, refused([]source.Refusal{{Kind: "Ingress", Namespace: "shop", Name: "i", Reason: "new", Text: "it is so"}, {Kind: "EndpointSlice", Reason: "invalid"}}), []string{
+	expect(t, refused([]source.Refusal{{Kind: "Ingress", Namespace: "shop", Name: "i", Reason: "new", Text: "it is so"}, {Kind: "EndpointSlice", Reason: source.ReasonEndpoint}, {Kind: "HTTPRoute", Reason: source.ReasonUnread}}), []string{
 		`warning Ingress shop/i HostDiffers: it is so; see what "minilb explain HOST" says`})
 }
 

@@ -96,7 +96,7 @@ func (c *checker) compare(ctx context.Context) ([]Finding, error) {
 		}
 		now := expectations(c.Stanzas, again)
 		for q := range looks {
-			if want, still := now[q]; still && differing[q] != "" {
+			if want, still := now[q]; still && differing[q].text != "" {
 				looks[q] = append(looks[q], want)
 			} else {
 				delete(looks, q)
@@ -105,9 +105,15 @@ func (c *checker) compare(ctx context.Context) ([]Finding, error) {
 		differing = differences(ctx, c.ask, looks)
 	}
 	var findings []Finding
-	for q, text := range differing {
-		findings = append(findings, Finding{Error, "Name", "", strings.TrimSuffix(q.name, "."), "AnswerDiffers",
-			fmt.Sprintf("%s is asked for %s records and %s", c.Server, dns.TypeToString[q.qtype], text),
+	for q, how := range differing {
+		name := strings.TrimSuffix(q.name, ".")
+		if how.alias {
+			findings = append(findings, Finding{Error, "Name", "", name, "AliasNotFound", how.text,
+				"correct the hostname that the object publishes, which \"minilb explain " + name + "\" names, or see that the server resolves it (forward)"})
+			continue
+		}
+		findings = append(findings, Finding{Error, "Name", "", name, "AnswerDiffers",
+			fmt.Sprintf("%s is asked for %s records and %s", c.Server, dns.TypeToString[q.qtype], how.text),
 			"see the log and /ready of the server: it may not read this cluster, or have another Corefile; a resolver in front may cache, or filter private addresses"})
 	}
 	findings = sorted(findings)
@@ -118,12 +124,18 @@ func (c *checker) compare(ctx context.Context) ([]Finding, error) {
 	return findings, ctx.Err()
 }
 
-// differences asks the server and says in a clause each how its answers differ.
-func differences(ctx context.Context, ask asker, looks map[question][]expected) map[question]string {
-	differing := map[question]string{}
+// mismatch is how an answer differs, in a clause; "" for not at all.
+type mismatch struct {
+	text  string
+	alias bool // it is the alias that is wanted, of a name that does not exist or cannot be resolved
+}
+
+// differences asks the server and says how its answers differ.
+func differences(ctx context.Context, ask asker, looks map[question][]expected) map[question]mismatch {
+	differing := map[question]mismatch{}
 	for q, got := range askAll(ctx, ask, slices.Collect(maps.Keys(looks))) {
-		if text := difference(looks[q], got); text != "" {
-			differing[q] = text
+		if how := difference(looks[q], got); how.text != "" {
+			differing[q] = how
 		}
 	}
 	return differing
@@ -174,21 +186,24 @@ func expectations(stanzas []stanza.Stanza, inspections []*source.Inspection) map
 	return all
 }
 
-// difference says in a clause how an answer differs from all that was right at one of the looks, "" if
-// it does not. Some of the addresses are enough: a server has its max_answers (D23).
-func difference(looks []expected, got answer) string {
+// difference says how an answer differs from all that was right at one of the looks. Some of the addresses are
+// enough: a server has its max_answers (D23).
+func difference(looks []expected, got answer) mismatch {
 	last := looks[len(looks)-1]
 	right := func(is func(expected) bool) bool { return slices.ContainsFunc(looks, is) }
+	differs := func(format string, args ...any) mismatch { return mismatch{text: fmt.Sprintf(format, args...)} }
 	switch {
+	case got.problem != "" && got.target != "" && right(func(e expected) bool { return e.target == got.target }):
+		return mismatch{fmt.Sprintf("it is an alias of %s, for which the server %s", strings.TrimSuffix(got.target, "."), got.problem), true}
 	case got.problem != "":
-		return got.problem
+		return mismatch{text: got.problem}
 	case right(func(e expected) bool { return e.target != "" }):
 		if !right(func(e expected) bool { return e.target == got.target }) {
-			return fmt.Sprintf("gives %s, want an alias of %s", cmp.Or(got.target, "no alias"), last.target)
+			return differs("gives %s, want an alias of %s", cmp.Or(got.target, "no alias"), last.target)
 		}
-		return ""
+		return mismatch{}
 	case len(got.addrs) == 0 && !right(func(e expected) bool { return len(e.addrs) == 0 }):
-		return fmt.Sprintf("gives no address, want %s", some(last.addrs))
+		return differs("gives no address, want %s", some(last.addrs))
 	}
 	var foreign []netip.Addr
 	for _, addr := range got.addrs {
@@ -197,13 +212,13 @@ func difference(looks []expected, got answer) string {
 		}
 	}
 	if len(foreign) == 0 {
-		return ""
+		return mismatch{}
 	}
 	slices.SortFunc(foreign, netip.Addr.Compare)
 	if len(last.addrs) == 0 {
-		return fmt.Sprintf("gives %s, want no address", some(foreign))
+		return differs("gives %s, want no address", some(foreign))
 	}
-	return fmt.Sprintf("gives %s, which is not among %s", some(foreign), some(last.addrs))
+	return differs("gives %s, which is not among %s", some(foreign), some(last.addrs))
 }
 
 // some returns the first addresses, and how many more there are.
@@ -250,13 +265,13 @@ func askAll(ctx context.Context, ask asker, questions []question) map[question]a
 // answerTo returns what the server says to a question.
 func answerTo(ctx context.Context, ask asker, q question) answer {
 	reply, err := ask(ctx, q)
-	switch {
-	case err != nil:
+	if err != nil {
 		return answer{problem: "does not answer: " + err.Error()}
-	case reply.Rcode != dns.RcodeSuccess:
-		return answer{problem: "says " + dns.RcodeToString[reply.Rcode]}
 	}
 	var got answer
+	if reply.Rcode != dns.RcodeSuccess {
+		got.problem = "says " + dns.RcodeToString[reply.Rcode] // of what an alias leads to, if there is one (RFC 6604)
+	}
 	for _, rr := range reply.Answer {
 		var addr netip.Addr
 		switch rr := rr.(type) {

@@ -73,6 +73,9 @@ func TestAnswers(t *testing.T) {
 			add("A 10.0.0.1")
 		case "alias":
 			add("CNAME Elsewhere.example.")
+		case "nowhere":
+			add("CNAME Elsewhere.example.")
+			reply.Rcode = dns.RcodeNameError
 		case "address":
 			add("A 10.0.0.1")
 		case "six":
@@ -100,6 +103,8 @@ func TestAnswers(t *testing.T) {
 		{"address.gone.", dns.TypeA, expected{}, "gives 10.0.0.1, want no address"},
 		{"nothing.want.", dns.TypeA, expected{addrs: ten}, "gives no address, want 10.0.0.1, 10.0.0.2"},
 		{"nxdomain.", dns.TypeA, expected{addrs: ten}, "says NXDOMAIN"},
+		{"nowhere.", dns.TypeA, expected{target: "elsewhere.example."}, "it is an alias of elsewhere.example, for which the server says NXDOMAIN"},
+		{"nowhere.other.", dns.TypeA, expected{target: "x."}, "says NXDOMAIN"},
 		{"alias.other.", dns.TypeA, expected{target: "x."}, "gives elsewhere.example., want an alias of x."},
 		{"address.alias.", dns.TypeA, expected{target: "x."}, "gives no alias, want an alias of x."},
 		{"silent.", dns.TypeA, expected{addrs: ten}, "does not answer: "},
@@ -110,22 +115,22 @@ func TestAnswers(t *testing.T) {
 	answers := askAll(t.Context(), over(server), slices.Collect(maps.Keys(want)))
 	for q, differ := range differences {
 		got := difference([]expected{want[q]}, answers[q])
-		if !strings.HasPrefix(got, differ) || (differ == "") != (got == "") {
-			t.Errorf("%s: got %q, want %q", q.name, got, differ)
+		if !strings.HasPrefix(got.text, differ) || (differ == "") != (got.text == "") || got.alias != (q.name == "nowhere.") {
+			t.Errorf("%s: got %+v, want %q", q.name, got, differ)
 		}
 	}
 
 	// What was right at one look or at another is not a difference.
 	got := answers[question{"address.", dns.TypeA}]
 	for _, tc := range []struct{ before, after expected }{{expected{addrs: ten}, expected{addrs: other}}, {expected{addrs: other}, expected{addrs: ten}}, {expected{}, expected{addrs: ten}}} {
-		if text := difference([]expected{tc.before, tc.after}, got); text != "" {
+		if text := difference([]expected{tc.before, tc.after}, got).text; text != "" {
 			t.Errorf("from %v to %v: got %q", tc.before, tc.after, text)
 		}
 	}
-	if text := difference([]expected{{addrs: ten}, {}, {addrs: ten}}, answer{}); text != "" {
+	if text := difference([]expected{{addrs: ten}, {}, {addrs: ten}}, answer{}).text; text != "" {
 		t.Errorf("addresses that come and go: got %q", text)
 	}
-	if text := difference([]expected{{addrs: other}, {addrs: other}}, got); text != "gives 10.0.0.1, which is not among 10.0.0.9" {
+	if text := difference([]expected{{addrs: other}, {addrs: other}}, got).text; text != "gives 10.0.0.1, which is not among 10.0.0.9" {
 		t.Errorf("an address that was never there: got %q", text)
 	}
 }

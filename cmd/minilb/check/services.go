@@ -82,7 +82,7 @@ func (c *checker) classes() []Finding {
 			continue
 		}
 		ours := c.options[0].Class
-		again := fmt.Sprintf("make it anew with spec.loadBalancerClass: %s, as a class cannot be changed", ours)
+		again := fmt.Sprintf("make it anew with spec.loadBalancerClass: %s, or give it type ClusterIP in between, as a class cannot be changed", ours)
 		class := service.Spec.LoadBalancerClass
 		switch {
 		case class == nil:

@@ -66,12 +66,18 @@ func (c *Controller) judgingOptions(topic string, options source.Options) source
 // judging is the pause after all claims were looked at.
 const judging = time.Second
 
-// claimReasons are the reasons of Events about claims, and what to do.
+// claimReasons are the reasons of Events about claims, and what to do. What is not among them is no
+// matter of the object: the claim counts, or it depends on a kind that we may not read.
 var claimReasons = map[string]struct{ reason, fix string }{
 	source.ReasonConflict:   {reasonHostConflict, "choose another host, or have the other claim removed"},
 	source.ReasonReserved:   {reasonHostReserved, "choose a host that lies below the namespace's own name there, or outside of the zone"},
 	source.ReasonNotAllowed: {reasonHostNotAllowed, "choose another host, or have the namespace added to the claim line"},
 	source.ReasonInvalid:    {reasonInvalidHost, "correct it, hosts beside it are served"},
+	source.ReasonTooMany:    {reasonInvalidObject, "remove some, or spread them over more objects and namespaces"},
+	source.ReasonAddress:    {reasonInvalidObject, "have its controller publish an address that clients can reach"},
+	source.ReasonALPN:       {reasonInvalidObject, "list protocols such as h2 and http/1.1, separated by commas"},
+	source.ReasonEndpoint:   {reasonInvalidObject, "mend what writes the EndpointSlice"},
+	source.ReasonObject:     {reasonInvalidObject, "correct the field"},
 	source.ReasonDead:       {reasonHostNotServed, ""}, // the text has it
 	source.ReasonNotice:     {reasonHostNotice, ""},
 	source.ReasonAnnotation: {reasonAnnotationIgnored, ""},
@@ -79,25 +85,22 @@ var claimReasons = map[string]struct{ reason, fix string }{
 
 // findingsOf makes one finding of all that is wrong with an object for one reason.
 func findingsOf(verdicts iter.Seq[source.Verdict]) []finding {
-	texts := map[finding][]string{}
+	texts, fixes := map[finding][]string{}, map[finding]string{}
 	for v := range verdicts {
 		reason, known := claimReasons[v.Reason]
 		if !known {
 			continue // it counts
 		}
-		if v.Reason == source.ReasonInvalid && !strings.Contains(v.Text, "refused") {
-			reason.reason = reasonInvalidObject
-		}
 		f := finding{
 			kind: v.Kind, namespace: v.Namespace, name: v.Name, uid: v.UID, generation: v.Generation,
 			reason: reason.reason, normal: v.Reason == source.ReasonNotice,
 		}
-		texts[f] = append(texts[f], v.Text)
+		texts[f], fixes[f] = append(texts[f], v.Text), reason.fix
 	}
 	findings := make([]finding, 0, len(texts))
 	for f, all := range texts {
 		slices.Sort(all)
-		f.note = note(f.reason, slices.Compact(all))
+		f.note = note(slices.Compact(all), fixes[f])
 		findings = append(findings, f)
 	}
 	slices.SortFunc(findings, func(a, b finding) int { // of too many, the same are told of in all controllers
@@ -107,12 +110,9 @@ func findingsOf(verdicts iter.Seq[source.Verdict]) []finding {
 }
 
 // note joins what is wrong, cut so that there is room for what to do.
-func note(reason string, texts []string) string {
-	fix := ""
-	for _, r := range claimReasons {
-		if r.reason == reason && r.fix != "" {
-			fix = "; " + r.fix
-		}
+func note(texts []string, fix string) string {
+	if fix != "" {
+		fix = "; " + fix
 	}
 	return shorten(capitalized(enumerate(texts)), maxNote-len(fix)) + fix
 }

@@ -115,8 +115,8 @@ func TestFindingsOf(t *testing.T) {
 			"i HostNotAllowed Host is refused; choose another host, or have the namespace added to the claim line"}},
 		{"invalid host", []source.Verdict{verdict("i", source.ReasonInvalid, "host \"a b\" is refused: it is no name")}, []string{
 			`i InvalidHost Host "a b" is refused: it is no name; correct it, hosts beside it are served`}},
-		{"invalid object", []source.Verdict{verdict("i", source.ReasonInvalid, "it is not as its kind should be and is left out: x")}, []string{
-			"i InvalidObject It is not as its kind should be and is left out: x"}},
+		{"invalid object", []source.Verdict{verdict("i", source.ReasonObject, "it is refused, as its kind should be otherwise: x")}, []string{
+			"i InvalidObject It is refused, as its kind should be otherwise: x; correct the field"}},
 		{"dead", []source.Verdict{verdict("i", source.ReasonDead, "host is not served: its status has no address yet")}, []string{
 			"i HostNotServed Host is not served: its status has no address yet"}},
 		{"notice", []source.Verdict{verdict("i", source.ReasonNotice, "host means another"), verdict("i", source.ReasonReserved, "host is refused")}, []string{
@@ -142,7 +142,7 @@ func TestFindingsOf(t *testing.T) {
 	// A note that is too long keeps what to do; one that just fits is whole.
 	const fix = "; correct it, hosts beside it are served"
 	for _, n := range []int{maxNote - len(fix), maxNote - len(fix) + 1, 2 * maxNote} {
-		got := note(reasonInvalidHost, []string{strings.Repeat("x", n)})
+		got := note([]string{strings.Repeat("x", n)}, strings.TrimPrefix(fix, "; "))
 		if len(got) > maxNote || !strings.HasSuffix(got, fix) || strings.Contains(got, "…") != (n > maxNote-len(fix)) {
 			t.Errorf("%d bytes: got %d of them: %s", n, len(got), got[len(got)-60:])
 		}

@@ -103,7 +103,7 @@ func (r *resolver) bounded(claims []*claim) []*claim {
 		for i, c := range claims {
 			if taken += len(c.hosts); taken > maxNamespaceHosts {
 				for _, c := range claims[i:] {
-					r.refuse(c, "", invalid, "its hosts are refused: the objects of a namespace may claim %d, and older ones do", maxNamespaceHosts)
+					r.refuse(c, "", tooMany, "its hosts are refused: the objects of a namespace may claim %d, and older ones do", maxNamespaceHosts)
 					r.problems[len(r.problems)-1].hosts = len(c.hosts)
 				}
 				break
@@ -147,7 +147,7 @@ func (c *claim) addRelative(written iter.Seq[string], zone, where string) {
 		}
 	}
 	if surplus > 0 {
-		c.problem(invalid, "%d hosts%s are refused: an object may have %d", surplus, where, maxHosts)
+		c.problem(tooMany, "%d hosts%s are refused: an object may have %d", surplus, where, maxHosts)
 	}
 }
 
@@ -159,14 +159,14 @@ func (c *claim) written(host string) string {
 	return fmt.Sprintf("%q", host)
 }
 
-// reason is the kind of a problem, as the metric claims_rejected counts them.
+// reason is the kind of a problem: what follows, and what is to be done, depends on it alone.
 type reason string
 
-// The reasons for which a claim on a host is refused.
+// The reasons for which a claim on a host is refused, as the metric claims_rejected counts them.
 const (
 	conflict   reason = "conflict"    // an older claim of another namespace holds the name (C2, C3)
 	reserved   reason = "reserved"    // the name belongs to the zone's structure (D17)
-	invalid    reason = "invalid"     // not a host name, or not a usable address
+	invalid    reason = "invalid"     // not a host name
 	notAllowed reason = "not_allowed" // no claim line of the Corefile allows it (C6)
 	dead       reason = "dead"        // nothing stands behind it (M2)
 )
@@ -174,5 +174,26 @@ const (
 // notice is the reason of a problem that is none: the host is served, and there is something to know of it.
 const notice reason = "notice"
 
-// Reasons lists all values of the reason for which a claim can be refused.
+// Reasons that count as others do.
+const (
+	tooMany     reason = "too_many" // hosts of an object or a namespace
+	badAddress  reason = "address"  // of a status
+	badALPN     reason = "alpn"     // a protocol in the annotation (D51)
+	badObject   reason = "object"   // not as its kind should be
+	badEndpoint reason = "endpoint" // of an EndpointSlice
+	unread      reason = "unread"   // dead as far as can be told: it depends on a kind that cannot be read
+)
+
+// Reasons lists all values of the metric claims_rejected.
 var Reasons = []string{string(conflict), string(reserved), string(invalid), string(notAllowed), string(dead)}
+
+// counted returns the one of Reasons that the reason counts as.
+func (r reason) counted() string {
+	switch r {
+	case tooMany, badAddress, badALPN, badObject, badEndpoint:
+		return string(invalid)
+	case unread:
+		return string(dead)
+	}
+	return string(r)
+}

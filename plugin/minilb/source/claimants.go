@@ -199,7 +199,7 @@ func (i *Inspection) leadsOf(c *claim) []string {
 func (i *Inspection) why(o *owner, host string, answers bool) string {
 	var texts []string
 	for _, p := range slices.Concat(i.resolver.problems, i.translator.attached.problems) {
-		if *p.owner == *o && (p.host == host || p.host == "" && (!answers || p.reason == invalid)) && !slices.Contains(texts, p.text) {
+		if *p.owner == *o && (p.host == host || p.host == "" && (!answers || p.reason.counted() == string(invalid))) && !slices.Contains(texts, p.text) {
 			if p.host == host {
 				texts = slices.Insert(texts, 0, p.text)
 			} else {

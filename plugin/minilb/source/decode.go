@@ -52,7 +52,7 @@ func decode(obj *unstructured.Unstructured, into any) error {
 // unreadable is the problem of an object that cannot be decoded: it alone is left out.
 func unreadable(o owner, err error) []problem {
 	text := printable(strings.Join(strings.Fields(err.Error()), " "))
-	return []problem{{owner: &o, reason: invalid, text: "it is not as its kind should be and is left out: " + shorten(text)}}
+	return []problem{{owner: &o, reason: badObject, text: "it is not as its kind should be and is left out: " + shorten(text)}}
 }
 
 // identity returns what is known of an object whatever else is wrong with it.

@@ -91,7 +91,7 @@ func reduceConditions(c *discoveryv1.EndpointConditions) conditions {
 
 func (s *slice) problem(format string, args ...any) {
 	o := s.owner("EndpointSlice")
-	s.problems = append(s.problems, problem{owner: &o, reason: invalid, text: fmt.Sprintf(format, args...)})
+	s.problems = append(s.problems, problem{owner: &o, reason: badEndpoint, text: fmt.Sprintf(format, args...)})
 }
 
 // troubles returns the problems of a slice that may be nil.

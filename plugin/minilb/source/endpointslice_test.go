@@ -139,7 +139,7 @@ func TestReduceSlice(t *testing.T) {
 		t.Errorf("got %d problems, want one for each of the 7 unusable endpoints: %v", len(s.problems), s.problems)
 	}
 	for _, p := range s.problems {
-		if p.owner.String() != "EndpointSlice shop/web-x" || p.reason != invalid {
+		if p.owner.String() != "EndpointSlice shop/web-x" || p.reason != badEndpoint {
 			t.Errorf("got problem of %s, reason %s", p.owner, p.reason)
 		}
 	}

@@ -121,7 +121,7 @@ func (i *Inspection) judge() {
 type Refusal struct {
 	Kind, Namespace, Name string // of the object
 	Host                  string // without its final dot, "" if it is about several hosts or none
-	Reason                string // one of Reasons, "" if the host is answered nevertheless
+	Reason                string // one of those of a Verdict, "" if the host is answered nevertheless
 	Text                  string // what is wrong and what follows, without the object
 }
 

@@ -125,7 +125,7 @@ func TestInspection(t *testing.T) {
 		}
 		if want := []string{
 			"Service late/web web.ex.org conflict",
-			"EndpointSlice shop/web-2  invalid",
+			"EndpointSlice shop/web-2  endpoint",
 			"Ingress shop/idle a.ex.org dead",
 			"Service shop/web  invalid",
 		}; !slices.Equal(refusals, want) {
@@ -248,6 +248,9 @@ func TestInspect(t *testing.T) {
 		t.Errorf("names are %q", got)
 	}
 	expectClaimants(t, i, "web.ex.org.", "Service shop/web web.ex.org -> Service shop/web (shop/web)")
+	if unread := i.Unread(); len(unread) > 0 {
+		t.Errorf("of what nobody asks for: got %v", unread)
+	}
 
 	invalid := &rest.Config{Host: server.URL, TLSClientConfig: rest.TLSClientConfig{CAData: []byte("none")}}
 	if i, err := Inspect(t.Context(), invalid, options); i != nil || err == nil {

@@ -43,7 +43,7 @@ func (l *lead) aimAtService(reference string) {
 func (l *lead) aimAtIP(written string) {
 	addr, ok := netip.AddrFromSlice(netutils.ParseIPSloppy(written))
 	if !ok || !Usable(addr.Unmap()) {
-		l.problem(invalid, "status address %q is not an IP address that can be answered with", shorten(written))
+		l.problem(badAddress, "status address %q is not an IP address that can be answered with", shorten(written))
 		l.missing = "its status has no usable address"
 		return
 	}
@@ -65,7 +65,7 @@ func (l *lead) aimAtHost(written string) {
 		return
 	}
 	if err != nil {
-		l.problem(invalid, "status hostname %q cannot be answered with: %v", shorten(written), err)
+		l.problem(badAddress, "status hostname %q cannot be answered with: %v", shorten(written), err)
 		l.missing = "its status has no usable address"
 		return
 	}

@@ -248,7 +248,7 @@ func (t *Translator) count(is *publication, damages []problem) {
 func count(rejected map[string]int, problems []problem) {
 	for _, p := range problems {
 		if p.reason != "" && p.reason != notice {
-			rejected[string(p.reason)] += max(1, p.hosts)
+			rejected[p.reason.counted()] += max(1, p.hosts)
 		}
 	}
 }

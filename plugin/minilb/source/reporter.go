@@ -84,7 +84,7 @@ func (r *reporter) tell(owner string, problems []problem) {
 	namespace := problems[0].owner.namespace
 	for _, p := range problems[:min(maxLines, len(problems))] {
 		write := r.log.Warningf
-		if p.reason == dead || p.reason == notice {
+		if p.reason.counted() == string(dead) || p.reason == notice {
 			write = r.log.Infof // most often an object that is being set up, or nothing is wrong
 		}
 		if r.affords(namespace) {

@@ -60,7 +60,7 @@ func (o *Options) serviceClaim(s *service) *claim {
 	}
 	if s.https != nil && o.HTTPS {
 		for _, text := range s.https.refused {
-			c.problem(invalid, "in annotation %s, %s", lb.ALPNAnnotation, text)
+			c.problem(badALPN, "in annotation %s, %s", lb.ALPNAnnotation, text)
 		}
 	}
 	if c.hosts == nil && c.problems == nil {

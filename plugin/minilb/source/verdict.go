@@ -17,14 +17,14 @@ type Verdict struct {
 	// Host is canonical, and a wildcard begins with "*."; empty if the verdict is on several or none,
 	// or on what is no host name.
 	Host string
-	// Reason is one of Reasons if the claim is refused, ReasonNotice, ReasonAnnotation, or empty if it counts.
+	// Reason is one of those below, or empty if the claim counts.
 	Reason string
 	// Text says in one line what is wrong and what follows. It may be there for a claim that counts,
 	// too, which is not answered quite as asked.
 	Text string
 }
 
-// The reasons of a Verdict, which are those of the metric claims_rejected but for the last two.
+// The reasons of a Verdict or a Refusal.
 const (
 	ReasonConflict   = string(conflict)
 	ReasonReserved   = string(reserved)
@@ -32,7 +32,13 @@ const (
 	ReasonNotAllowed = string(notAllowed)
 	ReasonDead       = string(dead)
 	ReasonNotice     = string(notice)
-	ReasonAnnotation = "annotation" // a label or annotation looks like one of ours and has no effect
+	ReasonTooMany    = string(tooMany)
+	ReasonAddress    = string(badAddress)
+	ReasonALPN       = string(badALPN)
+	ReasonObject     = string(badObject)
+	ReasonEndpoint   = string(badEndpoint)
+	ReasonUnread     = string(unread)
+	ReasonAnnotation = "annotation" // of a Verdict: a label or annotation looks like one of ours and has no effect
 )
 
 // verdicts yields all verdicts on what the resolver was given: first those who lose, or have other
