@@ -71,6 +71,7 @@ func (i *Inspection) Claimants(name string) []Claimant {
 			}
 		}
 	}
+	all = i.relevant(name, all)
 	slices.SortFunc(all, func(a, b Claimant) int {
 		return cmp.Or(-before(a.Answers, b.Answers), cmp.Compare(len(b.Host), len(a.Host)), strings.Compare(b.Host, a.Host), a.Created.Compare(b.Created),
 			strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name), kindRank[a.Kind]-kindRank[b.Kind])
@@ -152,51 +153,60 @@ func (i *Inspection) ofIngress(g *ingress, host string) Claimant {
 // claimant returns what the resolver has made of an object's claim on a host.
 func (i *Inspection) claimant(o owner, host string) Claimant {
 	c := Claimant{Kind: o.kind, Namespace: o.namespace, Name: o.name, Created: time.Unix(o.created, 0).UTC(), Host: plain(host)}
-	claims := i.resolver.claims[host]
+	claims := i.resolver.own[host]
+	if i.translator.last.hosts[host] != nil {
+		claims = slices.Concat(claims, i.resolver.claims[host])
+	}
+	var leftOut []string
 	for _, of := range claims {
-		if of.owner == o && of.namespace == claims[0].namespace {
-			if node := i.translator.last.hosts[host]; node != nil {
-				c.Answers, c.Leads = true, append(c.Leads, i.leadsOf(of)...)
-				for _, service := range i.resolver.direct[of].services {
-					c.Services = append(c.Services, service.String())
-				}
-				for _, target := range of.targets {
-					if address := target.address(); address != "" {
-						c.Addresses = append(c.Addresses, address)
-					}
+		if of.owner == o {
+			leads, without := i.leadsOf(of, host)
+			c.Answers, c.Leads, leftOut = c.Answers || len(leads) > 0, append(c.Leads, leads...), append(leftOut, without...)
+			for _, service := range i.resolver.direct[of].services {
+				c.Services = append(c.Services, service.String())
+			}
+			for _, target := range of.targets {
+				if address := target.address(); address != "" {
+					c.Addresses = append(c.Addresses, address)
 				}
 			}
 		}
 	}
 	slices.Sort(c.Leads)
 	c.Leads = slices.Compact(c.Leads)
-	c.Why = i.why(&o, host, c.Answers)
-	if !c.Answers && c.Why == "" {
-		if service, ok := i.resolver.serviceAt(host); ok {
-			c.Why = fmt.Sprintf("it is the name of Service %s anyway", service)
-		}
+	c.Why = strings.Join(append(i.why(&o, host, c.Answers), leftOut...), "; ")
+	if service, ok := i.resolver.serviceAt(host); ok && c.Answers && c.Why == "" {
+		c.Why = fmt.Sprintf("it is the name of Service %s anyway", service)
 	}
 	return c
 }
 
-// leadsOf says where the targets of a claim are.
-func (i *Inspection) leadsOf(c *claim) []string {
-	var leads []string
-	a := i.resolver.direct[c]
+// leadsOf says where the targets of a claim that answers for a host are, and which are left out (G44).
+func (i *Inspection) leadsOf(c *claim, host string) (leads, leftOut []string) {
+	a, out := i.resolver.direct[c], i.resolver.outcomes[host]
 	for _, addr := range a.addrs {
 		leads = append(leads, "address "+addr.String())
 	}
 	for _, service := range a.services {
 		leads = append(leads, "Service "+service.String())
 	}
-	for _, host := range a.hosts {
-		leads = append(leads, "host "+plain(host))
+	for _, to := range a.hosts {
+		switch {
+		case i.resolver.covering(to) != "" || slices.Contains(out.external, to):
+			leads = append(leads, "host "+plain(to))
+		case i.translator.options.zone(to) != "":
+			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: it is in our zone, but nothing of ours has that name", plain(to)))
+		case out.external == nil:
+			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: a name that has addresses cannot be an alias", plain(to)))
+		default:
+			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: a name is an alias of one, here of %q", plain(to), plain(out.external[0])))
+		}
 	}
-	return leads
+	return leads, leftOut
 }
 
 // why returns what was found wrong with an owner's claim on a host, the most telling first.
-func (i *Inspection) why(o *owner, host string, answers bool) string {
+func (i *Inspection) why(o *owner, host string, answers bool) []string {
 	var texts []string
 	for _, p := range slices.Concat(i.resolver.problems, i.translator.attached.problems) {
 		if *p.owner == *o && (p.host == host || p.host == "" && (!answers || p.reason.counted() == string(invalid))) && !slices.Contains(texts, p.text) {
@@ -210,7 +220,7 @@ func (i *Inspection) why(o *owner, host string, answers bool) string {
 	if len(texts) > 1 && !answers {
 		texts = texts[:1]
 	}
-	return strings.Join(texts, "; ")
+	return texts
 }
 
 // ofRoute returns what has become of a route's hosts that are the name or cover it: of those that it

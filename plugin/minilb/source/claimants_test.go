@@ -63,23 +63,25 @@ func TestClaimants(t *testing.T) {
 		expectClaimants(t, i, "web.ex.org.",
 			`Service shop/web web.ex.org -> Service shop/web (shop/web): host "bad_host" in annotation minilb/host is refused: it is not a DNS name of letters, digits, hyphens and dots`,
 			`Service shop/twice web.ex.org -> Service shop/twice (shop/twice)`,
-			`Ingress shop/wild *.ex.org -> address 10.9.9.8, host lb.aws.com`,
 			`Service shop/off web.ex.org: label minilb/ignore makes it absent`,
 			`Service shop/foreign web.ex.org: it is not of class "minilb": its spec.loadBalancerClass is "metallb"`,
 			`Service shop/nobody web.ex.org: it is not of class "minilb": it has no spec.loadBalancerClass`,
-			`Service late/web web.ex.org: host "web.ex.org." is refused: another namespace claimed it earlier`)
+			`Service late/web web.ex.org: host "web.ex.org." is refused: another namespace claimed it earlier`,
+			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: the name exists by itself`)
 		expectClaimants(t, i, "a.ex.org.",
 			`Ingress shop/address a.ex.org -> address 10.9.9.9`,
-			`Ingress shop/wild *.ex.org -> address 10.9.9.8, host lb.aws.com`,
 			`Ingress shop/idle a.ex.org: host "a.ex.org." is not served: its status has no address yet; is its ingress controller running and publishing one?`,
-			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`)
+			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`,
+			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: the name exists by itself`)
 		expectClaimants(t, i, "s.ex.org.",
 			`Ingress shop/service s.ex.org -> Service shop/web (shop/web)`,
-			`Ingress shop/wild *.ex.org -> address 10.9.9.8, host lb.aws.com`)
-		expectClaimants(t, i, "other.ex.org.",
-			`Ingress shop/wild *.ex.org -> address 10.9.9.8, host lb.aws.com`)
+			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: the name exists by itself`)
+		for _, name := range []string{"other.ex.org.", "*.ex.org."} {
+			expectClaimants(t, i, name,
+				`Ingress shop/wild *.ex.org -> address 10.9.9.8: its hostname "lb.aws.com" is left out: a name that has addresses cannot be an alias`)
+		}
 		expectClaimants(t, i, "twice.shop.minilb.",
-			`Service shop/twice twice.shop.minilb: it is the name of Service shop/twice anyway`)
+			`Service shop/twice twice.shop.minilb -> Service shop/twice (shop/twice): it is the name of Service shop/twice anyway`)
 		expectClaimants(t, i, "nobody.org.")
 	})
 	synctest.Test(t, func(t *testing.T) {

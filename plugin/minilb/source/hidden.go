@@ -1,0 +1,62 @@
+package source
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// relevant returns of the objects that ask for a name those that have to do with its answer. A wildcard
+// that counts and does not answer here is said to be hidden, and by what (D10). One that is refused is
+// left out where the name is answered: any tenant may ask for all names of a domain.
+func (i *Inspection) relevant(name string, all []Claimant) []Claimant {
+	_, result, node := i.Lookup(name)
+	var relevant []Claimant
+	for _, c := range all {
+		host := dns.Fqdn(c.Host)
+		switch {
+		case host == name:
+		case !c.Answers && result == records.Found:
+			continue
+		case c.Answers && i.translator.last.hosts[host] != node:
+			c.Answers, c.Leads, c.Services, c.Why = false, nil, nil, i.hiddenBy(name, host)
+		}
+		relevant = append(relevant, c)
+	}
+	return relevant
+}
+
+// hiddenBy says because of what a wildcard that counts is not what answers for a canonical name.
+func (i *Inspection) hiddenBy(name, wildcard string) string {
+	o, names := &i.translator.options, i.Names()
+	wide := plain(wildcard)
+	for offset, end := 0, false; !end && name[offset:] != wildcard[2:]; offset, end = dns.NextLabel(name, offset) {
+		encloser := name[offset:]
+		closer := "*." + encloser
+		node, claimed := i.translator.last.hosts[encloser]
+		below := slices.IndexFunc(names, func(n string) bool { return n != encloser && records.Within(n, encloser) })
+		switch {
+		case claimed && node == nil: // C6
+			return fmt.Sprintf("%q does not count here: a claim line of the Corefile gives %q to other namespaces", wide, plain(encloser))
+		case offset == 0 && slices.Contains(names, name):
+			return fmt.Sprintf("%q does not count here: the name exists by itself", wide)
+		case offset > 0 && slices.Contains(names, closer):
+			return fmt.Sprintf("%q does not count here: %q is closer", wide, plain(closer))
+		case slices.Contains(o.Zones, encloser):
+			return fmt.Sprintf("%q does not count here: the name lies in the zone %q, which is answered for by itself", wide, plain(encloser))
+		case offset > 0 && slices.Contains(names, encloser):
+			return fmt.Sprintf("%q does not count here: %q exists, and a wildcard covers nothing below that (RFC 4592); claim %q as well, or %q", wide, plain(encloser), plain(name), plain(closer))
+		case below >= 0:
+			text := fmt.Sprintf("%q does not count here: %q exists, as %q lies below it, and a wildcard covers nothing that exists or is below that (RFC 4592); claim %q as well",
+				wide, plain(encloser), plain(names[below]), plain(name))
+			if offset > 0 {
+				text += fmt.Sprintf(", or %q", plain(closer))
+			}
+			return text
+		}
+	}
+	return fmt.Sprintf("%q does not count here: a closer name hides it", wide)
+}
