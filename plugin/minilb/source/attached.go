@@ -4,8 +4,10 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"k8s.io/client-go/tools/cache"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // attached is what a Translator knows of the Gateway API, and what routes claim by it.
@@ -184,6 +186,7 @@ func (a *attached) judge(options *Options, objects *gatewayObjects, unknown map[
 			continue
 		}
 		if claims := attachment.claims(r); claims != nil {
+			attachment.doubt(r, claims)
 			a.claims[name] = claims
 		} else {
 			delete(a.claims, name)
@@ -202,6 +205,44 @@ func (a *attached) judge(options *Options, objects *gatewayObjects, unknown map[
 	for _, set := range objects.sets {
 		a.problems = append(a.problems, set.problems...)
 	}
+}
+
+// doubt takes back that nothing stands behind a route's hosts, where that depends on a kind that is
+// there and cannot be read: which is said of the kind, once.
+func (a *attachment) doubt(r *route, claims []*claim) {
+	if len(a.unknown) == 0 || !slices.ContainsFunc(a.parents(r), a.unsure) {
+		return
+	}
+	for _, c := range claims {
+		for n := range c.problems {
+			if c.problems[n].reason == dead {
+				c.problems[n].reason = unread
+			}
+		}
+	}
+}
+
+// unsure reports whether a kind that cannot be read decides on what attaches by the reference.
+func (a *attachment) unsure(ref parentRef) bool {
+	name, listeners, selections := ref.kindName, []listener(nil), []selection(nil)
+	if set := a.sets[name]; set != nil {
+		name, listeners = set.parent, set.listeners
+	}
+	if gw := a.gateways[cache.NewObjectName(name.namespace, name.name)]; gw != nil && name.kind == gatewayKind {
+		selections = append(selections, gw.sets)
+		listeners = slices.Concat(listeners, gw.listeners)
+	}
+	for n := range listeners {
+		selections = append(selections, listeners[n].routes)
+	}
+	return a.unread(strings.ToLower(name.kind), name.namespace) || a.unread("namespace", "") && slices.ContainsFunc(selections, func(s selection) bool {
+		return s.from == gatewayv1.NamespacesFromSelector
+	})
+}
+
+// unread reports whether a kind is there and cannot be read, everywhere or in the namespace.
+func (a *attachment) unread(kind, namespace string) bool {
+	return a.unknown[kindName{kind: kind}] == CauseUnread || a.unknown[kindName{kind: kind, namespace: namespace}] == CauseUnread
 }
 
 // concerns reports whether what has changed may change what the route claims.

@@ -1,0 +1,41 @@
+package source
+
+import (
+	"strings"
+	"testing"
+)
+
+// G7: of a route whose parents, or what they let in, depend on a kind that cannot be read, nobody knows
+// that nothing stands behind it: the kind is told of, once, and not each route.
+func TestUnsure(t *testing.T) {
+	const selecting = `listeners: [{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {a: b}}}}}]`
+	const set = "\nkind: ListenerSet\nmetadata: {name: set, namespace: shop}\nspec: {parentRef: {name: gw, namespace: infra}, listeners: []}\n---\n"
+	to := func(parent string) string { return routeOf(httpRoute, "a.ex.org", parent) }
+	for _, tc := range []struct {
+		name, manifest string
+		unread         string
+		want           reason
+	}{
+		{"a Gateway that is not there", to(toGateway), "", dead},
+		{"a Gateway that cannot be read", to(toGateway), "gateway", unread},
+		{"a ListenerSet", to(toSet), "gateway", dead},
+		{"a ListenerSet that cannot be read", to(toSet), "listenerset", unread},
+		{"a ListenerSet of another group", to(toSet), "xlistenerset", dead},
+		{"a ListenerSet of a Gateway that cannot be read", set + to(toSet), "gateway", unread},
+		{"a listener that takes labelled namespaces", gatewayWith(selecting) + to(toGateway), "", dead},
+		{"a listener that takes labelled namespaces, which cannot be read", gatewayWith(selecting) + to(toGateway), "namespace", unread},
+		{"a listener that takes no others", gatewayWith(strings.Replace(open, "All", "Same", 1)) + to(toGateway), "namespace", dead},
+	} {
+		objects := testObjects(t, tc.manifest)
+		a := newAttached()
+		a.judge(&Options{}, objects, map[kindName]Cause{{kind: tc.unread}: CauseUnread}, stale{all: true})
+		for name, claims := range a.claims {
+			if len(claims) != 1 || len(claims[0].problems) != 1 || claims[0].problems[0].reason != tc.want {
+				t.Errorf("%s: %s: got %+v, want a problem of the reason %q", tc.name, name, claims, tc.want)
+			}
+		}
+		if len(a.claims) != 1 {
+			t.Errorf("%s: got %d routes with claims", tc.name, len(a.claims))
+		}
+	}
+}
