@@ -51,7 +51,7 @@ func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, 
 		case err == nil:
 			fmt.Fprintf(out, "service %s: status kept, for it is also that of %s\n", name, ingressOwners(left))
 			continue
-		case overtaken(err):
+		case overtaken(ctx, client, service, err):
 			fmt.Fprintf(out, "service %s: deleted or of another type meanwhile\n", name)
 			continue
 		}

@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -83,7 +85,7 @@ func (c *Controller) write(ctx context.Context, s *service) error {
 		updated := s.finding(reasonStatusUpdated, "The Service is reached as "+want[0].Hostname+", which its status says now")
 		updated.normal = true
 		c.recorder.tell(updated)
-	case overtaken(err):
+	case overtaken(ctx, c.client, s, err):
 		c.writes.WithLabelValues(resultDropped).Inc()
 		c.log.Debug("status not written: the Service is not the one we knew", "service", name, "err", err)
 		err = nil
@@ -94,33 +96,25 @@ func (c *Controller) write(ctx context.Context, s *service) error {
 }
 
 // overtaken reports whether a write failed because the Service has changed since we read it,
-// so that writing the same again would be pointless: it is gone (404, or 409 for the uid),
-// another one has its name now (S11) or it is no LoadBalancer any more (S8).
-func overtaken(err error) bool {
+// so that writing the same again would be pointless: it is gone, another one has its name now (S11) or it is
+// no LoadBalancer any more (S8).
+func overtaken(ctx context.Context, client kubernetes.Interface, s *service, err error) bool {
 	switch {
 	case apierrors.IsNotFound(err):
 		return true
-	case apierrors.IsConflict(err):
-		// "uid mismatch: the provided object specified uid …, and no existing object was found",
-		// or "Precondition failed: UID in precondition: …, UID in object meta: …".
-		return strings.Contains(err.Error(), "uid mismatch") || strings.Contains(err.Error(), "UID in precondition")
-	case apierrors.IsInvalid(err):
-		var answer apierrors.APIStatus
-		if errors.As(err, &answer) && answer.Status().Details != nil {
-			return slices.ContainsFunc(answer.Status().Details.Causes, outdated)
-		}
+	case apierrors.IsConflict(err): // which does not say of what: the Service does
+		list, err := client.CoreV1().Services(s.name.Namespace).List(ctx, metav1.ListOptions{
+			FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, s.name.Name).String(),
+		})
+		return err == nil && !slices.ContainsFunc(list.Items, func(now corev1.Service) bool { return now.UID == s.uid })
 	}
-	return false
+	var answer apierrors.APIStatus
+	return apierrors.IsInvalid(err) && errors.As(err, &answer) && answer.Status().Details != nil &&
+		slices.ContainsFunc(answer.Status().Details.Causes, outdated)
 }
 
 // outdated reports whether the API server complains of what the Service has become, not of what
-// we write.
+// we write: it has another uid, or may have no such status.
 func outdated(cause metav1.StatusCause) bool {
-	switch cause.Field {
-	case "metadata.uid":
-		return true
-	case "status.loadBalancer.ingress":
-		return strings.Contains(cause.Message, "may only be used when")
-	}
-	return false
+	return cause.Field == "metadata.uid" || cause.Field == "status.loadBalancer.ingress" && cause.Type == metav1.CauseType(field.ErrorTypeForbidden)
 }

@@ -12,7 +12,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -109,24 +111,32 @@ func TestOvertaken(t *testing.T) {
 	tests := []struct {
 		name string
 		err  error
+		uids []types.UID // of the Service as it is
 		want bool
 	}{
-		{"gone", apierrors.NewNotFound(resource, "web"), true},
-		{"gone, as a conflict", apierrors.NewConflict(resource, "web", errors.New("uid mismatch: the provided object specified uid a, and no existing object was found")), true},
-		{"wrapped", fmt.Errorf("apply: %w", apierrors.NewNotFound(resource, "web")), true},
-		{"re-created", invalid(field.Invalid(field.NewPath("metadata", "uid"), "x", "field is immutable")), true},
-		{"re-created, as a conflict", apierrors.NewConflict(resource, "web", errors.New("Precondition failed: UID in precondition: a, UID in object meta: b")), true},
-		{"no LoadBalancer", invalid(field.Forbidden(ingress, "may only be used when `spec.type` is 'LoadBalancer'")), true},
-		{"wrapped, no LoadBalancer", fmt.Errorf("apply: %w", invalid(field.Forbidden(ingress, "may only be used when `spec.type` is 'LoadBalancer'"))), true},
-		{"another conflict", apierrors.NewConflict(resource, "uid", errors.New("the object has been modified")), false},
-		{"a hostname that is refused", invalid(field.Invalid(ingress.Index(0).Child("hostname"), "x", "must be a DNS name")), false},
-		{"a list that is refused", invalid(field.Invalid(ingress, "x", "must have at most 0 items")), false},
-		{"an admission policy", invalid(field.Invalid(field.NewPath(""), "x", "ValidatingAdmissionPolicy denied request")), false},
-		{"forbidden", apierrors.NewForbidden(resource, "web", errors.New("no")), false},
-		{"unreachable", errors.New("connection refused"), false},
+		{"gone", apierrors.NewNotFound(resource, "web"), nil, true},
+		{"gone, as a conflict", apierrors.NewConflict(resource, "web", errors.New("uid mismatch: the provided object specified uid a, and no existing object was found")), nil, true},
+		{"wrapped", fmt.Errorf("apply: %w", apierrors.NewNotFound(resource, "web")), nil, true},
+		{"re-created", invalid(field.Invalid(field.NewPath("metadata", "uid"), "x", "field is immutable")), nil, true},
+		{"re-created, as a conflict", apierrors.NewConflict(resource, "web", errors.New("Precondition failed: UID in precondition: a, UID in object meta: b")), []types.UID{"b"}, true},
+		{"no LoadBalancer", invalid(field.Forbidden(ingress, "may only be used when `spec.type` is 'LoadBalancer'")), nil, true},
+		{"wrapped, no LoadBalancer", fmt.Errorf("apply: %w", invalid(field.Forbidden(ingress, "may only be used when `spec.type` is 'LoadBalancer'"))), nil, true},
+		{"another conflict", apierrors.NewConflict(resource, "uid", errors.New("the object has been modified")), []types.UID{"a"}, false},
+		{"a hostname that is refused", invalid(field.Invalid(ingress.Index(0).Child("hostname"), "x", "must be a DNS name")), nil, false},
+		{"a list that is refused", invalid(field.Invalid(ingress, "x", "must have at most 0 items")), nil, false},
+		{"an admission policy", invalid(field.Invalid(field.NewPath(""), "x", "ValidatingAdmissionPolicy denied request")), nil, false},
+		{"forbidden", apierrors.NewForbidden(resource, "web", errors.New("no")), nil, false},
+		{"unreachable", errors.New("connection refused"), nil, false},
 	}
 	for _, tc := range tests {
-		if got := overtaken(tc.err); got != tc.want {
+		client := fake.NewClientset()
+		for _, uid := range tc.uids {
+			if err := client.Tracker().Add(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: uid}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		known := &service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: "a"}
+		if got := overtaken(t.Context(), client, known, tc.err); got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 	}
