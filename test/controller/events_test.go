@@ -66,6 +66,11 @@ spec: {type: LoadBalancer, ports: [{port: 80}]}
 ---
 apiVersion: v1
 kind: Service
+metadata: {name: near, namespace: shop}
+spec: {type: LoadBalancer, loadBalancerClass: mini-lb, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
 metadata: {name: pods, namespace: shop, labels: {app: pods}}
 spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{name: http, port: 80, targetPort: web}]}
 ---
@@ -176,19 +181,23 @@ func TestControllerEvents(t *testing.T) {
 	updated := func(name string) string {
 		return "Normal StatusUpdated" + by + "The Service is reached as " + name + ".shop.minilb, which its status says now"
 	}
+	const noEndpoints = "Warning NoEndpoints" + by + "No address is answered: it has no selector, and no EndpointSlice with addresses; give it a selector, or make EndpointSlices with the label kubernetes.io/service-name"
 	want := map[string][]string{
-		"Service shop/web": {updated("web"),
+		"Service shop/web": {updated("web"), noEndpoints,
 			`Warning InvalidHost` + by + `Host "a_b" in annotation minilb/host is refused: it is not a DNS name of letters, digits, hyphens and dots; correct it, hosts beside it are served`},
-		"Service shop/ports": {updated("ports"),
+		"Service shop/ports": {updated("ports"), noEndpoints,
 			`Normal UnsupportedSessionAffinity` + by + `sessionAffinity has no effect on clients outside of the cluster, which choose a pod by themselves: remove it, or keep sessions where all pods find them`,
-			`Normal UnsupportedLoadBalancerSourceRanges` + by + `loadBalancerSourceRanges has no effect, as clients connect to the pods themselves: admit them by a NetworkPolicy`,
+			`Warning UnsupportedLoadBalancerSourceRanges` + by + `loadBalancerSourceRanges has no effect, as clients connect to the pods themselves: admit them by a NetworkPolicy`,
 			`Normal UnsupportedLoadBalancerIP` + by + `loadBalancerIP has no effect, as the Service has a name and no address of its own: remove it`,
 			`Normal UnsupportedExternalIPs` + by + `externalIPs are not answered, as the Service's name leads to its pods: remove them, or route them to the nodes yourself`,
-			`Warning TargetPortMismatch` + by + `Port 80 (http) leads to port 8080 of the pods, and nothing translates it: clients must use 8080, port 443 (https) leads to port 8443 of the pods, and nothing translates it: clients must use 8443; make port and targetPort the same, or let clients look up SRV records`},
-		"Service shop/typo": {updated("typo"),
+			`Warning TargetPortMismatch` + by + `Port 80 (http) leads to port 8080 of the pods, and nothing translates it: clients must use 8080; make port and targetPort the same, or let clients look up SRV records`,
+			`Warning TargetPortMismatch` + by + `Port 443 (https) leads to port 8443 of the pods, and nothing translates it: clients must use 8443; make port and targetPort the same, or let clients look up SRV records`},
+		"Service shop/typo": {updated("typo"), noEndpoints,
 			`Warning AnnotationIgnored` + by + `Annotation "minilb/hots" is none of ours and has no effect: set the annotation minilb/host`},
 		"Service shop/classless": {
 			`Warning AnnotationIgnored` + by + `Annotation minilb/host is ignored, as the Service has no loadBalancerClass: create the Service anew with loadBalancerClass "minilb", which cannot be changed`},
+		"Service shop/near": {
+			`Warning WrongClass` + by + `loadBalancerClass "mini-lb" looks like a slip of "minilb", so that nobody serves the Service: make it anew with that class, or give it type ClusterIP in between, as a class cannot be changed`},
 		"Service shop/pods": {updated("pods"),
 			`Warning TargetPortMismatch` + by + `Port 80 (http) leads to port 8000 of the pods, and nothing translates it: clients must use 8000; make port and targetPort the same, or let clients look up SRV records`,
 			`Warning NoRoutableEndpoint` + by + `The routes do not lead to any endpoint, for example 10.9.0.8, which is outside 10.244.5.0/24 and fd00:5::/64 of node n1: the CNI does not use the nodes' podCIDRs: set Cilium to ipam=kubernetes or Calico to host-local IPAM with usePodCidr, or route the CNI's own blocks instead`},
@@ -238,28 +247,31 @@ func TestControllerEvents(t *testing.T) {
 	}
 	expectTroubles(p, t, "pod IP outside podCIDRs")
 
-	// Another controller, and one after a restart, say nothing twice.
-	p.Stop(t)
-	p = start()
-	other := start()
-	_, err = c.Client.NetworkingV1().Ingresses("shop").Patch(t.Context(), "pending", "application/merge-patch+json", []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{})
-	harness.Must(t, err)
-
-	// What is put right is not told of; what is changed and wrong is, and a new generation.
+	// What is put right is told to be; what is changed and wrong is told, and a new generation.
 	patch := func(name, body string) {
 		t.Helper()
 		_, err := c.Client.CoreV1().Services("shop").Patch(t.Context(), name, "application/merge-patch+json", []byte(body), metav1.PatchOptions{})
 		harness.Must(t, err)
 	}
 	patch("typo", `{"metadata":{"annotations":{"minilb/hots":null,"minilb/hsot":"b.example"}}}`)
-	want["Service shop/typo"] = append(want["Service shop/typo"], `Warning AnnotationIgnored`+by+`Annotation "minilb/hsot" is none of ours and has no effect: set the annotation minilb/host`)
+	want["Service shop/typo"] = append(want["Service shop/typo"], `Warning AnnotationIgnored`+by+`Annotation "minilb/hsot" is none of ours and has no effect: set the annotation minilb/host`,
+		`Normal Resolved`+by+`No longer so: Annotation "minilb/hots" is none of ours and has no effect: set the annotation minilb/host`)
 	ingress, err := c.Client.NetworkingV1().Ingresses("evil").Get(t.Context(), "taken", metav1.GetOptions{})
 	harness.Must(t, err)
 	ingress.Spec.Rules = ingress.Spec.Rules[:1]
 	_, err = c.Client.NetworkingV1().Ingresses("evil").Update(t.Context(), ingress, metav1.UpdateOptions{})
 	harness.Must(t, err)
-	want["Ingress evil/taken"] = append(want["Ingress evil/taken"], want["Ingress evil/taken"][0])
+	taken := want["Ingress evil/taken"] // of the hosts the first stays
+	want["Ingress evil/taken"] = append(taken, taken[0],
+		strings.Replace(taken[1], "Warning HostNotAllowed"+by, "Normal Resolved"+by+"No longer so: ", 1), strings.Replace(taken[2], "Warning HostReserved"+by, "Normal Resolved"+by+"No longer so: ", 1))
 	cluster.Eventually(t, 30*time.Second, check)
+
+	// Another controller, and one after a restart, say nothing twice.
+	p.Stop(t)
+	p = start()
+	other := start()
+	_, err = c.Client.NetworkingV1().Ingresses("shop").Patch(t.Context(), "pending", "application/merge-patch+json", []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{})
+	harness.Must(t, err)
 	cluster.Eventually(t, 30*time.Second, func() error { // two of the Ingress's hosts are gone
 		if got := []float64{findings(p), findings(other)}; !slices.Equal(got, []float64{lasting - 2, lasting - 2}) {
 			return fmt.Errorf("the controllers have %v findings, want %v each", got, lasting-2)

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"time"
 
 	"k8s.io/client-go/util/flowcontrol"
@@ -13,6 +14,7 @@ type audience struct {
 	limiter  flowcontrol.PassiveRateLimiter
 	denied   int       // how often in a row
 	pause    time.Time // nothing is written before
+	refused  bool      // that one was refused, by whatever but our rights, was said
 }
 
 // left notes that there is one finding less.
@@ -44,7 +46,10 @@ func (r *recorder) tidy(now time.Time) {
 			denied = denied || a.denied >= denials
 		}
 	}
-	r.complained = r.complained && denied // the next who may not is told so again
+	r.complained = r.complained && denied                          // the next who may not is told so again
+	maps.DeleteFunc(r.rounds, func(_ string, before *round) bool { // whose Events are forgotten
+		return now.Sub(before.ended) >= renewal && r.told[before.key] == nil
+	})
 }
 
 // settle notes that Events of a namespace can be written.
@@ -53,5 +58,5 @@ func (r *recorder) settle(to *audience) {
 		r.complained = false
 		r.log.Info("events can be written again")
 	}
-	to.denied, to.pause = 0, time.Time{}
+	to.denied, to.pause, to.refused = 0, time.Time{}, false
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -38,14 +39,25 @@ func (c *Controller) WriteEvents(config *rest.Config, stanzas []source.Options) 
 	c.recorder = newRecorder(func(ctx context.Context, event *eventsv1.Event) error {
 		_, err := events.Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{FieldManager: fieldManager})
 		return err
-	}, shorten(cmp.Or(instance, fieldManager), 128), settingUp, c.log)
+	}, c.mayWriteEvents, shorten(cmp.Or(instance, fieldManager), 128), settingUp, c.log)
 	if c.claims, err = source.NewWatcher(config, claimsLog{c.log}); err != nil {
 		return err
 	}
+	c.claims.LogShared(toldLog{c.log})
 	for i, options := range stanzas {
 		source.NewTranslator(c.claims, c.judgingOptions(fmt.Sprintf("claims %d", i), options), records.NewIndex(slices.Concat(options.Zones, options.ReverseZones)))
 	}
 	return nil
+}
+
+// mayWriteEvents asks the API server whether our account may write Events in a namespace.
+func (c *Controller) mayWriteEvents(ctx context.Context, namespace string) bool {
+	review, err := c.client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: namespace, Verb: "create", Group: eventsv1.GroupName, Resource: "events",
+		}},
+	}, metav1.CreateOptions{})
+	return err == nil && review.Status.Allowed
 }
 
 // judgingOptions returns those by which claims are judged as a DNS server with the options does, of which
@@ -73,7 +85,7 @@ var claimReasons = map[string]struct{ reason, fix string }{
 	source.ReasonReserved:   {reasonHostReserved, "choose a host that lies below the namespace's own name there, or outside of the zone"},
 	source.ReasonNotAllowed: {reasonHostNotAllowed, "choose another host, or have the namespace added to the claim line"},
 	source.ReasonInvalid:    {reasonInvalidHost, "correct it, hosts beside it are served"},
-	source.ReasonTooMany:    {reasonInvalidObject, "remove some, or spread them over more objects and namespaces"},
+	source.ReasonTooMany:    {reasonTooManyHosts, "remove some, or spread them over more objects and namespaces"},
 	source.ReasonAddress:    {reasonInvalidObject, "have its controller publish an address that clients can reach"},
 	source.ReasonALPN:       {reasonInvalidObject, "list protocols such as h2 and http/1.1, separated by commas"},
 	source.ReasonEndpoint:   {reasonInvalidObject, "mend what writes the EndpointSlice"},
@@ -83,42 +95,35 @@ var claimReasons = map[string]struct{ reason, fix string }{
 	source.ReasonAnnotation: {reasonAnnotationIgnored, ""},
 }
 
-// findingsOf makes one finding of all that is wrong with an object for one reason.
+// findingsOf makes a finding of each thing that is wrong with an object, but of more than some for one
+// reason one of all the others.
 func findingsOf(verdicts iter.Seq[source.Verdict]) []finding {
-	texts, fixes := map[finding][]string{}, map[finding]string{}
+	type topic struct{ about, reason string }
+	subjects, texts := map[topic]finding{}, map[topic][]string{}
 	for v := range verdicts {
 		reason, known := claimReasons[v.Reason]
 		if !known {
-			continue // it counts
+			continue
 		}
 		f := finding{
 			kind: v.Kind, namespace: v.Namespace, name: v.Name, uid: v.UID, generation: v.Generation,
 			reason: reason.reason, normal: v.Reason == source.ReasonNotice,
 		}
-		texts[f], fixes[f] = append(texts[f], v.Text), reason.fix
+		of := topic{f.key(), v.Reason}
+		subjects[of], texts[of] = f, append(texts[of], v.Text)
 	}
-	findings := make([]finding, 0, len(texts))
-	for f, all := range texts {
-		slices.Sort(all)
-		f.note = note(slices.Compact(all), fixes[f])
-		findings = append(findings, f)
+	var findings []finding
+	for of, f := range subjects {
+		findings = append(findings, f.each(texts[of], claimReasons[of.reason].fix)...)
 	}
 	slices.SortFunc(findings, func(a, b finding) int { // of too many, the same are told of in all controllers
-		return cmp.Or(strings.Compare(a.namespace, b.namespace), strings.Compare(a.kind, b.kind), strings.Compare(a.name, b.name), strings.Compare(a.reason, b.reason))
+		return cmp.Or(strings.Compare(a.namespace, b.namespace), strings.Compare(a.kind, b.kind), strings.Compare(a.name, b.name),
+			strings.Compare(a.reason, b.reason), strings.Compare(a.aspect, b.aspect), strings.Compare(a.note, b.note))
 	})
 	return findings
 }
 
-// note joins what is wrong, cut so that there is room for what to do.
-func note(texts []string, fix string) string {
-	if fix != "" {
-		fix = "; " + fix
-	}
-	return shorten(capitalized(enumerate(texts)), maxNote-len(fix)) + fix
-}
-
-// claimsLog tells of kinds that cannot be read, once each. Of the API server and of Services the
-// controller's own watch tells.
+// claimsLog tells of kinds that cannot be read, once each.
 type claimsLog struct{ log *slog.Logger }
 
 // Infof implements the source.Logger interface.
@@ -126,15 +131,20 @@ func (l claimsLog) Infof(format string, args ...any) { l.log.Debug(fmt.Sprintf(f
 
 // Warningf implements the source.Logger interface.
 func (l claimsLog) Warningf(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	for _, told := range []string{"services: ", "the API server does not accept", "cannot reach the API server"} {
-		if strings.HasPrefix(text, told) {
-			l.log.Debug(text)
-			return
-		}
-	}
-	l.log.Info("no events of some hosts: " + strings.TrimSuffix(text, "; serving the last known state")) // statuses are written all the same
+	l.log.Info("no events of some hosts: " + fmt.Sprintf(format, args...)) // statuses are written all the same
 }
 
 // Errorf implements the source.Logger interface.
 func (l claimsLog) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(format, args...)) }
+
+// toldLog is for what is said of the API server and of Services, of which the controller's own watch tells.
+type toldLog struct{ log *slog.Logger }
+
+// Infof implements the source.Logger interface.
+func (l toldLog) Infof(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
+
+// Warningf implements the source.Logger interface.
+func (l toldLog) Warningf(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
+
+// Errorf implements the source.Logger interface.
+func (l toldLog) Errorf(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }

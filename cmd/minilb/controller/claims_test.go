@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -72,7 +73,7 @@ func TestJudgingOptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return nil, nil })
 		stopping := make(chan struct{})
-		c.stopping, c.recorder = stopping, newRecorder((&apiServer{}).create, "test", duration(t, becoming), c.log)
+		c.stopping, c.recorder = stopping, newRecorder((&apiServer{}).create, (&apiServer{}).may, "test", duration(t, becoming), c.log)
 		given := source.Options{Zones: []string{"minilb."}, Class: "x", HTTPS: true, Probe: time.Second, Reachable: func(string) bool { return false }}
 		got := c.judgingOptions("claims 0", given)
 		if !got.Unaddressed || got.HTTPS || got.Probe != 0 || !got.Reachable("a.example.") || got.Class != "x" || len(got.Zones) != 1 {
@@ -117,6 +118,13 @@ func TestFindingsOf(t *testing.T) {
 			`i InvalidHost Host "a b" is refused: it is no name; correct it, hosts beside it are served`}},
 		{"invalid object", []source.Verdict{verdict("i", source.ReasonObject, "it is refused, as its kind should be otherwise: x")}, []string{
 			"i InvalidObject It is refused, as its kind should be otherwise: x; correct the field"}},
+		{"invalid address", []source.Verdict{verdict("i", source.ReasonAddress, "status address \"x\" is refused")}, []string{
+			`i InvalidObject Status address "x" is refused; have its controller publish an address that clients can reach`}},
+		{"protocols", []source.Verdict{verdict("i", source.ReasonALPN, "protocol \"x y\" is refused")}, []string{
+			`i InvalidObject Protocol "x y" is refused; list protocols such as h2 and http/1.1, separated by commas`}},
+		{"too many", []source.Verdict{verdict("i", source.ReasonTooMany, "3 hosts are refused: an object may have 1024")}, []string{
+			"i TooManyHosts 3 hosts are refused: an object may have 1024; remove some, or spread them over more objects and namespaces"}},
+		{"what we may not read", []source.Verdict{verdict("i", source.ReasonUnread, "host is not served: Gateway shop/gw cannot be read")}, nil},
 		{"dead", []source.Verdict{verdict("i", source.ReasonDead, "host is not served: its status has no address yet")}, []string{
 			"i HostNotServed Host is not served: its status has no address yet"}},
 		{"notice", []source.Verdict{verdict("i", source.ReasonNotice, "host means another"), verdict("i", source.ReasonReserved, "host is refused")}, []string{
@@ -125,11 +133,11 @@ func TestFindingsOf(t *testing.T) {
 		{"several", []source.Verdict{
 			verdict("j", source.ReasonDead, "host c is not served"), verdict("i", source.ReasonDead, "host b is not served"),
 			verdict("i", source.ReasonConflict, "host d is refused"), verdict("i", source.ReasonDead, "host a is not served"), verdict("i", source.ReasonDead, "host a is not served")}, []string{
-			"i HostConflict Host d is refused; choose another host, or have the other claim removed", "i HostNotServed Host a is not served, host b is not served", "j HostNotServed Host c is not served"}},
+			"i HostConflict Host d is refused; choose another host, or have the other claim removed", "i HostNotServed Host a is not served", "i HostNotServed Host b is not served", "j HostNotServed Host c is not served"}},
 	} {
 		var got []string
 		for _, f := range findingsOf(slices.Values(tc.verdicts)) {
-			if f.kind != "Ingress" || f.namespace != "shop" || f.uid != "uid" || f.generation != 3 || f.normal != (f.reason == reasonHostNotice) || f.aspect != "" {
+			if f.kind != "Ingress" || f.namespace != "shop" || f.uid != "uid" || f.generation != 3 || f.normal != (f.reason == reasonHostNotice) || f.aspect != "" || f.round != 0 {
 				t.Errorf("%s: got %+v", tc.name, f)
 			}
 			got = append(got, f.name+" "+f.reason+" "+f.note)
@@ -139,10 +147,32 @@ func TestFindingsOf(t *testing.T) {
 		}
 	}
 
+}
+
+// An object has a finding of each thing that is wrong, and one that counts them where there are many. What is
+// added changes no other.
+func TestEach(t *testing.T) {
+	f := badHost("shop", 1)
+	var texts []string
+	for n := range 7 {
+		texts = append(texts, fmt.Sprintf("host %d is refused", n))
+		all := f.each(append(texts, texts[0]), "correct it")
+		if want := min(n+1, maxNamed+1); len(all) != want {
+			t.Errorf("%d findings of %d texts, want %d", len(all), n+1, want)
+		}
+		if all[0].note != "Host 0 is refused; correct it" || all[0].key() != f.each(texts, "correct it")[0].key() {
+			t.Errorf("got %q", all[0].note)
+		}
+	}
+	all, before := f.each(texts, ""), f.each(texts[:6], "")
+	if last := all[maxNamed]; last.note != `There is more of this than these Events tell: "minilb check" lists all 7` || last.key() != before[maxNamed].key() {
+		t.Errorf("got %q", last.note)
+	}
+
 	// A note that is too long keeps what to do; one that just fits is whole.
-	const fix = "; correct it, hosts beside it are served"
+	const fix = "; correct it"
 	for _, n := range []int{maxNote - len(fix), maxNote - len(fix) + 1, 2 * maxNote} {
-		got := note([]string{strings.Repeat("x", n)}, strings.TrimPrefix(fix, "; "))
+		got := f.each([]string{strings.Repeat("x", n)}, "correct it")[0].note
 		if len(got) > maxNote || !strings.HasSuffix(got, fix) || strings.Contains(got, "…") != (n > maxNote-len(fix)) {
 			t.Errorf("%d bytes: got %d of them: %s", n, len(got), got[len(got)-60:])
 		}
@@ -151,24 +181,24 @@ func TestFindingsOf(t *testing.T) {
 
 // What the watch of claims says of kinds is told, and what the controller's own watch tells is not told
 // twice.
-func TestClaimsLog(t *testing.T) {
+func TestClaimsLogs(t *testing.T) {
 	for _, tc := range []struct {
-		name string
-		log  func(claimsLog)
-		want string
+		name   string
+		log    func(claims, told source.Logger)
+		want   string
+		silent bool // at the level that operators read
 	}{
-		{"news", func(l claimsLog) { l.Infof("ingresses: %s", "can be read again") }, `level=DEBUG msg="ingresses: can be read again"`},
-		{"services", func(l claimsLog) { l.Warningf("services: list and watch is forbidden: %s", "x") }, `level=DEBUG msg="services: list and watch is forbidden: x"`},
-		{"unauthorized", func(l claimsLog) { l.Warningf("the API server does not accept our credentials") }, `level=DEBUG msg="the API server does not accept our credentials"`},
-		{"away", func(l claimsLog) { l.Warningf("cannot reach the API server at x") }, `level=DEBUG msg="cannot reach the API server at x"`},
-		{"another kind", func(l claimsLog) { l.Warningf("ingresses: list and watch is forbidden; serving the last known state") },
-			`level=INFO msg="no events of some hosts: ingresses: list and watch is forbidden"`},
-		{"services elsewhere", func(l claimsLog) { l.Warningf("listenersets: services: x") }, `level=INFO msg="no events of some hosts: listenersets: services: x"`},
-		{"an error", func(l claimsLog) { l.Errorf("%s failed", "it") }, `level=ERROR msg="it failed"`},
+		{"news", func(l, _ source.Logger) { l.Infof("ingresses: %s", "can be read again") }, `level=DEBUG msg="ingresses: can be read again"`, true},
+		{"a kind", func(l, _ source.Logger) { l.Warningf("ingresses: list and watch is %s", "forbidden") }, `level=INFO msg="no events of some hosts: ingresses: list and watch is forbidden"`, false},
+		{"an error", func(l, _ source.Logger) { l.Errorf("%s failed", "it") }, `level=ERROR msg="it failed"`, false},
+		{"news of Services", func(_, l source.Logger) { l.Infof("%s", "x") }, "level=DEBUG msg=x", true},
+		{"Services", func(_, l source.Logger) { l.Warningf("services: %s", "x") }, `level=DEBUG msg="services: x"`, true},
+		{"an error of Services", func(_, l source.Logger) { l.Errorf("%s", "x") }, "level=DEBUG msg=x", true},
 	} {
 		var out buffer
-		tc.log(claimsLog{slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-		if got := out.String(); strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, tc.want+"\n") {
+		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		tc.log(claimsLog{log}, toldLog{log})
+		if got := out.String(); strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, tc.want+"\n") || tc.silent != strings.Contains(got, "level=DEBUG") {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
 		}
 	}

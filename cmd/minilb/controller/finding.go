@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -21,15 +22,19 @@ const (
 	reasonStatusConflict     = "StatusConflict"     // S12
 	reasonTargetPortMismatch = "TargetPortMismatch" // S5
 	reasonNoRoutableEndpoint = "NoRoutableEndpoint" // R3
+	reasonNoEndpoints        = "NoEndpoints"        // D18
+	reasonWrongClass         = "WrongClass"         // S6
 	reasonInvalidHost        = "InvalidHost"        // I10, G32
-	reasonInvalidObject      = "InvalidObject"      // something else of it cannot be used
-	reasonHostConflict       = "HostConflict"       // C2, C3
-	reasonHostReserved       = "HostReserved"       // D17
-	reasonHostNotAllowed     = "HostNotAllowed"     // C6
-	reasonHostNotServed      = "HostNotServed"      // M2
-	reasonHostNotice         = "HostNotice"         // Normal: it is served, and there is something to know
+	reasonTooManyHosts       = "TooManyHosts"
+	reasonInvalidObject      = "InvalidObject"  // something else of it cannot be used
+	reasonHostConflict       = "HostConflict"   // C2, C3
+	reasonHostReserved       = "HostReserved"   // D17
+	reasonHostNotAllowed     = "HostNotAllowed" // C6
+	reasonHostNotServed      = "HostNotServed"  // M2
+	reasonHostNotice         = "HostNotice"     // Normal: it is served, and there is something to know
 	reasonAnnotationIgnored  = "AnnotationIgnored"
-	reasonUnsupported        = "Unsupported" // and the field, Normal (E11)
+	reasonUnsupported        = "Unsupported" // and the field (E11)
+	reasonResolved           = "Resolved"    // Normal
 )
 
 // finding is something that an object's owner should know of it.
@@ -41,6 +46,7 @@ type finding struct {
 	note                  string // one sentence, with what to do
 	aspect                string // what of the object it is about; "" if the note tells
 	normal                bool   // nothing that needs to be put right
+	round                 int    // how often it was told and put right before
 }
 
 const (
@@ -60,9 +66,47 @@ func (f *finding) key() string {
 	if f.aspect != "" {
 		said = f.aspect
 	}
+	if f.round > 0 {
+		said += fmt.Sprintf("\x00%d", f.round)
+	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\x00%s\x00%s\x00%s\x00%d\x00%s\x00%s", f.kind, f.namespace, f.name, f.uid, f.generation, f.reason, said)
 	return hex.EncodeToString(sum.Sum(nil)[:10])
+}
+
+// subject is what of the object the finding is about, whichever generation it has and however often that was told.
+func (f finding) subject() string {
+	f.generation, f.round = 0, 0
+	return f.key()
+}
+
+// resolved returns that the finding is none any more.
+func (f finding) resolved() finding {
+	f.note = "No longer so: " + f.note
+	f.reason, f.normal = reasonResolved, true
+	return f
+}
+
+// maxNamed is how many findings for one reason an object has by themselves.
+const maxNamed = 5
+
+// each returns a finding of each of the texts, with what to do, but of more than some one of all the others:
+// one that is added or goes leaves the others as they are.
+func (f finding) each(texts []string, fix string) []finding {
+	if fix != "" {
+		fix = "; " + fix
+	}
+	texts = slices.Compact(slices.Sorted(slices.Values(texts)))
+	var all []finding
+	for _, text := range texts[:min(maxNamed, len(texts))] {
+		f.note = shorten(capitalized(text), maxNote-len(fix)) + fix
+		all = append(all, f)
+	}
+	if more := len(texts) - maxNamed; more > 0 {
+		f.note, f.aspect = fmt.Sprintf("There is more of this than these Events tell: \"minilb check\" lists all %d", len(texts)), "more"
+		all = append(all, f)
+	}
+	return all
 }
 
 // event returns the finding as an Event, which is by instance.

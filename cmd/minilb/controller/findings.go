@@ -13,9 +13,6 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// maxNamed is how many of a kind, ports for one, a note names.
-const maxNamed = 5
-
 // finding returns one about the Service.
 func (s *service) finding(reason, note string) finding {
 	return finding{kind: "Service", namespace: s.name.Namespace, name: s.name.Name, uid: s.uid, reason: reason, note: note}
@@ -32,13 +29,12 @@ func (s *service) find(full *corev1.Service) {
 			numbered = append(numbered, *p)
 		}
 	}
-	if texts := mismatches(numbered, nil); texts != nil {
-		s.findings = append(s.findings, s.finding(reasonTargetPortMismatch, mismatched(texts)))
-	}
+	s.selects = len(full.Spec.Selector) > 0
+	s.findings = append(s.findings, s.mismatched(mismatches(numbered, nil))...)
 	for _, field := range unsupported {
 		if field.set(&full.Spec) {
 			f := s.finding(reasonUnsupported+field.name, field.note)
-			f.normal = true
+			f.normal = !field.warns
 			s.findings = append(s.findings, f)
 		}
 	}
@@ -52,44 +48,36 @@ func mismatches(ports []corev1.ServicePort, served []discoveryv1.EndpointPort) (
 	return texts
 }
 
-// mismatched is the note of a Service with such ports.
-func mismatched(texts []string) string {
-	return capitalized(enumerate(texts)) + "; make port and targetPort the same, or let clients look up SRV records"
+// mismatched returns a finding for each of such ports.
+func (s *service) mismatched(texts []string) []finding {
+	return s.finding(reasonTargetPortMismatch, "").each(texts, "make port and targetPort the same, or let clients look up SRV records")
 }
 
 // capitalized returns a sentence that begins as one.
 func capitalized(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
-// enumerate joins the first few of many.
-func enumerate(all []string) string {
-	text := strings.Join(all[:min(maxNamed, len(all))], ", ")
-	if more := len(all) - maxNamed; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}
-
 // unsupported are the fields of a Service that cannot be honoured where clients connect to the pods
 // themselves (E11).
 var unsupported = []struct {
-	name string
-	set  func(*corev1.ServiceSpec) bool
-	note string
+	name  string
+	warns bool // its user relies on it
+	set   func(*corev1.ServiceSpec) bool
+	note  string
 }{
 	{
-		"SessionAffinity", func(s *corev1.ServiceSpec) bool { return s.SessionAffinity == corev1.ServiceAffinityClientIP },
+		"SessionAffinity", false, func(s *corev1.ServiceSpec) bool { return s.SessionAffinity == corev1.ServiceAffinityClientIP },
 		"sessionAffinity has no effect on clients outside of the cluster, which choose a pod by themselves: remove it, or keep sessions where all pods find them",
 	},
 	{
-		"LoadBalancerSourceRanges", func(s *corev1.ServiceSpec) bool { return len(s.LoadBalancerSourceRanges) > 0 },
+		"LoadBalancerSourceRanges", true, func(s *corev1.ServiceSpec) bool { return len(s.LoadBalancerSourceRanges) > 0 },
 		"loadBalancerSourceRanges has no effect, as clients connect to the pods themselves: admit them by a NetworkPolicy",
 	},
 	{
-		"LoadBalancerIP", func(s *corev1.ServiceSpec) bool { return s.LoadBalancerIP != "" },
+		"LoadBalancerIP", false, func(s *corev1.ServiceSpec) bool { return s.LoadBalancerIP != "" },
 		"loadBalancerIP has no effect, as the Service has a name and no address of its own: remove it",
 	},
 	{
-		"ExternalIPs", func(s *corev1.ServiceSpec) bool { return len(s.ExternalIPs) > 0 },
+		"ExternalIPs", false, func(s *corev1.ServiceSpec) bool { return len(s.ExternalIPs) > 0 },
 		"externalIPs are not answered, as the Service's name leads to its pods: remove them, or route them to the nodes yourself",
 	},
 }
@@ -100,6 +88,14 @@ func (c *Controller) reduceForeign(full *corev1.Service) *service {
 	if c.recorder == nil || full.Spec.Type != corev1.ServiceTypeLoadBalancer || len(full.Status.LoadBalancer.Ingress) > 0 {
 		return nil
 	}
+	class := full.Spec.LoadBalancerClass
+	s := &service{name: cache.MetaObjectToName(full), uid: full.UID, foreign: true}
+	if class != nil && lb.Similar(*class, c.options.Class) {
+		s.findings = []finding{s.finding(reasonWrongClass, fmt.Sprintf(
+			"loadBalancerClass %q looks like a slip of %q, so that nobody serves the Service: make it anew with that class, or give it type ClusterIP in between, as a class cannot be changed",
+			shorten(*class, 80), c.options.Class))}
+		return s
+	}
 	var names []string
 	for _, name := range []string{lb.HostAnnotation, lb.ALPNAnnotation} {
 		if _, there := full.Annotations[name]; there {
@@ -109,9 +105,8 @@ func (c *Controller) reduceForeign(full *corev1.Service) *service {
 	if names == nil {
 		return nil
 	}
-	s := &service{name: cache.MetaObjectToName(full), uid: full.UID, foreign: true}
 	is := "the Service has no loadBalancerClass"
-	if class := full.Spec.LoadBalancerClass; class != nil {
+	if class != nil {
 		is = fmt.Sprintf("the Service's loadBalancerClass is %q", shorten(*class, 80))
 	}
 	s.findings = []finding{s.finding(reasonAnnotationIgnored, fmt.Sprintf(

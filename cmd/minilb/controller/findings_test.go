@@ -33,7 +33,7 @@ func (r *recorder) found() []string {
 // recording is a Controller that records what it finds and writes nothing of it.
 func recording(t *testing.T) (*Controller, *buffer) {
 	c, log := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return web(2, "web.shop.minilb"), nil })
-	c.recorder = newRecorder((&apiServer{}).create, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
+	c.recorder = newRecorder((&apiServer{}).create, (&apiServer{}).may, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
 	return c, log
 }
 
@@ -54,6 +54,7 @@ func TestServiceFindings(t *testing.T) {
 		}
 	}
 	const mismatch = "; make port and targetPort the same, or let clients look up SRV records"
+	const slip = ` looks like a slip of "minilb", so that nobody serves the Service: make it anew with that class, or give it type ClusterIP in between, as a class cannot be changed`
 	const noClass = ` is ignored, as the Service has no loadBalancerClass: create the Service anew with loadBalancerClass "minilb", which cannot be changed`
 	for _, tc := range []struct {
 		name   string
@@ -66,16 +67,23 @@ func TestServiceFindings(t *testing.T) {
 		}, nil},
 		{"a port", func(s *corev1.Service) { s.Spec.Ports = []corev1.ServicePort{port(80, intstr.FromInt32(8080))} }, []string{
 			"Warning TargetPortMismatch: Port 80 (p80) leads to port 8080 of the pods, and nothing translates it: clients must use 8080" + mismatch}},
+		{"ports", func(s *corev1.Service) {
+			s.Spec.Ports = []corev1.ServicePort{port(80, intstr.FromInt32(8080)), port(443, intstr.FromInt32(8443))}
+		}, []string{
+			"Warning TargetPortMismatch: Port 443 (p443) leads to port 8443 of the pods, and nothing translates it: clients must use 8443" + mismatch,
+			"Warning TargetPortMismatch: Port 80 (p80) leads to port 8080 of the pods, and nothing translates it: clients must use 8080" + mismatch}},
 		{"unsupported", func(s *corev1.Service) {
 			s.Spec.SessionAffinity, s.Spec.LoadBalancerIP = corev1.ServiceAffinityClientIP, "192.0.2.1"
 			s.Spec.LoadBalancerSourceRanges, s.Spec.ExternalIPs = []string{"10.0.0.0/8"}, []string{"192.0.2.1"}
 		}, []string{
 			"Normal UnsupportedExternalIPs: externalIPs are not answered, as the Service's name leads to its pods: remove them, or route them to the nodes yourself",
 			"Normal UnsupportedLoadBalancerIP: loadBalancerIP has no effect, as the Service has a name and no address of its own: remove it",
-			"Normal UnsupportedLoadBalancerSourceRanges: loadBalancerSourceRanges has no effect, as clients connect to the pods themselves: admit them by a NetworkPolicy",
-			"Normal UnsupportedSessionAffinity: sessionAffinity has no effect on clients outside of the cluster, which choose a pod by themselves: remove it, or keep sessions where all pods find them"}},
+			"Normal UnsupportedSessionAffinity: sessionAffinity has no effect on clients outside of the cluster, which choose a pod by themselves: remove it, or keep sessions where all pods find them",
+			"Warning UnsupportedLoadBalancerSourceRanges: loadBalancerSourceRanges has no effect, as clients connect to the pods themselves: admit them by a NetworkPolicy"}},
 		{"affinity to none", func(s *corev1.Service) { s.Spec.SessionAffinity = corev1.ServiceAffinityNone }, nil},
 		{"others'", foreign("metallb"), nil},
+		{"a class that is nearly ours", foreign("mini-lb"), []string{"Warning WrongClass: loadBalancerClass \"mini-lb\"" + slip}},
+		{"a class that is nearly ours, and our host", foreign("MiniLB", "minilb/host"), []string{"Warning WrongClass: loadBalancerClass \"MiniLB\"" + slip}},
 		{"others' with our host", foreign("metallb", "minilb/host"), []string{
 			`Warning AnnotationIgnored: Annotation minilb/host is ignored, as the Service's loadBalancerClass is "metallb": create the Service anew with loadBalancerClass "minilb", which cannot be changed`}},
 		{"no class, and our host", foreign("", "minilb/host"), []string{"Warning AnnotationIgnored: Annotation minilb/host" + noClass}},
@@ -185,22 +193,6 @@ func TestStatusConflict(t *testing.T) {
 	want := fmt.Sprintf("Warning Service shop/web StatusConflict: Field manager \"rival\" keeps overwriting the status: give the Service a loadBalancerClass that is not its, or turn it off for this Service; the status is left alone for %v", c.contests.pause)
 	if got := c.recorder.found(); len(got) != 2 || got[1] != want {
 		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-func TestEnumerate(t *testing.T) {
-	for _, tc := range []struct {
-		all  []string
-		want string
-	}{
-		{[]string{"a"}, "a"}, {[]string{"a", "b"}, "a, b"},
-		{[]string{"a", "b", "c", "d", "e"}, "a, b, c, d, e"},
-		{[]string{"a", "b", "c", "d", "e", "f"}, "a, b, c, d, e and 1 more"},
-		{[]string{"a", "b", "c", "d", "e", "f", "g"}, "a, b, c, d, e and 2 more"},
-	} {
-		if got := enumerate(tc.all); got != tc.want {
-			t.Errorf("got %q, want %q", got, tc.want)
-		}
 	}
 }
 

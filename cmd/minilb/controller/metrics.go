@@ -36,8 +36,8 @@ func newEventsWritten() *prometheus.CounterVec {
 		Help: "Events that were written, by reason.",
 	}, []string{"reason"})
 	for _, reason := range []string{
-		reasonStatusUpdated, reasonStatusConflict, reasonTargetPortMismatch, reasonNoRoutableEndpoint, reasonInvalidHost, reasonInvalidObject,
-		reasonHostConflict, reasonHostReserved, reasonHostNotAllowed, reasonHostNotServed, reasonHostNotice, reasonAnnotationIgnored,
+		reasonStatusUpdated, reasonStatusConflict, reasonTargetPortMismatch, reasonNoRoutableEndpoint, reasonNoEndpoints, reasonWrongClass, reasonInvalidHost, reasonTooManyHosts,
+		reasonInvalidObject, reasonHostConflict, reasonHostReserved, reasonHostNotAllowed, reasonHostNotServed, reasonHostNotice, reasonAnnotationIgnored, reasonResolved,
 	} {
 		written.WithLabelValues(reason)
 	}

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -59,6 +58,8 @@ var becoming = "30s"
 type recorder struct {
 	// create writes an Event.
 	create func(context.Context, *eventsv1.Event) error
+	// may reports whether our account may write Events in a namespace, whatever else refuses them.
+	may func(ctx context.Context, namespace string) bool
 	// instance is which of the controllers this is.
 	instance string
 	// becoming is the variable of that name.
@@ -75,6 +76,7 @@ type recorder struct {
 	mu         sync.Mutex
 	topics     map[string][]string // what findings there are, by who has found them
 	told       map[string]*telling // by their keys
+	rounds     map[string]*round   // by what findings are about: those that were told and put right
 	namespaces map[string]*audience
 	news       int
 	pause      time.Time // nothing is written before
@@ -87,17 +89,27 @@ type telling struct {
 	finding
 	due    time.Time
 	once   bool // it is forgotten once it is told
+	shown  bool // there is an Event of it
 	topics int  // how many have found it
 }
 
-func newRecorder(create func(context.Context, *eventsv1.Event) error, instance string, becoming time.Duration, log *slog.Logger) *recorder {
+// round tells a finding that has come back from the one before, whose Event is older than the one that says
+// that it was put right.
+type round struct {
+	number int
+	key    string    // of the finding that has come back, or of the one that was put right
+	ended  time.Time // when that was
+}
+
+func newRecorder(create func(context.Context, *eventsv1.Event) error, may func(context.Context, string) bool, instance string, becoming time.Duration, log *slog.Logger) *recorder {
 	return &recorder{
-		create: create, instance: instance, becoming: becoming, log: log, now: time.Now,
+		create: create, may: may, instance: instance, becoming: becoming, log: log, now: time.Now,
 		written: newEventsWritten(), failed: newEventsFailed(),
 		limiter:    flowcontrol.NewTokenBucketPassiveRateLimiter(eventRate, eventBurst),
 		wake:       make(chan struct{}, 1),
 		topics:     map[string][]string{},
 		told:       map[string]*telling{},
+		rounds:     map[string]*round{},
 		namespaces: map[string]*audience{},
 	}
 }
@@ -113,10 +125,18 @@ func (r *recorder) replace(topic string, findings []finding) {
 	if len(findings) == 0 && len(r.topics[topic]) == 0 {
 		return
 	}
+	findings = slices.Clone(findings)
 	found := make(map[string]*finding, len(findings))
+	still := make(map[string]bool, len(findings)) // what is wrong, in whichever generation
 	keys := make([]string, 0, len(findings))
 	for i := range findings {
-		found[findings[i].key()] = &findings[i]
+		f := &findings[i]
+		subject := f.subject()
+		if before := r.rounds[subject]; before != nil {
+			f.round = before.number
+			before.key = f.key()
+		}
+		found[f.key()], still[subject] = f, true
 	}
 	for _, key := range r.topics[topic] {
 		if found[key] != nil {
@@ -125,6 +145,9 @@ func (r *recorder) replace(topic string, findings []finding) {
 		} else if t := r.told[key]; t != nil {
 			if t.topics--; t.topics == 0 {
 				r.forget(key)
+				if t.shown && !t.normal && !still[t.subject()] {
+					r.resolve(key, &t.finding)
+				}
 			}
 		}
 	}
@@ -145,6 +168,17 @@ func (r *recorder) replace(topic string, findings []finding) {
 	if len(keys) == 0 {
 		delete(r.topics, topic)
 	}
+}
+
+// resolve tells that a finding is none any more: its Event stays for an hour, and nobody may delete it. It is
+// called with the lock held.
+func (r *recorder) resolve(key string, f *finding) {
+	if r.news >= maxNews || len(r.rounds) >= maxFindings {
+		return
+	}
+	r.rounds[f.subject()] = &round{f.round + 1, key, r.now()}
+	resolved := f.resolved()
+	r.add(resolved.key(), &telling{finding: resolved, due: r.now(), once: true})
 }
 
 // tell takes a finding that does not last, unless too many wait.
@@ -292,6 +326,10 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	err := r.create(ctx, event)
+	trouble := kube.Explain("create", "events.events.k8s.io", err)
+	if trouble != nil && trouble.Kind == kube.Forbidden && !leaving(err) && r.may(ctx, event.Namespace) {
+		trouble = &kube.Failure{Kind: kube.Refused, Text: "events.events.k8s.io: a policy or a quota of the cluster refuses it: " + err.Error(), Cause: err}
+	}
 	if ctx.Err() != nil && err != nil && context.Cause(ctx) == context.Canceled {
 		return // we are stopping
 	}
@@ -301,10 +339,6 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 	to := r.namespaces[event.Namespace] // there until next tidies up
 	t := r.told[key]                    // nil if it was put right meanwhile
 	next := now.Add(renewal)
-	trouble := kube.Explain("create", "events.events.k8s.io", err)
-	if trouble != nil && trouble.Kind == kube.Forbidden && policed(err) {
-		trouble = &kube.Failure{Kind: kube.Refused, Text: "events.events.k8s.io: a policy of the cluster refuses it: " + err.Error(), Cause: err}
-	}
 	switch {
 	case err == nil:
 		r.written.WithLabelValues(event.Reason).Inc()
@@ -318,7 +352,7 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 		to.pause = now.Add(deniedRetry)
 		if to.denied >= denials {
 			to.pause = now.Add(deniedPatience)
-			if !r.complained && !full(err) {
+			if !r.complained {
 				r.complained = true
 				// Statuses are written all the same.
 				r.log.Info("events are not written, or not everywhere (-events=false does without): " + trouble.Text)
@@ -327,7 +361,10 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 		return
 	case trouble.Kind == kube.Refused:
 		r.failed.Inc()
-		r.log.Warn("event not written: "+trouble.Text, "reason", event.Reason, "object", event.Regarding.Kind+" "+event.Namespace+"/"+event.Regarding.Name)
+		if !to.refused {
+			to.refused = true
+			r.log.Warn("event not written: "+trouble.Text, "reason", event.Reason, "object", event.Regarding.Kind+" "+event.Namespace+"/"+event.Regarding.Name)
+		}
 	default: // the watch of Services tells of it
 		r.failed.Inc()
 		r.log.Debug("event not written: " + trouble.Text)
@@ -347,18 +384,11 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 		r.forget(key)
 	default:
 		t.due = next
+		t.shown = t.shown || err == nil || apierrors.IsAlreadyExists(err)
 	}
-}
-
-// policed reports whether an Event was refused by what looks at its content, whatever our rights.
-func policed(err error) bool {
-	return strings.Contains(err.Error(), "admission webhook") || strings.Contains(err.Error(), "ValidatingAdmissionPolicy")
 }
 
 // leaving reports whether an Event was refused because its namespace goes or is gone.
 func leaving(err error) bool {
 	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || apierrors.IsNotFound(err)
 }
-
-// full reports whether an Event was refused because its namespace may not have more objects.
-func full(err error) bool { return strings.Contains(err.Error(), "exceeded quota") }

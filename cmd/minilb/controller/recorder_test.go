@@ -27,7 +27,10 @@ type apiServer struct {
 	events   map[string]*eventsv1.Event // by namespace/name
 	requests int
 	refuse   func(*eventsv1.Event) error
+	granted  map[string]bool // namespaces in which Events may be written, whatever refuses them
 }
+
+func (a *apiServer) may(_ context.Context, namespace string) bool { return a.granted[namespace] }
 
 func (a *apiServer) create(_ context.Context, event *eventsv1.Event) error {
 	a.mu.Lock()
@@ -80,7 +83,7 @@ func (a *apiServer) turn(refuse func(*eventsv1.Event) error) {
 func record(t *testing.T, f func(t *testing.T, r *recorder, server *apiServer, log *buffer)) {
 	synctest.Test(t, func(t *testing.T) {
 		server, log := &apiServer{}, new(buffer)
-		r := newRecorder(server.create, "test", duration(t, becoming), slog.New(slog.NewTextHandler(log, nil)))
+		r := newRecorder(server.create, server.may, "test", duration(t, becoming), slog.New(slog.NewTextHandler(log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); r.run(ctx) }()
@@ -136,6 +139,7 @@ func TestRecorderOnce(t *testing.T) {
 			t.Errorf("%d events, want another one of the next generation", n)
 		}
 		r.replace("another stanza's", nil)
+		time.Sleep(settling)
 		if n := r.count(); n != 0 {
 			t.Errorf("%d findings are remembered, want none", n)
 		}
@@ -168,7 +172,7 @@ func TestRecorderPatience(t *testing.T) {
 // Two controllers write one Event.
 func TestRecorderReplicas(t *testing.T) {
 	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
-		other := newRecorder(server.create, "other", duration(t, becoming), slog.New(slog.DiscardHandler))
+		other := newRecorder(server.create, server.may, "other", duration(t, becoming), slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go other.run(ctx)
@@ -219,7 +223,7 @@ func TestRecorderFlood(t *testing.T) {
 // What is due first is written first, of one namespace and of several.
 func TestRecorderOrder(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	r := newRecorder((&apiServer{}).create, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
+	r := newRecorder((&apiServer{}).create, (&apiServer{}).may, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
 	r.now = func() time.Time { return now }
 	want := []string{"shop/i3", "shop/i1", "dev/i4", "shop/i2"}
 	for _, id := range want {
@@ -248,7 +252,7 @@ func TestRecorderOrder(t *testing.T) {
 // Of what is told once, so much waits as may, whatever lasts beside it.
 func TestRecorderNews(t *testing.T) {
 	server := &apiServer{}
-	r := newRecorder(server.create, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
+	r := newRecorder(server.create, server.may, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
 	var lasting []finding
 	for n := range 2 * maxNews {
 		lasting = append(lasting, badHost("shop", n))
@@ -303,6 +307,7 @@ func TestRecorderRefused(t *testing.T) {
 	leaving := apierrors.NewForbidden(eventsResource, "", errors.New("unable to create new content in namespace"))
 	leaving.ErrStatus.Details = &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}}
 	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
+		server.granted = map[string]bool{"full": true}
 		server.turn(func(event *eventsv1.Event) error {
 			return map[string]error{"denied": forbidden, "full": quota, "leaving": leaving}[event.Namespace]
 		})
@@ -313,11 +318,11 @@ func TestRecorderRefused(t *testing.T) {
 		if n := server.count("shop"); n != 1 {
 			t.Errorf("%d events where they may be written, want one", n)
 		}
-		if server.asked() != 3+3+1+1 {
-			t.Errorf("%d requests, want three where it is forbidden, three where there is no room, and one each", server.asked())
+		if server.asked() != 3+1+1+1 {
+			t.Errorf("%d requests, want three where it is forbidden, and one each", server.asked())
 		}
 		text := log.String()
-		if strings.Count(text, "\n") != 1 || !strings.Contains(text, "events.events.k8s.io: create is forbidden: apply deploy/kustomize, or grant create on events.events.k8s.io") || !strings.Contains(text, "-events=false") {
+		if strings.Count(text, "\n") != 2 || !strings.Contains(text, "a policy or a quota of the cluster refuses it") || !strings.Contains(text, "events.events.k8s.io: create is forbidden: apply deploy/kustomize, or grant create on events.events.k8s.io") || !strings.Contains(text, "-events=false") {
 			t.Errorf("the log says %s", text)
 		}
 		server.turn(nil)
@@ -332,6 +337,7 @@ func TestRecorderRefused(t *testing.T) {
 // the others.
 func TestRecorderWebhook(t *testing.T) {
 	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
+		server.granted = map[string]bool{"policed": true}
 		server.turn(func(event *eventsv1.Event) error {
 			switch {
 			case strings.HasPrefix(event.Namespace, "failing"):
@@ -348,11 +354,12 @@ func TestRecorderWebhook(t *testing.T) {
 		for n, namespace := range all {
 			r.replace(namespace, []finding{badHost(namespace, n)})
 		}
+		r.replace("more", []finding{badHost("policed", 100)}) // which is not said again
 		time.Sleep(settling + 2*eventRetry + time.Second)
 		if server.count("shop") != 1 || server.count("infra") != 1 {
 			t.Errorf("%d and %d events where they may be written, want one each", server.count("shop"), server.count("infra"))
 		}
-		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "a policy of the cluster refuses it") || strings.Contains(text, "grant create") {
+		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "a policy or a quota of the cluster refuses it") || strings.Contains(text, "grant create") {
 			t.Errorf("the log says %s", text)
 		}
 	})

@@ -20,6 +20,7 @@ type service struct {
 	settled  bool   // its status says what it should and nothing else
 	rival    string // who has written its status last if it does not
 	foreign  bool   // it is not ours, and only to be told of what its owner got wrong
+	selects  bool   // it has a selector
 	findings []finding
 	ports    []corev1.ServicePort // those whose number its endpoints alone have
 }

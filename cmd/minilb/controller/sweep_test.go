@@ -54,8 +54,9 @@ func TestSweep(t *testing.T) {
 		{"of another Service", []*discoveryv1.EndpointSlice{slice("api", nil, "10.0.0.9"), slice("foreign", nil, "10.0.0.9"), slice("", nil, "10.0.0.9")}, nil},
 		{"ports as they should be", []*discoveryv1.EndpointSlice{slice("web", []int32{80, 81, 82, 83, 84}, inside)}, nil},
 		{"ports", []*discoveryv1.EndpointSlice{slice("web", []int32{90, 91, 92, 93, 94}, inside)}, []string{
-			ports + "Port 80 (a) leads to port 90 of the pods" + leads + "90, port 81 (b) leads to port 91 of the pods" + leads + "91, port 82 (c) leads to port 92 of the pods" + leads +
-				"92, port 83 (d) leads to port 93 of the pods" + leads + "93, port 84 (e) leads to port 94 of the pods" + leads + "94" + fix}},
+			ports + "Port 80 (a) leads to port 90 of the pods" + leads + "90" + fix, ports + "Port 81 (b) leads to port 91 of the pods" + leads + "91" + fix,
+			ports + "Port 82 (c) leads to port 92 of the pods" + leads + "92" + fix, ports + "Port 83 (d) leads to port 93 of the pods" + leads + "93" + fix,
+			ports + "Port 84 (e) leads to port 94 of the pods" + leads + "94" + fix}},
 		{"ports of no pods", []*discoveryv1.EndpointSlice{slice("web", []int32{90})}, nil},
 		{"both", []*discoveryv1.EndpointSlice{slice("web", []int32{90}, "10.0.0.9")}, []string{stray + "any endpoint, for example 10.0.0.9", ports + "Port 80 (a) leads to port 90"}},
 	} {

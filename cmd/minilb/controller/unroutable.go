@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
 // sweepDelay is after what time the endpoints of a new or changed Service are looked at: its pods have
@@ -25,6 +27,9 @@ const (
 	// minutes, of which sweepDelay may pass, and some seconds for reading and writing. At 10,000 Services
 	// with 10 endpoints each it takes a third of a second of CPU, 0.6 millicores.
 	sweepInterval = 9 * time.Minute
+	// sweepShare is the part of the time that looks for the sake of new Services may take: a look that took a
+	// third of a second is not followed by another one for six minutes.
+	sweepShare = 1000
 	// sweepTimeout is how long reading them may take.
 	sweepTimeout = 5 * time.Minute
 )
@@ -35,11 +40,12 @@ type sweeps struct {
 	delay time.Duration // sweepDelay
 
 	mu    sync.Mutex
-	known map[cache.ObjectName]*service // Services that are ours
+	known map[cache.ObjectName]*service  // Services that are ours
+	empty map[cache.ObjectName]time.Time // since when they have no endpoint, as far as is known
 }
 
 func newSweeps() *sweeps {
-	return &sweeps{due: make(chan struct{}, 1), known: map[cache.ObjectName]*service{}}
+	return &sweeps{due: make(chan struct{}, 1), known: map[cache.ObjectName]*service{}, empty: map[cache.ObjectName]time.Time{}}
 }
 
 // gone takes note of a Service that is not ours, or no longer.
@@ -47,6 +53,7 @@ func (s *sweeps) gone(name cache.ObjectName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, name)
+	delete(s.empty, name)
 }
 
 // seen takes note of a Service that is ours. One of which a sweep would tell the same is not new.
@@ -55,29 +62,60 @@ func (s *sweeps) seen(now *service) {
 	defer s.mu.Unlock()
 	last := s.known[now.name]
 	s.known[now.name] = now
-	if last != nil && last.uid == now.uid && slices.Equal(last.ports, now.ports) {
-		return
+	if last == nil || last.uid != now.uid {
+		s.empty[now.name] = time.Now()
 	}
+	if last == nil || last.uid != now.uid || !slices.Equal(last.ports, now.ports) {
+		s.again()
+	}
+}
+
+// again lets all endpoints be looked at soon.
+func (s *sweeps) again() {
 	select {
 	case s.due <- struct{}{}:
 	default:
 	}
 }
 
+// starves reports whether a Service of which a look has seen no endpoint has had none for sweepDelay: pods are
+// replaced all the time. It lets the next look be soon, to tell that there are none, or that there are again.
+func (s *sweeps) starves(name cache.ObjectName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[name] == nil {
+		return false
+	}
+	s.again()
+	since, empty := s.empty[name]
+	if !empty {
+		s.empty[name] = time.Now()
+	}
+	return empty && time.Since(since) >= s.delay
+}
+
+// fed takes note of a Service of which a look has seen an endpoint.
+func (s *sweeps) fed(name cache.ObjectName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.empty, name)
+}
+
 // findUnroutable looks at the endpoints of our Services until ctx ends: whether the routes lead there
-// (R3), and which numbers named ports have (S5). It does so soon after a Service is new or has changed,
-// but at most once in sweepInterval for that, and when nothing has made it for so long.
+// (R3), whether there are any (D18), and which numbers named ports have (S5). It does so soon after a Service
+// is new or has changed, as often as sweepShare allows, and when nothing has made it for sweepInterval.
 func (c *Controller) findUnroutable(ctx context.Context) {
-	var asked time.Time // when it last did for a Service
+	var ended time.Time // of the last one
+	var took time.Duration
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.sweeps.due:
-			if !sleep(ctx, max(c.sweeps.delay, time.Until(asked.Add(sweepInterval)))) {
+			rest := min(max(2*c.sweeps.delay, sweepShare*took), sweepInterval)
+			if !sleep(ctx, max(c.sweeps.delay, time.Until(ended.Add(rest)))) {
 				return
 			}
-			asked = time.Now()
 		case <-time.After(sweepInterval):
 			if c.services.count() == 0 {
 				continue
@@ -86,9 +124,12 @@ func (c *Controller) findUnroutable(ctx context.Context) {
 		if !c.atLeisure(ctx) {
 			return
 		}
+		began := time.Now()
 		if err := c.sweep(ctx); err != nil {
 			c.log.Debug("endpoints not looked at: " + err.Error())
 		}
+		ended = time.Now()
+		took = ended.Sub(began)
 	}
 }
 
@@ -111,6 +152,9 @@ type endpointsOf struct {
 	total      int
 	example    routes.Endpoint
 	ports      map[string]bool // that are not where clients expect them
+	slices     int
+	endpoints  int // that slices have, in whatever state
+	usable     int // of them
 }
 
 // sweep looks at the endpoints of all our Services once.
@@ -122,7 +166,7 @@ func (c *Controller) sweep(ctx context.Context) error {
 		return err
 	}
 	pods := routes.NewPods(nodes)
-	all := map[cache.ObjectName]*endpointsOf{} // of those with something wrong
+	all := map[cache.ObjectName]*endpointsOf{} // of those that have slices
 	err = routes.EachSlice(ctx, c.client, func(slice *discoveryv1.EndpointSlice) {
 		name := cache.NewObjectName(slice.Namespace, slice.Labels[discoveryv1.LabelServiceName])
 		s := c.services.get(name)
@@ -135,6 +179,7 @@ func (c *Controller) sweep(ctx context.Context) error {
 			e = &endpointsOf{service: s, ports: map[string]bool{}}
 			all[name] = e
 		}
+		e.add(slice)
 		e.total += total
 		e.unroutable += len(unroutable)
 		for _, endpoint := range unroutable { // the same whichever slice comes first
@@ -152,9 +197,19 @@ func (c *Controller) sweep(ctx context.Context) error {
 		return err
 	}
 	for _, name := range c.services.names() {
-		var findings []finding
-		if e := all[name]; e != nil {
-			findings = e.findings()
+		s := c.services.get(name)
+		if s == nil || s.foreign {
+			continue
+		}
+		e := all[name]
+		if e == nil {
+			e = &endpointsOf{service: s}
+		}
+		findings := e.findings()
+		if e.usable > 0 || s.deleting { // M5
+			c.sweeps.fed(name)
+		} else if c.sweeps.starves(name) {
+			findings = append(findings, e.missing())
 		}
 		c.recorder.replace(endpointsTopic(name), findings)
 		if s := c.services.get(name); s == nil || s.foreign { // it went meanwhile, and nothing else would forget what was found
@@ -164,16 +219,53 @@ func (c *Controller) sweep(ctx context.Context) error {
 	return nil
 }
 
+// add counts the endpoints of a slice (E2, E3, E6, M8).
+func (e *endpointsOf) add(slice *discoveryv1.EndpointSlice) {
+	if lb.Ignored(slice.Labels) || slice.AddressType != discoveryv1.AddressTypeIPv4 && slice.AddressType != discoveryv1.AddressTypeIPv6 {
+		return
+	}
+	e.slices++
+	e.endpoints += len(slice.Endpoints)
+	is := func(condition *bool, otherwise bool) bool {
+		if condition == nil {
+			return otherwise
+		}
+		return *condition
+	}
+	for i := range slice.Endpoints {
+		if c := &slice.Endpoints[i].Conditions; is(c.Ready, true) || is(c.Serving, true) && is(c.Terminating, false) {
+			e.usable++
+		}
+	}
+}
+
+// missing says why no address of the Service is answered (D18).
+func (e *endpointsOf) missing() finding {
+	f := e.service.finding(reasonNoEndpoints, "No address is answered: spec.selector matches no pod that has an address; compare it with the labels of the pods, and see that they run")
+	f.aspect = "none"
+	switch {
+	case e.endpoints > 0:
+		f.aspect = "unready" // how many there are changes
+		f.note = fmt.Sprintf("No address is answered: none of its %d endpoints is ready; kubectl describe of a pod tells which probe fails", e.endpoints)
+		if e.endpoints == 1 {
+			f.note = "No address is answered: its only endpoint is not ready; kubectl describe of the pod tells which probe fails"
+		}
+	case e.service.selects:
+	case e.slices > 0:
+		f.aspect = "bare"
+		f.note = "No address is answered: it has no selector, and its EndpointSlices have no endpoints; add some, or give it a selector"
+	default:
+		f.aspect = "unselected"
+		f.note = "No address is answered: it has no selector, and no EndpointSlice with addresses; give it a selector, or make EndpointSlices with the label kubernetes.io/service-name"
+	}
+	return f
+}
+
 // findings returns what there is to tell of a Service's endpoints.
 func (e *endpointsOf) findings() []finding {
 	var findings []finding
 	if len(e.ports) > 0 {
-		var pairs []string
-		for pair := range e.ports {
-			pairs = append(pairs, pair)
-		}
-		slices.Sort(pairs)
-		findings = append(findings, e.service.finding(reasonTargetPortMismatch, mismatched(pairs)))
+		findings = append(findings, e.service.mismatched(slices.Collect(maps.Keys(e.ports)))...)
 	}
 	if e.unroutable > 0 {
 		f := e.service.finding(reasonNoRoutableEndpoint, e.describe())

@@ -90,6 +90,7 @@ func (h *health) decided() bool { return h.listed() || h.lost() }
 // and not a kind is reported once and not by each watch.
 type server struct {
 	log     Logger
+	shared  Logger // for what is said of the API server as such and of Services; nil for log
 	watches []*health
 	doubted func() // called when a watch cannot be resumed; nil for no need
 
@@ -212,14 +213,18 @@ func (h *health) report(failure *kube.Failure) {
 	before := kindOf(h.failing)
 	h.failing = failure
 	h.mu.Unlock()
+	log := h.server.log
+	if h.kind == "service" {
+		log = h.server.sharedLog()
+	}
 	switch {
 	case kindOf(failure) == before:
 	case failure == nil:
-		h.server.log.Infof("%s: can be read again", h.what())
+		log.Infof("%s: can be read again", h.what())
 	case h.listed():
-		h.server.log.Warningf("%s; serving the last known state", failure.Text)
+		log.Warningf("%s; serving the last known state", failure.Text)
 	default:
-		h.server.log.Warningf("%s", failure.Text)
+		log.Warningf("%s", failure.Text)
 	}
 }
 
@@ -235,15 +240,24 @@ func (s *server) report(failure *kube.Failure) {
 		now := time.Now()
 		s.lost.CompareAndSwap(nil, &now)
 	}
+	log := s.sharedLog()
 	switch {
 	case kindOf(failure) == before:
 	case failure == nil:
-		s.log.Infof("The API server answers again")
+		log.Infof("The API server answers again")
 	case s.serving():
-		s.log.Warningf("%s; retrying, and serving the last known state", failure.Text)
+		log.Warningf("%s; retrying, and serving the last known state", failure.Text)
 	default:
-		s.log.Warningf("%s; retrying", failure.Text)
+		log.Warningf("%s; retrying", failure.Text)
 	}
+}
+
+// sharedLog returns where is said what other watches of the API server say as well.
+func (s *server) sharedLog() Logger {
+	if s.shared == nil {
+		return s.log
+	}
+	return s.shared
 }
 
 // doubt notes that what the API server serves may not be what it served before.

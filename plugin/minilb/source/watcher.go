@@ -112,6 +112,10 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
+// LogShared lets log have what is said of the API server as such and of Services, for whoever has another
+// watch of these. It is called before Run.
+func (w *Watcher) LogShared(log Logger) { w.server.shared = log }
+
 // add lets a Translator read the tables it needs, in the namespaces it is limited to.
 func (w *Watcher) add(t *Translator) {
 	w.translators = append(w.translators, t)
