@@ -99,6 +99,8 @@ const checkedSound = `
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: other}}
 ---
+{apiVersion: v1, kind: Namespace, metadata: {name: third}}
+---
 apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: shop, annotations: {minilb/host: "mqtt.ex.org, *.w.ex.org"}}
@@ -107,7 +109,7 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, selector: {app: web}, port
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {name: i, namespace: shop}
-spec: {rules: [{host: ingress.ex.org, ` + checkedPaths + `}]}
+spec: {rules: [{host: ingress.ex.org, ` + checkedPaths + `}, {host: web.shop.minilb, ` + checkedPaths + `}]}
 status: {loadBalancer: {ingress: [{hostname: web.shop.minilb}]}}
 ---
 apiVersion: gateway.networking.k8s.io/v1
@@ -126,6 +128,11 @@ kind: HTTPRoute
 metadata: {name: r, namespace: shop}
 spec: {parentRefs: [{name: gw}], hostnames: [route.ex.org]}
 status: {parents: [{parentRef: {name: gw}, controllerName: example.org/gateways, conditions: ` + harness.GatewayAccepted + `}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: i, namespace: third, annotations: {minilb/service: shop/web}}
+spec: {rules: [{host: ingress.ex.org, ` + checkedPaths + `}]}
 ---
 apiVersion: v1
 kind: Service
@@ -278,6 +285,15 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 		"notice APIResource subjectaccessreviews.authorization.k8s.io RightsUnknown": {"run this as an administrator"},
 		"warning APIResource nodes Unread":                                           {"nothing is said of routes"},
 	})
+	// A kind that this account may not read is one finding, and not one of each route (G7).
+	whole := withoutRule(t, c, "minilb-dns", "none of them")
+	harness.Must(t, c.Apply(ctx, withoutRule(t, c, "minilb-dns", "gateways")))
+	expectFindings(t, accounts.DNS, nil, map[string][]string{
+		"notice APIResource subjectaccessreviews.authorization.k8s.io RightsUnknown": {"run this as an administrator"},
+		"warning APIResource nodes Unread":                                           {"nothing is said of routes"},
+		"warning APIResource gateways.gateway.networking.k8s.io Unread":              {"list and watch is forbidden"},
+	})
+	harness.Must(t, c.Apply(ctx, whole))
 	t.Run("without any right", func(t *testing.T) {
 		_, err := c.Client.CoreV1().ServiceAccounts("default").Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "nobody"}}, metav1.CreateOptions{})
 		harness.Must(t, err)
@@ -308,7 +324,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 		"error Service shop/stolen StatusConflict":                     {"its status is 192.0.2.7, want stolen.shop.minilb: rival has written it"},
 		"notice Service shop/stolen UnsupportedSessionAffinity":        {"spec.sessionAffinity has no effect"},
 		"error Service shop/cilium CiliumService":                      {"proxies are on the nodes", "Cilium's own load balancer"},
-		"warning Service shop/wrong-class WrongClass":                  {`"mini-lb" looks like a slip of "minilb"`, "make it anew with spec.loadBalancerClass: minilb"},
+		"warning Service shop/wrong-class WrongClass":                  {`"mini-lb" looks like a slip of "minilb"`, "make it anew with spec.loadBalancerClass: minilb, or give it type ClusterIP in between"},
 		"warning Service shop/no-class NoClass":                        {"it has no spec.loadBalancerClass", "default_class"},
 		"warning Service shop/other-class WrongClass":                  {`its spec.loadBalancerClass is "example.org/gone", and not "minilb"`},
 		"warning Service shop/typo AnnotationIgnored":                  {`annotation "minilb/hosts" is none of ours`, "set the annotation minilb/host"},
@@ -374,7 +390,7 @@ func withoutRule(t *testing.T, c *cluster.Cluster, name, resource string) string
 	t.Helper()
 	role, err := c.Client.RbacV1().ClusterRoles().Get(t.Context(), name, metav1.GetOptions{})
 	harness.Must(t, err)
-	role.APIVersion, role.Kind, role.ManagedFields = "rbac.authorization.k8s.io/v1", "ClusterRole", nil
+	role.APIVersion, role.Kind, role.ManagedFields, role.ResourceVersion = "rbac.authorization.k8s.io/v1", "ClusterRole", nil, ""
 	for i := range role.Rules {
 		for n, r := range role.Rules[i].Resources {
 			if r == resource {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/harness"
@@ -30,6 +31,11 @@ apiVersion: v1
 kind: Service
 metadata: {name: slip, namespace: explained, annotations: {minilb/host: slip.explained.example}}
 spec: {type: LoadBalancer, loadBalancerClass: MiniLB, selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: misspelt, namespace: explained, annotations: {minilb/hots: misspelt.explained.example}}
+spec: {type: LoadBalancer, loadBalancerClass: minilb, selector: {app: misspelt}, ports: [{port: 8888, targetPort: 80}]}
 ---
 apiVersion: v1
 kind: Service
@@ -93,7 +99,7 @@ func TestExplain(t *testing.T) {
 	harness.Must(t, harness.Apply(c, `
 apiVersion: networking.k8s.io/v1
 kind: Ingress
-metadata: {name: late, namespace: explained-too, annotations: {minilb/service: explained/web}}
+metadata: {name: late, namespace: explained-too, annotations: {minilb/service: explained/idle}}
 spec: {rules: [{host: taken.explained.example, HTTP}]}
 `))
 	kubeconfig := harness.ShippedAccounts(t, c).DNS
@@ -106,7 +112,7 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 			t.Fatalf("%q: %v: %s", args, err, out)
 		}
 		for line := range strings.Lines(string(out)) {
-			if len(strings.TrimSuffix(line, "\n")) > 80 {
+			if utf8.RuneCountInString(strings.TrimSuffix(line, "\n")) > 80 {
 				t.Errorf("%q: wider than 80 columns: %s", args, line)
 			}
 		}
@@ -148,6 +154,9 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 		"own.explained.example":           {"in none of the zones", "Service explained/web, of ", ": answers", "leads to Service explained/web", "A      10.77.1.1"},
 		"taken.explained.example":         {"Ingress explained-too/late, of ", ": does not count", `host "taken.explained.example." is refused: another namespace claimed it earlier`},
 		"slip.explained.example":          {"passes it on", "Service explained/slip, of ", `it is not of class "minilb": its spec.loadBalancerClass is "MiniLB"`},
+		"misspelt.explained.example":      {"passes it on", "See the notes for why.", `Service explained/misspelt: annotation "minilb/hots" is none of ours and has no effect: set the annotation minilb/host`},
+		"misspelt.explained.minilb":       {"Service explained/misspelt: port 8888 → pods listen on 80, and nothing translates it: clients must use 80"},
+		"x.own.explained.example":         {"passes it on", "No object asks for it."},
 		"addressless.explained.example":   {"Ingress explained/addressless", "its status has no address yet"},
 		"a.gw.explained.example":          {"HTTPRoute explained/accepted", "parentRef Gateway explained/gw: attached", `listener "wild" (*.gw.explained.example, port 80): serves it`, `listener "tls" (any hostname, port 443): it takes no HTTPRoute`, "A      10.77.1.1"},
 		"elsewhere.explained.example":     {"HTTPRoute explained/accepted", "does not count", `is not served: no listener of Gateway explained/gw has a hostname for it: "wild" has *.gw.explained.example`, "its hostname and the route's have nothing in common that is this name"},
@@ -164,7 +173,7 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 	each(map[string][]string{
 		"slip.explained.minilb":  {`Service explained/slip is of class "MiniLB", want "minilb"`},
 		"inner.explained.minilb": {`Service explained/inner is of type ClusterIP: set spec.type to LoadBalancer and spec.loadBalancerClass to "minilb"`},
-		"wbe.explained.minilb":   {`Service explained/wbe does not exist; there are explained/idle, explained/web`},
+		"wbe.explained.minilb":   {`Service explained/wbe does not exist; there are explained/idle, explained/misspelt, explained/web`},
 	})
 
 	var of struct {

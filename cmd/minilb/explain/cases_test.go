@@ -36,9 +36,9 @@ func TestExplainNames(t *testing.T) {
 		notes                    []string
 		answer                   string
 	}{
-		{"web.shop.minilb", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "minilb", "in zone minilb, the name of Service shop/web", nil, "NOERROR 10.244.1.7 10.244.1.8"},
-		{"WEB.shop.minilb.", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "minilb", "in zone minilb, the name of Service shop/web", nil, "NOERROR 10.244.1.7 10.244.1.8"},
-		{"web-0.web.shop.minilb", minilb, all, "It is answered with 1 IPv4 address and no IPv6 address.", "minilb", "in zone minilb, " + below, nil, "NOERROR 10.244.1.7"},
+		{"web.shop.minilb", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "minilb", "in zone minilb, the name of Service shop/web", []string{mismatch}, "NOERROR 10.244.1.7 10.244.1.8"},
+		{"WEB.shop.minilb.", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "minilb", "in zone minilb, the name of Service shop/web", []string{mismatch}, "NOERROR 10.244.1.7 10.244.1.8"},
+		{"web-0.web.shop.minilb", minilb, all, "It is answered with 1 IPv4 address and no IPv6 address.", "minilb", "in zone minilb, " + below, []string{mismatch}, "NOERROR 10.244.1.7"},
 		{"_http._tcp.web.shop.minilb", minilb, all, "It is a named port: SRV answers with 2 targets.", "minilb", "in zone minilb, " + below, nil, "NOERROR 8080 web-0.web.shop.minilb 8080 web-1.web.shop.minilb"},
 		{"_tcp.web.shop.minilb", minilb, all, "It exists because other names stand below it, and has no records of its own: NODATA.", "minilb", "in zone minilb, " + below, nil, "NOERROR"},
 		{"shop.minilb", minilb, all, "It exists because other names stand below it, and has no records of its own: NODATA.", "minilb", `in zone minilb, where namespace "shop" has its Services' names below it`, nil, "NOERROR"},
@@ -51,13 +51,13 @@ func TestExplainNames(t *testing.T) {
 		{"pending.shop.minilb", minilb, all, "It exists and has no address, so that A and AAAA are NODATA: its only endpoint is not ready; kubectl describe of the pod tells which probe fails.", "minilb", "in zone minilb, the name of Service shop/pending", nil, "NOERROR"},
 		{"pending.shop.minilb", minilb, strings.Replace(all, "[10.244.1.9], conditions: {ready: false}}", "[10.244.1.9], conditions: {ready: false}}, {addresses: [10.244.1.10], conditions: {ready: false}}", 1),
 			"It exists and has no address, so that A and AAAA are NODATA: none of its 2 endpoints is ready; kubectl describe of a pod tells which probe fails.", "minilb", "in zone minilb, the name of Service shop/pending", nil, "NOERROR"},
-		{"web.shop.minilb", ". {\n minilb minilb {\n  families ipv6\n }\n}", all, "It exists and has no address, so that A and AAAA are NODATA: its endpoints are ready, and the families that the server answers with leave them out.", "minilb", "in zone minilb, the name of Service shop/web", nil, "NOERROR"},
+		{"web.shop.minilb", ". {\n minilb minilb {\n  families ipv6\n }\n}", all, "It exists and has no address, so that A and AAAA are NODATA: its endpoints are ready, and the families that the server answers with leave them out.", "minilb", "in zone minilb, the name of Service shop/web", []string{mismatch}, "NOERROR"},
 		{"web.shop.minilb", minilb, strings.Replace(all, "addressType: IPv4", "addressType: FQDN", 1), "It exists and has no address, so that A and AAAA are NODATA: its Service has no endpoints, as no pod matches its selector or none has an address yet.",
-			"minilb", "in zone minilb, the name of Service shop/web", []string{`EndpointSlice shop/web-1: its address type "FQDN" cannot be answered with; its endpoints are left out`}, "NOERROR"},
+			"minilb", "in zone minilb, the name of Service shop/web", []string{`EndpointSlice shop/web-1: its address type "FQDN" cannot be answered with; its endpoints are left out`, mismatch}, "NOERROR"},
 		{"i.ex.org", minilb, all, "It is an alias of x.example, which is not ours: the server looks that up and gives its addresses.", "", claimed, nil, "NOERROR CNAME x.example"},
-		{"a.ex.org", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "", claimed, nil, "NOERROR 10.244.1.7 10.244.1.8"},
-		{"a.ex.org", "minilb {\n minilb\n}", all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "", claimed, []string{"no server block with minilb is for a zone that the name lies in: the server does not ask minilb for it"}, "NOERROR 10.244.1.7 10.244.1.8"},
-		{"b.w.ex.org", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "", claimed, nil, "NOERROR 10.244.1.7 10.244.1.8"},
+		{"a.ex.org", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "", claimed, []string{mismatch}, "NOERROR 10.244.1.7 10.244.1.8"},
+		{"a.ex.org", "minilb {\n minilb\n}", all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "", claimed, []string{mismatch, "no server block with minilb is for a zone that the name lies in: the server does not ask minilb for it"}, "NOERROR 10.244.1.7 10.244.1.8"},
+		{"b.w.ex.org", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "", claimed, []string{mismatch}, "NOERROR 10.244.1.7 10.244.1.8"},
 		{"w.ex.org", minilb, all, passes + "No object asks for it.", "", claimed, []string{routes}, ""},
 		{"z.org", minilb, all, passes + "No object asks for it.", "", claimed, []string{routes}, ""},
 		{"z.org", minilb, web, passes + "No object asks for it.", "", claimed, nil, ""},
@@ -169,6 +169,8 @@ func TestExplainText(t *testing.T) {
 It is answered with 2 IPv4 addresses and no IPv6 address.
 
 Zone       in zone minilb, the name of Service shop/web
+Notes      Service shop/web: port 80 → pods listen on 8080, and nothing
+           translates it: clients must use 8080
 Endpoints  10.244.1.7  answered  ready  n1
            10.244.1.8  answered  ready  n2
 Answers    A     10.244.1.7 10.244.1.8
@@ -186,6 +188,8 @@ Answers    the DNS server's own addresses
 It is answered with 2 IPv4 addresses and no IPv6 address.
 
 Zone       in none of the zones: answered if an object claims it
+Notes      Service shop/web: port 80 → pods listen on 8080, and nothing
+           translates it: clients must use 8080
 Claims     HTTPRoute shop/r, of 2026-03-03T00:00:00Z: answers
              leads to Service shop/web
              parentRef Gateway shop/gw: attached

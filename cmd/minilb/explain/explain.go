@@ -123,7 +123,10 @@ func Explain(ctx context.Context, s stanza.Stanza, seen *source.Inspection, clie
 		e.Claims = append(e.Claims, claimOf(c))
 	}
 	e.answer(result, node)
-	e.endpoints(node)
+	e.behind(ctx, node)
+	if result == records.NotFound {
+		e.misplaced(ctx)
+	}
 	e.summarize(result, node)
 	e.unreachable(ctx)
 	for _, unread := range seen.Unread() {
@@ -318,8 +321,8 @@ func texts(addrs []netip.Addr) (all []string) {
 	return all
 }
 
-// endpoints lists those of all Services behind the name.
-func (e *explainer) endpoints(node *records.Node) {
+// behind lists the endpoints of all Services behind the name, and says which of their ports clients cannot use.
+func (e *explainer) behind(ctx context.Context, node *records.Node) {
 	var services []string
 	if _, namespace, service := e.seen.Structure(e.name); service != "" {
 		services = append(services, namespace+"/"+service)
@@ -333,12 +336,15 @@ func (e *explainer) endpoints(node *records.Node) {
 	slices.Sort(services)
 	for _, name := range slices.Compact(services) {
 		namespace, service, _ := strings.Cut(name, "/")
-		s, _ := e.seen.Service(namespace, service)
+		s, exposed := e.seen.Service(namespace, service)
 		for _, at := range s.Endpoints {
 			e.Endpoints = append(e.Endpoints, Endpoint{
 				Service: name, Address: at.Addr.String(), Hostname: at.Hostname, Node: at.Node, State: at.State, Answered: at.Answered,
 			})
 		}
 		e.Notes = append(e.Notes, s.Problems...)
+		if exposed && node != nil && node.Addrs != nil {
+			e.Notes = append(e.Notes, e.ports(ctx, namespace, service)...)
+		}
 	}
 }

@@ -96,6 +96,12 @@ func asks(host, name string) bool {
 	return host == name || covers(host, name)
 }
 
+// Lists reports whether a list of hosts, as annotations have it, has a canonical name or a wildcard that covers
+// it.
+func Lists(list, name string) bool {
+	return slices.ContainsFunc(written(slices.Collect(splitHosts(list))), func(host string) bool { return asks(host, name) })
+}
+
 // written returns those hosts, each once, that can be read as names.
 func written(hosts []string) []string {
 	var all []string

@@ -1,0 +1,105 @@
+package explain
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// What is said here is read of objects, or parts of them, that the server does not keep. Who may not read them
+// is told less.
+
+// ports says of each port of a Service that its pods do not listen on which one they do (S5).
+func (e *explainer) ports(ctx context.Context, namespace, name string) []string {
+	list, err := e.client.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{
+		FieldSelector: metav1.ObjectNameField + "=" + name,
+	})
+	if err != nil {
+		return nil
+	}
+	all, err := e.client.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + name})
+	if err != nil {
+		return nil
+	}
+	var served []discoveryv1.EndpointPort
+	for i := range all.Items {
+		if !lb.Ignored(all.Items[i].Labels) { // M8
+			served = append(served, all.Items[i].Ports...)
+		}
+	}
+	var notes []string
+	for i := range list.Items {
+		if list.Items[i].Name != name {
+			continue
+		}
+		for _, m := range lb.PortMismatches(list.Items[i].Spec.Ports, served) {
+			port := fmt.Sprint(m.Port)
+			if m.Protocol != corev1.ProtocolTCP {
+				port += "/" + string(m.Protocol)
+			}
+			targets := strings.ReplaceAll(strings.Trim(fmt.Sprint(m.Targets), "[]"), " ", " or ")
+			notes = append(notes, fmt.Sprintf("Service %s/%s: port %s → pods listen on %s, and nothing translates it: clients must use %s", namespace, name, port, targets, targets))
+		}
+	}
+	return notes
+}
+
+// maxMisplaced is how many objects are named that have the name where it has no effect.
+const maxMisplaced = 5
+
+// misplaced names the Services and Ingresses that have the name in an annotation that has no effect.
+func (e *explainer) misplaced(ctx context.Context) {
+	o := &e.stanza.Options
+	var notes []string
+	note := func(kind string, object *metav1.ObjectMeta, text string) {
+		notes = append(notes, fmt.Sprintf("%s %s/%s: %s", kind, object.Namespace, object.Name, text))
+	}
+	slips := func(kind string, object *metav1.ObjectMeta) {
+		if lb.Ignored(object.Labels) {
+			return
+		}
+		for _, slip := range lb.Slips(kind, object.Labels, object.Annotations, o.HostAnnotations) {
+			if !slip.Label && source.Lists(object.Annotations[slip.Key], e.name) {
+				note(kind, object, slip.Text+": "+slip.Fix)
+			}
+		}
+	}
+	namespaces := o.Namespaces
+	if len(namespaces) == 0 {
+		namespaces = []string{metav1.NamespaceAll}
+	}
+	for _, namespace := range namespaces {
+		if list, err := e.client.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{}); err == nil {
+			for i := range list.Items {
+				s := &list.Items[i]
+				slips("Service", &s.ObjectMeta)
+				if s.Spec.Type == corev1.ServiceTypeLoadBalancer || lb.Ignored(s.Labels) {
+					continue // the claims are told of
+				}
+				for _, annotation := range slices.Sorted(maps.Keys(s.Annotations)) {
+					if slices.Contains(o.HostAnnotations, annotation) && source.Lists(s.Annotations[annotation], e.name) {
+						note("Service", &s.ObjectMeta, fmt.Sprintf("annotation %s has no effect: it counts on Services of type LoadBalancer and class %s alone", annotation, o.Class))
+					}
+				}
+			}
+		}
+		if list, err := e.client.NetworkingV1().Ingresses(namespace).List(ctx, metav1.ListOptions{}); err == nil {
+			for i := range list.Items {
+				slips("Ingress", &list.Items[i].ObjectMeta)
+			}
+		}
+	}
+	if more := len(notes) - maxMisplaced; more > 0 {
+		notes = append(notes[:maxMisplaced], fmt.Sprintf("%d more objects have the name in an annotation that has no effect: \"minilb check\" lists them", more))
+	}
+	e.Notes = append(e.Notes, notes...)
+}
