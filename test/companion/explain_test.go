@@ -152,7 +152,7 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 		"explained.minilb":                {"has no records of its own: NODATA"},
 		"minilb":                          {"the apex of zone minilb"},
 		"own.explained.example":           {"in none of the zones", "Service explained/web, of ", ": answers", "leads to Service explained/web", "A      10.77.1.1"},
-		"taken.explained.example":         {"Ingress explained-too/late, of ", ": does not count", `host "taken.explained.example." is refused: another namespace claimed it earlier`},
+		"taken.explained.example":         {"Ingress explained-too/late, of ", ": does not count", `host "taken.explained.example" is refused: another namespace claimed it earlier`},
 		"slip.explained.example":          {"passes it on", "Service explained/slip, of ", `it is not of class "minilb": its spec.loadBalancerClass is "MiniLB"`},
 		"misspelt.explained.example":      {"passes it on", "See the notes for why.", `Service explained/misspelt: annotation "minilb/hots" is none of ours and has no effect: set the annotation minilb/host`},
 		"misspelt.explained.minilb":       {"Service explained/misspelt: port 8888 → pods listen on 80, and nothing translates it: clients must use 80"},

@@ -205,15 +205,15 @@ func TestControllerEvents(t *testing.T) {
 			`Warning NoRoutableEndpoint` + by + `The routes do not lead to some endpoints, for example 10.244.9.7, which is on node bare, which has no podCIDR: run kube-controller-manager with --allocate-node-cidrs=true and --cluster-cidr, or have the CNI set spec.podCIDRs`},
 		"Ingress shop/pending": {
 			`Warning AnnotationIgnored` + by + `Annotation minilb/host has no effect on objects of kind Ingress: name the host in spec.rules[].host`,
-			`Warning HostNotServed` + by + `Host "d.example." is not served: its status has no address yet; is its ingress controller running and publishing one?`},
+			`Warning HostNotServed` + by + `Host "d.example" is not served: its status has no address yet; is its ingress controller running and publishing one?`},
 		"Ingress evil/taken": {
-			`Warning HostConflict` + by + `Host "a.example." is refused: another namespace claimed it earlier; choose another host, or have the other claim removed`,
-			`Warning HostNotAllowed` + by + `Host "b.prod.example." is refused: no claim line of the Corefile lets namespace "evil" have it; choose another host, or have the namespace added to the claim line`,
-			`Warning HostReserved` + by + `Host "x.shop.minilb." is refused: names below shop.minilb. belong to namespace "shop"; choose a host that lies below the namespace's own name there, or outside of the zone`},
+			`Warning HostConflict` + by + `Host "a.example" is refused: another namespace claimed it earlier; choose another host, or have the other claim removed`,
+			`Warning HostNotAllowed` + by + `Host "b.prod.example" is refused: no claim line of the Corefile lets namespace "evil" have it; choose another host, or have the namespace added to the claim line`,
+			`Warning HostReserved` + by + `Host "x.shop.minilb" is refused: names below shop.minilb belong to namespace "shop"; choose a host that lies below the namespace's own name there, or outside of the zone`},
 		"HTTPRoute shop/waiting": {
-			`Warning HostNotServed` + by + `Host "waiting.example." is not served: the route's status has no entry for Gateway infra/gw: is "example.org/gateways" of GatewayClass "example" running?`},
+			`Warning HostNotServed` + by + `Host "waiting.example" is not served: the route's status has no entry for Gateway infra/gw: is "example.org/gateways" of GatewayClass "example" running?`},
 		"HTTPRoute shop/elsewhere": {
-			`Warning HostNotServed` + by + `Host "elsewhere.test." is not served: no listener of Gateway infra/gw has a hostname for it: "http" has *.example`},
+			`Warning HostNotServed` + by + `Host "elsewhere.test" is not served: no listener of Gateway infra/gw has a hostname for it: "http" has *.example`},
 		"Gateway infra/gw": nil,
 	}
 	// check fails unless the objects' Events are exactly these.

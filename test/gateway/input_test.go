@@ -152,7 +152,7 @@ var inputCases = inNamespaces(append([]gatewayCase{
 		want: []string{"a 10.1.0.1"}},
 	{name: "G2: a status of a condition that nobody knows", objects: accepting("Perhaps"), want: []string{"a -"}},
 	{name: "G42: an address that is the cluster's own", objects: address("{value: 10.96.0.1, routability: Cluster}"), want: []string{"a -"},
-		logged: []string{`HTTPRoute NS/r: host "a.NS.example." is not served: Gateway NS/gw: its address "10.96.0.1" can be reached in the cluster alone`}},
+		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: Gateway NS/gw: its address "10.96.0.1" can be reached in the cluster alone`}},
 	{name: "G42: an address that is the cluster's own, and others", objects: address("{value: 10.96.0.1, routability: Cluster}, {value: 10.1.0.5, routability: Private}, {value: 10.1.0.6, routability: Public}, {value: 10.1.0.7, routability: Future}"), want: []string{"a 10.1.0.5 10.1.0.6 10.1.0.7"}},
 	{name: "G30: hostnames in upper case", objects: harness.Manifest(harness.Gateway{Listeners: `{name: http, port: 80, protocol: HTTP, hostname: "*.IN.NS.Example"}`}, harness.Route{Hosts: "A.in.NS.EXAMPLE, B.Out.NS.example"}), want: []string{"a.in 10.1.0.1", "b.out -"}},
 	{name: "G40: a Service's name in upper case and with a final dot", objects: exposedService("web", "10.244.0.1") + address("{type: Hostname, value: WEB.NS.Minilb.}"), want: []string{"a 10.244.0.1"}}, // M3

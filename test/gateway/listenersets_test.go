@@ -25,7 +25,7 @@ var setCases = []gatewayCase{
 
 	// G51: which Gateways let it have listeners.
 	{name: "G51: nothing is allowed by default", objects: harness.Manifest(harness.Gateway{}, harness.ListenerSet{}, harness.Route{Parents: harness.ToSet}), want: []string{"a -"},
-		logged: []string{`HTTPRoute NS/r: host "a.NS.example." is not served: Gateway NS/gw does not allow ListenerSet NS/ls by its allowedListeners`}},
+		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: Gateway NS/gw does not allow ListenerSet NS/ls by its allowedListeners`}},
 	{name: "G51: nothing said of the namespaces", objects: setAllowed(""), want: []string{"a -"}},
 	{name: "G51: None", objects: setAllowed("from: None"), want: []string{"a -"}},
 	{name: "G51: Same", objects: setAllowed("from: Same"), want: []string{"a 10.1.0.1"}},
@@ -51,12 +51,12 @@ spec:
 	// G51: what the controller says of it and of its listeners.
 	{name: "G51: no status", objects: setOfSame(harness.ListenerSet{Conditions: "none"}), want: []string{"a -"}},
 	{name: "G51: a ListenerSet that is refused", objects: setOfSame(harness.ListenerSet{Conditions: harness.Condition("Accepted", "False")}), want: []string{"a -"},
-		logged: []string{`HTTPRoute NS/r: host "a.NS.example." is not served: ListenerSet NS/ls is refused by its controller`}},
+		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: ListenerSet NS/ls is refused by its controller`}},
 	{name: "G51: a ListenerSet that is undecided", objects: setOfSame(harness.ListenerSet{Conditions: harness.Condition("Accepted", "Unknown")}), want: []string{"a -"}},
 	{name: "G51: a ListenerSet that is programmed and no more", objects: setOfSame(harness.ListenerSet{Conditions: harness.Condition("Programmed", "True")}), want: []string{"a -"}},
 	{name: "G51, G24: a ListenerSet that is not programmed", objects: setOfSame(harness.ListenerSet{Conditions: harness.Condition("Accepted", "True") + ", " + harness.Condition("Programmed", "False")}), want: []string{"a 10.1.0.1"}},
 	{name: "G51: no status of its listeners", objects: setOfSame(harness.ListenerSet{ListenerStatus: "none"}), want: []string{"a -"},
-		logged: []string{`HTTPRoute NS/r: host "a.NS.example." is not served: listener "http" of ListenerSet NS/ls is not accepted yet`}},
+		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: listener "http" of ListenerSet NS/ls is not accepted yet`}},
 	{name: "G51: a listener that is refused", objects: setListener(harness.Condition("Accepted", "False")), want: []string{"a -", "b 10.1.0.1"}},
 	{name: "G51: a listener that is undecided", objects: setListener(harness.Condition("Accepted", "Unknown")), want: []string{"a -", "b 10.1.0.1"}},
 	{name: "G51: a listener that is conflicted", objects: setListener(harness.Condition("Accepted", "True") + ", " + harness.Condition("Conflicted", "True")), want: []string{"a -", "b 10.1.0.1"}},
@@ -79,7 +79,7 @@ spec:
 	{name: "G52: a ListenerSet's section that only its Gateway has",
 		objects: harness.Manifest(harness.Gateway{Spec: harness.ListenersFrom("from: Same")}, harness.ListenerSet{Listeners: "{name: foo, port: 81, protocol: HTTP}"}, harness.Route{Parents: "{group: gateway.networking.k8s.io, kind: ListenerSet, name: ls, sectionName: http}"}),
 		want:    []string{"a -"},
-		logged:  []string{`HTTPRoute NS/r: host "a.NS.example." is not served: no listener of ListenerSet NS/ls has the name or port that it asks for`}},
+		logged:  []string{`HTTPRoute NS/r: host "a.NS.example" is not served: no listener of ListenerSet NS/ls has the name or port that it asks for`}},
 	{name: "G52: a ListenerSet of that name is not meant by a Gateway's",
 		objects: setOfSame(harness.ListenerSet{Name: "other"}) + harness.Manifest(harness.Route{Name: "second", Hosts: "b.NS.example", Parents: "{name: other}"}),
 		want:    []string{"a -", "b -"}},

@@ -78,16 +78,16 @@ func TestGatewayProperties(t *testing.T) {
 		{[]string{"require_accepted off"}, []string{
 			"first 10.1.0.1", "set 10.1.0.2", "fresh 10.1.0.1", "refused 10.1.0.1", "absent -", "mesh -", "section -", "closed -",
 			"clash -", "first-set 10.1.0.1", "late -", "later 10.1.0.1",
-		}, []string{`HTTPRoute NS/late: host "late.NS.example." is not served: listener "web" of ListenerSet NS/late conflicts with an older one`}},
+		}, []string{`HTTPRoute NS/late: host "late.NS.example" is not served: listener "web" of ListenerSet NS/late conflicts with an older one`}},
 		{[]string{"namespaces " + namespace}, []string{"first 10.1.0.1", "both 10.1.0.1 10.1.0.2", "set 10.1.0.2", "flat 10.244.0.1", "select 10.1.0.3", "other -", "cross -", "refused -"}, nil},
 		// The Gateway of the route cross is in a namespace that is not read.
 		{[]string{"namespaces " + namespace + "-other"}, []string{"first -", "set -", "other 10.2.0.1", "cross -", "ingress -"}, nil},
 		{[]string{"namespaces " + namespace + " " + namespace + "-other"}, all, nil},
 		// C6: the namespace of the route is the one that claims.
 		{[]string{"claim " + namespace + ".example from " + namespace + "-other"}, []string{"other 10.2.0.1", "cross 10.1.0.1", "first -", "set -", "ingress -", "service -"},
-			[]string{`HTTPRoute NS/r: host "first.NS.example." is refused: `, `GRPCRoute NS/r: host "second.NS.example." is refused: `}},
+			[]string{`HTTPRoute NS/r: host "first.NS.example" is refused: `, `GRPCRoute NS/r: host "second.NS.example" is refused: `}},
 		{[]string{"claim " + namespace + ".example from " + namespace}, []string{"other -", "cross -", "first 10.1.0.1", "set 10.1.0.2", "ingress 10.9.0.1"},
-			[]string{`HTTPRoute NS-other/r: host "other.NS.example." is refused: `}},
+			[]string{`HTTPRoute NS-other/r: host "other.NS.example" is refused: `}},
 	}
 	addrs := harness.FreePorts(t, len(cases))
 	var corefile strings.Builder

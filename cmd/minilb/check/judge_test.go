@@ -101,20 +101,20 @@ func TestCheck(t *testing.T) {
 		{"an EndpointSlice to be ignored", corefile, sound + strings.NewReplacer("name: web-2", "name: api-1", "kubernetes.io/service-name: web", "minilb/ignore: \"true\", kubernetes.io/service-name: api").Replace(endpoints("IPv4", "{addresses: [10.244.1.8]}")) + api("ports: []"), []string{
 			"error Service shop/api NoEndpoints: no address is answered: it has no selector, and no EndpointSlice; give it a selector"}},
 		{"another namespace's host", corefile, sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9") + ingress("b/i", "a.ex.org", young, "ip: 10.9.9.8"), []string{
-			`error Ingress b/i HostConflict: host "a.ex.org." is refused: another namespace claimed it earlier; choose another host, or remove the older claim, which "minilb explain a.ex.org" names`}},
+			`error Ingress b/i HostConflict: host "a.ex.org" is refused: another namespace claimed it earlier; choose another host, or remove the older claim, which "minilb explain a.ex.org" names`}},
 		{"a host of two namespaces that lead it to the same", corefile, sound + ingress("a/i", "a.ex.org", old, "hostname: web.shop.minilb") + ingress("b/i", "a.ex.org", young, "hostname: web.shop.minilb"), nil},
 		{"the name of its own Service", corefile, sound + ingress("shop/i", "web.shop.minilb", old, "hostname: web.shop.minilb") + ingress("a/i", "web.shop.minilb", old, "hostname: web.shop.minilb") +
 			strings.Replace(ingress("b/i", "web.shop.minilb", old, ""), "name: i,", "name: i, annotations: {minilb/service: shop/web},", 1), nil},
 		{"a host of the zone", corefile, sound + ingress("a/i", "x.b.minilb", old, "ip: 10.9.9.9"), []string{
-			`error Ingress a/i HostReserved: host "x.b.minilb." is refused: names below b.minilb. belong to namespace "b"; choose a host outside of the zone`}},
+			`error Ingress a/i HostReserved: host "x.b.minilb" is refused: names below b.minilb belong to namespace "b"; choose a host outside of the zone`}},
 		{"no host", corefile, sound + ingress("a/i", "a_b.ex.org", old, "ip: 10.9.9.9"), []string{"error Ingress a/i InvalidHost: host \"a_b.ex.org\""}},
 		{"a host that is relative, or that many do not ask for", corefile, strings.Replace(sound, "name: web,", "name: web, annotations: {minilb/host: nas tv.local},", 1), []string{
 			`notice Service shop/web HostNotice: host "nas" has no dot, so it means nas.minilb`,
-			`notice Service shop/web HostNotice: host "tv.local." lies in local, where macOS`}},
+			`notice Service shop/web HostNotice: host "tv.local" lies in local, where macOS`}},
 		{"a zone that many do not ask for", ". {\n minilb home.local\n}", strings.Replace(sound, "web.shop.minilb", "web.shop.home.local", 1), []string{
 			"notice Zone home.local MulticastZone: home.local lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762); choose a zone in another domain"}},
 		{"hosts that nobody may have", corefile, sound + ingress("a/i", "*.com", old, "ip: 10.9.9.9"), []string{
-			`error Ingress a/i HostReserved: host "*.com." is refused: it would cover all domains of the public suffix "com"`}},
+			`error Ingress a/i HostReserved: host "*.com" is refused: it would cover all domains of the public suffix "com"`}},
 		{"annotations of other programs", ". {\n minilb minilb {\n  host_annotations minilb/host coredns.io/hostname\n }\n}",
 			strings.Replace(sound, "name: web,", "name: web, annotations: {coredns.io/hostname: a.ex.org, external-dns.alpha.kubernetes.io/hostname: b.ex.org},", 1) +
 				strings.Replace(ingress("a/i", "a.ex.net", old, "ip: 10.9.9.9"), "name: i,", "name: i, annotations: {coredns.io/hostname: a.ex.org, external-dns.alpha.kubernetes.io/hostname: b.ex.org},", 1) + `
@@ -127,20 +127,20 @@ spec: {type: ClusterIP}`, []string{
 				"notice Ingress a/i AnnotationIgnored: annotation coredns.io/hostname has no effect on objects of kind Ingress; name the host in spec.rules[].host"}},
 		{"an address that nobody can reach", corefile, sound + ingress("a/i", "a.ex.org", old, "ip: 0.0.0.0"), []string{
 			`error Ingress a/i InvalidObject: status address "0.0.0.0" is not an IP address that can be answered with; have its controller publish an address that clients can reach`,
-			`error Ingress a/i HostNotServed: host "a.ex.org." is not served: its status has no usable address`}},
+			`error Ingress a/i HostNotServed: host "a.ex.org" is not served: its status has no usable address`}},
 		{"a protocol", ". {\n minilb minilb {\n  https\n }\n}", strings.NewReplacer("name: web,", "name: web, annotations: {minilb/alpn: h 2},", "port: 80, targetPort: 80", "port: 443, targetPort: 443", "port: 80}]", "port: 443}]").Replace(sound), []string{
 			`error Service shop/web InvalidObject: in annotation minilb/alpn, protocol "h 2" is refused: want one such as h2 or http/1.1; list protocols such as h2 and http/1.1, separated by commas`}},
 		{"an object that is not as its kind should be", corefile, sound + gateway + strings.Replace(route, "[r.ex.org]", "7", 1), []string{
 			"error HTTPRoute shop/r InvalidObject: it is not as its kind should be and is left out: there is a number in spec.hostnames; correct the field: its kind's definition says what belongs there"}},
 		{"a host that nobody allows", ". {\n minilb minilb {\n  claim ex.org from shop\n }\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), []string{
-			`error Ingress a/i HostNotAllowed: host "a.ex.org." is refused: no claim line of the Corefile lets namespace "a" have it; add the object's namespace to a claim line`}},
+			`error Ingress a/i HostNotAllowed: host "a.ex.org" is refused: no claim line of the Corefile lets namespace "a" have it; add the object's namespace to a claim line`}},
 		{"an Ingress without an address", corefile, sound + ingress("a/i", "a.ex.org", old, ""), []string{
-			`error Ingress a/i HostNotServed: host "a.ex.org." is not served: its status has no address yet; is its ingress controller running and publishing one?; see that its controller copies its Service's hostname`}},
+			`error Ingress a/i HostNotServed: host "a.ex.org" is not served: its status has no address yet; is its ingress controller running and publishing one?; see that its controller copies its Service's hostname`}},
 		{"a route that nobody accepts", corefile, sound + gateway + route, []string{
-			`error HTTPRoute shop/r HostNotServed: host "r.ex.org." is not served: the route's status has no entry for Gateway shop/gw: is "example.org/gc" of GatewayClass "gc" running?; the route's hosts and a listener's must meet`,
+			`error HTTPRoute shop/r HostNotServed: host "r.ex.org" is not served: the route's status has no entry for Gateway shop/gw: is "example.org/gc" of GatewayClass "gc" running?; the route's hosts and a listener's must meet`,
 		}},
 		{"a host that no listener has", corefile, sound + strings.Replace(gateway, "protocol: HTTP", "protocol: HTTP, hostname: \"*.ex.org\"", 1) + strings.Replace(route, "[r.ex.org]", "[r.ex.org, r.ex.net]", 1) + accepted, []string{
-			`error HTTPRoute shop/r HostNotServed: host "r.ex.net." is not served: no listener of Gateway shop/gw has a hostname for it: "http" has *.ex.org; the route`,
+			`error HTTPRoute shop/r HostNotServed: host "r.ex.net" is not served: no listener of Gateway shop/gw has a hostname for it: "http" has *.ex.org; the route`,
 		}},
 		{"a status that does not copy the parentRef", corefile, sound + gateway + route + strings.Replace(accepted, "{name: gw}", "{namespace: shop, name: gw, sectionName: http}", 1), nil},
 		{"addresses that only the cluster reaches", corefile, sound + strings.Replace(gateway, "type: Hostname, value: web.shop.minilb", "value: 10.96.72.32}, {type: Hostname, value: envoy.edge.svc.corp.internal", 1) + route + accepted +
@@ -154,9 +154,9 @@ spec: {type: ClusterIP, clusterIPs: [10.96.72.32]}`, []string{
 			"warning Gateway shop/gw InClusterAddress: its status address envoy.edge.svc.corp.internal is the cluster's own name of Service edge/envoy: clients",
 			"warning Ingress a/i InClusterAddress: its status address 10.96.72.32 is the ClusterIP of Service edge/envoy"}},
 		{"a host with two aliases", corefile, sound + ingress("a/i", "a.ex.org", old, "hostname: x.example}, {hostname: y.example"), []string{
-			`warning Ingress a/i HostDiffers: host "a.ex.org." has several hostnames as its addresses; only "x.example." is answered; see what "minilb explain a.ex.org" says`}},
+			`warning Ingress a/i HostDiffers: host "a.ex.org" has several hostnames as its addresses; only "x.example" is answered; see what "minilb explain a.ex.org" says`}},
 		{"a host that cannot be asked for", "minilb {\n minilb\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), []string{
-			`warning Ingress a/i HostDiffers: host "a.ex.org." cannot be asked for: no server block with minilb is for a zone it lies in`}},
+			`warning Ingress a/i HostDiffers: host "a.ex.org" cannot be asked for: no server block with minilb is for a zone it lies in`}},
 		{"a Gateway without a class", corefile, sound + strings.Replace(gateway, "kind: GatewayClass\n", "kind: TLSRoute\n", 1), []string{
 			"warning CustomResourceDefinition gatewayclasses.gateway.networking.k8s.io MissingDefinition: the API server serves other kinds of the Gateway API and not this one: Gateways have no controller; install",
 			"warning CustomResourceDefinition httproutes.gateway.networking.k8s.io MissingDefinition: the API server serves other kinds of the Gateway API and not this one: no host of an HTTPRoute is answered"}},

@@ -106,7 +106,7 @@ func (c *checker) compare(ctx context.Context) ([]Finding, error) {
 	}
 	var findings []Finding
 	for q, how := range differing {
-		name := strings.TrimSuffix(q.name, ".")
+		name := plain(q.name)
 		if how.alias {
 			findings = append(findings, Finding{Error, "Name", "", name, "AliasNotFound", how.text,
 				"correct the hostname that the object publishes, which \"minilb explain " + name + "\" names, or see that the server resolves it (forward)"})
@@ -150,10 +150,10 @@ func greet(ctx context.Context, ask asker, server, zone string) *Finding {
 		finding.Text = "it does not answer: " + err.Error()
 		finding.Fix = "see that the server runs there, and that UDP and TCP get through to the port from here"
 	case reply.Rcode == dns.RcodeServerFailure:
-		finding.Text = fmt.Sprintf("it answers SERVFAIL for the zone %s: it has not read the cluster yet, or cannot", zone)
+		finding.Text = fmt.Sprintf("it answers SERVFAIL for the zone %s: it has not read the cluster yet, or cannot", plain(zone))
 		finding.Fix = "see its log and its /ready"
 	case reply.Rcode != dns.RcodeSuccess || !slices.ContainsFunc(reply.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA }):
-		finding.Text = fmt.Sprintf("it does not answer for the zone %s: %s", zone, dns.RcodeToString[reply.Rcode])
+		finding.Text = fmt.Sprintf("it does not answer for the zone %s: %s", plain(zone), dns.RcodeToString[reply.Rcode])
 		finding.Fix = "name the server that runs the plugin minilb, or one that forwards the zone to it; and the Corefile or domain that it has"
 	default:
 		return nil
@@ -194,12 +194,12 @@ func difference(looks []expected, got answer) mismatch {
 	differs := func(format string, args ...any) mismatch { return mismatch{text: fmt.Sprintf(format, args...)} }
 	switch {
 	case got.problem != "" && got.target != "" && right(func(e expected) bool { return e.target == got.target }):
-		return mismatch{fmt.Sprintf("it is an alias of %s, for which the server %s", strings.TrimSuffix(got.target, "."), got.problem), true}
+		return mismatch{fmt.Sprintf("it is an alias of %s, for which the server %s", plain(got.target), got.problem), true}
 	case got.problem != "":
 		return mismatch{text: got.problem}
 	case right(func(e expected) bool { return e.target != "" }):
 		if !right(func(e expected) bool { return e.target == got.target }) {
-			return differs("gives %s, want an alias of %s", cmp.Or(got.target, "no alias"), last.target)
+			return differs("gives %s, want an alias of %s", cmp.Or(plain(got.target), "no alias"), plain(last.target))
 		}
 		return mismatch{}
 	case len(got.addrs) == 0 && !right(func(e expected) bool { return len(e.addrs) == 0 }):
@@ -220,6 +220,9 @@ func difference(looks []expected, got answer) mismatch {
 	}
 	return differs("gives %s, which is not among %s", some(foreign), some(last.addrs))
 }
+
+// plain returns a name as people write it.
+func plain(name string) string { return strings.TrimSuffix(name, ".") }
 
 // some returns the first addresses, and how many more there are.
 func some(addrs []netip.Addr) string {

@@ -105,8 +105,8 @@ func TestAnswers(t *testing.T) {
 		{"nxdomain.", dns.TypeA, expected{addrs: ten}, "says NXDOMAIN"},
 		{"nowhere.", dns.TypeA, expected{target: "elsewhere.example."}, "it is an alias of elsewhere.example, for which the server says NXDOMAIN"},
 		{"nowhere.other.", dns.TypeA, expected{target: "x."}, "says NXDOMAIN"},
-		{"alias.other.", dns.TypeA, expected{target: "x."}, "gives elsewhere.example., want an alias of x."},
-		{"address.alias.", dns.TypeA, expected{target: "x."}, "gives no alias, want an alias of x."},
+		{"alias.other.", dns.TypeA, expected{target: "x."}, "gives elsewhere.example, want an alias of x"},
+		{"address.alias.", dns.TypeA, expected{target: "x."}, "gives no alias, want an alias of x"},
 		{"silent.", dns.TypeA, expected{addrs: ten}, "does not answer: "},
 	} {
 		q := question{tc.name, tc.qtype}
@@ -162,7 +162,7 @@ func TestGreet(t *testing.T) {
 		}
 		w.WriteMsg(reply)
 	})
-	for zone, want := range map[string]string{"good.": "", "refused.": "it does not answer for the zone refused.: REFUSED", "empty.": "it does not answer for the zone empty.: NOERROR", "unsynced.": "it has not read the cluster yet"} {
+	for zone, want := range map[string]string{"good.": "", "refused.": "it does not answer for the zone refused: REFUSED", "empty.": "it does not answer for the zone empty: NOERROR", "unsynced.": "it has not read the cluster yet"} {
 		finding := greet(t.Context(), over(server), server, zone)
 		if (finding == nil) != (want == "") || finding != nil && !strings.Contains(finding.Text, want) {
 			t.Errorf("%s: got %+v, want %q", zone, finding, want)

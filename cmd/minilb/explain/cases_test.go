@@ -96,7 +96,7 @@ func TestExplainClaims(t *testing.T) {
 	}{
 		{"a.ex.org", web + ingress("dev/i", "a.ex.org", "ip: 10.9.9.9"), []string{
 			"Service shop/web of 2026-01-01T00:00:00Z on a.ex.org answers [Service shop/web] ",
-			`Ingress dev/i of 2026-02-02T00:00:00Z on a.ex.org does not count [] host "a.ex.org." is refused: another namespace claimed it earlier`},
+			`Ingress dev/i of 2026-02-02T00:00:00Z on a.ex.org does not count [] host "a.ex.org" is refused: another namespace claimed it earlier`},
 			[]string{"shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
 		{"b.w.ex.org", web, []string{"Service shop/web of 2026-01-01T00:00:00Z on *.w.ex.org answers [Service shop/web] "},
 			[]string{"shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
@@ -104,9 +104,9 @@ func TestExplainClaims(t *testing.T) {
 			"Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org answers [Service shop/web address 10.9.9.9] "},
 			[]string{"shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
 		{"i.ex.org", web + ingress("shop/i", "i.ex.org", "hostname: db.shop.minilb"), []string{
-			"Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org does not count [] host \"i.ex.org.\" is not served: its address \"db.shop.minilb.\" is in our zone, but nothing of ours has that name"}, nil},
+			"Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org does not count [] host \"i.ex.org\" is not served: its address \"db.shop.minilb\" is in our zone, but nothing of ours has that name"}, nil},
 		{"x.dev.minilb", web + ingress("shop/i", "x.dev.minilb", "ip: 10.9.9.9"), []string{
-			`Ingress shop/i of 2026-02-02T00:00:00Z on x.dev.minilb does not count [] host "x.dev.minilb." is refused: names below dev.minilb. belong to namespace "dev"`}, nil},
+			`Ingress shop/i of 2026-02-02T00:00:00Z on x.dev.minilb does not count [] host "x.dev.minilb" is refused: names below dev.minilb belong to namespace "dev"`}, nil},
 		{"i.ex.org", strings.Replace(web+ingress("shop/i", "i.ex.org", "ip: 10.9.9.9"), "name: i,", "name: i, labels: {minilb/ignore: \"true\"},", 1), []string{
 			"Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org does not count [] label minilb/ignore makes it absent"}, nil},
 		{"a.ex.org", strings.Replace(web, "loadBalancerClass: minilb", "loadBalancerClass: metallb", 1), []string{
@@ -115,7 +115,7 @@ func TestExplainClaims(t *testing.T) {
 			"HTTPRoute shop/r of 2026-03-03T00:00:00Z on r.g.ex.org answers [Service shop/web]  {Gateway shop/gw: }" + listener + admin},
 			[]string{"shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
 		{"r.g.ex.org", web + gateway + route, []string{
-			"HTTPRoute shop/r of 2026-03-03T00:00:00Z on r.g.ex.org does not count [] host \"r.g.ex.org.\" is not served: the route's status has no entry for Gateway shop/gw: is \"example.org/gc\" of GatewayClass \"gc\" running? {Gateway shop/gw: the route's status has no entry for Gateway shop/gw: is \"example.org/gc\" of GatewayClass \"gc\" running?}" + listener + admin}, nil},
+			"HTTPRoute shop/r of 2026-03-03T00:00:00Z on r.g.ex.org does not count [] host \"r.g.ex.org\" is not served: the route's status has no entry for Gateway shop/gw: is \"example.org/gc\" of GatewayClass \"gc\" running? {Gateway shop/gw: the route's status has no entry for Gateway shop/gw: is \"example.org/gc\" of GatewayClass \"gc\" running?}" + listener + admin}, nil},
 		{"i.ex.org", web + strings.NewReplacer("name: web", "name: api", "a.ex.org, *.w.ex.org", "x.ex.org", "10.244.1", "10.244.2").Replace("\n---"+web) +
 			ingress("shop/i", "i.ex.org", "hostname: web.shop.minilb") + ingress("shop/j", "i.ex.org", "hostname: web.shop.minilb}, {hostname: api.shop.minilb"), []string{
 			"Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org answers [Service shop/web] ",
@@ -125,9 +125,9 @@ func TestExplainClaims(t *testing.T) {
 			`Service shop/web of 2026-01-01T00:00:00Z on nas.minilb answers [Service shop/web] host "nas" has no dot, so it means nas.minilb; "nas." with a final dot would be the name itself`},
 			[]string{"shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
 		{"localhost", strings.Replace(web, "a.ex.org, *.w.ex.org", "nas\nlocalhost", 1), []string{ // C7
-			`Service shop/web of 2026-01-01T00:00:00Z on localhost does not count [] host "localhost." is refused: localhost is for whoever asks`}, nil},
+			`Service shop/web of 2026-01-01T00:00:00Z on localhost does not count [] host "localhost" is refused: localhost is for whoever asks`}, nil},
 		{"i.ex.org", web + ingress("shop/i", "i.ex.org", "hostname: localhost"), []string{ // D30
-			`Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org does not count [] host "i.ex.org." is not served: its address "localhost" is whoever asks for it; annotation minilb/service can name a Service instead`}, nil},
+			`Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org does not count [] host "i.ex.org" is not served: its address "localhost" is whoever asks for it; annotation minilb/service can name a Service instead`}, nil},
 		{"pending.shop.minilb", pending[5:], nil, []string{"shop/pending 10.244.1.9   not ready false"}},
 	} {
 		x := newCluster(t, minilb, tc.manifest).explain(t, tc.name)

@@ -40,7 +40,7 @@ spec: {type: ClusterIP, clusterIP: 10.96.72.32, clusterIPs: [10.96.72.32, "fd00:
 			"Gateway edge/gw lies outside of the namespaces that are read"},
 		{"another kind", minilb, all + strings.Replace(route, "{name: gw}", "{kind: Gatway, name: gw}", 1), none, "UnknownKind", `its parentRef has kind "Gatway" of group "gateway.networking.k8s.io", want Gateway`},
 		{"of no listener", minilb, strings.NewReplacer("*.g.ex.org", "*.h.ex.org", "[r.g.ex.org]", "[x.h.ex.org, r.g.ex.org]").Replace(all + route + accepted), none, "",
-			`host "r.g.ex.org." is not served: no listener of Gateway shop/gw has a hostname for it: "http" has *.h.ex.org, "admin" has admin.ex.org`},
+			`host "r.g.ex.org" is not served: no listener of Gateway shop/gw has a hostname for it: "http" has *.h.ex.org, "admin" has admin.ex.org`},
 
 		{"the cluster's own name", minilb, at("value: gw-istio.shop.svc.corp.internal") + route + accepted, none, "", `Gateway shop/gw: its address "gw-istio.shop.svc.corp.internal" can be reached in the cluster alone; annotation minilb/service can name a Service instead`},
 		{"the cluster's own name, of another namespace", minilb, at("value: envoy.edge.svc.corp.internal") + edge + route + accepted,
@@ -68,7 +68,7 @@ spec: {type: ClusterIP, clusterIP: 10.96.72.32, clusterIPs: [10.96.72.32, "fd00:
 	}
 	// A route without parentRefs.
 	x := newCluster(t, minilb, all+strings.Replace(route, "parentRefs: [{name: gw}]", "parentRefs: []", 1)).explain(t, "r.g.ex.org")
-	if want := `host "r.g.ex.org." is not served: it has no parentRefs: name the Gateway that is to serve it`; len(x.Claims) != 1 || x.Claims[0].Why != want {
+	if want := `host "r.g.ex.org" is not served: it has no parentRefs: name the Gateway that is to serve it`; len(x.Claims) != 1 || x.Claims[0].Why != want {
 		t.Errorf("got %+v, want %q", x.Claims, want)
 	}
 }

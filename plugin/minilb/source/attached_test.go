@@ -285,16 +285,16 @@ func TestAttachedLines(t *testing.T) {
 	}{
 		{fmt.Sprintf("{metadata: {name: r, namespace: shop}, spec: {hostnames: [%s], parentRefs: [%s]}}", strings.Join(hosts, ","), strings.Join(parents, ",")), 1000, []string{
 			`I HTTPRoute shop/r: 996 more hosts are not served: Gateway shop/` + long + "0 does not exist; ",
-			`I HTTPRoute shop/r: host "h0.org." is not served: Gateway shop/`, `I HTTPRoute shop/r: host "h1.org." is`, `I HTTPRoute shop/r: host "h2.org." is`, `I HTTPRoute shop/r: host "h3.org." is`,
+			`I HTTPRoute shop/r: host "h0.org" is not served: Gateway shop/`, `I HTTPRoute shop/r: host "h1.org" is`, `I HTTPRoute shop/r: host "h2.org" is`, `I HTTPRoute shop/r: host "h3.org" is`,
 		}},
 		{`{metadata: {name: r, namespace: shop}, spec: {hostnames: [a.org], parentRefs: [{name: "x\n[ERROR] plugin/minilb: forged"}]}}`, 1, []string{
-			`I HTTPRoute shop/r: host "a.org." is not served: Gateway "shop/x\n[ERROR] plugin/minilb: forged" does not exist`,
+			`I HTTPRoute shop/r: host "a.org" is not served: Gateway "shop/x\n[ERROR] plugin/minilb: forged" does not exist`,
 		}},
 		{strings.Replace(routeOf(httpRoute, "a.org", toGateway), "namespace: shop}", `namespace: shop, annotations: {minilb/service: "x\n[ERROR] forged`+strings.Repeat("z", 200_000)+`"}}`, 1), 1, []string{
-			`I HTTPRoute shop/r: host "a.org." is not served: HTTPRoute shop/r: annotation minilb/service is "x\n[ERROR] forgedzzz`,
+			`I HTTPRoute shop/r: host "a.org" is not served: HTTPRoute shop/r: annotation minilb/service is "x\n[ERROR] forgedzzz`,
 		}},
-		{routeOf(httpRoute, "a.org", "{name: bad, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: host "a.org." is not served: Gateway infra/bad is not as its kind should be`}},
-		{routeOf(httpRoute, "a.org", "{name: none, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: host "a.org." is not served: Gateway infra/none has no listeners`}},
+		{routeOf(httpRoute, "a.org", "{name: bad, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: host "a.org" is not served: Gateway infra/bad is not as its kind should be`}},
+		{routeOf(httpRoute, "a.org", "{name: none, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: host "a.org" is not served: Gateway infra/none has no listeners`}},
 		{routeOf(httpRoute, "", "{name: none, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: it is not served: Gateway infra/none has no listeners`}},
 		{routeOf(httpRoute, "", toGateway), 0, nil}, // it takes any host, of which there is no name
 	} {

@@ -139,7 +139,7 @@ func (r *route) deadClaim(hosts []string, why string) *claim {
 		named = maxLines - 1
 	}
 	for _, host := range c.hosts[:named] {
-		c.problem(dead, "host %q is not served: %s", host, why)
+		c.problem(dead, "host %q is not served: %s", plain(host), why)
 		c.problems[len(c.problems)-1].host = host
 	}
 	if more := len(c.hosts) - named; more > 0 {

@@ -25,7 +25,7 @@ func (r *resolver) admit(owner *owner, host string) refusal {
 	}
 	for _, zone := range r.options.ReverseZones {
 		if records.Within(host, zone) {
-			return refusal{reserved, fmt.Sprintf("it lies in the reverse zone %s", zone)}
+			return refusal{reserved, fmt.Sprintf("it lies in the reverse zone %s", plain(zone))}
 		}
 	}
 	if text := r.options.reserved(host); text != "" {
@@ -35,15 +35,15 @@ func (r *resolver) admit(owner *owner, host string) refusal {
 		labels := below(host, zone)
 		switch n := len(labels); {
 		case n == 1 && labels[0] == "*":
-			return refusal{reserved, fmt.Sprintf("it would cover every namespace of zone %s", zone)}
+			return refusal{reserved, fmt.Sprintf("it would cover every namespace of zone %s", plain(zone))}
 		case n == 1 && labels[0] == nameserver:
-			return refusal{reserved, fmt.Sprintf("it is the name server of zone %s", zone)}
+			return refusal{reserved, fmt.Sprintf("it is the name server of zone %s", plain(zone))}
 		case n == 1 && labels[0] != owner.namespace && r.options.Services && r.asked.namespace(labels[0]):
 			return refusal{reserved, fmt.Sprintf("it stands above the Services of namespace %q", labels[0])}
 		case n == 1 && labels[0] != owner.namespace && r.options.Services && r.asked.exists(labels[0]) && !r.options.excepts(host, host): // C7
 			return refusal{reserved, fmt.Sprintf("it is the name of namespace %q", labels[0])}
 		case n >= 2 && labels[n-1] != owner.namespace:
-			return refusal{reserved, fmt.Sprintf("names below %s.%s belong to namespace %q", labels[n-1], zone, labels[n-1])}
+			return refusal{reserved, fmt.Sprintf("names below %s.%s belong to namespace %q", labels[n-1], plain(zone), labels[n-1])}
 		case n >= 2:
 			return refusal{} // a namespace's own subtree needs no rule
 		}

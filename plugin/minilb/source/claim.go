@@ -154,9 +154,9 @@ func (c *claim) addRelative(written iter.Seq[string], zone, where string) {
 // written returns a host in quotes, with how it is written if that is relative to a zone.
 func (c *claim) written(host string) string {
 	if written := c.relative[host]; written != "" {
-		return fmt.Sprintf("%q, written as %q,", host, written)
+		return fmt.Sprintf("%q, written as %q,", plain(host), written)
 	}
-	return fmt.Sprintf("%q", host)
+	return fmt.Sprintf("%q", plain(host))
 }
 
 // reason is the kind of a problem: what follows, and what is to be done, depends on it alone.

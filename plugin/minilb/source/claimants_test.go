@@ -66,11 +66,11 @@ func TestClaimants(t *testing.T) {
 			`Service shop/off web.ex.org: label minilb/ignore makes it absent`,
 			`Service shop/foreign web.ex.org: it is not of class "minilb": its spec.loadBalancerClass is "metallb"`,
 			`Service shop/nobody web.ex.org: it is not of class "minilb": it has no spec.loadBalancerClass`,
-			`Service late/web web.ex.org: host "web.ex.org." is refused: another namespace claimed it earlier`,
+			`Service late/web web.ex.org: host "web.ex.org" is refused: another namespace claimed it earlier`,
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: the name exists by itself`)
 		expectClaimants(t, i, "a.ex.org.",
 			`Ingress shop/address a.ex.org -> address 10.9.9.9`,
-			`Ingress shop/idle a.ex.org: host "a.ex.org." is not served: its status has no address yet; is its ingress controller running and publishing one?`,
+			`Ingress shop/idle a.ex.org: host "a.ex.org" is not served: its status has no address yet; is its ingress controller running and publishing one?`,
 			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`,
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: the name exists by itself`)
 		expectClaimants(t, i, "s.ex.org.",
@@ -139,7 +139,7 @@ func TestClaimantsReasons(t *testing.T) {
 			name:    "M6: a loop does not answer",
 			objects: []runtime.Object{ingress("shop/a", "a.ex.org", networkingv1.IngressLoadBalancerIngress{Hostname: "b.ex.org"}), ingress("shop/b", "b.ex.org", networkingv1.IngressLoadBalancerIngress{Hostname: "a.ex.org"})},
 			asked:   "a.ex.org.",
-			want:    []string{`Ingress shop/a a.ex.org: host "a.ex.org." is not served: its address "b.ex.org." leads back to itself, or by way of more than 8 hosts`},
+			want:    []string{`Ingress shop/a a.ex.org: host "a.ex.org" is not served: its address "b.ex.org" leads back to itself, or by way of more than 8 hosts`},
 		},
 		{
 			name:    "I7: where it leads, each once and in order",
@@ -151,7 +151,7 @@ func TestClaimantsReasons(t *testing.T) {
 			name:    "D17: the name of a Service is refused to others",
 			objects: []runtime.Object{web, ingress("shop/a", "web.shop.minilb", networkingv1.IngressLoadBalancerIngress{IP: "10.9.9.9"})},
 			asked:   "web.shop.minilb.",
-			want:    []string{`Ingress shop/a web.shop.minilb: host "web.shop.minilb." is refused: it is the name of Service shop/web`},
+			want:    []string{`Ingress shop/a web.shop.minilb: host "web.shop.minilb" is refused: it is the name of Service shop/web`},
 		},
 		{
 			name:    "Gateways of other classes",
@@ -207,7 +207,7 @@ func TestClaimantsRoutes(t *testing.T) {
     tls "" 443: it takes no HTTPRoute
   Gateway infra/none: Gateway infra/none does not exist
   /Service shop/web: it is no Gateway or ListenerSet`,
-			`HTTPRoute far/far two.org: host "two.org." is not served: listener "http" of Gateway infra/gw allows no routes of namespace "far"
+			`HTTPRoute far/far two.org: host "two.org" is not served: listener "http" of Gateway infra/gw allows no routes of namespace "far"
   Gateway infra/gw: listener "http" of Gateway infra/gw allows no routes of namespace "far"
     http "" 80: it allows no routes of namespace "far"
     tls "" 443: it takes no HTTPRoute`,
@@ -228,7 +228,7 @@ func TestClaimantsRoutes(t *testing.T) {
   Gateway infra/gw
     http "" 80: it takes no TLSRoute
     tls "" 443`)
-		expectClaimants(t, i, "pending.org.", `HTTPRoute shop/pending pending.org: host "pending.org." is not served: the controller of Gateway infra/gw has not decided on it yet (condition Accepted is Unknown)
+		expectClaimants(t, i, "pending.org.", `HTTPRoute shop/pending pending.org: host "pending.org" is not served: the controller of Gateway infra/gw has not decided on it yet (condition Accepted is Unknown)
   Gateway infra/gw: the controller of Gateway infra/gw has not decided on it yet (condition Accepted is Unknown)
     http "" 80
     tls "" 443: it takes no HTTPRoute`)

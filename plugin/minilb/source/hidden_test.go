@@ -51,7 +51,7 @@ func TestClaimantsHidden(t *testing.T) {
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: the name lies in the zone "lan.ex.org", which is answered for by itself`}},
 		{"a wildcard that is refused, of a name that is there", nil, []runtime.Object{web, at("evil/all", "*.minilb", "6.6.6.6")}, "web.shop.minilb.", nil},
 		{"a wildcard that is refused, of a name that is not", nil, []runtime.Object{web, at("evil/all", "*.minilb", "6.6.6.6")}, "nobody.minilb.", []string{
-			`Ingress evil/all *.minilb: host "*.minilb." is refused: it would cover every namespace of zone minilb.`}},
+			`Ingress evil/all *.minilb: host "*.minilb" is refused: it would cover every namespace of zone minilb`}},
 		{"a wildcard without an address, of a name that is answered", nil, []runtime.Object{below, at("evil/all", "*.ex.org")}, "x.dev.ex.org.", []string{"Ingress shop/below x.dev.ex.org -> address 10.0.0.2"}},
 		{"its own Service's name", nil, []runtime.Object{web, at("evil/own", "web.shop.minilb", "web.shop.minilb")}, "web.shop.minilb.", []string{
 			"Ingress evil/own web.shop.minilb -> Service shop/web (shop/web): it is the name of Service shop/web anyway"}},
@@ -61,7 +61,7 @@ func TestClaimantsHidden(t *testing.T) {
 			`Ingress shop/a a.ex.org -> address 10.0.0.1: its hostname "lb.aws.com" is left out: a name that has addresses cannot be an alias`,
 			`Ingress shop/b a.ex.org: its hostname "lb.aws.com" is left out: a name that has addresses cannot be an alias`}},
 		{"hostnames", nil, []runtime.Object{at("shop/a", "a.ex.org", "b.aws.com", "lb.aws.com", "b.gone.minilb")}, "a.ex.org.", []string{
-			`Ingress shop/a a.ex.org -> host b.aws.com: host "a.ex.org." has several hostnames as its addresses; only "b.aws.com." is answered; ` +
+			`Ingress shop/a a.ex.org -> host b.aws.com: host "a.ex.org" has several hostnames as its addresses; only "b.aws.com" is answered; ` +
 				`its hostname "lb.aws.com" is left out: a name is an alias of one, here of "b.aws.com"; its hostname "b.gone.minilb" is left out: it is in our zone, but nothing of ours has that name`}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -99,11 +99,11 @@ func TestAttachedUnread(t *testing.T) {
 		change func()
 		want   string
 	}{
-		{refuse, `I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set cannot be read`},
+		{refuse, `I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set cannot be read`},
 		{func() {}, ""},
-		{health.setSynced, `I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set does not exist`},
-		{refuse, `I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set cannot be read`},
-		{health.forget, `I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set does not exist: the API server does not serve its kind`},
+		{health.setSynced, `I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set does not exist`},
+		{refuse, `I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set cannot be read`},
+		{health.forget, `I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set does not exist: the API server does not serve its kind`},
 	} {
 		step.change()
 		if got := strings.Join(b.publish(), " "); got != step.want {
@@ -137,8 +137,8 @@ func TestAttachedIgnoredParents(t *testing.T) {
 		return strings.Replace(manifest, "namespace: infra}", "namespace: infra, labels: {minilb/ignore: 'true'}}", 1)
 	}
 	b.set(kindName{httpRoute, "shop", "r"}, routeOf(httpRoute, "a.org", toGateway))
-	const is, absent = `I HTTPRoute shop/r: host "a.org." is not served: Gateway infra/gw is ignored, as its label minilb/ignore asks for`,
-		`I HTTPRoute shop/r: host "a.org." is not served: Gateway infra/gw does not exist`
+	const is, absent = `I HTTPRoute shop/r: host "a.org" is not served: Gateway infra/gw is ignored, as its label minilb/ignore asks for`,
+		`I HTTPRoute shop/r: host "a.org" is not served: Gateway infra/gw does not exist`
 	for i, step := range []struct{ manifest, log, addrs string }{
 		{"", absent, "-"}, {ignored(parts[1]), is, "-"}, {parts[1], "", "10.0.0.5"}, {ignored(parts[1]), is, "-"}, {"", absent, "-"},
 	} {

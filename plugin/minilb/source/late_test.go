@@ -66,7 +66,7 @@ func TestLateParentsHang(t *testing.T) {
 		nextLook(api)
 		time.Sleep(listTimeout + 2*time.Second)
 		synctest.Wait()
-		if lines := b.log.take(); !slices.Contains(lines, `I HTTPRoute shop/r: host "http.org." is not served: Gateway infra/gw cannot be read`) {
+		if lines := b.log.take(); !slices.Contains(lines, `I HTTPRoute shop/r: host "http.org" is not served: Gateway infra/gw cannot be read`) {
 			t.Errorf("got the log %q", lines)
 		}
 	})
@@ -96,14 +96,14 @@ func TestLateParentsHangAgain(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go b.tr.run(ctx)
-		want(`I HTTPRoute shop/r: host "a.org." is not served: ListenerSet shop/set cannot be read`)
+		want(`I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set cannot be read`)
 
 		health.fails("") // a list begins, and does not end
 		set("b.org")
 		time.Sleep(5 * time.Second)
 		want()
 		time.Sleep(listTimeout)
-		want(`I HTTPRoute shop/r: host "b.org." is not served: ListenerSet shop/set cannot be read`)
+		want(`I HTTPRoute shop/r: host "b.org" is not served: ListenerSet shop/set cannot be read`)
 	})
 }
 

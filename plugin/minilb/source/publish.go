@@ -144,7 +144,7 @@ func (t *Translator) resolve(g *gathered, was *publication) (publication, *namin
 		is.names[node.Source]++
 		if !t.options.Reachable(host) { // D8
 			is.unheard++
-			r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: "", text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", host)})
+			r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: "", text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", plain(host))})
 		}
 		if g.partial && t.options.Services { // else such a claim is refused
 			if service, ok := t.options.serviceNamed(host); ok && asked.service(service) != nil {

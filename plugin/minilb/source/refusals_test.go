@@ -41,7 +41,7 @@ func TestDeadClaim(t *testing.T) {
 	if last := problems[len(problems)-1]; len(problems) != maxLines || last.text != "2 more hosts are not served: why" || last.hosts != 2 {
 		t.Errorf("got %d lines of %d hosts, the last %q", len(problems), len(hosts), last.text)
 	}
-	for want, hosts := range map[string][]string{`host "a.org." is not served: why`: {"", "a.org"}, "it is not served: why": {""}} { // G30: "" is any host, and no name
+	for want, hosts := range map[string][]string{`host "a.org" is not served: why`: {"", "a.org"}, "it is not served: why": {""}} { // G30: "" is any host, and no name
 		if problems := r.deadClaim(hosts, "why").problems; len(problems) != 1 || problems[0].text != want {
 			t.Errorf("%q: got %v, want %q", hosts, problems, want)
 		}

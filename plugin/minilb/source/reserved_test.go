@@ -66,12 +66,12 @@ func TestReservedClaims(t *testing.T) {
 	want := []string{
 		`notice host "nas" has no dot, so it means nas.minilb; "nas." with a final dot would be the name itself`,
 		`notice host "shop" has no dot, so it means shop.minilb; "shop." with a final dot would be the name itself`,
-		`notice host "tv.local." lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762)`,
-		`reserved host "*.com." is refused: it would cover all domains of the public suffix "com"`,
-		`reserved host "kube-system.lan." is refused: it is the name of namespace "kube-system"`,
-		`reserved host "kube-system.minilb.", written as "kube-system", is refused: it is the name of namespace "kube-system"`,
-		`reserved host "localhost." is refused: localhost is for whoever asks`,
-		`reserved host "wpad.minilb.", written as "wpad", is refused: clients ask for "wpad" by themselves, to find their proxy or tunnel`,
+		`notice host "tv.local" lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762)`,
+		`reserved host "*.com" is refused: it would cover all domains of the public suffix "com"`,
+		`reserved host "kube-system.lan" is refused: it is the name of namespace "kube-system"`,
+		`reserved host "kube-system.minilb", written as "kube-system", is refused: it is the name of namespace "kube-system"`,
+		`reserved host "localhost" is refused: localhost is for whoever asks`,
+		`reserved host "wpad.minilb", written as "wpad", is refused: clients ask for "wpad" by themselves, to find their proxy or tunnel`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -63,7 +63,7 @@ func (r *resolver) note(c *claim, host string) {
 		r.refuse(c, host, notice, "host %q has no dot, so it means %s; %q with a final dot would be the name itself", written, plain(host), written+".")
 	}
 	if IsMulticast(host) && r.options.zone(host) == "" { // C7
-		r.refuse(c, host, notice, "host %q %s", host, MulticastOnly)
+		r.refuse(c, host, notice, "host %q %s", plain(host), MulticastOnly)
 	}
 }
 
@@ -78,7 +78,7 @@ func (r *resolver) refuseDead(c *claim, host, why string) {
 	if r.direct[c].soon {
 		return
 	}
-	r.refuse(c, host, dead, "host %q is not served: %s", host, why)
+	r.refuse(c, host, dead, "host %q is not served: %s", plain(host), why)
 }
 
 // isExposed reports whether a target may lead to the Service.
@@ -157,7 +157,7 @@ func (r *resolver) deadEnd(c *claim) string {
 		if r.options.zone(host) == "" || r.covering(host) != "" {
 			return ""
 		}
-		why = fmt.Sprintf("its address %q is in our zone, but nothing of ours has that name", host)
+		why = fmt.Sprintf("its address %q is in our zone, but nothing of ours has that name", plain(host))
 	}
 	if why == "" {
 		why = "it has no address"
@@ -262,7 +262,7 @@ func (r *resolver) resolve() map[string]outcome {
 			case found[c].empty():
 				r.refuseLoop(c, host)
 			case c.namespace != out.winner.namespace && !out.has(found[c]):
-				r.refuse(c, host, conflict, "host %q is refused: another namespace claimed it earlier", host)
+				r.refuse(c, host, conflict, "host %q is refused: another namespace claimed it earlier", plain(host))
 			default:
 				return false
 			}
@@ -333,7 +333,7 @@ func (r *resolver) name(host string, found map[*claim]outcome) outcome {
 }
 
 func (r *resolver) refuseLoop(c *claim, host string) {
-	r.refuseDead(c, host, fmt.Sprintf("its address %q leads back to itself, or by way of more than %d hosts", r.direct[c].hosts[0], maxDepth))
+	r.refuseDead(c, host, fmt.Sprintf("its address %q leads back to itself, or by way of more than %d hosts", plain(r.direct[c].hosts[0]), maxDepth))
 }
 
 // single leaves only what can stand at one name: addresses, or else one alias (G44).
@@ -342,11 +342,11 @@ func (r *resolver) single(host string, out outcome) outcome {
 	case len(out.addrs)+len(out.services) > 0:
 		out.external = nil
 	case len(out.external) > 1: // RFC 2181 §10.1
-		r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: "", text: fmt.Sprintf("host %q has several hostnames as its addresses; only %q is answered", host, out.external[0])})
+		r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: "", text: fmt.Sprintf("host %q has several hostnames as its addresses; only %q is answered", plain(host), plain(out.external[0]))})
 		out.external = out.external[:1]
 	}
 	if out.external != nil && slices.Contains(r.options.Zones, host) { // D27
-		r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: dead, text: fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", host, out.external[0])})
+		r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: dead, text: fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", plain(host), plain(out.external[0]))})
 		return outcome{}
 	}
 	return out

@@ -332,9 +332,9 @@ func TestResolve(t *testing.T) {
 				var rejected []string
 				for _, p := range r.problems {
 					if p.reason != "" {
-						rejected = append(rejected, string(p.reason)+" "+strings.Split(p.text, `"`)[1])
+						rejected = append(rejected, string(p.reason)+" "+strings.Split(p.text, `"`)[1]+".")
 					}
-					if p.reason == conflict && !strings.HasSuffix(p.text, `." is refused: another namespace claimed it earlier`) {
+					if p.reason == conflict && !strings.HasSuffix(p.text, `" is refused: another namespace claimed it earlier`) {
 						t.Errorf("C3: %s is told of another namespace: %s", p.owner, p.text)
 					}
 				}
@@ -403,7 +403,7 @@ func TestResolveTangle(t *testing.T) {
 func TestResolveLoop(t *testing.T) {
 	r := newResolver(&Options{}, []*claim{testClaim("Ingress shop/i 1", "a.ex.org.", "a.ex.org.")}, exposures(&Options{}), false)
 	r.resolve()
-	if len(r.problems) != 1 || !strings.Contains(r.problems[0].text, `"a.ex.org." leads back to itself`) {
+	if len(r.problems) != 1 || !strings.Contains(r.problems[0].text, `"a.ex.org" leads back to itself`) {
 		t.Errorf("got %v", r.problems)
 	}
 }

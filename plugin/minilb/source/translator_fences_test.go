@@ -18,7 +18,7 @@ func TestTranslatorUnreachable(t *testing.T) {
 	b.watcher.slices[""].setSynced()
 	b.watcher.ingresses[""].setSynced()
 	lines := b.publish()
-	if len(lines) != 1 || !strings.Contains(lines[0], `Service shop/web: host "b.ex.net." cannot be asked for`) {
+	if len(lines) != 1 || !strings.Contains(lines[0], `Service shop/web: host "b.ex.net" cannot be asked for`) {
 		t.Errorf("got %q, want one line about b.ex.net", lines)
 	}
 	if got := b.tr.Stats(); got.Unreachable != 1 || got.Names["service"] != 3 {

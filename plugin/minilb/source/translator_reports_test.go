@@ -72,7 +72,7 @@ func TestTranslatorReports(t *testing.T) {
 	lines := b.publish()
 	for prefix, want := range map[string]int{
 		"W Service shop/many: host": 5, "W Service shop/many: 95 more": 1, "W Service shop/web: host \"a_b.ex.org\"": 1,
-		"I Ingress shop/i: host \"x.ex.org.\" is not served: its status has no address yet": 1, "W EndpointSlice shop/web-1: its address type \"FQDN\"": 1,
+		"I Ingress shop/i: host \"x.ex.org\" is not served: its status has no address yet": 1, "W EndpointSlice shop/web-1: its address type \"FQDN\"": 1,
 	} {
 		n := 0
 		for _, line := range lines {

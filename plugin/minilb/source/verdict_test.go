@@ -42,15 +42,15 @@ func TestVerdicts(t *testing.T) {
 	b.sync()
 	want := []string{
 		`Ingress shop/i uid-i 7 "" "annotation": annotation minilb/host has no effect on objects of kind Ingress: name the host in spec.rules[].host`,
-		`Ingress shop/i uid-i 7 "i.ex.org." "dead": host "i.ex.org." is not served: its status has no address yet; is its ingress controller running and publishing one?`,
-		`Service evil/x  0 "a.ex.org." "conflict": host "a.ex.org." is refused: another namespace claimed it earlier`,
-		`Service evil/x  0 "b.ex.org." "not_allowed": host "b.ex.org." is refused: no claim line of the Corefile lets namespace "evil" have it`,
+		`Ingress shop/i uid-i 7 "i.ex.org." "dead": host "i.ex.org" is not served: its status has no address yet; is its ingress controller running and publishing one?`,
+		`Service evil/x  0 "a.ex.org." "conflict": host "a.ex.org" is refused: another namespace claimed it earlier`,
+		`Service evil/x  0 "b.ex.org." "not_allowed": host "b.ex.org" is refused: no claim line of the Corefile lets namespace "evil" have it`,
 		`Service shop/other  0 "" "annotation": annotation "minilb/hots" is none of ours and has no effect: set the annotation minilb/host`,
 		`Service shop/other  0 "a.ex.org." "": `,
 		`Service shop/web uid-web 0 "" "invalid": host "a_b" in annotation minilb/host is refused: it is not a DNS name of letters, digits, hyphens and dots`,
 		`Service shop/web uid-web 0 "a.ex.org." "": `,
-		`Service shop/web uid-web 0 "db.prod.minilb." "reserved": host "db.prod.minilb." is refused: names below prod.minilb. belong to namespace "prod"`,
-		`Service shop/web uid-web 0 "x.com." "not_allowed": host "x.com." is refused: no claim line of the Corefile lets namespace "shop" have it`,
+		`Service shop/web uid-web 0 "db.prod.minilb." "reserved": host "db.prod.minilb" is refused: names below prod.minilb belong to namespace "prod"`,
+		`Service shop/web uid-web 0 "x.com." "not_allowed": host "x.com" is refused: no claim line of the Corefile lets namespace "shop" have it`,
 	}
 	if !slices.Equal(*got, want) {
 		t.Errorf("got\n%s\nwant\n%s", lines(*got), lines(want))

@@ -207,7 +207,7 @@ func TestWaitingForbiddenParents(t *testing.T) {
 		defer stop()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if lines := b.log.take(); !slices.Contains(lines, `I HTTPRoute shop/r: host "http.org." is not served: Gateway infra/gw cannot be read`) {
+		if lines := b.log.take(); !slices.Contains(lines, `I HTTPRoute shop/r: host "http.org" is not served: Gateway infra/gw cannot be read`) {
 			t.Errorf("got the log %q", lines)
 		}
 		api.refuse("gateways/v1", nil)
