@@ -297,9 +297,7 @@ func testOutage(t *testing.T, c *cluster.Cluster) {
 	})
 	t.Logf("ready %v after the API server", time.Since(began).Round(time.Millisecond))
 	harness.ExpectStatus(t, c, "default", "web", "web.default.minilb")
-	// Usually at once. Once it took longer than 10 s on a busy machine, perhaps as the next try after three
-	// refusals is a minute later (bannerPatience): an API server may forbid nodes while it reads its roles.
-	cluster.Eventually(t, 75*time.Second, func() error {
+	cluster.Eventually(t, 10*time.Second, func() error { // R1
 		if !strings.Contains(p.Stdout.String(), "ip route add ") {
 			return fmt.Errorf("no routes printed: %q\n%s", p.Stdout, p.Stderr)
 		}

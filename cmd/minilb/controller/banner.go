@@ -14,17 +14,19 @@ import (
 const (
 	// bannerTimeout is how long one attempt to read nodes and pods may take.
 	bannerTimeout = 30 * time.Second
-	// bannerRetry is the pause after an attempt that failed, bannerPatience the one after we
-	// were told bannerDenials times that we may not: an API server that has just started forbids
-	// for a moment what it allows once it has read its roles.
+	// bannerRetry is the pause after an attempt that failed. While we are forbidden to read nodes it is
+	// half of the time that has lasted, and bannerPatience at most: an API server that has just started
+	// forbids what it allows once it has read its roles.
 	bannerRetry, bannerPatience = time.Second, time.Minute
-	bannerDenials               = 3
+	// bannerDenied is how long we are forbidden to read nodes until that is told.
+	bannerDenied = 5 * time.Second
 )
 
 // printRoutes prints the static routes as soon as nodes can be read, once (R1, R2), and warns
 // of pods that they do not reach (R3). Nothing else waits for it.
 func (c *Controller) printRoutes(ctx context.Context) {
-	for denials := 0; ; {
+	var denied time.Time // since when we are forbidden, zero for not
+	for told := false; ; {
 		err := c.tryPrintRoutes(ctx)
 		if err == nil {
 			return
@@ -32,19 +34,22 @@ func (c *Controller) printRoutes(ctx context.Context) {
 		// Of any other trouble the watch of Services tells, too.
 		c.log.Debug("routes not printed yet", "err", err)
 		pause := bannerRetry
-		if trouble, ok := errors.AsType[*kube.Failure](err); ok && trouble.Kind == kube.Forbidden {
-			denials++
-			if denials >= bannerDenials {
-				pause = bannerPatience
-			}
-			if denials == bannerDenials {
+		trouble, known := errors.AsType[*kube.Failure](err)
+		switch {
+		case !known || trouble.Kind != kube.Forbidden:
+			denied = time.Time{}
+		case denied.IsZero():
+			denied = time.Now()
+		default:
+			lasting := time.Since(denied)
+			pause = min(max(bannerRetry, lasting/2), bannerPatience)
+			if lasting >= bannerDenied && !told {
+				told = true
 				c.log.Warn("routes not printed: " + trouble.Text)
 			}
 		}
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, pause) {
 			return
-		case <-time.After(pause):
 		}
 	}
 }

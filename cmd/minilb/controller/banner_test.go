@@ -33,6 +33,7 @@ func TestBanner(t *testing.T) {
 		{"nothing", nil, 0, 0, 0},
 		{"forbidden", apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("no")), 10*time.Minute + time.Second, 1, time.Minute},
 		{"forbidden until the roles are read", apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("no")), 1500 * time.Millisecond, 0, time.Second},
+		{"forbidden until the roles are read, late", apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("no")), 5 * time.Second, 0, 2 * time.Second},
 		{"away", errors.New("connection refused"), 10*time.Minute + time.Second, 0, 3 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
