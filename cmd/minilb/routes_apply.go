@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
 
 	"k8s.io/client-go/kubernetes"
@@ -63,7 +64,7 @@ func (r *routesRun) tellProblems(entries []routes.Entry, told map[string]bool) m
 func kernelRoutes(entries []routes.Entry) (all []kernel.Route) {
 	for _, entry := range entries {
 		if entry.Problem == "" {
-			all = append(all, kernel.Route{Node: entry.Node, Destination: entry.Destination, Gateway: entry.Gateway})
+			all = append(all, kernel.Route{Node: entry.Node, Destination: entry.Destination, Gateways: []netip.Addr{entry.Gateway}})
 		}
 	}
 	return all

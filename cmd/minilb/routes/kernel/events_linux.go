@@ -17,7 +17,8 @@ import (
 type events struct {
 	// C has a value if anything has happened since it was last read.
 	C chan struct{}
-	// destinations are those whose routes are looked at, of all that may change in the table.
+	// destinations are those whose routes are looked at, of all that may change in the table: those that
+	// are wanted, and what their gateways are in.
 	destinations atomic.Pointer[map[netip.Prefix]bool]
 }
 
@@ -54,11 +55,16 @@ func listen(ctx context.Context, running *sync.WaitGroup) (*events, error) {
 	return e, nil
 }
 
-// watch has routes to these destinations looked at from now on.
+// watch has what decides about these routes looked at from now on.
 func (e *events) watch(routes []Route) {
 	destinations := make(map[netip.Prefix]bool, len(routes))
 	for _, route := range routes {
 		destinations[route.Destination] = true
+		for _, gateway := range route.Gateways {
+			for network := range networks(gateway) {
+				destinations[network] = true
+			}
+		}
 	}
 	e.destinations.Store(&destinations)
 }

@@ -42,7 +42,7 @@ func Keep(ctx context.Context, routes <-chan []Route, out io.Writer, tell func(s
 	if err != nil {
 		return err
 	}
-	k := &keeper{out: out, tell: tell, set: map[netip.Prefix]Route{}, told: map[netip.Prefix]string{}}
+	k := &keeper{out: out, tell: tell, set: map[netip.Prefix]way{}, told: map[netip.Prefix]string{}}
 	ticker := time.NewTicker(lookAgain)
 	defer ticker.Stop()
 	for known := false; ; {
@@ -74,7 +74,7 @@ type keeper struct {
 	tell   func(string)
 	routes []Route
 
-	set   map[netip.Prefix]Route  // that the table had when we last looked
+	set   map[netip.Prefix]way    // that the table had when we last looked
 	told  map[netip.Prefix]string // what is wrong with a route, as told
 	ill   string                  // why the table could not be looked at
 	begun bool                    // and has been looked at
@@ -82,7 +82,7 @@ type keeper struct {
 
 // reconcile compares the table with the routes. It fails only if it cannot print.
 func (k *keeper) reconcile() error {
-	ours, theirs, err := k.present()
+	now, err := look(k.routes)
 	if err != nil {
 		if k.ill != err.Error() {
 			k.ill = err.Error()
@@ -92,83 +92,59 @@ func (k *keeper) reconcile() error {
 	}
 	k.ill = ""
 
-	kept, wrong, links := map[netip.Prefix]bool{}, map[netip.Prefix]trouble{}, map[netip.Addr]way{}
-	var lines []string
+	ways, wrong := map[netip.Prefix]way{}, map[netip.Prefix]trouble{}
 	for _, route := range k.routes {
-		to, known := links[route.Gateway]
-		if !known {
-			to.link, to.reason, to.err = link(route.Gateway)
-			links[route.Gateway] = to
-		}
-		other, taken := theirs[route.Destination]
-		switch {
-		case to.err != nil: // which says nothing of the route
-			kept[route.Destination], wrong[route.Destination] = true, trouble{route.Node, to.err.Error()}
-		case to.reason != "":
-			wrong[route.Destination] = trouble{route.Node, "left out: " + to.reason}
-		case taken:
-			wrong[route.Destination] = trouble{route.Node, "left to the route that is there and not ours: " + other}
-		default:
-			kept[route.Destination] = true
-			line, err := k.put(route, to.link, ours[route.Destination])
-			if err != nil {
-				wrong[route.Destination] = trouble{route.Node, err.Error()}
-			} else if line != "" {
-				lines = append(lines, line)
-			}
+		to, reason := now.way(route)
+		if reason == "" {
+			ways[route.Destination] = to
+		} else {
+			wrong[route.Destination] = trouble{route.Node, reason}
 		}
 	}
-	gone := k.takeAway(ours, kept, wrong)
+	// What is wrong goes first: it may lead the next hops of others astray.
+	lines := k.takeAway(now.ours, ways, wrong)
+	for _, route := range k.routes {
+		to, right := ways[route.Destination]
+		if !right {
+			continue
+		}
+		line, err := k.put(route.Destination, to, now.ours[route.Destination])
+		if err != nil {
+			wrong[route.Destination] = trouble{route.Node, err.Error()}
+		} else if line != "" {
+			lines = append(lines, line)
+		}
+	}
 	if !k.begun {
 		k.begun = true // an earlier run may have set all, and there is nothing else to say
 		lines = append(lines, fmt.Sprintf("keeping  %d of %d routes in step: ip route show proto %d", len(k.set), len(k.routes), Protocol))
 	}
-	if err := k.print(append(gone, lines...)); err != nil {
+	if err := k.print(lines); err != nil {
 		return err
 	}
 	k.complain(wrong)
 	return nil
 }
 
-// way is the interface to a gateway, or why there is none.
+// way is where a route leads.
 type way struct {
-	link   int
-	reason string
-	err    error
+	node    string
+	gateway netip.Addr
+	link    int // the index of the interface
 }
 
 // trouble is what is wrong with a route.
 type trouble struct{ node, reason string }
 
-// present returns which of the routes of the main table are ours, and what others are to the
-// destinations of ours.
-func (k *keeper) present() (ours map[netip.Prefix][]netlink.Route, theirs map[netip.Prefix]string, err error) {
-	destinations := map[netip.Prefix]bool{}
-	for _, route := range k.routes {
-		destinations[route.Destination] = true
-	}
-	ours, theirs = map[netip.Prefix][]netlink.Route{}, map[netip.Prefix]string{}
-	err = dump(&netlink.Route{}, 0, func(r netlink.Route) {
-		destination := prefix(r.Dst)
-		switch {
-		case r.Protocol == Protocol:
-			ours[destination] = append(ours[destination], r)
-		case destinations[destination] && theirs[destination] == "":
-			theirs[destination] = describe(r) + " proto " + r.Protocol.String()
-		}
-	})
-	return ours, theirs, err
-}
-
 // put makes the table have a route, and returns what there is to say of that: nothing if it had
 // it. has is what is there of ours to the same destination.
-func (k *keeper) put(route Route, link int, has []netlink.Route) (string, error) {
+func (k *keeper) put(destination netip.Prefix, to way, has []netlink.Route) (string, error) {
 	want := netlink.Route{
-		Dst: ipNet(route.Destination), Gw: route.Gateway.AsSlice(), LinkIndex: link,
+		Dst: ipNet(destination), Gw: to.gateway.AsSlice(), LinkIndex: to.link,
 		Priority: Metric, Type: unix.RTN_UNICAST, Protocol: Protocol, Table: unix.RT_TABLE_MAIN,
 	}
 	right := func(r netlink.Route) bool {
-		return r.Gw.Equal(want.Gw) && r.LinkIndex == link && r.Priority == Metric && r.Type == want.Type && r.Tos == 0 && len(r.MultiPath) == 0
+		return r.Gw.Equal(want.Gw) && r.LinkIndex == to.link && r.Priority == Metric && r.Type == want.Type && r.Tos == 0 && len(r.MultiPath) == 0
 	}
 	var line string
 	switch {
@@ -178,17 +154,17 @@ func (k *keeper) put(route Route, link int, has []netlink.Route) (string, error)
 		if err := netlink.RouteReplace(&want); err != nil {
 			return "", refused(err)
 		}
-		line = say("changed", want, route.Node) + was(has[0], want)
+		line = say("changed", want, to.node) + was(has[0], want)
 		has = nil // the kernel has removed it
 	default:
 		if err := netlink.RouteAdd(&want); err != nil {
 			return "", refused(err)
 		}
 		verb := "added"
-		if k.set[route.Destination] == route && len(has) == 0 {
+		if last, had := k.set[destination]; had && last.node == to.node && last.gateway == to.gateway && len(has) == 0 {
 			verb = "restored"
 		}
-		line = say(verb, want, route.Node)
+		line = say(verb, want, to.node)
 	}
 	for _, r := range has {
 		if !right(r) {
@@ -197,18 +173,18 @@ func (k *keeper) put(route Route, link int, has []netlink.Route) (string, error)
 			}
 		}
 	}
-	k.set[route.Destination] = route
+	k.set[destination] = to
 	return line, nil
 }
 
-// takeAway removes what is ours and not to be kept, and returns a line for each that was
+// takeAway removes what is ours and has no way to be kept, and returns a line for each that was
 // still there.
-func (k *keeper) takeAway(ours map[netip.Prefix][]netlink.Route, kept map[netip.Prefix]bool, wrong map[netip.Prefix]trouble) (lines []string) {
+func (k *keeper) takeAway(ours map[netip.Prefix][]netlink.Route, ways map[netip.Prefix]way, wrong map[netip.Prefix]trouble) (lines []string) {
 	for _, destination := range slices.SortedFunc(maps.Keys(ours), netip.Prefix.Compare) {
-		if kept[destination] {
+		if _, kept := ways[destination]; kept {
 			continue
 		}
-		node := k.set[destination].Node
+		node := k.set[destination].node
 		for _, r := range ours[destination] {
 			removed, err := remove(r)
 			if err != nil {
@@ -219,7 +195,7 @@ func (k *keeper) takeAway(ours map[netip.Prefix][]netlink.Route, kept map[netip.
 			}
 		}
 	}
-	maps.DeleteFunc(k.set, func(destination netip.Prefix, _ Route) bool { return !kept[destination] })
+	maps.DeleteFunc(k.set, func(destination netip.Prefix, _ way) bool { _, kept := ways[destination]; return !kept })
 	return lines
 }
 

@@ -14,11 +14,15 @@ import (
 	"time"
 )
 
-// routes makes a list of "node destination gateway".
+// routes makes a list of "node destination gateway...".
 func routes(lines ...string) (list []Route) {
 	for _, line := range lines {
 		fields := strings.Fields(line)
-		list = append(list, Route{fields[0], netip.MustParsePrefix(fields[1]), netip.MustParseAddr(fields[2])})
+		route := Route{Node: fields[0], Destination: netip.MustParsePrefix(fields[1])}
+		for _, gateway := range fields[2:] {
+			route.Gateways = append(route.Gateways, netip.MustParseAddr(gateway))
+		}
+		list = append(list, route)
 	}
 	return list
 }
@@ -232,18 +236,18 @@ func TestRemoveGone(t *testing.T) {
 	ip(t, "route add 10.244.0.0/24 via 192.168.1.30 proto 109 metric 1090", "-6 route add fd00:244::/64 via fd00:192:168:1::30 proto 109 metric 1090",
 		"route add 10.244.1.0/24 via 192.168.2.31 proto 109 metric 1090")
 	k := &keeper{}
-	ours, _, err := k.present()
-	if err != nil || len(ours) != 3 {
-		t.Fatalf("got %v, %v", ours, err)
+	now, err := look(nil)
+	if err != nil || len(now.ours) != 3 {
+		t.Fatalf("got %v, %v", now, err)
 	}
 	ip(t, "link set lan down")
 	wrong := map[netip.Prefix]trouble{}
-	got := k.takeAway(ours, nil, wrong)
+	got := k.takeAway(now.ours, nil, wrong)
 	if want := []string{"removed  10.244.1.0/24 via 192.168.2.31 dev other"}; !slices.Equal(got, want) || len(wrong) > 0 {
 		t.Errorf("got %q and %v, want %q", got, wrong, want)
 	}
 	ip(t, "link del other") // whose number nothing has any longer
-	if got := k.takeAway(ours, nil, wrong); len(got) > 0 || len(wrong) > 0 {
+	if got := k.takeAway(now.ours, nil, wrong); len(got) > 0 || len(wrong) > 0 {
 		t.Errorf("got %q and %v, want nothing", got, wrong)
 	}
 	eventually(t)
@@ -259,7 +263,7 @@ func TestKeepDenied(t *testing.T) {
 	withoutNetAdmin(t)
 	var out bytes.Buffer
 	var told []string
-	k := &keeper{out: &out, tell: func(line string) { told = append(told, line) }, routes: routes(one), set: map[netip.Prefix]Route{}, told: map[netip.Prefix]string{}}
+	k := &keeper{out: &out, tell: func(line string) { told = append(told, line) }, routes: routes(one), set: map[netip.Prefix]way{}, told: map[netip.Prefix]string{}}
 	for range 2 {
 		if err := k.reconcile(); err != nil {
 			t.Fatal(err)

@@ -1,11 +1,10 @@
 // Package kernel keeps routes in the routing table of this host, which must run Linux. It tells its
-// own routes from all others by their protocol number, and changes no others. It imports nothing
-// of ours.
+// own routes from all others by their protocol number, changes no others, and decides by the others
+// alone (R8). It imports nothing of ours.
 package kernel
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 )
 
@@ -22,14 +21,13 @@ const (
 type Route struct {
 	// Node is the name of what Gateway is an address of, for what is said of the route.
 	Node string
-	// Destination has no host bits set, and is in the list of routes once.
+	// Destination has no host bits set, and is in the list of routes once. It must contain no address
+	// of this host (R7).
 	Destination netip.Prefix
-	// Gateway is of the same family. It must be on a network of this host, and not this host.
-	Gateway netip.Addr
+	// Gateways are addresses of Node of the same family, at least one. The first that is on a network of
+	// this host becomes the next hop (R22).
+	Gateways []netip.Addr
 }
-
-// String returns the route in iproute2's words.
-func (r Route) String() string { return fmt.Sprintf("%s via %s", r.Destination, r.Gateway) }
 
 // ErrOtherSystem is the failure of everything where there is no Linux.
 var ErrOtherSystem = errors.New("routes can be kept in the routing table of Linux only: print them with -o, or run this on a Linux router")

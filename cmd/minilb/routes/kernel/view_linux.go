@@ -1,0 +1,119 @@
+package kernel
+
+import (
+	"fmt"
+	"iter"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// view is what this host's network looks like at one time. Nothing that is decided depends on the
+// routes that are ours, or each change would be a reason for the next one (R8).
+type view struct {
+	// ours are the routes of the main table that are.
+	ours map[netip.Prefix][]netlink.Route
+	// theirs says what others there are to the destinations of the wanted.
+	theirs map[netip.Prefix]string
+	// around are the best of the others to what contains a gateway of the wanted, the default routes aside.
+	around map[netip.Prefix]netlink.Route
+	// own are this host's addresses.
+	own []netip.Addr
+}
+
+// look returns the view for routes that are wanted.
+func look(wanted []Route) (*view, error) {
+	v := &view{ours: map[netip.Prefix][]netlink.Route{}, theirs: map[netip.Prefix]string{}, around: map[netip.Prefix]netlink.Route{}}
+	destinations, around := map[netip.Prefix]bool{}, map[netip.Prefix]bool{}
+	for _, route := range wanted {
+		destinations[route.Destination] = true
+		for _, gateway := range route.Gateways {
+			for network := range networks(gateway) {
+				around[network] = true
+			}
+		}
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("list the addresses of this host: %w", err)
+	}
+	for _, addr := range addrs {
+		if own, isNet := addr.(*net.IPNet); isNet {
+			if ip, ok := netip.AddrFromSlice(own.IP); ok {
+				v.own = append(v.own, ip.Unmap())
+			}
+		}
+	}
+	return v, dump(&netlink.Route{}, 0, func(r netlink.Route) {
+		destination := prefix(r.Dst)
+		if r.Protocol == Protocol {
+			v.ours[destination] = append(v.ours[destination], r)
+			return
+		}
+		if destinations[destination] && v.theirs[destination] == "" {
+			v.theirs[destination] = describe(r) + " proto " + r.Protocol.String()
+		}
+		if best, known := v.around[destination]; around[destination] && r.Tos == 0 && (!known || r.Priority < best.Priority) {
+			v.around[destination] = r
+		}
+	})
+}
+
+// networks yields what an address is in, from the narrowest to the widest, without the default route:
+// one without a router, as a dial-up line or a tunnel has it, says nothing of who is on the other end.
+func networks(addr netip.Addr) iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		for bits := addr.BitLen(); bits > 0; bits-- {
+			if network, err := addr.Prefix(bits); err != nil || !yield(network) {
+				return
+			}
+		}
+	}
+}
+
+// way returns where a wanted route leads, or in a few words why there is none.
+func (v *view) way(route Route) (to way, reason string) {
+	var reasons []string
+	for _, gateway := range route.Gateways {
+		link, reason := v.link(gateway)
+		if reason == "" {
+			to = way{route.Node, gateway, link}
+			break
+		}
+		reasons = append(reasons, reason)
+	}
+	other, taken := v.theirs[route.Destination]
+	held := slices.IndexFunc(v.own, route.Destination.Contains)
+	switch {
+	case !to.gateway.IsValid():
+		return to, "left out: " + strings.Join(reasons, ", ")
+	case held >= 0: // R7
+		return to, fmt.Sprintf("left out: it contains %s, an address of this host, which it would cut off", v.own[held])
+	case taken:
+		return to, "left to the route that is there and not ours: " + other
+	}
+	return to, ""
+}
+
+// link returns the index of the interface by which an address is reached without a router between,
+// or in a few words why there is none.
+func (v *view) link(gateway netip.Addr) (index int, reason string) {
+	if slices.Contains(v.own, gateway) {
+		return 0, fmt.Sprintf("%s is this host itself", gateway)
+	}
+	for network := range networks(gateway) {
+		r, found := v.around[network]
+		if !found {
+			continue
+		}
+		if r.Type == unix.RTN_UNICAST && r.Gw == nil && r.Via == nil && len(r.MultiPath) == 0 && r.LinkIndex != 0 {
+			return r.LinkIndex, ""
+		}
+		break // a router, or a route that says no: unreachable, prohibit, blackhole
+	}
+	return 0, fmt.Sprintf("%s is on no network of this host", gateway)
+}
