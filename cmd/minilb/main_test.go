@@ -68,6 +68,8 @@ func TestRun(t *testing.T) {
 		{"subnet of none", []string{"routes", "-subnet", "192.168.1.0/24"}, 2, "", "minilb routes: -subnet: ip names none"},
 		{"no subnet", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1"}, 2, "", "minilb routes: name the subnet of the LAN with -subnet, such as 192.168.1.0/24: vyos-dhcp needs it"},
 		{"bad subnet", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1", "-subnet", "lan"}, 2, "", `minilb routes: -subnet "lan": want an IPv4 prefix`},
+		{"nodes in none", []string{"routes", "-nodes-in", "192.168.1.0/24,lan"}, 2, "", `minilb routes: invalid value "192.168.1.0/24,lan" for flag -nodes-in: want networks separated by commas, such as 192.168.1.0/24`},
+		{"clean where", []string{"routes", "-cleanup", "-nodes-in", "192.168.1.0/24"}, 2, "", "minilb routes: -cleanup does not go with -nodes-in: leave one out"},
 		{"applied and watched", []string{"routes", "-watch", "-apply"}, 2, "", "minilb routes: -apply does not go with -watch: leave one out"},
 		{"applied in a format", []string{"routes", "-apply", "-o", "ip"}, 2, "", "minilb routes: -apply does not go with -o: leave one out"},
 		{"routes' kubeconfig", []string{"routes", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
@@ -99,7 +101,7 @@ func TestRun(t *testing.T) {
 func TestHelp(t *testing.T) {
 	flags := map[string]string{
 		"controller": "class cleanup context corefile default-class domain events health kubeconfig resync v",
-		"routes":     "apply cleanup context gateway interface kubeconfig o subnet watch",
+		"routes":     "apply cleanup context gateway interface kubeconfig nodes-in o subnet watch",
 		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig o server",
 		"explain":    "class context corefile default-class domain kubeconfig o",
 		"version":    "",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -21,8 +22,9 @@ import (
 var routesHelp = help{
 	synopsis: `Prints the static routes that the LAN's router needs: each node's podCIDRs via
 the node's first InternalIP of the same family, by node name, IPv4 first.
-Nodes without a route are named in comments. Warns on standard error of pods
-that live outside their node's podCIDRs.
+Nodes without a route are named in comments, with the reason: a podCIDR that
+contains a node's address or the LAN's router gets none, as it would cut that
+off. Warns on standard error of pods that live outside their node's podCIDRs.
 
 With -watch it goes on: a line for each route that comes, changes or goes with
 a node, in the formats ip, json, routeros and frr. What is known stays while
@@ -31,8 +33,9 @@ the API server is away.
 With -apply it keeps the routing table of this Linux host in step instead, and
 prints what it changes. Its routes are those that "ip route show proto 109"
 lists; it touches no others, and where another has a route to the same place it
-adds none. It puts back what is removed, and leaves its routes when it ends.
-It needs root or CAP_NET_ADMIN. -cleanup removes them all, without a cluster.
+adds none. Of a node's InternalIPs it takes one on a network of this host. It
+puts back what is removed, and leaves its routes when it ends. It needs root or
+CAP_NET_ADMIN. -cleanup removes them all, without a cluster.
 
 A router that alone has the routes sees what clients send to pods, and not what
 comes back. If it is a firewall, too, let it pass such traffic from the LAN to
@@ -67,7 +70,7 @@ type routesRun struct {
 	cluster *cluster
 	format  routes.Format
 	iface   string
-	gateway netip.Addr
+	lan     routes.LAN
 	stdout  io.Writer
 
 	mu     sync.Mutex // of stderr
@@ -84,6 +87,8 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	flags.StringVar(&r.iface, "interface", "", "`name` of the router's interface, for formats that name one (default\n"+
 		"lan for openwrt, eth0 for netplan and radvd) or, for vyos-dhcp, of its\n"+
 		"shared network (default LAN)")
+	flags.Func("nodes-in", "`networks`, separated by commas: of a node's several InternalIPs one in\n"+
+		"them is the next hop (default the node's first)", r.nodesIn)
 	subnet := flags.String("subnet", "", "IPv4 `prefix` of the LAN, which vyos-dhcp needs (default none)")
 	watch := flags.Bool("watch", false, "go on and print what changes (default false)")
 	apply := flags.Bool("apply", false, "keep the routing table of this host in step (default false)")
@@ -125,7 +130,7 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 func exclusive(given map[string]bool) error {
 	for _, group := range [][]string{
 		{"apply", "cleanup", "watch"}, {"apply", "o"}, {"apply", "interface"}, {"apply", "gateway"}, {"apply", "subnet"},
-		{"cleanup", "o"}, {"cleanup", "interface"}, {"cleanup", "gateway"}, {"cleanup", "subnet"},
+		{"cleanup", "o"}, {"cleanup", "interface"}, {"cleanup", "gateway"}, {"cleanup", "subnet"}, {"cleanup", "nodes-in"},
 	} {
 		var both []string
 		for _, name := range group {
@@ -155,7 +160,7 @@ func (r *routesRun) choose(format, gateway, subnet string, watch bool) (err erro
 		return err
 	}
 	if gateway != "" {
-		if r.gateway, err = netip.ParseAddr(gateway); err != nil {
+		if r.lan.Router, err = netip.ParseAddr(gateway); err != nil {
 			return fmt.Errorf("-gateway %q: want an IPv4 address", gateway)
 		}
 	}
@@ -164,8 +169,20 @@ func (r *routesRun) choose(format, gateway, subnet string, watch bool) (err erro
 			return err
 		}
 	}
-	_, err = r.format.Write(nil, r.iface, r.gateway)
+	_, err = r.format.Write(nil, r.iface, r.lan.Router)
 	return err
+}
+
+// nodesIn takes the networks of the nodes' addresses (R22).
+func (r *routesRun) nodesIn(list string) error {
+	for text := range strings.SplitSeq(list, ",") {
+		network, err := netip.ParsePrefix(strings.TrimSpace(text))
+		if err != nil {
+			return errors.New("want networks separated by commas, such as 192.168.1.0/24")
+		}
+		r.lan.Nodes = append(r.lan.Nodes, network)
+	}
+	return nil
 }
 
 // tell writes a line to standard error.
@@ -191,8 +208,8 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 	if err != nil {
 		return err
 	}
-	entries := routes.Of(nodes)
-	text, err := r.format.Write(entries, r.iface, r.gateway)
+	entries := r.lan.Of(nodes)
+	text, err := r.format.Write(entries, r.iface, r.lan.Router)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,8 @@ func (r *routesRun) tellProblems(entries []routes.Entry, told map[string]bool) m
 func kernelRoutes(entries []routes.Entry) (all []kernel.Route) {
 	for _, entry := range entries {
 		if entry.Problem == "" {
-			all = append(all, kernel.Route{Node: entry.Node, Destination: entry.Destination, Gateways: []netip.Addr{entry.Gateway}})
+			gateways := append([]netip.Addr{entry.Gateway}, entry.Others...)
+			all = append(all, kernel.Route{Node: entry.Node, Destination: entry.Destination, Gateways: gateways})
 		}
 	}
 	return all

@@ -37,7 +37,7 @@ func (r *routesRun) follow(ctx context.Context, client kubernetes.Interface, upd
 	compare := sync.OnceFunc(func() {
 		running.Go(func() { r.compare(ctx, client) })
 	})
-	return routes.Follow(ctx, client, func(line string) { r.tell("minilb:", line) }, func(entries []routes.Entry) error {
+	return routes.Follow(ctx, client, r.lan, func(line string) { r.tell("minilb:", line) }, func(entries []routes.Entry) error {
 		defer compare() // once the cluster is there
 		return update(entries)
 	})

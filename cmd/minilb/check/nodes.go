@@ -14,7 +14,7 @@ import (
 )
 
 // nodeFindings says which nodes have no route to their pods, or routes that do not lead to them (R1,
-// R3–R6).
+// R3–R7b).
 func (c *checker) nodeFindings() []Finding {
 	var findings []Finding
 	cni := c.cni()
@@ -30,6 +30,13 @@ func (c *checker) nodeFindings() []Finding {
 			findings = append(findings, Finding{Error, "Node", "", entry.Node, "SamePodCIDR",
 				entry.Problem + ": there is one route to it, so that this node's pods are not reached",
 				"give one of the nodes another podCIDR: delete the Node and let its kubelet register it anew"})
+		case routes.NotPodNetwork:
+			findings = append(findings, Finding{Error, "Node", "", entry.Node, "NotPodNetwork",
+				entry.Problem + ": there is no route to its pods", "correct what sets the node's podCIDRs; who can set them can lead the LAN's packets astray"})
+		case routes.HostInPodCIDR:
+			findings = append(findings, Finding{Error, "Node", "", entry.Node, "HostInPodCIDR",
+				entry.Problem + ", so that its pods are not reached",
+				"give the cluster a pod network that the LAN does not use (kubeadm: podSubnet, k3s: --cluster-cidr), or the LAN another network"})
 		case routes.MalformedIP:
 			findings = append(findings, Finding{Warning, "Node", "", entry.Node, "MalformedIP",
 				entry.Problem, "correct what sets the node's addresses: its kubelet's --node-ip, or the cloud controller"})

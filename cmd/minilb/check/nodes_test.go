@@ -13,7 +13,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
-// R1, R3–R6: what is said of nodes, and by which network plugin.
+// R1, R3–R7b: what is said of nodes, and by which network plugin.
 func TestNodeFindings(t *testing.T) {
 	node := func(annotation string, podCIDRs ...string) *corev1.Node {
 		return &corev1.Node{
@@ -49,6 +49,9 @@ func TestNodeFindings(t *testing.T) {
 		{"no podCIDR, Cilium", node("x"), nil, []string{"cilium.io"}, false, []string{"NoPodCIDR"}, "Cilium must have ipam: kubernetes"},
 		{"no InternalIP", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, nil, false, []string{"NoInternalIP"}, "no IPv6 InternalIP for fd00:1::/64"},
 		{"an InternalIP less, on purpose", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, nil, true, nil, ""},
+		{"its address in its podCIDR", node("x", "192.168.0.0/16"), nil, nil, false, []string{"HostInPodCIDR"}, // R7
+			"podCIDR 192.168.0.0/16 contains 192.168.1.31, the InternalIP of node n: a route would cut it off, so that its pods are not reached; give the cluster a pod network that the LAN does not use"},
+		{"no pod network", node("x", "127.0.0.0/24"), nil, nil, false, []string{"NotPodNetwork"}, "podCIDR 127.0.0.0/24 is no pod network: 127.0.0.0/8 is loopback: there is no route to its pods; correct"}, // R7b
 		{"an InternalIP that is none", broken, nil, nil, false, []string{"MalformedIP"}, `InternalIP "nonsense" is malformed; correct what sets`},
 	} {
 		groups := map[string]bool{}

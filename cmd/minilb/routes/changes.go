@@ -56,12 +56,12 @@ func Changes(before, now []Entry) []Change {
 		last, known := old[entry.Destination]
 		switch {
 		case entry.Problem != "":
-			if !slices.Contains(before, entry) {
+			if !slices.ContainsFunc(before, entry.equal) {
 				changes = append(changes, Change{Event: Skipped, Entry: entry})
 			}
 		case !known:
 			changes = append(changes, Change{Event: Added, Entry: entry})
-		case last != entry:
+		case last.Node != entry.Node || last.Gateway != entry.Gateway:
 			changes = append(changes, Change{Event: Replaced, Entry: entry, Before: last})
 		}
 	}

@@ -2,7 +2,6 @@ package routes
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -17,15 +16,14 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
-	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// Follow calls update with the entries of all nodes, as Of returns them: first once the API server
+// Follow calls update with the entries of all nodes, as lan.Of returns them: first once the API server
 // has told of all, then whenever they have changed, one call after the other. While the API server
 // is away, or refuses, what is known stays, and tell is called with one line of why; with another
 // one when it is back. It ends with ctx, which is no error, or with the first error of update.
-func Follow(ctx context.Context, client kubernetes.Interface, tell func(string), update func([]Entry) error) error {
-	known := &nodes{byName: map[string][]Entry{}, changed: make(chan struct{}, 1)}
+func Follow(ctx context.Context, client kubernetes.Interface, lan LAN, tell func(string), update func([]Entry) error) error {
+	known := &nodes{byName: map[string]machine{}, changed: make(chan struct{}, 1)}
 	f := &follower{client: client, contact: contact{tell: tell, now: time.Now}}
 	ctx, stop := context.WithCancel(klog.NewContext(ctx, klog.Logger{})) // client-go logs what f tells
 	var running sync.WaitGroup
@@ -40,8 +38,8 @@ func Follow(ctx context.Context, client kubernetes.Interface, tell func(string),
 			return nil
 		case <-known.changed:
 		}
-		entries := known.entries()
-		if !first && slices.Equal(entries, last) {
+		entries := known.entries(lan)
+		if !first && slices.EqualFunc(entries, last, Entry.equal) {
 			continue
 		}
 		if err := update(entries); err != nil {
@@ -51,25 +49,20 @@ func Follow(ctx context.Context, client kubernetes.Interface, tell func(string),
 	}
 }
 
-// nodes holds the entries of each node as the watch has last seen it. It implements
+// nodes holds what is read of each node as the watch has last seen it. It implements
 // cache.ReflectorStore.
 type nodes struct {
 	// changed has a value when entries may return something else than it did last.
 	changed chan struct{}
 
 	mu     sync.Mutex
-	byName map[string][]Entry
+	byName map[string]machine
 }
 
-// entries returns what Of does.
-func (n *nodes) entries() []Entry {
+func (n *nodes) entries(lan LAN) []Entry {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var all []Entry
-	for _, name := range slices.Sorted(maps.Keys(n.byName)) {
-		all = append(all, n.byName[name]...)
-	}
-	return unambiguous(all)
+	return lan.entries(n.byName)
 }
 
 func (n *nodes) touch() {
@@ -82,13 +75,11 @@ func (n *nodes) touch() {
 // Add implements cache.ReflectorStore.
 func (n *nodes) Add(object any) error {
 	node := object.(*corev1.Node)
-	var entries []Entry
-	if !lb.Ignored(node.Labels) {
-		entries = ofNode(node)
-	}
+	now := read(node)
 	n.mu.Lock()
-	same := slices.Equal(n.byName[node.Name], entries) // most of what happens to a node
-	n.byName[node.Name] = entries
+	last, known := n.byName[node.Name]
+	same := known && last.equal(now) // most of what happens to a node
+	n.byName[node.Name] = now
 	n.mu.Unlock()
 	if !same {
 		n.touch()
@@ -110,11 +101,10 @@ func (n *nodes) Delete(object any) error {
 
 // Replace implements cache.ReflectorStore.
 func (n *nodes) Replace(objects []any, _ string) error {
-	next := make(map[string][]Entry, len(objects))
+	next := make(map[string]machine, len(objects))
 	for _, object := range objects {
-		if node := object.(*corev1.Node); !lb.Ignored(node.Labels) {
-			next[node.Name] = ofNode(node)
-		}
+		node := object.(*corev1.Node)
+		next[node.Name] = read(node)
 	}
 	n.mu.Lock()
 	n.byName = next

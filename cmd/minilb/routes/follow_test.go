@@ -47,7 +47,7 @@ func TestFollowOutage(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
-			err := Follow(ctx, client, func(line string) { told = append(told, line) }, func(entries []Entry) error {
+			err := Follow(ctx, client, LAN{}, func(line string) { told = append(told, line) }, func(entries []Entry) error {
 				updates = append(updates, IP(entries, Replace))
 				return nil
 			})
@@ -92,7 +92,7 @@ func TestFollow(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
-			err := Follow(ctx, client, func(line string) { t.Error(line) }, func(entries []Entry) error {
+			err := Follow(ctx, client, LAN{}, func(line string) { t.Error(line) }, func(entries []Entry) error {
 				updates = append(updates, IP(entries, Replace))
 				return nil
 			})
@@ -118,6 +118,10 @@ func TestFollow(t *testing.T) {
 			{"that moves", func() { events.Modify(node("b", "10.244.1.0/24", "192.168.1.41")) }, []string{a + moved}},
 			{"that is ignored", func() { events.Modify(ignored("b")) }, []string{a}},
 			{"that is not any longer", func() { events.Modify(node("b", "10.244.1.0/24", "192.168.1.31")) }, []string{a + b}},
+			{"a second InternalIP", func() { events.Modify(node("b", "10.244.1.0/24", "192.168.1.31 192.168.2.31")) }, []string{a + b}}, // R22
+			{"one in its podCIDR", func() { events.Add(node("c", "", "10.244.1.9")) }, []string{a + // R7
+				"# node b: podCIDR 10.244.1.0/24 contains 10.244.1.9, the InternalIP of node c: a route would cut it off\n# node c: no podCIDRs: nothing has set any\n"}},
+			{"that goes", func() { events.Delete(node("c", "", "")) }, []string{a + b}},
 			{"one that goes", func() { events.Delete(node("a", "10.244.0.0/24", "192.168.1.30")) }, []string{b}},
 		} {
 			step.change()
@@ -135,12 +139,12 @@ func TestFollow(t *testing.T) {
 
 // A whole list takes the place of what was known.
 func TestFollowReplaces(t *testing.T) {
-	known := &nodes{byName: map[string][]Entry{}, changed: make(chan struct{}, 1)}
+	known := &nodes{byName: map[string]machine{}, changed: make(chan struct{}, 1)}
 	for _, want := range []string{"a", "b"} {
 		if err := known.Replace([]any{node(want, "10.244.0.0/24", "192.168.1.30")}, ""); err != nil {
 			t.Fatal(err)
 		}
-		if entries := known.entries(); len(entries) != 1 || entries[0].Node != want || len(known.changed) != 1 {
+		if entries := known.entries(LAN{}); len(entries) != 1 || entries[0].Node != want || len(known.changed) != 1 {
 			t.Errorf("got %+v and %d tokens, want %s", entries, len(known.changed), want)
 		}
 		<-known.changed
@@ -195,7 +199,7 @@ func TestFollowWatchRefused(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var running sync.WaitGroup
 			running.Go(func() {
-				err := Follow(ctx, client, func(line string) { told = append(told, line) }, func([]Entry) error { updates++; return nil })
+				err := Follow(ctx, client, LAN{}, func(line string) { told = append(told, line) }, func([]Entry) error { updates++; return nil })
 				if err != nil {
 					t.Error(err)
 				}
@@ -218,7 +222,7 @@ func TestFollowFails(t *testing.T) {
 		return true, &corev1.NodeList{ListMeta: listed}, nil
 	})
 	broken := errors.New("broken pipe")
-	if err := Follow(t.Context(), client, func(string) {}, func([]Entry) error { return broken }); !errors.Is(err, broken) {
+	if err := Follow(t.Context(), client, LAN{}, func(string) {}, func([]Entry) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 }

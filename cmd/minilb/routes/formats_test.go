@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -101,7 +102,6 @@ func TestOptionWidths(t *testing.T) {
 		"10.0.0.0/8":     "080ac0a8011e",
 		"10.128.0.0/9":   "090a80c0a8011e",
 		"10.244.1.7/32":  "200af40107c0a8011e",
-		"0.0.0.0/0":      "00c0a8011e",
 	} {
 		entries := Of([]*corev1.Node{node("a", cidr, "192.168.1.30")})
 		got := option121(&table{entries: entries, gateway: netip.MustParseAddr("192.168.1.1")})
@@ -115,7 +115,7 @@ func TestOptionWidths(t *testing.T) {
 func TestOptionLength(t *testing.T) {
 	var nodes []*corev1.Node
 	for i := range 32 {
-		nodes = append(nodes, node("a", netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 0}), 24).String(), "192.168.1.30"))
+		nodes = append(nodes, node(fmt.Sprintf("n%02d", i), netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 0}), 24).String(), "192.168.1.30"))
 	}
 	if n := OptionLength(Of(nodes[:31])); n != 253 || Splits(n) {
 		t.Errorf("31 routes take %d bytes", n)

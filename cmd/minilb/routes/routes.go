@@ -5,6 +5,7 @@ package routes
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -21,12 +22,20 @@ type Entry struct {
 	// Destination is the podCIDR, without host bits. It is the zero Prefix if the problem is
 	// not one of a single podCIDR.
 	Destination netip.Prefix
-	// Gateway is the node's first InternalIP of the same family; invalid if Problem is set.
+	// Gateway is the InternalIP of the same family that was chosen (R1, R22); invalid if Problem
+	// is set.
 	Gateway netip.Addr
+	// Others are the further ones that could be chosen, best first.
+	Others []netip.Addr
 	// Problem says in a few words on one line why there is no route.
 	Problem string
 	// Kind is that of the problem, "" if there is none.
 	Kind ProblemKind
+}
+
+func (e Entry) equal(other Entry) bool {
+	return e.Node == other.Node && e.Destination == other.Destination && e.Gateway == other.Gateway &&
+		slices.Equal(e.Others, other.Others) && e.Problem == other.Problem && e.Kind == other.Kind
 }
 
 // ProblemKind is what kind of problem keeps a node from a route.
@@ -35,24 +44,118 @@ type ProblemKind string
 const (
 	// NoPodCIDR: the node has none, or one that cannot be read.
 	NoPodCIDR ProblemKind = "NoPodCIDR"
-	// NoInternalIP: it has no address of the podCIDR's family.
+	// NoInternalIP: it has no address of the podCIDR's family that can be a next hop.
 	NoInternalIP ProblemKind = "NoInternalIP"
 	// MalformedIP: one of its addresses cannot be read.
 	MalformedIP ProblemKind = "MalformedIP"
 	// SamePodCIDR: another node has the podCIDR, too.
 	SamePodCIDR ProblemKind = "SamePodCIDR"
+	// NotPodNetwork: the podCIDR can be no pod network (R7b).
+	NotPodNetwork ProblemKind = "NotPodNetwork"
+	// HostInPodCIDR: the podCIDR contains an address of a node, or of the LAN's router (R7).
+	HostInPodCIDR ProblemKind = "HostInPodCIDR"
 )
+
+// LAN is what the user says of the network that the routes are for. The zero LAN says nothing.
+type LAN struct {
+	// Router is the address of the LAN's own router: no destination may contain it (R7).
+	Router netip.Addr
+	// Nodes are the networks whose addresses are chosen first of a node's several InternalIPs (R22).
+	Nodes []netip.Prefix
+}
+
+// Of returns the entries of the nodes in a LAN of which nothing is said.
+func Of(nodes []*corev1.Node) []Entry { return LAN{}.Of(nodes) }
 
 // Of returns the entries of the nodes in an order that can be compared from run to run: by
 // the node's name, then IPv4 before IPv6 (R1, R2). Ignored nodes have none (M8).
-func Of(nodes []*corev1.Node) []Entry {
+func (lan LAN) Of(nodes []*corev1.Node) []Entry {
+	machines := make(map[string]machine, len(nodes))
+	for _, node := range nodes {
+		machines[node.Name] = read(node)
+	}
+	return lan.entries(machines)
+}
+
+// machine is what is read of a Node.
+type machine struct {
+	ignored  bool
+	cidrs    []netip.Prefix // without host bits, IPv4 first
+	ips      []netip.Addr   // InternalIPs, in the node's own order
+	problems []Entry
+}
+
+func read(node *corev1.Node) machine {
+	cidrs, malformed := podCIDRs(node)
+	ips, more := internalIPs(node)
+	if len(cidrs)+len(malformed)+len(more) == 0 {
+		malformed = []string{"no podCIDRs: nothing has set any"}
+	}
+	m := machine{ignored: lb.Ignored(node.Labels), cidrs: cidrs, ips: ips}
+	for _, problem := range malformed {
+		m.problems = append(m.problems, Entry{Node: node.Name, Problem: problem, Kind: NoPodCIDR})
+	}
+	for _, problem := range more {
+		m.problems = append(m.problems, Entry{Node: node.Name, Problem: problem, Kind: MalformedIP})
+	}
+	return m
+}
+
+func (m machine) equal(other machine) bool {
+	return m.ignored == other.ignored && slices.Equal(m.cidrs, other.cidrs) && slices.Equal(m.ips, other.ips) &&
+		slices.EqualFunc(m.problems, other.problems, Entry.equal)
+}
+
+// entries returns what Of does, of the machines by the nodes' names.
+func (lan LAN) entries(machines map[string]machine) []Entry {
+	hosts := lan.hosts(machines)
 	var entries []Entry
-	for _, node := range slices.SortedFunc(slices.Values(nodes), byName) {
-		if !lb.Ignored(node.Labels) {
-			entries = append(entries, ofNode(node)...)
+	for _, name := range slices.Sorted(maps.Keys(machines)) {
+		m := machines[name]
+		if m.ignored {
+			continue
 		}
+		for _, cidr := range m.cidrs {
+			entry := Entry{Node: name, Destination: cidr}
+			if entry.Kind, entry.Problem = refuse(cidr, hosts); entry.Problem == "" {
+				lan.choose(&entry, m.ips)
+			}
+			entries = append(entries, entry)
+		}
+		entries = append(entries, m.problems...)
 	}
 	return unambiguous(entries)
+}
+
+// choose sets the entry's next hop: of the addresses of its family one in the networks that the user
+// names, else the first (R1, R22).
+func (lan LAN) choose(entry *Entry, ips []netip.Addr) {
+	var hops []netip.Addr
+	unusable := ""
+	for _, ip := range ips {
+		switch {
+		case ip.Is4() != entry.Destination.Addr().Is4():
+		case ip.IsLoopback() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast():
+			unusable = fmt.Sprintf(" but %s, which is no address of the LAN", ip)
+		default:
+			hops = append(hops, ip)
+		}
+	}
+	if len(hops) == 0 {
+		entry.Kind = NoInternalIP
+		entry.Problem = fmt.Sprintf("no %s InternalIP for %s%s", family(entry.Destination.Addr()), entry.Destination, unusable)
+		return
+	}
+	slices.SortStableFunc(hops, func(a, b netip.Addr) int { return cmp.Compare(lan.rank(a), lan.rank(b)) })
+	entry.Gateway, entry.Others = hops[0], hops[1:]
+}
+
+// rank is 0 for an address in the networks that the user names, and 1 for others.
+func (lan LAN) rank(ip netip.Addr) int {
+	if slices.ContainsFunc(lan.Nodes, func(network netip.Prefix) bool { return network.Contains(ip) }) {
+		return 0
+	}
+	return 1
 }
 
 // unambiguous leaves each destination to the first of the nodes that have it, as there is one route
@@ -64,40 +167,11 @@ func unambiguous(entries []Entry) []Entry {
 			continue
 		}
 		if owner, taken := owners[entry.Destination]; taken {
-			entries[i].Gateway = netip.Addr{}
-			entries[i].Kind = SamePodCIDR
-			entries[i].Problem = fmt.Sprintf("podCIDR %s is also that of node %s", entry.Destination, owner)
+			problem := fmt.Sprintf("podCIDR %s is also that of node %s", entry.Destination, owner)
+			entries[i] = Entry{Node: entry.Node, Destination: entry.Destination, Problem: problem, Kind: SamePodCIDR}
 			continue
 		}
 		owners[entry.Destination] = entry.Node
-	}
-	return entries
-}
-
-func ofNode(node *corev1.Node) []Entry {
-	cidrs, problems := podCIDRs(node)
-	gateways, more := internalIPs(node)
-
-	var entries []Entry
-	for _, cidr := range cidrs {
-		entry := Entry{Node: node.Name, Destination: cidr}
-		same := func(ip netip.Addr) bool { return ip.Is4() == cidr.Addr().Is4() }
-		if i := slices.IndexFunc(gateways, same); i >= 0 {
-			entry.Gateway = gateways[i]
-		} else {
-			entry.Kind = NoInternalIP
-			entry.Problem = fmt.Sprintf("no %s InternalIP for %s", family(cidr.Addr()), cidr)
-		}
-		entries = append(entries, entry)
-	}
-	if len(cidrs)+len(problems)+len(more) == 0 {
-		problems = []string{"no podCIDRs: nothing has set any"}
-	}
-	for _, problem := range problems {
-		entries = append(entries, Entry{Node: node.Name, Problem: problem, Kind: NoPodCIDR})
-	}
-	for _, problem := range more {
-		entries = append(entries, Entry{Node: node.Name, Problem: problem, Kind: MalformedIP})
 	}
 	return entries
 }
@@ -137,8 +211,6 @@ func internalIPs(node *corev1.Node) (ips []netip.Addr, problems []string) {
 	}
 	return ips, problems
 }
-
-func byName(a, b *corev1.Node) int { return cmp.Compare(a.Name, b.Name) }
 
 // family returns the name of the address's family as users write it.
 func family(ip netip.Addr) string {

@@ -1,0 +1,123 @@
+package routes
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// R7: no route takes away a node, or the LAN's router.
+func TestRefuseHosts(t *testing.T) {
+	ignored := node("x", "10.9.0.0/24", "10.42.3.13")
+	ignored.Labels = map[string]string{"minilb/ignore": "true"}
+	for _, tc := range []struct {
+		name  string
+		lan   LAN
+		nodes []*corev1.Node
+		want  string
+	}{
+		{"k3s' default CIDR on such a LAN", LAN{}, []*corev1.Node{node("k3s-0", "10.42.0.0/24", "10.42.0.10"), node("k3s-1", "10.42.1.0/24", "10.42.0.11")},
+			"# node k3s-0: podCIDR 10.42.0.0/24 contains 10.42.0.10, the InternalIP of node k3s-0: a route would cut it off\nip route replace 10.42.1.0/24 via 10.42.0.11\n"},
+		{"its own", LAN{}, []*corev1.Node{node("a", "192.168.1.0/24", "192.168.1.32")},
+			"# node a: podCIDR 192.168.1.0/24 contains 192.168.1.32, the InternalIP of node a: a route would cut it off\n"},
+		{"another's second one", LAN{}, []*corev1.Node{node("a", "10.250.1.0/24", "192.168.1.31"), node("b", "", "192.168.1.32 10.250.1.77")},
+			"# node a: podCIDR 10.250.1.0/24 contains 10.250.1.77, the InternalIP of node b: a route would cut it off\n# node b: no podCIDRs: nothing has set any\n"},
+		{"the first of several, the last address", LAN{}, []*corev1.Node{node("a", "10.0.0.0/8", "10.255.255.255"), node("b", "", "10.0.0.9")},
+			"# node a: podCIDR 10.0.0.0/8 contains 10.0.0.9, the InternalIP of node b: a route would cut it off\n# node b: no podCIDRs: nothing has set any\n"},
+		{"beside it", LAN{}, []*corev1.Node{node("a", "10.42.1.0/24", "10.42.0.255"), node("b", "10.42.3.0/24", "10.42.2.0")},
+			"ip route replace 10.42.1.0/24 via 10.42.0.255\nip route replace 10.42.3.0/24 via 10.42.2.0\n"},
+		{"of an ignored node", LAN{}, []*corev1.Node{node("a", "10.42.3.0/24", "192.168.1.31"), ignored},
+			"# node a: podCIDR 10.42.3.0/24 contains 10.42.3.13, the InternalIP of node x: a route would cut it off\n"},
+		{"IPv6", LAN{}, []*corev1.Node{node("a", "2001:db8::/64 10.42.1.0/24", "2001:db8::31 192.168.1.31")},
+			"ip route replace 10.42.1.0/24 via 192.168.1.31\n# node a: podCIDR 2001:db8::/64 contains 2001:db8::31, the InternalIP of node a: a route would cut it off\n"},
+		{"the router", LAN{Router: netip.MustParseAddr("10.42.1.1")}, []*corev1.Node{node("a", "10.42.1.0/24", "192.168.1.31")},
+			"# node a: podCIDR 10.42.1.0/24 contains 10.42.1.1, the LAN's router: a route would cut it off\n"},
+		{"and leaves it to another", LAN{}, []*corev1.Node{node("a", "10.42.0.0/24", "10.42.0.10"), node("b", "10.42.0.0/25", "10.42.0.200")},
+			"# node a: podCIDR 10.42.0.0/24 contains 10.42.0.10, the InternalIP of node a: a route would cut it off\n" +
+				"# node b: podCIDR 10.42.0.0/25 contains 10.42.0.10, the InternalIP of node a: a route would cut it off\n"},
+	} {
+		entries := tc.lan.Of(tc.nodes)
+		if got := IP(entries, Replace); got != tc.want {
+			t.Errorf("%s: got\n%swant\n%s", tc.name, got, tc.want)
+		}
+		for _, e := range entries {
+			if strings.Contains(e.Problem, " contains ") != (e.Kind == HostInPodCIDR) || (e.Problem == "") != e.Gateway.IsValid() {
+				t.Errorf("%s: got %+v", tc.name, e)
+			}
+		}
+	}
+}
+
+// R7b: a destination is a pod network or it is nothing.
+func TestRefuseNetworks(t *testing.T) {
+	for cidr, want := range map[string]string{
+		"0.0.0.0/0":          "greater than a /8",
+		"0.0.0.0/1":          "greater than a /8",
+		"126.0.0.0/7":        "greater than a /8",
+		"0.0.0.0/8":          "0.0.0.0/8 is unspecified",
+		"0.1.2.0/24":         "0.0.0.0/8 is unspecified",
+		"127.0.0.0/8":        "127.0.0.0/8 is loopback",
+		"127.0.0.1/32":       "127.0.0.0/8 is loopback",
+		"169.254.169.254/32": "169.254.0.0/16 is link-local",
+		"169.0.0.0/8":        "169.254.0.0/16 is link-local",
+		"224.0.0.0/24":       "224.0.0.0/4 is multicast",
+		"239.1.0.0/16":       "224.0.0.0/4 is multicast",
+		"255.255.255.255/32": "255.255.255.255/32 is broadcast",
+		"::/0":               "greater than a /16",
+		"2000::/3":           "greater than a /16",
+		"::/64":              "::/128 is unspecified",
+		"::1/128":            "::1/128 is loopback",
+		"fe80:1::/64":        "fe80::/10 is link-local",
+		"ff02::/16":          "ff00::/8 is multicast",
+		"10.0.0.0/8":         "",
+		"100.64.0.0/16":      "",
+		"203.0.113.0/24":     "",
+		"240.0.0.0/24":       "",
+		"fd00::/16":          "",
+		"2001:db8:1::/48":    "",
+	} {
+		got := Of([]*corev1.Node{node("a", cidr, "192.0.2.1 2001:db8::1")})
+		if len(got) != 1 || (got[0].Kind == NotPodNetwork) != (want != "") || want == "" && got[0].Problem != "" ||
+			want != "" && got[0].Problem != strings.Join(strings.Fields("podCIDR "+netip.MustParsePrefix(cidr).Masked().String()+" is no pod network: "+strings.Replace(want, "greater", "it is greater", 1)), " ") {
+			t.Errorf("%s: got %+v, want %q", cidr, got, want)
+		}
+	}
+}
+
+// R1, R22: which InternalIP is the next hop.
+func TestNextHop(t *testing.T) {
+	lan := LAN{Nodes: []netip.Prefix{netip.MustParsePrefix("192.168.2.0/24"), netip.MustParsePrefix("fd00:2::/64")}}
+	for _, tc := range []struct {
+		name  string
+		lan   LAN
+		cidrs string
+		ips   string
+		want  string
+	}{
+		{"the first", LAN{}, "10.250.7.0/24", "10.0.0.37 192.168.1.37 192.168.2.37", "10.0.0.37 192.168.1.37 192.168.2.37"},
+		{"in the nodes' network", lan, "10.250.7.0/24", "10.0.0.37 192.168.2.38 192.168.2.37", "192.168.2.38 192.168.2.37 10.0.0.37"},
+		{"in that of the family", lan, "fd00:7::/64", "2001:db8::37 192.168.2.37 fd00:2::37", "fd00:2::37 2001:db8::37"},
+		{"in none", lan, "10.250.7.0/24", "10.0.0.37 192.168.1.37", "10.0.0.37 192.168.1.37"},
+		{"behind a loopback", LAN{}, "10.250.7.0/24", "127.0.0.1 0.0.0.0 169.254.0.7 192.168.1.37", "192.168.1.37"},
+		{"loopback", LAN{}, "10.250.7.0/24", "127.0.0.1", "no IPv4 InternalIP for 10.250.7.0/24 but 127.0.0.1, which is no address of the LAN"},
+		{"unspecified", LAN{}, "10.250.7.0/24", "0.0.0.0", "no IPv4 InternalIP for 10.250.7.0/24 but 0.0.0.0, which is no address of the LAN"},
+		{"link-local", LAN{}, "fd00:7::/64", "192.168.1.37 fe80::39", "no IPv6 InternalIP for fd00:7::/64 but fe80::39, which is no address of the LAN"},
+		{"IPv6's loopback", LAN{}, "fd00:7::/64", "::1", "no IPv6 InternalIP for fd00:7::/64 but ::1, which is no address of the LAN"},
+	} {
+		e := tc.lan.Of([]*corev1.Node{node("a", tc.cidrs, tc.ips)})[0]
+		got := e.Problem
+		if e.Problem == "" {
+			got = e.Gateway.String()
+			for _, other := range e.Others {
+				got += " " + other.String()
+			}
+		} else if e.Kind != NoInternalIP {
+			t.Errorf("%s: got %+v", tc.name, e)
+		}
+		if got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
+		}
+	}
+}

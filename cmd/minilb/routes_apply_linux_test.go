@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// log is a buffer that is written to and read at the same time.
+type log struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// R7, R8: on a LAN in k3s' default pod network, where a podCIDR contains the nodes' addresses, no route
+// changes after the first second.
+func TestApplyInPodNetwork(t *testing.T) {
+	const inNamespace = "MINILB_TEST_NAMESPACE"
+	if os.Getenv(inNamespace) == "" {
+		if os.Geteuid() != 0 {
+			t.Skip("network namespaces need root")
+		}
+		if _, err := exec.LookPath("ip"); err != nil && os.Getenv("MINILB_REQUIRE_PROGRAMS") == "" {
+			t.Skip("ip is not installed: apt-get install iproute2")
+		}
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=2m")
+		cmd.Env = append(os.Environ(), inNamespace+"=yes")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+		out, err := cmd.CombinedOutput()
+		if errors.Is(err, syscall.EPERM) {
+			t.Skipf("network namespaces cannot be made here: %v", err)
+		}
+		if err != nil {
+			t.Fatalf("in a namespace: %v\n%s", err, out)
+		}
+		return
+	}
+	for _, line := range []string{"link set lo up", "link add lan type veth peer name far", "link set far up", "link set lan up", "addr add 10.42.255.1/16 dev lan"} {
+		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v\n%s", line, err, out)
+		}
+	}
+	var stdout, stderr, monitor log
+	listening := exec.CommandContext(t.Context(), "ip", "-4", "monitor", "route")
+	listening.Stdout = &monitor
+	if err := listening.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer listening.Wait()
+	defer listening.Process.Kill()
+
+	var nodes []corev1.Node
+	for i := range 3 {
+		nodes = append(nodes, *lanNode(fmt.Sprintf("k3s-%d", i), fmt.Sprintf("10.42.%d.0/24", i), fmt.Sprintf("10.42.0.%d", 10+i)))
+	}
+	client, _ := lanOf(t, nodes...)
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	running.Go(func() {
+		if err := (&routesRun{stdout: &stdout, stderr: &stderr}).apply(ctx, client); err != nil {
+			t.Error(err)
+		}
+	})
+	began := time.Now()
+	const added = "added    10.42.1.0/24 via 10.42.0.11 dev lan (k3s-1)\nadded    10.42.2.0/24 via 10.42.0.12 dev lan (k3s-2)\nkeeping  2 of 2 routes in step: ip route show proto 109\n"
+	for deadline := began.Add(10 * time.Second); stdout.String() != added && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(time.Until(began.Add(time.Second))) // what comes after it is counted
+	before := monitor.String()
+	time.Sleep(3 * time.Second)
+	if after := monitor.String(); after != before || strings.Count(before, "10.42.1.0/24") != 1 {
+		t.Errorf("routes change:\n%safter\n%s", strings.TrimPrefix(after, before), before)
+	}
+	const refused = "minilb: node k3s-0: podCIDR 10.42.0.0/24 contains 10.42.0.10, the InternalIP of node k3s-0: a route would cut it off\n"
+	if stdout.String() != added || strings.Count(stderr.String(), refused) != 1 {
+		t.Errorf("got\n%sand\n%s", &stdout, &stderr)
+	}
+}
