@@ -84,9 +84,9 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	name := flags.String("o", "ip", "output `format`")
 	gateway := flags.String("gateway", "", "IPv4 `address` of the LAN's own router, which the DHCP formats need for\n"+
 		"the default route (default none)")
-	flags.StringVar(&r.iface, "interface", "", "`name` of the router's interface, for formats that name one (default\n"+
-		"lan for openwrt, eth0 for netplan and radvd) or, for vyos-dhcp, of its\n"+
-		"shared network (default LAN)")
+	flags.StringVar(&r.iface, "interface", "", "`name` of the router's interface to the LAN, for formats that name one;\n"+
+		"dnsmasq needs it (default lan for openwrt, eth0 for netplan and radvd),\n"+
+		"or for vyos-dhcp of its shared network (default LAN)")
 	flags.Func("nodes-in", "`networks`, separated by commas: of a node's several InternalIPs one in\n"+
 		"them is the next hop (default the node's first)", r.nodesIn)
 	subnet := flags.String("subnet", "", "IPv4 `prefix` of the LAN, which vyos-dhcp needs (default none)")
@@ -169,8 +169,7 @@ func (r *routesRun) choose(format, gateway, subnet string, watch bool) (err erro
 			return err
 		}
 	}
-	_, err = r.format.Write(nil, r.iface, r.lan.Router)
-	return err
+	return r.format.Check(r.iface, r.lan.Router)
 }
 
 // nodesIn takes the networks of the nodes' addresses (R22).

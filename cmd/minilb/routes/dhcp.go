@@ -79,10 +79,28 @@ func (t *table) list() string {
 	return strings.Join(routes, ",")
 }
 
+// dnsmasqOption returns a line of dnsmasq.conf. The name of the interface that a request has come in by
+// is a tag of it: clients on other networks keep their default route (R9).
+func (t *table) dnsmasqOption(code int) string {
+	return fmt.Sprintf("dhcp-option=tag:%s,%d,%s", t.iface, code, t.list())
+}
+
 // dnsmasq writes lines of dnsmasq.conf: option 121 and, for older Windows, 249 (R12).
 func dnsmasq(t *table) string {
-	list := t.list()
-	return t.comments("#") + "dhcp-option=121," + list + "\ndhcp-option=249," + list + "\n"
+	return t.comments("#") + t.dnsmasqOption(121) + "\n" + t.dnsmasqOption(249) + "\n"
+}
+
+// maxLine is the length of a line that dnsmasq reads (MAXDNAME in its dns-protocol.h).
+const maxLine = 1024
+
+// dnsmasqLoads returns an error for options that keep dnsmasq from starting (R9). OpenWrt writes them
+// into its dnsmasq.conf in the same form.
+func dnsmasqLoads(t *table) error {
+	if Splits(len(t.option())) || len(t.dnsmasqOption(121)) > maxLine {
+		return fmt.Errorf("%d routes are too many for dnsmasq, which does not start with an option of more than %d bytes or a line of more than %d: "+
+			"give the router the routes instead, such as by -o openwrt or -o ip, or use a DHCP server that splits options, such as by -o kea", len(t.hops())-1, maxOption, maxLine)
+	}
+	return nil
 }
 
 // openWrtDHCP writes commands that add the options to what is in /etc/config/dhcp.
@@ -96,17 +114,22 @@ func openWrtDHCP(t *table) string {
 	return text.String() + "uci commit dhcp\n/etc/init.d/dnsmasq restart\n"
 }
 
-// routerOSDHCP writes commands that a second run can repeat.
+// routerOSDHCP writes commands that a second run can repeat. The networks of the LAN's router, and no
+// others, get the options beside those that they have (R9).
 func routerOSDHCP(t *table) string {
 	var text strings.Builder
 	text.WriteString(t.comments("#"))
-	text.WriteString("# in place of the options that the DHCP networks have, in all of them\n" +
-		"/ip dhcp-server network set [find] dhcp-option=\"\"\n" +
-		"/ip dhcp-server option remove [find name=minilb121]\n/ip dhcp-server option remove [find name=minilb249]\n")
+	networks := fmt.Sprintf("[/ip dhcp-server network find gateway=%s]", t.gateway)
+	fmt.Fprintf(&text, ":if ([:len %s] = 0) do={:error \"no DHCP network has the gateway %s\"}\n", networks, t.gateway)
 	for _, code := range []int{121, 249} {
-		fmt.Fprintf(&text, "/ip dhcp-server option add name=minilb%d code=%d value=0x%s\n", code, code, hex.EncodeToString(t.option()))
+		fmt.Fprintf(&text, ":if ([:len [/ip dhcp-server option find name=minilb%d]] = 0) do={/ip dhcp-server option add name=minilb%[1]d code=%[1]d value=0x00}\n", code)
+		fmt.Fprintf(&text, "/ip dhcp-server option set [find name=minilb%d] value=0x%s\n", code, hex.EncodeToString(t.option()))
 	}
-	return text.String() + "/ip dhcp-server network set [find] dhcp-option=minilb121,minilb249\n"
+	fmt.Fprintf(&text, ":foreach n in=%s do={:local keep \"\"; "+
+		":foreach o in=[:toarray [/ip dhcp-server network get $n dhcp-option]] do={"+
+		":if ($o != \"\" && $o != \"minilb121\" && $o != \"minilb249\") do={:set keep ($keep . $o . \",\")}}; "+
+		"/ip dhcp-server network set $n dhcp-option=($keep . \"minilb121,minilb249\")}\n", networks)
+	return text.String()
 }
 
 // vyOSDHCP writes commands of the configuration mode. VyOS adds the default route by itself,
@@ -128,7 +151,7 @@ func vyOSDHCP(t *table) string {
 // kea writes an option-data list for a subnet of Kea's, in hex, which all versions take.
 func kea(t *table) string {
 	option := hex.EncodeToString(t.option())
-	return t.comments("//") + fmt.Sprintf(`"option-data": [
+	return t.comments("//") + fmt.Sprintf("// in the subnet of the router %s, beside the options that it has\n", t.gateway) + fmt.Sprintf(`"option-data": [
   {"code": 121, "space": "dhcp4", "csv-format": false, "data": %q},
   {"code": 249, "space": "dhcp4", "csv-format": false, "data": %q}
 ]
@@ -138,8 +161,10 @@ func kea(t *table) string {
 // iscDHCP writes lines of dhcpd.conf.
 func iscDHCP(t *table) string {
 	option := decimal(t.option(), ", ")
-	return t.comments("#") + "option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\n" +
+	return t.comments("#") + "# outside of all subnets\n" +
+		"option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\n" +
 		"option ms-classless-static-routes code 249 = array of unsigned integer 8;\n" +
+		fmt.Sprintf("# in the subnet of the router %s: elsewhere they take the default route from other networks\n", t.gateway) +
 		"option rfc3442-classless-static-routes " + option + ";\n" +
 		"option ms-classless-static-routes " + option + ";\n"
 }

@@ -21,12 +21,17 @@ type Format struct {
 	Gateway bool
 	// Subnet reports whether the format names the LAN's IPv4 subnet, which In says.
 	Subnet bool
+	// Tagged reports whether the interface on which the LAN is must be named: the routes are for the
+	// clients there alone (R9).
+	Tagged bool
 	// Hint is what a user should know of routes in this place; "" for nothing.
 	Hint string
 
 	subnet netip.Prefix
 
 	write func(*table) string
+	// loads returns an error if the format's program would not take what is written; nil if it takes all.
+	loads func(*table) error
 	// change writes what has changed, in lines of their own; nil if the format has no such.
 	change func(Change) string
 }
@@ -47,11 +52,11 @@ var Formats = []Format{
 	{Name: "networkd", About: "systemd.network sections", write: networkd},
 	{Name: "netplan", About: "netplan YAML", Default: "eth0", write: netplan},
 	{Name: "windows", About: "route.exe commands", write: windows},
-	{Name: "dnsmasq", About: "DHCP options 121 and 249", Gateway: true, Hint: optionHint, write: dnsmasq},
-	{Name: "openwrt-dhcp", About: "the same for OpenWrt's uci", Default: "lan", Gateway: true, Hint: optionHint, write: openWrtDHCP},
+	{Name: "dnsmasq", About: "DHCP options 121 and 249", Gateway: true, Tagged: true, Hint: optionHint, write: dnsmasq, loads: dnsmasqLoads},
+	{Name: "openwrt-dhcp", About: "the same for OpenWrt's uci", Default: "lan", Gateway: true, Hint: optionHint, write: openWrtDHCP, loads: dnsmasqLoads},
 	{Name: "kea", About: "the same for Kea, an option-data list", Gateway: true, Hint: optionHint, write: kea},
 	{Name: "isc", About: "the same for ISC dhcpd", Gateway: true, Hint: optionHint, write: iscDHCP},
-	{Name: "routeros-dhcp", About: "the same for RouterOS, all its DHCP networks", Gateway: true, Hint: optionHint, write: routerOSDHCP},
+	{Name: "routeros-dhcp", About: "the same for RouterOS 7", Gateway: true, Hint: optionHint, write: routerOSDHCP},
 	{Name: "vyos-dhcp", About: "option 121 for VyOS 1.5, with -subnet", Default: "LAN", Gateway: true, Subnet: true, Hint: optionHint, write: vyOSDHCP},
 	{Name: "option121", About: "the same in hex and in decimal", Gateway: true, Hint: optionHint, write: option121},
 	{Name: "radvd", About: "IPv6, a radvd.conf for each node", Default: "eth0", write: radvd},
@@ -99,26 +104,45 @@ func Choose(name string) (Format, error) {
 // errNoGateway says why there can be no DHCP option without the default route (R11).
 var errNoGateway = errors.New("name the LAN's router with -gateway: a client that is given option 121 ignores the router of option 3, so that the default route must be among the routes or it loses the Internet (RFC 3442)")
 
-// Write returns the entries in the format. The interface is the format's default if it is "", and
-// the gateway is the IPv4 address of the LAN's own router, which may be the zero Addr if the
-// format needs none.
-func (f Format) Write(entries []Entry, iface string, gateway netip.Addr) (string, error) {
+// Check returns an error for options that Write does not take. The interface is the format's default
+// if it is "", and the gateway is the IPv4 address of the LAN's own router, which may be the zero Addr
+// if the format needs none.
+func (f Format) Check(iface string, gateway netip.Addr) error {
 	switch {
 	case f.Gateway && !gateway.IsValid():
-		return "", errNoGateway
+		return errNoGateway
 	case f.Gateway && !gateway.Is4():
-		return "", fmt.Errorf("-gateway %s: want the IPv4 address of the LAN's router, as option 121 is for IPv4 alone", gateway)
+		return fmt.Errorf("-gateway %s: want the IPv4 address of the LAN's router, as option 121 is for IPv4 alone", gateway)
 	case !f.Gateway && gateway.IsValid():
-		return "", fmt.Errorf("-gateway is for the DHCP formats, %s has no default route", f.Name)
-	case f.Default == "" && iface != "":
-		return "", fmt.Errorf("-interface: %s names none", f.Name)
-	case strings.ContainsFunc(iface, func(r rune) bool { return r <= ' ' || strings.ContainsRune(`"'\;:{}#`, r) }):
-		return "", fmt.Errorf("-interface %q is not the name of an interface", iface)
+		return fmt.Errorf("-gateway is for the DHCP formats, %s has no default route", f.Name)
+	case f.Subnet && !f.subnet.Contains(gateway):
+		return fmt.Errorf("-gateway %s is not in -subnet %s: name the router of that network", gateway, f.subnet)
+	case f.Tagged && iface == "":
+		return errors.New("name the DHCP server's interface to the LAN with -interface, such as br-lan or eth0: clients on its other networks would lose their default route")
+	case f.Default == "" && !f.Tagged && iface != "":
+		return fmt.Errorf("-interface: %s names none", f.Name)
+	case strings.ContainsFunc(iface, func(r rune) bool { return r <= ' ' || strings.ContainsRune(`"'\;:{}#,`, r) }):
+		return fmt.Errorf("-interface %q is not the name of an interface", iface)
+	}
+	return nil
+}
+
+// Write returns the entries in the format, with options that Check has no error for. It is an error
+// if the format's program would not load the routes.
+func (f Format) Write(entries []Entry, iface string, gateway netip.Addr) (string, error) {
+	if err := f.Check(iface, gateway); err != nil {
+		return "", err
 	}
 	if iface == "" {
 		iface = f.Default
 	}
-	return f.write(&table{entries: entries, iface: iface, gateway: gateway, subnet: f.subnet}), nil
+	t := &table{entries: entries, iface: iface, gateway: gateway, subnet: f.subnet}
+	if f.loads != nil {
+		if err := f.loads(t); err != nil {
+			return "", err
+		}
+	}
+	return f.write(t), nil
 }
 
 // lines writes each route with one, and what is no route as a comment.

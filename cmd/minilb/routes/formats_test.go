@@ -18,7 +18,15 @@ func formatNodes() []Entry {
 	})
 }
 
-// The forms of semantics §7.1.
+// tag is the interface of the LAN for a format that needs its name.
+func tag(format Format) string {
+	if format.Tagged {
+		return "br-lan"
+	}
+	return ""
+}
+
+// The forms of semantics §7.1, and R9.
 func TestFormats(t *testing.T) {
 	const problem = " node old: no podCIDRs: nothing has set any\n"
 	for name, want := range map[string]string{
@@ -47,13 +55,14 @@ func TestFormats(t *testing.T) {
 		"radvd":   "# /etc/radvd.conf of node node2\ninterface eth0 {\n\tAdvSendAdvert on;\n\tAdvDefaultLifetime 0;\n\troute fd00:1::/64 {\n\t\tAdvRouteLifetime 1800;\n\t};\n};\n#" + problem,
 		// R10, R11, R12
 		"dnsmasq": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
-			"dhcp-option=121,10.244.0.0/24,192.168.1.30,10.244.1.0/24,192.168.1.31,0.0.0.0/0,192.168.1.1\n" +
-			"dhcp-option=249,10.244.0.0/24,192.168.1.30,10.244.1.0/24,192.168.1.31,0.0.0.0/0,192.168.1.1\n",
+			"dhcp-option=tag:br-lan,121,10.244.0.0/24,192.168.1.30,10.244.1.0/24,192.168.1.31,0.0.0.0/0,192.168.1.1\n" +
+			"dhcp-option=tag:br-lan,249,10.244.0.0/24,192.168.1.30,10.244.1.0/24,192.168.1.31,0.0.0.0/0,192.168.1.1\n",
 		"kea": "// node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n//" + problem +
-			"\"option-data\": [\n  {\"code\": 121, \"space\": \"dhcp4\", \"csv-format\": false, \"data\": \"180af400c0a8011e180af401c0a8011f00c0a80101\"},\n" +
+			"// in the subnet of the router 192.168.1.1, beside the options that it has\n\"option-data\": [\n  {\"code\": 121, \"space\": \"dhcp4\", \"csv-format\": false, \"data\": \"180af400c0a8011e180af401c0a8011f00c0a80101\"},\n" +
 			"  {\"code\": 249, \"space\": \"dhcp4\", \"csv-format\": false, \"data\": \"180af400c0a8011e180af401c0a8011f00c0a80101\"}\n]\n",
 		"isc": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
-			"option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\noption ms-classless-static-routes code 249 = array of unsigned integer 8;\n" +
+			"# outside of all subnets\noption rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\noption ms-classless-static-routes code 249 = array of unsigned integer 8;\n" +
+			"# in the subnet of the router 192.168.1.1: elsewhere they take the default route from other networks\n" +
 			"option rfc3442-classless-static-routes 24, 10, 244, 0, 192, 168, 1, 30, 24, 10, 244, 1, 192, 168, 1, 31, 0, 192, 168, 1, 1;\n" +
 			"option ms-classless-static-routes 24, 10, 244, 0, 192, 168, 1, 30, 24, 10, 244, 1, 192, 168, 1, 31, 0, 192, 168, 1, 1;\n",
 		"openwrt-dhcp": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
@@ -62,11 +71,14 @@ func TestFormats(t *testing.T) {
 			"uci add_list dhcp.lan.dhcp_option='249,10.244.0.0/24,192.168.1.30,10.244.1.0/24,192.168.1.31,0.0.0.0/0,192.168.1.1'\n" +
 			"uci commit dhcp\n/etc/init.d/dnsmasq restart\n",
 		"routeros-dhcp": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
-			"# in place of the options that the DHCP networks have, in all of them\n/ip dhcp-server network set [find] dhcp-option=\"\"\n" +
-			"/ip dhcp-server option remove [find name=minilb121]\n/ip dhcp-server option remove [find name=minilb249]\n" +
-			"/ip dhcp-server option add name=minilb121 code=121 value=0x180af400c0a8011e180af401c0a8011f00c0a80101\n" +
-			"/ip dhcp-server option add name=minilb249 code=249 value=0x180af400c0a8011e180af401c0a8011f00c0a80101\n" +
-			"/ip dhcp-server network set [find] dhcp-option=minilb121,minilb249\n",
+			":if ([:len [/ip dhcp-server network find gateway=192.168.1.1]] = 0) do={:error \"no DHCP network has the gateway 192.168.1.1\"}\n" +
+			":if ([:len [/ip dhcp-server option find name=minilb121]] = 0) do={/ip dhcp-server option add name=minilb121 code=121 value=0x00}\n" +
+			"/ip dhcp-server option set [find name=minilb121] value=0x180af400c0a8011e180af401c0a8011f00c0a80101\n" +
+			":if ([:len [/ip dhcp-server option find name=minilb249]] = 0) do={/ip dhcp-server option add name=minilb249 code=249 value=0x00}\n" +
+			"/ip dhcp-server option set [find name=minilb249] value=0x180af400c0a8011e180af401c0a8011f00c0a80101\n" +
+			":foreach n in=[/ip dhcp-server network find gateway=192.168.1.1] do={:local keep \"\"; :foreach o in=[:toarray [/ip dhcp-server network get $n dhcp-option]] do={" +
+			":if ($o != \"\" && $o != \"minilb121\" && $o != \"minilb249\") do={:set keep ($keep . $o . \",\")}}; " +
+			"/ip dhcp-server network set $n dhcp-option=($keep . \"minilb121,minilb249\")}\n",
 		"vyos-dhcp": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
 			"set service dhcp-server shared-network-name LAN subnet 192.168.1.0/24 option static-route 10.244.0.0/24 next-hop 192.168.1.30\n" +
 			"set service dhcp-server shared-network-name LAN subnet 192.168.1.0/24 option static-route 10.244.1.0/24 next-hop 192.168.1.31\n" +
@@ -88,7 +100,7 @@ func TestFormats(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got, err := format.Write(formatNodes(), "", gateway)
+		got, err := format.Write(formatNodes(), tag(format), gateway)
 		if err != nil || got != want {
 			t.Errorf("%s: %v, got\n%swant\n%s", name, err, got, want)
 		}
@@ -135,6 +147,8 @@ func TestFormatErrors(t *testing.T) {
 		{"kea", "", "2001:db8::1", "-gateway 2001:db8::1: want the IPv4 address"},
 		{"ip", "", "192.168.1.1", "-gateway is for the DHCP formats"},
 		{"ip", "eth0", "", "-interface: ip names none"},
+		{"dnsmasq", "", "192.168.1.1", "with -interface, such as br-lan or eth0: clients on its other networks would lose their default route"},
+		{"dnsmasq", "lan,121", "192.168.1.1", "is not the name of an interface"},
 		{"netplan", "eth0:\n x", "", "is not the name of an interface"},
 		{"openwrt", "lan'; reboot", "", "is not the name of an interface"},
 	} {
@@ -149,6 +163,37 @@ func TestFormatErrors(t *testing.T) {
 	}
 	if _, err := Choose("cisco"); err == nil || !strings.Contains(err.Error(), `-o "cisco": choose one of ip, json, routeros`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// R9: what dnsmasq does not load is not written, in either of its forms, by the option's length or by the
+// line's; servers that split options get it.
+func TestTooLong(t *testing.T) {
+	for _, tc := range []struct {
+		nodes            int
+		network, gateway string
+		fails            bool
+	}{
+		{31, "10.244.%d.0/24", "192.168.1.%d", false},
+		{32, "10.244.%d.0/24", "192.168.1.%d", true},
+		{29, "100.100.1%02d.0/24", "192.168.100.1%02d", false},
+		{30, "100.100.1%02d.0/24", "192.168.100.1%02d", true}, // a line of 1,042
+	} {
+		var nodes []*corev1.Node
+		for i := range tc.nodes {
+			nodes = append(nodes, node(fmt.Sprintf("n%02d", i), fmt.Sprintf(tc.network, i), fmt.Sprintf(tc.gateway, i+50)))
+		}
+		for _, name := range []string{"dnsmasq", "openwrt-dhcp", "kea", "isc"} {
+			format, err := Choose(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := format.Write(Of(nodes), tag(format), netip.MustParseAddr("192.168.1.1"))
+			if fails := tc.fails && format.loads != nil; (err != nil) != fails || (text == "") != fails ||
+				fails && !strings.HasPrefix(err.Error(), fmt.Sprintf("%d routes are too many for dnsmasq", tc.nodes)) {
+				t.Errorf("%s of %d: got %q, %v", name, tc.nodes, text, err)
+			}
+		}
 	}
 }
 

@@ -2,9 +2,11 @@ package routes
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,6 +90,63 @@ func TestIP(t *testing.T) {
 	// ip -batch takes them without their first words.
 	batch := strings.NewReplacer("\nip -6 ", "\n", "\nip ", "\n").Replace("\n" + text)
 	expectRouted(t, sandbox(t, "ip -batch - <<'END'\n"+batch+"END\n"+show), "10.244.0.0/24 via 192.168.1.30 dev lan", "10.244.1.0/24 via 192.168.1.31 dev lan", "fd00:0:0:1::/64 via 2001:db8::30 dev lan")
+}
+
+// R9: of two networks of a dnsmasq the one that the routes are for gets them, and the other one keeps its
+// default route.
+func TestDHCP(t *testing.T) {
+	program(t, "dnsmasq", "dnsmasq-base")
+	udhcpc := program(t, "udhcpc", "udhcpc")
+	format, err := Choose("dnsmasq")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := format.Write(Of(routed), "lan", netip.MustParseAddr("192.168.1.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "dnsmasq.conf"), "port=0\nbind-interfaces\ninterface=lan,guest\nuser=root\nleasefile-ro\nno-ping\n"+
+		"dhcp-range=192.168.1.50,192.168.1.90,2m\ndhcp-range=192.168.20.50,192.168.20.90,2m\n"+text)
+	write(t, filepath.Join(dir, "bound"), `#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip addr add $ip/24 dev $interface
+[ -n "$staticroutes" ] || staticroutes="0.0.0.0/0 $router"
+set -- $staticroutes
+while [ $# -gt 1 ]; do ip route add $1 via $2; shift 2; done
+`)
+	if err := os.Chmod(filepath.Join(dir, "bound"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	shown := sandbox(t, `
+mount -t tmpfs none /run
+ip link add guest type veth peer name far2
+ip link set guest up
+ip addr add 192.168.20.1/24 dev guest
+ip netns add a
+ip netns add b
+ip link set far netns a
+ip link set far2 netns b
+ip -n a link set far up
+ip -n b link set far2 up
+dnsmasq --keep-in-foreground --conf-file=`+dir+`/dnsmasq.conf >`+dir+`/log 2>&1 &
+pid=$!
+client() { ip netns exec $1 `+udhcpc+` -f -q -n -t 20 -T 1 -O staticroutes -s `+dir+`/bound -i $2 >>`+dir+`/log 2>&1 || cat `+dir+`/log; }
+client a far
+client b far2
+kill $pid
+for n in a b; do ip -n $n route | sed "s/^/$n /"; done
+`)
+	var got []string
+	for line := range strings.Lines(shown) {
+		if fields := strings.Fields(line); strings.Contains(line, " via ") {
+			got = append(got, strings.Join(fields[:4], " "))
+		}
+	}
+	want := []string{"a default via 192.168.1.1", "a 10.244.0.0/24 via 192.168.1.30", "a 10.244.1.0/24 via 192.168.1.31", "b default via 192.168.20.1"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q:\n%s", got, want, shown)
+	}
 }
 
 // systemd-networkd sets the routes of a .network file.

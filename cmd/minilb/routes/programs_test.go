@@ -95,7 +95,7 @@ func written(t *testing.T, name string, entries []Entry) string {
 	if format.Gateway {
 		gateway = netip.MustParseAddr("192.168.1.1")
 	}
-	text, err := format.Write(entries, "", gateway)
+	text, err := format.Write(entries, tag(format), gateway)
 	if err != nil {
 		t.Fatal(err)
 	}
