@@ -225,6 +225,35 @@ hint: the CNI does not use the nodes' podCIDRs: set Cilium to ipam=kubernetes or
 	}
 }
 
+// What leaves nothing to print, or nothing that can be used, is said on standard error, and is a failure
+// (R9, R22).
+func TestRunRoutesNothing(t *testing.T) {
+	var many []string
+	for i := range 32 {
+		many = append(many, fmt.Sprintf(`{"metadata":{"name":"n%d"},"spec":{"podCIDRs":["10.244.%d.0/24"]},"status":{"addresses":[{"type":"InternalIP","address":"192.168.1.%d"}]}}`, i, i, i+50))
+	}
+	const bare = `{"metadata":{"name":"a"}}`
+	for _, tc := range []struct{ name, nodes, flags, stdout, stderr string }{
+		{"no nodes", "", "", "", "minilb: no routes: the cluster has no nodes, or all have the label minilb/ignore\n"},
+		{"no podCIDRs", bare, "-o netplan", "", "minilb: node a: no podCIDRs: nothing has set any\nminilb: no routes: no node has a podCIDR and an InternalIP that make one\n"},
+		{"in JSON", bare, "-o json", `"skipped": [`, "minilb: node a: no podCIDRs: nothing has set any\nminilb: no routes: no node has a podCIDR and an InternalIP that make one\n"},
+		{"radvd for IPv4", many[0], "-o radvd", "", "minilb: no routes: radvd is for IPv6, and no node has a podCIDR and an InternalIP of it; choose another format with -o\n"},
+		{"too many", strings.Join(many, ","), "-o openwrt-dhcp -gateway 192.168.1.1", "", "minilb: 32 routes are too many for dnsmasq, which does not start with an option of more than 255 bytes or a line of more than 1024: " +
+			"give the router the routes instead, such as by -o openwrt or -o ip, or use a DHCP server that splits options, such as by -o kea\n"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, `{"kind":"NodeList","apiVersion":"v1","items":[`+tc.nodes+`]}`)
+		}))
+		defer server.Close()
+		var stdout, stderr bytes.Buffer
+		args := append([]string{"routes", "-kubeconfig", writeKubeconfig(t, server.URL)}, strings.Fields(tc.flags)...)
+		if status := run(t.Context(), args, &stdout, &stderr); status != 1 || (stdout.String() == "") != (tc.stdout == "") || !strings.Contains(stdout.String(), tc.stdout) || stderr.String() != tc.stderr {
+			t.Errorf("%s: got exit status %d, stdout %q, stderr %q", tc.name, status, &stdout, &stderr)
+		}
+	}
+}
+
 func writeKubeconfig(t *testing.T, server string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")

@@ -208,12 +208,13 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 		return err
 	}
 	entries := r.lan.Of(nodes)
-	text, err := r.format.Write(entries, r.iface, r.lan.Router)
-	if err != nil {
-		return err
-	}
+	text, wrong := r.format.Write(entries, r.iface, r.lan.Router)
 	if _, err = io.WriteString(r.stdout, text); err != nil {
 		return fmt.Errorf("print routes: %w", err)
+	}
+	if wrong != nil {
+		r.tellProblems(entries, nil)
+		return wrong
 	}
 	if length := routes.OptionLength(entries); r.format.Gateway && routes.Splits(length) {
 		r.advise("warning", fmt.Sprintf("the option takes %d bytes, which no option holds: the DHCP server must split it (RFC 3396), and not all clients put it together again; use routes on the router, too", length))

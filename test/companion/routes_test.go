@@ -37,8 +37,12 @@ func TestRoutes(t *testing.T) {
 		}
 		return out.String(), log.String()
 	}
-	if stdout, stderr := run(); stdout != "" || stderr != "" {
-		t.Errorf("without nodes: got %q and %q", stdout, stderr)
+	var out, log bytes.Buffer
+	without := harness.Minilb(t, "routes", "-kubeconfig", kubeconfig)
+	without.Stdout, without.Stderr = &out, &log
+	const noNodes = "minilb: no routes: the cluster has no nodes, or all have the label minilb/ignore\n"
+	if err := without.Run(); err == nil || out.String() != "" || log.String() != noNodes {
+		t.Errorf("without nodes: got %v, %q and %q", err, &out, &log)
 	}
 
 	type addresses struct{ v4, v6 string }

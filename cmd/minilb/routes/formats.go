@@ -24,6 +24,10 @@ type Format struct {
 	// Tagged reports whether the interface on which the LAN is must be named: the routes are for the
 	// clients there alone (R9).
 	Tagged bool
+	// IPv6 reports whether the format is for IPv6 alone.
+	IPv6 bool
+	// Document reports whether what is written without any route says that there is none.
+	Document bool
 	// Hint is what a user should know of routes in this place; "" for nothing.
 	Hint string
 
@@ -39,7 +43,7 @@ type Format struct {
 // Formats are all formats, in the order of the help.
 var Formats = []Format{
 	{Name: "ip", About: "iproute2 commands", Hint: FirewallHint, write: func(t *table) string { return IP(t.entries, Replace) }, change: ipChange},
-	{Name: "json", About: "for programs, see below", write: func(t *table) string {
+	{Name: "json", About: "for programs, see below", Document: true, write: func(t *table) string {
 		var text strings.Builder
 		_ = JSON(&text, t.entries) // a Builder takes everything
 		return text.String()
@@ -59,7 +63,7 @@ var Formats = []Format{
 	{Name: "routeros-dhcp", About: "the same for RouterOS 7", Gateway: true, Hint: optionHint, write: routerOSDHCP},
 	{Name: "vyos-dhcp", About: "option 121 for VyOS 1.5, with -subnet", Default: "LAN", Gateway: true, Subnet: true, Hint: optionHint, write: vyOSDHCP},
 	{Name: "option121", About: "the same in hex and in decimal", Gateway: true, Hint: optionHint, write: option121},
-	{Name: "radvd", About: "IPv6, a radvd.conf for each node", Default: "eth0", write: radvd},
+	{Name: "radvd", About: "IPv6, a radvd.conf for each node", Default: "eth0", IPv6: true, write: radvd},
 }
 
 // table is what is written in a Format.
@@ -128,7 +132,8 @@ func (f Format) Check(iface string, gateway netip.Addr) error {
 }
 
 // Write returns the entries in the format, with options that Check has no error for. It is an error
-// if the format's program would not load the routes.
+// if there is no route to write, and then the text is JSON's document or nothing; or if the format's
+// program would not load the routes.
 func (f Format) Write(entries []Entry, iface string, gateway netip.Addr) (string, error) {
 	if err := f.Check(iface, gateway); err != nil {
 		return "", err
@@ -137,12 +142,46 @@ func (f Format) Write(entries []Entry, iface string, gateway netip.Addr) (string
 		iface = f.Default
 	}
 	t := &table{entries: entries, iface: iface, gateway: gateway, subnet: f.subnet}
+	if err := f.missing(entries); err != nil {
+		if f.Document {
+			return f.write(t), err
+		}
+		return "", err
+	}
 	if f.loads != nil {
 		if err := f.loads(t); err != nil {
 			return "", err
 		}
 	}
 	return f.write(t), nil
+}
+
+// missing returns an error if none of the entries is a route that the format can have.
+func (f Format) missing(entries []Entry) error {
+	only := "" // the family of the routes that the format has, if of one
+	switch {
+	case f.Gateway:
+		only = "IPv4" // R10
+	case f.IPv6:
+		only = "IPv6" // R13
+	}
+	some := false
+	for _, e := range entries {
+		if e.Problem != "" {
+			continue
+		}
+		if only == "" || only == family(e.Gateway) {
+			return nil
+		}
+		some = true
+	}
+	switch {
+	case len(entries) == 0:
+		return errors.New("no routes: the cluster has no nodes, or all have the label minilb/ignore")
+	case some:
+		return fmt.Errorf("no routes: %s is for %s, and no node has a podCIDR and an InternalIP of it; choose another format with -o", f.Name, only)
+	}
+	return errors.New("no routes: no node has a podCIDR and an InternalIP that make one")
 }
 
 // lines writes each route with one, and what is no route as a comment.

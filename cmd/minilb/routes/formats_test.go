@@ -197,6 +197,35 @@ func TestTooLong(t *testing.T) {
 	}
 }
 
+// Where there is no route to write it is said why, and nothing is written but JSON's document.
+func TestNoRoutes(t *testing.T) {
+	const none = "no routes: no node has a podCIDR and an InternalIP that make one"
+	four, six, bare := node("a", "10.244.0.0/24", "192.168.1.30"), node("b", "fd00:1::/64", "2001:db8::31"), node("c", "", "192.168.1.32")
+	for _, f := range Formats {
+		gateway := netip.Addr{}
+		if f.Gateway {
+			gateway = netip.MustParseAddr("192.168.1.1")
+		}
+		if f.Subnet {
+			f.subnet = netip.MustParsePrefix("192.168.1.0/24")
+		}
+		others := []string{"", "no routes: " + f.Name + " is for IPv4, and no node has", "no routes: " + f.Name + " is for IPv6, and no node has"}
+		wrong := map[string]string{"no nodes": "no routes: the cluster has no nodes", "bare": none}
+		switch {
+		case f.Gateway:
+			wrong["IPv6"] = others[1]
+		case f.Name == "radvd":
+			wrong["IPv4"] = others[2]
+		}
+		for name, nodes := range map[string][]*corev1.Node{"no nodes": nil, "bare": {bare}, "IPv4": {four, bare}, "IPv6": {six, bare}} {
+			text, err := f.Write(Of(nodes), tag(f), gateway)
+			if want := wrong[name]; (err != nil) != (want != "") || err != nil && !strings.HasPrefix(err.Error(), want) || (text == "") != (err != nil && f.Name != "json") {
+				t.Errorf("%s of %s: got %q, %v, want error %q", f.Name, name, text, err, want)
+			}
+		}
+	}
+}
+
 // Sections have distinct names, whatever the nodes are called.
 func TestDistinct(t *testing.T) {
 	entries := Of([]*corev1.Node{
