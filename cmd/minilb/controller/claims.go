@@ -98,23 +98,25 @@ var claimReasons = map[string]struct{ reason, fix string }{
 // findingsOf makes a finding of each thing that is wrong with an object, but of more than some for one
 // reason one of all the others.
 func findingsOf(verdicts iter.Seq[source.Verdict]) []finding {
-	type topic struct{ about, reason string }
-	subjects, texts := map[topic]finding{}, map[topic][]string{}
+	type topic struct {
+		about finding
+		fix   string
+	}
+	texts := map[topic][]string{}
 	for v := range verdicts {
 		reason, known := claimReasons[v.Reason]
 		if !known {
 			continue
 		}
-		f := finding{
+		of := topic{finding{
 			kind: v.Kind, namespace: v.Namespace, name: v.Name, uid: v.UID, generation: v.Generation,
 			reason: reason.reason, normal: v.Reason == source.ReasonNotice,
-		}
-		of := topic{f.key(), v.Reason}
-		subjects[of], texts[of] = f, append(texts[of], v.Text)
+		}, reason.fix}
+		texts[of] = append(texts[of], v.Text)
 	}
 	var findings []finding
-	for of, f := range subjects {
-		findings = append(findings, f.each(texts[of], claimReasons[of.reason].fix)...)
+	for of, all := range texts {
+		findings = append(findings, of.about.each(all, of.fix)...)
 	}
 	slices.SortFunc(findings, func(a, b finding) int { // of too many, the same are told of in all controllers
 		return cmp.Or(strings.Compare(a.namespace, b.namespace), strings.Compare(a.kind, b.kind), strings.Compare(a.name, b.name),
