@@ -30,7 +30,7 @@ func (m *Minilb) alias(ctx context.Context, state *request.Request, target strin
 	}
 	// What has no address of its own may have some of the other type. A query that comes from an alias
 	// is judged by whoever follows that one.
-	if loop == 0 && (found != nil || qtype == dns.TypeCNAME) {
+	if loop == 0 && (qtype == dns.TypeCNAME || found != nil && (found.Rcode == dns.RcodeSuccess || found.Rcode == dns.RcodeNameError)) {
 		for _, family := range []uint16{dns.TypeA, dns.TypeAAAA} {
 			if family != qtype && end.usable+end.unusable == 0 {
 				m.follow(ctx, state, target, family, &end)
@@ -74,16 +74,7 @@ type aliasEnd struct {
 // add takes in what was found at the target, as records to answer with or to count alone. What is not
 // on the way along the aliases is nobody's who is asked for.
 func (e *aliasEnd) add(found []dns.RR, qtype uint16, answered bool) {
-	leads := map[string]string{} // owner of an alias -> its target
-	for _, rr := range found {
-		if cname, ok := rr.(*dns.CNAME); ok {
-			leads[dns.CanonicalName(cname.Hdr.Name)] = dns.CanonicalName(cname.Target)
-		}
-	}
-	passed := map[string]bool{}
-	for name := dns.CanonicalName(e.target); name != "" && !passed[name]; name = leads[name] {
-		passed[name] = true
-	}
+	passed := alongAliases(found, e.target)
 	for _, rr := range found {
 		kind := rr.Header().Rrtype
 		if !passed[dns.CanonicalName(rr.Header().Name)] || kind != qtype && kind != dns.TypeCNAME && kind != dns.TypeRRSIG {
@@ -93,6 +84,21 @@ func (e *aliasEnd) add(found []dns.RR, qtype uint16, answered bool) {
 			e.records = append(e.records, rr)
 		}
 	}
+}
+
+// alongAliases returns the names, canonical, that a resolver passes which follows aliases from a name on.
+func alongAliases(answer []dns.RR, name string) map[string]bool {
+	leads := map[string]string{} // owner of an alias -> its target
+	for _, rr := range answer {
+		if cname, ok := rr.(*dns.CNAME); ok {
+			leads[dns.CanonicalName(cname.Hdr.Name)] = dns.CanonicalName(cname.Target)
+		}
+	}
+	passed := map[string]bool{}
+	for name = dns.CanonicalName(name); name != "" && !passed[name]; name = leads[name] {
+		passed[name] = true
+	}
+	return passed
 }
 
 // clean counts the addresses of a record, hints among them. It returns the record without those that no

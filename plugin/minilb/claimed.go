@@ -25,6 +25,7 @@ func (w claimed) WriteMsg(reply *dns.Msg) error {
 	case len(reply.Question) == 1 && aliased(reply):
 		q := reply.Question[0]
 		own.AuthenticatedData, own.Answer, own.Ns = false, nil, nil
+		passed := alongAliases(reply.Answer, q.Name)
 		ttl := uint32(math.MaxUint32) // no longer than any alias on the way
 		for _, rr := range reply.Answer {
 			if rr.Header().Rrtype == dns.TypeCNAME {
@@ -32,7 +33,7 @@ func (w claimed) WriteMsg(reply *dns.Msg) error {
 			}
 		}
 		for _, rr := range reply.Answer {
-			if rr.Header().Rrtype == q.Qtype && q.Qtype != dns.TypeCNAME && q.Qtype != dns.TypeRRSIG {
+			if passed[dns.CanonicalName(rr.Header().Name)] && rr.Header().Rrtype == q.Qtype && q.Qtype != dns.TypeCNAME && q.Qtype != dns.TypeRRSIG {
 				rr = dns.Copy(rr)
 				rr.Header().Name, rr.Header().Ttl = q.Name, min(ttl, rr.Header().Ttl)
 				own.Answer = append(own.Answer, rr)

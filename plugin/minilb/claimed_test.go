@@ -41,6 +41,7 @@ func TestClaimed(t *testing.T) {
 			"an alias that lives longer", "A.ex.org.", dns.TypeTXT, test.Case{Answer: []dns.RR{test.CNAME("a.ex.org. 30 IN CNAME b.ex.org."), test.TXT("b.ex.org. 86400 IN TXT x")}},
 			test.Case{Answer: []dns.RR{test.TXT("A.ex.org. 30 IN TXT x")}},
 		},
+		{"what nobody asked for", "A.ex.org.", dns.TypeTXT, test.Case{Answer: []dns.RR{alias, test.TXT("c.ex.org. 60 IN TXT x")}, Ns: soa}, test.Case{Ns: own("A.ex.org.")}},
 		{"an alias without", "A.ex.org.", dns.TypeMX, test.Case{Answer: []dns.RR{alias}, Ns: soa}, test.Case{Ns: own("A.ex.org.")}},
 		{"an alias to nothing", "a.ex.org.", dns.TypeMX, test.Case{Rcode: dns.RcodeNameError, Answer: []dns.RR{alias}, Ns: soa}, test.Case{Ns: own("a.ex.org.")}},
 		{"an alias that fails", "a.ex.org.", dns.TypeMX, test.Case{Rcode: dns.RcodeServerFailure, Answer: []dns.RR{alias}}, test.Case{Rcode: dns.RcodeServerFailure}},
