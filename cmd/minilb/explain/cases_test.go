@@ -56,6 +56,8 @@ func TestExplainNames(t *testing.T) {
 			"minilb", "in zone minilb, the name of Service shop/web", []string{`EndpointSlice shop/web-1: its address type "FQDN" cannot be answered with; its endpoints are left out`, mismatch}, "NOERROR"},
 		{"i.ex.org", minilb, all, "It is an alias of x.example, which is not ours: the server looks that up and gives its addresses.", "", claimed, nil, "NOERROR CNAME x.example"},
 		{"a.ex.org", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "", claimed, []string{mismatch}, "NOERROR 10.244.1.7 10.244.1.8"},
+		{"web.shop.home.local", ". {\n minilb home.local\n}", web, "It is answered with 2 IPv4 addresses and no IPv6 address.", "home.local", "in zone home.local, the name of Service shop/web",
+			[]string{"zone home.local lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762)", mismatch}, "NOERROR 10.244.1.7 10.244.1.8"},
 		{"a.ex.org", "minilb {\n minilb\n}", all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "", claimed, []string{mismatch, "no server block with minilb is for a zone that the name lies in: the server does not ask minilb for it"}, "NOERROR 10.244.1.7 10.244.1.8"},
 		{"b.w.ex.org", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "", claimed, []string{mismatch}, "NOERROR 10.244.1.7 10.244.1.8"},
 		{"w.ex.org", minilb, all, passes + "No object asks for it.", "", claimed, []string{routes}, ""},
@@ -125,7 +127,7 @@ func TestExplainClaims(t *testing.T) {
 			`Service shop/web of 2026-01-01T00:00:00Z on nas.minilb answers [Service shop/web] host "nas" has no dot, so it means nas.minilb; "nas." with a final dot would be the name itself`},
 			[]string{"shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
 		{"localhost", strings.Replace(web, "a.ex.org, *.w.ex.org", "nas\nlocalhost", 1), []string{ // C7
-			`Service shop/web of 2026-01-01T00:00:00Z on localhost does not count [] host "localhost" is refused: localhost is for whoever asks`}, nil},
+			`Service shop/web of 2026-01-01T00:00:00Z on localhost does not count [] host "localhost" is refused: localhost is for whoever asks; a claim line that names localhost would allow it`}, nil},
 		{"i.ex.org", web + ingress("shop/i", "i.ex.org", "hostname: localhost"), []string{ // D30
 			`Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org does not count [] host "i.ex.org" is not served: its address "localhost" is whoever asks for it; annotation minilb/service can name a Service instead`}, nil},
 		{"pending.shop.minilb", pending[5:], nil, []string{"shop/pending 10.244.1.9   not ready false"}},

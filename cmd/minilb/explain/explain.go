@@ -140,6 +140,9 @@ func Explain(ctx context.Context, s stanza.Stanza, seen *source.Inspection, clie
 	if o := s.Options; o.Reachable != nil && !o.Reachable(e.name) {
 		e.Notes = append(e.Notes, "no server block with minilb is for a zone that the name lies in: the server does not ask minilb for it")
 	}
+	if e.Zone != "" && source.IsMulticast(e.name) {
+		e.Notes = append(e.Notes, fmt.Sprintf("zone %s %s", e.Zone, source.MulticastOnly))
+	}
 	e.fill()
 	return &e.Explanation
 }

@@ -52,7 +52,7 @@ func newServings() *servings { return &servings{map[string]*serving{}, map[strin
 // listener for it. Hosts that lead to different ones are in claims of their own (G30, G43, C4).
 // Those that none has are said to be dead, unless they may be meant for somebody else's Gateway.
 func (a *attachment) claims(r *route) []*claim {
-	if r.problems != nil {
+	if r.hosts == nil {
 		return []*claim{{lead: lead{owner: r.owner(r.kind), problems: r.problems}}}
 	}
 	served := newServings()
@@ -117,10 +117,23 @@ func (r *route) claims(served map[string]*serving) []*claim {
 			c = r.deadClaim(g.hosts, why)
 		} else {
 			c.addHosts(slices.Values(g.hosts), "") // G32
+			c.remark(r.problems)
 		}
 		claims = append(claims, c)
 	}
 	return claims
+}
+
+// remark adds what there is to know of a claim's wildcards.
+func (c *claim) remark(problems []problem) {
+	for _, host := range c.hosts {
+		for _, p := range problems {
+			if strings.HasPrefix(host, "*.") {
+				p.host, p.text = host, fmt.Sprintf("host %q is %s", host, p.text)
+				c.problems = append(c.problems, p)
+			}
+		}
+	}
 }
 
 // deadClaim claims nothing (M2), and says why none of the hosts is served: of the first few by

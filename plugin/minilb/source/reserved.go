@@ -20,26 +20,26 @@ var special = map[string]string{
 const homeNetwork = "home.arpa."
 
 // reserved says why nobody may claim a host, as it would take over what clients ask for by themselves,
-// or more than anybody has, "" if it may be claimed. A claim line that names the very suffix, and a zone
-// below it, makes an exception (C7).
-func (o *Options) reserved(host string) string {
+// or more than anybody has, "" if it may be claimed. A claim line that names the suffix, and a zone below
+// it, makes an exception (C7).
+func (o *Options) reserved(host string) (text, suffix string) {
 	parent, wildcard := strings.CutPrefix(host, "*.")
 	first, _, _ := strings.Cut(parent, ".")
 	if !wildcard && (first == "wpad" || first == "isatap") && !o.excepts(host, host) {
-		return fmt.Sprintf("clients ask for %q by themselves, to find their proxy or tunnel", first)
+		return fmt.Sprintf("clients ask for %q by themselves, to find their proxy or tunnel", first), host
 	}
 	if records.Within(parent, homeNetwork) {
-		return ""
+		return "", ""
 	}
 	if wildcard && (isPublicSuffix(parent) || isPublicSuffix("x."+parent)) && !o.excepts(host, parent) { // the other one of *.ck
-		return fmt.Sprintf("it would cover all domains of the public suffix %q", plain(parent))
+		return fmt.Sprintf("it would cover all domains of the public suffix %q", plain(parent)), parent
 	}
 	for suffix, use := range special {
 		if records.Within(parent, suffix) && !o.excepts(host, suffix) && !records.Within(o.zone(host), suffix) {
-			return fmt.Sprintf("%s is for %s", plain(suffix), use)
+			return fmt.Sprintf("%s is for %s", plain(suffix), use), suffix
 		}
 	}
-	return ""
+	return "", ""
 }
 
 func isPublicSuffix(name string) bool {

@@ -17,15 +17,15 @@ func TestReserved(t *testing.T) {
 		"use-application-dns.net.": "use-application-dns.net",
 	} {
 		o := &Options{Zones: []string{"minilb."}}
-		if o.reserved(host) == "" {
+		if text, _ := o.reserved(host); text == "" {
 			t.Errorf("%s can be claimed", host)
 		}
 		o.Claims = []ClaimRule{{Suffix: "."}, {Suffix: "lan."}, {Suffix: "org."}, {Suffix: "minilb."}, {Suffix: "home.arpa."}}
-		if o.reserved(host) == "" {
+		if text, _ := o.reserved(host); text == "" {
 			t.Errorf("%s can be claimed by a line that does not name it", host)
 		}
 		o.Claims = append(o.Claims, ClaimRule{Suffix: exception + "."})
-		if text := o.reserved(host); text != "" {
+		if text, _ := o.reserved(host); text != "" {
 			t.Errorf("%s cannot be claimed though a line names %s: %s", host, exception, text)
 		}
 	}
@@ -33,11 +33,11 @@ func TestReserved(t *testing.T) {
 		"com.", "a.com.", "*.a.com.", "*.lan.", "*.test.", "*.example.", "*.internal.", "*.github.io.", "a.test.", "nas.home.arpa.", "*.home.arpa.", "home.arpa.",
 		"wpad2.lan.", "*.wpad.lan.", "mylocalhost.", "xarpa.", "a.local.", "*.minilb.", "x.use-application-dns.net.example.",
 	} {
-		if text := (&Options{Zones: []string{"minilb."}}).reserved(host); text != "" {
+		if text, _ := (&Options{Zones: []string{"minilb."}}).reserved(host); text != "" {
 			t.Errorf("%s cannot be claimed: %s", host, text)
 		}
 	}
-	if text := (&Options{Zones: []string{"lab.arpa."}}).reserved("nas.lab.arpa."); text != "" {
+	if text, _ := (&Options{Zones: []string{"lab.arpa."}}).reserved("nas.lab.arpa."); text != "" {
 		t.Errorf("in a zone of the Corefile: %s", text)
 	}
 }
@@ -67,11 +67,11 @@ func TestReservedClaims(t *testing.T) {
 		`notice host "nas" has no dot, so it means nas.minilb; "nas." with a final dot would be the name itself`,
 		`notice host "shop" has no dot, so it means shop.minilb; "shop." with a final dot would be the name itself`,
 		`notice host "tv.local" lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762)`,
-		`reserved host "*.com" is refused: it would cover all domains of the public suffix "com"`,
-		`reserved host "kube-system.lan" is refused: it is the name of namespace "kube-system"`,
-		`reserved host "kube-system.minilb", written as "kube-system", is refused: it is the name of namespace "kube-system"`,
-		`reserved host "localhost" is refused: localhost is for whoever asks`,
-		`reserved host "wpad.minilb", written as "wpad", is refused: clients ask for "wpad" by themselves, to find their proxy or tunnel`,
+		`reserved host "*.com" is refused: it would cover all domains of the public suffix "com"; a claim line that names com would allow it`,
+		`reserved host "kube-system.lan" is refused: it is the name of namespace "kube-system"; a claim line that names kube-system.lan would allow it`,
+		`reserved host "kube-system.minilb", written as "kube-system", is refused: it is the name of namespace "kube-system"; a claim line that names kube-system.minilb would allow it`,
+		`reserved host "localhost" is refused: localhost is for whoever asks; a claim line that names localhost would allow it`,
+		`reserved host "wpad.minilb", written as "wpad", is refused: clients ask for "wpad" by themselves, to find their proxy or tunnel; a claim line that names wpad.minilb would allow it`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -20,7 +20,7 @@ type route struct {
 	parents  []parentRef
 	anywhere bool // it attaches to default Gateways as well (G19)
 	verdicts []verdict
-	problems []problem
+	problems []problem // why it cannot be read, if it has no hosts, or what there is to know of it
 }
 
 // parentRef is a reference to a route's parent with everything filled in that was left out,
@@ -59,6 +59,28 @@ type routeObject struct {
 	} `json:"status"`
 }
 
+// redirecting is what there is to know of a wildcard that such a route takes from its listener.
+const redirecting = "claimed by a route that only redirects and names no hostnames: each name below it is answered, whether anything else serves it or not; " +
+	"give the route the hostnames that are served, or the label " + lb.IgnoreLabel + `: "true"`
+
+// redirects reports whether all that a route does is to redirect. What its rules have beside that is
+// nobody's matter here, whatever it looks like.
+func redirects(obj *unstructured.Unstructured) bool {
+	field, _, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "rules")
+	rules, _ := field.([]any)
+	for _, rule := range rules {
+		fields, _ := rule.(map[string]any)
+		filters, _ := fields["filters"].([]any)
+		if !slices.ContainsFunc(filters, func(filter any) bool {
+			fields, _ := filter.(map[string]any)
+			return fields["type"] == string(gatewayv1.HTTPRouteFilterRequestRedirect)
+		}) {
+			return false
+		}
+	}
+	return len(rules) > 0
+}
+
 // reduceRoute returns the function that reads routes of the kind, which the objects
 // themselves need not tell (G8).
 func reduceRoute(kind string) func(*unstructured.Unstructured) *route {
@@ -76,6 +98,10 @@ func reduceRoute(kind string) func(*unstructured.Unstructured) *route {
 		}
 		if r.hosts == nil {
 			r.hosts = []string{""}
+			if redirects(obj) {
+				o := r.owner(kind)
+				r.problems = []problem{{owner: &o, reason: notice, text: redirecting}}
+			}
 		}
 		for i := range written.Spec.ParentRefs[:min(maxParents, len(written.Spec.ParentRefs))] {
 			if parent := r.parent(&written.Spec.ParentRefs[i]); !slices.Contains(r.parents, parent) {
