@@ -160,7 +160,7 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 		"addressless.explained.example":   {"Ingress explained/addressless", "its status has no address yet"},
 		"a.gw.explained.example":          {"HTTPRoute explained/accepted", "parentRef Gateway explained/gw: attached", `listener "wild" (*.gw.explained.example, port 80): serves it`, `listener "tls" (any hostname, port 443): it takes no HTTPRoute`, "A      10.77.1.1"},
 		"elsewhere.explained.example":     {"HTTPRoute explained/accepted", "does not count", `is not served: no listener of Gateway explained/gw has a hostname for it: "wild" has *.gw.explained.example`, "its hostname and the route's have nothing in common that is this name"},
-		"pending.gw.explained.example":    {"HTTPRoute explained/pending", "does not count", `the route's status has no entry for Gateway explained/gw: is "example.org/gateways" of GatewayClass "explained" running?`},
+		"pending.gw.explained.example":    {"HTTPRoute explained/pending", "does not count", `the route's status has no entry for Gateway explained/gw: is controller "example.org/gateways" of GatewayClass "explained" running?`},
 		"unclaimed.explained.example":     {"passes it on", "No object asks for it."},
 		"X.Elsewhere.Explained.Example.":  {"No object asks for it."},
 		"10-77-1-1.web.explained.minilb":  {"below the name of Service explained/web", "A      10.77.1.1"},

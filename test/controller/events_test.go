@@ -128,6 +128,28 @@ metadata: {name: elsewhere, namespace: shop}
 spec: {parentRefs: [{name: gw, namespace: infra}], hostnames: [elsewhere.test]}
 status:
   parents: [{parentRef: {name: gw, namespace: infra}, controllerName: example.org/gateways, conditions: ` + harness.GatewayAccepted + `}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: partly, namespace: shop}
+spec: {parentRefs: [{name: gw, namespace: infra}], hostnames: [partly.example, partly.test]}
+status:
+  parents: [{parentRef: {name: gw, namespace: infra, sectionName: http}, controllerName: example.org/gateways, conditions: ` + harness.GatewayAccepted + `}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: hidden, namespace: infra, labels: {minilb/ignore: "true"}}
+spec: {gatewayClassName: example, listeners: [{name: http, port: 80, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: hidden, namespace: shop}
+spec: {parentRefs: [{name: hidden, namespace: infra}], hostnames: [hidden.example]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: orphan, namespace: shop}
+spec: {hostnames: [orphan.example]}
 `
 
 // described returns what "kubectl describe" shows of the controller's Events on an object, which it asks
@@ -211,10 +233,17 @@ func TestControllerEvents(t *testing.T) {
 			`Warning HostNotAllowed` + by + `Host "b.prod.example" is refused: no claim line of the Corefile lets namespace "evil" have it; choose another host, or have the namespace added to the claim line`,
 			`Warning HostReserved` + by + `Host "x.shop.minilb" is refused: names below shop.minilb belong to namespace "shop"; choose a host that lies below the namespace's own name there, or outside of the zone`},
 		"HTTPRoute shop/waiting": {
-			`Warning HostNotServed` + by + `Host "waiting.example" is not served: the route's status has no entry for Gateway infra/gw: is "example.org/gateways" of GatewayClass "example" running?`},
+			`Warning HostNotServed` + by + `Host "waiting.example" is not served: the route's status has no entry for Gateway infra/gw: is controller "example.org/gateways" of GatewayClass "example" running?`},
 		"HTTPRoute shop/elsewhere": {
 			`Warning HostNotServed` + by + `Host "elsewhere.test" is not served: no listener of Gateway infra/gw has a hostname for it: "http" has *.example`},
-		"Gateway infra/gw": nil,
+		"HTTPRoute shop/partly": { // G20b: hosts that no listener has, beside one that is served
+			`Warning HostNotServed` + by + `Host "partly.test" is not served: no listener of Gateway infra/gw has a hostname for it: "http" has *.example`},
+		"HTTPRoute shop/hidden": {
+			`Warning HostNotServed` + by + `Host "hidden.example" is not served: Gateway infra/hidden has label minilb/ignore, which makes it absent`},
+		"HTTPRoute shop/orphan": {
+			`Warning HostNotServed` + by + `Host "orphan.example" is not served: it has no parentRefs: name the Gateway that is to serve it`},
+		"Gateway infra/gw":     nil,
+		"Gateway infra/hidden": nil,
 	}
 	// check fails unless the objects' Events are exactly these.
 	check := func() error {

@@ -10,7 +10,7 @@ import (
 var acceptanceCases = []gatewayCase{
 	// G20: only what a controller has accepted is attached.
 	{name: "G20: no status", objects: harness.Manifest(harness.Gateway{}, harness.Route{Status: "none"}), want: []string{"a -"},
-		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: the route's status has no entry for Gateway NS/gw: is "example.org/controller" of GatewayClass "example" running?`}},
+		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: the route's status has no entry for Gateway NS/gw: is controller "example.org/controller" of GatewayClass "example" running?`}},
 	{name: "G20: a fresh route", objects: harness.Manifest(harness.Gateway{}, harness.Route{Status: "empty"}), want: []string{"a -"}},
 	{name: "G20: refused", objects: accepting("False"), want: []string{"a -"},
 		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: the controller of Gateway NS/gw does not accept it (Test)`}},
@@ -57,11 +57,11 @@ var acceptanceCases = []gatewayCase{
 	{name: "G21: refused by the owner, accepted by another",
 		objects: harness.Manifest(harness.Gateway{}, harness.Route{Status: harness.ParentStatus("{name: gw}", harness.ControllerName, harness.Condition("Accepted", "False")) + ", " + harness.ParentStatus("{name: gw}", "example.org/other", harness.Condition("Accepted", "True"))}),
 		want:    []string{"a -"},
-		logged:  []string{`HTTPRoute NS/r: host "a.NS.example" is not served: controller "example.org/other" accepts it, and GatewayClass "example" of Gateway NS/gw is of "example.org/controller"`}},
+		logged:  []string{`HTTPRoute NS/r: host "a.NS.example" is not served: the controller of Gateway NS/gw does not accept it (Test)`}},
 	{name: "G21: accepted by another alone",
 		objects: harness.Manifest(harness.Gateway{}, harness.Route{Status: harness.ParentStatus("{name: gw}", "example.org/other", harness.Condition("Accepted", "True"))}),
 		want:    []string{"a -"},
-		logged:  []string{`HTTPRoute NS/r: host "a.NS.example" is not served: controller "example.org/other" accepts it, and GatewayClass "example" of Gateway NS/gw is of "example.org/controller"`}},
+		logged:  []string{`HTTPRoute NS/r: host "a.NS.example" is not served: it is accepted by controller "example.org/other", but GatewayClass "example" of Gateway NS/gw names controller "example.org/controller"`}},
 	{name: "G21: each Gateway by its own class",
 		objects: harness.GatewayClass("NS", "example.org/other") + harness.Manifest(harness.Gateway{}, harness.Gateway{Name: "other", Class: "NS", Addresses: "{value: 10.1.0.2}"}, harness.Route{Parents: "{name: gw}, {name: other}",
 			Status: harness.ParentStatus("{name: gw}", "example.org/other", harness.Condition("Accepted", "True")) + ", " + harness.ParentStatus("{name: other}", "example.org/other", harness.Condition("Accepted", "True"))}),
@@ -86,9 +86,9 @@ var acceptanceCases = []gatewayCase{
 
 	// G20b: what is not as it should be is told apart.
 	{name: "G20b: a Gateway that is ignored", objects: harness.Manifest(harness.Gateway{Metadata: ignored}, harness.Route{}), want: []string{"a -"},
-		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: Gateway NS/gw is ignored, as its label minilb/ignore asks for`}},
+		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: Gateway NS/gw has label minilb/ignore, which makes it absent`}},
 	{name: "G20b: no GatewayClass", objects: harness.Manifest(harness.Gateway{Class: "nobody"}, harness.Route{Status: "none"}), want: []string{"a -"},
-		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: the route's status has no entry for Gateway NS/gw: GatewayClass nobody does not exist`}},
+		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: the route's status has no entry for Gateway NS/gw: GatewayClass "nobody" does not exist`}},
 	{name: "G20b: a status of another section alone", objects: harness.Manifest(harness.Gateway{}, harness.Route{Parents: "{name: gw, sectionName: http}", Status: harness.Attached("{name: gw, sectionName: old}")}), want: []string{"a -"},
 		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: the route's status has an entry for Gateway NS/gw section "old" alone, and none for Gateway NS/gw section "http"`}},
 }

@@ -137,7 +137,7 @@ spec: {type: ClusterIP}`, []string{
 		{"an Ingress without an address", corefile, sound + ingress("a/i", "a.ex.org", old, ""), []string{
 			`error Ingress a/i HostNotServed: host "a.ex.org" is not served: its status has no address yet; is its ingress controller running and publishing one?; see that its controller copies its Service's hostname`}},
 		{"a route that nobody accepts", corefile, sound + gateway + route, []string{
-			`error HTTPRoute shop/r HostNotServed: host "r.ex.org" is not served: the route's status has no entry for Gateway shop/gw: is "example.org/gc" of GatewayClass "gc" running?; the route's hosts and a listener's must meet`,
+			`error HTTPRoute shop/r HostNotServed: host "r.ex.org" is not served: the route's status has no entry for Gateway shop/gw: is controller "example.org/gc" of GatewayClass "gc" running?; the route's hosts and a listener's must meet`,
 		}},
 		{"a host that no listener has", corefile, sound + strings.Replace(gateway, "protocol: HTTP", "protocol: HTTP, hostname: \"*.ex.org\"", 1) + strings.Replace(route, "[r.ex.org]", "[r.ex.org, r.ex.net]", 1) + accepted, []string{
 			`error HTTPRoute shop/r HostNotServed: host "r.ex.net" is not served: no listener of Gateway shop/gw has a hostname for it: "http" has *.ex.org; the route`,

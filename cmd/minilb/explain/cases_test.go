@@ -117,7 +117,7 @@ func TestExplainClaims(t *testing.T) {
 			"HTTPRoute shop/r of 2026-03-03T00:00:00Z on r.g.ex.org answers [Service shop/web]  {Gateway shop/gw: }" + listener + admin},
 			[]string{"shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
 		{"r.g.ex.org", web + gateway + route, []string{
-			"HTTPRoute shop/r of 2026-03-03T00:00:00Z on r.g.ex.org does not count [] host \"r.g.ex.org\" is not served: the route's status has no entry for Gateway shop/gw: is \"example.org/gc\" of GatewayClass \"gc\" running? {Gateway shop/gw: the route's status has no entry for Gateway shop/gw: is \"example.org/gc\" of GatewayClass \"gc\" running?}" + listener + admin}, nil},
+			"HTTPRoute shop/r of 2026-03-03T00:00:00Z on r.g.ex.org does not count [] host \"r.g.ex.org\" is not served: the route's status has no entry for Gateway shop/gw: is controller \"example.org/gc\" of GatewayClass \"gc\" running? {Gateway shop/gw: the route's status has no entry for Gateway shop/gw: is controller \"example.org/gc\" of GatewayClass \"gc\" running?}" + listener + admin}, nil},
 		{"i.ex.org", web + strings.NewReplacer("name: web", "name: api", "a.ex.org, *.w.ex.org", "x.ex.org", "10.244.1", "10.244.2").Replace("\n---"+web) +
 			ingress("shop/i", "i.ex.org", "hostname: web.shop.minilb") + ingress("shop/j", "i.ex.org", "hostname: web.shop.minilb}, {hostname: api.shop.minilb"), []string{
 			"Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org answers [Service shop/web] ",

@@ -13,8 +13,11 @@ func (a *attachment) accepted(r *route, ref parentRef, p *parent) *obstacle {
 	if a.options.Unaccepted { // G23
 		return nil
 	}
-	class := a.classes[p.gateway.class] // nil if it cannot be read: any controller's word counts then
-	owner := func(v *verdict) bool { return class == nil || v.controller == class.controller }
+	controller := "" // any, if the class cannot be read
+	if class := a.classes[p.gateway.class]; class != nil {
+		controller = class.controller
+	}
+	owner := func(v *verdict) bool { return controller == "" || v.controller == controller }
 	entries := r.entries(ref, owner)
 	for _, v := range entries {
 		if v.accepted == conditionTrue {
@@ -41,20 +44,20 @@ func (a *attachment) accepted(r *route, ref parentRef, p *parent) *obstacle {
 	}
 	for _, v := range r.entries(ref, func(*verdict) bool { return true }) {
 		if v.accepted == conditionTrue {
-			return obstruct(CauseOtherControl, "controller %q accepts it, and GatewayClass %q of %s is of %q",
-				shorten(v.controller), shorten(p.gateway.class), p.gateway.kindName(), shorten(class.controller))
+			return obstruct(CauseOtherControl, "it is accepted by controller %q, but GatewayClass %q of %s names controller %q",
+				shorten(v.controller), shorten(p.gateway.class), p.gateway.kindName(), shorten(controller))
 		}
 	}
-	return obstruct(CauseNoStatus, "the route's status has no entry for %s: %s", p.kindName, a.responsible(p.gateway.class))
+	return obstruct(CauseNoStatus, "the route's status has no entry for %s: %s", p.kindName, a.responsible(p.gateway.class, controller))
 }
 
 // responsible says whose word on a Gateway of the class is missing, and what to look for.
-func (a *attachment) responsible(class string) string {
-	if c := a.classes[class]; c != nil {
-		return fmt.Sprintf("is %q of GatewayClass %q running?", shorten(c.controller), shorten(class))
-	}
-	if o := a.missing(kindName{kind: gatewayClassKind, name: class}); o.cause == CauseAbsent {
-		return o.text
+func (a *attachment) responsible(class, controller string) string {
+	switch {
+	case controller != "":
+		return fmt.Sprintf("is controller %q of GatewayClass %q running?", shorten(controller), shorten(class))
+	case a.classes[class] == nil && a.missing(kindName{kind: gatewayClassKind, name: class}).cause == CauseAbsent:
+		return fmt.Sprintf("GatewayClass %q does not exist", shorten(class))
 	}
 	return fmt.Sprintf("is the controller of GatewayClass %q running?", shorten(class))
 }

@@ -86,6 +86,7 @@ func TestAcceptedEntriesOfOthers(t *testing.T) {
 		"the right one's section":          {entry(whole, "example.org/other", "False") + ", " + entry(section, "example.org/ctl", "True"), class, true},
 		"another's section":                {entry(section, "example.org/other", "True"), class, false},
 		"any, where there is no class":     {entry(section, "example.org/other", "True"), "", true},
+		"any, where the class names none":  {entry(section, "example.org/other", "True"), "kind: GatewayClass\nmetadata: {name: gc}\n---\n", true},
 		"an equal one, without its class":  {entry(section, "example.org/other", "True") + ", " + entry(whole, "example.org/ctl", "False"), "", false},
 		"one of several, without a class":  {entry(section, "example.org/other", "False") + ", " + entry(section, "example.org/ctl", "True"), "", true},
 		"refused by the right one's whole": {entry(section, "example.org/ctl", "True") + ", " + entry(whole, "example.org/ctl", "False"), class, false},

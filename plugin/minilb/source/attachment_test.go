@@ -10,7 +10,7 @@ import (
 func TestAttachment(t *testing.T) {
 	const (
 		noHost  = "no listener of Gateway infra/gw has a hostname for it: "
-		noEntry = `the route's status has no entry for Gateway infra/gw: is "example.org/ctl" of GatewayClass "gc" running?`
+		noEntry = `the route's status has no entry for Gateway infra/gw: is controller "example.org/ctl" of GatewayClass "gc" running?`
 	)
 	tests := []struct {
 		name     string
@@ -248,7 +248,7 @@ status: {parents: [{parentRef: {name: gw, namespace: infra}, controllerName: exa
 		{
 			name:     "G21: another controller's word",
 			manifest: gatewayWith(open) + strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway), "example.org/ctl", "example.org/other", 1),
-			want:     []string{`a.ex.org.: controller "example.org/other" accepts it, and GatewayClass "gc" of Gateway infra/gw is of "example.org/ctl"`},
+			want:     []string{`a.ex.org.: it is accepted by controller "example.org/other", but GatewayClass "gc" of Gateway infra/gw names controller "example.org/ctl"`},
 		},
 		{
 			name: "G21: two controllers",

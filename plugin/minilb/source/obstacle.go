@@ -85,7 +85,7 @@ func (a *attachment) missing(name kindName) *obstacle {
 	case unknown:
 		return obstruct(cause, "%s cannot be read", name)
 	case a.ignored[name]:
-		return obstruct(CauseIgnored, "%s is ignored, as its label %s asks for", name, lb.IgnoreLabel)
+		return obstruct(CauseIgnored, "%s has label %s, which makes it absent", name, lb.IgnoreLabel)
 	}
 	return obstruct(CauseAbsent, "%s does not exist", name)
 }
