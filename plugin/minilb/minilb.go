@@ -38,6 +38,7 @@ type Minilb struct {
 	away           func() time.Duration // for how long the API server has not been heard of, 0 while it answers
 	restored       func() bool          // whether some of what is answered comes from the snapshot
 	requests       requestCounters
+	loops          *loops
 }
 
 // upstreamer looks up a name that is not ours by way of the whole server.
@@ -60,6 +61,10 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 		}
 		return m.pass(ctx, w, r)
 	}
+	if m.loops.proves(state) {
+		m.requests.add(ctx, servfail)
+		return m.write(w, new(dns.Msg).SetRcode(r, dns.RcodeServerFailure))
+	}
 	name := state.Name()
 	zone := m.index.Match(name)
 	if state.QType() == dns.TypeDS && name == zone {
@@ -71,9 +76,9 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	if zone == "" {
 		switch {
 		case result != records.Found:
-			return m.pass(ctx, w, r) // D3, D73: anything that is not a claimed name's is not touched
+			return m.passOn(ctx, w, state) // D3, D73: anything that is not a claimed name's is not touched
 		case !ours(state.QType(), node): // D6
-			return m.pass(ctx, claimed{w, m.soa(state.QName(), "", m.index.PeekSerial(""))}, r)
+			return m.passOn(ctx, claimed{w, m.soa(state.QName(), "", m.index.PeekSerial(""))}, state)
 		}
 	} else {
 		switch result {
@@ -85,7 +90,7 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 			return m.write(w, notSynced(state))
 		case records.NotFound:
 			if m.fall.Through(name) {
-				return m.pass(ctx, w, r)
+				return m.passOn(ctx, w, state)
 			}
 		}
 	}
@@ -104,6 +109,21 @@ func (m *Minilb) write(w dns.ResponseWriter, reply *dns.Msg) (int, error) {
 		return dns.RcodeServerFailure, plugin.Error(pluginName, err)
 	}
 	return dns.RcodeSuccess, nil
+}
+
+// passOn leaves a question to the next plugin, unless it would only come back (D4b).
+func (m *Minilb) passOn(ctx context.Context, w dns.ResponseWriter, state *request.Request) (int, error) {
+	inFlight := m.loops.slot(state)
+	defer inFlight.Add(-1)
+	found, prolongs := m.loops.judge(state, inFlight.Add(1))
+	switch {
+	case prolongs:
+		m.requests.add(ctx, servfail)
+		return m.write(state.W, looping(state.Req, found))
+	case found != nil:
+		w = withLoop{w, state.Req, found}
+	}
+	return m.pass(ctx, w, state.Req)
 }
 
 // pass leaves the query to the next plugin. Without one it is refused (D4).

@@ -73,6 +73,7 @@ func setup(c *caddy.Controller) error {
 		}
 		cl.start()
 		notifyChanges(c, m, cl)
+		cl.run(m.loops.run)
 		if waitForSync(m, cl.restore(m, cl.started.Add(conf.startupTimeout))) {
 			return nil
 		}
@@ -112,7 +113,7 @@ func newMinilb(conf *config, glue *records.Set) *Minilb {
 			fixed = append(fixed, records.Record{Name: nameserver(zone), Node: &records.Node{Addrs: glue}})
 		}
 	}
-	return &Minilb{
+	m := &Minilb{
 		homes:      newHomes(conf.source.Zones, conf.nameservers),
 		index:      records.NewIndex(slices.Concat(conf.source.Zones, conf.source.ReverseZones), fixed...),
 		upstream:   upstream.New(),
@@ -122,6 +123,8 @@ func newMinilb(conf *config, glue *records.Set) *Minilb {
 		away:       func() time.Duration { return 0 },
 		restored:   func() bool { return false },
 	}
+	m.loops = newLoops(m.askNext)
+	return m
 }
 
 // waitForSync blocks until the zones can be answered for, or the deadline: a server that

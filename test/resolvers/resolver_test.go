@@ -42,8 +42,12 @@ type unbound struct {
 // startUnbound runs unbound with these lines in its server clause and these clauses beside it.
 func startUnbound(t *testing.T, domain, server, clauses string) unbound {
 	t.Helper()
+	return startUnboundAt(t, harness.FreePorts(t, 1)[0], domain, server, clauses)
+}
+
+func startUnboundAt(t *testing.T, addr, domain, server, clauses string) unbound {
+	t.Helper()
 	path := harness.Program(t, "unbound", "unbound")
-	addr := harness.FreePorts(t, 1)[0]
 	_, port, _ := net.SplitHostPort(addr)
 	config := harness.ConfigFile(t, "unbound.conf", `
 server:
@@ -105,8 +109,14 @@ func dnsmasqServer(t *testing.T, server string, domains []string) string {
 // domain succeeds.
 func startDnsmasq(t *testing.T, ready func(addr, domain string) func() error, domain, lines string) string {
 	t.Helper()
-	path := harness.Program(t, "dnsmasq", "dnsmasq-base")
 	addr := harness.FreePorts(t, 1)[0]
+	startDnsmasqAt(t, addr, ready(addr, domain), lines)
+	return addr
+}
+
+func startDnsmasqAt(t *testing.T, addr string, ready func() error, lines string) {
+	t.Helper()
+	path := harness.Program(t, "dnsmasq", "dnsmasq-base")
 	config := harness.ConfigFile(t, "dnsmasq.conf", `
 port=`+harness.PortOf(addr)+`
 listen-address=127.0.0.1
@@ -116,8 +126,7 @@ no-hosts
 pid-file=
 user=
 `+lines)
-	harness.StartDaemon(t, ready(addr, domain), path, "--keep-in-foreground", "--log-facility=-", "--conf-file="+config)
-	return addr
+	harness.StartDaemon(t, ready, path, "--keep-in-foreground", "--log-facility=-", "--conf-file="+config)
 }
 
 func bindForward(t *testing.T, server string, domains []string) string {

@@ -31,6 +31,10 @@ const (
 	IgnoreLabel = "minilb/ignore"
 )
 
+// ForwardLoopError is the code of the extended DNS error of a name that would only be passed on to come
+// back (D4b). RFC 8914 §5.2 has these codes for private use.
+const ForwardLoopError = 49152
+
 // MaxDomainLength is the longest domain, in characters without its final dot, below
 // which every "<service>.<namespace>.<domain>" still fits into a DNS name (D33).
 const MaxDomainLength = 125

@@ -1,0 +1,285 @@
+package minilb
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/pkg/nonwriter"
+	"github.com/coredns/coredns/request"
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// A forward loop (D4b): a router sends a domain here, and what nobody claims in it is forwarded to that
+// router. Each question goes round until one of the two gives up, hundreds of questions later.
+//
+// Nothing of ours is in a question that comes back: dnsmasq, Unbound and BIND give it their own ID, port and
+// EDNS options. That the same question is in flight several times does not prove a loop either: many
+// clients may ask for a name whose servers are slow. So that only raises the suspicion, at the cost of an
+// atomic counter, and a worker off the query path proves it: it sends a name that nobody else can know to the
+// next plugin. If that name is asked for here, its domain goes round, and whoever asked is the
+// resolver that sends it here.
+//
+// From then on, unclaimed names of the domain are answered SERVFAIL where that resolver asks: passing them
+// back to it is of no use. Other clients' questions are still forwarded, as the resolver may know such a name by
+// itself, of its hosts file or DHCP leases; if not, it asks here, and that question ends it.
+const (
+	// loopLabel begins the first label of names that prove loops. Such names are never passed on, whichever
+	// server made them: a replica may get those of another, and would prolong the loop.
+	loopLabel = "minilb-loop-"
+	// manyInFlight is how many of the same question at a time are suspicious: two are a client's retry.
+	manyInFlight = 3
+	// inFlightSlots bounds the memory. Names that share a slot are suspected in error, which costs one question.
+	inFlightSlots = 1 << 10
+	// proofAttempts is how many names are sent until one comes back, as others' replicas may get them.
+	proofAttempts = 8
+	// proofPause is the time between two attempts.
+	proofPause = 50 * time.Millisecond
+	// proofTimeout is how long what comes back may take; another replica's reply is there at once, too.
+	proofTimeout = time.Second
+	// proofInterval is the least time between two suspicions that are looked into.
+	proofInterval = time.Second
+	// recheckLoop is how long what was found holds, for a name that is no loop and for a domain that is one.
+	recheckLoop = time.Minute
+	// maxLoopSources bounds the addresses that a domain is known to come back from.
+	maxLoopSources = 16
+)
+
+// loops notices forward loops.
+type loops struct {
+	ask      func(ctx context.Context, name string) (rcode int) // by way of the next plugin
+	seed     maphash.Seed
+	inFlight [inFlightSlots]atomic.Int32 // questions with the next plugin, by the hash of name and type
+	suspects chan string
+	proof    atomic.Pointer[proof]
+	found    atomic.Pointer[map[string]*loop] // by domain, nil for none
+}
+
+// loop is a domain that comes back.
+type loop struct {
+	domain  string
+	sources []string // addresses that asked for it, sorted
+	checked time.Time
+}
+
+// proof is a name that is on its way.
+type proof struct {
+	name   string
+	source atomic.Pointer[string] // the address that asked for it, nil if it has not come back
+}
+
+func newLoops(ask func(context.Context, string) int) *loops {
+	return &loops{ask: ask, seed: maphash.MakeSeed(), suspects: make(chan string, 1)}
+}
+
+// slot returns the counter of a question.
+func (l *loops) slot(state *request.Request) *atomic.Int32 {
+	return &l.inFlight[(maphash.String(l.seed, state.Name())+uint64(state.QType()))%inFlightSlots]
+}
+
+// proves reports whether the question is one that proves loops, and notes it if it is our own.
+func (l *loops) proves(state *request.Request) bool {
+	if !strings.HasPrefix(state.Name(), loopLabel) {
+		return false
+	}
+	if p := l.proof.Load(); p != nil && p.name == state.Name() {
+		source := state.IP()
+		p.source.Store(&source)
+	}
+	return true
+}
+
+// judge returns the loop that the question lies in, nil if there is none, and whether to pass it on, so many
+// of the same being in flight, would prolong it.
+func (l *loops) judge(state *request.Request, inFlight int32) (found *loop, prolongs bool) {
+	if inFlight == manyInFlight {
+		l.suspect(state.Name())
+	}
+	if found = l.of(state.Name()); found == nil {
+		return nil, false
+	}
+	if time.Since(found.checked) > recheckLoop {
+		l.suspect(found.domain)
+	}
+	return found, inFlight >= manyInFlight || slices.Contains(found.sources, state.IP())
+}
+
+// suspect lets the worker look into a name, if it has nothing to do.
+func (l *loops) suspect(name string) {
+	select {
+	case l.suspects <- name:
+	default:
+	}
+}
+
+// of returns the loop that a name lies in, nil for none.
+func (l *loops) of(name string) *loop {
+	known := l.found.Load()
+	if known == nil {
+		return nil
+	}
+	for offset, end := 0, false; !end; offset, end = dns.NextLabel(name, offset) {
+		if found := (*known)[name[offset:]]; found != nil {
+			return found
+		}
+	}
+	return (*known)["."]
+}
+
+// run looks into suspicions until the context ends.
+func (l *loops) run(ctx context.Context) {
+	examined := map[string]time.Time{}
+	for {
+		var name string
+		select {
+		case <-ctx.Done():
+			return
+		case name = <-l.suspects:
+		}
+		maps.DeleteFunc(examined, func(_ string, at time.Time) bool { return time.Since(at) > recheckLoop })
+		if _, lately := examined[name]; lately {
+			continue
+		}
+		l.examine(ctx, name)
+		examined[name] = time.Now()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(proofInterval):
+		}
+	}
+}
+
+// examine finds the largest domain around a name that comes back.
+func (l *loops) examine(ctx context.Context, name string) {
+	known := l.known()
+	before, domain := maps.Clone(known), ""
+	for at := name; domain != "."; at = cmp.Or(parent(at), ".") {
+		source, back := l.comesBack(ctx, at)
+		if !back {
+			break
+		}
+		inner := known[domain]
+		delete(known, domain)
+		domain = at
+		known[domain] = inner.and(known[domain], domain, source)
+		l.publish(known) // before its parents are looked at, which may take a while
+	}
+	switch found := known[domain]; {
+	case ctx.Err() != nil:
+	case found != nil && before[domain] == nil:
+		log.Warningf("Forward loop: names in %s that no object claims are forwarded to a resolver that sends them back here (from %s): they get SERVFAIL. Let forward name a resolver that does not send %s here, such as your provider's or 9.9.9.9",
+			domain, strings.Join(found.sources, ", "), domain)
+	case found == nil && before[name] != nil:
+		delete(known, name)
+		l.publish(known)
+		log.Infof("Forward loop: %s does not come back any longer", name)
+	}
+}
+
+// known returns a copy of what was found.
+func (l *loops) known() map[string]*loop {
+	if found := l.found.Load(); found != nil {
+		return maps.Clone(*found)
+	}
+	return map[string]*loop{}
+}
+
+// publish lets questions be judged by what is known from now on.
+func (l *loops) publish(known map[string]*loop) {
+	if len(known) == 0 {
+		l.found.Store(nil)
+		return
+	}
+	known = maps.Clone(known)
+	l.found.Store(&known)
+}
+
+// and returns the loop of a domain that has just come back, with the addresses that are known of it and of the
+// domain within it; either may be nil.
+func (inner *loop) and(before *loop, domain, source string) *loop {
+	sources := []string{source}
+	for _, of := range []*loop{inner, before} {
+		if of != nil {
+			sources = append(sources, of.sources...)
+		}
+	}
+	slices.Sort(sources)
+	sources = slices.Compact(sources)
+	return &loop{domain, sources[:min(len(sources), maxLoopSources)], time.Now()}
+}
+
+// comesBack reports whether names below the domain that are passed on are asked for here, and by whom.
+func (l *loops) comesBack(ctx context.Context, domain string) (source string, back bool) {
+	defer l.proof.Store(nil)
+	for range proofAttempts {
+		began := time.Now()
+		p := &proof{name: fmt.Sprintf("%s%016x.%s", loopLabel, rand.Uint64(), strings.TrimPrefix(domain, "."))}
+		if ctx.Err() != nil || !records.Fits(p.name) {
+			return "", false
+		}
+		l.proof.Store(p)
+		rcode := l.ask(ctx, p.name)
+		if from := p.source.Load(); from != nil {
+			return *from, true
+		}
+		if rcode == dns.RcodeSuccess || rcode == dns.RcodeNameError || time.Since(began) > proofTimeout {
+			return "", false // somebody knows, or nobody answers
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(proofPause): // it may have too many of such questions just now
+		}
+	}
+	return "", false
+}
+
+// looping is the reply to a question that would only come back.
+func looping(r *dns.Msg, found *loop) *dns.Msg {
+	reply := new(dns.Msg).SetRcode(r, dns.RcodeServerFailure)
+	extend(reply, &request.Request{Req: r}, lb.ForwardLoopError, fmt.Sprintf("forward loop: the resolver that %s is forwarded to asks here", found.domain))
+	return reply
+}
+
+// withLoop writes what the next plugin says of a name in a loop: that it does not know is explained.
+type withLoop struct {
+	dns.ResponseWriter
+	question *dns.Msg
+	found    *loop
+}
+
+// WriteMsg implements the dns.ResponseWriter interface.
+func (w withLoop) WriteMsg(reply *dns.Msg) error {
+	if reply.Rcode == dns.RcodeServerFailure || reply.Rcode == dns.RcodeRefused {
+		reply = looping(w.question, w.found)
+	}
+	return w.ResponseWriter.WriteMsg(reply)
+}
+
+// askNext asks the next plugin, as if a client on this machine did.
+func (m *Minilb) askNext(ctx context.Context, name string) int {
+	w := nonwriter.New(local{})
+	rcode, _ := plugin.NextOrFailure(pluginName, m.Next, ctx, w, new(dns.Msg).SetQuestion(name, dns.TypeA))
+	if w.Msg != nil {
+		return w.Msg.Rcode
+	}
+	return rcode
+}
+
+// local is the other end of a question that is not from the network.
+type local struct{ dns.ResponseWriter }
+
+func (local) LocalAddr() net.Addr  { return &net.UDPAddr{IP: net.IPv6loopback, Port: 53} }
+func (local) RemoteAddr() net.Addr { return &net.UDPAddr{IP: net.IPv6loopback, Port: 53} }
