@@ -74,6 +74,10 @@ func TestForwardLoop(t *testing.T) {
 			if reply, _, _ := question(router, "web."+domain); len(reply.Answer) != 1 {
 				t.Errorf("the claimed host: got\n%s", reply)
 			}
+			out, _ := harness.Minilb(t, "check", "-kubeconfig", c.Kubeconfig, "-corefile", s.Corefile(), "-server", s.Addr).CombinedOutput()
+			if want := "Name " + strings.TrimSuffix(domain, ".") + "  ForwardLoop\n"; !strings.Contains(string(out), "error    "+want) {
+				t.Errorf("minilb check: got\n%s\nwithout %s", out, want)
+			}
 			if lines := s.Log.Lines("Forward loop"); len(lines) != 1 {
 				t.Errorf("got %d lines, want one:\n%s", len(lines), s.Log)
 			}

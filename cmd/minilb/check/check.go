@@ -74,11 +74,11 @@ func (c *checker) run(ctx context.Context) (*Report, error) {
 	}
 	findings = append(findings, lacking...)
 	if c.Server != "" {
-		differing, err := c.compare(ctx)
+		wrong, err := c.server(ctx)
 		if err != nil {
 			return nil, err
 		}
-		findings = append(findings, differing...)
+		findings = append(findings, wrong...)
 	}
 	return &Report{Findings: sorted(findings), GatewayAPI: c.served}, nil
 }

@@ -69,13 +69,22 @@ type answer struct {
 	addrs   []netip.Addr
 }
 
+// server says what is wrong with what the DNS server answers.
+func (c *checker) server(ctx context.Context) ([]Finding, error) {
+	if finding := greet(ctx, c.ask, c.Server, c.options[0].Zones[0]); finding != nil {
+		return []Finding{*finding}, ctx.Err()
+	}
+	findings, err := c.compare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append(findings, forwardLoops(ctx, c.ask, c.Server, c.domains())...), ctx.Err()
+}
+
 // compare asks the DNS server for the addresses of every name and says where it differs from the
 // cluster. What differs is asked again, some moments later, and compared with fresh looks, too, so
 // that a roll-out is not a finding.
 func (c *checker) compare(ctx context.Context) ([]Finding, error) {
-	if finding := greet(ctx, c.ask, c.Server, c.options[0].Zones[0]); finding != nil {
-		return []Finding{*finding}, ctx.Err()
-	}
 	looks := map[question][]expected{} // at what is to be asked, the last one last
 	for q, want := range expectations(c.Stanzas, c.inspections) {
 		looks[q] = []expected{want}
@@ -238,16 +247,21 @@ func some(addrs []netip.Addr) string {
 	return text
 }
 
-// askAll asks the server all questions, some at a time, until the context ends.
+// askAll asks the server all questions, until the context ends.
 func askAll(ctx context.Context, ask asker, questions []question) map[question]answer {
+	return someAtATime(ctx, questions, func(q question) answer { return answerTo(ctx, ask, q) })
+}
+
+// someAtATime calls f with each question until the context ends, and returns what it returned.
+func someAtATime[T any](ctx context.Context, questions []question, f func(question) T) map[question]T {
 	queue := make(chan question)
 	var mu sync.Mutex
 	var running sync.WaitGroup
-	answers := map[question]answer{}
+	answers := map[question]T{}
 	for range askAtATime {
 		running.Go(func() {
 			for q := range queue {
-				got := answerTo(ctx, ask, q)
+				got := f(q)
 				mu.Lock()
 				answers[q] = got
 				mu.Unlock()

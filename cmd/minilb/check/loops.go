@@ -1,0 +1,129 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+const (
+	// maxDomains is of how many domains an unclaimed name is asked for.
+	maxDomains = 100
+	// loopAttempts is how many names are asked for: by the first ones the server notices the loop.
+	loopAttempts = 3
+)
+
+// domains returns those that have claimed hosts outside of the zones, also hosts that nothing stands behind yet:
+// a resolver is likely to send them here.
+func (c *checker) domains() []string {
+	found := map[string]bool{}
+	add := func(host string) {
+		within := func(zone string) bool { return records.Within(host, zone) }
+		for i := range c.options {
+			if slices.ContainsFunc(c.options[i].Zones, within) || slices.ContainsFunc(c.options[i].ReverseZones, within) {
+				return
+			}
+		}
+		label, domain, _ := strings.Cut(host, ".")
+		if domain == "" {
+			return
+		}
+		found[domain] = true
+		if label != "*" && dns.CountLabel(domain) == 1 { // it may be a domain itself, as example.org is
+			found[host] = true
+		}
+	}
+	for _, i := range c.inspections {
+		for _, name := range i.Names() {
+			add(name)
+		}
+		for _, refusal := range i.Refusals() {
+			if refusal.Host != "" {
+				add(dns.CanonicalName(refusal.Host))
+			}
+		}
+	}
+	all := slices.Sorted(maps.Keys(found))
+	return all[:min(len(all), maxDomains)]
+}
+
+// failure is how a name was not answered.
+type failure struct {
+	what string // a clause, "" if it was answered, if only by NXDOMAIN
+	loop bool   // whether the server says that it is in a forward loop
+}
+
+// forwardLoops asks for a name of each domain that nobody has claimed, and says of which domains such names
+// come back to the server that passes them on (D4b). What cannot be resolved anywhere is not told.
+func forwardLoops(ctx context.Context, ask asker, server string, domains []string) []Finding {
+	failures := map[string]failure{}
+	for attempt := range loopAttempts {
+		if attempt > 0 {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(settleTime):
+			}
+		}
+		random := map[question]string{}
+		for _, domain := range domains {
+			if f := failures[domain]; attempt == 0 || f.what != "" && !f.loop {
+				random[unclaimed(domain)] = domain
+			}
+		}
+		for q, f := range someAtATime(ctx, slices.Collect(maps.Keys(random)), func(q question) failure { return failureOf(ask(ctx, q)) }) {
+			failures[random[q]] = f
+		}
+		if !slices.ContainsFunc(slices.Collect(maps.Values(failures)), func(f failure) bool { return f.what != "" && !f.loop }) {
+			break
+		}
+	}
+	elsewhere := failureOf(ask(ctx, unclaimed(fmt.Sprintf("%x.", rand.Uint64())))).what == ""
+	var findings []Finding
+	for domain, f := range failures {
+		finding := Finding{Error, "Name", "", strings.TrimSuffix(domain, "."), "ForwardLoop",
+			fmt.Sprintf("%s forwards unclaimed names of this domain to a resolver that sends them back to it", server),
+			"in the Corefile let forward name a resolver that does not send this domain here, such as your provider's or 9.9.9.9"}
+		switch {
+		case f.loop:
+		case f.what != "" && elsewhere:
+			finding.Severity, finding.Text = Warning, fmt.Sprintf("%s is asked for an unclaimed name of this domain and %s, though others are answered: it may forward them to a resolver that sends them back to it", server, f.what)
+		default:
+			continue
+		}
+		findings = append(findings, finding)
+	}
+	return findings
+}
+
+// unclaimed returns the question for a name of the domain that nobody has thought of.
+func unclaimed(domain string) question {
+	return question{fmt.Sprintf("minilb-check-%x.%s", rand.Uint64(), domain), dns.TypeA}
+}
+
+// failureOf judges the reply to such a question.
+func failureOf(reply *dns.Msg, err error) failure {
+	switch {
+	case err != nil:
+		return failure{what: "does not answer"}
+	case reply.Rcode != dns.RcodeServerFailure && reply.Rcode != dns.RcodeRefused:
+		return failure{}
+	}
+	f := failure{what: "says " + dns.RcodeToString[reply.Rcode]}
+	if opt := reply.IsEdns0(); opt != nil {
+		f.loop = slices.ContainsFunc(opt.Option, func(o dns.EDNS0) bool {
+			ede, is := o.(*dns.EDNS0_EDE)
+			return is && ede.InfoCode == lb.ForwardLoopError
+		})
+	}
+	return f
+}
