@@ -183,7 +183,7 @@ func adapt(t *testing.T, corefile string, container corev1.Container, upstream s
 		{fmt.Sprintf("\n        lameduck %v\n", lameduck), fmt.Sprintf("\n        lameduck %v\n", duck)},
 		{"\n    ready\n", "\n    READY\n"},
 		{fmt.Sprintf("\n    prometheus :%d\n", ports["metrics"]), "\n    PROM\n"},
-		{"\n    forward . /etc/resolv.conf {\n", "\n    forward . " + upstream + " {\n"},
+		{"\n    forward . 9.9.9.9 149.112.112.112 {\n", "\n    forward . " + upstream + " {\n"},
 	} {
 		if n := strings.Count(corefile, change.from); n != 1 {
 			t.Fatalf("the Corefile has %q %d times, want it once:\n%s", change.from, n, corefile)

@@ -123,7 +123,7 @@ func testChartConfigured(t *testing.T, c *cluster.Cluster) {
 				".:53 https://.:443 quic://.:853 tls://.:853 {\n", ".:PORT https://." + port(1) + " quic://." + port(2) + " tls://." + port(0) + " {\n",
 				" health {\n", " HEALTH {\n", " ready\n", " READY\n", " prometheus :9153\n", " PROM\n", " lameduck 5s\n", " lameduck 0s\n",
 				"/etc/minilb-tls/tls.crt", cert.Chain, "/etc/minilb-tls/tls.key", cert.Key,
-				" forward . /etc/resolv.conf {\n", " forward . " + up + " {\n",
+				" forward . 9.9.9.9 149.112.112.112 {\n", " forward . " + up + " {\n",
 			},
 			answers: map[string]string{"web.shop.minilb": "10.244.1.1", "ns1.minilb": "127.0.0.1"},
 		},
