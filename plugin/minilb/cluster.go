@@ -1,8 +1,11 @@
 package minilb
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -118,11 +121,48 @@ func (cl *cluster) start() {
 	cl.ctx, cl.cancel = context.WithCancel(context.Background())
 	clusters.add(cl)
 	cl.run(cl.watcher.Run)
+	cl.run(cl.remind)
 }
 
 // run runs something beside the watch, for as long as that.
 func (cl *cluster) run(f func(context.Context)) {
 	cl.running.Go(func() { f(cl.ctx) })
+}
+
+// remindInterval is how often it is said again what keeps the API server from being read: what was said of it
+// first is soon far up in a log that other plugins write to each second.
+const remindInterval = time.Minute
+
+// remind says so until the context ends.
+func (cl *cluster) remind(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(remindInterval):
+		}
+		if text := cl.trouble(); text != "" {
+			log.Warning(text)
+		}
+	}
+}
+
+// trouble says what is not read, why, and what follows, "" if all is well.
+func (cl *cluster) trouble() string {
+	var missing []string
+	for _, t := range cl.translators {
+		missing = append(missing, t.Unsynced()...)
+	}
+	slices.Sort(missing)
+	why := cmp.Or(cl.watcher.Trouble(), "the API server has not answered")
+	switch away := cl.watcher.Away(); {
+	case len(missing) > 0:
+		return fmt.Sprintf("Still without the cluster's state after %v: %s: %s not read. Names in %s get SERVFAIL until they are",
+			time.Since(cl.started).Round(time.Second), why, strings.Join(slices.Compact(missing), ", "), strings.Join(cl.zones, " "))
+	case away > remindInterval:
+		return fmt.Sprintf("Still answering from what was known %v ago: %s", away.Round(time.Second), why)
+	}
+	return ""
 }
 
 // synced reports whether all its stanzas can answer for their zones.

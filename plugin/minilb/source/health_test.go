@@ -243,3 +243,39 @@ func TestHealthDoubt(t *testing.T) {
 		}
 	}
 }
+
+// What is said again is why the API server cannot be read, or else a kind that no zone can do without.
+func TestTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &Watcher{server: &server{log: &testLog{}}}
+		watch := func(resource string, optional bool) *health {
+			h := &health{resource: resource, optional: optional, server: w.server, settled: func() {}}
+			w.server.watches = append(w.server.watches, h)
+			return h
+		}
+		ingresses, services := watch("ingresses", true), watch("services", false)
+		for _, step := range []struct {
+			h    *health
+			err  error
+			want string // begin of it, "" for none
+		}{
+			{services, nil, ""},
+			{ingresses, errUnwell, ""},
+			{services, errForbidden, "services: list and watch is forbidden"},
+			{services, errUnreachable, "cannot reach the API server at api.example"},
+			{services, nil, ""},
+		} {
+			step.h.observe(t.Context(), step.err)
+			time.Sleep(grace)
+			step.h.observe(t.Context(), step.err)
+			if got := w.Trouble(); !strings.HasPrefix(got, step.want) || (step.want == "") != (got == "") {
+				t.Errorf("%v of %s: got %q, want %q", step.err, step.h.resource, got, step.want)
+			}
+		}
+		services.observe(t.Context(), errUnwell)
+		services.setSynced()
+		if got := w.Trouble(); got != "" {
+			t.Errorf("a kind that is known: got %q", got)
+		}
+	})
+}

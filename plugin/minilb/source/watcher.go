@@ -213,6 +213,21 @@ func start[L list, R runtime.Object, T object](w *Watcher, t *table[R, T], c cli
 // Away returns for how long the API server has not answered any request, 0 while it does.
 func (w *Watcher) Away() time.Duration { return w.server.away() }
 
+// Trouble returns why the API server, or a kind that no zone can be answered without, cannot be read, "" if that
+// is not known.
+func (w *Watcher) Trouble() string {
+	failure := w.server.trouble()
+	for _, h := range w.server.watches {
+		if failure == nil && !h.optional && !h.listed() {
+			failure = h.trouble()
+		}
+	}
+	if failure == nil {
+		return ""
+	}
+	return failure.Text
+}
+
 // SourceStatus is the state of one kind's watch.
 type SourceStatus struct {
 	Kind      string    // "service", "endpointslice", "httproute" and so on
