@@ -14,6 +14,19 @@
 {{- if and $dns.service.loadBalancerClass (ne $dns.service.type "LoadBalancer") -}}
 {{- fail "dns.service.loadBalancerClass is for dns.service.type LoadBalancer alone" -}}
 {{- end -}}
+{{- $names := list -}}
+{{- range .Values.plugin.ns -}}{{- if not (regexMatch "^[0-9.]+$|:|^{" .) }}{{- $names = append $names . }}{{- end -}}{{- end -}}
+{{- if and $names (ne (len $names) (len .Values.plugin.ns)) -}}
+{{- fail "plugin.ns: give either names or addresses" -}}
+{{- end -}}
+{{- $suffixes := dict -}}
+{{- range .Values.plugin.claims -}}
+{{- range .suffixes -}}
+{{- $suffix := trimSuffix "." . | lower -}}
+{{- if hasKey $suffixes $suffix }}{{- fail (printf "plugin.claims: suffix %q is given twice: name all its namespaces in one item" .) }}{{- end -}}
+{{- $_ := set $suffixes $suffix true -}}
+{{- end -}}
+{{- end -}}
 {{- $ports := list (include "minilb.port" . | int) (int $dns.ports.health) (int $dns.ports.ready) (int $dns.ports.metrics) -}}
 {{- if ne (len (uniq $ports)) (len $ports) -}}
 {{- fail (printf "dns.ports: two are the same, of %s" (join ", " $ports)) -}}
