@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -68,12 +69,35 @@ var (
 	DaemonSet = sync.OnceValues(func() (string, error) { return render("overlays/daemonset") })
 )
 
-// render renders a directory below deploy/kustomize with the kustomize of test/tools.
-func render(dir string) (string, error) {
+// WithComponent renders a directory below deploy/kustomize with one of the components there.
+func WithComponent(dir, component string) (string, error) {
+	own, err := os.MkdirTemp("", "minilb-kustomize-")
+	if err != nil {
+		return "", fmt.Errorf("render %s: %w", dir, err)
+	}
+	defer os.RemoveAll(own)
+	here, err := filepath.Abs(filepath.Join(root, "deploy/kustomize"))
+	if err == nil {
+		here, err = filepath.Rel(own, here) // as bases are named
+	}
+	if err == nil {
+		text := fmt.Sprintf("resources: [%s]\ncomponents: [%s]\n", filepath.Join(here, dir), filepath.Join(here, "components", component))
+		err = os.WriteFile(filepath.Join(own, "kustomization.yaml"), []byte(text), 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("render %s: %w", dir, err)
+	}
+	return build(own)
+}
+
+// render renders a directory below deploy/kustomize.
+func render(dir string) (string, error) { return build(path.Join("deploy/kustomize", dir)) }
+
+// build renders a directory with the kustomize of test/tools.
+func build(dir string) (string, error) {
 	if err := inputs.Note(filepath.Join(root, "deploy/kustomize")); err != nil {
 		return "", fmt.Errorf("render %s: %w", dir, err)
 	}
-	dir = path.Join("deploy/kustomize", dir)
 	cmd := exec.Command("go", "tool", "-modfile=test/tools/go.mod", "kustomize", "build", dir)
 	cmd.Dir = root
 	var stdout, stderr bytes.Buffer

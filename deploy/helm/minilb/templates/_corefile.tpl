@@ -62,7 +62,7 @@
     {{- trim . | nindent 4 }}
     {{- end }}
 
-    minilb {{ join " " (prepend $plugin.extraZones .Values.domain) }} {
+    minilb {{ join " " (prepend ($plugin.extraZones | default list) .Values.domain) }} {
         {{- include "minilb.properties" . | nindent 8 }}
     }
     {{- with $server.forward }}

@@ -3,7 +3,7 @@ GOMEMLIMIT of a container, given its resources: nine tenths of the limit of memo
 Close to it the garbage collector works harder, instead of the kernel killing the process.
 */}}
 {{- define "minilb.memoryLimit" -}}
-{{- $limit := dig "limits" "memory" "" . -}}
+{{- $limit := dig "limits" "memory" "" (. | default dict) -}}
 {{- if $limit -}}
 {{- $quantity := include "minilb.number" $limit -}}
 {{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
