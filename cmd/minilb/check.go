@@ -81,7 +81,6 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	if options.Stanzas, err = resolver.stanzas(); err != nil {
 		return misused("check", "%v", err)
 	}
-	options.Guessed = resolver.corefile == ""
 	newLogger(stderr, false)
 
 	config, err := cluster.config()
@@ -90,10 +89,13 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	stanzas, found, note := resolver.find(ctx, config, options.Stanzas)
+	options.Stanzas, options.Guessed = stanzas, resolver.corefile == "" && !found
 	report, err := check.Run(ctx, config, options)
 	if err != nil {
 		return fmt.Errorf("%w%w", err, errBlind)
 	}
+	io.WriteString(stderr, note)
 	if err := write(report, stdout); err != nil {
 		return fmt.Errorf("print what was found: %w%w", err, errBlind)
 	}

@@ -72,6 +72,7 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, inspectTimeout, errors.New("it took too long"))
 	defer cancel()
+	stanzas, _, note := resolver.find(ctx, config, stanzas)
 	seen := map[int]*source.Inspection{} // by stanza
 	for i, name := range names {
 		s, elsewhere := stanza.For(stanzas, name)
@@ -79,6 +80,8 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 			if seen[s], err = source.Inspect(ctx, config, stanzas[s].Options); err != nil {
 				return err
 			}
+			io.WriteString(stderr, note)
+			note = ""
 		}
 		explanation := explain.Explain(ctx, stanzas[s], seen[s], client, name)
 		if elsewhere != "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,7 +15,7 @@ import (
 
 // apiServer serves a small cluster: a Service with an endpoint on its one node. It has no Gateway API, and
 // streams no lists.
-func apiServer(t *testing.T) (kubeconfig string) {
+func apiServer(t *testing.T, further ...map[string]string) (kubeconfig string) {
 	documents := map[string]string{
 		"/api":  `{"kind":"APIVersions","versions":["v1"]}`,
 		"/apis": `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}]}]}`,
@@ -30,6 +31,9 @@ func apiServer(t *testing.T) (kubeconfig string) {
 		"/api/v1/namespaces/lan/serviceaccounts/dns":         `{"kind":"ServiceAccount","apiVersion":"v1","metadata":{"namespace":"lan","name":"dns"}}`,
 		"/apis/authorization.k8s.io/v1/subjectaccessreviews": `{"kind":"SubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":true}}`,
 	}
+	for _, more := range further {
+		maps.Copy(documents, more)
+	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		document, has := documents[r.URL.Path]
@@ -41,6 +45,9 @@ func apiServer(t *testing.T) (kubeconfig string) {
 			w.WriteHeader(http.StatusUnprocessableEntity)
 			io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`)
 		case has:
+			if strings.Contains(document, `"code":403`) {
+				w.WriteHeader(http.StatusForbidden)
+			}
 			io.WriteString(w, document)
 		default:
 			w.WriteHeader(http.StatusNotFound)
@@ -136,6 +143,39 @@ func TestRunInspectionsFail(t *testing.T) {
 		var stderr bytes.Buffer
 		if status := run(t.Context(), tc.args, writer, &stderr); status != tc.status || !strings.HasPrefix(stderr.String(), tc.want) || strings.Count(stderr.String(), "\n") != 1 {
 			t.Errorf("%s: got exit status %d, stderr %q, want %d, %q", tc.name, status, &stderr, tc.status, tc.want)
+		}
+	}
+}
+
+// Without flags that say what the DNS server is told, it is what the one in the cluster is told.
+func TestRunInspectionsFind(t *testing.T) {
+	const workload = `{"metadata":{"namespace":"minilb","name":"minilb-dns","labels":{"app.kubernetes.io/name":"minilb"}},"spec":{"template":{"spec":{
+		"volumes":[{"name":"corefile","configMap":{"name":"corefile"}}],
+		"containers":[{"name":"coredns","args":["-conf","/etc/coredns/Corefile"],"volumeMounts":[{"name":"corefile","mountPath":"/etc/coredns"}]}]}}}}`
+	documents := map[string]string{
+		"/apis/apps/v1/deployments":                     `{"kind":"DeploymentList","apiVersion":"apps/v1","items":[` + workload + `]}`,
+		"/apis/apps/v1/daemonsets":                      `{"kind":"DaemonSetList","apiVersion":"apps/v1","items":[]}`,
+		"/api/v1/namespaces/minilb/configmaps/corefile": `{"kind":"ConfigMap","apiVersion":"v1","metadata":{"namespace":"minilb","name":"corefile"},"data":{"Corefile":". {\n minilb lan\n}\n"}}`,
+	}
+	forbidden := map[string]string{"/apis/apps/v1/deployments": `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`}
+	const found, unknown = "minilb: going by the Corefile in ConfigMap minilb/corefile, which Deployment minilb/minilb-dns mounts\n",
+		"minilb: the DNS server's Corefile is not known: this account may not list deployments.apps; going by the defaults of -domain and -class: name it by -corefile\n"
+	for _, tc := range []struct {
+		documents      map[string]string
+		args           []string
+		status         int
+		stdout, stderr string
+	}{
+		{documents, []string{"explain", "web.shop.lan"}, 0, "It is answered with 1 IPv4 address", found},
+		{documents, []string{"explain", "-domain", "other", "web.shop.other"}, 0, "It is answered with 1 IPv4 address", ""},
+		{documents, []string{"check", "-dns-account=", "-controller-account="}, 1, "StatusConflict", found},
+		{forbidden, []string{"explain", "web.shop.minilb"}, 0, "It is answered with 1 IPv4 address", unknown},
+		{forbidden, []string{"check", "-dns-account=", "-controller-account="}, 0, "nothing found", unknown},
+	} {
+		var stdout, stderr bytes.Buffer
+		status := run(t.Context(), append([]string{tc.args[0], "-kubeconfig", apiServer(t, tc.documents)}, tc.args[1:]...), &stdout, &stderr)
+		if status != tc.status || strings.TrimSpace(stderr.String()) != strings.TrimSpace(tc.stderr) || !strings.Contains(stdout.String(), tc.stdout) {
+			t.Errorf("%q: got exit status %d, stderr %q and\n%s", tc.args, status, &stderr, &stdout)
 		}
 	}
 }

@@ -1,0 +1,126 @@
+package stanza
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
+)
+
+// Found is the Corefile of a DNS server that runs in the cluster.
+type Found struct {
+	Workload  string // that mounts it, "Deployment minilb/minilb-dns"
+	ConfigMap string // "minilb/minilb-corefile"
+	Stanzas   []Stanza
+}
+
+// Find reads the Corefile that the DNS server in the cluster has: of the ConfigMap which its Deployment or DaemonSet,
+// labelled as deploy/ does it, mounts. Others of that label may be newer, as after a rollback, and are not in use. It
+// returns nil if there is no such workload. An error is one line; a *kube.Failure says that something cannot be read.
+func Find(ctx context.Context, client kubernetes.Interface) (*Found, error) {
+	const component = "app.kubernetes.io/component=dns"
+	deployments, err := client.AppsV1().Deployments(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: component})
+	if err != nil {
+		return nil, unread("list", "deployments.apps", err)
+	}
+	daemonSets, err := client.AppsV1().DaemonSets(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: component})
+	if err != nil {
+		return nil, unread("list", "daemonsets.apps", err)
+	}
+	var all []mounted
+	for _, d := range deployments.Items {
+		all = append(all, mountedBy("Deployment", &d.ObjectMeta, &d.Spec.Template.Spec)...)
+	}
+	for _, d := range daemonSets.Items {
+		all = append(all, mountedBy("DaemonSet", &d.ObjectMeta, &d.Spec.Template.Spec)...)
+	}
+	switch len(all) {
+	case 0:
+		return nil, nil
+	case 1:
+		return all[0].read(ctx, client)
+	}
+	var workloads []string
+	for _, m := range all {
+		workloads = append(workloads, m.workload)
+	}
+	slices.Sort(workloads)
+	return nil, fmt.Errorf("there are several DNS servers: %s", strings.Join(workloads, ", "))
+}
+
+// unread says why something cannot be read, nil if the API server does not know it.
+func unread(verb, resource string, err error) error {
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case apierrors.IsForbidden(err):
+		return &kube.Failure{Kind: kube.Forbidden, Text: fmt.Sprintf("this account may not %s %s", verb, resource), Cause: err}
+	}
+	return kube.Explain(verb, resource, err)
+}
+
+// mounted is a Corefile as a pod has it.
+type mounted struct{ workload, namespace, configMap, key string }
+
+// mountedBy returns the Corefile of a workload of ours, none if it comes from somewhere else than a ConfigMap.
+func mountedBy(kind string, meta *metav1.ObjectMeta, pod *corev1.PodSpec) []mounted {
+	if meta.Labels["app.kubernetes.io/name"] != "minilb" && meta.Labels["app.kubernetes.io/part-of"] != "minilb" {
+		return nil
+	}
+	for _, container := range pod.Containers {
+		i := slices.Index(container.Args, "-conf")
+		if i < 0 || i+1 == len(container.Args) {
+			continue
+		}
+		for _, mount := range container.VolumeMounts {
+			if key, within := strings.CutPrefix(container.Args[i+1], path.Clean(mount.MountPath)+"/"); within {
+				if configMap := sourceOf(pod, mount.Name); configMap != nil {
+					for _, item := range configMap.Items {
+						if item.Path == key {
+							key = item.Key
+							break
+						}
+					}
+					return []mounted{{kind + " " + meta.Namespace + "/" + meta.Name, meta.Namespace, configMap.Name, key}}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// sourceOf returns the ConfigMap of a pod's volume, nil if it is of another kind.
+func sourceOf(pod *corev1.PodSpec, volume string) *corev1.ConfigMapVolumeSource {
+	for _, v := range pod.Volumes {
+		if v.Name == volume {
+			return v.ConfigMap
+		}
+	}
+	return nil
+}
+
+// read reads the Corefile.
+func (m *mounted) read(ctx context.Context, client kubernetes.Interface) (*Found, error) {
+	found := &Found{Workload: m.workload, ConfigMap: m.namespace + "/" + m.configMap}
+	configMap, err := client.CoreV1().ConfigMaps(m.namespace).Get(ctx, m.configMap, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("%s mounts the ConfigMap %s, which does not exist", found.Workload, found.ConfigMap)
+	case err != nil:
+		return nil, unread("get", fmt.Sprintf("configmaps in namespace %q", m.namespace), err)
+	}
+	corefile, has := configMap.Data[m.key]
+	if !has {
+		return nil, fmt.Errorf("%s reads %q of the ConfigMap %s, which does not have it", found.Workload, m.key, found.ConfigMap)
+	}
+	found.Stanzas, err = Read("ConfigMap "+found.ConfigMap, strings.NewReader(corefile))
+	return found, err
+}
