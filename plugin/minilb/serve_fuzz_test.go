@@ -28,7 +28,7 @@ func fuzzRecords() []records.Record {
 		hosts = append(hosts, records.Host{Label: fmt.Sprintf("%060d", i%7), Addr: addrs[2*i]})
 	}
 	all := records.NewAddresses(addrs...)
-	all.Endpoints = records.NewEndpoints(all, hosts, []records.Port{{Proto: "_tcp", Service: "_https", Number: 8443}, {Proto: "_udp", Service: "_dns", Number: 53, Addrs: addrs[:2]}})
+	all.Endpoints = records.NewEndpoints(all, hosts, []records.Port{{Proto: "_tcp", Service: "_https", Number: 8443}, {Proto: "_udp", Service: "_dns", Number: 53, Labels: []string{fmt.Sprintf("%060d", 0), "fd00--1"}}})
 	web := &records.Node{Addrs: records.NewSet(all), Parental: true, Source: "service", Namespace: "shop", Service: "web"}
 	empty := &records.Node{Addrs: &records.Set{}, Parental: true, Source: "service", Namespace: "shop", Service: "empty"}
 	alias := &records.Node{Target: "lb.example.com.", Source: "ingress", Namespace: "shop"}

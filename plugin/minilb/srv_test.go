@@ -26,7 +26,7 @@ func withPorts(conf *config, count int) *Minilb {
 	}
 	all := records.NewAddresses(addrs...)
 	all.Endpoints = records.NewEndpoints(all, []records.Host{{Label: "db-0", Addr: addrs[0]}, {Label: "db-0", Addr: addrs[1]}},
-		[]records.Port{{Proto: "_tcp", Service: "_https", Number: 8443}, {Proto: "_udp", Service: "_dns", Number: 53, Addrs: addrs[:2]}})
+		[]records.Port{{Proto: "_tcp", Service: "_https", Number: 8443}, {Proto: "_udp", Service: "_dns", Number: 53, Labels: []string{"db-0"}}})
 	m.index.Update(nil, []records.Record{{Name: "web.shop.minilb.", Node: &records.Node{Addrs: records.NewSet(all), Parental: true, Source: "service", Namespace: "shop", Service: "web"}}}, false)
 	return m
 }

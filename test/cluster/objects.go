@@ -128,6 +128,7 @@ type PodSpec struct {
 
 	Ports               []corev1.ContainerPort // of its only container
 	Hostname, Subdomain string
+	HostNetwork         bool
 }
 
 // Pod creates a Pod and writes the status that the kubelet of its node would.
@@ -137,10 +138,11 @@ func (c *Cluster) Pod(ctx context.Context, spec PodSpec) error {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: spec.Name, Labels: spec.Labels},
 		Spec: corev1.PodSpec{
-			NodeName:   spec.Node,
-			Hostname:   spec.Hostname,
-			Subdomain:  spec.Subdomain,
-			Containers: []corev1.Container{{Name: "main", Image: "example.org/none", Ports: spec.Ports}},
+			NodeName:    spec.Node,
+			Hostname:    spec.Hostname,
+			Subdomain:   spec.Subdomain,
+			HostNetwork: spec.HostNetwork,
+			Containers:  []corev1.Container{{Name: "main", Image: "example.org/none", Ports: spec.Ports}},
 		},
 	}
 	_, err := c.Client.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{FieldManager: fieldManager})

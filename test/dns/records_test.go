@@ -88,7 +88,7 @@ func TestHTTPSAndPTR(t *testing.T) {
 	cluster.Eventually(t, 20*time.Second, func() error { // the slices of all Services are there, of both families
 		return errors.Join(
 			s.Expect(up, dns.TypePTR, in("10-77-1-7.only.NS.minilb."), in("10-77-1-7.plain.NS.minilb."), in("10-77-1-7.same.NS.minilb."), in("10-77-1-7.web.NS.minilb.")),
-			s.Expect("7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.7.7.d.f.ip6.arpa", dns.TypePTR, in("fd77--7.web.NS.minilb.")),
+			s.Expect("7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.7.7.d.f.ip6.arpa", dns.TypePTR, in("10-77-1-7.web.NS.minilb.")),
 			s.ExpectRcode(down, dns.TypePTR, dns.RcodeNameError))
 	})
 	expect := func(name string, qtype uint16, want ...string) {
@@ -121,7 +121,7 @@ func TestHTTPSAndPTR(t *testing.T) {
 	expect(up, dns.TypePTR, "10-77-1-7.only.NS.minilb.", "10-77-1-7.plain.NS.minilb.", "10-77-1-7.same.NS.minilb.", "10-77-1-7.web.NS.minilb.")
 	expect(up, dns.TypeA)
 	expect("1.77.10.in-addr.arpa", dns.TypePTR)
-	expect("7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.7.7.d.f.ip6.arpa", dns.TypePTR, "fd77--7.web.NS.minilb.")
+	expect("7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.7.7.d.f.ip6.arpa", dns.TypePTR, "10-77-1-7.web.NS.minilb.")
 	const (
 		apex = "77.10.in-addr.arpa."
 		six  = "8.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.7.7.d.f.ip6.arpa"
@@ -132,7 +132,7 @@ func TestHTTPSAndPTR(t *testing.T) {
 			in("7.1.77.10.IN-ADDR.ARPA. 5 IN PTR 10-77-1-7.only.NS.minilb."), in("7.1.77.10.IN-ADDR.ARPA. 5 IN PTR 10-77-1-7.plain.NS.minilb."),
 			in("7.1.77.10.IN-ADDR.ARPA. 5 IN PTR 10-77-1-7.same.NS.minilb."), in("7.1.77.10.IN-ADDR.ARPA. 5 IN PTR 10-77-1-7.web.NS.minilb."),
 		}}},
-		{upper, dns.TypePTR, harness.Message{Flags: "aa", Answer: []string{upper + in(" 5 IN PTR fd77--7.web.NS.minilb.")}}},
+		{upper, dns.TypePTR, harness.Message{Flags: "aa", Answer: []string{upper + in(" 5 IN PTR 10-77-1-7.web.NS.minilb.")}}},
 		{up + ".", dns.TypeANY, harness.Message{Flags: "aa", Answer: []string{up + `. 5 IN HINFO "RFC8482" ""`}}}, // D28
 		// The first zone's name server is that of the reverse zones.
 		{apex, dns.TypeSOA, harness.Message{Flags: "aa", Answer: []string{apex + " 5 IN SOA ns1.minilb. hostmaster.minilb. SERIAL 7200 1800 86400 5"}}},

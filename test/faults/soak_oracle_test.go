@@ -11,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/minilb/minilb/test/harness"
 )
@@ -147,9 +148,14 @@ func (o *oracle) serve(service *corev1.Service, all map[string]*discoveryv1.Endp
 		addr                        netip.Addr
 		ready, serving, terminating bool
 		hostname                    string
+		pod                         types.UID
 		ports                       []discoveryv1.EndpointPort
 	}
-	entries := map[netip.Addr][]entry{}
+	type at struct { // E8
+		addr  netip.Addr
+		ports string
+	}
+	entries := map[at][]entry{}
 	for _, slice := range all {
 		if slice.Namespace != service.Namespace || slice.Labels[discoveryv1.LabelServiceName] != service.Name || slice.Labels["minilb/ignore"] == "true" {
 			continue
@@ -157,11 +163,15 @@ func (o *oracle) serve(service *corev1.Service, all map[string]*discoveryv1.Endp
 		if slice.AddressType != discoveryv1.AddressTypeIPv4 && slice.AddressType != discoveryv1.AddressTypeIPv6 { // E6
 			continue
 		}
+		var numbers []string
 		for _, port := range slice.Ports { // D18: its name exists, whoever serves it
-			if name := portName(&port); name != "" {
+			name := portName(&port)
+			if name != "" {
 				s.ports[name] = slices.Clip(s.ports[name])
 			}
+			numbers = append(numbers, fmt.Sprint(name, *port.Port))
 		}
+		slices.Sort(numbers)
 		for _, endpoint := range slice.Endpoints {
 			e := entry{
 				addr:        netip.MustParseAddr(endpoint.Addresses[0]), // E7
@@ -173,39 +183,45 @@ func (o *oracle) serve(service *corev1.Service, all map[string]*discoveryv1.Endp
 			if endpoint.Hostname != nil {
 				e.hostname = *endpoint.Hostname
 			}
-			entries[e.addr] = append(entries[e.addr], e)
+			if endpoint.TargetRef != nil {
+				e.pod = endpoint.TargetRef.UID
+			}
+			of := at{e.addr, fmt.Sprint(numbers)}
+			entries[of] = append(entries[of], e)
 		}
 	}
-	ready, terminating := map[bool][]netip.Addr{}, map[bool][]netip.Addr{} // by whether they are IPv4
-	for addr, at := range entries {
-		best := slices.MinFunc(at, func(a, b entry) int { // E8
+	ready, terminating := map[bool][]entry{}, map[bool][]entry{} // by whether they are IPv4
+	for of, all := range entries {
+		best := slices.MinFunc(all, func(a, b entry) int {
 			return cmp.Or(falseFirst(a.terminating, b.terminating), falseFirst(b.ready, a.ready), falseFirst(b.serving, a.serving))
 		})
-		switch {
+		switch is4 := of.addr.Is4(); {
 		case best.ready:
-			ready[addr.Is4()] = append(ready[addr.Is4()], addr)
+			ready[is4] = append(ready[is4], best)
 		case best.serving && best.terminating:
-			terminating[addr.Is4()] = append(terminating[addr.Is4()], addr)
+			terminating[is4] = append(terminating[is4], best)
 		}
 	}
+	pods := map[types.UID]string{}            // their labels
 	for _, is4 := range []bool{true, false} { // E3
 		if len(ready[is4]) == 0 {
 			ready[is4] = terminating[is4]
 		}
-	}
-	s.v4, s.v6 = ready[true], ready[false]
-	for _, addr := range slices.Concat(s.v4, s.v6) {
-		s.labels[addr] = dashed(addr)
-		for _, e := range entries[addr] {
-			if e.hostname != "" {
-				s.labels[addr] = e.hostname
-			}
-			if !e.ready && (!e.serving || !e.terminating) {
-				continue
+		for _, e := range ready[is4] {
+			if s.labels[e.addr] == "" { // all entries of an address have one hostname
+				s.labels[e.addr] = cmp.Or(e.hostname, pods[e.pod], dashed(e.addr))
+				if e.pod != "" { // D40
+					pods[e.pod] = s.labels[e.addr]
+				}
+				if is4 {
+					s.v4 = append(s.v4, e.addr)
+				} else {
+					s.v6 = append(s.v6, e.addr)
+				}
 			}
 			for _, port := range e.ports {
 				if name := portName(&port); name != "" {
-					s.ports[name] = append(s.ports[name], soakPort{*port.Port, addr})
+					s.ports[name] = append(s.ports[name], soakPort{*port.Port, e.addr})
 				}
 			}
 		}

@@ -118,7 +118,9 @@ func transferred(ns string) map[string][]string {
 		endpoint(label, all[:1], addr)
 	}
 	forward = append(forward, in("alias.NS.minilb. 5 IN CNAME lb.aws.com."), in("*.alias.NS.minilb. 5 IN CNAME lb.aws.com."))
-	forward = append(forward, in(`empty.NS.minilb. 5 IN HINFO "RFC8482" ""`)) // it exists (D18)
+	for _, name := range []string{"empty.NS.minilb.", "_http._tcp.empty.NS.minilb."} { // they exist (D16, D18)
+		forward = append(forward, in(`%s 5 IN HINFO "RFC8482" ""`, name))
+	}
 	zones := map[string][]string{"minilb.": forward, "88.10.in-addr.arpa.": v4, "0.0.0.0.0.0.0.0.0.0.0.0.8.8.d.f.ip6.arpa.": v6}
 	for _, lines := range zones {
 		slices.Sort(lines)

@@ -11,7 +11,7 @@ import (
 // A lookup allocates only for names that are made of a Service's endpoints and ports. (The race
 // detector allocates by itself.)
 func TestLookupAllocs(t *testing.T) {
-	want := map[string]float64{"endpoint": 7, "port": 1}
+	want := map[string]float64{"endpoint": 6, "port": 1}
 	x := sized(10, 3)
 	for _, l := range lookups {
 		name := fmt.Sprintf(l.name, 0)

@@ -13,24 +13,27 @@ import (
 // Endpoints are what lies below a Service's name: its endpoints by their own names, and its
 // named ports (D40, D41). They are immutable.
 type Endpoints struct {
-	hosts  []Host // with a hostname of their own, sorted by it; all others are named for their addresses
-	byAddr []Host // the same, sorted by address
-	ports  []Port // sorted
+	hosts  []Host   // with another name than that of their address, sorted by it
+	byAddr []uint32 // the same, by address
+	labels []string // of all endpoints, sorted, each once; nil if each is named for its address
+	ports  []Port   // sorted
 }
 
-// Host is an endpoint with a hostname of its own. Several may share one.
+// Host is an endpoint's name at one of its addresses: its hostname, or another of its addresses,
+// as an IPv4 one that it is named for (D40). Several endpoints may share a name.
 type Host struct {
 	Label string // in lower case
 	Addr  netip.Addr
 }
 
-// Port is where endpoints serve what a port of the Service is named for.
+// Port is where endpoints serve what a port of the Service is named for: those with the Labels, or
+// else at the Addrs, or if both are nil all of the Service's.
 type Port struct {
 	Proto   string       // "_tcp"
 	Service string       // "_https"
 	Number  uint16       // of the endpoints, which may differ from the Service's
-	Addrs   []netip.Addr // of those endpoints, sorted; nil for all of the Service's
-	apart   []netip.Addr // one of those for each label; nil if each has its own
+	Addrs   []netip.Addr // sorted, of endpoints that are named for their addresses
+	Labels  []string     // sorted, each once
 }
 
 // NewEndpoints returns what lies below the name of a Service with the addresses. It sorts hosts and
@@ -44,38 +47,30 @@ func NewEndpoints(of *Addresses, hosts []Host, ports []Port) *Endpoints {
 	hosts = slices.Compact(hosts)
 	for i, h := range hosts {
 		alone := (i == 0 || hosts[i-1].Addr != h.Addr) && (i == len(hosts)-1 || hosts[i+1].Addr != h.Addr)
-		if !alone || h.Label != dashed(h.Addr) {
-			e.byAddr = append(e.byAddr, h)
+		if !alone || h.Label != Dashed(h.Addr) {
+			e.hosts = append(e.hosts, h)
 		}
 	}
-	if len(e.byAddr)+len(ports) == 0 {
+	if len(e.hosts)+len(ports) == 0 {
 		return nil
 	}
-	e.hosts = slices.Clone(e.byAddr)
-	slices.SortStableFunc(e.hosts, byLabel)
-	namesakes := e.namesakes(of)
-	e.hosts = atMost(e.hosts, maxNamesakes)
 	slices.SortFunc(e.ports, func(a, b Port) int { return a.compare(&b) })
-	if namesakes {
-		e.distinguish(of)
+	if len(e.hosts) == 0 {
+		return e
 	}
+	e.hosts = slices.Clip(e.hosts)
+	slices.SortStableFunc(e.hosts, byLabel)
+	for i := range e.hosts {
+		e.byAddr = append(e.byAddr, uint32(i))
+	}
+	slices.SortStableFunc(e.byAddr, func(i, j uint32) int { return byAddr(e.hosts[i], e.hosts[j]) })
+	var labels []string
+	for _, addr := range slices.Concat(of.V4, of.V6) {
+		labels = append(labels, e.label(addr))
+	}
+	slices.Sort(labels)
+	e.labels = slices.Clone(slices.Compact(labels))
 	return e
-}
-
-// maxNamesakes is how many endpoints answer to one hostname: each question for it looks at all of
-// them, and whoever writes endpoints can give the same one to any number.
-const maxNamesakes = 128
-
-// atMost leaves out of sorted hosts those beyond so many of one label.
-func atMost(hosts []Host, most int) []Host {
-	same, label := 0, ""
-	return slices.DeleteFunc(hosts, func(h Host) bool {
-		if h.Label != label {
-			same, label = 0, h.Label
-		}
-		same++
-		return same > most
-	})
 }
 
 func (p *Port) compare(o *Port) int {
@@ -88,26 +83,54 @@ func (e *Endpoints) equal(o *Endpoints) bool {
 		return e == o
 	}
 	return slices.Equal(e.hosts, o.hosts) && slices.EqualFunc(e.ports, o.ports, func(a, b Port) bool {
-		return a.compare(&b) == 0 && (a.Addrs == nil) == (b.Addrs == nil) && slices.Equal(a.Addrs, b.Addrs)
+		return a.compare(&b) == 0 && (a.Addrs == nil) == (b.Addrs == nil) && slices.Equal(a.Addrs, b.Addrs) &&
+			(a.Labels == nil) == (b.Labels == nil) && slices.Equal(a.Labels, b.Labels)
 	})
 }
 
-// label returns the label of the endpoint with the address: its hostname, the first of several,
-// or the address with hyphens in place of its dots or colons (D40).
-func (e *Endpoints) label(addr netip.Addr) string {
-	if e != nil {
-		if len(e.byAddr) == 0 {
-			return dashed(addr)
-		}
-		if i, found := slices.BinarySearchFunc(e.byAddr, addr, func(h Host, addr netip.Addr) int { return h.Addr.Compare(addr) }); found {
-			return e.byAddr[i].Label
-		}
+// own returns the first of the hosts at an address, by their numbers in the order of their labels: as
+// many as are answered with.
+func (e *Endpoints) own(addr netip.Addr) []uint32 {
+	if e == nil {
+		return nil
 	}
-	return dashed(addr)
+	i, _ := slices.BinarySearchFunc(e.byAddr, addr, func(i uint32, addr netip.Addr) int { return e.hosts[i].Addr.Compare(addr) })
+	j := i
+	for j < min(len(e.byAddr), i+maxPointers) && e.hosts[e.byAddr[j]].Addr == addr {
+		j++
+	}
+	return e.byAddr[i:j]
 }
 
-// dashed returns the label that stands for an address.
-func dashed(addr netip.Addr) string {
+// label returns the label of the endpoint with the address, the first of several (D40).
+func (e *Endpoints) label(addr netip.Addr) string {
+	if own := e.own(addr); len(own) > 0 {
+		return e.hosts[own[0]].Label
+	}
+	return Dashed(addr)
+}
+
+// labelsAt returns the labels of all endpoints with the address.
+func (e *Endpoints) labelsAt(addr netip.Addr) []string {
+	own := e.own(addr)
+	if len(own) == 0 {
+		return []string{Dashed(addr)}
+	}
+	labels := make([]string, len(own))
+	for i, host := range own {
+		labels[i] = e.hosts[host].Label
+	}
+	return labels
+}
+
+// first returns the number of the first host with the label, and whether there is one.
+func (e *Endpoints) first(label string) (int, bool) {
+	return slices.BinarySearchFunc(e.hosts, label, func(h Host, label string) int { return strings.Compare(h.Label, label) })
+}
+
+// Dashed returns the label that stands for an address: with hyphens in place of its dots or
+// colons (D40).
+func Dashed(addr netip.Addr) string {
 	var room [longestDashed]byte
 	return string(appendDashed(room[:0], addr))
 }
@@ -169,18 +192,22 @@ func Fits(name string) bool { return len(name) <= longestName }
 // RoomBelow reports whether there is room for any label below a name.
 func RoomBelow(name string) bool { return longestLabel+len(".")+len(name) <= longestName }
 
-// At returns the addresses of the endpoint with the label, none if there is no such endpoint.
+// maxNamesakes is how many addresses a hostname is answered with: each question for it looks at all of
+// them, and whoever writes endpoints can give the same one to any number.
+const maxNamesakes = 128
+
+// At returns the addresses of the endpoints with the label, sorted, none if there is no such endpoint.
 func (a *Addresses) At(label string) []netip.Addr {
 	var addrs []netip.Addr
 	if e := a.Endpoints; e != nil {
-		i, _ := slices.BinarySearchFunc(e.hosts, label, func(h Host, label string) int { return strings.Compare(h.Label, label) })
-		for ; i < len(e.hosts) && e.hosts[i].Label == label; i++ {
+		for i, _ := e.first(label); i < len(e.hosts) && e.hosts[i].Label == label && len(addrs) < maxNamesakes; i++ {
 			addrs = append(addrs, e.hosts[i].Addr)
 		}
 	}
-	// An endpoint without a hostname may be named as another one's hostname is.
-	if addr, ok := undashed(label); ok && a.Has(addr) && (a.Endpoints == nil || a.label(addr) == label) && !slices.Contains(addrs, addr) {
+	// An endpoint may be named for its address as another one's hostname is.
+	if addr, ok := undashed(label); ok && a.Has(addr) && len(a.own(addr)) == 0 {
 		addrs = append(addrs, addr)
+		slices.SortFunc(addrs, netip.Addr.Compare)
 	}
 	return addrs
 }
@@ -235,19 +262,30 @@ func (n *Node) children(name string) iter.Seq[Record] {
 			below := Below(label, name)
 			return below == "" || yield(Record{below, node})
 		}
-		seen := map[string]bool{} // endpoints may share a hostname
+		endpoint := func(label string) bool {
+			return under(label, &Node{Addrs: NewSet(NewAddresses(all.At(label)...))})
+		}
 		for _, addr := range slices.Concat(all.V4, all.V6) {
-			label := all.label(addr)
-			if seen[label] {
+			if len(all.own(addr)) > 0 {
 				continue
 			}
-			seen[label] = true
-			if !under(label, &Node{Addrs: NewSet(NewAddresses(all.At(label)...))}) {
+			label := Dashed(addr)
+			if all.Endpoints != nil {
+				if _, shared := all.first(label); shared {
+					continue
+				}
+			}
+			if !endpoint(label) {
 				return
 			}
 		}
 		if all.Endpoints == nil {
 			return
+		}
+		for i, h := range all.hosts {
+			if (i == 0 || all.hosts[i-1].Label != h.Label) && !endpoint(h.Label) {
+				return
+			}
 		}
 		for i, p := range all.ports {
 			if i > 0 && all.ports[i-1].Proto == p.Proto && all.ports[i-1].Service == p.Service {

@@ -101,7 +101,7 @@ func (w *world) service(d *draws) {
 		}
 	}
 	all := NewAddresses(s.addrs...)
-	all.Endpoints = NewEndpoints(all, slices.Clone(s.hosts), slices.Clone(s.ports))
+	all.Endpoints = NewEndpoints(all, slices.Clone(s.hosts), s.labelled())
 	n := &Node{Addrs: NewSet(all), Parental: true, Source: "service", Namespace: "shop", Service: "web"}
 	w.services[n] = s
 	name := pickOf(d, []string{"web", "db", "a"}) + "." + pickOf(d, []string{"shop", "web", "b"}) + "."

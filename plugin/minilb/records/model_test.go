@@ -26,6 +26,41 @@ type service struct {
 	ports []Port
 }
 
+// labels returns the names of the endpoints at an address (D40).
+func (s *service) labels(addr netip.Addr) (labels []string) {
+	for _, h := range s.hosts {
+		if h.Addr == addr {
+			labels = append(labels, h.Label)
+		}
+	}
+	if labels != nil {
+		return labels
+	}
+	label := strings.ReplaceAll(strings.ReplaceAll(addr.String(), ".", "-"), ":", "-")
+	if strings.HasSuffix(label, "-") {
+		label += "0"
+	}
+	return []string{label}
+}
+
+// labelled returns the ports as an index wants them: by labels if endpoints have hostnames.
+func (s *service) labelled() []Port {
+	ports := slices.Clone(s.ports)
+	for i := range ports {
+		p := &ports[i]
+		if p.Addrs == nil || s.hosts == nil {
+			continue
+		}
+		p.Labels = []string{}
+		for _, addr := range p.Addrs {
+			p.Labels = append(p.Labels, slices.Min(s.labels(addr)))
+		}
+		slices.Sort(p.Labels)
+		p.Addrs, p.Labels = nil, slices.Compact(p.Labels)
+	}
+	return ports
+}
+
 func (s *service) String() string {
 	if s == nil {
 		return ""
@@ -125,21 +160,8 @@ func (w *world) facts(zone string) []fact {
 func (w *world) below(name string, node *Node) []fact {
 	s := w.services[node]
 	var facts []fact
-	labels := map[netip.Addr][]string{}
 	for _, addr := range s.addrs {
-		for _, h := range s.hosts {
-			if h.Addr == addr {
-				labels[addr] = append(labels[addr], h.Label)
-			}
-		}
-		if labels[addr] == nil {
-			label := strings.ReplaceAll(strings.ReplaceAll(addr.String(), ".", "-"), ":", "-")
-			if strings.HasSuffix(label, "-") {
-				label += "0"
-			}
-			labels[addr] = []string{label}
-		}
-		for _, label := range labels[addr] {
+		for _, label := range s.labels(addr) {
 			i := slices.IndexFunc(facts, func(f fact) bool { return f.name == label+"."+name })
 			if i < 0 {
 				i = len(facts)
@@ -163,7 +185,7 @@ func (w *world) below(name string, node *Node) []fact {
 			addrs = s.addrs
 		}
 		for _, addr := range addrs {
-			label := slices.Min(labels[addr])
+			label := slices.Min(s.labels(addr))
 			target := Target{Name: label + "." + name, Number: p.Number, label: uint8(len(label))}
 			if !slices.Contains(facts[i].targets, target) {
 				facts[i].targets = append(facts[i].targets, target)

@@ -32,18 +32,8 @@ func Pick(addrs []netip.Addr, limit int) []netip.Addr {
 	return picked
 }
 
-// draw appends at most limit of the numbers below n to chosen, 0 meaning all, in random order.
+// draw appends limit of the numbers below n to chosen, in random order.
 func draw(chosen []int, n, limit int) []int {
-	if limit <= 0 || limit > n {
-		limit = n
-	}
-	if limit == n {
-		for i := range n {
-			chosen = append(chosen, i)
-		}
-		rand.Shuffle(n, func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
-		return chosen
-	}
 	if limit > maxDrawn {
 		return append(chosen, rand.Perm(n)[:limit]...)
 	}

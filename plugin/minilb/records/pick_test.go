@@ -2,9 +2,7 @@ package records
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"testing"
 
 	"github.com/minilb/minilb/test/uniform"
@@ -68,27 +66,5 @@ func TestPickUniform(t *testing.T) {
 		} else if err := uniform.Outcomes(counts); err != nil {
 			t.Errorf("of %d with limit %d: %v", tc.n, tc.limit, err)
 		}
-	}
-}
-
-// D23, D41: each endpoint of a named port is as likely as any other, of whichever family.
-func TestTargetsUniform(t *testing.T) {
-	const rounds = 100_000
-	var all []netip.Addr
-	for i := range 20 {
-		all = append(all, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), netip.AddrFrom16([16]byte{0: 0xfd, 15: byte(i)}))
-	}
-	node := &Node{Ports: []Port{{Proto: "_tcp", Service: "_https", Number: 8443}, {Proto: "_tcp", Service: "_https", Number: 9443, Addrs: all[:2]}}, Of: NewAddresses(all...)}
-	in := map[Target]int{}
-	for range rounds {
-		for _, target := range node.Targets("web.shop.minilb.", 16) {
-			in[target]++
-		}
-	}
-	if want := len(all) + 2; len(in) != want {
-		t.Fatalf("got %d targets, want %d", len(in), want)
-	}
-	if err := uniform.Subsets(slices.Collect(maps.Values(in)), rounds, 16); err != nil {
-		t.Error(err)
 	}
 }

@@ -87,7 +87,7 @@ func (r *reverse) move(node *Node, before, after *Addresses) (changed []*zone) {
 	for _, families := range [][2][]netip.Addr{{before.V4, after.V4}, {before.V6, after.V6}} {
 		for addr, change := range differences(families[0], families[1]) {
 			z := r.zone(addr)
-			if z == nil || change == 0 && !(renamed && before.label(addr) != after.label(addr)) {
+			if z == nil || change == 0 && !(renamed && !slices.Equal(before.labelsAt(addr), after.labelsAt(addr))) {
 				continue
 			}
 			if !slices.Contains(changed, z) {
@@ -177,8 +177,10 @@ func (r *reverse) pointers(addr netip.Addr, nodes []*Node) *Node {
 		} else {
 			found.Namespace, found.Service = "", ""
 		}
-		if name := Below(all.label(addr), n.Service+"."+n.Namespace+"."+r.below); name != "" {
-			found.Pointers = append(found.Pointers, name)
+		for _, label := range all.labelsAt(addr) {
+			if name := Below(label, n.Service+"."+n.Namespace+"."+r.below); name != "" {
+				found.Pointers = append(found.Pointers, name)
+			}
 		}
 	}
 	if found == nil || found.Pointers == nil {

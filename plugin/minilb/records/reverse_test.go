@@ -178,7 +178,7 @@ func TestReverseModel(t *testing.T) {
 			a := node.Addrs.Load()
 			for _, addr := range slices.Concat(a.V4, a.V6) {
 				name := reverseName(addr)
-				want[name] = append(want[name], dashed(addr)+"."+node.Service+".shop.minilb.")
+				want[name] = append(want[name], Dashed(addr)+"."+node.Service+".shop.minilb.")
 			}
 		}
 		got := map[string][]string{}

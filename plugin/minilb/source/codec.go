@@ -114,7 +114,7 @@ func flag(b *bool, c *codec) {
 	}
 }
 
-func integer[T ~int | ~int32 | ~int64 | ~uint16](v *T, c *codec) {
+func integer[T ~int | ~int32 | ~int64 | ~uint16 | ~uint32](v *T, c *codec) {
 	n := int64(*v)
 	read := c.number(uint64(n<<1) ^ uint64(n>>63)) // small negative ones are short, too
 	if c.out != nil {

@@ -194,7 +194,7 @@ func TestFormatVersion(t *testing.T) {
 	} {
 		describe(typ)
 	}
-	const version, want = 2, layoutOfVersion2
+	const version, want = 3, layoutOfVersion3
 	if layout.String() != want || formatVersion != version {
 		t.Errorf("the layout of version %d is now\n%s\nGive formatVersion its next number, and put this here.", formatVersion, layout.String())
 	}
@@ -216,12 +216,13 @@ func TestIntegerRange(t *testing.T) {
 	}
 }
 
-const layoutOfVersion2 = `header: written int64; host string; hostAnnotations []string; https bool; gateways bool;
-service: meta source.meta; kind v1.ServiceType; class *string; hosts map[string]string; https *source.https;
+const layoutOfVersion3 = `header: written int64; host string; hostAnnotations []string; https bool; gateways bool;
+service: meta source.meta; kind v1.ServiceType; class *string; hosts map[string]string; offered source.offered;
 meta: namespace string; name string; created int64; ignored bool;
+offered: ports string; https *source.https;
 https: port string; alpn []string; refused []string;
 slice: meta source.meta; service string; endpoints source.endpoints; ports []source.port; triggered int64; problems []source.problem;
-endpoints: packed []uint8; hostnames []string; nodes []string; width int;
+endpoints: packed []uint8; hostnames []string; nodes []string; pods []uint32; width int;
 port: proto string; service string; number uint16;
 problem: owner *source.owner; reason source.reason; host string; text string; hosts int;
 owner: kind string; namespace string; name string; created int64;

@@ -1,9 +1,11 @@
 package source
 
 import (
+	"cmp"
 	"iter"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // endpoint is an address of a Service with what its conditions amount to.
@@ -12,7 +14,11 @@ type endpoint struct {
 	hostname   string // in lower case; "" for none
 	conditions conditions
 	node       string // that it runs on; "" if that does not matter
+	pod        uint32 // a number for the pod that it is, which others may have
 }
+
+// noPod stands for an endpoint of which no pod is known.
+const noPod = 0
 
 // conditions are those of an endpoint that hold.
 type conditions byte
@@ -26,15 +32,18 @@ const (
 // is reports whether a condition holds.
 func (e *endpoint) is(condition conditions) bool { return e.conditions&condition != 0 }
 
-// compare orders endpoints by address, and the entries of one address by which of them counts
-// (E8): in two slices at once, it has moved or its address was used again, and the one that does
-// not terminate is the present one, or else one that is ready, or serves. So the order of the
-// slices does not matter (C5).
+// compare orders endpoints by address, and those of one address by which of them counts if they have
+// the same ports, too (E8): it has moved or its address was used again, and the one that does not
+// terminate is the present one, or else one that is ready, or serves. So the order of the slices does
+// not matter (C5).
 func (e *endpoint) compare(o *endpoint) int {
-	if order := e.addr.Compare(o.addr); order != 0 {
-		return order
-	}
-	return int(o.conditions^isTerminating) - int(e.conditions^isTerminating)
+	return cmp.Or(
+		e.addr.Compare(o.addr),
+		int(o.conditions^isTerminating)-int(e.conditions^isTerminating),
+		strings.Compare(e.hostname, o.hostname),
+		cmp.Compare(e.pod, o.pod),
+		strings.Compare(e.node, o.node),
+	)
 }
 
 // endpoints are those of a slice, in order and packed: they are most of what is known of a large
@@ -43,6 +52,7 @@ type endpoints struct {
 	packed    []byte   // of each the address, of 4 or 16 bytes, and its conditions
 	hostnames []string // of each; nil if none has one
 	nodes     []string // of each; nil if they do not matter
+	pods      []uint32 // of each; nil if none is known
 	width     int      // of each of the packed
 }
 
@@ -67,6 +77,12 @@ func pack(all []endpoint) endpoints {
 			e.nodes = append(e.nodes, all[i].node)
 		}
 	}
+	if slices.ContainsFunc(all, func(of endpoint) bool { return of.pod != noPod }) {
+		e.pods = make([]uint32, len(all))
+		for i := range all {
+			e.pods[i] = all[i].pod
+		}
+	}
 	return e
 }
 
@@ -89,6 +105,9 @@ func (e *endpoints) all() iter.Seq[endpoint] {
 			}
 			if e.nodes != nil {
 				next.node = e.nodes[i]
+			}
+			if e.pods != nil {
+				next.pod = e.pods[i]
 			}
 			if !yield(next) {
 				return

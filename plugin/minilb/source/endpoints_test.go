@@ -15,6 +15,8 @@ func TestPack(t *testing.T) {
 		"IPv6":      {{addr: six, conditions: isReady}, {addr: six.Next(), conditions: isTerminating}},
 		"hostnames": {{addr: four, conditions: isReady}, {addr: four.Next(), hostname: "db-1", conditions: isReady}, {addr: four.Next().Next(), conditions: isReady}},
 		"nodes":     {{addr: four, conditions: isReady, node: "n1"}, {addr: four.Next(), conditions: isReady}},
+		"pods":      {{addr: four, conditions: isReady}, {addr: four.Next(), conditions: isReady, pod: 7}},
+		"twins":     {{addr: four, conditions: isReady, hostname: "db-0", pod: 9}, {addr: four, conditions: isReady, hostname: "db-1", pod: 7}, {addr: four, conditions: isReady, hostname: "db-1", pod: 8}},
 		"repeated": {
 			{addr: four, conditions: isReady | isServing}, {addr: four, conditions: isReady}, {addr: four, conditions: isServing}, {addr: four},
 			{addr: four, conditions: isReady | isServing | isTerminating}, {addr: four, conditions: isServing | isTerminating}, {addr: four, conditions: isTerminating},

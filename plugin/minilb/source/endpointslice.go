@@ -2,16 +2,14 @@ package source
 
 import (
 	"fmt"
+	"hash/fnv"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/client-go/tools/cache"
-
-	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // slice is an EndpointSlice: the endpoints of a part of a Service, in one family.
@@ -64,6 +62,7 @@ func (w *Watcher) reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 			addr:       addr,
 			hostname:   strings.ToLower(value(e.Hostname, "")),
 			conditions: reduceConditions(&e.Conditions),
+			pod:        reducePod(e.TargetRef),
 		}
 		if len(w.probing) > 0 || w.nodes {
 			next.node = intern(value(e.NodeName, ""))
@@ -87,6 +86,18 @@ func reduceConditions(c *discoveryv1.EndpointConditions) conditions {
 		holding |= isTerminating
 	}
 	return holding
+}
+
+// reducePod returns a number for the pod that an endpoint is, by which its addresses of both families
+// are found to be one endpoint's (D40). It is a short one, as there are many endpoints, so that pods may
+// share it, and the same in each process, as snapshots have it.
+func reducePod(ref *corev1.ObjectReference) uint32 {
+	if ref == nil || ref.Kind != "Pod" {
+		return noPod
+	}
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s/%s/%s", ref.Namespace, ref.Name, ref.UID)
+	return max(h.Sum32(), noPod+1)
 }
 
 func (s *slice) problem(format string, args ...any) {
@@ -115,71 +126,4 @@ type states struct {
 	terminating int // serving while they terminate: answered if none is ready (E3)
 	notReady    int // never answered
 	suspect     int // would be answered, but accept no connections, as probes have found
-}
-
-// families holds what is true of IPv4 and of IPv6.
-type families [2]bool
-
-// family returns the index of an address' family.
-func family(addr netip.Addr) int {
-	if addr.Is4() {
-		return 0
-	}
-	return 1
-}
-
-// usableOf returns the addresses that a Service can be answered with out of its slices, in order,
-// whether those of each family are ready ones, and how many endpoints there are (E3–E8).
-func usableOf(slicesOf []*slice) (answering []netip.Addr, ready families, counts states) {
-	total := 0
-	for _, s := range slicesOf {
-		total += s.endpoints.len()
-	}
-	all := make([]endpoint, 0, total)
-	for _, s := range slicesOf {
-		all = slices.AppendSeq(all, s.endpoints.all())
-	}
-	if len(slicesOf) > 1 {
-		slices.SortFunc(all, func(a, b endpoint) int { return a.compare(&b) })
-	}
-	all = slices.CompactFunc(all, func(a, b endpoint) bool { return a.addr == b.addr })
-
-	for i := range all {
-		switch e := &all[i]; {
-		case e.is(isReady): // E5: alone decides, whatever else is said
-			counts.ready++
-			ready[family(e.addr)] = true
-		case e.answerable(): // E4
-			counts.terminating++
-		default:
-			counts.notReady++
-		}
-	}
-	answering = make([]netip.Addr, 0, counts.ready+counts.terminating)
-	for i := range all {
-		// E3: what terminates is for a family in which nothing is ready.
-		if e := &all[i]; e.is(isReady) || e.answerable() && !ready[family(e.addr)] {
-			answering = append(answering, e.addr)
-		}
-	}
-	return answering, ready, counts
-}
-
-// addressesOf returns what a Service is answered with, by its slices and those of their addresses
-// that it can be answered with.
-func (o *Options) addressesOf(slicesOf []*slice, answering []netip.Addr, https *https) *records.Addresses {
-	answered := o.Wanted(answering...)
-	answered.Endpoints = endpointNames(slicesOf, answered)
-	answered.HTTPS = https.binding(slicesOf, answered)
-	return answered
-}
-
-// answerable reports whether the conditions let an endpoint be answered with, if not always.
-func (e *endpoint) answerable() bool {
-	return e.is(isReady) || e.is(isServing) && e.is(isTerminating)
-}
-
-// answeredIn reports whether the endpoint is one of those that a Service is answered with.
-func (e *endpoint) answeredIn(answered *records.Addresses) bool {
-	return e.answerable() && answered.Has(e.addr)
 }

@@ -42,8 +42,8 @@ func testSlice(name string, family discoveryv1.AddressType, endpoints ...string)
 
 // answer returns what a Service is answered with, and how many endpoints it has.
 func answer(slicesOf []*slice) (*records.Addresses, states) {
-	answering, _, counts := usableOf(slicesOf)
-	return new(Options).addressesOf(slicesOf, answering, nil), counts
+	u, counts := usableOf(slicesOf)
+	return new(Options).addressesOf(&u, offered{}), counts
 }
 
 func TestMerge(t *testing.T) {

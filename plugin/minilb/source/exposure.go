@@ -11,12 +11,12 @@ import (
 
 // exposure is a Service that is served: its addresses, and what stands at its names.
 type exposure struct {
-	addrs   *records.Set
-	node    *records.Node
-	merged  bool   // whether its addresses are those of its slices, so that it may have its names
-	asOf    uint64 // the last change that they follow
-	named   bool   // whether its names are answered
-	https   *https // may be nil
+	addrs  *records.Set
+	node   *records.Node
+	merged bool   // whether its addresses are those of its slices, so that it may have its names
+	asOf   uint64 // the last change that they follow
+	named  bool   // whether its names are answered
+	offered
 	states  states
 	targets []probe.Target // where its endpoints are probed, in order
 	doubted uint32         // what its unions know of doubtful
@@ -39,7 +39,7 @@ func (t *Translator) expose(s *service) *exposure {
 	if t.options.Unaddressed {
 		t.rename(s.key())
 	} else {
-		e = &exposure{addrs: &records.Set{}, https: t.httpsOf(s)}
+		e = &exposure{addrs: &records.Set{}, offered: t.offeredBy(s)}
 		e.node = &records.Node{Addrs: e.addrs, Parental: true, Source: "service", Namespace: s.namespace, Service: s.name}
 	}
 	t.exposed[s.key()] = e
@@ -95,12 +95,13 @@ func (o *Options) serviceNamed(host string) (service cache.ObjectName, ok bool) 
 	return cache.ObjectName{}, false
 }
 
-// httpsOf returns how a Service says that it serves HTTPS, nil if nobody asks.
-func (t *Translator) httpsOf(s *service) *https {
+// offeredBy returns what a Service says of its ports, as far as somebody asks.
+func (t *Translator) offeredBy(s *service) offered {
+	o := s.offered
 	if !t.options.HTTPS {
-		return nil
+		o.https = nil
 	}
-	return s.https
+	return o
 }
 
 // point lets the reverse zones point to an exposed Service's endpoints, if they have names.

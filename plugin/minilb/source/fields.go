@@ -17,6 +17,7 @@ func (s *service) fields(c *codec) {
 	shared(&s.kind, c)
 	maybe(&s.class, c, shared)
 	pairs(&s.hosts, c)
+	shared(&s.ports, c)
 	maybe(&s.https, c, (*https).fields)
 }
 
@@ -41,11 +42,14 @@ func (e *endpoints) fields(c *codec) {
 	}
 	repeated(&e.hostnames, c, text)
 	repeated(&e.nodes, c, shared)
+	repeated(&e.pods, c, integer)
 	integer(&e.width, c)
+	fits := func(n int, none bool) bool { return none || n == e.len() }
 	switch {
-	case c.out != nil || e.width == 0 && e.packed == nil && e.hostnames == nil && e.nodes == nil:
-	case e.width != 4+1 && e.width != 16+1, len(e.packed)%e.width != 0, e.hostnames != nil && len(e.hostnames) != e.len(), e.nodes != nil && len(e.nodes) != e.len():
-		c.fail(fmt.Errorf("%d bytes, %d hostnames and %d nodes cannot be those of endpoints that take %d bytes each", len(e.packed), len(e.hostnames), len(e.nodes), e.width))
+	case c.out != nil || e.width == 0 && e.packed == nil && e.hostnames == nil && e.nodes == nil && e.pods == nil:
+	case e.width != 4+1 && e.width != 16+1, len(e.packed)%e.width != 0,
+		!fits(len(e.hostnames), e.hostnames == nil), !fits(len(e.nodes), e.nodes == nil), !fits(len(e.pods), e.pods == nil):
+		c.fail(fmt.Errorf("%d bytes, %d hostnames, %d nodes and %d pods cannot be those of endpoints that take %d bytes each", len(e.packed), len(e.hostnames), len(e.nodes), len(e.pods), e.width))
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // writes: the header and the tables; then the SHA-256 of all before it.
 const (
 	formatName    = "minilb snapshot"
-	formatVersion = 2
+	formatVersion = 3
 )
 
 // header is what a snapshot says of itself.

@@ -66,19 +66,16 @@ func parseALPN(list string) (alpn, refused []string) {
 	return alpn, refused
 }
 
-// binding returns what the HTTPS record says: nothing unless all slices with an endpoint that is
-// answered with agree on where the port is served (D50).
-func (h *https) binding(slicesOf []*slice, answered *records.Addresses) *records.Binding {
+// binding returns what the HTTPS record says: nothing unless all sets of ports that endpoints have
+// agree on where the port is served (D50).
+func (h *https) binding(sets [][]port) *records.Binding {
 	if h == nil {
 		return nil
 	}
 	number := uint16(0)
-	for _, s := range slicesOf {
-		if !s.contributes(answered) {
-			continue
-		}
+	for _, set := range sets {
 		own := uint16(0)
-		for _, p := range s.ports {
+		for _, p := range set {
 			if p.proto == "_tcp" && p.service == h.port {
 				own = p.number
 			}
@@ -92,14 +89,4 @@ func (h *https) binding(slicesOf []*slice, answered *records.Addresses) *records
 		return nil
 	}
 	return &records.Binding{Port: number, ALPN: h.alpn}
-}
-
-// contributes reports whether an endpoint of the slice is among those that are answered with.
-func (s *slice) contributes(answered *records.Addresses) bool {
-	for e := range s.endpoints.all() {
-		if e.answeredIn(answered) {
-			return true
-		}
-	}
-	return false
 }

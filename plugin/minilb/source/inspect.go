@@ -257,20 +257,18 @@ func (i *Inspection) Service(namespace, name string) (Exposed, bool) {
 		return Exposed{}, false
 	}
 	s := Exposed{Namespace: namespace, Name: name}
-	var all []endpoint
 	for _, slice := range t.slicesOf[key] {
-		all = slices.AppendSeq(all, slice.endpoints.all())
 		for _, p := range slice.problems {
 			s.Problems = append(s.Problems, p.owner.String()+": "+p.text)
 		}
 	}
-	slices.SortFunc(all, func(a, b endpoint) int { return a.compare(&b) })
-	all = slices.CompactFunc(all, func(a, b endpoint) bool { return a.addr == b.addr })
+	all, _ := entriesOf(t.slicesOf[key])
+	u, _ := usableOf(t.slicesOf[key])
 	answered := e.addrs.Load()
-	for n := range all {
+	for _, of := range all {
 		s.Endpoints = append(s.Endpoints, Endpoint{
-			Addr: all[n].addr, Hostname: all[n].hostname, Node: all[n].node,
-			State: all[n].conditions.String(), Answered: answered.Has(all[n].addr),
+			Addr: of.addr, Hostname: of.hostname, Node: of.node,
+			State: of.conditions.String(), Answered: u.takes(&of) && answered.Has(of.addr),
 		})
 	}
 	slices.Sort(s.Problems)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -52,18 +51,18 @@ func (t *Translator) update(service cache.ObjectName, triggered int64) {
 	}
 	delete(t.merger.due, service)
 	e.asOf = t.changes
-	answering, states := t.answering(service, e, t.slicesOf[service])
-	t.store(service, e, t.options.addressesOf(t.slicesOf[service], answering, e.https), states, triggered)
+	u, states := t.answering(service, e, t.slicesOf[service])
+	t.store(service, e, t.options.addressesOf(&u, e.offered), states, triggered)
 }
 
-// answering returns the addresses that the slices say an exposed Service is to be answered with, and
+// answering returns the entries of the slices that an exposed Service is to be answered with, and
 // that are trusted. It is called with the lock held.
-func (t *Translator) answering(service cache.ObjectName, e *exposure, slicesOf []*slice) ([]netip.Addr, states) {
-	answering, ready, states := usableOf(slicesOf)
+func (t *Translator) answering(service cache.ObjectName, e *exposure, slicesOf []*slice) (usable, states) {
+	u, states := usableOf(slicesOf)
 	if t.probing != nil {
-		answering = t.trusted(service, e, answering, ready, &states)
+		t.trust(service, e, &u, &states)
 	}
-	return answering, states
+	return u, states
 }
 
 // store puts addresses that were merged into the Service's set, and lets it have its names once that
@@ -100,18 +99,18 @@ func (t *Translator) mergeAside(service cache.ObjectName) {
 		t.mu.Unlock()
 		return
 	}
-	slicesOf, https := slices.Clone(t.slicesOf[service]), e.https
-	var answering []netip.Addr
+	slicesOf, offered := slices.Clone(t.slicesOf[service]), e.offered
+	var u usable
 	var states states
 	if t.probing != nil { // which keeps account of what is probed
-		answering, states = t.answering(service, e, slicesOf)
+		u, states = t.answering(service, e, slicesOf)
 	}
 	t.mu.Unlock()
 
 	if t.probing == nil {
-		answering, _, states = usableOf(slicesOf)
+		u, states = usableOf(slicesOf)
 	}
-	addrs := t.options.addressesOf(slicesOf, answering, https)
+	addrs := t.options.addressesOf(&u, offered)
 
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -50,25 +50,16 @@ func protoLabel(proto corev1.Protocol) string {
 
 func serviceLabel(name string) string { return intern("_" + strings.ToLower(name)) }
 
-// endpointNames returns the names of the endpoints that are answered with, and of the ports of
-// all slices that have a name (D41): one without such an endpoint exists none the less (D18).
-func endpointNames(slicesOf []*slice, answered *records.Addresses) *records.Endpoints {
-	var hosts []records.Host
-	var contributing []*slice
-	for _, s := range slicesOf {
-		if s.contributes(answered) {
-			contributing = append(contributing, s)
-		}
-		if s.endpoints.hostnames == nil {
-			continue
-		}
-		for e := range s.endpoints.all() {
-			if e.hostname != "" && e.answeredIn(answered) {
-				hosts = append(hosts, records.Host{Label: e.hostname, Addr: e.addr})
-			}
+// namedPortsOf returns the ports of a Service that have a name, as in "_https._tcp _dns._udp". Most
+// Services have the same few.
+func namedPortsOf(ports []corev1.ServicePort) string {
+	var all []string
+	for i := range ports {
+		if p := (port{protoLabel(ports[i].Protocol), serviceLabel(ports[i].Name), 0}); p.named() {
+			all = append(all, p.service+"."+p.proto)
 		}
 	}
-	return records.NewEndpoints(answered, hosts, namedPorts(slicesOf, contributing, answered))
+	return intern(strings.Join(all, " "))
 }
 
 // maxPorts is how many ports of a slice have names, and maxPortAddrs how many addresses are kept
@@ -79,42 +70,61 @@ const (
 	maxPortAddrs = 1 << 20
 )
 
-// namedPorts returns the ports of all slices that have a name, with the endpoints of those slices
-// that contribute some.
-func namedPorts(slicesOf, contributing []*slice, answered *records.Addresses) []records.Port {
-	distinct := map[port]bool{}
-	for _, s := range slicesOf {
-		for _, p := range s.ports {
-			if p.named() {
-				distinct[p] = true
+// namedPorts returns the ports of all slices that have a name, with the endpoints that serve them
+// (D41), and those of the Service. One without an endpoint exists none the less (D16).
+func (u *usable) namedPorts(labels []string, ofService string) []records.Port {
+	has, contributing := u.having(), 0
+	having := map[port][]int{} // sets with entries, by their numbers
+	for i, set := range u.ports {
+		if has[i] {
+			contributing++
+		}
+		for _, p := range set {
+			if !p.named() {
+				continue
 			}
+			all := having[p]
+			if has[i] && (len(all) == 0 || all[len(all)-1] != i) {
+				all = append(all, i)
+			}
+			having[p] = all
 		}
 	}
-	having := map[port][]uint32{} // contributing slices, by their numbers
-	for i, s := range contributing {
-		for _, p := range s.ports {
-			if all := having[p]; p.named() && (len(all) == 0 || all[len(all)-1] != uint32(i)) {
-				having[p] = append(all, uint32(i))
-			}
-		}
-	}
+	type name struct{ proto, service string }
 	var ports []records.Port
-	shared, kept := map[string][]netip.Addr{}, 0
-	for _, p := range slices.SortedFunc(maps.Keys(distinct), port.compare) { // C5: some may be left out
-		named := records.Port{Proto: p.proto, Service: p.service, Number: p.number}
-		if numbers := having[p]; len(numbers) < len(contributing) {
-			key := fmt.Sprint(numbers)
-			addrs, known := shared[key]
-			if !known {
+	var names []name
+	served := map[name]bool{}
+	shared, kept := map[string]records.Port{}, 0
+	for _, p := range slices.SortedFunc(maps.Keys(having), port.compare) { // C5: some may be left out
+		var named records.Port
+		names = append(names, name{p.proto, p.service})
+		switch sets := having[p]; {
+		case len(sets) == 0:
+			continue
+		case len(sets) < contributing:
+			key := fmt.Sprint(sets)
+			var known bool
+			if named, known = shared[key]; !known {
 				if kept > maxPortAddrs {
 					continue
 				}
-				addrs = servedBy(numbers, contributing, answered)
-				shared[key], kept = addrs, kept+len(addrs)
+				named.Addrs, named.Labels = u.servedBy(sets, labels)
+				shared[key], kept = named, kept+len(named.Addrs)+len(named.Labels)
 			}
-			named.Addrs = addrs
 		}
+		named.Proto, named.Service, named.Number = p.proto, p.service, p.number
 		ports = append(ports, named)
+		served[name{p.proto, p.service}] = true
+	}
+	for both := range strings.FieldsSeq(ofService) {
+		service, proto, _ := strings.Cut(both, ".")
+		names = append(names, name{proto, service})
+	}
+	for _, idle := range names {
+		if !served[idle] {
+			served[idle] = true
+			ports = append(ports, records.Port{Proto: idle.proto, Service: idle.service, Addrs: []netip.Addr{}}) // none, which nil is not
+		}
 	}
 	return ports
 }
@@ -123,20 +133,46 @@ func (p port) compare(o port) int {
 	return cmp.Or(strings.Compare(p.proto, o.proto), strings.Compare(p.service, o.service), cmp.Compare(p.number, o.number))
 }
 
-// servedBy returns the addresses out of those that are answered with that are in the slices of
-// these numbers, in order; nil if all are.
-func servedBy(numbers []uint32, slicesOf []*slice, answered *records.Addresses) []netip.Addr {
-	addrs := []netip.Addr{} // none, which nil is not
-	for _, i := range numbers {
-		for e := range slicesOf[i].endpoints.all() {
-			if e.answeredIn(answered) {
-				addrs = append(addrs, e.addr)
+// servedBy returns where the entries with these sets of ports are: their addresses, in order, nil if
+// they are all there are; or if some have labels of their own those of all, once for each address (E8).
+func (u *usable) servedBy(sets []int, labels []string) (addrs []netip.Addr, named []string) {
+	serves := make([]bool, len(u.ports))
+	for _, set := range sets {
+		serves[set] = true
+	}
+	addrs, named = []netip.Addr{}, []string{} // none, which nil is not
+	total := 0
+	for begin, end := 0, 0; begin < len(u.entries); begin = end {
+		addr, served := u.entries[begin].addr, false
+		own, usual := "", "" // the first label of those that serve, and of all at the address
+		for ; end < len(u.entries) && u.entries[end].addr == addr; end++ {
+			is := serves[u.entries[end].ports]
+			served = served || is
+			if labels == nil || labels[end] == "" {
+				continue
+			}
+			if usual == "" || labels[end] < usual {
+				usual = labels[end]
+			}
+			if is && (own == "" || labels[end] < own) {
+				own = labels[end]
 			}
 		}
+		total++
+		switch {
+		case !served:
+		case labels == nil:
+			addrs = append(addrs, addr)
+		default:
+			named = append(named, cmp.Or(own, usual, records.Dashed(addr)))
+		}
 	}
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	if addrs = slices.Compact(addrs); len(addrs) == len(answered.V4)+len(answered.V6) {
-		return nil
+	switch {
+	case labels != nil:
+		slices.Sort(named)
+		return nil, slices.Compact(named)
+	case len(addrs) == total:
+		return nil, nil
 	}
-	return addrs
+	return addrs, nil
 }

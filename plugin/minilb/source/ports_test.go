@@ -46,8 +46,8 @@ func TestEndpointNames(t *testing.T) {
 	want := records.NewAddresses(one, two, three)
 	want.Endpoints = records.NewEndpoints(want, []records.Host{{Label: "db-0", Addr: one}}, []records.Port{
 		{Proto: "_tcp", Service: "_https", Number: 8443},
-		{Proto: "_tcp", Service: "_metrics", Number: 9090, Addrs: []netip.Addr{one}},
-		{Proto: "_udp", Service: "_idle", Number: 7, Addrs: []netip.Addr{}},
+		{Proto: "_tcp", Service: "_metrics", Number: 9090, Labels: []string{"db-0"}},
+		{Proto: "_udp", Service: "_idle", Addrs: []netip.Addr{}},
 	})
 	if !addresses.Equal(want) {
 		t.Errorf("got  %+v\nwant %+v", addresses, want)
@@ -79,9 +79,9 @@ func TestManyPorts(t *testing.T) {
 		all = append(all, sliceOf(2+i, 1024, 1000))
 	}
 	lists := func(of []*slice) map[*netip.Addr]int {
-		answered, _ := answer(of)
+		u, _ := usableOf(of)
 		lists := map[*netip.Addr]int{}
-		for _, p := range namedPorts(of, of, answered) {
+		for _, p := range u.namedPorts(nil, "") {
 			lists[&p.Addrs[0]] += 1
 			if len(p.Addrs) != 1000 {
 				t.Fatalf("%v has %d endpoints", p, len(p.Addrs))
@@ -106,8 +106,8 @@ func TestManyPorts(t *testing.T) {
 		mixed = append(mixed, s)
 	}
 	count := func() (addrs int, names string) {
-		answered, _ := answer(mixed)
-		for _, p := range namedPorts(mixed, mixed, answered) {
+		u, _ := usableOf(mixed)
+		for _, p := range u.namedPorts(nil, "") {
 			addrs += len(p.Addrs) // no two have the same slices
 			names += p.Service
 		}

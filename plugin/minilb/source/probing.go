@@ -41,53 +41,54 @@ func (w *Watcher) probingFor(t *Translator) *probing {
 	return p
 }
 
-// probePort returns where the endpoints of a slice are probed: the first TCP port, 0 for nowhere.
-func (s *slice) probePort() uint16 {
-	for _, p := range s.ports {
+// probeTarget returns where an entry is probed: at its first TCP port. It reports whether there is one.
+func (u *usable) probeTarget(e *entry) (netip.AddrPort, bool) {
+	for _, p := range u.ports[e.ports] {
 		if p.proto == "_tcp" {
-			return p.number
+			return netip.AddrPortFrom(e.addr, p.number), true
 		}
 	}
-	return 0
+	return netip.AddrPort{}, false
 }
 
-// targetsOf returns what is to be probed of the endpoints that a Service is answered with, in order
-// of the addresses, one for each.
-func (o *Options) targetsOf(slicesOf []*slice, answering []netip.Addr) []probe.Target {
-	targets := make([]probe.Target, 0, len(answering))
-	for _, s := range slicesOf {
-		port := s.probePort()
-		if port == 0 {
-			continue
-		}
-		for e := range s.endpoints.all() {
-			_, answered := slices.BinarySearchFunc(answering, e.addr, netip.Addr.Compare)
-			if answered && e.answerable() && o.wants(e.addr) {
-				targets = append(targets, probe.Target{Addr: netip.AddrPortFrom(e.addr, port), Node: e.node})
-			}
+// targetsOf returns what is to be probed of the entries that a Service is answered with, in order,
+// each once.
+func (o *Options) targetsOf(u *usable) []probe.Target {
+	targets := make([]probe.Target, 0, len(u.entries))
+	for i := range u.entries {
+		e := &u.entries[i]
+		if addr, ok := u.probeTarget(e); ok && o.wants(e.addr) {
+			targets = append(targets, probe.Target{Addr: addr, Node: e.node})
 		}
 	}
 	slices.SortFunc(targets, func(a, b probe.Target) int {
 		return cmp.Or(a.Addr.Compare(b.Addr), strings.Compare(a.Node, b.Node))
 	})
-	return slices.CompactFunc(targets, func(a, b probe.Target) bool { return a.Addr.Addr() == b.Addr.Addr() })
+	return slices.CompactFunc(targets, func(a, b probe.Target) bool { return a.Addr == b.Addr })
 }
 
-// trusted returns the addresses out of those that an exposed Service could be answered with that
-// accept connections, all of a family if none does. It counts the others as suspect, and lets the endpoints
-// be probed. It is called with the lock held.
-func (t *Translator) trusted(service cache.ObjectName, e *exposure, answering []netip.Addr, ready families, counts *states) []netip.Addr {
-	targets := t.options.targetsOf(t.slicesOf[service], answering)
+// trust takes the entries away that an exposed Service could be answered with but that accept no
+// connections, unless none of the family does. It counts them as suspect, and lets the endpoints be
+// probed. It is called with the lock held.
+func (t *Translator) trust(service cache.ObjectName, e *exposure, u *usable, counts *states) {
+	targets := t.options.targetsOf(u)
 	t.probe(service, e, targets)
-	var suspect []netip.Addr // in order
-	var all, of [2]int       // how many addresses there are, and suspect ones, by family
-	for _, addr := range answering {
-		all[family(addr)]++
-	}
+	suspects := map[netip.AddrPort]bool{}
 	for _, target := range targets {
 		if t.probing.Suspect(target.Addr) {
-			suspect = append(suspect, target.Addr.Addr())
-			of[family(target.Addr.Addr())]++
+			suspects[target.Addr] = true
+		}
+	}
+	suspect := func(e *entry) bool {
+		addr, ok := u.probeTarget(e)
+		return ok && suspects[addr]
+	}
+	var all, of [2]int // how many entries there are, and suspect ones, by family
+	for i := range u.entries {
+		f := family(u.entries[i].addr)
+		all[f]++
+		if suspect(&u.entries[i]) {
+			of[f]++
 		}
 	}
 	doubtful := uint32(0)
@@ -95,23 +96,17 @@ func (t *Translator) trusted(service cache.ObjectName, e *exposure, answering []
 		if n > 0 && n == all[f] {
 			doubtful |= 1 << f
 		}
-	}
-	e.doubtful.Store(doubtful)
-	if len(suspect) == 0 {
-		return answering
-	}
-	for f, n := range of {
 		counts.suspect += n
-		if ready[f] {
+		if u.ready[f] {
 			counts.ready -= n
 		} else {
 			counts.terminating -= n
 		}
 	}
-	return slices.DeleteFunc(answering, func(addr netip.Addr) bool {
-		f := family(addr)
-		_, is := slices.BinarySearchFunc(suspect, addr, netip.Addr.Compare)
-		return is && of[f] < all[f]
+	e.doubtful.Store(doubtful)
+	u.entries = slices.DeleteFunc(u.entries, func(e entry) bool {
+		f := family(e.addr)
+		return of[f] < all[f] && suspect(&e)
 	})
 }
 

@@ -13,8 +13,16 @@ type service struct {
 	kind  corev1.ServiceType
 	class *string
 	hosts map[string]string // the host annotations that a Translator reads
-	https *https            // nil if it does not serve HTTPS, or nobody asks
+	offered
 }
+
+// offered is what a Service says of its ports.
+type offered struct {
+	ports string // those with names, as in "_https._tcp _dns._udp"
+	https *https // nil if it does not serve HTTPS, or nobody asks
+}
+
+func (o offered) equal(p offered) bool { return o.ports == p.ports && o.https.equal(p.https) }
 
 func (w *Watcher) reduceService(obj *corev1.Service) *service {
 	s := &service{
@@ -25,6 +33,7 @@ func (w *Watcher) reduceService(obj *corev1.Service) *service {
 		shared := intern(*class)
 		s.class = &shared
 	}
+	s.ports = namedPortsOf(obj.Spec.Ports)
 	if w.https {
 		s.https = reduceHTTPS(obj)
 	}

@@ -103,11 +103,11 @@ func (t *Translator) onService(old, new *service) {
 		if e == nil {
 			e = t.expose(new)
 			t.update(key, 0)
-		} else if old != nil && old.created == new.created && maps.Equal(old.hosts, new.hosts) && old.https.equal(new.https) {
+		} else if old != nil && old.created == new.created && maps.Equal(old.hosts, new.hosts) && old.offered.equal(new.offered) {
 			return // nothing that a name depends on
 		}
-		if https := t.httpsOf(new); !https.equal(e.https) {
-			e.https = https
+		if offered := t.offeredBy(new); !offered.equal(e.offered) {
+			e.offered = offered
 			t.update(key, 0)
 		}
 		t.annotate(key, t.options.serviceClaim(new))

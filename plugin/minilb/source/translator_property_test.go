@@ -3,7 +3,6 @@ package source
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +31,7 @@ var (
 	someTargets = []string{"s.n.minilb", "10.9.0.1", "t.m.lan", "a.ex.org", "b.ex.org", "lb.example.com", "127.0.0.1", "lb2.example.com"}
 	someAddrs   = []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "127.0.0.1"}
 	someAddrs6  = []string{"fd00::1", "fd00::2", "fe80::1"}
-	someLabels  = []string{"10-0-0-1", "10-0-0-2", "10-0-0-3", "fd00--1", "fd00--2", "db-0", "_tcp", "_http._tcp", "_dns._udp", "_udp", "e", "q"}
+	someLabels  = []string{"10-0-0-1", "10-0-0-2", "10-0-0-3", "fd00--1", "fd00--2", "db-0", "_tcp", "_http._tcp", "_idle._tcp", "_dns._udp", "_udp", "e", "q"}
 )
 
 // someNames are all names that could exist, those above them, and one below each.
@@ -97,6 +96,9 @@ func drawService(t *rapid.T) runtime.Object {
 	if hosts := some(t, "hosts", 0, 3, someHosts); hosts != nil {
 		obj.Annotations[lb.HostAnnotation] = strings.Join(hosts, ",")
 	}
+	for _, name := range some(t, "ports", 0, 2, []string{"http", "idle", ""}) {
+		obj.Spec.Ports = append(obj.Spec.Ports, corev1.ServicePort{Name: name, Port: 80})
+	}
 	return obj
 }
 
@@ -134,6 +136,9 @@ func drawSlice(t *rapid.T) runtime.Object {
 		e := discoveryv1.Endpoint{Addresses: []string{addr}, Conditions: conditionsOf(one(t, "conditions", "RSt", "RSt", "rST", "rSt", "RSt", "---"))}
 		if hostname := one(t, "hostname", "", "", "db-0", "10-0-0-1"); hostname != "" {
 			e.Hostname = &hostname
+		}
+		if pod := one(t, "pod", "", "p", "q"); pod != "" {
+			e.TargetRef = &corev1.ObjectReference{Kind: "Pod", Name: pod}
 		}
 		obj.Endpoints = append(obj.Endpoints, e)
 	}
@@ -267,14 +272,8 @@ func (b *bench) described(name string, metadata bool) string {
 		text = "alias " + node.Target
 	case node.Ports != nil:
 		targets := node.Targets("", 0)
-		for i := range targets { // of several with a hostname any one
-			targets[i].Addr = netip.Addr{}
-		}
 		slices.SortFunc(targets, func(a, b records.Target) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 		text = fmt.Sprint("ports ", targets)
-		for _, p := range node.Ports { // how many endpoints share a name decides how often it is drawn
-			text += fmt.Sprint(" at ", p.Addrs)
-		}
 	default:
 		text = fmt.Sprint("addresses ", node.Addrs.Load().V4, node.Addrs.Load().V6)
 	}
