@@ -2,6 +2,7 @@ package minilb
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -141,21 +142,18 @@ func (m *Minilb) addressRecords(n int, of func(i int) (owner string, addr netip.
 	return rrs
 }
 
-// services answers with the SRV records of a named port, and the addresses of the endpoints
-// that they name (D41, RFC 2782).
+// services answers with the SRV records of a named port, all of them whatever max_answers is, and the
+// addresses of the endpoints that they name (D23b, D41, RFC 2782). Of more than fit, so that the server
+// truncates them, a client gets the same ones each time.
 func (m *Minilb) services(reply *dns.Msg, state *request.Request, owner string, node *records.Node) {
 	service := serviceOf(owner)
-	limit := m.maxAnswers
-	if limit == 0 {
-		limit = overflowing(state, recordSize+srvSize+len(service))
-	}
-	targets := someTargets(node, service, limit)
-	n := fittingTargets(m.room(state)-questionSize(reply), targets)
-	if m.maxAnswers > 0 {
-		targets = targets[:n]
+	targets := someTargets(node, service, overflowing(state, recordSize+srvSize+len(service)))
+	fit := targetsFit(m.room(state)-questionSize(reply), targets)
+	if fit {
+		rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
 	}
 	reply.Answer = m.targets(owner, targets)
-	if n == len(targets) { // else it is truncated, so that additional records are of no use
+	if fit { // else additional records are of no use
 		reply.Extra = m.additional(node, targets)
 	}
 }
@@ -172,7 +170,7 @@ func (m *Minilb) targets(owner string, targets []records.Target) []dns.RR {
 
 // additional returns the address records of targets.
 func (m *Minilb) additional(node *records.Node, targets []records.Target) []dns.RR {
-	if len(node.Ports) == 1 && !node.Of.Named() { // each target is an endpoint
+	if len(node.Ports) == 1 && len(targets) > 0 && targets[0].Addr.IsValid() {
 		return m.addressRecords(len(targets), func(i int) (string, netip.Addr) { return targets[i].Name, targets[i].Addr })
 	}
 	owners, addrs := addressesAt(node, targets)
@@ -196,8 +194,8 @@ func addressesAt(node *records.Node, targets []records.Target) (owners []string,
 	return owners, addrs
 }
 
-// someTargets returns at most limit of a port's targets, without those whose names would be too
-// long (D33).
+// someTargets returns the first of a port's targets up to limit, without those whose names would be
+// too long (D33).
 func someTargets(node *records.Node, service string, limit int) []records.Target {
 	if records.RoomBelow(service) {
 		return node.Targets(service, limit)

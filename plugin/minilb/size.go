@@ -12,7 +12,8 @@ import (
 
 // A reply over UDP is not to need truncation: who cannot come back over TCP would get nothing,
 // and a part of the addresses is as good as all of them. So it carries only as many as fit, but
-// for max_answers 0, which asks for all (D23), and no more additional records than fit.
+// for max_answers 0, which asks for all (D23), and for SRV records, which are asked for by programs that
+// want all (D23b), and no more additional records than fit.
 
 // Bytes of a message beside what its records are for.
 const (
@@ -58,16 +59,13 @@ func (m *Minilb) limit(state *request.Request, reply *dns.Msg, size int) int {
 // all that there are, the server needs no more to see that it must truncate them.
 func overflowing(state *request.Request, size int) int { return state.Size()/size + 1 }
 
-// fittingTargets returns how many SRV records with these targets fit, at least one. Their targets are
-// not compressed (RFC 2782).
-func fittingTargets(room int, targets []records.Target) int {
+// targetsFit reports whether SRV records with these targets, which are not compressed (RFC 2782), have
+// room.
+func targetsFit(room int, targets []records.Target) bool {
 	for i := range targets {
 		room -= recordSize + srvSize + len(targets[i].Name) + 1
-		if room < 0 && i > 0 {
-			return i
-		}
 	}
-	return len(targets)
+	return room >= 0
 }
 
 // fittingPointers returns how many PTR records of these names fit, at least one.

@@ -14,7 +14,7 @@ import (
 )
 
 // D23: what is answered over UDP is not truncated, however long the names, and is as much as
-// there is room for; but for max_answers 0, by which all is asked for.
+// there is room for; but for max_answers 0, by which all is asked for, and SRV records (D23b).
 func TestSize(t *testing.T) {
 	const port = "_https._tcp.web.shop.minilb."
 	long := strings.Repeat("a-host-of-a-team.", 11) + "example.org."
@@ -34,9 +34,10 @@ func TestSize(t *testing.T) {
 		{"many.shop.minilb.", dns.TypeAAAA, 1000, 4096, 40, 40, false, false},
 		{long, dns.TypeAAAA, 16, 0, 10, 10, false, false},
 		{long, dns.TypeA, 16, 0, 16, 16, false, false},
-		{port, dns.TypeSRV, 16, 0, 9, 11, false, false},
-		{port, dns.TypeSRV, 16, 1232, 15, 16, true, false},
-		{port, dns.TypeSRV, 16, 4096, 15, 16, true, false},
+		{port, dns.TypeSRV, 16, 0, 9, 11, false, true},
+		{port, dns.TypeSRV, 16, 1232, 20, 30, false, true},
+		{port, dns.TypeSRV, 16, 4096, 79, 79, false, false},
+		{port, dns.TypeSRV, 16, 8192, 79, 79, true, false},
 		{port, dns.TypeSRV, 0, 1232, 20, 30, false, true},
 		{"many.shop.minilb.", dns.TypeAAAA, 0, 0, 1, 17, false, true},
 		{"many.shop.minilb.", dns.TypeAAAA, 0, 1232, 40, 40, false, false},

@@ -132,20 +132,43 @@ func TestServicesTooLong(t *testing.T) {
 	}
 }
 
-// D23: how many targets there are, where there is room for them and their addresses.
-func TestServicesLimit(t *testing.T) {
-	for _, tc := range []struct{ limit, want int }{{16, 16}, {0, 2*40 - 1}, {3, 3}} {
+// D23b: all targets, whatever max_answers is, where there is room for them and their addresses.
+func TestServicesWhole(t *testing.T) {
+	for _, limit := range []int{16, 0, 3} {
 		conf := testConfig()
-		conf.maxAnswers = tc.limit
+		conf.maxAnswers = limit
 		reply := exchangeOver(t, withPorts(conf, 40), true, 0, "_https._tcp.web.shop.minilb.", dns.TypeSRV)
-		// The endpoint that has both families can be drawn by either.
-		if got := len(reply.Answer); got != tc.want && got != tc.want-1 {
-			t.Errorf("%+v: got %d records", tc, got)
+		if got, want := len(reply.Answer), 2*40-1; got != want || reply.Truncated { // one has both families
+			t.Errorf("max_answers %d: got %d records, truncated %v, want %d", limit, got, reply.Truncated, want)
 		}
 		for _, rr := range reply.Answer {
 			if target := rr.(*dns.SRV).Target; !slices.ContainsFunc(reply.Extra, func(rr dns.RR) bool { return rr.Header().Name == target }) {
-				t.Errorf("%+v: no address of %s", tc, target)
+				t.Errorf("max_answers %d: no address of %s", limit, target)
 			}
 		}
+	}
+}
+
+// D23b: what is left of more than fits is the same each time, and what fits is in another order.
+func TestServicesStable(t *testing.T) {
+	orders, first := map[string]int{}, map[string]int{}
+	m := withPorts(testConfig(), 40)
+	for range 50 {
+		var order, cut []string
+		for _, rr := range exchangeOver(t, m, true, 0, "_https._tcp.web.shop.minilb.", dns.TypeSRV).Answer {
+			order = append(order, rr.String())
+		}
+		reply := exchangeOver(t, m, false, 1232, "_https._tcp.web.shop.minilb.", dns.TypeSRV)
+		for _, rr := range reply.Answer {
+			cut = append(cut, rr.String())
+		}
+		if !reply.Truncated || len(cut) < 20 {
+			t.Fatalf("got %d records, truncated %v", len(cut), reply.Truncated)
+		}
+		orders[strings.Join(order, " ")]++
+		first[strings.Join(cut, " ")]++
+	}
+	if len(orders) < 40 || len(first) != 1 {
+		t.Errorf("got %d orders of all and %d choices of some in 50 answers", len(orders), len(first))
 	}
 }
