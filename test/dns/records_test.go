@@ -19,7 +19,7 @@ import (
 const recordsState = `
 apiVersion: v1
 kind: Service
-metadata: {name: web, namespace: NS, annotations: {minilb/host: "web.NS.example, old.NS.example", minilb/alpn: "h2, http/1.1"}}
+metadata: {name: web, namespace: NS, annotations: {minilb/host: "web.NS.example, old.NS.example"}}
 spec:
   type: LoadBalancer
   loadBalancerClass: minilb
@@ -29,12 +29,12 @@ spec:
 ---
 apiVersion: v1
 kind: Service
-metadata: {name: same, namespace: NS}
+metadata: {name: same, namespace: NS, annotations: {minilb/alpn: "h2, http/1.1"}}
 spec:
   type: LoadBalancer
   loadBalancerClass: minilb
   selector: {app: web}
-  ports: [{port: 443, targetPort: 443}]
+  ports: [{name: http, port: 80, targetPort: 8080}, {name: https, port: 443, targetPort: 443}]
 ---
 apiVersion: v1
 kind: Service
@@ -100,11 +100,11 @@ func TestHTTPSAndPTR(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	expect("web.NS.minilb", dns.TypeHTTPS, `1 . alpn="h2,http/1.1" port="8443"`)
-	expect("web.NS.example", dns.TypeHTTPS, `1 . alpn="h2,http/1.1" port="8443"`)
+	expect("web.NS.minilb", dns.TypeHTTPS) // D50: at another port, beside a port 80
+	expect("web.NS.example", dns.TypeHTTPS)
 	expect("old.NS.example", dns.TypeA, "10.77.1.7")
 	expect("web.NS.minilb", dns.TypeSVCB)
-	expect("same.NS.minilb", dns.TypeHTTPS, `1 .`)
+	expect("same.NS.minilb", dns.TypeHTTPS, `1 . alpn="h2,http/1.1"`)
 	expect("plain.NS.minilb", dns.TypeHTTPS)
 	expect("10-77-1-7.web.NS.minilb", dns.TypeHTTPS)
 	for _, name := range []string{"only.NS.minilb", "a.NS.example", "q.w.NS.example"} {

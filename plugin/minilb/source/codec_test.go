@@ -220,7 +220,7 @@ const layoutOfVersion3 = `header: written int64; host string; hostAnnotations []
 service: meta source.meta; kind v1.ServiceType; class *string; hosts map[string]string; offered source.offered;
 meta: namespace string; name string; created int64; ignored bool;
 offered: ports string; https *source.https;
-https: port string; alpn []string; refused []string;
+https: port string; plain bool; alpn []string; refused []string;
 slice: meta source.meta; service string; endpoints source.endpoints; ports []source.port; triggered int64; problems []source.problem;
 endpoints: packed []uint8; hostnames []string; nodes []string; pods []uint32; width int;
 port: proto string; service string; number uint16;

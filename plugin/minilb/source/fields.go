@@ -23,6 +23,7 @@ func (s *service) fields(c *codec) {
 
 func (h *https) fields(c *codec) {
 	shared(&h.port, c)
+	flag(&h.plain, c)
 	repeated(&h.alpn, c, text)
 	repeated(&h.refused, c, text)
 }

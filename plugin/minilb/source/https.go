@@ -14,34 +14,46 @@ import (
 // https is what a Service says of how it serves HTTPS: that it does at all, by its TCP port 443.
 type https struct {
 	port    string   // label of the port's name in the slices
+	plain   bool     // it has a TCP port 80, too
 	alpn    []string // by its annotation alone, as it cannot be guessed (D51)
 	refused []string // what is wrong with the annotation
 }
 
-// httpsPort is the port that browsers go to. A Service without it may not have an HTTPS record,
-// by which they would leave its port 80 (D50, RFC 9460 §9.5).
-const httpsPort = 443
+// The ports that browsers go to. A Service without httpsPort may not have an HTTPS record, by which
+// they would leave its httpPort (D50, RFC 9460 §9.5).
+const (
+	httpPort  = 80
+	httpsPort = 443
+)
 
 // maxProtocols is how many protocols a Service may name.
 const maxProtocols = 16
 
 // reduceHTTPS returns nil if the Service does not serve HTTPS.
 func reduceHTTPS(obj *corev1.Service) *https {
+	var h *https
+	plain := false
 	for i := range obj.Spec.Ports {
-		if p := &obj.Spec.Ports[i]; p.Port == httpsPort && protoLabel(p.Protocol) == "_tcp" {
-			h := &https{port: serviceLabel(p.Name)}
+		switch p := &obj.Spec.Ports[i]; {
+		case protoLabel(p.Protocol) != "_tcp":
+		case p.Port == httpPort:
+			plain = true
+		case p.Port == httpsPort:
+			h = &https{port: serviceLabel(p.Name)}
 			h.alpn, h.refused = parseALPN(obj.Annotations[lb.ALPNAnnotation])
-			return h
 		}
 	}
-	return nil
+	if h != nil {
+		h.plain = plain
+	}
+	return h
 }
 
 func (h *https) equal(o *https) bool {
 	if h == nil || o == nil {
 		return h == o
 	}
-	return h.port == o.port && slices.Equal(h.alpn, o.alpn) && slices.Equal(h.refused, o.refused)
+	return h.port == o.port && h.plain == o.plain && slices.Equal(h.alpn, o.alpn) && slices.Equal(h.refused, o.refused)
 }
 
 // parseALPN reads a comma-separated list of protocols (RFC 9460 §7.1.1), each once, in its order.
@@ -67,7 +79,9 @@ func parseALPN(list string) (alpn, refused []string) {
 }
 
 // binding returns what the HTTPS record says: nothing unless all sets of ports that endpoints have
-// agree on where the port is served (D50).
+// agree on where the port is served. Where that is not 443, a Service with a port 80 has no record:
+// Chromium takes it for a reason to go to https, but not to that port, so that a page breaks which
+// worked over http (D50).
 func (h *https) binding(sets [][]port) *records.Binding {
 	if h == nil {
 		return nil
@@ -85,7 +99,7 @@ func (h *https) binding(sets [][]port) *records.Binding {
 		}
 		number = own
 	}
-	if number == 0 {
+	if number == 0 || number != httpsPort && h.plain {
 		return nil
 	}
 	return &records.Binding{Port: number, ALPN: h.alpn}

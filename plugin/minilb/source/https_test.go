@@ -61,23 +61,28 @@ func slicePorts(name, endpoint, portName string, number uint16) *slice {
 	return s
 }
 
-// D50: an HTTPS record needs a TCP port 443, and endpoints that agree on where it is.
+// D50: an HTTPS record needs a TCP port 443, endpoints that agree on where it is, and no port 80 if that
+// is elsewhere.
 func TestHTTPSBinding(t *testing.T) {
-	tcp443 := corev1.ServicePort{Name: "https", Port: 443}
+	tcp80, tcp443 := corev1.ServicePort{Name: "http", Port: 80}, corev1.ServicePort{Name: "https", Port: 443}
 	for _, tc := range []struct {
 		what    string
 		service *corev1.Service
 		slices  []*slice
 		want    string
 	}{
-		{"agreed", httpsService(nil, corev1.ServicePort{Name: "http", Port: 80}, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443), slicePorts("b", "10.0.0.2 RSt", "https", 8443)}, "8443 []"},
+		{"agreed", httpsService(nil, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443), slicePorts("b", "10.0.0.2 RSt", "https", 8443)}, "8443 []"},
+		{"at 443, and a port 80", httpsService(nil, tcp80, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "443 []"},
+		{"elsewhere, and a port 80", httpsService(nil, tcp80, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443)}, "-"},
+		{"elsewhere, and then a port 80", httpsService(nil, tcp443, tcp80), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443)}, "-"},
+		{"elsewhere, and a UDP port 80", httpsService(nil, tcp443, corev1.ServicePort{Name: "http", Port: 80, Protocol: corev1.ProtocolUDP}), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443)}, "8443 []"},
 		{"protocols", httpsService(map[string]string{lb.ALPNAnnotation: "h2"}, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "443 [h2]"},
 		{"unnamed", httpsService(nil, corev1.ServicePort{Port: 443}), []*slice{slicePorts("a", "10.0.0.1 RSt", "", 8443)}, "8443 []"},
 		{"different", httpsService(nil, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443), slicePorts("b", "10.0.0.2 RSt", "https", 9443)}, "-"},
 		{"different, but not answered with", httpsService(nil, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443), slicePorts("b", "10.0.0.2 rst", "https", 9443)}, "8443 []"},
 		{"one has no such port", httpsService(nil, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443), slicePorts("b", "10.0.0.2 RSt", "other", 8443)}, "-"},
 		{"no endpoint", httpsService(nil, tcp443), []*slice{slicePorts("a", "10.0.0.1 rst", "https", 8443)}, "-"},
-		{"port 80 alone", httpsService(nil, corev1.ServicePort{Name: "http", Port: 80}), []*slice{slicePorts("a", "10.0.0.1 RSt", "http", 443)}, "-"},
+		{"port 80 alone", httpsService(nil, tcp80), []*slice{slicePorts("a", "10.0.0.1 RSt", "http", 443)}, "-"},
 		{"port 8443", httpsService(nil, corev1.ServicePort{Name: "https", Port: 8443}), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "-"},
 		{"UDP", httpsService(nil, corev1.ServicePort{Name: "https", Port: 443, Protocol: corev1.ProtocolUDP}), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "-"},
 	} {
@@ -134,6 +139,11 @@ func TestHTTPSChanges(t *testing.T) {
 	b.watcher.slices[""].set(slicePorts("a", "10.0.0.1 RSt", "https", 443))
 	if got := b.https("a.ex.org."); got != "443 [h2]" {
 		t.Errorf("another port: got %q", got)
+	}
+	b.watcher.slices[""].set(slicePorts("a", "10.0.0.1 RSt", "https", 8443))
+	b.services().Update(httpsService(nil, corev1.ServicePort{Name: "https", Port: 443}, corev1.ServicePort{Name: "http", Port: 80}))
+	if got := b.https("a.ex.org."); got != "-" {
+		t.Errorf("a port 80: got %q", got)
 	}
 	b.services().Update(httpsService(nil, corev1.ServicePort{Name: "https", Port: 8443}))
 	if got := b.https("a.ex.org."); got != "-" {
