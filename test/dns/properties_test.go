@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -144,12 +145,16 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 		watches := map[string]int{}
 		for _, r := range requests {
 			if r.Verb == "watch" && r.Stage == "ResponseStarted" && r.Code == http.StatusOK && r.Time.After(began) && strings.HasPrefix(r.UserAgent, "minilb") {
-				resource, _, _ := strings.Cut(r.URI, "?")
+				resource, query, _ := strings.Cut(r.URI, "?")
+				options, _ := url.ParseQuery(query)
+				if strings.HasSuffix(resource, "/namespaces") {
+					resource += " " + options.Get("fieldSelector")
+				}
 				watches[resource]++
 			}
 		}
 		// One for all namespaces and one for the namespace of the other stanza.
-		if len(watches) != 6 || slices.Max(slices.Collect(maps.Values(watches))) != 1 {
+		if len(watches) != 8 || slices.Max(slices.Collect(maps.Values(watches))) != 1 {
 			t.Errorf("got watches %v, want one of each kind for each set of namespaces", watches)
 		}
 	})

@@ -129,7 +129,7 @@ func (c *claim) remark(problems []problem) {
 	for _, host := range c.hosts {
 		for _, p := range problems {
 			if strings.HasPrefix(host, "*.") {
-				p.host, p.text = host, fmt.Sprintf("host %q is %s", host, p.text)
+				p.host, p.text = host, fmt.Sprintf("host %q is %s", plain(host), p.text)
 				c.problems = append(c.problems, p)
 			}
 		}
