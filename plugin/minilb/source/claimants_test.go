@@ -92,7 +92,8 @@ func TestClaimants(t *testing.T) {
 		expectClaimants(t, i, "a.ex.org.",
 			`Ingress shop/address a.ex.org: its class "" is not among ingress_classes`,
 			`Ingress shop/idle a.ex.org: its class "" is not among ingress_classes`,
-			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`,
+			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`)
+		expectClaimants(t, i, "other.ex.org.",
 			`Ingress shop/wild *.ex.org: its class "" is not among ingress_classes`)
 	})
 }

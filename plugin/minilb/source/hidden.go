@@ -10,16 +10,19 @@ import (
 )
 
 // relevant returns of the objects that ask for a name those that have to do with its answer. A wildcard
-// that counts and does not answer here is said to be hidden, and by what (D10). One that is refused is
-// left out where the name is answered: any tenant may ask for all names of a domain.
+// that counts and does not answer here is said to be hidden, and by what (D10). As any tenant may ask for all
+// names of a domain, one that is refused is left out where the name is answered or asked for by itself, and
+// where it is a Service's that no wildcard of the zone could ever cover (D17).
 func (i *Inspection) relevant(name string, all []Claimant) []Claimant {
-	_, result, node := i.Lookup(name)
+	zone, result, node := i.Lookup(name)
+	_, _, service := i.Structure(name)
+	itself := result == records.Found || slices.ContainsFunc(all, func(c Claimant) bool { return dns.Fqdn(c.Host) == name })
 	var relevant []Claimant
 	for _, c := range all {
 		host := dns.Fqdn(c.Host)
 		switch {
 		case host == name:
-		case !c.Answers && result == records.Found:
+		case !c.Answers && (itself || service != "" && host == "*."+zone):
 			continue
 		case c.Answers && i.translator.last.hosts[host] != node:
 			c.Answers, c.Leads, c.Services, c.Why = false, nil, nil, i.hiddenBy(name, host)

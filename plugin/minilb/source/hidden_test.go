@@ -52,6 +52,9 @@ func TestClaimantsHidden(t *testing.T) {
 		{"a wildcard that is refused, of a name that is there", nil, []runtime.Object{web, at("evil/all", "*.minilb", "6.6.6.6")}, "web.shop.minilb.", nil},
 		{"a wildcard that is refused, of a name that is not", nil, []runtime.Object{web, at("evil/all", "*.minilb", "6.6.6.6")}, "nobody.minilb.", []string{
 			`Ingress evil/all *.minilb: host "*.minilb" is refused: it would cover every namespace of zone minilb`}},
+		{"a wildcard that is refused, of a Service that is not", nil, []runtime.Object{web, at("evil/all", "*.minilb", "6.6.6.6")}, "other.shop.minilb.", nil},
+		{"a wildcard that is refused, of a name that is refused", nil, []runtime.Object{at("evil/all", "*.ex.org"), at("shop/a", "a.ex.org")}, "a.ex.org.", []string{
+			`Ingress shop/a a.ex.org: host "a.ex.org" is not served: its status has no address yet; is its ingress controller running and publishing one?`}},
 		{"a wildcard without an address, of a name that is answered", nil, []runtime.Object{below, at("evil/all", "*.ex.org")}, "x.dev.ex.org.", []string{"Ingress shop/below x.dev.ex.org -> address 10.0.0.2"}},
 		{"its own Service's name", nil, []runtime.Object{web, at("evil/own", "web.shop.minilb", "web.shop.minilb")}, "web.shop.minilb.", []string{
 			"Ingress evil/own web.shop.minilb -> Service shop/web (shop/web): it is the name of Service shop/web anyway"}},
