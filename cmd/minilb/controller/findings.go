@@ -122,14 +122,14 @@ func (c *Controller) findIn(name cache.ObjectName, s *service) {
 	}
 	if s == nil {
 		c.sweeps.gone(name)
-		c.recorder.replace(topic(name), nil)
-		c.recorder.replace(endpointsTopic(name), nil)
+		c.recorder.drop(topic(name))
+		c.recorder.drop(endpointsTopic(name))
 		return
 	}
 	c.recorder.replace(topic(name), slices.Clip(s.findings))
 	if s.foreign {
 		c.sweeps.gone(name)
-		c.recorder.replace(endpointsTopic(name), nil)
+		c.recorder.drop(endpointsTopic(name))
 	} else {
 		c.sweeps.seen(s)
 	}

@@ -116,7 +116,12 @@ func newRecorder(create func(context.Context, *eventsv1.Event) error, may func(c
 
 // replace takes all findings of a topic, which is whoever has found them. Without a recorder nothing
 // is recorded.
-func (r *recorder) replace(topic string, findings []finding) {
+func (r *recorder) replace(topic string, findings []finding) { r.take(topic, findings, true) }
+
+// drop forgets the findings of a topic whose object is gone: nobody has put it right.
+func (r *recorder) drop(topic string) { r.take(topic, nil, false) }
+
+func (r *recorder) take(topic string, findings []finding, resolving bool) {
 	if r == nil {
 		return
 	}
@@ -145,7 +150,7 @@ func (r *recorder) replace(topic string, findings []finding) {
 		} else if t := r.told[key]; t != nil {
 			if t.topics--; t.topics == 0 {
 				r.forget(key)
-				if t.shown && !t.normal && !still[t.subject()] {
+				if resolving && t.shown && !t.normal && !still[t.subject()] {
 					r.resolve(key, &t.finding)
 				}
 			}

@@ -47,6 +47,15 @@ func TestRecorderResolved(t *testing.T) {
 		if got := r.count(); got != 1 {
 			t.Errorf("%d findings are remembered", got)
 		}
+		gone := badHost("shop", 4)
+		r.replace("a Service", []finding{gone})
+		time.Sleep(2 * settling)
+		before := server.asked()
+		r.drop("a Service")
+		time.Sleep(2 * settling)
+		if got := server.asked(); got != before || r.count() != 1 {
+			t.Errorf("%d events and %d findings of an object that is gone", got-before, r.count()-1)
+		}
 		r.replace("claims", nil)
 		time.Sleep(2 * renewal)
 		if len(r.rounds) != 0 || r.count() != 0 {

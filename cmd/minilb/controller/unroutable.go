@@ -213,7 +213,7 @@ func (c *Controller) sweep(ctx context.Context) error {
 		}
 		c.recorder.replace(endpointsTopic(name), findings)
 		if s := c.services.get(name); s == nil || s.foreign { // it went meanwhile, and nothing else would forget what was found
-			c.recorder.replace(endpointsTopic(name), nil)
+			c.recorder.drop(endpointsTopic(name))
 		}
 	}
 	return nil
