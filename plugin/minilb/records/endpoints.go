@@ -13,11 +13,20 @@ import (
 // Endpoints are what lies below a Service's name: its endpoints by their own names, and its
 // named ports (D40, D41). They are immutable.
 type Endpoints struct {
-	hosts  []Host   // with another name than that of their address, sorted by it
-	byAddr []uint32 // the same, by address
-	labels []string // of all endpoints, sorted, each once; nil if each is named for its address
-	ports  []Port   // sorted
+	*named
+	twins *twins // nil if there are none
+	ports []Port // sorted
 }
+
+// named are the endpoints with other names than those of their addresses.
+type named struct {
+	hosts  []Host   // sorted by name
+	byAddr []uint32 // the same, by address
+	labels []string // of all endpoints, sorted, each once; nil if there are no hosts
+}
+
+// unnamed stands for none, of most Services. It does not change.
+var unnamed = &named{}
 
 // Host is an endpoint's name at one of its addresses: its hostname, or another of its addresses,
 // as an IPv4 one that it is named for (D40). Several endpoints may share a name.
@@ -37,25 +46,27 @@ type Port struct {
 }
 
 // NewEndpoints returns what lies below the name of a Service with the addresses. It sorts hosts and
-// ports and drops duplicates, and hostnames that are those which the addresses have anyway. It
-// returns nil if there are none.
+// ports and drops duplicates, and hostnames that are those which the addresses have anyway, and packs
+// those that are IPv4 addresses'. It returns nil if there are none.
 func NewEndpoints(of *Addresses, hosts []Host, ports []Port) *Endpoints {
-	e := &Endpoints{ports: ports}
+	e := &Endpoints{named: &named{}, ports: ports}
 	byLabel := func(a, b Host) int { return strings.Compare(a.Label, b.Label) }
 	byAddr := func(a, b Host) int { return a.Addr.Compare(b.Addr) }
 	slices.SortFunc(hosts, func(a, b Host) int { return cmp.Or(byAddr(a, b), byLabel(a, b)) })
 	hosts = slices.Compact(hosts)
 	for i, h := range hosts {
 		alone := (i == 0 || hosts[i-1].Addr != h.Addr) && (i == len(hosts)-1 || hosts[i+1].Addr != h.Addr)
-		if !alone || h.Label != Dashed(h.Addr) {
+		if !alone || h.Label != Dashed(h.Addr) && !e.pair(of, h) {
 			e.hosts = append(e.hosts, h)
 		}
 	}
-	if len(e.hosts)+len(ports) == 0 {
+	if len(e.hosts)+len(ports) == 0 && e.twins == nil {
 		return nil
 	}
+	e.twins.leave(of)
 	slices.SortFunc(e.ports, func(a, b Port) int { return a.compare(&b) })
 	if len(e.hosts) == 0 {
+		e.named = unnamed
 		return e
 	}
 	e.hosts = slices.Clip(e.hosts)
@@ -64,9 +75,9 @@ func NewEndpoints(of *Addresses, hosts []Host, ports []Port) *Endpoints {
 		e.byAddr = append(e.byAddr, uint32(i))
 	}
 	slices.SortStableFunc(e.byAddr, func(i, j uint32) int { return byAddr(e.hosts[i], e.hosts[j]) })
-	var labels []string
+	all, labels := Addresses{V4: of.V4, V6: of.V6, Endpoints: e}, []string(nil)
 	for _, addr := range slices.Concat(of.V4, of.V6) {
-		labels = append(labels, e.label(addr))
+		labels = append(labels, all.label(addr))
 	}
 	slices.Sort(labels)
 	e.labels = slices.Clone(slices.Compact(labels))
@@ -82,7 +93,7 @@ func (e *Endpoints) equal(o *Endpoints) bool {
 	if e == nil || o == nil {
 		return e == o
 	}
-	return slices.Equal(e.hosts, o.hosts) && slices.EqualFunc(e.ports, o.ports, func(a, b Port) bool {
+	return slices.Equal(e.hosts, o.hosts) && e.twins.equal(o.twins) && slices.EqualFunc(e.ports, o.ports, func(a, b Port) bool {
 		return a.compare(&b) == 0 && (a.Addrs == nil) == (b.Addrs == nil) && slices.Equal(a.Addrs, b.Addrs) &&
 			(a.Labels == nil) == (b.Labels == nil) && slices.Equal(a.Labels, b.Labels)
 	})
@@ -103,22 +114,22 @@ func (e *Endpoints) own(addr netip.Addr) []uint32 {
 }
 
 // label returns the label of the endpoint with the address, the first of several (D40).
-func (e *Endpoints) label(addr netip.Addr) string {
-	if own := e.own(addr); len(own) > 0 {
-		return e.hosts[own[0]].Label
+func (a *Addresses) label(addr netip.Addr) string {
+	if own := a.own(addr); len(own) > 0 {
+		return a.hosts[own[0]].Label
 	}
-	return Dashed(addr)
+	return Dashed(a.namedFor(addr))
 }
 
 // labelsAt returns the labels of all endpoints with the address.
-func (e *Endpoints) labelsAt(addr netip.Addr) []string {
-	own := e.own(addr)
+func (a *Addresses) labelsAt(addr netip.Addr) []string {
+	own := a.own(addr)
 	if len(own) == 0 {
-		return []string{Dashed(addr)}
+		return []string{Dashed(a.namedFor(addr))}
 	}
 	labels := make([]string, len(own))
 	for i, host := range own {
-		labels[i] = e.hosts[host].Label
+		labels[i] = a.hosts[host].Label
 	}
 	return labels
 }
@@ -205,8 +216,11 @@ func (a *Addresses) At(label string) []netip.Addr {
 		}
 	}
 	// An endpoint may be named for its address as another one's hostname is.
-	if addr, ok := undashed(label); ok && a.Has(addr) && len(a.own(addr)) == 0 {
+	if addr, ok := undashed(label); ok && a.Has(addr) && len(a.own(addr)) == 0 && a.namedFor(addr) == addr {
 		addrs = append(addrs, addr)
+		if twin := a.twinOf(addr); twin.IsValid() {
+			addrs = append(addrs, twin)
+		}
 		slices.SortFunc(addrs, netip.Addr.Compare)
 	}
 	return addrs
@@ -266,7 +280,7 @@ func (n *Node) children(name string) iter.Seq[Record] {
 			return under(label, &Node{Addrs: NewSet(NewAddresses(all.At(label)...))})
 		}
 		for _, addr := range slices.Concat(all.V4, all.V6) {
-			if len(all.own(addr)) > 0 {
+			if len(all.own(addr)) > 0 || all.namedFor(addr) != addr {
 				continue
 			}
 			label := Dashed(addr)

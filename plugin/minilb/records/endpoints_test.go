@@ -189,6 +189,9 @@ func TestDualStack(t *testing.T) {
 	four, six := addrs("10.0.0.1", "10.0.0.2"), addrs("fd00::1", "fd00::2", "fd00::3")
 	a := NewAddresses(slices.Concat(four, six)...)
 	a.Endpoints = NewEndpoints(a, []Host{{"10-0-0-2", six[0]}, {"10-0-0-1", six[1]}, {"10-0-0-1", four[0]}}, []Port{{Proto: "_tcp", Service: "_https", Number: 443}})
+	if a.hosts != nil || a.labels != nil {
+		t.Errorf("it takes more room than it needs to: %+v", a.Endpoints)
+	}
 	for label, want := range map[string][]netip.Addr{
 		"10-0-0-1": addrs("10.0.0.1", "fd00::2"), "10-0-0-2": addrs("10.0.0.2", "fd00::1"), "fd00--3": addrs("fd00::3"), "fd00--1": nil, "fd00--2": nil,
 	} {

@@ -16,9 +16,6 @@ type Target struct {
 // Label returns that of the endpoint.
 func (t *Target) Label() string { return t.Name[:t.label] }
 
-// Named reports whether some endpoints have other names than those of their addresses.
-func (a *Addresses) Named() bool { return a.Endpoints != nil && len(a.hosts) > 0 }
-
 // serving returns the endpoints that serve a port: their labels, or the addresses that they are
 // named for.
 func (n *Node) serving(p *Port) (labels []string, addrs [2][]netip.Addr) {
@@ -27,8 +24,10 @@ func (n *Node) serving(p *Port) (labels []string, addrs [2][]netip.Addr) {
 		return p.Labels, addrs
 	case p.Addrs != nil:
 		return nil, [2][]netip.Addr{p.Addrs}
-	case n.Of.Named():
+	case n.Of.Endpoints != nil && n.Of.labels != nil:
 		return n.Of.labels, addrs
+	case n.Of.paired():
+		return nil, [2][]netip.Addr{n.Of.V4, n.Of.twins.lone}
 	}
 	return nil, [2][]netip.Addr{n.Of.V4, n.Of.V6}
 }
@@ -74,6 +73,9 @@ func (n *Node) Targets(service string, limit int) []Target {
 			for _, addr := range family[:min(len(family), total-len(targets))] {
 				start := all.Len()
 				all.Write(appendDashed(room[:0], addr))
+				if n.Of.paired() {
+					addr = netip.Addr{}
+				}
 				add(start, n.Ports[i].Number, addr)
 			}
 		}
