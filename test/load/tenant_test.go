@@ -25,6 +25,7 @@ var addressBound = size(10*time.Second, 2*time.Second) // of its pods: they wait
 const (
 	nameBound   = 30 * time.Second // of its names: they wait for two looks at all claims, and a namespace's are bounded
 	memoryBound = 512 << 20        // bytes, the limit of the container in deploy/
+	memoryLimit = "460MiB"         // that of Go's runtime there
 )
 
 // A tenant makes everything that its role lets it as large and as often new as it can, and what it
@@ -35,7 +36,7 @@ func TestTenantLoad(t *testing.T) {
 	n := harness.NewTenants(t, c)
 	ctx, e := t.Context(), n.Evil.Namespace
 	services := n.Evil.Client.CoreV1().Services(e)
-	s := harness.StartFastCoreDNS(t, harness.ResolverFor(harness.ShippedAccounts(t, c).DNS, n.Up, "https"))
+	s := harness.LaunchCoreDNS(t, harness.FastBinary, harness.ResolverFor(harness.ShippedAccounts(t, c).DNS, n.Up, "https"), "GOMEMLIMIT="+memoryLimit)
 	s.WaitReady(t)
 	n.Guard(t, s)
 	measure(n, t, s, "at rest")
