@@ -359,3 +359,26 @@ func TestProbingNodesLater(t *testing.T) {
 	p.eventually("web.shop.minilb.", "127.0.0.2")
 	p.logged("endpoint 127.0.0.1:", " on node n1 accepts no connections")
 }
+
+// E3, E8: of pods that share an address, each is probed at its own port, and left out by itself.
+func TestProbingEntries(t *testing.T) {
+	b := newProbed(t, Options{})
+	down := heldPort(t)
+	b.services().Update(testService("shop/web", 1, ""))
+	b.listen("127.0.0.1")
+	b.watcher.slices[""].set(b.slice("shop/web", "up", []port{{"_tcp", "_http", b.port}}, "127.0.0.1 n1"))
+	b.watcher.slices[""].set(b.slice("shop/web", "down", []port{{"_tcp", "_http", down}}, "127.0.0.1 n1"))
+	b.sync()
+	want := fmt.Sprint("127-0-0-1:", b.port)
+	deadline := time.Now().Add(10 * time.Second)
+	for b.srv("_http._tcp.web.shop.minilb.") != want {
+		if time.Now().After(deadline) {
+			t.Fatalf("got %q, want %q", b.srv("_http._tcp.web.shop.minilb."), want)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	b.stays("web.shop.minilb.", "127.0.0.1")
+	if got := b.tr.Stats().Endpoints; got["ready"] != 1 || got["suspect"] != 1 {
+		t.Errorf("got the counts %v", got)
+	}
+}
