@@ -263,6 +263,7 @@ func (i *Inspection) Service(namespace, name string) (Exposed, bool) {
 		}
 	}
 	all, _ := entriesOf(t.slicesOf[key])
+	slices.SortFunc(all, func(a, b entry) int { return a.compare(&b.endpoint) })
 	u, _ := usableOf(t.slicesOf[key])
 	answered := e.addrs.Load()
 	for _, of := range all {

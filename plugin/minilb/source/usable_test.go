@@ -53,6 +53,7 @@ func slicesAs(t *testing.T, written ...string) (all []*slice) {
 // E3, E8, D40, D60: what is usable is decided once for each entry, and everything that is answered
 // takes the very same ones.
 func TestEntries(t *testing.T) {
+	random := seeded(t)
 	for _, tc := range []struct {
 		what                               string
 		slices                             []string
@@ -100,7 +101,7 @@ func TestEntries(t *testing.T) {
 	} {
 		for range 4 { // C5: in whichever order the slices come
 			all := slicesAs(t, tc.slices...)
-			seeded(t).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+			random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 			b := newBench(t, Options{Zones: []string{"minilb."}, ReverseZones: []string{"in-addr.arpa.", "ip6.arpa."}, HTTPS: true})
 			b.services().Update(httpsService(nil, corev1.ServicePort{Name: "https", Port: 443}))
 			for _, s := range all {
@@ -173,6 +174,31 @@ func (b *bench) pointers(addrs string) string {
 		}
 	}
 	return strings.Join(all, " ")
+}
+
+// Of entries with one address, an Inspection shows which one is answered with (E3).
+func TestInspectedEntries(t *testing.T) {
+	random := seeded(t)
+	for range 4 {
+		all := slicesAs(t, "8080: 192.0.2.11 rST db-0", "9090: 192.0.2.11 RSt db-1", "7070: 192.0.2.11 rst")
+		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		b := newBench(t, Options{})
+		b.services().Update(testService("shop/web", 1, ""))
+		for _, s := range all {
+			b.watcher.slices[""].set(s)
+		}
+		b.sync()
+		web, _ := (&Inspection{translator: b.tr}).Service("shop", "web")
+		addr := netip.MustParseAddr("192.0.2.11")
+		want := []Endpoint{
+			{Addr: addr, Hostname: "db-1", State: StateReady, Answered: true},
+			{Addr: addr, State: StateNotReady},
+			{Addr: addr, Hostname: "db-0", State: StateServing},
+		}
+		if !slices.Equal(web.Endpoints, want) {
+			t.Errorf("got %+v, want %+v", web.Endpoints, want)
+		}
+	}
 }
 
 // D20b, D40: without IPv4, a pod is named for its IPv6 address.
