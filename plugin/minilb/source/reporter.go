@@ -79,7 +79,7 @@ func (r *reporter) report(t *Translator, problems []problem) {
 // tell logs the new problems of one object.
 func (r *reporter) tell(owner string, problems []problem) {
 	slices.SortFunc(problems, func(a, b problem) int {
-		return cmp.Or(strings.Compare(a.text, b.text), cmp.Compare(a.reason, b.reason))
+		return cmp.Or(before(a.reason == notice, b.reason == notice), strings.Compare(a.text, b.text), cmp.Compare(a.reason, b.reason))
 	})
 	namespace := problems[0].owner.namespace
 	for _, p := range problems[:min(maxLines, len(problems))] {
