@@ -50,9 +50,7 @@ type Port struct {
 // those that are IPv4 addresses'. It returns nil if there are none.
 func NewEndpoints(of *Addresses, hosts []Host, ports []Port) *Endpoints {
 	e := &Endpoints{named: &named{}, ports: ports}
-	byLabel := func(a, b Host) int { return strings.Compare(a.Label, b.Label) }
-	byAddr := func(a, b Host) int { return a.Addr.Compare(b.Addr) }
-	slices.SortFunc(hosts, func(a, b Host) int { return cmp.Or(byAddr(a, b), byLabel(a, b)) })
+	slices.SortFunc(hosts, func(a, b Host) int { return cmp.Or(a.Addr.Compare(b.Addr), strings.Compare(a.Label, b.Label)) })
 	hosts = slices.Compact(hosts)
 	for i, h := range hosts {
 		alone := (i == 0 || hosts[i-1].Addr != h.Addr) && (i == len(hosts)-1 || hosts[i+1].Addr != h.Addr)
@@ -65,23 +63,45 @@ func NewEndpoints(of *Addresses, hosts []Host, ports []Port) *Endpoints {
 	}
 	e.twins.leave(of)
 	slices.SortFunc(e.ports, func(a, b Port) int { return a.compare(&b) })
+	e.index()
+	e.leaveOut(of)
+	return e
+}
+
+// index lets the hosts be found by their names and their addresses.
+func (e *Endpoints) index() {
 	if len(e.hosts) == 0 {
 		e.named = unnamed
-		return e
+		return
 	}
 	e.hosts = slices.Clip(e.hosts)
-	slices.SortStableFunc(e.hosts, byLabel)
+	slices.SortStableFunc(e.hosts, func(a, b Host) int { return strings.Compare(a.Label, b.Label) })
 	for i := range e.hosts {
 		e.byAddr = append(e.byAddr, uint32(i))
 	}
-	slices.SortStableFunc(e.byAddr, func(i, j uint32) int { return byAddr(e.hosts[i], e.hosts[j]) })
+	slices.SortStableFunc(e.byAddr, func(i, j uint32) int { return e.hosts[i].Addr.Compare(e.hosts[j].Addr) })
+}
+
+// leaveOut finds the labels of all endpoints, and leaves them out where they are those of a port: what is the same is
+// written in one way, so that a zone's serial stays (D24).
+func (e *Endpoints) leaveOut(of *Addresses) {
+	if e.named == unnamed && !slices.ContainsFunc(e.ports, func(p Port) bool { return p.Labels != nil }) {
+		return
+	}
 	all, labels := Addresses{V4: of.V4, V6: of.V6, Endpoints: e}, []string(nil)
 	for _, addr := range slices.Concat(of.V4, of.V6) {
 		labels = append(labels, all.label(addr))
 	}
 	slices.Sort(labels)
-	e.labels = slices.Clone(slices.Compact(labels))
-	return e
+	labels = slices.Compact(labels)
+	for i := range e.ports {
+		if slices.Equal(e.ports[i].Labels, labels) {
+			e.ports[i].Labels = nil
+		}
+	}
+	if e.named != unnamed {
+		e.labels = slices.Clone(labels)
+	}
 }
 
 func (p *Port) compare(o *Port) int {

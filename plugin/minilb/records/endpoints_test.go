@@ -287,3 +287,31 @@ func TestNamesakes(t *testing.T) {
 		t.Errorf("got %d addresses of two hostnames, want %d each", got, maxNamesakes)
 	}
 }
+
+// D24: what is the same by its answers is the same, so that the serial stays.
+func TestEndpointsSame(t *testing.T) {
+	addr, addr6 := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fd00::1")
+	for name, hosts := range map[string][]Host{
+		"named":      {{"db-0", addr}},
+		"dual-stack": {{"10-0-0-1", addr6}},
+		"both":       {{"db-0", addr}, {"db-1", addr6}},
+	} {
+		of := NewAddresses(addr, addr6)
+		endpoints := func(labels []string) *Endpoints {
+			return NewEndpoints(of, slices.Clone(hosts), []Port{{Proto: "_tcp", Service: "_http", Number: 80, Labels: labels}})
+		}
+		of.Endpoints = endpoints(nil)
+		var all []string
+		for _, addr := range []netip.Addr{addr, addr6} {
+			all = append(all, of.label(addr))
+		}
+		slices.Sort(all)
+		all = slices.Compact(all)
+		if got := endpoints(all); !got.equal(of.Endpoints) {
+			t.Errorf("%s: a port of %q differs from one of all endpoints", name, all)
+		}
+		if got := endpoints(all[:len(all)-1]); got.equal(of.Endpoints) {
+			t.Errorf("%s: a port of %q is the same as one of all endpoints", name, all[:len(all)-1])
+		}
+	}
+}
