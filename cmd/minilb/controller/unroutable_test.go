@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -108,11 +109,16 @@ func (s *sweeper) swept() {
 }
 
 // reasons returns those of the Events that were written.
-func (s *sweeper) reasons() (all []string) {
+func (s *sweeper) reasons() []string {
+	return s.told(func(event *eventsv1.Event) string { return event.Reason })
+}
+
+// told returns something of all Events, sorted.
+func (s *sweeper) told(of func(*eventsv1.Event) string) (all []string) {
 	s.events.mu.Lock()
 	defer s.events.mu.Unlock()
 	for _, event := range s.events.events {
-		all = append(all, event.Reason)
+		all = append(all, of(event))
 	}
 	slices.Sort(all)
 	return all
@@ -276,11 +282,7 @@ func TestSweepFindsNoEndpoints(t *testing.T) {
 					t.Errorf("got events %q before half a minute", got)
 				}
 				time.Sleep(settling + 3*time.Second)
-				notes := ""
-				for _, event := range s.events.events {
-					notes += event.Note
-				}
-				if notes != tc.want {
+				if notes := s.told(func(event *eventsv1.Event) string { return event.Note }); strings.Join(notes, "") != tc.want {
 					t.Errorf("got %q, want %q", notes, tc.want)
 				}
 			})
