@@ -150,8 +150,10 @@ func (i *Inspection) ofIngress(g *ingress, host string) Claimant {
 	switch {
 	case g.ignored:
 		c.Why = ignored
-	case len(o.IngressClasses) > 0 && !slices.Contains(o.IngressClasses, g.class):
-		c.Why = fmt.Sprintf("its class %q is not among ingress_classes", shorten(g.class))
+	case !o.takes(g) && g.classes == nil:
+		c.Why = "it has no class, and only those of ingress_classes count"
+	case !o.takes(g):
+		c.Why = fmt.Sprintf("its class %q is not among ingress_classes", shorten(strings.Join(g.classes, ", ")))
 	}
 	return c
 }

@@ -90,11 +90,11 @@ func TestClaimants(t *testing.T) {
 			t.Fatal(err)
 		}
 		expectClaimants(t, i, "a.ex.org.",
-			`Ingress shop/address a.ex.org: its class "" is not among ingress_classes`,
-			`Ingress shop/idle a.ex.org: its class "" is not among ingress_classes`,
+			`Ingress shop/address a.ex.org: it has no class, and only those of ingress_classes count`,
+			`Ingress shop/idle a.ex.org: it has no class, and only those of ingress_classes count`,
 			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`)
 		expectClaimants(t, i, "other.ex.org.",
-			`Ingress shop/wild *.ex.org: its class "" is not among ingress_classes`)
+			`Ingress shop/wild *.ex.org: it has no class, and only those of ingress_classes count`)
 	})
 }
 

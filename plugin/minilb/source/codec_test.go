@@ -226,7 +226,7 @@ endpoints: packed []uint8; hostnames []string; nodes []string; pods []uint32; wi
 port: proto string; service string; number uint16;
 problem: owner *source.owner; reason source.reason; host string; text string; hosts int;
 owner: kind string; namespace string; name string; created int64;
-ingress: meta source.meta; class string; service *string; hosts []string; addresses []source.ingressAddress;
+ingress: meta source.meta; classes []string; service *string; hosts []string; addresses []source.ingressAddress;
 ingressAddress: ip string; hostname string;
 namespace: meta source.meta; labels labels.Set;
 gatewayClass: meta source.meta; controller string; problems []source.problem;

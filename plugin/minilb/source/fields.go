@@ -80,7 +80,7 @@ func (o *owner) fields(c *codec) {
 
 func (i *ingress) fields(c *codec) {
 	i.meta.fields(c)
-	shared(&i.class, c)
+	repeated(&i.classes, c, shared)
 	maybe(&i.service, c, text)
 	repeated(&i.hosts, c, text)
 	repeated(&i.addresses, c, (*ingressAddress).fields)

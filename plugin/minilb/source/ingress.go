@@ -13,7 +13,7 @@ const classAnnotation = "kubernetes.io/ingress.class"
 // ingress is an Ingress with the names it routes and the addresses that its status reports.
 type ingress struct {
 	meta
-	class     string
+	classes   []string         // by its field and by the annotation that is older; either may be missing
 	service   *string          // value of the annotation that replaces the status (M7)
 	hosts     []string         // as written
 	addresses []ingressAddress // as written
@@ -23,11 +23,10 @@ type ingressAddress struct{ ip, hostname string }
 
 func reduceIngress(obj *networkingv1.Ingress) *ingress {
 	i := &ingress{meta: newMeta(&obj.ObjectMeta)}
-	if obj.Spec.IngressClassName != nil {
-		i.class = *obj.Spec.IngressClassName
-	}
-	if i.class == "" { // I6: the annotation is from before the field
-		i.class = obj.Annotations[classAnnotation]
+	for _, class := range []string{value(obj.Spec.IngressClassName, ""), obj.Annotations[classAnnotation]} {
+		if class != "" && !slices.Contains(i.classes, class) {
+			i.classes = append(i.classes, intern(class))
+		}
 	}
 	if service, ok := obj.Annotations[lb.ServiceAnnotation]; ok {
 		i.service = &service
@@ -43,9 +42,15 @@ func reduceIngress(obj *networkingv1.Ingress) *ingress {
 	return i
 }
 
+// takes reports whether an Ingress is of a class that counts: controllers differ in which of the two goes
+// first (I6).
+func (o *Options) takes(i *ingress) bool {
+	return len(o.IngressClasses) == 0 || slices.ContainsFunc(i.classes, func(class string) bool { return slices.Contains(o.IngressClasses, class) })
+}
+
 // ingressClaim returns what an Ingress claims, or nil.
 func (o *Options) ingressClaim(i *ingress) *claim {
-	if i.ignored || len(i.hosts) == 0 || len(o.IngressClasses) > 0 && !slices.Contains(o.IngressClasses, i.class) {
+	if i.ignored || len(i.hosts) == 0 || !o.takes(i) {
 		return nil
 	}
 	c := &claim{lead: lead{owner: i.owner("Ingress")}}

@@ -108,7 +108,9 @@ func TestIngressFilter(t *testing.T) {
 		{"class-less with a filter", nil, "", false, []string{"nginx"}, false},
 		{"field", &class, "", false, []string{"traefik", "nginx"}, true},
 		{"annotation where the field is empty", nil, "nginx", false, []string{"nginx"}, true},
-		{"the field beats the annotation", &class, "traefik", false, []string{"traefik"}, false},
+		{"the annotation beside the field", &class, "traefik", false, []string{"traefik"}, true},
+		{"the field beside the annotation", &class, "traefik", false, []string{"nginx"}, true},
+		{"neither of them", &class, "traefik", false, []string{"haproxy"}, false},
 		{"ignored", &class, "", true, nil, false},
 	}
 	for _, tc := range tests {
