@@ -291,7 +291,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 	// A kind that this account may not read is one finding, and not one of each route (G7).
 	whole := withoutRule(t, c, "minilb-dns", "none of them")
 	harness.Must(t, c.Apply(ctx, withoutRule(t, c, "minilb-dns", "gateways")))
-	expectFindings(t, accounts.DNS, nil, map[string][]string{
+	expectFindings(t, accounts.DNS, []string{"-corefile", writeCorefile(t, ". {\nminilb minilb\n}\n")}, map[string][]string{
 		"notice APIResource subjectaccessreviews.authorization.k8s.io RightsUnknown": {"run this as an administrator"},
 		"warning APIResource nodes Unread":                                           {"nothing is said of routes"},
 		"warning APIResource gateways.gateway.networking.k8s.io Unread":              {"list and watch is forbidden"},
