@@ -69,6 +69,8 @@ func TestRun(t *testing.T) {
 		{"no subnet", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1"}, 2, "", "minilb routes: name the subnet of the LAN with -subnet, such as 192.168.1.0/24: vyos-dhcp needs it"},
 		{"bad subnet", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1", "-subnet", "lan"}, 2, "", `minilb routes: -subnet "lan": want an IPv4 prefix`},
 		{"subnet of others", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1", "-subnet", "192.168.2.0/24"}, 2, "", "minilb routes: -gateway 192.168.1.1 is not in -subnet 192.168.2.0/24: name the router of that network"},
+		{"bad router", []string{"routes", "-gateway", "router"}, 2, "", `minilb routes: -gateway "router": want an address, such as 192.168.1.1`},
+		{"clean beside", []string{"routes", "-cleanup", "-gateway", "192.168.1.1"}, 2, "", "minilb routes: -cleanup does not go with -gateway: leave one out"},
 		{"nodes in none", []string{"routes", "-nodes-in", "192.168.1.0/24,lan"}, 2, "", `minilb routes: invalid value "192.168.1.0/24,lan" for flag -nodes-in: want networks separated by commas, such as 192.168.1.0/24`},
 		{"clean where", []string{"routes", "-cleanup", "-nodes-in", "192.168.1.0/24"}, 2, "", "minilb routes: -cleanup does not go with -nodes-in: leave one out"},
 		{"applied and watched", []string{"routes", "-watch", "-apply"}, 2, "", "minilb routes: -apply does not go with -watch: leave one out"},

@@ -23,8 +23,9 @@ var routesHelp = help{
 	synopsis: `Prints the static routes that the LAN's router needs: each node's podCIDRs via
 the node's first InternalIP of the same family, by node name, IPv4 first.
 Nodes without a route are named in comments, with the reason: a podCIDR that
-contains a node's address or the LAN's router gets none, as it would cut that
-off. Warns on standard error of pods that live outside their node's podCIDRs.
+contains a node's address or the LAN's router (-gateway) gets none, as it would
+cut that off. Warns on standard error of pods that live outside their node's
+podCIDRs.
 
 With -watch it goes on: a line for each route that comes, changes or goes with
 a node, in the formats ip, json, routeros and frr. What is known stays while
@@ -33,8 +34,9 @@ the API server is away.
 With -apply it keeps the routing table of this Linux host in step instead, and
 prints what it changes. Its routes are those that "ip route show proto 109"
 lists; it touches no others, and where another has a route to the same place it
-adds none. Of a node's InternalIPs it takes one on a network of this host. It
-puts back what is removed, and leaves its routes when it ends. It needs root or
+adds none, nor where it would cut off this host or the router of another route.
+Of a node's InternalIPs it takes one on a network of this host. It puts back
+what is removed, and leaves its routes when it ends. It needs root or
 CAP_NET_ADMIN. -cleanup removes them all, without a cluster.
 
 A router that alone has the routes sees what clients send to pods, and not what
@@ -82,8 +84,9 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	flags := newFlags("routes")
 	r := &routesRun{cluster: clusterFlags(flags), stdout: stdout, stderr: stderr}
 	name := flags.String("o", "ip", "output `format`")
-	gateway := flags.String("gateway", "", "IPv4 `address` of the LAN's own router, which the DHCP formats need for\n"+
-		"the default route (default none)")
+	gateway := flags.String("gateway", "", "`address` of the LAN's own router: a podCIDR that contains it gets no\n"+
+		"route. The DHCP formats need it, of IPv4, for their default route\n"+
+		"(default none)")
 	flags.StringVar(&r.iface, "interface", "", "`name` of the router's interface to the LAN, for formats that name one;\n"+
 		"dnsmasq needs it (default lan for openwrt, eth0 for netplan and radvd),\n"+
 		"or for vyos-dhcp of its shared network (default LAN)")
@@ -129,7 +132,7 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 // exclusive returns an error for flags that do not go together.
 func exclusive(given map[string]bool) error {
 	for _, group := range [][]string{
-		{"apply", "cleanup", "watch"}, {"apply", "o"}, {"apply", "interface"}, {"apply", "gateway"}, {"apply", "subnet"},
+		{"apply", "cleanup", "watch"}, {"apply", "o"}, {"apply", "interface"}, {"apply", "subnet"},
 		{"cleanup", "o"}, {"cleanup", "interface"}, {"cleanup", "gateway"}, {"cleanup", "subnet"}, {"cleanup", "nodes-in"},
 	} {
 		var both []string
@@ -160,9 +163,11 @@ func (r *routesRun) choose(format, gateway, subnet string, watch bool) (err erro
 		return err
 	}
 	if gateway != "" {
-		if r.lan.Router, err = netip.ParseAddr(gateway); err != nil {
-			return fmt.Errorf("-gateway %q: want an IPv4 address", gateway)
+		router, err := netip.ParseAddr(gateway)
+		if err != nil || router.Zone() != "" {
+			return fmt.Errorf("-gateway %q: want an address, such as 192.168.1.1", gateway)
 		}
+		r.lan.Router = router.Unmap()
 	}
 	if watch {
 		if _, err := r.format.WriteChanges(nil); err != nil {

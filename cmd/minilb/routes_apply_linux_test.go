@@ -34,9 +34,10 @@ func (l *log) String() string {
 	return l.buf.String()
 }
 
-// R7, R8: on a LAN in k3s' default pod network, where a podCIDR contains the nodes' addresses, no route
-// changes after the first second.
-func TestApplyInPodNetwork(t *testing.T) {
+// lanNamespace runs a test anew in a process that has a network namespace of its own, in which the
+// interface "lan" has an address. It returns true there.
+func lanNamespace(t *testing.T, addr string, more ...string) bool {
+	t.Helper()
 	const inNamespace = "MINILB_TEST_NAMESPACE"
 	if os.Getenv(inNamespace) == "" {
 		if os.Geteuid() != 0 {
@@ -55,12 +56,40 @@ func TestApplyInPodNetwork(t *testing.T) {
 		if err != nil {
 			t.Fatalf("in a namespace: %v\n%s", err, out)
 		}
-		return
+		return false
 	}
-	for _, line := range []string{"link set lo up", "link add lan type veth peer name far", "link set far up", "link set lan up", "addr add 10.42.255.1/16 dev lan"} {
+	for _, line := range append([]string{"link set lo up", "link add lan type veth peer name far", "link set far up", "link set lan up", "addr add " + addr + " dev lan"}, more...) {
 		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
 			t.Fatalf("ip %s: %v\n%s", line, err, out)
 		}
+	}
+	return true
+}
+
+// applied keeps the routes until the test ends, and returns when it has printed these lines and told
+// this one, or not in time.
+func applied(t *testing.T, r *routesRun, want, refused string, nodes ...corev1.Node) {
+	t.Helper()
+	client, _ := lanOf(t, nodes...)
+	stdout, stderr := r.stdout.(*log), r.stderr.(*log)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := r.apply(ctx, client); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); running.Wait() })
+	for deadline := time.Now().Add(10 * time.Second); (stdout.String() != want || !strings.Contains(stderr.String(), refused)) && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// R7, R8: on a LAN in k3s' default pod network, where a podCIDR contains the nodes' addresses, no route
+// changes after the first second.
+func TestApplyInPodNetwork(t *testing.T) {
+	if !lanNamespace(t, "10.42.255.1/16") {
+		return
 	}
 	var stdout, stderr, monitor log
 	listening := exec.CommandContext(t.Context(), "ip", "-4", "monitor", "route")
@@ -75,29 +104,52 @@ func TestApplyInPodNetwork(t *testing.T) {
 	for i := range 3 {
 		nodes = append(nodes, *lanNode(fmt.Sprintf("k3s-%d", i), fmt.Sprintf("10.42.%d.0/24", i), fmt.Sprintf("10.42.0.%d", 10+i)))
 	}
-	client, _ := lanOf(t, nodes...)
-	var running sync.WaitGroup
-	defer running.Wait()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	running.Go(func() {
-		if err := (&routesRun{stdout: &stdout, stderr: &stderr}).apply(ctx, client); err != nil {
-			t.Error(err)
-		}
-	})
 	began := time.Now()
 	const added = "added    10.42.1.0/24 via 10.42.0.11 dev lan (k3s-1)\nadded    10.42.2.0/24 via 10.42.0.12 dev lan (k3s-2)\nkeeping  2 of 2 routes in step: ip route show proto 109\n"
-	for deadline := began.Add(10 * time.Second); stdout.String() != added && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	const refused = "minilb: node k3s-0: podCIDR 10.42.0.0/24 contains 10.42.0.10, the InternalIP of node k3s-0: a route would cut it off\n"
+	applied(t, &routesRun{stdout: &stdout, stderr: &stderr}, added, refused, nodes...)
 	time.Sleep(time.Until(began.Add(time.Second))) // what comes after it is counted
 	before := monitor.String()
 	time.Sleep(3 * time.Second)
 	if after := monitor.String(); after != before || strings.Count(before, "10.42.1.0/24") != 1 {
 		t.Errorf("routes change:\n%safter\n%s", strings.TrimPrefix(after, before), before)
 	}
-	const refused = "minilb: node k3s-0: podCIDR 10.42.0.0/24 contains 10.42.0.10, the InternalIP of node k3s-0: a route would cut it off\n"
 	if stdout.String() != added || strings.Count(stderr.String(), refused) != 1 {
 		t.Errorf("got\n%sand\n%s", &stdout, &stderr)
+	}
+}
+
+// R7: on such a LAN the podCIDR that contains the router gets no route, whether it is the next hop of this
+// host's default route or is said.
+func TestApplyBesideRouter(t *testing.T) {
+	var nodes []corev1.Node
+	for i := range 3 {
+		nodes = append(nodes, *lanNode(fmt.Sprintf("k3s-%d", i), fmt.Sprintf("10.42.%d.0/24", i), fmt.Sprintf("10.42.9.%d", 11+i)))
+	}
+	const added = "added    10.42.1.0/24 via 10.42.9.12 dev lan (k3s-1)\nadded    10.42.2.0/24 via 10.42.9.13 dev lan (k3s-2)\nkeeping  2 of %d routes in step: ip route show proto 109\n"
+	for _, tc := range []struct {
+		name, route, gateway string
+		of                   int
+		refused              string
+	}{
+		{"found", "route add default via 10.42.0.1", "", 3,
+			"minilb: 10.42.0.0/24 (k3s-0): left out: it contains 10.42.0.1, the next hop of the route 0.0.0.0/0 via 10.42.0.1 dev lan, which it would cut off\n"},
+		{"said", "route add 10.0.0.0/8 via 10.42.3.1", "10.42.0.1", 2, "minilb: node k3s-0: podCIDR 10.42.0.0/24 contains 10.42.0.1, the LAN's router: a route would cut it off\n"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if !lanNamespace(t, "10.42.7.7/16", tc.route) {
+				return
+			}
+			var stdout, stderr log
+			r := &routesRun{stdout: &stdout, stderr: &stderr}
+			if err := r.choose("ip", tc.gateway, "", false); err != nil {
+				t.Fatal(err)
+			}
+			want := fmt.Sprintf(added, tc.of)
+			applied(t, r, want, tc.refused, nodes...)
+			if stdout.String() != want || strings.Count(stderr.String(), tc.refused) != 1 {
+				t.Errorf("got\n%sand\n%s", &stdout, &stderr)
+			}
+		})
 	}
 }

@@ -109,16 +109,14 @@ func Choose(name string) (Format, error) {
 var errNoGateway = errors.New("name the LAN's router with -gateway: a client that is given option 121 ignores the router of option 3, so that the default route must be among the routes or it loses the Internet (RFC 3442)")
 
 // Check returns an error for options that Write does not take. The interface is the format's default
-// if it is "", and the gateway is the IPv4 address of the LAN's own router, which may be the zero Addr
-// if the format needs none.
+// if it is "", and the gateway is the address of the LAN's own router, of IPv4 if the format needs it
+// and else perhaps the zero Addr.
 func (f Format) Check(iface string, gateway netip.Addr) error {
 	switch {
 	case f.Gateway && !gateway.IsValid():
 		return errNoGateway
 	case f.Gateway && !gateway.Is4():
 		return fmt.Errorf("-gateway %s: want the IPv4 address of the LAN's router, as option 121 is for IPv4 alone", gateway)
-	case !f.Gateway && gateway.IsValid():
-		return fmt.Errorf("-gateway is for the DHCP formats, %s has no default route", f.Name)
 	case f.Subnet && !f.subnet.Contains(gateway):
 		return fmt.Errorf("-gateway %s is not in -subnet %s: name the router of that network", gateway, f.subnet)
 	case f.Tagged && iface == "":

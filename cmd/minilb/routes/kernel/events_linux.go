@@ -17,8 +17,8 @@ import (
 type events struct {
 	// C has a value if anything has happened since it was last read.
 	C chan struct{}
-	// destinations are those whose routes are looked at, of all that may change in the table: those that
-	// are wanted, and what their gateways are in.
+	// destinations are those whose routes are looked at, of all that may change in the table: true for
+	// those that are wanted, false for what their gateways are in.
 	destinations atomic.Pointer[map[netip.Prefix]bool]
 }
 
@@ -59,17 +59,20 @@ func listen(ctx context.Context, running *sync.WaitGroup) (*events, error) {
 func (e *events) watch(routes []Route) {
 	destinations := make(map[netip.Prefix]bool, len(routes))
 	for _, route := range routes {
-		destinations[route.Destination] = true
 		for _, gateway := range route.Gateways {
 			for network := range networks(gateway) {
-				destinations[network] = true
+				destinations[network] = false
 			}
 		}
+	}
+	for _, route := range routes {
+		destinations[route.Destination] = true
 	}
 	e.destinations.Store(&destinations)
 }
 
-// relevant reports whether a message is about a link, an address or one of the destinations.
+// relevant reports whether a message is about a link, an address, one of the destinations, or a next hop
+// in one that is wanted (R7). Those of routes with several are looked at with the rest, every lookAgain.
 func (e *events) relevant(kind uint16, data []byte) bool {
 	if kind != unix.RTM_NEWROUTE && kind != unix.RTM_DELROUTE {
 		return true
@@ -82,12 +85,22 @@ func (e *events) relevant(kind uint16, data []byte) bool {
 	if err != nil {
 		return false
 	}
+	destinations := *e.destinations.Load()
 	for _, attribute := range attributes {
-		if attribute.Attr.Type != unix.RTA_DST {
-			continue
-		}
 		addr, ok := netip.AddrFromSlice(attribute.Value)
-		return ok && (*e.destinations.Load())[netip.PrefixFrom(addr, int(message.Dst_len))]
+		switch {
+		case !ok:
+		case attribute.Attr.Type == unix.RTA_DST:
+			if _, watched := destinations[netip.PrefixFrom(addr, int(message.Dst_len))]; watched {
+				return true
+			}
+		case attribute.Attr.Type == unix.RTA_GATEWAY:
+			for network := range networks(addr) {
+				if destinations[network] {
+					return true
+				}
+			}
+		}
 	}
 	return false
 }

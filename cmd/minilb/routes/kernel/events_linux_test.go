@@ -21,6 +21,9 @@ func TestRelevant(t *testing.T) {
 		data = append(message.Serialize(), nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(1)).Serialize()...)
 		return append(data, nl.NewRtAttr(unix.RTA_DST, to.Addr().AsSlice()).Serialize()...)
 	}
+	by := func(gateway string) []byte {
+		return append(route(""), nl.NewRtAttr(unix.RTA_GATEWAY, netip.MustParseAddr(gateway).AsSlice()).Serialize()...)
+	}
 	e := &events{C: make(chan struct{}, 1)}
 	e.watch(routes("one 10.244.0.0/24 192.168.1.30", "one fd00:244::/64 fd00:192:168:1::30"))
 	for _, tc := range []struct {
@@ -37,6 +40,9 @@ func TestRelevant(t *testing.T) {
 		{"another prefix of ours", unix.RTM_NEWROUTE, route("10.244.0.0/25"), false},
 		{"another route", unix.RTM_NEWROUTE, route("10.244.1.0/24"), false},
 		{"a default route", unix.RTM_NEWROUTE, route(""), false},
+		{"a router in a destination", unix.RTM_NEWROUTE, by("10.244.0.1"), true},
+		{"a router in one over IPv6", unix.RTM_DELROUTE, by("fd00:244::1"), true},
+		{"a router beside the nodes", unix.RTM_NEWROUTE, by("192.168.1.254"), false},
 		{"nothing", unix.RTM_NEWROUTE, nil, false},
 		{"a part", unix.RTM_NEWROUTE, route("10.244.0.0/24")[:unix.SizeofRtMsg-1], false},
 		{"a broken attribute", unix.RTM_DELROUTE, append(route(""), 1, 0, 1, 0), false},

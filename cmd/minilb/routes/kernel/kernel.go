@@ -22,7 +22,7 @@ type Route struct {
 	// Node is the name of what Gateway is an address of, for what is said of the route.
 	Node string
 	// Destination has no host bits set, and is in the list of routes once. It must contain no address
-	// of this host (R7).
+	// of this host, and no next hop of its other routes (R7).
 	Destination netip.Prefix
 	// Gateways are addresses of Node of the same family, at least one. The first that is on a network of
 	// this host becomes the next hop (R22).

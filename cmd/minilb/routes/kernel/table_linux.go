@@ -166,6 +166,9 @@ func ipNet(p netip.Prefix) *net.IPNet {
 
 func prefix(n *net.IPNet) netip.Prefix {
 	addr, _ := netip.AddrFromSlice(n.IP)
-	bits, _ := n.Mask.Size()
+	bits, width := n.Mask.Size()
+	if width == 32 {
+		addr = addr.Unmap() // a default route has all 16 bytes
+	}
 	return netip.PrefixFrom(addr, bits)
 }

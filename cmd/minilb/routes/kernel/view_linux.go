@@ -23,12 +23,16 @@ type view struct {
 	around map[netip.Prefix]netlink.Route
 	// own are this host's addresses.
 	own []netip.Addr
+	// hops says which next hop of the others, in any table, a destination of the wanted contains.
+	hops map[netip.Prefix]string
 }
 
 // look returns the view for routes that are wanted.
 func look(wanted []Route) (*view, error) {
-	v := &view{ours: map[netip.Prefix][]netlink.Route{}, theirs: map[netip.Prefix]string{}, around: map[netip.Prefix]netlink.Route{}}
-	destinations, around := map[netip.Prefix]bool{}, map[netip.Prefix]bool{}
+	v := &view{
+		ours: map[netip.Prefix][]netlink.Route{}, theirs: map[netip.Prefix]string{}, around: map[netip.Prefix]netlink.Route{}, hops: map[netip.Prefix]string{},
+	}
+	destinations, around, seen := map[netip.Prefix]bool{}, map[netip.Prefix]bool{}, map[netip.Addr]bool{}
 	for _, route := range wanted {
 		destinations[route.Destination] = true
 		for _, gateway := range route.Gateways {
@@ -48,10 +52,26 @@ func look(wanted []Route) (*view, error) {
 			}
 		}
 	}
-	return v, dump(&netlink.Route{}, 0, func(r netlink.Route) {
-		destination := prefix(r.Dst)
-		if r.Protocol == Protocol {
+	return v, dump(&netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE, func(r netlink.Route) {
+		destination, main := prefix(r.Dst), r.Table == unix.RT_TABLE_MAIN
+		if main && r.Protocol == Protocol {
 			v.ours[destination] = append(v.ours[destination], r)
+		}
+		if r.Protocol == Protocol {
+			return
+		}
+		for _, hop := range nextHops(r) {
+			if seen[hop] {
+				continue
+			}
+			seen[hop] = true
+			for network := range networks(hop) {
+				if destinations[network] {
+					v.hops[network] = fmt.Sprintf("%s, the next hop of the route %s", hop, describe(r))
+				}
+			}
+		}
+		if !main {
 			return
 		}
 		if destinations[destination] && v.theirs[destination] == "" {
@@ -61,6 +81,23 @@ func look(wanted []Route) (*view, error) {
 			v.around[destination] = r
 		}
 	})
+}
+
+// nextHops returns the routers that a route leads by.
+func nextHops(r netlink.Route) (hops []netip.Addr) {
+	add := func(gateway net.IP, via netlink.Destination) {
+		if v, ok := via.(*netlink.Via); ok {
+			gateway = v.Addr
+		}
+		if hop, ok := netip.AddrFromSlice(gateway); ok {
+			hops = append(hops, hop.Unmap())
+		}
+	}
+	add(r.Gw, r.Via)
+	for _, one := range r.MultiPath {
+		add(one.Gw, one.Via)
+	}
+	return hops
 }
 
 // networks yields what an address is in, from the narrowest to the widest, without the default route:
@@ -88,11 +125,14 @@ func (v *view) way(route Route) (to way, reason string) {
 	}
 	other, taken := v.theirs[route.Destination]
 	held := slices.IndexFunc(v.own, route.Destination.Contains)
+	hop, holds := v.hops[route.Destination]
 	switch {
 	case !to.gateway.IsValid():
 		return to, "left out: " + strings.Join(reasons, ", ")
 	case held >= 0: // R7
 		return to, fmt.Sprintf("left out: it contains %s, an address of this host, which it would cut off", v.own[held])
+	case holds: // R7
+		return to, fmt.Sprintf("left out: it contains %s, which it would cut off", hop)
 	case taken:
 		return to, "left to the route that is there and not ours: " + other
 	}

@@ -21,6 +21,30 @@ func TestKeepLeavesOutOwn(t *testing.T) {
 	eventually(t, shows[one], shows[one6])
 }
 
+// R7: so is one that contains the router of another route, in whatever table, for as long as that is there.
+func TestKeepLeavesOutRouters(t *testing.T) {
+	if !host(t) {
+		return
+	}
+	ip(t, "route add default via 192.168.1.254", "route add default via fd00:192:168:1::fe", "route add 10.9.0.0/16 via 192.168.2.99 table 7",
+		"route add 10.8.0.0/16 nexthop via 192.168.2.200 nexthop via 192.168.2.210", "route add 10.7.0.0/16 via inet6 fd00:192:168:1:8000:: dev lan")
+	k := keep(t)
+	k.want <- routes(one, "main 192.168.1.128/25 192.168.1.31", "six fd00:192:168:1::f0/124 fd00:192:168:1::31",
+		"table 192.168.2.96/28 192.168.1.32", "several 192.168.2.208/28 192.168.1.33", "via fd00:192:168:1:8000::/65 fd00:192:168:1::31")
+	eventually(t, shows[one])
+	k.said(t, "added    10.244.0.0/24 via 192.168.1.30 dev lan (one)\nkeeping  1 of 6 routes in step: ip route show proto 109\n",
+		"192.168.1.128/25 (main): left out: it contains 192.168.1.254, the next hop of the route 0.0.0.0/0 via 192.168.1.254 dev lan, which it would cut off",
+		"192.168.2.96/28 (table): left out: it contains 192.168.2.99, the next hop of the route 10.9.0.0/16 via 192.168.2.99 dev other table 7, which it would cut off",
+		"192.168.2.208/28 (several): left out: it contains 192.168.2.210, the next hop of the route 10.8.0.0/16, which it would cut off",
+		"fd00:192:168:1::f0/124 (six): left out: it contains fd00:192:168:1::fe, the next hop of the route ::/0 via fd00:192:168:1::fe dev lan, which it would cut off",
+		"fd00:192:168:1:8000::/65 (via): left out: it contains fd00:192:168:1:8000::, the next hop of the route 10.7.0.0/16 dev lan, which it would cut off")
+	ip(t, "route del default via 192.168.1.254")
+	const added = "192.168.1.128/25 via 192.168.1.31 dev lan metric 1090"
+	eventually(t, shows[one], added)
+	ip(t, "route add default via 192.168.1.254 dev lan")
+	eventually(t, shows[one])
+}
+
 // R8: next hops are looked for beside the routes that are ours, also where those lead them astray.
 func TestKeepIgnoresItself(t *testing.T) {
 	if !host(t) {
