@@ -69,8 +69,9 @@ var (
 	DaemonSet = sync.OnceValues(func() (string, error) { return render("overlays/daemonset") })
 )
 
-// WithComponent renders a directory below deploy/kustomize with one of the components there.
-func WithComponent(dir, component string) (string, error) {
+// WithComponent renders a directory below deploy/kustomize, and a manifest of somebody else's, with one of
+// the components there.
+func WithComponent(dir, beside, component string) (string, error) {
 	own, err := os.MkdirTemp("", "minilb-kustomize-")
 	if err != nil {
 		return "", fmt.Errorf("render %s: %w", dir, err)
@@ -81,7 +82,10 @@ func WithComponent(dir, component string) (string, error) {
 		here, err = filepath.Rel(own, here) // as bases are named
 	}
 	if err == nil {
-		text := fmt.Sprintf("resources: [%s]\ncomponents: [%s]\n", filepath.Join(here, dir), filepath.Join(here, "components", component))
+		err = os.WriteFile(filepath.Join(own, "beside.yaml"), []byte(beside), 0o600)
+	}
+	if err == nil {
+		text := fmt.Sprintf("resources: [%s, beside.yaml]\ncomponents: [%s]\n", filepath.Join(here, dir), filepath.Join(here, "components", component))
 		err = os.WriteFile(filepath.Join(own, "kustomization.yaml"), []byte(text), 0o600)
 	}
 	if err != nil {
