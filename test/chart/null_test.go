@@ -75,6 +75,28 @@ func TestNullRemoves(t *testing.T) {
 	}
 }
 
+// The values for OpenShift in the README do what the component does.
+func TestOpenShiftValues(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile(filepath.Join(chartDir, "README.md"))
+	must(t, err)
+	_, block, _ := strings.Cut(string(readme), "On OpenShift")
+	_, block, _ = strings.Cut(block, "```yaml\n")
+	block, _, _ = strings.Cut(block, "```")
+	path := filepath.Join(t.TempDir(), "values.yaml")
+	must(t, os.WriteFile(path, []byte(block), 0o600))
+	want := rendered(t)
+	for _, line := range []string{"        runAsUser: 65532\n", "        runAsGroup: 65532\n"} {
+		if n := strings.Count(want, line); n != 2 {
+			t.Fatalf("%q is there %d times, want two", line, n)
+		}
+		want = strings.ReplaceAll(want, line, "")
+	}
+	if got := render(t, path); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // The component for OpenShift leaves out the fixed user, and nothing else: what is not ours keeps its own,
 // or has none.
 func TestOpenShift(t *testing.T) {
