@@ -114,16 +114,27 @@ func openWrtDHCP(t *table) string {
 	return text.String() + "uci commit dhcp\n/etc/init.d/dnsmasq restart\n"
 }
 
+// routerOSLoads returns an error for options that RouterOS is not known to split (R9).
+func routerOSLoads(t *table) error {
+	if n := len(t.option()); Splits(n) {
+		return fmt.Errorf("%d routes are too many for RouterOS' DHCP server: RouterOS takes at most %d bytes (not tried), and the option has %d: "+
+			"give the router the routes instead, by -o routeros", len(t.hops())-1, maxOption, n)
+	}
+	return nil
+}
+
 // routerOSDHCP writes commands that a second run can repeat. The networks of the LAN's router, and no
-// others, get the options beside those that they have (R9).
+// others, get the options beside those that they have (R9). An option never has another value than that
+// of its routes, also if a line is refused: the last one then finds none to assign.
 func routerOSDHCP(t *table) string {
 	var text strings.Builder
 	text.WriteString(t.comments("#"))
 	networks := fmt.Sprintf("[/ip dhcp-server network find gateway=%s]", t.gateway)
 	fmt.Fprintf(&text, ":if ([:len %s] = 0) do={:error \"no DHCP network has the gateway %s\"}\n", networks, t.gateway)
 	for _, code := range []int{121, 249} {
-		fmt.Fprintf(&text, ":if ([:len [/ip dhcp-server option find name=minilb%d]] = 0) do={/ip dhcp-server option add name=minilb%[1]d code=%[1]d value=0x00}\n", code)
-		fmt.Fprintf(&text, "/ip dhcp-server option set [find name=minilb%d] value=0x%s\n", code, hex.EncodeToString(t.option()))
+		option, value := fmt.Sprintf("name=minilb%d", code), "value=0x"+hex.EncodeToString(t.option())
+		fmt.Fprintf(&text, ":if ([:len [/ip dhcp-server option find %s]] = 0) do={/ip dhcp-server option add %[1]s code=%d %s} "+
+			"else={/ip dhcp-server option set [/ip dhcp-server option find %[1]s] %[3]s}\n", option, code, value)
 	}
 	fmt.Fprintf(&text, ":foreach n in=%s do={:local keep \"\"; "+
 		":foreach o in=[:toarray [/ip dhcp-server network get $n dhcp-option]] do={"+

@@ -72,10 +72,10 @@ func TestFormats(t *testing.T) {
 			"uci commit dhcp\n/etc/init.d/dnsmasq restart\n",
 		"routeros-dhcp": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
 			":if ([:len [/ip dhcp-server network find gateway=192.168.1.1]] = 0) do={:error \"no DHCP network has the gateway 192.168.1.1\"}\n" +
-			":if ([:len [/ip dhcp-server option find name=minilb121]] = 0) do={/ip dhcp-server option add name=minilb121 code=121 value=0x00}\n" +
-			"/ip dhcp-server option set [find name=minilb121] value=0x180af400c0a8011e180af401c0a8011f00c0a80101\n" +
-			":if ([:len [/ip dhcp-server option find name=minilb249]] = 0) do={/ip dhcp-server option add name=minilb249 code=249 value=0x00}\n" +
-			"/ip dhcp-server option set [find name=minilb249] value=0x180af400c0a8011e180af401c0a8011f00c0a80101\n" +
+			":if ([:len [/ip dhcp-server option find name=minilb121]] = 0) do={/ip dhcp-server option add name=minilb121 code=121 value=0x180af400c0a8011e180af401c0a8011f00c0a80101} " +
+			"else={/ip dhcp-server option set [/ip dhcp-server option find name=minilb121] value=0x180af400c0a8011e180af401c0a8011f00c0a80101}\n" +
+			":if ([:len [/ip dhcp-server option find name=minilb249]] = 0) do={/ip dhcp-server option add name=minilb249 code=249 value=0x180af400c0a8011e180af401c0a8011f00c0a80101} " +
+			"else={/ip dhcp-server option set [/ip dhcp-server option find name=minilb249] value=0x180af400c0a8011e180af401c0a8011f00c0a80101}\n" +
 			":foreach n in=[/ip dhcp-server network find gateway=192.168.1.1] do={:local keep \"\"; :foreach o in=[:toarray [/ip dhcp-server network get $n dhcp-option]] do={" +
 			":if ($o != \"\" && $o != \"minilb121\" && $o != \"minilb249\") do={:set keep ($keep . $o . \",\")}}; " +
 			"/ip dhcp-server network set $n dhcp-option=($keep . \"minilb121,minilb249\")}\n",
@@ -168,7 +168,7 @@ func TestFormatErrors(t *testing.T) {
 }
 
 // R9: what dnsmasq does not load is not written, in either of its forms, by the option's length or by the
-// line's; servers that split options get it.
+// line's, nor what RouterOS may not take; servers that split options get it.
 func TestTooLong(t *testing.T) {
 	for _, tc := range []struct {
 		nodes            int
@@ -184,14 +184,18 @@ func TestTooLong(t *testing.T) {
 		for i := range tc.nodes {
 			nodes = append(nodes, node(fmt.Sprintf("n%02d", i), fmt.Sprintf(tc.network, i), fmt.Sprintf(tc.gateway, i+50)))
 		}
-		for _, name := range []string{"dnsmasq", "openwrt-dhcp", "kea", "isc"} {
+		for _, name := range []string{"dnsmasq", "openwrt-dhcp", "kea", "isc", "routeros-dhcp"} {
 			format, err := Choose(name)
 			if err != nil {
 				t.Fatal(err)
 			}
 			text, err := format.Write(Of(nodes), tag(format), netip.MustParseAddr("192.168.1.1"))
-			if fails := tc.fails && format.loads != nil; (err != nil) != fails || (text == "") != fails ||
-				fails && !strings.HasPrefix(err.Error(), fmt.Sprintf("%d routes are too many for dnsmasq", tc.nodes)) {
+			fails, server := tc.fails && (name == "dnsmasq" || name == "openwrt-dhcp"), "dnsmasq, which does not start with"
+			if name == "routeros-dhcp" {
+				fails, server = tc.nodes > 31, "RouterOS' DHCP server: RouterOS takes at most 255 bytes"
+			}
+			if (err != nil) != fails || (text == "") != fails ||
+				fails && !strings.HasPrefix(err.Error(), fmt.Sprintf("%d routes are too many for %s", tc.nodes, server)) {
 				t.Errorf("%s of %d: got %q, %v", name, tc.nodes, text, err)
 			}
 		}
