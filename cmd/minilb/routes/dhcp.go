@@ -169,15 +169,18 @@ func kea(t *table) string {
 `, option, option)
 }
 
-// iscDHCP writes lines of dhcpd.conf.
+// iscDHCP writes lines of dhcpd.conf, outside of all subnets. dhcpd runs the statements of classes after
+// those of subnets and pools, and so knows which router it is to give (R9).
 func iscDHCP(t *table) string {
-	option := decimal(t.option(), ", ")
+	option, router := decimal(t.option(), ", "), t.gateway.As4()
 	return t.comments("#") + "# outside of all subnets\n" +
 		"option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\n" +
 		"option ms-classless-static-routes code 249 = array of unsigned integer 8;\n" +
-		fmt.Sprintf("# in the subnet of the router %s: elsewhere they take the default route from other networks\n", t.gateway) +
-		"option rfc3442-classless-static-routes " + option + ";\n" +
-		"option ms-classless-static-routes " + option + ";\n"
+		fmt.Sprintf("# for clients that are given the router %s: those of other networks keep theirs\n", t.gateway) +
+		"class \"minilb\" {\n  match if exists dhcp-message-type;\n" +
+		fmt.Sprintf("  if substring(config-option routers, 0, 4) = %02x:%02x:%02x:%02x {\n", router[0], router[1], router[2], router[3]) +
+		"    option rfc3442-classless-static-routes " + option + ";\n" +
+		"    option ms-classless-static-routes " + option + ";\n  }\n}\n"
 }
 
 // option121 writes the bytes for whatever takes them.

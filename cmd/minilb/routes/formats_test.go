@@ -62,9 +62,10 @@ func TestFormats(t *testing.T) {
 			"  {\"code\": 249, \"space\": \"dhcp4\", \"csv-format\": false, \"data\": \"180af400c0a8011e180af401c0a8011f00c0a80101\"}\n]\n",
 		"isc": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
 			"# outside of all subnets\noption rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\noption ms-classless-static-routes code 249 = array of unsigned integer 8;\n" +
-			"# in the subnet of the router 192.168.1.1: elsewhere they take the default route from other networks\n" +
-			"option rfc3442-classless-static-routes 24, 10, 244, 0, 192, 168, 1, 30, 24, 10, 244, 1, 192, 168, 1, 31, 0, 192, 168, 1, 1;\n" +
-			"option ms-classless-static-routes 24, 10, 244, 0, 192, 168, 1, 30, 24, 10, 244, 1, 192, 168, 1, 31, 0, 192, 168, 1, 1;\n",
+			"# for clients that are given the router 192.168.1.1: those of other networks keep theirs\nclass \"minilb\" {\n  match if exists dhcp-message-type;\n" +
+			"  if substring(config-option routers, 0, 4) = c0:a8:01:01 {\n" +
+			"    option rfc3442-classless-static-routes 24, 10, 244, 0, 192, 168, 1, 30, 24, 10, 244, 1, 192, 168, 1, 31, 0, 192, 168, 1, 1;\n" +
+			"    option ms-classless-static-routes 24, 10, 244, 0, 192, 168, 1, 30, 24, 10, 244, 1, 192, 168, 1, 31, 0, 192, 168, 1, 1;\n  }\n}\n",
 		"openwrt-dhcp": "# node node2: no DHCP option has routes for IPv6 (fd00:1::/64): see -o radvd\n#" + problem +
 			"# those of an earlier run go before: uci show dhcp.lan.dhcp_option\n" +
 			"uci add_list dhcp.lan.dhcp_option='121,10.244.0.0/24,192.168.1.30,10.244.1.0/24,192.168.1.31,0.0.0.0/0,192.168.1.1'\n" +

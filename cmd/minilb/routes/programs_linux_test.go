@@ -92,26 +92,54 @@ func TestIP(t *testing.T) {
 	expectRouted(t, sandbox(t, "ip -batch - <<'END'\n"+batch+"END\n"+show), "10.244.0.0/24 via 192.168.1.30 dev lan", "10.244.1.0/24 via 192.168.1.31 dev lan", "fd00:0:0:1::/64 via 2001:db8::30 dev lan")
 }
 
-// R9: of two networks of a dnsmasq the one that the routes are for gets them, and the other one keeps its
-// default route.
+// R9: of two networks of a DHCP server the one that the routes are for gets them, and the other one keeps
+// its default route.
 func TestDHCP(t *testing.T) {
-	program(t, "dnsmasq", "dnsmasq-base")
 	udhcpc := program(t, "udhcpc", "udhcpc")
-	format, err := Choose("dnsmasq")
-	if err != nil {
-		t.Fatal(err)
+	for _, tc := range []struct {
+		format, program, debianPackage string
+		before, after                  string // the routes, in the configuration CONF
+		args                           string
+	}{
+		{"dnsmasq", "dnsmasq", "dnsmasq-base", "port=0\nbind-interfaces\ninterface=lan,guest\nuser=root\nleasefile-ro\nno-ping\n" +
+			"dhcp-range=192.168.1.50,192.168.1.90,2m\ndhcp-range=192.168.20.50,192.168.20.90,2m\n", "", "--keep-in-foreground --conf-file=CONF"},
+		{"isc", "dhcpd", "isc-dhcp-server", "ping-check false;\n", "subnet 192.168.1.0 netmask 255.255.255.0 { option routers 192.168.1.1, 192.168.1.2; range 192.168.1.50 192.168.1.90; }\n" +
+			"subnet 192.168.20.0 netmask 255.255.255.0 { option routers 192.168.20.1; pool { range 192.168.20.50 192.168.20.90; } }\n",
+			"-4 -f -cf CONF -lf /run/leases --no-pid lan guest"},
+	} {
+		t.Run(tc.format, func(t *testing.T) {
+			program(t, tc.program, tc.debianPackage)
+			format, err := Choose(tc.format)
+			if err != nil {
+				t.Fatal(err)
+			}
+			iface := ""
+			if format.Tagged {
+				iface = "lan"
+			}
+			text, err := format.Write(Of(routed), iface, netip.MustParseAddr("192.168.1.1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			conf := filepath.Join(t.TempDir(), "conf")
+			write(t, conf, tc.before+text+tc.after)
+			got := leased(t, udhcpc, tc.program+" "+strings.ReplaceAll(tc.args, "CONF", conf))
+			if want := []string{"a default via 192.168.1.1", "a 10.244.0.0/24 via 192.168.1.30", "a 10.244.1.0/24 via 192.168.1.31", "b default via 192.168.20.1"}; !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
 	}
-	text, err := format.Write(Of(routed), "lan", netip.MustParseAddr("192.168.1.1"))
-	if err != nil {
-		t.Fatal(err)
-	}
+}
+
+// leased returns the routes of the clients of a DHCP server: of "a" in the network of the interface "lan",
+// and of "b" in that of "guest", 192.168.20.1/24.
+func leased(t *testing.T, udhcpc, server string) (got []string) {
+	t.Helper()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "dnsmasq.conf"), "port=0\nbind-interfaces\ninterface=lan,guest\nuser=root\nleasefile-ro\nno-ping\n"+
-		"dhcp-range=192.168.1.50,192.168.1.90,2m\ndhcp-range=192.168.20.50,192.168.20.90,2m\n"+text)
 	write(t, filepath.Join(dir, "bound"), `#!/bin/sh
 [ "$1" = bound ] || exit 0
 ip addr add $ip/24 dev $interface
-[ -n "$staticroutes" ] || staticroutes="0.0.0.0/0 $router"
+[ -n "$staticroutes" ] || staticroutes="0.0.0.0/0 ${router%% *}"
 set -- $staticroutes
 while [ $# -gt 1 ]; do ip route add $1 via $2; shift 2; done
 `)
@@ -129,7 +157,8 @@ ip link set far netns a
 ip link set far2 netns b
 ip -n a link set far up
 ip -n b link set far2 up
-dnsmasq --keep-in-foreground --conf-file=`+dir+`/dnsmasq.conf >`+dir+`/log 2>&1 &
+touch /run/leases
+`+server+` >`+dir+`/log 2>&1 &
 pid=$!
 client() { ip netns exec $1 `+udhcpc+` -f -q -n -t 20 -T 1 -O staticroutes -s `+dir+`/bound -i $2 >>`+dir+`/log 2>&1 || cat `+dir+`/log; }
 client a far
@@ -137,16 +166,13 @@ client b far2
 kill $pid
 for n in a b; do ip -n $n route | sed "s/^/$n /"; done
 `)
-	var got []string
 	for line := range strings.Lines(shown) {
 		if fields := strings.Fields(line); strings.Contains(line, " via ") {
 			got = append(got, strings.Join(fields[:4], " "))
 		}
 	}
-	want := []string{"a default via 192.168.1.1", "a 10.244.0.0/24 via 192.168.1.30", "a 10.244.1.0/24 via 192.168.1.31", "b default via 192.168.20.1"}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q:\n%s", got, want, shown)
-	}
+	t.Log(shown)
+	return got
 }
 
 // systemd-networkd sets the routes of a .network file.
