@@ -97,6 +97,9 @@ func (o *Options) serviceNamed(host string) (service cache.ObjectName, ok bool) 
 
 // offeredBy returns what a Service says of its ports, as far as somebody asks.
 func (t *Translator) offeredBy(s *service) offered {
+	if t.options.Unaddressed {
+		return offered{}
+	}
 	o := s.offered
 	if !t.options.HTTPS {
 		o.https = nil

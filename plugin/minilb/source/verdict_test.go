@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -113,4 +115,23 @@ func lines(all []string) (text string) {
 		text += "\t" + line + "\n"
 	}
 	return text
+}
+
+// What stands for every Service does not change, as all Translators share it, each with a lock of its own.
+func TestVerdictsUnaddressedShared(t *testing.T) {
+	var all sync.WaitGroup
+	for _, namespace := range []string{"a", "b"} {
+		b := newBench(t, Options{Unaddressed: true, Namespaces: []string{namespace}})
+		all.Go(func() {
+			for i := range 100 {
+				s := testService(namespace+"/web", 1, "")
+				s.Spec.Ports = []corev1.ServicePort{{Name: fmt.Sprint(namespace, i), Port: 443}}
+				b.watcher.services[namespace].Update(s)
+			}
+		})
+	}
+	all.Wait()
+	if unaddressed.offered != (offered{}) {
+		t.Errorf("got %+v", unaddressed.offered)
+	}
 }
