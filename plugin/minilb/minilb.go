@@ -96,6 +96,7 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	}
 
 	reply := m.answer(ctx, state, zone, result, node)
+	m.cut(reply, state)
 	if m.stale() {
 		extend(reply, state, dns.ExtendedErrorCodeStaleAnswer, "the API server cannot be read, this is what it said last")
 	}

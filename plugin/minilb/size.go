@@ -24,9 +24,29 @@ const (
 	signatureSize = 320    // of an RRSIG record that plugin dnssec adds, with up to 2048 bits of RSA
 )
 
+// maxDatagram is how large an answer over UDP is at most, whatever its client claims to have room for,
+// who may be someone else: as much as HAProxy can take, which does not come back over TCP (D23b).
+const maxDatagram = 8192
+
+// size returns the size that a message to the client may have.
+func size(state *request.Request) int {
+	if size := state.Size(); size <= maxDatagram || state.Proto() == "tcp" {
+		return size
+	}
+	return maxDatagram
+}
+
+// cut truncates a reply that is larger than a datagram may be, but not than the client says, which is
+// all that the server looks at (D32).
+func (m *Minilb) cut(reply *dns.Msg, state *request.Request) {
+	if opt := state.Req.IsEdns0(); opt != nil && opt.UDPSize() > maxDatagram && size(state) == maxDatagram {
+		reply.Truncate(m.room(state))
+	}
+}
+
 // room returns the size that a reply may have, without what the server adds to it.
 func (m *Minilb) room(state *request.Request) int {
-	size := state.Size()
+	size := size(state)
 	if opt := state.Req.IsEdns0(); opt != nil {
 		size -= dns.Len(opt)
 		if m.stale() {
@@ -55,9 +75,9 @@ func (m *Minilb) limit(state *request.Request, reply *dns.Msg, size int) int {
 	return max(1, min(m.maxAnswers, (m.room(state)-questionSize(reply))/size))
 }
 
-// overflowing returns how many records, of at least the size, are more than a reply can have: of
+// overflowing returns how many records, each of at least so many bytes, are more than a reply can have: of
 // all that there are, the server needs no more to see that it must truncate them.
-func overflowing(state *request.Request, size int) int { return state.Size()/size + 1 }
+func overflowing(state *request.Request, each int) int { return size(state)/each + 1 }
 
 // targetsFit reports whether SRV records with these targets, which are not compressed (RFC 2782), have
 // room.

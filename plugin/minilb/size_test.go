@@ -74,6 +74,39 @@ func TestSize(t *testing.T) {
 	}
 }
 
+// D23b: over UDP no answer is larger than 8192 bytes, whatever the client claims to have room for, and what
+// is left out is said to be, to whatever stands between here and the server, too.
+func TestMaxDatagram(t *testing.T) {
+	const port = "_https._tcp.web.shop.minilb."
+	for _, tc := range []struct {
+		name  string
+		qtype uint16
+		limit int
+	}{{port, dns.TypeSRV, 16}, {"web.shop.minilb.", dns.TypeAAAA, 0}, {"web.shop.minilb.", dns.TypeA, 0}} {
+		conf := testConfig()
+		conf.maxAnswers = tc.limit
+		m := withPorts(conf, 1000)
+		most := exchangeOver(t, m, false, maxDatagram, tc.name, tc.qtype)
+		reply := exchangeOver(t, m, false, 65535, tc.name, tc.qtype)
+		packed, err := reply.Pack()
+		if err != nil || len(packed) > maxDatagram || !reply.Truncated || len(reply.Answer) < 100 || len(reply.Answer) != len(most.Answer) {
+			t.Errorf("%s: got %d bytes with %d records, truncated %v, %v; want %d records", dns.TypeToString[tc.qtype], len(packed), len(reply.Answer), reply.Truncated, err, len(most.Answer))
+		}
+		question := new(dns.Msg).SetQuestion(tc.name, tc.qtype).SetEdns0(65535, false)
+		rec := dnstest.NewRecorder(&test.ResponseWriter{})
+		if _, err := m.ServeDNS(t.Context(), rec, question); err != nil || !rec.Msg.Truncated {
+			t.Errorf("%s: what is handed to the server is truncated: %v, %v", dns.TypeToString[tc.qtype], rec.Msg.Truncated, err)
+		}
+		if reply = exchangeOver(t, m, true, 65535, tc.name, tc.qtype); len(reply.Answer) < 1000 && !reply.Truncated {
+			t.Errorf("%s: got %d records over TCP", dns.TypeToString[tc.qtype], len(reply.Answer))
+		}
+	}
+	small := exchangeOver(t, withPorts(testConfig(), 40), false, 65535, port, dns.TypeSRV)
+	if len(small.Answer) != 79 || small.Truncated {
+		t.Errorf("got %d records of 79, truncated %v", len(small.Answer), small.Truncated)
+	}
+}
+
 // D23, D75: what the server and plugin dnssec add has room, if they add it.
 func TestRoom(t *testing.T) {
 	for _, tc := range []struct {

@@ -72,7 +72,8 @@ type transport struct {
 }
 
 var transports = []transport{
-	{"UDP", "udp", 0, 512}, {"UDP, EDNS 512", "udp", 512, 512}, {"UDP, EDNS 1232", "udp", 1232, 1232}, {"UDP, EDNS 4096", "udp", 4096, 4096}, {"TCP", "tcp", 0, 65535},
+	{"UDP", "udp", 0, 512}, {"UDP, EDNS 512", "udp", 512, 512}, {"UDP, EDNS 1232", "udp", 1232, 1232}, {"UDP, EDNS 4096", "udp", 4096, 4096},
+	{"UDP, EDNS 65535", "udp", 65535, 8192}, {"TCP", "tcp", 0, 65535},
 }
 
 // measurer sends questions by one connection, and says how long the replies are.
