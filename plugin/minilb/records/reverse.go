@@ -83,7 +83,7 @@ func (r *reverse) zone(addr netip.Addr) *zone {
 // be called concurrently with itself. It returns the zones whose content that changed.
 func (r *reverse) move(node *Node, before, after *Addresses) (changed []*zone) {
 	table := r.table.Load()
-	renamed := !before.Endpoints.equal(after.Endpoints)
+	renamed := !before.Endpoints.equal(after.Endpoints) || before.paired() // twins are numbers, of other addresses than before
 	for _, families := range [][2][]netip.Addr{{before.V4, after.V4}, {before.V6, after.V6}} {
 		for addr, change := range differences(families[0], families[1]) {
 			z := r.zone(addr)

@@ -123,6 +123,15 @@ func TestReverseSerial(t *testing.T) {
 	named.Endpoints = NewEndpoints(named, []Host{{"web-0", netip.MustParseAddr("10.244.2.7")}}, []Port{{Proto: "_tcp", Service: "_https", Number: 443}})
 	otherPort := NewAddresses(addrs("10.244.2.7", "10.244.1.7")...)
 	otherPort.Endpoints = NewEndpoints(otherPort, []Host{{"web-0", netip.MustParseAddr("10.244.2.7")}}, []Port{{Proto: "_tcp", Service: "_https", Number: 8443}})
+	paired := func(pairs ...string) *Addresses { // an IPv4 address, the IPv6 one that is named for it, and so on
+		a := NewAddresses(addrs(pairs...)...)
+		var hosts []Host
+		for pair := range slices.Chunk(addrs(pairs...), 2) {
+			hosts = append(hosts, Host{Dashed(pair[0]), pair[1]})
+		}
+		a.Endpoints = NewEndpoints(a, hosts, nil)
+		return a
+	}
 	for _, tc := range []struct {
 		what          string
 		before, after *Addresses
@@ -136,6 +145,9 @@ func TestReverseSerial(t *testing.T) {
 		{"another hostname", NewAddresses(addrs("10.244.2.7", "10.244.1.7")...), named, []string{outer}},
 		{"another port", named, otherPort, nil},
 		{"the same", named, named, nil},
+		{"named for another address", paired("10.1.1.1", "fd00::1"), paired("10.1.1.2", "fd00::1"), []string{six}},
+		{"the next is named for another's address", paired("10.1.1.1", "fc00::1", "10.1.1.2", "fd00::2"), paired("10.1.1.1", "fd00::2", "10.1.1.2", "fe00::3"), []string{six}},
+		{"named for the same address still", paired("10.1.1.1", "fd00::1", "10.1.1.2", "fe00::2"), paired("10.1.1.1", "fd00::1", "10.1.1.3", "fe00::3"), nil},
 	} {
 		p := newPointed()
 		p.set("web", tc.before)
