@@ -28,9 +28,10 @@ import (
 // Nothing of ours is in a question that comes back: dnsmasq, Unbound and BIND give it their own ID, port and
 // EDNS options. That the same question is in flight several times does not prove a loop either: many
 // clients may ask for a name whose servers are slow. So that only raises the suspicion, at the cost of an
-// atomic counter, and a worker off the query path proves it: it sends a name that nobody else can know to the
-// next plugin. If that name is asked for here, its domain goes round, and whoever asked is the
-// resolver that sends it here.
+// atomic counter, and a worker off the query path proves it: it sends names that nobody else can know to the
+// next plugin. If they are asked for here and nobody knows any of them, their domain goes round, and whoever
+// asked is the resolver that sends it here. One that somebody knows, if only by NXDOMAIN, shows that there is
+// a way out, as by another of several upstreams: questions that come back find it, sooner or later.
 //
 // From then on, unclaimed names of the domain are answered SERVFAIL where that resolver asks: passing them
 // back to it is of no use. Other clients' questions are still forwarded, as the resolver may know such a name by
@@ -43,9 +44,10 @@ const (
 	manyInFlight = 3
 	// inFlightSlots bounds the memory. Names that share a slot are suspected in error, which costs one question.
 	inFlightSlots = 1 << 10
-	// proofAttempts is how many names are sent until one comes back, as others' replicas may get them.
-	proofAttempts = 8
-	// proofPause is the time between two attempts.
+	// proofsSent is how many names are sent to prove a loop. One at least is to come back, as replicas may get the
+	// others, and nobody is to know any: where each of two upstreams is as likely, that errs once in 256 times.
+	proofsSent = 8
+	// proofPause is the time until the next is sent after one that did not come back.
 	proofPause = 50 * time.Millisecond
 	// proofTimeout is how long what comes back may take; another replica's reply is there at once, too.
 	proofTimeout = time.Second
@@ -167,14 +169,14 @@ func (l *loops) examine(ctx context.Context, name string) {
 	known := l.known()
 	before, domain := maps.Clone(known), ""
 	for at := name; domain != "."; at = cmp.Or(parent(at), ".") {
-		source, back := l.comesBack(ctx, at)
-		if !back {
+		sources := l.comesBack(ctx, at)
+		if sources == nil {
 			break
 		}
 		inner := known[domain]
 		delete(known, domain)
 		domain = at
-		known[domain] = inner.and(known[domain], domain, source)
+		known[domain] = inner.and(known[domain], domain, sources)
 		l.publish(known) // before its parents are looked at, which may take a while
 	}
 	switch found := known[domain]; {
@@ -209,8 +211,7 @@ func (l *loops) publish(known map[string]*loop) {
 
 // and returns the loop of a domain that has just come back, with the addresses that are known of it and of the
 // domain within it; either may be nil.
-func (inner *loop) and(before *loop, domain, source string) *loop {
-	sources := []string{source}
+func (inner *loop) and(before *loop, domain string, sources []string) *loop {
 	for _, of := range []*loop{inner, before} {
 		if of != nil {
 			sources = append(sources, of.sources...)
@@ -221,29 +222,34 @@ func (inner *loop) and(before *loop, domain, source string) *loop {
 	return &loop{domain, sources[:min(len(sources), maxLoopSources)], time.Now()}
 }
 
-// comesBack reports whether names below the domain that are passed on are asked for here, and by whom.
-func (l *loops) comesBack(ctx context.Context, domain string) (source string, back bool) {
+// comesBack returns the addresses that names below the domain, which are passed on, are asked for from here, none
+// if they do not come back or somebody knows one.
+func (l *loops) comesBack(ctx context.Context, domain string) (sources []string) {
 	defer l.proof.Store(nil)
-	for range proofAttempts {
+	for range proofsSent {
 		began := time.Now()
 		p := &proof{name: fmt.Sprintf("%s%016x.%s", loopLabel, rand.Uint64(), strings.TrimPrefix(domain, "."))}
-		if ctx.Err() != nil || !records.Fits(p.name) {
-			return "", false
+		if !records.Fits(p.name) {
+			return nil
 		}
 		l.proof.Store(p)
 		rcode := l.ask(ctx, p.name)
-		if from := p.source.Load(); from != nil {
-			return *from, true
-		}
-		if rcode == dns.RcodeSuccess || rcode == dns.RcodeNameError || time.Since(began) > proofTimeout {
-			return "", false // somebody knows, or nobody answers
+		from := p.source.Load()
+		switch {
+		case ctx.Err() != nil, rcode == dns.RcodeSuccess, rcode == dns.RcodeNameError:
+			return nil
+		case from != nil:
+			sources = append(sources, *from)
+			continue
+		case time.Since(began) > proofTimeout:
+			return nil // nobody answers
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(proofPause): // it may have too many of such questions just now
 		}
 	}
-	return "", false
+	return sources
 }
 
 // looping is the reply to a question that would only come back.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/coredns/coredns/plugin/pkg/dnstest"
 	"github.com/coredns/coredns/plugin/test"
+	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -104,7 +105,7 @@ func TestForwardLoop(t *testing.T) {
 	}{
 		{"a sibling of claimed hosts", "ex.org.", "b.ex.org.", 0},
 		{"a domain that nobody claims anything in", "home.example.", "deep.nas.home.example.", 0},
-		{"another replica gets the proofs first", "ex.org.", "b.ex.org.", proofAttempts - 1},
+		{"another replica gets the proofs first", "ex.org.", "b.ex.org.", proofsSent - 1},
 		{"the domain itself", "ex.org.", "ex.org.", 0},
 		{"all names", ".", "www.example.com.", 0},
 	} {
@@ -153,6 +154,41 @@ func TestForwardLoopOtherTypes(t *testing.T) {
 	until(t, "the loop is noticed", func() bool { return r.loops.of("a.ex.org.") != nil })
 	if got := ask(t.Context(), r.Minilb, routerIP, "a.ex.org.", dns.TypeMX); got.Rcode != dns.RcodeServerFailure || extended(t, got) != lb.ForwardLoopError {
 		t.Errorf("got\n%s", got)
+	}
+}
+
+// D4b: a domain is in a loop if names below it come back, and nobody knows any, as one of several upstreams would.
+func TestProofs(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		about, outcomes string // of one proof after the other: B comes back, b is known though, S is SERVFAIL, N is NXDOMAIN, A is an answer
+		want            []string
+	}{
+		{"all come back", "BBBBBBBB", []string{"192.0.2.0", "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6", "192.0.2.7"}},
+		{"replicas get most", "SSSSSSSB", []string{"192.0.2.7"}},
+		{"replicas get all, or the upstream fails", "SSSSSSSS", nil},
+		{"another upstream knows the last one", "BBBBBBBN", nil},
+		{"another upstream knows, replicas get some", "SBSA", nil},
+		{"another upstream is asked after the first has failed", "b", nil},
+		{"one upstream that knows", "N", nil},
+	} {
+		t.Run(tc.about, func(t *testing.T) {
+			t.Parallel()
+			var l *loops
+			sent := 0
+			l = newLoops(func(_ context.Context, name string) int {
+				outcome := tc.outcomes[sent]
+				if outcome == 'B' || outcome == 'b' {
+					w := &test.ResponseWriter{RemoteIP: fmt.Sprintf("192.0.2.%d", sent)}
+					l.proves(&request.Request{W: w, Req: new(dns.Msg).SetQuestion(name, dns.TypeA)})
+				}
+				sent++
+				return map[byte]int{'B': dns.RcodeServerFailure, 'b': dns.RcodeNameError, 'S': dns.RcodeServerFailure, 'N': dns.RcodeNameError, 'A': dns.RcodeSuccess}[outcome]
+			})
+			if got := l.comesBack(t.Context(), "ex.org."); !slices.Equal(got, tc.want) || sent != len(tc.outcomes) {
+				t.Errorf("got %q after %d proofs, want %q after %d", got, sent, tc.want, len(tc.outcomes))
+			}
+		})
 	}
 }
 
