@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -47,6 +48,16 @@ func (a *attachment) accepted(r *route, ref parentRef, p *parent) *obstacle {
 			return obstruct(CauseOtherControl, "it is accepted by controller %q, but GatewayClass %q of %s names controller %q",
 				shorten(v.controller), shorten(p.gateway.class), p.gateway.kindName(), shorten(controller))
 		}
+	}
+	for i := range r.verdicts { // none by its own controller: those have been looked at
+		other := strconv.Quote(shorten(r.verdicts[i].controller))
+		if r.verdicts[i].parent.kindName == ref.kindName && len(others) < maxObstacles && !slices.Contains(others, other) {
+			others = append(others, other)
+		}
+	}
+	if others != nil {
+		return obstruct(CauseOtherControl, "the route's status has an entry of controller %s alone, but GatewayClass %q of %s names controller %q",
+			strings.Join(others, " and "), shorten(p.gateway.class), p.gateway.kindName(), shorten(controller))
 	}
 	return obstruct(CauseNoStatus, "the route's status has no entry for %s: %s", p.kindName, a.responsible(p.gateway.class, controller))
 }

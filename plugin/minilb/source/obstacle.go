@@ -26,7 +26,7 @@ const (
 	CauseNotLetIn     Cause = "NotLetIn"          // the Gateway does not take the ListenerSet (G51)
 	CauseNoStatus     Cause = "NoStatus"          // no controller has an entry for it in the route's status
 	CauseOtherStatus  Cause = "OtherStatus"       // entries of other sections or ports alone
-	CauseOtherControl Cause = "OtherController"   // another controller than the GatewayClass' accepts it (G21)
+	CauseOtherControl Cause = "OtherController"   // entries of other controllers than the GatewayClass' alone (G21)
 	CauseRefused      Cause = "Refused"           // by its controller
 	CausePending      Cause = "Pending"           // its controller has not decided
 	CauseNoListener   Cause = "NoListener"        // none has the name or port (G11)
