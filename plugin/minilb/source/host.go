@@ -39,13 +39,10 @@ var spans = []struct {
 // maxSpan bounds, in bytes, how far is looked for the end of a span.
 const maxSpan = 1024
 
-// itemEnd returns where the item ends that s begins with. A comment ends with its line, or at a comma.
+// itemEnd returns where the item ends that s begins with.
 func itemEnd(s string) int {
 	if isComment(s) {
-		if end := strings.IndexAny(s, ",\r\n"); end >= 0 {
-			return end
-		}
-		return len(s)
+		return commentEnd(s)
 	}
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
@@ -63,6 +60,26 @@ func itemEnd(s string) int {
 		i += size
 	}
 	return len(s)
+}
+
+// commentEnd returns where the comment ends that s begins with: with its line, or at a comma before a host with
+// a dot that the next comma follows. Words of it are no hosts (I10).
+func commentEnd(s string) int {
+	line := s
+	if end := strings.IndexAny(s, "\r\n"); end >= 0 {
+		line = s[:end]
+	}
+	for i, r := range line {
+		if r != ',' {
+			continue
+		}
+		part, _, _ := strings.Cut(line[i+1:], ",")
+		part = strings.TrimSuffix(strings.TrimSpace(part), ".")
+		if _, err := parseHost(part); err == nil && strings.Contains(part, ".") {
+			return i
+		}
+	}
+	return len(line)
 }
 
 // parseHost returns a host, possibly a wildcard, as a canonical name: lower case and with

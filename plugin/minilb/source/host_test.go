@@ -18,6 +18,10 @@ func TestSplitHosts(t *testing.T) {
 		"a.ex.org\u00a0b.ex.org\u3000c":        {"a.ex.org", "b.ex.org", "c"},
 		// Words that are no hosts are kept from becoming any.
 		"a.ex.org # the main one, b.ex.org":             {"a.ex.org", "# the main one", "b.ex.org"},
+		"a.ex.org # main, old printer, c\nb.ex.org":     {"a.ex.org", "# main, old printer, c", "b.ex.org"},
+		"# main, old, b.ex.org. , c":                    {"# main, old", "b.ex.org.", "c"},
+		"# main, e.g. a printer, old.\r\nb":             {"# main, e.g. a printer, old.", "b"},
+		"#, a.ex.org #,b.ex.org":                        {"#, a.ex.org #", "b.ex.org"},
 		"a.ex.org // the main one\nb.ex.org":            {"a.ex.org", "// the main one", "b.ex.org"},
 		`["a.ex.org", "b.ex.org"], c.ex.org`:            {`["a.ex.org", "b.ex.org"]`, "c.ex.org"},
 		`{"hosts": ["a"]}`:                              {`{"hosts": ["a"]}`},
