@@ -79,6 +79,7 @@ const routeFix = "the route's hosts and a listener's must meet, the Gateway's co
 var refusals = map[string]refusal{
 	source.ReasonConflict:   {Error, "HostConflict", "choose another host, or remove the older claim, which \"minilb explain HOST\" names", nil},
 	source.ReasonReserved:   {Error, "HostReserved", "choose a host outside of the zone, or below the object's own namespace", nil},
+	source.ReasonWithheld:   {Error, "HostReserved", "choose another host, or add the line", nil},
 	source.ReasonInvalid:    {Error, "InvalidHost", "write a DNS name of letters, digits, hyphens and dots", nil},
 	source.ReasonTooMany:    {Error, "TooManyHosts", "remove some, or spread them over more objects and namespaces", nil},
 	source.ReasonAddress:    {Error, "InvalidObject", "have its controller publish an address that clients can reach", nil},

@@ -114,7 +114,7 @@ func TestCheck(t *testing.T) {
 		{"a zone that many do not ask for", ". {\n minilb home.local\n}", strings.Replace(sound, "web.shop.minilb", "web.shop.home.local", 1), []string{
 			"notice Zone home.local MulticastZone: home.local lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762); choose a zone in another domain"}},
 		{"hosts that nobody may have", corefile, sound + ingress("a/i", "*.com", old, "ip: 10.9.9.9"), []string{
-			`error Ingress a/i HostReserved: host "*.com" is refused: it would cover all domains of the public suffix "com"`}},
+			`error Ingress a/i HostReserved: host "*.com" is refused: it would cover all domains of the public suffix "com"; the line "claim . com" in the Corefile would allow it, and all others as before; choose another host`}},
 		{"annotations of other programs", ". {\n minilb minilb {\n  host_annotations minilb/host coredns.io/hostname\n }\n}",
 			strings.Replace(sound, "name: web,", "name: web, annotations: {coredns.io/hostname: a.ex.org, external-dns.alpha.kubernetes.io/hostname: b.ex.org},", 1) +
 				strings.Replace(ingress("a/i", "a.ex.net", old, "ip: 10.9.9.9"), "name: i,", "name: i, annotations: {coredns.io/hostname: a.ex.org, external-dns.alpha.kubernetes.io/hostname: b.ex.org},", 1) + `

@@ -83,6 +83,7 @@ const judging = time.Second
 var claimReasons = map[string]struct{ reason, fix string }{
 	source.ReasonConflict:   {reasonHostConflict, "choose another host, or have the other claim removed"},
 	source.ReasonReserved:   {reasonHostReserved, "choose a host that lies below the namespace's own name there, or outside of the zone"},
+	source.ReasonWithheld:   {reasonHostReserved, "choose another host, or have the line added"},
 	source.ReasonNotAllowed: {reasonHostNotAllowed, "choose another host, or have the namespace added to the claim line"},
 	source.ReasonInvalid:    {reasonInvalidHost, "correct it, hosts beside it are served"},
 	source.ReasonTooMany:    {reasonTooManyHosts, "remove some, or spread them over more objects and namespaces"},

@@ -112,6 +112,8 @@ func TestFindingsOf(t *testing.T) {
 			`i HostConflict Host "a" is refused: another namespace claimed it earlier; choose another host, or have the other claim removed`}},
 		{"reserved", []source.Verdict{verdict("i", source.ReasonReserved, "host is refused")}, []string{
 			"i HostReserved Host is refused; choose a host that lies below the namespace's own name there, or outside of the zone"}},
+		{"withheld", []source.Verdict{verdict("i", source.ReasonWithheld, "host \"*.com\" is refused: a claim line that names com would allow it")}, []string{
+			`i HostReserved Host "*.com" is refused: a claim line that names com would allow it; choose another host, or have the line added`}},
 		{"not allowed", []source.Verdict{verdict("i", source.ReasonNotAllowed, "host is refused")}, []string{
 			"i HostNotAllowed Host is refused; choose another host, or have the namespace added to the claim line"}},
 		{"invalid host", []source.Verdict{verdict("i", source.ReasonInvalid, "host \"a b\" is refused: it is no name")}, []string{

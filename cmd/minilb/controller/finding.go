@@ -28,7 +28,7 @@ const (
 	reasonTooManyHosts       = "TooManyHosts"
 	reasonInvalidObject      = "InvalidObject"  // something else of it cannot be used
 	reasonHostConflict       = "HostConflict"   // C2, C3
-	reasonHostReserved       = "HostReserved"   // D17
+	reasonHostReserved       = "HostReserved"   // D17, C7
 	reasonHostNotAllowed     = "HostNotAllowed" // C6
 	reasonHostNotServed      = "HostNotServed"  // M2
 	reasonHostNotice         = "HostNotice"     // Normal: it is served, and there is something to know

@@ -127,7 +127,7 @@ func TestExplainClaims(t *testing.T) {
 			`Service shop/web of 2026-01-01T00:00:00Z on nas.minilb answers [Service shop/web] host "nas" has no dot, so it means nas.minilb; "nas." with a final dot would be the name itself`},
 			[]string{"shop/web 10.244.1.7 web-0 n1 ready true", "shop/web 10.244.1.8 web-1 n2 ready true"}},
 		{"localhost", strings.Replace(web, "a.ex.org, *.w.ex.org", "nas\nlocalhost", 1), []string{ // C7
-			`Service shop/web of 2026-01-01T00:00:00Z on localhost does not count [] host "localhost" is refused: localhost is for whoever asks; a claim line that names localhost would allow it`}, nil},
+			`Service shop/web of 2026-01-01T00:00:00Z on localhost does not count [] host "localhost" is refused: localhost is for whoever asks; the line "claim . localhost" in the Corefile would allow it, and all others as before`}, nil},
 		{"i.ex.org", web + ingress("shop/i", "i.ex.org", "hostname: localhost"), []string{ // D30
 			`Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org does not count [] host "i.ex.org" is not served: its address "localhost" is whoever asks for it; annotation minilb/service can name a Service instead`}, nil},
 		{"pending.shop.minilb", pending[5:], nil, []string{"shop/pending 10.244.1.9   not ready false"}},

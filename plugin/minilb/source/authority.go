@@ -29,7 +29,7 @@ func (r *resolver) admit(owner *owner, host string) refusal {
 		}
 	}
 	if text, suffix := r.options.reserved(host); text != "" {
-		return exceptional(text, suffix)
+		return r.withhold(text, suffix)
 	}
 	if zone := r.options.zone(host); zone != "" {
 		labels := below(host, zone)
@@ -41,7 +41,7 @@ func (r *resolver) admit(owner *owner, host string) refusal {
 		case n == 1 && labels[0] != owner.namespace && r.options.Services && r.asked.namespace(labels[0]):
 			return refusal{reserved, fmt.Sprintf("it stands above the Services of namespace %q", labels[0])}
 		case n == 1 && labels[0] != owner.namespace && r.options.Services && r.asked.exists(labels[0]) && !r.options.excepts(host, host): // C7
-			return exceptional(fmt.Sprintf("it is the name of namespace %q", labels[0]), host)
+			return r.withhold(fmt.Sprintf("it is the name of namespace %q", labels[0]), host)
 		case n >= 2 && labels[n-1] != owner.namespace:
 			return refusal{reserved, fmt.Sprintf("names below %s.%s belong to namespace %q", labels[n-1], plain(zone), labels[n-1])}
 		case n >= 2:
@@ -54,9 +54,13 @@ func (r *resolver) admit(owner *owner, host string) refusal {
 	return refusal{}
 }
 
-// exceptional is the refusal of what a claim line for the suffix allows (C7).
-func exceptional(text, suffix string) refusal {
-	return refusal{reserved, fmt.Sprintf("%s; a claim line that names %s would allow it", text, plain(suffix))}
+// withhold is the refusal of what a claim line for the suffix allows (C7). The first such line must allow all
+// else as well, which nobody could claim any more otherwise (C6).
+func (r *resolver) withhold(text, suffix string) refusal {
+	if len(r.options.Claims) == 0 {
+		return refusal{withheld, fmt.Sprintf("%s; the line \"claim . %s\" in the Corefile would allow it, and all others as before", text, plain(suffix))}
+	}
+	return refusal{withheld, fmt.Sprintf("%s; a claim line that names %s would allow it", text, plain(suffix))}
 }
 
 // serviceAt returns the exposed Service whose name host is.

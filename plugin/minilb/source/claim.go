@@ -165,7 +165,7 @@ type reason string
 // The reasons for which a claim on a host is refused, as the metric claims_rejected counts them.
 const (
 	conflict   reason = "conflict"    // an older claim of another namespace holds the name (C2, C3)
-	reserved   reason = "reserved"    // the name belongs to the zone's structure (D17)
+	reserved   reason = "reserved"    // the name belongs to the zone's structure (D17), or is nobody's: see withheld
 	invalid    reason = "invalid"     // not a host name
 	notAllowed reason = "not_allowed" // no claim line of the Corefile allows it (C6)
 	dead       reason = "dead"        // nothing stands behind it (M2)
@@ -181,6 +181,7 @@ const (
 	badALPN     reason = "alpn"     // a protocol in the annotation (D51)
 	badObject   reason = "object"   // not as its kind should be
 	badEndpoint reason = "endpoint" // of an EndpointSlice
+	withheld    reason = "withheld" // nobody's, unless a claim line says otherwise (C7)
 	unread      reason = "unread"   // dead as far as can be told: it depends on a kind that cannot be read
 )
 
@@ -192,6 +193,8 @@ func (r reason) counted() string {
 	switch r {
 	case tooMany, badAddress, badALPN, badObject, badEndpoint:
 		return string(invalid)
+	case withheld:
+		return string(reserved)
 	case unread:
 		return string(dead)
 	}

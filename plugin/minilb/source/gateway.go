@@ -114,7 +114,8 @@ func reduceGatewayClass(obj *unstructured.Unstructured) *gatewayClass {
 
 func (c *gatewayClass) kindName() kindName { return kindName{kind: gatewayClassKind, name: c.name} }
 
-// namespace is a Namespace with the labels that listeners select it by (G16).
+// namespace is a Namespace: its name, which hosts of others are kept off (C7), and the labels that listeners select
+// it by (G16).
 type namespace struct {
 	meta
 	labels labels.Set

@@ -67,17 +67,33 @@ func TestReservedClaims(t *testing.T) {
 		`notice host "nas" has no dot, so it means nas.minilb; "nas." with a final dot would be the name itself`,
 		`notice host "shop" has no dot, so it means shop.minilb; "shop." with a final dot would be the name itself`,
 		`notice host "tv.local" lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762)`,
-		`reserved host "*.com" is refused: it would cover all domains of the public suffix "com"; a claim line that names com would allow it`,
-		`reserved host "kube-system.lan" is refused: it is the name of namespace "kube-system"; a claim line that names kube-system.lan would allow it`,
-		`reserved host "kube-system.minilb", written as "kube-system", is refused: it is the name of namespace "kube-system"; a claim line that names kube-system.minilb would allow it`,
-		`reserved host "localhost" is refused: localhost is for whoever asks; a claim line that names localhost would allow it`,
-		`reserved host "wpad.minilb", written as "wpad", is refused: clients ask for "wpad" by themselves, to find their proxy or tunnel; a claim line that names wpad.minilb would allow it`,
+		`withheld host "*.com" is refused: it would cover all domains of the public suffix "com"; the line "claim . com" in the Corefile would allow it, and all others as before`,
+		`withheld host "kube-system.lan" is refused: it is the name of namespace "kube-system"; the line "claim . kube-system.lan" in the Corefile would allow it, and all others as before`,
+		`withheld host "kube-system.minilb", written as "kube-system", is refused: it is the name of namespace "kube-system"; the line "claim . kube-system.minilb" in the Corefile would allow it, and all others as before`,
+		`withheld host "localhost" is refused: localhost is for whoever asks; the line "claim . localhost" in the Corefile would allow it, and all others as before`,
+		`withheld host "wpad.minilb", written as "wpad", is refused: clients ask for "wpad" by themselves, to find their proxy or tunnel; the line "claim . wpad.minilb" in the Corefile would allow it, and all others as before`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if rejected := b.tr.Stats().Rejected; rejected["reserved"] != 5 || len(rejected) != 1 {
 		t.Errorf("got %v, want 5 that are reserved, and no notices", rejected)
+	}
+
+	// The line that the text asks for allows what it says, and all else.
+	for line, hosts := range map[string]string{".": "-", ". wpad.minilb com": ""} {
+		with := newBench(t, Options{Zones: []string{"minilb."}})
+		for suffix := range strings.FieldsSeq(line) {
+			with.tr.options.Claims = append(with.tr.options.Claims, ClaimRule{Suffix: strings.TrimSuffix(suffix, ".") + "."})
+		}
+		with.services().Update(testService("shop/web", 1, "*.com wpad ok.ex.org"))
+		with.sync()
+		for name, want := range map[string]string{"any.com.": hosts, "wpad.minilb.": hosts, "ok.ex.org.": ""} {
+			with.want(name, want)
+		}
+		if text := "; a claim line that names com would allow it"; hosts == "-" && !strings.HasSuffix(with.tr.last.problems[0].text, text) && !strings.HasSuffix(with.tr.last.problems[1].text, text) {
+			t.Errorf("got %v, want one with %q", with.tr.last.problems, text)
+		}
 	}
 
 	// A namespace that comes later takes the name back.

@@ -303,7 +303,7 @@ func TestResolve(t *testing.T) {
 				"a.ex.org.": "10.0.0.1", "*.dev.ex.org.": "10.0.0.1", "any.open.org.": "6.6.6.6", "elsewhere.net.": "", "*.org.": "", "minilb.": "10.0.0.1",
 				"home.minilb.": "", "x.evil.minilb.": "6.6.6.6", "b.ex.org.": "", "b.dev.ex.org.": "10.0.0.2",
 			},
-			rejected: "not_allowed *.dev.ex.org., not_allowed a.ex.org., not_allowed b.ex.org., not_allowed elsewhere.net., not_allowed home.minilb., reserved *.org.",
+			rejected: "not_allowed *.dev.ex.org., not_allowed a.ex.org., not_allowed b.ex.org., not_allowed elsewhere.net., not_allowed home.minilb., withheld *.org.",
 		},
 	}
 	for _, tc := range tests {

@@ -37,6 +37,7 @@ const (
 	ReasonALPN       = string(badALPN)
 	ReasonObject     = string(badObject)
 	ReasonEndpoint   = string(badEndpoint)
+	ReasonWithheld   = string(withheld)
 	ReasonUnread     = string(unread)
 	ReasonAnnotation = "annotation" // of a Verdict: a label or annotation looks like one of ours and has no effect
 )
