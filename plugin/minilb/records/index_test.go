@@ -22,7 +22,7 @@ func TestLookup(t *testing.T) {
 		{"ns1.minilb.", web}, // C1: structure wins
 		{"db.sub.minilb.", deep},
 		{"*.foo.com.", star}, {"x.bar.foo.com.", deep}, {"a.foo.com.", overlay}, {"*.a.foo.com.", deep},
-		{"sub.*.wild.com.", literal}, {"solo.", overlay},
+		{"sub.*.wild.com.", literal}, {"solo.", overlay}, {"wpad.foo.com.", deep},
 	}, false)
 
 	tests := []struct {
@@ -58,7 +58,13 @@ func TestLookup(t *testing.T) {
 		{"q.wild.com.", "", Empty, nil},                  // the wildcard is an empty non-terminal
 		{"solo.", "", Found, overlay},                    //
 		{"example.org.", "", NotFound, nil},              //
-		{".", "", NotFound, nil},                         //
+		{"wpad.foo.com.", "", Found, deep},               // C7: no wildcard covers it, though a claim may be on it
+		{"wpad.q.foo.com.", "", NotFound, nil},           // C7: at any depth
+		{"isatap.foo.com.", "", NotFound, nil},           //
+		{"isatap.shop.minilb.", "minilb.", NotFound, nil},
+		{"q.wpad.shop.minilb.", "minilb.", Found, star},
+		{"wpad2.foo.com.", "", Found, star},
+		{".", "", NotFound, nil}, //
 	}
 	for _, tc := range tests {
 		zone := x.Match(tc.name)

@@ -3,6 +3,7 @@ package records
 import (
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/miekg/dns"
 )
@@ -85,6 +86,10 @@ type entry struct {
 	kept     bool  // it exists without a node and children, too
 }
 
+// IsSought reports whether clients ask for a canonical name by themselves, to find their proxy or tunnel: no
+// wildcard covers it, as whoever has that did not mean to be one (C7).
+func IsSought(name string) bool { return strings.HasPrefix(name, "wpad.") || strings.HasPrefix(name, "isatap.") }
+
 // covering returns the node of a wildcard for its parent's entry.
 func (e entry) covering() *Node {
 	if e.node == nil {
@@ -120,7 +125,7 @@ func (t *tree) lookup(name string) (Result, *Node) {
 				return result, node
 			}
 		}
-		if encloser.wildcard == nil {
+		if encloser.wildcard == nil || IsSought(name) {
 			return NotFound, nil
 		}
 		if node, exists = encloser.wildcard, true; node == nothing {

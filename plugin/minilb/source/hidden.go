@@ -46,6 +46,8 @@ func (i *Inspection) hiddenBy(name, wildcard string) string {
 			return fmt.Sprintf("%q does not count here: a claim line of the Corefile gives %q to other namespaces", wide, plain(encloser))
 		case offset == 0 && slices.Contains(names, name):
 			return fmt.Sprintf("%q does not count here: the name exists by itself", wide)
+		case records.IsSought(name): // C7
+			return fmt.Sprintf("%q does not count here: clients ask for such names by themselves, and no wildcard covers them", wide)
 		case offset > 0 && slices.Contains(names, closer):
 			return fmt.Sprintf("%q does not count here: %q is closer", wide, plain(closer))
 		case slices.Contains(o.Zones, encloser):

@@ -47,6 +47,8 @@ func TestClaimantsHidden(t *testing.T) {
 			o.Claims = []ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"shop"}}, {Suffix: "pay.ex.org.", Namespaces: []string{"pay"}}}
 		}, []runtime.Object{wild}, "x.pay.ex.org.", []string{
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: a claim line of the Corefile gives "pay.ex.org" to other namespaces`}},
+		{"a name that no wildcard covers", nil, []runtime.Object{wild}, "wpad.dev.ex.org.", []string{ // C7
+			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: clients ask for such names by themselves, and no wildcard covers them`}},
 		{"a zone", func(o *Options) { o.Zones = append(o.Zones, "lan.ex.org.") }, []runtime.Object{wild}, "x.lan.ex.org.", []string{
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: the name lies in the zone "lan.ex.org", which is answered for by itself`}},
 		{"a wildcard that is refused, of a name that is there", nil, []runtime.Object{web, at("evil/all", "*.minilb", "6.6.6.6")}, "web.shop.minilb.", nil},

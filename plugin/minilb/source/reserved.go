@@ -25,7 +25,7 @@ const homeNetwork = "home.arpa."
 func (o *Options) reserved(host string) (text, suffix string) {
 	parent, wildcard := strings.CutPrefix(host, "*.")
 	first, _, _ := strings.Cut(parent, ".")
-	if !wildcard && (first == "wpad" || first == "isatap") && !o.excepts(host, host) {
+	if records.IsSought(host) && !o.excepts(host, host) {
 		return fmt.Sprintf("clients ask for %q by themselves, to find their proxy or tunnel", first), host
 	}
 	if records.Within(parent, homeNetwork) {

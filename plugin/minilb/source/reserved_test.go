@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
 )
 
 // C7: what clients ask for by themselves, and what is wider than anybody's domain, is refused, unless a
@@ -78,6 +80,21 @@ func TestReservedClaims(t *testing.T) {
 	}
 	if rejected := b.tr.Stats().Rejected; rejected["reserved"] != 5 || len(rejected) != 1 {
 		t.Errorf("got %v, want 5 that are reserved, and no notices", rejected)
+	}
+
+	// No wildcard covers what clients ask for by themselves, whether they ask or a status has it, but a line may
+	// allow a claim on it.
+	wild := newBench(t, Options{Zones: []string{"minilb."}, Claims: []ClaimRule{{Suffix: "."}, {Suffix: "wpad.ex.org."}}})
+	wild.services().Update(testService("shop/web", 1, "*.lan *.shop.minilb *.ex.org wpad.ex.org"))
+	i := testIngress("shop/i", "a.lan")
+	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: "wpad.x.lan"}}
+	wild.watcher.ingresses[""].Update(i)
+	wild.sync()
+	for name, want := range map[string]string{
+		"x.lan.": "", "x.shop.minilb.": "", "wpad.ex.org.": "", "wpad.lan.": "-", "wpad.x.lan.": "-", "isatap.lan.": "-", "wpad.shop.minilb.": "-", "isatap.ex.org.": "-",
+		"a.lan.": "wpad.x.lan.",
+	} {
+		wild.want(name, want)
 	}
 
 	// The line that the text asks for allows what it says, and all else.

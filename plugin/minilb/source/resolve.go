@@ -213,6 +213,9 @@ func (r *resolver) covering(host string) string {
 	if len(r.claims[host]) > 0 {
 		return host
 	}
+	if records.IsSought(host) {
+		return "" // C7
+	}
 	for offset, end := dns.NextLabel(host, 0); !end; offset, end = dns.NextLabel(host, offset) {
 		encloser := host[offset:]
 		if claims := r.claims["*."+encloser]; len(claims) > 0 {
