@@ -52,13 +52,10 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return misused("explain", "%v", err)
 	}
-	var names, notes []string
 	for _, text := range flags.Args() {
-		name, note, err := explain.Name(text, stanzas[0].Options.Zones[0])
-		if err != nil {
+		if _, _, err := explain.Name(text, stanzas[0].Options.Zones[0]); err != nil {
 			return misused("explain", "%v", err)
 		}
-		names, notes = append(names, name), append(notes, note)
 	}
 	newLogger(stderr, false)
 
@@ -74,7 +71,11 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	defer cancel()
 	stanzas, _, note := resolver.find(ctx, config, stanzas)
 	seen := map[int]*source.Inspection{} // by stanza
-	for i, name := range names {
+	for i, text := range flags.Args() {
+		name, meaning, err := explain.Name(text, stanzas[0].Options.Zones[0])
+		if err != nil {
+			return misused("explain", "%v", err)
+		}
 		s, elsewhere := stanza.For(stanzas, name)
 		if seen[s] == nil {
 			if seen[s], err = source.Inspect(ctx, config, stanzas[s].Options); err != nil {
@@ -87,8 +88,8 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		if elsewhere != "" {
 			explanation.Elsewhere(elsewhere)
 		}
-		if notes[i] != "" {
-			explanation.Notes = append(explanation.Notes, notes[i])
+		if meaning != "" {
+			explanation.Notes = append(explanation.Notes, meaning)
 		}
 		if *format == "json" {
 			err = explanation.JSON(stdout)

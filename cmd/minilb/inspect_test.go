@@ -167,6 +167,7 @@ func TestRunInspectionsFind(t *testing.T) {
 		stdout, stderr string
 	}{
 		{documents, []string{"explain", "web.shop.lan"}, 0, "It is answered with 1 IPv4 address", found},
+		{documents, []string{"explain", "shop/web"}, 0, "web.shop.lan\nIt is answered with 1 IPv4 address", found},
 		{documents, []string{"explain", "-domain", "other", "web.shop.other"}, 0, "It is answered with 1 IPv4 address", ""},
 		{documents, []string{"check", "-dns-account=", "-controller-account="}, 1, "StatusConflict", found},
 		{forbidden, []string{"explain", "web.shop.minilb"}, 0, "It is answered with 1 IPv4 address", unknown},
