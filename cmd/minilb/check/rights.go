@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/cmd/minilb/access"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
@@ -195,7 +196,9 @@ func (c *checker) missing(ctx context.Context, a account, r right) (string, erro
 	var missing []string
 	for _, namespace := range namespaces {
 		for _, verb := range r.verbs {
-			allowed, err := c.allowed(ctx, a, r, verb, namespace)
+			allowed, err := access.May(ctx, c.clients, a.ObjectName, authorizationv1.ResourceAttributes{
+				Namespace: namespace, Verb: verb, Group: r.group, Resource: r.resource, Subresource: r.subresource,
+			})
 			if err != nil {
 				return "", err
 			}
@@ -215,22 +218,6 @@ func (c *checker) needs(r right) bool {
 		}
 	}
 	return r.needed == nil || slices.ContainsFunc(c.options, func(o source.Options) bool { return r.needed(&o) })
-}
-
-func (c *checker) allowed(ctx context.Context, a account, r right, verb, namespace string) (bool, error) {
-	review, err := c.clients.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
-		Spec: authorizationv1.SubjectAccessReviewSpec{
-			User:   "system:serviceaccount:" + a.Namespace + ":" + a.Name,
-			Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + a.Namespace, "system:authenticated"},
-			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Namespace: namespace, Verb: verb, Group: r.group, Resource: r.resource, Subresource: r.subresource,
-			},
-		},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		return false, err
-	}
-	return review.Status.Allowed, nil
 }
 
 // String returns the resource as in "services/status" or "ingresses.networking.k8s.io".
