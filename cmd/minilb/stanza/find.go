@@ -1,6 +1,7 @@
 package stanza
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -11,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
@@ -23,8 +25,9 @@ type Found struct {
 }
 
 // Find reads the Corefile that the DNS server in the cluster has: of the ConfigMap which its Deployment or DaemonSet,
-// labelled as deploy/ does it, mounts. Others of that label may be newer, as after a rollback, and are not in use. It
-// returns nil if there is no such workload. An error is one line; a *kube.Failure says that something cannot be read.
+// labelled as deploy/ does it, mounts. Others of that label may be newer, as after a rollback, and are not in use. As
+// anybody may set the labels, the workload's account must have the rights of a DNS server. Find returns nil if there is no such
+// workload. An error is one line; a *kube.Failure says that something cannot be read.
 func Find(ctx context.Context, client kubernetes.Interface) (*Found, error) {
 	const component = "app.kubernetes.io/component=dns"
 	deployments, err := client.AppsV1().Deployments(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: component})
@@ -42,18 +45,19 @@ func Find(ctx context.Context, client kubernetes.Interface) (*Found, error) {
 	for _, d := range daemonSets.Items {
 		all = append(all, mountedBy("DaemonSet", &d.ObjectMeta, &d.Spec.Template.Spec)...)
 	}
-	switch len(all) {
-	case 0:
+	if all == nil {
 		return nil, nil
-	case 1:
-		return all[0].read(ctx, client)
 	}
-	var workloads []string
-	for _, m := range all {
-		workloads = append(workloads, m.workload)
+	servers, err := trusted(ctx, client, all)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(servers) == 0:
+		return nil, fmt.Errorf("%s is labelled as a DNS server, and its ServiceAccount may not list the Services of all namespaces, or of others that its Corefile names", workloads(all))
+	case len(servers) > 1:
+		return nil, fmt.Errorf("there are several DNS servers: %s", workloads(servers))
 	}
-	slices.Sort(workloads)
-	return nil, fmt.Errorf("there are several DNS servers: %s", strings.Join(workloads, ", "))
+	return servers[0].read(ctx, client)
 }
 
 // unread says why something cannot be read, nil if the API server does not know it.
@@ -68,7 +72,21 @@ func unread(verb, resource string, err error) error {
 }
 
 // mounted is a Corefile as a pod has it.
-type mounted struct{ workload, namespace, configMap, key string }
+type mounted struct {
+	workload       string           // "Deployment minilb/minilb-dns"
+	account        cache.ObjectName // its ServiceAccount, in whose namespace the ConfigMap is
+	configMap, key string
+}
+
+// workloads names them.
+func workloads(all []mounted) string {
+	var names []string
+	for _, m := range all {
+		names = append(names, m.workload)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
 
 // mountedBy returns the Corefile of a workload of ours, none if it comes from somewhere else than a ConfigMap.
 func mountedBy(kind string, meta *metav1.ObjectMeta, pod *corev1.PodSpec) []mounted {
@@ -89,7 +107,8 @@ func mountedBy(kind string, meta *metav1.ObjectMeta, pod *corev1.PodSpec) []moun
 							break
 						}
 					}
-					return []mounted{{kind + " " + meta.Namespace + "/" + meta.Name, meta.Namespace, configMap.Name, key}}
+					account := cache.NewObjectName(meta.Namespace, cmp.Or(pod.ServiceAccountName, "default"))
+					return []mounted{{kind + " " + meta.Namespace + "/" + meta.Name, account, configMap.Name, key}}
 				}
 			}
 		}
@@ -109,13 +128,14 @@ func sourceOf(pod *corev1.PodSpec, volume string) *corev1.ConfigMapVolumeSource 
 
 // read reads the Corefile.
 func (m *mounted) read(ctx context.Context, client kubernetes.Interface) (*Found, error) {
-	found := &Found{Workload: m.workload, ConfigMap: m.namespace + "/" + m.configMap}
-	configMap, err := client.CoreV1().ConfigMaps(m.namespace).Get(ctx, m.configMap, metav1.GetOptions{})
+	namespace := m.account.Namespace
+	found := &Found{Workload: m.workload, ConfigMap: namespace + "/" + m.configMap}
+	configMap, err := client.CoreV1().ConfigMaps(namespace).Get(ctx, m.configMap, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("%s mounts the ConfigMap %s, which does not exist", found.Workload, found.ConfigMap)
 	case err != nil:
-		return nil, unread("get", fmt.Sprintf("configmaps in namespace %q", m.namespace), err)
+		return nil, unread("get", fmt.Sprintf("configmaps in namespace %q", namespace), err)
 	}
 	corefile, has := configMap.Data[m.key]
 	if !has {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,6 +46,20 @@ func configMap(namespace, name, key, zone string) *corev1.ConfigMap {
 	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labelled("minilb")}, Data: map[string]string{key: ". {\n minilb " + zone + "\n}\n"}}
 }
 
+// granting returns a client of a cluster in which may says whether an account, "namespace/name", may list the Services
+// of a namespace.
+func granting(may func(account, namespace string) bool, objects ...runtime.Object) *fake.Clientset {
+	client := fake.NewClientset(objects...)
+	client.PrependReactor("create", "subjectaccessreviews", func(action ktesting.Action) (bool, runtime.Object, error) {
+		review := action.(ktesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview).DeepCopy()
+		what := review.Spec.ResourceAttributes
+		account := strings.Replace(strings.TrimPrefix(review.Spec.User, "system:serviceaccount:"), ":", "/", 1)
+		review.Status.Allowed = what.Verb == "list" && what.Group == "" && what.Resource == "services" && may(account, what.Namespace)
+		return true, review, nil
+	})
+	return client
+}
+
 // The Corefile in use is the one that is mounted, whichever is the newest.
 func TestFind(t *testing.T) {
 	t.Parallel()
@@ -77,9 +92,10 @@ func TestFind(t *testing.T) {
 		{"without its key", []runtime.Object{minilb, configMap("minilb", "corefile-old", "other", "x")}, "", "", "", `Deployment minilb/minilb-dns reads "Corefile" of the ConfigMap minilb/corefile-old, which does not have it`},
 		{"a bad Corefile", []runtime.Object{minilb, configMap("minilb", "corefile-old", "Corefile", "x {\n class a b\n}")}, "", "", "", "ConfigMap minilb/corefile-old:3 - Error during parsing: class: "},
 		{"forbidden", []runtime.Object{minilb, old}, "deployments", "", "", "this account may not list deployments.apps"},
+		{"forbidden to ask for rights", []runtime.Object{minilb, old}, "subjectaccessreviews", "", "", "this account may not create subjectaccessreviews.authorization.k8s.io"},
 		{"forbidden to read it", []runtime.Object{minilb, old}, "configmaps", "", "", `this account may not get configmaps in namespace "minilb"`},
 	} {
-		client := fake.NewClientset(tc.objects...)
+		client := granting(func(string, string) bool { return true }, tc.objects...)
 		client.PrependReactor("*", tc.forbidden, func(ktesting.Action) (bool, runtime.Object, error) {
 			return tc.forbidden != "", nil, apierrors.NewForbidden(schema.GroupResource{Resource: tc.forbidden}, "", errors.New("no"))
 		})
