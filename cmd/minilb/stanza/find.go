@@ -76,6 +76,7 @@ type mounted struct {
 	workload       string           // "Deployment minilb/minilb-dns"
 	account        cache.ObjectName // its ServiceAccount, in whose namespace the ConfigMap is
 	configMap, key string
+	env            []corev1.EnvVar // of its container
 }
 
 // workloads names them.
@@ -108,7 +109,7 @@ func mountedBy(kind string, meta *metav1.ObjectMeta, pod *corev1.PodSpec) []moun
 						}
 					}
 					account := cache.NewObjectName(meta.Namespace, cmp.Or(pod.ServiceAccountName, "default"))
-					return []mounted{{kind + " " + meta.Namespace + "/" + meta.Name, account, configMap.Name, key}}
+					return []mounted{{kind + " " + meta.Namespace + "/" + meta.Name, account, configMap.Name, key, container.Env}}
 				}
 			}
 		}
@@ -141,6 +142,10 @@ func (m *mounted) read(ctx context.Context, client kubernetes.Interface) (*Found
 	if !has {
 		return nil, fmt.Errorf("%s reads %q of the ConfigMap %s, which does not have it", found.Workload, m.key, found.ConfigMap)
 	}
-	found.Stanzas, err = Read("ConfigMap "+found.ConfigMap, strings.NewReader(corefile))
+	name := "ConfigMap " + found.ConfigMap
+	if corefile, err = inContainer(name, corefile, m.env); err != nil {
+		return nil, err
+	}
+	found.Stanzas, err = Read(name, strings.NewReader(corefile))
 	return found, err
 }

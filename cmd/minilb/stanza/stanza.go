@@ -58,6 +58,9 @@ func Read(name string, corefile io.Reader) ([]Stanza, error) {
 	var all []Stanza
 	var reach, others []string
 	for _, block := range blocks {
+		if err := known(block.Keys...); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
 		tokens, has := block.Tokens["minilb"]
 		if !has {
 			others = append(others, zones(block.Keys)...)
@@ -87,7 +90,11 @@ func Read(name string, corefile io.Reader) ([]Stanza, error) {
 func read(keys []string, tokens caddyfile.Dispenser) (Stanza, error) {
 	s := Stanza{Blocks: zones(keys), Options: source.Defaults()}
 	tokens.Next()
-	named := zones(tokens.RemainingArgs())
+	args := tokens.RemainingArgs()
+	if err := known(args...); err != nil {
+		return s, tokens.Err(err.Error())
+	}
+	named := zones(args)
 	if named == nil {
 		named = s.Blocks
 	}
@@ -103,12 +110,19 @@ func read(keys []string, tokens caddyfile.Dispenser) (Stanza, error) {
 	}
 	for tokens.NextBlock() {
 		name, args := tokens.Val(), tokens.RemainingArgs()
+		parse := source.Properties[name]
+		if parse == nil && name != "fallthrough" {
+			continue
+		}
+		if err := known(args...); err != nil {
+			return s, tokens.Errf("%s: %v", name, err)
+		}
 		if name == "fallthrough" {
 			if s.falls = zones(args); len(args) == 0 {
 				s.falls = []string{"."}
 			}
 		}
-		if parse := source.Properties[name]; parse != nil {
+		if parse != nil {
 			if err := parse(&s.Options, args); err != nil {
 				return s, tokens.Errf("%s: %v", name, err)
 			}
