@@ -22,8 +22,8 @@ const (
 	loopAttempts = 3
 )
 
-// domains returns those that have claimed hosts outside of the zones, also hosts that nothing stands behind yet:
-// a resolver is likely to send them here.
+// domains returns those that have claimed hosts outside of the zones, sorted, also hosts that nothing stands behind
+// yet: a resolver is likely to send them here.
 func (c *checker) domains() []string {
 	found := map[string]bool{}
 	add := func(host string) {
@@ -52,19 +52,26 @@ func (c *checker) domains() []string {
 			}
 		}
 	}
-	all := slices.Sorted(maps.Keys(found))
-	return all[:min(len(all), maxDomains)]
+	return slices.Sorted(maps.Keys(found))
 }
 
 // failure is how a name was not answered.
 type failure struct {
-	what string // a clause, "" if it was answered, if only by NXDOMAIN
+	what string // a clause, "" if it was answered, if only by NXDOMAIN, or refused: nobody is asked for it then (D4)
 	loop bool   // whether the server says that it is in a forward loop
 }
 
 // forwardLoops asks for a name of each domain that nobody has claimed, and says of which domains such names
-// come back to the server that passes them on (D4b). What cannot be resolved anywhere is not told.
+// come back to the server that passes them on (D4b). What cannot be resolved anywhere is not told, and without the
+// word of the server a failure is a notice: the resolver of the domain may be down.
 func forwardLoops(ctx context.Context, ask asker, server string, domains []string) []Finding {
+	var findings []Finding
+	if more := len(domains) - maxDomains; more > 0 {
+		domains = domains[:maxDomains]
+		findings = append(findings, Finding{Notice, "DNSServer", "", server, "DomainsNotAsked",
+			fmt.Sprintf("%d more domains not asked: whether unclaimed names of them go round is not known", more),
+			"see the server's log: it warns of a forward loop when it meets one"})
+	}
 	failures := map[string]failure{}
 	for attempt := range loopAttempts {
 		if attempt > 0 {
@@ -87,8 +94,8 @@ func forwardLoops(ctx context.Context, ask asker, server string, domains []strin
 			break
 		}
 	}
-	elsewhere := failureOf(ask(ctx, unclaimed(fmt.Sprintf("%x.", rand.Uint64())))).what == ""
-	var findings []Finding
+	reply, err := ask(ctx, unclaimed(fmt.Sprintf("%x.", rand.Uint64())))
+	elsewhere := err == nil && (reply.Rcode == dns.RcodeSuccess || reply.Rcode == dns.RcodeNameError)
 	for domain, f := range failures {
 		finding := Finding{Error, "Name", "", strings.TrimSuffix(domain, "."), "ForwardLoop",
 			fmt.Sprintf("%s forwards unclaimed names of this domain to a resolver that sends them back to it", server),
@@ -96,7 +103,8 @@ func forwardLoops(ctx context.Context, ask asker, server string, domains []strin
 		switch {
 		case f.loop:
 		case f.what != "" && elsewhere:
-			finding.Severity, finding.Text = Warning, fmt.Sprintf("%s is asked for an unclaimed name of this domain and %s, though others are answered: it may forward them to a resolver that sends them back to it", server, f.what)
+			finding.Severity, finding.Fix = Notice, "see that the resolver runs, and "+finding.Fix
+			finding.Text = fmt.Sprintf("%s is asked for an unclaimed name of this domain and %s, though others are answered: the resolver that it forwards them to may be down, or send them back to it", server, f.what)
 		default:
 			continue
 		}
@@ -115,10 +123,10 @@ func failureOf(reply *dns.Msg, err error) failure {
 	switch {
 	case err != nil:
 		return failure{what: "does not answer"}
-	case reply.Rcode != dns.RcodeServerFailure && reply.Rcode != dns.RcodeRefused:
+	case reply.Rcode != dns.RcodeServerFailure:
 		return failure{}
 	}
-	f := failure{what: "says " + dns.RcodeToString[reply.Rcode]}
+	f := failure{what: "says SERVFAIL"}
 	if opt := reply.IsEdns0(); opt != nil {
 		f.loop = slices.ContainsFunc(opt.Option, func(o dns.EDNS0) bool {
 			ede, is := o.(*dns.EDNS0_EDE)

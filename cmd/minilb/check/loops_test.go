@@ -1,8 +1,10 @@
 package check
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -10,7 +12,8 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// D4b: what only goes round is told from what nobody answers, and from what is answered.
+// D4b: what only goes round is told from what nobody answers, from what is answered, and from what is refused, as
+// unclaimed names are where nothing follows (D4).
 func TestForwardLoops(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -18,7 +21,7 @@ func TestForwardLoops(t *testing.T) {
 		upstream bool // whether other names are answered
 		want     []string
 	}{
-		{"with an upstream", true, []string{"error loop.example", "warning refused.example"}},
+		{"with an upstream", true, []string{"error loop.example", "notice down.example"}},
 		{"without", false, []string{"error loop.example"}},
 	} {
 		t.Run(tc.about, func(t *testing.T) {
@@ -29,6 +32,8 @@ func TestForwardLoops(t *testing.T) {
 				switch {
 				case strings.HasSuffix(name, ".refused.example."), !tc.upstream && !strings.HasSuffix(name, ".example."):
 					reply.Rcode = dns.RcodeRefused
+				case strings.HasSuffix(name, ".down.example."):
+					reply.Rcode = dns.RcodeServerFailure
 				case strings.HasSuffix(name, ".loop.example."):
 					reply.Rcode = dns.RcodeServerFailure
 					reply.SetEdns0(1232, false)
@@ -37,7 +42,7 @@ func TestForwardLoops(t *testing.T) {
 				w.WriteMsg(reply)
 			})
 			var got []string
-			for _, f := range sorted(forwardLoops(t.Context(), over(server), server, []string{"fine.example.", "loop.example.", "refused.example."})) {
+			for _, f := range sorted(forwardLoops(t.Context(), over(server), server, []string{"down.example.", "fine.example.", "loop.example.", "refused.example."})) {
 				if f.Reason != "ForwardLoop" || f.Kind != "Name" || f.Fix == "" {
 					t.Errorf("got %+v", f)
 				}
@@ -47,5 +52,30 @@ func TestForwardLoops(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
+	}
+}
+
+// Of many domains some are asked, and it is told how many are not.
+func TestForwardLoopsOfMany(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	answered := func(_ context.Context, q question) (*dns.Msg, error) {
+		asked.Add(1)
+		return new(dns.Msg).SetRcode(new(dns.Msg).SetQuestion(q.name, q.qtype), dns.RcodeNameError), nil
+	}
+	var domains []string
+	for i := range maxDomains {
+		domains = append(domains, fmt.Sprintf("d%d.example.", i))
+	}
+	if got := forwardLoops(t.Context(), answered, "192.0.2.1:53", domains); len(got) > 0 {
+		t.Errorf("got %+v", got)
+	}
+	asked.Store(0)
+	got := forwardLoops(t.Context(), answered, "192.0.2.1:53", append(domains, "x.example.", "y.example."))
+	if len(got) != 1 || got[0].Severity != Notice || got[0].Reason != "DomainsNotAsked" || !strings.HasPrefix(got[0].Text, "2 more domains not asked") {
+		t.Errorf("got %+v", got)
+	}
+	if n := asked.Load(); n != maxDomains+1 {
+		t.Errorf("%d names were asked for, want one of each domain and another", n)
 	}
 }
