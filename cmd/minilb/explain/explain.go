@@ -126,6 +126,7 @@ func Explain(ctx context.Context, s stanza.Stanza, seen *source.Inspection, clie
 	e.behind(ctx, node)
 	if result == records.NotFound {
 		e.misplaced(ctx)
+		e.relative()
 	}
 	e.summarize(result, node)
 	e.unreachable(ctx)
@@ -173,6 +174,22 @@ func (e *Explanation) fill() {
 		}
 	}
 	e.Answer.A, e.Answer.AAAA, e.Answer.SRV = orEmpty(e.Answer.A), orEmpty(e.Answer.AAAA), orEmpty(e.Answer.SRV)
+}
+
+// relative says of a name without any dot if the same is something in the first zone, to which such a host is relative
+// in annotations (I10).
+func (e *explainer) relative() {
+	if e.Zone != "" || dns.CountLabel(e.name) != 1 {
+		return
+	}
+	zone := e.stanza.Options.Zones[0]
+	name := e.name + zone
+	switch _, result, _ := e.seen.Lookup(name); {
+	case result == records.Found:
+		e.Notes = append(e.Notes, fmt.Sprintf("it is not in zone %s: %s is, and is answered", plain(zone), plain(name)))
+	case len(e.seen.Claimants(name)) > 0:
+		e.Notes = append(e.Notes, fmt.Sprintf("it is not in zone %s: %s is, and is asked for", plain(zone), plain(name)))
+	}
 }
 
 func orEmpty[T any](list []T) []T {

@@ -68,7 +68,7 @@ func (e *explainer) misplaced(ctx context.Context) {
 			return
 		}
 		for _, slip := range lb.Slips(kind, object.Labels, object.Annotations, o.HostAnnotations) {
-			if !slip.Label && source.Lists(object.Annotations[slip.Key], e.name) {
+			if !slip.Label && source.Lists(object.Annotations[slip.Key], e.name, o.Zones[0]) {
 				note(kind, object, slip.Text+": "+slip.Fix)
 			}
 		}
@@ -86,7 +86,7 @@ func (e *explainer) misplaced(ctx context.Context) {
 					continue // the claims are told of
 				}
 				for _, annotation := range slices.Sorted(maps.Keys(s.Annotations)) {
-					if slices.Contains(o.HostAnnotations, annotation) && source.Lists(s.Annotations[annotation], e.name) {
+					if slices.Contains(o.HostAnnotations, annotation) && source.Lists(s.Annotations[annotation], e.name, o.Zones[0]) {
 						note("Service", &s.ObjectMeta, fmt.Sprintf("annotation %s has no effect: it counts on Services of type LoadBalancer and class %s alone", annotation, o.Class))
 					}
 				}

@@ -89,6 +89,39 @@ spec: {type: ClusterIP}`
 	}
 }
 
+// I10: a host without a dot is relative to the first zone, also in an annotation that has no effect, and a name without
+// one that is asked about is likely to be meant so.
+func TestExplainRelative(t *testing.T) {
+	const hots = `Service shop/db: annotation "minilb/hots" is none of ours and has no effect: set the annotation minilb/host`
+	misspelt := strings.Replace(db, "name: db", "name: db, annotations: {minilb/hots: nas}", 1)
+	claimed := strings.Replace(web, "a.ex.org", "nas", 1)
+	refused := strings.Replace(ingress("shop/i", "nas.minilb", "ip: 10.9.9.9"), "status: {loadBalancer: {ingress: [{ip: 10.9.9.9}]}}", "", 1)
+	for _, tc := range []struct {
+		name, zones, manifest string
+		want                  []string
+	}{
+		{"nas.minilb", "minilb lan", misspelt, []string{hots}},
+		{"nas.lan", "minilb lan", misspelt, nil},
+		{"nas", "minilb lan", misspelt, nil},
+		{"nas", "minilb lan", claimed, []string{"it is not in zone minilb: nas.minilb is, and is answered"}},
+		{"nas", "minilb", refused, []string{"it is not in zone minilb: nas.minilb is, and is asked for"}},
+		{"nas", "minilb", strings.Replace(claimed, `"nas,`, `"nas., nas,`, 1), nil}, // is answered itself
+		{"nas.", "minilb", web, nil},
+		{".", "minilb", claimed, nil},
+	} {
+		x := newCluster(t, ". {\n minilb "+tc.zones+"\n}", strings.TrimPrefix(tc.manifest, "\n---\n")).explain(t, tc.name)
+		var notes []string
+		for _, note := range x.Notes {
+			if strings.HasPrefix(note, "Service shop/db: annotation") || strings.HasPrefix(note, "it is not in zone") {
+				notes = append(notes, note)
+			}
+		}
+		if !slices.Equal(notes, tc.want) {
+			t.Errorf("%s in %s: got %q and notes\n%q, want\n%q", tc.name, tc.manifest, x.Summary, x.Notes, tc.want)
+		}
+	}
+}
+
 // D10: a wildcard that a closer name hides does not answer, and says so.
 func TestExplainHidden(t *testing.T) {
 	x := newCluster(t, ". {\n minilb minilb\n}", web+ingress("shop/below", "x.dev.w.ex.org", "ip: 10.9.9.9")).explain(t, "y.dev.w.ex.org")

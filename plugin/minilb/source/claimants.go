@@ -97,9 +97,14 @@ func asks(host, name string) bool {
 }
 
 // Lists reports whether a list of hosts, as annotations have it, has a canonical name or a wildcard that covers
-// it.
-func Lists(list, name string) bool {
-	return slices.ContainsFunc(written(slices.Collect(splitHosts(list))), func(host string) bool { return asks(host, name) })
+// it. A host without any dot is relative to the zone (I10).
+func Lists(list, name, zone string) bool {
+	for item := range splitHosts(list) {
+		if host, _, err := parseRelative(item, zone); err == nil && asks(host, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // written returns those hosts, each once, that can be read as names.
