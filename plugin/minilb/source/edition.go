@@ -110,6 +110,15 @@ func (t *table[R, T]) edition(kind, namespace, name string) (is edition, there b
 	return is, there
 }
 
+// There reports whether the object with the UID is among those whose claims are judged: not if it is gone, nor if
+// nothing is known of its kind.
+func (w *Watcher) There(kind, namespace, name string, uid types.UID) bool {
+	return slices.ContainsFunc(w.stored, func(of stored) bool {
+		is, there := of.edition(kind, namespace, name)
+		return there && is.uid == uid
+	})
+}
+
 // slips yields the verdicts on labels and annotations of the table's objects.
 func (t *table[R, T]) slips() iter.Seq[Verdict] {
 	return func(yield func(Verdict) bool) {

@@ -6,6 +6,7 @@ import (
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // What is known of the objects' generations is known as long as they are there, whichever way they go.
@@ -35,6 +36,15 @@ func TestEditions(t *testing.T) {
 		}
 		if got := of("a") + ", " + of("c"); got != step.want {
 			t.Errorf("%s: got %s, want %s", step.name, got, step.want)
+		}
+	}
+	for _, tc := range []struct {
+		kind, name string
+		uid        types.UID
+		want       bool
+	}{{"Service", "a", "ua", true}, {"Service", "a", "other", false}, {"Service", "c", "uc", false}, {"Ingress", "a", "ua", false}, {"GatewayClass", "a", "", false}} {
+		if got := b.watcher.There(tc.kind, "shop", tc.name, tc.uid); got != tc.want {
+			t.Errorf("%+v: got %t", tc, got)
 		}
 	}
 	if is, there := b.services().edition("Ingress", "shop", "a"); there {
