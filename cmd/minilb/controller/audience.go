@@ -46,9 +46,9 @@ func (r *recorder) tidy(now time.Time) {
 			denied = denied || a.denied >= denials
 		}
 	}
-	r.complained = r.complained && denied                          // the next who may not is told so again
-	maps.DeleteFunc(r.rounds, func(_ string, before *round) bool { // whose Events are forgotten
-		return now.Sub(before.ended) >= renewal && r.told[before.key] == nil
+	r.complained = r.complained && denied // the next who may not is told so again
+	maps.DeleteFunc(r.troubles, func(_ about, t *trouble) bool {
+		return t.findings == 0 && !t.ending && (now.Sub(t.told) >= renewal || len(r.troubles) > 2*maxFindings) // the API server forgets it, too
 	})
 }
 

@@ -12,8 +12,10 @@ import (
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -39,7 +41,7 @@ func (c *Controller) WriteEvents(config *rest.Config, stanzas []source.Options) 
 	c.recorder = newRecorder(func(ctx context.Context, event *eventsv1.Event) error {
 		_, err := events.Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{FieldManager: fieldManager})
 		return err
-	}, c.mayWriteEvents, shorten(cmp.Or(instance, fieldManager), 128), settingUp, c.log)
+	}, c.mayWriteEvents, c.isThere, shorten(cmp.Or(instance, fieldManager), 128), settingUp, c.log)
 	if c.claims, err = source.NewWatcher(config, claimsLog{c.log}); err != nil {
 		return err
 	}
@@ -58,6 +60,20 @@ func (c *Controller) mayWriteEvents(ctx context.Context, namespace string) bool 
 		}},
 	}, metav1.CreateOptions{})
 	return err == nil && review.Status.Allowed
+}
+
+// isThere reports whether an object is there that an Event was about: of Services those alone are watched that may be
+// ours, and the watch of claims has the others.
+func (c *Controller) isThere(ctx context.Context, object *corev1.ObjectReference) (bool, error) {
+	if object.Kind != "Service" {
+		return c.claims.There(object.Kind, object.Namespace, object.Name, object.UID), nil
+	}
+	list, err := c.client.CoreV1().Services(object.Namespace).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, object.Name).String(),
+	})
+	return err == nil && slices.ContainsFunc(list.Items, func(now corev1.Service) bool {
+		return now.UID == object.UID && now.DeletionTimestamp == nil
+	}), err
 }
 
 // judgingOptions returns those by which claims are judged as a DNS server with the options does, of which
@@ -79,7 +95,7 @@ func (c *Controller) judgingOptions(topic string, options source.Options) source
 const judging = time.Second
 
 // claimReasons are the reasons of Events about claims, and what to do. What is not among them is no
-// matter of the object: the claim counts, or it depends on a kind that we may not read.
+// matter of the object: the claim counts.
 var claimReasons = map[string]struct{ reason, fix string }{
 	source.ReasonConflict:   {reasonHostConflict, "choose another host, or have the other claim removed"},
 	source.ReasonReserved:   {reasonHostReserved, "choose a host that lies below the namespace's own name there, or outside of the zone"},
@@ -92,6 +108,7 @@ var claimReasons = map[string]struct{ reason, fix string }{
 	source.ReasonEndpoint:   {reasonInvalidObject, "mend what writes the EndpointSlice"},
 	source.ReasonObject:     {reasonInvalidObject, "correct the field"},
 	source.ReasonDead:       {reasonHostNotServed, ""}, // the text has it
+	source.ReasonUnread:     {reasonHostNotServed, ""},
 	source.ReasonNotice:     {reasonHostNotice, ""},
 	source.ReasonAnnotation: {reasonAnnotationIgnored, ""},
 }
@@ -111,7 +128,7 @@ func findingsOf(verdicts iter.Seq[source.Verdict]) []finding {
 		}
 		of := topic{finding{
 			kind: v.Kind, namespace: v.Namespace, name: v.Name, uid: v.UID, generation: v.Generation,
-			reason: reason.reason, normal: v.Reason == source.ReasonNotice,
+			reason: reason.reason, normal: v.Reason == source.ReasonNotice, unsure: v.Reason == source.ReasonUnread,
 		}, reason.fix}
 		texts[of] = append(texts[of], v.Text)
 	}

@@ -73,7 +73,7 @@ func TestJudgingOptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return nil, nil })
 		stopping := make(chan struct{})
-		c.stopping, c.recorder = stopping, newRecorder((&apiServer{}).create, (&apiServer{}).may, "test", duration(t, becoming), c.log)
+		c.stopping, c.recorder = stopping, newRecorder((&apiServer{}).create, (&apiServer{}).may, (&apiServer{}).there, "test", duration(t, becoming), c.log)
 		given := source.Options{Zones: []string{"minilb."}, Class: "x", HTTPS: true, Probe: time.Second, Reachable: func(string) bool { return false }}
 		got := c.judgingOptions("claims 0", given)
 		if !got.Unaddressed || got.HTTPS || got.Probe != 0 || !got.Reachable("a.example.") || got.Class != "x" || len(got.Zones) != 1 {
@@ -126,7 +126,8 @@ func TestFindingsOf(t *testing.T) {
 			`i InvalidObject Protocol "x y" is refused; list protocols such as h2 and http/1.1, separated by commas`}},
 		{"too many", []source.Verdict{verdict("i", source.ReasonTooMany, "3 hosts are refused: an object may have 1024")}, []string{
 			"i TooManyHosts 3 hosts are refused: an object may have 1024; remove some, or spread them over more objects and namespaces"}},
-		{"what we may not read", []source.Verdict{verdict("i", source.ReasonUnread, "host is not served: Gateway shop/gw cannot be read")}, nil},
+		{"what we may not read", []source.Verdict{verdict("i", source.ReasonUnread, "host is not served: Gateway shop/gw cannot be read")}, []string{
+			"i HostNotServed Host is not served: Gateway shop/gw cannot be read (unsure)"}},
 		{"dead", []source.Verdict{verdict("i", source.ReasonDead, "host is not served: its status has no address yet")}, []string{
 			"i HostNotServed Host is not served: its status has no address yet"}},
 		{"notice", []source.Verdict{verdict("i", source.ReasonNotice, "host means another"), verdict("i", source.ReasonReserved, "host is refused")}, []string{
@@ -142,7 +143,11 @@ func TestFindingsOf(t *testing.T) {
 			if f.kind != "Ingress" || f.namespace != "shop" || f.uid != "uid" || f.generation != 3 || f.normal != (f.reason == reasonHostNotice) || f.aspect != "" || f.round != 0 {
 				t.Errorf("%s: got %+v", tc.name, f)
 			}
-			got = append(got, f.name+" "+f.reason+" "+f.note)
+			line := f.name + " " + f.reason + " " + f.note
+			if f.unsure {
+				line += " (unsure)"
+			}
+			got = append(got, line)
 		}
 		if !slices.Equal(got, tc.want) {
 			t.Errorf("%s: got\n%s\nwant\n%s", tc.name, strings.Join(got, "\n"), strings.Join(tc.want, "\n"))

@@ -46,7 +46,8 @@ type finding struct {
 	note                  string // one sentence, with what to do
 	aspect                string // what of the object it is about; "" if the note tells
 	normal                bool   // nothing that needs to be put right
-	round                 int    // how often it was told and put right before
+	unsure                bool   // it is none: what was found for the reason stays, as nobody can tell now
+	round                 int    // how often it was told that nothing is wrong for the reason any more
 }
 
 const (
@@ -72,19 +73,6 @@ func (f *finding) key() string {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\x00%s\x00%s\x00%s\x00%d\x00%s\x00%s", f.kind, f.namespace, f.name, f.uid, f.generation, f.reason, said)
 	return hex.EncodeToString(sum.Sum(nil)[:10])
-}
-
-// subject is what of the object the finding is about, whichever generation it has and however often that was told.
-func (f finding) subject() string {
-	f.generation, f.round = 0, 0
-	return f.key()
-}
-
-// resolved returns that the finding is none any more.
-func (f finding) resolved() finding {
-	f.note = "No longer so: " + f.note
-	f.reason, f.normal = reasonResolved, true
-	return f
 }
 
 // maxNamed is how many findings for one reason an object has by themselves.

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -115,21 +114,20 @@ func (c *Controller) reduceForeign(full *corev1.Service) *service {
 	return s
 }
 
-// findIn hands what was found of a Service, nil if it is gone, to the recorder.
+// findIn hands what was found of a Service to the recorder. It is nil if it is gone, or of no interest any more:
+// the recorder asks whether it is there.
 func (c *Controller) findIn(name cache.ObjectName, s *service) {
 	if c.recorder == nil {
 		return
 	}
-	if s == nil {
-		c.sweeps.gone(name)
-		c.recorder.drop(topic(name))
-		c.recorder.drop(endpointsTopic(name))
-		return
+	var findings []finding
+	if s != nil {
+		findings = s.findings
 	}
-	c.recorder.replace(topic(name), slices.Clip(s.findings))
-	if s.foreign {
+	c.recorder.replace(topic(name), findings)
+	if s == nil || s.foreign {
 		c.sweeps.gone(name)
-		c.recorder.drop(endpointsTopic(name))
+		c.recorder.replace(endpointsTopic(name), nil)
 	} else {
 		c.sweeps.seen(s)
 	}

@@ -33,7 +33,7 @@ func (r *recorder) found() []string {
 // recording is a Controller that records what it finds and writes nothing of it.
 func recording(t *testing.T) (*Controller, *buffer) {
 	c, log := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return web(2, "web.shop.minilb"), nil })
-	c.recorder = newRecorder((&apiServer{}).create, (&apiServer{}).may, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
+	c.recorder = newRecorder((&apiServer{}).create, (&apiServer{}).may, (&apiServer{}).there, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
 	return c, log
 }
 

@@ -60,6 +60,8 @@ type recorder struct {
 	create func(context.Context, *eventsv1.Event) error
 	// may reports whether our account may write Events in a namespace, whatever else refuses them.
 	may func(ctx context.Context, namespace string) bool
+	// there reports whether an object is there, as far as can be told.
+	there func(context.Context, *corev1.ObjectReference) (bool, error)
 	// instance is which of the controllers this is.
 	instance string
 	// becoming is the variable of that name.
@@ -76,7 +78,7 @@ type recorder struct {
 	mu         sync.Mutex
 	topics     map[string][]string // what findings there are, by who has found them
 	told       map[string]*telling // by their keys
-	rounds     map[string]*round   // by what findings are about: those that were told and put right
+	troubles   map[about]*trouble
 	namespaces map[string]*audience
 	news       int
 	pause      time.Time // nothing is written before
@@ -88,40 +90,31 @@ type recorder struct {
 type telling struct {
 	finding
 	due    time.Time
-	once   bool // it is forgotten once it is told
-	shown  bool // there is an Event of it
-	topics int  // how many have found it
+	once   bool     // it is forgotten once it is told
+	ends   *trouble // whose end it tells
+	topics int      // how many have found it
 }
 
-// round tells a finding that has come back from the one before, whose Event is older than the one that says
-// that it was put right.
-type round struct {
-	number int
-	key    string    // of the finding that has come back, or of the one that was put right
-	ended  time.Time // when that was
-}
+// lasts reports whether something is wrong, until that is put right.
+func (t *telling) lasts() bool { return !t.normal && !t.once }
 
-func newRecorder(create func(context.Context, *eventsv1.Event) error, may func(context.Context, string) bool, instance string, becoming time.Duration, log *slog.Logger) *recorder {
+func newRecorder(create func(context.Context, *eventsv1.Event) error, may func(context.Context, string) bool,
+	there func(context.Context, *corev1.ObjectReference) (bool, error), instance string, becoming time.Duration, log *slog.Logger) *recorder {
 	return &recorder{
-		create: create, may: may, instance: instance, becoming: becoming, log: log, now: time.Now,
+		create: create, may: may, there: there, instance: instance, becoming: becoming, log: log, now: time.Now,
 		written: newEventsWritten(), failed: newEventsFailed(),
 		limiter:    flowcontrol.NewTokenBucketPassiveRateLimiter(eventRate, eventBurst),
 		wake:       make(chan struct{}, 1),
 		topics:     map[string][]string{},
 		told:       map[string]*telling{},
-		rounds:     map[string]*round{},
+		troubles:   map[about]*trouble{},
 		namespaces: map[string]*audience{},
 	}
 }
 
 // replace takes all findings of a topic, which is whoever has found them. Without a recorder nothing
 // is recorded.
-func (r *recorder) replace(topic string, findings []finding) { r.take(topic, findings, true) }
-
-// drop forgets the findings of a topic whose object is gone: nobody has put it right.
-func (r *recorder) drop(topic string) { r.take(topic, nil, false) }
-
-func (r *recorder) take(topic string, findings []finding, resolving bool) {
+func (r *recorder) replace(topic string, findings []finding) {
 	if r == nil {
 		return
 	}
@@ -132,27 +125,28 @@ func (r *recorder) take(topic string, findings []finding, resolving bool) {
 	}
 	findings = slices.Clone(findings)
 	found := make(map[string]*finding, len(findings))
-	still := make(map[string]bool, len(findings)) // what is wrong, in whichever generation
+	still := make(map[about]bool, len(findings)) // what is wrong, and whether nobody can tell
 	keys := make([]string, 0, len(findings))
 	for i := range findings {
 		f := &findings[i]
-		subject := f.subject()
-		if before := r.rounds[subject]; before != nil {
-			f.round = before.number
-			before.key = f.key()
+		still[f.about()] = still[f.about()] || f.unsure
+		if f.unsure {
+			continue
 		}
-		found[f.key()], still[subject] = f, true
+		if before := r.troubles[f.about()]; before != nil {
+			f.round = before.end.round
+		}
+		found[f.key()] = f
 	}
 	for _, key := range r.topics[topic] {
-		if found[key] != nil {
+		t := r.told[key]
+		if found[key] != nil || still[t.about()] {
 			keys = append(keys, key)
 			delete(found, key)
-		} else if t := r.told[key]; t != nil {
-			if t.topics--; t.topics == 0 {
-				r.forget(key)
-				if resolving && t.shown && !t.normal && !still[t.subject()] {
-					r.resolve(key, &t.finding)
-				}
+		} else if t.topics--; t.topics == 0 {
+			r.forget(key)
+			if _, is := still[t.about()]; !is {
+				r.end(t.about())
 			}
 		}
 	}
@@ -173,17 +167,6 @@ func (r *recorder) take(topic string, findings []finding, resolving bool) {
 	if len(keys) == 0 {
 		delete(r.topics, topic)
 	}
-}
-
-// resolve tells that a finding is none any more: its Event stays for an hour, and nobody may delete it. It is
-// called with the lock held.
-func (r *recorder) resolve(key string, f *finding) {
-	if r.news >= maxNews || len(r.rounds) >= maxFindings {
-		return
-	}
-	r.rounds[f.subject()] = &round{f.round + 1, key, r.now()}
-	resolved := f.resolved()
-	r.add(resolved.key(), &telling{finding: resolved, due: r.now(), once: true})
 }
 
 // tell takes a finding that does not last, unless too many wait.
@@ -226,6 +209,9 @@ func (r *recorder) add(key string, t *telling) bool {
 	if t.once {
 		r.news++
 	}
+	if t.lasts() {
+		r.begin(&t.finding)
+	}
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -243,6 +229,12 @@ func (r *recorder) forget(key string) {
 	if t.once {
 		r.news--
 	}
+	if t.ends != nil {
+		t.ends.ending = false
+	}
+	if t.lasts() {
+		r.troubles[t.about()].findings--
+	}
 	r.namespaces[t.home()].left(r.now())
 }
 
@@ -258,7 +250,9 @@ func (r *recorder) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		key, event, pause := r.next()
 		if event != nil {
-			r.write(ctx, key, event)
+			if event.Reason != reasonResolved || r.stands(ctx, key, event) {
+				r.write(ctx, key, event)
+			}
 			continue
 		}
 		timer := time.NewTimer(pause)
@@ -330,6 +324,9 @@ func (r *recorder) sooner(a, b string) bool {
 func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
+	r.mu.Lock()
+	t := r.told[key] // nil if it was put right meanwhile
+	r.mu.Unlock()
 	err := r.create(ctx, event)
 	trouble := kube.Explain("create", "events.events.k8s.io", err)
 	if trouble != nil && trouble.Kind == kube.Forbidden && !leaving(err) && r.may(ctx, event.Namespace) {
@@ -342,8 +339,6 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 	defer r.mu.Unlock()
 	now := r.now()
 	to := r.namespaces[event.Namespace] // there until next tidies up
-	t := r.told[key]                    // nil if it was put right meanwhile
-	next := now.Add(renewal)
 	switch {
 	case err == nil:
 		r.written.WithLabelValues(event.Reason).Inc()
@@ -383,13 +378,15 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 		}
 		return
 	}
-	switch {
-	case t == nil:
-	case t.once:
+	if t == nil {
+		return
+	}
+	t.due = now.Add(renewal)
+	if t.once {
 		r.forget(key)
-	default:
-		t.due = next
-		t.shown = t.shown || err == nil || apierrors.IsAlreadyExists(err)
+	}
+	if err == nil || apierrors.IsAlreadyExists(err) {
+		r.shown(key, t)
 	}
 }
 

@@ -28,6 +28,14 @@ type apiServer struct {
 	requests int
 	refuse   func(*eventsv1.Event) error
 	granted  map[string]bool // namespaces in which Events may be written, whatever refuses them
+	gone     map[string]bool // names of objects that are
+	away     error           // of whoever asks for objects
+}
+
+func (a *apiServer) there(_ context.Context, object *corev1.ObjectReference) (bool, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.gone[object.Name], a.away
 }
 
 func (a *apiServer) may(_ context.Context, namespace string) bool { return a.granted[namespace] }
@@ -83,7 +91,7 @@ func (a *apiServer) turn(refuse func(*eventsv1.Event) error) {
 func record(t *testing.T, f func(t *testing.T, r *recorder, server *apiServer, log *buffer)) {
 	synctest.Test(t, func(t *testing.T) {
 		server, log := &apiServer{}, new(buffer)
-		r := newRecorder(server.create, server.may, "test", duration(t, becoming), slog.New(slog.NewTextHandler(log, nil)))
+		r := newRecorder(server.create, server.may, server.there, "test", duration(t, becoming), slog.New(slog.NewTextHandler(log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); r.run(ctx) }()
@@ -139,7 +147,7 @@ func TestRecorderOnce(t *testing.T) {
 			t.Errorf("%d events, want another one of the next generation", n)
 		}
 		r.replace("another stanza's", nil)
-		time.Sleep(settling)
+		time.Sleep(2 * r.becoming)
 		if n := r.count(); n != 0 {
 			t.Errorf("%d findings are remembered, want none", n)
 		}
@@ -172,7 +180,7 @@ func TestRecorderPatience(t *testing.T) {
 // Two controllers write one Event.
 func TestRecorderReplicas(t *testing.T) {
 	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
-		other := newRecorder(server.create, server.may, "other", duration(t, becoming), slog.New(slog.DiscardHandler))
+		other := newRecorder(server.create, server.may, server.there, "other", duration(t, becoming), slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go other.run(ctx)
@@ -223,7 +231,7 @@ func TestRecorderFlood(t *testing.T) {
 // What is due first is written first, of one namespace and of several.
 func TestRecorderOrder(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	r := newRecorder((&apiServer{}).create, (&apiServer{}).may, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
+	r := newRecorder((&apiServer{}).create, (&apiServer{}).may, (&apiServer{}).there, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
 	r.now = func() time.Time { return now }
 	want := []string{"shop/i3", "shop/i1", "dev/i4", "shop/i2"}
 	for _, id := range want {
@@ -252,7 +260,7 @@ func TestRecorderOrder(t *testing.T) {
 // Of what is told once, so much waits as may, whatever lasts beside it.
 func TestRecorderNews(t *testing.T) {
 	server := &apiServer{}
-	r := newRecorder(server.create, server.may, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
+	r := newRecorder(server.create, server.may, server.there, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
 	var lasting []finding
 	for n := range 2 * maxNews {
 		lasting = append(lasting, badHost("shop", n))

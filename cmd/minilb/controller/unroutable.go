@@ -213,7 +213,7 @@ func (c *Controller) sweep(ctx context.Context) error {
 		}
 		c.recorder.replace(endpointsTopic(name), findings)
 		if s := c.services.get(name); s == nil || s.foreign { // it went meanwhile, and nothing else would forget what was found
-			c.recorder.drop(endpointsTopic(name))
+			c.recorder.replace(endpointsTopic(name), nil)
 		}
 	}
 	return nil
@@ -264,6 +264,17 @@ func (e *endpointsOf) missing() finding {
 // findings returns what there is to tell of a Service's endpoints.
 func (e *endpointsOf) findings() []finding {
 	var findings []finding
+	unsure := func(reason string) {
+		f := e.service.finding(reason, "")
+		f.unsure = true
+		findings = append(findings, f)
+	}
+	if e.usable == 0 { // what they were is as it was, until there are some
+		unsure(reasonNoRoutableEndpoint)
+		if len(e.service.ports) > 0 {
+			unsure(reasonTargetPortMismatch)
+		}
+	}
 	if len(e.ports) > 0 {
 		findings = append(findings, e.service.mismatched(slices.Collect(maps.Keys(e.ports)))...)
 	}

@@ -62,7 +62,7 @@ func sweeping(t *testing.T, f func(s *sweeper)) {
 		}
 		s.must(s.client.Tracker().Add(s.node.DeepCopy()))
 		s.must(s.client.Tracker().Add(s.slice.DeepCopy()))
-		c.recorder = newRecorder(s.events.create, s.events.may, "test", duration(t, becoming), c.log)
+		c.recorder = newRecorder(s.events.create, s.events.may, s.events.there, "test", duration(t, becoming), c.log)
 		c.sweeps.delay = duration(t, sweepDelay)
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
@@ -228,6 +228,9 @@ func TestSweepForgets(t *testing.T) {
 		foreign := web(2, "")
 		*foreign.Spec.LoadBalancerClass, foreign.UID, foreign.Status.LoadBalancer.Ingress = "metallb", "uid-2", nil
 		foreign.Annotations = map[string]string{"minilb/host": "a.example"}
+		s.events.mu.Lock()
+		s.events.gone = map[string]bool{"web": true} // the one that was told of
+		s.events.mu.Unlock()
 		s.must(s.services.Update(foreign))
 		time.Sleep(time.Minute)
 		if got := s.reasons(); !slices.Equal(got, []string{reasonAnnotationIgnored, reasonTargetPortMismatch}) || s.recorder.count() != 1 {
