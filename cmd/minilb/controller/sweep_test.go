@@ -18,7 +18,7 @@ import (
 
 // What one look at all endpoints finds, whichever comes first. R3, S5
 func TestSweep(t *testing.T) {
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}, Spec: corev1.NodeSpec{PodCIDRs: []string{"10.244.1.0/24", "fd00:1::/64"}}}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}, Spec: corev1.NodeSpec{PodCIDRs: []string{"10.244.1.0/24", "fd00:1::/64"}}, Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.168.1.31"}}}}
 	slice := func(service string, ports []int32, addresses ...string) *discoveryv1.EndpointSlice {
 		s := &discoveryv1.EndpointSlice{
 			ObjectMeta:  metav1.ObjectMeta{Namespace: "shop", Name: service + "-" + strings.Join(addresses, "-"), Labels: map[string]string{discoveryv1.LabelServiceName: service}},
@@ -58,6 +58,7 @@ func TestSweep(t *testing.T) {
 			ports + "Port 82 (c) leads to port 92 of the pods" + leads + "92" + fix, ports + "Port 83 (d) leads to port 93 of the pods" + leads + "93" + fix,
 			ports + "Port 84 (e) leads to port 94 of the pods" + leads + "94" + fix}},
 		{"ports of no pods", []*discoveryv1.EndpointSlice{slice("web", []int32{90})}, nil},
+		{"no route to their podCIDR", []*discoveryv1.EndpointSlice{slice("web", nil, inside, "fd00:1::7")}, []string{stray + "some endpoints, for example fd00:1::7, which is on node n1, and there is no route: no IPv6 InternalIP for fd00:1::/64"}},
 		{"both", []*discoveryv1.EndpointSlice{slice("web", []int32{90}, "10.0.0.9")}, []string{stray + "any endpoint, for example 10.0.0.9", ports + "Port 80 (a) leads to port 90"}},
 	} {
 		c, _ := recording(t)

@@ -292,6 +292,9 @@ func (e *endpointsOf) describe() string {
 		which = "any endpoint"
 	}
 	where := fmt.Sprintf("The routes do not lead to %s, for example %s, which is ", which, e.example.Addr)
+	if e.example.Problem != "" {
+		return where + fmt.Sprintf("on node %s, and there is no route: %s", e.example.Node, e.example.Problem)
+	}
 	if len(e.example.PodCIDRs) == 0 {
 		return where + fmt.Sprintf("on node %s, which has no podCIDR: %s", e.example.Node, routes.AllocateHint)
 	}

@@ -58,8 +58,9 @@ type podCheck map[string]*nodePods
 
 type nodePods struct {
 	cidrs     []netip.Prefix
-	addresses []netip.Addr        // of the node itself: pods on the host's network have them
-	pods      map[netip.Addr]bool // the pod IPs seen, and whether the routes lead to them
+	refused   map[netip.Prefix]string // those of them that have no route, and why
+	addresses []netip.Addr            // of the node itself: pods on the host's network have them
+	pods      map[netip.Addr]bool     // the pod IPs seen, and whether they are where they should be
 }
 
 // AllocateHint says what to do about nodes without podCIDRs.
@@ -73,7 +74,7 @@ func newPodCheck(nodes []*corev1.Node) podCheck {
 		if lb.Ignored(node.Labels) {
 			continue
 		}
-		pods := &nodePods{cidrs: cidrs, pods: map[netip.Addr]bool{}}
+		pods := &nodePods{cidrs: cidrs, refused: map[netip.Prefix]string{}, pods: map[netip.Addr]bool{}}
 		for _, address := range node.Status.Addresses {
 			if ip, err := netip.ParseAddr(address.Address); err == nil {
 				pods.addresses = append(pods.addresses, ip.Unmap())
@@ -81,13 +82,19 @@ func newPodCheck(nodes []*corev1.Node) podCheck {
 		}
 		check[node.Name] = pods
 	}
+	for _, entry := range Of(nodes) {
+		if entry.Problem != "" && entry.Destination.IsValid() {
+			check[entry.Node].refused[entry.Destination] = entry.Problem
+		}
+	}
 	return check
 }
 
 // add takes a slice's usable endpoints into account.
 func (c podCheck) add(slice *discoveryv1.EndpointSlice) {
 	for pod := range c.pods(slice) {
-		pod.node.pods[pod.ip] = pod.routable()
+		leads, problem := pod.route()
+		pod.node.pods[pod.ip] = leads || problem != "" // which the routes themselves tell of
 	}
 }
 

@@ -104,20 +104,30 @@ func TestStraysRead(t *testing.T) {
 	}
 }
 
-// R3: an endpoint is unroutable outside of its node's podCIDRs, and anywhere on a node without any
-// but on the node's own network.
+// R3: an endpoint is unroutable outside of its node's podCIDRs, in those that are refused, and anywhere on a node without
+// any but on the node's own network.
 func TestUnroutable(t *testing.T) {
-	nodes := []*corev1.Node{node("a", "10.244.1.0/24", "192.168.1.31"), node("bare", "", "192.168.1.33")}
+	nodes := []*corev1.Node{
+		node("a", "10.244.1.0/24", "192.168.1.31"), node("bare", "", "192.168.1.33"), node("same", "10.244.1.0/24 10.244.2.0/24", "192.168.1.34"),
+		node("wide", "192.168.0.0/16", "192.168.1.35"), node("hidden", "10.244.3.0/24 fd00:3::/64", "192.168.1.36"),
+	}
 	slice := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4}
-	for _, on := range []struct{ node, ip string }{{"a", "10.244.1.7"}, {"a", "10.0.0.1"}, {"bare", "10.0.0.2"}, {"bare", "192.168.1.33"}, {"unknown", "10.0.0.3"}} {
+	for _, on := range []struct{ node, ip string }{{"a", "10.244.1.7"}, {"a", "10.0.0.1"}, {"bare", "10.0.0.2"}, {"bare", "192.168.1.33"}, {"unknown", "10.0.0.3"},
+		{"same", "10.244.1.8"}, {"same", "10.244.2.8"}, {"wide", "192.168.7.8"}, {"wide", "192.168.1.35"}, {"hidden", "10.244.3.8"}, {"hidden", "fd00:3::8"}} {
 		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{on.ip}, NodeName: &on.node})
 	}
 	got, total := NewPods(nodes).Unroutable(slice)
 	want := []Endpoint{
 		{Addr: netip.MustParseAddr("10.0.0.1"), Node: "a", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}},
 		{Addr: netip.MustParseAddr("10.0.0.2"), Node: "bare"},
+		{Addr: netip.MustParseAddr("10.244.1.8"), Node: "same", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24"), netip.MustParsePrefix("10.244.2.0/24")}, Problem: "podCIDR 10.244.1.0/24 is also that of node a"},
+		{Addr: netip.MustParseAddr("192.168.7.8"), Node: "wide", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}, Problem: "podCIDR 192.168.0.0/16 contains 192.168.1.31, the InternalIP of node a: a route would cut it off"},
+		{Addr: netip.MustParseAddr("fd00:3::8"), Node: "hidden", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.3.0/24"), netip.MustParsePrefix("fd00:3::/64")}, Problem: "no IPv6 InternalIP for fd00:3::/64"},
 	}
-	if total != 4 || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v of %d, want %+v of 4", got, total, want)
+	if total != 10 || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v of %d, want %+v of 10", got, total, want)
+	}
+	if strays := StraysAmong(nodes, []*discoveryv1.EndpointSlice{slice}); len(strays) != 1 || strays[0].Node != "a" { // the others have their pods where their podCIDRs are
+		t.Errorf("got strays %+v", strays)
 	}
 }

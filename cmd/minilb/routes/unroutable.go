@@ -30,6 +30,8 @@ type Endpoint struct {
 	// Node is the node's name, and PodCIDRs are the node's, IPv4 first: none if no route leads to it.
 	Node     string
 	PodCIDRs []netip.Prefix
+	// Problem says why there is no route to the one of them that it is in, empty if it is in none.
+	Problem string
 }
 
 // Unroutable returns the slice's usable endpoints that the routes do not lead to, and how many
@@ -37,8 +39,8 @@ type Endpoint struct {
 func (p *Pods) Unroutable(slice *discoveryv1.EndpointSlice) (unroutable []Endpoint, total int) {
 	for pod := range p.check.pods(slice) {
 		total++
-		if !pod.routable() {
-			unroutable = append(unroutable, Endpoint{Addr: pod.ip, Node: pod.name, PodCIDRs: pod.node.cidrs})
+		if leads, problem := pod.route(); !leads {
+			unroutable = append(unroutable, Endpoint{Addr: pod.ip, Node: pod.name, PodCIDRs: pod.node.cidrs, Problem: problem})
 		}
 	}
 	return unroutable, total
@@ -66,10 +68,20 @@ type nodePod struct {
 	node *nodePods
 }
 
-// routable reports whether the routes lead there: it is in the node's podCIDRs, or on its network.
-func (p nodePod) routable() bool {
-	return slices.Contains(p.node.addresses, p.ip) ||
-		slices.ContainsFunc(p.node.cidrs, func(cidr netip.Prefix) bool { return cidr.Contains(p.ip) })
+// route reports whether one leads there: it is in the node's podCIDRs, or on its network. Of a podCIDR that there is
+// no route to it says why.
+func (p nodePod) route() (leads bool, problem string) {
+	if slices.Contains(p.node.addresses, p.ip) {
+		return true, ""
+	}
+	for _, cidr := range p.node.cidrs {
+		if cidr.Contains(p.ip) {
+			if problem = p.node.refused[cidr]; problem == "" {
+				return true, ""
+			}
+		}
+	}
+	return false, problem
 }
 
 // pods yields a slice's usable endpoints on the nodes.
