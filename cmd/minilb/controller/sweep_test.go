@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -131,6 +133,17 @@ func TestSweepMeanwhile(t *testing.T) {
 			t.Errorf("without %s: got %q, %v", resource, c.recorder.found(), err)
 		}
 	}
+	refused = map[string]error{"nodes": apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("no"))}
+	other := web(1, "")
+	other.Name, other.UID, other.Spec.Selector = "other", "uid-2", map[string]string{"app": "x"}
+	c.services.Add(other)
+	c.sweeps.delay = 0
+	c.findIn(cache.MetaObjectToName(other), c.services.get(cache.MetaObjectToName(other)))
+	if err := c.sweep(t.Context()); err == nil || !strings.Contains(strings.Join(c.recorder.found(), "\n"), "shop/other NoEndpoints") || c.recorder.count() != 2 {
+		t.Errorf("without nodes: got %q, %v, want what does not depend on them", c.recorder.found(), err)
+	}
+	c.services.Delete(other)
+	c.findIn(cache.MetaObjectToName(other), nil)
 	refused, gone = nil, true
 	if err := c.sweep(t.Context()); err != nil || c.recorder.count() != 0 {
 		t.Errorf("got %q, %v", c.recorder.found(), err)

@@ -161,13 +161,10 @@ type endpointsOf struct {
 func (c *Controller) sweep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	nodes, err := routes.Nodes(ctx, c.client)
-	if err != nil {
-		return err
-	}
+	nodes, unread := routes.Nodes(ctx, c.client)
 	pods := routes.NewPods(nodes)
 	all := map[cache.ObjectName]*endpointsOf{} // of those that have slices
-	err = routes.EachSlice(ctx, c.client, func(slice *discoveryv1.EndpointSlice) {
+	err := routes.EachSlice(ctx, c.client, func(slice *discoveryv1.EndpointSlice) {
 		name := cache.NewObjectName(slice.Namespace, slice.Labels[discoveryv1.LabelServiceName])
 		s := c.services.get(name)
 		if s == nil || s.foreign {
@@ -205,7 +202,7 @@ func (c *Controller) sweep(ctx context.Context) error {
 		if e == nil {
 			e = &endpointsOf{service: s}
 		}
-		findings := e.findings()
+		findings := e.findings(unread == nil)
 		if e.usable > 0 || s.deleting { // M5
 			c.sweeps.fed(name)
 		} else if c.sweeps.starves(name) {
@@ -216,7 +213,7 @@ func (c *Controller) sweep(ctx context.Context) error {
 			c.recorder.replace(endpointsTopic(name), nil)
 		}
 	}
-	return nil
+	return unread
 }
 
 // add counts the endpoints of a slice (E2, E3, E6, M8).
@@ -261,19 +258,20 @@ func (e *endpointsOf) missing() finding {
 	return f
 }
 
-// findings returns what there is to tell of a Service's endpoints.
-func (e *endpointsOf) findings() []finding {
+// findings returns what there is to tell of a Service's endpoints. Without the nodes nobody can tell what leads there.
+func (e *endpointsOf) findings(nodes bool) []finding {
 	var findings []finding
 	unsure := func(reason string) {
 		f := e.service.finding(reason, "")
 		f.unsure = true
 		findings = append(findings, f)
 	}
-	if e.usable == 0 { // what they were is as it was, until there are some
+	none := e.usable == 0 // what they were is as it was, until there are some
+	if none || !nodes {
 		unsure(reasonNoRoutableEndpoint)
-		if len(e.service.ports) > 0 {
-			unsure(reasonTargetPortMismatch)
-		}
+	}
+	if none && len(e.service.ports) > 0 {
+		unsure(reasonTargetPortMismatch)
 	}
 	if len(e.ports) > 0 {
 		findings = append(findings, e.service.mismatched(slices.Collect(maps.Keys(e.ports)))...)
