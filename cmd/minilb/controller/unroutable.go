@@ -42,10 +42,11 @@ type sweeps struct {
 	mu    sync.Mutex
 	known map[cache.ObjectName]*service  // Services that are ours
 	empty map[cache.ObjectName]time.Time // since when they have no endpoint, as far as is known
+	next  time.Duration                  // after what time to look again if nothing is new
 }
 
 func newSweeps() *sweeps {
-	return &sweeps{due: make(chan struct{}, 1), known: map[cache.ObjectName]*service{}, empty: map[cache.ObjectName]time.Time{}}
+	return &sweeps{due: make(chan struct{}, 1), known: map[cache.ObjectName]*service{}, empty: map[cache.ObjectName]time.Time{}, next: sweepInterval}
 }
 
 // gone takes note of a Service that is not ours, or no longer.
@@ -79,19 +80,33 @@ func (s *sweeps) again() {
 }
 
 // starves reports whether a Service of which a look has seen no endpoint has had none for sweepDelay: pods are
-// replaced all the time. It lets the next look be soon, to tell that there are none, or that there are again.
+// replaced all the time. It lets the next look be soon, to tell that there are none, or, when it has had none for twice as
+// long, that there are again.
 func (s *sweeps) starves(name cache.ObjectName) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known[name] == nil {
 		return false
 	}
-	s.again()
 	since, empty := s.empty[name]
 	if !empty {
 		s.empty[name] = time.Now()
 	}
-	return empty && time.Since(since) >= s.delay
+	if !empty || time.Since(since) < s.delay {
+		s.again()
+		return false
+	}
+	s.next = min(s.next, time.Since(since))
+	return true
+}
+
+// pause returns after what time to look again if nothing is new, as of the last look, and begins another one.
+func (s *sweeps) pause() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := s.next
+	s.next = sweepInterval
+	return next
 }
 
 // fed takes note of a Service of which a look has seen an endpoint.
@@ -108,15 +123,16 @@ func (c *Controller) findUnroutable(ctx context.Context) {
 	var ended time.Time // of the last one
 	var took time.Duration
 	for {
+		rest := min(max(2*c.sweeps.delay, sweepShare*took), sweepInterval)
+		pause := max(rest, c.sweeps.pause())
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.sweeps.due:
-			rest := min(max(2*c.sweeps.delay, sweepShare*took), sweepInterval)
 			if !sleep(ctx, max(c.sweeps.delay, time.Until(ended.Add(rest)))) {
 				return
 			}
-		case <-time.After(sweepInterval):
+		case <-time.After(pause):
 			if c.services.count() == 0 {
 				continue
 			}

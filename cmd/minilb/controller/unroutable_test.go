@@ -190,10 +190,17 @@ func TestSweepsAreFew(t *testing.T) {
 		change func(s *sweeper, i int)
 		want   int
 	}{
-		"no Service of ours":                       {false, 0, 1, func(*sweeper, int) {}, 0},
-		"a Service that stays":                     {true, 0, 20, func(s *sweeper, _ int) { s.must(s.services.Resync()) }, most},
-		"one that changes elsewhere":               {true, 0, 20, func(s *sweeper, i int) { s.serve(i+2, 8080) }, most},
-		"one that changes all the time":            {true, 0, 1, func(s *sweeper, i int) { s.serve(i+2, 8080+int32(i)) }, 59},
+		"no Service of ours":            {false, 0, 1, func(*sweeper, int) {}, 0},
+		"a Service that stays":          {true, 0, 20, func(s *sweeper, _ int) { s.must(s.services.Resync()) }, most},
+		"one that changes elsewhere":    {true, 0, 20, func(s *sweeper, i int) { s.serve(i+2, 8080) }, most},
+		"one that changes all the time": {true, 0, 1, func(s *sweeper, i int) { s.serve(i+2, 8080+int32(i)) }, 59},
+		"one whose pods go": {true, 0, 1, func(s *sweeper, i int) {
+			if i == 0 {
+				s.slice.Endpoints = nil
+				_, err := s.client.DiscoveryV1().EndpointSlices("shop").Update(s.Context(), s.slice, metav1.UpdateOptions{})
+				s.must(err)
+			}
+		}, most + 3}, // a minute after that was seen, and 1, 2, 4 and 8 later
 		"one that changes all the time among many": {true, time.Second, 1, func(s *sweeper, i int) { s.serve(i+2, 8080+int32(i)) }, most},
 	} {
 		t.Run(name, func(t *testing.T) {
