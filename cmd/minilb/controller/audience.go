@@ -4,6 +4,8 @@ import (
 	"maps"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/util/flowcontrol"
 )
 
@@ -35,6 +37,22 @@ func (a *audience) spent() time.Time {
 	return full
 }
 
+// mute lets nothing be written in a namespace for a while, and forgets its news, which would keep those of others from
+// being told.
+func (r *recorder) mute(to *audience, namespace string) {
+	to.pause = r.now().Add(deniedPatience)
+	for key, t := range r.told {
+		if t.once && t.home() == namespace {
+			r.forget(key)
+		}
+	}
+}
+
+// muted reports whether nothing is written in a namespace, which may be an unknown one.
+func (a *audience) muted(now time.Time) bool {
+	return a != nil && (a.refused || a.denied >= denials) && now.Before(a.pause)
+}
+
 // tidy drops the namespaces that there is nothing to be remembered of. It is called with the lock held,
 // whenever there may be something to write and once in renewal.
 func (r *recorder) tidy(now time.Time) {
@@ -59,4 +77,9 @@ func (r *recorder) settle(to *audience) {
 		r.log.Info("events can be written again")
 	}
 	to.denied, to.pause, to.refused = 0, time.Time{}, false
+}
+
+// leaving reports whether an Event was refused because its namespace goes or is gone.
+func leaving(err error) bool {
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || apierrors.IsNotFound(err)
 }

@@ -176,7 +176,7 @@ func (r *recorder) tell(f finding) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if key := f.key(); r.news < maxNews && r.told[key] == nil {
+	if key := f.key(); r.news < maxNews && r.told[key] == nil && !r.namespaces[f.home()].muted(r.now()) {
 		r.add(key, &telling{finding: f, due: r.now(), once: true})
 	}
 }
@@ -351,7 +351,7 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 		to.denied++
 		to.pause = now.Add(deniedRetry)
 		if to.denied >= denials {
-			to.pause = now.Add(deniedPatience)
+			r.mute(to, event.Namespace)
 			if !r.complained {
 				r.complained = true
 				// Statuses are written all the same.
@@ -361,10 +361,15 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 		return
 	case trouble.Kind == kube.Refused:
 		r.failed.Inc()
+		r.mute(to, event.Namespace)
+		if t != nil {
+			t.due = to.pause // others come first then: a policy may be about this one alone
+		}
 		if !to.refused {
 			to.refused = true
 			r.log.Warn("event not written: "+trouble.Text, "reason", event.Reason, "object", event.Regarding.Kind+" "+event.Namespace+"/"+event.Regarding.Name)
 		}
+		return
 	default: // the watch of Services tells of it
 		r.failed.Inc()
 		r.log.Debug("event not written: " + trouble.Text)
@@ -388,9 +393,4 @@ func (r *recorder) write(ctx context.Context, key string, event *eventsv1.Event)
 	if err == nil || apierrors.IsAlreadyExists(err) {
 		r.shown(key, t)
 	}
-}
-
-// leaving reports whether an Event was refused because its namespace goes or is gone.
-func leaving(err error) bool {
-	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || apierrors.IsNotFound(err)
 }

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -304,88 +302,6 @@ func TestRecorderRate(t *testing.T) {
 		time.Sleep(settling + 20*time.Second)
 		if n, most := server.count(""), eventBurst+eventRate*20; n > most+1 || n < most-5 {
 			t.Errorf("%d events within 20 seconds, want %d", n, most)
-		}
-	})
-}
-
-// What the API server refuses is told once, and holds nothing else up.
-func TestRecorderRefused(t *testing.T) {
-	forbidden := apierrors.NewForbidden(eventsResource, "", errors.New("no"))
-	quota := apierrors.NewForbidden(eventsResource, "", errors.New("exceeded quota: small"))
-	leaving := apierrors.NewForbidden(eventsResource, "", errors.New("unable to create new content in namespace"))
-	leaving.ErrStatus.Details = &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}}
-	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
-		server.granted = map[string]bool{"full": true}
-		server.turn(func(event *eventsv1.Event) error {
-			return map[string]error{"denied": forbidden, "full": quota, "leaving": leaving}[event.Namespace]
-		})
-		for n, namespace := range []string{"denied", "full", "leaving", "shop"} {
-			r.replace(namespace, []finding{badHost(namespace, n)})
-		}
-		time.Sleep(time.Minute)
-		if n := server.count("shop"); n != 1 {
-			t.Errorf("%d events where they may be written, want one", n)
-		}
-		if server.asked() != 3+1+1+1 {
-			t.Errorf("%d requests, want three where it is forbidden, and one each", server.asked())
-		}
-		text := log.String()
-		if strings.Count(text, "\n") != 2 || !strings.Contains(text, "a policy or a quota of the cluster refuses it") || !strings.Contains(text, "events.events.k8s.io: create is forbidden: apply deploy/kustomize, or grant create on events.events.k8s.io") || !strings.Contains(text, "-events=false") {
-			t.Errorf("the log says %s", text)
-		}
-		server.turn(nil)
-		time.Sleep(deniedPatience)
-		if n := server.count("denied"); n != 1 || !strings.Contains(log.String(), "events can be written again") {
-			t.Errorf("%d events once they may be written\n%s", n, log)
-		}
-	})
-}
-
-// A webhook that fails for one namespace, or a policy that refuses what is said there, is no matter of
-// the others.
-func TestRecorderWebhook(t *testing.T) {
-	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
-		server.granted = map[string]bool{"policed": true}
-		server.turn(func(event *eventsv1.Event) error {
-			switch {
-			case strings.HasPrefix(event.Namespace, "failing"):
-				return apierrors.NewInternalError(errors.New("failed calling webhook"))
-			case event.Namespace == "policed":
-				return apierrors.NewForbidden(eventsResource, event.Name, errors.New(`admission webhook "x" denied the request`))
-			}
-			return nil
-		})
-		all := []string{"policed", "shop", "infra"}
-		for n := range 8 { // some of them come before the others
-			all = append(all, fmt.Sprintf("failing%d", n))
-		}
-		for n, namespace := range all {
-			r.replace(namespace, []finding{badHost(namespace, n)})
-		}
-		r.replace("more", []finding{badHost("policed", 100)}) // which is not said again
-		time.Sleep(settling + 2*eventRetry + time.Second)
-		if server.count("shop") != 1 || server.count("infra") != 1 {
-			t.Errorf("%d and %d events where they may be written, want one each", server.count("shop"), server.count("infra"))
-		}
-		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "a policy or a quota of the cluster refuses it") || strings.Contains(text, "grant create") {
-			t.Errorf("the log says %s", text)
-		}
-	})
-}
-
-// An API server that is away is asked again in a while, and no more often for there being more to say.
-func TestRecorderOutage(t *testing.T) {
-	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
-		server.turn(func(*eventsv1.Event) error { return errors.New("connection refused") })
-		r.replace("claims", []finding{badHost("shop", 1), badHost("shop", 2), badHost("infra", 3)})
-		time.Sleep(settling + time.Minute + time.Second)
-		if server.asked() != 7 {
-			t.Errorf("asked %d times in a minute, want 7", server.asked())
-		}
-		server.turn(nil)
-		time.Sleep(eventRetry)
-		if n := server.count(""); n != 3 || log.String() != "" {
-			t.Errorf("%d events after an outage, want three\n%s", n, log)
 		}
 	})
 }
