@@ -14,7 +14,7 @@ import (
 )
 
 // nodeFindings says which nodes have no route to their pods, or routes that do not lead to them (R1,
-// R3–R7b).
+// R3–R7, R7b in part).
 func (c *checker) nodeFindings() []Finding {
 	var findings []Finding
 	cni := c.cni()

@@ -75,6 +75,9 @@ func (n *nodes) touch() {
 // Add implements cache.ReflectorStore.
 func (n *nodes) Add(object any) error {
 	node := object.(*corev1.Node)
+	if !named(node) {
+		return nil
+	}
 	now := read(node)
 	n.mu.Lock()
 	last, known := n.byName[node.Name]
@@ -103,8 +106,9 @@ func (n *nodes) Delete(object any) error {
 func (n *nodes) Replace(objects []any, _ string) error {
 	next := make(map[string]machine, len(objects))
 	for _, object := range objects {
-		node := object.(*corev1.Node)
-		next[node.Name] = read(node)
+		if node := object.(*corev1.Node); named(node) {
+			next[node.Name] = read(node)
+		}
 	}
 	n.mu.Lock()
 	n.byName = next

@@ -5,12 +5,22 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// shortest4 and shortest6 are the widths of the greatest networks that can be a node's (R7b).
+// maxRoutes is how many podCIDRs of a node get routes (R7b, in part). The API server takes one a family.
+const maxRoutes = 64
+
+// named reports whether a node's name is one that the API server takes. Others may hold anything, and are
+// printed nowhere: what is printed goes to shells (R7b, in part).
+func named(node *corev1.Node) bool { return len(validation.IsDNS1123Subdomain(node.Name)) == 0 }
+
+// shortest4 and shortest6 are the widths of the greatest networks that can be a node's (R7b, in part).
 const shortest4, shortest6 = 8, 16
 
-// never are what no pod has an address of, and what a network cannot do without (R7b).
+// never are what no pod has an address of, and what a network cannot do without (R7b, in part).
 var never = []struct {
 	network netip.Prefix
 	name    string

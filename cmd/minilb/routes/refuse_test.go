@@ -1,11 +1,14 @@
 package routes
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 )
 
 // R7: no route takes away a node, or the LAN's router.
@@ -50,7 +53,35 @@ func TestRefuseHosts(t *testing.T) {
 	}
 }
 
-// R7b: a destination is a pod network or it is nothing.
+// R7b, in part: a node has 64 routes at most, and a name that the API server does not take is printed
+// nowhere.
+func TestRefuseNodes(t *testing.T) {
+	var cidrs []string
+	for i := range 66 {
+		cidrs = append(cidrs, fmt.Sprintf("10.244.%d.0/24", i))
+	}
+	many := Of([]*corev1.Node{node("a", strings.Join(cidrs, " "), "192.168.1.31")})
+	if last := many[len(many)-1]; len(many) != 65 || last.Kind != NotPodNetwork || last.Problem != "2 of 66 podCIDRs left out, as a node has 64 routes at most" || many[63].Gateway != netip.MustParseAddr("192.168.1.31") {
+		t.Errorf("got %+v", many)
+	}
+
+	for _, name := range []string{"a\nreboot", "$(reboot)", "a;b", "Upper", "", strings.Repeat("a", 254)} {
+		bad := node(name, "10.244.1.0/24", "192.168.1.31")
+		pod := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, NodeName: &bad.Name}}}
+		if strays := StraysAmong([]*corev1.Node{bad}, []*discoveryv1.EndpointSlice{pod}); len(Of([]*corev1.Node{bad})) != 0 || len(strays) != 0 {
+			t.Errorf("%q: got %+v and %+v", name, Of([]*corev1.Node{bad}), strays)
+		}
+		known := &nodes{byName: map[string]machine{}, changed: make(chan struct{}, 1)}
+		if err := cmp.Or(known.Add(bad), known.Replace([]any{bad, node("a.b-1", "10.244.2.0/24", "192.168.1.31")}, ""), known.Update(bad)); err != nil {
+			t.Fatal(err)
+		}
+		if entries := known.entries(LAN{}); len(entries) != 1 || entries[0].Node != "a.b-1" {
+			t.Errorf("%q: got %+v", name, entries)
+		}
+	}
+}
+
+// R7b, in part: a destination is a pod network or it is nothing.
 func TestRefuseNetworks(t *testing.T) {
 	for cidr, want := range map[string]string{
 		"0.0.0.0/0":          "greater than a /8",

@@ -50,7 +50,7 @@ const (
 	MalformedIP ProblemKind = "MalformedIP"
 	// SamePodCIDR: another node has the podCIDR, too.
 	SamePodCIDR ProblemKind = "SamePodCIDR"
-	// NotPodNetwork: the podCIDR can be no pod network (R7b).
+	// NotPodNetwork: the podCIDR can be no pod network, or is one too many (R7b, in part).
 	NotPodNetwork ProblemKind = "NotPodNetwork"
 	// HostInPodCIDR: the podCIDR contains an address of a node, or of the LAN's router (R7).
 	HostInPodCIDR ProblemKind = "HostInPodCIDR"
@@ -72,7 +72,9 @@ func Of(nodes []*corev1.Node) []Entry { return LAN{}.Of(nodes) }
 func (lan LAN) Of(nodes []*corev1.Node) []Entry {
 	machines := make(map[string]machine, len(nodes))
 	for _, node := range nodes {
-		machines[node.Name] = read(node)
+		if named(node) {
+			machines[node.Name] = read(node)
+		}
 	}
 	return lan.entries(machines)
 }
@@ -80,7 +82,7 @@ func (lan LAN) Of(nodes []*corev1.Node) []Entry {
 // machine is what is read of a Node.
 type machine struct {
 	ignored  bool
-	cidrs    []netip.Prefix // without host bits, IPv4 first
+	cidrs    []netip.Prefix // without host bits, IPv4 first, maxRoutes at most
 	ips      []netip.Addr   // InternalIPs, in the node's own order
 	problems []Entry
 }
@@ -92,6 +94,10 @@ func read(node *corev1.Node) machine {
 		malformed = []string{"no podCIDRs: nothing has set any"}
 	}
 	m := machine{ignored: lb.Ignored(node.Labels), cidrs: cidrs, ips: ips}
+	if n := len(cidrs); n > maxRoutes {
+		m.cidrs = cidrs[:maxRoutes]
+		m.problems = []Entry{{Node: node.Name, Problem: fmt.Sprintf("%d of %d podCIDRs left out, as a node has %d routes at most", n-maxRoutes, n, maxRoutes), Kind: NotPodNetwork}}
+	}
 	for _, problem := range malformed {
 		m.problems = append(m.problems, Entry{Node: node.Name, Problem: problem, Kind: NoPodCIDR})
 	}

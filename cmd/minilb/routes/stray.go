@@ -10,8 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-
-	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
 // StrayHint says what to do about Strays.
@@ -70,11 +68,11 @@ const AllocateHint = "run kube-controller-manager with --allocate-node-cidrs=tru
 func newPodCheck(nodes []*corev1.Node) podCheck {
 	check := podCheck{}
 	for _, node := range nodes {
-		cidrs, _ := podCIDRs(node)
-		if lb.Ignored(node.Labels) {
+		m := read(node)
+		if m.ignored || !named(node) {
 			continue
 		}
-		pods := &nodePods{cidrs: cidrs, refused: map[netip.Prefix]string{}, pods: map[netip.Addr]bool{}}
+		pods := &nodePods{cidrs: m.cidrs, refused: map[netip.Prefix]string{}, pods: map[netip.Addr]bool{}}
 		for _, address := range node.Status.Addresses {
 			if ip, err := netip.ParseAddr(address.Address); err == nil {
 				pods.addresses = append(pods.addresses, ip.Unmap())
