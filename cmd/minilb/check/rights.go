@@ -106,6 +106,24 @@ func (c *checker) accounts(ctx context.Context, name, component string) ([]cache
 	return all, nil
 }
 
+// granted returns those of several accounts that have a right, all of them if none has: a tenant may label one, too.
+func (c *checker) granted(ctx context.Context, names []cache.ObjectName, r right) ([]cache.ObjectName, error) {
+	var granted []cache.ObjectName
+	for _, name := range names {
+		missing, err := c.missing(ctx, account{ObjectName: name}, r)
+		if err != nil {
+			return nil, err
+		}
+		if missing == "" {
+			granted = append(granted, name)
+		}
+	}
+	if granted == nil {
+		return names, nil
+	}
+	return granted, nil
+}
+
 // accountRights says which rights our ServiceAccounts lack. Who may not ask is told so once.
 func (c *checker) accountRights(ctx context.Context) ([]Finding, error) {
 	var findings []Finding
@@ -117,6 +135,9 @@ func (c *checker) accountRights(ctx context.Context) ([]Finding, error) {
 		{"controller", c.ControllerAccount, "-controller-account", "controller", controllerRights, eventRights},
 	} {
 		names, err := c.accounts(ctx, component.account, component.component)
+		if err == nil && len(names) > 1 {
+			names, err = c.granted(ctx, names, component.rights[0])
+		}
 		for _, name := range names {
 			var lacking []Finding
 			if lacking, err = c.lacking(ctx, account{name, component.rights, component.events}, component.flag); err != nil {

@@ -151,6 +151,20 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
+// A tenant may label a ServiceAccount: that is none of ours beside those which have the rights.
+func TestAccountsOfTenants(t *testing.T) {
+	dns, tenants, tenantsOther := shippedAccount("dns", "minilb", "minilb"), shippedAccount("dns", "minilb", "minilb"), shippedAccount("controller", "minilb", "minilb")
+	tenants.Namespace, tenantsOther.Namespace = "tenant", "tenant"
+	c := withAccounts(t, "", dns, shippedAccount("controller", "minilb", "minilb"), tenants, tenantsOther)
+	c.clients.Interface.(*fake.Clientset).PrependReactor("create", "subjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview)
+		return strings.HasPrefix(review.Spec.User, "system:serviceaccount:tenant:"), review, nil
+	})
+	if findings, err := c.accountRights(t.Context()); err != nil || len(findings) > 0 {
+		t.Errorf("got %v, %v", findings, err)
+	}
+}
+
 // Without the Corefile nobody knows whether the rights to a few namespaces are enough.
 func TestLacks(t *testing.T) {
 	const hint = "; or give the server's Corefile by -corefile if it reads some namespaces only"
