@@ -81,8 +81,8 @@ func newPodCheck(nodes []*corev1.Node) podCheck {
 		check[node.Name] = pods
 	}
 	for _, entry := range Of(nodes) {
-		if entry.Problem != "" && entry.Destination.IsValid() {
-			check[entry.Node].refused[entry.Destination] = entry.Problem
+		if pods := check[entry.Node]; pods != nil && entry.Problem != "" && entry.Destination.IsValid() {
+			pods.refused[entry.Destination] = entry.Problem
 		}
 	}
 	return check
