@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +38,7 @@ func (t *Translator) update(service cache.ObjectName, triggered int64) {
 		return
 	}
 	t.changes++
-	size := 0
+	size := strings.Count(e.ports, ".")
 	for _, s := range t.slicesOf[service] {
 		size += s.endpoints.len() + len(s.ports)
 	}

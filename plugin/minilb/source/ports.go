@@ -62,9 +62,9 @@ func namedPortsOf(ports []corev1.ServicePort) string {
 	return intern(strings.Join(all, " "))
 }
 
-// maxPorts is how many ports of a slice have names, and maxPortAddrs how many addresses are kept
-// of the ports of a Service that not all endpoints have: a slice can have 20,000 ports, and there
-// can be any number of slices, each with ports and endpoints of its own.
+// maxPorts is how many ports of a slice, and of a Service, have names, and maxPortAddrs how many
+// addresses are kept of the ports of a Service that not all endpoints have: either can have 20,000
+// ports, and there can be any number of slices, each with ports and endpoints of its own.
 const (
 	maxPorts     = 1024
 	maxPortAddrs = 1 << 20

@@ -120,3 +120,36 @@ func TestManyPorts(t *testing.T) {
 		t.Errorf("%d addresses are kept of the ports, %d in another order of the slices", addrs, again)
 	}
 }
+
+// Ports of a Service are kept if it is served, and no more than there may be; they count for whether it is
+// merged at once.
+func TestManyPortsOfService(t *testing.T) {
+	var ports []corev1.ServicePort
+	for i := range 20_000 {
+		ports = append(ports, corev1.ServicePort{Name: fmt.Sprint("p", i), Port: int32(i + 1)})
+	}
+	obj := httpsService(nil, ports...)
+	foreign := obj.DeepCopy()
+	foreign.Spec.LoadBalancerClass = pointer("metallb")
+	b := newBench(t, Options{})
+	for want, obj := range map[int]*corev1.Service{maxPorts: obj, 0: foreign} {
+		if got := len(strings.Fields(b.watcher.reduceService(obj).ports)); got != want {
+			t.Errorf("%d ports of 20000 are kept, want %d", got, want)
+		}
+	}
+	var endpoints []string
+	for i := range atOnce - maxPorts + 2 {
+		endpoints = append(endpoints, fmt.Sprintf("10.0.%d.%d RSt", i/250, i%250))
+	}
+	for _, tc := range []struct {
+		ports int
+		due   int
+	}{{0, 0}, {20_000, 1}} {
+		b = newBench(t, Options{})
+		b.services().Update(httpsService(nil, ports[:tc.ports]...))
+		b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", endpoints...))
+		if got := len(b.tr.merger.due); got != tc.due {
+			t.Errorf("with %d ports: %d Services are merged aside, want %d", tc.ports, got, tc.due)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package source
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/cache"
 
@@ -18,7 +20,7 @@ type service struct {
 
 // offered is what a Service says of its ports.
 type offered struct {
-	ports string // those with names, as in "_https._tcp _dns._udp"
+	ports string // those with names, as in "_https._tcp _dns._udp", if it is served
 	https *https // nil if it does not serve HTTPS, or nobody asks
 }
 
@@ -33,7 +35,9 @@ func (w *Watcher) reduceService(obj *corev1.Service) *service {
 		shared := intern(*class)
 		s.class = &shared
 	}
-	s.ports = namedPortsOf(obj.Spec.Ports)
+	if slices.ContainsFunc(w.translators, func(t *Translator) bool { return t.options.exposes(s) }) {
+		s.ports = namedPortsOf(obj.Spec.Ports[:min(maxPorts, len(obj.Spec.Ports))])
+	}
 	if w.https {
 		s.https = reduceHTTPS(obj)
 	}
