@@ -176,6 +176,23 @@ func (b *bench) pointers(addrs string) string {
 	return strings.Join(all, " ")
 }
 
+// E8: an entry takes the place of another where both slices have the same ports, in whichever order.
+func TestEntriesOfOtherPorts(t *testing.T) {
+	http, metrics := port{"_tcp", "_http", 8080}, port{"_tcp", "_metrics", 9090}
+	for _, tc := range []struct {
+		old, new []port
+		want     int
+	}{{[]port{http, metrics}, []port{metrics, http}, 0}, {[]port{http}, []port{http, metrics}, 1}, {[]port{http, metrics}, []port{http}, 1}} {
+		drains, waits := serviceSlice("shop/web", "old", "10.0.0.7 rST"), serviceSlice("shop/web", "new", "10.0.0.7 rst")
+		drains.ports, waits.ports = tc.old, tc.new
+		for _, all := range [][]*slice{{drains, waits}, {waits, drains}} {
+			if u, _ := usableOf(all); len(u.entries) != tc.want {
+				t.Errorf("%v drains, %v waits: %d are usable, want %d", tc.old, tc.new, len(u.entries), tc.want)
+			}
+		}
+	}
+}
+
 // Of entries with one address, an Inspection shows which one is answered with (E3).
 func TestInspectedEntries(t *testing.T) {
 	random := seeded(t)
