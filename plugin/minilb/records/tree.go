@@ -88,7 +88,9 @@ type entry struct {
 
 // IsSought reports whether clients ask for a canonical name by themselves, to find their proxy or tunnel: no
 // wildcard covers it, as whoever has that did not mean to be one (C7).
-func IsSought(name string) bool { return strings.HasPrefix(name, "wpad.") || strings.HasPrefix(name, "isatap.") }
+func IsSought(name string) bool {
+	return strings.HasPrefix(name, "wpad.") || strings.HasPrefix(name, "isatap.")
+}
 
 // covering returns the node of a wildcard for its parent's entry.
 func (e entry) covering() *Node {

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
 // discoveryInterval is how often the API server is asked at least what it serves of the
@@ -187,6 +189,7 @@ func (g *gatewayAPI) namespaceTable(name string) *versioned[*corev1.Namespace, *
 			v.absent.Store(missing)
 			if missing {
 				v.settled() // nobody's hosts depend on it
+				g.tellOpen(v.health, err)
 			} else {
 				observe(ctx, err)
 			}
@@ -194,6 +197,19 @@ func (g *gatewayAPI) namespaceTable(name string) *versioned[*corev1.Namespace, *
 	}
 	g.adopt(v)
 	return v
+}
+
+// openNames is what follows if Namespaces cannot be read.
+const openNames = "; as long as it is, others may claim the name of a namespace in a zone"
+
+// tellOpen logs once that Namespaces cannot be read, if any zone has names of theirs (C7).
+func (g *gatewayAPI) tellOpen(h *health, err error) {
+	named := func(t *Translator) bool { return t.options.Gateways && t.options.Services && len(t.options.Zones) > 0 }
+	failure := kube.Explain("list and watch", h.what(), err)
+	if lasting := h.fails(failure.Kind); failure.Kind == kube.Forbidden && lasting >= grace && slices.ContainsFunc(g.watcher.translators, named) {
+		failure.Text += openNames
+		h.report(failure)
+	}
 }
 
 // custom is the table of a kind that a CustomResourceDefinition brings.

@@ -4,8 +4,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // C7: what clients ask for by themselves, and what is wider than anybody's domain, is refused, unless a
@@ -117,4 +122,43 @@ func TestReservedClaims(t *testing.T) {
 	b.tr.onNamespace(nil, &namespace{meta: meta{name: "nas"}})
 	b.publish()
 	b.want("nas.minilb.", "-")
+}
+
+// C7: that Namespaces cannot be read is said once, though no Gateway needs them, as their names are open to claims
+// then. They are taken back as soon as they can.
+func TestReservedUnread(t *testing.T) {
+	for _, named := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			api := newFakeAPI()
+			api.objects["namespaces"] = []runtime.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "nas"}}}
+			api.objects["services"] = []runtime.Object{testService("shop/web", 1, "nas")}
+			api.objects["endpointslices"] = []runtime.Object{sliceObject("shop/web", "web-1", "10.0.0.1")}
+			api.refuse("namespaces", errForbidden)
+			api.offer()
+			options := Options{Gateways: true}
+			if !named {
+				options.Zones = []string{}
+			}
+			b, stop := runBench(t, api, options)
+			defer stop()
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if named {
+				b.want("nas.minilb.", "10.0.0.1")
+			}
+			var got []string
+			for _, line := range b.log.take() {
+				if strings.Contains(line, "namespaces") {
+					got = append(got, line)
+				}
+			}
+			if want := "W namespaces: list and watch is forbidden"; named != (len(got) == 1 && strings.HasPrefix(got[0], want) && strings.HasSuffix(got[0], openNames)) || !named && got != nil {
+				t.Errorf("zones: %v: got the log %q", named, got)
+			}
+			api.refuse("namespaces", nil)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			b.want("nas.minilb.", "-")
+		})
+	}
 }
