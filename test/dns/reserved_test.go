@@ -21,7 +21,7 @@ func TestReserved(t *testing.T) {
 	harness.Must(t, harness.Apply(c, in(`
 apiVersion: v1
 kind: Service
-metadata: {name: web, namespace: NS, annotations: {minilb/host: "tv-NS, kube-system wpad\n*.com, localhost, NS"}}
+metadata: {name: web, namespace: NS, annotations: {minilb/host: "tv-NS, kube-system wpad\n*.com, localhost, NS # old, printer\n*.NS.test"}}
 spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
 ---
 `+harness.StaticSlice(namespace, "web", "IPv4", "10.1.0.1"))))
@@ -36,7 +36,10 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
 		if err := server.ExpectRcode("kube-system.minilb", dns.TypeA, dns.RcodeNameError); err != nil {
 			t.Error(err)
 		}
-		for _, name := range []string{"any-NS.com", "localhost", "tv-NS", "wpad"} { // are passed on
+		if err := server.Expect(in("tv.NS.test"), dns.TypeA, "10.1.0.1"); err != nil {
+			t.Error(err)
+		}
+		for _, name := range []string{"any-NS.com", "localhost", "tv-NS", "wpad", "wpad.NS.test", "wpad.tv.NS.test", "isatap.NS.test"} { // are passed on
 			if err := server.Expect(in(name), dns.TypeA); err != nil {
 				t.Error(err)
 			}
@@ -47,6 +50,9 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{port: 80}]}
 				t.Errorf("got lines %q, want one with %q", lines, text)
 			}
 		}
+	}
+	if err := s.ExpectRcode("printer.minilb", dns.TypeA, dns.RcodeNameError); err != nil {
+		t.Error(err)
 	}
 	if err := s.ExpectRcode("wpad.minilb", dns.TypeA, dns.RcodeNameError); err != nil {
 		t.Error(err)
