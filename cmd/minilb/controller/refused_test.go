@@ -68,7 +68,9 @@ func TestRecorderQuota(t *testing.T) {
 		if got := server.asked(); got != 1 {
 			t.Errorf("asked %d times where a quota is full, want once", got)
 		}
-		r.tell(badHost("full", 2000))
+		for n := range 2 * maxNews {
+			r.tell(badHost("full", 2000+n))
+		}
 		r.tell(badHost("shop", 1))
 		time.Sleep(settling)
 		if got := server.count("shop"); got != 1 {

@@ -111,6 +111,34 @@ func TestRecorderStillSo(t *testing.T) {
 			}
 		})
 	}
+	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) { // for a moment
+		for range 3 {
+			r.replace("claims", texts("a"))
+			time.Sleep(time.Minute)
+			r.replace("claims", nil)
+			time.Sleep(r.becoming - time.Second)
+		}
+		r.replace("claims", texts("a"))
+		time.Sleep(2 * time.Minute)
+		if got := server.count(""); got != 1 || r.count() != 1 {
+			t.Errorf("%d events and %d findings of what was right for a moment, want one", got, r.count())
+		}
+	})
+	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) { // where there is no room for more
+		var findings []finding
+		for n := range maxNamespaceFindings {
+			findings = append(findings, badHost("shop", n))
+		}
+		r.replace("claims", findings)
+		time.Sleep(maxNamespaceFindings * time.Second)
+		before := server.count("")
+		findings[0].note = "Another host is refused"
+		r.replace("claims", findings)
+		time.Sleep(2 * time.Minute)
+		if got := server.resolutions(); len(got) > 0 || server.count("") != before+1 || before != len(findings) {
+			t.Errorf("%d and %d events, %q", before, server.count("")-before, got)
+		}
+	})
 	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
 		r.replace("claims", []finding{unread})
 		time.Sleep(time.Minute)

@@ -66,9 +66,7 @@ func (r *recorder) shown(key string, t *telling) {
 			r.end(t.about()) // it was put right meanwhile
 		}
 	case t.ends != nil:
-		if r.told[key] == t { // else something is wrong again
-			r.forget(key)
-		}
+		r.forget(key) // if nothing is wrong again
 		t.ends.shown, t.ends.told = false, r.now()
 		t.ends.end.round++
 	}
