@@ -103,8 +103,8 @@ func (l *loops) proves(state *request.Request) bool {
 	return true
 }
 
-// judge returns the loop that the question lies in, nil if there is none, and whether to pass it on, so many
-// of the same being in flight, would prolong it.
+// judge returns the loop that the question lies in, nil if there is none, and whether it has come back, so that
+// to pass it on would prolong the loop. So many of the same are in flight.
 func (l *loops) judge(state *request.Request, inFlight int32) (found *loop, prolongs bool) {
 	if inFlight == manyInFlight {
 		l.suspect(state.Name())
@@ -115,7 +115,7 @@ func (l *loops) judge(state *request.Request, inFlight int32) (found *loop, prol
 	if time.Since(found.checked) > recheckLoop {
 		l.suspect(found.domain)
 	}
-	return found, inFlight >= manyInFlight || slices.Contains(found.sources, state.IP())
+	return found, slices.Contains(found.sources, state.IP())
 }
 
 // suspect lets the worker look into a name, if it has nothing to do.

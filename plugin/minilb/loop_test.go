@@ -47,6 +47,9 @@ func (r *router) ServeDNS(ctx context.Context, w dns.ResponseWriter, q *dns.Msg)
 	case r.inFlight.Add(1) > dnsmasqLimit:
 		reply.Rcode = dns.RcodeRefused
 	case name == r.local:
+		if r.hold != nil {
+			<-r.hold(name)
+		}
 		reply.Rcode = dns.RcodeSuccess
 	case r.mended.Load() || r.domain == "" || !records.Within(name, r.domain):
 		if r.hold != nil {
@@ -243,4 +246,26 @@ func TestManyInFlight(t *testing.T) {
 			t.Errorf("got %d in flight, want none", n)
 		}
 	}
+}
+
+// D4b: in a domain that comes back, what the router knows by itself is passed on to it, however many ask for it.
+func TestManyInFlightInLoop(t *testing.T) {
+	t.Parallel()
+	const clients = 100
+	answered := make(chan struct{})
+	release := sync.OnceFunc(func() { close(answered) })
+	defer release() // whatever fails below
+	r := startRouter(t, &router{domain: "ex.org.", local: "nas.ex.org.", hold: func(string) <-chan struct{} { return answered }})
+	r.loops.found.Store(&map[string]*loop{"ex.org.": {"ex.org.", []string{routerIP}, time.Now()}})
+	var running sync.WaitGroup
+	for i := range clients {
+		running.Go(func() {
+			if got := ask(t.Context(), r.Minilb, fmt.Sprintf("198.51.100.%d", i), r.local, dns.TypeA); got.Rcode != dns.RcodeSuccess {
+				t.Errorf("got\n%s", got)
+			}
+		})
+	}
+	until(t, "all are passed on", func() bool { return r.inFlight.Load() == clients })
+	release()
+	running.Wait()
 }
