@@ -265,7 +265,7 @@ func TestManyInFlightInLoop(t *testing.T) {
 			}
 		})
 	}
-	until(t, "all are passed on", func() bool { return r.inFlight.Load() == clients })
+	until(t, "all are passed on, a proof perhaps as well", func() bool { return r.inFlight.Load() >= clients })
 	release()
 	running.Wait()
 }
