@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +68,7 @@ type loops struct {
 	suspects chan string
 	proof    atomic.Pointer[proof]
 	found    atomic.Pointer[map[string]*loop] // by domain, nil for none
+	panicked sync.Once                        // a plugin that was asked, which is logged once
 }
 
 // loop is a domain that comes back.
@@ -275,17 +277,30 @@ func (w withLoop) WriteMsg(reply *dns.Msg) error {
 }
 
 // askNext asks the next plugin, as if a client on this machine did.
-func (m *Minilb) askNext(ctx context.Context, name string) int {
+// A panic there must not end the process: the server recovers only those of questions from the network.
+func (m *Minilb) askNext(ctx context.Context, name string) (rcode int) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			rcode = dns.RcodeServerFailure
+			m.loops.panicked.Do(func() { log.Errorf("A plugin after minilb panicked on %s: %v", name, panicked) })
+		}
+	}()
 	w := nonwriter.New(local{})
-	rcode, _ := plugin.NextOrFailure(pluginName, m.Next, ctx, w, new(dns.Msg).SetQuestion(name, dns.TypeA))
+	rcode, _ = plugin.NextOrFailure(pluginName, m.Next, ctx, w, new(dns.Msg).SetQuestion(name, dns.TypeA))
 	if w.Msg != nil {
 		return w.Msg.Rcode
 	}
 	return rcode
 }
 
-// local is the other end of a question that is not from the network.
-type local struct{ dns.ResponseWriter }
+// local is the other end of a question that is not from the network. It implements the dns.ResponseWriter interface.
+type local struct{}
 
 func (local) LocalAddr() net.Addr  { return &net.UDPAddr{IP: net.IPv6loopback, Port: 53} }
 func (local) RemoteAddr() net.Addr { return &net.UDPAddr{IP: net.IPv6loopback, Port: 53} }
+func (local) WriteMsg(*dns.Msg) error     { return nil }
+func (local) Write(b []byte) (int, error) { return len(b), nil }
+func (local) Close() error                { return nil }
+func (local) TsigStatus() error           { return nil }
+func (local) TsigTimersOnly(bool)         {}
+func (local) Hijack()                     {}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/pkg/dnstest"
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/coredns/coredns/request"
@@ -268,4 +269,29 @@ func TestManyInFlightInLoop(t *testing.T) {
 	until(t, "all are passed on, a proof perhaps as well", func() bool { return r.inFlight.Load() >= clients })
 	release()
 	running.Wait()
+}
+
+// D4b: no plugin that is asked for a proof ends the process, whatever it does with who asks.
+func TestProofPanic(t *testing.T) {
+	t.Parallel()
+	for about, next := range map[string]plugin.HandlerFunc{
+		"a plugin that panics": func(context.Context, dns.ResponseWriter, *dns.Msg) (int, error) { panic("at the disco") },
+		"one that uses all of the writer": func(_ context.Context, w dns.ResponseWriter, q *dns.Msg) (int, error) {
+			w.Write(nil)
+			w.TsigTimersOnly(true)
+			w.Hijack()
+			w.RemoteAddr()
+			w.LocalAddr()
+			if w.TsigStatus() != nil || w.Close() != nil {
+				t.Error("got errors")
+			}
+			return dns.RcodeServerFailure, nil
+		},
+	} {
+		m := testPlugin(testConfig())
+		m.Next = next
+		if got := m.askNext(t.Context(), "b.ex.org."); got != dns.RcodeServerFailure {
+			t.Errorf("%s: got %s", about, dns.RcodeToString[got])
+		}
+	}
 }
