@@ -63,6 +63,7 @@ const (
 // loops notices forward loops.
 type loops struct {
 	ask      func(ctx context.Context, name string) (rcode int) // by way of the next plugin
+	sending  chan struct{}                                      // holds one while ask runs
 	seed     maphash.Seed
 	inFlight [inFlightSlots]atomic.Int32 // questions with the next plugin, by the hash of name and type
 	suspects chan string
@@ -85,7 +86,7 @@ type proof struct {
 }
 
 func newLoops(ask func(context.Context, string) int) *loops {
-	return &loops{ask: ask, seed: maphash.MakeSeed(), suspects: make(chan string, 1)}
+	return &loops{ask: ask, sending: make(chan struct{}, 1), seed: maphash.MakeSeed(), suspects: make(chan string, 1)}
 }
 
 // slot returns the counter of a question.
@@ -229,21 +230,20 @@ func (inner *loop) and(before *loop, domain string, sources []string) *loop {
 func (l *loops) comesBack(ctx context.Context, domain string) (sources []string) {
 	defer l.proof.Store(nil)
 	for range proofsSent {
-		began := time.Now()
 		p := &proof{name: fmt.Sprintf("%s%016x.%s", loopLabel, rand.Uint64(), strings.TrimPrefix(domain, "."))}
 		if !records.Fits(p.name) {
 			return nil
 		}
 		l.proof.Store(p)
-		rcode := l.ask(ctx, p.name)
+		rcode, answered := l.send(ctx, p.name)
 		from := p.source.Load()
 		switch {
-		case ctx.Err() != nil, rcode == dns.RcodeSuccess, rcode == dns.RcodeNameError:
+		case ctx.Err() != nil, answered && (rcode == dns.RcodeSuccess || rcode == dns.RcodeNameError):
 			return nil
 		case from != nil:
 			sources = append(sources, *from)
 			continue
-		case time.Since(began) > proofTimeout:
+		case !answered:
 			return nil // nobody answers
 		}
 		select {
@@ -252,6 +252,30 @@ func (l *loops) comesBack(ctx context.Context, domain string) (sources []string)
 		}
 	}
 	return sources
+}
+
+// send asks for a name, and waits proofTimeout for the answer, also while the server stops: most plugins end with
+// the context, but forward is deaf to it while it waits for an upstream, for read_timeout. That question is left
+// to end by itself, so that it does not hold up a reload. No other is sent meanwhile.
+func (l *loops) send(ctx context.Context, name string) (rcode int, answered bool) {
+	ctx, cancel := context.WithTimeout(ctx, proofTimeout)
+	defer cancel()
+	select {
+	case l.sending <- struct{}{}:
+	case <-ctx.Done():
+		return 0, false
+	}
+	rcodes, late := make(chan int, 1), time.After(proofTimeout)
+	go func() {
+		defer func() { <-l.sending }()
+		rcodes <- l.ask(ctx, name)
+	}()
+	select {
+	case rcode := <-rcodes:
+		return rcode, true
+	case <-late:
+		return 0, false
+	}
 }
 
 // looping is the reply to a question that would only come back.
@@ -296,8 +320,8 @@ func (m *Minilb) askNext(ctx context.Context, name string) (rcode int) {
 // local is the other end of a question that is not from the network. It implements the dns.ResponseWriter interface.
 type local struct{}
 
-func (local) LocalAddr() net.Addr  { return &net.UDPAddr{IP: net.IPv6loopback, Port: 53} }
-func (local) RemoteAddr() net.Addr { return &net.UDPAddr{IP: net.IPv6loopback, Port: 53} }
+func (local) LocalAddr() net.Addr         { return &net.UDPAddr{IP: net.IPv6loopback, Port: 53} }
+func (local) RemoteAddr() net.Addr        { return &net.UDPAddr{IP: net.IPv6loopback, Port: 53} }
 func (local) WriteMsg(*dns.Msg) error     { return nil }
 func (local) Write(b []byte) (int, error) { return len(b), nil }
 func (local) Close() error                { return nil }

@@ -295,3 +295,65 @@ func TestProofPanic(t *testing.T) {
 		}
 	}
 }
+
+// D4b: the worker ends with its context, though the next plugin is deaf to it, and leaves one question at most.
+func TestProofStop(t *testing.T) {
+	t.Parallel()
+	for about, deaf := range map[string]bool{"the next plugin ends with the context": false, "it does not": true} {
+		t.Run(about, func(t *testing.T) {
+			t.Parallel()
+			asked, answer, left := make(chan struct{}, proofsSent), make(chan struct{}), make(chan struct{})
+			l := newLoops(func(ctx context.Context, _ string) int {
+				asked <- struct{}{}
+				if deaf {
+					<-answer
+				} else {
+					<-ctx.Done()
+				}
+				close(left)
+				return dns.RcodeServerFailure
+			})
+			release := sync.OnceFunc(func() { close(answer) })
+			defer release()
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				l.run(ctx)
+			}()
+			l.suspect("b.ex.org.")
+			<-asked
+			cancel()
+			select {
+			case <-ended:
+			case <-time.After(30 * time.Second):
+				t.Fatal("the worker goes on")
+			}
+			release()
+			<-left
+			until(t, "nothing is left", func() bool { return len(l.sending) == 0 })
+			if len(asked) != 0 {
+				t.Errorf("%d questions more", len(asked))
+			}
+		})
+	}
+}
+
+// D4b: while a question is not answered, no other is sent.
+func TestProofTimeout(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	answer := make(chan struct{})
+	l := newLoops(func(context.Context, string) int {
+		asked.Add(1)
+		<-answer
+		return dns.RcodeServerFailure
+	})
+	for range 2 {
+		if sources := l.comesBack(t.Context(), "ex.org."); sources != nil || asked.Load() != 1 {
+			t.Errorf("got %q after %d questions, want none after 1", sources, asked.Load())
+		}
+	}
+	close(answer)
+	until(t, "nothing is left", func() bool { return len(l.sending) == 0 })
+}
