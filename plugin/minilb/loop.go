@@ -56,6 +56,10 @@ const (
 	proofInterval = time.Second
 	// recheckLoop is how long what was found holds, for a name that is no loop and for a domain that is one.
 	recheckLoop = time.Minute
+	// forgetLoop is how long a domain is remembered that is not asked for, and so not looked at again.
+	forgetLoop = 10 * recheckLoop
+	// maxLoops bounds the domains that are remembered.
+	maxLoops = 256
 	// maxLoopSources bounds the addresses that a domain is known to come back from.
 	maxLoopSources = 16
 )
@@ -131,16 +135,20 @@ func (l *loops) suspect(name string) {
 
 // of returns the loop that a name lies in, nil for none.
 func (l *loops) of(name string) *loop {
-	known := l.found.Load()
-	if known == nil {
-		return nil
+	if known := l.found.Load(); known != nil {
+		return around(*known, name)
 	}
+	return nil
+}
+
+// around returns the smallest of the loops that a name lies in, nil for none.
+func around(known map[string]*loop, name string) *loop {
 	for offset, end := 0, false; !end; offset, end = dns.NextLabel(name, offset) {
-		if found := (*known)[name[offset:]]; found != nil {
+		if found := known[name[offset:]]; found != nil {
 			return found
 		}
 	}
-	return (*known)["."]
+	return known["."]
 }
 
 // run looks into suspicions until the context ends.
@@ -177,7 +185,6 @@ func (l *loops) examine(ctx context.Context, name string) {
 			break
 		}
 		inner := known[domain]
-		delete(known, domain)
 		domain = at
 		known[domain] = inner.and(known[domain], domain, sources)
 		l.publish(known) // before its parents are looked at, which may take a while
@@ -202,8 +209,17 @@ func (l *loops) known() map[string]*loop {
 	return map[string]*loop{}
 }
 
-// publish lets questions be judged by what is known from now on.
+// publish lets questions be judged by what is known from now on, of which it leaves out what lies in a larger
+// domain and what nobody has asked for in a while.
 func (l *loops) publish(known map[string]*loop) {
+	maps.DeleteFunc(known, func(_ string, found *loop) bool { return time.Since(found.checked) > forgetLoop })
+	maps.DeleteFunc(known, func(domain string, _ *loop) bool {
+		return domain != "." && around(known, cmp.Or(parent(domain), ".")) != nil
+	})
+	if len(known) > maxLoops { // by one, as each is published
+		oldest := slices.MinFunc(slices.Collect(maps.Values(known)), func(a, b *loop) int { return a.checked.Compare(b.checked) })
+		delete(known, oldest.domain)
+	}
 	if len(known) == 0 {
 		l.found.Store(nil)
 		return

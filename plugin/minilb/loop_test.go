@@ -3,6 +3,7 @@ package minilb
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -356,4 +357,49 @@ func TestProofTimeout(t *testing.T) {
 	}
 	close(answer)
 	until(t, "nothing is left", func() bool { return len(l.sending) == 0 })
+}
+
+// D4b: what is known is bounded: domains within others that are known are left out, and those long unasked for.
+func TestLoopsKnown(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	l := newLoops(nil)
+	known := map[string]*loop{}
+	add := func(domain string, age time.Duration) { known[domain] = &loop{domain, nil, now.Add(-age)} }
+	published := func() []string {
+		l.publish(known)
+		return slices.Sorted(maps.Keys(l.known()))
+	}
+	add("a.ex.org.", 0)
+	add("deep.b.ex.org.", 0)
+	add("home.", 2*recheckLoop)
+	add("old.", 2*forgetLoop)
+	add("c.old.", 0)
+	if got, want := published(), []string{"a.ex.org.", "c.old.", "deep.b.ex.org.", "home."}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	add("ex.org.", 0)
+	if got, want := published(), []string{"c.old.", "ex.org.", "home."}; !slices.Equal(got, want) {
+		t.Errorf("with the domain around two: got %q, want %q", got, want)
+	}
+	for i := range 2 * maxLoops {
+		add(fmt.Sprintf("%d.example.", i), 0)
+		l.publish(known)
+	}
+	if got := published(); len(got) != maxLoops || slices.Contains(got, "home.") {
+		t.Errorf("got %d, want %d without the one that was checked first: %q", len(got), maxLoops, got)
+	}
+	add(".", 0)
+	if got := published(); !slices.Equal(got, []string{"."}) {
+		t.Errorf("with all names: got %q", got)
+	}
+}
+
+// D4b: siblings that were found one by one are forgotten once the domain around them is found, and with it gone.
+func TestForwardLoopSiblings(t *testing.T) {
+	t.Parallel()
+	r := startRouter(t, &router{domain: "ex.org."})
+	r.loops.found.Store(&map[string]*loop{"c.ex.org.": {"c.ex.org.", []string{routerIP}, time.Now()}})
+	ask(t.Context(), r.Minilb, routerIP, "b.ex.org.", dns.TypeA)
+	until(t, "the domain alone is known", func() bool { return slices.Equal(slices.Sorted(maps.Keys(r.loops.known())), []string{"ex.org."}) })
 }
