@@ -38,9 +38,11 @@ import (
 // back to it is of no use. Other clients' questions are still forwarded, as the resolver may know such a name by
 // itself, of its hosts file or DHCP leases; if not, it asks here, and that question ends it.
 const (
-	// loopLabel begins the first label of names that prove loops. Such names are never passed on, whichever
-	// server made them: a replica may get those of another, and would prolong the loop.
-	loopLabel = "minilb-loop-"
+	// loopLabel begins the first label of names that prove loops, and loopDigits hexadecimal digits end it. Such
+	// names are never passed on, whichever server made them: a replica may get those of another, and would prolong
+	// the loop.
+	loopLabel  = "minilb-loop-"
+	loopDigits = 16
 	// manyInFlight is how many of the same question at a time are suspicious: two are a client's retry.
 	manyInFlight = 3
 	// inFlightSlots bounds the memory. Names that share a slot are suspected in error, which costs one question.
@@ -98,9 +100,21 @@ func (l *loops) slot(state *request.Request) *atomic.Int32 {
 	return &l.inFlight[(maphash.String(l.seed, state.Name())+uint64(state.QType()))%inFlightSlots]
 }
 
+// proofBelow returns a name below the domain that nobody else can know.
+func proofBelow(domain string) string {
+	return fmt.Sprintf("%s%0*x.%s", loopLabel, loopDigits, rand.Uint64(), strings.TrimPrefix(domain, "."))
+}
+
+// isProof reports whether a name is of such a form.
+func isProof(name string) bool {
+	label, _, _ := strings.Cut(name, ".")
+	digits, is := strings.CutPrefix(label, loopLabel)
+	return is && len(digits) == loopDigits && strings.Trim(digits, "0123456789abcdef") == ""
+}
+
 // proves reports whether the question is one that proves loops, and notes it if it is our own.
 func (l *loops) proves(state *request.Request) bool {
-	if !strings.HasPrefix(state.Name(), loopLabel) {
+	if !isProof(state.Name()) {
 		return false
 	}
 	if p := l.proof.Load(); p != nil && p.name == state.Name() {
@@ -179,7 +193,11 @@ func (l *loops) run(ctx context.Context) {
 func (l *loops) examine(ctx context.Context, name string) {
 	known := l.known()
 	before, domain := maps.Clone(known), ""
-	for at := name; domain != "."; at = cmp.Or(parent(at), ".") {
+	at := name
+	for !records.Fits(proofBelow(at)) {
+		at = cmp.Or(parent(at), ".")
+	}
+	for ; domain != "."; at = cmp.Or(parent(at), ".") {
 		sources := l.comesBack(ctx, at)
 		if sources == nil {
 			break
@@ -246,10 +264,7 @@ func (inner *loop) and(before *loop, domain string, sources []string) *loop {
 func (l *loops) comesBack(ctx context.Context, domain string) (sources []string) {
 	defer l.proof.Store(nil)
 	for range proofsSent {
-		p := &proof{name: fmt.Sprintf("%s%016x.%s", loopLabel, rand.Uint64(), strings.TrimPrefix(domain, "."))}
-		if !records.Fits(p.name) {
-			return nil
-		}
+		p := &proof{name: proofBelow(domain)}
 		l.proof.Store(p)
 		rcode, answered := l.send(ctx, p.name)
 		from := p.source.Load()
@@ -316,7 +331,8 @@ func (w withLoop) WriteMsg(reply *dns.Msg) error {
 	return w.ResponseWriter.WriteMsg(reply)
 }
 
-// askNext asks the next plugin, as if a client on this machine did.
+// askNext asks the next plugin, as if a client on this machine did: for a type that is passed on for claimed
+// names as well, as a wildcard may be (D6).
 // A panic there must not end the process: the server recovers only those of questions from the network.
 func (m *Minilb) askNext(ctx context.Context, name string) (rcode int) {
 	defer func() {
@@ -326,7 +342,7 @@ func (m *Minilb) askNext(ctx context.Context, name string) (rcode int) {
 		}
 	}()
 	w := nonwriter.New(local{})
-	rcode, _ = plugin.NextOrFailure(pluginName, m.Next, ctx, w, new(dns.Msg).SetQuestion(name, dns.TypeA))
+	rcode, _ = plugin.NextOrFailure(pluginName, m.Next, ctx, w, new(dns.Msg).SetQuestion(name, dns.TypeTXT))
 	if w.Msg != nil {
 		return w.Msg.Rcode
 	}

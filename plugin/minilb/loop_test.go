@@ -11,10 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/pkg/dnstest"
 	"github.com/coredns/coredns/plugin/test"
-	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -113,6 +111,7 @@ func TestForwardLoop(t *testing.T) {
 		{"another replica gets the proofs first", "ex.org.", "b.ex.org.", proofsSent - 1},
 		{"the domain itself", "ex.org.", "ex.org.", 0},
 		{"all names", ".", "www.example.com.", 0},
+		{"a name that has no room below it", "ex.org.", strings.Repeat(strings.Repeat("x", 20)+".", 11) + "ex.org.", 0},
 	} {
 		t.Run(tc.about, func(t *testing.T) {
 			t.Parallel()
@@ -151,47 +150,17 @@ func TestForwardLoop(t *testing.T) {
 	}
 }
 
-// D4b: other types of a claimed host are passed on as well.
+// D4b: other types of a claimed host are passed on as well, also where a wildcard claims the proofs.
 func TestForwardLoopOtherTypes(t *testing.T) {
 	t.Parallel()
-	r := startRouter(t, &router{domain: "ex.org."})
-	ask(t.Context(), r.Minilb, routerIP, "a.ex.org.", dns.TypeTXT)
-	until(t, "the loop is noticed", func() bool { return r.loops.of("a.ex.org.") != nil })
-	if got := ask(t.Context(), r.Minilb, routerIP, "a.ex.org.", dns.TypeMX); got.Rcode != dns.RcodeServerFailure || extended(t, got) != lb.ForwardLoopError {
-		t.Errorf("got\n%s", got)
-	}
-}
-
-// D4b: a domain is in a loop if names below it come back, and nobody knows any, as one of several upstreams would.
-func TestProofs(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		about, outcomes string // of one proof after the other: B comes back, b is known though, S is SERVFAIL, N is NXDOMAIN, A is an answer
-		want            []string
-	}{
-		{"all come back", "BBBBBBBB", []string{"192.0.2.0", "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6", "192.0.2.7"}},
-		{"replicas get most", "SSSSSSSB", []string{"192.0.2.7"}},
-		{"replicas get all, or the upstream fails", "SSSSSSSS", nil},
-		{"another upstream knows the last one", "BBBBBBBN", nil},
-		{"another upstream knows, replicas get some", "SBSA", nil},
-		{"another upstream is asked after the first has failed", "b", nil},
-		{"one upstream that knows", "N", nil},
-	} {
-		t.Run(tc.about, func(t *testing.T) {
+	for _, name := range []string{"a.ex.org.", "b.w.ex.org."} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var l *loops
-			sent := 0
-			l = newLoops(func(_ context.Context, name string) int {
-				outcome := tc.outcomes[sent]
-				if outcome == 'B' || outcome == 'b' {
-					w := &test.ResponseWriter{RemoteIP: fmt.Sprintf("192.0.2.%d", sent)}
-					l.proves(&request.Request{W: w, Req: new(dns.Msg).SetQuestion(name, dns.TypeA)})
-				}
-				sent++
-				return map[byte]int{'B': dns.RcodeServerFailure, 'b': dns.RcodeNameError, 'S': dns.RcodeServerFailure, 'N': dns.RcodeNameError, 'A': dns.RcodeSuccess}[outcome]
-			})
-			if got := l.comesBack(t.Context(), "ex.org."); !slices.Equal(got, tc.want) || sent != len(tc.outcomes) {
-				t.Errorf("got %q after %d proofs, want %q after %d", got, sent, tc.want, len(tc.outcomes))
+			r := startRouter(t, &router{domain: "ex.org."})
+			ask(t.Context(), r.Minilb, routerIP, name, dns.TypeTXT)
+			until(t, "the loop is noticed", func() bool { return r.loops.of(name) != nil })
+			if got := ask(t.Context(), r.Minilb, routerIP, name, dns.TypeMX); got.Rcode != dns.RcodeServerFailure || extended(t, got) != lb.ForwardLoopError {
+				t.Errorf("got\n%s", got)
 			}
 		})
 	}
@@ -270,129 +239,6 @@ func TestManyInFlightInLoop(t *testing.T) {
 	until(t, "all are passed on, a proof perhaps as well", func() bool { return r.inFlight.Load() >= clients })
 	release()
 	running.Wait()
-}
-
-// D4b: no plugin that is asked for a proof ends the process, whatever it does with who asks.
-func TestProofPanic(t *testing.T) {
-	t.Parallel()
-	for about, next := range map[string]plugin.HandlerFunc{
-		"a plugin that panics": func(context.Context, dns.ResponseWriter, *dns.Msg) (int, error) { panic("at the disco") },
-		"one that uses all of the writer": func(_ context.Context, w dns.ResponseWriter, q *dns.Msg) (int, error) {
-			w.Write(nil)
-			w.TsigTimersOnly(true)
-			w.Hijack()
-			w.RemoteAddr()
-			w.LocalAddr()
-			if w.TsigStatus() != nil || w.Close() != nil {
-				t.Error("got errors")
-			}
-			return dns.RcodeServerFailure, nil
-		},
-	} {
-		m := testPlugin(testConfig())
-		m.Next = next
-		if got := m.askNext(t.Context(), "b.ex.org."); got != dns.RcodeServerFailure {
-			t.Errorf("%s: got %s", about, dns.RcodeToString[got])
-		}
-	}
-}
-
-// D4b: the worker ends with its context, though the next plugin is deaf to it, and leaves one question at most.
-func TestProofStop(t *testing.T) {
-	t.Parallel()
-	for about, deaf := range map[string]bool{"the next plugin ends with the context": false, "it does not": true} {
-		t.Run(about, func(t *testing.T) {
-			t.Parallel()
-			asked, answer, left := make(chan struct{}, proofsSent), make(chan struct{}), make(chan struct{})
-			l := newLoops(func(ctx context.Context, _ string) int {
-				asked <- struct{}{}
-				if deaf {
-					<-answer
-				} else {
-					<-ctx.Done()
-				}
-				close(left)
-				return dns.RcodeServerFailure
-			})
-			release := sync.OnceFunc(func() { close(answer) })
-			defer release()
-			ctx, cancel := context.WithCancel(t.Context())
-			ended := make(chan struct{})
-			go func() {
-				defer close(ended)
-				l.run(ctx)
-			}()
-			l.suspect("b.ex.org.")
-			<-asked
-			cancel()
-			select {
-			case <-ended:
-			case <-time.After(30 * time.Second):
-				t.Fatal("the worker goes on")
-			}
-			release()
-			<-left
-			until(t, "nothing is left", func() bool { return len(l.sending) == 0 })
-			if len(asked) != 0 {
-				t.Errorf("%d questions more", len(asked))
-			}
-		})
-	}
-}
-
-// D4b: while a question is not answered, no other is sent.
-func TestProofTimeout(t *testing.T) {
-	t.Parallel()
-	var asked atomic.Int32
-	answer := make(chan struct{})
-	l := newLoops(func(context.Context, string) int {
-		asked.Add(1)
-		<-answer
-		return dns.RcodeServerFailure
-	})
-	for range 2 {
-		if sources := l.comesBack(t.Context(), "ex.org."); sources != nil || asked.Load() != 1 {
-			t.Errorf("got %q after %d questions, want none after 1", sources, asked.Load())
-		}
-	}
-	close(answer)
-	until(t, "nothing is left", func() bool { return len(l.sending) == 0 })
-}
-
-// D4b: what is known is bounded: domains within others that are known are left out, and those long unasked for.
-func TestLoopsKnown(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	l := newLoops(nil)
-	known := map[string]*loop{}
-	add := func(domain string, age time.Duration) { known[domain] = &loop{domain, nil, now.Add(-age)} }
-	published := func() []string {
-		l.publish(known)
-		return slices.Sorted(maps.Keys(l.known()))
-	}
-	add("a.ex.org.", 0)
-	add("deep.b.ex.org.", 0)
-	add("home.", 2*recheckLoop)
-	add("old.", 2*forgetLoop)
-	add("c.old.", 0)
-	if got, want := published(), []string{"a.ex.org.", "c.old.", "deep.b.ex.org.", "home."}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	add("ex.org.", 0)
-	if got, want := published(), []string{"c.old.", "ex.org.", "home."}; !slices.Equal(got, want) {
-		t.Errorf("with the domain around two: got %q, want %q", got, want)
-	}
-	for i := range 2 * maxLoops {
-		add(fmt.Sprintf("%d.example.", i), 0)
-		l.publish(known)
-	}
-	if got := published(); len(got) != maxLoops || slices.Contains(got, "home.") {
-		t.Errorf("got %d, want %d without the one that was checked first: %q", len(got), maxLoops, got)
-	}
-	add(".", 0)
-	if got := published(); !slices.Equal(got, []string{"."}) {
-		t.Errorf("with all names: got %q", got)
-	}
 }
 
 // D4b: siblings that were found one by one are forgotten once the domain around them is found, and with it gone.

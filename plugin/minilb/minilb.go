@@ -61,10 +61,6 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 		}
 		return m.pass(ctx, w, r)
 	}
-	if m.loops.proves(state) {
-		m.requests.add(ctx, servfail)
-		return m.write(w, new(dns.Msg).SetRcode(r, dns.RcodeServerFailure))
-	}
 	name := state.Name()
 	zone := m.index.Match(name)
 	if state.QType() == dns.TypeDS && name == zone {
@@ -114,6 +110,10 @@ func (m *Minilb) write(w dns.ResponseWriter, reply *dns.Msg) (int, error) {
 
 // passOn leaves a question to the next plugin, unless it would only come back (D4b).
 func (m *Minilb) passOn(ctx context.Context, w dns.ResponseWriter, state *request.Request) (int, error) {
+	if m.loops.proves(state) {
+		m.requests.add(ctx, servfail)
+		return m.write(state.W, new(dns.Msg).SetRcode(state.Req, dns.RcodeServerFailure))
+	}
 	inFlight := m.loops.slot(state)
 	defer inFlight.Add(-1)
 	found, prolongs := m.loops.judge(state, inFlight.Add(1))
