@@ -182,6 +182,7 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: NS-no-services}
 rules:
+- {apiGroups: [""], resources: [namespaces], verbs: [list, watch]}
 - {apiGroups: [networking.k8s.io], resources: [ingresses], verbs: [list, watch]}
 - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}
 ---
