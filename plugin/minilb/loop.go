@@ -35,8 +35,9 @@ import (
 // a way out, as by another of several upstreams: questions that come back find it, sooner or later.
 //
 // From then on, unclaimed names of the domain are answered SERVFAIL where that resolver asks: passing them
-// back to it is of no use. Other clients' questions are still forwarded, as the resolver may know such a name by
-// itself, of its hosts file or DHCP leases; if not, it asks here, and that question ends it.
+// back to it is of no use. Questions from other addresses are still forwarded, as the resolver may know such a
+// name by itself, of its hosts file or DHCP leases; if not, it asks here, and that question ends it. Clients whose
+// questions come by the address of the resolver's (SNAT) cannot be told from it.
 const (
 	// loopLabel begins the first label of names that prove loops, and loopDigits hexadecimal digits end it. Such
 	// names are never passed on, whichever server made them: a replica may get those of another, and would prolong
@@ -210,7 +211,7 @@ func (l *loops) examine(ctx context.Context, name string) {
 	switch found := known[domain]; {
 	case ctx.Err() != nil:
 	case found != nil && before[domain] == nil:
-		log.Warningf("Forward loop: names in %s that no object claims are forwarded to a resolver that sends them back here (from %s): they get SERVFAIL. Let forward name a resolver that does not send %s here, such as your provider's or 9.9.9.9",
+		log.Warningf("Forward loop: names in %s that no object claims are forwarded to a resolver that sends them back here. Whoever asks for them from %s gets SERVFAIL: that resolver, and clients whose questions come by the same address (SNAT). Let forward name a resolver that does not send %s here, such as your provider's or 9.9.9.9",
 			domain, strings.Join(found.sources, ", "), domain)
 	case found == nil && before[name] != nil:
 		delete(known, name)
