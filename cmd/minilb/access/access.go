@@ -1,5 +1,4 @@
-// Package access asks the API server what a ServiceAccount may do, for what the commands that explain answers say of
-// the DNS server and the controller.
+// Package access asks the API server what a ServiceAccount may do.
 package access
 
 import (
@@ -11,7 +10,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// May reports whether the ServiceAccount may do something. It takes the right to create SubjectAccessReviews.
+// May reports whether the ServiceAccount may do something. It takes the permission to create SubjectAccessReviews.
 func May(ctx context.Context, client kubernetes.Interface, account cache.ObjectName, what authorizationv1.ResourceAttributes) (bool, error) {
 	review, err := client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
 		Spec: authorizationv1.SubjectAccessReviewSpec{

@@ -98,6 +98,28 @@ func TestClaimants(t *testing.T) {
 	})
 }
 
+// claimantsCase is what is to be said of the objects that ask for a name.
+type claimantsCase struct {
+	name    string
+	change  func(*Options) // nil for none
+	objects []runtime.Object
+	asked   string
+	want    []string
+}
+
+func (tc *claimantsCase) run(t *testing.T) {
+	options := Defaults()
+	options.Zones = []string{"minilb."}
+	if tc.change != nil {
+		tc.change(&options)
+	}
+	i, err := InspectObjects(options, tc.objects...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expectClaimants(t, i, tc.asked, tc.want...)
+}
+
 // What is said of objects that ask for a name, each case for a reason of its own.
 func TestClaimantsReasons(t *testing.T) {
 	ingress := func(name, host string, addresses ...networkingv1.IngressLoadBalancerIngress) runtime.Object {
@@ -112,13 +134,7 @@ func TestClaimantsReasons(t *testing.T) {
 	web, young := testService("shop/web", 0, ""), testService("shop/r", 0, "a.ex.org")
 	young.CreationTimestamp = metav1.Time{} // as the others'
 	const parent = "\n  Gateway infra/gw"
-	for _, tc := range []struct {
-		name    string
-		change  func(*Options)
-		objects []runtime.Object
-		asked   string
-		want    []string
-	}{
+	for _, tc := range []claimantsCase{
 		{
 			name:    "C2: routes come before Ingresses, and these before Services",
 			objects: []runtime.Object{young, ingress("shop/r", "a.ex.org", networkingv1.IngressLoadBalancerIngress{IP: "10.9.9.9"}), gateway, custom(class), route},
@@ -162,18 +178,7 @@ func TestClaimantsReasons(t *testing.T) {
 			want:    []string{"HTTPRoute shop/r a.ex.org: no listener that it is attached to serves this host" + parent + ": Gateway infra/gw is of GatewayClass \"gc\", which is not among gateway_classes"},
 		},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			options := Defaults()
-			options.Zones = []string{"minilb."}
-			if tc.change != nil {
-				tc.change(&options)
-			}
-			i, err := InspectObjects(options, tc.objects...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			expectClaimants(t, i, tc.asked, tc.want...)
-		})
+		t.Run(tc.name, tc.run)
 	}
 }
 

@@ -25,13 +25,7 @@ func TestClaimantsHidden(t *testing.T) {
 	}
 	wild, below, web := at("shop/wild", "*.ex.org", "10.0.0.1"), at("shop/below", "x.dev.ex.org", "10.0.0.2"), testService("shop/web", 0, "")
 	const nothing = " and a wildcard covers nothing that exists or is below that (RFC 4592); "
-	for _, tc := range []struct {
-		name    string
-		change  func(*Options)
-		objects []runtime.Object
-		asked   string
-		want    []string
-	}{
+	for _, tc := range []claimantsCase{
 		{"a name below another", nil, []runtime.Object{wild, below}, "y.dev.ex.org.", []string{
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: "dev.ex.org" exists, as "x.dev.ex.org" lies below it,` + nothing + `claim "y.dev.ex.org" as well, or "*.dev.ex.org"`}},
 		{"a name above another", nil, []runtime.Object{wild, below}, "dev.ex.org.", []string{
@@ -69,17 +63,6 @@ func TestClaimantsHidden(t *testing.T) {
 			`Ingress shop/a a.ex.org -> host b.aws.com: host "a.ex.org" has several hostnames as its addresses; only "b.aws.com" is answered; ` +
 				`its hostname "lb.aws.com" is left out: a name is an alias of one, here of "b.aws.com"; its hostname "b.gone.minilb" is left out: it is in our zone, but nothing of ours has that name`}},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			options := Defaults()
-			options.Zones = []string{"minilb."}
-			if tc.change != nil {
-				tc.change(&options)
-			}
-			i, err := InspectObjects(options, tc.objects...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			expectClaimants(t, i, tc.asked, tc.want...)
-		})
+		t.Run(tc.name, tc.run)
 	}
 }
