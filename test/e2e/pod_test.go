@@ -164,9 +164,12 @@ func (p *pod) remove(ctx context.Context) error {
 }
 
 // createService makes a Service of ours with both families for the pods of an app, and returns
-// its name in DNS.
-func (l *lab) createService(t *testing.T, app string) string {
+// its name in DNS. Its port is podPort if none is given.
+func (l *lab) createService(t *testing.T, app string, ports ...corev1.ServicePort) string {
 	t.Helper()
+	if len(ports) == 0 {
+		ports = []corev1.ServicePort{{Name: "http", Port: podPort}}
+	}
 	both, class := corev1.IPFamilyPolicyRequireDualStack, lb.DefaultClass
 	services := l.cluster.Client.CoreV1().Services(metav1.NamespaceDefault)
 	_, err := services.Create(t.Context(), &corev1.Service{
@@ -176,7 +179,7 @@ func (l *lab) createService(t *testing.T, app string) string {
 			LoadBalancerClass: &class,
 			IPFamilyPolicy:    &both,
 			Selector:          map[string]string{"app": app},
-			Ports:             []corev1.ServicePort{{Name: "http", Port: podPort}},
+			Ports:             ports,
 		},
 	}, metav1.CreateOptions{})
 	must(t, err)

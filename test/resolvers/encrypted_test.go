@@ -53,7 +53,7 @@ endpoints: [{addresses: [10.7.0.1]}, {addresses: [10.7.0.2]}]
 	kdig := func(transport string, trust harness.Certificate, server string, more ...string) func(string, uint16) (harness.Message, error) {
 		path := harness.Program(t, "kdig", "knot-dnsutils")
 		address, port, _ := net.SplitHostPort(addrs[transport])
-		args := []string{"@" + address, "-p", port, "+tls-ca=" + trust.Chain, "+tls-hostname=" + server, "+" + transport, "+timeout=5", "+retry=0", "+noidn"} // IDN would ask in lower case
+		args := []string{"@" + address, "-p", port, "+tls-ca=" + trust.Authority, "+tls-hostname=" + server, "+" + transport, "+timeout=5", "+retry=0", "+noidn"} // IDN would ask in lower case
 		return func(name string, qtype uint16) (harness.Message, error) {
 			out, err := harness.Run(t, path, slices.Concat(args, more, []string{name, dns.TypeToString[qtype]})...)
 			if err != nil {
@@ -75,7 +75,7 @@ endpoints: [{addresses: [10.7.0.1]}, {addresses: [10.7.0.2]}]
 			harness.Must(t, err)
 			body, headers := filepath.Join(t.TempDir(), "body"), filepath.Join(t.TempDir(), "headers")
 			url := "https://" + server + ":" + port + "/dns-query"
-			args := []string{"-sS", "--fail", "--max-time", "10", "--resolve", server + ":" + port + ":127.0.0.1", "--cacert", trust.Chain, "-H", "accept: application/dns-message", "-o", body, "-D", headers}
+			args := []string{"-sS", "--fail", "--max-time", "10", "--resolve", server + ":" + port + ":127.0.0.1", "--cacert", trust.Authority, "-H", "accept: application/dns-message", "-o", body, "-D", headers}
 			if post {
 				harness.Must(t, os.WriteFile(body+".query", query, 0o600))
 				args = append(args, "-H", "content-type: application/dns-message", "--data-binary", "@"+body+".query", url)
@@ -147,7 +147,7 @@ endpoints: [{addresses: [10.7.0.1]}, {addresses: [10.7.0.2]}]
 	t.Run("curl --doh-url", func(t *testing.T) {
 		_, port, _ := net.SplitHostPort(addrs["https"])
 		// From loopback there is no way to the pods, so that nothing leaves the machine; curl says whom it tries.
-		out, err := harness.Run(t, harness.Program(t, "curl", "curl"), "-sSv", "--ipv4", "--interface", "127.0.0.1", "--max-time", "10", "--cacert", cert.Chain, "--doh-url", "https://"+host+":"+port+"/dns-query", "--resolve", host+":"+port+":127.0.0.1", inNamespace("http://web.NS.minilb:8080/"))
+		out, err := harness.Run(t, harness.Program(t, "curl", "curl"), "-sSv", "--ipv4", "--interface", "127.0.0.1", "--max-time", "10", "--cacert", cert.Authority, "--doh-url", "https://"+host+":"+port+"/dns-query", "--resolve", host+":"+port+":127.0.0.1", inNamespace("http://web.NS.minilb:8080/"))
 		var tried []string
 		for _, match := range regexp.MustCompile(`Trying (10\.\S+):8080`).FindAllStringSubmatch(out, -1) {
 			tried = append(tried, match[1])
@@ -177,7 +177,7 @@ endpoints: [{addresses: [10.7.0.1]}, {addresses: [10.7.0.2]}]
 
 	t.Run("renewal", func(t *testing.T) {
 		renewed := harness.NewCertificate(t, host)
-		harness.Must(t, errors.Join(os.Rename(renewed.Chain, cert.Chain), os.Rename(renewed.Key, cert.Key)))
+		harness.Must(t, errors.Join(os.Rename(renewed.Chain, cert.Chain), os.Rename(renewed.Key, cert.Key), os.Rename(renewed.Authority, cert.Authority)))
 		if _, err := clients["kdig +tls"](inNamespace("web.NS.minilb."), dns.TypeA); err == nil {
 			t.Error("the new certificate is there without a signal: the man page says otherwise")
 		}
