@@ -10,7 +10,7 @@ import (
 // What client-go logs is one line in CoreDNS's form each, with its values.
 func TestLogger(t *testing.T) {
 	out := captureLog(t)
-	base := slog.New(&logger{P: log})
+	base := slog.New(&klogHandler{logger: log})
 	with := base.With("reflector", "services")
 	base.With("unrelated", "x")
 	tests := []struct {

@@ -6,6 +6,7 @@ import (
 	"github.com/coredns/coredns/plugin/metadata"
 	"github.com/coredns/coredns/request"
 
+	"github.com/minilb/minilb/plugin/minilb/printable"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -16,7 +17,7 @@ func (m *Minilb) Metadata(ctx context.Context, state request.Request) context.Co
 		return func() string {
 			name := state.Name()
 			if result, node := m.index.Lookup(m.index.Match(name), name); result == records.Found {
-				return of(node)
+				return printable.Line(of(node)) // for the log (M10)
 			}
 			return ""
 		}

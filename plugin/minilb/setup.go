@@ -18,7 +18,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
-var log = clog.NewWithPlugin(pluginName)
+var log = logger{clog.NewWithPlugin(pluginName)}
 
 func init() {
 	plugin.Register(pluginName, setup)
