@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/printable"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
@@ -41,7 +42,7 @@ func (c *Controller) WriteEvents(config *rest.Config, stanzas []source.Options) 
 	c.recorder = newRecorder(func(ctx context.Context, event *eventsv1.Event) error {
 		_, err := events.Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{FieldManager: fieldManager})
 		return err
-	}, c.mayWriteEvents, c.isThere, shorten(cmp.Or(instance, fieldManager), 128), settingUp, c.log)
+	}, c.mayWriteEvents, c.isThere, printable.Cut(cmp.Or(instance, fieldManager), 128), settingUp, c.log)
 	if c.claims, err = source.NewWatcher(config, claimsLog{c.log}); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // cleanupListTimeout is how long listing the Services may take.
@@ -30,13 +31,16 @@ const cleanupListTimeout = time.Minute
 // a controller has and leaves what others own. A Service that is refused does not keep it from
 // the next, any other trouble does. A controller that still runs writes anew.
 func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, out io.Writer) error {
+	tell := func(format string, args ...any) error {
+		_, err := fmt.Fprintln(out, printable.Line(fmt.Sprintf(format, args...))) // M10
+		return err
+	}
 	services, err := listWritten(ctx, client, options)
 	if err != nil {
 		return interrupted(ctx, kube.Explain("list", "services", err))
 	}
 	if len(services) == 0 {
-		_, err := fmt.Fprintf(out, "nothing to do: no Service %s has a status that minilb has applied\n", options.selection())
-		return err
+		return tell("nothing to do: no Service %s has a status that minilb has applied", options.selection())
 	}
 	removed := 0
 	var failure error
@@ -46,13 +50,13 @@ func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, 
 		switch {
 		case err == nil && len(left.Status.LoadBalancer.Ingress) == 0:
 			removed++
-			fmt.Fprintf(out, "service %s: status removed\n", name)
+			tell("service %s: status removed", name)
 			continue
 		case err == nil:
-			fmt.Fprintf(out, "service %s: status kept, for it is also that of %s\n", name, ingressOwners(left))
+			tell("service %s: status kept, for it is also that of %s", name, ingressOwners(left))
 			continue
 		case overtaken(ctx, client, service, err):
-			fmt.Fprintf(out, "service %s: deleted or of another type meanwhile\n", name)
+			tell("service %s: deleted or of another type meanwhile", name)
 			continue
 		}
 		trouble := kube.Explain("patch", "services/status", err)
@@ -64,7 +68,7 @@ func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, 
 			failure = fmt.Errorf("service %s: %w", name, trouble)
 		}
 	}
-	fmt.Fprintf(out, "removed the status of %d of %d Services %s\n", removed, len(services), options.selection())
+	tell("removed the status of %d of %d Services %s", removed, len(services), options.selection())
 	return interrupted(ctx, failure)
 }
 

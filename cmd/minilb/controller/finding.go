@@ -8,12 +8,13 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // The reasons of Events (S17). A script may depend on them.
@@ -87,7 +88,7 @@ func (f finding) each(texts []string, fix string) []finding {
 	texts = slices.Compact(slices.Sorted(slices.Values(texts)))
 	var all []finding
 	for _, text := range texts[:min(maxNamed, len(texts))] {
-		f.note = shorten(capitalized(text), maxNote-len(fix)) + fix
+		f.note = printable.Cut(printable.Line(capitalized(text)), maxNote-len(fix)) + fix
 		all = append(all, f)
 	}
 	if more := len(texts) - maxNamed; more > 0 {
@@ -112,7 +113,7 @@ func (f *finding) event(instance string, now time.Time) *eventsv1.Event {
 		Action:              "Resolve",
 		Reason:              f.reason,
 		Type:                eventType,
-		Note:                shorten(f.note, maxNote),
+		Note:                printable.Cut(printable.Line(f.note), maxNote), // M10
 		Regarding: corev1.ObjectReference{
 			APIVersion: apiVersions[f.kind], Kind: f.kind, Namespace: f.namespace, Name: f.name, UID: f.uid,
 		},
@@ -135,17 +136,4 @@ var apiVersions = map[string]string{
 	"GRPCRoute":     "gateway.networking.k8s.io/v1",
 	"TLSRoute":      "gateway.networking.k8s.io/v1",
 	"XListenerSet":  "gateway.networking.x-k8s.io/v1alpha1",
-}
-
-// shorten cuts a text to so many bytes, between two characters.
-func shorten(text string, limit int) string {
-	const ellipsis = "…"
-	if len(text) <= limit {
-		return text
-	}
-	cut := limit - len(ellipsis)
-	for cut > 0 && !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut] + ellipsis
 }

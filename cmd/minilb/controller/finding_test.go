@@ -25,6 +25,21 @@ func TestEvent(t *testing.T) {
 	if e.Type != "Warning" || e.Regarding.APIVersion != "gateway.networking.k8s.io/v1" || e.Regarding.UID != "uid" || e.Namespace != "shop" {
 		t.Errorf("got %+v", e)
 	}
+	for note, want := range map[string]string{ // M10
+		"a\x1b[2J\n\u202eb":                     `a\u001b[2J \u202eb`,
+		"\xff":                                  "\ufffd",
+		strings.Repeat("\x1b", maxNote):         strings.Repeat(`\u001b`, maxNote)[:maxNote-3] + "…",
+		"every " + strings.Repeat("ü", maxNote): "every " + strings.Repeat("ü", (maxNote-9)/2) + "…",
+	} {
+		f.note = note
+		if e := f.event("minilb-0", time.Now()); e.Note != want {
+			t.Errorf("note %.40q: got %q, want %q", note, e.Note, want)
+		}
+	}
+	evil := finding{}.each([]string{"\x1b" + strings.Repeat("x", maxNote)}, "mend it")
+	if note := evil[0].event("minilb-0", time.Now()).Note; !strings.HasPrefix(note, `\u001bxxx`) || !strings.HasSuffix(note, "x…; mend it") || len(note) > maxNote {
+		t.Errorf("got %q", note)
+	}
 	class := finding{kind: "GatewayClass", name: "c", reason: reasonInvalidObject, normal: true}
 	if e := class.event("minilb-0", time.Now()); e.Namespace != "default" || e.Regarding.Namespace != "" || e.Type != "Normal" {
 		t.Errorf("of what is in no namespace: got %+v", e)

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // finding returns one about the Service.
@@ -92,7 +93,7 @@ func (c *Controller) reduceForeign(full *corev1.Service) *service {
 	if class != nil && lb.Similar(*class, c.options.Class) {
 		s.findings = []finding{s.finding(reasonWrongClass, fmt.Sprintf(
 			"loadBalancerClass %q looks like a slip of %q, so that nobody serves the Service: make it anew with that class, or give it type ClusterIP in between, as a class cannot be changed",
-			shorten(*class, 80), c.options.Class))}
+			printable.Cut(*class, 80), c.options.Class))}
 		return s
 	}
 	var names []string
@@ -106,7 +107,7 @@ func (c *Controller) reduceForeign(full *corev1.Service) *service {
 	}
 	is := "the Service has no loadBalancerClass"
 	if class != nil {
-		is = fmt.Sprintf("the Service's loadBalancerClass is %q", shorten(*class, 80))
+		is = fmt.Sprintf("the Service's loadBalancerClass is %q", printable.Cut(*class, 80))
 	}
 	s.findings = []finding{s.finding(reasonAnnotationIgnored, fmt.Sprintf(
 		"Annotation %s is ignored, as %s: create the Service anew with loadBalancerClass %q, which cannot be changed",

@@ -195,17 +195,3 @@ func TestStatusConflict(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
-
-func TestShorten(t *testing.T) {
-	for _, tc := range []struct {
-		text  string
-		limit int
-		want  string
-	}{
-		{"", 3, ""}, {"abcd", 5, "abcd"}, {"abcd", 4, "abcd"}, {"abcde", 4, "a…"}, {"üüüü", 7, "üü…"}, {"üüüü", 6, "ü…"}, {"üüüü", 3, "…"},
-	} {
-		if got := shorten(tc.text, tc.limit); got != tc.want {
-			t.Errorf("%q at %d bytes: got %q, want %q", tc.text, tc.limit, got, tc.want)
-		}
-	}
-}
