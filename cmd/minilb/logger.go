@@ -5,6 +5,8 @@ import (
 	"log/slog"
 
 	"k8s.io/klog/v2"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // newLogger returns the logger and has client-go's lines go the same way, warnings and worse
@@ -14,6 +16,14 @@ func newLogger(w io.Writer, verbose bool) *slog.Logger {
 	if verbose {
 		level, clientLevel = slog.LevelDebug, slog.LevelDebug
 	}
-	klog.SetSlogLogger(slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: clientLevel})))
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+	klog.SetSlogLogger(slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: clientLevel, ReplaceAttr: cut})))
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: cut}))
+}
+
+// cut bounds the length of a value, whose unprintable characters slog escapes by itself (M10).
+func cut(_ []string, a slog.Attr) slog.Attr {
+	if kind := a.Value.Kind(); kind == slog.KindString || kind == slog.KindAny {
+		a.Value = slog.StringValue(printable.Cut(a.Value.String(), printable.MaxLine))
+	}
+	return a
 }

@@ -14,6 +14,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 const usage = `minilb makes Services of type LoadBalancer reachable by name.
@@ -39,11 +41,13 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run executes a command line and returns the exit status: 0 when it has done what was asked,
+// run executes a command line, whose output does nothing to a terminal (M10), and returns the exit status: 0 when it has done what was asked,
 // also when ctx ended it, 1 when it could not, 2 when it was not understood. Of "minilb check" 1 is
 // that something was found, and 2 also that it could not look.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = printable.Writer(stdout), printable.Writer(stderr)
 	err := dispatch(ctx, args, stdout, stderr)
+	complain := func() { fmt.Fprintln(stderr, printable.Line("minilb: "+err.Error())) }
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
@@ -53,12 +57,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errFound):
 		return 1
 	case errors.Is(err, errBlind):
-		fmt.Fprintln(stderr, "minilb:", err)
+		complain()
 		return 2
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return 0
 	}
-	fmt.Fprintln(stderr, "minilb:", err)
+	complain()
 	return 1
 }
 

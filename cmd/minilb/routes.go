@@ -17,6 +17,7 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/columns"
 	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/cmd/minilb/routes/kernel"
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 var routesHelp = help{
@@ -193,7 +194,7 @@ func (r *routesRun) nodesIn(list string) error {
 func (r *routesRun) tell(line ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fmt.Fprintln(r.stderr, line...)
+	fmt.Fprintln(r.stderr, printable.Line(strings.TrimSuffix(fmt.Sprintln(line...), "\n")))
 }
 
 // advise writes a warning or a hint, which are for people, to standard error in lines of a terminal.

@@ -13,6 +13,7 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/stanza"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // resolver says what the DNS server is told in its Corefile.
@@ -69,9 +70,9 @@ func (r *resolver) find(ctx context.Context, config *rest.Config, given []stanza
 	case errors.As(err, &failure) && failure.Kind != kube.Forbidden:
 		return given, false, "" // likewise
 	case err != nil:
-		return given, false, fmt.Sprintf("minilb: the DNS server's Corefile is not known: %v; going by the defaults of -domain and -class: name it by -corefile\n", err)
+		return given, false, printable.Line(fmt.Sprintf("minilb: the DNS server's Corefile is not known: %v; going by the defaults of -domain and -class: name it by -corefile", err)) + "\n"
 	case server == nil:
 		return given, false, ""
 	}
-	return server.Stanzas, true, fmt.Sprintf("minilb: going by the Corefile in ConfigMap %s, which %s mounts\n", server.ConfigMap, server.Workload)
+	return server.Stanzas, true, printable.Line(fmt.Sprintf("minilb: going by the Corefile in ConfigMap %s, which %s mounts", server.ConfigMap, server.Workload)) + "\n"
 }

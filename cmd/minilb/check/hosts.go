@@ -1,12 +1,12 @@
 package check
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -68,7 +68,16 @@ func (r refusal) of(kind, host string) string {
 	if !has {
 		fix = r.fix
 	}
-	return strings.ReplaceAll(fix, "HOST", cmp.Or(host, "HOST"))
+	return strings.ReplaceAll(fix, "HOST", argument(host))
+}
+
+// argument returns a host as it stands in a command that people copy into a shell: HOST in place of one that a shell
+// reads as something else, or of none (R15).
+func argument(host string) string {
+	if len(validation.IsDNS1123Subdomain(strings.TrimPrefix(host, "*."))) > 0 {
+		return "HOST"
+	}
+	return host
 }
 
 // routeFix says what routes take.

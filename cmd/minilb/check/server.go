@@ -118,7 +118,7 @@ func (c *checker) compare(ctx context.Context) ([]Finding, error) {
 		name := plain(q.name)
 		if how.alias {
 			findings = append(findings, Finding{Error, "Name", "", name, "AliasNotFound", how.text,
-				"correct the hostname that the object publishes, which \"minilb explain " + name + "\" names, or see that the server resolves it (forward)"})
+				"correct the hostname that the object publishes, which \"minilb explain " + argument(name) + "\" names, or see that the server resolves it (forward)"})
 			continue
 		}
 		findings = append(findings, Finding{Error, "Name", "", name, "AnswerDiffers",

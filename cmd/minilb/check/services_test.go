@@ -85,3 +85,14 @@ func TestServices(t *testing.T) {
 		}
 	}
 }
+
+// R15: what stands in a command that people copy is a name, whatever the cluster has.
+func TestArgument(t *testing.T) {
+	for host, want := range map[string]string{
+		"a.ex.org": "a.ex.org", "*.ex.org": "*.ex.org", "": "HOST", "$(reboot).org": "HOST", "a;reboot": "HOST", "a\nreboot": "HOST", "-rf": "HOST", "*.*": "HOST",
+	} {
+		if got := argument(host); got != want {
+			t.Errorf("%q: got %q, want %q", host, got, want)
+		}
+	}
+}

@@ -4,17 +4,20 @@ package columns
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // Width is how many columns a terminal is taken to have.
 const Width = 80
 
 // Wrap returns the words as lines of at most 80 columns, a longer word aside, the first of which begins with first, and
-// all others with margin. Words are parted by single spaces; two stay two within a line.
+// all others with margin. Words are parted by single spaces; two stay two within a line. The text has no lines of its
+// own, and nothing that a terminal obeys (M10).
 func Wrap(first, margin, text string) string {
 	var out strings.Builder
 	line, empty := first, true
-	for word := range strings.SplitSeq(text, " ") {
+	for word := range strings.SplitSeq(printable.Line(text), " ") {
 		switch {
 		case empty:
 			line += word

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/minilb/minilb/cmd/minilb/columns"
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // JSON writes the explanation for programs, as one object. Its form is stable: fields are added, never
@@ -116,6 +117,7 @@ func table(text *strings.Builder, title string, rows [][]string) {
 	for _, row := range rows {
 		line := title
 		for i, cell := range row {
+			cell = printable.Line(cell) // a node may be called anything
 			if i > 0 && len(line)+len(cell) > columns.Width {
 				text.WriteString(strings.TrimRight(line, " ") + "\n")
 				line = margin + indent(2)
