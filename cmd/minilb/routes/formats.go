@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -108,6 +109,9 @@ func Choose(name string) (Format, error) {
 // errNoGateway says why there can be no DHCP option without the default route (R11).
 var errNoGateway = errors.New("name the LAN's router with -gateway: a client that is given option 121 ignores the router of option 3, so that the default route must be among the routes or it loses the Internet (RFC 3442)")
 
+// interfaces are the names that mean nothing else in any of the formats (R15).
+var interfaces = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`)
+
 // Check returns an error for options that Write does not take. The interface is the format's default
 // if it is "", and the gateway is the address of the LAN's own router, of IPv4 if the format needs it
 // and else perhaps the zero Addr.
@@ -123,8 +127,8 @@ func (f Format) Check(iface string, gateway netip.Addr) error {
 		return errors.New("name the DHCP server's interface to the LAN with -interface, such as br-lan or eth0: clients on its other networks would lose their default route")
 	case f.Default == "" && !f.Tagged && iface != "":
 		return fmt.Errorf("-interface: %s names none", f.Name)
-	case strings.ContainsFunc(iface, func(r rune) bool { return r <= ' ' || strings.ContainsRune(`"'\;:{}#,`, r) }):
-		return fmt.Errorf("-interface %q is not the name of an interface", iface)
+	case iface != "" && !interfaces.MatchString(iface):
+		return fmt.Errorf("-interface %q is not the name of an interface: want letters, digits, dots, hyphens and underscores", iface)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func TestFormats(t *testing.T) {
 			"set routing-options rib inet6.0 static route fd00:1::/64 next-hop 2001:db8::31\n#" + problem,
 		"networkd": "# node node1\n[Route]\nDestination=10.244.0.0/24\nGateway=192.168.1.30\n\n# node node2\n[Route]\nDestination=10.244.1.0/24\nGateway=192.168.1.31\n\n" +
 			"# node node2\n[Route]\nDestination=fd00:1::/64\nGateway=2001:db8::31\n\n#" + problem,
-		"netplan": "network:\n  version: 2\n  ethernets:\n    eth0:\n      routes:\n        - to: \"10.244.0.0/24\"\n          via: \"192.168.1.30\"\n" +
+		"netplan": "network:\n  version: 2\n  ethernets:\n    \"eth0\":\n      routes:\n        - to: \"10.244.0.0/24\"\n          via: \"192.168.1.30\"\n" +
 			"        - to: \"10.244.1.0/24\"\n          via: \"192.168.1.31\"\n        - to: \"fd00:1::/64\"\n          via: \"2001:db8::31\"\n        #" + problem,
 		"windows": "route -p add 10.244.0.0/24 192.168.1.30\nroute -p add 10.244.1.0/24 192.168.1.31\nroute -p add fd00:1::/64 2001:db8::31\nREM" + problem,
 		"radvd":   "# /etc/radvd.conf of node node2\ninterface eth0 {\n\tAdvSendAdvert on;\n\tAdvDefaultLifetime 0;\n\troute fd00:1::/64 {\n\t\tAdvRouteLifetime 1800;\n\t};\n};\n#" + problem,
@@ -153,6 +153,8 @@ func TestFormatErrors(t *testing.T) {
 		{"dnsmasq", "lan,121", "192.168.1.1", "is not the name of an interface"},
 		{"netplan", "eth0:\n x", "", "is not the name of an interface"},
 		{"openwrt", "lan'; reboot", "", "is not the name of an interface"},
+		{"openwrt-dhcp", "$(reboot)", "192.168.1.1", "is not the name of an interface: want letters, digits, dots, hyphens and underscores"},
+		{"radvd", "-eth0", "", "is not the name of an interface"},
 	} {
 		format, err := Choose(tc.format)
 		if err != nil {

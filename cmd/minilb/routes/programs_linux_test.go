@@ -50,12 +50,6 @@ ip addr add 2001:db8::1/64 dev lan nodad
 	return string(out)
 }
 
-// routed are the routes that the programs are to set, of two nodes and both families.
-var routed = []*corev1.Node{
-	node("node1", "10.244.0.0/24 fd00:0:0:1::/64", "192.168.1.30 2001:db8::30"),
-	node("node2", "10.244.1.0/24", "192.168.1.31"),
-}
-
 // expectRouted looks for routes in what ip(8) shows.
 func expectRouted(t *testing.T, shown string, want ...string) {
 	t.Helper()
@@ -73,7 +67,7 @@ func expectRouted(t *testing.T, shown string, want ...string) {
 // A shell takes the lines of iproute2, again and again, and those of -watch.
 func TestIP(t *testing.T) {
 	const show = "ip -4 route\nip -6 route\n"
-	text := written(t, "ip", Of(routed))
+	text := written(t, "ip", Of(append(hostileNodes(), routed...)))
 	expectRouted(t, sandbox(t, text+text+show), "10.244.0.0/24 via 192.168.1.30 dev lan", "10.244.1.0/24 via 192.168.1.31 dev lan", "fd00:0:0:1::/64 via 2001:db8::30 dev lan")
 
 	format, err := Choose("ip")
@@ -117,7 +111,7 @@ func TestDHCP(t *testing.T) {
 			if format.Tagged {
 				iface = "lan"
 			}
-			text, err := format.Write(Of(routed), iface, netip.MustParseAddr("192.168.1.1"))
+			text, err := format.Write(Of(append(hostileNodes(), routed...)), iface, netip.MustParseAddr("192.168.1.1"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +176,7 @@ func TestNetworkd(t *testing.T) {
 		program(t, networkd, "systemd")
 	}
 	file := filepath.Join(t.TempDir(), "lan.network")
-	write(t, file, "[Match]\nName=lan\n\n[Network]\nAddress=192.168.1.1/24\nAddress=2001:db8::1/64\n\n"+written(t, "networkd", Of(routed)))
+	write(t, file, "[Match]\nName=lan\n\n[Network]\nAddress=192.168.1.1/24\nAddress=2001:db8::1/64\n\n"+written(t, "networkd", Of(append(hostileNodes(), routed...))))
 	shown := sandbox(t, `
 mount -t tmpfs none /run
 mkdir -p /run/systemd/network /etc/systemd/network

@@ -11,14 +11,20 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// The programs that the formats are for take what is written. Where one is not installed its part
+// routed are the routes that the programs are to set, of two nodes and both families.
+var routed = []*corev1.Node{
+	node("node1", "10.244.0.0/24 fd00:0:0:1::/64", "192.168.1.30 2001:db8::30"),
+	node("node2", "10.244.1.0/24", "192.168.1.31"),
+}
+
+// The programs that the formats are for take what is written, whatever some nodes have in them (R15). Where one is not installed its part
 // is skipped; where all must be, it fails.
 func TestPrograms(t *testing.T) {
-	entries := Of([]*corev1.Node{
+	entries := Of(append(hostileNodes(),
 		node("node1", "10.244.0.0/24 fd00:0:0:1::/64", "192.168.1.30 2001:db8::30"),
 		node("node.two-3", "10.244.128.0/17 fd00:0:0:2::/64", "192.168.1.31 2001:db8::31"),
 		node("old", "", "192.168.1.32"),
-	})
+	))
 	for _, tc := range []struct {
 		format, program, debianPackage string
 		file                           string   // what is made of the text, TEXT
@@ -64,7 +70,7 @@ func TestPrograms(t *testing.T) {
 func TestNetplan(t *testing.T) {
 	path := program(t, "netplan", "netplan.io")
 	root := t.TempDir()
-	entries := Of([]*corev1.Node{node("node1", "10.244.0.0/24 fd00:0:0:1::/64", "192.168.1.30 2001:db8::30")})
+	entries := Of(append(hostileNodes(), node("node1", "10.244.0.0/24 fd00:0:0:1::/64", "192.168.1.30 2001:db8::30")))
 	file := filepath.Join(root, "etc/netplan/minilb.yaml")
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		t.Fatal(err)
@@ -72,6 +78,9 @@ func TestNetplan(t *testing.T) {
 	write(t, file, written(t, "netplan", entries))
 	if out, err := exec.Command(path, "generate", "--root-dir", root).CombinedOutput(); err != nil {
 		t.Fatalf("netplan: %v\n%s", err, out)
+	}
+	if all, err := filepath.Glob(filepath.Join(root, "run/systemd/network/*")); err != nil || len(all) != 1 {
+		t.Errorf("it has made %q, %v", all, err)
 	}
 	made, err := os.ReadFile(filepath.Join(root, "run/systemd/network/10-netplan-eth0.network"))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -16,6 +17,18 @@ const maxRoutes = 64
 // named reports whether a node's name is one that the API server takes. Others may hold anything, and are
 // printed nowhere: what is printed goes to shells (R7b, in part).
 func named(node *corev1.Node) bool { return len(validation.IsDNS1123Subdomain(node.Name)) == 0 }
+
+// legible returns what of a malformed address can be printed anywhere: its beginning, with a question mark for each
+// character that no address has (R15).
+func legible(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', strings.ContainsRune(".:/%-", r):
+			return r
+		}
+		return '?'
+	}, text[:min(len(text), 64)])
+}
 
 // shortest4 and shortest6 are the widths of the greatest networks that can be a node's (R7b, in part).
 const shortest4, shortest6 = 8, 16

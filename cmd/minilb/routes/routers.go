@@ -62,7 +62,7 @@ func netplan(t *table) string {
 	routes := t.lines("        #", func(text *strings.Builder, e Entry) {
 		fmt.Fprintf(text, "        - to: %q\n          via: %q\n", e.Destination, e.Gateway)
 	})
-	return fmt.Sprintf("network:\n  version: 2\n  ethernets:\n    %s:\n      routes:\n%s", t.iface, routes)
+	return fmt.Sprintf("network:\n  version: 2\n  ethernets:\n    %q:\n      routes:\n%s", t.iface, routes)
 }
 
 // windows writes commands for a console with the rights of an administrator. They outlast a restart.

@@ -27,7 +27,8 @@ type Entry struct {
 	Gateway netip.Addr
 	// Others are the further ones that could be chosen, best first.
 	Others []netip.Addr
-	// Problem says in a few words on one line why there is no route.
+	// Problem says in a few words on one line why there is no route. No character of it that a Node has written
+	// means anything to a shell or a router, even where the line is not taken for a comment (R15).
 	Problem string
 	// Kind is that of the problem, "" if there is none.
 	Kind ProblemKind
@@ -191,7 +192,7 @@ func podCIDRs(node *corev1.Node) (cidrs []netip.Prefix, problems []string) {
 	for _, text := range texts {
 		cidr, err := netip.ParsePrefix(text)
 		if err != nil || cidr.Addr().Is4In6() {
-			problems = append(problems, fmt.Sprintf("podCIDR %q is malformed", text))
+			problems = append(problems, fmt.Sprintf("podCIDR %q is malformed", legible(text)))
 			continue
 		}
 		cidrs = append(cidrs, cidr.Masked())
@@ -210,7 +211,7 @@ func internalIPs(node *corev1.Node) (ips []netip.Addr, problems []string) {
 		}
 		ip, err := netip.ParseAddr(address.Address)
 		if err != nil || ip.Zone() != "" {
-			problems = append(problems, fmt.Sprintf("InternalIP %q is malformed", address.Address))
+			problems = append(problems, fmt.Sprintf("InternalIP %q is malformed", legible(address.Address)))
 			continue
 		}
 		ips = append(ips, ip.Unmap())
