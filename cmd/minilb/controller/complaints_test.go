@@ -65,4 +65,14 @@ func TestComplaints(t *testing.T) {
 	if got := lines(); len(got) != 1 {
 		t.Errorf("the next outage: got %q", got)
 	}
+
+	// What nothing settles is not kept for ever, and all else is.
+	for _, topic := range []string{"d", "d", "e"} {
+		c.tell(topic, &kube.Failure{Kind: kube.Refused, Text: "refused", Denied: topic, Cause: errors.New("x")})
+	}
+	clock = clock.Add(reminder)
+	c.tell("f", away)
+	if got := lines(); len(got) != 3 || len(c.byTopic) != 4 || c.last("a") == "" || c.last("d") != "" {
+		t.Errorf("denials: got %q, and keeps %v", got, c.byTopic)
+	}
 }

@@ -219,7 +219,10 @@ func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
 func (c *Controller) complain(name cache.ObjectName, err error) {
 	trouble := kube.Explain("patch", "services/status", err)
 	about := writing
-	if trouble.Kind == kube.Refused {
+	switch {
+	case trouble.Denied != "": // by a policy that may be about all Services
+		about = writing + " " + trouble.Denied
+	case trouble.Kind == kube.Refused:
 		about = topic(name)
 	}
 	c.complaints.tell(about, trouble, "service", name.String())

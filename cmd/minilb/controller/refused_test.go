@@ -134,7 +134,7 @@ func TestRecorderWebhook(t *testing.T) {
 		if server.count("shop") != 1 || server.count("infra") != 1 {
 			t.Errorf("%d and %d events where they may be written, want one each", server.count("shop"), server.count("infra"))
 		}
-		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "a policy or a quota of the cluster refuses it") || strings.Contains(text, "grant create") {
+		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "a policy or webhook of the cluster refuses it") || strings.Contains(text, "grant create") {
 			t.Errorf("the log says %s", text)
 		}
 	})

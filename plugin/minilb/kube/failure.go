@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
@@ -32,6 +33,9 @@ type Failure struct {
 	Kind Kind
 	// Text is the line for the user.
 	Text string
+	// Denied is what the cluster's admission says if that has refused the request: the name of the policy or webhook,
+	// and its message.
+	Denied string
 	// Cause is the client's error.
 	Cause error
 }
@@ -54,6 +58,8 @@ func Explain(verbs, resource string, err error) *Failure {
 		kind = Unauthorized
 		text = "the API server does not accept our credentials (401 Unauthorized): " +
 			"the token or certificate is wrong or has expired; renew it or name another kubeconfig"
+	case denied(err) != "":
+		text = fmt.Sprintf("%s: a policy or webhook of the cluster refuses it: %s", resource, oneLine(err))
 	case apierrors.IsForbidden(err):
 		kind = Forbidden
 		text = fmt.Sprintf("%s: %s is forbidden: apply deploy/kustomize, or grant %s on %s to this account (%s)",
@@ -68,7 +74,19 @@ func Explain(verbs, resource string, err error) *Failure {
 			text = fmt.Sprintf("cannot reach the API server at %s: %s", host(request.URL), oneLine(request.Err))
 		}
 	}
-	return &Failure{Kind: kind, Text: text, Cause: err}
+	return &Failure{Kind: kind, Text: text, Denied: denied(err), Cause: err}
+}
+
+// admissionDenial finds what a ValidatingAdmissionPolicy or a webhook says: most do so with the code that a missing
+// permission has, 403.
+var admissionDenial = regexp.MustCompile(`(?s)(ValidatingAdmissionPolicy '|admission webhook ").*?['"] denied (the )?request.*`)
+
+// denied returns what the cluster's admission says if that has refused the request, and is not just unwell.
+func denied(err error) string {
+	if code(err) < http.StatusBadRequest || code(err) >= http.StatusInternalServerError {
+		return ""
+	}
+	return admissionDenial.FindString(err.Error())
 }
 
 // code returns the HTTP status of the API server's answer, 0 if there was none.

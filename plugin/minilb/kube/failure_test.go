@@ -3,12 +3,14 @@ package kube
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"unicode"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/minilb/minilb/plugin/minilb/printable"
@@ -17,6 +19,8 @@ import (
 func TestExplain(t *testing.T) {
 	services := schema.GroupResource{Resource: "services"}
 	refused := errors.New("dial tcp 10.0.0.1:6443: connect: connection refused")
+	policy := apierrors.NewForbidden(services, "web", errors.New("ValidatingAdmissionPolicy 'p' with binding 'b' denied request: only\nours"))
+	policy.ErrStatus.Reason, policy.ErrStatus.Code = metav1.StatusReasonInvalid, http.StatusUnprocessableEntity
 	tests := []struct {
 		name string
 		err  error
@@ -27,6 +31,10 @@ func TestExplain(t *testing.T) {
 		{"403", apierrors.NewForbidden(services, "", errors.New("User \"x\" cannot list")), Forbidden,
 			[]string{"services: list and watch is forbidden", "deploy/kustomize", "grant list and watch on services", `User "x"`}},
 		{"wrapped 403", fmt.Errorf("failed: %w", apierrors.NewForbidden(services, "", errors.New("no"))), Forbidden, []string{"forbidden"}},
+		{"policy", policy, Refused, []string{"services: a policy or webhook of the cluster refuses it: services \"web\" is forbidden: ValidatingAdmissionPolicy 'p'", "only ours"}},
+		{"webhook", apierrors.NewForbidden(services, "web", errors.New(`admission webhook "x.org" denied the request: no`)), Refused,
+			[]string{"a policy or webhook of the cluster refuses it", "denied the request: no"}},
+		{"webhook that fails", apierrors.NewInternalError(errors.New(`failed calling webhook "x.org": admission webhook "x.org" denied the request`)), Unwell, []string{"failed calling"}},
 		{"connection refused", &url.Error{Op: "Get", URL: "https://10.0.0.1:6443/api/v1/services?limit=5", Err: refused}, Unreachable,
 			[]string{"cannot reach the API server at 10.0.0.1:6443: dial tcp"}},
 		{"an address that is none", &url.Error{Op: "Get", URL: "https://[fd00::1", Err: refused}, Unreachable,
@@ -54,6 +62,9 @@ func TestExplain(t *testing.T) {
 		if !errors.Is(got, tc.err) {
 			t.Errorf("%s: lost the cause", tc.name)
 		}
+	}
+	if got := Explain("patch", "services/status", policy).Denied; got != "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: only\nours" {
+		t.Errorf("what is denied: got %q", got)
 	}
 	if Explain("list", "nodes", nil) != nil {
 		t.Error("no error is explained")
