@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
 // service is what we need of a Service that is ours, which is a fraction of it.
@@ -111,7 +113,7 @@ func (s *services) Delete(object any) error {
 func (s *services) Replace(objects []any, _ string) error {
 	next := make(map[cache.ObjectName]*service, len(objects))
 	for _, object := range objects {
-		if reduced := s.reduce(object.(*corev1.Service)); reduced != nil {
+		if reduced := s.reduced(object); reduced != nil {
 			next[reduced.name] = reduced
 		}
 	}
@@ -127,6 +129,14 @@ func (s *services) Replace(objects []any, _ string) error {
 		}
 	}
 	return s.Resync()
+}
+
+// reduced returns what we need of a Service of a list, which may have been reduced when its page came.
+func (s *services) reduced(object any) *service {
+	if kept, ok := object.(*kube.Reduced); ok {
+		return kept.Object.(*service)
+	}
+	return s.reduce(object.(*corev1.Service))
 }
 
 // Resync implements cache.ReflectorStore.

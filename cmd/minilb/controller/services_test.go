@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
 func named(name, version string) *corev1.Service {
@@ -60,6 +62,9 @@ func TestServices(t *testing.T) {
 	expect("resync", "a c", "a3 c4")
 	s.Replace([]any{named("b", "6"), named("c", "4")}, "6")
 	expect("list after an outage", "a b c", "b6 c4")
+	page := func(full *corev1.Service) any { return &kube.Reduced{Object: s.reduced(full)} }
+	s.Replace([]any{page(named("b", "6")), page(named("a", "")), page(named("c", "4"))}, "6")
+	expect("a list in pages", "b c", "b6 c4")
 	if got := s.count(); got != 2 {
 		t.Errorf("counted %d, want 2", got)
 	}

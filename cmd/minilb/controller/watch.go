@@ -44,8 +44,9 @@ const watching = "services"
 
 func (c *Controller) listServices(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	options.FieldSelector = loadBalancers
-	list, err := c.client.CoreV1().Services(metav1.NamespaceAll).List(c.resumption.Listing(ctx, &options), options)
-	if err = kube.Listed(list, err); err != nil {
+	list, err := kube.ListReduced(c.resumption.Listing(ctx, &options), options, c.client.CoreV1().Services(metav1.NamespaceAll).List,
+		func(full runtime.Object) any { return c.services.reduced(full) })
+	if err != nil {
 		c.lost(ctx, err)
 	}
 	return list, err

@@ -51,7 +51,9 @@ func EachSlice(ctx context.Context, client kubernetes.Interface, visit func(*dis
 	list := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		return client.DiscoveryV1().EndpointSlices(metav1.NamespaceAll).List(ctx, options)
 	}
-	err := pager.New(list).EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
+	pages := pager.New(list)
+	pages.PageSize, pages.PageBufferSize = 100, 0 // a slice can have a thousand endpoints
+	err := pages.EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
 		visit(object.(*discoveryv1.EndpointSlice))
 		return nil
 	})

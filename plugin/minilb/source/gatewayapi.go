@@ -193,7 +193,7 @@ func (g *gatewayAPI) namespaceTable(name string) *versioned[*corev1.Namespace, *
 			} else {
 				observe(ctx, err)
 			}
-		}, g.watcher.core.Namespaces(), selector)
+		}, v.keep, g.watcher.core.Namespaces(), selector)
 	}
 	g.adopt(v)
 	return v
@@ -223,7 +223,7 @@ func newCustom[T object](g *gatewayAPI, kind, namespace string, reduce func(*uns
 	h := &health{kind: strings.ToLower(kind), resource: resources[kind], group: group, namespace: namespace}
 	v := &custom[T]{table: newTable(g.watcher, h, reduce), choose: choose, expected: &unstructured.Unstructured{}}
 	v.open = func(version schema.GroupVersionResource, observe func(context.Context, error)) cache.ListerWatcher {
-		return listWatch(observe, g.dynamic.Resource(version).Namespace(namespace), "")
+		return listWatch(observe, v.keep, g.dynamic.Resource(version).Namespace(namespace), "")
 	}
 	g.adopt(v)
 	return v

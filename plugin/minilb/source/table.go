@@ -113,15 +113,14 @@ func runReflector(ctx context.Context, name string, lw cache.ListerWatcher, expe
 	reflector.RunWithContext(klog.NewContext(ctx, klog.Logger{}))
 }
 
-// listWatch wraps a typed client so that observe sees the outcome of each request, and so that a
-// watch is resumed only if it is the same API server's.
-func listWatch[L list](observe func(context.Context, error), c client[L], selector string) cache.ListerWatcher {
+// listWatch wraps a typed client so that observe sees the outcome of each request, so that a list is
+// reduced page by page, and so that a watch is resumed only if it is the same API server's.
+func listWatch[L list](observe func(context.Context, error), reduce func(runtime.Object) any, c client[L], selector string) cache.ListerWatcher {
 	resumption := &kube.Resumption{}
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			options.FieldSelector = selector
-			list, err := c.List(resumption.Listing(ctx, &options), options)
-			err = kube.Listed(list, err)
+			list, err := kube.ListReduced(resumption.Listing(ctx, &options), options, c.List, reduce)
 			observe(ctx, err)
 			return list, err
 		},
@@ -149,6 +148,9 @@ func (t *table[R, T]) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) { return t.known(obj), nil }
 }
 
+// keep is known for a list's pages.
+func (t *table[R, T]) keep(full runtime.Object) any { return t.known(full) }
+
 // known returns obj in its reduced form: the one that is in the table if there is nothing new in
 // it, so that a list that comes again takes no memory and changes nothing.
 func (t *table[R, T]) known(obj any) T {
@@ -171,6 +173,9 @@ func (t *table[R, T]) same(reduced T) T {
 func (t *table[R, T]) reduced(obj any) T {
 	if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = unknown.Obj
+	}
+	if kept, ok := obj.(*kube.Reduced); ok {
+		obj = kept.Object
 	}
 	if reduced, ok := obj.(T); ok {
 		return reduced

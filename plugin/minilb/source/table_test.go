@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 )
@@ -124,6 +125,9 @@ func (c *fakeClient) Watch(_ context.Context, options metav1.ListOptions) (watch
 	return nil, errUnwell
 }
 
+// itself keeps objects as they are.
+func itself(full runtime.Object) any { return full }
+
 // Both kinds of request are limited by the selector, and seen by the table's health.
 func TestListWatch(t *testing.T) {
 	for name, request := range map[string]func(cache.ListerWatcherWithContext) error{
@@ -138,7 +142,7 @@ func TestListWatch(t *testing.T) {
 	} {
 		c, log := &fakeClient{}, &testLog{}
 		h := &health{resource: "services", server: &server{log: log}}
-		err := request(cache.ToListerWatcherWithContext(listWatch(h.observe, c, "spec.type=LoadBalancer")))
+		err := request(cache.ToListerWatcherWithContext(listWatch(h.observe, itself, c, "spec.type=LoadBalancer")))
 		if lines := log.take(); err == nil || len(lines) != 1 {
 			t.Errorf("%s: got error %v and log %q, want one line", name, err, lines)
 		}
@@ -157,7 +161,7 @@ func TestListWatchGranted(t *testing.T) {
 	h := &health{resource: "services", settled: func() {}, server: &server{log: log}}
 	h.observe(t.Context(), errUnwell)
 	log.take()
-	lw := cache.ToListerWatcherWithContext(listWatch(h.observe, grantingClient{}, ""))
+	lw := cache.ToListerWatcherWithContext(listWatch(h.observe, itself, grantingClient{}, ""))
 	if _, err := lw.WatchWithContext(t.Context(), metav1.ListOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +185,7 @@ func (grantingClient) Watch(context.Context, metav1.ListOptions) (watch.Interfac
 // said, and not waited for, as the reflector would by what the error is.
 func TestListWatchStream(t *testing.T) {
 	yes, log := true, &testLog{}
-	lw := cache.ToListerWatcherWithContext(listWatch((&health{resource: "services", server: &server{log: log}}).observe, &fakeClient{}, ""))
+	lw := cache.ToListerWatcherWithContext(listWatch((&health{resource: "services", server: &server{log: log}}).observe, itself, &fakeClient{}, ""))
 	_, err := lw.WatchWithContext(t.Context(), metav1.ListOptions{SendInitialEvents: &yes})
 	if lines := log.take(); err == nil || apierrors.IsInternalError(err) || len(lines) > 0 {
 		t.Errorf("got error %v and log %q, want an error of no kind and silence", err, lines)

@@ -207,7 +207,7 @@ func (w *Watcher) watch(h *health) {
 }
 
 func start[L list, R runtime.Object, T object](w *Watcher, t *table[R, T], c client[L], selector string) {
-	w.run = append(w.run, func(ctx context.Context) { t.run(ctx, listWatch(t.observe, c, selector)) })
+	w.run = append(w.run, func(ctx context.Context) { t.run(ctx, listWatch(t.observe, t.keep, c, selector)) })
 }
 
 // Away returns for how long the API server has not answered any request, 0 while it does.
