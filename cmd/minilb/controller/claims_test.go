@@ -124,8 +124,8 @@ func TestFindingsOf(t *testing.T) {
 			`i InvalidObject Status address "x" is refused; have its controller publish an address that clients can reach`}},
 		{"protocols", []source.Verdict{verdict("i", source.ReasonALPN, "protocol \"x y\" is refused")}, []string{
 			`i InvalidObject Protocol "x y" is refused; list protocols such as h2 and http/1.1, separated by commas`}},
-		{"too many", []source.Verdict{verdict("i", source.ReasonTooMany, "3 hosts are refused: an object may have 1024")}, []string{
-			"i TooManyHosts 3 hosts are refused: an object may have 1024; remove some, or spread them over more objects and namespaces"}},
+		{"too many", []source.Verdict{verdict("i", source.ReasonTooMany, "3 hosts are refused: an object may have 1024, of 64 KiB in all")}, []string{
+			"i TooManyHosts 3 hosts are refused: an object may have 1024, of 64 KiB in all; remove some, or spread them over more objects and namespaces"}},
 		{"what we may not read", []source.Verdict{verdict("i", source.ReasonUnread, "host is not served: Gateway shop/gw cannot be read")}, []string{
 			"i HostNotServed Host is not served: Gateway shop/gw cannot be read (unsure)"}},
 		{"dead", []source.Verdict{verdict("i", source.ReasonDead, "host is not served: its status has no address yet")}, []string{

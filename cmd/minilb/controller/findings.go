@@ -21,7 +21,8 @@ func (s *service) finding(reason, note string) finding {
 // find notes what of a Service that is ours its clients may stumble over.
 func (s *service) find(full *corev1.Service) {
 	var numbered []corev1.ServicePort
-	for i := range full.Spec.Ports {
+	const maxPorts = 1024 // as many as have names in DNS; a Service can have tens of thousands
+	for i := range full.Spec.Ports[:min(maxPorts, len(full.Spec.Ports))] {
 		p := &full.Spec.Ports[i]
 		if p.TargetPort.Type == intstr.String {
 			s.ports = append(s.ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.Port, TargetPort: intstr.FromString("")})

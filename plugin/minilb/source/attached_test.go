@@ -284,8 +284,8 @@ func TestAttachedLines(t *testing.T) {
 		want     []string // what the lines begin with
 	}{
 		{fmt.Sprintf("{metadata: {name: r, namespace: shop}, spec: {hostnames: [%s], parentRefs: [%s]}}", strings.Join(hosts, ","), strings.Join(parents, ",")), 1000, []string{
-			`I HTTPRoute shop/r: 996 more hosts are not served: Gateway shop/` + long + "0 does not exist; ",
 			`I HTTPRoute shop/r: host "h0.org" is not served: Gateway shop/`, `I HTTPRoute shop/r: host "h1.org" is`, `I HTTPRoute shop/r: host "h2.org" is`, `I HTTPRoute shop/r: host "h3.org" is`,
+			`I HTTPRoute shop/r: 996 more hosts are not served: Gateway shop/` + long + "0 does not exist; ",
 		}},
 		{`{metadata: {name: r, namespace: shop}, spec: {hostnames: [a.org], parentRefs: [{name: "x\n[ERROR] plugin/minilb: forged"}]}}`, 1, []string{
 			`I HTTPRoute shop/r: host "a.org" is not served: Gateway "shop/x\n[ERROR] plugin/minilb: forged" does not exist`,

@@ -76,6 +76,11 @@ func (a *attachment) claims(r *route) []*claim {
 	if len(unmet) > 0 && obstacles != nil && (claims == nil || !foreign) {
 		claims = append(claims, r.deadClaim(unmet, strings.Join(obstacles, "; ")))
 	}
+	if r.surplus > 0 {
+		c := &claim{lead: lead{owner: r.owner(r.kind)}}
+		c.tooMany(r.surplus, "")
+		claims = append(claims, c)
+	}
 	return claims
 }
 
@@ -312,7 +317,7 @@ func (a *attachment) refuses(p *parent, l *listener, r *route) string {
 
 // labelled returns the labels of a namespace, if it is known (G16).
 func (a *attachment) labelled(name string) (labels.Set, bool) {
-	if ns := a.namespaces[name]; ns != nil {
+	if ns := a.namespaces[name]; ns != nil && ns.labels != nil {
 		return ns.labels, true
 	}
 	return nil, false

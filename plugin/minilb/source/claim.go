@@ -116,25 +116,28 @@ func (r *resolver) bounded(claims []*claim) []*claim {
 
 // addHosts validates the hosts as they are written and adds them, each once (I10, G32).
 func (c *claim) addHosts(written iter.Seq[string], where string) {
-	c.addRelative(written, "", where)
+	c.addRelative(written, "", where, 0)
 }
 
-// addRelative is addHosts for hosts that are relative to a zone if they have no dot; to none if it is "".
-func (c *claim) addRelative(written iter.Seq[string], zone, where string) {
+// addRelative is addHosts for hosts that are relative to a zone if they have no dot; to none if it is "". There are
+// surplus ones beside, which were not kept.
+func (c *claim) addRelative(written iter.Seq[string], zone, where string, surplus int) {
 	seen := map[string]bool{}
-	surplus := 0
+	flaws := 0
 	for _, host := range c.hosts {
 		seen[host] = true
 	}
 	for item := range written {
-		if len(c.hosts)+len(c.problems) >= maxHosts {
+		if len(c.hosts)+flaws >= maxHosts {
 			surplus++
 			continue
 		}
 		host, relative, err := parseRelative(item, zone)
 		switch {
 		case err != nil:
-			c.problem(invalid, "host %q%s is refused: %v", shorten(item), where, err)
+			if flaws++; flaws <= maxFlaws {
+				c.problem(invalid, "host %q%s is refused: %v", shorten(item), where, err)
+			}
 		case !seen[host]:
 			seen[host] = true
 			c.hosts = append(c.hosts, host)
@@ -146,9 +149,11 @@ func (c *claim) addRelative(written iter.Seq[string], zone, where string) {
 			}
 		}
 	}
-	if surplus > 0 {
-		c.problem(tooMany, "%d hosts%s are refused: an object may have %d", surplus, where, maxHosts)
+	if more := flaws - maxFlaws; more > 0 {
+		c.problem(invalid, "%d more hosts%s are refused: they are no host names either", more, where)
+		c.problems[len(c.problems)-1].hosts = more
 	}
+	c.tooMany(surplus, where)
 }
 
 // written returns a host in quotes, with how it is written if that is relative to a zone.

@@ -194,7 +194,7 @@ func TestFormatVersion(t *testing.T) {
 	} {
 		describe(typ)
 	}
-	const version, want = 3, layoutOfVersion3
+	const version, want = 4, layoutOfVersion4
 	if layout.String() != want || formatVersion != version {
 		t.Errorf("the layout of version %d is now\n%s\nGive formatVersion its next number, and put this here.", formatVersion, layout.String())
 	}
@@ -216,9 +216,10 @@ func TestIntegerRange(t *testing.T) {
 	}
 }
 
-const layoutOfVersion3 = `header: written int64; host string; hostAnnotations []string; https bool; gateways bool;
-service: meta source.meta; kind v1.ServiceType; class *string; hosts map[string]string; offered source.offered;
+const layoutOfVersion4 = `header: written int64; host string; classes []string; hostAnnotations []string; https bool; gateways bool;
+service: meta source.meta; kind v1.ServiceType; class *string; hosts map[string]string; shortened []source.shortening; offered source.offered;
 meta: namespace string; name string; created int64; ignored bool;
+shortening: annotation string; hosts int;
 offered: ports string; https *source.https;
 https: port string; plain bool; alpn []string; refused []string;
 slice: meta source.meta; service string; endpoints source.endpoints; ports []source.port; triggered int64; problems []source.problem;
@@ -226,7 +227,7 @@ endpoints: packed []uint8; hostnames []string; nodes []string; pods []uint32; wi
 port: proto string; service string; number uint16;
 problem: owner *source.owner; reason source.reason; host string; text string; hosts int;
 owner: kind string; namespace string; name string; created int64;
-ingress: meta source.meta; classes []string; service *string; hosts []string; addresses []source.ingressAddress;
+ingress: meta source.meta; classes []string; service *string; hosts []string; surplus int; addresses []source.ingressAddress;
 ingressAddress: ip string; hostname string;
 namespace: meta source.meta; labels labels.Set;
 gatewayClass: meta source.meta; controller string; problems []source.problem;
@@ -237,7 +238,7 @@ listener: name string; host string; port int32; protocol v1.ProtocolType; kinds 
 selection: from v1.FromNamespaces; selector labels.Selector;
 listenerSet: meta source.meta; lead *source.lead; kind string; parent source.kindName; listeners []source.listener; accepted string; problems []source.problem;
 kindName: kind string; namespace string; name string;
-route: meta source.meta; lead *source.lead; kind string; hosts []string; parents []source.parentRef; anywhere bool; verdicts []source.verdict; problems []source.problem;
+route: meta source.meta; lead *source.lead; kind string; hosts []string; surplus int; parents []source.parentRef; anywhere bool; verdicts []source.verdict; problems []source.problem;
 parentRef: kindName source.kindName; section string; port int32;
 verdict: parent source.parentRef; controller string; accepted string; reason string;
 `

@@ -101,6 +101,13 @@ func reducePod(ref *corev1.ObjectReference) uint32 {
 }
 
 func (s *slice) problem(format string, args ...any) {
+	if len(s.problems) > maxFlaws {
+		s.problems[maxFlaws].hosts++
+		return
+	}
+	if len(s.problems) == maxFlaws {
+		format, args = "more of its endpoints have problems and are left out", nil
+	}
 	o := s.owner("EndpointSlice")
 	s.problems = append(s.problems, problem{owner: &o, reason: badEndpoint, text: fmt.Sprintf(format, args...)})
 }

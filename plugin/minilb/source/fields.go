@@ -17,8 +17,14 @@ func (s *service) fields(c *codec) {
 	shared(&s.kind, c)
 	maybe(&s.class, c, shared)
 	pairs(&s.hosts, c)
+	repeated(&s.shortened, c, (*shortening).fields)
 	shared(&s.ports, c)
 	maybe(&s.https, c, (*https).fields)
+}
+
+func (s *shortening) fields(c *codec) {
+	shared(&s.annotation, c)
+	integer(&s.hosts, c)
 }
 
 func (h *https) fields(c *codec) {
@@ -83,6 +89,7 @@ func (i *ingress) fields(c *codec) {
 	repeated(&i.classes, c, shared)
 	maybe(&i.service, c, text)
 	repeated(&i.hosts, c, text)
+	integer(&i.surplus, c)
 	repeated(&i.addresses, c, (*ingressAddress).fields)
 }
 
@@ -163,6 +170,7 @@ func (r *route) fields(c *codec) {
 	maybe(&r.lead, c, (*lead).fields)
 	shared(&r.kind, c)
 	repeated(&r.hosts, c, text)
+	integer(&r.surplus, c)
 	repeated(&r.parents, c, (*parentRef).fields)
 	flag(&r.anywhere, c)
 	repeated(&r.verdicts, c, (*verdict).fields)

@@ -17,7 +17,7 @@ import (
 // writes: the header and the tables; then the SHA-256 of all before it.
 const (
 	formatName    = "minilb snapshot"
-	formatVersion = 3
+	formatVersion = 4
 )
 
 // header is what a snapshot says of itself.
@@ -25,6 +25,7 @@ type header struct {
 	written int64  // when the API server had the state, in unix seconds
 	host    string // the API server
 	// What the objects were read for: of what nobody asked for, nothing is kept.
+	classes         []string // of Services, "" for those without one
 	hostAnnotations []string
 	https           bool
 	gateways        bool // it is known what there is of the Gateway API
@@ -33,6 +34,7 @@ type header struct {
 func (h *header) fields(c *codec) {
 	integer(&h.written, c)
 	text(&h.host, c)
+	repeated(&h.classes, c, text)
 	repeated(&h.hostAnnotations, c, text)
 	flag(&h.https, c)
 	flag(&h.gateways, c)
@@ -73,10 +75,23 @@ func (w *Watcher) header() header {
 	return header{
 		written:         time.Now().Add(-w.server.away()).Unix(),
 		host:            w.host,
+		classes:         w.classes(),
 		hostAnnotations: slices.Sorted(maps.Keys(w.hostAnnotations)),
 		https:           w.https,
 		gateways:        w.gatewayAPI.health.synced.Load(),
 	}
+}
+
+// classes returns those of the Services that some Translator exposes, "" for Services without one.
+func (w *Watcher) classes() []string {
+	var classes []string
+	for _, t := range w.translators {
+		classes = append(classes, t.options.Class)
+		if t.options.DefaultClass {
+			classes = append(classes, "")
+		}
+	}
+	return distinct(classes)
 }
 
 // encode writes a snapshot of the tables. Each of them waits while the list of its objects is
@@ -181,6 +196,15 @@ func (s *state) objects(of section) ([]object, bool) {
 func (s *state) suits(w *Watcher) error {
 	if s.host != w.host {
 		return fmt.Errorf("it is of the API server %q, and not of %q", s.host, w.host)
+	}
+	for _, class := range w.classes() {
+		switch {
+		case slices.Contains(s.classes, class):
+		case class == "":
+			return errors.New("it was written without default_class")
+		default:
+			return fmt.Errorf("it was written without the class %q", class)
+		}
 	}
 	for name := range w.hostAnnotations {
 		if !slices.Contains(s.hostAnnotations, name) {

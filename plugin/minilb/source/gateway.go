@@ -118,11 +118,15 @@ func (c *gatewayClass) kindName() kindName { return kindName{kind: gatewayClassK
 // it by (G16).
 type namespace struct {
 	meta
-	labels labels.Set
+	labels labels.Set // nil if they are too many to be kept (C7c): no listener selects it then
 }
 
 func reduceNamespace(obj *corev1.Namespace) *namespace {
-	return &namespace{meta: newMeta(&obj.ObjectMeta), labels: obj.Labels}
+	n := &namespace{meta: newMeta(&obj.ObjectMeta)}
+	if textOf(obj.Labels) <= maxLabelText {
+		n.labels = labels.Merge(obj.Labels, nil)
+	}
+	return n
 }
 
 func (n *namespace) kindName() kindName { return kindName{kind: "Namespace", name: n.name} }

@@ -40,7 +40,11 @@ func reduceHTTPS(obj *corev1.Service) *https {
 			plain = true
 		case p.Port == httpsPort:
 			h = &https{port: serviceLabel(p.Name)}
-			h.alpn, h.refused = parseALPN(obj.Annotations[lb.ALPNAnnotation])
+			if list := obj.Annotations[lb.ALPNAnnotation]; len(list) <= maxValue {
+				h.alpn, h.refused = parseALPN(list)
+			} else {
+				h.refused = []string{fmt.Sprintf("all protocols are refused: they have %d bytes, at most %d are read", len(list), maxValue)}
+			}
 		}
 	}
 	if h != nil {

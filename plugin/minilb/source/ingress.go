@@ -15,7 +15,8 @@ type ingress struct {
 	meta
 	classes   []string         // by its field and by the annotation that is older; either may be missing
 	service   *string          // value of the annotation that replaces the status (M7)
-	hosts     []string         // as written
+	hosts     []string         // as written, each once
+	surplus   int              // how many hosts there are beside, which are not kept
 	addresses []ingressAddress // as written
 }
 
@@ -25,17 +26,20 @@ func reduceIngress(obj *networkingv1.Ingress) *ingress {
 	i := &ingress{meta: newMeta(&obj.ObjectMeta)}
 	for _, class := range []string{value(obj.Spec.IngressClassName, ""), obj.Annotations[classAnnotation]} {
 		if class != "" && !slices.Contains(i.classes, class) {
-			i.classes = append(i.classes, intern(class))
+			i.classes = append(i.classes, intern(cut(class, maxValue)))
 		}
 	}
 	if service, ok := obj.Annotations[lb.ServiceAnnotation]; ok {
+		service = cut(service, maxValue) // and no reference any longer
 		i.service = &service
 	}
+	var hosts hostList
 	for _, rule := range obj.Spec.Rules { // I1, I2, I3: not spec.tls, not defaultBackend
 		if rule.Host != "" {
-			i.hosts = append(i.hosts, rule.Host)
+			hosts.add(rule.Host)
 		}
 	}
+	i.hosts, i.surplus = hosts.hosts, hosts.surplus
 	for _, address := range obj.Status.LoadBalancer.Ingress[:min(maxTargets, len(obj.Status.LoadBalancer.Ingress))] { // I7: all of them
 		i.addresses = append(i.addresses, ingressAddress{ip: address.IP, hostname: address.Hostname})
 	}
@@ -55,6 +59,7 @@ func (o *Options) ingressClaim(i *ingress) *claim {
 	}
 	c := &claim{lead: lead{owner: i.owner("Ingress")}}
 	c.addHosts(slices.Values(i.hosts), "") // I5: the API server lets labels of any length through
+	c.tooMany(i.surplus, "")
 	if i.service != nil {
 		c.aimAtService(*i.service)
 		return c

@@ -50,7 +50,7 @@ func newInspection(config *rest.Config, options Options) (*Inspection, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.nodes = true
+	w.nodes, w.unexposed = true, true
 	var fixed []records.Record
 	for _, zone := range options.Zones {
 		fixed = append(fixed, records.Record{Name: nameserver + "." + zone, Node: &records.Node{Addrs: &records.Set{}}})

@@ -26,8 +26,16 @@ func (l *lead) problem(reason reason, format string, args ...any) {
 	l.problems = append(l.problems, problem{owner: &l.owner, reason: reason, text: fmt.Sprintf(format, args...)})
 }
 
+// tooMany adds the problem of surplus hosts, if there are any.
+func (l *lead) tooMany(surplus int, where string) {
+	if surplus > 0 {
+		l.problem(tooMany, "%d hosts%s are refused: an object may have %d, of %d KiB in all", surplus, where, maxHosts, maxHostText>>10)
+	}
+}
+
 // aimAtService makes the Service named by the annotation, "[namespace/]name", the only target (M7).
 func (l *lead) aimAtService(reference string) {
+	reference = cut(reference, maxValue) // or a name within would keep all of it
 	namespace, name, qualified := strings.Cut(strings.TrimSpace(reference), "/")
 	if !qualified {
 		namespace, name = l.namespace, namespace

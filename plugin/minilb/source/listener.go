@@ -110,17 +110,32 @@ type selection struct {
 }
 
 // selection fills in what is meant where nothing is written. A selector that cannot be
-// understood selects nothing, nor does one that is not there (G15).
+// understood selects nothing, nor does one that is not there (G15), or that is too long to be kept (C7c).
 func (n *namespacesSpec) selection(otherwise gatewayv1.FromNamespaces) selection {
 	s := selection{from: value(&n.From, otherwise)}
 	if s.from == gatewayv1.NamespacesFromSelector {
 		selector, err := metav1.LabelSelectorAsSelector(n.Selector)
-		if err != nil {
+		if err != nil || n.text() > maxSelectorText {
 			selector = labels.Nothing()
 		}
 		s.selector = selector
 	}
 	return s
+}
+
+// text returns how many bytes the selector's keys and values take.
+func (n *namespacesSpec) text() int {
+	if n.Selector == nil {
+		return 0
+	}
+	total := textOf(n.Selector.MatchLabels)
+	for _, expression := range n.Selector.MatchExpressions {
+		total += len(expression.Key)
+		for _, value := range expression.Values {
+			total += len(value)
+		}
+	}
+	return total
 }
 
 // has reports whether the namespace is chosen, for an object that stands in own (G15).

@@ -76,10 +76,10 @@ func (r *reporter) report(t *Translator, problems []problem) {
 	r.reported[t] = current
 }
 
-// tell logs the new problems of one object.
+// tell logs the new problems of one object, those of single hosts before what is said of many.
 func (r *reporter) tell(owner string, problems []problem) {
 	slices.SortFunc(problems, func(a, b problem) int {
-		return cmp.Or(before(a.reason == notice, b.reason == notice), strings.Compare(a.text, b.text), cmp.Compare(a.reason, b.reason))
+		return cmp.Or(before(a.reason == notice, b.reason == notice), before(a.hosts > 0, b.hosts > 0), strings.Compare(a.text, b.text), cmp.Compare(a.reason, b.reason))
 	})
 	namespace := problems[0].owner.namespace
 	for _, p := range problems[:min(maxLines, len(problems))] {
@@ -91,7 +91,11 @@ func (r *reporter) tell(owner string, problems []problem) {
 			write("%s: %s", owner, p.text)
 		}
 	}
-	if more := len(problems) - maxLines; more > 0 && r.affords(namespace) {
+	more := 0
+	for _, p := range problems[min(maxLines, len(problems)):] {
+		more += max(1, p.hosts)
+	}
+	if more > 0 && r.affords(namespace) {
 		r.log.Warningf("%s: %d more of its hosts or addresses have problems", owner, more)
 	}
 }

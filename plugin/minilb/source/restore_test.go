@@ -238,6 +238,9 @@ func TestRestoreOptions(t *testing.T) {
 		"more annotations": {read: Options{HostAnnotations: []string{"minilb/host", "else/host"}}, refused: `it was written without the host_annotations "else/host"`},
 		"https":            {read: Options{HTTPS: true}, refused: "it was written without https"},
 		"no https":         {written: Options{HTTPS: true}, want: map[string]string{web: "10.0.0.1"}},
+		"class":            {read: Options{Class: "else"}, refused: `it was written without the class "else"`},
+		"default class":    {read: Options{DefaultClass: true}, refused: "it was written without default_class"},
+		"one class less":   {written: Options{DefaultClass: true}, want: map[string]string{web: "10.0.0.1"}},
 		"other server":     {host: "https://other.example", refused: `it is of the API server "https://api.example", and not of "https://other.example"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,7 +16,8 @@ type route struct {
 	meta
 	lead     *lead // of its annotation, nil without one (M7)
 	kind     string
-	hosts    []string // in lower case; [""] for all of the listeners' (G30)
+	hosts    []string // in lower case, each once; [""] for all of the listeners' (G30)
+	surplus  int      // how many hosts there are beside, which are not kept
 	parents  []parentRef
 	anywhere bool // it attaches to default Gateways as well (G19)
 	verdicts []verdict
@@ -91,12 +92,13 @@ func reduceRoute(kind string) func(*unstructured.Unstructured) *route {
 			r.problems = unreadable(r.owner(kind), err)
 			return r
 		}
-		for _, host := range written.Spec.Hostnames[:min(maxHosts, len(written.Spec.Hostnames))] {
+		var hosts hostList
+		for _, host := range written.Spec.Hostnames {
 			if host != "" {
-				r.hosts = append(r.hosts, lower(host))
+				hosts.add(lower(host))
 			}
 		}
-		if r.hosts == nil {
+		if r.hosts, r.surplus = hosts.hosts, hosts.surplus; r.hosts == nil {
 			r.hosts = []string{""}
 			if redirects(obj) {
 				o := r.owner(kind)

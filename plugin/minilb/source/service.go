@@ -14,7 +14,9 @@ type service struct {
 	meta
 	kind  corev1.ServiceType
 	class *string
-	hosts map[string]string // the host annotations that a Translator reads
+	hosts map[string]string // the host annotations that a Translator reads; of one that nobody exposes none (C7c)
+	// shortened are those annotations of which only the first hosts are kept.
+	shortened []shortening
 	offered
 }
 
@@ -35,19 +37,15 @@ func (w *Watcher) reduceService(obj *corev1.Service) *service {
 		shared := intern(*class)
 		s.class = &shared
 	}
-	if slices.ContainsFunc(w.translators, func(t *Translator) bool { return t.options.exposes(s) }) {
+	exposed := slices.ContainsFunc(w.translators, func(t *Translator) bool { return t.options.exposes(s) })
+	if exposed {
 		s.ports = namedPortsOf(obj.Spec.Ports[:min(maxPorts, len(obj.Spec.Ports))])
 	}
-	if w.https {
+	if exposed && w.https {
 		s.https = reduceHTTPS(obj)
 	}
-	for name, value := range obj.Annotations {
-		if w.hostAnnotations[name] {
-			if s.hosts == nil {
-				s.hosts = map[string]string{}
-			}
-			s.hosts[name] = value
-		}
+	if exposed || w.unexposed {
+		s.keepHosts(obj.Annotations, w.hostAnnotations)
 	}
 	return s
 }
@@ -69,7 +67,11 @@ func (o *Options) serviceClaim(s *service) *claim {
 		zone = o.Zones[0]
 	}
 	for _, annotation := range o.HostAnnotations {
-		c.addRelative(splitHosts(s.hosts[annotation]), zone, " in annotation "+annotation)
+		dropped := 0
+		if i := slices.IndexFunc(s.shortened, func(s shortening) bool { return s.annotation == annotation }); i >= 0 {
+			dropped = s.shortened[i].hosts
+		}
+		c.addRelative(splitHosts(s.hosts[annotation]), zone, " in annotation "+annotation, dropped)
 	}
 	if s.https != nil && o.HTTPS {
 		for _, text := range s.https.refused {

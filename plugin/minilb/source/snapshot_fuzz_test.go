@@ -13,7 +13,7 @@ import (
 // Whatever a snapshot holds, reading it does not end the server, nor takes more memory than a
 // multiple of it; what can be read is written as it was read.
 func FuzzSnapshot(f *testing.F) {
-	whole, err := os.ReadFile("testdata/snapshot-3")
+	whole, err := os.ReadFile("testdata/snapshot-4")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func rewritten(t *testing.T, kind string, o object) {
 // A snapshot whose checksum is right, and whose content is not, is either refused or served: it
 // ends nothing, and takes no more memory than a large one would.
 func TestSnapshotHostile(t *testing.T) {
-	whole, err := os.ReadFile("testdata/snapshot-3")
+	whole, err := os.ReadFile("testdata/snapshot-4")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func (t *Translator) onService(old, new *service) {
 		if e == nil {
 			e = t.expose(new)
 			t.update(key, 0)
-		} else if old != nil && old.created == new.created && maps.Equal(old.hosts, new.hosts) && old.offered.equal(new.offered) {
+		} else if old != nil && old.created == new.created && maps.Equal(old.hosts, new.hosts) && slices.Equal(old.shortened, new.shortened) && old.offered.equal(new.offered) {
 			return // nothing that a name depends on
 		}
 		if offered := t.offeredBy(new); !offered.equal(e.offered) {

@@ -38,6 +38,7 @@ type Watcher struct {
 
 	hostAnnotations map[string]bool            // annotations of Services that some Translator reads
 	nodes           bool                       // whether endpoints are to tell their nodes, if nobody probes them
+	unexposed       bool                       // whether Services that nobody exposes are to tell their hosts
 	https           bool                       // whether some Translator asks how HTTPS is served
 	judging         bool                       // whether some Translator has its claims judged
 	probing         map[time.Duration]*probing // by interval

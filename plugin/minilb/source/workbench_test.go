@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -79,7 +80,7 @@ func newBenchOf(t testing.TB, options Options, change func(*Watcher)) *bench {
 		options.Zones = []string{"minilb."}
 	}
 	options.Reachable = func(string) bool { return true }
-	options.Class = lb.DefaultClass
+	options.Class = cmp.Or(options.Class, lb.DefaultClass)
 	if options.HostAnnotations == nil {
 		options.HostAnnotations = []string{lb.HostAnnotation}
 	}
