@@ -124,15 +124,27 @@ type state struct {
 	sections map[section][]object
 }
 
-// readState reads a snapshot. Nothing of one is used unless all of it is as it was written.
-func readState(snapshot []byte) (*state, error) {
-	line, rest, found := bytes.Cut(snapshot, []byte("\n"))
+// maxBeginning is within how many bytes the line ends that a snapshot begins with.
+const maxBeginning = 40
+
+// readBeginning returns what follows the line that a snapshot begins with, in what is known of it.
+func readBeginning(snapshot []byte) (rest []byte, err error) {
+	line, _, found := bytes.Cut(snapshot[:min(len(snapshot), maxBeginning)], []byte("\n"))
 	var version int
-	if n, err := fmt.Sscanf(string(line[:min(len(line), 40)]), formatName+" %d", &version); !found || n != 1 || err != nil {
+	if n, err := fmt.Sscanf(string(line), formatName+" %d", &version); !found || n != 1 || err != nil {
 		return nil, errors.New("it is not a snapshot of minilb")
 	}
 	if version != formatVersion {
 		return nil, fmt.Errorf("its format is version %d, and this minilb reads version %d", version, formatVersion)
+	}
+	return snapshot[len(line)+1:], nil
+}
+
+// readState reads a snapshot. Nothing of one is used unless all of it is as it was written.
+func readState(snapshot []byte) (*state, error) {
+	rest, err := readBeginning(snapshot)
+	if err != nil {
+		return nil, err
 	}
 	content := len(rest) - sha256.Size
 	if content < 0 {

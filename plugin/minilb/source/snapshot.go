@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -42,8 +41,6 @@ const (
 	// refresh is after how long the file is written though nothing has changed, so that its age
 	// says how old what it holds can be.
 	refresh = time.Hour
-	// maxSnapshot bounds what is read, in bytes. A million endpoints take about 40 million.
-	maxSnapshot = 1 << 30
 )
 
 // Keep keeps the state in the file of that path, which is written whenever mine says so and the state has
@@ -168,7 +165,7 @@ func (s *snapshot) write(content func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	err = content(file)
+	err = content(&limited{file, maxSnapshot})
 	if err == nil {
 		err = file.Sync()
 	}
@@ -187,22 +184,4 @@ func (s *snapshot) write(content func(io.Writer) error) error {
 		directory.Close()
 	}
 	return nil
-}
-
-// read returns what is in the file.
-func (s *snapshot) read() (*state, error) {
-	info, err := os.Stat(s.path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
-	case info.Size() > maxSnapshot:
-		return nil, fmt.Errorf("it is too large: %d bytes", info.Size())
-	}
-	content, err := os.ReadFile(s.path)
-	if err != nil {
-		return nil, err
-	}
-	return readState(content)
 }

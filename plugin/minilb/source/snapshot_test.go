@@ -178,9 +178,14 @@ func TestSnapshotUnusable(t *testing.T) {
 		"other content": {func(path string) error { return os.WriteFile(path, signed(formatVersion, []byte("x")), 0o600) }, "it ends too early"},
 		"a directory":   {func(path string) error { return os.Mkdir(path, 0o700) }, "it is not a regular file"},
 		"a pipe":        {func(path string) error { return syscall.Mkfifo(path, 0o600) }, "it is not a regular file"},
-		"a loop":        {func(path string) error { return os.Symlink(path, path) }, "stat PATH: too many levels of symbolic links"},
-		"huge":          {func(path string) error { os.WriteFile(path, nil, 0o600); return os.Truncate(path, maxSnapshot+1) }, "it is too large: 1073741825 bytes"},
-		"unreadable":    {func(path string) error { return os.WriteFile(path, content, 0o200) }, "open PATH: permission denied"},
+		"a link":        {func(path string) error { return os.Symlink(good, path) }, "it is a symbolic link, which is not followed: name the file that it leads to"},
+		"a loop":        {func(path string) error { return os.Symlink(path, path) }, "it is a symbolic link, which is not followed: name the file that it leads to"},
+		"huge":          {func(path string) error { os.WriteFile(path, nil, 0o600); return os.Truncate(path, maxSnapshot+1) }, "it is too large: 134217729 bytes, at most 134217728 are read"},
+		"of others": {func(path string) error { os.WriteFile(path, content, 0o600); return os.Chmod(path, 0o606) },
+			"others than its owner may write it, as its mode is 0606: chmod go-w it if you know where it comes from"},
+		"of a group": {func(path string) error { os.WriteFile(path, content, 0o600); return os.Chmod(path, 0o660) },
+			"others than its owner may write it, as its mode is 0660: chmod go-w it if you know where it comes from"},
+		"unreadable": {func(path string) error { return os.WriteFile(path, content, 0o200) }, "open PATH: permission denied"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "snapshot")

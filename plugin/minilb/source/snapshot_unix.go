@@ -1,0 +1,41 @@
+//go:build unix
+
+package source
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"syscall"
+)
+
+// careful are the flags by which a file is opened that somebody else may have put there.
+const careful = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+
+// trust returns why a file in this directory may have been written by others than us and root, nil if it was not.
+// Its group may have been made able to: Kubernetes gives the files of a volume that has an fsGroup to that group,
+// which the pod's containers are in, and marks its directories by the bit setgid.
+func trust(file, directory fs.FileInfo) error {
+	const byGroup, byOthers = 0o020, 0o002
+	is, known := file.Sys().(*syscall.Stat_t)
+	in, knownToo := directory.Sys().(*syscall.Stat_t)
+	if !known || !knownToo {
+		return nil
+	}
+	mode := file.Mode().Perm()
+	switch {
+	case is.Uid != 0 && int(is.Uid) != os.Geteuid():
+		return fmt.Errorf("it belongs to user %d, who is neither root nor the user %d that this runs as: chown it to that one if you know where it comes from", is.Uid, os.Geteuid())
+	case mode&byOthers != 0,
+		mode&byGroup != 0 && (directory.Mode()&fs.ModeSetgid == 0 || is.Gid != in.Gid || !isGroup(int(is.Gid))):
+		return fmt.Errorf("others than its owner may write it, as its mode is %04o: chmod go-w it if you know where it comes from", mode)
+	}
+	return nil
+}
+
+// isGroup reports whether this process is in a group.
+func isGroup(gid int) bool {
+	groups, _ := os.Getgroups() // none if that fails
+	return gid == os.Getegid() || slices.Contains(groups, gid)
+}
