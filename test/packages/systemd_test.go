@@ -50,6 +50,12 @@ func TestUnits(t *testing.T) {
 		}
 		expectCommand(t, dir, read(t, units, unit))
 	}
+	// R8b: the lock is where "minilb routes" looks for it, in a directory that stays, and is nobody else's.
+	for _, line := range []string{"RuntimeDirectory=minilb", "RuntimeDirectoryMode=0700", "RuntimeDirectoryPreserve=yes"} {
+		if !strings.Contains(read(t, units, "minilb-routes.service"), "\n"+line+"\n") {
+			t.Errorf("minilb-routes.service has no line %s", line)
+		}
+	}
 }
 
 // atMost compares two numbers.

@@ -39,6 +39,7 @@ func host(t *testing.T) bool {
 		t.Logf("in a namespace:\n%s", out)
 		return false
 	}
+	runDirs = []string{t.TempDir()}
 	for _, key := range []string{"default/accept_dad", "default/accept_ra", "all/accept_dad"} {
 		if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+key, []byte("0"), 0); err != nil {
 			t.Fatal(err)

@@ -23,29 +23,6 @@ func Check() error {
 	return permitted(netlink.RouteDel(absent))
 }
 
-// lockPort is the port of netlink that lock binds. The kernel gives a socket the number of its process
-// or, if that is taken, one beyond 1<<31 (netlink_autobind): no process has a number as great as this.
-const lockPort = 0x6d696e6c
-
-// lock takes what no other process of this network namespace can have at the same time: of two that
-// keep routes each would take away the other's, and what is cleaned up would come back. It goes with
-// the process, and takes no kind of socket that is not needed anyway.
-func lock() (unlock func(), err error) {
-	socket, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, fmt.Errorf("talk to the kernel about routes: %w", err)
-	}
-	err = unix.Bind(socket, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: lockPort})
-	if err == nil {
-		return func() { unix.Close(socket) }, nil
-	}
-	unix.Close(socket)
-	if errors.Is(err, unix.EADDRINUSE) {
-		return nil, errors.New("another \"minilb routes -apply\" runs on this host: end it before")
-	}
-	return nil, fmt.Errorf("make sure that no other \"minilb routes -apply\" runs: %w", err)
-}
-
 // permitted returns errDenied for the kernel's word for it, and else nil.
 func permitted(err error) error {
 	if errors.Is(err, unix.EPERM) {
