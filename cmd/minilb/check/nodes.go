@@ -28,7 +28,7 @@ func (c *checker) nodeFindings() []Finding {
 			}
 		case routes.SamePodCIDR:
 			findings = append(findings, Finding{Error, "Node", "", entry.Node, "SamePodCIDR",
-				entry.Problem + ": there is one route to it, so that this node's pods are not reached",
+				entry.Problem + ": there is no route to it, so that its pods are not reached",
 				"give one of the nodes another podCIDR: delete the Node and let its kubelet register it anew"})
 		case routes.NotPodNetwork:
 			findings = append(findings, Finding{Error, "Node", "", entry.Node, "NotPodNetwork",

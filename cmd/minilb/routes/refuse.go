@@ -93,3 +93,53 @@ func refuse(cidr netip.Prefix, hosts []host) (ProblemKind, string) {
 	}
 	return "", ""
 }
+
+// older orders nodes by who had podCIDRs first: nobody can take another's by a Node that he adds.
+func older(a, b machine, nameA, nameB string) int {
+	return cmp.Or(a.created.Compare(b.created), cmp.Compare(nameA, nameB))
+}
+
+// unambiguous leaves addresses to the oldest of the nodes whose podCIDRs hold them: there is one route to a
+// destination in a table, and one to a part of it would take that part's packets. A cluster does not give
+// addresses twice, but people do.
+func unambiguous(entries []Entry, machines map[string]machine) {
+	var routes []int
+	for i := range entries {
+		if entries[i].Problem == "" {
+			routes = append(routes, i)
+		}
+	}
+	slices.SortStableFunc(routes, func(i, j int) int {
+		a, b := entries[i].Node, entries[j].Node
+		return older(machines[a], machines[b], a, b)
+	})
+	owners := map[netip.Prefix]string{} // of the destinations that stay
+	var stay []int                      // their entries, by address
+	byAddr := func(i int, addr netip.Addr) int { return entries[i].Destination.Addr().Compare(addr) }
+	for _, i := range routes {
+		entry := &entries[i]
+		cidr := entry.Destination
+		taken := netip.Prefix{}
+		for bits := cidr.Bits(); bits >= 0 && !taken.IsValid(); bits-- {
+			around, _ := cidr.Addr().Prefix(bits) // of fewer bits than it has
+			if owner, is := owners[around]; is && owner != entry.Node || is && bits == cidr.Bits() {
+				taken = around
+			}
+		}
+		at, _ := slices.BinarySearchFunc(stay, cidr.Addr(), byAddr)
+		for j := at; j < len(stay) && !taken.IsValid() && cidr.Contains(entries[stay[j]].Destination.Addr()); j++ {
+			if entries[stay[j]].Node != entry.Node {
+				taken = entries[stay[j]].Destination
+			}
+		}
+		switch {
+		case taken == cidr:
+			*entry = Entry{Node: entry.Node, Destination: cidr, Problem: fmt.Sprintf("podCIDR %s is also that of node %s", cidr, owners[taken]), Kind: SamePodCIDR}
+		case taken.IsValid():
+			*entry = Entry{Node: entry.Node, Destination: cidr, Problem: fmt.Sprintf("podCIDR %s overlaps %s of node %s", cidr, taken, owners[taken]), Kind: SamePodCIDR}
+		default:
+			owners[cidr] = entry.Node
+			stay = slices.Insert(stay, at, i)
+		}
+	}
+}

@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // R7: no route takes away a node, or the LAN's router.
@@ -113,6 +116,41 @@ func TestRefuseNetworks(t *testing.T) {
 		if len(got) != 1 || (got[0].Kind == NotPodNetwork) != (want != "") || want == "" && got[0].Problem != "" ||
 			want != "" && got[0].Problem != strings.Join(strings.Fields("podCIDR "+netip.MustParsePrefix(cidr).Masked().String()+" is no pod network: "+strings.Replace(want, "greater", "it is greater", 1)), " ") {
 			t.Errorf("%s: got %+v, want %q", cidr, got, want)
+		}
+	}
+}
+
+// aged is a node that was made so many hours after another one.
+func aged(hours int, name, cidrs, ips string) *corev1.Node {
+	n := node(name, cidrs, ips)
+	n.CreationTimestamp = metav1.NewTime(time.Date(2026, 1, 1, hours, 0, 0, 0, time.UTC))
+	return n
+}
+
+// R7b: nobody takes addresses that an older node has, be it by the same podCIDR, a part of it, or a wider one.
+func TestRefuseYounger(t *testing.T) {
+	const one, two = "ip route replace 10.244.1.0/24 via 192.168.1.31\n", "ip route replace 10.244.2.0/24 via 192.168.1.32\n"
+	good := []*corev1.Node{aged(1, "node1", "10.244.1.0/24", "192.168.1.31"), aged(5, "node2", "10.244.2.0/24", "192.168.1.32")}
+	for name, tc := range map[string]struct {
+		more []*corev1.Node
+		want string
+	}{
+		"the same":    {[]*corev1.Node{aged(9, "evil", "10.244.1.0/24", "192.168.1.66")}, "# node evil: podCIDR 10.244.1.0/24 is also that of node node1\n" + one + two},
+		"a part":      {[]*corev1.Node{aged(9, "evil", "10.244.1.128/25", "192.168.1.66")}, "# node evil: podCIDR 10.244.1.128/25 overlaps 10.244.1.0/24 of node node1\n" + one + two},
+		"an address":  {[]*corev1.Node{aged(9, "evil", "10.244.2.7/32", "192.168.1.66")}, "# node evil: podCIDR 10.244.2.7/32 overlaps 10.244.2.0/24 of node node2\n" + one + two},
+		"all":         {[]*corev1.Node{aged(9, "evil", "10.244.0.0/16", "192.168.1.66")}, "# node evil: podCIDR 10.244.0.0/16 overlaps 10.244.1.0/24 of node node1\n" + one + two},
+		"two of them": {[]*corev1.Node{aged(8, "evil", "10.244.2.0/23", "192.168.1.66"), aged(9, "good", "10.244.3.0/24", "192.168.1.33")}, "# node evil: podCIDR 10.244.2.0/23 overlaps 10.244.2.0/24 of node node2\nip route replace 10.244.3.0/24 via 192.168.1.33\n" + one + two},
+		"older":       {[]*corev1.Node{aged(3, "evil", "10.244.2.0/25", "192.168.1.66")}, "ip route replace 10.244.2.0/25 via 192.168.1.66\n" + one + "# node node2: podCIDR 10.244.2.0/24 overlaps 10.244.2.0/25 of node evil\n"},
+		"its own": {[]*corev1.Node{aged(9, "wide", "10.245.0.0/16 10.245.1.0/24 10.245.0.0/24", "192.168.1.66")},
+			one + two + "ip route replace 10.245.0.0/16 via 192.168.1.66\nip route replace 10.245.1.0/24 via 192.168.1.66\nip route replace 10.245.0.0/24 via 192.168.1.66\n"},
+		"beside them": {[]*corev1.Node{aged(9, "z", "10.244.0.0/24 10.244.3.0/24", "192.168.1.66")}, one + two + "ip route replace 10.244.0.0/24 via 192.168.1.66\nip route replace 10.244.3.0/24 via 192.168.1.66\n"},
+	} {
+		nodes := append(slices.Clone(good), tc.more...)
+		for range 2 { // whatever the order in which they come
+			if got := IP(Of(nodes), Replace); got != tc.want {
+				t.Errorf("%s: got\n%swant\n%s", name, got, tc.want)
+			}
+			slices.Reverse(nodes)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -49,7 +50,7 @@ const (
 	NoInternalIP ProblemKind = "NoInternalIP"
 	// MalformedIP: one of its addresses cannot be read.
 	MalformedIP ProblemKind = "MalformedIP"
-	// SamePodCIDR: another node has the podCIDR, too.
+	// SamePodCIDR: another node has the podCIDR, too, or one that overlaps it.
 	SamePodCIDR ProblemKind = "SamePodCIDR"
 	// NotPodNetwork: the podCIDR can be no pod network, or is one too many (R7b, in part).
 	NotPodNetwork ProblemKind = "NotPodNetwork"
@@ -82,6 +83,7 @@ func (lan LAN) Of(nodes []*corev1.Node) []Entry {
 
 // machine is what is read of a Node.
 type machine struct {
+	created  time.Time
 	ignored  bool
 	cidrs    []netip.Prefix // without host bits, IPv4 first, maxRoutes at most
 	ips      []netip.Addr   // InternalIPs, in the node's own order
@@ -94,7 +96,7 @@ func read(node *corev1.Node) machine {
 	if len(cidrs)+len(malformed)+len(more) == 0 {
 		malformed = []string{"no podCIDRs: nothing has set any"}
 	}
-	m := machine{ignored: lb.Ignored(node.Labels), cidrs: cidrs, ips: ips}
+	m := machine{created: node.CreationTimestamp.Time, ignored: lb.Ignored(node.Labels), cidrs: cidrs, ips: ips}
 	if n := len(cidrs); n > maxRoutes {
 		m.cidrs = cidrs[:maxRoutes]
 		m.problems = []Entry{{Node: node.Name, Problem: fmt.Sprintf("%d of %d podCIDRs left out, as a node has %d routes at most", n-maxRoutes, n, maxRoutes), Kind: NotPodNetwork}}
@@ -109,7 +111,7 @@ func read(node *corev1.Node) machine {
 }
 
 func (m machine) equal(other machine) bool {
-	return m.ignored == other.ignored && slices.Equal(m.cidrs, other.cidrs) && slices.Equal(m.ips, other.ips) &&
+	return m.created.Equal(other.created) && m.ignored == other.ignored && slices.Equal(m.cidrs, other.cidrs) && slices.Equal(m.ips, other.ips) &&
 		slices.EqualFunc(m.problems, other.problems, Entry.equal)
 }
 
@@ -131,7 +133,8 @@ func (lan LAN) entries(machines map[string]machine) []Entry {
 		}
 		entries = append(entries, m.problems...)
 	}
-	return unambiguous(entries)
+	unambiguous(entries, machines)
+	return entries
 }
 
 // choose sets the entry's next hop: of the addresses of its family one in the networks that the user
@@ -163,24 +166,6 @@ func (lan LAN) rank(ip netip.Addr) int {
 		return 0
 	}
 	return 1
-}
-
-// unambiguous leaves each destination to the first of the nodes that have it, as there is one route
-// to it in a table. A cluster does not give a podCIDR twice, but people do.
-func unambiguous(entries []Entry) []Entry {
-	owners := map[netip.Prefix]string{}
-	for i, entry := range entries {
-		if entry.Problem != "" {
-			continue
-		}
-		if owner, taken := owners[entry.Destination]; taken {
-			problem := fmt.Sprintf("podCIDR %s is also that of node %s", entry.Destination, owner)
-			entries[i] = Entry{Node: entry.Node, Destination: entry.Destination, Problem: problem, Kind: SamePodCIDR}
-			continue
-		}
-		owners[entry.Destination] = entry.Node
-	}
-	return entries
 }
 
 // podCIDRs returns the node's podCIDRs, IPv4 first, and what is wrong with the others.
