@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/minilb/minilb/cmd/minilb/check"
+	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
 var checkHelp = help{
@@ -52,6 +53,7 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	flags.StringVar(&options.DNSAccount, "dns-account", check.Auto, "the DNS server's ServiceAccount, as `namespace/name`, whose rights are\n"+
 		"looked at; auto for those that are labelled as deploy/ does it,\nempty for none")
 	flags.StringVar(&options.ControllerAccount, "controller-account", check.Auto, "the controller's ServiceAccount, as `namespace/name`,\nlikewise")
+	withinFlag(flags, &options.LAN)
 	server := flags.String("server", "", "`address` of a DNS server to compare with, and its port if not 53\n(default none)")
 	format := flags.String("o", "text", "output `format`, text or json")
 	if err := parse(flags, args, stdout, checkHelp); err != nil {
@@ -87,6 +89,7 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	if err != nil {
 		return fmt.Errorf("%w%w", err, errBlind)
 	}
+	options.LAN.Server = kube.Host(config)
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	stanzas, found, note := resolver.find(ctx, config, options.Stanzas)

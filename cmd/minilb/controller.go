@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/minilb/minilb/cmd/minilb/controller"
+	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/source"
 	"github.com/minilb/minilb/plugin/minilb/version"
@@ -51,6 +52,8 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 	events := flags.Bool("events", true, "write Events of what is wrong with objects")
 	resync := flags.Int("resync", 300, "`seconds` after which every Service is looked at again;\n0 is never")
 	health := flags.String("health", ":8080", "`address` to serve /livez, /readyz, /healthz and /metrics on;\nempty for nowhere")
+	var lan routes.LAN
+	withinFlag(flags, &lan)
 	verbose := flags.Bool("v", false, "log more (default false)")
 	if err := parse(flags, args, stdout, controllerHelp); err != nil {
 		return err
@@ -61,6 +64,7 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 		DefaultClass: *defaultClass,
 		Resync:       time.Duration(*resync) * time.Second,
 		Health:       *health,
+		LAN:          lan,
 		Version:      build.Version,
 		Revision:     build.Revision,
 	}
@@ -85,6 +89,9 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 	}
 	client, err := cluster.client()
 	if err != nil {
+		return err
+	}
+	if options.LAN.Server, err = cluster.server(); err != nil {
 		return err
 	}
 	log := newLogger(stderr, *verbose)

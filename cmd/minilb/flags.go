@@ -5,11 +5,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/version"
 )
@@ -117,4 +119,36 @@ func (c *cluster) client() (kubernetes.Interface, error) {
 		return nil, fmt.Errorf("make a client of the kubeconfig: %w", err)
 	}
 	return client, nil
+}
+
+// server returns the API server's host as routes.LAN takes it.
+func (c *cluster) server() (string, error) {
+	config, err := c.config()
+	if err != nil {
+		return "", err
+	}
+	return kube.Host(config), nil
+}
+
+// networksFlag declares a flag for networks, separated by commas, which can be repeated. Empty is none.
+func networksFlag(flags *flag.FlagSet, networks *[]netip.Prefix, name, usage string) {
+	flags.Func(name, usage, func(list string) error {
+		for text := range strings.SplitSeq(list, ",") {
+			if list == "" {
+				break
+			}
+			network, err := netip.ParsePrefix(strings.TrimSpace(text))
+			if err != nil || network.Addr().Is4In6() {
+				return errors.New("want networks separated by commas, such as 192.168.1.0/24")
+			}
+			*networks = append(*networks, network.Masked())
+		}
+		return nil
+	})
+}
+
+// withinFlag declares the flag that says where the pods of the cluster are (R7b).
+func withinFlag(flags *flag.FlagSet, lan *routes.LAN) {
+	networksFlag(flags, &lan.Within, "within", "`networks` of the cluster's pods, separated by commas: there are no routes\n"+
+		"to others (default all private ones, not those of the Internet)")
 }

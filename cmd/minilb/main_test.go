@@ -72,6 +72,9 @@ func TestRun(t *testing.T) {
 		{"bad router", []string{"routes", "-gateway", "router"}, 2, "", `minilb routes: -gateway "router": want an address, such as 192.168.1.1`},
 		{"clean beside", []string{"routes", "-cleanup", "-gateway", "192.168.1.1"}, 2, "", "minilb routes: -cleanup does not go with -gateway: leave one out"},
 		{"nodes in none", []string{"routes", "-nodes-in", "192.168.1.0/24,lan"}, 2, "", `minilb routes: invalid value "192.168.1.0/24,lan" for flag -nodes-in: want networks separated by commas, such as 192.168.1.0/24`},
+		{"clean within", []string{"routes", "-cleanup", "-within", "10.244.0.0/16"}, 2, "", "minilb routes: -cleanup does not go with -within: leave one out"},
+		{"pods in none", []string{"controller", "-within", "10.244.0.0"}, 2, "", `minilb controller: invalid value "10.244.0.0" for flag -within: want networks separated by commas, such as 192.168.1.0/24`},
+		{"pods in a mapped one", []string{"check", "-within", "::ffff:10.0.0.0/104"}, 2, "", `minilb check: invalid value "::ffff:10.0.0.0/104" for flag -within: want networks separated by commas, such as 192.168.1.0/24`},
 		{"clean where", []string{"routes", "-cleanup", "-nodes-in", "192.168.1.0/24"}, 2, "", "minilb routes: -cleanup does not go with -nodes-in: leave one out"},
 		{"applied and watched", []string{"routes", "-watch", "-apply"}, 2, "", "minilb routes: -apply does not go with -watch: leave one out"},
 		{"applied in a format", []string{"routes", "-apply", "-o", "ip"}, 2, "", "minilb routes: -apply does not go with -o: leave one out"},
@@ -103,9 +106,9 @@ func TestRun(t *testing.T) {
 // Every flag of each subcommand that the usage names is described, and no other.
 func TestHelp(t *testing.T) {
 	flags := map[string]string{
-		"controller": "class cleanup context corefile default-class domain events health kubeconfig resync v",
-		"routes":     "apply cleanup context gateway interface kubeconfig nodes-in o subnet watch",
-		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig o server",
+		"controller": "class cleanup context corefile default-class domain events health kubeconfig resync v within",
+		"routes":     "apply cleanup context gateway interface kubeconfig nodes-in o subnet watch within",
+		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig o server within",
 		"explain":    "class context corefile default-class domain kubeconfig o",
 		"version":    "",
 	}
@@ -205,7 +208,8 @@ hint: the CNI does not use the nodes' podCIDRs: set Cilium to ipam=kubernetes or
       instead
 `},
 		{"pods unknown", `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"BadRequest","message":"what","code":400}`,
-			firewall + "warning: pod IPs not compared with podCIDRs: endpointslices: cannot list: what\n"},
+			"warning: podCIDRs are not compared with the API server's own addresses: endpointslices: cannot list: what\n" +
+				firewall + "warning: pod IPs not compared with podCIDRs: endpointslices: cannot list: what\n"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -24,9 +23,10 @@ var routesHelp = help{
 	synopsis: `Prints the static routes that the LAN's router needs: each node's podCIDRs via
 the node's first InternalIP of the same family, by node name, IPv4 first.
 Nodes without a route are named in comments, with the reason: a podCIDR that
-contains a node's address or the LAN's router (-gateway) gets none, as it would
-cut that off. Warns on standard error of pods that live outside their node's
-podCIDRs.
+contains the address of a node, of the API server or of the LAN's router
+(-gateway) gets none, as it would cut that off, nor does one that is no private
+network, or outside of -within. Warns on standard error of pods that live
+outside their node's podCIDRs.
 
 With -watch it goes on: a line for each route that comes, changes or goes with
 a node, in the formats ip, json, routeros and frr. What is known stays while
@@ -91,8 +91,9 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	flags.StringVar(&r.iface, "interface", "", "`name` of the router's interface to the LAN, for formats that name one;\n"+
 		"dnsmasq needs it (default lan for openwrt, eth0 for netplan and radvd),\n"+
 		"or for vyos-dhcp of its shared network (default LAN)")
-	flags.Func("nodes-in", "`networks`, separated by commas: of a node's several InternalIPs one in\n"+
-		"them is the next hop (default the node's first)", r.nodesIn)
+	networksFlag(flags, &r.lan.Nodes, "nodes-in", "`networks`, separated by commas: of a node's several InternalIPs one in\n"+
+		"them is the next hop (default the node's first)")
+	withinFlag(flags, &r.lan)
 	subnet := flags.String("subnet", "", "IPv4 `prefix` of the LAN, which vyos-dhcp needs (default none)")
 	watch := flags.Bool("watch", false, "go on and print what changes (default false)")
 	apply := flags.Bool("apply", false, "keep the routing table of this host in step (default false)")
@@ -118,9 +119,13 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 	newLogger(stderr, false)
 	client, err := r.cluster.client()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	if r.lan.Server, err = r.cluster.server(); err != nil {
+		return err
+	}
+	switch {
 	case *apply:
 		return r.apply(ctx, client)
 	case *watch:
@@ -135,6 +140,7 @@ func exclusive(given map[string]bool) error {
 	for _, group := range [][]string{
 		{"apply", "cleanup", "watch"}, {"apply", "o"}, {"apply", "interface"}, {"apply", "subnet"},
 		{"cleanup", "o"}, {"cleanup", "interface"}, {"cleanup", "gateway"}, {"cleanup", "subnet"}, {"cleanup", "nodes-in"},
+		{"cleanup", "within"},
 	} {
 		var both []string
 		for _, name := range group {
@@ -178,18 +184,6 @@ func (r *routesRun) choose(format, gateway, subnet string, watch bool) (err erro
 	return r.format.Check(r.iface, r.lan.Router)
 }
 
-// nodesIn takes the networks of the nodes' addresses (R22).
-func (r *routesRun) nodesIn(list string) error {
-	for text := range strings.SplitSeq(list, ",") {
-		network, err := netip.ParsePrefix(strings.TrimSpace(text))
-		if err != nil {
-			return errors.New("want networks separated by commas, such as 192.168.1.0/24")
-		}
-		r.lan.Nodes = append(r.lan.Nodes, network)
-	}
-	return nil
-}
-
 // tell writes a line to standard error.
 func (r *routesRun) tell(line ...any) {
 	r.mu.Lock()
@@ -213,7 +207,11 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 	if err != nil {
 		return err
 	}
-	entries := r.lan.Of(nodes)
+	lan, err := r.lan.Locate(ctx, client)
+	if err != nil {
+		r.tell("warning:", err)
+	}
+	entries := lan.Of(nodes)
 	text, wrong := r.format.Write(entries, r.iface, r.lan.Router)
 	if _, err = io.WriteString(r.stdout, text); err != nil {
 		return fmt.Errorf("print routes: %w", err)
@@ -228,7 +226,7 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 	if r.format.Hint != "" && slices.ContainsFunc(entries, func(e routes.Entry) bool { return e.Problem == "" }) {
 		r.advise("hint", r.format.Hint)
 	}
-	strays, err := routes.Strays(ctx, client, nodes)
+	strays, err := lan.Strays(ctx, client, nodes)
 	r.tellStrays(strays, err)
 	return nil
 }

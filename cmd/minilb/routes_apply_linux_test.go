@@ -153,3 +153,95 @@ func TestApplyBesideRouter(t *testing.T) {
 		})
 	}
 }
+
+// R7, R7b, R8: whatever podCIDRs a Node is given, it gets no route to where the LAN's hosts, this host's routers, the
+// API server or the pods of others are, nor to the Internet; and of the routes that are right none changes.
+func TestApplyHostileNode(t *testing.T) {
+	if !lanNamespace(t, "192.168.1.7/24", "route add default via 192.168.1.1", "-6 addr add fd00:192::7/64 dev lan nodad", "-6 route add default via fd00:192::1") {
+		return
+	}
+	var monitor log
+	listening := exec.CommandContext(t.Context(), "ip", "monitor", "route")
+	listening.Stdout = &monitor
+	if err := listening.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer listening.Wait()
+	defer listening.Process.Kill()
+
+	made := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	of := func(name string, hours int, last int, cidrs ...string) *corev1.Node {
+		n := lanNode(name, "", fmt.Sprintf("192.168.1.%d", last))
+		n.Status.Addresses = append(n.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("fd00:192::%d", last)})
+		n.CreationTimestamp.Time = made.Add(time.Duration(hours) * time.Hour)
+		n.Spec.PodCIDRs = cidrs
+		return n
+	}
+	client, events := lanOf(t, *of("node1", 0, 31, "10.244.1.0/24", "fd00:244:1::/64"), *of("node2", 1, 32, "10.244.2.0/24"))
+	var stdout, stderr log
+	r := &routesRun{stdout: &stdout, stderr: &stderr}
+	r.lan.Server = "10.9.9.9"
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := r.apply(ctx, client); err != nil {
+			t.Error(err)
+		}
+	})
+	defer running.Wait()
+	defer cancel()
+	eventually := func(what string, is func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: it prints\n%sand tells\n%s", what, &stdout, &stderr)
+			}
+		}
+	}
+	const added = "added    10.244.1.0/24 via 192.168.1.31 dev lan (node1)\nadded    fd00:244:1::/64 via fd00:192::31 dev lan (node1)\n" +
+		"added    10.244.2.0/24 via 192.168.1.32 dev lan (node2)\nkeeping  3 of 3 routes in step: ip route show proto 109\n"
+	eventually("the good ones", func() bool { return stdout.String() == added })
+	seen := func() string { // what the kernel has told of routes, but for neighbours of which IPv6 says much
+		var lines []string
+		for line := range strings.Lines(monitor.String()) {
+			if !strings.Contains(line, "fe80:") && !strings.Contains(line, "ff00:") && !strings.Contains(line, "local ") && !strings.Contains(line, "anycast ") {
+				lines = append(lines, line)
+			}
+		}
+		return strings.Join(lines, "")
+	}
+	eventually("the kernel's word", func() bool { return strings.Count(seen(), "proto 109") == 3 })
+	before := seen()
+
+	attacks := []string{
+		"0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1", "9.9.9.9/32", "9.0.0.0/8", "127.0.0.0/8", "127.0.0.1/32", "224.0.0.0/8", "239.255.255.250/32", "169.254.169.254/32", "255.255.255.255/32",
+		"192.168.1.31/32", "192.168.1.0/24", "192.168.0.0/16", "192.168.1.1/32", "192.168.1.7/32", "10.9.9.9/32", "10.0.0.0/8", "10.244.1.0/24", "10.244.1.128/25", "10.244.2.9/32", "10.244.0.0/16",
+		"::/0", "::/1", "2000::/3", "::1/128", "fe80::/64", "ff02::/16", "2620:fe::fe/128", "fd00:192::/64", "fd00:192::1/128", "fd00:192::7/128", "fd00:244:1::1/128", "fd00::/16",
+	}
+	for i, cidr := range attacks {
+		events.Modify(of(fmt.Sprintf("evil%d", i), 2, 66, cidr))
+	}
+	for _, cidr := range attacks {
+		eventually(cidr, func() bool { return strings.Contains(stderr.String(), cidr) })
+	}
+	// What it may have, it gets, and the rest it does not get with that.
+	events.Modify(of("evil", 2, 66, "10.66.0.0/24", "9.9.9.9/32", "0.0.0.0/1"))
+	const its = "added    10.66.0.0/24 via 192.168.1.66 dev lan (evil)\n"
+	eventually("a pod network", func() bool { return stdout.String() == added+its })
+	events.Delete(of("evil", 2, 66))
+	eventually("its end", func() bool {
+		return strings.HasSuffix(stdout.String(), "removed  10.66.0.0/24 via 192.168.1.66 dev lan (evil)\n")
+	})
+	eventually("the kernel's word", func() bool { return strings.Count(seen(), "10.66.0.0/24") == 2 })
+	for line := range strings.Lines(strings.TrimPrefix(seen(), before)) {
+		if !strings.Contains(line, "10.66.0.0/24") {
+			t.Errorf("a route changes: %s", line)
+		}
+	}
+	for _, family := range []string{"-4", "-6"} {
+		out, err := exec.Command("ip", family, "route", "show", "default").CombinedOutput()
+		if err != nil || strings.Count(string(out), "\n") != 1 {
+			t.Errorf("the default routes are\n%s%v", out, err)
+		}
+	}
+}

@@ -51,7 +51,8 @@ func (r *routesRun) compare(ctx context.Context, client kubernetes.Interface) {
 	if err != nil {
 		return // of which Follow tells
 	}
-	strays, err := routes.Strays(limited, client, nodes)
+	lan, _ := r.lan.Locate(limited, client) // likewise
+	strays, err := lan.Strays(limited, client, nodes)
 	if ctx.Err() == nil {
 		r.tellStrays(strays, err)
 	}

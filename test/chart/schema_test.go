@@ -35,6 +35,7 @@ func TestRefused(t *testing.T) {
 		"plugin.probe=often":                      "at '/plugin/probe': 'often' does not match pattern",
 		"plugin.claims[0].from={shop}":            "missing property 'suffixes'",
 		"plugin.claims[0].suffix=a":               "additional properties 'suffix' not allowed",
+		"controller.within={10.244.0.0}":          "at '/controller/within/0': '10.244.0.0' does not match pattern",
 		"plugin.extraZones={a b}":                 "at '/plugin/extraZones/0': 'a b' does not match pattern",
 		"plugin.ns={a\n}":                         "at '/plugin/ns/0':",
 		"corefile.forward[0].zone=a":              "at '/corefile/forward/0': missing property 'to'",

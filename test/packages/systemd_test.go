@@ -75,7 +75,11 @@ func expectCommand(t *testing.T, dir, unit string) {
 		t.Fatal("no ExecStart in a unit")
 	}
 	credentials := t.TempDir()
-	args := strings.Fields(strings.ReplaceAll(line[1], "%d", credentials))
+	command := strings.ReplaceAll(line[1], "%d", credentials)
+	for _, variable := range regexp.MustCompile(`(?m)^Environment=(\w+)=(\S*)$`).FindAllStringSubmatch(unit, -1) {
+		command = strings.ReplaceAll(command, "${"+variable[1]+"}", variable[2])
+	}
+	args := strings.Fields(command)
 	for i, arg := range args {
 		if strings.HasPrefix(arg, "/usr/") || strings.HasPrefix(arg, "/etc/") {
 			args[i] = filepath.Join(dir, arg)

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/cmd/minilb/stanza"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/source"
@@ -26,6 +27,8 @@ type Options struct {
 	DNSAccount, ControllerAccount string
 	// Server is the address and port of a DNS server whose answers are compared, "" for none.
 	Server string
+	// LAN is what is said of the network that the routes are for.
+	LAN routes.LAN
 }
 
 // Run reads the cluster once, or twice if a DNS server's answers differ from it, and writes nothing.
@@ -89,8 +92,12 @@ func (c *checker) read(ctx context.Context) (err error) {
 		return err
 	}
 	c.served = served(c.inspections)
-	c.state, err = c.clients.read(ctx, c.namespaces(), c.served)
-	return err
+	if c.state, err = c.clients.read(ctx, c.namespaces(), c.served); err != nil {
+		return err
+	}
+	// A name that is resolved by a proxy alone has no address here.
+	c.LAN, _ = c.LAN.Locate(ctx, c.clients)
+	return nil
 }
 
 // inspect reads the cluster as the DNS server does, for each of its stanzas.

@@ -14,11 +14,11 @@ import (
 )
 
 // nodeFindings says which nodes have no route to their pods, or routes that do not lead to them (R1,
-// R3–R7, R7b in part).
+// R3–R7, R7b).
 func (c *checker) nodeFindings() []Finding {
 	var findings []Finding
 	cni := c.cni()
-	for _, entry := range routes.Of(c.nodes) {
+	for _, entry := range c.LAN.Of(c.nodes) {
 		switch entry.Kind {
 		case routes.NoInternalIP:
 			if c.wants(entry.Destination.Addr()) {
@@ -45,7 +45,7 @@ func (c *checker) nodeFindings() []Finding {
 				entry.Problem + ": there is no route to its pods", cni.allocate})
 		}
 	}
-	for _, stray := range routes.StraysAmong(c.nodes, slices.Concat(slices.Collect(maps.Values(c.slices))...)) {
+	for _, stray := range c.LAN.StraysAmong(c.nodes, slices.Concat(slices.Collect(maps.Values(c.slices))...)) {
 		var cidrs []string
 		for _, cidr := range stray.PodCIDRs {
 			cidrs = append(cidrs, cidr.String())

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
-// R1, R3–R7, R7b in part: what is said of nodes, and by which network plugin.
+// R1, R3–R7, R7b: what is said of nodes, and by which network plugin.
 func TestNodeFindings(t *testing.T) {
 	node := func(annotation string, podCIDRs ...string) *corev1.Node {
 		return &corev1.Node{
@@ -51,7 +52,9 @@ func TestNodeFindings(t *testing.T) {
 		{"an InternalIP less, on purpose", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, nil, true, nil, ""},
 		{"its address in its podCIDR", node("x", "192.168.0.0/16"), nil, nil, false, []string{"HostInPodCIDR"}, // R7
 			"podCIDR 192.168.0.0/16 contains 192.168.1.31, the InternalIP of node n: a route would cut it off, so that its pods are not reached; give the cluster a pod network that the LAN does not use"},
-		{"no pod network", node("x", "127.0.0.0/24"), nil, nil, false, []string{"NotPodNetwork"}, "podCIDR 127.0.0.0/24 is no pod network: 127.0.0.0/8 is loopback: there is no route to its pods; correct"}, // R7b, in part
+		{"no pod network", node("x", "127.0.0.0/24"), nil, nil, false, []string{"NotPodNetwork"}, "podCIDR 127.0.0.0/24 is no pod network: 127.0.0.0/8 is loopback: there is no route to its pods; correct"}, // R7b
+		{"a network of the Internet", node("x", "9.9.9.9/32"), nil, nil, false, []string{"NotPodNetwork"},
+			"podCIDR 9.9.9.9/32 is no private network: if pods have it, name all of the cluster's pod networks with -within: there is no route to its pods; correct"},
 		{"an InternalIP that is none", broken, nil, nil, false, []string{"MalformedIP"}, `InternalIP "nonsense" is malformed; correct what sets`},
 	} {
 		groups := map[string]bool{}
@@ -83,5 +86,43 @@ func TestSamePodCIDR(t *testing.T) {
 	c := checker{state: &state{nodes: nodes}, options: []source.Options{{}}}
 	if found := c.nodeFindings(); len(found) != 1 || found[0].Reason != "SamePodCIDR" || found[0].Name != "b" || found[0].Severity != Error {
 		t.Errorf("got %+v", found)
+	}
+}
+
+// R7b: the API server's addresses, and the networks after -within, count for "minilb check", too.
+func TestNodesOfLAN(t *testing.T) {
+	c := ofCluster(t, ". {\n minilb minilb\n}", `
+apiVersion: v1
+kind: Node
+metadata: {name: a}
+spec: {podCIDRs: [203.0.113.0/24]}
+status: {addresses: [{type: InternalIP, address: 192.168.1.31}]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: b}
+spec: {podCIDRs: [10.9.9.0/24]}
+status: {addresses: [{type: InternalIP, address: 192.168.1.32}]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: c}
+spec: {podCIDRs: [10.10.0.0/24]}
+status: {addresses: [{type: InternalIP, address: 192.168.1.33}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: default, name: kubernetes}
+addressType: IPv4
+endpoints: [{addresses: [10.9.9.30]}]
+`)
+	c.LAN.Within = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("10.9.0.0/16")}
+	if err := c.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(lines(c.nodeFindings()), "\n")
+	if strings.Count(got, "\n") != 1 || !strings.Contains(got, "HostInPodCIDR: podCIDR 10.9.9.0/24 contains 10.9.9.30, the address of the API server") ||
+		!strings.Contains(got, "NotPodNetwork: podCIDR 10.10.0.0/24 is in none of the networks after -within") {
+		t.Errorf("got\n%s", got)
 	}
 }

@@ -61,11 +61,15 @@ func (c *Controller) tryPrintRoutes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lines := routes.IP(routes.Of(nodes), routes.Add)
+	lan, err := c.options.LAN.Locate(ctx, c.client)
+	if err != nil {
+		c.log.Debug(err.Error())
+	}
+	lines := routes.IP(lan.Of(nodes), routes.Add)
 	if _, err := io.WriteString(c.out, "Add the following routes to your default gateway (router):\n"+lines); err != nil {
 		return fmt.Errorf("print routes: %w", err)
 	}
-	strays, err := routes.Strays(ctx, c.client, nodes)
+	strays, err := lan.Strays(ctx, c.client, nodes)
 	if err != nil {
 		c.log.Debug(err.Error())
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -98,7 +99,7 @@ func TestBannerWithoutPods(t *testing.T) {
 	if err := c.tryPrintRoutes(t.Context()); err != nil || out.String() != "Add the following routes to your default gateway (router):\n" {
 		t.Errorf("got %q, %v", out.String(), err)
 	}
-	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `level=DEBUG msg="pod IPs not compared with podCIDRs: endpointslices: cannot list: starting"`) {
+	if got := log.String(); strings.Count(got, "\n") != 2 || strings.Count(got, "level=DEBUG msg=\"podCIDRs are not compared with the API server's own addresses: ") != 1 || !strings.Contains(got, `level=DEBUG msg="pod IPs not compared with podCIDRs: endpointslices: cannot list: starting"`) {
 		t.Errorf("the log says %s", got)
 	}
 	reader, writer := io.Pipe()
@@ -106,5 +107,31 @@ func TestBannerWithoutPods(t *testing.T) {
 	c.out = writer
 	if err := c.tryPrintRoutes(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "print routes: ") {
 		t.Errorf("got error %v", err)
+	}
+}
+
+// R7b: what is printed, and what endpoints are told of, is limited to the networks after -within, and never holds
+// the API server's address.
+func TestBannerWithin(t *testing.T) {
+	c, _ := newTest(t, nil)
+	var out buffer
+	c.out = &out
+	c.options.LAN.Within = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("10.9.0.0/16")}
+	objects := []runtime.Object{&discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes"}, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.9.9.30"}}}}}
+	for name, cidr := range map[string]string{"a": "203.0.113.0/24", "b": "10.9.9.0/24", "c": "10.10.0.0/24"} {
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{PodCIDRs: []string{cidr}}}
+		node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.168.1.31"}}
+		objects = append(objects, node)
+	}
+	for _, object := range objects {
+		if err := c.client.(*fake.Clientset).Tracker().Add(object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const want = "Add the following routes to your default gateway (router):\nip route add 203.0.113.0/24 via 192.168.1.31\n" +
+		"# node b: podCIDR 10.9.9.0/24 contains 10.9.9.30, the address of the API server: a route would cut it off\n" +
+		"# node c: podCIDR 10.10.0.0/24 is in none of the networks after -within: add it there if pods have it\n"
+	if err := c.tryPrintRoutes(t.Context()); err != nil || out.String() != want {
+		t.Errorf("got %v and\n%s", err, out.String())
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 
+	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
@@ -44,6 +45,8 @@ type Options struct {
 	Resync time.Duration
 	// Health is the address to serve health and metrics on, empty for nowhere.
 	Health string
+	// LAN is what is said of the network that the routes are for.
+	LAN routes.LAN
 	// Version is told in the log and in the metrics, and so is the Revision, its commit.
 	Version, Revision string
 }

@@ -178,7 +178,11 @@ func (c *Controller) sweep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
 	nodes, unread := routes.Nodes(ctx, c.client)
-	pods := routes.NewPods(nodes)
+	lan, unlocated := c.options.LAN.Locate(ctx, c.client)
+	if unlocated != nil {
+		c.log.Debug(unlocated.Error())
+	}
+	pods := lan.Pods(nodes)
 	all := map[cache.ObjectName]*endpointsOf{} // of those that have slices
 	err := routes.EachSlice(ctx, c.client, func(slice *discoveryv1.EndpointSlice) {
 		name := cache.NewObjectName(slice.Namespace, slice.Labels[discoveryv1.LabelServiceName])

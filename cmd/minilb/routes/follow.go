@@ -13,24 +13,31 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/klog/v2"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
-// Follow calls update with the entries of all nodes, as lan.Of returns them: first once the API server
-// has told of all, then whenever they have changed, one call after the other. While the API server
+// updates and updateBurst pace what changes all the time, as somebody may have Nodes do: so many updates may
+// come at once, and then so many a second, each with all that has changed.
+const updates, updateBurst = 1, 10
+
+// Follow calls update with the entries of all nodes, as lan.Of returns them, with the API server located: first
+// once that has told of all, then whenever they have changed, one call after the other, and one a second if
+// they go on and on. While the API server
 // is away, or refuses, what is known stays, and tell is called with one line of why; with another
 // one when it is back. It ends with ctx, which is no error, or with the first error of update.
 func Follow(ctx context.Context, client kubernetes.Interface, lan LAN, tell func(string), update func([]Entry) error) error {
-	known := &nodes{byName: map[string]machine{}, changed: make(chan struct{}, 1)}
-	f := &follower{client: client, contact: contact{tell: tell, now: time.Now}}
+	known := &nodes{lan: lan, byName: map[string]machine{}, changed: make(chan struct{}, 1)}
+	f := &follower{client: client, known: known, contact: contact{tell: tell, now: time.Now}}
 	ctx, stop := context.WithCancel(klog.NewContext(ctx, klog.Logger{})) // client-go logs what f tells
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
-	running.Go(func() { f.run(ctx, known) })
+	running.Go(func() { f.run(ctx) })
 
+	pace := flowcontrol.NewTokenBucketRateLimiter(updates, updateBurst)
 	var last []Entry
 	for first := true; ; {
 		select {
@@ -38,9 +45,17 @@ func Follow(ctx context.Context, client kubernetes.Interface, lan LAN, tell func
 			return nil
 		case <-known.changed:
 		}
-		entries := known.entries(lan)
+		entries := known.entries()
 		if !first && slices.EqualFunc(entries, last, Entry.equal) {
 			continue
+		}
+		if !pace.TryAccept() {
+			if pace.Wait(ctx) != nil {
+				return nil
+			}
+			if entries = known.entries(); !first && slices.EqualFunc(entries, last, Entry.equal) {
+				continue
+			}
 		}
 		if err := update(entries); err != nil {
 			return err
@@ -56,13 +71,26 @@ type nodes struct {
 	changed chan struct{}
 
 	mu     sync.Mutex
+	lan    LAN
 	byName map[string]machine
 }
 
-func (n *nodes) entries(lan LAN) []Entry {
+func (n *nodes) entries() []Entry {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return lan.entries(n.byName)
+	return bounded(n.lan.entries(n.byName))
+}
+
+// locate looks for the API server's addresses anew.
+func (n *nodes) locate(ctx context.Context, client kubernetes.Interface) error {
+	n.mu.Lock()
+	lan := n.lan
+	n.mu.Unlock()
+	lan, err := lan.Locate(ctx, client)
+	n.mu.Lock()
+	n.lan = lan
+	n.mu.Unlock()
+	return err
 }
 
 func (n *nodes) touch() {
@@ -104,12 +132,11 @@ func (n *nodes) Delete(object any) error {
 
 // Replace implements cache.ReflectorStore.
 func (n *nodes) Replace(objects []any, _ string) error {
-	next := make(map[string]machine, len(objects))
-	for _, object := range objects {
-		if node := object.(*corev1.Node); named(node) {
-			next[node.Name] = read(node)
-		}
+	all := make([]*corev1.Node, len(objects))
+	for i, object := range objects {
+		all[i] = object.(*corev1.Node)
 	}
+	next := readAll(all)
 	n.mu.Lock()
 	n.byName = next
 	n.mu.Unlock()
@@ -123,15 +150,17 @@ func (n *nodes) Resync() error { return nil }
 // follower watches the nodes.
 type follower struct {
 	client     kubernetes.Interface
+	known      *nodes
 	contact    contact
 	resumption kube.Resumption
+	unlocated  string // why the API server's address is not known, as told
 }
 
-func (f *follower) run(ctx context.Context, known *nodes) {
+func (f *follower) run(ctx context.Context) {
 	backoff, logger := kube.Reconnect, klog.Logger{}
 	cache.NewReflectorWithOptions(
 		listThenWatch{&cache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}},
-		&corev1.Node{}, known,
+		&corev1.Node{}, f.known,
 		cache.ReflectorOptions{Name: "nodes", Backoff: &backoff, Logger: &logger},
 	).RunWithContext(ctx)
 }
@@ -150,18 +179,33 @@ func (f *follower) list(ctx context.Context, options metav1.ListOptions) (runtim
 	list, err := f.client.CoreV1().Nodes().List(f.resumption.Listing(ctx, &options), options)
 	if err = kube.Listed(list, err); err != nil {
 		f.lost(ctx, err)
+		return list, err
 	}
-	return list, err
+	f.locate(ctx)
+	return list, nil
 }
 
 func (f *follower) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	events, err := f.resumption.Watch(ctx, options, f.client.CoreV1().Nodes().Watch)
 	if err != nil {
 		f.lost(ctx, err)
-	} else {
-		f.contact.made()
+		return events, err
 	}
-	return events, err
+	f.contact.made()
+	f.locate(ctx) // each few minutes, as the API server ends its watches
+	f.known.touch()
+	return events, nil
+}
+
+// locate finds the API server's addresses, and tells once why it cannot.
+func (f *follower) locate(ctx context.Context) {
+	err := f.known.locate(ctx, f.client)
+	if err == nil {
+		f.unlocated = ""
+	} else if text := err.Error(); text != f.unlocated && ctx.Err() == nil {
+		f.unlocated = text
+		f.contact.tell(text)
+	}
 }
 
 // lost takes note of a request that failed.

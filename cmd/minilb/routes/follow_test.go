@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -137,6 +138,72 @@ func TestFollow(t *testing.T) {
 	})
 }
 
+// R7b, R21: nodes that change all the time are followed once a second, with what is the last; and the API server
+// that has moved is noticed.
+func TestFollowPaced(t *testing.T) {
+	handlers := utilruntime.ErrorHandlers
+	utilruntime.ErrorHandlers = nil
+	defer func() { utilruntime.ErrorHandlers = handlers }()
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		client.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, &corev1.NodeList{ListMeta: listed, Items: []corev1.Node{*node("a", "10.244.0.0/24", "192.168.1.30")}}, nil
+		})
+		servers := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes"}}
+		var mu sync.Mutex
+		client.PrependReactor("list", "endpointslices", func(clienttesting.Action) (bool, runtime.Object, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return true, &discoveryv1.EndpointSliceList{Items: []discoveryv1.EndpointSlice{*servers.DeepCopy()}}, nil
+		})
+		events := watch.NewFake()
+		client.PrependWatchReactor("nodes", func(clienttesting.Action) (bool, watch.Interface, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return true, events, nil
+		})
+		var updates []string
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := Follow(ctx, client, LAN{}, func(line string) { t.Error(line) }, func(entries []Entry) error {
+				updates = append(updates, IP(entries, Replace))
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+		time.Sleep(time.Minute)
+		const a = "ip route replace 10.244.0.0/24 via 192.168.1.30\n"
+		for i := range 60000 {
+			events.Modify(node("b", "10.244.1.0/24", fmt.Sprintf("192.168.1.%d", 31+i%2)))
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := len(updates); n > 75 || updates[0] != a || updates[n-1] != a+"ip route replace 10.244.1.0/24 via 192.168.1.32\n" {
+			t.Errorf("%d updates in a minute, the last is %q", n, updates[n-1])
+		}
+		if time.Sleep(time.Minute); len(updates) > 75 {
+			t.Errorf("%d updates", len(updates))
+		}
+
+		mu.Lock()
+		ended := events
+		events = watch.NewFake() // the API server ends watches now and then
+		servers.Endpoints = []discoveryv1.Endpoint{{Addresses: []string{"10.244.0.9"}}}
+		mu.Unlock()
+		ended.Stop()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if last := updates[len(updates)-1]; !strings.HasPrefix(last, "# node a: podCIDR 10.244.0.0/24 contains 10.244.0.9, the address of the API server") {
+			t.Errorf("with the API server in a podCIDR: got %q", last)
+		}
+		cancel()
+		running.Wait()
+	})
+}
+
 // A whole list takes the place of what was known.
 func TestFollowReplaces(t *testing.T) {
 	known := &nodes{byName: map[string]machine{}, changed: make(chan struct{}, 1)}
@@ -144,7 +211,7 @@ func TestFollowReplaces(t *testing.T) {
 		if err := known.Replace([]any{node(want, "10.244.0.0/24", "192.168.1.30")}, ""); err != nil {
 			t.Fatal(err)
 		}
-		if entries := known.entries(LAN{}); len(entries) != 1 || entries[0].Node != want || len(known.changed) != 1 {
+		if entries := known.entries(); len(entries) != 1 || entries[0].Node != want || len(known.changed) != 1 {
 			t.Errorf("got %+v and %d tokens, want %s", entries, len(known.changed), want)
 		}
 		<-known.changed
@@ -160,7 +227,7 @@ func TestFollowListsAnew(t *testing.T) {
 		asked = append(asked, fmt.Sprintf("%q", action.(clienttesting.ListActionImpl).ListOptions.ResourceVersion))
 		return true, &corev1.NodeList{ListMeta: listed}, nil
 	})
-	f := &follower{client: client, contact: contact{tell: func(line string) { t.Error(line) }, now: time.Now}}
+	f := &follower{client: client, known: &nodes{}, contact: contact{tell: func(line string) { t.Error(line) }, now: time.Now}}
 	for _, version := range []string{"0", "7", ""} {
 		if _, err := f.list(t.Context(), metav1.ListOptions{ResourceVersion: version}); err != nil {
 			t.Fatal(err)

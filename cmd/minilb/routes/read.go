@@ -32,8 +32,8 @@ func Nodes(ctx context.Context, client kubernetes.Interface) ([]*corev1.Node, er
 
 // Strays returns which of the nodes have pods that their routes do not reach (R3). Who may not
 // list EndpointSlices learns of none.
-func Strays(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node) ([]Stray, error) {
-	check := newPodCheck(nodes)
+func (lan LAN) Strays(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node) ([]Stray, error) {
+	check := newPodCheck(lan, nodes)
 	err := EachSlice(ctx, client, check.add)
 	if err != nil && !apierrors.IsForbidden(err) {
 		return nil, fmt.Errorf("pod IPs not compared with podCIDRs: %w", err)

@@ -44,12 +44,12 @@ func TestReadPages(t *testing.T) {
 	if err != nil || len(nodes) != pages || nodes[pages-1].Name != "n2" {
 		t.Fatalf("got %v, %v", nodes, err)
 	}
-	strays, err := Strays(t.Context(), client, nodes)
+	strays, err := LAN{}.Strays(t.Context(), client, nodes)
 	var all []*discoveryv1.EndpointSlice
 	if err := EachSlice(t.Context(), client, func(slice *discoveryv1.EndpointSlice) { all = append(all, slice) }); err != nil {
 		t.Error(err)
 	}
-	among := StraysAmong(nodes, all)
+	among := LAN{}.StraysAmong(nodes, all)
 	if err != nil || len(strays) != pages || len(among) != pages {
 		t.Fatalf("got %v and %v, %v", strays, among, err)
 	}

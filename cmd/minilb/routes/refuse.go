@@ -11,11 +11,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// maxRoutes is how many podCIDRs of a node get routes (R7b, in part). The API server takes one a family.
+// maxRoutes is how many podCIDRs of a node get routes (R7b). The API server takes one a family.
 const maxRoutes = 64
 
+// maxProblems is how many problems are told of all nodes; the last one counts the rest (R7b).
+const maxProblems = 100
+
 // named reports whether a node's name is one that the API server takes. Others may hold anything, and are
-// printed nowhere: what is printed goes to shells (R7b, in part).
+// printed nowhere: what is printed goes to shells (R7b).
 func named(node *corev1.Node) bool { return len(validation.IsDNS1123Subdomain(node.Name)) == 0 }
 
 // legible returns what of a malformed address can be printed anywhere: its beginning, with a question mark for each
@@ -30,10 +33,10 @@ func legible(text string) string {
 	}, text[:min(len(text), 64)])
 }
 
-// shortest4 and shortest6 are the widths of the greatest networks that can be a node's (R7b, in part).
+// shortest4 and shortest6 are the widths of the greatest networks that can be a node's (R7b).
 const shortest4, shortest6 = 8, 16
 
-// never are what no pod has an address of, and what a network cannot do without (R7b, in part).
+// never are what no pod has an address of, and what a network cannot do without (R7b).
 var never = []struct {
 	network netip.Prefix
 	name    string
@@ -49,6 +52,19 @@ var never = []struct {
 	{netip.MustParsePrefix("ff00::/8"), "multicast"},
 }
 
+// private are the networks that pods may have unless the user says which ones: nobody on the Internet has an
+// address of them, so that a podCIDR leads no traffic astray that is meant for others (R7b). These are RFC 1918's,
+// those of RFC 6598, 2544 and 1112, and RFC 4193's.
+var private = []netip.Prefix{
+	netip.MustParsePrefix("10.0.0.0/8"),
+	netip.MustParsePrefix("172.16.0.0/12"),
+	netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("fc00::/7"),
+}
+
 // host is an address that packets must reach without our routes.
 type host struct {
 	addr netip.Addr
@@ -56,7 +72,7 @@ type host struct {
 }
 
 // hosts returns the addresses that no destination may contain, sorted: those of all nodes, also
-// ignored ones, which are on the LAN all the same, and of the router (R7).
+// ignored ones, which are on the LAN all the same, of the router (R7), and of the API server (R7b).
 func (lan LAN) hosts(machines map[string]machine) []host {
 	var hosts []host
 	for name, m := range machines {
@@ -67,14 +83,17 @@ func (lan LAN) hosts(machines map[string]machine) []host {
 	if lan.Router.IsValid() {
 		hosts = append(hosts, host{lan.Router, "the LAN's router"})
 	}
+	for _, addr := range lan.servers {
+		hosts = append(hosts, host{addr, "the address of the API server"})
+	}
 	slices.SortFunc(hosts, func(a, b host) int {
 		return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.name, b.name))
 	})
 	return hosts
 }
 
-// refuse says why there must be no route to a podCIDR, "" if there may be one.
-func refuse(cidr netip.Prefix, hosts []host) (ProblemKind, string) {
+// refuse says why there must be no route to a podCIDR, "" if there may be one (R7, R7b).
+func (lan LAN) refuse(cidr netip.Prefix, hosts []host) (ProblemKind, string) {
 	shortest := shortest4
 	if cidr.Addr().Is6() {
 		shortest = shortest6
@@ -91,7 +110,44 @@ func refuse(cidr netip.Prefix, hosts []host) (ProblemKind, string) {
 	if i < len(hosts) && cidr.Contains(hosts[i].addr) {
 		return HostInPodCIDR, fmt.Sprintf("podCIDR %s contains %s, %s: a route would cut it off", cidr, hosts[i].addr, hosts[i].name)
 	}
+	switch {
+	case len(lan.Within) > 0 && !inside(lan.Within, cidr):
+		return NotPodNetwork, fmt.Sprintf("podCIDR %s is in none of the networks after -within: add it there if pods have it", cidr)
+	case len(lan.Within) == 0 && !inside(private, cidr):
+		return NotPodNetwork, fmt.Sprintf("podCIDR %s is no private network: if pods have it, name all of the cluster's pod networks with -within", cidr)
+	}
 	return "", ""
+}
+
+// inside reports whether one of the networks holds all of a podCIDR.
+func inside(networks []netip.Prefix, cidr netip.Prefix) bool {
+	return slices.ContainsFunc(networks, func(network netip.Prefix) bool {
+		return network.Bits() <= cidr.Bits() && network.Contains(cidr.Addr())
+	})
+}
+
+// bounded returns the entries without the problems beyond maxProblems, which the last of the others counts.
+func bounded(entries []Entry) []Entry {
+	last, problems := 0, 0
+	for i, entry := range entries {
+		if entry.Problem == "" {
+			continue
+		}
+		if problems++; problems == maxProblems {
+			last = i
+		}
+	}
+	if problems <= maxProblems {
+		return entries
+	}
+	kept := slices.Clone(entries[:last+1])
+	kept[last].Problem += fmt.Sprintf("; %d more problems of nodes are not told", problems-maxProblems)
+	for _, entry := range entries[last+1:] {
+		if entry.Problem == "" {
+			kept = append(kept, entry)
+		}
+	}
+	return kept
 }
 
 // older orders nodes by who had podCIDRs first: nobody can take another's by a Node that he adds.

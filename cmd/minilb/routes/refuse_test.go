@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// R7: no route takes away a node, or the LAN's router.
+// R7, R7b: no route takes away a node, the LAN's router or the API server.
 func TestRefuseHosts(t *testing.T) {
 	ignored := node("x", "10.9.0.0/24", "10.42.3.13")
 	ignored.Labels = map[string]string{"minilb/ignore": "true"}
@@ -40,6 +40,11 @@ func TestRefuseHosts(t *testing.T) {
 			"ip route replace 10.42.1.0/24 via 192.168.1.31\n# node a: podCIDR 2001:db8::/64 contains 2001:db8::31, the InternalIP of node a: a route would cut it off\n"},
 		{"the router", LAN{Router: netip.MustParseAddr("10.42.1.1")}, []*corev1.Node{node("a", "10.42.1.0/24", "192.168.1.31")},
 			"# node a: podCIDR 10.42.1.0/24 contains 10.42.1.1, the LAN's router: a route would cut it off\n"},
+		{"the API server", LAN{servers: addrs("192.168.1.10 10.42.1.9 fd00:9::1")}, []*corev1.Node{node("a", "10.42.1.0/24 fd00:9::/64", "192.168.1.31 fd00::31")},
+			"# node a: podCIDR 10.42.1.0/24 contains 10.42.1.9, the address of the API server: a route would cut it off\n" +
+				"# node a: podCIDR fd00:9::/64 contains fd00:9::1, the address of the API server: a route would cut it off\n"},
+		{"the API server, which is a node", LAN{servers: addrs("10.42.1.9")}, []*corev1.Node{node("a", "10.42.1.0/24", "10.42.1.9")},
+			"# node a: podCIDR 10.42.1.0/24 contains 10.42.1.9, the InternalIP of node a: a route would cut it off\n"},
 		{"and leaves it to another", LAN{}, []*corev1.Node{node("a", "10.42.0.0/24", "10.42.0.10"), node("b", "10.42.0.0/25", "10.42.0.200")},
 			"# node a: podCIDR 10.42.0.0/24 contains 10.42.0.10, the InternalIP of node a: a route would cut it off\n" +
 				"# node b: podCIDR 10.42.0.0/25 contains 10.42.0.10, the InternalIP of node a: a route would cut it off\n"},
@@ -56,7 +61,7 @@ func TestRefuseHosts(t *testing.T) {
 	}
 }
 
-// R7b, in part: a node has 64 routes at most, and a name that the API server does not take is printed
+// R7b: a node has 64 routes at most, and a name that the API server does not take is printed
 // nowhere.
 func TestRefuseNodes(t *testing.T) {
 	var cidrs []string
@@ -71,24 +76,25 @@ func TestRefuseNodes(t *testing.T) {
 	for _, name := range []string{"a\nreboot", "$(reboot)", "a;b", "Upper", "", strings.Repeat("a", 254)} {
 		bad := node(name, "10.244.1.0/24", "192.168.1.31")
 		pod := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, NodeName: &bad.Name}}}
-		if strays := StraysAmong([]*corev1.Node{bad}, []*discoveryv1.EndpointSlice{pod}); len(Of([]*corev1.Node{bad})) != 0 || len(strays) != 0 {
+		if strays := (LAN{}).StraysAmong([]*corev1.Node{bad}, []*discoveryv1.EndpointSlice{pod}); len(Of([]*corev1.Node{bad})) != 0 || len(strays) != 0 {
 			t.Errorf("%q: got %+v and %+v", name, Of([]*corev1.Node{bad}), strays)
 		}
 		known := &nodes{byName: map[string]machine{}, changed: make(chan struct{}, 1)}
 		if err := cmp.Or(known.Add(bad), known.Replace([]any{bad, node("a.b-1", "10.244.2.0/24", "192.168.1.31")}, ""), known.Update(bad)); err != nil {
 			t.Fatal(err)
 		}
-		if entries := known.entries(LAN{}); len(entries) != 1 || entries[0].Node != "a.b-1" {
+		if entries := known.entries(); len(entries) != 1 || entries[0].Node != "a.b-1" {
 			t.Errorf("%q: got %+v", name, entries)
 		}
 	}
 }
 
-// R7b, in part: a destination is a pod network or it is nothing.
+// R7b: a destination is a pod network or it is nothing.
 func TestRefuseNetworks(t *testing.T) {
 	for cidr, want := range map[string]string{
 		"0.0.0.0/0":          "greater than a /8",
 		"0.0.0.0/1":          "greater than a /8",
+		"128.0.0.0/1":        "greater than a /8",
 		"126.0.0.0/7":        "greater than a /8",
 		"0.0.0.0/8":          "0.0.0.0/8 is unspecified",
 		"0.1.2.0/24":         "0.0.0.0/8 is unspecified",
@@ -107,15 +113,78 @@ func TestRefuseNetworks(t *testing.T) {
 		"ff02::/16":          "ff00::/8 is multicast",
 		"10.0.0.0/8":         "",
 		"100.64.0.0/16":      "",
-		"203.0.113.0/24":     "",
 		"240.0.0.0/24":       "",
 		"fd00::/16":          "",
-		"2001:db8:1::/48":    "",
+		"fc00:1::/64":        "",
+		"172.31.0.0/16":      "",
+		"198.19.0.0/24":      "",
 	} {
 		got := Of([]*corev1.Node{node("a", cidr, "192.0.2.1 2001:db8::1")})
 		if len(got) != 1 || (got[0].Kind == NotPodNetwork) != (want != "") || want == "" && got[0].Problem != "" ||
 			want != "" && got[0].Problem != strings.Join(strings.Fields("podCIDR "+netip.MustParsePrefix(cidr).Masked().String()+" is no pod network: "+strings.Replace(want, "greater", "it is greater", 1)), " ") {
 			t.Errorf("%s: got %+v, want %q", cidr, got, want)
+		}
+	}
+}
+
+// R7b: without -within a destination is in a private network, and with it in one of those.
+func TestRefuseOutside(t *testing.T) {
+	const public, outside = " is no private network: if pods have it, name all of the cluster's pod networks with -within",
+		" is in none of the networks after -within: add it there if pods have it"
+	for _, tc := range []struct {
+		within string
+		want   map[string]string
+	}{
+		{"", map[string]string{
+			"10.244.1.0/24": "", "fd00:1::/64": "",
+			"9.9.9.9/32": public, "172.0.0.0/8": public, "172.32.0.0/16": public, "203.0.113.0/24": public, "100.0.0.0/8": public, "2620:fe::/48": public, "2001:db8:1::/64": public,
+		}},
+		{"10.244.0.0/16 203.0.113.0/24 2001:db8:1::/56", map[string]string{
+			"10.244.1.0/24": "", "203.0.113.0/24": "", "203.0.113.64/26": "", "2001:db8:1:1::/64": "",
+			"10.0.0.0/8": outside, "10.245.0.0/24": outside, "203.0.112.0/23": outside, "9.9.9.9/32": outside, "2001:db8:1:100::/64": outside, "fd00:1::/64": outside,
+		}},
+		{"0.0.0.0/0 ::/0", map[string]string{"9.9.9.9/32": "", "2620:fe::/48": "", "127.0.0.0/24": " is no pod network: 127.0.0.0/8 is loopback", "0.0.0.0/1": " is no pod network: it is greater than a /8"}},
+	} {
+		var lan LAN
+		for text := range strings.FieldsSeq(tc.within) {
+			lan.Within = append(lan.Within, netip.MustParsePrefix(text))
+		}
+		for cidr, want := range tc.want {
+			if want != "" {
+				want = "podCIDR " + cidr + want
+			}
+			got := lan.Of([]*corev1.Node{node("a", cidr, "192.168.1.31 fd00::31")})
+			if len(got) != 1 || got[0].Problem != want || (got[0].Kind == NotPodNetwork) != (want != "") {
+				t.Errorf("-within %q: %s: got %+v, want %q", tc.within, cidr, got, want)
+			}
+		}
+	}
+}
+
+// R7b: of the problems of a thousand nodes a hundred are told, and how many more there are.
+func TestRefuseBounded(t *testing.T) {
+	nodes := []*corev1.Node{node("z", "10.244.1.0/24", "192.168.1.31")}
+	for i := range 1000 {
+		nodes = append(nodes, node(fmt.Sprintf("evil%03d", i), "9.9.9.9/32 127.0.0.0/8", "192.168.1.66"))
+	}
+	got := Of(nodes)
+	last := got[len(got)-2]
+	if len(got) != 101 || got[100].Node != "z" || got[100].Problem != "" || last.Node != "evil049" ||
+		last.Problem != "podCIDR 127.0.0.0/8 is no pod network: 127.0.0.0/8 is loopback; 1900 more problems of nodes are not told" || strings.Contains(got[98].Problem, "more problems") {
+		t.Errorf("got %d, the last of which are %+v", len(got), got[len(got)-3:])
+	}
+	if got := Of(nodes[:51]); len(got) != 101 || strings.Contains(got[99].Problem, "more problems") {
+		t.Errorf("a hundred problems: got %+v", got)
+	}
+	// All of them count for where pods are.
+	pod := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"9.9.9.9"}, NodeName: &nodes[1000].Name}}}
+	if unroutable, total := (LAN{}).Pods(nodes).Unroutable(pod); total != 1 || len(unroutable) != 1 || !strings.Contains(unroutable[0].Problem, "9.9.9.9/32 is no private network") {
+		t.Errorf("got %+v of %d", unroutable, total)
+	}
+	malformed := Of([]*corev1.Node{node("a", strings.Repeat("x", 1000), strings.Repeat("y", 1000))})
+	for _, e := range malformed {
+		if len(e.Problem) > 100 {
+			t.Errorf("%d bytes: %s", len(e.Problem), e.Problem)
 		}
 	}
 }

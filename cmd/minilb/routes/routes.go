@@ -52,33 +52,44 @@ const (
 	MalformedIP ProblemKind = "MalformedIP"
 	// SamePodCIDR: another node has the podCIDR, too, or one that overlaps it.
 	SamePodCIDR ProblemKind = "SamePodCIDR"
-	// NotPodNetwork: the podCIDR can be no pod network, or is one too many (R7b, in part).
+	// NotPodNetwork: the podCIDR can be no pod network, or is one too many (R7b).
 	NotPodNetwork ProblemKind = "NotPodNetwork"
-	// HostInPodCIDR: the podCIDR contains an address of a node, or of the LAN's router (R7).
+	// HostInPodCIDR: the podCIDR contains an address of a node, of the LAN's router (R7) or of the API server (R7b).
 	HostInPodCIDR ProblemKind = "HostInPodCIDR"
 )
 
-// LAN is what the user says of the network that the routes are for. The zero LAN says nothing.
+// LAN is what the user says of the network that the routes are for, and of the cluster. The zero LAN says nothing.
 type LAN struct {
 	// Router is the address of the LAN's own router: no destination may contain it (R7).
 	Router netip.Addr
 	// Nodes are the networks whose addresses are chosen first of a node's several InternalIPs (R22).
 	Nodes []netip.Prefix
+	// Within are the networks of the cluster's pods, in which all destinations are; without any these are the
+	// private ones (R7b).
+	Within []netip.Prefix
+	// Server is the API server's host, without a port, as a client outside of the cluster is told; empty for one inside.
+	Server string
+
+	servers []netip.Addr // of the API server, as Locate has found them
 }
 
 // Of returns the entries of the nodes in a LAN of which nothing is said.
 func Of(nodes []*corev1.Node) []Entry { return LAN{}.Of(nodes) }
 
 // Of returns the entries of the nodes in an order that can be compared from run to run: by
-// the node's name, then IPv4 before IPv6 (R1, R2). Ignored nodes have none (M8).
-func (lan LAN) Of(nodes []*corev1.Node) []Entry {
+// the node's name, then IPv4 before IPv6 (R1, R2). Ignored nodes have none (M8). There are 100 problems at
+// most, of which the last one counts the rest (R7b).
+func (lan LAN) Of(nodes []*corev1.Node) []Entry { return bounded(lan.entries(readAll(nodes))) }
+
+// readAll returns what is read of the nodes, by their names.
+func readAll(nodes []*corev1.Node) map[string]machine {
 	machines := make(map[string]machine, len(nodes))
 	for _, node := range nodes {
 		if named(node) {
 			machines[node.Name] = read(node)
 		}
 	}
-	return lan.entries(machines)
+	return machines
 }
 
 // machine is what is read of a Node.
@@ -115,7 +126,7 @@ func (m machine) equal(other machine) bool {
 		slices.EqualFunc(m.problems, other.problems, Entry.equal)
 }
 
-// entries returns what Of does, of the machines by the nodes' names.
+// entries returns what Of does and all problems, of the machines by the nodes' names.
 func (lan LAN) entries(machines map[string]machine) []Entry {
 	hosts := lan.hosts(machines)
 	var entries []Entry
@@ -126,7 +137,7 @@ func (lan LAN) entries(machines map[string]machine) []Entry {
 		}
 		for _, cidr := range m.cidrs {
 			entry := Entry{Node: name, Destination: cidr}
-			if entry.Kind, entry.Problem = refuse(cidr, hosts); entry.Problem == "" {
+			if entry.Kind, entry.Problem = lan.refuse(cidr, hosts); entry.Problem == "" {
 				lan.choose(&entry, m.ips)
 			}
 			entries = append(entries, entry)

@@ -43,8 +43,8 @@ var placeholder = netip.AddrFrom4([4]byte{192, 192, 192, 192})
 
 // StraysAmong returns which of the nodes have endpoints in the slices that their routes do not
 // reach (R3), by name.
-func StraysAmong(nodes []*corev1.Node, all []*discoveryv1.EndpointSlice) []Stray {
-	check := newPodCheck(nodes)
+func (lan LAN) StraysAmong(nodes []*corev1.Node, all []*discoveryv1.EndpointSlice) []Stray {
+	check := newPodCheck(lan, nodes)
 	for _, slice := range all {
 		check.add(slice)
 	}
@@ -65,11 +65,11 @@ type nodePods struct {
 const AllocateHint = "run kube-controller-manager with --allocate-node-cidrs=true and --cluster-cidr, or have the CNI set spec.podCIDRs"
 
 // newPodCheck checks the pods of the nodes. There are no routes to some, of which Of says why.
-func newPodCheck(nodes []*corev1.Node) podCheck {
-	check := podCheck{}
+func newPodCheck(lan LAN, nodes []*corev1.Node) podCheck {
+	check, machines := podCheck{}, readAll(nodes)
 	for _, node := range nodes {
-		m := read(node)
-		if m.ignored || !named(node) {
+		m, is := machines[node.Name]
+		if !is || m.ignored {
 			continue
 		}
 		pods := &nodePods{cidrs: m.cidrs, refused: map[netip.Prefix]string{}, pods: map[netip.Addr]bool{}}
@@ -80,7 +80,7 @@ func newPodCheck(nodes []*corev1.Node) podCheck {
 		}
 		check[node.Name] = pods
 	}
-	for _, entry := range Of(nodes) {
+	for _, entry := range lan.entries(machines) {
 		if pods := check[entry.Node]; pods != nil && entry.Problem != "" && entry.Destination.IsValid() {
 			pods.refused[entry.Destination] = entry.Problem
 		}

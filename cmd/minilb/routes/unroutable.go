@@ -20,8 +20,8 @@ import (
 // Pods tells which endpoints the routes to the nodes lead to (R3).
 type Pods struct{ check podCheck }
 
-// NewPods returns the Pods of these nodes.
-func NewPods(nodes []*corev1.Node) *Pods { return &Pods{newPodCheck(nodes)} }
+// Pods returns the Pods of these nodes.
+func (lan LAN) Pods(nodes []*corev1.Node) *Pods { return &Pods{newPodCheck(lan, nodes)} }
 
 // Endpoint is where the routes do not lead to.
 type Endpoint struct {

@@ -69,6 +69,17 @@ func Config(path, context string) (*rest.Config, error) {
 	return config, nil
 }
 
+// Host returns the host of the API server, a name or an address, of a client configuration that Config has
+// returned. It is empty in a pod whose configuration is its ServiceAccount's: that names a Service's address, by
+// which nobody outside of the cluster reaches anything.
+func Host(config *rest.Config) string {
+	base, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil || base.Hostname() == os.Getenv("KUBERNETES_SERVICE_HOST") {
+		return ""
+	}
+	return base.Hostname()
+}
+
 // dialTimeout is how long the API server has to accept a connection. client-go waits half a
 // minute, in which an address that swallows packets would keep us from noticing its return.
 const dialTimeout = 5 * time.Second

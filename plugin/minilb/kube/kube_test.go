@@ -140,6 +140,18 @@ func TestConfigInCluster(t *testing.T) {
 	}
 }
 
+// R7b: what a pod is told is no address of the API server that the LAN knows.
+func TestHost(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+	for host, want := range map[string]string{
+		"https://192.168.1.10:6443": "192.168.1.10", "https://[fd00::1]:6443/k8s": "fd00::1", "api.example.org": "api.example.org", "https://10.96.0.1:443": "", "https://10.96.0.2:443": "10.96.0.2", "%": "",
+	} {
+		if got := Host(&rest.Config{Host: host, TLSClientConfig: rest.TLSClientConfig{Insecure: true}}); got != want {
+			t.Errorf("%s: got %q, want %q", host, got, want)
+		}
+	}
+}
+
 func TestProtobuf(t *testing.T) {
 	config := &rest.Config{Host: "https://one.example:6443"}
 	got := Protobuf(config, "minilb/v1")

@@ -1,0 +1,84 @@
+package routes
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
+)
+
+// locateTimeout is how long it may take to find the API server's addresses.
+const locateTimeout = 5 * time.Second
+
+// Locate returns the LAN with the addresses of the API server, which no destination may contain (R7b): those
+// of Server, which are how clients outside of the cluster reach it, and those that the API servers publish
+// themselves. A client inside is told a Service's address, which the LAN knows nothing of. With an
+// error it returns those that it has found, and those that were known before.
+func (lan LAN) Locate(ctx context.Context, client kubernetes.Interface) (LAN, error) {
+	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
+	defer cancel()
+	resolved, unresolved := resolve(ctx, lan.Server)
+	published, unread := published(ctx, client)
+	found := slices.Concat(resolved, published)
+	err := cmp.Or(unresolved, unread)
+	if err != nil {
+		found = append(found, lan.servers...)
+	}
+	slices.SortFunc(found, netip.Addr.Compare)
+	lan.servers = slices.Compact(found)
+	return lan, err
+}
+
+// resolve returns the addresses of a host, none of the empty one.
+func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	if host == "" {
+		return nil, nil
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{addr.Unmap().WithZone("")}, nil
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, fmt.Errorf("podCIDRs are not compared with the API server's address: resolve %q: %w", host, err)
+	}
+	for i, addr := range addrs {
+		addrs[i] = addr.Unmap().WithZone("")
+	}
+	return addrs, nil
+}
+
+// published returns the addresses that the API servers write into the EndpointSlice of their Service. Slices of
+// other names count for nothing: others may be allowed to make them. Who may not read it learns of none.
+func published(ctx context.Context, client kubernetes.Interface) ([]netip.Addr, error) {
+	list, err := client.DiscoveryV1().EndpointSlices(corev1.NamespaceDefault).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=kubernetes"})
+	switch {
+	case apierrors.IsForbidden(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("podCIDRs are not compared with the API server's own addresses: %w", kube.Explain("list", "endpointslices", err))
+	}
+	var addrs []netip.Addr
+	for _, slice := range list.Items {
+		if slice.Namespace != corev1.NamespaceDefault || slice.Name != "kubernetes" {
+			continue
+		}
+		for _, endpoint := range slice.Endpoints {
+			for _, text := range endpoint.Addresses {
+				if addr, err := netip.ParseAddr(text); err == nil {
+					addrs = append(addrs, addr.Unmap().WithZone(""))
+				}
+			}
+		}
+	}
+	return addrs, nil
+}
