@@ -14,6 +14,7 @@ import (
 
 // apply keeps the routes in this host's routing table until ctx ends, which leaves them there.
 func (r *routesRun) apply(ctx context.Context, client kubernetes.Interface) error {
+	r.stderr = newBoundedLines(r.stderr)
 	ctx, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -22,7 +23,7 @@ func (r *routesRun) apply(ctx context.Context, client kubernetes.Interface) erro
 	failed := make(chan error, 1)
 	running.Go(func() {
 		defer stop()
-		failed <- kernel.Keep(ctx, wanted, r.stdout, func(line string) { r.tell("minilb:", line) })
+		failed <- kernel.Keep(ctx, wanted, newBoundedLines(r.stdout), func(line string) { r.tell("minilb:", line) })
 	})
 	last := map[string]bool{}
 	hint := sync.OnceFunc(func() { r.advise("hint", routes.FirewallHint) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"k8s.io/client-go/kubernetes"
@@ -13,9 +14,19 @@ import (
 
 // watch prints the routes and then what changes, until ctx ends.
 func (r *routesRun) watch(ctx context.Context, client kubernetes.Interface) error {
+	r.stderr = newBoundedLines(r.stderr)
 	var last []routes.Entry
+	problems := newLinePace() // routes are printed in any number: whoever reads them must not miss one
+	tooMany := sync.OnceFunc(func() { r.tell("minilb: nodes without a route come and go too often to name them all") })
 	return r.follow(ctx, client, func(entries []routes.Entry) error {
-		text, err := r.format.WriteChanges(routes.Changes(last, entries))
+		changes := slices.DeleteFunc(routes.Changes(last, entries), func(c routes.Change) bool {
+			if c.Event != routes.Skipped || problems.TryAccept() {
+				return false
+			}
+			tooMany()
+			return true
+		})
+		text, err := r.format.WriteChanges(changes)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"k8s.io/client-go/util/flowcontrol"
+)
+
+// linesAtOnce and linesPerMinute bound what is told of Nodes: they change no more often than that unless
+// somebody makes them, and a log must not grow with that (R7b).
+const linesAtOnce, linesPerMinute = 1000, 10
+
+func newLinePace() flowcontrol.PassiveRateLimiter {
+	return flowcontrol.NewTokenBucketPassiveRateLimiter(linesPerMinute/60., linesAtOnce)
+}
+
+// boundedLines writes lines, each of which is one Write, and leaves out those that are too many.
+type boundedLines struct {
+	w    io.Writer
+	pace flowcontrol.PassiveRateLimiter
+
+	mu  sync.Mutex
+	out int // how many were left out and are not told
+}
+
+func newBoundedLines(w io.Writer) *boundedLines { return &boundedLines{w: w, pace: newLinePace()} }
+
+// Write implements io.Writer.
+func (b *boundedLines) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	note := ""
+	if !b.pace.TryAccept() {
+		if b.out++; b.out > 1 {
+			return len(line), nil
+		}
+		note = fmt.Sprintf("minilb: too many lines: %d a minute are printed from here on\n", linesPerMinute)
+	} else if b.out > 0 {
+		note = fmt.Sprintf("minilb: %d lines left out\n", b.out)
+		b.out = 0
+	}
+	if _, err := io.WriteString(b.w, note); err != nil {
+		return 0, err
+	}
+	if b.out > 0 {
+		return len(line), nil
+	}
+	return b.w.Write(line)
+}
