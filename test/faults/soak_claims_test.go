@@ -30,6 +30,7 @@ type soakClaim struct {
 type soakOutcome struct {
 	addrs []netip.Addr
 	alias string
+	owner string // the namespace that claims it
 }
 
 // claimed returns what each host leads to that somebody may claim and has something behind it.
@@ -45,7 +46,7 @@ func (o *oracle) claimed(objects *objects) map[string]soakOutcome {
 	// alphabet (see generator), so that what it leads to is known before.
 	for _, host := range slices.Backward(slices.Sorted(maps.Keys(byHost))) {
 		if out := o.winning(byHost[host], outcomes); len(out.addrs) > 0 || out.services || out.alias != "" && host != soakZone { // D27
-			outcomes[host] = soakOutcome{out.addrs, out.alias}
+			outcomes[host] = out.soakOutcome
 		}
 	}
 	return outcomes
@@ -75,7 +76,7 @@ func (o *oracle) winning(claims []soakClaim, known map[string]soakOutcome) soakR
 	winner := slices.MinFunc(live, func(a, b soakClaim) int {
 		return cmp.Or(cmp.Compare(a.created, b.created), strings.Compare(a.namespace+"/"+a.name, b.namespace+"/"+b.name), cmp.Compare(a.kind, b.kind))
 	})
-	var reached soakReached
+	reached := soakReached{soakOutcome: soakOutcome{owner: winner.namespace}}
 	var aliases []string
 	for _, claim := range live {
 		if claim.namespace != winner.namespace {

@@ -49,58 +49,6 @@ type soakPort struct {
 
 func (s *served) domain() string { return s.name + "." + s.namespace + "." + soakZone }
 
-// soakTree is a zone by names. Those above a name exist, too.
-type soakTree struct {
-	apex  string
-	nodes map[string]soakNode
-	above map[string]bool // empty non-terminals, and names with data that have others below them
-}
-
-// soakNode is the data of a name by type, as verdicts write it.
-type soakNode struct {
-	data  map[uint16][]string
-	extra map[uint16][]string // what is to be added to it
-	alias string              // a name outside of all that is known here
-}
-
-func newSoakTree(apex string) *soakTree {
-	t := &soakTree{apex: apex, nodes: map[string]soakNode{}, above: map[string]bool{}}
-	if apex != "." {
-		t.above[apex] = true
-	}
-	return t
-}
-
-func (t *soakTree) put(name string, node soakNode) {
-	t.nodes[name] = node
-	for name != t.apex {
-		_, rest, _ := strings.Cut(name, ".")
-		if name = rest; name == "" {
-			return
-		}
-		t.above[name] = true
-	}
-}
-
-// find is RFC 4592 §4.3.2 without delegations (D10–D14).
-func (t *soakTree) find(name string) (node soakNode, exists bool) {
-	if node, ok := t.nodes[name]; ok {
-		return node, true
-	}
-	if t.above[name] {
-		return soakNode{}, true
-	}
-	for encloser := name; encloser != ""; {
-		_, encloser, _ = strings.Cut(encloser, ".")
-		wildcard := "*." + encloser
-		if _, ok := t.nodes[encloser]; ok || t.above[encloser] {
-			node, ok := t.nodes[wildcard]
-			return node, ok || t.above[wildcard]
-		}
-	}
-	return soakNode{}, false
-}
-
 func newOracle(objects *objects) *oracle {
 	o := &oracle{
 		served:  map[string]served{},
@@ -117,11 +65,12 @@ func newOracle(objects *objects) *oracle {
 		if dns.IsSubDomain(soakZone, host) {
 			tree = o.zones[soakZone]
 		}
+		node := addressNode(found.addrs)
 		if found.alias != "" {
-			tree.put(host, soakNode{alias: found.alias})
-		} else {
-			tree.put(host, addressNode(found.addrs))
+			node = soakNode{alias: found.alias}
 		}
+		node.owner = found.owner
+		tree.put(host, node)
 	}
 	o.nameServices() // above all claims (C1)
 	o.namePointers()
@@ -334,10 +283,9 @@ func (o *oracle) verdict(name string, qtype uint16) string {
 		}
 		return node.verdict(qtype, zone)
 	}
-	node, exists := o.overlay.find(name)
-	_, hasData := o.overlay.nodes[name]
+	node, exists := o.overlay.findClaimed(name)
 	switch {
-	case !exists, o.overlay.above[name] && !hasData: // D3
+	case !exists: // D3
 		return soakPassed
 	case qtype == dns.TypeANY:
 		return `HINFO "RFC8482" ""`

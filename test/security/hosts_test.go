@@ -112,10 +112,15 @@ status: {loadBalancer: {ingress: [{hostname: lb.V.example}]}}
 	for _, server := range []*harness.CoreDNS{s, ruled} {
 		cluster.Eventually(t, patience, func() error { return cname(server) })
 	}
-	n.Claim(t, "near", n.In("login.apps.V.example,*.V.example,*.example,lb.V.example"))
+	n.Claim(t, "near", n.In("login.apps.V.example,z.foo.apps.V.example,*.V.example,*.example,lb.V.example"))
 	settle()
 	expect("below a wildcard, as the man page says", s, "login.apps.V.example", harness.EvilPod)
 	expect("below a wildcard, and claim lines", ruled, "login.apps.V.example", harness.VictimPod)
+	for _, server := range []*harness.CoreDNS{s, ruled} { // C7b
+		expect("above its own host", server, "foo.apps.V.example", harness.VictimPod)
+		expect("beside its own host", server, "y.foo.apps.V.example", harness.VictimPod)
+	}
+	expect("its own host further below, as the man page says", s, "z.foo.apps.V.example", harness.EvilPod)
 	expect("above a host", s, "nobodys.V.example", harness.EvilPod)
 	expect("above a host, and claim lines", ruled, "nobodys.V.example")
 	expect("a wildcard that claim lines allow", ruled, "nobodys.example", harness.EvilPod)

@@ -42,7 +42,7 @@ func (d *draws) name(base string, n int, labels []string) string {
 	return base
 }
 
-// world decodes zones, Services with endpoints and ports, claims, and fences without data.
+// world decodes zones, Services with endpoints and ports, claims, and names without data.
 func (d *draws) world() *world {
 	w := &world{services: map[*Node]*service{}, known: map[string][]fact{}}
 	chosen := d.of(256)
@@ -56,7 +56,7 @@ func (d *draws) world() *world {
 		slices.Reverse(w.zones)
 	}
 	for range d.of(12) {
-		switch d.of(4) {
+		switch d.of(5) {
 		case 0:
 			w.service(d)
 		case 1, 2:
@@ -64,6 +64,10 @@ func (d *draws) world() *world {
 		case 3: // C6
 			if name := d.name("ex.org.", 2, fuzzLabels); w.zone(name) == "" {
 				w.records = append(w.records, Record{Name: name})
+			}
+		case 4: // C7b
+			if name := d.name("ex.org.", 2, fuzzLabels); w.zone(name) == "" && !strings.HasPrefix(name, "*") {
+				w.records = append(w.records, Record{name, Transparent})
 			}
 		}
 	}
@@ -206,7 +210,7 @@ func compare(t *testing.T, data []byte) {
 	}
 }
 
-// The index answers as the model does, in worlds of all sizes: D10–D14, D16, D40–D42, M5b, C1, C6.
+// The index answers as the model does, in worlds of all sizes: D10–D14, D16, D40–D42, M5b, C1, C6, C7b.
 func TestLookupModel(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{})
 	for i := range 1000 {

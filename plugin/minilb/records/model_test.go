@@ -128,7 +128,8 @@ func (w *world) facts(zone string) []fact {
 	for _, r := range slices.Concat(w.fixed, w.records) {
 		switch {
 		case w.zone(r.Name) != zone || seen[r.Name]:
-		case r.Node == nil:
+		case r.Node == nil, r.Node == Transparent:
+			seen[r.Name] = r.Node != nil
 			others = append(others, fact{name: r.Name})
 		case !r.Node.Parental:
 			seen[r.Name] = true
@@ -195,10 +196,61 @@ func (w *world) below(name string, node *Node) []fact {
 	return facts
 }
 
+// outside finds a name outside the zones. Of the names between it and a wildcard above, the one directly below where
+// that stands keeps it off unless it is transparent, and so do all with data, and those that were put there without (C7b).
+func (w *world) outside(name string, facts []fact) (Result, fact) {
+	at := map[string]fact{} // with data
+	kept := map[string]bool{}
+	exists := map[string]bool{}
+	for _, f := range facts {
+		kept[f.name] = true
+		for name := f.name; name != "."; name = parent(name) {
+			exists[name] = true
+		}
+	}
+	for _, f := range slices.Backward(facts) {
+		if f.data() {
+			at[f.name] = f
+		}
+	}
+	transparent := map[string]bool{}
+	for _, r := range w.records {
+		if _, seen := transparent[r.Name]; !seen && r.Node != nil {
+			transparent[r.Name] = r.Node == Transparent
+		}
+	}
+	absent := NotFound
+	if exists[name] {
+		absent = Empty
+	}
+	for child, above := "", name; above != "."; child, above = above, parent(above) {
+		f, data := at[above]
+		switch {
+		case child == "" && data:
+			return Found, f
+		case child != "" && exists["*."+above]:
+			f, data := at["*."+above]
+			switch {
+			case exists[child] && !transparent[child]:
+				return absent, fact{}
+			case data:
+				return Found, f
+			}
+			return Empty, fact{}
+		case data, kept[above] && !transparent[above]:
+			return absent, fact{}
+		}
+	}
+	return absent, fact{}
+}
+
 // lookup is RFC 4592 §3.3.1: the name if it exists, else the wildcard directly below its
 // closest encloser, the source of synthesis, if that exists.
 func (w *world) lookup(name string) (Result, fact) {
 	facts := w.facts(w.zone(name))
+	if w.zone(name) == "" {
+		return w.outside(name, facts)
+	}
 	exists := func(name string) bool { // §2.2.2: with or without data
 		labels := split(name)
 		return name != "." && slices.ContainsFunc(facts, func(f fact) bool { return within(f.labels, labels) })

@@ -103,6 +103,10 @@ func (e entry) covering() *Node {
 // nothing stands for the node of a wildcard that is an empty non-terminal.
 var nothing = &Node{}
 
+// Transparent is the Node of a name outside the zones that stands directly below where a wildcard does, exists only
+// because of names below it, and keeps that wildcard neither off itself nor off what does not exist below it (C7b).
+var Transparent = &Node{}
+
 // lookup finds name, which is canonical and below the apex, by RFC 4592 §3.3: the name
 // itself, else the wildcard directly below its closest encloser (D10–D14). Names that a Service
 // has below its own exist before any claimed there (C1).
@@ -113,11 +117,14 @@ func (t *tree) lookup(name string) (Result, *Node) {
 			return result, node
 		}
 	}
-	node := e.node
-	for offset, end := 0, false; !exists; {
-		if offset, end = dns.NextLabel(name, offset); end {
-			return NotFound, nil
+	absent := NotFound
+	if exists {
+		if absent = Empty; !t.passes(e) {
+			return found(e.node)
 		}
+	}
+	hidden := exists && e.node != Transparent
+	for offset, end := dns.NextLabel(name, 0); !end; offset, end = dns.NextLabel(name, offset) {
 		encloser, ok := t.get(name[offset:])
 		if !ok {
 			continue
@@ -127,14 +134,26 @@ func (t *tree) lookup(name string) (Result, *Node) {
 				return result, node
 			}
 		}
-		if encloser.wildcard == nil || IsSought(name) {
-			return NotFound, nil
+		switch {
+		case encloser.wildcard != nil && !hidden && !IsSought(name):
+			return found(encloser.wildcard)
+		case encloser.wildcard != nil, !t.passes(encloser):
+			return absent, nil
 		}
-		if node, exists = encloser.wildcard, true; node == nothing {
-			node = nil
-		}
+		hidden = encloser.node != Transparent
 	}
-	if node == nil {
+	return absent, nil
+}
+
+// passes reports whether it is the name directly below where the next wildcard above stands that says if this name
+// keeps it off: outside the zones names do that exist only because of others below.
+func (t *tree) passes(e entry) bool {
+	return t.apex == "." && !e.kept && (e.node == nil || e.node == Transparent)
+}
+
+// found is what stands at a name that exists, or that a wildcard covers.
+func found(node *Node) (Result, *Node) {
+	if node == nil || node == nothing {
 		return Empty, nil
 	}
 	return Found, node

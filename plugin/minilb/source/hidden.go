@@ -35,12 +35,14 @@ func (i *Inspection) relevant(name string, all []Claimant) []Claimant {
 // hiddenBy says because of what a wildcard that counts is not what answers for a canonical name.
 func (i *Inspection) hiddenBy(name, wildcard string) string {
 	o, names := &i.translator.options, i.Names()
-	wide := plain(wildcard)
+	wide, owner := plain(wildcard), i.ownerOf(wildcard)
 	for offset, end := 0, false; !end && name[offset:] != wildcard[2:]; offset, end = dns.NextLabel(name, offset) {
 		encloser := name[offset:]
 		closer := "*." + encloser
 		node, claimed := i.translator.last.hosts[encloser]
-		below := slices.IndexFunc(names, func(n string) bool { return n != encloser && records.Within(n, encloser) })
+		below := slices.IndexFunc(names, func(n string) bool {
+			return n != encloser && records.Within(n, encloser) && i.ownerOf(n) == owner // others keep it off nothing (C7b)
+		})
 		switch {
 		case claimed && node == nil: // C6
 			return fmt.Sprintf("%q does not count here: a claim line of the Corefile gives %q to other namespaces", wide, plain(encloser))
@@ -64,4 +66,12 @@ func (i *Inspection) hiddenBy(name, wildcard string) string {
 		}
 	}
 	return fmt.Sprintf("%q does not count here: a closer name hides it", wide)
+}
+
+// ownerOf returns the namespace that has a claimed name, "" where that does not matter: in a zone.
+func (i *Inspection) ownerOf(name string) string {
+	if i.translator.options.zone(name) != "" || i.resolver.outcomes[name].winner == nil {
+		return ""
+	}
+	return i.resolver.outcomes[name].winner.namespace
 }

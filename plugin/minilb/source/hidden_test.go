@@ -33,6 +33,9 @@ func TestClaimantsHidden(t *testing.T) {
 		{"a name beside", nil, []runtime.Object{wild, below}, "y.prod.ex.org.", []string{"Ingress shop/wild *.ex.org -> address 10.0.0.1"}},
 		{"a name that is claimed", nil, []runtime.Object{wild, below}, "y.x.dev.ex.org.", []string{
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: "x.dev.ex.org" exists, and a wildcard covers nothing below that (RFC 4592); claim "y.x.dev.ex.org" as well, or "*.x.dev.ex.org"`}},
+		{"another namespace's name below", nil, []runtime.Object{wild, at("evil/below", "a.a.dev.ex.org", "6.6.6.6")}, "dev.ex.org.", []string{"Ingress shop/wild *.ex.org -> address 10.0.0.1"}}, // C7b
+		{"names below of both", nil, []runtime.Object{wild, below, at("evil/below", "a.a.dev.ex.org", "6.6.6.6")}, "y.a.dev.ex.org.", []string{
+			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: "dev.ex.org" exists, as "x.dev.ex.org" lies below it,` + nothing + `claim "y.a.dev.ex.org" as well, or "*.dev.ex.org"`}},
 		{"a closer wildcard", nil, []runtime.Object{wild, at("shop/closer", "*.dev.ex.org", "10.0.0.2")}, "y.dev.ex.org.", []string{
 			"Ingress shop/closer *.dev.ex.org -> address 10.0.0.2", `Ingress shop/wild *.ex.org: "*.ex.org" does not count here: "*.dev.ex.org" is closer`}},
 		{"the name of a Service", nil, []runtime.Object{web, at("shop/wild", "*.shop.minilb", "10.0.0.1")}, "x.web.shop.minilb.", []string{

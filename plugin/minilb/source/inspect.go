@@ -201,7 +201,7 @@ func (i *Inspection) Names() []string {
 		}
 	}
 	for host, node := range t.last.hosts {
-		if node != nil {
+		if node != nil && node != records.Transparent {
 			names[host] = true
 		}
 	}

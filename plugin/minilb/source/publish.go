@@ -15,7 +15,7 @@ import (
 // publication is what a Translator has put into its index, but for the Services' own names.
 type publication struct {
 	partial  bool                     // Services or their endpoints were not known
-	hosts    map[string]*records.Node // what stands where claims are and no Service is; nil for a fence
+	hosts    map[string]*records.Node // what stands where claims are and no Service is; what resolver.enclosers has where there are none
 	asked    *questions               // what that depends on
 	unions   map[string]*union        // by what is in them
 	names    map[string]int           // how many hosts there are, by the kind of object
@@ -131,9 +131,7 @@ func (t *Translator) resolve(g *gathered, was *publication) (publication, *namin
 		names:    map[string]int{"ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0, "service": 0},
 		rejected: map[string]int{},
 	}
-	for _, fence := range r.fences(outcomes) {
-		is.hosts[fence] = nil
-	}
+	maps.Copy(is.hosts, r.enclosers(outcomes))
 	n := &naming{options: &t.options, asked: asked, before: was.unions, unions: map[string]*union{}, named: map[cache.ObjectName]zoneNames{}}
 	for host, out := range outcomes {
 		node := n.node(t.index.Match(host), &out)

@@ -3,12 +3,8 @@ package source
 import (
 	"fmt"
 	"slices"
-	"strings"
 
-	"github.com/miekg/dns"
 	"k8s.io/client-go/tools/cache"
-
-	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // maxDepth is how many hosts may stand on the way from a name to its addresses (M6).
@@ -23,7 +19,7 @@ type resolver struct {
 	claims   map[string][]*claim // by host: those that are admitted and lead somewhere, the oldest first; once resolved, those that count
 	own      map[string][]*claim // by the name of an exposed Service: those that lead to that Service alone
 	direct   map[*claim]*aim
-	existing map[string]bool // all names that exist because of claims, and those above them
+	existing map[existence]bool // all names that exist because of claims, and those above them
 	problems []problem
 	outcomes map[string]outcome // what each host leads to, by what is found
 }
@@ -165,38 +161,6 @@ func (r *resolver) deadEnd(c *claim) string {
 	return why
 }
 
-// index notes the names that exist because of claims, as the tree of the answers will have them.
-func (r *resolver) index() {
-	r.existing = map[string]bool{}
-	if len(r.hosts()) == 0 {
-		return // nobody will ask
-	}
-	for host := range r.claims {
-		for name := host; name != "" && !r.existing[name]; _, name, _ = strings.Cut(name, ".") { // none has escapes
-			r.existing[name] = true
-		}
-	}
-}
-
-// exists reports whether a name exists, with data or without.
-func (r *resolver) exists(name string) bool {
-	if r.existing[name] {
-		return true
-	}
-	for _, zone := range r.options.Zones {
-		if !r.options.Services || !records.Within(name, zone) {
-			continue
-		}
-		switch labels := below(name, zone); {
-		case len(labels) == 1 && r.asked.namespace(labels[0]), len(labels) == 2 && r.asked.service(cache.NewObjectName(labels[1], labels[0])) != nil:
-			return true
-		}
-	}
-	// A zone's apex exists, and so do the names above it in a zone that it lies in (D12).
-	within := r.options.zone(name) != ""
-	return slices.ContainsFunc(r.options.Zones, func(zone string) bool { return zone == name || within && records.Within(zone, name) })
-}
-
 // hosts returns the claims that lead to other names.
 func (r *resolver) hosts() []*claim {
 	var followed []*claim
@@ -206,29 +170,6 @@ func (r *resolver) hosts() []*claim {
 		}
 	}
 	return followed
-}
-
-// covering returns the claimed name, possibly a wildcard, that covers host, or "" (D10).
-func (r *resolver) covering(host string) string {
-	if len(r.claims[host]) > 0 {
-		return host
-	}
-	if records.IsSought(host) {
-		return "" // C7
-	}
-	for offset, end := dns.NextLabel(host, 0); !end; offset, end = dns.NextLabel(host, offset) {
-		encloser := host[offset:]
-		if claims := r.claims["*."+encloser]; len(claims) > 0 {
-			if r.options.zone(host) == "" && !r.options.allowed(host, claims[0].namespace) {
-				return "" // C6
-			}
-			return "*." + encloser
-		}
-		if r.exists(encloser) {
-			return ""
-		}
-	}
-	return ""
 }
 
 // resolve returns what each host leads to, and notes which claims do not count and why.
@@ -353,22 +294,4 @@ func (r *resolver) single(host string, out outcome) outcome {
 		return outcome{}
 	}
 	return out
-}
-
-// fences returns the names that keep wildcards off what the claim rules give to others: the
-// suffixes of rules that do not allow the owner of a wildcard above them (C6).
-func (r *resolver) fences(outcomes map[string]outcome) []string {
-	var fences []string
-	for host, out := range outcomes {
-		parent, wildcard := strings.CutPrefix(host, "*.")
-		if !wildcard || r.options.zone(host) != "" {
-			continue
-		}
-		for _, rule := range r.options.Claims {
-			if rule.Suffix != parent && records.Within(rule.Suffix, parent) && r.options.zone(rule.Suffix) == "" && !r.options.allowed(rule.Suffix, out.winner.namespace) {
-				fences = append(fences, rule.Suffix)
-			}
-		}
-	}
-	return fences
 }
