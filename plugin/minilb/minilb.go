@@ -53,6 +53,11 @@ func (m *Minilb) Name() string { return pluginName }
 func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 	state := &request.Request{W: w, Req: r}
 	switch {
+	case r.Opcode != dns.OpcodeQuery: // D29b
+		if m.index.Match(state.Name()) != "" {
+			return dns.RcodeNotImplemented, nil
+		}
+		return m.pass(ctx, w, r)
 	case state.QClass() != dns.ClassINET:
 		return m.pass(ctx, w, r)
 	case state.QType() == dns.TypeAXFR || state.QType() == dns.TypeIXFR: // D29

@@ -237,6 +237,18 @@ func TestOtherClass(t *testing.T) {
 	}
 }
 
+// D29b: a NOTIFY is no question, whatever its name.
+func TestOpcodes(t *testing.T) {
+	m := testPlugin(testConfig())
+	for name, want := range map[string]int{"minilb.": dns.RcodeNotImplemented, "web.shop.minilb.": dns.RcodeNotImplemented, "a.ex.org.": dns.RcodeBadName, "nobodys.": dns.RcodeBadName} {
+		w := dnstest.NewRecorder(&test.ResponseWriter{})
+		rcode, err := m.ServeDNS(t.Context(), w, new(dns.Msg).SetNotify(name))
+		if rcode != want || err != nil || w.Msg != nil {
+			t.Errorf("%s: got %d, %v and %v, want %d for the server to write", name, rcode, err, w.Msg, want)
+		}
+	}
+}
+
 // D50, D51: what a Service says of HTTPS stands at its names, and at a secondary, too. A name that asks
 // for another port has no such record (RFC 9460 §9.1).
 func TestHTTPS(t *testing.T) {
