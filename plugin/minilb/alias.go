@@ -47,7 +47,7 @@ func (m *Minilb) alias(ctx context.Context, state *request.Request, target strin
 	reply.Rcode = found.Rcode // RFC 6604 §3
 	reply.Answer = append(reply.Answer, end.records...)
 	for _, rr := range found.Ns { // only a negative answer's: without its SOA it could not be cached
-		if rr.Header().Rrtype == dns.TypeSOA {
+		if rr.Header().Rrtype == dns.TypeSOA && end.within(rr.Header().Name) {
 			reply.Ns = append(reply.Ns, rr)
 		}
 	}
@@ -67,14 +67,18 @@ func (m *Minilb) follow(ctx context.Context, state *request.Request, target stri
 // aliasEnd is what stands where an alias ends.
 type aliasEnd struct {
 	target           string
-	records          []dns.RR // of the type that is asked for, and the aliases on the way to them
-	usable, unusable int      // addresses
+	passed           map[string]bool // names on the way along the aliases, canonical
+	records          []dns.RR        // of the type that is asked for, and the aliases on the way to them
+	usable, unusable int             // addresses; localhost is one
 }
 
 // add takes in what was found at the target, as records to answer with or to count alone. What is not
 // on the way along the aliases is nobody's who is asked for.
 func (e *aliasEnd) add(found []dns.RR, qtype uint16, answered bool) {
 	passed := alongAliases(found, e.target)
+	if answered {
+		e.passed = passed
+	}
 	for _, rr := range found {
 		kind := rr.Header().Rrtype
 		if !passed[dns.CanonicalName(rr.Header().Name)] || kind != qtype && kind != dns.TypeCNAME && kind != dns.TypeRRSIG {
@@ -84,6 +88,16 @@ func (e *aliasEnd) add(found []dns.RR, qtype uint16, answered bool) {
 			e.records = append(e.records, rr)
 		}
 	}
+}
+
+// within reports whether a name that the answer is about lies in the zone.
+func (e *aliasEnd) within(zone string) bool {
+	for name := range e.passed {
+		if dns.IsSubDomain(zone, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // alongAliases returns the names, canonical, that a resolver passes which follows aliases from a name on.
@@ -111,6 +125,11 @@ func (e *aliasEnd) clean(rr dns.RR) dns.RR {
 	}
 	unusable := e.unusable
 	switch r := rr.(type) {
+	case *dns.CNAME:
+		if source.IsLocalhost(dns.CanonicalName(r.Target)) {
+			e.unusable++
+			return nil
+		}
 	case *dns.A:
 		if bad(r.A) {
 			return nil
@@ -125,6 +144,11 @@ func (e *aliasEnd) clean(rr dns.RR) dns.RR {
 		if https, ok := own.(*dns.HTTPS); ok {
 			binding = &https.SVCB
 		}
+		if source.IsLocalhost(dns.CanonicalName(binding.Target)) {
+			e.unusable++
+			return nil
+		}
+		var without []dns.SVCBKey
 		binding.Value = slices.DeleteFunc(binding.Value, func(value dns.SVCBKeyValue) bool {
 			var left []net.IP
 			switch hint := value.(type) {
@@ -137,8 +161,16 @@ func (e *aliasEnd) clean(rr dns.RR) dns.RR {
 			default:
 				return false
 			}
+			if len(left) == 0 {
+				without = append(without, value.Key())
+			}
 			return len(left) == 0
 		})
+		for _, value := range binding.Value { // one that lacks what it calls mandatory is malformed (RFC 9460 §8)
+			if m, ok := value.(*dns.SVCBMandatory); ok && slices.ContainsFunc(without, func(key dns.SVCBKey) bool { return slices.Contains(m.Code, key) }) {
+				return nil
+			}
+		}
 		if e.unusable > unusable {
 			return own
 		}

@@ -38,6 +38,7 @@ func TestAlias(t *testing.T) {
 		{"answer with its authority", reply(dns.RcodeSuccess, []dns.RR{address}, []dns.RR{test.NS("example.com. 300 IN NS ns.example.com.")}), nil, test.Case{Answer: []dns.RR{cname, address}}},
 		{"nodata", reply(dns.RcodeSuccess, nil, []dns.RR{soa}), nil, test.Case{Answer: []dns.RR{cname}, Ns: []dns.RR{soa}}},
 		{"nxdomain", reply(dns.RcodeNameError, nil, []dns.RR{soa}), nil, test.Case{Rcode: dns.RcodeNameError, Answer: []dns.RR{cname}, Ns: []dns.RR{soa}}},
+		{"nodata, by whoever is not asked", reply(dns.RcodeSuccess, nil, []dns.RR{test.SOA("bank.example. 300 IN SOA ns.bank.example. hostmaster.bank.example. 1 2 3 4 5")}), nil, test.Case{Answer: []dns.RR{cname}}},
 		{"servfail", reply(dns.RcodeServerFailure, nil, nil), nil, test.Case{Rcode: dns.RcodeServerFailure, Answer: []dns.RR{cname}}},
 		{"refused, as where no forward is", reply(dns.RcodeRefused, nil, nil), nil, test.Case{Answer: []dns.RR{cname}}},
 		{"error", nil, errors.New("no full server is running"), test.Case{Answer: []dns.RR{cname}}},
@@ -138,6 +139,9 @@ func TestAliasToLoopback(t *testing.T) {
 		{"hints of both", []string{"HTTPS 1 . ipv4hint=127.0.0.1,198.51.100.1 ipv6hint=::1", "SVCB 1 . ipv6hint=::1,2001:db8::1"}, map[uint16]int{dns.TypeHTTPS: 1, dns.TypeSVCB: 1}},
 		{"no hints", []string{"A 127.0.0.1", "HTTPS 1 . alpn=h2"}, map[uint16]int{dns.TypeHTTPS: -1}},
 		{"nothing", nil, map[uint16]int{dns.TypeA: 0, dns.TypeHTTPS: 0, dns.TypeCNAME: 0}},
+		{"NAT64 of loopback as hints", []string{"HTTPS 1 . ipv6hint=64:ff9b::7f00:1,64:ff9b:1::7f00:1", "SVCB 1 . ipv6hint=64:ff9b:1:7f00:0:100::"}, map[uint16]int{dns.TypeHTTPS: -1, dns.TypeSVCB: -1}},
+		{"a hint that is mandatory", []string{"A " + sound, "HTTPS 1 . mandatory=ipv4hint ipv4hint=127.0.0.1 alpn=h2", "HTTPS 2 . ipv4hint=198.51.100.1"}, map[uint16]int{dns.TypeA: 1, dns.TypeHTTPS: 1}},
+		{"localhost", []string{"CNAME localhost.", "HTTPS 1 localhost. alpn=h2", "SVCB 1 www.LOCALHOST. port=80"}, map[uint16]int{dns.TypeHTTPS: -1, dns.TypeSVCB: -1}},
 	} {
 		m := testPlugin(testConfig())
 		m.upstream = fakeUpstream(func(_ context.Context, name string, qtype uint16) (*dns.Msg, error) {
@@ -153,13 +157,17 @@ func TestAliasToLoopback(t *testing.T) {
 		})
 		for qtype, want := range tc.types {
 			w := dnstest.NewRecorder(&test.ResponseWriter{})
-			if _, err := m.ServeDNS(t.Context(), w, new(dns.Msg).SetQuestion("alias.ex.org.", qtype)); err != nil {
+			if _, err := m.ServeDNS(t.Context(), w, new(dns.Msg).SetQuestion("alias.ex.org.", qtype).SetEdns0(1232, false)); err != nil {
 				t.Fatal(err)
+			}
+			opt := w.Msg.IsEdns0() // who asks is told why
+			if filtered := opt != nil && opt.Option[0].(*dns.EDNS0_EDE).InfoCode == dns.ExtendedErrorCodeFiltered; filtered != (want < 0) {
+				t.Errorf("%s: %s: got the extended error %v", tc.name, dns.TypeToString[qtype], opt)
 			}
 			if got := len(w.Msg.Answer) - 1; got != want || w.Msg.Rcode != dns.RcodeSuccess {
 				t.Errorf("%s: %s: got %d records behind the alias, want %d:\n%s", tc.name, dns.TypeToString[qtype], got, want, w.Msg)
 			}
-			if text := w.Msg.String(); strings.Contains(text, "127.0.0.1") || strings.Contains(text, "\"::1") || strings.Contains(text, "\t::1") || strings.Contains(text, "7f00") {
+			if text := w.Msg.String(); strings.Contains(text, "127.0.0.1") || strings.Contains(text, "\"::1") || strings.Contains(text, "\t::1") || strings.Contains(text, "7f00") || strings.Contains(strings.ToLower(text), "localhost") {
 				t.Errorf("%s: %s: it is answered:\n%s", tc.name, dns.TypeToString[qtype], text)
 			}
 			if want < 0 && (len(w.Msg.Ns) != 1 || w.Msg.Ns[0].Header().Name != "alias.ex.org.") { // D5

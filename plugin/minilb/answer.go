@@ -46,6 +46,7 @@ func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string
 		if m.alias(ctx, state, node.Target, reply) {
 			return reply
 		}
+		extend(reply, state, dns.ExtendedErrorCodeFiltered, "all addresses of "+node.Target+" are such as are never answered")
 	default:
 		m.other(reply, state, zone, result, node)
 	}

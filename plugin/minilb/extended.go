@@ -20,9 +20,12 @@ func extend(reply *dns.Msg, state *request.Request, code uint16, text string) {
 	if state.Req.IsEdns0() == nil {
 		return
 	}
-	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}} // the server fills in the rest
-	opt.Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: code, ExtraText: text}}
-	reply.Extra = append(reply.Extra, opt)
+	opt := reply.IsEdns0()
+	if opt == nil {
+		opt = &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}} // the server fills in the rest
+		reply.Extra = append(reply.Extra, opt)
+	}
+	opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: code, ExtraText: text})
 }
 
 // notSynced is the reply to a question that cannot be answered yet, with its reason.

@@ -102,7 +102,7 @@ func parseRelative(s, zone string) (host string, relative bool, err error) {
 		host, err = parseHost(s)
 		return host, false, err
 	}
-	if host, err = parseName(s); err != nil || isLocalhost(host) {
+	if host, err = parseName(s); err != nil || IsLocalhost(host) {
 		return host, false, err
 	}
 	host, err = parseHost(host + zone)
@@ -149,8 +149,8 @@ func lower(s string) string {
 	}, s)
 }
 
-// isLocalhost reports whether a canonical name means whoever asks for it (RFC 6761 §6.3).
-func isLocalhost(host string) bool {
+// IsLocalhost reports whether a canonical name means whoever asks for it (RFC 6761 §6.3).
+func IsLocalhost(host string) bool {
 	return records.Within(host, "localhost.") || records.Within(host, "localhost.localdomain.")
 }
 

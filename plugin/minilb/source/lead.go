@@ -64,7 +64,7 @@ func (l *lead) aimAtHost(written string) {
 	if err == nil && strings.HasPrefix(host, "*.") {
 		err = errors.New("it is a wildcard")
 	}
-	if err == nil && isLocalhost(host) { // D30
+	if err == nil && IsLocalhost(host) { // D30
 		l.missing = fmt.Sprintf("its address %q is whoever asks for it; annotation %s can name a Service instead", shorten(written), lb.ServiceAnnotation)
 		return
 	}
