@@ -18,12 +18,12 @@ const maxAliases = 8
 
 // alias answers for a host whose address is a name outside the cluster: the alias, and what the
 // server makes of the name (D30, D31). It reports false, and answers nothing, if the alias leads to
-// no address but those that are never answered: a client's resolver would follow it by itself.
+// no address but those that are not answered (D34): a client's resolver would follow it by itself.
 func (m *Minilb) alias(ctx context.Context, state *request.Request, target string, reply *dns.Msg) bool {
 	loop, _ := ctx.Value(dnsserver.LoopKey{}).(int)
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, loop+1)
 	qtype := state.QType()
-	end := aliasEnd{target: target}
+	end := aliasEnd{target: target, answers: m.answers}
 	var found *dns.Msg
 	if qtype != dns.TypeCNAME && loop < maxAliases {
 		found = m.follow(ctx, state, target, qtype, &end)
@@ -67,6 +67,7 @@ func (m *Minilb) follow(ctx context.Context, state *request.Request, target stri
 // aliasEnd is what stands where an alias ends.
 type aliasEnd struct {
 	target           string
+	answers          func(netip.Addr) bool
 	passed           map[string]bool // names on the way along the aliases, canonical
 	records          []dns.RR        // of the type that is asked for, and the aliases on the way to them
 	usable, unusable int             // addresses; localhost is one
@@ -115,9 +116,8 @@ func alongAliases(answer []dns.RR, name string) map[string]bool {
 	return passed
 }
 
-// clean counts the addresses of a record, hints among them. It returns the record without those that no
-// host of a cluster may point at, and nil if it has no others. Where an alias ends is up to whoever holds
-// the domain that it leads to.
+// clean counts the addresses of a record, hints among them. It returns the record without those that are not
+// answered, and nil if it has no others. Where an alias ends is up to whoever holds the domain that it leads to.
 func (e *aliasEnd) clean(rr dns.RR) dns.RR {
 	bad := func(ip net.IP) bool { // 16 bytes of this package may be an address of IPv4
 		addr, _ := netip.AddrFromSlice(ip)
@@ -178,9 +178,9 @@ func (e *aliasEnd) clean(rr dns.RR) dns.RR {
 	return rr
 }
 
-// rejects counts an address, and reports whether it is one of those that are never answered.
+// rejects counts an address, and reports whether it is one of those that are not answered.
 func (e *aliasEnd) rejects(addr netip.Addr) bool {
-	if source.Usable(addr) {
+	if e.answers(addr) {
 		e.usable++
 		return false
 	}

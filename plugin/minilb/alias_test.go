@@ -3,6 +3,7 @@ package minilb
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -126,24 +127,32 @@ func TestAliasFailing(t *testing.T) {
 // resolver that remembers it would follow it by itself, for all types.
 func TestAliasToLoopback(t *testing.T) {
 	const sound = "198.51.100.1"
+	lan := []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
 	for _, tc := range []struct {
 		name  string
 		found []string
 		types map[uint16]int // how many records of the target are answered, -1 for none and no alias either
+		lan   []netip.Prefix
 	}{
-		{"loopback in one family", []string{"A 127.0.0.1"}, map[uint16]int{dns.TypeA: -1, dns.TypeAAAA: -1, dns.TypeHTTPS: -1, dns.TypeCNAME: -1}},
-		{"loopback in the other", []string{"AAAA ::1"}, map[uint16]int{dns.TypeA: -1, dns.TypeAAAA: -1, dns.TypeHTTPS: -1, dns.TypeCNAME: -1}},
-		{"NAT64 of loopback", []string{"AAAA 64:ff9b::7f00:1", "AAAA 64:ff9b:1::7f00:1"}, map[uint16]int{dns.TypeA: -1, dns.TypeAAAA: -1, dns.TypeCNAME: -1}},
-		{"one sound address", []string{"A 127.0.0.1", "A " + sound}, map[uint16]int{dns.TypeA: 1, dns.TypeAAAA: 0, dns.TypeHTTPS: 0, dns.TypeCNAME: 0}},
-		{"hints of loopback", []string{"A " + sound, "HTTPS 1 . alpn=h2 ipv4hint=127.0.0.1 ipv6hint=::1"}, map[uint16]int{dns.TypeA: 1, dns.TypeHTTPS: -1, dns.TypeCNAME: 0}},
-		{"hints of both", []string{"HTTPS 1 . ipv4hint=127.0.0.1,198.51.100.1 ipv6hint=::1", "SVCB 1 . ipv6hint=::1,2001:db8::1"}, map[uint16]int{dns.TypeHTTPS: 1, dns.TypeSVCB: 1}},
-		{"no hints", []string{"A 127.0.0.1", "HTTPS 1 . alpn=h2"}, map[uint16]int{dns.TypeHTTPS: -1}},
-		{"nothing", nil, map[uint16]int{dns.TypeA: 0, dns.TypeHTTPS: 0, dns.TypeCNAME: 0}},
-		{"NAT64 of loopback as hints", []string{"HTTPS 1 . ipv6hint=64:ff9b::7f00:1,64:ff9b:1::7f00:1", "SVCB 1 . ipv6hint=64:ff9b:1:7f00:0:100::"}, map[uint16]int{dns.TypeHTTPS: -1, dns.TypeSVCB: -1}},
-		{"a hint that is mandatory", []string{"A " + sound, "HTTPS 1 . mandatory=ipv4hint ipv4hint=127.0.0.1 alpn=h2", "HTTPS 2 . ipv4hint=198.51.100.1"}, map[uint16]int{dns.TypeA: 1, dns.TypeHTTPS: 1}},
-		{"localhost", []string{"CNAME localhost.", "HTTPS 1 localhost. alpn=h2", "SVCB 1 www.LOCALHOST. port=80"}, map[uint16]int{dns.TypeHTTPS: -1, dns.TypeSVCB: -1}},
+		{"loopback in one family", []string{"A 127.0.0.1"}, map[uint16]int{dns.TypeA: -1, dns.TypeAAAA: -1, dns.TypeHTTPS: -1, dns.TypeCNAME: -1}, nil},
+		{"loopback in the other", []string{"AAAA ::1"}, map[uint16]int{dns.TypeA: -1, dns.TypeAAAA: -1, dns.TypeHTTPS: -1, dns.TypeCNAME: -1}, nil},
+		{"NAT64 of loopback", []string{"AAAA 64:ff9b::7f00:1", "AAAA 64:ff9b:1::7f00:1"}, map[uint16]int{dns.TypeA: -1, dns.TypeAAAA: -1, dns.TypeCNAME: -1}, nil},
+		{"one sound address", []string{"A 127.0.0.1", "A " + sound}, map[uint16]int{dns.TypeA: 1, dns.TypeAAAA: 0, dns.TypeHTTPS: 0, dns.TypeCNAME: 0}, nil},
+		{"hints of loopback", []string{"A " + sound, "HTTPS 1 . alpn=h2 ipv4hint=127.0.0.1 ipv6hint=::1"}, map[uint16]int{dns.TypeA: 1, dns.TypeHTTPS: -1, dns.TypeCNAME: 0}, nil},
+		{"hints of both", []string{"HTTPS 1 . ipv4hint=127.0.0.1,198.51.100.1 ipv6hint=::1", "SVCB 1 . ipv6hint=::1,2001:db8::1"}, map[uint16]int{dns.TypeHTTPS: 1, dns.TypeSVCB: 1}, nil},
+		{"no hints", []string{"A 127.0.0.1", "HTTPS 1 . alpn=h2"}, map[uint16]int{dns.TypeHTTPS: -1}, nil},
+		{"nothing", nil, map[uint16]int{dns.TypeA: 0, dns.TypeHTTPS: 0, dns.TypeCNAME: 0}, nil},
+		{"NAT64 of loopback as hints", []string{"HTTPS 1 . ipv6hint=64:ff9b::7f00:1,64:ff9b:1::7f00:1", "SVCB 1 . ipv6hint=64:ff9b:1:7f00:0:100::"}, map[uint16]int{dns.TypeHTTPS: -1, dns.TypeSVCB: -1}, nil},
+		{"a hint that is mandatory", []string{"A " + sound, "HTTPS 1 . mandatory=ipv4hint ipv4hint=127.0.0.1 alpn=h2", "HTTPS 2 . ipv4hint=198.51.100.1"}, map[uint16]int{dns.TypeA: 1, dns.TypeHTTPS: 1}, nil},
+		{"localhost", []string{"CNAME localhost.", "HTTPS 1 localhost. alpn=h2", "SVCB 1 www.LOCALHOST. port=80"}, map[uint16]int{dns.TypeHTTPS: -1, dns.TypeSVCB: -1}, nil},
+		{"outside of the networks that are answered", []string{"A 192.0.2.1", "AAAA 64:ff9b::192.0.2.1", "HTTPS 1 . ipv4hint=192.0.2.1"}, // D34
+			map[uint16]int{dns.TypeA: -1, dns.TypeAAAA: -1, dns.TypeHTTPS: -1, dns.TypeCNAME: -1}, lan},
+		{"some of them outside", []string{"A 192.0.2.1", "A " + sound, "AAAA 64:ff9b::198.51.100.1", "HTTPS 1 . ipv4hint=192.0.2.1,198.51.100.1"}, // D34
+			map[uint16]int{dns.TypeA: 1, dns.TypeAAAA: 1, dns.TypeHTTPS: 1, dns.TypeCNAME: 0}, lan},
 	} {
-		m := testPlugin(testConfig())
+		conf := testConfig()
+		conf.source.Addresses = tc.lan
+		m := testPlugin(conf)
 		m.upstream = fakeUpstream(func(_ context.Context, name string, qtype uint16) (*dns.Msg, error) {
 			reply := new(dns.Msg)
 			for _, text := range tc.found {
@@ -167,7 +176,7 @@ func TestAliasToLoopback(t *testing.T) {
 			if got := len(w.Msg.Answer) - 1; got != want || w.Msg.Rcode != dns.RcodeSuccess {
 				t.Errorf("%s: %s: got %d records behind the alias, want %d:\n%s", tc.name, dns.TypeToString[qtype], got, want, w.Msg)
 			}
-			if text := w.Msg.String(); strings.Contains(text, "127.0.0.1") || strings.Contains(text, "\"::1") || strings.Contains(text, "\t::1") || strings.Contains(text, "7f00") || strings.Contains(strings.ToLower(text), "localhost") {
+			if text := w.Msg.String(); strings.Contains(text, "127.0.0.1") || strings.Contains(text, "\"::1") || strings.Contains(text, "\t::1") || strings.Contains(text, "7f00") || strings.Contains(text, "192.0.2.1") || strings.Contains(strings.ToLower(text), "localhost") {
 				t.Errorf("%s: %s: it is answered:\n%s", tc.name, dns.TypeToString[qtype], text)
 			}
 			if want < 0 && (len(w.Msg.Ns) != 1 || w.Msg.Ns[0].Header().Name != "alias.ex.org.") { // D5

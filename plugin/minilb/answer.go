@@ -46,7 +46,7 @@ func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string
 		if m.alias(ctx, state, node.Target, reply) {
 			return reply
 		}
-		extend(reply, state, dns.ExtendedErrorCodeFiltered, "all addresses of "+node.Target+" are such as are never answered")
+		extend(reply, state, dns.ExtendedErrorCodeFiltered, "all addresses of "+node.Target+" are such as are never answered, or in no network of the property addresses")
 	default:
 		m.other(reply, state, zone, result, node)
 	}

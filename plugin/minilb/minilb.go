@@ -6,6 +6,7 @@ package minilb
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/coredns/coredns/plugin"
@@ -29,6 +30,7 @@ type Minilb struct {
 	homes      []home // one a forward zone
 	index      *records.Index
 	upstream   upstreamer
+	answers    func(netip.Addr) bool // whether an address at the end of an alias is (D30, D34)
 	fall       fall.F
 	ttl        uint32 // seconds, of answers, SOA and negative answers
 	maxAnswers int    // per family, 0 for all (D23)

@@ -117,6 +117,7 @@ func newMinilb(conf *config, glue *records.Set) *Minilb {
 		homes:      newHomes(conf.source.Zones, conf.nameservers),
 		index:      records.NewIndex(slices.Concat(conf.source.Zones, conf.source.ReverseZones), fixed...),
 		upstream:   upstream.New(),
+		answers:    conf.source.Answers,
 		fall:       conf.fall,
 		ttl:        conf.ttl,
 		maxAnswers: conf.maxAnswers,

@@ -24,6 +24,7 @@ families ipv4
 require_accepted off
 claim shop.example.org shop.example.net from shop
 claim .
+addresses 192.168.1.0/24 fd00::/64
 ttl 0
 max_answers 8
 ns 192.0.2.53

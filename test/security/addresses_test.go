@@ -68,12 +68,9 @@ func TestTenantCannotWriteAddresses(t *testing.T) {
 	forbidden(t, "delete the victim's Service", victims.Delete(ctx, "web", metav1.DeleteOptions{}))
 }
 
-// Loopback, link-local, multicast, unspecified and broadcast addresses are never answered, whoever
-// wrote them and wherever: here a tenant may write slices and status, too. Any other address it can
-// lead its own names to, and nobody else's.
-func TestTenantAddresses(t *testing.T) {
-	t.Parallel()
-	n := harness.NewTenants(t, harness.GatewayCluster(t, cluster.NewestGatewayAPI))
+// mayWriteAll lets the tenant write slices and status in its namespace, too.
+func mayWriteAll(t *testing.T, n *harness.Tenants) {
+	t.Helper()
 	ctx, e := t.Context(), n.Evil.Namespace
 	_, err := n.Cluster.Client.RbacV1().Roles(e).Create(ctx, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "all"}, Rules: []rbacv1.PolicyRule{{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}}}, metav1.CreateOptions{})
 	harness.Must(t, err)
@@ -82,6 +79,16 @@ func TestTenantAddresses(t *testing.T) {
 		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "tenant", Namespace: e}},
 	}, metav1.CreateOptions{})
 	harness.Must(t, err)
+}
+
+// Loopback, link-local, multicast, unspecified and broadcast addresses are never answered, whoever
+// wrote them and wherever: here a tenant may write slices and status, too. Any other address it can
+// lead its own names to, and nobody else's.
+func TestTenantAddresses(t *testing.T) {
+	t.Parallel()
+	n := harness.NewTenants(t, harness.GatewayCluster(t, cluster.NewestGatewayAPI))
+	ctx, e := t.Context(), n.Evil.Namespace
+	mayWriteAll(t, n)
 	n.Up = harness.StartUpstream(t, n.In("rebind.E.net. 60 IN A 127.0.0.1"), n.In("rebind.E.net. 60 IN A 0.0.0.0"), n.In("rebind.E.net. 60 IN A 198.51.100.1"), n.In("rebind.E.net. 60 IN AAAA ::1"))
 	s := n.Serve(t)
 	n.Guard(t, s)
@@ -186,4 +193,55 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, externalIPs: [10.1.0.99], 
 	harness.Must(t, n.Evil.Apply(n.In("{apiVersion: v1, kind: Service, metadata: {name: host, namespace: E}, spec: {type: LoadBalancer, loadBalancerClass: minilb, selector: {app: host}, ports: [{port: 80}]}}")))
 	harness.Must(t, n.Cluster.Pod(ctx, cluster.PodSpec{Namespace: e, Name: "host", Labels: map[string]string{"app": "host"}, Node: "security", IPs: []string{"192.168.7.7"}}))
 	cluster.Eventually(t, patience, func() error { return s.Expect(n.In("host.E.minilb"), dns.TypeA, "192.168.7.7") })
+}
+
+// Who may write statuses, or has the domain that an alias leads to, points its hosts at the LAN's router or the API server, for
+// browsers that hold them for the tenant's own (DNS rebinding): not where property addresses says what may be answered. Pods
+// are answered wherever they are (D34).
+func TestTenantRebinding(t *testing.T) {
+	t.Parallel()
+	n := harness.NewTenants(t, harness.GatewayCluster(t, cluster.NewestGatewayAPI))
+	mayWriteAll(t, n)
+	const router = "192.168.1.1"
+	n.Up = harness.StartUpstream(t, n.In("rebind.E.net. 60 IN A "+router), n.In("rebind.E.net. 60 IN HTTPS 1 . ipv4hint="+router), n.In("some.E.net. 60 IN A "+router), n.In("some.E.net. 60 IN A 198.51.100.1"))
+	open, s := n.Serve(t), n.Serve(t, "addresses 198.51.100.0/24")
+	n.Guard(t, s)
+	const ingress = "\n---\n{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: %[1]s, namespace: E}, spec: {rules: [{host: %[1]s.E.example}]}, status: {loadBalancer: {ingress: [%[2]s]}}}"
+	harness.Must(t, n.Evil.Apply(harness.ExposedServiceIn(n.Evil.Namespace, "web")))
+	cluster.Eventually(t, patience, func() error {
+		return n.Evil.Whole(n.In(harness.StaticSlice(n.Evil.Namespace, "web", "IPv4", harness.EvilPod) +
+			fmt.Sprintf(ingress, "router", "{ip: "+router+"}") + fmt.Sprintf(ingress, "both", "{ip: "+router+"}, {ip: 198.51.100.7}") +
+			fmt.Sprintf(ingress, "pods", "{hostname: web.E.minilb}") + fmt.Sprintf(ingress, "alias", "{hostname: rebind.E.net}") + fmt.Sprintf(ingress, "some", "{hostname: some.E.net}") + "\n---\n" +
+			harness.Manifest(harness.Gateway{Namespace: n.Evil.Namespace, Name: "gw", Addresses: "{value: " + router + "}"},
+				harness.Route{Namespace: n.Evil.Namespace, Name: "r", Hosts: "gateway.E.example", Parents: "{name: gw}"})))
+	})
+	for _, tc := range []struct {
+		host       string
+		qtype      uint16
+		open, want []string
+	}{
+		{"router", dns.TypeA, []string{router}, nil},
+		{"gateway", dns.TypeA, []string{router}, nil},
+		{"both", dns.TypeA, []string{router, "198.51.100.7"}, []string{"198.51.100.7"}},
+		{"pods", dns.TypeA, []string{harness.EvilPod}, []string{harness.EvilPod}},
+		{"alias", dns.TypeA, []string{router}, nil},
+		{"alias", dns.TypeCNAME, []string{n.In("rebind.E.net.")}, nil},
+		{"some", dns.TypeA, []string{router, "198.51.100.1"}, []string{"198.51.100.1"}},
+	} {
+		host := n.In(tc.host + ".E.example")
+		cluster.Eventually(t, patience, func() error { return open.Expect(host, tc.qtype, tc.open...) })
+		cluster.Eventually(t, patience, func() error { return s.Expect(host, tc.qtype, tc.want...) })
+	}
+	for _, id := range []string{"Ingress E/router", "Ingress E/both", "Gateway E/gw"} {
+		cluster.Eventually(t, patience, func() error {
+			text := fmt.Sprintf("%s: status address %q is left out: it lies in no network of the Corefile's property addresses", n.In(id), router)
+			if lines := s.Log.Lines(text); len(lines) != 1 {
+				return fmt.Errorf("%d lines with %q, want 1", len(lines), text)
+			}
+			return nil
+		})
+	}
+	if got := rejected(s)["invalid"]; got != 3 {
+		t.Errorf("%d claims are counted as invalid, want 3", got)
+	}
 }

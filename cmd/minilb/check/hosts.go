@@ -92,6 +92,7 @@ var refusals = map[string]refusal{
 	source.ReasonInvalid:    {Error, "InvalidHost", "write a DNS name of letters, digits, hyphens and dots", nil},
 	source.ReasonTooMany:    {Error, "TooManyHosts", "remove some, or spread them over more objects and namespaces", nil},
 	source.ReasonAddress:    {Error, "InvalidObject", "have its controller publish an address that clients can reach", nil},
+	source.ReasonUnlisted:   {Error, "InvalidObject", "have its controller publish an address of such a network, or add the network there", nil},
 	source.ReasonALPN:       {Error, "InvalidObject", "list protocols such as h2 and http/1.1, separated by commas", nil},
 	source.ReasonObject:     {Error, "InvalidObject", "correct the field: its kind's definition says what belongs there", nil},
 	source.ReasonNotAllowed: {Error, "HostNotAllowed", "add the object's namespace to a claim line of the Corefile, or choose a host that one allows", nil},

@@ -128,6 +128,9 @@ spec: {type: ClusterIP}`, []string{
 		{"an address that nobody can reach", corefile, sound + ingress("a/i", "a.ex.org", old, "ip: 0.0.0.0"), []string{
 			`error Ingress a/i InvalidObject: status address "0.0.0.0" is not an IP address that can be answered with; have its controller publish an address that clients can reach`,
 			`error Ingress a/i HostNotServed: host "a.ex.org" is not served: its status has no usable address`}},
+		{"an address outside of the networks that are answered", ". {\n minilb minilb {\n  addresses 10.9.0.0/16\n }\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.8.9.9"), []string{ // D34
+			`error Ingress a/i InvalidObject: status address "10.8.9.9" is left out: it lies in no network of the Corefile's property addresses; have its controller publish an address of such a network, or add the network there`,
+			`error Ingress a/i HostNotServed: host "a.ex.org" is not served: its status has no address in a network of the Corefile's property addresses`}},
 		{"a protocol", ". {\n minilb minilb {\n  https\n }\n}", strings.NewReplacer("name: web,", "name: web, annotations: {minilb/alpn: h 2},", "port: 80, targetPort: 80", "port: 443, targetPort: 443", "port: 80}]", "port: 443}]").Replace(sound), []string{
 			`error Service shop/web InvalidObject: in annotation minilb/alpn, protocol "h 2" is refused: want one such as h2 or http/1.1; list protocols such as h2 and http/1.1, separated by commas`}},
 		{"an object that is not as its kind should be", corefile, sound + gateway + strings.Replace(route, "[r.ex.org]", "7", 1), []string{

@@ -105,6 +105,7 @@ var claimReasons = map[string]struct{ reason, fix string }{
 	source.ReasonInvalid:    {reasonInvalidHost, "correct it, hosts beside it are served"},
 	source.ReasonTooMany:    {reasonTooManyHosts, "remove some, or spread them over more objects and namespaces"},
 	source.ReasonAddress:    {reasonInvalidObject, "have its controller publish an address that clients can reach"},
+	source.ReasonUnlisted:   {reasonInvalidObject, "have its controller publish an address of such a network, or have the network added"},
 	source.ReasonALPN:       {reasonInvalidObject, "list protocols such as h2 and http/1.1, separated by commas"},
 	source.ReasonEndpoint:   {reasonInvalidObject, "mend what writes the EndpointSlice"},
 	source.ReasonObject:     {reasonInvalidObject, "correct the field"},

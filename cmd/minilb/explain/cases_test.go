@@ -55,6 +55,8 @@ func TestExplainNames(t *testing.T) {
 		{"web.shop.minilb", minilb, strings.Replace(all, "addressType: IPv4", "addressType: FQDN", 1), "It exists and has no address, so that A and AAAA are NODATA: its Service has no endpoints, as no pod matches its selector or none has an address yet.",
 			"minilb", "in zone minilb, the name of Service shop/web", []string{`EndpointSlice shop/web-1: its address type "FQDN" cannot be answered with; its endpoints are left out`, mismatch}, "NOERROR"},
 		{"i.ex.org", minilb, all, "It is an alias of x.example, which is not ours: the server looks that up and gives its addresses.", "", claimed, nil, "NOERROR CNAME x.example"},
+		{"i.ex.org", ". {\n minilb minilb {\n  addresses 10.0.0.0/8\n }\n}", all, "It is an alias of x.example, which is not ours: the server looks that up and gives its addresses.", "", claimed,
+			[]string{"of the addresses of x.example only those in a network of the property addresses are answered"}, "NOERROR CNAME x.example"}, // D34
 		{"a.ex.org", minilb, all, "It is answered with 2 IPv4 addresses and no IPv6 address.", "", claimed, []string{mismatch}, "NOERROR 10.244.1.7 10.244.1.8"},
 		{"web.shop.home.local", ". {\n minilb home.local\n}", web, "It is answered with 2 IPv4 addresses and no IPv6 address.", "home.local", "in zone home.local, the name of Service shop/web",
 			[]string{mismatch, "zone home.local lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762)"}, "NOERROR 10.244.1.7 10.244.1.8"},

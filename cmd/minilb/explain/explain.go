@@ -319,7 +319,9 @@ func (e *explainer) answer(result records.Result, node *records.Node) {
 	if result != records.Found {
 		return
 	}
-	e.Answer.CNAME = plain(node.Target)
+	if e.Answer.CNAME = plain(node.Target); e.Answer.CNAME != "" && len(e.stanza.Options.Addresses) > 0 { // D34
+		e.Notes = append(e.Notes, fmt.Sprintf("of the addresses of %s only those in a network of the property addresses are answered", e.Answer.CNAME))
+	}
 	if node.Addrs != nil {
 		addrs := node.Addrs.Load()
 		e.Answer.A, e.Answer.AAAA = texts(addrs.V4), texts(addrs.V6)

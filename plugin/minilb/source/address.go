@@ -1,6 +1,9 @@
 package source
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Usable reports whether a name may lead to addr, whoever says so. Loopback, link-local, multicast
 // and unspecified addresses would point a client at itself, at its own link or at everybody, and so
@@ -11,12 +14,21 @@ func Usable(addr netip.Addr) bool {
 	case !addr.IsValid(), addr.Zone() != "", addr.Is4In6(), !addr.IsGlobalUnicast(), thisNetwork.Contains(addr):
 		return false // a global unicast address is none of the above, nor 255.255.255.255
 	}
-	for _, e := range embeddings {
-		if e.prefix.Contains(addr) {
-			return Usable(e.embedded(addr.As16()))
-		}
+	of, embedded := embeddedIn(addr)
+	return !embedded || Usable(of)
+}
+
+// Answers reports whether a name may lead to addr because a status, or who has the name that an alias leads to, says
+// so: it is usable and, where the property addresses names networks, lies in one of them. An address of IPv6 that
+// stands for one of IPv4 counts as that one (D34).
+func (o *Options) Answers(addr netip.Addr) bool {
+	if !Usable(addr) || len(o.Addresses) == 0 {
+		return Usable(addr)
 	}
-	return true
+	if of, embedded := embeddedIn(addr); embedded {
+		addr = of
+	}
+	return slices.ContainsFunc(o.Addresses, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
 // thisNetwork is that of 0.0.0.0: no host has an address in it (RFC 1122 §3.2.1.3).
@@ -37,6 +49,16 @@ var embeddings = []struct {
 		return last32(b)
 	}},
 	{netip.MustParsePrefix("2002::/16"), func(b [16]byte) netip.Addr { return netip.AddrFrom4([4]byte(b[2:6])) }}, // 6to4, RFC 3056
+}
+
+// embeddedIn returns the address of IPv4 that one of IPv6 stands for.
+func embeddedIn(addr netip.Addr) (netip.Addr, bool) {
+	for _, e := range embeddings {
+		if e.prefix.Contains(addr) {
+			return e.embedded(addr.As16()), true
+		}
+	}
+	return netip.Addr{}, false
 }
 
 func last32(b [16]byte) netip.Addr { return netip.AddrFrom4([4]byte(b[12:])) }

@@ -2,6 +2,7 @@ package source
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +74,70 @@ func TestUnusableEverywhere(t *testing.T) {
 			}
 		}
 	}
+}
+
+// D34: property addresses names the networks of addresses because of a status, and of no others. One that is left out costs
+// itself alone, and is said once and counted.
+func TestAddresses(t *testing.T) {
+	networks := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("fd00:1::/32"), netip.MustParsePrefix("127.0.0.0/8")}
+	o := Options{Addresses: networks}
+	for written, want := range map[string]bool{
+		"192.168.1.7": true, "192.168.2.7": false, "fd00:1::7": true, "fd00:2::7": false, "64:ff9b::192.168.1.7": true, "64:ff9b::192.168.2.7": false,
+		"64:ff9b:1::192.168.1.7": true, "2002:c0a8:107::": true, "2002:c0a8:207::": false, "127.0.0.1": false, "64:ff9b::127.0.0.1": false, "2001:db8::1": false,
+	} {
+		if got := o.Answers(netip.MustParseAddr(written)); got != want {
+			t.Errorf("%s: got %v, want %v", written, got, want)
+		}
+		if addr := netip.MustParseAddr(written); (&Options{}).Answers(addr) != Usable(addr) {
+			t.Errorf("%s: without the property it is not as ever", written)
+		}
+	}
+
+	b := newAttachedBench(t, Options{Addresses: networks})
+	b.services().Update(testService("shop/web", 1, "w.ex.org"))
+	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
+	at := func(id, host string, entries ...networkingv1.IngressLoadBalancerIngress) {
+		i := testIngress(id, host)
+		i.Status.LoadBalancer.Ingress = entries
+		b.watcher.ingresses[""].Update(i)
+	}
+	ip := func(written string) networkingv1.IngressLoadBalancerIngress {
+		return networkingv1.IngressLoadBalancerIngress{IP: written}
+	}
+	at("shop/some", "some.ex.org", ip("192.168.1.7"), ip("10.96.0.1"), ip("fd00:2::7"))
+	at("shop/none", "none.ex.org", ip("10.96.0.1"))
+	at("shop/pods", "pods.ex.org", networkingv1.IngressLoadBalancerIngress{Hostname: "web.shop.minilb"})
+	gateway := strings.Split(gatewayWith(open), "---")[1] // at 10.0.0.5
+	b.set(kindName{gatewayKind, "infra", "gw"}, gateway)
+	b.set(kindName{httpRoute, "shop", "r"}, routeOf(httpRoute, "r.ex.org", toGateway))
+	lines := strings.Join(b.publish(), "\n")
+	for name, want := range map[string]string{
+		"some.ex.org.": "192.168.1.7", "none.ex.org.": "-", "pods.ex.org.": "10.0.0.1", "w.ex.org.": "10.0.0.1", "web.shop.minilb.": "10.0.0.1", "r.ex.org.": "-",
+	} {
+		b.want(name, want)
+	}
+	for text, want := range map[string]int{
+		`Ingress shop/some: status address "10.96.0.1" is left out: it lies in no network of the Corefile's property addresses`: 1,
+		`Ingress shop/some: status address "fd00:2::7" is left out`:                                                             1,
+		`Ingress shop/none: status address "10.96.0.1" is left out`:                                                             1,
+		`Ingress shop/none: host "none.ex.org" is not served: its status has no address in a network`:                           1,
+		`Gateway infra/gw: status address "10.0.0.5" is left out`:                                                               1,
+		`HTTPRoute shop/r: host "r.ex.org" is not served: `:                                                                     1,
+		"is left out": 4,
+	} {
+		if got := strings.Count(lines, text); got != want {
+			t.Errorf("%q: %d times, want %d, in\n%s", text, got, want, lines)
+		}
+	}
+	if got := b.tr.Stats().Rejected[string(invalid)]; got != 4 {
+		t.Errorf("%d are counted, want 4", got)
+	}
+	if again := b.publish(); len(again) > 0 {
+		t.Errorf("said again: %q", again)
+	}
+	b.set(kindName{gatewayKind, "infra", "gw"}, strings.Replace(gateway, "10.0.0.5", "192.168.1.5", 1))
+	b.publish()
+	b.want("r.ex.org.", "192.168.1.5")
 }
 
 // A change that says it was triggered in the future, or before there were computers, is observed as

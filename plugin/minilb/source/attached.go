@@ -58,7 +58,7 @@ func (t *Translator) onRoute(old, new *route) {
 
 // onGateway takes in a Gateway that appeared, changed or went.
 func (t *Translator) onGateway(old, new *gateway) {
-	take(t, t.attached.gateways, (*gateway).key, old, new, func(g *gateway) {
+	take(t, t.attached.gateways, (*gateway).key, t.options.limited(old), t.options.limited(new), func(g *gateway) {
 		t.attached.stale.objects[g.kindName()] = true
 	})
 }

@@ -183,6 +183,7 @@ const notice reason = "notice"
 const (
 	tooMany     reason = "too_many" // hosts of an object or a namespace
 	badAddress  reason = "address"  // of a status
+	unlisted    reason = "unlisted" // address of a status that the property addresses does not let in (D34)
 	badALPN     reason = "alpn"     // a protocol in the annotation (D51)
 	badObject   reason = "object"   // not as its kind should be
 	badEndpoint reason = "endpoint" // of an EndpointSlice
@@ -196,7 +197,7 @@ var Reasons = []string{string(conflict), string(reserved), string(invalid), stri
 // counted returns the one of Reasons that the reason counts as.
 func (r reason) counted() string {
 	switch r {
-	case tooMany, badAddress, badALPN, badObject, badEndpoint:
+	case tooMany, badAddress, unlisted, badALPN, badObject, badEndpoint:
 		return string(invalid)
 	case withheld:
 		return string(reserved)

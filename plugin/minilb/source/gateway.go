@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -89,6 +90,17 @@ func (g *gateway) aimAt(address gatewayAddress) {
 	default:
 		g.lead.missing = fmt.Sprintf("its address %q of type %s is no IP address and no hostname", shorten(address.Value), shorten(string(kind)))
 	}
+}
+
+// limited returns the Gateway without the addresses that are left out, itself if there are none (D34).
+func (o *Options) limited(g *gateway) *gateway {
+	if g == nil || !slices.ContainsFunc(g.lead.targets, func(t target) bool { return t.addr.IsValid() && !o.Answers(t.addr) }) {
+		return g
+	}
+	limited := *g
+	limited.lead.problems = slices.Clip(g.lead.problems)
+	limited.lead.limit(o)
+	return &limited
 }
 
 // gatewayClass is a GatewayClass: which controller its Gateways are left to.

@@ -72,6 +72,7 @@ func (o *Options) ingressClaim(i *ingress) *claim {
 			c.aimAtHost(address.hostname)
 		}
 	}
+	c.limit(o)
 	if len(c.targets) == 0 && c.missing == "" {
 		c.missing = "its status has no address yet; is its ingress controller running and publishing one?"
 	}

@@ -58,6 +58,22 @@ func (l *lead) aimAtIP(written string) {
 	l.targets = append(l.targets, target{addr: addr.Unmap()})
 }
 
+// limit leaves out the addresses that the property addresses does not let in (D34).
+func (l *lead) limit(o *Options) {
+	let := make([]target, 0, len(l.targets))
+	for _, t := range l.targets {
+		if t.addr.IsValid() && !o.Answers(t.addr) {
+			l.problem(unlisted, "status address %q is left out: it lies in no network of the Corefile's property addresses", t.addr)
+			l.missing = "its status has no address in a network of the Corefile's property addresses"
+		} else {
+			let = append(let, t)
+		}
+	}
+	if len(let) < len(l.targets) {
+		l.targets = let
+	}
+}
+
 // aimAtHost adds a hostname, which cannot be a wildcard.
 func (l *lead) aimAtHost(written string) {
 	host, err := parseHost(written)

@@ -27,10 +27,11 @@ type Options struct {
 	Unaccepted      bool     // take routes by their spec alone, whether a controller has accepted them or not (G23)
 	HostAnnotations []string // annotations of Services that claim hosts (M9); none is valid
 	Claims          []ClaimRule
-	Unaddressed     bool          // names have no addresses, as nobody asks: endpoints are not watched, and the index stays empty
-	NoIPv4, NoIPv6  bool          // leave out the addresses of a family (D20b)
-	HTTPS           bool          // find out how HTTPS is served (D50)
-	Probe           time.Duration // how often endpoints are probed, 0 for never
+	Addresses       []netip.Prefix // networks that addresses of statuses and at the end of aliases must lie in (D34)
+	Unaddressed     bool           // names have no addresses, as nobody asks: endpoints are not watched, and the index stays empty
+	NoIPv4, NoIPv6  bool           // leave out the addresses of a family (D20b)
+	HTTPS           bool           // find out how HTTPS is served (D50)
+	Probe           time.Duration  // how often endpoints are probed, 0 for never
 
 	// Reachable reports whether a name can be asked for at all, as some server block is for it (D8).
 	Reachable func(host string) bool

@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -115,6 +116,19 @@ var Properties = map[string]func(o *Options, args []string) error{
 		return nil
 	},
 	"claim": parseClaim,
+	"addresses": func(o *Options, args []string) error { // D34
+		if err := List(args, "CIDR..."); err != nil {
+			return err
+		}
+		for _, arg := range args {
+			network, err := netip.ParsePrefix(arg)
+			if err != nil || network.Addr().Is4In6() {
+				return fmt.Errorf("%q is not a CIDR such as 192.168.1.0/24 or fd00::/64", arg)
+			}
+			o.Addresses = append(o.Addresses, network.Masked())
+		}
+		return nil
+	},
 }
 
 // parseClaim reads "claim SUFFIX... [from NAMESPACE...]" (C6).

@@ -34,6 +34,7 @@ const (
 	ReasonNotice     = string(notice)
 	ReasonTooMany    = string(tooMany)
 	ReasonAddress    = string(badAddress)
+	ReasonUnlisted   = string(unlisted)
 	ReasonALPN       = string(badALPN)
 	ReasonObject     = string(badObject)
 	ReasonEndpoint   = string(badEndpoint)

@@ -116,6 +116,7 @@
 {{- with .from }}{{ $from = printf " from %s" (join " " .) }}{{ end -}}
 {{- $lines = append $lines (printf "claim %s%s" (join " " .suffixes) $from) -}}
 {{- end -}}
+{{- with $plugin.addresses }}{{ $lines = append $lines (printf "addresses %s" (join " " .)) }}{{ end -}}
 {{- range list "ttl" "maxAnswers" -}}
 {{- $value := index $plugin . -}}
 {{- if not (kindIs "invalid" $value) }}{{ $lines = append $lines (printf "%s %d" (snakecase .) (int $value)) }}{{ end -}}
