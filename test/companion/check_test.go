@@ -284,6 +284,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 	expectFindings(t, accounts.DNS, []string{"-corefile", writeCorefile(t, ". {\nminilb minilb\n}\n")}, map[string][]string{
 		"notice APIResource subjectaccessreviews.authorization.k8s.io RightsUnknown": {"run this as an administrator"},
 		"warning APIResource nodes Unread":                                           {"nothing is said of routes"},
+		"warning Corefile minilb OpenClaims":                                         {"2 namespaces (shop, third) claim hosts", `"claim ." if all namespaces are trusted`},
 	})
 	if _, stderr, _ := check(t, accounts.DNS); stderr != "minilb: the DNS server's Corefile is not known: this account may not list deployments.apps; going by the defaults of -domain and -class: name it by -corefile\n" {
 		t.Errorf("without the right to find the Corefile: got %q", stderr)
@@ -291,7 +292,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 	// A kind that this account may not read is one finding, and not one of each route (G7).
 	whole := withoutRule(t, c, "minilb-dns", "none of them")
 	harness.Must(t, c.Apply(ctx, withoutRule(t, c, "minilb-dns", "gateways")))
-	expectFindings(t, accounts.DNS, []string{"-corefile", writeCorefile(t, ". {\nminilb minilb\n}\n")}, map[string][]string{
+	expectFindings(t, accounts.DNS, []string{"-corefile", writeCorefile(t, ". {\nminilb minilb {\nclaim .\n}\n}\n")}, map[string][]string{
 		"notice APIResource subjectaccessreviews.authorization.k8s.io RightsUnknown": {"run this as an administrator"},
 		"warning APIResource nodes Unread":                                           {"nothing is said of routes"},
 		"warning APIResource gateways.gateway.networking.k8s.io Unread":              {"list and watch is forbidden"},

@@ -116,7 +116,8 @@ func (c *checker) inspect(ctx context.Context) ([]*source.Inspection, error) {
 // judge says what is wrong with what was read.
 func (c *checker) judge() []Finding {
 	findings := slices.Concat(c.unread, c.nodeFindings(), c.statuses(), c.classes(), c.unsupported(), c.ports(), c.cilium(), c.marks(), c.multicast(), c.definitions(), c.inCluster())
-	for _, i := range c.inspections {
+	for n, i := range c.inspections {
+		findings = append(findings, c.openClaims(n)...)
 		findings = append(findings, refused(i.Refusals())...)
 		findings = append(findings, unread(i.Unread())...)
 		for _, service := range i.Services() {

@@ -44,6 +44,22 @@ func (c *checker) multicast() []Finding {
 	return findings
 }
 
+// openClaims says where several namespaces claim hosts and the Corefile does not say which may claim what (C6).
+func (c *checker) openClaims(n int) []Finding {
+	o, namespaces := &c.options[n], c.inspections[n].Claiming()
+	if c.Guessed || len(o.Claims) > 0 || len(namespaces) < 2 {
+		return nil
+	}
+	some := strings.Join(namespaces[:min(3, len(namespaces))], ", ")
+	if len(namespaces) > 3 {
+		some += ", …"
+	}
+	return []Finding{{Warning, "Corefile", "", strings.TrimSuffix(o.Zones[0], "."), "OpenClaims",
+		fmt.Sprintf("%d namespaces (%s) claim hosts outside of the zones, and no claim line says which may claim what: each of them, and any other, gets whatever name nobody else has claimed, "+
+			"also one that the LAN asks for by itself, such as time.apple.com or dns.google", len(namespaces), some),
+		fmt.Sprintf("add lines such as \"claim example.org from %s\" to the block of minilb, or \"claim .\" if all namespaces are trusted", namespaces[0])}}
+}
+
 // unread says which kinds the plugin itself could not read.
 func unread(all []source.Unread) []Finding {
 	var findings []Finding

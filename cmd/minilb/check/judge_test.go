@@ -43,6 +43,7 @@ status: {loadBalancer: {ingress: [{hostname: api.shop.minilb}]}}`
 }
 
 const (
+	trusting   = ". {\n minilb minilb {\n  claim .\n }\n}" // lets all namespaces claim all hosts
 	old, young = "2026-01-01T00:00:00Z", "2026-02-02T00:00:00Z"
 	// gateway is one that takes routes of its own namespace, and whose controller is known.
 	gateway = `
@@ -101,8 +102,13 @@ func TestCheck(t *testing.T) {
 		{"an EndpointSlice to be ignored", corefile, sound + strings.NewReplacer("name: web-2", "name: api-1", "kubernetes.io/service-name: web", "minilb/ignore: \"true\", kubernetes.io/service-name: api").Replace(endpoints("IPv4", "{addresses: [10.244.1.8]}")) + api("ports: []"), []string{
 			"error Service shop/api NoEndpoints: no address is answered: it has no selector, and no EndpointSlice; give it a selector"}},
 		{"another namespace's host", corefile, sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9") + ingress("b/i", "a.ex.org", young, "ip: 10.9.9.8"), []string{
-			`error Ingress b/i HostConflict: host "a.ex.org" is refused: another namespace claimed it earlier; choose another host, or remove the older claim, which "minilb explain a.ex.org" names`}},
-		{"a host of two namespaces that lead it to the same", corefile, sound + ingress("a/i", "a.ex.org", old, "hostname: web.shop.minilb") + ingress("b/i", "a.ex.org", young, "hostname: web.shop.minilb"), nil},
+			`error Ingress b/i HostConflict: host "a.ex.org" is refused: another namespace claimed it earlier; choose another host, or remove the older claim, which "minilb explain a.ex.org" names`,
+			"warning Corefile minilb OpenClaims: 2 namespaces (a, b) claim"}},
+		{"a host of two namespaces that lead it to the same", trusting, sound + ingress("a/i", "a.ex.org", old, "hostname: web.shop.minilb") + ingress("b/i", "a.ex.org", young, "hostname: web.shop.minilb"), nil},
+		{"hosts of several namespaces", corefile, sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9") + ingress("b/i", "b.ex.org", old, "ip: 10.9.9.9") + ingress("c/i", "x.c.minilb", old, "ip: 10.9.9.9"), []string{ // C6
+			`warning Corefile minilb OpenClaims: 2 namespaces (a, b) claim hosts outside of the zones, and no claim line says which may claim what: each of them, and any other, gets whatever name nobody else has claimed, ` +
+				`also one that the LAN asks for by itself, such as time.apple.com or dns.google; add lines such as "claim example.org from a" to the block of minilb, or "claim ." if all namespaces are trusted`}},
+		{"hosts of several namespaces that are trusted", trusting, sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9") + ingress("b/i", "b.ex.org", old, "ip: 10.9.9.9"), nil},
 		{"the name of its own Service", corefile, sound + ingress("shop/i", "web.shop.minilb", old, "hostname: web.shop.minilb") + ingress("a/i", "web.shop.minilb", old, "hostname: web.shop.minilb") +
 			strings.Replace(ingress("b/i", "web.shop.minilb", old, ""), "name: i,", "name: i, annotations: {minilb/service: shop/web},", 1), nil},
 		{"a host of the zone", corefile, sound + ingress("a/i", "x.b.minilb", old, "ip: 10.9.9.9"), []string{
@@ -115,7 +121,7 @@ func TestCheck(t *testing.T) {
 			"notice Zone home.local MulticastZone: home.local lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762); choose a zone in another domain"}},
 		{"hosts that nobody may have", corefile, sound + ingress("a/i", "*.com", old, "ip: 10.9.9.9"), []string{
 			`error Ingress a/i HostReserved: host "*.com" is refused: it would cover all domains of the public suffix "com"; the line "claim . com" in the Corefile would allow it, and all others as before; choose another host`}},
-		{"annotations of other programs", ". {\n minilb minilb {\n  host_annotations minilb/host coredns.io/hostname\n }\n}",
+		{"annotations of other programs", ". {\n minilb minilb {\n  host_annotations minilb/host coredns.io/hostname\n  claim .\n }\n}",
 			strings.Replace(sound, "name: web,", "name: web, annotations: {coredns.io/hostname: a.ex.org, external-dns.alpha.kubernetes.io/hostname: b.ex.org},", 1) +
 				strings.Replace(ingress("a/i", "a.ex.net", old, "ip: 10.9.9.9"), "name: i,", "name: i, annotations: {coredns.io/hostname: a.ex.org, external-dns.alpha.kubernetes.io/hostname: b.ex.org},", 1) + `
 ---
@@ -146,7 +152,7 @@ spec: {type: ClusterIP}`, []string{
 			`error HTTPRoute shop/r HostNotServed: host "r.ex.net" is not served: no listener of Gateway shop/gw has a hostname for it: "http" has *.ex.org; the route`,
 		}},
 		{"a status that does not copy the parentRef", corefile, sound + gateway + route + strings.Replace(accepted, "{name: gw}", "{namespace: shop, name: gw, sectionName: http}", 1), nil},
-		{"addresses that only the cluster reaches", corefile, sound + strings.Replace(gateway, "type: Hostname, value: web.shop.minilb", "value: 10.96.72.32}, {type: Hostname, value: envoy.edge.svc.corp.internal", 1) + route + accepted +
+		{"addresses that only the cluster reaches", trusting, sound + strings.Replace(gateway, "type: Hostname, value: web.shop.minilb", "value: 10.96.72.32}, {type: Hostname, value: envoy.edge.svc.corp.internal", 1) + route + accepted +
 			ingress("a/i", "a.ex.org", old, "ip: 10.96.72.32") + `
 ---
 apiVersion: v1
@@ -167,7 +173,7 @@ spec: {type: ClusterIP, clusterIPs: [10.96.72.32]}`, []string{
 			"error HTTPRoute shop/r HostNotServed: it is not served: Gateway shop/gw does not exist: the API server does not serve its kind; the route's hosts and a listener's must meet",
 			"warning CustomResourceDefinition gatewayclasses.gateway.networking.k8s.io MissingDefinition",
 			"warning CustomResourceDefinition gateways.gateway.networking.k8s.io MissingDefinition: the API server serves other kinds of the Gateway API and not this one: no host of a route is answered"}},
-		{"what was meant for us", corefile, sound + strings.Replace(ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), "name: i,", "name: i, labels: {minilb/ignore: yes please}, annotations: {minilb/host: a.ex.org},", 1) +
+		{"what was meant for us", trusting, sound + strings.Replace(ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), "name: i,", "name: i, labels: {minilb/ignore: yes please}, annotations: {minilb/host: a.ex.org},", 1) +
 			strings.Replace(gateway+route, "name: gw}\nspec", "name: gw, annotations: {minilb/hots: x}}\nspec", 1) + "\nstatus: {parents: [{parentRef: {name: gw}, controllerName: example.org/gc, conditions: [{type: Accepted, status: \"True\"}]}]}", []string{
 			"warning Gateway shop/gw AnnotationIgnored: annotation \"minilb/hots\" is none of ours",
 			"warning Ingress a/i AnnotationIgnored: annotation minilb/host has no effect on objects of kind Ingress; name the host in spec.rules[].host",

@@ -208,6 +208,17 @@ func (i *Inspection) Names() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
+// Claiming returns the namespaces whose objects claim hosts outside the zones, in order.
+func (i *Inspection) Claiming() []string {
+	namespaces := map[string]bool{}
+	for c := range i.resolver.direct {
+		if slices.ContainsFunc(c.hosts, func(host string) bool { return i.translator.options.zone(host) == "" }) {
+			namespaces[c.namespace] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(namespaces))
+}
+
 // Lookup finds what is answered for a canonical name, and the zone that it lies in, "" for none.
 func (i *Inspection) Lookup(name string) (zone string, result records.Result, node *records.Node) {
 	zone = i.index.Match(name)
