@@ -86,7 +86,7 @@ func TestServerBlock(t *testing.T) {
 		".:5353 10.in-addr.arpa:5353 {\n",
 		"\nhealth :18080 {\nlameduck 10s\n}\nready :18181\nprometheus :19153\n",
 		"\nlog . {\nclass denial\n}\nmetadata\n",
-		"\ncache\nforward corp.example.org 192.0.2.1 192.0.2.2 {\npolicy sequential\nprefer_udp\n}\nforward . 192.0.2.3 {\nmax_concurrent 1000000\n}\n}\n",
+		"\ncache\nforward corp.example.org 192.0.2.1 192.0.2.2 {\nmax_concurrent 1000\npolicy sequential\nprefer_udp\n}\nforward . 192.0.2.3 {\nmax_concurrent 1000000\n}\n}\n",
 		"\nexample.net:1053 {\nwhoami\n}",
 	} {
 		if !strings.Contains(everything, want) {
@@ -95,6 +95,14 @@ func TestServerBlock(t *testing.T) {
 	}
 	if strings.Contains(everything, "\nloop\n") {
 		t.Error("loop is off, and there")
+	}
+
+	// Whoever names only upstreams has a bound on what waits for them, and a size of one's own goes before the chart's.
+	own := corefile(t, rendered(t, "corefile.forward[0].to={192.0.2.1}", "corefile.extraConfig=bufsize 4096"))
+	for _, want := range []string{"\nforward . 192.0.2.1 {\nmax_concurrent 1000\n}\n", "\nbufsize 4096\nbufsize 1232\n"} {
+		if !strings.Contains(own, want) {
+			t.Errorf("got\n%s\nwithout\n%s", own, want)
+		}
 	}
 
 	alone := corefile(t, rendered(t, "corefile.forward=null", "corefile.zones={minilb,example.org}"))
@@ -115,9 +123,9 @@ func TestServerBlock(t *testing.T) {
 		t.Errorf("got\n%s\nwithout%s", node, want)
 	}
 
-	own := corefile(t, variant(t, "override"))
-	if !strings.HasPrefix(own, "minilb:1053 {\nhealth {\n") || !strings.HasSuffix(own, "template ANY ANY elsewhere.minilb {\nanswer \"{{ .Name }} 60 IN A 192.0.2.1\"\n}\n}") {
-		t.Errorf("a Corefile of one's own: got\n%s", own)
+	override := corefile(t, variant(t, "override"))
+	if !strings.HasPrefix(override, "minilb:1053 {\nhealth {\n") || !strings.HasSuffix(override, "template ANY ANY elsewhere.minilb {\nanswer \"{{ .Name }} 60 IN A 192.0.2.1\"\n}\n}") {
+		t.Errorf("a Corefile of one's own: got\n%s", override)
 	}
 }
 

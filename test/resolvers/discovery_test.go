@@ -23,8 +23,8 @@ var discoveryPods = []int{20, 100}
 // they have them all, none goes for as long as no pod does (D23b).
 func TestDiscovery(t *testing.T) {
 	t.Parallel()
-	const limited, whole = "127.0.54.11", "127.0.54.12"
-	for _, host := range []string{limited, whole} {
+	const limited, whole, shipped = "127.0.54.11", "127.0.54.12", "127.0.54.13" // the last as in the Corefiles that are shipped
+	for _, host := range []string{limited, whole, shipped} {
 		if err := bindable(host + ":53"); err != nil {
 			t.Skipf("Prometheus asks at no port but 53, and it is not to be had: %v", err)
 		}
@@ -53,7 +53,7 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{name: http, port:
 		}
 	}
 	`
-	s := harness.LaunchCoreDNS(t, harness.CoreDNSBinary, fmt.Sprintf(block, limited, "READY", "")+fmt.Sprintf(block, whole, "", "max_answers 0"))
+	s := harness.LaunchCoreDNS(t, harness.CoreDNSBinary, fmt.Sprintf(block, limited, "READY", "")+fmt.Sprintf(block, whole, "", "max_answers 0")+fmt.Sprintf(block, shipped, "bufsize 1232", ""))
 	s.Addr = limited + ":53"
 	s.WaitListening(t)
 	s.WaitReady(t)
@@ -64,9 +64,9 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, ports: [{name: http, port:
 
 	t.Run("HAProxy", func(t *testing.T) {
 		t.Parallel()
-		haproxyDiscovers(t, ns, limited, whole, watched)
+		haproxyDiscovers(t, ns, limited, whole, shipped, watched)
 	})
-	for kind, server := range map[string]string{"SRV": limited, "A": whole} {
+	for kind, server := range map[string]string{"SRV": shipped, "A": whole} {
 		t.Run("Prometheus "+kind, func(t *testing.T) {
 			t.Parallel()
 			prometheusDiscovers(t, ns, kind, server, watched)
@@ -94,8 +94,9 @@ func steady(t *testing.T, want map[string]int, watched time.Duration, look func(
 }
 
 // haproxyDiscovers runs HAProxy with a server template for each way to ask. With less room than the
-// records take it has as many servers as fit, and keeps them: it does not ask again by TCP.
-func haproxyDiscovers(t *testing.T, namespace, limited, whole string, watched time.Duration) {
+// records take it has as many servers as fit, and keeps them: it does not ask again by TCP, but can ask
+// by nothing else.
+func haproxyDiscovers(t *testing.T, namespace, limited, whole, shipped string, watched time.Duration) {
 	haproxy := harness.Program(t, "haproxy", "haproxy")
 	config := `
 global
@@ -109,15 +110,17 @@ defaults
     log global
 `
 	for name, section := range map[string]string{
-		"small": "nameserver m1 " + limited + ":53",
-		"large": "nameserver m1 " + limited + ":53\n    accepted_payload_size 8192",
-		"whole": "nameserver m1 " + whole + ":53\n    accepted_payload_size 8192",
+		"small":         "nameserver m1 " + limited + ":53",
+		"large":         "nameserver m1 " + limited + ":53\n    accepted_payload_size 8192",
+		"whole":         "nameserver m1 " + whole + ":53\n    accepted_payload_size 8192",
+		"small-shipped": "nameserver m1 " + shipped + ":53\n    accepted_payload_size 8192",
+		"tcp":           "nameserver m1 tcp@" + shipped + ":53\n    accepted_payload_size 65535",
 	} {
 		config += "resolvers " + name + "\n    " + section + "\n    hold valid 1s\n    timeout resolve 1s\n    timeout retry 1s\n"
 	}
 	want := map[string]int{}
 	for _, pods := range discoveryPods {
-		for _, by := range []string{"small", "large", "whole"} {
+		for _, by := range []string{"small", "large", "whole", "small-shipped", "tcp"} {
 			backend, asked := fmt.Sprint(by, pods), fmt.Sprintf("_http._tcp.s%d.%s.minilb", pods, namespace)
 			if want[backend] = pods; by == "whole" {
 				asked = fmt.Sprintf("s%d.%s.minilb:8080", pods, namespace)

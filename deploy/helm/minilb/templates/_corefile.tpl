@@ -43,8 +43,11 @@
     tls /etc/minilb-tls/tls.crt /etc/minilb-tls/tls.key
     {{- end }}
     errors {
-        # One line, not one for each question, while the cluster is not known yet.
-        consolidate 1m ".*not synced with the API server yet.*" warning
+        # What a flood repeats is two lines a minute of each kind: the first one, and how many there were.
+        consolidate 1m "not synced with the API server yet" warning
+        consolidate 1m "concurrent queries exceeded maximum" warning show_first
+        consolidate 1m "^(dial|read|write) " error show_first
+        consolidate 1m ".*" error show_first
     }
     health {{ if ne (int $ports.health) 8080 }}:{{ int $ports.health }} {{ end }}{
         # The endpoint leaves the Services meanwhile.
@@ -61,6 +64,8 @@
     {{- with $server.extraConfig }}
     {{- trim . | nindent 4 }}
     {{- end }}
+    # UDP answers fit into one packet; clients ask for larger ones again over TCP. The first bufsize counts.
+    bufsize 1232
 
     minilb {{ join " " (prepend ($plugin.extraZones | default list) .Values.domain) }} {
         {{- include "minilb.properties" . | nindent 8 }}
@@ -75,8 +80,9 @@
     {{- end }}
     {{- range . }}
     forward {{ .zone | default "." }} {{ join " " .to }}
-    {{- with .options }} {
-        {{- range $name, $value := . }}
+    {{- $options := dict "max_concurrent" 1000 }}
+    {{- range $name, $value := .options }}{{- $_ := set $options $name $value }}{{- end }} {
+        {{- range $name, $value := $options }}
         {{- if kindIs "bool" $value }}
         {{- if $value }}
         {{ $name }}
@@ -86,7 +92,6 @@
         {{- end }}
         {{- end }}
     }
-    {{- end }}
     {{- end }}
     {{- end }}
 }
