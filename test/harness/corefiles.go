@@ -28,7 +28,7 @@ var (
 	CorefileBlock = regexp.MustCompile("(?ms)^(?:```|~~~) *corefile\n(.*?)^(?:```|~~~)$")
 	ServerBlock   = regexp.MustCompile(`(?m)^([^\s#{][^{\n]*)\{$`)
 	SecondaryLine = regexp.MustCompile(`(?m)^( *to )192.*$`)
-	upstreamLine  = regexp.MustCompile(`(?m)^( *forward \.) .*$`)
+	upstreamLine  = regexp.MustCompile(`(?m)^( *forward \.) [^{\n]*`)
 )
 
 // OnLoopback moves what a documented Corefile says of ports, addresses and files to those of a
@@ -60,7 +60,7 @@ func OnLoopback(t *testing.T, corefile, upstream, kubeconfig string, cert Certif
 		return strings.Join(keys, " ") + " {\nbind 127.0.0.1"
 	})
 	corefile = SecondaryLine.ReplaceAllString(corefile, "${1}*")
-	corefile = upstreamLine.ReplaceAllString(corefile, "$1 "+upstream)
+	corefile = upstreamLine.ReplaceAllString(corefile, "$1 "+upstream+" ")
 	corefile = regexp.MustCompile(`(?m)^( *)health.*$`).ReplaceAllString(corefile, "${1}HEALTH")
 	corefile = regexp.MustCompile(`(?m)^( *)ready.*$`).ReplaceAllString(corefile, "${1}READY")
 	corefile = regexp.MustCompile(`(?m)^( *)prometheus.*$`).ReplaceAllString(corefile, "${1}PROM")
