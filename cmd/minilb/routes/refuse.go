@@ -141,7 +141,7 @@ func bounded(entries []Entry) []Entry {
 		return entries
 	}
 	kept := slices.Clone(entries[:last+1])
-	kept[last].Problem += fmt.Sprintf("; %d more problems of nodes are not told", problems-maxProblems)
+	kept[last].Problem += fmt.Sprintf(", and %d more problems of nodes are not reported", problems-maxProblems)
 	for _, entry := range entries[last+1:] {
 		if entry.Problem == "" {
 			kept = append(kept, entry)

@@ -170,7 +170,7 @@ func TestRefuseBounded(t *testing.T) {
 	got := Of(nodes)
 	last := got[len(got)-2]
 	if len(got) != 101 || got[100].Node != "z" || got[100].Problem != "" || last.Node != "evil049" ||
-		last.Problem != "podCIDR 127.0.0.0/8 is no pod network: 127.0.0.0/8 is loopback; 1900 more problems of nodes are not told" || strings.Contains(got[98].Problem, "more problems") {
+		last.Problem != "podCIDR 127.0.0.0/8 is no pod network: 127.0.0.0/8 is loopback, and 1900 more problems of nodes are not reported" || strings.Contains(got[98].Problem, "more problems") {
 		t.Errorf("got %d, the last of which are %+v", len(got), got[len(got)-3:])
 	}
 	if got := Of(nodes[:51]); len(got) != 101 || strings.Contains(got[99].Problem, "more problems") {
