@@ -86,6 +86,7 @@ func TestNames(t *testing.T) {
 		"ClusterRole lan-controller", "ClusterRole lan-dns", "ClusterRoleBinding lan-controller", "ClusterRoleBinding lan-dns",
 		"ConfigMap minilb/lan-corefile", "Deployment minilb/lan-controller", "Deployment minilb/lan-dns", "PodDisruptionBudget minilb/lan-dns",
 		"Service minilb/lan-dns", "ServiceAccount minilb/lan-controller", "ServiceAccount minilb/lan-dns",
+		"ValidatingAdmissionPolicy lan-controller", "ValidatingAdmissionPolicyBinding lan-controller",
 	})
 	selector := object[corev1.Service](t, rendered(t), "Service", "minilb-dns").Spec.Selector
 	check(t, "selector", selector, map[string]string{"app.kubernetes.io/name": "minilb", "app.kubernetes.io/instance": "minilb", "app.kubernetes.io/component": "dns"})

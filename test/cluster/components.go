@@ -52,7 +52,6 @@ var idleControllers = []string{
 	"token-cleaner-controller",
 	"ttl-after-finished-controller",
 	"ttl-controller",
-	"validatingadmissionpolicy-status-controller",
 	"volumeattributesclass-protection-controller",
 }
 

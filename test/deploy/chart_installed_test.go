@@ -70,6 +70,7 @@ func testChartInstalled(t *testing.T, c *cluster.Cluster) {
 	}
 	unforbidden(t, s)
 	expectDrained(t, c, s)
+	expectPoliced(t, c)
 
 	before := getDeployment(t, c).Spec.Template.Annotations["checksum/corefile"]
 	notes = readable(t, helm(t, c, "upgrade", shipped.ChartRelease, "deploy/helm/minilb", "--reset-then-reuse-values", "--set", "plugin.ttl=9,dns.hostPort=5300"))
@@ -81,6 +82,19 @@ func testChartInstalled(t *testing.T, c *cluster.Cluster) {
 	}
 	helm(t, c, "uninstall", shipped.ChartRelease)
 	chartGone(t, c)
+}
+
+// expectPoliced runs the controller as the account that is installed may, and checks that this may write nothing
+// else (S14b).
+func expectPoliced(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), harness.ShippedNamespace, harness.ControllerAccount)
+	harness.Must(t, err)
+	harness.Must(t, shipped.AwaitPolicy(t.Context(), kubeconfig))
+	p := harness.StartController(t, kubeconfig).WaitReady(t)
+	harness.ExpectStatus(t, c, "shop", "web", "web.shop.minilb")
+	p.Untroubled(t)
+	p.Stop(t)
 }
 
 // expectPods waits until the controllers have made this many pods of a component.

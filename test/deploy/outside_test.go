@@ -18,13 +18,14 @@ import (
 
 	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/harness"
+	"github.com/minilb/minilb/test/shipped"
 )
 
 // TestOutside makes the kubeconfigs for programs outside of the cluster, word for word as
 // deploy/systemd says, and runs each program with its own: it can do what it must, and no more.
 func TestOutside(t *testing.T) {
 	t.Parallel()
-	c := harness.Shared(t)
+	c := cluster.New(t, cluster.Options{})
 	harness.Must(t, c.Node(t.Context(), "node1", "192.168.1.31"))
 	blocks := harness.Recipe(t, "../systemd/README.md", "Kubeconfigs that can only read")
 	if len(blocks) != 3 {
@@ -48,7 +49,7 @@ func TestOutside(t *testing.T) {
 
 	applied := do(strings.ReplaceAll(blocks[0], " deploy/", " "+deploy+"/"))
 	for line := range strings.Lines(applied) {
-		if kind, _, _ := strings.Cut(line, "/"); !strings.Contains(" namespace serviceaccount clusterrole.rbac.authorization.k8s.io clusterrolebinding.rbac.authorization.k8s.io secret Warning:", " "+strings.Fields(kind)[0]) {
+		if kind, _, _ := strings.Cut(line, "/"); !strings.Contains(" namespace serviceaccount clusterrole.rbac.authorization.k8s.io clusterrolebinding.rbac.authorization.k8s.io secret validatingadmissionpolicy.admissionregistration.k8s.io validatingadmissionpolicybinding.admissionregistration.k8s.io Warning:", " "+strings.Fields(kind)[0]) {
 			t.Errorf("it has applied %s", line)
 		}
 	}
@@ -115,7 +116,10 @@ func TestOutside(t *testing.T) {
 	if _, rcode, err := server.Answers("minilb", dns.TypeSOA); err != nil || rcode != dns.RcodeSuccess {
 		t.Errorf("minilb SOA: %s, %v\n%s", dns.RcodeToString[rcode], err, server.Log)
 	}
+	harness.Must(t, shipped.AwaitPolicy(t.Context(), kubeconfigs["controller"]))
+	harness.CreateService(t, c, "default", "web", "minilb")
 	harness.StartController(t, kubeconfigs["controller"]).WaitReady(t)
+	harness.ExpectStatus(t, c, "default", "web", "web.default.minilb")
 	binary, err := harness.MinilbBinary()
 	harness.Must(t, err)
 	out, err := exec.CommandContext(t.Context(), binary, "routes", "-kubeconfig", kubeconfigs["routes"]).CombinedOutput()

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -41,8 +42,9 @@ type Accounts struct {
 	Controller string // of "minilb controller" and "minilb routes"
 }
 
-// Apply applies the namespace, ServiceAccounts, ClusterRoles and bindings of
-// deploy/kustomize/base, as often as it is called, and returns fresh tokens, valid for an hour.
+// Apply applies the namespace, ServiceAccounts, ClusterRoles, bindings and the controller's policy of
+// deploy/kustomize/base, as often as it is called, and returns fresh tokens, valid for an hour. The
+// policy is for any class and domain.
 func Apply(ctx context.Context, c *cluster.Cluster) (Accounts, error) {
 	manifest, err := Base()
 	if err != nil {
@@ -52,15 +54,21 @@ func Apply(ctx context.Context, c *cluster.Cluster) (Accounts, error) {
 	if err != nil {
 		return Accounts{}, err
 	}
-	if err := c.Apply(ctx, rights); err != nil {
+	policy, err := Policy(anySettings)
+	if err != nil {
+		return Accounts{}, err
+	}
+	if err := c.Apply(ctx, rights+"---\n"+policy); err != nil {
 		return Accounts{}, err
 	}
 	var accounts Accounts
 	if accounts.DNS, err = c.ServiceAccountKubeconfig(ctx, Namespace, DNSAccount); err != nil {
 		return Accounts{}, err
 	}
-	accounts.Controller, err = c.ServiceAccountKubeconfig(ctx, Namespace, ControllerAccount)
-	return accounts, err
+	if accounts.Controller, err = c.ServiceAccountKubeconfig(ctx, Namespace, ControllerAccount); err != nil {
+		return Accounts{}, err
+	}
+	return accounts, AwaitPolicy(ctx, accounts.Controller)
 }
 
 // Base and DaemonSet return the kustomizations of deploy/kustomize, rendered once.
@@ -69,29 +77,42 @@ var (
 	DaemonSet = sync.OnceValues(func() (string, error) { return render("overlays/daemonset") })
 )
 
-// WithComponent renders a directory below deploy/kustomize, and a manifest of somebody else's, with one of
-// the components there.
-func WithComponent(dir, beside, component string) (string, error) {
+// published is how a kustomization of a user's names what is below deploy/kustomize.
+var published = regexp.MustCompile(`https://github\.com/minilb/minilb//deploy/kustomize/([a-z/]+)\?ref=v[0-9.]+`)
+
+// Overlay renders a kustomization of a user's, with further files by their names. What it takes of a release is taken
+// of this tree.
+func Overlay(kustomization string, files map[string]string) (string, error) {
 	own, err := os.MkdirTemp("", "minilb-kustomize-")
 	if err != nil {
-		return "", fmt.Errorf("render %s: %w", dir, err)
+		return "", fmt.Errorf("render an overlay: %w", err)
 	}
 	defer os.RemoveAll(own)
 	here, err := filepath.Abs(filepath.Join(root, "deploy/kustomize"))
 	if err == nil {
 		here, err = filepath.Rel(own, here) // as bases are named
 	}
-	if err == nil {
-		err = os.WriteFile(filepath.Join(own, "beside.yaml"), []byte(beside), 0o600)
+	for name, text := range files {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(own, name), []byte(text), 0o600)
+		}
 	}
 	if err == nil {
-		text := fmt.Sprintf("resources: [%s, beside.yaml]\ncomponents: [%s]\n", filepath.Join(here, dir), filepath.Join(here, "components", component))
+		text := published.ReplaceAllString(kustomization, here+"/$1")
 		err = os.WriteFile(filepath.Join(own, "kustomization.yaml"), []byte(text), 0o600)
 	}
 	if err != nil {
-		return "", fmt.Errorf("render %s: %w", dir, err)
+		return "", fmt.Errorf("render an overlay: %w", err)
 	}
 	return build(own)
+}
+
+// WithComponent renders a directory below deploy/kustomize, and a manifest of somebody else's, with one of
+// the components there.
+func WithComponent(dir, beside, component string) (string, error) {
+	const release = "https://github.com/minilb/minilb//deploy/kustomize/%s?ref=v0.1.0"
+	return Overlay(fmt.Sprintf("resources: ["+release+", beside.yaml]\ncomponents: ["+release+"]\n", dir, "components/"+component),
+		map[string]string{"beside.yaml": beside})
 }
 
 // render renders a directory below deploy/kustomize.

@@ -1,3 +1,9 @@
+{{/* Whether there is a policy of the controller's account. Without an API server, Helm goes by the Kubernetes that --kube-version
+names, or that it was made with; not by .Capabilities.APIVersions, which then has no kinds. */}}
+{{- define "minilb.policy" -}}
+{{- and .Values.controller.enabled .Values.rbac.create .Values.controller.policy (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+
 {{/* Rules for the kinds of the resources that are enabled: of all namespaces, with what is in none, or of one. */}}
 {{- define "minilb.dnsRules" -}}
 {{- $gateway := has "gateway" .resources -}}
