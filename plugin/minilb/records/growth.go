@@ -107,5 +107,16 @@ func (g *growth) changed(name string) bool {
 		return exists
 	}
 	was, existed := g.before.get(name)
+	if is.node == Transparent || was.node == Transparent { // a wildcard may answer there, and below, as before (D24)
+		before, after := &tree{g.apex, g.before}, g.tree()
+		return differ(before, after, name) || differ(before, after, "*."+name)
+	}
 	return exists != existed || !is.node.same(was.node)
+}
+
+// differ reports whether a query for the name is answered otherwise out of one tree than out of the other.
+func differ(a, b *tree, name string) bool {
+	resultA, nodeA := a.lookup(name)
+	resultB, nodeB := b.lookup(name)
+	return resultA != resultB || !nodeA.same(nodeB)
 }
