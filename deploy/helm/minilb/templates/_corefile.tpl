@@ -68,6 +68,11 @@
     bufsize 1232
 
     minilb {{ join " " (prepend ($plugin.extraZones | default list) .Values.domain) }} {
+        {{- if not $plugin.claims }}
+        # Any namespace may claim any host. Where tenants do not trust each other,
+        # let the value plugin.claims say who may claim what:
+        # claim shop.example.org from shop
+        {{- end }}
         {{- include "minilb.properties" . | nindent 8 }}
     }
     {{- with $server.forward }}
