@@ -19,13 +19,14 @@ import (
 // startDaemon runs one of our programs on a host, until the test ends.
 func (l *lab) startDaemon(t *testing.T, n *namespace, binary string, args ...string) *daemon.Daemon {
 	t.Helper()
-	name := filepath.Base(binary)
-	d := &daemon.Daemon{
-		Name: name,
-		Path: "ip", // which becomes the program
-		Args: append([]string{"netns", "exec", n.name, binary}, args...),
-		Log:  filepath.Join(t.TempDir(), name+".log"),
-	}
+	// ip(8) becomes the program.
+	return l.start(t, filepath.Base(binary), "ip", append([]string{"netns", "exec", n.name, binary}, args...)...)
+}
+
+// start runs a program until the test ends.
+func (l *lab) start(t *testing.T, name, path string, args ...string) *daemon.Daemon {
+	t.Helper()
+	d := &daemon.Daemon{Name: name, Path: path, Args: args, Log: filepath.Join(t.TempDir(), name+".log")}
 	ctx, died := context.WithCancelCause(context.WithoutCancel(t.Context()))
 	started := make(chan error)
 	l.spawns <- func() { started <- d.Start(died) }
