@@ -127,7 +127,7 @@ func TestTenantMemory(t *testing.T) {
 	} {
 		starting := startLimited(t, base, "minilb-dns", func(within within, env ...string) (*exec.Cmd, chan error, *harness.LogBuffer) {
 			s := harness.LaunchCoreDNS(t, within(harness.FastBinary), corefile, append(env, how.env)...)
-			cluster.Eventually(t, time.Minute, func() error { return s.Expect("web."+n.Victim+".minilb", dns.TypeA, harness.VictimPod) })
+			cluster.Eventually(t, 5*time.Minute, func() error { return s.Expect("web."+n.Victim+".minilb", dns.TypeA, harness.VictimPod) })
 			return s.Cmd, s.Exited, s.Log
 		})
 		time.Sleep(size(2*time.Second, 10*time.Second))
