@@ -26,8 +26,8 @@ const largeText = 255_000
 // idleMemory is what the server takes at most while nothing that it reads is for it, in MB: what it has read of it is dropped.
 const idleMemory = 64
 
-// largeSorts are what a tenant fills objects with, in the order in which it does: together they have about as much as the
-// server has memory. In full, two of them have more than half as much alone.
+// largeSorts are what a tenant fills objects with, in the order in which it does. In full, two of them have more than half
+// as much as the server has memory alone.
 var largeSorts = []struct {
 	name   string
 	count  int
@@ -40,30 +40,30 @@ var largeSorts = []struct {
 	{"Services of another class with protocols", size(250, 400), idleMemory, func(ctx context.Context, e *harness.Tenant, i int) error {
 		return largeService(ctx, e, fmt.Sprintf("spoken%04d", i), "metallb", "minilb/alpn", "h2"+strings.Repeat(",", largeText))
 	}},
-	{"our Services with hosts", size(250, 1200), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
+	{"our Services with hosts", size(80, 1200), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
 		var hosts strings.Builder
 		for j := 0; hosts.Len() < largeText; j++ {
 			fmt.Fprintf(&hosts, "%045d.h%04d.example.org,", j, i) // 1,024 of these are 64 KiB
 		}
 		return largeService(ctx, e, fmt.Sprintf("hosts%04d", i), "minilb", "minilb/host", hosts.String())
 	}},
-	{"our Services with what are no hosts", size(250, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
+	{"our Services with what are no hosts", size(80, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
 		var hosts strings.Builder
 		for j := 0; hosts.Len() < largeText; j++ {
 			fmt.Fprintf(&hosts, "_%d-%d,", i, j)
 		}
 		return largeService(ctx, e, fmt.Sprintf("flaws%04d", i), "minilb", "minilb/host", hosts.String())
 	}},
-	{"our Services with protocols", size(250, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
+	{"our Services with protocols", size(80, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
 		return largeService(ctx, e, fmt.Sprintf("alpn%04d", i), "minilb", "minilb/alpn", "h2"+strings.Repeat(",", largeText))
 	}},
-	{"Ingresses with a Service", size(250, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
+	{"Ingresses with a Service", size(80, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
 		ingress := loadIngress(fmt.Sprintf("service%04d", i))
 		ingress.Annotations = map[string]string{"minilb/service": "old" + strings.Repeat(" ", largeText)}
 		_, err := e.Client.NetworkingV1().Ingresses(e.Namespace).Create(ctx, ingress, metav1.CreateOptions{})
 		return err
 	}},
-	{"Ingresses with hosts", size(250, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
+	{"Ingresses with hosts", size(80, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
 		ingress := loadIngress(fmt.Sprintf("rules%04d", i))
 		ingress.Annotations = map[string]string{"minilb/service": "old"}
 		long := strings.Repeat(strings.Repeat("l", 60)+".", 3)
@@ -75,7 +75,7 @@ var largeSorts = []struct {
 		_, err := e.Client.NetworkingV1().Ingresses(e.Namespace).Create(ctx, ingress, metav1.CreateOptions{})
 		return err
 	}},
-	{"HTTPRoutes with a Service", size(250, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
+	{"HTTPRoutes with a Service", size(80, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
 		return e.Apply(fmt.Sprintf(`
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
