@@ -167,12 +167,9 @@ func TestGrammars(t *testing.T) {
 // for commands, as zsh does at a prompt.
 func TestShell(t *testing.T) {
 	for name, shell := range map[string][]string{"sh": {"sh"}, "prompt": {"bash", "--norc", "--noprofile", "+O", "interactive_comments", "-i"}} {
-		path, err := exec.LookPath(shell[0])
-		if err != nil {
-			t.Skip(err)
-		}
 		for _, format := range []string{"ip", "openwrt", "openwrt-dhcp"} {
 			t.Run(name+" "+format, func(t *testing.T) {
+				path := program(t, shell[0], shell[0])
 				if got, want := ran(t, path, shell[1:], written(t, format, Of(slices.Concat(hostileNodes(), routed)))), ran(t, path, shell[1:], written(t, format, Of(routed))); got != want || !strings.Contains(want, "10.244.0.0/24") {
 					t.Errorf("got\n%swant\n%s", got, want)
 				}
