@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -35,7 +36,7 @@ func (l *log) String() string {
 }
 
 // lanNamespace runs a test anew in a process that has a network namespace of its own, in which the
-// interface "lan" has an address. It returns true there.
+// interface "lan" has an address, and a /run for the lock. It returns true there.
 func lanNamespace(t *testing.T, addr string, more ...string) bool {
 	t.Helper()
 	const inNamespace = "MINILB_TEST_NAMESPACE"
@@ -48,15 +49,18 @@ func lanNamespace(t *testing.T, addr string, more ...string) bool {
 		}
 		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=2m")
 		cmd.Env = append(os.Environ(), inNamespace+"=yes")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Unshareflags: syscall.CLONE_NEWNS} // with all mounts private
 		out, err := cmd.CombinedOutput()
-		if errors.Is(err, syscall.EPERM) {
+		if errors.Is(err, fs.ErrPermission) {
 			t.Skipf("network namespaces cannot be made here: %v", err)
 		}
 		if err != nil {
 			t.Fatalf("in a namespace: %v\n%s", err, out)
 		}
 		return false
+	}
+	if err := syscall.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
+		t.Fatal(err)
 	}
 	for _, line := range append([]string{"link set lo up", "link add lan type veth peer name far", "link set far up", "link set lan up", "addr add " + addr + " dev lan"}, more...) {
 		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
