@@ -32,14 +32,17 @@ type namespaces struct {
 	all map[string]*namespace
 }
 
-// sweep waits for the end of its standard input and then removes all that has a prefix.
+// sweep waits for the end of its standard input and then removes all that has a prefix, with the locks of
+// "minilb routes" for it.
 const sweep = `
 while read -r _; do :; done
 for file in /run/netns/"$1"*; do
-	[ -e "$file" ] && ip netns delete "${file##*/}"
+	[ -e "$file" ] || continue
+	rm -f "/run/minilb/routes-$(stat -L -c %i "$file").lock"
+	ip netns delete "${file##*/}"
 done
 rm -rf -- /etc/netns/"$1"*
-rmdir /etc/netns 2>/dev/null
+rmdir /etc/netns /run/minilb 2>/dev/null
 exit 0
 `
 
