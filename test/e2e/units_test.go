@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,10 +26,12 @@ import (
 // own, $3. Of this machine's files it sees programs and devices, read-only, and a directory, $2: units are in
 // units/. So whatever systemd does as at a boot, such as to empty /tmp, it does to files of its own.
 const boot = `
+exec unshare -p -f --kill-child sh -ec '
 for cgroup in $3; do
-	echo $$ >"$cgroup/cgroup.procs" || exit
+	echo 0 >"$cgroup/cgroup.procs" # this process alone: others in it would keep systemd from dividing it
 done
-exec unshare -C ip netns exec "$1" unshare -m -p -u -i -f --kill-child --mount-proc sh -ec '
+exec unshare -C ip netns exec "$1" unshare -m -u -i --mount-proc sh -ec "$4" boot "$2" "$3"
+' boot "$1" "$2" "$3" '
 	mount --make-rprivate /
 	root=$1/root
 	mkdir "$root"
@@ -50,8 +53,12 @@ exec unshare -C ip netns exec "$1" unshare -m -p -u -i -f --kill-child --mount-p
 	touch "$1/console"
 	mount --bind "$1/console" dev/console
 	mount -o remount,bind,ro dev
+	mount -t tmpfs tmpfs dev/shm
+	[ ! -d dev/mqueue ] || mount -t mqueue mqueue dev/mqueue
 	mount --bind "$1" minilb
 	mount -t proc proc proc
+	mount --bind proc/sys proc/sys # not all of it is of a namespace
+	mount -o remount,bind,ro proc/sys
 	mount -t sysfs -o ro sysfs sys
 	if [ "$2" = "${2#* }" ]; then # one hierarchy, of version 2
 		mount -t cgroup2 cgroup2 sys/fs/cgroup
@@ -67,25 +74,53 @@ exec unshare -C ip netns exec "$1" unshare -m -p -u -i -f --kill-child --mount-p
 	mount --make-rshared /
 	export container=lxc
 	exec chroot / /usr/lib/systemd/systemd --system --unit=multi-user.target --show-status=no
-' boot "$2" "$3"
+'
 `
 
-// makeCgroups makes one in each hierarchy that systemd needs, or says why it cannot.
-func makeCgroups(name string) (paths []string, err error) {
+// makeCgroups makes one in each hierarchy that systemd needs, until the test ends, which is skipped where it cannot.
+func makeCgroups(t *testing.T, name string) (paths []string) {
+	t.Helper()
+	const controllers = "/sys/fs/cgroup/cgroup.subtree_control"
 	hierarchies := []string{"/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/systemd"}
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil { // version 2
+	if enabled, err := os.ReadFile(controllers); err == nil { // version 2
 		hierarchies = []string{"/sys/fs/cgroup"}
-		if err := os.WriteFile("/sys/fs/cgroup/cgroup.subtree_control", []byte("+memory +pids"), 0); err != nil {
-			return nil, err
+		for _, controller := range []string{"memory", "pids"} {
+			if slices.Contains(strings.Fields(string(enabled)), controller) {
+				continue
+			}
+			if err := os.WriteFile(controllers, []byte("+"+controller), 0); err != nil {
+				t.Skipf("systemd needs cgroups of its own: %v", err)
+			}
+			t.Cleanup(func() {
+				if err := os.WriteFile(controllers, []byte("-"+controller), 0); err != nil {
+					t.Logf("others have come to need the controller: %v", err)
+				}
+			})
+		}
+	} else {
+		out, err := exec.Command("/usr/lib/systemd/systemd", "--version").Output()
+		must(t, err)
+		if version := number(t, string(out), `^systemd (\d+)`); version >= 256 {
+			t.Skipf("systemd %d does not run on cgroups of version 1", version)
 		}
 	}
+	t.Cleanup(func() {
+		// What ran in them is killed, and takes a moment to be gone.
+		must(t, cluster.Wait(context.WithoutCancel(t.Context()), 20*time.Second, func() error {
+			left, err := exec.Command("find", "/sys/fs/cgroup", "-depth", "-type", "d", "-path", "*/"+name+"*", "-print", "-exec", "rmdir", "{}", ";").Output()
+			if len(left) > 0 {
+				err = fmt.Errorf("cgroups are left: %s", left)
+			}
+			return err
+		}))
+	})
 	for _, hierarchy := range hierarchies {
 		paths = append(paths, filepath.Join(hierarchy, name))
 		if err := os.Mkdir(paths[len(paths)-1], 0o755); err != nil {
-			return nil, err
+			t.Skipf("systemd needs cgroups of its own: %v", err)
 		}
 	}
-	return paths, nil
+	return paths
 }
 
 // units are ours, and the targets that they speak of.
@@ -104,11 +139,7 @@ func TestUnits(t *testing.T) {
 	if target, err := os.Readlink("/lib"); err != nil || target != "usr/lib" {
 		t.Skipf("all programs must be in /usr, and /lib leads to %q", target)
 	}
-	ctx, group := t.Context(), l.prefix+"units"
-	cgroups, err := makeCgroups(group)
-	if err != nil {
-		t.Skipf("systemd needs cgroups of its own: %v", err)
-	}
+	ctx := t.Context()
 	l.createService(t, "web")
 	p := l.startPod(t, "web-0", "web", "node1")
 
@@ -153,14 +184,6 @@ func TestUnits(t *testing.T) {
 	}
 
 	t.Cleanup(func() {
-		// What ran in them is killed, and takes a moment to be gone.
-		must(t, cluster.Wait(context.WithoutCancel(ctx), 20*time.Second, func() error {
-			left, err := exec.Command("find", "/sys/fs/cgroup", "-depth", "-type", "d", "-path", "*/"+group+"*", "-print", "-exec", "rmdir", "{}", ";").Output()
-			if len(left) > 0 {
-				err = fmt.Errorf("cgroups are left: %s", left)
-			}
-			return err
-		}))
 		_, err := l.router.output(context.WithoutCancel(ctx), l.minilb, "routes", "-cleanup")
 		must(t, err)
 		for _, unit := range units {
@@ -169,6 +192,7 @@ func TestUnits(t *testing.T) {
 			}
 		}
 	})
+	cgroups := makeCgroups(t, l.prefix+"units") // they go before the routes do, and with them who sets those anew
 	d := l.start(t, "systemd", "sh", "-c", boot, "boot", l.router.name, dir, strings.Join(cgroups, " "))
 	// in runs a command where systemd runs.
 	in := func(args ...string) (string, error) {
