@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 )
 
 const (
-	// stopGrace is how long a daemon has between SIGTERM and SIGKILL.
+	// stopGrace is how long a daemon has between StopSignal and SIGKILL.
 	stopGrace = 5 * time.Second
 
 	// tailLines is how much of a daemon's log is quoted when it dies.
@@ -27,6 +28,8 @@ type Daemon struct {
 	Path string // of the binary
 	Args []string
 	Log  string // path of the file that takes its output
+
+	StopSignal syscall.Signal // asks it to end; SIGTERM, if zero
 
 	cmd      *exec.Cmd
 	stopping chan struct{}
@@ -80,7 +83,7 @@ func (d *Daemon) Stop() {
 		close(d.stopping)
 	}
 	// The only error is that it has ended, which is what we are after.
-	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	_ = d.cmd.Process.Signal(cmp.Or(d.StopSignal, syscall.SIGTERM))
 	timer := time.AfterFunc(stopGrace, func() { _ = d.cmd.Process.Kill() })
 	defer timer.Stop()
 	<-d.exited

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -194,6 +195,7 @@ func TestUnits(t *testing.T) {
 	})
 	cgroups := makeCgroups(t, l.prefix+"units") // they go before the routes do, and with them who sets those anew
 	d := l.start(t, "systemd", "sh", "-c", boot, "boot", l.router.name, dir, strings.Join(cgroups, " "))
+	d.StopSignal = syscall.SIGHUP // unshare(1) blocks SIGTERM; systemd is killed with it, and with that all that runs there
 	// in runs a command where systemd runs.
 	in := func(args ...string) (string, error) {
 		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", d.PID()))
