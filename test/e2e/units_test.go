@@ -231,6 +231,26 @@ func TestUnits(t *testing.T) {
 		return err
 	})
 
+	// Other users of the machine get neither the tokens nor what the services keep, and root's minilb has the lock
+	// of the service's (R8b).
+	for path, text := range map[string]string{
+		"/run/credentials/minilb-dns.service/kubeconfig":        l.accounts.DNS,
+		"/run/credentials/minilb-controller.service/kubeconfig": l.accounts.Controller,
+		"/run/credentials/minilb-routes.service/kubeconfig":     routes,
+		"/var/lib/minilb/snapshot":                              "",
+	} {
+		want, _ := os.ReadFile(text)
+		if got, err := in("cat", path); err != nil || text != "" && got != string(want) {
+			t.Errorf("root reads %s: %v, %q", path, err, got)
+		}
+		if got, err := in("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", path); err == nil || !strings.HasPrefix(got, "cat: "+path+": ") {
+			t.Errorf("another user reads %s: %v, %q", path, err, got)
+		}
+	}
+	if got, err := in("/minilb/minilb", "routes", "-cleanup"); err == nil || !strings.Contains(got, `another "minilb routes -apply" runs`) {
+		t.Errorf("-cleanup beside minilb-routes.service: %v, %q", err, got)
+	}
+
 	metrics := map[string]string{}
 	for unit, addr := range map[string]string{"minilb-dns": "127.0.0.1:9153", "minilb-controller": "127.0.0.1:8081"} {
 		metrics[unit], err = in("curl", "-sf", "http://"+addr+"/metrics")
