@@ -105,11 +105,12 @@ func (s *slice) problem(format string, args ...any) {
 		s.problems[maxFlaws].hosts++
 		return
 	}
+	hosts := 0
 	if len(s.problems) == maxFlaws {
-		format, args = "more of its endpoints have problems and are left out", nil
+		format, args, hosts = "more of its endpoints have problems and are left out", nil, 1
 	}
 	o := s.owner("EndpointSlice")
-	s.problems = append(s.problems, problem{owner: &o, reason: badEndpoint, text: fmt.Sprintf(format, args...)})
+	s.problems = append(s.problems, problem{owner: &o, reason: badEndpoint, text: fmt.Sprintf(format, args...), hosts: hosts})
 }
 
 // troubles returns the problems of a slice that may be nil.

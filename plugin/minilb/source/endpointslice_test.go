@@ -152,6 +152,12 @@ func TestReduceSlice(t *testing.T) {
 			t.Errorf("triggered %s: got %d", when, s.triggered)
 		}
 	}
+	const surplus = 3
+	bad := slices.Repeat([]discoveryv1.Endpoint{{}}, maxFlaws+surplus)
+	all := new(Watcher).reduceSlice(&discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: bad}).problems
+	if len(all) != maxFlaws+1 || all[maxFlaws].hosts != surplus {
+		t.Errorf("C7c: got %d problems, the last for %d endpoints, want %d and %d", len(all), all[len(all)-1].hosts, maxFlaws+1, surplus)
+	}
 	mapped := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv6, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"::ffff:10.0.0.1"}}, {Addresses: []string{"fd00::1%eth0"}}}}
 	if s := new(Watcher).reduceSlice(mapped); s.endpoints.len() != 0 {
 		t.Errorf("an IPv4-mapped address and one with a zone in an IPv6 slice: got %v", slices.Collect(s.endpoints.all()))
