@@ -175,13 +175,7 @@ func (r *resolver) hosts() []*claim {
 // resolve returns what each host leads to, and notes which claims do not count and why.
 func (r *resolver) resolve() map[string]outcome {
 	followed := r.hosts()
-	covering := map[string]string{}
-	for _, c := range followed {
-		for _, host := range r.direct[c].hosts {
-			covering[host] = r.covering(host)
-		}
-	}
-	found := r.follow(followed, covering)
+	found := r.follow(followed)
 	for again, attempts := true, 0; again && attempts < maxDepth; attempts++ {
 		again = false
 		for host, claims := range r.claims {
@@ -194,7 +188,8 @@ func (r *resolver) resolve() map[string]outcome {
 			}
 		}
 		if again {
-			found = r.follow(followed, covering)
+			r.index() // outside the zones it goes by who has the names (C7b)
+			found = r.follow(followed)
 		}
 	}
 
@@ -222,13 +217,19 @@ func (r *resolver) resolve() map[string]outcome {
 // follow returns what each claim leads to. Claims that lead to other hosts take one round for
 // each host on the way, so that what one finds does not depend on the way that one comes, and
 // a loop never gets anywhere (M6).
-func (r *resolver) follow(followed []*claim, covering map[string]string) map[*claim]outcome {
+func (r *resolver) follow(followed []*claim) map[*claim]outcome {
 	found := make(map[*claim]outcome, len(r.direct))
 	for c, a := range r.direct {
 		found[c] = a.outcome
 	}
 	if len(followed) == 0 {
 		return found
+	}
+	covering := map[string]string{}
+	for _, c := range followed {
+		for _, host := range r.direct[c].hosts {
+			covering[host] = r.covering(host)
+		}
 	}
 	for range maxDepth {
 		names := map[string]outcome{} // that claims lead to, as of the round before

@@ -186,6 +186,15 @@ func TestResolve(t *testing.T) {
 			rejected: "dead b.ex.org.",
 		},
 		{
+			name: "C7b: nor does it keep its namespace's wildcard off what lies above another's name",
+			claims: []*claim{
+				testClaim("Ingress shop/w 1", "*.apps.ex.org.", "10.0.0.1"), testClaim("Ingress shop/z 1", "z.foo.apps.ex.org.", "z.foo.apps.ex.org."),
+				testClaim("Ingress evil/z 2", "z.foo.apps.ex.org.", "10.0.0.9"), testClaim("Ingress shop/a 1", "a.ex.org.", "foo.apps.ex.org."),
+			},
+			want:     map[string]string{"*.apps.ex.org.": "10.0.0.1", "z.foo.apps.ex.org.": "10.0.0.9", "a.ex.org.": "10.0.0.1"},
+			rejected: "dead z.foo.apps.ex.org.",
+		},
+		{
 			name:   "D10: the name of a Service is closer than a wildcard above it",
 			claims: []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "x.web.shop.minilb."), testClaim("Ingress shop/b 1", "b.ex.org.", "x.shop.minilb."), testClaim("Service shop/web 1", "*.shop.minilb.", "svc:shop/web")},
 			want:   map[string]string{"*.shop.minilb.": "svc:shop/web", "b.ex.org.": "svc:shop/web"}, rejected: "dead a.ex.org.",
