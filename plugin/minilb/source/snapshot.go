@@ -36,7 +36,7 @@ var writers sync.Map
 const (
 	// interval is between two times that the file is written.
 	interval = 2 * time.Second
-	// retry is the pause after a failure.
+	// retry is the pause after a failure, unless that is errTooLarge.
 	retry = 10 * time.Second
 	// refresh is after how long the file is written though nothing has changed, so that its age
 	// says how old what it holds can be.
@@ -114,7 +114,7 @@ func (s *snapshot) run(ctx context.Context, w *Watcher) {
 		pause := interval
 		switch wrote, err := s.flush(w); {
 		case err != nil:
-			pause = retry
+			pause = pauseAfter(err)
 			s.wake()
 		case !wrote:
 			continue // whatever changes that tells
@@ -125,6 +125,15 @@ func (s *snapshot) run(ctx context.Context, w *Watcher) {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// pauseAfter returns how long to wait after a failure. A snapshot that is too large is so until objects go, and
+// each attempt wears the disk by as much as may be written.
+func pauseAfter(err error) time.Duration {
+	if errors.Is(err, errTooLarge) {
+		return refresh
+	}
+	return retry
 }
 
 // flush writes the file if there is anything new, and all is known. It reports whether it did. A

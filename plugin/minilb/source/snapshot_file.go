@@ -17,6 +17,7 @@ const maxSnapshot = 128 << 20
 var (
 	errLink      = errors.New("it is a symbolic link, which is not followed: name the file that it leads to")
 	errIrregular = errors.New("it is not a regular file")
+	errTooLarge  = fmt.Errorf("it would have more than %d bytes, which are not read again: a quota keeps tenants from making so many objects", maxSnapshot)
 )
 
 // openSnapshot opens a file for reading if it can be believed: it is regular, its name is no link, and nobody but
@@ -84,7 +85,7 @@ func readFrom(in io.Reader, size int) (*state, error) {
 	return readState(content)
 }
 
-// limited is a writer that fails before more is written than may be read again.
+// limited is a writer that fails, with errTooLarge, before more is written than may be read again.
 type limited struct {
 	io.Writer
 	left int
@@ -93,7 +94,7 @@ type limited struct {
 // Write implements the io.Writer interface.
 func (l *limited) Write(p []byte) (int, error) {
 	if l.left -= len(p); l.left < 0 {
-		return 0, fmt.Errorf("it would have more than %d bytes, which are not read again: a quota keeps tenants from making so many objects", maxSnapshot)
+		return 0, errTooLarge
 	}
 	return l.Writer.Write(p)
 }

@@ -46,7 +46,11 @@ func TestSnapshotSize(t *testing.T) {
 	if err := w.encode(&limited{&bytes.Buffer{}, whole.Len()}, h); err != nil {
 		t.Error(err)
 	}
-	if err := w.encode(&limited{&bytes.Buffer{}, whole.Len() - 1}, h); err == nil || !strings.Contains(err.Error(), "more than") {
-		t.Errorf("got error %v", err)
+	err := w.encode(&limited{&bytes.Buffer{}, whole.Len() - 1}, h)
+	if pause := pauseAfter(err); err == nil || !strings.Contains(err.Error(), "more than") || pause != refresh {
+		t.Errorf("got error %v, and a pause of %v", err, pause)
+	}
+	if pause := pauseAfter(os.ErrPermission); pause != retry {
+		t.Errorf("got a pause of %v after another failure", pause)
 	}
 }
