@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 const (
@@ -68,5 +70,5 @@ func (c *Controller) ready(w http.ResponseWriter, _ *http.Request) {
 	if reason == "" {
 		reason = "services: not listed yet"
 	}
-	http.Error(w, reason, http.StatusServiceUnavailable)
+	http.Error(w, printable.Line(reason), http.StatusServiceUnavailable)
 }

@@ -1,6 +1,6 @@
 // Package kube finds the API server: it turns the kubeconfig that a user names, or the
 // places where one is usually found, into a client configuration, and says in one line what
-// stands between us and it. Of ours it imports printable alone.
+// stands between us and it. It imports nothing of ours.
 package kube
 
 import (
@@ -12,14 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-
-	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // Config returns the client configuration for the API server. A path names a kubeconfig
@@ -145,4 +144,5 @@ func describe(path string, rules *clientcmd.ClientConfigLoadingRules) string {
 	return fmt.Sprintf("%q", rules.GetDefaultFilename())
 }
 
-func oneLine(err error) string { return printable.Line(err.Error()) }
+// oneLine returns what an error says as one line. Whoever prints it sees to what a terminal would obey (M10).
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
