@@ -108,6 +108,9 @@ func (x *Explanation) endpoints(text *strings.Builder) {
 func table(text *strings.Builder, title string, rows [][]string) {
 	var widths []int
 	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = printable.Line(cell) // a node may be called anything
+		}
 		widths = append(widths, make([]int, len(row)-len(widths))...)
 		for i, cell := range row {
 			widths[i] = max(widths[i], len(cell))
@@ -117,7 +120,6 @@ func table(text *strings.Builder, title string, rows [][]string) {
 	for _, row := range rows {
 		line := title
 		for i, cell := range row {
-			cell = printable.Line(cell) // a node may be called anything
 			if i > 0 && len(line)+len(cell) > columns.Width {
 				text.WriteString(strings.TrimRight(line, " ") + "\n")
 				line = margin + indent(2)

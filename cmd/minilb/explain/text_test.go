@@ -64,6 +64,10 @@ func TestWideEndpoints(t *testing.T) {
 		`Endpoints  10.244.1.10  answered  ready
              ` + strings.Repeat("n", 40) + `
 `: {{Service: "shop/web", Address: "10.244.1.10", State: "ready", Node: strings.Repeat("n", 40), Answered: true}},
+		`Endpoints  10.244.1.10  answered  ready  shop/web                       n1
+           10.244.1.11  answered  ready  shop/\u001b\u001b\u001b\u001b  n2
+`: {{Service: "shop/web", Address: "10.244.1.10", State: "ready", Node: "n1", Answered: true}, // M10: columns are as wide as what is printed
+			{Service: "shop/\x1b\x1b\x1b\x1b", Address: "10.244.1.11", State: "ready", Node: "n2", Answered: true}},
 	} {
 		var text strings.Builder
 		if err := (&Explanation{Endpoints: endpoints}).Text(&text, false); err != nil || !strings.Contains(text.String(), "\n"+want+"Answers ") {
