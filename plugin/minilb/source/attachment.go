@@ -76,7 +76,7 @@ func (a *attachment) claims(r *route) []*claim {
 	if len(unmet) > 0 && obstacles != nil && (claims == nil || !foreign) {
 		claims = append(claims, r.deadClaim(unmet, strings.Join(obstacles, "; ")))
 	}
-	if r.surplus > 0 {
+	if r.surplus > 0 && claims != nil { // or else it is somebody else's
 		c := &claim{lead: lead{owner: r.owner(r.kind)}}
 		c.tooMany(r.surplus, "")
 		claims = append(claims, c)

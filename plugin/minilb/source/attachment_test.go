@@ -364,3 +364,22 @@ spec: {hostnames: [b.ex.org], parentRefs: [{name: gw, namespace: infra, port: 81
 		})
 	}
 }
+
+// C7c: that a route has more hosts than are kept is said unless all its parents are somebody else's.
+func TestSurplusHosts(t *testing.T) {
+	a := &attachment{gatewayObjects: &gatewayObjects{}, options: &Options{}}
+	for kind, want := range map[string]int{gatewayKind: 1, "/Service": 0} {
+		r := &route{kind: httpRoute, hosts: []string{"a.ex.org"}, surplus: 3, parents: []parentRef{{kindName: kindName{kind: kind, namespace: "infra", name: "gw"}}}}
+		said := 0
+		for _, c := range a.claims(r) {
+			for _, p := range c.problems {
+				if p.reason == tooMany {
+					said++
+				}
+			}
+		}
+		if said != want {
+			t.Errorf("its parent is a %s: it is said %d times, want %d", kind, said, want)
+		}
+	}
+}
