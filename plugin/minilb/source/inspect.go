@@ -208,11 +208,13 @@ func (i *Inspection) Names() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// Claiming returns the namespaces whose objects claim hosts outside the zones, in order.
+// Claiming returns the namespaces whose objects claim hosts outside the zones that they may have, in order.
 func (i *Inspection) Claiming() []string {
 	namespaces := map[string]bool{}
 	for c := range i.resolver.direct {
-		if slices.ContainsFunc(c.hosts, func(host string) bool { return i.translator.options.zone(host) == "" }) {
+		if slices.ContainsFunc(c.hosts, func(host string) bool {
+			return i.translator.options.zone(host) == "" && i.resolver.admit(&c.owner, host).reason == ""
+		}) {
 			namespaces[c.namespace] = true
 		}
 	}

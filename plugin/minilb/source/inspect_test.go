@@ -137,6 +137,20 @@ func TestInspection(t *testing.T) {
 	})
 }
 
+// C7: who claims nothing but what he is refused outside the zones is none of those who claim hosts there.
+func TestClaiming(t *testing.T) {
+	b := newBench(t, Options{ReverseZones: []string{"10.in-addr.arpa."}})
+	b.sync()
+	for id, hosts := range map[string]string{"shop/i": "a.ex.org", "later/i": "a.ex.org", "wide/i": "*.org, wpad.org, 1.10.in-addr.arpa", "within/i": "within.minilb", "both/i": "*.org, b.ex.org"} {
+		b.watcher.ingresses[""].Update(testIngress(id, strings.Split(hosts, ", ")...))
+	}
+	i := &Inspection{watcher: b.watcher, translator: b.tr, index: b.index}
+	i.judge()
+	if got, want := i.Claiming(), []string{"both", "later", "shop"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // G3: in which version each kind is read, and what of it cannot be.
 func TestInspectionServed(t *testing.T) {
 	for name, tc := range map[string]struct {
