@@ -6,9 +6,10 @@ import (
 
 // Update takes the nodes of names that are gone away, and then puts records at theirs; of several
 // for one name the first with a node counts, and one without a node lets its name exist, as a
-// Transparent one does. Fixed records stay as they are. If partial is set, the zones' content is not fully known: lookups in
-// them stay NotSynced, while the overlay is served. It costs what is changed, and next to nothing
-// for what there is beside it. It must not be called concurrently with itself.
+// Transparent one does. Fixed records stay as they are. If partial is set, the zones' content is
+// not fully known: lookups in them stay NotSynced, while the overlay is served. It costs what is
+// changed, and next to nothing for what there is beside it. It must not be called concurrently
+// with itself.
 func (x *Index) Update(gone []string, records []Record, partial bool) {
 	old := x.snapshot.Load()
 	u := &update{index: x, old: old, zones: map[*zone]*growth{}, touched: map[string]bool{}}
