@@ -23,7 +23,7 @@ func (m *Minilb) alias(ctx context.Context, state *request.Request, target strin
 	loop, _ := ctx.Value(dnsserver.LoopKey{}).(int)
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, loop+1)
 	qtype := state.QType()
-	end := aliasEnd{target: target, answers: m.answers}
+	end := aliasEnd{target: target, answers: m.answers, listed: m.listed}
 	var found *dns.Msg
 	if qtype != dns.TypeCNAME && loop < maxAliases {
 		found = m.follow(ctx, state, target, qtype, &end)
@@ -68,6 +68,7 @@ func (m *Minilb) follow(ctx context.Context, state *request.Request, target stri
 type aliasEnd struct {
 	target           string
 	answers          func(netip.Addr) bool
+	listed           bool            // answers judges by a list
 	passed           map[string]bool // names on the way along the aliases, canonical
 	records          []dns.RR        // of the type that is asked for, and the aliases on the way to them
 	usable, unusable int             // addresses; localhost is one
@@ -85,7 +86,7 @@ func (e *aliasEnd) add(found []dns.RR, qtype uint16, answered bool) {
 		if !passed[dns.CanonicalName(rr.Header().Name)] || kind != qtype && kind != dns.TypeCNAME && kind != dns.TypeRRSIG {
 			continue
 		}
-		if rr = e.clean(rr); rr != nil && answered {
+		if rr = e.clean(rr, passed); rr != nil && answered {
 			e.records = append(e.records, rr)
 		}
 	}
@@ -117,8 +118,9 @@ func alongAliases(answer []dns.RR, name string) map[string]bool {
 }
 
 // clean counts the addresses of a record, hints among them. It returns the record without those that are not
-// answered, and nil if it has no others. Where an alias ends is up to whoever holds the domain that it leads to.
-func (e *aliasEnd) clean(rr dns.RR) dns.RR {
+// answered, and nil if it has no others. Where an alias ends is up to whoever holds the domain that it leads to. A
+// binding to a name that is not passed leads to addresses that nobody has judged by the list.
+func (e *aliasEnd) clean(rr dns.RR, passed map[string]bool) dns.RR {
 	bad := func(ip net.IP) bool { // 16 bytes of this package may be an address of IPv4
 		addr, _ := netip.AddrFromSlice(ip)
 		return e.rejects(addr.Unmap())
@@ -144,8 +146,11 @@ func (e *aliasEnd) clean(rr dns.RR) dns.RR {
 		if https, ok := own.(*dns.HTTPS); ok {
 			binding = &https.SVCB
 		}
-		if source.IsLocalhost(dns.CanonicalName(binding.Target)) {
+		switch target := dns.CanonicalName(binding.Target); {
+		case source.IsLocalhost(target):
 			e.unusable++
+			return nil
+		case e.listed && target != "." && !passed[target]: // D34
 			return nil
 		}
 		var without []dns.SVCBKey

@@ -149,6 +149,8 @@ func TestAliasToLoopback(t *testing.T) {
 			map[uint16]int{dns.TypeA: -1, dns.TypeAAAA: -1, dns.TypeHTTPS: -1, dns.TypeCNAME: -1}, lan},
 		{"some of them outside", []string{"A 192.0.2.1", "A " + sound, "AAAA 64:ff9b::198.51.100.1", "HTTPS 1 . ipv4hint=192.0.2.1,198.51.100.1"}, // D34
 			map[uint16]int{dns.TypeA: 1, dns.TypeAAAA: 1, dns.TypeHTTPS: 1, dns.TypeCNAME: 0}, lan},
+		{"bindings to other names", []string{"A " + sound, "HTTPS 0 nas.lan.", "HTTPS 1 nas.lan. alpn=h2", "HTTPS 2 LB.example.com. alpn=h2", "HTTPS 3 . alpn=h2"}, map[uint16]int{dns.TypeA: 1, dns.TypeHTTPS: 2}, lan}, // D34
+		{"bindings to other names, of any address", []string{"A " + sound, "HTTPS 1 nas.lan. alpn=h2", "HTTPS 3 . alpn=h2"}, map[uint16]int{dns.TypeA: 1, dns.TypeHTTPS: 2}, nil},
 	} {
 		conf := testConfig()
 		conf.source.Addresses = tc.lan

@@ -31,6 +31,7 @@ type Minilb struct {
 	index      *records.Index
 	upstream   upstreamer
 	answers    func(netip.Addr) bool // whether an address at the end of an alias is (D30, D34)
+	listed     bool                  // whether only some networks are answered (D34)
 	fall       fall.F
 	ttl        uint32 // seconds, of answers, SOA and negative answers
 	maxAnswers int    // per family, 0 for all (D23)

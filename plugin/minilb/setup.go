@@ -118,6 +118,7 @@ func newMinilb(conf *config, glue *records.Set) *Minilb {
 		index:      records.NewIndex(slices.Concat(conf.source.Zones, conf.source.ReverseZones), fixed...),
 		upstream:   upstream.New(),
 		answers:    conf.source.Answers,
+		listed:     conf.source.Addresses != nil,
 		fall:       conf.fall,
 		ttl:        conf.ttl,
 		maxAnswers: conf.maxAnswers,
