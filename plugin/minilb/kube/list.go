@@ -3,17 +3,31 @@ package kube
 import (
 	"context"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// pageSize is how many objects a request for a list asks for. etcd keeps none of more than 1.5 MB, so that
-// a page is at most 150 MB while it is decoded; most are a thousandth of that. A list in one piece has no
-// bound at all: whoever may create objects could make it larger than the memory of its readers.
-const pageSize = 100
+// pageSize returns how many objects a request for such a list asks for. A list in one piece has no bound at all:
+// whoever may create objects could make it larger than the memory of its readers, which is 512 MB by the shipped
+// manifests. etcd keeps no object of more than 1.5 MB; most have a thousandth of that.
+func pageSize(list any) int64 {
+	switch list.(type) {
+	case *unstructured.UnstructuredList:
+		// 330 MB: short keys take ten times their JSON as maps, beside that.
+		return 20
+	case *discoveryv1.EndpointSliceList:
+		// 215 MB: a controller puts 1,000 endpoints at most into one, of 160 bytes and 270 when decoded. Tenants
+		// write none (E15), and there are most of them, so that round trips count.
+		return 500
+	}
+	// 410 MB: short labels take 4.5 times what they do in protobuf, beside that.
+	return 50
+}
 
 // Reduced is what is kept of an object of a list, in the form in which a reflector hands lists over.
 type Reduced struct{ Object any }
@@ -32,7 +46,7 @@ func ListReduced[L interface {
 	runtime.Object
 	metav1.ListInterface
 }](ctx context.Context, options metav1.ListOptions, request func(context.Context, metav1.ListOptions) (L, error), reduce func(runtime.Object) any) (*metainternalversion.List, error) {
-	options.ResourceVersion, options.ResourceVersionMatch, options.Limit = "", "", pageSize
+	options.ResourceVersion, options.ResourceVersionMatch, options.Limit = "", "", pageSize(*new(L))
 	all := &metainternalversion.List{}
 	for {
 		page, err := request(ctx, options)

@@ -7,9 +7,11 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -63,10 +65,17 @@ func TestListReduced(t *testing.T) {
 			t.Errorf("got %v as of %q, want %v", got, list.ResourceVersion, p.names)
 		}
 		for _, options := range p.asked {
-			if options.Limit != pageSize || options.ResourceVersion != "" || options.FieldSelector == "" {
+			if options.Limit != 50 || options.ResourceVersion != "" || options.FieldSelector == "" {
 				t.Errorf("asked for %+v", options)
 			}
 		}
+	}
+}
+
+// C7c: pages of what takes more memory are smaller.
+func TestPageSize(t *testing.T) {
+	if custom, typed, slices := pageSize((*unstructured.UnstructuredList)(nil)), pageSize((*corev1.ServiceList)(nil)), pageSize((*discoveryv1.EndpointSliceList)(nil)); custom >= typed || typed >= slices {
+		t.Errorf("got %d, %d and %d objects", custom, typed, slices)
 	}
 }
 

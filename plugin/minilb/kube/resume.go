@@ -39,7 +39,7 @@ var errBrokenOff = errors.New("the stream of a first list broke off")
 
 // Listing prepares a request for a list: with the context that it returns, and the options as it
 // leaves them. The list is to be as the API server has it now (resourceVersion ""), whatever was
-// known of another; the first may come from its cache.
+// known of another; the first may come from its cache, unless ListReduced asks for it.
 func (r *Resumption) Listing(ctx context.Context, options *metav1.ListOptions) context.Context {
 	if options.ResourceVersion != "0" {
 		options.ResourceVersion = ""
