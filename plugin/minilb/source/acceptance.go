@@ -27,12 +27,12 @@ func (a *attachment) accepted(r *route, ref parentRef, p *parent) *obstacle {
 	}
 	for _, v := range entries {
 		if v.accepted == conditionFalse {
-			return obstruct(CauseRefused, "the controller of %s does not accept it (%s)", p.kindName, printable(v.reason))
+			return obstruct(CauseRefused, "the controller of %s does not accept it (%s)", p.kindName, legible(v.reason))
 		}
 	}
 	if len(entries) > 0 {
 		return obstruct(CausePending, "the controller of %s has not decided on it yet (condition Accepted is %s)",
-			p.kindName, printable(shorten(cmp.Or(entries[0].accepted, "not there"))))
+			p.kindName, legible(shorten(cmp.Or(entries[0].accepted, "not there"))))
 	}
 	var others []string
 	for i := range r.verdicts {

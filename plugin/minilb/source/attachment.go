@@ -264,7 +264,7 @@ func (a *attachment) unmet(r *route, p *parent, hosts []string, takers, refusers
 func (p *parent) lacks(takers []*listener) *obstacle {
 	var has []string
 	for _, l := range takers[:min(maxObstacles, len(takers))] {
-		has = append(has, fmt.Sprintf("%q has %s", shorten(l.name), printable(shorten(l.host))))
+		has = append(has, fmt.Sprintf("%q has %s", shorten(l.name), legible(shorten(l.host))))
 	}
 	if more := len(takers) - len(has); more > 0 {
 		has = append(has, fmt.Sprintf("and %d more", more))

@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // The kinds of the Gateway API that are read (G10).
@@ -51,7 +53,7 @@ func decode(obj *unstructured.Unstructured, into any) error {
 
 // unreadable is the problem of an object that cannot be decoded: it alone is left out.
 func unreadable(o owner, err error) []problem {
-	text := printable(strings.Join(strings.Fields(err.Error()), " "))
+	text := legible(strings.Join(strings.Fields(err.Error()), " "))
 	return []problem{{owner: &o, reason: badObject, text: "it is not as its kind should be and is left out: " + shorten(text)}}
 }
 
@@ -82,9 +84,9 @@ func (cs statusConditions) get(name string) (status, reason string) {
 		case c.Status == conditionTrue:
 			return c.Status, ""
 		case c.Message == "":
-			return c.Status, cut(c.Reason, maxMessage)
+			return c.Status, printable.Cut(c.Reason, maxMessage)
 		default:
-			return c.Status, cut(c.Reason+": "+strings.Join(strings.Fields(c.Message), " "), maxMessage)
+			return c.Status, printable.Cut(c.Reason+": "+strings.Join(strings.Fields(c.Message), " "), maxMessage)
 		}
 	}
 	return "", ""
@@ -110,11 +112,11 @@ func (k kindName) String() string {
 	if k.namespace != "" {
 		name = k.namespace + "/" + name
 	}
-	return printable(k.kind) + " " + printable(name)
+	return legible(k.kind) + " " + legible(name)
 }
 
-// printable quotes what cannot stand in a line as it is: a reference may name anything.
-func printable(s string) string {
+// legible returns s, quoted if there is anything in it that cannot be seen: a reference may name anything.
+func legible(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.Quote(s)
 	}

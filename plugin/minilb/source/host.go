@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/minilb/minilb/plugin/minilb/printable"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -159,12 +160,4 @@ func tooLong(host string) error {
 }
 
 // shorten cuts what a user wrote to a length that a log line can bear.
-func shorten(s string) string { return cut(s, 80) }
-
-// cut leaves so many bytes of a text.
-func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "") + "…"
-}
+func shorten(s string) string { return printable.Cut(s, 80) }

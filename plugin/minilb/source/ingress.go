@@ -6,6 +6,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 const classAnnotation = "kubernetes.io/ingress.class"
@@ -26,11 +27,11 @@ func reduceIngress(obj *networkingv1.Ingress) *ingress {
 	i := &ingress{meta: newMeta(&obj.ObjectMeta)}
 	for _, class := range []string{value(obj.Spec.IngressClassName, ""), obj.Annotations[classAnnotation]} {
 		if class != "" && !slices.Contains(i.classes, class) {
-			i.classes = append(i.classes, intern(cut(class, maxValue)))
+			i.classes = append(i.classes, intern(printable.Cut(class, maxValue)))
 		}
 	}
 	if service, ok := obj.Annotations[lb.ServiceAnnotation]; ok {
-		service = cut(service, maxValue) // and no reference any longer
+		service = printable.Cut(service, maxValue) // and no reference any longer
 		i.service = &service
 	}
 	var hosts hostList

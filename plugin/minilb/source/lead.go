@@ -12,6 +12,7 @@ import (
 	netutils "k8s.io/utils/net"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // lead is where an object's annotation or status says that its hosts are served.
@@ -35,7 +36,7 @@ func (l *lead) tooMany(surplus int, where string) {
 
 // aimAtService makes the Service named by the annotation, "[namespace/]name", the only target (M7).
 func (l *lead) aimAtService(reference string) {
-	reference = cut(reference, maxValue) // or a name within would keep all of it
+	reference = printable.Cut(reference, maxValue) // or a name within would keep all of it
 	namespace, name, qualified := strings.Cut(strings.TrimSpace(reference), "/")
 	if !qualified {
 		namespace, name = l.namespace, namespace

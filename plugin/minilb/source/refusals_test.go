@@ -18,7 +18,7 @@ func TestAttachmentRefusals(t *testing.T) {
 		{"a reason of several lines", gatewayWith(open) + strings.Replace(routeOf(httpRoute, "a.org", toGateway), `status: "True"`, `status: "False", reason: "No\n[ERROR] forged"`, 1),
 			`a.org.: the controller of Gateway infra/gw does not accept it ("No\n[ERROR] forged")`},
 		{"a long name", gatewayWith(strings.Replace(open, "name: http", "name: "+strings.Repeat("x", 200), 1)) + routeOf(tlsRoute, "a.org", toGateway),
-			`a.org.: listener "` + strings.Repeat("x", 80) + `…" of Gateway infra/gw takes no TLSRoute`},
+			`a.org.: listener "` + strings.Repeat("x", 77) + `…" of Gateway infra/gw takes no TLSRoute`},
 	} {
 		if got := told(testObjects(t, tc.manifest), Options{}); !slices.Equal(got, []string{tc.want}) {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
