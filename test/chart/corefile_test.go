@@ -119,8 +119,23 @@ func TestServerBlock(t *testing.T) {
 	if want := ".:53 quic://.:853 https://.:443 tls://.:853 {"; !sameWords(strings.SplitN(node, "\n", 2)[0], want) {
 		t.Errorf("encrypted, in the node's network: got\n%s\nwant %s", node, want)
 	}
-	if want := "\nbind {$NODE_IP}\ntls /etc/minilb-tls/tls.crt /etc/minilb-tls/tls.key\n"; !strings.Contains(node, want) {
-		t.Errorf("got\n%s\nwithout%s", node, want)
+	for _, want := range []string{
+		"\nbind {$NODE_IP}\ntls /etc/minilb-tls/tls.crt /etc/minilb-tls/tls.key\n",
+		"\nhealth 127.0.0.1:8080 {\nlameduck 5s\n}\nready 127.0.0.1:8181\nprometheus [{$NODE_IP}]:9153\n",
+		"\nacl {\nallow net 127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16\nallow net ::1 fc00::/7 fe80::/10\nblock\n}\n",
+	} {
+		if !strings.Contains(node, want) {
+			t.Errorf("got\n%s\nwithout%s", node, want)
+		}
+	}
+
+	// An acl of one's own is asked before the one of ports of nodes, which there is nowhere else.
+	own = corefile(t, rendered(t, "dns.hostPort=53", "corefile.extraConfig=acl {\nallow net 2001:db8:1200::/56\n}"))
+	if want := "\nacl {\nallow net 2001:db8:1200::/56\n}\nacl {\nallow net 127.0.0.0/8 "; !strings.Contains(own, want) {
+		t.Errorf("got\n%s\nwithout%s", own, want)
+	}
+	if behind := corefile(t, rendered(t)); strings.Contains(behind, "\nacl") {
+		t.Errorf("behind a NodePort there is an acl:\n%s", behind)
 	}
 
 	override := corefile(t, variant(t, "override"))

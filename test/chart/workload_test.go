@@ -234,6 +234,9 @@ func TestNodePorts(t *testing.T) {
 	check(t, "user", *pod.SecurityContext.RunAsUser, 0)
 	check(t, "not root", *pod.SecurityContext.RunAsNonRoot, false)
 	check(t, "capabilities", *container.SecurityContext.Capabilities, corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"NET_BIND_SERVICE"}})
+	for probe, path := range map[*corev1.Probe]string{container.LivenessProbe: "/health", container.ReadinessProbe: "/ready"} {
+		check(t, "probed on loopback", *probe.HTTPGet, corev1.HTTPGetAction{Path: path, Port: intstr.FromString(path[1:]), Host: "127.0.0.1"})
+	}
 	for _, port := range container.Ports[:5] {
 		if port.HostPort != port.ContainerPort {
 			t.Errorf("port %s: %d of the node is %d of the pod", port.Name, port.HostPort, port.ContainerPort)

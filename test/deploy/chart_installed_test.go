@@ -74,7 +74,7 @@ func testChartInstalled(t *testing.T, c *cluster.Cluster) {
 
 	before := getDeployment(t, c).Spec.Template.Annotations["checksum/corefile"]
 	notes = readable(t, helm(t, c, "upgrade", shipped.ChartRelease, "deploy/helm/minilb", "--reset-then-reuse-values", "--set", "plugin.ttl=9,dns.hostPort=5300"))
-	if !strings.Contains(notes, "server=/minilb/NODE#5300\n") || !strings.Contains(notes, "pod-security.kubernetes.io/enforce=privileged") {
+	if !strings.Contains(notes, "server=/minilb/NODE#5300\n") || !strings.Contains(notes, "pod-security.kubernetes.io/enforce=privileged") || !strings.Contains(notes, "answers private networks only") {
 		t.Errorf("with ports of nodes Helm says\n%s", notes)
 	}
 	if after := getDeployment(t, c).Spec.Template.Annotations["checksum/corefile"]; after == before || after == "" {

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"crypto/tls"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -90,8 +91,8 @@ func testChartConfigured(t *testing.T, c *cluster.Cluster) {
 	snapshots := t.TempDir()
 	up := harness.Upstream(t)
 	cert := harness.NewCertificate(t, "dns.lan.test")
-	encrypted := harness.FreePorts(t, 3)
-	port := func(i int) string { return encrypted[i][strings.LastIndex(encrypted[i], ":"):] }
+	ports := harness.FreePorts(t, 4) // of DoT, DoH, DoQ and the metrics
+	port := func(i int) string { return ports[i][strings.LastIndex(ports[i], ":"):] }
 	for _, test := range []struct {
 		variant string
 		set     []string
@@ -121,7 +122,8 @@ func testChartConfigured(t *testing.T, c *cluster.Cluster) {
 			variant: "hostnetwork",
 			moved: []string{
 				".:53 https://.:443 quic://.:853 tls://.:853 {\n", ".:PORT https://." + port(1) + " quic://." + port(2) + " tls://." + port(0) + " {\n",
-				" health {\n", " HEALTH {\n", " ready\n", " READY\n", " prometheus :9153\n", " PROM\n", " lameduck 5s\n", " lameduck 0s\n",
+				" health 127.0.0.1:8080 {\n", " HEALTH {\n", " ready 127.0.0.1:8181\n", " READY\n", " lameduck 5s\n", " lameduck 0s\n",
+				" prometheus [{$NODE_IP}]:9153\n", " prometheus [{$NODE_IP}]" + port(3) + "\n",
 				"/etc/minilb-tls/tls.crt", cert.Chain, "/etc/minilb-tls/tls.key", cert.Key,
 				" forward . 9.9.9.9 149.112.112.112 {\n", " forward . " + up + " {\n",
 			},
@@ -149,6 +151,9 @@ func testChartConfigured(t *testing.T, c *cluster.Cluster) {
 					Exchange(new(dns.Msg).SetQuestion("web.shop.minilb.", dns.TypeA), "127.0.0.1"+port(0))
 				if err != nil || len(reply.Answer) != 1 {
 					t.Errorf("over TLS: got %v, %v", reply, err)
+				}
+				if code, metrics := harness.Get("http://127.0.0.1" + port(3) + "/metrics"); code != http.StatusOK || !strings.Contains(metrics, "coredns_acl_allowed_requests_total") {
+					t.Errorf("metrics of the node: %d, with\n%s", code, harness.Grep(metrics, "acl"))
 				}
 			}
 			if lines := s.Log.Lines("[ERROR]"); len(lines) > 0 {

@@ -132,6 +132,10 @@ func testChartApplied(t *testing.T, c *cluster.Cluster) {
 			}
 		})
 	}
+	notes := readable(t, helm(t, c, "install", shipped.ChartRelease, "deploy/helm/minilb", "--set", "rbac.create=false", "--dry-run=server"))
+	if !strings.Contains(notes, "without rbac.create there is\nno ValidatingAdmissionPolicy") {
+		t.Errorf("without rbac.create Helm says nothing of the policy:\n%s", notes)
+	}
 }
 
 // admit asks the API server whether it would take a pod of the template.

@@ -26,6 +26,9 @@ var (
 	wanRouter    = host{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8:203::1")}
 	wanProvider  = host{netip.MustParseAddr("203.0.113.2"), netip.MustParseAddr("2001:db8:203::2")}
 	wanUpstreams = []string{"9.9.9.9", "149.112.112.112"}
+
+	// The same behind the provider's NAT (CGNAT).
+	cgnRouter, cgnProvider = netip.MustParseAddr("100.64.0.1"), netip.MustParseAddr("100.64.0.2")
 )
 
 // The router and a client with global IPv6 addresses in the LAN, of the prefix that the shipped files have
@@ -52,9 +55,9 @@ func (l *lab) startWAN(t *testing.T) *wan {
 	})
 	w := &wan{namespace: n}
 	must(t, l.router.ip("link add wan type veth peer name router netns "+n.name, "link set wan up",
-		fmt.Sprintf("addr add %s/24 dev wan", wanRouter.v4), fmt.Sprintf("addr add %s/64 dev wan", wanRouter.v6)))
+		fmt.Sprintf("addr add %s/24 dev wan", wanRouter.v4), fmt.Sprintf("addr add %s/24 dev wan", cgnRouter), fmt.Sprintf("addr add %s/64 dev wan", wanRouter.v6)))
 	must(t, n.ip("link set router up",
-		fmt.Sprintf("addr add %s/24 dev router", wanProvider.v4), fmt.Sprintf("addr add %s/64 dev router", wanProvider.v6),
+		fmt.Sprintf("addr add %s/24 dev router", wanProvider.v4), fmt.Sprintf("addr add %s/24 dev router", cgnProvider), fmt.Sprintf("addr add %s/64 dev router", wanProvider.v6),
 		fmt.Sprintf("route add %s via %s", lan4, wanRouter.v4), fmt.Sprintf("route add %s via %s", lan6, wanRouter.v6)))
 	for _, upstream := range wanUpstreams {
 		must(t, n.ip("addr add "+upstream+"/32 dev router"))
@@ -109,12 +112,14 @@ type shippedCorefile struct {
 	path   string // in the repository
 	port   uint16
 	router bool // on a router, and so with two sides
+	acl    bool // with private networks
 }
 
 var shippedCorefiles = []shippedCorefile{
-	{"Corefile.example", 53, true},
-	{"deploy/systemd/Corefile", 53, true},
-	{"deploy/kustomize/base/Corefile", 1053, false},
+	{"Corefile.example", 53, true, true},
+	{"deploy/systemd/Corefile", 53, true, true},
+	{"deploy/kustomize/base/Corefile", 1053, false, false},
+	{"deploy/kustomize/overlays/daemonset/Corefile", 1053, false, true},
 }
 
 // startShipped runs the server on the router with the Corefile as it is, but for where the snapshot is and
@@ -166,8 +171,8 @@ func exchange(ctx context.Context, from *namespace, network string, server netip
 	return reply, len(wire), reply.Unpack(wire)
 }
 
-// Who is in the LAN is answered by the shipped router as it comes, and nobody else: questions from
-// elsewhere are refused, and what is not DNS is on loopback alone.
+// Who is in the LAN is answered by the shipped router, or node, as it comes, and nobody else: questions from
+// elsewhere are refused, and what is not DNS is on loopback alone on a router.
 func TestShippedRouter(t *testing.T) {
 	l := theLab(t)
 	w := l.startWAN(t)
@@ -175,11 +180,12 @@ func TestShippedRouter(t *testing.T) {
 		must(t, where.ip(fmt.Sprintf("addr add %s/64 dev lan", address)))
 		t.Cleanup(func() { must(t, where.ip(fmt.Sprintf("addr del %s/64 dev lan", address))) })
 	}
+	var port uint16
 	expect := func(what string, from *namespace, server netip.Addr, want int) {
 		t.Helper()
 		for _, network := range []string{"udp", "tcp"} {
 			for _, name := range []string{"minilb.", "somewhere.example."} {
-				reply, _, err := exchange(t.Context(), from, network, netip.AddrPortFrom(server, 53), name, dns.TypeSOA)
+				reply, _, err := exchange(t.Context(), from, network, netip.AddrPortFrom(server, port), name, dns.TypeSOA)
 				if err != nil || reply.Rcode != want || want == dns.RcodeRefused && len(reply.Answer)+len(reply.Ns) > 0 {
 					t.Errorf("%s, over %s, %s: %v, %v, want %s", what, network, name, err, reply, dns.RcodeToString[want])
 				}
@@ -187,9 +193,10 @@ func TestShippedRouter(t *testing.T) {
 		}
 	}
 	for _, c := range shippedCorefiles {
-		if !c.router {
+		if !c.acl {
 			continue
 		}
+		port = c.port
 		t.Run(c.path, func(t *testing.T) {
 			l.startShipped(t, c)
 			for _, family := range families {
@@ -197,14 +204,18 @@ func TestShippedRouter(t *testing.T) {
 				expect("the provider", w.namespace, wanRouter.of(family), dns.RcodeRefused)
 				expect("the provider, at the LAN's side", w.namespace, routerHost.of(family), dns.RcodeRefused)
 			}
+			expect("the provider, by CGNAT", w.namespace, cgnRouter, dns.RcodeRefused)
 			expect("the router itself", l.router, netip.MustParseAddr("127.0.0.1"), dns.RcodeSuccess)
 			expect("a client with a global address", l.client, globalRouter, dns.RcodeRefused)
 			metrics, err := l.router.output(t.Context(), "curl", "-sf", "http://127.0.0.1:9153/metrics")
 			if err != nil || harness.Sum(metrics, "coredns_acl_blocked_requests_total") < 20 {
 				t.Errorf("metrics on loopback: %v, with\n%s", err, harness.Grep(metrics, "acl"))
 			}
+			if !c.router {
+				return
+			}
 			for _, port := range []uint16{8080, 8181, 9153} {
-				for from, at := range map[*namespace][]netip.Addr{l.client: {routerHost.v4, routerHost.v6, globalRouter}, w.namespace: {wanRouter.v4, wanRouter.v6, routerHost.v4}} {
+				for from, at := range map[*namespace][]netip.Addr{l.client: {routerHost.v4, routerHost.v6, globalRouter}, w.namespace: {wanRouter.v4, wanRouter.v6, cgnRouter, routerHost.v4}} {
 					for _, address := range at {
 						if conn, err := from.dial(t.Context(), "tcp", netip.AddrPortFrom(address, port).String()); err == nil {
 							conn.Close()

@@ -61,7 +61,7 @@ func OnLoopback(t *testing.T, corefile, upstream, kubeconfig string, cert Certif
 	})
 	corefile = SecondaryLine.ReplaceAllString(corefile, "${1}*")
 	corefile = upstreamLine.ReplaceAllString(corefile, "$1 "+upstream+" ")
-	corefile = regexp.MustCompile(`(?m)^( *)health.*$`).ReplaceAllString(corefile, "${1}HEALTH")
+	corefile = regexp.MustCompile(`(?m)^( *)health\b[^{\n]*`).ReplaceAllString(corefile, "${1}HEALTH ")
 	corefile = regexp.MustCompile(`(?m)^( *)ready.*$`).ReplaceAllString(corefile, "${1}READY")
 	corefile = regexp.MustCompile(`(?m)^( *)prometheus.*$`).ReplaceAllString(corefile, "${1}PROM")
 	for path, here := range map[string]string{"/var/lib/minilb": t.TempDir(), "/etc/minilb/kubeconfig": kubeconfig, "/etc/minilb/tls.crt": cert.Chain, "/etc/minilb/tls.key": cert.Key} {

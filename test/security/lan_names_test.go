@@ -45,7 +45,7 @@ func TestTenantLANNames(t *testing.T) {
 	for i, name := range names {
 		n.Claim(t, fmt.Sprintf("n%02d", i), in(name.claimed))
 	}
-	for _, path := range []string{"Corefile.example", "deploy/systemd/Corefile"} {
+	for _, path := range []string{"Corefile.example", "deploy/systemd/Corefile", "deploy/kustomize/base/Corefile"} {
 		shipped, err := os.ReadFile("../../" + path)
 		harness.Must(t, err)
 		for what, corefile := range map[string]string{"as it is": string(shipped), "with the claim line": claimLines.ReplaceAllString(string(shipped), "$1$2")} {
@@ -55,7 +55,7 @@ func TestTenantLANNames(t *testing.T) {
 			}
 			t.Run(path+" "+what, func(t *testing.T) {
 				corefile, _ := harness.OnLoopback(t, corefile, n.Up, accounts.DNS, harness.Certificate{})
-				s := harness.StartCoreDNS(t, corefile, "KUBECONFIG="+accounts.DNS)
+				s := harness.StartCoreDNS(t, corefile, "KUBECONFIG="+accounts.DNS, "NODE_IP=127.0.0.1")
 				s.WaitReady(t)
 				for i, name := range names {
 					var want []string

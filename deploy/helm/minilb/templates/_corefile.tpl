@@ -43,18 +43,22 @@
     tls /etc/minilb-tls/tls.crt /etc/minilb-tls/tls.key
     {{- end }}
     errors {
-        # What a flood repeats is two lines a minute of each kind: the first one, and how many there were.
+        # What a flood repeats is two lines a minute of each kind: the first one, and how many there were. The last
+        # two are the upstreams, and all else: of several other errors in a minute only the first is shown.
         consolidate 1m "not synced with the API server yet" warning
         consolidate 1m "concurrent queries exceeded maximum" warning show_first
-        consolidate 1m "^(dial|read|write) " error show_first
+        consolidate 1m "^(dial|read|write) |EOF$|deadline exceeded|no healthy proxies|closed by peer" error show_first
         consolidate 1m ".*" error show_first
     }
-    health {{ if ne (int $ports.health) 8080 }}:{{ int $ports.health }} {{ end }}{
+    {{- if .Values.dns.hostNetwork }}
+    # The kubelet asks on the node itself; Prometheus asks the node's address.
+    {{- end }}
+    health {{ if .Values.dns.hostNetwork }}127.0.0.1:{{ int $ports.health }} {{ else if ne (int $ports.health) 8080 }}:{{ int $ports.health }} {{ end }}{
         # The endpoint leaves the Services meanwhile.
         lameduck {{ $server.lameduck }}
     }
-    ready{{ if ne (int $ports.ready) 8181 }} :{{ int $ports.ready }}{{ end }}
-    prometheus :{{ int $ports.metrics }}
+    ready{{ if .Values.dns.hostNetwork }} 127.0.0.1:{{ int $ports.ready }}{{ else if ne (int $ports.ready) 8181 }} :{{ int $ports.ready }}{{ end }}
+    prometheus {{ if .Values.dns.hostNetwork }}[{$NODE_IP}]{{ end }}:{{ int $ports.metrics }}
     reload
     # What is answered from memory is to say, too, that this server recurses:
     # nslookup and others go on to the next server where it does not.
@@ -64,13 +68,23 @@
     {{- with $server.extraConfig }}
     {{- trim . | nindent 4 }}
     {{- end }}
+    {{- if or .Values.dns.hostNetwork (gt (int .Values.dns.hostPort) 0) }}
+    # Private networks may ask; others get REFUSED (EDE "Blocked"): an open resolver is used to attack others. If
+    # clients, pods or nodes have other addresses, such as global ones of IPv6, or 100.64.0.0/10 as some clouds and
+    # overlays use, allow their networks in an acl of corefile.extraConfig, which comes before this one.
+    acl {
+        allow net 127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16
+        allow net ::1 fc00::/7 fe80::/10
+        block
+    }
+    {{- end }}
     # UDP answers fit into one packet; clients ask for larger ones again over TCP. The first bufsize counts.
     bufsize 1232
 
     minilb {{ join " " (prepend ($plugin.extraZones | default list) .Values.domain) }} {
         {{- if not $plugin.claims }}
         # Any namespace may claim any host. Where tenants do not trust each other,
-        # let the value plugin.claims say who may claim what:
+        # set the value plugin.claims: it has who may claim what.
         # claim shop.example.org from shop
         {{- end }}
         {{- include "minilb.properties" . | nindent 8 }}
