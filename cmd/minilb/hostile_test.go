@@ -15,6 +15,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // evil is a text that clears a terminal, sets its title, turns the direction of writing, begins a line of its
@@ -127,14 +128,19 @@ func TestHostileError(t *testing.T) {
 func TestHostileLog(t *testing.T) {
 	var out bytes.Buffer
 	log := newLogger(&out, true)
-	log.Info("status written", "service", "shop/web", "n", 1, "object", cache.NewObjectName("shop", evil))
+	log.Info("status written", "service", "shop/web", "n", 1, "raw", []byte("text"), "object", cache.NewObjectName("shop", evil))
 	log.Warn(evil+strings.Repeat("long", 1<<18), "err", errors.New(evil+strings.Repeat("long", 1<<18)))
 	klog.ErrorS(errors.New(evil), evil+strings.Repeat("long", 1<<18))
-	if n := strings.Count(out.String(), "\n"); n != 3 || !strings.Contains(out.String(), "level=INFO msg=\"status written\" service=shop/web n=1 object=\"shop/x\\x1b[2J") {
+	var many []any
+	for i := range 100 { // each short enough by itself
+		many = append(many, fmt.Sprint("name", i), evil)
+	}
+	log.Warn("many values", many...)
+	if n := strings.Count(out.String(), "\n"); n != 4 || !strings.Contains(out.String(), "level=INFO msg=\"status written\" service=shop/web n=1 raw=\"text\" object=\"shop/x\\x1b[2J") {
 		t.Errorf("got %d lines: %.300q", n, &out)
 	}
 	for line := range strings.Lines(out.String()) {
-		if line = strings.TrimSuffix(line, "\n"); strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) || len(line) > 10000 {
+		if line = strings.TrimSuffix(line, "\n"); strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) || len(line) > printable.MaxLine {
 			t.Errorf("got %d bytes: %.300q", len(line), line)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"log/slog"
+	"strings"
 
 	"k8s.io/klog/v2"
 
@@ -12,18 +13,25 @@ import (
 // newLogger returns the logger and has client-go's lines go the same way, warnings and worse
 // unless verbose.
 func newLogger(w io.Writer, verbose bool) *slog.Logger {
+	w = cutLines{w}
 	level, clientLevel := slog.LevelInfo, slog.LevelWarn
 	if verbose {
 		level, clientLevel = slog.LevelDebug, slog.LevelDebug
 	}
-	klog.SetSlogLogger(slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: clientLevel, ReplaceAttr: cut})))
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: cut}))
+	klog.SetSlogLogger(slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: clientLevel})))
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-// cut bounds the length of a value, whose unprintable characters slog escapes by itself (M10).
-func cut(_ []string, a slog.Attr) slog.Attr {
-	if kind := a.Value.Kind(); kind == slog.KindString || kind == slog.KindAny {
-		a.Value = slog.StringValue(printable.Cut(a.Value.String(), printable.MaxLine))
+// cutLines bounds the length of lines, of which slog writes one at a time, with what is unprintable escaped (M10).
+type cutLines struct{ to io.Writer }
+
+// Write implements the io.Writer interface.
+func (w cutLines) Write(line []byte) (int, error) {
+	if len(line) <= printable.MaxLine {
+		return w.to.Write(line)
 	}
-	return a
+	if _, err := io.WriteString(w.to, printable.Cut(strings.TrimSuffix(string(line), "\n"), printable.MaxLine)+"\n"); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
