@@ -41,9 +41,9 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run executes a command line, whose output does nothing to a terminal (M10), and returns the exit status: 0 when it has done what was asked,
-// also when ctx ended it, 1 when it could not, 2 when it was not understood. Of "minilb check" 1 is
-// that something was found, and 2 also that it could not look.
+// run executes a command line, whose output does nothing to a terminal (M10), and returns the exit
+// status: 0 when it has done what was asked, also when ctx ended it, 1 when it could not, 2 when it was
+// not understood. Of "minilb check" 1 is that something was found, and 2 also that it could not look.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	stdout, stderr = printable.Writer(stdout), printable.Writer(stderr)
 	err := dispatch(ctx, args, stdout, stderr)
