@@ -2,7 +2,6 @@ package controller
 
 import (
 	"log/slog"
-	"maps"
 	"sync"
 	"time"
 
@@ -39,9 +38,6 @@ func (c *complaints) tell(topic string, trouble *kube.Failure, args ...any) {
 		c.log.Debug(trouble.Text, args...)
 		return
 	}
-	maps.DeleteFunc(c.byTopic, func(_ string, old complaint) bool { // which nothing settles
-		return old.trouble.Denied != "" && c.now().Sub(old.told) >= reminder
-	})
 	c.byTopic[topic] = complaint{trouble, c.now()}
 	if trouble.Kind == kube.Unauthorized || trouble.Kind == kube.Forbidden {
 		c.log.Error(trouble.Text, args...) // does not go away by itself

@@ -3,10 +3,15 @@ package controller
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
@@ -65,14 +70,20 @@ func TestComplaints(t *testing.T) {
 	if got := lines(); len(got) != 1 {
 		t.Errorf("the next outage: got %q", got)
 	}
+}
 
-	// What nothing settles is not kept for ever, and all else is.
-	for _, topic := range []string{"d", "d", "e"} {
-		c.tell(topic, &kube.Failure{Kind: kube.Refused, Text: "refused", Denied: topic, Cause: errors.New("x")})
+// A policy or webhook that denies writes is told of once, whatever it says of each Service and each time.
+func TestComplainDenied(t *testing.T) {
+	var out bytes.Buffer
+	c := &Controller{complaints: newComplaints(slog.New(slog.NewTextHandler(&out, nil)))}
+	for i := range 1000 {
+		for _, name := range []string{"web", "db"} {
+			for _, who := range []string{`admission webhook "x.org" denied the request`, `admission webhook "y.org" denied the request`, "ValidatingAdmissionPolicy 'p' with binding 'b' denied request"} {
+				c.complain(cache.NewObjectName("shop", name), apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, name, fmt.Errorf("%s: request %d for %s", who, i, name)))
+			}
+		}
 	}
-	clock = clock.Add(reminder)
-	c.tell("f", away)
-	if got := lines(); len(got) != 3 || len(c.byTopic) != 4 || c.last("a") == "" || c.last("d") != "" {
-		t.Errorf("denials: got %q, and keeps %v", got, c.byTopic)
+	if n := strings.Count(out.String(), "level=WARN"); n != 3 || len(c.complaints.byTopic) != 3 {
+		t.Errorf("%d lines and %d topics, want 3:\n%.2000s", n, len(c.complaints.byTopic), &out)
 	}
 }

@@ -33,8 +33,7 @@ type Failure struct {
 	Kind Kind
 	// Text is the line for the user.
 	Text string
-	// Denied is what the cluster's admission says if that has refused the request: the name of the policy or webhook,
-	// and its message.
+	// Denied names the policy and its binding, or the webhook, if the cluster's admission has refused the request.
 	Denied string
 	// Cause is the client's error.
 	Cause error
@@ -77,11 +76,11 @@ func Explain(verbs, resource string, err error) *Failure {
 	return &Failure{Kind: kind, Text: text, Denied: denied(err), Cause: err}
 }
 
-// admissionDenial finds what a ValidatingAdmissionPolicy or a webhook says: most do so with the code that a missing
-// permission has, 403.
-var admissionDenial = regexp.MustCompile(`(?s)(ValidatingAdmissionPolicy '|admission webhook ").*?['"] denied (the )?request.*`)
+// admissionDenial finds that a ValidatingAdmissionPolicy or a webhook has refused a request: most do so with the code
+// that a missing permission has, 403. Its message, which may differ each time, comes behind.
+var admissionDenial = regexp.MustCompile(`ValidatingAdmissionPolicy '[^']*' with binding '[^']*' denied request|admission webhook "[^"]*" denied the request`)
 
-// denied returns what the cluster's admission says if that has refused the request, and is not just unwell.
+// denied returns what of the cluster's admission has refused the request, if that is not just unwell.
 func denied(err error) string {
 	if code(err) < http.StatusBadRequest || code(err) >= http.StatusInternalServerError {
 		return ""
