@@ -3,6 +3,7 @@ package kernel
 import (
 	"bytes"
 	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -134,6 +135,22 @@ func TestLockImpossible(t *testing.T) {
 	}
 	runDirs = []string{filepath.Join(t.TempDir(), "none")}
 	if _, err := lock(); err == nil || !strings.Contains(err.Error(), "; run this as root, or have root make") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Who cannot make the directory of the locks is told who can: root, or systemd for a unit, which may see all files as
+// read-only ones.
+func TestUnlockable(t *testing.T) {
+	for _, errno := range []error{unix.EACCES, unix.EPERM, unix.ENOENT, unix.EROFS} {
+		err := unlockable("/run/minilb", &fs.PathError{Op: "mkdir", Path: "/run/minilb", Err: errno})
+		want := "make sure that no other \"minilb routes -apply\" runs: mkdir /run/minilb: " + errno.Error() +
+			"; run this as root, or have root make the directory for this user: install -d -m 700 -o USER /run/minilb, or in a unit of systemd RuntimeDirectory=minilb"
+		if err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if err := unlockable("/run/minilb", unix.EIO); err.Error() != "make sure that no other \"minilb routes -apply\" runs: input/output error" {
 		t.Errorf("got %v", err)
 	}
 }
