@@ -151,7 +151,7 @@ func TestCompareRoutes(t *testing.T) {
 func TestApplyProblems(t *testing.T) {
 	var stderr strings.Builder
 	r := &routesRun{stderr: &stderr}
-	of := func(nodes ...*corev1.Node) []routes.Entry { return routes.Of(nodes) }
+	of := func(nodes ...*corev1.Node) []routes.Entry { return routes.LAN{}.Of(nodes) }
 	a, bare, six := lanNode("a", "10.244.1.0/24", "192.168.1.31"), lanNode("bare", "", "192.168.1.32"), lanNode("six", "fd00:1::/64", "192.168.1.33")
 	const noCIDR, noIP = "minilb: node bare: no podCIDRs: nothing has set any\n", "minilb: node six: no IPv6 InternalIP for fd00:1::/64\n"
 	told := map[string]bool{}

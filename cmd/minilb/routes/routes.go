@@ -73,9 +73,6 @@ type LAN struct {
 	servers []netip.Addr // of the API server, as Locate has found them
 }
 
-// Of returns the entries of the nodes in a LAN of which nothing is said.
-func Of(nodes []*corev1.Node) []Entry { return LAN{}.Of(nodes) }
-
 // Of returns the entries of the nodes in an order that can be compared from run to run: by
 // the node's name, then IPv4 before IPv6 (R1, R2). Ignored nodes have none (M8). There are 100 problems at
 // most, of which the last one counts the rest (R7b).
