@@ -21,19 +21,12 @@ func (c *Controller) watch(ctx context.Context) {
 	logger := klog.FromContext(ctx)
 	backoff := kube.Reconnect
 	reflector := cache.NewReflectorWithOptions(
-		listThenWatch{&cache.ListWatch{ListWithContextFunc: c.listServices, WatchFuncWithContext: c.watchServices}},
+		kube.ListThenWatch{ListWatch: &cache.ListWatch{ListWithContextFunc: c.listServices, WatchFuncWithContext: c.watchServices}},
 		&corev1.Service{}, c.services,
 		cache.ReflectorOptions{Name: "services", ResyncPeriod: c.options.Resync, Backoff: &backoff, Logger: &logger},
 	)
 	reflector.RunWithContext(ctx)
 }
-
-// listThenWatch keeps the reflector from streaming its first list: while the API server is
-// away a stream's retry sleeps through the end of the context, a list's does not.
-type listThenWatch struct{ *cache.ListWatch }
-
-// IsWatchListSemanticsUnSupported is what the reflector asks.
-func (listThenWatch) IsWatchListSemanticsUnSupported() bool { return true }
 
 // loadBalancers selects the Services that can be ours. One that stops being a LoadBalancer
 // arrives as a deletion.

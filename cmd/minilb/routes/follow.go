@@ -159,18 +159,11 @@ type follower struct {
 func (f *follower) run(ctx context.Context) {
 	backoff, logger := kube.Reconnect, klog.Logger{}
 	cache.NewReflectorWithOptions(
-		listThenWatch{&cache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}},
+		kube.ListThenWatch{ListWatch: &cache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}},
 		&corev1.Node{}, f.known,
 		cache.ReflectorOptions{Name: "nodes", Backoff: &backoff, Logger: &logger},
 	).RunWithContext(ctx)
 }
-
-// listThenWatch keeps the reflector from streaming its first list: while the API server is away a
-// stream's retry sleeps through the end of the context, a list's does not.
-type listThenWatch struct{ *cache.ListWatch }
-
-// IsWatchListSemanticsUnSupported is what the reflector asks.
-func (listThenWatch) IsWatchListSemanticsUnSupported() bool { return true }
 
 func (f *follower) list(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	// Not what some API server has had in its memory for a while: routes of a node that is missing

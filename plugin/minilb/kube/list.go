@@ -10,7 +10,15 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/cache"
 )
+
+// ListThenWatch keeps a reflector from streaming its first list: while the API server is away a
+// stream's retry sleeps through the end of the context, a list's does not.
+type ListThenWatch struct{ *cache.ListWatch }
+
+// IsWatchListSemanticsUnSupported is what the reflector asks.
+func (ListThenWatch) IsWatchListSemanticsUnSupported() bool { return true }
 
 // pageSize returns how many objects a request for such a list asks for. A list in one piece has no bound at all:
 // whoever may create objects could make it larger than the memory of its readers, which is 512 MB by the shipped
