@@ -25,9 +25,9 @@ const updates, updateBurst = 1, 10
 
 // Follow calls update with the entries of all nodes, as lan.Of returns them, with the API server located: first
 // once that has told of all, then whenever they have changed, one call after the other, and one a second if
-// they go on and on. While the API server
-// is away, or refuses, what is known stays, and tell is called with one line of why; with another
-// one when it is back. It ends with ctx, which is no error, or with the first error of update.
+// they go on and on. While the API server is away, or refuses, what is known stays, and tell is called with one
+// line of why; with another one when it is back. It ends with ctx, which is no error, or with the first error of
+// update.
 func Follow(ctx context.Context, client kubernetes.Interface, lan LAN, tell func(string), update func([]Entry) error) error {
 	known := &nodes{lan: lan, byName: map[string]machine{}, changed: make(chan struct{}, 1)}
 	f := &follower{client: client, known: known, contact: contact{tell: tell, now: time.Now}}
@@ -130,13 +130,28 @@ func (n *nodes) Delete(object any) error {
 	return nil
 }
 
-// Replace implements cache.ReflectorStore.
-func (n *nodes) Replace(objects []any, _ string) error {
-	all := make([]*corev1.Node, len(objects))
-	for i, object := range objects {
-		all[i] = object.(*corev1.Node)
+// namedMachine is what is kept of a Node of a list.
+type namedMachine struct {
+	name string
+	machine
+}
+
+// reduced returns it, nil of a Node whose name is none.
+func reduced(object runtime.Object) any {
+	if node := object.(*corev1.Node); named(node) {
+		return &namedMachine{node.Name, read(node)}
 	}
-	next := readAll(all)
+	return (*namedMachine)(nil)
+}
+
+// Replace implements cache.ReflectorStore. The objects are those that list has reduced.
+func (n *nodes) Replace(objects []any, _ string) error {
+	next := make(map[string]machine, len(objects))
+	for _, object := range objects {
+		if m := object.(*kube.Reduced).Object.(*namedMachine); m != nil {
+			next[m.name] = m.machine
+		}
+	}
 	n.mu.Lock()
 	n.byName = next
 	n.mu.Unlock()
@@ -166,11 +181,11 @@ func (f *follower) run(ctx context.Context) {
 }
 
 func (f *follower) list(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-	// Not what some API server has had in its memory for a while: routes of a node that is missing
-	// there would be withdrawn for a moment.
-	options.ResourceVersion = ""
-	list, err := f.client.CoreV1().Nodes().List(f.resumption.Listing(ctx, &options), options)
-	if err = kube.Listed(list, err); err != nil {
+	// ListReduced asks for them as they are now, not as some API server has had them in its memory for a while:
+	// routes of a node that is missing there would be withdrawn for a moment.
+	options.Limit = nodesPage
+	list, err := kube.ListReduced(f.resumption.Listing(ctx, &options), options, f.client.CoreV1().Nodes().List, reduced)
+	if err != nil {
 		f.lost(ctx, err)
 		return list, err
 	}

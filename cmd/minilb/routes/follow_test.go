@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -28,6 +29,14 @@ import (
 
 // listed is of a list that an API server has made.
 var listed = metav1.ListMeta{ResourceVersion: "1"}
+
+// asListed returns Nodes as a list of them arrives.
+func asListed(nodes ...*corev1.Node) (objects []any) {
+	for _, node := range nodes {
+		objects = append(objects, &kube.Reduced{Object: reduced(node)})
+	}
+	return objects
+}
 
 // Nothing is known before the first whole list, and an outage is told in two lines.
 func TestFollowOutage(t *testing.T) {
@@ -208,7 +217,7 @@ func TestFollowPaced(t *testing.T) {
 func TestFollowReplaces(t *testing.T) {
 	known := &nodes{byName: map[string]machine{}, changed: make(chan struct{}, 1)}
 	for _, want := range []string{"a", "b"} {
-		if err := known.Replace([]any{node(want, "10.244.0.0/24", "192.168.1.30")}, ""); err != nil {
+		if err := known.Replace(asListed(node(want, "10.244.0.0/24", "192.168.1.30")), ""); err != nil {
 			t.Fatal(err)
 		}
 		if entries := known.entries(); len(entries) != 1 || entries[0].Node != want || len(known.changed) != 1 {
@@ -219,22 +228,32 @@ func TestFollowReplaces(t *testing.T) {
 }
 
 // Nodes are listed as they are now, not as some API server remembers them: one that is missing there
-// would lose its routes for a moment.
+// would lose its routes for a moment. What is kept of them is what is read.
 func TestFollowListsAnew(t *testing.T) {
 	client := fake.NewClientset()
 	var asked []string
 	client.PrependReactor("list", "nodes", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		asked = append(asked, fmt.Sprintf("%q", action.(clienttesting.ListActionImpl).ListOptions.ResourceVersion))
-		return true, &corev1.NodeList{ListMeta: listed}, nil
+		options := action.(clienttesting.ListActionImpl).ListOptions
+		asked = append(asked, fmt.Sprintf("%d of %q", options.Limit, options.ResourceVersion))
+		return true, &corev1.NodeList{ListMeta: listed, Items: []corev1.Node{*node("a", "10.244.0.0/24", "192.168.1.30")}}, nil
 	})
 	f := &follower{client: client, known: &nodes{}, contact: contact{tell: func(line string) { t.Error(line) }, now: time.Now}}
 	for _, version := range []string{"0", "7", ""} {
-		if _, err := f.list(t.Context(), metav1.ListOptions{ResourceVersion: version}); err != nil {
+		list, err := f.list(t.Context(), metav1.ListOptions{ResourceVersion: version, Limit: 500})
+		if err != nil {
 			t.Fatal(err)
 		}
+		if err := meta.EachListItem(list, func(object runtime.Object) error {
+			if m, is := object.(*kube.Reduced).Object.(*namedMachine); !is || m.name != "a" { // and nothing of the Node itself
+				t.Errorf("got %+v", object)
+			}
+			return nil
+		}); err != nil || meta.LenList(list) != 1 {
+			t.Errorf("got %+v, %v", list, err)
+		}
 	}
-	if got := strings.Join(asked, " "); got != `"" "" ""` {
-		t.Errorf("asked for versions %s, want the latest each time", got)
+	if got := strings.Join(asked, " "); got != `20 of "" 20 of "" 20 of ""` {
+		t.Errorf("asked for %s, want the latest each time, in small pages", got)
 	}
 }
 

@@ -3,6 +3,7 @@ package routes
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,22 +13,51 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// Nodes lists the cluster's nodes. Its error is a *kube.Failure.
+// nodesPage is how many Nodes a request for a list asks for. Whoever may create Nodes can make each as large as
+// etcd keeps objects, 1.5 MB: a page of 20 is then 30 MB, and as much again when it is decoded.
+const nodesPage = 20
+
+// Nodes lists the cluster's nodes, with what this package reads of them and nothing else. Its error is a *kube.Failure.
 func Nodes(ctx context.Context, client kubernetes.Interface) ([]*corev1.Node, error) {
 	var nodes []*corev1.Node
 	list := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		return client.CoreV1().Nodes().List(ctx, options)
 	}
-	err := pager.New(list).EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
-		nodes = append(nodes, object.(*corev1.Node))
+	pages := pager.New(list)
+	pages.PageSize, pages.PageBufferSize = nodesPage, 0
+	err := pages.EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
+		nodes = append(nodes, stripped(object.(*corev1.Node)))
 		return nil
 	})
 	if err != nil {
 		return nil, kube.Explain("list", "nodes", err)
 	}
 	return nodes, nil
+}
+
+// stripped returns a Node that has no more than what is read of one, and shares no memory with its page.
+func stripped(node *corev1.Node) *corev1.Node {
+	const longest = 65 // an address is shorter, and no more is printed of what is none
+	head := func(text string) string { return strings.Clone(text[:min(len(text), longest)]) }
+	kept := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Name, CreationTimestamp: node.CreationTimestamp}}
+	if lb.Ignored(node.Labels) {
+		kept.Labels = map[string]string{lb.IgnoreLabel: "true"}
+	}
+	kept.Spec.PodCIDR = head(node.Spec.PodCIDR)
+	for _, cidr := range node.Spec.PodCIDRs {
+		kept.Spec.PodCIDRs = append(kept.Spec.PodCIDRs, head(cidr))
+	}
+	count := map[bool]int{} // of InternalIPs, and of others
+	for _, address := range node.Status.Addresses {
+		internal := address.Type == corev1.NodeInternalIP
+		if count[internal]++; count[internal] <= maxIPs+1 { // one too many is told of
+			kept.Status.Addresses = append(kept.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeAddressType(head(string(address.Type))), Address: head(address.Address)})
+		}
+	}
+	return kept
 }
 
 // Strays returns which of the nodes have pods that their routes do not reach (R3). Who may not

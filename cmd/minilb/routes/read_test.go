@@ -2,6 +2,8 @@ package routes
 
 import (
 	"errors"
+	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -68,5 +70,46 @@ func TestReadPages(t *testing.T) {
 		if failure, is := errors.AsType[*kube.Failure](err); !is || failure.Kind != kube.Forbidden || !strings.HasPrefix(failure.Text, resource+": list is forbidden") {
 			t.Errorf("%s: got %v", resource, err)
 		}
+	}
+}
+
+// R7b: whoever may create Nodes makes each as large as he likes. They are read in small pages, of which nothing is left
+// but what is read of a Node, and that is bounded; what is left out of it is told of.
+func TestReadLarge(t *testing.T) {
+	large := strings.Repeat("x", 1<<20)
+	full := aged(1, "a", "10.244.0.0/24 "+large, "192.168.1.30 "+large)
+	full.UID, full.ResourceVersion, full.Annotations = "u", "1", map[string]string{"a": large}
+	full.Labels = map[string]string{"minilb/ignore": "true", "zone": large}
+	full.Spec.ProviderID, full.Spec.Taints = large, []corev1.Taint{{Key: large}}
+	full.Status.Images, full.Status.NodeInfo.KernelVersion = []corev1.ContainerImage{{Names: []string{large}}}, large
+	many := node("b", "10.244.1.0/24", "")
+	for i := range 1000 {
+		address := fmt.Sprintf("192.168.%d.%d", i/250, i%250+1)
+		many.Status.Addresses = append(many.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: address}, corev1.NodeAddress{Type: corev1.NodeExternalIP, Address: address})
+	}
+	client := fake.NewClientset()
+	client.PrependReactor("list", "nodes", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		if limit := action.(clienttesting.ListActionImpl).ListOptions.Limit; limit != 20 {
+			t.Errorf("asked for %d", limit)
+		}
+		return true, &corev1.NodeList{Items: []corev1.Node{*full, *many}}, nil
+	})
+	nodes, err := Nodes(t.Context(), client)
+	if err != nil || len(nodes) != 2 {
+		t.Fatalf("got %v, %v", nodes, err)
+	}
+	want := aged(1, "a", "10.244.0.0/24 "+large[:65], "192.168.1.30 "+large[:65])
+	want.Labels = map[string]string{"minilb/ignore": "true"}
+	if !reflect.DeepEqual(nodes[0], want) {
+		t.Errorf("kept %.2000v", nodes[0])
+	}
+	for name, node := range map[string]*corev1.Node{"of a list": nodes[1], "of a watch": many} {
+		m := read(node)
+		if len(m.ips) != 64 || m.ips[63].String() != "192.168.0.64" || len(m.problems) != 1 || m.problems[0].Problem != "more than 64 InternalIPs: the others are left out" || m.problems[0].Kind != MalformedIP {
+			t.Errorf("%s: got %d InternalIPs and %+v", name, len(m.ips), m.problems)
+		}
+	}
+	if n := len(nodes[1].Status.Addresses); n != 130 {
+		t.Errorf("kept %d addresses", n)
 	}
 }

@@ -14,6 +14,9 @@ import (
 // maxRoutes is how many podCIDRs of a node get routes (R7b). The API server takes one a family.
 const maxRoutes = 64
 
+// maxIPs is how many InternalIPs of a node are read (R7b). A node has one a family.
+const maxIPs = 64
+
 // maxProblems is how many problems are told of all nodes; the last one counts the rest (R7b).
 const maxProblems = 100
 

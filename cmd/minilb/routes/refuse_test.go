@@ -80,7 +80,7 @@ func TestRefuseNodes(t *testing.T) {
 			t.Errorf("%q: got %+v and %+v", name, LAN{}.Of([]*corev1.Node{bad}), strays)
 		}
 		known := &nodes{byName: map[string]machine{}, changed: make(chan struct{}, 1)}
-		if err := cmp.Or(known.Add(bad), known.Replace([]any{bad, node("a.b-1", "10.244.2.0/24", "192.168.1.31")}, ""), known.Update(bad)); err != nil {
+		if err := cmp.Or(known.Add(bad), known.Replace(asListed(bad, node("a.b-1", "10.244.2.0/24", "192.168.1.31")), ""), known.Update(bad)); err != nil {
 			t.Fatal(err)
 		}
 		if entries := known.entries(); len(entries) != 1 || entries[0].Node != "a.b-1" {

@@ -198,9 +198,14 @@ func podCIDRs(node *corev1.Node) (cidrs []netip.Prefix, problems []string) {
 
 // internalIPs returns the node's InternalIPs in its own order, and what is wrong with the others.
 func internalIPs(node *corev1.Node) (ips []netip.Addr, problems []string) {
+	count := 0
 	for _, address := range node.Status.Addresses {
 		if address.Type != corev1.NodeInternalIP {
 			continue
+		}
+		if count++; count > maxIPs {
+			problems = append(problems, fmt.Sprintf("more than %d InternalIPs: the others are left out", maxIPs))
+			break
 		}
 		ip, err := netip.ParseAddr(address.Address)
 		if err != nil || ip.Zone() != "" {

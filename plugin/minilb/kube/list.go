@@ -47,14 +47,17 @@ func (r *Reduced) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectK
 func (r *Reduced) DeepCopyObject() runtime.Object { return r }
 
 // ListReduced makes the requests for a list, page by page, and returns what reduce keeps of its objects, as
-// *Reduced. An object must not be kept itself. The list is as the API server has it now: its cache, which a
+// *Reduced. An object must not be kept itself. A page has options.Limit objects if that is less than 100. The list is as the API server has it now: its cache, which a
 // resourceVersion lets it answer from, has no pages. An error for which apierrors.IsResourceExpired holds lets a
 // reflector begin the list anew.
 func ListReduced[L interface {
 	runtime.Object
 	metav1.ListInterface
 }](ctx context.Context, options metav1.ListOptions, request func(context.Context, metav1.ListOptions) (L, error), reduce func(runtime.Object) any) (*metainternalversion.List, error) {
-	options.ResourceVersion, options.ResourceVersionMatch, options.Limit = "", "", pageSize(*new(L))
+	options.ResourceVersion, options.ResourceVersionMatch = "", ""
+	if most := pageSize(*new(L)); options.Limit <= 0 || options.Limit > most {
+		options.Limit = most
+	}
 	all := &metainternalversion.List{}
 	for {
 		page, err := request(ctx, options)
