@@ -25,6 +25,8 @@ func apiServer(t *testing.T, further ...map[string]string) (kubeconfig string) {
 			{"metadata":{"namespace":"shop","name":"web"},"spec":{"type":"LoadBalancer","loadBalancerClass":"minilb"},"status":{"loadBalancer":{"ingress":[{"hostname":"web.shop.minilb"}]}}}]}`,
 		"/apis/discovery.k8s.io/v1/endpointslices": `{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","metadata":{"resourceVersion":"1"},"items":[
 			{"metadata":{"namespace":"shop","name":"web-1","labels":{"kubernetes.io/service-name":"web"}},"addressType":"IPv4","endpoints":[{"addresses":["10.244.1.7"],"nodeName":"n1"}]}]}`,
+		"/apis/discovery.k8s.io/v1/namespaces/default/endpointslices": `{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","metadata":{"resourceVersion":"1"},"items":[
+			{"metadata":{"namespace":"default","name":"kubernetes"},"addressType":"IPv4","endpoints":[{"addresses":["192.168.1.30"]}]}]}`,
 		"/apis/networking.k8s.io/v1/ingresses":               `{"kind":"IngressList","apiVersion":"networking.k8s.io/v1","metadata":{"resourceVersion":"1"},"items":[]}`,
 		"/api/v1/namespaces/shop/services/web":               `{"kind":"Service","apiVersion":"v1","metadata":{"namespace":"shop","name":"web"},"spec":{"type":"LoadBalancer","loadBalancerClass":"minilb"}}`,
 		"/api/v1/serviceaccounts":                            `{"kind":"ServiceAccountList","apiVersion":"v1","items":[]}`,

@@ -17,18 +17,20 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
-// locateTimeout is how long it may take to find the API server's addresses.
+// locateTimeout is how long the resolver, and then the API server, may take to find the API server's addresses: one
+// that does not answer leaves the other its time.
 const locateTimeout = 5 * time.Second
 
 // Locate returns the LAN with the addresses of the API server, which no destination may contain (R7b): those
 // of Server, which are how clients outside of the cluster reach it, and those that the API servers publish
-// themselves. A client inside is told a Service's address, which the LAN knows nothing of. With an
-// error it returns those that it has found, and those that were known before.
+// themselves. A client inside is told a Service's address, which the LAN knows nothing of; one outside may do
+// without the right to read the latter. With an error it returns those that it has found, and those that were known before.
 func (lan LAN) Locate(ctx context.Context, client kubernetes.Interface) (LAN, error) {
-	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
-	defer cancel()
 	resolved, unresolved := resolve(ctx, lan.Server)
 	published, unread := published(ctx, client)
+	if apierrors.IsForbidden(unread) && lan.Server != "" {
+		unread = nil
+	}
 	found := slices.Concat(resolved, published)
 	err := cmp.Or(unresolved, unread)
 	if err != nil {
@@ -47,6 +49,8 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{addr.Unmap().WithZone("")}, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
+	defer cancel()
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return nil, fmt.Errorf("podCIDRs are not compared with the API server's address: resolve %q: %w", host, err)
@@ -58,13 +62,12 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 }
 
 // published returns the addresses that the API servers write into the EndpointSlice of their Service. Slices of
-// other names count for nothing: others may be allowed to make them. Who may not read it learns of none.
+// other names count for nothing: others may be allowed to make them.
 func published(ctx context.Context, client kubernetes.Interface) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
+	defer cancel()
 	list, err := client.DiscoveryV1().EndpointSlices(corev1.NamespaceDefault).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=kubernetes"})
-	switch {
-	case apierrors.IsForbidden(err):
-		return nil, nil
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("podCIDRs are not compared with the API server's own addresses: %w", kube.Explain("list", "endpointslices", err))
 	}
 	var addrs []netip.Addr
