@@ -95,8 +95,11 @@ func (c *checker) read(ctx context.Context) (err error) {
 	if c.state, err = c.clients.read(ctx, c.namespaces(), c.served); err != nil {
 		return err
 	}
-	// A name that is resolved by a proxy alone has no address here.
-	c.LAN, _ = c.LAN.Locate(ctx, c.clients)
+	lan, unlocated := c.LAN.Locate(ctx, c.clients)
+	if c.LAN = lan; unlocated != nil && len(c.nodes) > 0 {
+		c.unread = append(c.unread, Finding{Warning, "APIResource", "", "nodes", "Unread", unlocated.Error(),
+			"run this where the API server's name can be resolved, with an account that may list endpointslices in the namespace default"})
+	}
 	return nil
 }
 

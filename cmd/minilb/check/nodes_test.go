@@ -126,3 +126,25 @@ endpoints: [{addresses: [10.9.9.30]}]
 		t.Errorf("got\n%s", got)
 	}
 }
+
+// R7b: that podCIDRs are not compared with the API server's address is said, unless nothing is said of nodes at all.
+func TestNodesUnlocated(t *testing.T) {
+	const nodes = `
+apiVersion: v1
+kind: Node
+metadata: {name: a}
+spec: {podCIDRs: [10.9.9.0/24]}
+status: {addresses: [{type: InternalIP, address: 192.168.1.31}]}
+`
+	for manifest, want := range map[string][]string{
+		"apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n": nil,
+		nodes: {`warning APIResource nodes Unread: podCIDRs are not compared with the API server's address: resolve "api.invalid": `},
+	} {
+		c := ofCluster(t, ". {\n minilb minilb\n}", manifest)
+		c.LAN.Server = "api.invalid"
+		if err := c.read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, c.unread, want)
+	}
+}
