@@ -252,7 +252,7 @@ func TestFollowListsAnew(t *testing.T) {
 			t.Errorf("got %+v, %v", list, err)
 		}
 	}
-	if got := strings.Join(asked, " "); got != `20 of "" 20 of "" 20 of ""` {
+	if got := strings.Join(asked, " "); got != `10 of "" 10 of "" 10 of ""` {
 		t.Errorf("asked for %s, want the latest each time, in small pages", got)
 	}
 }

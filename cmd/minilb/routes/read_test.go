@@ -89,7 +89,7 @@ func TestReadLarge(t *testing.T) {
 	}
 	client := fake.NewClientset()
 	client.PrependReactor("list", "nodes", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		if limit := action.(clienttesting.ListActionImpl).ListOptions.Limit; limit != 20 {
+		if limit := action.(clienttesting.ListActionImpl).ListOptions.Limit; limit != 10 {
 			t.Errorf("asked for %d", limit)
 		}
 		return true, &corev1.NodeList{Items: []corev1.Node{*full, *many}}, nil
