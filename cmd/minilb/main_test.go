@@ -193,7 +193,7 @@ func TestRunStops(t *testing.T) {
 // R3: routes are printed whether or not it can be told where the pods are; what is wrong with
 // them is said on standard error.
 func TestRunRoutes(t *testing.T) {
-	const nodes = `{"kind":"NodeList","apiVersion":"v1","items":[{"metadata":{"name":"a"},"spec":{"podCIDRs":["10.244.1.0/24"]},"status":{"addresses":[{"type":"InternalIP","address":"192.168.1.31"}]}}]}`
+	const nodes = `{"kind":"NodeList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"a"},"spec":{"podCIDRs":["10.244.1.0/24"]},"status":{"addresses":[{"type":"InternalIP","address":"192.168.1.31"}]}}]}`
 	const route = "ip route replace 10.244.1.0/24 via 192.168.1.31\n"
 	const firewall = `hint: if this router filters packets, let those from the LAN to the podCIDRs
       pass though no answers are seen: pods answer clients directly
@@ -249,7 +249,7 @@ func TestRunRoutesNothing(t *testing.T) {
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			io.WriteString(w, `{"kind":"NodeList","apiVersion":"v1","items":[`+tc.nodes+`]}`)
+			io.WriteString(w, `{"kind":"NodeList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[`+tc.nodes+`]}`)
 		}))
 		defer server.Close()
 		var stdout, stderr bytes.Buffer

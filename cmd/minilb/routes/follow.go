@@ -183,7 +183,6 @@ func (f *follower) run(ctx context.Context) {
 func (f *follower) list(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	// ListReduced asks for them as they are now, not as some API server has had them in its memory for a while:
 	// routes of a node that is missing there would be withdrawn for a moment.
-	options.Limit = nodesPage
 	list, err := kube.ListReduced(f.resumption.Listing(ctx, &options), options, f.client.CoreV1().Nodes().List, reduced)
 	if err != nil {
 		f.lost(ctx, err)

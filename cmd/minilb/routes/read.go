@@ -10,30 +10,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/pager"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// nodesPage is how many Nodes a request for a list asks for. Whoever may create Nodes can make each as large as
-// etcd keeps objects, 1.5 MB, which can take eight times as much when it is decoded: the process has 256 MB.
-const nodesPage = 10
-
 // Nodes lists the cluster's nodes, with what this package reads of them and nothing else. Its error is a *kube.Failure.
 func Nodes(ctx context.Context, client kubernetes.Interface) ([]*corev1.Node, error) {
-	var nodes []*corev1.Node
-	list := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-		return client.CoreV1().Nodes().List(ctx, options)
-	}
-	pages := pager.New(list)
-	pages.PageSize, pages.PageBufferSize = nodesPage, 0
-	err := pages.EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
-		nodes = append(nodes, stripped(object.(*corev1.Node)))
-		return nil
+	list, err := kube.ListReduced(ctx, metav1.ListOptions{}, client.CoreV1().Nodes().List, func(full runtime.Object) any {
+		return stripped(full.(*corev1.Node))
 	})
 	if err != nil {
 		return nil, kube.Explain("list", "nodes", err)
+	}
+	nodes := make([]*corev1.Node, len(list.Items))
+	for i, item := range list.Items {
+		nodes[i] = item.(*kube.Reduced).Object.(*corev1.Node)
 	}
 	return nodes, nil
 }

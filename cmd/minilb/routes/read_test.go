@@ -33,7 +33,7 @@ func TestReadPages(t *testing.T) {
 	}
 	client.PrependReactor("list", "nodes", func(action clienttesting.Action) (bool, runtime.Object, error) {
 		n, next := page(action)
-		return true, &corev1.NodeList{ListMeta: metav1.ListMeta{Continue: next}, Items: []corev1.Node{*node("n"+strconv.Itoa(n), "10.244."+strconv.Itoa(n)+".0/24", "192.168.1.31")}}, nil
+		return true, &corev1.NodeList{ListMeta: metav1.ListMeta{ResourceVersion: "1", Continue: next}, Items: []corev1.Node{*node("n"+strconv.Itoa(n), "10.244."+strconv.Itoa(n)+".0/24", "192.168.1.31")}}, nil
 	})
 	client.PrependReactor("list", "endpointslices", func(action clienttesting.Action) (bool, runtime.Object, error) {
 		n, next := page(action)
@@ -92,7 +92,7 @@ func TestReadLarge(t *testing.T) {
 		if limit := action.(clienttesting.ListActionImpl).ListOptions.Limit; limit != 10 {
 			t.Errorf("asked for %d", limit)
 		}
-		return true, &corev1.NodeList{Items: []corev1.Node{*full, *many}}, nil
+		return true, &corev1.NodeList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}, Items: []corev1.Node{*full, *many}}, nil
 	})
 	nodes, err := Nodes(t.Context(), client)
 	if err != nil || len(nodes) != 2 {

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
@@ -28,6 +29,9 @@ func pageSize(list any) int64 {
 	case *unstructured.UnstructuredList:
 		// 330 MB: short keys take ten times their JSON as maps, beside that.
 		return 20
+	case *corev1.NodeList:
+		// 120 MB: those who read Nodes have 256 MB.
+		return 10
 	case *discoveryv1.EndpointSliceList:
 		// 215 MB: a controller puts 1,000 endpoints at most into one, of 160 bytes and 270 when decoded. Tenants
 		// write none (E15), and there are most of them, so that round trips count.
@@ -47,17 +51,14 @@ func (r *Reduced) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectK
 func (r *Reduced) DeepCopyObject() runtime.Object { return r }
 
 // ListReduced makes the requests for a list, page by page, and returns what reduce keeps of its objects, as
-// *Reduced. An object must not be kept itself. A page has options.Limit objects if that is less than 100. The list is as the API server has it now: its cache, which a
+// *Reduced. An object must not be kept itself. The list is as the API server has it now: its cache, which a
 // resourceVersion lets it answer from, has no pages. An error for which apierrors.IsResourceExpired holds lets a
 // reflector begin the list anew.
 func ListReduced[L interface {
 	runtime.Object
 	metav1.ListInterface
 }](ctx context.Context, options metav1.ListOptions, request func(context.Context, metav1.ListOptions) (L, error), reduce func(runtime.Object) any) (*metainternalversion.List, error) {
-	options.ResourceVersion, options.ResourceVersionMatch = "", ""
-	if most := pageSize(*new(L)); options.Limit <= 0 || options.Limit > most {
-		options.Limit = most
-	}
+	options.ResourceVersion, options.ResourceVersionMatch, options.Limit = "", "", pageSize(*new(L))
 	all := &metainternalversion.List{}
 	for {
 		page, err := request(ctx, options)
