@@ -291,7 +291,10 @@ func TestShippedFlood(t *testing.T) {
 	if harness.Full {
 		flood = 60_000
 	}
-	for _, c := range shippedCorefiles {
+	for i, c := range shippedCorefiles {
+		if !harness.Full && i%2 == 1 {
+			continue // a router's is as the other one of a router, and a cluster's likewise
+		}
 		t.Run(c.path, func(t *testing.T) {
 			w.dead.Store(false)
 			d := l.startShipped(t, c)

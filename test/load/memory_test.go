@@ -40,30 +40,30 @@ var largeSorts = []struct {
 	{"Services of another class with protocols", size(250, 400), idleMemory, func(ctx context.Context, e *harness.Tenant, i int) error {
 		return largeService(ctx, e, fmt.Sprintf("spoken%04d", i), "metallb", "minilb/alpn", "h2"+strings.Repeat(",", largeText))
 	}},
-	{"our Services with hosts", size(80, 1200), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
+	{"our Services with hosts", size(50, 1200), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
 		var hosts strings.Builder
 		for j := 0; hosts.Len() < largeText; j++ {
 			fmt.Fprintf(&hosts, "%045d.h%04d.example.org,", j, i) // 1,024 of these are 64 KiB
 		}
 		return largeService(ctx, e, fmt.Sprintf("hosts%04d", i), "minilb", "minilb/host", hosts.String())
 	}},
-	{"our Services with what are no hosts", size(80, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
+	{"our Services with what are no hosts", size(50, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
 		var hosts strings.Builder
 		for j := 0; hosts.Len() < largeText; j++ {
 			fmt.Fprintf(&hosts, "_%d-%d,", i, j)
 		}
 		return largeService(ctx, e, fmt.Sprintf("flaws%04d", i), "minilb", "minilb/host", hosts.String())
 	}},
-	{"our Services with protocols", size(80, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
+	{"our Services with protocols", size(50, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
 		return largeService(ctx, e, fmt.Sprintf("alpn%04d", i), "minilb", "minilb/alpn", "h2"+strings.Repeat(",", largeText))
 	}},
-	{"Ingresses with a Service", size(80, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
+	{"Ingresses with a Service", size(50, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
 		ingress := loadIngress(fmt.Sprintf("service%04d", i))
 		ingress.Annotations = map[string]string{"minilb/service": "old" + strings.Repeat(" ", largeText)}
 		_, err := e.Client.NetworkingV1().Ingresses(e.Namespace).Create(ctx, ingress, metav1.CreateOptions{})
 		return err
 	}},
-	{"Ingresses with hosts", size(80, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
+	{"Ingresses with hosts", size(50, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
 		ingress := loadIngress(fmt.Sprintf("rules%04d", i))
 		ingress.Annotations = map[string]string{"minilb/service": "old"}
 		long := strings.Repeat(strings.Repeat("l", 60)+".", 3)
@@ -75,7 +75,7 @@ var largeSorts = []struct {
 		_, err := e.Client.NetworkingV1().Ingresses(e.Namespace).Create(ctx, ingress, metav1.CreateOptions{})
 		return err
 	}},
-	{"HTTPRoutes with a Service", size(80, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
+	{"HTTPRoutes with a Service", size(50, 400), memoryBound >> 20, func(ctx context.Context, e *harness.Tenant, i int) error {
 		return e.Apply(fmt.Sprintf(`
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -114,7 +114,7 @@ func TestTenantMemory(t *testing.T) {
 	watching.check(t, "at rest", idleMemory)
 	for _, sort := range largeSorts {
 		harness.Parallel(t, sort.count, func(i int) error { return sort.create(t.Context(), n.Evil, i) })
-		time.Sleep(size(2*time.Second, 10*time.Second)) // what follows from it is done
+		time.Sleep(size(time.Second, 10*time.Second)) // what follows from it is done
 		watching.check(t, fmt.Sprintf("%d %s more", sort.count, sort.name), sort.most)
 	}
 	checkController(t, n, base, accounts.Controller)
@@ -128,7 +128,7 @@ func TestTenantMemory(t *testing.T) {
 			cluster.Eventually(t, 5*time.Minute, func() error { return s.Expect("web."+n.Victim+".minilb", dns.TypeA, harness.VictimPod) })
 			return s.Cmd, s.Exited, s.Log
 		})
-		time.Sleep(size(2*time.Second, 10*time.Second))
+		time.Sleep(size(time.Second, 10*time.Second))
 		starting.check(t, "after a start, "+how.name, memoryBound>>20)
 	}
 }
@@ -153,7 +153,7 @@ func checkController(t *testing.T, n *harness.Tenants, base, kubeconfig string) 
 		}
 		return nil
 	})
-	time.Sleep(size(5*time.Second, 30*time.Second)) // hosts are looked at, and Events written
+	time.Sleep(size(2*time.Second, 30*time.Second)) // hosts are looked at, and Events written
 	limited.check(t, "the controller after a start", limited.limit>>20)
 	p.Stop(t)
 }
