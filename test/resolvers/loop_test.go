@@ -2,6 +2,7 @@ package resolvers_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +60,15 @@ func TestForwardLoop(t *testing.T) {
 			cluster.Eventually(t, 10*time.Second, func() error {
 				if len(s.Log.Lines("Forward loop: names in "+domain)) == 0 {
 					return errors.New("the loop is not in the log")
+				}
+				return nil
+			})
+			// What went round before comes back once more when forward has waited for it, two seconds.
+			cluster.Eventually(t, 30*time.Second, func() error {
+				before := asked()
+				time.Sleep(2500 * time.Millisecond)
+				if now := asked(); now != before {
+					return fmt.Errorf("%v questions more still come round", now-before)
 				}
 				return nil
 			})
