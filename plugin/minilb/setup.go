@@ -2,6 +2,7 @@ package minilb
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -60,7 +61,7 @@ func setup(c *caddy.Controller) error {
 		m.signed = dnsserver.GetConfig(c).Handler("dnssec") != nil
 		m.transferBehind = dnsserver.GetConfig(c).Handler("transfer") != nil &&
 			slices.Index(dnsserver.Directives, "transfer") > slices.Index(dnsserver.Directives, pluginName)
-		glue.Store(conf.source.Wanted(addrs...))
+		glue.Store(records.NewAddresses(conf.source.FilterFamilies(addrs)...))
 		for _, zone := range slices.Concat(conf.source.Zones, conf.source.ReverseZones) { // D8
 			if !shared.reachable(zone) {
 				log.Warningf("Zone %s lies outside of all server blocks with minilb, so that nobody can ask for it: add it to a block's zones", zone)
@@ -117,7 +118,7 @@ func newMinilb(conf *config, glue *records.Set) *Minilb {
 		homes:      newHomes(conf.source.Zones, conf.nameservers),
 		index:      records.NewIndex(slices.Concat(conf.source.Zones, conf.source.ReverseZones), fixed...),
 		upstream:   upstream.New(),
-		answers:    conf.source.Answers,
+		answers:    func(addr netip.Addr) bool { return source.In(conf.source.Addresses, addr) },
 		listed:     conf.source.Addresses != nil,
 		fall:       conf.fall,
 		ttl:        conf.ttl,

@@ -101,7 +101,7 @@ const routeFix = "the route's hosts and a listener's must meet, the Gateway's co
 	"\"minilb explain HOST\" shows which of them is not so"
 
 // refusals has what is said for each reason, "" for a host that is answered, though not as asked.
-var refusals = map[string]refusal{
+var refusals = map[source.Reason]refusal{
 	source.ReasonConflict:   {Error, "HostConflict", "choose another host, or remove the older claim, which \"minilb explain HOST\" names", nil},
 	source.ReasonReserved:   {Error, "HostReserved", "choose a host outside of the zone, or below the object's own namespace", nil},
 	source.ReasonWithheld:   {Error, "HostReserved", "choose another host, or add the line", nil},
@@ -112,7 +112,7 @@ var refusals = map[string]refusal{
 	source.ReasonALPN:       {Error, "InvalidObject", "list protocols such as h2 and http/1.1, separated by commas", nil},
 	source.ReasonObject:     {Error, "InvalidObject", "correct the field: its kind's definition says what belongs there", nil},
 	source.ReasonNotAllowed: {Error, "HostNotAllowed", "add the object's namespace to a claim line of the Corefile, or choose a host that one allows", nil},
-	source.ReasonDead: {Error, "HostNotServed", "see what \"minilb explain HOST\" says", map[string]string{
+	source.ReasonNoTarget: {Error, "HostNotServed", "see what \"minilb explain HOST\" says", map[string]string{
 		"Ingress":   "see that its controller copies its Service's hostname into the Ingress' status, or set the annotation minilb/service: <namespace>/<service>",
 		"HTTPRoute": routeFix, "GRPCRoute": routeFix, "TLSRoute": routeFix,
 	}},

@@ -97,7 +97,7 @@ const judging = time.Second
 
 // claimReasons are the reasons of Events about claims, and what to do. What is not among them is no
 // matter of the object: the claim counts.
-var claimReasons = map[string]struct{ reason, fix string }{
+var claimReasons = map[source.Reason]struct{ reason, fix string }{
 	source.ReasonConflict:   {reasonHostConflict, "choose another host, or have the other claim removed"},
 	source.ReasonReserved:   {reasonHostReserved, "choose a host that lies below the namespace's own name there, or outside of the zone"},
 	source.ReasonWithheld:   {reasonHostReserved, "choose another host, or have the line added"},
@@ -109,7 +109,7 @@ var claimReasons = map[string]struct{ reason, fix string }{
 	source.ReasonALPN:       {reasonInvalidObject, "list protocols such as h2 and http/1.1, separated by commas"},
 	source.ReasonEndpoint:   {reasonInvalidObject, "mend what writes the EndpointSlice"},
 	source.ReasonObject:     {reasonInvalidObject, "correct the field"},
-	source.ReasonDead:       {reasonHostNotServed, ""}, // the text has it
+	source.ReasonNoTarget:   {reasonHostNotServed, ""}, // the text has it
 	source.ReasonUnread:     {reasonHostNotServed, ""},
 	source.ReasonNotice:     {reasonHostNotice, ""},
 	source.ReasonAnnotation: {reasonAnnotationIgnored, ""},

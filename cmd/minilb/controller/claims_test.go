@@ -98,7 +98,7 @@ func TestJudgingOptions(t *testing.T) {
 
 // Each reason has its Event, with what to do, and an object one for each reason. C2, C6, D17, I10, M2, S17
 func TestFindingsOf(t *testing.T) {
-	verdict := func(name, reason, text string) source.Verdict {
+	verdict := func(name, reason source.Reason, text string) source.Verdict {
 		return source.Verdict{Kind: "Ingress", Namespace: "shop", Name: name, UID: "uid", Generation: 3, Reason: reason, Text: text}
 	}
 	for _, tc := range []struct {
@@ -128,14 +128,14 @@ func TestFindingsOf(t *testing.T) {
 			"i TooManyHosts 3 hosts are refused: an object may have 1024, of 64 KiB in all; remove some, or spread them over more objects and namespaces"}},
 		{"what we may not read", []source.Verdict{verdict("i", source.ReasonUnread, "host is not served: Gateway shop/gw cannot be read")}, []string{
 			"i HostNotServed Host is not served: Gateway shop/gw cannot be read (unsure)"}},
-		{"dead", []source.Verdict{verdict("i", source.ReasonDead, "host is not served: its status has no address yet")}, []string{
+		{"dead", []source.Verdict{verdict("i", source.ReasonNoTarget, "host is not served: its status has no address yet")}, []string{
 			"i HostNotServed Host is not served: its status has no address yet"}},
 		{"notice", []source.Verdict{verdict("i", source.ReasonNotice, "host means another"), verdict("i", source.ReasonReserved, "host is refused")}, []string{
 			"i HostNotice Host means another", "i HostReserved Host is refused; choose a host that lies below the namespace's own name there, or outside of the zone"}},
 		{"annotation", []source.Verdict{verdict("i", source.ReasonAnnotation, "annotation x has no effect")}, []string{"i AnnotationIgnored Annotation x has no effect"}},
 		{"several", []source.Verdict{
-			verdict("j", source.ReasonDead, "host c is not served"), verdict("i", source.ReasonDead, "host b is not served"),
-			verdict("i", source.ReasonConflict, "host d is refused"), verdict("i", source.ReasonDead, "host a is not served"), verdict("i", source.ReasonDead, "host a is not served")}, []string{
+			verdict("j", source.ReasonNoTarget, "host c is not served"), verdict("i", source.ReasonNoTarget, "host b is not served"),
+			verdict("i", source.ReasonConflict, "host d is refused"), verdict("i", source.ReasonNoTarget, "host a is not served"), verdict("i", source.ReasonNoTarget, "host a is not served")}, []string{
 			"i HostConflict Host d is refused; choose another host, or have the other claim removed", "i HostNotServed Host a is not served", "i HostNotServed Host b is not served", "j HostNotServed Host c is not served"}},
 	} {
 		var got []string

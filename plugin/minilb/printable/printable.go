@@ -6,6 +6,7 @@ package printable
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -39,6 +40,17 @@ func Cut(text string, limit int) string {
 		end--
 	}
 	return text[:end] + ellipsis
+}
+
+// Shorten cuts what a user wrote to a length that fits a log line.
+func Shorten(text string) string { return Cut(text, 80) }
+
+// Legible returns text, quoted if it has any character that cannot be seen.
+func Legible(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 // Writer returns a Writer to w that escapes as Line does, but for line breaks and tabs: what is written is

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // accepted returns why the controller behind the parent does not count as having accepted the
@@ -27,12 +29,12 @@ func (a *attachment) accepted(r *route, ref parentRef, p *parent) *obstacle {
 	}
 	for _, v := range entries {
 		if v.accepted == conditionFalse {
-			return obstruct(CauseRefused, "the controller of %s does not accept it (%s)", p.kindName, legible(v.reason))
+			return obstruct(CauseRefused, "the controller of %s does not accept it (%s)", p.kindName, printable.Legible(v.reason))
 		}
 	}
 	if len(entries) > 0 {
 		return obstruct(CausePending, "the controller of %s has not decided on it yet (condition Accepted is %s)",
-			p.kindName, legible(shorten(cmp.Or(entries[0].accepted, "not there"))))
+			p.kindName, printable.Legible(printable.Shorten(cmp.Or(entries[0].accepted, "not there"))))
 	}
 	var others []string
 	for i := range r.verdicts {
@@ -46,18 +48,18 @@ func (a *attachment) accepted(r *route, ref parentRef, p *parent) *obstacle {
 	for _, v := range r.entries(ref, func(*verdict) bool { return true }) {
 		if v.accepted == conditionTrue {
 			return obstruct(CauseOtherControl, "it is accepted by controller %q, but GatewayClass %q of %s names controller %q",
-				shorten(v.controller), shorten(p.gateway.class), p.gateway.kindName(), shorten(controller))
+				printable.Shorten(v.controller), printable.Shorten(p.gateway.class), p.gateway.kindName(), printable.Shorten(controller))
 		}
 	}
 	for i := range r.verdicts { // none by its own controller: those have been looked at
-		other := strconv.Quote(shorten(r.verdicts[i].controller))
+		other := strconv.Quote(printable.Shorten(r.verdicts[i].controller))
 		if r.verdicts[i].parent.kindName == ref.kindName && len(others) < maxObstacles && !slices.Contains(others, other) {
 			others = append(others, other)
 		}
 	}
 	if others != nil {
 		return obstruct(CauseOtherControl, "the route's status has an entry of controller %s alone, but GatewayClass %q of %s names controller %q",
-			strings.Join(others, " and "), shorten(p.gateway.class), p.gateway.kindName(), shorten(controller))
+			strings.Join(others, " and "), printable.Shorten(p.gateway.class), p.gateway.kindName(), printable.Shorten(controller))
 	}
 	return obstruct(CauseNoStatus, "the route's status has no entry for %s: %s", p.kindName, a.responsible(p.gateway.class, controller))
 }
@@ -66,11 +68,11 @@ func (a *attachment) accepted(r *route, ref parentRef, p *parent) *obstacle {
 func (a *attachment) responsible(class, controller string) string {
 	switch {
 	case controller != "":
-		return fmt.Sprintf("is controller %q of GatewayClass %q running?", shorten(controller), shorten(class))
+		return fmt.Sprintf("is controller %q of GatewayClass %q running?", printable.Shorten(controller), printable.Shorten(class))
 	case a.classes[class] == nil && a.missing(kindName{kind: gatewayClassKind, name: class}).cause == CauseAbsent:
-		return fmt.Sprintf("GatewayClass %q does not exist", shorten(class))
+		return fmt.Sprintf("GatewayClass %q does not exist", printable.Shorten(class))
 	}
-	return fmt.Sprintf("is the controller of GatewayClass %q running?", shorten(class))
+	return fmt.Sprintf("is the controller of GatewayClass %q running?", printable.Shorten(class))
 }
 
 // entries returns those of the status, of the controllers that count, that speak of a parentRef. Those

@@ -18,17 +18,17 @@ func Usable(addr netip.Addr) bool {
 	return !embedded || Usable(of)
 }
 
-// Answers reports whether a name may lead to addr because a status, or who has the name that an alias leads to, says
-// so: it is usable and, where the property addresses names networks, lies in one of them. An address of IPv6 that
+// In reports whether a name may lead to addr because a status, or the owner of the name that an alias leads to, says
+// so: it is usable and, if the property addresses names networks, lies in one of them. An address of IPv6 that
 // stands for one of IPv4 counts as that one (D34).
-func (o *Options) Answers(addr netip.Addr) bool {
-	if !Usable(addr) || len(o.Addresses) == 0 {
+func In(networks []netip.Prefix, addr netip.Addr) bool {
+	if !Usable(addr) || len(networks) == 0 {
 		return Usable(addr)
 	}
 	if of, embedded := embeddedIn(addr); embedded {
 		addr = of
 	}
-	return slices.ContainsFunc(o.Addresses, func(network netip.Prefix) bool { return network.Contains(addr) })
+	return slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(addr) })
 }
 
 // thisNetwork is that of 0.0.0.0: no host has an address in it (RFC 1122 §3.2.1.3).

@@ -64,7 +64,7 @@ func TestUnusableEverywhere(t *testing.T) {
 				t.Errorf("%s leads to %s", name, got)
 			}
 		}
-		if got := b.tr.Stats().Rejected[string(invalid)]; got != 2 {
+		if got := b.tr.Stats().Rejected[string(ReasonInvalid)]; got != 2 {
 			t.Errorf("%s: %d refusals, want one of the slice and one of the Ingress", written, got)
 		}
 		for _, kind := range []string{"IPAddress", "Hostname"} {
@@ -85,10 +85,10 @@ func TestAddresses(t *testing.T) {
 		"192.168.1.7": true, "192.168.2.7": false, "fd00:1::7": true, "fd00:2::7": false, "64:ff9b::192.168.1.7": true, "64:ff9b::192.168.2.7": false,
 		"64:ff9b:1::192.168.1.7": true, "2002:c0a8:107::": true, "2002:c0a8:207::": false, "127.0.0.1": false, "64:ff9b::127.0.0.1": false, "2001:db8::1": false,
 	} {
-		if got := o.Answers(netip.MustParseAddr(written)); got != want {
+		if got := In(o.Addresses, netip.MustParseAddr(written)); got != want {
 			t.Errorf("%s: got %v, want %v", written, got, want)
 		}
-		if addr := netip.MustParseAddr(written); (&Options{}).Answers(addr) != Usable(addr) {
+		if addr := netip.MustParseAddr(written); In(nil, addr) != Usable(addr) {
 			t.Errorf("%s: without the property it is not as ever", written)
 		}
 	}
@@ -129,7 +129,7 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%q: %d times, want %d, in\n%s", text, got, want, lines)
 		}
 	}
-	if got := b.tr.Stats().Rejected[string(invalid)]; got != 4 {
+	if got := b.tr.Stats().Rejected[string(ReasonInvalid)]; got != 4 {
 		t.Errorf("%d are counted, want 4", got)
 	}
 	if again := b.publish(); len(again) > 0 {
@@ -144,13 +144,13 @@ func TestAddresses(t *testing.T) {
 // one that took no time, or not at all.
 func TestObserveNonsense(t *testing.T) {
 	for _, when := range []string{"9999-12-31T23:59:59Z", "0001-01-02T00:00:00Z", time.Now().Add(time.Hour).Format(time.RFC3339)} {
-		s := new(Watcher).reduceSlice(&discoveryv1.EndpointSlice{
+		s := newEndpointSlice(&discoveryv1.EndpointSlice{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: "shop", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"},
 				Annotations: map[string]string{"endpoints.kubernetes.io/last-change-trigger-time": when},
 			},
 			AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}},
-		})
+		}, &Fields{})
 		b := newBench(t, Options{})
 		b.services().Update(testService("shop/web", 1, ""))
 		b.sync()

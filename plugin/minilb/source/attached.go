@@ -58,7 +58,7 @@ func (t *Translator) onRoute(old, new *route) {
 
 // onGateway takes in a Gateway that appeared, changed or went.
 func (t *Translator) onGateway(old, new *gateway) {
-	take(t, t.attached.gateways, (*gateway).key, t.options.limited(old), t.options.limited(new), func(g *gateway) {
+	take(t, t.attached.gateways, (*gateway).key, old.limited(t.options.Addresses), new.limited(t.options.Addresses), func(g *gateway) {
 		t.attached.stale.objects[g.kindName()] = true
 	})
 }
@@ -215,8 +215,8 @@ func (a *attachment) doubt(r *route, claims []*claim) {
 	}
 	for _, c := range claims {
 		for n := range c.problems {
-			if c.problems[n].reason == dead {
-				c.problems[n].reason = unread
+			if c.problems[n].reason == ReasonNoTarget {
+				c.problems[n].reason = ReasonUnread
 			}
 		}
 	}

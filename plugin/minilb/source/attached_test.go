@@ -234,7 +234,7 @@ func TestAttachedProblems(t *testing.T) {
 		if got := b.publish(); !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		if got := b.tr.Stats().Rejected[string(invalid)]; got != len(want) {
+		if got := b.tr.Stats().Rejected[string(ReasonInvalid)]; got != len(want) {
 			t.Errorf("counted %d, want %d", got, len(want))
 		}
 		if got := b.publish(); got != nil {
@@ -308,7 +308,7 @@ func TestAttachedLines(t *testing.T) {
 				t.Errorf("a line of %d bytes: %.200q", len(line), line)
 			}
 		}
-		if got := b.tr.Stats().Rejected[string(dead)]; got != tc.dead {
+		if got := b.tr.Stats().Rejected[string(ReasonNoTarget)]; got != tc.dead {
 			t.Errorf("counted %d, want %d", got, tc.dead)
 		}
 	}

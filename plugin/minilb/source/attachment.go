@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // gatewayObjects are all those that decide which hosts the Gateways of a cluster serve.
@@ -69,12 +71,12 @@ func (a *attachment) claims(r *route) []*claim {
 		}
 	}
 	if len(parents) == 0 && r.hosts[0] != "" {
-		obstacles = append(obstacles, r.orphaned())
+		obstacles = append(obstacles, orphaned(r))
 	}
-	claims := r.claims(served.byHost)
+	claims := claimsOf(r, served.byHost)
 	unmet := slices.DeleteFunc(slices.Clone(r.hosts), func(host string) bool { return served.met[host] })
 	if len(unmet) > 0 && obstacles != nil && (claims == nil || !foreign) {
-		claims = append(claims, r.deadClaim(unmet, strings.Join(obstacles, "; ")))
+		claims = append(claims, deadClaim(r, unmet, strings.Join(obstacles, "; ")))
 	}
 	if r.surplus > 0 && claims != nil { // or else it is somebody else's
 		c := &claim{lead: lead{owner: r.owner(r.kind)}}
@@ -85,7 +87,7 @@ func (a *attachment) claims(r *route) []*claim {
 }
 
 // orphaned says why a route that has no parents is not served.
-func (r *route) orphaned() string {
+func orphaned(r *route) string {
 	if r.anywhere {
 		return "it asks for the default Gateways, and no such Gateway is in its status"
 	}
@@ -93,7 +95,7 @@ func (r *route) orphaned() string {
 }
 
 // claims makes one claim of all hosts that lead to the same.
-func (r *route) claims(served map[string]*serving) []*claim {
+func claimsOf(r *route, served map[string]*serving) []*claim {
 	type group struct {
 		*serving
 		hosts []string
@@ -119,7 +121,7 @@ func (r *route) claims(served map[string]*serving) []*claim {
 			}
 		}
 		if c.targets == nil {
-			c = r.deadClaim(g.hosts, why)
+			c = deadClaim(r, g.hosts, why)
 		} else {
 			c.addHosts(slices.Values(g.hosts), "") // G32
 			c.remark(r.problems)
@@ -143,7 +145,7 @@ func (c *claim) remark(problems []problem) {
 
 // deadClaim claims nothing (M2), and says why none of the hosts is served: of the first few by
 // their names, as one route may have a thousand.
-func (r *route) deadClaim(hosts []string, why string) *claim {
+func deadClaim(r *route, hosts []string, why string) *claim {
 	c := &claim{lead: lead{owner: r.owner(r.kind)}}
 	c.addHosts(func(yield func(string) bool) {
 		for _, host := range hosts {
@@ -157,15 +159,15 @@ func (r *route) deadClaim(hosts []string, why string) *claim {
 		named = maxLines - 1
 	}
 	for _, host := range c.hosts[:named] {
-		c.problem(dead, "host %q is not served: %s", plain(host), why)
+		c.problem(ReasonNoTarget, "host %q is not served: %s", plain(host), why)
 		c.problems[len(c.problems)-1].host = host
 	}
 	if more := len(c.hosts) - named; more > 0 {
-		c.problem(dead, "%d more hosts are not served: %s", more, why)
+		c.problem(ReasonNoTarget, "%d more hosts are not served: %s", more, why)
 		c.problems[len(c.problems)-1].hosts = more
 	}
 	if len(c.hosts) == 0 {
-		c.problem(dead, "it is not served: %s", why)
+		c.problem(ReasonNoTarget, "it is not served: %s", why)
 	}
 	c.hosts = nil
 	return c
@@ -257,14 +259,14 @@ func (a *attachment) unmet(r *route, p *parent, hosts []string, takers, refusers
 	case last == nil:
 		last = refusers[len(refusers)-1]
 	}
-	return obstruct(CauseNotTaken, "listener %q of %s %s", shorten(last.name), p.kindName, a.refuses(p, last, r))
+	return obstruct(CauseNotTaken, "listener %q of %s %s", printable.Shorten(last.name), p.kindName, a.refuses(p, last, r))
 }
 
 // lacks says that the listeners that take a route have other hostnames than it.
 func (p *parent) lacks(takers []*listener) *obstacle {
 	var has []string
 	for _, l := range takers[:min(maxObstacles, len(takers))] {
-		has = append(has, fmt.Sprintf("%q has %s", shorten(l.name), legible(shorten(l.host))))
+		has = append(has, fmt.Sprintf("%q has %s", printable.Shorten(l.name), printable.Legible(printable.Shorten(l.host))))
 	}
 	if more := len(takers) - len(has); more > 0 {
 		has = append(has, fmt.Sprintf("and %d more", more))

@@ -373,7 +373,7 @@ func TestSurplusHosts(t *testing.T) {
 		said := 0
 		for _, c := range a.claims(r) {
 			for _, p := range c.problems {
-				if p.reason == tooMany {
+				if p.reason == ReasonTooMany {
 					said++
 				}
 			}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"k8s.io/client-go/tools/cache"
-
-	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // nameserver is the label below the apex where a zone's name server stands (D26).
@@ -13,7 +11,7 @@ const nameserver = "ns1"
 
 // refusal says why a claim may not have a host; the zero value lets it.
 type refusal struct {
-	reason reason
+	reason Reason
 	text   string
 }
 
@@ -21,11 +19,11 @@ type refusal struct {
 // zone's structure (D17, C8), then by what is reserved (C7) and the claim rules (C6).
 func (r *resolver) admit(owner *owner, host string) refusal {
 	if service, ok := r.serviceAt(host); ok {
-		return refusal{reserved, fmt.Sprintf("it is the name of Service %s", service)}
+		return refusal{ReasonReserved, fmt.Sprintf("it is the name of Service %s", service)}
 	}
 	for _, zone := range r.options.ReverseZones {
-		if records.Within(host, zone) {
-			return refusal{reserved, fmt.Sprintf("it lies in the reverse zone %s", plain(zone))}
+		if inZone(host, zone) {
+			return refusal{ReasonReserved, fmt.Sprintf("it lies in the reverse zone %s", plain(zone))}
 		}
 	}
 	if text, suffix := r.options.reserved(host); text != "" {
@@ -35,21 +33,21 @@ func (r *resolver) admit(owner *owner, host string) refusal {
 		labels := below(host, zone)
 		switch n := len(labels); {
 		case n == 1 && labels[0] == "*":
-			return refusal{reserved, fmt.Sprintf("it would cover every namespace of zone %s", plain(zone))}
+			return refusal{ReasonReserved, fmt.Sprintf("it would cover every namespace of zone %s", plain(zone))}
 		case n == 1 && labels[0] == nameserver:
-			return refusal{reserved, fmt.Sprintf("it is the name server of zone %s", plain(zone))}
+			return refusal{ReasonReserved, fmt.Sprintf("it is the name server of zone %s", plain(zone))}
 		case n == 1 && labels[0] != owner.namespace && r.options.Services && r.asked.namespace(labels[0]):
-			return refusal{reserved, fmt.Sprintf("it stands above the Services of namespace %q", labels[0])}
+			return refusal{ReasonReserved, fmt.Sprintf("it stands above the Services of namespace %q", labels[0])}
 		case n == 1 && labels[0] != owner.namespace && r.options.Services && r.asked.exists(labels[0]) && !r.options.excepts(host, host): // C7
 			return r.withhold(fmt.Sprintf("it is the name of namespace %q", labels[0]), host)
 		case n >= 2 && labels[n-1] != owner.namespace:
-			return refusal{reserved, fmt.Sprintf("names below %s.%s belong to namespace %q", labels[n-1], plain(zone), labels[n-1])}
+			return refusal{ReasonReserved, fmt.Sprintf("names below %s.%s belong to namespace %q", labels[n-1], plain(zone), labels[n-1])}
 		case n >= 2:
 			return refusal{} // a namespace's own subtree needs no rule
 		}
 	}
 	if !r.options.allowed(host, owner.namespace) {
-		return refusal{notAllowed, fmt.Sprintf("no claim line of the Corefile lets namespace %q have it", owner.namespace)}
+		return refusal{ReasonNotAllowed, fmt.Sprintf("no claim line of the Corefile lets namespace %q have it", owner.namespace)}
 	}
 	return refusal{}
 }
@@ -58,9 +56,9 @@ func (r *resolver) admit(owner *owner, host string) refusal {
 // else as well, which nobody could claim any more otherwise (C6).
 func (r *resolver) withhold(text, suffix string) refusal {
 	if len(r.options.Claims) == 0 {
-		return refusal{withheld, fmt.Sprintf("%s; the line \"claim . %s\" in the Corefile would allow it, and all others as before", text, plain(suffix))}
+		return refusal{ReasonWithheld, fmt.Sprintf("%s; the line \"claim . %s\" in the Corefile would allow it, and all others as before", text, plain(suffix))}
 	}
-	return refusal{withheld, fmt.Sprintf("%s; a claim line that names %s would allow it", text, plain(suffix))}
+	return refusal{ReasonWithheld, fmt.Sprintf("%s; a claim line that names %s would allow it", text, plain(suffix))}
 }
 
 // serviceAt returns the exposed Service whose name host is.

@@ -30,7 +30,7 @@ func TestNamespaceHosts(t *testing.T) {
 		}
 		rejected := map[string]int{}
 		count(rejected, r.problems)
-		if len(r.problems) != surplus || rejected[string(invalid)] != surplus*maxHosts || r.problems[0].owner.name != fmt.Sprint("i", maxNamespaceHosts/maxHosts) ||
+		if len(r.problems) != surplus || rejected[string(ReasonInvalid)] != surplus*maxHosts || r.problems[0].owner.name != fmt.Sprint("i", maxNamespaceHosts/maxHosts) ||
 			r.problems[0].text != "its hosts are refused: the objects of a namespace may claim 131072, and older ones do" {
 			t.Errorf("got %d problems, the first %+v, and refusals %v", len(r.problems), r.problems[0], rejected)
 		}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
-	"github.com/minilb/minilb/plugin/minilb/records"
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // Claimant is an object that asks for a host, and what has become of that.
@@ -119,7 +119,7 @@ func written(hosts []string) []string {
 }
 
 func (i *Inspection) hostsOf(s *service) []string {
-	if c := i.translator.options.serviceClaim(s); c != nil {
+	if c := serviceClaim(&i.translator.options, s); c != nil {
 		return c.hosts
 	}
 	return nil
@@ -133,7 +133,7 @@ func (i *Inspection) ofService(s *service, host string) Claimant {
 		c.Why = ignored
 	case !o.Services:
 		c.Why = "Services are not among the resources that are read"
-	case !o.exposes(s):
+	case !i.translator.exposes(s):
 		c.Why = fmt.Sprintf("it is not of class %q: %s", o.Class, classOf(s))
 	}
 	return c
@@ -146,7 +146,7 @@ func classOf(s *service) string {
 	if s.class == nil {
 		return "it has no spec.loadBalancerClass"
 	}
-	return fmt.Sprintf("its spec.loadBalancerClass is %q", shorten(*s.class))
+	return fmt.Sprintf("its spec.loadBalancerClass is %q", printable.Shorten(*s.class))
 }
 
 func (i *Inspection) ofIngress(g *ingress, host string) Claimant {
@@ -155,10 +155,10 @@ func (i *Inspection) ofIngress(g *ingress, host string) Claimant {
 	switch {
 	case g.ignored:
 		c.Why = ignored
-	case !o.takes(g) && g.classes == nil:
+	case !takes(o, g) && g.classes == nil:
 		c.Why = "it has no class, and only those of ingress_classes count"
-	case !o.takes(g):
-		c.Why = fmt.Sprintf("its class %q is not among ingress_classes", shorten(strings.Join(g.classes, ", ")))
+	case !takes(o, g):
+		c.Why = fmt.Sprintf("its class %q is not among ingress_classes", printable.Shorten(strings.Join(g.classes, ", ")))
 	}
 	return c
 }
@@ -222,7 +222,7 @@ func (i *Inspection) leadsOf(c *claim, host string) (leads, leftOut []string) {
 func (i *Inspection) why(o *owner, host string, answers bool) []string {
 	var texts []string
 	for _, p := range slices.Concat(i.resolver.problems, i.translator.attached.problems) {
-		if *p.owner == *o && (p.host == host || p.host == "" && (!answers || p.reason.counted() == string(invalid))) && !slices.Contains(texts, p.text) {
+		if *p.owner == *o && (p.host == host || p.host == "" && (!answers || p.reason.Counted() == string(ReasonInvalid))) && !slices.Contains(texts, p.text) {
 			if p.host == host {
 				texts = slices.Insert(texts, 0, p.text)
 			} else {
@@ -353,7 +353,7 @@ func (a *attachment) listeners(r *route, ref parentRef, p *parent, name string) 
 func (ref *parentRef) String() string {
 	s := ref.kindName.String()
 	if ref.section != "" {
-		s += fmt.Sprintf(" section %q", shorten(ref.section))
+		s += fmt.Sprintf(" section %q", printable.Shorten(ref.section))
 	}
 	if ref.port != 0 {
 		s += fmt.Sprintf(" port %d", ref.port)
@@ -366,7 +366,7 @@ func (ref *parentRef) String() string {
 func (i *Inspection) Structure(name string) (zone, namespace, service string) {
 	o := &i.translator.options
 	for _, reverse := range o.ReverseZones {
-		if records.Within(name, reverse) {
+		if inZone(name, reverse) {
 			return reverse, "", ""
 		}
 	}

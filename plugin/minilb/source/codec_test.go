@@ -225,7 +225,7 @@ https: port string; plain bool; alpn []string; refused []string;
 slice: meta source.meta; service string; endpoints source.endpoints; ports []source.port; triggered int64; problems []source.problem;
 endpoints: packed []uint8; hostnames []string; nodes []string; pods []uint32; width int;
 port: proto string; service string; number uint16;
-problem: owner *source.owner; reason source.reason; host string; text string; hosts int;
+problem: owner *source.owner; reason source.Reason; host string; text string; hosts int;
 owner: kind string; namespace string; name string; created int64;
 ingress: meta source.meta; classes []string; service *string; hosts []string; surplus int; addresses []source.ingressAddress;
 ingressAddress: ip string; hostname string;

@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -53,8 +51,8 @@ func decode(obj *unstructured.Unstructured, into any) error {
 
 // unreadable is the problem of an object that cannot be decoded: it alone is left out.
 func unreadable(o owner, err error) []problem {
-	text := legible(strings.Join(strings.Fields(err.Error()), " "))
-	return []problem{{owner: &o, reason: badObject, text: "it is not as its kind should be and is left out: " + shorten(text)}}
+	text := printable.Legible(strings.Join(strings.Fields(err.Error()), " "))
+	return []problem{{owner: &o, reason: ReasonObject, text: "it is not as its kind should be and is left out: " + printable.Shorten(text)}}
 }
 
 // identity returns what is known of an object whatever else is wrong with it.
@@ -112,15 +110,7 @@ func (k kindName) String() string {
 	if k.namespace != "" {
 		name = k.namespace + "/" + name
 	}
-	return legible(k.kind) + " " + legible(name)
-}
-
-// legible returns s, quoted if there is anything in it that cannot be seen: a reference may name anything.
-func legible(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(s)
-	}
-	return s
+	return printable.Legible(k.kind) + " " + printable.Legible(name)
 }
 
 // qualified returns how a kind is called here: those of other groups, of which none is read,

@@ -24,7 +24,10 @@ type edition struct {
 }
 
 // slip is what is to be said of a label or annotation.
-type slip struct{ reason, text string }
+type slip struct {
+	reason Reason
+	text   string
+}
 
 // editions are those of a table's objects, if some Translator has its claims judged: apart from the
 // objects, which nobody else needs to be larger for it.
@@ -47,9 +50,8 @@ func (e *editions) note(w *Watcher, kind string, full any) {
 		return
 	}
 	is := edition{uid: obj.GetUID(), generation: obj.GetGeneration()}
-	hosts := slices.Sorted(maps.Keys(w.hostAnnotations)) // M9
 	if !lb.Ignored(obj.GetLabels()) {
-		slips := slices.DeleteFunc(lb.Slips(judgedKinds[kind], obj.GetLabels(), obj.GetAnnotations(), hosts), func(s lb.Slip) bool { return s.Notice && !w.concerns(full) })
+		slips := slices.DeleteFunc(lb.Slips(judgedKinds[kind], obj.GetLabels(), obj.GetAnnotations(), w.fields.HostAnnotations), func(s lb.Slip) bool { return s.Notice && !w.concerns(full) })
 		for _, s := range slips[:min(maxLines, len(slips))] {
 			reason := ReasonAnnotation
 			if s.Notice {

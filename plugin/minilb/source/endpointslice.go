@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // slice is an EndpointSlice: the endpoints of a part of a Service, in one family.
@@ -28,8 +30,8 @@ func (s *slice) owning() cache.ObjectName { return cache.NewObjectName(s.namespa
 // ciliumPlaceholder stands in the slices of Services that Cilium implements without pods (E17).
 var ciliumPlaceholder = netip.AddrFrom4([4]byte{192, 192, 192, 192})
 
-// reduceSlice keeps what is answered, and what the Translators of the Watcher ask beyond that.
-func (w *Watcher) reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
+// newEndpointSlice keeps what is answered, and what the fields ask for beyond that.
+func newEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *slice {
 	s := &slice{meta: newMeta(&obj.ObjectMeta)}
 	s.service = obj.Labels[discoveryv1.LabelServiceName] // E1
 	if triggered, err := time.Parse(time.RFC3339Nano, obj.Annotations[corev1.EndpointsLastChangeTriggerTime]); err == nil && !triggered.IsZero() {
@@ -55,7 +57,7 @@ func (w *Watcher) reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 		case addr == ciliumPlaceholder:
 			continue
 		case err != nil || addr.Is4() != (obj.AddressType == discoveryv1.AddressTypeIPv4) || !Usable(addr):
-			s.problem("endpoint address %q is not an %s address that can be answered with, and is left out", shorten(e.Addresses[0]), obj.AddressType)
+			s.problem("endpoint address %q is not an %s address that can be answered with, and is left out", printable.Shorten(e.Addresses[0]), obj.AddressType)
 			continue
 		}
 		next := endpoint{
@@ -64,7 +66,7 @@ func (w *Watcher) reduceSlice(obj *discoveryv1.EndpointSlice) *slice {
 			conditions: reduceConditions(&e.Conditions),
 			pod:        reducePod(e.TargetRef),
 		}
-		if len(w.probing) > 0 || w.nodes {
+		if f.Nodes {
 			next.node = intern(value(e.NodeName, ""))
 		}
 		all = append(all, next)
@@ -110,7 +112,7 @@ func (s *slice) problem(format string, args ...any) {
 		format, args, hosts = "more of its endpoints have problems and are left out", nil, 1
 	}
 	o := s.owner("EndpointSlice")
-	s.problems = append(s.problems, problem{owner: &o, reason: badEndpoint, text: fmt.Sprintf(format, args...), hosts: hosts})
+	s.problems = append(s.problems, problem{owner: &o, reason: ReasonEndpoint, text: fmt.Sprintf(format, args...), hosts: hosts})
 }
 
 // troubles returns the problems of a slice that may be nil.

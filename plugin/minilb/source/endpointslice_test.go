@@ -37,13 +37,13 @@ func testSlice(name string, family discoveryv1.AddressType, endpoints ...string)
 		addr, conds, _ := strings.Cut(e, " ")
 		obj.Endpoints = append(obj.Endpoints, discoveryv1.Endpoint{Addresses: []string{addr}, Conditions: conditionsOf(conds)})
 	}
-	return new(Watcher).reduceSlice(obj)
+	return newEndpointSlice(obj, &Fields{})
 }
 
 // answer returns what a Service is answered with, and how many endpoints it has.
 func answer(slicesOf []*slice) (*records.Addresses, states) {
 	u, counts := usableOf(slicesOf)
-	return new(Options).addressesOf(&u, offered{}), counts
+	return addressesOf(new(Options), &u, offered{}), counts
 }
 
 func TestMerge(t *testing.T) {
@@ -114,7 +114,7 @@ func TestReduceSlice(t *testing.T) {
 			{Addresses: []string{"192.192.192.192"}}, // E17: as usual as others, and not worth a word
 		},
 	}
-	s := new(Watcher).reduceSlice(obj)
+	s := newEndpointSlice(obj, &Fields{})
 	if s.owning().String() != "shop/web" || s.triggered != trigger.UnixNano() {
 		t.Errorf("got service %s, trigger %d", s.owning(), s.triggered)
 	}
@@ -122,14 +122,13 @@ func TestReduceSlice(t *testing.T) {
 		t.Errorf("got endpoints %v, want 10.0.0.1 alone", got)
 	}
 	for name, tc := range map[string]struct {
-		w    *Watcher
+		f    Fields
 		want string
 	}{
-		"nobody asks for nodes": {new(Watcher), ""},
-		"to be shown":           {&Watcher{nodes: true}, "n1"},
-		"to be probed":          {&Watcher{probing: map[time.Duration]*probing{time.Second: nil}}, "n1"},
+		"nobody asks for nodes": {Fields{}, ""},
+		"to be shown":           {Fields{Nodes: true}, "n1"},
 	} {
-		for e := range tc.w.reduceSlice(obj).endpoints.all() {
+		for e := range newEndpointSlice(obj, &tc.f).endpoints.all() {
 			if e.node != tc.want {
 				t.Errorf("%s: got node %q, want %q", name, e.node, tc.want)
 			}
@@ -139,27 +138,27 @@ func TestReduceSlice(t *testing.T) {
 		t.Errorf("got %d problems, want one for each of the 7 unusable endpoints: %v", len(s.problems), s.problems)
 	}
 	for _, p := range s.problems {
-		if p.owner.String() != "EndpointSlice shop/web-x" || p.reason != badEndpoint {
+		if p.owner.String() != "EndpointSlice shop/web-x" || p.reason != ReasonEndpoint {
 			t.Errorf("got problem of %s, reason %s", p.owner, p.reason)
 		}
 	}
-	if s := new(Watcher).reduceSlice(&discoveryv1.EndpointSlice{}); s.service != "" || s.triggered != 0 || len(s.problems) != 1 {
+	if s := newEndpointSlice(&discoveryv1.EndpointSlice{}, &Fields{}); s.service != "" || s.triggered != 0 || len(s.problems) != 1 {
 		t.Errorf("an empty object: got service %q, trigger %d, problems %v", s.service, s.triggered, s.problems)
 	}
 	for _, when := range []string{"yesterday", "0001-01-01T00:00:00Z"} {
 		obj.Annotations[corev1.EndpointsLastChangeTriggerTime] = when
-		if s := new(Watcher).reduceSlice(obj); s.triggered != 0 {
+		if s := newEndpointSlice(obj, &Fields{}); s.triggered != 0 {
 			t.Errorf("triggered %s: got %d", when, s.triggered)
 		}
 	}
 	const surplus = 3
 	bad := slices.Repeat([]discoveryv1.Endpoint{{}}, maxFlaws+surplus)
-	all := new(Watcher).reduceSlice(&discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: bad}).problems
+	all := newEndpointSlice(&discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: bad}, &Fields{}).problems
 	if len(all) != maxFlaws+1 || all[maxFlaws].hosts != surplus {
 		t.Errorf("C7c: got %d problems, the last for %d endpoints, want %d and %d", len(all), all[len(all)-1].hosts, maxFlaws+1, surplus)
 	}
 	mapped := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv6, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"::ffff:10.0.0.1"}}, {Addresses: []string{"fd00::1%eth0"}}}}
-	if s := new(Watcher).reduceSlice(mapped); s.endpoints.len() != 0 {
+	if s := newEndpointSlice(mapped, &Fields{}); s.endpoints.len() != 0 {
 		t.Errorf("an IPv4-mapped address and one with a zone in an IPv6 slice: got %v", slices.Collect(s.endpoints.all()))
 	}
 }

@@ -85,7 +85,7 @@ func (o *Options) namesOf(service cache.ObjectName) (names []string) {
 // D16), whether it is exposed or not. There is but one zone with two labels less.
 func (o *Options) serviceNamed(host string) (service cache.ObjectName, ok bool) {
 	for _, zone := range o.Zones {
-		if !records.Within(host, zone) {
+		if !inZone(host, zone) {
 			continue
 		}
 		if labels := below(host, zone); len(labels) == 2 {

@@ -1,6 +1,10 @@
 package source
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
+)
 
 // The fields of everything that is kept in a snapshot. A change of them, or of their order, is
 // another formatVersion.
@@ -73,7 +77,7 @@ func (p *problem) fields(c *codec) {
 	text(&p.text, c)
 	integer(&p.hosts, c)
 	if p.owner == nil && c.err == nil {
-		c.fail(fmt.Errorf("the problem %q is nobody's", shorten(p.text)))
+		c.fail(fmt.Errorf("the problem %q is nobody's", printable.Shorten(p.text)))
 	}
 }
 

@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // A snapshot is a line of text that says so, with the version of the format; then what a codec
@@ -75,23 +76,11 @@ func (w *Watcher) header() header {
 	return header{
 		written:         time.Now().Add(-w.server.away()).Unix(),
 		host:            w.host,
-		classes:         w.classes(),
-		hostAnnotations: slices.Sorted(maps.Keys(w.hostAnnotations)),
-		https:           w.https,
+		classes:         w.fields.Classes,
+		hostAnnotations: w.fields.HostAnnotations,
+		https:           w.fields.HTTPS,
 		gateways:        w.gatewayAPI.health.synced.Load(),
 	}
-}
-
-// classes returns those of the Services that some Translator exposes, "" for Services without one.
-func (w *Watcher) classes() []string {
-	var classes []string
-	for _, t := range w.translators {
-		classes = append(classes, t.options.Class)
-		if t.options.DefaultClass {
-			classes = append(classes, "")
-		}
-	}
-	return distinct(classes)
 }
 
 // encode writes a snapshot of the tables. Each of them waits while the list of its objects is
@@ -171,7 +160,7 @@ func readContent(content []byte) (*state, error) {
 		of.fields(c)
 		blank := blanks[of.kind]
 		if blank == nil {
-			c.fail(fmt.Errorf("there is no kind %q", shorten(of.kind)))
+			c.fail(fmt.Errorf("there is no kind %q", printable.Shorten(of.kind)))
 			break
 		}
 		objects := []object{}
@@ -209,7 +198,7 @@ func (s *state) suits(w *Watcher) error {
 	if s.host != w.host {
 		return fmt.Errorf("it is of the API server %q, and not of %q", s.host, w.host)
 	}
-	for _, class := range w.classes() {
+	for _, class := range w.fields.Classes {
 		switch {
 		case slices.Contains(s.classes, class):
 		case class == "":
@@ -218,12 +207,12 @@ func (s *state) suits(w *Watcher) error {
 			return fmt.Errorf("it was written without the class %q", class)
 		}
 	}
-	for name := range w.hostAnnotations {
+	for _, name := range w.fields.HostAnnotations {
 		if !slices.Contains(s.hostAnnotations, name) {
 			return fmt.Errorf("it was written without the host_annotations %q", name)
 		}
 	}
-	if w.https && !s.https {
+	if w.fields.HTTPS && !s.https {
 		return errors.New("it was written without https")
 	}
 	return nil

@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // gateway is a Gateway with its listeners and the addresses that its status reports.
@@ -88,18 +90,18 @@ func (g *gateway) aimAt(address gatewayAddress) {
 	case kind == gatewayv1.HostnameAddressType && !strings.HasPrefix(address.Value, "*."):
 		g.lead.aimAtHost(address.Value)
 	default:
-		g.lead.missing = fmt.Sprintf("its address %q of type %s is no IP address and no hostname", shorten(address.Value), shorten(string(kind)))
+		g.lead.missing = fmt.Sprintf("its address %q of type %s is no IP address and no hostname", printable.Shorten(address.Value), printable.Shorten(string(kind)))
 	}
 }
 
 // limited returns the Gateway without the addresses that are left out, itself if there are none (D34).
-func (o *Options) limited(g *gateway) *gateway {
-	if g == nil || !slices.ContainsFunc(g.lead.targets, func(t target) bool { return t.addr.IsValid() && !o.Answers(t.addr) }) {
+func (g *gateway) limited(networks []netip.Prefix) *gateway {
+	if g == nil || !slices.ContainsFunc(g.lead.targets, func(t target) bool { return t.addr.IsValid() && !In(networks, t.addr) }) {
 		return g
 	}
 	limited := *g
 	limited.lead.problems = slices.Clip(g.lead.problems)
-	limited.lead.limit(o)
+	limited.lead.limit(networks)
 	return &limited
 }
 

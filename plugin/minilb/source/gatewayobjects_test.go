@@ -69,7 +69,7 @@ func told(objects *gatewayObjects, options Options) []string {
 			}
 			for _, p := range c.problems {
 				host, why, unserved := strings.Cut(p.text, ` is not served: `)
-				if host, err := strconv.Unquote(strings.TrimPrefix(host, "host ")); unserved && p.reason == dead && err == nil {
+				if host, err := strconv.Unquote(strings.TrimPrefix(host, "host ")); unserved && p.reason == ReasonNoTarget && err == nil {
 					lines = append(lines, host+".: "+why)
 				} else {
 					lines = append(lines, "!"+p.owner.String()+": "+p.text)

@@ -41,14 +41,14 @@ func (i *Inspection) hiddenBy(name, wildcard string) string {
 		closer := "*." + encloser
 		node, claimed := i.translator.last.hosts[encloser]
 		below := slices.IndexFunc(names, func(n string) bool {
-			return n != encloser && records.Within(n, encloser) && i.ownerOf(n) == owner // others keep it off nothing (C7b)
+			return n != encloser && inZone(n, encloser) && i.ownerOf(n) == owner // others keep it off nothing (C7b)
 		})
 		switch {
 		case claimed && node == nil: // C6
 			return fmt.Sprintf("%q does not count here: a claim line of the Corefile gives %q to other namespaces", wide, plain(encloser))
 		case offset == 0 && slices.Contains(names, name):
 			return fmt.Sprintf("%q does not count here: the name exists by itself", wide)
-		case records.IsSought(name): // C7
+		case IsSought(name): // C7
 			return fmt.Sprintf("%q does not count here: clients ask for such names by themselves, and no wildcard covers them", wide)
 		case offset > 0 && slices.Contains(names, closer):
 			return fmt.Sprintf("%q does not count here: %q is closer", wide, plain(closer))

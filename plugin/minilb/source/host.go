@@ -10,9 +10,6 @@ import (
 	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/util/validation"
-
-	"github.com/minilb/minilb/plugin/minilb/printable"
-	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // splitHosts yields the items of a host annotation, which commas and white space separate (I10).
@@ -139,6 +136,9 @@ func parseName(s string) (string, error) {
 	return host + ".", nil
 }
 
+// maxLabels bounds the depth of a name: a deeper one would slow down the look-ups of all others.
+const maxLabels = 32
+
 // lower returns s in lower case by ASCII alone, as DNS compares names (RFC 4343 §3): there are
 // letters of other alphabets, too, that strings.ToLower makes ASCII ones of.
 func lower(s string) string {
@@ -150,14 +150,6 @@ func lower(s string) string {
 	}, s)
 }
 
-// IsLocalhost reports whether a canonical name means whoever asks for it (RFC 6761 §6.3).
-func IsLocalhost(host string) bool {
-	return records.Within(host, "localhost.") || records.Within(host, "localhost.localdomain.")
-}
-
 func tooLong(host string) error {
 	return fmt.Errorf("it has %d characters, at most %d are allowed", len(host), validation.DNS1123SubdomainMaxLength)
 }
-
-// shorten cuts what a user wrote to a length that a log line can bear.
-func shorten(s string) string { return printable.Cut(s, 80) }

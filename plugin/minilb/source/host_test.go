@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // I10
@@ -167,7 +169,7 @@ func TestHostLists(t *testing.T) {
 		{"sctst-www", "sctst-www.minilb.", nil},
 		{"rel4.c10", "rel4.c10.", nil},
 	} {
-		c := (&Options{Zones: []string{"minilb.", "lan."}, HostAnnotations: []string{"a"}}).serviceClaim(&service{hosts: map[string]string{"a": tc.value}})
+		c := serviceClaim(&Options{Zones: []string{"minilb.", "lan."}, HostAnnotations: []string{"a"}}, &service{hosts: map[string]string{"a": tc.value}})
 		if got := strings.Join(c.hosts, " "); got != tc.hosts {
 			t.Errorf("%q: got %q, want %q", tc.value, got, tc.hosts)
 		}
@@ -184,7 +186,7 @@ func TestHostLists(t *testing.T) {
 }
 
 func TestShorten(t *testing.T) {
-	if got := shorten(strings.Repeat("ü", 100)); len(got) > 90 || !strings.HasPrefix(got, "üü") || strings.Contains(got, "\ufffd") {
+	if got := printable.Shorten(strings.Repeat("ü", 100)); len(got) > 90 || !strings.HasPrefix(got, "üü") || strings.Contains(got, "\ufffd") {
 		t.Errorf("got %q", got)
 	}
 }

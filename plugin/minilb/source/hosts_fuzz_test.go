@@ -169,7 +169,7 @@ func FuzzHosts(f *testing.F) {
 			expect("Ingress shop/rules", host, "10.0.0.1")
 			expect("HTTPRoute shop/r", host, "10.0.0.2")
 		}
-		if got := b.tr.Stats().Rejected[string(invalid)]; got < refused {
+		if got := b.tr.Stats().Rejected[string(ReasonInvalid)]; got < refused {
 			t.Errorf("%d are counted as invalid, want %d at least: %q", got, refused, lines)
 		}
 	})

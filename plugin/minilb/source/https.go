@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/printable"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -73,7 +74,7 @@ func parseALPN(list string) (alpn, refused []string) {
 			if len(refused) == maxProtocols {
 				return alpn, append(refused, "the protocols after these are left out")
 			}
-			refused = append(refused, fmt.Sprintf("protocol %q is refused: want one such as h2 or http/1.1", shorten(item)))
+			refused = append(refused, fmt.Sprintf("protocol %q is refused: want one such as h2 or http/1.1", printable.Shorten(item)))
 		default:
 			seen[item] = true
 			alpn = append(alpn, item)
@@ -86,7 +87,7 @@ func parseALPN(list string) (alpn, refused []string) {
 // agree on where the port is served. Where that is not 443, a Service with a port 80 has no record:
 // Chromium takes it for a reason to go to https, but not to that port, so that a page breaks which
 // worked over http (D50).
-func (h *https) binding(sets [][]port) *records.Binding {
+func binding(h *https, sets [][]port) *records.Binding {
 	if h == nil {
 		return nil
 	}

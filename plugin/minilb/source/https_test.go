@@ -87,7 +87,7 @@ func TestHTTPSBinding(t *testing.T) {
 		{"UDP", httpsService(nil, corev1.ServicePort{Name: "https", Port: 443, Protocol: corev1.ProtocolUDP}), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "-"},
 	} {
 		for by, asked := range map[string]bool{"us": true, "another server block": false, "nobody": false} {
-			b := newBenchOf(t, Options{HTTPS: asked}, func(w *Watcher) { w.https = by != "nobody" })
+			b := newBenchOf(t, Options{HTTPS: asked}, func(w *Watcher) { w.fields.HTTPS = by != "nobody" })
 			b.services().Update(tc.service)
 			for _, s := range tc.slices {
 				b.watcher.slices[""].set(s)

@@ -49,13 +49,13 @@ func reduceIngress(obj *networkingv1.Ingress) *ingress {
 
 // takes reports whether an Ingress is of a class that counts: controllers differ in which of the two goes
 // first (I6).
-func (o *Options) takes(i *ingress) bool {
+func takes(o *Options, i *ingress) bool {
 	return len(o.IngressClasses) == 0 || slices.ContainsFunc(i.classes, func(class string) bool { return slices.Contains(o.IngressClasses, class) })
 }
 
 // ingressClaim returns what an Ingress claims, or nil.
-func (o *Options) ingressClaim(i *ingress) *claim {
-	if i.ignored || len(i.hosts) == 0 || !o.takes(i) {
+func ingressClaim(o *Options, i *ingress) *claim {
+	if i.ignored || len(i.hosts) == 0 || !takes(o, i) {
 		return nil
 	}
 	c := &claim{lead: lead{owner: i.owner("Ingress")}}
@@ -73,7 +73,7 @@ func (o *Options) ingressClaim(i *ingress) *claim {
 			c.aimAtHost(address.hostname)
 		}
 	}
-	c.limit(o)
+	c.limit(o.Addresses)
 	if len(c.targets) == 0 && c.missing == "" {
 		c.missing = "its status has no address yet; is its ingress controller running and publishing one?"
 	}

@@ -26,17 +26,17 @@ func TestIngressHosts(t *testing.T) {
 	obj.Spec.DefaultBackend = &networkingv1.IngressBackend{}                                    // I3
 	obj.Spec.TLS = []networkingv1.IngressTLS{{Hosts: []string{"tls.ex.org", "www.tls.ex.org"}}} // I2
 	obj.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
-	c := (&Options{}).ingressClaim(reduceIngress(obj))
+	c := ingressClaim(&Options{}, reduceIngress(obj))
 	if want := []string{"a.ex.org.", "*.w.ex.org."}; !slices.Equal(c.hosts, want) { // I1, I5
 		t.Errorf("got hosts %q, want %q", c.hosts, want)
 	}
 	if len(c.problems) != 2 {
 		t.Errorf("got problems %v, want one for the long label and one for the address", c.problems)
 	}
-	if c := (&Options{}).ingressClaim(reduceIngress(testIngress("shop/web", ""))); c != nil {
+	if c := ingressClaim(&Options{}, reduceIngress(testIngress("shop/web", ""))); c != nil {
 		t.Errorf("an Ingress without a host claims %v", c.hosts)
 	}
-	if c := (&Options{}).ingressClaim(reduceIngress(&networkingv1.Ingress{})); c != nil {
+	if c := ingressClaim(&Options{}, reduceIngress(&networkingv1.Ingress{})); c != nil {
 		t.Errorf("an empty Ingress claims %v", c.hosts)
 	}
 }
@@ -61,7 +61,7 @@ func TestIngressTargets(t *testing.T) {
 	for _, tc := range tests {
 		obj := testIngress("shop/web", "a.ex.org")
 		obj.Status.LoadBalancer.Ingress = tc.status
-		c := (&Options{}).ingressClaim(reduceIngress(obj))
+		c := ingressClaim(&Options{}, reduceIngress(obj))
 		var got []string
 		for _, target := range c.targets {
 			if target.host != "" {
@@ -83,7 +83,7 @@ func TestIngressServiceAnnotation(t *testing.T) {
 		obj := testIngress("shop/i", "a.ex.org")
 		obj.Annotations = map[string]string{lb.ServiceAnnotation: value}
 		obj.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
-		c := (&Options{}).ingressClaim(reduceIngress(obj))
+		c := ingressClaim(&Options{}, reduceIngress(obj))
 		switch {
 		case want == "" && (len(c.targets) != 0 || !strings.Contains(c.missing, "want [namespace/]name")):
 			t.Errorf("%q: got targets %v, missing %q", value, c.targets, c.missing)
@@ -122,7 +122,7 @@ func TestIngressFilter(t *testing.T) {
 		if tc.ignored {
 			obj.Labels = map[string]string{lb.IgnoreLabel: "true"}
 		}
-		if got := (&Options{IngressClasses: tc.classes}).ingressClaim(reduceIngress(obj)) != nil; got != tc.want {
+		if got := ingressClaim(&Options{IngressClasses: tc.classes}, reduceIngress(obj)) != nil; got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 	}
@@ -134,7 +134,7 @@ func TestIngressManyTargets(t *testing.T) {
 	for i := range 2 * maxTargets {
 		obj.Status.LoadBalancer.Ingress = append(obj.Status.LoadBalancer.Ingress, networkingv1.IngressLoadBalancerIngress{Hostname: fmt.Sprintf("h%d.example", i)})
 	}
-	c := (&Options{}).ingressClaim(reduceIngress(obj))
+	c := ingressClaim(&Options{}, reduceIngress(obj))
 	if len(c.targets) != maxTargets || c.targets[0].host != "h0.example." {
 		t.Errorf("got %d targets, want the first %d", len(c.targets), maxTargets)
 	}

@@ -50,7 +50,7 @@ func newInspection(config *rest.Config, options Options) (*Inspection, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.nodes, w.unexposed = true, true
+	w.fields.Nodes, w.fields.Unexposed = true, true
 	var fixed []records.Record
 	for _, zone := range options.Zones {
 		fixed = append(fixed, records.Record{Name: nameserver + "." + zone, Node: &records.Node{Addrs: &records.Set{}}})
@@ -121,7 +121,7 @@ func (i *Inspection) judge() {
 type Refusal struct {
 	Kind, Namespace, Name string // of the object
 	Host                  string // without its final dot, "" if it is about several hosts or none
-	Reason                string // one of those of a Verdict, "" if the host is answered nevertheless
+	Reason                Reason // one of those of a Verdict, "" if the host is answered nevertheless
 	Text                  string // what is wrong and what follows, without the object
 }
 
@@ -129,16 +129,13 @@ type Refusal struct {
 func (i *Inspection) Refusals() []Refusal {
 	var all []Refusal
 	for _, p := range slices.Concat(i.translator.last.problems, i.translator.damages()) {
-		all = append(all, Refusal{Kind: p.owner.kind, Namespace: p.owner.namespace, Name: p.owner.name, Host: plain(p.host), Reason: string(p.reason), Text: p.text})
+		all = append(all, Refusal{Kind: p.owner.kind, Namespace: p.owner.namespace, Name: p.owner.name, Host: plain(p.host), Reason: p.reason, Text: p.text})
 	}
 	slices.SortFunc(all, func(a, b Refusal) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name), strings.Compare(a.Host, b.Host), strings.Compare(a.Text, b.Text))
 	})
 	return slices.Compact(all)
 }
-
-// plain returns a canonical name as people write it.
-func plain(name string) string { return strings.TrimSuffix(name, ".") }
 
 // Unread is a kind that the API server does not let us read.
 type Unread struct {

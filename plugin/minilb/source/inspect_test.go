@@ -33,7 +33,7 @@ import (
 func inspected(t *testing.T, ctx context.Context, api *fakeAPI, options Options) (*Inspection, error) {
 	t.Helper()
 	b := connect(t, api, options)
-	b.watcher.nodes, b.watcher.unexposed = true, true
+	b.watcher.fields.Nodes, b.watcher.fields.Unexposed = true, true
 	i := &Inspection{watcher: b.watcher, translator: b.tr, index: b.index}
 	if err := i.read(ctx); err != nil {
 		return nil, err

@@ -15,6 +15,13 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
+// target is what a claimed name leads to, one of the three (M1).
+type target struct {
+	addr    netip.Addr
+	service cache.ObjectName
+	host    string // canonical; a name that may turn out to be a Service's, claimed, or external (M3, M6)
+}
+
 // lead is where an object's annotation or status says that its hosts are served.
 type lead struct {
 	owner
@@ -23,14 +30,14 @@ type lead struct {
 	missing  string    // why there are no targets, if there are none (M2)
 }
 
-func (l *lead) problem(reason reason, format string, args ...any) {
+func (l *lead) problem(reason Reason, format string, args ...any) {
 	l.problems = append(l.problems, problem{owner: &l.owner, reason: reason, text: fmt.Sprintf(format, args...)})
 }
 
 // tooMany adds the problem of surplus hosts, if there are any.
 func (l *lead) tooMany(surplus int, where string) {
 	if surplus > 0 {
-		l.problem(tooMany, "%d hosts%s are refused: an object may have %d, of %d KiB in all", surplus, where, maxHosts, maxHostText>>10)
+		l.problem(ReasonTooMany, "%d hosts%s are refused: an object may have %d, of %d KiB in all", surplus, where, maxHosts, maxHostText>>10)
 	}
 }
 
@@ -42,7 +49,7 @@ func (l *lead) aimAtService(reference string) {
 		namespace, name = l.namespace, namespace
 	}
 	if len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Label(name)) > 0 {
-		l.missing = fmt.Sprintf("annotation %s is %q, want [namespace/]name", lb.ServiceAnnotation, shorten(reference))
+		l.missing = fmt.Sprintf("annotation %s is %q, want [namespace/]name", lb.ServiceAnnotation, printable.Shorten(reference))
 		return
 	}
 	l.targets = []target{{service: cache.NewObjectName(namespace, name)}}
@@ -52,7 +59,7 @@ func (l *lead) aimAtService(reference string) {
 func (l *lead) aimAtIP(written string) {
 	addr, ok := netip.AddrFromSlice(netutils.ParseIPSloppy(written))
 	if !ok || !Usable(addr.Unmap()) {
-		l.problem(badAddress, "status address %q is not an IP address that can be answered with", shorten(written))
+		l.problem(ReasonAddress, "status address %q is not an IP address that can be answered with", printable.Shorten(written))
 		l.missing = "its status has no usable address"
 		return
 	}
@@ -60,11 +67,11 @@ func (l *lead) aimAtIP(written string) {
 }
 
 // limit leaves out the addresses that the property addresses does not let in (D34).
-func (l *lead) limit(o *Options) {
+func (l *lead) limit(networks []netip.Prefix) {
 	let := make([]target, 0, len(l.targets))
 	for _, t := range l.targets {
-		if t.addr.IsValid() && !o.Answers(t.addr) {
-			l.problem(unlisted, "status address %q is left out: it lies in no network of the Corefile's property addresses", t.addr)
+		if t.addr.IsValid() && !In(networks, t.addr) {
+			l.problem(ReasonUnlisted, "status address %q is left out: it lies in no network of the Corefile's property addresses", t.addr)
 			l.missing = "its status has no address in a network of the Corefile's property addresses"
 		} else {
 			let = append(let, t)
@@ -82,7 +89,7 @@ func (l *lead) aimAtHost(written string) {
 		err = errors.New("it is a wildcard")
 	}
 	if err == nil && IsLocalhost(host) { // D30
-		l.missing = fmt.Sprintf("its address %q is whoever asks for it; annotation %s can name a Service instead", shorten(written), lb.ServiceAnnotation)
+		l.missing = fmt.Sprintf("its address %q is whoever asks for it; annotation %s can name a Service instead", printable.Shorten(written), lb.ServiceAnnotation)
 		return
 	}
 	if err == nil && l.isInCluster(host) {
@@ -90,7 +97,7 @@ func (l *lead) aimAtHost(written string) {
 		return
 	}
 	if err != nil {
-		l.problem(badAddress, "status hostname %q cannot be answered with: %v", shorten(written), err)
+		l.problem(ReasonAddress, "status hostname %q cannot be answered with: %v", printable.Shorten(written), err)
 		l.missing = "its status has no usable address"
 		return
 	}
@@ -107,5 +114,5 @@ func (l *lead) isInCluster(host string) bool {
 }
 
 func inCluster(written string) string {
-	return fmt.Sprintf("its address %q can be reached in the cluster alone; annotation %s can name a Service instead", shorten(written), lb.ServiceAnnotation)
+	return fmt.Sprintf("its address %q can be reached in the cluster alone; annotation %s can name a Service instead", printable.Shorten(written), lb.ServiceAnnotation)
 }

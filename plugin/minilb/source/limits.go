@@ -1,14 +1,14 @@
 package source
 
 import (
-	"maps"
-	"slices"
 	"strings"
 )
 
 // What is kept of one object (C7c). The API server bounds most fields and not these: an object can have
 // 256 KiB of annotations and 1.5 MB in all, and a tenant as many objects as its quota lets it.
 const (
+	maxHosts        = 1024     // of an object: as many as the API server lets a TLSRoute have
+	maxTargets      = 256      // addresses of a status
 	maxHostText     = 64 << 10 // bytes of all hosts that an object names
 	maxValue        = 256      // bytes of an annotation that is no list of hosts
 	maxFlaws        = 32       // problems of single hosts or endpoints; the others are counted
@@ -18,9 +18,9 @@ const (
 
 // keepHosts keeps the host annotations of a Service, of more than maxHosts hosts or maxHostText bytes the first ones, in the
 // order of the annotations' names. What is dropped leaves nothing of the whole value in memory.
-func (s *service) keepHosts(annotations map[string]string, names map[string]bool) {
+func (s *service) keepHosts(annotations map[string]string, names []string) {
 	text, hosts := maxHostText, maxHosts // that are left
-	for _, name := range slices.Sorted(maps.Keys(names)) {
+	for _, name := range names {
 		value, there := annotations[name]
 		if !there {
 			continue

@@ -90,13 +90,13 @@ func TestKeptMemory(t *testing.T) {
 		reduce := func(full any) object {
 			switch full := full.(type) {
 			case *corev1.Service:
-				return b.watcher.reduceService(full)
+				return newService(full, &b.watcher.fields)
 			case *networkingv1.Ingress:
 				return reduceIngress(full)
 			case *corev1.Namespace:
 				return reduceNamespace(full)
 			case *discoveryv1.EndpointSlice:
-				return b.watcher.reduceSlice(full)
+				return newEndpointSlice(full, &b.watcher.fields)
 			}
 			switch full := full.(*unstructured.Unstructured); full.GetKind() {
 			case httpRoute:
@@ -159,7 +159,7 @@ func TestKeptItems(t *testing.T) {
 	if lines := b.publish(); len(lines) > 0 {
 		t.Errorf("it is said again: %q", lines)
 	}
-	if got := b.tr.Stats().Rejected[string(invalid)]; got < 5 {
+	if got := b.tr.Stats().Rejected[string(ReasonInvalid)]; got < 5 {
 		t.Errorf("%d refusals are counted", got)
 	}
 	for name, want := range map[string]string{"first.org.": "", "other.org.": "", "never.org.": "-", "good.org.": "", "spoken.org.": "", "i.org.": "-", "late.org.": ""} {

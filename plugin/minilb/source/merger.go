@@ -53,7 +53,7 @@ func (t *Translator) update(service cache.ObjectName, triggered int64) {
 	delete(t.merger.due, service)
 	e.asOf = t.changes
 	u, states := t.answering(service, e, t.slicesOf[service])
-	t.store(service, e, t.options.addressesOf(&u, e.offered), states, triggered)
+	t.store(service, e, addressesOf(&t.options, &u, e.offered), states, triggered)
 }
 
 // answering returns the entries of the slices that an exposed Service is to be answered with, and
@@ -111,7 +111,7 @@ func (t *Translator) mergeAside(service cache.ObjectName) {
 	if t.probing == nil {
 		u, states = usableOf(slicesOf)
 	}
-	addrs := t.options.addressesOf(&u, offered)
+	addrs := addressesOf(&t.options, &u, offered)
 
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -39,7 +39,7 @@ type union struct {
 }
 
 func (u *union) merge(o *Options, find func(cache.ObjectName) *exposure) *records.Addresses {
-	fixed := o.Wanted(u.fixed...)
+	fixed := records.NewAddresses(o.FilterFamilies(u.fixed)...)
 	all := []*records.Addresses{fixed}
 	var exposed []*exposure
 	sound := families{len(fixed.V4) > 0, len(fixed.V6) > 0} // there are addresses that nobody doubts

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // Cause is why a route is not attached to one of its parents (G20b). Programs go by it, and people by
@@ -66,7 +67,7 @@ func stray(name kindName) *obstacle {
 		return obstruct(CauseOtherKind, "it is no Gateway or ListenerSet")
 	}
 	return obstruct(CauseUnknownKind, "its parentRef has kind %q of group %q, want Gateway or ListenerSet of %s, or XListenerSet of %s",
-		shorten(kind), shorten(group), gatewayGroup, gatewayXGroup)
+		printable.Shorten(kind), printable.Shorten(group), gatewayGroup, gatewayXGroup)
 }
 
 // missing says why nothing is known of an object.

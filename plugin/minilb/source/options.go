@@ -5,10 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"github.com/miekg/dns"
-
-	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // Options say which objects become names, as one Corefile stanza has it. Names of zones are
@@ -48,16 +44,9 @@ type ClaimRule struct {
 	Namespaces []string
 }
 
-// Wanted returns the addresses without those of a family that is left out, all of them new.
-func (o *Options) Wanted(addrs ...netip.Addr) *records.Addresses {
-	all := records.NewAddresses(addrs...)
-	if o.NoIPv4 {
-		all.V4 = nil
-	}
-	if o.NoIPv6 {
-		all.V6 = nil
-	}
-	return all
+// FilterFamilies returns a copy of the addresses, without those of a family that is left out (D20b).
+func (o *Options) FilterFamilies(addrs []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(addrs), func(addr netip.Addr) bool { return !o.wants(addr) })
 }
 
 // wants reports whether addresses of the family are answered with (D20b).
@@ -69,7 +58,7 @@ func (o *Options) wants(addr netip.Addr) bool {
 func (o *Options) zone(host string) string {
 	best := ""
 	for _, zone := range o.Zones {
-		if len(zone) > len(best) && records.Within(host, zone) {
+		if len(zone) > len(best) && inZone(host, zone) {
 			best = zone
 		}
 	}
@@ -85,15 +74,9 @@ func (o *Options) allowed(host, namespace string) bool {
 	var best *ClaimRule
 	for i := range o.Claims {
 		rule := &o.Claims[i]
-		if records.Within(host, rule.Suffix) && (best == nil || len(rule.Suffix) > len(best.Suffix)) {
+		if inZone(host, rule.Suffix) && (best == nil || len(rule.Suffix) > len(best.Suffix)) {
 			best = rule
 		}
 	}
 	return best != nil && (len(best.Namespaces) == 0 || slices.Contains(best.Namespaces, namespace))
-}
-
-// below returns the labels of host above zone, leftmost first.
-func below(host, zone string) []string {
-	labels := dns.SplitDomainName(host)
-	return labels[:len(labels)-dns.CountLabel(zone)]
 }

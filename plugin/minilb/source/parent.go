@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // parent is what a route can attach to: the listeners of a Gateway, or of one of its
@@ -60,7 +62,7 @@ func (a *attachment) gateway(name kindName) (*gateway, *obstacle) {
 	case gw.unreadable:
 		return nil, malformed(name)
 	case len(a.options.GatewayClasses) > 0 && !slices.Contains(a.options.GatewayClasses, gw.class):
-		return nil, obstruct(CauseOtherClass, "%s is of GatewayClass %q, which is not among gateway_classes", name, shorten(gw.class))
+		return nil, obstruct(CauseOtherClass, "%s is of GatewayClass %q, which is not among gateway_classes", name, printable.Shorten(gw.class))
 	}
 	return gw, nil
 }

@@ -68,7 +68,7 @@ func TestManyPorts(t *testing.T) {
 		for i := range endpoints {
 			obj.Endpoints = append(obj.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.%d.%d.%d", number, i/250, i%250)}})
 		}
-		return new(Watcher).reduceSlice(obj)
+		return newEndpointSlice(obj, &Fields{})
 	}
 	one := sliceOf(1, 20_000, 1000)
 	if len(one.ports) != maxPorts || len(one.problems) != 1 || one.problems[0].text != "it has 20000 ports; only the first 1024 are known by their names" {
@@ -133,7 +133,7 @@ func TestManyPortsOfService(t *testing.T) {
 	foreign.Spec.LoadBalancerClass = pointer("metallb")
 	b := newBench(t, Options{})
 	for want, obj := range map[int]*corev1.Service{maxPorts: obj, 0: foreign} {
-		if got := len(strings.Fields(b.watcher.reduceService(obj).ports)); got != want {
+		if got := len(strings.Fields(newService(obj, &b.watcher.fields).ports)); got != want {
 			t.Errorf("%d ports of 20000 are kept, want %d", got, want)
 		}
 	}

@@ -53,7 +53,7 @@ func (u *usable) probeTarget(e *entry) (netip.AddrPort, bool) {
 
 // targetsOf returns what is to be probed of the entries that a Service is answered with, in order,
 // each once.
-func (o *Options) targetsOf(u *usable) []probe.Target {
+func targetsOf(o *Options, u *usable) []probe.Target {
 	targets := make([]probe.Target, 0, len(u.entries))
 	for i := range u.entries {
 		e := &u.entries[i]
@@ -71,7 +71,7 @@ func (o *Options) targetsOf(u *usable) []probe.Target {
 // connections, unless none of the family does. It counts them as suspect, and lets the endpoints be
 // probed. It is called with the lock held.
 func (t *Translator) trust(service cache.ObjectName, e *exposure, u *usable, counts *states) {
-	targets := t.options.targetsOf(u)
+	targets := targetsOf(&t.options, u)
 	t.probe(service, e, targets)
 	suspects := map[netip.AddrPort]bool{}
 	for _, target := range targets {

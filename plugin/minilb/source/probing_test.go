@@ -12,8 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/minilb/minilb/plugin/minilb/probe"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/probe"
 )
 
 // probed is a bench whose endpoints are real ones, on loopback, that are really probed.

@@ -245,8 +245,8 @@ func (t *Translator) count(is *publication, damages []problem) {
 // count adds up problems by their reasons.
 func count(rejected map[string]int, problems []problem) {
 	for _, p := range problems {
-		if p.reason != "" && p.reason != notice {
-			rejected[p.reason.counted()] += max(1, p.hosts)
+		if p.reason != "" && p.reason != ReasonNotice {
+			rejected[p.reason.Counted()] += max(1, p.hosts)
 		}
 	}
 }

@@ -33,16 +33,16 @@ func TestDeadClaim(t *testing.T) {
 		hosts = append(hosts, fmt.Sprintf("h%d.org", i))
 	}
 	r := &route{kind: httpRoute}
-	problems := r.deadClaim(hosts[:maxLines], "why").problems
+	problems := deadClaim(r, hosts[:maxLines], "why").problems
 	if last := problems[len(problems)-1]; len(problems) != maxLines || last.hosts != 0 {
 		t.Errorf("got %d lines of %d hosts, the last %q", len(problems), maxLines, last.text)
 	}
-	problems = r.deadClaim(hosts, "why").problems
+	problems = deadClaim(r, hosts, "why").problems
 	if last := problems[len(problems)-1]; len(problems) != maxLines || last.text != "2 more hosts are not served: why" || last.hosts != 2 {
 		t.Errorf("got %d lines of %d hosts, the last %q", len(problems), len(hosts), last.text)
 	}
 	for want, hosts := range map[string][]string{`host "a.org" is not served: why`: {"", "a.org"}, "it is not served: why": {""}} { // G30: "" is any host, and no name
-		if problems := r.deadClaim(hosts, "why").problems; len(problems) != 1 || problems[0].text != want {
+		if problems := deadClaim(r, hosts, "why").problems; len(problems) != 1 || problems[0].text != want {
 			t.Errorf("%q: got %v, want %q", hosts, problems, want)
 		}
 	}

@@ -79,12 +79,12 @@ func (r *reporter) report(t *Translator, problems []problem) {
 // tell logs the new problems of one object, those of single hosts before what is said of many.
 func (r *reporter) tell(owner string, problems []problem) {
 	slices.SortFunc(problems, func(a, b problem) int {
-		return cmp.Or(before(a.reason == notice, b.reason == notice), before(a.hosts > 0, b.hosts > 0), strings.Compare(a.text, b.text), cmp.Compare(a.reason, b.reason))
+		return cmp.Or(before(a.reason == ReasonNotice, b.reason == ReasonNotice), before(a.hosts > 0, b.hosts > 0), strings.Compare(a.text, b.text), cmp.Compare(a.reason, b.reason))
 	})
 	namespace := problems[0].owner.namespace
 	for _, p := range problems[:min(maxLines, len(problems))] {
 		write := r.log.Warningf
-		if p.reason.counted() == string(dead) || p.reason == notice {
+		if p.reason.Counted() == string(ReasonNoTarget) || p.reason == ReasonNotice {
 			write = r.log.Infof // most often an object that is being set up, or nothing is wrong
 		}
 		if r.affords(namespace) {

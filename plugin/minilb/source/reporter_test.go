@@ -14,13 +14,13 @@ func TestReporter(t *testing.T) {
 	a, b := &owner{kind: "Service", namespace: "shop", name: "a"}, &owner{kind: "Service", namespace: "shop", name: "b"}
 	log := &testLog{}
 	r := newReporter(log)
-	r.report(nil, []problem{{b, invalid, "", "one", 0}, {a, invalid, "", "two", 0}, {b, dead, "", "more", 0}, {a, invalid, "", "two", 0}, {a, "", "", "one", 0}})
+	r.report(nil, []problem{{b, ReasonInvalid, "", "one", 0}, {a, ReasonInvalid, "", "two", 0}, {b, ReasonNoTarget, "", "more", 0}, {a, ReasonInvalid, "", "two", 0}, {a, "", "", "one", 0}})
 	want := []string{"W Service shop/a: one", "W Service shop/a: two", "I Service shop/b: more", "W Service shop/b: one"}
 	if got := log.take(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	other := new(Translator)
-	r.report(other, []problem{{a, invalid, "", "two", 0}, {a, invalid, "", "three", 0}})
+	r.report(other, []problem{{a, ReasonInvalid, "", "two", 0}, {a, ReasonInvalid, "", "three", 0}})
 	if got, want := log.take(), []string{"W Service shop/a: three"}; !slices.Equal(got, want) {
 		t.Errorf("another stanza: got %q, want %q", got, want)
 	}
@@ -34,11 +34,11 @@ func TestReporterAllowance(t *testing.T) {
 	var first, second []problem
 	for i := range 2 * lineBurst {
 		object := &owner{kind: "Service", namespace: "evil", name: fmt.Sprintf("s%04d", i)}
-		first, second = append(first, problem{object, invalid, "", "one", 0}), append(second, problem{object, invalid, "", "two", 0})
+		first, second = append(first, problem{object, ReasonInvalid, "", "one", 0}), append(second, problem{object, ReasonInvalid, "", "two", 0})
 	}
 	r.report(nil, first)
 	r.report(nil, second)
-	r.report(nil, append(second, problem{&owner{kind: "Service", namespace: "shop", name: "a"}, invalid, "", "one", 0}))
+	r.report(nil, append(second, problem{&owner{kind: "Service", namespace: "shop", name: "a"}, ReasonInvalid, "", "one", 0}))
 	lines := log.take()
 	said := map[string]int{}
 	for _, line := range lines {

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
-
-	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // special are domains that are no domain of the LAN's, with what they are for (RFC 6761, RFC 7686).
@@ -25,17 +23,17 @@ const homeNetwork = "home.arpa."
 func (o *Options) reserved(host string) (text, suffix string) {
 	parent, wildcard := strings.CutPrefix(host, "*.")
 	first, _, _ := strings.Cut(parent, ".")
-	if records.IsSought(host) && !o.excepts(host, host) {
+	if IsSought(host) && !o.excepts(host, host) {
 		return fmt.Sprintf("clients ask for %q by themselves, to find their proxy or tunnel", first), host
 	}
-	if records.Within(parent, homeNetwork) {
+	if inZone(parent, homeNetwork) {
 		return "", ""
 	}
 	if wildcard && (isPublicSuffix(parent) || isPublicSuffix("x."+parent)) && !o.excepts(host, parent) { // the other one of *.ck
 		return fmt.Sprintf("it would cover all domains of the public suffix %q", plain(parent)), parent
 	}
 	for suffix, use := range special {
-		if records.Within(parent, suffix) && !o.excepts(host, suffix) && !records.Within(o.zone(host), suffix) {
+		if inZone(parent, suffix) && !o.excepts(host, suffix) && !inZone(o.zone(host), suffix) {
 			return fmt.Sprintf("%s is for %s", plain(suffix), use), suffix
 		}
 	}
@@ -50,12 +48,6 @@ func isPublicSuffix(name string) bool {
 // excepts reports whether a claim line is about the host, and names the suffix or what lies below it.
 func (o *Options) excepts(host, suffix string) bool {
 	return slices.ContainsFunc(o.Claims, func(rule ClaimRule) bool {
-		return records.Within(host, rule.Suffix) && records.Within(rule.Suffix, suffix)
+		return inZone(host, rule.Suffix) && inZone(rule.Suffix, suffix)
 	})
 }
-
-// IsMulticast reports whether a canonical name is one that many clients never ask a server for (RFC 6762 §3).
-func IsMulticast(name string) bool { return records.Within(name, "local.") }
-
-// MulticastOnly says what comes of such a name.
-const MulticastOnly = "lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762)"

@@ -56,14 +56,14 @@ func newResolver(options *Options, claims []*claim, asked *questions, partial bo
 // note says what there is to know of a host that a claim is admitted for.
 func (r *resolver) note(c *claim, host string) {
 	if written := c.relative[host]; written != "" { // I10
-		r.refuse(c, host, notice, "host %q has no dot, so it means %s; %q with a final dot would be the name itself", written, plain(host), written+".")
+		r.refuse(c, host, ReasonNotice, "host %q has no dot, so it means %s; %q with a final dot would be the name itself", written, plain(host), written+".")
 	}
 	if IsMulticast(host) && r.options.zone(host) == "" { // C7
-		r.refuse(c, host, notice, "host %q %s", plain(host), MulticastOnly)
+		r.refuse(c, host, ReasonNotice, "host %q %s", plain(host), MulticastOnly)
 	}
 }
 
-func (r *resolver) refuse(c *claim, host string, reason reason, format string, args ...any) {
+func (r *resolver) refuse(c *claim, host string, reason Reason, format string, args ...any) {
 	r.problems = append(r.problems, problem{owner: &c.owner, host: host, reason: reason, text: fmt.Sprintf(format, args...)})
 }
 
@@ -74,7 +74,7 @@ func (r *resolver) refuseDead(c *claim, host, why string) {
 	if r.direct[c].soon {
 		return
 	}
-	r.refuse(c, host, dead, "host %q is not served: %s", plain(host), why)
+	r.refuse(c, host, ReasonNoTarget, "host %q is not served: %s", plain(host), why)
 }
 
 // isExposed reports whether a target may lead to the Service.
@@ -201,7 +201,7 @@ func (r *resolver) resolve() map[string]outcome {
 			case found[c].empty():
 				r.refuseLoop(c, host)
 			case c.namespace != out.winner.namespace && !out.has(found[c]):
-				r.refuse(c, host, conflict, "host %q is refused: another namespace claimed it earlier", plain(host))
+				r.refuse(c, host, ReasonConflict, "host %q is refused: another namespace claimed it earlier", plain(host))
 			default:
 				return false
 			}
@@ -291,7 +291,7 @@ func (r *resolver) single(host string, out outcome) outcome {
 		out.external = out.external[:1]
 	}
 	if out.external != nil && slices.Contains(r.options.Zones, host) { // D27
-		r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: dead, text: fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", plain(host), plain(out.external[0]))})
+		r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: ReasonNoTarget, text: fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", plain(host), plain(out.external[0]))})
 		return outcome{}
 	}
 	return out

@@ -343,7 +343,7 @@ func TestResolve(t *testing.T) {
 					if p.reason != "" {
 						rejected = append(rejected, string(p.reason)+" "+strings.Split(p.text, `"`)[1]+".")
 					}
-					if p.reason == conflict && !strings.HasSuffix(p.text, `" is refused: another namespace claimed it earlier`) {
+					if p.reason == ReasonConflict && !strings.HasSuffix(p.text, `" is refused: another namespace claimed it earlier`) {
 						t.Errorf("C3: %s is told of another namespace: %s", p.owner, p.text)
 					}
 				}

@@ -102,7 +102,7 @@ func reduceRoute(kind string) func(*unstructured.Unstructured) *route {
 			r.hosts = []string{""}
 			if redirects(obj) {
 				o := r.owner(kind)
-				r.problems = []problem{{owner: &o, reason: notice, text: redirecting}}
+				r.problems = []problem{{owner: &o, reason: ReasonNotice, text: redirecting}}
 			}
 		}
 		for i := range written.Spec.ParentRefs[:min(maxParents, len(written.Spec.ParentRefs))] {

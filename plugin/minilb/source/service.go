@@ -28,7 +28,14 @@ type offered struct {
 
 func (o offered) equal(p offered) bool { return o.ports == p.ports && o.https.equal(p.https) }
 
-func (w *Watcher) reduceService(obj *corev1.Service) *service {
+// exposed reports whether the Service, which may be nil, is one of the class or, where those count, of none, and not ignored (S6, M8).
+func (s *service) exposed(class string, withoutClass bool) bool {
+	return s != nil && !s.ignored &&
+		lb.Exposed(&corev1.ServiceSpec{Type: s.kind, LoadBalancerClass: s.class}, class, withoutClass)
+}
+
+// newService keeps what is answered, and what the fields ask for beyond that.
+func newService(obj *corev1.Service, f *Fields) *service {
 	s := &service{
 		meta: newMeta(&obj.ObjectMeta),
 		kind: corev1.ServiceType(intern(string(obj.Spec.Type))),
@@ -37,27 +44,21 @@ func (w *Watcher) reduceService(obj *corev1.Service) *service {
 		shared := intern(*class)
 		s.class = &shared
 	}
-	exposed := slices.ContainsFunc(w.translators, func(t *Translator) bool { return t.options.exposes(s) })
+	exposed := slices.ContainsFunc(f.Classes, func(class string) bool { return s.exposed(class, class == "") })
 	if exposed {
 		s.ports = namedPortsOf(obj.Spec.Ports[:min(maxPorts, len(obj.Spec.Ports))])
 	}
-	if exposed && w.https {
+	if exposed && f.HTTPS {
 		s.https = reduceHTTPS(obj)
 	}
-	if exposed || w.unexposed {
-		s.keepHosts(obj.Annotations, w.hostAnnotations)
+	if exposed || f.Unexposed {
+		s.keepHosts(obj.Annotations, f.HostAnnotations)
 	}
 	return s
 }
 
-// exposes reports whether the Service is served: ours by class and not ignored (S6, M8).
-func (o *Options) exposes(s *service) bool {
-	return s != nil && !s.ignored &&
-		lb.Exposed(&corev1.ServiceSpec{Type: s.kind, LoadBalancerClass: s.class}, o.Class, o.DefaultClass)
-}
-
 // serviceClaim returns what an exposed Service claims by its annotations, or nil (I10, I11, M9).
-func (o *Options) serviceClaim(s *service) *claim {
+func serviceClaim(o *Options, s *service) *claim {
 	c := &claim{lead: lead{
 		owner:   s.owner("Service"),
 		targets: []target{{service: cache.NewObjectName(s.namespace, s.name)}},
@@ -75,7 +76,7 @@ func (o *Options) serviceClaim(s *service) *claim {
 	}
 	if s.https != nil && o.HTTPS {
 		for _, text := range s.https.refused {
-			c.problem(badALPN, "in annotation %s, %s", lb.ALPNAnnotation, text)
+			c.problem(ReasonALPN, "in annotation %s, %s", lb.ALPNAnnotation, text)
 		}
 	}
 	if c.hosts == nil && c.problems == nil {

@@ -89,9 +89,13 @@ func (w *Watcher) Follow(other *Watcher) {
 	}
 }
 
+func (t *Translator) exposes(s *service) bool {
+	return s.exposed(t.options.Class, t.options.DefaultClass)
+}
+
 // onService takes in a Service that appeared, changed or (new is nil) went.
 func (t *Translator) onService(old, new *service) {
-	wasExposed, isExposed := t.options.exposes(old), t.options.exposes(new)
+	wasExposed, isExposed := t.exposes(old), t.exposes(new)
 	if !wasExposed && !isExposed {
 		return
 	}
@@ -110,7 +114,7 @@ func (t *Translator) onService(old, new *service) {
 			e.offered = offered
 			t.update(key, 0)
 		}
-		t.annotate(key, t.options.serviceClaim(new))
+		t.annotate(key, serviceClaim(&t.options, new))
 	} else {
 		t.conceal(old.key())
 		t.annotate(old.key(), nil)
@@ -134,10 +138,10 @@ func (t *Translator) annotate(service cache.ObjectName, c *claim) {
 func (t *Translator) onIngress(old, new *ingress) {
 	var was, is *claim
 	if old != nil {
-		was = t.options.ingressClaim(old)
+		was = ingressClaim(&t.options, old)
 	}
 	if new != nil {
-		is = t.options.ingressClaim(new)
+		is = ingressClaim(&t.options, new)
 	}
 	if reflect.DeepEqual(was, is) {
 		return // nothing that a name depends on, or nothing at all

@@ -117,7 +117,7 @@ func TestTranslatorRelist(t *testing.T) {
 	must(b.services().Replace([]any{testService("shop/a", 1, ""), testService("shop/b", 1, "")}, "1"))
 	b.sync()
 	b.want("a.shop.minilb.", "")
-	must(b.services().Replace([]any{b.watcher.reduceService(testService("shop/b", 1, "")), testService("shop/c", 1, "")}, "2"))
+	must(b.services().Replace([]any{newService(testService("shop/b", 1, ""), &b.watcher.fields), testService("shop/c", 1, "")}, "2"))
 	b.publish()
 	b.want("a.shop.minilb.", "-")
 	b.want("b.shop.minilb.", "")
@@ -184,7 +184,7 @@ func TestTranslatorHostAnnotations(t *testing.T) {
 	for name, want := range map[string]string{"a.ex.org.": "", "b.ex.org.": "", "c.ex.org.": "", "d.ex.org.": "-"} {
 		b.want(name, want)
 	}
-	claim := b.tr.options.serviceClaim(b.services().objects[cache.NewObjectName("shop", "web")])
+	claim := serviceClaim(&b.tr.options, b.services().objects[cache.NewObjectName("shop", "web")])
 	if want := []string{"a.ex.org.", "b.ex.org.", "c.ex.org."}; !slices.Equal(claim.hosts, want) {
 		t.Errorf("got hosts %q, want %q", claim.hosts, want)
 	}

@@ -14,17 +14,17 @@ func TestUnsure(t *testing.T) {
 	for _, tc := range []struct {
 		name, manifest string
 		unread         string
-		want           reason
+		want           Reason
 	}{
-		{"a Gateway that is not there", to(toGateway), "", dead},
-		{"a Gateway that cannot be read", to(toGateway), "gateway", unread},
-		{"a ListenerSet", to(toSet), "gateway", dead},
-		{"a ListenerSet that cannot be read", to(toSet), "listenerset", unread},
-		{"a ListenerSet of another group", to(toSet), "xlistenerset", dead},
-		{"a ListenerSet of a Gateway that cannot be read", set + to(toSet), "gateway", unread},
-		{"a listener that takes labelled namespaces", gatewayWith(selecting) + to(toGateway), "", dead},
-		{"a listener that takes labelled namespaces, which cannot be read", gatewayWith(selecting) + to(toGateway), "namespace", unread},
-		{"a listener that takes no others", gatewayWith(strings.Replace(open, "All", "Same", 1)) + to(toGateway), "namespace", dead},
+		{"a Gateway that is not there", to(toGateway), "", ReasonNoTarget},
+		{"a Gateway that cannot be read", to(toGateway), "gateway", ReasonUnread},
+		{"a ListenerSet", to(toSet), "gateway", ReasonNoTarget},
+		{"a ListenerSet that cannot be read", to(toSet), "listenerset", ReasonUnread},
+		{"a ListenerSet of another group", to(toSet), "xlistenerset", ReasonNoTarget},
+		{"a ListenerSet of a Gateway that cannot be read", set + to(toSet), "gateway", ReasonUnread},
+		{"a listener that takes labelled namespaces", gatewayWith(selecting) + to(toGateway), "", ReasonNoTarget},
+		{"a listener that takes labelled namespaces, which cannot be read", gatewayWith(selecting) + to(toGateway), "namespace", ReasonUnread},
+		{"a listener that takes no others", gatewayWith(strings.Replace(open, "All", "Same", 1)) + to(toGateway), "namespace", ReasonNoTarget},
 	} {
 		objects := testObjects(t, tc.manifest)
 		a := newAttached()

@@ -115,7 +115,7 @@ func (e *endpoint) answerable() bool {
 
 // addressesOf returns what a Service is answered with by these entries. It takes those away that are
 // of a family which is left out.
-func (o *Options) addressesOf(u *usable, offered offered) *records.Addresses {
+func addressesOf(o *Options, u *usable, offered offered) *records.Addresses {
 	u.entries = slices.DeleteFunc(u.entries, func(e entry) bool { return !o.wants(e.addr) })
 	addrs := make([]netip.Addr, len(u.entries))
 	for i := range u.entries {
@@ -130,7 +130,7 @@ func (o *Options) addressesOf(u *usable, offered offered) *records.Addresses {
 		}
 	}
 	answered.Endpoints = records.NewEndpoints(answered, hosts, u.namedPorts(labels, offered.ports))
-	answered.HTTPS = offered.https.binding(u.contributing())
+	answered.HTTPS = binding(offered.https, u.contributing())
 	return answered
 }
 

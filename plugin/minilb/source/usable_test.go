@@ -45,7 +45,7 @@ func slicesAs(t *testing.T, written ...string) (all []*slice) {
 			}
 			obj.Endpoints = append(obj.Endpoints, e)
 		}
-		all = append(all, new(Watcher).reduceSlice(obj))
+		all = append(all, newEndpointSlice(obj, &Fields{}))
 	}
 	return all
 }
@@ -110,7 +110,7 @@ func TestEntries(t *testing.T) {
 			b.sync()
 			u, _ := usableOf(all)
 			var probed []string
-			for _, target := range b.tr.options.targetsOf(&u) {
+			for _, target := range targetsOf(&b.tr.options, &u) {
 				probed = append(probed, target.Addr.String())
 			}
 			binding := uint16(0)
@@ -223,7 +223,7 @@ func TestLabelsOfFamily(t *testing.T) {
 	all := slicesAs(t, "80: 10.0.0.1 RSt - a", "80: fd00::1 RSt - a")
 	for want, o := range map[string]Options{"10-0-0-1:80": {NoIPv6: true}, "fd00--1:80": {NoIPv4: true}} {
 		u, _ := usableOf(all)
-		a := o.addressesOf(&u, offered{})
+		a := addressesOf(&o, &u, offered{})
 		index := records.NewIndex([]string{"minilb."})
 		index.Update(nil, []records.Record{{Name: "web.shop.minilb.", Node: &records.Node{Addrs: records.NewSet(a), Parental: true}}}, false)
 		if got := (&bench{t: t, index: index}).srv("_https._tcp.web.shop.minilb."); got != want {

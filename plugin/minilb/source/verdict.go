@@ -18,30 +18,11 @@ type Verdict struct {
 	// or on what is no host name.
 	Host string
 	// Reason is one of those below, or empty if the claim counts.
-	Reason string
+	Reason Reason
 	// Text says in one line what is wrong and what follows. It may be there for a claim that counts,
 	// too, which is not answered quite as asked.
 	Text string
 }
-
-// The reasons of a Verdict or a Refusal.
-const (
-	ReasonConflict   = string(conflict)
-	ReasonReserved   = string(reserved)
-	ReasonInvalid    = string(invalid)
-	ReasonNotAllowed = string(notAllowed)
-	ReasonDead       = string(dead)
-	ReasonNotice     = string(notice)
-	ReasonTooMany    = string(tooMany)
-	ReasonAddress    = string(badAddress)
-	ReasonUnlisted   = string(unlisted)
-	ReasonALPN       = string(badALPN)
-	ReasonObject     = string(badObject)
-	ReasonEndpoint   = string(badEndpoint)
-	ReasonWithheld   = string(withheld)
-	ReasonUnread     = string(unread)
-	ReasonAnnotation = "annotation" // of a Verdict: a label or annotation looks like one of ours and has no effect
-)
 
 // verdicts yields all verdicts on what the resolver was given: first those who lose, or have other
 // problems, then the claims that count (C1–C3), then what is to be said of annotations.
@@ -49,7 +30,7 @@ func (t *Translator) verdicts(r *resolver, problems []problem) iter.Seq[Verdict]
 	return func(yield func(Verdict) bool) {
 		for i := range problems {
 			p := &problems[i]
-			if !yield(t.verdict(p.owner, p.host, string(p.reason), p.text)) {
+			if !yield(t.verdict(p.owner, p.host, p.reason, p.text)) {
 				return
 			}
 		}
@@ -71,7 +52,7 @@ func (t *Translator) verdicts(r *resolver, problems []problem) iter.Seq[Verdict]
 	}
 }
 
-func (t *Translator) verdict(o *owner, host, reason, text string) Verdict {
+func (t *Translator) verdict(o *owner, host string, reason Reason, text string) Verdict {
 	v := Verdict{Kind: o.kind, Namespace: o.namespace, Name: o.name, Host: host, Reason: reason, Text: text}
 	for _, of := range t.watcher.stored {
 		if e, there := of.edition(o.kind, o.namespace, o.name); there {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,20 +37,17 @@ type Watcher struct {
 	contact    *contact             // knows whether anything was ever heard on them
 	host       string               // of the API server, as it is configured
 
-	hostAnnotations map[string]bool            // annotations of Services that some Translator reads
-	nodes           bool                       // whether endpoints are to tell their nodes, if nobody probes them
-	unexposed       bool                       // whether Services that nobody exposes are to tell their hosts
-	https           bool                       // whether some Translator asks how HTTPS is served
-	judging         bool                       // whether some Translator has its claims judged
-	probing         map[time.Duration]*probing // by interval
-	services        map[string]*table[*corev1.Service, *service]
-	slices          map[string]*table[*discoveryv1.EndpointSlice, *slice]
-	ingresses       map[string]*table[*networkingv1.Ingress, *ingress]
-	gatewayAPI      *gatewayAPI
-	stored          []stored // all tables
-	translators     []*Translator
-	reporter        *reporter
-	run             []func(context.Context) // one a goroutine, started by Run
+	fields      Fields                     // what some Translator needs of the objects
+	judging     bool                       // whether some Translator has its claims judged
+	probing     map[time.Duration]*probing // by interval
+	services    map[string]*table[*corev1.Service, *service]
+	slices      map[string]*table[*discoveryv1.EndpointSlice, *slice]
+	ingresses   map[string]*table[*networkingv1.Ingress, *ingress]
+	gatewayAPI  *gatewayAPI
+	stored      []stored // all tables
+	translators []*Translator
+	reporter    *reporter
+	run         []func(context.Context) // one a goroutine, started by Run
 }
 
 // NewWatcher returns a Watcher of the API server that config names. Nothing is dialled before Run.
@@ -66,16 +64,15 @@ func NewWatcher(config *rest.Config, log Logger) (*Watcher, error) {
 		return nil, fmt.Errorf("configure the client: %w", err)
 	}
 	w := &Watcher{
-		server:          &server{log: log},
-		dialer:          dialer,
-		contact:         heard,
-		host:            config.Host,
-		reporter:        newReporter(log),
-		hostAnnotations: map[string]bool{},
-		probing:         map[time.Duration]*probing{},
-		services:        map[string]*table[*corev1.Service, *service]{},
-		slices:          map[string]*table[*discoveryv1.EndpointSlice, *slice]{},
-		ingresses:       map[string]*table[*networkingv1.Ingress, *ingress]{},
+		server:    &server{log: log},
+		dialer:    dialer,
+		contact:   heard,
+		host:      config.Host,
+		reporter:  newReporter(log),
+		probing:   map[time.Duration]*probing{},
+		services:  map[string]*table[*corev1.Service, *service]{},
+		slices:    map[string]*table[*discoveryv1.EndpointSlice, *slice]{},
+		ingresses: map[string]*table[*networkingv1.Ingress, *ingress]{},
 	}
 	return w, w.connect(config, client)
 }
@@ -120,10 +117,14 @@ func (w *Watcher) LogShared(log Logger) { w.server.shared = log }
 // add lets a Translator read the tables it needs, in the namespaces it is limited to.
 func (w *Watcher) add(t *Translator) {
 	w.translators = append(w.translators, t)
-	for _, name := range t.options.HostAnnotations {
-		w.hostAnnotations[name] = true
+	w.fields.Classes = append(w.fields.Classes, t.options.Class)
+	if t.options.DefaultClass {
+		w.fields.Classes = append(w.fields.Classes, "")
 	}
-	w.https = w.https || t.options.HTTPS
+	w.fields.Classes = distinct(w.fields.Classes)
+	w.fields.HostAnnotations = distinct(slices.Concat(w.fields.HostAnnotations, t.options.HostAnnotations))
+	w.fields.HTTPS = w.fields.HTTPS || t.options.HTTPS
+	w.fields.Nodes = w.fields.Nodes || t.options.Probe != 0
 	w.judging = w.judging || t.options.Judged != nil
 	namespaces := t.options.Namespaces
 	if len(namespaces) == 0 {
@@ -154,7 +155,7 @@ func (w *Watcher) add(t *Translator) {
 func (w *Watcher) serviceTable(namespace string) *table[*corev1.Service, *service] {
 	t := w.services[namespace]
 	if t == nil {
-		t = newTable(w, &health{kind: "service", resource: "services", namespace: namespace}, w.reduceService)
+		t = newTable(w, &health{kind: "service", resource: "services", namespace: namespace}, func(full *corev1.Service) *service { return newService(full, &w.fields) })
 		w.services[namespace] = t
 		// The API server hands out LoadBalancers alone; one that changes its type is reported as deleted.
 		start(w, t, w.core.Services(namespace), "spec.type="+string(corev1.ServiceTypeLoadBalancer))
@@ -165,7 +166,7 @@ func (w *Watcher) serviceTable(namespace string) *table[*corev1.Service, *servic
 func (w *Watcher) sliceTable(namespace string) *table[*discoveryv1.EndpointSlice, *slice] {
 	t := w.slices[namespace]
 	if t == nil {
-		t = newTable(w, &health{kind: "endpointslice", resource: "endpointslices", group: "discovery.k8s.io", namespace: namespace}, w.reduceSlice)
+		t = newTable(w, &health{kind: "endpointslice", resource: "endpointslices", group: "discovery.k8s.io", namespace: namespace}, func(full *discoveryv1.EndpointSlice) *slice { return newEndpointSlice(full, &w.fields) })
 		w.slices[namespace] = t
 		start(w, t, w.discovery.EndpointSlices(namespace), "")
 	}

@@ -32,19 +32,13 @@ func (r *resolver) index() {
 	}
 }
 
-// above returns a name, which has no escapes, without its first label.
-func above(name string) string {
-	_, rest, _ := strings.Cut(name, ".")
-	return rest
-}
-
 // exists reports whether a name in a zone exists, with data or without.
 func (r *resolver) exists(name string) bool {
 	if r.existing[existence{name: name}] {
 		return true
 	}
 	for _, zone := range r.options.Zones {
-		if !r.options.Services || !records.Within(name, zone) {
+		if !r.options.Services || !inZone(name, zone) {
 			continue
 		}
 		switch labels := below(name, zone); {
@@ -53,7 +47,7 @@ func (r *resolver) exists(name string) bool {
 		}
 	}
 	// A zone's apex exists, and so do the names above it in a zone that it lies in (D12).
-	return slices.ContainsFunc(r.options.Zones, func(zone string) bool { return records.Within(zone, name) })
+	return slices.ContainsFunc(r.options.Zones, func(zone string) bool { return inZone(zone, name) })
 }
 
 // covering returns the claimed name, possibly a wildcard, that covers host, or "" (D10).
@@ -62,7 +56,7 @@ func (r *resolver) covering(host string) string {
 	switch {
 	case len(r.claims[host]) > 0:
 		return host
-	case records.IsSought(host), zone != "" && r.exists(host):
+	case IsSought(host), zone != "" && r.exists(host):
 		return "" // C7, D12
 	}
 	for offset, end := dns.NextLabel(host, 0); !end; offset, end = dns.NextLabel(host, offset) {
