@@ -98,7 +98,7 @@ func TestJudgingOptions(t *testing.T) {
 
 // Each reason has its Event, with what to do, and an object one for each reason. C2, C6, D17, I10, M2, S17
 func TestFindingsOf(t *testing.T) {
-	verdict := func(name, reason source.Reason, text string) source.Verdict {
+	verdict := func(name string, reason source.Reason, text string) source.Verdict {
 		return source.Verdict{Kind: "Ingress", Namespace: "shop", Name: name, UID: "uid", Generation: 3, Reason: reason, Text: text}
 	}
 	for _, tc := range []struct {
