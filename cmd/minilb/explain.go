@@ -78,7 +78,7 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		}
 		s, elsewhere := stanza.For(stanzas, name)
 		if seen[s] == nil {
-			if seen[s], err = source.Inspect(ctx, config, stanzas[s].Options); err != nil {
+			if seen[s], err = source.Inspect(ctx, config, stanzas[s].Options, source.Hooks{Covered: stanzas[s].Covered}); err != nil {
 				return err
 			}
 			io.WriteString(stderr, note)

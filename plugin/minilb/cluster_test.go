@@ -27,7 +27,7 @@ func TestRemind(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			cl := &cluster{watcher: watcher, zones: conf.source.Zones, started: time.Now()}
 			if tc.reads {
-				cl.translators = []*source.Translator{source.NewTranslator(watcher, conf.source, testPlugin(conf).index)}
+				cl.translators = []*source.Translator{source.NewTranslator(watcher, conf.source, testPlugin(conf).index, source.Hooks{})}
 			}
 			lines := func() int {
 				out := captureLog(t)

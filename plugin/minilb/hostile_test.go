@@ -117,14 +117,13 @@ func TestHostileLog(t *testing.T) {
 	defer stdlog.SetOutput(before)
 	options := source.Options{
 		Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true, Ingresses: true, Gateways: true, HTTPS: true,
-		Reachable: func(string) bool { return true }, Observe: observeProgramming,
 	}
 	watcher, err := source.NewWatcher(&rest.Config{Host: server.URL}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cl := &cluster{watcher: watcher, load: &corefile{}, zones: options.Zones}
-	cl.translators = []*source.Translator{source.NewTranslator(watcher, options, records.NewIndex(options.Zones))}
+	cl.translators = []*source.Translator{source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{})}
 	cl.start()
 	defer cl.stop()
 	for _, want := range []string{"Service ", "EndpointSlice ", "Ingress ", "HTTPRoute ", "controller", "tlsroutes.gateway.networking.k8s.io: cannot list"} {

@@ -55,7 +55,7 @@ func TestMetricsLint(t *testing.T) {
 	}
 	options := source.Options{Zones: []string{"minilb."}, Services: true, Ingresses: true}
 	cl := &cluster{watcher: watcher}
-	cl.translators = append(cl.translators, source.NewTranslator(watcher, options, records.NewIndex(options.Zones)))
+	cl.translators = append(cl.translators, source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{Covered: func(host string) bool { return host != "b.ex.net." }, ObserveLatency: observeProgramming}))
 	clusters.add(cl)
 	defer clusters.remove(cl)
 	keeping, err := source.NewWatcher(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
@@ -158,9 +158,8 @@ func TestCollector(t *testing.T) {
 		for range stanzas {
 			options := source.Options{
 				Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true, Ingresses: ingresses,
-				Reachable: func(host string) bool { return host != "b.ex.net." }, Observe: observeProgramming,
 			}
-			cl.translators = append(cl.translators, source.NewTranslator(watcher, options, records.NewIndex(options.Zones)))
+			cl.translators = append(cl.translators, source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{Covered: func(host string) bool { return host != "b.ex.net." }, ObserveLatency: observeProgramming}))
 		}
 		cl.start()
 		t.Cleanup(cl.stop)
@@ -247,7 +246,7 @@ coredns_minilb_synced{source="service"} 1
 	if err != nil {
 		t.Fatal(err)
 	}
-	source.NewTranslator(unsynced, source.Options{Services: true}, records.NewIndex(nil))
+	source.NewTranslator(unsynced, source.Options{Services: true}, records.NewIndex(nil), source.Hooks{})
 	cl := &cluster{watcher: unsynced}
 	clusters.add(cl)
 	defer clusters.remove(cl)

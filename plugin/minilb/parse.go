@@ -52,7 +52,6 @@ func parse(c *caddy.Controller) (*config, error) {
 		maxAnswers:     defaultMaxAnswers,
 		startupTimeout: defaultStartupTimeout,
 	}
-	conf.source.Observe = observeProgramming
 	stanzas := 0
 	for c.Next() {
 		if stanzas++; stanzas > 1 {

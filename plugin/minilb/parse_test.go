@@ -24,10 +24,6 @@ func TestParseDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if conf.source.Observe == nil {
-		t.Error("nobody observes the programming latency")
-	}
-	conf.source.Observe = nil
 	want := &config{
 		source: source.Options{
 			Zones: []string{"minilb."}, Class: "minilb", Services: true, Ingresses: true, Gateways: true, HostAnnotations: []string{"minilb/host"},

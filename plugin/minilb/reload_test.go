@@ -138,8 +138,8 @@ func TestProbesHandedOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		cl := &cluster{clusterKey: clusterKey{kubeconfig: kubeconfig}, watcher: watcher, load: &corefile{}}
-		options := source.Options{Zones: []string{"minilb."}, Class: lb.DefaultClass, Services: true, Probe: interval, Reachable: func(string) bool { return true }, Observe: observeProgramming}
-		translator := source.NewTranslator(watcher, options, records.NewIndex(options.Zones))
+		options := source.Options{Zones: []string{"minilb."}, Class: lb.DefaultClass, Services: true, Probe: interval}
+		translator := source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{})
 		cl.translators = []*source.Translator{translator}
 		t.Cleanup(cl.stop)
 		cl.start()

@@ -34,7 +34,6 @@ func setup(c *caddy.Controller) error {
 	}
 	shared := corefileOf(c)
 	shared.reach = append(shared.reach, conf.reach...)
-	conf.source.Reachable = shared.reachable
 	cl, err := shared.clusterFor(conf.kubeconfig, conf.context)
 	if err != nil {
 		return plugin.Error(pluginName, err)
@@ -49,7 +48,7 @@ func setup(c *caddy.Controller) error {
 	glue := &records.Set{}
 	m := newMinilb(conf, glue)
 	m.away, m.restored = cl.watcher.Away, cl.watcher.Restored
-	translator := source.NewTranslator(cl.watcher, conf.source, m.index)
+	translator := source.NewTranslator(cl.watcher, conf.source, m.index, source.Hooks{Covered: shared.reachable, ObserveLatency: observeProgramming})
 	cl.translators = append(cl.translators, translator)
 	cl.zones = slices.Concat(cl.zones, conf.source.Zones, conf.source.ReverseZones)
 

@@ -250,7 +250,7 @@ func TestClusterSucceeds(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range stanzas { // one is never synced
-			cl.translators = append(cl.translators, source.NewTranslator(cl.watcher, source.Options{}, records.NewIndex(nil)))
+			cl.translators = append(cl.translators, source.NewTranslator(cl.watcher, source.Options{}, records.NewIndex(nil), source.Hooks{}))
 		}
 		return cl
 	}
@@ -291,7 +291,7 @@ func TestClusterReplaces(t *testing.T) {
 			}
 			cl.zones = zones
 			if unsynced {
-				cl.translators = append(cl.translators, source.NewTranslator(cl.watcher, source.Options{}, records.NewIndex(nil)))
+				cl.translators = append(cl.translators, source.NewTranslator(cl.watcher, source.Options{}, records.NewIndex(nil), source.Hooks{}))
 			}
 			return cl
 		}

@@ -92,9 +92,8 @@ func keepingCluster(t *testing.T, config *rest.Config, path string) (*cluster, *
 	m.away, m.restored = watcher.Away, watcher.Restored
 	options := source.Options{
 		Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true,
-		Reachable: func(string) bool { return true }, Observe: observeProgramming,
 	}
-	cl.translators = []*source.Translator{source.NewTranslator(watcher, options, m.index)}
+	cl.translators = []*source.Translator{source.NewTranslator(watcher, options, m.index, source.Hooks{})}
 	t.Cleanup(cl.stop)
 	return cl, m
 }

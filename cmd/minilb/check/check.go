@@ -38,8 +38,8 @@ func Run(ctx context.Context, config *rest.Config, options Options) (*Report, er
 	if err != nil {
 		return nil, err
 	}
-	c := newChecker(options, clients, func(ctx context.Context, options source.Options) (*source.Inspection, error) {
-		return source.Inspect(ctx, config, options)
+	c := newChecker(options, clients, func(ctx context.Context, s stanza.Stanza) (*source.Inspection, error) {
+		return source.Inspect(ctx, config, s.Options, source.Hooks{Covered: s.Covered})
 	})
 	return c.run(ctx)
 }
@@ -50,14 +50,14 @@ type checker struct {
 	*state
 	clients *clients
 	// look reads the cluster as the DNS server does.
-	look        func(context.Context, source.Options) (*source.Inspection, error)
+	look        func(context.Context, stanza.Stanza) (*source.Inspection, error)
 	ask         asker                // of the DNS server whose answers are compared
 	options     []source.Options     // of the stanzas
 	inspections []*source.Inspection // one for each stanza
 	served      []Served
 }
 
-func newChecker(options Options, clients *clients, look func(context.Context, source.Options) (*source.Inspection, error)) *checker {
+func newChecker(options Options, clients *clients, look func(context.Context, stanza.Stanza) (*source.Inspection, error)) *checker {
 	c := &checker{Options: options, clients: clients, look: look, ask: over(options.Server)}
 	for _, s := range options.Stanzas {
 		c.options = append(c.options, s.Options)
@@ -107,7 +107,7 @@ func (c *checker) read(ctx context.Context) (err error) {
 func (c *checker) inspect(ctx context.Context) ([]*source.Inspection, error) {
 	var all []*source.Inspection
 	for i := range c.options {
-		inspection, err := c.look(ctx, c.options[i])
+		inspection, err := c.look(ctx, c.Stanzas[i])
 		if err != nil {
 			return nil, err
 		}

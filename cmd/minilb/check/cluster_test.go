@@ -96,8 +96,8 @@ func ofCluster(t *testing.T, corefile, manifest string) *checker {
 		}
 	}
 	clients := &clients{fake.NewClientset(typed...), metadata}
-	return newChecker(Options{Stanzas: stanzas}, clients, func(_ context.Context, options source.Options) (*source.Inspection, error) {
-		return source.InspectObjects(options, objects...)
+	return newChecker(Options{Stanzas: stanzas}, clients, func(_ context.Context, s stanza.Stanza) (*source.Inspection, error) {
+		return source.InspectObjects(s.Options, source.Hooks{Covered: s.Covered}, objects...)
 	})
 }
 

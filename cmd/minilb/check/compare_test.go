@@ -13,6 +13,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/cmd/minilb/stanza"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -71,10 +72,10 @@ func TestCompare(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, looks, began := ofCluster(t, ". {\n minilb minilb\n}", sound), 0, time.Now()
 			c.Server, c.ask = "192.0.2.1:53", answering(func(string) []string { return []string{tc.answer(time.Since(began))} })
-			c.look = func(_ context.Context, options source.Options) (*source.Inspection, error) {
+			c.look = func(_ context.Context, s stanza.Stanza) (*source.Inspection, error) {
 				objects := parse(t, tc.cluster[min(looks, len(tc.cluster)-1)])
 				looks++
-				return source.InspectObjects(options, objects...)
+				return source.InspectObjects(s.Options, source.Hooks{Covered: s.Covered}, objects...)
 			}
 			report := mustRun(t, c)
 			expect(t, slices.DeleteFunc(report.Findings, func(f Finding) bool { return f.Kind == "Service" }), tc.want)
@@ -86,8 +87,8 @@ func TestCompare(t *testing.T) {
 
 	synctest.Test(t, func(t *testing.T) {
 		c := ofCluster(t, ". {\n minilb minilb\n}", many)
-		c.look = func(_ context.Context, options source.Options) (*source.Inspection, error) {
-			return source.InspectObjects(options, parse(t, many)...)
+		c.look = func(_ context.Context, s stanza.Stanza) (*source.Inspection, error) {
+			return source.InspectObjects(s.Options, source.Hooks{Covered: s.Covered}, parse(t, many)...)
 		}
 		c.Server, c.ask = "192.0.2.1:53", answering(func(string) []string { return nil })
 		var names []string
@@ -136,11 +137,11 @@ func TestCompareEnds(t *testing.T) {
 		c = ofCluster(t, ". {\n minilb minilb\n}", sound)
 		c.Server, c.ask = "192.0.2.1:53", answering(func(string) []string { return []string{"A 10.0.0.1"} })
 		look, looks := c.look, 0
-		c.look = func(ctx context.Context, options source.Options) (*source.Inspection, error) {
+		c.look = func(ctx context.Context, s stanza.Stanza) (*source.Inspection, error) {
 			if looks++; looks > 1 {
 				return nil, broken
 			}
-			return look(ctx, options)
+			return look(ctx, s)
 		}
 		if _, err := c.run(t.Context()); !errors.Is(err, broken) {
 			t.Errorf("got error %v", err)

@@ -178,7 +178,7 @@ func expectations(stanzas []stanza.Stanza, inspections []*source.Inspection) map
 			if i, elsewhere := stanza.For(stanzas, name); i != n || elsewhere != "" {
 				continue
 			}
-			if reachable := stanzas[n].Options.Reachable; reachable != nil && !reachable(name) { // D8
+			if !stanzas[n].Covered(name) { // D8
 				continue
 			}
 			_, result, node := i.Lookup(name)

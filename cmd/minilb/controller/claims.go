@@ -19,7 +19,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/plugin/minilb/printable"
-	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -48,7 +47,7 @@ func (c *Controller) WriteEvents(config *rest.Config, stanzas []source.Options) 
 	}
 	c.claims.LogShared(toldLog{c.log})
 	for i, options := range stanzas {
-		source.NewTranslator(c.claims, c.judgingOptions(fmt.Sprintf("claims %d", i), options), records.NewIndex(slices.Concat(options.Zones, options.ReverseZones)))
+		source.NewClaims(c.claims, options, source.Hooks{OnResolved: c.record(fmt.Sprintf("claims %d", i))})
 	}
 	return nil
 }
@@ -77,19 +76,15 @@ func (c *Controller) isThere(ctx context.Context, object *corev1.ObjectReference
 	}), err
 }
 
-// judgingOptions returns those by which claims are judged as a DNS server with the options does, of which
-// nothing is answered. What is found is recorded under the topic.
-func (c *Controller) judgingOptions(topic string, options source.Options) source.Options {
-	options.Unaddressed, options.HTTPS, options.Probe = true, false, 0
-	options.Observe, options.Reachable = func(time.Duration) {}, func(string) bool { return true }
-	options.Judged = func(verdicts iter.Seq[source.Verdict]) {
+// record returns what records under the topic how claims were resolved.
+func (c *Controller) record(topic string) func(iter.Seq[source.Verdict]) {
+	return func(verdicts iter.Seq[source.Verdict]) {
 		c.recorder.replace(topic, findingsOf(verdicts))
 		select { // nobody is in a hurry: changes coalesce
 		case <-c.stopping:
 		case <-time.After(judging):
 		}
 	}
-	return options
 }
 
 // judging is the pause after all claims were looked at.

@@ -68,28 +68,23 @@ func TestClaimsAtLeisure(t *testing.T) {
 	})
 }
 
-// Claims are judged as a DNS server judges them, without what only answers take, and not all the time.
-func TestJudgingOptions(t *testing.T) {
+// What is found wrong with claims is recorded, and not all the time.
+func TestRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return nil, nil })
 		stopping := make(chan struct{})
 		c.stopping, c.recorder = stopping, newRecorder((&apiServer{}).create, (&apiServer{}).may, (&apiServer{}).there, "test", duration(t, becoming), c.log)
-		given := source.Options{Zones: []string{"minilb."}, Class: "x", HTTPS: true, Probe: time.Second, Reachable: func(string) bool { return false }}
-		got := c.judgingOptions("claims 0", given)
-		if !got.Unaddressed || got.HTTPS || got.Probe != 0 || !got.Reachable("a.example.") || got.Class != "x" || len(got.Zones) != 1 {
-			t.Errorf("got %+v", got)
-		}
-		got.Observe(time.Second)
+		record := c.record("claims 0")
 		refused := source.Verdict{Kind: "Ingress", Namespace: "shop", Name: "i", Host: "a.ex.org.", Reason: source.ReasonConflict, Text: "it is refused"}
 		began := time.Now()
-		got.Judged(slices.Values([]source.Verdict{refused}))
+		record(slices.Values([]source.Verdict{refused}))
 		if c.recorder.count() != 1 || time.Since(began) != judging {
 			t.Errorf("%d findings after %v, want one after %v", c.recorder.count(), time.Since(began), judging)
 		}
-		c.judgingOptions("claims 1", given).Judged(slices.Values([]source.Verdict{refused}))
+		c.record("claims 1")(slices.Values([]source.Verdict{refused}))
 		close(stopping)
 		began = time.Now()
-		got.Judged(slices.Values([]source.Verdict{}))
+		record(slices.Values([]source.Verdict{}))
 		if c.recorder.count() != 1 || time.Since(began) != 0 {
 			t.Errorf("%d findings after %v at the end, want that of the other stanza at once", c.recorder.count(), time.Since(began))
 		}

@@ -134,7 +134,7 @@ func (c *cluster) explain(t *testing.T, name string) *Explanation {
 		t.Fatal(err)
 	}
 	n, _ := stanza.For(c.stanzas, name)
-	seen, err := source.InspectObjects(c.stanzas[n].Options, c.objects...)
+	seen, err := source.InspectObjects(c.stanzas[n].Options, source.Hooks{Covered: c.stanzas[n].Covered}, c.objects...)
 	if err != nil {
 		t.Fatal(err)
 	}

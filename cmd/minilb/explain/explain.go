@@ -138,7 +138,7 @@ func Explain(ctx context.Context, s stanza.Stanza, seen *source.Inspection, clie
 			e.Notes = append(e.Notes, note)
 		}
 	}
-	if o := s.Options; o.Reachable != nil && !o.Reachable(e.name) {
+	if !s.Covered(e.name) {
 		e.Notes = append(e.Notes, "no server block with minilb is for a zone that the name lies in: the server does not ask minilb for it")
 	}
 	if e.Zone != "" && source.IsMulticast(e.name) {

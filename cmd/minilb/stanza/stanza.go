@@ -22,8 +22,14 @@ type Stanza struct {
 	Blocks []string
 	// Options are those of the plugin there.
 	Options source.Options
+	reach   []string // zones of all server blocks with the plugin, canonical; nil for all there are
 	falls   []string // zones of which unknown names are passed on, canonical
 	others  []string // zones of the server blocks without the plugin, canonical
+}
+
+// Covered reports whether a name can be asked for at all, as a server block with the plugin exists for it (D8).
+func (s *Stanza) Covered(name string) bool {
+	return s.reach == nil || slices.ContainsFunc(s.reach, func(zone string) bool { return records.Within(name, zone) })
 }
 
 // Falls reports whether an unknown name is passed on to the plugins that follow: outside of the
@@ -78,9 +84,7 @@ func Read(name string, corefile io.Reader) ([]Stanza, error) {
 	}
 	for i := range all { // D8
 		all[i].others = others
-		all[i].Options.Reachable = func(host string) bool {
-			return slices.ContainsFunc(reach, func(zone string) bool { return records.Within(host, zone) })
-		}
+		all[i].reach = reach
 	}
 	return all, nil
 }

@@ -68,7 +68,7 @@ example.com {
 	if _, elsewhere := For(all, "www.example.com."); elsewhere != "example.com." {
 		t.Errorf("a name of a server block without the plugin is answered in %q", elsewhere)
 	}
-	if !first.Options.Reachable("anything.") {
+	if !first.Covered("anything.") {
 		t.Error("a name is not reachable, although the second block is for all")
 	}
 }
@@ -90,7 +90,7 @@ func TestFor(t *testing.T) {
 		if index, elsewhere := For(all, name); index != want.index || elsewhere != want.elsewhere {
 			t.Errorf("%s: got %d, %q, want %d, %q", name, index, elsewhere, want.index, want.elsewhere)
 		}
-		if reachable := all[0].Options.Reachable(name); reachable != (name != "example.net." && name != "other.org.") {
+		if reachable := all[0].Covered(name); reachable != (name != "example.net." && name != "other.org.") {
 			t.Errorf("%s: reachable is %v", name, reachable)
 		}
 	}

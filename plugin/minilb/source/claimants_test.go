@@ -113,7 +113,7 @@ func (tc *claimantsCase) run(t *testing.T) {
 	if tc.change != nil {
 		tc.change(&options)
 	}
-	i, err := InspectObjects(options, tc.objects...)
+	i, err := InspectObjects(options, Hooks{}, tc.objects...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func (e *editions) note(w *Watcher, kind string, full any) {
 	}
 	e.byName[name] = is
 	for _, t := range w.translators {
-		if t.options.Judged != nil {
+		if t.hooks.OnResolved != nil {
 			t.changed()
 		}
 	}

@@ -36,7 +36,7 @@ var unaddressed = func() *exposure {
 // expose adds a Service to the exposed ones.
 func (t *Translator) expose(s *service) *exposure {
 	e := unaddressed
-	if t.options.Unaddressed {
+	if t.claimsOnly {
 		t.rename(s.key())
 	} else {
 		e = &exposure{addrs: &records.Set{}, offered: t.offeredBy(s)}
@@ -97,7 +97,7 @@ func (o *Options) serviceNamed(host string) (service cache.ObjectName, ok bool) 
 
 // offeredBy returns what a Service says of its ports, as far as somebody asks.
 func (t *Translator) offeredBy(s *service) offered {
-	if t.options.Unaddressed {
+	if t.claimsOnly {
 		return offered{}
 	}
 	o := s.offered

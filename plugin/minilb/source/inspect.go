@@ -28,8 +28,8 @@ type Inspection struct {
 
 // Inspect reads the cluster once, which takes seconds if some kind cannot be read. It fails, with
 // a *kube.Failure, if the API server does not answer, or shows no Services or EndpointSlices.
-func Inspect(ctx context.Context, config *rest.Config, options Options) (*Inspection, error) {
-	i, err := newInspection(config, options)
+func Inspect(ctx context.Context, config *rest.Config, options Options, hooks Hooks) (*Inspection, error) {
+	i, err := newInspection(config, options, hooks)
 	if err != nil {
 		return nil, err
 	}
@@ -41,11 +41,7 @@ func Inspect(ctx context.Context, config *rest.Config, options Options) (*Inspec
 }
 
 // newInspection returns one that has read nothing yet.
-func newInspection(config *rest.Config, options Options) (*Inspection, error) {
-	if options.Reachable == nil {
-		options.Reachable = func(string) bool { return true }
-	}
-	options.Observe = func(time.Duration) {}
+func newInspection(config *rest.Config, options Options, hooks Hooks) (*Inspection, error) {
 	w, err := NewWatcher(config, silence{})
 	if err != nil {
 		return nil, err
@@ -56,7 +52,7 @@ func newInspection(config *rest.Config, options Options) (*Inspection, error) {
 		fixed = append(fixed, records.Record{Name: nameserver + "." + zone, Node: &records.Node{Addrs: &records.Set{}}})
 	}
 	i := &Inspection{watcher: w, index: records.NewIndex(slices.Concat(options.Zones, options.ReverseZones), fixed...)}
-	i.translator = NewTranslator(w, options, i.index)
+	i.translator = NewTranslator(w, options, i.index, hooks)
 	return i, nil
 }
 

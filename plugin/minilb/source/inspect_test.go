@@ -254,7 +254,7 @@ func TestInspect(t *testing.T) {
 	defer server.Close()
 	options := Defaults()
 	options.Zones, options.Ingresses, options.Gateways = []string{"minilb."}, false, false
-	i, err := Inspect(t.Context(), &rest.Config{Host: server.URL}, options)
+	i, err := Inspect(t.Context(), &rest.Config{Host: server.URL}, options, Hooks{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,12 +267,12 @@ func TestInspect(t *testing.T) {
 	}
 
 	invalid := &rest.Config{Host: server.URL, TLSClientConfig: rest.TLSClientConfig{CAData: []byte("none")}}
-	if i, err := Inspect(t.Context(), invalid, options); i != nil || err == nil {
+	if i, err := Inspect(t.Context(), invalid, options, Hooks{}); i != nil || err == nil {
 		t.Errorf("a client that cannot be made: got %v, %v", i, err)
 	}
 	refusing := &rest.Config{Host: server.URL, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errRefused }}
 	var failure *kube.Failure
-	if i, err := Inspect(t.Context(), refusing, options); i != nil || !errors.As(err, &failure) || failure.Kind != kube.Unreachable {
+	if i, err := Inspect(t.Context(), refusing, options, Hooks{}); i != nil || !errors.As(err, &failure) || failure.Kind != kube.Unreachable {
 		t.Errorf("no server: got %v, %v", i, err)
 	}
 }

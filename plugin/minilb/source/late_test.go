@@ -129,7 +129,7 @@ func TestQuiet(t *testing.T) {
 		api.offer(all...)
 		asked := 0 // once for each host each time
 		_, stop := runBench(t, api, Options{Gateways: true}, func(b *bench) {
-			b.tr.options.Reachable = func(string) bool { asked++; return true }
+			b.tr.hooks.Covered = func(string) bool { asked++; return true }
 		})
 		defer stop()
 		time.Sleep(time.Minute)

@@ -34,7 +34,7 @@ func newMerger() merger {
 // that is not exposed has none. It is called with the lock held.
 func (t *Translator) update(service cache.ObjectName, triggered int64) {
 	e := t.exposed[service]
-	if e == nil || t.options.Unaddressed {
+	if e == nil || t.claimsOnly {
 		return
 	}
 	t.changes++

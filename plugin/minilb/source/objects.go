@@ -14,8 +14,8 @@ import (
 // any API server. Services, EndpointSlices, Ingresses and Namespaces are of their Go types, objects of
 // the Gateway API are *unstructured.Unstructured; all else is not looked at. A kind of the Gateway API
 // is served in the versions that its objects have, and not at all if there are none.
-func InspectObjects(options Options, objects ...runtime.Object) (*Inspection, error) {
-	i, err := newInspection(&rest.Config{}, options)
+func InspectObjects(options Options, hooks Hooks, objects ...runtime.Object) (*Inspection, error) {
+	i, err := newInspection(&rest.Config{}, options, hooks)
 	if err != nil {
 		return nil, err
 	}

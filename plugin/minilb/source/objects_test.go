@@ -60,7 +60,7 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 	} {
 		options := Defaults()
 		options.Zones, options.Namespaces = []string{"minilb."}, tc.namespaces
-		i, err := InspectObjects(options, objects...)
+		i, err := InspectObjects(options, Hooks{}, objects...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,8 +94,6 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 func TestInspectObjectsOptions(t *testing.T) {
 	options := Defaults()
 	options.Zones = []string{"minilb."}
-	options.Reachable = func(host string) bool { return host != "a.ex.org." }
-	options.Observe = func(time.Duration) { t.Error("the time of a change is told") }
 	web := sliceObject("shop/web", "web-1", "10.0.0.9", "none")
 	web.Endpoints[0].NodeName = pointer("n1")
 	large := sliceObject("shop/large", "large-1") // which is merged once all is listed
@@ -104,7 +102,7 @@ func TestInspectObjectsOptions(t *testing.T) {
 		large.Endpoints = append(large.Endpoints, discoveryv1.Endpoint{Addresses: []string{addr.String()}})
 	}
 	before := sliceObject("shop/web", "web-0", "10.0.0.1", "other") // and yet listed later
-	i, err := InspectObjects(options, testService("shop/web", 1, "a.ex.org, b.ex.org"), testService("shop/large", 2, ""), web, before, large)
+	i, err := InspectObjects(options, Hooks{Covered: func(host string) bool { return host != "a.ex.org." }}, testService("shop/web", 1, "a.ex.org, b.ex.org"), testService("shop/large", 2, ""), web, before, large)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +138,7 @@ func TestInspectObjectsOptions(t *testing.T) {
 func TestInspectObjectsFence(t *testing.T) {
 	options := Defaults()
 	options.Claims = []ClaimRule{{Suffix: "ex.org."}, {Suffix: "lan.ex.org.", Namespaces: []string{"other"}}}
-	i, err := InspectObjects(options, testService("shop/web", 1, "*.ex.org"))
+	i, err := InspectObjects(options, Hooks{}, testService("shop/web", 1, "*.ex.org"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -24,18 +23,9 @@ type Options struct {
 	HostAnnotations []string // annotations of Services that claim hosts (M9); none is valid
 	Claims          []ClaimRule
 	Addresses       []netip.Prefix // networks that addresses of statuses and at the end of aliases must lie in (D34)
-	Unaddressed     bool           // names have no addresses, as nobody asks: endpoints are not watched, and the index stays empty
 	NoIPv4, NoIPv6  bool           // leave out the addresses of a family (D20b)
 	HTTPS           bool           // find out how HTTPS is served (D50)
 	Probe           time.Duration  // how often endpoints are probed, 0 for never
-
-	// Reachable reports whether a name can be asked for at all, as some server block is for it (D8).
-	Reachable func(host string) bool
-	// Judged, if it is not nil, is told of all claims whenever they were looked at, in place of the log
-	// lines about those with problems. What it is given must not be used once it has returned.
-	Judged func(iter.Seq[Verdict])
-	// Observe is told, for each change of a Service's endpoints, how long ago it was triggered in the cluster.
-	Observe func(time.Duration)
 }
 
 // ClaimRule lets namespaces claim names below a suffix (C6).

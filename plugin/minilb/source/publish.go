@@ -72,14 +72,14 @@ func (t *Translator) publish() {
 	t.last = is
 	t.mu.Unlock()
 
-	if !t.options.Unaddressed {
+	if !t.claimsOnly {
 		t.index.Update(d.gone, d.put, partial)
 	}
 	switch problems := slices.Concat(is.problems, damages); {
-	case t.options.Judged == nil && (resolving || is.damages+was.damages > 0):
+	case t.hooks.OnResolved == nil && (resolving || is.damages+was.damages > 0):
 		t.reporter.report(t, problems)
-	case t.options.Judged != nil && resolving:
-		t.options.Judged(t.verdicts(r, problems))
+	case t.hooks.OnResolved != nil && resolving:
+		t.hooks.OnResolved(t.verdicts(r, problems))
 	}
 }
 
@@ -140,7 +140,7 @@ func (t *Translator) resolve(g *gathered, was *publication) (publication, *namin
 		}
 		is.hosts[host] = node
 		is.names[node.Source]++
-		if !t.options.Reachable(host) { // D8
+		if !t.hooks.Covered(host) { // D8
 			is.unheard++
 			r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: "", text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", plain(host))})
 		}

@@ -11,7 +11,7 @@ import (
 func TestPublishConcerned(t *testing.T) {
 	b := newBench(t, Options{})
 	resolved := 0 // once for the one host each time
-	b.tr.options.Reachable = func(string) bool { resolved++; return true }
+	b.tr.hooks.Covered = func(string) bool { resolved++; return true }
 	b.services().Update(testService("shop/web", 1, ""))
 	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
 	ingress := testIngress("shop/i", "a.ex.org")

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -20,11 +21,13 @@ import (
 // names is published by its run loop; what changes addresses alone goes straight into the
 // Service's address set, so that it is answered at once.
 type Translator struct {
-	options  Options
-	index    *records.Index
-	reporter *reporter
-	watcher  *Watcher
-	wake     chan struct{} // holds a token while names may have changed
+	options    Options
+	hooks      Hooks
+	index      *records.Index
+	reporter   *reporter
+	watcher    *Watcher
+	claimsOnly bool          // names have no addresses, as nobody asks for them
+	wake       chan struct{} // holds a token while names may have changed
 
 	unresolved atomic.Bool // what claims lead to may have changed
 
@@ -51,14 +54,44 @@ type Translator struct {
 	last publication // touched by the run loop alone
 }
 
+// Hooks are called by a Translator; each may be nil.
+type Hooks struct {
+	// Covered reports whether a name can be asked for at all, as a server block exists for it (D8).
+	Covered func(host string) bool
+	// OnResolved is given the results of all claims whenever they were resolved, in place of the log
+	// lines about those with problems. It must not keep them once it has returned.
+	OnResolved func(iter.Seq[Verdict])
+	// ObserveLatency is given, for each change of a Service's endpoints, how long ago it was triggered in the cluster.
+	ObserveLatency func(time.Duration)
+}
+
 // NewTranslator makes the Watcher, which must not run yet, fill index as the options say.
-func NewTranslator(w *Watcher, options Options, index *records.Index) *Translator {
+func NewTranslator(w *Watcher, options Options, index *records.Index, hooks Hooks) *Translator {
+	return newTranslator(w, options, index, hooks, false)
+}
+
+// NewClaims returns a Translator that resolves claims only: its names have no addresses, endpoints are not
+// watched, and there is no index.
+func NewClaims(w *Watcher, options Options, hooks Hooks) *Translator {
+	options.HTTPS, options.Probe = false, 0
+	return newTranslator(w, options, records.NewIndex(slices.Concat(options.Zones, options.ReverseZones)), hooks, true)
+}
+
+func newTranslator(w *Watcher, options Options, index *records.Index, hooks Hooks, claimsOnly bool) *Translator {
+	if hooks.Covered == nil {
+		hooks.Covered = func(string) bool { return true }
+	}
+	if hooks.ObserveLatency == nil {
+		hooks.ObserveLatency = func(time.Duration) {}
+	}
 	t := &Translator{
-		options:  options,
-		index:    index,
-		reporter: w.reporter,
-		watcher:  w,
-		wake:     make(chan struct{}, 1),
+		options:    options,
+		hooks:      hooks,
+		claimsOnly: claimsOnly,
+		index:      index,
+		reporter:   w.reporter,
+		watcher:    w,
+		wake:       make(chan struct{}, 1),
 
 		merger:     newMerger(),
 		exposed:    map[cache.ObjectName]*exposure{},
@@ -187,7 +220,7 @@ func (t *Translator) onSlice(old, new *slice) {
 	same := slices.EqualFunc(old.troubles(), new.troubles(), func(a, b problem) bool { return a.text == b.text })
 	if !same || before != after && new.troubles() != nil {
 		t.publishSoon() // to be logged and counted, or no longer
-		t.unresolved.CompareAndSwap(false, t.options.Judged != nil)
+		t.unresolved.CompareAndSwap(false, t.hooks.OnResolved != nil)
 	}
 	triggered := int64(0)
 	if new != nil && (old == nil || new.triggered != old.triggered) {
@@ -204,7 +237,7 @@ func (t *Translator) onSlice(old, new *slice) {
 func (t *Translator) observe(took time.Duration) {
 	const skew, longest = time.Minute, 24 * time.Hour
 	if -skew < took && took < longest {
-		t.options.Observe(max(0, took))
+		t.hooks.ObserveLatency(max(0, took))
 	}
 }
 

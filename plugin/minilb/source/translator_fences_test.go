@@ -12,7 +12,7 @@ import (
 // D8
 func TestTranslatorUnreachable(t *testing.T) {
 	b := newBench(t, Options{})
-	b.tr.options.Reachable = func(host string) bool { return host != "b.ex.net." }
+	b.tr.hooks.Covered = func(host string) bool { return host != "b.ex.net." }
 	b.services().Update(testService("shop/web", 1, "a.ex.org, b.ex.net"))
 	b.services().setSynced()
 	b.watcher.slices[""].setSynced()

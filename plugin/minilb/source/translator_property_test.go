@@ -289,7 +289,7 @@ func TestTranslatorHistory(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		options := drawOptions(rt)
 		h := &history{bench: newBench(t, options), objects: map[string]runtime.Object{}}
-		h.tr.options.Reachable = func(string) bool { // while claims are looked at
+		h.tr.hooks.Covered = func(string) bool { // while claims are looked at
 			if one(rt, "meanwhile", 0, 0, 0, 0, 1) == 1 {
 				h.actions()[one(rt, "action", "delete", "service", "slice", "ingress", "recreate")](rt)
 			}
@@ -302,7 +302,7 @@ func TestTranslatorHistory(t *testing.T) {
 		if !h.tr.settled() {
 			h.sync()
 		}
-		h.tr.options.Reachable = func(string) bool { return true }
+		h.tr.hooks.Covered = func(string) bool { return true }
 		for range 10 { // what addresses alone go through, once there is nothing else to do
 			if h.pending() {
 				h.publish()

@@ -12,19 +12,32 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // judged is a bench whose claims are judged, and the verdicts as of the last time.
 func judged(t *testing.T, options Options) (*bench, *[]string) {
+	return judgedBy(t, options, NewTranslator)
+}
+
+// claimsOnly is NewClaims in the form of NewTranslator.
+func claimsOnly(w *Watcher, options Options, _ *records.Index, hooks Hooks) *Translator {
+	return NewClaims(w, options, hooks)
+}
+
+func judgedBy(t *testing.T, options Options, make func(*Watcher, Options, *records.Index, Hooks) *Translator) (*bench, *[]string) {
 	var lines []string
-	options.Judged = func(verdicts iter.Seq[Verdict]) {
+	onResolved := func(verdicts iter.Seq[Verdict]) {
 		lines = nil
 		for v := range verdicts {
 			lines = append(lines, fmt.Sprintf("%s %s/%s %s %d %q %q: %s", v.Kind, v.Namespace, v.Name, v.UID, v.Generation, v.Host, v.Reason, v.Text))
 		}
 		slices.Sort(lines)
 	}
-	return newBench(t, options), &lines
+	return newBenchWith(t, options, func(*Watcher) {}, func(w *Watcher, options Options, index *records.Index, hooks Hooks) *Translator {
+		hooks.OnResolved = onResolved
+		return make(w, options, index, hooks)
+	}), &lines
 }
 
 // C1, C2, C3, C6, D17, I10, M2: every claim has its verdict, the winners', too.
@@ -97,7 +110,7 @@ func TestVerdictsOfGeneration(t *testing.T) {
 
 // Claims are judged without endpoints, which are then not watched.
 func TestVerdictsUnaddressed(t *testing.T) {
-	b, got := judged(t, Options{Unaddressed: true})
+	b, got := judgedBy(t, Options{}, claimsOnly)
 	b.services().Update(testService("shop/web", 1, "a.ex.org"))
 	b.services().setSynced()
 	for _, h := range b.tr.optional {
@@ -121,7 +134,7 @@ func lines(all []string) (text string) {
 func TestVerdictsUnaddressedShared(t *testing.T) {
 	var all sync.WaitGroup
 	for _, namespace := range []string{"a", "b"} {
-		b := newBench(t, Options{Unaddressed: true, Namespaces: []string{namespace}})
+		b := newBenchWith(t, Options{Namespaces: []string{namespace}}, func(*Watcher) {}, claimsOnly)
 		all.Go(func() {
 			for i := range 100 {
 				s := testService(namespace+"/web", 1, "")

@@ -125,7 +125,7 @@ func (w *Watcher) add(t *Translator) {
 	w.fields.HostAnnotations = distinct(slices.Concat(w.fields.HostAnnotations, t.options.HostAnnotations))
 	w.fields.HTTPS = w.fields.HTTPS || t.options.HTTPS
 	w.fields.Nodes = w.fields.Nodes || t.options.Probe != 0
-	w.judging = w.judging || t.options.Judged != nil
+	w.judging = w.judging || t.hooks.OnResolved != nil
 	namespaces := t.options.Namespaces
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
@@ -135,7 +135,7 @@ func (w *Watcher) add(t *Translator) {
 		services.subscribers = append(services.subscribers, t.onService)
 		t.services = append(t.services, services.health)
 
-		if !t.options.Unaddressed {
+		if !t.claimsOnly {
 			slices := w.sliceTable(namespace)
 			slices.subscribers = append(slices.subscribers, t.onSlice)
 			t.slices = append(t.slices, slices.health)

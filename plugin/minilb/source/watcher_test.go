@@ -201,11 +201,11 @@ func TestWatcherTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	index := records.NewIndex([]string{"minilb."})
-	first := NewTranslator(w, Options{Namespaces: []string{"one", "two"}, Services: true}, index)
+	first := NewTranslator(w, Options{Namespaces: []string{"one", "two"}, Services: true}, index, Hooks{})
 	if len(w.ingresses) > 0 {
 		t.Error("Ingresses are watched for nobody")
 	}
-	second := NewTranslator(w, Options{Namespaces: []string{"two"}, Ingresses: true}, index)
+	second := NewTranslator(w, Options{Namespaces: []string{"two"}, Ingresses: true}, index, Hooks{})
 	if len(w.services) != 2 || len(w.slices) != 2 || len(w.ingresses) != 1 || len(w.run) != 5 {
 		t.Errorf("got tables of Services %v, slices %v, Ingresses %v, and %d watches, want 2, 2, 1, 5", w.services, w.slices, w.ingresses, len(w.run))
 	}
@@ -269,7 +269,7 @@ func TestWatcherConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	NewTranslator(w, Options{Zones: []string{"minilb."}, Services: true}, records.NewIndex([]string{"minilb."}))
+	NewTranslator(w, Options{Zones: []string{"minilb."}, Services: true}, records.NewIndex([]string{"minilb."}), Hooks{})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {

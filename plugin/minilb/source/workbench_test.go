@@ -70,6 +70,10 @@ func newBench(t testing.TB, options Options) *bench { return newBenchOf(t, optio
 
 // newBenchOf lets the Watcher be changed before anything reads it.
 func newBenchOf(t testing.TB, options Options, change func(*Watcher)) *bench {
+	return newBenchWith(t, options, change, NewTranslator)
+}
+
+func newBenchWith(t testing.TB, options Options, change func(*Watcher), make func(*Watcher, Options, *records.Index, Hooks) *Translator) *bench {
 	b := &bench{t: t, log: &testLog{}}
 	var err error
 	if b.watcher, err = NewWatcher(&rest.Config{Host: "https://api.example"}, b.log); err != nil {
@@ -79,15 +83,13 @@ func newBenchOf(t testing.TB, options Options, change func(*Watcher)) *bench {
 	if options.Zones == nil {
 		options.Zones = []string{"minilb."}
 	}
-	options.Reachable = func(string) bool { return true }
 	options.Class = cmp.Or(options.Class, lb.DefaultClass)
 	if options.HostAnnotations == nil {
 		options.HostAnnotations = []string{lb.HostAnnotation}
 	}
 	options.Services, options.Ingresses = true, true
-	options.Observe = func(d time.Duration) { b.observed = append(b.observed, d) }
 	b.index = records.NewIndex(slices.Concat(options.Zones, options.ReverseZones))
-	b.tr = NewTranslator(b.watcher, options, b.index)
+	b.tr = make(b.watcher, options, b.index, Hooks{ObserveLatency: func(d time.Duration) { b.observed = append(b.observed, d) }})
 	return b
 }
 
