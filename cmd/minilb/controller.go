@@ -13,8 +13,8 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/controller"
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
-	"github.com/minilb/minilb/plugin/minilb/source"
 	"github.com/minilb/minilb/plugin/minilb/version"
 )
 
@@ -79,7 +79,7 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 		return misused("controller", "-resync %d: give seconds from 0, which is never, to %d", *resync, maxResync)
 	}
 
-	var stanzas []source.Options
+	var stanzas []config.Options
 	var unread error // the Corefile is the DNS server's, and may be one that its own pod alone can read whole
 	if *events && !*cleanup {
 		stanzas, unread = judgedBy(*corefile, options)
@@ -118,7 +118,7 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 }
 
 // judgedBy returns what claims on hosts are judged by: what the Corefile says, or else the flags.
-func judgedBy(corefile string, options controller.Options) ([]source.Options, error) {
+func judgedBy(corefile string, options controller.Options) ([]config.Options, error) {
 	from := resolver{corefile: corefile, domain: lb.DefaultDomain, class: lb.DefaultClass}
 	if corefile == "" {
 		from = resolver{domain: options.Domain, class: options.Class, defaultClass: options.DefaultClass}
@@ -127,7 +127,7 @@ func judgedBy(corefile string, options controller.Options) ([]source.Options, er
 	if err != nil {
 		return nil, err
 	}
-	var all []source.Options
+	var all []config.Options
 	for _, s := range stanzas {
 		all = append(all, s.Options)
 	}

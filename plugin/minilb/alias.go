@@ -10,7 +10,7 @@ import (
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
 // maxAliases is how often a query may come back to the server on its way along aliases (D31).
@@ -128,7 +128,7 @@ func (e *aliasEnd) clean(rr dns.RR, passed map[string]bool) dns.RR {
 	unusable := e.unusable
 	switch r := rr.(type) {
 	case *dns.CNAME:
-		if source.IsLocalhost(dns.CanonicalName(r.Target)) {
+		if hostname.IsLocalhost(dns.CanonicalName(r.Target)) {
 			e.unusable++
 			return nil
 		}
@@ -147,7 +147,7 @@ func (e *aliasEnd) clean(rr dns.RR, passed map[string]bool) dns.RR {
 			binding = &https.SVCB
 		}
 		switch target := dns.CanonicalName(binding.Target); {
-		case source.IsLocalhost(target):
+		case hostname.IsLocalhost(target):
 			e.unusable++
 			return nil
 		case e.listed && target != "." && !passed[target]: // D34

@@ -11,8 +11,8 @@ import (
 
 	"github.com/coredns/caddy"
 
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/kube"
-	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -54,7 +54,7 @@ func corefileOf(c *caddy.Controller) *corefile {
 
 // reachable reports whether some server block with the plugin is for name (D8).
 func (f *corefile) reachable(name string) bool {
-	return slices.ContainsFunc(f.reach, func(zone string) bool { return records.Within(name, zone) })
+	return slices.ContainsFunc(f.reach, func(zone string) bool { return hostname.InZone(name, zone) })
 }
 
 // cluster is one API server, watched once however many server blocks name it.

@@ -20,6 +20,7 @@ import (
 	"github.com/miekg/dns"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -115,7 +116,7 @@ func TestHostileLog(t *testing.T) {
 	before := stdlog.Writer()
 	stdlog.SetOutput(out)
 	defer stdlog.SetOutput(before)
-	options := source.Options{
+	options := config.Options{
 		Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true, Ingresses: true, Gateways: true, HTTPS: true,
 	}
 	watcher, err := source.NewWatcher(&rest.Config{Host: server.URL}, log)

@@ -15,8 +15,8 @@ import (
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
-	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // router is the next plugin, and the resolver behind it that sends a domain here.
@@ -53,7 +53,7 @@ func (r *router) ServeDNS(ctx context.Context, w dns.ResponseWriter, q *dns.Msg)
 			<-r.hold(name)
 		}
 		reply.Rcode = dns.RcodeSuccess
-	case r.mended.Load() || r.domain == "" || !records.Within(name, r.domain):
+	case r.mended.Load() || r.domain == "" || !hostname.InZone(name, r.domain):
 		if r.hold != nil {
 			<-r.hold(name)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/miekg/dns"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/version"
 )
 
@@ -168,7 +168,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	synced, last := map[string]float64{}, map[string]float64{}
 	names, endpoints, rejected := map[string]int{}, map[string]int{}, map[string]int{}
-	for _, reason := range source.Reasons {
+	for _, reason := range object.Reasons {
 		rejected[reason] = 0
 	}
 	unreachable, age, kept := 0, time.Duration(0), false

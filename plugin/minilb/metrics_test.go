@@ -23,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
@@ -53,7 +54,7 @@ func TestMetricsLint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := source.Options{Zones: []string{"minilb."}, Services: true, Ingresses: true}
+	options := config.Options{Zones: []string{"minilb."}, Services: true, Ingresses: true}
 	cl := &cluster{watcher: watcher}
 	cl.translators = append(cl.translators, source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{Covered: func(host string) bool { return host != "b.ex.net." }, ObserveLatency: observeProgramming}))
 	clusters.add(cl)
@@ -156,7 +157,7 @@ func TestCollector(t *testing.T) {
 		}
 		cl := &cluster{watcher: watcher}
 		for range stanzas {
-			options := source.Options{
+			options := config.Options{
 				Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true, Ingresses: ingresses,
 			}
 			cl.translators = append(cl.translators, source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{Covered: func(host string) bool { return host != "b.ex.net." }, ObserveLatency: observeProgramming}))
@@ -246,7 +247,7 @@ coredns_minilb_synced{source="service"} 1
 	if err != nil {
 		t.Fatal(err)
 	}
-	source.NewTranslator(unsynced, source.Options{Services: true}, records.NewIndex(nil), source.Hooks{})
+	source.NewTranslator(unsynced, config.Options{Services: true}, records.NewIndex(nil), source.Hooks{})
 	cl := &cluster{watcher: unsynced}
 	clusters.add(cl)
 	defer clusters.remove(cl)

@@ -16,8 +16,8 @@ import (
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 func addressNode(source, service string, addrs ...string) *records.Node {
@@ -31,13 +31,13 @@ func addressNode(source, service string, addrs ...string) *records.Node {
 // passedOn is the next plugin: it answers so that a test sees what reached it.
 var passedOn = test.NextHandler(dns.RcodeBadName, nil)
 
-func testConfig() *config {
-	return &config{
-		source: source.Options{Zones: []string{"minilb.", "lan."}}, ttl: 5, maxAnswers: 16,
+func testConfig() *block {
+	return &block{
+		source: config.Options{Zones: []string{"minilb.", "lan."}}, ttl: 5, maxAnswers: 16,
 	}
 }
 
-func testPlugin(conf *config) *Minilb {
+func testPlugin(conf *block) *Minilb {
 	m := newMinilb(conf, records.NewSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53"))))
 	m.Next = passedOn
 	var many []string
@@ -68,29 +68,29 @@ func TestServeDNS(t *testing.T) {
 	}
 	tests := []struct {
 		rule string
-		with func(*config)
+		with func(*block)
 		test.Case
 	}{
 		{"D20", nil, test.Case{Qname: "web.shop.minilb.", Qtype: dns.TypeA, Answer: v4}},
 		{"D20", nil, test.Case{Qname: "web.shop.minilb.", Qtype: dns.TypeAAAA, Answer: []dns.RR{test.AAAA("web.shop.minilb. 5 IN AAAA fd00::1")}}},
 		{"D2", nil, negative("nope.lan.", dns.TypeA, dns.RcodeNameError, "lan.")},
-		{"D2", func(c *config) { c.fall = fall.Root }, test.Case{Qname: "nope.shop.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeBadName}},
-		{"B5: a known name never falls through", func(c *config) { c.fall = fall.Root }, negative("web.shop.minilb.", dns.TypeTXT, dns.RcodeSuccess, "minilb.")},
-		{"B5: nor does an empty non-terminal", func(c *config) { c.fall = fall.Root }, negative("shop.minilb.", dns.TypeA, dns.RcodeSuccess, "minilb.")},
-		{"D20", func(c *config) { c.ttl = 77 }, test.Case{Qname: "web.shop.minilb.", Qtype: dns.TypeAAAA, Answer: []dns.RR{test.AAAA("web.shop.minilb. 77 IN AAAA fd00::1")}}},
-		{"D24", func(c *config) { c.ttl = 77 }, test.Case{Qname: "nope.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeNameError, Ns: []dns.RR{test.SOA("minilb. 77 IN SOA ns1.minilb. hostmaster.minilb. 0 7200 1800 86400 77")}}},
+		{"D2", func(c *block) { c.fall = fall.Root }, test.Case{Qname: "nope.shop.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeBadName}},
+		{"B5: a known name never falls through", func(c *block) { c.fall = fall.Root }, negative("web.shop.minilb.", dns.TypeTXT, dns.RcodeSuccess, "minilb.")},
+		{"B5: nor does an empty non-terminal", func(c *block) { c.fall = fall.Root }, negative("shop.minilb.", dns.TypeA, dns.RcodeSuccess, "minilb.")},
+		{"D20", func(c *block) { c.ttl = 77 }, test.Case{Qname: "web.shop.minilb.", Qtype: dns.TypeAAAA, Answer: []dns.RR{test.AAAA("web.shop.minilb. 77 IN AAAA fd00::1")}}},
+		{"D24", func(c *block) { c.ttl = 77 }, test.Case{Qname: "nope.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeNameError, Ns: []dns.RR{test.SOA("minilb. 77 IN SOA ns1.minilb. hostmaster.minilb. 0 7200 1800 86400 77")}}},
 		{"D26", nil, test.Case{Qname: "minilb.", Qtype: dns.TypeNS, Answer: []dns.RR{test.NS("minilb. 5 IN NS ns1.minilb.")}, Extra: []dns.RR{test.A("ns1.minilb. 5 IN A 192.0.2.53"), test.AAAA("ns1.minilb. 5 IN AAAA 2001:db8::53")}}},
 		{"D26", nil, test.Case{Qname: "ns1.lan.", Qtype: dns.TypeA, Answer: []dns.RR{test.A("ns1.lan. 5 IN A 192.0.2.53")}}},
-		{"D26", func(c *config) { c.nameservers = []string{"dns.example.org.", "web.shop.minilb."} }, test.Case{
+		{"D26", func(c *block) { c.nameservers = []string{"dns.example.org.", "web.shop.minilb."} }, test.Case{
 			Qname: "minilb.", Qtype: dns.TypeNS,
 			Answer: []dns.RR{test.NS("minilb. 5 IN NS dns.example.org."), test.NS("minilb. 5 IN NS web.shop.minilb.")},
 			Extra:  append(slices.Clone(v4), test.AAAA("web.shop.minilb. 5 IN AAAA fd00::1")),
 		}},
-		{"D26: an alias has no address", func(c *config) { c.nameservers = []string{"home.minilb.", "alias.ex.org."} }, test.Case{
+		{"D26: an alias has no address", func(c *block) { c.nameservers = []string{"home.minilb.", "alias.ex.org."} }, test.Case{
 			Qname: "minilb.", Qtype: dns.TypeNS,
 			Answer: []dns.RR{test.NS("minilb. 5 IN NS alias.ex.org."), test.NS("minilb. 5 IN NS home.minilb.")},
 		}},
-		{"D26", func(c *config) { c.nameservers = []string{"dns.example.org."} }, test.Case{
+		{"D26", func(c *block) { c.nameservers = []string{"dns.example.org."} }, test.Case{
 			Qname: "ns1.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeNameError,
 			Ns: []dns.RR{test.SOA("minilb. 5 IN SOA dns.example.org. hostmaster.minilb. 0 7200 1800 86400 5")},
 		}},

@@ -15,10 +15,10 @@ import (
 	"github.com/coredns/coredns/plugin/pkg/fall"
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/probe"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 const (
@@ -28,11 +28,11 @@ const (
 	maxTTL                = 3600
 )
 
-// config is a stanza of the Corefile.
-type config struct {
+// block is a plugin block of the Corefile.
+type block struct {
 	root                string // where relative paths begin, as plugin root has it, "" for the working directory
 	kubeconfig, context string
-	source              source.Options
+	source              config.Options
 	reach               []string // zones of the server block, which questions come for (D8)
 	ttl                 uint32
 	maxAnswers          int
@@ -44,10 +44,10 @@ type config struct {
 }
 
 // parse reads the plugin's stanza. An error names the property, what it got and what it takes.
-func parse(c *caddy.Controller) (*config, error) {
-	conf := &config{
+func parse(c *caddy.Controller) (*block, error) {
+	conf := &block{
 		root:           dnsserver.GetConfig(c).Root,
-		source:         source.Defaults(),
+		source:         config.Defaults(),
 		ttl:            defaultTTL,
 		maxAnswers:     defaultMaxAnswers,
 		startupTimeout: defaultStartupTimeout,
@@ -80,9 +80,9 @@ func parse(c *caddy.Controller) (*config, error) {
 }
 
 // parseZones takes the zones from the arguments or, without any, from the server block (D1).
-func (conf *config) parseZones(c *caddy.Controller) error {
+func (conf *block) parseZones(c *caddy.Controller) error {
 	args := c.RemainingArgs()
-	if err := source.Separated(args); err != nil {
+	if err := config.Separated(args); err != nil {
 		return fmt.Errorf("zones: %w", err)
 	}
 	zones := plugin.OriginsFromArgsOrServerBlock(args, c.ServerBlockKeys)
@@ -124,10 +124,10 @@ func appendNew(list []string, item string) []string {
 
 // properties parse their arguments into the configuration. Those of what is read and what becomes
 // names are source.Properties.
-var properties = map[string]func(conf *config, args []string) error{
-	"kubeconfig": func(conf *config, args []string) error {
+var properties = map[string]func(conf *block, args []string) error{
+	"kubeconfig": func(conf *block, args []string) error {
 		if len(args) != 1 && len(args) != 2 {
-			return source.Wants(args, "PATH [CONTEXT]")
+			return config.Wants(args, "PATH [CONTEXT]")
 		}
 		conf.kubeconfig = args[0]
 		if len(args) == 2 {
@@ -135,50 +135,50 @@ var properties = map[string]func(conf *config, args []string) error{
 		}
 		return nil
 	},
-	"ttl": func(conf *config, args []string) error {
+	"ttl": func(conf *block, args []string) error {
 		ttl, err := number(args, "SECONDS", maxTTL)
 		conf.ttl = uint32(ttl)
 		return err
 	},
-	"max_answers": func(conf *config, args []string) error {
+	"max_answers": func(conf *block, args []string) error {
 		count, err := number(args, "COUNT", 1<<16-1)
 		conf.maxAnswers = count
 		return err
 	},
 	"ns": parseNS,
-	"probe": func(conf *config, args []string) error {
+	"probe": func(conf *block, args []string) error {
 		conf.source.Probe = probe.DefaultInterval
 		if len(args) == 0 {
 			return nil
 		}
 		interval, err := time.ParseDuration(args[0])
 		if len(args) > 1 || err != nil || interval < probe.MinInterval || interval > probe.MaxInterval {
-			return source.Wants(args, fmt.Sprintf("nothing or an INTERVAL such as 500ms, from %v to %v", probe.MinInterval, probe.MaxInterval))
+			return config.Wants(args, fmt.Sprintf("nothing or an INTERVAL such as 500ms, from %v to %v", probe.MinInterval, probe.MaxInterval))
 		}
 		conf.source.Probe = interval
 		return nil
 	},
-	"startup_timeout": func(conf *config, args []string) error {
+	"startup_timeout": func(conf *block, args []string) error {
 		if len(args) != 1 {
-			return source.Wants(args, "DURATION")
+			return config.Wants(args, "DURATION")
 		}
 		timeout, err := time.ParseDuration(args[0])
 		if err != nil || timeout < 0 {
-			return source.Wants(args, "a DURATION such as 5s, 0s or more")
+			return config.Wants(args, "a DURATION such as 5s, 0s or more")
 		}
 		conf.startupTimeout = timeout
 		return nil
 	},
-	"snapshot": func(conf *config, args []string) error {
+	"snapshot": func(conf *block, args []string) error {
 		if len(args) != 1 || args[0] == "" {
-			return source.Wants(args, "PATH")
+			return config.Wants(args, "PATH")
 		}
 		path, err := snapshotPath(conf.root, args[0])
 		conf.snapshot = path
 		return err
 	},
-	"fallthrough": func(conf *config, args []string) error {
-		if err := source.Separated(args); err != nil {
+	"fallthrough": func(conf *block, args []string) error {
+		if err := config.Separated(args); err != nil {
 			return err
 		}
 		for _, arg := range args {
@@ -192,11 +192,11 @@ var properties = map[string]func(conf *config, args []string) error{
 }
 
 // property returns what takes the arguments of a property, nil if there is no such property.
-func (conf *config) property(name string) func(args []string) error {
+func (conf *block) property(name string) func(args []string) error {
 	if parse := properties[name]; parse != nil {
 		return func(args []string) error { return parse(conf, args) }
 	}
-	if parse := source.Properties[name]; parse != nil {
+	if parse := config.Properties[name]; parse != nil {
 		return func(args []string) error { return parse(&conf.source, args) }
 	}
 	return nil
@@ -209,7 +209,7 @@ func propertyNames() []string {
 				return
 			}
 		}
-		for name := range source.Properties {
+		for name := range config.Properties {
 			if !yield(name) {
 				return
 			}
@@ -218,8 +218,8 @@ func propertyNames() []string {
 }
 
 // parseNS reads the name servers' names, or the addresses of the one that is ours (D26).
-func parseNS(conf *config, args []string) error {
-	if err := source.List(args, "NAME... or ADDRESS..."); err != nil {
+func parseNS(conf *block, args []string) error {
+	if err := config.List(args, "NAME... or ADDRESS..."); err != nil {
 		return err
 	}
 	for _, arg := range args {
@@ -237,18 +237,18 @@ func parseNS(conf *config, args []string) error {
 		conf.nameservers = appendNew(conf.nameservers, domain+".")
 	}
 	if conf.glue != nil && conf.nameservers != nil {
-		return source.Wants(args, "either names or addresses")
+		return config.Wants(args, "either names or addresses")
 	}
 	return nil
 }
 
 func number(args []string, what string, limit int) (int, error) {
 	if len(args) != 1 {
-		return 0, source.Wants(args, what)
+		return 0, config.Wants(args, what)
 	}
 	n, err := strconv.Atoi(args[0])
 	if err != nil || n < 0 || n > limit {
-		return 0, source.Wants(args, fmt.Sprintf("%s from 0 to %d", what, limit))
+		return 0, config.Wants(args, fmt.Sprintf("%s from 0 to %d", what, limit))
 	}
 	return n, nil
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/coredns/caddy"
 
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 func controller(stanza string) *caddy.Controller {
@@ -24,8 +24,8 @@ func TestParseDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &config{
-		source: source.Options{
+	want := &block{
+		source: config.Options{
 			Zones: []string{"minilb."}, Class: "minilb", Services: true, Ingresses: true, Gateways: true, HostAnnotations: []string{"minilb/host"},
 		},
 		reach: []string{"."}, ttl: 5, maxAnswers: 16, startupTimeout: 5 * time.Second,
@@ -38,56 +38,56 @@ func TestParseDefaults(t *testing.T) {
 func TestParseProperties(t *testing.T) {
 	tests := []struct {
 		stanza string
-		check  func(*config) bool
+		check  func(*block) bool
 	}{
-		{"minilb MiniLB. lan minilb", func(c *config) bool { return slices.Equal(c.source.Zones, []string{"minilb.", "lan."}) }},
-		{"minilb minilb {\n kubeconfig /etc/kube.conf\n}", func(c *config) bool { return c.kubeconfig == "/etc/kube.conf" && c.context == "" }},
-		{"minilb minilb {\n kubeconfig /etc/kube.conf lab\n}", func(c *config) bool { return c.kubeconfig == "/etc/kube.conf" && c.context == "lab" }},
-		{"minilb minilb {\n class example.org/lb\n}", func(c *config) bool { return c.source.Class == "example.org/lb" }},
-		{"minilb minilb {\n default_class\n}", func(c *config) bool { return c.source.DefaultClass }},
-		{"minilb minilb {\n resources service\n}", func(c *config) bool { return c.source.Services && !c.source.Ingresses && !c.source.Gateways }},
-		{"minilb minilb {\n resources ingress\n}", func(c *config) bool { return !c.source.Services && c.source.Ingresses && !c.source.Gateways }},
-		{"minilb minilb {\n resources ingress service\n}", func(c *config) bool { return c.source.Services && c.source.Ingresses && !c.source.Gateways }},
-		{"minilb minilb {\n resources gateway\n}", func(c *config) bool { return !c.source.Services && !c.source.Ingresses && c.source.Gateways }},
-		{"minilb minilb {\n namespaces b a b\n}", func(c *config) bool { return slices.Equal(c.source.Namespaces, []string{"a", "b"}) }},
-		{"minilb minilb {\n ingress_classes nginx traefik\n}", func(c *config) bool { return slices.Equal(c.source.IngressClasses, []string{"nginx", "traefik"}) }},
-		{"minilb minilb {\n gateway_classes envoy traefik\n}", func(c *config) bool { return slices.Equal(c.source.GatewayClasses, []string{"envoy", "traefik"}) }},
-		{"minilb minilb {\n require_accepted off\n}", func(c *config) bool { return c.source.Unaccepted }},
-		{"minilb minilb {\n require_accepted on\n}", func(c *config) bool { return !c.source.Unaccepted }},
-		{"minilb minilb {\n host_annotations minilb/host external-dns.alpha.kubernetes.io/hostname\n}", func(c *config) bool { return len(c.source.HostAnnotations) == 2 }},
-		{"minilb minilb {\n host_annotations b a b\n}", func(c *config) bool { return slices.Equal(c.source.HostAnnotations, []string{"a", "b"}) }},
-		{"minilb minilb {\n claim ex.org Open.NET from prod stage\n claim .\n}", func(c *config) bool {
-			return reflect.DeepEqual(c.source.Claims, []source.ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"prod", "stage"}}, {Suffix: "open.net.", Namespaces: []string{"prod", "stage"}}, {Suffix: "."}})
+		{"minilb MiniLB. lan minilb", func(c *block) bool { return slices.Equal(c.source.Zones, []string{"minilb.", "lan."}) }},
+		{"minilb minilb {\n kubeconfig /etc/kube.conf\n}", func(c *block) bool { return c.kubeconfig == "/etc/kube.conf" && c.context == "" }},
+		{"minilb minilb {\n kubeconfig /etc/kube.conf lab\n}", func(c *block) bool { return c.kubeconfig == "/etc/kube.conf" && c.context == "lab" }},
+		{"minilb minilb {\n class example.org/lb\n}", func(c *block) bool { return c.source.Class == "example.org/lb" }},
+		{"minilb minilb {\n default_class\n}", func(c *block) bool { return c.source.DefaultClass }},
+		{"minilb minilb {\n resources service\n}", func(c *block) bool { return c.source.Services && !c.source.Ingresses && !c.source.Gateways }},
+		{"minilb minilb {\n resources ingress\n}", func(c *block) bool { return !c.source.Services && c.source.Ingresses && !c.source.Gateways }},
+		{"minilb minilb {\n resources ingress service\n}", func(c *block) bool { return c.source.Services && c.source.Ingresses && !c.source.Gateways }},
+		{"minilb minilb {\n resources gateway\n}", func(c *block) bool { return !c.source.Services && !c.source.Ingresses && c.source.Gateways }},
+		{"minilb minilb {\n namespaces b a b\n}", func(c *block) bool { return slices.Equal(c.source.Namespaces, []string{"a", "b"}) }},
+		{"minilb minilb {\n ingress_classes nginx traefik\n}", func(c *block) bool { return slices.Equal(c.source.IngressClasses, []string{"nginx", "traefik"}) }},
+		{"minilb minilb {\n gateway_classes envoy traefik\n}", func(c *block) bool { return slices.Equal(c.source.GatewayClasses, []string{"envoy", "traefik"}) }},
+		{"minilb minilb {\n require_accepted off\n}", func(c *block) bool { return c.source.IgnoreAccepted }},
+		{"minilb minilb {\n require_accepted on\n}", func(c *block) bool { return !c.source.IgnoreAccepted }},
+		{"minilb minilb {\n host_annotations minilb/host external-dns.alpha.kubernetes.io/hostname\n}", func(c *block) bool { return len(c.source.HostAnnotations) == 2 }},
+		{"minilb minilb {\n host_annotations b a b\n}", func(c *block) bool { return slices.Equal(c.source.HostAnnotations, []string{"a", "b"}) }},
+		{"minilb minilb {\n claim ex.org Open.NET from prod stage\n claim .\n}", func(c *block) bool {
+			return reflect.DeepEqual(c.source.Claims, []config.ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"prod", "stage"}}, {Suffix: "open.net.", Namespaces: []string{"prod", "stage"}}, {Suffix: "."}})
 		}},
-		{"minilb 10.244.0.0/15 minilb fd00::/64", func(c *config) bool { // D60
+		{"minilb 10.244.0.0/15 minilb fd00::/64", func(c *block) bool { // D60
 			return slices.Equal(c.source.Zones, []string{"minilb."}) &&
 				slices.Equal(c.source.ReverseZones, []string{"244.10.in-addr.arpa.", "245.10.in-addr.arpa.", "0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa."})
 		}},
-		{"minilb minilb 10.in-addr.arpa 10.0.0.0/8", func(c *config) bool { return slices.Equal(c.source.ReverseZones, []string{"10.in-addr.arpa."}) }},
-		{"minilb minilb 0.0.0.0/0 ip6.arpa", func(c *config) bool {
+		{"minilb minilb 10.in-addr.arpa 10.0.0.0/8", func(c *block) bool { return slices.Equal(c.source.ReverseZones, []string{"10.in-addr.arpa."}) }},
+		{"minilb minilb 0.0.0.0/0 ip6.arpa", func(c *block) bool {
 			return slices.Equal(c.source.Zones, []string{"minilb."}) && slices.Equal(c.source.ReverseZones, []string{"in-addr.arpa.", "ip6.arpa."})
 		}},
-		{"minilb minilb {\n ns a.org b.org A.org.\n}", func(c *config) bool { return slices.Equal(c.nameservers, []string{"a.org.", "b.org."}) }},
-		{"minilb minilb {\n https\n}", func(c *config) bool { return c.source.HTTPS }},
-		{"minilb minilb {\n ttl 0\n}", func(c *config) bool { return c.ttl == 0 }},
-		{"minilb minilb {\n ttl 3600\n}", func(c *config) bool { return c.ttl == 3600 }},
-		{"minilb minilb {\n max_answers 0\n}", func(c *config) bool { return c.maxAnswers == 0 }},
-		{"minilb minilb {\n families ipv6\n}", func(c *config) bool { return c.source.NoIPv4 && !c.source.NoIPv6 }},
-		{"minilb minilb {\n ns 192.0.2.1 2001:db8::1\n}", func(c *config) bool {
+		{"minilb minilb {\n ns a.org b.org A.org.\n}", func(c *block) bool { return slices.Equal(c.nameservers, []string{"a.org.", "b.org."}) }},
+		{"minilb minilb {\n https\n}", func(c *block) bool { return c.source.HTTPS }},
+		{"minilb minilb {\n ttl 0\n}", func(c *block) bool { return c.ttl == 0 }},
+		{"minilb minilb {\n ttl 3600\n}", func(c *block) bool { return c.ttl == 3600 }},
+		{"minilb minilb {\n max_answers 0\n}", func(c *block) bool { return c.maxAnswers == 0 }},
+		{"minilb minilb {\n families ipv6\n}", func(c *block) bool { return c.source.NoIPv4 && !c.source.NoIPv6 }},
+		{"minilb minilb {\n ns 192.0.2.1 2001:db8::1\n}", func(c *block) bool {
 			return slices.Equal(c.glue, []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}) && c.nameservers == nil
 		}},
-		{"minilb minilb {\n ns dns.example.org. Dns2.example.org\n}", func(c *config) bool {
+		{"minilb minilb {\n ns dns.example.org. Dns2.example.org\n}", func(c *block) bool {
 			return slices.Equal(c.nameservers, []string{"dns.example.org.", "dns2.example.org."}) && c.glue == nil
 		}},
-		{"minilb minilb", func(c *config) bool { return c.source.Probe == 0 }},
-		{"minilb minilb {\n probe\n}", func(c *config) bool { return c.source.Probe == time.Second }},
-		{"minilb minilb {\n probe 100ms\n}", func(c *config) bool { return c.source.Probe == 100*time.Millisecond }},
-		{"minilb minilb {\n snapshot /tmp/snapshot\n}", func(c *config) bool { return c.snapshot == "/tmp/snapshot" }},
-		{"minilb minilb {\n snapshot /tmp/../tmp//snapshot\n}", func(c *config) bool { return c.snapshot == "/tmp/snapshot" }},
-		{"minilb minilb {\n startup_timeout 0s\n}", func(c *config) bool { return c.startupTimeout == 0 }},
-		{"minilb minilb {\n startup_timeout 1m30s\n}", func(c *config) bool { return c.startupTimeout == 90*time.Second }},
-		{"minilb minilb {\n fallthrough\n}", func(c *config) bool { return c.fall.Through("x.minilb.") }},
-		{"minilb minilb {\n fallthrough sub.minilb\n}", func(c *config) bool { return !c.fall.Through("x.minilb.") && c.fall.Through("x.sub.minilb.") }},
+		{"minilb minilb", func(c *block) bool { return c.source.Probe == 0 }},
+		{"minilb minilb {\n probe\n}", func(c *block) bool { return c.source.Probe == time.Second }},
+		{"minilb minilb {\n probe 100ms\n}", func(c *block) bool { return c.source.Probe == 100*time.Millisecond }},
+		{"minilb minilb {\n snapshot /tmp/snapshot\n}", func(c *block) bool { return c.snapshot == "/tmp/snapshot" }},
+		{"minilb minilb {\n snapshot /tmp/../tmp//snapshot\n}", func(c *block) bool { return c.snapshot == "/tmp/snapshot" }},
+		{"minilb minilb {\n startup_timeout 0s\n}", func(c *block) bool { return c.startupTimeout == 0 }},
+		{"minilb minilb {\n startup_timeout 1m30s\n}", func(c *block) bool { return c.startupTimeout == 90*time.Second }},
+		{"minilb minilb {\n fallthrough\n}", func(c *block) bool { return c.fall.Through("x.minilb.") }},
+		{"minilb minilb {\n fallthrough sub.minilb\n}", func(c *block) bool { return !c.fall.Through("x.minilb.") && c.fall.Through("x.sub.minilb.") }},
 	}
 	for _, tc := range tests {
 		conf, err := parse(controller(tc.stanza))

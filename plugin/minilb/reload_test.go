@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/probe"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -138,7 +139,7 @@ func TestProbesHandedOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		cl := &cluster{clusterKey: clusterKey{kubeconfig: kubeconfig}, watcher: watcher, load: &corefile{}}
-		options := source.Options{Zones: []string{"minilb."}, Class: lb.DefaultClass, Services: true, Probe: interval}
+		options := config.Options{Zones: []string{"minilb."}, Class: lb.DefaultClass, Services: true, Probe: interval}
 		translator := source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{})
 		cl.translators = []*source.Translator{translator}
 		t.Cleanup(cl.stop)

@@ -15,6 +15,8 @@ import (
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
@@ -67,8 +69,8 @@ func setup(c *caddy.Controller) error {
 			}
 		}
 		for _, zone := range conf.source.Zones { // C7
-			if source.IsMulticast(zone) {
-				log.Warningf("Zone %s %s: choose another", zone, source.MulticastOnly)
+			if hostname.IsMulticast(zone) {
+				log.Warningf("Zone %s %s: choose another", zone, hostname.MulticastOnly)
 			}
 		}
 		cl.start()
@@ -106,7 +108,7 @@ func notifyChanges(c *caddy.Controller, m *Minilb, cl *cluster) {
 }
 
 // newMinilb makes the handler. Its name server's addresses may be put into glue later.
-func newMinilb(conf *config, glue *records.Set) *Minilb {
+func newMinilb(conf *block, glue *records.Set) *Minilb {
 	var fixed []records.Record
 	if conf.nameservers == nil {
 		for _, zone := range conf.source.Zones {
@@ -117,7 +119,7 @@ func newMinilb(conf *config, glue *records.Set) *Minilb {
 		homes:      newHomes(conf.source.Zones, conf.nameservers),
 		index:      records.NewIndex(slices.Concat(conf.source.Zones, conf.source.ReverseZones), fixed...),
 		upstream:   upstream.New(),
-		answers:    func(addr netip.Addr) bool { return source.In(conf.source.Addresses, addr) },
+		answers:    func(addr netip.Addr) bool { return object.In(conf.source.Addresses, addr) },
 		listed:     conf.source.Addresses != nil,
 		fall:       conf.fall,
 		ttl:        conf.ttl,

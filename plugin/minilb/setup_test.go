@@ -20,6 +20,7 @@ import (
 	"github.com/miekg/dns"
 	"k8s.io/klog/v2"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
@@ -250,7 +251,7 @@ func TestClusterSucceeds(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range stanzas { // one is never synced
-			cl.translators = append(cl.translators, source.NewTranslator(cl.watcher, source.Options{}, records.NewIndex(nil), source.Hooks{}))
+			cl.translators = append(cl.translators, source.NewTranslator(cl.watcher, config.Options{}, records.NewIndex(nil), source.Hooks{}))
 		}
 		return cl
 	}
@@ -291,7 +292,7 @@ func TestClusterReplaces(t *testing.T) {
 			}
 			cl.zones = zones
 			if unsynced {
-				cl.translators = append(cl.translators, source.NewTranslator(cl.watcher, source.Options{}, records.NewIndex(nil), source.Hooks{}))
+				cl.translators = append(cl.translators, source.NewTranslator(cl.watcher, config.Options{}, records.NewIndex(nil), source.Hooks{}))
 			}
 			return cl
 		}

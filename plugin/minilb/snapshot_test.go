@@ -19,6 +19,7 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
@@ -78,9 +79,9 @@ func TestSnapshotShared(t *testing.T) {
 }
 
 // keepingCluster returns one that is not started, and its only stanza.
-func keepingCluster(t *testing.T, config *rest.Config, path string) (*cluster, *Minilb) {
+func keepingCluster(t *testing.T, client *rest.Config, path string) (*cluster, *Minilb) {
 	t.Helper()
-	watcher, err := source.NewWatcher(config, log)
+	watcher, err := source.NewWatcher(client, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +91,7 @@ func keepingCluster(t *testing.T, config *rest.Config, path string) (*cluster, *
 	}
 	m := newMinilb(testConfig(), &records.Set{})
 	m.away, m.restored = watcher.Away, watcher.Restored
-	options := source.Options{
+	options := config.Options{
 		Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true,
 	}
 	cl.translators = []*source.Translator{source.NewTranslator(watcher, options, m.index, source.Hooks{})}

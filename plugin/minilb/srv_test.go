@@ -17,7 +17,7 @@ import (
 )
 
 // withPorts is a Service whose endpoints are named, with the ports https and dns.
-func withPorts(conf *config, count int) *Minilb {
+func withPorts(conf *block, count int) *Minilb {
 	m := newMinilb(conf, &records.Set{})
 	m.Next = passedOn
 	var addrs []netip.Addr

@@ -12,6 +12,7 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/cmd/minilb/stanza"
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
@@ -52,7 +53,7 @@ type checker struct {
 	// look reads the cluster as the DNS server does.
 	look        func(context.Context, stanza.Stanza) (*source.Inspection, error)
 	ask         asker                // of the DNS server whose answers are compared
-	options     []source.Options     // of the stanzas
+	options     []config.Options     // of the stanzas
 	inspections []*source.Inspection // one for each stanza
 	served      []Served
 }

@@ -9,7 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -17,7 +19,7 @@ import (
 func refused(all []source.Refusal) []Finding {
 	var findings []Finding
 	for _, r := range all {
-		if r.Reason == source.ReasonEndpoint || r.Reason == source.ReasonUnread {
+		if r.Reason == object.ReasonEndpoint || r.Reason == object.ReasonUnread {
 			continue // it is said of its Service, or of the kind that cannot be read
 		}
 		reason, known := refusals[r.Reason]
@@ -34,9 +36,9 @@ func (c *checker) multicast() []Finding {
 	var findings []Finding
 	for i := range c.options {
 		for _, zone := range c.options[i].Zones {
-			if source.IsMulticast(zone) {
+			if hostname.IsMulticast(zone) {
 				zone = strings.TrimSuffix(zone, ".")
-				findings = append(findings, Finding{Notice, "Zone", "", zone, "MulticastZone", fmt.Sprintf("%s %s", zone, source.MulticastOnly),
+				findings = append(findings, Finding{Notice, "Zone", "", zone, "MulticastZone", fmt.Sprintf("%s %s", zone, hostname.MulticastOnly),
 					"choose a zone in another domain, such as home.arpa or internal"})
 			}
 		}
@@ -101,22 +103,22 @@ const routeFix = "the route's hosts and a listener's must meet, the Gateway's co
 	"\"minilb explain HOST\" shows which of them is not so"
 
 // refusals has what is said for each reason, "" for a host that is answered, though not as asked.
-var refusals = map[source.Reason]refusal{
-	source.ReasonConflict:   {Error, "HostConflict", "choose another host, or remove the older claim, which \"minilb explain HOST\" names", nil},
-	source.ReasonReserved:   {Error, "HostReserved", "choose a host outside of the zone, or below the object's own namespace", nil},
-	source.ReasonWithheld:   {Error, "HostReserved", "choose another host, or add the line", nil},
-	source.ReasonInvalid:    {Error, "InvalidHost", "write a DNS name of letters, digits, hyphens and dots", nil},
-	source.ReasonTooMany:    {Error, "TooManyHosts", "remove some, or spread them over more objects and namespaces", nil},
-	source.ReasonAddress:    {Error, "InvalidObject", "have its controller publish an address that clients can reach", nil},
-	source.ReasonUnlisted:   {Error, "InvalidObject", "have its controller publish an address of such a network, or add the network there", nil},
-	source.ReasonALPN:       {Error, "InvalidObject", "list protocols such as h2 and http/1.1, separated by commas", nil},
-	source.ReasonObject:     {Error, "InvalidObject", "correct the field: its kind's definition says what belongs there", nil},
-	source.ReasonNotAllowed: {Error, "HostNotAllowed", "add the object's namespace to a claim line of the Corefile, or choose a host that one allows", nil},
-	source.ReasonNoTarget: {Error, "HostNotServed", "see what \"minilb explain HOST\" says", map[string]string{
+var refusals = map[object.Reason]refusal{
+	object.ReasonConflict:   {Error, "HostConflict", "choose another host, or remove the older claim, which \"minilb explain HOST\" names", nil},
+	object.ReasonReserved:   {Error, "HostReserved", "choose a host outside of the zone, or below the object's own namespace", nil},
+	object.ReasonWithheld:   {Error, "HostReserved", "choose another host, or add the line", nil},
+	object.ReasonInvalid:    {Error, "InvalidHost", "write a DNS name of letters, digits, hyphens and dots", nil},
+	object.ReasonTooMany:    {Error, "TooManyHosts", "remove some, or spread them over more objects and namespaces", nil},
+	object.ReasonAddress:    {Error, "InvalidObject", "have its controller publish an address that clients can reach", nil},
+	object.ReasonUnlisted:   {Error, "InvalidObject", "have its controller publish an address of such a network, or add the network there", nil},
+	object.ReasonALPN:       {Error, "InvalidObject", "list protocols such as h2 and http/1.1, separated by commas", nil},
+	object.ReasonObject:     {Error, "InvalidObject", "correct the field: its kind's definition says what belongs there", nil},
+	object.ReasonNotAllowed: {Error, "HostNotAllowed", "add the object's namespace to a claim line of the Corefile, or choose a host that one allows", nil},
+	object.ReasonNoTarget: {Error, "HostNotServed", "see what \"minilb explain HOST\" says", map[string]string{
 		"Ingress":   "see that its controller copies its Service's hostname into the Ingress' status, or set the annotation minilb/service: <namespace>/<service>",
 		"HTTPRoute": routeFix, "GRPCRoute": routeFix, "TLSRoute": routeFix,
 	}},
-	source.ReasonNotice: {Notice, "HostNotice", "nothing, if that is what is meant", nil},
+	object.ReasonNotice: {Notice, "HostNotice", "nothing, if that is what is meant", nil},
 	"":                  {Warning, "HostDiffers", "see what \"minilb explain HOST\" says", nil},
 }
 
@@ -134,7 +136,7 @@ func (c *checker) endpoints(service source.Exposed) []Finding {
 	raw := c.byName[name]
 	own := slices.DeleteFunc(slices.Clone(c.slices[name]), func(s *discoveryv1.EndpointSlice) bool { return lb.Ignored(s.Labels) })
 	var parts []string
-	for _, state := range []string{source.StateReady, source.StateNotReady, source.StateServing, source.StateTerminating} {
+	for _, state := range []string{object.StateReady, object.StateNotReady, object.StateServing, object.StateTerminating} {
 		if n := states[state]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, state))
 		}
@@ -145,7 +147,7 @@ func (c *checker) endpoints(service source.Exposed) []Finding {
 	case len(parts) > 0:
 		finding.Text = fmt.Sprintf("no address is answered: of its endpoints %s", strings.Join(parts, ", "))
 		finding.Fix = "see why its pods are not ready: kubectl describe pods"
-		if states[source.StateReady] > 0 {
+		if states[object.StateReady] > 0 {
 			finding.Fix = "answer with the family of its endpoints, too, by the property families, or let the Service have both (ipFamilyPolicy: PreferDualStack)"
 		}
 	case len(service.Problems) > 0:

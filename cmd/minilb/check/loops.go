@@ -11,8 +11,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
-	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 const (
@@ -27,7 +27,7 @@ const (
 func (c *checker) domains() []string {
 	found := map[string]bool{}
 	add := func(host string) {
-		within := func(zone string) bool { return records.Within(host, zone) }
+		within := func(zone string) bool { return hostname.InZone(host, zone) }
 		for i := range c.options {
 			if slices.ContainsFunc(c.options[i].Zones, within) || slices.ContainsFunc(c.options[i].ReverseZones, within) {
 				return

@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 // nodeFindings says which nodes have no route to their pods, or routes that do not lead to them (R1,
@@ -59,7 +59,7 @@ func (c *checker) nodeFindings() []Finding {
 
 // wants reports whether addresses of the family are answered with.
 func (c *checker) wants(addr netip.Addr) bool {
-	return slices.ContainsFunc(c.options, func(o source.Options) bool { return addr.Is4() && !o.NoIPv4 || addr.Is6() && !o.NoIPv6 })
+	return slices.ContainsFunc(c.options, func(o config.Options) bool { return addr.Is4() && !o.NoIPv4 || addr.Is6() && !o.NoIPv6 })
 }
 
 // plugin is what is to be said of a network plugin.

@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 // R1, R3–R7, R7b: what is said of nodes, and by which network plugin.
@@ -61,7 +61,7 @@ func TestNodeFindings(t *testing.T) {
 		for _, group := range tc.groups {
 			groups[group] = true
 		}
-		c := checker{state: &state{nodes: []*corev1.Node{tc.node}, slices: tc.slices, groups: groups}, options: []source.Options{{NoIPv6: tc.noIPv6}}}
+		c := checker{state: &state{nodes: []*corev1.Node{tc.node}, slices: tc.slices, groups: groups}, options: []config.Options{{NoIPv6: tc.noIPv6}}}
 		var reasons []string
 		text := ""
 		for _, f := range c.nodeFindings() {
@@ -83,7 +83,7 @@ func TestSamePodCIDR(t *testing.T) {
 			Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.168.1.31"}}},
 		})
 	}
-	c := checker{state: &state{nodes: nodes}, options: []source.Options{{}}}
+	c := checker{state: &state{nodes: nodes}, options: []config.Options{{}}}
 	if found := c.nodeFindings(); len(found) != 1 || found[0].Reason != "SamePodCIDR" || found[0].Name != "b" || found[0].Severity != Error {
 		t.Errorf("got %+v", found)
 	}

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // S5: what to change depends on who made the Service.
@@ -71,7 +71,7 @@ func TestUnknownTargetPort(t *testing.T) {
 		}}
 		c := checker{
 			state:   &state{services: []*corev1.Service{service}, slices: map[cache.ObjectName][]*discoveryv1.EndpointSlice{cache.MetaObjectToName(service): tc.slices}},
-			options: []source.Options{{Class: "minilb", Zones: []string{"minilb."}}},
+			options: []config.Options{{Class: "minilb", Zones: []string{"minilb."}}},
 		}
 		var reasons []string
 		for _, f := range c.ports() {

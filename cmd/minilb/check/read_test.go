@@ -18,6 +18,8 @@ import (
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -86,7 +88,7 @@ func TestUnread(t *testing.T) {
 // A refusal of a reason that is not known is told all the same. What is wrong with a slice is said of its Service, and
 // what depends on a kind that cannot be read is said of the kind.
 func TestRefusedOtherwise(t *testing.T) {
-	expect(t, refused([]source.Refusal{{Kind: "Ingress", Namespace: "shop", Name: "i", Reason: "new", Text: "it is so"}, {Kind: "EndpointSlice", Reason: source.ReasonEndpoint}, {Kind: "HTTPRoute", Reason: source.ReasonUnread}}), []string{
+	expect(t, refused([]source.Refusal{{Kind: "Ingress", Namespace: "shop", Name: "i", Reason: "new", Text: "it is so"}, {Kind: "EndpointSlice", Reason: object.ReasonEndpoint}, {Kind: "HTTPRoute", Reason: object.ReasonUnread}}), []string{
 		`warning Ingress shop/i HostDiffers: it is so; see what "minilb explain HOST" says`})
 }
 
@@ -142,7 +144,7 @@ func TestNamespaces(t *testing.T) {
 	} {
 		c := checker{}
 		for _, namespaces := range tc.of {
-			c.options = append(c.options, source.Options{Namespaces: namespaces})
+			c.options = append(c.options, config.Options{Namespaces: namespaces})
 		}
 		if got := c.namespaces(); !slices.Equal(got, tc.want) {
 			t.Errorf("%q: got %q, want %q", tc.of, got, tc.want)

@@ -12,8 +12,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/cmd/minilb/access"
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/kube"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // right is what an account must be able to do with a resource.
@@ -26,11 +26,11 @@ type right struct {
 }
 
 // need says for whom a right is needed.
-type need func(o *source.Options) bool
+type need func(o *config.Options) bool
 
 var (
-	ingresses need = func(o *source.Options) bool { return o.Ingresses }
-	gateways  need = func(o *source.Options) bool { return o.Gateways }
+	ingresses need = func(o *config.Options) bool { return o.Ingresses }
+	gateways  need = func(o *config.Options) bool { return o.Gateways }
 	watch          = []string{"list", "watch"}
 )
 
@@ -238,7 +238,7 @@ func (c *checker) needs(r right) bool {
 			return false // nobody reads what is not served
 		}
 	}
-	return r.needed == nil || slices.ContainsFunc(c.options, func(o source.Options) bool { return r.needed(&o) })
+	return r.needed == nil || slices.ContainsFunc(c.options, func(o config.Options) bool { return r.needed(&o) })
 }
 
 // String returns the resource as in "services/status" or "ingresses.networking.k8s.io".

@@ -18,7 +18,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 	"sigs.k8s.io/yaml"
 
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 // What is looked at is what the ClusterRoles of deploy/kustomize grant, and nothing else.
@@ -65,7 +65,7 @@ func TestRights(t *testing.T) {
 // A right that nobody uses is not missed.
 func TestNeeds(t *testing.T) {
 	c := checker{
-		options: []source.Options{{Services: true, Gateways: true}},
+		options: []config.Options{{Services: true, Gateways: true}},
 		served:  []Served{{"HTTPRoute", "v1"}, {"TLSRoute", ""}, {"XListenerSet", ""}},
 	}
 	var needed []string
@@ -96,7 +96,7 @@ func withAccounts(t *testing.T, denied string, accounts ...*corev1.ServiceAccoun
 	return &checker{
 		Options: Options{DNSAccount: Auto, ControllerAccount: Auto},
 		clients: &clients{Interface: client},
-		options: []source.Options{{Services: true, Ingresses: true}},
+		options: []config.Options{{Services: true, Ingresses: true}},
 	}
 }
 
@@ -197,12 +197,12 @@ func TestRightsOfAccounts(t *testing.T) {
 			"error ServiceAccount kube-system/coredns NoServiceAccount: it does not exist; apply deploy/kustomize or the chart, or name the one that runs by -dns-account"}},
 		{"the controller's named and not there", "", func(c *checker) { c.ControllerAccount = "lan/none" }, []string{
 			"error ServiceAccount lan/none NoServiceAccount: it does not exist; apply deploy/kustomize or the chart, or name the one that runs by -controller-account"}},
-		{"services", "services", func(c *checker) { c.options = []source.Options{{Services: true}} }, []string{
+		{"services", "services", func(c *checker) { c.options = []config.Options{{Services: true}} }, []string{
 			"error ServiceAccount lan/minilb-dns MissingRight: it may not list and watch services: no name can be answered; apply deploy/kustomize or the chart again, or grant list and watch on services to it in a ClusterRole",
 			"error ServiceAccount lan/minilb-controller MissingRight: it may not list and watch services: it writes no status",
 			"error ServiceAccount lan/minilb-controller MissingRight: it may not patch services/status: it writes no status"}},
 		{"services in two namespaces", "services", func(c *checker) {
-			c.ControllerAccount, c.options = "", []source.Options{{Services: true, Namespaces: []string{"a", "b"}}}
+			c.ControllerAccount, c.options = "", []config.Options{{Services: true, Namespaces: []string{"a", "b"}}}
 		}, []string{"it may not list and watch services: no name can be answered"}},
 		{"events", "events", nil, []string{
 			"notice ServiceAccount lan/minilb-controller MissingRight: it may not create events.events.k8s.io: it writes no Events"}},
@@ -267,7 +267,7 @@ func TestRightsUnknown(t *testing.T) {
 // that are read.
 func TestAllowedAsks(t *testing.T) {
 	c := withAccounts(t, "", shippedAccount("dns", "minilb", "minilb"))
-	c.ControllerAccount, c.options = "", []source.Options{{Services: true, Gateways: true, Namespaces: []string{"a", "b"}}}
+	c.ControllerAccount, c.options = "", []config.Options{{Services: true, Gateways: true, Namespaces: []string{"a", "b"}}}
 	c.served = []Served{{"Gateway", "v1"}, {"TLSRoute", ""}}
 	if _, err := c.accountRights(t.Context()); err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // ofService returns a Finding about a Service.
@@ -89,7 +89,7 @@ func (c *checker) classes() []Finding {
 			findings = append(findings, ofService(service, Warning, "NoClass",
 				fmt.Sprintf("it has no spec.loadBalancerClass, so that it is not of class %s, and nobody has given it an address", ours),
 				again+"; or take Services without a class: default_class in the Corefile and \"minilb controller -default-class\""))
-		case slices.ContainsFunc(c.options, func(o source.Options) bool { return lb.Similar(*class, o.Class) }):
+		case slices.ContainsFunc(c.options, func(o config.Options) bool { return lb.Similar(*class, o.Class) }):
 			findings = append(findings, ofService(service, Warning, "WrongClass",
 				fmt.Sprintf("its spec.loadBalancerClass %q looks like a slip of %q", *class, ours), again))
 		default:

@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 // What is said of single Services by their class, status and wishes.
@@ -72,7 +72,7 @@ func TestServices(t *testing.T) {
 	} {
 		c := checker{
 			state:   &state{services: []*corev1.Service{tc.service}, slices: map[cache.ObjectName][]*discoveryv1.EndpointSlice{}},
-			options: []source.Options{{Class: "minilb", DefaultClass: tc.defaultClass, Zones: []string{"home.example.org.", "minilb."}}},
+			options: []config.Options{{Class: "minilb", DefaultClass: tc.defaultClass, Zones: []string{"home.example.org.", "minilb."}}},
 		}
 		var reasons []string
 		text := ""

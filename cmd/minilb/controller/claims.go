@@ -18,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
@@ -25,7 +27,7 @@ import (
 // WriteEvents lets the Controller write Events of what is wrong with objects (S17), which it does
 // not without. Claims on hosts are judged as a DNS server with these stanzas does, by reading what it
 // reads but for endpoints. It is called before Run.
-func (c *Controller) WriteEvents(config *rest.Config, stanzas []source.Options) error {
+func (c *Controller) WriteEvents(config *rest.Config, stanzas []config.Options) error {
 	instance, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("find the name that events are written by: %w", err)
@@ -92,22 +94,22 @@ const judging = time.Second
 
 // claimReasons are the reasons of Events about claims, and what to do. What is not among them is no
 // matter of the object: the claim counts.
-var claimReasons = map[source.Reason]struct{ reason, fix string }{
-	source.ReasonConflict:   {reasonHostConflict, "choose another host, or have the other claim removed"},
-	source.ReasonReserved:   {reasonHostReserved, "choose a host that lies below the namespace's own name there, or outside of the zone"},
-	source.ReasonWithheld:   {reasonHostReserved, "choose another host, or have the line added"},
-	source.ReasonNotAllowed: {reasonHostNotAllowed, "choose another host, or have the namespace added to the claim line"},
-	source.ReasonInvalid:    {reasonInvalidHost, "correct it, hosts beside it are served"},
-	source.ReasonTooMany:    {reasonTooManyHosts, "remove some, or spread them over more objects and namespaces"},
-	source.ReasonAddress:    {reasonInvalidObject, "have its controller publish an address that clients can reach"},
-	source.ReasonUnlisted:   {reasonInvalidObject, "have its controller publish an address of such a network, or have the network added"},
-	source.ReasonALPN:       {reasonInvalidObject, "list protocols such as h2 and http/1.1, separated by commas"},
-	source.ReasonEndpoint:   {reasonInvalidObject, "mend what writes the EndpointSlice"},
-	source.ReasonObject:     {reasonInvalidObject, "correct the field"},
-	source.ReasonNoTarget:   {reasonHostNotServed, ""}, // the text has it
-	source.ReasonUnread:     {reasonHostNotServed, ""},
-	source.ReasonNotice:     {reasonHostNotice, ""},
-	source.ReasonAnnotation: {reasonAnnotationIgnored, ""},
+var claimReasons = map[object.Reason]struct{ reason, fix string }{
+	object.ReasonConflict:   {reasonHostConflict, "choose another host, or have the other claim removed"},
+	object.ReasonReserved:   {reasonHostReserved, "choose a host that lies below the namespace's own name there, or outside of the zone"},
+	object.ReasonWithheld:   {reasonHostReserved, "choose another host, or have the line added"},
+	object.ReasonNotAllowed: {reasonHostNotAllowed, "choose another host, or have the namespace added to the claim line"},
+	object.ReasonInvalid:    {reasonInvalidHost, "correct it, hosts beside it are served"},
+	object.ReasonTooMany:    {reasonTooManyHosts, "remove some, or spread them over more objects and namespaces"},
+	object.ReasonAddress:    {reasonInvalidObject, "have its controller publish an address that clients can reach"},
+	object.ReasonUnlisted:   {reasonInvalidObject, "have its controller publish an address of such a network, or have the network added"},
+	object.ReasonALPN:       {reasonInvalidObject, "list protocols such as h2 and http/1.1, separated by commas"},
+	object.ReasonEndpoint:   {reasonInvalidObject, "mend what writes the EndpointSlice"},
+	object.ReasonObject:     {reasonInvalidObject, "correct the field"},
+	object.ReasonNoTarget:   {reasonHostNotServed, ""}, // the text has it
+	object.ReasonUnread:     {reasonHostNotServed, ""},
+	object.ReasonNotice:     {reasonHostNotice, ""},
+	object.ReasonAnnotation: {reasonAnnotationIgnored, ""},
 }
 
 // findingsOf makes a finding of each thing that is wrong with an object, but of more than some for one
@@ -125,7 +127,7 @@ func findingsOf(verdicts iter.Seq[source.Verdict]) []finding {
 		}
 		of := topic{finding{
 			kind: v.Kind, namespace: v.Namespace, name: v.Name, uid: v.UID, generation: v.Generation,
-			reason: reason.reason, normal: v.Reason == source.ReasonNotice, unsure: v.Reason == source.ReasonUnread,
+			reason: reason.reason, normal: v.Reason == object.ReasonNotice, unsure: v.Reason == object.ReasonUnread,
 		}, reason.fix}
 		texts[of] = append(texts[of], v.Text)
 	}

@@ -23,6 +23,8 @@ import (
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -42,11 +44,11 @@ func TestClaimsAtLeisure(t *testing.T) {
 			}
 			return true, &corev1.ServiceList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}}, nil
 		})
-		config := &rest.Config{Host: "http://192.0.2.1", Dial: func(context.Context, string, string) (net.Conn, error) {
+		client := &rest.Config{Host: "http://192.0.2.1", Dial: func(context.Context, string, string) (net.Conn, error) {
 			read.Store(true)
 			return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 		}}
-		if err := c.WriteEvents(config, []source.Options{{Zones: []string{"minilb."}}}); err != nil {
+		if err := c.WriteEvents(client, []config.Options{{Zones: []string{"minilb."}}}); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -75,7 +77,7 @@ func TestRecord(t *testing.T) {
 		stopping := make(chan struct{})
 		c.stopping, c.recorder = stopping, newRecorder((&apiServer{}).create, (&apiServer{}).may, (&apiServer{}).there, "test", duration(t, becoming), c.log)
 		record := c.record("claims 0")
-		refused := source.Verdict{Kind: "Ingress", Namespace: "shop", Name: "i", Host: "a.ex.org.", Reason: source.ReasonConflict, Text: "it is refused"}
+		refused := source.Verdict{Kind: "Ingress", Namespace: "shop", Name: "i", Host: "a.ex.org.", Reason: object.ReasonConflict, Text: "it is refused"}
 		began := time.Now()
 		record(slices.Values([]source.Verdict{refused}))
 		if c.recorder.count() != 1 || time.Since(began) != judging {
@@ -93,7 +95,7 @@ func TestRecord(t *testing.T) {
 
 // Each reason has its Event, with what to do, and an object one for each reason. C2, C6, D17, I10, M2, S17
 func TestFindingsOf(t *testing.T) {
-	verdict := func(name string, reason source.Reason, text string) source.Verdict {
+	verdict := func(name string, reason object.Reason, text string) source.Verdict {
 		return source.Verdict{Kind: "Ingress", Namespace: "shop", Name: name, UID: "uid", Generation: 3, Reason: reason, Text: text}
 	}
 	for _, tc := range []struct {
@@ -103,34 +105,34 @@ func TestFindingsOf(t *testing.T) {
 	}{
 		{"none", nil, nil},
 		{"one that counts", []source.Verdict{verdict("i", "", ""), verdict("i", "", "host is answered otherwise")}, nil},
-		{"conflict", []source.Verdict{verdict("i", source.ReasonConflict, "host \"a\" is refused: another namespace claimed it earlier")}, []string{
+		{"conflict", []source.Verdict{verdict("i", object.ReasonConflict, "host \"a\" is refused: another namespace claimed it earlier")}, []string{
 			`i HostConflict Host "a" is refused: another namespace claimed it earlier; choose another host, or have the other claim removed`}},
-		{"reserved", []source.Verdict{verdict("i", source.ReasonReserved, "host is refused")}, []string{
+		{"reserved", []source.Verdict{verdict("i", object.ReasonReserved, "host is refused")}, []string{
 			"i HostReserved Host is refused; choose a host that lies below the namespace's own name there, or outside of the zone"}},
-		{"withheld", []source.Verdict{verdict("i", source.ReasonWithheld, "host \"*.com\" is refused: a claim line that names com would allow it")}, []string{
+		{"withheld", []source.Verdict{verdict("i", object.ReasonWithheld, "host \"*.com\" is refused: a claim line that names com would allow it")}, []string{
 			`i HostReserved Host "*.com" is refused: a claim line that names com would allow it; choose another host, or have the line added`}},
-		{"not allowed", []source.Verdict{verdict("i", source.ReasonNotAllowed, "host is refused")}, []string{
+		{"not allowed", []source.Verdict{verdict("i", object.ReasonNotAllowed, "host is refused")}, []string{
 			"i HostNotAllowed Host is refused; choose another host, or have the namespace added to the claim line"}},
-		{"invalid host", []source.Verdict{verdict("i", source.ReasonInvalid, "host \"a b\" is refused: it is no name")}, []string{
+		{"invalid host", []source.Verdict{verdict("i", object.ReasonInvalid, "host \"a b\" is refused: it is no name")}, []string{
 			`i InvalidHost Host "a b" is refused: it is no name; correct it, hosts beside it are served`}},
-		{"invalid object", []source.Verdict{verdict("i", source.ReasonObject, "it is refused, as its kind should be otherwise: x")}, []string{
+		{"invalid object", []source.Verdict{verdict("i", object.ReasonObject, "it is refused, as its kind should be otherwise: x")}, []string{
 			"i InvalidObject It is refused, as its kind should be otherwise: x; correct the field"}},
-		{"invalid address", []source.Verdict{verdict("i", source.ReasonAddress, "status address \"x\" is refused")}, []string{
+		{"invalid address", []source.Verdict{verdict("i", object.ReasonAddress, "status address \"x\" is refused")}, []string{
 			`i InvalidObject Status address "x" is refused; have its controller publish an address that clients can reach`}},
-		{"protocols", []source.Verdict{verdict("i", source.ReasonALPN, "protocol \"x y\" is refused")}, []string{
+		{"protocols", []source.Verdict{verdict("i", object.ReasonALPN, "protocol \"x y\" is refused")}, []string{
 			`i InvalidObject Protocol "x y" is refused; list protocols such as h2 and http/1.1, separated by commas`}},
-		{"too many", []source.Verdict{verdict("i", source.ReasonTooMany, "3 hosts are refused: an object may have 1024, of 64 KiB in all")}, []string{
+		{"too many", []source.Verdict{verdict("i", object.ReasonTooMany, "3 hosts are refused: an object may have 1024, of 64 KiB in all")}, []string{
 			"i TooManyHosts 3 hosts are refused: an object may have 1024, of 64 KiB in all; remove some, or spread them over more objects and namespaces"}},
-		{"what we may not read", []source.Verdict{verdict("i", source.ReasonUnread, "host is not served: Gateway shop/gw cannot be read")}, []string{
+		{"what we may not read", []source.Verdict{verdict("i", object.ReasonUnread, "host is not served: Gateway shop/gw cannot be read")}, []string{
 			"i HostNotServed Host is not served: Gateway shop/gw cannot be read (unsure)"}},
-		{"dead", []source.Verdict{verdict("i", source.ReasonNoTarget, "host is not served: its status has no address yet")}, []string{
+		{"dead", []source.Verdict{verdict("i", object.ReasonNoTarget, "host is not served: its status has no address yet")}, []string{
 			"i HostNotServed Host is not served: its status has no address yet"}},
-		{"notice", []source.Verdict{verdict("i", source.ReasonNotice, "host means another"), verdict("i", source.ReasonReserved, "host is refused")}, []string{
+		{"notice", []source.Verdict{verdict("i", object.ReasonNotice, "host means another"), verdict("i", object.ReasonReserved, "host is refused")}, []string{
 			"i HostNotice Host means another", "i HostReserved Host is refused; choose a host that lies below the namespace's own name there, or outside of the zone"}},
-		{"annotation", []source.Verdict{verdict("i", source.ReasonAnnotation, "annotation x has no effect")}, []string{"i AnnotationIgnored Annotation x has no effect"}},
+		{"annotation", []source.Verdict{verdict("i", object.ReasonAnnotation, "annotation x has no effect")}, []string{"i AnnotationIgnored Annotation x has no effect"}},
 		{"several", []source.Verdict{
-			verdict("j", source.ReasonNoTarget, "host c is not served"), verdict("i", source.ReasonNoTarget, "host b is not served"),
-			verdict("i", source.ReasonConflict, "host d is refused"), verdict("i", source.ReasonNoTarget, "host a is not served"), verdict("i", source.ReasonNoTarget, "host a is not served")}, []string{
+			verdict("j", object.ReasonNoTarget, "host c is not served"), verdict("i", object.ReasonNoTarget, "host b is not served"),
+			verdict("i", object.ReasonConflict, "host d is refused"), verdict("i", object.ReasonNoTarget, "host a is not served"), verdict("i", object.ReasonNoTarget, "host a is not served")}, []string{
 			"i HostConflict Host d is refused; choose another host, or have the other claim removed", "i HostNotServed Host a is not served", "i HostNotServed Host b is not served", "j HostNotServed Host c is not served"}},
 	} {
 		var got []string

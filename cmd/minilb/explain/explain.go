@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/minilb/minilb/cmd/minilb/stanza"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
@@ -141,8 +142,8 @@ func Explain(ctx context.Context, s stanza.Stanza, seen *source.Inspection, clie
 	if !s.Covered(e.name) {
 		e.Notes = append(e.Notes, "no server block with minilb is for a zone that the name lies in: the server does not ask minilb for it")
 	}
-	if e.Zone != "" && source.IsMulticast(e.name) {
-		e.Notes = append(e.Notes, fmt.Sprintf("zone %s %s", e.Zone, source.MulticastOnly))
+	if e.Zone != "" && hostname.IsMulticast(e.name) {
+		e.Notes = append(e.Notes, fmt.Sprintf("zone %s %s", e.Zone, hostname.MulticastOnly))
 	}
 	e.fill()
 	return &e.Explanation

@@ -8,7 +8,7 @@ import (
 	"github.com/miekg/dns"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
 // Name returns the name that an argument means, as DNS has it: itself, the host of a URL or of an
@@ -25,7 +25,7 @@ func Name(text, zone string) (name, note string, err error) {
 	if _, ok := dns.IsDomainName(text); ok && text != "" && !strings.ContainsAny(text, "/:@;\"'") && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return dns.CanonicalName(text), "", nil
 	}
-	if host := source.HostIn(text); host != "" {
+	if host := hostname.Suggest(text); host != "" {
 		return dns.CanonicalName(host), fmt.Sprintf("of %q only the host is a name of DNS", text), nil
 	}
 	return "", "", fmt.Errorf("%q is not a DNS name", text)

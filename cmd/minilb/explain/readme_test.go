@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -39,7 +40,7 @@ func TestREADME(t *testing.T) {
 	}
 	for field, want := range map[string][]string{
 		"claims.verdict":       {answers, doesNotCount},
-		"endpoints.state":      {source.StateReady, source.StateNotReady, source.StateServing, source.StateTerminating},
+		"endpoints.state":      {object.StateReady, object.StateNotReady, object.StateServing, object.StateTerminating},
 		"answer.rcode":         {noError, nxDomain},
 		"claims.parents.cause": causes(),
 	} {
@@ -57,7 +58,7 @@ func TestREADME(t *testing.T) {
 			Kind: "HTTPRoute", Namespace: "shop", Name: "web", Created: "2026-11-20T09:12:40Z", Host: "shop.example.org", Verdict: answers, Leads: []string{"Service edge/gw"},
 			Parents: []Parent{{Parent: "Gateway edge/gw", Listeners: []Listener{{Name: "web", Hostname: "*.example.org", Port: 80}}}},
 		}},
-		Endpoints: []Endpoint{{Service: "edge/gw", Address: "10.244.1.10", Node: "worker-1", State: source.StateReady, Answered: true}},
+		Endpoints: []Endpoint{{Service: "edge/gw", Address: "10.244.1.10", Node: "worker-1", State: object.StateReady, Answered: true}},
 		Answer:    Answer{Rcode: noError, A: []string{"10.244.1.10"}},
 	}
 	x.fill()

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // summarize says in one sentence what is answered, and why not more.
@@ -70,7 +70,7 @@ func (e *explainer) without() string {
 	}
 	usable := 0
 	for _, at := range e.Endpoints {
-		if at.State == source.StateReady {
+		if at.State == object.StateReady {
 			usable++
 		}
 	}

@@ -11,9 +11,10 @@ import (
 	"github.com/coredns/caddy/caddyfile"
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // Stanza is what one server block says of which objects become names.
@@ -21,7 +22,7 @@ type Stanza struct {
 	// Blocks are the zones of the server block, canonical: what it is asked for.
 	Blocks []string
 	// Options are those of the plugin there.
-	Options source.Options
+	Options config.Options
 	reach   []string // zones of all server blocks with the plugin, canonical; nil for all there are
 	falls   []string // zones of which unknown names are passed on, canonical
 	others  []string // zones of the server blocks without the plugin, canonical
@@ -29,13 +30,13 @@ type Stanza struct {
 
 // Covered reports whether a name can be asked for at all, as a server block with the plugin exists for it (D8).
 func (s *Stanza) Covered(name string) bool {
-	return s.reach == nil || slices.ContainsFunc(s.reach, func(zone string) bool { return records.Within(name, zone) })
+	return s.reach == nil || slices.ContainsFunc(s.reach, func(zone string) bool { return hostname.InZone(name, zone) })
 }
 
 // Falls reports whether an unknown name is passed on to the plugins that follow: outside of the
 // zones each is, within them those that fallthrough names (D2).
 func (s *Stanza) Falls(name string) bool {
-	within := func(zone string) bool { return records.Within(name, zone) }
+	within := func(zone string) bool { return hostname.InZone(name, zone) }
 	return !slices.ContainsFunc(s.Options.Zones, within) && !slices.ContainsFunc(s.Options.ReverseZones, within) || slices.ContainsFunc(s.falls, within)
 }
 
@@ -45,10 +46,10 @@ func Default(domain, class string, defaultClass bool) (Stanza, error) {
 	if err != nil {
 		return Stanza{}, fmt.Errorf("-domain: %w", err)
 	}
-	s := Stanza{Blocks: []string{"."}, Options: source.Defaults()}
+	s := Stanza{Blocks: []string{"."}, Options: config.Defaults()}
 	s.Options.Zones = []string{zone + "."}
 	s.Options.DefaultClass = defaultClass
-	if err := source.Properties["class"](&s.Options, []string{class}); err != nil {
+	if err := config.Properties["class"](&s.Options, []string{class}); err != nil {
 		return Stanza{}, fmt.Errorf("-class: %w", err)
 	}
 	return s, nil
@@ -92,7 +93,7 @@ func Read(name string, corefile io.Reader) ([]Stanza, error) {
 // read reads the properties of one stanza that say which objects become names; all others are the
 // server's own matter.
 func read(keys []string, tokens caddyfile.Dispenser) (Stanza, error) {
-	s := Stanza{Blocks: zones(keys), Options: source.Defaults()}
+	s := Stanza{Blocks: zones(keys), Options: config.Defaults()}
 	tokens.Next()
 	args := tokens.RemainingArgs()
 	if err := known(args...); err != nil {
@@ -114,7 +115,7 @@ func read(keys []string, tokens caddyfile.Dispenser) (Stanza, error) {
 	}
 	for tokens.NextBlock() {
 		name, args := tokens.Val(), tokens.RemainingArgs()
-		parse := source.Properties[name]
+		parse := config.Properties[name]
 		if parse == nil && name != "fallthrough" {
 			continue
 		}
@@ -159,13 +160,13 @@ func For(all []Stanza, name string) (index int, elsewhere string) {
 	length := -1
 	for i, s := range all {
 		for _, zone := range s.Blocks {
-			if records.Within(name, zone) && len(zone) > length {
+			if hostname.InZone(name, zone) && len(zone) > length {
 				index, length = i, len(zone)
 			}
 		}
 	}
 	for _, zone := range all[0].others {
-		if records.Within(name, zone) && len(zone) > length {
+		if hostname.InZone(name, zone) && len(zone) > length {
 			elsewhere, length = zone, len(zone)
 		}
 	}

@@ -3,11 +3,12 @@ package records
 import (
 	"iter"
 	"net/netip"
-	"strings"
 	"sync/atomic"
 
 	"github.com/gaissmai/bart"
 	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
 // Index answers which Node stands at a name. Lookups are safe beside a concurrent Update
@@ -115,25 +116,11 @@ func (x *Index) Match(name string) string { return x.zone(name).name }
 func (x *Index) zone(name string) *zone {
 	best := &x.overlay
 	for _, z := range x.zones {
-		if len(z.name) > len(best.name) && Within(name, z.name) {
+		if len(z.name) > len(best.name) && hostname.InZone(name, z.name) {
 			best = z
 		}
 	}
 	return best
-}
-
-// Within reports whether name is zone or lies below it. Both are canonical.
-func Within(name, zone string) bool {
-	if zone == "." {
-		return true
-	}
-	above, found := strings.CutSuffix(name, zone)
-	if !found || above == "" {
-		return found
-	}
-	// The dot that ends the label before must not be one inside a label, "\." (D15).
-	labels, found := strings.CutSuffix(above, ".")
-	return found && (len(labels)-len(strings.TrimRight(labels, `\`)))%2 == 0
 }
 
 // Lookup finds what stands at name in zone, which is one that Match returned for the name.

@@ -3,9 +3,10 @@ package records
 import (
 	"iter"
 	"slices"
-	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
 // Node is what stands at a name: addresses, or the name of an external target. It is
@@ -86,12 +87,6 @@ type entry struct {
 	kept     bool  // it exists without a node and children, too
 }
 
-// IsSought reports whether clients ask for a canonical name by themselves, to find their proxy or tunnel: no
-// wildcard covers it, as whoever has that did not mean to be one (C7).
-func IsSought(name string) bool {
-	return strings.HasPrefix(name, "wpad.") || strings.HasPrefix(name, "isatap.")
-}
-
 // covering returns the node of a wildcard for its parent's entry.
 func (e entry) covering() *Node {
 	if e.node == nil {
@@ -135,7 +130,7 @@ func (t *tree) lookup(name string) (Result, *Node) {
 			}
 		}
 		switch {
-		case encloser.wildcard != nil && !hidden && !IsSought(name):
+		case encloser.wildcard != nil && !hidden && !hostname.IsSought(name):
 			return found(encloser.wildcard)
 		case encloser.wildcard != nil, !t.passes(encloser):
 			return absent, nil

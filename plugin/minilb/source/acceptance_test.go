@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 // G20: which entries of the status speak of a parentRef, as the code of these controllers writes them.
@@ -58,7 +60,7 @@ func TestAcceptedEntries(t *testing.T) {
 		manifest := fmt.Sprintf("kind: HTTPRoute\nmetadata: {name: r, namespace: infra}\nspec: {hostnames: [x.a.org, x.b.org], parentRefs: [%s]}\nstatus: {parents: [%s]}\n",
 			tc.parents, strings.NewReplacer("'true'", "'True'", "'false'", "'False'").Replace(strings.Join(status, ", ")))
 		var got []string
-		for _, line := range told(testObjects(t, gatewayWith(two)+manifest), Options{}) {
+		for _, line := range told(testObjects(t, gatewayWith(two)+manifest), config.Options{}) {
 			if host, served := strings.CutSuffix(line, ". -> 10.0.0.5"); served {
 				got = append(got, host)
 			}
@@ -91,7 +93,7 @@ func TestAcceptedEntriesOfOthers(t *testing.T) {
 		"one of several, without a class":  {entry(section, "example.org/other", "False") + ", " + entry(section, "example.org/ctl", "True"), "", true},
 		"refused by the right one's whole": {entry(section, "example.org/ctl", "True") + ", " + entry(whole, "example.org/ctl", "False"), class, false},
 	} {
-		got := told(testObjects(t, tc.classes+fmt.Sprintf(gw, open)+route(tc.status)), Options{})
+		got := told(testObjects(t, tc.classes+fmt.Sprintf(gw, open)+route(tc.status)), config.Options{})
 		if answers := len(got) == 1 && got[0] == "a.org. -> 10.0.0.5"; answers != tc.answers {
 			t.Errorf("%s: got %q, want it answered: %v", name, got, tc.answers)
 		}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // StatusAddress is an address to which an object's status lets hosts lead.
@@ -17,31 +19,23 @@ func (i *Inspection) Addresses() []StatusAddress {
 	t := i.translator
 	a := i.attachment()
 	var all []StatusAddress
-	add := func(l *lead) {
-		for _, target := range l.targets {
-			if address := target.address(); address != "" {
-				all = append(all, StatusAddress{l.kind, l.owner.namespace, l.name, address})
+	add := func(l *object.Targets) {
+		for _, target := range l.List {
+			if address := target.Address(); address != "" {
+				all = append(all, StatusAddress{l.Kind, l.Ref.Namespace, l.Name, address})
 			}
 		}
 	}
 	for _, gw := range t.attached.gateways {
-		if _, o := a.gateway(gw.kindName()); o == nil {
-			add(&gw.lead)
+		if _, o := a.gateway(gw.KindName()); o == nil {
+			add(&gw.Targets)
 		}
 	}
 	for _, c := range t.claims {
-		add(&c.lead)
+		add(&c.Targets)
 	}
 	slices.SortFunc(all, func(a, b StatusAddress) int {
 		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name), strings.Compare(a.Address, b.Address))
 	})
 	return slices.Compact(all)
-}
-
-// address returns the target as people write it, "" if an annotation names a Service (M7).
-func (t *target) address() string {
-	if t.addr.IsValid() {
-		return t.addr.String()
-	}
-	return plain(t.host)
 }

@@ -10,18 +10,21 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // attachedBench feeds a Translator objects of the Gateway API as its tables would.
 type attachedBench struct {
 	*bench
 	t       *testing.T
-	current map[kindName]any // reduced
+	current map[object.KindName]any // reduced
 }
 
-func newAttachedBench(t *testing.T, options Options) *attachedBench {
+func newAttachedBench(t *testing.T, options config.Options) *attachedBench {
 	options.Gateways = true
-	b := &attachedBench{bench: newBench(t, options), t: t, current: map[kindName]any{}}
+	b := &attachedBench{bench: newBench(t, options), t: t, current: map[object.KindName]any{}}
 	b.sync()
 	for _, h := range b.tr.optional { // all kinds are served
 		h.setSynced()
@@ -30,7 +33,7 @@ func newAttachedBench(t *testing.T, options Options) *attachedBench {
 }
 
 // set lets an object appear, change or, without a manifest, go.
-func (b *attachedBench) set(name kindName, manifest string) {
+func (b *attachedBench) set(name object.KindName, manifest string) {
 	b.t.Helper()
 	old := b.current[name]
 	delete(b.current, name)
@@ -38,23 +41,23 @@ func (b *attachedBench) set(name kindName, manifest string) {
 	if manifest != "" {
 		obj = customObject(b.t, manifest)
 	}
-	switch name.kind {
-	case gatewayKind:
-		deliver(b, name, old, obj, reduceGateway, b.tr.onGateway)
-	case gatewayClassKind:
-		deliver(b, name, old, obj, reduceGatewayClass, b.tr.onGatewayClass)
-	case listenerSetKind:
-		deliver(b, name, old, obj, reduceListenerSet(name.kind), b.tr.onListenerSet)
-	case httpRoute, tlsRoute:
-		deliver(b, name, old, obj, reduceRoute(name.kind), b.tr.onRoute)
+	switch name.Kind {
+	case object.KindGateway:
+		deliver(b, name, old, obj, object.NewGateway, b.tr.onGateway)
+	case object.KindGatewayClass:
+		deliver(b, name, old, obj, object.NewGatewayClass, b.tr.onGatewayClass)
+	case object.KindListenerSet:
+		deliver(b, name, old, obj, object.NewListenerSet(name.Kind), b.tr.onListenerSet)
+	case object.KindHTTPRoute, object.KindTLSRoute:
+		deliver(b, name, old, obj, object.NewRoute(name.Kind), b.tr.onRoute)
 	case "Namespace":
-		deliver(b, name, old, obj, func(obj *unstructured.Unstructured) *namespace {
-			return reduceNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: obj.GetName(), Labels: obj.GetLabels()}})
+		deliver(b, name, old, obj, func(obj *unstructured.Unstructured) *object.Namespace {
+			return object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: obj.GetName(), Labels: obj.GetLabels()}})
 		}, b.tr.onNamespace)
 	}
 }
 
-func deliver[T any](b *attachedBench, name kindName, old any, obj *unstructured.Unstructured, reduce func(*unstructured.Unstructured) *T, tell func(old, new *T)) {
+func deliver[T any](b *attachedBench, name object.KindName, old any, obj *unstructured.Unstructured, reduce func(*unstructured.Unstructured) *T, tell func(old, new *T)) {
 	before, _ := old.(*T)
 	var now *T
 	if obj != nil {
@@ -65,11 +68,11 @@ func deliver[T any](b *attachedBench, name kindName, old any, obj *unstructured.
 }
 
 // claimed returns what all routes claim, a line each.
-func claimed(claims map[kindName][]*claim) []string {
+func claimed(claims map[object.KindName][]*claim) []string {
 	var lines []string
 	for name, ofRoute := range claims {
 		for _, c := range ofRoute {
-			lines = append(lines, fmt.Sprint(name, c.hosts, c.targets, c.missing))
+			lines = append(lines, fmt.Sprint(name, c.hosts, c.List, c.Missing))
 		}
 	}
 	slices.Sort(lines)
@@ -94,18 +97,18 @@ func TestAttachedFromScratch(t *testing.T) {
 	ref := func() string {
 		return fmt.Sprintf(`{kind: %s, name: %s, namespace: %s, sectionName: %q}`, one("Gateway", "ListenerSet"), one("x", "y"), one("a", "b", "c"), one("", "", "l"))
 	}
-	metadata := func(n kindName) string {
+	metadata := func(n object.KindName) string {
 		return fmt.Sprintf("metadata: {name: %s, namespace: %q, creationTimestamp: %q, labels: {team: %s, minilb/ignore: %q}, annotations: {%s}}",
-			n.name, n.namespace, one("2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z"), one("a", "b"), one("", "", "", "", "true"), one("", "", "minilb/service: web"))
+			n.Name, n.Namespace, one("2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z"), one("a", "b"), one("", "", "", "", "true"), one("", "", "minilb/service: web"))
 	}
-	manifest := func(n kindName) string {
-		switch n.kind {
-		case gatewayKind:
+	manifest := func(n object.KindName) string {
+		switch n.Kind {
+		case object.KindGateway:
 			return fmt.Sprintf("%s\nspec: {gatewayClassName: %s, defaultScope: %s, allowedListeners: {namespaces: %s}, listeners: [%s, %s]}\nstatus: {addresses: [{value: %s}]}\n",
 				metadata(n), one("one", "two"), one("All", "None"), from(), listener(), listener(), one("10.0.0.1", "10.0.0.2"))
-		case gatewayClassKind:
+		case object.KindGatewayClass:
 			return fmt.Sprintf("%s\nspec: {controllerName: %s}\n", metadata(n), one("c/1", "c/2"))
-		case listenerSetKind:
+		case object.KindListenerSet:
 			return fmt.Sprintf("%s\nspec: {parentRef: {name: %s, namespace: %s}, listeners: [%s]}\nstatus: {%s, listeners: [{name: l, %s}]}\n",
 				metadata(n), one("x", "y"), one("a", "b"), listener(), condition(), condition())
 		case "Namespace":
@@ -115,22 +118,22 @@ func TestAttachedFromScratch(t *testing.T) {
 		return fmt.Sprintf("%s\nspec: {hostnames: [%s], parentRefs: [%s], useDefaultGateways: %s}\nstatus: {parents: [{parentRef: %s, controllerName: %s, %s}, {parentRef: {name: x, namespace: a}, controllerName: c/1, %s}]}\n",
 			metadata(n), one("", "x.a.org", "x.a.org, '*.org'", "y.org"), ref, one("", "", "All"), ref, one("c/1", "c/2"), condition(), condition())
 	}
-	var names []kindName
-	for _, kind := range []string{gatewayKind, listenerSetKind, httpRoute, httpRoute, tlsRoute} {
+	var names []object.KindName
+	for _, kind := range []string{object.KindGateway, object.KindListenerSet, object.KindHTTPRoute, object.KindHTTPRoute, object.KindTLSRoute} {
 		for _, namespace := range []string{"a", "b", "c"} {
 			for _, name := range []string{"x", "y"} {
-				names = append(names, kindName{kind, namespace, name})
+				names = append(names, object.KindName{Kind: kind, Namespace: namespace, Name: name})
 			}
 		}
 	}
 	for _, name := range []string{"one", "two"} {
-		names = append(names, kindName{gatewayClassKind, "", name})
+		names = append(names, object.KindName{Kind: object.KindGatewayClass, Namespace: "", Name: name})
 	}
 	for _, name := range []string{"a", "b", "c", "a", "b", "c"} {
-		names = append(names, kindName{"Namespace", "", name})
+		names = append(names, object.KindName{Kind: "Namespace", Namespace: "", Name: name})
 	}
 	attached := 0
-	for _, options := range []Options{{}, {Unaccepted: true}, {GatewayClasses: []string{"one"}}} {
+	for _, options := range []config.Options{{}, {IgnoreAccepted: true}, {GatewayClasses: []string{"one"}}} {
 		b := newAttachedBench(t, options)
 		for step := range 4000 {
 			name, text := names[random.IntN(len(names))], ""
@@ -160,19 +163,19 @@ func TestAttachedFromScratch(t *testing.T) {
 
 // A change that no name depends on is not published.
 func TestAttachedUnchanged(t *testing.T) {
-	b := newAttachedBench(t, Options{})
+	b := newAttachedBench(t, config.Options{})
 	parts := strings.Split(gatewayWith(open), "---")
-	gateway, route := kindName{gatewayKind, "infra", "gw"}, kindName{httpRoute, "shop", "r"}
-	b.set(kindName{gatewayClassKind, "", "gc"}, parts[0])
+	gateway, route := object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "gw"}, object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}
+	b.set(object.KindName{Kind: object.KindGatewayClass, Namespace: "", Name: "gc"}, parts[0])
 	b.set(gateway, parts[1])
-	b.set(route, routeOf(httpRoute, "a.ex.org", toGateway))
-	b.set(kindName{"Namespace", "", "shop"}, "metadata: {name: shop}")
+	b.set(route, routeOf(object.KindHTTPRoute, "a.ex.org", toGateway))
+	b.set(object.KindName{Kind: "Namespace", Namespace: "", Name: "shop"}, "metadata: {name: shop}")
 	b.pending()
 	b.publish()
 	b.want("a.ex.org.", "10.0.0.5")
 	b.set(gateway, strings.Replace(parts[1], "status: {", "status: {listeners: [{name: http, attachedRoutes: 7, conditions: [{type: Programmed, status: 'False'}]}], ", 1))
-	b.set(route, strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway), "spec: {", "spec: {rules: [{}], ", 1))
-	b.set(kindName{"Namespace", "", "shop"}, "metadata: {name: shop, annotations: {a: b}}")
+	b.set(route, strings.Replace(routeOf(object.KindHTTPRoute, "a.ex.org", toGateway), "spec: {", "spec: {rules: [{}], ", 1))
+	b.set(object.KindName{Kind: "Namespace", Namespace: "", Name: "shop"}, "metadata: {name: shop, annotations: {a: b}}")
 	if b.pending() {
 		t.Error("it is to be published")
 	}
@@ -181,21 +184,21 @@ func TestAttachedUnchanged(t *testing.T) {
 // M8: an object that is to be ignored is absent, whatever its kind.
 func TestAttachedIgnored(t *testing.T) {
 	parts := strings.Split(gatewayWith(strings.Replace(letsIn, "from: All", "from: Selector, selector: {}", 2)), "---")
-	objects := map[kindName]string{
-		{gatewayKind, "infra", "gw"}:     parts[1],
-		{listenerSetKind, "shop", "set"}: theSet,
-		{httpRoute, "shop", "r"}:         strings.Replace(routeOf(httpRoute, "a.set.org", toSet), "example.org/ctl", "example.org/any", 1),
-		{"Namespace", "", "shop"}:        "metadata: {name: shop}",
-		{gatewayClassKind, "", "gc"}:     strings.Replace(parts[0], "{name: gc}", `{name: gc, labels: {minilb/ignore: "true"}}`, 1), // or it would not do
+	objects := map[object.KindName]string{
+		{Kind: object.KindGateway, Namespace: "infra", Name: "gw"}:     parts[1],
+		{Kind: object.KindListenerSet, Namespace: "shop", Name: "set"}: theSet,
+		{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}:     strings.Replace(routeOf(object.KindHTTPRoute, "a.set.org", toSet), "example.org/ctl", "example.org/any", 1),
+		{Kind: "Namespace", Namespace: "", Name: "shop"}:               "metadata: {name: shop}",
+		{Kind: object.KindGatewayClass, Namespace: "", Name: "gc"}:     strings.Replace(parts[0], "{name: gc}", `{name: gc, labels: {minilb/ignore: "true"}}`, 1), // or it would not do
 	}
-	b := newAttachedBench(t, Options{})
+	b := newAttachedBench(t, config.Options{})
 	for name, manifest := range objects {
 		b.set(name, manifest)
 	}
 	b.publish()
 	b.want("a.set.org.", "10.0.0.5")
 	for name, manifest := range objects {
-		if name.kind == gatewayClassKind {
+		if name.Kind == object.KindGatewayClass {
 			b.set(name, parts[0])
 		} else {
 			b.set(name, strings.Replace(manifest, "metadata: {", `metadata: {labels: {minilb/ignore: "true"}, `, 1))
@@ -211,17 +214,17 @@ func TestAttachedIgnored(t *testing.T) {
 // What of a Gateway cannot be used is told once, as the Gateway's, however many routes it has;
 // a Gateway that does not count is not spoken of.
 func TestAttachedProblems(t *testing.T) {
-	for _, options := range []Options{{}, {GatewayClasses: []string{"other"}}} {
+	for _, options := range []config.Options{{}, {GatewayClasses: []string{"other"}}} {
 		b := newAttachedBench(t, options)
 		parts := strings.Split(gatewayWith(open), "---")
-		b.set(kindName{gatewayKind, "infra", "gw"}, strings.Replace(parts[1], "10.0.0.5}", "10.0.0.5}, {value: 127.0.0.1}", 1))
+		b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "gw"}, strings.Replace(parts[1], "10.0.0.5}", "10.0.0.5}, {value: 127.0.0.1}", 1))
 		for _, name := range []string{"r", "s"} {
-			b.set(kindName{httpRoute, "shop", name}, strings.Replace(routeOf(httpRoute, name+".org", toGateway), "name: r,", "name: "+name+",", 1))
+			b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: name}, strings.Replace(routeOf(object.KindHTTPRoute, name+".org", toGateway), "name: r,", "name: "+name+",", 1))
 		}
-		b.set(kindName{httpRoute, "shop", "bad"}, "metadata: {name: bad, namespace: shop}\nspec: {hostnames: 5}")
-		b.set(kindName{listenerSetKind, "shop", "bad"}, "metadata: {name: bad, namespace: shop}\nspec: 5")
-		b.set(kindName{gatewayClassKind, "", "bad"}, "metadata: {name: bad}\nspec: 5")
-		b.set(kindName{gatewayKind, "shop", "bad"}, "metadata: {name: bad, namespace: shop}\nspec: 5")
+		b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "bad"}, "metadata: {name: bad, namespace: shop}\nspec: {hostnames: 5}")
+		b.set(object.KindName{Kind: object.KindListenerSet, Namespace: "shop", Name: "bad"}, "metadata: {name: bad, namespace: shop}\nspec: 5")
+		b.set(object.KindName{Kind: object.KindGatewayClass, Namespace: "", Name: "bad"}, "metadata: {name: bad}\nspec: 5")
+		b.set(object.KindName{Kind: object.KindGateway, Namespace: "shop", Name: "bad"}, "metadata: {name: bad, namespace: shop}\nspec: 5")
 		want := []string{
 			"W Gateway shop/bad: it is not as its kind should be and is left out: there is a number in spec",
 			"W GatewayClass bad: it is not as its kind should be and is left out: there is a number in spec",
@@ -234,7 +237,7 @@ func TestAttachedProblems(t *testing.T) {
 		if got := b.publish(); !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		if got := b.tr.Stats().Rejected[string(ReasonInvalid)]; got != len(want) {
+		if got := b.tr.Stats().Rejected[string(object.ReasonInvalid)]; got != len(want) {
 			t.Errorf("counted %d, want %d", got, len(want))
 		}
 		if got := b.publish(); got != nil {
@@ -245,10 +248,10 @@ func TestAttachedProblems(t *testing.T) {
 
 // C3: claims of all kinds in the winner's namespace are united; those of others do not count.
 func TestAttachedWithOthers(t *testing.T) {
-	b := newAttachedBench(t, Options{})
+	b := newAttachedBench(t, config.Options{})
 	parts := strings.Split(gatewayWith(open), "---")
-	b.set(kindName{gatewayKind, "infra", "gw"}, parts[1])
-	b.set(kindName{httpRoute, "shop", "r"}, routeOf(httpRoute, "a.ex.org", toGateway))
+	b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "gw"}, parts[1])
+	b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}, routeOf(object.KindHTTPRoute, "a.ex.org", toGateway))
 	i := testIngress("shop/i", "a.ex.org")
 	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.9"}}
 	b.watcher.ingresses[""].Add(i)
@@ -263,13 +266,13 @@ func TestAttachedWithOthers(t *testing.T) {
 // Why a route is not served is said in few lines of bounded length, whatever it refers to and
 // however many hosts it has; all of them are counted.
 func TestAttachedLines(t *testing.T) {
-	b := newAttachedBench(t, Options{})
+	b := newAttachedBench(t, config.Options{})
 	parts := strings.Split(gatewayWith(open), "---")
-	b.set(kindName{gatewayKind, "infra", "gw"}, parts[1])
-	b.set(kindName{gatewayKind, "infra", "bad"}, "metadata: {name: bad, namespace: infra}\nspec: {listeners: 5}")
-	b.set(kindName{gatewayKind, "infra", "none"}, "metadata: {name: none, namespace: infra}\nspec: {listeners: []}")
+	b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "gw"}, parts[1])
+	b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "bad"}, "metadata: {name: bad, namespace: infra}\nspec: {listeners: 5}")
+	b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "none"}, "metadata: {name: none, namespace: infra}\nspec: {listeners: []}")
 	b.publish()
-	route := kindName{httpRoute, "shop", "r"}
+	route := object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}
 	var hosts, parents []string
 	for i := range 1000 {
 		hosts = append(hosts, fmt.Sprintf("h%d.org", i))
@@ -290,13 +293,13 @@ func TestAttachedLines(t *testing.T) {
 		{`{metadata: {name: r, namespace: shop}, spec: {hostnames: [a.org], parentRefs: [{name: "x\n[ERROR] plugin/minilb: forged"}]}}`, 1, []string{
 			`I HTTPRoute shop/r: host "a.org" is not served: Gateway "shop/x\n[ERROR] plugin/minilb: forged" does not exist`,
 		}},
-		{strings.Replace(routeOf(httpRoute, "a.org", toGateway), "namespace: shop}", `namespace: shop, annotations: {minilb/service: "x\n[ERROR] forged`+strings.Repeat("z", 200_000)+`"}}`, 1), 1, []string{
+		{strings.Replace(routeOf(object.KindHTTPRoute, "a.org", toGateway), "namespace: shop}", `namespace: shop, annotations: {minilb/service: "x\n[ERROR] forged`+strings.Repeat("z", 200_000)+`"}}`, 1), 1, []string{
 			`I HTTPRoute shop/r: host "a.org" is not served: HTTPRoute shop/r: annotation minilb/service is "x\n[ERROR] forgedzzz`,
 		}},
-		{routeOf(httpRoute, "a.org", "{name: bad, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: host "a.org" is not served: Gateway infra/bad is not as its kind should be`}},
-		{routeOf(httpRoute, "a.org", "{name: none, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: host "a.org" is not served: Gateway infra/none has no listeners`}},
-		{routeOf(httpRoute, "", "{name: none, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: it is not served: Gateway infra/none has no listeners`}},
-		{routeOf(httpRoute, "", toGateway), 0, nil}, // it takes any host, of which there is no name
+		{routeOf(object.KindHTTPRoute, "a.org", "{name: bad, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: host "a.org" is not served: Gateway infra/bad is not as its kind should be`}},
+		{routeOf(object.KindHTTPRoute, "a.org", "{name: none, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: host "a.org" is not served: Gateway infra/none has no listeners`}},
+		{routeOf(object.KindHTTPRoute, "", "{name: none, namespace: infra}"), 1, []string{`I HTTPRoute shop/r: it is not served: Gateway infra/none has no listeners`}},
+		{routeOf(object.KindHTTPRoute, "", toGateway), 0, nil}, // it takes any host, of which there is no name
 	} {
 		b.set(route, tc.manifest)
 		lines := b.publish()
@@ -308,7 +311,7 @@ func TestAttachedLines(t *testing.T) {
 				t.Errorf("a line of %d bytes: %.200q", len(line), line)
 			}
 		}
-		if got := b.tr.Stats().Rejected[string(ReasonNoTarget)]; got != tc.dead {
+		if got := b.tr.Stats().Rejected[string(object.ReasonNoTarget)]; got != tc.dead {
 			t.Errorf("counted %d, want %d", got, tc.dead)
 		}
 	}
@@ -316,21 +319,21 @@ func TestAttachedLines(t *testing.T) {
 
 // G16, G53: the labels of one ListenerSet's namespace decide on another's.
 func TestAttachedOtherSets(t *testing.T) {
-	b := newAttachedBench(t, Options{Unaccepted: true})
+	b := newAttachedBench(t, config.Options{IgnoreAccepted: true})
 	parts := strings.Split(gatewayWith(strings.Replace(letsIn, "{from: All}", "{from: Selector, selector: {matchLabels: {in: 'y'}}}", 1)), "---")
-	b.set(kindName{gatewayKind, "infra", "gw"}, parts[1])
+	b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "gw"}, parts[1])
 	for namespace, created := range map[string]string{"old": "2026-05-01T00:00:00Z", "young": "2026-06-01T00:00:00Z"} {
-		b.set(kindName{"Namespace", "", namespace}, fmt.Sprintf("metadata: {name: %s, labels: {in: 'y'}}", namespace))
-		b.set(kindName{listenerSetKind, namespace, "set"}, fmt.Sprintf("metadata: {name: set, namespace: %s, creationTimestamp: %q}\n"+
+		b.set(object.KindName{Kind: "Namespace", Namespace: "", Name: namespace}, fmt.Sprintf("metadata: {name: %s, labels: {in: 'y'}}", namespace))
+		b.set(object.KindName{Kind: object.KindListenerSet, Namespace: namespace, Name: "set"}, fmt.Sprintf("metadata: {name: set, namespace: %s, creationTimestamp: %q}\n"+
 			"spec: {parentRef: {name: gw, namespace: infra}, listeners: [{name: l, port: 81, protocol: HTTP, hostname: a.org}]}", namespace, created))
 	}
-	b.set(kindName{httpRoute, "young", "r"}, "metadata: {name: r, namespace: young}\nspec: {hostnames: [a.org], parentRefs: [{kind: ListenerSet, name: set}]}")
+	b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "young", Name: "r"}, "metadata: {name: r, namespace: young}\nspec: {hostnames: [a.org], parentRefs: [{kind: ListenerSet, name: set}]}")
 	b.publish()
 	b.want("a.org.", "-")
-	b.set(kindName{"Namespace", "", "old"}, "metadata: {name: old, labels: {in: 'n'}}")
+	b.set(object.KindName{Kind: "Namespace", Namespace: "", Name: "old"}, "metadata: {name: old, labels: {in: 'n'}}")
 	b.publish()
 	b.want("a.org.", "10.0.0.5")
-	b.set(kindName{"Namespace", "", "old"}, "metadata: {name: old, labels: {in: 'y'}}")
+	b.set(object.KindName{Kind: "Namespace", Namespace: "", Name: "old"}, "metadata: {name: old, labels: {in: 'y'}}")
 	b.publish()
 	b.want("a.org.", "-")
 }

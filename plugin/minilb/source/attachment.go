@@ -10,17 +10,20 @@ import (
 	"k8s.io/client-go/tools/cache"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // gatewayObjects are all those that decide which hosts the Gateways of a cluster serve.
 type gatewayObjects struct {
-	gateways   map[cache.ObjectName]*gateway
-	classes    map[string]*gatewayClass
-	sets       map[kindName]*listenerSet
-	namespaces map[string]*namespace
-	routes     map[kindName]*route
-	ignored    map[kindName]bool // what is there and to be treated as absent (M8)
+	gateways   map[cache.ObjectName]*object.Gateway
+	classes    map[string]*object.GatewayClass
+	sets       map[object.KindName]*object.ListenerSet
+	namespaces map[string]*object.Namespace
+	routes     map[object.KindName]*object.Route
+	ignored    map[object.KindName]bool // what is there and to be treated as absent (M8)
 }
 
 // attachment judges which listeners take a route, by the rules of the Gateway API: once more
@@ -28,14 +31,14 @@ type gatewayObjects struct {
 // pure function of the objects (C5).
 type attachment struct {
 	*gatewayObjects
-	options *Options
-	unknown map[kindName]Cause // kinds of which nothing is known, by the namespace they are read in, and why
-	losers  map[*listener]bool // of ListenerSets, by precedence; made when it is asked for
+	options *config.Options
+	unknown map[object.KindName]Cause // kinds of which nothing is known, by the namespace they are read in, and why
+	losers  map[*object.Listener]bool // of ListenerSets, by precedence; made when it is asked for
 }
 
 // serving is how a host of a route is served.
 type serving struct {
-	leads     []*lead
+	leads     []*object.Targets
 	encrypted bool // by a listener with TLS, among others
 }
 
@@ -53,9 +56,9 @@ func newServings() *servings { return &servings{map[string]*serving{}, map[strin
 // claims returns what a route claims: each of its hosts leads to the Gateways that have a
 // listener for it. Hosts that lead to different ones are in claims of their own (G30, G43, C4).
 // Those that none has are said to be dead, unless they may be meant for somebody else's Gateway.
-func (a *attachment) claims(r *route) []*claim {
-	if r.hosts == nil {
-		return []*claim{{lead: lead{owner: r.owner(r.kind), problems: r.problems}}}
+func (a *attachment) claims(r *object.Route) []*claim {
+	if r.Hosts == nil {
+		return []*claim{{Targets: object.Targets{Ref: r.Ref(r.Kind), Problems: r.Problems}}}
 	}
 	served := newServings()
 	var obstacles []string
@@ -70,32 +73,32 @@ func (a *attachment) claims(r *route) []*claim {
 			obstacles = append(obstacles, o.text)
 		}
 	}
-	if len(parents) == 0 && r.hosts[0] != "" {
+	if len(parents) == 0 && r.Hosts[0] != "" {
 		obstacles = append(obstacles, orphaned(r))
 	}
 	claims := claimsOf(r, served.byHost)
-	unmet := slices.DeleteFunc(slices.Clone(r.hosts), func(host string) bool { return served.met[host] })
+	unmet := slices.DeleteFunc(slices.Clone(r.Hosts), func(host string) bool { return served.met[host] })
 	if len(unmet) > 0 && obstacles != nil && (claims == nil || !foreign) {
 		claims = append(claims, deadClaim(r, unmet, strings.Join(obstacles, "; ")))
 	}
-	if r.surplus > 0 && claims != nil { // or else it is somebody else's
-		c := &claim{lead: lead{owner: r.owner(r.kind)}}
-		c.tooMany(r.surplus, "")
+	if r.Surplus > 0 && claims != nil { // or else it is somebody else's
+		c := &claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}}
+		c.AddSurplus(r.Surplus, "")
 		claims = append(claims, c)
 	}
 	return claims
 }
 
 // orphaned says why a route that has no parents is not served.
-func orphaned(r *route) string {
-	if r.anywhere {
+func orphaned(r *object.Route) string {
+	if r.UseDefaultGateways {
 		return "it asks for the default Gateways, and no such Gateway is in its status"
 	}
 	return "it has no parentRefs: name the Gateway that is to serve it"
 }
 
 // claims makes one claim of all hosts that lead to the same.
-func claimsOf(r *route, served map[string]*serving) []*claim {
+func claimsOf(r *object.Route, served map[string]*serving) []*claim {
 	type group struct {
 		*serving
 		hosts []string
@@ -112,19 +115,19 @@ func claimsOf(r *route, served map[string]*serving) []*claim {
 	}
 	var claims []*claim
 	for _, g := range groups {
-		c := &claim{lead: lead{owner: r.owner(r.kind)}, plain: !g.encrypted, gateways: g.leads}
+		c := &claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}, plain: !g.encrypted, gateways: g.leads}
 		why := ""
 		for _, l := range g.leads {
-			c.targets = append(c.targets, l.targets...)
-			if len(l.targets) == 0 {
-				why = l.String() + ": " + l.missing
+			c.List = append(c.List, l.List...)
+			if len(l.List) == 0 {
+				why = l.String() + ": " + l.Missing
 			}
 		}
-		if c.targets == nil {
+		if c.List == nil {
 			c = deadClaim(r, g.hosts, why)
 		} else {
 			c.addHosts(slices.Values(g.hosts), "") // G32
-			c.remark(r.problems)
+			c.remark(r.Problems)
 		}
 		claims = append(claims, c)
 	}
@@ -132,12 +135,12 @@ func claimsOf(r *route, served map[string]*serving) []*claim {
 }
 
 // remark adds what there is to know of a claim's wildcards.
-func (c *claim) remark(problems []problem) {
+func (c *claim) remark(problems []object.Problem) {
 	for _, host := range c.hosts {
 		for _, p := range problems {
 			if strings.HasPrefix(host, "*.") {
-				p.host, p.text = host, fmt.Sprintf("host %q is %s", plain(host), p.text)
-				c.problems = append(c.problems, p)
+				p.Host, p.Text = host, fmt.Sprintf("host %q is %s", hostname.Plain(host), p.Text)
+				c.Problems = append(c.Problems, p)
 			}
 		}
 	}
@@ -145,8 +148,8 @@ func (c *claim) remark(problems []problem) {
 
 // deadClaim claims nothing (M2), and says why none of the hosts is served: of the first few by
 // their names, as one route may have a thousand.
-func deadClaim(r *route, hosts []string, why string) *claim {
-	c := &claim{lead: lead{owner: r.owner(r.kind)}}
+func deadClaim(r *object.Route, hosts []string, why string) *claim {
+	c := &claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}}
 	c.addHosts(func(yield func(string) bool) {
 		for _, host := range hosts {
 			if host != "" && !yield(host) {
@@ -159,15 +162,15 @@ func deadClaim(r *route, hosts []string, why string) *claim {
 		named = maxLines - 1
 	}
 	for _, host := range c.hosts[:named] {
-		c.problem(ReasonNoTarget, "host %q is not served: %s", plain(host), why)
-		c.problems[len(c.problems)-1].host = host
+		c.AddProblem(object.ReasonNoTarget, "host %q is not served: %s", hostname.Plain(host), why)
+		c.Problems[len(c.Problems)-1].Host = host
 	}
 	if more := len(c.hosts) - named; more > 0 {
-		c.problem(ReasonNoTarget, "%d more hosts are not served: %s", more, why)
-		c.problems[len(c.problems)-1].hosts = more
+		c.AddProblem(object.ReasonNoTarget, "%d more hosts are not served: %s", more, why)
+		c.Problems[len(c.Problems)-1].Hosts = more
 	}
 	if len(c.hosts) == 0 {
-		c.problem(ReasonNoTarget, "it is not served: %s", why)
+		c.AddProblem(object.ReasonNoTarget, "it is not served: %s", why)
 	}
 	c.hosts = nil
 	return c
@@ -175,15 +178,15 @@ func deadClaim(r *route, hosts []string, why string) *claim {
 
 // parents returns the references of a route, and those that only its status has, as
 // controllers write them of a route that asked for the default Gateways (G19).
-func (a *attachment) parents(r *route) []parentRef {
-	if !r.anywhere {
-		return r.parents
+func (a *attachment) parents(r *object.Route) []object.ParentRef {
+	if !r.UseDefaultGateways {
+		return r.Parents
 	}
-	parents := slices.Clone(r.parents)
-	for _, v := range r.verdicts {
-		gw := a.gateways[cache.NewObjectName(v.parent.namespace, v.parent.name)]
-		if v.parent.kind == gatewayKind && gw != nil && gw.standard && !slices.Contains(parents, v.parent) {
-			parents = append(parents, v.parent)
+	parents := slices.Clone(r.Parents)
+	for _, v := range r.Statuses {
+		gw := a.gateways[cache.NewObjectName(v.Parent.Namespace, v.Parent.Name)]
+		if v.Parent.Kind == object.KindGateway && gw != nil && gw.IsDefault && !slices.Contains(parents, v.Parent) {
+			parents = append(parents, v.Parent)
 		}
 	}
 	return parents
@@ -192,8 +195,8 @@ func (a *attachment) parents(r *route) []parentRef {
 // attach adds the hosts that the parent's listeners have in common with the route to served, and
 // reports whether there are any, or could be. It returns what keeps the route, or some of its hosts,
 // from the parent (G11–G16, G30).
-func (a *attachment) attach(r *route, ref parentRef, served *servings) (attached bool, o *obstacle) {
-	p, o := a.parent(ref.kindName)
+func (a *attachment) attach(r *object.Route, ref object.ParentRef, served *servings) (attached bool, o *obstacle) {
+	p, o := a.parent(ref.KindName)
 	if o == nil {
 		o = a.accepted(r, ref, p)
 	}
@@ -201,13 +204,13 @@ func (a *attachment) attach(r *route, ref parentRef, served *servings) (attached
 		return false, o
 	}
 	to := p.lead
-	if r.lead != nil {
-		to = r.lead
+	if r.Targets != nil {
+		to = r.Targets
 	}
-	asked, takers, refusers := false, []*listener{}, []*listener{}
+	asked, takers, refusers := false, []*object.Listener{}, []*object.Listener{}
 	for i := range p.listeners {
 		switch l := &p.listeners[i]; {
-		case !ref.asksFor(l):
+		case !ref.Matches(l):
 			continue
 		case a.refuses(p, l, r) == "":
 			takers = append(takers, l)
@@ -217,14 +220,14 @@ func (a *attachment) attach(r *route, ref parentRef, served *servings) (attached
 		asked = true
 	}
 	var unmet []string
-	for _, host := range r.hosts {
+	for _, host := range r.Hosts {
 		meets := false
 		for _, l := range takers {
-			common := intersect(l.host, host)
+			common := hostname.Intersect(l.Host, host)
 			if common != "" {
 				served.add(common, to, l)
 			}
-			meets = meets || common != "" || l.host == host // both take any host, which is no name
+			meets = meets || common != "" || l.Host == host // both take any host, which is no name
 		}
 		if meets {
 			served.met[host] = true
@@ -236,20 +239,20 @@ func (a *attachment) attach(r *route, ref parentRef, served *servings) (attached
 	case len(unmet) == 0:
 		return true, nil
 	case len(p.listeners) == 0:
-		return false, obstruct(CauseNoListener, "%s has no listeners", p.kindName)
+		return false, obstruct(CauseNoListener, "%s has no listeners", p.KindName)
 	case !asked:
-		return false, obstruct(CauseNoListener, "no listener of %s has the name or port that it asks for", p.kindName)
+		return false, obstruct(CauseNoListener, "no listener of %s has the name or port that it asks for", p.KindName)
 	}
-	return len(unmet) < len(r.hosts), a.unmet(r, p, unmet, takers, refusers)
+	return len(unmet) < len(r.Hosts), a.unmet(r, p, unmet, takers, refusers)
 }
 
 // unmet says why no listener of a parent serves some hosts: one has them and refuses the route, or none
 // has them.
-func (a *attachment) unmet(r *route, p *parent, hosts []string, takers, refusers []*listener) *obstacle {
-	var last *listener
+func (a *attachment) unmet(r *object.Route, p *parent, hosts []string, takers, refusers []*object.Listener) *obstacle {
+	var last *object.Listener
 	for _, l := range refusers {
-		meets := func(host string) bool { return intersect(l.host, host) != "" || l.host == host }
-		if (l.takes(r.kind) || last == nil && len(takers) == 0) && slices.ContainsFunc(hosts, meets) {
+		meets := func(host string) bool { return hostname.Intersect(l.Host, host) != "" || l.Host == host }
+		if (l.AllowsKind(r.Kind) || last == nil && len(takers) == 0) && slices.ContainsFunc(hosts, meets) {
 			last = l
 		}
 	}
@@ -259,23 +262,23 @@ func (a *attachment) unmet(r *route, p *parent, hosts []string, takers, refusers
 	case last == nil:
 		last = refusers[len(refusers)-1]
 	}
-	return obstruct(CauseNotTaken, "listener %q of %s %s", printable.Shorten(last.name), p.kindName, a.refuses(p, last, r))
+	return obstruct(CauseNotTaken, "listener %q of %s %s", printable.Shorten(last.Name), p.KindName, a.refuses(p, last, r))
 }
 
 // lacks says that the listeners that take a route have other hostnames than it.
-func (p *parent) lacks(takers []*listener) *obstacle {
+func (p *parent) lacks(takers []*object.Listener) *obstacle {
 	var has []string
 	for _, l := range takers[:min(maxObstacles, len(takers))] {
-		has = append(has, fmt.Sprintf("%q has %s", printable.Shorten(l.name), printable.Legible(printable.Shorten(l.host))))
+		has = append(has, fmt.Sprintf("%q has %s", printable.Shorten(l.Name), printable.Legible(printable.Shorten(l.Host))))
 	}
 	if more := len(takers) - len(has); more > 0 {
 		has = append(has, fmt.Sprintf("and %d more", more))
 	}
-	return obstruct(CauseOtherHosts, "no listener of %s has a hostname for it: %s", p.kindName, strings.Join(has, ", "))
+	return obstruct(CauseOtherHosts, "no listener of %s has a hostname for it: %s", p.KindName, strings.Join(has, ", "))
 }
 
 // add lets a host lead to what a listener's parent does.
-func (s *servings) add(host string, to *lead, by *listener) {
+func (s *servings) add(host string, to *object.Targets, by *object.Listener) {
 	at := s.byHost[host]
 	if at == nil {
 		at = &serving{}
@@ -284,34 +287,29 @@ func (s *servings) add(host string, to *lead, by *listener) {
 	if !slices.Contains(at.leads, to) {
 		at.leads = append(at.leads, to)
 	}
-	at.encrypted = at.encrypted || by.protocol != gatewayv1.HTTPProtocolType
-}
-
-// asksFor reports whether the reference is to the listener, among others (G11).
-func (ref *parentRef) asksFor(l *listener) bool {
-	return (ref.section == "" || l.name == ref.section) && (ref.port == 0 || l.port == ref.port)
+	at.encrypted = at.encrypted || by.Protocol != gatewayv1.HTTPProtocolType
 }
 
 // refuses returns why a listener does not take the route, "" if it does.
-func (a *attachment) refuses(p *parent, l *listener, r *route) string {
-	own := p.gateway.namespace
+func (a *attachment) refuses(p *parent, l *object.Listener, r *object.Route) string {
+	own := p.gateway.Namespace
 	if p.set != nil {
-		own = p.set.namespace
+		own = p.set.Namespace
 	}
 	switch {
-	case !l.takes(r.kind):
-		return fmt.Sprintf("takes no %s", r.kind)
-	case !l.routes.has(r.namespace, own, a.labelled):
-		return fmt.Sprintf("allows no routes of namespace %q", r.namespace)
-	case l.accepted == conditionFalse: // G18
+	case !l.AllowsKind(r.Kind):
+		return fmt.Sprintf("takes no %s", r.Kind)
+	case !l.AllowedRoutes.Selects(r.Namespace, own, a.labelled):
+		return fmt.Sprintf("allows no routes of namespace %q", r.Namespace)
+	case l.Accepted == object.ConditionFalse: // G18
 		return "is refused by the Gateway's controller"
-	case l.conflicts == conditionTrue:
+	case l.Conflicts == object.ConditionTrue:
 		return "conflicts with another"
 	case p.set == nil:
 		return ""
-	case !a.options.Unaccepted && l.accepted != conditionTrue: // G51
+	case !a.options.IgnoreAccepted && l.Accepted != object.ConditionTrue: // G51
 		return "is not accepted yet"
-	case a.options.Unaccepted && l.accepted == "" && a.superseded(p, l):
+	case a.options.IgnoreAccepted && l.Accepted == "" && a.superseded(p, l):
 		return "conflicts with an older one"
 	}
 	return ""
@@ -319,8 +317,8 @@ func (a *attachment) refuses(p *parent, l *listener, r *route) string {
 
 // labelled returns the labels of a namespace, if it is known (G16).
 func (a *attachment) labelled(name string) (labels.Set, bool) {
-	if ns := a.namespaces[name]; ns != nil && ns.labels != nil {
-		return ns.labels, true
+	if ns := a.namespaces[name]; ns != nil && ns.Labels != nil {
+		return ns.Labels, true
 	}
 	return nil, false
 }

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 func TestAttachment(t *testing.T) {
@@ -15,33 +18,33 @@ func TestAttachment(t *testing.T) {
 	tests := []struct {
 		name     string
 		manifest string
-		options  Options
+		options  config.Options
 		want     []string
 	}{
 		{
 			name:     "G10: a reference's defaults",
-			manifest: gatewayWith(open) + strings.ReplaceAll(routeOf(httpRoute, "a.ex.org", "{name: gw}"), "shop", "infra"),
+			manifest: gatewayWith(open) + strings.ReplaceAll(routeOf(object.KindHTTPRoute, "a.ex.org", "{name: gw}"), "shop", "infra"),
 			want:     []string{"a.ex.org. -> 10.0.0.5"},
 		},
 		{
 			name:     "G10: the namespace of one reference is not the next one's",
-			manifest: gatewayWith(open) + routeOf(httpRoute, "a.ex.org", toGateway, "{name: gw}"),
+			manifest: gatewayWith(open) + routeOf(object.KindHTTPRoute, "a.ex.org", toGateway, "{name: gw}"),
 			want:     []string{"a.ex.org. -> 10.0.0.5"},
 		},
 		{
 			name: "G10: other kinds of parents",
-			manifest: gatewayWith(open) + routeOf(httpRoute, "a.ex.org",
+			manifest: gatewayWith(open) + routeOf(object.KindHTTPRoute, "a.ex.org",
 				`{group: "", kind: Service, name: gw, namespace: infra}`, "{group: networking.istio.io, kind: ServiceEntry, name: gw, namespace: infra}", "{kind: HTTPRoute, name: gw, namespace: infra}"),
 		},
 		{
 			name:     "a Gateway that is not there",
-			manifest: routeOf(httpRoute, "a.ex.org", toGateway),
+			manifest: routeOf(object.KindHTTPRoute, "a.ex.org", toGateway),
 			want:     []string{"a.ex.org.: Gateway infra/gw does not exist"},
 		},
 		{
 			name:     "a Gateway that is not read",
-			manifest: routeOf(httpRoute, "a.ex.org", toGateway),
-			options:  Options{Namespaces: []string{"shop"}},
+			manifest: routeOf(object.KindHTTPRoute, "a.ex.org", toGateway),
+			options:  config.Options{Namespaces: []string{"shop"}},
 			want:     []string{"a.ex.org.: Gateway infra/gw lies outside of the namespaces that are read"},
 		},
 		{
@@ -50,11 +53,11 @@ func TestAttachment(t *testing.T) {
 				{name: http, port: 80, protocol: HTTP, hostname: "*.a.org", allowedRoutes: {namespaces: {from: All}}},
 				{name: https, port: 443, protocol: HTTPS, hostname: "*.b.org", allowedRoutes: {namespaces: {from: All}}},
 				{name: alt, port: 443, protocol: HTTPS, hostname: "*.c.org", allowedRoutes: {namespaces: {from: All}}}]`) +
-				strings.ReplaceAll(routeOf(httpRoute, "1.a.org, 1.b.org, 1.c.org", "{name: gw, namespace: infra, sectionName: https}"), "name: r,", "name: one,") +
-				strings.ReplaceAll(routeOf(httpRoute, "2.a.org, 2.b.org, 2.c.org", "{name: gw, namespace: infra, port: 443}"), "name: r,", "name: two,") +
-				strings.ReplaceAll(routeOf(httpRoute, "3.a.org, 3.b.org, 3.c.org", "{name: gw, namespace: infra, sectionName: https, port: 443}"), "name: r,", "name: three,") +
-				strings.ReplaceAll(routeOf(httpRoute, "4.a.org, 4.b.org, 4.c.org", "{name: gw, namespace: infra, sectionName: https, port: 80}"), "name: r,", "name: four,") +
-				strings.ReplaceAll(routeOf(httpRoute, "5.a.org, 5.b.org, 5.c.org", `{name: gw, namespace: infra, sectionName: ""}`), "name: r,", "name: five,"),
+				strings.ReplaceAll(routeOf(object.KindHTTPRoute, "1.a.org, 1.b.org, 1.c.org", "{name: gw, namespace: infra, sectionName: https}"), "name: r,", "name: one,") +
+				strings.ReplaceAll(routeOf(object.KindHTTPRoute, "2.a.org, 2.b.org, 2.c.org", "{name: gw, namespace: infra, port: 443}"), "name: r,", "name: two,") +
+				strings.ReplaceAll(routeOf(object.KindHTTPRoute, "3.a.org, 3.b.org, 3.c.org", "{name: gw, namespace: infra, sectionName: https, port: 443}"), "name: r,", "name: three,") +
+				strings.ReplaceAll(routeOf(object.KindHTTPRoute, "4.a.org, 4.b.org, 4.c.org", "{name: gw, namespace: infra, sectionName: https, port: 80}"), "name: r,", "name: four,") +
+				strings.ReplaceAll(routeOf(object.KindHTTPRoute, "5.a.org, 5.b.org, 5.c.org", `{name: gw, namespace: infra, sectionName: ""}`), "name: r,", "name: five,"),
 			want: []string{
 				"1.a.org.: " + noHost + `"https" has *.b.org`, "1.b.org. -> 10.0.0.5", "1.c.org.: " + noHost + `"https" has *.b.org`,
 				"2.a.org.: " + noHost + `"https" has *.b.org, "alt" has *.c.org`, "2.b.org. -> 10.0.0.5", "2.c.org. -> 10.0.0.5",
@@ -70,7 +73,7 @@ func TestAttachment(t *testing.T) {
 			manifest: gatewayWith(`listeners: [
 				{name: http, port: 80, protocol: HTTP, hostname: "*.a.org", allowedRoutes: {namespaces: {from: All}}},
 				{name: https, port: 443, protocol: HTTPS, hostname: "*.b.org", allowedRoutes: {namespaces: {from: All}}}]`) +
-				routeOf(httpRoute, "x.b.org", toGateway),
+				routeOf(object.KindHTTPRoute, "x.b.org", toGateway),
 			want: []string{"x.b.org. -> 10.0.0.5"},
 		},
 		{
@@ -82,7 +85,7 @@ func TestAttachment(t *testing.T) {
 				{name: tcp, port: 1, protocol: TCP, hostname: "tcp.org", allowedRoutes: {namespaces: {from: All}}},
 				{name: own, port: 2, protocol: example.org/quic, hostname: "own.org", allowedRoutes: {namespaces: {from: All}}},
 				{name: none, port: 3, hostname: "none.org", allowedRoutes: {namespaces: {from: All}}}]`) +
-				routeOf(httpRoute, "", toGateway) + strings.ReplaceAll(routeOf(grpcRoute, "", toGateway), "shop", "grpc") + strings.ReplaceAll(routeOf(tlsRoute, "", toGateway), "shop", "tls"),
+				routeOf(object.KindHTTPRoute, "", toGateway) + strings.ReplaceAll(routeOf(object.KindGRPCRoute, "", toGateway), "shop", "grpc") + strings.ReplaceAll(routeOf(object.KindTLSRoute, "", toGateway), "shop", "tls"),
 			want: []string{"http.org. -> 10.0.0.5", "http.org. -> 10.0.0.5", "https.org. -> 10.0.0.5", "https.org. -> 10.0.0.5", "tls.org. -> 10.0.0.5"},
 		},
 		{
@@ -103,7 +106,7 @@ status:
   - {name: other, supportedKinds: [{kind: TLSRoute}]}
   - {name: foreign, supportedKinds: [{group: example.org, kind: HTTPRoute}]}
 ---
-` + routeOf(httpRoute, "", toGateway),
+` + routeOf(object.KindHTTPRoute, "", toGateway),
 			want: []string{"own.org. -> 10.0.0.5"},
 		},
 		{
@@ -114,7 +117,7 @@ status:
 				{name: c, port: 3, protocol: HTTP, hostname: "foreign.org", allowedRoutes: {namespaces: {from: All}, kinds: [{group: example.org, kind: HTTPRoute}]}},
 				{name: d, port: 4, protocol: HTTP, hostname: "wrong.org", allowedRoutes: {namespaces: {from: All}, kinds: [{kind: TLSRoute}]}},
 				{name: e, port: 5, protocol: HTTP, hostname: "any.org", allowedRoutes: {namespaces: {from: All}, kinds: []}}]`) +
-				routeOf(httpRoute, "", toGateway) + strings.ReplaceAll(routeOf(tlsRoute, "tls.org", toGateway), "shop", "tls"),
+				routeOf(object.KindHTTPRoute, "", toGateway) + strings.ReplaceAll(routeOf(object.KindTLSRoute, "tls.org", toGateway), "shop", "tls"),
 			want: []string{"any.org. -> 10.0.0.5", "both.org. -> 10.0.0.5", `tls.org.: listener "e" of Gateway infra/gw takes no TLSRoute`},
 		},
 		{
@@ -132,9 +135,9 @@ status:
 				{name: j, port: 10, protocol: HTTP, hostname: new.org, allowedRoutes: {namespaces: {from: Nearby}}},
 				{name: k, port: 11, protocol: HTTP, hostname: ignored.org, allowedRoutes: {namespaces: {from: Same, selector: {}}}}]`) +
 				"\nkind: Namespace\nmetadata: {name: shop, labels: {team: shop}}\n---\n" +
-				routeOf(httpRoute, "", toGateway) + // of shop, which is known
-				strings.ReplaceAll(routeOf(httpRoute, `"*.org"`, toGateway), "shop", "unknown") + // whose labels are not
-				strings.ReplaceAll(routeOf(httpRoute, "same.org, default.org", toGateway), "shop", "infra"),
+				routeOf(object.KindHTTPRoute, "", toGateway) + // of shop, which is known
+				strings.ReplaceAll(routeOf(object.KindHTTPRoute, `"*.org"`, toGateway), "shop", "unknown") + // whose labels are not
+				strings.ReplaceAll(routeOf(object.KindHTTPRoute, "same.org, default.org", toGateway), "shop", "infra"),
 			want: []string{
 				"all.org. -> 10.0.0.5", "all.org. -> 10.0.0.5", "any.org. -> 10.0.0.5",
 				"default.org. -> 10.0.0.5", "labels.org. -> 10.0.0.5", "same.org. -> 10.0.0.5",
@@ -161,16 +164,16 @@ status:
   - {name: unknown, conditions: [{type: Accepted, status: Unknown}, {type: Conflicted, status: Unknown}]}
   - {name: unprogrammed, conditions: [{type: Accepted, status: "True"}, {type: Conflicted, status: "False"}, {type: Programmed, status: "False"}, {type: ResolvedRefs, status: "False"}]}
 ---
-` + routeOf(httpRoute, "", toGateway),
+` + routeOf(object.KindHTTPRoute, "", toGateway),
 			want: []string{"silent.org. -> 10.0.0.5", "unknown.org. -> 10.0.0.5", "unprogrammed.org. -> 10.0.0.5"}, // G24
 		},
 		{
 			name: "G19: default Gateways",
 			manifest: strings.Replace(gatewayWith(open), "gatewayClassName: gc,", "gatewayClassName: gc, defaultScope: All,", 1) +
 				strings.NewReplacer("infra", "two", "defaultScope: All", "defaultScope: None", "10.0.0.5", "10.0.0.6").Replace(fmt.Sprintf(gw, open)) +
-				strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway, "{name: gw, namespace: two}"), "parentRefs: [{name: gw, namespace: infra}, {name: gw, namespace: two}]", "useDefaultGateways: All", 1) +
-				strings.Replace(strings.ReplaceAll(routeOf(httpRoute, "b.ex.org", toGateway), "name: r,", "name: none,"), "parentRefs: [{name: gw, namespace: infra}]", "useDefaultGateways: None", 1) +
-				strings.Replace(strings.ReplaceAll(routeOf(httpRoute, "c.ex.org", toGateway), "name: r,", "name: nothing,"), "parentRefs: [{name: gw, namespace: infra}]", "", 1),
+				strings.Replace(routeOf(object.KindHTTPRoute, "a.ex.org", toGateway, "{name: gw, namespace: two}"), "parentRefs: [{name: gw, namespace: infra}, {name: gw, namespace: two}]", "useDefaultGateways: All", 1) +
+				strings.Replace(strings.ReplaceAll(routeOf(object.KindHTTPRoute, "b.ex.org", toGateway), "name: r,", "name: none,"), "parentRefs: [{name: gw, namespace: infra}]", "useDefaultGateways: None", 1) +
+				strings.Replace(strings.ReplaceAll(routeOf(object.KindHTTPRoute, "c.ex.org", toGateway), "name: r,", "name: nothing,"), "parentRefs: [{name: gw, namespace: infra}]", "", 1),
 			want: []string{
 				"a.ex.org. -> 10.0.0.5",
 				"b.ex.org.: it has no parentRefs: name the Gateway that is to serve it",
@@ -179,12 +182,12 @@ status:
 		},
 		{
 			name:     "G19: default Gateways, of which there is none",
-			manifest: gatewayWith(open) + strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway), "parentRefs: [{name: gw, namespace: infra}]", "useDefaultGateways: All", 1),
+			manifest: gatewayWith(open) + strings.Replace(routeOf(object.KindHTTPRoute, "a.ex.org", toGateway), "parentRefs: [{name: gw, namespace: infra}]", "useDefaultGateways: All", 1),
 			want:     []string{"a.ex.org.: it asks for the default Gateways, and no such Gateway is in its status"},
 		},
 		{
 			name:     "no parents and no hosts, as of routes below other routes",
-			manifest: gatewayWith(open) + strings.Replace(routeOf(httpRoute, "", toGateway), "parentRefs: [{name: gw, namespace: infra}]", "parentRefs: []", 1),
+			manifest: gatewayWith(open) + strings.Replace(routeOf(object.KindHTTPRoute, "", toGateway), "parentRefs: [{name: gw, namespace: infra}]", "parentRefs: []", 1),
 		},
 		{
 			name: "G20: accepted, of this parent and of no other part of it",
@@ -247,7 +250,7 @@ status: {parents: [{parentRef: {name: gw, namespace: infra}, controllerName: exa
 		},
 		{
 			name:     "G21: another controller's word",
-			manifest: gatewayWith(open) + strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway), "example.org/ctl", "example.org/other", 1),
+			manifest: gatewayWith(open) + strings.Replace(routeOf(object.KindHTTPRoute, "a.ex.org", toGateway), "example.org/ctl", "example.org/other", 1),
 			want:     []string{`a.ex.org.: it is accepted by controller "example.org/other", but GatewayClass "gc" of Gateway infra/gw names controller "example.org/ctl"`},
 		},
 		{
@@ -264,13 +267,13 @@ status: {parents: [
 		},
 		{
 			name:     "G21: any controller's, where the class cannot be read",
-			manifest: fmt.Sprintf(gw, open) + strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway), "example.org/ctl", "example.org/other", 1),
+			manifest: fmt.Sprintf(gw, open) + strings.Replace(routeOf(object.KindHTTPRoute, "a.ex.org", toGateway), "example.org/ctl", "example.org/other", 1),
 			want:     []string{"a.ex.org. -> 10.0.0.5"},
 		},
 		{
 			name: "G22: a status that is older than the spec",
 			manifest: gatewayWith(open) + strings.NewReplacer("namespace: shop}", "namespace: shop, generation: 7}", `status: "True"`, `status: "True", observedGeneration: 3`).
-				Replace(routeOf(httpRoute, "a.ex.org", toGateway)),
+				Replace(routeOf(object.KindHTTPRoute, "a.ex.org", toGateway)),
 			want: []string{"a.ex.org. -> 10.0.0.5"},
 		},
 		{
@@ -284,13 +287,13 @@ kind: HTTPRoute
 metadata: {name: s, namespace: shop}
 spec: {hostnames: [b.ex.org], parentRefs: [{name: gw, namespace: infra, port: 81}]}
 `,
-			options: Options{Unaccepted: true},
+			options: config.Options{IgnoreAccepted: true},
 			want:    []string{"a.ex.org. -> 10.0.0.5", "b.ex.org.: no listener of Gateway infra/gw has the name or port that it asks for"},
 		},
 		{
 			name: "G30: the intersection, and no more",
 			manifest: gatewayWith(`listeners: [{name: a, port: 1, protocol: HTTP, hostname: "*.B.c", allowedRoutes: {namespaces: {from: All}}}, {name: b, port: 2, protocol: HTTP, hostname: "x.org", allowedRoutes: {namespaces: {from: All}}}]`) +
-				routeOf(httpRoute, `A.b.c, x.a.b.c, b.c, "*.org", "*.x.b.c", other.net`, toGateway),
+				routeOf(object.KindHTTPRoute, `A.b.c, x.a.b.c, b.c, "*.org", "*.x.b.c", other.net`, toGateway),
 			want: []string{
 				"*.x.b.c. -> 10.0.0.5", "a.b.c. -> 10.0.0.5", "b.c.: " + noHost + `"a" has *.b.c, "b" has x.org`, "other.net.: " + noHost + `"a" has *.b.c, "b" has x.org`,
 				"x.a.b.c. -> 10.0.0.5", "x.org. -> 10.0.0.5",
@@ -298,21 +301,21 @@ spec: {hostnames: [b.ex.org], parentRefs: [{name: gw, namespace: infra, port: 81
 		},
 		{
 			name:     "G30: nothing in common",
-			manifest: gatewayWith(`listeners: [{name: a, port: 1, protocol: HTTP, hostname: "*.b.c", allowedRoutes: {namespaces: {from: All}}}]`) + routeOf(httpRoute, "b.c", toGateway),
+			manifest: gatewayWith(`listeners: [{name: a, port: 1, protocol: HTTP, hostname: "*.b.c", allowedRoutes: {namespaces: {from: All}}}]`) + routeOf(object.KindHTTPRoute, "b.c", toGateway),
 			want:     []string{"b.c.: " + noHost + `"a" has *.b.c`},
 		},
 		{
 			name:     "G30, G31: no hostname anywhere",
-			manifest: gatewayWith(open) + routeOf(httpRoute, "", toGateway),
+			manifest: gatewayWith(open) + routeOf(object.KindHTTPRoute, "", toGateway),
 		},
 		{
 			name:     "G31: a TLSRoute of old without hostnames",
-			manifest: gatewayWith(`listeners: [{name: a, port: 1, protocol: TLS, hostname: "*.b.c", allowedRoutes: {namespaces: {from: All}}}]`) + routeOf(tlsRoute, "", toGateway),
+			manifest: gatewayWith(`listeners: [{name: a, port: 1, protocol: TLS, hostname: "*.b.c", allowedRoutes: {namespaces: {from: All}}}]`) + routeOf(object.KindTLSRoute, "", toGateway),
 			want:     []string{"*.b.c. -> 10.0.0.5"},
 		},
 		{
 			name:     "G32: hosts that are none",
-			manifest: gatewayWith(open) + routeOf(httpRoute, "1.2.3.4, "+strings.Repeat("a", 64)+".org, ok.org", toGateway),
+			manifest: gatewayWith(open) + routeOf(object.KindHTTPRoute, "1.2.3.4, "+strings.Repeat("a", 64)+".org, ok.org", toGateway),
 			want: []string{
 				`!HTTPRoute shop/r: host "1.2.3.4" is refused: it is an IP address`,
 				`!HTTPRoute shop/r: host "` + strings.Repeat("a", 64) + `.org" is refused: its label "aaaaaaaaaaaaaaaaaaaa"… has 64 characters, at most 63 are allowed`,
@@ -323,36 +326,36 @@ spec: {hostnames: [b.ex.org], parentRefs: [{name: gw, namespace: infra, port: 81
 			name: "G43, C4: each host leads to the Gateways that serve it",
 			manifest: gatewayWith(`listeners: [{name: a, port: 1, protocol: HTTP, hostname: "*.a.org", allowedRoutes: {namespaces: {from: All}}}, {name: c, port: 3, protocol: HTTP, hostname: "*.c.org", allowedRoutes: {namespaces: {from: All}}}]`) +
 				strings.NewReplacer("infra", "two", "10.0.0.5", "10.0.0.6").Replace(fmt.Sprintf(gw, `listeners: [{name: a, port: 1, protocol: HTTP, hostname: "*.b.org", allowedRoutes: {namespaces: {from: All}}}, {name: c, port: 3, protocol: HTTP, hostname: "*.c.org", allowedRoutes: {namespaces: {from: All}}}]`)) +
-				routeOf(httpRoute, "x.a.org, x.b.org, x.c.org", toGateway, "{name: gw, namespace: two}"),
+				routeOf(object.KindHTTPRoute, "x.a.org, x.b.org, x.c.org", toGateway, "{name: gw, namespace: two}"),
 			want: []string{"x.a.org. -> 10.0.0.5", "x.b.org. -> 10.0.0.6", "x.c.org. -> 10.0.0.5 10.0.0.6"},
 		},
 		{
 			name:     "classes",
-			manifest: gatewayWith(open) + routeOf(httpRoute, "a.ex.org", toGateway),
-			options:  Options{GatewayClasses: []string{"other"}},
+			manifest: gatewayWith(open) + routeOf(object.KindHTTPRoute, "a.ex.org", toGateway),
+			options:  config.Options{GatewayClasses: []string{"other"}},
 		},
 		{
 			name:     "classes: one of those",
-			manifest: gatewayWith(open) + routeOf(httpRoute, "a.ex.org", toGateway),
-			options:  Options{GatewayClasses: []string{"other", "gc"}},
+			manifest: gatewayWith(open) + routeOf(object.KindHTTPRoute, "a.ex.org", toGateway),
+			options:  config.Options{GatewayClasses: []string{"other", "gc"}},
 			want:     []string{"a.ex.org. -> 10.0.0.5"},
 		},
 		{
 			name: "M7: a Gateway's Service",
 			manifest: strings.Replace(gatewayWith(open), "namespace: infra}", "namespace: infra, annotations: {minilb/service: traefik}}", 1) +
-				routeOf(httpRoute, "a.ex.org", toGateway),
+				routeOf(object.KindHTTPRoute, "a.ex.org", toGateway),
 			want: []string{"a.ex.org. -> svc:infra/traefik"},
 		},
 		{
 			name: "M7: a route's own",
 			manifest: strings.Replace(gatewayWith(open), "namespace: infra}", "namespace: infra, annotations: {minilb/service: traefik}}", 1) +
-				strings.Replace(routeOf(httpRoute, "a.ex.org", toGateway), "namespace: shop}", "namespace: shop, annotations: {minilb/service: web}}", 1),
+				strings.Replace(routeOf(object.KindHTTPRoute, "a.ex.org", toGateway), "namespace: shop}", "namespace: shop, annotations: {minilb/service: web}}", 1),
 			want: []string{"a.ex.org. -> svc:shop/web"},
 		},
 		{
 			name: "M7: one that names nothing",
 			manifest: strings.Replace(gatewayWith(open), "namespace: infra}", "namespace: infra, annotations: {minilb/service: a/b/c}}", 1) +
-				routeOf(httpRoute, "a.ex.org", toGateway),
+				routeOf(object.KindHTTPRoute, "a.ex.org", toGateway),
 			want: []string{`a.ex.org.: Gateway infra/gw: annotation minilb/service is "a/b/c", want [namespace/]name`},
 		},
 	}
@@ -367,13 +370,13 @@ spec: {hostnames: [b.ex.org], parentRefs: [{name: gw, namespace: infra, port: 81
 
 // C7c: that a route has more hosts than are kept is said unless all its parents are somebody else's.
 func TestSurplusHosts(t *testing.T) {
-	a := &attachment{gatewayObjects: &gatewayObjects{}, options: &Options{}}
-	for kind, want := range map[string]int{gatewayKind: 1, "/Service": 0} {
-		r := &route{kind: httpRoute, hosts: []string{"a.ex.org"}, surplus: 3, parents: []parentRef{{kindName: kindName{kind: kind, namespace: "infra", name: "gw"}}}}
+	a := &attachment{gatewayObjects: &gatewayObjects{}, options: &config.Options{}}
+	for kind, want := range map[string]int{object.KindGateway: 1, "/Service": 0} {
+		r := &object.Route{Kind: object.KindHTTPRoute, Hosts: []string{"a.ex.org"}, Surplus: 3, Parents: []object.ParentRef{{KindName: object.KindName{Kind: kind, Namespace: "infra", Name: "gw"}}}}
 		said := 0
 		for _, c := range a.claims(r) {
-			for _, p := range c.problems {
-				if p.reason == ReasonTooMany {
+			for _, p := range c.Problems {
+				if p.Reason == object.ReasonTooMany {
 					said++
 				}
 			}

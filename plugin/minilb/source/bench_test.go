@@ -6,13 +6,15 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 // BenchmarkPublish is what a change costs beside so many Services, and so many hosts of Ingresses
 // that lead to them.
 func BenchmarkPublish(b *testing.B) {
 	for _, size := range []struct{ services, hosts int }{{100, 100}, {10_000, 100}, {10_000, 10_000}} {
-		w := newBench(b, Options{})
+		w := newBench(b, config.Options{})
 		for i := range size.services {
 			name := fmt.Sprintf("shop/s%05d", i)
 			w.services().Update(testService(name, 1, ""))

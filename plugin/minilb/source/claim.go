@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
@@ -14,11 +16,11 @@ import (
 // a function of the object and the configuration alone, or for a route of what it attaches to
 // as well.
 type claim struct {
-	lead
+	object.Targets
 	hosts    []string          // canonical; a wildcard begins with "*."
 	relative map[string]string // those that are written relative to a zone, as they are written (I10)
 	plain    bool              // they are known to be served without TLS alone
-	gateways []*lead           // of a route: the Gateways that serve them, or the annotations in their place
+	gateways []*object.Targets // of a route: the Gateways that serve them, or the annotations in their place
 }
 
 // maxNamespaceHosts bounds what all objects of a namespace may claim: all claims are looked at
@@ -29,7 +31,7 @@ const maxNamespaceHosts = 1 << 17
 func (r *resolver) bounded(claims []*claim) []*claim {
 	hosts := map[string]int{}
 	for _, c := range claims {
-		hosts[c.namespace] += len(c.hosts)
+		hosts[c.Namespace] += len(c.hosts)
 	}
 	maps.DeleteFunc(hosts, func(_ string, n int) bool { return n <= maxNamespaceHosts })
 	if len(hosts) == 0 {
@@ -38,20 +40,20 @@ func (r *resolver) bounded(claims []*claim) []*claim {
 	within := make([]*claim, 0, len(claims))
 	crowd := map[string][]*claim{}
 	for _, c := range claims {
-		if hosts[c.namespace] == 0 {
+		if hosts[c.Namespace] == 0 {
 			within = append(within, c)
 		} else {
-			crowd[c.namespace] = append(crowd[c.namespace], c)
+			crowd[c.Namespace] = append(crowd[c.Namespace], c)
 		}
 	}
 	for _, claims := range crowd {
-		slices.SortFunc(claims, func(a, b *claim) int { return cmp.Or(a.older(&b.owner), slices.Compare(a.hosts, b.hosts)) })
+		slices.SortFunc(claims, func(a, b *claim) int { return cmp.Or(a.Older(&b.Ref), slices.Compare(a.hosts, b.hosts)) })
 		taken := 0
 		for i, c := range claims {
 			if taken += len(c.hosts); taken > maxNamespaceHosts {
 				for _, c := range claims[i:] {
-					r.refuse(c, "", ReasonTooMany, "its hosts are refused: the objects of a namespace may claim %d, and older ones do", maxNamespaceHosts)
-					r.problems[len(r.problems)-1].hosts = len(c.hosts)
+					r.refuse(c, "", object.ReasonTooMany, "its hosts are refused: the objects of a namespace may claim %d, and older ones do", maxNamespaceHosts)
+					r.problems[len(r.problems)-1].Hosts = len(c.hosts)
 				}
 				break
 			}
@@ -75,15 +77,15 @@ func (c *claim) addRelative(written iter.Seq[string], zone, where string, surplu
 		seen[host] = true
 	}
 	for item := range written {
-		if len(c.hosts)+flaws >= maxHosts {
+		if len(c.hosts)+flaws >= object.MaxHosts {
 			surplus++
 			continue
 		}
-		host, relative, err := parseRelative(item, zone)
+		host, relative, err := hostname.ParseRelative(item, zone)
 		switch {
 		case err != nil:
-			if flaws++; flaws <= maxFlaws {
-				c.problem(ReasonInvalid, "host %q%s is refused: %v", printable.Shorten(item), where, err)
+			if flaws++; flaws <= object.MaxProblems {
+				c.AddProblem(object.ReasonInvalid, "host %q%s is refused: %v", printable.Shorten(item), where, err)
 			}
 		case !seen[host]:
 			seen[host] = true
@@ -96,17 +98,17 @@ func (c *claim) addRelative(written iter.Seq[string], zone, where string, surplu
 			}
 		}
 	}
-	if more := flaws - maxFlaws; more > 0 {
-		c.problem(ReasonInvalid, "%d more hosts%s are refused: they are no host names either", more, where)
-		c.problems[len(c.problems)-1].hosts = more
+	if more := flaws - object.MaxProblems; more > 0 {
+		c.AddProblem(object.ReasonInvalid, "%d more hosts%s are refused: they are no host names either", more, where)
+		c.Problems[len(c.Problems)-1].Hosts = more
 	}
-	c.tooMany(surplus, where)
+	c.AddSurplus(surplus, where)
 }
 
 // written returns a host in quotes, with how it is written if that is relative to a zone.
 func (c *claim) written(host string) string {
 	if written := c.relative[host]; written != "" {
-		return fmt.Sprintf("%q, written as %q,", plain(host), written)
+		return fmt.Sprintf("%q, written as %q,", hostname.Plain(host), written)
 	}
-	return fmt.Sprintf("%q", plain(host))
+	return fmt.Sprintf("%q", hostname.Plain(host))
 }

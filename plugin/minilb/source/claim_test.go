@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // Of a namespace whose objects claim more than it may, the oldest count, in whatever order they
@@ -12,9 +15,9 @@ import (
 func TestNamespaceHosts(t *testing.T) {
 	const surplus = 3
 	var claims []*claim
-	for i := range maxNamespaceHosts/maxHosts + surplus {
+	for i := range maxNamespaceHosts/object.MaxHosts + surplus {
 		var hosts []string
-		for j := range maxHosts {
+		for j := range object.MaxHosts {
 			hosts = append(hosts, fmt.Sprintf("h%d.s%d.evil.org.", j, i))
 		}
 		claims = append(claims, testClaim(fmt.Sprintf("Ingress evil/i%d %d", i, i), strings.Join(hosts, " "), "10.0.0.1"))
@@ -22,7 +25,7 @@ func TestNamespaceHosts(t *testing.T) {
 	claims = append(claims, testClaim("Ingress shop/i 9999", "www.shop.org.", "10.0.0.2"))
 	for range 2 {
 		slices.Reverse(claims)
-		options := &Options{Zones: []string{"minilb."}}
+		options := &config.Options{Zones: []string{"minilb."}}
 		r := newResolver(options, claims, exposures(options), false)
 		got := r.resolve()
 		if len(got) != maxNamespaceHosts+1 || got["www.shop.org."].empty() || got["h0.s0.evil.org."].empty() {
@@ -30,8 +33,8 @@ func TestNamespaceHosts(t *testing.T) {
 		}
 		rejected := map[string]int{}
 		count(rejected, r.problems)
-		if len(r.problems) != surplus || rejected[string(ReasonInvalid)] != surplus*maxHosts || r.problems[0].owner.name != fmt.Sprint("i", maxNamespaceHosts/maxHosts) ||
-			r.problems[0].text != "its hosts are refused: the objects of a namespace may claim 131072, and older ones do" {
+		if len(r.problems) != surplus || rejected[string(object.ReasonInvalid)] != surplus*object.MaxHosts || r.problems[0].Ref.Name != fmt.Sprint("i", maxNamespaceHosts/object.MaxHosts) ||
+			r.problems[0].Text != "its hosts are refused: the objects of a namespace may claim 131072, and older ones do" {
 			t.Errorf("got %d problems, the first %+v, and refusals %v", len(r.problems), r.problems[0], rejected)
 		}
 	}

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
@@ -57,14 +59,14 @@ func (i *Inspection) Claimants(name string) []Claimant {
 	}
 	for _, table := range i.watcher.ingresses {
 		for _, g := range table.objects {
-			for _, host := range written(g.hosts) {
+			for _, host := range written(g.Hosts) {
 				if asks(host, name) {
 					all = append(all, i.ofIngress(g, host))
 				}
 			}
 		}
 	}
-	for _, kind := range []string{httpRoute, grpcRoute, tlsRoute} {
+	for _, kind := range []string{object.KindHTTPRoute, object.KindGRPCRoute, object.KindTLSRoute} {
 		for _, table := range i.watcher.gatewayAPI.routes[kind] {
 			for _, r := range table.objects {
 				all = append(all, i.ofRoute(r, name)...)
@@ -74,7 +76,7 @@ func (i *Inspection) Claimants(name string) []Claimant {
 	all = i.relevant(name, all)
 	slices.SortFunc(all, func(a, b Claimant) int {
 		return cmp.Or(-before(a.Answers, b.Answers), cmp.Compare(len(b.Host), len(a.Host)), strings.Compare(b.Host, a.Host), a.Created.Compare(b.Created),
-			strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name), kindRank[a.Kind]-kindRank[b.Kind])
+			strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name), object.KindRank[a.Kind]-object.KindRank[b.Kind])
 	})
 	return all
 }
@@ -92,15 +94,15 @@ func before(a, b bool) int {
 // asks reports whether a host, in lower case and with or without its final dot, is the name or a
 // wildcard that covers it.
 func asks(host, name string) bool {
-	host, name = plain(host), plain(name)
-	return host == name || covers(host, name)
+	host, name = hostname.Plain(host), hostname.Plain(name)
+	return host == name || hostname.Covers(host, name)
 }
 
 // Lists reports whether a list of hosts, as annotations have it, has a canonical name or a wildcard that covers
 // it. A host without any dot is relative to the zone (I10).
 func Lists(list, name, zone string) bool {
-	for item := range splitHosts(list) {
-		if host, _, err := parseRelative(item, zone); err == nil && asks(host, name) {
+	for item := range hostname.Split(list) {
+		if host, _, err := hostname.ParseRelative(item, zone); err == nil && asks(host, name) {
 			return true
 		}
 	}
@@ -111,25 +113,25 @@ func Lists(list, name, zone string) bool {
 func written(hosts []string) []string {
 	var all []string
 	for _, text := range hosts {
-		if host, err := parseHost(text); err == nil && !slices.Contains(all, host) {
+		if host, err := hostname.Parse(text); err == nil && !slices.Contains(all, host) {
 			all = append(all, host)
 		}
 	}
 	return all
 }
 
-func (i *Inspection) hostsOf(s *service) []string {
+func (i *Inspection) hostsOf(s *object.Service) []string {
 	if c := serviceClaim(&i.translator.options, s); c != nil {
 		return c.hosts
 	}
 	return nil
 }
 
-func (i *Inspection) ofService(s *service, host string) Claimant {
+func (i *Inspection) ofService(s *object.Service, host string) Claimant {
 	o := &i.translator.options
-	c := i.claimant(s.owner("Service"), host)
+	c := i.claimant(s.Ref("Service"), host)
 	switch {
-	case s.ignored:
+	case s.Ignored:
 		c.Why = ignored
 	case !o.Services:
 		c.Why = "Services are not among the resources that are read"
@@ -142,44 +144,44 @@ func (i *Inspection) ofService(s *service, host string) Claimant {
 const ignored = "label minilb/ignore makes it absent"
 
 // classOf says what class a Service has.
-func classOf(s *service) string {
-	if s.class == nil {
+func classOf(s *object.Service) string {
+	if s.Class == nil {
 		return "it has no spec.loadBalancerClass"
 	}
-	return fmt.Sprintf("its spec.loadBalancerClass is %q", printable.Shorten(*s.class))
+	return fmt.Sprintf("its spec.loadBalancerClass is %q", printable.Shorten(*s.Class))
 }
 
-func (i *Inspection) ofIngress(g *ingress, host string) Claimant {
+func (i *Inspection) ofIngress(g *object.Ingress, host string) Claimant {
 	o := &i.translator.options
-	c := i.claimant(g.owner("Ingress"), host)
+	c := i.claimant(g.Ref("Ingress"), host)
 	switch {
-	case g.ignored:
+	case g.Ignored:
 		c.Why = ignored
-	case !takes(o, g) && g.classes == nil:
+	case !takes(o, g) && g.Classes == nil:
 		c.Why = "it has no class, and only those of ingress_classes count"
 	case !takes(o, g):
-		c.Why = fmt.Sprintf("its class %q is not among ingress_classes", printable.Shorten(strings.Join(g.classes, ", ")))
+		c.Why = fmt.Sprintf("its class %q is not among ingress_classes", printable.Shorten(strings.Join(g.Classes, ", ")))
 	}
 	return c
 }
 
 // claimant returns what the resolver has made of an object's claim on a host.
-func (i *Inspection) claimant(o owner, host string) Claimant {
-	c := Claimant{Kind: o.kind, Namespace: o.namespace, Name: o.name, Created: time.Unix(o.created, 0).UTC(), Host: plain(host)}
+func (i *Inspection) claimant(o object.Ref, host string) Claimant {
+	c := Claimant{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Created: time.Unix(o.Created, 0).UTC(), Host: hostname.Plain(host)}
 	claims := i.resolver.own[host]
 	if i.translator.last.hosts[host] != nil {
 		claims = slices.Concat(claims, i.resolver.claims[host])
 	}
 	var leftOut []string
 	for _, of := range claims {
-		if of.owner == o {
+		if of.Ref == o {
 			leads, without := i.leadsOf(of, host)
 			c.Answers, c.Leads, leftOut = c.Answers || len(leads) > 0, append(c.Leads, leads...), append(leftOut, without...)
 			for _, service := range i.resolver.direct[of].services {
 				c.Services = append(c.Services, service.String())
 			}
-			for _, target := range of.targets {
-				if address := target.address(); address != "" {
+			for _, target := range of.List {
+				if address := target.Address(); address != "" {
 					c.Addresses = append(c.Addresses, address)
 				}
 			}
@@ -206,27 +208,27 @@ func (i *Inspection) leadsOf(c *claim, host string) (leads, leftOut []string) {
 	for _, to := range a.hosts {
 		switch {
 		case i.resolver.covering(to) != "" || slices.Contains(out.external, to):
-			leads = append(leads, "host "+plain(to))
-		case i.translator.options.zone(to) != "":
-			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: it is in our zone, but nothing of ours has that name", plain(to)))
+			leads = append(leads, "host "+hostname.Plain(to))
+		case i.translator.options.Zone(to) != "":
+			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: it is in our zone, but nothing of ours has that name", hostname.Plain(to)))
 		case out.external == nil:
-			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: a name that has addresses cannot be an alias", plain(to)))
+			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: a name that has addresses cannot be an alias", hostname.Plain(to)))
 		default:
-			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: a name is an alias of one, here of %q", plain(to), plain(out.external[0])))
+			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: a name is an alias of one, here of %q", hostname.Plain(to), hostname.Plain(out.external[0])))
 		}
 	}
 	return leads, leftOut
 }
 
 // why returns what was found wrong with an owner's claim on a host, the most telling first.
-func (i *Inspection) why(o *owner, host string, answers bool) []string {
+func (i *Inspection) why(o *object.Ref, host string, answers bool) []string {
 	var texts []string
 	for _, p := range slices.Concat(i.resolver.problems, i.translator.attached.problems) {
-		if *p.owner == *o && (p.host == host || p.host == "" && (!answers || p.reason.Counted() == string(ReasonInvalid))) && !slices.Contains(texts, p.text) {
-			if p.host == host {
-				texts = slices.Insert(texts, 0, p.text)
+		if *p.Ref == *o && (p.Host == host || p.Host == "" && (!answers || p.Reason.Counted() == string(object.ReasonInvalid))) && !slices.Contains(texts, p.Text) {
+			if p.Host == host {
+				texts = slices.Insert(texts, 0, p.Text)
 			} else {
-				texts = append(texts, p.text)
+				texts = append(texts, p.Text)
 			}
 		}
 	}
@@ -238,11 +240,11 @@ func (i *Inspection) why(o *owner, host string, answers bool) []string {
 
 // ofRoute returns what has become of a route's hosts that are the name or cover it: of those that it
 // names, and of those that it takes from its listeners.
-func (i *Inspection) ofRoute(r *route, name string) []Claimant {
+func (i *Inspection) ofRoute(r *object.Route, name string) []Claimant {
 	a := i.attachment()
 	parents, hosts := a.explain(r, name)
 	var named []string // what it asks for, as it is written
-	for _, host := range r.hosts {
+	for _, host := range r.Hosts {
 		if host != "" && asks(host, name) {
 			named = append(named, host+".")
 		}
@@ -251,17 +253,17 @@ func (i *Inspection) ofRoute(r *route, name string) []Claimant {
 	case len(hosts) > 0:
 	case len(named) > 0:
 		hosts = named
-	case r.problems == nil || !slices.Contains(r.hosts, ""):
+	case r.Problems == nil || !slices.Contains(r.Hosts, ""):
 		return nil
 	}
 	var all []Claimant
 	for _, host := range hosts {
-		c := i.claimant(r.owner(r.kind), host)
+		c := i.claimant(r.Ref(r.Kind), host)
 		c.Parents = parents
 		if !c.Answers && c.Why == "" {
 			c.Why = "no listener that it is attached to serves this host"
 		}
-		if r.ignored {
+		if r.Ignored {
 			c.Why = ignored
 		}
 		all = append(all, c)
@@ -277,7 +279,7 @@ func (i *Inspection) attachment() *attachment {
 
 // explain says of each parentRef what becomes of the name there, and returns the hosts, canonical
 // and each once, that are served because of them and that are the name or cover it.
-func (a *attachment) explain(r *route, name string) ([]Attachment, []string) {
+func (a *attachment) explain(r *object.Route, name string) ([]Attachment, []string) {
 	var parents []Attachment
 	hosts := map[string]bool{}
 	for _, ref := range a.parents(r) {
@@ -286,7 +288,7 @@ func (a *attachment) explain(r *route, name string) ([]Attachment, []string) {
 		if attached, o := a.attach(r, ref, served); !attached && o != nil {
 			at.Cause, at.Why = o.cause, o.text
 			if o.cause == CauseAbsent {
-				at.Why += a.alike(ref.kindName)
+				at.Why += a.alike(ref.KindName)
 			}
 		}
 		for host := range served.byHost {
@@ -294,7 +296,7 @@ func (a *attachment) explain(r *route, name string) ([]Attachment, []string) {
 				hosts[host+"."] = true
 			}
 		}
-		if p, _ := a.parent(ref.kindName); p != nil {
+		if p, _ := a.parent(ref.KindName); p != nil {
 			at.Listeners = a.listeners(r, ref, p, name)
 		}
 		parents = append(parents, at)
@@ -304,15 +306,15 @@ func (a *attachment) explain(r *route, name string) ([]Attachment, []string) {
 
 // alike names parents that may be meant by one that is absent: of the same name elsewhere, or of one that
 // is almost the same.
-func (a *attachment) alike(absent kindName) string {
+func (a *attachment) alike(absent object.KindName) string {
 	var names []string
-	consider := func(name kindName) {
-		if name.kind == absent.kind && (name.name == absent.name || name.namespace == absent.namespace && lb.Similar(name.name, absent.name)) {
-			names = append(names, name.namespace+"/"+name.name)
+	consider := func(name object.KindName) {
+		if name.Kind == absent.Kind && (name.Name == absent.Name || name.Namespace == absent.Namespace && lb.Similar(name.Name, absent.Name)) {
+			names = append(names, name.Namespace+"/"+name.Name)
 		}
 	}
 	for _, gw := range a.gateways {
-		consider(gw.kindName())
+		consider(gw.KindName())
 	}
 	for name := range a.sets {
 		consider(name)
@@ -325,22 +327,22 @@ func (a *attachment) alike(absent kindName) string {
 }
 
 // listeners says of each listener of a parent why it does not serve the name for the route.
-func (a *attachment) listeners(r *route, ref parentRef, p *parent, name string) []ListenerVerdict {
+func (a *attachment) listeners(r *object.Route, ref object.ParentRef, p *parent, name string) []ListenerVerdict {
 	var all []ListenerVerdict
 	for n := range p.listeners {
 		l := &p.listeners[n]
-		v := ListenerVerdict{Name: l.name, Host: l.host, Port: l.port}
+		v := ListenerVerdict{Name: l.Name, Host: l.Host, Port: l.Port}
 		serves := func(host string) bool {
-			common := intersect(l.host, host)
+			common := hostname.Intersect(l.Host, host)
 			return common != "" && asks(common, name)
 		}
 		switch {
-		case !ref.asksFor(l):
+		case !ref.Matches(l):
 			v.Why = "the parentRef asks for another sectionName or port"
 		default:
 			if v.Why = a.refuses(p, l, r); v.Why != "" {
 				v.Why = "it " + v.Why
-			} else if !slices.ContainsFunc(r.hosts, serves) {
+			} else if !slices.ContainsFunc(r.Hosts, serves) {
 				v.Why = "its hostname and the route's have nothing in common that is this name"
 			}
 		}
@@ -349,32 +351,20 @@ func (a *attachment) listeners(r *route, ref parentRef, p *parent, name string) 
 	return all
 }
 
-// String returns the reference with the section or port that it names.
-func (ref *parentRef) String() string {
-	s := ref.kindName.String()
-	if ref.section != "" {
-		s += fmt.Sprintf(" section %q", printable.Shorten(ref.section))
-	}
-	if ref.port != 0 {
-		s += fmt.Sprintf(" port %d", ref.port)
-	}
-	return s
-}
-
 // Structure says what a canonical name is by the structure of the zones: the Service whose name it
 // is or would be, and its zone, "" if it lies in none.
 func (i *Inspection) Structure(name string) (zone, namespace, service string) {
 	o := &i.translator.options
 	for _, reverse := range o.ReverseZones {
-		if inZone(name, reverse) {
+		if hostname.InZone(name, reverse) {
 			return reverse, "", ""
 		}
 	}
-	zone = o.zone(name)
+	zone = o.Zone(name)
 	if zone == "" || !o.Services {
 		return zone, "", ""
 	}
-	switch labels := below(name, zone); len(labels) {
+	switch labels := hostname.Labels(name, zone); len(labels) {
 	case 0, 1:
 	default:
 		namespace, service = labels[len(labels)-1], labels[len(labels)-2]

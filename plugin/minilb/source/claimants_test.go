@@ -11,7 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // String returns a claimant in a line for each of its parents' listeners and one of its own.
@@ -56,7 +58,7 @@ func expectClaimants(t *testing.T, i *Inspection, name string, want ...string) {
 // C2, M8, S6, M2: who asks for a name, those first that are answered, and why the others are not.
 func TestClaimants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i, err := inspected(t, t.Context(), inspectedAPI(t), Options{Gateways: true})
+		i, err := inspected(t, t.Context(), inspectedAPI(t), config.Options{Gateways: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +87,7 @@ func TestClaimants(t *testing.T) {
 		expectClaimants(t, i, "nobody.org.")
 	})
 	synctest.Test(t, func(t *testing.T) {
-		i, err := inspected(t, t.Context(), inspectedAPI(t), Options{IngressClasses: []string{"nginx"}})
+		i, err := inspected(t, t.Context(), inspectedAPI(t), config.Options{IngressClasses: []string{"nginx"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,14 +103,14 @@ func TestClaimants(t *testing.T) {
 // claimantsCase is what is to be said of the objects that ask for a name.
 type claimantsCase struct {
 	name    string
-	change  func(*Options) // nil for none
+	change  func(*config.Options) // nil for none
 	objects []runtime.Object
 	asked   string
 	want    []string
 }
 
 func (tc *claimantsCase) run(t *testing.T) {
-	options := Defaults()
+	options := config.Defaults()
 	options.Zones = []string{"minilb."}
 	if tc.change != nil {
 		tc.change(&options)
@@ -128,9 +130,9 @@ func TestClaimantsReasons(t *testing.T) {
 		return i
 	}
 	custom := func(manifest string) runtime.Object {
-		return customObject(t, "apiVersion: "+gatewayGroup+"/v1"+manifest)
+		return customObject(t, "apiVersion: "+object.GatewayGroup+"/v1"+manifest)
 	}
-	gateway, route := custom(strings.Split(gatewayWith(open), "---")[1]), custom(routeOf(httpRoute, "a.ex.org", toGateway))
+	gateway, route := custom(strings.Split(gatewayWith(open), "---")[1]), custom(routeOf(object.KindHTTPRoute, "a.ex.org", toGateway))
 	web, young := testService("shop/web", 0, ""), testService("shop/r", 0, "a.ex.org")
 	young.CreationTimestamp = metav1.Time{} // as the others'
 	const parent = "\n  Gateway infra/gw"
@@ -147,7 +149,7 @@ func TestClaimantsReasons(t *testing.T) {
 		},
 		{
 			name:    "Services that are not read",
-			change:  func(o *Options) { o.Services = false },
+			change:  func(o *config.Options) { o.Services = false },
 			objects: []runtime.Object{young},
 			asked:   "a.ex.org.",
 			want:    []string{"Service shop/r a.ex.org: Services are not among the resources that are read"},
@@ -172,7 +174,7 @@ func TestClaimantsReasons(t *testing.T) {
 		},
 		{
 			name:    "Gateways of other classes",
-			change:  func(o *Options) { o.GatewayClasses = []string{"other"} },
+			change:  func(o *config.Options) { o.GatewayClasses = []string{"other"} },
 			objects: []runtime.Object{gateway, custom(class), route},
 			asked:   "a.ex.org.",
 			want:    []string{"HTTPRoute shop/r a.ex.org: no listener that it is attached to serves this host" + parent + ": Gateway infra/gw is of GatewayClass \"gc\", which is not among gateway_classes"},
@@ -187,16 +189,16 @@ func TestClaimantsRoutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := inspectedAPI(t)
 		route := func(name, hosts string, parents ...string) runtime.Object {
-			return customObject(t, strings.Replace(routeOf(httpRoute, hosts, parents...), "{name: r, namespace: shop}", name, 1))
+			return customObject(t, strings.Replace(routeOf(object.KindHTTPRoute, hosts, parents...), "{name: r, namespace: shop}", name, 1))
 		}
-		open := strings.Replace(routeOf(httpRoute, "pending.org", toGateway), "True", "Unknown", 1)
+		open := strings.Replace(routeOf(object.KindHTTPRoute, "pending.org", toGateway), "True", "Unknown", 1)
 		api.objects["httproutes/v1"] = append(api.objects["httproutes/v1"],
 			route("{name: any, namespace: shop}", "", toGateway),
 			route("{name: two, namespace: shop}", `two.org, "*.two.org"`, "{name: gw, namespace: infra, sectionName: http}", "{name: gw, namespace: infra, port: 443}", "{name: none, namespace: infra}", "{kind: Service, group: \"\", name: web}"),
 			route("{name: hidden, namespace: shop, labels: {"+lb.IgnoreLabel+": \"true\"}}", "two.org", toGateway),
 			route("{name: far, namespace: far}", "two.org", toGateway),
 			customObject(t, strings.Replace(open, "name: r,", "name: pending,", 1)))
-		i, err := inspected(t, t.Context(), api, Options{Gateways: true})
+		i, err := inspected(t, t.Context(), api, config.Options{Gateways: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +245,7 @@ func TestClaimantsRoutes(t *testing.T) {
 
 // D16: what a name is by the structure of the zones.
 func TestStructure(t *testing.T) {
-	options := Options{Zones: []string{"minilb.", "lan.minilb."}, ReverseZones: []string{"244.10.in-addr.arpa."}}
+	options := config.Options{Zones: []string{"minilb.", "lan.minilb."}, ReverseZones: []string{"244.10.in-addr.arpa."}}
 	i := &Inspection{translator: newBench(t, options).tr}
 	for name, want := range map[string][3]string{
 		"web.shop.minilb.":            {"minilb.", "shop", "web"},

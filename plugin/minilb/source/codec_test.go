@@ -14,16 +14,19 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // encoded returns what a codec writes of it.
-func encoded(t testing.TB, fields func(*codec)) []byte {
+func encoded(t testing.TB, fields func(*object.Codec)) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	c := &codec{out: bufio.NewWriter(&out)}
+	c := &object.Codec{Out: bufio.NewWriter(&out)}
 	fields(c)
-	if c.out.Flush(); c.err != nil {
-		t.Fatal(c.err)
+	if c.Out.Flush(); c.Err != nil {
+		t.Fatal(c.Err)
 	}
 	return out.Bytes()
 }
@@ -47,9 +50,9 @@ func (f *filler) fill(t *testing.T, v reflect.Value) {
 			v.Set(reflect.ValueOf(f.selector))
 		}
 		return
-	case reflect.TypeFor[endpoints]():
-		e := []endpoint{{addr: netip.MustParseAddr("10.0.0.1"), hostname: "a", node: "n", conditions: isReady}, {addr: netip.MustParseAddr("10.0.0.2"), conditions: isServing | isTerminating}}
-		v.Set(reflect.ValueOf(pack(e)))
+	case reflect.TypeFor[object.Endpoints]():
+		e := []object.Endpoint{{Addr: netip.MustParseAddr("10.0.0.1"), Hostname: "a", Node: "n", Conditions: object.Ready}, {Addr: netip.MustParseAddr("10.0.0.2"), Conditions: object.Serving | object.Terminating}}
+		v.Set(reflect.ValueOf(object.Pack(e)))
 		return
 	}
 	switch v.Kind() {
@@ -111,32 +114,32 @@ func TestFields(t *testing.T) {
 				want, got := blank(), blank()
 				f := &filler{empty: empty, selector: s}
 				f.fill(t, reflect.ValueOf(want).Elem())
-				content := encoded(t, want.fields)
-				c := &codec{in: content}
-				got.fields(c)
-				if c.err != nil || len(c.in) > 0 {
-					t.Errorf("%s: %v, %d bytes left", kind, c.err, len(c.in))
+				content := encoded(t, want.CodecFields)
+				c := &object.Codec{In: content}
+				got.CodecFields(c)
+				if c.Err != nil || len(c.In) > 0 {
+					t.Errorf("%s: %v, %d bytes left", kind, c.Err, len(c.In))
 				}
 				if !reflect.DeepEqual(got, want) {
 					t.Errorf("%s: got\n%+v, want\n%+v", kind, got, want)
 				}
-				again := encoded(t, got.fields)
+				again := encoded(t, got.CodecFields)
 				if !bytes.Equal(again, content) {
 					t.Errorf("%s: it is written otherwise once it has been read", kind)
 				}
 				// No length is believed that is not there.
 				for n := range len(content) {
-					c := &codec{in: content[:n]}
-					if blank().fields(c); c.err == nil {
+					c := &object.Codec{In: content[:n]}
+					if blank().CodecFields(c); c.Err == nil {
 						t.Errorf("%s: %d of %d bytes are enough", kind, n, len(content))
 					}
 				}
 			}
 		}
 		zero, got := blank(), blank()
-		c := &codec{in: encoded(t, zero.fields)}
-		if got.fields(c); c.err != nil || !reflect.DeepEqual(got, zero) {
-			t.Errorf("%s: of nothing, got %+v, %v", kind, got, c.err)
+		c := &object.Codec{In: encoded(t, zero.CodecFields)}
+		if got.CodecFields(c); c.Err != nil || !reflect.DeepEqual(got, zero) {
+			t.Errorf("%s: of nothing, got %+v, %v", kind, got, c.Err)
 		}
 	}
 }
@@ -145,9 +148,9 @@ func TestFields(t *testing.T) {
 func TestSelectorFields(t *testing.T) {
 	for _, want := range selectors(t) {
 		var got labels.Selector
-		c := &codec{in: encoded(t, func(c *codec) { selector(&want, c) })}
-		if selector(&got, c); c.err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("got %#v, %v, want %#v", got, c.err, want)
+		c := &object.Codec{In: encoded(t, func(c *object.Codec) { object.Selector(&want, c) })}
+		if object.Selector(&got, c); c.Err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %#v, %v, want %#v", got, c.Err, want)
 		}
 	}
 	// What is written may be read by others meanwhile, and so does not change, not even to its equal.
@@ -159,7 +162,7 @@ func TestSelectorFields(t *testing.T) {
 		return s
 	}
 	s := parse()
-	if encoded(t, func(c *codec) { selector(&s, c) }); !reflect.DeepEqual(s, parse()) {
+	if encoded(t, func(c *object.Codec) { object.Selector(&s, c) }); !reflect.DeepEqual(s, parse()) {
 		t.Errorf("it was written, and is %#v, want %#v", s, parse())
 	}
 }
@@ -174,7 +177,7 @@ func TestFormatVersion(t *testing.T) {
 		case reflect.Pointer, reflect.Slice:
 			describe(typ.Elem())
 		case reflect.Struct:
-			if seen[typ] || typ.PkgPath() != reflect.TypeFor[service]().PkgPath() {
+			if seen[typ] || typ.PkgPath() != reflect.TypeFor[object.Service]().PkgPath() {
 				return
 			}
 			seen[typ] = true
@@ -189,8 +192,8 @@ func TestFormatVersion(t *testing.T) {
 		}
 	}
 	for _, typ := range []reflect.Type{
-		reflect.TypeFor[header](), reflect.TypeFor[service](), reflect.TypeFor[slice](), reflect.TypeFor[ingress](), reflect.TypeFor[namespace](),
-		reflect.TypeFor[gatewayClass](), reflect.TypeFor[gateway](), reflect.TypeFor[listenerSet](), reflect.TypeFor[route](),
+		reflect.TypeFor[header](), reflect.TypeFor[object.Service](), reflect.TypeFor[object.EndpointSlice](), reflect.TypeFor[object.Ingress](), reflect.TypeFor[object.Namespace](),
+		reflect.TypeFor[object.GatewayClass](), reflect.TypeFor[object.Gateway](), reflect.TypeFor[object.ListenerSet](), reflect.TypeFor[object.Route](),
 	} {
 		describe(typ)
 	}
@@ -203,53 +206,52 @@ func TestFormatVersion(t *testing.T) {
 func TestIntegerRange(t *testing.T) {
 	for _, n := range []int64{0, 1, -1, math.MaxInt64, math.MinInt64} {
 		var got int64
-		c := &codec{in: encoded(t, func(c *codec) { integer(&n, c) })}
-		if integer(&got, c); got != n || c.err != nil {
-			t.Errorf("got %d, %v, want %d", got, c.err, n)
+		c := &object.Codec{In: encoded(t, func(c *object.Codec) { object.Integer(&n, c) })}
+		if object.Integer(&got, c); got != n || c.Err != nil {
+			t.Errorf("got %d, %v, want %d", got, c.Err, n)
 		}
 	}
 	large := int64(math.MaxUint16 + 1)
 	var small uint16
-	c := &codec{in: encoded(t, func(c *codec) { integer(&large, c) })}
-	if integer(&small, c); c.err == nil {
+	c := &object.Codec{In: encoded(t, func(c *object.Codec) { object.Integer(&large, c) })}
+	if object.Integer(&small, c); c.Err == nil {
 		t.Errorf("%d is %d", large, small)
 	}
 }
 
-const layoutOfVersion4 = `header: written int64; host string; classes []string; hostAnnotations []string; https bool; gateways bool;
-service: meta source.meta; kind v1.ServiceType; class *string; hosts map[string]string; shortened []source.shortening; offered source.offered;
-meta: namespace string; name string; created int64; ignored bool;
-shortening: annotation string; hosts int;
-offered: ports string; https *source.https;
-https: port string; plain bool; alpn []string; refused []string;
-slice: meta source.meta; service string; endpoints source.endpoints; ports []source.port; triggered int64; problems []source.problem;
-endpoints: packed []uint8; hostnames []string; nodes []string; pods []uint32; width int;
-port: proto string; service string; number uint16;
-problem: owner *source.owner; reason source.Reason; host string; text string; hosts int;
-owner: kind string; namespace string; name string; created int64;
-ingress: meta source.meta; classes []string; service *string; hosts []string; surplus int; addresses []source.ingressAddress;
-ingressAddress: ip string; hostname string;
-namespace: meta source.meta; labels labels.Set;
-gatewayClass: meta source.meta; controller string; problems []source.problem;
-gateway: meta source.meta; lead source.lead; class string; listeners []source.listener; sets source.selection; unreadable bool; standard bool;
-lead: owner source.owner; targets []source.target; problems []source.problem; missing string;
-target: addr netip.Addr; service cache.ObjectName; host string;
-listener: name string; host string; port int32; protocol v1.ProtocolType; kinds []string; routes source.selection; supported []string; accepted string; conflicts string;
-selection: from v1.FromNamespaces; selector labels.Selector;
-listenerSet: meta source.meta; lead *source.lead; kind string; parent source.kindName; listeners []source.listener; accepted string; problems []source.problem;
-kindName: kind string; namespace string; name string;
-route: meta source.meta; lead *source.lead; kind string; hosts []string; surplus int; parents []source.parentRef; anywhere bool; verdicts []source.verdict; problems []source.problem;
-parentRef: kindName source.kindName; section string; port int32;
-verdict: parent source.parentRef; controller string; accepted string; reason string;
+const layoutOfVersion4 = `Service: Meta object.Meta; Kind v1.ServiceType; Class *string; Hosts map[string]string; Truncated []object.Truncation; ServicePorts object.ServicePorts;
+Meta: Namespace string; Name string; Created int64; Ignored bool;
+Truncation: Annotation string; Dropped int;
+ServicePorts: Named string; HTTPS *object.HTTPS;
+HTTPS: Port string; HasHTTP bool; ALPN []string; Rejected []string;
+EndpointSlice: Meta object.Meta; Service string; Endpoints object.Endpoints; Ports []object.Port; Triggered int64; Problems []object.Problem;
+Endpoints: Packed []uint8; Hostnames []string; Nodes []string; Pods []uint32; Width int;
+Port: Proto string; Service string; Number uint16;
+Problem: Ref *object.Ref; Reason object.Reason; Host string; Text string; Hosts int;
+Ref: Kind string; Namespace string; Name string; Created int64;
+Ingress: Meta object.Meta; Classes []string; Service *string; Hosts []string; Surplus int; Addresses []object.IngressAddress;
+IngressAddress: IP string; Hostname string;
+Namespace: Meta object.Meta; Labels labels.Set;
+GatewayClass: Meta object.Meta; Controller string; Problems []object.Problem;
+Gateway: Meta object.Meta; Targets object.Targets; Class string; Listeners []object.Listener; AllowedListeners object.NamespaceSelection; Malformed bool; IsDefault bool;
+Targets: Ref object.Ref; List []object.Target; Problems []object.Problem; Missing string;
+Target: Addr netip.Addr; Service cache.ObjectName; Host string;
+Listener: Name string; Host string; Port int32; Protocol v1.ProtocolType; Kinds []string; AllowedRoutes object.NamespaceSelection; Supported []string; Accepted string; Conflicts string;
+NamespaceSelection: From v1.FromNamespaces; Selector labels.Selector;
+ListenerSet: Meta object.Meta; Targets *object.Targets; Kind string; Parent object.KindName; Listeners []object.Listener; Accepted string; Problems []object.Problem;
+KindName: Kind string; Namespace string; Name string;
+Route: Meta object.Meta; Targets *object.Targets; Kind string; Hosts []string; Surplus int; Parents []object.ParentRef; UseDefaultGateways bool; Statuses []object.RouteStatus; Problems []object.Problem;
+ParentRef: KindName object.KindName; Section string; Port int32;
+RouteStatus: Parent object.ParentRef; Controller string; Accepted string; Reason string;
 `
 
 // What does not become an address is no snapshot.
 func TestAddressFields(t *testing.T) {
 	for length, want := range map[int]bool{0: true, 3: false, 4: true, 5: false, 16: true} {
-		c := &codec{in: encoded(t, func(c *codec) { c.bytes(make([]byte, length)) })}
+		c := &object.Codec{In: encoded(t, func(c *object.Codec) { c.Bytes(make([]byte, length)) })}
 		var addr netip.Addr
-		if address(&addr, c); (c.err == nil) != want {
-			t.Errorf("%d bytes: got %v, %v", length, addr, c.err)
+		if object.Address(&addr, c); (c.Err == nil) != want {
+			t.Errorf("%d bytes: got %v, %v", length, addr, c.Err)
 		}
 	}
 }
@@ -269,7 +271,7 @@ func (o *once) Write(p []byte) (int, error) {
 
 // A part that cannot be written fails the whole, whatever can be written after it.
 func TestEncodeFails(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	b.watcher.Keep("snapshot", func() bool { return false })
 	b.sync()
 	failed := errors.New("no space left on device")
@@ -279,24 +281,24 @@ func TestEncodeFails(t *testing.T) {
 }
 
 // unreadableObject is an object that cannot be read.
-type unreadableObject struct{ service }
+type unreadableObject struct{ object.Service }
 
-func (*unreadableObject) fields(c *codec) { c.fail(errShort) }
+func (*unreadableObject) CodecFields(c *object.Codec) { c.Fail(object.ErrShort) }
 
 // No object is made after one that cannot be read, however many are said to follow.
 func TestReadContentStops(t *testing.T) {
 	const kind = "unreadable"
 	made := 0
-	blanks[kind] = func() object { made++; return &unreadableObject{} }
+	blanks[kind] = func() keyed { made++; return &unreadableObject{} }
 	defer delete(blanks, kind)
-	content := encoded(t, func(c *codec) {
-		new(header).fields(c)
+	content := encoded(t, func(c *object.Codec) {
+		new(header).CodecFields(c)
 		more := true
-		flag(&more, c)
-		(&section{kind: kind}).fields(c)
-		c.bytes(make([]byte, 100))
+		object.Flag(&more, c)
+		(&section{kind: kind}).CodecFields(c)
+		c.Bytes(make([]byte, 100))
 	})
-	if _, err := readContent(content); err != errShort || made != 1 {
+	if _, err := readContent(content); err != object.ErrShort || made != 1 {
 		t.Errorf("got %v, with %d objects made, want one", err, made)
 	}
 }

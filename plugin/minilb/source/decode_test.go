@@ -7,29 +7,24 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // read decodes an object of any kind, and returns what is wrong with it.
-func read(obj *unstructured.Unstructured) []problem {
+func read(obj *unstructured.Unstructured) []object.Problem {
 	switch kind := obj.GetKind(); kind {
-	case gatewayKind:
-		return reduceGateway(obj).lead.problems
-	case gatewayClassKind:
-		return reduceGatewayClass(obj).problems
-	case listenerSetKind, xListenerSetKind:
-		return reduceListenerSet(kind)(obj).problems
+	case object.KindGateway:
+		return object.NewGateway(obj).Targets.Problems
+	case object.KindGatewayClass:
+		return object.NewGatewayClass(obj).Problems
+	case object.KindListenerSet, object.KindXListenerSet:
+		return object.NewListenerSet(kind)(obj).Problems
 	default:
-		return reduceRoute(kind)(obj).problems
+		return object.NewRoute(kind)(obj).Problems
 	}
-}
-
-func parsed(t testing.TB, text string) *unstructured.Unstructured {
-	t.Helper()
-	obj := &unstructured.Unstructured{}
-	if err := utiljson.Unmarshal([]byte(text), &obj.Object); err != nil { // numbers as in the API server's answers
-		t.Fatal(err)
-	}
-	return obj
 }
 
 // What does not fit costs the object, and is told with the place. What is not used may be
@@ -60,8 +55,8 @@ func TestDecode(t *testing.T) {
 		problems := read(parsed(t, tc.text))
 		switch {
 		case tc.want == "" && problems != nil:
-			t.Errorf("%s: got %q", tc.text, problems[0].text)
-		case tc.want != "" && (len(problems) != 1 || problems[0].text != "it is not as its kind should be and is left out: "+tc.want):
+			t.Errorf("%s: got %q", tc.text, problems[0].Text)
+		case tc.want != "" && (len(problems) != 1 || problems[0].Text != "it is not as its kind should be and is left out: "+tc.want):
 			t.Errorf("%s: got %v, want %q", tc.text, problems, tc.want)
 		}
 	}
@@ -70,7 +65,7 @@ func TestDecode(t *testing.T) {
 // However long what does not fit is, the line about it is not.
 func TestDecodeLong(t *testing.T) {
 	problems := read(parsed(t, `{"kind": "HTTPRoute", "metadata": {"creationTimestamp": "`+strings.Repeat("x", 10_000)+`"}}`))
-	if len(problems) != 1 || len(problems[0].text) > 400 {
+	if len(problems) != 1 || len(problems[0].Text) > 400 {
 		t.Errorf("got %d problems: %.500v", len(problems), problems)
 	}
 }
@@ -79,9 +74,9 @@ func TestDecodeLong(t *testing.T) {
 func TestDecodeIdentity(t *testing.T) {
 	obj := parsed(t, `{"kind": "HTTPRoute", "metadata": {"namespace": "shop", "name": "r", "creationTimestamp": "2026-01-01T00:00:00Z",
 		"labels": {"minilb/ignore": "true"}, "managedFields": [{"manager": "x"}]}, "spec": 5}`)
-	r := reduceRoute(httpRoute)(obj)
-	created := metav1.Unix(r.created, 0).UTC().Format("2006-01-02")
-	if r.namespace != "shop" || r.name != "r" || created != "2026-01-01" || !r.ignored || len(r.problems) != 1 || r.problems[0].owner.String() != "HTTPRoute shop/r" {
+	r := object.NewRoute(object.KindHTTPRoute)(obj)
+	created := metav1.Unix(r.Created, 0).UTC().Format("2006-01-02")
+	if r.Namespace != "shop" || r.Name != "r" || created != "2026-01-01" || !r.Ignored || len(r.Problems) != 1 || r.Problems[0].Ref.String() != "HTTPRoute shop/r" {
 		t.Errorf("got %+v", r)
 	}
 }
@@ -89,7 +84,7 @@ func TestDecodeIdentity(t *testing.T) {
 // FuzzDecode reads whatever the API server could hold: nothing panics, all that is kept is
 // bounded, and what is wrong fits one line.
 func FuzzDecode(f *testing.F) {
-	for _, kind := range []string{gatewayKind, gatewayClassKind, listenerSetKind, xListenerSetKind, httpRoute, tlsRoute} {
+	for _, kind := range []string{object.KindGateway, object.KindGatewayClass, object.KindListenerSet, object.KindXListenerSet, object.KindHTTPRoute, object.KindTLSRoute} {
 		for _, rest := range []string{
 			`"spec": {"hostnames": ["a.ex.org"], "parentRefs": [{"name": "gw", "port": 80, "sectionName": "http"}]}, "status": {"parents": [{"parentRef": {"name": "gw"}, "controllerName": "c", "conditions": [{"type": "Accepted", "status": "True"}]}]}`,
 			`"metadata": {"namespace": "infra", "name": "gw", "annotations": {"minilb/service": "web"}}, "spec": {"gatewayClassName": "gc", "listeners": [{"name": "http", "hostname": "*.ex.org", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "Selector", "selector": {"matchLabels": {"a": "b"}}}, "kinds": [{"kind": "HTTPRoute"}]}}]}, "status": {"addresses": [{"value": "10.0.0.5"}], "listeners": [{"name": "http", "supportedKinds": [{"kind": "HTTPRoute"}]}]}`,
@@ -105,20 +100,20 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		for _, p := range read(obj) {
-			if strings.ContainsAny(p.text, "\n\r") || len(p.text) > 400 || p.owner == nil {
-				t.Errorf("got the problem %q", p.text)
+			if strings.ContainsAny(p.Text, "\n\r") || len(p.Text) > 400 || p.Ref == nil {
+				t.Errorf("got the problem %q", p.Text)
 			}
 		}
 		objects := newAttached()
-		r := reduceRoute(httpRoute)(obj)
-		gw := reduceGateway(obj)
-		set := reduceListenerSet(listenerSetKind)(obj)
-		objects.routes[r.kindName()], objects.gateways[gw.key()], objects.sets[set.kindName()] = r, gw, set
+		r := object.NewRoute(object.KindHTTPRoute)(obj)
+		gw := object.NewGateway(obj)
+		set := object.NewListenerSet(object.KindListenerSet)(obj)
+		objects.routes[r.KindName()], objects.gateways[gw.Key()], objects.sets[set.KindName()] = r, gw, set
 		for _, unaccepted := range []bool{false, true} {
-			a := &attachment{gatewayObjects: &objects.gatewayObjects, options: &Options{Unaccepted: unaccepted}}
+			a := &attachment{gatewayObjects: &objects.gatewayObjects, options: &config.Options{IgnoreAccepted: unaccepted}}
 			for _, c := range a.claims(r) {
 				for _, host := range c.hosts {
-					if again, err := parseHost(host); err != nil || again != host {
+					if again, err := hostname.Parse(host); err != nil || again != host {
 						t.Errorf("got the host %q", host)
 					}
 				}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // edition is what tells one form of an object from others, and what is to be said of its
@@ -25,7 +26,7 @@ type edition struct {
 
 // slip is what is to be said of a label or annotation.
 type slip struct {
-	reason Reason
+	reason object.Reason
 	text   string
 }
 
@@ -38,8 +39,8 @@ type editions struct {
 
 // judgedKinds are those whose annotations we read, by how their tables call them.
 var judgedKinds = map[string]string{
-	"service": "Service", "ingress": "Ingress", "gateway": gatewayKind, "listenerset": listenerSetKind, "xlistenerset": xListenerSetKind,
-	"httproute": httpRoute, "grpcroute": grpcRoute, "tlsroute": tlsRoute,
+	"service": "Service", "ingress": "Ingress", "gateway": object.KindGateway, "listenerset": object.KindListenerSet, "xlistenerset": object.KindXListenerSet,
+	"httproute": object.KindHTTPRoute, "grpcroute": object.KindGRPCRoute, "tlsroute": object.KindTLSRoute,
 }
 
 // note takes in an object as the API server has it, on its way into a table of this kind. A new
@@ -51,16 +52,16 @@ func (e *editions) note(w *Watcher, kind string, full any) {
 	}
 	is := edition{uid: obj.GetUID(), generation: obj.GetGeneration()}
 	if !lb.Ignored(obj.GetLabels()) {
-		slips := slices.DeleteFunc(lb.Slips(judgedKinds[kind], obj.GetLabels(), obj.GetAnnotations(), w.fields.HostAnnotations), func(s lb.Slip) bool { return s.Notice && !w.concerns(full) })
+		slips := slices.DeleteFunc(lb.Slips(judgedKinds[kind], obj.GetLabels(), obj.GetAnnotations(), w.CodecFields.HostAnnotations), func(s lb.Slip) bool { return s.Notice && !w.concerns(full) })
 		for _, s := range slips[:min(maxLines, len(slips))] {
-			reason := ReasonAnnotation
+			reason := object.ReasonAnnotation
 			if s.Notice {
-				reason = ReasonNotice
+				reason = object.ReasonNotice
 			}
 			is.slips = append(is.slips, slip{reason, s.Text + ": " + s.Fix})
 		}
 	}
-	name := cache.NewObjectName(intern(obj.GetNamespace()), obj.GetName())
+	name := cache.NewObjectName(object.Intern(obj.GetNamespace()), obj.GetName())
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.byName == nil {

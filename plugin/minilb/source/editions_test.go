@@ -7,11 +7,13 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 // What is known of the objects' generations is known as long as they are there, whichever way they go.
 func TestEditions(t *testing.T) {
-	b, _ := judged(t, Options{})
+	b, _ := judged(t, config.Options{})
 	a, c := testService("shop/a", 1, ""), testService("shop/c", 1, "")
 	a.UID, c.UID, a.Generation, c.Generation = "ua", "uc", 3, 4
 	steps := []struct {
@@ -59,7 +61,7 @@ func TestEditions(t *testing.T) {
 
 // Whoever looks at verdicts may stop at any of them.
 func TestVerdictsStop(t *testing.T) {
-	b, _ := judged(t, Options{})
+	b, _ := judged(t, config.Options{})
 	for _, name := range []string{"a", "b"} {
 		service := testService("shop/"+name, 1, name+".ex.org, bad_host")
 		service.Annotations["minilb/hosts"], service.Annotations["minilb/aplication"] = "x", "x"

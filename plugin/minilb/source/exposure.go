@@ -5,6 +5,7 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/probe"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -16,7 +17,7 @@ type exposure struct {
 	merged bool   // whether its addresses are those of its slices, so that it may have its names
 	asOf   uint64 // the last change that they follow
 	named  bool   // whether its names are answered
-	offered
+	object.ServicePorts
 	states  states
 	targets []probe.Target // where its endpoints are probed, in order
 	doubted uint32         // what its unions know of doubtful
@@ -34,16 +35,16 @@ var unaddressed = func() *exposure {
 }()
 
 // expose adds a Service to the exposed ones.
-func (t *Translator) expose(s *service) *exposure {
+func (t *Translator) expose(s *object.Service) *exposure {
 	e := unaddressed
 	if t.claimsOnly {
-		t.rename(s.key())
+		t.rename(s.Key())
 	} else {
-		e = &exposure{addrs: &records.Set{}, offered: t.offeredBy(s)}
-		e.node = &records.Node{Addrs: e.addrs, Parental: true, Source: "service", Namespace: s.namespace, Service: s.name}
+		e = &exposure{addrs: &records.Set{}, ServicePorts: t.offeredBy(s)}
+		e.node = &records.Node{Addrs: e.addrs, Parental: true, Source: "service", Namespace: s.Namespace, Service: s.Name}
 	}
-	t.exposed[s.key()] = e
-	t.namespaces[s.namespace]++
+	t.exposed[s.Key()] = e
+	t.namespaces[s.Namespace]++
 	return e
 }
 
@@ -71,38 +72,14 @@ func (t *Translator) rename(service cache.ObjectName) {
 // find returns an exposed Service, nil if it is none. It is called with the lock held.
 func (t *Translator) find(service cache.ObjectName) *exposure { return t.exposed[service] }
 
-// namesOf returns the names that an exposed Service has, one in each zone.
-func (o *Options) namesOf(service cache.ObjectName) (names []string) {
-	if o.Services {
-		for _, zone := range o.Zones {
-			names = append(names, service.Name+"."+service.Namespace+"."+zone)
-		}
-	}
-	return names
-}
-
-// serviceNamed returns the Service that would have the name host by the structure of a zone (M3,
-// D16), whether it is exposed or not. There is but one zone with two labels less.
-func (o *Options) serviceNamed(host string) (service cache.ObjectName, ok bool) {
-	for _, zone := range o.Zones {
-		if !inZone(host, zone) {
-			continue
-		}
-		if labels := below(host, zone); len(labels) == 2 {
-			return cache.NewObjectName(labels[1], labels[0]), true
-		}
-	}
-	return cache.ObjectName{}, false
-}
-
 // offeredBy returns what a Service says of its ports, as far as somebody asks.
-func (t *Translator) offeredBy(s *service) offered {
+func (t *Translator) offeredBy(s *object.Service) object.ServicePorts {
 	if t.claimsOnly {
-		return offered{}
+		return object.ServicePorts{}
 	}
-	o := s.offered
+	o := s.ServicePorts
 	if !t.options.HTTPS {
-		o.https = nil
+		o.HTTPS = nil
 	}
 	return o
 }
@@ -143,7 +120,7 @@ func (t *Translator) refresh(service cache.ObjectName, e *exposure, addrs *recor
 		t.point(e, before, addrs)
 	}
 	if changed && e.named { // else that its names come counts as the change
-		for _, name := range t.options.namesOf(service) {
+		for _, name := range t.options.ServiceNames(service) {
 			t.index.Touch(t.index.Match(name))
 		}
 		if !addrs.Alike(before) {

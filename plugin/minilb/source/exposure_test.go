@@ -9,18 +9,20 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // M3, D16: only a name with two labels below a zone can be a Service's.
 func TestServiceNamed(t *testing.T) {
-	o := &Options{Zones: []string{"minilb.", "sub.minilb."}}
+	o := &config.Options{Zones: []string{"minilb.", "sub.minilb."}}
 	for host, want := range map[string]string{
 		"web.shop.minilb.": "shop/web true", "web.shop.sub.minilb.": "shop/web true", "shop.sub.minilb.": "sub/shop true",
 		"minilb.": "/ false", "shop.minilb.": "/ false", "a.web.shop.minilb.": "/ false", "web.shop.ex.org.": "/ false",
 	} {
-		service, ok := o.serviceNamed(host)
+		service, ok := o.ServiceAt(host)
 		if got := fmt.Sprintf("%s/%s %v", service.Namespace, service.Name, ok); got != want {
 			t.Errorf("%s: got %s, want %s", host, got, want)
 		}
@@ -59,7 +61,7 @@ func TestUnionDoubtful(t *testing.T) {
 		if tc.fixed != "" {
 			u.fixed = []netip.Addr{netip.MustParseAddr(tc.fixed)}
 		}
-		merged := u.merge(&Options{}, func(name cache.ObjectName) *exposure { return exposed[name] })
+		merged := u.merge(&config.Options{}, func(name cache.ObjectName) *exposure { return exposed[name] })
 		if got := fmt.Sprint(merged.V4, merged.V6); got != tc.want {
 			t.Errorf("families %d and %d are doubtful, and there is %q: got %s, want %s", tc.a, tc.b, tc.fixed, got, tc.want)
 		}
@@ -97,7 +99,7 @@ func TestRefreshZones(t *testing.T) {
 		{"an address that the union has, beside a host", false, true, true, func(b *bench) { more(b, "10.0.0.2 RSt") }, []string{""}},
 		{"a port", true, true, true, func(b *bench) {
 			s := serviceSlice("shop/web", "web-1", "10.0.0.1 RSt")
-			s.ports = []port{{"_tcp", "_http", 80}}
+			s.Ports = []object.Port{{Proto: "_tcp", Service: "_http", Number: 80}}
 			b.watcher.slices[""].set(s)
 		}, []string{"minilb.", "lan."}},
 		{"another Service's address", true, true, true, func(b *bench) {
@@ -123,7 +125,7 @@ func TestRefreshZones(t *testing.T) {
 			b.want("both.ex.org.", "10.0.0.2")
 		}, []string{"lan.", ""}},
 	} {
-		b := newBench(t, Options{Zones: []string{"minilb.", "lan."}})
+		b := newBench(t, config.Options{Zones: []string{"minilb.", "lan."}})
 		b.tr.options.Services = tc.names
 		b.services().Update(testService("shop/web", 1, ""))
 		b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))

@@ -19,6 +19,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // fakeAPI streams lists as the API server does, or refuses to.
@@ -41,7 +42,7 @@ func newFakeAPI() *fakeAPI {
 
 // named returns what a resource is called here: those of the Gateway API with their version.
 func named(gvr schema.GroupVersionResource) string {
-	if gvr.Group == gatewayGroup || gvr.Group == gatewayXGroup {
+	if gvr.Group == object.GatewayGroup || gvr.Group == object.GatewayXGroup {
 		return gvr.Resource + "/" + gvr.Version
 	}
 	return gvr.Resource
@@ -121,9 +122,9 @@ func (a *fakeAPI) offer(resources ...string) {
 	a.offered = offer{}
 	for _, resource := range resources {
 		name, version, _ := strings.Cut(resource, "/")
-		group := gatewayGroup
+		group := object.GatewayGroup
 		if name == "xlistenersets" {
-			group = gatewayXGroup
+			group = object.GatewayXGroup
 		}
 		a.offered[schema.GroupVersionResource{Group: group, Version: version, Resource: name}] = true
 	}

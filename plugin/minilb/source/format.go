@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
@@ -32,43 +33,43 @@ type header struct {
 	gateways        bool // it is known what there is of the Gateway API
 }
 
-func (h *header) fields(c *codec) {
-	integer(&h.written, c)
-	text(&h.host, c)
-	repeated(&h.classes, c, text)
-	repeated(&h.hostAnnotations, c, text)
-	flag(&h.https, c)
-	flag(&h.gateways, c)
+func (h *header) CodecFields(c *object.Codec) {
+	object.Integer(&h.written, c)
+	object.Text(&h.host, c)
+	object.Repeated(&h.classes, c, object.Text)
+	object.Repeated(&h.hostAnnotations, c, object.Text)
+	object.Flag(&h.https, c)
+	object.Flag(&h.gateways, c)
 }
 
 // section names a table: the kind of its objects, and the namespace that they are limited to, ""
 // for none.
 type section struct{ kind, scope string }
 
-func (s *section) fields(c *codec) {
-	text(&s.kind, c)
-	text(&s.scope, c)
+func (s *section) CodecFields(c *object.Codec) {
+	object.Text(&s.kind, c)
+	object.Text(&s.scope, c)
 }
 
 // holds reports whether an object of the kind belongs into the table of that scope.
-func (s section) holds(o object) bool {
-	key := o.key()
+func (s section) holds(o keyed) bool {
+	key := o.Key()
 	return s.scope == "" || s.scope == key.Namespace || s.kind == "namespace" && s.scope == key.Name
 }
 
 // blanks make the objects of each kind.
-var blanks = map[string]func() object{
-	"service":                         func() object { return &service{} },
-	"endpointslice":                   func() object { return &slice{} },
-	"ingress":                         func() object { return &ingress{} },
-	"namespace":                       func() object { return &namespace{} },
-	strings.ToLower(gatewayClassKind): func() object { return &gatewayClass{} },
-	strings.ToLower(gatewayKind):      func() object { return &gateway{} },
-	strings.ToLower(listenerSetKind):  func() object { return &listenerSet{} },
-	strings.ToLower(xListenerSetKind): func() object { return &listenerSet{} },
-	strings.ToLower(httpRoute):        func() object { return &route{} },
-	strings.ToLower(grpcRoute):        func() object { return &route{} },
-	strings.ToLower(tlsRoute):         func() object { return &route{} },
+var blanks = map[string]func() keyed{
+	"service":                                func() keyed { return &object.Service{} },
+	"endpointslice":                          func() keyed { return &object.EndpointSlice{} },
+	"ingress":                                func() keyed { return &object.Ingress{} },
+	"namespace":                              func() keyed { return &object.Namespace{} },
+	strings.ToLower(object.KindGatewayClass): func() keyed { return &object.GatewayClass{} },
+	strings.ToLower(object.KindGateway):      func() keyed { return &object.Gateway{} },
+	strings.ToLower(object.KindListenerSet):  func() keyed { return &object.ListenerSet{} },
+	strings.ToLower(object.KindXListenerSet): func() keyed { return &object.ListenerSet{} },
+	strings.ToLower(object.KindHTTPRoute):    func() keyed { return &object.Route{} },
+	strings.ToLower(object.KindGRPCRoute):    func() keyed { return &object.Route{} },
+	strings.ToLower(object.KindTLSRoute):     func() keyed { return &object.Route{} },
 }
 
 // header returns what a snapshot says that is written now.
@@ -76,9 +77,9 @@ func (w *Watcher) header() header {
 	return header{
 		written:         time.Now().Add(-w.server.away()).Unix(),
 		host:            w.host,
-		classes:         w.fields.Classes,
-		hostAnnotations: w.fields.HostAnnotations,
-		https:           w.fields.HTTPS,
+		classes:         w.CodecFields.Classes,
+		hostAnnotations: w.CodecFields.HostAnnotations,
+		https:           w.CodecFields.HTTPS,
 		gateways:        w.gatewayAPI.health.synced.Load(),
 	}
 }
@@ -87,21 +88,21 @@ func (w *Watcher) header() header {
 // copied, and no longer: the objects themselves never change.
 func (w *Watcher) encode(out io.Writer, h header) error {
 	sum := sha256.New()
-	c := &codec{out: bufio.NewWriterSize(io.MultiWriter(out, sum), 64<<10)}
-	_, err := fmt.Fprintf(c.out, "%s %d\n", formatName, formatVersion)
-	c.write(0, err)
-	h.fields(c)
+	c := &object.Codec{Out: bufio.NewWriterSize(io.MultiWriter(out, sum), 64<<10)}
+	_, err := fmt.Fprintf(c.Out, "%s %d\n", formatName, formatVersion)
+	c.Write(0, err)
+	h.CodecFields(c)
 	for _, t := range w.stored {
 		if there := t.state().synced.Load(); there {
-			flag(&there, c)
+			object.Flag(&there, c)
 			t.save(c)
 		}
 	}
 	end := false
-	flag(&end, c)
-	c.write(0, c.out.Flush())
-	if c.err != nil {
-		return c.err
+	object.Flag(&end, c)
+	c.Write(0, c.Out.Flush())
+	if c.Err != nil {
+		return c.Err
 	}
 	_, err = out.Write(sum.Sum(nil))
 	return err
@@ -110,7 +111,7 @@ func (w *Watcher) encode(out io.Writer, h header) error {
 // state is what a snapshot holds.
 type state struct {
 	header
-	sections map[section][]object
+	sections map[section][]keyed
 }
 
 // maxBeginning is within how many bytes the line ends that a snapshot begins with.
@@ -137,7 +138,7 @@ func readState(snapshot []byte) (*state, error) {
 	}
 	content := len(rest) - sha256.Size
 	if content < 0 {
-		return nil, errShort
+		return nil, object.ErrShort
 	}
 	if sum := sha256.Sum256(snapshot[:len(snapshot)-sha256.Size]); !bytes.Equal(sum[:], rest[content:]) {
 		return nil, errors.New("it is damaged: its checksum does not match")
@@ -147,50 +148,50 @@ func readState(snapshot []byte) (*state, error) {
 
 // readContent reads what stands between the first line and the checksum.
 func readContent(content []byte) (*state, error) {
-	c := &codec{in: content}
-	s := &state{sections: map[section][]object{}}
-	s.header.fields(c)
+	c := &object.Codec{In: content}
+	s := &state{sections: map[section][]keyed{}}
+	s.header.CodecFields(c)
 	for {
 		more := false
-		flag(&more, c)
+		object.Flag(&more, c)
 		if !more {
 			break
 		}
 		var of section
-		of.fields(c)
+		of.CodecFields(c)
 		blank := blanks[of.kind]
 		if blank == nil {
-			c.fail(fmt.Errorf("there is no kind %q", printable.Shorten(of.kind)))
+			c.Fail(fmt.Errorf("there is no kind %q", printable.Shorten(of.kind)))
 			break
 		}
-		objects := []object{}
-		for range c.length(0) {
-			if c.err != nil {
+		objects := []keyed{}
+		for range c.Length(0) {
+			if c.Err != nil {
 				break
 			}
 			o := blank()
-			o.fields(c)
+			o.CodecFields(c)
 			objects = append(objects, o)
 		}
 		s.sections[of] = objects
 	}
-	if c.err == nil && len(c.in) > 0 {
-		c.fail(fmt.Errorf("there are %d bytes too many", len(c.in)))
+	if c.Err == nil && len(c.In) > 0 {
+		c.Fail(fmt.Errorf("there are %d bytes too many", len(c.In)))
 	}
-	if c.err != nil {
-		return nil, c.err
+	if c.Err != nil {
+		return nil, c.Err
 	}
 	return s, nil
 }
 
 // objects returns those of a table, also out of one of all namespaces. It reports whether they
 // are known.
-func (s *state) objects(of section) ([]object, bool) {
+func (s *state) objects(of section) ([]keyed, bool) {
 	if objects, known := s.sections[of]; known || of.scope == "" {
 		return objects, known
 	}
 	all, known := s.sections[section{kind: of.kind}]
-	return slices.DeleteFunc(slices.Clone(all), func(o object) bool { return !of.holds(o) }), known
+	return slices.DeleteFunc(slices.Clone(all), func(o keyed) bool { return !of.holds(o) }), known
 }
 
 // suits returns why a state cannot stand for what the Watcher would read, nil if it can.
@@ -198,7 +199,7 @@ func (s *state) suits(w *Watcher) error {
 	if s.host != w.host {
 		return fmt.Errorf("it is of the API server %q, and not of %q", s.host, w.host)
 	}
-	for _, class := range w.fields.Classes {
+	for _, class := range w.CodecFields.Classes {
 		switch {
 		case slices.Contains(s.classes, class):
 		case class == "":
@@ -207,12 +208,12 @@ func (s *state) suits(w *Watcher) error {
 			return fmt.Errorf("it was written without the class %q", class)
 		}
 	}
-	for _, name := range w.fields.HostAnnotations {
+	for _, name := range w.CodecFields.HostAnnotations {
 		if !slices.Contains(s.hostAnnotations, name) {
 			return fmt.Errorf("it was written without the host_annotations %q", name)
 		}
 	}
-	if w.fields.HTTPS && !s.https {
+	if w.CodecFields.HTTPS && !s.https {
 		return errors.New("it was written without https")
 	}
 	return nil

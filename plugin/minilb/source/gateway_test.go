@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // G40–G44: what a Gateway's status can lead to.
@@ -32,16 +35,16 @@ func TestGatewayAddresses(t *testing.T) {
 		`[{type: Hostname, value: gw.cluster.local}]`:                                                                       "a.ex.org. -> gw.cluster.local.",
 		`[{type: Hostname, value: "bad!host"}]`:                                                                             "a.ex.org.: Gateway infra/gw: its status has no usable address",
 	} {
-		manifest := strings.Replace(gatewayWith(open), "[{value: 10.0.0.5}]", addresses, 1) + routeOf(httpRoute, "a.ex.org", toGateway)
+		manifest := strings.Replace(gatewayWith(open), "[{value: 10.0.0.5}]", addresses, 1) + routeOf(object.KindHTTPRoute, "a.ex.org", toGateway)
 		manifest = strings.Replace(manifest, "gatewayClassName: gc,", "gatewayClassName: gc, addresses: [{value: 10.9.9.9}],", 1) // never spec's
-		if got := told(testObjects(t, manifest), Options{}); !slices.Equal(got, []string{want}) {
+		if got := told(testObjects(t, manifest), config.Options{}); !slices.Equal(got, []string{want}) {
 			t.Errorf("%s: got %q, want %q", addresses, got, want)
 		}
 	}
 	bad := testObjects(t, strings.Replace(gatewayWith(open), "10.0.0.5", "not-an-ip", 1))
 	for gw := range maps.Values(bad.gateways) {
-		if len(gw.lead.problems) != 1 || gw.lead.problems[0].owner.String() != "Gateway infra/gw" {
-			t.Errorf("got problems %v, want one of the Gateway", gw.lead.problems)
+		if len(gw.Targets.Problems) != 1 || gw.Targets.Problems[0].Ref.String() != "Gateway infra/gw" {
+			t.Errorf("got problems %v, want one of the Gateway", gw.Targets.Problems)
 		}
 	}
 }
@@ -52,12 +55,12 @@ func TestGatewayAddressesLong(t *testing.T) {
 	for _, address := range []string{"{value: %s}", "{type: Hostname, value: '%s!'}", "{type: Hostname, value: %s.svc}", "{type: %s, value: x}", "{type: x, value: %s}", "{routability: Cluster, value: %s}"} {
 		objects := testObjects(t, strings.Replace(gatewayWith(open), "{value: 10.0.0.5}", fmt.Sprintf(address, long), 1))
 		for gw := range maps.Values(objects.gateways) {
-			if gw.lead.missing == "" || len(gw.lead.missing) > 400 {
-				t.Errorf("%s: got %.500q", address, gw.lead.missing)
+			if gw.Targets.Missing == "" || len(gw.Targets.Missing) > 400 {
+				t.Errorf("%s: got %.500q", address, gw.Targets.Missing)
 			}
-			for _, p := range gw.lead.problems {
-				if len(p.text) > 400 {
-					t.Errorf("%s: got the problem %.500q", address, p.text)
+			for _, p := range gw.Targets.Problems {
+				if len(p.Text) > 400 {
+					t.Errorf("%s: got the problem %.500q", address, p.Text)
 				}
 			}
 		}

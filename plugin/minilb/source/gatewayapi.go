@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // discoveryInterval is how often the API server is asked at least what it serves of the
@@ -35,13 +36,13 @@ const (
 
 // resources are what the kinds are called in requests.
 var resources = map[string]string{
-	gatewayKind:      "gateways",
-	gatewayClassKind: "gatewayclasses",
-	listenerSetKind:  "listenersets",
-	xListenerSetKind: "xlistenersets",
-	httpRoute:        "httproutes",
-	grpcRoute:        "grpcroutes",
-	tlsRoute:         "tlsroutes",
+	object.KindGateway:      "gateways",
+	object.KindGatewayClass: "gatewayclasses",
+	object.KindListenerSet:  "listenersets",
+	object.KindXListenerSet: "xlistenersets",
+	object.KindHTTPRoute:    "httproutes",
+	object.KindGRPCRoute:    "grpcroutes",
+	object.KindTLSRoute:     "tlsroutes",
 }
 
 // versions returns where a kind may be served, the preferred version first (G3).
@@ -54,16 +55,16 @@ func versions(group, kind string, names ...string) []schema.GroupVersionResource
 }
 
 var (
-	gatewayVersions      = versions(gatewayGroup, gatewayKind, "v1", "v1beta1")
-	gatewayClassVersions = versions(gatewayGroup, gatewayClassKind, "v1", "v1beta1")
+	gatewayVersions      = versions(object.GatewayGroup, object.KindGateway, "v1", "v1beta1")
+	gatewayClassVersions = versions(object.GatewayGroup, object.KindGatewayClass, "v1", "v1beta1")
 	listenerSetVersions  = map[string][]schema.GroupVersionResource{ // two kinds: clusters have both (G3)
-		listenerSetKind:  versions(gatewayGroup, listenerSetKind, "v1"),
-		xListenerSetKind: versions(gatewayXGroup, xListenerSetKind, "v1alpha1"),
+		object.KindListenerSet:  versions(object.GatewayGroup, object.KindListenerSet, "v1"),
+		object.KindXListenerSet: versions(object.GatewayXGroup, object.KindXListenerSet, "v1alpha1"),
 	}
 	routeVersions = map[string][]schema.GroupVersionResource{
-		httpRoute: versions(gatewayGroup, httpRoute, "v1", "v1beta1"),
-		grpcRoute: versions(gatewayGroup, grpcRoute, "v1", "v1alpha2"),
-		tlsRoute:  versions(gatewayGroup, tlsRoute, "v1", "v1alpha3", "v1alpha2"),
+		object.KindHTTPRoute: versions(object.GatewayGroup, object.KindHTTPRoute, "v1", "v1beta1"),
+		object.KindGRPCRoute: versions(object.GatewayGroup, object.KindGRPCRoute, "v1", "v1alpha2"),
+		object.KindTLSRoute:  versions(object.GatewayGroup, object.KindTLSRoute, "v1", "v1alpha3", "v1alpha2"),
 	}
 )
 
@@ -78,11 +79,11 @@ type gatewayAPI struct {
 	poked    chan struct{} // holds a token when a watch found its kind gone, or had to list anew
 
 	tables     []follower // all of those below, which are by namespace
-	classes    map[string]*custom[*gatewayClass]
-	namespaces map[string]*versioned[*corev1.Namespace, *namespace]
-	gateways   map[string]*custom[*gateway]
-	sets       map[string]map[string]*custom[*listenerSet] // by kind
-	routes     map[string]map[string]*custom[*route]       // by kind
+	classes    map[string]*custom[*object.GatewayClass]
+	namespaces map[string]*versioned[*corev1.Namespace, *object.Namespace]
+	gateways   map[string]*custom[*object.Gateway]
+	sets       map[string]map[string]*custom[*object.ListenerSet] // by kind
+	routes     map[string]map[string]*custom[*object.Route]       // by kind
 }
 
 // follower is a versioned table of any type.
@@ -107,12 +108,12 @@ func newGatewayAPI(w *Watcher, client dynamic.Interface) (*gatewayAPI, error) {
 		discover:   func(ctx context.Context) (offer, error) { return discover(ctx, w.core.RESTClient()) },
 		interval:   interval,
 		poked:      make(chan struct{}, 1),
-		health:     &health{resource: "/apis/" + gatewayGroup, verbs: "get", optional: true},
-		classes:    map[string]*custom[*gatewayClass]{},
-		namespaces: map[string]*versioned[*corev1.Namespace, *namespace]{},
-		gateways:   map[string]*custom[*gateway]{},
-		sets:       map[string]map[string]*custom[*listenerSet]{listenerSetKind: {}, xListenerSetKind: {}},
-		routes:     map[string]map[string]*custom[*route]{httpRoute: {}, grpcRoute: {}, tlsRoute: {}},
+		health:     &health{resource: "/apis/" + object.GatewayGroup, verbs: "get", optional: true},
+		classes:    map[string]*custom[*object.GatewayClass]{},
+		namespaces: map[string]*versioned[*corev1.Namespace, *object.Namespace]{},
+		gateways:   map[string]*custom[*object.Gateway]{},
+		sets:       map[string]map[string]*custom[*object.ListenerSet]{object.KindListenerSet: {}, object.KindXListenerSet: {}},
+		routes:     map[string]map[string]*custom[*object.Route]{object.KindHTTPRoute: {}, object.KindGRPCRoute: {}, object.KindTLSRoute: {}},
 	}
 	g.health.gone = func() {} // a version of the group may go between two requests: the next look tells
 	w.server.doubted = g.poke
@@ -129,10 +130,10 @@ func (g *gatewayAPI) add(t *Translator, namespace string) {
 	subscribe(t, kept(g.classes, "", g.classTable), t.onGatewayClass)
 	subscribe(t, kept(g.namespaces, namespace, g.namespaceTable), t.onNamespace)
 	subscribe(t, kept(g.gateways, namespace, g.gatewayTable), t.onGateway)
-	for _, kind := range []string{listenerSetKind, xListenerSetKind} {
+	for _, kind := range []string{object.KindListenerSet, object.KindXListenerSet} {
 		subscribe(t, kept(g.sets[kind], namespace, g.listenerSetTable(kind)), t.onListenerSet)
 	}
-	for _, kind := range []string{httpRoute, grpcRoute, tlsRoute} {
+	for _, kind := range []string{object.KindHTTPRoute, object.KindGRPCRoute, object.KindTLSRoute} {
 		subscribe(t, kept(g.routes[kind], namespace, g.routeTable(kind)), t.onRoute)
 	}
 }
@@ -147,36 +148,36 @@ func kept[T any](tables map[string]T, namespace string, make func(string) T) T {
 	return table
 }
 
-func (g *gatewayAPI) gatewayTable(namespace string) *custom[*gateway] {
-	return newCustom(g, gatewayKind, namespace, reduceGateway, firstOf(gatewayVersions))
+func (g *gatewayAPI) gatewayTable(namespace string) *custom[*object.Gateway] {
+	return newCustom(g, object.KindGateway, namespace, object.NewGateway, firstOf(gatewayVersions))
 }
 
-func (g *gatewayAPI) classTable(string) *custom[*gatewayClass] {
-	return newCustom(g, gatewayClassKind, "", reduceGatewayClass, firstOf(gatewayClassVersions))
+func (g *gatewayAPI) classTable(string) *custom[*object.GatewayClass] {
+	return newCustom(g, object.KindGatewayClass, "", object.NewGatewayClass, firstOf(gatewayClassVersions))
 }
 
-func (g *gatewayAPI) routeTable(kind string) func(namespace string) *custom[*route] {
-	return func(namespace string) *custom[*route] {
-		return newCustom(g, kind, namespace, reduceRoute(kind), firstOf(routeVersions[kind]))
+func (g *gatewayAPI) routeTable(kind string) func(namespace string) *custom[*object.Route] {
+	return func(namespace string) *custom[*object.Route] {
+		return newCustom(g, kind, namespace, object.NewRoute(kind), firstOf(routeVersions[kind]))
 	}
 }
 
-func (g *gatewayAPI) listenerSetTable(kind string) func(namespace string) *custom[*listenerSet] {
-	return func(namespace string) *custom[*listenerSet] {
-		return newCustom(g, kind, namespace, reduceListenerSet(kind), firstOf(listenerSetVersions[kind]))
+func (g *gatewayAPI) listenerSetTable(kind string) func(namespace string) *custom[*object.ListenerSet] {
+	return func(namespace string) *custom[*object.ListenerSet] {
+		return newCustom(g, kind, namespace, object.NewListenerSet(kind), firstOf(listenerSetVersions[kind]))
 	}
 }
 
 // namespaceTable makes the table of Namespaces: all of them, or one by its name. Gateways select them by
 // their labels (G16), and nobody else may claim their names in a zone (C7).
-func (g *gatewayAPI) namespaceTable(name string) *versioned[*corev1.Namespace, *namespace] {
+func (g *gatewayAPI) namespaceTable(name string) *versioned[*corev1.Namespace, *object.Namespace] {
 	resource, selector := "namespaces", ""
 	if name != metav1.NamespaceAll {
 		resource, selector = fmt.Sprintf("namespaces %q", name), metav1.ObjectNameField+"="+name
 	}
 	var needed atomic.Bool // whether there may be Gateways
-	v := &versioned[*corev1.Namespace, *namespace]{
-		table: newTable(g.watcher, &health{kind: "namespace", resource: resource}, reduceNamespace),
+	v := &versioned[*corev1.Namespace, *object.Namespace]{
+		table: newTable(g.watcher, &health{kind: "namespace", resource: resource}, object.NewNamespace),
 		choose: func(o offer) schema.GroupVersionResource {
 			needed.Store(!o.first(gatewayVersions).Empty())
 			return corev1.SchemeGroupVersion.WithResource("namespaces")
@@ -213,12 +214,12 @@ func (g *gatewayAPI) tellOpen(h *health, err error) {
 }
 
 // custom is the table of a kind that a CustomResourceDefinition brings.
-type custom[T object] = versioned[*unstructured.Unstructured, T]
+type custom[T keyed] = versioned[*unstructured.Unstructured, T]
 
-func newCustom[T object](g *gatewayAPI, kind, namespace string, reduce func(*unstructured.Unstructured) T, choose func(offer) schema.GroupVersionResource) *custom[T] {
-	group := gatewayGroup
-	if kind == xListenerSetKind {
-		group = gatewayXGroup
+func newCustom[T keyed](g *gatewayAPI, kind, namespace string, reduce func(*unstructured.Unstructured) T, choose func(offer) schema.GroupVersionResource) *custom[T] {
+	group := object.GatewayGroup
+	if kind == object.KindXListenerSet {
+		group = object.GatewayXGroup
 	}
 	h := &health{kind: strings.ToLower(kind), resource: resources[kind], group: group, namespace: namespace}
 	v := &custom[T]{table: newTable(g.watcher, h, reduce), choose: choose, expected: &unstructured.Unstructured{}}

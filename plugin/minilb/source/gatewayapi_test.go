@@ -17,6 +17,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/yaml"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // all is what a recent release serves.
@@ -40,8 +43,8 @@ func gatewayState(t *testing.T, tlsVersion string) map[string][]runtime.Object {
 	maps.Copy(state, map[string][]runtime.Object{
 		"gateways/v1":             {customObject(t, strings.Split(gatewayWith(listeners), "---")[1])},
 		"gatewayclasses/v1":       {customObject(t, class)},
-		"httproutes/v1":           {customObject(t, routeOf(httpRoute, "http.org", toGateway))},
-		"tlsroutes/" + tlsVersion: {customObject(t, routeOf(tlsRoute, "tls.org", toGateway))},
+		"httproutes/v1":           {customObject(t, routeOf(object.KindHTTPRoute, "http.org", toGateway))},
+		"tlsroutes/" + tlsVersion: {customObject(t, routeOf(object.KindTLSRoute, "tls.org", toGateway))},
 		"namespaces":              {&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{"team": "shop"}}}},
 	})
 	return state
@@ -54,7 +57,7 @@ func TestGatewayAPIAtStart(t *testing.T) {
 		api.objects = gatewayState(t, "v1")
 		api.offer(all...)
 		api.refuse("httproutes/v1", apierrors.NewServiceUnavailable("starting"))
-		b, stop := runBench(t, api, Options{Gateways: true})
+		b, stop := runBench(t, api, config.Options{Gateways: true})
 		defer stop()
 		synctest.Wait()
 		if got := b.tr.Unsynced(); !slices.Equal(got, []string{"httproutes.gateway.networking.k8s.io"}) {
@@ -84,7 +87,7 @@ func TestGatewayAPIComesAndGoes(t *testing.T) {
 		api := newFakeAPI()
 		api.objects = gatewayState(t, "v1")
 		api.offer()
-		b, stop := runBench(t, api, Options{Gateways: true})
+		b, stop := runBench(t, api, config.Options{Gateways: true})
 		defer stop()
 		synctest.Wait()
 		b.want("web.shop.minilb.", "10.0.0.1")
@@ -131,7 +134,7 @@ func TestGatewayAPIComesAndGoes(t *testing.T) {
 			t.Error("a status of HTTPRoutes, which have gone")
 		}
 		// Whatever the watch before still says comes too late.
-		api.send("httproutes/v1", watch.Added, customObject(t, routeOf(httpRoute, "late.org", toGateway)))
+		api.send("httproutes/v1", watch.Added, customObject(t, routeOf(object.KindHTTPRoute, "late.org", toGateway)))
 		synctest.Wait()
 		b.want("late.org.", "-")
 
@@ -148,7 +151,7 @@ func TestGatewayAPIDoubt(t *testing.T) {
 		api := newFakeAPI()
 		api.objects = gatewayState(t, "v1")
 		api.offer(all...)
-		b, stop := runBench(t, api, Options{Gateways: true})
+		b, stop := runBench(t, api, config.Options{Gateways: true})
 		defer stop()
 		synctest.Wait()
 		b.want("http.org.", "10.0.0.5")
@@ -197,7 +200,7 @@ func TestGatewayAPIPoked(t *testing.T) {
 		api := newFakeAPI()
 		api.objects = gatewayState(t, "v1")
 		api.offer(all...)
-		b, stop := runBench(t, api, Options{Gateways: true})
+		b, stop := runBench(t, api, config.Options{Gateways: true})
 		defer stop()
 		synctest.Wait()
 		b.log.take()
@@ -225,7 +228,7 @@ func TestGatewayAPIUninstalled(t *testing.T) {
 		api := newFakeAPI()
 		api.objects = gatewayState(t, "v1")
 		api.offer(all...)
-		b, stop := runBench(t, api, Options{Gateways: true})
+		b, stop := runBench(t, api, config.Options{Gateways: true})
 		defer stop()
 		synctest.Wait()
 		b.log.take()
@@ -262,9 +265,9 @@ func TestGatewayAPIVersion(t *testing.T) {
 		before := without("tlsroutes")
 		api.offer(append(before, "tlsroutes/v1alpha3", "tlsroutes/v1alpha2")...)
 		gone := false
-		b, stop := runBench(t, api, Options{Gateways: true}, func(b *bench) {
-			routes := b.watcher.gatewayAPI.routes[tlsRoute][""]
-			routes.subscribers = append(routes.subscribers, func(_, new *route) { gone = gone || new == nil })
+		b, stop := runBench(t, api, config.Options{Gateways: true}, func(b *bench) {
+			routes := b.watcher.gatewayAPI.routes[object.KindTLSRoute][""]
+			routes.subscribers = append(routes.subscribers, func(_, new *object.Route) { gone = gone || new == nil })
 		})
 		defer stop()
 		synctest.Wait()
@@ -274,13 +277,13 @@ func TestGatewayAPIVersion(t *testing.T) {
 		api.refuse("tlsroutes/v1", apierrors.NewServiceUnavailable("not yet"))
 		api.mu.Lock()
 		api.objects["tlsroutes/v1"] = []runtime.Object{
-			customObject(t, routeOf(tlsRoute, "tls.org", toGateway)),
-			customObject(t, strings.Replace(routeOf(tlsRoute, "new.org", toGateway), "name: r,", "name: s,", 1)),
+			customObject(t, routeOf(object.KindTLSRoute, "tls.org", toGateway)),
+			customObject(t, strings.Replace(routeOf(object.KindTLSRoute, "new.org", toGateway), "name: r,", "name: s,", 1)),
 		}
 		api.mu.Unlock()
 		api.offer(all...)
 		time.Sleep(46 * time.Second)
-		api.send("tlsroutes/v1alpha3", watch.Modified, customObject(t, routeOf(tlsRoute, "tls.org, more.org", toGateway)))
+		api.send("tlsroutes/v1alpha3", watch.Modified, customObject(t, routeOf(object.KindTLSRoute, "tls.org, more.org", toGateway)))
 		synctest.Wait()
 		b.want("tls.org.", "10.0.0.5")
 		b.want("more.org.", "10.0.0.5")
@@ -298,10 +301,10 @@ func TestGatewayAPIVersion(t *testing.T) {
 		if lines := b.log.take(); !slices.Contains(lines, "I tlsroutes.gateway.networking.k8s.io: now read as v1 instead of v1alpha3") {
 			t.Errorf("got the log %q", lines)
 		}
-		api.send("tlsroutes/v1alpha3", watch.Deleted, customObject(t, routeOf(tlsRoute, "tls.org", toGateway)))
+		api.send("tlsroutes/v1alpha3", watch.Deleted, customObject(t, routeOf(object.KindTLSRoute, "tls.org", toGateway)))
 		synctest.Wait()
 		b.want("tls.org.", "10.0.0.5")
-		api.send("tlsroutes/v1", watch.Deleted, customObject(t, routeOf(tlsRoute, "tls.org", toGateway)))
+		api.send("tlsroutes/v1", watch.Deleted, customObject(t, routeOf(object.KindTLSRoute, "tls.org", toGateway)))
 		synctest.Wait()
 		b.want("tls.org.", "-")
 	})
@@ -315,7 +318,7 @@ func TestGatewayAPIVersionWithdrawn(t *testing.T) {
 		before := without("tlsroutes")
 		before = append(before, "tlsroutes/v1alpha3")
 		api.offer(before...)
-		b, stop := runBench(t, api, Options{Gateways: true})
+		b, stop := runBench(t, api, config.Options{Gateways: true})
 		defer stop()
 		synctest.Wait()
 		api.refuse("tlsroutes/v1", apierrors.NewServiceUnavailable("not yet"))
@@ -327,7 +330,7 @@ func TestGatewayAPIVersionWithdrawn(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		b.want("tls.org.", "10.0.0.5")
-		api.send("tlsroutes/v1alpha3", watch.Deleted, customObject(t, routeOf(tlsRoute, "tls.org", toGateway)))
+		api.send("tlsroutes/v1alpha3", watch.Deleted, customObject(t, routeOf(object.KindTLSRoute, "tls.org", toGateway)))
 		synctest.Wait()
 		b.want("tls.org.", "-")
 	})
@@ -341,7 +344,7 @@ func TestGatewayAPIListenerSets(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			api := newFakeAPI()
 			api.offer(strings.Fields("gateways/v1 " + offered)...)
-			b, stop := runBench(t, api, Options{Gateways: true})
+			b, stop := runBench(t, api, config.Options{Gateways: true})
 			defer stop()
 			synctest.Wait()
 			var got []string
@@ -367,7 +370,7 @@ func TestGatewayAPIForbidden(t *testing.T) {
 		for _, resource := range []string{"httproutes/v1", "gatewayclasses/v1"} {
 			api.refuse(resource, apierrors.NewForbidden(schema.GroupResource{Resource: resource}, "", errors.New("no")))
 		}
-		b, stop := runBench(t, api, Options{Gateways: true})
+		b, stop := runBench(t, api, config.Options{Gateways: true})
 		defer stop()
 		time.Sleep(5 * time.Second)
 		synctest.Wait()

@@ -10,6 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // testObjects reads the objects of a manifest as the tables would hold them.
@@ -24,21 +27,21 @@ func testObjects(t testing.TB, manifest string) *gatewayObjects {
 		}
 		switch kind := obj.GetKind(); kind {
 		case "":
-		case gatewayKind:
-			g := reduceGateway(obj)
-			objects.gateways[g.key()] = g
-		case gatewayClassKind:
-			objects.classes[obj.GetName()] = reduceGatewayClass(obj)
-		case listenerSetKind, xListenerSetKind:
-			s := reduceListenerSet(kind)(obj)
-			objects.sets[s.kindName()] = s
+		case object.KindGateway:
+			g := object.NewGateway(obj)
+			objects.gateways[g.Key()] = g
+		case object.KindGatewayClass:
+			objects.classes[obj.GetName()] = object.NewGatewayClass(obj)
+		case object.KindListenerSet, object.KindXListenerSet:
+			s := object.NewListenerSet(kind)(obj)
+			objects.sets[s.KindName()] = s
 		case "Namespace":
 			ns := &corev1.Namespace{}
 			ns.Name, ns.Labels = obj.GetName(), obj.GetLabels()
-			objects.namespaces[ns.Name] = reduceNamespace(ns)
-		case httpRoute, grpcRoute, tlsRoute:
-			r := reduceRoute(kind)(obj)
-			objects.routes[r.kindName()] = r
+			objects.namespaces[ns.Name] = object.NewNamespace(ns)
+		case object.KindHTTPRoute, object.KindGRPCRoute, object.KindTLSRoute:
+			r := object.NewRoute(kind)(obj)
+			objects.routes[r.KindName()] = r
 		default:
 			t.Fatalf("kind %q", kind)
 		}
@@ -48,31 +51,31 @@ func testObjects(t testing.TB, manifest string) *gatewayObjects {
 
 // told returns what the claims of all routes say, one a line: "a.ex.org. -> 10.0.0.1" for a
 // host and its targets, "a.ex.org.: reason" for one without, "!reason" for a problem.
-func told(objects *gatewayObjects, options Options) []string {
+func told(objects *gatewayObjects, options config.Options) []string {
 	var lines []string
 	a := &attachment{gatewayObjects: objects, options: &options}
 	for _, r := range objects.routes {
 		for _, c := range a.claims(r) {
 			var targets []string
-			for _, target := range c.targets {
+			for _, target := range c.List {
 				switch {
-				case target.addr.IsValid():
-					targets = append(targets, target.addr.String())
-				case target.host != "":
-					targets = append(targets, target.host)
+				case target.Addr.IsValid():
+					targets = append(targets, target.Addr.String())
+				case target.Host != "":
+					targets = append(targets, target.Host)
 				default:
-					targets = append(targets, "svc:"+target.service.String())
+					targets = append(targets, "svc:"+target.Service.String())
 				}
 			}
 			for _, host := range c.hosts {
 				lines = append(lines, host+" -> "+strings.Join(targets, " "))
 			}
-			for _, p := range c.problems {
-				host, why, unserved := strings.Cut(p.text, ` is not served: `)
-				if host, err := strconv.Unquote(strings.TrimPrefix(host, "host ")); unserved && p.reason == ReasonNoTarget && err == nil {
+			for _, p := range c.Problems {
+				host, why, unserved := strings.Cut(p.Text, ` is not served: `)
+				if host, err := strconv.Unquote(strings.TrimPrefix(host, "host ")); unserved && p.Reason == object.ReasonNoTarget && err == nil {
 					lines = append(lines, host+".: "+why)
 				} else {
-					lines = append(lines, "!"+p.owner.String()+": "+p.text)
+					lines = append(lines, "!"+p.Ref.String()+": "+p.Text)
 				}
 			}
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -35,32 +36,32 @@ func (i *Inspection) relevant(name string, all []Claimant) []Claimant {
 // hiddenBy says because of what a wildcard that counts is not what answers for a canonical name.
 func (i *Inspection) hiddenBy(name, wildcard string) string {
 	o, names := &i.translator.options, i.Names()
-	wide, owner := plain(wildcard), i.ownerOf(wildcard)
+	wide, owner := hostname.Plain(wildcard), i.ownerOf(wildcard)
 	for offset, end := 0, false; !end && name[offset:] != wildcard[2:]; offset, end = dns.NextLabel(name, offset) {
 		encloser := name[offset:]
 		closer := "*." + encloser
 		node, claimed := i.translator.last.hosts[encloser]
 		below := slices.IndexFunc(names, func(n string) bool {
-			return n != encloser && inZone(n, encloser) && i.ownerOf(n) == owner // others keep it off nothing (C7b)
+			return n != encloser && hostname.InZone(n, encloser) && i.ownerOf(n) == owner // others keep it off nothing (C7b)
 		})
 		switch {
 		case claimed && node == nil: // C6
-			return fmt.Sprintf("%q does not count here: a claim line of the Corefile gives %q to other namespaces", wide, plain(encloser))
+			return fmt.Sprintf("%q does not count here: a claim line of the Corefile gives %q to other namespaces", wide, hostname.Plain(encloser))
 		case offset == 0 && slices.Contains(names, name):
 			return fmt.Sprintf("%q does not count here: the name exists by itself", wide)
-		case IsSought(name): // C7
+		case hostname.IsSought(name): // C7
 			return fmt.Sprintf("%q does not count here: clients ask for such names by themselves, and no wildcard covers them", wide)
 		case offset > 0 && slices.Contains(names, closer):
-			return fmt.Sprintf("%q does not count here: %q is closer", wide, plain(closer))
+			return fmt.Sprintf("%q does not count here: %q is closer", wide, hostname.Plain(closer))
 		case slices.Contains(o.Zones, encloser):
-			return fmt.Sprintf("%q does not count here: the name lies in the zone %q, which is answered for by itself", wide, plain(encloser))
+			return fmt.Sprintf("%q does not count here: the name lies in the zone %q, which is answered for by itself", wide, hostname.Plain(encloser))
 		case offset > 0 && slices.Contains(names, encloser):
-			return fmt.Sprintf("%q does not count here: %q exists, and a wildcard covers nothing below that (RFC 4592); claim %q as well, or %q", wide, plain(encloser), plain(name), plain(closer))
+			return fmt.Sprintf("%q does not count here: %q exists, and a wildcard covers nothing below that (RFC 4592); claim %q as well, or %q", wide, hostname.Plain(encloser), hostname.Plain(name), hostname.Plain(closer))
 		case below >= 0:
 			text := fmt.Sprintf("%q does not count here: %q exists, as %q lies below it, and a wildcard covers nothing that exists or is below that (RFC 4592); claim %q as well",
-				wide, plain(encloser), plain(names[below]), plain(name))
+				wide, hostname.Plain(encloser), hostname.Plain(names[below]), hostname.Plain(name))
 			if offset > 0 {
-				text += fmt.Sprintf(", or %q", plain(closer))
+				text += fmt.Sprintf(", or %q", hostname.Plain(closer))
 			}
 			return text
 		}
@@ -70,8 +71,8 @@ func (i *Inspection) hiddenBy(name, wildcard string) string {
 
 // ownerOf returns the namespace that has a claimed name, "" where that does not matter: in a zone.
 func (i *Inspection) ownerOf(name string) string {
-	if i.translator.options.zone(name) != "" || i.resolver.outcomes[name].winner == nil {
+	if i.translator.options.Zone(name) != "" || i.resolver.outcomes[name].winner == nil {
 		return ""
 	}
-	return i.resolver.outcomes[name].winner.namespace
+	return i.resolver.outcomes[name].winner.Namespace
 }

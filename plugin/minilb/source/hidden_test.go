@@ -6,6 +6,8 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 // C3, C6, D10, D12, D17, G44: of objects that ask for a name, or for a wildcard that covers it, those answer
@@ -40,13 +42,13 @@ func TestClaimantsHidden(t *testing.T) {
 			"Ingress shop/closer *.dev.ex.org -> address 10.0.0.2", `Ingress shop/wild *.ex.org: "*.ex.org" does not count here: "*.dev.ex.org" is closer`}},
 		{"the name of a Service", nil, []runtime.Object{web, at("shop/wild", "*.shop.minilb", "10.0.0.1")}, "x.web.shop.minilb.", []string{
 			`Ingress shop/wild *.shop.minilb: "*.shop.minilb" does not count here: "web.shop.minilb" exists, and a wildcard covers nothing below that (RFC 4592); claim "x.web.shop.minilb" as well, or "*.web.shop.minilb"`}},
-		{"a claim line", func(o *Options) {
-			o.Claims = []ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"shop"}}, {Suffix: "pay.ex.org.", Namespaces: []string{"pay"}}}
+		{"a claim line", func(o *config.Options) {
+			o.Claims = []config.ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"shop"}}, {Suffix: "pay.ex.org.", Namespaces: []string{"pay"}}}
 		}, []runtime.Object{wild}, "x.pay.ex.org.", []string{
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: a claim line of the Corefile gives "pay.ex.org" to other namespaces`}},
 		{"a name that no wildcard covers", nil, []runtime.Object{wild}, "wpad.dev.ex.org.", []string{ // C7
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: clients ask for such names by themselves, and no wildcard covers them`}},
-		{"a zone", func(o *Options) { o.Zones = append(o.Zones, "lan.ex.org.") }, []runtime.Object{wild}, "x.lan.ex.org.", []string{
+		{"a zone", func(o *config.Options) { o.Zones = append(o.Zones, "lan.ex.org.") }, []runtime.Object{wild}, "x.lan.ex.org.", []string{
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: the name lies in the zone "lan.ex.org", which is answered for by itself`}},
 		{"a wildcard that is refused, of a name that is there", nil, []runtime.Object{web, at("evil/all", "*.minilb", "6.6.6.6")}, "web.shop.minilb.", nil},
 		{"a wildcard that is refused, of a name that is not", nil, []runtime.Object{web, at("evil/all", "*.minilb", "6.6.6.6")}, "nobody.minilb.", []string{

@@ -12,7 +12,10 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // wellFormed is what a host is by its characters, a final dot left out.
@@ -25,13 +28,13 @@ func isHost(text string) bool {
 	if last := text[strings.LastIndex(text, ".")+1:]; strings.Trim(last, "0123456789") == "" {
 		return false
 	}
-	return wellFormed.MatchString(text) && err != nil && len(text) <= 253 && strings.Count(text, ".") < maxLabels
+	return wellFormed.MatchString(text) && err != nil && len(text) <= 253 && strings.Count(text, ".") < hostname.MaxLabels
 }
 
 // checkHost checks that text is refused in one line, or becomes a name that DNS can carry, and
 // returns it (I10, G32, D33).
 func checkHost(t *testing.T, text string) (string, bool) {
-	host, err := parseHost(text)
+	host, err := hostname.Parse(text)
 	if (err == nil) != isHost(text) {
 		t.Fatalf("%q: got %q, %v", text, host, err)
 	}
@@ -39,10 +42,10 @@ func checkHost(t *testing.T, text string) (string, bool) {
 		checkLine(t, err.Error())
 		return "", false
 	}
-	if again, err := parseHost(host); err != nil || again != host {
+	if again, err := hostname.Parse(host); err != nil || again != host {
 		t.Errorf("%q: got %q, and of that %q, %v", text, host, again, err)
 	}
-	if labels, ok := dns.IsDomainName(host); !ok || labels > maxLabels || len(host) > 254 || !dns.IsFqdn(host) || dns.CanonicalName(host) != host || strings.LastIndex(host, "*") > 0 {
+	if labels, ok := dns.IsDomainName(host); !ok || labels > hostname.MaxLabels || len(host) > 254 || !dns.IsFqdn(host) || dns.CanonicalName(host) != host || strings.LastIndex(host, "*") > 0 {
 		t.Errorf("%q: got %q, which is no canonical name of a host", text, host)
 	}
 	wire, err := new(dns.Msg).SetQuestion(host, dns.TypeA).Pack()
@@ -77,7 +80,7 @@ func FuzzHosts(f *testing.F) {
 		f.Add("b.ex.org", "*.w.ex.org", text, "shop/web")
 	}
 	f.Fuzz(func(t *testing.T, annotation, host, address, reference string) {
-		b := newAttachedBench(t, Options{})
+		b := newAttachedBench(t, config.Options{})
 		b.services().Update(testService("shop/web", 1, annotation))
 		b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
 		rules := testIngress("shop/rules", host)
@@ -92,10 +95,10 @@ func FuzzHosts(f *testing.F) {
 		gateway := customObject(t, gatewayWith(open)[len(class):])
 		unstructured.SetNestedSlice(gateway.Object, []any{map[string]any{"value": "10.0.0.2"}}, "status", "addresses")
 		gatewayClass := customObject(t, strings.TrimSuffix(strings.TrimSpace(class), "---"))
-		deliver(b, kindName{kind: gatewayClassKind}, nil, gatewayClass, reduceGatewayClass, b.tr.onGatewayClass)
-		deliver(b, kindName{kind: gatewayKind}, nil, gateway, reduceGateway, b.tr.onGateway)
+		deliver(b, object.KindName{Kind: object.KindGatewayClass}, nil, gatewayClass, object.NewGatewayClass, b.tr.onGatewayClass)
+		deliver(b, object.KindName{Kind: object.KindGateway}, nil, gateway, object.NewGateway, b.tr.onGateway)
 		for name, section := range map[string]string{"r": "", "s": reference} {
-			r := customObject(t, strings.TrimSuffix(strings.TrimSpace(routeOf(httpRoute, "", toGateway)), "---"))
+			r := customObject(t, strings.TrimSuffix(strings.TrimSpace(routeOf(object.KindHTTPRoute, "", toGateway)), "---"))
 			r.SetName(name)
 			hostname := host
 			if name == "s" {
@@ -103,7 +106,7 @@ func FuzzHosts(f *testing.F) {
 			}
 			unstructured.SetNestedStringSlice(r.Object, []string{hostname}, "spec", "hostnames")
 			unstructured.SetNestedSlice(r.Object, []any{map[string]any{"name": "gw", "namespace": "infra", "sectionName": section}}, "spec", "parentRefs")
-			deliver(b, kindName{httpRoute, "shop", name}, nil, r, reduceRoute(httpRoute), b.tr.onRoute)
+			deliver(b, object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: name}, nil, r, object.NewRoute(object.KindHTTPRoute), b.tr.onRoute)
 		}
 		lines := b.publish()
 
@@ -158,18 +161,18 @@ func FuzzHosts(f *testing.F) {
 				}
 			}
 		}
-		items := slices.Collect(splitHosts(annotation))
-		for _, item := range items[:min(len(items), maxHosts)] {
+		items := slices.Collect(hostname.Split(annotation))
+		for _, item := range items[:min(len(items), object.MaxHosts)] {
 			expect("Service shop/web", item, "10.0.0.1")
 		}
-		if len(items) > maxHosts {
+		if len(items) > object.MaxHosts {
 			refused++
 		}
 		if host != "" {
 			expect("Ingress shop/rules", host, "10.0.0.1")
 			expect("HTTPRoute shop/r", host, "10.0.0.2")
 		}
-		if got := b.tr.Stats().Rejected[string(ReasonInvalid)]; got < refused {
+		if got := b.tr.Stats().Rejected[string(object.ReasonInvalid)]; got < refused {
 			t.Errorf("%d are counted as invalid, want %d at least: %q", got, refused, lines)
 		}
 	})

@@ -11,7 +11,9 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -27,14 +29,14 @@ func TestParseALPN(t *testing.T) {
 		{" h2 ,http/1.1,, h2", []string{"h2", "http/1.1"}, 0},
 		{"!,~,\x7f", []string{"!", "~"}, 1}, // the first and the last of what is printed
 		{"h3,h\x002,h 2,hé,\"h2\",a\\b," + many + "," + many + "p", []string{"h3", many}, 6},
-		{strings.Repeat("h 2,", 10_000), nil, maxProtocols + 1},
+		{strings.Repeat("h 2,", 10_000), nil, object.MaxProtocols + 1},
 		{"1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18", []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16"}, 1},
 	} {
-		got, refused := parseALPN(tc.list)
+		got, refused := object.ParseALPN(tc.list)
 		if !slices.Equal(got, tc.want) || len(refused) != tc.refused {
 			t.Errorf("%q: got %q, refused %q", tc.list, got, refused)
 		}
-		if len(refused) > maxProtocols+1 {
+		if len(refused) > object.MaxProtocols+1 {
 			t.Errorf("%d lines of one annotation", len(refused))
 		}
 		for _, text := range refused {
@@ -55,9 +57,9 @@ func httpsService(annotations map[string]string, ports ...corev1.ServicePort) *c
 }
 
 // slicePorts is a slice of one endpoint with a port of that name and number.
-func slicePorts(name, endpoint, portName string, number uint16) *slice {
+func slicePorts(name, endpoint, portName string, number uint16) *object.EndpointSlice {
 	s := serviceSlice("shop/web", name, endpoint)
-	s.ports = []port{{"_tcp", serviceLabel(portName), number}}
+	s.Ports = []object.Port{{Proto: "_tcp", Service: object.ServiceLabel(portName), Number: number}}
 	return s
 }
 
@@ -68,26 +70,26 @@ func TestHTTPSBinding(t *testing.T) {
 	for _, tc := range []struct {
 		what    string
 		service *corev1.Service
-		slices  []*slice
+		slices  []*object.EndpointSlice
 		want    string
 	}{
-		{"agreed", httpsService(nil, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443), slicePorts("b", "10.0.0.2 RSt", "https", 8443)}, "8443 []"},
-		{"at 443, and a port 80", httpsService(nil, tcp80, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "443 []"},
-		{"elsewhere, and a port 80", httpsService(nil, tcp80, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443)}, "-"},
-		{"elsewhere, and then a port 80", httpsService(nil, tcp443, tcp80), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443)}, "-"},
-		{"elsewhere, and a UDP port 80", httpsService(nil, tcp443, corev1.ServicePort{Name: "http", Port: 80, Protocol: corev1.ProtocolUDP}), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443)}, "8443 []"},
-		{"protocols", httpsService(map[string]string{lb.ALPNAnnotation: "h2"}, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "443 [h2]"},
-		{"unnamed", httpsService(nil, corev1.ServicePort{Port: 443}), []*slice{slicePorts("a", "10.0.0.1 RSt", "", 8443)}, "8443 []"},
-		{"different", httpsService(nil, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443), slicePorts("b", "10.0.0.2 RSt", "https", 9443)}, "-"},
-		{"different, but not answered with", httpsService(nil, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443), slicePorts("b", "10.0.0.2 rst", "https", 9443)}, "8443 []"},
-		{"one has no such port", httpsService(nil, tcp443), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 8443), slicePorts("b", "10.0.0.2 RSt", "other", 8443)}, "-"},
-		{"no endpoint", httpsService(nil, tcp443), []*slice{slicePorts("a", "10.0.0.1 rst", "https", 8443)}, "-"},
-		{"port 80 alone", httpsService(nil, tcp80), []*slice{slicePorts("a", "10.0.0.1 RSt", "http", 443)}, "-"},
-		{"port 8443", httpsService(nil, corev1.ServicePort{Name: "https", Port: 8443}), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "-"},
-		{"UDP", httpsService(nil, corev1.ServicePort{Name: "https", Port: 443, Protocol: corev1.ProtocolUDP}), []*slice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "-"},
+		{"agreed", httpsService(nil, tcp443), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "https", 8443), slicePorts("b", "10.0.0.2 RSt", "https", 8443)}, "8443 []"},
+		{"at 443, and a port 80", httpsService(nil, tcp80, tcp443), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "443 []"},
+		{"elsewhere, and a port 80", httpsService(nil, tcp80, tcp443), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "https", 8443)}, "-"},
+		{"elsewhere, and then a port 80", httpsService(nil, tcp443, tcp80), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "https", 8443)}, "-"},
+		{"elsewhere, and a UDP port 80", httpsService(nil, tcp443, corev1.ServicePort{Name: "http", Port: 80, Protocol: corev1.ProtocolUDP}), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "https", 8443)}, "8443 []"},
+		{"protocols", httpsService(map[string]string{lb.ALPNAnnotation: "h2"}, tcp443), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "443 [h2]"},
+		{"unnamed", httpsService(nil, corev1.ServicePort{Port: 443}), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "", 8443)}, "8443 []"},
+		{"different", httpsService(nil, tcp443), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "https", 8443), slicePorts("b", "10.0.0.2 RSt", "https", 9443)}, "-"},
+		{"different, but not answered with", httpsService(nil, tcp443), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "https", 8443), slicePorts("b", "10.0.0.2 rst", "https", 9443)}, "8443 []"},
+		{"one has no such port", httpsService(nil, tcp443), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "https", 8443), slicePorts("b", "10.0.0.2 RSt", "other", 8443)}, "-"},
+		{"no endpoint", httpsService(nil, tcp443), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 rst", "https", 8443)}, "-"},
+		{"port 80 alone", httpsService(nil, tcp80), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "http", 443)}, "-"},
+		{"port 8443", httpsService(nil, corev1.ServicePort{Name: "https", Port: 8443}), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "-"},
+		{"UDP", httpsService(nil, corev1.ServicePort{Name: "https", Port: 443, Protocol: corev1.ProtocolUDP}), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "-"},
 	} {
 		for by, asked := range map[string]bool{"us": true, "another server block": false, "nobody": false} {
-			b := newBenchOf(t, Options{HTTPS: asked}, func(w *Watcher) { w.fields.HTTPS = by != "nobody" })
+			b := newBenchOf(t, config.Options{HTTPS: asked}, func(w *Watcher) { w.CodecFields.HTTPS = by != "nobody" })
 			b.services().Update(tc.service)
 			for _, s := range tc.slices {
 				b.watcher.slices[""].set(s)
@@ -118,7 +120,7 @@ func (b *bench) https(name string) string {
 
 // A change of ports or protocols is answered at once, and what is wrong is logged once and counted.
 func TestHTTPSChanges(t *testing.T) {
-	b := newBench(t, Options{HTTPS: true})
+	b := newBench(t, config.Options{HTTPS: true})
 	b.services().Update(httpsService(nil, corev1.ServicePort{Name: "https", Port: 443}))
 	b.watcher.slices[""].set(slicePorts("a", "10.0.0.1 RSt", "https", 8443))
 	b.sync()
@@ -154,15 +156,15 @@ func TestHTTPSChanges(t *testing.T) {
 // D20b: a family that is left out is as if no address of it existed; the name is there.
 func TestFamilies(t *testing.T) {
 	for _, tc := range []struct {
-		options Options
+		options config.Options
 		want    string
-	}{{Options{}, "10.0.0.1 10.0.0.7 fd00::1"}, {Options{NoIPv4: true}, "fd00::1"}, {Options{NoIPv6: true}, "10.0.0.1 10.0.0.7"}} {
+	}{{config.Options{}, "10.0.0.1 10.0.0.7 fd00::1"}, {config.Options{NoIPv4: true}, "fd00::1"}, {config.Options{NoIPv6: true}, "10.0.0.1 10.0.0.7"}} {
 		b := newBench(t, tc.options)
 		b.services().Update(testService("shop/web", 1, ""))
 		b.watcher.slices[""].set(serviceSlice("shop/web", "web-4", "10.0.0.1 RSt"))
 		six := func(endpoint string) {
 			s := testSlice("web-6", "IPv6", endpoint)
-			s.service = "web"
+			s.Service = "web"
 			b.watcher.slices[""].set(s)
 		}
 		six("fd00::1 RSt")
@@ -184,7 +186,7 @@ func TestFamilies(t *testing.T) {
 // nothing can be claimed there.
 func TestReverseZones(t *testing.T) {
 	const zone, name = "10.in-addr.arpa.", "1.0.0.10.in-addr.arpa."
-	b := newBench(t, Options{Zones: []string{"minilb."}, ReverseZones: []string{zone}})
+	b := newBench(t, config.Options{Zones: []string{"minilb."}, ReverseZones: []string{zone}})
 	at := func(name string) string {
 		result, node := b.index.Lookup(zone, name)
 		if result == records.Found {
@@ -217,7 +219,7 @@ func TestReverseZones(t *testing.T) {
 		t.Errorf("a Service that is gone: got %q", got)
 	}
 
-	b = newBench(t, Options{Zones: []string{"minilb."}, ReverseZones: []string{zone}})
+	b = newBench(t, config.Options{Zones: []string{"minilb."}, ReverseZones: []string{zone}})
 	b.tr.options.Services = false
 	b.services().Update(testService("shop/web", 1, ""))
 	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
@@ -230,15 +232,15 @@ func TestReverseZones(t *testing.T) {
 // D50, RFC 9460 §9.5: a host that listeners without TLS alone serve has no HTTPS record, though the
 // Service behind the Gateway has a port 443 for others.
 func TestHTTPSOfRoutes(t *testing.T) {
-	b := newAttachedBench(t, Options{HTTPS: true})
+	b := newAttachedBench(t, config.Options{HTTPS: true})
 	b.services().Update(httpsService(nil, corev1.ServicePort{Name: "https", Port: 443}))
 	b.watcher.slices[""].set(slicePorts("a", "10.0.0.1 RSt", "https", 8443))
 	parts := strings.Split(gatewayWith(`listeners: [
 		{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}},
 		{name: https, port: 443, protocol: HTTPS, hostname: "*.tls.org", allowedRoutes: {namespaces: {from: All}}}]`), "---")
-	b.set(kindName{gatewayClassKind, "", "gc"}, parts[0])
-	b.set(kindName{gatewayKind, "infra", "gw"}, strings.Replace(parts[1], "metadata: {", `metadata: {annotations: {minilb/service: shop/web}, `, 1))
-	b.set(kindName{httpRoute, "shop", "r"}, routeOf(httpRoute, "plain.org, a.tls.org", toGateway))
+	b.set(object.KindName{Kind: object.KindGatewayClass, Namespace: "", Name: "gc"}, parts[0])
+	b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "gw"}, strings.Replace(parts[1], "metadata: {", `metadata: {annotations: {minilb/service: shop/web}, `, 1))
+	b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}, routeOf(object.KindHTTPRoute, "plain.org, a.tls.org", toGateway))
 	b.publish()
 	for name, want := range map[string]string{"plain.org.": "true", "a.tls.org.": "false", "web.shop.minilb.": "false"} {
 		_, node := b.index.Lookup(b.index.Match(name), name)
@@ -274,18 +276,18 @@ func TestHTTPSOfNamespaces(t *testing.T) {
 	}{
 		{"one without TLS", func(*attachedBench) {}, true},
 		{"another on the same Gateway, with TLS", func(b *attachedBench) {
-			b.set(kindName{httpRoute, "store", "r"}, in("store", routeOf(httpRoute, "a.tls.org", toListener("https"))))
+			b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "store", Name: "r"}, in("store", routeOf(object.KindHTTPRoute, "a.tls.org", toListener("https"))))
 		}, false},
 		{"another on the same Gateway, without", func(b *attachedBench) {
-			b.set(kindName{httpRoute, "store", "r"}, in("store", routeOf(httpRoute, "a.tls.org", toListener("http"))))
+			b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "store", Name: "r"}, in("store", routeOf(object.KindHTTPRoute, "a.tls.org", toListener("http"))))
 		}, true},
 		{"another with an annotation", func(b *attachedBench) {
-			b.set(kindName{httpRoute, "evil", "r"}, in("evil", strings.Replace(routeOf(httpRoute, "a.tls.org", toListener("https")), "metadata: {", "metadata: {annotations: {minilb/service: shop/web}, ", 1)))
+			b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "evil", Name: "r"}, in("evil", strings.Replace(routeOf(object.KindHTTPRoute, "a.tls.org", toListener("https")), "metadata: {", "metadata: {annotations: {minilb/service: shop/web}, ", 1)))
 		}, true},
 		{"another Gateway that leads there", func(b *attachedBench) {
 			gateway := strings.Replace(strings.Split(gatewayWith(strings.ReplaceAll(open, "HTTP", "HTTPS")), "---")[1], metadata, "metadata: {name: gw, namespace: evil, annotations: {minilb/service: shop/web}", 1)
-			b.set(kindName{gatewayKind, "evil", "gw"}, gateway)
-			b.set(kindName{httpRoute, "evil", "r"}, in("evil", routeOf(httpRoute, "a.tls.org", "{name: gw, namespace: evil}")))
+			b.set(object.KindName{Kind: object.KindGateway, Namespace: "evil", Name: "gw"}, gateway)
+			b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "evil", Name: "r"}, in("evil", routeOf(object.KindHTTPRoute, "a.tls.org", "{name: gw, namespace: evil}")))
 		}, true},
 		{"an Ingress that leads there", func(b *attachedBench) {
 			i := testIngress("evil/i", "a.tls.org")
@@ -294,15 +296,15 @@ func TestHTTPSOfNamespaces(t *testing.T) {
 			b.watcher.ingresses[""].Update(i)
 		}, true},
 	} {
-		b := newAttachedBench(t, Options{HTTPS: true})
+		b := newAttachedBench(t, config.Options{HTTPS: true})
 		b.services().Update(httpsService(nil, corev1.ServicePort{Name: "https", Port: 443}))
 		b.watcher.slices[""].set(slicePorts("a", "10.0.0.1 RSt", "https", 443))
 		parts := strings.Split(gatewayWith(`listeners: [
 			{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}},
 			{name: https, port: 443, protocol: HTTPS, allowedRoutes: {namespaces: {from: All}}}]`), "---")
-		b.set(kindName{gatewayClassKind, "", "gc"}, parts[0])
-		b.set(kindName{gatewayKind, "infra", "gw"}, strings.Replace(parts[1], metadata, metadata+", annotations: {minilb/service: shop/web}", 1))
-		b.set(kindName{httpRoute, "shop", "r"}, routeOf(httpRoute, "a.tls.org", toListener("http")))
+		b.set(object.KindName{Kind: object.KindGatewayClass, Namespace: "", Name: "gc"}, parts[0])
+		b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "gw"}, strings.Replace(parts[1], metadata, metadata+", annotations: {minilb/service: shop/web}", 1))
+		b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}, routeOf(object.KindHTTPRoute, "a.tls.org", toListener("http")))
 		tc.change(b)
 		if log := b.publish(); len(log) > 0 {
 			t.Errorf("%s: got log %q", tc.name, log)

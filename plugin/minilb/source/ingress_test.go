@@ -9,7 +9,9 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 func testIngress(name string, hosts ...string) *networkingv1.Ingress {
@@ -26,17 +28,17 @@ func TestIngressHosts(t *testing.T) {
 	obj.Spec.DefaultBackend = &networkingv1.IngressBackend{}                                    // I3
 	obj.Spec.TLS = []networkingv1.IngressTLS{{Hosts: []string{"tls.ex.org", "www.tls.ex.org"}}} // I2
 	obj.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
-	c := ingressClaim(&Options{}, reduceIngress(obj))
+	c := ingressClaim(&config.Options{}, object.NewIngress(obj))
 	if want := []string{"a.ex.org.", "*.w.ex.org."}; !slices.Equal(c.hosts, want) { // I1, I5
 		t.Errorf("got hosts %q, want %q", c.hosts, want)
 	}
-	if len(c.problems) != 2 {
-		t.Errorf("got problems %v, want one for the long label and one for the address", c.problems)
+	if len(c.Problems) != 2 {
+		t.Errorf("got problems %v, want one for the long label and one for the address", c.Problems)
 	}
-	if c := ingressClaim(&Options{}, reduceIngress(testIngress("shop/web", ""))); c != nil {
+	if c := ingressClaim(&config.Options{}, object.NewIngress(testIngress("shop/web", ""))); c != nil {
 		t.Errorf("an Ingress without a host claims %v", c.hosts)
 	}
-	if c := ingressClaim(&Options{}, reduceIngress(&networkingv1.Ingress{})); c != nil {
+	if c := ingressClaim(&config.Options{}, object.NewIngress(&networkingv1.Ingress{})); c != nil {
 		t.Errorf("an empty Ingress claims %v", c.hosts)
 	}
 }
@@ -61,17 +63,17 @@ func TestIngressTargets(t *testing.T) {
 	for _, tc := range tests {
 		obj := testIngress("shop/web", "a.ex.org")
 		obj.Status.LoadBalancer.Ingress = tc.status
-		c := ingressClaim(&Options{}, reduceIngress(obj))
+		c := ingressClaim(&config.Options{}, object.NewIngress(obj))
 		var got []string
-		for _, target := range c.targets {
-			if target.host != "" {
-				got = append(got, target.host)
+		for _, target := range c.List {
+			if target.Host != "" {
+				got = append(got, target.Host)
 			} else {
-				got = append(got, target.addr.String())
+				got = append(got, target.Addr.String())
 			}
 		}
-		if !slices.Equal(got, tc.targets) || (c.missing != "") != tc.missing || len(c.problems) != tc.invalid {
-			t.Errorf("%s: got targets %q, missing %q, problems %v", tc.name, got, c.missing, c.problems)
+		if !slices.Equal(got, tc.targets) || (c.Missing != "") != tc.missing || len(c.Problems) != tc.invalid {
+			t.Errorf("%s: got targets %q, missing %q, problems %v", tc.name, got, c.Missing, c.Problems)
 		}
 	}
 }
@@ -83,12 +85,12 @@ func TestIngressServiceAnnotation(t *testing.T) {
 		obj := testIngress("shop/i", "a.ex.org")
 		obj.Annotations = map[string]string{lb.ServiceAnnotation: value}
 		obj.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
-		c := ingressClaim(&Options{}, reduceIngress(obj))
+		c := ingressClaim(&config.Options{}, object.NewIngress(obj))
 		switch {
-		case want == "" && (len(c.targets) != 0 || !strings.Contains(c.missing, "want [namespace/]name")):
-			t.Errorf("%q: got targets %v, missing %q", value, c.targets, c.missing)
-		case want != "" && (len(c.targets) != 1 || c.targets[0].service.String() != want):
-			t.Errorf("%q: got targets %v, want Service %s alone", value, c.targets, want)
+		case want == "" && (len(c.List) != 0 || !strings.Contains(c.Missing, "want [namespace/]name")):
+			t.Errorf("%q: got targets %v, missing %q", value, c.List, c.Missing)
+		case want != "" && (len(c.List) != 1 || c.List[0].Service.String() != want):
+			t.Errorf("%q: got targets %v, want Service %s alone", value, c.List, want)
 		}
 	}
 }
@@ -117,12 +119,12 @@ func TestIngressFilter(t *testing.T) {
 		obj := testIngress("shop/web", "a.ex.org")
 		obj.Spec.IngressClassName = tc.field
 		if tc.legacy != "" {
-			obj.Annotations = map[string]string{classAnnotation: tc.legacy}
+			obj.Annotations = map[string]string{object.ClassAnnotation: tc.legacy}
 		}
 		if tc.ignored {
 			obj.Labels = map[string]string{lb.IgnoreLabel: "true"}
 		}
-		if got := ingressClaim(&Options{IngressClasses: tc.classes}, reduceIngress(obj)) != nil; got != tc.want {
+		if got := ingressClaim(&config.Options{IngressClasses: tc.classes}, object.NewIngress(obj)) != nil; got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 	}
@@ -131,11 +133,11 @@ func TestIngressFilter(t *testing.T) {
 // An object with more addresses than anybody needs has the first of them.
 func TestIngressManyTargets(t *testing.T) {
 	obj := testIngress("evil/i", "a.ex.org")
-	for i := range 2 * maxTargets {
+	for i := range 2 * object.MaxTargets {
 		obj.Status.LoadBalancer.Ingress = append(obj.Status.LoadBalancer.Ingress, networkingv1.IngressLoadBalancerIngress{Hostname: fmt.Sprintf("h%d.example", i)})
 	}
-	c := ingressClaim(&Options{}, reduceIngress(obj))
-	if len(c.targets) != maxTargets || c.targets[0].host != "h0.example." {
-		t.Errorf("got %d targets, want the first %d", len(c.targets), maxTargets)
+	c := ingressClaim(&config.Options{}, object.NewIngress(obj))
+	if len(c.List) != object.MaxTargets || c.List[0].Host != "h0.example." {
+		t.Errorf("got %d targets, want the first %d", len(c.List), object.MaxTargets)
 	}
 }

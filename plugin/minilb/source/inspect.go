@@ -14,6 +14,9 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -28,7 +31,7 @@ type Inspection struct {
 
 // Inspect reads the cluster once, which takes seconds if some kind cannot be read. It fails, with
 // a *kube.Failure, if the API server does not answer, or shows no Services or EndpointSlices.
-func Inspect(ctx context.Context, config *rest.Config, options Options, hooks Hooks) (*Inspection, error) {
+func Inspect(ctx context.Context, config *rest.Config, options config.Options, hooks Hooks) (*Inspection, error) {
 	i, err := newInspection(config, options, hooks)
 	if err != nil {
 		return nil, err
@@ -41,12 +44,12 @@ func Inspect(ctx context.Context, config *rest.Config, options Options, hooks Ho
 }
 
 // newInspection returns one that has read nothing yet.
-func newInspection(config *rest.Config, options Options, hooks Hooks) (*Inspection, error) {
+func newInspection(config *rest.Config, options config.Options, hooks Hooks) (*Inspection, error) {
 	w, err := NewWatcher(config, silence{})
 	if err != nil {
 		return nil, err
 	}
-	w.fields.Nodes, w.fields.Unexposed = true, true
+	w.CodecFields.Nodes, w.CodecFields.Unexposed = true, true
 	var fixed []records.Record
 	for _, zone := range options.Zones {
 		fixed = append(fixed, records.Record{Name: nameserver + "." + zone, Node: &records.Node{Addrs: &records.Set{}}})
@@ -59,9 +62,11 @@ func newInspection(config *rest.Config, options Options, hooks Hooks) (*Inspecti
 // silence is the log of an Inspection, which tells all by itself.
 type silence struct{}
 
-func (silence) Infof(string, ...any)    {}
+func (silence) Infof(string, ...any) {}
+
 func (silence) Warningf(string, ...any) {}
-func (silence) Errorf(string, ...any)   {}
+
+func (silence) Errorf(string, ...any) {}
 
 // read watches until all is known that can be.
 func (i *Inspection) read(ctx context.Context) error {
@@ -115,17 +120,17 @@ func (i *Inspection) judge() {
 
 // Refusal is a host that is not answered, or not as its object asks for it.
 type Refusal struct {
-	Kind, Namespace, Name string // of the object
-	Host                  string // without its final dot, "" if it is about several hosts or none
-	Reason                Reason // one of those of a Verdict, "" if the host is answered nevertheless
-	Text                  string // what is wrong and what follows, without the object
+	Kind, Namespace, Name string        // of the object
+	Host                  string        // without its final dot, "" if it is about several hosts or none
+	Reason                object.Reason // one of those of a Verdict, "" if the host is answered nevertheless
+	Text                  string        // what is wrong and what follows, without the object
 }
 
 // Refusals returns all of them, in the order of their objects.
 func (i *Inspection) Refusals() []Refusal {
 	var all []Refusal
 	for _, p := range slices.Concat(i.translator.last.problems, i.translator.damages()) {
-		all = append(all, Refusal{Kind: p.owner.kind, Namespace: p.owner.namespace, Name: p.owner.name, Host: plain(p.host), Reason: p.reason, Text: p.text})
+		all = append(all, Refusal{Kind: p.Ref.Kind, Namespace: p.Ref.Namespace, Name: p.Ref.Name, Host: hostname.Plain(p.Host), Reason: p.Reason, Text: p.Text})
 	}
 	slices.SortFunc(all, func(a, b Refusal) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name), strings.Compare(a.Host, b.Host), strings.Compare(a.Text, b.Text))
@@ -171,7 +176,7 @@ func (i *Inspection) Served() []Served {
 	for _, f := range i.watcher.gatewayAPI.tables {
 		h := f.state()
 		for kind, resource := range resources {
-			if h.resource == resource && (kind == xListenerSetKind) == (h.group == gatewayXGroup) {
+			if h.resource == resource && (kind == object.KindXListenerSet) == (h.group == object.GatewayXGroup) {
 				versions[kind] = f.version()
 			}
 		}
@@ -189,7 +194,7 @@ func (i *Inspection) Names() []string {
 	t := i.translator
 	names := map[string]bool{}
 	for service := range t.exposed {
-		for _, name := range t.options.namesOf(service) {
+		for _, name := range t.options.ServiceNames(service) {
 			names[name] = true
 		}
 	}
@@ -206,9 +211,9 @@ func (i *Inspection) Claiming() []string {
 	namespaces := map[string]bool{}
 	for c := range i.resolver.direct {
 		if slices.ContainsFunc(c.hosts, func(host string) bool {
-			return i.translator.options.zone(host) == "" && i.resolver.admit(&c.owner, host).reason == ""
+			return i.translator.options.Zone(host) == "" && i.resolver.admit(&c.Ref, host).reason == ""
 		}) {
-			namespaces[c.namespace] = true
+			namespaces[c.Namespace] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(namespaces))
@@ -237,14 +242,6 @@ type Endpoint struct {
 	Answered bool   // it is among the addresses that the Service is answered with
 }
 
-// The states of an Endpoint.
-const (
-	StateReady       = "ready"
-	StateNotReady    = "not ready"
-	StateServing     = "terminating, still serving"
-	StateTerminating = "terminating"
-)
-
 // Services returns the exposed Services by namespace and name.
 func (i *Inspection) Services() []Exposed {
 	var all []Exposed
@@ -264,33 +261,20 @@ func (i *Inspection) Service(namespace, name string) (Exposed, bool) {
 	}
 	s := Exposed{Namespace: namespace, Name: name}
 	for _, slice := range t.slicesOf[key] {
-		for _, p := range slice.problems {
-			s.Problems = append(s.Problems, p.owner.String()+": "+p.text)
+		for _, p := range slice.Problems {
+			s.Problems = append(s.Problems, p.Ref.String()+": "+p.Text)
 		}
 	}
 	all, _ := entriesOf(t.slicesOf[key])
-	slices.SortFunc(all, func(a, b entry) int { return a.compare(&b.endpoint) })
+	slices.SortFunc(all, func(a, b entry) int { return a.Compare(&b.Endpoint) })
 	u, _ := usableOf(t.slicesOf[key])
 	answered := e.addrs.Load()
 	for _, of := range all {
 		s.Endpoints = append(s.Endpoints, Endpoint{
-			Addr: of.addr, Hostname: of.hostname, Node: of.node,
-			State: of.conditions.String(), Answered: u.takes(&of) && answered.Has(of.addr),
+			Addr: of.Addr, Hostname: of.Hostname, Node: of.Node,
+			State: of.Conditions.String(), Answered: u.Takes(&of) && answered.Has(of.Addr),
 		})
 	}
 	slices.Sort(s.Problems)
 	return s, true
-}
-
-// String returns what the conditions amount to (E2, E3).
-func (c conditions) String() string {
-	switch {
-	case c&isReady != 0:
-		return StateReady
-	case c&isTerminating == 0:
-		return StateNotReady
-	case c&isServing != 0:
-		return StateServing
-	}
-	return StateTerminating
 }

@@ -24,16 +24,18 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // inspected reads all that there is of the API, once, as Inspect does. It is to be called in a bubble.
-func inspected(t *testing.T, ctx context.Context, api *fakeAPI, options Options) (*Inspection, error) {
+func inspected(t *testing.T, ctx context.Context, api *fakeAPI, options config.Options) (*Inspection, error) {
 	t.Helper()
 	b := connect(t, api, options)
-	b.watcher.fields.Nodes, b.watcher.fields.Unexposed = true, true
+	b.watcher.CodecFields.Nodes, b.watcher.CodecFields.Unexposed = true, true
 	i := &Inspection{watcher: b.watcher, translator: b.tr, index: b.index}
 	if err := i.read(ctx); err != nil {
 		return nil, err
@@ -84,7 +86,7 @@ func inspectedAPI(t *testing.T) *fakeAPI {
 // An Inspection shows what is answered, of which Services, and what is refused.
 func TestInspection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		i, err := inspected(t, t.Context(), inspectedAPI(t), Options{Gateways: true})
+		i, err := inspected(t, t.Context(), inspectedAPI(t), config.Options{Gateways: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,10 +109,10 @@ func TestInspection(t *testing.T) {
 		}
 		web, found := i.Service("shop", "web")
 		want := []Endpoint{
-			{Addr: netip.MustParseAddr("10.0.0.1"), State: StateReady, Answered: true},
-			{Addr: netip.MustParseAddr("10.0.0.2"), Hostname: "db-0", Node: "n1", State: StateNotReady},
-			{Addr: netip.MustParseAddr("10.0.0.3"), State: StateServing},
-			{Addr: netip.MustParseAddr("10.0.0.4"), State: StateTerminating},
+			{Addr: netip.MustParseAddr("10.0.0.1"), State: object.StateReady, Answered: true},
+			{Addr: netip.MustParseAddr("10.0.0.2"), Hostname: "db-0", Node: "n1", State: object.StateNotReady},
+			{Addr: netip.MustParseAddr("10.0.0.3"), State: object.StateServing},
+			{Addr: netip.MustParseAddr("10.0.0.4"), State: object.StateTerminating},
 		}
 		if !found || !slices.Equal(web.Endpoints, want) || len(web.Problems) != 1 || !strings.HasPrefix(web.Problems[0], "EndpointSlice shop/web-2: ") {
 			t.Errorf("got %+v, found %v, want endpoints %+v and a problem", web, found, want)
@@ -139,7 +141,7 @@ func TestInspection(t *testing.T) {
 
 // C7: who claims nothing but what he is refused outside the zones is none of those who claim hosts there.
 func TestClaiming(t *testing.T) {
-	b := newBench(t, Options{ReverseZones: []string{"10.in-addr.arpa."}})
+	b := newBench(t, config.Options{ReverseZones: []string{"10.in-addr.arpa."}})
 	b.sync()
 	for id, hosts := range map[string]string{"shop/i": "a.ex.org", "later/i": "a.ex.org", "wide/i": "*.org, wpad.org, 1.10.in-addr.arpa", "within/i": "within.minilb", "both/i": "*.org, b.ex.org"} {
 		b.watcher.ingresses[""].Update(testIngress(id, strings.Split(hosts, ", ")...))
@@ -154,21 +156,21 @@ func TestClaiming(t *testing.T) {
 // G3: in which version each kind is read, and what of it cannot be.
 func TestInspectionServed(t *testing.T) {
 	for name, tc := range map[string]struct {
-		options Options
+		options config.Options
 		offered []string
 		refused map[string]error
 		served  string
 		unread  string
 		hung    string // the resource whose list never ends
 	}{
-		"all": {Options{Gateways: true}, all, nil, "GRPCRoute=v1 Gateway=v1 GatewayClass=v1 HTTPRoute=v1 ListenerSet=v1 TLSRoute=v1 XListenerSet=", "", ""},
-		"old": {Options{Gateways: true}, []string{"gateways/v1beta1", "httproutes/v1beta1", "tlsroutes/v1alpha2", "xlistenersets/v1alpha1"}, nil,
+		"all": {config.Options{Gateways: true}, all, nil, "GRPCRoute=v1 Gateway=v1 GatewayClass=v1 HTTPRoute=v1 ListenerSet=v1 TLSRoute=v1 XListenerSet=", "", ""},
+		"old": {config.Options{Gateways: true}, []string{"gateways/v1beta1", "httproutes/v1beta1", "tlsroutes/v1alpha2", "xlistenersets/v1alpha1"}, nil,
 			"GRPCRoute= Gateway=v1beta1 GatewayClass= HTTPRoute=v1beta1 ListenerSet= TLSRoute=v1alpha2 XListenerSet=v1alpha1", "", ""},
-		"not asked for": {Options{}, all, nil, "", "", ""}, // what nobody asks for is not unread either
-		"forbidden": {Options{Gateways: true}, []string{"gateways/v1", "httproutes/v1"}, map[string]error{"ingresses": errForbidden, "httproutes/v1": errUnavailable},
+		"not asked for": {config.Options{}, all, nil, "", "", ""}, // what nobody asks for is not unread either
+		"forbidden": {config.Options{Gateways: true}, []string{"gateways/v1", "httproutes/v1"}, map[string]error{"ingresses": errForbidden, "httproutes/v1": errUnavailable},
 			"GRPCRoute= Gateway=v1 GatewayClass= HTTPRoute=v1 ListenerSet= TLSRoute= XListenerSet=",
 			"httproutes.gateway.networking.k8s.io: cannot list and watch; ingresses.networking.k8s.io: list and watch is forbidden", ""},
-		"silent": {Options{}, nil, nil, "", "ingresses.networking.k8s.io: cannot be read", "ingresses"},
+		"silent": {config.Options{}, nil, nil, "", "ingresses.networking.k8s.io: cannot be read", "ingresses"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -223,7 +225,7 @@ func TestInspectionFails(t *testing.T) {
 				tc.change(api)
 				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("it takes too long"))
 				defer cancel()
-				if i, err := inspected(t, ctx, api, Options{}); i != nil || err == nil || !strings.Contains(err.Error(), tc.want) {
+				if i, err := inspected(t, ctx, api, config.Options{}); i != nil || err == nil || !strings.Contains(err.Error(), tc.want) {
 					t.Errorf("got %v, want an error with %q", err, tc.want)
 				}
 			})
@@ -252,7 +254,7 @@ func TestInspect(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	options := Defaults()
+	options := config.Defaults()
 	options.Zones, options.Ingresses, options.Gateways = []string{"minilb."}, false, false
 	i, err := Inspect(t.Context(), &rest.Config{Host: server.URL}, options, Hooks{})
 	if err != nil {
@@ -283,7 +285,7 @@ func TestInspectionReads(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			api := newFakeAPI()
 			api.objects, api.hung = fakeState(), name
-			b, ended := connect(t, api, Options{}), false
+			b, ended := connect(t, api, config.Options{}), false
 			for _, h := range slices.Concat(b.tr.services, b.tr.slices) {
 				h.refused.Store(h.resource == name)
 			}
@@ -305,7 +307,7 @@ func TestInspectionReads(t *testing.T) {
 
 // What a large Service has come to be after the names were published is judged as well.
 func TestInspectionMerges(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	b.services().Update(testService("shop/web", 1, ""))
 	b.sync()
 	var all []string

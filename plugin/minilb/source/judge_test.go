@@ -8,18 +8,21 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // A route is not judged anew for what does not concern it.
 func TestAttachedUnconcerned(t *testing.T) {
-	b := newAttachedBench(t, Options{})
-	gateway, route := kindName{gatewayKind, "infra", "gw"}, kindName{httpRoute, "shop", "r"}
+	b := newAttachedBench(t, config.Options{})
+	gateway, route := object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "gw"}, object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}
 	b.set(gateway, strings.Split(gatewayWith(open), "---")[1])
-	b.set(route, routeOf(httpRoute, "a.ex.org", toGateway))
+	b.set(route, routeOf(object.KindHTTPRoute, "a.ex.org", toGateway))
 	b.publish()
 	before := b.tr.attached.claims[route][0]
-	b.set(kindName{gatewayKind, "infra", "other"}, "metadata: {name: other, namespace: infra}")
-	b.set(kindName{"Namespace", "", "other"}, "metadata: {name: other}")
+	b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "other"}, "metadata: {name: other, namespace: infra}")
+	b.set(object.KindName{Kind: "Namespace", Namespace: "", Name: "other"}, "metadata: {name: other}")
 	b.publish()
 	if b.tr.attached.claims[route][0] != before {
 		t.Error("it was judged anew")
@@ -37,11 +40,11 @@ func TestAttachedUnconcerned(t *testing.T) {
 // Objects are judged without the lock: what is judged are copies.
 func TestAttachedCopies(t *testing.T) {
 	a := newAttached()
-	a.gateways[cache.NewObjectName("infra", "gw")] = &gateway{}
-	a.classes["gc"] = &gatewayClass{}
-	a.sets[kindName{listenerSetKind, "shop", "set"}] = &listenerSet{}
-	a.namespaces["shop"] = &namespace{}
-	a.routes[kindName{httpRoute, "shop", "r"}] = &route{}
+	a.gateways[cache.NewObjectName("infra", "gw")] = &object.Gateway{}
+	a.classes["gc"] = &object.GatewayClass{}
+	a.sets[object.KindName{Kind: object.KindListenerSet, Namespace: "shop", Name: "set"}] = &object.ListenerSet{}
+	a.namespaces["shop"] = &object.Namespace{}
+	a.routes[object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}] = &object.Route{}
 	objects, _ := a.takeStale(func(string, string) bool { return false })
 	clear(a.gateways)
 	clear(a.classes)
@@ -52,26 +55,26 @@ func TestAttachedCopies(t *testing.T) {
 		t.Errorf("got %v objects of each kind", got)
 	}
 	// G19: a route that attaches to default Gateways is shared, too.
-	gw := &gateway{meta: meta{namespace: "infra", name: "gw"}, standard: true}
-	own := append(make([]parentRef, 0, 2), parentRef{section: "own"})
-	r := &route{anywhere: true, parents: own, verdicts: []verdict{{parent: parentRef{kindName: gw.kindName()}}}}
-	judge := &attachment{gatewayObjects: &gatewayObjects{gateways: map[cache.ObjectName]*gateway{gw.key(): gw}}}
-	if got := judge.parents(r); len(got) != 2 || own[:2][1] != (parentRef{}) {
+	gw := &object.Gateway{Meta: object.Meta{Namespace: "infra", Name: "gw"}, IsDefault: true}
+	own := append(make([]object.ParentRef, 0, 2), object.ParentRef{Section: "own"})
+	r := &object.Route{UseDefaultGateways: true, Parents: own, Statuses: []object.RouteStatus{{Parent: object.ParentRef{KindName: gw.KindName()}}}}
+	judge := &attachment{gatewayObjects: &gatewayObjects{gateways: map[cache.ObjectName]*object.Gateway{gw.Key(): gw}}}
+	if got := judge.parents(r); len(got) != 2 || own[:2][1] != (object.ParentRef{}) {
 		t.Errorf("got %v, and the route's own are %v", got, own[:2])
 	}
 }
 
 // G53: what happens to one ListenerSet decides on another's.
 func TestAttachedOlderSet(t *testing.T) {
-	b := newAttachedBench(t, Options{Unaccepted: true})
-	b.set(kindName{gatewayKind, "infra", "gw"}, strings.Split(gatewayWith(letsIn), "---")[1])
+	b := newAttachedBench(t, config.Options{IgnoreAccepted: true})
+	b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "gw"}, strings.Split(gatewayWith(letsIn), "---")[1])
 	set := func(namespace, created, host string) {
-		b.set(kindName{listenerSetKind, namespace, "set"}, fmt.Sprintf("metadata: {name: set, namespace: %s, creationTimestamp: %q}\n"+
+		b.set(object.KindName{Kind: object.KindListenerSet, Namespace: namespace, Name: "set"}, fmt.Sprintf("metadata: {name: set, namespace: %s, creationTimestamp: %q}\n"+
 			"spec: {parentRef: {name: gw, namespace: infra}, listeners: [{name: l, port: 81, protocol: HTTP, hostname: %s}]}", namespace, created, host))
 		b.publish()
 	}
 	set("young", "2026-06-01T00:00:00Z", "a.org")
-	b.set(kindName{httpRoute, "young", "r"}, "metadata: {name: r, namespace: young}\nspec: {hostnames: [a.org], parentRefs: [{kind: ListenerSet, name: set}]}")
+	b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "young", Name: "r"}, "metadata: {name: r, namespace: young}\nspec: {hostnames: [a.org], parentRefs: [{kind: ListenerSet, name: set}]}")
 	b.publish()
 	b.want("a.org.", "10.0.0.5")
 	set("old", "2026-05-01T00:00:00Z", "a.org")
@@ -80,21 +83,21 @@ func TestAttachedOlderSet(t *testing.T) {
 	b.want("a.org.", "10.0.0.5")
 	set("old", "2026-05-01T00:00:00Z", "a.org")
 	b.want("a.org.", "-")
-	b.set(kindName{listenerSetKind, "old", "set"}, "")
+	b.set(object.KindName{Kind: object.KindListenerSet, Namespace: "old", Name: "set"}, "")
 	b.publish()
 	b.want("a.org.", "10.0.0.5")
 }
 
 // What is said of a parent follows what of its kind is served and may be read.
 func TestAttachedUnread(t *testing.T) {
-	b := newAttachedBench(t, Options{})
-	health := b.watcher.gatewayAPI.sets[listenerSetKind][""].health
+	b := newAttachedBench(t, config.Options{})
+	health := b.watcher.gatewayAPI.sets[object.KindListenerSet][""].health
 	refuse := func() {
 		health.absent.Store(false)
 		health.synced.Store(false)
 		health.refused.Store(true)
 	}
-	b.set(kindName{httpRoute, "shop", "r"}, routeOf(httpRoute, "a.org", toSet))
+	b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}, routeOf(object.KindHTTPRoute, "a.org", toSet))
 	for _, step := range []struct {
 		change func()
 		want   string
@@ -114,7 +117,7 @@ func TestAttachedUnread(t *testing.T) {
 
 // M8: what happens to an object that is to be ignored is not published, but for that it is there (G20b).
 func TestAttachedIgnoredUnchanged(t *testing.T) {
-	b := newAttachedBench(t, Options{})
+	b := newAttachedBench(t, config.Options{})
 	b.pending()
 	for _, step := range []struct {
 		manifest string
@@ -123,7 +126,7 @@ func TestAttachedIgnoredUnchanged(t *testing.T) {
 		if step.manifest != "" {
 			step.manifest = "metadata: {name: gw, namespace: infra, labels: {minilb/ignore: 'true'}}\n" + step.manifest
 		}
-		if b.set(kindName{gatewayKind, "infra", "gw"}, step.manifest); b.pending() != step.news {
+		if b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "gw"}, step.manifest); b.pending() != step.news {
 			t.Errorf("%q is to be published: want %v", step.manifest, step.news)
 		}
 	}
@@ -131,18 +134,18 @@ func TestAttachedIgnoredUnchanged(t *testing.T) {
 
 // G20b: a parent that is ignored is not called absent, and is found once it is not ignored any longer.
 func TestAttachedIgnoredParents(t *testing.T) {
-	b := newAttachedBench(t, Options{})
+	b := newAttachedBench(t, config.Options{})
 	parts := strings.Split(gatewayWith(open), "---")
 	ignored := func(manifest string) string {
 		return strings.Replace(manifest, "namespace: infra}", "namespace: infra, labels: {minilb/ignore: 'true'}}", 1)
 	}
-	b.set(kindName{httpRoute, "shop", "r"}, routeOf(httpRoute, "a.org", toGateway))
+	b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}, routeOf(object.KindHTTPRoute, "a.org", toGateway))
 	const is, absent = `I HTTPRoute shop/r: host "a.org" is not served: Gateway infra/gw has label minilb/ignore, which makes it absent`,
 		`I HTTPRoute shop/r: host "a.org" is not served: Gateway infra/gw does not exist`
 	for i, step := range []struct{ manifest, log, addrs string }{
 		{"", absent, "-"}, {ignored(parts[1]), is, "-"}, {parts[1], "", "10.0.0.5"}, {ignored(parts[1]), is, "-"}, {"", absent, "-"},
 	} {
-		b.set(kindName{gatewayKind, "infra", "gw"}, step.manifest)
+		b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "gw"}, step.manifest)
 		if got := strings.Join(b.publish(), " "); got != step.log {
 			t.Errorf("step %d: got %q, want %q", i, got, step.log)
 		}
@@ -152,7 +155,7 @@ func TestAttachedIgnoredParents(t *testing.T) {
 
 // C2: claims of one namespace do not wait for those of another that is read on its own.
 func TestUnlistedNamespace(t *testing.T) {
-	b := newBench(t, Options{Namespaces: []string{"a", "b"}})
+	b := newBench(t, config.Options{Namespaces: []string{"a", "b"}})
 	for _, namespace := range []string{"a", "b"} {
 		b.watcher.services[namespace].setSynced()
 		b.watcher.slices[namespace].setSynced()

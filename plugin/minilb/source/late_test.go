@@ -13,7 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // hang makes the lists of a resource never end, of none if it is "".
@@ -39,7 +41,7 @@ func TestLateRoutes(t *testing.T) {
 			api.objects = gatewayState(t, "v1")
 			api.offer()
 			api.hang(late)
-			b, stop := runBench(t, api, Options{Gateways: true})
+			b, stop := runBench(t, api, config.Options{Gateways: true})
 			defer stop()
 			synctest.Wait()
 			api.offer(all...)
@@ -59,7 +61,7 @@ func TestLateParentsHang(t *testing.T) {
 		api.objects = gatewayState(t, "v1")
 		api.offer()
 		api.hang("gateways/v1")
-		b, stop := runBench(t, api, Options{Gateways: true})
+		b, stop := runBench(t, api, config.Options{Gateways: true})
 		defer stop()
 		synctest.Wait()
 		api.offer(all...)
@@ -75,15 +77,15 @@ func TestLateParentsHang(t *testing.T) {
 // G7: so it is when it could not be read before, and what depends on it has changed since.
 func TestLateParentsHangAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newAttachedBench(t, Options{})
-		health := b.watcher.gatewayAPI.sets[listenerSetKind][""].health
+		b := newAttachedBench(t, config.Options{})
+		health := b.watcher.gatewayAPI.sets[object.KindListenerSet][""].health
 		health.absent.Store(false)
 		health.synced.Store(false)
 		health.begin()
 		health.fails(kube.Unreachable)
 		time.Sleep(patience + time.Second)
 		set := func(host string) {
-			b.set(kindName{httpRoute, "shop", "r"}, routeOf(httpRoute, host, toSet))
+			b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}, routeOf(object.KindHTTPRoute, host, toSet))
 		}
 		set("a.org")
 		want := func(log ...string) {
@@ -113,7 +115,7 @@ func TestIngressesHang(t *testing.T) {
 		api := newFakeAPI()
 		api.objects = fakeState()
 		api.hang("ingresses")
-		b, stop := runBench(t, api, Options{})
+		b, stop := runBench(t, api, config.Options{})
 		defer stop()
 		time.Sleep(listTimeout + 2*time.Second)
 		synctest.Wait()
@@ -128,7 +130,7 @@ func TestQuiet(t *testing.T) {
 		api.objects = gatewayState(t, "v1")
 		api.offer(all...)
 		asked := 0 // once for each host each time
-		_, stop := runBench(t, api, Options{Gateways: true}, func(b *bench) {
+		_, stop := runBench(t, api, config.Options{Gateways: true}, func(b *bench) {
 			b.tr.hooks.Covered = func(string) bool { asked++; return true }
 		})
 		defer stop()
@@ -149,7 +151,7 @@ func TestPokes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newFakeAPI()
 		api.offer(all...)
-		b, stop := runBench(t, api, Options{Gateways: true}, func(b *bench) { b.watcher.gatewayAPI.poke() })
+		b, stop := runBench(t, api, config.Options{Gateways: true}, func(b *bench) { b.watcher.gatewayAPI.poke() })
 		time.Sleep(reaction + 100*time.Millisecond)
 		synctest.Wait()
 		if asked := api.timesAsked(); asked != 2 {
@@ -179,7 +181,7 @@ func TestDiscoveryInBetween(t *testing.T) {
 		api := newFakeAPI()
 		api.objects = gatewayState(t, "v1")
 		api.offer(all...)
-		b, stop := runBench(t, api, Options{Gateways: true})
+		b, stop := runBench(t, api, config.Options{Gateways: true})
 		defer stop()
 		synctest.Wait()
 		b.log.take()
@@ -199,7 +201,7 @@ func TestReportGone(t *testing.T) {
 		api := newFakeAPI()
 		before := append(without("listenersets"), "xlistenersets/v1alpha1")
 		api.offer(before...)
-		b, stop := runBench(t, api, Options{Gateways: true})
+		b, stop := runBench(t, api, config.Options{Gateways: true})
 		defer stop()
 		synctest.Wait()
 		b.log.take()
@@ -221,7 +223,7 @@ func TestGatewayAPINamespaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newFakeAPI()
 		api.offer(all...)
-		b, stop := runBench(t, api, Options{Gateways: true, Namespaces: []string{"shop"}})
+		b, stop := runBench(t, api, config.Options{Gateways: true, Namespaces: []string{"shop"}})
 		defer stop()
 		synctest.Wait()
 		for resource, want := range map[string]string{"namespaces": "metadata.name=shop", "gateways/v1": "", "gatewayclasses/v1": ""} {
@@ -237,7 +239,7 @@ func TestGatewayAPINamespaces(t *testing.T) {
 		api := newFakeAPI()
 		api.objects["gatewayclasses/v1"] = []runtime.Object{customObject(t, class)}
 		api.offer(all...)
-		b, stop := runBench(t, api, Options{Gateways: true, Namespaces: []string{"infra", "shop"}})
+		b, stop := runBench(t, api, config.Options{Gateways: true, Namespaces: []string{"infra", "shop"}})
 		defer stop()
 		synctest.Wait()
 		var got []string
@@ -269,7 +271,7 @@ func (w waited) wait() { *w.done = true }
 
 // What run has started is over when it returns.
 func TestGatewayAPIWaits(t *testing.T) {
-	b := newBench(t, Options{Gateways: true})
+	b := newBench(t, config.Options{Gateways: true})
 	g, done := b.watcher.gatewayAPI, false
 	g.tables = []follower{waited{done: &done}}
 	g.discover = func(context.Context) (offer, error) { return nil, errors.New("too late") }

@@ -14,7 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // padded is a value of an annotation that begins with text and is as long as the API server lets it be.
@@ -49,12 +51,12 @@ func TestKeptMemory(t *testing.T) {
 		"hosts of another class's": {func() any { return annotated(&foreign, lb.HostAnnotation, padded("", "a.org,")) }, small},
 		"hosts of no class's":      {func() any { return annotated(nil, lb.HostAnnotation, padded("", "a.org,")) }, small},
 		"protocols of another's":   {func() any { return annotated(&foreign, lb.ALPNAnnotation, padded("h2", ",")) }, small},
-		"hosts":                    {func() any { return annotated(&ours, lb.HostAnnotation, padded("", "a.org,")) }, maxHostText + small},
+		"hosts":                    {func() any { return annotated(&ours, lb.HostAnnotation, padded("", "a.org,")) }, object.MaxHostText + small},
 		"white space":              {func() any { return annotated(&ours, lb.HostAnnotation, padded("a.org", " ")) }, small},
 		"protocols":                {func() any { return annotated(&ours, lb.ALPNAnnotation, padded("h2", ",")) }, small},
 		"an Ingress": {func() any {
 			i := testIngress("shop/i", "a.org")
-			i.Annotations = map[string]string{lb.ServiceAnnotation: padded("web", " "), classAnnotation: padded("nginx", "x")}
+			i.Annotations = map[string]string{lb.ServiceAnnotation: padded("web", " "), object.ClassAnnotation: padded("nginx", "x")}
 			return i
 		}, small},
 		"an Ingress with hosts": {func() any {
@@ -63,7 +65,7 @@ func TestKeptMemory(t *testing.T) {
 				i.Spec.Rules = append(i.Spec.Rules, networkingv1.IngressRule{Host: fmt.Sprintf("%s%d.org", strings.Repeat("l.", 100), n)})
 			}
 			return i
-		}, 2*maxHostText + small},
+		}, 2*object.MaxHostText + small},
 		"a route":       {func() any { return custom("HTTPRoute", "spec: {hostnames: [a.org], parentRefs: [{name: gw}]}") }, small},
 		"a Gateway":     {func() any { return custom("Gateway", "spec: {listeners: [{name: http, protocol: HTTP}]}") }, small},
 		"a ListenerSet": {func() any { return custom("ListenerSet", "spec: {parentRef: {name: gw}}") }, small},
@@ -86,28 +88,28 @@ func TestKeptMemory(t *testing.T) {
 			return s
 		}, 10 * small},
 	} {
-		b := newBench(t, Options{Gateways: true, HTTPS: true})
-		reduce := func(full any) object {
+		b := newBench(t, config.Options{Gateways: true, HTTPS: true})
+		reduce := func(full any) keyed {
 			switch full := full.(type) {
 			case *corev1.Service:
-				return newService(full, &b.watcher.fields)
+				return object.NewService(full, &b.watcher.CodecFields)
 			case *networkingv1.Ingress:
-				return reduceIngress(full)
+				return object.NewIngress(full)
 			case *corev1.Namespace:
-				return reduceNamespace(full)
+				return object.NewNamespace(full)
 			case *discoveryv1.EndpointSlice:
-				return newEndpointSlice(full, &b.watcher.fields)
+				return object.NewEndpointSlice(full, &b.watcher.CodecFields)
 			}
 			switch full := full.(*unstructured.Unstructured); full.GetKind() {
-			case httpRoute:
-				return reduceRoute(httpRoute)(full)
-			case listenerSetKind:
-				return reduceListenerSet(listenerSetKind)(full)
+			case object.KindHTTPRoute:
+				return object.NewRoute(object.KindHTTPRoute)(full)
+			case object.KindListenerSet:
+				return object.NewListenerSet(object.KindListenerSet)(full)
 			default:
-				return reduceGateway(full)
+				return object.NewGateway(full)
 			}
 		}
-		var kept []object
+		var kept []keyed
 		before := heap()
 		for range count {
 			kept = append(kept, reduce(tc.make()))
@@ -130,7 +132,7 @@ func heap() int {
 
 // C7c: what is more than is kept costs the item alone, and is said once and counted.
 func TestKeptItems(t *testing.T) {
-	b := newBench(t, Options{HostAnnotations: []string{lb.HostAnnotation, "z/more"}, HTTPS: true})
+	b := newBench(t, config.Options{HostAnnotations: []string{lb.HostAnnotation, "z/more"}, HTTPS: true})
 	b.sync()
 	long := testService("shop/long", 1, "first.org,"+padded("", "other.org "))
 	long.Annotations["z/more"] = "never.org, read.org"
@@ -159,7 +161,7 @@ func TestKeptItems(t *testing.T) {
 	if lines := b.publish(); len(lines) > 0 {
 		t.Errorf("it is said again: %q", lines)
 	}
-	if got := b.tr.Stats().Rejected[string(ReasonInvalid)]; got < 5 {
+	if got := b.tr.Stats().Rejected[string(object.ReasonInvalid)]; got < 5 {
 		t.Errorf("%d refusals are counted", got)
 	}
 	for name, want := range map[string]string{"first.org.": "", "other.org.": "", "never.org.": "-", "good.org.": "", "spoken.org.": "", "i.org.": "-", "late.org.": ""} {
@@ -174,9 +176,9 @@ func TestKeptSelection(t *testing.T) {
 	for i := range 5000 {
 		large[fmt.Sprintf("label%d", i)] = "value-of-some-length"
 	}
-	a := &attachment{gatewayObjects: &gatewayObjects{namespaces: map[string]*namespace{
-		"plain": reduceNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "plain"}}),
-		"large": reduceNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "large", Labels: large}}),
+	a := &attachment{gatewayObjects: &gatewayObjects{namespaces: map[string]*object.Namespace{
+		"plain": object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "plain"}}),
+		"large": object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "large", Labels: large}}),
 	}}}
 	except := metav1.LabelSelectorRequirement{Key: "label1", Operator: metav1.LabelSelectorOpDoesNotExist}
 	many := metav1.LabelSelectorRequirement{Key: "label1", Operator: metav1.LabelSelectorOpNotIn}
@@ -190,10 +192,10 @@ func TestKeptSelection(t *testing.T) {
 		"a short selector": {except, labels.Set{"plain": "true", "large": "false"}},
 		"a long selector":  {many, labels.Set{"plain": "false", "large": "false"}},
 	} {
-		spec := namespacesSpec{From: "Selector", Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{tc.requirement}}}
-		s := spec.selection("Same")
+		spec := object.NamespacesSpec{From: "Selector", Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{tc.requirement}}}
+		s := spec.Selection("Same")
 		for namespace, want := range tc.want {
-			if got := fmt.Sprint(s.has(namespace, "infra", a.labelled)); got != want {
+			if got := fmt.Sprint(s.Selects(namespace, "infra", a.labelled)); got != want {
 				t.Errorf("%s, Namespace %s: selected %s, want %s", name, namespace, got, want)
 			}
 		}

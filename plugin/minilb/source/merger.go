@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -38,9 +39,9 @@ func (t *Translator) update(service cache.ObjectName, triggered int64) {
 		return
 	}
 	t.changes++
-	size := strings.Count(e.ports, ".")
+	size := strings.Count(e.Named, ".")
 	for _, s := range t.slicesOf[service] {
-		size += s.endpoints.len() + len(s.ports)
+		size += s.Endpoints.Len() + len(s.Ports)
 	}
 	if size > atOnce {
 		t.merger.due[service] = cmp.Or(triggered, t.merger.due[service])
@@ -53,12 +54,12 @@ func (t *Translator) update(service cache.ObjectName, triggered int64) {
 	delete(t.merger.due, service)
 	e.asOf = t.changes
 	u, states := t.answering(service, e, t.slicesOf[service])
-	t.store(service, e, addressesOf(&t.options, &u, e.offered), states, triggered)
+	t.store(service, e, addressesOf(&t.options, &u, e.ServicePorts), states, triggered)
 }
 
 // answering returns the entries of the slices that an exposed Service is to be answered with, and
 // that are trusted. It is called with the lock held.
-func (t *Translator) answering(service cache.ObjectName, e *exposure, slicesOf []*slice) (usable, states) {
+func (t *Translator) answering(service cache.ObjectName, e *exposure, slicesOf []*object.EndpointSlice) (usable, states) {
 	u, states := usableOf(slicesOf)
 	if t.probing != nil {
 		t.trust(service, e, &u, &states)
@@ -100,7 +101,7 @@ func (t *Translator) mergeAside(service cache.ObjectName) {
 		t.mu.Unlock()
 		return
 	}
-	slicesOf, offered := slices.Clone(t.slicesOf[service]), e.offered
+	slicesOf, offered := slices.Clone(t.slicesOf[service]), e.ServicePorts
 	var u usable
 	var states states
 	if t.probing != nil { // which keeps account of what is probed

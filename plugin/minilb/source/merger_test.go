@@ -8,20 +8,21 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // A Service with more endpoints than are merged at once follows its slices aside: soon, with all that
 // has come until then, and it has its names from when it has its addresses.
 func TestMergeAside(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	set := func(service string, number, endpoints, third int) {
 		var all []string
 		for i := range endpoints {
 			all = append(all, fmt.Sprintf("10.%d.%d.%d RSt", number, i/250+third, i%250))
 		}
 		s := serviceSlice("shop/"+service, service+fmt.Sprint("-", number), all...)
-		s.triggered = time.Now().UnixNano()
+		s.Triggered = time.Now().UnixNano()
 		b.watcher.slices[""].set(s)
 	}
 	count := func(service string) string {

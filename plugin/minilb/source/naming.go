@@ -8,12 +8,13 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // naming makes the nodes of hosts. Those that lead to the same things share a node's addresses.
 type naming struct {
-	options *Options
+	options *config.Options
 	asked   *questions
 	before  map[string]*union // of the last time
 	unions  map[string]*union // by what is in them
@@ -38,7 +39,7 @@ type union struct {
 	zones    zoneNames
 }
 
-func (u *union) merge(o *Options, find func(cache.ObjectName) *exposure) *records.Addresses {
+func (u *union) merge(o *config.Options, find func(cache.ObjectName) *exposure) *records.Addresses {
 	fixed := records.NewAddresses(o.FilterFamilies(u.fixed)...)
 	all := []*records.Addresses{fixed}
 	var exposed []*exposure
@@ -66,7 +67,7 @@ func (u *union) merge(o *Options, find func(cache.ObjectName) *exposure) *record
 // node makes the node of what a host in the zone leads to. One that leads to a single Service
 // shares the Service's own set.
 func (n *naming) node(zone string, out *outcome) *records.Node {
-	node := &records.Node{Source: strings.ToLower(out.winner.kind), Namespace: out.winner.namespace, Plain: out.plain}
+	node := &records.Node{Source: strings.ToLower(out.winner.Kind), Namespace: out.winner.Namespace, Plain: out.plain}
 	if out.external != nil {
 		node.Target = out.external[0]
 		return node

@@ -8,13 +8,15 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 // InspectObjects returns the Inspection of a cluster that has these objects and no others, without
 // any API server. Services, EndpointSlices, Ingresses and Namespaces are of their Go types, objects of
 // the Gateway API are *unstructured.Unstructured; all else is not looked at. A kind of the Gateway API
 // is served in the versions that its objects have, and not at all if there are none.
-func InspectObjects(options Options, hooks Hooks, objects ...runtime.Object) (*Inspection, error) {
+func InspectObjects(options config.Options, hooks Hooks, objects ...runtime.Object) (*Inspection, error) {
 	i, err := newInspection(&rest.Config{}, options, hooks)
 	if err != nil {
 		return nil, err
@@ -64,7 +66,7 @@ func (t *table[R, T]) load(objects []runtime.Object) {
 		if kind := object.GetObjectKind().GroupVersionKind(); kind != (schema.GroupVersionKind{}) && !strings.EqualFold(kind.Kind, t.kind) {
 			continue
 		}
-		key := t.reduced(full).key()
+		key := t.reduced(full).Key()
 		if t.scope == "" || t.scope == key.Namespace || key == cache.NewObjectName("", t.scope) { // a Namespace's scope is its name
 			list = append(list, full)
 		}

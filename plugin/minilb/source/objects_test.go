@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -58,7 +60,7 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 		{"two namespaces", []string{"infra", "shop"}, "a.ex.org. r.ex.org. s.ex.org. web.shop.minilb.", "", "Gateway v1beta1, HTTPRoute v1"},
 		{"one namespace", []string{"dev"}, "a.ex.org. web.dev.minilb.", "", "Gateway v1beta1, HTTPRoute v1"},
 	} {
-		options := Defaults()
+		options := config.Defaults()
 		options.Zones, options.Namespaces = []string{"minilb."}, tc.namespaces
 		i, err := InspectObjects(options, Hooks{}, objects...)
 		if err != nil {
@@ -69,7 +71,7 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 		}
 		var refused, served []string
 		for _, r := range i.Refusals() {
-			if r.Reason == ReasonConflict && r.Kind == "Service" {
+			if r.Reason == object.ReasonConflict && r.Kind == "Service" {
 				refused = append(refused, r.Kind+" "+r.Namespace+"/"+r.Name)
 			}
 		}
@@ -92,7 +94,7 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 
 // What the stanza says of a name is kept, and what only a server does is left out (D8, D26).
 func TestInspectObjectsOptions(t *testing.T) {
-	options := Defaults()
+	options := config.Defaults()
 	options.Zones = []string{"minilb."}
 	web := sliceObject("shop/web", "web-1", "10.0.0.9", "none")
 	web.Endpoints[0].NodeName = pointer("n1")
@@ -121,8 +123,8 @@ func TestInspectObjectsOptions(t *testing.T) {
 	// C5: by address and by text, in whatever order the slices come.
 	service, _ := i.Service("shop", "web")
 	if want := []Endpoint{
-		{Addr: netip.MustParseAddr("10.0.0.1"), State: StateReady, Answered: true},
-		{Addr: netip.MustParseAddr("10.0.0.9"), Node: "n1", State: StateReady, Answered: true},
+		{Addr: netip.MustParseAddr("10.0.0.1"), State: object.StateReady, Answered: true},
+		{Addr: netip.MustParseAddr("10.0.0.9"), Node: "n1", State: object.StateReady, Answered: true},
 	}; !slices.Equal(service.Endpoints, want) {
 		t.Errorf("got endpoints %+v, want %+v", service.Endpoints, want)
 	}
@@ -136,8 +138,8 @@ func TestInspectObjectsOptions(t *testing.T) {
 
 // C6: what keeps a wildcard off a name of others is no name that is answered.
 func TestInspectObjectsFence(t *testing.T) {
-	options := Defaults()
-	options.Claims = []ClaimRule{{Suffix: "ex.org."}, {Suffix: "lan.ex.org.", Namespaces: []string{"other"}}}
+	options := config.Defaults()
+	options.Claims = []config.ClaimRule{{Suffix: "ex.org."}, {Suffix: "lan.ex.org.", Namespaces: []string{"other"}}}
 	i, err := InspectObjects(options, Hooks{}, testService("shop/web", 1, "*.ex.org"))
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
@@ -55,30 +56,30 @@ func obstruct(cause Cause, format string, args ...any) *obstacle {
 func (o *obstacle) foreign() bool { return o.cause == CauseOtherKind || o.cause == CauseOtherClass }
 
 // stray says why a reference leads to no kind of parent that is read: it is another's, or misspelt.
-func stray(name kindName) *obstacle {
-	group, kind, qualified := strings.Cut(name.kind, "/")
+func stray(name object.KindName) *obstacle {
+	group, kind, qualified := strings.Cut(name.Kind, "/")
 	if !qualified {
-		group, kind = gatewayGroup, name.kind
+		group, kind = object.GatewayGroup, name.Kind
 	}
 	switch {
-	case kind == gatewayKind, kind == listenerSetKind, kind == xListenerSetKind: // of another group
-	case group != gatewayGroup && group != gatewayXGroup && !lb.Similar(group, gatewayGroup),
+	case kind == object.KindGateway, kind == object.KindListenerSet, kind == object.KindXListenerSet: // of another group
+	case group != object.GatewayGroup && group != object.GatewayXGroup && !lb.Similar(group, object.GatewayGroup),
 		strings.HasSuffix(kind, "Route"), strings.HasSuffix(kind, "Mesh"): // some implementations have routes below routes
 		return obstruct(CauseOtherKind, "it is no Gateway or ListenerSet")
 	}
 	return obstruct(CauseUnknownKind, "its parentRef has kind %q of group %q, want Gateway or ListenerSet of %s, or XListenerSet of %s",
-		printable.Shorten(kind), printable.Shorten(group), gatewayGroup, gatewayXGroup)
+		printable.Shorten(kind), printable.Shorten(group), object.GatewayGroup, object.GatewayXGroup)
 }
 
 // missing says why nothing is known of an object.
-func (a *attachment) missing(name kindName) *obstacle {
-	if namespaces := a.options.Namespaces; name.namespace != "" && len(namespaces) > 0 && !slices.Contains(namespaces, name.namespace) {
+func (a *attachment) missing(name object.KindName) *obstacle {
+	if namespaces := a.options.Namespaces; name.Namespace != "" && len(namespaces) > 0 && !slices.Contains(namespaces, name.Namespace) {
 		return obstruct(CauseOutside, "%s lies outside of the namespaces that are read", name)
 	}
-	kind := strings.ToLower(name.kind)
-	cause, unknown := a.unknown[kindName{kind: kind}]
+	kind := strings.ToLower(name.Kind)
+	cause, unknown := a.unknown[object.KindName{Kind: kind}]
 	if !unknown {
-		cause, unknown = a.unknown[kindName{kind: kind, namespace: name.namespace}]
+		cause, unknown = a.unknown[object.KindName{Kind: kind, Namespace: name.Namespace}]
 	}
 	switch {
 	case cause == CauseUnserved:

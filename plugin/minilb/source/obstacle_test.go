@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // G20b: each reason for which a route is not attached to a parent has a kind and words of its own.
@@ -21,8 +24,8 @@ func TestCauses(t *testing.T) {
 	met := map[Cause]bool{}
 	for _, tc := range []struct {
 		name, manifest string
-		options        Options
-		unknown        map[kindName]Cause
+		options        config.Options
+		unknown        map[object.KindName]Cause
 		cause          Cause
 		text           string
 	}{
@@ -37,27 +40,27 @@ func TestCauses(t *testing.T) {
 		{name: "another group's Gateway", manifest: gateway + status("{group: networking.istio.io, kind: Gateway, name: gw}", ""), cause: CauseUnknownKind, text: `its parentRef has kind "Gateway" of group "networking.istio.io", want`},
 		{name: "the old kind of the new group", manifest: status("{kind: XListenerSet, name: set}", ""), cause: CauseUnknownKind, text: `its parentRef has kind "XListenerSet" of group "gateway.networking.k8s.io", want`},
 		{name: "the new kind of the old group", manifest: status("{group: gateway.networking.x-k8s.io, kind: ListenerSet, name: set}", ""), cause: CauseUnknownKind, text: `its parentRef has kind "ListenerSet" of group "gateway.networking.x-k8s.io", want`},
-		{name: "another class", manifest: gateway + status(self, ""), options: Options{GatewayClasses: []string{"other"}}, cause: CauseOtherClass, text: `Gateway infra/gw is of GatewayClass "gc", which is not among gateway_classes`},
+		{name: "another class", manifest: gateway + status(self, ""), options: config.Options{GatewayClasses: []string{"other"}}, cause: CauseOtherClass, text: `Gateway infra/gw is of GatewayClass "gc", which is not among gateway_classes`},
 
 		{name: "absent", manifest: status(self, ""), cause: CauseAbsent, text: "Gateway infra/gw does not exist"},
-		{name: "not served", manifest: status("{kind: ListenerSet, name: set}", ""), unknown: map[kindName]Cause{{kind: "listenerset"}: CauseUnserved}, cause: CauseUnserved,
+		{name: "not served", manifest: status("{kind: ListenerSet, name: set}", ""), unknown: map[object.KindName]Cause{{Kind: "listenerset"}: CauseUnserved}, cause: CauseUnserved,
 			text: "ListenerSet infra/set does not exist: the API server does not serve its kind"},
-		{name: "forbidden", manifest: status(self, ""), unknown: map[kindName]Cause{{kind: "gateway"}: CauseUnread}, cause: CauseUnread, text: "Gateway infra/gw cannot be read"},
-		{name: "forbidden in its namespace", manifest: status(self, ""), options: Options{Namespaces: []string{"infra", "shop"}}, unknown: map[kindName]Cause{{kind: "gateway", namespace: "infra"}: CauseUnread},
+		{name: "forbidden", manifest: status(self, ""), unknown: map[object.KindName]Cause{{Kind: "gateway"}: CauseUnread}, cause: CauseUnread, text: "Gateway infra/gw cannot be read"},
+		{name: "forbidden in its namespace", manifest: status(self, ""), options: config.Options{Namespaces: []string{"infra", "shop"}}, unknown: map[object.KindName]Cause{{Kind: "gateway", Namespace: "infra"}: CauseUnread},
 			cause: CauseUnread, text: "Gateway infra/gw cannot be read"},
-		{name: "forbidden in another namespace", manifest: status(self, ""), options: Options{Namespaces: []string{"infra", "shop"}}, unknown: map[kindName]Cause{{kind: "gateway", namespace: "shop"}: CauseUnread},
+		{name: "forbidden in another namespace", manifest: status(self, ""), options: config.Options{Namespaces: []string{"infra", "shop"}}, unknown: map[object.KindName]Cause{{Kind: "gateway", Namespace: "shop"}: CauseUnread},
 			cause: CauseAbsent, text: "Gateway infra/gw does not exist"},
-		{name: "in a namespace that is not read", manifest: status(self, ""), options: Options{Namespaces: []string{"shop"}}, cause: CauseOutside, text: "Gateway infra/gw lies outside of the namespaces that are read"},
+		{name: "in a namespace that is not read", manifest: status(self, ""), options: config.Options{Namespaces: []string{"shop"}}, cause: CauseOutside, text: "Gateway infra/gw lies outside of the namespaces that are read"},
 		{name: "ignored", manifest: status("{name: hidden}", ""), cause: CauseIgnored, text: "Gateway infra/hidden has label minilb/ignore, which makes it absent"},
 		{name: "malformed", manifest: "kind: Gateway\nmetadata: {name: gw, namespace: infra}\nspec: {listeners: 5}\n---\n" + status(self, ""), cause: CauseMalformed, text: "Gateway infra/gw is not as its kind should be"},
-		{name: "a set that is not let in", manifest: gateway + theSet + routeOf(httpRoute, "a.org", toSet), cause: CauseNotLetIn, text: "Gateway infra/gw does not allow ListenerSet shop/set by its allowedListeners"},
-		{name: "a set that is refused", manifest: gatewayWith(letsIn) + strings.Replace(theSet, `status: "True"}]`, `status: "False"}]`, 1) + routeOf(httpRoute, "a.org", toSet), cause: CauseRefused, text: "ListenerSet shop/set is refused by its controller"},
+		{name: "a set that is not let in", manifest: gateway + theSet + routeOf(object.KindHTTPRoute, "a.org", toSet), cause: CauseNotLetIn, text: "Gateway infra/gw does not allow ListenerSet shop/set by its allowedListeners"},
+		{name: "a set that is refused", manifest: gatewayWith(letsIn) + strings.Replace(theSet, `status: "True"}]`, `status: "False"}]`, 1) + routeOf(object.KindHTTPRoute, "a.org", toSet), cause: CauseRefused, text: "ListenerSet shop/set is refused by its controller"},
 
 		{name: "no entry", manifest: gateway + status(self, ""), cause: CauseNoStatus, text: `the route's status has no entry for Gateway infra/gw: is controller "example.org/ctl" of GatewayClass "gc" running?`},
 		{name: "no entry, and no class", manifest: fmt.Sprintf(gw, open) + status(self, ""), cause: CauseNoStatus, text: "the route's status has no entry for Gateway infra/gw: GatewayClass \"gc\" does not exist"},
-		{name: "no entry, and classes that are not read", manifest: fmt.Sprintf(gw, open) + status(self, ""), unknown: map[kindName]Cause{{kind: "gatewayclass"}: CauseUnread}, cause: CauseNoStatus,
+		{name: "no entry, and classes that are not read", manifest: fmt.Sprintf(gw, open) + status(self, ""), unknown: map[object.KindName]Cause{{Kind: "gatewayclass"}: CauseUnread}, cause: CauseNoStatus,
 			text: `the route's status has no entry for Gateway infra/gw: is the controller of GatewayClass "gc" running?`},
-		{name: "of a route that is read in some namespaces alone", manifest: fmt.Sprintf(gw, open) + status(self, ""), options: Options{Namespaces: []string{"infra"}}, cause: CauseNoStatus,
+		{name: "of a route that is read in some namespaces alone", manifest: fmt.Sprintf(gw, open) + status(self, ""), options: config.Options{Namespaces: []string{"infra"}}, cause: CauseNoStatus,
 			text: "the route's status has no entry for Gateway infra/gw: GatewayClass \"gc\" does not exist"},
 		{name: "accepted by another controller", manifest: gateway + status(self, entry(self, "example.org/other", "'True'")), cause: CauseOtherControl,
 			text: `it is accepted by controller "example.org/other", but GatewayClass "gc" of Gateway infra/gw names controller "example.org/ctl"`},
@@ -74,19 +77,19 @@ func TestCauses(t *testing.T) {
 		{name: "undecided", manifest: gateway + status(self, entry(self, ours, "Unknown")), cause: CausePending, text: "the controller of Gateway infra/gw has not decided on it yet (condition Accepted is Unknown)"},
 		{name: "an entry without the condition", manifest: gateway + status(self, "{parentRef: {name: gw}, controllerName: example.org/ctl}"), cause: CausePending, text: "the controller of Gateway infra/gw has not decided on it yet (condition Accepted is not there)"},
 
-		{name: "no listeners", manifest: gatewayWith("listeners: []") + routeOf(httpRoute, "a.org", toGateway), cause: CauseNoListener, text: "Gateway infra/gw has no listeners"},
-		{name: "no such listener", manifest: gateway + routeOf(httpRoute, "a.org", "{name: gw, namespace: infra, sectionName: htp}"), cause: CauseNoListener, text: "no listener of Gateway infra/gw has the name or port that it asks for"},
-		{name: "a listener of its own namespace", manifest: gatewayWith("listeners: [{name: http, port: 80, protocol: HTTP}]") + routeOf(httpRoute, "a.org", toGateway), cause: CauseNotTaken, text: `listener "http" of Gateway infra/gw allows no routes of namespace "shop"`},
+		{name: "no listeners", manifest: gatewayWith("listeners: []") + routeOf(object.KindHTTPRoute, "a.org", toGateway), cause: CauseNoListener, text: "Gateway infra/gw has no listeners"},
+		{name: "no such listener", manifest: gateway + routeOf(object.KindHTTPRoute, "a.org", "{name: gw, namespace: infra, sectionName: htp}"), cause: CauseNoListener, text: "no listener of Gateway infra/gw has the name or port that it asks for"},
+		{name: "a listener of its own namespace", manifest: gatewayWith("listeners: [{name: http, port: 80, protocol: HTTP}]") + routeOf(object.KindHTTPRoute, "a.org", toGateway), cause: CauseNotTaken, text: `listener "http" of Gateway infra/gw allows no routes of namespace "shop"`},
 		{name: "the listener that has the host, of several", manifest: gatewayWith(`listeners: [{name: a, port: 80, protocol: HTTP, hostname: a.org}, {name: b, port: 80, protocol: HTTP, hostname: b.org, allowedRoutes: {namespaces: {from: All}}},
-			{name: c, port: 443, protocol: TLS, hostname: a.org, allowedRoutes: {namespaces: {from: All}}}]`) + routeOf(httpRoute, "a.org", toGateway), cause: CauseNotTaken, text: `listener "a" of Gateway infra/gw allows no routes of namespace "shop"`},
-		{name: "a listener that is refused", manifest: gatewayWith("listeners: [{name: a, port: 80, protocol: HTTP, hostname: a.org}]") + routeOf(grpcRoute, "b.org", "{name: gw, namespace: infra}"), cause: CauseNotTaken, text: `listener "a" of Gateway infra/gw allows no routes of namespace "shop"`},
-		{name: "other hostnames", manifest: gatewayWith(strings.Replace(open, "port: 80", "port: 80, hostname: b.org", 1)) + routeOf(httpRoute, "a.org", toGateway), cause: CauseOtherHosts, text: `no listener of Gateway infra/gw has a hostname for it: "http" has b.org`},
+			{name: c, port: 443, protocol: TLS, hostname: a.org, allowedRoutes: {namespaces: {from: All}}}]`) + routeOf(object.KindHTTPRoute, "a.org", toGateway), cause: CauseNotTaken, text: `listener "a" of Gateway infra/gw allows no routes of namespace "shop"`},
+		{name: "a listener that is refused", manifest: gatewayWith("listeners: [{name: a, port: 80, protocol: HTTP, hostname: a.org}]") + routeOf(object.KindGRPCRoute, "b.org", "{name: gw, namespace: infra}"), cause: CauseNotTaken, text: `listener "a" of Gateway infra/gw allows no routes of namespace "shop"`},
+		{name: "other hostnames", manifest: gatewayWith(strings.Replace(open, "port: 80", "port: 80, hostname: b.org", 1)) + routeOf(object.KindHTTPRoute, "a.org", toGateway), cause: CauseOtherHosts, text: `no listener of Gateway infra/gw has a hostname for it: "http" has b.org`},
 	} {
 		objects := testObjects(t, tc.manifest)
-		objects.ignored[kindName{gatewayKind, "infra", "hidden"}] = true
+		objects.ignored[object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "hidden"}] = true
 		a := &attachment{gatewayObjects: objects, options: &tc.options, unknown: tc.unknown}
 		for _, r := range objects.routes {
-			attached, o := a.attach(r, r.parents[0], newServings())
+			attached, o := a.attach(r, r.Parents[0], newServings())
 			if attached || o == nil || o.cause != tc.cause || !strings.HasPrefix(o.text, tc.text) {
 				t.Errorf("%s: got %+v, want %s: %s", tc.name, o, tc.cause, tc.text)
 			}
@@ -109,16 +112,16 @@ func TestUnmetHosts(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		parents []string
-		options Options
+		options config.Options
 		want    []string
 	}{
-		{"one Gateway", []string{toGateway}, Options{}, []string{"x.a.org. -> 10.0.0.5", "x.b.org.: " + none}},
-		{"two, each with one of the hosts", []string{toGateway, "{name: gw, namespace: two}"}, Options{}, []string{"x.a.org. -> 10.0.0.5", "x.b.org. -> 10.0.0.6"}},
-		{"the other is another server's", []string{toGateway, "{name: gw, namespace: two}"}, Options{GatewayClasses: []string{"gc"}}, []string{"x.a.org. -> 10.0.0.5"}},
-		{"the other is none of ours", []string{toGateway, "{group: '', kind: Service, name: web}"}, Options{}, []string{"x.a.org. -> 10.0.0.5"}},
-		{"the other is not there", []string{toGateway, "{name: gw}"}, Options{}, []string{"x.a.org. -> 10.0.0.5", "x.b.org.: " + none + "; Gateway shop/gw does not exist"}},
+		{"one Gateway", []string{toGateway}, config.Options{}, []string{"x.a.org. -> 10.0.0.5", "x.b.org.: " + none}},
+		{"two, each with one of the hosts", []string{toGateway, "{name: gw, namespace: two}"}, config.Options{}, []string{"x.a.org. -> 10.0.0.5", "x.b.org. -> 10.0.0.6"}},
+		{"the other is another server's", []string{toGateway, "{name: gw, namespace: two}"}, config.Options{GatewayClasses: []string{"gc"}}, []string{"x.a.org. -> 10.0.0.5"}},
+		{"the other is none of ours", []string{toGateway, "{group: '', kind: Service, name: web}"}, config.Options{}, []string{"x.a.org. -> 10.0.0.5"}},
+		{"the other is not there", []string{toGateway, "{name: gw}"}, config.Options{}, []string{"x.a.org. -> 10.0.0.5", "x.b.org.: " + none + "; Gateway shop/gw does not exist"}},
 	} {
-		if got := told(testObjects(t, two+routeOf(httpRoute, "x.a.org, x.b.org", tc.parents...)), tc.options); !slices.Equal(got, tc.want) {
+		if got := told(testObjects(t, two+routeOf(object.KindHTTPRoute, "x.a.org, x.b.org", tc.parents...)), tc.options); !slices.Equal(got, tc.want) {
 			t.Errorf("%s: got\n%s\nwant\n%s", tc.name, strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
 		}
 	}
@@ -128,7 +131,7 @@ func TestUnmetHosts(t *testing.T) {
 		listeners = append(listeners, fmt.Sprintf("{name: l%d, port: 80, protocol: HTTP, hostname: l%d.org, allowedRoutes: {namespaces: {from: All}}}", i, i))
 	}
 	want := []string{`a.org.: no listener of Gateway infra/gw has a hostname for it: "l0" has l0.org, "l1" has l1.org, "l2" has l2.org, and 2 more`}
-	if got := told(testObjects(t, gatewayWith("listeners: ["+strings.Join(listeners, ", ")+"]")+routeOf(httpRoute, "a.org", toGateway)), Options{}); !slices.Equal(got, want) {
+	if got := told(testObjects(t, gatewayWith("listeners: ["+strings.Join(listeners, ", ")+"]")+routeOf(object.KindHTTPRoute, "a.org", toGateway)), config.Options{}); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
+
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // offer is what an API server serves of the Gateway API.
@@ -41,7 +43,7 @@ func discover(ctx context.Context, client rest.Interface) (offer, error) {
 	defer cancel()
 	offered := offer{}
 	missing := map[string]error{}
-	for _, name := range []string{gatewayGroup, gatewayXGroup} {
+	for _, name := range []string{object.GatewayGroup, object.GatewayXGroup} {
 		var group metav1.APIGroup
 		switch err := client.Get().AbsPath("/apis/" + name).Do(ctx).Into(&group); {
 		case apierrors.IsNotFound(err):

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // G3, G4: what is served, by the API server's own answers.
@@ -43,8 +45,8 @@ func TestDiscover(t *testing.T) {
 	}
 	offered, err := discover(t.Context(), core.RESTClient())
 	want := offer{
-		{Group: gatewayGroup, Version: "v1", Resource: "gateways"}:        true,
-		{Group: gatewayGroup, Version: "v1alpha3", Resource: "tlsroutes"}: true,
+		{Group: object.GatewayGroup, Version: "v1", Resource: "gateways"}:        true,
+		{Group: object.GatewayGroup, Version: "v1alpha3", Resource: "tlsroutes"}: true,
 	}
 	if err != nil || !maps.Equal(offered, want) {
 		t.Errorf("got %v and %v, want %v", offered, err, want)
@@ -98,18 +100,18 @@ func TestOfferFirst(t *testing.T) {
 		versions []schema.GroupVersionResource
 		want     string
 	}{
-		{[]string{"tlsroutes/v1alpha2", "tlsroutes/v1alpha3"}, routeVersions[tlsRoute], "v1alpha3"},
-		{[]string{"tlsroutes/v1alpha2"}, routeVersions[tlsRoute], "v1alpha2"},
-		{all, routeVersions[tlsRoute], "v1"},
-		{[]string{"gateways/v1"}, routeVersions[tlsRoute], ""},
+		{[]string{"tlsroutes/v1alpha2", "tlsroutes/v1alpha3"}, routeVersions[object.KindTLSRoute], "v1alpha3"},
+		{[]string{"tlsroutes/v1alpha2"}, routeVersions[object.KindTLSRoute], "v1alpha2"},
+		{all, routeVersions[object.KindTLSRoute], "v1"},
+		{[]string{"gateways/v1"}, routeVersions[object.KindTLSRoute], ""},
 		{[]string{"gateways/v1beta1"}, gatewayVersions, "v1beta1"},
 		{[]string{"gatewayclasses/v1beta1"}, gatewayClassVersions, "v1beta1"},
 		{[]string{"gatewayclasses/v1beta1", "gatewayclasses/v1"}, gatewayClassVersions, "v1"},
-		{[]string{"grpcroutes/v1alpha2", "grpcroutes/v1"}, routeVersions[grpcRoute], "v1"},
-		{[]string{"httproutes/v1beta1", "httproutes/v1"}, routeVersions[httpRoute], "v1"},
-		{[]string{"httproutes/v1alpha2"}, routeVersions[httpRoute], ""},
-		{[]string{"grpcroutes/v1alpha2"}, routeVersions[grpcRoute], "v1alpha2"},
-		{[]string{"xlistenersets/v1alpha1"}, listenerSetVersions[xListenerSetKind], "v1alpha1"},
+		{[]string{"grpcroutes/v1alpha2", "grpcroutes/v1"}, routeVersions[object.KindGRPCRoute], "v1"},
+		{[]string{"httproutes/v1beta1", "httproutes/v1"}, routeVersions[object.KindHTTPRoute], "v1"},
+		{[]string{"httproutes/v1alpha2"}, routeVersions[object.KindHTTPRoute], ""},
+		{[]string{"grpcroutes/v1alpha2"}, routeVersions[object.KindGRPCRoute], "v1alpha2"},
+		{[]string{"xlistenersets/v1alpha1"}, listenerSetVersions[object.KindXListenerSet], "v1alpha1"},
 	} {
 		api := newFakeAPI()
 		api.offer(tc.served...)

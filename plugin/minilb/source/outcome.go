@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // aim is what the targets of a claim are, before other hosts are followed.
@@ -23,7 +25,7 @@ func (a *aim) leadsTo(service cache.ObjectName) bool {
 
 // outcome is what a claim or a name leads to.
 type outcome struct {
-	winner   *owner // the oldest owner of the claims that count
+	winner   *object.Ref // the oldest owner of the claims that count
 	addrs    []netip.Addr
 	services []cache.ObjectName
 	external []string // canonical names that are not ours
@@ -39,7 +41,7 @@ func (o *outcome) add(p outcome) {
 }
 
 // has reports whether all that p leads to, if it leads anywhere, is among what o does.
-func (o *outcome) has(p outcome) bool {
+func (o *outcome) Has(p outcome) bool {
 	return !p.empty() && subset(p.addrs, o.addrs) && subset(p.services, o.services) && subset(p.external, o.external)
 }
 

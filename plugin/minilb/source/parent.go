@@ -5,46 +5,47 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
 // parent is what a route can attach to: the listeners of a Gateway, or of one of its
 // ListenerSets (G52).
 type parent struct {
-	kindName
-	gateway   *gateway
-	set       *listenerSet // nil for the Gateway's own listeners
-	listeners []listener
-	lead      *lead // to the Gateway's addresses, or what an annotation has in their place (M7)
+	object.KindName
+	gateway   *object.Gateway
+	set       *object.ListenerSet // nil for the Gateway's own listeners
+	listeners []object.Listener
+	lead      *object.Targets // to the Gateway's addresses, or what an annotation has in their place (M7)
 }
 
 // parent finds what a reference names, or says why routes cannot attach to it.
-func (a *attachment) parent(name kindName) (*parent, *obstacle) {
-	switch name.kind {
-	case gatewayKind:
+func (a *attachment) parent(name object.KindName) (*parent, *obstacle) {
+	switch name.Kind {
+	case object.KindGateway:
 		gw, o := a.gateway(name)
 		if o != nil {
 			return nil, o
 		}
-		return &parent{kindName: name, gateway: gw, listeners: gw.listeners, lead: &gw.lead}, nil
-	case listenerSetKind, xListenerSetKind:
+		return &parent{KindName: name, gateway: gw, listeners: gw.Listeners, lead: &gw.Targets}, nil
+	case object.KindListenerSet, object.KindXListenerSet:
 		set := a.sets[name]
 		switch {
 		case set == nil:
 			return nil, a.missing(name)
-		case set.problems != nil:
+		case set.Problems != nil:
 			return nil, malformed(name)
 		}
-		gw, o := a.gateway(set.parent) // G50
+		gw, o := a.gateway(set.Parent) // G50
 		if o != nil {
 			return nil, o
 		}
 		if o := a.detached(set, gw); o != nil {
 			return nil, o
 		}
-		p := &parent{kindName: name, gateway: gw, set: set, listeners: set.listeners, lead: &gw.lead}
-		if set.lead != nil {
-			p.lead = set.lead
+		p := &parent{KindName: name, gateway: gw, set: set, listeners: set.Listeners, lead: &gw.Targets}
+		if set.Targets != nil {
+			p.lead = set.Targets
 		}
 		return p, nil
 	}
@@ -52,34 +53,34 @@ func (a *attachment) parent(name kindName) (*parent, *obstacle) {
 }
 
 // gateway finds a Gateway of the classes that count.
-func (a *attachment) gateway(name kindName) (*gateway, *obstacle) {
-	gw := a.gateways[cache.NewObjectName(name.namespace, name.name)]
+func (a *attachment) gateway(name object.KindName) (*object.Gateway, *obstacle) {
+	gw := a.gateways[cache.NewObjectName(name.Namespace, name.Name)]
 	switch {
-	case name.kind != gatewayKind:
+	case name.Kind != object.KindGateway:
 		return nil, stray(name)
 	case gw == nil:
 		return nil, a.missing(name)
-	case gw.unreadable:
+	case gw.Malformed:
 		return nil, malformed(name)
-	case len(a.options.GatewayClasses) > 0 && !slices.Contains(a.options.GatewayClasses, gw.class):
-		return nil, obstruct(CauseOtherClass, "%s is of GatewayClass %q, which is not among gateway_classes", name, printable.Shorten(gw.class))
+	case len(a.options.GatewayClasses) > 0 && !slices.Contains(a.options.GatewayClasses, gw.Class):
+		return nil, obstruct(CauseOtherClass, "%s is of GatewayClass %q, which is not among gateway_classes", name, printable.Shorten(gw.Class))
 	}
 	return gw, nil
 }
 
-func malformed(name kindName) *obstacle {
+func malformed(name object.KindName) *obstacle {
 	return obstruct(CauseMalformed, "%s is not as its kind should be", name)
 }
 
 // detached returns why a ListenerSet adds nothing to its Gateway, nil if it does (G51).
-func (a *attachment) detached(set *listenerSet, gw *gateway) *obstacle {
+func (a *attachment) detached(set *object.ListenerSet, gw *object.Gateway) *obstacle {
 	switch {
-	case !gw.sets.has(set.namespace, gw.namespace, a.labelled):
-		return obstruct(CauseNotLetIn, "%s does not allow %s by its allowedListeners", set.parent, set.kindName())
-	case a.options.Unaccepted || set.accepted == conditionTrue:
+	case !gw.AllowedListeners.Selects(set.Namespace, gw.Namespace, a.labelled):
+		return obstruct(CauseNotLetIn, "%s does not allow %s by its allowedListeners", set.Parent, set.KindName())
+	case a.options.IgnoreAccepted || set.Accepted == object.ConditionTrue:
 		return nil
-	case set.accepted == conditionFalse:
-		return obstruct(CauseRefused, "%s is refused by its controller", set.kindName())
+	case set.Accepted == object.ConditionFalse:
+		return obstruct(CauseRefused, "%s is refused by its controller", set.KindName())
 	}
-	return obstruct(CausePending, "%s is not accepted by its controller yet", set.kindName())
+	return obstruct(CausePending, "%s is not accepted by its controller yet", set.KindName())
 }

@@ -8,12 +8,14 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // superseded reports whether another listener goes before that of a ListenerSet, which nobody
 // has judged: the Gateway's own, then those of the older set, then by namespace/name. One that
 // is superseded itself stands in nobody's way (G53).
-func (a *attachment) superseded(p *parent, l *listener) bool {
+func (a *attachment) superseded(p *parent, l *object.Listener) bool {
 	if a.losers == nil {
 		a.losers = a.precedence()
 	}
@@ -21,25 +23,25 @@ func (a *attachment) superseded(p *parent, l *listener) bool {
 }
 
 // precedence returns the listeners of all ListenerSets that others go before.
-func (a *attachment) precedence() map[*listener]bool {
-	losers, taken := map[*listener]bool{}, map[kindName]ports{}
+func (a *attachment) precedence() map[*object.Listener]bool {
+	losers, taken := map[*object.Listener]bool{}, map[object.KindName]ports{}
 	for _, gw := range a.gateways {
-		taken[gw.kindName()] = ports{}
-		for i := range gw.listeners {
-			taken[gw.kindName()].take(&gw.listeners[i])
+		taken[gw.KindName()] = ports{}
+		for i := range gw.Listeners {
+			taken[gw.KindName()].take(&gw.Listeners[i])
 		}
 	}
-	sets := slices.SortedFunc(maps.Values(a.sets), func(x, y *listenerSet) int {
-		ox, oy := x.owner(""), y.owner("")
-		return cmp.Or(ox.older(&oy), strings.Compare(x.kind, y.kind)) // C5
+	sets := slices.SortedFunc(maps.Values(a.sets), func(x, y *object.ListenerSet) int {
+		ox, oy := x.Ref(""), y.Ref("")
+		return cmp.Or(ox.Older(&oy), strings.Compare(x.Kind, y.Kind)) // C5
 	})
 	for _, set := range sets {
-		gw := a.gateways[cache.NewObjectName(set.parent.namespace, set.parent.name)]
-		if set.parent.kind != gatewayKind || gw == nil || a.detached(set, gw) != nil {
+		gw := a.gateways[cache.NewObjectName(set.Parent.Namespace, set.Parent.Name)]
+		if set.Parent.Kind != object.KindGateway || gw == nil || a.detached(set, gw) != nil {
 			continue
 		}
-		for i := range set.listeners {
-			if l := &set.listeners[i]; !taken[set.parent].take(l) && l.accepted == "" {
+		for i := range set.Listeners {
+			if l := &set.Listeners[i]; !taken[set.Parent].take(l) && l.Accepted == "" {
 				losers[l] = true
 			}
 		}
@@ -53,21 +55,21 @@ type ports map[int32]map[gatewayv1.ProtocolType]map[string]bool
 
 // take adds a listener, unless it clashes with one that is there: two of one port clash if
 // they speak different things there or have the same host.
-func (p ports) take(l *listener) bool {
-	speaks := l.protocol
+func (p ports) take(l *object.Listener) bool {
+	speaks := l.Protocol
 	switch {
-	case l.port == 0 || speaks == gatewayv1.UDPProtocolType || l.accepted == conditionFalse || l.conflicts == conditionTrue:
+	case l.Port == 0 || speaks == gatewayv1.UDPProtocolType || l.Accepted == object.ConditionFalse || l.Conflicts == object.ConditionTrue:
 		return true // it has a port of its own, or none
 	case speaks == gatewayv1.TLSProtocolType:
 		speaks = gatewayv1.HTTPSProtocolType // told apart by the name that clients ask for
 	}
-	there := p[l.port]
-	if there != nil && (there[speaks] == nil || there[speaks][l.host]) {
+	there := p[l.Port]
+	if there != nil && (there[speaks] == nil || there[speaks][l.Host]) {
 		return false
 	}
 	if there == nil {
-		p[l.port] = map[gatewayv1.ProtocolType]map[string]bool{speaks: {}}
+		p[l.Port] = map[gatewayv1.ProtocolType]map[string]bool{speaks: {}}
 	}
-	p[l.port][speaks][l.host] = true
+	p[l.Port][speaks][l.Host] = true
 	return true
 }

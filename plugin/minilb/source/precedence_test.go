@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // G53: where nobody has judged the listeners, the Gateway's own go before those of sets, and
@@ -37,11 +40,11 @@ func TestListenerPrecedence(t *testing.T) {
 			manifest += fmt.Sprintf("\nkind: HTTPRoute\nmetadata: {name: %s, namespace: shop}\nspec: {parentRefs: [{kind: ListenerSet, name: %s}]}\n---\n", name, name)
 		}
 		objects := testObjects(t, manifest)
-		a := &attachment{gatewayObjects: objects, options: &Options{Unaccepted: true}}
+		a := &attachment{gatewayObjects: objects, options: &config.Options{IgnoreAccepted: true}}
 		var got []string
 		for _, name := range []string{"one", "two"} {
-			claims := a.claims(objects.routes[kindName{httpRoute, "shop", name}])
-			if len(claims) > 0 && len(claims[0].targets) > 0 {
+			claims := a.claims(objects.routes[object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: name}])
+			if len(claims) > 0 && len(claims[0].List) > 0 {
 				got = append(got, name)
 			}
 		}
@@ -96,7 +99,7 @@ status: {listeners: [{name: l, conditions: [%s]}]}
 			want = []string{"!HTTPRoute shop/two: " + tc.want}
 		}
 		objects := testObjects(t, gatewayWith(letsIn)+fmt.Sprintf(older, tc.parent, tc.older)+fmt.Sprintf(younger, tc.younger))
-		if got := told(objects, Options{Unaccepted: true}); !slices.Equal(got, want) {
+		if got := told(objects, config.Options{IgnoreAccepted: true}); !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", tc.name, got, want)
 		}
 	}

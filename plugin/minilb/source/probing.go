@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/probe"
 )
 
@@ -44,8 +45,8 @@ func (w *Watcher) probingFor(t *Translator) *probing {
 // probeTarget returns where an entry is probed: at its first TCP port. It reports whether there is one.
 func (u *usable) probeTarget(e *entry) (netip.AddrPort, bool) {
 	for _, p := range u.ports[e.ports] {
-		if p.proto == "_tcp" {
-			return netip.AddrPortFrom(e.addr, p.number), true
+		if p.Proto == "_tcp" {
+			return netip.AddrPortFrom(e.Addr, p.Number), true
 		}
 	}
 	return netip.AddrPort{}, false
@@ -53,12 +54,12 @@ func (u *usable) probeTarget(e *entry) (netip.AddrPort, bool) {
 
 // targetsOf returns what is to be probed of the entries that a Service is answered with, in order,
 // each once.
-func targetsOf(o *Options, u *usable) []probe.Target {
+func targetsOf(o *config.Options, u *usable) []probe.Target {
 	targets := make([]probe.Target, 0, len(u.entries))
 	for i := range u.entries {
 		e := &u.entries[i]
-		if addr, ok := u.probeTarget(e); ok && o.wants(e.addr) {
-			targets = append(targets, probe.Target{Addr: addr, Node: e.node})
+		if addr, ok := u.probeTarget(e); ok && o.WantsFamily(e.Addr) {
+			targets = append(targets, probe.Target{Addr: addr, Node: e.Node})
 		}
 	}
 	slices.SortFunc(targets, func(a, b probe.Target) int {
@@ -85,7 +86,7 @@ func (t *Translator) trust(service cache.ObjectName, e *exposure, u *usable, cou
 	}
 	var all, of [2]int // how many entries there are, and suspect ones, by family
 	for i := range u.entries {
-		f := family(u.entries[i].addr)
+		f := family(u.entries[i].Addr)
 		all[f]++
 		if suspect(&u.entries[i]) {
 			of[f]++
@@ -105,7 +106,7 @@ func (t *Translator) trust(service cache.ObjectName, e *exposure, u *usable, cou
 	}
 	e.doubtful.Store(doubtful)
 	u.entries = slices.DeleteFunc(u.entries, func(e entry) bool {
-		f := family(e.addr)
+		f := family(e.Addr)
 		return of[f] < all[f] && suspect(&e)
 	})
 }

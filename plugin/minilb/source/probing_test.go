@@ -14,6 +14,8 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/probe"
 )
 
@@ -23,7 +25,7 @@ type probed struct {
 	port uint16
 }
 
-func newProbed(t *testing.T, options Options) *probed {
+func newProbed(t *testing.T, options config.Options) *probed {
 	options.Probe = probe.MinInterval
 	b := newBench(t, options)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -89,15 +91,15 @@ func (p *probed) listen(addr string) net.Listener {
 }
 
 // slice makes a slice of a Service with endpoints "ADDRESS NODE" that are ready.
-func (p *probed) slice(service, name string, ports []port, endpoints ...string) *slice {
+func (p *probed) slice(service, name string, ports []object.Port, endpoints ...string) *object.EndpointSlice {
 	namespace, service, _ := strings.Cut(service, "/")
-	s := &slice{meta: meta{namespace: namespace, name: name}, service: service, ports: ports}
-	var all []endpoint
+	s := &object.EndpointSlice{Meta: object.Meta{Namespace: namespace, Name: name}, Service: service, Ports: ports}
+	var all []object.Endpoint
 	for _, e := range endpoints {
 		addr, node, _ := strings.Cut(e, " ")
-		all = append(all, endpoint{addr: netip.MustParseAddr(addr), conditions: isReady | isServing, node: node})
+		all = append(all, object.Endpoint{Addr: netip.MustParseAddr(addr), Conditions: object.Ready | object.Serving, Node: node})
 	}
-	s.endpoints = pack(all)
+	s.Endpoints = object.Pack(all)
 	return s
 }
 
@@ -149,10 +151,10 @@ func (p *probed) logged(texts ...string) {
 // An endpoint that accepts no connections leaves the answers of all that lead to it, and comes back
 // with its first connection. When none is left all are answered.
 func TestProbing(t *testing.T) {
-	p := newProbed(t, Options{})
+	p := newProbed(t, config.Options{})
 	one, two := p.listen("127.0.0.1"), p.listen("127.0.0.2")
 	p.listen("127.0.0.3")
-	http := []port{{"_udp", "_quic", 9}, {"_tcp", "_http", p.port}, {"_tcp", "_other", 9}} // the first TCP port is the one
+	http := []object.Port{{Proto: "_udp", Service: "_quic", Number: 9}, {Proto: "_tcp", Service: "_http", Number: p.port}, {Proto: "_tcp", Service: "_other", Number: 9}} // the first TCP port is the one
 	slices := p.watcher.slices[""]
 	p.services().Update(testService("shop/web", 1, "web.ex.org"))
 	p.services().Update(testService("shop/same", 1, ""))
@@ -205,8 +207,8 @@ func TestProbing(t *testing.T) {
 // A host that leads to several Services is not answered with those endpoints of one that are suspect
 // together, as long as another has better ones.
 func TestProbingUnion(t *testing.T) {
-	p := newProbed(t, Options{})
-	tcp := []port{{"_tcp", unnamed, p.port}}
+	p := newProbed(t, config.Options{})
+	tcp := []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: p.port}}
 	for _, name := range []string{"shop/a", "shop/b"} {
 		p.services().Update(testService(name, 1, "both.ex.org"))
 	}
@@ -227,7 +229,7 @@ func TestProbingUnion(t *testing.T) {
 
 // A namespace whose endpoints come and go does not fill the log.
 func TestProbingLog(t *testing.T) {
-	b := newBench(t, Options{Probe: probe.MinInterval})
+	b := newBench(t, config.Options{Probe: probe.MinInterval})
 	addr := netip.MustParseAddrPort("10.0.0.1:80")
 	b.tr.probed[addr] = []cache.ObjectName{cache.NewObjectName("shop", "web")}
 	for i := range 10_000 {
@@ -241,9 +243,9 @@ func TestProbingLog(t *testing.T) {
 
 // Endpoints without a TCP port are not probed, and each family is judged by itself.
 func TestProbingPorts(t *testing.T) {
-	p := newProbed(t, Options{})
-	udp := []port{{"_udp", "_dns", p.port}}
-	tcp := []port{{"_tcp", unnamed, p.port}}
+	p := newProbed(t, config.Options{})
+	udp := []object.Port{{Proto: "_udp", Service: "_dns", Number: p.port}}
+	tcp := []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: p.port}}
 	slices := p.watcher.slices[""]
 	for _, name := range []string{"shop/dns", "shop/any", "shop/dual"} {
 		p.services().Update(testService(name, 1, ""))
@@ -265,9 +267,9 @@ func TestProbingPorts(t *testing.T) {
 
 // A family that is not answered with is not probed (D20b).
 func TestProbingFamilies(t *testing.T) {
-	p := newProbed(t, Options{NoIPv6: true})
+	p := newProbed(t, config.Options{NoIPv6: true})
 	p.services().Update(testService("shop/dual", 1, ""))
-	p.watcher.slices[""].set(p.slice("shop/dual", "dual-2", []port{{"_tcp", unnamed, p.port}}, "::1"))
+	p.watcher.slices[""].set(p.slice("shop/dual", "dual-2", []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: p.port}}, "::1"))
 	p.sync()
 	if len(p.tr.probed) > 0 {
 		t.Errorf("probed are %v", p.tr.probed)
@@ -276,17 +278,17 @@ func TestProbingFamilies(t *testing.T) {
 
 // The load that takes the place of another one suspects what that did, at once.
 func TestProbingFollows(t *testing.T) {
-	old := newProbed(t, Options{})
+	old := newProbed(t, config.Options{})
 	feed := func(b *probed) {
 		b.services().Update(testService("shop/web", 1, ""))
-		b.watcher.slices[""].set(b.slice("shop/web", "web-1", []port{{"_tcp", unnamed, old.port}}, "127.0.0.1", "127.0.0.2"))
+		b.watcher.slices[""].set(b.slice("shop/web", "web-1", []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: old.port}}, "127.0.0.1", "127.0.0.2"))
 		b.sync()
 	}
 	old.listen("127.0.0.2")
 	feed(old)
 	old.eventually("web.shop.minilb.", "127.0.0.2")
 
-	b := newBench(t, Options{Probe: probe.MinInterval})
+	b := newBench(t, config.Options{Probe: probe.MinInterval})
 	b.watcher.Follow(old.watcher)
 	feed(&probed{b, old.port})
 	b.want("web.shop.minilb.", "127.0.0.2")
@@ -294,7 +296,7 @@ func TestProbingFollows(t *testing.T) {
 
 // Where there is no way to the nodes, the reader is told which ones and what to do.
 func TestProbingUnreached(t *testing.T) {
-	p := newProbed(t, Options{})
+	p := newProbed(t, config.Options{})
 	var all []probe.Target
 	for i := range 12 {
 		all = append(all, probe.Target{Node: fmt.Sprintf("n%02d", i), Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 7}), 80)})
@@ -321,7 +323,7 @@ func TestProbingUnreachedOutdated(t *testing.T) {
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			b := newBench(t, Options{Probe: probe.MinInterval})
+			b := newBench(t, config.Options{Probe: probe.MinInterval})
 			all := []probe.Target{{Addr: netip.MustParseAddrPort("10.0.0.1:80"), Node: "n1"}}
 			expect := func(when string, want bool) {
 				t.Helper()
@@ -347,10 +349,10 @@ func TestProbingUnreachedOutdated(t *testing.T) {
 
 // A snapshot that was written without probe does not know the nodes; the API server tells them.
 func TestProbingNodesLater(t *testing.T) {
-	p := newProbed(t, Options{})
+	p := newProbed(t, config.Options{})
 	listener := p.listen("127.0.0.1")
 	p.listen("127.0.0.2")
-	tcp := []port{{"_tcp", unnamed, p.port}}
+	tcp := []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: p.port}}
 	p.services().Update(testService("shop/web", 1, ""))
 	slices := p.watcher.slices[""]
 	slices.set(p.slice("shop/web", "web-1", tcp, "127.0.0.1", "127.0.0.2"))
@@ -363,12 +365,12 @@ func TestProbingNodesLater(t *testing.T) {
 
 // E3, E8: of pods that share an address, each is probed at its own port, and left out by itself.
 func TestProbingEntries(t *testing.T) {
-	b := newProbed(t, Options{})
+	b := newProbed(t, config.Options{})
 	down := heldPort(t)
 	b.services().Update(testService("shop/web", 1, ""))
 	b.listen("127.0.0.1")
-	b.watcher.slices[""].set(b.slice("shop/web", "up", []port{{"_tcp", "_http", b.port}}, "127.0.0.1 n1"))
-	b.watcher.slices[""].set(b.slice("shop/web", "down", []port{{"_tcp", "_http", down}}, "127.0.0.1 n1"))
+	b.watcher.slices[""].set(b.slice("shop/web", "up", []object.Port{{Proto: "_tcp", Service: "_http", Number: b.port}}, "127.0.0.1 n1"))
+	b.watcher.slices[""].set(b.slice("shop/web", "down", []object.Port{{Proto: "_tcp", Service: "_http", Number: down}}, "127.0.0.1 n1"))
 	b.sync()
 	want := fmt.Sprint("127-0-0-1:", b.port)
 	deadline := time.Now().Add(10 * time.Second)

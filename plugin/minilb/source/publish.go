@@ -9,6 +9,8 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -20,7 +22,7 @@ type publication struct {
 	unions   map[string]*union        // by what is in them
 	names    map[string]int           // how many hosts there are, by the kind of object
 	unheard  int                      // how many of them cannot be asked for
-	problems []problem                // of the claims
+	problems []object.Problem         // of the claims
 	rejected map[string]int           // how many of these there are, by reason
 	damages  int                      // how many problems of slices were reported beside them
 }
@@ -86,10 +88,10 @@ func (t *Translator) publish() {
 // gathered is what there is to resolve.
 type gathered struct {
 	partial bool
-	claims  []*claim           // but for those of routes
-	objects *gatewayObjects    // to judge routes by anew; nil if there is no need
-	changed stale              // of them
-	unknown map[kindName]Cause // kinds of them
+	claims  []*claim                  // but for those of routes
+	objects *gatewayObjects           // to judge routes by anew; nil if there is no need
+	changed stale                     // of them
+	unknown map[object.KindName]Cause // kinds of them
 }
 
 // gather returns all claims. It is called with the lock held.
@@ -142,10 +144,10 @@ func (t *Translator) resolve(g *gathered, was *publication) (publication, *namin
 		is.names[node.Source]++
 		if !t.hooks.Covered(host) { // D8
 			is.unheard++
-			r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: "", text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", plain(host))})
+			r.problems = append(r.problems, object.Problem{Ref: out.winner, Host: host, Reason: "", Text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", hostname.Plain(host))})
 		}
 		if g.partial && t.options.Services { // else such a claim is refused
-			if service, ok := t.options.serviceNamed(host); ok && asked.service(service) != nil {
+			if service, ok := t.options.ServiceAt(host); ok && asked.service(service) != nil {
 				delete(is.hosts, host)
 			}
 		}
@@ -194,7 +196,7 @@ func (t *Translator) nameServices(d *differences, renamed map[cache.ObjectName]b
 		if e != nil && e != unaddressed {
 			e.named = true
 		}
-		for _, name := range t.options.namesOf(key) {
+		for _, name := range t.options.ServiceNames(key) {
 			claim, claimed := hosts[name]
 			switch {
 			case e != nil:
@@ -224,17 +226,17 @@ func (t *Translator) combine(unions map[string]*union) {
 }
 
 // damages returns the problems of the exposed Services' slices. It is called with the lock held.
-func (t *Translator) damages() (problems []problem) {
+func (t *Translator) damages() (problems []object.Problem) {
 	for _, s := range t.damaged {
-		if t.exposed[s.owning()] != nil {
-			problems = append(problems, s.problems...)
+		if t.exposed[s.ServiceName()] != nil {
+			problems = append(problems, s.Problems...)
 		}
 	}
 	return problems
 }
 
 // count sets the statistics. It is called with the lock held.
-func (t *Translator) count(is *publication, damages []problem) {
+func (t *Translator) count(is *publication, damages []object.Problem) {
 	t.stats = Stats{Names: maps.Clone(is.names), Rejected: maps.Clone(is.rejected), Unreachable: is.unheard}
 	if t.options.Services {
 		t.stats.Names["service"] += len(t.exposed) * len(t.options.Zones)
@@ -243,10 +245,10 @@ func (t *Translator) count(is *publication, damages []problem) {
 }
 
 // count adds up problems by their reasons.
-func count(rejected map[string]int, problems []problem) {
+func count(rejected map[string]int, problems []object.Problem) {
 	for _, p := range problems {
-		if p.reason != "" && p.reason != ReasonNotice {
-			rejected[p.reason.Counted()] += max(1, p.hosts)
+		if p.Reason != "" && p.Reason != object.ReasonNotice {
+			rejected[p.Reason.Counted()] += max(1, p.Hosts)
 		}
 	}
 }

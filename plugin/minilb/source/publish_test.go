@@ -5,11 +5,13 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 // A Service's names cost nothing that has to do with claims, unless a claim depends on it.
 func TestPublishConcerned(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	resolved := 0 // once for the one host each time
 	b.tr.hooks.Covered = func(string) bool { resolved++; return true }
 	b.services().Update(testService("shop/web", 1, ""))
@@ -46,7 +48,7 @@ func TestPublishConcerned(t *testing.T) {
 
 // D12: what stands between a zone and one that lies in it exists, so that no wildcard covers it.
 func TestPublishBetweenZones(t *testing.T) {
-	b := newBench(t, Options{Zones: []string{"minilb.", "a.b.c.minilb."}})
+	b := newBench(t, config.Options{Zones: []string{"minilb.", "a.b.c.minilb."}})
 	wildcard, alias := testIngress("c/i", "*.c.minilb"), testIngress("c/j", "z.ex.org")
 	wildcard.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.9.0.1"}}
 	alias.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: "x.b.c.minilb"}}

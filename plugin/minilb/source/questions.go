@@ -1,6 +1,8 @@
 package source
 
-import "k8s.io/client-go/tools/cache"
+import (
+	"k8s.io/client-go/tools/cache"
+)
 
 // questions are what is asked of the exposed Services to find out where claims lead, with the
 // answers: each stays the same until all is found out. Nothing else that becomes of the Services

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // Of the parents that do not take a route, the first few are spoken of, each once and in a line.
@@ -13,14 +16,14 @@ func TestAttachmentRefusals(t *testing.T) {
 		name, manifest string
 		want           string
 	}{
-		{"several", routeOf(httpRoute, "a.org", "{name: p}", "{name: p, port: 1}", "{name: q}", "{name: r}", "{name: s}"),
+		{"several", routeOf(object.KindHTTPRoute, "a.org", "{name: p}", "{name: p, port: 1}", "{name: q}", "{name: r}", "{name: s}"),
 			"a.org.: Gateway shop/p does not exist; Gateway shop/q does not exist; Gateway shop/r does not exist"},
-		{"a reason of several lines", gatewayWith(open) + strings.Replace(routeOf(httpRoute, "a.org", toGateway), `status: "True"`, `status: "False", reason: "No\n[ERROR] forged"`, 1),
+		{"a reason of several lines", gatewayWith(open) + strings.Replace(routeOf(object.KindHTTPRoute, "a.org", toGateway), `status: "True"`, `status: "False", reason: "No\n[ERROR] forged"`, 1),
 			`a.org.: the controller of Gateway infra/gw does not accept it ("No\n[ERROR] forged")`},
-		{"a long name", gatewayWith(strings.Replace(open, "name: http", "name: "+strings.Repeat("x", 200), 1)) + routeOf(tlsRoute, "a.org", toGateway),
+		{"a long name", gatewayWith(strings.Replace(open, "name: http", "name: "+strings.Repeat("x", 200), 1)) + routeOf(object.KindTLSRoute, "a.org", toGateway),
 			`a.org.: listener "` + strings.Repeat("x", 77) + `…" of Gateway infra/gw takes no TLSRoute`},
 	} {
-		if got := told(testObjects(t, tc.manifest), Options{}); !slices.Equal(got, []string{tc.want}) {
+		if got := told(testObjects(t, tc.manifest), config.Options{}); !slices.Equal(got, []string{tc.want}) {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
 		}
 	}
@@ -32,17 +35,17 @@ func TestDeadClaim(t *testing.T) {
 	for i := range maxLines + 1 {
 		hosts = append(hosts, fmt.Sprintf("h%d.org", i))
 	}
-	r := &route{kind: httpRoute}
-	problems := deadClaim(r, hosts[:maxLines], "why").problems
-	if last := problems[len(problems)-1]; len(problems) != maxLines || last.hosts != 0 {
-		t.Errorf("got %d lines of %d hosts, the last %q", len(problems), maxLines, last.text)
+	r := &object.Route{Kind: object.KindHTTPRoute}
+	problems := deadClaim(r, hosts[:maxLines], "why").Problems
+	if last := problems[len(problems)-1]; len(problems) != maxLines || last.Hosts != 0 {
+		t.Errorf("got %d lines of %d hosts, the last %q", len(problems), maxLines, last.Text)
 	}
-	problems = deadClaim(r, hosts, "why").problems
-	if last := problems[len(problems)-1]; len(problems) != maxLines || last.text != "2 more hosts are not served: why" || last.hosts != 2 {
-		t.Errorf("got %d lines of %d hosts, the last %q", len(problems), len(hosts), last.text)
+	problems = deadClaim(r, hosts, "why").Problems
+	if last := problems[len(problems)-1]; len(problems) != maxLines || last.Text != "2 more hosts are not served: why" || last.Hosts != 2 {
+		t.Errorf("got %d lines of %d hosts, the last %q", len(problems), len(hosts), last.Text)
 	}
 	for want, hosts := range map[string][]string{`host "a.org" is not served: why`: {"", "a.org"}, "it is not served: why": {""}} { // G30: "" is any host, and no name
-		if problems := deadClaim(r, hosts, "why").problems; len(problems) != 1 || problems[0].text != want {
+		if problems := deadClaim(r, hosts, "why").Problems; len(problems) != 1 || problems[0].Text != want {
 			t.Errorf("%q: got %v, want %q", hosts, problems, want)
 		}
 	}
@@ -50,8 +53,8 @@ func TestDeadClaim(t *testing.T) {
 
 // G14: the group of a kind that a listener allows or supports defaults to the Gateway API's.
 func TestListenerKindsGroup(t *testing.T) {
-	objects := testObjects(t, gatewayWith(`listeners: [{name: a, port: 1, protocol: HTTP, hostname: a.org, allowedRoutes: {namespaces: {from: All}, kinds: [{kind: HTTPRoute}]}}]`)+routeOf(httpRoute, "", toGateway))
-	if got := told(objects, Options{}); !slices.Equal(got, []string{"a.org. -> 10.0.0.5"}) {
+	objects := testObjects(t, gatewayWith(`listeners: [{name: a, port: 1, protocol: HTTP, hostname: a.org, allowedRoutes: {namespaces: {from: All}, kinds: [{kind: HTTPRoute}]}}]`)+routeOf(object.KindHTTPRoute, "", toGateway))
+	if got := told(objects, config.Options{}); !slices.Equal(got, []string{"a.org. -> 10.0.0.5"}) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -59,10 +62,10 @@ func TestListenerKindsGroup(t *testing.T) {
 // C4: all hosts that lead to the same are in one claim, whichever they stand next to.
 func TestAttachmentClaims(t *testing.T) {
 	objects := testObjects(t, gatewayWith(open)+strings.Replace(fmt.Sprintf(gw, `listeners: [{name: b, port: 80, protocol: HTTP, hostname: b.org, allowedRoutes: {namespaces: {from: All}}}]`), "infra", "two", 1)+
-		routeOf(httpRoute, "a.org, b.org, c.org, d.org", toGateway, "{name: gw, namespace: two}"))
-	a := &attachment{gatewayObjects: objects, options: &Options{}}
+		routeOf(object.KindHTTPRoute, "a.org, b.org, c.org, d.org", toGateway, "{name: gw, namespace: two}"))
+	a := &attachment{gatewayObjects: objects, options: &config.Options{}}
 	var got []string
-	for _, c := range a.claims(objects.routes[kindName{httpRoute, "shop", "r"}]) {
+	for _, c := range a.claims(objects.routes[object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}]) {
 		got = append(got, strings.Join(c.hosts, " "))
 	}
 	if want := []string{"a.org. c.org. d.org.", "b.org."}; !slices.Equal(got, want) {
@@ -80,19 +83,19 @@ func TestBounds(t *testing.T) {
 		return strings.Join(items, ", ")
 	}
 	for _, tc := range []struct{ written, taken [3]int }{
-		{[3]int{maxHosts, maxParents, maxListeners}, [3]int{maxHosts, maxParents, maxListeners}},
-		{[3]int{maxHosts + 1, maxParents + 1, maxListeners + 1}, [3]int{maxHosts, maxParents, maxListeners}},
+		{[3]int{object.MaxHosts, object.MaxParents, object.MaxListeners}, [3]int{object.MaxHosts, object.MaxParents, object.MaxListeners}},
+		{[3]int{object.MaxHosts + 1, object.MaxParents + 1, object.MaxListeners + 1}, [3]int{object.MaxHosts, object.MaxParents, object.MaxListeners}},
 	} {
 		hosts, parents, listeners := tc.written[0], tc.written[1], tc.written[2]
-		r := reduceRoute(tlsRoute)(customObject(t, fmt.Sprintf("{metadata: {name: r, namespace: shop}, spec: {hostnames: [%s], parentRefs: [%s]}, status: {parents: [%s]}}",
+		r := object.NewRoute(object.KindTLSRoute)(customObject(t, fmt.Sprintf("{metadata: {name: r, namespace: shop}, spec: {hostnames: [%s], parentRefs: [%s]}, status: {parents: [%s]}}",
 			list("h%d.org", hosts), list("{name: p%d}", parents), list("{parentRef: {name: p%d}}", parents))))
-		if got := [3]int{len(r.hosts), len(r.parents), len(r.verdicts)}; got != [3]int{tc.taken[0], tc.taken[1], tc.taken[1]} {
+		if got := [3]int{len(r.Hosts), len(r.Parents), len(r.Statuses)}; got != [3]int{tc.taken[0], tc.taken[1], tc.taken[1]} {
 			t.Errorf("got %v hosts, parents and verdicts of %v", got, tc.written)
 		}
-		g := reduceGateway(customObject(t, fmt.Sprintf("{metadata: {name: g, namespace: shop}, spec: {listeners: [%s]}, status: {addresses: [%s]}}",
-			list("{name: l%d}", listeners), list("{value: 10.0.1.%d}", maxTargets)+", {value: 10.0.2.1}")))
-		if len(g.listeners) != tc.taken[2] || len(g.lead.targets) != maxTargets {
-			t.Errorf("got %d listeners and %d addresses", len(g.listeners), len(g.lead.targets))
+		g := object.NewGateway(customObject(t, fmt.Sprintf("{metadata: {name: g, namespace: shop}, spec: {listeners: [%s]}, status: {addresses: [%s]}}",
+			list("{name: l%d}", listeners), list("{value: 10.0.1.%d}", object.MaxTargets)+", {value: 10.0.2.1}")))
+		if len(g.Listeners) != tc.taken[2] || len(g.Targets.List) != object.MaxTargets {
+			t.Errorf("got %d listeners and %d addresses", len(g.Listeners), len(g.Targets.List))
 		}
 	}
 }

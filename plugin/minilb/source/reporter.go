@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/util/flowcontrol"
+
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // reporter logs each problem once for as long as it lasts, however many stanzas of the
@@ -51,19 +53,19 @@ func newReporter(log Logger) *reporter {
 }
 
 // report takes all problems that a Translator has now.
-func (r *reporter) report(t *Translator, problems []problem) {
+func (r *reporter) report(t *Translator, problems []object.Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	current := make(map[complaint]bool, len(problems))
-	owners := map[*owner]string{}
-	fresh := map[string][]problem{} // by owner
+	owners := map[*object.Ref]string{}
+	fresh := map[string][]object.Problem{} // by owner
 	for _, p := range problems {
-		name, known := owners[p.owner]
+		name, known := owners[p.Ref]
 		if !known {
-			name = p.owner.String()
-			owners[p.owner] = name
+			name = p.Ref.String()
+			owners[p.Ref] = name
 		}
-		c := complaint{name, p.text}
+		c := complaint{name, p.Text}
 		known = current[c] || r.known(c)
 		current[c] = true
 		if !known {
@@ -77,23 +79,23 @@ func (r *reporter) report(t *Translator, problems []problem) {
 }
 
 // tell logs the new problems of one object, those of single hosts before what is said of many.
-func (r *reporter) tell(owner string, problems []problem) {
-	slices.SortFunc(problems, func(a, b problem) int {
-		return cmp.Or(before(a.reason == ReasonNotice, b.reason == ReasonNotice), before(a.hosts > 0, b.hosts > 0), strings.Compare(a.text, b.text), cmp.Compare(a.reason, b.reason))
+func (r *reporter) tell(owner string, problems []object.Problem) {
+	slices.SortFunc(problems, func(a, b object.Problem) int {
+		return cmp.Or(before(a.Reason == object.ReasonNotice, b.Reason == object.ReasonNotice), before(a.Hosts > 0, b.Hosts > 0), strings.Compare(a.Text, b.Text), cmp.Compare(a.Reason, b.Reason))
 	})
-	namespace := problems[0].owner.namespace
+	namespace := problems[0].Ref.Namespace
 	for _, p := range problems[:min(maxLines, len(problems))] {
 		write := r.log.Warningf
-		if p.reason.Counted() == string(ReasonNoTarget) || p.reason == ReasonNotice {
+		if p.Reason.Counted() == string(object.ReasonNoTarget) || p.Reason == object.ReasonNotice {
 			write = r.log.Infof // most often an object that is being set up, or nothing is wrong
 		}
 		if r.affords(namespace) {
-			write("%s: %s", owner, p.text)
+			write("%s: %s", owner, p.Text)
 		}
 	}
 	more := 0
 	for _, p := range problems[min(maxLines, len(problems)):] {
-		more += max(1, p.hosts)
+		more += max(1, p.Hosts)
 	}
 	if more > 0 && r.affords(namespace) {
 		r.log.Warningf("%s: %d more of its hosts or addresses have problems", owner, more)

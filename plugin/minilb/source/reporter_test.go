@@ -7,20 +7,22 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // The lines of a report do not depend on the order of the problems, nor on how often one is there.
 func TestReporter(t *testing.T) {
-	a, b := &owner{kind: "Service", namespace: "shop", name: "a"}, &owner{kind: "Service", namespace: "shop", name: "b"}
+	a, b := &object.Ref{Kind: "Service", Namespace: "shop", Name: "a"}, &object.Ref{Kind: "Service", Namespace: "shop", Name: "b"}
 	log := &testLog{}
 	r := newReporter(log)
-	r.report(nil, []problem{{b, ReasonInvalid, "", "one", 0}, {a, ReasonInvalid, "", "two", 0}, {b, ReasonNoTarget, "", "more", 0}, {a, ReasonInvalid, "", "two", 0}, {a, "", "", "one", 0}})
+	r.report(nil, []object.Problem{{Ref: b, Reason: object.ReasonInvalid, Host: "", Text: "one", Hosts: 0}, {Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "two", Hosts: 0}, {Ref: b, Reason: object.ReasonNoTarget, Host: "", Text: "more", Hosts: 0}, {Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "two", Hosts: 0}, {Ref: a, Reason: "", Host: "", Text: "one", Hosts: 0}})
 	want := []string{"W Service shop/a: one", "W Service shop/a: two", "I Service shop/b: more", "W Service shop/b: one"}
 	if got := log.take(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	other := new(Translator)
-	r.report(other, []problem{{a, ReasonInvalid, "", "two", 0}, {a, ReasonInvalid, "", "three", 0}})
+	r.report(other, []object.Problem{{Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "two", Hosts: 0}, {Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "three", Hosts: 0}})
 	if got, want := log.take(), []string{"W Service shop/a: three"}; !slices.Equal(got, want) {
 		t.Errorf("another stanza: got %q, want %q", got, want)
 	}
@@ -31,14 +33,14 @@ func TestReporter(t *testing.T) {
 func TestReporterAllowance(t *testing.T) {
 	log := &testLog{}
 	r := newReporter(log)
-	var first, second []problem
+	var first, second []object.Problem
 	for i := range 2 * lineBurst {
-		object := &owner{kind: "Service", namespace: "evil", name: fmt.Sprintf("s%04d", i)}
-		first, second = append(first, problem{object, ReasonInvalid, "", "one", 0}), append(second, problem{object, ReasonInvalid, "", "two", 0})
+		ref := &object.Ref{Kind: "Service", Namespace: "evil", Name: fmt.Sprintf("s%04d", i)}
+		first, second = append(first, object.Problem{Ref: ref, Reason: object.ReasonInvalid, Host: "", Text: "one", Hosts: 0}), append(second, object.Problem{Ref: ref, Reason: object.ReasonInvalid, Host: "", Text: "two", Hosts: 0})
 	}
 	r.report(nil, first)
 	r.report(nil, second)
-	r.report(nil, append(second, problem{&owner{kind: "Service", namespace: "shop", name: "a"}, ReasonInvalid, "", "one", 0}))
+	r.report(nil, append(second, object.Problem{Ref: &object.Ref{Kind: "Service", Namespace: "shop", Name: "a"}, Reason: object.ReasonInvalid, Host: "", Text: "one", Hosts: 0}))
 	lines := log.take()
 	said := map[string]int{}
 	for _, line := range lines {

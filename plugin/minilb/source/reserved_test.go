@@ -11,6 +11,9 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // C7: what clients ask for by themselves, and what is wider than anybody's domain, is refused, unless a
@@ -23,16 +26,16 @@ func TestReserved(t *testing.T) {
 		"wpad.": "wpad", "wpad.lan.": "wpad.lan", "wpad.shop.minilb.": "wpad.shop.minilb", "isatap.ex.org.": "isatap.ex.org", "wpad.home.arpa.": "wpad.home.arpa",
 		"use-application-dns.net.": "use-application-dns.net",
 	} {
-		o := &Options{Zones: []string{"minilb."}}
-		if text, _ := o.reserved(host); text == "" {
+		o := &config.Options{Zones: []string{"minilb."}}
+		if text, _ := o.Reserved(host); text == "" {
 			t.Errorf("%s can be claimed", host)
 		}
-		o.Claims = []ClaimRule{{Suffix: "."}, {Suffix: "lan."}, {Suffix: "org."}, {Suffix: "minilb."}, {Suffix: "home.arpa."}}
-		if text, _ := o.reserved(host); text == "" {
+		o.Claims = []config.ClaimRule{{Suffix: "."}, {Suffix: "lan."}, {Suffix: "org."}, {Suffix: "minilb."}, {Suffix: "home.arpa."}}
+		if text, _ := o.Reserved(host); text == "" {
 			t.Errorf("%s can be claimed by a line that does not name it", host)
 		}
-		o.Claims = append(o.Claims, ClaimRule{Suffix: exception + "."})
-		if text, _ := o.reserved(host); text != "" {
+		o.Claims = append(o.Claims, config.ClaimRule{Suffix: exception + "."})
+		if text, _ := o.Reserved(host); text != "" {
 			t.Errorf("%s cannot be claimed though a line names %s: %s", host, exception, text)
 		}
 	}
@@ -40,20 +43,20 @@ func TestReserved(t *testing.T) {
 		"com.", "a.com.", "*.a.com.", "*.lan.", "*.test.", "*.example.", "*.internal.", "*.github.io.", "a.test.", "nas.home.arpa.", "*.home.arpa.", "home.arpa.",
 		"wpad2.lan.", "*.wpad.lan.", "mylocalhost.", "xarpa.", "a.local.", "*.minilb.", "x.use-application-dns.net.example.",
 	} {
-		if text, _ := (&Options{Zones: []string{"minilb."}}).reserved(host); text != "" {
+		if text, _ := (&config.Options{Zones: []string{"minilb."}}).Reserved(host); text != "" {
 			t.Errorf("%s cannot be claimed: %s", host, text)
 		}
 	}
-	if text, _ := (&Options{Zones: []string{"lab.arpa."}}).reserved("nas.lab.arpa."); text != "" {
+	if text, _ := (&config.Options{Zones: []string{"lab.arpa."}}).Reserved("nas.lab.arpa."); text != "" {
 		t.Errorf("in a zone of the Corefile: %s", text)
 	}
 }
 
 // C7, I10: of what is refused, and what there is to know of the rest, each host has one line.
 func TestReservedClaims(t *testing.T) {
-	b := newBench(t, Options{Gateways: true, Zones: []string{"minilb.", "lan."}})
-	b.tr.onNamespace(nil, &namespace{meta: meta{name: "kube-system"}})
-	b.tr.onNamespace(nil, &namespace{meta: meta{name: "shop"}})
+	b := newBench(t, config.Options{Gateways: true, Zones: []string{"minilb.", "lan."}})
+	b.tr.onNamespace(nil, &object.Namespace{Meta: object.Meta{Name: "kube-system"}})
+	b.tr.onNamespace(nil, &object.Namespace{Meta: object.Meta{Name: "shop"}})
 	b.services().Update(testService("shop/web", 1, "nas, kube-system shop\n*.com, wpad, localhost, tv.local, ok.ex.org"))
 	b.services().Update(testService("shop/low", 1, "kube-system.lan"))
 	b.services().Update(testService("shop/old", 1, "a.lan"))
@@ -67,7 +70,7 @@ func TestReservedClaims(t *testing.T) {
 	}
 	var got []string
 	for _, p := range b.tr.last.problems {
-		got = append(got, string(p.reason)+" "+p.text)
+		got = append(got, string(p.Reason)+" "+p.Text)
 	}
 	slices.Sort(got)
 	want := []string{
@@ -89,7 +92,7 @@ func TestReservedClaims(t *testing.T) {
 
 	// No wildcard covers what clients ask for by themselves, whether they ask or a status has it, but a line may
 	// allow a claim on it.
-	wild := newBench(t, Options{Zones: []string{"minilb."}, Claims: []ClaimRule{{Suffix: "."}, {Suffix: "wpad.ex.org."}}})
+	wild := newBench(t, config.Options{Zones: []string{"minilb."}, Claims: []config.ClaimRule{{Suffix: "."}, {Suffix: "wpad.ex.org."}}})
 	wild.services().Update(testService("shop/web", 1, "*.lan *.shop.minilb *.ex.org wpad.ex.org"))
 	i := testIngress("shop/i", "a.lan")
 	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: "wpad.x.lan"}}
@@ -104,22 +107,22 @@ func TestReservedClaims(t *testing.T) {
 
 	// The line that the text asks for allows what it says, and all else.
 	for line, hosts := range map[string]string{".": "-", ". wpad.minilb com": ""} {
-		with := newBench(t, Options{Zones: []string{"minilb."}})
+		with := newBench(t, config.Options{Zones: []string{"minilb."}})
 		for suffix := range strings.FieldsSeq(line) {
-			with.tr.options.Claims = append(with.tr.options.Claims, ClaimRule{Suffix: strings.TrimSuffix(suffix, ".") + "."})
+			with.tr.options.Claims = append(with.tr.options.Claims, config.ClaimRule{Suffix: strings.TrimSuffix(suffix, ".") + "."})
 		}
 		with.services().Update(testService("shop/web", 1, "*.com wpad ok.ex.org"))
 		with.sync()
 		for name, want := range map[string]string{"any.com.": hosts, "wpad.minilb.": hosts, "ok.ex.org.": ""} {
 			with.want(name, want)
 		}
-		if text := "; a claim line that names com would allow it"; hosts == "-" && !strings.HasSuffix(with.tr.last.problems[0].text, text) && !strings.HasSuffix(with.tr.last.problems[1].text, text) {
+		if text := "; a claim line that names com would allow it"; hosts == "-" && !strings.HasSuffix(with.tr.last.problems[0].Text, text) && !strings.HasSuffix(with.tr.last.problems[1].Text, text) {
 			t.Errorf("got %v, want one with %q", with.tr.last.problems, text)
 		}
 	}
 
 	// A namespace that comes later takes the name back.
-	b.tr.onNamespace(nil, &namespace{meta: meta{name: "nas"}})
+	b.tr.onNamespace(nil, &object.Namespace{Meta: object.Meta{Name: "nas"}})
 	b.publish()
 	b.want("nas.minilb.", "-")
 }
@@ -135,7 +138,7 @@ func TestReservedUnread(t *testing.T) {
 			api.objects["endpointslices"] = []runtime.Object{sliceObject("shop/web", "web-1", "10.0.0.1")}
 			api.refuse("namespaces", errForbidden)
 			api.offer()
-			options := Options{Gateways: true}
+			options := config.Options{Gateways: true}
 			if !named {
 				options.Zones = []string{}
 			}

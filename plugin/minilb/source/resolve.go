@@ -5,6 +5,10 @@ import (
 	"slices"
 
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // maxDepth is how many hosts may stand on the way from a name to its addresses (M6).
@@ -13,32 +17,32 @@ const maxDepth = 8
 // resolver decides what stands at each claimed name. It is a pure function of the claims and
 // the exposed Services (C5).
 type resolver struct {
-	options  *Options
+	options  *config.Options
 	asked    *questions
 	partial  bool                // Services or their endpoints are not known: nothing may lead to one
 	claims   map[string][]*claim // by host: those that are admitted and lead somewhere, the oldest first; once resolved, those that count
 	own      map[string][]*claim // by the name of an exposed Service: those that lead to that Service alone
 	direct   map[*claim]*aim
 	existing map[existence]bool // all names that exist because of claims, and those above them
-	problems []problem
+	problems []object.Problem
 	outcomes map[string]outcome // what each host leads to, by what is found
 }
 
 // newResolver admits each claim on each of its hosts, or notes why not.
-func newResolver(options *Options, claims []*claim, asked *questions, partial bool) *resolver {
+func newResolver(options *config.Options, claims []*claim, asked *questions, partial bool) *resolver {
 	r := &resolver{
 		options: options, asked: asked, partial: partial,
 		claims: make(map[string][]*claim, len(claims)), own: map[string][]*claim{}, direct: make(map[*claim]*aim, len(claims)),
 	}
 	for _, c := range r.bounded(claims) {
-		r.problems = append(r.problems, c.problems...)
+		r.problems = append(r.problems, c.Problems...)
 		r.direct[c] = r.aim(c)
 		for _, host := range c.hosts {
 			if own, ok := r.serviceAt(host); ok && r.direct[c].leadsTo(own) {
 				r.own[host] = append(r.own[host], c) // D17: it takes nothing over that the Service does not have anyway
 				continue
 			}
-			if refusal := r.admit(&c.owner, host); refusal.reason != "" {
+			if refusal := r.admit(&c.Ref, host); refusal.reason != "" {
 				r.refuse(c, host, refusal.reason, "host %s is refused: %s", c.written(host), refusal.text)
 				continue
 			}
@@ -47,7 +51,7 @@ func newResolver(options *Options, claims []*claim, asked *questions, partial bo
 		}
 	}
 	for _, claims := range r.claims {
-		slices.SortFunc(claims, func(a, b *claim) int { return a.older(&b.owner) })
+		slices.SortFunc(claims, func(a, b *claim) int { return a.Older(&b.Ref) })
 	}
 	r.prune()
 	return r
@@ -56,25 +60,25 @@ func newResolver(options *Options, claims []*claim, asked *questions, partial bo
 // note says what there is to know of a host that a claim is admitted for.
 func (r *resolver) note(c *claim, host string) {
 	if written := c.relative[host]; written != "" { // I10
-		r.refuse(c, host, ReasonNotice, "host %q has no dot, so it means %s; %q with a final dot would be the name itself", written, plain(host), written+".")
+		r.refuse(c, host, object.ReasonNotice, "host %q has no dot, so it means %s; %q with a final dot would be the name itself", written, hostname.Plain(host), written+".")
 	}
-	if IsMulticast(host) && r.options.zone(host) == "" { // C7
-		r.refuse(c, host, ReasonNotice, "host %q %s", plain(host), MulticastOnly)
+	if hostname.IsMulticast(host) && r.options.Zone(host) == "" { // C7
+		r.refuse(c, host, object.ReasonNotice, "host %q %s", hostname.Plain(host), hostname.MulticastOnly)
 	}
 }
 
-func (r *resolver) refuse(c *claim, host string, reason Reason, format string, args ...any) {
-	r.problems = append(r.problems, problem{owner: &c.owner, host: host, reason: reason, text: fmt.Sprintf(format, args...)})
+func (r *resolver) refuse(c *claim, host string, reason object.Reason, format string, args ...any) {
+	r.problems = append(r.problems, object.Problem{Ref: &c.Ref, Host: host, Reason: reason, Text: fmt.Sprintf(format, args...)})
 }
 
 func (r *resolver) refuseDead(c *claim, host, why string) {
-	if r.partial && c.missing == "" {
+	if r.partial && c.Missing == "" {
 		return // most likely because of what cannot be read, which is logged for itself
 	}
 	if r.direct[c].soon {
 		return
 	}
-	r.refuse(c, host, ReasonNoTarget, "host %q is not served: %s", plain(host), why)
+	r.refuse(c, host, object.ReasonNoTarget, "host %q is not served: %s", hostname.Plain(host), why)
 }
 
 // isExposed reports whether a target may lead to the Service.
@@ -84,24 +88,24 @@ func (r *resolver) isExposed(name cache.ObjectName) bool {
 
 // aim sorts the targets of a claim (M1, M3).
 func (r *resolver) aim(c *claim) *aim {
-	a := &aim{why: c.missing}
-	for _, t := range c.targets {
+	a := &aim{why: c.Missing}
+	for _, t := range c.List {
 		switch {
-		case t.addr.IsValid():
-			a.addrs = append(a.addrs, t.addr)
-		case t.host != "":
-			service, ok := r.serviceAt(t.host)
+		case t.Addr.IsValid():
+			a.addrs = append(a.addrs, t.Addr)
+		case t.Host != "":
+			service, ok := r.serviceAt(t.Host)
 			if ok {
 				a.services = append(a.services, service)
 			} else {
-				a.hosts = append(a.hosts, t.host)
+				a.hosts = append(a.hosts, t.Host)
 			}
 			a.soon = a.soon || r.asked.unmerged[service]
-		case r.isExposed(t.service):
-			a.services = append(a.services, t.service)
+		case r.isExposed(t.Service):
+			a.services = append(a.services, t.Service)
 		default:
-			a.why = fmt.Sprintf("Service %s is not one of class %q that we serve", t.service, r.options.Class)
-			a.soon = a.soon || r.asked.unmerged[t.service]
+			a.why = fmt.Sprintf("Service %s is not one of class %q that we serve", t.Service, r.options.Class)
+			a.soon = a.soon || r.asked.unmerged[t.Service]
 		}
 	}
 	return a
@@ -150,10 +154,10 @@ func (r *resolver) deadEnd(c *claim) string {
 	}
 	why := a.why
 	for _, host := range a.hosts {
-		if r.options.zone(host) == "" || r.covering(host) != "" {
+		if r.options.Zone(host) == "" || r.covering(host) != "" {
 			return ""
 		}
-		why = fmt.Sprintf("its address %q is in our zone, but nothing of ours has that name", plain(host))
+		why = fmt.Sprintf("its address %q is in our zone, but nothing of ours has that name", hostname.Plain(host))
 	}
 	if why == "" {
 		why = "it has no address"
@@ -200,8 +204,8 @@ func (r *resolver) resolve() map[string]outcome {
 			switch {
 			case found[c].empty():
 				r.refuseLoop(c, host)
-			case c.namespace != out.winner.namespace && !out.has(found[c]):
-				r.refuse(c, host, ReasonConflict, "host %q is refused: another namespace claimed it earlier", plain(host))
+			case c.Namespace != out.winner.Namespace && !out.Has(found[c]):
+				r.refuse(c, host, object.ReasonConflict, "host %q is refused: another namespace claimed it earlier", hostname.Plain(host))
 			default:
 				return false
 			}
@@ -244,7 +248,7 @@ func (r *resolver) follow(followed []*claim) map[*claim]outcome {
 			for _, host := range r.direct[c].hosts {
 				if name := covering[host]; name != "" {
 					out.add(names[name])
-				} else if r.options.zone(host) == "" {
+				} else if r.options.Zone(host) == "" {
 					out.external = append(out.external, host)
 				}
 			}
@@ -261,10 +265,10 @@ func (r *resolver) follow(followed []*claim) map[*claim]outcome {
 // would send the browsers of a host without TLS astray.
 func (r *resolver) name(host string, found map[*claim]outcome) outcome {
 	claims := r.claims[host]
-	out := outcome{winner: &claims[0].owner, plain: true}
-	var gateways []*lead
+	out := outcome{winner: &claims[0].Ref, plain: true}
+	var gateways []*object.Targets
 	for _, c := range claims {
-		if c.namespace == out.winner.namespace {
+		if c.Namespace == out.winner.Namespace {
 			out.plain = out.plain && c.plain
 			out.add(found[c])
 			gateways = append(gateways, c.gateways...)
@@ -272,13 +276,13 @@ func (r *resolver) name(host string, found map[*claim]outcome) outcome {
 	}
 	out.compact()
 	out.plain = out.plain && !slices.ContainsFunc(claims, func(c *claim) bool {
-		return c.namespace != out.winner.namespace && !c.plain && c.gateways != nil && subset(c.gateways, gateways) && out.has(found[c])
+		return c.Namespace != out.winner.Namespace && !c.plain && c.gateways != nil && subset(c.gateways, gateways) && out.Has(found[c])
 	})
 	return out
 }
 
 func (r *resolver) refuseLoop(c *claim, host string) {
-	r.refuseDead(c, host, fmt.Sprintf("its address %q leads back to itself, or by way of more than %d hosts", plain(r.direct[c].hosts[0]), maxDepth))
+	r.refuseDead(c, host, fmt.Sprintf("its address %q leads back to itself, or by way of more than %d hosts", hostname.Plain(r.direct[c].hosts[0]), maxDepth))
 }
 
 // single leaves only what can stand at one name: addresses, or else one alias (G44).
@@ -287,11 +291,11 @@ func (r *resolver) single(host string, out outcome) outcome {
 	case len(out.addrs)+len(out.services) > 0:
 		out.external = nil
 	case len(out.external) > 1: // RFC 2181 §10.1
-		r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: "", text: fmt.Sprintf("host %q has several hostnames as its addresses; only %q is answered", plain(host), plain(out.external[0]))})
+		r.problems = append(r.problems, object.Problem{Ref: out.winner, Host: host, Reason: "", Text: fmt.Sprintf("host %q has several hostnames as its addresses; only %q is answered", hostname.Plain(host), hostname.Plain(out.external[0]))})
 		out.external = out.external[:1]
 	}
 	if out.external != nil && slices.Contains(r.options.Zones, host) { // D27
-		r.problems = append(r.problems, problem{owner: out.winner, host: host, reason: ReasonNoTarget, text: fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", plain(host), plain(out.external[0]))})
+		r.problems = append(r.problems, object.Problem{Ref: out.winner, Host: host, Reason: object.ReasonNoTarget, Text: fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", hostname.Plain(host), hostname.Plain(out.external[0]))})
 		return outcome{}
 	}
 	return out

@@ -10,6 +10,8 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -18,24 +20,24 @@ import (
 func testClaim(ownedBy, hosts string, targets ...string) *claim {
 	c := &claim{}
 	var id string
-	fmt.Sscan(ownedBy, &c.kind, &id, &c.created)
-	c.namespace, c.name, _ = strings.Cut(id, "/")
+	fmt.Sscan(ownedBy, &c.Kind, &id, &c.Created)
+	c.Namespace, c.Name, _ = strings.Cut(id, "/")
 	c.hosts = strings.Fields(hosts)
 	for _, written := range targets {
 		if service, ok := strings.CutPrefix(written, "svc:"); ok {
 			namespace, name, _ := strings.Cut(service, "/")
-			c.targets = append(c.targets, target{service: cache.NewObjectName(namespace, name)})
+			c.List = append(c.List, object.Target{Service: cache.NewObjectName(namespace, name)})
 		} else if addr, err := netip.ParseAddr(written); err == nil {
-			c.targets = append(c.targets, target{addr: addr})
+			c.List = append(c.List, object.Target{Addr: addr})
 		} else {
-			c.targets = append(c.targets, target{host: written})
+			c.List = append(c.List, object.Target{Host: written})
 		}
 	}
 	return c
 }
 
 // exposures makes Services "namespace/name" that are served.
-func exposures(options *Options, names ...string) *questions {
+func exposures(options *config.Options, names ...string) *questions {
 	all, populated := map[cache.ObjectName]*exposure{}, map[string]bool{}
 	for _, id := range names {
 		namespace, name, _ := strings.Cut(id, "/")
@@ -62,13 +64,13 @@ func (o outcome) render() string {
 
 // C2: age, then namespace/name, then the kind. It is total, so that replicas agree (C5).
 func TestOlder(t *testing.T) {
-	sorted := []owner{
-		{"Service", "z", "z", 1}, {"Ingress", "a-b", "a", 2}, {"Ingress", "a", "b", 2}, {"Ingress", "b", "a", 2},
-		{"Service", "b", "a", 2}, {"Ingress", "b", "b", 2}, {"Ingress", "a", "a", 3},
+	sorted := []object.Ref{
+		{Kind: "Service", Namespace: "z", Name: "z", Created: 1}, {Kind: "Ingress", Namespace: "a-b", Name: "a", Created: 2}, {Kind: "Ingress", Namespace: "a", Name: "b", Created: 2}, {Kind: "Ingress", Namespace: "b", Name: "a", Created: 2},
+		{Kind: "Service", Namespace: "b", Name: "a", Created: 2}, {Kind: "Ingress", Namespace: "b", Name: "b", Created: 2}, {Kind: "Ingress", Namespace: "a", Name: "a", Created: 3},
 	}
 	for i := range sorted {
 		for j := range sorted {
-			if got, want := sorted[i].older(&sorted[j]), cmp.Compare(i, j); got != want {
+			if got, want := sorted[i].Older(&sorted[j]), cmp.Compare(i, j); got != want {
 				t.Errorf("%v and %v: got %d, want %d", &sorted[i], &sorted[j], got, want)
 			}
 		}
@@ -79,7 +81,7 @@ func TestResolve(t *testing.T) {
 	exposed := []string{"shop/web", "infra/gw", "lan/web"}
 	tests := []struct {
 		name     string
-		rules    []ClaimRule
+		rules    []config.ClaimRule
 		claims   []*claim
 		want     map[string]string // by host
 		rejected string            // "reason host" of each refused claim
@@ -142,13 +144,13 @@ func TestResolve(t *testing.T) {
 		},
 		{
 			name:   "C6: a wildcard does not lead on for what a rule gives to others",
-			rules:  []ClaimRule{{Suffix: "pay.ex.org.", Namespaces: []string{"pay"}}, {Suffix: "ex.org.", Namespaces: []string{"web"}}},
+			rules:  []config.ClaimRule{{Suffix: "pay.ex.org.", Namespaces: []string{"pay"}}, {Suffix: "ex.org.", Namespaces: []string{"web"}}},
 			claims: []*claim{testClaim("Ingress web/w 1", "*.ex.org.", "10.0.0.1"), testClaim("Ingress web/a 1", "a.ex.org.", "x.pay.ex.org."), testClaim("Ingress web/b 1", "b.ex.org.", "x.y.ex.org.")},
 			want:   map[string]string{"*.ex.org.": "10.0.0.1", "a.ex.org.": "x.pay.ex.org.", "b.ex.org.": "10.0.0.1"},
 		},
 		{
 			name:     "C6: the root is a suffix of every name, the shortest",
-			rules:    []ClaimRule{{Suffix: ".", Namespaces: []string{"web"}}, {Suffix: "ex.org.", Namespaces: []string{"pay"}}},
+			rules:    []config.ClaimRule{{Suffix: ".", Namespaces: []string{"web"}}, {Suffix: "ex.org.", Namespaces: []string{"pay"}}},
 			claims:   []*claim{testClaim("Ingress web/i 1", "a.net. a.ex.org.", "10.0.0.1"), testClaim("Ingress pay/i 1", "b.net. b.ex.org.", "10.0.0.2")},
 			want:     map[string]string{"a.net.": "10.0.0.1", "b.ex.org.": "10.0.0.2"},
 			rejected: "not_allowed a.ex.org., not_allowed b.net.",
@@ -302,7 +304,7 @@ func TestResolve(t *testing.T) {
 		},
 		{
 			name:  "C6: claim rules, the longest suffix",
-			rules: []ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"prod"}}, {Suffix: "dev.ex.org.", Namespaces: []string{"dev", "prod"}}, {Suffix: "open.org."}, {Suffix: "minilb.", Namespaces: []string{"prod"}}},
+			rules: []config.ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"prod"}}, {Suffix: "dev.ex.org.", Namespaces: []string{"dev", "prod"}}, {Suffix: "open.org."}, {Suffix: "minilb.", Namespaces: []string{"prod"}}},
 			claims: []*claim{
 				testClaim("Ingress evil/i 1", "a.ex.org. *.dev.ex.org. any.open.org. elsewhere.net. *.org. home.minilb. x.evil.minilb.", "6.6.6.6"),
 				testClaim("Ingress prod/i 2", "a.ex.org. *.dev.ex.org. minilb.", "10.0.0.1"),
@@ -325,7 +327,7 @@ func TestResolve(t *testing.T) {
 			random := seeded(t)
 			for range 10 { // C5: in any order
 				random.Shuffle(len(tc.claims), func(i, j int) { tc.claims[i], tc.claims[j] = tc.claims[j], tc.claims[i] })
-				options := &Options{Zones: []string{"minilb.", "lan.minilb."}, Class: "minilb", Claims: tc.rules}
+				options := &config.Options{Zones: []string{"minilb.", "lan.minilb."}, Class: "minilb", Claims: tc.rules}
 				r := newResolver(options, tc.claims, exposures(options, exposed...), false)
 				outcomes := r.resolve()
 				for host, want := range tc.want {
@@ -340,11 +342,11 @@ func TestResolve(t *testing.T) {
 				}
 				var rejected []string
 				for _, p := range r.problems {
-					if p.reason != "" {
-						rejected = append(rejected, string(p.reason)+" "+strings.Split(p.text, `"`)[1]+".")
+					if p.Reason != "" {
+						rejected = append(rejected, string(p.Reason)+" "+strings.Split(p.Text, `"`)[1]+".")
 					}
-					if p.reason == ReasonConflict && !strings.HasSuffix(p.text, `" is refused: another namespace claimed it earlier`) {
-						t.Errorf("C3: %s is told of another namespace: %s", p.owner, p.text)
+					if p.Reason == object.ReasonConflict && !strings.HasSuffix(p.Text, `" is refused: another namespace claimed it earlier`) {
+						t.Errorf("C3: %s is told of another namespace: %s", p.Ref, p.Text)
 					}
 				}
 				slices.SortFunc(rejected, cmp.Compare[string])
@@ -359,7 +361,7 @@ func TestResolve(t *testing.T) {
 // G44: that only one of several external names is answered is told; one that came twice is not.
 func TestResolveExternal(t *testing.T) {
 	for targets, want := range map[string]int{"lb1.aws.com.": 0, "lb1.aws.com. lb1.aws.com.": 0, "lb2.aws.com. lb1.aws.com.": 1, "lb2.aws.com. lb1.aws.com. 10.0.0.1": 0} {
-		r := newResolver(&Options{}, []*claim{testClaim("Ingress shop/i 1", "a.ex.org.", strings.Fields(targets)...)}, exposures(&Options{}), false)
+		r := newResolver(&config.Options{}, []*claim{testClaim("Ingress shop/i 1", "a.ex.org.", strings.Fields(targets)...)}, exposures(&config.Options{}), false)
 		r.resolve()
 		if len(r.problems) != want {
 			t.Errorf("%s: got problems %v, want %d", targets, r.problems, want)
@@ -377,7 +379,7 @@ func TestResolveDepth(t *testing.T) {
 		}
 		claims = append(claims, testClaim(fmt.Sprintf("Ingress shop/i%02d 1", i), fmt.Sprintf("h%d.ex.org.", i), next))
 	}
-	outcomes := newResolver(&Options{}, claims, exposures(&Options{}), false).resolve()
+	outcomes := newResolver(&config.Options{}, claims, exposures(&config.Options{}), false).resolve()
 	for i := range 12 {
 		want := "10.0.0.1"
 		if 11-i > maxDepth {
@@ -400,7 +402,7 @@ func TestResolveTangle(t *testing.T) {
 		claims = append(claims, testClaim(fmt.Sprintf("Ingress evil/i%03d 1", i), host, hosts...))
 	}
 	claims = append(claims, testClaim("Ingress shop/i 2", "h7.ex.org. h8.ex.org.", "10.0.0.1"), testClaim("Ingress shop/j 2", "a.ex.org.", "h7.ex.org."))
-	outcomes := newResolver(&Options{}, claims, exposures(&Options{}), false).resolve()
+	outcomes := newResolver(&config.Options{}, claims, exposures(&config.Options{}), false).resolve()
 	for _, host := range []string{"h7.ex.org.", "h8.ex.org.", "a.ex.org."} {
 		if got := outcomes[host].render(); got != "10.0.0.1" {
 			t.Errorf("%s beside a tangle of another namespace: got %q, want 10.0.0.1", host, got)
@@ -410,9 +412,9 @@ func TestResolveTangle(t *testing.T) {
 
 // M6: a loop is told for what it is.
 func TestResolveLoop(t *testing.T) {
-	r := newResolver(&Options{}, []*claim{testClaim("Ingress shop/i 1", "a.ex.org.", "a.ex.org.")}, exposures(&Options{}), false)
+	r := newResolver(&config.Options{}, []*claim{testClaim("Ingress shop/i 1", "a.ex.org.", "a.ex.org.")}, exposures(&config.Options{}), false)
 	r.resolve()
-	if len(r.problems) != 1 || !strings.Contains(r.problems[0].text, `"a.ex.org" leads back to itself`) {
+	if len(r.problems) != 1 || !strings.Contains(r.problems[0].Text, `"a.ex.org" leads back to itself`) {
 		t.Errorf("got %v", r.problems)
 	}
 }

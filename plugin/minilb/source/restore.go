@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // stored is a table of any type, as snapshots and verdicts know it.
@@ -16,8 +18,8 @@ type stored interface {
 	slips() iter.Seq[Verdict]
 	state() *health
 	section() section
-	save(*codec)
-	restore([]object)
+	save(*object.Codec)
+	restore([]keyed)
 	load([]runtime.Object)
 }
 
@@ -28,13 +30,13 @@ func (t *table[R, T]) state() *health { return t.health }
 func (t *table[R, T]) section() section { return section{kind: t.kind, scope: t.scope} }
 
 // save writes the table's name and objects.
-func (t *table[R, T]) save(c *codec) {
+func (t *table[R, T]) save(c *object.Codec) {
 	objects := t.list()
 	name := t.section()
-	name.fields(c)
-	c.length(len(objects))
+	name.CodecFields(c)
+	c.Length(len(objects))
 	for _, object := range objects {
-		object.fields(c)
+		object.CodecFields(c)
 	}
 }
 
@@ -51,7 +53,7 @@ func (t *table[R, T]) list() []T {
 
 // restore fills the table with objects of a snapshot, unless the API server has said by now what
 // there is.
-func (t *table[R, T]) restore(objects []object) {
+func (t *table[R, T]) restore(objects []keyed) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.synced.Load() || t.optional && t.refused.Load() {

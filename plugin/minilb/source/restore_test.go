@@ -13,6 +13,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 var errRefused = errors.New("dial tcp 192.0.2.1:6443: connect: connection refused")
@@ -39,7 +42,7 @@ func gatewayAPIOf(t *testing.T) *fakeAPI {
 }
 
 // keptState returns the path of a snapshot of what the API server has.
-func keptState(t *testing.T, api *fakeAPI, options Options) string {
+func keptState(t *testing.T, api *fakeAPI, options config.Options) string {
 	path := filepath.Join(t.TempDir(), "snapshot")
 	synctest.Test(t, func(t *testing.T) {
 		_, stop := runBench(t, api, options, keeping(path))
@@ -51,7 +54,7 @@ func keptState(t *testing.T, api *fakeAPI, options Options) string {
 
 // restoring runs a bench that starts without its API server, and calls f when it has restored
 // what was kept.
-func restoring(t *testing.T, api *fakeAPI, options Options, path string, f func(*testing.T, *bench)) {
+func restoring(t *testing.T, api *fakeAPI, options config.Options, path string, f func(*testing.T, *bench)) {
 	synctest.Test(t, func(t *testing.T) {
 		api.answer(errRefused)
 		b, stop := runBench(t, api, options, keeping(path))
@@ -71,8 +74,8 @@ func restoring(t *testing.T, api *fakeAPI, options Options, path string, f func(
 // What was known is answered with until the API server says what has become of it.
 func TestRestore(t *testing.T) {
 	api := gatewayAPIOf(t)
-	path := keptState(t, api, Options{Gateways: true})
-	restoring(t, api, Options{Gateways: true}, path, func(t *testing.T, b *bench) {
+	path := keptState(t, api, config.Options{Gateways: true})
+	restoring(t, api, config.Options{Gateways: true}, path, func(t *testing.T, b *bench) {
 		names := map[string]string{"web.shop.minilb.": "10.0.0.1", "web.ex.org.": "10.0.0.1", "a.ex.org.": "10.9.9.9", "s.ex.org.": "10.0.0.1", "http.org.": "10.0.0.5", "tls.org.": "10.0.0.5", "nope.shop.minilb.": "-"}
 		for name, want := range names {
 			b.want(name, want)
@@ -157,8 +160,8 @@ func TestRestoreWithdrawn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := gatewayAPIOf(t)
-			path := keptState(t, api, Options{Gateways: true})
-			restoring(t, api, Options{Gateways: true}, path, func(t *testing.T, b *bench) {
+			path := keptState(t, api, config.Options{Gateways: true})
+			restoring(t, api, config.Options{Gateways: true}, path, func(t *testing.T, b *bench) {
 				api.answer(nil)
 				tc.change(api)
 				lost := map[string]bool{}
@@ -187,12 +190,12 @@ func TestRestoreWithdrawn(t *testing.T) {
 // The part of the state that is known by then is not replaced by what is older.
 func TestRestoreMixed(t *testing.T) {
 	api := gatewayAPIOf(t)
-	path := keptState(t, api, Options{Gateways: true})
+	path := keptState(t, api, config.Options{Gateways: true})
 	synctest.Test(t, func(t *testing.T) {
 		api.answer(errRefused)
 		api.refuse("services", nil)
 		api.objects["services"] = []runtime.Object{testService("shop/web", 1, "")} // without its host
-		b, stop := runBench(t, api, Options{Gateways: true}, keeping(path))
+		b, stop := runBench(t, api, config.Options{Gateways: true}, keeping(path))
 		defer stop()
 		synctest.Wait()
 		b.watcher.Restore()
@@ -222,25 +225,25 @@ func TestRestoreMixed(t *testing.T) {
 func TestRestoreOptions(t *testing.T) {
 	web, ingress, route := "web.shop.minilb.", "a.ex.org.", "tls.org."
 	for name, tc := range map[string]struct {
-		written, read Options
+		written, read config.Options
 		host          string // the API server
 		refused       string // why, "" if it is used
 		want          map[string]string
 		unsynced      string
 	}{
-		"the same":         {written: Options{Gateways: true}, read: Options{Gateways: true}, want: map[string]string{web: "10.0.0.1", ingress: "10.9.9.9", route: "10.0.0.5"}},
-		"less":             {written: Options{Gateways: true}, want: map[string]string{web: "10.0.0.1", ingress: "10.9.9.9", route: "-"}},
-		"more":             {read: Options{Gateways: true}, want: map[string]string{web: "10.0.0.1", ingress: "10.9.9.9", route: "-"}},
-		"its namespace":    {written: Options{Gateways: true}, read: Options{Gateways: true, Namespaces: []string{"shop", "infra"}}, want: map[string]string{web: "10.0.0.1", ingress: "10.9.9.9", route: "10.0.0.5"}},
-		"other namespace":  {read: Options{Namespaces: []string{"else"}}, want: map[string]string{web: "-", ingress: "-"}},
-		"more namespaces":  {written: Options{Namespaces: []string{"shop"}}, want: map[string]string{ingress: "-"}, unsynced: "services, endpointslices.discovery.k8s.io"},
-		"fewer annotation": {written: Options{HostAnnotations: []string{"minilb/host", "else/host"}}, want: map[string]string{web: "10.0.0.1", "web.ex.org.": "10.0.0.1"}},
-		"more annotations": {read: Options{HostAnnotations: []string{"minilb/host", "else/host"}}, refused: `it was written without the host_annotations "else/host"`},
-		"https":            {read: Options{HTTPS: true}, refused: "it was written without https"},
-		"no https":         {written: Options{HTTPS: true}, want: map[string]string{web: "10.0.0.1"}},
-		"class":            {read: Options{Class: "else"}, refused: `it was written without the class "else"`},
-		"default class":    {read: Options{DefaultClass: true}, refused: "it was written without default_class"},
-		"one class less":   {written: Options{DefaultClass: true}, want: map[string]string{web: "10.0.0.1"}},
+		"the same":         {written: config.Options{Gateways: true}, read: config.Options{Gateways: true}, want: map[string]string{web: "10.0.0.1", ingress: "10.9.9.9", route: "10.0.0.5"}},
+		"less":             {written: config.Options{Gateways: true}, want: map[string]string{web: "10.0.0.1", ingress: "10.9.9.9", route: "-"}},
+		"more":             {read: config.Options{Gateways: true}, want: map[string]string{web: "10.0.0.1", ingress: "10.9.9.9", route: "-"}},
+		"its namespace":    {written: config.Options{Gateways: true}, read: config.Options{Gateways: true, Namespaces: []string{"shop", "infra"}}, want: map[string]string{web: "10.0.0.1", ingress: "10.9.9.9", route: "10.0.0.5"}},
+		"other namespace":  {read: config.Options{Namespaces: []string{"else"}}, want: map[string]string{web: "-", ingress: "-"}},
+		"more namespaces":  {written: config.Options{Namespaces: []string{"shop"}}, want: map[string]string{ingress: "-"}, unsynced: "services, endpointslices.discovery.k8s.io"},
+		"fewer annotation": {written: config.Options{HostAnnotations: []string{"minilb/host", "else/host"}}, want: map[string]string{web: "10.0.0.1", "web.ex.org.": "10.0.0.1"}},
+		"more annotations": {read: config.Options{HostAnnotations: []string{"minilb/host", "else/host"}}, refused: `it was written without the host_annotations "else/host"`},
+		"https":            {read: config.Options{HTTPS: true}, refused: "it was written without https"},
+		"no https":         {written: config.Options{HTTPS: true}, want: map[string]string{web: "10.0.0.1"}},
+		"class":            {read: config.Options{Class: "else"}, refused: `it was written without the class "else"`},
+		"default class":    {read: config.Options{DefaultClass: true}, refused: "it was written without default_class"},
+		"one class less":   {written: config.Options{DefaultClass: true}, want: map[string]string{web: "10.0.0.1"}},
 		"other server":     {host: "https://other.example", refused: `it is of the API server "https://api.example", and not of "https://other.example"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -288,12 +291,12 @@ func TestRestoreOvertaken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := gatewayAPIOf(t)
-			path := keptState(t, api, Options{Gateways: true})
+			path := keptState(t, api, config.Options{Gateways: true})
 			synctest.Test(t, func(t *testing.T) {
 				api.answer(errRefused)
-				b, stop := runBench(t, api, Options{Gateways: true}, keeping(path), func(b *bench) {
+				b, stop := runBench(t, api, config.Options{Gateways: true}, keeping(path), func(b *bench) {
 					ingresses := b.watcher.ingresses[""]
-					ingresses.subscribers = append(ingresses.subscribers, func(_, _ *ingress) {
+					ingresses.subscribers = append(ingresses.subscribers, func(_, _ *object.Ingress) {
 						api.answer(nil)
 						api.offer(tc.offer...)
 						api.refuse("ingresses", errRefused) // these are locked

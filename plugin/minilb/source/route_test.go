@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // C7: the usual redirect from http to https claims whatever its listener takes, if it names no hostnames.
@@ -23,13 +26,13 @@ func TestRedirectingRoute(t *testing.T) {
 		{"hostnames", "*.ex.org", "*.ex.org", redirect, false},
 		{"a listener of one host", "", "a.ex.org", redirect, false},
 	} {
-		b := newAttachedBench(t, Options{})
-		b.set(kindName{gatewayKind, "infra", "gw"}, strings.Split(gatewayWith(strings.Replace(open, "protocol: HTTP", `protocol: HTTP, hostname: "`+tc.listener+`"`, 1)), "---")[1])
+		b := newAttachedBench(t, config.Options{})
+		b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "gw"}, strings.Split(gatewayWith(strings.Replace(open, "protocol: HTTP", `protocol: HTTP, hostname: "`+tc.listener+`"`, 1)), "---")[1])
 		hosts := ""
 		if tc.hosts != "" {
 			hosts = fmt.Sprintf("%q", tc.hosts)
 		}
-		b.set(kindName{httpRoute, "shop", "r"}, strings.Replace(routeOf(httpRoute, hosts, toGateway), "spec: {", "spec: {rules: ["+tc.rules+"], ", 1))
+		b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}, strings.Replace(routeOf(object.KindHTTPRoute, hosts, toGateway), "spec: {", "spec: {rules: ["+tc.rules+"], ", 1))
 		var want []string
 		if tc.noticed {
 			want = []string{`I HTTPRoute shop/r: host "*.ex.org" is claimed by a route that only redirects and names no hostnames: each name below it is answered, whether anything else serves it or not; give the route the hostnames that are served, or the label minilb/ignore: "true"`}

@@ -146,7 +146,7 @@ func (s *snapshot) flush(w *Watcher) (wrote bool, err error) {
 	}
 	s.dirty.Store(false) // first: what changes from now on may be missing
 	h := w.header()
-	err = s.write(func(out io.Writer) error { return w.encode(out, h) })
+	err = s.Write(func(out io.Writer) error { return w.encode(out, h) })
 	if err != nil {
 		s.dirty.Store(true)
 		if !s.failing {
@@ -164,7 +164,7 @@ func (s *snapshot) flush(w *Watcher) (wrote bool, err error) {
 
 // write puts a file in place of the one there is, which stays as it was until the new one is
 // complete, on the disk too.
-func (s *snapshot) write(content func(io.Writer) error) error {
+func (s *snapshot) Write(content func(io.Writer) error) error {
 	temporary := s.path + ".tmp"
 	// One that a crash has left behind, or that somebody has put there.
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -8,11 +8,13 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 // largeCluster returns a bench with so many Services of ten endpoints each.
 func largeCluster(t testing.TB, services int) *bench {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	var endpoints []string
 	for i := range 10 {
 		endpoints = append(endpoints, fmt.Sprintf("10.0.0.%d RSt", i+1))

@@ -8,6 +8,9 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // Whatever a snapshot holds, reading it does not end the server, nor takes more memory than a
@@ -21,13 +24,13 @@ func FuzzSnapshot(f *testing.F) {
 	f.Add(uint8(0), content[:len(content)-32])
 	kinds := slices.Sorted(maps.Keys(blanks))
 	for i, kind := range kinds {
-		f.Add(uint8(i+1), encoded(f, blanks[kind]().fields))
+		f.Add(uint8(i+1), encoded(f, blanks[kind]().CodecFields))
 	}
 	f.Fuzz(func(t *testing.T, what uint8, content []byte) {
 		if what > 0 { // one object
 			kind := kinds[int(what)%len(kinds)]
-			o, c := blanks[kind](), &codec{in: content}
-			if o.fields(c); c.err == nil {
+			o, c := blanks[kind](), &object.Codec{In: content}
+			if o.CodecFields(c); c.Err == nil {
 				rewritten(t, kind, o)
 			}
 			return
@@ -45,12 +48,12 @@ func FuzzSnapshot(f *testing.F) {
 }
 
 // rewritten checks that an object is read again as it is.
-func rewritten(t *testing.T, kind string, o object) {
+func rewritten(t *testing.T, kind string, o keyed) {
 	t.Helper()
-	before, after := encoded(t, o.fields), blanks[kind]()
-	c := &codec{in: before}
-	if after.fields(c); c.err != nil || !bytes.Equal(encoded(t, after.fields), before) {
-		t.Errorf("%s: %+v is read again as %+v, %v", kind, o, after, c.err)
+	before, after := encoded(t, o.CodecFields), blanks[kind]()
+	c := &object.Codec{In: before}
+	if after.CodecFields(c); c.Err != nil || !bytes.Equal(encoded(t, after.CodecFields), before) {
+		t.Errorf("%s: %+v is read again as %+v, %v", kind, o, after, c.Err)
 	}
 }
 
@@ -89,7 +92,7 @@ func TestSnapshotHostile(t *testing.T) {
 			continue
 		}
 		served++
-		b := newBench(t, Options{Gateways: true})
+		b := newBench(t, config.Options{Gateways: true})
 		b.watcher.Keep("snapshot", func() bool { return false })
 		b.watcher.restore(kept)
 		b.publish()

@@ -16,6 +16,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/test/unprivileged"
 )
 
@@ -35,7 +36,7 @@ func keptNames(t *testing.T, path string) string {
 	}
 	var names []string
 	for _, o := range kept.sections[section{kind: "service"}] {
-		names = append(names, o.key().Name)
+		names = append(names, o.Key().Name)
 	}
 	slices.Sort(names)
 	return strings.Join(names, " ")
@@ -47,7 +48,7 @@ func TestSnapshotTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := gatewayAPIOf(t)
 		api.refuse("tlsroutes/v1", errUnavailable)
-		b, stop := runBench(t, api, Options{Gateways: true}, keeping(path))
+		b, stop := runBench(t, api, config.Options{Gateways: true}, keeping(path))
 		synctest.Wait()
 		want := func(when, names string) {
 			t.Helper()
@@ -103,7 +104,7 @@ func TestSnapshotMine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "snapshot")
 	synctest.Test(t, func(t *testing.T) {
 		mine := false
-		b, stop := runBench(t, gatewayAPIOf(t), Options{}, func(b *bench) { b.watcher.Keep(path, func() bool { return mine }) })
+		b, stop := runBench(t, gatewayAPIOf(t), config.Options{}, func(b *bench) { b.watcher.Keep(path, func() bool { return mine }) })
 		synctest.Wait()
 		if err := b.watcher.Flush(); err != nil || keptNames(t, path) != "-" {
 			t.Errorf("another's file is written: %v", err)
@@ -126,7 +127,7 @@ func TestSnapshotMine(t *testing.T) {
 
 // A snapshot that is not as it was written is not used, whatever is wrong with it.
 func TestSnapshotDamaged(t *testing.T) {
-	path := keptState(t, gatewayAPIOf(t), Options{Gateways: true})
+	path := keptState(t, gatewayAPIOf(t), config.Options{Gateways: true})
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +161,7 @@ func signed(version int, content []byte) []byte {
 
 // Whatever stands in the place of the file: the start is as without one, with one line that says why.
 func TestSnapshotUnusable(t *testing.T) {
-	good := keptState(t, gatewayAPIOf(t), Options{})
+	good := keptState(t, gatewayAPIOf(t), config.Options{})
 	content, err := os.ReadFile(good)
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +196,7 @@ func TestSnapshotUnusable(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := gatewayAPIOf(t)
 				api.answer(errRefused)
-				b, stop := runBench(t, api, Options{}, keeping(path))
+				b, stop := runBench(t, api, config.Options{}, keeping(path))
 				defer stop()
 				synctest.Wait()
 				b.log.take()
@@ -227,7 +228,7 @@ func TestSnapshotUnusable(t *testing.T) {
 
 // A snapshot that this version has written once can be read by it still.
 func TestSnapshotVersion(t *testing.T) {
-	restoring(t, gatewayAPIOf(t), Options{Gateways: true}, copied(t, fmt.Sprintf("testdata/snapshot-%d", formatVersion)), func(t *testing.T, b *bench) {
+	restoring(t, gatewayAPIOf(t), config.Options{Gateways: true}, copied(t, fmt.Sprintf("testdata/snapshot-%d", formatVersion)), func(t *testing.T, b *bench) {
 		for name, want := range map[string]string{"web.shop.minilb.": "10.0.0.1", "web.ex.org.": "10.0.0.1", "a.ex.org.": "10.9.9.9", "s.ex.org.": "10.0.0.1", "http.org.": "10.0.0.5", "tls.org.": "10.0.0.5"} {
 			b.want(name, want)
 		}
@@ -263,7 +264,7 @@ func TestSnapshotLeftover(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := &snapshot{path: path}
-		if err := s.write(func(out io.Writer) error { _, err := out.Write([]byte("new")); return err }); err != nil {
+		if err := s.Write(func(out io.Writer) error { _, err := out.Write([]byte("new")); return err }); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if content, err := os.ReadFile(path); err != nil || string(content) != "new" {
@@ -304,7 +305,7 @@ func TestSnapshotFailing(t *testing.T) {
 			path := filepath.Join(directory, "snapshot")
 			synctest.Test(t, func(t *testing.T) {
 				api := gatewayAPIOf(t)
-				b, stop := runBench(t, api, Options{}, keeping(path))
+				b, stop := runBench(t, api, config.Options{}, keeping(path))
 				defer stop()
 				synctest.Wait()
 				time.Sleep(interval)
@@ -370,11 +371,11 @@ func mount(t *testing.T, directory string, flags uintptr, options string) {
 // While one load takes the place of another both know the file, and one of them at a time writes it.
 func TestSnapshotOneWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "snapshot")
-	newer := newBench(t, Options{})
+	newer := newBench(t, config.Options{})
 	newer.watcher.Keep(path, func() bool { return true })
 	newer.sync()
 	wrote := make(chan error, 1)
-	older := newBench(t, Options{})
+	older := newBench(t, config.Options{})
 	older.watcher.Keep(path, func() bool {
 		newer.watcher.Touch()
 		go func() { wrote <- newer.watcher.Flush() }()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
-	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -14,7 +13,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
-	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // client lists and watches one resource, as the typed clients of client-go do. L is its list type.
@@ -32,7 +31,7 @@ type list interface {
 // table holds the objects of one kind, in one namespace or all, reduced to what is needed of
 // them: T, a pointer, is that form, R the API's. The reflector writes into it straight from the watch, so
 // that an event has reached every subscriber when its call returns, with no queue in between.
-type table[R runtime.Object, T object] struct {
+type table[R runtime.Object, T keyed] struct {
 	*health
 	reduce   func(R) T
 	editions editions // of the objects, if they are judged
@@ -48,44 +47,10 @@ type table[R runtime.Object, T object] struct {
 
 // object is the reduced form of an API object, immutable once it is in a table. The accessor
 // is what client-go's stores take the key from.
-type object interface {
-	key() cache.ObjectName
-	fields(*codec)
+type keyed interface {
+	Key() cache.ObjectName
+	CodecFields(*object.Codec)
 	metav1.ObjectMetaAccessor
-}
-
-// meta is the part of an object that all kinds share.
-type meta struct {
-	namespace, name string
-	created         int64 // unix seconds, the resolution of creationTimestamp
-	ignored         bool  // M8
-}
-
-func newMeta(obj *metav1.ObjectMeta) meta {
-	return meta{
-		namespace: intern(obj.Namespace),
-		name:      obj.Name,
-		created:   obj.CreationTimestamp.Unix(),
-		ignored:   lb.Ignored(obj.Labels),
-	}
-}
-
-// intern returns a string that many objects have, as one that those share which come between two
-// garbage collections: few copies, where else each has its own.
-func intern(s string) string { return unique.Make(s).Value() }
-
-func (m *meta) owner(kind string) owner {
-	return owner{kind: kind, namespace: m.namespace, name: m.name, created: m.created}
-}
-
-// hidden reports whether the object is to be taken for absent (M8).
-func (m *meta) hidden() bool { return m.ignored }
-
-func (m *meta) key() cache.ObjectName { return cache.NewObjectName(m.namespace, m.name) }
-
-// GetObjectMeta implements the metav1.ObjectMetaAccessor interface.
-func (m *meta) GetObjectMeta() metav1.Object {
-	return &metav1.ObjectMeta{Namespace: m.namespace, Name: m.name}
 }
 
 // run fills the table from the API server until the context is cancelled.
@@ -163,7 +128,7 @@ func (t *table[R, T]) known(obj any) T {
 // same returns the object that is in the table, if it is the same as this one. It is called with
 // the lock held, as is all below that takes none.
 func (t *table[R, T]) same(reduced T) T {
-	if old, exists := t.objects[reduced.key()]; exists && reflect.DeepEqual(old, reduced) {
+	if old, exists := t.objects[reduced.Key()]; exists && reflect.DeepEqual(old, reduced) {
 		return old
 	}
 	return reduced
@@ -199,7 +164,7 @@ func (t *table[R, T]) Update(obj any) error {
 // Delete implements the cache.ReflectorStore interface.
 func (t *table[R, T]) Delete(obj any) error {
 	t.event()
-	key := t.reduced(obj).key()
+	key := t.reduced(obj).Key()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.remove(key)
@@ -222,7 +187,7 @@ func (t *table[R, T]) replace(list []any) {
 	listed := make(map[cache.ObjectName]struct{}, len(list))
 	for _, obj := range list {
 		object := t.same(t.reduced(obj))
-		listed[object.key()] = struct{}{}
+		listed[object.Key()] = struct{}{}
 		t.set(object)
 	}
 	for key := range t.objects {
@@ -253,7 +218,7 @@ func (t *table[R, T]) Bookmark(string) error {
 }
 
 func (t *table[R, T]) set(object T) {
-	key := object.key()
+	key := object.Key()
 	old, existed := t.objects[key]
 	if existed && any(old) == any(object) {
 		return

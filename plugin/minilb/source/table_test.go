@@ -12,20 +12,23 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // What the reflector asks a store for by type assertion, so that the compiler would not miss it.
 var (
-	_ cache.ReflectorBookmarkStore = (*table[*corev1.Service, *service])(nil)
-	_ cache.TransformingStore      = (*table[*corev1.Service, *service])(nil)
+	_ cache.ReflectorBookmarkStore = (*table[*corev1.Service, *object.Service])(nil)
+	_ cache.TransformingStore      = (*table[*corev1.Service, *object.Service])(nil)
 )
 
 // D71: the objects of the first list have reached every subscriber before the table is synced,
 // and only then those who wait for it are told.
 func TestTableSynced(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	services, told, settled := b.services(), 0, 0
-	services.subscribers = append(services.subscribers, func(_, _ *service) {
+	services.subscribers = append(services.subscribers, func(_, _ *object.Service) {
 		told++
 		if services.synced.Load() {
 			t.Error("synced before its objects were handed on")
@@ -49,7 +52,7 @@ func TestTableSynced(t *testing.T) {
 
 // D78: whatever the API server says is news.
 func TestTableEvents(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	services := b.services()
 	object := testService("shop/web", 1, "")
 	for name, event := range map[string]func() error{
@@ -73,20 +76,20 @@ func TestTableEvents(t *testing.T) {
 // A streamed list is reduced while it comes in, and a subscriber learns of each change with
 // what was before.
 func TestTableChanges(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	services := b.services()
 	reduced, err := services.Transformer()(testService("shop/web", 1, ""))
-	if _, ok := reduced.(*service); !ok || err != nil {
+	if _, ok := reduced.(*object.Service); !ok || err != nil {
 		t.Fatalf("got %T, %v, want the reduced form", reduced, err)
 	}
 	var got []string
-	name := func(s *service) string {
+	name := func(s *object.Service) string {
 		if s == nil {
 			return "-"
 		}
-		return s.name + "@" + time.Unix(s.created, 0).UTC().Format("5")
+		return s.Name + "@" + time.Unix(s.Created, 0).UTC().Format("5")
 	}
-	services.subscribers = []func(old, new *service){func(old, new *service) { got = append(got, name(old)+" "+name(new)) }}
+	services.subscribers = []func(old, new *object.Service){func(old, new *object.Service) { got = append(got, name(old)+" "+name(new)) }}
 	expect := func(want ...string) {
 		t.Helper()
 		if !slices.Equal(got, want) {

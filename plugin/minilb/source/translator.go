@@ -14,6 +14,8 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -21,7 +23,7 @@ import (
 // names is published by its run loop; what changes addresses alone goes straight into the
 // Service's address set, so that it is answered at once.
 type Translator struct {
-	options    Options
+	options    config.Options
 	hooks      Hooks
 	index      *records.Index
 	reporter   *reporter
@@ -37,18 +39,18 @@ type Translator struct {
 	merger     merger
 	changes    uint64 // of slices and Services, so far
 	exposed    map[cache.ObjectName]*exposure
-	namespaces map[string]int                // how many exposed Services there are in each
-	renamed    map[cache.ObjectName]bool     // Services whose names have come or gone since they were published
-	slicesOf   map[cache.ObjectName][]*slice // by Service, whether exposed or not; E1
-	annotated  map[cache.ObjectName]*claim   // of Services
-	claims     map[cache.ObjectName]*claim   // of Ingresses
+	namespaces map[string]int                               // how many exposed Services there are in each
+	renamed    map[cache.ObjectName]bool                    // Services whose names have come or gone since they were published
+	slicesOf   map[cache.ObjectName][]*object.EndpointSlice // by Service, whether exposed or not; E1
+	annotated  map[cache.ObjectName]*claim                  // of Services
+	claims     map[cache.ObjectName]*claim                  // of Ingresses
 	attached   attached
-	damaged    map[cache.ObjectName]*slice           // slices with problems
-	unions     map[cache.ObjectName][]*union         // by the Services in them
-	named      map[cache.ObjectName]zoneNames        // where hosts lead to the Service alone
-	states     states                                // of the endpoints of all exposed Services
-	probing    *probing                              // nil for none
-	probed     map[netip.AddrPort][]cache.ObjectName // exposed Services by where their endpoints are probed
+	damaged    map[cache.ObjectName]*object.EndpointSlice // slices with problems
+	unions     map[cache.ObjectName][]*union              // by the Services in them
+	named      map[cache.ObjectName]zoneNames             // where hosts lead to the Service alone
+	states     states                                     // of the endpoints of all exposed Services
+	probing    *probing                                   // nil for none
+	probed     map[netip.AddrPort][]cache.ObjectName      // exposed Services by where their endpoints are probed
 	stats      Stats
 
 	last publication // touched by the run loop alone
@@ -66,18 +68,18 @@ type Hooks struct {
 }
 
 // NewTranslator makes the Watcher, which must not run yet, fill index as the options say.
-func NewTranslator(w *Watcher, options Options, index *records.Index, hooks Hooks) *Translator {
+func NewTranslator(w *Watcher, options config.Options, index *records.Index, hooks Hooks) *Translator {
 	return newTranslator(w, options, index, hooks, false)
 }
 
 // NewClaims returns a Translator that resolves claims only: its names have no addresses, endpoints are not
 // watched, and there is no index.
-func NewClaims(w *Watcher, options Options, hooks Hooks) *Translator {
+func NewClaims(w *Watcher, options config.Options, hooks Hooks) *Translator {
 	options.HTTPS, options.Probe = false, 0
 	return newTranslator(w, options, records.NewIndex(slices.Concat(options.Zones, options.ReverseZones)), hooks, true)
 }
 
-func newTranslator(w *Watcher, options Options, index *records.Index, hooks Hooks, claimsOnly bool) *Translator {
+func newTranslator(w *Watcher, options config.Options, index *records.Index, hooks Hooks, claimsOnly bool) *Translator {
 	if hooks.Covered == nil {
 		hooks.Covered = func(string) bool { return true }
 	}
@@ -97,11 +99,11 @@ func newTranslator(w *Watcher, options Options, index *records.Index, hooks Hook
 		exposed:    map[cache.ObjectName]*exposure{},
 		namespaces: map[string]int{},
 		renamed:    map[cache.ObjectName]bool{},
-		slicesOf:   map[cache.ObjectName][]*slice{},
+		slicesOf:   map[cache.ObjectName][]*object.EndpointSlice{},
 		annotated:  map[cache.ObjectName]*claim{},
 		claims:     map[cache.ObjectName]*claim{},
 		attached:   newAttached(),
-		damaged:    map[cache.ObjectName]*slice{},
+		damaged:    map[cache.ObjectName]*object.EndpointSlice{},
 		probed:     map[netip.AddrPort][]cache.ObjectName{},
 	}
 	t.probing = w.probingFor(t)
@@ -122,12 +124,12 @@ func (w *Watcher) Follow(other *Watcher) {
 	}
 }
 
-func (t *Translator) exposes(s *service) bool {
-	return s.exposed(t.options.Class, t.options.DefaultClass)
+func (t *Translator) exposes(s *object.Service) bool {
+	return s.Exposed(t.options.Class, t.options.DefaultClass)
 }
 
 // onService takes in a Service that appeared, changed or (new is nil) went.
-func (t *Translator) onService(old, new *service) {
+func (t *Translator) onService(old, new *object.Service) {
 	wasExposed, isExposed := t.exposes(old), t.exposes(new)
 	if !wasExposed && !isExposed {
 		return
@@ -135,22 +137,22 @@ func (t *Translator) onService(old, new *service) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if isExposed {
-		key := new.key()
+		key := new.Key()
 		e := t.exposed[key]
 		if e == nil {
 			e = t.expose(new)
 			t.update(key, 0)
-		} else if old != nil && old.created == new.created && maps.Equal(old.hosts, new.hosts) && slices.Equal(old.shortened, new.shortened) && old.offered.equal(new.offered) {
+		} else if old != nil && old.Created == new.Created && maps.Equal(old.Hosts, new.Hosts) && slices.Equal(old.Truncated, new.Truncated) && old.ServicePorts.Equal(new.ServicePorts) {
 			return // nothing that a name depends on
 		}
-		if offered := t.offeredBy(new); !offered.equal(e.offered) {
-			e.offered = offered
+		if offered := t.offeredBy(new); !offered.Equal(e.ServicePorts) {
+			e.ServicePorts = offered
 			t.update(key, 0)
 		}
 		t.annotate(key, serviceClaim(&t.options, new))
 	} else {
-		t.conceal(old.key())
-		t.annotate(old.key(), nil)
+		t.conceal(old.Key())
+		t.annotate(old.Key(), nil)
 	}
 }
 
@@ -168,7 +170,7 @@ func (t *Translator) annotate(service cache.ObjectName, c *claim) {
 }
 
 // onIngress takes in an Ingress that appeared, changed or went.
-func (t *Translator) onIngress(old, new *ingress) {
+func (t *Translator) onIngress(old, new *object.Ingress) {
 	var was, is *claim
 	if old != nil {
 		was = ingressClaim(&t.options, old)
@@ -182,49 +184,49 @@ func (t *Translator) onIngress(old, new *ingress) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if is != nil {
-		t.claims[new.key()] = is
+		t.claims[new.Key()] = is
 	} else {
-		delete(t.claims, old.key())
+		delete(t.claims, old.Key())
 	}
 	t.changed()
 }
 
 // onSlice takes in an EndpointSlice that appeared, changed or went. It touches the Service
 // that the slice belongs to, and the one it belonged to (E1).
-func (t *Translator) onSlice(old, new *slice) {
-	if old != nil && old.ignored { // M8
+func (t *Translator) onSlice(old, new *object.EndpointSlice) {
+	if old != nil && old.Ignored { // M8
 		old = nil
 	}
-	if new != nil && new.ignored {
+	if new != nil && new.Ignored {
 		new = nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var before, after cache.ObjectName
 	if old != nil {
-		before = old.owning()
-		if rest := slices.DeleteFunc(t.slicesOf[before], func(s *slice) bool { return s.name == old.name }); len(rest) > 0 {
+		before = old.ServiceName()
+		if rest := slices.DeleteFunc(t.slicesOf[before], func(s *object.EndpointSlice) bool { return s.Name == old.Name }); len(rest) > 0 {
 			t.slicesOf[before] = rest
 		} else {
 			delete(t.slicesOf, before)
 		}
-		delete(t.damaged, old.key())
+		delete(t.damaged, old.Key())
 	}
-	if new != nil && new.service != "" {
-		after = new.owning()
+	if new != nil && new.Service != "" {
+		after = new.ServiceName()
 		t.slicesOf[after] = append(t.slicesOf[after], new)
-		if new.problems != nil {
-			t.damaged[new.key()] = new
+		if new.Problems != nil {
+			t.damaged[new.Key()] = new
 		}
 	}
-	same := slices.EqualFunc(old.troubles(), new.troubles(), func(a, b problem) bool { return a.text == b.text })
-	if !same || before != after && new.troubles() != nil {
+	same := slices.EqualFunc(old.ProblemsOf(), new.ProblemsOf(), func(a, b object.Problem) bool { return a.Text == b.Text })
+	if !same || before != after && new.ProblemsOf() != nil {
 		t.publishSoon() // to be logged and counted, or no longer
 		t.unresolved.CompareAndSwap(false, t.hooks.OnResolved != nil)
 	}
 	triggered := int64(0)
-	if new != nil && (old == nil || new.triggered != old.triggered) {
-		triggered = new.triggered
+	if new != nil && (old == nil || new.Triggered != old.Triggered) {
+		triggered = new.Triggered
 	}
 	t.update(after, triggered) // first, or what both are part of would be without it for a moment
 	if before != after {

@@ -6,12 +6,13 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // D8
 func TestTranslatorUnreachable(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	b.tr.hooks.Covered = func(host string) bool { return host != "b.ex.net." }
 	b.services().Update(testService("shop/web", 1, "a.ex.org, b.ex.net"))
 	b.services().setSynced()
@@ -28,7 +29,7 @@ func TestTranslatorUnreachable(t *testing.T) {
 
 // C6: a wildcard does not cover what a rule gives to others, whether they use it or not.
 func TestTranslatorFences(t *testing.T) {
-	b := newBench(t, Options{Claims: []ClaimRule{
+	b := newBench(t, config.Options{Claims: []config.ClaimRule{
 		{Suffix: "shop.example.org.", Namespaces: []string{"shop"}},
 		{Suffix: "both.example.org.", Namespaces: []string{"shop", "web"}},
 		{Suffix: "example.org.", Namespaces: []string{"web"}},
@@ -53,7 +54,7 @@ func TestTranslatorFences(t *testing.T) {
 
 // D12: a rule makes no name exist in a zone, where no wildcard from outside reaches anyway.
 func TestTranslatorFencesInZone(t *testing.T) {
-	b := newBench(t, Options{Zones: []string{"minilb.example.org."}, Claims: []ClaimRule{
+	b := newBench(t, config.Options{Zones: []string{"minilb.example.org."}, Claims: []config.ClaimRule{
 		{Suffix: "home.minilb.example.org.", Namespaces: []string{"shop"}}, {Suffix: "example.org.", Namespaces: []string{"web"}},
 	}})
 	i := testIngress("web/i", "*.example.org")

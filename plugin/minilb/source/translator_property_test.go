@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"pgregory.net/rapid"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -44,7 +46,7 @@ var someNames = func() []string {
 		}
 	}
 	for _, host := range slices.Concat(someHosts, someTargets) {
-		if name, err := parseHost(host); err == nil {
+		if name, err := hostname.Parse(host); err == nil {
 			add(name)
 		}
 	}
@@ -191,10 +193,10 @@ func (h *history) remove(id string) {
 func (h *history) ids() []string { return slices.Sorted(maps.Keys(h.objects)) }
 
 // drawOptions draws how the objects are to be read.
-func drawOptions(t *rapid.T) Options {
-	options := Options{Zones: someZones, DefaultClass: rapid.Bool().Draw(t, "default class")}
+func drawOptions(t *rapid.T) config.Options {
+	options := config.Options{Zones: someZones, DefaultClass: rapid.Bool().Draw(t, "default class")}
 	if rapid.Bool().Draw(t, "claim rules") { // C6
-		options.Claims = []ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"n"}}, {Suffix: "b.ex.org.", Namespaces: []string{"m"}}, {Suffix: "minilb."}}
+		options.Claims = []config.ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"n"}}, {Suffix: "b.ex.org.", Namespaces: []string{"m"}}, {Suffix: "minilb."}}
 	}
 	return options
 }
@@ -344,7 +346,7 @@ func TestTranslatorHistory(t *testing.T) {
 func TestTranslatorHistorySerial(t *testing.T) {
 	namesOf := map[string][]string{} // the names of each zone
 	for _, name := range someNames {
-		zone := (&Options{Zones: someZones}).zone(name)
+		zone := (&config.Options{Zones: someZones}).Zone(name)
 		namesOf[zone] = append(namesOf[zone], name)
 	}
 	content := func(b *bench, zone string) []string {

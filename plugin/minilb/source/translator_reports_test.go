@@ -13,17 +13,19 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // The time from a change in the cluster to its answer is observed for changes alone, not for
 // what was there before.
 func TestTranslatorObserves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // in which no time passes
-		b := newBench(t, Options{})
+		b := newBench(t, config.Options{})
 		table := b.watcher.slices[""]
-		triggered := func(s *slice, ago time.Duration) *slice {
-			s.triggered = time.Now().Add(-ago).UnixNano()
+		triggered := func(s *object.EndpointSlice, ago time.Duration) *object.EndpointSlice {
+			s.Triggered = time.Now().Add(-ago).UnixNano()
 			return s
 		}
 		b.services().Update(testService("shop/web", 1, ""))
@@ -38,7 +40,7 @@ func TestTranslatorObserves(t *testing.T) {
 			t.Errorf("got %v, want %v", b.observed, want)
 		}
 		again := serviceSlice("shop/web", "web-1", "10.0.0.4 RSt")
-		again.triggered = table.objects[again.key()].triggered
+		again.Triggered = table.objects[again.Key()].Triggered
 		table.set(again)                                                                     // by something that is no change in the cluster
 		table.set(serviceSlice("shop/web", "web-2", "10.0.0.5 RSt"))                         // by hand
 		table.set(triggered(serviceSlice("shop/web", "web-2", "10.0.0.5 RSt"), time.Second)) // of what is not answered
@@ -53,7 +55,7 @@ func TestTranslatorObserves(t *testing.T) {
 // Each problem is logged once for as long as it lasts, with its object, and one object's
 // problems do not drown another's.
 func TestTranslatorReports(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	var many []string
 	for i := range 100 {
 		many = append(many, fmt.Sprintf("bad_%d", i))
@@ -63,7 +65,7 @@ func TestTranslatorReports(t *testing.T) {
 	b.watcher.ingresses[""].Update(testIngress("shop/i", "x.ex.org"))
 	b.watcher.slices[""].set(testSlice("web-1", "FQDN", "web.example.org RSt"))
 	others := testSlice("db-1", "FQDN", "db.example.org RSt")
-	others.service = "db"
+	others.Service = "db"
 	b.watcher.slices[""].set(others) // not ours, and not our problem
 	b.pending()
 	b.services().setSynced()
@@ -122,7 +124,7 @@ func TestTranslatorSerial(t *testing.T) {
 		{"both", true, true, []string{"minilb.", "lan.", ""}},
 		{"neither", false, false, nil},
 	} {
-		b := newBench(t, Options{Zones: []string{"minilb.", "lan."}})
+		b := newBench(t, config.Options{Zones: []string{"minilb.", "lan."}})
 		b.tr.options.Services = tc.services
 		b.services().Update(testService("shop/web", 1, ""))
 		if tc.led {
@@ -150,7 +152,7 @@ func TestTranslatorSerial(t *testing.T) {
 
 // One object's many hosts cost no more than they may, and no other's.
 func TestTranslatorLimits(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	var hosts []string
 	for i := range 50000 {
 		hosts = append(hosts, fmt.Sprintf("h%d.ex.org", i))
@@ -161,7 +163,7 @@ func TestTranslatorLimits(t *testing.T) {
 	b.services().Update(testService("evil/s", 1, strings.Join(hosts, ",")))
 	b.services().Update(testService("shop/web", 1, "web.ex.org"))
 	b.sync()
-	if names := b.tr.Stats().Names; names["ingress"]+names["service"] != maxHosts+3 {
+	if names := b.tr.Stats().Names; names["ingress"]+names["service"] != object.MaxHosts+3 {
 		t.Errorf("got names %v, want 1024 of the 50000 hosts, a host and two Services", names)
 	}
 	if got := b.tr.Stats().Rejected["invalid"]; got != 2 {

@@ -7,20 +7,47 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
+
+// A change that says it was triggered in the future, or before there were computers, is observed as
+// one that took no time, or not at all.
+func TestObserveNonsense(t *testing.T) {
+	for _, when := range []string{"9999-12-31T23:59:59Z", "0001-01-02T00:00:00Z", time.Now().Add(time.Hour).Format(time.RFC3339)} {
+		s := object.NewEndpointSlice(&discoveryv1.EndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "shop", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"},
+				Annotations: map[string]string{"endpoints.kubernetes.io/last-change-trigger-time": when},
+			},
+			AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}},
+		}, &object.Fields{})
+		b := newBench(t, config.Options{})
+		b.services().Update(testService("shop/web", 1, ""))
+		b.sync()
+		b.watcher.slices[""].set(s)
+		for _, took := range b.observed {
+			if took < 0 || took > 24*time.Hour {
+				t.Errorf("%s: observed %v", when, took)
+			}
+		}
+	}
+}
 
 // The life of a Service: names, hosts and addresses come, change and go, each at once and
 // none by way of another.
 func TestTranslatorService(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	slices := b.watcher.slices[""]
 	slices.set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt")) // D71: before its Service
 	b.services().Update(testService("shop/web", 1, "mqtt.sko.ai, mqtt.example.com"))
@@ -45,7 +72,7 @@ func TestTranslatorService(t *testing.T) {
 	}
 	slices.remove(cache.NewObjectName("shop", "web-3"))
 	ignoredSlice := serviceSlice("shop/web", "web-4", "10.0.0.6 RSt")
-	ignoredSlice.ignored = true // M8
+	ignoredSlice.Ignored = true // M8
 	slices.set(ignoredSlice)
 	b.want("mqtt.sko.ai.", "10.0.0.1 10.0.0.2")
 	slices.remove(cache.NewObjectName("shop", "web-4"))
@@ -108,7 +135,7 @@ func TestTranslatorService(t *testing.T) {
 
 // A relist in which objects are missing deletes them.
 func TestTranslatorRelist(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	must := func(err error) {
 		if err != nil {
 			t.Fatal(err)
@@ -117,7 +144,7 @@ func TestTranslatorRelist(t *testing.T) {
 	must(b.services().Replace([]any{testService("shop/a", 1, ""), testService("shop/b", 1, "")}, "1"))
 	b.sync()
 	b.want("a.shop.minilb.", "")
-	must(b.services().Replace([]any{newService(testService("shop/b", 1, ""), &b.watcher.fields), testService("shop/c", 1, "")}, "2"))
+	must(b.services().Replace([]any{object.NewService(testService("shop/b", 1, ""), &b.watcher.CodecFields), testService("shop/c", 1, "")}, "2"))
 	b.publish()
 	b.want("a.shop.minilb.", "-")
 	b.want("b.shop.minilb.", "")
@@ -126,7 +153,7 @@ func TestTranslatorRelist(t *testing.T) {
 
 // G43, I7: a host that leads to several Services and addresses has the union, kept up to date.
 func TestTranslatorUnion(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	b.services().Update(testService("infra/gw", 1, ""))
 	b.services().Update(testService("shop/web", 1, "a.ex.org"))
 	i := testIngress("shop/i", "a.ex.org")
@@ -148,7 +175,7 @@ func TestTranslatorUnion(t *testing.T) {
 
 // D16: a Service has its name in each zone.
 func TestTranslatorZones(t *testing.T) {
-	b := newBench(t, Options{Zones: []string{"minilb.", "lan.", "sub.minilb."}})
+	b := newBench(t, config.Options{Zones: []string{"minilb.", "lan.", "sub.minilb."}})
 	b.services().Update(testService("shop/web", 1, ""))
 	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
 	b.sync()
@@ -160,7 +187,7 @@ func TestTranslatorZones(t *testing.T) {
 // S6: without a class only if asked for, and never of another.
 func TestTranslatorClass(t *testing.T) {
 	for _, defaultClass := range []bool{false, true} {
-		b := newBench(t, Options{DefaultClass: defaultClass})
+		b := newBench(t, config.Options{DefaultClass: defaultClass})
 		without, other := testService("shop/without", 1, ""), testService("shop/other", 1, "")
 		without.Spec.LoadBalancerClass, *other.Spec.LoadBalancerClass = nil, "metallb"
 		for _, service := range []*corev1.Service{without, other, testService("shop/web", 1, "")} {
@@ -175,7 +202,7 @@ func TestTranslatorClass(t *testing.T) {
 
 // M9: the hosts of all annotations that are named, and of no other.
 func TestTranslatorHostAnnotations(t *testing.T) {
-	b := newBench(t, Options{HostAnnotations: []string{lb.HostAnnotation, "coredns.io/hostname"}})
+	b := newBench(t, config.Options{HostAnnotations: []string{lb.HostAnnotation, "coredns.io/hostname"}})
 	service := testService("shop/web", 1, "a.ex.org")
 	service.Annotations["coredns.io/hostname"] = "b.ex.org, c.ex.org, A.ex.org."
 	service.Annotations["external-dns.alpha.kubernetes.io/hostname"] = "d.ex.org"
@@ -192,7 +219,7 @@ func TestTranslatorHostAnnotations(t *testing.T) {
 
 // What the metadata say of a host: whose it is, and the one Service behind it.
 func TestTranslatorNode(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	b.services().Update(testService("infra/gw", 1, "gw.ex.org"))
 	b.services().Update(testService("shop/web", 1, ""))
 	for name, targets := range map[string]string{
@@ -230,7 +257,7 @@ func TestTranslatorNode(t *testing.T) {
 
 // Without the resource service its names and hosts are not there, but what leads to one is.
 func TestTranslatorResources(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	b.tr.options.Services = false
 	b.services().Update(testService("shop/web", 1, "web.ex.org"))
 	i := testIngress("shop/i", "a.ex.org")
@@ -245,13 +272,13 @@ func TestTranslatorResources(t *testing.T) {
 
 // What becomes of a damaged slice, and when nothing that names depend on has changed.
 func TestTranslatorQuiet(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	b.services().Update(testService("shop/web", 1, ""))
 	b.sync()
 	b.pending()
 	slices := b.watcher.slices[""]
-	ignore := func(s *slice) *slice { // M8
-		s.ignored = true
+	ignore := func(s *object.EndpointSlice) *object.EndpointSlice { // M8
+		s.Ignored = true
 		return s
 	}
 	steps := []struct {
@@ -286,14 +313,14 @@ func TestTranslatorQuiet(t *testing.T) {
 	}
 	// M8
 	ignored := serviceSlice("shop/web", "web-2", "10.0.0.2 RSt")
-	ignored.ignored = true
+	ignored.Ignored = true
 	slices.set(ignored)
 	b.want("web.shop.minilb.", "")
 }
 
 // What cannot be read is not held against those who lead there (G7, D72).
 func TestTranslatorPartial(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	i := testIngress("shop/i", "a.ex.org", "b.ex.org")
 	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: "web.shop.minilb"}}
 	b.watcher.ingresses[""].Update(i)
@@ -319,7 +346,7 @@ func TestTranslatorPartial(t *testing.T) {
 func TestTranslatorOrder(t *testing.T) {
 	r := seeded(t)
 	for round := range 30 {
-		b := newBench(t, Options{})
+		b := newBench(t, config.Options{})
 		final := map[string]func(*bench){}
 		var names []string
 		for range 300 {
@@ -359,7 +386,7 @@ func TestTranslatorOrder(t *testing.T) {
 			final[id] = event
 		}
 		b.sync()
-		scratch := newBench(t, Options{})
+		scratch := newBench(t, config.Options{})
 		for _, event := range final {
 			event(scratch)
 		}

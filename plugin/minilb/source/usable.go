@@ -6,21 +6,31 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
+
+// states counts the endpoints of a Service by what their conditions amount to.
+type states struct {
+	ready       int // answered
+	terminating int // serving while they terminate: answered if none is ready (E3)
+	notReady    int // never answered
+	suspect     int // would be answered, but accept no connections, as probes have found
+}
 
 // usable are the entries of a Service's slices that it can be answered with: addresses, SRV records,
 // endpoint names, PTR records, HTTPS records and probes all take these very ones (E3).
 type usable struct {
 	entries []entry // by address
-	ports   [][]port
+	ports   [][]object.Port
 	ready   families // whether those of each family are ready ones
 }
 
 // entry is an endpoint with the ports of its slice: pods that share an address, as those of a node's
 // network do, have an entry each.
 type entry struct {
-	endpoint
+	object.Endpoint
 	ports int // which of the sets of ports
 }
 
@@ -37,23 +47,23 @@ func family(addr netip.Addr) int {
 
 // usableOf returns the entries that a Service can be answered with out of its slices, and how many
 // endpoints there are (E3–E8).
-func usableOf(slicesOf []*slice) (usable, states) {
+func usableOf(slicesOf []*object.EndpointSlice) (usable, states) {
 	all, sets := entriesOf(slicesOf)
 	u := usable{ports: sets, entries: make([]entry, 0, len(all))}
 	var counts states
 	for i := range all {
 		switch e := &all[i]; {
-		case e.is(isReady): // E5: alone decides, whatever else is said
+		case e.Is(object.Ready): // E5: alone decides, whatever else is said
 			counts.ready++
-			u.ready[family(e.addr)] = true
-		case e.answerable(): // E4
+			u.ready[family(e.Addr)] = true
+		case e.Answerable(): // E4
 			counts.terminating++
 		default:
 			counts.notReady++
 		}
 	}
 	for i := range all {
-		if e := &all[i]; u.takes(e) {
+		if e := &all[i]; u.Takes(e) {
 			u.entries = append(u.entries, *e)
 		}
 	}
@@ -61,35 +71,35 @@ func usableOf(slicesOf []*slice) (usable, states) {
 }
 
 // takes reports whether an entry is usable: what terminates is for a family in which nothing is ready (E3).
-func (u *usable) takes(e *entry) bool {
-	return e.is(isReady) || e.answerable() && !u.ready[family(e.addr)]
+func (u *usable) Takes(e *entry) bool {
+	return e.Is(object.Ready) || e.Answerable() && !u.ready[family(e.Addr)]
 }
 
 // entriesOf returns the entries of slices in order, those that are superseded left out (E8), and the
 // sets of ports that they have.
-func entriesOf(slicesOf []*slice) (entries []entry, sets [][]port) {
+func entriesOf(slicesOf []*object.EndpointSlice) (entries []entry, sets [][]object.Port) {
 	total := 0
 	for _, s := range slicesOf {
-		total += s.endpoints.len()
+		total += s.Endpoints.Len()
 	}
 	all := make([]entry, 0, total)
 	known, set := map[string]int{}, 0
 	for i, s := range slicesOf {
-		if i == 0 || !slices.Equal(s.ports, slicesOf[i-1].ports) {
-			key := fmt.Sprint(slices.SortedFunc(slices.Values(s.ports), port.compare))
+		if i == 0 || !slices.Equal(s.Ports, slicesOf[i-1].Ports) {
+			key := fmt.Sprint(slices.SortedFunc(slices.Values(s.Ports), object.Port.Compare))
 			if _, ok := known[key]; !ok {
 				known[key] = len(sets)
-				sets = append(sets, s.ports)
+				sets = append(sets, s.Ports)
 			}
 			set = known[key]
 		}
-		for e := range s.endpoints.all() {
+		for e := range s.Endpoints.All() {
 			all = append(all, entry{e, set})
 		}
 	}
 	if len(slicesOf) > 1 {
 		slices.SortFunc(all, func(a, b entry) int {
-			return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.ports, b.ports), a.compare(&b.endpoint))
+			return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.ports, b.ports), a.Compare(&b.Endpoint))
 		})
 	}
 	entries = all[:0]
@@ -104,22 +114,17 @@ func entriesOf(slicesOf []*slice) (entries []entry, sets [][]port) {
 // supersedes reports whether an entry, the first of those with its address and ports, takes the place
 // of another: that one is the same, or what it was in a slice that it has left (E8).
 func (e *entry) supersedes(o *entry) bool {
-	return e.addr == o.addr && e.ports == o.ports &&
-		(e.conditions != o.conditions || e.hostname == o.hostname && e.pod == o.pod)
-}
-
-// answerable reports whether the conditions let an endpoint be answered with, if not always.
-func (e *endpoint) answerable() bool {
-	return e.is(isReady) || e.is(isServing) && e.is(isTerminating)
+	return e.Addr == o.Addr && e.ports == o.ports &&
+		(e.Conditions != o.Conditions || e.Hostname == o.Hostname && e.Pod == o.Pod)
 }
 
 // addressesOf returns what a Service is answered with by these entries. It takes those away that are
 // of a family which is left out.
-func addressesOf(o *Options, u *usable, offered offered) *records.Addresses {
-	u.entries = slices.DeleteFunc(u.entries, func(e entry) bool { return !o.wants(e.addr) })
+func addressesOf(o *config.Options, u *usable, offered object.ServicePorts) *records.Addresses {
+	u.entries = slices.DeleteFunc(u.entries, func(e entry) bool { return !o.WantsFamily(e.Addr) })
 	addrs := make([]netip.Addr, len(u.entries))
 	for i := range u.entries {
-		addrs[i] = u.entries[i].addr
+		addrs[i] = u.entries[i].Addr
 	}
 	answered := records.NewAddresses(addrs...)
 	labels := u.labels()
@@ -129,8 +134,8 @@ func addressesOf(o *Options, u *usable, offered offered) *records.Addresses {
 			hosts = append(hosts, records.Host{Label: label, Addr: addrs[i]})
 		}
 	}
-	answered.Endpoints = records.NewEndpoints(answered, hosts, u.namedPorts(labels, offered.ports))
-	answered.HTTPS = binding(offered.https, u.contributing())
+	answered.Endpoints = records.NewEndpoints(answered, hosts, u.namedPorts(labels, offered.Named))
+	answered.HTTPS = binding(offered.HTTPS, u.contributing())
 	return answered
 }
 
@@ -157,34 +162,34 @@ func (p *pod) label() string {
 // pod (D40); "" where it is its own address. It returns nil if all are.
 func (u *usable) labels() []string {
 	n := len(u.entries)
-	hostnames := slices.ContainsFunc(u.entries, func(e entry) bool { return e.hostname != "" })
-	if n == 0 || !hostnames && u.entries[0].addr.Is4() == u.entries[n-1].addr.Is4() {
+	hostnames := slices.ContainsFunc(u.entries, func(e entry) bool { return e.Hostname != "" })
+	if n == 0 || !hostnames && u.entries[0].Addr.Is4() == u.entries[n-1].Addr.Is4() {
 		return nil
 	}
-	pods := map[uint32]*pod{noPod: {unsure: true}}
+	pods := map[uint32]*pod{object.NoPod: {unsure: true}}
 	for i := range u.entries {
 		e := &u.entries[i]
-		p := pods[e.pod]
+		p := pods[e.Pod]
 		if p == nil {
 			p = &pod{}
-			pods[e.pod] = p
+			pods[e.Pod] = p
 		}
-		at := &p.addrs[family(e.addr)]
-		p.unsure = p.unsure || at.IsValid() && *at != e.addr
-		if *at = e.addr; e.hostname != "" && (p.hostname == "" || e.hostname < p.hostname) {
-			p.hostname = e.hostname
+		at := &p.addrs[family(e.Addr)]
+		p.unsure = p.unsure || at.IsValid() && *at != e.Addr
+		if *at = e.Addr; e.Hostname != "" && (p.hostname == "" || e.Hostname < p.hostname) {
+			p.hostname = e.Hostname
 		}
 	}
 	labels := make([]string, n)
 	for i := range u.entries {
 		e := &u.entries[i]
-		labels[i] = cmp.Or(e.hostname, pods[e.pod].label())
+		labels[i] = cmp.Or(e.Hostname, pods[e.Pod].label())
 	}
 	return labels
 }
 
 // contributing returns the sets of ports that entries have.
-func (u *usable) contributing() (sets [][]port) {
+func (u *usable) contributing() (sets [][]object.Port) {
 	has := u.having()
 	for i, set := range u.ports {
 		if has[i] {

@@ -13,12 +13,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // slicesAs makes slices of Service shop/web that are written "PORT: ADDRESS CONDITIONS HOSTNAME POD, …":
 // the port is called https, HOSTNAME and POD may be "-" or left out.
-func slicesAs(t *testing.T, written ...string) (all []*slice) {
+func slicesAs(t *testing.T, written ...string) (all []*object.EndpointSlice) {
 	t.Helper()
 	for i, text := range written {
 		number, endpoints, _ := strings.Cut(text, ": ")
@@ -45,7 +47,7 @@ func slicesAs(t *testing.T, written ...string) (all []*slice) {
 			}
 			obj.Endpoints = append(obj.Endpoints, e)
 		}
-		all = append(all, newEndpointSlice(obj, &Fields{}))
+		all = append(all, object.NewEndpointSlice(obj, &object.Fields{}))
 	}
 	return all
 }
@@ -102,7 +104,7 @@ func TestEntries(t *testing.T) {
 		for range 4 { // C5: in whichever order the slices come
 			all := slicesAs(t, tc.slices...)
 			random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-			b := newBench(t, Options{Zones: []string{"minilb."}, ReverseZones: []string{"in-addr.arpa.", "ip6.arpa."}, HTTPS: true})
+			b := newBench(t, config.Options{Zones: []string{"minilb."}, ReverseZones: []string{"in-addr.arpa.", "ip6.arpa."}, HTTPS: true})
 			b.services().Update(httpsService(nil, corev1.ServicePort{Name: "https", Port: 443}))
 			for _, s := range all {
 				b.watcher.slices[""].set(s)
@@ -178,14 +180,14 @@ func (b *bench) pointers(addrs string) string {
 
 // E8: an entry takes the place of another where both slices have the same ports, in whichever order.
 func TestEntriesOfOtherPorts(t *testing.T) {
-	http, metrics := port{"_tcp", "_http", 8080}, port{"_tcp", "_metrics", 9090}
+	http, metrics := object.Port{Proto: "_tcp", Service: "_http", Number: 8080}, object.Port{Proto: "_tcp", Service: "_metrics", Number: 9090}
 	for _, tc := range []struct {
-		old, new []port
+		old, new []object.Port
 		want     int
-	}{{[]port{http, metrics}, []port{metrics, http}, 0}, {[]port{http}, []port{http, metrics}, 1}, {[]port{http, metrics}, []port{http}, 1}} {
+	}{{[]object.Port{http, metrics}, []object.Port{metrics, http}, 0}, {[]object.Port{http}, []object.Port{http, metrics}, 1}, {[]object.Port{http, metrics}, []object.Port{http}, 1}} {
 		drains, waits := serviceSlice("shop/web", "old", "10.0.0.7 rST"), serviceSlice("shop/web", "new", "10.0.0.7 rst")
-		drains.ports, waits.ports = tc.old, tc.new
-		for _, all := range [][]*slice{{drains, waits}, {waits, drains}} {
+		drains.Ports, waits.Ports = tc.old, tc.new
+		for _, all := range [][]*object.EndpointSlice{{drains, waits}, {waits, drains}} {
 			if u, _ := usableOf(all); len(u.entries) != tc.want {
 				t.Errorf("%v drains, %v waits: %d are usable, want %d", tc.old, tc.new, len(u.entries), tc.want)
 			}
@@ -199,7 +201,7 @@ func TestInspectedEntries(t *testing.T) {
 	for range 4 {
 		all := slicesAs(t, "8080: 192.0.2.11 rST db-0", "9090: 192.0.2.11 RSt db-1", "7070: 192.0.2.11 rst")
 		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		b := newBench(t, Options{})
+		b := newBench(t, config.Options{})
 		b.services().Update(testService("shop/web", 1, ""))
 		for _, s := range all {
 			b.watcher.slices[""].set(s)
@@ -208,9 +210,9 @@ func TestInspectedEntries(t *testing.T) {
 		web, _ := (&Inspection{translator: b.tr}).Service("shop", "web")
 		addr := netip.MustParseAddr("192.0.2.11")
 		want := []Endpoint{
-			{Addr: addr, Hostname: "db-1", State: StateReady, Answered: true},
-			{Addr: addr, State: StateNotReady},
-			{Addr: addr, Hostname: "db-0", State: StateServing},
+			{Addr: addr, Hostname: "db-1", State: object.StateReady, Answered: true},
+			{Addr: addr, State: object.StateNotReady},
+			{Addr: addr, Hostname: "db-0", State: object.StateServing},
 		}
 		if !slices.Equal(web.Endpoints, want) {
 			t.Errorf("got %+v, want %+v", web.Endpoints, want)
@@ -221,9 +223,9 @@ func TestInspectedEntries(t *testing.T) {
 // D20b, D40: without IPv4, a pod is named for its IPv6 address.
 func TestLabelsOfFamily(t *testing.T) {
 	all := slicesAs(t, "80: 10.0.0.1 RSt - a", "80: fd00::1 RSt - a")
-	for want, o := range map[string]Options{"10-0-0-1:80": {NoIPv6: true}, "fd00--1:80": {NoIPv4: true}} {
+	for want, o := range map[string]config.Options{"10-0-0-1:80": {NoIPv6: true}, "fd00--1:80": {NoIPv4: true}} {
 		u, _ := usableOf(all)
-		a := addressesOf(&o, &u, offered{})
+		a := addressesOf(&o, &u, object.ServicePorts{})
 		index := records.NewIndex([]string{"minilb."})
 		index.Update(nil, []records.Record{{Name: "web.shop.minilb.", Node: &records.Node{Addrs: records.NewSet(a), Parental: true}}}, false)
 		if got := (&bench{t: t, index: index}).srv("_https._tcp.web.shop.minilb."); got != want {
@@ -235,7 +237,7 @@ func TestLabelsOfFamily(t *testing.T) {
 // D16: a named port of the Service exists whether its slices have it, or there are any, or not, and
 // follows the Service.
 func TestPortsOfService(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	ports := []corev1.ServicePort{{Name: "http", Port: 80}, {Name: "dns", Port: 53, Protocol: corev1.ProtocolUDP}, {Port: 81}, {Name: strings.Repeat("p", 63), Port: 82}}
 	b.services().Update(httpsService(nil, ports...))
 	b.sync()

@@ -4,6 +4,8 @@ import (
 	"iter"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // Verdict is what became of one host that an object claims, or of the object as a whole.
@@ -18,7 +20,7 @@ type Verdict struct {
 	// or on what is no host name.
 	Host string
 	// Reason is one of those below, or empty if the claim counts.
-	Reason Reason
+	Reason object.Reason
 	// Text says in one line what is wrong and what follows. It may be there for a claim that counts,
 	// too, which is not answered quite as asked.
 	Text string
@@ -26,18 +28,18 @@ type Verdict struct {
 
 // verdicts yields all verdicts on what the resolver was given: first those who lose, or have other
 // problems, then the claims that count (C1–C3), then what is to be said of annotations.
-func (t *Translator) verdicts(r *resolver, problems []problem) iter.Seq[Verdict] {
+func (t *Translator) verdicts(r *resolver, problems []object.Problem) iter.Seq[Verdict] {
 	return func(yield func(Verdict) bool) {
 		for i := range problems {
 			p := &problems[i]
-			if !yield(t.verdict(p.owner, p.host, p.reason, p.text)) {
+			if !yield(t.verdict(p.Ref, p.Host, p.Reason, p.Text)) {
 				return
 			}
 		}
 		for host, claims := range r.claims {
 			_, answered := r.outcomes[host]
 			for _, c := range claims {
-				if answered && !yield(t.verdict(&c.owner, host, "", "")) {
+				if answered && !yield(t.verdict(&c.Ref, host, "", "")) {
 					return
 				}
 			}
@@ -52,10 +54,10 @@ func (t *Translator) verdicts(r *resolver, problems []problem) iter.Seq[Verdict]
 	}
 }
 
-func (t *Translator) verdict(o *owner, host string, reason Reason, text string) Verdict {
-	v := Verdict{Kind: o.kind, Namespace: o.namespace, Name: o.name, Host: host, Reason: reason, Text: text}
+func (t *Translator) verdict(o *object.Ref, host string, reason object.Reason, text string) Verdict {
+	v := Verdict{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Host: host, Reason: reason, Text: text}
 	for _, of := range t.watcher.stored {
-		if e, there := of.edition(o.kind, o.namespace, o.name); there {
+		if e, there := of.edition(o.Kind, o.Namespace, o.Name); there {
 			v.UID, v.Generation = e.uid, e.generation
 		}
 	}

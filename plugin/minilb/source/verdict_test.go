@@ -11,21 +11,23 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // judged is a bench whose claims are judged, and the verdicts as of the last time.
-func judged(t *testing.T, options Options) (*bench, *[]string) {
+func judged(t *testing.T, options config.Options) (*bench, *[]string) {
 	return judgedBy(t, options, NewTranslator)
 }
 
 // claimsOnly is NewClaims in the form of NewTranslator.
-func claimsOnly(w *Watcher, options Options, _ *records.Index, hooks Hooks) *Translator {
+func claimsOnly(w *Watcher, options config.Options, _ *records.Index, hooks Hooks) *Translator {
 	return NewClaims(w, options, hooks)
 }
 
-func judgedBy(t *testing.T, options Options, make func(*Watcher, Options, *records.Index, Hooks) *Translator) (*bench, *[]string) {
+func judgedBy(t *testing.T, options config.Options, make func(*Watcher, config.Options, *records.Index, Hooks) *Translator) (*bench, *[]string) {
 	var lines []string
 	onResolved := func(verdicts iter.Seq[Verdict]) {
 		lines = nil
@@ -34,7 +36,7 @@ func judgedBy(t *testing.T, options Options, make func(*Watcher, Options, *recor
 		}
 		slices.Sort(lines)
 	}
-	return newBenchWith(t, options, func(*Watcher) {}, func(w *Watcher, options Options, index *records.Index, hooks Hooks) *Translator {
+	return newBenchWith(t, options, func(*Watcher) {}, func(w *Watcher, options config.Options, index *records.Index, hooks Hooks) *Translator {
 		hooks.OnResolved = onResolved
 		return make(w, options, index, hooks)
 	}), &lines
@@ -42,7 +44,7 @@ func judgedBy(t *testing.T, options Options, make func(*Watcher, Options, *recor
 
 // C1, C2, C3, C6, D17, I10, M2: every claim has its verdict, the winners', too.
 func TestVerdicts(t *testing.T) {
-	b, got := judged(t, Options{Claims: []ClaimRule{{Suffix: "ex.org."}, {Suffix: "b.ex.org.", Namespaces: []string{"shop"}}}})
+	b, got := judged(t, config.Options{Claims: []config.ClaimRule{{Suffix: "ex.org."}, {Suffix: "b.ex.org.", Namespaces: []string{"shop"}}}})
 	web := testService("shop/web", 1, "a.ex.org, a_b, db.prod.minilb, x.com")
 	web.UID = "uid-web"
 	b.services().Update(web)
@@ -78,7 +80,7 @@ func TestVerdicts(t *testing.T) {
 // A new generation of an object is judged anew, whatever it is that has changed; a look at an object
 // that is the same is not.
 func TestVerdictsOfGeneration(t *testing.T) {
-	b, got := judged(t, Options{})
+	b, got := judged(t, config.Options{})
 	ingress := testIngress("shop/i", "i.ex.org")
 	ingress.UID, ingress.Generation = types.UID("uid"), 1
 	ingress.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.5"}}
@@ -110,7 +112,7 @@ func TestVerdictsOfGeneration(t *testing.T) {
 
 // Claims are judged without endpoints, which are then not watched.
 func TestVerdictsUnaddressed(t *testing.T) {
-	b, got := judgedBy(t, Options{}, claimsOnly)
+	b, got := judgedBy(t, config.Options{}, claimsOnly)
 	b.services().Update(testService("shop/web", 1, "a.ex.org"))
 	b.services().setSynced()
 	for _, h := range b.tr.optional {
@@ -134,7 +136,7 @@ func lines(all []string) (text string) {
 func TestVerdictsUnaddressedShared(t *testing.T) {
 	var all sync.WaitGroup
 	for _, namespace := range []string{"a", "b"} {
-		b := newBenchWith(t, Options{Namespaces: []string{namespace}}, func(*Watcher) {}, claimsOnly)
+		b := newBenchWith(t, config.Options{Namespaces: []string{namespace}}, func(*Watcher) {}, claimsOnly)
 		all.Go(func() {
 			for i := range 100 {
 				s := testService(namespace+"/web", 1, "")
@@ -144,7 +146,7 @@ func TestVerdictsUnaddressedShared(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if unaddressed.offered != (offered{}) {
-		t.Errorf("got %+v", unaddressed.offered)
+	if unaddressed.ServicePorts != (object.ServicePorts{}) {
+		t.Errorf("got %+v", unaddressed.ServicePorts)
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // versioned is a table of a kind that the API server may begin to serve, serve in another
 // version, or cease to serve while we run (G5, G6).
-type versioned[R runtime.Object, T object] struct {
+type versioned[R runtime.Object, T keyed] struct {
 	*table[R, T]
 	choose   func(offer) schema.GroupVersionResource // the version to read, the zero value for none
 	open     func(version schema.GroupVersionResource, observe func(context.Context, error)) cache.ListerWatcher
@@ -102,7 +102,7 @@ func (v *versioned[R, T]) loses(offered offer) bool {
 func (v *versioned[R, T]) wait() { v.running.Wait() }
 
 // subscribe lets a Translator follow the objects of a versioned table, once.
-func subscribe[R runtime.Object, T object](t *Translator, v *versioned[R, T], subscriber func(old, new T)) {
+func subscribe[R runtime.Object, T keyed](t *Translator, v *versioned[R, T], subscriber func(old, new T)) {
 	if t.await(v.health) {
 		v.subscribers = append(v.subscribers, subscriber)
 	}
@@ -110,14 +110,14 @@ func subscribe[R runtime.Object, T object](t *Translator, v *versioned[R, T], su
 
 // feed is what the reflector of one version writes to. The table is filled by the version
 // before until this one has listed all its objects, so that none is missing in between.
-type feed[R runtime.Object, T object] struct {
+type feed[R runtime.Object, T keyed] struct {
 	*table[R, T]
 	of     *versioned[R, T]
 	cancel context.CancelFunc
 }
 
 // write calls f unless the table is another's by now.
-func (f *feed[R, T]) write(write func() error) error {
+func (f *feed[R, T]) Write(write func() error) error {
 	f.of.mu.Lock()
 	defer f.of.mu.Unlock()
 	if f.of.current != f {
@@ -151,17 +151,17 @@ func (f *feed[R, T]) Add(obj any) error { return f.Update(obj) }
 
 // Update implements the cache.ReflectorStore interface.
 func (f *feed[R, T]) Update(obj any) error {
-	return f.write(func() error { return f.table.Update(obj) })
+	return f.Write(func() error { return f.table.Update(obj) })
 }
 
 // Delete implements the cache.ReflectorStore interface.
 func (f *feed[R, T]) Delete(obj any) error {
-	return f.write(func() error { return f.table.Delete(obj) })
+	return f.Write(func() error { return f.table.Delete(obj) })
 }
 
 // Bookmark implements the cache.ReflectorBookmarkStore interface.
 func (f *feed[R, T]) Bookmark(version string) error {
-	return f.write(func() error { return f.table.Bookmark(version) })
+	return f.Write(func() error { return f.table.Bookmark(version) })
 }
 
 // Replace implements the cache.ReflectorStore interface. The first list takes the table over.
@@ -174,5 +174,5 @@ func (f *feed[R, T]) Replace(list []any, version string) error {
 		f.of.current, f.of.next = f, nil
 	}
 	f.of.mu.Unlock()
-	return f.write(func() error { return f.table.Replace(list, version) })
+	return f.Write(func() error { return f.table.Replace(list, version) })
 }

@@ -10,6 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // What the version before says when the next one answers already, is not remembered as a
@@ -18,10 +21,10 @@ func TestFeedTakesOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &testLog{}
 		h := &health{resource: "things", gone: func() {}, settled: func() {}, server: &server{log: log}}
-		v := &versioned[*corev1.Namespace, *namespace]{table: &table[*corev1.Namespace, *namespace]{health: h, reduce: reduceNamespace}}
-		newFeed := func() *feed[*corev1.Namespace, *namespace] {
+		v := &versioned[*corev1.Namespace, *object.Namespace]{table: &table[*corev1.Namespace, *object.Namespace]{health: h, reduce: object.NewNamespace}}
+		newFeed := func() *feed[*corev1.Namespace, *object.Namespace] {
 			_, cancel := context.WithCancel(t.Context())
-			return &feed[*corev1.Namespace, *namespace]{table: v.table, of: v, cancel: cancel}
+			return &feed[*corev1.Namespace, *object.Namespace]{table: v.table, of: v, cancel: cancel}
 		}
 		before, after := newFeed(), newFeed()
 		v.chosen, v.current, v.next = schema.GroupVersionResource{Version: "v1"}, before, after
@@ -43,13 +46,13 @@ func TestFeedTakesOver(t *testing.T) {
 func TestFeedGivenUp(t *testing.T) {
 	log, poked := &testLog{}, 0
 	h := &health{resource: "things", gone: func() { poked++ }, settled: func() {}, server: &server{log: log}}
-	v := &versioned[*corev1.Namespace, *namespace]{
-		table:  &table[*corev1.Namespace, *namespace]{health: h, reduce: reduceNamespace, objects: map[cache.ObjectName]*namespace{}},
+	v := &versioned[*corev1.Namespace, *object.Namespace]{
+		table:  &table[*corev1.Namespace, *object.Namespace]{health: h, reduce: object.NewNamespace, objects: map[cache.ObjectName]*object.Namespace{}},
 		choose: func(o offer) schema.GroupVersionResource { return o.first(gatewayVersions) },
 	}
-	newFeed := func() (*feed[*corev1.Namespace, *namespace], context.Context) {
+	newFeed := func() (*feed[*corev1.Namespace, *object.Namespace], context.Context) {
 		ctx, cancel := context.WithCancel(t.Context())
-		return &feed[*corev1.Namespace, *namespace]{table: v.table, of: v, cancel: cancel}, ctx
+		return &feed[*corev1.Namespace, *object.Namespace]{table: v.table, of: v, cancel: cancel}, ctx
 	}
 	current, ofCurrent := newFeed()
 	v.chosen, v.current = schema.GroupVersionResource{Version: "v1"}, current
@@ -72,7 +75,7 @@ func TestFeedGivenUp(t *testing.T) {
 	if !v.follow(t.Context(), offer{}) || v.current != nil || v.next != nil || ofCurrent.Err() == nil || ofNext.Err() == nil {
 		t.Error("a version is still asked")
 	}
-	for _, f := range []*feed[*corev1.Namespace, *namespace]{current, next} {
+	for _, f := range []*feed[*corev1.Namespace, *object.Namespace]{current, next} {
 		f.Add(&corev1.Namespace{})
 		f.Replace([]any{&corev1.Namespace{}}, "")
 	}
@@ -83,10 +86,10 @@ func TestFeedGivenUp(t *testing.T) {
 
 // While the next version's first list streams in, the version before writes to the table.
 func TestFeedTransformer(t *testing.T) {
-	b := newBench(t, Options{})
-	v := &versioned[*corev1.Service, *service]{table: b.services()}
-	v.current = &feed[*corev1.Service, *service]{table: v.table, of: v, cancel: func() {}}
-	v.next = &feed[*corev1.Service, *service]{table: v.table, of: v}
+	b := newBench(t, config.Options{})
+	v := &versioned[*corev1.Service, *object.Service]{table: b.services()}
+	v.current = &feed[*corev1.Service, *object.Service]{table: v.table, of: v, cancel: func() {}}
+	v.next = &feed[*corev1.Service, *object.Service]{table: v.table, of: v}
 	var running sync.WaitGroup
 	running.Go(func() {
 		for i := range 20000 {
@@ -97,7 +100,7 @@ func TestFeedTransformer(t *testing.T) {
 	running.Go(func() {
 		transform := v.next.Transformer()
 		for i := range 20000 {
-			if obj, err := transform(testService("shop/web", int64(i), "")); obj.(*service).name != "web" || err != nil {
+			if obj, err := transform(testService("shop/web", int64(i), "")); obj.(*object.Service).Name != "web" || err != nil {
 				t.Errorf("got %v, %v", obj, err)
 			}
 		}

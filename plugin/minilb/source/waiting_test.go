@@ -15,6 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // without returns what a release serves but for the resources that begin so.
@@ -63,7 +66,7 @@ func TestWaitingForWhatFails(t *testing.T) {
 					api.refuse(what, err)
 				}
 				start := time.Now()
-				b, stop := runBench(t, api, Options{Gateways: true})
+				b, stop := runBench(t, api, config.Options{Gateways: true})
 				defer stop()
 				for !b.index.Synced() {
 					time.Sleep(10 * time.Millisecond)
@@ -96,7 +99,7 @@ func TestWaitingForWhatHangs(t *testing.T) {
 			api := newFakeAPI()
 			api.objects = gatewayState(t, "v1")
 			api.offer(all...)
-			b, stop := runBench(t, api, Options{Gateways: true}, streaming(open))
+			b, stop := runBench(t, api, config.Options{Gateways: true}, streaming(open))
 			defer stop()
 			time.Sleep(listTimeout + 2*time.Second)
 			synctest.Wait()
@@ -116,7 +119,7 @@ func TestWaitingForLateDiscovery(t *testing.T) {
 		api.objects = gatewayState(t, "v1")
 		api.offer(all...)
 		api.silence(errUnavailable)
-		b, stop := runBench(t, api, Options{Gateways: true}, streaming(func() watch.Interface { return watch.NewRaceFreeFake() }))
+		b, stop := runBench(t, api, config.Options{Gateways: true}, streaming(func() watch.Interface { return watch.NewRaceFreeFake() }))
 		defer stop()
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
@@ -138,10 +141,10 @@ func TestWaitingForParents(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			api := newFakeAPI()
 			api.objects = gatewayState(t, "v1")
-			api.objects["tlsroutes/v1"] = []runtime.Object{customObject(t, strings.Replace(routeOf(tlsRoute, "tls.org", toGateway), "example.org/ctl", "example.org/other", 1))}
+			api.objects["tlsroutes/v1"] = []runtime.Object{customObject(t, strings.Replace(routeOf(object.KindTLSRoute, "tls.org", toGateway), "example.org/ctl", "example.org/other", 1))}
 			api.offer()
 			api.refuse(late, errUnavailable)
-			b, stop := runBench(t, api, Options{Gateways: true})
+			b, stop := runBench(t, api, config.Options{Gateways: true})
 			defer stop()
 			synctest.Wait()
 			api.offer(all...)
@@ -175,9 +178,9 @@ func TestWaitingForAllClaims(t *testing.T) {
 		}
 		api.objects["tlsroutes/v1"] = []runtime.Object{claims("evil", "2026-06-01T00:00:00Z"), claims("shop", "2026-01-01T00:00:00Z")}
 		api.offer()
-		b, stop := runBench(t, api, Options{Gateways: true}, func(b *bench) {
-			routes := b.watcher.gatewayAPI.routes[tlsRoute][""]
-			routes.subscribers = append(routes.subscribers, func(_, _ *route) {
+		b, stop := runBench(t, api, config.Options{Gateways: true}, func(b *bench) {
+			routes := b.watcher.gatewayAPI.routes[object.KindTLSRoute][""]
+			routes.subscribers = append(routes.subscribers, func(_, _ *object.Route) {
 				time.Sleep(time.Second) // the Translator runs meanwhile
 				b.want("bank.org.", "-")
 			})
@@ -203,7 +206,7 @@ func TestWaitingForbiddenParents(t *testing.T) {
 		api.objects = gatewayState(t, "v1")
 		api.offer(all...)
 		api.refuse("gateways/v1", errForbidden)
-		b, stop := runBench(t, api, Options{Gateways: true})
+		b, stop := runBench(t, api, config.Options{Gateways: true})
 		defer stop()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -224,7 +227,7 @@ func TestWaitingForConfirmation(t *testing.T) {
 		api := newFakeAPI()
 		api.objects = gatewayState(t, "v1")
 		api.offer(all...)
-		b, stop := runBench(t, api, Options{Gateways: true})
+		b, stop := runBench(t, api, config.Options{Gateways: true})
 		defer stop()
 		synctest.Wait()
 		api.offer(without("tlsroutes")...)
@@ -264,11 +267,11 @@ func TestWaitingForListenerSets(t *testing.T) {
 		api.objects["listenersets/v1"] = []runtime.Object{customObject(t, set)}
 		api.objects["xlistenersets/v1alpha1"] = []runtime.Object{customObject(t, strings.Replace(set, "kind: ListenerSet", "kind: XListenerSet", 1))}
 		api.objects["httproutes/v1"] = []runtime.Object{
-			customObject(t, routeOf(httpRoute, "old.set.org", "{group: gateway.networking.x-k8s.io, kind: XListenerSet, name: set}")),
-			customObject(t, strings.Replace(routeOf(httpRoute, "new.set.org", toSet), "name: r,", "name: s,", 1)),
+			customObject(t, routeOf(object.KindHTTPRoute, "old.set.org", "{group: gateway.networking.x-k8s.io, kind: XListenerSet, name: set}")),
+			customObject(t, strings.Replace(routeOf(object.KindHTTPRoute, "new.set.org", toSet), "name: r,", "name: s,", 1)),
 		}
 		api.offer(append(without("listenersets"), "xlistenersets/v1alpha1")...)
-		b, stop := runBench(t, api, Options{Gateways: true})
+		b, stop := runBench(t, api, config.Options{Gateways: true})
 		defer stop()
 		synctest.Wait()
 		b.want("old.set.org.", "10.0.0.5")
@@ -317,7 +320,7 @@ func TestWaitingForDiscovery(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			api := newFakeAPI()
 			api.silence(tc.err)
-			b, stop := runBench(t, api, Options{Gateways: true})
+			b, stop := runBench(t, api, config.Options{Gateways: true})
 			defer stop()
 			time.Sleep(time.Minute)
 			synctest.Wait()

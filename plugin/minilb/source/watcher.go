@@ -24,6 +24,9 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/connrotation"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // Watcher keeps tables of the cluster's objects up to date, one a kind and namespace, however
@@ -37,12 +40,12 @@ type Watcher struct {
 	contact    *contact             // knows whether anything was ever heard on them
 	host       string               // of the API server, as it is configured
 
-	fields      Fields                     // what some Translator needs of the objects
+	CodecFields object.Fields              // what some Translator needs of the objects
 	judging     bool                       // whether some Translator has its claims judged
 	probing     map[time.Duration]*probing // by interval
-	services    map[string]*table[*corev1.Service, *service]
-	slices      map[string]*table[*discoveryv1.EndpointSlice, *slice]
-	ingresses   map[string]*table[*networkingv1.Ingress, *ingress]
+	services    map[string]*table[*corev1.Service, *object.Service]
+	slices      map[string]*table[*discoveryv1.EndpointSlice, *object.EndpointSlice]
+	ingresses   map[string]*table[*networkingv1.Ingress, *object.Ingress]
 	gatewayAPI  *gatewayAPI
 	stored      []stored // all tables
 	translators []*Translator
@@ -70,9 +73,9 @@ func NewWatcher(config *rest.Config, log Logger) (*Watcher, error) {
 		host:      config.Host,
 		reporter:  newReporter(log),
 		probing:   map[time.Duration]*probing{},
-		services:  map[string]*table[*corev1.Service, *service]{},
-		slices:    map[string]*table[*discoveryv1.EndpointSlice, *slice]{},
-		ingresses: map[string]*table[*networkingv1.Ingress, *ingress]{},
+		services:  map[string]*table[*corev1.Service, *object.Service]{},
+		slices:    map[string]*table[*discoveryv1.EndpointSlice, *object.EndpointSlice]{},
+		ingresses: map[string]*table[*networkingv1.Ingress, *object.Ingress]{},
 	}
 	return w, w.connect(config, client)
 }
@@ -117,14 +120,14 @@ func (w *Watcher) LogShared(log Logger) { w.server.shared = log }
 // add lets a Translator read the tables it needs, in the namespaces it is limited to.
 func (w *Watcher) add(t *Translator) {
 	w.translators = append(w.translators, t)
-	w.fields.Classes = append(w.fields.Classes, t.options.Class)
+	w.CodecFields.Classes = append(w.CodecFields.Classes, t.options.Class)
 	if t.options.DefaultClass {
-		w.fields.Classes = append(w.fields.Classes, "")
+		w.CodecFields.Classes = append(w.CodecFields.Classes, "")
 	}
-	w.fields.Classes = distinct(w.fields.Classes)
-	w.fields.HostAnnotations = distinct(slices.Concat(w.fields.HostAnnotations, t.options.HostAnnotations))
-	w.fields.HTTPS = w.fields.HTTPS || t.options.HTTPS
-	w.fields.Nodes = w.fields.Nodes || t.options.Probe != 0
+	w.CodecFields.Classes = config.Distinct(w.CodecFields.Classes)
+	w.CodecFields.HostAnnotations = config.Distinct(slices.Concat(w.CodecFields.HostAnnotations, t.options.HostAnnotations))
+	w.CodecFields.HTTPS = w.CodecFields.HTTPS || t.options.HTTPS
+	w.CodecFields.Nodes = w.CodecFields.Nodes || t.options.Probe != 0
 	w.judging = w.judging || t.hooks.OnResolved != nil
 	namespaces := t.options.Namespaces
 	if len(namespaces) == 0 {
@@ -152,10 +155,10 @@ func (w *Watcher) add(t *Translator) {
 	}
 }
 
-func (w *Watcher) serviceTable(namespace string) *table[*corev1.Service, *service] {
+func (w *Watcher) serviceTable(namespace string) *table[*corev1.Service, *object.Service] {
 	t := w.services[namespace]
 	if t == nil {
-		t = newTable(w, &health{kind: "service", resource: "services", namespace: namespace}, func(full *corev1.Service) *service { return newService(full, &w.fields) })
+		t = newTable(w, &health{kind: "service", resource: "services", namespace: namespace}, func(full *corev1.Service) *object.Service { return object.NewService(full, &w.CodecFields) })
 		w.services[namespace] = t
 		// The API server hands out LoadBalancers alone; one that changes its type is reported as deleted.
 		start(w, t, w.core.Services(namespace), "spec.type="+string(corev1.ServiceTypeLoadBalancer))
@@ -163,27 +166,29 @@ func (w *Watcher) serviceTable(namespace string) *table[*corev1.Service, *servic
 	return t
 }
 
-func (w *Watcher) sliceTable(namespace string) *table[*discoveryv1.EndpointSlice, *slice] {
+func (w *Watcher) sliceTable(namespace string) *table[*discoveryv1.EndpointSlice, *object.EndpointSlice] {
 	t := w.slices[namespace]
 	if t == nil {
-		t = newTable(w, &health{kind: "endpointslice", resource: "endpointslices", group: "discovery.k8s.io", namespace: namespace}, func(full *discoveryv1.EndpointSlice) *slice { return newEndpointSlice(full, &w.fields) })
+		t = newTable(w, &health{kind: "endpointslice", resource: "endpointslices", group: "discovery.k8s.io", namespace: namespace}, func(full *discoveryv1.EndpointSlice) *object.EndpointSlice {
+			return object.NewEndpointSlice(full, &w.CodecFields)
+		})
 		w.slices[namespace] = t
 		start(w, t, w.discovery.EndpointSlices(namespace), "")
 	}
 	return t
 }
 
-func (w *Watcher) ingressTable(namespace string) *table[*networkingv1.Ingress, *ingress] {
+func (w *Watcher) ingressTable(namespace string) *table[*networkingv1.Ingress, *object.Ingress] {
 	t := w.ingresses[namespace]
 	if t == nil {
-		t = newTable(w, &health{kind: "ingress", resource: "ingresses", group: "networking.k8s.io", namespace: namespace, optional: true}, reduceIngress)
+		t = newTable(w, &health{kind: "ingress", resource: "ingresses", group: "networking.k8s.io", namespace: namespace, optional: true}, object.NewIngress)
 		w.ingresses[namespace] = t
 		start(w, t, w.networking.Ingresses(namespace), "")
 	}
 	return t
 }
 
-func newTable[R runtime.Object, T object](w *Watcher, h *health, reduce func(R) T) *table[R, T] {
+func newTable[R runtime.Object, T keyed](w *Watcher, h *health, reduce func(R) T) *table[R, T] {
 	w.watch(h)
 	t := &table[R, T]{health: h, scope: h.namespace, objects: map[cache.ObjectName]T{}}
 	t.reduce = func(full R) T {
@@ -208,7 +213,7 @@ func (w *Watcher) watch(h *health) {
 	}
 }
 
-func start[L list, R runtime.Object, T object](w *Watcher, t *table[R, T], c client[L], selector string) {
+func start[L list, R runtime.Object, T keyed](w *Watcher, t *table[R, T], c client[L], selector string) {
 	w.run = append(w.run, func(ctx context.Context) { t.run(ctx, listWatch(t.observe, t.keep, c, selector)) })
 }
 

@@ -24,12 +24,13 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // runBench runs a bench's Watcher against the API until the returned function is called, which
 // returns when nothing of it is left. What is to be changed of the bench must be before.
-func runBench(t *testing.T, api *fakeAPI, options Options, before ...func(*bench)) (b *bench, stop func()) {
+func runBench(t *testing.T, api *fakeAPI, options config.Options, before ...func(*bench)) (b *bench, stop func()) {
 	b = connect(t, api, options)
 	for _, change := range before {
 		change(b)
@@ -47,7 +48,7 @@ func runBench(t *testing.T, api *fakeAPI, options Options, before ...func(*bench
 }
 
 // connect makes a bench whose Watcher will read from the API.
-func connect(t *testing.T, api *fakeAPI, options Options) *bench {
+func connect(t *testing.T, api *fakeAPI, options config.Options) *bench {
 	// The one that limits their rate takes the bubble's clock for one that goes wrong.
 	handlers := utilruntime.ErrorHandlers
 	utilruntime.ErrorHandlers = nil
@@ -66,7 +67,7 @@ func TestWatcher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newFakeAPI()
 		api.objects = fakeState()
-		b, stop := runBench(t, api, Options{})
+		b, stop := runBench(t, api, config.Options{})
 		synctest.Wait()
 		for name, want := range map[string]string{"web.shop.minilb.": "10.0.0.1", "web.ex.org.": "10.0.0.1", "s.ex.org.": "10.0.0.1", "a.ex.org.": "10.9.9.9"} {
 			b.want(name, want)
@@ -112,7 +113,7 @@ func TestWatcher(t *testing.T) {
 // Run waits for all that it has started.
 func TestWatcherRunWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, ended := newBench(t, Options{}), false
+		b, ended := newBench(t, config.Options{}), false
 		b.watcher.run = []func(context.Context){func(ctx context.Context) {
 			<-ctx.Done()
 			time.Sleep(time.Second)
@@ -151,7 +152,7 @@ func TestWatcherRefused(t *testing.T) {
 			api := newFakeAPI()
 			api.objects = fakeState()
 			api.refuse(tc.resource, tc.err)
-			b, stop := runBench(t, api, Options{})
+			b, stop := runBench(t, api, config.Options{})
 			defer stop()
 			time.Sleep(time.Second) // G7: what may come yet is waited for
 			synctest.Wait()
@@ -201,11 +202,11 @@ func TestWatcherTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	index := records.NewIndex([]string{"minilb."})
-	first := NewTranslator(w, Options{Namespaces: []string{"one", "two"}, Services: true}, index, Hooks{})
+	first := NewTranslator(w, config.Options{Namespaces: []string{"one", "two"}, Services: true}, index, Hooks{})
 	if len(w.ingresses) > 0 {
 		t.Error("Ingresses are watched for nobody")
 	}
-	second := NewTranslator(w, Options{Namespaces: []string{"two"}, Ingresses: true}, index, Hooks{})
+	second := NewTranslator(w, config.Options{Namespaces: []string{"two"}, Ingresses: true}, index, Hooks{})
 	if len(w.services) != 2 || len(w.slices) != 2 || len(w.ingresses) != 1 || len(w.run) != 5 {
 		t.Errorf("got tables of Services %v, slices %v, Ingresses %v, and %d watches, want 2, 2, 1, 5", w.services, w.slices, w.ingresses, len(w.run))
 	}
@@ -269,7 +270,7 @@ func TestWatcherConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	NewTranslator(w, Options{Zones: []string{"minilb."}, Services: true}, records.NewIndex([]string{"minilb."}), Hooks{})
+	NewTranslator(w, config.Options{Zones: []string{"minilb."}, Services: true}, records.NewIndex([]string{"minilb."}), Hooks{})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -294,7 +295,7 @@ func TestWatcherConnections(t *testing.T) {
 // D78: for how long the API server has been away, by the first request that it did not answer.
 func TestAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, Options{})
+		b := newBench(t, config.Options{})
 		h := b.services().health
 		check := func(want time.Duration) {
 			t.Helper()

@@ -8,6 +8,7 @@ import (
 	"github.com/miekg/dns"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -23,10 +24,10 @@ func (r *resolver) index() {
 	}
 	for host, claims := range r.claims {
 		is := existence{name: host}
-		if r.options.zone(host) == "" {
-			is.namespace = claims[0].namespace
+		if r.options.Zone(host) == "" {
+			is.namespace = claims[0].Namespace
 		}
-		for ; is.name != "" && !r.existing[is]; is.name = above(is.name) {
+		for ; is.name != "" && !r.existing[is]; is.name = hostname.Parent(is.name) {
 			r.existing[is] = true
 		}
 	}
@@ -38,32 +39,32 @@ func (r *resolver) exists(name string) bool {
 		return true
 	}
 	for _, zone := range r.options.Zones {
-		if !r.options.Services || !inZone(name, zone) {
+		if !r.options.Services || !hostname.InZone(name, zone) {
 			continue
 		}
-		switch labels := below(name, zone); {
+		switch labels := hostname.Labels(name, zone); {
 		case len(labels) == 1 && r.asked.namespace(labels[0]), len(labels) == 2 && r.asked.service(cache.NewObjectName(labels[1], labels[0])) != nil:
 			return true
 		}
 	}
 	// A zone's apex exists, and so do the names above it in a zone that it lies in (D12).
-	return slices.ContainsFunc(r.options.Zones, func(zone string) bool { return inZone(zone, name) })
+	return slices.ContainsFunc(r.options.Zones, func(zone string) bool { return hostname.InZone(zone, name) })
 }
 
 // covering returns the claimed name, possibly a wildcard, that covers host, or "" (D10).
 func (r *resolver) covering(host string) string {
-	zone := r.options.zone(host)
+	zone := r.options.Zone(host)
 	switch {
 	case len(r.claims[host]) > 0:
 		return host
-	case IsSought(host), zone != "" && r.exists(host):
+	case hostname.IsSought(host), zone != "" && r.exists(host):
 		return "" // C7, D12
 	}
 	for offset, end := dns.NextLabel(host, 0); !end; offset, end = dns.NextLabel(host, offset) {
 		encloser := host[offset:]
 		claims := r.claims["*."+encloser]
 		switch {
-		case len(claims) > 0 && (zone != "" || r.reaches(encloser, claims[0].namespace, host)):
+		case len(claims) > 0 && (zone != "" || r.reaches(encloser, claims[0].Namespace, host)):
 			return "*." + encloser
 		case len(claims) > 0, zone == "" && len(r.claims[encloser]) > 0, zone != "" && r.exists(encloser):
 			return ""
@@ -75,17 +76,12 @@ func (r *resolver) covering(host string) string {
 // reaches reports whether nothing keeps the namespace's wildcard directly below a name outside the zones off
 // host, between which nobody claims anything (C6, C7b).
 func (r *resolver) reaches(parent, namespace, host string) bool {
-	for is := (existence{namespace, host}); is.name != parent; is.name = above(is.name) {
-		if r.existing[is] || r.options.fenced(is.name, namespace) {
+	for is := (existence{namespace, host}); is.name != parent; is.name = hostname.Parent(is.name) {
+		if r.existing[is] || r.options.Withholds(is.name, namespace) {
 			return false
 		}
 	}
 	return true
-}
-
-// fenced reports whether a claim rule gives the very name, and what is below it, to others (C6).
-func (o *Options) fenced(name, namespace string) bool {
-	return slices.ContainsFunc(o.Claims, func(rule ClaimRule) bool { return rule.Suffix == name }) && !o.allowed(name, namespace)
 }
 
 // wildcards are those outside the zones: by the name that each stands directly below, the namespace that has it.
@@ -93,7 +89,7 @@ type wildcards map[string]string
 
 // over returns the namespace of the nearest wildcard above a name.
 func (w wildcards) over(name string) (namespace string, found bool) {
-	for name = above(name); name != "" && !found; name = above(name) {
+	for name = hostname.Parent(name); name != "" && !found; name = hostname.Parent(name) {
 		namespace, found = w[name]
 	}
 	return namespace, found
@@ -103,7 +99,7 @@ func (w wildcards) over(name string) (namespace string, found bool) {
 // namespace of that wildcard.
 func (w wildcards) below(host string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
-		for name, parent := above(host), above(above(host)); parent != ""; name, parent = parent, above(parent) {
+		for name, parent := hostname.Parent(host), hostname.Parent(hostname.Parent(host)); parent != ""; name, parent = parent, hostname.Parent(parent) {
 			if namespace, has := w[parent]; has && !yield(name, namespace) {
 				return
 			}
@@ -120,8 +116,8 @@ func (w wildcards) below(host string) iter.Seq2[string, string] {
 func (r *resolver) enclosers(outcomes map[string]outcome) map[string]*records.Node {
 	all, nodes := wildcards{}, map[string]*records.Node{}
 	for host, out := range outcomes {
-		if parent, wildcard := strings.CutPrefix(host, "*."); wildcard && r.options.zone(host) == "" {
-			all[parent] = out.winner.namespace
+		if parent, wildcard := strings.CutPrefix(host, "*."); wildcard && r.options.Zone(host) == "" {
+			all[parent] = out.winner.Namespace
 		}
 	}
 	if len(all) == 0 {
@@ -134,13 +130,13 @@ func (r *resolver) enclosers(outcomes map[string]outcome) map[string]*records.No
 		}
 	}
 	for host, out := range outcomes {
-		if r.options.zone(host) == "" {
-			note(host, out.winner.namespace)
+		if r.options.Zone(host) == "" {
+			note(host, out.winner.Namespace)
 		}
 	}
 	var fences []string
 	for _, rule := range r.options.Claims {
-		if of, found := all.over(rule.Suffix); found && r.options.zone(rule.Suffix) == "" && r.options.fenced(rule.Suffix, of) {
+		if of, found := all.over(rule.Suffix); found && r.options.Zone(rule.Suffix) == "" && r.options.Withholds(rule.Suffix, of) {
 			fences = append(fences, rule.Suffix)
 			note(rule.Suffix, "")
 		}

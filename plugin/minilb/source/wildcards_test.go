@@ -10,12 +10,13 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"pgregory.net/rapid"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // C7b: who claims a name below another's wildcard has that name and what is below it, not those above.
 func TestTranslatorTransparent(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newBench(t, config.Options{})
 	at := func(id, host, address string) {
 		i := testIngress(id, host)
 		i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: address}}
@@ -51,7 +52,7 @@ func TestTranslatorTransparent(t *testing.T) {
 // C6, C7b: a suffix that a claim line gives to others keeps the nearest wildcard off if that is not theirs, and
 // makes no name exist above it.
 func TestTranslatorFencesNearest(t *testing.T) {
-	b := newBench(t, Options{Claims: []ClaimRule{
+	b := newBench(t, config.Options{Claims: []config.ClaimRule{
 		{Suffix: "ex.org.", Namespaces: []string{"web"}}, {Suffix: "apps.ex.org.", Namespaces: []string{"shop"}},
 		{Suffix: "pay.apps.ex.org.", Namespaces: []string{"pay", "shop"}}, {Suffix: "pay.dev.ex.org.", Namespaces: []string{"pay"}},
 	}})
@@ -72,7 +73,7 @@ func TestTranslatorFencesNearest(t *testing.T) {
 // asOwner finds by the text of C6 and C7b and no code of ours what answers for a name outside the zones: a host that is
 // claimed, "" for none. For the nearest wildcard there are the hosts that are claimed, the names above those of its own
 // namespace, and the suffixes that claim lines give to others.
-func asOwner(hosts map[string]string, rules []ClaimRule, name string) string {
+func asOwner(hosts map[string]string, rules []config.ClaimRule, name string) string {
 	if hosts[name] != "" {
 		return name
 	}
@@ -90,7 +91,7 @@ func asOwner(hosts map[string]string, rules []ClaimRule, name string) string {
 				return true
 			}
 		}
-		return slices.ContainsFunc(rules, func(rule ClaimRule) bool {
+		return slices.ContainsFunc(rules, func(rule config.ClaimRule) bool {
 			return rule.Suffix == n && !slices.Contains(rule.Namespaces, owner)
 		})
 	}
@@ -110,24 +111,24 @@ func TestWildcardsModel(t *testing.T) {
 		draw := func(least, most int) string {
 			return strings.Join(append(rapid.SliceOfN(rapid.SampledFrom(labels), least, most).Draw(rt, "labels"), "org."), ".")
 		}
-		var rules []ClaimRule
+		var rules []config.ClaimRule
 		if rapid.Bool().Draw(rt, "rules") {
-			rules = []ClaimRule{{Suffix: "org.", Namespaces: []string{"n", "m", "o"}}}
+			rules = []config.ClaimRule{{Suffix: "org.", Namespaces: []string{"n", "m", "o"}}}
 			for range rapid.IntRange(1, 3).Draw(rt, "how many rules") {
-				rule := ClaimRule{Suffix: draw(1, 3), Namespaces: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"n", "m", "o"}), 1, 2, rapid.ID).Draw(rt, "from")}
-				if !slices.ContainsFunc(rules, func(r ClaimRule) bool { return r.Suffix == rule.Suffix }) {
+				rule := config.ClaimRule{Suffix: draw(1, 3), Namespaces: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"n", "m", "o"}), 1, 2, rapid.ID).Draw(rt, "from")}
+				if !slices.ContainsFunc(rules, func(r config.ClaimRule) bool { return r.Suffix == rule.Suffix }) {
 					rules = append(rules, rule)
 				}
 			}
 		}
-		b := newBench(t, Options{Claims: rules})
+		b := newBench(t, config.Options{Claims: rules})
 		hosts, addrs := map[string]string{}, map[string]string{}
 		for n := range rapid.IntRange(1, 8).Draw(rt, "hosts") {
 			host, namespace := draw(1, 4), rapid.SampledFrom([]string{"n", "m", "o"}).Draw(rt, "namespace")
 			if rapid.Bool().Draw(rt, "wildcard") {
 				host = "*." + host
 			}
-			if hosts[host] != "" || !b.tr.options.allowed(host, namespace) {
+			if hosts[host] != "" || !b.tr.options.MayClaim(host, namespace) {
 				continue
 			}
 			hosts[host], addrs[host] = namespace, fmt.Sprintf("10.0.0.%d", n)

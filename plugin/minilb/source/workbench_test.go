@@ -12,11 +12,24 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
+
+func parsed(t testing.TB, text string) *unstructured.Unstructured {
+	t.Helper()
+	obj := &unstructured.Unstructured{}
+	if err := utiljson.Unmarshal([]byte(text), &obj.Object); err != nil { // numbers as in the API server's answers
+		t.Fatal(err)
+	}
+	return obj
+}
 
 // testLog collects log lines.
 type testLog struct {
@@ -66,14 +79,16 @@ type bench struct {
 	observed []time.Duration
 }
 
-func newBench(t testing.TB, options Options) *bench { return newBenchOf(t, options, func(*Watcher) {}) }
+func newBench(t testing.TB, options config.Options) *bench {
+	return newBenchOf(t, options, func(*Watcher) {})
+}
 
 // newBenchOf lets the Watcher be changed before anything reads it.
-func newBenchOf(t testing.TB, options Options, change func(*Watcher)) *bench {
+func newBenchOf(t testing.TB, options config.Options, change func(*Watcher)) *bench {
 	return newBenchWith(t, options, change, NewTranslator)
 }
 
-func newBenchWith(t testing.TB, options Options, change func(*Watcher), make func(*Watcher, Options, *records.Index, Hooks) *Translator) *bench {
+func newBenchWith(t testing.TB, options config.Options, change func(*Watcher), make func(*Watcher, config.Options, *records.Index, Hooks) *Translator) *bench {
 	b := &bench{t: t, log: &testLog{}}
 	var err error
 	if b.watcher, err = NewWatcher(&rest.Config{Host: "https://api.example"}, b.log); err != nil {
@@ -93,7 +108,7 @@ func newBenchWith(t testing.TB, options Options, change func(*Watcher), make fun
 	return b
 }
 
-func (b *bench) services() *table[*corev1.Service, *service] { return b.watcher.services[""] }
+func (b *bench) services() *table[*corev1.Service, *object.Service] { return b.watcher.services[""] }
 
 // sync lets the first lists arrive with what the tables hold.
 func (b *bench) sync() {
@@ -155,9 +170,9 @@ func testService(id string, created int64, hosts string) *corev1.Service {
 	return obj
 }
 
-func serviceSlice(service, name string, endpoints ...string) *slice {
+func serviceSlice(service, name string, endpoints ...string) *object.EndpointSlice {
 	s := testSlice(name, "IPv4", endpoints...)
 	namespace, svc, _ := strings.Cut(service, "/")
-	s.namespace, s.service = namespace, svc
+	s.Namespace, s.Service = namespace, svc
 	return s
 }

@@ -1,0 +1,133 @@
+package object
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
+)
+
+// EndpointSlice is an EndpointSlice: the endpoints of a part of a Service, in one family.
+type EndpointSlice struct {
+	Meta
+	Service   string // "" if it belongs to none
+	Endpoints Endpoints
+	Ports     []Port
+	Triggered int64     // when the change that led to its present state happened, in Unix nanoseconds, 0 if unknown
+	Problems  []Problem // what could not be used
+}
+
+// ServiceName returns the Service that the slice belongs to; its name is "" for none.
+func (s *EndpointSlice) ServiceName() cache.ObjectName {
+	return cache.NewObjectName(s.Namespace, s.Service)
+}
+
+// ciliumPlaceholder stands in the slices of Services that Cilium implements without pods (E17).
+var ciliumPlaceholder = netip.AddrFrom4([4]byte{192, 192, 192, 192})
+
+// NewEndpointSlice keeps what is answered, and what the fields ask for beyond that.
+func NewEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *EndpointSlice {
+	s := &EndpointSlice{Meta: newMeta(&obj.ObjectMeta)}
+	s.Service = obj.Labels[discoveryv1.LabelServiceName] // E1
+	if triggered, err := time.Parse(time.RFC3339Nano, obj.Annotations[corev1.EndpointsLastChangeTriggerTime]); err == nil && !triggered.IsZero() {
+		s.Triggered = triggered.UnixNano()
+	}
+	if t := obj.AddressType; t != discoveryv1.AddressTypeIPv4 && t != discoveryv1.AddressTypeIPv6 { // E6
+		s.Problem("its address type %q cannot be answered with; its endpoints are left out", t)
+		return s
+	}
+	if len(obj.Ports) > MaxPorts {
+		s.Problem("it has %d ports; only the first %d are known by their names", len(obj.Ports), MaxPorts)
+	}
+	s.Ports = ReducePorts(obj.Ports[:min(MaxPorts, len(obj.Ports))])
+	all := make([]Endpoint, 0, len(obj.Endpoints))
+	for i := range obj.Endpoints {
+		e := &obj.Endpoints[i]
+		if len(e.Addresses) == 0 {
+			s.Problem("endpoint %d has no address and is left out", i)
+			continue
+		}
+		addr, err := netip.ParseAddr(e.Addresses[0]) // E7: further ones mean nothing
+		switch {
+		case addr == ciliumPlaceholder:
+			continue
+		case err != nil || addr.Is4() != (obj.AddressType == discoveryv1.AddressTypeIPv4) || !Usable(addr):
+			s.Problem("endpoint address %q is not an %s address that can be answered with, and is left out", printable.Shorten(e.Addresses[0]), obj.AddressType)
+			continue
+		}
+		next := Endpoint{
+			Addr:       addr,
+			Hostname:   strings.ToLower(value(e.Hostname, "")),
+			Conditions: reduceConditions(&e.Conditions),
+			Pod:        reducePod(e.TargetRef),
+		}
+		if f.Nodes {
+			next.Node = Intern(value(e.NodeName, ""))
+		}
+		all = append(all, next)
+	}
+	s.Endpoints = Pack(all)
+	return s
+}
+
+// reduceConditions returns those that hold, or hold where nothing is said (E2).
+func reduceConditions(c *discoveryv1.EndpointConditions) Conditions {
+	var holding Conditions
+	if isTrue(c.Ready, true) {
+		holding |= Ready
+	}
+	if isTrue(c.Serving, true) {
+		holding |= Serving
+	}
+	if isTrue(c.Terminating, false) {
+		holding |= Terminating
+	}
+	return holding
+}
+
+// reducePod returns a number for the pod that an endpoint is, by which its addresses of both families
+// are found to be one endpoint's (D40). It is a short one, as there are many endpoints, so that pods may
+// share it, and the same in each process, as snapshots have it.
+func reducePod(ref *corev1.ObjectReference) uint32 {
+	if ref == nil || ref.Kind != "Pod" {
+		return NoPod
+	}
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s/%s/%s", ref.Namespace, ref.Name, ref.UID)
+	return max(h.Sum32(), NoPod+1)
+}
+
+func (s *EndpointSlice) Problem(format string, args ...any) {
+	if len(s.Problems) > MaxProblems {
+		s.Problems[MaxProblems].Hosts++
+		return
+	}
+	hosts := 0
+	if len(s.Problems) == MaxProblems {
+		format, args, hosts = "more of its endpoints have problems and are left out", nil, 1
+	}
+	o := s.Ref("EndpointSlice")
+	s.Problems = append(s.Problems, Problem{Ref: &o, Reason: ReasonEndpoint, Text: fmt.Sprintf(format, args...), Hosts: hosts})
+}
+
+// ProblemsOf returns the problems of a slice that may be nil.
+func (s *EndpointSlice) ProblemsOf() []Problem {
+	if s == nil {
+		return nil
+	}
+	return s.Problems
+}
+
+func isTrue(condition *bool, otherwise bool) bool {
+	if condition == nil {
+		return otherwise
+	}
+	return *condition
+}

@@ -1,0 +1,83 @@
+package object
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/printable"
+)
+
+// HTTPS is what a Service says of how it serves HTTPS: that it does at all, by its TCP port 443.
+type HTTPS struct {
+	Port     string   // label of the port's name in the slices
+	HasHTTP  bool     // it has a TCP port 80, too
+	ALPN     []string // by its annotation alone, as it cannot be guessed (D51)
+	Rejected []string // what is wrong with the annotation
+}
+
+// The ports that browsers go to. A Service without httpsPort may not have an HTTPS record, by which
+// they would leave its httpPort (D50, RFC 9460 §9.5).
+const (
+	httpPort  = 80
+	HttpsPort = 443
+)
+
+// MaxProtocols is how many protocols a Service may name.
+const MaxProtocols = 16
+
+// reduceHTTPS returns nil if the Service does not serve HTTPS.
+func reduceHTTPS(obj *corev1.Service) *HTTPS {
+	var h *HTTPS
+	plain := false
+	for i := range obj.Spec.Ports {
+		switch p := &obj.Spec.Ports[i]; {
+		case protoLabel(p.Protocol) != "_tcp":
+		case p.Port == httpPort:
+			plain = true
+		case p.Port == HttpsPort:
+			h = &HTTPS{Port: ServiceLabel(p.Name)}
+			if list := obj.Annotations[lb.ALPNAnnotation]; len(list) <= maxValue {
+				h.ALPN, h.Rejected = ParseALPN(list)
+			} else {
+				h.Rejected = []string{fmt.Sprintf("all protocols are refused: they have %d bytes, at most %d are read", len(list), maxValue)}
+			}
+		}
+	}
+	if h != nil {
+		h.HasHTTP = plain
+	}
+	return h
+}
+
+func (h *HTTPS) Equal(o *HTTPS) bool {
+	if h == nil || o == nil {
+		return h == o
+	}
+	return h.Port == o.Port && h.HasHTTP == o.HasHTTP && slices.Equal(h.ALPN, o.ALPN) && slices.Equal(h.Rejected, o.Rejected)
+}
+
+// ParseALPN reads a comma-separated list of protocols (RFC 9460 §7.1.1), each once, in its order.
+func ParseALPN(list string) (alpn, refused []string) {
+	seen := map[string]bool{}
+	for item := range strings.SplitSeq(list, ",") {
+		item = strings.TrimSpace(item)
+		switch {
+		case item == "" || seen[item]:
+		case len(alpn) == MaxProtocols:
+			return alpn, append(refused, fmt.Sprintf("only the first %d protocols are answered with", MaxProtocols))
+		case len(item) > 255 || strings.ContainsFunc(item, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\`, r) }):
+			if len(refused) == MaxProtocols {
+				return alpn, append(refused, "the protocols after these are left out")
+			}
+			refused = append(refused, fmt.Sprintf("protocol %q is refused: want one such as h2 or http/1.1", printable.Shorten(item)))
+		default:
+			seen[item] = true
+			alpn = append(alpn, item)
+		}
+	}
+	return alpn, refused
+}

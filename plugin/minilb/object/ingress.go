@@ -1,0 +1,48 @@
+package object
+
+import (
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/printable"
+)
+
+const ClassAnnotation = "kubernetes.io/ingress.class"
+
+// Ingress is an Ingress with the names it routes and the addresses that its status reports.
+type Ingress struct {
+	Meta
+	Classes   []string         // by its field and by the annotation that is older; either may be missing
+	Service   *string          // value of the annotation that replaces the status (M7)
+	Hosts     []string         // as written, each once
+	Surplus   int              // how many hosts there are beside, which are not kept
+	Addresses []IngressAddress // as written
+}
+
+type IngressAddress struct{ IP, Hostname string }
+
+func NewIngress(obj *networkingv1.Ingress) *Ingress {
+	i := &Ingress{Meta: newMeta(&obj.ObjectMeta)}
+	for _, class := range []string{value(obj.Spec.IngressClassName, ""), obj.Annotations[ClassAnnotation]} {
+		if class != "" && !slices.Contains(i.Classes, class) {
+			i.Classes = append(i.Classes, Intern(printable.Cut(class, maxValue)))
+		}
+	}
+	if service, ok := obj.Annotations[lb.ServiceAnnotation]; ok {
+		service = printable.Cut(service, maxValue) // and no reference any longer
+		i.Service = &service
+	}
+	var hosts hostList
+	for _, rule := range obj.Spec.Rules { // I1, I2, I3: not spec.tls, not defaultBackend
+		if rule.Host != "" {
+			hosts.add(rule.Host)
+		}
+	}
+	i.Hosts, i.Surplus = hosts.Hosts, hosts.Surplus
+	for _, address := range obj.Status.LoadBalancer.Ingress[:min(MaxTargets, len(obj.Status.LoadBalancer.Ingress))] { // I7: all of them
+		i.Addresses = append(i.Addresses, IngressAddress{IP: address.IP, Hostname: address.Hostname})
+	}
+	return i
+}

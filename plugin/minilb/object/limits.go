@@ -1,0 +1,101 @@
+package object
+
+import (
+	"strings"
+
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+)
+
+// What is kept of one object (C7c). The API server bounds most fields and not these: an object can have
+// 256 KiB of annotations and 1.5 MB in all, and a tenant as many objects as its quota lets it.
+const (
+	MaxHosts        = 1024     // of an object: as many as the API server lets a TLSRoute have
+	MaxTargets      = 256      // addresses of a status
+	MaxHostText     = 64 << 10 // bytes of all hosts that an object names
+	maxValue        = 256      // bytes of an annotation that is no list of hosts
+	MaxProblems     = 32       // problems of single hosts or endpoints; the others are counted
+	maxLabelText    = 64 << 10 // bytes of a Namespace's labels
+	maxSelectorText = 8 << 10  // bytes of a listener's selector of Namespaces
+)
+
+// keepHosts keeps the host annotations of a Service, of more than maxHosts hosts or maxHostText bytes the first ones, in the
+// order of the annotations' names. What is dropped leaves nothing of the whole value in memory.
+func (s *Service) keepHosts(annotations map[string]string, names []string) {
+	text, hosts := MaxHostText, MaxHosts // that are left
+	for _, name := range names {
+		value, there := annotations[name]
+		if !there {
+			continue
+		}
+		kept, dropped := 0, 0
+		for rest, end := value, 0; ; rest = rest[end:] {
+			rest = strings.TrimLeftFunc(rest, hostname.IsSeparator)
+			if rest == "" {
+				break
+			}
+			end = hostname.ItemEnd(rest)
+			if upTo := len(value) - len(rest) + end; dropped > 0 || hosts == 0 || upTo > text {
+				dropped++
+			} else {
+				kept, hosts = upTo, hosts-1
+			}
+		}
+		if dropped > 0 || len(value) > text { // of white space, which is no host
+			value = strings.Clone(value[:kept])
+		}
+		if dropped > 0 {
+			s.Truncated = append(s.Truncated, Truncation{name, dropped})
+		}
+		if s.Hosts == nil {
+			s.Hosts = map[string]string{}
+		}
+		s.Hosts[name] = value
+		text -= len(value)
+	}
+}
+
+// Truncation says how many hosts of an annotation are not kept.
+type Truncation struct {
+	Annotation string
+	Dropped    int
+}
+
+// hostList are hosts of an object's spec, each once, as far as they are kept.
+type hostList struct {
+	Hosts   []string
+	Surplus int // how many there are beside
+	Seen    map[string]bool
+	Text    int // bytes
+}
+
+func (l *hostList) add(host string) {
+	switch {
+	case l.Seen[host]:
+	case len(l.Hosts) >= MaxHosts, l.Text+len(host) > MaxHostText:
+		l.Surplus++
+	default:
+		if l.Seen == nil {
+			l.Seen = map[string]bool{}
+		}
+		l.Seen[host] = true
+		l.Hosts = append(l.Hosts, host)
+		l.Text += len(host)
+	}
+}
+
+// textOf returns how many bytes the keys and values take.
+func textOf(labels map[string]string) int {
+	n := 0
+	for key, value := range labels {
+		n += len(key) + len(value)
+	}
+	return n
+}
+
+// maxPorts is how many ports of a slice, and of a Service, have names, and maxPortAddrs how many
+// addresses are kept of the ports of a Service that not all endpoints have: either can have 20,000
+// ports, and there can be any number of slices, each with ports and endpoints of its own.
+const (
+	MaxPorts     = 1024
+	MaxPortAddrs = 1 << 20
+)

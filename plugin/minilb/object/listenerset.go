@@ -1,0 +1,67 @@
+package object
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// ListenerSet is a ListenerSet or an XListenerSet: further listeners of a Gateway (§1.6).
+type ListenerSet struct {
+	Meta
+	Targets   *Targets // of its annotation, nil without one (M7)
+	Kind      string
+	Parent    KindName // the Gateway, G50
+	Listeners []Listener
+	Accepted  string // status of the condition, "" if there is none
+	Problems  []Problem
+}
+
+// listenerSetObject is one as it is written; an XListenerSet is written alike (G54).
+type listenerSetObject struct {
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		ParentRef gatewayv1.ParentGatewayReference `json:"parentRef"`
+		Listeners []listenerSpec                   `json:"listeners"`
+	} `json:"spec"`
+	Status struct {
+		Conditions statusConditions `json:"conditions"`
+		Listeners  []listenerStatus `json:"listeners"`
+	} `json:"status"`
+}
+
+// NewListenerSet returns the function that reads those of the kind, which the objects
+// themselves need not tell (G8).
+func NewListenerSet(kind string) func(*unstructured.Unstructured) *ListenerSet {
+	return func(obj *unstructured.Unstructured) *ListenerSet {
+		s := &ListenerSet{Meta: identity(obj), Kind: kind}
+		var written listenerSetObject
+		if err := decode(obj, &written); err != nil {
+			s.Problems = malformed(s.Ref(kind), err)
+			return s
+		}
+		parent := &written.Spec.ParentRef
+		group := gatewayv1.Group(GatewayGroup)
+		if parent.Group != nil {
+			group = *parent.Group
+		}
+		s.Parent = KindName{
+			Kind:      qualified(string(group), string(value(parent.Kind, KindGateway))),
+			Namespace: string(value(parent.Namespace, gatewayv1.Namespace(s.Namespace))),
+			Name:      string(parent.Name),
+		}
+		s.Listeners = reduceListeners(written.Spec.Listeners, written.Status.Listeners)
+		s.Accepted, _ = written.Status.Conditions.get(string(gatewayv1.ListenerSetConditionAccepted))
+		if service, ok := written.Annotations[lb.ServiceAnnotation]; ok {
+			s.Targets = &Targets{Ref: s.Ref(kind)}
+			s.Targets.SetService(service)
+		}
+		return s
+	}
+}
+
+func (s *ListenerSet) KindName() KindName {
+	return KindName{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}
+}

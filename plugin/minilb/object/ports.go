@@ -1,0 +1,61 @@
+package object
+
+import (
+	"cmp"
+	"math"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+)
+
+// Port is a port of the endpoints of a slice.
+type Port struct {
+	Proto, Service string // as labels: "_tcp", "_https", or "_" without a name
+	Number         uint16
+}
+
+const Unnamed = "_"
+
+// HasName reports whether the port has a name in DNS: Kubernetes lets one be as long as a label, and
+// the underscore makes it longer (D33).
+func (p Port) HasName() bool { return p.Service != Unnamed && len(p.Service) <= 63 }
+
+// ReducePorts returns the ports that have a number.
+func ReducePorts(ports []discoveryv1.EndpointPort) []Port {
+	if len(ports) == 0 {
+		return nil
+	}
+	reduced := make([]Port, 0, len(ports))
+	for i := range ports {
+		p := &ports[i]
+		number := value(p.Port, 0)
+		if number <= 0 || number > math.MaxUint16 {
+			continue
+		}
+		reduced = append(reduced, Port{protoLabel(value(p.Protocol, "")), ServiceLabel(value(p.Name, "")), uint16(number)})
+	}
+	return reduced
+}
+
+func protoLabel(proto corev1.Protocol) string {
+	return Intern("_" + strings.ToLower(string(cmp.Or(proto, corev1.ProtocolTCP))))
+}
+
+func ServiceLabel(name string) string { return Intern("_" + strings.ToLower(name)) }
+
+// namedPortsOf returns the ports of a Service that have a name, as in "_https._tcp _dns._udp". Most
+// Services have the same few.
+func namedPortsOf(ports []corev1.ServicePort) string {
+	var all []string
+	for i := range ports {
+		if p := (Port{protoLabel(ports[i].Protocol), ServiceLabel(ports[i].Name), 0}); p.HasName() {
+			all = append(all, p.Service+"."+p.Proto)
+		}
+	}
+	return Intern(strings.Join(all, " "))
+}
+
+func (p Port) Compare(o Port) int {
+	return cmp.Or(strings.Compare(p.Proto, o.Proto), strings.Compare(p.Service, o.Service), cmp.Compare(p.Number, o.Number))
+}

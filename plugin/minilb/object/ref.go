@@ -1,0 +1,32 @@
+package object
+
+import (
+	"strings"
+)
+
+// Ref is the object behind a claim.
+type Ref struct {
+	Kind            string // "Service", "Ingress" or that of a route
+	Namespace, Name string
+	Created         int64 // unix seconds
+}
+
+func (o *Ref) String() string { return KindName{o.Kind, o.Namespace, o.Name}.String() }
+
+// Older orders claims by authority: the older object first, then namespace/name, then the
+// kind: routes, Ingress, Service (C2).
+func (o *Ref) Older(p *Ref) int {
+	switch {
+	case o.Created != p.Created:
+		if o.Created < p.Created {
+			return -1
+		}
+		return 1
+	case o.Namespace != p.Namespace || o.Name != p.Name:
+		return strings.Compare(o.Namespace+"/"+o.Name, p.Namespace+"/"+p.Name)
+	}
+	return KindRank[o.Kind] - KindRank[p.Kind]
+}
+
+// KindRank orders the kinds of the claims of one second and one name (C2).
+var KindRank = map[string]int{KindHTTPRoute: 1, KindGRPCRoute: 2, KindTLSRoute: 3, "Ingress": 4, "Service": 5}

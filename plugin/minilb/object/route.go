@@ -1,0 +1,197 @@
+package object
+
+import (
+	"fmt"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/printable"
+)
+
+// Entries returns those of the status, of the controllers that count, that speak of a parentRef. Those
+// that are equal do, and without one those of the same parent that are not another parentRef's and do
+// not contradict: many controllers leave the port out, or the section, or fill it in (G20).
+func (r *Route) Entries(ref ParentRef, counts func(*RouteStatus) bool) (entries []*RouteStatus) {
+	exact := false
+	for i := range r.Statuses {
+		v := &r.Statuses[i]
+		equal := v.Parent == ref
+		switch {
+		case !counts(v):
+		case equal && !exact:
+			entries, exact = []*RouteStatus{v}, true
+		case equal, !exact && v.Parent.agrees(&ref) && !slices.Contains(r.Parents, v.Parent):
+			entries = append(entries, v)
+		}
+	}
+	return entries
+}
+
+// agrees reports whether two references are to the same parent, and to no different parts of it.
+func (ref *ParentRef) agrees(other *ParentRef) bool {
+	return ref.KindName == other.KindName &&
+		(ref.Section == other.Section || ref.Section == "" || other.Section == "") &&
+		(ref.Port == other.Port || ref.Port == 0 || other.Port == 0)
+}
+
+// Matches reports whether the reference is to the listener, among others (G11).
+func (ref *ParentRef) Matches(l *Listener) bool {
+	return (ref.Section == "" || l.Name == ref.Section) && (ref.Port == 0 || l.Port == ref.Port)
+}
+
+// String returns the reference with the section or port that it names.
+func (ref *ParentRef) String() string {
+	s := ref.KindName.String()
+	if ref.Section != "" {
+		s += fmt.Sprintf(" section %q", printable.Shorten(ref.Section))
+	}
+	if ref.Port != 0 {
+		s += fmt.Sprintf(" port %d", ref.Port)
+	}
+	return s
+}
+
+// Route is an HTTPRoute, GRPCRoute or TLSRoute: the hosts it is for, the parents it wants to
+// attach to, and what their controllers said.
+type Route struct {
+	Meta
+	Targets            *Targets // of its annotation, nil without one (M7)
+	Kind               string
+	Hosts              []string // in lower case, each once; [""] for all of the listeners' (G30)
+	Surplus            int      // how many hosts there are beside, which are not kept
+	Parents            []ParentRef
+	UseDefaultGateways bool // it attaches to default Gateways as well (G19)
+	Statuses           []RouteStatus
+	Problems           []Problem // why it cannot be read, if it has no hosts, or what there is to know of it
+}
+
+// ParentRef is a reference to a route's parent with everything filled in that was left out,
+// so that two that mean the same are equal (G20).
+type ParentRef struct {
+	KindName
+	Section string // "" for all listeners (G11)
+	Port    int32  // 0 for all
+}
+
+// RouteStatus is what one controller says of a route and one of its parents.
+type RouteStatus struct {
+	Parent     ParentRef
+	Controller string
+	Accepted   string // status of the condition, "" if there is none
+	Reason     string // with the message, for people; "" of one that is accepted
+}
+
+// MaxParents bounds the parents and the verdicts of one route; the API server allows 32.
+const MaxParents = 64
+
+// routeObject is a route as it is written, whatever its kind and version.
+type routeObject struct {
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		ParentRefs         []gatewayv1.ParentReference   `json:"parentRefs"`
+		UseDefaultGateways gatewayv1.GatewayDefaultScope `json:"useDefaultGateways"`
+		Hostnames          []string                      `json:"hostnames"`
+	} `json:"spec"`
+	Status struct {
+		Parents []struct {
+			ParentRef      gatewayv1.ParentReference `json:"parentRef"`
+			ControllerName string                    `json:"controllerName"`
+			Conditions     statusConditions          `json:"conditions"`
+		} `json:"parents"`
+	} `json:"status"`
+}
+
+// redirecting is what there is to know of a wildcard that such a route takes from its listener.
+const redirecting = "claimed by a route that only redirects and names no hostnames: each name below it is answered, whether anything else serves it or not; " +
+	"give the route the hostnames that are served, or the label " + lb.IgnoreLabel + `: "true"`
+
+// redirects reports whether all that a route does is to redirect. What its rules have beside that is
+// nobody's matter here, whatever it looks like.
+func redirects(obj *unstructured.Unstructured) bool {
+	field, _, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "rules")
+	rules, _ := field.([]any)
+	for _, rule := range rules {
+		fields, _ := rule.(map[string]any)
+		filters, _ := fields["filters"].([]any)
+		if !slices.ContainsFunc(filters, func(filter any) bool {
+			fields, _ := filter.(map[string]any)
+			return fields["type"] == string(gatewayv1.HTTPRouteFilterRequestRedirect)
+		}) {
+			return false
+		}
+	}
+	return len(rules) > 0
+}
+
+// NewRoute returns the function that reads routes of the kind, which the objects
+// themselves need not tell (G8).
+func NewRoute(kind string) func(*unstructured.Unstructured) *Route {
+	return func(obj *unstructured.Unstructured) *Route {
+		r := &Route{Meta: identity(obj), Kind: kind}
+		var written routeObject
+		if err := decode(obj, &written); err != nil {
+			r.Problems = malformed(r.Ref(kind), err)
+			return r
+		}
+		var hosts hostList
+		for _, host := range written.Spec.Hostnames {
+			if host != "" {
+				hosts.add(hostname.Lower(host))
+			}
+		}
+		if r.Hosts, r.Surplus = hosts.Hosts, hosts.Surplus; r.Hosts == nil {
+			r.Hosts = []string{""}
+			if redirects(obj) {
+				o := r.Ref(kind)
+				r.Problems = []Problem{{Ref: &o, Reason: ReasonNotice, Text: redirecting}}
+			}
+		}
+		for i := range written.Spec.ParentRefs[:min(MaxParents, len(written.Spec.ParentRefs))] {
+			if parent := r.parent(&written.Spec.ParentRefs[i]); !slices.Contains(r.Parents, parent) {
+				r.Parents = append(r.Parents, parent)
+			}
+		}
+		r.UseDefaultGateways = written.Spec.UseDefaultGateways == gatewayv1.GatewayDefaultScopeAll
+		for i := range written.Status.Parents[:min(MaxParents, len(written.Status.Parents))] {
+			entry := &written.Status.Parents[i]
+			if kind := value(entry.ParentRef.Kind, KindGateway); kind == KindGateway || kind == KindListenerSet {
+				entry.ParentRef.Group = nonzero(entry.ParentRef.Group) // the core has no such kinds (G20)
+			}
+			v := RouteStatus{Parent: r.parent(&entry.ParentRef), Controller: entry.ControllerName}
+			// G22: whatever generation it was said of; all else is judged by the present spec.
+			v.Accepted, v.Reason = entry.Conditions.get(string(gatewayv1.RouteConditionAccepted))
+			r.Statuses = append(r.Statuses, v)
+		}
+		if service, ok := written.Annotations[lb.ServiceAnnotation]; ok {
+			r.Targets = &Targets{Ref: r.Ref(kind)}
+			r.Targets.SetService(service)
+		}
+		return r
+	}
+}
+
+// parent fills in what a reference leaves out (G10, G20).
+func (r *Route) parent(ref *gatewayv1.ParentReference) ParentRef {
+	group := gatewayv1.Group(GatewayGroup)
+	if ref.Group != nil {
+		group = *ref.Group // "" is the core's, a Service of a mesh
+	}
+	return ParentRef{
+		KindName: KindName{
+			Kind:      qualified(string(group), string(value(ref.Kind, KindGateway))),
+			Namespace: string(value(ref.Namespace, gatewayv1.Namespace(r.Namespace))),
+			Name:      string(ref.Name),
+		},
+		Section: string(value(ref.SectionName, "")),
+		Port:    int32(value(ref.Port, 0)),
+	}
+}
+
+func (r *Route) KindName() KindName {
+	return KindName{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
+}

@@ -1,0 +1,57 @@
+package object
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// Service is a Service of type LoadBalancer.
+type Service struct {
+	Meta
+	Kind  corev1.ServiceType
+	Class *string
+	Hosts map[string]string // the host annotations that a Translator reads; of one that nobody exposes none (C7c)
+	// Truncated are those annotations of which only the first hosts are kept.
+	Truncated []Truncation
+	ServicePorts
+}
+
+// ServicePorts is what a Service says of its ports.
+type ServicePorts struct {
+	Named string // those with names, as in "_https._tcp _dns._udp", if it is served
+	HTTPS *HTTPS // nil if it does not serve HTTPS, or nobody asks
+}
+
+func (o ServicePorts) Equal(p ServicePorts) bool { return o.Named == p.Named && o.HTTPS.Equal(p.HTTPS) }
+
+// Exposed reports whether the Service, which may be nil, is one of the class or, where those count, of none, and not ignored (S6, M8).
+func (s *Service) Exposed(class string, withoutClass bool) bool {
+	return s != nil && !s.Ignored &&
+		lb.Exposed(&corev1.ServiceSpec{Type: s.Kind, LoadBalancerClass: s.Class}, class, withoutClass)
+}
+
+// NewService keeps what is answered, and what the fields ask for beyond that.
+func NewService(obj *corev1.Service, f *Fields) *Service {
+	s := &Service{
+		Meta: newMeta(&obj.ObjectMeta),
+		Kind: corev1.ServiceType(Intern(string(obj.Spec.Type))),
+	}
+	if class := obj.Spec.LoadBalancerClass; class != nil {
+		shared := Intern(*class)
+		s.Class = &shared
+	}
+	exposed := slices.ContainsFunc(f.Classes, func(class string) bool { return s.Exposed(class, class == "") })
+	if exposed {
+		s.Named = namedPortsOf(obj.Spec.Ports[:min(MaxPorts, len(obj.Spec.Ports))])
+	}
+	if exposed && f.HTTPS {
+		s.HTTPS = reduceHTTPS(obj)
+	}
+	if exposed || f.Unexposed {
+		s.keepHosts(obj.Annotations, f.HostAnnotations)
+	}
+	return s
+}
