@@ -162,7 +162,7 @@ func (p *probing) Changed(c probe.Change) {
 	}
 	slices.SortFunc(services, byName)
 	services = slices.Compact(services)
-	if !p.reporter.allows(services[0].Namespace) {
+	if !p.reporter.budget.allows(services[0].Namespace) {
 		return // a namespace whose endpoints come and go must not drown the others
 	}
 	what := "Service " + services[0].String()

@@ -30,7 +30,7 @@ func TestReporter(t *testing.T) {
 
 // What is logged about the objects of a namespace is bounded, however often one has new problems or
 // however many have; the problems of others are logged none the less.
-func TestReporterAllowance(t *testing.T) {
+func TestReporterBudget(t *testing.T) {
 	log := &testLog{}
 	r := newReporter(log)
 	var first, second []object.Problem
@@ -59,22 +59,22 @@ func TestReporterForgets(t *testing.T) {
 		const half = lineBurst / 2
 		r := newReporter(&testLog{})
 		for range lineBurst {
-			r.allows("evil")
+			r.budget.allows("evil")
 		}
 		time.Sleep(half / lineRate * time.Second)
-		for i := range 2 * maxAllowances {
-			r.allows(fmt.Sprintf("preview-%d", i))
+		for i := range 2 * maxBudgets {
+			r.budget.allows(fmt.Sprintf("preview-%d", i))
 		}
 		n := 0
-		for r.allows("evil") {
+		for r.budget.allows("evil") {
 			n++
 		}
 		if n != half {
 			t.Errorf("%d more lines in the time of %d", n, half)
 		}
 		time.Sleep(lineBurst/lineRate*time.Second + 1)
-		r.allows("another")
-		if n := len(r.allowances); n != 1 {
+		r.budget.allows("another")
+		if n := len(r.budget.byNamespace); n != 1 {
 			t.Errorf("%d namespaces are remembered, want one", n)
 		}
 	})

@@ -1,0 +1,91 @@
+package source
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/minilb/minilb/plugin/minilb/object"
+)
+
+// reporter logs each problem once for as long as it lasts, however many plugin blocks have it.
+type reporter struct {
+	log Logger
+
+	budget *logBudget
+
+	mu       sync.Mutex
+	reported map[*Translator]map[logKey]bool // by whose problem it is at present
+}
+
+// logKey is what is logged of a problem.
+type logKey struct{ owner, text string }
+
+// maxLines is how many new problems of one object are logged at a time: one object must not
+// be able to drown the others.
+const maxLines = 5
+
+func newReporter(log Logger) *reporter {
+	return &reporter{log: log, budget: newLogBudget(log), reported: map[*Translator]map[logKey]bool{}}
+}
+
+// report logs which of a Translator's problems are new. They are all that it has now.
+func (r *reporter) report(t *Translator, problems []object.Problem) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	current := make(map[logKey]bool, len(problems))
+	owners := map[*object.Ref]string{}
+	fresh := map[string][]object.Problem{} // by owner
+	for _, p := range problems {
+		name, known := owners[p.Ref]
+		if !known {
+			name = p.Ref.String()
+			owners[p.Ref] = name
+		}
+		c := logKey{name, p.Text}
+		known = current[c] || r.known(c)
+		current[c] = true
+		if !known {
+			fresh[name] = append(fresh[name], p)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(fresh)) {
+		r.logNew(name, fresh[name])
+	}
+	r.reported[t] = current
+}
+
+// logNew logs the new problems of one object, those of single hosts before what is said of many.
+func (r *reporter) logNew(owner string, problems []object.Problem) {
+	slices.SortFunc(problems, func(a, b object.Problem) int {
+		return cmp.Or(before(a.Reason == object.ReasonNotice, b.Reason == object.ReasonNotice), before(a.Hosts > 0, b.Hosts > 0), strings.Compare(a.Text, b.Text), cmp.Compare(a.Reason, b.Reason))
+	})
+	namespace := problems[0].Ref.Namespace
+	for _, p := range problems[:min(maxLines, len(problems))] {
+		write := r.log.Warningf
+		if p.Reason.Counted() == string(object.ReasonNoTarget) || p.Reason == object.ReasonNotice {
+			write = r.log.Infof // most often an object that is being set up, or nothing is wrong
+		}
+		if r.budget.allows(namespace) {
+			write("%s: %s", owner, p.Text)
+		}
+	}
+	more := 0
+	for _, p := range problems[min(maxLines, len(problems)):] {
+		more += max(1, p.Hosts)
+	}
+	if more > 0 && r.budget.allows(namespace) {
+		r.log.Warningf("%s: %d more of its hosts or addresses have problems", owner, more)
+	}
+}
+
+func (r *reporter) known(c logKey) bool {
+	for _, reported := range r.reported {
+		if reported[c] {
+			return true
+		}
+	}
+	return false
+}
