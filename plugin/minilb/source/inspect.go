@@ -92,7 +92,7 @@ func (i *Inspection) read(ctx context.Context) error {
 		case <-poll.C:
 		}
 	}
-	for _, h := range slices.Concat(i.translator.services, i.translator.slices) {
+	for _, h := range slices.Concat(i.translator.watching, i.translator.slices) {
 		if h.listed() {
 			continue
 		}
@@ -107,7 +107,7 @@ func (i *Inspection) read(ctx context.Context) error {
 // judge publishes what was read, as nothing else does any longer, and keeps the reasons.
 func (i *Inspection) judge() {
 	t := i.translator
-	t.mergeDue()
+	t.services.mergeDue()
 	t.unresolved.Store(true)
 	t.publish()
 	claims := t.gather(false).claims
@@ -129,7 +129,7 @@ type Refusal struct {
 // Refusals returns all of them, in the order of their objects.
 func (i *Inspection) Refusals() []Refusal {
 	var all []Refusal
-	for _, p := range slices.Concat(i.translator.last.problems, i.translator.damages()) {
+	for _, p := range slices.Concat(i.translator.last.problems, i.translator.services.state.problems()) {
 		all = append(all, Refusal{Kind: p.Ref.Kind, Namespace: p.Ref.Namespace, Name: p.Ref.Name, Host: hostname.Plain(p.Host), Reason: p.Reason, Text: p.Text})
 	}
 	slices.SortFunc(all, func(a, b Refusal) int {
@@ -193,7 +193,7 @@ func (i *Inspection) Served() []Served {
 func (i *Inspection) Names() []string {
 	t := i.translator
 	names := map[string]bool{}
-	for service := range t.exposed {
+	for service := range t.services.state.exposed {
 		for _, name := range t.options.ServiceNames(service) {
 			names[name] = true
 		}
@@ -245,7 +245,7 @@ type Endpoint struct {
 // Services returns the exposed Services by namespace and name.
 func (i *Inspection) Services() []Exposed {
 	var all []Exposed
-	for _, name := range slices.SortedFunc(maps.Keys(i.translator.exposed), byName) {
+	for _, name := range slices.SortedFunc(maps.Keys(i.translator.services.state.exposed), byName) {
 		service, _ := i.Service(name.Namespace, name.Name)
 		all = append(all, service)
 	}
@@ -255,19 +255,19 @@ func (i *Inspection) Services() []Exposed {
 // Service returns an exposed Service, and whether there is one of that name.
 func (i *Inspection) Service(namespace, name string) (Exposed, bool) {
 	t, key := i.translator, cache.NewObjectName(namespace, name)
-	e := t.exposed[key]
+	e := t.services.state.exposed[key]
 	if e == nil {
 		return Exposed{}, false
 	}
 	s := Exposed{Namespace: namespace, Name: name}
-	for _, slice := range t.slicesOf[key] {
+	for _, slice := range t.services.state.slicesOf[key] {
 		for _, p := range slice.Problems {
 			s.Problems = append(s.Problems, p.Ref.String()+": "+p.Text)
 		}
 	}
-	all, _ := entriesOf(t.slicesOf[key])
+	all, _ := entriesOf(t.services.state.slicesOf[key])
 	slices.SortFunc(all, func(a, b entry) int { return a.Compare(&b.Endpoint) })
-	u, _ := usableOf(t.slicesOf[key])
+	u, _ := usableOf(t.services.state.slicesOf[key])
 	answered := e.addrs.Load()
 	for _, of := range all {
 		s.Endpoints = append(s.Endpoints, Endpoint{

@@ -286,7 +286,7 @@ func TestInspectionReads(t *testing.T) {
 			api := newFakeAPI()
 			api.objects, api.hung = fakeState(), name
 			b, ended := connect(t, api, config.Options{}), false
-			for _, h := range slices.Concat(b.tr.services, b.tr.slices) {
+			for _, h := range slices.Concat(b.tr.watching, b.tr.slices) {
 				h.refused.Store(h.resource == name)
 			}
 			b.watcher.run = append(b.watcher.run, func(ctx context.Context) {

@@ -39,20 +39,20 @@ type union struct {
 	zones    zoneNames
 }
 
-func (u *union) merge(o *config.Options, find func(cache.ObjectName) *exposure) *records.Addresses {
+func (u *union) merge(o *config.Options, find func(cache.ObjectName) *exposedService) *records.Addresses {
 	fixed := records.NewAddresses(o.FilterFamilies(u.fixed)...)
 	all := []*records.Addresses{fixed}
-	var exposed []*exposure
+	var exposed []*exposedService
 	sound := families{len(fixed.V4) > 0, len(fixed.V6) > 0} // there are addresses that nobody doubts
 	for _, name := range u.services {
 		if e := find(name); e != nil {
 			exposed = append(exposed, e)
-			addrs := e.sound()
+			addrs := e.healthy()
 			sound[0], sound[1] = sound[0] || len(addrs.V4) > 0, sound[1] || len(addrs.V6) > 0
 		}
 	}
 	for _, e := range exposed {
-		addrs, doubtless := *e.addrs.Load(), e.sound()
+		addrs, doubtless := *e.addrs.Load(), e.healthy()
 		if sound[0] {
 			addrs.V4 = doubtless.V4
 		}

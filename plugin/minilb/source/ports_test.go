@@ -150,7 +150,7 @@ func TestManyPortsOfService(t *testing.T) {
 		b = newBench(t, config.Options{})
 		b.services().Update(httpsService(nil, ports[:tc.ports]...))
 		b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", endpoints...))
-		if got := len(b.tr.merger.due); got != tc.due {
+		if got := len(b.tr.services.state.due); got != tc.due {
 			t.Errorf("with %d ports: %d Services are merged aside, want %d", tc.ports, got, tc.due)
 		}
 	}

@@ -68,15 +68,15 @@ func targetsOf(o *config.Options, u *usable) []probe.Target {
 	return slices.CompactFunc(targets, func(a, b probe.Target) bool { return a.Addr == b.Addr })
 }
 
-// trust takes the entries away that an exposed Service could be answered with but that accept no
+// keepHealthy takes the entries away that an exposed Service could be answered with but that accept no
 // connections, unless none of the family does. It counts them as suspect, and lets the endpoints be
-// probed. It is called with the lock held.
-func (t *Translator) trust(service cache.ObjectName, e *exposure, u *usable, counts *states) {
-	targets := targetsOf(&t.options, u)
-	t.probe(service, e, targets)
+// probed.
+func (s *serviceState) keepHealthy(service cache.ObjectName, e *exposedService, u *usable, counts *states) {
+	targets := targetsOf(s.options, u)
+	s.probe(service, e, targets)
 	suspects := map[netip.AddrPort]bool{}
 	for _, target := range targets {
-		if t.probing.Suspect(target.Addr) {
+		if s.probing.Suspect(target.Addr) {
 			suspects[target.Addr] = true
 		}
 	}
@@ -92,10 +92,10 @@ func (t *Translator) trust(service cache.ObjectName, e *exposure, u *usable, cou
 			of[f]++
 		}
 	}
-	doubtful := uint32(0)
+	unhealthy := uint32(0)
 	for f, n := range of {
 		if n > 0 && n == all[f] {
-			doubtful |= 1 << f
+			unhealthy |= 1 << f
 		}
 		counts.suspect += n
 		if u.ready[f] {
@@ -104,16 +104,15 @@ func (t *Translator) trust(service cache.ObjectName, e *exposure, u *usable, cou
 			counts.terminating -= n
 		}
 	}
-	e.doubtful.Store(doubtful)
+	e.allUnhealthy.Store(unhealthy)
 	u.entries = slices.DeleteFunc(u.entries, func(e entry) bool {
 		f := family(e.Addr)
 		return of[f] < all[f] && suspect(&e)
 	})
 }
 
-// probe lets an exposed Service's endpoints be probed at these targets, in order. It is called with
-// the lock held.
-func (t *Translator) probe(service cache.ObjectName, e *exposure, targets []probe.Target) {
+// probe lets an exposed Service's endpoints be probed at these targets, in order.
+func (s *serviceState) probe(service cache.ObjectName, e *exposedService, targets []probe.Target) {
 	before := e.targets
 	e.targets = targets
 	find := func(all []probe.Target, t probe.Target) (int, bool) {
@@ -122,40 +121,29 @@ func (t *Translator) probe(service cache.ObjectName, e *exposure, targets []prob
 	for _, target := range targets {
 		switch i, found := find(before, target); {
 		case !found:
-			t.probed[target.Addr] = append(t.probed[target.Addr], service)
-			t.probing.Add(target)
+			s.probed[target.Addr] = append(s.probed[target.Addr], service)
+			s.probing.Add(target)
 		case before[i].Node != target.Node: // a snapshot written without probe has no nodes
-			t.probing.Place(target)
+			s.probing.Place(target)
 		}
 	}
 	for _, target := range before {
 		if _, found := find(targets, target); found {
 			continue
 		}
-		t.probing.Remove(target.Addr)
-		rest := slices.DeleteFunc(t.probed[target.Addr], func(s cache.ObjectName) bool { return s == service })
-		if t.probed[target.Addr] = rest; len(rest) == 0 {
-			delete(t.probed, target.Addr)
+		s.probing.Remove(target.Addr)
+		rest := slices.DeleteFunc(s.probed[target.Addr], func(of cache.ObjectName) bool { return of == service })
+		if s.probed[target.Addr] = rest; len(rest) == 0 {
+			delete(s.probed, target.Addr)
 		}
 	}
-}
-
-// recheck takes in that an endpoint has become suspect, or trusted, and returns whose it is.
-func (t *Translator) recheck(addr netip.AddrPort) []cache.ObjectName {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	services := slices.Clone(t.probed[addr])
-	for _, service := range services {
-		t.update(service, 0)
-	}
-	return services
 }
 
 // Changed implements the probe.Observer interface.
 func (p *probing) Changed(c probe.Change) {
 	var services []cache.ObjectName
 	for _, t := range p.translators {
-		services = append(services, t.recheck(c.Addr)...)
+		services = append(services, t.services.recheck(c.Addr)...)
 	}
 	if len(services) == 0 {
 		return // gone in the meantime

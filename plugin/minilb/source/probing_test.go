@@ -31,7 +31,7 @@ func newProbed(t *testing.T, options config.Options) *probed {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
-		b.tr.probing.Run(ctx)
+		b.tr.services.state.probing.Run(ctx)
 		close(done)
 	}()
 	t.Cleanup(func() {
@@ -199,8 +199,8 @@ func TestProbing(t *testing.T) {
 	slices.set(p.slice("shop/same", "same-1", http))
 	p.publish()
 	want = map[string]int{"ready": 0, "suspect": 0, "terminating": 0, "not_ready": 0}
-	if got := p.tr.Stats().Endpoints; fmt.Sprint(got) != fmt.Sprint(want) || len(p.tr.probed) > 0 {
-		t.Errorf("got endpoints %v, want %v; probed are %v", got, want, p.tr.probed)
+	if got := p.tr.Stats().Endpoints; fmt.Sprint(got) != fmt.Sprint(want) || len(p.tr.services.state.probed) > 0 {
+		t.Errorf("got endpoints %v, want %v; probed are %v", got, want, p.tr.services.state.probed)
 	}
 }
 
@@ -231,9 +231,9 @@ func TestProbingUnion(t *testing.T) {
 func TestProbingLog(t *testing.T) {
 	b := newBench(t, config.Options{Probe: probe.MinInterval})
 	addr := netip.MustParseAddrPort("10.0.0.1:80")
-	b.tr.probed[addr] = []cache.ObjectName{cache.NewObjectName("shop", "web")}
+	b.tr.services.state.probed[addr] = []cache.ObjectName{cache.NewObjectName("shop", "web")}
 	for i := range 10_000 {
-		b.tr.probing.Changed(probe.Change{Target: probe.Target{Addr: addr}, Suspect: i%2 == 0, Reason: context.DeadlineExceeded})
+		b.tr.services.state.probing.Changed(probe.Change{Target: probe.Target{Addr: addr}, Suspect: i%2 == 0, Reason: context.DeadlineExceeded})
 	}
 	lines := b.log.take()
 	if len(lines) < lineBurst || len(lines) > lineBurst+50 || !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "Namespace shop: there is more to be said") }) {
@@ -260,8 +260,8 @@ func TestProbingPorts(t *testing.T) {
 	p.stays("dual.shop.minilb.", "127.0.0.2 ::1")
 	p.stays("dns.shop.minilb.", "127.0.0.1 127.0.0.2")
 	p.stays("any.shop.minilb.", "127.0.0.1 127.0.0.2")
-	if n := len(p.tr.probed); n != 3 {
-		t.Errorf("%d targets, want 3: %v", n, p.tr.probed)
+	if n := len(p.tr.services.state.probed); n != 3 {
+		t.Errorf("%d targets, want 3: %v", n, p.tr.services.state.probed)
 	}
 }
 
@@ -271,8 +271,8 @@ func TestProbingFamilies(t *testing.T) {
 	p.services().Update(testService("shop/dual", 1, ""))
 	p.watcher.slices[""].set(p.slice("shop/dual", "dual-2", []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: p.port}}, "::1"))
 	p.sync()
-	if len(p.tr.probed) > 0 {
-		t.Errorf("probed are %v", p.tr.probed)
+	if len(p.tr.services.state.probed) > 0 {
+		t.Errorf("probed are %v", p.tr.services.state.probed)
 	}
 }
 
@@ -301,11 +301,11 @@ func TestProbingUnreached(t *testing.T) {
 	for i := range 12 {
 		all = append(all, probe.Target{Node: fmt.Sprintf("n%02d", i), Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 7}), 80)})
 	}
-	if !p.tr.probing.Unreached(all) {
+	if !p.tr.services.state.probing.Unreached(all) {
 		t.Error("it is not told")
 	}
 	p.logged("W probe: ", "n00 (such as 10.244.0.7), n01", "n09 (such as 10.244.9.7), 2 more", `"ip route get 10.244.0.7"`, `n00 that "minilb routes" prints`)
-	p.tr.probing.Impeded(fmt.Errorf("too many open files"))
+	p.tr.services.state.probing.Impeded(fmt.Errorf("too many open files"))
 	p.logged("W probe: ", "too many open files")
 }
 
@@ -327,7 +327,7 @@ func TestProbingUnreachedOutdated(t *testing.T) {
 			all := []probe.Target{{Addr: netip.MustParseAddrPort("10.0.0.1:80"), Node: "n1"}}
 			expect := func(when string, want bool) {
 				t.Helper()
-				told := b.tr.probing.Unreached(all)
+				told := b.tr.services.state.probing.Unreached(all)
 				if lines := b.log.take(); told != want || len(lines) > 0 != want {
 					t.Errorf("%s, %s: told %v, with the log %q", name, when, told, lines)
 				}

@@ -31,14 +31,13 @@ type publication struct {
 // number of claims is done without the lock, but for a look at each claim, each union of addresses
 // and each problem: addresses do not wait for names.
 func (t *Translator) publish() {
-	partial := !listed(t.services) || !listed(t.slices)
+	partial := !listed(t.watching) || !listed(t.slices)
 	was := t.last
 	if !partial && (was.asked == nil || was.partial) {
-		t.mergeDue() // or names that exist would not, for a moment
+		t.services.mergeDue() // or names that exist would not, for a moment
 	}
+	renamed := t.services.takeRenamed()
 	t.mu.Lock()
-	renamed := t.renamed
-	t.renamed = map[cache.ObjectName]bool{}
 	unknown, _ := t.parents()
 	resolving := t.unresolved.Swap(false) || was.partial != partial || was.asked.concern(renamed) || !maps.Equal(unknown, t.attached.unknown)
 	var g *gathered
@@ -56,20 +55,20 @@ func (t *Translator) publish() {
 		d.hosts(was.hosts, is.hosts)
 	}
 
-	t.mu.Lock()
-	late := t.renamed // while the claims were looked at
-	t.renamed = map[cache.ObjectName]bool{}
+	late := t.services.takeRenamed() // while the claims were resolved
 	if is.asked.concern(late) {
 		t.unresolved.Store(true) // who renamed them has woken us, too
 	}
 	maps.Copy(renamed, late)
-	t.nameServices(&d, renamed, is.hosts)
+	var named map[cache.ObjectName]zoneNames
+	var unions map[string]*union
 	if resolving {
-		t.named = n.named
-		t.combine(is.unions)
+		named, unions = n.named, is.unions
 	}
-	damages := t.damages()
+	put, gone, damages := t.services.publish(renamed, is.hosts, named, unions)
+	d.put, d.gone = append(put, d.put...), append(d.gone, gone...)
 	is.damages = len(damages)
+	t.mu.Lock()
 	t.count(&is, damages)
 	t.last = is
 	t.mu.Unlock()
@@ -183,64 +182,9 @@ func (d *differences) hosts(was, is map[string]*records.Node) {
 	}
 }
 
-// nameServices adds what is to be done for Services whose names have come, which are above any
-// claim on them and take its place in hosts, or have gone, which leaves them to a claim. It is
-// called with the lock held.
-func (t *Translator) nameServices(d *differences, renamed map[cache.ObjectName]bool, hosts map[string]*records.Node) {
-	var put []records.Record
-	for key := range renamed {
-		e := t.exposed[key]
-		if e != nil && !e.merged {
-			e = nil // made anew, and to be named once it is
-		}
-		if e != nil && e != unaddressed {
-			e.named = true
-		}
-		for _, name := range t.options.ServiceNames(key) {
-			claim, claimed := hosts[name]
-			switch {
-			case e != nil:
-				delete(hosts, name)
-				put = append(put, records.Record{Name: name, Node: e.node})
-			case claimed:
-				put = append(put, records.Record{Name: name, Node: claim})
-			default:
-				d.gone = append(d.gone, name)
-			}
-		}
-	}
-	d.put = append(put, d.put...)
-}
-
-// combine lets the unions follow the Services that are in them. It is called with the lock held.
-func (t *Translator) combine(unions map[string]*union) {
-	t.unions = map[cache.ObjectName][]*union{}
-	for _, u := range unions {
-		for _, name := range u.services {
-			t.unions[name] = append(t.unions[name], u)
-		}
-		if u.addrs.Store(u.merge(&t.options, t.find)) { // with what has changed meanwhile
-			t.index.Touch(u.zones...)
-		}
-	}
-}
-
-// damages returns the problems of the exposed Services' slices. It is called with the lock held.
-func (t *Translator) damages() (problems []object.Problem) {
-	for _, s := range t.damaged {
-		if t.exposed[s.ServiceName()] != nil {
-			problems = append(problems, s.Problems...)
-		}
-	}
-	return problems
-}
-
-// count sets the statistics. It is called with the lock held.
+// count sets the statistics.
 func (t *Translator) count(is *publication, damages []object.Problem) {
-	t.stats = Stats{Names: maps.Clone(is.names), Rejected: maps.Clone(is.rejected), Unreachable: is.unheard}
-	if t.options.Services {
-		t.stats.Names["service"] += len(t.exposed) * len(t.options.Zones)
-	}
+	t.stats = Stats{Names: is.names, Rejected: maps.Clone(is.rejected), Unreachable: is.unheard}
 	count(t.stats.Rejected, damages)
 }
 

@@ -9,47 +9,39 @@ import (
 // matters to claims, so that they are looked at again only if one that was asked for has come or
 // gone, be it meanwhile.
 type questions struct {
-	find       func(cache.ObjectName) *exposure
+	find       func(cache.ObjectName) *exposedService
 	populated  func(namespace string) bool
 	exists     func(namespace string) bool // as far as Namespaces are read, each change of which is followed
-	services   map[cache.ObjectName]*exposure
+	services   map[cache.ObjectName]*exposedService
 	unmerged   map[cache.ObjectName]bool // those of them that are none until their addresses are merged
 	namespaces map[string]bool
 }
 
-func newQuestions(find func(cache.ObjectName) *exposure, populated, exists func(string) bool) *questions {
-	return &questions{find, populated, exists, map[cache.ObjectName]*exposure{}, map[cache.ObjectName]bool{}, map[string]bool{}}
+func newQuestions(find func(cache.ObjectName) *exposedService, populated, exists func(string) bool) *questions {
+	return &questions{find, populated, exists, map[cache.ObjectName]*exposedService{}, map[cache.ObjectName]bool{}, map[string]bool{}}
 }
 
-// questions returns those that are asked without the lock held.
+// questions returns those of a Translator.
 func (t *Translator) questions() *questions {
 	var q *questions
-	find := func(service cache.ObjectName) *exposure {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		e := t.find(service)
-		if e != nil && !e.merged { // its hosts would have no addresses, for a moment
+	find := func(service cache.ObjectName) *exposedService {
+		e, pending := t.services.find(service)
+		if pending {
 			q.unmerged[service] = true
-			return nil
 		}
 		return e
-	}
-	populated := func(namespace string) bool {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		return t.namespaces[namespace] > 0
 	}
 	exists := func(namespace string) bool {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		return t.attached.namespaces[namespace] != nil
 	}
-	q = newQuestions(find, populated, exists)
+	q = newQuestions(find, t.services.inNamespace, exists)
 	return q
 }
 
 // service returns an exposed Service whose addresses are known, nil if it is none.
-func (q *questions) service(name cache.ObjectName) *exposure {
+func (q *questions) service(name cache.ObjectName) *exposedService {
 	e, known := q.services[name]
 	if !known {
 		e = q.find(name)

@@ -38,14 +38,14 @@ func testClaim(ownedBy, hosts string, targets ...string) *claim {
 
 // exposures makes Services "namespace/name" that are served.
 func exposures(options *config.Options, names ...string) *questions {
-	all, populated := map[cache.ObjectName]*exposure{}, map[string]bool{}
+	all, populated := map[cache.ObjectName]*exposedService{}, map[string]bool{}
 	for _, id := range names {
 		namespace, name, _ := strings.Cut(id, "/")
-		all[cache.NewObjectName(namespace, name)] = &exposure{addrs: &records.Set{}}
+		all[cache.NewObjectName(namespace, name)] = &exposedService{addrs: &records.Set{}}
 		populated[namespace] = true
 	}
 	options.Services = true
-	return newQuestions(func(name cache.ObjectName) *exposure { return all[name] }, func(namespace string) bool { return populated[namespace] }, func(namespace string) bool { return namespace == "kube-system" })
+	return newQuestions(func(name cache.ObjectName) *exposedService { return all[name] }, func(namespace string) bool { return populated[namespace] }, func(namespace string) bool { return namespace == "kube-system" })
 }
 
 // render writes an outcome as the targets it came from.

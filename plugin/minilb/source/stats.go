@@ -1,5 +1,7 @@
 package source
 
+import "maps"
+
 // Stats counts what a Translator made of the cluster.
 type Stats struct {
 	Names       map[string]int // names that are answered, by the kind of object they come from
@@ -10,9 +12,14 @@ type Stats struct {
 
 // Stats returns the present counts.
 func (t *Translator) Stats() Stats {
+	exposed, endpoints := t.services.count()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.stats
-	s.Endpoints = map[string]int{"ready": t.states.ready, "terminating": t.states.terminating, "not_ready": t.states.notReady, "suspect": t.states.suspect}
+	s.Names = maps.Clone(s.Names)
+	if t.options.Services {
+		s.Names["service"] += exposed * len(t.options.Zones)
+	}
+	s.Endpoints = map[string]int{"ready": endpoints.ready, "terminating": endpoints.terminating, "not_ready": endpoints.notReady, "suspect": endpoints.suspect}
 	return s
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"maps"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -33,25 +32,16 @@ type Translator struct {
 
 	unresolved atomic.Bool // what claims lead to may have changed
 
-	services, slices, optional []*health // the watches it depends on
+	services *services
+	watching []*health // the watches of Services
+	slices   []*health // and of EndpointSlices
+	optional []*health // and of kinds that add names
 
-	mu         sync.Mutex
-	merger     merger
-	changes    uint64 // of slices and Services, so far
-	exposed    map[cache.ObjectName]*exposure
-	namespaces map[string]int                               // how many exposed Services there are in each
-	renamed    map[cache.ObjectName]bool                    // Services whose names have come or gone since they were published
-	slicesOf   map[cache.ObjectName][]*object.EndpointSlice // by Service, whether exposed or not; E1
-	annotated  map[cache.ObjectName]*claim                  // of Services
-	claims     map[cache.ObjectName]*claim                  // of Ingresses
-	attached   attached
-	damaged    map[cache.ObjectName]*object.EndpointSlice // slices with problems
-	unions     map[cache.ObjectName][]*union              // by the Services in them
-	named      map[cache.ObjectName]zoneNames             // where hosts lead to the Service alone
-	states     states                                     // of the endpoints of all exposed Services
-	probing    *probing                                   // nil for none
-	probed     map[netip.AddrPort][]cache.ObjectName      // exposed Services by where their endpoints are probed
-	stats      Stats
+	mu        sync.Mutex
+	annotated map[cache.ObjectName]*claim // of Services
+	claims    map[cache.ObjectName]*claim // of Ingresses
+	attached  attached
+	stats     Stats
 
 	last publication // touched by the run loop alone
 }
@@ -95,18 +85,12 @@ func newTranslator(w *Watcher, options config.Options, index *records.Index, hoo
 		watcher:    w,
 		wake:       make(chan struct{}, 1),
 
-		merger:     newMerger(),
-		exposed:    map[cache.ObjectName]*exposure{},
-		namespaces: map[string]int{},
-		renamed:    map[cache.ObjectName]bool{},
-		slicesOf:   map[cache.ObjectName][]*object.EndpointSlice{},
-		annotated:  map[cache.ObjectName]*claim{},
-		claims:     map[cache.ObjectName]*claim{},
-		attached:   newAttached(),
-		damaged:    map[cache.ObjectName]*object.EndpointSlice{},
-		probed:     map[netip.AddrPort][]cache.ObjectName{},
+		annotated: map[cache.ObjectName]*claim{},
+		claims:    map[cache.ObjectName]*claim{},
+		attached:  newAttached(),
 	}
-	t.probing = w.probingFor(t)
+	t.services = newServices(&t.options, index, claimsOnly, t.publishSoon, t.observe)
+	t.services.state.probing = w.probingFor(t)
 	w.add(t)
 	return t
 }
@@ -134,30 +118,21 @@ func (t *Translator) onService(old, new *object.Service) {
 	if !wasExposed && !isExposed {
 		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if isExposed {
-		key := new.Key()
-		e := t.exposed[key]
-		if e == nil {
-			e = t.expose(new)
-			t.update(key, 0)
-		} else if old != nil && old.Created == new.Created && maps.Equal(old.Hosts, new.Hosts) && slices.Equal(old.Truncated, new.Truncated) && old.ServicePorts.Equal(new.ServicePorts) {
-			return // nothing that a name depends on
-		}
-		if offered := t.offeredBy(new); !offered.Equal(e.ServicePorts) {
-			e.ServicePorts = offered
-			t.update(key, 0)
-		}
-		t.annotate(key, serviceClaim(&t.options, new))
-	} else {
-		t.conceal(old.Key())
+	if !isExposed {
+		t.services.unexpose(old.Key())
 		t.annotate(old.Key(), nil)
+		return
+	}
+	t.services.expose(new)
+	if !wasExposed || old.Created != new.Created || !maps.Equal(old.Hosts, new.Hosts) || !slices.Equal(old.Truncated, new.Truncated) || !old.ServicePorts.Equal(new.ServicePorts) {
+		t.annotate(new.Key(), serviceClaim(&t.options, new))
 	}
 }
 
 // annotate takes in what a Service claims, nil for nothing.
 func (t *Translator) annotate(service cache.ObjectName, c *claim) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.annotated[service] == nil && c == nil || !t.options.Services {
 		return
 	}
@@ -200,45 +175,20 @@ func (t *Translator) onSlice(old, new *object.EndpointSlice) {
 	if new != nil && new.Ignored {
 		new = nil
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var before, after cache.ObjectName
-	if old != nil {
-		before = old.ServiceName()
-		if rest := slices.DeleteFunc(t.slicesOf[before], func(s *object.EndpointSlice) bool { return s.Name == old.Name }); len(rest) > 0 {
-			t.slicesOf[before] = rest
-		} else {
-			delete(t.slicesOf, before)
-		}
-		delete(t.damaged, old.Key())
-	}
-	if new != nil && new.Service != "" {
-		after = new.ServiceName()
-		t.slicesOf[after] = append(t.slicesOf[after], new)
-		if new.Problems != nil {
-			t.damaged[new.Key()] = new
-		}
-	}
+	t.services.setSlice(old, new)
 	same := slices.EqualFunc(old.ProblemsOf(), new.ProblemsOf(), func(a, b object.Problem) bool { return a.Text == b.Text })
-	if !same || before != after && new.ProblemsOf() != nil {
+	if !same || new.ProblemsOf() != nil && old.Service != new.Service {
 		t.publishSoon() // to be logged and counted, or no longer
 		t.unresolved.CompareAndSwap(false, t.hooks.OnResolved != nil)
 	}
-	triggered := int64(0)
-	if new != nil && (old == nil || new.Triggered != old.Triggered) {
-		triggered = new.Triggered
-	}
-	t.update(after, triggered) // first, or what both are part of would be without it for a moment
-	if before != after {
-		t.update(before, 0)
-	}
 }
 
-// observe tells how long ago a change was triggered, if that can be: the annotation that says so is
-// whatever its writer says, and clocks differ.
-func (t *Translator) observe(took time.Duration) {
+// observe is given when a change that is answered now was triggered, in Unix nanoseconds. It reports how long that
+// took, if it can be: the annotation that says so is whatever its writer says, and clocks differ.
+func (t *Translator) observe(triggered int64) {
 	const skew, longest = time.Minute, 24 * time.Hour
-	if -skew < took && took < longest {
+	took := time.Since(time.Unix(0, triggered))
+	if synced(t.slices) && -skew < took && took < longest {
 		t.hooks.ObserveLatency(max(0, took))
 	}
 }
@@ -296,7 +246,7 @@ func (t *Translator) run(ctx context.Context) {
 
 // settled reports whether each kind is known, or known to be out of reach.
 func (t *Translator) settled() bool {
-	return !slices.ContainsFunc(slices.Concat(t.services, t.slices, t.optional), func(h *health) bool {
+	return !slices.ContainsFunc(slices.Concat(t.watching, t.slices, t.optional), func(h *health) bool {
 		return !h.listed() && !h.waived()
 	})
 }
@@ -322,7 +272,7 @@ func (t *Translator) unlisted() func(kind, namespace string) bool {
 // is left out if the API server refuses to show it, or fails to (G7).
 func (t *Translator) Unsynced() []string {
 	var kinds []string
-	for _, h := range slices.Concat(t.services, t.slices) {
+	for _, h := range slices.Concat(t.watching, t.slices) {
 		if !h.listed() {
 			kinds = append(kinds, h.what())
 		}

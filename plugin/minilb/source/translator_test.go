@@ -128,8 +128,8 @@ func TestTranslatorService(t *testing.T) {
 	b.publish()
 	b.want("web.shop.minilb.", "-")
 	slices.remove(cache.NewObjectName("shop", "web-2"))
-	if len(b.tr.exposed) != 0 || len(b.tr.slicesOf) != 0 || b.tr.states != (states{}) {
-		t.Errorf("what was deleted leaves %v, %v, %+v", b.tr.exposed, b.tr.slicesOf, b.tr.states)
+	if len(b.tr.services.state.exposed) != 0 || len(b.tr.services.state.slicesOf) != 0 || b.tr.services.state.states != (states{}) {
+		t.Errorf("what was deleted leaves %v, %v, %+v", b.tr.services.state.exposed, b.tr.services.state.slicesOf, b.tr.services.state.states)
 	}
 }
 
@@ -250,7 +250,7 @@ func TestTranslatorNode(t *testing.T) {
 		t.Errorf("got names %v, want %v", got, want)
 	}
 	b.publish()
-	if got := len(b.tr.unions[cache.NewObjectName("infra", "gw")]); got != 2 {
+	if got := len(b.tr.services.state.unions[cache.NewObjectName("infra", "gw")]); got != 2 {
 		t.Errorf("after it was published twice %d unions are kept, want 2", got)
 	}
 }

@@ -109,7 +109,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 	for _, t := range w.translators {
 		running.Go(func() { t.run(ctx) })
-		running.Go(func() { t.runMerger(ctx) })
+		running.Go(func() { t.services.run(ctx) })
 	}
 }
 
@@ -136,7 +136,7 @@ func (w *Watcher) add(t *Translator) {
 	for _, namespace := range namespaces {
 		services := w.serviceTable(namespace)
 		services.subscribers = append(services.subscribers, t.onService)
-		t.services = append(t.services, services.health)
+		t.watching = append(t.watching, services.health)
 
 		if !t.claimsOnly {
 			slices := w.sliceTable(namespace)

@@ -47,21 +47,21 @@ func TestUnionDoubtful(t *testing.T) {
 		{v4 | v6, v4 | v6, "10.0.0.9", "[10.0.0.9] [fd00::1 fd00::2]"},
 		{v4 | v6, v4 | v6, "fd00::9", "[10.0.0.1 10.0.0.2] [fd00::9]"},
 	} {
-		exposed := map[cache.ObjectName]*exposure{}
+		exposed := map[cache.ObjectName]*exposedService{}
 		u := &union{}
 		for i, doubtful := range []uint32{tc.a, tc.b} {
 			name := cache.NewObjectName("shop", fmt.Sprint(i+1))
-			e := &exposure{addrs: records.NewSet(&records.Addresses{
+			e := &exposedService{addrs: records.NewSet(&records.Addresses{
 				V4: []netip.Addr{netip.MustParseAddr("10.0.0." + name.Name)}, V6: []netip.Addr{netip.MustParseAddr("fd00::" + name.Name)},
 			})}
-			e.doubtful.Store(doubtful)
+			e.allUnhealthy.Store(doubtful)
 			exposed[name] = e
 			u.services = append(u.services, name)
 		}
 		if tc.fixed != "" {
 			u.fixed = []netip.Addr{netip.MustParseAddr(tc.fixed)}
 		}
-		merged := u.merge(&config.Options{}, func(name cache.ObjectName) *exposure { return exposed[name] })
+		merged := u.merge(&config.Options{}, func(name cache.ObjectName) *exposedService { return exposed[name] })
 		if got := fmt.Sprint(merged.V4, merged.V6); got != tc.want {
 			t.Errorf("families %d and %d are doubtful, and there is %q: got %s, want %s", tc.a, tc.b, tc.fixed, got, tc.want)
 		}
@@ -115,10 +115,10 @@ func TestRefreshZones(t *testing.T) {
 			b.publish()
 		}, []string{"minilb.", "lan."}},
 		{"all are suspect", true, true, true, func(b *bench) {
-			e := b.tr.exposed[web]
-			e.doubtful.Store(1)
+			e := b.tr.services.state.exposed[web]
+			e.allUnhealthy.Store(1)
 			for _, want := range []bool{true, false} {
-				if got := b.tr.refresh(web, e, e.addrs.Load(), e.states); got != want {
+				if got := b.tr.services.state.refresh(web, e, e.addrs.Load(), e.states); got != want {
 					t.Errorf("all are suspect: changed: %v, want %v", got, want)
 				}
 			}

@@ -56,13 +56,13 @@ func TestMergeAside(t *testing.T) {
 		set("large", 0, 900+i, 0)
 		set("small", 9, 100+i, 0)
 	}
-	b.tr.update(cache.NewObjectName("shop", "large"), 0) // as for a probe, which leaves the change to be observed
+	b.tr.services.state.update(cache.NewObjectName("shop", "large"), 0) // as for a probe, which leaves the change to be observed
 	expect("at once", "large", "3000")
 	expect("at once", "small", "149")
 	if len(b.observed) != 50 {
 		t.Errorf("%d changes are observed, want those of the small one", len(b.observed))
 	}
-	b.tr.mergeDue()
+	b.tr.services.mergeDue()
 	expect("soon", "large", "2949")
 	if len(b.observed) != 51 {
 		t.Errorf("%d changes are observed, want the last of the large one beside them", len(b.observed))
@@ -83,7 +83,7 @@ func TestMergeAside(t *testing.T) {
 	if result, _ := b.index.Lookup("", "late.ex.org."); result == records.Found {
 		t.Error("before it is merged: its host is there without addresses")
 	}
-	b.tr.mergeDue()
+	b.tr.services.mergeDue()
 	b.publish()
 	expect("merged", "late", "3000")
 	if got := strings.Count(b.addrs("late.ex.org."), "10."); got != 3000 {
@@ -95,7 +95,7 @@ func TestMergeAside(t *testing.T) {
 	b.services().Update(testService("shop/late", 2, "late.ex.org"))
 	b.publish()
 	expect("made anew", "late", "-")
-	b.tr.mergeDue()
+	b.tr.services.mergeDue()
 	b.publish()
 	expect("made anew and merged", "late", "3000")
 
@@ -105,14 +105,14 @@ func TestMergeAside(t *testing.T) {
 		set("large", i, 10, 4)
 	}
 	expect("small now", "large", "30")
-	b.tr.mergeDue()
+	b.tr.services.mergeDue()
 	expect("small now, and nothing is due", "large", "30")
 	set("late", 20, 999, 0)
 	b.services().remove(cache.NewObjectName("shop", "late"))
-	b.tr.mergeDue()
+	b.tr.services.mergeDue()
 	b.publish()
 	expect("gone", "late", "-")
-	if got := b.tr.Stats().Endpoints["ready"]; got != 30+149 || len(b.tr.merger.due) != 0 {
-		t.Errorf("%d endpoints are counted, and %v is due", got, b.tr.merger.due)
+	if got := b.tr.Stats().Endpoints["ready"]; got != 30+149 || len(b.tr.services.state.due) != 0 {
+		t.Errorf("%d endpoints are counted, and %v is due", got, b.tr.services.state.due)
 	}
 }
