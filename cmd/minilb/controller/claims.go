@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
@@ -79,8 +80,8 @@ func (c *Controller) isThere(ctx context.Context, object *corev1.ObjectReference
 }
 
 // record returns what records under the topic how claims were resolved.
-func (c *Controller) record(topic string) func(iter.Seq[source.Verdict]) {
-	return func(verdicts iter.Seq[source.Verdict]) {
+func (c *Controller) record(topic string) func(iter.Seq[claim.Result]) {
+	return func(verdicts iter.Seq[claim.Result]) {
 		c.recorder.replace(topic, findingsOf(verdicts))
 		select { // nobody is in a hurry: changes coalesce
 		case <-c.stopping:
@@ -114,7 +115,7 @@ var claimReasons = map[object.Reason]struct{ reason, fix string }{
 
 // findingsOf makes a finding of each thing that is wrong with an object, but of more than some for one
 // reason one of all the others.
-func findingsOf(verdicts iter.Seq[source.Verdict]) []finding {
+func findingsOf(verdicts iter.Seq[claim.Result]) []finding {
 	type topic struct {
 		about finding
 		fix   string

@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/source"
@@ -77,16 +78,16 @@ func TestRecord(t *testing.T) {
 		stopping := make(chan struct{})
 		c.stopping, c.recorder = stopping, newRecorder((&apiServer{}).create, (&apiServer{}).may, (&apiServer{}).there, "test", duration(t, becoming), c.log)
 		record := c.record("claims 0")
-		refused := source.Verdict{Kind: "Ingress", Namespace: "shop", Name: "i", Host: "a.ex.org.", Reason: object.ReasonConflict, Text: "it is refused"}
+		refused := claim.Result{Kind: "Ingress", Namespace: "shop", Name: "i", Host: "a.ex.org.", Reason: object.ReasonConflict, Text: "it is refused"}
 		began := time.Now()
-		record(slices.Values([]source.Verdict{refused}))
+		record(slices.Values([]claim.Result{refused}))
 		if c.recorder.count() != 1 || time.Since(began) != judging {
 			t.Errorf("%d findings after %v, want one after %v", c.recorder.count(), time.Since(began), judging)
 		}
-		c.record("claims 1")(slices.Values([]source.Verdict{refused}))
+		c.record("claims 1")(slices.Values([]claim.Result{refused}))
 		close(stopping)
 		began = time.Now()
-		record(slices.Values([]source.Verdict{}))
+		record(slices.Values([]claim.Result{}))
 		if c.recorder.count() != 1 || time.Since(began) != 0 {
 			t.Errorf("%d findings after %v at the end, want that of the other stanza at once", c.recorder.count(), time.Since(began))
 		}
@@ -95,42 +96,42 @@ func TestRecord(t *testing.T) {
 
 // Each reason has its Event, with what to do, and an object one for each reason. C2, C6, D17, I10, M2, S17
 func TestFindingsOf(t *testing.T) {
-	verdict := func(name string, reason object.Reason, text string) source.Verdict {
-		return source.Verdict{Kind: "Ingress", Namespace: "shop", Name: name, UID: "uid", Generation: 3, Reason: reason, Text: text}
+	verdict := func(name string, reason object.Reason, text string) claim.Result {
+		return claim.Result{Kind: "Ingress", Namespace: "shop", Name: name, UID: "uid", Generation: 3, Reason: reason, Text: text}
 	}
 	for _, tc := range []struct {
 		name     string
-		verdicts []source.Verdict
+		verdicts []claim.Result
 		want     []string
 	}{
 		{"none", nil, nil},
-		{"one that counts", []source.Verdict{verdict("i", "", ""), verdict("i", "", "host is answered otherwise")}, nil},
-		{"conflict", []source.Verdict{verdict("i", object.ReasonConflict, "host \"a\" is refused: another namespace claimed it earlier")}, []string{
+		{"one that counts", []claim.Result{verdict("i", "", ""), verdict("i", "", "host is answered otherwise")}, nil},
+		{"conflict", []claim.Result{verdict("i", object.ReasonConflict, "host \"a\" is refused: another namespace claimed it earlier")}, []string{
 			`i HostConflict Host "a" is refused: another namespace claimed it earlier; choose another host, or have the other claim removed`}},
-		{"reserved", []source.Verdict{verdict("i", object.ReasonReserved, "host is refused")}, []string{
+		{"reserved", []claim.Result{verdict("i", object.ReasonReserved, "host is refused")}, []string{
 			"i HostReserved Host is refused; choose a host that lies below the namespace's own name there, or outside of the zone"}},
-		{"withheld", []source.Verdict{verdict("i", object.ReasonWithheld, "host \"*.com\" is refused: a claim line that names com would allow it")}, []string{
+		{"withheld", []claim.Result{verdict("i", object.ReasonWithheld, "host \"*.com\" is refused: a claim line that names com would allow it")}, []string{
 			`i HostReserved Host "*.com" is refused: a claim line that names com would allow it; choose another host, or have the line added`}},
-		{"not allowed", []source.Verdict{verdict("i", object.ReasonNotAllowed, "host is refused")}, []string{
+		{"not allowed", []claim.Result{verdict("i", object.ReasonNotAllowed, "host is refused")}, []string{
 			"i HostNotAllowed Host is refused; choose another host, or have the namespace added to the claim line"}},
-		{"invalid host", []source.Verdict{verdict("i", object.ReasonInvalid, "host \"a b\" is refused: it is no name")}, []string{
+		{"invalid host", []claim.Result{verdict("i", object.ReasonInvalid, "host \"a b\" is refused: it is no name")}, []string{
 			`i InvalidHost Host "a b" is refused: it is no name; correct it, hosts beside it are served`}},
-		{"invalid object", []source.Verdict{verdict("i", object.ReasonObject, "it is refused, as its kind should be otherwise: x")}, []string{
+		{"invalid object", []claim.Result{verdict("i", object.ReasonObject, "it is refused, as its kind should be otherwise: x")}, []string{
 			"i InvalidObject It is refused, as its kind should be otherwise: x; correct the field"}},
-		{"invalid address", []source.Verdict{verdict("i", object.ReasonAddress, "status address \"x\" is refused")}, []string{
+		{"invalid address", []claim.Result{verdict("i", object.ReasonAddress, "status address \"x\" is refused")}, []string{
 			`i InvalidObject Status address "x" is refused; have its controller publish an address that clients can reach`}},
-		{"protocols", []source.Verdict{verdict("i", object.ReasonALPN, "protocol \"x y\" is refused")}, []string{
+		{"protocols", []claim.Result{verdict("i", object.ReasonALPN, "protocol \"x y\" is refused")}, []string{
 			`i InvalidObject Protocol "x y" is refused; list protocols such as h2 and http/1.1, separated by commas`}},
-		{"too many", []source.Verdict{verdict("i", object.ReasonTooMany, "3 hosts are refused: an object may have 1024, of 64 KiB in all")}, []string{
+		{"too many", []claim.Result{verdict("i", object.ReasonTooMany, "3 hosts are refused: an object may have 1024, of 64 KiB in all")}, []string{
 			"i TooManyHosts 3 hosts are refused: an object may have 1024, of 64 KiB in all; remove some, or spread them over more objects and namespaces"}},
-		{"what we may not read", []source.Verdict{verdict("i", object.ReasonUnread, "host is not served: Gateway shop/gw cannot be read")}, []string{
+		{"what we may not read", []claim.Result{verdict("i", object.ReasonUnread, "host is not served: Gateway shop/gw cannot be read")}, []string{
 			"i HostNotServed Host is not served: Gateway shop/gw cannot be read (unsure)"}},
-		{"dead", []source.Verdict{verdict("i", object.ReasonNoTarget, "host is not served: its status has no address yet")}, []string{
+		{"dead", []claim.Result{verdict("i", object.ReasonNoTarget, "host is not served: its status has no address yet")}, []string{
 			"i HostNotServed Host is not served: its status has no address yet"}},
-		{"notice", []source.Verdict{verdict("i", object.ReasonNotice, "host means another"), verdict("i", object.ReasonReserved, "host is refused")}, []string{
+		{"notice", []claim.Result{verdict("i", object.ReasonNotice, "host means another"), verdict("i", object.ReasonReserved, "host is refused")}, []string{
 			"i HostNotice Host means another", "i HostReserved Host is refused; choose a host that lies below the namespace's own name there, or outside of the zone"}},
-		{"annotation", []source.Verdict{verdict("i", object.ReasonAnnotation, "annotation x has no effect")}, []string{"i AnnotationIgnored Annotation x has no effect"}},
-		{"several", []source.Verdict{
+		{"annotation", []claim.Result{verdict("i", object.ReasonAnnotation, "annotation x has no effect")}, []string{"i AnnotationIgnored Annotation x has no effect"}},
+		{"several", []claim.Result{
 			verdict("j", object.ReasonNoTarget, "host c is not served"), verdict("i", object.ReasonNoTarget, "host b is not served"),
 			verdict("i", object.ReasonConflict, "host d is refused"), verdict("i", object.ReasonNoTarget, "host a is not served"), verdict("i", object.ReasonNoTarget, "host a is not served")}, []string{
 			"i HostConflict Host d is refused; choose another host, or have the other claim removed", "i HostNotServed Host a is not served", "i HostNotServed Host b is not served", "j HostNotServed Host c is not served"}},

@@ -67,7 +67,7 @@ type Claim struct {
 // Parent is what has become of one of a route's parentRefs.
 type Parent struct {
 	Parent    string     `json:"parent"`
-	Cause     string     `json:"cause"` // why the route is not attached there, one of source.Causes, "" if it is
+	Cause     string     `json:"cause"` // why the route is not attached there, one of gateway.Causes, "" if it is
 	Why       string     `json:"why"`   // the same for people
 	Listeners []Listener `json:"listeners"`
 }

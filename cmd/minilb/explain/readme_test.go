@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	routes "github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/object"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // The README has each field, and no other, with all values that it can have where they are few, and a
@@ -70,7 +70,7 @@ func TestREADME(t *testing.T) {
 
 // causes returns what can be in a document.
 func causes() (all []string) {
-	for _, cause := range source.Causes {
+	for _, cause := range routes.Causes {
 		all = append(all, string(cause))
 	}
 	return all

@@ -27,3 +27,10 @@ func Covers(wide, narrow string) bool {
 	suffix, wildcard := strings.CutPrefix(wide, "*")
 	return wildcard && strings.HasPrefix(suffix, ".") && len(narrow) > len(suffix) && strings.HasSuffix(narrow, suffix)
 }
+
+// Matches reports whether a host, in lower case and with or without its final dot, is the name or a
+// wildcard that covers it.
+func Matches(host, name string) bool {
+	host, name = Plain(host), Plain(name)
+	return host == name || Covers(host, name)
+}

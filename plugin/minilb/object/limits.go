@@ -14,6 +14,7 @@ const (
 	MaxHostText     = 64 << 10 // bytes of all hosts that an object names
 	maxValue        = 256      // bytes of an annotation that is no list of hosts
 	MaxProblems     = 32       // problems of single hosts or endpoints; the others are counted
+	MaxLines        = 5        // problems of single hosts that are logged at a time, so that one object does not drown the others
 	maxLabelText    = 64 << 10 // bytes of a Namespace's labels
 	maxSelectorText = 8 << 10  // bytes of a listener's selector of Namespaces
 )

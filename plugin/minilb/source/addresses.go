@@ -17,7 +17,6 @@ type StatusAddress struct {
 // Addresses returns those of all Gateways and Ingresses that count.
 func (i *Inspection) Addresses() []StatusAddress {
 	t := i.translator
-	a := i.attachment()
 	var all []StatusAddress
 	add := func(l *object.Targets) {
 		for _, target := range l.List {
@@ -26,10 +25,8 @@ func (i *Inspection) Addresses() []StatusAddress {
 			}
 		}
 	}
-	for _, gw := range t.attached.gateways {
-		if _, o := a.gateway(gw.KindName()); o == nil {
-			add(&gw.Targets)
-		}
+	for gw := range t.routes.Gateways() {
+		add(&gw.Targets)
 	}
 	for _, c := range t.claims {
 		add(&c.Targets)

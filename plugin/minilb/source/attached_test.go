@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
@@ -67,12 +68,12 @@ func deliver[T any](b *attachedBench, name object.KindName, old any, obj *unstru
 	tell(before, now)
 }
 
-// claimed returns what all routes claim, a line each.
-func claimed(claims map[object.KindName][]*claim) []string {
+// claimed returns what routes claim, a line each.
+func claimed(routes *gateway.Routes, names []object.KindName) []string {
 	var lines []string
-	for name, ofRoute := range claims {
-		for _, c := range ofRoute {
-			lines = append(lines, fmt.Sprint(name, c.hosts, c.List, c.Missing))
+	for _, name := range names {
+		for _, c := range routes.Claims(name) {
+			lines = append(lines, fmt.Sprint(name, c.Hosts, c.List, c.Missing))
 		}
 	}
 	slices.Sort(lines)
@@ -145,11 +146,12 @@ func TestAttachedFromScratch(t *testing.T) {
 				continue // changes that coalesce
 			}
 			b.publish()
-			fresh := newAttached()
-			fresh.stale.all, fresh.gatewayObjects = true, b.tr.attached.gatewayObjects
-			objects, changed := fresh.takeStale(func(string, string) bool { return false })
-			fresh.judge(&b.tr.options, objects, nil, changed)
-			got, want := claimed(b.tr.attached.claims), claimed(fresh.claims)
+			fresh := gateway.New(&b.tr.options)
+			for _, obj := range b.current {
+				fresh.Set(obj.(gateway.Object))
+			}
+			fresh.Recompute(nil, func(string, string) bool { return false })
+			got, want := claimed(b.tr.routes, names), claimed(fresh, names)
 			if !slices.Equal(got, want) {
 				t.Fatalf("step %d, %v, after %s\n%s\ngot\n%s\nwant\n%s", step, options, name, text, strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}

@@ -3,13 +3,13 @@ package source
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
+	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
-	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
@@ -24,23 +24,7 @@ type Claimant struct {
 	Services              []string // those of them that are Services, as namespace/name
 	Addresses             []string // IP addresses and hostnames of its status, if it answers
 	Why                   string   // why it does not answer, or what else there is to say; may be ""
-	Parents               []Attachment
-}
-
-// Attachment is what has become of one of a route's parentRefs.
-type Attachment struct {
-	Parent    string // as in "Gateway shop/web", with the section or port if one is named
-	Cause     Cause  // why the route is not attached there, "" if it is
-	Why       string // the same for people
-	Listeners []ListenerVerdict
-}
-
-// ListenerVerdict is what becomes of a host at one listener.
-type ListenerVerdict struct {
-	Name string
-	Host string // the listener's, "" for any
-	Port int32  // 0 for one that the controller chooses
-	Why  string // why it does not serve the host, "" if it does
+	Parents               []gateway.ParentStatus
 }
 
 // Claimants returns the objects that ask for a canonical name or for a wildcard that covers it, those
@@ -51,7 +35,7 @@ func (i *Inspection) Claimants(name string) []Claimant {
 	for _, table := range i.watcher.services {
 		for _, s := range table.objects {
 			for _, host := range i.hostsOf(s) {
-				if asks(host, name) {
+				if hostname.Matches(host, name) {
 					all = append(all, i.ofService(s, host))
 				}
 			}
@@ -60,7 +44,7 @@ func (i *Inspection) Claimants(name string) []Claimant {
 	for _, table := range i.watcher.ingresses {
 		for _, g := range table.objects {
 			for _, host := range written(g.Hosts) {
-				if asks(host, name) {
+				if hostname.Matches(host, name) {
 					all = append(all, i.ofIngress(g, host))
 				}
 			}
@@ -91,18 +75,11 @@ func before(a, b bool) int {
 	return -1
 }
 
-// asks reports whether a host, in lower case and with or without its final dot, is the name or a
-// wildcard that covers it.
-func asks(host, name string) bool {
-	host, name = hostname.Plain(host), hostname.Plain(name)
-	return host == name || hostname.Covers(host, name)
-}
-
 // Lists reports whether a list of hosts, as annotations have it, has a canonical name or a wildcard that covers
 // it. A host without any dot is relative to the zone (I10).
 func Lists(list, name, zone string) bool {
 	for item := range hostname.Split(list) {
-		if host, _, err := hostname.ParseRelative(item, zone); err == nil && asks(host, name) {
+		if host, _, err := hostname.ParseRelative(item, zone); err == nil && hostname.Matches(host, name) {
 			return true
 		}
 	}
@@ -121,8 +98,8 @@ func written(hosts []string) []string {
 }
 
 func (i *Inspection) hostsOf(s *object.Service) []string {
-	if c := serviceClaim(&i.translator.options, s); c != nil {
-		return c.hosts
+	if c := claim.FromService(&i.translator.options, s); c != nil {
+		return c.Hosts
 	}
 	return nil
 }
@@ -157,9 +134,9 @@ func (i *Inspection) ofIngress(g *object.Ingress, host string) Claimant {
 	switch {
 	case g.Ignored:
 		c.Why = ignored
-	case !takes(o, g) && g.Classes == nil:
+	case !claim.SelectsIngress(o, g) && g.Classes == nil:
 		c.Why = "it has no class, and only those of ingress_classes count"
-	case !takes(o, g):
+	case !claim.SelectsIngress(o, g):
 		c.Why = fmt.Sprintf("its class %q is not among ingress_classes", printable.Shorten(strings.Join(g.Classes, ", ")))
 	}
 	return c
@@ -168,16 +145,16 @@ func (i *Inspection) ofIngress(g *object.Ingress, host string) Claimant {
 // claimant returns what the resolver has made of an object's claim on a host.
 func (i *Inspection) claimant(o object.Ref, host string) Claimant {
 	c := Claimant{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Created: time.Unix(o.Created, 0).UTC(), Host: hostname.Plain(host)}
-	claims := i.resolver.own[host]
+	claims := i.resolver.Own[host]
 	if i.translator.last.hosts[host] != nil {
-		claims = slices.Concat(claims, i.resolver.claims[host])
+		claims = slices.Concat(claims, i.resolver.Claims[host])
 	}
 	var leftOut []string
 	for _, of := range claims {
 		if of.Ref == o {
 			leads, without := i.leadsOf(of, host)
 			c.Answers, c.Leads, leftOut = c.Answers || len(leads) > 0, append(c.Leads, leads...), append(leftOut, without...)
-			for _, service := range i.resolver.direct[of].services {
+			for _, service := range i.resolver.Direct[of].Services {
 				c.Services = append(c.Services, service.String())
 			}
 			for _, target := range of.List {
@@ -190,31 +167,31 @@ func (i *Inspection) claimant(o object.Ref, host string) Claimant {
 	slices.Sort(c.Leads)
 	c.Leads = slices.Compact(c.Leads)
 	c.Why = strings.Join(append(i.why(&o, host, c.Answers), leftOut...), "; ")
-	if service, ok := i.resolver.serviceAt(host); ok && c.Answers && c.Why == "" {
+	if service, ok := i.resolver.ServiceAt(host); ok && c.Answers && c.Why == "" {
 		c.Why = fmt.Sprintf("it is the name of Service %s anyway", service)
 	}
 	return c
 }
 
 // leadsOf says where the targets of a claim that answers for a host are, and which are left out (G44).
-func (i *Inspection) leadsOf(c *claim, host string) (leads, leftOut []string) {
-	a, out := i.resolver.direct[c], i.resolver.outcomes[host]
-	for _, addr := range a.addrs {
+func (i *Inspection) leadsOf(c *claim.Claim, host string) (leads, leftOut []string) {
+	a, out := i.resolver.Direct[c], i.resolver.Outcomes[host]
+	for _, addr := range a.Addrs {
 		leads = append(leads, "address "+addr.String())
 	}
-	for _, service := range a.services {
+	for _, service := range a.Services {
 		leads = append(leads, "Service "+service.String())
 	}
-	for _, to := range a.hosts {
+	for _, to := range a.Hosts {
 		switch {
-		case i.resolver.covering(to) != "" || slices.Contains(out.external, to):
+		case i.resolver.SourceOfSynthesis(to) != "" || slices.Contains(out.External, to):
 			leads = append(leads, "host "+hostname.Plain(to))
 		case i.translator.options.Zone(to) != "":
 			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: it is in our zone, but nothing of ours has that name", hostname.Plain(to)))
-		case out.external == nil:
+		case out.External == nil:
 			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: a name that has addresses cannot be an alias", hostname.Plain(to)))
 		default:
-			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: a name is an alias of one, here of %q", hostname.Plain(to), hostname.Plain(out.external[0])))
+			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: a name is an alias of one, here of %q", hostname.Plain(to), hostname.Plain(out.External[0])))
 		}
 	}
 	return leads, leftOut
@@ -223,7 +200,7 @@ func (i *Inspection) leadsOf(c *claim, host string) (leads, leftOut []string) {
 // why returns what was found wrong with an owner's claim on a host, the most telling first.
 func (i *Inspection) why(o *object.Ref, host string, answers bool) []string {
 	var texts []string
-	for _, p := range slices.Concat(i.resolver.problems, i.translator.attached.problems) {
+	for _, p := range slices.Concat(i.resolver.Problems, i.translator.routes.Problems()) {
 		if *p.Ref == *o && (p.Host == host || p.Host == "" && (!answers || p.Reason.Counted() == string(object.ReasonInvalid))) && !slices.Contains(texts, p.Text) {
 			if p.Host == host {
 				texts = slices.Insert(texts, 0, p.Text)
@@ -241,11 +218,10 @@ func (i *Inspection) why(o *object.Ref, host string, answers bool) []string {
 // ofRoute returns what has become of a route's hosts that are the name or cover it: of those that it
 // names, and of those that it takes from its listeners.
 func (i *Inspection) ofRoute(r *object.Route, name string) []Claimant {
-	a := i.attachment()
-	parents, hosts := a.explain(r, name)
+	parents, hosts := i.translator.routes.Explain(r, name)
 	var named []string // what it asks for, as it is written
 	for _, host := range r.Hosts {
-		if host != "" && asks(host, name) {
+		if host != "" && hostname.Matches(host, name) {
 			named = append(named, host+".")
 		}
 	}
@@ -267,86 +243,6 @@ func (i *Inspection) ofRoute(r *object.Route, name string) []Claimant {
 			c.Why = ignored
 		}
 		all = append(all, c)
-	}
-	return all
-}
-
-// attachment returns the judge of routes, as it was when they were judged.
-func (i *Inspection) attachment() *attachment {
-	attached := &i.translator.attached
-	return &attachment{gatewayObjects: &attached.gatewayObjects, options: &i.translator.options, unknown: attached.unknown}
-}
-
-// explain says of each parentRef what becomes of the name there, and returns the hosts, canonical
-// and each once, that are served because of them and that are the name or cover it.
-func (a *attachment) explain(r *object.Route, name string) ([]Attachment, []string) {
-	var parents []Attachment
-	hosts := map[string]bool{}
-	for _, ref := range a.parents(r) {
-		at := Attachment{Parent: ref.String()}
-		served := newServings()
-		if attached, o := a.attach(r, ref, served); !attached && o != nil {
-			at.Cause, at.Why = o.cause, o.text
-			if o.cause == CauseAbsent {
-				at.Why += a.alike(ref.KindName)
-			}
-		}
-		for host := range served.byHost {
-			if asks(host, name) {
-				hosts[host+"."] = true
-			}
-		}
-		if p, _ := a.parent(ref.KindName); p != nil {
-			at.Listeners = a.listeners(r, ref, p, name)
-		}
-		parents = append(parents, at)
-	}
-	return parents, slices.Sorted(maps.Keys(hosts))
-}
-
-// alike names parents that may be meant by one that is absent: of the same name elsewhere, or of one that
-// is almost the same.
-func (a *attachment) alike(absent object.KindName) string {
-	var names []string
-	consider := func(name object.KindName) {
-		if name.Kind == absent.Kind && (name.Name == absent.Name || name.Namespace == absent.Namespace && lb.Similar(name.Name, absent.Name)) {
-			names = append(names, name.Namespace+"/"+name.Name)
-		}
-	}
-	for _, gw := range a.gateways {
-		consider(gw.KindName())
-	}
-	for name := range a.sets {
-		consider(name)
-	}
-	if names == nil {
-		return ""
-	}
-	slices.Sort(names)
-	return "; there is " + strings.Join(names[:min(maxObstacles, len(names))], ", ")
-}
-
-// listeners says of each listener of a parent why it does not serve the name for the route.
-func (a *attachment) listeners(r *object.Route, ref object.ParentRef, p *parent, name string) []ListenerVerdict {
-	var all []ListenerVerdict
-	for n := range p.listeners {
-		l := &p.listeners[n]
-		v := ListenerVerdict{Name: l.Name, Host: l.Host, Port: l.Port}
-		serves := func(host string) bool {
-			common := hostname.Intersect(l.Host, host)
-			return common != "" && asks(common, name)
-		}
-		switch {
-		case !ref.Matches(l):
-			v.Why = "the parentRef asks for another sectionName or port"
-		default:
-			if v.Why = a.refuses(p, l, r); v.Why != "" {
-				v.Why = "it " + v.Why
-			} else if !slices.ContainsFunc(r.Hosts, serves) {
-				v.Why = "its hostname and the route's have nothing in common that is this name"
-			}
-		}
-		all = append(all, v)
 	}
 	return all
 }

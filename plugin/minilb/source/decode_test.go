@@ -9,6 +9,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
@@ -104,15 +105,18 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("got the problem %q", p.Text)
 			}
 		}
-		objects := newAttached()
 		r := object.NewRoute(object.KindHTTPRoute)(obj)
 		gw := object.NewGateway(obj)
 		set := object.NewListenerSet(object.KindListenerSet)(obj)
-		objects.routes[r.KindName()], objects.gateways[gw.Key()], objects.sets[set.KindName()] = r, gw, set
 		for _, unaccepted := range []bool{false, true} {
-			a := &attachment{gatewayObjects: &objects.gatewayObjects, options: &config.Options{IgnoreAccepted: unaccepted}}
-			for _, c := range a.claims(r) {
-				for _, host := range c.hosts {
+			routes := gateway.New(&config.Options{IgnoreAccepted: unaccepted})
+			r.Ignored, gw.Ignored, set.Ignored = false, false, false
+			for _, obj := range []gateway.Object{r, gw, set} {
+				routes.Set(obj)
+			}
+			routes.Recompute(nil, func(string, string) bool { return false })
+			for _, c := range routes.Claims(r.KindName()) {
+				for _, host := range c.Hosts {
 					if again, err := hostname.Parse(host); err != nil || again != host {
 						t.Errorf("got the host %q", host)
 					}

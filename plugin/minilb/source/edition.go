@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
@@ -53,7 +54,7 @@ func (e *editions) note(w *Watcher, kind string, full any) {
 	is := edition{uid: obj.GetUID(), generation: obj.GetGeneration()}
 	if !lb.Ignored(obj.GetLabels()) {
 		slips := slices.DeleteFunc(lb.Slips(judgedKinds[kind], obj.GetLabels(), obj.GetAnnotations(), w.CodecFields.HostAnnotations), func(s lb.Slip) bool { return s.Notice && !w.concerns(full) })
-		for _, s := range slips[:min(maxLines, len(slips))] {
+		for _, s := range slips[:min(object.MaxLines, len(slips))] {
 			reason := object.ReasonAnnotation
 			if s.Notice {
 				reason = object.ReasonNotice
@@ -123,13 +124,13 @@ func (w *Watcher) There(kind, namespace, name string, uid types.UID) bool {
 }
 
 // slips yields the verdicts on labels and annotations of the table's objects.
-func (t *table[R, T]) slips() iter.Seq[Verdict] {
-	return func(yield func(Verdict) bool) {
+func (t *table[R, T]) slips() iter.Seq[claim.Result] {
+	return func(yield func(claim.Result) bool) {
 		t.editions.mu.Lock()
 		defer t.editions.mu.Unlock()
 		for name, is := range t.editions.byName {
 			for _, s := range is.slips {
-				if !yield(Verdict{
+				if !yield(claim.Result{
 					Kind: judgedKinds[t.kind], Namespace: name.Namespace, Name: name.Name, UID: is.uid, Generation: is.generation,
 					Reason: s.reason, Text: s.text,
 				}) {

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
@@ -68,10 +69,10 @@ func TestVerdictsStop(t *testing.T) {
 		b.services().Update(service)
 	}
 	b.sync()
-	r := newResolver(&b.tr.options, b.tr.gather(false).claims, b.tr.questions(), false)
-	r.resolve()
+	r := claim.NewResolver(&b.tr.options, b.tr.gather(false).claims, b.tr.questions(), false)
+	r.Resolve()
 	all := 0
-	for range b.tr.verdicts(r, r.problems) {
+	for range b.tr.verdicts(r, r.Problems) {
 		all++
 	}
 	if all != 8 { // of each Service a host that is refused, one that is answered, two annotations
@@ -79,7 +80,7 @@ func TestVerdictsStop(t *testing.T) {
 	}
 	for n := 1; n <= all; n++ {
 		got := 0
-		for range b.tr.verdicts(r, r.problems) {
+		for range b.tr.verdicts(r, r.Problems) {
 			if got++; got == n {
 				break
 			}

@@ -71,8 +71,8 @@ func (i *Inspection) hiddenBy(name, wildcard string) string {
 
 // ownerOf returns the namespace that has a claimed name, "" where that does not matter: in a zone.
 func (i *Inspection) ownerOf(name string) string {
-	if i.translator.options.Zone(name) != "" || i.resolver.outcomes[name].winner == nil {
+	if i.translator.options.Zone(name) != "" || i.resolver.Outcomes[name].Winner == nil {
 		return ""
 	}
-	return i.resolver.outcomes[name].winner.Namespace
+	return i.resolver.Outcomes[name].Winner.Namespace
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
@@ -29,8 +30,8 @@ func TestHostLists(t *testing.T) {
 		{"sctst-www", "sctst-www.minilb.", nil},
 		{"rel4.c10", "rel4.c10.", nil},
 	} {
-		c := serviceClaim(&config.Options{Zones: []string{"minilb.", "lan."}, HostAnnotations: []string{"a"}}, &object.Service{Hosts: map[string]string{"a": tc.value}})
-		if got := strings.Join(c.hosts, " "); got != tc.hosts {
+		c := claim.FromService(&config.Options{Zones: []string{"minilb.", "lan."}, HostAnnotations: []string{"a"}}, &object.Service{Hosts: map[string]string{"a": tc.value}})
+		if got := strings.Join(c.Hosts, " "); got != tc.hosts {
 			t.Errorf("%q: got %q, want %q", tc.value, got, tc.hosts)
 		}
 		for i, p := range c.Problems {

@@ -127,7 +127,7 @@ func FuzzHosts(f *testing.F) {
 		}
 		total := 0
 		for owner, n := range owners {
-			if total += n; n > maxLines+1 {
+			if total += n; n > object.MaxLines+1 {
 				t.Errorf("%d lines are about %s", n, owner)
 			}
 		}

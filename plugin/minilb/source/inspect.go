@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -26,7 +27,7 @@ type Inspection struct {
 	watcher    *Watcher
 	translator *Translator
 	index      *records.Index
-	resolver   *resolver
+	resolver   *claim.Resolver
 }
 
 // Inspect reads the cluster once, which takes seconds if some kind cannot be read. It fails, with
@@ -52,7 +53,7 @@ func newInspection(config *rest.Config, options config.Options, hooks Hooks) (*I
 	w.CodecFields.Nodes, w.CodecFields.Unexposed = true, true
 	var fixed []records.Record
 	for _, zone := range options.Zones {
-		fixed = append(fixed, records.Record{Name: nameserver + "." + zone, Node: &records.Node{Addrs: &records.Set{}}})
+		fixed = append(fixed, records.Record{Name: claim.Nameserver + "." + zone, Node: &records.Node{Addrs: &records.Set{}}})
 	}
 	i := &Inspection{watcher: w, index: records.NewIndex(slices.Concat(options.Zones, options.ReverseZones), fixed...)}
 	i.translator = NewTranslator(w, options, i.index, hooks)
@@ -111,11 +112,11 @@ func (i *Inspection) judge() {
 	t.unresolved.Store(true)
 	t.publish()
 	claims := t.gather(false).claims
-	for _, ofRoute := range t.attached.claims {
+	for _, ofRoute := range t.routeClaims {
 		claims = append(claims, ofRoute...)
 	}
-	i.resolver = newResolver(&t.options, claims, t.questions(), false)
-	i.resolver.resolve()
+	i.resolver = claim.NewResolver(&t.options, claims, t.questions(), false)
+	i.resolver.Resolve()
 }
 
 // Refusal is a host that is not answered, or not as its object asks for it.
@@ -209,9 +210,9 @@ func (i *Inspection) Names() []string {
 // Claiming returns the namespaces whose objects claim hosts outside the zones that they may have, in order.
 func (i *Inspection) Claiming() []string {
 	namespaces := map[string]bool{}
-	for c := range i.resolver.direct {
-		if slices.ContainsFunc(c.hosts, func(host string) bool {
-			return i.translator.options.Zone(host) == "" && i.resolver.admit(&c.Ref, host).reason == ""
+	for c := range i.resolver.Direct {
+		if slices.ContainsFunc(c.Hosts, func(host string) bool {
+			return i.translator.options.Zone(host) == "" && i.resolver.Admit(&c.Ref, host).Reason == ""
 		}) {
 			namespaces[c.Namespace] = true
 		}
@@ -245,7 +246,7 @@ type Endpoint struct {
 // Services returns the exposed Services by namespace and name.
 func (i *Inspection) Services() []Exposed {
 	var all []Exposed
-	for _, name := range slices.SortedFunc(maps.Keys(i.translator.services.state.exposed), byName) {
+	for _, name := range slices.SortedFunc(maps.Keys(i.translator.services.state.exposed), object.CompareNames) {
 		service, _ := i.Service(name.Namespace, name.Name)
 		all = append(all, service)
 	}

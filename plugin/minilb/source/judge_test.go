@@ -2,12 +2,10 @@ package source
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -20,48 +18,21 @@ func TestAttachedUnconcerned(t *testing.T) {
 	b.set(gateway, strings.Split(gatewayWith(open), "---")[1])
 	b.set(route, routeOf(object.KindHTTPRoute, "a.ex.org", toGateway))
 	b.publish()
-	before := b.tr.attached.claims[route][0]
+	before := b.tr.routes.Claims(route)[0]
 	b.set(object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "other"}, "metadata: {name: other, namespace: infra}")
 	b.set(object.KindName{Kind: "Namespace", Namespace: "", Name: "other"}, "metadata: {name: other}")
 	b.publish()
-	if b.tr.attached.claims[route][0] != before {
+	if b.tr.routes.Claims(route)[0] != before {
 		t.Error("it was judged anew")
 	}
 	b.set(gateway, strings.Split(gatewayWith(open+", x: y"), "---")[1]) // what is not read is no change
 	b.publish()
-	if b.tr.attached.claims[route][0] != before {
+	if b.tr.routes.Claims(route)[0] != before {
 		t.Error("it was judged anew without a change")
 	}
 	b.set(gateway, strings.Replace(strings.Split(gatewayWith(open), "---")[1], "10.0.0.5", "10.0.0.6", 1))
 	b.publish()
 	b.want("a.ex.org.", "10.0.0.6")
-}
-
-// Objects are judged without the lock: what is judged are copies.
-func TestAttachedCopies(t *testing.T) {
-	a := newAttached()
-	a.gateways[cache.NewObjectName("infra", "gw")] = &object.Gateway{}
-	a.classes["gc"] = &object.GatewayClass{}
-	a.sets[object.KindName{Kind: object.KindListenerSet, Namespace: "shop", Name: "set"}] = &object.ListenerSet{}
-	a.namespaces["shop"] = &object.Namespace{}
-	a.routes[object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}] = &object.Route{}
-	objects, _ := a.takeStale(func(string, string) bool { return false })
-	clear(a.gateways)
-	clear(a.classes)
-	clear(a.sets)
-	clear(a.namespaces)
-	clear(a.routes)
-	if got := []int{len(objects.gateways), len(objects.classes), len(objects.sets), len(objects.namespaces), len(objects.routes)}; !slices.Equal(got, []int{1, 1, 1, 1, 1}) {
-		t.Errorf("got %v objects of each kind", got)
-	}
-	// G19: a route that attaches to default Gateways is shared, too.
-	gw := &object.Gateway{Meta: object.Meta{Namespace: "infra", Name: "gw"}, IsDefault: true}
-	own := append(make([]object.ParentRef, 0, 2), object.ParentRef{Section: "own"})
-	r := &object.Route{UseDefaultGateways: true, Parents: own, Statuses: []object.RouteStatus{{Parent: object.ParentRef{KindName: gw.KindName()}}}}
-	judge := &attachment{gatewayObjects: &gatewayObjects{gateways: map[cache.ObjectName]*object.Gateway{gw.Key(): gw}}}
-	if got := judge.parents(r); len(got) != 2 || own[:2][1] != (object.ParentRef{}) {
-		t.Errorf("got %v, and the route's own are %v", got, own[:2])
-	}
 }
 
 // G53: what happens to one ListenerSet decides on another's.

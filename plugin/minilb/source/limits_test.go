@@ -176,10 +176,13 @@ func TestKeptSelection(t *testing.T) {
 	for i := range 5000 {
 		large[fmt.Sprintf("label%d", i)] = "value-of-some-length"
 	}
-	a := &attachment{gatewayObjects: &gatewayObjects{namespaces: map[string]*object.Namespace{
-		"plain": object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "plain"}}),
-		"large": object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "large", Labels: large}}),
-	}}}
+	labelled := func(name string) (labels.Set, bool) {
+		ns := map[string]*object.Namespace{
+			"plain": object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "plain"}}),
+			"large": object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "large", Labels: large}}),
+		}[name]
+		return ns.Labels, ns.Labels != nil
+	}
 	except := metav1.LabelSelectorRequirement{Key: "label1", Operator: metav1.LabelSelectorOpDoesNotExist}
 	many := metav1.LabelSelectorRequirement{Key: "label1", Operator: metav1.LabelSelectorOpNotIn}
 	for key := range large {
@@ -195,7 +198,7 @@ func TestKeptSelection(t *testing.T) {
 		spec := object.NamespacesSpec{From: "Selector", Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{tc.requirement}}}
 		s := spec.Selection("Same")
 		for namespace, want := range tc.want {
-			if got := fmt.Sprint(s.Selects(namespace, "infra", a.labelled)); got != want {
+			if got := fmt.Sprint(s.Selects(namespace, "infra", labelled)); got != want {
 				t.Errorf("%s, Namespace %s: selected %s, want %s", name, namespace, got, want)
 			}
 		}

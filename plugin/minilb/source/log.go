@@ -23,10 +23,6 @@ type reporter struct {
 // logKey is what is logged of a problem.
 type logKey struct{ owner, text string }
 
-// maxLines is how many new problems of one object are logged at a time: one object must not
-// be able to drown the others.
-const maxLines = 5
-
 func newReporter(log Logger) *reporter {
 	return &reporter{log: log, budget: newLogBudget(log), reported: map[*Translator]map[logKey]bool{}}
 }
@@ -63,7 +59,7 @@ func (r *reporter) logNew(owner string, problems []object.Problem) {
 		return cmp.Or(before(a.Reason == object.ReasonNotice, b.Reason == object.ReasonNotice), before(a.Hosts > 0, b.Hosts > 0), strings.Compare(a.Text, b.Text), cmp.Compare(a.Reason, b.Reason))
 	})
 	namespace := problems[0].Ref.Namespace
-	for _, p := range problems[:min(maxLines, len(problems))] {
+	for _, p := range problems[:min(object.MaxLines, len(problems))] {
 		write := r.log.Warningf
 		if p.Reason.Counted() == string(object.ReasonNoTarget) || p.Reason == object.ReasonNotice {
 			write = r.log.Infof // most often an object that is being set up, or nothing is wrong
@@ -73,7 +69,7 @@ func (r *reporter) logNew(owner string, problems []object.Problem) {
 		}
 	}
 	more := 0
-	for _, p := range problems[min(maxLines, len(problems)):] {
+	for _, p := range problems[min(object.MaxLines, len(problems)):] {
 		more += max(1, p.Hosts)
 	}
 	if more > 0 && r.budget.allows(namespace) {

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -66,25 +67,25 @@ func (u *union) merge(o *config.Options, find func(cache.ObjectName) *exposedSer
 
 // node makes the node of what a host in the zone leads to. One that leads to a single Service
 // shares the Service's own set.
-func (n *naming) node(zone string, out *outcome) *records.Node {
-	node := &records.Node{Source: strings.ToLower(out.winner.Kind), Namespace: out.winner.Namespace, Plain: out.plain}
-	if out.external != nil {
-		node.Target = out.external[0]
+func (n *naming) node(zone string, out *claim.Resolution) *records.Node {
+	node := &records.Node{Source: strings.ToLower(out.Winner.Kind), Namespace: out.Winner.Namespace, Plain: out.NoTLS}
+	if out.External != nil {
+		node.Target = out.External[0]
 		return node
 	}
-	if len(out.services) == 1 {
-		service := out.services[0]
+	if len(out.Services) == 1 {
+		service := out.Services[0]
 		node.Namespace, node.Service = service.Namespace, service.Name
-		if len(out.addrs) == 0 {
+		if len(out.Addrs) == 0 {
 			n.named[service] = n.named[service].with(zone)
 			node.Addrs = n.asked.service(service).addrs
 			return node
 		}
 	}
-	key := fmt.Sprint(out.addrs, out.services)
+	key := fmt.Sprint(out.Addrs, out.Services)
 	u := n.unions[key]
 	if u == nil {
-		u = &union{fixed: out.addrs, services: out.services}
+		u = &union{fixed: out.Addrs, services: out.Services}
 		if before := n.before[key]; before != nil {
 			u.addrs = before.addrs // which is up to date, and may be read
 		} else {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/probe"
 )
 
@@ -148,7 +149,7 @@ func (p *probing) Changed(c probe.Change) {
 	if len(services) == 0 {
 		return // gone in the meantime
 	}
-	slices.SortFunc(services, byName)
+	slices.SortFunc(services, object.CompareNames)
 	services = slices.Compact(services)
 	if !p.reporter.budget.allows(services[0].Namespace) {
 		return // a namespace whose endpoints come and go must not drown the others

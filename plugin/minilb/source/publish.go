@@ -1,14 +1,14 @@
 package source
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
+	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -38,8 +38,8 @@ func (t *Translator) publish() {
 	}
 	renamed := t.services.takeRenamed()
 	t.mu.Lock()
-	unknown, _ := t.parents()
-	resolving := t.unresolved.Swap(false) || was.partial != partial || was.asked.concern(renamed) || !maps.Equal(unknown, t.attached.unknown)
+	unavailable, _ := t.parents()
+	resolving := t.unresolved.Swap(false) || was.partial != partial || was.asked.concern(renamed) || !maps.Equal(unavailable, t.unavailable)
 	var g *gathered
 	if resolving {
 		g = t.gather(partial)
@@ -48,7 +48,7 @@ func (t *Translator) publish() {
 
 	is := was
 	var n *naming
-	var r *resolver
+	var r *claim.Resolver
 	var d differences
 	if resolving {
 		is, n, r = t.resolve(g, &was)
@@ -86,45 +86,54 @@ func (t *Translator) publish() {
 
 // gathered is what there is to resolve.
 type gathered struct {
-	partial bool
-	claims  []*claim                  // but for those of routes
-	objects *gatewayObjects           // to judge routes by anew; nil if there is no need
-	changed stale                     // of them
-	unknown map[object.KindName]Cause // kinds of them
+	partial     bool
+	claims      []*claim.Claim                     // but for those of routes
+	objects     map[object.KindName]gateway.Object // of the Gateway API that have changed; nil for one that went
+	leftOut     func(kind, namespace string) bool
+	unavailable map[object.KindName]gateway.Cause
+	certain     bool // that those are
 }
 
 // gather returns all claims. It is called with the lock held.
 func (t *Translator) gather(partial bool) *gathered {
 	g := &gathered{partial: partial}
-	unlisted := t.unlisted()
+	g.leftOut = t.unlisted()
 	for name, claim := range t.claims {
-		if !unlisted("ingress", name.Namespace) {
+		if !g.leftOut("ingress", name.Namespace) {
 			g.claims = append(g.claims, claim)
 		}
 	}
 	for _, claim := range t.annotated {
 		g.claims = append(g.claims, claim)
 	}
-	var certain bool
-	g.unknown, certain = t.parents()
-	if certain && (!t.attached.stale.empty() || !maps.Equal(g.unknown, t.attached.unknown)) {
-		g.objects, g.changed = t.attached.takeStale(unlisted)
-	}
+	g.unavailable, g.certain = t.parents()
+	g.objects = t.gatewayChanges
+	t.gatewayChanges = map[object.KindName]gateway.Object{}
 	return g
 }
 
 // resolve finds out what stands where claims are. What is as it was before stays the same Node.
-func (t *Translator) resolve(g *gathered, was *publication) (publication, *naming, *resolver) {
-	if g.objects != nil {
-		t.attached.judge(&t.options, g.objects, g.unknown, g.changed)
+func (t *Translator) resolve(g *gathered, was *publication) (publication, *naming, *claim.Resolver) {
+	for name, obj := range g.objects {
+		if obj == nil {
+			t.routes.Delete(name)
+		} else {
+			t.routes.Set(obj)
+		}
+	}
+	if g.certain {
+		t.unavailable = g.unavailable
+		for _, route := range t.routes.Recompute(g.unavailable, g.leftOut) {
+			t.routeClaims[route] = t.routes.Claims(route)
+		}
 	}
 	claims := g.claims
-	for _, ofRoute := range t.attached.claims {
+	for _, ofRoute := range t.routeClaims {
 		claims = append(claims, ofRoute...)
 	}
 	asked := t.questions()
-	r := newResolver(&t.options, claims, asked, g.partial)
-	outcomes := r.resolve()
+	r := claim.NewResolver(&t.options, claims, asked, g.partial)
+	outcomes := r.Resolve()
 	is := publication{
 		partial:  g.partial,
 		hosts:    make(map[string]*records.Node, len(outcomes)),
@@ -132,7 +141,12 @@ func (t *Translator) resolve(g *gathered, was *publication) (publication, *namin
 		names:    map[string]int{"ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0, "service": 0},
 		rejected: map[string]int{},
 	}
-	maps.Copy(is.hosts, r.enclosers(outcomes))
+	for name, withheld := range r.WildcardBlocks(outcomes) {
+		is.hosts[name] = records.Transparent
+		if withheld {
+			is.hosts[name] = nil
+		}
+	}
 	n := &naming{options: &t.options, asked: asked, before: was.unions, unions: map[string]*union{}, named: map[cache.ObjectName]zoneNames{}}
 	for host, out := range outcomes {
 		node := n.node(t.index.Match(host), &out)
@@ -143,7 +157,7 @@ func (t *Translator) resolve(g *gathered, was *publication) (publication, *namin
 		is.names[node.Source]++
 		if !t.hooks.Covered(host) { // D8
 			is.unheard++
-			r.problems = append(r.problems, object.Problem{Ref: out.winner, Host: host, Reason: "", Text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", hostname.Plain(host))})
+			r.Problems = append(r.Problems, object.Problem{Ref: out.Winner, Host: host, Reason: "", Text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", hostname.Plain(host))})
 		}
 		if g.partial && t.options.Services { // else such a claim is refused
 			if service, ok := t.options.ServiceAt(host); ok && asked.service(service) != nil {
@@ -151,8 +165,8 @@ func (t *Translator) resolve(g *gathered, was *publication) (publication, *namin
 			}
 		}
 	}
-	is.unions, is.problems = n.unions, slices.Concat(r.problems, t.attached.problems)
-	count(is.rejected, is.problems)
+	is.unions, is.problems = n.unions, slices.Concat(r.Problems, t.routes.Problems())
+	claim.CountRejected(is.rejected, is.problems)
 	return is, n, r
 }
 
@@ -185,18 +199,5 @@ func (d *differences) hosts(was, is map[string]*records.Node) {
 // count sets the statistics.
 func (t *Translator) count(is *publication, damages []object.Problem) {
 	t.stats = Stats{Names: is.names, Rejected: maps.Clone(is.rejected), Unreachable: is.unheard}
-	count(t.stats.Rejected, damages)
-}
-
-// count adds up problems by their reasons.
-func count(rejected map[string]int, problems []object.Problem) {
-	for _, p := range problems {
-		if p.Reason != "" && p.Reason != object.ReasonNotice {
-			rejected[p.Reason.Counted()] += max(1, p.Hosts)
-		}
-	}
-}
-
-func byName(a, b cache.ObjectName) int {
-	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	claim.CountRejected(t.stats.Rejected, damages)
 }

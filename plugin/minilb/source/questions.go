@@ -32,13 +32,20 @@ func (t *Translator) questions() *questions {
 		return e
 	}
 	exists := func(namespace string) bool {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		return t.attached.namespaces[namespace] != nil
+		return t.routes.NamespaceExists(namespace)
 	}
 	q = newQuestions(find, t.services.inNamespace, exists)
 	return q
 }
+
+// Exposed, Pending, InNamespace and NamespaceExists implement claim.Services.
+func (q *questions) Exposed(name cache.ObjectName) bool { return q.service(name) != nil }
+
+func (q *questions) Pending(name cache.ObjectName) bool { return q.unmerged[name] }
+
+func (q *questions) InNamespace(name string) bool { return q.namespace(name) }
+
+func (q *questions) NamespaceExists(name string) bool { return q.exists(name) }
 
 // service returns an exposed Service whose addresses are known, nil if it is none.
 func (q *questions) service(name cache.ObjectName) *exposedService {

@@ -9,13 +9,14 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // stored is a table of any type, as snapshots and verdicts know it.
 type stored interface {
 	edition(kind, namespace, name string) (edition, bool)
-	slips() iter.Seq[Verdict]
+	slips() iter.Seq[claim.Result]
 	state() *health
 	section() section
 	save(*object.Codec)

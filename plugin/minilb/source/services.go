@@ -153,7 +153,7 @@ func (s *services) mergeDue() {
 	s.merging.Lock()
 	defer s.merging.Unlock()
 	s.mu.Lock()
-	due := slices.SortedFunc(maps.Keys(s.state.due), byName)
+	due := slices.SortedFunc(maps.Keys(s.state.due), object.CompareNames)
 	s.mu.Unlock()
 	for _, service := range due {
 		s.mu.Lock()

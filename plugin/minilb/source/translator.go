@@ -13,7 +13,9 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -37,13 +39,17 @@ type Translator struct {
 	slices   []*health // and of EndpointSlices
 	optional []*health // and of kinds that add names
 
-	mu        sync.Mutex
-	annotated map[cache.ObjectName]*claim // of Services
-	claims    map[cache.ObjectName]*claim // of Ingresses
-	attached  attached
-	stats     Stats
+	mu             sync.Mutex
+	annotated      map[cache.ObjectName]*claim.Claim  // of Services
+	claims         map[cache.ObjectName]*claim.Claim  // of Ingresses
+	gatewayChanges map[object.KindName]gateway.Object // objects of the Gateway API since the last publication; nil for one that went
+	stats          Stats
 
-	last publication // touched by the run loop alone
+	// What follows is touched by the run loop alone.
+	routes      *gateway.Routes
+	unavailable map[object.KindName]gateway.Cause // as of when the routes were computed
+	routeClaims map[object.KindName][]*claim.Claim
+	last        publication
 }
 
 // Hooks are called by a Translator; each may be nil.
@@ -52,7 +58,7 @@ type Hooks struct {
 	Covered func(host string) bool
 	// OnResolved is given the results of all claims whenever they were resolved, in place of the log
 	// lines about those with problems. It must not keep them once it has returned.
-	OnResolved func(iter.Seq[Verdict])
+	OnResolved func(iter.Seq[claim.Result])
 	// ObserveLatency is given, for each change of a Service's endpoints, how long ago it was triggered in the cluster.
 	ObserveLatency func(time.Duration)
 }
@@ -85,10 +91,12 @@ func newTranslator(w *Watcher, options config.Options, index *records.Index, hoo
 		watcher:    w,
 		wake:       make(chan struct{}, 1),
 
-		annotated: map[cache.ObjectName]*claim{},
-		claims:    map[cache.ObjectName]*claim{},
-		attached:  newAttached(),
+		annotated:      map[cache.ObjectName]*claim.Claim{},
+		claims:         map[cache.ObjectName]*claim.Claim{},
+		gatewayChanges: map[object.KindName]gateway.Object{},
+		routeClaims:    map[object.KindName][]*claim.Claim{},
 	}
+	t.routes = gateway.New(&t.options)
 	t.services = newServices(&t.options, index, claimsOnly, t.publishSoon, t.observe)
 	t.services.state.probing = w.probingFor(t)
 	w.add(t)
@@ -125,12 +133,12 @@ func (t *Translator) onService(old, new *object.Service) {
 	}
 	t.services.expose(new)
 	if !wasExposed || old.Created != new.Created || !maps.Equal(old.Hosts, new.Hosts) || !slices.Equal(old.Truncated, new.Truncated) || !old.ServicePorts.Equal(new.ServicePorts) {
-		t.annotate(new.Key(), serviceClaim(&t.options, new))
+		t.annotate(new.Key(), claim.FromService(&t.options, new))
 	}
 }
 
 // annotate takes in what a Service claims, nil for nothing.
-func (t *Translator) annotate(service cache.ObjectName, c *claim) {
+func (t *Translator) annotate(service cache.ObjectName, c *claim.Claim) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.annotated[service] == nil && c == nil || !t.options.Services {
@@ -146,12 +154,12 @@ func (t *Translator) annotate(service cache.ObjectName, c *claim) {
 
 // onIngress takes in an Ingress that appeared, changed or went.
 func (t *Translator) onIngress(old, new *object.Ingress) {
-	var was, is *claim
+	var was, is *claim.Claim
 	if old != nil {
-		was = ingressClaim(&t.options, old)
+		was = claim.FromIngress(&t.options, old)
 	}
 	if new != nil {
-		is = ingressClaim(&t.options, new)
+		is = claim.FromIngress(&t.options, new)
 	}
 	if reflect.DeepEqual(was, is) {
 		return // nothing that a name depends on, or nothing at all

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -211,9 +212,9 @@ func TestTranslatorHostAnnotations(t *testing.T) {
 	for name, want := range map[string]string{"a.ex.org.": "", "b.ex.org.": "", "c.ex.org.": "", "d.ex.org.": "-"} {
 		b.want(name, want)
 	}
-	claim := serviceClaim(&b.tr.options, b.services().objects[cache.NewObjectName("shop", "web")])
-	if want := []string{"a.ex.org.", "b.ex.org.", "c.ex.org."}; !slices.Equal(claim.hosts, want) {
-		t.Errorf("got hosts %q, want %q", claim.hosts, want)
+	claim := claim.FromService(&b.tr.options, b.services().objects[cache.NewObjectName("shop", "web")])
+	if want := []string{"a.ex.org.", "b.ex.org.", "c.ex.org."}; !slices.Equal(claim.Hosts, want) {
+		t.Errorf("got hosts %q, want %q", claim.Hosts, want)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -29,7 +30,7 @@ func claimsOnly(w *Watcher, options config.Options, _ *records.Index, hooks Hook
 
 func judgedBy(t *testing.T, options config.Options, make func(*Watcher, config.Options, *records.Index, Hooks) *Translator) (*bench, *[]string) {
 	var lines []string
-	onResolved := func(verdicts iter.Seq[Verdict]) {
+	onResolved := func(verdicts iter.Seq[claim.Result]) {
 		lines = nil
 		for v := range verdicts {
 			lines = append(lines, fmt.Sprintf("%s %s/%s %s %d %q %q: %s", v.Kind, v.Namespace, v.Name, v.UID, v.Generation, v.Host, v.Reason, v.Text))

@@ -1,4 +1,4 @@
-package source
+package gateway
 
 import (
 	"fmt"
@@ -10,31 +10,11 @@ import (
 	"k8s.io/client-go/tools/cache"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
-
-// gatewayObjects are all those that decide which hosts the Gateways of a cluster serve.
-type gatewayObjects struct {
-	gateways   map[cache.ObjectName]*object.Gateway
-	classes    map[string]*object.GatewayClass
-	sets       map[object.KindName]*object.ListenerSet
-	namespaces map[string]*object.Namespace
-	routes     map[object.KindName]*object.Route
-	ignored    map[object.KindName]bool // what is there and to be treated as absent (M8)
-}
-
-// attachment judges which listeners take a route, by the rules of the Gateway API: once more
-// than their controllers have, as a status may be older than what it speaks of (G22). It is a
-// pure function of the objects (C5).
-type attachment struct {
-	*gatewayObjects
-	options *config.Options
-	unknown map[object.KindName]Cause // kinds of which nothing is known, by the namespace they are read in, and why
-	losers  map[*object.Listener]bool // of ListenerSets, by precedence; made when it is asked for
-}
 
 // serving is how a host of a route is served.
 type serving struct {
@@ -53,19 +33,19 @@ type servings struct {
 
 func newServings() *servings { return &servings{map[string]*serving{}, map[string]bool{}} }
 
-// claims returns what a route claims: each of its hosts leads to the Gateways that have a
+// claimsOf returns what a route claims: each of its hosts leads to the Gateways that have a
 // listener for it. Hosts that lead to different ones are in claims of their own (G30, G43, C4).
 // Those that none has are said to be dead, unless they may be meant for somebody else's Gateway.
-func (a *attachment) claims(r *object.Route) []*claim {
+func (rs *Routes) claimsOf(r *object.Route) []*claim.Claim {
 	if r.Hosts == nil {
-		return []*claim{{Targets: object.Targets{Ref: r.Ref(r.Kind), Problems: r.Problems}}}
+		return []*claim.Claim{{Targets: object.Targets{Ref: r.Ref(r.Kind), Problems: r.Problems}}}
 	}
 	served := newServings()
 	var obstacles []string
 	foreign := false
-	parents := a.parents(r)
+	parents := rs.parents(r)
 	for _, ref := range parents {
-		switch _, o := a.attach(r, ref, served); {
+		switch _, o := rs.attach(r, ref, served); {
 		case o == nil:
 		case o.foreign():
 			foreign = true
@@ -76,13 +56,13 @@ func (a *attachment) claims(r *object.Route) []*claim {
 	if len(parents) == 0 && r.Hosts[0] != "" {
 		obstacles = append(obstacles, orphaned(r))
 	}
-	claims := claimsOf(r, served.byHost)
+	claims := groupByTargets(r, served.byHost)
 	unmet := slices.DeleteFunc(slices.Clone(r.Hosts), func(host string) bool { return served.met[host] })
 	if len(unmet) > 0 && obstacles != nil && (claims == nil || !foreign) {
 		claims = append(claims, deadClaim(r, unmet, strings.Join(obstacles, "; ")))
 	}
 	if r.Surplus > 0 && claims != nil { // or else it is somebody else's
-		c := &claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}}
+		c := &claim.Claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}}
 		c.AddSurplus(r.Surplus, "")
 		claims = append(claims, c)
 	}
@@ -97,8 +77,8 @@ func orphaned(r *object.Route) string {
 	return "it has no parentRefs: name the Gateway that is to serve it"
 }
 
-// claims makes one claim of all hosts that lead to the same.
-func claimsOf(r *object.Route, served map[string]*serving) []*claim {
+// groupByTargets makes one claim of all hosts that lead to the same.
+func groupByTargets(r *object.Route, served map[string]*serving) []*claim.Claim {
 	type group struct {
 		*serving
 		hosts []string
@@ -113,11 +93,12 @@ func claimsOf(r *object.Route, served map[string]*serving) []*claim {
 		}
 		groups[i].hosts = append(groups[i].hosts, host)
 	}
-	var claims []*claim
+	var claims []*claim.Claim
 	for _, g := range groups {
-		c := &claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}, plain: !g.encrypted, gateways: g.leads}
+		c := &claim.Claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}, NoTLS: !g.encrypted}
 		why := ""
 		for _, l := range g.leads {
+			c.Gateways = append(c.Gateways, l.Ref)
 			c.List = append(c.List, l.List...)
 			if len(l.List) == 0 {
 				why = l.String() + ": " + l.Missing
@@ -126,65 +107,53 @@ func claimsOf(r *object.Route, served map[string]*serving) []*claim {
 		if c.List == nil {
 			c = deadClaim(r, g.hosts, why)
 		} else {
-			c.addHosts(slices.Values(g.hosts), "") // G32
-			c.remark(r.Problems)
+			c.AddHosts(slices.Values(g.hosts), "") // G32
+			c.Remark(r.Problems)
 		}
 		claims = append(claims, c)
 	}
 	return claims
 }
 
-// remark adds what there is to know of a claim's wildcards.
-func (c *claim) remark(problems []object.Problem) {
-	for _, host := range c.hosts {
-		for _, p := range problems {
-			if strings.HasPrefix(host, "*.") {
-				p.Host, p.Text = host, fmt.Sprintf("host %q is %s", hostname.Plain(host), p.Text)
-				c.Problems = append(c.Problems, p)
-			}
-		}
-	}
-}
-
 // deadClaim claims nothing (M2), and says why none of the hosts is served: of the first few by
 // their names, as one route may have a thousand.
-func deadClaim(r *object.Route, hosts []string, why string) *claim {
-	c := &claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}}
-	c.addHosts(func(yield func(string) bool) {
+func deadClaim(r *object.Route, hosts []string, why string) *claim.Claim {
+	c := &claim.Claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}}
+	c.AddHosts(func(yield func(string) bool) {
 		for _, host := range hosts {
 			if host != "" && !yield(host) {
 				return
 			}
 		}
 	}, "")
-	named := len(c.hosts)
-	if named > maxLines {
-		named = maxLines - 1
+	named := len(c.Hosts)
+	if named > object.MaxLines {
+		named = object.MaxLines - 1
 	}
-	for _, host := range c.hosts[:named] {
+	for _, host := range c.Hosts[:named] {
 		c.AddProblem(object.ReasonNoTarget, "host %q is not served: %s", hostname.Plain(host), why)
 		c.Problems[len(c.Problems)-1].Host = host
 	}
-	if more := len(c.hosts) - named; more > 0 {
+	if more := len(c.Hosts) - named; more > 0 {
 		c.AddProblem(object.ReasonNoTarget, "%d more hosts are not served: %s", more, why)
 		c.Problems[len(c.Problems)-1].Hosts = more
 	}
-	if len(c.hosts) == 0 {
+	if len(c.Hosts) == 0 {
 		c.AddProblem(object.ReasonNoTarget, "it is not served: %s", why)
 	}
-	c.hosts = nil
+	c.Hosts = nil
 	return c
 }
 
 // parents returns the references of a route, and those that only its status has, as
 // controllers write them of a route that asked for the default Gateways (G19).
-func (a *attachment) parents(r *object.Route) []object.ParentRef {
+func (rs *Routes) parents(r *object.Route) []object.ParentRef {
 	if !r.UseDefaultGateways {
 		return r.Parents
 	}
 	parents := slices.Clone(r.Parents)
 	for _, v := range r.Statuses {
-		gw := a.gateways[cache.NewObjectName(v.Parent.Namespace, v.Parent.Name)]
+		gw := rs.gateways[cache.NewObjectName(v.Parent.Namespace, v.Parent.Name)]
 		if v.Parent.Kind == object.KindGateway && gw != nil && gw.IsDefault && !slices.Contains(parents, v.Parent) {
 			parents = append(parents, v.Parent)
 		}
@@ -195,10 +164,10 @@ func (a *attachment) parents(r *object.Route) []object.ParentRef {
 // attach adds the hosts that the parent's listeners have in common with the route to served, and
 // reports whether there are any, or could be. It returns what keeps the route, or some of its hosts,
 // from the parent (G11–G16, G30).
-func (a *attachment) attach(r *object.Route, ref object.ParentRef, served *servings) (attached bool, o *obstacle) {
-	p, o := a.parent(ref.KindName)
+func (rs *Routes) attach(r *object.Route, ref object.ParentRef, served *servings) (attached bool, o *obstacle) {
+	p, o := rs.parent(ref.KindName)
 	if o == nil {
-		o = a.accepted(r, ref, p)
+		o = rs.accepted(r, ref, p)
 	}
 	if o != nil {
 		return false, o
@@ -212,7 +181,7 @@ func (a *attachment) attach(r *object.Route, ref object.ParentRef, served *servi
 		switch l := &p.listeners[i]; {
 		case !ref.Matches(l):
 			continue
-		case a.refuses(p, l, r) == "":
+		case rs.refuses(p, l, r) == "":
 			takers = append(takers, l)
 		default:
 			refusers = append(refusers, l)
@@ -243,12 +212,12 @@ func (a *attachment) attach(r *object.Route, ref object.ParentRef, served *servi
 	case !asked:
 		return false, obstruct(CauseNoListener, "no listener of %s has the name or port that it asks for", p.KindName)
 	}
-	return len(unmet) < len(r.Hosts), a.unmet(r, p, unmet, takers, refusers)
+	return len(unmet) < len(r.Hosts), rs.unmet(r, p, unmet, takers, refusers)
 }
 
 // unmet says why no listener of a parent serves some hosts: one has them and refuses the route, or none
 // has them.
-func (a *attachment) unmet(r *object.Route, p *parent, hosts []string, takers, refusers []*object.Listener) *obstacle {
+func (rs *Routes) unmet(r *object.Route, p *parent, hosts []string, takers, refusers []*object.Listener) *obstacle {
 	var last *object.Listener
 	for _, l := range refusers {
 		meets := func(host string) bool { return hostname.Intersect(l.Host, host) != "" || l.Host == host }
@@ -262,7 +231,7 @@ func (a *attachment) unmet(r *object.Route, p *parent, hosts []string, takers, r
 	case last == nil:
 		last = refusers[len(refusers)-1]
 	}
-	return obstruct(CauseNotTaken, "listener %q of %s %s", printable.Shorten(last.Name), p.KindName, a.refuses(p, last, r))
+	return obstruct(CauseNotTaken, "listener %q of %s %s", printable.Shorten(last.Name), p.KindName, rs.refuses(p, last, r))
 }
 
 // lacks says that the listeners that take a route have other hostnames than it.
@@ -291,7 +260,7 @@ func (s *servings) add(host string, to *object.Targets, by *object.Listener) {
 }
 
 // refuses returns why a listener does not take the route, "" if it does.
-func (a *attachment) refuses(p *parent, l *object.Listener, r *object.Route) string {
+func (rs *Routes) refuses(p *parent, l *object.Listener, r *object.Route) string {
 	own := p.gateway.Namespace
 	if p.set != nil {
 		own = p.set.Namespace
@@ -299,7 +268,7 @@ func (a *attachment) refuses(p *parent, l *object.Listener, r *object.Route) str
 	switch {
 	case !l.AllowsKind(r.Kind):
 		return fmt.Sprintf("takes no %s", r.Kind)
-	case !l.AllowedRoutes.Selects(r.Namespace, own, a.labelled):
+	case !l.AllowedRoutes.Selects(r.Namespace, own, rs.labelled):
 		return fmt.Sprintf("allows no routes of namespace %q", r.Namespace)
 	case l.Accepted == object.ConditionFalse: // G18
 		return "is refused by the Gateway's controller"
@@ -307,17 +276,17 @@ func (a *attachment) refuses(p *parent, l *object.Listener, r *object.Route) str
 		return "conflicts with another"
 	case p.set == nil:
 		return ""
-	case !a.options.IgnoreAccepted && l.Accepted != object.ConditionTrue: // G51
+	case !rs.options.IgnoreAccepted && l.Accepted != object.ConditionTrue: // G51
 		return "is not accepted yet"
-	case a.options.IgnoreAccepted && l.Accepted == "" && a.superseded(p, l):
+	case rs.options.IgnoreAccepted && l.Accepted == "" && rs.superseded(p, l):
 		return "conflicts with an older one"
 	}
 	return ""
 }
 
 // labelled returns the labels of a namespace, if it is known (G16).
-func (a *attachment) labelled(name string) (labels.Set, bool) {
-	if ns := a.namespaces[name]; ns != nil && ns.Labels != nil {
+func (rs *Routes) labelled(name string) (labels.Set, bool) {
+	if ns := rs.namespaces[name]; ns != nil && ns.Labels != nil {
 		return ns.Labels, true
 	}
 	return nil, false

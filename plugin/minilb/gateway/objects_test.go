@@ -1,4 +1,4 @@
-package source
+package gateway
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -15,33 +16,34 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
-// testObjects reads the objects of a manifest as the tables would hold them.
-func testObjects(t testing.TB, manifest string) *gatewayObjects {
+// customObject reads an object of the Gateway API.
+func customObject(t testing.TB, manifest string) *unstructured.Unstructured {
 	t.Helper()
-	a := newAttached()
-	objects := &a.gatewayObjects
+	obj := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(strings.TrimSuffix(strings.TrimSpace(manifest), "---")), &obj.Object); err != nil {
+		t.Fatalf("%v in\n%s", err, manifest)
+	}
+	return obj
+}
+
+// testObjects reads the objects of a manifest.
+func testObjects(t testing.TB, manifest string) *Routes {
+	t.Helper()
+	objects := New(&config.Options{})
 	for document := range strings.SplitSeq(manifest, "\n---\n") {
-		obj := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal([]byte(document), &obj.Object); err != nil {
-			t.Fatalf("%v in\n%s", err, document)
-		}
+		obj := customObject(t, document)
 		switch kind := obj.GetKind(); kind {
 		case "":
 		case object.KindGateway:
-			g := object.NewGateway(obj)
-			objects.gateways[g.Key()] = g
+			objects.Set(object.NewGateway(obj))
 		case object.KindGatewayClass:
-			objects.classes[obj.GetName()] = object.NewGatewayClass(obj)
+			objects.Set(object.NewGatewayClass(obj))
 		case object.KindListenerSet, object.KindXListenerSet:
-			s := object.NewListenerSet(kind)(obj)
-			objects.sets[s.KindName()] = s
-		case "Namespace":
-			ns := &corev1.Namespace{}
-			ns.Name, ns.Labels = obj.GetName(), obj.GetLabels()
-			objects.namespaces[ns.Name] = object.NewNamespace(ns)
+			objects.Set(object.NewListenerSet(kind)(obj))
+		case kindNamespace:
+			objects.Set(object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: obj.GetName(), Labels: obj.GetLabels()}}))
 		case object.KindHTTPRoute, object.KindGRPCRoute, object.KindTLSRoute:
-			r := object.NewRoute(kind)(obj)
-			objects.routes[r.KindName()] = r
+			objects.Set(object.NewRoute(kind)(obj))
 		default:
 			t.Fatalf("kind %q", kind)
 		}
@@ -49,13 +51,17 @@ func testObjects(t testing.TB, manifest string) *gatewayObjects {
 	return objects
 }
 
+// none is what leaves out no routes.
+func none(string, string) bool { return false }
+
 // told returns what the claims of all routes say, one a line: "a.ex.org. -> 10.0.0.1" for a
 // host and its targets, "a.ex.org.: reason" for one without, "!reason" for a problem.
-func told(objects *gatewayObjects, options config.Options) []string {
+func told(objects *Routes, options config.Options) []string {
 	var lines []string
-	a := &attachment{gatewayObjects: objects, options: &options}
-	for _, r := range objects.routes {
-		for _, c := range a.claims(r) {
+	objects.options = &options
+	objects.Recompute(nil, none)
+	for name := range objects.routes {
+		for _, c := range objects.Claims(name) {
 			var targets []string
 			for _, target := range c.List {
 				switch {
@@ -67,7 +73,7 @@ func told(objects *gatewayObjects, options config.Options) []string {
 					targets = append(targets, "svc:"+target.Service.String())
 				}
 			}
-			for _, host := range c.hosts {
+			for _, host := range c.Hosts {
 				lines = append(lines, host+" -> "+strings.Join(targets, " "))
 			}
 			for _, p := range c.Problems {

@@ -1,4 +1,4 @@
-package source
+package gateway
 
 import (
 	"cmp"
@@ -13,12 +13,12 @@ import (
 
 // accepted returns why the controller behind the parent does not count as having accepted the
 // route, nil if it does (G20, G20b, G21).
-func (a *attachment) accepted(r *object.Route, ref object.ParentRef, p *parent) *obstacle {
-	if a.options.IgnoreAccepted { // G23
+func (rs *Routes) accepted(r *object.Route, ref object.ParentRef, p *parent) *obstacle {
+	if rs.options.IgnoreAccepted { // G23
 		return nil
 	}
 	controller := "" // any, if the class cannot be read
-	if class := a.classes[p.gateway.Class]; class != nil {
+	if class := rs.classes[p.gateway.Class]; class != nil {
 		controller = class.Controller
 	}
 	owner := func(v *object.RouteStatus) bool { return controller == "" || v.Controller == controller }
@@ -62,15 +62,15 @@ func (a *attachment) accepted(r *object.Route, ref object.ParentRef, p *parent) 
 		return obstruct(CauseOtherControl, "the route's status has an entry of controller %s alone, but GatewayClass %q of %s names controller %q",
 			strings.Join(others, " and "), printable.Shorten(p.gateway.Class), p.gateway.KindName(), printable.Shorten(controller))
 	}
-	return obstruct(CauseNoStatus, "the route's status has no entry for %s: %s", p.KindName, a.responsible(p.gateway.Class, controller))
+	return obstruct(CauseNoStatus, "the route's status has no entry for %s: %s", p.KindName, rs.responsible(p.gateway.Class, controller))
 }
 
 // responsible says whose word on a Gateway of the class is missing, and what to look for.
-func (a *attachment) responsible(class, controller string) string {
+func (rs *Routes) responsible(class, controller string) string {
 	switch {
 	case controller != "":
 		return fmt.Sprintf("is controller %q of GatewayClass %q running?", printable.Shorten(controller), printable.Shorten(class))
-	case a.classes[class] == nil && a.missing(object.KindName{Kind: object.KindGatewayClass, Name: class}).cause == CauseAbsent:
+	case rs.classes[class] == nil && rs.missing(object.KindName{Kind: object.KindGatewayClass, Name: class}).cause == CauseAbsent:
 		return fmt.Sprintf("GatewayClass %q does not exist", printable.Shorten(class))
 	}
 	return fmt.Sprintf("is the controller of GatewayClass %q running?", printable.Shorten(class))

@@ -1,4 +1,4 @@
-package source
+package claim
 
 import (
 	"iter"
@@ -9,7 +9,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/hostname"
-	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // existence is a name that is claimed or lies above one that is. Outside the zones it keeps wildcards of the
@@ -17,12 +16,12 @@ import (
 type existence struct{ namespace, name string }
 
 // index notes the names that exist because of claims, as the tree of the answers will have them.
-func (r *resolver) index() {
+func (r *Resolver) index() {
 	r.existing = map[existence]bool{}
 	if len(r.hosts()) == 0 {
 		return // nobody will ask
 	}
-	for host, claims := range r.claims {
+	for host, claims := range r.Claims {
 		is := existence{name: host}
 		if r.options.Zone(host) == "" {
 			is.namespace = claims[0].Namespace
@@ -34,7 +33,7 @@ func (r *resolver) index() {
 }
 
 // exists reports whether a name in a zone exists, with data or without.
-func (r *resolver) exists(name string) bool {
+func (r *Resolver) exists(name string) bool {
 	if r.existing[existence{name: name}] {
 		return true
 	}
@@ -43,7 +42,7 @@ func (r *resolver) exists(name string) bool {
 			continue
 		}
 		switch labels := hostname.Labels(name, zone); {
-		case len(labels) == 1 && r.asked.namespace(labels[0]), len(labels) == 2 && r.asked.service(cache.NewObjectName(labels[1], labels[0])) != nil:
+		case len(labels) == 1 && r.services.InNamespace(labels[0]), len(labels) == 2 && r.services.Exposed(cache.NewObjectName(labels[1], labels[0])):
 			return true
 		}
 	}
@@ -51,22 +50,22 @@ func (r *resolver) exists(name string) bool {
 	return slices.ContainsFunc(r.options.Zones, func(zone string) bool { return hostname.InZone(zone, name) })
 }
 
-// covering returns the claimed name, possibly a wildcard, that covers host, or "" (D10).
-func (r *resolver) covering(host string) string {
+// SourceOfSynthesis returns the claimed name, possibly a wildcard, that covers host, or "" (D10).
+func (r *Resolver) SourceOfSynthesis(host string) string {
 	zone := r.options.Zone(host)
 	switch {
-	case len(r.claims[host]) > 0:
+	case len(r.Claims[host]) > 0:
 		return host
 	case hostname.IsSought(host), zone != "" && r.exists(host):
 		return "" // C7, D12
 	}
 	for offset, end := dns.NextLabel(host, 0); !end; offset, end = dns.NextLabel(host, offset) {
 		encloser := host[offset:]
-		claims := r.claims["*."+encloser]
+		claims := r.Claims["*."+encloser]
 		switch {
 		case len(claims) > 0 && (zone != "" || r.reaches(encloser, claims[0].Namespace, host)):
 			return "*." + encloser
-		case len(claims) > 0, zone == "" && len(r.claims[encloser]) > 0, zone != "" && r.exists(encloser):
+		case len(claims) > 0, zone == "" && len(r.Claims[encloser]) > 0, zone != "" && r.exists(encloser):
 			return ""
 		}
 	}
@@ -75,7 +74,7 @@ func (r *resolver) covering(host string) string {
 
 // reaches reports whether nothing keeps the namespace's wildcard directly below a name outside the zones off
 // host, between which nobody claims anything (C6, C7b).
-func (r *resolver) reaches(parent, namespace, host string) bool {
+func (r *Resolver) reaches(parent, namespace, host string) bool {
 	for is := (existence{namespace, host}); is.name != parent; is.name = hostname.Parent(is.name) {
 		if r.existing[is] || r.options.Withholds(is.name, namespace) {
 			return false
@@ -107,21 +106,21 @@ func (w wildcards) below(host string) iter.Seq2[string, string] {
 	}
 }
 
-// enclosers returns the nodes of names outside the zones that nobody claims and that lie below a wildcard.
-// A claim rule's suffix keeps the wildcard off if it does not allow that namespace (C6): its node is nil.
+// WildcardBlocks returns the names outside the zones that nobody claims and that lie below a wildcard.
+// A claim rule's suffix keeps the wildcard off if it does not allow that namespace (C6): it is marked.
 // A name that exists only because of names below it does so too, but if none of these belongs to the
 // wildcard's own namespace: nobody takes names above his own out of another's wildcard (C7b). As what is below
 // such a name does not belong to that namespace either, it is enough to know those directly below where the
 // wildcard stands.
-func (r *resolver) enclosers(outcomes map[string]outcome) map[string]*records.Node {
-	all, nodes := wildcards{}, map[string]*records.Node{}
+func (r *Resolver) WildcardBlocks(outcomes map[string]Resolution) map[string]bool {
+	all, blocks := wildcards{}, map[string]bool{}
 	for host, out := range outcomes {
 		if parent, wildcard := strings.CutPrefix(host, "*."); wildcard && r.options.Zone(host) == "" {
-			all[parent] = out.winner.Namespace
+			all[parent] = out.Winner.Namespace
 		}
 	}
 	if len(all) == 0 {
-		return nodes
+		return blocks
 	}
 	keepsOff := map[string]bool{}
 	note := func(host, namespace string) {
@@ -131,7 +130,7 @@ func (r *resolver) enclosers(outcomes map[string]outcome) map[string]*records.No
 	}
 	for host, out := range outcomes {
 		if r.options.Zone(host) == "" {
-			note(host, out.winner.Namespace)
+			note(host, out.Winner.Namespace)
 		}
 	}
 	var fences []string
@@ -143,11 +142,11 @@ func (r *resolver) enclosers(outcomes map[string]outcome) map[string]*records.No
 	}
 	for name, keeps := range keepsOff {
 		if !keeps {
-			nodes[name] = records.Transparent
+			blocks[name] = false
 		}
 	}
 	for _, fence := range fences {
-		nodes[fence] = nil
+		blocks[fence] = true
 	}
-	return nodes
+	return blocks
 }

@@ -1,8 +1,9 @@
-package source
+package claim
 
 import (
 	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,17 +13,16 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
-	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // testClaim makes a claim of an owner "Kind namespace/name created" on hosts, which leads to
 // targets: addresses, "svc:namespace/name", or host names.
-func testClaim(ownedBy, hosts string, targets ...string) *claim {
-	c := &claim{}
+func testClaim(ownedBy, hosts string, targets ...string) *Claim {
+	c := &Claim{}
 	var id string
 	fmt.Sscan(ownedBy, &c.Kind, &id, &c.Created)
 	c.Namespace, c.Name, _ = strings.Cut(id, "/")
-	c.hosts = strings.Fields(hosts)
+	c.Hosts = strings.Fields(hosts)
 	for _, written := range targets {
 		if service, ok := strings.CutPrefix(written, "svc:"); ok {
 			namespace, name, _ := strings.Cut(service, "/")
@@ -37,27 +37,47 @@ func testClaim(ownedBy, hosts string, targets ...string) *claim {
 }
 
 // exposures makes Services "namespace/name" that are served.
-func exposures(options *config.Options, names ...string) *questions {
-	all, populated := map[cache.ObjectName]*exposedService{}, map[string]bool{}
+func exposures(options *config.Options, names ...string) fakeServices {
+	services := fakeServices{}
 	for _, id := range names {
 		namespace, name, _ := strings.Cut(id, "/")
-		all[cache.NewObjectName(namespace, name)] = &exposedService{addrs: &records.Set{}}
-		populated[namespace] = true
+		services[cache.NewObjectName(namespace, name)] = true
 	}
 	options.Services = true
-	return newQuestions(func(name cache.ObjectName) *exposedService { return all[name] }, func(namespace string) bool { return populated[namespace] }, func(namespace string) bool { return namespace == "kube-system" })
+	return services
 }
 
+// fakeServices are exposed if true, else pending.
+type fakeServices map[cache.ObjectName]bool
+
+func (s fakeServices) Exposed(name cache.ObjectName) bool { return s[name] }
+
+func (s fakeServices) Pending(name cache.ObjectName) bool {
+	exposed, known := s[name]
+	return known && !exposed
+}
+
+func (s fakeServices) InNamespace(namespace string) bool {
+	for name, exposed := range s {
+		if exposed && name.Namespace == namespace {
+			return true
+		}
+	}
+	return false
+}
+
+func (s fakeServices) NamespaceExists(namespace string) bool { return namespace == "kube-system" }
+
 // render writes an outcome as the targets it came from.
-func (o outcome) render() string {
+func (o Resolution) render() string {
 	var parts []string
-	for _, addr := range o.addrs {
+	for _, addr := range o.Addrs {
 		parts = append(parts, addr.String())
 	}
-	for _, service := range o.services {
+	for _, service := range o.Services {
 		parts = append(parts, "svc:"+service.String())
 	}
-	parts = append(parts, o.external...)
+	parts = append(parts, o.External...)
 	slices.Sort(parts)
 	return strings.Join(slices.Compact(parts), " ")
 }
@@ -82,50 +102,50 @@ func TestResolve(t *testing.T) {
 	tests := []struct {
 		name     string
 		rules    []config.ClaimRule
-		claims   []*claim
+		claims   []*Claim
 		want     map[string]string // by host
 		rejected string            // "reason host" of each refused claim
 	}{
 		{
 			name:   "M1, M3: a status hostname of ours becomes the Service",
-			claims: []*claim{testClaim("Ingress shop/i 1", "a.ex.org.", "gw.infra.minilb."), testClaim("Ingress shop/j 1", "b.ex.org.", "web.shop.lan.minilb.")},
+			claims: []*Claim{testClaim("Ingress shop/i 1", "a.ex.org.", "gw.infra.minilb."), testClaim("Ingress shop/j 1", "b.ex.org.", "web.shop.lan.minilb.")},
 			want:   map[string]string{"a.ex.org.": "svc:infra/gw", "b.ex.org.": "svc:shop/web"},
 		},
 		{
 			name:     "M2, M7: nothing behind it",
-			claims:   []*claim{testClaim("Ingress shop/i 1", "a.ex.org."), testClaim("Ingress shop/j 1", "b.ex.org.", "svc:shop/gone"), testClaim("Ingress shop/k 1", "c.ex.org.", "gone.shop.minilb."), testClaim("Ingress shop/l 1", "d.ex.org.", "web.shop.x.minilb.")},
+			claims:   []*Claim{testClaim("Ingress shop/i 1", "a.ex.org."), testClaim("Ingress shop/j 1", "b.ex.org.", "svc:shop/gone"), testClaim("Ingress shop/k 1", "c.ex.org.", "gone.shop.minilb."), testClaim("Ingress shop/l 1", "d.ex.org.", "web.shop.x.minilb.")},
 			want:     map[string]string{},
 			rejected: "dead a.ex.org., dead b.ex.org., dead c.ex.org., dead d.ex.org.",
 		},
 		{
 			name:   "M2: only the dead target is dropped",
-			claims: []*claim{testClaim("Ingress shop/i 1", "a.ex.org.", "svc:shop/gone", "10.0.0.1", "gone.shop.minilb.")},
+			claims: []*Claim{testClaim("Ingress shop/i 1", "a.ex.org.", "svc:shop/gone", "10.0.0.1", "gone.shop.minilb.")},
 			want:   map[string]string{"a.ex.org.": "10.0.0.1"},
 		},
 		{
 			name:     "M6: a loop is dead",
-			claims:   []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "b.ex.org."), testClaim("Ingress shop/b 1", "b.ex.org.", "a.ex.org."), testClaim("Ingress shop/c 1", "c.ex.org.", "c.ex.org.")},
+			claims:   []*Claim{testClaim("Ingress shop/a 1", "a.ex.org.", "b.ex.org."), testClaim("Ingress shop/b 1", "b.ex.org.", "a.ex.org."), testClaim("Ingress shop/c 1", "c.ex.org.", "c.ex.org.")},
 			want:     map[string]string{},
 			rejected: "dead a.ex.org., dead b.ex.org., dead c.ex.org.",
 		},
 		{
 			name:   "M6: only the looping target is dropped",
-			claims: []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "b.ex.org."), testClaim("Ingress shop/b 1", "b.ex.org.", "a.ex.org.", "10.0.0.1")},
+			claims: []*Claim{testClaim("Ingress shop/a 1", "a.ex.org.", "b.ex.org."), testClaim("Ingress shop/b 1", "b.ex.org.", "a.ex.org.", "10.0.0.1")},
 			want:   map[string]string{"a.ex.org.": "10.0.0.1", "b.ex.org.": "10.0.0.1"},
 		},
 		{
 			name:   "M6: hosts lead on, through wildcards too",
-			claims: []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "x.w.ex.org."), testClaim("Service shop/web 1", "*.w.ex.org.", "svc:shop/web")},
+			claims: []*Claim{testClaim("Ingress shop/a 1", "a.ex.org.", "x.w.ex.org."), testClaim("Service shop/web 1", "*.w.ex.org.", "svc:shop/web")},
 			want:   map[string]string{"a.ex.org.": "svc:shop/web", "*.w.ex.org.": "svc:shop/web"},
 		},
 		{
 			name:   "D10: but not where a closer name exists",
-			claims: []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "x.y.w.ex.org."), testClaim("Service shop/web 1", "*.w.ex.org. z.y.w.ex.org.", "svc:shop/web")},
+			claims: []*Claim{testClaim("Ingress shop/a 1", "a.ex.org.", "x.y.w.ex.org."), testClaim("Service shop/web 1", "*.w.ex.org. z.y.w.ex.org.", "svc:shop/web")},
 			want:   map[string]string{"a.ex.org.": "x.y.w.ex.org.", "*.w.ex.org.": "svc:shop/web", "z.y.w.ex.org.": "svc:shop/web"},
 		},
 		{
 			name: "M2: a dead claim of another namespace diverts nobody",
-			claims: []*claim{
+			claims: []*Claim{
 				testClaim("Ingress prod/a 1", "a.ex.org.", "lb.aws.com."), testClaim("Ingress evil/x 1", "lb.aws.com."),
 				testClaim("Ingress prod/b 1", "b.ex.org.", "x.w.ex.org."), testClaim("Ingress prod/w 1", "*.w.ex.org.", "10.0.0.1"), testClaim("Ingress evil/y 1", "x.w.ex.org.", "nothing.evil.minilb."),
 			},
@@ -134,7 +154,7 @@ func TestResolve(t *testing.T) {
 		},
 		{
 			name: "M2: nor does one that leads to the dead by way of others",
-			claims: []*claim{
+			claims: []*Claim{
 				testClaim("Ingress prod/b 1", "b.ex.org.", "x.w.ex.org."), testClaim("Ingress prod/w 1", "*.w.ex.org.", "10.0.0.1"),
 				testClaim("Ingress evil/x 1", "x.w.ex.org.", "1.evil.minilb."), testClaim("Ingress evil/1 1", "1.evil.minilb.", "2.evil.minilb."),
 				testClaim("Ingress evil/2 1", "2.evil.minilb.", "3.evil.minilb."), testClaim("Ingress evil/3 1", "3.evil.minilb.", "nothing.evil.minilb."),
@@ -145,24 +165,24 @@ func TestResolve(t *testing.T) {
 		{
 			name:   "C6: a wildcard does not lead on for what a rule gives to others",
 			rules:  []config.ClaimRule{{Suffix: "pay.ex.org.", Namespaces: []string{"pay"}}, {Suffix: "ex.org.", Namespaces: []string{"web"}}},
-			claims: []*claim{testClaim("Ingress web/w 1", "*.ex.org.", "10.0.0.1"), testClaim("Ingress web/a 1", "a.ex.org.", "x.pay.ex.org."), testClaim("Ingress web/b 1", "b.ex.org.", "x.y.ex.org.")},
+			claims: []*Claim{testClaim("Ingress web/w 1", "*.ex.org.", "10.0.0.1"), testClaim("Ingress web/a 1", "a.ex.org.", "x.pay.ex.org."), testClaim("Ingress web/b 1", "b.ex.org.", "x.y.ex.org.")},
 			want:   map[string]string{"*.ex.org.": "10.0.0.1", "a.ex.org.": "x.pay.ex.org.", "b.ex.org.": "10.0.0.1"},
 		},
 		{
 			name:     "C6: the root is a suffix of every name, the shortest",
 			rules:    []config.ClaimRule{{Suffix: ".", Namespaces: []string{"web"}}, {Suffix: "ex.org.", Namespaces: []string{"pay"}}},
-			claims:   []*claim{testClaim("Ingress web/i 1", "a.net. a.ex.org.", "10.0.0.1"), testClaim("Ingress pay/i 1", "b.net. b.ex.org.", "10.0.0.2")},
+			claims:   []*Claim{testClaim("Ingress web/i 1", "a.net. a.ex.org.", "10.0.0.1"), testClaim("Ingress pay/i 1", "b.net. b.ex.org.", "10.0.0.2")},
 			want:     map[string]string{"a.net.": "10.0.0.1", "b.ex.org.": "10.0.0.2"},
 			rejected: "not_allowed a.ex.org., not_allowed b.net.",
 		},
 		{
 			name:   "M3: what is in our zone and not there is no external name",
-			claims: []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "lb.aws.com.", "gone.shop.minilb.")},
+			claims: []*Claim{testClaim("Ingress shop/a 1", "a.ex.org.", "lb.aws.com.", "gone.shop.minilb.")},
 			want:   map[string]string{"a.ex.org.": "lb.aws.com."},
 		},
 		{
 			name: "M2: nor does one deeper than a wildcard hide what that covers",
-			claims: []*claim{
+			claims: []*Claim{
 				testClaim("Ingress shop/a 1", "a.ex.org.", "q.y.shop.minilb."), testClaim("Ingress shop/w 1", "*.shop.minilb.", "10.0.0.1"),
 				testClaim("Ingress shop/x 1", "x.y.shop.minilb."),
 			},
@@ -171,7 +191,7 @@ func TestResolve(t *testing.T) {
 		},
 		{
 			name: "C3: whichever way one comes, a host is what it is",
-			claims: []*claim{
+			claims: []*Claim{
 				testClaim("Ingress x/a 1", "a.ex.org.", "10.0.0.1", "b.ex.org."),
 				testClaim("Ingress evil/b 1", "b.ex.org.", "a.ex.org."), testClaim("Ingress shop/b 2", "b.ex.org.", "10.0.0.9"),
 			},
@@ -180,7 +200,7 @@ func TestResolve(t *testing.T) {
 		},
 		{
 			name: "C2: a loop of the oldest holds nothing",
-			claims: []*claim{
+			claims: []*Claim{
 				testClaim("Ingress evil/a 1", "a.ex.org.", "b.ex.org."), testClaim("Ingress evil/b 1", "b.ex.org.", "a.ex.org."),
 				testClaim("Ingress shop/b 2", "b.ex.org.", "10.0.0.9"),
 			},
@@ -189,7 +209,7 @@ func TestResolve(t *testing.T) {
 		},
 		{
 			name: "C7b: nor does it keep its namespace's wildcard off what lies above another's name",
-			claims: []*claim{
+			claims: []*Claim{
 				testClaim("Ingress shop/w 1", "*.apps.ex.org.", "10.0.0.1"), testClaim("Ingress shop/z 1", "z.foo.apps.ex.org.", "z.foo.apps.ex.org."),
 				testClaim("Ingress evil/z 2", "z.foo.apps.ex.org.", "10.0.0.9"), testClaim("Ingress shop/a 1", "a.ex.org.", "foo.apps.ex.org."),
 			},
@@ -198,34 +218,34 @@ func TestResolve(t *testing.T) {
 		},
 		{
 			name:   "D10: the name of a Service is closer than a wildcard above it",
-			claims: []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "x.web.shop.minilb."), testClaim("Ingress shop/b 1", "b.ex.org.", "x.shop.minilb."), testClaim("Service shop/web 1", "*.shop.minilb.", "svc:shop/web")},
+			claims: []*Claim{testClaim("Ingress shop/a 1", "a.ex.org.", "x.web.shop.minilb."), testClaim("Ingress shop/b 1", "b.ex.org.", "x.shop.minilb."), testClaim("Service shop/web 1", "*.shop.minilb.", "svc:shop/web")},
 			want:   map[string]string{"*.shop.minilb.": "svc:shop/web", "b.ex.org.": "svc:shop/web"}, rejected: "dead a.ex.org.",
 		},
 		{
 			name:     "M3, D17: a zone in another",
-			claims:   []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "web.lan.minilb."), testClaim("Ingress evil/b 1", "web.lan.minilb.", "6.6.6.6")},
+			claims:   []*Claim{testClaim("Ingress shop/a 1", "a.ex.org.", "web.lan.minilb."), testClaim("Ingress evil/b 1", "web.lan.minilb.", "6.6.6.6")},
 			want:     map[string]string{"a.ex.org.": "svc:lan/web"},
 			rejected: "reserved web.lan.minilb.",
 		},
 		{
 			name:   "C2: of one name, too, the kind decides",
-			claims: []*claim{testClaim("Service b/a 10", "a.ex.org.", "10.0.0.2"), testClaim("Ingress b/a 10", "a.ex.org.", "lb.aws.com.")},
+			claims: []*Claim{testClaim("Service b/a 10", "a.ex.org.", "10.0.0.2"), testClaim("Ingress b/a 10", "a.ex.org.", "lb.aws.com.")},
 			want:   map[string]string{"a.ex.org.": "10.0.0.2"},
 		},
 		{
 			name:   "D30, G44: external names, the smallest of several",
-			claims: []*claim{testClaim("Ingress shop/a 1", "a.ex.org.", "lb2.aws.com.", "lb1.aws.com."), testClaim("Ingress shop/b 1", "b.ex.org.", "lb1.aws.com.", "10.0.0.1"), testClaim("Ingress shop/c 1", "c.ex.org.", "lb1.aws.com.", "svc:shop/web")},
+			claims: []*Claim{testClaim("Ingress shop/a 1", "a.ex.org.", "lb2.aws.com.", "lb1.aws.com."), testClaim("Ingress shop/b 1", "b.ex.org.", "lb1.aws.com.", "10.0.0.1"), testClaim("Ingress shop/c 1", "c.ex.org.", "lb1.aws.com.", "svc:shop/web")},
 			want:   map[string]string{"a.ex.org.": "lb1.aws.com.", "b.ex.org.": "10.0.0.1", "c.ex.org.": "svc:shop/web"},
 		},
 		{
 			name:     "D27: no alias at the apex",
-			claims:   []*claim{testClaim("Ingress shop/a 1", "minilb. home.minilb.", "lb.aws.com."), testClaim("Ingress shop/b 1", "lan.minilb.", "10.0.0.1")},
+			claims:   []*Claim{testClaim("Ingress shop/a 1", "minilb. home.minilb.", "lb.aws.com."), testClaim("Ingress shop/b 1", "lan.minilb.", "10.0.0.1")},
 			want:     map[string]string{"minilb.": "", "home.minilb.": "lb.aws.com.", "lan.minilb.": "10.0.0.1"},
 			rejected: "dead minilb.",
 		},
 		{
 			name: "C2, C3, I9: the oldest claim's namespace has it all",
-			claims: []*claim{
+			claims: []*Claim{
 				testClaim("Ingress evil/x 20", "a.ex.org.", "6.6.6.6"),
 				testClaim("Ingress shop/b 30", "a.ex.org.", "10.0.0.2"),
 				testClaim("Ingress shop/a 10", "a.ex.org.", "10.0.0.1"),
@@ -235,7 +255,7 @@ func TestResolve(t *testing.T) {
 		},
 		{
 			name: "C3: who leads it to nothing else takes nothing over",
-			claims: []*claim{
+			claims: []*Claim{
 				testClaim("HTTPRoute site/home 10", "a.ex.org.", "svc:infra/gw", "10.0.0.1"), testClaim("HTTPRoute store/store 20", "a.ex.org.", "svc:infra/gw"),
 				testClaim("Ingress shop/b 30", "a.ex.org.", "gw.infra.minilb."),
 				testClaim("Ingress site/x 10", "x.ex.org.", "lb.aws.com."), testClaim("Ingress store/x 20", "x.ex.org.", "lb.aws.com."),
@@ -245,7 +265,7 @@ func TestResolve(t *testing.T) {
 		},
 		{
 			name: "C3: who leads it elsewhere, be it in part, does not count",
-			claims: []*claim{
+			claims: []*Claim{
 				testClaim("HTTPRoute site/home 10", "a.ex.org.", "svc:infra/gw"), testClaim("HTTPRoute store/store 20", "a.ex.org.", "svc:infra/gw", "10.0.0.2"),
 				testClaim("Ingress shop/b 30", "a.ex.org.", "lb.aws.com."), testClaim("Ingress lan/b 30", "a.ex.org.", "svc:lan/web"), testClaim("Ingress dead/b 30", "a.ex.org."),
 			},
@@ -254,25 +274,25 @@ func TestResolve(t *testing.T) {
 		},
 		{
 			name:     "C2: the older one, whatever the namespaces are called",
-			claims:   []*claim{testClaim("Ingress evil/a 20", "a.ex.org.", "6.6.6.6"), testClaim("Ingress shop/z 10", "a.ex.org.", "10.0.0.1")},
+			claims:   []*Claim{testClaim("Ingress evil/a 20", "a.ex.org.", "6.6.6.6"), testClaim("Ingress shop/z 10", "a.ex.org.", "10.0.0.1")},
 			want:     map[string]string{"a.ex.org.": "10.0.0.1"},
 			rejected: "conflict a.ex.org.",
 		},
 		{
 			name:     "C2: of the same second, namespace/name decides, then the kind",
-			claims:   []*claim{testClaim("Ingress two/a 10", "a.ex.org.", "10.0.0.2"), testClaim("Ingress one/z 10", "a.ex.org.", "10.0.0.1")},
+			claims:   []*Claim{testClaim("Ingress two/a 10", "a.ex.org.", "10.0.0.2"), testClaim("Ingress one/z 10", "a.ex.org.", "10.0.0.1")},
 			want:     map[string]string{"a.ex.org.": "10.0.0.1"},
 			rejected: "conflict a.ex.org.",
 		},
 		{
 			name:     "C2: a dead claim holds nothing",
-			claims:   []*claim{testClaim("Ingress shop/a 10", "a.ex.org."), testClaim("Ingress prod/b 20", "a.ex.org.", "10.0.0.1")},
+			claims:   []*Claim{testClaim("Ingress shop/a 10", "a.ex.org."), testClaim("Ingress prod/b 20", "a.ex.org.", "10.0.0.1")},
 			want:     map[string]string{"a.ex.org.": "10.0.0.1"},
 			rejected: "dead a.ex.org.",
 		},
 		{
 			name: "D17, C8: the structure of the zone",
-			claims: []*claim{
+			claims: []*Claim{
 				testClaim("Ingress evil/i 1", "web.shop.minilb. other.shop.minilb. x.y.shop.minilb. *.minilb. ns1.minilb. *.shop.minilb. NS1.lan.minilb.", "6.6.6.6"),
 				testClaim("Ingress shop/i 1", "home.minilb. minilb. other.shop.minilb. *.shop.minilb. x.y.shop.minilb. web.shop.shop.minilb. home.lan.minilb. web.shop.minilb.", "10.0.0.1"),
 			},
@@ -284,7 +304,7 @@ func TestResolve(t *testing.T) {
 		},
 		{
 			name: "D12, D17: what stands above another namespace's Services",
-			claims: []*claim{
+			claims: []*Claim{
 				testClaim("Ingress evil/i 1", "shop.minilb. evil.minilb. home.minilb.", "6.6.6.6"),
 				testClaim("Ingress shop/i 2", "shop.minilb.", "10.0.0.1"),
 			},
@@ -293,7 +313,7 @@ func TestResolve(t *testing.T) {
 		},
 		{
 			name: "D17: the name of a Service may be claimed by whoever leads it there",
-			claims: []*claim{
+			claims: []*Claim{
 				testClaim("Service shop/web 1", "web.shop.minilb. web.ex.org.", "svc:shop/web"), testClaim("Ingress shop/status 1", "web.shop.minilb.", "web.shop.minilb."),
 				testClaim("Ingress evil/both 1", "web.shop.minilb. web.shop.lan.minilb.", "web.shop.minilb.", "web.shop.lan.minilb."),
 				testClaim("Ingress shop/more 1", "web.shop.minilb.", "web.shop.minilb.", "10.0.0.1"), testClaim("Ingress shop/other 1", "web.shop.minilb.", "svc:infra/gw", "svc:shop/web"),
@@ -305,7 +325,7 @@ func TestResolve(t *testing.T) {
 		{
 			name:  "C6: claim rules, the longest suffix",
 			rules: []config.ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"prod"}}, {Suffix: "dev.ex.org.", Namespaces: []string{"dev", "prod"}}, {Suffix: "open.org."}, {Suffix: "minilb.", Namespaces: []string{"prod"}}},
-			claims: []*claim{
+			claims: []*Claim{
 				testClaim("Ingress evil/i 1", "a.ex.org. *.dev.ex.org. any.open.org. elsewhere.net. *.org. home.minilb. x.evil.minilb.", "6.6.6.6"),
 				testClaim("Ingress prod/i 2", "a.ex.org. *.dev.ex.org. minilb.", "10.0.0.1"),
 				testClaim("Ingress dev/i 2", "b.ex.org. b.dev.ex.org.", "10.0.0.2"),
@@ -320,16 +340,16 @@ func TestResolve(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			for _, c := range tc.claims {
-				for i := range c.hosts {
-					c.hosts[i] = strings.ToLower(c.hosts[i])
+				for i := range c.Hosts {
+					c.Hosts[i] = strings.ToLower(c.Hosts[i])
 				}
 			}
-			random := seeded(t)
+			random := rand.New(rand.NewPCG(1, 2))
 			for range 10 { // C5: in any order
 				random.Shuffle(len(tc.claims), func(i, j int) { tc.claims[i], tc.claims[j] = tc.claims[j], tc.claims[i] })
 				options := &config.Options{Zones: []string{"minilb.", "lan.minilb."}, Class: "minilb", Claims: tc.rules}
-				r := newResolver(options, tc.claims, exposures(options, exposed...), false)
-				outcomes := r.resolve()
+				r := NewResolver(options, tc.claims, exposures(options, exposed...), false)
+				outcomes := r.Resolve()
 				for host, want := range tc.want {
 					if got := outcomes[host].render(); got != want {
 						t.Errorf("%s: got %q, want %q", host, got, want)
@@ -341,7 +361,7 @@ func TestResolve(t *testing.T) {
 					}
 				}
 				var rejected []string
-				for _, p := range r.problems {
+				for _, p := range r.Problems {
 					if p.Reason != "" {
 						rejected = append(rejected, string(p.Reason)+" "+strings.Split(p.Text, `"`)[1]+".")
 					}
@@ -361,17 +381,17 @@ func TestResolve(t *testing.T) {
 // G44: that only one of several external names is answered is told; one that came twice is not.
 func TestResolveExternal(t *testing.T) {
 	for targets, want := range map[string]int{"lb1.aws.com.": 0, "lb1.aws.com. lb1.aws.com.": 0, "lb2.aws.com. lb1.aws.com.": 1, "lb2.aws.com. lb1.aws.com. 10.0.0.1": 0} {
-		r := newResolver(&config.Options{}, []*claim{testClaim("Ingress shop/i 1", "a.ex.org.", strings.Fields(targets)...)}, exposures(&config.Options{}), false)
-		r.resolve()
-		if len(r.problems) != want {
-			t.Errorf("%s: got problems %v, want %d", targets, r.problems, want)
+		r := NewResolver(&config.Options{}, []*Claim{testClaim("Ingress shop/i 1", "a.ex.org.", strings.Fields(targets)...)}, exposures(&config.Options{}), false)
+		r.Resolve()
+		if len(r.Problems) != want {
+			t.Errorf("%s: got problems %v, want %d", targets, r.Problems, want)
 		}
 	}
 }
 
 // M6: a chain of eight hosts is followed, a longer one is not.
 func TestResolveDepth(t *testing.T) {
-	var claims []*claim
+	var claims []*Claim
 	for i := range 12 {
 		next := fmt.Sprintf("h%d.ex.org.", i+1)
 		if i == 11 {
@@ -379,7 +399,7 @@ func TestResolveDepth(t *testing.T) {
 		}
 		claims = append(claims, testClaim(fmt.Sprintf("Ingress shop/i%02d 1", i), fmt.Sprintf("h%d.ex.org.", i), next))
 	}
-	outcomes := newResolver(&config.Options{}, claims, exposures(&config.Options{}), false).resolve()
+	outcomes := NewResolver(&config.Options{}, claims, exposures(&config.Options{}), false).Resolve()
 	for i := range 12 {
 		want := "10.0.0.1"
 		if 11-i > maxDepth {
@@ -397,12 +417,12 @@ func TestResolveTangle(t *testing.T) {
 	for i := range 200 {
 		hosts = append(hosts, fmt.Sprintf("h%d.ex.org.", i))
 	}
-	var claims []*claim
+	var claims []*Claim
 	for i, host := range hosts {
 		claims = append(claims, testClaim(fmt.Sprintf("Ingress evil/i%03d 1", i), host, hosts...))
 	}
 	claims = append(claims, testClaim("Ingress shop/i 2", "h7.ex.org. h8.ex.org.", "10.0.0.1"), testClaim("Ingress shop/j 2", "a.ex.org.", "h7.ex.org."))
-	outcomes := newResolver(&config.Options{}, claims, exposures(&config.Options{}), false).resolve()
+	outcomes := NewResolver(&config.Options{}, claims, exposures(&config.Options{}), false).Resolve()
 	for _, host := range []string{"h7.ex.org.", "h8.ex.org.", "a.ex.org."} {
 		if got := outcomes[host].render(); got != "10.0.0.1" {
 			t.Errorf("%s beside a tangle of another namespace: got %q, want 10.0.0.1", host, got)
@@ -412,9 +432,9 @@ func TestResolveTangle(t *testing.T) {
 
 // M6: a loop is told for what it is.
 func TestResolveLoop(t *testing.T) {
-	r := newResolver(&config.Options{}, []*claim{testClaim("Ingress shop/i 1", "a.ex.org.", "a.ex.org.")}, exposures(&config.Options{}), false)
-	r.resolve()
-	if len(r.problems) != 1 || !strings.Contains(r.problems[0].Text, `"a.ex.org" leads back to itself`) {
-		t.Errorf("got %v", r.problems)
+	r := NewResolver(&config.Options{}, []*Claim{testClaim("Ingress shop/i 1", "a.ex.org.", "a.ex.org.")}, exposures(&config.Options{}), false)
+	r.Resolve()
+	if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Text, `"a.ex.org" leads back to itself`) {
+		t.Errorf("got %v", r.Problems)
 	}
 }

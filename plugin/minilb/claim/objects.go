@@ -1,4 +1,4 @@
-package source
+package claim
 
 import (
 	"slices"
@@ -11,19 +11,19 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
-// takes reports whether an Ingress is of a class that counts: controllers differ in which of the two goes
+// SelectsIngress reports whether an Ingress is of a class that counts: controllers differ in which of the two goes
 // first (I6).
-func takes(o *config.Options, i *object.Ingress) bool {
+func SelectsIngress(o *config.Options, i *object.Ingress) bool {
 	return len(o.IngressClasses) == 0 || slices.ContainsFunc(i.Classes, func(class string) bool { return slices.Contains(o.IngressClasses, class) })
 }
 
-// ingressClaim returns what an Ingress claims, or nil.
-func ingressClaim(o *config.Options, i *object.Ingress) *claim {
-	if i.Ignored || len(i.Hosts) == 0 || !takes(o, i) {
+// FromIngress returns what an Ingress claims, or nil.
+func FromIngress(o *config.Options, i *object.Ingress) *Claim {
+	if i.Ignored || len(i.Hosts) == 0 || !SelectsIngress(o, i) {
 		return nil
 	}
-	c := &claim{Targets: object.Targets{Ref: i.Ref("Ingress")}}
-	c.addHosts(slices.Values(i.Hosts), "") // I5: the API server lets labels of any length through
+	c := &Claim{Targets: object.Targets{Ref: i.Ref("Ingress")}}
+	c.AddHosts(slices.Values(i.Hosts), "") // I5: the API server lets labels of any length through
 	c.AddSurplus(i.Surplus, "")
 	if i.Service != nil {
 		c.SetService(*i.Service)
@@ -44,9 +44,9 @@ func ingressClaim(o *config.Options, i *object.Ingress) *claim {
 	return c
 }
 
-// serviceClaim returns what an exposed Service claims by its annotations, or nil (I10, I11, M9).
-func serviceClaim(o *config.Options, s *object.Service) *claim {
-	c := &claim{Targets: object.Targets{
+// FromService returns what an exposed Service claims by its annotations, or nil (I10, I11, M9).
+func FromService(o *config.Options, s *object.Service) *Claim {
+	c := &Claim{Targets: object.Targets{
 		Ref:  s.Ref("Service"),
 		List: []object.Target{{Service: cache.NewObjectName(s.Namespace, s.Name)}},
 	}}
@@ -66,7 +66,7 @@ func serviceClaim(o *config.Options, s *object.Service) *claim {
 			c.AddProblem(object.ReasonALPN, "in annotation %s, %s", lb.ALPNAnnotation, text)
 		}
 	}
-	if c.hosts == nil && c.Problems == nil {
+	if c.Hosts == nil && c.Problems == nil {
 		return nil
 	}
 	return c

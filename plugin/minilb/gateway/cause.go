@@ -1,4 +1,4 @@
-package source
+package gateway
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ const (
 	CauseUnknownKind  Cause = "UnknownKind"       // a kind or group that looks misspelt
 	CauseAbsent       Cause = "Absent"            // there is no such object
 	CauseUnserved     Cause = "Unserved"          // the API server does not serve the kind
-	CauseUnread       Cause = "Unread"            // the API server does not let us read the kind, or fails to
+	CauseUnavailable  Cause = "Unread"            // the API server does not let us read the kind, or fails to
 	CauseOutside      Cause = "OutsideNamespaces" // it is not in one of the namespaces that are read
 	CauseIgnored      Cause = "Ignored"           // by its label (M8)
 	CauseMalformed    Cause = "Malformed"         // it is not as its kind should be
@@ -38,7 +38,7 @@ const (
 
 // Causes lists all of them.
 var Causes = []Cause{
-	CauseOtherKind, CauseOtherClass, CauseUnknownKind, CauseAbsent, CauseUnserved, CauseUnread, CauseOutside, CauseIgnored, CauseMalformed, CauseNotLetIn,
+	CauseOtherKind, CauseOtherClass, CauseUnknownKind, CauseAbsent, CauseUnserved, CauseUnavailable, CauseOutside, CauseIgnored, CauseMalformed, CauseNotLetIn,
 	CauseNoStatus, CauseOtherStatus, CauseOtherControl, CauseRefused, CausePending, CauseNoListener, CauseNotTaken, CauseOtherHosts,
 }
 
@@ -55,8 +55,8 @@ func obstruct(cause Cause, format string, args ...any) *obstacle {
 // foreign reports whether the parent is somebody else's, on purpose: nothing is wrong then.
 func (o *obstacle) foreign() bool { return o.cause == CauseOtherKind || o.cause == CauseOtherClass }
 
-// stray says why a reference leads to no kind of parent that is read: it is another's, or misspelt.
-func stray(name object.KindName) *obstacle {
+// unknownKind says why a reference leads to no kind of parent that is read: it is another's, or misspelt.
+func unknownKind(name object.KindName) *obstacle {
 	group, kind, qualified := strings.Cut(name.Kind, "/")
 	if !qualified {
 		group, kind = object.GatewayGroup, name.Kind
@@ -72,21 +72,21 @@ func stray(name object.KindName) *obstacle {
 }
 
 // missing says why nothing is known of an object.
-func (a *attachment) missing(name object.KindName) *obstacle {
-	if namespaces := a.options.Namespaces; name.Namespace != "" && len(namespaces) > 0 && !slices.Contains(namespaces, name.Namespace) {
+func (rs *Routes) missing(name object.KindName) *obstacle {
+	if namespaces := rs.options.Namespaces; name.Namespace != "" && len(namespaces) > 0 && !slices.Contains(namespaces, name.Namespace) {
 		return obstruct(CauseOutside, "%s lies outside of the namespaces that are read", name)
 	}
 	kind := strings.ToLower(name.Kind)
-	cause, unknown := a.unknown[object.KindName{Kind: kind}]
+	cause, unknown := rs.unavailable[object.KindName{Kind: kind}]
 	if !unknown {
-		cause, unknown = a.unknown[object.KindName{Kind: kind, Namespace: name.Namespace}]
+		cause, unknown = rs.unavailable[object.KindName{Kind: kind, Namespace: name.Namespace}]
 	}
 	switch {
 	case cause == CauseUnserved:
 		return obstruct(cause, "%s does not exist: the API server does not serve its kind", name)
 	case unknown:
 		return obstruct(cause, "%s cannot be read", name)
-	case a.ignored[name]:
+	case rs.ignored[name]:
 		return obstruct(CauseIgnored, "%s has label %s, which makes it absent", name, lb.IgnoreLabel)
 	}
 	return obstruct(CauseAbsent, "%s does not exist", name)

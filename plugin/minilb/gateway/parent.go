@@ -1,4 +1,4 @@
-package source
+package gateway
 
 import (
 	"slices"
@@ -20,27 +20,27 @@ type parent struct {
 }
 
 // parent finds what a reference names, or says why routes cannot attach to it.
-func (a *attachment) parent(name object.KindName) (*parent, *obstacle) {
+func (rs *Routes) parent(name object.KindName) (*parent, *obstacle) {
 	switch name.Kind {
 	case object.KindGateway:
-		gw, o := a.gateway(name)
+		gw, o := rs.gateway(name)
 		if o != nil {
 			return nil, o
 		}
 		return &parent{KindName: name, gateway: gw, listeners: gw.Listeners, lead: &gw.Targets}, nil
 	case object.KindListenerSet, object.KindXListenerSet:
-		set := a.sets[name]
+		set := rs.sets[name]
 		switch {
 		case set == nil:
-			return nil, a.missing(name)
+			return nil, rs.missing(name)
 		case set.Problems != nil:
 			return nil, malformed(name)
 		}
-		gw, o := a.gateway(set.Parent) // G50
+		gw, o := rs.gateway(set.Parent) // G50
 		if o != nil {
 			return nil, o
 		}
-		if o := a.detached(set, gw); o != nil {
+		if o := rs.detached(set, gw); o != nil {
 			return nil, o
 		}
 		p := &parent{KindName: name, gateway: gw, set: set, listeners: set.Listeners, lead: &gw.Targets}
@@ -49,20 +49,20 @@ func (a *attachment) parent(name object.KindName) (*parent, *obstacle) {
 		}
 		return p, nil
 	}
-	return nil, stray(name)
+	return nil, unknownKind(name)
 }
 
 // gateway finds a Gateway of the classes that count.
-func (a *attachment) gateway(name object.KindName) (*object.Gateway, *obstacle) {
-	gw := a.gateways[cache.NewObjectName(name.Namespace, name.Name)]
+func (rs *Routes) gateway(name object.KindName) (*object.Gateway, *obstacle) {
+	gw := rs.gateways[cache.NewObjectName(name.Namespace, name.Name)]
 	switch {
 	case name.Kind != object.KindGateway:
-		return nil, stray(name)
+		return nil, unknownKind(name)
 	case gw == nil:
-		return nil, a.missing(name)
+		return nil, rs.missing(name)
 	case gw.Malformed:
 		return nil, malformed(name)
-	case len(a.options.GatewayClasses) > 0 && !slices.Contains(a.options.GatewayClasses, gw.Class):
+	case len(rs.options.GatewayClasses) > 0 && !slices.Contains(rs.options.GatewayClasses, gw.Class):
 		return nil, obstruct(CauseOtherClass, "%s is of GatewayClass %q, which is not among gateway_classes", name, printable.Shorten(gw.Class))
 	}
 	return gw, nil
@@ -73,11 +73,11 @@ func malformed(name object.KindName) *obstacle {
 }
 
 // detached returns why a ListenerSet adds nothing to its Gateway, nil if it does (G51).
-func (a *attachment) detached(set *object.ListenerSet, gw *object.Gateway) *obstacle {
+func (rs *Routes) detached(set *object.ListenerSet, gw *object.Gateway) *obstacle {
 	switch {
-	case !gw.AllowedListeners.Selects(set.Namespace, gw.Namespace, a.labelled):
+	case !gw.AllowedListeners.Selects(set.Namespace, gw.Namespace, rs.labelled):
 		return obstruct(CauseNotLetIn, "%s does not allow %s by its allowedListeners", set.Parent, set.KindName())
-	case a.options.IgnoreAccepted || set.Accepted == object.ConditionTrue:
+	case rs.options.IgnoreAccepted || set.Accepted == object.ConditionTrue:
 		return nil
 	case set.Accepted == object.ConditionFalse:
 		return obstruct(CauseRefused, "%s is refused by its controller", set.KindName())

@@ -1,4 +1,4 @@
-package source
+package claim
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ import (
 // come; the others are refused, and other namespaces have nothing to do with it (C5).
 func TestNamespaceHosts(t *testing.T) {
 	const surplus = 3
-	var claims []*claim
+	var claims []*Claim
 	for i := range maxNamespaceHosts/object.MaxHosts + surplus {
 		var hosts []string
 		for j := range object.MaxHosts {
@@ -26,16 +26,16 @@ func TestNamespaceHosts(t *testing.T) {
 	for range 2 {
 		slices.Reverse(claims)
 		options := &config.Options{Zones: []string{"minilb."}}
-		r := newResolver(options, claims, exposures(options), false)
-		got := r.resolve()
+		r := NewResolver(options, claims, exposures(options), false)
+		got := r.Resolve()
 		if len(got) != maxNamespaceHosts+1 || got["www.shop.org."].empty() || got["h0.s0.evil.org."].empty() {
 			t.Errorf("%d hosts lead somewhere, want %d", len(got), maxNamespaceHosts+1)
 		}
 		rejected := map[string]int{}
-		count(rejected, r.problems)
-		if len(r.problems) != surplus || rejected[string(object.ReasonInvalid)] != surplus*object.MaxHosts || r.problems[0].Ref.Name != fmt.Sprint("i", maxNamespaceHosts/object.MaxHosts) ||
-			r.problems[0].Text != "its hosts are refused: the objects of a namespace may claim 131072, and older ones do" {
-			t.Errorf("got %d problems, the first %+v, and refusals %v", len(r.problems), r.problems[0], rejected)
+		CountRejected(rejected, r.Problems)
+		if len(r.Problems) != surplus || rejected[string(object.ReasonInvalid)] != surplus*object.MaxHosts || r.Problems[0].Ref.Name != fmt.Sprint("i", maxNamespaceHosts/object.MaxHosts) ||
+			r.Problems[0].Text != "its hosts are refused: the objects of a namespace may claim 131072, and older ones do" {
+			t.Errorf("got %d problems, the first %+v, and refusals %v", len(r.Problems), r.Problems[0], rejected)
 		}
 	}
 }

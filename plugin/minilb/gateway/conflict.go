@@ -1,4 +1,4 @@
-package source
+package gateway
 
 import (
 	"cmp"
@@ -15,29 +15,29 @@ import (
 // superseded reports whether another listener goes before that of a ListenerSet, which nobody
 // has judged: the Gateway's own, then those of the older set, then by namespace/name. One that
 // is superseded itself stands in nobody's way (G53).
-func (a *attachment) superseded(p *parent, l *object.Listener) bool {
-	if a.losers == nil {
-		a.losers = a.precedence()
+func (rs *Routes) superseded(p *parent, l *object.Listener) bool {
+	if rs.losers == nil {
+		rs.losers = rs.precedence()
 	}
-	return a.losers[l]
+	return rs.losers[l]
 }
 
 // precedence returns the listeners of all ListenerSets that others go before.
-func (a *attachment) precedence() map[*object.Listener]bool {
+func (rs *Routes) precedence() map[*object.Listener]bool {
 	losers, taken := map[*object.Listener]bool{}, map[object.KindName]ports{}
-	for _, gw := range a.gateways {
+	for _, gw := range rs.gateways {
 		taken[gw.KindName()] = ports{}
 		for i := range gw.Listeners {
 			taken[gw.KindName()].take(&gw.Listeners[i])
 		}
 	}
-	sets := slices.SortedFunc(maps.Values(a.sets), func(x, y *object.ListenerSet) int {
+	sets := slices.SortedFunc(maps.Values(rs.sets), func(x, y *object.ListenerSet) int {
 		ox, oy := x.Ref(""), y.Ref("")
 		return cmp.Or(ox.Older(&oy), strings.Compare(x.Kind, y.Kind)) // C5
 	})
 	for _, set := range sets {
-		gw := a.gateways[cache.NewObjectName(set.Parent.Namespace, set.Parent.Name)]
-		if set.Parent.Kind != object.KindGateway || gw == nil || a.detached(set, gw) != nil {
+		gw := rs.gateways[cache.NewObjectName(set.Parent.Namespace, set.Parent.Name)]
+		if set.Parent.Kind != object.KindGateway || gw == nil || rs.detached(set, gw) != nil {
 			continue
 		}
 		for i := range set.Listeners {

@@ -1,4 +1,4 @@
-package source
+package gateway
 
 import (
 	"fmt"
@@ -40,10 +40,11 @@ func TestListenerPrecedence(t *testing.T) {
 			manifest += fmt.Sprintf("\nkind: HTTPRoute\nmetadata: {name: %s, namespace: shop}\nspec: {parentRefs: [{kind: ListenerSet, name: %s}]}\n---\n", name, name)
 		}
 		objects := testObjects(t, manifest)
-		a := &attachment{gatewayObjects: objects, options: &config.Options{IgnoreAccepted: true}}
+		objects.options = &config.Options{IgnoreAccepted: true}
+		objects.Recompute(nil, none)
 		var got []string
 		for _, name := range []string{"one", "two"} {
-			claims := a.claims(objects.routes[object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: name}])
+			claims := objects.Claims(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: name})
 			if len(claims) > 0 && len(claims[0].List) > 0 {
 				got = append(got, name)
 			}

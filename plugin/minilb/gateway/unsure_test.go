@@ -1,10 +1,9 @@
-package source
+package gateway
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
@@ -29,9 +28,8 @@ func TestUnsure(t *testing.T) {
 		{"a listener that takes labelled namespaces, which cannot be read", gatewayWith(selecting) + to(toGateway), "namespace", object.ReasonUnread},
 		{"a listener that takes no others", gatewayWith(strings.Replace(open, "All", "Same", 1)) + to(toGateway), "namespace", object.ReasonNoTarget},
 	} {
-		objects := testObjects(t, tc.manifest)
-		a := newAttached()
-		a.judge(&config.Options{}, objects, map[object.KindName]Cause{{Kind: tc.unread}: CauseUnread}, stale{all: true})
+		a := testObjects(t, tc.manifest)
+		a.Recompute(map[object.KindName]Cause{{Kind: tc.unread}: CauseUnavailable}, none)
 		for name, claims := range a.claims {
 			if len(claims) != 1 || len(claims[0].Problems) != 1 || claims[0].Problems[0].Reason != tc.want {
 				t.Errorf("%s: %s: got %+v, want a problem of the reason %q", tc.name, name, claims, tc.want)

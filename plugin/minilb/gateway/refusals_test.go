@@ -1,4 +1,4 @@
-package source
+package gateway
 
 import (
 	"fmt"
@@ -32,16 +32,16 @@ func TestAttachmentRefusals(t *testing.T) {
 // Hosts that are not served are named as long as there are but a few.
 func TestDeadClaim(t *testing.T) {
 	var hosts []string
-	for i := range maxLines + 1 {
+	for i := range object.MaxLines + 1 {
 		hosts = append(hosts, fmt.Sprintf("h%d.org", i))
 	}
 	r := &object.Route{Kind: object.KindHTTPRoute}
-	problems := deadClaim(r, hosts[:maxLines], "why").Problems
-	if last := problems[len(problems)-1]; len(problems) != maxLines || last.Hosts != 0 {
-		t.Errorf("got %d lines of %d hosts, the last %q", len(problems), maxLines, last.Text)
+	problems := deadClaim(r, hosts[:object.MaxLines], "why").Problems
+	if last := problems[len(problems)-1]; len(problems) != object.MaxLines || last.Hosts != 0 {
+		t.Errorf("got %d lines of %d hosts, the last %q", len(problems), object.MaxLines, last.Text)
 	}
 	problems = deadClaim(r, hosts, "why").Problems
-	if last := problems[len(problems)-1]; len(problems) != maxLines || last.Text != "2 more hosts are not served: why" || last.Hosts != 2 {
+	if last := problems[len(problems)-1]; len(problems) != object.MaxLines || last.Text != "2 more hosts are not served: why" || last.Hosts != 2 {
 		t.Errorf("got %d lines of %d hosts, the last %q", len(problems), len(hosts), last.Text)
 	}
 	for want, hosts := range map[string][]string{`host "a.org" is not served: why`: {"", "a.org"}, "it is not served: why": {""}} { // G30: "" is any host, and no name
@@ -63,10 +63,10 @@ func TestListenerKindsGroup(t *testing.T) {
 func TestAttachmentClaims(t *testing.T) {
 	objects := testObjects(t, gatewayWith(open)+strings.Replace(fmt.Sprintf(gw, `listeners: [{name: b, port: 80, protocol: HTTP, hostname: b.org, allowedRoutes: {namespaces: {from: All}}}]`), "infra", "two", 1)+
 		routeOf(object.KindHTTPRoute, "a.org, b.org, c.org, d.org", toGateway, "{name: gw, namespace: two}"))
-	a := &attachment{gatewayObjects: objects, options: &config.Options{}}
+	objects.Recompute(nil, none)
 	var got []string
-	for _, c := range a.claims(objects.routes[object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}]) {
-		got = append(got, strings.Join(c.hosts, " "))
+	for _, c := range objects.Claims(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}) {
+		got = append(got, strings.Join(c.Hosts, " "))
 	}
 	if want := []string{"a.org. c.org. d.org.", "b.org."}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

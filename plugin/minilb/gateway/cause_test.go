@@ -1,4 +1,4 @@
-package source
+package gateway
 
 import (
 	"fmt"
@@ -45,10 +45,10 @@ func TestCauses(t *testing.T) {
 		{name: "absent", manifest: status(self, ""), cause: CauseAbsent, text: "Gateway infra/gw does not exist"},
 		{name: "not served", manifest: status("{kind: ListenerSet, name: set}", ""), unknown: map[object.KindName]Cause{{Kind: "listenerset"}: CauseUnserved}, cause: CauseUnserved,
 			text: "ListenerSet infra/set does not exist: the API server does not serve its kind"},
-		{name: "forbidden", manifest: status(self, ""), unknown: map[object.KindName]Cause{{Kind: "gateway"}: CauseUnread}, cause: CauseUnread, text: "Gateway infra/gw cannot be read"},
-		{name: "forbidden in its namespace", manifest: status(self, ""), options: config.Options{Namespaces: []string{"infra", "shop"}}, unknown: map[object.KindName]Cause{{Kind: "gateway", Namespace: "infra"}: CauseUnread},
-			cause: CauseUnread, text: "Gateway infra/gw cannot be read"},
-		{name: "forbidden in another namespace", manifest: status(self, ""), options: config.Options{Namespaces: []string{"infra", "shop"}}, unknown: map[object.KindName]Cause{{Kind: "gateway", Namespace: "shop"}: CauseUnread},
+		{name: "forbidden", manifest: status(self, ""), unknown: map[object.KindName]Cause{{Kind: "gateway"}: CauseUnavailable}, cause: CauseUnavailable, text: "Gateway infra/gw cannot be read"},
+		{name: "forbidden in its namespace", manifest: status(self, ""), options: config.Options{Namespaces: []string{"infra", "shop"}}, unknown: map[object.KindName]Cause{{Kind: "gateway", Namespace: "infra"}: CauseUnavailable},
+			cause: CauseUnavailable, text: "Gateway infra/gw cannot be read"},
+		{name: "forbidden in another namespace", manifest: status(self, ""), options: config.Options{Namespaces: []string{"infra", "shop"}}, unknown: map[object.KindName]Cause{{Kind: "gateway", Namespace: "shop"}: CauseUnavailable},
 			cause: CauseAbsent, text: "Gateway infra/gw does not exist"},
 		{name: "in a namespace that is not read", manifest: status(self, ""), options: config.Options{Namespaces: []string{"shop"}}, cause: CauseOutside, text: "Gateway infra/gw lies outside of the namespaces that are read"},
 		{name: "ignored", manifest: status("{name: hidden}", ""), cause: CauseIgnored, text: "Gateway infra/hidden has label minilb/ignore, which makes it absent"},
@@ -58,7 +58,7 @@ func TestCauses(t *testing.T) {
 
 		{name: "no entry", manifest: gateway + status(self, ""), cause: CauseNoStatus, text: `the route's status has no entry for Gateway infra/gw: is controller "example.org/ctl" of GatewayClass "gc" running?`},
 		{name: "no entry, and no class", manifest: fmt.Sprintf(gw, open) + status(self, ""), cause: CauseNoStatus, text: "the route's status has no entry for Gateway infra/gw: GatewayClass \"gc\" does not exist"},
-		{name: "no entry, and classes that are not read", manifest: fmt.Sprintf(gw, open) + status(self, ""), unknown: map[object.KindName]Cause{{Kind: "gatewayclass"}: CauseUnread}, cause: CauseNoStatus,
+		{name: "no entry, and classes that are not read", manifest: fmt.Sprintf(gw, open) + status(self, ""), unknown: map[object.KindName]Cause{{Kind: "gatewayclass"}: CauseUnavailable}, cause: CauseNoStatus,
 			text: `the route's status has no entry for Gateway infra/gw: is the controller of GatewayClass "gc" running?`},
 		{name: "of a route that is read in some namespaces alone", manifest: fmt.Sprintf(gw, open) + status(self, ""), options: config.Options{Namespaces: []string{"infra"}}, cause: CauseNoStatus,
 			text: "the route's status has no entry for Gateway infra/gw: GatewayClass \"gc\" does not exist"},
@@ -87,9 +87,9 @@ func TestCauses(t *testing.T) {
 	} {
 		objects := testObjects(t, tc.manifest)
 		objects.ignored[object.KindName{Kind: object.KindGateway, Namespace: "infra", Name: "hidden"}] = true
-		a := &attachment{gatewayObjects: objects, options: &tc.options, unknown: tc.unknown}
+		objects.options, objects.unavailable = &tc.options, tc.unknown
 		for _, r := range objects.routes {
-			attached, o := a.attach(r, r.Parents[0], newServings())
+			attached, o := objects.attach(r, r.Parents[0], newServings())
 			if attached || o == nil || o.cause != tc.cause || !strings.HasPrefix(o.text, tc.text) {
 				t.Errorf("%s: got %+v, want %s: %s", tc.name, o, tc.cause, tc.text)
 			}

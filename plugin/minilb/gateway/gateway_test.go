@@ -1,4 +1,4 @@
-package source
+package gateway
 
 import (
 	"fmt"

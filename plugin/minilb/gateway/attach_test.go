@@ -1,4 +1,4 @@
-package source
+package gateway
 
 import (
 	"fmt"
@@ -370,11 +370,11 @@ spec: {hostnames: [b.ex.org], parentRefs: [{name: gw, namespace: infra, port: 81
 
 // C7c: that a route has more hosts than are kept is said unless all its parents are somebody else's.
 func TestSurplusHosts(t *testing.T) {
-	a := &attachment{gatewayObjects: &gatewayObjects{}, options: &config.Options{}}
+	a := New(&config.Options{})
 	for kind, want := range map[string]int{object.KindGateway: 1, "/Service": 0} {
 		r := &object.Route{Kind: object.KindHTTPRoute, Hosts: []string{"a.ex.org"}, Surplus: 3, Parents: []object.ParentRef{{KindName: object.KindName{Kind: kind, Namespace: "infra", Name: "gw"}}}}
 		said := 0
-		for _, c := range a.claims(r) {
+		for _, c := range a.claimsOf(r) {
 			for _, p := range c.Problems {
 				if p.Reason == object.ReasonTooMany {
 					said++

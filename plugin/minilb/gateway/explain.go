@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
+)
+
+// ParentStatus is what has become of one of a route's parentRefs.
+type ParentStatus struct {
+	Parent    string // as in "Gateway shop/web", with the section or port if one is named
+	Cause     Cause  // why the route is not attached there, "" if it is
+	Why       string // the same for people
+	Listeners []ListenerStatus
+}
+
+// ListenerStatus is what becomes of a host at one listener.
+type ListenerStatus struct {
+	Name string
+	Host string // the listener's, "" for any
+	Port int32  // 0 for one that the controller chooses
+	Why  string // why it does not serve the host, "" if it does
+}
+
+// Explain says of each parentRef what becomes of the name there, and returns the hosts, canonical
+// and each once, that are served because of them and that are the name or cover it.
+func (rs *Routes) Explain(r *object.Route, name string) ([]ParentStatus, []string) {
+	var parents []ParentStatus
+	hosts := map[string]bool{}
+	for _, ref := range rs.parents(r) {
+		at := ParentStatus{Parent: ref.String()}
+		served := newServings()
+		if attached, o := rs.attach(r, ref, served); !attached && o != nil {
+			at.Cause, at.Why = o.cause, o.text
+			if o.cause == CauseAbsent {
+				at.Why += rs.alike(ref.KindName)
+			}
+		}
+		for host := range served.byHost {
+			if hostname.Matches(host, name) {
+				hosts[host+"."] = true
+			}
+		}
+		if p, _ := rs.parent(ref.KindName); p != nil {
+			at.Listeners = rs.listeners(r, ref, p, name)
+		}
+		parents = append(parents, at)
+	}
+	return parents, slices.Sorted(maps.Keys(hosts))
+}
+
+// alike names parents that may be meant by one that is absent: of the same name elsewhere, or of one that
+// is almost the same.
+func (rs *Routes) alike(absent object.KindName) string {
+	var names []string
+	consider := func(name object.KindName) {
+		if name.Kind == absent.Kind && (name.Name == absent.Name || name.Namespace == absent.Namespace && lb.Similar(name.Name, absent.Name)) {
+			names = append(names, name.Namespace+"/"+name.Name)
+		}
+	}
+	for _, gw := range rs.gateways {
+		consider(gw.KindName())
+	}
+	for name := range rs.sets {
+		consider(name)
+	}
+	if names == nil {
+		return ""
+	}
+	slices.Sort(names)
+	return "; there is " + strings.Join(names[:min(maxObstacles, len(names))], ", ")
+}
+
+// listeners says of each listener of a parent why it does not serve the name for the route.
+func (rs *Routes) listeners(r *object.Route, ref object.ParentRef, p *parent, name string) []ListenerStatus {
+	var all []ListenerStatus
+	for n := range p.listeners {
+		l := &p.listeners[n]
+		v := ListenerStatus{Name: l.Name, Host: l.Host, Port: l.Port}
+		serves := func(host string) bool {
+			common := hostname.Intersect(l.Host, host)
+			return common != "" && hostname.Matches(common, name)
+		}
+		switch {
+		case !ref.Matches(l):
+			v.Why = "the parentRef asks for another sectionName or port"
+		default:
+			if v.Why = rs.refuses(p, l, r); v.Why != "" {
+				v.Why = "it " + v.Why
+			} else if !slices.ContainsFunc(r.Hosts, serves) {
+				v.Why = "its hostname and the route's have nothing in common that is this name"
+			}
+		}
+		all = append(all, v)
+	}
+	return all
+}

@@ -1,0 +1,266 @@
+// Package gateway decides which hosts the Gateways of a cluster serve: once more than their controllers have, as a
+// status may be older than what it speaks of (G22). It is a pure function of the objects (C5).
+package gateway
+
+import (
+	"iter"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"k8s.io/client-go/tools/cache"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/claim"
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
+)
+
+// Routes are the routes of a cluster, with all that they can attach to, and what they claim by it. It is not safe for
+// concurrent use.
+type Routes struct {
+	options     *config.Options
+	unavailable map[object.KindName]Cause // kinds of which nothing is known, by the namespace they are read in, and why
+
+	gateways   map[cache.ObjectName]*object.Gateway
+	classes    map[string]*object.GatewayClass
+	sets       map[object.KindName]*object.ListenerSet
+	namespaces map[string]*object.Namespace
+	routes     map[object.KindName]*object.Route
+	ignored    map[object.KindName]bool // what is there and to be treated as absent (M8)
+
+	dirty    dirty
+	losers   map[*object.Listener]bool          // of ListenerSets, by precedence; made when it is asked for
+	claims   map[object.KindName][]*claim.Claim // by route
+	problems []object.Problem                   // of the other objects
+}
+
+// dirty is what has changed since the routes were last computed.
+type dirty struct {
+	all        bool
+	routes     map[object.KindName]bool
+	parents    map[object.KindName]bool // Gateways and ListenerSets
+	namespaces map[string]bool
+}
+
+// Object is one of those that Routes are made of: a route, Gateway, GatewayClass, ListenerSet or Namespace.
+type Object interface {
+	Hidden() bool
+	KindName() object.KindName
+}
+
+// New returns Routes without any objects.
+func New(options *config.Options) *Routes {
+	return &Routes{
+		options:    options,
+		gateways:   map[cache.ObjectName]*object.Gateway{},
+		classes:    map[string]*object.GatewayClass{},
+		sets:       map[object.KindName]*object.ListenerSet{},
+		namespaces: map[string]*object.Namespace{},
+		routes:     map[object.KindName]*object.Route{},
+		ignored:    map[object.KindName]bool{},
+		dirty:      newDirty(),
+		claims:     map[object.KindName][]*claim.Claim{},
+	}
+}
+
+func newDirty() dirty {
+	return dirty{routes: map[object.KindName]bool{}, parents: map[object.KindName]bool{}, namespaces: map[string]bool{}}
+}
+
+// Set takes in an object that is there, in place of the one of its kind and name.
+func (rs *Routes) Set(obj Object) {
+	name := obj.KindName()
+	rs.Delete(name)
+	if obj.Hidden() {
+		rs.ignored[name] = true
+		return
+	}
+	switch obj := obj.(type) {
+	case *object.Route:
+		rs.routes[name] = obj
+	case *object.Gateway:
+		rs.gateways[obj.Key()] = obj
+	case *object.GatewayClass:
+		rs.classes[obj.Name] = obj
+	case *object.ListenerSet:
+		rs.sets[name] = obj
+		rs.siblings(obj)
+	case *object.Namespace:
+		rs.namespaces[obj.Name] = obj
+	}
+}
+
+// Delete drops an object that may be there.
+func (rs *Routes) Delete(name object.KindName) {
+	rs.losers = nil
+	delete(rs.ignored, name)
+	switch name.Kind {
+	case object.KindGateway:
+		rs.dirty.parents[name] = true
+		delete(rs.gateways, cache.NewObjectName(name.Namespace, name.Name))
+	case object.KindGatewayClass:
+		rs.dirty.all = true
+		delete(rs.classes, name.Name)
+	case object.KindListenerSet, object.KindXListenerSet:
+		rs.dirty.parents[name] = true
+		if set := rs.sets[name]; set != nil {
+			rs.siblings(set)
+		}
+		delete(rs.sets, name)
+	case kindNamespace:
+		rs.dirty.namespaces[name.Name] = true
+		for _, set := range rs.sets { // which may be let in now, or no longer
+			if set.Namespace == name.Name {
+				rs.siblings(set)
+			}
+		}
+		delete(rs.namespaces, name.Name)
+	default:
+		rs.dirty.routes[name] = true
+		delete(rs.routes, name)
+	}
+}
+
+const kindNamespace = "Namespace"
+
+// siblings marks the other sets of a set's Gateway, with which its listeners may conflict (G53).
+func (rs *Routes) siblings(set *object.ListenerSet) {
+	if rs.options.IgnoreAccepted {
+		rs.dirty.parents[set.Parent] = true
+	}
+}
+
+// NamespaceExists reports whether a Namespace is known to be there.
+func (rs *Routes) NamespaceExists(name string) bool { return rs.namespaces[name] != nil }
+
+// Gateways yields those that count.
+func (rs *Routes) Gateways() iter.Seq[*object.Gateway] {
+	return func(yield func(*object.Gateway) bool) {
+		for _, gw := range rs.gateways {
+			if _, o := rs.gateway(gw.KindName()); o == nil && !yield(gw) {
+				return
+			}
+		}
+	}
+}
+
+// Claims returns what a route claims, as last computed.
+func (rs *Routes) Claims(route object.KindName) []*claim.Claim { return rs.claims[route] }
+
+// Problems returns those of Gateways, GatewayClasses and ListenerSets. What it returned before does not change.
+func (rs *Routes) Problems() []object.Problem { return rs.problems }
+
+// RecomputeAll makes the next Recompute look at every route.
+func (rs *Routes) RecomputeAll() { rs.dirty.all = true }
+
+// Recompute makes the claims of those routes anew that changes concern, and returns the routes whose claims are others
+// than before. Of the kinds that are unavailable nothing is known. Routes that are left out claim nothing, until one of
+// the next calls finds that they are not left out any longer.
+func (rs *Routes) Recompute(unavailable map[object.KindName]Cause, leftOut func(kind, namespace string) bool) (changed []object.KindName) {
+	if !maps.Equal(rs.unavailable, unavailable) {
+		rs.unavailable, rs.dirty.all = unavailable, true
+	}
+	was := rs.dirty
+	rs.dirty = newDirty()
+	compute := func(name object.KindName) {
+		var claims []*claim.Claim
+		switch r := rs.routes[name]; {
+		case r == nil:
+		case leftOut(r.Kind, r.Namespace):
+			rs.dirty.routes[name] = true
+		default:
+			claims = rs.claimsOf(r)
+			rs.doubt(r, claims)
+		}
+		if reflect.DeepEqual(claims, rs.claims[name]) {
+			return
+		}
+		changed = append(changed, name)
+		if claims == nil {
+			delete(rs.claims, name)
+		} else {
+			rs.claims[name] = claims
+		}
+	}
+	for name := range was.routes {
+		compute(name)
+	}
+	if !was.all && len(was.parents)+len(was.namespaces) == 0 {
+		return changed
+	}
+	for name, r := range rs.routes {
+		if !was.routes[name] && rs.concerns(r, &was) {
+			compute(name)
+		}
+	}
+	rs.problems = nil
+	for _, gw := range rs.gateways {
+		// One that cannot be read may be of any class.
+		if len(rs.options.GatewayClasses) == 0 || gw.Class == "" || slices.Contains(rs.options.GatewayClasses, gw.Class) {
+			rs.problems = append(rs.problems, gw.Targets.Problems...)
+		}
+	}
+	for _, class := range rs.classes {
+		rs.problems = append(rs.problems, class.Problems...)
+	}
+	for _, set := range rs.sets {
+		rs.problems = append(rs.problems, set.Problems...)
+	}
+	return changed
+}
+
+// concerns reports whether what has changed may change what the route claims.
+func (rs *Routes) concerns(r *object.Route, changed *dirty) bool {
+	if changed.all || changed.namespaces[r.Namespace] {
+		return true
+	}
+	depends := func(ref object.ParentRef) bool {
+		if changed.parents[ref.KindName] {
+			return true
+		}
+		set := rs.sets[ref.KindName]
+		return set != nil && (changed.parents[set.Parent] || changed.namespaces[set.Namespace])
+	}
+	return slices.ContainsFunc(r.Parents, depends) ||
+		r.UseDefaultGateways && slices.ContainsFunc(r.Statuses, func(v object.RouteStatus) bool { return depends(v.Parent) })
+}
+
+// doubt takes back that nothing stands behind a route's hosts, where that depends on a kind that is
+// there and cannot be read: which is said of the kind, once.
+func (rs *Routes) doubt(r *object.Route, claims []*claim.Claim) {
+	if len(rs.unavailable) == 0 || !slices.ContainsFunc(rs.parents(r), rs.unsure) {
+		return
+	}
+	for _, c := range claims {
+		for n := range c.Problems {
+			if c.Problems[n].Reason == object.ReasonNoTarget {
+				c.Problems[n].Reason = object.ReasonUnread
+			}
+		}
+	}
+}
+
+// unsure reports whether a kind that cannot be read decides on what attaches by the reference.
+func (rs *Routes) unsure(ref object.ParentRef) bool {
+	name, listeners, selections := ref.KindName, []object.Listener(nil), []object.NamespaceSelection(nil)
+	if set := rs.sets[name]; set != nil {
+		name, listeners = set.Parent, set.Listeners
+	}
+	if gw := rs.gateways[cache.NewObjectName(name.Namespace, name.Name)]; gw != nil && name.Kind == object.KindGateway {
+		selections = append(selections, gw.AllowedListeners)
+		listeners = slices.Concat(listeners, gw.Listeners)
+	}
+	for n := range listeners {
+		selections = append(selections, listeners[n].AllowedRoutes)
+	}
+	return rs.unread(strings.ToLower(name.Kind), name.Namespace) || rs.unread("namespace", "") && slices.ContainsFunc(selections, func(s object.NamespaceSelection) bool {
+		return s.From == gatewayv1.NamespacesFromSelector
+	})
+}
+
+// unread reports whether a kind is there and cannot be read, everywhere or in the namespace.
+func (rs *Routes) unread(kind, namespace string) bool {
+	return rs.unavailable[object.KindName{Kind: kind}] == CauseUnavailable || rs.unavailable[object.KindName{Kind: kind, Namespace: namespace}] == CauseUnavailable
+}

@@ -1,0 +1,70 @@
+package source
+
+import (
+	"reflect"
+
+	"github.com/minilb/minilb/plugin/minilb/gateway"
+	"github.com/minilb/minilb/plugin/minilb/object"
+)
+
+func (t *Translator) onRoute(old, new *object.Route) { onGatewayObject(t, old, new) }
+
+func (t *Translator) onGateway(old, new *object.Gateway) {
+	onGatewayObject(t, old.Limited(t.options.Addresses), new.Limited(t.options.Addresses))
+}
+
+func (t *Translator) onListenerSet(old, new *object.ListenerSet) { onGatewayObject(t, old, new) }
+
+func (t *Translator) onGatewayClass(old, new *object.GatewayClass) { onGatewayObject(t, old, new) }
+
+func (t *Translator) onNamespace(old, new *object.Namespace) { onGatewayObject(t, old, new) }
+
+// onGatewayObject queues an object that appeared, changed or (new is nil) went for the run loop, unless nothing that
+// counts has changed.
+func onGatewayObject[T interface {
+	comparable
+	gateway.Object
+}](t *Translator, old, new T) {
+	var none T
+	was, is := old, new // as they count (M8)
+	if old != none && old.Hidden() {
+		was = none
+	}
+	if new != none && new.Hidden() {
+		is = none
+	}
+	if reflect.DeepEqual(was, is) && (was != old) == (is != new) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if old != none {
+		t.gatewayChanges[old.KindName()] = nil
+	}
+	if new != none {
+		t.gatewayChanges[new.KindName()] = new
+	}
+	t.changed()
+}
+
+// parents returns those kinds that routes attach to, or that decide on it, of which nothing is known,
+// with the namespaces that they are read in and the reason, and reports whether that is certain: before
+// that nothing is judged.
+func (t *Translator) parents() (unavailable map[object.KindName]gateway.Cause, certain bool) {
+	unavailable, certain = map[object.KindName]gateway.Cause{}, true
+	for _, h := range t.optional {
+		switch h.kind {
+		case "ingress", "httproute", "grpcroute", "tlsroute":
+			continue
+		}
+		certain = certain && h.decided()
+		switch name := (object.KindName{Kind: h.kind, Namespace: h.namespace}); {
+		case h.listed():
+		case h.absent.Load():
+			unavailable[name] = gateway.CauseUnserved
+		default:
+			unavailable[name] = gateway.CauseUnavailable
+		}
+	}
+	return unavailable, certain
+}
