@@ -124,7 +124,7 @@ func (cl *cluster) start() {
 	cl.run(cl.remind)
 }
 
-// run runs something beside the watch, for as long as that.
+// run starts a goroutine that stop ends.
 func (cl *cluster) run(f func(context.Context)) {
 	cl.running.Go(func() { f(cl.ctx) })
 }
@@ -184,7 +184,25 @@ func (cl *cluster) displaces(other *cluster) bool {
 	})
 }
 
-// stop ends the watch and waits until nothing of it is left.
+// stopTimeout bounds the wait for goroutines that other plugins delay: plugin transfer tries each
+// secondary three times for two seconds, and plugin forward waits for an upstream, whatever becomes of
+// the context. A server that stops still answers meanwhile, as does the load that replaces another.
+const stopTimeout = 7 * time.Second
+
+// drain waits for goroutines that are about to end, stopTimeout at most.
+func drain(goroutines *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		goroutines.Wait()
+	}()
+	select {
+	case <-done:
+	case <-time.After(stopTimeout):
+	}
+}
+
+// stop ends what start and run have started, and waits for it.
 func (cl *cluster) stop() {
 	if cl.ctx == nil {
 		return

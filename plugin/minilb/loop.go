@@ -70,6 +70,7 @@ const (
 // loops notices forward loops.
 type loops struct {
 	ask      func(ctx context.Context, name string) (rcode int) // by way of the next plugin
+	asking   sync.WaitGroup                                     // goroutines that run ask
 	sending  chan struct{}                                      // holds one while ask runs
 	seed     maphash.Seed
 	inFlight [inFlightSlots]atomic.Int32 // questions with the next plugin, by the hash of name and type
@@ -168,6 +169,7 @@ func around(known map[string]*loop, name string) *loop {
 
 // run looks into suspicions until the context ends.
 func (l *loops) run(ctx context.Context) {
+	defer drain(&l.asking)
 	examined := map[string]time.Time{}
 	for {
 		var name string
@@ -287,8 +289,7 @@ func (l *loops) comesBack(ctx context.Context, domain string) (sources []string)
 }
 
 // send asks for a name, and waits proofTimeout for the answer, also while the server stops: most plugins end with
-// the context, but forward is deaf to it while it waits for an upstream, for read_timeout. That question is left
-// to end by itself, so that it does not hold up a reload. No other is sent meanwhile.
+// the context, but forward ignores it while it waits for an upstream. No other question is sent meanwhile.
 func (l *loops) send(ctx context.Context, name string) (rcode int, answered bool) {
 	ctx, cancel := context.WithTimeout(ctx, proofTimeout)
 	defer cancel()
@@ -298,10 +299,10 @@ func (l *loops) send(ctx context.Context, name string) (rcode int, answered bool
 		return 0, false
 	}
 	rcodes, late := make(chan int, 1), time.After(proofTimeout)
-	go func() {
+	l.asking.Go(func() {
 		defer func() { <-l.sending }()
 		rcodes <- l.ask(ctx, name)
-	}()
+	})
 	select {
 	case rcode := <-rcodes:
 		return rcode, true

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coredns/coredns/plugin"
@@ -76,25 +76,24 @@ func TestProofPanic(t *testing.T) {
 	}
 }
 
-// D4b: the worker ends with its context, though the next plugin is deaf to it, and leaves one question at most.
+// D4b: the worker ends with its context and leaves no question behind, unless the next plugin never answers.
 func TestProofStop(t *testing.T) {
 	t.Parallel()
-	for about, deaf := range map[string]bool{"the next plugin ends with the context": false, "it does not": true} {
-		t.Run(about, func(t *testing.T) {
-			t.Parallel()
-			asked, answer, left := make(chan struct{}, proofsSent), make(chan struct{}), make(chan struct{})
+	for about, tc := range map[string]struct{ takes, stops time.Duration }{
+		"the next plugin ends with the context": {0, 0},
+		"it does not":                           {5 * time.Second, 5 * time.Second},
+		"it never answers":                      {time.Hour, proofTimeout + stopTimeout},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var asked, left atomic.Int32
 			l := newLoops(func(ctx context.Context, _ string) int {
-				asked <- struct{}{}
-				if deaf {
-					<-answer
-				} else {
+				asked.Add(1)
+				defer left.Add(1)
+				if time.Sleep(tc.takes); tc.takes == 0 {
 					<-ctx.Done()
 				}
-				close(left)
 				return dns.RcodeServerFailure
 			})
-			release := sync.OnceFunc(func() { close(answer) })
-			defer release()
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan struct{})
 			go func() {
@@ -102,18 +101,20 @@ func TestProofStop(t *testing.T) {
 				l.run(ctx)
 			}()
 			l.suspect("b.ex.org.")
-			<-asked
+			synctest.Wait()
 			cancel()
-			select {
-			case <-ended:
-			case <-time.After(30 * time.Second):
-				t.Fatal("the worker goes on")
+			began := time.Now()
+			<-ended
+			if got := time.Since(began); got != tc.stops {
+				t.Errorf("%s: the worker ended after %v, want %v", about, got, tc.stops)
 			}
-			release()
-			<-left
-			until(t, "nothing is left", func() bool { return len(l.sending) == 0 })
-			if len(asked) != 0 {
-				t.Errorf("%d questions more", len(asked))
+			if tc.takes < stopTimeout && left.Load() != 1 {
+				t.Errorf("%s: a question is left", about)
+			}
+			time.Sleep(tc.takes)
+			synctest.Wait()
+			if asked.Load() != 1 || len(l.sending) != 0 {
+				t.Errorf("%s: %d questions, of which %d are left", about, asked.Load(), len(l.sending))
 			}
 		})
 	}

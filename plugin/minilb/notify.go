@@ -2,7 +2,6 @@ package minilb
 
 import (
 	"context"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -10,51 +9,44 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// notifyInterval is how long after a NOTIFY the next one may follow: what changes meanwhile is in
-// that one, as secondaries fetch the zone as a whole.
-const notifyInterval = time.Second
-
-// notifier tells the secondaries that are named in plugin transfer of changes (RFC 1996).
-type notifier struct {
-	transfer interface{ Notify(zone string) error }
-	index    notifiable
-	preceded bool // whether the serials follow those of a load of this process
-
-	mu   sync.Mutex
-	told map[string]told // by zone
-}
-
-// told is how the latest notification of a zone ended whose end is known.
-type told struct {
-	serial uint32 // that was told of
-	deaf   string // secondaries that did not take it
-}
-
-// notifiable is what the notifier wants of the index.
-type notifiable interface {
-	Zones() []string
-	Serial(zone string) uint32
-	Synced() bool
-	Changes() <-chan struct{}
-	Touch(zones ...string)
-}
-
 const (
-	// recheckInterval is how often it is looked for a change whose serial had to wait for the clock.
+	// notifyInterval is the least time between two NOTIFYs of a zone. Secondaries fetch the zone as
+	// a whole: the second one covers all changes since the first.
+	notifyInterval = time.Second
+
+	// recheckInterval is how often serials are compared that may have waited for the clock.
 	recheckInterval = 5 * time.Second
 
-	// renewAfter is when a process that has begun knows better than the one before: secondaries
-	// may have a number of that one until then, which was ahead of the clock, and hold what we
-	// have for older.
+	// renewAfter is when the serials of a new process are ahead of those of the process before,
+	// which may have been ahead of the clock: until then, secondaries may take our zones for older
+	// than what they have.
 	renewAfter = (records.MaxAhead + 1) * time.Second
 )
 
-// run notifies at each change of a zone, at once and then at most once in the interval, until the
-// context is cancelled. Notifications that are under way by then end by themselves: plugin transfer
-// gives each secondary three tries of a few seconds, one after the other, so that run cannot wait
-// for those that are dead without being late for those that are not.
+// notifier notifies the secondaries that plugin transfer names of changes (RFC 1996).
+type notifier struct {
+	transfer interface{ Notify(zone string) error }
+	index    *records.Index
+	preceded bool // the serials follow those of another load of this process
+	sending  sync.WaitGroup
+
+	mu       sync.Mutex
+	notified map[string]notified // by zone
+}
+
+// notified is the result of the latest notification of a zone that has ended.
+type notified struct {
+	serial uint32
+	failed int // number of secondaries that did not accept it
+}
+
+// run notifies at each change of a zone, at once and then once in notifyInterval at most, until the
+// context ends and the notifications that are under way have ended. Each has a goroutine: plugin
+// transfer tries each secondary three times for two seconds, one after the other, and a dead one
+// must not delay the next notification of the others.
 func (n *notifier) run(ctx context.Context) {
-	known := map[string]uint32{}
+	defer drain(&n.sending)
+	serials := map[string]uint32{}
 	renew := time.NewTimer(renewAfter)
 	defer renew.Stop()
 	if n.preceded {
@@ -66,7 +58,7 @@ func (n *notifier) run(ctx context.Context) {
 			return
 		case <-time.After(notifyInterval):
 		}
-		for !n.changed(known) {
+		for !n.notifyChanged(serials) {
 			select {
 			case <-ctx.Done():
 				return
@@ -79,37 +71,34 @@ func (n *notifier) run(ctx context.Context) {
 	}
 }
 
-// changed notifies of the zones whose serial is not the known one, and reports whether there are any.
-func (n *notifier) changed(known map[string]uint32) (changed bool) {
+// notifyChanged notifies of the zones whose serial has changed, and reports whether there are any.
+func (n *notifier) notifyChanged(serials map[string]uint32) (changed bool) {
 	if !n.index.Synced() {
-		return false // there is nothing to transfer yet, and once there is, that is a change
+		return false // nothing can be transferred yet; the first synchronisation is a change
 	}
 	for _, zone := range n.index.Zones() {
-		if serial := n.index.Serial(zone); serial != known[zone] {
-			changed, known[zone] = true, serial
-			go n.notify(zone, serial)
+		if serial := n.index.Serial(zone); serial != serials[zone] {
+			changed, serials[zone] = true, serial
+			n.sending.Go(func() { n.notify(zone, serial) })
 		}
 	}
 	return changed
 }
 
-// notify tells the zone's secondaries, and logs when some begin or cease to listen: which they are
-// counts, not why, as the reason has a port that is another each time.
+// notify sends a zone's NOTIFYs, and logs when the number of secondaries changes that do not accept
+// them. Their errors are no two times the same: they have the port that was sent from.
 func (n *notifier) notify(zone string, serial uint32) {
-	now := told{serial: serial}
 	err := n.transfer.Notify(zone)
-	if err != nil {
-		now.deaf = deaf(err)
-	}
+	now := notified{serial, countErrors(err)}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	before := n.told[zone]
+	before := n.notified[zone]
 	if int32(serial-before.serial) < 0 && before.serial != 0 {
-		return // it took so long that a later one has ended before
+		return // a later notification has ended before
 	}
-	n.told[zone] = now
+	n.notified[zone] = now
 	switch {
-	case now.deaf == before.deaf:
+	case now.failed == before.failed:
 	case err != nil:
 		log.Warningf("Cannot tell all secondaries of changes in zone %s, they will learn of them when they refresh: %s", zone, strings.ReplaceAll(err.Error(), "\n", "; "))
 	default:
@@ -117,16 +106,17 @@ func (n *notifier) notify(zone string, serial uint32) {
 	}
 }
 
-var refusedBy = regexp.MustCompile(`was not accepted by ("[^"]*")`)
-
-// deaf returns the secondaries that an error of plugin transfer is about.
-func deaf(err error) string {
-	var addrs []string
-	for _, found := range refusedBy.FindAllStringSubmatch(err.Error(), -1) {
-		addrs = append(addrs, found[1])
+// countErrors returns how many errors are joined in one.
+func countErrors(err error) (count int) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		if err == nil {
+			return 0
+		}
+		return 1
 	}
-	if addrs == nil {
-		return "unknown"
+	for _, err := range joined.Unwrap() {
+		count += countErrors(err)
 	}
-	return strings.Join(addrs, " ")
+	return count
 }

@@ -55,7 +55,7 @@ func startNotifier(t *testing.T) (*recorder, *records.Index, func()) {
 	t.Helper()
 	r := &recorder{began: time.Now(), failure: accept}
 	index := records.NewIndex([]string{"minilb.", "lan."})
-	n := &notifier{transfer: r, index: index, told: map[string]told{}}
+	n := &notifier{transfer: r, index: index, notified: map[string]notified{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { n.run(ctx) })
@@ -224,7 +224,7 @@ func TestNotifyPreceded(t *testing.T) {
 		r := &recorder{began: time.Now(), failure: accept}
 		index := records.NewIndex([]string{"minilb."})
 		index.Update(nil, nil, false)
-		n := &notifier{transfer: r, index: index, preceded: true, told: map[string]told{}}
+		n := &notifier{transfer: r, index: index, preceded: true, notified: map[string]notified{}}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { n.run(ctx) })
@@ -250,7 +250,7 @@ func TestNotifyLater(t *testing.T) {
 		{1, 1<<32 - 1, false},
 	} {
 		r := &recorder{failure: accept}
-		n := &notifier{transfer: r, told: map[string]told{}}
+		n := &notifier{transfer: r, notified: map[string]notified{}}
 		if tc.before != 0 {
 			n.notify("minilb.", tc.before)
 		}
@@ -260,5 +260,36 @@ func TestNotifyLater(t *testing.T) {
 		if news := strings.Contains(out.String(), "it broke off"); news != tc.news {
 			t.Errorf("%d after %d: logged %q", tc.after, tc.before, out)
 		}
+	}
+}
+
+// What is being sent when the server stops is waited for, but not for ever: plugin transfer is not ended by a context.
+func TestNotifyStop(t *testing.T) {
+	for about, tc := range map[string]struct{ takes, waits time.Duration }{
+		"a secondary is dead":    {6 * time.Second, 5 * time.Second},
+		"ten secondaries are":    {time.Minute, stopTimeout},
+		"all secondaries answer": {time.Millisecond, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r, index, stop := startNotifier(t)
+			index.Update(nil, nil, false)
+			var ended atomic.Int32
+			r.fail(func() error {
+				defer ended.Add(1)
+				time.Sleep(tc.takes)
+				return nil
+			})
+			time.Sleep(2 * time.Second)
+			r.expect(t, about, "minilb. 1000", "lan. 1000")
+			began := time.Now()
+			stop()
+			if got := time.Since(began); got != tc.waits {
+				t.Errorf("%s: stopped after %v, want %v", about, got, tc.waits)
+			}
+			if got := ended.Load(); tc.takes < stopTimeout && got != 2 {
+				t.Errorf("%s: %d of 2 notifications have ended", about, got)
+			}
+			time.Sleep(tc.takes)
+		})
 	}
 }

@@ -102,7 +102,7 @@ func setup(c *caddy.Controller) error {
 // notifyChanges tells secondaries of changes while the server runs, if there is plugin transfer.
 func notifyChanges(c *caddy.Controller, m *Minilb, cl *cluster) {
 	if t, ok := dnsserver.GetConfig(c).Handler("transfer").(*transfer.Transfer); ok {
-		n := &notifier{transfer: t, index: m.index, told: map[string]told{}, preceded: cl.preceded}
+		n := &notifier{transfer: t, index: m.index, notified: map[string]notified{}, preceded: cl.preceded}
 		cl.run(n.run)
 	}
 }

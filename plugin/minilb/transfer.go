@@ -26,7 +26,7 @@ func (m *Minilb) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
 		return sent([]dns.RR{soa}), nil
 	}
 	rrs := make(chan []dns.RR)
-	go func() { // the receiver reads to the end, whatever happens to the connection
+	go func() { // it ends with the transfer: plugin transfer reads to the end, even when the connection breaks
 		defer close(rrs)
 		rrs <- []dns.RR{soa}
 		rrs <- m.apexServers(zone)
