@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
-
-	"github.com/minilb/minilb/test/inputs"
 )
 
 // Build compiles one of this project's commands, such as "./cmd/coredns", into
@@ -18,7 +16,7 @@ import (
 // last element of pkg. flags are further ones of go build, such as "-race".
 // The caller removes dir; a test gives t.TempDir().
 func Build(ctx context.Context, dir, pkg string, flags ...string) (string, error) {
-	root, err := sources(ctx)
+	root, err := moduleRoot(ctx)
 	if err != nil {
 		return "", fmt.Errorf("build %s: %w", pkg, err)
 	}
@@ -39,7 +37,7 @@ func Build(ctx context.Context, dir, pkg string, flags ...string) (string, error
 // BuildNested compiles the program of a nested module, such as
 // "test/tools/kubectl", to the path out, with the flags of the control plane.
 func BuildNested(ctx context.Context, module, out string) error {
-	root, err := sources(ctx)
+	root, err := moduleRoot(ctx)
 	if err != nil {
 		return fmt.Errorf("build %s: %w", module, err)
 	}
@@ -48,16 +46,6 @@ func BuildNested(ctx context.Context, module, out string) error {
 		return fmt.Errorf("build %s: %w", module, err)
 	}
 	return nil
-}
-
-// sources returns the module's root. go test runs a test anew that has asked
-// for it when a file below has changed.
-func sources(ctx context.Context) (string, error) {
-	root, err := moduleRoot(ctx)
-	if err != nil {
-		return "", err
-	}
-	return root, inputs.Note(root)
 }
 
 // runBuild runs a go build that ends with us. Its error carries what go said.

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-
-	"github.com/minilb/minilb/test/inputs"
 )
 
 // chartDir is the Helm chart, seen from the repository's root.
@@ -42,9 +40,6 @@ func Helm(ctx context.Context, args ...string) (string, error) {
 	binary, err := helm()
 	if err != nil {
 		return "", err
-	}
-	if err := inputs.Note(filepath.Join(root, chartDir)); err != nil {
-		return "", fmt.Errorf("run helm: %w", err)
 	}
 	home, err := os.MkdirTemp("", "minilb-helm-")
 	if err != nil {
