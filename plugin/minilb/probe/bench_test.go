@@ -40,8 +40,8 @@ func BenchmarkRun(b *testing.B) {
 	b.ReportMetric(100*float64(cpu()-used)/float64(b.N)/float64(time.Second), "cpu-%")
 	cancel()
 	running.Wait()
-	for _, e := range p.entries {
-		if !e.reached || e.suspect {
+	for _, e := range p.schedule.entries {
+		if !e.reached || e.unhealthy {
 			b.Fatalf("%s was not reached", e.Addr)
 		}
 	}

@@ -42,7 +42,7 @@ func TestRemove(t *testing.T) {
 		p.Add(Target{Addr: two})
 		w.set(two, errPending)
 		for w.probes(two) == 0 {
-			time.Sleep(p.tick)
+			time.Sleep(p.schedule.tick)
 		}
 		p.Remove(two)
 		time.Sleep(10 * time.Second)
@@ -71,7 +71,7 @@ func TestRemoveSome(t *testing.T) {
 						p.Remove(addr)
 					}
 				}
-				time.Sleep(10*time.Second + p.tick)
+				time.Sleep(10*time.Second + p.schedule.tick)
 				for i, addr := range all {
 					if n := w.probes(addr); goes(i) && n > 0 || !goes(i) && (n < 9 || n > 11) {
 						t.Errorf("%s, removed %v: %d probes in ten intervals", addr, goes(i), n)
@@ -125,7 +125,7 @@ func TestFollowImpeded(t *testing.T) {
 		p.Follow(old)
 		w.set(one, syscall.EMFILE)
 		p.Add(Target{Addr: one})
-		for n := 0; n < failures; time.Sleep(p.tick) {
+		for n := 0; n < failures; time.Sleep(p.schedule.tick) {
 			synctest.Wait()
 			if n = w.probes(one); p.Suspect(one) != (n < failures) {
 				t.Fatalf("after %d probes that could not be made it is suspect: %v", n, p.Suspect(one))
@@ -137,7 +137,7 @@ func TestFollowImpeded(t *testing.T) {
 
 // What another Prober has found out matters for a minute, and no longer.
 func TestFollowLate(t *testing.T) {
-	for after, want := range map[time.Duration]bool{followed - time.Second: true, followed + time.Second: false} {
+	for after, want := range map[time.Duration]bool{inheritedFor - time.Second: true, inheritedFor + time.Second: false} {
 		synctest.Test(t, func(t *testing.T) {
 			old, w := startProber(t, time.Second)
 			w.set(one, syscall.EHOSTUNREACH)

@@ -139,7 +139,7 @@ func (w *world) expect(t *testing.T, want ...string) {
 func startProber(t *testing.T, interval time.Duration) (*Prober, *world) {
 	w := newWorld()
 	p := New(interval, w)
-	p.sockets, p.room = w, maxInFlight // whatever this machine has room for
+	p.schedule.sockets, p.schedule.room = w, maxInFlight // whatever this machine has room for
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { p.Run(ctx) })
@@ -180,7 +180,7 @@ func TestSuspicion(t *testing.T) {
 				}
 
 				w.set(one, tc.fate)
-				time.Sleep(2*interval + 2*p.tick)
+				time.Sleep(2*interval + 2*p.schedule.tick)
 				w.expect(t, one.String()+" suspect ("+tc.reason+")")
 				if !p.Suspect(one) || p.Suspect(two) {
 					t.Errorf("%v, %s: suspect are %v and %v", interval, name, p.Suspect(one), p.Suspect(two))
@@ -189,7 +189,7 @@ func TestSuspicion(t *testing.T) {
 				w.expect(t) // once is enough
 
 				w.set(one, nil)
-				time.Sleep(interval + p.timeout + 2*p.tick)
+				time.Sleep(interval + p.schedule.timeout + 2*p.schedule.tick)
 				w.expect(t, one.String()+" trusted")
 				if p.Suspect(one) {
 					t.Errorf("%v, %s: still suspect", interval, name)
@@ -209,10 +209,10 @@ func TestFirstFailure(t *testing.T) {
 			if p.Suspect(one) {
 				t.Fatalf("suspect after %d probes", w.probes(one))
 			}
-			time.Sleep(p.tick)
+			time.Sleep(p.schedule.tick)
 			synctest.Wait()
 		}
-		time.Sleep(p.tick)
+		time.Sleep(p.schedule.tick)
 		w.expect(t, one.String()+" suspect (connection refused)")
 	})
 }
@@ -226,17 +226,17 @@ func TestSingleFailure(t *testing.T) {
 			time.Sleep(3 * time.Second)
 			synctest.Wait() // or a probe might begin now that is not seen
 			for w.inFlight() > 0 {
-				time.Sleep(p.tick / 5)
+				time.Sleep(p.schedule.tick / 5)
 				synctest.Wait()
 			}
 			w.set(one, errPending)
 			for before := w.probes(one); w.probes(one) == before; {
-				time.Sleep(p.tick / 5)
+				time.Sleep(p.schedule.tick / 5)
 			}
-			time.Sleep(p.timeout - p.tick/2) // the first one is about to fail
+			time.Sleep(p.schedule.timeout - p.schedule.tick/2) // the first one is about to fail
 			synctest.Wait()
 			for before := w.probes(one); w.probes(one) == before; {
-				time.Sleep(p.tick / 5)
+				time.Sleep(p.schedule.tick / 5)
 			}
 			w.set(one, nil) // the second has begun
 		}
@@ -253,11 +253,11 @@ func TestNew(t *testing.T) {
 		{MaxInterval, time.Second, 50 * time.Millisecond},
 	} {
 		p := New(tc.interval, newWorld())
-		if p.timeout != tc.timeout || p.tick != tc.tick || len(p.slots) != int(tc.interval/tc.tick) {
-			t.Errorf("%v: got a timeout of %v and %d ticks of %v, want %v and ticks of %v", tc.interval, p.timeout, len(p.slots), p.tick, tc.timeout, tc.tick)
+		if p.schedule.timeout != tc.timeout || p.schedule.tick != tc.tick || len(p.schedule.slots) != int(tc.interval/tc.tick) {
+			t.Errorf("%v: got a timeout of %v and %d ticks of %v, want %v and ticks of %v", tc.interval, p.schedule.timeout, len(p.schedule.slots), p.schedule.tick, tc.timeout, tc.tick)
 		}
-		if p.room < 1 || p.room > maxInFlight || p.room > 1 && p.room > openFiles()/4 {
-			t.Errorf("%d connections at a time, and %d files may be open", p.room, openFiles())
+		if p.schedule.room < 1 || p.schedule.room > maxInFlight || p.schedule.room > 1 && p.schedule.room > openFiles()/4 {
+			t.Errorf("%d connections at a time, and %d files may be open", p.schedule.room, openFiles())
 		}
 	}
 }
@@ -267,19 +267,19 @@ func TestHeldUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		p := New(time.Second, w)
-		p.sockets = w
+		p.schedule.sockets = w
 		p.Add(Target{Addr: one})
 		w.set(one, errPending)
 		now := time.Now()
-		for len(p.flying) == 0 {
-			now = now.Add(p.tick)
+		for len(p.schedule.flying) == 0 {
+			now = now.Add(p.schedule.tick)
 			p.step(now)
 		}
 		w.set(one, nil)
 		for range 10 {
 			now = now.Add(time.Minute)
-			if changes := p.step(now); len(changes) > 0 || p.entries[one].failed > 0 {
-				t.Fatalf("got %v and %d failures", changes, p.entries[one].failed)
+			if changes, _ := p.step(now); len(changes) > 0 || p.schedule.entries[one].failed > 0 {
+				t.Fatalf("got %v and %d failures", changes, p.schedule.entries[one].failed)
 			}
 		}
 	})
@@ -315,11 +315,11 @@ func TestSpread(t *testing.T) {
 					t.Errorf("%s was probed %d times", addr, len(times))
 				}
 				for _, at := range times {
-					perTick[at.Sub(w.start)/p.tick]++
+					perTick[at.Sub(w.start)/p.schedule.tick]++
 				}
 			}
 			for at, n := range perTick {
-				if n > maxRate*int(p.tick)/int(time.Second) {
+				if n > maxRate*int(p.schedule.tick)/int(time.Second) {
 					t.Errorf("%d endpoints: %d probes begun in tick %d", tc.endpoints, n, at)
 				}
 			}
@@ -360,14 +360,14 @@ func TestImpeded(t *testing.T) {
 func TestIdle(t *testing.T) {
 	w := newWorld()
 	p := New(time.Second, w)
-	p.sockets = w
-	now := p.begun
+	p.schedule.sockets = w
+	now := p.schedule.begun
 	if _, ok := p.pause(now); ok {
 		t.Error("it wakes up for nothing")
 	}
 	p.Add(Target{Addr: one})
 	steps := 0
-	for now.Sub(p.begun) < 100*time.Second {
+	for now.Sub(p.schedule.begun) < 100*time.Second {
 		pause, ok := p.pause(now)
 		if !ok {
 			t.Fatal("it sleeps for ever")

@@ -23,7 +23,7 @@ func TestRack(t *testing.T) {
 		for _, target := range all {
 			w.set(target, errPending)
 		}
-		time.Sleep(2*time.Second + 5*p.tick) // a few ticks more as 2200 probes take more than a second
+		time.Sleep(2*time.Second + 5*p.schedule.tick) // a few ticks more as 2200 probes take more than a second
 		synctest.Wait()
 		suspect := 0
 		for _, target := range all {
@@ -38,7 +38,7 @@ func TestRack(t *testing.T) {
 		for _, target := range all {
 			w.set(target, nil)
 		}
-		time.Sleep(time.Second + p.timeout + 5*p.tick)
+		time.Sleep(time.Second + p.schedule.timeout + 5*p.schedule.tick)
 		synctest.Wait()
 		for _, target := range all {
 			if p.Suspect(target) {

@@ -125,15 +125,15 @@ func TestUnnoticed(t *testing.T) {
 	}()
 	w := newWorld()
 	p := New(MinInterval, w)
-	sockets := &timed{sockets: p.sockets, began: map[int]time.Time{}}
-	p.sockets = sockets
+	sockets := &timed{sockets: p.schedule.sockets, began: map[int]time.Time{}}
+	p.schedule.sockets = sockets
 	addr := listener.Addr().(*net.TCPAddr).AddrPort()
 	p.Add(Target{Addr: addr})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*MinInterval)
 	defer cancel()
 	p.Run(ctx)
-	if !p.entries[addr].reached || p.Suspect(addr) || len(w.changes) > 0 {
-		t.Errorf("it was not reached: %+v, %v", p.entries[addr], w.changes)
+	if !p.schedule.entries[addr].reached || p.Suspect(addr) || len(w.changes) > 0 {
+		t.Errorf("it was not reached: %+v, %v", p.schedule.entries[addr], w.changes)
 	}
 	mu.Lock()
 	defer mu.Unlock()

@@ -170,12 +170,12 @@ func TestUnreachedPending(t *testing.T) {
 	p.Add(dead)
 	p.Add(Target{Addr: pending.Addr})
 	p.Add(pending) // who knows the node comes second
-	p.entries[dead.Addr].suspect = true
-	if targets, several := p.unreached(false); targets != nil || several {
+	p.schedule.entries[dead.Addr].unhealthy = true
+	if targets, several := p.schedule.unreached(false); targets != nil || several {
 		t.Errorf("got %v, several %v, while b has not been judged", targets, several)
 	}
-	p.entries[pending.Addr].suspect = true
-	if targets, several := p.unreached(false); !slices.Equal(targets, []Target{dead, pending}) || several {
+	p.schedule.entries[pending.Addr].unhealthy = true
+	if targets, several := p.schedule.unreached(false); !slices.Equal(targets, []Target{dead, pending}) || several {
 		t.Errorf("got %v, several %v", targets, several)
 	}
 }

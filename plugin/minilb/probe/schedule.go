@@ -1,0 +1,303 @@
+package probe
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"time"
+)
+
+const (
+	// maxTimeout bounds the time that a connection may take, which is half the interval.
+	maxTimeout = time.Second
+	// failures in a row make an endpoint unhealthy. One success makes it healthy again.
+	failures = 2
+	// maxInFlight bounds the connections that are being made at a time, as does a quarter of the
+	// files that may be open; maxRate bounds those begun in a second. Endpoints beyond that are
+	// probed less often than once in the interval. A dead one takes two connections.
+	maxInFlight = 1024
+	maxRate     = 2000
+	// inheritedFor is for how long the results of another Prober count for endpoints that are added.
+	inheritedFor = time.Minute
+	// The probes are spread over so many ticks of the interval, within these bounds.
+	ticks            = 20
+	minTick, maxTick = 5 * time.Millisecond, 50 * time.Millisecond
+)
+
+// schedule holds the endpoints, when each is due, and the probes in flight. It is not safe for
+// concurrent use.
+type schedule struct {
+	interval, timeout, tick time.Duration
+	sockets                 sockets
+	room                    int // connections at a time
+	begun                   time.Time
+
+	entries   map[netip.AddrPort]*entry
+	slots     [][]*entry // by the tick within the interval at which they are due
+	next      int        // slot of the next entry
+	turn      int64      // the last tick whose slot has been collected
+	waiting   []*entry   // due, the first one first
+	flying    []flight
+	retries   []retry
+	inherited map[netip.AddrPort]bool // unhealthy by another Prober
+	nodes     nodes
+	impeded   bool // an error of this machine has been reported
+}
+
+// entry is an endpoint that is probed.
+type entry struct {
+	Target
+	users     int // how many want it to be probed; 0 once nobody does
+	slot      int
+	at        int  // index in the slot
+	reached   bool // its host has answered, be it by refusing
+	unhealthy bool
+	failed    int  // times in a row
+	busy      bool // in flight, waiting or to be retried
+}
+
+// flight is a connection that is being made.
+type flight struct {
+	*entry
+	socket int
+	began  time.Time
+}
+
+// retry is a second attempt.
+type retry struct {
+	*entry
+	at time.Time
+}
+
+func newSchedule(interval time.Duration) *schedule {
+	s := &schedule{
+		interval:  interval,
+		timeout:   min(interval/2, maxTimeout),
+		tick:      min(max(interval/ticks, minTick), maxTick),
+		sockets:   newSockets(),
+		room:      max(min(maxInFlight, openFiles()/4), 1),
+		begun:     time.Now(),
+		entries:   map[netip.AddrPort]*entry{},
+		inherited: map[netip.AddrPort]bool{},
+		nodes:     nodes{settled: map[family]bool{}, reached: map[site]bool{}},
+	}
+	s.slots = make([][]*entry, s.interval/s.tick)
+	return s
+}
+
+func (s *schedule) inherit(from *schedule) {
+	for addr, e := range from.entries {
+		if e.unhealthy {
+			s.inherited[addr] = true
+		}
+	}
+	maps.Copy(s.nodes.settled, from.nodes.settled)
+	maps.Copy(s.nodes.reached, from.nodes.reached)
+}
+
+func (s *schedule) add(t Target) {
+	if e := s.entries[t.Addr]; e != nil {
+		e.users++
+		s.place(t)
+		return
+	}
+	e := &entry{Target: t, users: 1, slot: s.next, at: len(s.slots[s.next])}
+	if s.inherited[t.Addr] {
+		e.unhealthy, e.failed = true, failures
+		delete(s.inherited, t.Addr)
+	}
+	s.entries[t.Addr] = e
+	s.slots[e.slot] = append(s.slots[e.slot], e)
+	s.next = (s.next + s.stride()) % len(s.slots)
+}
+
+// place sets the node of an endpoint. Who does not know the node takes it from nobody who does.
+func (s *schedule) place(t Target) {
+	if e := s.entries[t.Addr]; e != nil && t.Node != "" && t.Node != e.Node {
+		e.Node = t.Node
+		s.nodes.note(e)
+	}
+}
+
+// stride is how many slots lie between endpoints that are added one after the other. It has no
+// divisor in common with the number of slots, so that all of them are used.
+func (s *schedule) stride() int {
+	n := len(s.slots)
+	for stride := max(n*5/8, 1); ; stride++ {
+		a, b := n, stride
+		for b != 0 {
+			a, b = b, a%b
+		}
+		if a == 1 {
+			return stride
+		}
+	}
+}
+
+func (s *schedule) remove(addr netip.AddrPort) {
+	e := s.entries[addr]
+	if e == nil {
+		return
+	}
+	if e.users--; e.users > 0 {
+		return
+	}
+	delete(s.entries, addr)
+	slot := s.slots[e.slot]
+	last := slot[len(slot)-1]
+	slot[e.at], last.at = last, e.at
+	slot[len(slot)-1] = nil
+	s.slots[e.slot] = slot[:len(slot)-1]
+}
+
+// pause returns for how long there is nothing to do, if there ever will be anything.
+func (s *schedule) pause(now time.Time) (time.Duration, bool) {
+	if len(s.flying)+len(s.waiting)+len(s.retries) > 0 {
+		return s.tick, true
+	}
+	for ahead := range int64(len(s.slots)) {
+		if turn := s.turn + 1 + ahead; len(s.slots[turn%int64(len(s.slots))]) > 0 {
+			return max(s.begun.Add(time.Duration(turn)*s.tick).Sub(now), 0), true
+		}
+	}
+	return 0, false
+}
+
+// step does what is due, and returns the endpoints whose health has changed and, once, the first
+// error of this machine that has prevented a probe.
+func (s *schedule) step(now time.Time) (changes []Change, localErr error) {
+	changes = s.finish(now)
+	s.collect(now)
+	launched, localErr := s.launch(now)
+	return append(changes, launched...), localErr
+}
+
+// finish takes the outcomes of the probes in flight. What has come in counts before the time does
+// that it took: this process may have been held up.
+func (s *schedule) finish(now time.Time) (changes []Change) {
+	outcomes := s.sockets.outcomes(s.flying)
+	rest := s.flying[:0]
+	for i, f := range s.flying {
+		err := outcomes[i]
+		if err == errPending {
+			if now.Sub(f.began) < s.timeout {
+				rest = append(rest, f)
+				continue
+			}
+			err = fmt.Errorf("no answer within %v", s.timeout)
+		}
+		s.sockets.close(f.socket)
+		changes = append(changes, s.conclude(f.entry, f.began, err)...)
+	}
+	clear(s.flying[len(rest):])
+	s.flying = rest
+	return changes
+}
+
+// conclude records the outcome of one probe.
+func (s *schedule) conclude(e *entry, began time.Time, err error) []Change {
+	e.busy = false
+	if e.users == 0 {
+		return nil
+	}
+	if !e.reached && (err == nil || refused(err)) {
+		e.reached = true
+		s.nodes.note(e)
+	}
+	if err == nil {
+		was := e.unhealthy
+		e.failed, e.unhealthy = 0, false
+		if was {
+			return []Change{{Target: e.Target}}
+		}
+		return nil
+	}
+	e.failed = min(e.failed+1, failures)
+	switch {
+	case e.unhealthy:
+		return nil
+	case e.failed == failures:
+		e.unhealthy = true
+		return []Change{{Target: e.Target, Suspect: true, Reason: err}}
+	}
+	e.busy = true
+	s.retries = append(s.retries, retry{e, began.Add(s.interval / 2)})
+	return nil
+}
+
+// collect queues the endpoints that are due.
+func (s *schedule) collect(now time.Time) {
+	rest := s.retries[:0]
+	for _, r := range s.retries {
+		if now.Before(r.at) {
+			rest = append(rest, r)
+		} else {
+			s.waiting = append(s.waiting, r.entry)
+		}
+	}
+	clear(s.retries[len(rest):])
+	s.retries = rest
+
+	if now.Sub(s.begun) > inheritedFor {
+		s.inherited = nil
+	}
+	turn, all := int64(now.Sub(s.begun)/s.tick), int64(len(s.slots))
+	for t := max(s.turn+1, turn-all+1); t <= turn; t++ {
+		for _, e := range s.slots[t%all] {
+			if !e.busy {
+				e.busy = true
+				s.waiting = append(s.waiting, e)
+			}
+		}
+	}
+	s.turn = max(s.turn, turn)
+}
+
+// launch begins to connect to the endpoints that are due, within the limits.
+func (s *schedule) launch(now time.Time) (changes []Change, localErr error) {
+	quota := max(int(maxRate*s.tick/time.Second), 1)
+	done := 0
+	for _, e := range s.waiting {
+		if quota == 0 || len(s.flying) == s.room {
+			break
+		}
+		done++
+		if e.users == 0 {
+			continue
+		}
+		quota--
+		socket, err := s.sockets.connect(e.Addr)
+		switch {
+		case err == nil:
+			s.flying = append(s.flying, flight{e, socket, now})
+		case local(err):
+			if !s.impeded {
+				s.impeded, localErr = true, err
+			}
+			changes = append(changes, s.skip(e, err)...)
+		default:
+			changes = append(changes, s.conclude(e, now, err)...)
+		}
+	}
+	s.waiting = append(s.waiting[:0], s.waiting[done:]...)
+	return changes, localErr
+}
+
+// skip records that a probe could not be made for an error of this machine. When that has happened
+// as often as makes an endpoint unhealthy, it counts as healthy: it could not prove itself.
+func (s *schedule) skip(e *entry, err error) []Change {
+	e.busy = false
+	e.failed = max(e.failed-1, 0)
+	if !e.unhealthy || e.failed > 0 {
+		return nil
+	}
+	e.unhealthy = false
+	return []Change{{Target: e.Target, Reason: err}}
+}
+
+func (s *schedule) stop() {
+	for _, f := range s.flying {
+		s.sockets.close(f.socket)
+	}
+	s.sockets.stop()
+}
