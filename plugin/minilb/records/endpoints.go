@@ -14,7 +14,7 @@ import (
 // named ports (D40, D41). They are immutable.
 type Endpoints struct {
 	*named
-	twins *twins // nil if there are none
+	pairs *pairs // nil if there are none
 	ports []Port // sorted
 }
 
@@ -58,10 +58,10 @@ func NewEndpoints(of *Addresses, hosts []Host, ports []Port) *Endpoints {
 			e.hosts = append(e.hosts, h)
 		}
 	}
-	if len(e.hosts)+len(ports) == 0 && e.twins == nil {
+	if len(e.hosts)+len(ports) == 0 && e.pairs == nil {
 		return nil
 	}
-	e.twins.leave(of)
+	e.pairs.leave(of)
 	slices.SortFunc(e.ports, func(a, b Port) int { return a.compare(&b) })
 	e.index()
 	e.leaveOut(of)
@@ -113,7 +113,7 @@ func (e *Endpoints) equal(o *Endpoints) bool {
 	if e == nil || o == nil {
 		return e == o
 	}
-	return slices.Equal(e.hosts, o.hosts) && e.twins.equal(o.twins) && slices.EqualFunc(e.ports, o.ports, func(a, b Port) bool {
+	return slices.Equal(e.hosts, o.hosts) && e.pairs.equal(o.pairs) && slices.EqualFunc(e.ports, o.ports, func(a, b Port) bool {
 		return a.compare(&b) == 0 && (a.Addrs == nil) == (b.Addrs == nil) && slices.Equal(a.Addrs, b.Addrs) &&
 			(a.Labels == nil) == (b.Labels == nil) && slices.Equal(a.Labels, b.Labels)
 	})
@@ -225,21 +225,21 @@ func RoomBelow(name string) bool { return longestLabel+len(".")+len(name) <= lon
 
 // maxNamesakes is how many addresses a hostname is answered with: each question for it looks at all of
 // them, and whoever writes endpoints can give the same one to any number.
-const maxNamesakes = 128
+const maxSharedHostname = 128
 
 // At returns the addresses of the endpoints with the label, sorted, none if there is no such endpoint.
 func (a *Addresses) At(label string) []netip.Addr {
 	var addrs []netip.Addr
 	if e := a.Endpoints; e != nil {
-		for i, _ := e.first(label); i < len(e.hosts) && e.hosts[i].Label == label && len(addrs) < maxNamesakes; i++ {
+		for i, _ := e.first(label); i < len(e.hosts) && e.hosts[i].Label == label && len(addrs) < maxSharedHostname; i++ {
 			addrs = append(addrs, e.hosts[i].Addr)
 		}
 	}
 	// An endpoint may be named for its address as another one's hostname is.
 	if addr, ok := undashed(label); ok && a.Has(addr) && len(a.own(addr)) == 0 && a.namedFor(addr) == addr {
 		addrs = append(addrs, addr)
-		if twin := a.twinOf(addr); twin.IsValid() {
-			addrs = append(addrs, twin)
+		if pair6 := a.pairedV6(addr); pair6.IsValid() {
+			addrs = append(addrs, pair6)
 		}
 		slices.SortFunc(addrs, netip.Addr.Compare)
 	}

@@ -271,20 +271,20 @@ func TestNamesakes(t *testing.T) {
 	}
 	a := NewAddresses(all...)
 	a.Endpoints = NewEndpoints(a, hosts, []Port{{Proto: "_tcp", Service: "_http", Number: 80}})
-	if got := len(a.At("same")); got != maxNamesakes {
-		t.Errorf("got %d addresses, want %d", got, maxNamesakes)
+	if got := len(a.At("same")); got != maxSharedHostname {
+		t.Errorf("got %d addresses, want %d", got, maxSharedHostname)
 	}
 	n := &Node{Ports: a.portsOf("_tcp", "_http"), Of: a}
 	if got := n.Targets("web.shop.minilb.", 0); len(got) != 1 || got[0].Name != "same.web.shop.minilb." {
 		t.Errorf("got targets %v, want one", got)
 	}
 	other := hosts[:0:0]
-	for i := range maxNamesakes + 1 {
+	for i := range maxSharedHostname + 1 {
 		other = append(other, Host{"a", all[2*i]}, Host{"b", all[2*i+1]})
 	}
 	a.Endpoints = NewEndpoints(a, other, nil)
-	if got := [2]int{len(a.At("a")), len(a.At("b"))}; got != [2]int{maxNamesakes, maxNamesakes} {
-		t.Errorf("got %d addresses of two hostnames, want %d each", got, maxNamesakes)
+	if got := [2]int{len(a.At("a")), len(a.At("b"))}; got != [2]int{maxSharedHostname, maxSharedHostname} {
+		t.Errorf("got %d addresses of two hostnames, want %d each", got, maxSharedHostname)
 	}
 }
 

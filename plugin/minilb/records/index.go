@@ -1,3 +1,6 @@
+// Package records is the index that queries are answered from: names, wildcards and their addresses,
+// in immutable snapshots that are swapped atomically. It knows DNS and nothing of Kubernetes: the
+// translator fills it and package minilb reads it.
 package records
 
 import (

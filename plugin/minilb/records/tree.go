@@ -9,23 +9,23 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
-// Node is what stands at a name: addresses, or the name of an external target. It is
-// immutable, but for the addresses in its Set.
+// Node is the data of a name: addresses, or the name of an external target. It is immutable
+// except for the addresses in its Set.
 type Node struct {
 	Addrs  *Set   // nil if Target, Ports or Pointers is set
 	Target string // canonical name outside the cluster that this name is an alias of (D30), or ""
 
-	Plain    bool       // it has no HTTPS record, whatever is said of its addresses
+	Plain    bool       // there is no HTTPS record, even if the addresses have parameters for one
 	Parental bool       // its endpoints and named ports have names below it (D16)
-	Ports    []Port     // those that a named port's name stands for, of which
-	Of       *Addresses // are the endpoints
-	Pointers []string   // names of the endpoints that a reverse name stands for (D60)
+	Ports    []Port     // of a named port's name
+	Of       *Addresses // of the Service that has the Ports
+	Pointers []string   // names of the endpoints at the address of a reverse name (D60)
 
-	Source             string // kind of object that the name comes from, such as "service" or "httproute"
-	Namespace, Service string // the Service that answers, or the owner's namespace and "" if it is none or several
+	Source             string // kind of the object that the name comes from, such as "service" or "httproute"
+	Namespace, Service string // the Service that answers, or the owner's namespace and "" if none or several do
 }
 
-// Binding returns what the name's HTTPS record says, nil if it has none (D50).
+// Binding returns the data of the name's HTTPS record, nil if it has none (D50).
 func (n *Node) Binding() *Binding {
 	if n.Addrs == nil || n.Plain {
 		return nil
@@ -33,7 +33,7 @@ func (n *Node) Binding() *Binding {
 	return n.Addrs.Load().HTTPS
 }
 
-// same reports whether a query would be answered alike by both, apart from metadata.
+// same reports whether both are answered alike, apart from metadata.
 func (n *Node) same(o *Node) bool {
 	if n == o {
 		return true
@@ -58,7 +58,7 @@ type Record struct {
 	Node *Node
 }
 
-// Result says what a lookup found.
+// Result is the outcome of a lookup.
 type Result int
 
 const (
@@ -68,38 +68,39 @@ const (
 	Empty
 	// Found is a name with a Node, or one that a wildcard stands for.
 	Found
-	// NotSynced means that the cluster has not been read yet: nothing may be concluded (D72).
+	// NotSynced means that the cluster has not been read yet: the name may exist or not (D72).
 	NotSynced
 )
 
-// tree is a zone as RFC 4592 sees it: all names from the apex down, those without data included.
-// It is immutable.
+// tree is a zone as RFC 4592 defines it: all names from the apex down, empty non-terminals
+// included. A map of the names that have data would be less, but a wildcard's reach depends on
+// every name that exists (§2.2.2, §3.3.1). It is immutable.
 type tree struct {
 	apex string // "." for one without a zone
 	names
 }
 
-// entry is an existing name. Without a node it is an empty non-terminal.
-type entry struct {
+// existing is a name that exists. Without a node it is an empty non-terminal.
+type existing struct {
 	node     *Node
-	wildcard *Node // that of the name "*" directly below, which covers what does not exist there; nil if there is no such name
-	children int32 // how many names exist directly below
-	kept     bool  // it exists without a node and children, too
+	wildcard *Node // node of the name "*" directly below, the source of synthesis; nil if there is no such name
+	children int32 // number of names that exist directly below
+	kept     bool  // exists even without a node and children
 }
 
-// covering returns the node of a wildcard for its parent's entry.
-func (e entry) covering() *Node {
+// sourceOfSynthesis returns the node that a wildcard's parent refers to (RFC 4592 §3.3.1).
+func (e existing) sourceOfSynthesis() *Node {
 	if e.node == nil {
 		return nothing
 	}
 	return e.node
 }
 
-// nothing stands for the node of a wildcard that is an empty non-terminal.
+// nothing is the node of a wildcard that is an empty non-terminal.
 var nothing = &Node{}
 
-// Transparent is the Node of a name outside the zones that stands directly below where a wildcard does, exists only
-// because of names below it, and keeps that wildcard neither off itself nor off what does not exist below it (C7b).
+// Transparent is the Node of a name outside the zones that exists only because of names below it, directly below a
+// wildcard's parent. That wildcard covers it, and what does not exist below it, as if it did not exist (C7b).
 var Transparent = &Node{}
 
 // lookup finds name, which is canonical and below the apex, by RFC 4592 §3.3: the name
@@ -140,13 +141,13 @@ func (t *tree) lookup(name string) (Result, *Node) {
 	return absent, nil
 }
 
-// passes reports whether it is the name directly below where the next wildcard above stands that says if this name
-// keeps it off: outside the zones names do that exist only because of others below.
-func (t *tree) passes(e entry) bool {
+// passes reports whether wildcards further up may cover this name: outside the zones it does not block them if it
+// exists only because of names below it.
+func (t *tree) passes(e existing) bool {
 	return t.apex == "." && !e.kept && (e.node == nil || e.node == Transparent)
 }
 
-// found is what stands at a name that exists, or that a wildcard covers.
+// found is the result for a node that exists or that is synthesised.
 func found(node *Node) (Result, *Node) {
 	if node == nil || node == nothing {
 		return Empty, nil
@@ -154,8 +155,8 @@ func found(node *Node) (Result, *Node) {
 	return Found, node
 }
 
-// belowService finds what an existing name stands for below that of the nearest Service above it,
-// if there is one. Outside of the zones Services have no names.
+// belowService looks an existing name up among the endpoints and ports of the nearest Service above
+// it. Outside the zones Services have no names.
 func (t *tree) belowService(name string) (Result, *Node) {
 	if t.apex == "." {
 		return NotFound, nil
@@ -169,7 +170,7 @@ func (t *tree) belowService(name string) (Result, *Node) {
 	return NotFound, nil
 }
 
-// records yields every name with data, those below the Services' names included.
+// records yields every name with data, including those below the Services' names.
 func (t *tree) records() iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		for name, e := range t.all() {

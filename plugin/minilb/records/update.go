@@ -12,7 +12,7 @@ import (
 // with itself.
 func (x *Index) Update(gone []string, records []Record, partial bool) {
 	old := x.snapshot.Load()
-	u := &update{index: x, old: old, zones: map[*zone]*growth{}, touched: map[string]bool{}}
+	u := &update{index: x, old: old, zones: map[*zone]*builder{}, touched: map[string]bool{}}
 	if old == nil {
 		u.begin()
 	}
@@ -41,14 +41,14 @@ func (x *Index) Update(gone []string, records []Record, partial bool) {
 type update struct {
 	index   *Index
 	old     *snapshot // nil for none
-	zones   map[*zone]*growth
+	zones   map[*zone]*builder
 	touched map[string]bool // names, and whether a node has been put there
 }
 
 // begin makes the zones as they are without any records but the fixed ones.
 func (u *update) begin() {
 	for _, z := range append(u.index.forward(), &u.index.overlay) {
-		g := u.growth(z)
+		g := u.builder(z)
 		for _, r := range z.fixed {
 			if e, _ := g.get(r.Name); e.node == nil {
 				g.put(r.Name, r.Node)
@@ -58,10 +58,10 @@ func (u *update) begin() {
 }
 
 // growth returns what a zone is going to be.
-func (u *update) growth(z *zone) *growth {
+func (u *update) builder(z *zone) *builder {
 	g := u.zones[z]
 	if g == nil {
-		g = newGrowth(z, u.old)
+		g = newBuilder(z, u.old)
 		u.zones[z] = g
 	}
 	return g
@@ -75,9 +75,9 @@ func (u *update) remove(name string) {
 	u.touched[name] = false
 	switch node, fixed := z.fixedAt(name); {
 	case !fixed:
-		u.growth(z).remove(name)
+		u.builder(z).remove(name)
 	case node == nil:
-		u.growth(z).put(name, nil)
+		u.builder(z).put(name, nil)
 	}
 }
 
@@ -90,7 +90,7 @@ func (u *update) put(r Record) {
 		return
 	}
 	u.touched[r.Name] = r.Node != nil
-	u.growth(z).put(r.Name, r.Node)
+	u.builder(z).put(r.Name, r.Node)
 }
 
 // changed returns the zones whose content is another than before.

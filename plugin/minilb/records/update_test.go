@@ -15,7 +15,7 @@ func newTree(apex string, records []Record) *tree {
 	if apex != "." {
 		z.name = apex
 	}
-	g := newGrowth(z, nil)
+	g := newBuilder(z, nil)
 	for _, r := range records {
 		g.put(r.Name, r.Node)
 	}

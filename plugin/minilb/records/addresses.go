@@ -1,6 +1,3 @@
-// Package records is the index that queries are answered from: names, wildcards and the
-// addresses behind them, in immutable snapshots that are swapped atomically. It knows DNS
-// and nothing of Kubernetes; package source fills it and package minilb reads it.
 package records
 
 import (
@@ -13,14 +10,14 @@ import (
 // They are immutable: a change makes new ones.
 type Addresses struct {
 	V4, V6     []netip.Addr
-	HTTPS      *Binding // how HTTPS is served there; nil if that cannot be said
+	HTTPS      *Binding // nil if it is not known how HTTPS is served
 	*Endpoints          // of a Service with named ports or endpoints, else nil
 }
 
-// Binding is what an HTTPS record says of a Service (RFC 9460 §7).
+// Binding is the data of a Service's HTTPS record (RFC 9460 §7).
 type Binding struct {
 	Port uint16
-	ALPN []string // none for the default, which is not known to be all
+	ALPN []string // nil if the default protocols are not known to be all
 }
 
 func (b *Binding) equal(o *Binding) bool {
@@ -50,7 +47,7 @@ func NewAddresses(addrs ...netip.Addr) *Addresses {
 	return a
 }
 
-// withRoom returns an empty list for n addresses, and no more: there are many such lists.
+// withRoom returns an empty list with the capacity n and not more, as there are many such lists.
 func withRoom(n int) []netip.Addr {
 	if n == 0 {
 		return nil
@@ -58,18 +55,18 @@ func withRoom(n int) []netip.Addr {
 	return make([]netip.Addr, 0, n)
 }
 
-// Equal reports whether both are the same.
+// Equal reports whether both are the same, including the names below them.
 func (a *Addresses) Equal(b *Addresses) bool {
 	return a.Alike(b) && a.Endpoints.equal(b.Endpoints)
 }
 
-// Alike reports whether both are the same for a host, below which there are no names.
+// Alike reports whether both are the same without the names below them, which hosts do not have.
 func (a *Addresses) Alike(b *Addresses) bool {
 	return slices.Equal(a.V4, b.V4) && slices.Equal(a.V6, b.V6) && a.HTTPS.equal(b.HTTPS)
 }
 
-// Union returns the addresses that are in any of sets. It says how HTTPS is served if all that
-// have addresses agree on it (D50).
+// Union returns the addresses that are in any of sets, and their HTTPS parameters if all sets that
+// have addresses agree on them (D50).
 func Union(sets ...*Addresses) *Addresses {
 	n4, n6 := 0, 0
 	for _, a := range sets {
@@ -98,8 +95,8 @@ func normalize(addrs []netip.Addr) []netip.Addr {
 
 var none = &Addresses{}
 
-// Set holds the current addresses of a Service, or of a union of Services. It is replaced
-// as a whole while queries read it; the zero Set is empty.
+// Set holds the current addresses of a Service, or of a union of Services. They are replaced as a
+// whole while queries read them; the zero Set is empty.
 type Set struct {
 	current atomic.Pointer[Addresses]
 }
@@ -119,7 +116,7 @@ func (s *Set) Load() *Addresses {
 	return none
 }
 
-// Store replaces the addresses and reports whether they differ from those before.
+// Store replaces the addresses, and reports whether they have changed.
 func (s *Set) Store(addrs *Addresses) bool {
 	if s.Load().Equal(addrs) {
 		return false

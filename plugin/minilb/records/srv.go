@@ -27,7 +27,7 @@ func (n *Node) serving(p *Port) (labels []string, addrs [2][]netip.Addr) {
 	case n.Of.Endpoints != nil && n.Of.labels != nil:
 		return n.Of.labels, addrs
 	case n.Of.paired():
-		return nil, [2][]netip.Addr{n.Of.V4, n.Of.twins.lone}
+		return nil, [2][]netip.Addr{n.Of.V4, n.Of.pairs.lone}
 	}
 	return nil, [2][]netip.Addr{n.Of.V4, n.Of.V6}
 }

@@ -6,14 +6,14 @@ import (
 	"maps"
 )
 
-// names is an immutable map of names. It is split into parts, which a changed copy shares where
-// nothing has changed: a change costs a part, and a list of them.
+// names is an immutable map of names. It is split into parts, which a changed copy shares unless they
+// change: a change costs a copy of one part, and of the list of parts.
 type names struct {
-	parts []map[string]entry // as many as a power of two
+	parts []map[string]existing // a power of two of them
 	count int
 }
 
-// maxPart is how many names a part holds on average before there are to be more parts.
+// maxPart is how many names a part holds on average before the number of parts doubles.
 const maxPart = 64
 
 var seed = maphash.MakeSeed()
@@ -22,14 +22,14 @@ func (n *names) part(name string) int {
 	return int(maphash.String(seed, name)) & (len(n.parts) - 1)
 }
 
-func (n *names) get(name string) (entry, bool) {
+func (n *names) get(name string) (existing, bool) {
 	e, exists := n.parts[n.part(name)][name]
 	return e, exists
 }
 
 // all yields every name.
-func (n *names) all() iter.Seq2[string, entry] {
-	return func(yield func(string, entry) bool) {
+func (n *names) all() iter.Seq2[string, existing] {
+	return func(yield func(string, existing) bool) {
 		for _, part := range n.parts {
 			for name, e := range part {
 				if !yield(name, e) {
@@ -40,32 +40,32 @@ func (n *names) all() iter.Seq2[string, entry] {
 	}
 }
 
-// draft is a changed copy of names in the making.
+// draft makes a changed copy of names.
 type draft struct {
 	names
-	own []bool // which parts are not shared
+	own []bool // the parts that are not shared
 }
 
 func newDraft(n names) *draft {
-	d := &draft{names: names{parts: make([]map[string]entry, max(1, len(n.parts))), count: n.count}}
+	d := &draft{names: names{parts: make([]map[string]existing, max(1, len(n.parts))), count: n.count}}
 	copy(d.parts, n.parts)
 	d.own = make([]bool, len(d.parts))
 	return d
 }
 
-// change returns the part of a name, to be written to.
-func (d *draft) change(name string) map[string]entry {
+// change returns the part of a name, copied if it is shared.
+func (d *draft) change(name string) map[string]existing {
 	i := d.part(name)
 	if !d.own[i] {
 		if d.parts[i] = maps.Clone(d.parts[i]); d.parts[i] == nil {
-			d.parts[i] = map[string]entry{}
+			d.parts[i] = map[string]existing{}
 		}
 		d.own[i] = true
 	}
 	return d.parts[i]
 }
 
-func (d *draft) set(name string, e entry) {
+func (d *draft) set(name string, e existing) {
 	if _, exists := d.get(name); !exists {
 		if d.count++; d.count > maxPart*len(d.parts) {
 			d.split(2 * len(d.parts))
@@ -84,10 +84,10 @@ func (d *draft) delete(name string) {
 	}
 }
 
-// split makes n parts of all names.
+// split distributes the names over n parts.
 func (d *draft) split(n int) {
 	before := d.names
-	d.parts, d.own = make([]map[string]entry, n), make([]bool, n)
+	d.parts, d.own = make([]map[string]existing, n), make([]bool, n)
 	for name, e := range before.all() {
 		d.change(name)[name] = e
 	}

@@ -6,30 +6,30 @@ import (
 	"github.com/miekg/dns"
 )
 
-// growth is a changed copy of a tree in the making.
-type growth struct {
+// builder makes a changed copy of a tree.
+type builder struct {
 	apex string
 	*draft
 	before names
 }
 
-// newGrowth begins with what there is of a zone in a snapshot, which may be nil.
-func newGrowth(z *zone, s *snapshot) *growth {
-	g := &growth{apex: z.apex()}
+// newBuilder begins with the zone's tree in a snapshot, or with its apex if the snapshot is nil.
+func newBuilder(z *zone, s *snapshot) *builder {
+	g := &builder{apex: z.apex()}
 	if s != nil {
 		g.before = s.tree(z).names
 	}
 	g.draft = newDraft(g.before)
 	if s == nil && z.name != "" {
-		g.set(g.apex, entry{kept: true})
+		g.set(g.apex, existing{kept: true})
 	}
 	return g
 }
 
-func (g *growth) tree() *tree { return &tree{g.apex, g.names} }
+func (g *builder) tree() *tree { return &tree{g.apex, g.names} }
 
-// put lets a name exist, with the node, which may be nil.
-func (g *growth) put(name string, node *Node) {
+// put makes a name exist, with the node, which may be nil.
+func (g *builder) put(name string, node *Node) {
 	e, existed := g.get(name)
 	e.node, e.kept = node, node == nil || name == g.apex
 	g.set(name, e)
@@ -45,8 +45,8 @@ func (g *growth) put(name string, node *Node) {
 	}
 }
 
-// remove takes a name's node away, and with it the names that exist for its sake alone.
-func (g *growth) remove(name string) {
+// remove removes a name's node, and the names that exist only because of it.
+func (g *builder) remove(name string) {
 	e, existed := g.get(name)
 	if !existed {
 		return
@@ -67,8 +67,8 @@ func (g *growth) remove(name string) {
 	}
 }
 
-// cover tells the parent of a wildcard of it, or that it has gone.
-func (g *growth) cover(name string) {
+// cover updates the parent of a wildcard that has been changed or removed.
+func (g *builder) cover(name string) {
 	if !strings.HasPrefix(name, "*.") {
 		return
 	}
@@ -82,13 +82,13 @@ func (g *growth) cover(name string) {
 	}
 	above.wildcard = nil
 	if e, exists := g.get(name); exists {
-		above.wildcard = e.covering()
+		above.wildcard = e.sourceOfSynthesis()
 	}
 	g.set(parent, above)
 }
 
 // parent returns the name above another, "" for the apex.
-func (g *growth) parent(name string) string {
+func (g *builder) parent(name string) string {
 	if name == g.apex {
 		return ""
 	}
@@ -99,9 +99,8 @@ func (g *growth) parent(name string) string {
 	return name[next:]
 }
 
-// changed reports whether a query for the name would be answered otherwise than before, apart from
-// metadata.
-func (g *growth) changed(name string) bool {
+// changed reports whether the answer to a query for the name changes, apart from metadata.
+func (g *builder) changed(name string) bool {
 	is, exists := g.get(name)
 	if len(g.before.parts) == 0 {
 		return exists
@@ -114,7 +113,7 @@ func (g *growth) changed(name string) bool {
 	return exists != existed || !is.node.same(was.node)
 }
 
-// differ reports whether a query for the name is answered otherwise out of one tree than out of the other.
+// differ reports whether two trees answer a query for the name differently.
 func differ(a, b *tree, name string) bool {
 	resultA, nodeA := a.lookup(name)
 	resultB, nodeB := b.lookup(name)
