@@ -46,7 +46,7 @@ func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string
 		if m.alias(ctx, state, node.Target, reply) {
 			return reply
 		}
-		extend(reply, state, dns.ExtendedErrorCodeFiltered, "all addresses of "+node.Target+" are such as are never answered, or in no network of the property addresses")
+		addEDE(reply, state, dns.ExtendedErrorCodeFiltered, "all addresses of "+node.Target+" are such as are never answered, or in no network of the property addresses")
 	default:
 		m.other(reply, state, zone, result, node)
 	}
@@ -64,7 +64,7 @@ func (m *Minilb) other(reply *dns.Msg, state *request.Request, zone string, resu
 	case result == records.NotFound:
 		reply.Rcode = dns.RcodeNameError
 	case qtype == dns.TypeANY: // D28, RFC 8482 §4.2
-		reply.Answer = []dns.RR{m.existence(owner)}
+		reply.Answer = []dns.RR{m.hinfo(owner)}
 	case state.Name() == zone && qtype == dns.TypeSOA:
 		reply.Answer = []dns.RR{m.soa(owner, zone, m.index.Serial(zone))}
 	case state.Name() == zone && qtype == dns.TypeNS:
@@ -91,8 +91,8 @@ func (m *Minilb) header(owner string, rrtype uint16) dns.RR_Header {
 	return dns.RR_Header{Name: owner, Rrtype: rrtype, Class: dns.ClassINET, Ttl: m.ttl}
 }
 
-// existence is a record that says no more than that the name exists (RFC 8482 §4.2).
-func (m *Minilb) existence(owner string) dns.RR {
+// hinfo is a record that says no more than that the name exists (RFC 8482 §4.2).
+func (m *Minilb) hinfo(owner string) dns.RR {
 	return &dns.HINFO{Hdr: m.header(owner, dns.TypeHINFO), Cpu: "RFC8482"}
 }
 
@@ -245,11 +245,11 @@ func (m *Minilb) pointers(owner string, names []string) []dns.RR {
 
 // soa returns the SOA record of zone, or of a host outside our zones if zone is "" (D5, D24).
 func (m *Minilb) soa(owner, zone string, serial uint32) *dns.SOA {
-	home := m.home(zone)
+	meta := m.zoneMeta(zone)
 	return &dns.SOA{
 		Hdr:     m.header(owner, dns.TypeSOA),
-		Ns:      home.servers[0],
-		Mbox:    home.mailbox,
+		Ns:      meta.servers[0],
+		Mbox:    meta.mailbox,
 		Serial:  serial,
 		Refresh: soaRefresh,
 		Retry:   soaRetry,
@@ -261,7 +261,7 @@ func (m *Minilb) soa(owner, zone string, serial uint32) *dns.SOA {
 // nameServers answers with the NS records of a zone and the addresses of those that are
 // names of ours (D26).
 func (m *Minilb) nameServers(reply *dns.Msg, owner, zone string) {
-	for _, name := range m.home(zone).servers {
+	for _, name := range m.zoneMeta(zone).servers {
 		reply.Answer = append(reply.Answer, &dns.NS{Hdr: m.header(owner, dns.TypeNS), Ns: name})
 		result, node := m.index.Lookup(m.index.Match(name), name)
 		if result != records.Found || node.Target != "" {
@@ -272,36 +272,34 @@ func (m *Minilb) nameServers(reply *dns.Msg, owner, zone string) {
 	}
 }
 
-// home is a forward zone, with the names that belong to the structure of all zones which it is
-// the home of.
-type home struct {
+// zoneMeta is the SOA and NS data of a forward zone.
+type zoneMeta struct {
 	zone    string
 	servers []string // those of the Corefile, or ns1 below the apex, not in a subdomain, which would be a namespace's (D26)
 	mailbox string   // of who is responsible, as a name (RFC 1035 §3.3.13)
 }
 
-// newHomes makes those of the forward zones, with the name servers that the Corefile names, if any.
-func newHomes(zones, nameservers []string) []home {
-	var homes []home
+func newZoneMeta(zones, nameservers []string) []zoneMeta {
+	var metas []zoneMeta
 	for _, zone := range zones {
-		h := home{zone: zone, servers: nameservers, mailbox: "hostmaster." + zone}
+		meta := zoneMeta{zone: zone, servers: nameservers, mailbox: "hostmaster." + zone}
 		if nameservers == nil {
-			h.servers = []string{nameserver(zone)}
+			meta.servers = []string{nameserver(zone)}
 		}
-		homes = append(homes, h)
+		metas = append(metas, meta)
 	}
-	return homes
+	return metas
 }
 
-// home returns a forward zone's own home; that of a reverse zone, and of what lies outside of all
-// zones, is the first one's.
-func (m *Minilb) home(zone string) *home {
-	for i := range m.homes {
-		if m.homes[i].zone == zone {
-			return &m.homes[i]
+// zoneMeta returns the data of a forward zone, or that of the first one for reverse zones and for
+// hosts outside all zones.
+func (m *Minilb) zoneMeta(zone string) *zoneMeta {
+	for i := range m.zones {
+		if m.zones[i].zone == zone {
+			return &m.zones[i]
 		}
 	}
-	return &m.homes[0]
+	return &m.zones[0]
 }
 
 func nameserver(zone string) string { return "ns1." + zone }

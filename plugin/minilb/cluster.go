@@ -9,93 +9,28 @@ import (
 	"sync"
 	"time"
 
-	"github.com/coredns/caddy"
-
-	"github.com/minilb/minilb/plugin/minilb/hostname"
-	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
-
-// corefile is what the stanzas of one load of the Corefile share.
-type corefile struct {
-	clusters map[clusterKey]*cluster
-	reach    []string // zones of all server blocks with the plugin (D8)
-}
-
-type corefileKey struct{}
-
-// corefileOf returns what this load shares.
-func corefileOf(c *caddy.Controller) *corefile {
-	if shared, ok := c.Get(corefileKey{}).(*corefile); ok {
-		return shared
-	}
-	shared := &corefile{clusters: map[clusterKey]*cluster{}}
-	c.Set(corefileKey{}, shared)
-	// A load that fails after its OnStartup is thrown away without OnShutdown; the load that
-	// goes on in its place ends what it has started.
-	var before []*cluster
-	c.OnRestart(func() error {
-		before = clusters.all()
-		return nil
-	})
-	c.OnRestartFailed(func() error {
-		for _, cl := range clusters.all() {
-			if !slices.Contains(before, cl) {
-				cl.stop()
-			}
-		}
-		for _, cl := range before {
-			cl.watcher.Touch() // those that are stopped may have written the snapshot
-		}
-		return nil
-	})
-	return shared
-}
-
-// reachable reports whether some server block with the plugin is for name (D8).
-func (f *corefile) reachable(name string) bool {
-	return slices.ContainsFunc(f.reach, func(zone string) bool { return hostname.InZone(name, zone) })
-}
 
 // cluster is one API server, watched once however many server blocks name it.
 type cluster struct {
 	clusterKey
-	load        *corefile // that it belongs to
+	load        *load
 	watcher     *source.Watcher
 	translators []*source.Translator
 	zones       []string // of all of them
 	snapshot    string   // path of the file that the state is kept in, "" for none
 	outdated    bool     // the file has less than what the load before knows
 
-	preceded bool // it takes the place of those of the load before
-	started  time.Time
-	ctx      context.Context // of all that runs for it; nil before its start
-	cancel   context.CancelFunc
-	running  sync.WaitGroup
+	hasPredecessor bool // another load of this process has served
+	started        time.Time
+	ctx            context.Context // of all that runs for it; nil before its start
+	cancel         context.CancelFunc
+	running        sync.WaitGroup
 }
 
 // clusterKey is what tells clusters apart.
 type clusterKey struct{ kubeconfig, context string }
-
-// clusterFor returns the cluster that the configuration names, the same for the same
-// kubeconfig. It reads the kubeconfig but dials nothing.
-func (f *corefile) clusterFor(kubeconfig, context string) (*cluster, error) {
-	key := clusterKey{kubeconfig, context}
-	if cl := f.clusters[key]; cl != nil {
-		return cl, nil
-	}
-	config, err := kube.Config(kubeconfig, context)
-	if err != nil {
-		return nil, err
-	}
-	watcher, err := source.NewWatcher(kube.Protobuf(config, "minilb"), log)
-	if err != nil {
-		return nil, err
-	}
-	cl := &cluster{clusterKey: key, load: f, watcher: watcher}
-	f.clusters[key] = cl
-	return cl, nil
-}
 
 // start begins to watch, unless another server block has done so.
 func (cl *cluster) start() {
@@ -106,7 +41,7 @@ func (cl *cluster) start() {
 		if other.load == cl.load {
 			continue
 		}
-		cl.preceded = true
+		cl.hasPredecessor = true
 		for _, before := range other.translators { // D24
 			for _, t := range cl.translators {
 				t.Follow(before)
@@ -170,15 +105,15 @@ func (cl *cluster) synced() bool {
 	return !slices.ContainsFunc(cl.translators, func(t *source.Translator) bool { return len(t.Unsynced()) > 0 })
 }
 
-// succeeds reports whether it is to take the place of a cluster that serves, that of the load before.
-func (cl *cluster) succeeds() bool {
+// replaces reports whether it is to take the place of a cluster that serves, that of the load before.
+func (cl *cluster) replaces() bool {
 	return slices.ContainsFunc(clusters.all(), func(other *cluster) bool {
-		return other.load != cl.load && other.synced() && (other.clusterKey == cl.clusterKey || cl.displaces(other))
+		return other.load != cl.load && other.synced() && (other.clusterKey == cl.clusterKey || cl.takesZone(other))
 	})
 }
 
-// displaces reports whether it has a zone of another load's cluster that its own load does not name.
-func (cl *cluster) displaces(other *cluster) bool {
+// takesZone reports whether it has a zone of another load's cluster that its own load does not name.
+func (cl *cluster) takesZone(other *cluster) bool {
 	return cl.load.clusters[other.clusterKey] == nil && slices.ContainsFunc(cl.zones, func(zone string) bool {
 		return slices.Contains(other.zones, zone)
 	})

@@ -123,7 +123,7 @@ func TestHostileLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cl := &cluster{watcher: watcher, load: &corefile{}, zones: options.Zones}
+	cl := &cluster{watcher: watcher, load: &load{}, zones: options.Zones}
 	cl.translators = []*source.Translator{source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{})}
 	cl.start()
 	defer cl.stop()

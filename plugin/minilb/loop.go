@@ -126,9 +126,9 @@ func (l *loops) proves(state *request.Request) bool {
 	return true
 }
 
-// judge returns the loop that the question lies in, nil if there is none, and whether it has come back, so that
+// check returns the loop that the question lies in, nil if there is none, and whether it has come back, so that
 // to pass it on would prolong the loop. So many of the same are in flight.
-func (l *loops) judge(state *request.Request, inFlight int32) (found *loop, prolongs bool) {
+func (l *loops) check(state *request.Request, inFlight int32) (found *loop, prolongs bool) {
 	if inFlight == manyInFlight {
 		l.suspect(state.Name())
 	}
@@ -314,7 +314,7 @@ func (l *loops) send(ctx context.Context, name string) (rcode int, answered bool
 // looping is the reply to a question that would only come back.
 func looping(r *dns.Msg, found *loop) *dns.Msg {
 	reply := new(dns.Msg).SetRcode(r, dns.RcodeServerFailure)
-	extend(reply, &request.Request{Req: r}, lb.ForwardLoopError, fmt.Sprintf("forward loop: the resolver that %s is forwarded to asks here", found.domain))
+	addEDE(reply, &request.Request{Req: r}, lb.ForwardLoopError, fmt.Sprintf("forward loop: the resolver that %s is forwarded to asks here", found.domain))
 	return reply
 }
 

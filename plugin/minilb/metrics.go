@@ -56,13 +56,13 @@ var programmingDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 	Buckets:   prometheus.ExponentialBuckets(0.001, 2, 18), // to two minutes
 }, []string{"kind"})
 
-// observeProgramming counts a change that was made so long ago. It is by the clocks of two machines,
-// of which ours may be behind: a sum of durations cannot shrink.
+// observeProgramming counts a change that is answered d after it was made. The clock of this machine
+// may be behind the API server's: a negative d counts as 0, as a sum of durations cannot shrink.
 func observeProgramming(d time.Duration) {
 	programmingDuration.WithLabelValues("endpointslice").Observe(max(0, d).Seconds())
 }
 
-// buildInfo says which minilb is built in; the server's own coredns_build_info tells CoreDNS's.
+// buildInfo has the version of minilb; the server's own coredns_build_info has CoreDNS's.
 var buildInfo = func() prometheus.Gauge {
 	build := version.Current()
 	gauge := prometheus.NewGauge(prometheus.GaugeOpts{
@@ -76,11 +76,11 @@ var buildInfo = func() prometheus.Gauge {
 	return gauge
 }()
 
-// requestCounters holds the counters of the servers that an instance of the plugin is asked
-// through, one as a rule, so that no query looks them up under a lock.
+// requestCounters holds the counters of the servers that an instance of the plugin answers in, one as
+// a rule, so that no query looks them up under a lock.
 type requestCounters struct {
 	byServer atomic.Pointer[map[string]*[results]prometheus.Counter]
-	mu       sync.Mutex // held by whoever adds a server
+	mu       sync.Mutex // serializes additions
 }
 
 func (c *requestCounters) add(ctx context.Context, result int) {
@@ -107,36 +107,9 @@ func (c *requestCounters) add(ctx context.Context, result int) {
 	grown[server][result].Inc()
 }
 
-// collector reports the state of all watchers that run. Gauges that are set would keep the
-// values of those that a reload ended.
-type collector struct {
-	mu      sync.Mutex
-	running map[*cluster]bool
-}
-
-var clusters = &collector{running: map[*cluster]bool{}}
-
-func (c *collector) add(cl *cluster) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.running[cl] = true
-}
-
-func (c *collector) remove(cl *cluster) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.running, cl)
-}
-
-func (c *collector) all() []*cluster {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	all := make([]*cluster, 0, len(c.running))
-	for cl := range c.running {
-		all = append(all, cl)
-	}
-	return all
-}
+// collector reports the state of the clusters that are watched now. Gauges that are set would keep the
+// values of those that a reload has ended.
+type collector struct{ *registry }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(plugin.Namespace, pluginName, name), help, labels, nil)
@@ -153,15 +126,15 @@ var (
 )
 
 // Describe implements the prometheus.Collector interface.
-func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{syncedDesc, lastEventDesc, namesDesc, endpointsDesc, rejectedDesc, unreachableDesc, snapshotDesc} {
 		ch <- desc
 	}
 }
 
-// Collect implements the prometheus.Collector interface. Several stanzas' numbers are added
-// up; a source is synced if it is in all of them.
-func (c *collector) Collect(ch chan<- prometheus.Metric) {
+// Collect implements the prometheus.Collector interface. The numbers of several plugin blocks are
+// added up; a source is synced if it is in all of them.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
 	running := c.all()
 	if len(running) == 0 {
 		return

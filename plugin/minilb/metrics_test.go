@@ -75,7 +75,7 @@ func TestMetricsLint(t *testing.T) {
 	requestsTotal.WithLabelValues("dns://:53", "success").Inc()
 
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(requestsTotal, programmingDuration, buildInfo, clusters)
+	registry.MustRegister(requestsTotal, programmingDuration, buildInfo, collector{clusters})
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +207,7 @@ coredns_minilb_synced{source="service"} 1
 `
 	gather := func() (lines string, last map[string]float64) {
 		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(clusters)
+		registry.MustRegister(collector{clusters})
 		families, err := registry.Gather()
 		if err != nil {
 			t.Fatal(err)

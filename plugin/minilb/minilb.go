@@ -19,7 +19,7 @@ import (
 
 const pluginName = "minilb"
 
-// errNotSynced stands in the errors plugin's log for each query that cannot be answered yet.
+// errNotSynced is what plugin errors logs of a query that cannot be answered yet.
 var errNotSynced = errors.New("not synced with the API server yet, nothing can be said about this name")
 
 // Minilb answers for the zones that Services are named in, as their authority (D2), and for
@@ -27,19 +27,19 @@ var errNotSynced = errors.New("not synced with the API server yet, nothing can b
 type Minilb struct {
 	Next plugin.Handler
 
-	homes      []home // one a forward zone
+	zones      []zoneMeta // of the forward zones
 	index      *records.Index
 	upstream   upstreamer
-	answers    func(netip.Addr) bool // whether an address at the end of an alias is (D30, D34)
-	listed     bool                  // whether only some networks are answered (D34)
+	answers    func(netip.Addr) bool // whether an address at the end of an alias is answered (D30, D34)
+	listed     bool                  // only addresses in some networks are (D34)
 	fall       fall.F
 	ttl        uint32 // seconds, of answers, SOA and negative answers
 	maxAnswers int    // per family, 0 for all (D23)
-	signed     bool   // whether plugin dnssec signs the answers
+	signed     bool   // plugin dnssec signs the answers
 
-	transferBehind bool                 // whether plugin transfer stands behind this one
-	away           func() time.Duration // for how long the API server has not been heard of, 0 while it answers
-	restored       func() bool          // whether some of what is answered comes from the snapshot
+	transferBehind bool                 // plugin transfer stands behind this one
+	outage         func() time.Duration // how long the API server has not answered, 0 while it does
+	restored       func() bool          // some of what is answered comes from the snapshot
 	requests       requestCounters
 	loops          *loops
 }
@@ -55,60 +55,53 @@ func (m *Minilb) Name() string { return pluginName }
 // ServeDNS implements the plugin.Handler interface.
 func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 	state := &request.Request{W: w, Req: r}
+	name, qtype := state.Name(), state.QType()
+	zone := m.index.Match(name)
 	switch {
 	case r.Opcode != dns.OpcodeQuery: // D29b
-		if m.index.Match(state.Name()) != "" {
+		if zone != "" {
 			return dns.RcodeNotImplemented, nil
 		}
 		return m.pass(ctx, w, r)
 	case state.QClass() != dns.ClassINET:
 		return m.pass(ctx, w, r)
-	case state.QType() == dns.TypeAXFR || state.QType() == dns.TypeIXFR: // D29
-		if m.index.Match(state.Name()) != "" && !m.transferBehind {
-			return dns.RcodeRefused, nil // nobody else has our zones, least of all who is forwarded to
+	case qtype == dns.TypeAXFR || qtype == dns.TypeIXFR: // D29
+		if zone != "" && !m.transferBehind {
+			return dns.RcodeRefused, nil // nobody else has our zones, least of all an upstream
 		}
 		return m.pass(ctx, w, r)
-	}
-	name := state.Name()
-	zone := m.index.Match(name)
-	if state.QType() == dns.TypeDS && name == zone {
+	case qtype == dns.TypeDS && name == zone:
 		if outer := m.index.Match(parent(name)); outer != "" {
-			zone = outer // which says whether the inner one is signed (RFC 4035 §3.1.4.1)
-		}
-	}
-	result, node := m.index.Lookup(zone, name)
-	if zone == "" {
-		switch {
-		case result != records.Found:
-			return m.passOn(ctx, w, state) // D3, D73: anything that is not a claimed name's is not touched
-		case !ours(state.QType(), node): // D6
-			return m.passOn(ctx, claimed{w, m.soa(state.QName(), "", m.index.PeekSerial(""))}, state)
-		}
-	} else {
-		switch result {
-		case records.NotSynced: // D72: before fallthrough, or another server's NXDOMAIN would be cached
-			m.requests.add(ctx, servfail)
-			if r.IsEdns0() == nil { // D74: the server writes it
-				return dns.RcodeServerFailure, plugin.Error(pluginName, errNotSynced)
-			}
-			return m.write(w, notSynced(state))
-		case records.NotFound:
-			if m.fall.Through(name) {
-				return m.passOn(ctx, w, state)
-			}
+			zone = outer // which is the one to say whether the inner one is signed (RFC 4035 §3.1.4.1)
 		}
 	}
 
+	result, node := m.index.Lookup(zone, name)
+	switch {
+	case zone == "" && result != records.Found: // D3, D73: only claimed names are touched
+		return m.passUnlessLoop(ctx, w, state)
+	case zone == "" && !ours(qtype, node): // D6
+		return m.passUnlessLoop(ctx, claimed{w, m.soa(state.QName(), "", m.index.PeekSerial(""))}, state)
+	case zone != "" && result == records.NotSynced: // D72: before fallthrough, or another server's NXDOMAIN would be cached
+		m.requests.add(ctx, servfail)
+		if r.IsEdns0() == nil { // D74: the server writes it
+			return dns.RcodeServerFailure, plugin.Error(pluginName, errNotSynced)
+		}
+		return m.write(w, notSynced(state))
+	case zone != "" && result == records.NotFound && m.fall.Through(name):
+		return m.passUnlessLoop(ctx, w, state)
+	}
+
 	reply := m.answer(ctx, state, zone, result, node)
-	m.cut(reply, state)
+	m.truncate(reply, state)
 	if m.stale() {
-		extend(reply, state, dns.ExtendedErrorCodeStaleAnswer, "the API server cannot be read, this is what it said last")
+		addEDE(reply, state, dns.ExtendedErrorCodeStaleAnswer, "the API server cannot be read, this is what it said last")
 	}
 	m.requests.add(ctx, outcome(reply))
 	return m.write(w, reply)
 }
 
-// write sends the reply. Whatever its rcode, the server must not send another (D74).
+// write sends the reply. The rcode that it returns keeps the server from sending another (D74).
 func (m *Minilb) write(w dns.ResponseWriter, reply *dns.Msg) (int, error) {
 	if err := w.WriteMsg(reply); err != nil {
 		return dns.RcodeServerFailure, plugin.Error(pluginName, err)
@@ -116,17 +109,17 @@ func (m *Minilb) write(w dns.ResponseWriter, reply *dns.Msg) (int, error) {
 	return dns.RcodeSuccess, nil
 }
 
-// passOn leaves a question to the next plugin, unless it would only come back (D4b).
-func (m *Minilb) passOn(ctx context.Context, w dns.ResponseWriter, state *request.Request) (int, error) {
+// passUnlessLoop passes a query that would not come back (D4b).
+func (m *Minilb) passUnlessLoop(ctx context.Context, w dns.ResponseWriter, state *request.Request) (int, error) {
 	if m.loops.proves(state) {
 		m.requests.add(ctx, servfail)
 		return m.write(state.W, new(dns.Msg).SetRcode(state.Req, dns.RcodeServerFailure))
 	}
 	inFlight := m.loops.slot(state)
 	defer inFlight.Add(-1)
-	found, prolongs := m.loops.judge(state, inFlight.Add(1))
+	found, returned := m.loops.check(state, inFlight.Add(1))
 	switch {
-	case prolongs:
+	case returned:
 		m.requests.add(ctx, servfail)
 		return m.write(state.W, looping(state.Req, found))
 	case found != nil:
@@ -135,7 +128,7 @@ func (m *Minilb) passOn(ctx context.Context, w dns.ResponseWriter, state *reques
 	return m.pass(ctx, w, state.Req)
 }
 
-// pass leaves the query to the next plugin. Without one it is refused (D4).
+// pass has the next plugin answer. Without one the query is refused (D4).
 func (m *Minilb) pass(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 	m.requests.add(ctx, passed)
 	if m.Next == nil {
@@ -144,8 +137,8 @@ func (m *Minilb) pass(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (in
 	return plugin.NextOrFailure(m.Name(), m.Next, ctx, w, r)
 }
 
-// ours reports whether the type is answered for a claimed host outside our zones. All others
-// go on, so that the mail and the certificates of a real domain still work (D6).
+// ours reports whether the type is answered for a claimed host outside our zones. All others are
+// passed, so that the mail and the certificates of a real domain still work (D6).
 func ours(qtype uint16, node *records.Node) bool {
 	switch qtype {
 	case dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS, dns.TypeSVCB, dns.TypeANY:

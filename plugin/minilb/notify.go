@@ -25,10 +25,10 @@ const (
 
 // notifier notifies the secondaries that plugin transfer names of changes (RFC 1996).
 type notifier struct {
-	transfer interface{ Notify(zone string) error }
-	index    *records.Index
-	preceded bool // the serials follow those of another load of this process
-	sending  sync.WaitGroup
+	transfer       interface{ Notify(zone string) error }
+	index          *records.Index
+	hasPredecessor bool // the serials follow those of another load of this process
+	sending        sync.WaitGroup
 
 	mu       sync.Mutex
 	notified map[string]notified // by zone
@@ -49,7 +49,7 @@ func (n *notifier) run(ctx context.Context) {
 	serials := map[string]uint32{}
 	renew := time.NewTimer(renewAfter)
 	defer renew.Stop()
-	if n.preceded {
+	if n.hasPredecessor {
 		renew.Stop()
 	}
 	for {

@@ -224,7 +224,7 @@ func TestNotifyPreceded(t *testing.T) {
 		r := &recorder{began: time.Now(), failure: accept}
 		index := records.NewIndex([]string{"minilb."})
 		index.Update(nil, nil, false)
-		n := &notifier{transfer: r, index: index, preceded: true, notified: map[string]notified{}}
+		n := &notifier{transfer: r, index: index, hasPredecessor: true, notified: map[string]notified{}}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { n.run(ctx) })

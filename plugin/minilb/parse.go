@@ -33,7 +33,7 @@ type block struct {
 	root                string // where relative paths begin, as plugin root has it, "" for the working directory
 	kubeconfig, context string
 	source              config.Options
-	reach               []string // zones of the server block, which questions come for (D8)
+	covered             []string // zones of the server block, whose queries come here (D8)
 	ttl                 uint32
 	maxAnswers          int
 	nameservers         []string     // names of the zones' servers, nil for ns1 below each apex
@@ -43,7 +43,12 @@ type block struct {
 	fall                fall.F
 }
 
-// parse reads the plugin's stanza. An error names the property, what it got and what it takes.
+// zones returns all zones, reverse zones last.
+func (conf *block) zones() []string {
+	return slices.Concat(conf.source.Zones, conf.source.ReverseZones)
+}
+
+// parse reads the plugin block. An error names the property, what it got and what it takes.
 func parse(c *caddy.Controller) (*block, error) {
 	conf := &block{
 		root:           dnsserver.GetConfig(c).Root,
@@ -52,9 +57,9 @@ func parse(c *caddy.Controller) (*block, error) {
 		maxAnswers:     defaultMaxAnswers,
 		startupTimeout: defaultStartupTimeout,
 	}
-	stanzas := 0
+	blocks := 0
 	for c.Next() {
-		if stanzas++; stanzas > 1 {
+		if blocks++; blocks > 1 {
 			return nil, plugin.ErrOnce
 		}
 		if err := conf.parseZones(c); err != nil {
@@ -90,7 +95,7 @@ func (conf *block) parseZones(c *caddy.Controller) error {
 		return fmt.Errorf("zones %q: not all of them are zone names", args)
 	}
 	for _, key := range c.ServerBlockKeys {
-		conf.reach = append(conf.reach, plugin.Host(key).NormalizeExact()...)
+		conf.covered = append(conf.covered, plugin.Host(key).NormalizeExact()...)
 	}
 	for _, zone := range zones {
 		_, reverse := records.ReversePrefix(zone)

@@ -28,7 +28,7 @@ func TestParseDefaults(t *testing.T) {
 		source: config.Options{
 			Zones: []string{"minilb."}, Class: "minilb", Services: true, Ingresses: true, Gateways: true, HostAnnotations: []string{"minilb/host"},
 		},
-		reach: []string{"."}, ttl: 5, maxAnswers: 16, startupTimeout: 5 * time.Second,
+		covered: []string{"."}, ttl: 5, maxAnswers: 16, startupTimeout: 5 * time.Second,
 	}
 	if !reflect.DeepEqual(conf, want) {
 		t.Errorf("got  %+v\nwant %+v", conf, want)

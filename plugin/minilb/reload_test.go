@@ -138,7 +138,7 @@ func TestProbesHandedOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cl := &cluster{clusterKey: clusterKey{kubeconfig: kubeconfig}, watcher: watcher, load: &corefile{}}
+		cl := &cluster{clusterKey: clusterKey{kubeconfig: kubeconfig}, watcher: watcher, load: &load{}}
 		options := config.Options{Zones: []string{"minilb."}, Class: lb.DefaultClass, Services: true, Probe: interval}
 		translator := source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{})
 		cl.translators = []*source.Translator{translator}

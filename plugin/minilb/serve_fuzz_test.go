@@ -351,7 +351,7 @@ func serve(t *testing.T, both *[2]serving, data []byte, mode byte) {
 		return
 	}
 	s := both[mode&unsynced/unsynced]
-	s.minilb.away = func() time.Duration { return time.Duration(mode&away) * staleAfter }
+	s.minilb.outage = func() time.Duration { return time.Duration(mode&away) * staleAfter }
 	asked, size := question.Copy(), dns.MinMsgSize // the server writes into what it gets
 	opt := asked.IsEdns0()
 	if opt != nil {

@@ -60,8 +60,26 @@ func TestSetup(t *testing.T) {
 	if !ok || m.Next == nil {
 		t.Fatalf("got %v before the next plugin", m)
 	}
-	if len(m.homes) != 2 || m.homes[0].zone != "minilb." || m.homes[1].zone != "lan." {
-		t.Errorf("got zones %v", m.homes)
+	if len(m.zones) != 2 || m.zones[0].zone != "minilb." || m.zones[1].zone != "lan." {
+		t.Errorf("got zones %v", m.zones)
+	}
+}
+
+// The translator of an instance observes the programming latency, and knows which hosts the server covers.
+func TestHooks(t *testing.T) {
+	c := controller("minilb minilb {\n kubeconfig " + testKubeconfig(t) + "\n}")
+	c.ServerBlockKeys = []string{"dns://minilb.:53"}
+	conf, err := parse(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := newInstance(c, conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hooks := i.hooks()
+	if hooks.ObserveLatency == nil || !hooks.Covered("web.minilb.") || hooks.Covered("example.org.") {
+		t.Errorf("got %+v", hooks)
 	}
 }
 
@@ -172,11 +190,11 @@ func TestReachable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		shared := corefileOf(c)
-		shared.reach = append(shared.reach, conf.reach...)
+		shared := loadOf(c)
+		shared.covered = append(shared.covered, conf.covered...)
 	}
 	for name, want := range map[string]bool{"minilb.": true, "web.shop.minilb.": true, "x.lan.": true, "a.sub.example.org.": true, "example.org.": false, "xlan.": false} {
-		if got := corefileOf(c).reachable(name); got != want {
+		if got := loadOf(c).covers(name); got != want {
 			t.Errorf("%s: got %v, want %v", name, got, want)
 		}
 	}
@@ -207,7 +225,7 @@ func TestCluster(t *testing.T) {
 	c := controller("minilb minilb")
 	path := testKubeconfig(t)
 	get := func(context string) *cluster {
-		cl, err := corefileOf(c).clusterFor(path, context)
+		cl, err := loadOf(c).clusterFor(path, context)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,7 +264,7 @@ func TestCluster(t *testing.T) {
 func TestClusterSucceeds(t *testing.T) {
 	path := testKubeconfig(t)
 	load := func(context string, stanzas int) *cluster {
-		cl, err := corefileOf(controller("minilb minilb")).clusterFor(path, context)
+		cl, err := loadOf(controller("minilb minilb")).clusterFor(path, context)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,7 +280,7 @@ func TestClusterSucceeds(t *testing.T) {
 		defer clusters.remove(cl)
 	}
 	for cl, want := range map[*cluster]bool{load("", 1): true, load("d", 1): false, serving: false} {
-		if got := cl.succeeds(); got != want {
+		if got := cl.replaces(); got != want {
 			t.Errorf("%v: got %v, want %v", cl.clusterKey, got, want)
 		}
 	}
@@ -285,7 +303,7 @@ func TestClusterReplaces(t *testing.T) {
 		"beside it, with its": {before: []string{"minilb."}, after: []string{"minilb."}, beside: true},
 		"that had no zones":   {after: []string{"minilb."}},
 	} {
-		named := func(shared *corefile, context string, unsynced bool, zones []string) *cluster {
+		named := func(shared *load, context string, unsynced bool, zones []string) *cluster {
 			cl, err := shared.clusterFor(path, context)
 			if err != nil {
 				t.Fatal(err)
@@ -296,14 +314,14 @@ func TestClusterReplaces(t *testing.T) {
 			}
 			return cl
 		}
-		before := named(corefileOf(controller("minilb minilb")), "c", tc.unsynced, tc.before)
-		shared := corefileOf(controller("minilb minilb"))
+		before := named(loadOf(controller("minilb minilb")), "c", tc.unsynced, tc.before)
+		shared := loadOf(controller("minilb minilb"))
 		if tc.beside {
 			named(shared, "c", true, tc.before)
 		}
 		after := named(shared, "d", true, tc.after)
 		clusters.add(before)
-		if got := after.succeeds(); got != tc.want {
+		if got := after.replaces(); got != tc.want {
 			t.Errorf("%s: got %v, want %v", name, got, tc.want)
 		}
 		clusters.remove(before)

@@ -39,25 +39,6 @@ func snapshotPath(root, path string) (string, error) {
 	return path, nil
 }
 
-// keep lets the cluster's state be kept in a file. There is one of each for the other, whichever
-// server blocks name them.
-func (f *corefile) keep(cl *cluster, path string) error {
-	if cl.snapshot == path {
-		return nil
-	}
-	if cl.snapshot != "" {
-		return fmt.Errorf("snapshot: got %s, and the same kubeconfig has %s in another server block: want one file for a cluster", path, cl.snapshot)
-	}
-	for _, other := range f.clusters {
-		if other.snapshot == path {
-			return fmt.Errorf("snapshot: another kubeconfig has %s, too: want a file for each cluster", path)
-		}
-	}
-	cl.snapshot = path
-	cl.watcher.Keep(path, cl.latest)
-	return nil
-}
-
 // latest reports whether no cluster that was started later has the same file: that of the load
 // that takes this one's place.
 func (cl *cluster) latest() bool {

@@ -52,7 +52,7 @@ func TestSnapshotPath(t *testing.T) {
 
 // One cluster has one file, and one file has one cluster.
 func TestSnapshotShared(t *testing.T) {
-	shared := corefileOf(controller("minilb minilb"))
+	shared := loadOf(controller("minilb minilb"))
 	path := testKubeconfig(t)
 	get := func(context string) *cluster {
 		cl, err := shared.clusterFor(path, context)
@@ -69,7 +69,7 @@ func TestSnapshotShared(t *testing.T) {
 		{"d", "/tmp/b", ""},
 	} {
 		got := ""
-		if err := shared.keep(get(tc.context), tc.snapshot); err != nil {
+		if err := shared.keepSnapshot(get(tc.context), tc.snapshot); err != nil {
 			got = err.Error()
 		}
 		if got != tc.want {
@@ -85,12 +85,12 @@ func keepingCluster(t *testing.T, client *rest.Config, path string) (*cluster, *
 	if err != nil {
 		t.Fatal(err)
 	}
-	cl := &cluster{watcher: watcher, load: &corefile{}}
-	if err := cl.load.keep(cl, path); err != nil {
+	cl := &cluster{watcher: watcher, load: &load{}}
+	if err := cl.load.keepSnapshot(cl, path); err != nil {
 		t.Fatal(err)
 	}
 	m := newMinilb(testConfig(), &records.Set{})
-	m.away, m.restored = watcher.Away, watcher.Restored
+	m.outage, m.restored = watcher.Away, watcher.Restored
 	options := config.Options{
 		Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true,
 	}
@@ -246,8 +246,8 @@ func TestSnapshotTakenOver(t *testing.T) {
 	if err := os.Rename(directory+"-away", directory); err != nil {
 		t.Fatal(err)
 	}
-	if waitForSync(m, after.restore(m, time.Now().Add(200*time.Millisecond))) || !after.succeeds() {
-		t.Errorf("restored: %v; it succeeds one that serves: %v", after.watcher.Restored(), after.succeeds())
+	if waitForSync(m, after.restore(m, time.Now().Add(200*time.Millisecond))) || !after.replaces() {
+		t.Errorf("restored: %v; it succeeds one that serves: %v", after.watcher.Restored(), after.replaces())
 	}
 }
 
@@ -269,8 +269,8 @@ func TestSnapshotOlder(t *testing.T) {
 
 		after, m := keepingCluster(t, config, old)
 		after.start()
-		if waitForSync(m, after.restore(m, time.Now().Add(200*time.Millisecond))) || !after.succeeds() {
-			t.Errorf("after one with %q: restored: %v; it succeeds one that serves: %v", elsewhere, after.watcher.Restored(), after.succeeds())
+		if waitForSync(m, after.restore(m, time.Now().Add(200*time.Millisecond))) || !after.replaces() {
+			t.Errorf("after one with %q: restored: %v; it succeeds one that serves: %v", elsewhere, after.watcher.Restored(), after.replaces())
 		}
 		after.stop()
 		before.stop()

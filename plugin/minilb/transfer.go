@@ -53,7 +53,7 @@ func sent(rrs []dns.RR) <-chan []dns.RR {
 // apexServers returns the zone's NS records. Their addresses are names of the zone like others.
 func (m *Minilb) apexServers(zone string) []dns.RR {
 	var rrs []dns.RR
-	for _, name := range m.home(zone).servers {
+	for _, name := range m.zoneMeta(zone).servers {
 		rrs = append(rrs, &dns.NS{Hdr: m.header(zone, dns.TypeNS), Ns: name})
 	}
 	return rrs
@@ -63,7 +63,7 @@ func (m *Minilb) apexServers(zone string) []dns.RR {
 // those that are names in there.
 func (m *Minilb) delegation(inner string) []dns.RR {
 	rrs := m.apexServers(inner)
-	for _, name := range m.home(inner).servers {
+	for _, name := range m.zoneMeta(inner).servers {
 		if m.index.Match(name) != inner {
 			continue
 		}
@@ -90,7 +90,7 @@ func (m *Minilb) all(r records.Record) []dns.RR {
 		rrs = append(rrs, m.https(r.Name, node)...)
 	}
 	if len(rrs) == 0 {
-		rrs = []dns.RR{m.existence(r.Name)}
+		rrs = []dns.RR{m.hinfo(r.Name)}
 	}
 	return rrs
 }

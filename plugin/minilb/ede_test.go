@@ -55,7 +55,7 @@ func TestExtendedErrors(t *testing.T) {
 		if tc.synced {
 			m = testPlugin(testConfig())
 		}
-		m.away = func() time.Duration { return tc.away }
+		m.outage = func() time.Duration { return tc.away }
 		question := new(dns.Msg).SetQuestion(tc.name, tc.qtype)
 		if tc.edns {
 			question.SetEdns0(1232, false)

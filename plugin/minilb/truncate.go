@@ -36,9 +36,9 @@ func size(state *request.Request) int {
 	return maxDatagram
 }
 
-// cut truncates a reply that is larger than a datagram may be, but not than the client says, which is
+// truncate shortens a reply that is larger than a datagram may be, but not than the client says, which is
 // all that the server looks at (D32).
-func (m *Minilb) cut(reply *dns.Msg, state *request.Request) {
+func (m *Minilb) truncate(reply *dns.Msg, state *request.Request) {
 	if opt := state.Req.IsEdns0(); opt != nil && opt.UDPSize() > maxDatagram && size(state) == maxDatagram {
 		reply.Truncate(m.room(state))
 	}

@@ -12,11 +12,11 @@ import (
 const staleAfter = 5 * time.Minute
 
 // stale reports whether what is answered is old, as far as anybody can tell (D78).
-func (m *Minilb) stale() bool { return m.restored() || m.away() > staleAfter }
+func (m *Minilb) stale() bool { return m.restored() || m.outage() > staleAfter }
 
-// extend adds an extended DNS error (RFC 8914) to the reply, if the question has an OPT record:
+// addEDE adds an extended DNS error (RFC 8914) to the reply, if the question has an OPT record:
 // who sends none may not get one (RFC 6891 §7, D75). A cache in front takes it out again (D76).
-func extend(reply *dns.Msg, state *request.Request, code uint16, text string) {
+func addEDE(reply *dns.Msg, state *request.Request, code uint16, text string) {
 	if state.Req.IsEdns0() == nil {
 		return
 	}
@@ -31,6 +31,6 @@ func extend(reply *dns.Msg, state *request.Request, code uint16, text string) {
 // notSynced is the reply to a question that cannot be answered yet, with its reason.
 func notSynced(state *request.Request) *dns.Msg {
 	reply := new(dns.Msg).SetRcode(state.Req, dns.RcodeServerFailure)
-	extend(reply, state, dns.ExtendedErrorCodeNotReady, "the cluster has not been read yet")
+	addEDE(reply, state, dns.ExtendedErrorCodeNotReady, "the cluster has not been read yet")
 	return reply
 }

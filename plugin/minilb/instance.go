@@ -1,0 +1,147 @@
+package minilb
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/pkg/upstream"
+	"github.com/coredns/coredns/plugin/transfer"
+
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/records"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// instance is the plugin as one block of the Corefile has it: its handler, and what keeps that up to date.
+type instance struct {
+	conf       *block
+	server     *dnsserver.Config
+	load       *load
+	cluster    *cluster
+	translator *source.Translator
+	handler    *Minilb
+	glue       *records.Set // addresses of ns1
+}
+
+// newInstance connects the handler of a block to its cluster, which other blocks may share. It dials nothing.
+func newInstance(c *caddy.Controller, conf *block) (*instance, error) {
+	i := &instance{conf: conf, server: dnsserver.GetConfig(c), load: loadOf(c), glue: &records.Set{}}
+	i.load.covered = append(i.load.covered, conf.covered...)
+	var err error
+	if i.cluster, err = i.load.clusterFor(conf.kubeconfig, conf.context); err != nil {
+		return nil, err
+	}
+	if conf.snapshot != "" {
+		if err := i.load.keepSnapshot(i.cluster, conf.snapshot); err != nil {
+			return nil, err
+		}
+	}
+	i.handler = newMinilb(conf, i.glue)
+	i.handler.outage, i.handler.restored = i.cluster.watcher.Away, i.cluster.watcher.Restored
+	i.translator = source.NewTranslator(i.cluster.watcher, conf.source, i.handler.index, i.hooks())
+	i.cluster.translators = append(i.cluster.translators, i.translator)
+	i.cluster.zones = append(i.cluster.zones, conf.zones()...)
+	return i, nil
+}
+
+// hooks returns what the translator calls.
+func (i *instance) hooks() source.Hooks {
+	return source.Hooks{Covered: i.load.covers, ObserveLatency: observeProgramming}
+}
+
+// newMinilb returns the handler. The addresses of its name server may be stored in glue later.
+func newMinilb(conf *block, glue *records.Set) *Minilb {
+	var fixed []records.Record
+	if conf.nameservers == nil {
+		for _, zone := range conf.source.Zones {
+			fixed = append(fixed, records.Record{Name: nameserver(zone), Node: &records.Node{Addrs: glue}})
+		}
+	}
+	m := &Minilb{
+		zones:      newZoneMeta(conf.source.Zones, conf.nameservers),
+		index:      records.NewIndex(conf.zones(), fixed...),
+		upstream:   upstream.New(),
+		answers:    func(addr netip.Addr) bool { return object.In(conf.source.Addresses, addr) },
+		listed:     conf.source.Addresses != nil,
+		fall:       conf.fall,
+		ttl:        conf.ttl,
+		maxAnswers: conf.maxAnswers,
+		outage:     func() time.Duration { return 0 },
+		restored:   func() bool { return false },
+	}
+	m.loops = newLoops(m.askNext)
+	return m
+}
+
+// start begins to watch the cluster, and waits until its state is known, startup_timeout at most.
+func (i *instance) start() error {
+	i.useServer()
+	i.warn()
+	i.cluster.start()
+	if t, ok := i.server.Handler("transfer").(*transfer.Transfer); ok {
+		n := &notifier{transfer: t, index: i.handler.index, notified: map[string]notified{}, hasPredecessor: i.cluster.hasPredecessor}
+		i.cluster.run(n.run)
+	}
+	i.cluster.run(i.handler.loops.run)
+	if waitForSync(i.handler, i.cluster.restore(i.handler, i.cluster.started.Add(i.conf.startupTimeout))) {
+		return nil
+	}
+	missing := strings.Join(i.translator.Unsynced(), ", ")
+	if i.cluster.replaces() { // D78: better the old configuration than no answers
+		return plugin.Error(pluginName, fmt.Errorf("%s not read within startup_timeout %s: the configuration before, which serves the last known state, stays: change the Corefile again, or restart, once the API server answers", missing, i.conf.startupTimeout))
+	}
+	log.Warningf("Starting without the cluster's state: %s not read within startup_timeout %s. Names in %s get SERVFAIL until they are",
+		missing, i.conf.startupTimeout, strings.Join(i.conf.source.Zones, " "))
+	return nil
+}
+
+// useServer takes what is known only once all of the server block has been set up.
+func (i *instance) useServer() {
+	addrs := i.conf.glue
+	if addrs == nil {
+		addrs = boundAddrs(i.server.ListenHosts)
+	}
+	i.glue.Store(records.NewAddresses(i.conf.source.FilterFamilies(addrs)...))
+	i.handler.signed = i.server.Handler("dnssec") != nil
+	i.handler.transferBehind = i.server.Handler("transfer") != nil &&
+		slices.Index(dnsserver.Directives, "transfer") > slices.Index(dnsserver.Directives, pluginName)
+}
+
+// warn logs zones that no client can resolve.
+func (i *instance) warn() {
+	for _, zone := range i.conf.zones() { // D8
+		if !i.load.covers(zone) {
+			log.Warningf("Zone %s lies outside of all server blocks with minilb, so that nobody can ask for it: add it to a block's zones", zone)
+		}
+	}
+	for _, zone := range i.conf.source.Zones { // C7
+		if hostname.IsMulticast(zone) {
+			log.Warningf("Zone %s %s: choose another", zone, hostname.MulticastOnly)
+		}
+	}
+}
+
+func (i *instance) stop() error {
+	i.cluster.stop()
+	return nil
+}
+
+// waitForSync blocks until the zones can be answered for, or the deadline: a server that starts
+// without its API server may have other zones to answer (D70). It reports which.
+func waitForSync(m *Minilb, deadline time.Time) bool {
+	const poll = 20 * time.Millisecond
+	for !m.Ready() {
+		if !time.Now().Before(deadline) {
+			return false
+		}
+		time.Sleep(poll)
+	}
+	return true
+}
