@@ -10,25 +10,25 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// A reply over UDP is not to need truncation: who cannot come back over TCP would get nothing,
-// and a part of the addresses is as good as all of them. So it carries only as many as fit, but
-// for max_answers 0, which asks for all (D23), and for SRV records, which are asked for by programs that
-// want all (D23b), and no more additional records than fit.
+// Replies over UDP are made to fit, in place of leaving truncation to the server: a client that does not
+// come back over TCP would get nothing, and some of the addresses are as good as all of them. max_answers 0
+// asks for all addresses (D23), and SRV records are always complete (D23b): these are truncated. There are no
+// more additional records than fit.
 
-// Bytes of a message beside what its records are for.
+// Sizes in bytes.
 const (
 	headerSize    = 12
-	recordSize    = 2 + 10 // of a record whose owner is a pointer to a name before (RFC 1035 §4.1.4)
+	recordSize    = 2 + 10 // of a record without its data, whose owner is a compression pointer (RFC 1035 §4.1.4)
 	srvSize       = 6      // of an SRV record's data without its target
 	extendedSize  = 96     // of an extended error
 	signatureSize = 320    // of an RRSIG record that plugin dnssec adds, with up to 2048 bits of RSA
 )
 
-// maxDatagram is how large an answer over UDP is at most, whatever its client claims to have room for,
-// who may be someone else: as much as HAProxy can take, which does not come back over TCP (D23b).
+// maxDatagram bounds replies over UDP, whatever size the client advertises, whose address may be forged:
+// HAProxy takes as much and does not come back over TCP (D23b).
 const maxDatagram = 8192
 
-// size returns the size that a message to the client may have.
+// size returns the largest size of a message to the client.
 func size(state *request.Request) int {
 	if size := state.Size(); size <= maxDatagram || state.Proto() == "tcp" {
 		return size
@@ -36,15 +36,15 @@ func size(state *request.Request) int {
 	return maxDatagram
 }
 
-// truncate shortens a reply that is larger than a datagram may be, but not than the client says, which is
-// all that the server looks at (D32).
+// truncate truncates a reply that is larger than maxDatagram, but not than the client advertises: the server
+// truncates by that alone (D32).
 func (m *Minilb) truncate(reply *dns.Msg, state *request.Request) {
 	if opt := state.Req.IsEdns0(); opt != nil && opt.UDPSize() > maxDatagram && size(state) == maxDatagram {
 		reply.Truncate(m.room(state))
 	}
 }
 
-// room returns the size that a reply may have, without what the server adds to it.
+// room returns the largest size of a reply, without what the server adds to it.
 func (m *Minilb) room(state *request.Request) int {
 	size := size(state)
 	if opt := state.Req.IsEdns0(); opt != nil {
@@ -67,7 +67,7 @@ func questionSize(reply *dns.Msg) int {
 	return size
 }
 
-// limit returns how many records of the size are to be in the answer.
+// limit returns the number of records of the size for the answer.
 func (m *Minilb) limit(state *request.Request, reply *dns.Msg, size int) int {
 	if m.maxAnswers == 0 {
 		return overflowing(state, size)
@@ -75,12 +75,11 @@ func (m *Minilb) limit(state *request.Request, reply *dns.Msg, size int) int {
 	return max(1, min(m.maxAnswers, (m.room(state)-questionSize(reply))/size))
 }
 
-// overflowing returns how many records, each of at least so many bytes, are more than a reply can have: of
-// all that there are, the server needs no more to see that it must truncate them.
+// overflowing returns how many records of at least that size are more than a reply has room for: enough for
+// the server to truncate it.
 func overflowing(state *request.Request, each int) int { return size(state)/each + 1 }
 
-// targetsFit reports whether SRV records with these targets, which are not compressed (RFC 2782), have
-// room.
+// targetsFit reports whether SRV records with these targets, which are not compressed (RFC 2782), fit.
 func targetsFit(room int, targets []records.Target) bool {
 	for i := range targets {
 		room -= recordSize + srvSize + len(targets[i].Name) + 1
@@ -98,9 +97,9 @@ func fittingPointers(room int, names []string) int {
 	return len(names)
 }
 
-// fit takes out additional records until the rest has room: whole RRsets, the last ones first, or
-// all of them if each is to be signed. Where not even the answer has room, it leaves the reply to
-// the server.
+// fit removes additional records until the reply fits: whole RRsets, the last ones first, or all of
+// them if each is to be signed. If not even the answer fits, the server truncates the reply. dns.Msg's
+// own Truncate would cut RRsets and set TC.
 func (m *Minilb) fit(reply *dns.Msg, state *request.Request) {
 	if m.signed && state.Do() {
 		reply.Extra = nil
@@ -129,8 +128,8 @@ func (m *Minilb) fit(reply *dns.Msg, state *request.Request) {
 	reply.Extra = all[:n]
 }
 
-// atMost returns a size that the reply does not exceed, even without compression. It is cheap to
-// see, as long as there are only such records as have additional ones.
+// atMost returns an upper bound of the reply's size without compression. It is cheap for the types of
+// records that have additional ones.
 func atMost(reply *dns.Msg) int {
 	size := questionSize(reply)
 	for _, section := range [][]dns.RR{reply.Answer, reply.Ns, reply.Extra} {
@@ -147,7 +146,7 @@ func atMost(reply *dns.Msg) int {
 			default:
 				return reply.Len()
 			}
-			size += recordSize // which counts a pointer, too: no less than the end of a name
+			size += recordSize // its pointer counts for the end of the owner name
 		}
 	}
 	return size

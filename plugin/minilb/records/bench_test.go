@@ -104,3 +104,19 @@ func BenchmarkUpdate(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFill is the cost of the first update, which puts all names.
+func BenchmarkFill(b *testing.B) {
+	for _, hosts := range []int{1000, 20_000} {
+		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) {
+			var records []Record
+			for i := range hosts {
+				records = append(records, Record{fmt.Sprintf("h%06d.ex.org.", i), &Node{Addrs: NewSet(NewAddresses())}})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				NewIndex([]string{"minilb."}).Update(nil, records, false)
+			}
+		})
+	}
+}

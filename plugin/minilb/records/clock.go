@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// clock is what serials are taken from: the machine's clock, but for that it does not go back when
-// that one is set back. It goes on from there at the pace of time, so that what changes afterwards
-// need not wait until that one has come so far again. It follows when that one is set forward.
+// clock is the machine's clock for serials, except that it does not go back when that is set back: it
+// continues from where it was, at the pace of time, so that changes need not wait until the machine's
+// clock has caught up. It follows when that is set forward.
 type clock struct {
-	begun time.Time    // with the monotonic clock, which nobody sets
-	start atomic.Int64 // the latest that the machine's clock, as it was set at times, makes of begun, in unix nanoseconds
+	begun time.Time    // with a monotonic reading
+	start atomic.Int64 // unix nanoseconds of begun by the machine's clock: the latest, as it is set
 }
 
 func newClock() *clock { return &clock{begun: time.Now()} }
@@ -18,7 +18,7 @@ func newClock() *clock { return &clock{begun: time.Now()} }
 // now returns unix time in seconds.
 func (c *clock) now() uint32 { return uint32(c.at(time.Now()) / int64(time.Second)) }
 
-// at returns unix time in nanoseconds at a time that the machine's clock tells.
+// at returns unix time in nanoseconds at a time of the machine's clock.
 func (c *clock) at(now time.Time) int64 {
 	return c.reach(now.UnixNano(), now.Sub(c.begun))
 }
@@ -36,7 +36,7 @@ func (c *clock) reach(wall int64, elapsed time.Duration) int64 {
 	}
 }
 
-// follow lets the time be no earlier than another clock has it.
+// follow makes the time no earlier than that of another clock.
 func (c *clock) follow(before *clock) {
 	now := time.Now()
 	c.reach(before.at(now), now.Sub(c.begun))

@@ -2,24 +2,24 @@ package records
 
 import "sync/atomic"
 
-// serial is the number of a zone's version (D24). It moves to the time of the latest change when
-// it is asked for the first time after it, and past itself where the clock has not moved on: what
-// nobody has asked for in between needs no number of its own. So it grows with each change that
-// can be seen, but hardly ever faster than the clock, which is what it starts from in a new process.
+// serial is the serial number of a zone (D24). The first query after a change sets it to the time of
+// the change, or increments it if that is no later: contents that nobody has asked for need no number.
+// So each content that can be seen has its own, which the unix second of the last change, as CoreDNS
+// takes, would not give it: secondaries would miss the second change within a second. And a new process
+// can start from the clock, which serials hardly ever overtake.
 type serial struct {
-	// number in the upper half; in the lower half when the content has changed since the number
-	// was asked for, in unix seconds, 0 if it has not
+	// upper half: the number; lower half: when the content has changed since the number was read, in
+	// unix seconds, 0 if it has not
 	state atomic.Uint64
 	clock *clock
 }
 
-// MaxAhead is by how many seconds a serial may be ahead of the clock. A zone that changes, and is
-// asked for it, all the time would else be so far ahead that after a restart its secondaries would
-// take the new state for an old one for as long; beyond this its changes wait for the clock, which
-// takes a second.
+// MaxAhead is how many seconds a serial may be ahead of the clock. A zone that changes and is queried
+// all the time would get ever further ahead, and after a restart its secondaries would for as long take
+// the new content for an older one. Beyond this, a change gets its number a second later.
 const MaxAhead = 60
 
-// change says that the content has changed.
+// change records that the content has changed.
 func (s *serial) change() { s.changeAt(s.clock.now()) }
 
 func (s *serial) changeAt(now uint32) {
@@ -31,7 +31,7 @@ func (s *serial) changeAt(now uint32) {
 	}
 }
 
-// follow lets the numbers go on from one that has been used elsewhere.
+// follow makes the numbers continue from one that has been used elsewhere.
 func (s *serial) follow(number uint32) {
 	for {
 		state := s.state.Load()
@@ -41,7 +41,7 @@ func (s *serial) follow(number uint32) {
 	}
 }
 
-// number returns that of the present content, which no later content has.
+// number returns the serial of the present content, which no later content gets.
 func (s *serial) number() uint32 {
 	state := s.state.Load()
 	if uint32(state) == 0 {
@@ -60,14 +60,14 @@ func (s *serial) numberAt(now uint32) uint32 {
 	}
 }
 
-// peek returns the number of the present content without making it this content's alone: for
-// those who do not compare it.
+// peek returns the serial of the present content, which later content may get as well: for replies
+// whose serial nobody compares.
 func (s *serial) peek() uint32 {
 	return following(s.state.Load(), s.clock.now())
 }
 
-// following returns the number that follows in a state, which is the same if nothing has changed
-// or has to wait.
+// following returns the number that follows in a state: the same if nothing has changed, or if the
+// change has to wait.
 func following(state uint64, now uint32) uint32 {
 	number, changed := uint32(state>>32), uint32(state)
 	next := max(number+1, changed)
