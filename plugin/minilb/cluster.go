@@ -119,24 +119,6 @@ func (cl *cluster) takesZone(other *cluster) bool {
 	})
 }
 
-// stopTimeout bounds the wait for goroutines that other plugins delay: plugin transfer tries each
-// secondary three times for two seconds, and plugin forward waits for an upstream, whatever becomes of
-// the context. A server that stops still answers meanwhile, as does the load that replaces another.
-const stopTimeout = 7 * time.Second
-
-// drain waits for goroutines that are about to end, stopTimeout at most.
-func drain(goroutines *sync.WaitGroup) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		goroutines.Wait()
-	}()
-	select {
-	case <-done:
-	case <-time.After(stopTimeout):
-	}
-}
-
 // stop ends what start and run have started, and waits for it.
 func (cl *cluster) stop() {
 	if cl.ctx == nil {

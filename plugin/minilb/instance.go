@@ -1,6 +1,7 @@
 package minilb
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -12,8 +13,11 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/pkg/upstream"
 	"github.com/coredns/coredns/plugin/transfer"
+	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/loop"
+	"github.com/minilb/minilb/plugin/minilb/notify"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
@@ -76,7 +80,9 @@ func newMinilb(conf *block, glue *records.Set) *Minilb {
 		outage:     func() time.Duration { return 0 },
 		restored:   func() bool { return false },
 	}
-	m.loops = newLoops(m.askNext)
+	m.loops = loop.New(func(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+		return plugin.NextOrFailure(pluginName, m.Next, ctx, w, r)
+	}, log)
 	return m
 }
 
@@ -86,10 +92,10 @@ func (i *instance) start() error {
 	i.warn()
 	i.cluster.start()
 	if t, ok := i.server.Handler("transfer").(*transfer.Transfer); ok {
-		n := &notifier{transfer: t, index: i.handler.index, notified: map[string]notified{}, hasPredecessor: i.cluster.hasPredecessor}
-		i.cluster.run(n.run)
+		n := &notify.Notifier{Transfer: t, Index: i.handler.index, HasPredecessor: i.cluster.hasPredecessor, Log: log}
+		i.cluster.run(n.Run)
 	}
-	i.cluster.run(i.handler.loops.run)
+	i.cluster.run(i.handler.loops.Run)
 	if waitForSync(i.handler, i.cluster.restore(i.handler, i.cluster.started.Add(i.conf.startupTimeout))) {
 		return nil
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/plugin/minilb/ede"
+	"github.com/minilb/minilb/plugin/minilb/loop"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -41,7 +43,7 @@ type Minilb struct {
 	outage         func() time.Duration // how long the API server has not answered, 0 while it does
 	restored       func() bool          // some of what is answered comes from the snapshot
 	requests       requestCounters
-	loops          *loops
+	loops          *loop.Detector
 }
 
 // upstreamer looks up a name that is not ours by way of the whole server.
@@ -87,7 +89,7 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 		if r.IsEdns0() == nil { // D74: the server writes it
 			return dns.RcodeServerFailure, plugin.Error(pluginName, errNotSynced)
 		}
-		return m.write(w, notSynced(state))
+		return m.write(w, notSynced(r))
 	case zone != "" && result == records.NotFound && m.fall.Through(name):
 		return m.passUnlessLoop(ctx, w, state)
 	}
@@ -95,7 +97,7 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	reply := m.answer(ctx, state, zone, result, node)
 	m.truncate(reply, state)
 	if m.stale() {
-		addEDE(reply, state, dns.ExtendedErrorCodeStaleAnswer, "the API server cannot be read, this is what it said last")
+		ede.Add(reply, r, dns.ExtendedErrorCodeStaleAnswer, "the API server cannot be read, this is what it said last")
 	}
 	m.requests.add(ctx, outcome(reply))
 	return m.write(w, reply)
@@ -111,21 +113,13 @@ func (m *Minilb) write(w dns.ResponseWriter, reply *dns.Msg) (int, error) {
 
 // passUnlessLoop passes a query that would not come back (D4b).
 func (m *Minilb) passUnlessLoop(ctx context.Context, w dns.ResponseWriter, state *request.Request) (int, error) {
-	if m.loops.proves(state) {
+	query := m.loops.Begin(state)
+	defer query.End()
+	if reply := query.Reply(); reply != nil {
 		m.requests.add(ctx, servfail)
-		return m.write(state.W, new(dns.Msg).SetRcode(state.Req, dns.RcodeServerFailure))
+		return m.write(state.W, reply)
 	}
-	inFlight := m.loops.slot(state)
-	defer inFlight.Add(-1)
-	found, returned := m.loops.check(state, inFlight.Add(1))
-	switch {
-	case returned:
-		m.requests.add(ctx, servfail)
-		return m.write(state.W, looping(state.Req, found))
-	case found != nil:
-		w = withLoop{w, state.Req, found}
-	}
-	return m.pass(ctx, w, state.Req)
+	return m.pass(ctx, query.Writer(w), state.Req)
 }
 
 // pass has the next plugin answer. Without one the query is refused (D4).
@@ -135,6 +129,19 @@ func (m *Minilb) pass(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (in
 		return dns.RcodeRefused, nil
 	}
 	return plugin.NextOrFailure(m.Name(), m.Next, ctx, w, r)
+}
+
+// staleAfter is how long the API server must not have answered for replies to be marked as stale (D78).
+const staleAfter = 5 * time.Minute
+
+// stale reports whether what is answered is known to be old (D78).
+func (m *Minilb) stale() bool { return m.restored() || m.outage() > staleAfter }
+
+// notSynced is the reply to a query that cannot be answered yet.
+func notSynced(query *dns.Msg) *dns.Msg {
+	reply := new(dns.Msg).SetRcode(query, dns.RcodeServerFailure)
+	ede.Add(reply, query, dns.ExtendedErrorCodeNotReady, "the cluster has not been read yet")
+	return reply
 }
 
 // ours reports whether the type is answered for a claimed host outside our zones. All others are

@@ -96,7 +96,7 @@ func TestFailedReload(t *testing.T) {
 // notifiers returns how many run.
 func notifiers() int {
 	stacks := make([]byte, 1<<20)
-	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "minilb.(*notifier).run(")
+	return strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "notify.(*Notifier).Run(")
 }
 
 // What probes have found out is handed to the load that takes the place of another, of the same cluster

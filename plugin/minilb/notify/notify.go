@@ -1,4 +1,5 @@
-package minilb
+// Package notify sends NOTIFYs to the secondaries of zones that change (RFC 1996).
+package notify
 
 import (
 	"context"
@@ -6,13 +7,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/minilb/minilb/plugin/minilb/drain"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 const (
-	// notifyInterval is the least time between two NOTIFYs of a zone. Secondaries fetch the zone as
+	// interval is the least time between two NOTIFYs of a zone. Secondaries fetch the zone as
 	// a whole: the second one covers all changes since the first.
-	notifyInterval = time.Second
+	interval = time.Second
 
 	// recheckInterval is how often serials are compared that may have waited for the clock.
 	recheckInterval = 5 * time.Second
@@ -23,61 +25,72 @@ const (
 	renewAfter = (records.MaxAhead + 1) * time.Second
 )
 
-// notifier notifies the secondaries that plugin transfer names of changes (RFC 1996).
-type notifier struct {
-	transfer       interface{ Notify(zone string) error }
-	index          *records.Index
-	hasPredecessor bool // the serials follow those of another load of this process
-	sending        sync.WaitGroup
+// Notifier notifies the secondaries that plugin transfer names.
+type Notifier struct {
+	// Transfer is plugin transfer.
+	Transfer interface{ Notify(zone string) error }
+	// Index has the zones.
+	Index *records.Index
+	// HasPredecessor is whether the serials follow those of another load of this process.
+	HasPredecessor bool
+	// Log receives which secondaries cannot be notified.
+	Log Logger
 
-	mu       sync.Mutex
-	notified map[string]notified // by zone
+	sending sync.WaitGroup
+	mu      sync.Mutex
+	results map[string]result // by zone
 }
 
-// notified is the result of the latest notification of a zone that has ended.
-type notified struct {
+// Logger receives one line at a time.
+type Logger interface {
+	Infof(format string, args ...any)
+	Warningf(format string, args ...any)
+}
+
+// result is that of the latest notification of a zone that has ended.
+type result struct {
 	serial uint32
 	failed int // number of secondaries that did not accept it
 }
 
-// run notifies at each change of a zone, at once and then once in notifyInterval at most, until the
+// Run notifies at each change of a zone, at once and then once in interval at most, until the
 // context ends and the notifications that are under way have ended. Each has a goroutine: plugin
 // transfer tries each secondary three times for two seconds, one after the other, and a dead one
 // must not delay the next notification of the others.
-func (n *notifier) run(ctx context.Context) {
-	defer drain(&n.sending)
+func (n *Notifier) Run(ctx context.Context) {
+	defer drain.Wait(&n.sending)
 	serials := map[string]uint32{}
 	renew := time.NewTimer(renewAfter)
 	defer renew.Stop()
-	if n.hasPredecessor {
+	if n.HasPredecessor {
 		renew.Stop()
 	}
 	for {
 		select { // the first time, too: the server does not listen yet
 		case <-ctx.Done():
 			return
-		case <-time.After(notifyInterval):
+		case <-time.After(interval):
 		}
 		for !n.notifyChanged(serials) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-n.index.Changes():
+			case <-n.Index.Changes():
 			case <-time.After(recheckInterval):
 			case <-renew.C:
-				n.index.Touch(n.index.Zones()...)
+				n.Index.Touch(n.Index.Zones()...)
 			}
 		}
 	}
 }
 
 // notifyChanged notifies of the zones whose serial has changed, and reports whether there are any.
-func (n *notifier) notifyChanged(serials map[string]uint32) (changed bool) {
-	if !n.index.Synced() {
+func (n *Notifier) notifyChanged(serials map[string]uint32) (changed bool) {
+	if !n.Index.Synced() {
 		return false // nothing can be transferred yet; the first synchronisation is a change
 	}
-	for _, zone := range n.index.Zones() {
-		if serial := n.index.Serial(zone); serial != serials[zone] {
+	for _, zone := range n.Index.Zones() {
+		if serial := n.Index.Serial(zone); serial != serials[zone] {
 			changed, serials[zone] = true, serial
 			n.sending.Go(func() { n.notify(zone, serial) })
 		}
@@ -87,22 +100,25 @@ func (n *notifier) notifyChanged(serials map[string]uint32) (changed bool) {
 
 // notify sends a zone's NOTIFYs, and logs when the number of secondaries changes that do not accept
 // them. Their errors are no two times the same: they have the port that was sent from.
-func (n *notifier) notify(zone string, serial uint32) {
-	err := n.transfer.Notify(zone)
-	now := notified{serial, countErrors(err)}
+func (n *Notifier) notify(zone string, serial uint32) {
+	err := n.Transfer.Notify(zone)
+	now := result{serial, countErrors(err)}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	before := n.notified[zone]
+	before := n.results[zone]
 	if int32(serial-before.serial) < 0 && before.serial != 0 {
 		return // a later notification has ended before
 	}
-	n.notified[zone] = now
+	if n.results == nil {
+		n.results = map[string]result{}
+	}
+	n.results[zone] = now
 	switch {
 	case now.failed == before.failed:
 	case err != nil:
-		log.Warningf("Cannot tell all secondaries of changes in zone %s, they will learn of them when they refresh: %s", zone, strings.ReplaceAll(err.Error(), "\n", "; "))
+		n.Log.Warningf("Cannot tell all secondaries of changes in zone %s, they will learn of them when they refresh: %s", zone, strings.ReplaceAll(err.Error(), "\n", "; "))
 	default:
-		log.Infof("All secondaries of zone %s are told of changes again", zone)
+		n.Log.Infof("All secondaries of zone %s are told of changes again", zone)
 	}
 }
 

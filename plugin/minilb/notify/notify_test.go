@@ -1,4 +1,4 @@
-package minilb
+package notify
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/minilb/minilb/plugin/minilb/drain"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -20,6 +21,7 @@ type recorder struct {
 	began   time.Time
 	mu      sync.Mutex
 	calls   []string // the zone, and when it was told of in milliseconds
+	lines   []string // logged
 	failure func() error
 }
 
@@ -29,6 +31,23 @@ func (r *recorder) Notify(zone string) error {
 	failure := r.failure
 	r.mu.Unlock()
 	return failure()
+}
+
+func (r *recorder) Infof(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Warningf(format string, args ...any) { r.Infof(format, args...) }
+
+// logged returns what has been logged since the last call.
+func (r *recorder) logged() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lines := r.lines
+	r.lines = nil
+	return lines
 }
 
 func (r *recorder) fail(failure func() error) {
@@ -55,10 +74,10 @@ func startNotifier(t *testing.T) (*recorder, *records.Index, func()) {
 	t.Helper()
 	r := &recorder{began: time.Now(), failure: accept}
 	index := records.NewIndex([]string{"minilb.", "lan."})
-	n := &notifier{transfer: r, index: index, notified: map[string]notified{}}
+	n := &Notifier{Transfer: r, Index: index, Log: r}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { n.run(ctx) })
+	running.Go(func() { n.Run(ctx) })
 	return r, index, func() {
 		cancel()
 		running.Wait()
@@ -160,19 +179,18 @@ func TestNotifyAhead(t *testing.T) {
 }
 
 func TestNotifyFails(t *testing.T) {
-	out := captureLog(t)
 	synctest.Test(t, func(t *testing.T) {
 		r, index, stop := startNotifier(t)
 		defer stop()
 		change := func(want ...string) {
 			t.Helper()
-			out.Reset()
+			r.logged()
 			for range 5 {
 				index.Touch("minilb.")
 				time.Sleep(2 * time.Second)
 			}
 			synctest.Wait()
-			logged := slices.DeleteFunc(strings.Split(out.String(), "\n"), func(line string) bool { return line == "" })
+			logged := r.logged()
 			if len(logged) != len(want) {
 				t.Fatalf("logged %q, want %d lines", logged, len(want))
 			}
@@ -196,7 +214,7 @@ func TestNotifyFails(t *testing.T) {
 		}
 		change()
 		r.fail(failing("192.0.2.2:53"))
-		change(`minilb: Cannot tell all secondaries of changes in zone minilb., they will learn of them when they refresh: notify for zone "minilb." was not accepted by "192.0.2.2:53": "read udp 192.0.2.1:40001->192.0.2.2:53: i/o timeout"`)
+		change(`Cannot tell all secondaries of changes in zone minilb., they will learn of them when they refresh: notify for zone "minilb." was not accepted by "192.0.2.2:53": "read udp 192.0.2.1:40001->192.0.2.2:53: i/o timeout"`)
 		r.fail(failing("192.0.2.2:53", "192.0.2.3:53"))
 		change(`->192.0.2.2:53: i/o timeout"; notify for zone "minilb." was not accepted by "192.0.2.3:53": "read udp 192.0.2.1:40007->192.0.2.3:53: i/o timeout"`)
 		r.fail(accept)
@@ -224,10 +242,10 @@ func TestNotifyPreceded(t *testing.T) {
 		r := &recorder{began: time.Now(), failure: accept}
 		index := records.NewIndex([]string{"minilb."})
 		index.Update(nil, nil, false)
-		n := &notifier{transfer: r, index: index, hasPredecessor: true, notified: map[string]notified{}}
+		n := &Notifier{Transfer: r, Index: index, HasPredecessor: true, Log: r}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { n.run(ctx) })
+		running.Go(func() { n.Run(ctx) })
 		time.Sleep(10 * time.Minute)
 		r.expect(t, "ten minutes after the start", "minilb. 1000")
 		cancel()
@@ -237,7 +255,6 @@ func TestNotifyPreceded(t *testing.T) {
 
 // A notification that ends after one of a later serial is no news; which is later is by RFC 1982.
 func TestNotifyLater(t *testing.T) {
-	out := captureLog(t)
 	for _, tc := range []struct {
 		before, after uint32 // 0 for none before
 		news          bool
@@ -250,15 +267,15 @@ func TestNotifyLater(t *testing.T) {
 		{1, 1<<32 - 1, false},
 	} {
 		r := &recorder{failure: accept}
-		n := &notifier{transfer: r, notified: map[string]notified{}}
+		n := &Notifier{Transfer: r, Log: r}
 		if tc.before != 0 {
 			n.notify("minilb.", tc.before)
 		}
-		out.Reset()
+		r.logged()
 		r.fail(func() error { return errors.New("it broke off") })
 		n.notify("minilb.", tc.after)
-		if news := strings.Contains(out.String(), "it broke off"); news != tc.news {
-			t.Errorf("%d after %d: logged %q", tc.after, tc.before, out)
+		if logged := r.logged(); strings.Contains(strings.Join(logged, "\n"), "it broke off") != tc.news {
+			t.Errorf("%d after %d: logged %q", tc.after, tc.before, logged)
 		}
 	}
 }
@@ -267,7 +284,7 @@ func TestNotifyLater(t *testing.T) {
 func TestNotifyStop(t *testing.T) {
 	for about, tc := range map[string]struct{ takes, waits time.Duration }{
 		"a secondary is dead":    {6 * time.Second, 5 * time.Second},
-		"ten secondaries are":    {time.Minute, stopTimeout},
+		"ten secondaries are":    {time.Minute, drain.Timeout},
 		"all secondaries answer": {time.Millisecond, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -286,7 +303,7 @@ func TestNotifyStop(t *testing.T) {
 			if got := time.Since(began); got != tc.waits {
 				t.Errorf("%s: stopped after %v, want %v", about, got, tc.waits)
 			}
-			if got := ended.Load(); tc.takes < stopTimeout && got != 2 {
+			if got := ended.Load(); tc.takes < drain.Timeout && got != 2 {
 				t.Errorf("%s: %d of 2 notifications have ended", about, got)
 			}
 			time.Sleep(tc.takes)
