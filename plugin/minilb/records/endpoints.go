@@ -10,44 +10,44 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Endpoints are what lies below a Service's name: its endpoints by their own names, and its
-// named ports (D40, D41). They are immutable.
+// Endpoints are the names below a Service's: its endpoints and its named ports (D40, D41). They are
+// immutable.
 type Endpoints struct {
 	*named
 	pairs *pairs // nil if there are none
 	ports []Port // sorted
 }
 
-// named are the endpoints with other names than those of their addresses.
+// named are the endpoints that are not named for their address.
 type named struct {
 	hosts  []Host   // sorted by name
-	byAddr []uint32 // the same, by address
+	byAddr []uint32 // their indexes, sorted by address
 	labels []string // of all endpoints, sorted, each once; nil if there are no hosts
 }
 
-// unnamed stands for none, of most Services. It does not change.
+// unnamed is that of most Services: none.
 var unnamed = &named{}
 
-// Host is an endpoint's name at one of its addresses: its hostname, or another of its addresses,
-// as an IPv4 one that it is named for (D40). Several endpoints may share a name.
+// Host names an endpoint at one of its addresses: for its hostname, or for another address, such as its
+// IPv4 one (D40). Several endpoints may share a name.
 type Host struct {
 	Label string // in lower case
 	Addr  netip.Addr
 }
 
-// Port is where endpoints serve what a port of the Service is named for: those with the Labels, or
-// else at the Addrs, or if both are nil all of the Service's.
+// Port is a named port of the endpoints with these Labels, or at these Addrs, or if both are nil of all
+// endpoints of the Service.
 type Port struct {
 	Proto   string       // "_tcp"
 	Service string       // "_https"
-	Number  uint16       // of the endpoints, which may differ from the Service's
+	Number  uint16       // the endpoints' port, which may differ from the Service's
 	Addrs   []netip.Addr // sorted, of endpoints that are named for their addresses
 	Labels  []string     // sorted, each once
 }
 
-// NewEndpoints returns what lies below the name of a Service with the addresses. It sorts hosts and
-// ports and drops duplicates, and hostnames that are those which the addresses have anyway, and packs
-// those that are IPv4 addresses'. It returns nil if there are none.
+// NewEndpoints returns the names below that of a Service with these addresses, nil if there are none. It
+// sorts hosts and ports and drops duplicates, and hosts that are named for their address. Hosts that are
+// named for their IPv4 address become pairs.
 func NewEndpoints(of *Addresses, hosts []Host, ports []Port) *Endpoints {
 	e := &Endpoints{named: &named{}, ports: ports}
 	slices.SortFunc(hosts, func(a, b Host) int { return cmp.Or(a.Addr.Compare(b.Addr), strings.Compare(a.Label, b.Label)) })
@@ -61,14 +61,14 @@ func NewEndpoints(of *Addresses, hosts []Host, ports []Port) *Endpoints {
 	if len(e.hosts)+len(ports) == 0 && e.pairs == nil {
 		return nil
 	}
-	e.pairs.leave(of)
+	e.pairs.setLone(of)
 	slices.SortFunc(e.ports, func(a, b Port) int { return a.compare(&b) })
 	e.index()
-	e.leaveOut(of)
+	e.normalizeLabels(of)
 	return e
 }
 
-// index lets the hosts be found by their names and their addresses.
+// index sorts the hosts by name and by address.
 func (e *Endpoints) index() {
 	if len(e.hosts) == 0 {
 		e.named = unnamed
@@ -82,9 +82,9 @@ func (e *Endpoints) index() {
 	slices.SortStableFunc(e.byAddr, func(i, j uint32) int { return e.hosts[i].Addr.Compare(e.hosts[j].Addr) })
 }
 
-// leaveOut finds the labels of all endpoints, and leaves them out where they are those of a port: what is the same is
-// written in one way, so that a zone's serial stays (D24).
-func (e *Endpoints) leaveOut(of *Addresses) {
+// normalizeLabels sets the labels of all endpoints, and the Labels of ports of all endpoints to nil: equal data has
+// one representation, so that a zone's serial does not change (D24).
+func (e *Endpoints) normalizeLabels(of *Addresses) {
 	if e.named == unnamed && !slices.ContainsFunc(e.ports, func(p Port) bool { return p.Labels != nil }) {
 		return
 	}
@@ -119,8 +119,7 @@ func (e *Endpoints) equal(o *Endpoints) bool {
 	})
 }
 
-// own returns the first of the hosts at an address, by their numbers in the order of their labels: as
-// many as are answered with.
+// own returns the indexes of the hosts at an address, sorted by label, maxPointers at most.
 func (e *Endpoints) own(addr netip.Addr) []uint32 {
 	if e == nil {
 		return nil
@@ -154,22 +153,20 @@ func (a *Addresses) labelsAt(addr netip.Addr) []string {
 	return labels
 }
 
-// first returns the number of the first host with the label, and whether there is one.
+// first returns the index of the first host with the label, and whether there is one.
 func (e *Endpoints) first(label string) (int, bool) {
 	return slices.BinarySearchFunc(e.hosts, label, func(h Host, label string) int { return strings.Compare(h.Label, label) })
 }
 
-// Dashed returns the label that stands for an address: with hyphens in place of its dots or
-// colons (D40).
+// Dashed returns the label that is named for an address: with hyphens in place of dots or colons
+// (D40).
 func Dashed(addr netip.Addr) string {
 	var room [longestDashed]byte
 	return string(appendDashed(room[:0], addr))
 }
 
-// longestDashed is the length of the longest label that stands for an address.
 const longestDashed = len("ffff-ffff-ffff-ffff-ffff-ffff-ffff-ffff")
 
-// appendDashed appends the label that stands for an address.
 func appendDashed(all []byte, addr netip.Addr) []byte {
 	start := len(all)
 	all = addr.AppendTo(all)
@@ -185,7 +182,7 @@ func appendDashed(all []byte, addr netip.Addr) []byte {
 	return all
 }
 
-// undashed returns the address that a label stands for.
+// undashed returns the address that a label is named for.
 func undashed(label string) (netip.Addr, bool) {
 	if len(label) > longestDashed {
 		return netip.Addr{}, false
@@ -196,20 +193,20 @@ func undashed(label string) (netip.Addr, bool) {
 			continue
 		}
 		var room [longestDashed + 1]byte
-		if string(appendDashed(room[:0], addr)) == label { // each address has one label alone
+		if string(appendDashed(room[:0], addr)) == label { // each address has a single label
 			return addr, true
 		}
 	}
 	return netip.Addr{}, false
 }
 
-// The length of the longest name, with its final dot (255 bytes: RFC 1035 §2.3.4), and label.
+// Lengths of the longest name, with its final dot (255 bytes: RFC 1035 §2.3.4), and label.
 const (
 	longestName  = 254
 	longestLabel = 63
 )
 
-// Below returns the name of a label below another name, "" if it would be too long for DNS (D33).
+// Below returns the name of a label below another name, "" if it is too long for DNS (D33).
 func Below(label, name string) string {
 	if len(label)+len(".")+len(name) > longestName {
 		return ""
@@ -223,11 +220,11 @@ func Fits(name string) bool { return len(name) <= longestName }
 // RoomBelow reports whether there is room for any label below a name.
 func RoomBelow(name string) bool { return longestLabel+len(".")+len(name) <= longestName }
 
-// maxNamesakes is how many addresses a hostname is answered with: each question for it looks at all of
-// them, and whoever writes endpoints can give the same one to any number.
+// maxSharedHostname bounds the addresses of one hostname: each query for it reads all of them, and any
+// number of endpoints can be given the same one.
 const maxSharedHostname = 128
 
-// At returns the addresses of the endpoints with the label, sorted, none if there is no such endpoint.
+// At returns the addresses of the endpoints with the label, sorted.
 func (a *Addresses) At(label string) []netip.Addr {
 	var addrs []netip.Addr
 	if e := a.Endpoints; e != nil {
@@ -235,7 +232,7 @@ func (a *Addresses) At(label string) []netip.Addr {
 			addrs = append(addrs, e.hosts[i].Addr)
 		}
 	}
-	// An endpoint may be named for its address as another one's hostname is.
+	// An endpoint's address may give the same label as another one's hostname.
 	if addr, ok := undashed(label); ok && a.Has(addr) && len(a.own(addr)) == 0 && a.namedFor(addr) == addr {
 		addrs = append(addrs, addr)
 		if pair6 := a.pairedV6(addr); pair6.IsValid() {
@@ -256,9 +253,9 @@ func (a *Addresses) Has(addr netip.Addr) bool {
 	return found
 }
 
-// below finds what a name below a Service's stands for, of which labels are left: an endpoint,
-// a protocol, or a named port (D16, D42). It reports, too, whether the label next to the
-// Service exists, so that no wildcard covers what is below that (D10).
+// below looks up the labels in front of a Service's name: an endpoint, a protocol, or a named port
+// (D16, D42). It also reports whether the label next to the Service's name exists, which no wildcard
+// covers (D10).
 func (n *Node) below(labels string) (result Result, node *Node, exists bool) {
 	all := n.Addrs.Load()
 	under, top := "", labels
@@ -287,7 +284,7 @@ func (n *Node) below(labels string) (result Result, node *Node, exists bool) {
 	return Found, &Node{Addrs: NewSet(NewAddresses(addrs...)), Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
 }
 
-// children yields the names that exist below a Service's name with data.
+// children yields the names with data below a Service's name.
 func (n *Node) children(name string) iter.Seq[Record] {
 	all := n.Addrs.Load()
 	return func(yield func(Record) bool) {

@@ -14,9 +14,8 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
-// Index answers which Node stands at a name. Lookups are safe beside a concurrent Update
-// and take no lock. Names within one of the zones are looked up in that zone's tree, all
-// others in the overlay, which has no apex and covers only what was put there (D2, D3).
+// Index maps names to Nodes. Lookups take no lock and may run concurrently with an Update. A name in one
+// of the zones is looked up in that zone's tree, any other in the overlay, which has no apex (D2, D3).
 type Index struct {
 	zones    []*zone
 	names    []string // of the zones
@@ -24,7 +23,7 @@ type Index struct {
 	reverse  reverse
 	snapshot atomic.Pointer[snapshot]
 	clock    *clock
-	changes  chan struct{} // holds a token when the content of a zone has changed
+	changes  chan struct{} // holds a token after a zone has changed
 }
 
 // zone is a zone of the index; the overlay is one without a name.
@@ -35,7 +34,6 @@ type zone struct {
 	serial serial
 }
 
-// apex is the name above all others of the zone.
 func (z *zone) apex() string {
 	if z.name == "" {
 		return "."
@@ -56,11 +54,11 @@ func (z *zone) fixedAt(name string) (node *Node, fixed bool) {
 	return node, fixed
 }
 
-// snapshot is the state of all names at one moment.
+// snapshot is the content of all forward zones and the overlay.
 type snapshot struct {
 	trees   map[string]*tree // by zone
 	overlay *tree
-	partial bool // the zones' content is not known completely
+	partial bool // the zones are not known completely
 }
 
 func (s *snapshot) tree(z *zone) *tree {
@@ -70,10 +68,9 @@ func (s *snapshot) tree(z *zone) *tree {
 	return s.trees[z.name]
 }
 
-// NewIndex returns an index of zones, which are canonical names. In those that are reverse zones
-// (D60) the addresses of the Services have names that point to the first of the others. The
-// fixed records belong to the zones' structure: they exist from the first Update on, above every
-// other claim (C1). Until then every lookup is NotSynced.
+// NewIndex returns an index of zones, which are canonical names. Reverse zones (D60) have PTR records to
+// names in the first forward zone. The fixed records exist from the first Update on, and take precedence
+// over all others (C1). Until then every lookup is NotSynced.
 func NewIndex(zones []string, fixed ...Record) *Index {
 	x := &Index{names: zones, clock: newClock(), changes: make(chan struct{}, 1)}
 	x.overlay.serial.clock = x.clock
@@ -89,7 +86,7 @@ func NewIndex(zones []string, fixed ...Record) *Index {
 		}
 	}
 	x.reverse.table.Store(new(bart.Table[[]*Node]))
-	for _, name := range zones { // one that lies in another makes the names between them exist there (D12)
+	for _, name := range zones { // a zone in another one makes the names between them exist (D12)
 		above, _ := dns.NextLabel(name, 0)
 		if outer := x.zone(name[above:]); outer.name != "" {
 			outer.fixed = append(outer.fixed, Record{Name: name})
@@ -112,8 +109,7 @@ func (x *Index) forward() (zones []*zone) {
 	return zones
 }
 
-// Match returns the longest of the index's zones that name lies in, or "" if there is none
-// (M5b). The name is canonical.
+// Match returns the longest zone that has the canonical name, or "" if there is none (M5b).
 func (x *Index) Match(name string) string { return x.zone(name).name }
 
 func (x *Index) zone(name string) *zone {
@@ -126,7 +122,7 @@ func (x *Index) zone(name string) *zone {
 	return best
 }
 
-// Lookup finds what stands at name in zone, which is one that Match returned for the name.
+// Lookup looks up a name in a zone that Match has returned for it.
 func (x *Index) Lookup(zone, name string) (Result, *Node) {
 	s := x.snapshot.Load()
 	switch {
@@ -158,7 +154,6 @@ func (x *Index) change(zones []*zone) {
 	}
 }
 
-// announce lets the reader of Changes know that there are some.
 func (x *Index) announce() {
 	select {
 	case x.changes <- struct{}{}:
@@ -166,11 +161,10 @@ func (x *Index) announce() {
 	}
 }
 
-// Changes receives a value after the content of one or more zones has changed, or has come to be
-// known.
+// Changes receives a value after zones have changed, or are known for the first time.
 func (x *Index) Changes() <-chan struct{} { return x.changes }
 
-// Touch says that the addresses in a Set have changed that is answered with in the zones; "" is
+// Touch bumps the serial of each named zone after a Set used there was stored, and wakes Changes; "" is
 // the overlay.
 func (x *Index) Touch(zones ...string) {
 	for _, name := range zones {
@@ -181,8 +175,8 @@ func (x *Index) Touch(zones ...string) {
 	}
 }
 
-// Move says that the addresses of the Service at a node were before and are after, for the
-// reverse zones. It must not be called concurrently with itself.
+// Move updates the reverse zones for the Service of a node, whose addresses were before and are after. It
+// must not be called concurrently with itself.
 func (x *Index) Move(node *Node, before, after *Addresses) {
 	if len(x.reverse.zones) > 0 {
 		x.change(x.reverse.move(node, before, after))
@@ -192,8 +186,7 @@ func (x *Index) Move(node *Node, before, after *Addresses) {
 // Zones returns the names of all zones. They must not be modified.
 func (x *Index) Zones() []string { return x.names }
 
-// Records yields every name with data in one of the zones, once, as of now. Only a reverse
-// zone's are in order.
+// Records yields every name with data in a zone, once, as of now. Only those of a reverse zone are sorted.
 func (x *Index) Records(zone string) iter.Seq[Record] {
 	if z := x.named(zone); z.prefix.IsValid() {
 		return x.reverse.records(z)
@@ -211,16 +204,15 @@ func (x *Index) named(name string) *zone {
 	return &x.overlay
 }
 
-// Serial returns the serial number of a zone's content, or of the overlay's if zone is "".
-// It grows with each change of content, and only then (D24).
+// Serial returns the serial of a zone, or of the overlay if zone is "". It grows with each change of
+// content, and only then (D24).
 func (x *Index) Serial(zone string) uint32 { return x.named(zone).serial.number() }
 
-// PeekSerial is Serial for answers that do not say what is in the zone: content that has been seen
-// in such alone may share its number with what comes after it, so that a zone's serial does not
-// run ahead of the clock because many ask for what is not there.
+// PeekSerial is Serial for negative answers: content that only these have shown may share its serial with
+// later content, so that queries for what does not exist do not make the serial run ahead of the clock.
 func (x *Index) PeekSerial(zone string) uint32 { return x.named(zone).serial.peek() }
 
-// Continue lets the serials follow those of an index that this one takes the place of.
+// Continue makes the serials follow those of an index that this one replaces.
 func (x *Index) Continue(before *Index) {
 	x.clock.follow(before.clock)
 	for _, z := range x.zones {

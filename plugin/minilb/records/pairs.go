@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// twins are the IPv6 addresses of endpoints that are named for their IPv4 address (D40): those of
-// most pods that have both, so that they take little room.
+// pairs are the IPv6 addresses of endpoints that are named for their IPv4 address (D40), as most pods
+// with both are: two numbers for each in place of a Host.
 type pairs struct {
-	v4   []uint32     // for each IPv4 address its IPv6 one, by its number, from 1 on; 0 for none
-	v6   []uint32     // for each IPv6 address its IPv4 one
-	lone []netip.Addr // the IPv6 addresses without one
+	v4   []uint32     // by index of the IPv4 address: index of its IPv6 one plus 1, 0 for none
+	v6   []uint32     // by index of the IPv6 address: index of its IPv4 one plus 1, 0 for none
+	lone []netip.Addr // IPv6 addresses without an IPv4 one
 }
 
-// pair takes in a host that is the IPv6 address of the endpoint at an IPv4 address which nothing else
-// is said of. It reports whether it is one. Hosts come in the order of their addresses.
+// pair adds a host that is named for an IPv4 address, unless that address has a host or a pair of its own.
+// It reports whether it did. Hosts come in the order of their addresses.
 func (e *Endpoints) pair(of *Addresses, h Host) bool {
 	addr, ok := undashed(h.Label)
 	if !ok || !addr.Is4() || h.Addr.Is4() {
@@ -33,8 +33,8 @@ func (e *Endpoints) pair(of *Addresses, h Host) bool {
 	return true
 }
 
-// leave finds the addresses that are left over, once all others are paired.
-func (t *pairs) leave(of *Addresses) {
+// setLone sets the addresses that are left once all others are paired.
+func (t *pairs) setLone(of *Addresses) {
 	if t == nil {
 		return
 	}
@@ -52,10 +52,9 @@ func (t *pairs) equal(o *pairs) bool {
 	return slices.Equal(t.v6, o.v6)
 }
 
-// paired reports whether there are twins.
 func (a *Addresses) paired() bool { return a.Endpoints != nil && a.pairs != nil }
 
-// namedFor returns the address that an endpoint with the address is named for.
+// namedFor returns the address that the endpoint with an address is named for.
 func (a *Addresses) namedFor(addr netip.Addr) netip.Addr {
 	if a.paired() && addr.Is6() {
 		if i, found := slices.BinarySearchFunc(a.V6, addr, netip.Addr.Compare); found && a.pairs.v6[i] != 0 {
@@ -65,7 +64,7 @@ func (a *Addresses) namedFor(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// twinOf returns the IPv6 address that is named for an IPv4 one, the zero Addr if none is.
+// pairedV6 returns the IPv6 address of a pair, the zero Addr if there is none.
 func (a *Addresses) pairedV6(addr netip.Addr) netip.Addr {
 	if a.paired() && addr.Is4() {
 		if i, found := slices.BinarySearchFunc(a.V4, addr, netip.Addr.Compare); found && a.pairs.v4[i] != 0 {

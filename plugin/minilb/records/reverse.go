@@ -12,20 +12,20 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxPointers is how many names of an address are answered with (D60).
+// maxPointers bounds the PTR records of an address (D60).
 const maxPointers = 16
 
-// reverse knows which Services have an address as an endpoint, for the addresses in the reverse
-// zones. A change makes a new table, and leaves those who read the one before alone.
+// reverse maps the addresses in the reverse zones to the Services that have them as endpoints. A change
+// makes a new table: the one before may be read concurrently.
 type reverse struct {
 	zones []*zone
-	below string // zone in which the Services have their names
+	below string // zone of the Services' names
 	table atomic.Pointer[bart.Table[[]*Node]]
 }
 
-// ReversePrefix returns the addresses whose reverse names are name, which is canonical, or lie
-// below it. There are none if it is not below in-addr.arpa. or ip6.arpa., or has a label that is
-// not a whole octet or nibble (RFC 1035 §3.5, RFC 3596 §2.5).
+// ReversePrefix returns the addresses whose reverse names are the canonical name or below it. ok is
+// false if it is not below in-addr.arpa. or ip6.arpa., or has a label that is not an octet or nibble
+// (RFC 1035 §3.5, RFC 3596 §2.5).
 func ReversePrefix(name string) (prefix netip.Prefix, ok bool) {
 	if above, found := strings.CutSuffix(name, "in-addr.arpa."); found {
 		var octets [4]byte
@@ -48,8 +48,8 @@ func ReversePrefix(name string) (prefix netip.Prefix, ok bool) {
 	return netip.Prefix{}, false
 }
 
-// fromRight calls parse for each label, each ending with a dot, from the right until it does not
-// take one. It returns how many there were, and whether they were taken and within the limit.
+// fromRight calls parse for each label from the right until it returns false. It returns the number of
+// labels, and whether all were parsed and there are no more than limit.
 func fromRight(labels string, limit int, parse func(i int, label string) bool) (n int, ok bool) {
 	for ; labels != ""; n++ {
 		label, dot := strings.CutSuffix(labels, ".")
@@ -62,13 +62,12 @@ func fromRight(labels string, limit int, parse func(i int, label string) bool) (
 	return n, true
 }
 
-// reverseName returns the name of an address below in-addr.arpa. or ip6.arpa.
 func reverseName(addr netip.Addr) string {
-	name, _ := dns.ReverseAddr(addr.String()) // it fails for what is no address
+	name, _ := dns.ReverseAddr(addr.String()) // which cannot fail for an address
 	return name
 }
 
-// zone returns the longest of the zones that the address lies in, or nil.
+// zone returns the longest zone that has the address, or nil.
 func (r *reverse) zone(addr netip.Addr) *zone {
 	var longest *zone
 	for _, z := range r.zones {
@@ -79,11 +78,11 @@ func (r *reverse) zone(addr netip.Addr) *zone {
 	return longest
 }
 
-// move notes that the addresses of the Service at a node were before and are after. It must not
-// be called concurrently with itself. It returns the zones whose content that changed.
+// move updates the table for a Service whose addresses change, and returns the zones whose content
+// changes. It must not be called concurrently with itself.
 func (r *reverse) move(node *Node, before, after *Addresses) (changed []*zone) {
 	table := r.table.Load()
-	renamed := !before.Endpoints.equal(after.Endpoints) || before.paired() // twins are numbers, of other addresses than before
+	renamed := !before.Endpoints.equal(after.Endpoints) || before.paired() // pairs are indexes, of other addresses than before
 	for _, families := range [][2][]netip.Addr{{before.V4, after.V4}, {before.V6, after.V6}} {
 		for addr, change := range differences(families[0], families[1]) {
 			z := r.zone(addr)
@@ -108,8 +107,8 @@ func (r *reverse) move(node *Node, before, after *Addresses) (changed []*zone) {
 	return changed
 }
 
-// differences yields what is in either of two sorted lists: with -1 what is in the first alone,
-// with 1 what is in the second alone, with 0 what is in both.
+// differences yields the addresses of two sorted lists: with -1 those that are only in the first, with 1
+// those only in the second, with 0 those in both.
 func differences(before, after []netip.Addr) iter.Seq2[netip.Addr, int] {
 	return func(yield func(netip.Addr, int) bool) {
 		for len(before)+len(after) > 0 {
@@ -136,8 +135,8 @@ func differences(before, after []netip.Addr) iter.Seq2[netip.Addr, int] {
 	}
 }
 
-// lookup finds what stands at a name in a reverse zone: the names of an address, or nothing if
-// there are addresses, or a zone, below it (D12, D60).
+// lookup looks up a name in a reverse zone: it has the PTR records of an address, or is an empty
+// non-terminal above addresses or a zone (D12, D60).
 func (r *reverse) lookup(zone, name string) (Result, *Node) {
 	prefix, ok := ReversePrefix(name)
 	switch table := r.table.Load(); {
@@ -170,7 +169,7 @@ func (r *reverse) pointers(addr netip.Addr, nodes []*Node) *Node {
 	for _, n := range nodes {
 		all := n.Addrs.Load()
 		if !all.Has(addr) {
-			continue // the table is about to say so
+			continue // the table has not been updated yet
 		}
 		if found == nil {
 			found = &Node{Source: n.Source, Namespace: n.Namespace, Service: n.Service}

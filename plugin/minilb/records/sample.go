@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// maxDrawn is up to how many addresses it is cheaper to draw each than to shuffle all.
+	// maxDrawn is up to how many addresses it is cheaper to draw each than to permute all.
 	maxDrawn = 64
 
-	// usual is for how many there is room on the stack. It is small, for a query has a small stack:
-	// one more that must grow costs more than what it makes room for.
+	// usual is for how many there is room on the stack. It is small, as growing the stack of a query costs
+	// more than an allocation.
 	usual = 16
 )
 
@@ -32,13 +32,12 @@ func Pick(addrs []netip.Addr, limit int) []netip.Addr {
 	return picked
 }
 
-// draw appends limit of the numbers below n to chosen, in random order.
+// draw appends limit random numbers below n to chosen, each once, in random order.
 func draw(chosen []int, n, limit int) []int {
 	if limit > maxDrawn {
 		return append(chosen, rand.Perm(n)[:limit]...)
 	}
-	// Floyd's sampling draws limit of n without touching the rest, so that a Service of
-	// thousands of endpoints costs as much as one of a few; it does not order, so shuffle.
+	// Floyd's algorithm: its cost does not depend on n. Its order is not random, hence the shuffle.
 	for j := n - limit; j < n; j++ {
 		if i := rand.IntN(j + 1); !slices.Contains(chosen, i) {
 			chosen = append(chosen, i)

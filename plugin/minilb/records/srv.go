@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// Target is where a named port is served: an endpoint, by its name below the Service's.
+// Target is an endpoint of a named port (RFC 2782).
 type Target struct {
 	Name   string // the endpoint's label and the Service's name
 	Number uint16
 	label  uint8      // length of the label
-	Addr   netip.Addr // that the endpoint is named for, and the only one of its name; invalid if that is not known
+	Addr   netip.Addr // the only one of the name; invalid if that is not known
 }
 
-// Label returns that of the endpoint.
+// Label returns the endpoint's label.
 func (t *Target) Label() string { return t.Name[:t.label] }
 
-// serving returns the endpoints that serve a port: their labels, or the addresses that they are
-// named for.
+// serving returns the labels of the endpoints that serve a port, or the addresses that they are named
+// for.
 func (n *Node) serving(p *Port) (labels []string, addrs [2][]netip.Addr) {
 	switch {
 	case p.Labels != nil:
@@ -32,9 +32,9 @@ func (n *Node) serving(p *Port) (labels []string, addrs [2][]netip.Addr) {
 	return nil, [2][]netip.Addr{n.Of.V4, n.Of.V6}
 }
 
-// Targets returns where the ports are served, by names below the Service's, each once: the first ones up
-// to limit, 0 meaning all, so that the same ones are left out each time (D23b, D41). A name may be too long for
-// DNS (D33). The names are made at once: they are thrown away at once, too.
+// Targets returns the endpoints of the ports, each once: the first ones, limit at most, 0 meaning all, so that
+// the same ones are left out each time (D23b, D41). A name may be too long for DNS (D33). The names share one
+// allocation.
 func (n *Node) Targets(service string, limit int) []Target {
 	total, size := 0, 0
 	for i := range n.Ports {

@@ -103,9 +103,9 @@ var nothing = &Node{}
 // wildcard's parent. That wildcard covers it, and what does not exist below it, as if it did not exist (C7b).
 var Transparent = &Node{}
 
-// lookup finds name, which is canonical and below the apex, by RFC 4592 §3.3: the name
-// itself, else the wildcard directly below its closest encloser (D10–D14). Names that a Service
-// has below its own exist before any claimed there (C1).
+// lookup looks up a canonical name below the apex by RFC 4592 §3.3: the name itself, else the wildcard
+// directly below its closest encloser (D10–D14). Names below a Service's take precedence over claims on
+// the same names (C1).
 func (t *tree) lookup(name string) (Result, *Node) {
 	e, exists := t.get(name)
 	if exists && (e.node == nil || !e.node.Parental) {

@@ -4,12 +4,10 @@ import (
 	"maps"
 )
 
-// Update takes the nodes of names that are gone away, and then puts records at theirs; of several
-// for one name the first with a node counts, and one without a node lets its name exist, as a
-// Transparent one does. Fixed records stay as they are. If partial is set, the zones' content is
-// not fully known: lookups in them stay NotSynced, while the overlay is served. It costs what is
-// changed, and next to nothing for what there is beside it. It must not be called concurrently
-// with itself.
+// Update removes the names that are gone, and then puts records. Of several for one name the first with a
+// node counts; one without a node makes its name exist, as a Transparent one does. Fixed records stay. If
+// partial is set, the zones are not fully known: lookups in them stay NotSynced, while the overlay is
+// served. The cost depends on the number of changes only. It must not be called concurrently with itself.
 func (x *Index) Update(gone []string, records []Record, partial bool) {
 	old := x.snapshot.Load()
 	u := &update{index: x, old: old, zones: map[*zone]*builder{}, touched: map[string]bool{}}
@@ -23,8 +21,8 @@ func (x *Index) Update(gone []string, records []Record, partial bool) {
 		u.put(r)
 	}
 	changed := u.changed()
-	// Content before serial: who sees the new serial must not get the old content for it.
-	// Only the first time nobody may see the content before it has a serial at all.
+	// Content before serial: with the new serial nobody may get the old content. The first time, the serial
+	// comes before the content, which must not be seen without any.
 	if old == nil {
 		x.change(changed)
 	}
@@ -33,19 +31,19 @@ func (x *Index) Update(gone []string, records []Record, partial bool) {
 		x.change(changed)
 	}
 	if old == nil || old.partial != partial {
-		x.announce() // there is more to be seen
+		x.announce() // more names can be looked up
 	}
 }
 
-// update is a snapshot in the making.
+// update makes a snapshot.
 type update struct {
 	index   *Index
 	old     *snapshot // nil for none
 	zones   map[*zone]*builder
-	touched map[string]bool // names, and whether a node has been put there
+	touched map[string]bool // changed names; true if a node has been put
 }
 
-// begin makes the zones as they are without any records but the fixed ones.
+// begin puts the fixed records.
 func (u *update) begin() {
 	for _, z := range append(u.index.forward(), &u.index.overlay) {
 		g := u.builder(z)
@@ -57,7 +55,6 @@ func (u *update) begin() {
 	}
 }
 
-// growth returns what a zone is going to be.
 func (u *update) builder(z *zone) *builder {
 	g := u.zones[z]
 	if g == nil {
@@ -93,7 +90,7 @@ func (u *update) put(r Record) {
 	u.builder(z).put(r.Name, r.Node)
 }
 
-// changed returns the zones whose content is another than before.
+// changed returns the zones whose content changes.
 func (u *update) changed() []*zone {
 	if u.old == nil {
 		return append([]*zone{&u.index.overlay}, u.index.zones...)
