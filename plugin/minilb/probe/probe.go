@@ -43,7 +43,7 @@ type Observer interface {
 	Impeded(error)
 }
 
-// Prober probes endpoints. It is safe for concurrent use: it locks the schedule, method by method.
+// Prober probes endpoints. It is safe for concurrent use: it locks the schedule for each of its methods.
 type Prober struct {
 	observer Observer
 	wake     chan struct{} // holds a token when there may be something to do
@@ -58,22 +58,23 @@ func New(interval time.Duration, observer Observer) *Prober {
 	return &Prober{observer: observer, wake: make(chan struct{}, 1), schedule: newSchedule(interval)}
 }
 
+// with locks the schedule for f.
+func (p *Prober) with(f func(s *schedule)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f(p.schedule)
+}
+
 // Follow takes over what another Prober, which this one replaces, has found out: endpoints that are
 // unhealthy there are unhealthy here from when they are added, and nodes that it has reached or
 // reported are not reported again. It is called before Run.
 func (p *Prober) Follow(other *Prober) {
-	other.mu.Lock()
-	defer other.mu.Unlock()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.schedule.inherit(other.schedule)
+	other.with(func(from *schedule) { p.with(func(s *schedule) { s.inherit(from) }) })
 }
 
 // Add has an endpoint probed, until it has been removed as often as added.
 func (p *Prober) Add(t Target) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.schedule.add(t)
+	p.with(func(s *schedule) { s.add(t) })
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -81,30 +82,20 @@ func (p *Prober) Add(t Target) {
 }
 
 // Place sets the node of an endpoint that has been added.
-func (p *Prober) Place(t Target) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.schedule.place(t)
-}
+func (p *Prober) Place(t Target) { p.with(func(s *schedule) { s.place(t) }) }
 
 // Remove takes back one Add.
-func (p *Prober) Remove(addr netip.AddrPort) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.schedule.remove(addr)
-}
+func (p *Prober) Remove(addr netip.AddrPort) { p.with(func(s *schedule) { s.remove(addr) }) }
 
 // Suspect reports whether an endpoint is known to accept no connections.
-func (p *Prober) Suspect(addr netip.AddrPort) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	e := p.schedule.entries[addr]
-	return e != nil && e.unhealthy
+func (p *Prober) Suspect(addr netip.AddrPort) (unhealthy bool) {
+	p.with(func(s *schedule) { unhealthy = s.isUnhealthy(addr) })
+	return unhealthy
 }
 
 // Run probes until the context ends.
 func (p *Prober) Run(ctx context.Context) {
-	defer p.stop()
+	defer p.with((*schedule).stop)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -114,51 +105,32 @@ func (p *Prober) Run(ctx context.Context) {
 		case <-p.wake:
 		case <-timer.C:
 		}
-		now := time.Now()
-		changes, localErr := p.step(now)
-		if localErr != nil {
-			p.observer.Impeded(localErr)
-		}
-		for _, change := range changes {
-			p.observer.Changed(change)
-		}
-		for _, unreached := range p.unreachedNodes(now) {
-			if p.observer.Unreached(unreached) {
-				p.settle(unreached[0].family())
-			}
-		}
-		if pause, ok := p.pause(now); ok {
+		if pause, more := p.step(time.Now()); more {
 			timer.Reset(pause)
 		}
 	}
 }
 
-func (p *Prober) step(now time.Time) ([]Change, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.schedule.step(now)
-}
-
-func (p *Prober) pause(now time.Time) (time.Duration, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.schedule.pause(now)
-}
-
-func (p *Prober) unreachedNodes(now time.Time) [][]Target {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.schedule.unreachedNodes(now)
-}
-
-func (p *Prober) settle(f family) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.schedule.nodes.settled[f] = true
-}
-
-func (p *Prober) stop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.schedule.stop()
+// step does what is due, and returns how long there is nothing to do, if there ever will be anything.
+func (p *Prober) step(now time.Time) (pause time.Duration, more bool) {
+	var changes []Change
+	var localErr error
+	var unreached [][]Target
+	p.with(func(s *schedule) {
+		changes, localErr = s.step(now)
+		unreached = s.unreachedNodes(now)
+		pause, more = s.pause(now)
+	})
+	if localErr != nil {
+		p.observer.Impeded(localErr)
+	}
+	for _, change := range changes {
+		p.observer.Changed(change)
+	}
+	for _, targets := range unreached {
+		if p.observer.Unreached(targets) {
+			p.with(func(s *schedule) { s.nodes.settled[targets[0].family()] = true })
+		}
+	}
+	return pause, more
 }

@@ -273,12 +273,12 @@ func TestHeldUp(t *testing.T) {
 		now := time.Now()
 		for len(p.schedule.flying) == 0 {
 			now = now.Add(p.schedule.tick)
-			p.step(now)
+			p.schedule.step(now)
 		}
 		w.set(one, nil)
 		for range 10 {
 			now = now.Add(time.Minute)
-			if changes, _ := p.step(now); len(changes) > 0 || p.schedule.entries[one].failed > 0 {
+			if changes, _ := p.schedule.step(now); len(changes) > 0 || p.schedule.entries[one].failed > 0 {
 				t.Fatalf("got %v and %d failures", changes, p.schedule.entries[one].failed)
 			}
 		}
@@ -362,18 +362,18 @@ func TestIdle(t *testing.T) {
 	p := New(time.Second, w)
 	p.schedule.sockets = w
 	now := p.schedule.begun
-	if _, ok := p.pause(now); ok {
+	if _, ok := p.schedule.pause(now); ok {
 		t.Error("it wakes up for nothing")
 	}
 	p.Add(Target{Addr: one})
 	steps := 0
 	for now.Sub(p.schedule.begun) < 100*time.Second {
-		pause, ok := p.pause(now)
+		pause, ok := p.schedule.pause(now)
 		if !ok {
 			t.Fatal("it sleeps for ever")
 		}
 		now = now.Add(pause)
-		p.step(now)
+		p.schedule.step(now)
 		steps++
 	}
 	if probes := w.probes(one); probes < 99 || probes > 101 || steps > 2*probes+2 {

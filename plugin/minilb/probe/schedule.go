@@ -22,6 +22,9 @@ const (
 	// The probes are spread over so many ticks of the interval, within these bounds.
 	ticks            = 20
 	minTick, maxTick = 5 * time.Millisecond, 50 * time.Millisecond
+	// stride is how many slots lie between endpoints that are added one after the other: a prime larger
+	// than the number of slots, so that all of them are used.
+	stride = 7873
 )
 
 // schedule holds the endpoints, when each is due, and the probes in flight. It is not safe for
@@ -108,7 +111,7 @@ func (s *schedule) add(t Target) {
 	}
 	s.entries[t.Addr] = e
 	s.slots[e.slot] = append(s.slots[e.slot], e)
-	s.next = (s.next + s.stride()) % len(s.slots)
+	s.next = (s.next + stride) % len(s.slots)
 }
 
 // place sets the node of an endpoint. Who does not know the node takes it from nobody who does.
@@ -119,19 +122,9 @@ func (s *schedule) place(t Target) {
 	}
 }
 
-// stride is how many slots lie between endpoints that are added one after the other. It has no
-// divisor in common with the number of slots, so that all of them are used.
-func (s *schedule) stride() int {
-	n := len(s.slots)
-	for stride := max(n*5/8, 1); ; stride++ {
-		a, b := n, stride
-		for b != 0 {
-			a, b = b, a%b
-		}
-		if a == 1 {
-			return stride
-		}
-	}
+func (s *schedule) isUnhealthy(addr netip.AddrPort) bool {
+	e := s.entries[addr]
+	return e != nil && e.unhealthy
 }
 
 func (s *schedule) remove(addr netip.AddrPort) {

@@ -6,9 +6,8 @@ func socket(family int) (int, error) {
 	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 }
 
-// unacknowledged puts off the last part of the handshake until after the reset that ends the
-// connection, a fifth of a second later at most: the endpoint's system has answered, and the
-// program behind it is not bothered.
+// unacknowledged delays the last part of the handshake, for 200 ms at most, so that the reset that ends
+// the connection comes first: the endpoint's kernel has answered, and its program does not notice.
 func unacknowledged(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
 }

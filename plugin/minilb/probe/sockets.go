@@ -6,27 +6,26 @@ import (
 	"syscall"
 )
 
-// sockets make connections without waiting for them.
+// sockets connects without blocking.
 type sockets interface {
-	// connect begins to connect. What it returns is to be closed.
+	// connect begins to connect. The caller closes the socket.
 	connect(to netip.AddrPort) (socket int, err error)
-	// outcomes returns for each connection nil if it has been made, errPending if it is not
-	// decided, or why it failed. The result is valid until the next call.
+	// outcomes returns, for each connection, nil if it has been made, errPending if it is being made,
+	// or why it failed. The result is valid until the next call.
 	outcomes(flying []flight) []error
-	// close gives a connection up, whatever has become of it.
 	close(socket int)
-	// stop ends whatever works for the sockets. All of them have been closed.
+	// stop releases resources, after all sockets have been closed.
 	stop()
 }
 
-var errPending = errors.New("not decided yet")
+var errPending = errors.New("connection in progress")
 
-// refused reports whether it was the host itself that did not want the connection.
+// refused reports whether the host itself has refused the connection.
 func refused(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// local reports whether an error says something about this machine alone.
+// local reports whether an error is about this machine, not the endpoint.
 func local(err error) bool {
 	for _, own := range []syscall.Errno{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL,

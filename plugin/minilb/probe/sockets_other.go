@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// dialled are connections that a goroutine each makes.
+// dialled connects with a goroutine for each connection.
 type dialled struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -20,7 +20,7 @@ type dialled struct {
 	errs map[int]error
 }
 
-// openFiles returns how many files this process may have open, which nobody tells here.
+// openFiles returns how many files this process may open, which is not known here.
 func openFiles() int { return 4 * maxInFlight }
 
 func newSockets() sockets {

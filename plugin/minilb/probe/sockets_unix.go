@@ -8,23 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// polled are sockets that one system call asks about all at once: a connection that is made by a
-// dialer of package net, with its goroutine and timers, costs three times as much.
+// polled connects with nonblocking sockets that one system call polls all at once: a connection by
+// net.Dialer, with its goroutine and timers, costs three times the CPU.
 type polled struct {
 	fds  []unix.PollFd
 	errs []error
 
-	// Made once and used for each connection.
+	// Reused for each connection.
 	inet4 unix.SockaddrInet4
 	inet6 unix.SockaddrInet6
 }
 
-// openFiles returns how many files this process may have open: as many as the hard limit says, to which
-// Go has raised the soft one.
+// openFiles returns how many files this process may open: the hard limit, to which Go has raised the soft
+// one.
 func openFiles() int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return 4 * maxInFlight // and if there are fewer, it says so when it runs out of them
+		return 4 * maxInFlight // if there are fewer, connect fails
 	}
 	return int(min(uint64(limit.Cur), 1<<30))
 }
@@ -53,10 +53,9 @@ func (s *polled) connect(to netip.AddrPort) (int, error) {
 	return fd, nil
 }
 
-// quiet lets a connection leave nothing behind: a reset ends it, so that none lingers here for a
-// minute.
+// quiet has a reset end the connection, so that it does not stay in TIME_WAIT for a minute. An error is
+// ignored: the connection then ends in the ordinary way.
 func quiet(fd int) {
-	// Without it the connection is ended in the ordinary way, which serves as well.
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	unacknowledged(fd)
 }
@@ -71,7 +70,7 @@ func (s *polled) outcomes(flying []flight) []error {
 		return nil
 	}
 	if n, err := unix.Poll(s.fds, 0); err != nil || n == 0 {
-		return s.errs // interrupted; there will be a next time
+		return s.errs // interrupted: the next tick polls again
 	}
 	for i := range s.fds {
 		switch events := s.fds[i].Revents; {
@@ -85,7 +84,7 @@ func (s *polled) outcomes(flying []flight) []error {
 	return s.errs
 }
 
-// failure returns why a connection failed, nil if it was made and has ended since.
+// failure returns why a connection failed, nil if it was made and has ended.
 func failure(fd int) error {
 	code, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
