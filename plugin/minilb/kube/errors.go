@@ -10,30 +10,29 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// Kind is what a request failed of. Two errors of one Kind differ at most in words (ports,
-// object names), so that the second need not be told.
+// Kind classifies the failure of a request. Errors of one Kind differ only in details such as ports and
+// object names, so that only the first needs to be logged.
 type Kind string
 
 const (
-	// Unreachable: no answer at all, be it for the network, for TLS or for the credentials' helper.
+	// Unreachable: no answer, because of the network, TLS or the credential plugin.
 	Unreachable Kind = "unreachable"
-	// Unauthorized: the API server does not know the token or certificate (401).
+	// Unauthorized: the API server does not accept the token or certificate (401).
 	Unauthorized Kind = "unauthorized"
-	// Forbidden: it knows us, and our account may not (403).
+	// Forbidden: the account lacks the permission (403).
 	Forbidden Kind = "forbidden"
-	// Unwell: it answers, and cannot do what it should at the moment (429, 5xx).
+	// Unwell: the API server answers that it cannot serve the request now (429, 5xx).
 	Unwell Kind = "unwell"
-	// Refused: it does not want this very request.
+	// Refused: the API server rejects this request.
 	Refused Kind = "refused"
 )
 
 // Failure is a failed request to the API server.
 type Failure struct {
-	// Kind is what it failed of.
 	Kind Kind
 	// Text is the line for the user.
 	Text string
-	// Denied names the policy and its binding, or the webhook, if the cluster's admission has refused the request.
+	// Denied names the policy and its binding, or the webhook, that has denied the request, "" for none.
 	Denied string
 	// Cause is the client's error.
 	Cause error
@@ -45,8 +44,8 @@ func (e *Failure) Error() string { return e.Text }
 // Unwrap returns the client's error.
 func (e *Failure) Unwrap() error { return e.Cause }
 
-// Explain returns err, the failure of verbs ("list and watch") on resource ("services"), as
-// a Failure. It returns nil for nil.
+// Explain returns err, the failure of verbs ("list and watch") on a resource ("services"), as a Failure,
+// and nil for nil.
 func Explain(verbs, resource string, err error) *Failure {
 	if err == nil {
 		return nil
@@ -76,11 +75,11 @@ func Explain(verbs, resource string, err error) *Failure {
 	return &Failure{Kind: kind, Text: text, Denied: denied(err), Cause: err}
 }
 
-// admissionDenial finds that a ValidatingAdmissionPolicy or a webhook has refused a request: most do so with the code
-// that a missing permission has, 403. Its message, which may differ each time, comes behind.
+// admissionDenial matches the denial of a ValidatingAdmissionPolicy or a webhook: most have the code of a missing
+// permission, 403, and the API gives nothing else to tell them by. The policy's own message follows it.
 var admissionDenial = regexp.MustCompile(`ValidatingAdmissionPolicy '[^']*' with binding '[^']*' denied request|admission webhook "[^"]*" denied the request`)
 
-// denied returns what of the cluster's admission has refused the request, if that is not just unwell.
+// denied returns the policy or webhook that has denied the request, "" if none has, or if it has failed itself.
 func denied(err error) string {
 	if code(err) < http.StatusBadRequest || code(err) >= http.StatusInternalServerError {
 		return ""

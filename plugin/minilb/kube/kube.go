@@ -1,6 +1,6 @@
-// Package kube finds the API server: it turns the kubeconfig that a user names, or the
-// places where one is usually found, into a client configuration, and says in one line what
-// stands between us and it. It imports nothing of ours.
+// Package kube connects to the API server: it makes a client configuration from the kubeconfig that the
+// user names, or from the usual places, and explains in one line why that fails or the server cannot be
+// reached. It imports nothing of ours.
 package kube
 
 import (
@@ -57,7 +57,7 @@ func Config(path, context string) (*rest.Config, error) {
 	}
 	config, err := clientcmd.NewNonInteractiveClientConfig(*loaded, context, &clientcmd.ConfigOverrides{}, rules).ClientConfig()
 	switch {
-	case clientcmd.IsEmptyConfig(err): // client-go would speak of $KUBERNETES_MASTER
+	case clientcmd.IsEmptyConfig(err): // client-go's message is about $KUBERNETES_MASTER
 		return nil, fmt.Errorf("kubeconfig %s has no cluster behind its current context; set that or name a context", where)
 	case err != nil:
 		return nil, fmt.Errorf("kubeconfig %s is unusable: %s", where, oneLine(err))
@@ -68,9 +68,9 @@ func Config(path, context string) (*rest.Config, error) {
 	return config, nil
 }
 
-// Host returns the host of the API server, a name or an address, of a client configuration that Config has
-// returned. It is empty in a pod whose configuration is its ServiceAccount's: that names a Service's address, by
-// which nobody outside of the cluster reaches anything.
+// Host returns the API server's host, a name or an address, of a client configuration that Config has returned.
+// It is empty for that of a pod's ServiceAccount, whose host is the address of a Service, which nobody outside the
+// cluster can reach.
 func Host(config *rest.Config) string {
 	base, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil || base.Hostname() == os.Getenv("KUBERNETES_SERVICE_HOST") {
@@ -79,30 +79,27 @@ func Host(config *rest.Config) string {
 	return base.Hostname()
 }
 
-// dialTimeout is how long the API server has to accept a connection. client-go waits half a
-// minute, in which an address that swallows packets would keep us from noticing its return.
+// dialTimeout is how long the API server may take to accept a connection. With client-go's 30 seconds an
+// address that drops packets would delay the reconnection for as long.
 const dialTimeout = 5 * time.Second
 
-// keepAlive is how soon a connection fails whose other end has lost power: after nine seconds, in
-// which HTTP/2 would not even have asked, as it does every half a minute. While nothing is said on
-// a connection it costs a packet in five seconds.
+// keepAlive has a connection fail nine seconds after the other end has lost power. HTTP/2's own pings come
+// every 30 seconds. An idle connection costs a packet every five seconds.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: time.Second, Count: 4}
 
-// Reconnect paces the attempts to reach an API server that is away: the pause stays below
-// three seconds. client-go's own grows to a minute, which would keep names unanswered that
-// long after an outage, and a single request costs little.
+// Reconnect paces the attempts to reach an API server: the pause stays below three seconds. client-go's
+// own backoff grows to a minute, and names would stay unanswered for as long after an outage.
 var Reconnect = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 5, Cap: 2 * time.Second}
 
-// Protobuf returns config for the API server's own kinds in their binary form, which costs
-// a fraction of JSON's time and memory to decode, without a client-side rate limit, with seconds
-// at most between two attempts at a request that the server puts off, and over connections that
-// notice within seconds that the server has lost power.
+// Protobuf returns a copy of config for built-in kinds in protobuf, which takes a fraction of JSON's time
+// and memory to decode, without a client-side rate limit, with at most two seconds between two attempts at
+// a request that the server defers (Retry-After), and with keepAlive.
 func Protobuf(config *rest.Config, userAgent string) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.ContentType = runtime.ContentTypeProtobuf
 	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 	config.UserAgent = userAgent
-	config.QPS = -1 // the API server's own priority and fairness decides
+	config.QPS = -1 // the API server has priority and fairness
 	if config.Dial == nil {
 		config.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}).DialContext
 	}
@@ -110,8 +107,8 @@ func Protobuf(config *rest.Config, userAgent string) *rest.Config {
 	return config
 }
 
-// runnable reports a credential plugin whose program is not installed, which would
-// otherwise show only as a failure of each request.
+// runnable returns an error if the program of a credential plugin is not installed, which would otherwise
+// fail each request.
 func runnable(config *rest.Config) error {
 	if config.ExecProvider == nil {
 		return nil
@@ -123,7 +120,7 @@ func runnable(config *rest.Config) error {
 	return nil
 }
 
-// unreadable reports whether one of the files may not be read, which client-go tells in words alone.
+// unreadable reports whether one of the files may not be read, for which client-go has no typed error.
 func unreadable(rules *clientcmd.ClientConfigLoadingRules) bool {
 	return slices.ContainsFunc(rules.GetLoadingPrecedence(), func(path string) bool {
 		file, err := os.Open(path)
@@ -144,5 +141,5 @@ func describe(path string, rules *clientcmd.ClientConfigLoadingRules) string {
 	return fmt.Sprintf("%q", rules.GetDefaultFilename())
 }
 
-// oneLine returns what an error says as one line. Whoever prints it sees to what a terminal would obey (M10).
+// oneLine returns the text of an error in one line. Control characters are escaped where it is printed (M10).
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

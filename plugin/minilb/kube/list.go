@@ -14,46 +14,45 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// ListThenWatch keeps a reflector from streaming its first list: while the API server is away a
-// stream's retry sleeps through the end of the context, a list's does not.
+// ListThenWatch keeps a reflector from streaming its first list: during an outage, the retry of a stream
+// does not end with the context, that of a list does.
 type ListThenWatch struct{ *cache.ListWatch }
 
-// IsWatchListSemanticsUnSupported is what the reflector asks.
+// IsWatchListSemanticsUnSupported is called by the reflector.
 func (ListThenWatch) IsWatchListSemanticsUnSupported() bool { return true }
 
-// pageSize returns how many objects a request for such a list asks for. A list in one piece has no bound at all:
-// whoever may create objects could make it larger than the memory of its readers, which is 512 MB by the shipped
-// manifests. etcd keeps no object of more than 1.5 MB; most have a thousandth of that.
+// pageSize returns the limit of a request for such a list. Without one, whoever may create objects could make the
+// list larger than the memory of its readers, which is 512 MB in the shipped manifests. etcd stores objects of 1.5 MB
+// at most; most have a thousandth of that. The numbers below are the memory that a page of the largest objects takes.
 func pageSize(list any) int64 {
 	switch list.(type) {
 	case *unstructured.UnstructuredList:
-		// 330 MB: short keys take ten times their JSON as maps, beside that.
+		// 330 MB: as maps, short keys take ten times their JSON.
 		return 20
 	case *corev1.NodeList:
-		// 120 MB: those who read Nodes have 256 MB.
+		// 120 MB: readers of Nodes have 256 MB.
 		return 10
 	case *discoveryv1.EndpointSliceList:
-		// 215 MB: a controller puts 1,000 endpoints at most into one, of 160 bytes and 270 when decoded. Tenants
-		// write none (E15), and there are most of them, so that round trips count.
+		// 215 MB: a controller puts at most 1,000 endpoints into one, of 270 bytes when decoded. Tenants cannot
+		// write them (E15), and there are more of them than of any other kind.
 		return 500
 	}
-	// 410 MB: short labels take 4.5 times what they do in protobuf, beside that.
+	// 410 MB: short labels take 4.5 times their protobuf.
 	return 50
 }
 
-// Reduced is what is kept of an object of a list, in the form in which a reflector hands lists over.
+// Reduced holds the reduced form of an object of a list as a runtime.Object, as a reflector requires.
 type Reduced struct{ Object any }
 
 // GetObjectKind implements the runtime.Object interface.
 func (r *Reduced) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
 
-// DeepCopyObject implements the runtime.Object interface. Nobody changes what is kept.
+// DeepCopyObject implements the runtime.Object interface. The object is never modified.
 func (r *Reduced) DeepCopyObject() runtime.Object { return r }
 
-// ListReduced makes the requests for a list, page by page, and returns what reduce keeps of its objects, as
-// *Reduced. An object must not be kept itself. The list is as the API server has it now: its cache, which a
-// resourceVersion lets it answer from, has no pages. An error for which apierrors.IsResourceExpired holds lets a
-// reflector begin the list anew.
+// ListReduced requests a list page by page, and returns the results of reduce as *Reduced. reduce must not retain
+// the object. The list is the current one: the API server's cache, which requests with a resourceVersion are answered
+// from, has no pages. On an error for which apierrors.IsResourceExpired holds a reflector starts the list again.
 func ListReduced[L interface {
 	runtime.Object
 	metav1.ListInterface

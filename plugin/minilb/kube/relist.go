@@ -14,32 +14,31 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// Resumption decides whether a reflector may resume its watch, with the events since a
-// resourceVersion, or must list anew. A reflector by itself resumes wherever it can. But an API
-// server whose etcd was restored from a backup, or that of another cluster at the same address,
-// takes a resourceVersion which it has yet to reach, or which meant something else where it comes
-// from, for its own: it sends no event for what differs, and the old state would stay for ever.
+// Resumption decides whether a reflector may resume its watch from a resourceVersion or must list again. A
+// reflector itself resumes wherever it can. But an API server whose etcd was restored from a backup, or that
+// of another cluster at the same address, accepts a resourceVersion that it has not reached yet, or that
+// meant something else where it comes from: it sends no events for the differences, and the old state would
+// stay for ever.
 //
-// So a watch is resumed only after one that the server has ended when it was asked to (the
-// reflector asks for five to ten minutes), and over the same connection. Whatever else ends a
-// watch costs a list, of which what is known already is kept as it is: one for each kind whenever
-// an API server restarts, a load balancer closes the connection, or the server does so as a
-// matter of course (GOAWAY). The reflector paces them by Reconnect.
+// So a watch is resumed only after one that has lasted for the timeout that was requested (five to ten
+// minutes), and over the same connection. Any other end of a watch costs a list for each kind: when an API
+// server restarts, a load balancer closes the connection, or the server does so routinely (GOAWAY).
+// Reconnect paces them.
 //
 // Each reflector has one of its own. The zero value is ready to use.
 type Resumption struct {
 	mu         sync.Mutex
 	broken     bool      // the last watch ended early, or the last request for one failed
-	conn       net.Conn  // over which the list came, if it is one that all requests share
+	conn       net.Conn  // of the list, if all requests share it (HTTP/2)
 	streamDone time.Time // when the last watch that began with a list ended
 }
 
 // errBrokenOff makes the reflector ask for an ordinary list.
 var errBrokenOff = errors.New("the stream of a first list broke off")
 
-// Listing prepares a request for a list: with the context that it returns, and the options as it
-// leaves them. The list is to be as the API server has it now (resourceVersion ""), whatever was
-// known of another; the first may come from its cache, unless ListReduced asks for it.
+// Listing prepares a request for a list: the context is for the request, as are the options. The list is the
+// current one (resourceVersion ""); the first may come from the API server's cache, unless ListReduced
+// requests it.
 func (r *Resumption) Listing(ctx context.Context, options *metav1.ListOptions) context.Context {
 	if options.ResourceVersion != "0" {
 		options.ResourceVersion = ""
@@ -54,9 +53,8 @@ func (r *Resumption) Listing(ctx context.Context, options *metav1.ListOptions) c
 	})
 }
 
-// Listed returns an error unless the answer to a request for a list is one: client-go takes any
-// JSON object without a kind for a list, of nothing. An API server says as of which
-// resourceVersion a list is.
+// Listed returns an error unless the answer to a request for a list is one: client-go takes any JSON object
+// without a kind for an empty list, but an API server's list has a resourceVersion.
 func Listed(list metav1.ListInterface, err error) error {
 	if err == nil && list.GetResourceVersion() == "" {
 		return errors.New("the answer is no list of an API server: it has no resourceVersion")
@@ -64,13 +62,12 @@ func Listed(list metav1.ListInterface, err error) error {
 	return err
 }
 
-// drift is how much earlier than by our clock the end of a watch may come by the API server's, which
-// times it: clocks that are being set right differ by some hundred microseconds a second.
+// drift is how much earlier a watch may end than by our clock, as the API server's clock times it: while
+// clocks are adjusted, they differ by some hundred microseconds a second.
 const drift = time.Second
 
-// Watch makes a request for a watch, unless the reflector must list before: then it returns an
-// error for which apierrors.IsResourceExpired holds. A watch that begins with a list
-// (sendInitialEvents) counts as one.
+// Watch requests a watch, unless the reflector must list again: then it returns an error for which
+// apierrors.IsResourceExpired holds. A watch that begins with a list (sendInitialEvents) counts as one.
 func (r *Resumption) Watch(ctx context.Context, options metav1.ListOptions, request func(context.Context, metav1.ListOptions) (watch.Interface, error)) (watch.Interface, error) {
 	start := time.Now()
 	streams := options.SendInitialEvents != nil
@@ -81,7 +78,7 @@ func (r *Resumption) Watch(ctx context.Context, options metav1.ListOptions, requ
 	broken, brokenOff := r.broken, streams && time.Since(r.streamDone) < Reconnect.Duration
 	r.mu.Unlock()
 	if brokenOff {
-		// The reflector has not paused since, and would not before it has a whole list.
+		// The reflector has not paused since, and will not before it has a whole list.
 		return nil, errBrokenOff
 	}
 	if broken {
@@ -97,7 +94,7 @@ func (r *Resumption) Watch(ctx context.Context, options metav1.ListOptions, requ
 	defer r.mu.Unlock()
 	switch {
 	case apierrors.IsTooManyRequests(err):
-		return nil, err // has no time for a watch, and less for a list
+		return nil, err // an overloaded server is not asked for a list
 	case err != nil:
 		r.broken = true
 		return nil, err
@@ -117,7 +114,7 @@ func (r *Resumption) Watch(ctx context.Context, options metav1.ListOptions, requ
 	})}, nil
 }
 
-// resumable is a watch of which we are told when the reflector is done with it.
+// resumable is a watch that reports when the reflector is done with it.
 type resumable struct {
 	watch.Interface
 	ended func()
@@ -129,8 +126,8 @@ func (w *resumable) Stop() {
 	w.Interface.Stop()
 }
 
-// traced returns a context for a request that tells the connection it takes, if that is one for
-// all requests. In HTTP/1.1 each request may take another, which says nothing of the server.
+// traced returns a context for a request that reports its connection if all requests share one (HTTP/2). In
+// HTTP/1.1 each request may have another one.
 func traced(ctx context.Context, took func(net.Conn)) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		if conn, ok := info.Conn.(*tls.Conn); ok && conn.ConnectionState().NegotiatedProtocol == "h2" {

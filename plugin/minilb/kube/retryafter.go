@@ -6,14 +6,12 @@ import (
 	"time"
 )
 
-// retryAfter is the header with the seconds after which a request that has failed is to be made
-// again (RFC 9110, section 10.2.3).
+// retryAfter is the header with the seconds until a failed request may be repeated (RFC 9110 §10.2.3).
 const retryAfter = "Retry-After"
 
-// patient sees to it that a request which the API server, or a proxy before it, has refused for
-// the time being (429, 5xx) is made again soon but not at once. client-go does what Retry-After
-// says, ten times: with the hour that a load balancer says while it is maintained, objects would
-// go unread for that long, and with 0 there would be ten requests where there was one.
+// patient bounds Retry-After to one to two seconds. client-go obeys it ten times: with the hour that a load
+// balancer sends during maintenance, objects would not be read for that long, and with 0 there would be ten
+// requests at once in place of one.
 type patient struct{ http.RoundTripper }
 
 // RoundTrip implements the http.RoundTripper interface.
@@ -30,5 +28,5 @@ func (p patient) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// WrappedRoundTripper returns the one behind, as client-go's do: it looks for the connections there.
+// WrappedRoundTripper implements client-go's RoundTripperWrapper interface, which finds the connections.
 func (p patient) WrappedRoundTripper() http.RoundTripper { return p.RoundTripper }

@@ -8,14 +8,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// InCluster knows the addresses and names by which Services are reached in the cluster alone, as some
-// controllers publish them in the status of a Gateway or Ingress.
+// InCluster has the addresses and names by which Services can be reached only in the cluster, which some
+// controllers write into the status of a Gateway or Ingress.
 type InCluster struct {
 	addrs map[netip.Addr]string // ClusterIPs
 	names map[string]bool       // as "service.namespace"
 }
 
-// NewInCluster returns what is known of these Services.
+// NewInCluster returns those of these Services.
 func NewInCluster(services []*corev1.Service) *InCluster {
 	c := &InCluster{map[netip.Addr]string{}, map[string]bool{}}
 	for _, s := range services {
@@ -29,8 +29,8 @@ func NewInCluster(services []*corev1.Service) *InCluster {
 	return c
 }
 
-// Describe says what of a Service an IP address or hostname is, as in "the ClusterIP of Service shop/web",
-// and "" if it is none of a Service that is known.
+// Describe returns whose IP address or hostname this is, as in "the ClusterIP of Service shop/web", "" if
+// it is none of the Services'.
 func (c *InCluster) Describe(address string) string {
 	if addr, err := netip.ParseAddr(address); err == nil {
 		if service := c.addrs[addr]; service != "" {

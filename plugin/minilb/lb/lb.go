@@ -1,6 +1,5 @@
-// Package lb is the contract that the CoreDNS plugin and the companion share:
-// which Services are ours, what they are called, and how objects speak to us
-// by label and annotation. It imports nothing of ours.
+// Package lb is the contract of the CoreDNS plugin and the companion: which Services are ours, their names,
+// and the labels and annotations that we read. It imports nothing of ours.
 package lb
 
 import (
@@ -21,26 +20,25 @@ const (
 	DefaultDomain = "minilb"
 	// HostAnnotation on a Service claims further host names for it, separated by commas (I10, M9).
 	HostAnnotation = "minilb/host"
-	// ServiceAnnotation on any other object names the Service, "[namespace/]name",
-	// that stands behind its hosts, in place of the object's status (M7).
+	// ServiceAnnotation on any other object names the Service, "[namespace/]name", that its hosts lead to, in
+	// place of the object's status (M7).
 	ServiceAnnotation = "minilb/service"
-	// ALPNAnnotation on a Service names the protocols that it speaks on its TCP port 443, such as
-	// "h2,http/1.1", separated by commas (D51).
+	// ALPNAnnotation on a Service names the protocols of its TCP port 443, such as "h2,http/1.1", separated by
+	// commas (D51).
 	ALPNAnnotation = "minilb/alpn"
-	// IgnoreLabel with the value "true" makes an object of any kind absent to us (M8).
+	// IgnoreLabel with the value "true" has an object of any kind ignored (M8).
 	IgnoreLabel = "minilb/ignore"
 )
 
-// ForwardLoopError is the code of the extended DNS error of a name that would only be passed on to come
-// back (D4b). RFC 8914 §5.2 has these codes for private use.
+// ForwardLoopError is the code of the extended DNS error of a name in a forward loop (D4b), one of those for
+// private use (RFC 8914 §5.2).
 const ForwardLoopError = 49152
 
 // MaxDomainLength is the longest domain, in characters without its final dot, below
 // which every "<service>.<namespace>.<domain>" still fits into a DNS name (D33).
 const MaxDomainLength = 125
 
-// Exposed reports whether class is that of the Service and its type is LoadBalancer (S6). A
-// Service without a class is nobody's, or the cloud's, and only ours if defaultClass asks for it.
+// Exposed reports whether a Service has the type LoadBalancer and our class, or, with defaultClass, none (S6).
 func Exposed(spec *corev1.ServiceSpec, class string, defaultClass bool) bool {
 	if spec.Type != corev1.ServiceTypeLoadBalancer {
 		return false
@@ -51,17 +49,17 @@ func Exposed(spec *corev1.ServiceSpec, class string, defaultClass bool) bool {
 	return *spec.LoadBalancerClass == class
 }
 
-// Ignored reports whether an object asks to be treated as absent (M8).
+// Ignored reports whether an object has the IgnoreLabel (M8).
 func Ignored(labels map[string]string) bool { return labels[IgnoreLabel] == "true" }
 
-// Hostname returns the name of a Service under domain as Kubernetes writes it: lower case
-// and without a final dot (S1).
+// Hostname returns the name of a Service under domain in Kubernetes' form: lower case, without a final dot
+// (S1).
 func Hostname(service metav1.Object, domain string) string {
 	return service.GetName() + "." + service.GetNamespace() + "." + domain
 }
 
-// Domain returns s as Hostname wants it, lower case and without a final dot, or an error
-// that says why Services cannot be named below it (S1, D33).
+// Domain returns s in lower case and without a final dot, or an error if Services cannot be named below it
+// (S1, D33).
 func Domain(s string) (string, error) {
 	domain, err := Name(s)
 	switch {
@@ -73,8 +71,7 @@ func Domain(s string) (string, error) {
 	return domain, nil
 }
 
-// Name returns a DNS name in lower case and without a final dot, or an error that says what
-// is wrong with it.
+// Name returns a DNS name in lower case and without a final dot, or an error if it is none.
 func Name(s string) (string, error) {
 	name := strings.ToLower(strings.TrimSuffix(s, "."))
 	if name == "" {
@@ -91,7 +88,7 @@ func Name(s string) (string, error) {
 			return "", fmt.Errorf("%q has a label of %d characters: at most %d are allowed", s, len(label), validation.DNS1123LabelMaxLength)
 		}
 	}
-	// It is read as an IPv4 address by the API server and by browsers.
+	// The API server and browsers parse it as an IPv4 address.
 	if last := name[strings.LastIndexByte(name, '.')+1:]; strings.Trim(last, "0123456789") == "" {
 		return "", fmt.Errorf("%q ends in a number: it, and names below it, would be read as IP addresses", s)
 	}

@@ -8,26 +8,20 @@ import (
 	"strings"
 )
 
-// Slip is a label or an annotation that was meant for us, as far as can be told, and does nothing.
+// Slip is a label or an annotation that seems to be meant for us and has no effect.
 type Slip struct {
-	// Key is that of the label or annotation.
-	Key string
-	// Label is whether it is a label.
-	Label bool
-	// Text is a sentence without its final stop that says what is wrong.
-	Text string
-	// Fix says what to write instead, likewise.
-	Fix string
-	// Notice is whether it may well be meant for others alone.
-	Notice bool
+	Key    string // of the label or annotation
+	Label  bool   // it is a label
+	Text   string // what is wrong, a sentence without its full stop
+	Fix    string // what to write instead, likewise
+	Notice bool   // it may be meant only for other programs
 }
 
 // Slips returns the labels and annotations of an object of a kind ("Service", "Ingress", "Gateway",
-// "ListenerSet", "XListenerSet", "HTTPRoute", "GRPCRoute" or "TLSRoute") that look like ours and
-// mean nothing, sorted: misspelt ones, labels that should be annotations and the reverse, values
-// of the ignore label that do not ignore, and annotations that have no effect on this kind. The
-// annotations that claim hosts on a Service are hostAnnotations. Those by which others name hosts are
-// among the slips where they claim none.
+// "ListenerSet", "XListenerSet", "HTTPRoute", "GRPCRoute" or "TLSRoute") that look like ours and have no
+// effect, sorted: typos, labels that should be annotations and the reverse, values of the ignore label
+// other than "true", annotations without effect on this kind, and those by which other programs name hosts
+// unless they are among hostAnnotations, which claim hosts on a Service.
 func Slips(kind string, labels, annotations map[string]string, hostAnnotations []string) []Slip {
 	ours := map[string]bool{}
 	for _, key := range hostAnnotations {
@@ -50,7 +44,7 @@ func Slips(kind string, labels, annotations map[string]string, hostAnnotations [
 	return slips
 }
 
-// known are the keys that we have, in the order in which they are proposed.
+// known are our keys, in the order in which they are proposed.
 var known = []string{HostAnnotation, ServiceAnnotation, ALPNAnnotation, IgnoreLabel}
 
 // others are the annotations by which external-dns and k8s_gateway name hosts of a Service.
@@ -103,7 +97,7 @@ func labelSlip(key, value string) (text, fix string) {
 	return "", ""
 }
 
-// instead returns what to do about a key that was meant to be another one.
+// instead returns the fix of a key that was meant to be another one.
 func instead(meant string) string {
 	if meant == IgnoreLabel {
 		return fmt.Sprintf("set the label %s: \"true\"", meant)
@@ -111,11 +105,11 @@ func instead(meant string) string {
 	return "set the annotation " + meant
 }
 
-// slack is in how many letters a slip may differ from what was meant.
+// slack is the largest Distance of a typo.
 const slack = 2
 
-// resembles returns which of our keys was meant by one that is none of them, "" if none was. A key
-// with our very prefix was meant for us whatever it is; of others the rest has to be alike.
+// resembles returns the one of our keys that an unknown key was probably meant to be, "" for none. A key with
+// our prefix was meant for us; of others the rest must be similar as well.
 func resembles(key string) string {
 	key = strings.ToLower(key)
 	prefix, rest, found := strings.Cut(key, "/")
@@ -141,15 +135,15 @@ func resembles(key string) string {
 	return closest
 }
 
-// Similar reports whether two names that differ may be meant to be the same: in upper and lower
-// case alone, or in two letters at most where that leaves something of them.
+// Similar reports whether two names are probably meant to be the same: they differ only in case, or in two
+// letters at most if they are longer than that.
 func Similar(a, b string) bool {
 	a, b = strings.ToLower(a), strings.ToLower(b)
 	return a == b || min(len(a), len(b)) > slack && Distance(a, b) <= slack
 }
 
-// Distance returns how many letters must be inserted, removed, replaced or swapped with the next
-// to make b of a.
+// Distance returns how many letters must be inserted, removed, replaced or swapped with the next one to turn
+// a into b.
 func Distance(a, b string) int {
 	// The last three rows of the table of distances between beginnings of a and of b.
 	var before, last []int

@@ -11,22 +11,17 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// PortMismatch is a port of a Service that its pods do not listen on. Clients talk to the pods
-// themselves and nothing translates the one to the other (S5).
+// PortMismatch is a port of a Service that its pods do not listen on. Clients connect to the pods
+// themselves, and nothing translates ports (S5).
 type PortMismatch struct {
-	// Name is that of the Service's port, "" if it has none.
-	Name string
-	// Protocol is the port's, such as TCP.
+	Name     string // of the Service's port, "" if it has none
 	Protocol corev1.Protocol
-	// Port is what the Service says.
-	Port int32
-	// Targets are the ports that the pods listen on instead, sorted, at least one.
-	Targets []int32
+	Port     int32   // of the Service
+	Targets  []int32 // ports that the pods listen on instead, sorted, at least one
 }
 
-// String returns a sentence without its final stop that says which port clients must use, such
-// as "port 80 (http) leads to port 8080 of the pods, and nothing translates it: clients must use
-// 8080".
+// String returns a sentence without its full stop, such as "port 80 (http) leads to port 8080 of the pods,
+// and nothing translates it: clients must use 8080".
 func (m PortMismatch) String() string {
 	var targets []string
 	for _, target := range m.Targets {
@@ -50,10 +45,9 @@ func described(name string, protocol corev1.Protocol, number int32) string {
 	return port
 }
 
-// PortMismatches returns the ports of a Service that its pods do not listen on, in the order of
-// the Service's. Where the pods listen is what the ports of all its EndpointSlices say, as that is
-// what named targetPorts come to and what is answered in SRV records (D41); of a port that no
-// slice has, as long as there are no pods, it is a targetPort that is a number.
+// PortMismatches returns the ports of a Service that its pods do not listen on, in the Service's order. The
+// pods' ports are those of all its EndpointSlices, which resolve named targetPorts and are answered in SRV
+// records (D41), or, without pods, numeric targetPorts.
 func PortMismatches(ports []corev1.ServicePort, served []discoveryv1.EndpointPort) []PortMismatch {
 	var mismatches []PortMismatch
 	for i := range ports {
@@ -64,7 +58,7 @@ func PortMismatches(ports []corev1.ServicePort, served []discoveryv1.EndpointPor
 		}
 		slices.Sort(targets)
 		targets = slices.Compact(targets)
-		// Where pods differ no client knows which of them listens where, even if some do at port.
+		// If pods differ, clients do not know which of them listen at port.
 		if len(targets) > 0 && (len(targets) > 1 || targets[0] != port.Port) {
 			mismatches = append(mismatches, PortMismatch{port.Name, protocol, port.Port, targets})
 		}
@@ -72,7 +66,7 @@ func PortMismatches(ports []corev1.ServicePort, served []discoveryv1.EndpointPor
 	return mismatches
 }
 
-// targetsOf returns where the pods listen for a port of a Service, nil if no slice has it.
+// targetsOf returns the pods' ports for a port of a Service, nil if no slice has it.
 func targetsOf(port *corev1.ServicePort, served []discoveryv1.EndpointPort) []int32 {
 	var targets []int32
 	for i := range served {
@@ -91,9 +85,9 @@ func targetsOf(port *corev1.ServicePort, served []discoveryv1.EndpointPort) []in
 	return targets
 }
 
-// UnknownTargetPorts returns a sentence without its final stop for each port of a Service whose
-// targetPort is a name that none of its pods has. Such pods are endpoints all the same, in slices that
-// lack the port (D41): it tells something of Services that select pods and have endpoints alone.
+// UnknownTargetPorts returns a sentence without its full stop for each port of a Service whose targetPort is
+// a name that none of its pods has. Such pods are endpoints in slices without the port (D41). The result
+// has a meaning only for Services with a selector and endpoints.
 func UnknownTargetPorts(ports []corev1.ServicePort, served []discoveryv1.EndpointPort) []string {
 	var texts []string
 	for i := range ports {

@@ -1,6 +1,6 @@
-// Package printable is the gate for text that comes from the cluster or the network, on its way to a
-// terminal, a log or an Event: whoever may write objects, or sits before the API server, moves no cursor,
-// forges no line and fills no disk by what he has printed (M10). It imports nothing of ours.
+// Package printable sanitizes text from the cluster or the network before it reaches a terminal, a log or an
+// Event: whoever writes objects, or is between us and the API server, cannot move the cursor, forge lines or
+// fill the disk (M10). It imports nothing of ours.
 package printable
 
 import (
@@ -13,23 +13,23 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLine is how many bytes a line has at most.
+// MaxLine is the largest length of a line in bytes.
 const MaxLine = 4096
 
-// Line returns text as one line of valid UTF-8 and at most MaxLine bytes. Text that is one already stays as it
-// is. Of other text, white space becomes single spaces, and other control characters, such as ESC and those
-// that change the direction of writing, become escapes such as \u001b.
+// Line returns text as one line of valid UTF-8, of at most MaxLine bytes. Text that is one already is returned
+// unchanged. In other text, white space becomes single spaces, and other control characters, such as ESC and
+// those that change the direction of writing, become escapes such as \u001b.
 func Line(text string) string {
 	if len(text) <= MaxLine && harmless(text, " ") {
 		return text
 	}
 	if len(text) > MaxLine {
-		text = Cut(text, MaxLine) // before all of it is looked at
+		text = Cut(text, MaxLine) // bounds the work
 	}
 	return Cut(escape(strings.Join(strings.Fields(text), " "), " "), MaxLine)
 }
 
-// Cut returns text, or its beginning and "…" if it has more bytes than the limit. It parts no character.
+// Cut returns text, or its beginning and "…" if it has more bytes than the limit. It splits no character.
 func Cut(text string, limit int) string {
 	const ellipsis = "…"
 	if len(text) <= limit {
@@ -53,14 +53,13 @@ func Legible(text string) string {
 	return text
 }
 
-// Writer returns a Writer to w that escapes as Line does, but for line breaks and tabs: what is written is
-// laid out already. The escapes are those of JSON, so that a JSON document keeps its meaning. A character
-// must not be parted between two writes.
+// Writer returns a Writer to w that escapes as Line does, except line breaks and tabs. The escapes are those
+// of JSON, so that a JSON document keeps its meaning. A character must not be split between two writes.
 func Writer(w io.Writer) io.Writer { return writer{w} }
 
 type writer struct{ to io.Writer }
 
-// layout are the white space that a Writer lets through.
+// layout is the white space that a Writer does not escape.
 const layout = " \n\t"
 
 // Write implements the io.Writer interface.
@@ -80,14 +79,14 @@ func harmless(text, space string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !allowed(r, space) })
 }
 
-// allowed reports whether a character can be seen and stays where it is, or is among the white space. Control
-// characters (U+0080 to U+009F, too, which have a CSI of their own), format characters, such as those of
-// bidirectional writing, unassigned and private ones are not.
+// allowed reports whether a character is printable or among the white space. Control characters (including
+// U+0080 to U+009F, which have a CSI of their own), format characters, such as those of bidirectional
+// writing, unassigned and private ones are not.
 func allowed(r rune, space string) bool {
 	return unicode.IsPrint(r) && r != ' ' || strings.ContainsRune(space, r)
 }
 
-// escape writes what is not allowed as JSON has it (RFC 8259 §7), and U+FFFD for what is no UTF-8.
+// escape replaces what is not allowed by JSON's escapes (RFC 8259 §7), and invalid UTF-8 by U+FFFD.
 func escape(text, space string) string {
 	var out strings.Builder
 	for _, r := range text {
