@@ -1,5 +1,5 @@
-// Command coredns is CoreDNS with the plugin minilb and what a resolver at the edge of a LAN
-// needs beside it, and without the plugins of clouds and of in-cluster DNS.
+// Command coredns is CoreDNS with plugin minilb and the plugins that a LAN's resolver needs, without those of
+// clouds and of in-cluster DNS.
 package main
 
 import (

@@ -47,9 +47,8 @@ import (
 	_ "github.com/minilb/minilb/plugin/minilb"
 )
 
-// directives is what the Corefile may say, in the order in which the plugins see a query,
-// which is that of CoreDNS's own plugin.cfg but for cache: it stands behind minilb, whose
-// answers come from memory and must not grow stale in front of it (D9).
+// directives are the Corefile's, in the order in which the plugins get a query: that of CoreDNS's plugin.cfg,
+// except that cache stands behind minilb, whose answers come from memory and must not become stale (D9).
 var directives = []string{
 	"root",
 	"metadata",

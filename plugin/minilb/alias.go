@@ -13,12 +13,12 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
-// maxAliases is how often a query may come back to the server on its way along aliases (D31).
+// maxAliases bounds how often a query may come back to the server while it follows aliases (D31).
 const maxAliases = 8
 
-// alias answers for a host whose address is a name outside the cluster: the alias, and what the
-// server makes of the name (D30, D31). It reports false, and answers nothing, if the alias leads to
-// no address but those that are not answered (D34): a client's resolver would follow it by itself.
+// alias answers for a host whose target is a name outside the cluster with a CNAME record, and with what
+// the server answers for the target (D30, D31). It reports false, and adds nothing, if all addresses of
+// the target are forbidden (D34): given the CNAME alone, the client's resolver would find them itself.
 func (m *Minilb) alias(ctx context.Context, state *request.Request, target string, reply *dns.Msg) bool {
 	loop, _ := ctx.Value(dnsserver.LoopKey{}).(int)
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, loop+1)
@@ -28,8 +28,8 @@ func (m *Minilb) alias(ctx context.Context, state *request.Request, target strin
 	if qtype != dns.TypeCNAME && loop < maxAliases {
 		found = m.follow(ctx, state, target, qtype, &end)
 	}
-	// What has no address of its own may have some of the other type. A query that comes from an alias
-	// is judged by whoever follows that one.
+	// A target without addresses of this type may have some of the other one. A query that follows an alias
+	// is checked where that alias was followed.
 	if loop == 0 && (qtype == dns.TypeCNAME || found != nil && (found.Rcode == dns.RcodeSuccess || found.Rcode == dns.RcodeNameError)) {
 		for _, family := range []uint16{dns.TypeA, dns.TypeAAAA} {
 			if family != qtype && end.usable+end.unusable == 0 {
@@ -42,11 +42,11 @@ func (m *Minilb) alias(ctx context.Context, state *request.Request, target strin
 	}
 	reply.Answer = append(reply.Answer, &dns.CNAME{Hdr: m.header(state.QName(), dns.TypeCNAME), Target: target})
 	if found == nil {
-		return true // nobody here knows the name: the client's resolver can follow the alias itself
+		return true // no plugin knows the target: the client's resolver may
 	}
 	reply.Rcode = found.Rcode // RFC 6604 §3
 	reply.Answer = append(reply.Answer, end.records...)
-	for _, rr := range found.Ns { // only a negative answer's: without its SOA it could not be cached
+	for _, rr := range found.Ns { // without its SOA a negative answer could not be cached
 		if rr.Header().Rrtype == dns.TypeSOA && end.within(rr.Header().Name) {
 			reply.Ns = append(reply.Ns, rr)
 		}
@@ -54,7 +54,7 @@ func (m *Minilb) alias(ctx context.Context, state *request.Request, target strin
 	return true
 }
 
-// follow looks up where an alias ends, and returns nil if nobody here knows.
+// follow looks up the target of an alias, and returns nil if no plugin knows it.
 func (m *Minilb) follow(ctx context.Context, state *request.Request, target string, qtype uint16, end *aliasEnd) *dns.Msg {
 	found, err := m.upstream.Lookup(ctx, *state, target, qtype)
 	if err != nil || found == nil || found.Rcode == dns.RcodeRefused {
@@ -64,18 +64,18 @@ func (m *Minilb) follow(ctx context.Context, state *request.Request, target stri
 	return found
 }
 
-// aliasEnd is what stands where an alias ends.
+// aliasEnd is what was found at the target of an alias.
 type aliasEnd struct {
 	target           string
 	answers          func(netip.Addr) bool
-	listed           bool            // answers judges by a list
-	passed           map[string]bool // names on the way along the aliases, canonical
-	records          []dns.RR        // of the type that is asked for, and the aliases on the way to them
-	usable, unusable int             // addresses; localhost is one
+	listed           bool            // only addresses in some networks are answered
+	passed           map[string]bool // the target and the names that it is an alias of, canonical
+	records          []dns.RR        // of the type of the query, and the aliases that lead to them
+	usable, unusable int             // number of addresses; localhost counts as one
 }
 
-// add takes in what was found at the target, as records to answer with or to count alone. What is not
-// on the way along the aliases is nobody's who is asked for.
+// add counts the addresses found at the target, and adds the records if they are of the query's type.
+// Records of names that the aliases do not lead to are ignored.
 func (e *aliasEnd) add(found []dns.RR, qtype uint16, answered bool) {
 	passed := alongAliases(found, e.target)
 	if answered {
@@ -92,7 +92,7 @@ func (e *aliasEnd) add(found []dns.RR, qtype uint16, answered bool) {
 	}
 }
 
-// within reports whether a name that the answer is about lies in the zone.
+// within reports whether one of the names is in the zone.
 func (e *aliasEnd) within(zone string) bool {
 	for name := range e.passed {
 		if dns.IsSubDomain(zone, name) {
@@ -102,7 +102,7 @@ func (e *aliasEnd) within(zone string) bool {
 	return false
 }
 
-// alongAliases returns the names, canonical, that a resolver passes which follows aliases from a name on.
+// alongAliases returns a name and those that aliases lead to from there, canonical.
 func alongAliases(answer []dns.RR, name string) map[string]bool {
 	leads := map[string]string{} // owner of an alias -> its target
 	for _, rr := range answer {
@@ -117,9 +117,9 @@ func alongAliases(answer []dns.RR, name string) map[string]bool {
 	return passed
 }
 
-// clean counts the addresses of a record, hints among them. It returns the record without those that are not
-// answered, and nil if it has no others. Where an alias ends is up to whoever holds the domain that it leads to. A
-// binding to a name that is not passed leads to addresses that nobody has judged by the list.
+// clean counts the addresses of a record, including hints. It returns the record without the forbidden ones,
+// and nil if none is left: the holder of the target's domain decides where it leads. A service binding to
+// another name is dropped where only some networks are answered, as nothing checks its addresses.
 func (e *aliasEnd) clean(rr dns.RR, passed map[string]bool) dns.RR {
 	bad := func(ip net.IP) bool { // 16 bytes of this package may be an address of IPv4
 		addr, _ := netip.AddrFromSlice(ip)
@@ -171,7 +171,7 @@ func (e *aliasEnd) clean(rr dns.RR, passed map[string]bool) dns.RR {
 			}
 			return len(left) == 0
 		})
-		for _, value := range binding.Value { // one that lacks what it calls mandatory is malformed (RFC 9460 §8)
+		for _, value := range binding.Value { // a record without a mandatory key is malformed (RFC 9460 §8)
 			if m, ok := value.(*dns.SVCBMandatory); ok && slices.ContainsFunc(without, func(key dns.SVCBKey) bool { return slices.Contains(m.Code, key) }) {
 				return nil
 			}
@@ -183,7 +183,7 @@ func (e *aliasEnd) clean(rr dns.RR, passed map[string]bool) dns.RR {
 	return rr
 }
 
-// rejects counts an address, and reports whether it is one of those that are not answered.
+// rejects counts an address, and reports whether it is forbidden.
 func (e *aliasEnd) rejects(addr netip.Addr) bool {
 	if e.answers(addr) {
 		e.usable++

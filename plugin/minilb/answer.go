@@ -15,18 +15,18 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// SOA timers, in seconds (D24). They matter to secondaries alone.
+// SOA timers, in seconds (D24). Only secondaries use them.
 const (
 	soaRefresh = 7200
 	soaRetry   = 1800
 	soaExpire  = 86400
 )
 
-// srvWeight is that of all targets: each is as good as the others (D41).
+// srvWeight is the weight of every SRV record: no endpoint is preferred (D41).
 const srvWeight = 100
 
-// answer makes the reply for what the index found at the name. Owner names are written as
-// they were asked for (D22); size and EDNS are the server's (D32).
+// answer returns the reply for the result of a lookup. Owner names have the case of the query (D22);
+// the server adds EDNS (D32).
 func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string, result records.Result, node *records.Node) *dns.Msg {
 	reply := new(dns.Msg)
 	reply.SetReply(state.Req)
@@ -57,8 +57,8 @@ func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string
 	return reply
 }
 
-// other answers what is asked for less often than addresses and ports. It is by itself because
-// all that it makes would take room on the stack of those.
+// other answers what is queried less often than addresses and ports. It is a function of its own as
+// its variables would enlarge the stack of those.
 func (m *Minilb) other(reply *dns.Msg, state *request.Request, zone string, result records.Result, node *records.Node) {
 	owner, qtype := state.QName(), state.QType()
 	switch {
@@ -79,10 +79,10 @@ func (m *Minilb) other(reply *dns.Msg, state *request.Request, zone string, resu
 	}
 }
 
-// deny says that there is nothing (D25).
+// deny adds the SOA record of a negative answer (D25).
 func (m *Minilb) deny(reply *dns.Msg, owner, zone string) {
 	apex := zone
-	if zone == "" { // D5: outside our zones each host is a zone of its own
+	if zone == "" { // D5: outside the zones each host is a zone of its own
 		apex = owner
 	}
 	reply.Ns = []dns.RR{m.soa(apex, zone, m.index.PeekSerial(zone))}
@@ -92,13 +92,13 @@ func (m *Minilb) header(owner string, rrtype uint16) dns.RR_Header {
 	return dns.RR_Header{Name: owner, Rrtype: rrtype, Class: dns.ClassINET, Ttl: m.ttl}
 }
 
-// hinfo is a record that says no more than that the name exists (RFC 8482 §4.2).
+// hinfo returns the record that stands for all others of a name (RFC 8482 §4.2).
 func (m *Minilb) hinfo(owner string) dns.RR {
 	return &dns.HINFO{Hdr: m.header(owner, dns.TypeHINFO), Cpu: "RFC8482"}
 }
 
-// addresses returns the RRset of the type: all addresses of the family, or as many as the limit
-// says, 0 for all, drawn at random and in random order (D20, D23).
+// addresses returns a random sample of the addresses of one family, of at most limit, 0 for all, in
+// random order (D20, D23).
 func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limit int) []dns.RR {
 	all := node.Addrs.Load().V4
 	if rrtype == dns.TypeAAAA {
@@ -108,8 +108,8 @@ func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limi
 	return m.addressRecords(len(picked), func(i int) (string, netip.Addr) { return owner, picked[i] })
 }
 
-// addressRecords returns n records, for each of which of says the owner and the address. What
-// they are made of is made at once: it is thrown away at once, too.
+// addressRecords returns n records, whose owners and addresses are those that of returns. They share one
+// allocation for each type.
 func (m *Minilb) addressRecords(n int, of func(i int) (owner string, addr netip.Addr)) []dns.RR {
 	n4 := 0
 	for i := range n {
@@ -144,9 +144,9 @@ func (m *Minilb) addressRecords(n int, of func(i int) (owner string, addr netip.
 	return rrs
 }
 
-// services answers with the SRV records of a named port, all of them whatever max_answers is, and the
-// addresses of the endpoints that they name (D23b, D41, RFC 2782). Of more than fit, so that the server
-// truncates them, a client gets the same ones each time.
+// services answers with the SRV records of a named port, all of them regardless of max_answers, and the
+// addresses of their targets (D23b, D41, RFC 2782). If they do not fit, and the server truncates them, a
+// client gets the same ones each time.
 func (m *Minilb) services(reply *dns.Msg, state *request.Request, owner string, node *records.Node) {
 	service := serviceOf(owner)
 	targets := someTargets(node, service, overflowing(state, recordSize+srvSize+len(service)))
@@ -155,12 +155,11 @@ func (m *Minilb) services(reply *dns.Msg, state *request.Request, owner string, 
 		rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
 	}
 	reply.Answer = m.targets(owner, targets)
-	if fit { // else additional records are of no use
+	if fit { // else the server truncates the reply
 		reply.Extra = m.additional(node, targets)
 	}
 }
 
-// targets returns the SRV records of a named port, whose name owner is.
 func (m *Minilb) targets(owner string, targets []records.Target) []dns.RR {
 	rrs, own := make([]dns.RR, len(targets)), make([]dns.SRV, len(targets))
 	for i := range targets {
@@ -170,7 +169,6 @@ func (m *Minilb) targets(owner string, targets []records.Target) []dns.RR {
 	return rrs
 }
 
-// additional returns the address records of targets.
 func (m *Minilb) additional(node *records.Node, targets []records.Target) []dns.RR {
 	if len(node.Ports) == 1 && len(targets) > 0 && targets[0].Addr.IsValid() {
 		return m.addressRecords(len(targets), func(i int) (string, netip.Addr) { return targets[i].Name, targets[i].Addr })
@@ -179,8 +177,7 @@ func (m *Minilb) additional(node *records.Node, targets []records.Target) []dns.
 	return m.addressRecords(len(addrs), func(i int) (string, netip.Addr) { return owners[i], addrs[i] })
 }
 
-// addressesAt returns the addresses at the names of targets, of which several may have the same,
-// with the names.
+// addressesAt returns the names of targets, of which several may be equal, with their addresses.
 func addressesAt(node *records.Node, targets []records.Target) (owners []string, addrs []netip.Addr) {
 	seen := make(map[string]bool, len(targets))
 	for i := range targets {
@@ -196,8 +193,8 @@ func addressesAt(node *records.Node, targets []records.Target) (owners []string,
 	return owners, addrs
 }
 
-// someTargets returns the first of a port's targets up to limit, without those whose names would be
-// too long (D33).
+// someTargets returns the first targets of a port, limit at most, without those whose names are too long
+// (D33).
 func someTargets(node *records.Node, service string, limit int) []records.Target {
 	if records.RoomBelow(service) {
 		return node.Targets(service, limit)
@@ -206,23 +203,22 @@ func someTargets(node *records.Node, service string, limit int) []records.Target
 	return targets[:min(len(targets), limit)]
 }
 
-// nameable returns the targets whose names are not too long (D33).
 func nameable(targets []records.Target) []records.Target {
 	return slices.DeleteFunc(targets, func(t records.Target) bool { return !records.Fits(t.Name) })
 }
 
-// serviceOf returns the name of the Service that a named port's is below.
+// serviceOf returns the name of the Service that a named port's name is below.
 func serviceOf(port string) string {
 	_, service, _ := strings.Cut(port, ".")
 	_, service, _ = strings.Cut(service, ".")
 	return service
 }
 
-// https answers with how the Service behind a name serves HTTPS. The name itself is the target,
-// and its addresses are asked for as always (D50, D51, RFC 9460 §9).
+// https returns the HTTPS record of a name: in service mode with the name itself as the target, whose
+// addresses are queried as usual (D50, D51, RFC 9460 §9).
 func (m *Minilb) https(owner string, node *records.Node) []dns.RR {
 	binding := node.Binding()
-	if binding == nil || strings.HasPrefix(owner, "_") { // which asks for another port (RFC 9460 §9.1)
+	if binding == nil || strings.HasPrefix(owner, "_") { // the name of another port (RFC 9460 §9.1)
 		return nil
 	}
 	rr := &dns.HTTPS{SVCB: dns.SVCB{Hdr: m.header(owner, dns.TypeHTTPS), Priority: 1, Target: "."}}
@@ -235,7 +231,7 @@ func (m *Minilb) https(owner string, node *records.Node) []dns.RR {
 	return []dns.RR{rr}
 }
 
-// pointers answers with the names of an address (D60).
+// pointers returns the PTR records of an address (D60).
 func (m *Minilb) pointers(owner string, names []string) []dns.RR {
 	var rrs []dns.RR
 	for _, name := range names {
@@ -244,7 +240,7 @@ func (m *Minilb) pointers(owner string, names []string) []dns.RR {
 	return rrs
 }
 
-// soa returns the SOA record of zone, or of a host outside our zones if zone is "" (D5, D24).
+// soa returns the SOA record of a zone, or of a host outside the zones if zone is "" (D5, D24).
 func (m *Minilb) soa(owner, zone string, serial uint32) *dns.SOA {
 	meta := m.zoneMeta(zone)
 	return &dns.SOA{
@@ -259,8 +255,8 @@ func (m *Minilb) soa(owner, zone string, serial uint32) *dns.SOA {
 	}
 }
 
-// nameServers answers with the NS records of a zone and the addresses of those that are
-// names of ours (D26).
+// nameServers answers with the NS records of a zone, and the addresses of the servers whose names are
+// in our zones (D26).
 func (m *Minilb) nameServers(reply *dns.Msg, owner, zone string) {
 	for _, name := range m.zoneMeta(zone).servers {
 		reply.Answer = append(reply.Answer, &dns.NS{Hdr: m.header(owner, dns.TypeNS), Ns: name})

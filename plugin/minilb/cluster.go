@@ -3,7 +3,6 @@ package minilb
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -12,27 +11,27 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
-// cluster is one API server, watched once however many server blocks name it.
+// cluster is one API server, watched once for all blocks of a load that name it.
 type cluster struct {
 	clusterKey
 	load        *load
 	watcher     *source.Watcher
 	translators []*source.Translator
 	zones       []string // of all of them
-	snapshot    string   // path of the file that the state is kept in, "" for none
-	outdated    bool     // the file has less than what the load before knows
+	snapshot    string   // path of the file that keeps the state, "" for none
+	outdated    bool     // the load before knows more than the file
 
 	hasPredecessor bool // another load of this process has served
 	started        time.Time
-	ctx            context.Context // of all that runs for it; nil before its start
+	ctx            context.Context // of its goroutines; nil before start
 	cancel         context.CancelFunc
 	running        sync.WaitGroup
 }
 
-// clusterKey is what tells clusters apart.
+// clusterKey identifies a cluster.
 type clusterKey struct{ kubeconfig, context string }
 
-// start begins to watch, unless another server block has done so.
+// start begins to watch, unless another block has done so.
 func (cl *cluster) start() {
 	if cl.ctx != nil {
 		return
@@ -64,11 +63,11 @@ func (cl *cluster) run(f func(context.Context)) {
 	cl.running.Go(func() { f(cl.ctx) })
 }
 
-// remindInterval is how often it is said again what keeps the API server from being read: what was said of it
-// first is soon far up in a log that other plugins write to each second.
+// remindInterval is how often an outage is logged again: its first line is soon far up in a log that other
+// plugins write to each second.
 const remindInterval = time.Minute
 
-// remind says so until the context ends.
+// remind logs an outage until the context ends.
 func (cl *cluster) remind(ctx context.Context) {
 	for {
 		select {
@@ -76,14 +75,12 @@ func (cl *cluster) remind(ctx context.Context) {
 			return
 		case <-time.After(remindInterval):
 		}
-		if text := cl.trouble(); text != "" {
-			log.Warning(text)
-		}
+		cl.warn()
 	}
 }
 
-// trouble says what is not read, why, and what follows, "" if all is well.
-func (cl *cluster) trouble() string {
+// warn logs what is not read, why, and the consequence.
+func (cl *cluster) warn() {
 	var missing []string
 	for _, t := range cl.translators {
 		missing = append(missing, t.Unsynced()...)
@@ -92,27 +89,26 @@ func (cl *cluster) trouble() string {
 	why := cmp.Or(cl.watcher.Trouble(), "the API server has not answered")
 	switch away := cl.watcher.Away(); {
 	case len(missing) > 0:
-		return fmt.Sprintf("Still without the cluster's state after %v: %s: %s not read. Names in %s get SERVFAIL until they are",
+		log.Warningf("Still without the cluster's state after %v: %s: %s not read. Names in %s get SERVFAIL until they are",
 			time.Since(cl.started).Round(time.Second), why, strings.Join(slices.Compact(missing), ", "), strings.Join(cl.zones, " "))
 	case away > remindInterval:
-		return fmt.Sprintf("Still answering from what was known %v ago: %s", away.Round(time.Second), why)
+		log.Warningf("Still answering from what was known %v ago: %s", away.Round(time.Second), why)
 	}
-	return ""
 }
 
-// synced reports whether all its stanzas can answer for their zones.
+// synced reports whether all its blocks can answer for their zones.
 func (cl *cluster) synced() bool {
 	return !slices.ContainsFunc(cl.translators, func(t *source.Translator) bool { return len(t.Unsynced()) > 0 })
 }
 
-// replaces reports whether it is to take the place of a cluster that serves, that of the load before.
+// replaces reports whether it replaces a cluster of another load that can answer.
 func (cl *cluster) replaces() bool {
 	return slices.ContainsFunc(clusters.all(), func(other *cluster) bool {
 		return other.load != cl.load && other.synced() && (other.clusterKey == cl.clusterKey || cl.takesZone(other))
 	})
 }
 
-// takesZone reports whether it has a zone of another load's cluster that its own load does not name.
+// takesZone reports whether it has a zone of another load's cluster, which its own load does not watch.
 func (cl *cluster) takesZone(other *cluster) bool {
 	return cl.load.clusters[other.clusterKey] == nil && slices.ContainsFunc(cl.zones, func(zone string) bool {
 		return slices.Contains(other.zones, zone)

@@ -52,8 +52,8 @@ func (l *load) covers(name string) bool {
 	return slices.ContainsFunc(l.covered, func(zone string) bool { return hostname.InZone(name, zone) })
 }
 
-// clusterFor returns the cluster that the configuration names, the same for the same
-// kubeconfig. It reads the kubeconfig but dials nothing.
+// clusterFor returns the cluster of a kubeconfig and context, the same one for the same arguments. It
+// reads the kubeconfig but dials nothing.
 func (l *load) clusterFor(kubeconfig, context string) (*cluster, error) {
 	key := clusterKey{kubeconfig, context}
 	if cl := l.clusters[key]; cl != nil {
@@ -79,11 +79,11 @@ func (l *load) keepSnapshot(cl *cluster, path string) error {
 		return nil
 	}
 	if cl.snapshot != "" {
-		return fmt.Errorf("snapshot: got %s, and the same kubeconfig has %s in another server block: want one file for a cluster", path, cl.snapshot)
+		return fmt.Errorf("snapshot: got %s, but the same kubeconfig has %s in another server block: want one file for a cluster", path, cl.snapshot)
 	}
 	for _, other := range l.clusters {
 		if other.snapshot == path {
-			return fmt.Errorf("snapshot: another kubeconfig has %s, too: want a file for each cluster", path)
+			return fmt.Errorf("snapshot: another kubeconfig has %s as well: want a file for each cluster", path)
 		}
 	}
 	cl.snapshot = path

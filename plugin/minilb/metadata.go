@@ -10,8 +10,8 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// Metadata implements the metadata.Provider interface: what stands behind the name asked for,
-// looked up only if somebody wants to know.
+// Metadata implements the metadata.Provider interface: the origin of the name, looked up only if it is
+// used.
 func (m *Minilb) Metadata(ctx context.Context, state request.Request) context.Context {
 	value := func(of func(*records.Node) string) metadata.Func {
 		return func() string {

@@ -16,7 +16,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/version"
 )
 
-// Results of a query, as requests_total counts them.
+// Values of the label result of requests_total.
 const (
 	success = iota
 	nodata
@@ -28,7 +28,6 @@ const (
 
 var resultNames = [results]string{"success", "nodata", "nxdomain", "servfail", "passed"}
 
-// outcome classifies a reply.
 func outcome(reply *dns.Msg) int {
 	switch {
 	case reply.Rcode == dns.RcodeNameError:

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// silence is for how long nothing is heard of an API server that is there.
-	silence = 500 * time.Millisecond
-	// publishing is how long it may take to put what is in a snapshot into the index.
-	publishing = 5 * time.Second
+	// contactTimeout is how long an API server that can be reached may take to answer anything.
+	contactTimeout = 500 * time.Millisecond
+	// publishTimeout bounds the wait until the content of a snapshot is in the index.
+	publishTimeout = 5 * time.Second
 )
 
-// snapshotPath returns where the file is that the Corefile names, from its root as in other
-// plugins. What can only be a mistake is an error.
+// snapshotPath returns the absolute path of the file that the Corefile names, relative to the root that
+// plugin root sets. It returns an error if no snapshot could be written there.
 func snapshotPath(root, path string) (string, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(root, path)
@@ -39,18 +39,13 @@ func snapshotPath(root, path string) (string, error) {
 	return path, nil
 }
 
-// latest reports whether no cluster that was started later has the same file: that of the load
-// that takes this one's place.
+// latest reports whether no other cluster with the same file was started later, by the load that
+// replaces this one's.
 func (cl *cluster) latest() bool {
-	for _, other := range cl.sharing() {
-		if other.started.After(cl.started) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(cl.sharing(), func(other *cluster) bool { return other.started.After(cl.started) })
 }
 
-// sharing returns the other clusters that run and have the same file, those of other loads.
+// sharing returns the clusters of other loads that run and have the same file.
 func (cl *cluster) sharing() (sharing []*cluster) {
 	for _, other := range clusters.all() {
 		if other != cl && cl.snapshot != "" && other.snapshot == cl.snapshot {
@@ -60,9 +55,8 @@ func (cl *cluster) sharing() (sharing []*cluster) {
 	return sharing
 }
 
-// flush lets the load before write what it knows, so that this one can serve it. What knows more
-// than its file, as that cannot be written or a part is missing, is not to be succeeded by the file;
-// nor is what serves the same cluster and has another file, or none.
+// flush has the load before write its state, so that this one can serve it. The file is outdated if the
+// load before knows more than it could write, or serves the same cluster and has another file or none.
 func (cl *cluster) flush() {
 	sharing := cl.sharing()
 	for _, other := range sharing {
@@ -77,29 +71,23 @@ func (cl *cluster) flush() {
 	}
 }
 
-// restore serves the snapshot as soon as the API server turns out not to answer, at the deadline
-// if it answers too slowly, and not at all if it does. It returns until when to wait for it to
-// be answered with.
+// restore serves the snapshot as soon as the API server turns out not to answer, at the deadline if it
+// answers too slowly, and not at all if it answers in time. It returns until when to wait for the index.
 func (cl *cluster) restore(m *Minilb, deadline time.Time) time.Time {
 	const poll = 10 * time.Millisecond
 	if cl.snapshot == "" || cl.outdated {
 		return deadline
 	}
-	for !cl.watcher.Unreachable() && (time.Since(cl.started) < silence || !cl.watcher.Silent()) && time.Now().Before(deadline) {
+	for !cl.watcher.Unreachable() && (time.Since(cl.started) < contactTimeout || !cl.watcher.Silent()) && time.Now().Before(deadline) {
 		if m.Ready() {
 			return deadline
 		}
 		time.Sleep(poll)
 	}
 	if cl.watcher.Restore() {
-		return later(deadline, time.Now().Add(publishing))
+		if published := time.Now().Add(publishTimeout); published.After(deadline) {
+			return published
+		}
 	}
 	return deadline
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

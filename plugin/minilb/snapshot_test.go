@@ -64,8 +64,8 @@ func TestSnapshotShared(t *testing.T) {
 	for _, tc := range []struct{ context, snapshot, want string }{
 		{"c", "/tmp/a", ""},
 		{"c", "/tmp/a", ""},
-		{"c", "/tmp/b", "snapshot: got /tmp/b, and the same kubeconfig has /tmp/a in another server block: want one file for a cluster"},
-		{"d", "/tmp/a", "snapshot: another kubeconfig has /tmp/a, too: want a file for each cluster"},
+		{"c", "/tmp/b", "snapshot: got /tmp/b, but the same kubeconfig has /tmp/a in another server block: want one file for a cluster"},
+		{"d", "/tmp/a", "snapshot: another kubeconfig has /tmp/a as well: want a file for each cluster"},
 		{"d", "/tmp/b", ""},
 	} {
 		got := ""
@@ -168,7 +168,7 @@ func TestSnapshotRestored(t *testing.T) {
 		restored           bool
 	}{
 		"refused":        {refusing, time.Minute, 0, look + ready, true},
-		"never answered": {silent, time.Minute, silence, silence + ready, true},
+		"never answered": {silent, time.Minute, contactTimeout, contactTimeout + ready, true},
 		"not waited for": {silent, 0, 0, ready, true},
 		"answered":       {serving(handler), time.Minute, 0, look, false},
 		"answered in part": {serving(func(w http.ResponseWriter, r *http.Request) {

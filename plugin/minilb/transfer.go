@@ -9,9 +9,9 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// Transfer implements the transfer.Transferer interface: a zone with all that is in it, whatever
-// max_answers is. A serial that is not older than the zone's is up to date (RFC 1995 §4), any other
-// gets the whole zone. What lies outside of the zones is never transferred (D29).
+// Transfer implements the transfer.Transferer interface. It sends the whole zone, regardless of max_answers,
+// unless the serial is not older than the zone's (RFC 1995 §4). What is outside the zones is never
+// transferred (D29).
 func (m *Minilb) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
 	if !slices.Contains(m.index.Zones(), zone) {
 		return nil, transfer.ErrNotAuthoritative
@@ -19,7 +19,7 @@ func (m *Minilb) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
 	if !m.index.Synced() {
 		return nil, errNotSynced
 	}
-	// The serial before the content: a change in between has another serial, which is sent for later.
+	// The serial before the content: a change in between gets another serial, and is transferred later.
 	soa := m.soa(zone, zone, m.index.Serial(zone))
 	names := m.index.Records(zone)
 	if serial != 0 && int32(serial-soa.Serial) >= 0 { // RFC 1982
@@ -50,7 +50,7 @@ func sent(rrs []dns.RR) <-chan []dns.RR {
 	return ch
 }
 
-// apexServers returns the zone's NS records. Their addresses are names of the zone like others.
+// apexServers returns the zone's NS records. The servers' addresses are entries of the zone like others.
 func (m *Minilb) apexServers(zone string) []dns.RR {
 	var rrs []dns.RR
 	for _, name := range m.zoneMeta(zone).servers {
@@ -59,8 +59,7 @@ func (m *Minilb) apexServers(zone string) []dns.RR {
 	return rrs
 }
 
-// delegation returns what a zone says of one that lies in it: its servers, and the addresses of
-// those that are names in there.
+// delegation returns the NS records of a zone in another one, and the glue.
 func (m *Minilb) delegation(inner string) []dns.RR {
 	rrs := m.apexServers(inner)
 	for _, name := range m.zoneMeta(inner).servers {
@@ -75,7 +74,7 @@ func (m *Minilb) delegation(inner string) []dns.RR {
 	return rrs
 }
 
-// all returns all records of a name. One without any exists none the less, at a secondary, too (D18).
+// all returns all records of a name. A name without any must exist at a secondary as well (D18).
 func (m *Minilb) all(r records.Record) []dns.RR {
 	var rrs []dns.RR
 	switch node := r.Node; {
