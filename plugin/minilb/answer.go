@@ -47,7 +47,7 @@ func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string
 		if m.alias(ctx, state, node.Target, reply) {
 			return reply
 		}
-		ede.Add(reply, state.Req, dns.ExtendedErrorCodeFiltered, "all addresses of "+node.Target+" are such as are never answered, or in no network of the property addresses")
+		ede.Add(reply, state.Req, dns.ExtendedErrorCodeFiltered, "all addresses of "+node.Target+" are forbidden, or outside the networks of property addresses")
 	default:
 		m.other(reply, state, zone, result, node)
 	}

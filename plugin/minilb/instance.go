@@ -101,14 +101,14 @@ func (i *instance) start() error {
 	}
 	missing := strings.Join(i.translator.Unsynced(), ", ")
 	if i.cluster.replaces() { // D78: better the old configuration than no answers
-		return plugin.Error(pluginName, fmt.Errorf("%s not read within startup_timeout %s: the configuration before, which serves the last known state, stays: change the Corefile again, or restart, once the API server answers", missing, i.conf.startupTimeout))
+		return plugin.Error(pluginName, fmt.Errorf("%s not read within startup_timeout %s: the previous configuration stays, which serves the last known state: change the Corefile again, or restart, once the API server answers", missing, i.conf.startupTimeout))
 	}
 	log.Warningf("Starting without the cluster's state: %s not read within startup_timeout %s. Names in %s get SERVFAIL until they are",
 		missing, i.conf.startupTimeout, strings.Join(i.conf.source.Zones, " "))
 	return nil
 }
 
-// useServer takes what is known only once all of the server block has been set up.
+// useServer takes what is known only once the whole server block has been set up.
 func (i *instance) useServer() {
 	addrs := i.conf.glue
 	if addrs == nil {
@@ -124,7 +124,7 @@ func (i *instance) useServer() {
 func (i *instance) warn() {
 	for _, zone := range i.conf.zones() { // D8
 		if !i.load.covers(zone) {
-			log.Warningf("Zone %s lies outside of all server blocks with minilb, so that nobody can ask for it: add it to a block's zones", zone)
+			log.Warningf("Zone %s is outside all server blocks with minilb, which get no query for it: add it to a block's zones", zone)
 		}
 	}
 	for _, zone := range i.conf.source.Zones { // C7

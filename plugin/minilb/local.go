@@ -24,7 +24,7 @@ func boundAddrs(hosts []string) []netip.Addr {
 func interfaceAddrs() []netip.Addr {
 	all, err := net.InterfaceAddrs()
 	if err != nil {
-		log.Warningf("Cannot read the machine's addresses, so that the zones' name server has none: %v; name them with the property ns", err)
+		log.Warningf("Cannot read the machine's addresses, so the zones' name server has none: %v; set property ns", err)
 		return nil
 	}
 	var addrs []netip.Addr

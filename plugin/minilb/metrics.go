@@ -44,14 +44,14 @@ var requestsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Namespace: plugin.Namespace,
 	Subsystem: pluginName,
 	Name:      "requests_total",
-	Help:      "Counter of queries by what became of them.",
+	Help:      "Counter of queries by result.",
 }, []string{"server", "result"})
 
 var programmingDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 	Namespace: plugin.Namespace,
 	Subsystem: pluginName,
 	Name:      "programming_duration_seconds",
-	Help:      "Time from the change of a pod or Service, as its EndpointSlice tells it, until it was answered.",
+	Help:      "Time from the change of a pod or Service, by the timestamp in its EndpointSlice, until it was answered.",
 	Buckets:   prometheus.ExponentialBuckets(0.001, 2, 18), // to two minutes
 }, []string{"kind"})
 
@@ -68,7 +68,7 @@ var buildInfo = func() prometheus.Gauge {
 		Namespace:   plugin.Namespace,
 		Subsystem:   pluginName,
 		Name:        "build_info",
-		Help:        "Always 1; the labels say what runs.",
+		Help:        "Always 1; the labels have the build.",
 		ConstLabels: prometheus.Labels{"version": build.Version, "revision": build.Revision, "goversion": build.Go},
 	})
 	gauge.Set(1)
@@ -116,11 +116,11 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	syncedDesc      = describe("synced", "Whether all objects of the source have been read from the API server.", "source")
-	lastEventDesc   = describe("last_event_timestamp_seconds", "When the API server last said anything about the source, as unix time.", "source")
-	namesDesc       = describe("names", "Number of names that are answered, by the kind of object they come from.", "kind")
+	lastEventDesc   = describe("last_event_timestamp_seconds", "When the API server last sent anything about the source, as unix time.", "source")
+	namesDesc       = describe("names", "Number of names that are answered, by kind of their object.", "kind")
 	endpointsDesc   = describe("endpoints", "Number of endpoints of the Services that are served, by state.", "state")
-	rejectedDesc    = describe("claims_rejected", "Number of claims on hosts that are refused at present, by reason.", "reason")
-	snapshotDesc    = describe("snapshot_age_seconds", "How long ago the API server had the state that the snapshot holds.")
+	rejectedDesc    = describe("claims_rejected", "Number of claims on hosts that are rejected now, by reason.", "reason")
+	snapshotDesc    = describe("snapshot_age_seconds", "Age of the state in the snapshot.")
 	unreachableDesc = describe("claims_unreachable", "Number of claimed hosts that no server block with minilb covers.")
 )
 

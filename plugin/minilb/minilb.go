@@ -22,7 +22,7 @@ import (
 const pluginName = "minilb"
 
 // errNotSynced is what plugin errors logs of a query that cannot be answered yet.
-var errNotSynced = errors.New("not synced with the API server yet, nothing can be said about this name")
+var errNotSynced = errors.New("not synced with the API server yet: the name may exist or not")
 
 // Minilb answers for the zones that Services are named in, as their authority (D2), and for
 // the hosts outside of them that objects of the cluster claim (D3).
@@ -74,7 +74,7 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 		return m.pass(ctx, w, r)
 	case qtype == dns.TypeDS && name == zone:
 		if outer := m.index.Match(parent(name)); outer != "" {
-			zone = outer // which is the one to say whether the inner one is signed (RFC 4035 §3.1.4.1)
+			zone = outer // the parent zone has the DS records (RFC 4035 §3.1.4.1)
 		}
 	}
 
@@ -97,7 +97,7 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	reply := m.answer(ctx, state, zone, result, node)
 	m.truncate(reply, state)
 	if m.stale() {
-		ede.Add(reply, r, dns.ExtendedErrorCodeStaleAnswer, "the API server cannot be read, this is what it said last")
+		ede.Add(reply, r, dns.ExtendedErrorCodeStaleAnswer, "the API server cannot be read: this is its last known state")
 	}
 	m.requests.add(ctx, outcome(reply))
 	return m.write(w, reply)

@@ -2,6 +2,7 @@ package minilb
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -30,7 +31,7 @@ const (
 
 // block is a plugin block of the Corefile.
 type block struct {
-	root                string // where relative paths begin, as plugin root has it, "" for the working directory
+	root                string // of relative paths, set by plugin root, "" for the working directory
 	kubeconfig, context string
 	source              config.Options
 	covered             []string // zones of the server block, whose queries come here (D8)
@@ -39,7 +40,7 @@ type block struct {
 	nameservers         []string     // names of the zones' servers, nil for ns1 below each apex
 	glue                []netip.Addr // addresses of ns1, nil for those the server is bound to
 	startupTimeout      time.Duration
-	snapshot            string // path of the file that the state is kept in, "" for none
+	snapshot            string // path of the file that keeps the state, "" for none
 	fall                fall.F
 }
 
@@ -48,7 +49,7 @@ func (conf *block) zones() []string {
 	return slices.Concat(conf.source.Zones, conf.source.ReverseZones)
 }
 
-// parse reads the plugin block. An error names the property, what it got and what it takes.
+// parse parses the plugin block. An error names the property, what it got and what it wants.
 func parse(c *caddy.Controller) (*block, error) {
 	conf := &block{
 		root:           dnsserver.GetConfig(c).Root,
@@ -101,9 +102,9 @@ func (conf *block) parseZones(c *caddy.Controller) error {
 		_, reverse := records.ReversePrefix(zone)
 		switch {
 		case zone == ".":
-			return fmt.Errorf("the root zone cannot be served, as every name there is would be answered for: name a zone, for example \"minilb %s\"", lb.DefaultDomain)
+			return fmt.Errorf("the root zone cannot be served, as every name is in it: name a zone, for example \"minilb %s\"", lb.DefaultDomain)
 		case !reverse && dnsutil.IsReverse(zone) > 0:
-			return fmt.Errorf("zone %q stands for no addresses: want whole octets or nibbles below in-addr.arpa or ip6.arpa, or a CIDR such as 10.244.0.0/16", zone)
+			return fmt.Errorf("zone %q is no reverse zone: want whole octets or nibbles below in-addr.arpa or ip6.arpa, or a CIDR such as 10.244.0.0/16", zone)
 		case reverse: // D60
 			conf.source.ReverseZones = appendNew(conf.source.ReverseZones, zone)
 			continue
@@ -115,7 +116,7 @@ func (conf *block) parseZones(c *caddy.Controller) error {
 		conf.source.Zones = appendNew(conf.source.Zones, domain+".")
 	}
 	if len(conf.source.Zones) == 0 {
-		return fmt.Errorf("zones %q are reverse zones alone: name the zone of the Services as well, which their records point into, for example \"minilb %s %s\"", zones, lb.DefaultDomain, zones[0])
+		return fmt.Errorf("zones %q are only reverse zones: name the zone of the Services as well, which PTR records lead to, for example \"minilb %s %s\"", zones, lb.DefaultDomain, zones[0])
 	}
 	return nil
 }
@@ -127,8 +128,8 @@ func appendNew(list []string, item string) []string {
 	return append(list, item)
 }
 
-// properties parse their arguments into the configuration. Those of what is read and what becomes
-// names are source.Properties.
+// properties parse their arguments into the block. Those that are not only the plugin's are
+// config.Properties.
 var properties = map[string]func(conf *block, args []string) error{
 	"kubeconfig": func(conf *block, args []string) error {
 		if len(args) != 1 && len(args) != 2 {
@@ -196,7 +197,7 @@ var properties = map[string]func(conf *block, args []string) error{
 	},
 }
 
-// property returns what takes the arguments of a property, nil if there is no such property.
+// property returns the parser of a property, nil if there is none.
 func (conf *block) property(name string) func(args []string) error {
 	if parse := properties[name]; parse != nil {
 		return func(args []string) error { return parse(conf, args) }
@@ -208,18 +209,9 @@ func (conf *block) property(name string) func(args []string) error {
 }
 
 func propertyNames() []string {
-	return slices.Sorted(func(yield func(string) bool) {
-		for name := range properties {
-			if !yield(name) {
-				return
-			}
-		}
-		for name := range config.Properties {
-			if !yield(name) {
-				return
-			}
-		}
-	})
+	names := slices.AppendSeq(slices.Collect(maps.Keys(properties)), maps.Keys(config.Properties))
+	slices.Sort(names)
+	return names
 }
 
 // parseNS reads the name servers' names, or the addresses of the one that is ours (D26).

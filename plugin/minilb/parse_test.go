@@ -109,10 +109,10 @@ func TestParseErrors(t *testing.T) {
 		{"minilb minilb a..b", `zones ["minilb" "a..b"]: not all of them are zone names`},
 		{"minilb bad!zone", `zone: "bad!zone." is not a DNS name`},
 		{"minilb " + long, "at most 125"}, // D33
-		{"minilb 10.in-addr.arpa", `zones ["10.in-addr.arpa."] are reverse zones alone: name the zone of the Services as well`},
+		{"minilb 10.in-addr.arpa", `zones ["10.in-addr.arpa."] are only reverse zones: name the zone of the Services as well`},
 		{"minilb 10.0.0.0/8", `for example "minilb minilb 10.in-addr.arpa."`},
-		{"minilb 0.0.0.0/0", `zones ["in-addr.arpa."] are reverse zones alone`},
-		{"minilb ip6.arpa", "are reverse zones alone"},
+		{"minilb 0.0.0.0/0", `zones ["in-addr.arpa."] are only reverse zones`},
+		{"minilb ip6.arpa", "are only reverse zones"},
 		{"minilb minilb 0/25.2.0.192.in-addr.arpa", "want whole octets or nibbles"},
 		{"minilb minilb {\n https on\n}", `https: got "on", want no argument`},
 		{"minilb minilb\nminilb lan", "once per Server Block"},

@@ -170,7 +170,7 @@ func TestStartup(t *testing.T) {
 			t.Errorf("%s: ns1 has the addresses %q, want %q", name, got, tc.glue)
 		}
 		for zone, want := range map[string]bool{"minilb.": false, "lan.": true, "10.in-addr.arpa.": true} { // D8
-			if got := strings.Contains(out.String(), "Zone "+zone+" lies outside of all server blocks with minilb"); got != want {
+			if got := strings.Contains(out.String(), "Zone "+zone+" is outside all server blocks with minilb"); got != want {
 				t.Errorf("%s: warned of zone %s: %v, want %v, in\n%s", name, zone, got, want, out)
 			}
 		}

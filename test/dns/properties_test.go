@@ -98,7 +98,7 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 		s := harness.StartCoreDNS(t, "traefik.example:PORT {\nbind 127.0.0.1\nREADY\nPROM\nminilb minilb lan {\nkubeconfig "+kubeconfig+"\n}\n}\nlan:PORT {\nbind 127.0.0.1\nminilb {\nkubeconfig "+kubeconfig+"\n}\n}\n")
 		s.WaitReady(t)
 		harness.Must(t, s.Expect("traefik.example", dns.TypeA, "10.1.0.1", "10.1.0.2", "10.1.0.3"))
-		for _, want := range []string{`Zone minilb. lies outside of all server blocks`, `Ingress two/nginx: host "nginx.example" cannot be asked for`, `Service one/web: host "web.example" cannot be asked for`} {
+		for _, want := range []string{`Zone minilb. is outside all server blocks`, `Ingress two/nginx: host "nginx.example" cannot be asked for`, `Service one/web: host "web.example" cannot be asked for`} {
 			cluster.Eventually(t, 10*time.Second, func() error {
 				if lines := s.Log.Lines(want); len(lines) != 1 {
 					return fmt.Errorf("got %d lines %q, want one:\n%s", len(lines), want, s.Log)

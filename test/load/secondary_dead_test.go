@@ -29,10 +29,10 @@ func TestDeadSecondary(t *testing.T) {
 		harness.Must(t, err)
 	}
 	logged := func(s *harness.CoreDNS, deaf, told int) error {
-		if got := len(s.Log.Lines("Cannot tell all secondaries")); got != deaf {
+		if got := len(s.Log.Lines("Cannot notify all secondaries")); got != deaf {
 			return fmt.Errorf("%d lines that a secondary does not listen, want %d:\n%s", got, deaf, s.Log)
 		}
-		if got := len(s.Log.Lines("are told of changes again")); got != told {
+		if got := len(s.Log.Lines("accept NOTIFYs again")); got != told {
 			return fmt.Errorf("%d lines that all listen again, want %d:\n%s", got, told, s.Log)
 		}
 		return nil

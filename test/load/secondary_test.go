@@ -340,7 +340,7 @@ func TestSecondaries(t *testing.T) {
 	})
 
 	for _, zone := range []string{"minilb.", "244.10.in-addr.arpa."} {
-		lines := s.Log.Lines("Cannot tell all secondaries of changes in zone " + zone)
+		lines := s.Log.Lines("Cannot notify all secondaries of zone " + zone)
 		// The first NOTIFY may have been sent before all the others listened.
 		if len(lines) > 1 && blames(lines[0], addrs...) {
 			lines = lines[1:]

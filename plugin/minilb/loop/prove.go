@@ -29,7 +29,7 @@ const (
 	proofsSent = 8
 	// proofPause is the time until the next proof after one that has not come back.
 	proofPause = 50 * time.Millisecond
-	// proofTimeout is how long a proof may take to come back; another replica's reply is there at once, too.
+	// proofTimeout is how long a proof may take to come back; another replica replies at once.
 	proofTimeout = time.Second
 	// proofInterval is the least time between two suspicions that are checked.
 	proofInterval = time.Second
@@ -101,12 +101,12 @@ func (d *Detector) check(ctx context.Context, name string) {
 	switch found := loops[domain]; {
 	case ctx.Err() != nil:
 	case found != nil && before[domain] == nil:
-		d.log.Warningf("Forward loop: names in %s that no object claims are forwarded to a resolver that sends them back here. Whoever asks for them from %s gets SERVFAIL: that resolver, and clients whose questions come by the same address (SNAT). Let forward name a resolver that does not send %s here, such as your provider's or 9.9.9.9",
+		d.log.Warningf("Forward loop: queries in %s for names that no object claims are forwarded to a resolver that sends them back. Such queries from %s get SERVFAIL: those of the resolver, and of clients with the same address (SNAT). Configure plugin forward with a resolver that does not forward %s to this server, such as your provider's or 9.9.9.9",
 			domain, strings.Join(found.Sources, ", "), domain)
 	case found == nil && before[name] != nil:
 		delete(loops, name)
 		d.publish(loops)
-		d.log.Infof("Forward loop: %s does not come back any longer", name)
+		d.log.Infof("Forward loop: queries in %s do not come back any longer", name)
 	}
 }
 

@@ -116,9 +116,9 @@ func (n *Notifier) notify(zone string, serial uint32) {
 	switch {
 	case now.failed == before.failed:
 	case err != nil:
-		n.Log.Warningf("Cannot tell all secondaries of changes in zone %s, they will learn of them when they refresh: %s", zone, strings.ReplaceAll(err.Error(), "\n", "; "))
+		n.Log.Warningf("Cannot notify all secondaries of zone %s, which see changes when they refresh: %s", zone, strings.ReplaceAll(err.Error(), "\n", "; "))
 	default:
-		n.Log.Infof("All secondaries of zone %s are told of changes again", zone)
+		n.Log.Infof("All secondaries of zone %s accept NOTIFYs again", zone)
 	}
 }
 

@@ -214,17 +214,17 @@ func TestNotifyFails(t *testing.T) {
 		}
 		change()
 		r.fail(failing("192.0.2.2:53"))
-		change(`Cannot tell all secondaries of changes in zone minilb., they will learn of them when they refresh: notify for zone "minilb." was not accepted by "192.0.2.2:53": "read udp 192.0.2.1:40001->192.0.2.2:53: i/o timeout"`)
+		change(`Cannot notify all secondaries of zone minilb., which see changes when they refresh: notify for zone "minilb." was not accepted by "192.0.2.2:53": "read udp 192.0.2.1:40001->192.0.2.2:53: i/o timeout"`)
 		r.fail(failing("192.0.2.2:53", "192.0.2.3:53"))
 		change(`->192.0.2.2:53: i/o timeout"; notify for zone "minilb." was not accepted by "192.0.2.3:53": "read udp 192.0.2.1:40007->192.0.2.3:53: i/o timeout"`)
 		r.fail(accept)
-		change("All secondaries of zone minilb. are told of changes again")
+		change("All secondaries of zone minilb. accept NOTIFYs again")
 		r.fail(func() error { return errors.New("something else") })
 		change("something else")
 
 		// One that hangs is no news when a later one has been taken.
 		r.fail(accept)
-		change("All secondaries of zone minilb. are told of changes again")
+		change("All secondaries of zone minilb. accept NOTIFYs again")
 		r.fail(func() error {
 			time.Sleep(6 * time.Second)
 			return errors.New("too late")
