@@ -15,7 +15,7 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/columns"
 	"github.com/minilb/minilb/cmd/minilb/routes"
-	"github.com/minilb/minilb/cmd/minilb/routes/kernel"
+	"github.com/minilb/minilb/cmd/minilb/routes/rtnl"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
@@ -110,12 +110,12 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		return misused("routes", "%v", err)
 	}
 	if *apply || *cleanup {
-		if err := kernel.Check(); err != nil {
+		if err := rtnl.Check(); err != nil {
 			return err
 		}
 	}
 	if *cleanup {
-		return kernel.Cleanup(stdout)
+		return rtnl.Cleanup(stdout)
 	}
 	newLogger(stderr, false)
 	client, err := r.cluster.client()

@@ -9,7 +9,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
-	"github.com/minilb/minilb/cmd/minilb/routes/kernel"
+	"github.com/minilb/minilb/cmd/minilb/routes/rtnl"
 )
 
 // apply keeps the routes in this host's routing table until ctx ends, which leaves them there.
@@ -19,11 +19,11 @@ func (r *routesRun) apply(ctx context.Context, client kubernetes.Interface) erro
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer stop()
-	wanted := make(chan []kernel.Route)
+	wanted := make(chan []rtnl.Route)
 	failed := make(chan error, 1)
 	running.Go(func() {
 		defer stop()
-		failed <- kernel.Keep(ctx, wanted, newBoundedLines(r.stdout), func(line string) { r.tell("minilb:", line) })
+		failed <- rtnl.Keep(ctx, wanted, newBoundedLines(r.stdout), func(line string) { r.tell("minilb:", line) })
 	})
 	last := map[string]bool{}
 	hint := sync.OnceFunc(func() { r.advise("hint", routes.FirewallHint) })
@@ -31,7 +31,7 @@ func (r *routesRun) apply(ctx context.Context, client kubernetes.Interface) erro
 		hint()
 		last = r.tellProblems(entries, last)
 		select {
-		case wanted <- kernelRoutes(entries):
+		case wanted <- tableRoutes(entries):
 		case <-ctx.Done():
 		}
 		return nil
@@ -61,12 +61,12 @@ func (r *routesRun) tellProblems(entries []routes.Entry, told map[string]bool) m
 	return problems
 }
 
-// kernelRoutes returns the entries that are routes.
-func kernelRoutes(entries []routes.Entry) (all []kernel.Route) {
+// tableRoutes returns the entries that are routes.
+func tableRoutes(entries []routes.Entry) (all []rtnl.Route) {
 	for _, entry := range entries {
 		if entry.Problem == "" {
 			gateways := append([]netip.Addr{entry.Gateway}, entry.Others...)
-			all = append(all, kernel.Route{Node: entry.Node, Destination: entry.Destination, Gateways: gateways})
+			all = append(all, rtnl.Route{Node: entry.Node, Destination: entry.Destination, Gateways: gateways})
 		}
 	}
 	return all

@@ -27,7 +27,7 @@ func TestHostileNodesBounded(t *testing.T) {
 			told := map[string]bool{}
 			return func(entries []routes.Entry) error {
 				told = r.tellProblems(entries, told)
-				if all := kernelRoutes(entries); len(all) != 1 || all[0].Node != "a" {
+				if all := tableRoutes(entries); len(all) != 1 || all[0].Node != "a" {
 					t.Errorf("in the kernel: %+v", all)
 				}
 				return nil

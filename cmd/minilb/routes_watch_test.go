@@ -164,7 +164,7 @@ func TestApplyProblems(t *testing.T) {
 			t.Errorf("got %q, want %q", &stderr, step.want)
 		}
 	}
-	all := kernelRoutes(of(a, bare, six))
+	all := tableRoutes(of(a, bare, six))
 	if len(all) != 1 || all[0].Node != "a" || all[0].Destination.String() != "10.244.1.0/24" || fmt.Sprint(all[0].Gateways) != "[192.168.1.31]" {
 		t.Errorf("got %+v", all)
 	}

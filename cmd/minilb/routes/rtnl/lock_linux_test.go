@@ -1,4 +1,4 @@
-package kernel
+package rtnl
 
 import (
 	"bytes"
@@ -143,14 +143,14 @@ func TestLockImpossible(t *testing.T) {
 // read-only ones.
 func TestUnlockable(t *testing.T) {
 	for _, errno := range []error{unix.EACCES, unix.EPERM, unix.ENOENT, unix.EROFS} {
-		err := unlockable("/run/minilb", &fs.PathError{Op: "mkdir", Path: "/run/minilb", Err: errno})
+		err := lockError("/run/minilb", &fs.PathError{Op: "mkdir", Path: "/run/minilb", Err: errno})
 		want := "make sure that no other \"minilb routes -apply\" runs: mkdir /run/minilb: " + errno.Error() +
 			"; run this as root, or have root make the directory for this user: install -d -m 700 -o USER /run/minilb, or in a unit of systemd RuntimeDirectory=minilb"
 		if err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
-	if err := unlockable("/run/minilb", unix.EIO); err.Error() != "make sure that no other \"minilb routes -apply\" runs: input/output error" {
+	if err := lockError("/run/minilb", unix.EIO); err.Error() != "make sure that no other \"minilb routes -apply\" runs: input/output error" {
 		t.Errorf("got %v", err)
 	}
 }

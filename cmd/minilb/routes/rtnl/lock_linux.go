@@ -1,4 +1,4 @@
-package kernel
+package rtnl
 
 import (
 	"errors"
@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runDirs are root's, who alone makes something in them; the first that exists is used. It is a variable for tests.
+// runDirs are writable by root only; the first that exists is used. A variable for tests.
 var runDirs = []string{"/run", "/var/run"}
 
-// lockDir returns where the locks are: the RuntimeDirectory of the unit in deploy/systemd or, without it, a
-// directory that root makes.
+// lockDir returns the directory of the locks: the RuntimeDirectory of the unit in deploy/systemd or, without it, a
+// directory made by root.
 func lockDir() string {
 	for _, dir := range runDirs {
 		if _, err := os.Stat(dir); err == nil {
@@ -25,23 +25,23 @@ func lockDir() string {
 	return filepath.Join(runDirs[0], "minilb")
 }
 
-// lock takes what no other process of this network namespace can have at the same time (R8b): of two that
-// keep routes each would take away the other's, and what is cleaned up would come back. It goes with
-// the process. Its file stays: who removed it would part those that have it open from those that come.
+// lock takes the lock that one process of this network namespace has at a time (R8b): of two that keep routes each
+// would remove the other's, and a cleanup would be undone. It ends with the process. Its file stays: if it were
+// removed, the next process would lock another file.
 func lock() (unlock func(), err error) {
 	namespace, err := os.Stat("/proc/thread-self/ns/net")
 	if err != nil {
-		return nil, fmt.Errorf("find out the network namespace: %w", err)
+		return nil, fmt.Errorf("find the network namespace: %w", err)
 	}
 	dir := lockDir()
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, unlockable(dir, err)
+		return nil, lockError(dir, err)
 	}
 	path := filepath.Join(dir, fmt.Sprintf("routes-%d.lock", namespace.Sys().(*syscall.Stat_t).Ino))
-	// None but this user may open it: who can may lock it.
+	// Only this user may open it: whoever can open it can lock it.
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, unlockable(dir, err)
+		return nil, lockError(dir, err)
 	}
 	for err = unix.EINTR; err == unix.EINTR; {
 		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -53,11 +53,11 @@ func lock() (unlock func(), err error) {
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, errors.New("another \"minilb routes -apply\" runs on this host: end it before")
 	}
-	return nil, unlockable(dir, &fs.PathError{Op: "flock", Path: path, Err: err})
+	return nil, lockError(dir, &fs.PathError{Op: "flock", Path: path, Err: err})
 }
 
-// unlockable returns the error of somebody who cannot take the lock.
-func unlockable(dir string, err error) error {
+// lockError returns the error of a user who cannot take the lock.
+func lockError(dir string, err error) error {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EROFS) { // as ProtectSystem=strict has it
 		return fmt.Errorf("make sure that no other \"minilb routes -apply\" runs: %w; run this as root, or have root make the directory for this user: install -d -m 700 -o USER %s, or in a unit of systemd RuntimeDirectory=%s", err, dir, filepath.Base(dir))
 	}

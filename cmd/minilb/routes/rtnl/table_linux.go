@@ -1,4 +1,4 @@
-package kernel
+package rtnl
 
 import (
 	"errors"
@@ -13,26 +13,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Check returns an error with what to do unless this process may change the routing table.
+// Check returns an error that names the fix unless this process may change the routing table.
 func Check() error {
-	// The kernel asks for the right before it looks for the route. There is none to remove: it
-	// would be ours, and to an address that documentation uses (RFC 5737).
+	// The kernel checks the permission before it looks for the route. There is none to remove: it
+	// would be ours, and to an address reserved for documentation (RFC 5737).
 	absent := &netlink.Route{
 		Dst: ipNet(netip.MustParsePrefix("192.0.2.0/32")), Priority: Metric, Protocol: Protocol, Table: unix.RT_TABLE_MAIN,
 	}
-	return permitted(netlink.RouteDel(absent))
-}
-
-// permitted returns errDenied for the kernel's word for it, and else nil.
-func permitted(err error) error {
-	if errors.Is(err, unix.EPERM) {
+	if errors.Is(netlink.RouteDel(absent), unix.EPERM) {
 		return errDenied
 	}
 	return nil
 }
 
 // Cleanup removes all routes that carry Protocol, of both families and in all tables, and prints a
-// line for each. It is an error if a Keep runs on this host, which would put them back.
+// line for each. It fails if a Keep runs on this host, which would restore them.
 func Cleanup(out io.Writer) error {
 	unlock, err := lock()
 	if err != nil {
@@ -60,17 +55,17 @@ func Cleanup(out io.Writer) error {
 		if !removed {
 			continue
 		}
-		if _, err := fmt.Fprintln(out, say("removed", route, "")); err != nil {
+		if _, err := fmt.Fprintln(out, format("removed", route, "")); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// dumpAttempts is how often a list is asked for that is not whole, as the routes change meanwhile.
+// dumpAttempts is how often a list is requested that is incomplete because routes change meanwhile.
 const dumpAttempts = 10
 
-// dump calls each with the routes of both families, all of them at one time.
+// dump calls each with the routes of both families. Those of one family are of one moment.
 func dump(filter *netlink.Route, mask uint64, each func(netlink.Route)) error {
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		var all []netlink.Route
@@ -90,26 +85,25 @@ func dump(filter *netlink.Route, mask uint64, each func(netlink.Route)) error {
 	return nil
 }
 
-// remove removes a route, and nothing that differs from it. That it has gone already, as with its
-// interface, is no error, but nothing has been removed then.
+// remove removes a route, and nothing that differs from it. A route that is gone already, as with its
+// interface, is no error, and then it reports false.
 func remove(r netlink.Route) (removed bool, err error) {
 	err = netlink.RouteDel(&netlink.Route{
 		Dst: r.Dst, Gw: r.Gw, LinkIndex: r.LinkIndex, MultiPath: r.MultiPath,
 		Priority: r.Priority, Tos: r.Tos, Type: r.Type, Scope: r.Scope, Table: r.Table, Protocol: Protocol,
 	})
-	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENODEV) {
-		return false, nil
-	}
-	if err == nil {
+	switch {
+	case err == nil:
 		return true, nil
-	}
-	if denied := permitted(err); denied != nil {
-		return false, denied
+	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.ENODEV):
+		return false, nil
+	case errors.Is(err, unix.EPERM):
+		return false, errDenied
 	}
 	return false, fmt.Errorf("remove the route %s: %w", describe(r), err)
 }
 
-// describe returns a route in iproute2's words.
+// describe returns a route as iproute2 writes it.
 func describe(r netlink.Route) string {
 	var text strings.Builder
 	text.WriteString(prefix(r.Dst).String())

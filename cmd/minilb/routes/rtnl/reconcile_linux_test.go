@@ -1,4 +1,4 @@
-package kernel
+package rtnl
 
 import (
 	"bytes"
@@ -235,19 +235,19 @@ func TestRemoveGone(t *testing.T) {
 	}
 	ip(t, "route add 10.244.0.0/24 via 192.168.1.30 proto 109 metric 1090", "-6 route add fd00:244::/64 via fd00:192:168:1::30 proto 109 metric 1090",
 		"route add 10.244.1.0/24 via 192.168.2.31 proto 109 metric 1090")
-	k := &keeper{}
-	now, err := look(nil)
+	k := &reconciler{}
+	now, err := readView(nil)
 	if err != nil || len(now.ours) != 3 {
 		t.Fatalf("got %v, %v", now, err)
 	}
 	ip(t, "link set lan down")
-	wrong := map[netip.Prefix]trouble{}
-	got := k.takeAway(now.ours, nil, wrong)
+	wrong := map[netip.Prefix]failure{}
+	got := k.prune(now.ours, nil, wrong)
 	if want := []string{"removed  10.244.1.0/24 via 192.168.2.31 dev other"}; !slices.Equal(got, want) || len(wrong) > 0 {
 		t.Errorf("got %q and %v, want %q", got, wrong, want)
 	}
 	ip(t, "link del other") // whose number nothing has any longer
-	if got := k.takeAway(now.ours, nil, wrong); len(got) > 0 || len(wrong) > 0 {
+	if got := k.prune(now.ours, nil, wrong); len(got) > 0 || len(wrong) > 0 {
 		t.Errorf("got %q and %v, want nothing", got, wrong)
 	}
 	eventually(t)
@@ -263,7 +263,8 @@ func TestKeepDenied(t *testing.T) {
 	withoutNetAdmin(t)
 	var out bytes.Buffer
 	var told []string
-	k := &keeper{out: &out, tell: func(line string) { told = append(told, line) }, routes: routes(one), set: map[netip.Prefix]way{}, told: map[netip.Prefix]string{}}
+	k := newReconciler(&out, func(line string) { told = append(told, line) })
+	k.routes = routes(one)
 	for range 2 {
 		if err := k.reconcile(); err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package kernel
+package rtnl
 
 import (
 	"context"
@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// events tells of what happens in this host's network and may have made our routes wrong.
+// events are changes of this host's network that may have made our routes wrong.
 type events struct {
-	// C has a value if anything has happened since it was last read.
+	// C holds a token if there was one since it was last read.
 	C chan struct{}
-	// destinations are those whose routes are looked at, of all that may change in the table: true for
-	// those that are wanted, false for what their gateways are in.
+	// destinations are those whose routes matter: true for desired ones, false for networks that contain
+	// their gateways.
 	destinations atomic.Pointer[map[netip.Prefix]bool]
 }
 
@@ -55,7 +55,7 @@ func listen(ctx context.Context, running *sync.WaitGroup) (*events, error) {
 	return e, nil
 }
 
-// watch has what decides about these routes looked at from now on.
+// watch makes what decides about these routes relevant from now on.
 func (e *events) watch(routes []Route) {
 	destinations := make(map[netip.Prefix]bool, len(routes))
 	for _, route := range routes {
@@ -72,7 +72,7 @@ func (e *events) watch(routes []Route) {
 }
 
 // relevant reports whether a message is about a link, an address, one of the destinations, or a next hop
-// in one that is wanted (R7). Those of routes with several are looked at with the rest, every lookAgain.
+// in a desired one (R7). Routes with several next hops are read with the rest, every resync.
 func (e *events) relevant(kind uint16, data []byte) bool {
 	if kind != unix.RTM_NEWROUTE && kind != unix.RTM_DELROUTE {
 		return true

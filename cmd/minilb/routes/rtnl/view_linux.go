@@ -1,4 +1,4 @@
-package kernel
+package rtnl
 
 import (
 	"fmt"
@@ -12,32 +12,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// view is what this host's network looks like at one time. Nothing that is decided depends on the
-// routes that are ours, or each change would be a reason for the next one (R8).
+// view is this host's network at one time. No decision depends on our own routes, or each change would cause
+// the next one (R8).
 type view struct {
-	// ours are the routes of the main table that are.
+	// ours are our routes in the main table.
 	ours map[netip.Prefix][]netlink.Route
-	// theirs says what others there are to the destinations of the wanted.
+	// theirs describes routes of others to the desired destinations.
 	theirs map[netip.Prefix]string
-	// around are the best of the others to what contains a gateway of the wanted, the default routes aside.
-	around map[netip.Prefix]netlink.Route
+	// covering are the best routes of others, without the default routes, to networks that contain a desired gateway.
+	covering map[netip.Prefix]netlink.Route
 	// own are this host's addresses.
 	own []netip.Addr
-	// hops says which next hop of the others, in any table, a destination of the wanted contains.
+	// hops describes the next hop of another route, in any table, that a desired destination contains.
 	hops map[netip.Prefix]string
 }
 
-// look returns the view for routes that are wanted.
-func look(wanted []Route) (*view, error) {
+// readView returns the view for the desired routes.
+func readView(desired []Route) (*view, error) {
 	v := &view{
-		ours: map[netip.Prefix][]netlink.Route{}, theirs: map[netip.Prefix]string{}, around: map[netip.Prefix]netlink.Route{}, hops: map[netip.Prefix]string{},
+		ours: map[netip.Prefix][]netlink.Route{}, theirs: map[netip.Prefix]string{}, covering: map[netip.Prefix]netlink.Route{}, hops: map[netip.Prefix]string{},
 	}
-	destinations, around, seen := map[netip.Prefix]bool{}, map[netip.Prefix]bool{}, map[netip.Addr]bool{}
-	for _, route := range wanted {
+	destinations, covering, seen := map[netip.Prefix]bool{}, map[netip.Prefix]bool{}, map[netip.Addr]bool{}
+	for _, route := range desired {
 		destinations[route.Destination] = true
 		for _, gateway := range route.Gateways {
 			for network := range networks(gateway) {
-				around[network] = true
+				covering[network] = true
 			}
 		}
 	}
@@ -77,13 +77,13 @@ func look(wanted []Route) (*view, error) {
 		if destinations[destination] && v.theirs[destination] == "" {
 			v.theirs[destination] = describe(r) + " proto " + r.Protocol.String()
 		}
-		if best, known := v.around[destination]; around[destination] && r.Tos == 0 && (!known || r.Priority < best.Priority) {
-			v.around[destination] = r
+		if best, known := v.covering[destination]; covering[destination] && r.Tos == 0 && (!known || r.Priority < best.Priority) {
+			v.covering[destination] = r
 		}
 	})
 }
 
-// nextHops returns the routers that a route leads by.
+// nextHops returns the routers of a route.
 func nextHops(r netlink.Route) (hops []netip.Addr) {
 	add := func(gateway net.IP, via netlink.Destination) {
 		if v, ok := via.(*netlink.Via); ok {
@@ -100,8 +100,8 @@ func nextHops(r netlink.Route) (hops []netip.Addr) {
 	return hops
 }
 
-// networks yields what an address is in, from the narrowest to the widest, without the default route:
-// one without a router, as a dial-up line or a tunnel has it, says nothing of who is on the other end.
+// networks yields the networks that contain an address, from the narrowest to the widest, without the default route:
+// one without a router, as on a dial-up line or a tunnel, does not identify the other end.
 func networks(addr netip.Addr) iter.Seq[netip.Prefix] {
 	return func(yield func(netip.Prefix) bool) {
 		for bits := addr.BitLen(); bits > 0; bits-- {
@@ -112,13 +112,13 @@ func networks(addr netip.Addr) iter.Seq[netip.Prefix] {
 	}
 }
 
-// way returns where a wanted route leads, or in a few words why there is none.
-func (v *view) way(route Route) (to way, reason string) {
+// nexthop returns that of a desired route, or a short reason why there is none.
+func (v *view) nexthop(route Route) (to nexthop, reason string) {
 	var reasons []string
 	for _, gateway := range route.Gateways {
 		link, reason := v.link(gateway)
 		if reason == "" {
-			to = way{route.Node, gateway, link}
+			to = nexthop{route.Node, gateway, link}
 			break
 		}
 		reasons = append(reasons, reason)
@@ -139,21 +139,20 @@ func (v *view) way(route Route) (to way, reason string) {
 	return to, ""
 }
 
-// link returns the index of the interface by which an address is reached without a router between,
-// or in a few words why there is none.
+// link returns the index of the interface on whose network an address is, or a short reason why there is none.
 func (v *view) link(gateway netip.Addr) (index int, reason string) {
 	if slices.Contains(v.own, gateway) {
 		return 0, fmt.Sprintf("%s is this host itself", gateway)
 	}
 	for network := range networks(gateway) {
-		r, found := v.around[network]
+		r, found := v.covering[network]
 		if !found {
 			continue
 		}
 		if r.Type == unix.RTN_UNICAST && r.Gw == nil && r.Via == nil && len(r.MultiPath) == 0 && r.LinkIndex != 0 {
 			return r.LinkIndex, ""
 		}
-		break // a router, or a route that says no: unreachable, prohibit, blackhole
+		break // a router, or a route that rejects: unreachable, prohibit, blackhole
 	}
 	return 0, fmt.Sprintf("%s is on no network of this host", gateway)
 }

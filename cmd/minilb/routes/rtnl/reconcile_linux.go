@@ -1,0 +1,244 @@
+package rtnl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// debounce is the pause after an event, for those that come with it: a link that goes down takes many
+	// routes with it.
+	debounce = 50 * time.Millisecond
+	// resync is how often the table is read without an event.
+	resync = 30 * time.Second
+)
+
+// Keep makes the main table hold the routes that it last received, until ctx ends, which leaves the
+// routes where they are. Before it has received any it changes nothing. Each change is a line to
+// out; warn is called once for as long as a route is left out, with the reason. A route that somebody else
+// removes is restored; one that somebody else has to the same destination replaces ours. Keep fails when it
+// cannot print, when another Keep runs on this host, or when it cannot subscribe to the host's events.
+func Keep(ctx context.Context, routes <-chan []Route, out io.Writer, warn func(string)) error {
+	unlock, err := lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ctx, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	events, err := listen(ctx, &running)
+	if err != nil {
+		return err
+	}
+	r := newReconciler(out, warn)
+	ticker := time.NewTicker(resync)
+	defer ticker.Stop()
+	for known := false; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case r.routes = <-routes:
+			known = true
+			events.watch(r.routes)
+		case <-events.C:
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(debounce):
+			}
+		case <-ticker.C:
+		}
+		if known {
+			if err := r.reconcile(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// reconciler changes the table into what it should be.
+type reconciler struct {
+	out    io.Writer
+	warn   func(string)
+	routes []Route
+
+	installed map[netip.Prefix]nexthop // that the table had after the last look
+	reported  map[netip.Prefix]string  // what was last said to be wrong with a route
+	lastErr   string                   // why the table could not be read
+	started   bool                     // it was read once
+}
+
+func newReconciler(out io.Writer, warn func(string)) *reconciler {
+	return &reconciler{out: out, warn: warn, installed: map[netip.Prefix]nexthop{}, reported: map[netip.Prefix]string{}}
+}
+
+// reconcile compares the table with the routes. It fails only if it cannot print.
+func (r *reconciler) reconcile() error {
+	now, err := readView(r.routes)
+	if err != nil {
+		if r.lastErr != err.Error() {
+			r.lastErr = err.Error()
+			r.warn(r.lastErr + "; trying again")
+		}
+		return nil
+	}
+	r.lastErr = ""
+
+	nexthops, failed := map[netip.Prefix]nexthop{}, map[netip.Prefix]failure{}
+	for _, route := range r.routes {
+		to, reason := now.nexthop(route)
+		if reason == "" {
+			nexthops[route.Destination] = to
+		} else {
+			failed[route.Destination] = failure{route.Node, reason}
+		}
+	}
+	// Wrong routes are removed first: they may lead the next hops of others astray.
+	lines := r.prune(now.ours, nexthops, failed)
+	for _, route := range r.routes {
+		to, ok := nexthops[route.Destination]
+		if !ok {
+			continue
+		}
+		line, err := r.ensure(route.Destination, to, now.ours[route.Destination])
+		if err != nil {
+			failed[route.Destination] = failure{route.Node, err.Error()}
+		} else if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	if !r.started {
+		r.started = true // an earlier run may have set all routes, and then there is no other line
+		lines = append(lines, fmt.Sprintf("keeping  %d of %d routes in step: ip route show proto %d", len(r.installed), len(r.routes), Protocol))
+	}
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(r.out, line); err != nil {
+			return fmt.Errorf("print a change: %w", err)
+		}
+	}
+	r.report(failed)
+	return nil
+}
+
+// nexthop is where a route leads.
+type nexthop struct {
+	node    string
+	gateway netip.Addr
+	link    int // the index of the interface
+}
+
+// failure is why a route is not in the table.
+type failure struct{ node, reason string }
+
+// ensure makes the table have a route, and returns a line about the change, empty if there was none. existing are
+// our routes to the same destination.
+func (r *reconciler) ensure(destination netip.Prefix, to nexthop, existing []netlink.Route) (string, error) {
+	want := netlink.Route{
+		Dst: ipNet(destination), Gw: to.gateway.AsSlice(), LinkIndex: to.link,
+		Priority: Metric, Type: unix.RTN_UNICAST, Protocol: Protocol, Table: unix.RT_TABLE_MAIN,
+	}
+	right := func(r netlink.Route) bool {
+		return r.Gw.Equal(want.Gw) && r.LinkIndex == to.link && r.Priority == Metric && r.Type == want.Type && r.Tos == 0 && len(r.MultiPath) == 0
+	}
+	var line string
+	switch {
+	case slices.ContainsFunc(existing, right):
+	case slices.ContainsFunc(existing, func(r netlink.Route) bool { return r.Priority == Metric && r.Tos == 0 }):
+		// Replaced, not removed and added: at no time without a route.
+		if err := netlink.RouteReplace(&want); err != nil {
+			return "", refused(err)
+		}
+		line = format("changed", want, to.node)
+		switch before := existing[0]; {
+		case before.Gw != nil && !before.Gw.Equal(want.Gw):
+			line += ", was via " + before.Gw.String()
+		case before.LinkIndex != want.LinkIndex && linkName(before.LinkIndex) != "":
+			line += ", was dev " + linkName(before.LinkIndex)
+		}
+		existing = nil // the kernel has removed it
+	default:
+		if err := netlink.RouteAdd(&want); err != nil {
+			return "", refused(err)
+		}
+		verb := "added"
+		if last, had := r.installed[destination]; had && last.node == to.node && last.gateway == to.gateway && len(existing) == 0 {
+			verb = "restored"
+		}
+		line = format(verb, want, to.node)
+	}
+	for _, route := range existing {
+		if !right(route) {
+			if _, err := remove(route); err != nil {
+				return line, err
+			}
+		}
+	}
+	r.installed[destination] = to
+	return line, nil
+}
+
+// prune removes our routes that have no next hop any more, and returns a line for each that was still there.
+func (r *reconciler) prune(ours map[netip.Prefix][]netlink.Route, nexthops map[netip.Prefix]nexthop, failed map[netip.Prefix]failure) (lines []string) {
+	for _, destination := range slices.SortedFunc(maps.Keys(ours), netip.Prefix.Compare) {
+		if _, kept := nexthops[destination]; kept {
+			continue
+		}
+		node := r.installed[destination].node
+		for _, route := range ours[destination] {
+			removed, err := remove(route)
+			if err != nil {
+				failed[destination] = failure{node, err.Error()}
+			}
+			if removed {
+				lines = append(lines, format("removed", route, node))
+			}
+		}
+	}
+	maps.DeleteFunc(r.installed, func(destination netip.Prefix, _ nexthop) bool { _, kept := nexthops[destination]; return !kept })
+	return lines
+}
+
+// report warns of each failure once for as long as it lasts.
+func (r *reconciler) report(failed map[netip.Prefix]failure) {
+	for _, destination := range slices.SortedFunc(maps.Keys(failed), netip.Prefix.Compare) {
+		f := failed[destination]
+		line := fmt.Sprintf("%s: %s", destination, f.reason)
+		if f.node != "" {
+			line = fmt.Sprintf("%s (%s): %s", destination, f.node, f.reason)
+		}
+		if r.reported[destination] != line {
+			r.warn(line)
+		}
+		r.reported[destination] = line
+	}
+	maps.DeleteFunc(r.reported, func(destination netip.Prefix, _ string) bool { _, still := failed[destination]; return !still })
+}
+
+// format returns a line about a change of a route.
+func format(verb string, r netlink.Route, node string) string {
+	line := fmt.Sprintf("%-8s %s", verb, describe(r))
+	if node != "" {
+		line += " (" + node + ")"
+	}
+	return line
+}
+
+// refused returns why the kernel does not accept a route.
+func refused(err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return errDenied
+	}
+	return fmt.Errorf("the kernel refuses it: %w", err)
+}
