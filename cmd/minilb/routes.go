@@ -157,7 +157,7 @@ func exclusive(given map[string]bool) error {
 
 // choose takes the format, which must be one of changes for -watch, and its options.
 func (r *routesRun) choose(format, gateway, subnet string, watch bool) (err error) {
-	if r.format, err = routes.Choose(format); err != nil {
+	if r.format, err = routes.FormatByName(format); err != nil {
 		return err
 	}
 	var lan netip.Prefix
@@ -211,7 +211,7 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 	if err != nil {
 		r.tell("warning:", err)
 	}
-	entries := lan.Of(nodes)
+	entries := lan.FromNodes(nodes)
 	text, wrong := r.format.Write(entries, r.iface, r.lan.Router)
 	if _, err = io.WriteString(r.stdout, text); err != nil {
 		return fmt.Errorf("print routes: %w", err)
@@ -226,20 +226,20 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 	if r.format.Hint != "" && slices.ContainsFunc(entries, func(e routes.Entry) bool { return e.Problem == "" }) {
 		r.advise("hint", r.format.Hint)
 	}
-	strays, err := lan.Strays(ctx, client, nodes)
-	r.tellStrays(strays, err)
+	outside, err := lan.PodsOutside(ctx, client, nodes)
+	r.warnOutside(outside, err)
 	return nil
 }
 
-// tellStrays warns of pods that the routes do not reach (R3).
-func (r *routesRun) tellStrays(strays []routes.Stray, err error) {
+// warnOutside warns of pods that the routes do not reach (R3).
+func (r *routesRun) warnOutside(outside []routes.PodOutsidePodCIDR, err error) {
 	if err != nil {
 		r.tell("warning:", err)
 	}
-	for _, stray := range strays {
-		r.advise("warning", stray.String())
+	for _, node := range outside {
+		r.advise("warning", node.String())
 	}
-	if len(strays) > 0 {
-		r.advise("hint", routes.StrayHint)
+	if len(outside) > 0 {
+		r.advise("hint", routes.PodCIDRHint)
 	}
 }

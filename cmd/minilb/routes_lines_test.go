@@ -37,7 +37,7 @@ func TestHostileNodesBounded(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, events := lan(t)
-				format, err := routes.Choose("ip")
+				format, err := routes.FormatByName("ip")
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -48,7 +48,7 @@ func (r *routesRun) follow(ctx context.Context, client kubernetes.Interface, upd
 	compare := sync.OnceFunc(func() {
 		running.Go(func() { r.compare(ctx, client) })
 	})
-	return routes.Follow(ctx, client, r.lan, func(line string) { r.tell("minilb:", line) }, func(entries []routes.Entry) error {
+	return routes.Watch(ctx, client, r.lan, func(line string) { r.tell("minilb:", line) }, func(entries []routes.Entry) error {
 		defer compare() // once the cluster is there
 		return update(entries)
 	})
@@ -63,8 +63,8 @@ func (r *routesRun) compare(ctx context.Context, client kubernetes.Interface) {
 		return // of which Follow tells
 	}
 	lan, _ := r.lan.Locate(limited, client) // likewise
-	strays, err := lan.Strays(limited, client, nodes)
+	outside, err := lan.PodsOutside(limited, client, nodes)
 	if ctx.Err() == nil {
-		r.tellStrays(strays, err)
+		r.warnOutside(outside, err)
 	}
 }

@@ -60,7 +60,7 @@ func lanNode(name, cidr, ip string) *corev1.Node {
 func TestWatchRoutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, events := lan(t)
-		format, err := routes.Choose("ip")
+		format, err := routes.FormatByName("ip")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func TestWatchRoutesFails(t *testing.T) {
 	for name, want := range map[string]string{"ip": "print routes: io: read/write on closed pipe", "netplan": "-watch prints a line for each change"} {
 		synctest.Test(t, func(t *testing.T) {
 			client, _ := lan(t)
-			format, err := routes.Choose(name)
+			format, err := routes.FormatByName(name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -151,7 +151,7 @@ func TestCompareRoutes(t *testing.T) {
 func TestApplyProblems(t *testing.T) {
 	var stderr strings.Builder
 	r := &routesRun{stderr: &stderr}
-	of := func(nodes ...*corev1.Node) []routes.Entry { return routes.LAN{}.Of(nodes) }
+	of := func(nodes ...*corev1.Node) []routes.Entry { return routes.LAN{}.FromNodes(nodes) }
 	a, bare, six := lanNode("a", "10.244.1.0/24", "192.168.1.31"), lanNode("bare", "", "192.168.1.32"), lanNode("six", "fd00:1::/64", "192.168.1.33")
 	const noCIDR, noIP = "minilb: node bare: no podCIDRs: nothing has set any\n", "minilb: node six: no IPv6 InternalIP for fd00:1::/64\n"
 	told := map[string]bool{}

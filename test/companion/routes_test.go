@@ -132,7 +132,7 @@ func TestRoutes(t *testing.T) {
 	warning := fmt.Sprintf("pod IP outside podCIDRs; routes printed will not work: node node1: 1 of 4 pod IPs are outside %s and %s, for example 10.0.0.7",
 		cidrs["node1"][0], cidrs["node1"][1])
 	stdout, stderr := run()
-	hint += columns.Wrap("warning: ", "         ", warning) + columns.Wrap("hint: ", "      ", routes.StrayHint)
+	hint += columns.Wrap("warning: ", "         ", warning) + columns.Wrap("hint: ", "      ", routes.PodCIDRHint)
 	if stdout != replace.String() || stderr != hint {
 		t.Errorf("got\n%swant\n%s", stderr, hint)
 	}

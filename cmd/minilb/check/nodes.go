@@ -2,10 +2,8 @@ package check
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -18,7 +16,7 @@ import (
 func (c *checker) nodeFindings() []Finding {
 	var findings []Finding
 	cni := c.cni()
-	for _, entry := range c.LAN.Of(c.nodes) {
+	for _, entry := range c.LAN.FromNodes(c.nodes) {
 		switch entry.Kind {
 		case routes.NoInternalIP:
 			if c.wants(entry.Destination.Addr()) {
@@ -45,14 +43,16 @@ func (c *checker) nodeFindings() []Finding {
 				entry.Problem + ": there is no route to its pods", cni.allocate})
 		}
 	}
-	for _, stray := range c.LAN.StraysAmong(c.nodes, slices.Concat(slices.Collect(maps.Values(c.slices))...)) {
-		var cidrs []string
-		for _, cidr := range stray.PodCIDRs {
-			cidrs = append(cidrs, cidr.String())
+	pods := c.LAN.Pods(c.nodes)
+	for _, all := range c.slices {
+		for _, slice := range all {
+			pods.Add(slice)
 		}
-		findings = append(findings, Finding{Error, "Node", "", stray.Node, "PodOutsidePodCIDR",
+	}
+	for _, node := range pods.Outside() {
+		findings = append(findings, Finding{Error, "Node", "", node.Node, "PodOutsidePodCIDR",
 			fmt.Sprintf("%d of %d pod IPs are outside its %s, for example %s: the routes to the node do not lead to them%s",
-				stray.Outside, stray.Total, strings.Join(cidrs, " and "), stray.Example, cni.blame), cni.use})
+				node.Outside, node.Total, node.PodCIDRs, node.Example, cni.blame), cni.use})
 	}
 	return findings
 }

@@ -85,14 +85,11 @@ func portFix(labels map[string]string, mismatch lb.PortMismatch) string {
 	return fmt.Sprintf("let the pods listen on %d%s, or set port: %d in the Service", mismatch.Port, low, mismatch.Targets[0])
 }
 
-// ciliumPlaceholder stands in the slices of Services that Cilium implements without pods (E17).
-const ciliumPlaceholder = "192.192.192.192"
-
 // byCilium reports whether Cilium's own proxies on the nodes stand behind a Service, and no pods (E17).
 func (c *checker) byCilium(service *corev1.Service) bool {
 	for _, slice := range c.slices[cache.MetaObjectToName(service)] {
 		for _, endpoint := range slice.Endpoints {
-			if len(endpoint.Addresses) > 0 && endpoint.Addresses[0] == ciliumPlaceholder {
+			if len(endpoint.Addresses) > 0 && endpoint.Addresses[0] == lb.CiliumPlaceholder.String() {
 				return true
 			}
 		}

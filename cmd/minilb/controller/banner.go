@@ -65,16 +65,16 @@ func (c *Controller) tryPrintRoutes(ctx context.Context) error {
 	if err != nil {
 		c.log.Debug(err.Error())
 	}
-	lines := routes.IP(lan.Of(nodes), routes.Add)
+	lines := routes.IP(lan.FromNodes(nodes), routes.Add)
 	if _, err := io.WriteString(c.out, "Add the following routes to your default gateway (router):\n"+lines); err != nil {
 		return fmt.Errorf("print routes: %w", err)
 	}
-	strays, err := lan.Strays(ctx, c.client, nodes)
+	outside, err := lan.PodsOutside(ctx, c.client, nodes)
 	if err != nil {
 		c.log.Debug(err.Error())
 	}
-	for _, stray := range strays {
-		c.log.Warn(stray.String(), "hint", routes.StrayHint)
+	for _, node := range outside {
+		c.log.Warn(node.String(), "hint", routes.PodCIDRHint)
 	}
 	return nil
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,7 +12,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
-	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
 // sweepDelay is after what time the endpoints of a new or changed Service are looked at: its pods have
@@ -166,7 +163,7 @@ type endpointsOf struct {
 	service    *service
 	unroutable int
 	total      int
-	example    routes.Endpoint
+	example    routes.UnroutableEndpoint
 	ports      map[string]bool // that are not where clients expect them
 	slices     int
 	endpoints  int // that slices have, in whatever state
@@ -238,19 +235,13 @@ func (c *Controller) sweep(ctx context.Context) error {
 
 // add counts the endpoints of a slice (E2, E3, E6, M8).
 func (e *endpointsOf) add(slice *discoveryv1.EndpointSlice) {
-	if lb.Ignored(slice.Labels) || slice.AddressType != discoveryv1.AddressTypeIPv4 && slice.AddressType != discoveryv1.AddressTypeIPv6 {
+	if !routes.Addressed(slice) {
 		return
 	}
 	e.slices++
 	e.endpoints += len(slice.Endpoints)
-	is := func(condition *bool, otherwise bool) bool {
-		if condition == nil {
-			return otherwise
-		}
-		return *condition
-	}
 	for i := range slice.Endpoints {
-		if c := &slice.Endpoints[i].Conditions; is(c.Ready, true) || is(c.Serving, true) && is(c.Terminating, false) {
+		if routes.Usable(slice.Endpoints[i].Conditions) {
 			e.usable++
 		}
 	}
@@ -316,15 +307,7 @@ func (e *endpointsOf) describe() string {
 	if len(e.example.PodCIDRs) == 0 {
 		return where + fmt.Sprintf("on node %s, which has no podCIDR: %s", e.example.Node, routes.AllocateHint)
 	}
-	return where + fmt.Sprintf("outside %s of node %s: %s", join(e.example.PodCIDRs), e.example.Node, routes.StrayHint)
-}
-
-func join(cidrs []netip.Prefix) string {
-	var all []string
-	for _, cidr := range cidrs {
-		all = append(all, cidr.String())
-	}
-	return strings.Join(all, " and ")
+	return where + fmt.Sprintf("outside %s of node %s: %s", e.example.PodCIDRs, e.example.Node, routes.PodCIDRHint)
 }
 
 // endpointsTopic is under which what was found of a Service's endpoints is recorded.

@@ -16,8 +16,8 @@ const (
 	Added Event = "add"
 	// Replaced is a route that leads to another gateway or another node than before.
 	Replaced Event = "replace"
-	// Withdrawn is a route whose node has gone, or has it no more.
-	Withdrawn Event = "delete"
+	// Deleted is a route whose node has gone, or has it no more.
+	Deleted Event = "delete"
 	// Skipped is a node, or a podCIDR of one, that gets no route.
 	Skipped Event = "skip"
 )
@@ -49,7 +49,7 @@ func Changes(before, now []Entry) []Change {
 	var changes []Change
 	for _, entry := range before {
 		if entry.Problem == "" && !kept[entry.Destination] {
-			changes = append(changes, Change{Event: Withdrawn, Entry: entry})
+			changes = append(changes, Change{Event: Deleted, Entry: entry})
 		}
 	}
 	for _, entry := range now {
@@ -108,7 +108,7 @@ func ipChange(c Change) string {
 	switch e := c.Entry; c.Event {
 	case Skipped:
 		return c.comment("#")
-	case Withdrawn:
+	case Deleted:
 		return fmt.Sprintf("ip %sroute del %s via %s\n", e.by("", "-6 "), e.Destination, e.Gateway)
 	default:
 		return IP([]Entry{e}, Replace)
@@ -122,7 +122,7 @@ func routerOSChange(c Change) string {
 	switch e := c.Entry; c.Event {
 	case Skipped:
 		return c.comment("#")
-	case Withdrawn:
+	case Deleted:
 		return fmt.Sprintf("/%s route remove %s\n", e.by("ip", "ipv6"), find(e))
 	case Replaced:
 		return fmt.Sprintf("/%s route set %s gateway=%s comment=\"minilb %s\"\n", e.by("ip", "ipv6"), find(c.Before), e.Gateway, e.Node)
@@ -137,7 +137,7 @@ func frrChange(c Change) string {
 	switch c.Event {
 	case Skipped:
 		return c.comment("!")
-	case Withdrawn:
+	case Deleted:
 		return no(c.Entry)
 	case Replaced:
 		if c.Before.Gateway == c.Entry.Gateway {

@@ -20,26 +20,26 @@ func OptionLength(entries []Entry) int {
 // Splits reports whether a DHCP option of that length must be split by the server (R12).
 func Splits(length int) bool { return length > maxOption }
 
-// hop is a route of a DHCP option, which is for IPv4 alone.
-type hop struct {
+// classlessRoute is a route of a DHCP option, which is for IPv4 only.
+type classlessRoute struct {
 	destination netip.Prefix
 	gateway     netip.Addr
 }
 
-// hops returns the routes of the option, of which the default route is the last one (R11).
-func (t *table) hops() (hops []hop) {
+// classlessRoutes returns the routes of the option, the default route last (R11).
+func (t *table) classlessRoutes() (all []classlessRoute) {
 	for _, e := range t.entries {
 		if e.Problem == "" && e.Destination.Addr().Is4() {
-			hops = append(hops, hop{e.Destination, e.Gateway})
+			all = append(all, classlessRoute{e.Destination, e.Gateway})
 		}
 	}
-	return append(hops, hop{netip.PrefixFrom(netip.IPv4Unspecified(), 0), t.gateway})
+	return append(all, classlessRoute{netip.PrefixFrom(netip.IPv4Unspecified(), 0), t.gateway})
 }
 
 // option encodes the routes: of each the width of its prefix, as many bytes of the network as that
 // takes, and the router (R10, RFC 3442).
 func (t *table) option() (all []byte) {
-	for _, h := range t.hops() {
+	for _, h := range t.classlessRoutes() {
 		network, router := h.destination.Addr().As4(), h.gateway.As4()
 		all = append(all, byte(h.destination.Bits()))
 		all = append(all, network[:(h.destination.Bits()+7)/8]...)
@@ -73,7 +73,7 @@ func decimal(option []byte, separator string) string {
 // list writes the routes as dnsmasq takes them.
 func (t *table) list() string {
 	var routes []string
-	for _, h := range t.hops() {
+	for _, h := range t.classlessRoutes() {
 		routes = append(routes, h.destination.String(), h.gateway.String())
 	}
 	return strings.Join(routes, ",")
@@ -98,7 +98,7 @@ const maxLine = 1024
 func dnsmasqLoads(t *table) error {
 	if Splits(len(t.option())) || len(t.dnsmasqOption(121)) > maxLine {
 		return fmt.Errorf("%d routes are too many for dnsmasq, which does not start with an option of more than %d bytes or a line of more than %d: "+
-			"give the router the routes instead, such as by -o openwrt or -o ip, or use a DHCP server that splits options, such as by -o kea", len(t.hops())-1, maxOption, maxLine)
+			"give the router the routes instead, such as by -o openwrt or -o ip, or use a DHCP server that splits options, such as by -o kea", len(t.classlessRoutes())-1, maxOption, maxLine)
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func openWrtDHCP(t *table) string {
 func routerOSLoads(t *table) error {
 	if n := len(t.option()); Splits(n) {
 		return fmt.Errorf("%d routes are too many for RouterOS' DHCP server: RouterOS takes at most %d bytes (not tried), and the option has %d: "+
-			"give the router the routes instead, by -o routeros", len(t.hops())-1, maxOption, n)
+			"give the router the routes instead, by -o routeros", len(t.classlessRoutes())-1, maxOption, n)
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func vyOSDHCP(t *table) string {
 	var text strings.Builder
 	text.WriteString(t.comments("#"))
 	network := fmt.Sprintf("set service dhcp-server shared-network-name %s subnet %s option", t.iface, t.subnet)
-	for _, h := range t.hops() {
+	for _, h := range t.classlessRoutes() {
 		if h.destination.Bits() == 0 {
 			fmt.Fprintf(&text, "%s default-router %s\n", network, h.gateway)
 			continue
@@ -187,7 +187,7 @@ func iscDHCP(t *table) string {
 func option121(t *table) string {
 	option := t.option()
 	var routes []string
-	for _, h := range t.hops() {
+	for _, h := range t.classlessRoutes() {
 		routes = append(routes, h.destination.String()+" via "+h.gateway.String())
 	}
 	return t.comments("#") + fmt.Sprintf("# %d bytes: %s\nhex %s\ndecimal %s\n", len(option), strings.Join(routes, ", "), hex.EncodeToString(option), decimal(option, ","))

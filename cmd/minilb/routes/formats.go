@@ -93,8 +93,8 @@ func (f Format) In(subnet netip.Prefix) (Format, error) {
 	return f, nil
 }
 
-// Choose returns the format of a name.
-func Choose(name string) (Format, error) {
+// FormatByName returns the format of a name.
+func FormatByName(name string) (Format, error) {
 	i := slices.IndexFunc(Formats, func(f Format) bool { return f.Name == name })
 	if i < 0 {
 		var names []string

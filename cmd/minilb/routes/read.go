@@ -6,16 +6,18 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/pager"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// Nodes lists the cluster's nodes, with what this package reads of them and nothing else. Its error is a *kube.Failure.
+// Nodes lists the cluster's nodes with the fields that this package reads. Its error is a *kube.Failure.
 func Nodes(ctx context.Context, client kubernetes.Interface) ([]*corev1.Node, error) {
 	list, err := kube.ListReduced(ctx, metav1.ListOptions{}, client.CoreV1().Nodes().List, func(full runtime.Object) any {
 		return stripped(full.(*corev1.Node))
@@ -30,9 +32,9 @@ func Nodes(ctx context.Context, client kubernetes.Interface) ([]*corev1.Node, er
 	return nodes, nil
 }
 
-// stripped returns a Node that has no more than what is read of one, and shares no memory with its page.
+// stripped returns a copy of a Node that has only the fields read here, and shares no memory with its page.
 func stripped(node *corev1.Node) *corev1.Node {
-	const longest = 65 // an address is shorter, and no more is printed of what is none
+	const longest = 65 // an address is shorter, and of malformed ones 64 are printed
 	head := func(text string) string { return strings.Clone(text[:min(len(text), longest)]) }
 	kept := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Name, CreationTimestamp: node.CreationTimestamp}}
 	if lb.Ignored(node.Labels) {
@@ -45,20 +47,36 @@ func stripped(node *corev1.Node) *corev1.Node {
 	count := map[bool]int{} // of InternalIPs, and of others
 	for _, address := range node.Status.Addresses {
 		internal := address.Type == corev1.NodeInternalIP
-		if count[internal]++; count[internal] <= maxIPs+1 { // one too many is told of
+		if count[internal]++; count[internal] <= maxIPs+1 { // one too many is reported
 			kept.Status.Addresses = append(kept.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeAddressType(head(string(address.Type))), Address: head(address.Address)})
 		}
 	}
 	return kept
 }
 
-// Strays returns which of the nodes have pods that their routes do not reach (R3). Who may not
-// list EndpointSlices learns of none.
-func (lan LAN) Strays(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node) ([]Stray, error) {
-	check := newPodCheck(lan, nodes)
-	err := EachSlice(ctx, client, check.add)
+// PodsOutside returns the nodes that have pods outside of their podCIDRs (R3), none for an account that may not list
+// EndpointSlices.
+func (lan LAN) PodsOutside(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node) ([]PodOutsidePodCIDR, error) {
+	pods := lan.Pods(nodes)
+	err := EachSlice(ctx, client, pods.Add)
 	if err != nil && !apierrors.IsForbidden(err) {
 		return nil, fmt.Errorf("pod IPs not compared with podCIDRs: %w", err)
 	}
-	return check.strays(), nil
+	return pods.Outside(), nil
+}
+
+// EachSlice calls visit for all EndpointSlices, a page of them at a time. Its error is a *kube.Failure.
+func EachSlice(ctx context.Context, client kubernetes.Interface, visit func(*discoveryv1.EndpointSlice)) error {
+	pages := pager.New(func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+		return client.DiscoveryV1().EndpointSlices(metav1.NamespaceAll).List(ctx, options)
+	})
+	pages.PageSize, pages.PageBufferSize = 100, 0 // a slice can have a thousand endpoints
+	err := pages.EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
+		visit(object.(*discoveryv1.EndpointSlice))
+		return nil
+	})
+	if err != nil {
+		return kube.Explain("list", "endpointslices", err)
+	}
+	return nil
 }

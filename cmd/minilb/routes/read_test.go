@@ -46,12 +46,12 @@ func TestReadPages(t *testing.T) {
 	if err != nil || len(nodes) != pages || nodes[pages-1].Name != "n2" {
 		t.Fatalf("got %v, %v", nodes, err)
 	}
-	strays, err := LAN{}.Strays(t.Context(), client, nodes)
-	var all []*discoveryv1.EndpointSlice
-	if err := EachSlice(t.Context(), client, func(slice *discoveryv1.EndpointSlice) { all = append(all, slice) }); err != nil {
+	strays, err := LAN{}.PodsOutside(t.Context(), client, nodes)
+	pods := LAN{}.Pods(nodes)
+	if err := EachSlice(t.Context(), client, pods.Add); err != nil {
 		t.Error(err)
 	}
-	among := LAN{}.StraysAmong(nodes, all)
+	among := pods.Outside()
 	if err != nil || len(strays) != pages || len(among) != pages {
 		t.Fatalf("got %v and %v, %v", strays, among, err)
 	}

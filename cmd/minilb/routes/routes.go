@@ -76,7 +76,7 @@ type LAN struct {
 // Of returns the entries of the nodes in an order that can be compared from run to run: by
 // the node's name, then IPv4 before IPv6 (R1, R2). Ignored nodes have none (M8). There are 100 problems at
 // most, of which the last one counts the rest (R7b).
-func (lan LAN) Of(nodes []*corev1.Node) []Entry { return bounded(lan.entries(readAll(nodes))) }
+func (lan LAN) FromNodes(nodes []*corev1.Node) []Entry { return bounded(lan.entries(readAll(nodes))) }
 
 // readAll returns what is read of the nodes, by their names.
 func readAll(nodes []*corev1.Node) map[string]machine {

@@ -1,66 +1,146 @@
 package routes
 
 import (
-	"context"
+	"cmp"
+	"fmt"
 	"iter"
+	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/pager"
 
-	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// Pods tells which endpoints the routes to the nodes lead to (R3).
-type Pods struct{ check podCheck }
+// AllocateHint is the fix for nodes without podCIDRs.
+const AllocateHint = "run kube-controller-manager with --allocate-node-cidrs=true and --cluster-cidr, or have the CNI set spec.podCIDRs"
 
-// Pods returns the Pods of these nodes.
-func (lan LAN) Pods(nodes []*corev1.Node) *Pods { return &Pods{newPodCheck(lan, nodes)} }
+// PodCIDRHint is the fix for pods outside of their node's podCIDRs.
+const PodCIDRHint = "the CNI does not use the nodes' podCIDRs: set Cilium to ipam=kubernetes or " +
+	"Calico to host-local IPAM with usePodCidr, or route the CNI's own blocks instead"
 
-// Endpoint is where the routes do not lead to.
-type Endpoint struct {
+// Prefixes are the podCIDRs of a node, IPv4 first.
+type Prefixes []netip.Prefix
+
+// String returns them as "10.244.1.0/24 and fd00:1::/64".
+func (p Prefixes) String() string {
+	var texts []string
+	for _, prefix := range p {
+		texts = append(texts, prefix.String())
+	}
+	return strings.Join(texts, " and ")
+}
+
+// PodOutsidePodCIDR is a node with pods outside of its podCIDRs, which its routes do not reach (R3).
+type PodOutsidePodCIDR struct {
+	// Node is the node's name.
+	Node string
+	// Outside and Total count the pod IPs seen on the node; Outside is at least 1.
+	Outside, Total int
+	// Example is the lowest of those outside.
+	Example netip.Addr
+	// PodCIDRs are the node's.
+	PodCIDRs Prefixes
+}
+
+// String returns the warning, without a line break.
+func (p PodOutsidePodCIDR) String() string {
+	return fmt.Sprintf("pod IP outside podCIDRs; routes printed will not work: node %s: %d of %d pod IPs are outside %s, for example %s",
+		p.Node, p.Outside, p.Total, p.PodCIDRs, p.Example)
+}
+
+// UnroutableEndpoint is an endpoint that no route leads to.
+type UnroutableEndpoint struct {
 	// Addr is the pod's address.
 	Addr netip.Addr
-	// Node is the node's name, and PodCIDRs are the node's, IPv4 first: none if no route leads to it.
+	// Node is the node's name, and PodCIDRs are the node's, none if it has no route at all.
 	Node     string
-	PodCIDRs []netip.Prefix
-	// Problem says why there is no route to the one of them that it is in, empty if it is in none.
+	PodCIDRs Prefixes
+	// Problem is why there is no route to the podCIDR that contains Addr, empty if none does.
 	Problem string
 }
 
-// Unroutable returns the slice's usable endpoints that the routes do not lead to, and how many
-// there are of which that can be told.
-func (p *Pods) Unroutable(slice *discoveryv1.EndpointSlice) (unroutable []Endpoint, total int) {
-	for pod := range p.check.pods(slice) {
+// Pods compares the addresses of pods with the routes to their nodes (R3). It needs nothing of a CNI, and is
+// not safe for concurrent use.
+type Pods map[string]*nodePods
+
+type nodePods struct {
+	cidrs     Prefixes
+	refused   map[netip.Prefix]string // podCIDRs without a route, and why
+	addresses []netip.Addr            // of the node itself: pods on the host's network have them
+	pods      map[netip.Addr]bool     // the pod IPs seen, and whether they are in a podCIDR
+}
+
+// Pods returns the Pods of these nodes.
+func (lan LAN) Pods(nodes []*corev1.Node) Pods {
+	all, machines := Pods{}, readAll(nodes)
+	for _, node := range nodes {
+		m, is := machines[node.Name]
+		if !is || m.ignored {
+			continue
+		}
+		pods := &nodePods{cidrs: m.cidrs, refused: map[netip.Prefix]string{}, pods: map[netip.Addr]bool{}}
+		for _, address := range node.Status.Addresses {
+			if ip, err := netip.ParseAddr(address.Address); err == nil {
+				pods.addresses = append(pods.addresses, ip.Unmap())
+			}
+		}
+		all[node.Name] = pods
+	}
+	for _, entry := range lan.entries(machines) {
+		if pods := all[entry.Node]; pods != nil && entry.Problem != "" && entry.Destination.IsValid() {
+			pods.refused[entry.Destination] = entry.Problem
+		}
+	}
+	return all
+}
+
+// Add takes a slice's usable endpoints into account for Outside.
+func (p Pods) Add(slice *discoveryv1.EndpointSlice) {
+	for pod := range p.of(slice) {
+		routed, problem := pod.route()
+		pod.node.pods[pod.ip] = routed || problem != "" // a problem is reported with the route itself
+	}
+}
+
+// Outside returns the nodes that have podCIDRs and pods outside of them, by name.
+func (p Pods) Outside() []PodOutsidePodCIDR {
+	var all []PodOutsidePodCIDR
+	for name, node := range p {
+		if len(node.cidrs) == 0 {
+			continue
+		}
+		found := PodOutsidePodCIDR{Node: name, Total: len(node.pods), PodCIDRs: node.cidrs}
+		for _, ip := range slices.SortedFunc(maps.Keys(node.pods), netip.Addr.Compare) {
+			if node.pods[ip] {
+				continue
+			}
+			if found.Outside == 0 {
+				found.Example = ip
+			}
+			found.Outside++
+		}
+		if found.Outside > 0 {
+			all = append(all, found)
+		}
+	}
+	slices.SortFunc(all, func(a, b PodOutsidePodCIDR) int { return cmp.Compare(a.Node, b.Node) })
+	return all
+}
+
+// Unroutable returns the slice's usable endpoints that no route leads to, and how many of its endpoints are on a
+// known node.
+func (p Pods) Unroutable(slice *discoveryv1.EndpointSlice) (unroutable []UnroutableEndpoint, total int) {
+	for pod := range p.of(slice) {
 		total++
-		if leads, problem := pod.route(); !leads {
-			unroutable = append(unroutable, Endpoint{Addr: pod.ip, Node: pod.name, PodCIDRs: pod.node.cidrs, Problem: problem})
+		if routed, problem := pod.route(); !routed {
+			unroutable = append(unroutable, UnroutableEndpoint{Addr: pod.ip, Node: pod.name, PodCIDRs: pod.node.cidrs, Problem: problem})
 		}
 	}
 	return unroutable, total
-}
-
-// EachSlice calls visit for all EndpointSlices, a page of them at a time. Its error is a *kube.Failure.
-func EachSlice(ctx context.Context, client kubernetes.Interface, visit func(*discoveryv1.EndpointSlice)) error {
-	list := func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-		return client.DiscoveryV1().EndpointSlices(metav1.NamespaceAll).List(ctx, options)
-	}
-	pages := pager.New(list)
-	pages.PageSize, pages.PageBufferSize = 100, 0 // a slice can have a thousand endpoints
-	err := pages.EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
-		visit(object.(*discoveryv1.EndpointSlice))
-		return nil
-	})
-	if err != nil {
-		return kube.Explain("list", "endpointslices", err)
-	}
-	return nil
 }
 
 // nodePod is a usable endpoint on a node.
@@ -70,9 +150,9 @@ type nodePod struct {
 	node *nodePods
 }
 
-// route reports whether one leads there: it is in the node's podCIDRs, or on its network. Of a podCIDR that there is
-// no route to it says why.
-func (p nodePod) route() (leads bool, problem string) {
+// route reports whether a route leads to the pod: it is in the node's podCIDRs, or on the node's network. If its
+// podCIDR has no route the problem is why.
+func (p nodePod) route() (routed bool, problem string) {
 	if slices.Contains(p.node.addresses, p.ip) {
 		return true, ""
 	}
@@ -86,25 +166,22 @@ func (p nodePod) route() (leads bool, problem string) {
 	return false, problem
 }
 
-// pods yields a slice's usable endpoints on the nodes.
-func (c podCheck) pods(slice *discoveryv1.EndpointSlice) iter.Seq[nodePod] {
+// of yields a slice's usable endpoints on the nodes.
+func (p Pods) of(slice *discoveryv1.EndpointSlice) iter.Seq[nodePod] {
 	return func(yield func(nodePod) bool) {
-		if lb.Ignored(slice.Labels) {
-			return // M8
-		}
-		if slice.AddressType != discoveryv1.AddressTypeIPv4 && slice.AddressType != discoveryv1.AddressTypeIPv6 {
-			return // E6
+		if !Addressed(slice) {
+			return
 		}
 		for _, endpoint := range slice.Endpoints {
-			if endpoint.NodeName == nil || len(endpoint.Addresses) == 0 || !usable(endpoint.Conditions) {
+			if endpoint.NodeName == nil || len(endpoint.Addresses) == 0 || !Usable(endpoint.Conditions) {
 				continue
 			}
-			node, ok := c[*endpoint.NodeName]
+			node, ok := p[*endpoint.NodeName]
 			if !ok {
 				continue
 			}
 			ip, err := netip.ParseAddr(endpoint.Addresses[0]) // E7
-			if ip = ip.Unmap(); err != nil || ip == placeholder {
+			if ip = ip.Unmap(); err != nil || ip == lb.CiliumPlaceholder {
 				continue
 			}
 			if !yield(nodePod{ip, *endpoint.NodeName, node}) {
@@ -112,4 +189,21 @@ func (c podCheck) pods(slice *discoveryv1.EndpointSlice) iter.Seq[nodePod] {
 			}
 		}
 	}
+}
+
+// Addressed reports whether a slice has endpoints with IP addresses (E6) and is not ignored (M8).
+func Addressed(slice *discoveryv1.EndpointSlice) bool {
+	return !lb.Ignored(slice.Labels) && (slice.AddressType == discoveryv1.AddressTypeIPv4 || slice.AddressType == discoveryv1.AddressTypeIPv6)
+}
+
+// Usable reports whether traffic may go to an endpoint: it is ready, or it still serves while it terminates (E2,
+// E3). Whether its Service has better ones does not matter here.
+func Usable(conditions discoveryv1.EndpointConditions) bool {
+	is := func(condition *bool, otherwise bool) bool {
+		if condition == nil {
+			return otherwise
+		}
+		return *condition
+	}
+	return is(conditions.Ready, true) || is(conditions.Serving, true) && is(conditions.Terminating, false)
 }

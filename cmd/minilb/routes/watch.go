@@ -23,14 +23,14 @@ import (
 // come at once, and then so many a second, each with all that has changed.
 const updates, updateBurst = 1, 10
 
-// Follow calls update with the entries of all nodes, as lan.Of returns them, with the API server located: first
+// Watch calls update with the entries of all nodes, as lan.Of returns them, with the API server located: first
 // once that has told of all, then whenever they have changed, one call after the other, and one a second if
 // they go on and on. While the API server is away, or refuses, what is known stays, and tell is called with one
 // line of why; with another one when it is back. It ends with ctx, which is no error, or with the first error of
 // update.
-func Follow(ctx context.Context, client kubernetes.Interface, lan LAN, tell func(string), update func([]Entry) error) error {
+func Watch(ctx context.Context, client kubernetes.Interface, lan LAN, tell func(string), update func([]Entry) error) error {
 	known := &nodes{lan: lan, byName: map[string]machine{}, changed: make(chan struct{}, 1)}
-	f := &follower{client: client, known: known, contact: contact{tell: tell, now: time.Now}}
+	f := &nodeWatcher{client: client, known: known, contact: contact{tell: tell, now: time.Now}}
 	ctx, stop := context.WithCancel(klog.NewContext(ctx, klog.Logger{})) // client-go logs what f tells
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -162,8 +162,8 @@ func (n *nodes) Replace(objects []any, _ string) error {
 // Resync implements cache.ReflectorStore.
 func (n *nodes) Resync() error { return nil }
 
-// follower watches the nodes.
-type follower struct {
+// nodeWatcher watches the nodes.
+type nodeWatcher struct {
 	client     kubernetes.Interface
 	known      *nodes
 	contact    contact
@@ -171,7 +171,7 @@ type follower struct {
 	unlocated  string // why the API server's address is not known, as told
 }
 
-func (f *follower) run(ctx context.Context) {
+func (f *nodeWatcher) run(ctx context.Context) {
 	backoff, logger := kube.Reconnect, klog.Logger{}
 	cache.NewReflectorWithOptions(
 		kube.ListThenWatch{ListWatch: &cache.ListWatch{ListWithContextFunc: f.list, WatchFuncWithContext: f.watch}},
@@ -180,7 +180,7 @@ func (f *follower) run(ctx context.Context) {
 	).RunWithContext(ctx)
 }
 
-func (f *follower) list(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+func (f *nodeWatcher) list(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	// ListReduced asks for them as they are now, not as some API server has had them in its memory for a while:
 	// routes of a node that is missing there would be withdrawn for a moment.
 	list, err := kube.ListReduced(f.resumption.Listing(ctx, &options), options, f.client.CoreV1().Nodes().List, reduced)
@@ -192,7 +192,7 @@ func (f *follower) list(ctx context.Context, options metav1.ListOptions) (runtim
 	return list, nil
 }
 
-func (f *follower) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+func (f *nodeWatcher) watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	events, err := f.resumption.Watch(ctx, options, f.client.CoreV1().Nodes().Watch)
 	if err != nil {
 		f.lost(ctx, err)
@@ -205,7 +205,7 @@ func (f *follower) watch(ctx context.Context, options metav1.ListOptions) (watch
 }
 
 // locate finds the API server's addresses, and tells once why it cannot.
-func (f *follower) locate(ctx context.Context) {
+func (f *nodeWatcher) locate(ctx context.Context) {
 	err := f.known.locate(ctx, f.client)
 	if err == nil {
 		f.unlocated = ""
@@ -216,7 +216,7 @@ func (f *follower) locate(ctx context.Context) {
 }
 
 // lost takes note of a request that failed.
-func (f *follower) lost(ctx context.Context, err error) {
+func (f *nodeWatcher) lost(ctx context.Context, err error) {
 	if ctx.Err() != nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return // we are stopping; or the watch cannot be resumed, and the reflector lists anew
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // R3, E2, E3, E6, E7, E17, M8
-func TestStrays(t *testing.T) {
+func TestOutside(t *testing.T) {
 	yes, no := true, false
 	ready := discoveryv1.EndpointConditions{}
 	down := discoveryv1.EndpointConditions{Ready: &no}
@@ -74,12 +74,12 @@ func TestStrays(t *testing.T) {
 
 	const prefix = "pod IP outside podCIDRs; routes printed will not work: "
 	for _, tc := range tests {
-		check := newPodCheck(LAN{}, nodes)
+		check := LAN{}.Pods(nodes)
 		for _, s := range tc.slices {
-			check.add(s)
+			check.Add(s)
 		}
 		var lines []string
-		for _, stray := range check.strays() {
+		for _, stray := range check.Outside() {
 			lines = append(lines, strings.TrimPrefix(stray.String(), prefix))
 		}
 		if got := strings.Join(lines, "\n"); got != tc.want {
@@ -88,8 +88,8 @@ func TestStrays(t *testing.T) {
 	}
 }
 
-// R3: who may not list EndpointSlices learns of no strays; any other failure is told.
-func TestStraysRead(t *testing.T) {
+// R3: who may not list EndpointSlices gets no nodes; any other failure is an error.
+func TestPodsOutside(t *testing.T) {
 	resource := schema.GroupResource{Group: "discovery.k8s.io", Resource: "endpointslices"}
 	for want, err := range map[string]error{
 		"": apierrors.NewForbidden(resource, "", errors.New("no")),
@@ -97,7 +97,7 @@ func TestStraysRead(t *testing.T) {
 	} {
 		client := fake.NewClientset()
 		client.PrependReactor("list", "endpointslices", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, err })
-		strays, got := LAN{}.Strays(t.Context(), client, []*corev1.Node{node("a", "10.244.1.0/24", "192.168.1.31")})
+		strays, got := LAN{}.PodsOutside(t.Context(), client, []*corev1.Node{node("a", "10.244.1.0/24", "192.168.1.31")})
 		if len(strays) > 0 || (got != nil) != (want != "") || got != nil && got.Error() != want {
 			t.Errorf("%v: got %v, %v, want error %q", err, strays, got, want)
 		}
@@ -116,8 +116,9 @@ func TestUnroutable(t *testing.T) {
 		{"same", "10.244.1.8"}, {"same", "10.244.2.8"}, {"wide", "192.168.7.8"}, {"wide", "192.168.1.35"}, {"hidden", "10.244.3.8"}, {"hidden", "fd00:3::8"}} {
 		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{on.ip}, NodeName: &on.node})
 	}
-	got, total := LAN{}.Pods(nodes).Unroutable(slice)
-	want := []Endpoint{
+	pods := LAN{}.Pods(nodes)
+	got, total := pods.Unroutable(slice)
+	want := []UnroutableEndpoint{
 		{Addr: netip.MustParseAddr("10.0.0.1"), Node: "a", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}},
 		{Addr: netip.MustParseAddr("10.0.0.2"), Node: "bare"},
 		{Addr: netip.MustParseAddr("10.244.1.8"), Node: "same", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24"), netip.MustParsePrefix("10.244.2.0/24")}, Problem: "podCIDR 10.244.1.0/24 is also that of node a"},
@@ -127,7 +128,8 @@ func TestUnroutable(t *testing.T) {
 	if total != 10 || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v of %d, want %+v of 10", got, total, want)
 	}
-	if strays := (LAN{}).StraysAmong(nodes, []*discoveryv1.EndpointSlice{slice}); len(strays) != 1 || strays[0].Node != "a" { // the others have their pods where their podCIDRs are
+	pods.Add(slice)
+	if strays := pods.Outside(); len(strays) != 1 || strays[0].Node != "a" { // the others have their pods where their podCIDRs are
 		t.Errorf("got strays %+v", strays)
 	}
 }

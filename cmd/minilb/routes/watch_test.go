@@ -39,7 +39,7 @@ func asListed(nodes ...*corev1.Node) (objects []any) {
 }
 
 // Nothing is known before the first whole list, and an outage is told in two lines.
-func TestFollowOutage(t *testing.T) {
+func TestWatchOutage(t *testing.T) {
 	handlers := utilruntime.ErrorHandlers // one takes the bubble's clock for one that goes wrong
 	utilruntime.ErrorHandlers = nil
 	defer func() { utilruntime.ErrorHandlers = handlers }()
@@ -57,7 +57,7 @@ func TestFollowOutage(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
-			err := Follow(ctx, client, LAN{}, func(line string) { told = append(told, line) }, func(entries []Entry) error {
+			err := Watch(ctx, client, LAN{}, func(line string) { told = append(told, line) }, func(entries []Entry) error {
 				updates = append(updates, IP(entries, Replace))
 				return nil
 			})
@@ -82,7 +82,7 @@ func TestFollowOutage(t *testing.T) {
 }
 
 // What happens to nodes is told when it changes a route, and only then. M8, R1
-func TestFollow(t *testing.T) {
+func TestWatch(t *testing.T) {
 	handlers := utilruntime.ErrorHandlers
 	utilruntime.ErrorHandlers = nil
 	defer func() { utilruntime.ErrorHandlers = handlers }()
@@ -102,7 +102,7 @@ func TestFollow(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
-			err := Follow(ctx, client, LAN{}, func(line string) { t.Error(line) }, func(entries []Entry) error {
+			err := Watch(ctx, client, LAN{}, func(line string) { t.Error(line) }, func(entries []Entry) error {
 				updates = append(updates, IP(entries, Replace))
 				return nil
 			})
@@ -149,7 +149,7 @@ func TestFollow(t *testing.T) {
 
 // R7b, R21: nodes that change all the time are followed once a second, with what is the last; and the API server
 // that has moved is noticed.
-func TestFollowPaced(t *testing.T) {
+func TestWatchPaced(t *testing.T) {
 	handlers := utilruntime.ErrorHandlers
 	utilruntime.ErrorHandlers = nil
 	defer func() { utilruntime.ErrorHandlers = handlers }()
@@ -175,7 +175,7 @@ func TestFollowPaced(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
-			if err := Follow(ctx, client, LAN{}, func(line string) { t.Error(line) }, func(entries []Entry) error {
+			if err := Watch(ctx, client, LAN{}, func(line string) { t.Error(line) }, func(entries []Entry) error {
 				updates = append(updates, IP(entries, Replace))
 				return nil
 			}); err != nil {
@@ -214,7 +214,7 @@ func TestFollowPaced(t *testing.T) {
 }
 
 // A whole list takes the place of what was known.
-func TestFollowReplaces(t *testing.T) {
+func TestWatchReplaces(t *testing.T) {
 	known := &nodes{byName: map[string]machine{}, changed: make(chan struct{}, 1)}
 	for _, want := range []string{"a", "b"} {
 		if err := known.Replace(asListed(node(want, "10.244.0.0/24", "192.168.1.30")), ""); err != nil {
@@ -229,7 +229,7 @@ func TestFollowReplaces(t *testing.T) {
 
 // Nodes are listed as they are now, not as some API server remembers them: one that is missing there
 // would lose its routes for a moment. What is kept of them is what is read.
-func TestFollowListsAnew(t *testing.T) {
+func TestWatchListsAnew(t *testing.T) {
 	client := fake.NewClientset()
 	var asked []string
 	client.PrependReactor("list", "nodes", func(action clienttesting.Action) (bool, runtime.Object, error) {
@@ -237,7 +237,7 @@ func TestFollowListsAnew(t *testing.T) {
 		asked = append(asked, fmt.Sprintf("%d of %q", options.Limit, options.ResourceVersion))
 		return true, &corev1.NodeList{ListMeta: listed, Items: []corev1.Node{*node("a", "10.244.0.0/24", "192.168.1.30")}}, nil
 	})
-	f := &follower{client: client, known: &nodes{}, contact: contact{tell: func(line string) { t.Error(line) }, now: time.Now}}
+	f := &nodeWatcher{client: client, known: &nodes{}, contact: contact{tell: func(line string) { t.Error(line) }, now: time.Now}}
 	for _, version := range []string{"0", "7", ""} {
 		list, err := f.list(t.Context(), metav1.ListOptions{ResourceVersion: version, Limit: 500})
 		if err != nil {
@@ -259,7 +259,7 @@ func TestFollowListsAnew(t *testing.T) {
 
 // Nodes that may be listed and not watched are an outage, too, and known all the same; what ends a watch
 // as a matter of course is none.
-func TestFollowWatchRefused(t *testing.T) {
+func TestWatchWatchRefused(t *testing.T) {
 	handlers := utilruntime.ErrorHandlers
 	utilruntime.ErrorHandlers = nil
 	defer func() { utilruntime.ErrorHandlers = handlers }()
@@ -285,7 +285,7 @@ func TestFollowWatchRefused(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var running sync.WaitGroup
 			running.Go(func() {
-				err := Follow(ctx, client, LAN{}, func(line string) { told = append(told, line) }, func([]Entry) error { updates++; return nil })
+				err := Watch(ctx, client, LAN{}, func(line string) { told = append(told, line) }, func([]Entry) error { updates++; return nil })
 				if err != nil {
 					t.Error(err)
 				}
@@ -302,13 +302,13 @@ func TestFollowWatchRefused(t *testing.T) {
 }
 
 // An error of update ends it.
-func TestFollowFails(t *testing.T) {
+func TestWatchFails(t *testing.T) {
 	client := fake.NewClientset()
 	client.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return true, &corev1.NodeList{ListMeta: listed}, nil
 	})
 	broken := errors.New("broken pipe")
-	if err := Follow(t.Context(), client, LAN{}, func(string) {}, func([]Entry) error { return broken }); !errors.Is(err, broken) {
+	if err := Watch(t.Context(), client, LAN{}, func(string) {}, func([]Entry) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 }
