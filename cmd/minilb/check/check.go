@@ -119,7 +119,7 @@ func (c *checker) inspect(ctx context.Context) ([]*source.Inspection, error) {
 
 // judge says what is wrong with what was read.
 func (c *checker) judge() []Finding {
-	findings := slices.Concat(c.unread, c.nodeFindings(), c.statuses(), c.classes(), c.unsupported(), c.ports(), c.cilium(), c.marks(), c.multicast(), c.definitions(), c.inCluster())
+	findings := slices.Concat(c.unread, c.nodeFindings(), c.statuses(), c.classes(), c.unsupported(), c.ports(), c.cilium(), c.annotations(), c.multicast(), c.definitions(), c.inCluster())
 	for n, i := range c.inspections {
 		findings = append(findings, c.openClaims(n)...)
 		findings = append(findings, refused(i.Refusals())...)

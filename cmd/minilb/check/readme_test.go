@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
 // The README has each reason that is found, and no other, and the document as it is printed.
@@ -34,6 +36,9 @@ func TestREADME(t *testing.T) {
 	kinds := []string{"APIResource", "CustomResourceDefinition", "DNSServer", "EndpointSlice", "GatewayClass", "GRPCRoute", "HTTPRoute", "ListenerSet", "ServiceAccount", "TLSRoute", "XListenerSet"}
 	camel := regexp.MustCompile(`^([A-Z][a-z]+){2,}$|^Unread$|^[A-Z][A-Za-z]+(CIDR|IP|IPs)$`)
 	var found []string
+	for _, field := range lb.UnsupportedFields {
+		found = append(found, field.Reason)
+	}
 	files, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)

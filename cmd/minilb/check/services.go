@@ -1,13 +1,12 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -32,7 +31,7 @@ func (c *checker) statuses() []Finding {
 		for _, ingress := range service.Status.LoadBalancer.Ingress {
 			got = append(got, ingress.Hostname+ingress.IP)
 		}
-		switch writer := statusWriter(service.ManagedFields); {
+		switch writer := cmp.Or(lb.StatusWriter(service.ManagedFields), "somebody unknown"); {
 		case slices.Equal(got, []string{want}):
 		case len(got) == 0:
 			findings = append(findings, ofService(service, Error, "NoHostname",
@@ -57,20 +56,6 @@ func (c *checker) classOf(service *corev1.Service) string {
 		return *service.Spec.LoadBalancerClass
 	}
 	return "none (-default-class)"
-}
-
-// statusWriter returns the field manager that wrote the load balancer's status last.
-func statusWriter(all []metav1.ManagedFieldsEntry) string {
-	last, writer := time.Time{}, "somebody unknown"
-	for _, entry := range all {
-		if entry.FieldsV1 == nil || !strings.Contains(entry.FieldsV1.GetRawString(), `"f:loadBalancer"`) {
-			continue
-		}
-		if at := entry.Time; at != nil && !at.Time.Before(last) {
-			last, writer = at.Time, entry.Manager
-		}
-	}
-	return writer
 }
 
 // classes says which LoadBalancer Services are nobody's, so that ours may be what was meant.
@@ -101,29 +86,20 @@ func (c *checker) classes() []Finding {
 	return findings
 }
 
-// unsupported says which wishes of exposed Services nobody fulfils (E11). Only who has named those that
-// may come relies on it.
+// unsupported returns the fields of exposed Services that have no effect (E11).
 func (c *checker) unsupported() []Finding {
 	var findings []Finding
 	for _, service := range c.services {
 		if _, exposed := c.exposed(service); !exposed {
 			continue
 		}
-		spec := &service.Spec
-		for _, field := range []struct {
-			severity     Severity
-			reason, name string
-			set          bool
-			fix          string
-		}{
-			{Notice, "UnsupportedSessionAffinity", "sessionAffinity", spec.SessionAffinity == corev1.ServiceAffinityClientIP, "remove it, or put an Ingress or a Gateway with affinity in front"},
-			{Warning, "UnsupportedLoadBalancerSourceRanges", "loadBalancerSourceRanges", len(spec.LoadBalancerSourceRanges) > 0, "remove it and let in who may come by a NetworkPolicy on the pods"},
-			{Notice, "UnsupportedLoadBalancerIP", "loadBalancerIP", spec.LoadBalancerIP != "", "remove it: the Service has a name, and the addresses of its pods"},
-			{Notice, "UnsupportedExternalIPs", "externalIPs", len(spec.ExternalIPs) > 0, "remove them: the Service has a name, and the addresses of its pods"},
-		} {
-			if field.set {
-				findings = append(findings, ofService(service, field.severity, field.reason,
-					fmt.Sprintf("spec.%s has no effect on clients, who talk to the pods themselves", field.name), field.fix))
+		for _, field := range lb.UnsupportedFields {
+			if field.IsSet(&service.Spec) {
+				severity := Notice
+				if field.Warning {
+					severity = Warning
+				}
+				findings = append(findings, ofService(service, severity, field.Reason, field.Text, field.Fix))
 			}
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// marks says which labels and annotations were meant for us and do nothing.
-func (c *checker) marks() []Finding {
+// annotations returns the labels and annotations that look like ours and have no effect.
+func (c *checker) annotations() []Finding {
 	var findings []Finding
 	hostAnnotations := c.hostAnnotations()
 	for _, service := range c.services {
