@@ -14,6 +14,7 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/controller"
 	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/version"
 )
@@ -33,12 +34,12 @@ before: one that runs writes the hostnames anew.`,
 	example: "minilb controller -kubeconfig ~/.kube/config -domain home.example.org",
 }
 
-// maxResync is, in seconds, a year: more is a slip.
+// maxResync is a year, in seconds: more is a typo.
 const maxResync = 365 * 24 * 60 * 60
 
-// garbage is how much may lie about until it is collected, in percent of what is in use: the controller
-// allocates little once it knows the cluster, so that half as much as usual costs next to nothing.
-const garbage = 50
+// gcPercent is half of Go's default: the controller allocates little once it knows the cluster, so that this saves
+// memory at almost no cost.
+const gcPercent = 50
 
 // runController implements "minilb controller".
 func runController(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -79,46 +80,41 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 		return misused("controller", "-resync %d: give seconds from 0, which is never, to %d", *resync, maxResync)
 	}
 
-	var stanzas []config.Options
-	var unread error // the Corefile is the DNS server's, and may be one that its own pod alone can read whole
+	var unread error // the Corefile may be complete in the DNS server's own pod only
 	if *events && !*cleanup {
-		stanzas, unread = judgedBy(*corefile, options)
-		if path := (*fs.PathError)(nil); errors.As(unread, &path) {
+		options.Claims, unread = claimOptions(*corefile, options)
+		if _, is := errors.AsType[*fs.PathError](unread); is {
 			return unread
 		}
 	}
-	client, err := cluster.client()
+	client, err := cluster.config()
 	if err != nil {
 		return err
 	}
-	if options.LAN.Server, err = cluster.server(); err != nil {
-		return err
-	}
+	options.LAN.Server = kube.Host(client)
 	log := newLogger(stderr, *verbose)
 	if *cleanup {
-		return controller.Cleanup(ctx, client, options, stdout)
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
-	}
-	c := controller.New(client, options, log, stdout)
-	if unread != nil {
-		log.Warn("events are not written, as hosts cannot be judged without the Corefile; statuses are: " + unread.Error())
-	}
-	if stanzas != nil {
-		config, err := cluster.config()
+		clientset, err := cluster.client()
 		if err != nil {
 			return err
 		}
-		if err := c.WriteEvents(config, stanzas); err != nil {
-			return err
-		}
+		return controller.Cleanup(ctx, clientset, options, stdout)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	c, err := controller.New(client, options, log, stdout)
+	if err != nil {
+		return err
+	}
+	if unread != nil {
+		log.Warn("no events are written, as hosts cannot be checked without the Corefile; statuses are: " + unread.Error())
 	}
 	return c.Run(ctx)
 }
 
-// judgedBy returns what claims on hosts are judged by: what the Corefile says, or else the flags.
-func judgedBy(corefile string, options controller.Options) ([]config.Options, error) {
+// claimOptions returns the plugin blocks by which hosts are checked: the Corefile's, or else one built from the flags.
+func claimOptions(corefile string, options controller.Options) ([]config.Options, error) {
 	from := resolver{corefile: corefile, domain: lb.DefaultDomain, class: lb.DefaultClass}
 	if corefile == "" {
 		from = resolver{domain: options.Domain, class: options.Class, defaultClass: options.DefaultClass}

@@ -201,17 +201,18 @@ func TestControllerEvents(t *testing.T) {
 	p := start()
 	const by = " minilb.io/controller "
 	updated := func(name string) string {
-		return "Normal StatusUpdated" + by + "The Service is reached as " + name + ".shop.minilb, which its status says now"
+		return "Normal StatusUpdated" + by + "The Service is reached as " + name + ".shop.minilb, which its status has now"
 	}
-	const noEndpoints = "Warning NoEndpoints" + by + "No address is answered: it has no selector, and no EndpointSlice with addresses; give it a selector, or make EndpointSlices with the label kubernetes.io/service-name"
+	const unsupported = " has no effect: clients connect to the pods themselves; "
+	const noEndpoints = "Warning NoEndpoints" + by + "No address is answered: it has no selector, and no EndpointSlice with addresses; give it a selector, or create EndpointSlices with the label kubernetes.io/service-name"
 	want := map[string][]string{
 		"Service shop/web": {updated("web"), noEndpoints,
 			`Warning InvalidHost` + by + `Host "a_b" in annotation minilb/host is refused: it is not a DNS name of letters, digits, hyphens and dots; correct it, hosts beside it are served`},
 		"Service shop/ports": {updated("ports"), noEndpoints,
-			`Normal UnsupportedSessionAffinity` + by + `sessionAffinity has no effect on clients outside of the cluster, which choose a pod by themselves: remove it, or keep sessions where all pods find them`,
-			`Warning UnsupportedLoadBalancerSourceRanges` + by + `loadBalancerSourceRanges has no effect, as clients connect to the pods themselves: admit them by a NetworkPolicy`,
-			`Normal UnsupportedLoadBalancerIP` + by + `loadBalancerIP has no effect, as the Service has a name and no address of its own: remove it`,
-			`Normal UnsupportedExternalIPs` + by + `externalIPs are not answered, as the Service's name leads to its pods: remove them, or route them to the nodes yourself`,
+			`Normal UnsupportedSessionAffinity` + by + `spec.sessionAffinity` + unsupported + `remove it, or put an Ingress or a Gateway with affinity in front`,
+			`Warning UnsupportedLoadBalancerSourceRanges` + by + `spec.loadBalancerSourceRanges` + unsupported + `remove it, and admit clients by a NetworkPolicy on the pods`,
+			`Normal UnsupportedLoadBalancerIP` + by + `spec.loadBalancerIP` + unsupported + `remove it: the Service has a name, and the addresses of its pods`,
+			`Normal UnsupportedExternalIPs` + by + `spec.externalIPs` + unsupported + `remove it: the Service has a name, and the addresses of its pods`,
 			`Warning TargetPortMismatch` + by + `Port 80 (http) leads to port 8080 of the pods, and nothing translates it: clients must use 8080; make port and targetPort the same, or let clients look up SRV records`,
 			`Warning TargetPortMismatch` + by + `Port 443 (https) leads to port 8443 of the pods, and nothing translates it: clients must use 8443; make port and targetPort the same, or let clients look up SRV records`},
 		"Service shop/typo": {updated("typo"), noEndpoints,
@@ -219,7 +220,7 @@ func TestControllerEvents(t *testing.T) {
 		"Service shop/classless": {
 			`Warning AnnotationIgnored` + by + `Annotation minilb/host is ignored, as the Service has no loadBalancerClass: create the Service anew with loadBalancerClass "minilb", which cannot be changed`},
 		"Service shop/near": {
-			`Warning WrongClass` + by + `loadBalancerClass "mini-lb" looks like a slip of "minilb", so that nobody serves the Service: make it anew with that class, or give it type ClusterIP in between, as a class cannot be changed`},
+			`Warning WrongClass` + by + `loadBalancerClass "mini-lb" looks like a typo of "minilb", so that nobody serves the Service: create it anew with that class, or give it type ClusterIP in between, as a class cannot be changed`},
 		"Service shop/pods": {updated("pods"),
 			`Warning TargetPortMismatch` + by + `Port 80 (http) leads to port 8000 of the pods, and nothing translates it: clients must use 8000; make port and targetPort the same, or let clients look up SRV records`,
 			`Warning NoRoutableEndpoint` + by + `The routes do not lead to any endpoint, for example 10.9.0.8, which is outside 10.244.5.0/24 and fd00:5::/64 of node n1: the CNI does not use the nodes' podCIDRs: set Cilium to ipam=kubernetes or Calico to host-local IPAM with usePodCidr, or route the CNI's own blocks instead`},
@@ -367,6 +368,6 @@ func TestControllerEventsFlood(t *testing.T) {
 	if objects == 100 {
 		p.Untroubled(t)
 	} else {
-		expectTroubles(p, t, "more is wrong than events are written of")
+		expectTroubles(p, t, "too many problems to write Events of all")
 	}
 }

@@ -207,7 +207,7 @@ func testHostile(t *testing.T, c *cluster.Cluster) {
 	}
 	// Both would write the same Event.
 	events := []string{
-		"Normal StatusUpdated minilb.io/controller The Service is reached as " + hostname + ", which its status says now",
+		"Normal StatusUpdated minilb.io/controller The Service is reached as " + hostname + ", which its status has now",
 		`Warning StatusConflict minilb.io/controller Field manager "rival" keeps overwriting the status: give the Service a loadBalancerClass that is not its, or turn it off for this Service; the status is left alone for 10m0s`,
 	}
 	expectEvents := func() error {

@@ -22,10 +22,10 @@ var (
 	MinilbBinary  = sync.OnceValues(func() (string, error) { return Build("race", "./cmd/minilb", race()...) })
 	FastMinilb    = sync.OnceValues(func() (string, error) { return Build("plain", "./cmd/minilb") })
 
-	// HastyMinilb tells within seconds what must have lasted for half a minute to be told by an Event.
+	// HastyMinilb writes Events within seconds of what must otherwise last for half a minute.
 	HastyMinilb = sync.OnceValues(func() (string, error) {
-		const controller = "github.com/minilb/minilb/cmd/minilb/controller."
-		return Build("hasty", "./cmd/minilb", append(race(), "-ldflags=-X="+controller+"becoming=2s -X="+controller+"sweepDelay=1s")...)
+		const controller = "github.com/minilb/minilb/cmd/minilb/controller"
+		return Build("hasty", "./cmd/minilb", append(race(), "-ldflags=-X="+controller+"/events.hostDelay=2s -X="+controller+".scanDelay=1s")...)
 	})
 
 	// rediscoveringBinary asks often which kinds the API server serves, so that a test need

@@ -9,55 +9,59 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/cmd/minilb/controller/events"
 	"github.com/minilb/minilb/plugin/minilb/claim"
-	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
-// WriteEvents lets the Controller write Events of what is wrong with objects (S17), which it does
-// not without. Claims on hosts are judged as a DNS server with these stanzas does, by reading what it
-// reads but for endpoints. It is called before Run.
-func (c *Controller) WriteEvents(config *rest.Config, stanzas []config.Options) error {
+// enableEvents makes the Controller write Events (S17). Hosts are checked as a DNS server with the options' plugin blocks
+// does, from the same objects but endpoints.
+func (c *Controller) enableEvents(client *rest.Config) error {
 	instance, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("find the name that events are written by: %w", err)
 	}
-	events := c.client.EventsV1()
-	settingUp, err := time.ParseDuration(becoming)
-	if err != nil {
-		return fmt.Errorf("patience with hosts: %w", err)
-	}
-	if c.sweeps.delay, err = time.ParseDuration(sweepDelay); err != nil {
-		return fmt.Errorf("delay of sweeps: %w", err)
-	}
-	c.recorder = newRecorder(func(ctx context.Context, event *eventsv1.Event) error {
-		_, err := events.Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{FieldManager: fieldManager})
-		return err
-	}, c.mayWriteEvents, c.isThere, printable.Cut(cmp.Or(instance, fieldManager), 128), settingUp, c.log)
-	if c.claims, err = source.NewWatcher(config, claimsLog{c.log}); err != nil {
+	if c.claims, err = source.NewWatcher(client, claimsLog{c.log}); err != nil {
 		return err
 	}
-	c.claims.LogShared(toldLog{c.log})
-	for i, options := range stanzas {
-		source.NewClaims(c.claims, options, source.Hooks{OnResolved: c.record(fmt.Sprintf("claims %d", i))})
+	c.claims.LogShared(debugLog{c.log})
+	for _, options := range c.options.Claims {
+		results := make(claimResults, 1)
+		c.results = append(c.results, results)
+		source.NewClaims(c.claims, options, source.Hooks{OnResolved: results.put})
 	}
-	return nil
+	c.recorder, err = events.New(&eventsAPI{c.client, c.claims}, printable.Cut(cmp.Or(instance, fieldManager), 128), c.log)
+	return err
 }
 
-// mayWriteEvents asks the API server whether our account may write Events in a namespace.
-func (c *Controller) mayWriteEvents(ctx context.Context, namespace string) bool {
-	review, err := c.client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+// eventsAPI is the API server as package events needs it.
+type eventsAPI struct {
+	client kubernetes.Interface
+	claims *source.Watcher
+}
+
+// CreateEvent implements the events.API interface.
+func (a *eventsAPI) CreateEvent(ctx context.Context, event *eventsv1.Event) error {
+	_, err := a.client.EventsV1().Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{FieldManager: fieldManager})
+	return err
+}
+
+// MayCreateEvents implements the events.API interface.
+func (a *eventsAPI) MayCreateEvents(ctx context.Context, namespace string) bool {
+	review, err := a.client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Namespace: namespace, Verb: "create", Group: eventsv1.GroupName, Resource: "events",
 		}},
@@ -65,106 +69,134 @@ func (c *Controller) mayWriteEvents(ctx context.Context, namespace string) bool 
 	return err == nil && review.Status.Allowed
 }
 
-// isThere reports whether an object is there that an Event was about: of Services those alone are watched that may be
-// ours, and the watch of claims has the others.
-func (c *Controller) isThere(ctx context.Context, object *corev1.ObjectReference) (bool, error) {
-	if object.Kind != "Service" {
-		return c.claims.There(object.Kind, object.Namespace, object.Name, object.UID), nil
+// Exists implements the events.API interface. Services that are not of type LoadBalancer any more are not watched; all
+// other kinds are, for the claims.
+func (a *eventsAPI) Exists(ctx context.Context, object *corev1.ObjectReference) (bool, error) {
+	if object.Kind == "Service" {
+		return serviceExists(ctx, a.client, cache.NewObjectName(object.Namespace, object.Name), object.UID, false)
 	}
-	list, err := c.client.CoreV1().Services(object.Namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, object.Name).String(),
-	})
-	return err == nil && slices.ContainsFunc(list.Items, func(now corev1.Service) bool {
-		return now.UID == object.UID && now.DeletionTimestamp == nil
-	}), err
+	return a.claims.There(object.Kind, object.Namespace, object.Name, object.UID), nil
 }
 
-// record returns what records under the topic how claims were resolved.
-func (c *Controller) record(topic string) func(iter.Seq[claim.Result]) {
-	return func(verdicts iter.Seq[claim.Result]) {
-		c.recorder.replace(topic, findingsOf(verdicts))
-		select { // nobody is in a hurry: changes coalesce
-		case <-c.stopping:
-		case <-time.After(judging):
+// claimResults holds the latest results of one plugin block that were not taken yet, those that are a problem.
+type claimResults chan []claim.Result
+
+// put replaces results that were not taken. It never blocks, as long as one goroutine calls it.
+func (r claimResults) put(results iter.Seq[claim.Result]) {
+	var problems []claim.Result
+	for result := range results {
+		if _, is := claimReasons[result.Reason]; is {
+			problems = append(problems, result)
+		}
+	}
+	select {
+	case <-r:
+	default:
+	}
+	r <- problems
+}
+
+// runClaims checks claims until ctx ends, once the statuses of all Services are written.
+func (c *Controller) runClaims(ctx context.Context) {
+	if !c.waitIdle(ctx) {
+		return
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	for i, results := range c.results {
+		running.Go(func() { c.recordClaims(ctx, fmt.Sprintf("claims %d", i), results) })
+	}
+	c.claims.Run(ctx)
+}
+
+// recordPause is the pause after results were recorded: changes coalesce meanwhile.
+const recordPause = time.Second
+
+// recordClaims records the problems of one plugin block's claims until ctx ends.
+func (c *Controller) recordClaims(ctx context.Context, source string, results claimResults) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case latest := <-results:
+			c.recorder.Replace(source, claimProblems(latest))
+		}
+		if !sleep(ctx, recordPause) {
+			return
 		}
 	}
 }
 
-// judging is the pause after all claims were looked at.
-const judging = time.Second
-
-// claimReasons are the reasons of Events about claims, and what to do. What is not among them is no
-// matter of the object: the claim counts.
+// claimReasons are the reasons of Events about claims, and the fixes. Results with other reasons are no problem of the
+// object: the claim counts.
 var claimReasons = map[object.Reason]struct{ reason, fix string }{
-	object.ReasonConflict:   {reasonHostConflict, "choose another host, or have the other claim removed"},
-	object.ReasonReserved:   {reasonHostReserved, "choose a host that lies below the namespace's own name there, or outside of the zone"},
-	object.ReasonWithheld:   {reasonHostReserved, "choose another host, or have the line added"},
-	object.ReasonNotAllowed: {reasonHostNotAllowed, "choose another host, or have the namespace added to the claim line"},
-	object.ReasonInvalid:    {reasonInvalidHost, "correct it, hosts beside it are served"},
-	object.ReasonTooMany:    {reasonTooManyHosts, "remove some, or spread them over more objects and namespaces"},
-	object.ReasonAddress:    {reasonInvalidObject, "have its controller publish an address that clients can reach"},
-	object.ReasonUnlisted:   {reasonInvalidObject, "have its controller publish an address of such a network, or have the network added"},
-	object.ReasonALPN:       {reasonInvalidObject, "list protocols such as h2 and http/1.1, separated by commas"},
-	object.ReasonEndpoint:   {reasonInvalidObject, "mend what writes the EndpointSlice"},
-	object.ReasonObject:     {reasonInvalidObject, "correct the field"},
-	object.ReasonNoTarget:   {reasonHostNotServed, ""}, // the text has it
-	object.ReasonUnread:     {reasonHostNotServed, ""},
-	object.ReasonNotice:     {reasonHostNotice, ""},
-	object.ReasonAnnotation: {reasonAnnotationIgnored, ""},
+	object.ReasonConflict:   {events.HostConflict, "choose another host, or have the other claim removed"},
+	object.ReasonReserved:   {events.HostReserved, "choose a host that lies below the namespace's own name there, or outside of the zone"},
+	object.ReasonWithheld:   {events.HostReserved, "choose another host, or have the line added"},
+	object.ReasonNotAllowed: {events.HostNotAllowed, "choose another host, or have the namespace added to the claim line"},
+	object.ReasonInvalid:    {events.InvalidHost, "correct it, hosts beside it are served"},
+	object.ReasonTooMany:    {events.TooManyHosts, "remove some, or spread them over more objects and namespaces"},
+	object.ReasonAddress:    {events.InvalidObject, "have its controller publish an address that clients can reach"},
+	object.ReasonUnlisted:   {events.InvalidObject, "have its controller publish an address of such a network, or have the network added"},
+	object.ReasonALPN:       {events.InvalidObject, "list protocols such as h2 and http/1.1, separated by commas"},
+	object.ReasonEndpoint:   {events.InvalidObject, "fix what writes the EndpointSlice"},
+	object.ReasonObject:     {events.InvalidObject, "correct the field"},
+	object.ReasonNoTarget:   {events.HostNotServed, ""}, // the text has it
+	object.ReasonUnread:     {events.HostNotServed, ""},
+	object.ReasonNotice:     {events.HostNotice, ""},
+	object.ReasonAnnotation: {events.AnnotationIgnored, ""},
 }
 
-// findingsOf makes a finding of each thing that is wrong with an object, but of more than some for one
-// reason one of all the others.
-func findingsOf(verdicts iter.Seq[claim.Result]) []finding {
-	type topic struct {
-		about finding
-		fix   string
+// claimProblems returns a problem for each result with one of claimReasons, in the same order in all controllers: of too
+// many all report the same.
+func claimProblems(results []claim.Result) []events.Problem {
+	type group struct {
+		problem events.Problem
+		fix     string
 	}
-	texts := map[topic][]string{}
-	for v := range verdicts {
-		reason, known := claimReasons[v.Reason]
-		if !known {
-			continue
-		}
-		of := topic{finding{
-			kind: v.Kind, namespace: v.Namespace, name: v.Name, uid: v.UID, generation: v.Generation,
-			reason: reason.reason, normal: v.Reason == object.ReasonNotice, unsure: v.Reason == object.ReasonUnread,
+	texts := map[group][]string{}
+	for _, r := range results {
+		reason := claimReasons[r.Reason]
+		of := group{events.Problem{
+			Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID, Generation: r.Generation,
+			Reason: reason.reason, Normal: r.Reason == object.ReasonNotice, Unknown: r.Reason == object.ReasonUnread,
 		}, reason.fix}
-		texts[of] = append(texts[of], v.Text)
+		texts[of] = append(texts[of], r.Text)
 	}
-	var findings []finding
+	var problems []events.Problem
 	for of, all := range texts {
-		findings = append(findings, of.about.each(all, of.fix)...)
+		problems = append(problems, of.problem.Each(all, of.fix)...)
 	}
-	slices.SortFunc(findings, func(a, b finding) int { // of too many, the same are told of in all controllers
-		return cmp.Or(strings.Compare(a.namespace, b.namespace), strings.Compare(a.kind, b.kind), strings.Compare(a.name, b.name),
-			strings.Compare(a.reason, b.reason), strings.Compare(a.aspect, b.aspect), strings.Compare(a.note, b.note))
+	slices.SortFunc(problems, func(a, b events.Problem) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name),
+			strings.Compare(a.Reason, b.Reason), strings.Compare(a.Aspect, b.Aspect), strings.Compare(a.Note, b.Note))
 	})
-	return findings
+	return problems
 }
 
-// claimsLog tells of kinds that cannot be read, once each.
+// debugLog logs everything for developers only: what is said of the API server and of Services is logged by the
+// controller's own watch.
+type debugLog struct{ log *slog.Logger }
+
+// Infof implements the source.Logger interface.
+func (l debugLog) Infof(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
+
+// Warningf implements the source.Logger interface.
+func (l debugLog) Warningf(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
+
+// Errorf implements the source.Logger interface.
+func (l debugLog) Errorf(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
+
+// claimsLog logs kinds that cannot be read, once each.
 type claimsLog struct{ log *slog.Logger }
 
 // Infof implements the source.Logger interface.
 func (l claimsLog) Infof(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
 
-// Warningf implements the source.Logger interface.
+// Warningf implements the source.Logger interface. Statuses are written all the same.
 func (l claimsLog) Warningf(format string, args ...any) {
-	l.log.Info("no events of some hosts: " + fmt.Sprintf(format, args...)) // statuses are written all the same
+	l.log.Info("no events of some hosts: " + fmt.Sprintf(format, args...))
 }
 
 // Errorf implements the source.Logger interface.
 func (l claimsLog) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(format, args...)) }
-
-// toldLog is for what is said of the API server and of Services, of which the controller's own watch tells.
-type toldLog struct{ log *slog.Logger }
-
-// Infof implements the source.Logger interface.
-func (l toldLog) Infof(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
-
-// Warningf implements the source.Logger interface.
-func (l toldLog) Warningf(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
-
-// Errorf implements the source.Logger interface.
-func (l toldLog) Errorf(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/minilb/minilb/cmd/minilb/controller/events"
 	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -49,7 +51,8 @@ func TestClaimsAtLeisure(t *testing.T) {
 			read.Store(true)
 			return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 		}}
-		if err := c.WriteEvents(client, []config.Options{{Zones: []string{"minilb."}}}); err != nil {
+		c.options.Claims = []config.Options{{Zones: []string{"minilb."}}}
+		if err := c.enableEvents(client); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -71,31 +74,55 @@ func TestClaimsAtLeisure(t *testing.T) {
 	})
 }
 
-// What is found wrong with claims is recorded, and not all the time.
-func TestRecord(t *testing.T) {
+// Whoever checks claims never waits for what is made of the results: the latest are recorded, once a second at most, of each
+// plugin block by itself.
+func TestRecordClaims(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return nil, nil })
-		stopping := make(chan struct{})
-		c.stopping, c.recorder = stopping, newRecorder((&apiServer{}).create, (&apiServer{}).may, (&apiServer{}).there, "test", duration(t, becoming), c.log)
-		record := c.record("claims 0")
-		refused := claim.Result{Kind: "Ingress", Namespace: "shop", Name: "i", Host: "a.ex.org.", Reason: object.ReasonConflict, Text: "it is refused"}
+		c, _ := recording(t)
+		verdict := func(name string, reason object.Reason) claim.Result {
+			return claim.Result{Kind: "Ingress", Namespace: "shop", Name: name, Host: "a.ex.org.", Reason: reason, Text: "it is refused"}
+		}
+		results, others := make(claimResults, 1), make(claimResults, 1)
 		began := time.Now()
-		record(slices.Values([]claim.Result{refused}))
-		if c.recorder.count() != 1 || time.Since(began) != judging {
-			t.Errorf("%d findings after %v, want one after %v", c.recorder.count(), time.Since(began), judging)
+		for n := range 3 {
+			results.put(slices.Values([]claim.Result{verdict(fmt.Sprint(n), object.ReasonConflict), verdict("counts", "")}))
 		}
-		c.record("claims 1")(slices.Values([]claim.Result{refused}))
-		close(stopping)
-		began = time.Now()
-		record(slices.Values([]claim.Result{}))
-		if c.recorder.count() != 1 || time.Since(began) != 0 {
-			t.Errorf("%d findings after %v at the end, want that of the other stanza at once", c.recorder.count(), time.Since(began))
+		others.put(slices.Values([]claim.Result{verdict("2", object.ReasonConflict)}))
+		if time.Since(began) != 0 || len(results) != 1 {
+			t.Errorf("waited %v for who takes the results, of which %d are left", time.Since(began), len(results))
 		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { c.recordClaims(ctx, "claims 0", results) })
+		running.Go(func() { c.recordClaims(ctx, "claims 1", others) })
+		synctest.Wait()
+		expect := func(step string, want ...string) {
+			t.Helper()
+			synctest.Wait()
+			var got []string
+			for _, p := range c.recorder.Problems() {
+				got = append(got, p.Name+" "+p.Reason)
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: got %q, want %q", step, got, want)
+			}
+		}
+		expect("at first", "2 HostConflict")
+		results.put(slices.Values([]claim.Result{verdict("3", object.ReasonInvalid)}))
+		expect("at once", "2 HostConflict")
+		time.Sleep(recordPause)
+		expect("a second later", "2 HostConflict", "3 InvalidHost")
+		others.put(slices.Values([]claim.Result{}))
+		time.Sleep(recordPause)
+		expect("when the other block has none", "3 InvalidHost")
+		cancel()
+		running.Wait()
 	})
 }
 
 // Each reason has its Event, with what to do, and an object one for each reason. C2, C6, D17, I10, M2, S17
-func TestFindingsOf(t *testing.T) {
+func TestClaimProblems(t *testing.T) {
 	verdict := func(name string, reason object.Reason, text string) claim.Result {
 		return claim.Result{Kind: "Ingress", Namespace: "shop", Name: name, UID: "uid", Generation: 3, Reason: reason, Text: text}
 	}
@@ -137,12 +164,14 @@ func TestFindingsOf(t *testing.T) {
 			"i HostConflict Host d is refused; choose another host, or have the other claim removed", "i HostNotServed Host a is not served", "i HostNotServed Host b is not served", "j HostNotServed Host c is not served"}},
 	} {
 		var got []string
-		for _, f := range findingsOf(slices.Values(tc.verdicts)) {
-			if f.kind != "Ingress" || f.namespace != "shop" || f.uid != "uid" || f.generation != 3 || f.normal != (f.reason == reasonHostNotice) || f.aspect != "" || f.round != 0 {
-				t.Errorf("%s: got %+v", tc.name, f)
+		results := make(claimResults, 1)
+		results.put(slices.Values(tc.verdicts))
+		for _, p := range claimProblems(<-results) {
+			if p.Kind != "Ingress" || p.Namespace != "shop" || p.UID != "uid" || p.Generation != 3 || p.Normal != (p.Reason == events.HostNotice) || p.Aspect != "" {
+				t.Errorf("%s: got %+v", tc.name, p)
 			}
-			line := f.name + " " + f.reason + " " + f.note
-			if f.unsure {
+			line := p.Name + " " + p.Reason + " " + p.Note
+			if p.Unknown {
 				line += " (unsure)"
 			}
 			got = append(got, line)
@@ -152,36 +181,6 @@ func TestFindingsOf(t *testing.T) {
 		}
 	}
 
-}
-
-// An object has a finding of each thing that is wrong, and one that counts them where there are many. What is
-// added changes no other.
-func TestEach(t *testing.T) {
-	f := badHost("shop", 1)
-	var texts []string
-	for n := range 7 {
-		texts = append(texts, fmt.Sprintf("host %d is refused", n))
-		all := f.each(append(texts, texts[0]), "correct it")
-		if want := min(n+1, maxNamed+1); len(all) != want {
-			t.Errorf("%d findings of %d texts, want %d", len(all), n+1, want)
-		}
-		if all[0].note != "Host 0 is refused; correct it" || all[0].key() != f.each(texts, "correct it")[0].key() {
-			t.Errorf("got %q", all[0].note)
-		}
-	}
-	all, before := f.each(texts, ""), f.each(texts[:6], "")
-	if last := all[maxNamed]; last.note != `There is more of this than these Events tell: "minilb check" lists all 7` || last.key() != before[maxNamed].key() {
-		t.Errorf("got %q", last.note)
-	}
-
-	// A note that is too long keeps what to do; one that just fits is whole.
-	const fix = "; correct it"
-	for _, n := range []int{maxNote - len(fix), maxNote - len(fix) + 1, 2 * maxNote} {
-		got := f.each([]string{strings.Repeat("x", n)}, "correct it")[0].note
-		if len(got) > maxNote || !strings.HasSuffix(got, fix) || strings.Contains(got, "…") != (n > maxNote-len(fix)) {
-			t.Errorf("%d bytes: got %d of them: %s", n, len(got), got[len(got)-60:])
-		}
-	}
 }
 
 // What the watch of claims says of kinds is told, and what the controller's own watch tells is not told
@@ -202,7 +201,7 @@ func TestClaimsLogs(t *testing.T) {
 	} {
 		var out buffer
 		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		tc.log(claimsLog{log}, toldLog{log})
+		tc.log(claimsLog{log}, debugLog{log})
 		if got := out.String(); strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, tc.want+"\n") || tc.silent != strings.Contains(got, "level=DEBUG") {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
 		}
@@ -210,9 +209,9 @@ func TestClaimsLogs(t *testing.T) {
 }
 
 // What hosts are judged by must be a cluster that can be talked to.
-func TestWriteEventsFails(t *testing.T) {
+func TestEnableEventsFails(t *testing.T) {
 	c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return nil, nil })
-	if err := c.WriteEvents(&rest.Config{Host: "http://192.0.2.1", TLSClientConfig: rest.TLSClientConfig{CAFile: "missing"}}, nil); err == nil || !strings.HasPrefix(err.Error(), "configure the client: ") {
+	if err := c.enableEvents(&rest.Config{Host: "http://192.0.2.1", TLSClientConfig: rest.TLSClientConfig{CAFile: "missing"}}); err == nil || !strings.HasPrefix(err.Error(), "configure the client: ") {
 		t.Errorf("got error %v", err)
 	}
 }

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/pager"
@@ -26,12 +24,12 @@ import (
 // cleanupListTimeout is how long listing the Services may take.
 const cleanupListTimeout = time.Minute
 
-// Cleanup takes what controllers have written out of the status of the Services of our class
-// (S13), whatever their domain was, and tells out of each in one line. It takes the rights that
-// a controller has and leaves what others own. A Service that is refused does not keep it from
-// the next, any other trouble does. A controller that still runs writes anew.
+// Cleanup removes what controllers have written from the status of the Services of our class
+// (S13), whatever their domain was, and prints a line about each to out. It needs the permissions of
+// a controller and leaves what others own. A write that is refused for a single Service does not stop
+// it, any other failure does. A controller that still runs writes the status again.
 func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, out io.Writer) error {
-	tell := func(format string, args ...any) error {
+	printf := func(format string, args ...any) error {
 		_, err := fmt.Fprintln(out, printable.Line(fmt.Sprintf(format, args...))) // M10
 		return err
 	}
@@ -40,39 +38,39 @@ func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, 
 		return interrupted(ctx, kube.Explain("list", "services", err))
 	}
 	if len(services) == 0 {
-		return tell("nothing to do: no Service %s has a status that minilb has applied", options.selection())
+		return printf("nothing to do: no Service %s has a status that minilb has applied", options.selection())
 	}
 	removed := 0
 	var failure error
 	for _, service := range services {
 		name := service.name
-		left, err := disown(ctx, client, service)
+		left, err := releaseStatus(ctx, client, service)
 		switch {
 		case err == nil && len(left.Status.LoadBalancer.Ingress) == 0:
 			removed++
-			tell("service %s: status removed", name)
+			printf("service %s: status removed", name)
 			continue
 		case err == nil:
-			tell("service %s: status kept, for it is also that of %s", name, ingressOwners(left))
+			printf("service %s: status kept, for it is also that of %s", name, ingressOwners(left))
 			continue
-		case overtaken(ctx, client, service, err):
-			tell("service %s: deleted or of another type meanwhile", name)
+		case staleWrite(ctx, client, service, err):
+			printf("service %s: deleted or of another type meanwhile", name)
 			continue
 		}
-		trouble := kube.Explain("patch", "services/status", err)
-		if trouble.Kind != kube.Refused {
-			failure = trouble
+		refused := kube.Explain("patch", "services/status", err)
+		if refused.Kind != kube.Refused {
+			failure = refused
 			break
 		}
 		if failure == nil {
-			failure = fmt.Errorf("service %s: %w", name, trouble)
+			failure = fmt.Errorf("service %s: %w", name, refused)
 		}
 	}
-	tell("removed the status of %d of %d Services %s", removed, len(services), options.selection())
+	printf("removed the status of %d of %d Services %s", removed, len(services), options.selection())
 	return interrupted(ctx, failure)
 }
 
-// selection says in words which Services are ours.
+// selection describes the Services that are ours.
 func (o Options) selection() string {
 	if o.DefaultClass {
 		return "of class " + o.Class + " or without a class"
@@ -80,8 +78,8 @@ func (o Options) selection() string {
 	return "of class " + o.Class
 }
 
-// interrupted returns err, or a failure of its own if err came because the user has had enough:
-// other than a controller, a cleanup is not done when it ends early.
+// interrupted returns err, or another error if ctx has ended: unlike a controller, a cleanup that is
+// interrupted has failed.
 func interrupted(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return errors.New("interrupted: there may be Services left; run it again")
@@ -107,37 +105,20 @@ func listWritten(ctx context.Context, client kubernetes.Interface, options Optio
 }
 
 // written reports whether a Service is of our class and has a status that we own (S6, S11).
-// Neither the label that has us ignore it (M8), nor its deletion (M5), nor the domain matters.
+// The label minilb/ignore (M8), a deletion (M5) and the domain do not matter.
 func written(service *corev1.Service, options Options) bool {
 	return lb.Exposed(&service.Spec, options.Class, options.DefaultClass) &&
 		slices.ContainsFunc(service.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
 			return entry.Manager == fieldManager && entry.Operation == metav1.ManagedFieldsOperationApply &&
-				entry.Subresource == "status" && ownsIngress(entry)
+				entry.Subresource == "status" && lb.OwnsIngress(entry)
 		})
 }
 
-// ownsIngress reports whether the entry's manager owns status.loadBalancer.ingress. The list
-// is atomic: it is owned as a whole.
-func ownsIngress(entry metav1.ManagedFieldsEntry) bool {
-	if entry.FieldsV1 == nil {
-		return false
-	}
-	var fields struct {
-		Status struct {
-			LoadBalancer struct {
-				Ingress json.RawMessage `json:"f:ingress"`
-			} `json:"f:loadBalancer"`
-		} `json:"f:status"`
-	}
-	err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields)
-	return err == nil && fields.Status.LoadBalancer.Ingress != nil
-}
-
-// ingressOwners returns the names of those who own a Service's status.loadBalancer.ingress.
+// ingressOwners names the field managers that own a Service's status.loadBalancer.ingress.
 func ingressOwners(service *corev1.Service) string {
 	var names []string
 	for _, entry := range service.ManagedFields {
-		if !ownsIngress(entry) {
+		if !lb.OwnsIngress(entry) {
 			continue
 		}
 		name := entry.Manager
@@ -153,12 +134,10 @@ func ingressOwners(service *corev1.Service) string {
 	return strings.Join(slices.Compact(names), " and ")
 }
 
-// disown applies a status without anything in it: what we alone own goes, what others own, too,
-// stays (S13). It returns the Service as that has left it.
-func disown(ctx context.Context, client kubernetes.Interface, s *service) (*corev1.Service, error) {
+// releaseStatus applies the Service without a status, not even an empty one, which would stay ours: what only we own is
+// removed, what others own, too, stays (S13). It returns the Service after that.
+func releaseStatus(ctx context.Context, client kubernetes.Interface, s *service) (*corev1.Service, error) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	// Not even an empty status: that would stay ours.
-	body := applycorev1.Service(s.name.Name, s.name.Namespace).WithUID(s.uid)
-	return client.CoreV1().Services(s.name.Namespace).ApplyStatus(ctx, body, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	return applyStatus(ctx, client, s.applyConfiguration())
 }

@@ -1,6 +1,6 @@
 // Package controller keeps the status of our Services: every Service of type LoadBalancer and
 // of our class has status.loadBalancer.ingress = [{hostname: <service>.<namespace>.<domain>}].
-// What is written depends on the Service's name alone, so that any number of controllers can
+// What is written depends on the Service's name only, so that any number of controllers can
 // run side by side. It reads through a watch, writes by server-side apply and never answers DNS.
 package controller
 
@@ -15,20 +15,23 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 
+	"github.com/minilb/minilb/cmd/minilb/controller/events"
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 const (
-	// workers is how many writes are on their way at a time. A write takes the API server some
+	// workers is how many writes run at a time. A write takes the API server some
 	// milliseconds: a thousand new Services have their status within seconds.
 	workers = 8
-	// retryMin and retryMax bound the pause before a failed write is tried again. The upper one
+	// retryMin and retryMax bound the pause before a failed write is retried. The upper one
 	// is also how long the last Service waits once an outage is over.
 	retryMin, retryMax = 100 * time.Millisecond, 30 * time.Second
 )
@@ -39,72 +42,95 @@ type Options struct {
 	Domain string
 	// Class is the loadBalancerClass that is ours.
 	Class string
-	// DefaultClass takes the Services without a class, too (S6).
+	// DefaultClass makes Services without a class ours (S6).
 	DefaultClass bool
-	// Resync is how often every Service is looked at again; 0 is never.
+	// Resync is how often every Service is synced without a change; 0 is never.
 	Resync time.Duration
 	// Health is the address to serve health and metrics on, empty for nowhere.
 	Health string
-	// LAN is what is said of the network that the routes are for.
+	// LAN is the network that the routes are for.
 	LAN routes.LAN
-	// Version is told in the log and in the metrics, and so is the Revision, its commit.
+	// Claims are the DNS server's plugin blocks, by which hosts are checked. Events are written if there are any.
+	Claims []config.Options
+	// Version and Revision, its commit, are logged and exported as metrics.
 	Version, Revision string
 }
 
 // Controller writes the status of our Services.
 type Controller struct {
 	options Options
-	// client reads Services, Nodes and EndpointSlices and patches services/status.
+	// client reads Services, Nodes and EndpointSlices, patches services/status and creates Events.
 	client kubernetes.Interface
 	// log is for the operator.
 	log *slog.Logger
 	// out is where the routes are printed.
 	out io.Writer
 
-	// services is what the watch has told us of the Services that are ours.
+	// services are those that the watch has seen.
 	services *services
-	// resumption decides when that must list them anew.
+	// resumption decides when they must be listed anew.
 	resumption kube.Resumption
-	// queue holds the names of the Services to look at. A Service is in no two workers' hands.
+	// queue holds the names of the Services to sync.
 	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
-	// contests knows the Services whose status somebody else writes, too (S12).
-	contests *contests
-	// complaints keeps an outage from filling the log.
-	complaints *complaints
+	// idle wakes waitIdle.
+	idle *sync.Cond
+	// conflicts knows the Services whose status somebody else writes, too (S12).
+	conflicts *conflicts
+	// failures keeps an outage from filling the log.
+	failures *logOnce
 	// writes counts the writes by their result.
 	writes *prometheus.CounterVec
+
 	// recorder writes Events, nil for none.
-	recorder *recorder
-	// sweeps decides when to look at endpoints for what to write Events of.
-	sweeps *sweeps
-	// claims are judged to write Events of those that are refused, nil for none.
+	recorder *events.Recorder
+	// scan decides when endpoints are read to find problems.
+	scan *endpointScan
+	// claims checks hosts, nil without a recorder.
 	claims *source.Watcher
-	// stopping is closed when Run is to return.
-	stopping <-chan struct{}
+	// results are those of the claims of each plugin block.
+	results []claimResults
 }
 
-// New returns a Controller. Routes go to out, everything else to log.
-func New(client kubernetes.Interface, options Options, log *slog.Logger, out io.Writer) *Controller {
-	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](retryMin, retryMax)
-	queue := workqueue.NewTypedRateLimitingQueue(limiter)
-	c := &Controller{
-		options:    options,
-		client:     client,
-		log:        log,
-		out:        out,
-		queue:      queue,
-		contests:   newContests(),
-		complaints: newComplaints(log),
-		writes:     newWrites(),
-		sweeps:     newSweeps(),
+// New returns a Controller of the API server that client configures. Routes go to out, everything else to log. Nothing is
+// dialled before Run.
+func New(client *rest.Config, options Options, log *slog.Logger, out io.Writer) (*Controller, error) {
+	clientset, err := kubernetes.NewForConfig(client)
+	if err != nil {
+		return nil, fmt.Errorf("make a client of the kubeconfig: %w", err)
 	}
-	c.services = newServices(c.reduce, queue.Add)
-	return c
+	c, err := newController(clientset, options, log, out)
+	if err != nil || len(options.Claims) == 0 {
+		return c, err
+	}
+	return c, c.enableEvents(client)
 }
 
-// Run works until ctx ends, which is no error, or until it cannot: the address for health is
-// taken. An API server that is absent, or that refuses, is waited for. When Run returns, every
-// goroutine of the controller has ended. A Controller runs once.
+// newController returns a Controller that writes no Events.
+func newController(client kubernetes.Interface, options Options, log *slog.Logger, out io.Writer) (*Controller, error) {
+	scan, err := newEndpointScan()
+	if err != nil {
+		return nil, err
+	}
+	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](retryMin, retryMax)
+	c := &Controller{
+		options:   options,
+		client:    client,
+		log:       log,
+		out:       out,
+		queue:     workqueue.NewTypedRateLimitingQueue(limiter),
+		idle:      sync.NewCond(new(sync.Mutex)),
+		conflicts: newConflicts(),
+		failures:  newLogOnce(log),
+		writes:    newWrites(),
+		scan:      scan,
+	}
+	c.services = newServices(c.transform, c.queue.Add, c.wakeIdle)
+	return c, nil
+}
+
+// Run works until ctx ends, which is no error, or until the address for health cannot be served. An API server that is
+// absent, or that denies access, is retried. When Run returns, every goroutine of the controller has ended. A Controller
+// runs once.
 func (c *Controller) Run(ctx context.Context) error {
 	defer c.queue.ShutDown()
 	var listener net.Listener
@@ -120,10 +146,8 @@ func (c *Controller) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	if !c.log.Enabled(ctx, slog.LevelDebug) {
-		// client-go logs what it also returns, and for every attempt: we tell of it ourselves.
-		ctx = klog.NewContext(ctx, klog.Logger{})
+		ctx = klog.NewContext(ctx, klog.Logger{}) // client-go logs each error that it also returns
 	}
-	c.stopping = ctx.Done()
 	var running sync.WaitGroup
 	var failure error
 	if listener != nil {
@@ -136,13 +160,9 @@ func (c *Controller) Run(ctx context.Context) error {
 	running.Go(func() { c.watch(ctx) })
 	running.Go(func() { c.printRoutes(ctx) })
 	if c.recorder != nil {
-		running.Go(func() { c.recorder.run(ctx) })
-		running.Go(func() {
-			if c.atLeisure(ctx) {
-				c.claims.Run(ctx)
-			}
-		})
-		running.Go(func() { c.findUnroutable(ctx) })
+		running.Go(func() { c.recorder.Run(ctx) })
+		running.Go(func() { c.runClaims(ctx) })
+		running.Go(func() { c.scanEndpoints(ctx) })
 	}
 	for range workers {
 		running.Go(func() { c.work(ctx) })
@@ -155,85 +175,89 @@ func (c *Controller) Run(ctx context.Context) error {
 	return failure
 }
 
-// leisure is how often it is looked for.
-const leisure = 250 * time.Millisecond
+// work syncs Services until the queue is shut down.
+func (c *Controller) work(ctx context.Context) {
+	for c.processNext(ctx) {
+	}
+}
 
-// atLeisure waits until every Service is known and none waits for its status: a cluster with thousands
-// of new ones has the processor for those. It reports whether ctx still lasts.
-func (c *Controller) atLeisure(ctx context.Context) bool {
-	for !c.services.synced.Load() || c.queue.Len() > 0 {
-		if !sleep(ctx, leisure) {
-			return false
-		}
+// processNext syncs the next Service of the queue, and reports whether there was one.
+func (c *Controller) processNext(ctx context.Context) bool {
+	name, shutdown := c.queue.Get()
+	if shutdown {
+		return false
+	}
+	defer c.wakeIdle()
+	defer c.queue.Done(name)
+	switch err := c.sync(ctx, name); {
+	case err == nil:
+		c.queue.Forget(name)
+		c.failures.clear(topic(name))
+	case ctx.Err() == nil:
+		c.reportWrite(name, err)
+		c.queue.AddRateLimited(name)
+	}
+	return true
+}
+
+// sync makes the status of one Service what it should be, whatever happened to the Service before.
+func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
+	s := c.services.get(name)
+	c.recordProblems(name, s)
+	if !s.ours() {
+		// Gone, or of another type (the API server has cleared the status, S8), class or owner.
+		c.conflicts.forget(name)
+		return nil
+	}
+	if s.deleting || !s.pending {
+		return nil // M5, S12
+	}
+	pause, began := c.conflicts.overwritten(s)
+	if began {
+		c.reportConflict(s, pause)
+	}
+	if pause > 0 {
+		c.queue.AddAfter(name, pause)
+		return nil
+	}
+	return c.write(ctx, s)
+}
+
+// waitIdle waits until all Services are known and none waits for its status, as what follows takes the processor from
+// the writes in a cluster with thousands of new Services. It returns false when ctx has ended.
+func (c *Controller) waitIdle(ctx context.Context) bool {
+	defer context.AfterFunc(ctx, c.broadcastIdle)()
+	c.idle.L.Lock()
+	defer c.idle.L.Unlock()
+	for ctx.Err() == nil && !c.isIdle() {
+		c.idle.Wait()
 	}
 	return ctx.Err() == nil
 }
 
-// work takes names from the queue until that is shut down.
-func (c *Controller) work(ctx context.Context) {
-	for {
-		name, shutdown := c.queue.Get()
-		if shutdown {
-			return
-		}
-		err := c.sync(ctx, name)
-		switch {
-		case err == nil:
-			c.queue.Forget(name)
-			c.complaints.settle(topic(name))
-		case ctx.Err() == nil:
-			c.complain(name, err)
-			c.queue.AddRateLimited(name)
-		}
-		c.queue.Done(name)
+func (c *Controller) isIdle() bool { return c.services.synced.Load() && c.queue.Len() == 0 }
+
+// wakeIdle is called whenever the controller may have become idle.
+func (c *Controller) wakeIdle() {
+	if c.isIdle() {
+		c.broadcastIdle()
 	}
 }
 
-// sync makes the status of one Service what it should be. What happened to the Service does
-// not matter, only how the watch has last seen it.
-func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
-	service := c.services.get(name)
-	c.findIn(name, service)
-	if service == nil || service.foreign {
-		// Gone, of another type (the API server has cleared the status, S8), class or owner.
-		c.contests.forget(name)
-		return nil
-	}
-	if service.deleting || service.settled {
-		return nil // M5, S12
-	}
-	if pause, rival := c.contests.overwritten(service); pause > 0 {
-		if rival != "" {
-			c.log.Warn("another controller keeps overwriting the status of a Service: give the Service a "+
-				"loadBalancerClass that is not that controller's, or turn that controller off for it",
-				"service", name.String(), "other", rival, "paused", pause)
-			c.recorder.tell(service.finding(reasonStatusConflict, fmt.Sprintf(
-				"Field manager %q keeps overwriting the status: give the Service a loadBalancerClass that is not its, "+
-					"or turn it off for this Service; the status is left alone for %v", rival, pause)))
-		}
-		c.queue.AddAfter(name, pause)
-		return nil
-	}
-	return c.write(ctx, service)
+func (c *Controller) broadcastIdle() {
+	c.idle.L.Lock() // else a waiter that has just found it busy would miss it
+	defer c.idle.L.Unlock()
+	c.idle.Broadcast()
 }
 
-// complain tells of a write that failed and will be retried: once for all Services if the
-// cause is not the Service itself.
-func (c *Controller) complain(name cache.ObjectName, err error) {
-	trouble := kube.Explain("patch", "services/status", err)
-	about := writing
-	switch {
-	case trouble.Denied != "": // by a policy that may be about all Services
-		about = writing + " " + trouble.Denied
-	case trouble.Kind == kube.Refused:
-		about = topic(name)
+// sleep waits, and returns false when ctx has ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
-	c.complaints.tell(about, trouble, "service", name.String())
 }
-
-// writing is the topic of complaints about writes that are not about a single Service. The
-// first write that succeeds settles it.
-const writing = "services/status"
-
-// topic is under which complaints about a single Service are kept.
-func topic(name cache.ObjectName) string { return writing + " " + name.String() }

@@ -51,7 +51,10 @@ func newTest(t *testing.T, patch func(clienttesting.PatchAction) (*corev1.Servic
 		return true, service, err
 	})
 	log := new(buffer)
-	c := New(client, Options{Domain: "minilb", Class: "minilb", Version: "v1", Revision: "0123abc"}, slog.New(slog.NewTextHandler(log, nil)), io.Discard)
+	c, err := newController(client, Options{Domain: "minilb", Class: "minilb", Version: "v1", Revision: "0123abc"}, slog.New(slog.NewTextHandler(log, nil)), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(c.queue.ShutDown)
 	return c, log
 }
@@ -136,7 +139,7 @@ func TestPause(t *testing.T) {
 				t.Errorf("%s: %d writes, want %d", when, got, want)
 			}
 		}
-		c.contests.limit, c.contests.pause = limit, pause
+		c.conflicts.limit, c.conflicts.pause = limit, pause
 		overwrite := func() {
 			service := web(int(version.Add(1)), "rival.example.org")
 			at := metav1.Now()
@@ -218,11 +221,6 @@ func TestRun(t *testing.T) {
 		if err := <-result; err != nil {
 			t.Error(err)
 		}
-		select {
-		case <-c.stopping:
-		default:
-			t.Error("what waits does not learn of the end")
-		}
 	})
 }
 
@@ -239,7 +237,7 @@ func TestSyncForgets(t *testing.T) {
 			if err := c.sync(t.Context(), name); err != nil {
 				t.Fatal(err)
 			}
-			if got := len(c.contests.byName); got != want {
+			if got := len(c.conflicts.byName); got != want {
 				t.Errorf("%s: %d Services are remembered, want %d", step, got, want)
 			}
 			end(c)
@@ -296,8 +294,8 @@ func TestRunWaits(t *testing.T) {
 	})
 }
 
-// What is of no hurry waits for the Services to be known and for the writes of all of them.
-func TestAtLeisure(t *testing.T) {
+// Waiting lasts until the Services are known and all of them are written.
+func TestWaitIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) {
 			time.Sleep(time.Second)
@@ -305,14 +303,14 @@ func TestAtLeisure(t *testing.T) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		began := time.Now()
-		leisure := make(chan time.Duration, 1)
+		idle := make(chan time.Duration, 1)
 		go func() {
-			if c.atLeisure(ctx) {
-				leisure <- time.Since(began)
+			if c.waitIdle(ctx) {
+				idle <- time.Since(began)
 			}
 		}()
 		time.Sleep(10 * time.Second)
-		if len(leisure) > 0 {
+		if len(idle) > 0 {
 			t.Error("it did not wait for the first list")
 		}
 		const services = 5
@@ -325,12 +323,12 @@ func TestAtLeisure(t *testing.T) {
 		var working sync.WaitGroup
 		working.Go(func() { c.work(ctx) })
 		// The last one is in hand, and waits no more.
-		if got := <-leisure; got < (10+services-1)*time.Second || got > (10+services)*time.Second {
-			t.Errorf("leisure after %v, with writes from the tenth second on that take %d s", got, services)
+		if got := <-idle; got < (10+services-1)*time.Second || got > (10+services)*time.Second {
+			t.Errorf("idle after %v, with writes from the tenth second on that take %d s", got, services)
 		}
 		cancel()
-		if c.atLeisure(ctx) {
-			t.Error("leisure after the end")
+		if c.waitIdle(ctx) {
+			t.Error("idle after the end")
 		}
 		c.queue.ShutDown()
 		working.Wait()

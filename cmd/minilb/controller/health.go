@@ -42,7 +42,7 @@ func (c *Controller) serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve health and metrics: %w", err)
 	}
 	if err := <-stopped; err != nil {
-		return server.Close() // somebody does not hang up
+		return server.Close() // a client keeps its connection open
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func (c *Controller) serve(ctx context.Context, listener net.Listener) error {
 // handler serves
 //
 //	/livez             200 as long as the process runs
-//	/healthz, /readyz  200 once the Services are known, and from then on; 503 and why before
+//	/healthz, /readyz  200 from when the Services are known; 503 and the reason before
 //	/metrics           for Prometheus
 func (c *Controller) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -66,9 +66,9 @@ func (c *Controller) ready(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "ok\n")
 		return
 	}
-	reason := c.complaints.last(watching)
-	if reason == "" {
-		reason = "services: not listed yet"
+	reason := "services: not listed yet"
+	if failure := c.failures.lasting(watching); failure != nil {
+		reason = failure.Text
 	}
 	http.Error(w, printable.Line(reason), http.StatusServiceUnavailable)
 }

@@ -70,7 +70,7 @@ func TestHandler(t *testing.T) {
 	}
 	expect("/livez", 200, "ok")
 	expect("/readyz", 503, "services: not listed yet")
-	c.complaints.tell(watching, &kube.Failure{Kind: kube.Unreachable, Text: "cannot reach the API server: \x1b[2J"})
+	c.failures.report(watching, &kube.Failure{Kind: kube.Unreachable, Text: "cannot reach the API server: \x1b[2J"})
 	expect("/readyz", 503, `cannot reach the API server: \u001b[2J`) // M10
 	expect("/healthz", 503, "cannot reach the API server")
 	c.services.Replace(nil, "1")

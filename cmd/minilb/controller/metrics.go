@@ -9,7 +9,7 @@ import (
 
 // The values of the label result of minilb_status_writes_total.
 const (
-	// resultSuccess: the API server has taken the status.
+	// resultSuccess: the API server has accepted the status.
 	resultSuccess = "success"
 	// resultDropped: the Service was gone, re-created or of another type by then; not retried.
 	resultDropped = "dropped"
@@ -29,32 +29,7 @@ func newWrites() *prometheus.CounterVec {
 	return writes
 }
 
-// newEventsWritten returns the counter of Events with a series for each reason at zero.
-func newEventsWritten() *prometheus.CounterVec {
-	written := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "minilb_controller_events_total",
-		Help: "Events that were written, by reason.",
-	}, []string{"reason"})
-	for _, reason := range []string{
-		reasonStatusUpdated, reasonStatusConflict, reasonTargetPortMismatch, reasonNoRoutableEndpoint, reasonNoEndpoints, reasonWrongClass, reasonInvalidHost, reasonTooManyHosts,
-		reasonInvalidObject, reasonHostConflict, reasonHostReserved, reasonHostNotAllowed, reasonHostNotServed, reasonHostNotice, reasonAnnotationIgnored, reasonResolved,
-	} {
-		written.WithLabelValues(reason)
-	}
-	for _, field := range unsupported {
-		written.WithLabelValues(reasonUnsupported + field.name)
-	}
-	return written
-}
-
-func newEventsFailed() prometheus.Counter {
-	return prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "minilb_controller_event_errors_total",
-		Help: "Events that the API server did not take.",
-	})
-}
-
-// metrics returns everything that is measured.
+// metrics returns all metrics.
 func (c *Controller) metrics() *prometheus.Registry {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "minilb_build_info",
@@ -68,20 +43,19 @@ func (c *Controller) metrics() *prometheus.Registry {
 	}
 	gauge("minilb_watching", "Whether Services are listed and watched; 0 while the API server cannot be reached or refuses.", c.watching)
 	gauge("minilb_services", "Services whose status is ours to write.", c.services.count)
-	gauge("minilb_services_unwritten", "Services among them whose status does not say yet what it should.", c.services.unwritten)
-	gauge("minilb_services_contested", "Services that are left alone for ten minutes, as another controller keeps overwriting their status.", c.contests.paused)
+	gauge("minilb_services_unwritten", "Services among them that do not have the status yet that they should.", c.services.pending)
+	gauge("minilb_services_contested", "Services that are left alone for ten minutes, as another controller keeps overwriting their status.", c.conflicts.paused)
 	registry.MustRegister(c.writes, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if r := c.recorder; r != nil {
-		gauge("minilb_controller_findings", "What Events tell of at present, or are about to.", r.count)
-		registry.MustRegister(r.written, r.failed)
+	if c.recorder != nil {
+		registry.MustRegister(c.recorder.Collectors()...)
 	}
 	return registry
 }
 
-// watching returns 1 while the Services are known and nothing is wrong with their watch, else 0.
+// watching returns 1 while the Services are known and their watch does not fail, else 0.
 func (c *Controller) watching() int {
-	if c.services.synced.Load() && c.complaints.last(watching) == "" {
+	if c.services.synced.Load() && c.failures.lasting(watching) == nil {
 		return 1
 	}
 	return 0

@@ -11,7 +11,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
-// The gauges follow the watch and the contests, and the man page names all metrics.
+// The gauges follow the watch and the conflicts, and the man page names all metrics.
 func TestMetricsOfTrouble(t *testing.T) {
 	c, _ := newTest(t, nil)
 	registry := c.metrics()
@@ -35,9 +35,9 @@ func TestMetricsOfTrouble(t *testing.T) {
 	expect("before the first list", "minilb_watching", 0)
 	c.services.Replace([]any{web(1, "")}, "1")
 	expect("after the first list", "minilb_watching", 1)
-	c.complaints.tell(watching, &kube.Failure{Kind: kube.Unreachable, Text: "cannot reach the API server"})
+	c.failures.report(watching, &kube.Failure{Kind: kube.Unreachable, Text: "cannot reach the API server"})
 	expect("in an outage", "minilb_watching", 0)
-	c.complaints.settle(watching)
+	c.failures.clear(watching)
 	expect("after an outage", "minilb_watching", 1)
 
 	expect("before the write", "minilb_services_unwritten", 1)
@@ -45,16 +45,16 @@ func TestMetricsOfTrouble(t *testing.T) {
 	expect("after the write", "minilb_services_unwritten", 0)
 
 	now := time.Unix(1e9, 0)
-	c.contests.now = func() time.Time { return now }
+	c.conflicts.now = func() time.Time { return now }
 	service := func(version string) *service {
 		return &service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: "1", version: version}
 	}
-	c.contests.wrote(service("1"), "1")
+	c.conflicts.wrote(service("1"), "1")
 	for _, version := range []string{"2", "3", "4", "5", "6"} {
-		c.contests.overwritten(service(version))
+		c.conflicts.overwritten(service(version))
 	}
 	expect("after five overwrites", "minilb_services_contested", 0)
-	c.contests.overwritten(service("7"))
+	c.conflicts.overwritten(service("7"))
 	expect("after six overwrites", "minilb_services_contested", 1)
 	now = now.Add(10 * time.Minute)
 	expect("after the pause", "minilb_services_contested", 0)

@@ -116,7 +116,7 @@ func TestWritingAgain(t *testing.T) {
 
 // What a Service itself is refused for is told of each Service, and again once it has worked in
 // between; any other trouble is told once for all.
-func TestComplain(t *testing.T) {
+func TestReportWrite(t *testing.T) {
 	refused := apierrors.NewBadRequest("what")
 	for name, tc := range map[string]struct {
 		err   error
@@ -124,8 +124,8 @@ func TestComplain(t *testing.T) {
 	}{"refused": {refused, 2}, "unreachable": {errors.New("connection refused"), 1}, "unwell": {apierrors.NewServiceUnavailable("starting"), 1}} {
 		c, log := newTest(t, nil)
 		for range 3 {
-			c.complain(cache.ObjectName{Namespace: "shop", Name: "web"}, tc.err)
-			c.complain(cache.ObjectName{Namespace: "shop", Name: "api"}, tc.err)
+			c.reportWrite(cache.ObjectName{Namespace: "shop", Name: "web"}, tc.err)
+			c.reportWrite(cache.ObjectName{Namespace: "shop", Name: "api"}, tc.err)
 		}
 		if got := strings.Count(log.String(), "level="); got != tc.lines {
 			t.Errorf("%s: got %d lines, want %d:\n%s", name, got, tc.lines, log)

@@ -7,33 +7,20 @@ import (
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
-// service is what we need of a Service that is ours, which is a fraction of it.
-type service struct {
-	name     cache.ObjectName
-	uid      types.UID
-	version  string // resourceVersion
-	deleting bool
-	settled  bool   // its status says what it should and nothing else
-	rival    string // who has written its status last if it does not
-	foreign  bool   // it is not ours, and only to be told of what its owner got wrong
-	selects  bool   // it has a selector
-	findings []finding
-	ports    []corev1.ServicePort // those whose number its endpoints alone have
-}
-
-// services holds the Services that are ours as the watch has last seen them, and tells the name
-// of each that changes. It implements cache.ReflectorStore. What it returns must not be changed.
+// services holds the Services that the watch has seen. It implements cache.ReflectorStore. What it returns must not be
+// changed.
 type services struct {
-	// reduce returns what we need of a Service, nil if it is not ours.
-	reduce func(*corev1.Service) *service
-	// changed is called without a lock held.
-	changed func(cache.ObjectName)
+	// transform returns what is kept of a Service, nil for nothing.
+	transform func(*corev1.Service) *service
+	// enqueue is called with the name of each Service that has changed, without a lock held.
+	enqueue func(cache.ObjectName)
+	// onList is called after each complete list.
+	onList func()
 	// synced is set by the first complete list and never unset: an outage does not make what
 	// we know disappear.
 	synced atomic.Bool
@@ -42,11 +29,11 @@ type services struct {
 	byName map[cache.ObjectName]*service
 }
 
-func newServices(reduce func(*corev1.Service) *service, changed func(cache.ObjectName)) *services {
-	return &services{reduce: reduce, changed: changed, byName: map[cache.ObjectName]*service{}}
+func newServices(transform func(*corev1.Service) *service, enqueue func(cache.ObjectName), onList func()) *services {
+	return &services{transform: transform, enqueue: enqueue, onList: onList, byName: map[cache.ObjectName]*service{}}
 }
 
-// get returns a Service, nil if none of that name is ours, or foreign.
+// get returns a Service, nil if none of that name is kept.
 func (s *services) get(name cache.ObjectName) *service {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -59,20 +46,20 @@ func (s *services) count() int {
 	defer s.mu.RUnlock()
 	ours := 0
 	for _, service := range s.byName {
-		if !service.foreign {
+		if service.ours() {
 			ours++
 		}
 	}
 	return ours
 }
 
-// unwritten returns the status of how many Services does not say yet what it should.
-func (s *services) unwritten() int {
+// pending returns how many Services do not have the status yet that they should.
+func (s *services) pending() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	n := 0
 	for _, service := range s.byName {
-		if !service.settled && !service.deleting && !service.foreign {
+		if service.pending && !service.deleting {
 			n++
 		}
 	}
@@ -81,14 +68,14 @@ func (s *services) unwritten() int {
 
 // Add implements cache.ReflectorStore.
 func (s *services) Add(object any) error {
-	reduced := s.reduce(object.(*corev1.Service))
+	reduced := s.transform(object.(*corev1.Service))
 	if reduced == nil {
 		return s.Delete(object)
 	}
 	s.mu.Lock()
 	s.byName[reduced.name] = reduced
 	s.mu.Unlock()
-	s.changed(reduced.name)
+	s.enqueue(reduced.name)
 	return nil
 }
 
@@ -103,12 +90,12 @@ func (s *services) Delete(object any) error {
 	delete(s.byName, name)
 	s.mu.Unlock()
 	if existed {
-		s.changed(name)
+		s.enqueue(name)
 	}
 	return nil
 }
 
-// Replace implements cache.ReflectorStore. Every Service is looked at again, those that have
+// Replace implements cache.ReflectorStore. Every Service is enqueued, those that have
 // disappeared, too.
 func (s *services) Replace(objects []any, _ string) error {
 	next := make(map[cache.ObjectName]*service, len(objects))
@@ -121,28 +108,30 @@ func (s *services) Replace(objects []any, _ string) error {
 	last := s.byName
 	s.byName = next
 	s.mu.Unlock()
-	s.synced.Store(true)
 
 	for name := range last {
 		if next[name] == nil {
-			s.changed(name)
+			s.enqueue(name)
 		}
 	}
-	return s.Resync()
+	err := s.Resync()
+	s.synced.Store(true)
+	s.onList()
+	return err
 }
 
-// reduced returns what we need of a Service of a list, which may have been reduced when its page came.
+// reduced returns what is kept of a Service of a list, which may have been transformed when its page came.
 func (s *services) reduced(object any) *service {
 	if kept, ok := object.(*kube.Reduced); ok {
 		return kept.Object.(*service)
 	}
-	return s.reduce(object.(*corev1.Service))
+	return s.transform(object.(*corev1.Service))
 }
 
 // Resync implements cache.ReflectorStore.
 func (s *services) Resync() error {
 	for _, name := range s.names() {
-		s.changed(name)
+		s.enqueue(name)
 	}
 	return nil
 }

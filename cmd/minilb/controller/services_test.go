@@ -16,8 +16,8 @@ func named(name, version string) *corev1.Service {
 	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, ResourceVersion: version}}
 }
 
-// reduceNamed takes those for ours that have a resourceVersion.
-func reduceNamed(full *corev1.Service) *service {
+// transformNamed takes those for ours that have a resourceVersion.
+func transformNamed(full *corev1.Service) *service {
 	if full.ResourceVersion == "" {
 		return nil
 	}
@@ -26,12 +26,13 @@ func reduceNamed(full *corev1.Service) *service {
 
 func TestServices(t *testing.T) {
 	var changed []string
-	s := newServices(reduceNamed, func(name cache.ObjectName) { changed = append(changed, name.Name) })
+	lists := 0
+	s := newServices(transformNamed, func(name cache.ObjectName) { changed = append(changed, name.Name) }, func() { lists++ })
 	expect := func(step, wantChanged, wantHave string) {
 		t.Helper()
 		slices.Sort(changed)
 		if got := strings.Join(changed, " "); got != wantChanged {
-			t.Errorf("%s: told of %q, want %q", step, got, wantChanged)
+			t.Errorf("%s: enqueued %q, want %q", step, got, wantChanged)
 		}
 		changed = nil
 		var have []string
@@ -65,6 +66,9 @@ func TestServices(t *testing.T) {
 	page := func(full *corev1.Service) any { return &kube.Reduced{Object: s.reduced(full)} }
 	s.Replace([]any{page(named("b", "6")), page(named("a", "")), page(named("c", "4"))}, "6")
 	expect("a list in pages", "b c", "b6 c4")
+	if lists != 3 {
+		t.Errorf("told of %d lists, want 3", lists)
+	}
 	if got := s.count(); got != 2 {
 		t.Errorf("counted %d, want 2", got)
 	}

@@ -7,15 +7,17 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/cmd/minilb/controller/events"
+	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
@@ -26,68 +28,37 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
-// reduce returns what we need of a Service, nil if its status is not for us to write (S6, M8).
-func (c *Controller) reduce(full *corev1.Service) *service {
-	if lb.Ignored(full.Labels) {
-		return nil
-	}
-	if !lb.Exposed(&full.Spec, c.options.Class, c.options.DefaultClass) {
-		return c.reduceForeign(full)
-	}
-	s := &service{
-		name:     cache.MetaObjectToName(full),
-		uid:      full.UID,
-		version:  full.ResourceVersion,
-		deleting: full.DeletionTimestamp != nil,
-		settled:  apiequality.Semantic.DeepEqual(full.Status.LoadBalancer.Ingress, wanted(full, c.options.Domain)),
-	}
-	if !s.settled {
-		s.rival = lastManager(full.ManagedFields)
-	}
-	if c.recorder != nil {
-		s.find(full)
-	}
-	return s
-}
-
-// wanted returns what the status of a Service should say. It depends on name, namespace and
-// domain alone (S1), never on pods, and has neither IP nor port (S2, S3, S4).
-func wanted(service metav1.Object, domain string) []corev1.LoadBalancerIngress {
+// desiredIngress returns what the status of a Service should have. It depends on name, namespace and
+// domain only (S1), never on pods, and has neither IP nor port (S2, S3, S4).
+func desiredIngress(service metav1.Object, domain string) []corev1.LoadBalancerIngress {
 	return []corev1.LoadBalancerIngress{{Hostname: lb.Hostname(service, domain)}}
 }
 
-// write makes the status of a Service say want (S11). A Service that is gone, was re-created
+// write applies the desired status to a Service (S11). One that is gone, was re-created
 // or has changed its type meanwhile is left alone: its own event follows or has come already.
 func (c *Controller) write(ctx context.Context, s *service) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-
-	want := wanted(&metav1.ObjectMeta{Namespace: s.name.Namespace, Name: s.name.Name}, c.options.Domain)
-	status := applycorev1.LoadBalancerStatus()
-	for _, ingress := range want {
-		status.WithIngress(applycorev1.LoadBalancerIngress().WithHostname(ingress.Hostname))
-	}
-	body := applycorev1.Service(s.name.Name, s.name.Namespace).
-		WithUID(s.uid).
-		WithStatus(applycorev1.ServiceStatus().WithLoadBalancer(status))
-	written, err := c.client.CoreV1().Services(s.name.Namespace).ApplyStatus(ctx, body,
-		metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	hostname := desiredIngress(&metav1.ObjectMeta{Namespace: s.name.Namespace, Name: s.name.Name}, c.options.Domain)[0].Hostname
+	status := applycorev1.LoadBalancerStatus().WithIngress(applycorev1.LoadBalancerIngress().WithHostname(hostname))
+	body := s.applyConfiguration().WithStatus(applycorev1.ServiceStatus().WithLoadBalancer(status))
+	written, err := applyStatus(ctx, c.client, body)
 
 	name := s.name.String()
 	switch {
 	case err == nil:
 		c.writes.WithLabelValues(resultSuccess).Inc()
-		c.contests.wrote(s, written.ResourceVersion)
-		if c.complaints.settle(writing) {
+		c.conflicts.wrote(s, written.ResourceVersion)
+		if c.failures.clear(writing) {
 			c.log.Info("writing the status of services again")
 		}
-		c.log.Info("status written", "service", name, "hostname", want[0].Hostname)
-		updated := s.finding(reasonStatusUpdated, "The Service is reached as "+want[0].Hostname+", which its status says now")
-		updated.normal = true
-		c.recorder.tell(updated)
-	case overtaken(ctx, c.client, s, err):
+		c.log.Info("status written", "service", name, "hostname", hostname)
+		updated := s.problem(events.StatusUpdated, "The Service is reached as "+hostname+", which its status has now")
+		updated.Normal = true
+		c.recorder.Report(updated)
+	case staleWrite(ctx, c.client, s, err):
 		c.writes.WithLabelValues(resultDropped).Inc()
-		c.log.Debug("status not written: the Service is not the one we knew", "service", name, "err", err)
+		c.log.Debug("status not written: the Service has changed", "service", name, "err", err)
 		err = nil
 	default:
 		c.writes.WithLabelValues(resultError).Inc()
@@ -95,26 +66,63 @@ func (c *Controller) write(ctx context.Context, s *service) error {
 	return err
 }
 
-// overtaken reports whether a write failed because the Service has changed since we read it,
-// so that writing the same again would be pointless: it is gone, another one has its name now (S11) or it is
+// applyConfiguration returns the Service without a status.
+func (s *service) applyConfiguration() *applycorev1.ServiceApplyConfiguration {
+	return applycorev1.Service(s.name.Name, s.name.Namespace).WithUID(s.uid)
+}
+
+func applyStatus(ctx context.Context, client kubernetes.Interface, body *applycorev1.ServiceApplyConfiguration) (*corev1.Service, error) {
+	return client.CoreV1().Services(*body.Namespace).ApplyStatus(ctx, body, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+}
+
+// staleWrite reports whether a write failed because the Service has changed since we read it,
+// so that a retry is pointless: it is gone, another one has its name now (S11) or it is
 // no LoadBalancer any more (S8).
-func overtaken(ctx context.Context, client kubernetes.Interface, s *service, err error) bool {
+func staleWrite(ctx context.Context, client kubernetes.Interface, s *service, err error) bool {
 	switch {
 	case apierrors.IsNotFound(err):
 		return true
-	case apierrors.IsConflict(err): // which does not say of what: the Service does
-		list, err := client.CoreV1().Services(s.name.Namespace).List(ctx, metav1.ListOptions{
-			FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, s.name.Name).String(),
-		})
-		return err == nil && !slices.ContainsFunc(list.Items, func(now corev1.Service) bool { return now.UID == s.uid })
+	case apierrors.IsConflict(err): // of what it does not say
+		exists, err := serviceExists(ctx, client, s.name, s.uid, true)
+		return err == nil && !exists
 	}
 	var answer apierrors.APIStatus
 	return apierrors.IsInvalid(err) && errors.As(err, &answer) && answer.Status().Details != nil &&
 		slices.ContainsFunc(answer.Status().Details.Causes, outdated)
 }
 
-// outdated reports whether the API server complains of what the Service has become, not of what
+// serviceExists reports whether there is a Service with the UID. One that is being deleted counts if deleting is set.
+func serviceExists(ctx context.Context, client kubernetes.Interface, name cache.ObjectName, uid types.UID, deleting bool) (bool, error) {
+	// A list, as the shipped permissions have no get.
+	list, err := client.CoreV1().Services(name.Namespace).List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name.Name).String()})
+	return err == nil && slices.ContainsFunc(list.Items, func(now corev1.Service) bool {
+		return now.UID == uid && (deleting || now.DeletionTimestamp == nil)
+	}), err
+}
+
+// outdated reports whether the API server rejects what the Service has become, not what
 // we write: it has another uid, or may have no such status.
 func outdated(cause metav1.StatusCause) bool {
 	return cause.Field == "metadata.uid" || cause.Field == "status.loadBalancer.ingress" && cause.Type == metav1.CauseType(field.ErrorTypeForbidden)
 }
+
+// reportWrite logs a write that failed and will be retried: once for all Services if the
+// cause is not the Service itself.
+func (c *Controller) reportWrite(name cache.ObjectName, err error) {
+	failure := kube.Explain("patch", "services/status", err)
+	about := writing
+	switch {
+	case failure.Denied != "": // by a policy that may be about all Services
+		about = writing + " " + failure.Denied
+	case failure.Kind == kube.Refused:
+		about = topic(name)
+	}
+	c.failures.report(about, failure, "service", name.String())
+}
+
+// writing is the topic of failed writes that are not about a single Service. The
+// first write that succeeds clears it.
+const writing = "services/status"
+
+// topic is that of a single Service.
+func topic(name cache.ObjectName) string { return writing + " " + name.String() }

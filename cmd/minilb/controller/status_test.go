@@ -39,18 +39,18 @@ func TestOurs(t *testing.T) {
 	for _, tc := range tests {
 		service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Labels: tc.labels}, Spec: corev1.ServiceSpec{Type: tc.kind, LoadBalancerClass: tc.class}}
 		strict := &Controller{options: Options{Class: "minilb"}}
-		if got := strict.reduce(service) != nil; got != tc.want {
+		if got := strict.transform(service) != nil; got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 		generous := &Controller{options: Options{Class: "minilb", DefaultClass: true}}
-		if got := generous.reduce(service) != nil; got != tc.wantByDefault {
+		if got := generous.transform(service) != nil; got != tc.wantByDefault {
 			t.Errorf("%s, default class: got %v, want %v", tc.name, got, tc.wantByDefault)
 		}
 	}
 }
 
 // S12: what we keep of a Service is enough to decide and little enough for many.
-func TestReduce(t *testing.T) {
+func TestTransform(t *testing.T) {
 	now, later := metav1.Now(), metav1.NewTime(time.Now().Add(time.Hour))
 	full := web(2, "h")
 	full.DeletionTimestamp = &now
@@ -60,23 +60,23 @@ func TestReduce(t *testing.T) {
 	full.ManagedFields = append(full.ManagedFields, metav1.ManagedFieldsEntry{Manager: "kubectl", Time: &later, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:ports":{}}}`)})
 	before := full.DeepCopy()
 	c := &Controller{options: Options{Class: "minilb", Domain: "minilb"}}
-	want := service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: "uid-1", version: "2", deleting: true, rival: "metallb"}
-	if got := c.reduce(full); !reflect.DeepEqual(*got, want) {
+	want := service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: "uid-1", version: "2", deleting: true, pending: true, manager: "metallb"}
+	if got := c.transform(full); !reflect.DeepEqual(*got, want) {
 		t.Errorf("got %+v, want %+v", *got, want)
 	}
 	if !apiequality.Semantic.DeepEqual(full, before) {
 		t.Error("the Service itself was changed")
 	}
-	settled := web(2, "web.shop.minilb")
-	settled.ManagedFields = full.ManagedFields
-	want = service{name: want.name, uid: want.uid, version: want.version, settled: true}
-	if got := c.reduce(settled); !reflect.DeepEqual(*got, want) {
-		t.Errorf("settled: got %+v, want %+v", *got, want)
+	written := web(2, "web.shop.minilb")
+	written.ManagedFields = full.ManagedFields
+	want = service{name: want.name, uid: want.uid, version: want.version}
+	if got := c.transform(written); !reflect.DeepEqual(*got, want) {
+		t.Errorf("written: got %+v, want %+v", *got, want)
 	}
 }
 
 // S1, S2, S3, S4, S12
-func TestSettled(t *testing.T) {
+func TestPending(t *testing.T) {
 	proxy := corev1.LoadBalancerIPModeProxy
 	tests := []struct {
 		name string
@@ -95,14 +95,14 @@ func TestSettled(t *testing.T) {
 		full := web(1, "")
 		full.Status.LoadBalancer.Ingress = tc.have
 		c := &Controller{options: Options{Class: "minilb", Domain: "minilb"}}
-		if got := c.reduce(full).settled; got != tc.want {
+		if got := !c.transform(full).pending; got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 	}
 }
 
 // S8, S11
-func TestOvertaken(t *testing.T) {
+func TestStaleWrite(t *testing.T) {
 	resource := schema.GroupResource{Resource: "services"}
 	invalid := func(problem *field.Error) error {
 		return apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "web", field.ErrorList{problem})
@@ -136,7 +136,7 @@ func TestOvertaken(t *testing.T) {
 			}
 		}
 		known := &service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: "a"}
-		if got := overtaken(t.Context(), client, known, tc.err); got != tc.want {
+		if got := staleWrite(t.Context(), client, known, tc.err); got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 	}

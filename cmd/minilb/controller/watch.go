@@ -15,8 +15,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
-// watch keeps c.services what the API server has until ctx ends. It is a bare reflector, for
-// an informer does not let us choose how it reconnects.
+// watch fills c.services until ctx ends. It is a bare reflector, as an informer has a fixed way to reconnect.
 func (c *Controller) watch(ctx context.Context) {
 	logger := klog.FromContext(ctx)
 	backoff := kube.Reconnect
@@ -29,10 +28,10 @@ func (c *Controller) watch(ctx context.Context) {
 }
 
 // loadBalancers selects the Services that can be ours. One that stops being a LoadBalancer
-// arrives as a deletion.
+// is reported as deleted.
 var loadBalancers = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
 
-// watching is the topic of complaints about list and watch.
+// watching is the topic of failures to list and watch.
 const watching = "services"
 
 func (c *Controller) listServices(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
@@ -40,7 +39,7 @@ func (c *Controller) listServices(ctx context.Context, options metav1.ListOption
 	list, err := kube.ListReduced(c.resumption.Listing(ctx, &options), options, c.client.CoreV1().Services(metav1.NamespaceAll).List,
 		func(full runtime.Object) any { return c.services.reduced(full) })
 	if err != nil {
-		c.lost(ctx, err)
+		c.reportWatch(ctx, err)
 	}
 	return list, err
 }
@@ -49,17 +48,17 @@ func (c *Controller) watchServices(ctx context.Context, options metav1.ListOptio
 	options.FieldSelector = loadBalancers
 	events, err := c.resumption.Watch(ctx, options, c.client.CoreV1().Services(metav1.NamespaceAll).Watch)
 	if err != nil {
-		c.lost(ctx, err)
-	} else if c.complaints.settle(watching) {
+		c.reportWatch(ctx, err)
+	} else if c.failures.clear(watching) {
 		c.log.Info("watching services again")
 	}
 	return events, err
 }
 
-// lost takes note of a request for Services that failed.
-func (c *Controller) lost(ctx context.Context, err error) {
+// reportWatch logs a request for Services that failed.
+func (c *Controller) reportWatch(ctx context.Context, err error) {
 	if ctx.Err() != nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
-		return // we are stopping; or the watch cannot be resumed, and the reflector lists anew
+		return // we are stopping; or the watch cannot be resumed, and the reflector lists again
 	}
-	c.complaints.tell(watching, kube.Explain("list and watch", "services", err))
+	c.failures.report(watching, kube.Explain("list and watch", "services", err))
 }

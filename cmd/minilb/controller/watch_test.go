@@ -44,13 +44,13 @@ func TestWatchOutage(t *testing.T) {
 		running.Go(func() { c.watch(ctx) })
 		time.Sleep(9 * time.Minute)
 		synctest.Wait()
-		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "cannot reach the API server") || c.complaints.last(watching) == "" {
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "cannot reach the API server") || c.failures.lasting(watching) == nil {
 			t.Errorf("want one line about the outage, got\n%s", got)
 		}
 		away.Store(false)
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if got := log.String(); !c.services.synced.Load() || strings.Count(got, "\n") != 2 || !strings.Contains(got, "watching services again") || c.complaints.last(watching) != "" {
+		if got := log.String(); !c.services.synced.Load() || strings.Count(got, "\n") != 2 || !strings.Contains(got, "watching services again") || c.failures.lasting(watching) != nil {
 			t.Errorf("synced %v; want one line about the end of the outage, got\n%s", c.services.synced.Load(), got)
 		}
 		cancel()
@@ -75,7 +75,7 @@ func TestWatchRefused(t *testing.T) {
 		running.Go(func() { c.watch(ctx) })
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "services: list and watch is forbidden") || c.complaints.last(watching) == "" {
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "services: list and watch is forbidden") || c.failures.lasting(watching) == nil {
 			t.Errorf("want one line, got\n%s", got)
 		}
 		cancel()
@@ -84,7 +84,7 @@ func TestWatchRefused(t *testing.T) {
 }
 
 // What ends a watch as a matter of course is no trouble.
-func TestLost(t *testing.T) {
+func TestReportWatch(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	end()
 	for name, tc := range map[string]struct {
@@ -98,7 +98,7 @@ func TestLost(t *testing.T) {
 		"a version, in old words": {t.Context(), &apierrors.StatusError{ErrStatus: metav1.Status{Code: 410, Reason: metav1.StatusReasonGone}}, 0},
 	} {
 		c, log := newTest(t, nil)
-		c.lost(tc.ctx, tc.err)
+		c.reportWatch(tc.ctx, tc.err)
 		if got := strings.Count(log.String(), "\n"); got != tc.lines {
 			t.Errorf("%s: got %d lines, want %d:\n%s", name, got, tc.lines, log)
 		}

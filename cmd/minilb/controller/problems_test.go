@@ -16,29 +16,43 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/cmd/minilb/controller/events"
 )
 
 // found returns what a recorder remembers, one a line.
-func (r *recorder) found() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func found(r *events.Recorder) []string {
 	var all []string
-	for _, t := range r.told {
-		all = append(all, fmt.Sprintf("%s %s %s/%s %s: %s", t.event("x", t.due).Type, t.kind, t.namespace, t.name, t.reason, t.note))
+	for _, p := range r.Problems() {
+		kind := corev1.EventTypeWarning
+		if p.Normal {
+			kind = corev1.EventTypeNormal
+		}
+		all = append(all, fmt.Sprintf("%s %s %s/%s %s: %s", kind, p.Kind, p.Namespace, p.Name, p.Reason, p.Note))
 	}
 	slices.Sort(all)
 	return all
 }
 
+// newRecorder returns a recorder of the Controller's cluster.
+func newRecorder(t *testing.T, c *Controller, log *slog.Logger) *events.Recorder {
+	t.Helper()
+	r, err := events.New(&eventsAPI{client: c.client}, "test", log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // recording is a Controller that records what it finds and writes nothing of it.
 func recording(t *testing.T) (*Controller, *buffer) {
 	c, log := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return web(2, "web.shop.minilb"), nil })
-	c.recorder = newRecorder((&apiServer{}).create, (&apiServer{}).may, (&apiServer{}).there, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
+	c.recorder = newRecorder(t, c, slog.New(slog.DiscardHandler))
 	return c, log
 }
 
 // What the owner of a Service learns of it. S5, S6, E11, I11, S17
-func TestServiceFindings(t *testing.T) {
+func TestServiceProblems(t *testing.T) {
 	port := func(port int32, target intstr.IntOrString) corev1.ServicePort {
 		return corev1.ServicePort{Name: fmt.Sprintf("p%d", port), Port: port, TargetPort: target}
 	}
@@ -53,8 +67,9 @@ func TestServiceFindings(t *testing.T) {
 			}
 		}
 	}
+	const unsupported = " has no effect: clients connect to the pods themselves; "
 	const mismatch = "; make port and targetPort the same, or let clients look up SRV records"
-	const slip = ` looks like a slip of "minilb", so that nobody serves the Service: make it anew with that class, or give it type ClusterIP in between, as a class cannot be changed`
+	const slip = ` looks like a typo of "minilb", so that nobody serves the Service: create it anew with that class, or give it type ClusterIP in between, as a class cannot be changed`
 	const noClass = ` is ignored, as the Service has no loadBalancerClass: create the Service anew with loadBalancerClass "minilb", which cannot be changed`
 	for _, tc := range []struct {
 		name   string
@@ -76,10 +91,10 @@ func TestServiceFindings(t *testing.T) {
 			s.Spec.SessionAffinity, s.Spec.LoadBalancerIP = corev1.ServiceAffinityClientIP, "192.0.2.1"
 			s.Spec.LoadBalancerSourceRanges, s.Spec.ExternalIPs = []string{"10.0.0.0/8"}, []string{"192.0.2.1"}
 		}, []string{
-			"Normal UnsupportedExternalIPs: externalIPs are not answered, as the Service's name leads to its pods: remove them, or route them to the nodes yourself",
-			"Normal UnsupportedLoadBalancerIP: loadBalancerIP has no effect, as the Service has a name and no address of its own: remove it",
-			"Normal UnsupportedSessionAffinity: sessionAffinity has no effect on clients outside of the cluster, which choose a pod by themselves: remove it, or keep sessions where all pods find them",
-			"Warning UnsupportedLoadBalancerSourceRanges: loadBalancerSourceRanges has no effect, as clients connect to the pods themselves: admit them by a NetworkPolicy"}},
+			"Normal UnsupportedExternalIPs: spec.externalIPs" + unsupported + "remove it: the Service has a name, and the addresses of its pods",
+			"Normal UnsupportedLoadBalancerIP: spec.loadBalancerIP" + unsupported + "remove it: the Service has a name, and the addresses of its pods",
+			"Normal UnsupportedSessionAffinity: spec.sessionAffinity" + unsupported + "remove it, or put an Ingress or a Gateway with affinity in front",
+			"Warning UnsupportedLoadBalancerSourceRanges: spec.loadBalancerSourceRanges" + unsupported + "remove it, and admit clients by a NetworkPolicy on the pods"}},
 		{"affinity to none", func(s *corev1.Service) { s.Spec.SessionAffinity = corev1.ServiceAffinityNone }, nil},
 		{"others'", foreign("metallb"), nil},
 		{"a class that is nearly ours", foreign("mini-lb"), []string{"Warning WrongClass: loadBalancerClass \"mini-lb\"" + slip}},
@@ -105,7 +120,7 @@ func TestServiceFindings(t *testing.T) {
 		if err := c.sync(t.Context(), cache.MetaObjectToName(full)); err != nil {
 			t.Errorf("%s: %v", tc.name, err)
 		}
-		got := c.recorder.found()
+		got := found(c.recorder)
 		for i := range got {
 			got[i] = strings.Replace(got[i], " Service shop/web", "", 1)
 		}
@@ -113,18 +128,18 @@ func TestServiceFindings(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant\n%s", tc.name, strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
 		}
 		c.services.Delete(full)
-		if err := c.sync(t.Context(), cache.MetaObjectToName(full)); err != nil || c.recorder.count() > 0 {
-			t.Errorf("%s: %d findings of a Service that is gone, %v", tc.name, c.recorder.count(), err)
+		if err := c.sync(t.Context(), cache.MetaObjectToName(full)); err != nil || len(c.recorder.Problems()) > 0 {
+			t.Errorf("%s: %d findings of a Service that is gone, %v", tc.name, len(c.recorder.Problems()), err)
 		}
 		c.recorder = nil
-		if s := c.reduce(full); s != nil && (s.findings != nil || s.foreign) {
+		if s := c.transform(full); s != nil && (s.ports != nil || s.unsupported != nil || s.notOurs) {
 			t.Errorf("%s: got %+v without a recorder", tc.name, s)
 		}
 	}
 }
 
 // What was found of a Service's endpoints goes with the Service, and when it is another's.
-func TestEndpointFindingsGo(t *testing.T) {
+func TestEndpointProblemsGo(t *testing.T) {
 	full := web(1, "web.shop.minilb")
 	name := cache.MetaObjectToName(full)
 	for step, end := range map[string]func(c *Controller){
@@ -143,11 +158,11 @@ func TestEndpointFindingsGo(t *testing.T) {
 			}
 		}
 		sync()
-		c.recorder.replace(endpointsTopic(name), []finding{c.services.get(name).finding(reasonNoRoutableEndpoint, "not there")})
+		c.recorder.Replace(endpointsSource(name), []events.Problem{c.services.get(name).problem(events.NoRoutableEndpoint, "not there")})
 		end(c)
 		sync()
-		if got := strings.Join(c.recorder.found(), "\n"); strings.Contains(got, reasonNoRoutableEndpoint) || len(c.sweeps.known) > 0 {
-			t.Errorf("%s: got %s and %d known", step, got, len(c.sweeps.known))
+		if got := strings.Join(found(c.recorder), "\n"); strings.Contains(got, events.NoRoutableEndpoint) || len(c.scan.known) > 0 {
+			t.Errorf("%s: got %s and %d known", step, got, len(c.scan.known))
 		}
 	}
 }
@@ -158,14 +173,14 @@ func TestStatusUpdated(t *testing.T) {
 		err  error
 		want []string
 	}{
-		{nil, []string{"Normal Service shop/web StatusUpdated: The Service is reached as web.shop.minilb, which its status says now"}},
+		{nil, []string{"Normal Service shop/web StatusUpdated: The Service is reached as web.shop.minilb, which its status has now"}},
 		{apierrors.NewServiceUnavailable("starting"), nil},
 	} {
 		c, log := recording(t)
 		c.client.(*fake.Clientset).PrependReactor("patch", "services", func(clienttesting.Action) (bool, runtime.Object, error) { return tc.err != nil, nil, tc.err })
 		c.services.Add(web(1, ""))
 		err := c.sync(t.Context(), cache.ObjectName{Namespace: "shop", Name: "web"})
-		if got := c.recorder.found(); !slices.Equal(got, tc.want) || !errors.Is(err, tc.err) || strings.Contains(log.String(), "hostname=web.shop.minilb") != (tc.err == nil) {
+		if got := found(c.recorder); !slices.Equal(got, tc.want) || !errors.Is(err, tc.err) || strings.Contains(log.String(), "hostname=web.shop.minilb") != (tc.err == nil) {
 			t.Errorf("got %q, %v, want %q\n%s", got, err, tc.want, log)
 		}
 	}
@@ -175,7 +190,7 @@ func TestStatusUpdated(t *testing.T) {
 func TestStatusConflict(t *testing.T) {
 	c, _ := recording(t)
 	name := cache.ObjectName{Namespace: "shop", Name: "web"}
-	c.contests.limit = 1
+	c.conflicts.limit = 1
 	version := 1
 	for range 4 {
 		version += 2
@@ -190,8 +205,8 @@ func TestStatusConflict(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := fmt.Sprintf("Warning Service shop/web StatusConflict: Field manager \"rival\" keeps overwriting the status: give the Service a loadBalancerClass that is not its, or turn it off for this Service; the status is left alone for %v", c.contests.pause)
-	if got := c.recorder.found(); len(got) != 2 || got[1] != want {
+	want := fmt.Sprintf("Warning Service shop/web StatusConflict: Field manager \"rival\" keeps overwriting the status: give the Service a loadBalancerClass that is not its, or turn it off for this Service; the status is left alone for %v", c.conflicts.pause)
+	if got := found(c.recorder); len(got) != 2 || got[1] != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

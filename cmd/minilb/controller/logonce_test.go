@@ -16,9 +16,9 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
-func TestComplaints(t *testing.T) {
+func TestLogOnce(t *testing.T) {
 	var out bytes.Buffer
-	c := newComplaints(slog.New(slog.NewTextHandler(&out, nil)))
+	c := newLogOnce(slog.New(slog.NewTextHandler(&out, nil)))
 	clock := time.Unix(1e9, 0)
 	c.now = func() time.Time { return clock }
 	lines := func() (got []string) {
@@ -33,57 +33,57 @@ func TestComplaints(t *testing.T) {
 	awayToo := &kube.Failure{Kind: kube.Unreachable, Text: "away by another port", Cause: errors.New("x")}
 	forbidden := &kube.Failure{Kind: kube.Forbidden, Text: "forbidden", Cause: errors.New("x")}
 
-	if c.settle("a") || c.last("a") != "" {
+	if c.clear("a") || c.lasting("a") != nil {
 		t.Error("there is something to complain of at first")
 	}
-	c.tell("a", away, "n", 1)
-	c.tell("a", awayToo)
-	c.tell("a", away)
+	c.report("a", away, "n", 1)
+	c.report("a", awayToo)
+	c.report("a", away)
 	if got := lines(); len(got) != 1 || got[0] != `WARN msg="away; retrying" n=1` {
 		t.Errorf("an outage: got %q", got)
 	}
-	if got := c.last("a"); got != "away" {
-		t.Errorf("last: got %q", got)
+	if got := c.lasting("a"); got != away {
+		t.Errorf("lasting: got %v", got)
 	}
-	c.tell("b", away)
+	c.report("b", away)
 	if got := lines(); len(got) != 1 {
 		t.Errorf("another topic: got %q", got)
 	}
-	c.tell("a", forbidden)
-	c.tell("a", forbidden)
+	c.report("a", forbidden)
+	c.report("a", forbidden)
 	if got := lines(); len(got) != 1 || got[0] != "ERROR msg=forbidden" {
 		t.Errorf("another kind: got %q", got)
 	}
-	c.tell("c", &kube.Failure{Kind: kube.Unauthorized, Text: "who", Cause: errors.New("x")})
+	c.report("c", &kube.Failure{Kind: kube.Unauthorized, Text: "who", Cause: errors.New("x")})
 	if got := lines(); len(got) != 1 || got[0] != "ERROR msg=who" {
 		t.Errorf("what does not go away: got %q", got)
 	}
 	clock = clock.Add(reminder)
-	c.tell("a", forbidden)
+	c.report("a", forbidden)
 	if got := lines(); len(got) != 1 {
 		t.Errorf("reminder: got %q", got)
 	}
-	if !c.settle("a") || c.settle("a") {
+	if !c.clear("a") || c.clear("a") {
 		t.Error("a complaint settles once")
 	}
-	c.tell("a", forbidden)
+	c.report("a", forbidden)
 	if got := lines(); len(got) != 1 {
 		t.Errorf("the next outage: got %q", got)
 	}
 }
 
 // A policy or webhook that denies writes is told of once, whatever it says of each Service and each time.
-func TestComplainDenied(t *testing.T) {
+func TestReportDenied(t *testing.T) {
 	var out bytes.Buffer
-	c := &Controller{complaints: newComplaints(slog.New(slog.NewTextHandler(&out, nil)))}
+	c := &Controller{failures: newLogOnce(slog.New(slog.NewTextHandler(&out, nil)))}
 	for i := range 1000 {
 		for _, name := range []string{"web", "db"} {
 			for _, who := range []string{`admission webhook "x.org" denied the request`, `admission webhook "y.org" denied the request`, "ValidatingAdmissionPolicy 'p' with binding 'b' denied request"} {
-				c.complain(cache.NewObjectName("shop", name), apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, name, fmt.Errorf("%s: request %d for %s", who, i, name)))
+				c.reportWrite(cache.NewObjectName("shop", name), apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, name, fmt.Errorf("%s: request %d for %s", who, i, name)))
 			}
 		}
 	}
-	if n := strings.Count(out.String(), "level=WARN"); n != 3 || len(c.complaints.byTopic) != 3 {
-		t.Errorf("%d lines and %d topics, want 3:\n%.2000s", n, len(c.complaints.byTopic), &out)
+	if n := strings.Count(out.String(), "level=WARN"); n != 3 || len(c.failures.byTopic) != 3 {
+		t.Errorf("%d lines and %d topics, want 3:\n%.2000s", n, len(c.failures.byTopic), &out)
 	}
 }

@@ -12,40 +12,40 @@ import (
 )
 
 const (
-	// bannerTimeout is how long one attempt to read nodes and pods may take.
-	bannerTimeout = 30 * time.Second
-	// bannerRetry is the pause after an attempt that failed. While we are forbidden to read nodes it is
-	// half of the time that has lasted, and bannerPatience at most: an API server that has just started
+	// printTimeout is how long one attempt to read nodes and pods may take.
+	printTimeout = 30 * time.Second
+	// printRetryMin is the pause after an attempt that failed. While we are forbidden to read nodes it is
+	// half of the time that has lasted, and printRetryMax at most: an API server that has just started
 	// forbids what it allows once it has read its roles.
-	bannerRetry, bannerPatience = time.Second, time.Minute
-	// bannerDenied is how long we are forbidden to read nodes until that is told.
-	bannerDenied = 5 * time.Second
+	printRetryMin, printRetryMax = time.Second, time.Minute
+	// printDenied is how long we are forbidden to read nodes before that is logged.
+	printDenied = 5 * time.Second
 )
 
 // printRoutes prints the static routes as soon as nodes can be read, once (R1, R2), and warns
-// of pods that they do not reach (R3). Nothing else waits for it.
+// of pods that they do not reach (R3).
 func (c *Controller) printRoutes(ctx context.Context) {
 	var denied time.Time // since when we are forbidden, zero for not
-	for told := false; ; {
+	for logged := false; ; {
 		err := c.tryPrintRoutes(ctx)
 		if err == nil {
 			return
 		}
-		// Of any other trouble the watch of Services tells, too.
+		// Other failures are logged by the watch of Services.
 		c.log.Debug("routes not printed yet", "err", err)
-		pause := bannerRetry
-		trouble, known := errors.AsType[*kube.Failure](err)
+		pause := printRetryMin
+		failure, known := errors.AsType[*kube.Failure](err)
 		switch {
-		case !known || trouble.Kind != kube.Forbidden:
+		case !known || failure.Kind != kube.Forbidden:
 			denied = time.Time{}
 		case denied.IsZero():
 			denied = time.Now()
 		default:
 			lasting := time.Since(denied)
-			pause = min(max(bannerRetry, lasting/2), bannerPatience)
-			if lasting >= bannerDenied && !told {
-				told = true
-				c.log.Warn("routes not printed: " + trouble.Text)
+			pause = min(max(printRetryMin, lasting/2), printRetryMax)
+			if lasting >= printDenied && !logged {
+				logged = true
+				c.log.Warn("routes not printed: " + failure.Text)
 			}
 		}
 		if !sleep(ctx, pause) {
@@ -55,7 +55,7 @@ func (c *Controller) printRoutes(ctx context.Context) {
 }
 
 func (c *Controller) tryPrintRoutes(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, bannerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, printTimeout)
 	defer cancel()
 	nodes, err := routes.Nodes(ctx, c.client)
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 
 // R1, R3: the routes are printed once, as soon as nodes can be read, and pods that they do not
 // reach are warned of.
-func TestBanner(t *testing.T) {
+func TestPrintRoutes(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		trouble  error
@@ -89,7 +89,7 @@ func TestBanner(t *testing.T) {
 
 // R3: routes are printed although it cannot be told where the pods are, which is no matter of the
 // operator's; and a standard output that is gone is tried again.
-func TestBannerWithoutPods(t *testing.T) {
+func TestPrintRoutesWithoutPods(t *testing.T) {
 	c, _ := newTest(t, nil)
 	var out, log buffer
 	c.out, c.log = &out, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -112,7 +112,7 @@ func TestBannerWithoutPods(t *testing.T) {
 
 // R7b: what is printed, and what endpoints are told of, is limited to the networks after -within, and never holds
 // the API server's address.
-func TestBannerWithin(t *testing.T) {
+func TestPrintRoutesWithin(t *testing.T) {
 	c, _ := newTest(t, nil)
 	var out buffer
 	c.out = &out

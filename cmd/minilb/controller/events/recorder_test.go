@@ -1,4 +1,4 @@
-package controller
+package events
 
 import (
 	"context"
@@ -19,6 +19,24 @@ import (
 
 var eventsResource = schema.GroupResource{Group: "events.k8s.io", Resource: "events"}
 
+// buffer is a log that is written and read at a time.
+type buffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
 // apiServer takes Events as the API server does.
 type apiServer struct {
 	mu       sync.Mutex
@@ -30,15 +48,17 @@ type apiServer struct {
 	away     error           // of whoever asks for objects
 }
 
-func (a *apiServer) there(_ context.Context, object *corev1.ObjectReference) (bool, error) {
+func (a *apiServer) Exists(_ context.Context, object *corev1.ObjectReference) (bool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return !a.gone[object.Name], a.away
 }
 
-func (a *apiServer) may(_ context.Context, namespace string) bool { return a.granted[namespace] }
+func (a *apiServer) MayCreateEvents(_ context.Context, namespace string) bool {
+	return a.granted[namespace]
+}
 
-func (a *apiServer) create(_ context.Context, event *eventsv1.Event) error {
+func (a *apiServer) CreateEvent(_ context.Context, event *eventsv1.Event) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.requests++
@@ -86,70 +106,70 @@ func (a *apiServer) turn(refuse func(*eventsv1.Event) error) {
 }
 
 // record runs f beside a recorder.
-func record(t *testing.T, f func(t *testing.T, r *recorder, server *apiServer, log *buffer)) {
+func record(t *testing.T, f func(t *testing.T, r *Recorder, server *apiServer, log *buffer)) {
 	synctest.Test(t, func(t *testing.T) {
 		server, log := &apiServer{}, new(buffer)
-		r := newRecorder(server.create, server.may, server.there, "test", duration(t, becoming), slog.New(slog.NewTextHandler(log, nil)))
+		r := newTest(t, server, "test", slog.New(slog.NewTextHandler(log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
-		go func() { defer close(ended); r.run(ctx) }()
+		go func() { defer close(ended); r.Run(ctx) }()
 		f(t, r, server, log)
 		cancel()
 		<-ended
 	})
 }
 
-// duration parses one that is a string for whoever links.
-func duration(t *testing.T, text string) time.Duration {
+// newTest returns a Recorder that writes to the server.
+func newTest(t *testing.T, server *apiServer, instance string, log *slog.Logger) *Recorder {
 	t.Helper()
-	d, err := time.ParseDuration(text)
+	r, err := New(server, instance, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return d
+	return r
 }
 
-func badHost(namespace string, n int) finding {
-	return finding{kind: "Ingress", namespace: namespace, name: fmt.Sprintf("i%d", n), uid: "uid", reason: reasonInvalidHost, note: "Host is refused"}
+func badHost(namespace string, n int) Problem {
+	return Problem{Kind: "Ingress", Namespace: namespace, Name: fmt.Sprintf("i%d", n), UID: "uid", Reason: InvalidHost, Note: "Host is refused"}
 }
 
-// S17: a finding that lasts is told once, again when the API server has forgotten it, and not at all if
+// S17: a Problem that lasts is told once, again when the API server has forgotten it, and not at all if
 // it does not last.
 func TestRecorderOnce(t *testing.T) {
-	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
+	record(t, func(t *testing.T, r *Recorder, server *apiServer, log *buffer) {
 		f, fleeting := badHost("shop", 1), badHost("shop", 2)
-		r.replace("claims", []finding{f, f, fleeting})
-		time.Sleep(settling / 2)
-		r.replace("claims", []finding{f})
-		time.Sleep(settling)
+		r.Replace("claims", []Problem{f, f, fleeting})
+		time.Sleep(problemDelay / 2)
+		r.Replace("claims", []Problem{f})
+		time.Sleep(problemDelay)
 		if n := server.count(""); n != 1 || server.asked() != 1 {
 			t.Fatalf("%d events by %d requests, want one", n, server.asked())
 		}
-		r.replace("claims", []finding{f})
-		r.replace("another stanza's", []finding{f})
-		r.replace("claims", nil)
-		time.Sleep(renewal / 2)
+		r.Replace("claims", []Problem{f})
+		r.Replace("another stanza's", []Problem{f})
+		r.Replace("claims", nil)
+		time.Sleep(repeatDelay / 2)
 		if server.asked() != 1 {
 			t.Errorf("%d requests, want one", server.asked())
 		}
 		server.turn(nil)
-		time.Sleep(renewal)
+		time.Sleep(repeatDelay)
 		if n := server.count(""); n != 1 {
 			t.Error("what still holds was not told again after an hour")
 		}
 		again := f
-		again.generation = 2
-		r.replace("another stanza's", []finding{again})
-		time.Sleep(2 * settling)
+		again.Generation = 2
+		r.Replace("another stanza's", []Problem{again})
+		time.Sleep(2 * problemDelay)
 		if n := server.count(""); n != 2 {
 			t.Errorf("%d events, want another one of the next generation", n)
 		}
-		r.replace("another stanza's", nil)
-		time.Sleep(2 * r.becoming)
-		if n := r.count(); n != 0 {
+		r.Replace("another stanza's", nil)
+		time.Sleep(2 * r.schedule.hostDelay)
+		if n := len(r.Problems()); n != 0 {
 			t.Errorf("%d findings are remembered, want none", n)
 		}
-		if got := testutil.ToFloat64(r.written.WithLabelValues(reasonInvalidHost)); got != 3 {
+		if got := testutil.ToFloat64(r.written.WithLabelValues(InvalidHost)); got != 3 {
 			t.Errorf("minilb_controller_events_total is %v, want 3", got)
 		}
 		if log.String() != "" {
@@ -160,11 +180,11 @@ func TestRecorderOnce(t *testing.T) {
 
 // M2: a host that leads nowhere is most often one that is being set up.
 func TestRecorderPatience(t *testing.T) {
-	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
+	record(t, func(t *testing.T, r *Recorder, server *apiServer, log *buffer) {
 		f := badHost("shop", 1)
-		f.reason = reasonHostNotServed
-		r.replace("claims", []finding{f})
-		time.Sleep(r.becoming - time.Second)
+		f.Reason = HostNotServed
+		r.Replace("claims", []Problem{f})
+		time.Sleep(r.schedule.hostDelay - time.Second)
 		if n := server.count(""); n != 0 {
 			t.Error("it was told at once")
 		}
@@ -177,14 +197,14 @@ func TestRecorderPatience(t *testing.T) {
 
 // Two controllers write one Event.
 func TestRecorderReplicas(t *testing.T) {
-	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
-		other := newRecorder(server.create, server.may, server.there, "other", duration(t, becoming), slog.New(slog.DiscardHandler))
+	record(t, func(t *testing.T, r *Recorder, server *apiServer, log *buffer) {
+		other := newTest(t, server, "other", slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go other.run(ctx)
-		r.replace("claims", []finding{badHost("shop", 1)})
-		other.replace("claims", []finding{badHost("shop", 1)})
-		time.Sleep(2 * settling)
+		go other.Run(ctx)
+		r.Replace("claims", []Problem{badHost("shop", 1)})
+		other.Replace("claims", []Problem{badHost("shop", 1)})
+		time.Sleep(2 * problemDelay)
 		if n := server.count(""); n != 1 || server.asked() != 2 {
 			t.Errorf("%d events by %d requests, want one by two", n, server.asked())
 		}
@@ -196,31 +216,31 @@ func TestRecorderReplicas(t *testing.T) {
 // A namespace with any number of bad objects takes no more than its share of what is written and
 // remembered, and those of others are told of none the less.
 func TestRecorderFlood(t *testing.T) {
-	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
-		var findings []finding
+	record(t, func(t *testing.T, r *Recorder, server *apiServer, log *buffer) {
+		var findings []Problem
 		for n := range 10_000 {
 			findings = append(findings, badHost("evil", n))
 		}
-		r.replace("claims", findings)
-		r.replace("service", []finding{badHost("shop", 1)})
-		time.Sleep(settling + time.Second)
+		r.Replace("claims", findings)
+		r.Replace("service", []Problem{badHost("shop", 1)})
+		time.Sleep(problemDelay + time.Second)
 		if n := server.count("shop"); n != 1 {
 			t.Errorf("%d events about another namespace, want one", n)
 		}
-		if n := r.count(); n != maxNamespaceFindings+1 {
-			t.Errorf("%d findings are remembered, want %d", n, maxNamespaceFindings+1)
+		if n := len(r.Problems()); n != maxNamespaceProblems+1 {
+			t.Errorf("%d findings are remembered, want %d", n, maxNamespaceProblems+1)
 		}
 		time.Sleep(time.Minute)
 		if n, most := server.count("evil"), namespaceEventBurst+namespaceEventRate*62; n > most || n < most-3 {
 			t.Errorf("%d events within a minute, want %d", n, most)
 		}
-		if lines := strings.Count(log.String(), "\n"); lines != 1 || !strings.Contains(log.String(), "more is wrong than events are written of") {
+		if lines := strings.Count(log.String(), "\n"); lines != 1 || !strings.Contains(log.String(), "too many problems to write Events of all") {
 			t.Errorf("the log says %s", log)
 		}
-		for n := range 2 * maxNews {
-			r.tell(badHost(fmt.Sprintf("ns%d", n), n))
+		for n := range 2 * maxOnce {
+			r.Report(badHost(fmt.Sprintf("ns%d", n), n))
 		}
-		if n := r.count(); n > maxNamespaceFindings+1+maxNews {
+		if n := len(r.Problems()); n > maxNamespaceProblems+1+maxOnce {
 			t.Errorf("%d findings are remembered", n)
 		}
 	})
@@ -229,28 +249,28 @@ func TestRecorderFlood(t *testing.T) {
 // What is due first is written first, of one namespace and of several.
 func TestRecorderOrder(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	r := newRecorder((&apiServer{}).create, (&apiServer{}).may, (&apiServer{}).there, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
-	r.now = func() time.Time { return now }
+	r := newTest(t, &apiServer{}, "test", slog.New(slog.DiscardHandler))
+	r.schedule.now = func() time.Time { return now }
 	want := []string{"shop/i3", "shop/i1", "dev/i4", "shop/i2"}
 	for _, id := range want {
 		namespace, name, _ := strings.Cut(id, "/")
 		f := badHost(namespace, 0)
-		f.name = name
-		r.replace(id, []finding{f})
+		f.Name = name
+		r.Replace(id, []Problem{f})
 		now = now.Add(time.Millisecond)
 	}
-	if _, event, pause := r.next(); event != nil || pause != settling-time.Duration(len(want))*time.Millisecond {
+	if _, event, pause := r.next(); event != nil || pause != problemDelay-time.Duration(len(want))*time.Millisecond {
 		t.Errorf("got %v, or a pause of %v before anything is due", event, pause)
 	}
-	now = now.Add(settling)
+	now = now.Add(problemDelay)
 	for _, id := range want {
-		key, event, _ := r.next()
+		e, event, _ := r.next()
 		if event == nil || event.Regarding.Namespace+"/"+event.Regarding.Name != id {
 			t.Fatalf("got %+v, want %s", event, id)
 		}
-		r.write(t.Context(), key, event)
+		r.write(t.Context(), e, event)
 	}
-	if _, event, pause := r.next(); event != nil || pause != renewal {
+	if _, event, pause := r.next(); event != nil || pause != repeatDelay {
 		t.Errorf("got %v, or a pause of %v when all is told", event, pause)
 	}
 }
@@ -258,48 +278,48 @@ func TestRecorderOrder(t *testing.T) {
 // Of what is told once, so much waits as may, whatever lasts beside it.
 func TestRecorderNews(t *testing.T) {
 	server := &apiServer{}
-	r := newRecorder(server.create, server.may, server.there, "test", duration(t, becoming), slog.New(slog.DiscardHandler))
-	var lasting []finding
-	for n := range 2 * maxNews {
+	r := newTest(t, server, "test", slog.New(slog.DiscardHandler))
+	var lasting []Problem
+	for n := range 2 * maxOnce {
 		lasting = append(lasting, badHost("shop", n))
 	}
-	r.replace("claims", lasting)
+	r.Replace("claims", lasting)
 	tellAll := func(step string, first, want int) {
 		t.Helper()
-		for n := range 2 * maxNews {
-			r.tell(badHost("dev", first+n))
+		for n := range 2 * maxOnce {
+			r.Report(badHost("dev", first+n))
 		}
-		if got := r.count() - len(r.topics["claims"]); got != want {
+		if got := len(r.Problems()) - len(r.schedule.bySource["claims"]); got != want {
 			t.Errorf("%s: %d wait, want %d", step, got, want)
 		}
 	}
-	tellAll("at first", 0, maxNews)
-	tellAll("while they wait", 0, maxNews)
-	r.replace("claims", nil)
-	tellAll("without what lasted", 1000, maxNews)
+	tellAll("at first", 0, maxOnce)
+	tellAll("while they wait", 0, maxOnce)
+	r.Replace("claims", nil)
+	tellAll("without what lasted", 1000, maxOnce)
 	const written = 3
 	for range written {
-		key, event, _ := r.next()
+		e, event, _ := r.next()
 		if event == nil {
 			t.Fatal("there is nothing to write")
 		}
-		r.write(t.Context(), key, event)
+		r.write(t.Context(), e, event)
 	}
-	if got := r.count(); got != maxNews-written {
-		t.Errorf("%d wait once some are told, want %d", got, maxNews-written)
+	if got := len(r.Problems()); got != maxOnce-written {
+		t.Errorf("%d wait once some are told, want %d", got, maxOnce-written)
 	}
-	tellAll("after some are told", 2000, maxNews)
+	tellAll("after some are told", 2000, maxOnce)
 }
 
 // All namespaces together take no more than so many a second.
 func TestRecorderRate(t *testing.T) {
-	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
-		var findings []finding
+	record(t, func(t *testing.T, r *Recorder, server *apiServer, log *buffer) {
+		var findings []Problem
 		for n := range 1000 {
 			findings = append(findings, badHost(fmt.Sprintf("ns%d", n), n))
 		}
-		r.replace("claims", findings)
-		time.Sleep(settling + 20*time.Second)
+		r.Replace("claims", findings)
+		time.Sleep(problemDelay + 20*time.Second)
 		if n, most := server.count(""), eventBurst+eventRate*20; n > most+1 || n < most-5 {
 			t.Errorf("%d events within 20 seconds, want %d", n, most)
 		}
@@ -308,7 +328,7 @@ func TestRecorderRate(t *testing.T) {
 
 // Without a recorder nothing is recorded.
 func TestNoRecorder(t *testing.T) {
-	var r *recorder
-	r.replace("claims", []finding{badHost("shop", 1)})
-	r.tell(badHost("shop", 1))
+	var r *Recorder
+	r.Replace("claims", []Problem{badHost("shop", 1)})
+	r.Report(badHost("shop", 1))
 }

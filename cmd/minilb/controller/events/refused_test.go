@@ -1,4 +1,4 @@
-package controller
+package events
 
 import (
 	"errors"
@@ -19,13 +19,13 @@ func TestRecorderRefused(t *testing.T) {
 	quota := apierrors.NewForbidden(eventsResource, "", errors.New("exceeded quota: small"))
 	leaving := apierrors.NewForbidden(eventsResource, "", errors.New("unable to create new content in namespace"))
 	leaving.ErrStatus.Details = &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}}
-	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
+	record(t, func(t *testing.T, r *Recorder, server *apiServer, log *buffer) {
 		server.granted = map[string]bool{"full": true}
 		server.turn(func(event *eventsv1.Event) error {
 			return map[string]error{"denied": forbidden, "full": quota, "leaving": leaving}[event.Namespace]
 		})
 		for n, namespace := range []string{"denied", "full", "leaving", "shop"} {
-			r.replace(namespace, []finding{badHost(namespace, n)})
+			r.Replace(namespace, []Problem{badHost(namespace, n)})
 		}
 		time.Sleep(time.Minute)
 		if n := server.count("shop"); n != 1 {
@@ -39,7 +39,7 @@ func TestRecorderRefused(t *testing.T) {
 			t.Errorf("the log says %s", text)
 		}
 		server.turn(nil)
-		time.Sleep(deniedPatience)
+		time.Sleep(denialDelay)
 		if n := server.count("denied"); n != 1 || !strings.Contains(log.String(), "events can be written again") {
 			t.Errorf("%d events once they may be written\n%s", n, log)
 		}
@@ -49,7 +49,7 @@ func TestRecorderRefused(t *testing.T) {
 // Where a quota is full, what waits is not asked for one by one, but is written when there is room again, an hour earlier
 // than what has been told; and news, which nobody waits for, keep none of others.
 func TestRecorderQuota(t *testing.T) {
-	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
+	record(t, func(t *testing.T, r *Recorder, server *apiServer, log *buffer) {
 		server.granted = map[string]bool{"full": true}
 		full := func(event *eventsv1.Event) error {
 			if event.Namespace == "full" {
@@ -58,30 +58,30 @@ func TestRecorderQuota(t *testing.T) {
 			return nil
 		}
 		server.turn(full)
-		var findings []finding
-		for n := range 2 * maxNews {
+		var findings []Problem
+		for n := range 2 * maxOnce {
 			findings = append(findings, badHost("full", n))
-			r.tell(badHost("full", 1000+n))
+			r.Report(badHost("full", 1000+n))
 		}
-		r.replace("claims", findings)
+		r.Replace("claims", findings)
 		time.Sleep(time.Minute)
 		if got := server.asked(); got != 1 {
 			t.Errorf("asked %d times where a quota is full, want once", got)
 		}
-		for n := range 2 * maxNews {
-			r.tell(badHost("full", 2000+n))
+		for n := range 2 * maxOnce {
+			r.Report(badHost("full", 2000+n))
 		}
-		r.tell(badHost("shop", 1))
-		time.Sleep(settling)
+		r.Report(badHost("shop", 1))
+		time.Sleep(problemDelay)
 		if got := server.count("shop"); got != 1 {
 			t.Errorf("%d news elsewhere, want one", got)
 		}
-		time.Sleep(deniedPatience)
+		time.Sleep(denialDelay)
 		if got := server.asked(); got != 3 {
 			t.Errorf("asked %d times, want one more", got)
 		}
 		server.turn(nil)
-		time.Sleep(2 * deniedPatience)
+		time.Sleep(2 * denialDelay)
 		if got := server.count("full"); got != len(findings) {
 			t.Errorf("%d events once there is room, want %d", got, len(findings))
 		}
@@ -90,7 +90,7 @@ func TestRecorderQuota(t *testing.T) {
 
 // One Event that a policy refuses keeps none of the others for ever.
 func TestRecorderPolicy(t *testing.T) {
-	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
+	record(t, func(t *testing.T, r *Recorder, server *apiServer, log *buffer) {
 		server.granted = map[string]bool{"shop": true}
 		server.turn(func(event *eventsv1.Event) error {
 			if event.Regarding.Name == "i1" {
@@ -98,10 +98,10 @@ func TestRecorderPolicy(t *testing.T) {
 			}
 			return nil
 		})
-		r.replace("first", []finding{badHost("shop", 1)})
+		r.Replace("first", []Problem{badHost("shop", 1)})
 		time.Sleep(time.Millisecond)
-		r.replace("claims", []finding{badHost("shop", 2), badHost("shop", 3)})
-		time.Sleep(deniedPatience + time.Minute)
+		r.Replace("claims", []Problem{badHost("shop", 2), badHost("shop", 3)})
+		time.Sleep(denialDelay + time.Minute)
 		if got := server.count("shop"); got != 2 {
 			t.Errorf("%d events beside the one that is refused, want 2", got)
 		}
@@ -111,7 +111,7 @@ func TestRecorderPolicy(t *testing.T) {
 // A webhook that fails for one namespace, or a policy that refuses what is said there, is no matter of
 // the others.
 func TestRecorderWebhook(t *testing.T) {
-	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
+	record(t, func(t *testing.T, r *Recorder, server *apiServer, log *buffer) {
 		server.granted = map[string]bool{"policed": true}
 		server.turn(func(event *eventsv1.Event) error {
 			switch {
@@ -127,10 +127,10 @@ func TestRecorderWebhook(t *testing.T) {
 			all = append(all, fmt.Sprintf("failing%d", n))
 		}
 		for n, namespace := range all {
-			r.replace(namespace, []finding{badHost(namespace, n)})
+			r.Replace(namespace, []Problem{badHost(namespace, n)})
 		}
-		r.replace("more", []finding{badHost("policed", 100)}) // which is not said again
-		time.Sleep(settling + 2*eventRetry + time.Second)
+		r.Replace("more", []Problem{badHost("policed", 100)}) // which is not said again
+		time.Sleep(problemDelay + 2*retryDelay + time.Second)
 		if server.count("shop") != 1 || server.count("infra") != 1 {
 			t.Errorf("%d and %d events where they may be written, want one each", server.count("shop"), server.count("infra"))
 		}
@@ -142,15 +142,15 @@ func TestRecorderWebhook(t *testing.T) {
 
 // An API server that is away is asked again in a while, and no more often for there being more to say.
 func TestRecorderOutage(t *testing.T) {
-	record(t, func(t *testing.T, r *recorder, server *apiServer, log *buffer) {
+	record(t, func(t *testing.T, r *Recorder, server *apiServer, log *buffer) {
 		server.turn(func(*eventsv1.Event) error { return errors.New("connection refused") })
-		r.replace("claims", []finding{badHost("shop", 1), badHost("shop", 2), badHost("infra", 3)})
-		time.Sleep(settling + time.Minute + time.Second)
+		r.Replace("claims", []Problem{badHost("shop", 1), badHost("shop", 2), badHost("infra", 3)})
+		time.Sleep(problemDelay + time.Minute + time.Second)
 		if server.asked() != 7 {
 			t.Errorf("asked %d times in a minute, want 7", server.asked())
 		}
 		server.turn(nil)
-		time.Sleep(eventRetry)
+		time.Sleep(retryDelay)
 		if n := server.count(""); n != 3 || log.String() != "" {
 			t.Errorf("%d events after an outage, want three\n%s", n, log)
 		}

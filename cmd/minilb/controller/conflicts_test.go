@@ -5,28 +5,26 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 )
 
-// fight lets a Service be written by us and overwritten by a rival in turns.
+// fight makes a Service be written by us and overwritten by a rival in turns.
 type fight struct {
-	*contests
+	*conflicts
 	uid     types.UID
 	version int
-	rival   string
 	clock   time.Time
 }
 
 func newFight() *fight {
-	f := &fight{contests: newContests(), uid: "1", rival: "metallb", clock: time.Unix(1e9, 0)}
+	f := &fight{conflicts: newConflicts(), uid: "1", clock: time.Unix(1e9, 0)}
 	f.now = func() time.Time { return f.clock }
 	return f
 }
 
 func (f *fight) service() *service {
-	return &service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: f.uid, version: strconv.Itoa(f.version), rival: f.rival}
+	return &service{name: cache.ObjectName{Namespace: "shop", Name: "web"}, uid: f.uid, version: strconv.Itoa(f.version)}
 }
 
 func (f *fight) write() {
@@ -34,10 +32,10 @@ func (f *fight) write() {
 	f.wrote(f.service(), strconv.Itoa(f.version))
 }
 
-func (f *fight) overwrite() (time.Duration, string) { f.version++; return f.overwritten(f.service()) }
+func (f *fight) overwrite() (time.Duration, bool) { f.version++; return f.overwritten(f.service()) }
 
 // S12
-func TestContests(t *testing.T) {
+func TestConflicts(t *testing.T) {
 	f := newFight()
 	if pause, _ := f.overwrite(); pause != 0 {
 		t.Error("a status that we have not written is contested")
@@ -53,13 +51,13 @@ func TestContests(t *testing.T) {
 		}
 	}
 	f.write()
-	pause, rival := f.overwrite()
-	if pause != 10*time.Minute || rival != "metallb" {
-		t.Fatalf("the sixth overwrite: got a pause of %v for %q, want 10 minutes for metallb", pause, rival)
+	pause, began := f.overwrite()
+	if pause != 10*time.Minute || !began {
+		t.Fatalf("the sixth overwrite: got a pause of %v, begun %v, want 10 minutes that begin", pause, began)
 	}
 	f.clock = f.clock.Add(4 * time.Minute)
-	if pause, rival := f.overwrite(); pause != 6*time.Minute || rival != "" {
-		t.Errorf("during the pause: got %v and %q, want 6 minutes and no more words", pause, rival)
+	if pause, began := f.overwrite(); pause != 6*time.Minute || began {
+		t.Errorf("during the pause: got %v, begun %v, want the other 6 minutes", pause, began)
 	}
 	f.clock = f.clock.Add(6 * time.Minute)
 	if pause, _ := f.overwritten(f.service()); pause != 0 {
@@ -68,7 +66,7 @@ func TestContests(t *testing.T) {
 }
 
 // S12: five overwrites that are older than the window do not count.
-func TestContestsWindow(t *testing.T) {
+func TestConflictsWindow(t *testing.T) {
 	f := newFight()
 	for range 50 {
 		f.write()
@@ -80,7 +78,7 @@ func TestContestsWindow(t *testing.T) {
 }
 
 // S12: what the watch has not yet delivered is no overwrite, nor is what cannot be compared.
-func TestContestsStale(t *testing.T) {
+func TestConflictsStale(t *testing.T) {
 	f := newFight()
 	stale := f.service()
 	for range 20 {
@@ -97,7 +95,7 @@ func TestContestsStale(t *testing.T) {
 }
 
 // S12: another Service under the same name has a history of its own.
-func TestContestsForget(t *testing.T) {
+func TestConflictsForget(t *testing.T) {
 	f := newFight()
 	rounds := func(n int) (pause time.Duration) {
 		for range n {
@@ -124,27 +122,5 @@ func TestContestsForget(t *testing.T) {
 	}
 	if len(f.byName) != 1 {
 		t.Errorf("%d Services are remembered, want 1", len(f.byName))
-	}
-}
-
-// S12
-func TestLastManager(t *testing.T) {
-	ingress, ports := metav1.NewFieldsV1(`{"f:status":{"f:loadBalancer":{"f:ingress":{}}}}`), metav1.NewFieldsV1(`{"f:spec":{"f:ports":{}}}`)
-	at := func(seconds int64) *metav1.Time { t := metav1.Unix(seconds, 0); return &t }
-	tests := []struct {
-		name string
-		all  []metav1.ManagedFieldsEntry
-		want string
-	}{
-		{"nobody", nil, "unknown"},
-		{"no time", []metav1.ManagedFieldsEntry{{Manager: "a", FieldsV1: ingress}}, "unknown"},
-		{"the last", []metav1.ManagedFieldsEntry{{Manager: "a", Time: at(1), FieldsV1: ingress}, {Manager: "b", Time: at(3), FieldsV1: ingress}, {Manager: "c", Time: at(2), FieldsV1: ingress}}, "b"},
-		{"of the status", []metav1.ManagedFieldsEntry{{Manager: "a", Time: at(1), FieldsV1: ingress}, {Manager: "kubectl", Time: at(2), FieldsV1: ports}, {Manager: "odd", Time: at(3)}}, "a"},
-		{"ourselves", []metav1.ManagedFieldsEntry{{Manager: "minilb", Time: at(1), FieldsV1: ingress}}, "another minilb controller, which has another -domain"},
-	}
-	for _, tc := range tests {
-		if got := lastManager(tc.all); got != tc.want {
-			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
-		}
 	}
 }

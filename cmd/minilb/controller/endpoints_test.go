@@ -19,7 +19,7 @@ import (
 )
 
 // What one look at all endpoints finds, whichever comes first. R3, S5
-func TestSweep(t *testing.T) {
+func TestScan(t *testing.T) {
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}, Spec: corev1.NodeSpec{PodCIDRs: []string{"10.244.1.0/24", "fd00:1::/64"}}, Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.168.1.31"}}}}
 	slice := func(service string, ports []int32, addresses ...string) *discoveryv1.EndpointSlice {
 		s := &discoveryv1.EndpointSlice{
@@ -84,11 +84,11 @@ func TestSweep(t *testing.T) {
 			return true, list, nil
 		})
 		for range 2 { // the second look finds the same
-			if err := c.sweep(t.Context()); err != nil {
+			if err := c.scanOnce(t.Context()); err != nil {
 				t.Fatalf("%s: %v", tc.name, err)
 			}
 		}
-		got := c.recorder.found()
+		got := found(c.recorder)
 		if !slices.EqualFunc(got, tc.want, strings.HasPrefix) {
 			t.Errorf("%s: got\n%s\nwant\n%s", tc.name, strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
 		}
@@ -97,7 +97,7 @@ func TestSweep(t *testing.T) {
 
 // What was found of a Service that goes while endpoints are read is forgotten, and what cannot be read
 // changes nothing.
-func TestSweepMeanwhile(t *testing.T) {
+func TestScanMeanwhile(t *testing.T) {
 	c, _ := recording(t)
 	full, name := web(1, "web.shop.minilb"), "n1"
 	c.services.Add(full)
@@ -115,7 +115,7 @@ func TestSweepMeanwhile(t *testing.T) {
 		if gone {
 			defer func() { // between the endpoints and what is made of them
 				c.services.Delete(full)
-				c.findIn(cache.MetaObjectToName(full), nil)
+				c.recordProblems(cache.MetaObjectToName(full), nil)
 			}()
 		}
 		return true, &discoveryv1.EndpointSliceList{Items: []discoveryv1.EndpointSlice{{
@@ -124,28 +124,28 @@ func TestSweepMeanwhile(t *testing.T) {
 			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.9"}, NodeName: &name}},
 		}}}, nil
 	})
-	if err := c.sweep(t.Context()); err != nil || c.recorder.count() != 1 {
-		t.Fatalf("got %q, %v", c.recorder.found(), err)
+	if err := c.scanOnce(t.Context()); err != nil || len(c.recorder.Problems()) != 1 {
+		t.Fatalf("got %q, %v", found(c.recorder), err)
 	}
 	for _, resource := range []string{"nodes", "endpointslices"} {
 		refused = map[string]error{resource: apierrors.NewServiceUnavailable("starting")}
-		if err := c.sweep(t.Context()); err == nil || c.recorder.count() != 1 {
-			t.Errorf("without %s: got %q, %v", resource, c.recorder.found(), err)
+		if err := c.scanOnce(t.Context()); err == nil || len(c.recorder.Problems()) != 1 {
+			t.Errorf("without %s: got %q, %v", resource, found(c.recorder), err)
 		}
 	}
 	refused = map[string]error{"nodes": apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("no"))}
 	other := web(1, "")
 	other.Name, other.UID, other.Spec.Selector = "other", "uid-2", map[string]string{"app": "x"}
 	c.services.Add(other)
-	c.sweeps.delay = 0
-	c.findIn(cache.MetaObjectToName(other), c.services.get(cache.MetaObjectToName(other)))
-	if err := c.sweep(t.Context()); err == nil || !strings.Contains(strings.Join(c.recorder.found(), "\n"), "shop/other NoEndpoints") || c.recorder.count() != 2 {
-		t.Errorf("without nodes: got %q, %v, want what does not depend on them", c.recorder.found(), err)
+	c.scan.delay = 0
+	c.recordProblems(cache.MetaObjectToName(other), c.services.get(cache.MetaObjectToName(other)))
+	if err := c.scanOnce(t.Context()); err == nil || !strings.Contains(strings.Join(found(c.recorder), "\n"), "shop/other NoEndpoints") || len(c.recorder.Problems()) != 2 {
+		t.Errorf("without nodes: got %q, %v, want what does not depend on them", found(c.recorder), err)
 	}
 	c.services.Delete(other)
-	c.findIn(cache.MetaObjectToName(other), nil)
+	c.recordProblems(cache.MetaObjectToName(other), nil)
 	refused, gone = nil, true
-	if err := c.sweep(t.Context()); err != nil || c.recorder.count() != 0 {
-		t.Errorf("got %q, %v", c.recorder.found(), err)
+	if err := c.scanOnce(t.Context()); err != nil || len(c.recorder.Problems()) != 0 {
+		t.Errorf("got %q, %v", found(c.recorder), err)
 	}
 }

@@ -1,0 +1,132 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/cmd/minilb/controller/events"
+)
+
+// conflicts counts how often somebody else overwrites what we have written, and decides when
+// to give way for a while (S12). It never counts a status that we have not written before.
+type conflicts struct {
+	// limit is how many overwrites within window are repaired at once.
+	limit  int
+	window time.Duration
+	// pause is how long a Service is left alone after one more.
+	pause time.Duration
+	now   func() time.Time
+
+	mu     sync.Mutex
+	byName map[cache.ObjectName]*conflict
+}
+
+// conflict is what is remembered of one Service.
+type conflict struct {
+	// uid distinguishes the Service from another one of its name.
+	uid types.UID
+	// version is the newest resourceVersion that was counted: that of our last write,
+	// or of the last overwrite. An older one in the cache is stale.
+	version string
+	// overwrites are the times of those within the window.
+	overwrites []time.Time
+	// until is when the pause ends.
+	until time.Time
+}
+
+func newConflicts() *conflicts {
+	return &conflicts{
+		limit:  5,
+		window: 10 * time.Minute,
+		pause:  10 * time.Minute,
+		now:    time.Now,
+		byName: map[cache.ObjectName]*conflict{},
+	}
+}
+
+// wrote remembers the resourceVersion after our write.
+func (c *conflicts) wrote(s *service, version string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := c.byName[s.name]
+	if known == nil || known.uid != s.uid {
+		known = &conflict{uid: s.uid}
+		c.byName[s.name] = known
+	}
+	known.version = version
+}
+
+// overwritten takes a Service whose status is pending and returns how long to leave it alone,
+// 0 for not at all, and whether that has just begun.
+func (c *conflicts) overwritten(s *service) (pause time.Duration, began bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := c.byName[s.name]
+	if known == nil || known.uid != s.uid {
+		return 0, false
+	}
+	now := c.now()
+	if now.Before(known.until) {
+		return known.until.Sub(now), false
+	}
+	if newer(s.version, known.version) {
+		known.version = s.version
+		known.overwrites = slices.DeleteFunc(known.overwrites, func(t time.Time) bool { return now.Sub(t) > c.window })
+		known.overwrites = append(known.overwrites, now)
+	}
+	if len(known.overwrites) <= c.limit {
+		return 0, false
+	}
+	known.overwrites = nil
+	known.until = now.Add(c.pause)
+	return c.pause, true
+}
+
+// paused returns how many Services are left alone at present.
+func (c *conflicts) paused() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now, n := c.now(), 0
+	for _, known := range c.byName {
+		if now.Before(known.until) {
+			n++
+		}
+	}
+	return n
+}
+
+// forget drops a Service that is not ours any more.
+func (c *conflicts) forget(name cache.ObjectName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.byName, name)
+}
+
+// newer reports whether resourceVersion a is later than b, false if they cannot be compared.
+func newer(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err == nil && order > 0
+}
+
+// reportConflict logs that a Service is left alone, and who overwrites its status.
+func (c *Controller) reportConflict(s *service, pause time.Duration) {
+	manager := s.manager
+	switch manager {
+	case "":
+		manager = "unknown"
+	case fieldManager:
+		manager = "another minilb controller, which has another -domain"
+	}
+	c.log.Warn("another controller keeps overwriting the status of a Service: give the Service a "+
+		"loadBalancerClass that is not that controller's, or turn that controller off for it",
+		"service", s.name.String(), "other", manager, "paused", pause)
+	c.recorder.Report(s.problem(events.StatusConflict, fmt.Sprintf(
+		"Field manager %q keeps overwriting the status: give the Service a loadBalancerClass that is not its, "+
+			"or turn it off for this Service; the status is left alone for %v", manager, pause)))
+}

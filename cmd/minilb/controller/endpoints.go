@@ -1,0 +1,169 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/cmd/minilb/controller/events"
+	"github.com/minilb/minilb/cmd/minilb/routes"
+)
+
+// serviceEndpoints are a Service's endpoints, as a scan has found them.
+type serviceEndpoints struct {
+	service    *service
+	unroutable int
+	total      int
+	example    routes.UnroutableEndpoint
+	ports      map[string]bool // clauses about ports that clients must replace by another
+	slices     int
+	endpoints  int // that slices have, in whatever state
+	usable     int // of them
+}
+
+// scanOnce records the problems of the endpoints of all our Services.
+func (c *Controller) scanOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
+	defer cancel()
+	nodes, unread := routes.Nodes(ctx, c.client)
+	lan, unlocated := c.options.LAN.Locate(ctx, c.client)
+	if unlocated != nil {
+		c.log.Debug(unlocated.Error())
+	}
+	pods := lan.Pods(nodes)
+	all := map[cache.ObjectName]*serviceEndpoints{} // of Services that have slices
+	err := routes.EachSlice(ctx, c.client, func(slice *discoveryv1.EndpointSlice) {
+		name := cache.NewObjectName(slice.Namespace, slice.Labels[discoveryv1.LabelServiceName])
+		s := c.services.get(name)
+		if !s.ours() {
+			return
+		}
+		unroutable, total := pods.Unroutable(slice)
+		e := all[name]
+		if e == nil {
+			e = &serviceEndpoints{service: s, ports: map[string]bool{}}
+			all[name] = e
+		}
+		e.add(slice)
+		e.total += total
+		e.unroutable += len(unroutable)
+		for _, endpoint := range unroutable { // the same whichever slice comes first
+			if !e.example.Addr.IsValid() || endpoint.Addr.Less(e.example.Addr) {
+				e.example = endpoint
+			}
+		}
+		if len(slice.Endpoints) > 0 {
+			for _, text := range mismatches(s.namedPorts(), slice.Ports) {
+				e.ports[text] = true
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range c.services.names() {
+		s := c.services.get(name)
+		if !s.ours() {
+			continue
+		}
+		e := all[name]
+		if e == nil {
+			e = &serviceEndpoints{service: s}
+		}
+		problems := e.problems(unread == nil)
+		if e.usable > 0 || s.deleting { // M5
+			c.scan.fed(name)
+		} else if c.scan.starving(name) {
+			problems = append(problems, e.missing())
+		}
+		c.recorder.Replace(endpointsSource(name), problems)
+		if !c.services.get(name).ours() { // it went meanwhile, and nothing else would forget its problems
+			c.recorder.Replace(endpointsSource(name), nil)
+		}
+	}
+	return unread
+}
+
+// add counts the endpoints of a slice (E2, E3, E6, M8).
+func (e *serviceEndpoints) add(slice *discoveryv1.EndpointSlice) {
+	if !routes.Addressed(slice) {
+		return
+	}
+	e.slices++
+	e.endpoints += len(slice.Endpoints)
+	for i := range slice.Endpoints {
+		if routes.Usable(slice.Endpoints[i].Conditions) {
+			e.usable++
+		}
+	}
+}
+
+// missing returns why no address of the Service is answered (D18).
+func (e *serviceEndpoints) missing() events.Problem {
+	p := e.service.problem(events.NoEndpoints, "No address is answered: spec.selector matches no pod that has an address; compare it with the labels of the pods, and see that they run")
+	p.Aspect = "none"
+	switch {
+	case e.endpoints > 0:
+		p.Aspect = "unready" // how many there are changes
+		p.Note = fmt.Sprintf("No address is answered: none of its %d endpoints is ready; kubectl describe of a pod shows which probe fails", e.endpoints)
+		if e.endpoints == 1 {
+			p.Note = "No address is answered: its only endpoint is not ready; kubectl describe of the pod shows which probe fails"
+		}
+	case e.service.selects:
+	case e.slices > 0:
+		p.Aspect = "bare"
+		p.Note = "No address is answered: it has no selector, and its EndpointSlices have no endpoints; add some, or give it a selector"
+	default:
+		p.Aspect = "unselected"
+		p.Note = "No address is answered: it has no selector, and no EndpointSlice with addresses; give it a selector, or create EndpointSlices with the label kubernetes.io/service-name"
+	}
+	return p
+}
+
+// problems returns those of a Service's endpoints. Whether routes lead there is unknown unless the nodes are known.
+func (e *serviceEndpoints) problems(nodesKnown bool) []events.Problem {
+	var all []events.Problem
+	unknown := func(reason string) {
+		p := e.service.problem(reason, "")
+		p.Unknown = true
+		all = append(all, p)
+	}
+	none := e.usable == 0 // then the problems of the last ones stay
+	if none || !nodesKnown {
+		unknown(events.NoRoutableEndpoint)
+	}
+	if none && len(e.service.namedPorts()) > 0 {
+		unknown(events.TargetPortMismatch)
+	}
+	if len(e.ports) > 0 {
+		all = append(all, e.service.mismatched(slices.Collect(maps.Keys(e.ports)))...)
+	}
+	if e.unroutable > 0 {
+		p := e.service.problem(events.NoRoutableEndpoint, e.describe())
+		p.Aspect = "any" // the example changes with the pods
+		all = append(all, p)
+	}
+	return all
+}
+
+func (e *serviceEndpoints) describe() string {
+	which := "some endpoints"
+	if e.unroutable == e.total {
+		which = "any endpoint"
+	}
+	where := fmt.Sprintf("The routes do not lead to %s, for example %s, which is ", which, e.example.Addr)
+	if e.example.Problem != "" {
+		return where + fmt.Sprintf("on node %s, and there is no route: %s", e.example.Node, e.example.Problem)
+	}
+	if len(e.example.PodCIDRs) == 0 {
+		return where + fmt.Sprintf("on node %s, which has no podCIDR: %s", e.example.Node, routes.AllocateHint)
+	}
+	return where + fmt.Sprintf("outside %s of node %s: %s", e.example.PodCIDRs, e.example.Node, routes.PodCIDRHint)
+}
+
+// endpointsSource is that of the problems of a Service's endpoints.
+func endpointsSource(name cache.ObjectName) string { return "endpoints " + name.String() }

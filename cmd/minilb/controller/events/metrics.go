@@ -1,0 +1,41 @@
+package events
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// newWritten returns the counter of Events with a series for each reason at zero.
+func newWritten() *prometheus.CounterVec {
+	written := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "minilb_controller_events_total",
+		Help: "Events that were written, by reason.",
+	}, []string{"reason"})
+	reasons := []string{
+		StatusUpdated, StatusConflict, TargetPortMismatch, NoRoutableEndpoint, NoEndpoints, WrongClass, InvalidHost, TooManyHosts,
+		InvalidObject, HostConflict, HostReserved, HostNotAllowed, HostNotServed, HostNotice, AnnotationIgnored, Resolved,
+	}
+	for _, field := range lb.UnsupportedFields {
+		reasons = append(reasons, field.Reason)
+	}
+	for _, reason := range reasons {
+		written.WithLabelValues(reason)
+	}
+	return written
+}
+
+func newFailed() prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "minilb_controller_event_errors_total",
+		Help: "Events that the API server did not accept.",
+	})
+}
+
+// Collectors returns the Recorder's metrics.
+func (r *Recorder) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{r.written, r.failed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "minilb_controller_findings",
+		Help: "What Events tell of at present, or are about to.",
+	}, func() float64 { return float64(len(r.Problems())) })}
+}

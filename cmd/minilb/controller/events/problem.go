@@ -1,0 +1,138 @@
+// Package events writes an Event of each problem that is found in the cluster, once for as long as the problem lasts, and
+// another one when it is resolved (S17). Of ours it imports kube, lb and printable only.
+package events
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/minilb/minilb/plugin/minilb/printable"
+)
+
+// The reasons of Events (S17), beside those of lb.UnsupportedFields. Scripts may depend on them.
+const (
+	StatusUpdated      = "StatusUpdated"      // Normal
+	StatusConflict     = "StatusConflict"     // S12
+	TargetPortMismatch = "TargetPortMismatch" // S5
+	NoRoutableEndpoint = "NoRoutableEndpoint" // R3
+	NoEndpoints        = "NoEndpoints"        // D18
+	WrongClass         = "WrongClass"         // S6
+	InvalidHost        = "InvalidHost"        // I10, G32
+	TooManyHosts       = "TooManyHosts"
+	InvalidObject      = "InvalidObject"  // something other than a host of it cannot be used
+	HostConflict       = "HostConflict"   // C2, C3
+	HostReserved       = "HostReserved"   // D17, C7
+	HostNotAllowed     = "HostNotAllowed" // C6
+	HostNotServed      = "HostNotServed"  // M2
+	HostNotice         = "HostNotice"     // Normal: it is served, with a remark
+	AnnotationIgnored  = "AnnotationIgnored"
+	Resolved           = "Resolved" // Normal
+)
+
+// Problem is a fact about an object that its owner should know.
+type Problem struct {
+	Kind, Namespace, Name string
+	UID                   types.UID
+	Generation            int64
+	Reason                string
+	Note                  string // one sentence, with what to do
+	Aspect                string // identifies the problem among those of its reason; "" for the note
+	Normal                bool   // nothing needs to be fixed
+	Unknown               bool   // not a problem: whether those of its reason persist cannot be found out now
+
+	round int // how often the reason was resolved before
+}
+
+const (
+	// reportingController identifies our Events.
+	reportingController = "minilb.io/controller"
+	// maxNote is the API server's limit, in bytes.
+	maxNote = 1024
+	// maxName leaves room for the hash in the 253 characters of an Event's name.
+	maxName = 200
+)
+
+// key identifies an Event, by the same in every controller and after a restart: the object, its generation, the reason
+// and the note. The note is part of it because not every change has a generation: Services have none, and annotations
+// and other objects do not change it.
+func (p *Problem) key() string {
+	aspect := cmp.Or(p.Aspect, "\x00"+p.Note)
+	if p.round > 0 {
+		aspect += fmt.Sprintf("\x00%d", p.round)
+	}
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\x00%s\x00%s\x00%s\x00%d\x00%s\x00%s", p.Kind, p.Namespace, p.Name, p.UID, p.Generation, p.Reason, aspect)
+	return hex.EncodeToString(sum.Sum(nil)[:10])
+}
+
+// eventNamespace is that of an Event about the object.
+func (p *Problem) eventNamespace() string { return cmp.Or(p.Namespace, metav1.NamespaceDefault) }
+
+// maxOfReason is how many problems of one reason an object has each in an Event of its own.
+const maxOfReason = 5
+
+// Each returns p with each of the texts and the fix as its note, and beyond five of them one that counts all. A text
+// that is added or removed does not change the others.
+func (p Problem) Each(texts []string, fix string) []Problem {
+	if fix != "" {
+		fix = "; " + fix
+	}
+	texts = slices.Compact(slices.Sorted(slices.Values(texts)))
+	var all []Problem
+	for _, text := range texts[:min(maxOfReason, len(texts))] {
+		text = strings.ToUpper(text[:1]) + text[1:]
+		p.Note = printable.Cut(printable.Line(text), maxNote-len(fix)) + fix
+		all = append(all, p)
+	}
+	if len(texts) > maxOfReason {
+		p.Note, p.Aspect = fmt.Sprintf("There are more of these than Events: \"minilb check\" lists all %d", len(texts)), "more"
+		all = append(all, p)
+	}
+	return all
+}
+
+// event returns the problem as an Event that is reported by instance.
+func (p *Problem) event(instance string, now time.Time) *eventsv1.Event {
+	eventType := corev1.EventTypeWarning
+	if p.Normal {
+		eventType = corev1.EventTypeNormal
+	}
+	name := p.Name[:min(len(p.Name), maxName)]
+	return &eventsv1.Event{
+		ObjectMeta:          metav1.ObjectMeta{Namespace: p.eventNamespace(), Name: strings.TrimRight(name, ".-") + "." + p.key()},
+		EventTime:           metav1.NewMicroTime(now),
+		ReportingController: reportingController,
+		ReportingInstance:   instance,
+		Action:              "Resolve",
+		Reason:              p.Reason,
+		Type:                eventType,
+		Note:                printable.Cut(printable.Line(p.Note), maxNote), // M10
+		Regarding: corev1.ObjectReference{
+			APIVersion: apiVersions[p.Kind], Kind: p.Kind, Namespace: p.Namespace, Name: p.Name, UID: p.UID,
+		},
+	}
+}
+
+// apiVersions are those of the kinds that Events are about. kubectl describe selects Events by the kind only.
+var apiVersions = map[string]string{
+	"Service":       "v1",
+	"EndpointSlice": "discovery.k8s.io/v1",
+	"Ingress":       "networking.k8s.io/v1",
+	"GatewayClass":  "gateway.networking.k8s.io/v1",
+	"Gateway":       "gateway.networking.k8s.io/v1",
+	"ListenerSet":   "gateway.networking.k8s.io/v1",
+	"HTTPRoute":     "gateway.networking.k8s.io/v1",
+	"GRPCRoute":     "gateway.networking.k8s.io/v1",
+	"TLSRoute":      "gateway.networking.k8s.io/v1",
+	"XListenerSet":  "gateway.networking.x-k8s.io/v1alpha1",
+}

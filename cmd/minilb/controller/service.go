@@ -1,0 +1,87 @@
+package controller
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/lb"
+)
+
+// service is what is kept of a Service.
+type service struct {
+	name     cache.ObjectName
+	uid      types.UID
+	version  string // resourceVersion
+	deleting bool
+	pending  bool   // its status is not what it should be
+	manager  string // the field manager that wrote a pending status last, "" if unknown
+
+	// The rest is for Events.
+
+	notOurs     bool // it is kept only because its owner seems to think it is ours
+	class       *string
+	annotations []string // ours, of a Service that is not
+	selects     bool     // it has a selector
+	ports       []corev1.ServicePort
+	unsupported []*lb.UnsupportedField
+}
+
+// ours reports whether the status of a Service, nil for one that does not exist, is for us to write.
+func (s *service) ours() bool { return s != nil && !s.notOurs }
+
+// transform returns what is kept of a Service, nil for nothing (S6, M8).
+func (c *Controller) transform(full *corev1.Service) *service {
+	if lb.Ignored(full.Labels) {
+		return nil
+	}
+	s := &service{name: cache.MetaObjectToName(full), uid: full.UID}
+	if !lb.Exposed(&full.Spec, c.options.Class, c.options.DefaultClass) {
+		if c.recorder == nil || !s.seemsOurs(full, c.options.Class) {
+			return nil
+		}
+		return s
+	}
+	s.version, s.deleting = full.ResourceVersion, full.DeletionTimestamp != nil
+	s.pending = !apiequality.Semantic.DeepEqual(full.Status.LoadBalancer.Ingress, desiredIngress(full, c.options.Domain))
+	if s.pending {
+		s.manager = lb.StatusWriter(full.ManagedFields)
+	}
+	if c.recorder != nil {
+		s.keepSpec(&full.Spec)
+	}
+	return s
+}
+
+// keepSpec keeps what can be a problem.
+func (s *service) keepSpec(spec *corev1.ServiceSpec) {
+	const maxPorts = 1024 // as many as have names in DNS; a Service can have tens of thousands
+	for _, p := range spec.Ports[:min(maxPorts, len(spec.Ports))] {
+		if target := p.TargetPort; target.Type == intstr.String || target.IntVal != 0 && target.IntVal != p.Port {
+			s.ports = append(s.ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.Port, TargetPort: intstr.IntOrString{Type: target.Type, IntVal: target.IntVal}})
+		}
+	}
+	s.selects = len(spec.Selector) > 0
+	for _, field := range lb.UnsupportedFields {
+		if field.IsSet(spec) {
+			s.unsupported = append(s.unsupported, field)
+		}
+	}
+}
+
+// seemsOurs reports whether the owner of a Service that is not ours seems to think that it is, and keeps why. One that
+// has a status is served by another controller.
+func (s *service) seemsOurs(full *corev1.Service, class string) bool {
+	if full.Spec.Type != corev1.ServiceTypeLoadBalancer || len(full.Status.LoadBalancer.Ingress) > 0 {
+		return false
+	}
+	s.notOurs, s.class = true, full.Spec.LoadBalancerClass
+	for _, name := range []string{lb.HostAnnotation, lb.ALPNAnnotation} {
+		if _, has := full.Annotations[name]; has {
+			s.annotations = append(s.annotations, name)
+		}
+	}
+	return s.annotations != nil || s.class != nil && lb.Similar(*s.class, class)
+}
