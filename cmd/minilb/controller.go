@@ -20,17 +20,17 @@ import (
 )
 
 var controllerHelp = help{
-	synopsis: `Keeps status.loadBalancer.ingress of every Service of type LoadBalancer and of
-our class at the hostname <service>.<namespace>.<domain>. Prints the static
+	synopsis: `Sets status.loadBalancer.ingress of every Service of type LoadBalancer and of
+our class to the hostname <service>.<namespace>.<domain>. Prints the static
 routes to the pods at start. Any number of controllers may run at a time.
 
-Of what is wrong with an object, such as a host that another namespace has, it
-writes an Event, which "kubectl describe" shows. It judges by the flags, or by
--corefile as the DNS server does, whose Corefile that is.
+Writes an Event on each object that has a problem, such as a host that belongs
+to another namespace; "kubectl describe" shows it. Hosts are checked against the
+flags, or against the DNS server's Corefile given by -corefile.
 
-With -cleanup it removes these hostnames again, of whatever domain, from the
-Services of the class given, prints their names and exits. Stop the controllers
-before: one that runs writes the hostnames anew.`,
+With -cleanup it removes these hostnames, of any domain, from the Services of
+the class, prints the names of the Services and exits. Stop all controllers
+before: a running one writes the hostnames again.`,
 	example: "minilb controller -kubeconfig ~/.kube/config -domain home.example.org",
 }
 
@@ -46,13 +46,13 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 	flags := newFlags("controller")
 	cluster := clusterFlags(flags)
 	domain := flags.String("domain", lb.DefaultDomain, "DNS `domain` below which Services are named")
-	class := flags.String("class", lb.DefaultClass, "`name` of the spec.loadBalancerClass that is ours")
-	defaultClass := flags.Bool("default-class", false, "take Services without a class, too (default false)")
+	class := flags.String("class", lb.DefaultClass, "`name` of our spec.loadBalancerClass")
+	defaultClass := flags.Bool("default-class", false, "also manage Services without a class (default false)")
 	cleanup := flags.Bool("cleanup", false, "remove what controllers have written and exit (default false)")
-	corefile := flags.String("corefile", "", "`path` of the DNS server's Corefile, by which Events tell of hosts\n(default one with the domain and class above)")
-	events := flags.Bool("events", true, "write Events of what is wrong with objects")
-	resync := flags.Int("resync", 300, "`seconds` after which every Service is looked at again;\n0 is never")
-	health := flags.String("health", ":8080", "`address` to serve /livez, /readyz, /healthz and /metrics on;\nempty for nowhere")
+	corefile := flags.String("corefile", "", "`path` of the DNS server's Corefile, to check hosts for Events\n(default: built from -domain, -class and -default-class)")
+	events := flags.Bool("events", true, "write Events about the problems of objects")
+	resync := flags.Int("resync", 300, "`seconds` after which every Service is checked again;\n0 is never")
+	health := flags.String("health", ":8080", "`address` to serve /livez, /readyz, /healthz and /metrics on;\nempty for none")
 	var lan routes.LAN
 	withinFlag(flags, &lan)
 	verbose := flags.Bool("v", false, "log more (default false)")
@@ -74,10 +74,10 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 		return misused("controller", "-domain: %v", err)
 	}
 	if problems := validation.IsQualifiedName(*class); len(problems) > 0 {
-		return misused("controller", "-class %q is no name of a loadBalancerClass: %s", *class, problems[0])
+		return misused("controller", "-class %q is not a valid loadBalancerClass: %s", *class, problems[0])
 	}
 	if *resync < 0 || *resync > maxResync {
-		return misused("controller", "-resync %d: give seconds from 0, which is never, to %d", *resync, maxResync)
+		return misused("controller", "-resync %d: want seconds from 0 (never) to %d", *resync, maxResync)
 	}
 
 	var unread error // the Corefile may be complete in the DNS server's own pod only

@@ -16,11 +16,11 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/version"
 )
 
-// help is what "-h" tells of a subcommand beside its flags. No line of it, nor of a flag's
-// description, makes the output wider than 80 columns.
+// help is what "-h" prints beside the flags. No line of it, nor of a flag's
+// description, is wider than 80 columns.
 type help struct {
 	synopsis, example string
-	arguments         string // what stands after the flags, "" for nothing
+	arguments         string // after the flags, "" for none
 }
 
 func (h help) print(w io.Writer, flags *flag.FlagSet) {
@@ -38,14 +38,14 @@ func (h help) print(w io.Writer, flags *flag.FlagSet) {
 	fmt.Fprintf(w, "%s\n\nUsage:\n  minilb %s%s\n\n%sExample:\n  %s\n", h.synopsis, flags.Name(), options, &described, h.example)
 }
 
-// newFlags returns the flag set of a subcommand. It leaves all telling to parse.
+// newFlags returns the flag set of a subcommand, which prints nothing itself.
 func newFlags(name string) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	return flags
 }
 
-// parse reads a subcommand's flags, and sees to what stands after them. For "-h" it prints the help to
+// parse reads a subcommand's flags and checks its arguments. For "-h" it prints the help to
 // stdout and returns flag.ErrHelp.
 func parse(flags *flag.FlagSet, args []string, stdout io.Writer, help help) error {
 	err := flags.Parse(args)
@@ -76,7 +76,7 @@ func parseMixed(flags *flag.FlagSet, args []string) error {
 	}
 }
 
-// expects reports whether the subcommand was given as many arguments beside its flags as it takes.
+// expects returns an error unless there are as many arguments as the subcommand takes.
 func (h help) expects(flags *flag.FlagSet) error {
 	switch {
 	case h.arguments == "" && flags.NArg() > 0:
@@ -87,10 +87,10 @@ func (h help) expects(flags *flag.FlagSet) error {
 	return nil
 }
 
-// cluster says which API server to talk to.
+// cluster names the API server.
 type cluster struct{ kubeconfig, context string }
 
-// clusterFlags declares the flags that every subcommand has which talks to a cluster.
+// clusterFlags declares the flags of every subcommand that talks to a cluster.
 func clusterFlags(flags *flag.FlagSet) *cluster {
 	c := new(cluster)
 	flags.StringVar(&c.kubeconfig, "kubeconfig", "", "`path` of the kubeconfig; without one the pod's ServiceAccount,\n"+
@@ -130,7 +130,7 @@ func (c *cluster) server() (string, error) {
 	return kube.Host(config), nil
 }
 
-// networksFlag declares a flag for networks, separated by commas, which can be repeated. Empty is none.
+// networksFlag declares a repeatable flag for networks separated by commas. Empty is none.
 func networksFlag(flags *flag.FlagSet, networks *[]netip.Prefix, name, usage string) {
 	flags.Func(name, usage, func(list string) error {
 		for text := range strings.SplitSeq(list, ",") {
@@ -147,7 +147,7 @@ func networksFlag(flags *flag.FlagSet, networks *[]netip.Prefix, name, usage str
 	})
 }
 
-// withinFlag declares the flag that says where the pods of the cluster are (R7b).
+// withinFlag declares the flag for the cluster's pod networks (R7b).
 func withinFlag(flags *flag.FlagSet, lan *routes.LAN) {
 	networksFlag(flags, &lan.Within, "within", "`networks` of the cluster's pods, separated by commas: there are no routes\n"+
 		"to others (default all private ones, not those of the Internet)")

@@ -1,7 +1,7 @@
 // Command minilb is the companion of the CoreDNS plugin. "minilb controller" writes the name
 // of each of our Services into its status, "minilb routes" prints the static routes that the
-// LAN's router needs, "minilb explain" says why a name answers what it answers, and "minilb check"
-// what keeps names from being reached. None answers DNS.
+// LAN's router needs, "minilb explain" explains what a name is answered with, and "minilb check"
+// finds what keeps names from being reached. None answers DNS.
 package main
 
 import (
@@ -30,20 +30,19 @@ Usage:
 "minilb explain -h" describes its flags, and so do the others.
 `
 
-// errUsage is wrapped by the error about a command line that we do not understand. It adds no
-// words.
+// errUsage is wrapped by errors about the command line. It has no text.
 var errUsage = errors.New("")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	// A second signal ends a process that does not.
+	// A second signal kills a process that does not end.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run executes a command line, whose output does nothing to a terminal (M10), and returns the exit
-// status: 0 when it has done what was asked, also when ctx ended it, 1 when it could not, 2 when it was
-// not understood. Of "minilb check" 1 is that something was found, and 2 also that it could not look.
+// run executes a command line, whose output is escaped for terminals (M10), and returns the exit
+// status: 0 for success, also when ctx ended it, 1 for failure, 2 for a command line that is wrong. "minilb check"
+// returns 1 if it has found something, and 2 also if it could not read the cluster.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	stdout, stderr = printable.Writer(stdout), printable.Writer(stderr)
 	err := dispatch(ctx, args, stdout, stderr)
@@ -89,8 +88,8 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	}
 }
 
-// misused returns what is wrong with the command line of a subcommand, or of minilb itself if
-// that is empty, and where to read how it is right.
+// misused returns an error about the command line of a subcommand, or of minilb itself if
+// that is empty, which names the help.
 func misused(subcommand, format string, args ...any) error {
 	command := strings.TrimSpace("minilb " + subcommand)
 	return fmt.Errorf("%s: %s (see %q)%w", command, fmt.Sprintf(format, args...), command+" -h", errUsage)

@@ -39,15 +39,15 @@ func TestRun(t *testing.T) {
 		{"controller's argument", []string{"controller", "x"}, 2, "", `minilb controller: unexpected argument "x" (see "minilb controller -h")`},
 		{"unknown flag", []string{"controller", "-ttl", "5"}, 2, "", `minilb controller: flag provided but not defined: -ttl (see "minilb controller -h")`},
 		{"no number", []string{"controller", "-resync", "x"}, 2, "", `invalid value "x" for flag -resync`},
-		{"negative resync", []string{"controller", "-resync", "-1"}, 2, "", "minilb controller: -resync -1: give seconds from 0"},
+		{"negative resync", []string{"controller", "-resync", "-1"}, 2, "", "minilb controller: -resync -1: want seconds from 0"},
 		{"endless resync", []string{"controller", "-resync", "9999999999"}, 2, "", "-resync 9999999999"},
 		{"empty domain", []string{"controller", "-domain", ""}, 2, "", "minilb controller: -domain: the name is empty"},
 		{"bad domain", []string{"controller", "-domain", "a_b"}, 2, "", `"a_b" is not a DNS name`},
-		{"bad class", []string{"controller", "-class", "a b"}, 2, "", `-class "a b" is no name of a loadBalancerClass`},
-		{"empty class", []string{"controller", "-class", ""}, 2, "", `-class "" is no name of a loadBalancerClass`},
+		{"bad class", []string{"controller", "-class", "a b"}, 2, "", `-class "a b" is not a valid loadBalancerClass`},
+		{"empty class", []string{"controller", "-class", ""}, 2, "", `-class "" is not a valid loadBalancerClass`},
 		{"controller's Corefile", []string{"controller", "-corefile", missing}, 1, "", "minilb: -corefile: open " + missing},
 		{"controller's kubeconfig", []string{"controller", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
-		{"cleanup's bad class", []string{"controller", "-cleanup", "-class", "a b"}, 2, "", `-class "a b" is no name of a loadBalancerClass`},
+		{"cleanup's bad class", []string{"controller", "-cleanup", "-class", "a b"}, 2, "", `-class "a b" is not a valid loadBalancerClass`},
 		{"explain's help", []string{"explain", "-h"}, 0, "minilb explain [flags] NAME...", ""},
 		{"explain nothing", []string{"explain"}, 2, "", `minilb explain: NAME is missing (see "minilb explain -h")`},
 		{"explain no name", []string{"explain", "a..b"}, 2, "", `minilb explain: "a..b" is not a DNS name`},
@@ -70,14 +70,14 @@ func TestRun(t *testing.T) {
 		{"bad subnet", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1", "-subnet", "lan"}, 2, "", `minilb routes: -subnet "lan": want an IPv4 prefix`},
 		{"subnet of others", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1", "-subnet", "192.168.2.0/24"}, 2, "", "minilb routes: -gateway 192.168.1.1 is not in -subnet 192.168.2.0/24: name the router of that network"},
 		{"bad router", []string{"routes", "-gateway", "router"}, 2, "", `minilb routes: -gateway "router": want an address, such as 192.168.1.1`},
-		{"clean beside", []string{"routes", "-cleanup", "-gateway", "192.168.1.1"}, 2, "", "minilb routes: -cleanup does not go with -gateway: leave one out"},
+		{"clean beside", []string{"routes", "-cleanup", "-gateway", "192.168.1.1"}, 2, "", "minilb routes: -cleanup and -gateway exclude each other: leave one out"},
 		{"nodes in none", []string{"routes", "-nodes-in", "192.168.1.0/24,lan"}, 2, "", `minilb routes: invalid value "192.168.1.0/24,lan" for flag -nodes-in: want networks separated by commas, such as 192.168.1.0/24`},
-		{"clean within", []string{"routes", "-cleanup", "-within", "10.244.0.0/16"}, 2, "", "minilb routes: -cleanup does not go with -within: leave one out"},
+		{"clean within", []string{"routes", "-cleanup", "-within", "10.244.0.0/16"}, 2, "", "minilb routes: -cleanup and -within exclude each other: leave one out"},
 		{"pods in none", []string{"controller", "-within", "10.244.0.0"}, 2, "", `minilb controller: invalid value "10.244.0.0" for flag -within: want networks separated by commas, such as 192.168.1.0/24`},
 		{"pods in a mapped one", []string{"check", "-within", "::ffff:10.0.0.0/104"}, 2, "", `minilb check: invalid value "::ffff:10.0.0.0/104" for flag -within: want networks separated by commas, such as 192.168.1.0/24`},
-		{"clean where", []string{"routes", "-cleanup", "-nodes-in", "192.168.1.0/24"}, 2, "", "minilb routes: -cleanup does not go with -nodes-in: leave one out"},
-		{"applied and watched", []string{"routes", "-watch", "-apply"}, 2, "", "minilb routes: -apply does not go with -watch: leave one out"},
-		{"applied in a format", []string{"routes", "-apply", "-o", "ip"}, 2, "", "minilb routes: -apply does not go with -o: leave one out"},
+		{"clean where", []string{"routes", "-cleanup", "-nodes-in", "192.168.1.0/24"}, 2, "", "minilb routes: -cleanup and -nodes-in exclude each other: leave one out"},
+		{"applied and watched", []string{"routes", "-watch", "-apply"}, 2, "", "minilb routes: -apply and -watch exclude each other: leave one out"},
+		{"applied in a format", []string{"routes", "-apply", "-o", "ip"}, 2, "", "minilb routes: -apply and -o exclude each other: leave one out"},
 		{"routes' kubeconfig", []string{"routes", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 	}
 	for _, tc := range tests {
@@ -195,8 +195,8 @@ func TestRunStops(t *testing.T) {
 func TestRunRoutes(t *testing.T) {
 	const nodes = `{"kind":"NodeList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"a"},"spec":{"podCIDRs":["10.244.1.0/24"]},"status":{"addresses":[{"type":"InternalIP","address":"192.168.1.31"}]}}]}`
 	const route = "ip route replace 10.244.1.0/24 via 192.168.1.31\n"
-	const firewall = `hint: if this router filters packets, let those from the LAN to the podCIDRs
-      pass though no answers are seen: pods answer clients directly
+	const firewall = `hint: if this router filters packets, accept LAN-to-podCIDR traffic statelessly:
+      replies bypass this router
 ` // R14
 	for _, tc := range []struct{ name, slices, stderr string }{
 		{"no pods", `{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","items":[]}`, firewall},

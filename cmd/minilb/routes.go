@@ -22,27 +22,27 @@ import (
 var routesHelp = help{
 	synopsis: `Prints the static routes that the LAN's router needs: each node's podCIDRs via
 the node's first InternalIP of the same family, by node name, IPv4 first.
-Nodes without a route are named in comments, with the reason: a podCIDR that
-contains the address of a node, of the API server or of the LAN's router
-(-gateway) gets none, as it would cut that off, nor does one that is no private
-network, or outside of -within. Warns on standard error of pods that live
-outside their node's podCIDRs.
+Nodes without a route appear in comments, with the reason. A podCIDR gets no
+route if it contains the address of a node, of the API server or of the LAN's
+router (-gateway), which the route would cut off, if it is not a private
+network, or if it is outside of -within. Warns on standard error of pods outside
+of their node's podCIDRs.
 
-With -watch it goes on: a line for each route that comes, changes or goes with
-a node, in the formats ip, json, routeros and frr. What is known stays while
-the API server is away.
+With -watch it continues with a line for each route that is added, changed or
+removed with a node, in the formats ip, json, routeros and frr. The routes stay
+while the API server is away.
 
-With -apply it keeps the routing table of this Linux host in step instead, and
-prints what it changes. Its routes are those that "ip route show proto 109"
-lists; it touches no others, and where another has a route to the same place it
-adds none, nor where it would cut off this host or the router of another route.
-Of a node's InternalIPs it takes one on a network of this host. It puts back
-what is removed, and leaves its routes when it ends. It needs root or
-CAP_NET_ADMIN. -cleanup removes them all, without a cluster.
+With -apply it updates the routing table of this Linux host instead, and prints
+the changes. Its routes are those that "ip route show proto 109" lists; it
+changes no others. It adds none to a destination that has another route, nor
+one that would cut off this host or the next hop of another route. Of a node's
+InternalIPs it uses one on a network of this host. It restores routes that are
+removed, and leaves its routes when it ends. It needs root or CAP_NET_ADMIN.
+-cleanup removes them all, without a cluster.
 
-A router that alone has the routes sees what clients send to pods, and not what
-comes back. If it is a firewall, too, let it pass such traffic from the LAN to
-the podCIDRs, or give the clients the routes by option 121.
+If only the router has the routes, traffic is asymmetric: the router never sees
+the replies. A firewall there must accept LAN-to-podCIDR traffic statelessly, or
+the clients must get the routes by option 121.
 
 Formats:
 ` + formatsHelp() + `
@@ -95,9 +95,9 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		"them is the next hop (default the node's first)")
 	withinFlag(flags, &r.lan)
 	subnet := flags.String("subnet", "", "IPv4 `prefix` of the LAN, which vyos-dhcp needs (default none)")
-	watch := flags.Bool("watch", false, "go on and print what changes (default false)")
-	apply := flags.Bool("apply", false, "keep the routing table of this host in step (default false)")
-	cleanup := flags.Bool("cleanup", false, "remove what -apply has added and exit; end it before (default false)")
+	watch := flags.Bool("watch", false, "continue, and print what changes (default false)")
+	apply := flags.Bool("apply", false, "update the routing table of this host (default false)")
+	cleanup := flags.Bool("cleanup", false, "remove what -apply has added and exit; stop it before (default false)")
 	if err := parse(flags, args, stdout, routesHelp); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if err := exclusive(given); err != nil {
 		return misused("routes", "%v", err)
 	}
-	if err := r.choose(*name, *gateway, *subnet, *watch); err != nil { // before the cluster is asked
+	if err := r.choose(*name, *gateway, *subnet, *watch); err != nil { // before anything is read
 		return misused("routes", "%v", err)
 	}
 	if *apply || *cleanup {
@@ -135,7 +135,7 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 }
 
-// exclusive returns an error for flags that do not go together.
+// exclusive returns an error for flags that exclude each other.
 func exclusive(given map[string]bool) error {
 	for _, group := range [][]string{
 		{"apply", "cleanup", "watch"}, {"apply", "o"}, {"apply", "interface"}, {"apply", "subnet"},
@@ -149,13 +149,13 @@ func exclusive(given map[string]bool) error {
 			}
 		}
 		if len(both) > 1 {
-			return fmt.Errorf("%s does not go with %s: leave one out", both[0], both[1])
+			return fmt.Errorf("%s and %s exclude each other: leave one out", both[0], both[1])
 		}
 	}
 	return nil
 }
 
-// choose takes the format, which must be one of changes for -watch, and its options.
+// choose sets the format, which must have lines of changes for -watch, and its options.
 func (r *routesRun) choose(format, gateway, subnet string, watch bool) (err error) {
 	if r.format, err = routes.FormatByName(format); err != nil {
 		return err
@@ -184,14 +184,14 @@ func (r *routesRun) choose(format, gateway, subnet string, watch bool) (err erro
 	return r.format.Check(r.iface, r.lan.Router)
 }
 
-// tell writes a line to standard error.
-func (r *routesRun) tell(line ...any) {
+// warn writes a line to standard error.
+func (r *routesRun) warn(line ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fmt.Fprintln(r.stderr, printable.Line(strings.TrimSuffix(fmt.Sprintln(line...), "\n")))
 }
 
-// advise writes a warning or a hint, which are for people, to standard error in lines of a terminal.
+// advise writes a warning or a hint for people to standard error, wrapped for a terminal.
 func (r *routesRun) advise(title, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -209,7 +209,7 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 	}
 	lan, err := r.lan.Locate(ctx, client)
 	if err != nil {
-		r.tell("warning:", err)
+		r.warn("warning:", err)
 	}
 	entries := lan.FromNodes(nodes)
 	text, wrong := r.format.Write(entries, r.iface, r.lan.Router)
@@ -217,11 +217,11 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 		return fmt.Errorf("print routes: %w", err)
 	}
 	if wrong != nil {
-		r.tellProblems(entries, nil)
+		r.warnProblems(entries, nil)
 		return wrong
 	}
 	if length := routes.OptionLength(entries); r.format.Gateway && routes.Splits(length) {
-		r.advise("warning", fmt.Sprintf("the option takes %d bytes, which no option holds: the DHCP server must split it (RFC 3396), and not all clients put it together again; use routes on the router, too", length))
+		r.advise("warning", fmt.Sprintf("the option takes %d bytes, more than one option holds: the DHCP server must split it (RFC 3396), and not all clients can join the parts; give the router the routes, too", length))
 	}
 	if r.format.Hint != "" && slices.ContainsFunc(entries, func(e routes.Entry) bool { return e.Problem == "" }) {
 		r.advise("hint", r.format.Hint)
@@ -234,7 +234,7 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 // warnOutside warns of pods that the routes do not reach (R3).
 func (r *routesRun) warnOutside(outside []routes.PodOutsidePodCIDR, err error) {
 	if err != nil {
-		r.tell("warning:", err)
+		r.warn("warning:", err)
 	}
 	for _, node := range outside {
 		r.advise("warning", node.String())

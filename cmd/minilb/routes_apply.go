@@ -23,13 +23,13 @@ func (r *routesRun) apply(ctx context.Context, client kubernetes.Interface) erro
 	failed := make(chan error, 1)
 	running.Go(func() {
 		defer stop()
-		failed <- rtnl.Keep(ctx, wanted, newBoundedLines(r.stdout), func(line string) { r.tell("minilb:", line) })
+		failed <- rtnl.Keep(ctx, wanted, newBoundedLines(r.stdout), func(line string) { r.warn("minilb:", line) })
 	})
 	last := map[string]bool{}
 	hint := sync.OnceFunc(func() { r.advise("hint", routes.FirewallHint) })
-	err := r.follow(ctx, client, func(entries []routes.Entry) error {
+	err := r.watchNodes(ctx, client, func(entries []routes.Entry) error {
 		hint()
-		last = r.tellProblems(entries, last)
+		last = r.warnProblems(entries, last)
 		select {
 		case wanted <- tableRoutes(entries):
 		case <-ctx.Done():
@@ -40,13 +40,13 @@ func (r *routesRun) apply(ctx context.Context, client kubernetes.Interface) erro
 	if failure := <-failed; failure != nil {
 		return failure
 	}
-	r.tell("minilb: the routes stay as they are: minilb routes -cleanup removes them")
+	r.warn("minilb: the routes stay as they are: minilb routes -cleanup removes them")
 	return err
 }
 
-// tellProblems tells which nodes get no route and why, but for what was told last. It returns what
-// there is to tell.
-func (r *routesRun) tellProblems(entries []routes.Entry, told map[string]bool) map[string]bool {
+// warnProblems warns of nodes without a route, except those that were reported before. It returns all
+// of them.
+func (r *routesRun) warnProblems(entries []routes.Entry, reported map[string]bool) map[string]bool {
 	problems := map[string]bool{}
 	for _, entry := range entries {
 		if entry.Problem == "" {
@@ -54,8 +54,8 @@ func (r *routesRun) tellProblems(entries []routes.Entry, told map[string]bool) m
 		}
 		line := fmt.Sprintf("minilb: node %s: %s", entry.Node, entry.Problem)
 		problems[line] = true
-		if !told[line] {
-			r.tell(line)
+		if !reported[line] {
+			r.warn(line)
 		}
 	}
 	return problems

@@ -8,21 +8,21 @@ import (
 	"k8s.io/client-go/util/flowcontrol"
 )
 
-// linesAtOnce and linesPerMinute bound what is told of Nodes: they change no more often than that unless
-// somebody makes them, and a log must not grow with that (R7b).
+// linesAtOnce and linesPerMinute bound the lines about Nodes, which change less often unless
+// somebody floods a log by them (R7b).
 const linesAtOnce, linesPerMinute = 1000, 10
 
 func newLinePace() flowcontrol.PassiveRateLimiter {
 	return flowcontrol.NewTokenBucketPassiveRateLimiter(linesPerMinute/60., linesAtOnce)
 }
 
-// boundedLines writes lines, each of which is one Write, and leaves out those that are too many.
+// boundedLines writes lines, each by one Write, and drops those that are too many.
 type boundedLines struct {
 	w    io.Writer
 	pace flowcontrol.PassiveRateLimiter
 
 	mu  sync.Mutex
-	out int // how many were left out and are not told
+	out int // how many were dropped since the last line
 }
 
 func newBoundedLines(w io.Writer) *boundedLines { return &boundedLines{w: w, pace: newLinePace()} }

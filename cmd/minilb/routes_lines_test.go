@@ -26,7 +26,7 @@ func TestHostileNodesBounded(t *testing.T) {
 			r.stderr = newBoundedLines(r.stderr)
 			told := map[string]bool{}
 			return func(entries []routes.Entry) error {
-				told = r.tellProblems(entries, told)
+				told = r.warnProblems(entries, told)
 				if all := tableRoutes(entries); len(all) != 1 || all[0].Node != "a" {
 					t.Errorf("in the kernel: %+v", all)
 				}
@@ -49,7 +49,7 @@ func TestHostileNodesBounded(t *testing.T) {
 					if tc.run == nil {
 						err = r.watch(ctx, client)
 					} else {
-						err = r.follow(ctx, client, tc.run(r))
+						err = r.watchNodes(ctx, client, tc.run(r))
 					}
 					if err != nil {
 						t.Error(err)
@@ -71,7 +71,7 @@ func TestHostileNodesBounded(t *testing.T) {
 				if strings.Count(stdout.String(), "ip route") > 1 || strings.Contains(stdout.String(), "ip route replace 9.") {
 					t.Errorf("routes are printed:\n%s", &stdout)
 				}
-				if !strings.Contains(stderr.String(), "too many lines") && strings.Count(stderr.String(), "come and go too often") != 1 {
+				if !strings.Contains(stderr.String(), "too many lines") && strings.Count(stderr.String(), "change too often") != 1 {
 					t.Errorf("that lines are left out is not told:\n%s", &stderr)
 				}
 				lines := strings.Count(stdout.String()+stderr.String(), "\n")

@@ -16,9 +16,9 @@ import (
 func (r *routesRun) watch(ctx context.Context, client kubernetes.Interface) error {
 	r.stderr = newBoundedLines(r.stderr)
 	var last []routes.Entry
-	problems := newLinePace() // routes are printed in any number: whoever reads them must not miss one
-	tooMany := sync.OnceFunc(func() { r.tell("minilb: nodes without a route come and go too often to name them all") })
-	return r.follow(ctx, client, func(entries []routes.Entry) error {
+	problems := newLinePace() // all routes are printed: whoever reads them must not miss one
+	tooMany := sync.OnceFunc(func() { r.warn("minilb: nodes without a route change too often to report them all") })
+	return r.watchNodes(ctx, client, func(entries []routes.Entry) error {
 		changes := slices.DeleteFunc(routes.Changes(last, entries), func(c routes.Change) bool {
 			if c.Event != routes.Skipped || problems.TryAccept() {
 				return false
@@ -38,9 +38,9 @@ func (r *routesRun) watch(ctx context.Context, client kubernetes.Interface) erro
 	})
 }
 
-// follow calls update with the nodes' entries, now and whenever they change, until ctx ends. It
+// watchNodes calls update with the nodes' entries, now and whenever they change, until ctx ends. It
 // warns once of pods that the routes do not reach.
-func (r *routesRun) follow(ctx context.Context, client kubernetes.Interface, update func([]routes.Entry) error) error {
+func (r *routesRun) watchNodes(ctx context.Context, client kubernetes.Interface, update func([]routes.Entry) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -48,21 +48,21 @@ func (r *routesRun) follow(ctx context.Context, client kubernetes.Interface, upd
 	compare := sync.OnceFunc(func() {
 		running.Go(func() { r.compare(ctx, client) })
 	})
-	return routes.Watch(ctx, client, r.lan, func(line string) { r.tell("minilb:", line) }, func(entries []routes.Entry) error {
+	return routes.Watch(ctx, client, r.lan, func(line string) { r.warn("minilb:", line) }, func(entries []routes.Entry) error {
 		defer compare() // once the cluster is there
 		return update(entries)
 	})
 }
 
-// compare looks once whether the routes reach the pods (R3).
+// compare warns of pods that the routes do not reach (R3).
 func (r *routesRun) compare(ctx context.Context, client kubernetes.Interface) {
 	limited, cancel := context.WithTimeout(ctx, routesTimeout)
 	defer cancel()
 	nodes, err := routes.Nodes(limited, client)
 	if err != nil {
-		return // of which Follow tells
+		return // logged by routes.Watch
 	}
-	lan, _ := r.lan.Locate(limited, client) // likewise
+	lan, _ := r.lan.Locate(limited, client) // logged by routes.Watch, too
 	outside, err := lan.PodsOutside(limited, client, nodes)
 	if ctx.Err() == nil {
 		r.warnOutside(outside, err)

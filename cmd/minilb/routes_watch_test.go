@@ -160,7 +160,7 @@ func TestApplyProblems(t *testing.T) {
 		want    string
 	}{{of(a), ""}, {of(a, bare), noCIDR}, {of(bare, six), noIP}, {of(six, bare), ""}, {of(six), ""}, {of(six, bare), noCIDR}} {
 		stderr.Reset()
-		if told = r.tellProblems(step.entries, told); stderr.String() != step.want {
+		if told = r.warnProblems(step.entries, told); stderr.String() != step.want {
 			t.Errorf("got %q, want %q", &stderr, step.want)
 		}
 	}

@@ -75,11 +75,11 @@ type table struct {
 	subnet  netip.Prefix
 }
 
-// FirewallHint is what a router needs beside the routes, if it has them alone (R14).
-const FirewallHint = "if this router filters packets, let those from the LAN to the podCIDRs pass though no answers are seen: pods answer clients directly"
+// FirewallHint is what a router that filters packets needs beside the routes (R14).
+const FirewallHint = "if this router filters packets, accept LAN-to-podCIDR traffic statelessly: replies bypass this router"
 
-// optionHint is that not every client asks for option 121 (R12).
-const optionHint = "give the router the routes, too: some clients do not ask for option 121, Android is said to be one"
+// optionHint is that not every client requests option 121 (R12).
+const optionHint = "give the router the routes, too: some clients ignore option 121, Android reportedly"
 
 // In returns the format with the IPv4 subnet that the LAN's DHCP server has addresses for.
 func (f Format) In(subnet netip.Prefix) (Format, error) {
