@@ -29,7 +29,7 @@ type Client[L List] interface {
 // Run fills a Store from the API server, with the objects that a field selector selects, until the context is cancelled.
 func Run[L List, R Full, T Object](ctx context.Context, s *Store[R, T], client Client[L], selector string) {
 	s.begin()
-	runReflector[R](ctx, s.String(), listWatch(s.Observe, func(full runtime.Object) any { return s.known(full) }, client, selector), s)
+	runReflector[R](ctx, s.String(), listWatch(s.Observe, s.listed, func(full runtime.Object) any { return s.known(full) }, client, selector), s)
 }
 
 // runReflector writes what the API server lists and watches into a store until the context is cancelled.
@@ -40,16 +40,20 @@ func runReflector[R Full](ctx context.Context, name string, lw cache.ListerWatch
 	reflector.RunWithContext(klog.NewContext(ctx, klog.Logger{})) // its own lines would repeat at each attempt what Status logs once
 }
 
-// listWatch wraps a typed client so that observe sees the outcome of each request, that a list is reduced page by page,
-// and that a watch is resumed only if it is the same API server's. After a broken connection that is not certain, so
-// that the objects are listed anew: kube.Resumption says why.
-func listWatch[L List](observe func(context.Context, error), reduce func(runtime.Object) any, c Client[L], selector string) cache.ListerWatcher {
+// listWatch wraps a typed client so that observe sees the outcome of each request, but listed that of a list that works,
+// that a list is reduced page by page, and that a watch is resumed only if it is the same API server's. After a broken
+// connection that is not certain, so that the objects are listed anew: kube.Resumption says why.
+func listWatch[L List](observe func(context.Context, error), listed func(), reduce func(runtime.Object) any, c Client[L], selector string) cache.ListerWatcher {
 	resumption := &kube.Resumption{}
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			options.FieldSelector = selector
 			list, err := kube.ListReduced(resumption.Listing(ctx, &options), options, c.List, reduce)
-			observe(ctx, err)
+			if err != nil {
+				observe(ctx, err)
+			} else {
+				listed()
+			}
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {

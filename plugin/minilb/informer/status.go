@@ -43,6 +43,7 @@ type Status struct {
 	server     *Server
 	gone       func()       // called at 404; nil for a kind that every API server has
 	notAwaited atomic.Bool  // it came only after the start
+	unwatched  atomic.Bool  // it was listed, and its watch is still to be asked for
 	lastEvent  atomic.Int64 // unix nanoseconds, of the machine's clock as others see it
 
 	mu sync.Mutex
@@ -192,6 +193,13 @@ func (s *Status) Observe(ctx context.Context, err error) {
 		}
 	}
 	s.notify()
+}
+
+// listed takes note of a list that works. Whether the kind can be read shows the watch that follows: an account may have the
+// one permission without the other.
+func (s *Status) listed() {
+	s.unwatched.Store(true)
+	s.server.report(nil)
 }
 
 // unanswered tells whether a request that got no answer is the server's failure or this kind's. It is the kind's if

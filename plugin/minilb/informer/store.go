@@ -184,7 +184,9 @@ func (s *Store[R, T]) Replace(list []any, _ string) error {
 	s.replace(items)
 	s.move(func(p *progress) { p.state = Listed })
 	s.mu.Unlock()
-	s.Observe(context.Background(), nil)
+	if !s.unwatched.Swap(false) { // the list was the beginning of a watch
+		s.Observe(context.Background(), nil)
+	}
 	s.notify()
 	return nil
 }

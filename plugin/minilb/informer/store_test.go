@@ -232,7 +232,7 @@ func TestListWatch(t *testing.T) {
 	} {
 		c, log := &fakeClient{}, &testLog{}
 		h := (&Server{Log: log}).Watch(Resource{Name: "services"}, nil)
-		err := request(cache.ToListerWatcherWithContext(listWatch(h.Observe, itself, c, "spec.type=LoadBalancer")))
+		err := request(cache.ToListerWatcherWithContext(listWatch(h.Observe, h.listed, itself, c, "spec.type=LoadBalancer")))
 		if lines := log.take(); err == nil || len(lines) != 1 {
 			t.Errorf("%s: got error %v and log %q, want one line", name, err, lines)
 		}
@@ -251,7 +251,7 @@ func TestListWatchGranted(t *testing.T) {
 	h := (&Server{Log: log}).Watch(Resource{Name: "services"}, nil)
 	h.Observe(t.Context(), errUnwell)
 	log.take()
-	lw := cache.ToListerWatcherWithContext(listWatch(h.Observe, itself, grantingClient{}, ""))
+	lw := cache.ToListerWatcherWithContext(listWatch(h.Observe, h.listed, itself, grantingClient{}, ""))
 	if _, err := lw.WatchWithContext(t.Context(), metav1.ListOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,8 @@ func (grantingClient) Watch(context.Context, metav1.ListOptions) (watch.Interfac
 // said, and not waited for, as the reflector would by what the error is.
 func TestListWatchStream(t *testing.T) {
 	yes, log := true, &testLog{}
-	lw := cache.ToListerWatcherWithContext(listWatch((&Server{Log: log}).Watch(Resource{Name: "services"}, nil).Observe, itself, &fakeClient{}, ""))
+	h := (&Server{Log: log}).Watch(Resource{Name: "services"}, nil)
+	lw := cache.ToListerWatcherWithContext(listWatch(h.Observe, h.listed, itself, &fakeClient{}, ""))
 	_, err := lw.WatchWithContext(t.Context(), metav1.ListOptions{SendInitialEvents: &yes})
 	if lines := log.take(); err == nil || apierrors.IsInternalError(err) || len(lines) > 0 {
 		t.Errorf("got error %v and log %q, want an error of no kind and silence", err, lines)
@@ -306,4 +307,43 @@ func (l *testLog) take() []string {
 	lines := l.lines
 	l.lines = nil
 	return lines
+}
+
+// A kind that can be listed and not watched is an outage: nothing is heard of what changes.
+func TestListedNotWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &testLog{}
+		services := NewStore((&Server{Log: log}).Watch(Resource{Name: "services"}, nil), newThing)
+		lw := cache.ToListerWatcherWithContext(listWatch(services.Observe, services.listed, itself, listingClient{}, ""))
+		for range 5 {
+			if _, err := lw.ListWithContext(t.Context(), metav1.ListOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := services.Replace(nil, "1"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := lw.WatchWithContext(t.Context(), metav1.ListOptions{}); err == nil {
+				t.Fatal("no error")
+			}
+			time.Sleep(forbiddenGrace)
+		}
+		if lines := log.take(); len(lines) != 1 || services.Failure() == nil || services.State() != Listed {
+			t.Errorf("got the log %q, %v and state %v, want one line of what fails", lines, services.Failure(), services.State())
+		}
+		services.Observe(t.Context(), nil)
+		if lines := log.take(); !slices.Equal(lines, []string{"I services: can be read again"}) {
+			t.Errorf("once it can be watched: got the log %q", lines)
+		}
+	})
+}
+
+// listingClient grants lists and no watch.
+type listingClient struct{}
+
+func (listingClient) List(context.Context, metav1.ListOptions) (*corev1.ServiceList, error) {
+	return &corev1.ServiceList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}}, nil
+}
+
+func (listingClient) Watch(context.Context, metav1.ListOptions) (watch.Interface, error) {
+	return nil, errForbidden
 }

@@ -42,7 +42,7 @@ func (v *versions[R, T]) stop(of **versionStore[R, T]) {
 func NewVersioned[L List, R Full, T Object](store *Store[R, T], choose func(Served) schema.GroupVersionResource, client func(schema.GroupVersionResource) Client[L], selector string) *Versioned[R, T] {
 	store.state, store.last = NotServed, NotServed
 	return &Versioned[R, T]{Store: store, choose: choose, watch: func(ctx context.Context, version schema.GroupVersionResource, into *versionStore[R, T]) {
-		runReflector[R](ctx, store.String(), listWatch(into.Observe, func(full runtime.Object) any { return store.known(full) }, client(version), selector), into)
+		runReflector[R](ctx, store.String(), listWatch(into.Observe, into.listed, func(full runtime.Object) any { return store.known(full) }, client(version), selector), into)
 	}}
 }
 
