@@ -34,10 +34,10 @@ func (c *Controller) enableEvents(client *rest.Config) error {
 	if err != nil {
 		return fmt.Errorf("find the name that events are written by: %w", err)
 	}
-	if c.claims, err = source.NewWatcher(client, claimsLog{c.log}); err != nil {
+	if c.claims, err = source.NewWatcher(client, lineLog{c.log, slog.LevelDebug, slog.LevelInfo, "no events of some hosts: "}); err != nil {
 		return err
 	}
-	c.claims.LogShared(debugLog{c.log})
+	c.claims.LogShared(lineLog{c.log, slog.LevelDebug, slog.LevelDebug, ""}) // logged by the watch of Services
 	for _, options := range c.options.Claims {
 		results := make(claimResults, 1)
 		c.results = append(c.results, results)
@@ -174,29 +174,22 @@ func claimProblems(results []claim.Result) []events.Problem {
 	return problems
 }
 
-// debugLog logs everything for developers only: what is said of the API server and of Services is logged by the
-// controller's own watch.
-type debugLog struct{ log *slog.Logger }
-
-// Infof implements the source.Logger interface.
-func (l debugLog) Infof(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
-
-// Warningf implements the source.Logger interface.
-func (l debugLog) Warningf(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
-
-// Errorf implements the source.Logger interface.
-func (l debugLog) Errorf(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
-
-// claimsLog logs kinds that cannot be read, once each.
-type claimsLog struct{ log *slog.Logger }
-
-// Infof implements the source.Logger interface.
-func (l claimsLog) Infof(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
-
-// Warningf implements the source.Logger interface. Statuses are written all the same.
-func (l claimsLog) Warningf(format string, args ...any) {
-	l.log.Info("no events of some hosts: " + fmt.Sprintf(format, args...))
+// lineLog is a log of the packages that read the cluster.
+type lineLog struct {
+	log           *slog.Logger
+	info, warning slog.Level
+	prefix        string // of warnings
 }
 
-// Errorf implements the source.Logger interface.
-func (l claimsLog) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(format, args...)) }
+// Infof implements the informer.Logger interface.
+func (l lineLog) Infof(format string, args ...any) {
+	l.log.Log(context.Background(), l.info, fmt.Sprintf(format, args...))
+}
+
+// Warningf implements the informer.Logger interface.
+func (l lineLog) Warningf(format string, args ...any) {
+	l.log.Log(context.Background(), l.warning, l.prefix+fmt.Sprintf(format, args...))
+}
+
+// Errorf implements the informer.Logger interface.
+func (l lineLog) Errorf(format string, args ...any) { l.Warningf(format, args...) }

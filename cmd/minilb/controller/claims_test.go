@@ -194,14 +194,14 @@ func TestClaimsLogs(t *testing.T) {
 	}{
 		{"news", func(l, _ source.Logger) { l.Infof("ingresses: %s", "can be read again") }, `level=DEBUG msg="ingresses: can be read again"`, true},
 		{"a kind", func(l, _ source.Logger) { l.Warningf("ingresses: list and watch is %s", "forbidden") }, `level=INFO msg="no events of some hosts: ingresses: list and watch is forbidden"`, false},
-		{"an error", func(l, _ source.Logger) { l.Errorf("%s failed", "it") }, `level=ERROR msg="it failed"`, false},
+		{"an error", func(l, _ source.Logger) { l.Errorf("%s failed", "it") }, `level=INFO msg="no events of some hosts: it failed"`, false},
 		{"news of Services", func(_, l source.Logger) { l.Infof("%s", "x") }, "level=DEBUG msg=x", true},
 		{"Services", func(_, l source.Logger) { l.Warningf("services: %s", "x") }, `level=DEBUG msg="services: x"`, true},
 		{"an error of Services", func(_, l source.Logger) { l.Errorf("%s", "x") }, "level=DEBUG msg=x", true},
 	} {
 		var out buffer
 		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		tc.log(claimsLog{log}, debugLog{log})
+		tc.log(lineLog{log, slog.LevelDebug, slog.LevelInfo, "no events of some hosts: "}, lineLog{log, slog.LevelDebug, slog.LevelDebug, ""})
 		if got := out.String(); strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, tc.want+"\n") || tc.silent != strings.Contains(got, "level=DEBUG") {
 			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
 		}

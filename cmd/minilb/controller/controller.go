@@ -5,6 +5,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -14,16 +15,18 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
-	"k8s.io/klog/v2"
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
 	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/plugin/minilb/config"
-	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -66,17 +69,17 @@ type Controller struct {
 	// out is where the routes are printed.
 	out io.Writer
 
+	// server knows whether the API server can be reached.
+	server *informer.Server
 	// services are those that the watch has seen.
-	services *services
-	// resumption decides when they must be listed anew.
-	resumption kube.Resumption
+	services *informer.Store[*corev1.Service, *service]
 	// queue holds the names of the Services to sync.
 	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
 	// idle wakes waitIdle.
 	idle *sync.Cond
 	// conflicts knows the Services whose status somebody else writes, too (S12).
 	conflicts *conflicts
-	// failures keeps an outage from filling the log.
+	// failures keeps failed writes from filling the log.
 	failures *logOnce
 	// writes counts the writes by their result.
 	writes *prometheus.CounterVec
@@ -124,7 +127,9 @@ func newController(client kubernetes.Interface, options Options, log *slog.Logge
 		writes:    newWrites(),
 		scan:      scan,
 	}
-	c.services = newServices(c.transform, c.queue.Add, c.wakeIdle)
+	c.server = &informer.Server{Log: lineLog{log, slog.LevelInfo, slog.LevelWarn, ""}, OnStatus: c.wakeIdle}
+	c.services = informer.NewStore(c.server.Watch(informer.Resource{Kind: "service", Name: "services"}, nil), c.transform)
+	c.services.Subscribe(c.enqueue)
 	return c, nil
 }
 
@@ -145,9 +150,6 @@ func (c *Controller) Run(ctx context.Context) error {
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	if !c.log.Enabled(ctx, slog.LevelDebug) {
-		ctx = klog.NewContext(ctx, klog.Logger{}) // client-go logs each error that it also returns
-	}
 	var running sync.WaitGroup
 	var failure error
 	if listener != nil {
@@ -157,7 +159,8 @@ func (c *Controller) Run(ctx context.Context) error {
 			}
 		})
 	}
-	running.Go(func() { c.watch(ctx) })
+	running.Go(func() { informer.Run(ctx, c.services, c.client.CoreV1().Services(metav1.NamespaceAll), loadBalancers) })
+	running.Go(func() { c.resync(ctx) })
 	running.Go(func() { c.printRoutes(ctx) })
 	if c.recorder != nil {
 		running.Go(func() { c.recorder.Run(ctx) })
@@ -173,6 +176,26 @@ func (c *Controller) Run(ctx context.Context) error {
 	running.Wait()
 	c.log.Info("minilb controller stopped")
 	return failure
+}
+
+// loadBalancers selects the Services that can be ours. One that stops being a LoadBalancer
+// is reported as deleted.
+var loadBalancers = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
+
+// enqueue takes a change of a Service: old is nil for a new one, new for a deleted one.
+func (c *Controller) enqueue(old, new *service) { c.queue.Add(cmp.Or(new, old).name) }
+
+// resync enqueues all Services every Resync until ctx ends.
+func (c *Controller) resync(ctx context.Context) {
+	for c.options.Resync > 0 && sleep(ctx, c.options.Resync) {
+		c.enqueueAll()
+	}
+}
+
+func (c *Controller) enqueueAll() {
+	for _, s := range c.services.List() {
+		c.queue.Add(s.name)
+	}
 }
 
 // work syncs Services until the queue is shut down.
@@ -202,14 +225,14 @@ func (c *Controller) processNext(ctx context.Context) bool {
 
 // sync makes the status of one Service what it should be, whatever happened to the Service before.
 func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
-	s := c.services.get(name)
+	s, _ := c.services.Get(name)
 	c.recordProblems(name, s)
 	if !s.ours() {
 		// Gone, or of another type (the API server has cleared the status, S8), class or owner.
 		c.conflicts.forget(name)
 		return nil
 	}
-	if s.deleting || !s.pending {
+	if !s.unwritten() {
 		return nil // M5, S12
 	}
 	pause, began := c.conflicts.overwritten(s)
@@ -235,7 +258,7 @@ func (c *Controller) waitIdle(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-func (c *Controller) isIdle() bool { return c.services.synced.Load() && c.queue.Len() == 0 }
+func (c *Controller) isIdle() bool { return c.services.Known() && c.queue.Len() == 0 }
 
 // wakeIdle is called whenever the controller may have become idle.
 func (c *Controller) wakeIdle() {

@@ -38,7 +38,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 	all := map[cache.ObjectName]*serviceEndpoints{} // of Services that have slices
 	err := routes.EachSlice(ctx, c.client, func(slice *discoveryv1.EndpointSlice) {
 		name := cache.NewObjectName(slice.Namespace, slice.Labels[discoveryv1.LabelServiceName])
-		s := c.services.get(name)
+		s, _ := c.services.Get(name)
 		if !s.ours() {
 			return
 		}
@@ -65,11 +65,11 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range c.services.names() {
-		s := c.services.get(name)
+	for _, s := range c.services.List() {
 		if !s.ours() {
 			continue
 		}
+		name := s.name
 		e := all[name]
 		if e == nil {
 			e = &serviceEndpoints{service: s}
@@ -81,7 +81,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 			problems = append(problems, e.missing())
 		}
 		c.recorder.Replace(endpointsSource(name), problems)
-		if !c.services.get(name).ours() { // it went meanwhile, and nothing else would forget its problems
+		if now, _ := c.services.Get(name); !now.ours() { // it went meanwhile, and nothing else would forget its problems
 			c.recorder.Replace(endpointsSource(name), nil)
 		}
 	}

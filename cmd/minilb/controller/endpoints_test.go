@@ -138,7 +138,8 @@ func TestScanMeanwhile(t *testing.T) {
 	other.Name, other.UID, other.Spec.Selector = "other", "uid-2", map[string]string{"app": "x"}
 	c.services.Add(other)
 	c.scan.delay = 0
-	c.recordProblems(cache.MetaObjectToName(other), c.services.get(cache.MetaObjectToName(other)))
+	added, _ := c.services.Get(cache.MetaObjectToName(other))
+	c.recordProblems(added.name, added)
 	if err := c.scanOnce(t.Context()); err == nil || !strings.Contains(strings.Join(found(c.recorder), "\n"), "shop/other NoEndpoints") || len(c.recorder.Problems()) != 2 {
 		t.Errorf("without nodes: got %q, %v, want what does not depend on them", found(c.recorder), err)
 	}

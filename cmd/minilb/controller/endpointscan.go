@@ -133,7 +133,7 @@ func (c *Controller) scanEndpoints(ctx context.Context) {
 				return
 			}
 		case <-time.After(pause):
-			if c.services.count() == 0 {
+			if c.count((*service).ours) == 0 {
 				continue
 			}
 		}

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
@@ -62,13 +64,18 @@ func (c *Controller) handler() http.Handler {
 }
 
 func (c *Controller) ready(w http.ResponseWriter, _ *http.Request) {
-	if c.services.synced.Load() {
+	if c.services.Known() {
 		io.WriteString(w, "ok\n")
 		return
 	}
 	reason := "services: not listed yet"
-	if failure := c.failures.lasting(watching); failure != nil {
+	if failure := c.watchFailure(); failure != nil {
 		reason = failure.Text
 	}
 	http.Error(w, printable.Line(reason), http.StatusServiceUnavailable)
+}
+
+// watchFailure returns why Services cannot be read, nil if they can.
+func (c *Controller) watchFailure() *kube.Failure {
+	return cmp.Or(c.server.Failure(), c.services.Failure())
 }

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/test/pipes"
 )
 
@@ -70,7 +70,7 @@ func TestHandler(t *testing.T) {
 	}
 	expect("/livez", 200, "ok")
 	expect("/readyz", 503, "services: not listed yet")
-	c.failures.report(watching, &kube.Failure{Kind: kube.Unreachable, Text: "cannot reach the API server: \x1b[2J"})
+	c.services.Observe(t.Context(), errors.New("\x1b[2J"))
 	expect("/readyz", 503, `cannot reach the API server: \u001b[2J`) // M10
 	expect("/healthz", 503, "cannot reach the API server")
 	c.services.Replace(nil, "1")

@@ -53,10 +53,3 @@ func (l *logOnce) clear(topic string) bool {
 	delete(l.byTopic, topic)
 	return ok
 }
-
-// lasting returns the failure of a topic, nil if there is none.
-func (l *logOnce) lasting(topic string) *kube.Failure {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.byTopic[topic].failure
-}

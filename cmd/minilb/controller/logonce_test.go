@@ -33,7 +33,7 @@ func TestLogOnce(t *testing.T) {
 	awayToo := &kube.Failure{Kind: kube.Unreachable, Text: "away by another port", Cause: errors.New("x")}
 	forbidden := &kube.Failure{Kind: kube.Forbidden, Text: "forbidden", Cause: errors.New("x")}
 
-	if c.clear("a") || c.lasting("a") != nil {
+	if c.clear("a") {
 		t.Error("there is something to complain of at first")
 	}
 	c.report("a", away, "n", 1)
@@ -41,9 +41,6 @@ func TestLogOnce(t *testing.T) {
 	c.report("a", away)
 	if got := lines(); len(got) != 1 || got[0] != `WARN msg="away; retrying" n=1` {
 		t.Errorf("an outage: got %q", got)
-	}
-	if got := c.lasting("a"); got != away {
-		t.Errorf("lasting: got %v", got)
 	}
 	c.report("b", away)
 	if got := lines(); len(got) != 1 {

@@ -42,8 +42,8 @@ func (c *Controller) metrics() *prometheus.Registry {
 		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
 	}
 	gauge("minilb_watching", "Whether Services are listed and watched; 0 while the API server cannot be reached or refuses.", c.watching)
-	gauge("minilb_services", "Services whose status is ours to write.", c.services.count)
-	gauge("minilb_services_unwritten", "Services among them that do not have the status yet that they should.", c.services.pending)
+	gauge("minilb_services", "Services whose status is ours to write.", func() int { return c.count((*service).ours) })
+	gauge("minilb_services_unwritten", "Services among them that do not have the status yet that they should.", func() int { return c.count((*service).unwritten) })
 	gauge("minilb_services_contested", "Services that are left alone for ten minutes, as another controller keeps overwriting their status.", c.conflicts.paused)
 	registry.MustRegister(c.writes, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -55,8 +55,19 @@ func (c *Controller) metrics() *prometheus.Registry {
 
 // watching returns 1 while the Services are known and their watch does not fail, else 0.
 func (c *Controller) watching() int {
-	if c.services.synced.Load() && c.failures.lasting(watching) == nil {
+	if c.services.Known() && c.watchFailure() == nil {
 		return 1
 	}
 	return 0
+}
+
+// count returns how many Services are so.
+func (c *Controller) count(is func(*service) bool) int {
+	n := 0
+	for _, s := range c.services.List() {
+		if is(s) {
+			n++
+		}
+	}
+	return n
 }

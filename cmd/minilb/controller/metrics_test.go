@@ -1,14 +1,13 @@
 package controller
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"k8s.io/client-go/tools/cache"
-
-	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
 // The gauges follow the watch and the conflicts, and the man page names all metrics.
@@ -35,9 +34,9 @@ func TestMetricsOfTrouble(t *testing.T) {
 	expect("before the first list", "minilb_watching", 0)
 	c.services.Replace([]any{web(1, "")}, "1")
 	expect("after the first list", "minilb_watching", 1)
-	c.failures.report(watching, &kube.Failure{Kind: kube.Unreachable, Text: "cannot reach the API server"})
+	c.services.Observe(t.Context(), errors.New("connection refused"))
 	expect("in an outage", "minilb_watching", 0)
-	c.failures.clear(watching)
+	c.services.Observe(t.Context(), nil)
 	expect("after an outage", "minilb_watching", 1)
 
 	expect("before the write", "minilb_services_unwritten", 1)

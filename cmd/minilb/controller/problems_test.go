@@ -158,7 +158,7 @@ func TestEndpointProblemsGo(t *testing.T) {
 			}
 		}
 		sync()
-		c.recorder.Replace(endpointsSource(name), []events.Problem{c.services.get(name).problem(events.NoRoutableEndpoint, "not there")})
+		c.recorder.Replace(endpointsSource(name), []events.Problem{(&service{name: name, uid: full.UID}).problem(events.NoRoutableEndpoint, "not there")})
 		end(c)
 		sync()
 		if got := strings.Join(found(c.recorder), "\n"); strings.Contains(got, events.NoRoutableEndpoint) || len(c.scan.known) > 0 {

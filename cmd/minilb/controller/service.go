@@ -29,8 +29,14 @@ type service struct {
 	unsupported []*lb.UnsupportedField
 }
 
+// Key implements the informer.Object interface.
+func (s *service) Key() cache.ObjectName { return s.name }
+
 // ours reports whether the status of a Service, nil for one that does not exist, is for us to write.
 func (s *service) ours() bool { return s != nil && !s.notOurs }
+
+// unwritten reports whether the status is still to be written.
+func (s *service) unwritten() bool { return s.pending && !s.deleting }
 
 // transform returns what is kept of a Service, nil for nothing (S6, M8).
 func (c *Controller) transform(full *corev1.Service) *service {

@@ -6,75 +6,54 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/cache"
-
-	"github.com/minilb/minilb/plugin/minilb/kube"
+	clienttesting "k8s.io/client-go/testing"
 )
 
-func named(name, version string) *corev1.Service {
-	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, ResourceVersion: version}}
-}
-
-// transformNamed takes those for ours that have a resourceVersion.
-func transformNamed(full *corev1.Service) *service {
-	if full.ResourceVersion == "" {
-		return nil
+// Every Service that changes is enqueued, those that are gone or not ours any more, too; and all are by a resync.
+func TestEnqueue(t *testing.T) {
+	c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return nil, nil })
+	named := func(name string, version int) *corev1.Service {
+		s := web(version, "")
+		s.Name = name
+		return s
 	}
-	return &service{name: cache.MetaObjectToName(full), version: full.ResourceVersion}
-}
-
-func TestServices(t *testing.T) {
-	var changed []string
-	lists := 0
-	s := newServices(transformNamed, func(name cache.ObjectName) { changed = append(changed, name.Name) }, func() { lists++ })
-	expect := func(step, wantChanged, wantHave string) {
-		t.Helper()
-		slices.Sort(changed)
-		if got := strings.Join(changed, " "); got != wantChanged {
-			t.Errorf("%s: enqueued %q, want %q", step, got, wantChanged)
+	theirs := named("c", 6)
+	*theirs.Spec.LoadBalancerClass = "metallb"
+	for _, step := range []struct {
+		name     string
+		change   func() error
+		enqueued string
+		have     string
+	}{
+		{"list", func() error { return c.services.Replace([]any{named("a", 1), named("b", 2)}, "2") }, "a b", "a1 b2"},
+		{"update", func() error { return c.services.Update(named("a", 3)) }, "a", "a3 b2"},
+		{"add", func() error { return c.services.Add(named("c", 4)) }, "c", "a3 b2 c4"},
+		{"delete", func() error { return c.services.Delete(named("b", 5)) }, "b", "a3 c4"},
+		{"resync", func() error { c.enqueueAll(); return nil }, "a c", "a3 c4"},
+		{"list after an outage", func() error { return c.services.Replace([]any{named("b", 6), named("c", 4)}, "6") }, "a b", "b6 c4"},
+		{"not ours any more", func() error { return c.services.Update(theirs) }, "c", "b6"},
+		{"never ours", func() error { return c.services.Update(theirs) }, "", "b6"},
+		{"never ours, deleted", func() error { return c.services.Delete(theirs) }, "", "b6"},
+	} {
+		if err := step.change(); err != nil {
+			t.Fatal(err)
 		}
-		changed = nil
-		var have []string
-		for _, name := range []string{"a", "b", "c"} {
-			if service := s.get(cache.ObjectName{Namespace: "shop", Name: name}); service != nil {
-				have = append(have, name+service.version)
-			}
+		var enqueued, have []string
+		for c.queue.Len() > 0 {
+			name, _ := c.queue.Get()
+			c.queue.Done(name)
+			enqueued = append(enqueued, name.Name)
 		}
-		if got := strings.Join(have, " "); got != wantHave {
-			t.Errorf("%s: has %q, want %q", step, got, wantHave)
+		for _, s := range c.services.List() {
+			have = append(have, s.name.Name+s.version)
+		}
+		slices.Sort(enqueued)
+		slices.Sort(have)
+		if got := strings.Join(enqueued, " "); got != step.enqueued {
+			t.Errorf("%s: enqueued %q, want %q", step.name, got, step.enqueued)
+		}
+		if got := strings.Join(have, " "); got != step.have {
+			t.Errorf("%s: has %q, want %q", step.name, got, step.have)
 		}
 	}
-	if s.synced.Load() {
-		t.Error("synced before the first list")
-	}
-	s.Replace([]any{named("a", "1"), named("b", "2")}, "2")
-	expect("list", "a b", "a1 b2")
-	if !s.synced.Load() {
-		t.Error("not synced after the first list")
-	}
-	s.Update(named("a", "3"))
-	expect("update", "a", "a3 b2")
-	s.Add(named("c", "4"))
-	expect("add", "c", "a3 b2 c4")
-	s.Delete(named("b", "5"))
-	expect("delete", "b", "a3 c4")
-	s.Resync()
-	expect("resync", "a c", "a3 c4")
-	s.Replace([]any{named("b", "6"), named("c", "4")}, "6")
-	expect("list after an outage", "a b c", "b6 c4")
-	page := func(full *corev1.Service) any { return &kube.Reduced{Object: s.reduced(full)} }
-	s.Replace([]any{page(named("b", "6")), page(named("a", "")), page(named("c", "4"))}, "6")
-	expect("a list in pages", "b c", "b6 c4")
-	if lists != 3 {
-		t.Errorf("told of %d lists, want 3", lists)
-	}
-	if got := s.count(); got != 2 {
-		t.Errorf("counted %d, want 2", got)
-	}
-	s.Update(named("c", "")) // none of ours any more
-	expect("taken away", "c", "b6")
-	s.Update(named("c", ""))
-	s.Delete(named("c", "7"))
-	expect("what was never ours", "", "b6")
 }

@@ -19,6 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/minilb/minilb/plugin/minilb/informer"
 )
 
 // silence takes away client-go's handlers of errors: one of them takes a synctest bubble's clock
@@ -41,17 +43,17 @@ func TestWatchOutage(t *testing.T) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { c.watch(ctx) })
+		running.Go(func() { informer.Run(ctx, c.services, c.client.CoreV1().Services(""), loadBalancers) })
 		time.Sleep(9 * time.Minute)
 		synctest.Wait()
-		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "cannot reach the API server") || c.failures.lasting(watching) == nil {
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "cannot reach the API server") || c.watchFailure() == nil {
 			t.Errorf("want one line about the outage, got\n%s", got)
 		}
 		away.Store(false)
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if got := log.String(); !c.services.synced.Load() || strings.Count(got, "\n") != 2 || !strings.Contains(got, "watching services again") || c.failures.lasting(watching) != nil {
-			t.Errorf("synced %v; want one line about the end of the outage, got\n%s", c.services.synced.Load(), got)
+		if got := log.String(); !c.services.Known() || strings.Count(got, "\n") != 2 || !strings.Contains(got, "The API server answers again") || c.watchFailure() != nil {
+			t.Errorf("synced %v; want one line about the end of the outage, got\n%s", c.services.Known(), got)
 		}
 		cancel()
 		running.Wait()
@@ -72,35 +74,13 @@ func TestWatchRefused(t *testing.T) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { c.watch(ctx) })
+		running.Go(func() { informer.Run(ctx, c.services, c.client.CoreV1().Services(""), loadBalancers) })
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "services: list and watch is forbidden") || c.failures.lasting(watching) == nil {
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "services: list and watch is forbidden") || c.watchFailure() == nil {
 			t.Errorf("want one line, got\n%s", got)
 		}
 		cancel()
 		running.Wait()
 	})
-}
-
-// What ends a watch as a matter of course is no trouble.
-func TestReportWatch(t *testing.T) {
-	ended, end := context.WithCancel(t.Context())
-	end()
-	for name, tc := range map[string]struct {
-		ctx   context.Context
-		err   error
-		lines int
-	}{
-		"unreachable":             {t.Context(), errors.New("connection refused"), 1},
-		"unreachable at the end":  {ended, errors.New("connection refused"), 0},
-		"a version that is gone":  {t.Context(), apierrors.NewResourceExpired("old"), 0},
-		"a version, in old words": {t.Context(), &apierrors.StatusError{ErrStatus: metav1.Status{Code: 410, Reason: metav1.StatusReasonGone}}, 0},
-	} {
-		c, log := newTest(t, nil)
-		c.reportWatch(tc.ctx, tc.err)
-		if got := strings.Count(log.String(), "\n"); got != tc.lines {
-			t.Errorf("%s: got %d lines, want %d:\n%s", name, got, tc.lines, log)
-		}
-	}
 }
