@@ -17,7 +17,7 @@ func (t *Translator) Stats() Stats {
 	defer t.mu.Unlock()
 	s := t.stats
 	s.Names = maps.Clone(s.Names)
-	if t.options.Services {
+	if s.Names != nil && t.options.Services { // nothing is answered before the first publication
 		s.Names["service"] += exposed * len(t.options.Zones)
 	}
 	s.Endpoints = map[string]int{"ready": endpoints.ready, "terminating": endpoints.terminating, "not_ready": endpoints.notReady, "suspect": endpoints.suspect}
