@@ -48,7 +48,7 @@ var errBlind = errors.New("")
 func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := newFlags("check")
 	cluster := clusterFlags(flags)
-	resolver := resolverFlags(flags)
+	from := addCorefileFlags(flags)
 	var options check.Options
 	flags.StringVar(&options.DNSAccount, "dns-account", check.Auto, "the DNS server's ServiceAccount, as `namespace/name`, whose rights are\n"+
 		"looked at; auto for those that are labelled as deploy/ does it,\nempty for none")
@@ -80,7 +80,7 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return misused("check", "-o %q: choose text or json", *format)
 	}
 	var err error
-	if options.Stanzas, err = resolver.stanzas(); err != nil {
+	if options.Corefile, err = from.read(); err != nil {
 		return misused("check", "%v", err)
 	}
 	newLogger(stderr, false)
@@ -92,8 +92,11 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	options.LAN.Server = kube.Host(config)
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	stanzas, found, note := resolver.find(ctx, config, options.Stanzas)
-	options.Stanzas, options.Guessed = stanzas, resolver.corefile == "" && !found
+	found, note := from.find(ctx, config)
+	if found != nil {
+		options.Corefile = found
+	}
+	options.Guessed = from.path == "" && found == nil
 	report, err := check.Run(ctx, config, options)
 	if err != nil {
 		return fmt.Errorf("%w%w", err, errBlind)

@@ -115,17 +115,13 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 
 // claimOptions returns the plugin blocks by which hosts are checked: the Corefile's, or else one built from the flags.
 func claimOptions(corefile string, options controller.Options) ([]config.Options, error) {
-	from := resolver{corefile: corefile, domain: lb.DefaultDomain, class: lb.DefaultClass}
+	from := corefileFlags{path: corefile, domain: lb.DefaultDomain, class: lb.DefaultClass}
 	if corefile == "" {
-		from = resolver{domain: options.Domain, class: options.Class, defaultClass: options.DefaultClass}
+		from = corefileFlags{domain: options.Domain, class: options.Class, defaultClass: options.DefaultClass}
 	}
-	stanzas, err := from.stanzas()
+	parsed, err := from.read()
 	if err != nil {
 		return nil, err
 	}
-	var all []config.Options
-	for _, s := range stanzas {
-		all = append(all, s.Options)
-	}
-	return all, nil
+	return parsed.Options(), nil
 }

@@ -10,8 +10,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/minilb/minilb/cmd/minilb/explain"
-	"github.com/minilb/minilb/cmd/minilb/stanza"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 var explainHelp = help{
@@ -40,7 +38,7 @@ const inspectTimeout = time.Minute
 func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := newFlags("explain")
 	cluster := clusterFlags(flags)
-	resolver := resolverFlags(flags)
+	from := addCorefileFlags(flags)
 	format := flags.String("o", "text", "output `format`: text or json")
 	if err := parse(flags, args, stdout, explainHelp); err != nil {
 		return err
@@ -48,14 +46,12 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if *format != "text" && *format != "json" {
 		return misused("explain", "-o %q: choose text or json", *format)
 	}
-	stanzas, err := resolver.stanzas()
+	corefile, err := from.read()
 	if err != nil {
 		return misused("explain", "%v", err)
 	}
-	for _, text := range flags.Args() {
-		if _, _, err := explain.Name(text, stanzas[0].Options.Zones[0]); err != nil {
-			return misused("explain", "%v", err)
-		}
+	if _, err := explain.Names(flags.Args(), corefile); err != nil {
+		return misused("explain", "%v", err)
 	}
 	newLogger(stderr, false)
 
@@ -69,28 +65,21 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, inspectTimeout, errors.New("it took too long"))
 	defer cancel()
-	stanzas, _, note := resolver.find(ctx, config, stanzas)
-	seen := map[int]*source.Inspection{} // by stanza
-	for i, text := range flags.Args() {
-		name, meaning, err := explain.Name(text, stanzas[0].Options.Zones[0])
-		if err != nil {
-			return misused("explain", "%v", err)
-		}
-		s, elsewhere := stanza.For(stanzas, name)
-		if seen[s] == nil {
-			if seen[s], err = source.Inspect(ctx, config, stanzas[s].Options, source.Hooks{Covered: stanzas[s].Covered}); err != nil {
-				return err
-			}
-			io.WriteString(stderr, note)
-			note = ""
-		}
-		explanation := explain.Explain(ctx, stanzas[s], seen[s], client, name)
-		if elsewhere != "" {
-			explanation.Elsewhere(elsewhere)
-		}
-		if meaning != "" {
-			explanation.Notes = append(explanation.Notes, meaning)
-		}
+	found, note := from.find(ctx, config)
+	if found != nil {
+		corefile = found
+	}
+	names, err := explain.Names(flags.Args(), corefile)
+	if err != nil {
+		return misused("explain", "%v", err)
+	}
+	explainer, err := explain.New(ctx, config, client, corefile, names)
+	if err != nil {
+		return err
+	}
+	io.WriteString(stderr, note)
+	for i, name := range names {
+		explanation := explainer.Explain(ctx, name)
 		if *format == "json" {
 			err = explanation.JSON(stdout)
 		} else {

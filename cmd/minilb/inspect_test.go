@@ -160,8 +160,8 @@ func TestRunInspectionsFind(t *testing.T) {
 		"/api/v1/namespaces/minilb/configmaps/corefile": `{"kind":"ConfigMap","apiVersion":"v1","metadata":{"namespace":"minilb","name":"corefile"},"data":{"Corefile":". {\n minilb lan\n}\n"}}`,
 	}
 	forbidden := map[string]string{"/apis/apps/v1/deployments": `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`}
-	const found, unknown = "minilb: going by the Corefile in ConfigMap minilb/corefile, which Deployment minilb/minilb-dns mounts\n",
-		"minilb: the DNS server's Corefile is not known: this account may not list deployments.apps; going by the defaults of -domain and -class: name it by -corefile\n"
+	const found, unknown = "minilb: using the Corefile in ConfigMap minilb/corefile, mounted by Deployment minilb/minilb-dns\n",
+		"minilb: cannot find the DNS server's Corefile: this account may not list deployments.apps; using the defaults of -domain and -class: name it by -corefile\n"
 	for _, tc := range []struct {
 		documents      map[string]string
 		args           []string

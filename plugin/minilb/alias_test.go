@@ -153,7 +153,7 @@ func TestAliasToLoopback(t *testing.T) {
 		{"bindings to other names, of any address", []string{"A " + sound, "HTTPS 1 nas.lan. alpn=h2", "HTTPS 3 . alpn=h2"}, map[uint16]int{dns.TypeA: 1, dns.TypeHTTPS: 2}, nil},
 	} {
 		conf := testConfig()
-		conf.source.Addresses = tc.lan
+		conf.Options.Addresses = tc.lan
 		m := testPlugin(conf)
 		m.upstream = fakeUpstream(func(_ context.Context, name string, qtype uint16) (*dns.Msg, error) {
 			reply := new(dns.Msg)

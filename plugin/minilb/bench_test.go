@@ -16,7 +16,7 @@ import (
 // the endpoints.
 func sized(services, endpoints int) *Minilb {
 	conf := testConfig()
-	conf.maxAnswers = 0
+	conf.MaxAnswers = 0
 	m := newMinilb(conf, &records.Set{})
 	m.Next = passedOn
 	var names []records.Record

@@ -25,9 +25,9 @@ func TestRemind(t *testing.T) {
 		}
 		conf := testConfig()
 		synctest.Test(t, func(t *testing.T) {
-			cl := &cluster{watcher: watcher, zones: conf.source.Zones, started: time.Now()}
+			cl := &cluster{watcher: watcher, zones: conf.Options.Zones, started: time.Now()}
 			if tc.reads {
-				cl.translators = []*source.Translator{source.NewTranslator(watcher, conf.source, testPlugin(conf).index, source.Hooks{})}
+				cl.translators = []*source.Translator{source.NewTranslator(watcher, conf.Options, testPlugin(conf).index, source.Hooks{})}
 			}
 			lines := func() int {
 				out := captureLog(t)

@@ -11,10 +11,12 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
+	"github.com/coredns/coredns/plugin/pkg/fall"
 	"github.com/coredns/coredns/plugin/pkg/upstream"
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/loop"
 	"github.com/minilb/minilb/plugin/minilb/notify"
@@ -25,7 +27,7 @@ import (
 
 // instance is the plugin as one block of the Corefile has it: its handler, and what keeps that up to date.
 type instance struct {
-	conf       *block
+	conf       *config.Block
 	server     *dnsserver.Config
 	load       *load
 	cluster    *cluster
@@ -35,23 +37,23 @@ type instance struct {
 }
 
 // newInstance connects the handler of a block to its cluster, which other blocks may share. It dials nothing.
-func newInstance(c *caddy.Controller, conf *block) (*instance, error) {
+func newInstance(c *caddy.Controller, conf *config.Block) (*instance, error) {
 	i := &instance{conf: conf, server: dnsserver.GetConfig(c), load: loadOf(c), glue: &records.Set{}}
-	i.load.covered = append(i.load.covered, conf.covered...)
+	i.load.covered = append(i.load.covered, conf.ServerZones...)
 	var err error
-	if i.cluster, err = i.load.clusterFor(conf.kubeconfig, conf.context); err != nil {
+	if i.cluster, err = i.load.clusterFor(conf.Kubeconfig, conf.Context); err != nil {
 		return nil, err
 	}
-	if conf.snapshot != "" {
-		if err := i.load.keepSnapshot(i.cluster, conf.snapshot); err != nil {
+	if conf.Snapshot != "" {
+		if err := i.load.keepSnapshot(i.cluster, conf.Snapshot); err != nil {
 			return nil, err
 		}
 	}
 	i.handler = newMinilb(conf, i.glue)
 	i.handler.outage, i.handler.restored = i.cluster.watcher.Away, i.cluster.watcher.Restored
-	i.translator = source.NewTranslator(i.cluster.watcher, conf.source, i.handler.index, i.hooks())
+	i.translator = source.NewTranslator(i.cluster.watcher, conf.Options, i.handler.index, i.hooks())
 	i.cluster.translators = append(i.cluster.translators, i.translator)
-	i.cluster.zones = append(i.cluster.zones, conf.zones()...)
+	i.cluster.zones = append(i.cluster.zones, conf.Options.AllZones()...)
 	return i, nil
 }
 
@@ -61,22 +63,22 @@ func (i *instance) hooks() source.Hooks {
 }
 
 // newMinilb returns the handler. The addresses of its name server may be stored in glue later.
-func newMinilb(conf *block, glue *records.Set) *Minilb {
+func newMinilb(conf *config.Block, glue *records.Set) *Minilb {
 	var fixed []records.Record
-	if conf.nameservers == nil {
-		for _, zone := range conf.source.Zones {
+	if conf.Nameservers == nil {
+		for _, zone := range conf.Options.Zones {
 			fixed = append(fixed, records.Record{Name: nameserver(zone), Node: &records.Node{Addrs: glue}})
 		}
 	}
 	m := &Minilb{
-		zones:      newZoneMeta(conf.source.Zones, conf.nameservers),
-		index:      records.NewIndex(conf.zones(), fixed...),
+		zones:      newZoneMeta(conf.Options.Zones, conf.Nameservers),
+		index:      records.NewIndex(conf.Options.AllZones(), fixed...),
 		upstream:   upstream.New(),
-		answers:    func(addr netip.Addr) bool { return object.In(conf.source.Addresses, addr) },
-		listed:     conf.source.Addresses != nil,
-		fall:       conf.fall,
-		ttl:        conf.ttl,
-		maxAnswers: conf.maxAnswers,
+		answers:    func(addr netip.Addr) bool { return object.In(conf.Options.Addresses, addr) },
+		listed:     conf.Options.Addresses != nil,
+		fall:       fall.F{Zones: conf.Fallthrough},
+		ttl:        conf.TTL,
+		maxAnswers: conf.MaxAnswers,
 		outage:     func() time.Duration { return 0 },
 		restored:   func() bool { return false },
 	}
@@ -96,25 +98,25 @@ func (i *instance) start() error {
 		i.cluster.run(n.Run)
 	}
 	i.cluster.run(i.handler.loops.Run)
-	if waitForSync(i.handler, i.cluster.restore(i.handler, i.cluster.started.Add(i.conf.startupTimeout))) {
+	if waitForSync(i.handler, i.cluster.restore(i.handler, i.cluster.started.Add(i.conf.StartupTimeout))) {
 		return nil
 	}
 	missing := strings.Join(i.translator.Unsynced(), ", ")
 	if i.cluster.replaces() { // D78: better the old configuration than no answers
-		return plugin.Error(pluginName, fmt.Errorf("%s not read within startup_timeout %s: the previous configuration stays, which serves the last known state: change the Corefile again, or restart, once the API server answers", missing, i.conf.startupTimeout))
+		return plugin.Error(pluginName, fmt.Errorf("%s not read within startup_timeout %s: the previous configuration stays, which serves the last known state: change the Corefile again, or restart, once the API server answers", missing, i.conf.StartupTimeout))
 	}
 	log.Warningf("Starting without the cluster's state: %s not read within startup_timeout %s. Names in %s get SERVFAIL until they are",
-		missing, i.conf.startupTimeout, strings.Join(i.conf.source.Zones, " "))
+		missing, i.conf.StartupTimeout, strings.Join(i.conf.Options.Zones, " "))
 	return nil
 }
 
 // useServer takes what is known only once the whole server block has been set up.
 func (i *instance) useServer() {
-	addrs := i.conf.glue
+	addrs := i.conf.Glue
 	if addrs == nil {
 		addrs = boundAddrs(i.server.ListenHosts)
 	}
-	i.glue.Store(records.NewAddresses(i.conf.source.FilterFamilies(addrs)...))
+	i.glue.Store(records.NewAddresses(i.conf.Options.FilterFamilies(addrs)...))
 	i.handler.signed = i.server.Handler("dnssec") != nil
 	i.handler.transferBehind = i.server.Handler("transfer") != nil &&
 		slices.Index(dnsserver.Directives, "transfer") > slices.Index(dnsserver.Directives, pluginName)
@@ -122,12 +124,12 @@ func (i *instance) useServer() {
 
 // warn logs zones that no client can resolve.
 func (i *instance) warn() {
-	for _, zone := range i.conf.zones() { // D8
+	for _, zone := range i.conf.Options.AllZones() { // D8
 		if !i.load.covers(zone) {
 			log.Warningf("Zone %s is outside all server blocks with minilb, which get no query for it: add it to a block's zones", zone)
 		}
 	}
-	for _, zone := range i.conf.source.Zones { // C7
+	for _, zone := range i.conf.Options.Zones { // C7
 		if hostname.IsMulticast(zone) {
 			log.Warningf("Zone %s %s: choose another", zone, hostname.MulticastOnly)
 		}

@@ -11,7 +11,6 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/metadata"
 	"github.com/coredns/coredns/plugin/pkg/dnstest"
-	"github.com/coredns/coredns/plugin/pkg/fall"
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
@@ -31,13 +30,13 @@ func addressNode(source, service string, addrs ...string) *records.Node {
 // passedOn is the next plugin: it answers so that a test sees what reached it.
 var passedOn = test.NextHandler(dns.RcodeBadName, nil)
 
-func testConfig() *block {
-	return &block{
-		source: config.Options{Zones: []string{"minilb.", "lan."}}, ttl: 5, maxAnswers: 16,
+func testConfig() *config.Block {
+	return &config.Block{
+		Options: config.Options{Zones: []string{"minilb.", "lan."}}, TTL: 5, MaxAnswers: 16,
 	}
 }
 
-func testPlugin(conf *block) *Minilb {
+func testPlugin(conf *config.Block) *Minilb {
 	m := newMinilb(conf, records.NewSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53"))))
 	m.Next = passedOn
 	var many []string
@@ -68,29 +67,29 @@ func TestServeDNS(t *testing.T) {
 	}
 	tests := []struct {
 		rule string
-		with func(*block)
+		with func(*config.Block)
 		test.Case
 	}{
 		{"D20", nil, test.Case{Qname: "web.shop.minilb.", Qtype: dns.TypeA, Answer: v4}},
 		{"D20", nil, test.Case{Qname: "web.shop.minilb.", Qtype: dns.TypeAAAA, Answer: []dns.RR{test.AAAA("web.shop.minilb. 5 IN AAAA fd00::1")}}},
 		{"D2", nil, negative("nope.lan.", dns.TypeA, dns.RcodeNameError, "lan.")},
-		{"D2", func(c *block) { c.fall = fall.Root }, test.Case{Qname: "nope.shop.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeBadName}},
-		{"B5: a known name never falls through", func(c *block) { c.fall = fall.Root }, negative("web.shop.minilb.", dns.TypeTXT, dns.RcodeSuccess, "minilb.")},
-		{"B5: nor does an empty non-terminal", func(c *block) { c.fall = fall.Root }, negative("shop.minilb.", dns.TypeA, dns.RcodeSuccess, "minilb.")},
-		{"D20", func(c *block) { c.ttl = 77 }, test.Case{Qname: "web.shop.minilb.", Qtype: dns.TypeAAAA, Answer: []dns.RR{test.AAAA("web.shop.minilb. 77 IN AAAA fd00::1")}}},
-		{"D24", func(c *block) { c.ttl = 77 }, test.Case{Qname: "nope.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeNameError, Ns: []dns.RR{test.SOA("minilb. 77 IN SOA ns1.minilb. hostmaster.minilb. 0 7200 1800 86400 77")}}},
+		{"D2", func(c *config.Block) { c.Fallthrough = []string{"."} }, test.Case{Qname: "nope.shop.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeBadName}},
+		{"B5: a known name never falls through", func(c *config.Block) { c.Fallthrough = []string{"."} }, negative("web.shop.minilb.", dns.TypeTXT, dns.RcodeSuccess, "minilb.")},
+		{"B5: nor does an empty non-terminal", func(c *config.Block) { c.Fallthrough = []string{"."} }, negative("shop.minilb.", dns.TypeA, dns.RcodeSuccess, "minilb.")},
+		{"D20", func(c *config.Block) { c.TTL = 77 }, test.Case{Qname: "web.shop.minilb.", Qtype: dns.TypeAAAA, Answer: []dns.RR{test.AAAA("web.shop.minilb. 77 IN AAAA fd00::1")}}},
+		{"D24", func(c *config.Block) { c.TTL = 77 }, test.Case{Qname: "nope.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeNameError, Ns: []dns.RR{test.SOA("minilb. 77 IN SOA ns1.minilb. hostmaster.minilb. 0 7200 1800 86400 77")}}},
 		{"D26", nil, test.Case{Qname: "minilb.", Qtype: dns.TypeNS, Answer: []dns.RR{test.NS("minilb. 5 IN NS ns1.minilb.")}, Extra: []dns.RR{test.A("ns1.minilb. 5 IN A 192.0.2.53"), test.AAAA("ns1.minilb. 5 IN AAAA 2001:db8::53")}}},
 		{"D26", nil, test.Case{Qname: "ns1.lan.", Qtype: dns.TypeA, Answer: []dns.RR{test.A("ns1.lan. 5 IN A 192.0.2.53")}}},
-		{"D26", func(c *block) { c.nameservers = []string{"dns.example.org.", "web.shop.minilb."} }, test.Case{
+		{"D26", func(c *config.Block) { c.Nameservers = []string{"dns.example.org.", "web.shop.minilb."} }, test.Case{
 			Qname: "minilb.", Qtype: dns.TypeNS,
 			Answer: []dns.RR{test.NS("minilb. 5 IN NS dns.example.org."), test.NS("minilb. 5 IN NS web.shop.minilb.")},
 			Extra:  append(slices.Clone(v4), test.AAAA("web.shop.minilb. 5 IN AAAA fd00::1")),
 		}},
-		{"D26: an alias has no address", func(c *block) { c.nameservers = []string{"home.minilb.", "alias.ex.org."} }, test.Case{
+		{"D26: an alias has no address", func(c *config.Block) { c.Nameservers = []string{"home.minilb.", "alias.ex.org."} }, test.Case{
 			Qname: "minilb.", Qtype: dns.TypeNS,
 			Answer: []dns.RR{test.NS("minilb. 5 IN NS alias.ex.org."), test.NS("minilb. 5 IN NS home.minilb.")},
 		}},
-		{"D26", func(c *block) { c.nameservers = []string{"dns.example.org."} }, test.Case{
+		{"D26", func(c *config.Block) { c.Nameservers = []string{"dns.example.org."} }, test.Case{
 			Qname: "ns1.minilb.", Qtype: dns.TypeA, Rcode: dns.RcodeNameError,
 			Ns: []dns.RR{test.SOA("minilb. 5 IN SOA dns.example.org. hostmaster.minilb. 0 7200 1800 86400 5")},
 		}},
@@ -140,7 +139,7 @@ func TestServeDNS(t *testing.T) {
 func TestMaxAnswers(t *testing.T) {
 	for limit, want := range map[int]int{16: 16, 1: 1, 0: 40, 100: 40} {
 		conf := testConfig()
-		conf.maxAnswers = limit
+		conf.MaxAnswers = limit
 		m := testPlugin(conf)
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
 			firsts := map[string]bool{}
@@ -167,7 +166,7 @@ func TestMaxAnswers(t *testing.T) {
 // D72, D73, D74
 func TestNotSynced(t *testing.T) {
 	conf := testConfig()
-	conf.fall = fall.Root
+	conf.Fallthrough = []string{"."}
 	m := newMinilb(conf, &records.Set{})
 	m.Next = passedOn
 	if m.Ready() {

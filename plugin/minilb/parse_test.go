@@ -13,10 +13,20 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
-func controller(stanza string) *caddy.Controller {
-	c := caddy.NewTestController("dns", stanza)
+func controller(block string) *caddy.Controller {
+	c := caddy.NewTestController("dns", block)
 	c.ServerBlockKeys = []string{"dns://.:53"}
 	return c
+}
+
+// parseBoth parses a plugin block as the plugin does, and as the companion reads it from a file.
+func parseBoth(block string) (plugin, companion *config.Block, pluginErr, companionErr error) {
+	plugin, pluginErr = parse(controller(block))
+	corefile, companionErr := config.Read("Testfile", strings.NewReader("dns://.:53 { "+block+"\n}"))
+	if companionErr == nil {
+		companion = corefile.Blocks[0]
+	}
+	return plugin, companion, pluginErr, companionErr
 }
 
 func TestParseDefaults(t *testing.T) {
@@ -24,11 +34,11 @@ func TestParseDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &block{
-		source: config.Options{
+	want := &config.Block{
+		Options: config.Options{
 			Zones: []string{"minilb."}, Class: "minilb", Services: true, Ingresses: true, Gateways: true, HostAnnotations: []string{"minilb/host"},
 		},
-		covered: []string{"."}, ttl: 5, maxAnswers: 16, startupTimeout: 5 * time.Second,
+		ServerZones: []string{"."}, TTL: 5, MaxAnswers: 16, StartupTimeout: 5 * time.Second,
 	}
 	if !reflect.DeepEqual(conf, want) {
 		t.Errorf("got  %+v\nwant %+v", conf, want)
@@ -37,64 +47,69 @@ func TestParseDefaults(t *testing.T) {
 
 func TestParseProperties(t *testing.T) {
 	tests := []struct {
-		stanza string
-		check  func(*block) bool
+		block string
+		check func(*config.Block) bool
 	}{
-		{"minilb MiniLB. lan minilb", func(c *block) bool { return slices.Equal(c.source.Zones, []string{"minilb.", "lan."}) }},
-		{"minilb minilb {\n kubeconfig /etc/kube.conf\n}", func(c *block) bool { return c.kubeconfig == "/etc/kube.conf" && c.context == "" }},
-		{"minilb minilb {\n kubeconfig /etc/kube.conf lab\n}", func(c *block) bool { return c.kubeconfig == "/etc/kube.conf" && c.context == "lab" }},
-		{"minilb minilb {\n class example.org/lb\n}", func(c *block) bool { return c.source.Class == "example.org/lb" }},
-		{"minilb minilb {\n default_class\n}", func(c *block) bool { return c.source.DefaultClass }},
-		{"minilb minilb {\n resources service\n}", func(c *block) bool { return c.source.Services && !c.source.Ingresses && !c.source.Gateways }},
-		{"minilb minilb {\n resources ingress\n}", func(c *block) bool { return !c.source.Services && c.source.Ingresses && !c.source.Gateways }},
-		{"minilb minilb {\n resources ingress service\n}", func(c *block) bool { return c.source.Services && c.source.Ingresses && !c.source.Gateways }},
-		{"minilb minilb {\n resources gateway\n}", func(c *block) bool { return !c.source.Services && !c.source.Ingresses && c.source.Gateways }},
-		{"minilb minilb {\n namespaces b a b\n}", func(c *block) bool { return slices.Equal(c.source.Namespaces, []string{"a", "b"}) }},
-		{"minilb minilb {\n ingress_classes nginx traefik\n}", func(c *block) bool { return slices.Equal(c.source.IngressClasses, []string{"nginx", "traefik"}) }},
-		{"minilb minilb {\n gateway_classes envoy traefik\n}", func(c *block) bool { return slices.Equal(c.source.GatewayClasses, []string{"envoy", "traefik"}) }},
-		{"minilb minilb {\n require_accepted off\n}", func(c *block) bool { return c.source.IgnoreAccepted }},
-		{"minilb minilb {\n require_accepted on\n}", func(c *block) bool { return !c.source.IgnoreAccepted }},
-		{"minilb minilb {\n host_annotations minilb/host external-dns.alpha.kubernetes.io/hostname\n}", func(c *block) bool { return len(c.source.HostAnnotations) == 2 }},
-		{"minilb minilb {\n host_annotations b a b\n}", func(c *block) bool { return slices.Equal(c.source.HostAnnotations, []string{"a", "b"}) }},
-		{"minilb minilb {\n claim ex.org Open.NET from prod stage\n claim .\n}", func(c *block) bool {
-			return reflect.DeepEqual(c.source.Claims, []config.ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"prod", "stage"}}, {Suffix: "open.net.", Namespaces: []string{"prod", "stage"}}, {Suffix: "."}})
+		{"minilb MiniLB. lan minilb", func(c *config.Block) bool { return slices.Equal(c.Options.Zones, []string{"minilb.", "lan."}) }},
+		{"minilb minilb {\n kubeconfig /etc/kube.conf\n}", func(c *config.Block) bool { return c.Kubeconfig == "/etc/kube.conf" && c.Context == "" }},
+		{"minilb minilb {\n kubeconfig /etc/kube.conf lab\n}", func(c *config.Block) bool { return c.Kubeconfig == "/etc/kube.conf" && c.Context == "lab" }},
+		{"minilb minilb {\n class example.org/lb\n}", func(c *config.Block) bool { return c.Options.Class == "example.org/lb" }},
+		{"minilb minilb {\n default_class\n}", func(c *config.Block) bool { return c.Options.DefaultClass }},
+		{"minilb minilb {\n resources service\n}", func(c *config.Block) bool { return c.Options.Services && !c.Options.Ingresses && !c.Options.Gateways }},
+		{"minilb minilb {\n resources ingress\n}", func(c *config.Block) bool { return !c.Options.Services && c.Options.Ingresses && !c.Options.Gateways }},
+		{"minilb minilb {\n resources ingress service\n}", func(c *config.Block) bool { return c.Options.Services && c.Options.Ingresses && !c.Options.Gateways }},
+		{"minilb minilb {\n resources gateway\n}", func(c *config.Block) bool { return !c.Options.Services && !c.Options.Ingresses && c.Options.Gateways }},
+		{"minilb minilb {\n namespaces b a b\n}", func(c *config.Block) bool { return slices.Equal(c.Options.Namespaces, []string{"a", "b"}) }},
+		{"minilb minilb {\n ingress_classes nginx traefik\n}", func(c *config.Block) bool {
+			return slices.Equal(c.Options.IngressClasses, []string{"nginx", "traefik"})
 		}},
-		{"minilb 10.244.0.0/15 minilb fd00::/64", func(c *block) bool { // D60
-			return slices.Equal(c.source.Zones, []string{"minilb."}) &&
-				slices.Equal(c.source.ReverseZones, []string{"244.10.in-addr.arpa.", "245.10.in-addr.arpa.", "0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa."})
+		{"minilb minilb {\n gateway_classes envoy traefik\n}", func(c *config.Block) bool {
+			return slices.Equal(c.Options.GatewayClasses, []string{"envoy", "traefik"})
 		}},
-		{"minilb minilb 10.in-addr.arpa 10.0.0.0/8", func(c *block) bool { return slices.Equal(c.source.ReverseZones, []string{"10.in-addr.arpa."}) }},
-		{"minilb minilb 0.0.0.0/0 ip6.arpa", func(c *block) bool {
-			return slices.Equal(c.source.Zones, []string{"minilb."}) && slices.Equal(c.source.ReverseZones, []string{"in-addr.arpa.", "ip6.arpa."})
+		{"minilb minilb {\n require_accepted off\n}", func(c *config.Block) bool { return c.Options.IgnoreAccepted }},
+		{"minilb minilb {\n require_accepted on\n}", func(c *config.Block) bool { return !c.Options.IgnoreAccepted }},
+		{"minilb minilb {\n host_annotations minilb/host external-dns.alpha.kubernetes.io/hostname\n}", func(c *config.Block) bool { return len(c.Options.HostAnnotations) == 2 }},
+		{"minilb minilb {\n host_annotations b a b\n}", func(c *config.Block) bool { return slices.Equal(c.Options.HostAnnotations, []string{"a", "b"}) }},
+		{"minilb minilb {\n claim ex.org Open.NET from prod stage\n claim .\n}", func(c *config.Block) bool {
+			return reflect.DeepEqual(c.Options.Claims, []config.ClaimRule{{Suffix: "ex.org.", Namespaces: []string{"prod", "stage"}}, {Suffix: "open.net.", Namespaces: []string{"prod", "stage"}}, {Suffix: "."}})
 		}},
-		{"minilb minilb {\n ns a.org b.org A.org.\n}", func(c *block) bool { return slices.Equal(c.nameservers, []string{"a.org.", "b.org."}) }},
-		{"minilb minilb {\n https\n}", func(c *block) bool { return c.source.HTTPS }},
-		{"minilb minilb {\n ttl 0\n}", func(c *block) bool { return c.ttl == 0 }},
-		{"minilb minilb {\n ttl 3600\n}", func(c *block) bool { return c.ttl == 3600 }},
-		{"minilb minilb {\n max_answers 0\n}", func(c *block) bool { return c.maxAnswers == 0 }},
-		{"minilb minilb {\n families ipv6\n}", func(c *block) bool { return c.source.NoIPv4 && !c.source.NoIPv6 }},
-		{"minilb minilb {\n ns 192.0.2.1 2001:db8::1\n}", func(c *block) bool {
-			return slices.Equal(c.glue, []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}) && c.nameservers == nil
+		{"minilb 10.244.0.0/15 minilb fd00::/64", func(c *config.Block) bool { // D60
+			return slices.Equal(c.Options.Zones, []string{"minilb."}) &&
+				slices.Equal(c.Options.ReverseZones, []string{"244.10.in-addr.arpa.", "245.10.in-addr.arpa.", "0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa."})
 		}},
-		{"minilb minilb {\n ns dns.example.org. Dns2.example.org\n}", func(c *block) bool {
-			return slices.Equal(c.nameservers, []string{"dns.example.org.", "dns2.example.org."}) && c.glue == nil
+		{"minilb minilb 10.in-addr.arpa 10.0.0.0/8", func(c *config.Block) bool { return slices.Equal(c.Options.ReverseZones, []string{"10.in-addr.arpa."}) }},
+		{"minilb minilb 0.0.0.0/0 ip6.arpa", func(c *config.Block) bool {
+			return slices.Equal(c.Options.Zones, []string{"minilb."}) && slices.Equal(c.Options.ReverseZones, []string{"in-addr.arpa.", "ip6.arpa."})
 		}},
-		{"minilb minilb", func(c *block) bool { return c.source.Probe == 0 }},
-		{"minilb minilb {\n probe\n}", func(c *block) bool { return c.source.Probe == time.Second }},
-		{"minilb minilb {\n probe 100ms\n}", func(c *block) bool { return c.source.Probe == 100*time.Millisecond }},
-		{"minilb minilb {\n snapshot /tmp/snapshot\n}", func(c *block) bool { return c.snapshot == "/tmp/snapshot" }},
-		{"minilb minilb {\n snapshot /tmp/../tmp//snapshot\n}", func(c *block) bool { return c.snapshot == "/tmp/snapshot" }},
-		{"minilb minilb {\n startup_timeout 0s\n}", func(c *block) bool { return c.startupTimeout == 0 }},
-		{"minilb minilb {\n startup_timeout 1m30s\n}", func(c *block) bool { return c.startupTimeout == 90*time.Second }},
-		{"minilb minilb {\n fallthrough\n}", func(c *block) bool { return c.fall.Through("x.minilb.") }},
-		{"minilb minilb {\n fallthrough sub.minilb\n}", func(c *block) bool { return !c.fall.Through("x.minilb.") && c.fall.Through("x.sub.minilb.") }},
+		{"minilb minilb {\n ns a.org b.org A.org.\n}", func(c *config.Block) bool { return slices.Equal(c.Nameservers, []string{"a.org.", "b.org."}) }},
+		{"minilb minilb {\n https\n}", func(c *config.Block) bool { return c.Options.HTTPS }},
+		{"minilb minilb {\n ttl 0\n}", func(c *config.Block) bool { return c.TTL == 0 }},
+		{"minilb minilb {\n ttl 3600\n}", func(c *config.Block) bool { return c.TTL == 3600 }},
+		{"minilb minilb {\n max_answers 0\n}", func(c *config.Block) bool { return c.MaxAnswers == 0 }},
+		{"minilb minilb {\n families ipv6\n}", func(c *config.Block) bool { return c.Options.NoIPv4 && !c.Options.NoIPv6 }},
+		{"minilb minilb {\n ns 192.0.2.1 2001:db8::1\n}", func(c *config.Block) bool {
+			return slices.Equal(c.Glue, []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}) && c.Nameservers == nil
+		}},
+		{"minilb minilb {\n ns dns.example.org. Dns2.example.org\n}", func(c *config.Block) bool {
+			return slices.Equal(c.Nameservers, []string{"dns.example.org.", "dns2.example.org."}) && c.Glue == nil
+		}},
+		{"minilb minilb", func(c *config.Block) bool { return c.Options.Probe == 0 }},
+		{"minilb minilb {\n probe\n}", func(c *config.Block) bool { return c.Options.Probe == time.Second }},
+		{"minilb minilb {\n probe 100ms\n}", func(c *config.Block) bool { return c.Options.Probe == 100*time.Millisecond }},
+		{"minilb minilb {\n snapshot /tmp/snapshot\n}", func(c *config.Block) bool { return c.Snapshot == "/tmp/snapshot" }},
+		{"minilb minilb {\n startup_timeout 0s\n}", func(c *config.Block) bool { return c.StartupTimeout == 0 }},
+		{"minilb minilb {\n startup_timeout 1m30s\n}", func(c *config.Block) bool { return c.StartupTimeout == 90*time.Second }},
+		{"minilb minilb {\n fallthrough\n}", func(c *config.Block) bool { return c.Falls("x.minilb.") }},
+		{"minilb minilb {\n fallthrough sub.minilb\n}", func(c *config.Block) bool { return !c.Falls("x.minilb.") && c.Falls("x.sub.minilb.") }},
 	}
 	for _, tc := range tests {
-		conf, err := parse(controller(tc.stanza))
+		conf, companion, err, _ := parseBoth(tc.block)
 		if err != nil {
-			t.Errorf("%q: %v", tc.stanza, err)
+			t.Errorf("%q: %v", tc.block, err)
 		} else if !tc.check(conf) {
-			t.Errorf("%q: got %+v", tc.stanza, conf)
+			t.Errorf("%q: got %+v", tc.block, conf)
+		} else if !reflect.DeepEqual(conf, companion) {
+			t.Errorf("%q: the companion reads %+v, not %+v", tc.block, companion, conf)
 		}
 	}
 }
@@ -102,7 +117,7 @@ func TestParseProperties(t *testing.T) {
 // Each wrong property stops the start with one line that names it, what it got and what it takes.
 func TestParseErrors(t *testing.T) {
 	long := strings.Repeat("a", 63) + "." + strings.Repeat("b", 63)
-	tests := []struct{ stanza, want string }{
+	tests := []struct{ block, want string }{
 		{"minilb .", "Testfile:1 - Error during parsing: the root zone cannot be served"}, // D1
 		{"minilb", "the root zone cannot be served"},
 		{"minilb minilb .", "the root zone cannot be served"},
@@ -169,9 +184,6 @@ func TestParseErrors(t *testing.T) {
 		{"minilb minilb {\n probe 1s 2s\n}", `probe: got "1s 2s", want nothing or an INTERVAL`},
 		{"minilb minilb {\n snapshot\n}", "snapshot: got nothing, want PATH"},
 		{"minilb minilb {\n snapshot a b\n}", `snapshot: got "a b", want PATH`},
-		{"minilb minilb {\n snapshot /nowhere/there/snapshot\n}", "Testfile:2 - Error during parsing: snapshot: there is no directory /nowhere/there: create it, or name a file in another"},
-		{"minilb minilb {\n snapshot /dev/null/snapshot\n}", "snapshot: /dev/null is not a directory: name a file in one"},
-		{"minilb minilb {\n snapshot /\n}", "snapshot: / is not a regular file: name one, or one that is not there yet"},
 		{"minilb minilb {\n startup_timeout\n}", "startup_timeout: got nothing, want DURATION"},
 		{"minilb minilb {\n startup_timeout 5\n}", `startup_timeout: got "5", want a DURATION such as 5s`},
 		{"minilb minilb {\n startup_timeout -5s\n}", `startup_timeout: got "-5s", want a DURATION`},
@@ -194,11 +206,13 @@ func TestParseErrors(t *testing.T) {
 		{"minilb minilb {\n ttl 5\n ttl 6\n}", "Testfile:3 - Error during parsing: ttl is given twice"},
 	}
 	for _, tc := range tests {
-		_, err := parse(controller(tc.stanza))
+		_, _, err, companionErr := parseBoth(tc.block)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("%q:\ngot  %v\nwant %s", tc.stanza, err, tc.want)
+			t.Errorf("%q:\ngot  %v\nwant %s", tc.block, err, tc.want)
 		} else if strings.Contains(err.Error(), "\n") {
-			t.Errorf("%q: the error has several lines: %v", tc.stanza, err)
+			t.Errorf("%q: the error has several lines: %v", tc.block, err)
+		} else if companionErr == nil || companionErr.Error() != err.Error() {
+			t.Errorf("%q: the companion reports\n%v, not\n%v", tc.block, companionErr, err)
 		}
 	}
 }
@@ -206,7 +220,7 @@ func TestParseErrors(t *testing.T) {
 // Every property is documented, and every documented one exists.
 func TestPropertiesDocumented(t *testing.T) {
 	documented := manPageProperties(t)
-	if got := propertyNames(); !slices.Equal(got, documented) {
+	if got := config.PropertyNames(); !slices.Equal(got, documented) {
 		t.Errorf("the plugin takes %v,\nREADME.md documents %v", got, documented)
 	}
 }

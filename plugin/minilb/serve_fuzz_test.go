@@ -48,7 +48,7 @@ func fuzzRecords() []records.Record {
 // from panics.
 func fuzzServer(t testing.TB, synced bool) (*dnsserver.Server, *Minilb) {
 	conf := testConfig()
-	conf.source.Zones = append(conf.source.Zones, longZone)
+	conf.Options.Zones = append(conf.Options.Zones, longZone)
 	m := newMinilb(conf, records.NewSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53"))))
 	if synced {
 		m.index.Update(nil, fuzzRecords(), false)

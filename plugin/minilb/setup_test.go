@@ -191,7 +191,7 @@ func TestReachable(t *testing.T) {
 			t.Fatal(err)
 		}
 		shared := loadOf(c)
-		shared.covered = append(shared.covered, conf.covered...)
+		shared.covered = append(shared.covered, conf.ServerZones...)
 	}
 	for name, want := range map[string]bool{"minilb.": true, "web.shop.minilb.": true, "x.lan.": true, "a.sub.example.org.": true, "example.org.": false, "xlan.": false} {
 		if got := loadOf(c).covers(name); got != want {

@@ -35,6 +35,7 @@ func TestSnapshotPath(t *testing.T) {
 	}
 	for _, tc := range []struct{ root, path, want string }{
 		{"", "/tmp/snapshot", "/tmp/snapshot"},
+		{"", "/tmp/../tmp//snapshot", "/tmp/snapshot"},
 		{root, "/tmp/snapshot", "/tmp/snapshot"},
 		{"", "snapshot", filepath.Join(root, "snapshot")},
 		{"kept", "snapshot", filepath.Join(root, "kept/snapshot")},
@@ -44,8 +45,21 @@ func TestSnapshotPath(t *testing.T) {
 		c := controller("minilb minilb {\n snapshot " + tc.path + "\n}")
 		dnsserver.GetConfig(c).Root = tc.root
 		conf, err := parse(c)
-		if err != nil || conf.snapshot != tc.want {
+		if err != nil || conf.Snapshot != tc.want {
 			t.Errorf("%q in %q: got %+v, %v, want %s", tc.path, tc.root, conf, err, tc.want)
+		}
+	}
+}
+
+// What can only be a mistake stops the start.
+func TestSnapshotPathErrors(t *testing.T) {
+	for _, tc := range []struct{ path, want string }{
+		{"/nowhere/there/snapshot", "Testfile:2 - Error during parsing: snapshot: there is no directory /nowhere/there: create it, or name a file in another"},
+		{"/dev/null/snapshot", "snapshot: /dev/null is not a directory: name a file in one"},
+		{"/", "snapshot: / is not a regular file: name one, or one that is not there yet"},
+	} {
+		if _, err := parse(controller("minilb minilb {\n snapshot " + tc.path + "\n}")); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s:\ngot  %v\nwant %s", tc.path, err, tc.want)
 		}
 	}
 }

@@ -13,11 +13,12 @@ import (
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // withPorts is a Service whose endpoints are named, with the ports https and dns.
-func withPorts(conf *block, count int) *Minilb {
+func withPorts(conf *config.Block, count int) *Minilb {
 	m := newMinilb(conf, &records.Set{})
 	m.Next = passedOn
 	var addrs []netip.Addr
@@ -97,7 +98,7 @@ var longZone = strings.Repeat("z", 61) + "." + strings.Repeat("y", 61) + ".l."
 func TestServicesTooLong(t *testing.T) {
 	service, namespace := strings.Repeat("s", 60), strings.Repeat("n", 52)
 	conf := testConfig()
-	conf.source.Zones, conf.source.ReverseZones = []string{longZone}, []string{"10.in-addr.arpa."}
+	conf.Options.Zones, conf.Options.ReverseZones = []string{longZone}, []string{"10.in-addr.arpa."}
 	m := newMinilb(conf, &records.Set{})
 	long, short := netip.MustParseAddr("10.244.100.100"), netip.MustParseAddr("10.0.0.1")
 	all := records.NewAddresses(long, short)
@@ -136,7 +137,7 @@ func TestServicesTooLong(t *testing.T) {
 func TestServicesWhole(t *testing.T) {
 	for _, limit := range []int{16, 0, 3} {
 		conf := testConfig()
-		conf.maxAnswers = limit
+		conf.MaxAnswers = limit
 		reply := exchangeOver(t, withPorts(conf, 40), true, 0, "_https._tcp.web.shop.minilb.", dns.TypeSRV)
 		if got, want := len(reply.Answer), 2*40-1; got != want || reply.Truncated { // one has both families
 			t.Errorf("max_answers %d: got %d records, truncated %v, want %d", limit, got, reply.Truncated, want)

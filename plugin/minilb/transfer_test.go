@@ -147,8 +147,8 @@ func TestTransferWhileReplaced(t *testing.T) {
 // those that lie in it.
 func TestTransferExisting(t *testing.T) {
 	conf := testConfig()
-	conf.source.Zones = []string{"minilb.", "lab.shop.minilb.", "lan."}
-	conf.source.ReverseZones = []string{"10.in-addr.arpa.", "244.10.in-addr.arpa."}
+	conf.Options.Zones = []string{"minilb.", "lab.shop.minilb.", "lan."}
+	conf.Options.ReverseZones = []string{"10.in-addr.arpa.", "244.10.in-addr.arpa."}
 	m := newMinilb(conf, records.NewSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"))))
 	idle := records.NewAddresses()
 	idle.Endpoints = records.NewEndpoints(idle, nil, []records.Port{{Proto: "_tcp", Service: "_http", Number: 80, Addrs: []netip.Addr{}}})

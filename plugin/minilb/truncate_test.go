@@ -43,7 +43,7 @@ func TestSize(t *testing.T) {
 		{"many.shop.minilb.", dns.TypeAAAA, 0, 1232, 40, 40, false, false},
 	} {
 		conf := testConfig()
-		conf.maxAnswers = tc.limit
+		conf.MaxAnswers = tc.limit
 		m := testPlugin(conf)
 		if tc.name == port {
 			m = withPorts(conf, 40)
@@ -84,7 +84,7 @@ func TestMaxDatagram(t *testing.T) {
 		limit int
 	}{{port, dns.TypeSRV, 16}, {"web.shop.minilb.", dns.TypeAAAA, 0}, {"web.shop.minilb.", dns.TypeA, 0}} {
 		conf := testConfig()
-		conf.maxAnswers = tc.limit
+		conf.MaxAnswers = tc.limit
 		m := withPorts(conf, 1000)
 		most := exchangeOver(t, m, false, maxDatagram, tc.name, tc.qtype)
 		reply := exchangeOver(t, m, false, 65535, tc.name, tc.qtype)
@@ -123,7 +123,7 @@ func TestRoom(t *testing.T) {
 		{edns: true, do: true, signed: true, stale: true, want: 19},
 	} {
 		conf := testConfig()
-		conf.maxAnswers = 1000
+		conf.MaxAnswers = 1000
 		ask := func(m *Minilb, name string, qtype uint16) *dns.Msg {
 			m.signed, m.restored = tc.signed, func() bool { return tc.stale }
 			question := new(dns.Msg).SetQuestion(name, qtype)
@@ -157,7 +157,7 @@ func TestRoom(t *testing.T) {
 func TestGlueFits(t *testing.T) {
 	const v4, v6 = 40, 40
 	conf := testConfig()
-	conf.maxAnswers, conf.nameservers = 40, []string{"many.shop.minilb."}
+	conf.MaxAnswers, conf.Nameservers = 40, []string{"many.shop.minilb."}
 	m := testPlugin(conf)
 	all := exchangeOver(t, m, false, 4096, "minilb.", dns.TypeNS)
 	all.Compress = true
@@ -181,7 +181,7 @@ func TestGlueFits(t *testing.T) {
 // D23: the names of an address fit, too.
 func TestPointersFit(t *testing.T) {
 	conf := testConfig()
-	conf.source.ReverseZones = []string{"10.in-addr.arpa."}
+	conf.Options.ReverseZones = []string{"10.in-addr.arpa."}
 	m := newMinilb(conf, &records.Set{})
 	m.index.Update(nil, nil, false)
 	addr := netip.MustParseAddr("10.244.100.100")

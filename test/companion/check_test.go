@@ -286,7 +286,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 		"warning APIResource nodes Unread":                                           {"nothing is said of routes"},
 		"warning Corefile minilb OpenClaims":                                         {"2 namespaces (shop, third) claim hosts", `"claim ." if all namespaces are trusted`},
 	})
-	if _, stderr, _ := check(t, accounts.DNS); stderr != "minilb: the DNS server's Corefile is not known: this account may not list deployments.apps; going by the defaults of -domain and -class: name it by -corefile\n" {
+	if _, stderr, _ := check(t, accounts.DNS); stderr != "minilb: cannot find the DNS server's Corefile: this account may not list deployments.apps; using the defaults of -domain and -class: name it by -corefile\n" {
 		t.Errorf("without the right to find the Corefile: got %q", stderr)
 	}
 	// A kind that this account may not read is one finding, and not one of each route (G7).

@@ -56,7 +56,7 @@ func testChartInstalled(t *testing.T, c *cluster.Cluster) {
 	checked := harness.Minilb(t, "check", "-kubeconfig", c.Kubeconfig, "-server", s.Addr)
 	var found *exec.ExitError
 	out, err := checked.CombinedOutput()
-	if err != nil && (!errors.As(err, &found) || found.ExitCode() != 1) || !strings.Contains(string(out), "going by the Corefile in ConfigMap minilb/minilb-corefile, which Deployment minilb/minilb-dns mounts\n") {
+	if err != nil && (!errors.As(err, &found) || found.ExitCode() != 1) || !strings.Contains(string(out), "using the Corefile in ConfigMap minilb/minilb-corefile, mounted by Deployment minilb/minilb-dns\n") {
 		t.Errorf("minilb check: %v\n%s", err, out)
 	}
 	for name, want := range map[string]string{

@@ -11,7 +11,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
-	"github.com/minilb/minilb/cmd/minilb/stanza"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/source"
@@ -19,9 +18,9 @@ import (
 
 // Options say what is to be checked.
 type Options struct {
-	// Stanzas are those of the DNS server's Corefile, at least one, each with a zone.
-	Stanzas []stanza.Stanza
-	// Guessed is set if nobody gave that Corefile, so that the server may be told more than the Stanzas.
+	// Corefile is that of the DNS server.
+	Corefile *config.Corefile
+	// Guessed is set if nobody gave the Corefile, so that the server's may have more than this one.
 	Guessed bool
 	// DNSAccount and ControllerAccount are the ServiceAccounts, "namespace/name", whose rights are
 	// looked at; Auto for those that are labelled as deploy/ does it, "" for none.
@@ -34,36 +33,34 @@ type Options struct {
 
 // Run reads the cluster once, or twice if a DNS server's answers differ from it, and writes nothing.
 // An error is one line; it means that nothing can be said.
-func Run(ctx context.Context, config *rest.Config, options Options) (*Report, error) {
-	clients, err := newClients(config)
+func Run(ctx context.Context, cluster *rest.Config, options Options) (*Report, error) {
+	clients, err := newClients(cluster)
 	if err != nil {
 		return nil, err
 	}
-	c := newChecker(options, clients, func(ctx context.Context, s stanza.Stanza) (*source.Inspection, error) {
-		return source.Inspect(ctx, config, s.Options, source.Hooks{Covered: s.Covered})
+	c := newChecker(options, clients, func(ctx context.Context, all ...config.Options) ([]*source.Inspection, error) {
+		return source.Inspect(ctx, cluster, source.Hooks{Covered: options.Corefile.Covered}, all...)
 	})
 	return c.run(ctx)
 }
+
+// inspect reads the cluster as the DNS server does, once for all its plugin blocks.
+type inspect func(context.Context, ...config.Options) ([]*source.Inspection, error)
 
 // checker finds what is wrong with what was read.
 type checker struct {
 	Options
 	*state
-	clients *clients
-	// look reads the cluster as the DNS server does.
-	look        func(context.Context, stanza.Stanza) (*source.Inspection, error)
+	clients     *clients
+	inspect     inspect
 	ask         asker                // of the DNS server whose answers are compared
-	options     []config.Options     // of the stanzas
-	inspections []*source.Inspection // one for each stanza
+	options     []config.Options     // of the plugin blocks
+	inspections []*source.Inspection // one for each plugin block
 	served      []Served
 }
 
-func newChecker(options Options, clients *clients, look func(context.Context, stanza.Stanza) (*source.Inspection, error)) *checker {
-	c := &checker{Options: options, clients: clients, look: look, ask: over(options.Server)}
-	for _, s := range options.Stanzas {
-		c.options = append(c.options, s.Options)
-	}
-	return c
+func newChecker(options Options, clients *clients, inspect inspect) *checker {
+	return &checker{Options: options, clients: clients, inspect: inspect, ask: over(options.Server), options: options.Corefile.Options()}
 }
 
 // run reads, judges what was read, and asks for what is not in the cluster's objects.
@@ -89,7 +86,7 @@ func (c *checker) run(ctx context.Context) (*Report, error) {
 
 // read reads all that is judged.
 func (c *checker) read(ctx context.Context) (err error) {
-	if c.inspections, err = c.inspect(ctx); err != nil {
+	if c.inspections, err = c.inspect(ctx, c.options...); err != nil {
 		return err
 	}
 	c.served = served(c.inspections)
@@ -102,19 +99,6 @@ func (c *checker) read(ctx context.Context) (err error) {
 			"run this where the API server's name can be resolved, with an account that may list endpointslices in the namespace default"})
 	}
 	return nil
-}
-
-// inspect reads the cluster as the DNS server does, for each of its stanzas.
-func (c *checker) inspect(ctx context.Context) ([]*source.Inspection, error) {
-	var all []*source.Inspection
-	for i := range c.options {
-		inspection, err := c.look(ctx, c.Stanzas[i])
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, inspection)
-	}
-	return all, nil
 }
 
 // judge says what is wrong with what was read.

@@ -15,7 +15,7 @@ import (
 	metadatafake "k8s.io/client-go/metadata/fake"
 	"sigs.k8s.io/yaml"
 
-	"github.com/minilb/minilb/cmd/minilb/stanza"
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -60,11 +60,11 @@ func parse(t *testing.T, manifest string) []runtime.Object {
 	return all
 }
 
-// ofCluster returns a checker of a cluster with the objects of a manifest, by the stanzas of a Corefile. It
+// ofCluster returns a checker of a cluster with the objects of a manifest, by a Corefile. It
 // looks at no ServiceAccounts and asks no DNS server.
-func ofCluster(t *testing.T, corefile, manifest string) *checker {
+func ofCluster(t *testing.T, text, manifest string) *checker {
 	t.Helper()
-	stanzas, err := stanza.Read("Corefile", strings.NewReader(corefile))
+	corefile, err := config.Read("Corefile", strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,9 +96,14 @@ func ofCluster(t *testing.T, corefile, manifest string) *checker {
 		}
 	}
 	clients := &clients{fake.NewClientset(typed...), metadata}
-	return newChecker(Options{Stanzas: stanzas}, clients, func(_ context.Context, s stanza.Stanza) (*source.Inspection, error) {
-		return source.InspectObjects(s.Options, source.Hooks{Covered: s.Covered}, objects...)
-	})
+	return newChecker(Options{Corefile: corefile}, clients, inspecting(corefile, func() []runtime.Object { return objects }))
+}
+
+// inspecting returns what reads a cluster that has the objects at that moment.
+func inspecting(corefile *config.Corefile, objects func() []runtime.Object) inspect {
+	return func(_ context.Context, options ...config.Options) ([]*source.Inspection, error) {
+		return source.InspectObjects(objects(), source.Hooks{Covered: corefile.Covered}, options...)
+	}
 }
 
 // lines returns what is found, one a line.

@@ -12,8 +12,9 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/minilb/minilb/cmd/minilb/stanza"
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -72,11 +73,10 @@ func TestCompare(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, looks, began := ofCluster(t, ". {\n minilb minilb\n}", sound), 0, time.Now()
 			c.Server, c.ask = "192.0.2.1:53", answering(func(string) []string { return []string{tc.answer(time.Since(began))} })
-			c.look = func(_ context.Context, s stanza.Stanza) (*source.Inspection, error) {
-				objects := parse(t, tc.cluster[min(looks, len(tc.cluster)-1)])
+			c.inspect = inspecting(c.Corefile, func() []runtime.Object {
 				looks++
-				return source.InspectObjects(s.Options, source.Hooks{Covered: s.Covered}, objects...)
-			}
+				return parse(t, tc.cluster[min(looks, len(tc.cluster))-1])
+			})
 			report := mustRun(t, c)
 			expect(t, slices.DeleteFunc(report.Findings, func(f Finding) bool { return f.Kind == "Service" }), tc.want)
 			if looks != tc.looks || time.Since(began) != time.Duration(looks-1)*settleTime {
@@ -87,9 +87,6 @@ func TestCompare(t *testing.T) {
 
 	synctest.Test(t, func(t *testing.T) {
 		c := ofCluster(t, ". {\n minilb minilb\n}", many)
-		c.look = func(_ context.Context, s stanza.Stanza) (*source.Inspection, error) {
-			return source.InspectObjects(s.Options, source.Hooks{Covered: s.Covered}, parse(t, many)...)
-		}
 		c.Server, c.ask = "192.0.2.1:53", answering(func(string) []string { return nil })
 		var names []string
 		for _, f := range mustRun(t, c).Findings {
@@ -136,12 +133,12 @@ func TestCompareEnds(t *testing.T) {
 		broken := errors.New("the API server went away")
 		c = ofCluster(t, ". {\n minilb minilb\n}", sound)
 		c.Server, c.ask = "192.0.2.1:53", answering(func(string) []string { return []string{"A 10.0.0.1"} })
-		look, looks := c.look, 0
-		c.look = func(ctx context.Context, s stanza.Stanza) (*source.Inspection, error) {
+		inspect, looks := c.inspect, 0
+		c.inspect = func(ctx context.Context, options ...config.Options) ([]*source.Inspection, error) {
 			if looks++; looks > 1 {
 				return nil, broken
 			}
-			return look(ctx, s)
+			return inspect(ctx, options...)
 		}
 		if _, err := c.run(t.Context()); !errors.Is(err, broken) {
 			t.Errorf("got error %v", err)
@@ -177,7 +174,7 @@ func TestExpectations(t *testing.T) {
 		if err := c.read(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		all := expectations(c.Stanzas, c.inspections)
+		all := expectations(c.Corefile, c.inspections)
 		var got []string
 		for q, e := range all {
 			if e.target != "" || e.addrs != nil {

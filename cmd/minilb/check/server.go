@@ -15,7 +15,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/minilb/minilb/cmd/minilb/stanza"
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
@@ -86,7 +86,7 @@ func (c *checker) server(ctx context.Context) ([]Finding, error) {
 // that a roll-out is not a finding.
 func (c *checker) compare(ctx context.Context) ([]Finding, error) {
 	looks := map[question][]expected{} // at what is to be asked, the last one last
-	for q, want := range expectations(c.Stanzas, c.inspections) {
+	for q, want := range expectations(c.Corefile, c.inspections) {
 		looks[q] = []expected{want}
 	}
 	differing := differences(ctx, c.ask, looks)
@@ -99,11 +99,11 @@ func (c *checker) compare(ctx context.Context) ([]Finding, error) {
 			return nil, ctx.Err()
 		case <-time.After(settleTime):
 		}
-		again, err := c.inspect(ctx)
+		again, err := c.inspect(ctx, c.options...)
 		if err != nil {
 			return nil, err
 		}
-		now := expectations(c.Stanzas, again)
+		now := expectations(c.Corefile, again)
 		for q := range looks {
 			if want, still := now[q]; still && differing[q].text != "" {
 				looks[q] = append(looks[q], want)
@@ -170,15 +170,15 @@ func greet(ctx context.Context, ask asker, server, zone string) *Finding {
 	return finding
 }
 
-// expectations returns what the cluster has for all names, each by the stanza that is asked for it.
-func expectations(stanzas []stanza.Stanza, inspections []*source.Inspection) map[question]expected {
+// expectations returns what the cluster has for all names, each by the plugin block that is asked for it.
+func expectations(corefile *config.Corefile, inspections []*source.Inspection) map[question]expected {
 	all := map[question]expected{}
 	for n, i := range inspections {
 		for _, name := range i.Names() {
-			if i, elsewhere := stanza.For(stanzas, name); i != n || elsewhere != "" {
+			if i, elsewhere := corefile.BlockOf(name); i != n || elsewhere != "" {
 				continue
 			}
-			if !stanzas[n].Covered(name) { // D8
+			if !corefile.Covered(name) { // D8
 				continue
 			}
 			_, result, node := i.Lookup(name)

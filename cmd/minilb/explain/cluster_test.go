@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
-	"github.com/minilb/minilb/cmd/minilb/stanza"
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
@@ -95,16 +95,16 @@ status: {loadBalancer: {ingress: [{%s}]}}
 `, namespace, name, host, address)
 }
 
-// cluster is one with the objects of a manifest, and the DNS server's stanzas.
+// cluster is one with the objects of a manifest, and the DNS server's Corefile.
 type cluster struct {
-	stanzas []stanza.Stanza
-	objects []runtime.Object
-	client  *fake.Clientset
+	corefile *config.Corefile
+	objects  []runtime.Object
+	client   *fake.Clientset
 }
 
-func newCluster(t *testing.T, corefile, manifest string) *cluster {
+func newCluster(t *testing.T, text, manifest string) *cluster {
 	t.Helper()
-	stanzas, err := stanza.Read("Corefile", strings.NewReader(corefile))
+	corefile, err := config.Read("Corefile", strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,20 +123,21 @@ func newCluster(t *testing.T, corefile, manifest string) *cluster {
 		}
 		all = append(all, object)
 	}
-	return &cluster{stanzas, all, fake.NewClientset(typed...)}
+	return &cluster{corefile, all, fake.NewClientset(typed...)}
 }
 
 // explain explains a name as the command does.
 func (c *cluster) explain(t *testing.T, name string) *Explanation {
 	t.Helper()
-	name, _, err := Name(name, c.stanzas[0].Options.Zones[0])
+	names, err := Names([]string{name}, c.corefile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, _ := stanza.For(c.stanzas, name)
-	seen, err := source.InspectObjects(c.stanzas[n].Options, source.Hooks{Covered: c.stanzas[n].Covered}, c.objects...)
+	x, err := newExplainer(c.client, c.corefile, names, func(options ...config.Options) ([]*source.Inspection, error) {
+		return source.InspectObjects(c.objects, source.Hooks{Covered: c.corefile.Covered}, options...)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Explain(t.Context(), c.stanzas[n], seen, c.client, name)
+	return x.Explain(t.Context(), names[0])
 }

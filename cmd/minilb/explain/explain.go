@@ -15,8 +15,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
-	"github.com/minilb/minilb/cmd/minilb/stanza"
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -100,19 +101,53 @@ type Answer struct {
 	SRV   []string `json:"srv"`   // "port target"
 }
 
+// Explainer explains names by what it has read of a cluster.
+type Explainer struct {
+	corefile *config.Corefile
+	runs     []*source.Inspection // by plugin block, nil for those that answer for none of the names
+	client   kubernetes.Interface // for what the server does not read; it may be refused everything
+}
+
+// New reads the cluster once for all plugin blocks that answer for the names.
+func New(ctx context.Context, cluster *rest.Config, client kubernetes.Interface, corefile *config.Corefile, names []Name) (*Explainer, error) {
+	return newExplainer(client, corefile, names, func(options ...config.Options) ([]*source.Inspection, error) {
+		return source.Inspect(ctx, cluster, source.Hooks{Covered: corefile.Covered}, options...)
+	})
+}
+
+func newExplainer(client kubernetes.Interface, corefile *config.Corefile, names []Name, inspect func(...config.Options) ([]*source.Inspection, error)) (*Explainer, error) {
+	x := &Explainer{corefile: corefile, runs: make([]*source.Inspection, len(corefile.Blocks)), client: client}
+	var blocks []int
+	var options []config.Options
+	for _, name := range names {
+		if n, _ := corefile.BlockOf(name.Canonical); !slices.Contains(blocks, n) {
+			blocks, options = append(blocks, n), append(options, corefile.Blocks[n].Options)
+		}
+	}
+	runs, err := inspect(options...)
+	if err != nil {
+		return nil, err
+	}
+	for i, n := range blocks {
+		x.runs[n] = runs[i]
+	}
+	return x, nil
+}
+
 // explainer makes one Explanation.
 type explainer struct {
-	stanza stanza.Stanza
+	block  *config.Block
 	seen   *source.Inspection
-	client kubernetes.Interface // for what the server does not read
-	name   string               // canonical
+	client kubernetes.Interface
+	name   string // canonical
 	Explanation
 }
 
-// Explain explains a name as the server block with the stanza answers it. The inspection was made
-// with its options. The client may be one that may read nothing.
-func Explain(ctx context.Context, s stanza.Stanza, seen *source.Inspection, client kubernetes.Interface, name string) *Explanation {
-	e := &explainer{stanza: s, seen: seen, client: client, name: dns.CanonicalName(name)}
+// Explain explains a name as the server block answers it that is asked for it.
+func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
+	n, elsewhere := x.corefile.BlockOf(name.Canonical)
+	seen := x.runs[n]
+	e := &explainer{block: x.corefile.Blocks[n], seen: seen, client: x.client, name: name.Canonical}
 	e.Name = plain(e.name)
 	zone, result, node := seen.Lookup(e.name)
 	e.Zone = plain(zone)
@@ -139,11 +174,18 @@ func Explain(ctx context.Context, s stanza.Stanza, seen *source.Inspection, clie
 			e.Notes = append(e.Notes, note)
 		}
 	}
-	if !s.Covered(e.name) {
+	if !x.corefile.Covered(e.name) {
 		e.Notes = append(e.Notes, "no server block with minilb is for a zone that the name lies in: the server does not ask minilb for it")
 	}
 	if e.Zone != "" && hostname.IsMulticast(e.name) {
 		e.Notes = append(e.Notes, fmt.Sprintf("zone %s %s", e.Zone, hostname.MulticastOnly))
+	}
+	if elsewhere != "" {
+		e.Summary = fmt.Sprintf("minilb is not asked for it: the Corefile's server block of %s answers, and has no minilb.", plain(elsewhere))
+		e.Answer = Answer{}
+	}
+	if name.Note != "" {
+		e.Notes = append(e.Notes, name.Note)
 	}
 	e.fill()
 	return &e.Explanation
@@ -183,7 +225,7 @@ func (e *explainer) relative() {
 	if e.Zone != "" || dns.CountLabel(e.name) != 1 {
 		return
 	}
-	zone := e.stanza.Options.Zones[0]
+	zone := e.block.Options.Zones[0]
 	name := e.name + zone
 	switch _, result, _ := e.seen.Lookup(name); {
 	case result == records.Found:
@@ -219,7 +261,7 @@ func (e *explainer) structure(ctx context.Context, node *records.Node) {
 	switch {
 	case labels == 0:
 		e.About = "the apex of zone " + e.Zone
-	case slices.Contains(e.stanza.Options.ReverseZones, zone):
+	case slices.Contains(e.block.Options.ReverseZones, zone):
 		e.About = "in the reverse zone " + e.Zone
 		if node != nil && node.Service != "" {
 			e.About += fmt.Sprintf(", that of an address of Service %s/%s", node.Namespace, node.Service)
@@ -247,7 +289,7 @@ func (e *explainer) isServer() bool {
 
 // hidden says why a Service has no name.
 func (e *explainer) hidden(ctx context.Context, namespace, name string) string {
-	o := &e.stanza.Options
+	o := &e.block.Options
 	s, err := e.client.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
 	what := fmt.Sprintf("Service %s/%s", namespace, name)
 	switch {
@@ -313,14 +355,14 @@ func (e *explainer) answer(result records.Result, node *records.Node) {
 	}
 	if result == records.NotFound {
 		e.Answer.Rcode = nxDomain
-		if e.stanza.Falls(e.name) {
+		if e.block.Falls(e.name) {
 			e.Answer.Rcode = ""
 		}
 	}
 	if result != records.Found {
 		return
 	}
-	if e.Answer.CNAME = plain(node.Target); e.Answer.CNAME != "" && len(e.stanza.Options.Addresses) > 0 { // D34
+	if e.Answer.CNAME = plain(node.Target); e.Answer.CNAME != "" && len(e.block.Options.Addresses) > 0 { // D34
 		e.Notes = append(e.Notes, fmt.Sprintf("of the addresses of %s only those in a network of the property addresses are answered", e.Answer.CNAME))
 	}
 	if node.Addrs != nil {

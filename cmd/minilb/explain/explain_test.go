@@ -25,3 +25,11 @@ func TestUnserved(t *testing.T) {
 		}
 	}
 }
+
+// D8: a server block without the plugin answers for its zone, whatever the cluster has.
+func TestExplainElsewhere(t *testing.T) {
+	x := newCluster(t, ". {\n minilb minilb\n}\nshop.minilb ex.org {\n whoami\n}", web).explain(t, "web.shop.minilb")
+	if x.Summary != "minilb is not asked for it: the Corefile's server block of shop.minilb answers, and has no minilb." || x.Answer.Rcode != "" || len(x.Answer.A) > 0 {
+		t.Errorf("got %+v", x)
+	}
+}

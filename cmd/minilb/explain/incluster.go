@@ -41,7 +41,7 @@ func (e *explainer) unreachable(ctx context.Context) {
 			if c.Why != "" {
 				c.Why += "; "
 			}
-			c.Why += fmt.Sprintf("its address %s: annotation %s can name a Service of class %s instead", text, lb.ServiceAnnotation, e.stanza.Options.Class)
+			c.Why += fmt.Sprintf("its address %s: annotation %s can name a Service of class %s instead", text, lb.ServiceAnnotation, e.block.Options.Class)
 		}
 	}
 }

@@ -8,27 +8,45 @@ import (
 	"github.com/miekg/dns"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
-// Name returns the name that an argument means, as DNS has it: itself, the host of a URL or of an
-// address with a port, or the name in the zone of a Service that is given as NAMESPACE/NAME. The
-// note says what was made of it, "" of a plain name, and the error what is wrong with it.
-func Name(text, zone string) (name, note string, err error) {
+// Name is a name to be explained.
+type Name struct {
+	Canonical string
+	Note      string // how an argument that is not a plain name was understood, "" for one that is
+}
+
+// Names returns the names that arguments stand for: a name, the host of a URL or of an address with a port, or
+// NAMESPACE/NAME for the name of a Service in the first zone. The error says what is wrong with one of them.
+func Names(arguments []string, corefile *config.Corefile) ([]Name, error) {
+	var names []Name
+	for _, argument := range arguments {
+		name, err := parseName(argument, corefile.Blocks[0].Options.Zones[0])
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+func parseName(text, zone string) (Name, error) {
 	if _, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
-		return "", "", fmt.Errorf("%q is an address: name what should lead to it", text)
+		return Name{}, fmt.Errorf("%q is an address: name what should lead to it", text)
 	}
 	if namespace, service, found := strings.Cut(text, "/"); found && isLabel(namespace) && isLabel(service) {
-		name = service + "." + namespace + "." + zone
-		return name, fmt.Sprintf("%s is the name of Service %s", plain(name), text), nil
+		name := service + "." + namespace + "." + zone
+		return Name{name, fmt.Sprintf("%s is the name of Service %s", plain(name), text)}, nil
 	}
 	if _, ok := dns.IsDomainName(text); ok && text != "" && !strings.ContainsAny(text, "/:@;\"'") && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return dns.CanonicalName(text), "", nil
+		return Name{Canonical: dns.CanonicalName(text)}, nil
 	}
 	if host := hostname.Suggest(text); host != "" {
-		return dns.CanonicalName(host), fmt.Sprintf("of %q only the host is a name of DNS", text), nil
+		return Name{dns.CanonicalName(host), fmt.Sprintf("of %q only the host is a name of DNS", text)}, nil
 	}
-	return "", "", fmt.Errorf("%q is not a DNS name", text)
+	return Name{}, fmt.Errorf("%q is not a DNS name", text)
 }
 
 func isLabel(s string) bool { return len(validation.IsDNS1123Label(s)) == 0 }

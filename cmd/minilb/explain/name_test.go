@@ -21,16 +21,16 @@ func TestName(t *testing.T) {
 		{"münchen.example.org", "xn--mnchen-3ya.example.org.", `of "münchen.example.org" only the host is a name of DNS`},
 		{"shop/web", "web.shop.lan.", "web.shop.lan is the name of Service shop/web"},
 	} {
-		if name, note, err := Name(tc.text, "lan."); name != tc.name || note != tc.note || err != nil {
-			t.Errorf("%q: got %q, %q, %v, want %q, %q", tc.text, name, note, err, tc.name, tc.note)
+		if got, err := parseName(tc.text, "lan."); got != (Name{tc.name, tc.note}) || err != nil {
+			t.Errorf("%q: got %+v, %v, want %q, %q", tc.text, got, err, tc.name, tc.note)
 		}
 	}
 	for text, want := range map[string]string{
 		"": "not a DNS name", "a..b": "not a DNS name", "a b": "not a DNS name", "https://": "not a DNS name", "a b.org": "not a DNS name", strings.Repeat("a", 64) + ".org": "not a DNS name",
 		"10.0.0.1": "is an address", "fd00::1": "is an address", "[fd00::1]": "is an address", "10.0.0.1:80": "not a DNS name", "https://10.0.0.1/": "not a DNS name",
 	} {
-		if name, _, err := Name(text, "lan."); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: got %q, error %v, want one that says %q", text, name, err, want)
+		if name, err := parseName(text, "lan."); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %+v, error %v, want one that says %q", text, name, err, want)
 		}
 	}
 }

@@ -58,7 +58,7 @@ const maxMisplaced = 5
 
 // misplaced names the Services and Ingresses that have the name in an annotation that has no effect.
 func (e *explainer) misplaced(ctx context.Context) {
-	o := &e.stanza.Options
+	o := &e.block.Options
 	var notes []string
 	note := func(kind string, object *metav1.ObjectMeta, text string) {
 		notes = append(notes, fmt.Sprintf("%s %s/%s: %s", kind, object.Namespace, object.Name, text))

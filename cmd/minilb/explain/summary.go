@@ -41,13 +41,6 @@ func plainAll(names []string) (all []string) {
 	return all
 }
 
-// Elsewhere says that a server block without minilb, of the zone, is asked for the name.
-func (e *Explanation) Elsewhere(zone string) {
-	e.Summary = fmt.Sprintf("minilb is not asked for it: the Corefile's server block of %s answers, and has no minilb.", plain(zone))
-	e.Answer = Answer{}
-	e.fill()
-}
-
 // unknown says why a name does not exist.
 func (e *explainer) unknown() string {
 	verdict := "It does not exist: NXDOMAIN. "

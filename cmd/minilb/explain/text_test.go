@@ -80,11 +80,3 @@ func TestWideEndpoints(t *testing.T) {
 		}
 	}
 }
-
-func TestElsewhere(t *testing.T) {
-	x := &Explanation{Name: "a.corp.example", Answer: Answer{Rcode: "NOERROR", Own: true, A: []string{"10.0.0.1"}}}
-	x.Elsewhere("corp.example.")
-	if x.Summary != "minilb is not asked for it: the Corefile's server block of corp.example answers, and has no minilb." || x.Answer.Rcode != "" || x.Answer.Own || len(x.Answer.A) > 0 {
-		t.Errorf("got %+v", x)
-	}
-}

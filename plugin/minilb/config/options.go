@@ -1,5 +1,5 @@
-// Package config has the properties of a plugin block that say which objects become names, and what follows from
-// them for a name alone. The plugin and the companion read a Corefile by it.
+// Package config is the grammar of a plugin block of the Corefile, which the plugin and the companion share, and what
+// its properties mean for a name whatever the cluster has.
 package config
 
 import (
@@ -8,9 +8,10 @@ import (
 	"time"
 
 	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// Options say which objects become names, as one Corefile stanza has it. Names of zones are
+// Options are the properties of a plugin block that say which objects become names. Names of zones are
 // canonical. The zero value of a list means all, unless said otherwise.
 type Options struct {
 	Zones           []string // forward zones under which Services are named; none is valid
@@ -30,6 +31,12 @@ type Options struct {
 	NoIPv4, NoIPv6  bool           // leave out the addresses of a family (D20b)
 	HTTPS           bool           // find out how HTTPS is served (D50)
 	Probe           time.Duration  // how often endpoints are probed, 0 for never
+}
+
+// Defaults returns the options of a plugin block without properties: all kinds of objects, of the
+// default class. It names no zone.
+func Defaults() Options {
+	return Options{Class: lb.DefaultClass, Services: true, Ingresses: true, Gateways: true, HostAnnotations: []string{lb.HostAnnotation}}
 }
 
 // ClaimRule lets namespaces claim names below a suffix (C6).

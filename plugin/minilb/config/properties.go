@@ -4,80 +4,77 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/probe"
 )
 
-// Defaults returns the options of a stanza that has no properties: all kinds of objects, of the
-// default class. It names no zone.
-func Defaults() Options {
-	return Options{Class: lb.DefaultClass, Services: true, Ingresses: true, Gateways: true, HostAnnotations: []string{lb.HostAnnotation}}
-}
-
-// Properties read the arguments of a Corefile's properties that say which objects become names. An
-// error says what the property got and what it takes.
-var Properties = map[string]func(o *Options, args []string) error{
-	"class": func(o *Options, args []string) error {
+// properties parse the arguments of each property of a plugin block. An error says what the property got and what
+// it takes.
+var properties = map[string]func(b *Block, args []string) error{
+	"class": func(b *Block, args []string) error {
 		if len(args) != 1 {
-			return Wants(args, "NAME")
+			return wants(args, "NAME")
 		}
 		if problems := validation.IsQualifiedName(args[0]); len(problems) > 0 {
 			return fmt.Errorf("%q cannot be a loadBalancerClass: %s", args[0], problems[0])
 		}
-		o.Class = args[0]
+		b.Options.Class = args[0]
 		return nil
 	},
-	"default_class": func(o *Options, args []string) error {
+	"default_class": func(b *Block, args []string) error {
 		if len(args) != 0 {
-			return Wants(args, "no argument")
+			return wants(args, "no argument")
 		}
-		o.DefaultClass = true
+		b.Options.DefaultClass = true
 		return nil
 	},
-	"resources": func(o *Options, args []string) error {
-		if err := List(args, "KIND...: service, ingress, gateway"); err != nil {
+	"resources": func(b *Block, args []string) error {
+		if err := list(args, "KIND...: service, ingress, gateway"); err != nil {
 			return err
 		}
-		o.Services, o.Ingresses, o.Gateways = false, false, false
+		b.Options.Services, b.Options.Ingresses, b.Options.Gateways = false, false, false
 		for _, arg := range args {
 			switch arg {
 			case "service":
-				o.Services = true
+				b.Options.Services = true
 			case "ingress":
-				o.Ingresses = true
+				b.Options.Ingresses = true
 			case "gateway":
-				o.Gateways = true
+				b.Options.Gateways = true
 			default:
-				return Wants([]string{arg}, "service, ingress or gateway")
+				return wants([]string{arg}, "service, ingress or gateway")
 			}
 		}
 		return nil
 	},
-	"namespaces": func(o *Options, args []string) error {
-		o.Namespaces = Distinct(args)
+	"namespaces": func(b *Block, args []string) error {
+		b.Options.Namespaces = Distinct(args)
 		return namespaceNames(args)
 	},
-	"ingress_classes": func(o *Options, args []string) error {
-		o.IngressClasses = args
-		return List(args, "NAME...")
+	"ingress_classes": func(b *Block, args []string) error {
+		b.Options.IngressClasses = args
+		return list(args, "NAME...")
 	},
-	"gateway_classes": func(o *Options, args []string) error {
-		o.GatewayClasses = args
-		return List(args, "NAME...")
+	"gateway_classes": func(b *Block, args []string) error {
+		b.Options.GatewayClasses = args
+		return list(args, "NAME...")
 	},
-	"require_accepted": func(o *Options, args []string) error {
+	"require_accepted": func(b *Block, args []string) error {
 		if len(args) != 1 || args[0] != "on" && args[0] != "off" {
-			return Wants(args, "on or off")
+			return wants(args, "on or off")
 		}
-		o.IgnoreAccepted = args[0] == "off"
+		b.Options.IgnoreAccepted = args[0] == "off"
 		return nil
 	},
-	"host_annotations": func(o *Options, args []string) error {
-		if err := List(args, "NAME..."); err != nil {
+	"host_annotations": func(b *Block, args []string) error {
+		if err := list(args, "NAME..."); err != nil {
 			return err
 		}
 		for _, arg := range args {
@@ -88,36 +85,36 @@ var Properties = map[string]func(o *Options, args []string) error{
 				return fmt.Errorf("%q cannot be an annotation: %s", arg, problems[0])
 			}
 		}
-		o.HostAnnotations = Distinct(args)
+		b.Options.HostAnnotations = Distinct(args)
 		return nil
 	},
-	"families": func(o *Options, args []string) error {
-		if err := List(args, "FAMILY...: ipv4, ipv6"); err != nil {
+	"families": func(b *Block, args []string) error {
+		if err := list(args, "FAMILY...: ipv4, ipv6"); err != nil {
 			return err
 		}
-		o.NoIPv4, o.NoIPv6 = true, true
+		b.Options.NoIPv4, b.Options.NoIPv6 = true, true
 		for _, arg := range args {
 			switch arg {
 			case "ipv4":
-				o.NoIPv4 = false
+				b.Options.NoIPv4 = false
 			case "ipv6":
-				o.NoIPv6 = false
+				b.Options.NoIPv6 = false
 			default:
-				return Wants([]string{arg}, "ipv4 or ipv6")
+				return wants([]string{arg}, "ipv4 or ipv6")
 			}
 		}
 		return nil
 	},
-	"https": func(o *Options, args []string) error {
+	"https": func(b *Block, args []string) error {
 		if len(args) != 0 {
-			return Wants(args, "no argument")
+			return wants(args, "no argument")
 		}
-		o.HTTPS = true
+		b.Options.HTTPS = true
 		return nil
 	},
 	"claim": parseClaim,
-	"addresses": func(o *Options, args []string) error { // D34
-		if err := List(args, "CIDR..."); err != nil {
+	"addresses": func(b *Block, args []string) error { // D34
+		if err := list(args, "CIDR..."); err != nil {
 			return err
 		}
 		for _, arg := range args {
@@ -125,14 +122,81 @@ var Properties = map[string]func(o *Options, args []string) error{
 			if err != nil || network.Addr().Is4In6() {
 				return fmt.Errorf("%q is not a CIDR such as 192.168.1.0/24 or fd00::/64", arg)
 			}
-			o.Addresses = append(o.Addresses, network.Masked())
+			b.Options.Addresses = append(b.Options.Addresses, network.Masked())
+		}
+		return nil
+	},
+	"kubeconfig": func(b *Block, args []string) error {
+		if len(args) != 1 && len(args) != 2 {
+			return wants(args, "PATH [CONTEXT]")
+		}
+		b.Kubeconfig = args[0]
+		if len(args) == 2 {
+			b.Context = args[1]
+		}
+		return nil
+	},
+	"ttl": func(b *Block, args []string) error {
+		ttl, err := number(args, "SECONDS", maxTTL)
+		b.TTL = uint32(ttl)
+		return err
+	},
+	"max_answers": func(b *Block, args []string) (err error) {
+		b.MaxAnswers, err = number(args, "COUNT", 1<<16-1)
+		return err
+	},
+	"ns": parseNS,
+	"probe": func(b *Block, args []string) error {
+		b.Options.Probe = probe.DefaultInterval
+		if len(args) == 0 {
+			return nil
+		}
+		interval, err := time.ParseDuration(args[0])
+		if len(args) > 1 || err != nil || interval < probe.MinInterval || interval > probe.MaxInterval {
+			return wants(args, fmt.Sprintf("nothing or an INTERVAL such as 500ms, from %v to %v", probe.MinInterval, probe.MaxInterval))
+		}
+		b.Options.Probe = interval
+		return nil
+	},
+	"startup_timeout": func(b *Block, args []string) error {
+		if len(args) != 1 {
+			return wants(args, "DURATION")
+		}
+		timeout, err := time.ParseDuration(args[0])
+		if err != nil || timeout < 0 {
+			return wants(args, "a DURATION such as 5s, 0s or more")
+		}
+		b.StartupTimeout = timeout
+		return nil
+	},
+	"snapshot": func(b *Block, args []string) error {
+		if len(args) != 1 || args[0] == "" {
+			return wants(args, "PATH")
+		}
+		b.Snapshot = args[0]
+		return nil
+	},
+	"fallthrough": func(b *Block, args []string) error {
+		if len(args) == 0 {
+			b.Fallthrough = []string{"."}
+			return nil
+		}
+		if err := separated(args); err != nil {
+			return err
+		}
+		for _, arg := range args {
+			zones := zoneNames(arg)
+			if _, ok := dns.IsDomainName(arg); !ok || len(zones) == 0 {
+				return fmt.Errorf("%q is not a zone", arg)
+			}
+			b.Fallthrough = append(b.Fallthrough, zones...)
 		}
 		return nil
 	},
 }
 
 // parseClaim reads "claim SUFFIX... [from NAMESPACE...]" (C6).
-func parseClaim(o *Options, args []string) error {
+func parseClaim(b *Block, args []string) error {
 	suffixes, namespaces := args, []string(nil)
 	if i := slices.Index(args, "from"); i >= 0 {
 		suffixes, namespaces = args[:i], args[i+1:]
@@ -141,9 +205,9 @@ func parseClaim(o *Options, args []string) error {
 		}
 	}
 	if len(suffixes) == 0 {
-		return Wants(args, "SUFFIX... [from NAMESPACE...]")
+		return wants(args, "SUFFIX... [from NAMESPACE...]")
 	}
-	if err := Separated(suffixes); err != nil {
+	if err := separated(suffixes); err != nil {
 		return err
 	}
 	for _, suffix := range suffixes {
@@ -152,32 +216,68 @@ func parseClaim(o *Options, args []string) error {
 			return fmt.Errorf("suffix: %w", err)
 		}
 		rule := ClaimRule{Suffix: dns.Fqdn(domain), Namespaces: namespaces}
-		if slices.ContainsFunc(o.Claims, func(r ClaimRule) bool { return r.Suffix == rule.Suffix }) {
+		if slices.ContainsFunc(b.Options.Claims, func(r ClaimRule) bool { return r.Suffix == rule.Suffix }) {
 			return fmt.Errorf("suffix %q is given twice: name all its namespaces in one line", suffix)
 		}
-		o.Claims = append(o.Claims, rule)
+		b.Options.Claims = append(b.Options.Claims, rule)
 	}
 	return nil
 }
 
-// Wants makes the error for arguments that are not what the property takes.
-func Wants(args []string, what string) error {
+// parseNS reads the name servers' names, or the addresses of the one that is ours (D26).
+func parseNS(b *Block, args []string) error {
+	if err := list(args, "NAME... or ADDRESS..."); err != nil {
+		return err
+	}
+	for _, arg := range args {
+		if addr, err := netip.ParseAddr(arg); err == nil {
+			if addr.Zone() != "" || addr.IsUnspecified() || addr.IsMulticast() {
+				return fmt.Errorf("%q is not an address that clients can reach", arg)
+			}
+			b.Glue = append(b.Glue, addr)
+			continue
+		}
+		domain, err := lb.Name(arg)
+		if err != nil {
+			return err
+		}
+		b.Nameservers = appendNew(b.Nameservers, domain+".")
+	}
+	if b.Glue != nil && b.Nameservers != nil {
+		return wants(args, "either names or addresses")
+	}
+	return nil
+}
+
+func number(args []string, what string, limit int) (int, error) {
+	if len(args) != 1 {
+		return 0, wants(args, what)
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil || n < 0 || n > limit {
+		return 0, wants(args, fmt.Sprintf("%s from 0 to %d", what, limit))
+	}
+	return n, nil
+}
+
+// wants makes the error for arguments that are not what the property takes.
+func wants(args []string, what string) error {
 	if len(args) == 0 {
 		return fmt.Errorf("got nothing, want %s", what)
 	}
 	return fmt.Errorf("got %q, want %s", strings.Join(args, " "), what)
 }
 
-// List returns an error if the arguments are no list: there are none, or they have commas.
-func List(args []string, what string) error {
+// list returns an error if the arguments are no list: there are none, or they have commas.
+func list(args []string, what string) error {
 	if len(args) == 0 {
-		return Wants(args, what)
+		return wants(args, what)
 	}
-	return Separated(args)
+	return separated(args)
 }
 
-// Separated returns an error if some of the arguments are separated by commas.
-func Separated(args []string) error {
+// separated returns an error if some of the arguments are separated by commas.
+func separated(args []string) error {
 	if slices.ContainsFunc(args, func(arg string) bool { return strings.Contains(arg, ",") }) {
 		return fmt.Errorf("got %q: separate by spaces, not by commas", strings.Join(args, " "))
 	}
@@ -185,7 +285,7 @@ func Separated(args []string) error {
 }
 
 func namespaceNames(args []string) error {
-	if err := List(args, "NAMESPACE..."); err != nil {
+	if err := list(args, "NAMESPACE..."); err != nil {
 		return err
 	}
 	for _, arg := range args {
@@ -196,7 +296,14 @@ func namespaceNames(args []string) error {
 	return nil
 }
 
+// Distinct returns the arguments sorted, each once.
 func Distinct(args []string) []string {
-	sorted := slices.Sorted(slices.Values(args))
-	return slices.Compact(sorted)
+	return slices.Compact(slices.Sorted(slices.Values(args)))
+}
+
+func appendNew(list []string, item string) []string {
+	if slices.Contains(list, item) {
+		return list
+	}
+	return append(list, item)
 }

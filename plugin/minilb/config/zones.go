@@ -1,6 +1,8 @@
 package config
 
 import (
+	"slices"
+
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/hostname"
@@ -29,6 +31,9 @@ func (o *Options) ServiceAt(host string) (service cache.ObjectName, ok bool) {
 	}
 	return cache.ObjectName{}, false
 }
+
+// AllZones returns all zones, reverse zones last.
+func (o *Options) AllZones() []string { return slices.Concat(o.Zones, o.ReverseZones) }
 
 // Zone returns the longest of the zones that host lies in, or "" (M5b).
 func (o *Options) Zone(host string) string {

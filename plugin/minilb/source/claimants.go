@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
@@ -32,28 +34,33 @@ type Claimant struct {
 // other classes, are among them.
 func (i *Inspection) Claimants(name string) []Claimant {
 	var all []Claimant
-	for _, table := range i.watcher.services {
-		for _, s := range table.objects {
+	o := &i.translator.options
+	namespaces := o.Namespaces
+	if len(namespaces) == 0 {
+		namespaces = []string{metav1.NamespaceAll}
+	}
+	for _, namespace := range namespaces {
+		for _, s := range i.watcher.services[namespace].objects {
 			for _, host := range i.hostsOf(s) {
 				if hostname.Matches(host, name) {
 					all = append(all, i.ofService(s, host))
 				}
 			}
 		}
-	}
-	for _, table := range i.watcher.ingresses {
-		for _, g := range table.objects {
-			for _, host := range written(g.Hosts) {
-				if hostname.Matches(host, name) {
-					all = append(all, i.ofIngress(g, host))
+		if o.Ingresses {
+			for _, g := range i.watcher.ingresses[namespace].objects {
+				for _, host := range written(g.Hosts) {
+					if hostname.Matches(host, name) {
+						all = append(all, i.ofIngress(g, host))
+					}
 				}
 			}
 		}
-	}
-	for _, kind := range []string{object.KindHTTPRoute, object.KindGRPCRoute, object.KindTLSRoute} {
-		for _, table := range i.watcher.gatewayAPI.routes[kind] {
-			for _, r := range table.objects {
-				all = append(all, i.ofRoute(r, name)...)
+		if o.Gateways {
+			for _, tables := range i.watcher.gatewayAPI.routes {
+				for _, r := range tables[namespace].objects {
+					all = append(all, i.ofRoute(r, name)...)
+				}
 			}
 		}
 	}

@@ -115,7 +115,7 @@ func (tc *claimantsCase) run(t *testing.T) {
 	if tc.change != nil {
 		tc.change(&options)
 	}
-	i, err := InspectObjects(options, Hooks{}, tc.objects...)
+	i, err := inspectObjects(options, Hooks{}, tc.objects...)
 	if err != nil {
 		t.Fatal(err)
 	}

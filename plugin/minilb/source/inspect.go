@@ -24,40 +24,46 @@ import (
 // Inspection is what a Translator with the same options makes of a cluster, at one moment and with
 // the reasons. It does not change any more.
 type Inspection struct {
-	watcher    *Watcher
+	watcher    *Watcher // shared with those of the other options
 	translator *Translator
 	index      *records.Index
 	resolver   *claim.Resolver
 }
 
-// Inspect reads the cluster once, which takes seconds if some kind cannot be read. It fails, with
-// a *kube.Failure, if the API server does not answer, or shows no Services or EndpointSlices.
-func Inspect(ctx context.Context, config *rest.Config, options config.Options, hooks Hooks) (*Inspection, error) {
-	i, err := newInspection(config, options, hooks)
+// Inspect reads the cluster once, which takes seconds if some kind cannot be read, and returns the Inspection of each
+// of the options. It fails, with a *kube.Failure, if the API server does not answer, or shows no Services or
+// EndpointSlices.
+func Inspect(ctx context.Context, config *rest.Config, hooks Hooks, options ...config.Options) ([]*Inspection, error) {
+	w, all, err := newInspections(config, hooks, options)
 	if err != nil {
 		return nil, err
 	}
-	if err := i.read(ctx); err != nil {
+	if err := w.readOnce(ctx); err != nil {
 		return nil, err
 	}
-	i.judge()
-	return i, nil
+	for _, i := range all {
+		i.judge()
+	}
+	return all, nil
 }
 
-// newInspection returns one that has read nothing yet.
-func newInspection(config *rest.Config, options config.Options, hooks Hooks) (*Inspection, error) {
+// newInspections returns those of one Watcher that has read nothing yet.
+func newInspections(config *rest.Config, hooks Hooks, options []config.Options) (*Watcher, []*Inspection, error) {
 	w, err := NewWatcher(config, silence{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	w.CodecFields.Nodes, w.CodecFields.Unexposed = true, true
-	var fixed []records.Record
-	for _, zone := range options.Zones {
-		fixed = append(fixed, records.Record{Name: claim.Nameserver + "." + zone, Node: &records.Node{Addrs: &records.Set{}}})
+	var all []*Inspection
+	for _, o := range options {
+		var fixed []records.Record
+		for _, zone := range o.Zones {
+			fixed = append(fixed, records.Record{Name: claim.Nameserver + "." + zone, Node: &records.Node{Addrs: &records.Set{}}})
+		}
+		index := records.NewIndex(slices.Concat(o.Zones, o.ReverseZones), fixed...)
+		all = append(all, &Inspection{watcher: w, index: index, translator: NewTranslator(w, o, index, hooks)})
 	}
-	i := &Inspection{watcher: w, index: records.NewIndex(slices.Concat(options.Zones, options.ReverseZones), fixed...)}
-	i.translator = NewTranslator(w, options, i.index, hooks)
-	return i, nil
+	return w, all, nil
 }
 
 // silence is the log of an Inspection, which tells all by itself.
@@ -69,13 +75,13 @@ func (silence) Warningf(string, ...any) {}
 
 func (silence) Errorf(string, ...any) {}
 
-// read watches until all is known that can be.
-func (i *Inspection) read(ctx context.Context) error {
+// readOnce watches until all is known that can be.
+func (w *Watcher) readOnce(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		i.watcher.Run(watching)
+		w.Run(watching)
 	}()
 	defer func() {
 		stop()
@@ -83,18 +89,22 @@ func (i *Inspection) read(ctx context.Context) error {
 	}()
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
-	for !i.translator.settled() {
-		if failure := i.watcher.server.trouble(); failure != nil {
+	for slices.ContainsFunc(w.translators, func(t *Translator) bool { return !t.settled() }) {
+		if failure := w.server.trouble(); failure != nil {
 			return failure
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s not read: %w", strings.Join(i.translator.Unsynced(), ", "), context.Cause(ctx))
+			var missing []string
+			for _, t := range w.translators {
+				missing = append(missing, t.Unsynced()...)
+			}
+			return fmt.Errorf("%s not read: %w", strings.Join(config.Distinct(missing), ", "), context.Cause(ctx))
 		case <-poll.C:
 		}
 	}
-	for _, h := range slices.Concat(i.translator.watching, i.translator.slices) {
-		if h.listed() {
+	for _, h := range w.server.watches {
+		if h.optional || h.listed() {
 			continue
 		}
 		if failure := h.trouble(); failure != nil {
@@ -148,7 +158,8 @@ type Unread struct {
 // Unread returns those kinds.
 func (i *Inspection) Unread() []Unread {
 	var all []Unread
-	for _, h := range i.watcher.server.watches {
+	t := i.translator
+	for _, h := range slices.Concat(t.watching, t.slices, t.optional) {
 		if h.listed() || h.absent.Load() {
 			continue
 		}

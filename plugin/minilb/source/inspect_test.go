@@ -37,11 +37,20 @@ func inspected(t *testing.T, ctx context.Context, api *fakeAPI, options config.O
 	b := connect(t, api, options)
 	b.watcher.CodecFields.Nodes, b.watcher.CodecFields.Unexposed = true, true
 	i := &Inspection{watcher: b.watcher, translator: b.tr, index: b.index}
-	if err := i.read(ctx); err != nil {
+	if err := b.watcher.readOnce(ctx); err != nil {
 		return nil, err
 	}
 	i.judge()
 	return i, nil
+}
+
+// inspectObjects returns the Inspection of one of the options.
+func inspectObjects(options config.Options, hooks Hooks, objects ...runtime.Object) (*Inspection, error) {
+	all, err := InspectObjects(objects, hooks, options)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
 }
 
 // inspectedState is what the tests of an Inspection look at: Services, Ingresses and routes that
@@ -239,6 +248,9 @@ func TestInspect(t *testing.T) {
 	lists := map[string]any{
 		"/api/v1/services":                         &corev1.ServiceList{ListMeta: list, Items: []corev1.Service{*service}},
 		"/apis/discovery.k8s.io/v1/endpointslices": &discoveryv1.EndpointSliceList{ListMeta: list, Items: []discoveryv1.EndpointSlice{*sliceObject("shop/web", "web-1", "10.0.0.1")}},
+
+		"/api/v1/namespaces/shop/services":                         &corev1.ServiceList{ListMeta: list},
+		"/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices": &discoveryv1.EndpointSliceList{ListMeta: list},
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -256,9 +268,15 @@ func TestInspect(t *testing.T) {
 	defer server.Close()
 	options := config.Defaults()
 	options.Zones, options.Ingresses, options.Gateways = []string{"minilb."}, false, false
-	i, err := Inspect(t.Context(), &rest.Config{Host: server.URL}, options, Hooks{})
+	other := options
+	other.Zones, other.Namespaces = []string{"lan."}, []string{"shop"}
+	all, err := Inspect(t.Context(), &rest.Config{Host: server.URL}, Hooks{}, options, other)
 	if err != nil {
 		t.Fatal(err)
+	}
+	i := all[0]
+	if got := strings.Join(all[1].Names(), " "); got != "" {
+		t.Errorf("names of the other namespace are %q", got)
 	}
 	if got := strings.Join(i.Names(), " "); got != "web.ex.org. web.shop.minilb." {
 		t.Errorf("names are %q", got)
@@ -269,12 +287,12 @@ func TestInspect(t *testing.T) {
 	}
 
 	invalid := &rest.Config{Host: server.URL, TLSClientConfig: rest.TLSClientConfig{CAData: []byte("none")}}
-	if i, err := Inspect(t.Context(), invalid, options, Hooks{}); i != nil || err == nil {
+	if i, err := Inspect(t.Context(), invalid, Hooks{}, options); i != nil || err == nil {
 		t.Errorf("a client that cannot be made: got %v, %v", i, err)
 	}
 	refusing := &rest.Config{Host: server.URL, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errRefused }}
 	var failure *kube.Failure
-	if i, err := Inspect(t.Context(), refusing, options, Hooks{}); i != nil || !errors.As(err, &failure) || failure.Kind != kube.Unreachable {
+	if i, err := Inspect(t.Context(), refusing, Hooks{}, options); i != nil || !errors.As(err, &failure) || failure.Kind != kube.Unreachable {
 		t.Errorf("no server: got %v, %v", i, err)
 	}
 }
@@ -294,8 +312,7 @@ func TestInspectionReads(t *testing.T) {
 				time.Sleep(time.Second)
 				ended = true
 			})
-			i := &Inspection{watcher: b.watcher, translator: b.tr, index: b.index}
-			if got := fmt.Sprint(i.read(t.Context())); got != cmp.Or(want, "<nil>") {
+			if got := fmt.Sprint(b.watcher.readOnce(t.Context())); got != cmp.Or(want, "<nil>") {
 				t.Errorf("got %s, want %q", got, want)
 			}
 			if !ended {

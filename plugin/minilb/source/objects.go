@@ -12,18 +12,20 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
-// InspectObjects returns the Inspection of a cluster that has these objects and no others, without
+// InspectObjects returns the Inspections of a cluster that has these objects and no others, without
 // any API server. Services, EndpointSlices, Ingresses and Namespaces are of their Go types, objects of
 // the Gateway API are *unstructured.Unstructured; all else is not looked at. A kind of the Gateway API
 // is served in the versions that its objects have, and not at all if there are none.
-func InspectObjects(options config.Options, hooks Hooks, objects ...runtime.Object) (*Inspection, error) {
-	i, err := newInspection(&rest.Config{}, options, hooks)
+func InspectObjects(objects []runtime.Object, hooks Hooks, options ...config.Options) ([]*Inspection, error) {
+	w, all, err := newInspections(&rest.Config{}, hooks, options)
 	if err != nil {
 		return nil, err
 	}
-	i.watcher.load(objects)
-	i.judge()
-	return i, nil
+	w.load(objects)
+	for _, i := range all {
+		i.judge()
+	}
+	return all, nil
 }
 
 // load fills all tables as if the API server had listed these objects.

@@ -62,7 +62,7 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 	} {
 		options := config.Defaults()
 		options.Zones, options.Namespaces = []string{"minilb."}, tc.namespaces
-		i, err := InspectObjects(options, Hooks{}, objects...)
+		i, err := inspectObjects(options, Hooks{}, objects...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestInspectObjectsOptions(t *testing.T) {
 		large.Endpoints = append(large.Endpoints, discoveryv1.Endpoint{Addresses: []string{addr.String()}})
 	}
 	before := sliceObject("shop/web", "web-0", "10.0.0.1", "other") // and yet listed later
-	i, err := InspectObjects(options, Hooks{Covered: func(host string) bool { return host != "a.ex.org." }}, testService("shop/web", 1, "a.ex.org, b.ex.org"), testService("shop/large", 2, ""), web, before, large)
+	i, err := inspectObjects(options, Hooks{Covered: func(host string) bool { return host != "a.ex.org." }}, testService("shop/web", 1, "a.ex.org, b.ex.org"), testService("shop/large", 2, ""), web, before, large)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestInspectObjectsOptions(t *testing.T) {
 func TestInspectObjectsFence(t *testing.T) {
 	options := config.Defaults()
 	options.Claims = []config.ClaimRule{{Suffix: "ex.org."}, {Suffix: "lan.ex.org.", Namespaces: []string{"other"}}}
-	i, err := InspectObjects(options, Hooks{}, testService("shop/web", 1, "*.ex.org"))
+	i, err := inspectObjects(options, Hooks{}, testService("shop/web", 1, "*.ex.org"))
 	if err != nil {
 		t.Fatal(err)
 	}

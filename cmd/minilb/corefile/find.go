@@ -1,4 +1,6 @@
-package stanza
+// Package corefile finds the Corefile of the DNS server that runs in a cluster, so that the companion decides by what
+// the server decides by.
+package corefile
 
 import (
 	"cmp"
@@ -14,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
@@ -21,7 +24,7 @@ import (
 type Found struct {
 	Workload  string // that mounts it, "Deployment minilb/minilb-dns"
 	ConfigMap string // "minilb/minilb-corefile"
-	Stanzas   []Stanza
+	Corefile  *config.Corefile
 }
 
 // Find reads the Corefile that the DNS server in the cluster has: of the ConfigMap which its Deployment or DaemonSet,
@@ -138,14 +141,14 @@ func (m *mounted) read(ctx context.Context, client kubernetes.Interface) (*Found
 	case err != nil:
 		return nil, unread("get", fmt.Sprintf("configmaps in namespace %q", namespace), err)
 	}
-	corefile, has := configMap.Data[m.key]
+	text, has := configMap.Data[m.key]
 	if !has {
 		return nil, fmt.Errorf("%s reads %q of the ConfigMap %s, which does not have it", found.Workload, m.key, found.ConfigMap)
 	}
 	name := "ConfigMap " + found.ConfigMap
-	if corefile, err = inContainer(name, corefile, m.env); err != nil {
+	if text, err = inContainer(name, text, m.env); err != nil {
 		return nil, err
 	}
-	found.Stanzas, err = Read(name, strings.NewReader(corefile))
+	found.Corefile, err = config.Read(name, strings.NewReader(text))
 	return found, err
 }

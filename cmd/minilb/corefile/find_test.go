@@ -1,4 +1,4 @@
-package stanza
+package corefile
 
 import (
 	"errors"
@@ -107,7 +107,7 @@ func TestFind(t *testing.T) {
 		switch {
 		case tc.zone == "" && tc.err == "" && found != nil, tc.zone != "" && found == nil:
 			t.Errorf("%s: got %+v", tc.about, found)
-		case tc.zone != "" && (found.Stanzas[0].Options.Zones[0] != tc.zone || found.Workload != tc.workload):
+		case tc.zone != "" && (found.Corefile.Blocks[0].Options.Zones[0] != tc.zone || found.Workload != tc.workload):
 			t.Errorf("%s: got %+v", tc.about, found)
 		}
 	}

@@ -1,4 +1,4 @@
-package stanza
+package corefile
 
 import (
 	"slices"
@@ -43,7 +43,7 @@ func TestFindTrusted(t *testing.T) {
 		if (err == nil) != (tc.err == "") || err != nil && !strings.HasPrefix(err.Error(), tc.err) {
 			t.Errorf("%s: got the error %v, want %q", tc.about, err, tc.err)
 		}
-		if (found != nil) != (tc.zone != "") || found != nil && found.Stanzas[0].Options.Zones[0] != tc.zone {
+		if (found != nil) != (tc.zone != "") || found != nil && found.Corefile.Blocks[0].Options.Zones[0] != tc.zone {
 			t.Errorf("%s: got %+v, want the zone %q", tc.about, found, tc.zone)
 		}
 	}

@@ -1,4 +1,4 @@
-package stanza
+package corefile
 
 import (
 	"strings"
@@ -52,7 +52,7 @@ func TestFindInContainer(t *testing.T) {
 		if err != nil {
 			got = err.Error()
 		} else {
-			got = strings.Join(found.Stanzas[0].Options.Zones, " ")
+			got = strings.Join(found.Corefile.Blocks[0].Options.Zones, " ")
 		}
 		if got != want {
 			t.Errorf("%q: got %q, want %q", corefile, got, want)

@@ -1,12 +1,13 @@
-package stanza
+package corefile
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 
 	"github.com/coredns/caddy/caddyfile"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 var (
@@ -16,20 +17,7 @@ var (
 	word = regexp.MustCompile(`^[^\s"\\{}#$%]+$`)
 )
 
-// mark stands before and after the name of a variable whose value is not known.
-const mark = "\x00"
-
-// known returns an error if one of the words has a variable whose value is not known.
-func known(words ...string) error {
-	for _, word := range words {
-		if parts := strings.SplitN(word, mark, 3); len(parts) == 3 {
-			return fmt.Errorf("the variable %s is not known: the container has no literal value for it that is one word", parts[1])
-		}
-	}
-	return nil
-}
-
-// inContainer returns a Corefile with the values that its container has for variables, and marks for others, so that
+// inContainer returns a Corefile with the values that its container has for variables, and config.UnknownVariable for others, so that
 // those of this process are not taken. A file of the container is an error, for the same reason.
 func inContainer(name, corefile string, env []corev1.EnvVar) (string, error) {
 	values := map[string]string{}
@@ -41,7 +29,7 @@ func inContainer(name, corefile string, env []corev1.EnvVar) (string, error) {
 		if value := values[variable]; word.MatchString(value) {
 			return value
 		}
-		return mark + variable + mark
+		return config.UnknownVariable(variable)
 	})
 	tokens := caddyfile.NewDispenser(name, strings.NewReader(corefile))
 	snippets := map[string]bool{} // "(name)", and the last zones of server blocks
@@ -56,7 +44,7 @@ func inContainer(name, corefile string, env []corev1.EnvVar) (string, error) {
 			depth--
 		case token == "import" && (tokens.Line() > line || before == "{"):
 			if tokens.NextArg(); !snippets["("+tokens.Val()+")"] {
-				return "", tokens.Errf("import %s: a file of the container cannot be read", strings.ReplaceAll(tokens.Val(), mark, ""))
+				return "", tokens.Errf("import %s: a file of the container cannot be read", config.NameVariables(tokens.Val()))
 			}
 		}
 		before, line = tokens.Val(), tokens.Line()

@@ -1,4 +1,4 @@
-package stanza
+package corefile
 
 import (
 	"context"
@@ -50,7 +50,7 @@ func (m *mounted) listsNamed(ctx context.Context, client kubernetes.Interface) (
 		return false, err
 	}
 	others := false
-	for _, s := range found.Stanzas {
+	for _, s := range found.Corefile.Blocks {
 		if len(s.Options.Namespaces) == 0 {
 			return false, nil
 		}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/minilb/minilb/cmd/minilb/corefile"
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/printable"
+)
+
+// corefileFlags name the Corefile of the DNS server, or what stands for it.
+type corefileFlags struct {
+	path, domain, class string
+	defaultClass        bool
+}
+
+// addCorefileFlags declares the flags of the subcommands that explain what the DNS server answers.
+func addCorefileFlags(flags *flag.FlagSet) *corefileFlags {
+	f := new(corefileFlags)
+	flags.StringVar(&f.path, "corefile", "", "`path` of the DNS server's Corefile, - for standard input (default that\n"+
+		"of the DNS server in the cluster, else built from -domain, -class and\n-default-class)")
+	flags.StringVar(&f.domain, "domain", lb.DefaultDomain, "DNS `domain` below which Services are named")
+	flags.StringVar(&f.class, "class", lb.DefaultClass, "`name` of the spec.loadBalancerClass that is ours")
+	flags.BoolVar(&f.defaultClass, "default-class", false, "include Services without a class (default false)")
+	return f
+}
+
+// given reports whether a flag says what the DNS server's Corefile does.
+func (f *corefileFlags) given() bool {
+	return f.path != "" || f.domain != lb.DefaultDomain || f.class != lb.DefaultClass || f.defaultClass
+}
+
+// read returns the Corefile of the flag, or one built from the others.
+func (f *corefileFlags) read() (*config.Corefile, error) {
+	if f.path == "" {
+		return config.Default(f.domain, f.class, f.defaultClass)
+	}
+	if f.domain != lb.DefaultDomain || f.class != lb.DefaultClass || f.defaultClass {
+		return nil, fmt.Errorf("-corefile has the domain and the class: leave out -domain, -class and -default-class")
+	}
+	if f.path == "-" {
+		return config.Read("Corefile", os.Stdin)
+	}
+	file, err := os.Open(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("-corefile: %w", err)
+	}
+	defer file.Close()
+	return config.Read(f.path, file)
+}
+
+// find returns the Corefile of the DNS server in the cluster, nil if there is none or a flag is given. The note, "" for
+// none, is a line for the user: whose Corefile it is, or why that cannot be read. Whoever reads the cluster reports
+// all other errors.
+func (f *corefileFlags) find(ctx context.Context, cluster *rest.Config) (found *config.Corefile, note string) {
+	if f.given() {
+		return nil, ""
+	}
+	client, err := kubernetes.NewForConfig(cluster)
+	if err != nil {
+		return nil, ""
+	}
+	server, err := corefile.Find(ctx, client)
+	failure := new(kube.Failure)
+	switch {
+	case errors.As(err, &failure) && failure.Kind != kube.Forbidden:
+		return nil, ""
+	case err != nil:
+		return nil, printable.Line(fmt.Sprintf("minilb: cannot find the DNS server's Corefile: %v; using the defaults of -domain and -class: name it by -corefile", err)) + "\n"
+	case server == nil:
+		return nil, ""
+	}
+	return server.Corefile, printable.Line(fmt.Sprintf("minilb: using the Corefile in ConfigMap %s, mounted by %s", server.ConfigMap, server.Workload)) + "\n"
+}
