@@ -13,20 +13,20 @@ import (
 )
 
 var explainHelp = help{
-	synopsis: `Says why names answer what they answer: which zone each lies in, every
-object that claims it and what has become of that, for routes at each parentRef
-and listener, the endpoints behind it, and what a query returns now. It reads
-the cluster once, as the DNS server does, with the rights of the kubeconfig.
-NAMESPACE/SERVICE stands for that Service's name in the first zone, and of a URL
-the host counts.
+	synopsis: `Prints why names are answered as they are: the zone of each, every object that
+claims it with the result, for routes at each parentRef and listener, the
+endpoints behind it, and what a query returns now. It reads the cluster once,
+as the DNS server does, with the permissions of the kubeconfig.
+NAMESPACE/SERVICE stands for that Service's name in the first zone, an address
+for its reverse name, and a URL for its host.
 
 JSON is for each name {"name", "summary", "zone", "about", "notes":
  [text], "claims": [{"kind", "namespace", "name", "created", "host", "verdict",
    "leads": [text], "why", "parents": [{"parent", "why",
      "listeners": [{"name", "hostname", "port", "why"}]}]}],
  "endpoints": [{"service", "address", "hostname", "node", "state", "answered"}],
- "answer": {"rcode", "own", "a", "aaaa", "cname", "srv"}}, an empty "rcode" for
-a name that is passed on, an empty "why" where there is nothing to say.`,
+ "answer": {"rcode", "own", "a", "aaaa", "cname", "srv", "ptr"}}; "rcode" is
+empty for a name that is passed on, "why" if no reason is needed.`,
 	example:   "minilb explain -corefile /etc/minilb/Corefile mqtt.example.org",
 	arguments: "NAME...",
 }

@@ -51,7 +51,7 @@ func TestRun(t *testing.T) {
 		{"explain's help", []string{"explain", "-h"}, 0, "minilb explain [flags] NAME...", ""},
 		{"explain nothing", []string{"explain"}, 2, "", `minilb explain: NAME is missing (see "minilb explain -h")`},
 		{"explain no name", []string{"explain", "a..b"}, 2, "", `minilb explain: "a..b" is not a DNS name`},
-		{"explain an address", []string{"explain", "10.0.0.1"}, 2, "", `minilb explain: "10.0.0.1" is an address: name what should lead to it`},
+		{"explain an address with a port", []string{"explain", "10.0.0.1:80"}, 2, "", `minilb explain: "10.0.0.1:80" is not a DNS name`},
 		{"explain's format", []string{"explain", "a.org", "-o", "xml"}, 2, "", `minilb explain: -o "xml": choose text or json`},
 		{"explain's Corefile", []string{"explain", "-corefile", missing, "a.org"}, 2, "", "minilb explain: -corefile: open " + missing},
 		{"explain's Corefile and class", []string{"explain", "a.org", "-corefile", missing, "-class", "x"}, 2, "", "leave out -domain, -class and -default-class"},

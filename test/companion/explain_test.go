@@ -104,7 +104,7 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 `))
 	kubeconfig := harness.ShippedAccounts(t, c).DNS
 	corefile := filepath.Join(t.TempDir(), "Corefile")
-	harness.Must(t, os.WriteFile(corefile, []byte("(none) {\n}\n. {\n minilb minilb 77.10.in-addr.arpa {\n claim explained.example\n claim closed.example from nobody\n }\n}\n"), 0o600))
+	harness.Must(t, os.WriteFile(corefile, []byte("(none) {\n}\n. {\n minilb minilb 10.77.0.0/16 {\n claim explained.example\n claim closed.example from nobody\n }\n}\n"), 0o600))
 	explain := func(args ...string) string {
 		t.Helper()
 		out, err := harness.Minilb(t, append([]string{"explain", "-kubeconfig", kubeconfig, "-corefile", corefile}, args...)...).CombinedOutput()
@@ -164,7 +164,8 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 		"unclaimed.explained.example":     {"passes it on", "No object asks for it."},
 		"X.Elsewhere.Explained.Example.":  {"No object asks for it."},
 		"10-77-1-1.web.explained.minilb":  {"below the name of Service explained/web", "A      10.77.1.1"},
-		"1.1.77.10.in-addr.arpa":          {"in the reverse zone 77.10.in-addr.arpa, that of an address of Service explained/web", "10.77.1.1  answered  ready"},
+		"1.1.77.10.in-addr.arpa":          {"in the reverse zone 77.10.in-addr.arpa, the name of address 10.77.1.1", "10.77.1.1  answered  ready", "PTR   10-77-1-1.web.explained.minilb"},
+		"2.1.77.10.in-addr.arpa":          {"It does not exist: NXDOMAIN.", "Service explained/web is not answered with its endpoint 10.77.1.2, which is not ready", "10.77.1.2  left out  not ready"},
 		"ns1.minilb":                      {"the DNS server's own addresses", "they are not known here"},
 	})
 

@@ -16,7 +16,7 @@ func (a *Answer) line() string {
 	if a.CNAME != "" {
 		parts = append(parts, "CNAME "+a.CNAME)
 	}
-	return strings.Join(slices.Concat(parts, a.A, a.AAAA, a.SRV), " ")
+	return strings.Join(slices.Concat(parts, a.A, a.AAAA, a.SRV, a.PTR), " ")
 }
 
 // What a name is, and what is answered for it. D2, D3, D8, D12, D20b, D27, D60, G44, M5b
@@ -66,10 +66,9 @@ func TestExplainNames(t *testing.T) {
 		{"z.org", minilb, all, passes + "No object asks for it.", "", claimed, []string{routes}, ""},
 		{"z.org", minilb, web, passes + "No object asks for it.", "", claimed, nil, ""},
 		{".", minilb, web, passes + "No object asks for it.", "", claimed, nil, ""},
-		{"7.1.244.10.in-addr.arpa", minilb, all, "It is the reverse name of an address: PTR answers with web-0.web.shop.minilb.", "244.10.in-addr.arpa", "in the reverse zone 244.10.in-addr.arpa, that of an address of Service shop/web", nil, "NOERROR"},
+		{"7.1.244.10.in-addr.arpa", minilb, all, "It is the reverse name of an address: PTR answers with web-0.web.shop.minilb.", "244.10.in-addr.arpa", "in the reverse zone 244.10.in-addr.arpa, the name of address 10.244.1.7", nil, "NOERROR web-0.web.shop.minilb"},
 		{"7.1.244.10.in-addr.arpa", minilb, strings.Replace(web, "hostname: web-0", "hostname: a", 1) + strings.NewReplacer("name: web", "name: api", "hostname: web-0", "hostname: b").Replace("\n---"+web), "It is the reverse name of an address: PTR answers with a.web.shop.minilb and b.api.shop.minilb.",
-			"244.10.in-addr.arpa", "in the reverse zone 244.10.in-addr.arpa", nil, "NOERROR"},
-		{"9.9.244.10.in-addr.arpa", minilb, web, nothing + "No object asks for it.", "244.10.in-addr.arpa", "in the reverse zone 244.10.in-addr.arpa", nil, "NXDOMAIN"},
+			"244.10.in-addr.arpa", "in the reverse zone 244.10.in-addr.arpa, the name of address 10.244.1.7", nil, "NOERROR a.web.shop.minilb b.api.shop.minilb"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			x := newCluster(t, tc.corefile, tc.manifest).explain(t, tc.name)
@@ -84,6 +83,52 @@ func TestExplainNames(t *testing.T) {
 			}
 			if got := x.Answer.line(); got != tc.answer {
 				t.Errorf("got answer %q, want %q", got, tc.answer)
+			}
+		})
+	}
+}
+
+// D60: which endpoint a reverse name points to, or why it does not exist.
+func TestExplainReverse(t *testing.T) {
+	const (
+		minilb = ". {\n minilb minilb 10.244.0.0/16\n}"
+		zone   = "244.10.in-addr.arpa"
+		in     = "in the reverse zone " + zone
+	)
+	all := web + pending + ingress("shop/i", "i.ex.org", "ip: 10.244.9.9")
+	long := strings.Repeat("a", 63) + "." + strings.Repeat("b", 61)
+	for _, tc := range []struct {
+		name, corefile, manifest string
+		summary, about           string
+		endpoints, notes         []string
+	}{
+		{"10.244.1.7", minilb, all, "It is the reverse name of an address: PTR answers with web-0.web.shop.minilb.", in + ", the name of address 10.244.1.7", []string{"shop/web 10.244.1.7 web-0 n1 ready true"}, []string{"7.1.244.10.in-addr.arpa is the reverse name of 10.244.1.7"}},
+		{"9.1.244.10.in-addr.arpa", minilb, all, "It does not exist: NXDOMAIN. See the notes for why.", in + ", the name of address 10.244.1.9", []string{"shop/pending 10.244.1.9   not ready false"},
+			[]string{"Service shop/pending is not answered with its endpoint 10.244.1.9, which is not ready"}},
+		{"8.1.244.10.in-addr.arpa", ". {\n minilb minilb 10.244.0.0/16 {\n  families ipv6\n  fallthrough\n }\n}", all, "minilb has no such name and passes it on to the plugin that follows, such as forward. See the notes for why.", in + ", the name of address 10.244.1.8",
+			[]string{"shop/web 10.244.1.8 web-1 n2 ready false"}, []string{"Service shop/web is not answered with its endpoint 10.244.1.8, which is ready"}},
+		{"9.9.244.10.in-addr.arpa", minilb, all, "It does not exist: NXDOMAIN. See the notes for why.", in + ", the name of address 10.244.9.9", nil,
+			[]string{"no Service of class minilb has an endpoint with address 10.244.9.9", "it is in the status of Ingress shop/i: only endpoints of Services have PTR records"}},
+		{"9.244.10.in-addr.arpa", minilb, web, "It does not exist: NXDOMAIN. See the notes for why.", in, nil, []string{"no Service is answered with an address in 10.244.9.0/24"}},
+		{"1.244.10.in-addr.arpa", minilb, web, "It exists because other names stand below it, and has no records of its own: NODATA.", in, nil, nil},
+		{"x.244.10.in-addr.arpa", minilb, web, "It does not exist: NXDOMAIN. No object asks for it.", in, nil, nil},
+		{"10.244.1.7", ". {\n minilb minilb fd00::/64\n}", web, "minilb has no such name and passes it on to the plugin that follows, such as forward. See the notes for why.", "in none of the zones: nobody can claim a reverse name",
+			[]string{"shop/web 10.244.1.7 web-0 n1 ready true"}, []string{"address 10.244.1.7 is in no reverse zone of minilb: add its network to the zones, such as 10.244.1.0/24", "7.1.244.10.in-addr.arpa is the reverse name of 10.244.1.7"}},
+		{"fd01::1", ". {\n minilb minilb fd00::/64\n}", web, "minilb has no such name and passes it on to the plugin that follows, such as forward. See the notes for why.", "in none of the zones: nobody can claim a reverse name", nil,
+			[]string{"address fd01::1 is in no reverse zone of minilb: add its network to the zones, such as fd01::/64", "no Service of class minilb has an endpoint with address fd01::1",
+				"1." + strings.Repeat("0.", 27) + "1.0.d.f.ip6.arpa is the reverse name of fd01::1"}},
+		{"7.1.244.10.in-addr.arpa", ". {\n minilb " + long + " 10.244.0.0/16\n}", strings.NewReplacer("namespace: shop", "namespace: "+strings.Repeat("s", 63), "web-0", strings.Repeat("h", 63)).Replace(web),
+			"It does not exist: NXDOMAIN. See the notes for why.", in + ", the name of address 10.244.1.7", []string{strings.Repeat("s", 63) + "/web 10.244.1.7 " + strings.Repeat("h", 63) + " n1 ready true"},
+			[]string{"the name of the endpoint of Service " + strings.Repeat("s", 63) + "/web is longer than DNS allows"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			x := newCluster(t, tc.corefile, tc.manifest).explain(t, tc.name)
+			var endpoints []string
+			for _, at := range x.Endpoints {
+				endpoints = append(endpoints, fmt.Sprintf("%s %s %s %s %s %v", at.Service, at.Address, at.Hostname, at.Node, at.State, at.Answered))
+			}
+			if x.Summary != tc.summary || x.About != tc.about || !slices.Equal(endpoints, tc.endpoints) || !slices.Equal(x.Notes, tc.notes) && len(x.Notes)+len(tc.notes) > 0 {
+				t.Errorf("got\n%s\n%s\n%q\n%q\nwant\n%s\n%s\n%q\n%q", x.Summary, x.About, endpoints, x.Notes, tc.summary, tc.about, tc.endpoints, tc.notes)
 			}
 		})
 	}

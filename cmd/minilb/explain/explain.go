@@ -99,6 +99,7 @@ type Answer struct {
 	AAAA  []string `json:"aaaa"`
 	CNAME string   `json:"cname"` // the name outside whose addresses are given
 	SRV   []string `json:"srv"`   // "port target"
+	PTR   []string `json:"ptr"`
 }
 
 // Explainer explains names by what it has read of a cluster.
@@ -154,12 +155,16 @@ func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
 	if zone == "" && result == records.Empty {
 		result = records.NotFound // D3: only what is claimed is answered there
 	}
-	e.structure(ctx, node)
+	e.structure(ctx)
 	for _, c := range seen.Claimants(e.name) {
 		e.Claims = append(e.Claims, claimOf(c))
 	}
 	e.answer(result, node)
-	e.behind(ctx, node)
+	if addresses, ok := records.ReversePrefix(e.name); ok {
+		e.reverse(addresses, result)
+	} else {
+		e.behind(ctx, node)
+	}
 	if result == records.NotFound {
 		e.misplaced(ctx)
 		e.relative()
@@ -217,6 +222,7 @@ func (e *Explanation) fill() {
 		}
 	}
 	e.Answer.A, e.Answer.AAAA, e.Answer.SRV = orEmpty(e.Answer.A), orEmpty(e.Answer.AAAA), orEmpty(e.Answer.SRV)
+	e.Answer.PTR = orEmpty(e.Answer.PTR)
 }
 
 // relative says of a name without any dot if the same is something in the first zone, to which such a host is relative
@@ -250,8 +256,13 @@ func plain(name string) string {
 }
 
 // structure says what the name is by the structure of the zone.
-func (e *explainer) structure(ctx context.Context, node *records.Node) {
-	if e.Zone == "" {
+func (e *explainer) structure(ctx context.Context) {
+	addresses, reverse := records.ReversePrefix(e.name)
+	switch {
+	case e.Zone == "" && reverse:
+		e.About = "in none of the zones: nobody can claim a reverse name"
+		return
+	case e.Zone == "":
 		e.About = "in none of the zones: answered if an object claims it"
 		return
 	}
@@ -263,8 +274,8 @@ func (e *explainer) structure(ctx context.Context, node *records.Node) {
 		e.About = "the apex of zone " + e.Zone
 	case slices.Contains(e.block.Options.ReverseZones, zone):
 		e.About = "in the reverse zone " + e.Zone
-		if node != nil && node.Service != "" {
-			e.About += fmt.Sprintf(", that of an address of Service %s/%s", node.Namespace, node.Service)
+		if reverse && addresses.IsSingleIP() {
+			e.About += ", the name of address " + addresses.Addr().String()
 		}
 	case e.isServer():
 		e.About = "the name server of zone " + e.Zone
@@ -365,6 +376,9 @@ func (e *explainer) answer(result records.Result, node *records.Node) {
 	if e.Answer.CNAME = plain(node.Target); e.Answer.CNAME != "" && len(e.block.Options.Addresses) > 0 { // D34
 		e.Notes = append(e.Notes, fmt.Sprintf("of the addresses of %s only those in a network of the property addresses are answered", e.Answer.CNAME))
 	}
+	for _, name := range node.Pointers {
+		e.Answer.PTR = append(e.Answer.PTR, plain(name))
+	}
 	if node.Addrs != nil {
 		addrs := node.Addrs.Load()
 		e.Answer.A, e.Answer.AAAA = texts(addrs.V4), texts(addrs.V6)
@@ -403,13 +417,17 @@ func (e *explainer) behind(ctx context.Context, node *records.Node) {
 		namespace, service, _ := strings.Cut(name, "/")
 		s, exposed := e.seen.Service(namespace, service)
 		for _, at := range s.Endpoints {
-			e.Endpoints = append(e.Endpoints, Endpoint{
-				Service: name, Address: at.Addr.String(), Hostname: at.Hostname, Node: at.Node, State: at.State, Answered: at.Answered,
-			})
+			e.endpoint(name, at)
 		}
 		e.Notes = append(e.Notes, s.Problems...)
 		if exposed && node != nil && node.Addrs != nil {
 			e.Notes = append(e.Notes, e.ports(ctx, namespace, service)...)
 		}
 	}
+}
+
+func (e *explainer) endpoint(service string, at source.Endpoint) {
+	e.Endpoints = append(e.Endpoints, Endpoint{
+		Service: service, Address: at.Addr.String(), Hostname: at.Hostname, Node: at.Node, State: at.State, Answered: at.Answered,
+	})
 }

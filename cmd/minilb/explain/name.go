@@ -19,7 +19,7 @@ type Name struct {
 }
 
 // Names returns the names that arguments stand for: a name, the host of a URL or of an address with a port, or
-// NAMESPACE/NAME for the name of a Service in the first zone. The error says what is wrong with one of them.
+// NAMESPACE/NAME for the name of a Service in the first zone, an address for its reverse name. The error says what is wrong with one of them.
 func Names(arguments []string, corefile *config.Corefile) ([]Name, error) {
 	var names []Name
 	for _, argument := range arguments {
@@ -33,8 +33,10 @@ func Names(arguments []string, corefile *config.Corefile) ([]Name, error) {
 }
 
 func parseName(text, zone string) (Name, error) {
-	if _, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
-		return Name{}, fmt.Errorf("%q is an address: name what should lead to it", text)
+	if addr, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+		addr = addr.Unmap().WithZone("")
+		name, _ := dns.ReverseAddr(addr.String()) // fails only for what is not an address
+		return Name{name, fmt.Sprintf("%s is the reverse name of %s", plain(name), addr)}, nil
 	}
 	if namespace, service, found := strings.Cut(text, "/"); found && isLabel(namespace) && isLabel(service) {
 		name := service + "." + namespace + "." + zone

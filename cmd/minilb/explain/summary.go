@@ -24,7 +24,7 @@ func (e *explainer) summarize(result records.Result, node *records.Node) {
 	case node.Ports != nil:
 		e.Summary = fmt.Sprintf("It is a named port: SRV answers with %s.", count(len(e.Answer.SRV), "target"))
 	case node.Pointers != nil:
-		e.Summary = fmt.Sprintf("It is the reverse name of an address: PTR answers with %s.", strings.Join(plainAll(node.Pointers), " and "))
+		e.Summary = fmt.Sprintf("It is the reverse name of an address: PTR answers with %s.", strings.Join(e.Answer.PTR, " and "))
 	case e.Answer.Own:
 		e.Summary = "It is answered with the DNS server's own addresses."
 	case len(e.Answer.A)+len(e.Answer.AAAA) == 0:
@@ -32,13 +32,6 @@ func (e *explainer) summarize(result records.Result, node *records.Node) {
 	default:
 		e.Summary = fmt.Sprintf("It is answered with %s and %s.", count(len(e.Answer.A), "IPv4 address"), count(len(e.Answer.AAAA), "IPv6 address"))
 	}
-}
-
-func plainAll(names []string) (all []string) {
-	for _, name := range names {
-		all = append(all, plain(name))
-	}
-	return all
 }
 
 // unknown says why a name does not exist.

@@ -152,6 +152,10 @@ func (x *Explanation) answers(text *strings.Builder) {
 		for _, target := range a.SRV {
 			line("SRV", target)
 		}
+	case len(a.PTR) > 0:
+		for _, name := range a.PTR {
+			line("PTR", name)
+		}
 	default:
 		line("A", orNoData(a.A))
 		line("AAAA", orNoData(a.AAAA))

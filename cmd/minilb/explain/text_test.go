@@ -37,6 +37,17 @@ func TestText(t *testing.T) {
 	}
 }
 
+// D60
+func TestTextPTR(t *testing.T) {
+	var text strings.Builder
+	if err := (&Explanation{Answer: Answer{Rcode: "NOERROR", PTR: []string{"a.web.shop.minilb", "b.web.shop.minilb"}}}).Text(&text, false); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nAnswers    PTR   a.web.shop.minilb\n           PTR   b.web.shop.minilb\n"; !strings.HasSuffix(text.String(), want) {
+		t.Errorf("got\n%s\nwant at the end\n%s", &text, want)
+	}
+}
+
 // Endpoints fit 80 columns with the names that people give, too: what has no room in its row comes below it.
 func TestWideEndpoints(t *testing.T) {
 	const long, node = "home-automation/zigbee2mqtt-front", "ip-10-0-137-42.eu-central-1.compute.internal"
