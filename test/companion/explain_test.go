@@ -195,6 +195,7 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 	if len(of.Claims) > 0 || !of.Answer.Own {
 		t.Errorf("got %+v", of)
 	}
+	expectReads(t, c)
 }
 
 // expectUnserved installs the Gateway API in part: explain says which routes are not known, of names that
