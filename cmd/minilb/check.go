@@ -16,32 +16,32 @@ import (
 
 var checkHelp = help{
 	synopsis: `Reads the cluster once and prints what keeps Services and hosts from being
-reached, worst first, each with the object, the reason and the fix. It writes
-nothing. It takes the rights of an administrator, or of the account "view" with
-less to say.
+reached, worst first: the object, the reason and the fix. It writes nothing. It
+needs cluster-admin; with ClusterRole "view" it reports less.
 
-With -server it also asks that DNS server for all names and compares. Some of
-the right addresses are enough; what differs is looked at again a second later.
+With -server it also asks that DNS server for every name and compares. An answer
+may be a subset of the right addresses; one that differs is asked for again a
+second later.
 
-Exit status: 0 if there is nothing but notices, 1 if something was found, 2 if
-it could not look or the command line is wrong.
+Exit status: 0 without errors and warnings, 1 with some, 2 if the cluster cannot
+be read or the command line is wrong.
 
 JSON is {"findings":   [{"severity", "kind", "namespace", "name",
                          "reason", "text", "fix"}],
          "counts":     {"error", "warning", "notice"},
          "gatewayAPI": [{"kind", "version"}]}
-severity is "error", "warning" or "notice"; namespace is "" for what is in
-none, and version for a kind of the Gateway API that is not served.`,
+severity is "error", "warning" or "notice"; namespace is "" for objects without
+one, version is "" for a kind of the Gateway API that is not served.`,
 	example: "minilb check -kubeconfig ~/.kube/config -server 192.168.1.53",
 }
 
 // checkTimeout is how long reading the cluster and asking the DNS server may take.
 const checkTimeout = 5 * time.Minute
 
-// errFound is returned when something was found and printed. It adds no words.
+// errFound is returned when problems were printed. It adds no words.
 var errFound = errors.New("")
 
-// errBlind is wrapped by the error for which nothing can be said of the cluster. It adds no words.
+// errBlind is wrapped by the error for which the cluster cannot be checked. It adds no words.
 var errBlind = errors.New("")
 
 // runCheck implements "minilb check".
@@ -50,8 +50,8 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	cluster := clusterFlags(flags)
 	from := addCorefileFlags(flags)
 	var options check.Options
-	flags.StringVar(&options.DNSAccount, "dns-account", check.Auto, "the DNS server's ServiceAccount, as `namespace/name`, whose rights are\n"+
-		"looked at; auto for those that are labelled as deploy/ does it,\nempty for none")
+	flags.StringVar(&options.DNSAccount, "dns-account", check.Auto, "the DNS server's ServiceAccount, as `namespace/name`, whose permissions\n"+
+		"are checked; auto for those labelled as in deploy/,\nempty for none")
 	flags.StringVar(&options.ControllerAccount, "controller-account", check.Auto, "the controller's ServiceAccount, as `namespace/name`,\nlikewise")
 	withinFlag(flags, &options.LAN)
 	server := flags.String("server", "", "`address` of a DNS server to compare with, and its port if not 53\n(default none)")

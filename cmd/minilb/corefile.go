@@ -34,7 +34,7 @@ func addCorefileFlags(flags *flag.FlagSet) *corefileFlags {
 	return f
 }
 
-// given reports whether a flag says what the DNS server's Corefile does.
+// given reports whether a flag stands for the DNS server's Corefile.
 func (f *corefileFlags) given() bool {
 	return f.path != "" || f.domain != lb.DefaultDomain || f.class != lb.DefaultClass || f.defaultClass
 }

@@ -57,7 +57,7 @@ func TestRun(t *testing.T) {
 		{"explain's Corefile and class", []string{"explain", "a.org", "-corefile", missing, "-class", "x"}, 2, "", "leave out -domain, -class and -default-class"},
 		{"explain's kubeconfig", []string{"explain", "a.org", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 		{"routes' help", []string{"routes", "-h"}, 0, `"skipped"`, ""},
-		{"check's help", []string{"check", "-h"}, 0, "Exit status: 0 if there is nothing but notices, 1 if", ""},
+		{"check's help", []string{"check", "-h"}, 0, "Exit status: 0 without errors and warnings, 1 with some, 2 if", ""},
 		{"check's format", []string{"check", "-o", "yaml"}, 2, "", `minilb check: -o "yaml": choose text or json (see "minilb check -h")`},
 		{"check's server", []string{"check", "-server", "192.0.2.1:x"}, 2, "", `minilb check: -server "192.0.2.1:x": want an ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT`},
 		{"check's account", []string{"check", "-dns-account", "minilb-dns"}, 2, "", `minilb check: -dns-account "minilb-dns": want NAMESPACE/NAME, auto or nothing`},

@@ -13,9 +13,9 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/minilb/minilb/cmd/minilb/columns"
 	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/cmd/minilb/routes/rtnl"
+	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
@@ -196,7 +196,7 @@ func (r *routesRun) advise(title, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	title += ": "
-	io.WriteString(r.stderr, columns.Wrap(title, strings.Repeat(" ", len(title)), text))
+	io.WriteString(r.stderr, wordwrap.Wrap(title, strings.Repeat(" ", len(title)), text))
 }
 
 // print prints the routes as they are now.

@@ -283,7 +283,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 	// With the rights of the DNS server alone there is less to say.
 	expectFindings(t, accounts.DNS, []string{"-corefile", writeCorefile(t, ". {\nminilb minilb\n}\n")}, map[string][]string{
 		"notice APIResource subjectaccessreviews.authorization.k8s.io RightsUnknown": {"run this as an administrator"},
-		"warning APIResource nodes Unread":                                           {"nothing is said of routes"},
+		"warning APIResource nodes Unread":                                           {"routes are not checked"},
 		"warning Corefile minilb OpenClaims":                                         {"2 namespaces (shop, third) claim hosts", `"claim ." if all namespaces are trusted`},
 	})
 	if _, stderr, _ := check(t, accounts.DNS); stderr != "minilb: cannot find the DNS server's Corefile: this account may not list deployments.apps; using the defaults of -domain and -class: name it by -corefile\n" {
@@ -294,7 +294,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 	harness.Must(t, c.Apply(ctx, withoutRule(t, c, "minilb-dns", "gateways")))
 	expectFindings(t, accounts.DNS, []string{"-corefile", writeCorefile(t, ". {\nminilb minilb {\nclaim .\n}\n}\n")}, map[string][]string{
 		"notice APIResource subjectaccessreviews.authorization.k8s.io RightsUnknown": {"run this as an administrator"},
-		"warning APIResource nodes Unread":                                           {"nothing is said of routes"},
+		"warning APIResource nodes Unread":                                           {"routes are not checked"},
 		"warning APIResource gateways.gateway.networking.k8s.io Unread":              {"list and watch is forbidden"},
 	})
 	harness.Must(t, c.Apply(ctx, whole))
@@ -328,7 +328,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 		"error Service shop/stolen StatusConflict":                     {"its status is 192.0.2.7, want stolen.shop.minilb: rival has written it"},
 		"notice Service shop/stolen UnsupportedSessionAffinity":        {"spec.sessionAffinity has no effect"},
 		"error Service shop/cilium CiliumService":                      {"proxies are on the nodes", "Cilium's own load balancer"},
-		"warning Service shop/wrong-class WrongClass":                  {`"mini-lb" looks like a slip of "minilb"`, "make it anew with spec.loadBalancerClass: minilb, or give it type ClusterIP in between"},
+		"warning Service shop/wrong-class WrongClass":                  {`"mini-lb" looks like a typo of "minilb"`, "make it anew with spec.loadBalancerClass: minilb, or give it type ClusterIP in between"},
 		"warning Service shop/no-class NoClass":                        {"it has no spec.loadBalancerClass", "default_class"},
 		"warning Service shop/other-class WrongClass":                  {`its spec.loadBalancerClass is "example.org/gone", and not "minilb"`},
 		"warning Service shop/typo AnnotationIgnored":                  {`annotation "minilb/hosts" is none of ours`, "set the annotation minilb/host"},
@@ -384,7 +384,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 				delete(want, finding)
 			}
 		}
-		want["warning CustomResourceDefinition httproutes.gateway.networking.k8s.io MissingDefinition"] = []string{"no host of an HTTPRoute is answered", "install the Gateway API's definitions"}
+		want["warning CustomResourceDefinition httproutes.gateway.networking.k8s.io MissingDefinition"] = []string{"no host of an HTTPRoute is answered", "install all CRDs of the Gateway API's standard channel"}
 		expectFindings(t, c.Kubeconfig, nil, want)
 	})
 }

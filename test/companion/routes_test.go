@@ -15,8 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/minilb/minilb/cmd/minilb/columns"
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/harness"
 )
@@ -62,7 +62,7 @@ func TestRoutes(t *testing.T) {
 			fmt.Fprintf(lines, "ip route %s %s via %s\nip -6 route %s %s via %s\n", verb, cidrs[name][0], nodes[name].v4, verb, cidrs[name][1], nodes[name].v6)
 		}
 	}
-	hint := columns.Wrap("hint: ", "      ", routes.FirewallHint) // R14
+	hint := wordwrap.Wrap("hint: ", "      ", routes.FirewallHint) // R14
 	if stdout, stderr := run(); stdout != replace.String() || stderr != hint {
 		t.Errorf("got\n%s%swant\n%s", stdout, stderr, &replace)
 	}
@@ -132,7 +132,7 @@ func TestRoutes(t *testing.T) {
 	warning := fmt.Sprintf("pod IP outside podCIDRs; routes printed will not work: node node1: 1 of 4 pod IPs are outside %s and %s, for example 10.0.0.7",
 		cidrs["node1"][0], cidrs["node1"][1])
 	stdout, stderr := run()
-	hint += columns.Wrap("warning: ", "         ", warning) + columns.Wrap("hint: ", "      ", routes.PodCIDRHint)
+	hint += wordwrap.Wrap("warning: ", "         ", warning) + wordwrap.Wrap("hint: ", "      ", routes.PodCIDRHint)
 	if stdout != replace.String() || stderr != hint {
 		t.Errorf("got\n%swant\n%s", stderr, hint)
 	}

@@ -12,7 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/minilb/minilb/cmd/minilb/columns"
+	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/test/cluster"
@@ -103,7 +103,7 @@ func (p *playground) showRoutes(ctx context.Context) error {
 		fmt.Fprintf(&want, "ip route replace %s via %s\n", podCIDRs[0], node.ipv4)
 		fmt.Fprintf(&want, "ip -6 route replace %s via %s\n", podCIDRs[1], node.ipv6)
 	}
-	want.WriteString(columns.Wrap("hint: ", "      ", routes.FirewallHint))
+	want.WriteString(wordwrap.Wrap("hint: ", "      ", routes.FirewallHint))
 
 	p.say("\nRoutes for the LAN's router, from the nodes' podCIDRs (minilb routes):\n\n")
 	got := string(output) + problems.String()

@@ -10,7 +10,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// May reports whether the ServiceAccount may do something. It takes the permission to create SubjectAccessReviews.
+// May reports whether the ServiceAccount may do something. It needs the permission to create SubjectAccessReviews.
 func May(ctx context.Context, client kubernetes.Interface, account cache.ObjectName, what authorizationv1.ResourceAttributes) (bool, error) {
 	review, err := client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
 		Spec: authorizationv1.SubjectAccessReviewSpec{

@@ -8,8 +8,8 @@ import (
 )
 
 // annotations returns the labels and annotations that look like ours and have no effect.
-func (c *checker) annotations() []Finding {
-	var findings []Finding
+func (c *checker) annotations() []Problem {
+	var problems []Problem
 	hostAnnotations := c.hostAnnotations()
 	for _, service := range c.services {
 		if lb.Ignored(service.Labels) { // M8
@@ -18,7 +18,7 @@ func (c *checker) annotations() []Finding {
 		_, exposed := c.exposed(service)
 		for _, slip := range lb.Slips("Service", service.Labels, service.Annotations, hostAnnotations) {
 			if exposed || !slip.Notice { // else it has nothing to do with us
-				findings = append(findings, ofService(service, severity(slip), ignored(slip), slip.Text, slip.Fix))
+				problems = append(problems, ofService(service, severity(slip), ignored(slip), slip.Text, slip.Fix))
 			}
 		}
 		if exposed {
@@ -26,7 +26,7 @@ func (c *checker) annotations() []Finding {
 		}
 		for _, key := range []string{lb.HostAnnotation, lb.ALPNAnnotation} { // I11
 			if _, has := service.Annotations[key]; has && (key != lb.HostAnnotation || slices.Contains(hostAnnotations, key)) {
-				findings = append(findings, ofService(service, Warning, "AnnotationIgnored",
+				problems = append(problems, ofService(service, Warning, "AnnotationIgnored",
 					fmt.Sprintf("annotation %s has no effect: it counts on Services of type LoadBalancer and class %s alone", key, c.options[0].Class),
 					fmt.Sprintf("make it such a Service (type: LoadBalancer, loadBalancerClass: %s), or remove the annotation", c.options[0].Class)))
 			}
@@ -37,10 +37,10 @@ func (c *checker) annotations() []Finding {
 			continue
 		}
 		for _, slip := range lb.Slips(object.kind, object.Labels, object.Annotations, hostAnnotations) {
-			findings = append(findings, Finding{severity(slip), object.kind, object.Namespace, object.Name, ignored(slip), slip.Text, slip.Fix})
+			problems = append(problems, Problem{severity(slip), object.kind, object.Namespace, object.Name, ignored(slip), slip.Text, slip.Fix})
 		}
 	}
-	return findings
+	return problems
 }
 
 func severity(slip lb.Slip) Severity {

@@ -22,7 +22,7 @@ type Options struct {
 	Corefile *config.Corefile
 	// Guessed is set if nobody gave the Corefile, so that the server's may have more than this one.
 	Guessed bool
-	// DNSAccount and ControllerAccount are the ServiceAccounts, "namespace/name", whose rights are
+	// DNSAccount and ControllerAccount are the ServiceAccounts, "namespace/name", whose permissions are
 	// looked at; Auto for those that are labelled as deploy/ does it, "" for none.
 	DNSAccount, ControllerAccount string
 	// Server is the address and port of a DNS server whose answers are compared, "" for none.
@@ -51,12 +51,12 @@ type inspect func(context.Context, ...config.Options) ([]*source.Inspection, err
 type checker struct {
 	Options
 	*state
-	clients     *clients
-	inspect     inspect
-	ask         asker                // of the DNS server whose answers are compared
-	options     []config.Options     // of the plugin blocks
-	inspections []*source.Inspection // one for each plugin block
-	served      []Served
+	clients *clients
+	inspect inspect
+	ask     asker                // of the DNS server whose answers are compared
+	options []config.Options     // of the plugin blocks
+	runs    []*source.Inspection // one for each plugin block
+	served  []Served
 }
 
 func newChecker(options Options, clients *clients, inspect inspect) *checker {
@@ -68,51 +68,51 @@ func (c *checker) run(ctx context.Context) (*Report, error) {
 	if err := c.read(ctx); err != nil {
 		return nil, err
 	}
-	findings := c.judge()
-	lacking, err := c.accountRights(ctx)
+	problems := c.judge()
+	lacking, err := c.missingPermissions(ctx)
 	if err != nil {
 		return nil, err
 	}
-	findings = append(findings, lacking...)
+	problems = append(problems, lacking...)
 	if c.Server != "" {
 		wrong, err := c.server(ctx)
 		if err != nil {
 			return nil, err
 		}
-		findings = append(findings, wrong...)
+		problems = append(problems, wrong...)
 	}
-	return &Report{Findings: sorted(findings), GatewayAPI: c.served}, nil
+	return &Report{Problems: sorted(problems), GatewayAPI: c.served}, nil
 }
 
 // read reads all that is judged.
 func (c *checker) read(ctx context.Context) (err error) {
-	if c.inspections, err = c.inspect(ctx, c.options...); err != nil {
+	if c.runs, err = c.inspect(ctx, c.options...); err != nil {
 		return err
 	}
-	c.served = served(c.inspections)
+	c.served = served(c.runs)
 	if c.state, err = c.clients.read(ctx, c.namespaces(), c.served); err != nil {
 		return err
 	}
 	lan, unlocated := c.LAN.Locate(ctx, c.clients)
 	if c.LAN = lan; unlocated != nil && len(c.nodes) > 0 {
-		c.unread = append(c.unread, Finding{Warning, "APIResource", "", "nodes", "Unread", unlocated.Error(),
+		c.unread = append(c.unread, Problem{Warning, "APIResource", "", "nodes", "Unread", unlocated.Error(),
 			"run this where the API server's name can be resolved, with an account that may list endpointslices in the namespace default"})
 	}
 	return nil
 }
 
-// judge says what is wrong with what was read.
-func (c *checker) judge() []Finding {
-	findings := slices.Concat(c.unread, c.nodeFindings(), c.statuses(), c.classes(), c.unsupported(), c.ports(), c.cilium(), c.annotations(), c.multicast(), c.definitions(), c.inCluster())
-	for n, i := range c.inspections {
-		findings = append(findings, c.openClaims(n)...)
-		findings = append(findings, refused(i.Refusals())...)
-		findings = append(findings, unread(i.Unread())...)
+// judge returns the problems of what was read.
+func (c *checker) judge() []Problem {
+	problems := slices.Concat(c.unread, c.nodeProblems(), c.statuses(), c.classes(), c.unsupported(), c.ports(), c.cilium(), c.annotations(), c.multicast(), c.missingCRDs(), c.inCluster())
+	for n, i := range c.runs {
+		problems = append(problems, c.openClaims(n)...)
+		problems = append(problems, rejected(i.Refusals())...)
+		problems = append(problems, unavailable(i.Unread())...)
 		for _, service := range i.Services() {
-			findings = append(findings, c.endpoints(service)...)
+			problems = append(problems, c.endpoints(service)...)
 		}
 	}
-	return findings
+	return problems
 }
 
 // namespaces returns those that are read, none for all.
@@ -141,9 +141,9 @@ func (c *checker) exposed(service *corev1.Service) (domain string, exposed bool)
 	return "", false
 }
 
-// definitions says which kinds of the Gateway API are missing while others of it are served.
-func (c *checker) definitions() []Finding {
-	var findings []Finding
+// missingCRDs returns the kinds of the Gateway API that are missing while others are served.
+func (c *checker) missingCRDs() []Problem {
+	var problems []Problem
 	if !slices.ContainsFunc(c.served, func(s Served) bool { return s.Version != "" }) {
 		return nil // nobody uses it
 	}
@@ -152,18 +152,18 @@ func (c *checker) definitions() []Finding {
 			"Gateway": "no host of a route is answered", "GatewayClass": "Gateways have no controller", "HTTPRoute": "no host of an HTTPRoute is answered",
 		}[kind.Kind]
 		if kind.Version == "" && without != "" {
-			findings = append(findings, Finding{Warning, "CustomResourceDefinition", "", kind.resource().String(), "MissingDefinition",
+			problems = append(problems, Problem{Warning, "CustomResourceDefinition", "", kind.resource().String(), "MissingDefinition",
 				fmt.Sprintf("the API server serves other kinds of the Gateway API and not this one: %s", without),
-				"install the Gateway API's definitions completely, those of its standard channel at least"})
+				"install all CRDs of the Gateway API's standard channel"})
 		}
 	}
-	return findings
+	return problems
 }
 
 // served returns the kinds of the Gateway API, those that some server reads in the version that it does.
-func served(inspections []*source.Inspection) []Served {
+func served(runs []*source.Inspection) []Served {
 	var all []Served
-	for _, i := range inspections {
+	for _, i := range runs {
 		for _, s := range i.Served() {
 			all = append(all, Served(s))
 		}

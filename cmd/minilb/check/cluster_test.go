@@ -107,9 +107,9 @@ func inspecting(corefile *config.Corefile, objects func() []runtime.Object) insp
 }
 
 // lines returns what is found, one a line.
-func lines(findings []Finding) []string {
+func lines(problems []Problem) []string {
 	var all []string
-	for _, f := range findings {
+	for _, f := range problems {
 		all = append(all, fmt.Sprintf("%s %s %s: %s; %s", f.Severity, f.object(), f.Reason, f.Text, f.Fix))
 	}
 	return all

@@ -59,7 +59,7 @@ func TestCompare(t *testing.T) {
 		want    []string
 	}{
 		{"right", []string{sound}, func(time.Duration) string { return right }, 1, nil},
-		{"wrong", []string{sound}, func(time.Duration) string { return other }, 1 + looksAgain, []string{differs("10.244.1.8", "10.244.1.7")}},
+		{"wrong", []string{sound}, func(time.Duration) string { return other }, 1 + maxRetries, []string{differs("10.244.1.8", "10.244.1.7")}},
 		{"late", []string{sound}, func(after time.Duration) string {
 			if after < 3*settleTime {
 				return other
@@ -67,7 +67,7 @@ func TestCompare(t *testing.T) {
 			return right
 		}, 4, nil},
 		{"moved meanwhile", []string{sound, moved}, func(time.Duration) string { return other }, 2, nil},
-		{"moved, and the server did not notice", []string{sound, moved}, func(time.Duration) string { return "A 10.244.1.9" }, 1 + looksAgain, []string{differs("10.244.1.9", "10.244.1.8")}},
+		{"moved, and the server did not notice", []string{sound, moved}, func(time.Duration) string { return "A 10.244.1.9" }, 1 + maxRetries, []string{differs("10.244.1.9", "10.244.1.8")}},
 		{"gone meanwhile", []string{sound, sound[:strings.Index(sound, "\n---\n")]}, func(time.Duration) string { return other }, 2, nil},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestCompare(t *testing.T) {
 				return parse(t, tc.cluster[min(looks, len(tc.cluster))-1])
 			})
 			report := mustRun(t, c)
-			expect(t, slices.DeleteFunc(report.Findings, func(f Finding) bool { return f.Kind == "Service" }), tc.want)
+			expect(t, slices.DeleteFunc(report.Problems, func(f Problem) bool { return f.Kind == "Service" }), tc.want)
 			if looks != tc.looks || time.Since(began) != time.Duration(looks-1)*settleTime {
 				t.Errorf("%s: %d looks in %v, want %d", tc.name, looks, time.Since(began), tc.looks)
 			}
@@ -89,10 +89,10 @@ func TestCompare(t *testing.T) {
 		c := ofCluster(t, ". {\n minilb minilb\n}", many)
 		c.Server, c.ask = "192.0.2.1:53", answering(func(string) []string { return nil })
 		var names []string
-		for _, f := range mustRun(t, c).Findings {
+		for _, f := range mustRun(t, c).Problems {
 			if f.Reason == "AnswerDiffers" {
 				names = append(names, f.Name)
-			} else if got := lines([]Finding{f})[0]; !strings.HasPrefix(got, "error DNSServer 192.0.2.1:53 AnswersDiffer: 4 more of its answers differ from the cluster; see the log and /ready of the server") {
+			} else if got := lines([]Problem{f})[0]; !strings.HasPrefix(got, "error DNSServer 192.0.2.1:53 AnswersDiffer: 4 more of its answers differ from the cluster; see the log and /ready of the server") {
 				t.Errorf("got %s", got)
 			}
 		}
@@ -117,18 +117,18 @@ func TestCompareAlias(t *testing.T) {
 			}
 			return reply, err
 		}
-		expect(t, mustRun(t, c).Findings, []string{"error Name a.ex.org AliasNotFound: it is an alias of x.example, for which the server says NXDOMAIN; " +
+		expect(t, mustRun(t, c).Problems, []string{"error Name a.ex.org AliasNotFound: it is an alias of x.example, for which the server returns NXDOMAIN; " +
 			"correct the hostname that the object publishes, which \"minilb explain a.ex.org\" names, or see that the server resolves it (forward)"})
 	})
 }
 
-// A server that does not answer is one finding, and the end of the context is an error.
+// A server that does not answer is one problem, and the end of the context is an error.
 func TestCompareEnds(t *testing.T) {
 	silent := func(context.Context, question) (*dns.Msg, error) { return nil, errors.New("timeout") }
 	synctest.Test(t, func(t *testing.T) {
 		c := ofCluster(t, ". {\n minilb minilb\n}", sound)
 		c.Server, c.ask = "192.0.2.1:53", silent
-		expect(t, mustRun(t, c).Findings, []string{"error DNSServer 192.0.2.1:53 NotAnswering: it does not answer: timeout; see that the server runs there"})
+		expect(t, mustRun(t, c).Problems, []string{"error DNSServer 192.0.2.1:53 NotAnswering: it does not answer: timeout; see that the server runs there"})
 
 		broken := errors.New("the API server went away")
 		c = ofCluster(t, ". {\n minilb minilb\n}", sound)
@@ -174,7 +174,7 @@ func TestExpectations(t *testing.T) {
 		if err := c.read(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		all := expectations(c.Corefile, c.inspections)
+		all := expectations(c.Corefile, c.runs)
 		var got []string
 		for q, e := range all {
 			if e.target != "" || e.addrs != nil {

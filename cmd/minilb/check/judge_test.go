@@ -72,7 +72,7 @@ func TestCheck(t *testing.T) {
 	const corefile = ". {\n minilb minilb\n}"
 	for _, tc := range []struct {
 		name, corefile, manifest string
-		want                     []string // each in one finding, all of them
+		want                     []string // each in one problem, all of them
 	}{
 		{"sound", corefile, sound, nil},
 		{"no endpoints", corefile, sound + api("selector: {app: api}"), []string{
@@ -93,7 +93,7 @@ func TestCheck(t *testing.T) {
 			"error Service shop/api CiliumService: it belongs to a Gateway or Ingress of Cilium, whose proxies are on the nodes"}},
 		{"endpoints without an address", corefile, sound + endpoints("IPv4", "{addresses: []}"), []string{"warning Service shop/web EndpointIgnored: EndpointSlice shop/web-2: endpoint 0 has no address and is left out"}},
 		{"endpoints that cannot be answered", corefile, sound + endpoints("IPv4", "{addresses: [127.0.0.1]}"), []string{
-			`warning Service shop/web EndpointIgnored: EndpointSlice shop/web-2: endpoint address "127.0.0.1" is not an IPv4 address that can be answered with, and is left out; mend what writes the EndpointSlice`}},
+			`warning Service shop/web EndpointIgnored: EndpointSlice shop/web-2: endpoint address "127.0.0.1" is not an IPv4 address that can be answered with, and is left out; fix what writes the EndpointSlice`}},
 		{"endpoints that are names, and no others", corefile, sound + strings.NewReplacer("name: web-2", "name: api-1", "service-name: web", "service-name: api").Replace(endpoints("FQDN", "{addresses: [a.ex.org]}")) +
 			api("selector: {app: api}"), []string{
 			`error Service shop/api NoEndpoints: no address is answered: EndpointSlice shop/api-1: its address type "FQDN" cannot be answered with; its endpoints are left out; let its EndpointSlices have addressType IPv4`}},
@@ -102,7 +102,7 @@ func TestCheck(t *testing.T) {
 		{"an EndpointSlice to be ignored", corefile, sound + strings.NewReplacer("name: web-2", "name: api-1", "kubernetes.io/service-name: web", "minilb/ignore: \"true\", kubernetes.io/service-name: api").Replace(endpoints("IPv4", "{addresses: [10.244.1.8]}")) + api("ports: []"), []string{
 			"error Service shop/api NoEndpoints: no address is answered: it has no selector, and no EndpointSlice; give it a selector"}},
 		{"another namespace's host", corefile, sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9") + ingress("b/i", "a.ex.org", young, "ip: 10.9.9.8"), []string{
-			`error Ingress b/i HostConflict: host "a.ex.org" is refused: another namespace claimed it earlier; choose another host, or remove the older claim, which "minilb explain a.ex.org" names`,
+			`error Ingress b/i HostConflict: host "a.ex.org" is refused: another namespace claimed it earlier; choose another host, or have the other claim removed, which "minilb explain a.ex.org" names`,
 			"warning Corefile minilb OpenClaims: 2 namespaces (a, b) claim"}},
 		{"a host of two namespaces that lead it to the same", trusting, sound + ingress("a/i", "a.ex.org", old, "hostname: web.shop.minilb") + ingress("b/i", "a.ex.org", young, "hostname: web.shop.minilb"), nil},
 		{"hosts of several namespaces", corefile, sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9") + ingress("b/i", "b.ex.org", old, "ip: 10.9.9.9") + ingress("c/i", "x.c.minilb", old, "ip: 10.9.9.9"), []string{ // C6
@@ -112,7 +112,7 @@ func TestCheck(t *testing.T) {
 		{"the name of its own Service", corefile, sound + ingress("shop/i", "web.shop.minilb", old, "hostname: web.shop.minilb") + ingress("a/i", "web.shop.minilb", old, "hostname: web.shop.minilb") +
 			strings.Replace(ingress("b/i", "web.shop.minilb", old, ""), "name: i,", "name: i, annotations: {minilb/service: shop/web},", 1), nil},
 		{"a host of the zone", corefile, sound + ingress("a/i", "x.b.minilb", old, "ip: 10.9.9.9"), []string{
-			`error Ingress a/i HostReserved: host "x.b.minilb" is refused: names below b.minilb belong to namespace "b"; choose a host outside of the zone`}},
+			`error Ingress a/i HostReserved: host "x.b.minilb" is refused: names below b.minilb belong to namespace "b"; choose a host that lies below the namespace's own name there, or outside of the zone`}},
 		{"no host", corefile, sound + ingress("a/i", "a_b.ex.org", old, "ip: 10.9.9.9"), []string{"error Ingress a/i InvalidHost: host \"a_b.ex.org\""}},
 		{"a host that is relative, or that many do not ask for", corefile, strings.Replace(sound, "name: web,", "name: web, annotations: {minilb/host: nas tv.local},", 1), []string{
 			`notice Service shop/web HostNotice: host "nas" has no dot, so it means nas.minilb`,
@@ -135,14 +135,14 @@ spec: {type: ClusterIP}`, []string{
 			`error Ingress a/i InvalidObject: status address "0.0.0.0" is not an IP address that can be answered with; have its controller publish an address that clients can reach`,
 			`error Ingress a/i HostNotServed: host "a.ex.org" is not served: its status has no usable address`}},
 		{"an address outside of the networks that are answered", ". {\n minilb minilb {\n  addresses 10.9.0.0/16\n }\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.8.9.9"), []string{ // D34
-			`error Ingress a/i InvalidObject: status address "10.8.9.9" is left out: it lies in no network of the Corefile's property addresses; have its controller publish an address of such a network, or add the network there`,
+			`error Ingress a/i InvalidObject: status address "10.8.9.9" is left out: it lies in no network of the Corefile's property addresses; have its controller publish an address of such a network, or have the network added`,
 			`error Ingress a/i HostNotServed: host "a.ex.org" is not served: its status has no address in a network of the Corefile's property addresses`}},
 		{"a protocol", ". {\n minilb minilb {\n  https\n }\n}", strings.NewReplacer("name: web,", "name: web, annotations: {minilb/alpn: h 2},", "port: 80, targetPort: 80", "port: 443, targetPort: 443", "port: 80}]", "port: 443}]").Replace(sound), []string{
 			`error Service shop/web InvalidObject: in annotation minilb/alpn, protocol "h 2" is refused: want one such as h2 or http/1.1; list protocols such as h2 and http/1.1, separated by commas`}},
 		{"an object that is not as its kind should be", corefile, sound + gateway + strings.Replace(route, "[r.ex.org]", "7", 1), []string{
-			"error HTTPRoute shop/r InvalidObject: it is not as its kind should be and is left out: there is a number in spec.hostnames; correct the field: its kind's definition says what belongs there"}},
+			"error HTTPRoute shop/r InvalidObject: it is not as its kind should be and is left out: there is a number in spec.hostnames; correct the field: \"kubectl explain\" describes it"}},
 		{"a host that nobody allows", ". {\n minilb minilb {\n  claim ex.org from shop\n }\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), []string{
-			`error Ingress a/i HostNotAllowed: host "a.ex.org" is refused: no claim line of the Corefile lets namespace "a" have it; add the object's namespace to a claim line`}},
+			`error Ingress a/i HostNotAllowed: host "a.ex.org" is refused: no claim line of the Corefile lets namespace "a" have it; choose another host, or have the namespace added to the claim line`}},
 		{"an Ingress without an address", corefile, sound + ingress("a/i", "a.ex.org", old, ""), []string{
 			`error Ingress a/i HostNotServed: host "a.ex.org" is not served: its status has no address yet; is its ingress controller running and publishing one?; see that its controller copies its Service's hostname`}},
 		{"a route that nobody accepts", corefile, sound + gateway + route, []string{
@@ -163,7 +163,7 @@ spec: {type: ClusterIP, clusterIPs: [10.96.72.32]}`, []string{
 			"warning Gateway shop/gw InClusterAddress: its status address envoy.edge.svc.corp.internal is the cluster's own name of Service edge/envoy: clients",
 			"warning Ingress a/i InClusterAddress: its status address 10.96.72.32 is the ClusterIP of Service edge/envoy"}},
 		{"a host with two aliases", corefile, sound + ingress("a/i", "a.ex.org", old, "hostname: x.example}, {hostname: y.example"), []string{
-			`warning Ingress a/i HostDiffers: host "a.ex.org" has several hostnames as its addresses; only "x.example" is answered; see what "minilb explain a.ex.org" says`}},
+			`warning Ingress a/i HostDiffers: host "a.ex.org" has several hostnames as its addresses; only "x.example" is answered; run "minilb explain a.ex.org"`}},
 		{"a host that cannot be asked for", "minilb {\n minilb\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), []string{
 			`warning Ingress a/i HostDiffers: host "a.ex.org" cannot be asked for: no server block with minilb is for a zone it lies in`}},
 		{"a Gateway without a class", corefile, sound + strings.Replace(gateway, "kind: GatewayClass\n", "kind: TLSRoute\n", 1), []string{
@@ -216,15 +216,15 @@ spec: {type: ClusterIP}`, []string{"warning Service shop/db AnnotationIgnored: a
 			if err != nil {
 				t.Fatal(err)
 			}
-			expect(t, report.Findings, tc.want)
+			expect(t, report.Problems, tc.want)
 		})
 	}
 }
 
-// expect reports an error unless each of the wanted texts is in one finding, and each finding has one.
-func expect(t *testing.T, findings []Finding, want []string) {
+// expect reports an error unless each of the wanted texts is in one problem, and each problem has one.
+func expect(t *testing.T, problems []Problem, want []string) {
 	t.Helper()
-	got := lines(findings)
+	got := lines(problems)
 	for _, text := range want {
 		n := 0
 		for _, line := range got {
@@ -233,7 +233,7 @@ func expect(t *testing.T, findings []Finding, want []string) {
 			}
 		}
 		if n != 1 {
-			t.Errorf("%d findings with\n%s", n, text)
+			t.Errorf("%d problems with\n%s", n, text)
 		}
 	}
 	if len(got) != len(want) || t.Failed() {

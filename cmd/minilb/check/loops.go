@@ -42,7 +42,7 @@ func (c *checker) domains() []string {
 			found[host] = true
 		}
 	}
-	for _, i := range c.inspections {
+	for _, i := range c.runs {
 		for _, name := range i.Names() {
 			add(name)
 		}
@@ -58,17 +58,17 @@ func (c *checker) domains() []string {
 // failure is how a name was not answered.
 type failure struct {
 	what string // a clause, "" if it was answered, if only by NXDOMAIN, or refused: nobody is asked for it then (D4)
-	loop bool   // whether the server says that it is in a forward loop
+	loop bool   // whether the server reports a forward loop
 }
 
-// forwardLoops asks for a name of each domain that nobody has claimed, and says of which domains such names
-// come back to the server that passes them on (D4b). What cannot be resolved anywhere is not told, and without the
-// word of the server a failure is a notice: the resolver of the domain may be down.
-func forwardLoops(ctx context.Context, ask asker, server string, domains []string) []Finding {
-	var findings []Finding
+// forwardLoops asks for an unclaimed name of each domain and returns the domains whose names come back to the server
+// that forwards them (D4b). What cannot be resolved anywhere is left out, and a failure that the server does not
+// report as a loop is a notice: the resolver of the domain may be down.
+func forwardLoops(ctx context.Context, ask asker, server string, domains []string) []Problem {
+	var problems []Problem
 	if more := len(domains) - maxDomains; more > 0 {
 		domains = domains[:maxDomains]
-		findings = append(findings, Finding{Notice, "DNSServer", "", server, "DomainsNotAsked",
+		problems = append(problems, Problem{Notice, "DNSServer", "", server, "DomainsNotAsked",
 			fmt.Sprintf("%d more domains not asked: whether unclaimed names of them go round is not known", more),
 			"see the server's log: it warns of a forward loop when it meets one"})
 	}
@@ -87,7 +87,7 @@ func forwardLoops(ctx context.Context, ask asker, server string, domains []strin
 				random[unclaimed(domain)] = domain
 			}
 		}
-		for q, f := range someAtATime(ctx, slices.Collect(maps.Keys(random)), func(q question) failure { return failureOf(ask(ctx, q)) }) {
+		for q, f := range inParallel(ctx, slices.Collect(maps.Keys(random)), func(q question) failure { return failureOf(ask(ctx, q)) }) {
 			failures[random[q]] = f
 		}
 		if !slices.ContainsFunc(slices.Collect(maps.Values(failures)), func(f failure) bool { return f.what != "" && !f.loop }) {
@@ -97,20 +97,20 @@ func forwardLoops(ctx context.Context, ask asker, server string, domains []strin
 	reply, err := ask(ctx, unclaimed(fmt.Sprintf("%x.", rand.Uint64())))
 	elsewhere := err == nil && (reply.Rcode == dns.RcodeSuccess || reply.Rcode == dns.RcodeNameError)
 	for domain, f := range failures {
-		finding := Finding{Error, "Name", "", strings.TrimSuffix(domain, "."), "ForwardLoop",
+		problem := Problem{Error, "Name", "", strings.TrimSuffix(domain, "."), "ForwardLoop",
 			fmt.Sprintf("%s forwards unclaimed names of this domain to a resolver that sends them back to it", server),
 			"in the Corefile let forward name a resolver that does not send this domain here, such as your provider's or 9.9.9.9"}
 		switch {
 		case f.loop:
 		case f.what != "" && elsewhere:
-			finding.Severity, finding.Fix = Notice, "see that the resolver runs, and "+finding.Fix
-			finding.Text = fmt.Sprintf("%s is asked for an unclaimed name of this domain and %s, though others are answered: the resolver that it forwards them to may be down, or send them back to it", server, f.what)
+			problem.Severity, problem.Fix = Notice, "see that the resolver runs, and "+problem.Fix
+			problem.Text = fmt.Sprintf("%s is asked for an unclaimed name of this domain and %s, though others are answered: the resolver that it forwards them to may be down, or send them back to it", server, f.what)
 		default:
 			continue
 		}
-		findings = append(findings, finding)
+		problems = append(problems, problem)
 	}
-	return findings
+	return problems
 }
 
 // unclaimed returns the question for a name of the domain that nobody has thought of.
@@ -126,7 +126,7 @@ func failureOf(reply *dns.Msg, err error) failure {
 	case reply.Rcode != dns.RcodeServerFailure:
 		return failure{}
 	}
-	f := failure{what: "says SERVFAIL"}
+	f := failure{what: "returns SERVFAIL"}
 	if opt := reply.IsEdns0(); opt != nil {
 		f.loop = slices.ContainsFunc(opt.Option, func(o dns.EDNS0) bool {
 			ede, is := o.(*dns.EDNS0_EDE)

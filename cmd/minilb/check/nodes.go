@@ -11,35 +11,35 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
-// nodeFindings says which nodes have no route to their pods, or routes that do not lead to them (R1,
+// nodeProblems returns the nodes that have no route to their pods, or routes that do not lead to them (R1,
 // R3–R7, R7b).
-func (c *checker) nodeFindings() []Finding {
-	var findings []Finding
+func (c *checker) nodeProblems() []Problem {
+	var problems []Problem
 	cni := c.cni()
 	for _, entry := range c.LAN.FromNodes(c.nodes) {
 		switch entry.Kind {
 		case routes.NoInternalIP:
 			if c.wants(entry.Destination.Addr()) {
-				findings = append(findings, Finding{Error, "Node", "", entry.Node, "NoInternalIP",
+				problems = append(problems, Problem{Error, "Node", "", entry.Node, "NoInternalIP",
 					entry.Problem + ": its pods are not reached by that family",
 					"give the kubelet an address of that family (--node-ip), or leave the family out by the property families"})
 			}
 		case routes.SamePodCIDR:
-			findings = append(findings, Finding{Error, "Node", "", entry.Node, "SamePodCIDR",
+			problems = append(problems, Problem{Error, "Node", "", entry.Node, "SamePodCIDR",
 				entry.Problem + ": there is no route to it, so that its pods are not reached",
 				"give one of the nodes another podCIDR: delete the Node and let its kubelet register it anew"})
 		case routes.NotPodNetwork:
-			findings = append(findings, Finding{Error, "Node", "", entry.Node, "NotPodNetwork",
+			problems = append(problems, Problem{Error, "Node", "", entry.Node, "NotPodNetwork",
 				entry.Problem + ": there is no route to its pods", "correct what sets the node's podCIDRs; who can set them can lead the LAN's packets astray"})
 		case routes.HostInPodCIDR:
-			findings = append(findings, Finding{Error, "Node", "", entry.Node, "HostInPodCIDR",
+			problems = append(problems, Problem{Error, "Node", "", entry.Node, "HostInPodCIDR",
 				entry.Problem + ", so that its pods are not reached",
 				"give the cluster a pod network that the LAN does not use (kubeadm: podSubnet, k3s: --cluster-cidr), or the LAN another network"})
 		case routes.MalformedIP:
-			findings = append(findings, Finding{Warning, "Node", "", entry.Node, "MalformedIP",
+			problems = append(problems, Problem{Warning, "Node", "", entry.Node, "MalformedIP",
 				entry.Problem, "correct what sets the node's addresses: its kubelet's --node-ip, or the cloud controller"})
 		case routes.NoPodCIDR:
-			findings = append(findings, Finding{Error, "Node", "", entry.Node, "NoPodCIDR",
+			problems = append(problems, Problem{Error, "Node", "", entry.Node, "NoPodCIDR",
 				entry.Problem + ": there is no route to its pods", cni.allocate})
 		}
 	}
@@ -50,11 +50,11 @@ func (c *checker) nodeFindings() []Finding {
 		}
 	}
 	for _, node := range pods.Outside() {
-		findings = append(findings, Finding{Error, "Node", "", node.Node, "PodOutsidePodCIDR",
+		problems = append(problems, Problem{Error, "Node", "", node.Node, "PodOutsidePodCIDR",
 			fmt.Sprintf("%d of %d pod IPs are outside its %s, for example %s: the routes to the node do not lead to them%s",
 				node.Outside, node.Total, node.PodCIDRs, node.Example, cni.blame), cni.use})
 	}
-	return findings
+	return problems
 }
 
 // wants reports whether addresses of the family are answered with.
@@ -62,14 +62,14 @@ func (c *checker) wants(addr netip.Addr) bool {
 	return slices.ContainsFunc(c.options, func(o config.Options) bool { return addr.Is4() && !o.NoIPv4 || addr.Is6() && !o.NoIPv6 })
 }
 
-// plugin is what is to be said of a network plugin.
+// plugin is how a network plugin assigns podCIDRs.
 type plugin struct {
 	blame    string // who hands out addresses that are not the nodes'
 	allocate string // how nodes get podCIDRs
 	use      string // how pods get addresses out of them
 }
 
-// cni tells the network plugin by what it leaves on nodes and in the API (R4–R6).
+// cni recognizes the network plugin by its annotations on nodes and its API groups (R4–R6).
 func (c *checker) cni() plugin {
 	is := func(group string, annotations ...string) bool {
 		return group != "" && c.groups[group] || slices.ContainsFunc(c.nodes, func(node *corev1.Node) bool {
@@ -86,7 +86,7 @@ func (c *checker) cni() plugin {
 	case is("", "flannel.alpha.coreos.com/public-ip", "flannel.alpha.coreos.com/backend-type"):
 		return plugin{", though flannel uses podCIDRs", routes.AllocateHint, "restart what still has addresses of before flannel was installed, or of another network"}
 	case is("", "kube-router.io/pod-cidr"):
-		return plugin{", as kube-router's annotation kube-router.io/pod-cidr may say otherwise", routes.AllocateHint, "remove the annotation kube-router.io/pod-cidr from the nodes, or route what it says"}
+		return plugin{", as kube-router's annotation kube-router.io/pod-cidr overrides podCIDRs", routes.AllocateHint, "remove the annotation kube-router.io/pod-cidr from the nodes, or route what it has"}
 	}
 	return plugin{"", routes.AllocateHint, "have the CNI give pods addresses out of the nodes' podCIDRs, or route the CNI's own blocks instead"}
 }

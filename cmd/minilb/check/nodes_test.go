@@ -15,7 +15,7 @@ import (
 )
 
 // R1, R3–R7, R7b: what is said of nodes, and by which network plugin.
-func TestNodeFindings(t *testing.T) {
+func TestNodeProblems(t *testing.T) {
 	node := func(annotation string, podCIDRs ...string) *corev1.Node {
 		return &corev1.Node{
 			ObjectMeta: metav1.ObjectMeta{Name: "n", Annotations: map[string]string{annotation: "x"}},
@@ -64,7 +64,7 @@ func TestNodeFindings(t *testing.T) {
 		c := checker{state: &state{nodes: []*corev1.Node{tc.node}, slices: tc.slices, groups: groups}, options: []config.Options{{NoIPv6: tc.noIPv6}}}
 		var reasons []string
 		text := ""
-		for _, f := range c.nodeFindings() {
+		for _, f := range c.nodeProblems() {
 			reasons = append(reasons, f.Reason)
 			text += f.Text + "; " + f.Fix
 		}
@@ -84,7 +84,7 @@ func TestSamePodCIDR(t *testing.T) {
 		})
 	}
 	c := checker{state: &state{nodes: nodes}, options: []config.Options{{}}}
-	if found := c.nodeFindings(); len(found) != 1 || found[0].Reason != "SamePodCIDR" || found[0].Name != "b" || found[0].Severity != Error {
+	if found := c.nodeProblems(); len(found) != 1 || found[0].Reason != "SamePodCIDR" || found[0].Name != "b" || found[0].Severity != Error {
 		t.Errorf("got %+v", found)
 	}
 }
@@ -120,7 +120,7 @@ endpoints: [{addresses: [10.9.9.30]}]
 	if err := c.read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	got := strings.Join(lines(c.nodeFindings()), "\n")
+	got := strings.Join(lines(c.nodeProblems()), "\n")
 	if strings.Count(got, "\n") != 1 || !strings.Contains(got, "HostInPodCIDR: podCIDR 10.9.9.0/24 contains 10.9.9.30, the address of the API server") ||
 		!strings.Contains(got, "NotPodNetwork: podCIDR 10.10.0.0/24 is in none of the networks after -within") {
 		t.Errorf("got\n%s", got)

@@ -12,10 +12,10 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// ports says which exposed Services have a port that their pods do not listen on, as nothing
+// ports returns the exposed Services that have a port that their pods do not listen on, as nothing
 // translates it, or that their pods do not know (S5).
-func (c *checker) ports() []Finding {
-	var findings []Finding
+func (c *checker) ports() []Problem {
+	var problems []Problem
 	for _, service := range c.services {
 		if _, exposed := c.exposed(service); !exposed || c.byCilium(service) {
 			continue
@@ -29,22 +29,22 @@ func (c *checker) ports() []Finding {
 			}
 		}
 		for _, mismatch := range lb.PortMismatches(service.Spec.Ports, served) {
-			findings = append(findings, ofService(service, Error, "TargetPortMismatch", mismatch.String(), portFix(service.Labels, mismatch)))
+			problems = append(problems, ofService(service, Error, "TargetPortMismatch", mismatch.String(), portFix(service.Labels, mismatch)))
 		}
 		if !selected {
 			continue
 		}
 		for _, text := range lb.UnknownTargetPorts(service.Spec.Ports, served) {
-			findings = append(findings, ofService(service, Error, "UnknownTargetPort", text,
+			problems = append(problems, ofService(service, Error, "UnknownTargetPort", text,
 				"let targetPort name a port of the pods' containers, or be its number"))
 		}
 	}
-	return findings
+	return problems
 }
 
 // proxy is an Ingress or Gateway controller that listens on other ports than clients use.
 type proxy struct {
-	labels map[string]string // by which its Services are told; the value "" is any
+	labels map[string]string // of its Services; the value "" matches any
 	fix    string            // PORT is the Service's port
 }
 
@@ -98,15 +98,15 @@ func (c *checker) byCilium(service *corev1.Service) bool {
 	return gateway || service.Labels["cilium.io/ingress"] == "true"
 }
 
-// cilium says which exposed Services are Cilium's.
-func (c *checker) cilium() []Finding {
-	var findings []Finding
+// cilium returns the exposed Services that are Cilium's.
+func (c *checker) cilium() []Problem {
+	var problems []Problem
 	for _, service := range c.services {
 		if _, exposed := c.exposed(service); exposed && c.byCilium(service) {
-			findings = append(findings, ofService(service, Error, "CiliumService",
+			problems = append(problems, ofService(service, Error, "CiliumService",
 				"it belongs to a Gateway or Ingress of Cilium, whose proxies are on the nodes: there are no pods that its name could lead to",
 				"let Cilium's own load balancer (LB IPAM with L2 announcements or BGP) serve it, by its class; hosts then lead to the IP address in the status"))
 		}
 	}
-	return findings
+	return problems
 }

@@ -7,27 +7,27 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/minilb/minilb/cmd/minilb/columns"
+	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 )
 
 // indent is where what is said of an object begins: right of the longest severity.
 const indent = len("warning") + 2
 
-// Text writes the report for people: each finding with its severity in the first column, the
-// object, its reason, and below it what is wrong and how to mend it.
+// Text writes the report for people: each problem with its severity in the first column, the
+// object, its reason, and below it what is wrong and its fix.
 func (r *Report) Text(w io.Writer) error {
 	var out strings.Builder
 	counts := map[Severity]int{}
-	for i := range r.Findings {
-		f := &r.Findings[i]
+	for i := range r.Problems {
+		f := &r.Problems[i]
 		counts[f.Severity]++
 		margin := strings.Repeat(" ", indent)
-		out.WriteString(columns.Wrap(fmt.Sprintf("%-*s", indent, f.Severity), margin, f.object()+"  "+f.Reason))
-		out.WriteString(columns.Wrap(margin, margin, f.Text))
-		out.WriteString(columns.Wrap(margin+"fix: ", margin+"     ", f.Fix))
+		out.WriteString(wordwrap.Wrap(fmt.Sprintf("%-*s", indent, f.Severity), margin, f.object()+"  "+f.Reason))
+		out.WriteString(wordwrap.Wrap(margin, margin, f.Text))
+		out.WriteString(wordwrap.Wrap(margin+"fix: ", margin+"     ", f.Fix))
 		out.WriteByte('\n')
 	}
-	if len(r.Findings) == 0 {
+	if len(r.Problems) == 0 {
 		out.WriteString("nothing found\n")
 	} else {
 		var parts []string
@@ -45,9 +45,9 @@ func (r *Report) Text(w io.Writer) error {
 		}
 		const title = "Gateway API: "
 		margin := strings.Repeat(" ", len(title))
-		out.WriteString(columns.Wrap(title, margin, strings.Join(served, ", ")))
+		out.WriteString(wordwrap.Wrap(title, margin, strings.Join(served, ", ")))
 		if missing != nil {
-			out.WriteString(columns.Wrap(fmt.Sprintf("%-*s", len(title), "not served:"), margin, strings.Join(missing, ", ")))
+			out.WriteString(wordwrap.Wrap(fmt.Sprintf("%-*s", len(title), "not served:"), margin, strings.Join(missing, ", ")))
 		}
 	}
 	_, err := io.WriteString(w, out.String())
@@ -78,14 +78,14 @@ func (r *Report) kinds() (served, missing []string) {
 //	 "gatewayAPI": [{"kind", "version"}]}
 func (r *Report) JSON(w io.Writer) error {
 	document := struct {
-		Findings   []Finding        `json:"findings"`
+		Problems   []Problem        `json:"findings"`
 		Counts     map[Severity]int `json:"counts"`
 		GatewayAPI []Served         `json:"gatewayAPI"`
-	}{append([]Finding{}, r.Findings...), map[Severity]int{}, append([]Served{}, r.GatewayAPI...)}
+	}{append([]Problem{}, r.Problems...), map[Severity]int{}, append([]Served{}, r.GatewayAPI...)}
 	for _, severity := range Severities {
 		document.Counts[severity] = 0
 	}
-	for _, f := range r.Findings {
+	for _, f := range r.Problems {
 		document.Counts[f.Severity]++
 	}
 	encoder := json.NewEncoder(w)

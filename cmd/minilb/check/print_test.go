@@ -6,11 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/minilb/minilb/cmd/minilb/columns"
+	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 )
 
 var long = Report{
-	Findings: []Finding{
+	Problems: []Problem{
 		{Error, "Service", "shop", "web", "TargetPortMismatch", "port 80 leads to port 8080 of the pods, and nothing translates it: clients must use 8080", "let the pods listen on port 80, or set port: 8080 in the Service"},
 		{Warning, "ServiceAccount", "minilb", strings.Repeat("x", 90), "MissingRight", "may not list", "apply deploy/kustomize"},
 		{Notice, "Node", "", "a", "Unread", "é" + strings.Repeat(" wörter", 40), "<none> & nothing"},
@@ -43,7 +43,7 @@ not served:  TLSRoute
 	}
 	for line := range strings.Lines(out.String()) {
 		line = strings.TrimSuffix(line, "\n")
-		if n := len([]rune(line)); n > columns.Width && len(strings.Fields(line)) > 1 || strings.TrimRight(line, " ") != line {
+		if n := len([]rune(line)); n > wordwrap.Width && len(strings.Fields(line)) > 1 || strings.TrimRight(line, " ") != line {
 			t.Errorf("%d columns, or blanks at the end: %q", n, line)
 		}
 	}
@@ -66,7 +66,7 @@ func TestTextCounts(t *testing.T) {
 	} {
 		var report Report
 		for _, severity := range tc.severities {
-			report.Findings = append(report.Findings, Finding{Severity: severity, Kind: "Node", Name: "a", Reason: "Unread", Text: "text", Fix: "fix"})
+			report.Problems = append(report.Problems, Problem{Severity: severity, Kind: "Node", Name: "a", Reason: "Unread", Text: "text", Fix: "fix"})
 		}
 		var out bytes.Buffer
 		if err := report.Text(&out); err != nil || !strings.HasSuffix(out.String(), tc.want) {
@@ -100,7 +100,7 @@ func TestTextOfKinds(t *testing.T) {
 func TestJSON(t *testing.T) {
 	for name, tc := range map[string]struct {
 		report                     Report
-		findings, gatewayAPI, errs int
+		problems, gatewayAPI, errs int
 	}{"empty": {Report{}, 0, 0, 0}, "full": {long, 3, 7, 1}} {
 		var out bytes.Buffer
 		if err := tc.report.JSON(&out); err != nil {
@@ -110,7 +110,7 @@ func TestJSON(t *testing.T) {
 			t.Errorf("%s: got %s", name, text)
 		}
 		var document struct {
-			Findings []struct{ Severity, Kind, Namespace, Name, Reason, Text, Fix *string }
+			Problems []struct{ Severity, Kind, Namespace, Name, Reason, Text, Fix *string } `json:"findings"`
 			Counts   struct{ Error, Warning, Notice *int }
 			Kinds    []struct{ Kind, Version *string } `json:"gatewayAPI"`
 		}
@@ -119,11 +119,11 @@ func TestJSON(t *testing.T) {
 		if err := decoder.Decode(&document); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if document.Findings == nil || len(document.Findings) != tc.findings || document.Kinds == nil || len(document.Kinds) != tc.gatewayAPI ||
+		if document.Problems == nil || len(document.Problems) != tc.problems || document.Kinds == nil || len(document.Kinds) != tc.gatewayAPI ||
 			document.Counts.Notice == nil || document.Counts.Warning == nil || *document.Counts.Error != tc.errs {
 			t.Errorf("%s: got %+v", name, document)
 		}
-		for _, f := range document.Findings {
+		for _, f := range document.Problems {
 			if f.Severity == nil || f.Kind == nil || f.Namespace == nil || f.Name == nil || f.Reason == nil || f.Text == nil || f.Fix == nil {
 				t.Errorf("%s: a field is missing of %+v", name, f)
 			}
@@ -132,15 +132,15 @@ func TestJSON(t *testing.T) {
 }
 
 func TestSorted(t *testing.T) {
-	a := Finding{Severity: Error, Kind: "Service", Namespace: "a", Name: "z"}
-	b := Finding{Severity: Error, Kind: "Service", Namespace: "b", Name: "a"}
-	c := Finding{Severity: Warning, Kind: "Ingress", Namespace: "a", Name: "a"}
-	d := Finding{Severity: Notice, Kind: "Ingress", Namespace: "a", Name: "a"}
-	got := sorted([]Finding{d, b, c, a, b})
+	a := Problem{Severity: Error, Kind: "Service", Namespace: "a", Name: "z"}
+	b := Problem{Severity: Error, Kind: "Service", Namespace: "b", Name: "a"}
+	c := Problem{Severity: Warning, Kind: "Ingress", Namespace: "a", Name: "a"}
+	d := Problem{Severity: Notice, Kind: "Ingress", Namespace: "a", Name: "a"}
+	got := sorted([]Problem{d, b, c, a, b})
 	if len(got) != 4 || got[0] != a || got[1] != b || got[2] != c || got[3] != d {
 		t.Errorf("got %v", got)
 	}
-	if (&Report{Findings: got}).Clean() || !(&Report{Findings: got[3:]}).Clean() {
+	if (&Report{Problems: got}).Clean() || !(&Report{Problems: got[3:]}).Clean() {
 		t.Error("notices alone are clean, and nothing else is")
 	}
 }

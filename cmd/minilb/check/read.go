@@ -28,7 +28,7 @@ type state struct {
 	nodes    []*corev1.Node
 	marked   []marked
 	groups   map[string]bool // of the API
-	unread   []Finding
+	unread   []Problem
 }
 
 // marked is an object that can be marked for us by labels and annotations, Services apart.
@@ -58,7 +58,7 @@ func newClients(config *rest.Config) (*clients, error) {
 }
 
 // read reads the namespaces, all if there are none, and the kinds of the Gateway API in the versions
-// given. What may not be read is left out, with a finding, unless nothing could be said without it.
+// given. What may not be read is left out, with a problem, unless nothing could be said without it.
 func (c *clients) read(ctx context.Context, namespaces []string, served []Served) (*state, error) {
 	s := &state{byName: map[cache.ObjectName]*corev1.Service{}, slices: map[cache.ObjectName][]*discoveryv1.EndpointSlice{}, groups: map[string]bool{}}
 	if len(namespaces) == 0 {
@@ -90,7 +90,7 @@ func (c *clients) read(ctx context.Context, namespaces []string, served []Served
 			err := each(ctx, func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 				return c.metadata.Resource(kind.resource).Namespace(namespace).List(ctx, options)
 			}, func(object *metav1.PartialObjectMetadata) { s.marked = append(s.marked, marked{kind.kind, object}) })
-			// Who reads hosts of them for us says so.
+			// The dry run reports these.
 			if err != nil && !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) {
 				return nil, kube.Explain("list", kind.resource.GroupResource().String(), err)
 			}
@@ -101,8 +101,8 @@ func (c *clients) read(ctx context.Context, namespaces []string, served []Served
 	}, func(node *corev1.Node) { s.nodes = append(s.nodes, node) })
 	switch {
 	case apierrors.IsForbidden(err):
-		s.unread = append(s.unread, Finding{Warning, "APIResource", "", "nodes", "Unread",
-			"nodes may not be listed by this account: nothing is said of routes", "run this with an account that may list nodes"})
+		s.unread = append(s.unread, Problem{Warning, "APIResource", "", "nodes", "Unread",
+			"nodes may not be listed by this account: routes are not checked", "run this with an account that may list nodes"})
 	case err != nil:
 		return nil, kube.Explain("list", "nodes", err)
 	}

@@ -38,7 +38,7 @@ func TestReadRefused(t *testing.T) {
 		{"services", "list", "services", forbidden, "services: list is forbidden", nil},
 		{"endpointslices", "list", "endpointslices", forbidden, "endpointslices: list is forbidden", nil},
 		{"nodes", "list", "nodes", forbidden, "", []string{
-			"warning APIResource nodes Unread: nodes may not be listed by this account: nothing is said of routes; run this with an account that may list nodes"}},
+			"warning APIResource nodes Unread: nodes may not be listed by this account: routes are not checked; run this with an account that may list nodes"}},
 		{"nodes away", "list", "nodes", starting, "nodes: cannot list: starting", nil},
 		{"ingresses", "list", "ingresses", forbidden, "", nil},
 		{"ingresses absent", "list", "ingresses", absent, "", nil},
@@ -46,7 +46,7 @@ func TestReadRefused(t *testing.T) {
 		{"gateways", "list", "gateways", forbidden, "", nil},
 		{"gateways away", "list", "gateways", starting, "gateways.gateway.networking.k8s.io: cannot list: starting", nil},
 		{"classes are not read again", "list", "gatewayclasses", starting, "", nil},
-		{"accounts", "list", "serviceaccounts", starting, "subjectaccessreviews: cannot ask for rights by: starting", nil},
+		{"accounts", "list", "serviceaccounts", starting, "subjectaccessreviews: cannot ask for permissions by: starting", nil},
 		{"API groups", "get", "group", starting, "API groups: cannot discover: starting", nil},
 	} {
 		c := ofCluster(t, ". {\n minilb minilb\n}", sound+gateway)
@@ -63,8 +63,8 @@ func TestReadRefused(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		findings := slices.DeleteFunc(report.Findings, func(f Finding) bool { return f.Reason == "MissingDefinition" })
-		t.Run(tc.name, func(t *testing.T) { expect(t, findings, tc.want) })
+		problems := slices.DeleteFunc(report.Problems, func(f Problem) bool { return f.Reason == "MissingDefinition" })
+		t.Run(tc.name, func(t *testing.T) { expect(t, problems, tc.want) })
 	}
 }
 
@@ -76,20 +76,20 @@ func TestReadGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, report.Findings, []string{"error Node n1 PodOutsidePodCIDR: 1 of 1 pod IPs are outside its 10.244.1.0/24, for example 10.0.0.1: the routes to the node do not lead to them, as Cilium's IPAM"})
+	expect(t, report.Problems, []string{"error Node n1 PodOutsidePodCIDR: 1 of 1 pod IPs are outside its 10.244.1.0/24, for example 10.0.0.1: the routes to the node do not lead to them, as Cilium's IPAM"})
 }
 
 // What the plugin could not read is said, and how to read it.
 func TestUnread(t *testing.T) {
-	expect(t, unread([]source.Unread{{Resource: "ingresses.networking.k8s.io", Why: "ingresses.networking.k8s.io: list and watch is forbidden"}}), []string{
+	expect(t, unavailable([]source.Unread{{Resource: "ingresses.networking.k8s.io", Why: "ingresses.networking.k8s.io: list and watch is forbidden"}}), []string{
 		"warning APIResource ingresses.networking.k8s.io Unread: ingresses.networking.k8s.io: list and watch is forbidden; run this with an account that may list and watch ingresses.networking.k8s.io"})
 }
 
 // A refusal of a reason that is not known is told all the same. What is wrong with a slice is said of its Service, and
 // what depends on a kind that cannot be read is said of the kind.
 func TestRefusedOtherwise(t *testing.T) {
-	expect(t, refused([]source.Refusal{{Kind: "Ingress", Namespace: "shop", Name: "i", Reason: "new", Text: "it is so"}, {Kind: "EndpointSlice", Reason: object.ReasonEndpoint}, {Kind: "HTTPRoute", Reason: object.ReasonUnread}}), []string{
-		`warning Ingress shop/i HostDiffers: it is so; see what "minilb explain HOST" says`})
+	expect(t, rejected([]source.Refusal{{Kind: "Ingress", Namespace: "shop", Name: "i", Reason: "new", Text: "it is so"}, {Kind: "EndpointSlice", Reason: object.ReasonEndpoint}, {Kind: "HTTPRoute", Reason: object.ReasonUnread}}), []string{
+		`warning Ingress shop/i HostDiffers: it is so; run "minilb explain HOST"`})
 }
 
 // All kinds of the Gateway API are told of once, in the version in which some server reads them.

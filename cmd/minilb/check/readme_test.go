@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/minilb/minilb/cmd/minilb/reasons"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
@@ -60,6 +61,9 @@ func TestREADME(t *testing.T) {
 			return true
 		})
 	}
+	for _, reason := range reasons.OfClaims {
+		found = append(found, reason.Name)
+	}
 	slices.Sort(found)
 	if found = slices.Compact(found); !slices.Equal(found, described) {
 		t.Errorf("described are\n%q, found are\n%q", described, found)
@@ -68,7 +72,7 @@ func TestREADME(t *testing.T) {
 	_, example, _ := strings.Cut(string(content), "```json\n")
 	example, _, _ = strings.Cut(example, "```")
 	report := Report{
-		Findings: []Finding{{Error, "Service", "shop", "web", "TargetPortMismatch",
+		Problems: []Problem{{Error, "Service", "shop", "web", "TargetPortMismatch",
 			"port 80 leads to port 8080 of the pods, and nothing translates it: clients must use 8080",
 			"let the pods listen on 80 (sysctl net.ipv4.ip_unprivileged_port_start=0 lets them), or set port: 8080 in the Service"}},
 		GatewayAPI: []Served{{"HTTPRoute", "v1"}},

@@ -12,15 +12,15 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// ofService returns a Finding about a Service.
-func ofService(service *corev1.Service, severity Severity, reason, text, fix string) Finding {
-	return Finding{severity, "Service", service.Namespace, service.Name, reason, text, fix}
+// ofService returns a Problem about a Service.
+func ofService(service *corev1.Service, severity Severity, reason, text, fix string) Problem {
+	return Problem{severity, "Service", service.Namespace, service.Name, reason, text, fix}
 }
 
-// statuses says of the exposed Services which have another address in their status than their name
+// statuses returns the exposed Services that have another address in their status than their name
 // (S1, S12).
-func (c *checker) statuses() []Finding {
-	var findings []Finding
+func (c *checker) statuses() []Problem {
+	var problems []Problem
 	for _, service := range c.services {
 		domain, exposed := c.exposed(service)
 		if !exposed || service.DeletionTimestamp != nil { // M5
@@ -34,20 +34,20 @@ func (c *checker) statuses() []Finding {
 		switch writer := cmp.Or(lb.StatusWriter(service.ManagedFields), "somebody unknown"); {
 		case slices.Equal(got, []string{want}):
 		case len(got) == 0:
-			findings = append(findings, ofService(service, Error, "NoHostname",
+			problems = append(problems, ofService(service, Error, "NoHostname",
 				fmt.Sprintf("its status has no hostname, want %s: no controller has written it", want),
 				fmt.Sprintf("see that \"minilb controller\" runs, with class %s and domain %s, and what it logs", c.classOf(service), domain)))
 		case writer == "minilb":
-			findings = append(findings, ofService(service, Error, "StatusConflict",
+			problems = append(problems, ofService(service, Error, "StatusConflict",
 				fmt.Sprintf("its status is %s, want %s: \"minilb controller\" has written it for another domain", strings.Join(got, ", "), want),
 				fmt.Sprintf("let all controllers of class %s have -domain %s", c.classOf(service), domain)))
 		default:
-			findings = append(findings, ofService(service, Error, "StatusConflict",
+			problems = append(problems, ofService(service, Error, "StatusConflict",
 				fmt.Sprintf("its status is %s, want %s: %s has written it, and may write it again each time", strings.Join(got, ", "), want, writer),
 				fmt.Sprintf("let that controller leave class %s alone, and see that \"minilb controller\" runs", c.classOf(service))))
 		}
 	}
-	return findings
+	return problems
 }
 
 // classOf returns the class by which a Service is ours.
@@ -58,9 +58,9 @@ func (c *checker) classOf(service *corev1.Service) string {
 	return "none (-default-class)"
 }
 
-// classes says which LoadBalancer Services are nobody's, so that ours may be what was meant.
-func (c *checker) classes() []Finding {
-	var findings []Finding
+// classes returns the LoadBalancer Services that no controller serves: our class may be what was meant.
+func (c *checker) classes() []Problem {
+	var problems []Problem
 	for _, service := range c.services {
 		_, exposed := c.exposed(service)
 		if exposed || lb.Ignored(service.Labels) || service.Spec.Type != corev1.ServiceTypeLoadBalancer || len(service.Status.LoadBalancer.Ingress) > 0 {
@@ -71,24 +71,25 @@ func (c *checker) classes() []Finding {
 		class := service.Spec.LoadBalancerClass
 		switch {
 		case class == nil:
-			findings = append(findings, ofService(service, Warning, "NoClass",
+			problems = append(problems, ofService(service, Warning, "NoClass",
 				fmt.Sprintf("it has no spec.loadBalancerClass, so that it is not of class %s, and nobody has given it an address", ours),
 				again+"; or take Services without a class: default_class in the Corefile and \"minilb controller -default-class\""))
 		case slices.ContainsFunc(c.options, func(o config.Options) bool { return lb.Similar(*class, o.Class) }):
-			findings = append(findings, ofService(service, Warning, "WrongClass",
-				fmt.Sprintf("its spec.loadBalancerClass %q looks like a slip of %q", *class, ours), again))
+			problems = append(problems, ofService(service, Warning, "WrongClass",
+				fmt.Sprintf("its spec.loadBalancerClass %q looks like a typo of %q", *class, ours), again))
 		default:
-			findings = append(findings, ofService(service, Warning, "WrongClass",
+			problems = append(problems, ofService(service, Warning, "WrongClass",
 				fmt.Sprintf("nobody has given it an address: its spec.loadBalancerClass is %q, and not %q", *class, ours),
 				"see that the controller of that class runs; or, if it is meant to be ours, "+again))
 		}
 	}
-	return findings
+	return problems
 }
 
-// unsupported returns the fields of exposed Services that have no effect (E11).
-func (c *checker) unsupported() []Finding {
-	var findings []Finding
+// unsupported returns the fields of exposed Services that have no effect (E11). Users rely on only one of them,
+// loadBalancerSourceRanges.
+func (c *checker) unsupported() []Problem {
+	var problems []Problem
 	for _, service := range c.services {
 		if _, exposed := c.exposed(service); !exposed {
 			continue
@@ -99,9 +100,9 @@ func (c *checker) unsupported() []Finding {
 				if field.Warning {
 					severity = Warning
 				}
-				findings = append(findings, ofService(service, severity, field.Reason, field.Text, field.Fix))
+				problems = append(problems, ofService(service, severity, field.Reason, field.Text, field.Fix))
 			}
 		}
 	}
-	return findings
+	return problems
 }

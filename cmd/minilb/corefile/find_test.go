@@ -92,7 +92,7 @@ func TestFind(t *testing.T) {
 		{"without its key", []runtime.Object{minilb, configMap("minilb", "corefile-old", "other", "x")}, "", "", "", `Deployment minilb/minilb-dns reads "Corefile" of the ConfigMap minilb/corefile-old, which does not have it`},
 		{"a bad Corefile", []runtime.Object{minilb, configMap("minilb", "corefile-old", "Corefile", "x {\n class a b\n}")}, "", "", "", "ConfigMap minilb/corefile-old:3 - Error during parsing: class: "},
 		{"forbidden", []runtime.Object{minilb, old}, "deployments", "", "", "this account may not list deployments.apps"},
-		{"forbidden to ask for rights", []runtime.Object{minilb, old}, "subjectaccessreviews", "", "", "this account may not create subjectaccessreviews.authorization.k8s.io"},
+		{"forbidden to ask for permissions", []runtime.Object{minilb, old}, "subjectaccessreviews", "", "", "this account may not create subjectaccessreviews.authorization.k8s.io"},
 		{"forbidden to read it", []runtime.Object{minilb, old}, "configmaps", "", "", `this account may not get configmaps in namespace "minilb"`},
 	} {
 		client := granting(func(string, string) bool { return true }, tc.objects...)

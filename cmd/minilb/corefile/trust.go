@@ -11,7 +11,7 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/access"
 )
 
-// trusted returns the workloads to which an administrator has given the rights of a DNS server: those whose account may
+// trusted returns the workloads to which an administrator has given the permissions of a DNS server: those whose account may
 // list the Services of all namespaces, or else, where there is none, those of all that the Corefile names.
 func trusted(ctx context.Context, client kubernetes.Interface, all []mounted) ([]mounted, error) {
 	var servers []mounted

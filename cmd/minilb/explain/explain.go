@@ -1,6 +1,5 @@
-// Package explain says why a name answers what it answers: which zone it lies in, who claims it and
-// what has become of each claim, and which endpoints stand behind it. It goes by what the DNS
-// server itself makes of the same objects.
+// Package explain reports why a name is answered as it is: its zone, the claims on it with their results, and the
+// endpoints behind it, as the DNS server's own code evaluates them.
 package explain
 
 import (
@@ -196,8 +195,7 @@ func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
 	return &e.Explanation
 }
 
-// unserved says of which routes the hosts are not known, where the Gateway API is installed without
-// their kinds. Nobody looks for routes where there is none of it.
+// unserved returns a note if the Gateway API is installed without some kinds of routes, "" for none.
 func unserved(kinds []source.Served) string {
 	var missing []string
 	for _, kind := range kinds {
@@ -225,8 +223,8 @@ func (e *Explanation) fill() {
 	e.Answer.PTR = orEmpty(e.Answer.PTR)
 }
 
-// relative says of a name without any dot if the same is something in the first zone, to which such a host is relative
-// in annotations (I10).
+// relative adds a note to a name without a dot if the first zone has it: in annotations such a host is relative to
+// that zone (I10).
 func (e *explainer) relative() {
 	if e.Zone != "" || dns.CountLabel(e.name) != 1 {
 		return
@@ -255,7 +253,7 @@ func plain(name string) string {
 	return strings.TrimSuffix(name, ".")
 }
 
-// structure says what the name is by the structure of the zone.
+// structure notes what the name is by the structure of the zone.
 func (e *explainer) structure(ctx context.Context) {
 	addresses, reverse := records.ReversePrefix(e.name)
 	switch {
@@ -298,7 +296,7 @@ func (e *explainer) isServer() bool {
 	return e.Zone != "" && e.name == "ns1."+dns.Fqdn(e.Zone)
 }
 
-// hidden says why a Service has no name.
+// hidden returns why a Service has no name.
 func (e *explainer) hidden(ctx context.Context, namespace, name string) string {
 	o := &e.block.Options
 	s, err := e.client.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
@@ -400,7 +398,7 @@ func texts(addrs []netip.Addr) (all []string) {
 	return all
 }
 
-// behind lists the endpoints of all Services behind the name, and says which of their ports clients cannot use.
+// behind lists the endpoints of all Services behind the name, and the ports that clients cannot use.
 func (e *explainer) behind(ctx context.Context, node *records.Node) {
 	var services []string
 	if _, namespace, service := e.seen.Structure(e.name); service != "" {

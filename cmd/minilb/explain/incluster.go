@@ -13,7 +13,7 @@ import (
 
 // unreachable adds which addresses only the cluster reaches, of those that claims lead to: some
 // controllers publish their Service's ClusterIP. All Services are read for that, of which the server
-// reads but those of type LoadBalancer; without that right nothing is said.
+// reads only those of type LoadBalancer; without that permission nothing is added.
 func (e *explainer) unreachable(ctx context.Context) {
 	var known *lb.InCluster
 	for i := range e.Claims {

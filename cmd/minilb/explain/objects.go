@@ -15,10 +15,8 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
-// What is said here is read of objects, or parts of them, that the server does not keep. Who may not read them
-// is told less.
-
-// ports says of each port of a Service that its pods do not listen on which one they do (S5).
+// ports returns a note for each port of a Service that its pods do not listen on (S5). It reads what the server does
+// not keep.
 func (e *explainer) ports(ctx context.Context, namespace, name string) []string {
 	list, err := e.client.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{
 		FieldSelector: metav1.ObjectNameField + "=" + name,
@@ -63,7 +61,7 @@ func (e *explainer) misplaced(ctx context.Context) {
 	note := func(kind string, object *metav1.ObjectMeta, text string) {
 		notes = append(notes, fmt.Sprintf("%s %s/%s: %s", kind, object.Namespace, object.Name, text))
 	}
-	slips := func(kind string, object *metav1.ObjectMeta) {
+	typos := func(kind string, object *metav1.ObjectMeta) {
 		if lb.Ignored(object.Labels) {
 			return
 		}
@@ -81,9 +79,9 @@ func (e *explainer) misplaced(ctx context.Context) {
 		if list, err := e.client.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{}); err == nil {
 			for i := range list.Items {
 				s := &list.Items[i]
-				slips("Service", &s.ObjectMeta)
+				typos("Service", &s.ObjectMeta)
 				if s.Spec.Type == corev1.ServiceTypeLoadBalancer || lb.Ignored(s.Labels) {
-					continue // the claims are told of
+					continue // its claims are listed
 				}
 				for _, annotation := range slices.Sorted(maps.Keys(s.Annotations)) {
 					if slices.Contains(o.HostAnnotations, annotation) && source.Lists(s.Annotations[annotation], e.name, o.Zones[0]) {
@@ -94,7 +92,7 @@ func (e *explainer) misplaced(ctx context.Context) {
 		}
 		if list, err := e.client.NetworkingV1().Ingresses(namespace).List(ctx, metav1.ListOptions{}); err == nil {
 			for i := range list.Items {
-				slips("Ingress", &list.Items[i].ObjectMeta)
+				typos("Ingress", &list.Items[i].ObjectMeta)
 			}
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// summarize says in one sentence what is answered, and why not more.
+// summarize sums up in one sentence what is answered, and why not more.
 func (e *explainer) summarize(result records.Result, node *records.Node) {
 	switch {
 	case result == records.NotFound:
@@ -18,7 +18,7 @@ func (e *explainer) summarize(result records.Result, node *records.Node) {
 	case result == records.Empty:
 		e.Summary = "It exists because other names stand below it, and has no records of its own: NODATA."
 	case result != records.Found:
-		e.Summary = "It cannot be told: Services or EndpointSlices are not known. The server answers SERVFAIL."
+		e.Summary = "Unknown: Services or EndpointSlices have not been read. The server answers SERVFAIL."
 	case node.Target != "":
 		e.Summary = fmt.Sprintf("It is an alias of %s, which is not ours: the server looks that up and gives its addresses.", plain(node.Target))
 	case node.Ports != nil:
@@ -34,7 +34,7 @@ func (e *explainer) summarize(result records.Result, node *records.Node) {
 	}
 }
 
-// unknown says why a name does not exist.
+// unknown returns why a name does not exist.
 func (e *explainer) unknown() string {
 	verdict := "It does not exist: NXDOMAIN. "
 	if e.Answer.Rcode == "" {
@@ -49,7 +49,7 @@ func (e *explainer) unknown() string {
 	return verdict + "No object asks for it."
 }
 
-// without says why a name that exists has no address.
+// without returns why a name that exists has no address.
 func (e *explainer) without() string {
 	if len(e.Endpoints) == 0 {
 		return "its Service has no endpoints, as no pod matches its selector or none has an address yet"
@@ -64,9 +64,9 @@ func (e *explainer) without() string {
 		return "its endpoints are ready, and the families that the server answers with leave them out"
 	}
 	if len(e.Endpoints) == 1 {
-		return "its only endpoint is not ready; kubectl describe of the pod tells which probe fails"
+		return "its only endpoint is not ready; kubectl describe of the pod shows which probe fails"
 	}
-	return fmt.Sprintf("none of its %d endpoints is ready; kubectl describe of a pod tells which probe fails", len(e.Endpoints))
+	return fmt.Sprintf("none of its %d endpoints is ready; kubectl describe of a pod shows which probe fails", len(e.Endpoints))
 }
 
 func count(n int, what string) string {

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/minilb/minilb/cmd/minilb/columns"
+	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
@@ -120,7 +120,7 @@ func table(text *strings.Builder, title string, rows [][]string) {
 	for _, row := range rows {
 		line := title
 		for i, cell := range row {
-			if i > 0 && len(line)+len(cell) > columns.Width {
+			if i > 0 && len(line)+len(cell) > wordwrap.Width {
 				text.WriteString(strings.TrimRight(line, " ") + "\n")
 				line = margin + indent(2)
 			}
@@ -172,5 +172,5 @@ func orNoData(addrs []string) string {
 // paragraph writes words in lines: the first one begins with the title, the others with the
 // indentation.
 func paragraph(text *strings.Builder, title, indentation, words string) {
-	text.WriteString(columns.Wrap(title, indentation, strings.Join(strings.Fields(words), " ")))
+	text.WriteString(wordwrap.Wrap(title, indentation, strings.Join(strings.Fields(words), " ")))
 }

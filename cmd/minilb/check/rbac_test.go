@@ -22,8 +22,8 @@ import (
 )
 
 // What is looked at is what the ClusterRoles of deploy/kustomize grant, and nothing else.
-func TestRights(t *testing.T) {
-	for file, rights := range map[string][]right{"dns-rbac.yaml": dnsRights, "controller-rbac.yaml": slices.Concat(controllerRights, eventRights)} {
+func TestPermissions(t *testing.T) {
+	for file, permissions := range map[string][]permission{"dns-rbac.yaml": dnsPermissions, "controller-rbac.yaml": slices.Concat(controllerPermissions, eventPermissions)} {
 		manifest, err := os.ReadFile("../../../deploy/kustomize/base/" + file)
 		if err != nil {
 			t.Fatal(err)
@@ -39,14 +39,14 @@ func TestRights(t *testing.T) {
 					for _, resource := range rule.Resources {
 						resource, subresource, _ := strings.Cut(resource, "/")
 						for _, verb := range rule.Verbs {
-							shipped = append(shipped, verb+" "+right{group: group, resource: resource, subresource: subresource}.String())
+							shipped = append(shipped, verb+" "+permission{group: group, resource: resource, subresource: subresource}.String())
 						}
 					}
 				}
 			}
 		}
 		var looked []string
-		for _, r := range rights {
+		for _, r := range permissions {
 			for _, verb := range r.verbs {
 				looked = append(looked, verb+" "+r.String())
 			}
@@ -69,7 +69,7 @@ func TestNeeds(t *testing.T) {
 		served:  []Served{{"HTTPRoute", "v1"}, {"TLSRoute", ""}, {"XListenerSet", ""}},
 	}
 	var needed []string
-	for _, r := range dnsRights {
+	for _, r := range dnsPermissions {
 		if c.needs(r) {
 			needed = append(needed, r.resource)
 		}
@@ -135,9 +135,9 @@ func TestAccounts(t *testing.T) {
 		if tc.change != nil {
 			tc.change(c)
 		}
-		findings, err := c.accountRights(t.Context())
+		problems, err := c.missingPermissions(t.Context())
 		var got []string
-		for _, f := range findings {
+		for _, f := range problems {
 			got = append(got, string(f.Severity)+" "+f.Name+" "+f.Reason+": "+f.Fix)
 		}
 		if err != nil || !slices.Equal(got, tc.want) {
@@ -146,12 +146,12 @@ func TestAccounts(t *testing.T) {
 	}
 
 	c := withAccounts(t, "ingresses", shippedAccount("dns", "names", "minilb"), shippedAccount("controller", "names", "minilb"))
-	if findings, err := c.accountRights(t.Context()); err != nil || len(findings) != 2 || findings[0].Name != "names-dns" || findings[0].Reason != "MissingRight" {
-		t.Errorf("without the right to ingresses: got %v, %v", findings, err)
+	if problems, err := c.missingPermissions(t.Context()); err != nil || len(problems) != 2 || problems[0].Name != "names-dns" || problems[0].Reason != "MissingRight" {
+		t.Errorf("without the permission to ingresses: got %v, %v", problems, err)
 	}
 }
 
-// A tenant may label a ServiceAccount: that is none of ours beside those which have the rights.
+// A tenant may label a ServiceAccount: that is none of ours beside those which have the permissions.
 func TestAccountsOfTenants(t *testing.T) {
 	dns, tenants, tenantsOther := shippedAccount("dns", "minilb", "minilb"), shippedAccount("dns", "minilb", "minilb"), shippedAccount("controller", "minilb", "minilb")
 	tenants.Namespace, tenantsOther.Namespace = "tenant", "tenant"
@@ -160,12 +160,12 @@ func TestAccountsOfTenants(t *testing.T) {
 		review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview)
 		return strings.HasPrefix(review.Spec.User, "system:serviceaccount:tenant:"), review, nil
 	})
-	if findings, err := c.accountRights(t.Context()); err != nil || len(findings) > 0 {
-		t.Errorf("got %v, %v", findings, err)
+	if problems, err := c.missingPermissions(t.Context()); err != nil || len(problems) > 0 {
+		t.Errorf("got %v, %v", problems, err)
 	}
 }
 
-// Without the Corefile nobody knows whether the rights to a few namespaces are enough.
+// Without the Corefile nobody knows whether the permissions to a few namespaces are enough.
 func TestLacks(t *testing.T) {
 	const hint = "; or give the server's Corefile by -corefile if it reads some namespaces only"
 	for _, tc := range []struct {
@@ -175,9 +175,9 @@ func TestLacks(t *testing.T) {
 	}{{"ingresses", true, true}, {"ingresses", false, false}, {"gatewayclasses", true, false}} {
 		c := withAccounts(t, tc.denied, shippedAccount("dns", "minilb", "minilb"))
 		c.ControllerAccount, c.Guessed, c.options[0].Gateways = "", tc.guessed, true
-		findings, err := c.accountRights(t.Context())
-		if err != nil || len(findings) != 1 || !strings.HasSuffix(strings.TrimSuffix(findings[0].Fix, hint), " to it in a ClusterRole") || strings.HasSuffix(findings[0].Fix, hint) != tc.hinted {
-			t.Errorf("%+v: got %v, %v", tc, findings, err)
+		problems, err := c.missingPermissions(t.Context())
+		if err != nil || len(problems) != 1 || !strings.HasSuffix(strings.TrimSuffix(problems[0].Fix, hint), " to it in a ClusterRole") || strings.HasSuffix(problems[0].Fix, hint) != tc.hinted {
+			t.Errorf("%+v: got %v, %v", tc, problems, err)
 		}
 	}
 }
@@ -215,20 +215,20 @@ func TestRightsOfAccounts(t *testing.T) {
 			if tc.change != nil {
 				tc.change(c)
 			}
-			findings, err := c.accountRights(t.Context())
+			problems, err := c.missingPermissions(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			expect(t, findings, tc.want)
+			expect(t, problems, tc.want)
 		})
 	}
 }
 
-// Who may not ask for rights, or read accounts, is told so once; any other failure is an error.
+// Who may not ask for permissions, or read accounts, is told so once; any other failure is an error.
 func TestRightsUnknown(t *testing.T) {
 	forbidden := apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("no"))
-	const unknown = "notice APIResource subjectaccessreviews.authorization.k8s.io RightsUnknown: this account may not find out what others may: " +
-		"nothing is said of the rights of our ServiceAccounts; run this as an administrator, or leave them out with -dns-account= -controller-account="
+	const unknown = "notice APIResource subjectaccessreviews.authorization.k8s.io RightsUnknown: this account may not create SubjectAccessReviews: " +
+		"the permissions of our ServiceAccounts are not checked; run this as an administrator, or leave them out with -dns-account= -controller-account="
 	for _, tc := range []struct {
 		name, verb, resource string
 		err                  error
@@ -236,19 +236,19 @@ func TestRightsUnknown(t *testing.T) {
 		want                 []string
 	}{
 		{"accounts may not be listed", "list", "serviceaccounts", forbidden, "", []string{unknown}},
-		{"accounts cannot be listed", "list", "serviceaccounts", apierrors.NewServiceUnavailable("starting"), "subjectaccessreviews: cannot ask for rights by: starting", nil},
+		{"accounts cannot be listed", "list", "serviceaccounts", apierrors.NewServiceUnavailable("starting"), "subjectaccessreviews: cannot ask for permissions by: starting", nil},
 		{"an account may not be read", "get", "serviceaccounts", forbidden, "", []string{unknown}},
-		{"an account cannot be read", "get", "serviceaccounts", apierrors.NewServiceUnavailable("starting"), "subjectaccessreviews: cannot ask for rights by: starting", nil},
-		{"rights may not be asked for", "create", "subjectaccessreviews", forbidden, "", []string{unknown}},
-		{"rights cannot be asked for", "create", "subjectaccessreviews", apierrors.NewServiceUnavailable("starting"), "subjectaccessreviews: cannot ask for rights by: starting", nil},
+		{"an account cannot be read", "get", "serviceaccounts", apierrors.NewServiceUnavailable("starting"), "subjectaccessreviews: cannot ask for permissions by: starting", nil},
+		{"permissions may not be asked for", "create", "subjectaccessreviews", forbidden, "", []string{unknown}},
+		{"permissions cannot be asked for", "create", "subjectaccessreviews", apierrors.NewServiceUnavailable("starting"), "subjectaccessreviews: cannot ask for permissions by: starting", nil},
 	} {
 		c := withAccounts(t, "", shippedAccount("dns", "minilb", "minilb"), shippedAccount("controller", "minilb", "minilb"))
 		c.clients.Interface.(*fake.Clientset).PrependReactor(tc.verb, tc.resource, func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, tc.err })
-		findings, err := c.accountRights(t.Context())
+		problems, err := c.missingPermissions(t.Context())
 		if (err != nil) != (tc.failure != "") || err != nil && err.Error() != tc.failure {
 			t.Errorf("%s: got error %v, want %q", tc.name, err, tc.failure)
 		}
-		t.Run(tc.name, func(t *testing.T) { expect(t, findings, tc.want) })
+		t.Run(tc.name, func(t *testing.T) { expect(t, problems, tc.want) })
 	}
 
 	// What fails for the Events only is an error, too.
@@ -258,8 +258,8 @@ func TestRightsUnknown(t *testing.T) {
 		review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview)
 		return review.Spec.ResourceAttributes.Resource == "events", nil, apierrors.NewServiceUnavailable("starting")
 	})
-	if findings, err := c.accountRights(t.Context()); err == nil {
-		t.Errorf("got %v and no error", findings)
+	if problems, err := c.missingPermissions(t.Context()); err == nil {
+		t.Errorf("got %v and no error", problems)
 	}
 }
 
@@ -269,7 +269,7 @@ func TestAllowedAsks(t *testing.T) {
 	c := withAccounts(t, "", shippedAccount("dns", "minilb", "minilb"))
 	c.ControllerAccount, c.options = "", []config.Options{{Services: true, Gateways: true, Namespaces: []string{"a", "b"}}}
 	c.served = []Served{{"Gateway", "v1"}, {"TLSRoute", ""}}
-	if _, err := c.accountRights(t.Context()); err != nil {
+	if _, err := c.missingPermissions(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	asked := map[string]bool{}

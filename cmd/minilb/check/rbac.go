@@ -16,8 +16,8 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
-// right is what an account must be able to do with a resource.
-type right struct {
+// permission is what an account must be able to do with a resource.
+type permission struct {
 	group, resource, subresource string
 	verbs                        []string
 	cluster                      bool   // the resource is in no namespace, or is needed in all
@@ -25,7 +25,7 @@ type right struct {
 	without                      string // what follows if it is missing
 }
 
-// need says for whom a right is needed.
+// need reports whether a plugin block needs a permission.
 type need func(o *config.Options) bool
 
 var (
@@ -34,13 +34,13 @@ var (
 	watch          = []string{"list", "watch"}
 )
 
-// dnsRights are those of the DNS server, as the ClusterRole of deploy/kustomize has them.
-var dnsRights = []right{
+// dnsPermissions are those of the DNS server, as the ClusterRole of deploy/kustomize has them.
+var dnsPermissions = []permission{
 	{"", "services", "", watch, false, nil, "no name can be answered"},
 	{"discovery.k8s.io", "endpointslices", "", watch, false, nil, "no name can be answered"},
 	{"networking.k8s.io", "ingresses", "", watch, false, ingresses, "hosts of Ingresses are not answered"},
 	{"", "namespaces", "", watch, true, gateways, "listeners that select routes by the labels of their namespaces take none, and the names of other namespaces can be claimed in the zone"},
-	{gatewayGroup, "gatewayclasses", "", watch, true, gateways, "the word of any controller counts, and gateway_classes cannot be told"},
+	{gatewayGroup, "gatewayclasses", "", watch, true, gateways, "acceptance by any controller counts, and gateway_classes cannot be applied"},
 	{gatewayGroup, "gateways", "", watch, false, gateways, "hosts of routes are not answered"},
 	{gatewayGroup, "listenersets", "", watch, false, gateways, "hosts of routes on ListenerSets are not answered"},
 	{gatewayGroup, "httproutes", "", watch, false, gateways, "hosts of HTTPRoutes are not answered"},
@@ -49,19 +49,19 @@ var dnsRights = []right{
 	{experimentalGatewayGroup, "xlistenersets", "", watch, false, gateways, "hosts of routes on XListenerSets are not answered"},
 }
 
-// controllerRights are those of the controller, likewise.
-var controllerRights = []right{
+// controllerPermissions are those of the controller, likewise.
+var controllerPermissions = []permission{
 	{"", "services", "", watch, true, nil, "it writes no status"},
 	{"", "services", "status", []string{"patch"}, true, nil, "it writes no status"},
 	{"", "nodes", "", []string{"list"}, true, nil, "it prints no routes"},
 	{"discovery.k8s.io", "endpointslices", "", []string{"list"}, true, nil, "it does not warn of pods that the routes do not reach"},
 }
 
-// eventRights are what the controller's Events take beside those: to write them, and to read what the
+// eventPermissions are what the controller's Events take beside those: to write them, and to read what the
 // DNS server does.
-var eventRights = func() []right {
-	all := []right{{"events.k8s.io", "events", "", []string{"create"}, true, nil, "it writes no Events"}}
-	for _, r := range dnsRights {
+var eventPermissions = func() []permission {
+	all := []permission{{"events.k8s.io", "events", "", []string{"create"}, true, nil, "it writes no Events"}}
+	for _, r := range dnsPermissions {
 		if r.resource != "services" && r.resource != "endpointslices" {
 			r.without = "its Events tell nothing of what depends on them"
 			all = append(all, r)
@@ -73,8 +73,8 @@ var eventRights = func() []right {
 // account is a ServiceAccount of ours.
 type account struct {
 	cache.ObjectName
-	rights []right
-	events []right // that it needs for Events, the one to write them first; it can do without
+	permissions []permission
+	events      []permission // that it needs for Events, the one to write them first; it can do without
 }
 
 // Auto stands for the accounts that are labelled as those of deploy/ are.
@@ -106,8 +106,8 @@ func (c *checker) accounts(ctx context.Context, name, component string) ([]cache
 	return all, nil
 }
 
-// granted returns those of several accounts that have a right, all of them if none has: a tenant may label one, too.
-func (c *checker) granted(ctx context.Context, names []cache.ObjectName, r right) ([]cache.ObjectName, error) {
+// granted returns those of several accounts that have a permission, all of them if none has: a tenant may label one, too.
+func (c *checker) granted(ctx context.Context, names []cache.ObjectName, r permission) ([]cache.ObjectName, error) {
 	var granted []cache.ObjectName
 	for _, name := range names {
 		missing, err := c.missing(ctx, account{ObjectName: name}, r)
@@ -124,61 +124,61 @@ func (c *checker) granted(ctx context.Context, names []cache.ObjectName, r right
 	return granted, nil
 }
 
-// accountRights says which rights our ServiceAccounts lack. Who may not ask is told so once.
-func (c *checker) accountRights(ctx context.Context) ([]Finding, error) {
-	var findings []Finding
+// missingPermissions returns what our ServiceAccounts lack. If this account may not ask, that is one problem.
+func (c *checker) missingPermissions(ctx context.Context) ([]Problem, error) {
+	var problems []Problem
 	for _, component := range []struct {
 		component, account, flag, role string
-		rights, events                 []right
+		permissions, events            []permission
 	}{
-		{"dns", c.DNSAccount, "-dns-account", "DNS server", dnsRights, nil},
-		{"controller", c.ControllerAccount, "-controller-account", "controller", controllerRights, eventRights},
+		{"dns", c.DNSAccount, "-dns-account", "DNS server", dnsPermissions, nil},
+		{"controller", c.ControllerAccount, "-controller-account", "controller", controllerPermissions, eventPermissions},
 	} {
 		names, err := c.accounts(ctx, component.account, component.component)
 		if err == nil && len(names) > 1 {
-			names, err = c.granted(ctx, names, component.rights[0])
+			names, err = c.granted(ctx, names, component.permissions[0])
 		}
 		for _, name := range names {
-			var lacking []Finding
-			if lacking, err = c.lacking(ctx, account{name, component.rights, component.events}, component.flag); err != nil {
+			var lacking []Problem
+			if lacking, err = c.lacking(ctx, account{name, component.permissions, component.events}, component.flag); err != nil {
 				break
 			}
-			findings = append(findings, lacking...)
+			problems = append(problems, lacking...)
 		}
 		switch {
 		case apierrors.IsForbidden(err):
-			return append(findings, Finding{Notice, "APIResource", "", "subjectaccessreviews.authorization.k8s.io", "RightsUnknown",
-				"this account may not find out what others may: nothing is said of the rights of our ServiceAccounts",
+			return append(problems, Problem{Notice, "APIResource", "", "subjectaccessreviews.authorization.k8s.io", "RightsUnknown",
+				"this account may not create SubjectAccessReviews: the permissions of our ServiceAccounts are not checked",
 				"run this as an administrator, or leave them out with -dns-account= -controller-account="}), nil
 		case err != nil:
-			return nil, kube.Explain("ask for rights by", "subjectaccessreviews", err)
+			return nil, kube.Explain("ask for permissions by", "subjectaccessreviews", err)
 		case len(names) == 0 && component.account == Auto:
-			findings = append(findings, Finding{Notice, "APIResource", "", "serviceaccounts", "RightsUnknown",
-				fmt.Sprintf("no ServiceAccount of the %s was found by the labels of deploy/: nothing is said of its rights", component.role),
+			problems = append(problems, Problem{Notice, "APIResource", "", "serviceaccounts", "RightsUnknown",
+				fmt.Sprintf("no ServiceAccount of the %s was found by the labels of deploy/: its permissions are not checked", component.role),
 				fmt.Sprintf("name it by %s, or leave it out with %[1]s= if there is none", component.flag)})
 		}
 	}
-	return findings, nil
+	return problems, nil
 }
 
-// lacking says which rights an account lacks, each resource by itself.
-func (c *checker) lacking(ctx context.Context, a account, flag string) ([]Finding, error) {
+// lacking returns the permissions that an account lacks, a problem for each resource.
+func (c *checker) lacking(ctx context.Context, a account, flag string) ([]Problem, error) {
 	_, err := c.clients.CoreV1().ServiceAccounts(a.Namespace).Get(ctx, a.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return []Finding{{Error, "ServiceAccount", a.Namespace, a.Name, "NoServiceAccount", "it does not exist",
+		return []Problem{{Error, "ServiceAccount", a.Namespace, a.Name, "NoServiceAccount", "it does not exist",
 			"apply deploy/kustomize or the chart, or name the one that runs by " + flag}}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	var findings []Finding
-	for _, r := range a.rights {
+	var problems []Problem
+	for _, r := range a.permissions {
 		missing, err := c.missing(ctx, a, r)
 		if err != nil {
 			return nil, err
 		}
 		if missing != "" {
-			findings = append(findings, c.lacks(a, r, missing, Error))
+			problems = append(problems, c.lacks(a, r, missing, Error))
 		}
 	}
 	for i, r := range a.events {
@@ -187,26 +187,26 @@ func (c *checker) lacking(ctx context.Context, a account, flag string) ([]Findin
 		case err != nil:
 			return nil, err
 		case missing != "" && i == 0: // as it should be with -events=false
-			return append(findings, c.lacks(a, r, missing, Notice)), nil
+			return append(problems, c.lacks(a, r, missing, Notice)), nil
 		case missing != "":
-			findings = append(findings, c.lacks(a, r, missing, Warning))
+			problems = append(problems, c.lacks(a, r, missing, Warning))
 		}
 	}
-	return findings, nil
+	return problems, nil
 }
 
-// lacks says that the account may not do something.
-func (c *checker) lacks(a account, r right, verbs string, severity Severity) Finding {
+// lacks returns the problem of an account without a permission.
+func (c *checker) lacks(a account, r permission, verbs string, severity Severity) Problem {
 	fix := fmt.Sprintf("apply deploy/kustomize or the chart again, or grant %s on %s to it in a ClusterRole", verbs, r)
 	if c.Guessed && !r.cluster { // its Role may be all that it takes
 		fix += "; or give the server's Corefile by -corefile if it reads some namespaces only"
 	}
-	return Finding{severity, "ServiceAccount", a.Namespace, a.Name, "MissingRight", fmt.Sprintf("it may not %s %s: %s", verbs, r, r.without), fix}
+	return Problem{severity, "ServiceAccount", a.Namespace, a.Name, "MissingRight", fmt.Sprintf("it may not %s %s: %s", verbs, r, r.without), fix}
 }
 
 // missing returns what the account may not do with a resource, such as "list and watch", "" if it may
 // all that is needed.
-func (c *checker) missing(ctx context.Context, a account, r right) (string, error) {
+func (c *checker) missing(ctx context.Context, a account, r permission) (string, error) {
 	if !c.needs(r) {
 		return "", nil
 	}
@@ -231,8 +231,8 @@ func (c *checker) missing(ctx context.Context, a account, r right) (string, erro
 	return strings.Join(missing, " and "), nil
 }
 
-// needs reports whether somebody needs the right.
-func (c *checker) needs(r right) bool {
+// needs reports whether somebody needs the permission.
+func (c *checker) needs(r permission) bool {
 	for _, kind := range c.served {
 		if resource := kind.resource(); resource.Resource == r.resource && resource.Group == r.group && kind.Version == "" {
 			return false // nobody reads what is not served
@@ -242,7 +242,7 @@ func (c *checker) needs(r right) bool {
 }
 
 // String returns the resource as in "services/status" or "ingresses.networking.k8s.io".
-func (r right) String() string {
+func (r permission) String() string {
 	s := r.resource
 	if r.group != "" {
 		s += "." + r.group

@@ -1,5 +1,5 @@
-// Package columns lays out what the commands print for people.
-package columns
+// Package wordwrap lays out what the commands print for people.
+package wordwrap
 
 import (
 	"strings"

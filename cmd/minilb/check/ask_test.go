@@ -102,9 +102,9 @@ func TestAnswers(t *testing.T) {
 		{"address.foreign.", dns.TypeA, expected{addrs: other}, "gives 10.0.0.1, which is not among 10.0.0.9"},
 		{"address.gone.", dns.TypeA, expected{}, "gives 10.0.0.1, want no address"},
 		{"nothing.want.", dns.TypeA, expected{addrs: ten}, "gives no address, want 10.0.0.1, 10.0.0.2"},
-		{"nxdomain.", dns.TypeA, expected{addrs: ten}, "says NXDOMAIN"},
-		{"nowhere.", dns.TypeA, expected{target: "elsewhere.example."}, "it is an alias of elsewhere.example, for which the server says NXDOMAIN"},
-		{"nowhere.other.", dns.TypeA, expected{target: "x."}, "says NXDOMAIN"},
+		{"nxdomain.", dns.TypeA, expected{addrs: ten}, "returns NXDOMAIN"},
+		{"nowhere.", dns.TypeA, expected{target: "elsewhere.example."}, "it is an alias of elsewhere.example, for which the server returns NXDOMAIN"},
+		{"nowhere.other.", dns.TypeA, expected{target: "x."}, "returns NXDOMAIN"},
 		{"alias.other.", dns.TypeA, expected{target: "x."}, "gives elsewhere.example, want an alias of x"},
 		{"address.alias.", dns.TypeA, expected{target: "x."}, "gives no alias, want an alias of x"},
 		{"silent.", dns.TypeA, expected{addrs: ten}, "does not answer: "},
@@ -147,8 +147,8 @@ func TestSome(t *testing.T) {
 	}
 }
 
-// A server that cannot say anything is one finding.
-func TestGreet(t *testing.T) {
+// A server that cannot say anything is one problem.
+func TestProbeServer(t *testing.T) {
 	server := serve(t, func(w dns.ResponseWriter, r *dns.Msg) {
 		reply := new(dns.Msg).SetReply(r)
 		switch r.Question[0].Name {
@@ -163,9 +163,9 @@ func TestGreet(t *testing.T) {
 		w.WriteMsg(reply)
 	})
 	for zone, want := range map[string]string{"good.": "", "refused.": "it does not answer for the zone refused: REFUSED", "empty.": "it does not answer for the zone empty: NOERROR", "unsynced.": "it has not read the cluster yet"} {
-		finding := greet(t.Context(), over(server), server, zone)
-		if (finding == nil) != (want == "") || finding != nil && !strings.Contains(finding.Text, want) {
-			t.Errorf("%s: got %+v, want %q", zone, finding, want)
+		problem := probeServer(t.Context(), over(server), server, zone)
+		if (problem == nil) != (want == "") || problem != nil && !strings.Contains(problem.Text, want) {
+			t.Errorf("%s: got %+v, want %q", zone, problem, want)
 		}
 	}
 	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -174,8 +174,8 @@ func TestGreet(t *testing.T) {
 	}
 	free := packets.LocalAddr().String()
 	packets.Close()
-	if finding := greet(t.Context(), over(free), free, "good."); finding == nil || !strings.Contains(finding.Text, "it does not answer: ") || finding.Name != free {
-		t.Errorf("nobody listens: got %+v", finding)
+	if problem := probeServer(t.Context(), over(free), free, "good."); problem == nil || !strings.Contains(problem.Text, "it does not answer: ") || problem.Name != free {
+		t.Errorf("nobody listens: got %+v", problem)
 	}
 }
 
