@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
+	"github.com/minilb/minilb/cmd/minilb/reasons"
 	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
@@ -85,7 +86,7 @@ type claimResults chan []claim.Result
 func (r claimResults) put(results iter.Seq[claim.Result]) {
 	var problems []claim.Result
 	for result := range results {
-		if _, is := claimReasons[result.Reason]; is {
+		if _, is := reasons.OfClaims[result.Reason]; is {
 			problems = append(problems, result)
 		}
 	}
@@ -127,27 +128,7 @@ func (c *Controller) recordClaims(ctx context.Context, source string, results cl
 	}
 }
 
-// claimReasons are the reasons of Events about claims, and the fixes. Results with other reasons are no problem of the
-// object: the claim counts.
-var claimReasons = map[object.Reason]struct{ reason, fix string }{
-	object.ReasonConflict:   {events.HostConflict, "choose another host, or have the other claim removed"},
-	object.ReasonReserved:   {events.HostReserved, "choose a host that lies below the namespace's own name there, or outside of the zone"},
-	object.ReasonWithheld:   {events.HostReserved, "choose another host, or have the line added"},
-	object.ReasonNotAllowed: {events.HostNotAllowed, "choose another host, or have the namespace added to the claim line"},
-	object.ReasonInvalid:    {events.InvalidHost, "correct it, hosts beside it are served"},
-	object.ReasonTooMany:    {events.TooManyHosts, "remove some, or spread them over more objects and namespaces"},
-	object.ReasonAddress:    {events.InvalidObject, "have its controller publish an address that clients can reach"},
-	object.ReasonUnlisted:   {events.InvalidObject, "have its controller publish an address of such a network, or have the network added"},
-	object.ReasonALPN:       {events.InvalidObject, "list protocols such as h2 and http/1.1, separated by commas"},
-	object.ReasonEndpoint:   {events.InvalidObject, "fix what writes the EndpointSlice"},
-	object.ReasonObject:     {events.InvalidObject, "correct the field"},
-	object.ReasonNoTarget:   {events.HostNotServed, ""}, // the text has it
-	object.ReasonUnread:     {events.HostNotServed, ""},
-	object.ReasonNotice:     {events.HostNotice, ""},
-	object.ReasonAnnotation: {events.AnnotationIgnored, ""},
-}
-
-// claimProblems returns a problem for each result with one of claimReasons, in the same order in all controllers: of too
+// claimProblems returns a problem for each result with one of reasons.OfClaims, in the same order in all controllers: of too
 // many all report the same.
 func claimProblems(results []claim.Result) []events.Problem {
 	type group struct {
@@ -156,11 +137,11 @@ func claimProblems(results []claim.Result) []events.Problem {
 	}
 	texts := map[group][]string{}
 	for _, r := range results {
-		reason := claimReasons[r.Reason]
+		reason := reasons.OfClaims[r.Reason]
 		of := group{events.Problem{
 			Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID, Generation: r.Generation,
-			Reason: reason.reason, Normal: r.Reason == object.ReasonNotice, Unknown: r.Reason == object.ReasonUnread,
-		}, reason.fix}
+			Reason: reason.Name, Normal: r.Reason == object.ReasonNotice, Unknown: r.Reason == object.ReasonUnread,
+		}, reason.Fix}
 		texts[of] = append(texts[of], r.Text)
 	}
 	var problems []events.Problem

@@ -144,7 +144,7 @@ func TestClaimProblems(t *testing.T) {
 		{"invalid host", []claim.Result{verdict("i", object.ReasonInvalid, "host \"a b\" is refused: it is no name")}, []string{
 			`i InvalidHost Host "a b" is refused: it is no name; correct it, hosts beside it are served`}},
 		{"invalid object", []claim.Result{verdict("i", object.ReasonObject, "it is refused, as its kind should be otherwise: x")}, []string{
-			"i InvalidObject It is refused, as its kind should be otherwise: x; correct the field"}},
+			"i InvalidObject It is refused, as its kind should be otherwise: x; correct the field: \"kubectl explain\" describes it"}},
 		{"invalid address", []claim.Result{verdict("i", object.ReasonAddress, "status address \"x\" is refused")}, []string{
 			`i InvalidObject Status address "x" is refused; have its controller publish an address that clients can reach`}},
 		{"protocols", []claim.Result{verdict("i", object.ReasonALPN, "protocol \"x y\" is refused")}, []string{
