@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,12 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
 )
+
+// TestMain keeps client-go from streaming lists, which its fakes cannot and typed ones do not say.
+func TestMain(m *testing.M) {
+	os.Setenv("KUBE_FEATURE_WatchListClient", "false")
+	os.Exit(m.Run())
+}
 
 // lan is a cluster with one node, and with an endpoint that its route does not lead to.
 func lan(t *testing.T) (*fake.Clientset, *watch.FakeWatcher) {

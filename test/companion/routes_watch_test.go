@@ -76,7 +76,7 @@ func TestRoutesWatch(t *testing.T) {
 
 	// The API server is away, and a node goes meanwhile.
 	r.Refuse()
-	const lost = "; retrying, the routes stay as they are\n"
+	const lost = "; retrying, and serving the last known state\n"
 	ip.expectStderr(t, func(log string) bool {
 		return strings.HasPrefix(log, "minilb: cannot reach the API server at "+r.Addr+": ") && strings.HasSuffix(log, lost) && strings.Count(log, "\n") == 1
 	})
@@ -88,7 +88,7 @@ func TestRoutesWatch(t *testing.T) {
 	r.Lead(t, c)
 	ip.expect(t, withdrawn)
 	ip.expectStderr(t, func(log string) bool {
-		return strings.HasSuffix(log, lost+"minilb: watching nodes again\n") && strings.Count(log, "\n") == 2
+		return strings.HasSuffix(log, lost+"minilb: The API server answers again\n") && strings.Count(log, "\n") == 2
 	})
 	json.expect(t, gone)
 	// An idle connection that breaks is no outage.

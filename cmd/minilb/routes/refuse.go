@@ -6,9 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // maxRoutes is how many podCIDRs of a node get routes (R7b). The API server takes one a family.
@@ -19,10 +16,6 @@ const maxIPs = 64
 
 // maxProblems is how many problems are told of all nodes; the last one counts the rest (R7b).
 const maxProblems = 100
-
-// named reports whether a node's name is one that the API server takes. Others may hold anything, and are
-// printed nowhere: what is printed goes to shells (R7b).
-func named(node *corev1.Node) bool { return len(validation.IsDNS1123Subdomain(node.Name)) == 0 }
 
 // legible returns what of a malformed address can be printed anywhere: its beginning, with a question mark for each
 // character that no address has (R15).
@@ -76,7 +69,7 @@ type host struct {
 
 // hosts returns the addresses that no destination may contain, sorted: those of all nodes, also
 // ignored ones, which are on the LAN all the same, of the router (R7), and of the API server (R7b).
-func (lan LAN) hosts(machines map[string]machine) []host {
+func (lan LAN) hosts(machines map[string]*machine) []host {
 	var hosts []host
 	for name, m := range machines {
 		for _, ip := range m.ips {
@@ -154,14 +147,14 @@ func bounded(entries []Entry) []Entry {
 }
 
 // older orders nodes by who had podCIDRs first: nobody can take another's by a Node that he adds.
-func older(a, b machine, nameA, nameB string) int {
-	return cmp.Or(a.created.Compare(b.created), cmp.Compare(nameA, nameB))
+func older(a, b *machine) int {
+	return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name, b.name))
 }
 
 // unambiguous leaves addresses to the oldest of the nodes whose podCIDRs hold them: there is one route to a
 // destination in a table, and one to a part of it would take that part's packets. A cluster does not give
 // addresses twice, but people do.
-func unambiguous(entries []Entry, machines map[string]machine) {
+func unambiguous(entries []Entry, machines map[string]*machine) {
 	var routes []int
 	for i := range entries {
 		if entries[i].Problem == "" {
@@ -169,8 +162,7 @@ func unambiguous(entries []Entry, machines map[string]machine) {
 		}
 	}
 	slices.SortStableFunc(routes, func(i, j int) int {
-		a, b := entries[i].Node, entries[j].Node
-		return older(machines[a], machines[b], a, b)
+		return older(machines[entries[i].Node], machines[entries[j].Node])
 	})
 	owners := map[netip.Prefix]string{} // of the destinations that stay
 	var stay []int                      // their entries, by address

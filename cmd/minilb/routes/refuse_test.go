@@ -3,6 +3,7 @@ package routes
 import (
 	"cmp"
 	"fmt"
+	"k8s.io/client-go/kubernetes/fake"
 	"net/netip"
 	"slices"
 	"strings"
@@ -81,11 +82,11 @@ func TestRefuseNodes(t *testing.T) {
 		if strays := pods.Outside(); len(LAN{}.FromNodes([]*corev1.Node{bad})) != 0 || len(strays) != 0 {
 			t.Errorf("%q: got %+v and %+v", name, LAN{}.FromNodes([]*corev1.Node{bad}), strays)
 		}
-		known := &nodes{byName: map[string]machine{}, changed: make(chan struct{}, 1)}
-		if err := cmp.Or(known.Add(bad), known.Replace(asListed(bad, node("a.b-1", "10.244.2.0/24", "192.168.1.31")), ""), known.Update(bad)); err != nil {
+		w := newNodeWatcher(fake.NewClientset(), LAN{}, func(string) {})
+		if err := cmp.Or(w.nodes.Add(bad), w.nodes.Replace([]any{bad, node("a.b-1", "10.244.2.0/24", "192.168.1.31")}, ""), w.nodes.Update(bad)); err != nil {
 			t.Fatal(err)
 		}
-		if entries := known.entries(); len(entries) != 1 || entries[0].Node != "a.b-1" {
+		if entries := w.entries(t.Context()); len(entries) != 1 || entries[0].Node != "a.b-1" {
 			t.Errorf("%q: got %+v", name, entries)
 		}
 	}

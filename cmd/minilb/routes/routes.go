@@ -11,6 +11,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
@@ -79,11 +81,11 @@ type LAN struct {
 func (lan LAN) FromNodes(nodes []*corev1.Node) []Entry { return bounded(lan.entries(readAll(nodes))) }
 
 // readAll returns what is read of the nodes, by their names.
-func readAll(nodes []*corev1.Node) map[string]machine {
-	machines := make(map[string]machine, len(nodes))
+func readAll(nodes []*corev1.Node) map[string]*machine {
+	machines := make(map[string]*machine, len(nodes))
 	for _, node := range nodes {
-		if named(node) {
-			machines[node.Name] = read(node)
+		if m := read(node); m != nil {
+			machines[m.name] = m
 		}
 	}
 	return machines
@@ -91,6 +93,7 @@ func readAll(nodes []*corev1.Node) map[string]machine {
 
 // machine is what is read of a Node.
 type machine struct {
+	name     string
 	created  time.Time
 	ignored  bool
 	cidrs    []netip.Prefix // without host bits, IPv4 first, maxRoutes at most
@@ -98,13 +101,21 @@ type machine struct {
 	problems []Entry
 }
 
-func read(node *corev1.Node) machine {
+// Key implements the informer.Object interface.
+func (m *machine) Key() cache.ObjectName { return cache.ObjectName{Name: m.name} }
+
+// read returns what is read of a Node, nil for one whose name the API server would not accept: others may hold anything,
+// and are printed nowhere, as what is printed goes to shells (R7b).
+func read(node *corev1.Node) *machine {
+	if len(validation.IsDNS1123Subdomain(node.Name)) > 0 {
+		return nil
+	}
 	cidrs, malformed := podCIDRs(node)
 	ips, more := internalIPs(node)
 	if len(cidrs)+len(malformed)+len(more) == 0 {
 		malformed = []string{"no podCIDRs: nothing has set any"}
 	}
-	m := machine{created: node.CreationTimestamp.Time, ignored: lb.Ignored(node.Labels), cidrs: cidrs, ips: ips}
+	m := &machine{name: node.Name, created: node.CreationTimestamp.Time, ignored: lb.Ignored(node.Labels), cidrs: cidrs, ips: ips}
 	if n := len(cidrs); n > maxRoutes {
 		m.cidrs = cidrs[:maxRoutes]
 		m.problems = []Entry{{Node: node.Name, Problem: fmt.Sprintf("%d of %d podCIDRs left out, as a node has %d routes at most", n-maxRoutes, n, maxRoutes), Kind: NotPodNetwork}}
@@ -118,13 +129,8 @@ func read(node *corev1.Node) machine {
 	return m
 }
 
-func (m machine) equal(other machine) bool {
-	return m.created.Equal(other.created) && m.ignored == other.ignored && slices.Equal(m.cidrs, other.cidrs) && slices.Equal(m.ips, other.ips) &&
-		slices.EqualFunc(m.problems, other.problems, Entry.equal)
-}
-
 // entries returns what Of does and all problems, of the machines by the nodes' names.
-func (lan LAN) entries(machines map[string]machine) []Entry {
+func (lan LAN) entries(machines map[string]*machine) []Entry {
 	hosts := lan.hosts(machines)
 	var entries []Entry
 	for _, name := range slices.Sorted(maps.Keys(machines)) {
