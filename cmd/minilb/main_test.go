@@ -65,7 +65,7 @@ func TestRun(t *testing.T) {
 		{"check's kubeconfig", []string{"check", "-kubeconfig", missing}, 2, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose one of ip, json, routeros, openwrt`},
 		{"watched as a whole", []string{"routes", "-watch", "-o", "netplan"}, 2, "", "minilb routes: -watch prints a line for each change, and netplan is written as a whole: choose ip, json, routeros or frr"},
-		{"subnet of none", []string{"routes", "-subnet", "192.168.1.0/24"}, 2, "", "minilb routes: -subnet: ip names none"},
+		{"subnet of none", []string{"routes", "-subnet", "192.168.1.0/24"}, 2, "", "minilb routes: -subnet: ip has none"},
 		{"no subnet", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1"}, 2, "", "minilb routes: name the subnet of the LAN with -subnet, such as 192.168.1.0/24: vyos-dhcp needs it"},
 		{"bad subnet", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1", "-subnet", "lan"}, 2, "", `minilb routes: -subnet "lan": want an IPv4 prefix`},
 		{"subnet of others", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1", "-subnet", "192.168.2.0/24"}, 2, "", "minilb routes: -gateway 192.168.1.1 is not in -subnet 192.168.2.0/24: name the router of that network"},

@@ -44,13 +44,13 @@ func TestRoutesHostile(t *testing.T) {
 		_, err = c.Client.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{})
 		harness.Must(t, err)
 	}
-	const public = " is no private network: if pods have it, name all of the cluster's pod networks with -within"
+	const public = " is not a private network: if pods have it, name all of the cluster's pod networks with -within"
 	refused := map[string][]string{ // by node, sorted before node1: who comes first by name has no more than others
-		"evil1": {"0.0.0.0/1", "podCIDR 0.0.0.0/1 is no pod network: it is greater than a /8"},
+		"evil1": {"0.0.0.0/1", "podCIDR 0.0.0.0/1 is not a pod network: it is larger than a /8"},
 		"evil2": {"9.9.9.9/32", "podCIDR 9.9.9.9/32" + public},
 		"evil3": {half.String(), fmt.Sprintf("podCIDR %s overlaps %s of node node1", half, good[0])},
 		"evil4": {around.String(), fmt.Sprintf("podCIDR %s contains %s, the address of the API server: a route would cut it off", around, server)},
-		"evil5": {"224.0.0.0/8", "podCIDR 224.0.0.0/8 is no pod network: 224.0.0.0/4 is multicast"},
+		"evil5": {"224.0.0.0/8", "podCIDR 224.0.0.0/8 is not a pod network: 224.0.0.0/4 is multicast"},
 		"evil6": {"2620:fe::/48", "podCIDR 2620:fe::/48" + public},
 	}
 	for name, of := range refused {

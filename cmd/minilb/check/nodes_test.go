@@ -52,9 +52,9 @@ func TestNodeProblems(t *testing.T) {
 		{"an InternalIP less, on purpose", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, nil, true, nil, ""},
 		{"its address in its podCIDR", node("x", "192.168.0.0/16"), nil, nil, false, []string{"HostInPodCIDR"}, // R7
 			"podCIDR 192.168.0.0/16 contains 192.168.1.31, the InternalIP of node n: a route would cut it off, so that its pods are not reached; give the cluster a pod network that the LAN does not use"},
-		{"no pod network", node("x", "127.0.0.0/24"), nil, nil, false, []string{"NotPodNetwork"}, "podCIDR 127.0.0.0/24 is no pod network: 127.0.0.0/8 is loopback: there is no route to its pods; correct"}, // R7b
+		{"no pod network", node("x", "127.0.0.0/24"), nil, nil, false, []string{"NotPodNetwork"}, "podCIDR 127.0.0.0/24 is not a pod network: 127.0.0.0/8 is loopback: there is no route to its pods; correct"}, // R7b
 		{"a network of the Internet", node("x", "9.9.9.9/32"), nil, nil, false, []string{"NotPodNetwork"},
-			"podCIDR 9.9.9.9/32 is no private network: if pods have it, name all of the cluster's pod networks with -within: there is no route to its pods; correct"},
+			"podCIDR 9.9.9.9/32 is not a private network: if pods have it, name all of the cluster's pod networks with -within: there is no route to its pods; correct"},
 		{"an InternalIP that is none", broken, nil, nil, false, []string{"MalformedIP"}, `InternalIP "nonsense" is malformed; correct what sets`},
 	} {
 		groups := map[string]bool{}

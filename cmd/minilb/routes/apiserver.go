@@ -17,14 +17,13 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
-// locateTimeout is how long the resolver, and then the API server, may take to find the API server's addresses: one
-// that does not answer leaves the other its time.
+// locateTimeout is how long the resolver, and then the API server, may take, each for itself.
 const locateTimeout = 5 * time.Second
 
 // Locate returns the LAN with the addresses of the API server, which no destination may contain (R7b): those
-// of Server, which are how clients outside of the cluster reach it, and those that the API servers publish
-// themselves. A client inside is told a Service's address, which the LAN knows nothing of; one outside may do
-// without the right to read the latter. With an error it returns those that it has found, and those that were known before.
+// of Server, by which clients outside of the cluster reach it, and those that the API servers publish
+// themselves. A client outside needs no permission to read the latter. With an error it returns the addresses that it has
+// found and those that were known before.
 func (lan LAN) Locate(ctx context.Context, client kubernetes.Interface) (LAN, error) {
 	resolved, unresolved := resolve(ctx, lan.Server)
 	published, unread := published(ctx, client)
@@ -41,7 +40,7 @@ func (lan LAN) Locate(ctx context.Context, client kubernetes.Interface) (LAN, er
 	return lan, err
 }
 
-// resolve returns the addresses of a host, none of the empty one.
+// resolve returns the addresses of a host, none for "".
 func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if host == "" {
 		return nil, nil
@@ -62,7 +61,7 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 }
 
 // published returns the addresses that the API servers write into the EndpointSlice of their Service. Slices of
-// other names count for nothing: others may be allowed to make them.
+// other names are ignored: others may be allowed to create them.
 func published(ctx context.Context, client kubernetes.Interface) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
 	defer cancel()

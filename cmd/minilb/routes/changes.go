@@ -8,32 +8,32 @@ import (
 	"strings"
 )
 
-// Event is what happens to a route.
+// Event is a kind of Change.
 type Event string
 
 const (
-	// Added is a route to somewhere where there was none.
+	// Added is a route to a new destination.
 	Added Event = "add"
-	// Replaced is a route that leads to another gateway or another node than before.
+	// Replaced is a route with another gateway or another node than before.
 	Replaced Event = "replace"
-	// Deleted is a route whose node has gone, or has it no more.
+	// Deleted is a route that its node does not have any more.
 	Deleted Event = "delete"
-	// Skipped is a node, or a podCIDR of one, that gets no route.
+	// Skipped is a node, or one of its podCIDRs, without a route.
 	Skipped Event = "skip"
 )
 
-// Change is one thing that differs between two states of the nodes.
+// Change is a difference between two states of the nodes.
 type Change struct {
 	Event Event
-	// Entry is as it is now or, of what was withdrawn, as it was.
+	// Entry is the new one, or the deleted one.
 	Entry Entry
-	// Before is what was replaced.
+	// Before is the one that was replaced.
 	Before Entry
 }
 
-// Changes returns what leads from the entries before to those now: first what was withdrawn, then
-// the rest, each in the order of Of. That a problem has gone is no change: either a route comes
-// for it, or the node has gone, too.
+// Changes returns the changes from the entries before to those now: first deleted routes, then
+// the rest, each in the order of FromNodes. The end of a problem is no change: either a route replaces
+// it, or the node is gone.
 func Changes(before, now []Entry) []Change {
 	old, kept := map[netip.Prefix]Entry{}, map[netip.Prefix]bool{}
 	for _, entry := range before {
@@ -68,14 +68,13 @@ func Changes(before, now []Entry) []Change {
 	return changes
 }
 
-// WriteChanges returns lines for the changes. Of the whole, which are those since there was
-// nothing, they are what Write returns, but for JSON, of which each line is an object:
+// WriteChanges returns lines for the changes. For all entries since there was nothing they are
+// those of Write, except for JSON, of which each line is an object:
 //
 //	{"event": "add", "node": "node1", "family": "ipv4", "destination": "10.244.1.0/24", "gateway": "192.168.1.31"}
 //	{"event": "skip", "node": "node2", "reason": "no podCIDRs: …"}
 //
-// An event is "add", "replace", "delete" or "skip". It is an error if the format has no lines that
-// could be told from each other.
+// It fails if the format has no lines for single changes.
 func (f Format) WriteChanges(changes []Change) (string, error) {
 	if f.change == nil {
 		return "", fmt.Errorf("-watch prints a line for each change, and %s is written as a whole: choose %s", f.Name, watchable())
@@ -87,7 +86,7 @@ func (f Format) WriteChanges(changes []Change) (string, error) {
 	return text.String(), nil
 }
 
-// watchable lists the formats that WriteChanges is for.
+// watchable lists the formats that have lines for changes.
 func watchable() string {
 	var names []string
 	for _, f := range Formats {
@@ -99,7 +98,6 @@ func watchable() string {
 	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
-// comment says why a node gets no route, in a format whose comments begin so.
 func (c Change) comment(begin string) string {
 	return fmt.Sprintf("%s node %s: %s\n", begin, c.Entry.Node, c.Entry.Problem)
 }
@@ -131,7 +129,7 @@ func routerOSChange(c Change) string {
 	}
 }
 
-// frrChange takes back what it replaces: to FRRouting a second gateway is one more.
+// frrChange removes what it replaces: FRRouting would add the second gateway.
 func frrChange(c Change) string {
 	no := func(e Entry) string { return "no " + frr(&table{entries: []Entry{e}}) }
 	switch c.Event {
@@ -149,8 +147,7 @@ func frrChange(c Change) string {
 	}
 }
 
-// jsonChange is the line that JSON has for a Change. As in jsonRoutes, fields are added, never
-// renamed or removed.
+// jsonChange is as stable as jsonRoutes.
 func jsonChange(c Change) string {
 	line := struct {
 		Event       Event         `json:"event"`
@@ -161,7 +158,7 @@ func jsonChange(c Change) string {
 		Reason      string        `json:"reason,omitempty"`
 	}{Event: c.Event, Node: c.Entry.Node, Reason: c.Entry.Problem}
 	if c.Event != Skipped {
-		line.Family = strings.ToLower(family(c.Entry.Gateway))
+		line.Family = c.Entry.by("ipv4", "ipv6")
 		line.Destination, line.Gateway = &c.Entry.Destination, &c.Entry.Gateway
 	}
 	text, err := json.Marshal(line)

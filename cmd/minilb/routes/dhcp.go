@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// maxOption is how long a DHCP option can be, in bytes, unless it is split (R12, RFC 3396).
+// maxOption is the length of a DHCP option, in bytes, that is not split (R12, RFC 3396).
 const maxOption = 255
 
-// OptionLength returns how long the DHCP option with these routes and the default route is, in
+// OptionLength returns the length of the DHCP option with these routes and the default route, in
 // bytes. Beyond 255 a server must split it, which not all can (R12).
 func OptionLength(entries []Entry) int {
 	return len((&table{entries: entries, gateway: netip.IPv4Unspecified()}).option())
@@ -36,8 +36,8 @@ func (t *table) classlessRoutes() (all []classlessRoute) {
 	return append(all, classlessRoute{netip.PrefixFrom(netip.IPv4Unspecified(), 0), t.gateway})
 }
 
-// option encodes the routes: of each the width of its prefix, as many bytes of the network as that
-// takes, and the router (R10, RFC 3442).
+// option encodes the routes: of each the prefix length, as many bytes of the network as it covers, and the
+// router (R10, RFC 3442).
 func (t *table) option() (all []byte) {
 	for _, h := range t.classlessRoutes() {
 		network, router := h.destination.Addr().As4(), h.gateway.As4()
@@ -48,7 +48,7 @@ func (t *table) option() (all []byte) {
 	return all
 }
 
-// comments says what is not in a DHCP option.
+// comments lists the entries that are not in a DHCP option.
 func (t *table) comments(begin string) string {
 	var text strings.Builder
 	for _, e := range t.entries {
@@ -70,7 +70,7 @@ func decimal(option []byte, separator string) string {
 	return strings.Join(numbers, separator)
 }
 
-// list writes the routes as dnsmasq takes them.
+// list writes the routes in dnsmasq's syntax.
 func (t *table) list() string {
 	var routes []string
 	for _, h := range t.classlessRoutes() {
@@ -79,8 +79,8 @@ func (t *table) list() string {
 	return strings.Join(routes, ",")
 }
 
-// dnsmasqOption returns a line of dnsmasq.conf. The name of the interface that a request has come in by
-// is a tag of it: clients on other networks keep their default route (R9).
+// dnsmasqOption returns a line of dnsmasq.conf. A request is tagged with the name of its interface:
+// clients on other networks keep their default route (R9).
 func (t *table) dnsmasqOption(code int) string {
 	return fmt.Sprintf("dhcp-option=tag:%s,%d,%s", t.iface, code, t.list())
 }
@@ -90,11 +90,10 @@ func dnsmasq(t *table) string {
 	return t.comments("#") + t.dnsmasqOption(121) + "\n" + t.dnsmasqOption(249) + "\n"
 }
 
-// maxLine is the length of a line that dnsmasq reads (MAXDNAME in its dns-protocol.h).
+// maxLine is the longest line that dnsmasq reads (MAXDNAME in its dns-protocol.h).
 const maxLine = 1024
 
-// dnsmasqLoads returns an error for options that keep dnsmasq from starting (R9). OpenWrt writes them
-// into its dnsmasq.conf in the same form.
+// dnsmasqLoads returns an error for options that keep dnsmasq from starting (R9), OpenWrt's as well.
 func dnsmasqLoads(t *table) error {
 	if Splits(len(t.option())) || len(t.dnsmasqOption(121)) > maxLine {
 		return fmt.Errorf("%d routes are too many for dnsmasq, which does not start with an option of more than %d bytes or a line of more than %d: "+
@@ -103,7 +102,7 @@ func dnsmasqLoads(t *table) error {
 	return nil
 }
 
-// openWrtDHCP writes commands that add the options to what is in /etc/config/dhcp.
+// openWrtDHCP writes commands that add the options to /etc/config/dhcp.
 func openWrtDHCP(t *table) string {
 	var text strings.Builder
 	text.WriteString(t.comments("#"))
@@ -123,9 +122,9 @@ func routerOSLoads(t *table) error {
 	return nil
 }
 
-// routerOSDHCP writes commands that a second run can repeat. The networks of the LAN's router, and no
-// others, get the options beside those that they have (R9). An option never has another value than that
-// of its routes, also if a line is refused: the last one then finds none to assign.
+// routerOSDHCP writes commands that can be repeated. Only the networks of the LAN's router get the options,
+// beside those that they have (R9). If a line is refused, no option has another value than that of its
+// routes: the last line then finds none to assign.
 func routerOSDHCP(t *table) string {
 	var text strings.Builder
 	text.WriteString(t.comments("#"))
@@ -143,8 +142,8 @@ func routerOSDHCP(t *table) string {
 	return text.String()
 }
 
-// vyOSDHCP writes commands of the configuration mode. VyOS adds the default route by itself,
-// through the default-router (kea_parse_options in vyos-1x), and has no option 249.
+// vyOSDHCP writes commands of the configuration mode. VyOS adds the default route itself,
+// from the default-router (kea_parse_options in vyos-1x), and has no option 249.
 func vyOSDHCP(t *table) string {
 	var text strings.Builder
 	text.WriteString(t.comments("#"))
@@ -159,7 +158,7 @@ func vyOSDHCP(t *table) string {
 	return text.String()
 }
 
-// kea writes an option-data list for a subnet of Kea's, in hex, which all versions take.
+// kea writes an option-data list for a subnet, in hex, which all versions of Kea accept.
 func kea(t *table) string {
 	option := hex.EncodeToString(t.option())
 	return t.comments("//") + fmt.Sprintf("// in the subnet of the router %s, beside the options that it has\n", t.gateway) + fmt.Sprintf(`"option-data": [
@@ -170,7 +169,7 @@ func kea(t *table) string {
 }
 
 // iscDHCP writes lines of dhcpd.conf, outside of all subnets. dhcpd runs the statements of classes after
-// those of subnets and pools, and so knows which router it is to give (R9).
+// those of subnets and pools, so that the router is known (R9).
 func iscDHCP(t *table) string {
 	option, router := decimal(t.option(), ", "), t.gateway.As4()
 	return t.comments("#") + "# outside of all subnets\n" +
@@ -183,7 +182,7 @@ func iscDHCP(t *table) string {
 		"    option ms-classless-static-routes " + option + ";\n  }\n}\n"
 }
 
-// option121 writes the bytes for whatever takes them.
+// option121 writes the bytes in hex and decimal.
 func option121(t *table) string {
 	option := t.option()
 	var routes []string

@@ -3,16 +3,15 @@ package routes
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/netip"
 	"strings"
 )
 
-// Action is what an iproute2 line does about a route.
+// Action is what an iproute2 line does with a route.
 type Action string
 
 const (
-	// Add fails where the route exists, as the lines of a first installation may.
+	// Add fails where the route exists, as in a first installation it should.
 	Add Action = "add"
 	// Replace can be repeated.
 	Replace Action = "replace"
@@ -20,27 +19,15 @@ const (
 
 // IP returns the entries as lines for iproute2, problems as comments (R1, R2).
 func IP(entries []Entry, action Action) string {
-	var text strings.Builder
-	for _, entry := range entries {
-		switch {
-		case entry.Problem != "":
-			fmt.Fprintf(&text, "# node %s: %s\n", entry.Node, entry.Problem)
-		case entry.Destination.Addr().Is4():
-			fmt.Fprintf(&text, "ip route %s %s via %s\n", action, entry.Destination, entry.Gateway)
-		default:
-			fmt.Fprintf(&text, "ip -6 route %s %s via %s\n", action, entry.Destination, entry.Gateway)
-		}
-	}
-	return text.String()
+	return (&table{entries: entries}).lines("#", func(text *strings.Builder, e Entry) {
+		fmt.Fprintf(text, "ip %sroute %s %s via %s\n", e.by("", "-6 "), action, e.Destination, e.Gateway)
+	})
 }
 
-// jsonRoutes is the document that JSON writes. Its form is stable: fields are added, never
-// renamed or removed, and its lists are never null.
+// The documents of -o json are stable: fields are added, never renamed or removed, and lists are never null.
 type jsonRoutes struct {
-	// Routes is in the order of Of.
-	Routes []jsonRoute `json:"routes"`
-	// Skipped says of which nodes, or podCIDRs of theirs, there is no route.
-	Skipped []jsonSkipped `json:"skipped"`
+	Routes  []jsonRoute   `json:"routes"`
+	Skipped []jsonSkipped `json:"skipped"` // nodes without a route, or their podCIDRs
 }
 
 type jsonRoute struct {
@@ -55,25 +42,22 @@ type jsonSkipped struct {
 	Reason string `json:"reason"`
 }
 
-// JSON writes the entries to w as one object:
+// jsonDocument writes all entries as one object:
 //
 //	{"routes":  [{"node": "node1", "family": "ipv4", "destination": "10.244.1.0/24", "gateway": "192.168.1.31"}],
 //	 "skipped": [{"node": "node2", "reason": "no podCIDRs: …"}]}
-func JSON(w io.Writer, entries []Entry) error {
+func jsonDocument(t *table) string {
 	document := jsonRoutes{Routes: []jsonRoute{}, Skipped: []jsonSkipped{}}
-	for _, entry := range entries {
-		if entry.Problem != "" {
-			document.Skipped = append(document.Skipped, jsonSkipped{entry.Node, entry.Problem})
-			continue
+	for _, e := range t.entries {
+		if e.Problem != "" {
+			document.Skipped = append(document.Skipped, jsonSkipped{e.Node, e.Problem})
+		} else {
+			document.Routes = append(document.Routes, jsonRoute{e.Node, e.by("ipv4", "ipv6"), e.Destination, e.Gateway})
 		}
-		document.Routes = append(document.Routes, jsonRoute{
-			Node:        entry.Node,
-			Family:      strings.ToLower(family(entry.Gateway)),
-			Destination: entry.Destination,
-			Gateway:     entry.Gateway,
-		})
 	}
-	encoder := json.NewEncoder(w)
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(document)
+	_ = encoder.Encode(document) // a Builder accepts everything, and no field can fail
+	return text.String()
 }

@@ -11,44 +11,39 @@ import (
 
 // Format is a way to write routes down.
 type Format struct {
-	// Name is what "-o" takes.
+	// Name is that of "-o".
 	Name string
-	// About says in a few words for which program it is.
+	// About names the program that it is for.
 	About string
-	// Default is the name of the interface where none is chosen; "" if the format has none.
+	// Default is the default interface; "" if the format has none.
 	Default string
-	// Gateway reports whether the routes of a DHCP option are written, which needs the LAN's own
-	// router for the default route (R11).
+	// Gateway is set for DHCP options, which need the LAN's own router for the default route (R11).
 	Gateway bool
-	// Subnet reports whether the format names the LAN's IPv4 subnet, which In says.
+	// Subnet is set if the format names the LAN's IPv4 subnet, which In sets.
 	Subnet bool
-	// Tagged reports whether the interface on which the LAN is must be named: the routes are for the
-	// clients there alone (R9).
+	// Tagged is set if the interface to the LAN must be named: the routes are for the clients there
+	// only (R9).
 	Tagged bool
-	// IPv6 reports whether the format is for IPv6 alone.
+	// IPv6 is set if the format is for IPv6 only.
 	IPv6 bool
-	// Document reports whether what is written without any route says that there is none.
+	// Document is set if a text is written even without any route.
 	Document bool
-	// Hint is what a user should know of routes in this place; "" for nothing.
+	// Hint is advice for the user, "" for none.
 	Hint string
 
 	subnet netip.Prefix
 
 	write func(*table) string
-	// loads returns an error if the format's program would not take what is written; nil if it takes all.
+	// loads returns an error if the format's program would not load the routes; nil if it loads all.
 	loads func(*table) error
-	// change writes what has changed, in lines of their own; nil if the format has no such.
+	// change writes a Change as lines; nil if the format has none.
 	change func(Change) string
 }
 
 // Formats are all formats, in the order of the help.
 var Formats = []Format{
 	{Name: "ip", About: "iproute2 commands", Hint: FirewallHint, write: func(t *table) string { return IP(t.entries, Replace) }, change: ipChange},
-	{Name: "json", About: "for programs, see below", Document: true, write: func(t *table) string {
-		var text strings.Builder
-		_ = JSON(&text, t.entries) // a Builder takes everything
-		return text.String()
-	}, change: jsonChange},
+	{Name: "json", About: "for programs, see below", Document: true, write: jsonDocument, change: jsonChange},
 	{Name: "routeros", About: "MikroTik RouterOS 7", Hint: FirewallHint, write: routerOS, change: routerOSChange},
 	{Name: "openwrt", About: "OpenWrt's uci", Default: "lan", Hint: FirewallHint, write: openWrt},
 	{Name: "vyos", About: "VyOS", Hint: FirewallHint, write: vyOS},
@@ -67,11 +62,11 @@ var Formats = []Format{
 	{Name: "radvd", About: "IPv6, a radvd.conf for each node", Default: "eth0", IPv6: true, write: radvd},
 }
 
-// table is what is written in a Format.
+// table is the input of a Format.
 type table struct {
 	entries []Entry
 	iface   string     // "" for a format without
-	gateway netip.Addr // the LAN's own router; the zero Addr where none is needed
+	gateway netip.Addr // the LAN's own router, for Format.Gateway
 	subnet  netip.Prefix
 }
 
@@ -81,11 +76,11 @@ const FirewallHint = "if this router filters packets, accept LAN-to-podCIDR traf
 // optionHint is that not every client requests option 121 (R12).
 const optionHint = "give the router the routes, too: some clients ignore option 121, Android reportedly"
 
-// In returns the format with the IPv4 subnet that the LAN's DHCP server has addresses for.
+// In returns the format with the IPv4 subnet of the LAN's DHCP server.
 func (f Format) In(subnet netip.Prefix) (Format, error) {
 	switch {
 	case !f.Subnet && subnet.IsValid():
-		return f, fmt.Errorf("-subnet: %s names none", f.Name)
+		return f, fmt.Errorf("-subnet: %s has none", f.Name)
 	case f.Subnet && (!subnet.IsValid() || !subnet.Addr().Is4()):
 		return f, fmt.Errorf("name the subnet of the LAN with -subnet, such as 192.168.1.0/24: %s needs it", f.Name)
 	}
@@ -106,36 +101,34 @@ func FormatByName(name string) (Format, error) {
 	return Formats[i], nil
 }
 
-// errNoGateway says why there can be no DHCP option without the default route (R11).
-var errNoGateway = errors.New("name the LAN's router with -gateway: a client that is given option 121 ignores the router of option 3, so that the default route must be among the routes or it loses the Internet (RFC 3442)")
+// errNoGateway: a DHCP option must have the default route (R11).
+var errNoGateway = errors.New("name the LAN's router with -gateway: a client that gets option 121 ignores the router of option 3, so that it loses the Internet unless the default route is among the routes (RFC 3442)")
 
-// interfaces are the names that mean nothing else in any of the formats (R15).
+// interfaces are the names that have no other meaning in any format (R15).
 var interfaces = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`)
 
-// Check returns an error for options that Write does not take. The interface is the format's default
-// if it is "", and the gateway is the address of the LAN's own router, of IPv4 if the format needs it
-// and else perhaps the zero Addr.
+// Check returns an error for options that Write does not accept. An interface "" is the format's default. The gateway is
+// the LAN's own router, of IPv4 if the format needs it, else it may be the zero Addr.
 func (f Format) Check(iface string, gateway netip.Addr) error {
 	switch {
 	case f.Gateway && !gateway.IsValid():
 		return errNoGateway
 	case f.Gateway && !gateway.Is4():
-		return fmt.Errorf("-gateway %s: want the IPv4 address of the LAN's router, as option 121 is for IPv4 alone", gateway)
+		return fmt.Errorf("-gateway %s: want the IPv4 address of the LAN's router, as option 121 is for IPv4 only", gateway)
 	case f.Subnet && !f.subnet.Contains(gateway):
 		return fmt.Errorf("-gateway %s is not in -subnet %s: name the router of that network", gateway, f.subnet)
 	case f.Tagged && iface == "":
 		return errors.New("name the DHCP server's interface to the LAN with -interface, such as br-lan or eth0: clients on its other networks would lose their default route")
 	case f.Default == "" && !f.Tagged && iface != "":
-		return fmt.Errorf("-interface: %s names none", f.Name)
+		return fmt.Errorf("-interface: %s has none", f.Name)
 	case iface != "" && !interfaces.MatchString(iface):
 		return fmt.Errorf("-interface %q is not the name of an interface: want letters, digits, dots, hyphens and underscores", iface)
 	}
 	return nil
 }
 
-// Write returns the entries in the format, with options that Check has no error for. It is an error
-// if there is no route to write, and then the text is JSON's document or nothing; or if the format's
-// program would not load the routes.
+// Write returns the entries in the format, with options that pass Check. It fails if there is no route to write,
+// with the text of a Document all the same, or if the format's program would not load the routes.
 func (f Format) Write(entries []Entry, iface string, gateway netip.Addr) (string, error) {
 	if err := f.Check(iface, gateway); err != nil {
 		return "", err
@@ -158,9 +151,9 @@ func (f Format) Write(entries []Entry, iface string, gateway netip.Addr) (string
 	return f.write(t), nil
 }
 
-// missing returns an error if none of the entries is a route that the format can have.
+// missing returns an error if the format can have none of the routes.
 func (f Format) missing(entries []Entry) error {
-	only := "" // the family of the routes that the format has, if of one
+	only := "" // the format's family, if it has one
 	switch {
 	case f.Gateway:
 		only = "IPv4" // R10
@@ -186,7 +179,7 @@ func (f Format) missing(entries []Entry) error {
 	return errors.New("no routes: no node has a podCIDR and an InternalIP that make one")
 }
 
-// lines writes each route with one, and what is no route as a comment.
+// lines writes each route with one, and problems as comments.
 func (t *table) lines(comment string, one func(*strings.Builder, Entry)) string {
 	var text strings.Builder
 	for _, entry := range t.entries {
@@ -199,7 +192,7 @@ func (t *table) lines(comment string, one func(*strings.Builder, Entry)) string 
 	return text.String()
 }
 
-// by returns what is for one family and what for the other.
+// by returns four for IPv4, six for IPv6.
 func (e Entry) by(four, six string) string {
 	if e.Destination.Addr().Is4() {
 		return four
@@ -207,7 +200,7 @@ func (e Entry) by(four, six string) string {
 	return six
 }
 
-// distinct makes names of nodes' names, in letters, digits and underscores alone, each of them once.
+// distinct turns nodes' names into distinct ones of letters, digits and underscores.
 type distinct map[string]bool
 
 func (d distinct) name(prefix, node, suffix string) string {

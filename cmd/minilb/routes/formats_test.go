@@ -146,9 +146,9 @@ func TestOptionLength(t *testing.T) {
 // R11: an option without the default route would cut clients off.
 func TestFormatErrors(t *testing.T) {
 	for _, tc := range []struct{ format, iface, gateway, want string }{
-		{"dnsmasq", "", "", "name the LAN's router with -gateway: a client that is given option 121 ignores the router of option 3"},
+		{"dnsmasq", "", "", "name the LAN's router with -gateway: a client that gets option 121 ignores the router of option 3"},
 		{"kea", "", "2001:db8::1", "-gateway 2001:db8::1: want the IPv4 address"},
-		{"ip", "eth0", "", "-interface: ip names none"},
+		{"ip", "eth0", "", "-interface: ip has none"},
 		{"dnsmasq", "", "192.168.1.1", "with -interface, such as br-lan or eth0: clients on its other networks would lose their default route"},
 		{"dnsmasq", "lan,121", "192.168.1.1", "is not the name of an interface"},
 		{"netplan", "eth0:\n x", "", "is not the name of an interface"},

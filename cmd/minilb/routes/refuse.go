@@ -14,11 +14,11 @@ const maxRoutes = 64
 // maxIPs is how many InternalIPs of a node are read (R7b). A node has one a family.
 const maxIPs = 64
 
-// maxProblems is how many problems are told of all nodes; the last one counts the rest (R7b).
+// maxProblems is how many problems of all nodes are reported; the last one counts the rest (R7b).
 const maxProblems = 100
 
-// legible returns what of a malformed address can be printed anywhere: its beginning, with a question mark for each
-// character that no address has (R15).
+// legible returns the beginning of a malformed address in a form that can be printed anywhere: with a question mark for
+// each character that no address has (R15).
 func legible(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -29,10 +29,10 @@ func legible(text string) string {
 	}, text[:min(len(text), 64)])
 }
 
-// shortest4 and shortest6 are the widths of the greatest networks that can be a node's (R7b).
+// shortest4 and shortest6 are the prefix lengths of the largest networks that can be a node's (R7b).
 const shortest4, shortest6 = 8, 16
 
-// never are what no pod has an address of, and what a network cannot do without (R7b).
+// never are networks in which no pod has an address, or which every host needs (R7b).
 var never = []struct {
 	network netip.Prefix
 	name    string
@@ -48,9 +48,8 @@ var never = []struct {
 	{netip.MustParsePrefix("ff00::/8"), "multicast"},
 }
 
-// private are the networks that pods may have unless the user says which ones: nobody on the Internet has an
-// address of them, so that a podCIDR leads no traffic astray that is meant for others (R7b). These are RFC 1918's,
-// those of RFC 6598, 2544 and 1112, and RFC 4193's.
+// private are the networks of pods without -within: no host on the Internet has an address there whose traffic a
+// podCIDR could divert (R7b). They are those of RFC 1918, 6598, 2544, 1112 and 4193.
 var private = []netip.Prefix{
 	netip.MustParsePrefix("10.0.0.0/8"),
 	netip.MustParsePrefix("172.16.0.0/12"),
@@ -61,14 +60,14 @@ var private = []netip.Prefix{
 	netip.MustParsePrefix("fc00::/7"),
 }
 
-// host is an address that packets must reach without our routes.
+// host is an address that must be reachable without our routes.
 type host struct {
 	addr netip.Addr
 	name string
 }
 
 // hosts returns the addresses that no destination may contain, sorted: those of all nodes, also
-// ignored ones, which are on the LAN all the same, of the router (R7), and of the API server (R7b).
+// ignored ones, of the router (R7), and of the API server (R7b).
 func (lan LAN) hosts(machines map[string]*machine) []host {
 	var hosts []host
 	for name, m := range machines {
@@ -88,18 +87,18 @@ func (lan LAN) hosts(machines map[string]*machine) []host {
 	return hosts
 }
 
-// refuse says why there must be no route to a podCIDR, "" if there may be one (R7, R7b).
+// refuse returns why there must be no route to a podCIDR, "" if there may be one (R7, R7b).
 func (lan LAN) refuse(cidr netip.Prefix, hosts []host) (ProblemKind, string) {
 	shortest := shortest4
 	if cidr.Addr().Is6() {
 		shortest = shortest6
 	}
 	if cidr.Bits() < shortest {
-		return NotPodNetwork, fmt.Sprintf("podCIDR %s is no pod network: it is greater than a /%d", cidr, shortest)
+		return NotPodNetwork, fmt.Sprintf("podCIDR %s is not a pod network: it is larger than a /%d", cidr, shortest)
 	}
 	for _, n := range never {
 		if n.network.Overlaps(cidr) {
-			return NotPodNetwork, fmt.Sprintf("podCIDR %s is no pod network: %s is %s", cidr, n.network, n.name)
+			return NotPodNetwork, fmt.Sprintf("podCIDR %s is not a pod network: %s is %s", cidr, n.network, n.name)
 		}
 	}
 	i, _ := slices.BinarySearchFunc(hosts, cidr.Addr(), func(h host, first netip.Addr) int { return h.addr.Compare(first) })
@@ -110,19 +109,19 @@ func (lan LAN) refuse(cidr netip.Prefix, hosts []host) (ProblemKind, string) {
 	case len(lan.Within) > 0 && !inside(lan.Within, cidr):
 		return NotPodNetwork, fmt.Sprintf("podCIDR %s is in none of the networks after -within: add it there if pods have it", cidr)
 	case len(lan.Within) == 0 && !inside(private, cidr):
-		return NotPodNetwork, fmt.Sprintf("podCIDR %s is no private network: if pods have it, name all of the cluster's pod networks with -within", cidr)
+		return NotPodNetwork, fmt.Sprintf("podCIDR %s is not a private network: if pods have it, name all of the cluster's pod networks with -within", cidr)
 	}
 	return "", ""
 }
 
-// inside reports whether one of the networks holds all of a podCIDR.
+// inside reports whether one of the networks contains a podCIDR.
 func inside(networks []netip.Prefix, cidr netip.Prefix) bool {
 	return slices.ContainsFunc(networks, func(network netip.Prefix) bool {
 		return network.Bits() <= cidr.Bits() && network.Contains(cidr.Addr())
 	})
 }
 
-// bounded returns the entries without the problems beyond maxProblems, which the last of the others counts.
+// bounded drops the problems beyond maxProblems; the last one that stays counts them.
 func bounded(entries []Entry) []Entry {
 	last, problems := 0, 0
 	for i, entry := range entries {
@@ -146,13 +145,13 @@ func bounded(entries []Entry) []Entry {
 	return kept
 }
 
-// older orders nodes by who had podCIDRs first: nobody can take another's by a Node that he adds.
+// older orders nodes by age, so that nobody takes another's podCIDR by a Node that he adds.
 func older(a, b *machine) int {
 	return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name, b.name))
 }
 
-// unambiguous leaves addresses to the oldest of the nodes whose podCIDRs hold them: there is one route to a
-// destination in a table, and one to a part of it would take that part's packets. A cluster does not give
+// unambiguous leaves addresses to the oldest of the nodes whose podCIDRs contain them: a table has one route to a
+// destination, and one to a part of it would divert that part's packets. A cluster does not assign
 // addresses twice, but people do.
 func unambiguous(entries []Entry, machines map[string]*machine) {
 	var routes []int

@@ -95,10 +95,10 @@ func TestRefuseNodes(t *testing.T) {
 // R7b: a destination is a pod network or it is nothing.
 func TestRefuseNetworks(t *testing.T) {
 	for cidr, want := range map[string]string{
-		"0.0.0.0/0":          "greater than a /8",
-		"0.0.0.0/1":          "greater than a /8",
-		"128.0.0.0/1":        "greater than a /8",
-		"126.0.0.0/7":        "greater than a /8",
+		"0.0.0.0/0":          "larger than a /8",
+		"0.0.0.0/1":          "larger than a /8",
+		"128.0.0.0/1":        "larger than a /8",
+		"126.0.0.0/7":        "larger than a /8",
 		"0.0.0.0/8":          "0.0.0.0/8 is unspecified",
 		"0.1.2.0/24":         "0.0.0.0/8 is unspecified",
 		"127.0.0.0/8":        "127.0.0.0/8 is loopback",
@@ -108,8 +108,8 @@ func TestRefuseNetworks(t *testing.T) {
 		"224.0.0.0/24":       "224.0.0.0/4 is multicast",
 		"239.1.0.0/16":       "224.0.0.0/4 is multicast",
 		"255.255.255.255/32": "255.255.255.255/32 is broadcast",
-		"::/0":               "greater than a /16",
-		"2000::/3":           "greater than a /16",
+		"::/0":               "larger than a /16",
+		"2000::/3":           "larger than a /16",
 		"::/64":              "::/128 is unspecified",
 		"::1/128":            "::1/128 is loopback",
 		"fe80:1::/64":        "fe80::/10 is link-local",
@@ -124,7 +124,7 @@ func TestRefuseNetworks(t *testing.T) {
 	} {
 		got := LAN{}.FromNodes([]*corev1.Node{node("a", cidr, "192.0.2.1 2001:db8::1")})
 		if len(got) != 1 || (got[0].Kind == NotPodNetwork) != (want != "") || want == "" && got[0].Problem != "" ||
-			want != "" && got[0].Problem != strings.Join(strings.Fields("podCIDR "+netip.MustParsePrefix(cidr).Masked().String()+" is no pod network: "+strings.Replace(want, "greater", "it is greater", 1)), " ") {
+			want != "" && got[0].Problem != strings.Join(strings.Fields("podCIDR "+netip.MustParsePrefix(cidr).Masked().String()+" is not a pod network: "+strings.Replace(want, "larger", "it is larger", 1)), " ") {
 			t.Errorf("%s: got %+v, want %q", cidr, got, want)
 		}
 	}
@@ -132,7 +132,7 @@ func TestRefuseNetworks(t *testing.T) {
 
 // R7b: without -within a destination is in a private network, and with it in one of those.
 func TestRefuseOutside(t *testing.T) {
-	const public, outside = " is no private network: if pods have it, name all of the cluster's pod networks with -within",
+	const public, outside = " is not a private network: if pods have it, name all of the cluster's pod networks with -within",
 		" is in none of the networks after -within: add it there if pods have it"
 	for _, tc := range []struct {
 		within string
@@ -146,7 +146,7 @@ func TestRefuseOutside(t *testing.T) {
 			"10.244.1.0/24": "", "203.0.113.0/24": "", "203.0.113.64/26": "", "2001:db8:1:1::/64": "",
 			"10.0.0.0/8": outside, "10.245.0.0/24": outside, "203.0.112.0/23": outside, "9.9.9.9/32": outside, "2001:db8:1:100::/64": outside, "fd00:1::/64": outside,
 		}},
-		{"0.0.0.0/0 ::/0", map[string]string{"9.9.9.9/32": "", "2620:fe::/48": "", "127.0.0.0/24": " is no pod network: 127.0.0.0/8 is loopback", "0.0.0.0/1": " is no pod network: it is greater than a /8"}},
+		{"0.0.0.0/0 ::/0", map[string]string{"9.9.9.9/32": "", "2620:fe::/48": "", "127.0.0.0/24": " is not a pod network: 127.0.0.0/8 is loopback", "0.0.0.0/1": " is not a pod network: it is larger than a /8"}},
 	} {
 		var lan LAN
 		for text := range strings.FieldsSeq(tc.within) {
@@ -173,7 +173,7 @@ func TestRefuseBounded(t *testing.T) {
 	got := LAN{}.FromNodes(nodes)
 	last := got[len(got)-2]
 	if len(got) != 101 || got[100].Node != "z" || got[100].Problem != "" || last.Node != "evil049" ||
-		last.Problem != "podCIDR 127.0.0.0/8 is no pod network: 127.0.0.0/8 is loopback, and 1900 more problems of nodes are not reported" || strings.Contains(got[98].Problem, "more problems") {
+		last.Problem != "podCIDR 127.0.0.0/8 is not a pod network: 127.0.0.0/8 is loopback, and 1900 more problems of nodes are not reported" || strings.Contains(got[98].Problem, "more problems") {
 		t.Errorf("got %d, the last of which are %+v", len(got), got[len(got)-3:])
 	}
 	if got := (LAN{}).FromNodes(nodes[:51]); len(got) != 101 || strings.Contains(got[99].Problem, "more problems") {
@@ -181,7 +181,7 @@ func TestRefuseBounded(t *testing.T) {
 	}
 	// All of them count for where pods are.
 	pod := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"9.9.9.9"}, NodeName: &nodes[1000].Name}}}
-	if unroutable, total := (LAN{}).Pods(nodes).Unroutable(pod); total != 1 || len(unroutable) != 1 || !strings.Contains(unroutable[0].Problem, "9.9.9.9/32 is no private network") {
+	if unroutable, total := (LAN{}).Pods(nodes).Unroutable(pod); total != 1 || len(unroutable) != 1 || !strings.Contains(unroutable[0].Problem, "9.9.9.9/32 is not a private network") {
 		t.Errorf("got %+v of %d", unroutable, total)
 	}
 	malformed := LAN{}.FromNodes([]*corev1.Node{node("a", strings.Repeat("x", 1000), strings.Repeat("y", 1000))})
@@ -242,10 +242,10 @@ func TestNextHop(t *testing.T) {
 		{"in that of the family", lan, "fd00:7::/64", "2001:db8::37 192.168.2.37 fd00:2::37", "fd00:2::37 2001:db8::37"},
 		{"in none", lan, "10.250.7.0/24", "10.0.0.37 192.168.1.37", "10.0.0.37 192.168.1.37"},
 		{"behind a loopback", LAN{}, "10.250.7.0/24", "127.0.0.1 0.0.0.0 169.254.0.7 192.168.1.37", "192.168.1.37"},
-		{"loopback", LAN{}, "10.250.7.0/24", "127.0.0.1", "no IPv4 InternalIP for 10.250.7.0/24 but 127.0.0.1, which is no address of the LAN"},
-		{"unspecified", LAN{}, "10.250.7.0/24", "0.0.0.0", "no IPv4 InternalIP for 10.250.7.0/24 but 0.0.0.0, which is no address of the LAN"},
-		{"link-local", LAN{}, "fd00:7::/64", "192.168.1.37 fe80::39", "no IPv6 InternalIP for fd00:7::/64 but fe80::39, which is no address of the LAN"},
-		{"IPv6's loopback", LAN{}, "fd00:7::/64", "::1", "no IPv6 InternalIP for fd00:7::/64 but ::1, which is no address of the LAN"},
+		{"loopback", LAN{}, "10.250.7.0/24", "127.0.0.1", "no IPv4 InternalIP for 10.250.7.0/24 but 127.0.0.1, which is not an address of the LAN"},
+		{"unspecified", LAN{}, "10.250.7.0/24", "0.0.0.0", "no IPv4 InternalIP for 10.250.7.0/24 but 0.0.0.0, which is not an address of the LAN"},
+		{"link-local", LAN{}, "fd00:7::/64", "192.168.1.37 fe80::39", "no IPv6 InternalIP for fd00:7::/64 but fe80::39, which is not an address of the LAN"},
+		{"IPv6's loopback", LAN{}, "fd00:7::/64", "::1", "no IPv6 InternalIP for fd00:7::/64 but ::1, which is not an address of the LAN"},
 	} {
 		e := tc.lan.FromNodes([]*corev1.Node{node("a", tc.cidrs, tc.ips)})[0]
 		got := e.Problem

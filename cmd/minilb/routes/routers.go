@@ -5,7 +5,6 @@ import (
 	"strings"
 )
 
-// routerOS writes commands for MikroTik's routers.
 func routerOS(t *table) string {
 	return t.lines("#", func(text *strings.Builder, e Entry) {
 		fmt.Fprintf(text, "/%s route add dst-address=%s gateway=%s comment=\"minilb %s\"\n", e.by("ip", "ipv6"), e.Destination, e.Gateway, e.Node)
@@ -36,7 +35,6 @@ func vyOS(t *table) string {
 	})
 }
 
-// frr writes lines of FRRouting's configuration.
 func frr(t *table) string {
 	return t.lines("!", func(text *strings.Builder, e Entry) {
 		fmt.Fprintf(text, "%s route %s %s\n", e.by("ip", "ipv6"), e.Destination, e.Gateway)
@@ -65,15 +63,15 @@ func netplan(t *table) string {
 	return fmt.Sprintf("network:\n  version: 2\n  ethernets:\n    %q:\n      routes:\n%s", t.iface, routes)
 }
 
-// windows writes commands for a console with the rights of an administrator. They outlast a restart.
+// windows writes commands for an administrator's console. The routes survive a restart.
 func windows(t *table) string {
 	return t.lines("REM", func(text *strings.Builder, e Entry) {
 		fmt.Fprintf(text, "route -p add %s %s\n", e.Destination, e.Gateway)
 	})
 }
 
-// radvd writes a radvd.conf for each node, as a router advertisement can only name its sender as
-// the way to a route (R13, RFC 4191).
+// radvd writes a radvd.conf for each node, as the next hop of a router advertisement's routes is always its
+// sender (R13, RFC 4191).
 func radvd(t *table) string {
 	return t.lines("#", func(text *strings.Builder, e Entry) {
 		if e.Destination.Addr().Is4() {

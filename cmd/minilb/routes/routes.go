@@ -1,5 +1,5 @@
 // Package routes turns Nodes into the static routes that make pods reachable from the LAN,
-// and tells where pods live outside of them. Of ours it imports lb and kube alone.
+// and finds pods outside of them. Of ours it imports lb, kube and informer only.
 package routes
 
 import (
@@ -17,23 +17,20 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// Entry is what is to be said of one podCIDR of a node: its route or, if Problem is set, why
-// there is none.
+// Entry is one podCIDR of a node: its route or, if Problem is set, why there is none.
 type Entry struct {
 	// Node is the node's name.
 	Node string
-	// Destination is the podCIDR, without host bits. It is the zero Prefix if the problem is
-	// not one of a single podCIDR.
+	// Destination is the podCIDR, without host bits; the zero Prefix if the problem is not about a single one.
 	Destination netip.Prefix
-	// Gateway is the InternalIP of the same family that was chosen (R1, R22); invalid if Problem
-	// is set.
+	// Gateway is the InternalIP of the same family that was chosen (R1, R22); invalid if Problem is set.
 	Gateway netip.Addr
-	// Others are the further ones that could be chosen, best first.
+	// Others are the other InternalIPs of the family, best first.
 	Others []netip.Addr
-	// Problem says in a few words on one line why there is no route. No character of it that a Node has written
-	// means anything to a shell or a router, even where the line is not taken for a comment (R15).
+	// Problem is why there is no route, in a few words on one line. No character that comes from a Node has a
+	// meaning to a shell or a router, even if the line is not taken for a comment (R15).
 	Problem string
-	// Kind is that of the problem, "" if there is none.
+	// Kind is that of the problem, "" for none.
 	Kind ProblemKind
 }
 
@@ -46,41 +43,40 @@ func (e Entry) equal(other Entry) bool {
 type ProblemKind string
 
 const (
-	// NoPodCIDR: the node has none, or one that cannot be read.
+	// NoPodCIDR: the node has none, or a malformed one.
 	NoPodCIDR ProblemKind = "NoPodCIDR"
 	// NoInternalIP: it has no address of the podCIDR's family that can be a next hop.
 	NoInternalIP ProblemKind = "NoInternalIP"
-	// MalformedIP: one of its addresses cannot be read.
+	// MalformedIP: one of its addresses is malformed.
 	MalformedIP ProblemKind = "MalformedIP"
-	// SamePodCIDR: another node has the podCIDR, too, or one that overlaps it.
+	// SamePodCIDR: another node has the podCIDR or one that overlaps it.
 	SamePodCIDR ProblemKind = "SamePodCIDR"
-	// NotPodNetwork: the podCIDR can be no pod network, or is one too many (R7b).
+	// NotPodNetwork: the podCIDR is not a pod network, or is one too many (R7b).
 	NotPodNetwork ProblemKind = "NotPodNetwork"
 	// HostInPodCIDR: the podCIDR contains an address of a node, of the LAN's router (R7) or of the API server (R7b).
 	HostInPodCIDR ProblemKind = "HostInPodCIDR"
 )
 
-// LAN is what the user says of the network that the routes are for, and of the cluster. The zero LAN says nothing.
+// LAN is the network that the routes are for, and the cluster, as far as the user describes them.
 type LAN struct {
-	// Router is the address of the LAN's own router: no destination may contain it (R7).
+	// Router is the LAN's own router, which no destination may contain (R7).
 	Router netip.Addr
-	// Nodes are the networks whose addresses are chosen first of a node's several InternalIPs (R22).
+	// Nodes are networks whose addresses are preferred of a node's several InternalIPs (R22).
 	Nodes []netip.Prefix
-	// Within are the networks of the cluster's pods, in which all destinations are; without any these are the
-	// private ones (R7b).
+	// Within are the networks of the cluster's pods, which limit the destinations; without any these are the
+	// private networks (R7b).
 	Within []netip.Prefix
-	// Server is the API server's host, without a port, as a client outside of the cluster is told; empty for one inside.
+	// Server is the API server's host in the kubeconfig of a client outside of the cluster, without a port; empty inside.
 	Server string
 
-	servers []netip.Addr // of the API server, as Locate has found them
+	servers []netip.Addr // of the API server, found by Locate
 }
 
-// Of returns the entries of the nodes in an order that can be compared from run to run: by
-// the node's name, then IPv4 before IPv6 (R1, R2). Ignored nodes have none (M8). There are 100 problems at
-// most, of which the last one counts the rest (R7b).
+// FromNodes returns the entries of the nodes in an order that can be compared from run to run: by
+// the node's name, then IPv4 before IPv6 (R1, R2). Ignored nodes have none (M8). There are at most 100 problems,
+// of which the last one counts the rest (R7b).
 func (lan LAN) FromNodes(nodes []*corev1.Node) []Entry { return bounded(lan.entries(readAll(nodes))) }
 
-// readAll returns what is read of the nodes, by their names.
 func readAll(nodes []*corev1.Node) map[string]*machine {
 	machines := make(map[string]*machine, len(nodes))
 	for _, node := range nodes {
@@ -129,7 +125,7 @@ func read(node *corev1.Node) *machine {
 	return m
 }
 
-// entries returns what Of does and all problems, of the machines by the nodes' names.
+// entries returns what FromNodes does, and all problems.
 func (lan LAN) entries(machines map[string]*machine) []Entry {
 	hosts := lan.hosts(machines)
 	var entries []Entry
@@ -151,8 +147,7 @@ func (lan LAN) entries(machines map[string]*machine) []Entry {
 	return entries
 }
 
-// choose sets the entry's next hop: of the addresses of its family one in the networks that the user
-// names, else the first (R1, R22).
+// choose sets the entry's next hop: of the addresses of its family one in lan.Nodes, else the first (R1, R22).
 func (lan LAN) choose(entry *Entry, ips []netip.Addr) {
 	var hops []netip.Addr
 	unusable := ""
@@ -160,7 +155,7 @@ func (lan LAN) choose(entry *Entry, ips []netip.Addr) {
 		switch {
 		case ip.Is4() != entry.Destination.Addr().Is4():
 		case ip.IsLoopback() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast():
-			unusable = fmt.Sprintf(" but %s, which is no address of the LAN", ip)
+			unusable = fmt.Sprintf(" but %s, which is not an address of the LAN", ip)
 		default:
 			hops = append(hops, ip)
 		}
@@ -174,7 +169,6 @@ func (lan LAN) choose(entry *Entry, ips []netip.Addr) {
 	entry.Gateway, entry.Others = hops[0], hops[1:]
 }
 
-// rank is 0 for an address in the networks that the user names, and 1 for others.
 func (lan LAN) rank(ip netip.Addr) int {
 	if slices.ContainsFunc(lan.Nodes, func(network netip.Prefix) bool { return network.Contains(ip) }) {
 		return 0
@@ -182,7 +176,7 @@ func (lan LAN) rank(ip netip.Addr) int {
 	return 1
 }
 
-// podCIDRs returns the node's podCIDRs, IPv4 first, and what is wrong with the others.
+// podCIDRs returns the node's podCIDRs, IPv4 first, and the problems of the others.
 func podCIDRs(node *corev1.Node) (cidrs []netip.Prefix, problems []string) {
 	texts := node.Spec.PodCIDRs
 	if len(texts) == 0 && node.Spec.PodCIDR != "" {
@@ -202,7 +196,7 @@ func podCIDRs(node *corev1.Node) (cidrs []netip.Prefix, problems []string) {
 	return cidrs, problems
 }
 
-// internalIPs returns the node's InternalIPs in its own order, and what is wrong with the others.
+// internalIPs returns the node's InternalIPs in its own order, and the problems of the others.
 func internalIPs(node *corev1.Node) (ips []netip.Addr, problems []string) {
 	count := 0
 	for _, address := range node.Status.Addresses {
@@ -223,7 +217,6 @@ func internalIPs(node *corev1.Node) (ips []netip.Addr, problems []string) {
 	return ips, problems
 }
 
-// family returns the name of the address's family as users write it.
 func family(ip netip.Addr) string {
 	if ip.Is4() {
 		return "IPv4"

@@ -106,11 +106,8 @@ func TestJSON(t *testing.T) {
 				`"skipped":[{"node":"b","reason":"no IPv4 InternalIP for 10.244.2.0/24"}]}`},
 	}
 	for _, tc := range tests {
-		var out, compact bytes.Buffer
-		if err := JSON(&out, LAN{}.FromNodes(tc.nodes)); err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Compact(&compact, out.Bytes()); err != nil {
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, []byte(jsonDocument(&table{entries: LAN{}.FromNodes(tc.nodes)}))); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.TrimSpace(compact.String()); got != tc.want {
