@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/coredns/coredns/request"
@@ -149,7 +148,7 @@ func (m *Minilb) addressRecords(n int, of func(i int) (owner string, addr netip.
 // client gets the same ones each time.
 func (m *Minilb) services(reply *dns.Msg, state *request.Request, owner string, node *records.Node) {
 	service := serviceOf(owner)
-	targets := someTargets(node, service, overflowing(state, recordSize+srvSize+len(service)))
+	targets := node.Targets(service, overflowing(state, recordSize+srvSize+len(service)))
 	fit := targetsFit(m.room(state)-questionSize(reply), targets)
 	if fit {
 		rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
@@ -191,20 +190,6 @@ func addressesAt(node *records.Node, targets []records.Target) (owners []string,
 		}
 	}
 	return owners, addrs
-}
-
-// someTargets returns the first targets of a port, limit at most, without those whose names are too long
-// (D33).
-func someTargets(node *records.Node, service string, limit int) []records.Target {
-	if records.RoomBelow(service) {
-		return node.Targets(service, limit)
-	}
-	targets := nameable(node.Targets(service, 0))
-	return targets[:min(len(targets), limit)]
-}
-
-func nameable(targets []records.Target) []records.Target {
-	return slices.DeleteFunc(targets, func(t records.Target) bool { return !records.Fits(t.Name) })
 }
 
 // serviceOf returns the name of the Service that a named port's name is below.

@@ -1,34 +1,21 @@
 package minilb
 
-import (
-	"maps"
-	"slices"
-	"sync"
-)
+import "sync"
 
-// registry holds the clusters that are watched, of every load of the Corefile: a load takes over
+// registry has the clusters that are watched as keys, of every load of the Corefile: a load takes over
 // what the one before knows, and metrics are collected from all of them.
-type registry struct {
-	mu       sync.Mutex
-	clusters map[*cluster]bool
-}
+type registry struct{ sync.Map }
 
-var clusters = &registry{clusters: map[*cluster]bool{}}
+var clusters = &registry{}
 
-func (r *registry) add(cl *cluster) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.clusters[cl] = true
-}
+func (r *registry) add(cl *cluster) { r.Store(cl, true) }
 
-func (r *registry) remove(cl *cluster) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.clusters, cl)
-}
+func (r *registry) remove(cl *cluster) { r.Delete(cl) }
 
-func (r *registry) all() []*cluster {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Collect(maps.Keys(r.clusters))
+func (r *registry) all() (all []*cluster) {
+	r.Range(func(cl, _ any) bool {
+		all = append(all, cl.(*cluster))
+		return true
+	})
+	return all
 }

@@ -83,7 +83,7 @@ func (m *Minilb) all(r records.Record) []dns.RR {
 	case node.Pointers != nil:
 		rrs = m.pointers(r.Name, node.Pointers)
 	case node.Ports != nil:
-		rrs = m.targets(r.Name, nameable(node.Targets(serviceOf(r.Name), 0)))
+		rrs = m.targets(r.Name, node.Targets(serviceOf(r.Name), 0))
 	default:
 		rrs = append(m.addresses(r.Name, dns.TypeA, node, 0), m.addresses(r.Name, dns.TypeAAAA, node, 0)...)
 		rrs = append(rrs, m.https(r.Name, node)...)

@@ -18,9 +18,23 @@ func TestBelow(t *testing.T) {
 			t.Errorf("%d characters: fits %v, want %v", length, got, want)
 		}
 	}
-	for length, want := range map[int]bool{100: true, 189: true, 190: false} { // before the final dot; a label has 63 at most, and a dot
-		if got := RoomBelow(strings.Repeat("a", length) + "."); got != want {
-			t.Errorf("below %d characters: room for any label %v, want %v", length, got, want)
+}
+
+// D33: endpoints whose names would be too long are left out, the others are not, whatever the limit.
+func TestTargetsTooLong(t *testing.T) {
+	long, of := strings.Repeat("x", 63), NewAddresses(addrs("10.0.0.1", "10.0.0.2")...)
+	named := &Node{Of: of, Ports: []Port{{Labels: []string{long, "y"}}}}
+	addressed := &Node{Of: of, Ports: []Port{{}}}
+	for length, want := range map[int][2]int{189: {2, 2}, 190: {1, 2}, 244: {1, 2}, 245: {1, 0}, 251: {1, 0}, 252: {0, 0}} { // before the final dot
+		service := strings.Repeat("a", length) + "."
+		if got := len(named.Targets(service, 0)); got != want[0] {
+			t.Errorf("below %d characters: got %d targets by labels, want %d", length, got, want[0])
+		}
+		if got := len(named.Targets(service, 1)); got != min(1, want[0]) {
+			t.Errorf("below %d characters: got %d targets by labels of at most one", length, got)
+		}
+		if got := len(addressed.Targets(service, 0)); got != want[1] {
+			t.Errorf("below %d characters: got %d targets by addresses, want %d", length, got, want[1])
 		}
 	}
 }

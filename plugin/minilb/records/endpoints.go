@@ -214,11 +214,8 @@ func Below(label, name string) string {
 	return label + "." + name
 }
 
-// Fits reports whether a name is not too long for DNS.
+// Fits reports whether a name is short enough for DNS.
 func Fits(name string) bool { return len(name) <= longestName }
-
-// RoomBelow reports whether there is room for any label below a name.
-func RoomBelow(name string) bool { return longestLabel+len(".")+len(name) <= longestName }
 
 // maxSharedHostname bounds the addresses of one hostname: each query for it reads all of them, and any
 // number of endpoints can be given the same one.

@@ -33,8 +33,8 @@ func (n *Node) serving(p *Port) (labels []string, addrs [2][]netip.Addr) {
 }
 
 // Targets returns the endpoints of the ports, each once: the first ones, limit at most, 0 meaning all, so that
-// the same ones are left out each time (D23b, D41). A name may be too long for DNS (D33). The names share one
-// allocation.
+// the same ones are left out each time (D23b, D41), without those whose names are too long for DNS (D33). The
+// names share one allocation.
 func (n *Node) Targets(service string, limit int) []Target {
 	total, size := 0, 0
 	for i := range n.Ports {
@@ -55,28 +55,30 @@ func (n *Node) Targets(service string, limit int) []Target {
 	targets := make([]Target, 0, total)
 	var all strings.Builder
 	all.Grow(total * (size + len(".") + len(service)))
-	add := func(start int, number uint16, addr netip.Addr) {
-		label := all.Len() - start
+	add := func(label []byte, number uint16, addr netip.Addr) {
+		if len(label)+len(".")+len(service) > longestName {
+			return
+		}
+		start := all.Len()
+		all.Write(label)
 		all.WriteByte('.')
 		all.WriteString(service)
-		targets = append(targets, Target{Name: all.String()[start:], Number: number, label: uint8(label), Addr: addr})
+		targets = append(targets, Target{Name: all.String()[start:], Number: number, label: uint8(len(label)), Addr: addr})
 	}
-	var room [longestDashed]byte
+	var room [longestLabel]byte
 	for i := range n.Ports {
 		labels, addrs := n.serving(&n.Ports[i])
-		for _, label := range labels[:min(len(labels), total-len(targets))] {
-			start := all.Len()
-			all.WriteString(label)
-			add(start, n.Ports[i].Number, netip.Addr{})
+		for j := 0; j < len(labels) && len(targets) < total; j++ {
+			add(append(room[:0], labels[j]...), n.Ports[i].Number, netip.Addr{})
 		}
 		for _, family := range addrs {
-			for _, addr := range family[:min(len(family), total-len(targets))] {
-				start := all.Len()
-				all.Write(appendDashed(room[:0], addr))
+			for j := 0; j < len(family) && len(targets) < total; j++ {
+				addr := family[j]
+				label := appendDashed(room[:0], addr)
 				if n.Of.paired() {
 					addr = netip.Addr{}
 				}
-				add(start, n.Ports[i].Number, addr)
+				add(label, n.Ports[i].Number, addr)
 			}
 		}
 	}
