@@ -17,7 +17,7 @@ type builder struct {
 func newBuilder(z *zone, s *snapshot) *builder {
 	g := &builder{apex: z.apex()}
 	if s != nil {
-		g.before = s.tree(z).names
+		g.before = s.trees[z.name].names
 	}
 	g.draft = newDraft(g.before)
 	if s == nil && z.name != "" {

@@ -56,16 +56,8 @@ func (z *zone) fixedAt(name string) (node *Node, fixed bool) {
 
 // snapshot is the content of all forward zones and the overlay.
 type snapshot struct {
-	trees   map[string]*tree // by zone
-	overlay *tree
-	partial bool // the zones are not known completely
-}
-
-func (s *snapshot) tree(z *zone) *tree {
-	if z.name == "" {
-		return s.overlay
-	}
-	return s.trees[z.name]
+	trees   map[string]*tree // by zone, "" for the overlay
+	partial bool             // the zones are not known completely
 }
 
 // NewIndex returns an index of zones, which are canonical names. Reverse zones (D60) have PTR records to
@@ -99,16 +91,6 @@ func NewIndex(zones []string, fixed ...Record) *Index {
 	return x
 }
 
-// forward returns the zones that are not reverse zones.
-func (x *Index) forward() (zones []*zone) {
-	for _, z := range x.zones {
-		if !z.prefix.IsValid() {
-			zones = append(zones, z)
-		}
-	}
-	return zones
-}
-
 // Match returns the longest zone that has the canonical name, or "" if there is none (M5b).
 func (x *Index) Match(name string) string { return x.zone(name).name }
 
@@ -125,12 +107,7 @@ func (x *Index) zone(name string) *zone {
 // Lookup looks up a name in a zone that Match has returned for it.
 func (x *Index) Lookup(zone, name string) (Result, *Node) {
 	s := x.snapshot.Load()
-	switch {
-	case s == nil:
-		return NotSynced, nil
-	case zone == "":
-		return s.overlay.lookup(name)
-	case s.partial:
+	if s == nil || s.partial && zone != "" {
 		return NotSynced, nil
 	}
 	if t := s.trees[zone]; t != nil {

@@ -45,7 +45,10 @@ type update struct {
 
 // begin puts the fixed records.
 func (u *update) begin() {
-	for _, z := range append(u.index.forward(), &u.index.overlay) {
+	for _, z := range append([]*zone{&u.index.overlay}, u.index.zones...) {
+		if z.prefix.IsValid() {
+			continue
+		}
 		g := u.builder(z)
 		for _, r := range z.fixed {
 			if e, _ := g.get(r.Name); e.node == nil {
@@ -110,15 +113,10 @@ func (u *update) changed() []*zone {
 func (u *update) snapshot(partial bool) *snapshot {
 	next := &snapshot{trees: map[string]*tree{}, partial: partial}
 	if u.old != nil {
-		next.overlay = u.old.overlay
 		maps.Copy(next.trees, u.old.trees)
 	}
 	for z, g := range u.zones {
-		if z == &u.index.overlay {
-			next.overlay = g.tree()
-		} else {
-			next.trees[z.name] = g.tree()
-		}
+		next.trees[z.name] = g.tree()
 	}
 	return next
 }
