@@ -32,12 +32,12 @@ func Slips(kind string, labels, annotations map[string]string, hostAnnotations [
 		if ours[key] {
 			continue
 		}
-		if text, fix := annotationSlip(kind, key, hostAnnotations); text != "" {
+		if text, fix := lintAnnotation(kind, key, hostAnnotations); text != "" {
 			slips = append(slips, Slip{key, false, text, fix, !Known(key) && (slices.Contains(hostAnnotations, key) || slices.Contains(others, key))})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		if text, fix := labelSlip(key, labels[key]); text != "" {
+		if text, fix := lintLabel(key, labels[key]); text != "" {
 			slips = append(slips, Slip{key, true, text, fix, false})
 		}
 	}
@@ -53,7 +53,7 @@ var others = []string{"external-dns.alpha.kubernetes.io/hostname", "external-dns
 // Known reports whether a label or annotation is one of ours.
 func Known(key string) bool { return slices.Contains(known, key) }
 
-func annotationSlip(kind, key string, hostAnnotations []string) (text, fix string) {
+func lintAnnotation(kind, key string, hostAnnotations []string) (text, fix string) {
 	switch {
 	case key == IgnoreLabel:
 		return fmt.Sprintf("annotation %s has no effect: it is a label", key), fmt.Sprintf("set the label %s: \"true\"", key)
@@ -67,13 +67,7 @@ func annotationSlip(kind, key string, hostAnnotations []string) (text, fix strin
 	case key == ALPNAnnotation && kind != "Service":
 		return fmt.Sprintf("annotation %s has no effect on objects of kind %s", key, kind), "set it on the Service"
 	}
-	if Known(key) {
-		return "", ""
-	}
-	if meant := resembles(key); meant != "" {
-		return fmt.Sprintf("annotation %q is none of ours and has no effect", key), instead(meant)
-	}
-	return "", ""
+	return typo("annotation", key)
 }
 
 // hostsOf is where objects of a kind name their hosts.
@@ -82,7 +76,7 @@ var hostsOf = map[string]string{
 	"HTTPRoute": "spec.hostnames", "GRPCRoute": "spec.hostnames", "TLSRoute": "spec.hostnames",
 }
 
-func labelSlip(key, value string) (text, fix string) {
+func lintLabel(key, value string) (text, fix string) {
 	switch {
 	case key == IgnoreLabel && (value == "true" || value == "false" || value == ""):
 		return "", ""
@@ -91,18 +85,22 @@ func labelSlip(key, value string) (text, fix string) {
 	case Known(key):
 		return fmt.Sprintf("label %s has no effect: it is an annotation", key), fmt.Sprintf("set the annotation %s", key)
 	}
-	if meant := resembles(key); meant != "" {
-		return fmt.Sprintf("label %q is none of ours and has no effect", key), instead(meant)
-	}
-	return "", ""
+	return typo("label", key)
 }
 
-// instead returns the fix of a key that was meant to be another one.
-func instead(meant string) string {
-	if meant == IgnoreLabel {
-		return fmt.Sprintf("set the label %s: \"true\"", meant)
+func typo(what, key string) (text, fix string) {
+	if Known(key) {
+		return "", ""
 	}
-	return "set the annotation " + meant
+	text = fmt.Sprintf("%s %q is none of ours and has no effect", what, key)
+	switch meant := resembles(key); meant {
+	case "":
+		return "", ""
+	case IgnoreLabel:
+		return text, fmt.Sprintf("set the label %s: \"true\"", meant)
+	default:
+		return text, "set the annotation " + meant
+	}
 }
 
 // slack is the largest Distance of a typo.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -220,17 +221,13 @@ func (s *schedule) conclude(e *entry, began time.Time, err error) []Change {
 
 // collect queues the endpoints that are due.
 func (s *schedule) collect(now time.Time) {
-	rest := s.retries[:0]
-	for _, r := range s.retries {
-		if now.Before(r.at) {
-			rest = append(rest, r)
-		} else {
+	s.retries = slices.DeleteFunc(s.retries, func(r retry) bool {
+		due := !now.Before(r.at)
+		if due {
 			s.waiting = append(s.waiting, r.entry)
 		}
-	}
-	clear(s.retries[len(rest):])
-	s.retries = rest
-
+		return due
+	})
 	if now.Sub(s.begun) > inheritedFor {
 		s.inherited = nil
 	}
