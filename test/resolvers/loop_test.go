@@ -58,7 +58,7 @@ func TestForwardLoop(t *testing.T) {
 				t.Errorf("got %v questions for the first name", questions)
 			}
 			cluster.Eventually(t, 10*time.Second, func() error {
-				if len(s.Log.Lines("Forward loop: names in "+domain)) == 0 {
+				if len(s.Log.Lines("Forward loop: queries in "+domain)) == 0 {
 					return errors.New("the loop is not in the log")
 				}
 				return nil
