@@ -14,6 +14,7 @@ import (
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/plugin/minilb/alias"
 	"github.com/minilb/minilb/plugin/minilb/ede"
 	"github.com/minilb/minilb/plugin/minilb/loop"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -83,7 +84,7 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	case zone == "" && result != records.Found: // D3, D73: only claimed names are touched
 		return m.passUnlessLoop(ctx, w, state)
 	case zone == "" && !ours(qtype, node): // D6
-		return m.passUnlessLoop(ctx, claimed{w, m.soa(state.QName(), "", m.index.PeekSerial(""))}, state)
+		return m.passUnlessLoop(ctx, alias.Claimed{ResponseWriter: w, SOA: m.soa(state.QName(), "", m.index.PeekSerial(""))}, state)
 	case zone != "" && result == records.NotSynced: // D72: before fallthrough, or another server's NXDOMAIN would be cached
 		m.requests.add(ctx, servfail)
 		if r.IsEdns0() == nil { // D74: the server writes it

@@ -1,4 +1,4 @@
-package minilb
+package alias
 
 import (
 	"math"
@@ -7,23 +7,23 @@ import (
 	"github.com/miekg/dns"
 )
 
-// claimed rewrites the next plugin's reply for a claimed host, in a type that is not ours (D6). Two
+// Claimed rewrites the next plugin's reply for a claimed host, in a type that is not ours (D6). Two
 // statements would count for all types, and hide the addresses from a cache:
 //   - NXDOMAIN (RFC 2308 §5) becomes NODATA;
 //   - of an alias (RFC 1034 §3.6.2) only the data of the target is left, under the host's own name.
-type claimed struct {
+type Claimed struct {
 	dns.ResponseWriter
-	soa *dns.SOA // of the host
+	SOA *dns.SOA // of the host
 }
 
 // WriteMsg implements the dns.ResponseWriter interface. It does not modify reply, which a cache may keep.
-func (w claimed) WriteMsg(reply *dns.Msg) error {
+func (w Claimed) WriteMsg(reply *dns.Msg) error {
 	own := *reply
 	switch {
 	case len(reply.Question) == 1 && aliased(reply):
 		q := reply.Question[0]
 		own.AuthenticatedData, own.Answer, own.Ns = false, nil, nil
-		passed := alongAliases(reply.Answer, q.Name)
+		passed := cnameChain(reply.Answer, q.Name)
 		ttl := uint32(math.MaxUint32) // the shortest of the aliases
 		for _, rr := range reply.Answer {
 			if rr.Header().Rrtype == dns.TypeCNAME {
@@ -38,7 +38,7 @@ func (w claimed) WriteMsg(reply *dns.Msg) error {
 			}
 		}
 		if len(own.Answer) == 0 && !own.Truncated && (own.Rcode == dns.RcodeSuccess || own.Rcode == dns.RcodeNameError) {
-			own.Rcode, own.Ns = dns.RcodeSuccess, []dns.RR{w.soa} // D5
+			own.Rcode, own.Ns = dns.RcodeSuccess, []dns.RR{w.SOA} // D5
 		}
 	case reply.Rcode == dns.RcodeNameError && len(reply.Answer) == 0: // else it is about an alias' target
 		own.AuthenticatedData, own.Rcode = false, dns.RcodeSuccess
