@@ -19,12 +19,9 @@ import (
 // router is the next plugin, and the resolver behind it that sends a domain here.
 type router struct {
 	*Minilb
-	domain   string                            // "" for none
-	local    string                            // a name that it knows by itself
-	replicas atomic.Int32                      // so many names that prove loops go to another replica
-	hold     func(name string) <-chan struct{} // until when the answer takes, nil for at once
-
-	mended          atomic.Bool // it sends no domain any longer
+	domain          string       // "" for none
+	local           string       // a name that it knows by itself
+	replicas        atomic.Int32 // so many names that prove loops go to another replica
 	asked, inFlight atomic.Int32
 }
 
@@ -47,14 +44,8 @@ func (r *router) ServeDNS(ctx context.Context, w dns.ResponseWriter, q *dns.Msg)
 	case r.inFlight.Add(1) > dnsmasqLimit:
 		reply.Rcode = dns.RcodeRefused
 	case name == r.local:
-		if r.hold != nil {
-			<-r.hold(name)
-		}
 		reply.Rcode = dns.RcodeSuccess
-	case r.mended.Load() || r.domain == "" || !hostname.InZone(name, r.domain):
-		if r.hold != nil {
-			<-r.hold(name)
-		}
+	case r.domain == "" || !hostname.InZone(name, r.domain):
 	case strings.HasPrefix(name, proofLabel) && r.replicas.Add(-1) >= 0:
 		reply.Rcode = dns.RcodeServerFailure
 	default:
