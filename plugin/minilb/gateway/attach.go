@@ -18,7 +18,7 @@ import (
 
 // serving is how a host of a route is served.
 type serving struct {
-	leads     []*object.Targets
+	targets   []*object.Targets
 	encrypted bool // by a listener with TLS, among others
 }
 
@@ -42,24 +42,24 @@ func (rs *Routes) claimsOf(r *object.Route) []*claim.Claim {
 	}
 	served := newServings()
 	var obstacles []string
-	foreign := false
+	notOurs := false
 	parents := rs.parents(r)
 	for _, ref := range parents {
 		switch _, o := rs.attach(r, ref, served); {
 		case o == nil:
-		case o.foreign():
-			foreign = true
+		case o.notOurs():
+			notOurs = true
 		case len(obstacles) < maxObstacles && !slices.Contains(obstacles, o.text):
 			obstacles = append(obstacles, o.text)
 		}
 	}
 	if len(parents) == 0 && r.Hosts[0] != "" {
-		obstacles = append(obstacles, orphaned(r))
+		obstacles = append(obstacles, noParents(r))
 	}
 	claims := groupByTargets(r, served.byHost)
 	unmet := slices.DeleteFunc(slices.Clone(r.Hosts), func(host string) bool { return served.met[host] })
-	if len(unmet) > 0 && obstacles != nil && (claims == nil || !foreign) {
-		claims = append(claims, deadClaim(r, unmet, strings.Join(obstacles, "; ")))
+	if len(unmet) > 0 && obstacles != nil && (claims == nil || !notOurs) {
+		claims = append(claims, unservedClaim(r, unmet, strings.Join(obstacles, "; ")))
 	}
 	if r.Surplus > 0 && claims != nil { // or else it is somebody else's
 		c := &claim.Claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}}
@@ -69,8 +69,8 @@ func (rs *Routes) claimsOf(r *object.Route) []*claim.Claim {
 	return claims
 }
 
-// orphaned says why a route that has no parents is not served.
-func orphaned(r *object.Route) string {
+// noParents says why a route that has no parents is not served.
+func noParents(r *object.Route) string {
 	if r.UseDefaultGateways {
 		return "it asks for the default Gateways, and no such Gateway is in its status"
 	}
@@ -86,7 +86,7 @@ func groupByTargets(r *object.Route, served map[string]*serving) []*claim.Claim 
 	var groups []*group
 	for _, host := range slices.Sorted(maps.Keys(served)) {
 		s := served[host]
-		i := slices.IndexFunc(groups, func(g *group) bool { return g.encrypted == s.encrypted && slices.Equal(g.leads, s.leads) })
+		i := slices.IndexFunc(groups, func(g *group) bool { return g.encrypted == s.encrypted && slices.Equal(g.targets, s.targets) })
 		if i < 0 {
 			i = len(groups)
 			groups = append(groups, &group{serving: s})
@@ -97,7 +97,7 @@ func groupByTargets(r *object.Route, served map[string]*serving) []*claim.Claim 
 	for _, g := range groups {
 		c := &claim.Claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}, NoTLS: !g.encrypted}
 		why := ""
-		for _, l := range g.leads {
+		for _, l := range g.targets {
 			c.Gateways = append(c.Gateways, l.Ref)
 			c.List = append(c.List, l.List...)
 			if len(l.List) == 0 {
@@ -105,7 +105,7 @@ func groupByTargets(r *object.Route, served map[string]*serving) []*claim.Claim 
 			}
 		}
 		if c.List == nil {
-			c = deadClaim(r, g.hosts, why)
+			c = unservedClaim(r, g.hosts, why)
 		} else {
 			c.AddHosts(slices.Values(g.hosts), "") // G32
 			c.Remark(r.Problems)
@@ -115,9 +115,9 @@ func groupByTargets(r *object.Route, served map[string]*serving) []*claim.Claim 
 	return claims
 }
 
-// deadClaim claims nothing (M2), and says why none of the hosts is served: of the first few by
+// unservedClaim claims nothing (M2), and says why none of the hosts is served: of the first few by
 // their names, as one route may have a thousand.
-func deadClaim(r *object.Route, hosts []string, why string) *claim.Claim {
+func unservedClaim(r *object.Route, hosts []string, why string) *claim.Claim {
 	c := &claim.Claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}}
 	c.AddHosts(func(yield func(string) bool) {
 		for _, host := range hosts {
@@ -172,26 +172,26 @@ func (rs *Routes) attach(r *object.Route, ref object.ParentRef, served *servings
 	if o != nil {
 		return false, o
 	}
-	to := p.lead
+	to := p.targets
 	if r.Targets != nil {
 		to = r.Targets
 	}
-	asked, takers, refusers := false, []*object.Listener{}, []*object.Listener{}
+	asked, accepting, rejecting := false, []*object.Listener{}, []*object.Listener{}
 	for i := range p.listeners {
 		switch l := &p.listeners[i]; {
 		case !ref.Matches(l):
 			continue
-		case rs.refuses(p, l, r) == "":
-			takers = append(takers, l)
+		case rs.rejects(p, l, r) == "":
+			accepting = append(accepting, l)
 		default:
-			refusers = append(refusers, l)
+			rejecting = append(rejecting, l)
 		}
 		asked = true
 	}
 	var unmet []string
 	for _, host := range r.Hosts {
 		meets := false
-		for _, l := range takers {
+		for _, l := range accepting {
 			common := hostname.Intersect(l.Host, host)
 			if common != "" {
 				served.add(common, to, l)
@@ -212,35 +212,35 @@ func (rs *Routes) attach(r *object.Route, ref object.ParentRef, served *servings
 	case !asked:
 		return false, obstruct(CauseNoListener, "no listener of %s has the name or port that it asks for", p.KindName)
 	}
-	return len(unmet) < len(r.Hosts), rs.unmet(r, p, unmet, takers, refusers)
+	return len(unmet) < len(r.Hosts), rs.unmet(r, p, unmet, accepting, rejecting)
 }
 
 // unmet says why no listener of a parent serves some hosts: one has them and refuses the route, or none
 // has them.
-func (rs *Routes) unmet(r *object.Route, p *parent, hosts []string, takers, refusers []*object.Listener) *obstacle {
+func (rs *Routes) unmet(r *object.Route, p *parent, hosts []string, accepting, rejecting []*object.Listener) *obstacle {
 	var last *object.Listener
-	for _, l := range refusers {
+	for _, l := range rejecting {
 		meets := func(host string) bool { return hostname.Intersect(l.Host, host) != "" || l.Host == host }
-		if (l.AllowsKind(r.Kind) || last == nil && len(takers) == 0) && slices.ContainsFunc(hosts, meets) {
+		if (l.AllowsKind(r.Kind) || last == nil && len(accepting) == 0) && slices.ContainsFunc(hosts, meets) {
 			last = l
 		}
 	}
 	switch {
-	case last == nil && len(takers) > 0:
-		return p.lacks(takers)
+	case last == nil && len(accepting) > 0:
+		return p.otherHosts(accepting)
 	case last == nil:
-		last = refusers[len(refusers)-1]
+		last = rejecting[len(rejecting)-1]
 	}
-	return obstruct(CauseNotTaken, "listener %q of %s %s", printable.Shorten(last.Name), p.KindName, rs.refuses(p, last, r))
+	return obstruct(CauseNotTaken, "listener %q of %s %s", printable.Shorten(last.Name), p.KindName, rs.rejects(p, last, r))
 }
 
-// lacks says that the listeners that take a route have other hostnames than it.
-func (p *parent) lacks(takers []*object.Listener) *obstacle {
+// otherHosts says that the listeners that take a route have other hostnames than it.
+func (p *parent) otherHosts(accepting []*object.Listener) *obstacle {
 	var has []string
-	for _, l := range takers[:min(maxObstacles, len(takers))] {
+	for _, l := range accepting[:min(maxObstacles, len(accepting))] {
 		has = append(has, fmt.Sprintf("%q has %s", printable.Shorten(l.Name), printable.Legible(printable.Shorten(l.Host))))
 	}
-	if more := len(takers) - len(has); more > 0 {
+	if more := len(accepting) - len(has); more > 0 {
 		has = append(has, fmt.Sprintf("and %d more", more))
 	}
 	return obstruct(CauseOtherHosts, "no listener of %s has a hostname for it: %s", p.KindName, strings.Join(has, ", "))
@@ -253,14 +253,14 @@ func (s *servings) add(host string, to *object.Targets, by *object.Listener) {
 		at = &serving{}
 		s.byHost[host] = at
 	}
-	if !slices.Contains(at.leads, to) {
-		at.leads = append(at.leads, to)
+	if !slices.Contains(at.targets, to) {
+		at.targets = append(at.targets, to)
 	}
 	at.encrypted = at.encrypted || by.Protocol != gatewayv1.HTTPProtocolType
 }
 
-// refuses returns why a listener does not take the route, "" if it does.
-func (rs *Routes) refuses(p *parent, l *object.Listener, r *object.Route) string {
+// rejects returns why a listener does not take the route, "" if it does.
+func (rs *Routes) rejects(p *parent, l *object.Listener, r *object.Route) string {
 	own := p.gateway.Namespace
 	if p.set != nil {
 		own = p.set.Namespace

@@ -98,13 +98,13 @@ spec:
   listeners:
   - {name: own, port: 2, protocol: example.org/quic, hostname: own.org, allowedRoutes: {namespaces: {from: All}}}
   - {name: other, port: 3, protocol: example.org/quic, hostname: other.org, allowedRoutes: {namespaces: {from: All}}}
-  - {name: foreign, port: 4, protocol: example.org/quic, hostname: foreign.org, allowedRoutes: {namespaces: {from: All}}}
+  - {name: notOurs, port: 4, protocol: example.org/quic, hostname: notOurs.org, allowedRoutes: {namespaces: {from: All}}}
 status:
   addresses: [{value: 10.0.0.5}]
   listeners:
   - {name: own, supportedKinds: [{kind: GRPCRoute}, {group: gateway.networking.k8s.io, kind: HTTPRoute}]}
   - {name: other, supportedKinds: [{kind: TLSRoute}]}
-  - {name: foreign, supportedKinds: [{group: example.org, kind: HTTPRoute}]}
+  - {name: notOurs, supportedKinds: [{group: example.org, kind: HTTPRoute}]}
 ---
 ` + routeOf(object.KindHTTPRoute, "", toGateway),
 			want: []string{"own.org. -> 10.0.0.5"},
@@ -114,7 +114,7 @@ status:
 			manifest: gatewayWith(`listeners: [
 				{name: a, port: 1, protocol: HTTP, hostname: "grpc.org", allowedRoutes: {namespaces: {from: All}, kinds: [{kind: GRPCRoute}]}},
 				{name: b, port: 2, protocol: HTTP, hostname: "both.org", allowedRoutes: {namespaces: {from: All}, kinds: [{kind: GRPCRoute}, {group: gateway.networking.k8s.io, kind: HTTPRoute}]}},
-				{name: c, port: 3, protocol: HTTP, hostname: "foreign.org", allowedRoutes: {namespaces: {from: All}, kinds: [{group: example.org, kind: HTTPRoute}]}},
+				{name: c, port: 3, protocol: HTTP, hostname: "notOurs.org", allowedRoutes: {namespaces: {from: All}, kinds: [{group: example.org, kind: HTTPRoute}]}},
 				{name: d, port: 4, protocol: HTTP, hostname: "wrong.org", allowedRoutes: {namespaces: {from: All}, kinds: [{kind: TLSRoute}]}},
 				{name: e, port: 5, protocol: HTTP, hostname: "any.org", allowedRoutes: {namespaces: {from: All}, kinds: []}}]`) +
 				routeOf(object.KindHTTPRoute, "", toGateway) + strings.ReplaceAll(routeOf(object.KindTLSRoute, "tls.org", toGateway), "shop", "tls"),

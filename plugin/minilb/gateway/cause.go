@@ -52,8 +52,8 @@ func obstruct(cause Cause, format string, args ...any) *obstacle {
 	return &obstacle{cause, fmt.Sprintf(format, args...)}
 }
 
-// foreign reports whether the parent is somebody else's, on purpose: nothing is wrong then.
-func (o *obstacle) foreign() bool { return o.cause == CauseOtherKind || o.cause == CauseOtherClass }
+// notOurs reports whether the parent is somebody else's, on purpose: nothing is wrong then.
+func (o *obstacle) notOurs() bool { return o.cause == CauseOtherKind || o.cause == CauseOtherClass }
 
 // unknownKind says why a reference leads to no kind of parent that is read: it is another's, or misspelt.
 func unknownKind(name object.KindName) *obstacle {

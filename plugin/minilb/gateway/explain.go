@@ -37,7 +37,7 @@ func (rs *Routes) Explain(r *object.Route, name string) ([]ParentStatus, []strin
 		if attached, o := rs.attach(r, ref, served); !attached && o != nil {
 			at.Cause, at.Why = o.cause, o.text
 			if o.cause == CauseAbsent {
-				at.Why += rs.alike(ref.KindName)
+				at.Why += rs.similar(ref.KindName)
 			}
 		}
 		for host := range served.byHost {
@@ -53,9 +53,9 @@ func (rs *Routes) Explain(r *object.Route, name string) ([]ParentStatus, []strin
 	return parents, slices.Sorted(maps.Keys(hosts))
 }
 
-// alike names parents that may be meant by one that is absent: of the same name elsewhere, or of one that
+// similar names parents that may be meant by one that is absent: of the same name elsewhere, or of one that
 // is almost the same.
-func (rs *Routes) alike(absent object.KindName) string {
+func (rs *Routes) similar(absent object.KindName) string {
 	var names []string
 	consider := func(name object.KindName) {
 		if name.Kind == absent.Kind && (name.Name == absent.Name || name.Namespace == absent.Namespace && lb.Similar(name.Name, absent.Name)) {
@@ -89,7 +89,7 @@ func (rs *Routes) listeners(r *object.Route, ref object.ParentRef, p *parent, na
 		case !ref.Matches(l):
 			v.Why = "the parentRef asks for another sectionName or port"
 		default:
-			if v.Why = rs.refuses(p, l, r); v.Why != "" {
+			if v.Why = rs.rejects(p, l, r); v.Why != "" {
 				v.Why = "it " + v.Why
 			} else if !slices.ContainsFunc(r.Hosts, serves) {
 				v.Why = "its hostname and the route's have nothing in common that is this name"

@@ -16,7 +16,7 @@ type parent struct {
 	gateway   *object.Gateway
 	set       *object.ListenerSet // nil for the Gateway's own listeners
 	listeners []object.Listener
-	lead      *object.Targets // to the Gateway's addresses, or what an annotation has in their place (M7)
+	targets   *object.Targets // to the Gateway's addresses, or what an annotation has in their place (M7)
 }
 
 // parent finds what a reference names, or says why routes cannot attach to it.
@@ -27,7 +27,7 @@ func (rs *Routes) parent(name object.KindName) (*parent, *obstacle) {
 		if o != nil {
 			return nil, o
 		}
-		return &parent{KindName: name, gateway: gw, listeners: gw.Listeners, lead: &gw.Targets}, nil
+		return &parent{KindName: name, gateway: gw, listeners: gw.Listeners, targets: &gw.Targets}, nil
 	case object.KindListenerSet, object.KindXListenerSet:
 		set := rs.sets[name]
 		switch {
@@ -43,9 +43,9 @@ func (rs *Routes) parent(name object.KindName) (*parent, *obstacle) {
 		if o := rs.detached(set, gw); o != nil {
 			return nil, o
 		}
-		p := &parent{KindName: name, gateway: gw, set: set, listeners: set.Listeners, lead: &gw.Targets}
+		p := &parent{KindName: name, gateway: gw, set: set, listeners: set.Listeners, targets: &gw.Targets}
 		if set.Targets != nil {
-			p.lead = set.Targets
+			p.targets = set.Targets
 		}
 		return p, nil
 	}

@@ -36,16 +36,16 @@ func TestDeadClaim(t *testing.T) {
 		hosts = append(hosts, fmt.Sprintf("h%d.org", i))
 	}
 	r := &object.Route{Kind: object.KindHTTPRoute}
-	problems := deadClaim(r, hosts[:object.MaxLines], "why").Problems
+	problems := unservedClaim(r, hosts[:object.MaxLines], "why").Problems
 	if last := problems[len(problems)-1]; len(problems) != object.MaxLines || last.Hosts != 0 {
 		t.Errorf("got %d lines of %d hosts, the last %q", len(problems), object.MaxLines, last.Text)
 	}
-	problems = deadClaim(r, hosts, "why").Problems
+	problems = unservedClaim(r, hosts, "why").Problems
 	if last := problems[len(problems)-1]; len(problems) != object.MaxLines || last.Text != "2 more hosts are not served: why" || last.Hosts != 2 {
 		t.Errorf("got %d lines of %d hosts, the last %q", len(problems), len(hosts), last.Text)
 	}
 	for want, hosts := range map[string][]string{`host "a.org" is not served: why`: {"", "a.org"}, "it is not served: why": {""}} { // G30: "" is any host, and no name
-		if problems := deadClaim(r, hosts, "why").Problems; len(problems) != 1 || problems[0].Text != want {
+		if problems := unservedClaim(r, hosts, "why").Problems; len(problems) != 1 || problems[0].Text != want {
 			t.Errorf("%q: got %v, want %q", hosts, problems, want)
 		}
 	}
