@@ -3,8 +3,6 @@ package claim
 import (
 	"fmt"
 
-	"k8s.io/client-go/tools/cache"
-
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
@@ -14,14 +12,14 @@ const Nameserver = "ns1"
 
 // rejection says why a claim may not have a host; the zero value lets it.
 type rejection struct {
-	Reason object.Reason
+	reason object.Reason
 	text   string
 }
 
-// Admit decides whether the owner may claim host at all, whoever else claims it: by the
+// admit decides whether a claim may have host at all, whoever else claims it: by the
 // zone's structure (D17, C8), then by what is reserved (C7) and the claim rules (C6).
-func (r *Resolver) Admit(owner *object.Ref, host string) rejection {
-	if service, ok := r.ServiceAt(host); ok {
+func (r *Resolver) admit(e *Entry, host string) rejection {
+	if service, ok := r.serviceAt(e, host); ok {
 		return rejection{object.ReasonReserved, fmt.Sprintf("it is the name of Service %s", service)}
 	}
 	for _, zone := range r.options.ReverseZones {
@@ -39,18 +37,18 @@ func (r *Resolver) Admit(owner *object.Ref, host string) rejection {
 			return rejection{object.ReasonReserved, fmt.Sprintf("it would cover every namespace of zone %s", hostname.Plain(zone))}
 		case n == 1 && labels[0] == Nameserver:
 			return rejection{object.ReasonReserved, fmt.Sprintf("it is the name server of zone %s", hostname.Plain(zone))}
-		case n == 1 && labels[0] != owner.Namespace && r.options.Services && r.services.InNamespace(labels[0]):
+		case n == 1 && labels[0] != e.Namespace && r.options.Services && r.populated(e, labels[0]):
 			return rejection{object.ReasonReserved, fmt.Sprintf("it stands above the Services of namespace %q", labels[0])}
-		case n == 1 && labels[0] != owner.Namespace && r.options.Services && r.services.NamespaceExists(labels[0]) && !r.options.Excepts(host, host): // C7
+		case n == 1 && labels[0] != e.Namespace && r.options.Services && r.namespaceExists(e, labels[0]) && !r.options.Excepts(host, host): // C7
 			return r.withhold(fmt.Sprintf("it is the name of namespace %q", labels[0]), host)
-		case n >= 2 && labels[n-1] != owner.Namespace:
+		case n >= 2 && labels[n-1] != e.Namespace:
 			return rejection{object.ReasonReserved, fmt.Sprintf("names below %s.%s belong to namespace %q", labels[n-1], hostname.Plain(zone), labels[n-1])}
 		case n >= 2:
 			return rejection{} // a namespace's own subtree needs no rule
 		}
 	}
-	if !r.options.MayClaim(host, owner.Namespace) {
-		return rejection{object.ReasonNotAllowed, fmt.Sprintf("no claim line of the Corefile lets namespace %q have it", owner.Namespace)}
+	if !r.options.MayClaim(host, e.Namespace) {
+		return rejection{object.ReasonNotAllowed, fmt.Sprintf("no claim line of the Corefile lets namespace %q have it", e.Namespace)}
 	}
 	return rejection{}
 }
@@ -62,10 +60,4 @@ func (r *Resolver) withhold(text, suffix string) rejection {
 		return rejection{object.ReasonWithheld, fmt.Sprintf("%s; the line \"claim . %s\" in the Corefile would allow it, and all others as before", text, hostname.Plain(suffix))}
 	}
 	return rejection{object.ReasonWithheld, fmt.Sprintf("%s; a claim line that names %s would allow it", text, hostname.Plain(suffix))}
-}
-
-// ServiceAt returns the exposed Service whose name host is.
-func (r *Resolver) ServiceAt(host string) (service cache.ObjectName, ok bool) {
-	service, ok = r.options.ServiceAt(host)
-	return service, ok && r.isExposed(service)
 }

@@ -3,11 +3,8 @@
 package claim
 
 import (
-	"cmp"
 	"fmt"
 	"iter"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/minilb/minilb/plugin/minilb/hostname"
@@ -24,46 +21,6 @@ type Claim struct {
 	Written  map[string]string // those that are written relative to a zone, as they are written (I10)
 	NoTLS    bool              // they are known to be served without TLS alone
 	Gateways []object.Ref      // of a route: the Gateways that serve them, or what has an annotation in their place
-}
-
-// maxNamespaceHosts bounds what all objects of a namespace may claim: all claims are looked at
-// together, so that those of one tenant cost the others' time.
-const maxNamespaceHosts = 1 << 17
-
-// withinQuota returns the claims without those of a namespace that has too many: the oldest count (C5).
-func (r *Resolver) withinQuota(claims []*Claim) []*Claim {
-	hosts := map[string]int{}
-	for _, c := range claims {
-		hosts[c.Namespace] += len(c.Hosts)
-	}
-	maps.DeleteFunc(hosts, func(_ string, n int) bool { return n <= maxNamespaceHosts })
-	if len(hosts) == 0 {
-		return claims
-	}
-	within := make([]*Claim, 0, len(claims))
-	crowd := map[string][]*Claim{}
-	for _, c := range claims {
-		if hosts[c.Namespace] == 0 {
-			within = append(within, c)
-		} else {
-			crowd[c.Namespace] = append(crowd[c.Namespace], c)
-		}
-	}
-	for _, claims := range crowd {
-		slices.SortFunc(claims, func(a, b *Claim) int { return cmp.Or(a.Older(&b.Ref), slices.Compare(a.Hosts, b.Hosts)) })
-		taken := 0
-		for i, c := range claims {
-			if taken += len(c.Hosts); taken > maxNamespaceHosts {
-				for _, c := range claims[i:] {
-					r.refuse(c, "", object.ReasonTooMany, "its hosts are refused: the objects of a namespace may claim %d, and older ones do", maxNamespaceHosts)
-					r.Problems[len(r.Problems)-1].Hosts = len(c.Hosts)
-				}
-				break
-			}
-			within = append(within, c)
-		}
-	}
-	return within
 }
 
 // AddHosts validates the hosts as they are written and adds them, each once (I10, G32).

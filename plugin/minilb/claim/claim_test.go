@@ -2,6 +2,7 @@ package claim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -26,16 +27,19 @@ func TestNamespaceHosts(t *testing.T) {
 	for range 2 {
 		slices.Reverse(claims)
 		options := &config.Options{Zones: []string{"minilb."}}
-		r := NewResolver(options, claims, exposures(options), false)
-		got := r.Resolve()
+		r := resolve(options, claims, exposures(options))
+		got, problems := maps.Collect(r.Resolutions()), problemsOf(r)
 		if len(got) != maxNamespaceHosts+1 || got["www.shop.org."].empty() || got["h0.s0.evil.org."].empty() {
 			t.Errorf("%d hosts lead somewhere, want %d", len(got), maxNamespaceHosts+1)
 		}
 		rejected := map[string]int{}
-		CountRejected(rejected, r.Problems)
-		if len(r.Problems) != surplus || rejected[string(object.ReasonInvalid)] != surplus*object.MaxHosts || r.Problems[0].Ref.Name != fmt.Sprint("i", maxNamespaceHosts/object.MaxHosts) ||
-			r.Problems[0].Text != "its hosts are refused: the objects of a namespace may claim 131072, and older ones do" {
-			t.Errorf("got %d problems, the first %+v, and refusals %v", len(r.Problems), r.Problems[0], rejected)
+		for _, p := range problems {
+			rejected[p.Reason.Counted()] += p.Hosts
+		}
+		slices.SortFunc(problems, func(a, b object.Problem) int { return a.Ref.Older(b.Ref) })
+		if len(problems) != surplus || rejected[string(object.ReasonInvalid)] != surplus*object.MaxHosts || problems[0].Ref.Name != fmt.Sprint("i", maxNamespaceHosts/object.MaxHosts) ||
+			problems[0].Text != "its hosts are refused: the objects of a namespace may claim 131072, and older ones do" {
+			t.Errorf("got %d problems, the first %+v, and refusals %v", len(problems), problems[0], rejected)
 		}
 	}
 }

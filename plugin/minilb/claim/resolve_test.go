@@ -3,6 +3,7 @@ package claim
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -67,6 +68,29 @@ func (s fakeServices) InNamespace(namespace string) bool {
 }
 
 func (s fakeServices) NamespaceExists(namespace string) bool { return namespace == "kube-system" }
+
+// resolve resolves claims at once.
+func resolve(options *config.Options, claims []*Claim, services Services) *Resolver {
+	r := NewResolver(options, services)
+	of := map[object.KindName][]*Claim{}
+	for _, c := range claims {
+		name := object.KindName{Kind: c.Kind, Namespace: c.Namespace, Name: c.Name}
+		of[name] = append(of[name], c)
+	}
+	for name, claims := range of {
+		r.Set(name, claims...)
+	}
+	r.Resolve()
+	return r
+}
+
+// problemsOf returns all problems.
+func problemsOf(r *Resolver) (all []object.Problem) {
+	for p := range r.Problems() {
+		all = append(all, *p)
+	}
+	return all
+}
 
 // render writes an outcome as the targets it came from.
 func (o Resolution) render() string {
@@ -348,8 +372,8 @@ func TestResolve(t *testing.T) {
 			for range 10 { // C5: in any order
 				random.Shuffle(len(tc.claims), func(i, j int) { tc.claims[i], tc.claims[j] = tc.claims[j], tc.claims[i] })
 				options := &config.Options{Zones: []string{"minilb.", "lan.minilb."}, Class: "minilb", Claims: tc.rules}
-				r := NewResolver(options, tc.claims, exposures(options, exposed...), false)
-				outcomes := r.Resolve()
+				r := resolve(options, tc.claims, exposures(options, exposed...))
+				outcomes := maps.Collect(r.Resolutions())
 				for host, want := range tc.want {
 					if got := outcomes[host].render(); got != want {
 						t.Errorf("%s: got %q, want %q", host, got, want)
@@ -361,7 +385,7 @@ func TestResolve(t *testing.T) {
 					}
 				}
 				var rejected []string
-				for _, p := range r.Problems {
+				for _, p := range problemsOf(r) {
 					if p.Reason != "" {
 						rejected = append(rejected, string(p.Reason)+" "+strings.Split(p.Text, `"`)[1]+".")
 					}
@@ -381,10 +405,10 @@ func TestResolve(t *testing.T) {
 // G44: that only one of several external names is answered is told; one that came twice is not.
 func TestResolveExternal(t *testing.T) {
 	for targets, want := range map[string]int{"lb1.aws.com.": 0, "lb1.aws.com. lb1.aws.com.": 0, "lb2.aws.com. lb1.aws.com.": 1, "lb2.aws.com. lb1.aws.com. 10.0.0.1": 0} {
-		r := NewResolver(&config.Options{}, []*Claim{testClaim("Ingress shop/i 1", "a.ex.org.", strings.Fields(targets)...)}, exposures(&config.Options{}), false)
-		r.Resolve()
-		if len(r.Problems) != want {
-			t.Errorf("%s: got problems %v, want %d", targets, r.Problems, want)
+		r := resolve(&config.Options{}, []*Claim{testClaim("Ingress shop/i 1", "a.ex.org.", strings.Fields(targets)...)}, exposures(&config.Options{}))
+		problems := problemsOf(r)
+		if len(problems) != want {
+			t.Errorf("%s: got problems %v, want %d", targets, problems, want)
 		}
 	}
 }
@@ -399,7 +423,7 @@ func TestResolveDepth(t *testing.T) {
 		}
 		claims = append(claims, testClaim(fmt.Sprintf("Ingress shop/i%02d 1", i), fmt.Sprintf("h%d.ex.org.", i), next))
 	}
-	outcomes := NewResolver(&config.Options{}, claims, exposures(&config.Options{}), false).Resolve()
+	outcomes := maps.Collect(resolve(&config.Options{}, claims, exposures(&config.Options{})).Resolutions())
 	for i := range 12 {
 		want := "10.0.0.1"
 		if 11-i > maxDepth {
@@ -422,7 +446,7 @@ func TestResolveTangle(t *testing.T) {
 		claims = append(claims, testClaim(fmt.Sprintf("Ingress evil/i%03d 1", i), host, hosts...))
 	}
 	claims = append(claims, testClaim("Ingress shop/i 2", "h7.ex.org. h8.ex.org.", "10.0.0.1"), testClaim("Ingress shop/j 2", "a.ex.org.", "h7.ex.org."))
-	outcomes := NewResolver(&config.Options{}, claims, exposures(&config.Options{}), false).Resolve()
+	outcomes := maps.Collect(resolve(&config.Options{}, claims, exposures(&config.Options{})).Resolutions())
 	for _, host := range []string{"h7.ex.org.", "h8.ex.org.", "a.ex.org."} {
 		if got := outcomes[host].render(); got != "10.0.0.1" {
 			t.Errorf("%s beside a tangle of another namespace: got %q, want 10.0.0.1", host, got)
@@ -432,9 +456,9 @@ func TestResolveTangle(t *testing.T) {
 
 // M6: a loop is told for what it is.
 func TestResolveLoop(t *testing.T) {
-	r := NewResolver(&config.Options{}, []*Claim{testClaim("Ingress shop/i 1", "a.ex.org.", "a.ex.org.")}, exposures(&config.Options{}), false)
-	r.Resolve()
-	if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Text, `"a.ex.org" leads back to itself`) {
-		t.Errorf("got %v", r.Problems)
+	r := resolve(&config.Options{}, []*Claim{testClaim("Ingress shop/i 1", "a.ex.org.", "a.ex.org.")}, exposures(&config.Options{}))
+	problems := problemsOf(r)
+	if len(problems) != 1 || !strings.Contains(problems[0].Text, `"a.ex.org" leads back to itself`) {
+		t.Errorf("got %v", problems)
 	}
 }

@@ -10,16 +10,16 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
-// resolvedTargets is what the targets of a claim are, before other hosts are followed.
-type resolvedTargets struct {
+// ResolvedTargets is what the targets of a claim are, before other hosts are followed.
+type ResolvedTargets struct {
 	Resolution          // addresses and Services
 	Hosts      []string // names that may turn out to be other claimed hosts
 	why        string   // why a target that was dropped leads nowhere
-	soon       bool     // whether it leads to a Service in a moment, so that why needs no saying
+	soon       bool     // it leads to a Service in a moment, so that why is not reported
 }
 
 // leadsTo reports whether the targets are the Service and nothing else.
-func (a *resolvedTargets) leadsTo(service cache.ObjectName) bool {
+func (a *ResolvedTargets) leadsTo(service cache.ObjectName) bool {
 	another := func(s cache.ObjectName) bool { return s != service }
 	return len(a.Services) > 0 && !slices.ContainsFunc(a.Services, another) && len(a.Addrs)+len(a.Hosts) == 0
 }
@@ -59,29 +59,20 @@ func (o *Resolution) compact() {
 	o.Addrs, o.Services, o.External = slices.Compact(o.Addrs), slices.Compact(o.Services), slices.Compact(o.External)
 }
 
-// CountRejected adds up problems by their reasons.
-func CountRejected(rejected map[string]int, problems []object.Problem) {
-	for _, p := range problems {
-		if p.Reason != "" && p.Reason != object.ReasonNotice {
-			rejected[p.Reason.Counted()] += max(1, p.Hosts)
-		}
-	}
-}
-
 // Result is what became of one host that an object claims, or of the object as a whole.
 type Result struct {
-	// Kind is "Service", "EndpointSlice", "Ingress" or one of the Gateway API. The UID and the
-	// generation are those of the form of the object that was judged, or of a later one, which is
-	// judged in a moment. They are not known of EndpointSlices and GatewayClasses.
+	// Kind is "Service", "EndpointSlice", "Ingress" or one of the Gateway API. UID and Generation may
+	// be those of a later version of the object, which is resolved in a moment. EndpointSlices and
+	// GatewayClasses have none.
 	Kind, Namespace, Name string
 	UID                   types.UID
 	Generation            int64 // 0 of a Service, which has none
-	// Host is canonical, and a wildcard begins with "*."; empty if the verdict is on several or none,
+	// Host is canonical, and a wildcard begins with "*."; empty if the result is about several or none,
 	// or on what is no host name.
 	Host string
-	// Reason is one of those below, or empty if the claim counts.
+	// Reason is one of package object, or empty if the claim counts.
 	Reason object.Reason
-	// Text says in one line what is wrong and what follows. It may be there for a claim that counts,
-	// too, which is not answered quite as asked.
+	// Text is one line: what is wrong and what follows. A claim that counts may have one if it is not
+	// answered exactly as requested.
 	Text string
 }

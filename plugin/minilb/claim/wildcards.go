@@ -1,48 +1,37 @@
 package claim
 
 import (
-	"iter"
 	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
-// existence is a name that is claimed or lies above one that is. Outside the zones it keeps wildcards of the
-// namespace off (C7b); in a zone, where the namespace is "", those of all.
-type existence struct{ namespace, name string }
-
-// index notes the names that exist because of claims, as the tree of the answers will have them.
-func (r *Resolver) index() {
-	r.existing = map[existence]bool{}
-	if len(r.hosts()) == 0 {
-		return // nobody will ask
+// live returns the live claims on a name.
+func (r *Resolver) live(name string) []*Entry {
+	if h := r.hosts[name]; h != nil {
+		return h.live
 	}
-	for host, claims := range r.Claims {
-		is := existence{name: host}
-		if r.options.Zone(host) == "" {
-			is.namespace = claims[0].Namespace
-		}
-		for ; is.name != "" && !r.existing[is]; is.name = hostname.Parent(is.name) {
-			r.existing[is] = true
-		}
-	}
+	return nil
 }
 
 // exists reports whether a name in a zone exists, with data or without.
-func (r *Resolver) exists(name string) bool {
-	if r.existing[existence{name: name}] {
-		return true
-	}
+func (r *Resolver) exists(t *target, name string) bool {
+	return r.names.live[inNamespace{name: name}] > 0 || r.existsAnyway(t, name)
+}
+
+// existsAnyway reports whether a name in a zone exists whatever is claimed.
+func (r *Resolver) existsAnyway(t *target, name string) bool {
 	for _, zone := range r.options.Zones {
 		if !r.options.Services || !hostname.InZone(name, zone) {
 			continue
 		}
 		switch labels := hostname.Labels(name, zone); {
-		case len(labels) == 1 && r.services.InNamespace(labels[0]), len(labels) == 2 && r.services.Exposed(cache.NewObjectName(labels[1], labels[0])):
+		case len(labels) == 1 && r.populated(t, labels[0]), len(labels) == 2 && r.ask(t, cache.NewObjectName(labels[1], labels[0])).exposed:
 			return true
 		}
 	}
@@ -50,22 +39,22 @@ func (r *Resolver) exists(name string) bool {
 	return slices.ContainsFunc(r.options.Zones, func(zone string) bool { return hostname.InZone(zone, name) })
 }
 
-// SourceOfSynthesis returns the claimed name, possibly a wildcard, that covers host, or "" (D10).
-func (r *Resolver) SourceOfSynthesis(host string) string {
-	zone := r.options.Zone(host)
+// sourceOfSynthesis returns the claimed name, possibly a wildcard, that covers a target, or "" (D10, RFC 4592).
+func (r *Resolver) sourceOfSynthesis(t *target) string {
+	host, zone := t.host, r.options.Zone(t.host)
 	switch {
-	case len(r.Claims[host]) > 0:
+	case len(r.live(host)) > 0:
 		return host
-	case hostname.IsSought(host), zone != "" && r.exists(host):
+	case hostname.IsSought(host), zone != "" && r.exists(t, host):
 		return "" // C7, D12
 	}
 	for offset, end := dns.NextLabel(host, 0); !end; offset, end = dns.NextLabel(host, offset) {
 		encloser := host[offset:]
-		claims := r.Claims["*."+encloser]
+		claims := r.live("*." + encloser)
 		switch {
 		case len(claims) > 0 && (zone != "" || r.reaches(encloser, claims[0].Namespace, host)):
 			return "*." + encloser
-		case len(claims) > 0, zone == "" && len(r.Claims[encloser]) > 0, zone != "" && r.exists(encloser):
+		case len(claims) > 0, zone == "" && len(r.live(encloser)) > 0, zone != "" && r.exists(t, encloser):
 			return ""
 		}
 	}
@@ -75,78 +64,130 @@ func (r *Resolver) SourceOfSynthesis(host string) string {
 // reaches reports whether nothing keeps the namespace's wildcard directly below a name outside the zones off
 // host, between which nobody claims anything (C6, C7b).
 func (r *Resolver) reaches(parent, namespace, host string) bool {
-	for is := (existence{namespace, host}); is.name != parent; is.name = hostname.Parent(is.name) {
-		if r.existing[is] || r.options.Withholds(is.name, namespace) {
+	for name := host; name != parent; name = hostname.Parent(name) {
+		if r.names.live[inNamespace{namespace, name}] > 0 || r.options.Withholds(name, namespace) {
 			return false
 		}
 	}
 	return true
 }
 
-// wildcards are those outside the zones: by the name that each stands directly below, the namespace that has it.
-type wildcards map[string]string
+// wildcardBlocks are the names outside the zones that nobody claims and that block the wildcard above them.
+// A claim rule's suffix keeps the wildcard off if it does not allow that namespace (C6): it is withheld.
+// A name that exists only because of names below it does so too, but if none of these belongs to the
+// wildcard's own namespace: nobody takes names above his own out of another's wildcard (C7b). As what is below
+// such a name does not belong to that namespace either, it is enough to know those directly below where the
+// wildcard stands.
+type wildcardBlocks struct {
+	options  *config.Options
+	owners   map[string]string          // by host, the namespace that has it
+	wildcard map[string]string          // by the name that a wildcard stands directly below, the namespace that has it
+	below    map[string]map[string]int  // by name, how many hosts of each namespace are below; "" for suffixes that are withheld
+	children map[string]map[string]bool // of the names in below, by parent
+	withheld map[string]bool            // suffixes
+	current  map[string]bool            // the blocks, and whether they are withheld
 
-// over returns the namespace of the nearest wildcard above a name.
-func (w wildcards) over(name string) (namespace string, found bool) {
-	for name = hostname.Parent(name); name != "" && !found; name = hostname.Parent(name) {
-		namespace, found = w[name]
-	}
-	return namespace, found
+	dirty        map[string]bool // names that may have become blocks, or no longer
+	newWildcards bool
 }
 
-// below yields the names directly below where wildcards stand that exist because of a host further below, with the
-// namespace of that wildcard.
-func (w wildcards) below(host string) iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) {
-		for name, parent := hostname.Parent(host), hostname.Parent(hostname.Parent(host)); parent != ""; name, parent = parent, hostname.Parent(parent) {
-			if namespace, has := w[parent]; has && !yield(name, namespace) {
-				return
+func newWildcardBlocks(options *config.Options) wildcardBlocks {
+	return wildcardBlocks{
+		options: options,
+		owners:  map[string]string{}, wildcard: map[string]string{}, below: map[string]map[string]int{}, children: map[string]map[string]bool{},
+		withheld: map[string]bool{}, current: map[string]bool{}, dirty: map[string]bool{},
+	}
+}
+
+// set sets which namespace has a host, "" for none.
+func (b *wildcardBlocks) set(host, namespace string) {
+	was, had := b.owners[host]
+	if was == namespace {
+		return
+	}
+	if had {
+		b.count(host, was, -1)
+		delete(b.owners, host)
+	}
+	if namespace != "" {
+		b.count(host, namespace, 1)
+		b.owners[host] = namespace
+	}
+	if parent, isWildcard := strings.CutPrefix(host, "*."); isWildcard {
+		b.newWildcards = true
+		if b.wildcard[parent] = namespace; namespace == "" {
+			delete(b.wildcard, parent)
+		}
+		for name := range b.children[parent] {
+			b.dirty[name] = true
+		}
+	}
+}
+
+// count adds a host to those below the names above it.
+func (b *wildcardBlocks) count(host, namespace string, n int) {
+	for name, parent := hostname.Parent(host), hostname.Parent(hostname.Parent(host)); parent != ""; name, parent = parent, hostname.Parent(parent) {
+		b.dirty[name] = true
+		if b.below[name] == nil {
+			b.below[name] = map[string]int{}
+			if b.children[parent] == nil {
+				b.children[parent] = map[string]bool{}
+			}
+			b.children[parent][name] = true
+		}
+		if b.below[name][namespace] += n; b.below[name][namespace] > 0 {
+			continue
+		}
+		if delete(b.below[name], namespace); len(b.below[name]) == 0 {
+			delete(b.below, name)
+			if delete(b.children[parent], name); len(b.children[parent]) == 0 {
+				delete(b.children, parent)
 			}
 		}
 	}
 }
 
-// WildcardBlocks returns the names outside the zones that nobody claims and that lie below a wildcard.
-// A claim rule's suffix keeps the wildcard off if it does not allow that namespace (C6): it is marked.
-// A name that exists only because of names below it does so too, but if none of these belongs to the
-// wildcard's own namespace: nobody takes names above his own out of another's wildcard (C7b). As what is below
-// such a name does not belong to that namespace either, it is enough to know those directly below where the
-// wildcard stands.
-func (r *Resolver) WildcardBlocks(outcomes map[string]Resolution) map[string]bool {
-	all, blocks := wildcards{}, map[string]bool{}
-	for host, out := range outcomes {
-		if parent, wildcard := strings.CutPrefix(host, "*."); wildcard && r.options.Zone(host) == "" {
-			all[parent] = out.Winner.Namespace
+// nearest returns the namespace of the nearest wildcard above a name.
+func (b *wildcardBlocks) nearest(name string) (namespace string, found bool) {
+	for name = hostname.Parent(name); name != "" && !found; name = hostname.Parent(name) {
+		namespace, found = b.wildcard[name]
+	}
+	return namespace, found
+}
+
+// resolve returns the names whose block was added, removed or changed.
+func (b *wildcardBlocks) resolve() (changed []string) {
+	for _, rule := range b.options.Claims {
+		if !b.newWildcards {
+			break
 		}
-	}
-	if len(all) == 0 {
-		return blocks
-	}
-	keepsOff := map[string]bool{}
-	note := func(host, namespace string) {
-		for name, of := range all.below(host) {
-			keepsOff[name] = keepsOff[name] || of == namespace
+		owner, found := b.nearest(rule.Suffix)
+		switch is := found && b.options.Zone(rule.Suffix) == "" && b.options.Withholds(rule.Suffix, owner); {
+		case is == b.withheld[rule.Suffix]:
+			continue
+		case is:
+			b.count(rule.Suffix, "", 1)
+			b.withheld[rule.Suffix] = true
+		default:
+			b.count(rule.Suffix, "", -1)
+			delete(b.withheld, rule.Suffix)
 		}
+		b.dirty[rule.Suffix] = true
 	}
-	for host, out := range outcomes {
-		if r.options.Zone(host) == "" {
-			note(host, out.Winner.Namespace)
+	b.newWildcards = false
+	for name := range b.dirty {
+		withheld := b.withheld[name]
+		owner, covered := b.wildcard[hostname.Parent(name)]
+		is := withheld || covered && b.below[name] != nil && b.below[name][owner] == 0
+		was, blocked := b.current[name]
+		if is == blocked && withheld == was {
+			continue
 		}
-	}
-	var fences []string
-	for _, rule := range r.options.Claims {
-		if of, found := all.over(rule.Suffix); found && r.options.Zone(rule.Suffix) == "" && r.options.Withholds(rule.Suffix, of) {
-			fences = append(fences, rule.Suffix)
-			note(rule.Suffix, "")
+		if b.current[name] = withheld; !is {
+			delete(b.current, name)
 		}
+		changed = append(changed, name)
 	}
-	for name, keeps := range keepsOff {
-		if !keeps {
-			blocks[name] = false
-		}
-	}
-	for _, fence := range fences {
-		blocks[fence] = true
-	}
-	return blocks
+	b.dirty = map[string]bool{}
+	return changed
 }

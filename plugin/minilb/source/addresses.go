@@ -28,8 +28,10 @@ func (i *Inspection) Addresses() []StatusAddress {
 	for gw := range t.routes.Gateways() {
 		add(&gw.Targets)
 	}
-	for _, c := range t.claims {
-		add(&c.Targets)
+	for name, c := range t.claims {
+		if name.Kind == "Ingress" {
+			add(&c.Targets)
+		}
 	}
 	slices.SortFunc(all, func(a, b StatusAddress) int {
 		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name), strings.Compare(a.Address, b.Address))

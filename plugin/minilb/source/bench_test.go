@@ -58,3 +58,34 @@ func BenchmarkPublish(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkClaimChange is what a change of what one Ingress claims costs beside 20,000 hosts, until it is answered.
+func BenchmarkClaimChange(b *testing.B) {
+	w := newBench(b, config.Options{})
+	w.services().Update(testService("shop/web", 1, ""))
+	w.watcher.slices[""].set(serviceSlice("shop/web", "web", "10.0.0.1 RSt"))
+	update := func(i int, host string, addresses ...networkingv1.IngressLoadBalancerIngress) {
+		obj := testIngress(fmt.Sprintf("n%02d/i%05d", i%100, i), host)
+		obj.Status.LoadBalancer.Ingress = addresses
+		w.watcher.ingresses[""].Update(obj)
+	}
+	web := networkingv1.IngressLoadBalancerIngress{Hostname: "web.shop.minilb"}
+	for i := range 20_000 {
+		update(i, fmt.Sprintf("h%05d.ex.org", i), web)
+	}
+	w.sync()
+	for name, change := range map[string]func(i int){
+		"host": func(i int) { update(0, fmt.Sprintf("other%d.ex.org", i%2), web) },
+		"address": func(i int) {
+			update(0, "h00000.ex.org", networkingv1.IngressLoadBalancerIngress{IP: fmt.Sprintf("10.9.0.%d", i%250)})
+		},
+		"none": func(i int) { update(0, "h00000.ex.org", []networkingv1.IngressLoadBalancerIngress{web}[:i%2]...) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				change(i)
+				w.publish()
+			}
+		})
+	}
+}

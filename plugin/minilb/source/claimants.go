@@ -152,16 +152,16 @@ func (i *Inspection) ofIngress(g *object.Ingress, host string) Claimant {
 // claimant returns what the resolver has made of an object's claim on a host.
 func (i *Inspection) claimant(o object.Ref, host string) Claimant {
 	c := Claimant{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Created: time.Unix(o.Created, 0).UTC(), Host: hostname.Plain(host)}
-	claims := i.resolver.Own[host]
+	entries := i.translator.resolver.Own(host)
 	if i.translator.last.hosts[host] != nil {
-		claims = slices.Concat(claims, i.resolver.Claims[host])
+		entries = append(entries, i.translator.resolver.Counting(host)...)
 	}
 	var leftOut []string
-	for _, of := range claims {
+	for _, of := range entries {
 		if of.Ref == o {
 			leads, without := i.leadsOf(of, host)
 			c.Answers, c.Leads, leftOut = c.Answers || len(leads) > 0, append(c.Leads, leads...), append(leftOut, without...)
-			for _, service := range i.resolver.Direct[of].Services {
+			for _, service := range of.Direct.Services {
 				c.Services = append(c.Services, service.String())
 			}
 			for _, target := range of.List {
@@ -174,24 +174,24 @@ func (i *Inspection) claimant(o object.Ref, host string) Claimant {
 	slices.Sort(c.Leads)
 	c.Leads = slices.Compact(c.Leads)
 	c.Why = strings.Join(append(i.why(&o, host, c.Answers), leftOut...), "; ")
-	if service, ok := i.resolver.ServiceAt(host); ok && c.Answers && c.Why == "" {
+	if service, ok := i.translator.options.ServiceAt(host); ok && i.translator.services.state.exposed[service] != nil && c.Answers && c.Why == "" {
 		c.Why = fmt.Sprintf("it is the name of Service %s anyway", service)
 	}
 	return c
 }
 
 // leadsOf says where the targets of a claim that answers for a host are, and which are left out (G44).
-func (i *Inspection) leadsOf(c *claim.Claim, host string) (leads, leftOut []string) {
-	a, out := i.resolver.Direct[c], i.resolver.Outcomes[host]
-	for _, addr := range a.Addrs {
+func (i *Inspection) leadsOf(e *claim.Entry, host string) (leads, leftOut []string) {
+	out, _ := i.translator.resolver.Resolution(host)
+	for _, addr := range e.Direct.Addrs {
 		leads = append(leads, "address "+addr.String())
 	}
-	for _, service := range a.Services {
+	for _, service := range e.Direct.Services {
 		leads = append(leads, "Service "+service.String())
 	}
-	for _, to := range a.Hosts {
+	for _, to := range e.Direct.Hosts {
 		switch {
-		case i.resolver.SourceOfSynthesis(to) != "" || slices.Contains(out.External, to):
+		case i.translator.resolver.Covers(to) || slices.Contains(out.External, to):
 			leads = append(leads, "host "+hostname.Plain(to))
 		case i.translator.options.Zone(to) != "":
 			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: it is in our zone, but nothing of ours has that name", hostname.Plain(to)))
@@ -207,7 +207,7 @@ func (i *Inspection) leadsOf(c *claim.Claim, host string) (leads, leftOut []stri
 // why returns what was found wrong with an owner's claim on a host, the most telling first.
 func (i *Inspection) why(o *object.Ref, host string, answers bool) []string {
 	var texts []string
-	for _, p := range slices.Concat(i.resolver.Problems, i.translator.routes.Problems()) {
+	add := func(p *object.Problem) {
 		if *p.Ref == *o && (p.Host == host || p.Host == "" && (!answers || p.Reason.Counted() == string(object.ReasonInvalid))) && !slices.Contains(texts, p.Text) {
 			if p.Host == host {
 				texts = slices.Insert(texts, 0, p.Text)
@@ -215,6 +215,12 @@ func (i *Inspection) why(o *object.Ref, host string, answers bool) []string {
 				texts = append(texts, p.Text)
 			}
 		}
+	}
+	for p := range i.translator.resolver.Problems() {
+		add(p)
+	}
+	for n := range i.translator.last.objects {
+		add(&i.translator.last.objects[n])
 	}
 	if len(texts) > 1 && !answers {
 		texts = texts[:1]

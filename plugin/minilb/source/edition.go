@@ -125,18 +125,16 @@ func (w *Watcher) There(kind, namespace, name string, uid types.UID) bool {
 
 // slips yields the verdicts on labels and annotations of the table's objects.
 func (t *table[R, T]) slips() iter.Seq[claim.Result] {
-	return func(yield func(claim.Result) bool) {
-		t.editions.mu.Lock()
-		defer t.editions.mu.Unlock()
-		for name, is := range t.editions.byName {
-			for _, s := range is.slips {
-				if !yield(claim.Result{
-					Kind: judgedKinds[t.kind], Namespace: name.Namespace, Name: name.Name, UID: is.uid, Generation: is.generation,
-					Reason: s.reason, Text: s.text,
-				}) {
-					return
-				}
-			}
+	t.editions.mu.Lock()
+	defer t.editions.mu.Unlock()
+	var all []claim.Result // or whoever takes his time with them would hold up the watch
+	for name, is := range t.editions.byName {
+		for _, s := range is.slips {
+			all = append(all, claim.Result{
+				Kind: judgedKinds[t.kind], Namespace: name.Namespace, Name: name.Name, UID: is.uid, Generation: is.generation,
+				Reason: s.reason, Text: s.text,
+			})
 		}
 	}
+	return slices.Values(all)
 }

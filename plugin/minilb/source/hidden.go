@@ -71,8 +71,9 @@ func (i *Inspection) hiddenBy(name, wildcard string) string {
 
 // ownerOf returns the namespace that has a claimed name, "" where that does not matter: in a zone.
 func (i *Inspection) ownerOf(name string) string {
-	if i.translator.options.Zone(name) != "" || i.resolver.Outcomes[name].Winner == nil {
+	out, claimed := i.translator.resolver.Resolution(name)
+	if i.translator.options.Zone(name) != "" || !claimed {
 		return ""
 	}
-	return i.resolver.Outcomes[name].Winner.Namespace
+	return out.Winner.Namespace
 }

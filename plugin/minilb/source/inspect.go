@@ -27,7 +27,6 @@ type Inspection struct {
 	watcher    *Watcher // shared with those of the other options
 	translator *Translator
 	index      *records.Index
-	resolver   *claim.Resolver
 }
 
 // Inspect reads the cluster once, which takes seconds if some kind cannot be read, and returns the Inspection of each
@@ -121,12 +120,6 @@ func (i *Inspection) judge() {
 	t.services.mergeDue()
 	t.unresolved.Store(true)
 	t.publish()
-	claims := t.gather(false).claims
-	for _, ofRoute := range t.routeClaims {
-		claims = append(claims, ofRoute...)
-	}
-	i.resolver = claim.NewResolver(&t.options, claims, t.questions(), false)
-	i.resolver.Resolve()
 }
 
 // Refusal is a host that is not answered, or not as its object asks for it.
@@ -140,8 +133,14 @@ type Refusal struct {
 // Refusals returns all of them, in the order of their objects.
 func (i *Inspection) Refusals() []Refusal {
 	var all []Refusal
-	for _, p := range slices.Concat(i.translator.last.problems, i.translator.services.state.problems()) {
+	add := func(p *object.Problem) {
 		all = append(all, Refusal{Kind: p.Ref.Kind, Namespace: p.Ref.Namespace, Name: p.Ref.Name, Host: hostname.Plain(p.Host), Reason: p.Reason, Text: p.Text})
+	}
+	for p := range i.translator.problems() {
+		add(p)
+	}
+	for n := range i.translator.last.slices {
+		add(&i.translator.last.slices[n])
 	}
 	slices.SortFunc(all, func(a, b Refusal) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name), strings.Compare(a.Host, b.Host), strings.Compare(a.Text, b.Text))
@@ -221,11 +220,11 @@ func (i *Inspection) Names() []string {
 // Claiming returns the namespaces whose objects claim hosts outside the zones that they may have, in order.
 func (i *Inspection) Claiming() []string {
 	namespaces := map[string]bool{}
-	for c := range i.resolver.Direct {
-		if slices.ContainsFunc(c.Hosts, func(host string) bool {
-			return i.translator.options.Zone(host) == "" && i.resolver.Admit(&c.Ref, host).Reason == ""
+	for e := range i.translator.resolver.Entries() {
+		if slices.ContainsFunc(e.Hosts, func(host string) bool {
+			return i.translator.options.Zone(host) == "" && i.translator.resolver.Admits(e, host)
 		}) {
-			namespaces[c.Namespace] = true
+			namespaces[e.Namespace] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(namespaces))

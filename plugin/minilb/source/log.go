@@ -17,40 +17,42 @@ type reporter struct {
 	budget *logBudget
 
 	mu       sync.Mutex
-	reported map[*Translator]map[logKey]bool // by whose problem it is at present
+	reported map[*Translator]map[logKey]int // how often, by whose problem it is at present
 }
 
 // logKey is what is logged of a problem.
 type logKey struct{ owner, text string }
 
 func newReporter(log Logger) *reporter {
-	return &reporter{log: log, budget: newLogBudget(log), reported: map[*Translator]map[logKey]bool{}}
+	return &reporter{log: log, budget: newLogBudget(log), reported: map[*Translator]map[logKey]int{}}
 }
 
-// report logs which of a Translator's problems are new. They are all that it has now.
-func (r *reporter) report(t *Translator, problems []object.Problem) {
+// report logs which of the problems that have come up are new, and forgets those that are gone: some may be the same.
+func (r *reporter) report(t *Translator, come, gone []object.Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	current := make(map[logKey]bool, len(problems))
-	owners := map[*object.Ref]string{}
+	current := r.reported[t]
+	if current == nil {
+		current = map[logKey]int{}
+		r.reported[t] = current
+	}
 	fresh := map[string][]object.Problem{} // by owner
-	for _, p := range problems {
-		name, known := owners[p.Ref]
-		if !known {
-			name = p.Ref.String()
-			owners[p.Ref] = name
+	for _, p := range come {
+		c := logKey{p.Ref.String(), p.Text}
+		if !r.known(c) {
+			fresh[c.owner] = append(fresh[c.owner], p)
 		}
-		c := logKey{name, p.Text}
-		known = current[c] || r.known(c)
-		current[c] = true
-		if !known {
-			fresh[name] = append(fresh[name], p)
+		current[c]++
+	}
+	for _, p := range gone {
+		c := logKey{p.Ref.String(), p.Text}
+		if current[c]--; current[c] == 0 {
+			delete(current, c)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(fresh)) {
 		r.logNew(name, fresh[name])
 	}
-	r.reported[t] = current
 }
 
 // logNew logs the new problems of one object, those of single hosts before what is said of many.
@@ -79,7 +81,7 @@ func (r *reporter) logNew(owner string, problems []object.Problem) {
 
 func (r *reporter) known(c logKey) bool {
 	for _, reported := range r.reported {
-		if reported[c] {
+		if reported[c] > 0 {
 			return true
 		}
 	}

@@ -2,172 +2,210 @@ package source
 
 import (
 	"fmt"
+	"iter"
 	"maps"
+	"reflect"
 	"slices"
 
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// publication is what a Translator has put into its index, but for the Services' own names.
+// publication is what a Translator has put into its index, without the Services' own names. The run loop owns it.
 type publication struct {
-	partial  bool                     // Services or their endpoints were not known
-	hosts    map[string]*records.Node // what stands where claims are and no Service is; what resolver.enclosers has where there are none
-	asked    *questions               // what that depends on
-	unions   map[string]*union        // by what is in them
-	names    map[string]int           // how many hosts there are, by the kind of object
-	unheard  int                      // how many of them cannot be asked for
-	problems []object.Problem         // of the claims
-	rejected map[string]int           // how many of these there are, by reason
-	damages  int                      // how many problems of slices were reported beside them
+	done      bool                     // once at least
+	partial   bool                     // Services or their endpoints were not known
+	hosts     map[string]*records.Node // what stands where claims are and no Service is, and nil or Transparent where names only keep wildcards off
+	resolved  map[string]resolvedHost
+	names     map[string]int   // how many hosts there are, by the kind of object
+	uncovered int              // how many of them cannot be asked for
+	rejected  map[string]int   // how many problems of claims there are, by reason
+	objects   []object.Problem // of Gateways and the like
+	slices    []object.Problem
 }
 
-// publish puts the names into the index that have changed. What takes a time that grows with the
-// number of claims is done without the lock, but for a look at each claim, each union of addresses
-// and each problem: addresses do not wait for names.
+// resolvedHost is a host that leads somewhere.
+type resolvedHost struct {
+	source    string // the kind of object
+	addresses addressUse
+	uncovered []object.Problem // that it cannot be asked for, if so
+}
+
+func newPublication() publication {
+	return publication{
+		hosts: map[string]*records.Node{}, resolved: map[string]resolvedHost{}, rejected: map[string]int{},
+		names: map[string]int{"ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0, "service": 0},
+	}
+}
+
+// differences are the changes of the index and the log.
+type differences struct {
+	gone       []string
+	put        []records.Record // the first one of a name counts
+	come, went []object.Problem // a problem that stays may be in both
+}
+
+// publish resolves what has changed and updates the index. It holds no lock meanwhile: addresses of Services do not wait
+// for names.
 func (t *Translator) publish() {
+	is := &t.last
 	partial := !listed(t.watching) || !listed(t.slices)
-	was := t.last
-	if !partial && (was.asked == nil || was.partial) {
+	resolving := t.unresolved.Swap(false) || !is.done || is.partial != partial
+	if !partial && (!is.done || is.partial) {
 		t.services.mergeDue() // or names that exist would not, for a moment
 	}
+	is.done, is.partial = true, partial
 	renamed := t.services.takeRenamed()
-	t.mu.Lock()
-	unavailable, _ := t.parents()
-	resolving := t.unresolved.Swap(false) || was.partial != partial || was.asked.concern(renamed) || !maps.Equal(unavailable, t.unavailable)
-	var g *gathered
-	if resolving {
-		g = t.gather(partial)
-	}
-	t.mu.Unlock()
-
-	is := was
-	var n *naming
-	var r *claim.Resolver
 	var d differences
-	if resolving {
-		is, n, r = t.resolve(g, &was)
-		d.hosts(was.hosts, is.hosts)
-	}
+	resolving = t.resolve(renamed, &d) || resolving
 
-	late := t.services.takeRenamed() // while the claims were resolved
-	if is.asked.concern(late) {
-		t.unresolved.Store(true) // who renamed them has woken us, too
-	}
-	maps.Copy(renamed, late)
-	var named map[cache.ObjectName]zoneNames
-	var unions map[string]*union
-	if resolving {
-		named, unions = n.named, is.unions
-	}
-	put, gone, damages := t.services.publish(renamed, is.hosts, named, unions)
+	// Services that were renamed meanwhile have their names now, and claims follow the next time, for which t.wake has a
+	// token.
+	t.late = t.services.takeRenamed()
+	maps.Copy(renamed, t.late)
+	named, unions := t.naming.changes()
+	put, gone, problems := t.services.publish(renamed, is.hosts, named, unions)
 	d.put, d.gone = append(put, d.put...), append(d.gone, gone...)
-	is.damages = len(damages)
+	d.come, d.went = append(d.come, problems...), append(d.went, is.slices...)
+	is.slices = problems
+	count(is.rejected, d.come, 1)
+	count(is.rejected, d.went, -1)
 	t.mu.Lock()
-	t.count(&is, damages)
-	t.last = is
+	t.stats = Stats{Names: maps.Clone(is.names), Rejected: maps.Clone(is.rejected), Unreachable: is.uncovered}
 	t.mu.Unlock()
 
 	if !t.claimsOnly {
 		t.index.Update(d.gone, d.put, partial)
 	}
-	switch problems := slices.Concat(is.problems, damages); {
-	case t.hooks.OnResolved == nil && (resolving || is.damages+was.damages > 0):
-		t.reporter.report(t, problems)
+	switch {
+	case t.hooks.OnResolved == nil && len(d.come)+len(d.went) > 0:
+		t.reporter.report(t, d.come, d.went)
 	case t.hooks.OnResolved != nil && resolving:
-		t.hooks.OnResolved(t.verdicts(r, problems))
+		t.hooks.OnResolved(t.results())
 	}
 }
 
-// gathered is what there is to resolve.
-type gathered struct {
-	partial     bool
-	claims      []*claim.Claim                     // but for those of routes
-	objects     map[object.KindName]gateway.Object // of the Gateway API that have changed; nil for one that went
-	leftOut     func(kind, namespace string) bool
-	unavailable map[object.KindName]gateway.Cause
-	certain     bool // that those are
-}
-
-// gather returns all claims. It is called with the lock held.
-func (t *Translator) gather(partial bool) *gathered {
-	g := &gathered{partial: partial}
-	g.leftOut = t.unlisted()
-	for name, claim := range t.claims {
-		if !g.leftOut("ingress", name.Namespace) {
-			g.claims = append(g.claims, claim)
+// resolve resolves the claims that changes concern, and reports whether there are any.
+func (t *Translator) resolve(renamed map[cache.ObjectName]bool, d *differences) bool {
+	t.receive(renamed)
+	changes := t.resolver.Resolve()
+	d.come, d.went = append(d.come, changes.Come...), append(d.went, changes.Gone...)
+	if objects := t.routes.Problems(); !reflect.DeepEqual(objects, t.last.objects) {
+		d.come, d.went = append(d.come, objects...), append(d.went, t.last.objects...)
+		t.last.objects = objects
+	}
+	hosts := changes.Hosts
+	for service := range renamed { // while partial, claims on its name are not refused, but give way in put
+		if t.last.partial {
+			hosts = append(hosts, t.options.ServiceNames(service)...)
 		}
 	}
-	for _, claim := range t.annotated {
-		g.claims = append(g.claims, claim)
+	for _, host := range hosts {
+		t.put(host, d)
 	}
-	g.unavailable, g.certain = t.parents()
-	g.objects = t.gatewayChanges
-	t.gatewayChanges = map[object.KindName]gateway.Object{}
-	return g
+	return len(hosts)+len(d.come)+len(d.went) > 0
 }
 
-// resolve finds out what stands where claims are. What is as it was before stays the same Node.
-func (t *Translator) resolve(g *gathered, was *publication) (publication, *naming, *claim.Resolver) {
-	for name, obj := range g.objects {
+// receive passes all changes since the last publication to the routes and the resolver.
+func (t *Translator) receive(renamed map[cache.ObjectName]bool) {
+	unavailable, certain := t.parents()
+	leftOut, pending := t.unlisted()
+	t.mu.Lock()
+	if !slices.Equal(pending, t.pending) {
+		t.pending = pending
+		t.routes.RecomputeAll()
+		for name := range t.claims {
+			t.changedClaims[name] = true
+		}
+	}
+	for name := range t.changedClaims {
+		if c := t.claims[name]; c == nil || leftOut(name.Kind, name.Namespace) {
+			t.resolver.Set(name)
+		} else {
+			t.resolver.Set(name, c)
+		}
+	}
+	t.changedClaims = map[object.KindName]bool{}
+	objects := t.changedObjects
+	t.changedObjects = map[object.KindName]gateway.Object{}
+	t.mu.Unlock()
+
+	t.resolver.SetPartial(t.last.partial)
+	for _, services := range []map[cache.ObjectName]bool{renamed, t.late} {
+		for service := range services {
+			delete(t.found.found, service)
+			t.resolver.ServiceChanged(service)
+		}
+	}
+	for name, obj := range objects {
 		if obj == nil {
 			t.routes.Delete(name)
 		} else {
 			t.routes.Set(obj)
 		}
-	}
-	if g.certain {
-		t.unavailable = g.unavailable
-		for _, route := range t.routes.Recompute(g.unavailable, g.leftOut) {
-			t.routeClaims[route] = t.routes.Claims(route)
+		if name.Kind == "Namespace" {
+			t.resolver.NamespaceChanged(name.Name)
 		}
 	}
-	claims := g.claims
-	for _, ofRoute := range t.routeClaims {
-		claims = append(claims, ofRoute...)
-	}
-	asked := t.questions()
-	r := claim.NewResolver(&t.options, claims, asked, g.partial)
-	outcomes := r.Resolve()
-	is := publication{
-		partial:  g.partial,
-		hosts:    make(map[string]*records.Node, len(outcomes)),
-		asked:    asked,
-		names:    map[string]int{"ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0, "service": 0},
-		rejected: map[string]int{},
-	}
-	for name, withheld := range r.WildcardBlocks(outcomes) {
-		is.hosts[name] = records.Transparent
-		if withheld {
-			is.hosts[name] = nil
+	if certain {
+		for _, route := range t.routes.Recompute(unavailable, leftOut) {
+			t.resolver.Set(route, t.routes.Claims(route)...)
 		}
 	}
-	n := &naming{options: &t.options, asked: asked, before: was.unions, unions: map[string]*union{}, named: map[cache.ObjectName]zoneNames{}}
-	for host, out := range outcomes {
-		node := n.node(t.index.Match(host), &out)
-		if before := was.hosts[host]; before != nil && interchangeable(before, node) {
+}
+
+// put updates the node of a host. A node that is as before stays the same.
+func (t *Translator) put(host string, d *differences) {
+	is := &t.last
+	before, existed := is.hosts[host]
+	node, exists := before, false
+	was := is.resolved[host]
+	var now resolvedHost
+	if out, found := t.resolver.Resolution(host); found {
+		exists = true
+		node, now.addresses = t.naming.node(t.index.Match(host), &out)
+		if now.source = node.Source; before != nil && interchangeable(before, node) {
 			node = before
 		}
-		is.hosts[host] = node
-		is.names[node.Source]++
 		if !t.hooks.Covered(host) { // D8
-			is.unheard++
-			r.Problems = append(r.Problems, object.Problem{Ref: out.Winner, Host: host, Reason: "", Text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", hostname.Plain(host))})
+			now.uncovered = []object.Problem{{Ref: out.Winner, Host: host, Text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", hostname.Plain(host))}}
 		}
-		if g.partial && t.options.Services { // else such a claim is refused
-			if service, ok := t.options.ServiceAt(host); ok && asked.service(service) != nil {
-				delete(is.hosts, host)
-			}
+		is.names[now.source]++
+		is.resolved[host] = now
+	} else {
+		var withheld bool
+		if withheld, exists = t.resolver.Block(host); withheld {
+			node = nil
+		} else {
+			node = records.Transparent
+		}
+		delete(is.resolved, host)
+	}
+	t.naming.count(was.addresses, -1)
+	if was.source != "" {
+		is.names[was.source]--
+	}
+	is.uncovered += len(now.uncovered) - len(was.uncovered)
+	d.come, d.went = append(d.come, now.uncovered...), append(d.went, was.uncovered...)
+	if is.partial && t.options.Services { // else such a claim is refused
+		if service, ok := t.options.ServiceAt(host); ok {
+			e, _ := t.services.find(service)
+			exists = exists && e == nil
 		}
 	}
-	is.unions, is.problems = n.unions, slices.Concat(r.Problems, t.routes.Problems())
-	claim.CountRejected(is.rejected, is.problems)
-	return is, n, r
+	switch {
+	case exists:
+		if is.hosts[host] = node; !existed || before != node {
+			d.put = append(d.put, records.Record{Name: host, Node: node})
+		}
+	case existed:
+		delete(is.hosts, host)
+		d.gone = append(d.gone, host)
+	}
 }
 
 // interchangeable reports whether hosts' nodes are made of the same.
@@ -176,28 +214,36 @@ func interchangeable(a, b *records.Node) bool {
 		a.Source == b.Source && a.Namespace == b.Namespace && a.Service == b.Service
 }
 
-// differences are what is to be done to the index.
-type differences struct {
-	gone []string
-	put  []records.Record // the first one of a name counts
-}
-
-// hosts adds what is to be done for claims that lead elsewhere than before.
-func (d *differences) hosts(was, is map[string]*records.Node) {
-	for host := range was {
-		if _, still := is[host]; !still {
-			d.gone = append(d.gone, host)
+// problems yields all problems but those of slices.
+func (t *Translator) problems() iter.Seq[*object.Problem] {
+	return func(yield func(*object.Problem) bool) {
+		for p := range t.resolver.Problems() {
+			if !yield(p) {
+				return
+			}
+		}
+		for _, h := range t.last.resolved {
+			if h.uncovered != nil && !yield(&h.uncovered[0]) {
+				return
+			}
+		}
+		for i := range t.last.objects {
+			if !yield(&t.last.objects[i]) {
+				return
+			}
 		}
 	}
-	for host, node := range is {
-		if before, existed := was[host]; !existed || before != node {
-			d.put = append(d.put, records.Record{Name: host, Node: node})
-		}
-	}
 }
 
-// count sets the statistics.
-func (t *Translator) count(is *publication, damages []object.Problem) {
-	t.stats = Stats{Names: is.names, Rejected: maps.Clone(is.rejected), Unreachable: is.unheard}
-	claim.CountRejected(t.stats.Rejected, damages)
+// count adds problems to the numbers of those of each reason, or takes them off.
+func count(rejected map[string]int, problems []object.Problem, sign int) {
+	for _, p := range problems {
+		if p.Reason == "" || p.Reason == object.ReasonNotice {
+			continue
+		}
+		reason := p.Reason.Counted()
+		if rejected[reason] += sign * max(1, p.Hosts); rejected[reason] == 0 {
+			delete(rejected, reason)
+		}
+	}
 }

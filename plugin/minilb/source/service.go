@@ -50,9 +50,9 @@ type serviceState struct {
 	renamed            map[cache.ObjectName]bool                    // Services whose names have come or gone since they were published
 	slicesOf           map[cache.ObjectName][]*object.EndpointSlice // by Service, whether exposed or not (E1)
 	slicesWithProblems map[cache.ObjectName]*object.EndpointSlice
-	states             states                         // of the endpoints of all exposed Services
-	unions             map[cache.ObjectName][]*union  // by the Services in them
-	named              map[cache.ObjectName]zoneNames // where hosts lead to the Service alone
+	states             states                        // of the endpoints of all exposed Services
+	unions             map[cache.ObjectName][]*union // by the Services in them
+	named              map[cache.ObjectName][]string // the zones where hosts lead to the Service alone
 
 	changes uint64                     // of slices and Services, so far
 	due     map[cache.ObjectName]int64 // large Services to be merged, and when the last known trigger of their changes was, in Unix nanoseconds, 0 for none
@@ -198,14 +198,30 @@ func (s *serviceState) refresh(service cache.ObjectName, e *exposedService, addr
 	return true
 }
 
-// combine lets the unions follow the Services that are in them.
-func (s *serviceState) combine(unions map[string]*union) {
-	s.unions = map[cache.ObjectName][]*union{}
-	for _, u := range unions {
-		for _, name := range u.services {
-			s.unions[name] = append(s.unions[name], u)
+// combine takes in the zones in which hosts lead to a Service alone or to a union, and lets the unions follow the
+// Services that are in them.
+func (s *serviceState) combine(named map[cache.ObjectName][]string, unions map[*union][]string) {
+	for service, zones := range named {
+		if s.named[service] = zones; len(zones) == 0 {
+			delete(s.named, service)
 		}
-		s.mergeUnion(u) // with what has changed meanwhile
+	}
+	for u, zones := range unions {
+		for _, name := range u.services {
+			switch {
+			case len(zones) == 0:
+				if rest := slices.DeleteFunc(s.unions[name], func(of *union) bool { return of == u }); len(rest) > 0 {
+					s.unions[name] = rest
+				} else {
+					delete(s.unions, name)
+				}
+			case len(u.zones) == 0:
+				s.unions[name] = append(s.unions[name], u)
+			}
+		}
+		if u.zones = zones; len(zones) > 0 {
+			s.mergeUnion(u) // with what has changed meanwhile
+		}
 	}
 }
 

@@ -32,6 +32,8 @@ func newServices(options *config.Options, index *records.Index, claimsOnly bool,
 		state: serviceState{
 			options: options, claimsOnly: claimsOnly, index: index, observe: observe,
 			exposed:            map[cache.ObjectName]*exposedService{},
+			unions:             map[cache.ObjectName][]*union{},
+			named:              map[cache.ObjectName][]string{},
 			namespaces:         map[string]int{},
 			renamed:            map[cache.ObjectName]bool{},
 			slicesOf:           map[cache.ObjectName][]*object.EndpointSlice{},
@@ -116,16 +118,13 @@ func (s *services) takeRenamed() map[cache.ObjectName]bool {
 	return renamed
 }
 
-// publish names the renamed Services, and lets named and unions, if they are not nil, take the place of those before.
+// publish names the renamed Services, and takes in the zones in which hosts lead to a Service alone, or to a union.
 // It returns what is to be done to the index for their names, and the problems of slices.
-func (s *services) publish(renamed map[cache.ObjectName]bool, hosts map[string]*records.Node, named map[cache.ObjectName]zoneNames, unions map[string]*union) (put []records.Record, gone []string, problems []object.Problem) {
+func (s *services) publish(renamed map[cache.ObjectName]bool, hosts map[string]*records.Node, named map[cache.ObjectName][]string, unions map[*union][]string) (put []records.Record, gone []string, problems []object.Problem) {
 	s.mu.Lock()
 	defer s.unlock()
 	put, gone = s.state.nameServices(renamed, hosts)
-	if unions != nil {
-		s.state.named = named
-		s.state.combine(unions)
-	}
+	s.state.combine(named, unions)
 	return put, gone, s.state.problems()
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -32,7 +31,7 @@ type Translator struct {
 	claimsOnly bool          // names have no addresses, as nobody asks for them
 	wake       chan struct{} // holds a token while names may have changed
 
-	unresolved atomic.Bool // what claims lead to may have changed
+	unresolved atomic.Bool // results of claims may have changed
 
 	services *services
 	watching []*health // the watches of Services
@@ -40,16 +39,19 @@ type Translator struct {
 	optional []*health // and of kinds that add names
 
 	mu             sync.Mutex
-	annotated      map[cache.ObjectName]*claim.Claim  // of Services
-	claims         map[cache.ObjectName]*claim.Claim  // of Ingresses
-	gatewayChanges map[object.KindName]gateway.Object // objects of the Gateway API since the last publication; nil for one that went
+	claims         map[object.KindName]*claim.Claim   // of Services and Ingresses
+	changedClaims  map[object.KindName]bool           // of these, since the last publication
+	changedObjects map[object.KindName]gateway.Object // of the Gateway API, since the last publication; nil for one that went
 	stats          Stats
 
-	// What follows is touched by the run loop alone.
-	routes      *gateway.Routes
-	unavailable map[object.KindName]gateway.Cause // as of when the routes were computed
-	routeClaims map[object.KindName][]*claim.Claim
-	last        publication
+	// What follows is of the run loop.
+	routes   *gateway.Routes
+	resolver *claim.Resolver
+	found    *dependencies // of the resolver
+	naming   naming
+	late     map[cache.ObjectName]bool // Services whose names have come or gone while claims were resolved
+	pending  []object.KindName         // kinds of which nothing counts yet
+	last     publication
 }
 
 // Hooks are called by a Translator; each may be nil.
@@ -91,14 +93,17 @@ func newTranslator(w *Watcher, options config.Options, index *records.Index, hoo
 		watcher:    w,
 		wake:       make(chan struct{}, 1),
 
-		annotated:      map[cache.ObjectName]*claim.Claim{},
-		claims:         map[cache.ObjectName]*claim.Claim{},
-		gatewayChanges: map[object.KindName]gateway.Object{},
-		routeClaims:    map[object.KindName][]*claim.Claim{},
+		claims:         map[object.KindName]*claim.Claim{},
+		changedClaims:  map[object.KindName]bool{},
+		changedObjects: map[object.KindName]gateway.Object{},
+		last:           newPublication(),
 	}
 	t.routes = gateway.New(&t.options)
 	t.services = newServices(&t.options, index, claimsOnly, t.publishSoon, t.observe)
 	t.services.state.probing = w.probingFor(t)
+	t.found = &dependencies{services: t.services, routes: t.routes, found: map[cache.ObjectName]*exposedService{}}
+	t.resolver = claim.NewResolver(&t.options, t.found)
+	t.naming = newNaming(&t.options, t.found.service)
 	w.add(t)
 	return t
 }
@@ -128,50 +133,13 @@ func (t *Translator) onService(old, new *object.Service) {
 	}
 	if !isExposed {
 		t.services.unexpose(old.Key())
-		t.annotate(old.Key(), nil)
+		t.setClaim(old.Ref("Service"), nil)
 		return
 	}
 	t.services.expose(new)
 	if !wasExposed || old.Created != new.Created || !maps.Equal(old.Hosts, new.Hosts) || !slices.Equal(old.Truncated, new.Truncated) || !old.ServicePorts.Equal(new.ServicePorts) {
-		t.annotate(new.Key(), claim.FromService(&t.options, new))
+		t.setClaim(new.Ref("Service"), claim.FromService(&t.options, new))
 	}
-}
-
-// annotate takes in what a Service claims, nil for nothing.
-func (t *Translator) annotate(service cache.ObjectName, c *claim.Claim) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.annotated[service] == nil && c == nil || !t.options.Services {
-		return
-	}
-	if c != nil {
-		t.annotated[service] = c
-	} else {
-		delete(t.annotated, service)
-	}
-	t.changed()
-}
-
-// onIngress takes in an Ingress that appeared, changed or went.
-func (t *Translator) onIngress(old, new *object.Ingress) {
-	var was, is *claim.Claim
-	if old != nil {
-		was = claim.FromIngress(&t.options, old)
-	}
-	if new != nil {
-		is = claim.FromIngress(&t.options, new)
-	}
-	if reflect.DeepEqual(was, is) {
-		return // nothing that a name depends on, or nothing at all
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if is != nil {
-		t.claims[new.Key()] = is
-	} else {
-		delete(t.claims, old.Key())
-	}
-	t.changed()
 }
 
 // onSlice takes in an EndpointSlice that appeared, changed or went. It touches the Service
@@ -242,7 +210,6 @@ func (t *Translator) run(ctx context.Context) {
 			return
 		case <-t.wake:
 		case <-later:
-			t.unresolved.Store(true)
 		}
 		if !begun && !t.settled() {
 			continue // D72: nothing may be concluded from a part of the objects
@@ -259,20 +226,19 @@ func (t *Translator) settled() bool {
 	})
 }
 
-// unlisted returns what tells the objects whose first list is not complete: what is known of it
-// does not count until it is, as an older claim may follow (C2).
-func (t *Translator) unlisted() func(kind, namespace string) bool {
-	var pending []*health // as a rule none
+// unlisted returns the kinds of which the first list is not complete, and reports whether an object is of one: it does
+// not count until the list is complete, as an older claim may follow (C2).
+func (t *Translator) unlisted() (leftOut func(kind, namespace string) bool, pending []object.KindName) {
 	for _, h := range t.optional {
 		if !h.listed() && !h.absent.Load() {
-			pending = append(pending, h)
+			pending = append(pending, object.KindName{Kind: h.kind, Namespace: h.namespace})
 		}
 	}
 	return func(kind, namespace string) bool {
-		return slices.ContainsFunc(pending, func(h *health) bool {
-			return strings.EqualFold(h.kind, kind) && (h.namespace == "" || h.namespace == namespace)
+		return slices.ContainsFunc(pending, func(of object.KindName) bool {
+			return strings.EqualFold(of.Kind, kind) && (of.Namespace == "" || of.Namespace == namespace)
 		})
-	}
+	}, pending
 }
 
 // Unsynced returns the kinds of objects that must be known before the zones can be answered

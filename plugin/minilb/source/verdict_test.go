@@ -111,6 +111,36 @@ func TestVerdictsOfGeneration(t *testing.T) {
 	}
 }
 
+// Whoever is given results holds nothing up: the watches go on while it takes its time with one.
+func TestResultsSlowConsumer(t *testing.T) {
+	b, _ := judged(t, config.Options{})
+	results, annotations := 0, 0
+	b.tr.hooks.OnResolved = func(all iter.Seq[claim.Result]) {
+		for r := range all {
+			if results++; r.Reason == object.ReasonAnnotation {
+				annotations++
+			}
+			obj := testIngress(fmt.Sprintf("other/%d", results), "c.ex.org")
+			obj.Annotations = map[string]string{"minilb/sevice": "web"}
+			if results > 20 {
+				t.Fatalf("there is no end of results, such as %+v", r)
+			}
+			b.watcher.ingresses[""].Update(obj) // an event, for which the watch takes its locks
+			b.services().Update(testService("shop/web", int64(results), "b.ex.org"))
+			b.watcher.slices[""].set(serviceSlice("shop/web", "web", "10.0.0.1 RSt"))
+			b.tr.Stats()
+		}
+	}
+	obj := testIngress("shop/i", "a.ex.org, a_b")
+	obj.Annotations = map[string]string{"minilb/sevice": "web"}
+	b.watcher.ingresses[""].Update(obj)
+	b.services().Update(testService("shop/web", 1, "b.ex.org, b_c"))
+	b.sync()
+	if results < 3 || annotations == 0 {
+		t.Errorf("got %d results, %d of annotations", results, annotations)
+	}
+}
+
 // Claims are judged without endpoints, which are then not watched.
 func TestVerdictsUnaddressed(t *testing.T) {
 	b, got := judgedBy(t, config.Options{}, claimsOnly)

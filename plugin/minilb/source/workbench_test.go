@@ -127,6 +127,14 @@ func (b *bench) publish() []string {
 	return b.log.take()
 }
 
+// problems returns those of all claims and objects of the Gateway API.
+func (b *bench) problems() (all []object.Problem) {
+	for p := range b.tr.problems() {
+		all = append(all, *p)
+	}
+	return all
+}
+
 func (b *bench) pending() bool {
 	select {
 	case <-b.tr.wake:

@@ -3,9 +3,40 @@ package source
 import (
 	"reflect"
 
+	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
+
+// onIngress takes in an Ingress that appeared, changed or went.
+func (t *Translator) onIngress(old, new *object.Ingress) {
+	var was, is *claim.Claim
+	var ref object.Ref
+	if old != nil {
+		was, ref = claim.FromIngress(&t.options, old), old.Ref("Ingress")
+	}
+	if new != nil {
+		is, ref = claim.FromIngress(&t.options, new), new.Ref("Ingress")
+	}
+	if !reflect.DeepEqual(was, is) { // else nothing that a name depends on
+		t.setClaim(ref, is)
+	}
+}
+
+// setClaim takes in what a Service or Ingress claims, nil for nothing.
+func (t *Translator) setClaim(of object.Ref, c *claim.Claim) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	name := object.KindName{Kind: of.Kind, Namespace: of.Namespace, Name: of.Name}
+	if t.claims[name] == nil && c == nil || of.Kind == "Service" && !t.options.Services {
+		return
+	}
+	if t.claims[name] = c; c == nil {
+		delete(t.claims, name)
+	}
+	t.changedClaims[name] = true
+	t.changed()
+}
 
 func (t *Translator) onRoute(old, new *object.Route) { onGatewayObject(t, old, new) }
 
@@ -39,10 +70,10 @@ func onGatewayObject[T interface {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if old != none {
-		t.gatewayChanges[old.KindName()] = nil
+		t.changedObjects[old.KindName()] = nil
 	}
 	if new != none {
-		t.gatewayChanges[new.KindName()] = new
+		t.changedObjects[new.KindName()] = new
 	}
 	t.changed()
 }

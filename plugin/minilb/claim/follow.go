@@ -1,0 +1,242 @@
+package claim
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/object"
+)
+
+// maxDepth is how many hosts may stand on the way from a name to its addresses (M6).
+const maxDepth = 8
+
+// direct sorts the targets of a claim (M1, M3).
+func (r *Resolver) direct(e *Entry) ResolvedTargets {
+	d := ResolvedTargets{why: e.Missing}
+	for _, t := range e.List {
+		switch {
+		case t.Addr.IsValid():
+			d.Addrs = append(d.Addrs, t.Addr)
+		case t.Host != "":
+			service, ok := r.serviceAt(e, t.Host)
+			if ok {
+				d.Services = append(d.Services, service)
+			} else {
+				d.Hosts = append(d.Hosts, t.Host)
+			}
+			d.soon = d.soon || service != (cache.ObjectName{}) && r.pending(e, service)
+		case r.exposed(e, t.Service):
+			d.Services = append(d.Services, t.Service)
+		default:
+			d.why = fmt.Sprintf("Service %s is not one of class %q that we serve", t.Service, r.options.Class)
+			d.soon = d.soon || r.pending(e, t.Service)
+		}
+	}
+	return d
+}
+
+// noTarget returns why no target of the claim leads anywhere, "" if one may.
+func (r *Resolver) noTarget(e *Entry) string {
+	d := &e.Direct
+	if len(d.Addrs)+len(d.Services) > 0 {
+		return ""
+	}
+	why := d.why
+	for _, host := range d.Hosts {
+		if r.options.Zone(host) == "" || r.sourceOfSynthesis(r.graph.targets[host]) != "" {
+			return ""
+		}
+		why = fmt.Sprintf("its address %q is in our zone, but nothing of ours has that name", hostname.Plain(host))
+	}
+	if why == "" {
+		why = "it has no address"
+	}
+	return why
+}
+
+// following resolves a closure of hosts.
+type following struct {
+	*Resolver
+	hosts   map[*host]bool
+	entries map[*Entry]bool // of these hosts, that lead to others and are not dropped
+}
+
+// follow resolves the claims of a closure of hosts that lead to other hosts, and drops those that lead nowhere.
+func (r *Resolver) follow(hosts map[*host]bool) {
+	f := following{r, hosts, map[*Entry]bool{}}
+	for h := range hosts {
+		for _, e := range h.entries {
+			if e.leads() {
+				f.entries[e] = true
+			}
+		}
+	}
+	if len(f.entries) == 0 {
+		return
+	}
+	f.prune()
+	f.find()
+	for again, attempts := true, 0; again && attempts < maxDepth; attempts++ {
+		again = false
+		for h := range hosts {
+			live := slices.IndexFunc(h.live, func(e *Entry) bool { return !e.found.empty() })
+			for _, e := range h.live[:max(live, 0)] {
+				r.refuseLoop(e, h)
+			}
+			if live > 0 { // the oldest lead nowhere, so that they do not hold the name
+				r.setLive(h, h.live[live:])
+				again = true
+			}
+		}
+		if again {
+			f.find()
+		}
+	}
+	r.names.changed = map[string]bool{} // who reads them is among the hosts
+}
+
+// prune drops claims without a target: they make no name exist (M2), so they must not hide another name either. Each
+// round examines all candidates before it drops any, so that their order does not matter (C5); the next round's are those
+// that depend on what was dropped, so that a chain takes linear time.
+func (f *following) prune() {
+	candidates := f.entries
+	for len(candidates) > 0 {
+		f.names.changed = map[string]bool{}
+		gone := map[*Entry]string{}
+		for e := range candidates {
+			if why := f.noTarget(e); why != "" {
+				gone[e] = why
+			}
+		}
+		candidates = map[*Entry]bool{}
+		again := func(targets map[*target]bool) {
+			for t := range targets {
+				for e := range t.entries {
+					if f.entries[e] && gone[e] == "" {
+						candidates[e] = true
+					}
+				}
+			}
+		}
+		lost := map[*host]bool{}
+		for e, why := range gone {
+			delete(f.entries, e)
+			for _, h := range e.hosts {
+				if f.hosts[h] {
+					lost[h] = true
+					h.problems = append(h.problems, f.notServed(e, h.name, why)...)
+				}
+			}
+		}
+		for h := range lost {
+			f.setLive(h, slices.DeleteFunc(slices.Clone(h.live), func(e *Entry) bool { return gone[e] != "" }))
+			if len(h.live) == 0 {
+				again(f.graph.readers[read{name: h.name}])
+			}
+		}
+		for name := range f.names.changed {
+			again(f.graph.readers[read{name, true}])
+		}
+	}
+}
+
+// find follows each claim to its targets. Claims that lead to other hosts take one round for
+// each host on the way, so that what one finds does not depend on the way that one comes, and
+// a loop never gets anywhere (M6).
+func (f *following) find() {
+	sources := map[string]string{}
+	for e := range f.entries {
+		e.found = e.Direct.Resolution
+		for _, host := range e.Direct.Hosts {
+			if _, known := sources[host]; !known {
+				sources[host] = f.sourceOfSynthesis(f.graph.targets[host])
+			}
+		}
+	}
+	for range maxDepth {
+		names := map[string]Resolution{} // that claims lead to, as of the round before
+		for _, name := range sources {
+			if _, known := names[name]; !known && name != "" {
+				names[name] = f.Resolver.hosts[name].resolve()
+			}
+		}
+		for e := range f.entries {
+			var out Resolution
+			out.add(e.Direct.Resolution)
+			for _, host := range e.Direct.Hosts {
+				if name := sources[host]; name != "" {
+					out.add(names[name])
+				} else if f.options.Zone(host) == "" {
+					out.External = append(out.External, host)
+				}
+			}
+			out.compact()
+			e.found = out
+		}
+	}
+}
+
+// resolve returns what the live claims on a host lead to: those of the oldest one's namespace count,
+// all of them (C2, C3). Those of others that count add no target. What they say of TLS is heard only
+// of routes on the very Gateways that the host leads to, whose owner lets in both: anybody else's
+// would send the browsers of a host without TLS astray.
+func (h *host) resolve() Resolution {
+	out := Resolution{Winner: &h.live[0].Ref, NoTLS: true}
+	var gateways []object.Ref
+	for _, e := range h.live {
+		if e.Namespace == out.Winner.Namespace {
+			out.NoTLS = out.NoTLS && e.NoTLS
+			out.add(e.found)
+			gateways = append(gateways, e.Gateways...)
+		}
+	}
+	out.compact()
+	out.NoTLS = out.NoTLS && !slices.ContainsFunc(h.live, func(e *Entry) bool {
+		return e.Namespace != out.Winner.Namespace && !e.NoTLS && e.Gateways != nil && subset(e.Gateways, gateways) && out.Has(e.found)
+	})
+	return out
+}
+
+// conclude decides which of a host's live claims count, and what it leads to.
+func (r *Resolver) conclude(h *host) {
+	h.counting, h.result = nil, Resolution{}
+	if len(h.live) == 0 {
+		return
+	}
+	out := h.resolve()
+	for _, e := range h.live {
+		switch {
+		case e.found.empty():
+			r.refuseLoop(e, h)
+		case e.Namespace != out.Winner.Namespace && !out.Has(e.found):
+			h.problems = append(h.problems, e.problem(h.name, object.ReasonConflict, "host %q is refused: another namespace claimed it earlier", hostname.Plain(h.name)))
+		default:
+			h.counting = append(h.counting, e)
+		}
+	}
+	r.single(h, out)
+}
+
+func (r *Resolver) refuseLoop(e *Entry, h *host) {
+	h.problems = append(h.problems, r.notServed(e, h.name, fmt.Sprintf("its address %q leads back to itself, or by way of more than %d hosts", hostname.Plain(e.Direct.Hosts[0]), maxDepth))...)
+}
+
+// single leaves only what can stand at one name: addresses, or else one alias (G44).
+func (r *Resolver) single(h *host, out Resolution) {
+	name := hostname.Plain(h.name)
+	switch {
+	case len(out.Addrs)+len(out.Services) > 0:
+		out.External = nil
+	case len(out.External) > 1: // RFC 2181 §10.1
+		h.problems = append(h.problems, object.Problem{Ref: out.Winner, Host: h.name, Reason: "", Text: fmt.Sprintf("host %q has several hostnames as its addresses; only %q is answered", name, hostname.Plain(out.External[0]))})
+		out.External = out.External[:1]
+	}
+	if out.External != nil && slices.Contains(r.options.Zones, h.name) { // D27
+		h.problems = append(h.problems, object.Problem{Ref: out.Winner, Host: h.name, Reason: object.ReasonNoTarget, Text: fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", name, hostname.Plain(out.External[0]))})
+		return
+	}
+	h.result = out
+}

@@ -1,0 +1,370 @@
+package claim
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/object"
+)
+
+// Resolver decides what each claimed name leads to. The result is a function of the present claims and exposed Services,
+// not of the order in which they came (C5); a change costs the names that depend on it. It is not safe for concurrent use.
+type Resolver struct {
+	options  *config.Options
+	services Services
+	partial  bool // Services or their endpoints are not known yet: no target may be one
+
+	objects map[object.KindName][]*Entry
+	tenants map[string]*tenant         // by namespace
+	hosts   map[string]*host           // those that claims are admitted for
+	own     map[string]map[*Entry]bool // by the name of an exposed Service: claims that lead only to that Service (D17)
+	answers map[cache.ObjectName]*answer
+	names   existence
+	graph   graph
+	blocks  wildcardBlocks
+
+	// What has changed since the last Resolve. These maps are made anew and not cleared, which takes a map as long as it
+	// once was large.
+	changed      map[object.KindName][]*Claim
+	dirtyEntries map[*Entry]bool
+	dirtyHosts   map[*host]bool
+}
+
+// Entry is a claim with what was found about it.
+type Entry struct {
+	*Claim
+	Direct ResolvedTargets
+
+	overQuota bool
+	attached  bool
+	problems  []object.Problem   // without those of hosts
+	hosts     []*host            // that it is admitted for; none if it has no target
+	deps      []cache.ObjectName // what the above depends on
+	found     Resolution         // what it leads to, directly and through other hosts
+}
+
+// leads reports whether it leads to other hosts.
+func (e *Entry) leads() bool { return len(e.Direct.Hosts) > 0 }
+
+// host is a host that claims are admitted for.
+type host struct {
+	name, zone string
+	entries    []*Entry // the oldest first
+	live       []*Entry // those with a target, as far as is known
+	counting   []*Entry // those that count
+	result     Resolution
+	problems   []object.Problem
+	leads      bool   // some of the entries do
+	exists     bool   // it is counted as live
+	owner      string // for this namespace
+	firm       int    // 1 if it is in a zone and there whatever becomes of other hosts
+}
+
+// Changes are the results of one Resolve that may differ from those before.
+type Changes struct {
+	Hosts      []string         // see Resolution and Block
+	Come, Gone []object.Problem // a problem that stays may be in both
+}
+
+// NewResolver returns a Resolver without any claims.
+func NewResolver(options *config.Options, services Services) *Resolver {
+	return &Resolver{
+		options: options, services: services,
+		objects: map[object.KindName][]*Entry{}, tenants: map[string]*tenant{}, hosts: map[string]*host{}, own: map[string]map[*Entry]bool{},
+		answers: map[cache.ObjectName]*answer{}, names: newExistence(), graph: newGraph(), blocks: newWildcardBlocks(options),
+		changed: map[object.KindName][]*Claim{}, dirtyEntries: map[*Entry]bool{}, dirtyHosts: map[*host]bool{},
+	}
+}
+
+// Set replaces the claims of an object; none if it is gone.
+func (r *Resolver) Set(of object.KindName, claims ...*Claim) { r.changed[of] = claims }
+
+// SetPartial sets whether Services or their endpoints are not known yet.
+func (r *Resolver) SetPartial(partial bool) {
+	if r.partial == partial {
+		return
+	}
+	r.partial = partial
+	for _, entries := range r.objects {
+		for _, e := range entries {
+			r.dirtyEntries[e] = true
+		}
+	}
+	for _, t := range r.graph.targets {
+		r.graph.dirty[t] = true
+	}
+}
+
+// Resolve brings the results up to date with all changes since it was last called.
+func (r *Resolver) Resolve() Changes {
+	var c Changes
+	namespaces := map[string]bool{}
+	for of, claims := range r.changed {
+		for _, e := range r.objects[of] {
+			c.Gone = append(c.Gone, e.problems...)
+			r.detach(e)
+			r.tenant(e.Namespace).remove(e)
+			delete(r.dirtyEntries, e)
+			namespaces[e.Namespace] = true
+		}
+		delete(r.objects, of)
+		for _, claim := range claims {
+			e := &Entry{Claim: claim}
+			r.objects[of] = append(r.objects[of], e)
+			r.tenant(e.Namespace).add(e)
+			r.dirtyEntries[e] = true
+			namespaces[e.Namespace] = true
+		}
+	}
+	r.changed = map[object.KindName][]*Claim{}
+	for namespace := range namespaces {
+		r.enforceQuota(namespace)
+	}
+	for e := range r.dirtyEntries {
+		c.Gone = append(c.Gone, e.problems...)
+		r.detach(e)
+	}
+	for h := range r.dirtyHosts {
+		h.entries = slices.DeleteFunc(h.entries, func(e *Entry) bool { return !e.attached })
+	}
+	for e := range r.dirtyEntries {
+		r.attach(e)
+		c.Come = append(c.Come, e.problems...)
+	}
+	r.dirtyEntries = map[*Entry]bool{}
+	r.resolveHosts(&c)
+	return c
+}
+
+// resolveHosts resolves the dirty hosts and those that depend on them.
+func (r *Resolver) resolveHosts(c *Changes) {
+	for h := range r.dirtyHosts {
+		r.rebase(h)
+	}
+	hosts := r.closure()
+	r.dirtyHosts = map[*host]bool{}
+	for h := range hosts {
+		c.Gone = append(c.Gone, h.problems...)
+		h.problems = nil
+		r.setLive(h, h.entries)
+	}
+	r.follow(hosts)
+	for h := range hosts {
+		r.conclude(h)
+		c.Come = append(c.Come, h.problems...)
+		c.Hosts = append(c.Hosts, h.name)
+		winner := ""
+		if !h.result.empty() {
+			winner = h.result.Winner.Namespace
+		}
+		if h.zone == "" {
+			r.blocks.set(h.name, winner)
+		}
+		if len(h.entries) == 0 {
+			delete(r.hosts, h.name)
+		}
+	}
+	c.Hosts = append(c.Hosts, r.blocks.resolve()...)
+}
+
+// attach admits a claim on each of its hosts, or records why not.
+func (r *Resolver) attach(e *Entry) {
+	if e.overQuota {
+		e.refuse("", object.ReasonTooMany, "its hosts are refused: the objects of a namespace may claim %d, and older ones do", maxNamespaceHosts)
+		e.problems[0].Hosts = len(e.Hosts)
+		return
+	}
+	e.problems = slices.Clone(e.Problems)
+	e.Direct = r.direct(e)
+	e.found = e.Direct.Resolution
+	noTarget := ""
+	if !e.leads() {
+		noTarget = r.noTarget(e)
+	}
+	for _, name := range e.Hosts {
+		if own, ok := r.serviceAt(e, name); ok && e.Direct.leadsTo(own) {
+			if r.own[name] == nil { // D17: it takes nothing over that the Service does not have anyway
+				r.own[name] = map[*Entry]bool{}
+			}
+			r.own[name][e] = true
+			continue
+		}
+		if rejection := r.admit(e, name); rejection.reason != "" {
+			e.refuse(name, rejection.reason, "host %s is refused: %s", e.written(name), rejection.text)
+			continue
+		}
+		r.note(e, name)
+		if noTarget != "" { // M2
+			e.problems = append(e.problems, r.notServed(e, name, noTarget)...)
+			continue
+		}
+		h := r.hosts[name]
+		if h == nil {
+			h = &host{name: name, zone: r.options.Zone(name)}
+			r.hosts[name] = h
+		}
+		h.entries = append(h.entries, e)
+		e.hosts = append(e.hosts, h)
+		r.dirtyHosts[h] = true
+	}
+	e.attached = true
+	r.graph.add(e)
+}
+
+// detach undoes attach. The hosts' entries are filtered once all are detached, so that many of one host take linear time.
+func (r *Resolver) detach(e *Entry) {
+	e.attached = false
+	for _, h := range e.hosts {
+		r.dirtyHosts[h] = true
+	}
+	for _, name := range e.Hosts {
+		if delete(r.own[name], e); len(r.own[name]) == 0 {
+			delete(r.own, name)
+		}
+	}
+	r.forget(e, e.deps)
+	for _, t := range r.graph.remove(e) {
+		r.forget(t, t.deps)
+	}
+	e.problems, e.hosts, e.deps, e.Direct = nil, nil, nil, ResolvedTargets{}
+}
+
+// rebase starts a host from its present entries.
+func (r *Resolver) rebase(h *host) {
+	slices.SortFunc(h.entries, func(a, b *Entry) int { return cmp.Or(a.Older(&b.Ref), slices.Compare(a.Hosts, b.Hosts)) })
+	led := h.leads
+	h.leads = slices.ContainsFunc(h.entries, (*Entry).leads)
+	r.names.place(h, led)
+	r.setLive(h, h.entries)
+}
+
+// setLive replaces the live entries of a host.
+func (r *Resolver) setLive(h *host, live []*Entry) {
+	h.live = live
+	r.names.move(h)
+}
+
+// note adds notices about a host that a claim is admitted for.
+func (r *Resolver) note(e *Entry, host string) {
+	if written := e.Written[host]; written != "" { // I10
+		e.refuse(host, object.ReasonNotice, "host %q has no dot, so it means %s; %q with a final dot would be the name itself", written, hostname.Plain(host), written+".")
+	}
+	if hostname.IsMulticast(host) && r.options.Zone(host) == "" { // C7
+		e.refuse(host, object.ReasonNotice, "host %q %s", hostname.Plain(host), hostname.MulticastOnly)
+	}
+}
+
+func (e *Entry) refuse(host string, reason object.Reason, format string, args ...any) {
+	e.problems = append(e.problems, e.problem(host, reason, format, args...))
+}
+
+func (e *Entry) problem(host string, reason object.Reason, format string, args ...any) object.Problem {
+	return object.Problem{Ref: &e.Ref, Host: host, Reason: reason, Text: fmt.Sprintf(format, args...)}
+}
+
+// notServed returns the problem that a claim on a host has no target, unless the cause is temporary or logged elsewhere.
+func (r *Resolver) notServed(e *Entry, host, why string) []object.Problem {
+	if r.partial && e.Missing == "" {
+		return nil // most likely because of what cannot be read, which has its own log line
+	}
+	if e.Direct.soon {
+		return nil
+	}
+	return []object.Problem{e.problem(host, object.ReasonNoTarget, "host %q is not served: %s", hostname.Plain(host), why)}
+}
+
+// Resolution returns what a claimed name leads to, and whether it leads anywhere.
+func (r *Resolver) Resolution(name string) (resolution Resolution, found bool) {
+	if h := r.hosts[name]; h != nil && !h.result.empty() {
+		return h.result, true
+	}
+	return Resolution{}, false
+}
+
+// Resolutions yields all claimed names that lead anywhere.
+func (r *Resolver) Resolutions() iter.Seq2[string, Resolution] {
+	return func(yield func(string, Resolution) bool) {
+		for name, h := range r.hosts {
+			if !h.result.empty() && !yield(name, h.result) {
+				return
+			}
+		}
+	}
+}
+
+// Block reports whether an unclaimed name outside the zones blocks the wildcard above it: for the names below, or if it
+// is withheld (C6) for itself as well.
+func (r *Resolver) Block(name string) (withheld, blocks bool) {
+	withheld, blocks = r.blocks.current[name]
+	return withheld, blocks
+}
+
+// Counting returns the claims that count on a host.
+func (r *Resolver) Counting(name string) []*Entry {
+	if h := r.hosts[name]; h != nil && !h.result.empty() {
+		return h.counting
+	}
+	return nil
+}
+
+// Covers reports whether a host that is some claim's target is claimed, itself or by a wildcard, and leads anywhere.
+func (r *Resolver) Covers(target string) bool {
+	t := r.graph.targets[target]
+	if t == nil {
+		return false
+	}
+	h := r.hosts[r.sourceOfSynthesis(t)]
+	return h != nil && !h.result.empty()
+}
+
+// Admits reports whether a claim may have a host, whoever else claims it.
+func (r *Resolver) Admits(e *Entry, host string) bool {
+	return !e.overQuota && r.admit(e, host).reason == ""
+}
+
+// Own returns the claims on the name of an exposed Service that lead only to that Service.
+func (r *Resolver) Own(name string) []*Entry { return slices.Collect(maps.Keys(r.own[name])) }
+
+// Entries yields all claims.
+func (r *Resolver) Entries() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		for _, entries := range r.objects {
+			for _, e := range entries {
+				if !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Problems yields those of all claims.
+func (r *Resolver) Problems() iter.Seq[*object.Problem] {
+	return func(yield func(*object.Problem) bool) {
+		all := func(problems []object.Problem) bool {
+			for i := range problems {
+				if !yield(&problems[i]) {
+					return false
+				}
+			}
+			return true
+		}
+		for e := range r.Entries() {
+			if !all(e.problems) {
+				return
+			}
+		}
+		for _, h := range r.hosts {
+			if !all(h.problems) {
+				return
+			}
+		}
+	}
+}
