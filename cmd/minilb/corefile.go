@@ -70,7 +70,7 @@ func (f *corefileFlags) find(ctx context.Context, cluster *rest.Config) (found *
 		return nil, ""
 	}
 	server, err := corefile.Find(ctx, client)
-	failure := new(kube.Failure)
+	failure := new(kube.Error)
 	switch {
 	case errors.As(err, &failure) && failure.Kind != kube.Forbidden:
 		return nil, ""

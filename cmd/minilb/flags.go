@@ -105,7 +105,7 @@ func (c *cluster) config() (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return kube.Protobuf(config, "minilb/"+version.Current().Version), nil
+	return kube.ClientConfig(config, "minilb/"+version.Current().Version), nil
 }
 
 // client returns a client for the cluster. Nothing is dialled.

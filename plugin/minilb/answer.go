@@ -61,7 +61,7 @@ func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string
 func (m *Minilb) other(reply *dns.Msg, state *request.Request, zone string, result records.Result, node *records.Node) {
 	owner, qtype := state.QName(), state.QType()
 	switch {
-	case result == records.NotFound:
+	case result == records.NameError:
 		reply.Rcode = dns.RcodeNameError
 	case qtype == dns.TypeANY: // D28, RFC 8482 §4.2
 		reply.Answer = []dns.RR{m.hinfo(owner)}
@@ -103,7 +103,7 @@ func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limi
 	if rrtype == dns.TypeAAAA {
 		all = node.Addrs.Load().V6
 	}
-	picked := records.Pick(all, limit)
+	picked := records.Sample(all, limit)
 	return m.addressRecords(len(picked), func(i int) (string, netip.Addr) { return owner, picked[i] })
 }
 
@@ -185,7 +185,7 @@ func addressesAt(node *records.Node, targets []records.Target) (owners []string,
 			continue
 		}
 		seen[name] = true
-		for _, addr := range node.Of.At(targets[i].Label()) { // IPv4 first
+		for _, addr := range node.ServedBy.At(targets[i].Label()) { // IPv4 first
 			owners, addrs = append(owners, name), append(addrs, addr)
 		}
 	}
@@ -202,7 +202,7 @@ func serviceOf(port string) string {
 // https returns the HTTPS record of a name: in service mode with the name itself as the target, whose
 // addresses are queried as usual (D50, D51, RFC 9460 §9).
 func (m *Minilb) https(owner string, node *records.Node) []dns.RR {
-	binding := node.Binding()
+	binding := node.SvcParams()
 	if binding == nil || strings.HasPrefix(owner, "_") { // the name of another port (RFC 9460 §9.1)
 		return nil
 	}
@@ -245,7 +245,7 @@ func (m *Minilb) soa(owner, zone string, serial uint32) *dns.SOA {
 func (m *Minilb) nameServers(reply *dns.Msg, owner, zone string) {
 	for _, name := range m.zoneMeta(zone).servers {
 		reply.Answer = append(reply.Answer, &dns.NS{Hdr: m.header(owner, dns.TypeNS), Ns: name})
-		result, node := m.index.Lookup(m.index.Match(name), name)
+		result, node := m.index.Lookup(m.index.Zone(name), name)
 		if result != records.Found || node.Target != "" {
 			continue
 		}

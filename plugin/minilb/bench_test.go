@@ -17,9 +17,9 @@ import (
 func sized(services, endpoints int) *Minilb {
 	conf := testConfig()
 	conf.MaxAnswers = 0
-	m := newMinilb(conf, &records.Set{})
+	m := newMinilb(conf, &records.AddressSet{})
 	m.Next = passedOn
-	var names []records.Record
+	var names []records.Entry
 	for i := range services {
 		var addrs []netip.Addr
 		for j := range endpoints {
@@ -28,11 +28,11 @@ func sized(services, endpoints int) *Minilb {
 		}
 		all := records.NewAddresses(addrs...)
 		all.Endpoints = records.NewEndpoints(all, nil, []records.Port{{Proto: "_tcp", Service: "_http", Number: 8080}})
-		set, name := records.NewSet(all), fmt.Sprintf("s%05d", i)
+		set, name := records.NewAddressSet(all), fmt.Sprintf("s%05d", i)
 		names = append(names,
-			records.Record{Name: name + ".shop.minilb.", Node: &records.Node{Addrs: set, Parental: true, Source: "service", Namespace: "shop", Service: name}},
-			records.Record{Name: name + ".ex.org.", Node: &records.Node{Addrs: set, Source: "ingress", Namespace: "shop", Service: name}},
-			records.Record{Name: "*." + name + ".w.ex.org.", Node: &records.Node{Addrs: set, Source: "httproute", Namespace: "shop", Service: name}},
+			records.Entry{Name: name + ".shop.minilb.", Node: &records.Node{Addrs: set, NamesBelow: true, Source: "service", Namespace: "shop", Service: name}},
+			records.Entry{Name: name + ".ex.org.", Node: &records.Node{Addrs: set, Source: "ingress", Namespace: "shop", Service: name}},
+			records.Entry{Name: "*." + name + ".w.ex.org.", Node: &records.Node{Addrs: set, Source: "httproute", Namespace: "shop", Service: name}},
 		)
 	}
 	m.index.Update(nil, names, false)

@@ -146,7 +146,7 @@ func TestHostileLog(t *testing.T) {
 // M10: what the query log has of a name is of one line, too.
 func TestHostileMetadata(t *testing.T) {
 	m := testPlugin(testConfig())
-	m.index.Update(nil, []records.Record{{Name: "evil.minilb.", Node: addressNode("service", evil, "10.0.0.1")}}, false)
+	m.index.Update(nil, []records.Entry{{Name: "evil.minilb.", Node: addressNode("service", evil, "10.0.0.1")}}, false)
 	ctx := m.Metadata(metadata.ContextWithMetadata(t.Context()), request.Request{Req: new(dns.Msg).SetQuestion("evil.minilb.", dns.TypeA), W: &test.ResponseWriter{}})
 	if got := metadata.ValueFunc(ctx, "minilb/service")(); got != printable.Line(evil) || got == evil {
 		t.Errorf("got %q", got)

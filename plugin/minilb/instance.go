@@ -33,12 +33,12 @@ type instance struct {
 	cluster    *cluster
 	translator *source.Translator
 	handler    *Minilb
-	glue       *records.Set // addresses of ns1
+	glue       *records.AddressSet // addresses of ns1
 }
 
 // newInstance connects the handler of a block to its cluster, which other blocks may share. It dials nothing.
 func newInstance(c *caddy.Controller, conf *config.Block) (*instance, error) {
-	i := &instance{conf: conf, server: dnsserver.GetConfig(c), load: loadOf(c), glue: &records.Set{}}
+	i := &instance{conf: conf, server: dnsserver.GetConfig(c), load: loadOf(c), glue: &records.AddressSet{}}
 	i.load.covered = append(i.load.covered, conf.ServerZones...)
 	var err error
 	if i.cluster, err = i.load.clusterFor(conf.Kubeconfig, conf.Context); err != nil {
@@ -63,11 +63,11 @@ func (i *instance) hooks() source.Hooks {
 }
 
 // newMinilb returns the handler. The addresses of its name server may be stored in glue later.
-func newMinilb(conf *config.Block, glue *records.Set) *Minilb {
-	var fixed []records.Record
+func newMinilb(conf *config.Block, glue *records.AddressSet) *Minilb {
+	var fixed []records.Entry
 	if conf.Nameservers == nil {
 		for _, zone := range conf.Options.Zones {
-			fixed = append(fixed, records.Record{Name: nameserver(zone), Node: &records.Node{Addrs: glue}})
+			fixed = append(fixed, records.Entry{Name: nameserver(zone), Node: &records.Node{Addrs: glue}})
 		}
 	}
 	m := &Minilb{

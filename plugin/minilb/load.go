@@ -63,7 +63,7 @@ func (l *load) clusterFor(kubeconfig, context string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	watcher, err := source.NewWatcher(kube.Protobuf(config, "minilb"), log)
+	watcher, err := source.NewWatcher(kube.ClientConfig(config, "minilb"), log)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ func (m *Minilb) Metadata(ctx context.Context, state request.Request) context.Co
 	value := func(of func(*records.Node) string) metadata.Func {
 		return func() string {
 			name := state.Name()
-			if result, node := m.index.Lookup(m.index.Match(name), name); result == records.Found {
+			if result, node := m.index.Lookup(m.index.Zone(name), name); result == records.Found {
 				return printable.Line(of(node)) // for the log (M10)
 			}
 			return ""

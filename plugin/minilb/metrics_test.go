@@ -296,7 +296,7 @@ func TestRequestsTotal(t *testing.T) {
 	ask(m, "nope.minilb.", dns.TypeA)
 	ask(m, "example.org.", dns.TypeA)
 	ask(m, "alias.ex.org.", dns.TypeA)
-	ask(newMinilb(testConfig(), &records.Set{}), "web.shop.minilb.", dns.TypeA)
+	ask(newMinilb(testConfig(), &records.AddressSet{}), "web.shop.minilb.", dns.TypeA)
 	other := testutil.ToFloat64(requestsTotal.WithLabelValues("dns://:5353", "success"))
 	ctx := context.WithValue(t.Context(), dnsserver.Key{}, &dnsserver.Server{Addr: "dns://:5353"})
 	m.ServeDNS(ctx, dnstest.NewRecorder(&test.ResponseWriter{}), new(dns.Msg).SetQuestion("web.shop.minilb.", dns.TypeA))

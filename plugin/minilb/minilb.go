@@ -59,7 +59,7 @@ func (m *Minilb) Name() string { return pluginName }
 func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 	state := &request.Request{W: w, Req: r}
 	name, qtype := state.Name(), state.QType()
-	zone := m.index.Match(name)
+	zone := m.index.Zone(name)
 	switch {
 	case r.Opcode != dns.OpcodeQuery: // D29b
 		if zone != "" {
@@ -74,7 +74,7 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 		}
 		return m.pass(ctx, w, r)
 	case qtype == dns.TypeDS && name == zone:
-		if outer := m.index.Match(parent(name)); outer != "" {
+		if outer := m.index.Zone(parent(name)); outer != "" {
 			zone = outer // the parent zone has the DS records (RFC 4035 §3.1.4.1)
 		}
 	}
@@ -91,7 +91,7 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 			return dns.RcodeServerFailure, plugin.Error(pluginName, errNotSynced)
 		}
 		return m.write(w, notSynced(r))
-	case zone != "" && result == records.NotFound && m.fall.Through(name):
+	case zone != "" && result == records.NameError && m.fall.Through(name):
 		return m.passUnlessLoop(ctx, w, state)
 	}
 

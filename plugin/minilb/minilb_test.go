@@ -24,7 +24,7 @@ func addressNode(source, service string, addrs ...string) *records.Node {
 	for _, a := range addrs {
 		list = append(list, netip.MustParseAddr(a))
 	}
-	return &records.Node{Addrs: records.NewSet(records.NewAddresses(list...)), Source: source, Namespace: "shop", Service: service}
+	return &records.Node{Addrs: records.NewAddressSet(records.NewAddresses(list...)), Source: source, Namespace: "shop", Service: service}
 }
 
 // passedOn is the next plugin: it answers so that a test sees what reached it.
@@ -37,13 +37,13 @@ func testConfig() *config.Block {
 }
 
 func testPlugin(conf *config.Block) *Minilb {
-	m := newMinilb(conf, records.NewSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53"))))
+	m := newMinilb(conf, records.NewAddressSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53"))))
 	m.Next = passedOn
 	var many []string
 	for i := range 40 {
 		many = append(many, fmt.Sprintf("10.1.0.%d", i), fmt.Sprintf("fd00::%x", i))
 	}
-	names := []records.Record{
+	names := []records.Entry{
 		{Name: "web.shop.minilb.", Node: addressNode("service", "web", "10.0.0.1", "10.0.0.2", "fd00::1")},
 		{Name: "many.shop.minilb.", Node: addressNode("service", "many", many...)},
 		{Name: "home.minilb.", Node: &records.Node{Target: "lb.example.com.", Source: "ingress", Namespace: "shop"}},
@@ -123,7 +123,7 @@ func TestServeDNS(t *testing.T) {
 		want := slices.Concat(tc.Answer, tc.Ns, tc.Extra)
 		for i, rr := range slices.Concat(w.Msg.Answer, w.Msg.Ns, w.Msg.Extra) {
 			if soa, ok := want[i].(*dns.SOA); ok {
-				soa.Serial = m.index.Serial(m.index.Match(strings.ToLower(tc.Qname)))
+				soa.Serial = m.index.Serial(m.index.Zone(strings.ToLower(tc.Qname)))
 			}
 			if rr.String() != want[i].String() {
 				t.Errorf("%s: %s: got %s, want %s", tc.rule, tc.Qname, rr, want[i])
@@ -167,7 +167,7 @@ func TestMaxAnswers(t *testing.T) {
 func TestNotSynced(t *testing.T) {
 	conf := testConfig()
 	conf.Fallthrough = []string{"."}
-	m := newMinilb(conf, &records.Set{})
+	m := newMinilb(conf, &records.AddressSet{})
 	m.Next = passedOn
 	if m.Ready() {
 		t.Error("ready before anything is known")
@@ -254,21 +254,21 @@ func TestHTTPS(t *testing.T) {
 	alpn := []string{"h2", "http/1.1"}
 	for _, tc := range []struct {
 		name    string
-		binding *records.Binding
+		binding *records.SvcParams
 		want    string
 	}{
 		{"web.shop.minilb.", nil, ""},
-		{"web.shop.minilb.", &records.Binding{Port: 443}, "1 ."},
-		{"Web.shop.minilb.", &records.Binding{Port: 443, ALPN: alpn}, `1 . alpn="h2,http/1.1"`},
-		{"web.shop.minilb.", &records.Binding{Port: 8443}, `1 . port="8443"`},
-		{"q.ex.org.", &records.Binding{Port: 8443, ALPN: alpn}, `1 . alpn="h2,http/1.1" port="8443"`},
-		{"_https.ex.org.", &records.Binding{Port: 443}, ""},
+		{"web.shop.minilb.", &records.SvcParams{Port: 443}, "1 ."},
+		{"Web.shop.minilb.", &records.SvcParams{Port: 443, ALPN: alpn}, `1 . alpn="h2,http/1.1"`},
+		{"web.shop.minilb.", &records.SvcParams{Port: 8443}, `1 . port="8443"`},
+		{"q.ex.org.", &records.SvcParams{Port: 8443, ALPN: alpn}, `1 . alpn="h2,http/1.1" port="8443"`},
+		{"_https.ex.org.", &records.SvcParams{Port: 443}, ""},
 	} {
-		m := newMinilb(testConfig(), &records.Set{})
+		m := newMinilb(testConfig(), &records.AddressSet{})
 		addrs := records.NewAddresses(netip.MustParseAddr("10.0.0.1"))
 		addrs.HTTPS = tc.binding
-		node := &records.Node{Addrs: records.NewSet(addrs), Source: "service", Namespace: "shop", Service: "web"}
-		m.index.Update(nil, []records.Record{{Name: "web.shop.minilb.", Node: node}, {Name: "*.ex.org.", Node: node}}, false)
+		node := &records.Node{Addrs: records.NewAddressSet(addrs), Source: "service", Namespace: "shop", Service: "web"}
+		m.index.Update(nil, []records.Entry{{Name: "web.shop.minilb.", Node: node}, {Name: "*.ex.org.", Node: node}}, false)
 		var want, transferred []string
 		if tc.want != "" {
 			want = []string{tc.name + " 5 HTTPS " + tc.want}
@@ -287,7 +287,7 @@ func TestHTTPS(t *testing.T) {
 		if reply := exchange(t, m, tc.name, dns.TypeSVCB); len(reply.Answer) != 0 || len(reply.Ns) != 1 { // D50: HTTPS only
 			t.Errorf("%s %+v: SVCB got\n%s", tc.name, tc.binding, reply)
 		}
-		if m.index.Match(strings.ToLower(tc.name)) == "" {
+		if m.index.Zone(strings.ToLower(tc.name)) == "" {
 			continue
 		}
 		rrs, err := m.Transfer("minilb.", 0)

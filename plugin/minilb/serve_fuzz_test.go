@@ -20,7 +20,7 @@ import (
 )
 
 // fuzzRecords are names of all sorts.
-func fuzzRecords() []records.Record {
+func fuzzRecords() []records.Entry {
 	var addrs []netip.Addr
 	var hosts []records.Host
 	for i := range 20 {
@@ -29,10 +29,10 @@ func fuzzRecords() []records.Record {
 	}
 	all := records.NewAddresses(addrs...)
 	all.Endpoints = records.NewEndpoints(all, hosts, []records.Port{{Proto: "_tcp", Service: "_https", Number: 8443}, {Proto: "_udp", Service: "_dns", Number: 53, Labels: []string{fmt.Sprintf("%060d", 0), "fd00--1"}}})
-	web := &records.Node{Addrs: records.NewSet(all), Parental: true, Source: "service", Namespace: "shop", Service: "web"}
-	empty := &records.Node{Addrs: &records.Set{}, Parental: true, Source: "service", Namespace: "shop", Service: "empty"}
+	web := &records.Node{Addrs: records.NewAddressSet(all), NamesBelow: true, Source: "service", Namespace: "shop", Service: "web"}
+	empty := &records.Node{Addrs: &records.AddressSet{}, NamesBelow: true, Source: "service", Namespace: "shop", Service: "empty"}
 	alias := &records.Node{Target: "lb.example.com.", Source: "ingress", Namespace: "shop"}
-	return []records.Record{
+	return []records.Entry{
 		{Name: "web.shop.minilb.", Node: web},
 		{Name: strings.Repeat("w", 55) + "." + strings.Repeat("s", 55) + "." + longZone, Node: web},
 		{Name: "empty.shop.minilb.", Node: empty},
@@ -49,7 +49,7 @@ func fuzzRecords() []records.Record {
 func fuzzServer(t testing.TB, synced bool) (*dnsserver.Server, *Minilb) {
 	conf := testConfig()
 	conf.Options.Zones = append(conf.Options.Zones, longZone)
-	m := newMinilb(conf, records.NewSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53"))))
+	m := newMinilb(conf, records.NewAddressSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8::53"))))
 	if synced {
 		m.index.Update(nil, fuzzRecords(), false)
 	}
@@ -145,7 +145,7 @@ type expected struct {
 func expect(m *Minilb, asked *dns.Msg) expected {
 	q := asked.Question[0]
 	name := strings.ToLower(q.Name)
-	zone := m.index.Match(name)
+	zone := m.index.Zone(name)
 	result, node := m.index.Lookup(zone, name)
 	e := expected{at: q.Name, soa: zone}
 	if zone == "" {
@@ -165,7 +165,7 @@ func expect(m *Minilb, asked *dns.Msg) expected {
 		return pass
 	case result == records.NotSynced: // D72
 		e.rcode, e.soa = dns.RcodeServerFailure, ""
-	case result == records.NotFound:
+	case result == records.NameError:
 		e.rcode = dns.RcodeNameError
 	case q.Qtype == dns.TypeANY: // D28
 		e.answers = []string{`HINFO "RFC8482" ""`}

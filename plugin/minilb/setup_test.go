@@ -203,7 +203,7 @@ func TestReachable(t *testing.T) {
 // D70: who starts without the cluster's state waits for it, but not for ever.
 func TestWaitForSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMinilb(testConfig(), &records.Set{})
+		m := newMinilb(testConfig(), &records.AddressSet{})
 		began := time.Now()
 		if waitForSync(m, began.Add(250*time.Millisecond)) {
 			t.Error("synced without anything")

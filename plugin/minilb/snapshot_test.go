@@ -103,7 +103,7 @@ func keepingCluster(t *testing.T, client *rest.Config, path string) (*cluster, *
 	if err := cl.load.keepSnapshot(cl, path); err != nil {
 		t.Fatal(err)
 	}
-	m := newMinilb(testConfig(), &records.Set{})
+	m := newMinilb(testConfig(), &records.AddressSet{})
 	m.outage, m.restored = watcher.Away, watcher.Restored
 	options := config.Options{
 		Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true,

@@ -19,7 +19,7 @@ import (
 
 // withPorts is a Service whose endpoints are named, with the ports https and dns.
 func withPorts(conf *config.Block, count int) *Minilb {
-	m := newMinilb(conf, &records.Set{})
+	m := newMinilb(conf, &records.AddressSet{})
 	m.Next = passedOn
 	var addrs []netip.Addr
 	for i := range count {
@@ -28,7 +28,7 @@ func withPorts(conf *config.Block, count int) *Minilb {
 	all := records.NewAddresses(addrs...)
 	all.Endpoints = records.NewEndpoints(all, []records.Host{{Label: "db-0", Addr: addrs[0]}, {Label: "db-0", Addr: addrs[1]}},
 		[]records.Port{{Proto: "_tcp", Service: "_https", Number: 8443}, {Proto: "_udp", Service: "_dns", Number: 53, Labels: []string{"db-0"}}})
-	m.index.Update(nil, []records.Record{{Name: "web.shop.minilb.", Node: &records.Node{Addrs: records.NewSet(all), Parental: true, Source: "service", Namespace: "shop", Service: "web"}}}, false)
+	m.index.Update(nil, []records.Entry{{Name: "web.shop.minilb.", Node: &records.Node{Addrs: records.NewAddressSet(all), NamesBelow: true, Source: "service", Namespace: "shop", Service: "web"}}}, false)
 	return m
 }
 
@@ -99,14 +99,14 @@ func TestServicesTooLong(t *testing.T) {
 	service, namespace := strings.Repeat("s", 60), strings.Repeat("n", 52)
 	conf := testConfig()
 	conf.Options.Zones, conf.Options.ReverseZones = []string{longZone}, []string{"10.in-addr.arpa."}
-	m := newMinilb(conf, &records.Set{})
+	m := newMinilb(conf, &records.AddressSet{})
 	long, short := netip.MustParseAddr("10.244.100.100"), netip.MustParseAddr("10.0.0.1")
 	all := records.NewAddresses(long, short)
 	all.Endpoints = records.NewEndpoints(all, nil, []records.Port{{Proto: "_t", Service: "_a", Number: 1}, {Proto: "_tcp", Service: "_much-too-long", Number: 2}})
-	node := &records.Node{Addrs: records.NewSet(all), Parental: true, Source: "service", Namespace: namespace, Service: service}
+	node := &records.Node{Addrs: records.NewAddressSet(all), NamesBelow: true, Source: "service", Namespace: namespace, Service: service}
 	name := service + "." + namespace + "." + longZone
-	m.index.Update(nil, []records.Record{{Name: name, Node: node}}, false)
-	m.index.Move(node, records.NewAddresses(), all)
+	m.index.Update(nil, []records.Entry{{Name: name, Node: node}}, false)
+	m.index.UpdateReverse(node, records.NewAddresses(), all)
 
 	for _, limit := range []int{16, 1, 0} { // 0 is for all (D23)
 		m.maxAnswers = limit

@@ -50,7 +50,7 @@ func TestExtendedErrors(t *testing.T) {
 		{"an old denial", true, time.Hour, true, "nope.minilb.", dns.TypeA, dns.RcodeNameError, int(dns.ExtendedErrorCodeStaleAnswer)},
 		{"an old answer, without EDNS", true, time.Hour, false, "web.shop.minilb.", dns.TypeA, dns.RcodeSuccess, none},
 	} {
-		m := newMinilb(testConfig(), &records.Set{})
+		m := newMinilb(testConfig(), &records.AddressSet{})
 		m.Next = passedOn
 		if tc.synced {
 			m = testPlugin(testConfig())

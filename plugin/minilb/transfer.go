@@ -21,7 +21,7 @@ func (m *Minilb) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
 	}
 	// The serial before the content: a change in between gets another serial, and is transferred later.
 	soa := m.soa(zone, zone, m.index.Serial(zone))
-	names := m.index.Records(zone)
+	names := m.index.Entries(zone)
 	if serial != 0 && int32(serial-soa.Serial) >= 0 { // RFC 1982
 		return sent([]dns.RR{soa}), nil
 	}
@@ -31,7 +31,7 @@ func (m *Minilb) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
 		rrs <- []dns.RR{soa}
 		rrs <- m.apexServers(zone)
 		for _, inner := range m.index.Zones() {
-			if inner != zone && m.index.Match(parent(inner)) == zone {
+			if inner != zone && m.index.Zone(parent(inner)) == zone {
 				rrs <- m.delegation(inner)
 			}
 		}
@@ -63,7 +63,7 @@ func (m *Minilb) apexServers(zone string) []dns.RR {
 func (m *Minilb) delegation(inner string) []dns.RR {
 	rrs := m.apexServers(inner)
 	for _, name := range m.zoneMeta(inner).servers {
-		if m.index.Match(name) != inner {
+		if m.index.Zone(name) != inner {
 			continue
 		}
 		if _, node := m.index.Lookup(inner, name); node != nil && node.Addrs != nil {
@@ -75,7 +75,7 @@ func (m *Minilb) delegation(inner string) []dns.RR {
 }
 
 // all returns all records of a name. A name without any must exist at a secondary as well (D18).
-func (m *Minilb) all(r records.Record) []dns.RR {
+func (m *Minilb) all(r records.Entry) []dns.RR {
 	var rrs []dns.RR
 	switch node := r.Node; {
 	case node.Target != "":

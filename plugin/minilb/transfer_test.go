@@ -105,7 +105,7 @@ func TestTransferRefuses(t *testing.T) {
 		}
 	}
 	for _, partial := range []bool{false, true} {
-		m := newMinilb(testConfig(), &records.Set{})
+		m := newMinilb(testConfig(), &records.AddressSet{})
 		if partial {
 			m.index.Update(nil, nil, true)
 		}
@@ -127,7 +127,7 @@ func TestTransferWhileReplaced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.index.Update(nil, []records.Record{{Name: "new.shop.lan.", Node: addressNode("service", "new", "10.0.0.3")}}, false)
+		m.index.Update(nil, []records.Entry{{Name: "new.shop.lan.", Node: addressNode("service", "new", "10.0.0.3")}}, false)
 		got := received(rrs)
 		if serial := m.index.Serial("lan."); serial == soa.Serial {
 			t.Errorf("the serial is %d still", serial)
@@ -149,12 +149,12 @@ func TestTransferExisting(t *testing.T) {
 	conf := testConfig()
 	conf.Options.Zones = []string{"minilb.", "lab.shop.minilb.", "lan."}
 	conf.Options.ReverseZones = []string{"10.in-addr.arpa.", "244.10.in-addr.arpa."}
-	m := newMinilb(conf, records.NewSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"))))
+	m := newMinilb(conf, records.NewAddressSet(records.NewAddresses(netip.MustParseAddr("192.0.2.53"))))
 	idle := records.NewAddresses()
 	idle.Endpoints = records.NewEndpoints(idle, nil, []records.Port{{Proto: "_tcp", Service: "_http", Number: 80, Addrs: []netip.Addr{}}})
-	m.index.Update(nil, []records.Record{
-		{Name: "empty.shop.minilb.", Node: &records.Node{Addrs: &records.Set{}, Parental: true}},
-		{Name: "idle.shop.minilb.", Node: &records.Node{Addrs: records.NewSet(idle), Parental: true}},
+	m.index.Update(nil, []records.Entry{
+		{Name: "empty.shop.minilb.", Node: &records.Node{Addrs: &records.AddressSet{}, NamesBelow: true}},
+		{Name: "idle.shop.minilb.", Node: &records.Node{Addrs: records.NewAddressSet(idle), NamesBelow: true}},
 	}, false)
 	for zone, want := range map[string][]string{
 		"minilb.": {

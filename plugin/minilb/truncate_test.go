@@ -50,7 +50,7 @@ func TestSize(t *testing.T) {
 		}
 		if tc.name == long {
 			_, many := m.index.Lookup("minilb.", "many.shop.minilb.")
-			m.index.Update(nil, []records.Record{{Name: long, Node: many}}, false)
+			m.index.Update(nil, []records.Entry{{Name: long, Node: many}}, false)
 		}
 		reply := exchangeOver(t, m, false, tc.size, tc.name, tc.qtype)
 		if packed, err := reply.Pack(); err != nil || len(packed) > max(512, int(tc.size)) {
@@ -182,12 +182,12 @@ func TestGlueFits(t *testing.T) {
 func TestPointersFit(t *testing.T) {
 	conf := testConfig()
 	conf.Options.ReverseZones = []string{"10.in-addr.arpa."}
-	m := newMinilb(conf, &records.Set{})
+	m := newMinilb(conf, &records.AddressSet{})
 	m.index.Update(nil, nil, false)
 	addr := netip.MustParseAddr("10.244.100.100")
 	for i := range 20 {
-		node := &records.Node{Addrs: records.NewSet(records.NewAddresses(addr)), Parental: true, Namespace: "a-namespace", Service: fmt.Sprintf("a-service-%d", i)}
-		m.index.Move(node, records.NewAddresses(), node.Addrs.Load())
+		node := &records.Node{Addrs: records.NewAddressSet(records.NewAddresses(addr)), NamesBelow: true, Namespace: "a-namespace", Service: fmt.Sprintf("a-service-%d", i)}
+		m.index.UpdateReverse(node, records.NewAddresses(), node.Addrs.Load())
 	}
 	reply := exchangeOver(t, m, false, 0, "100.100.244.10.in-addr.arpa.", dns.TypePTR)
 	if len(reply.Answer) < 7 || reply.Truncated {

@@ -146,7 +146,7 @@ func (b *bench) prepare(ctx context.Context) error {
 	}
 	// The cluster's directory is removed whatever happens to us.
 	b.dir = b.cluster.Dir
-	if b.client, err = kubernetes.NewForConfig(kube.Protobuf(rest.CopyConfig(b.cluster.Config), "minilb-bench")); err != nil {
+	if b.client, err = kubernetes.NewForConfig(kube.ClientConfig(rest.CopyConfig(b.cluster.Config), "minilb-bench")); err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
 	b.say("building coredns, minilb and stock CoreDNS")

@@ -12,8 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/test/cluster"
 )
@@ -49,7 +49,7 @@ func (p *playground) showServices(ctx context.Context) error {
 		for i := range services.Items {
 			service := &services.Items[i]
 			want := ""
-			if lb.Exposed(&service.Spec, lb.DefaultClass, false) {
+			if lb.IsOurs(&service.Spec, lb.DefaultClass, false) {
 				want = lb.Hostname(service, lb.DefaultDomain)
 			}
 			if got := ingress(service); got != want {

@@ -16,7 +16,7 @@ func (c *checker) annotations() []Problem {
 			continue
 		}
 		_, exposed := c.exposed(service)
-		for _, slip := range lb.Slips("Service", service.Labels, service.Annotations, hostAnnotations) {
+		for _, slip := range lb.Lint("Service", service.Labels, service.Annotations, hostAnnotations) {
 			if exposed || !slip.Notice { // else it has nothing to do with us
 				problems = append(problems, ofService(service, severity(slip), ignored(slip), slip.Text, slip.Fix))
 			}
@@ -36,14 +36,14 @@ func (c *checker) annotations() []Problem {
 		if lb.Ignored(object.Labels) {
 			continue
 		}
-		for _, slip := range lb.Slips(object.kind, object.Labels, object.Annotations, hostAnnotations) {
+		for _, slip := range lb.Lint(object.kind, object.Labels, object.Annotations, hostAnnotations) {
 			problems = append(problems, Problem{severity(slip), object.kind, object.Namespace, object.Name, ignored(slip), slip.Text, slip.Fix})
 		}
 	}
 	return problems
 }
 
-func severity(slip lb.Slip) Severity {
+func severity(slip lb.LintWarning) Severity {
 	if slip.Notice {
 		return Notice
 	}
@@ -51,7 +51,7 @@ func severity(slip lb.Slip) Severity {
 }
 
 // ignored returns the reason of a Slip.
-func ignored(slip lb.Slip) string {
+func ignored(slip lb.LintWarning) string {
 	if slip.Label {
 		return "LabelIgnored"
 	}

@@ -134,7 +134,7 @@ func (c *checker) exposed(service *corev1.Service) (domain string, exposed bool)
 		return "", false
 	}
 	for i := range c.options {
-		if o := &c.options[i]; lb.Exposed(&service.Spec, o.Class, o.DefaultClass) {
+		if o := &c.options[i]; lb.IsOurs(&service.Spec, o.Class, o.DefaultClass) {
 			return strings.TrimSuffix(o.Zones[0], "."), true
 		}
 	}

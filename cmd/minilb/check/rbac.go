@@ -151,7 +151,7 @@ func (c *checker) missingPermissions(ctx context.Context) ([]Problem, error) {
 				"this account may not create SubjectAccessReviews: the permissions of our ServiceAccounts are not checked",
 				"run this as an administrator, or leave them out with -dns-account= -controller-account="}), nil
 		case err != nil:
-			return nil, kube.Explain("ask for permissions by", "subjectaccessreviews", err)
+			return nil, kube.Classify("ask for permissions by", "subjectaccessreviews", err)
 		case len(names) == 0 && component.account == Auto:
 			problems = append(problems, Problem{Notice, "APIResource", "", "serviceaccounts", "RightsUnknown",
 				fmt.Sprintf("no ServiceAccount of the %s was found by the labels of deploy/: its permissions are not checked", component.role),

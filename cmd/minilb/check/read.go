@@ -72,7 +72,7 @@ func (c *clients) read(ctx context.Context, namespaces []string, served []Served
 			s.byName[cache.MetaObjectToName(service)] = service
 		})
 		if err != nil {
-			return nil, kube.Explain("list", "services", err)
+			return nil, kube.Classify("list", "services", err)
 		}
 		err = each(ctx, func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			return c.DiscoveryV1().EndpointSlices(namespace).List(ctx, options)
@@ -81,7 +81,7 @@ func (c *clients) read(ctx context.Context, namespaces []string, served []Served
 			s.slices[service] = append(s.slices[service], slice)
 		})
 		if err != nil {
-			return nil, kube.Explain("list", "endpointslices", err)
+			return nil, kube.Classify("list", "endpointslices", err)
 		}
 		for _, kind := range append(gatewayKinds(served), objectKind{"Ingress", schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"}}) {
 			if kind.kind == "GatewayClass" {
@@ -92,7 +92,7 @@ func (c *clients) read(ctx context.Context, namespaces []string, served []Served
 			}, func(object *metav1.PartialObjectMetadata) { s.marked = append(s.marked, marked{kind.kind, object}) })
 			// The dry run reports these.
 			if err != nil && !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) {
-				return nil, kube.Explain("list", kind.resource.GroupResource().String(), err)
+				return nil, kube.Classify("list", kind.resource.GroupResource().String(), err)
 			}
 		}
 	}
@@ -104,11 +104,11 @@ func (c *clients) read(ctx context.Context, namespaces []string, served []Served
 		s.unread = append(s.unread, Problem{Warning, "APIResource", "", "nodes", "Unread",
 			"nodes may not be listed by this account: routes are not checked", "run this with an account that may list nodes"})
 	case err != nil:
-		return nil, kube.Explain("list", "nodes", err)
+		return nil, kube.Classify("list", "nodes", err)
 	}
 	groups, err := c.Discovery().ServerGroups()
 	if err != nil {
-		return nil, kube.Explain("discover", "API groups", err)
+		return nil, kube.Classify("discover", "API groups", err)
 	}
 	for _, group := range groups.Groups {
 		s.groups[group.Name] = true

@@ -74,7 +74,7 @@ func (c *checker) classes() []Problem {
 			problems = append(problems, ofService(service, Warning, "NoClass",
 				fmt.Sprintf("it has no spec.loadBalancerClass, so that it is not of class %s, and nobody has given it an address", ours),
 				again+"; or take Services without a class: default_class in the Corefile and \"minilb controller -default-class\""))
-		case slices.ContainsFunc(c.options, func(o config.Options) bool { return lb.Similar(*class, o.Class) }):
+		case slices.ContainsFunc(c.options, func(o config.Options) bool { return lb.LikelyTypo(*class, o.Class) }):
 			problems = append(problems, ofService(service, Warning, "WrongClass",
 				fmt.Sprintf("its spec.loadBalancerClass %q looks like a typo of %q", *class, ours), again))
 		default:

@@ -35,7 +35,7 @@ func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, 
 	}
 	services, err := listWritten(ctx, client, options)
 	if err != nil {
-		return interrupted(ctx, kube.Explain("list", "services", err))
+		return interrupted(ctx, kube.Classify("list", "services", err))
 	}
 	if len(services) == 0 {
 		return printf("nothing to do: no Service %s has a status that minilb has applied", options.selection())
@@ -57,8 +57,8 @@ func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, 
 			printf("service %s: deleted or of another type meanwhile", name)
 			continue
 		}
-		refused := kube.Explain("patch", "services/status", err)
-		if refused.Kind != kube.Refused {
+		refused := kube.Classify("patch", "services/status", err)
+		if refused.Kind != kube.Rejected {
 			failure = refused
 			break
 		}
@@ -107,7 +107,7 @@ func listWritten(ctx context.Context, client kubernetes.Interface, options Optio
 // written reports whether a Service is of our class and has a status that we own (S6, S11).
 // The label minilb/ignore (M8), a deletion (M5) and the domain do not matter.
 func written(service *corev1.Service, options Options) bool {
-	return lb.Exposed(&service.Spec, options.Class, options.DefaultClass) &&
+	return lb.IsOurs(&service.Spec, options.Class, options.DefaultClass) &&
 		slices.ContainsFunc(service.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
 			return entry.Manager == fieldManager && entry.Operation == metav1.ManagedFieldsOperationApply &&
 				entry.Subresource == "status" && lb.OwnsIngress(entry)

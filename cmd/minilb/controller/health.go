@@ -76,6 +76,6 @@ func (c *Controller) ready(w http.ResponseWriter, _ *http.Request) {
 }
 
 // watchFailure returns why Services cannot be read, nil if they can.
-func (c *Controller) watchFailure() *kube.Failure {
+func (c *Controller) watchFailure() *kube.Error {
 	return cmp.Or(c.server.Failure(), c.services.Failure())
 }

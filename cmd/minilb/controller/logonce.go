@@ -21,7 +21,7 @@ type logOnce struct {
 }
 
 type loggedFailure struct {
-	failure *kube.Failure
+	failure *kube.Error
 	logged  time.Time
 }
 
@@ -30,7 +30,7 @@ func newLogOnce(log *slog.Logger) *logOnce {
 }
 
 // report logs a failure, unless the last of this topic was of the same kind and is recent.
-func (l *logOnce) report(topic string, failure *kube.Failure, args ...any) {
+func (l *logOnce) report(topic string, failure *kube.Error, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if last, ok := l.byTopic[topic]; ok && last.failure.Kind == failure.Kind && l.now().Sub(last.logged) < reminder {

@@ -29,9 +29,9 @@ func TestLogOnce(t *testing.T) {
 		out.Reset()
 		return got
 	}
-	away := &kube.Failure{Kind: kube.Unreachable, Text: "away", Cause: errors.New("x")}
-	awayToo := &kube.Failure{Kind: kube.Unreachable, Text: "away by another port", Cause: errors.New("x")}
-	forbidden := &kube.Failure{Kind: kube.Forbidden, Text: "forbidden", Cause: errors.New("x")}
+	away := &kube.Error{Kind: kube.Unreachable, Text: "away", Cause: errors.New("x")}
+	awayToo := &kube.Error{Kind: kube.Unreachable, Text: "away by another port", Cause: errors.New("x")}
+	forbidden := &kube.Error{Kind: kube.Forbidden, Text: "forbidden", Cause: errors.New("x")}
 
 	if c.clear("a") {
 		t.Error("there is something to complain of at first")
@@ -51,7 +51,7 @@ func TestLogOnce(t *testing.T) {
 	if got := lines(); len(got) != 1 || got[0] != "ERROR msg=forbidden" {
 		t.Errorf("another kind: got %q", got)
 	}
-	c.report("c", &kube.Failure{Kind: kube.Unauthorized, Text: "who", Cause: errors.New("x")})
+	c.report("c", &kube.Error{Kind: kube.Unauthorized, Text: "who", Cause: errors.New("x")})
 	if got := lines(); len(got) != 1 || got[0] != "ERROR msg=who" {
 		t.Errorf("what does not go away: got %q", got)
 	}

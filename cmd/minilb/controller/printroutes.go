@@ -34,7 +34,7 @@ func (c *Controller) printRoutes(ctx context.Context) {
 		// Other failures are logged by the watch of Services.
 		c.log.Debug("routes not printed yet", "err", err)
 		pause := printRetryMin
-		failure, known := errors.AsType[*kube.Failure](err)
+		failure, known := errors.AsType[*kube.Error](err)
 		switch {
 		case !known || failure.Kind != kube.Forbidden:
 			denied = time.Time{}

@@ -66,7 +66,7 @@ func (s *service) wrongClass(class string) events.Problem {
 	theirs := "the Service has no loadBalancerClass"
 	if s.class != nil {
 		quoted := fmt.Sprintf("%q", printable.Cut(*s.class, 80))
-		if lb.Similar(*s.class, class) {
+		if lb.LikelyTypo(*s.class, class) {
 			return s.problem(events.WrongClass, fmt.Sprintf("loadBalancerClass %s looks like a typo of %q, so that nobody serves the Service: "+
 				"create it anew with that class, or give it type ClusterIP in between, as a class cannot be changed", quoted, class))
 		}

@@ -44,7 +44,7 @@ func (c *Controller) transform(full *corev1.Service) *service {
 		return nil
 	}
 	s := &service{name: cache.MetaObjectToName(full), uid: full.UID}
-	if !lb.Exposed(&full.Spec, c.options.Class, c.options.DefaultClass) {
+	if !lb.IsOurs(&full.Spec, c.options.Class, c.options.DefaultClass) {
 		if c.recorder == nil || !s.seemsOurs(full, c.options.Class) {
 			return nil
 		}
@@ -89,5 +89,5 @@ func (s *service) seemsOurs(full *corev1.Service, class string) bool {
 			s.annotations = append(s.annotations, name)
 		}
 	}
-	return s.annotations != nil || s.class != nil && lb.Similar(*s.class, class)
+	return s.annotations != nil || s.class != nil && lb.LikelyTypo(*s.class, class)
 }

@@ -109,12 +109,12 @@ func outdated(cause metav1.StatusCause) bool {
 // reportWrite logs a write that failed and will be retried: once for all Services if the
 // cause is not the Service itself.
 func (c *Controller) reportWrite(name cache.ObjectName, err error) {
-	failure := kube.Explain("patch", "services/status", err)
+	failure := kube.Classify("patch", "services/status", err)
 	about := writing
 	switch {
 	case failure.Denied != "": // by a policy that may be about all Services
 		about = writing + " " + failure.Denied
-	case failure.Kind == kube.Refused:
+	case failure.Kind == kube.Rejected:
 		about = topic(name)
 	}
 	c.failures.report(about, failure, "service", name.String())

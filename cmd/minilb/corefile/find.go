@@ -69,9 +69,9 @@ func unread(verb, resource string, err error) error {
 	case apierrors.IsNotFound(err):
 		return nil
 	case apierrors.IsForbidden(err):
-		return &kube.Failure{Kind: kube.Forbidden, Text: fmt.Sprintf("this account may not %s %s", verb, resource), Cause: err}
+		return &kube.Error{Kind: kube.Forbidden, Text: fmt.Sprintf("this account may not %s %s", verb, resource), Cause: err}
 	}
-	return kube.Explain(verb, resource, err)
+	return kube.Classify(verb, resource, err)
 }
 
 // mounted is a Corefile as a pod has it.

@@ -100,7 +100,7 @@ func TestFind(t *testing.T) {
 			return tc.forbidden != "", nil, apierrors.NewForbidden(schema.GroupResource{Resource: tc.forbidden}, "", errors.New("no"))
 		})
 		found, err := Find(t.Context(), client)
-		failure := new(kube.Failure)
+		failure := new(kube.Error)
 		if errors.As(err, &failure) != (tc.forbidden != "") || (err == nil) != (tc.err == "") || err != nil && !strings.HasPrefix(err.Error(), tc.err) {
 			t.Errorf("%s: got the error %v, want %q", tc.about, err, tc.err)
 		}

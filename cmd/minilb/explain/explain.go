@@ -151,8 +151,8 @@ func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
 	e.Name = plain(e.name)
 	zone, result, node := seen.Lookup(e.name)
 	e.Zone = plain(zone)
-	if zone == "" && result == records.Empty {
-		result = records.NotFound // D3: only what is claimed is answered there
+	if zone == "" && result == records.NoData {
+		result = records.NameError // D3: only what is claimed is answered there
 	}
 	e.structure(ctx)
 	for _, c := range seen.Claimants(e.name) {
@@ -164,7 +164,7 @@ func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
 	} else {
 		e.behind(ctx, node)
 	}
-	if result == records.NotFound {
+	if result == records.NameError {
 		e.misplaced(ctx)
 		e.relative()
 	}
@@ -173,7 +173,7 @@ func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
 	for _, unread := range seen.Unread() {
 		e.Notes = append(e.Notes, unread.Why)
 	}
-	if len(e.Claims) == 0 && result == records.NotFound {
+	if len(e.Claims) == 0 && result == records.NameError {
 		if note := unserved(seen.Served()); note != "" {
 			e.Notes = append(e.Notes, note)
 		}
@@ -362,7 +362,7 @@ func (e *explainer) answer(result records.Result, node *records.Node) {
 	if e.Answer.Own = e.isServer(); e.Answer.Own {
 		e.Notes = append(e.Notes, "its addresses are those that the DNS server listens on, or those of the property ns: they are not known here")
 	}
-	if result == records.NotFound {
+	if result == records.NameError {
 		e.Answer.Rcode = nxDomain
 		if e.block.Falls(e.name) {
 			e.Answer.Rcode = ""

@@ -65,7 +65,7 @@ func (e *explainer) misplaced(ctx context.Context) {
 		if lb.Ignored(object.Labels) {
 			return
 		}
-		for _, slip := range lb.Slips(kind, object.Labels, object.Annotations, o.HostAnnotations) {
+		for _, slip := range lb.Lint(kind, object.Labels, object.Annotations, o.HostAnnotations) {
 			if !slip.Label && source.Lists(object.Annotations[slip.Key], e.name, o.Zones[0]) {
 				note(kind, object, slip.Text+": "+slip.Fix)
 			}

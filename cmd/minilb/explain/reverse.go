@@ -11,7 +11,7 @@ import (
 // (D60).
 func (e *explainer) reverse(addresses netip.Prefix, result records.Result) {
 	if !addresses.IsSingleIP() {
-		if result == records.NotFound && e.Zone != "" {
+		if result == records.NameError && e.Zone != "" {
 			e.Notes = append(e.Notes, fmt.Sprintf("no Service is answered with an address in %s", addresses))
 		}
 		return
@@ -24,7 +24,7 @@ func (e *explainer) reverse(addresses netip.Prefix, result records.Result) {
 			}
 		}
 	}
-	if result != records.NotFound {
+	if result != records.NameError {
 		return
 	}
 	if e.Zone == "" {

@@ -11,11 +11,11 @@ import (
 // summarize sums up in one sentence what is answered, and why not more.
 func (e *explainer) summarize(result records.Result, node *records.Node) {
 	switch {
-	case result == records.NotFound:
+	case result == records.NameError:
 		e.Summary = e.unknown()
-	case result == records.Empty && e.Name == e.Zone:
+	case result == records.NoData && e.Name == e.Zone:
 		e.Summary = "It is the apex of a zone: it has SOA and NS records, and no addresses."
-	case result == records.Empty:
+	case result == records.NoData:
 		e.Summary = "It exists because other names stand below it, and has no records of its own: NODATA."
 	case result != records.Found:
 		e.Summary = "Unknown: Services or EndpointSlices have not been read. The server answers SERVFAIL."

@@ -67,7 +67,7 @@ func published(ctx context.Context, client kubernetes.Interface) ([]netip.Addr, 
 	defer cancel()
 	list, err := client.DiscoveryV1().EndpointSlices(corev1.NamespaceDefault).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=kubernetes"})
 	if err != nil {
-		return nil, fmt.Errorf("podCIDRs are not compared with the API server's own addresses: %w", kube.Explain("list", "endpointslices", err))
+		return nil, fmt.Errorf("podCIDRs are not compared with the API server's own addresses: %w", kube.Classify("list", "endpointslices", err))
 	}
 	var addrs []netip.Addr
 	for _, slice := range list.Items {

@@ -23,7 +23,7 @@ func Nodes(ctx context.Context, client kubernetes.Interface) ([]*corev1.Node, er
 		return stripped(full.(*corev1.Node))
 	})
 	if err != nil {
-		return nil, kube.Explain("list", "nodes", err)
+		return nil, kube.Classify("list", "nodes", err)
 	}
 	nodes := make([]*corev1.Node, len(list.Items))
 	for i, item := range list.Items {
@@ -76,7 +76,7 @@ func EachSlice(ctx context.Context, client kubernetes.Interface, visit func(*dis
 		return nil
 	})
 	if err != nil {
-		return kube.Explain("list", "endpointslices", err)
+		return kube.Classify("list", "endpointslices", err)
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func TestReadPages(t *testing.T) {
 	})
 	_, err = Nodes(t.Context(), client)
 	for resource, err := range map[string]error{"nodes": err, "endpointslices": EachSlice(t.Context(), client, func(*discoveryv1.EndpointSlice) {})} {
-		if failure, is := errors.AsType[*kube.Failure](err); !is || failure.Kind != kube.Forbidden || !strings.HasPrefix(failure.Text, resource+": list is forbidden") {
+		if failure, is := errors.AsType[*kube.Error](err); !is || failure.Kind != kube.Forbidden || !strings.HasPrefix(failure.Text, resource+": list is forbidden") {
 			t.Errorf("%s: got %v", resource, err)
 		}
 	}

@@ -63,7 +63,7 @@ func unknownKind(name object.KindName) *obstacle {
 	}
 	switch {
 	case kind == object.KindGateway, kind == object.KindListenerSet, kind == object.KindXListenerSet: // of another group
-	case group != object.GatewayGroup && group != object.GatewayXGroup && !lb.Similar(group, object.GatewayGroup),
+	case group != object.GatewayGroup && group != object.GatewayXGroup && !lb.LikelyTypo(group, object.GatewayGroup),
 		strings.HasSuffix(kind, "Route"), strings.HasSuffix(kind, "Mesh"): // some implementations have routes below routes
 		return obstruct(CauseOtherKind, "it is no Gateway or ListenerSet")
 	}

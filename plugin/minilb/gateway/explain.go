@@ -58,7 +58,7 @@ func (rs *Routes) Explain(r *object.Route, name string) ([]ParentStatus, []strin
 func (rs *Routes) similar(absent object.KindName) string {
 	var names []string
 	consider := func(name object.KindName) {
-		if name.Kind == absent.Kind && (name.Name == absent.Name || name.Namespace == absent.Namespace && lb.Similar(name.Name, absent.Name)) {
+		if name.Kind == absent.Kind && (name.Name == absent.Name || name.Namespace == absent.Namespace && lb.LikelyTypo(name.Name, absent.Name)) {
 			names = append(names, name.Namespace+"/"+name.Name)
 		}
 	}

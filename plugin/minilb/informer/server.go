@@ -33,9 +33,9 @@ type Server struct {
 	restored atomic.Int32
 
 	mu         sync.Mutex
-	failing    *kube.Failure // last reported, nil while it answers
-	lost       time.Time     // since when it has not answered, zero while it does
-	recoveries int           // how often it has come back
+	failing    *kube.Error // last reported, nil while it answers
+	lost       time.Time   // since when it has not answered, zero while it does
+	recoveries int         // how often it has come back
 }
 
 // Watch adds a watch of a resource, whose state is logged in place of the server's log if log is not nil.
@@ -62,7 +62,7 @@ func (s *Server) OutageDuration() time.Duration {
 }
 
 // Failure returns why the API server cannot be read at all, nil if it can.
-func (s *Server) Failure() *kube.Failure {
+func (s *Server) Failure() *kube.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failing
@@ -87,7 +87,7 @@ func (s *Server) serving() bool {
 }
 
 // report logs why the API server cannot be read at all, once for each kind of reason.
-func (s *Server) report(failure *kube.Failure) {
+func (s *Server) report(failure *kube.Error) {
 	s.mu.Lock()
 	before := kindOf(s.failing)
 	s.failing = failure

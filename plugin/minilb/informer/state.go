@@ -56,7 +56,7 @@ type progress struct {
 	kind     kube.Kind // of the last failure, "" for none
 	alike    time.Time // of the first failure in a row of that kind
 	answer   int       // the number of the server's recoveries when the last failure came while it answered
-	reported *kube.Failure
+	reported *kube.Error
 }
 
 // now returns the state.

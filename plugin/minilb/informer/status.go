@@ -89,7 +89,7 @@ func (s *Status) LastEvent() time.Time {
 func (s *Status) event() { s.lastEvent.Store(time.Now().UnixNano()) }
 
 // Failure returns why the kind cannot be read, nil if it can.
-func (s *Status) Failure() *kube.Failure {
+func (s *Status) Failure() *kube.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.reported
@@ -155,8 +155,8 @@ func (s *Status) fails(kind kube.Kind) time.Duration {
 }
 
 // explain returns a request's error as it is reported.
-func (s *Status) explain(err error) *kube.Failure {
-	return kube.Explain(cmp.Or(s.Verbs, "list and watch"), s.String(), err)
+func (s *Status) explain(err error) *kube.Error {
+	return kube.Classify(cmp.Or(s.Verbs, "list and watch"), s.String(), err)
 }
 
 // Observe takes note of a request's outcome, and logs it if it differs from the one before.
@@ -205,7 +205,7 @@ func (s *Status) listed() {
 // unanswered tells whether a request that got no answer is the server's failure or this kind's. It is the kind's if
 // the server has answered others since the kind began to fail. The first failure after an outage is neither: the
 // request may have been made before the server was back.
-func (s *Status) unanswered(failure *kube.Failure, lasting time.Duration) {
+func (s *Status) unanswered(failure *kube.Error, lasting time.Duration) {
 	answers, recoveries := s.server.answers()
 	if lasting == 0 || !answers {
 		s.server.report(failure)
@@ -216,7 +216,7 @@ func (s *Status) unanswered(failure *kube.Failure, lasting time.Duration) {
 	s.answer = recoveries
 	s.mu.Unlock()
 	if again {
-		s.report(&kube.Failure{Kind: failure.Kind, Text: s.String() + ": " + failure.Text})
+		s.report(&kube.Error{Kind: failure.Kind, Text: s.String() + ": " + failure.Text})
 	}
 }
 
@@ -239,7 +239,7 @@ func (s *Status) Dismiss(err error, note string) {
 }
 
 // report logs why this kind cannot be read, once for each kind of reason.
-func (s *Status) report(failure *kube.Failure) {
+func (s *Status) report(failure *kube.Error) {
 	s.mu.Lock()
 	before := kindOf(s.reported)
 	s.reported = failure
@@ -257,7 +257,7 @@ func (s *Status) report(failure *kube.Failure) {
 }
 
 // kindOf returns the kind of a failure, "" for none.
-func kindOf(failure *kube.Failure) kube.Kind {
+func kindOf(failure *kube.Error) kube.Kind {
 	if failure == nil {
 		return ""
 	}

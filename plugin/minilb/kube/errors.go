@@ -21,14 +21,14 @@ const (
 	Unauthorized Kind = "unauthorized"
 	// Forbidden: the account lacks the permission (403).
 	Forbidden Kind = "forbidden"
-	// Unwell: the API server answers that it cannot serve the request now (429, 5xx).
-	Unwell Kind = "unwell"
-	// Refused: the API server rejects this request.
-	Refused Kind = "refused"
+	// ServerError: the API server answers that it cannot serve the request now (429, 5xx).
+	ServerError Kind = "unwell"
+	// Rejected: the API server rejects this request.
+	Rejected Kind = "refused"
 )
 
-// Failure is a failed request to the API server.
-type Failure struct {
+// Error is a failed request to the API server.
+type Error struct {
 	Kind Kind
 	// Text is the line for the user.
 	Text string
@@ -39,18 +39,18 @@ type Failure struct {
 }
 
 // Error implements the error interface.
-func (e *Failure) Error() string { return e.Text }
+func (e *Error) Error() string { return e.Text }
 
 // Unwrap returns the client's error.
-func (e *Failure) Unwrap() error { return e.Cause }
+func (e *Error) Unwrap() error { return e.Cause }
 
-// Explain returns err, the failure of verbs ("list and watch") on a resource ("services"), as a Failure,
+// Classify returns err, the failure of verbs ("list and watch") on a resource ("services"), as a Failure,
 // and nil for nil.
-func Explain(verbs, resource string, err error) *Failure {
+func Classify(verbs, resource string, err error) *Error {
 	if err == nil {
 		return nil
 	}
-	kind, text := Refused, fmt.Sprintf("%s: cannot %s: %s", resource, verbs, oneLine(err))
+	kind, text := Rejected, fmt.Sprintf("%s: cannot %s: %s", resource, verbs, oneLine(err))
 	switch {
 	case apierrors.IsUnauthorized(err):
 		kind = Unauthorized
@@ -63,7 +63,7 @@ func Explain(verbs, resource string, err error) *Failure {
 		text = fmt.Sprintf("%s: %s is forbidden: apply deploy/kustomize, or grant %s on %s to this account (%s)",
 			resource, verbs, verbs, resource, oneLine(err))
 	case apierrors.IsTooManyRequests(err), code(err) >= http.StatusInternalServerError:
-		kind = Unwell
+		kind = ServerError
 	case code(err) == 0:
 		kind = Unreachable
 		text = "cannot reach the API server: " + oneLine(err)
@@ -72,7 +72,7 @@ func Explain(verbs, resource string, err error) *Failure {
 			text = fmt.Sprintf("cannot reach the API server at %s: %s", host(request.URL), oneLine(request.Err))
 		}
 	}
-	return &Failure{Kind: kind, Text: text, Denied: denied(err), Cause: err}
+	return &Error{Kind: kind, Text: text, Denied: denied(err), Cause: err}
 }
 
 // admissionDenial matches the denial of a ValidatingAdmissionPolicy or a webhook: most have the code of a missing

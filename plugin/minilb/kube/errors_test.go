@@ -28,23 +28,23 @@ func TestExplain(t *testing.T) {
 		{"403", apierrors.NewForbidden(services, "", errors.New("User \"x\" cannot list")), Forbidden,
 			[]string{"services: list and watch is forbidden", "deploy/kustomize", "grant list and watch on services", `User "x"`}},
 		{"wrapped 403", fmt.Errorf("failed: %w", apierrors.NewForbidden(services, "", errors.New("no"))), Forbidden, []string{"forbidden"}},
-		{"policy", policy, Refused, []string{"services: a policy or webhook of the cluster refuses it: services \"web\" is forbidden: ValidatingAdmissionPolicy 'p'", "only ours"}},
-		{"webhook", apierrors.NewForbidden(services, "web", errors.New(`admission webhook "x.org" denied the request: no`)), Refused,
+		{"policy", policy, Rejected, []string{"services: a policy or webhook of the cluster refuses it: services \"web\" is forbidden: ValidatingAdmissionPolicy 'p'", "only ours"}},
+		{"webhook", apierrors.NewForbidden(services, "web", errors.New(`admission webhook "x.org" denied the request: no`)), Rejected,
 			[]string{"a policy or webhook of the cluster refuses it", "denied the request: no"}},
-		{"webhook that fails", apierrors.NewInternalError(errors.New(`failed calling webhook "x.org": admission webhook "x.org" denied the request`)), Unwell, []string{"failed calling"}},
+		{"webhook that fails", apierrors.NewInternalError(errors.New(`failed calling webhook "x.org": admission webhook "x.org" denied the request`)), ServerError, []string{"failed calling"}},
 		{"connection refused", &url.Error{Op: "Get", URL: "https://10.0.0.1:6443/api/v1/services?limit=5", Err: refused}, Unreachable,
 			[]string{"cannot reach the API server at 10.0.0.1:6443: dial tcp"}},
 		{"an address that is none", &url.Error{Op: "Get", URL: "https://[fd00::1", Err: refused}, Unreachable,
 			[]string{"cannot reach the API server at https://[fd00::1: dial tcp"}},
 		{"no helper", errors.New("exec: no such\nprogram"), Unreachable, []string{"cannot reach the API server: exec: no such program"}},
-		{"503", apierrors.NewServiceUnavailable("starting"), Unwell, []string{"services: cannot list and watch: starting"}},
-		{"429", apierrors.NewTooManyRequests("later", 1), Unwell, []string{"later"}},
-		{"500", apierrors.NewInternalError(errors.New("etcdserver: request timed out")), Unwell, []string{"timed out"}},
-		{"400", apierrors.NewBadRequest("field selector"), Refused, []string{"field selector"}},
-		{"a message of several lines", apierrors.NewBadRequest("two\r\n\u2028lines \x1b"), Refused, []string{"services: cannot list and watch: two lines \x1b"}}, // M10: escaped once, where it is printed
+		{"503", apierrors.NewServiceUnavailable("starting"), ServerError, []string{"services: cannot list and watch: starting"}},
+		{"429", apierrors.NewTooManyRequests("later", 1), ServerError, []string{"later"}},
+		{"500", apierrors.NewInternalError(errors.New("etcdserver: request timed out")), ServerError, []string{"timed out"}},
+		{"400", apierrors.NewBadRequest("field selector"), Rejected, []string{"field selector"}},
+		{"a message of several lines", apierrors.NewBadRequest("two\r\n\u2028lines \x1b"), Rejected, []string{"services: cannot list and watch: two lines \x1b"}}, // M10: escaped once, where it is printed
 	}
 	for _, tc := range tests {
-		got := Explain("list and watch", "services", tc.err)
+		got := Classify("list and watch", "services", tc.err)
 		if got.Kind != tc.kind {
 			t.Errorf("%s: got kind %s, want %s", tc.name, got.Kind, tc.kind)
 		}
@@ -66,11 +66,11 @@ func TestExplain(t *testing.T) {
 		`admission webhook "x.org" denied the request`:                  `admission webhook "x.org" denied the request: "web" denied the request: request 4711`,
 		"": "the namespace is full",
 	} {
-		if got := Explain("patch", "services/status", apierrors.NewForbidden(services, "web", errors.New(message))).Denied; got != want {
+		if got := Classify("patch", "services/status", apierrors.NewForbidden(services, "web", errors.New(message))).Denied; got != want {
 			t.Errorf("what denies: got %q, want %q", got, want)
 		}
 	}
-	if Explain("list", "nodes", nil) != nil {
+	if Classify("list", "nodes", nil) != nil {
 		t.Error("no error is explained")
 	}
 }

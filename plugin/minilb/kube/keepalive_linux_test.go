@@ -15,7 +15,7 @@ func TestKeepAlive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	conn, err := Protobuf(&rest.Config{}, "").Dial(t.Context(), "tcp", listener.Addr().String())
+	conn, err := ClientConfig(&rest.Config{}, "").Dial(t.Context(), "tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

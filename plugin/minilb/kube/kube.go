@@ -91,10 +91,10 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interva
 // own backoff grows to a minute, and names would stay unanswered for as long after an outage.
 var Reconnect = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 5, Cap: 2 * time.Second}
 
-// Protobuf returns a copy of config for built-in kinds in protobuf, which takes a fraction of JSON's time
+// ClientConfig returns a copy of config for built-in kinds in protobuf, which takes a fraction of JSON's time
 // and memory to decode, without a client-side rate limit, with at most two seconds between two attempts at
 // a request that the server defers (Retry-After), and with keepAlive.
-func Protobuf(config *rest.Config, userAgent string) *rest.Config {
+func ClientConfig(config *rest.Config, userAgent string) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.ContentType = runtime.ContentTypeProtobuf
 	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON

@@ -154,7 +154,7 @@ func TestHost(t *testing.T) {
 
 func TestProtobuf(t *testing.T) {
 	config := &rest.Config{Host: "https://one.example:6443"}
-	got := Protobuf(config, "minilb/v1")
+	got := ClientConfig(config, "minilb/v1")
 	if got.Host != config.Host || got.UserAgent != "minilb/v1" || got.QPS >= 0 ||
 		got.ContentType != runtime.ContentTypeProtobuf || !strings.Contains(got.AcceptContentTypes, runtime.ContentTypeJSON) {
 		t.Errorf("got %+v", got)
@@ -164,7 +164,7 @@ func TestProtobuf(t *testing.T) {
 	}
 	dialled := false
 	config.Dial = func(context.Context, string, string) (net.Conn, error) { dialled = true; return nil, nil }
-	if Protobuf(config, "").Dial(t.Context(), "", ""); !dialled {
+	if ClientConfig(config, "").Dial(t.Context(), "", ""); !dialled {
 		t.Error("the caller's way to dial is not used")
 	}
 	if config.ContentType != "" || config.UserAgent != "" || config.QPS != 0 {

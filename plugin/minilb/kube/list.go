@@ -61,7 +61,7 @@ func ListReduced[L interface {
 	all := &metainternalversion.List{}
 	for {
 		page, err := request(ctx, options)
-		if err = Listed(page, err); err != nil {
+		if err = checkList(page, err); err != nil {
 			return nil, err
 		}
 		err = meta.EachListItem(page, func(object runtime.Object) error {

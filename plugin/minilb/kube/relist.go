@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// Resumption decides whether a reflector may resume its watch from a resourceVersion or must list again. A
+// RelistPolicy decides whether a reflector may resume its watch from a resourceVersion or must list again. A
 // reflector itself resumes wherever it can. But an API server whose etcd was restored from a backup, or that
 // of another cluster at the same address, accepts a resourceVersion that it has not reached yet, or that
 // meant something else where it comes from: it sends no events for the differences, and the old state would
@@ -26,7 +26,7 @@ import (
 // Reconnect paces them.
 //
 // Each reflector has one of its own. The zero value is ready to use.
-type Resumption struct {
+type RelistPolicy struct {
 	mu         sync.Mutex
 	broken     bool      // the last watch ended early, or the last request for one failed
 	conn       net.Conn  // of the list, if all requests share it (HTTP/2)
@@ -39,7 +39,7 @@ var errBrokenOff = errors.New("the stream of a first list broke off")
 // Listing prepares a request for a list: the context is for the request, as are the options. The list is the
 // current one (resourceVersion ""); the first may come from the API server's cache, unless ListReduced
 // requests it.
-func (r *Resumption) Listing(ctx context.Context, options *metav1.ListOptions) context.Context {
+func (r *RelistPolicy) Listing(ctx context.Context, options *metav1.ListOptions) context.Context {
 	if options.ResourceVersion != "0" {
 		options.ResourceVersion = ""
 	}
@@ -53,9 +53,9 @@ func (r *Resumption) Listing(ctx context.Context, options *metav1.ListOptions) c
 	})
 }
 
-// Listed returns an error unless the answer to a request for a list is one: client-go takes any JSON object
+// checkList returns an error unless the answer to a request for a list is one: client-go takes any JSON object
 // without a kind for an empty list, but an API server's list has a resourceVersion.
-func Listed(list metav1.ListInterface, err error) error {
+func checkList(list metav1.ListInterface, err error) error {
 	if err == nil && list.GetResourceVersion() == "" {
 		return errors.New("the answer is no list of an API server: it has no resourceVersion")
 	}
@@ -68,7 +68,7 @@ const drift = time.Second
 
 // Watch requests a watch, unless the reflector must list again: then it returns an error for which
 // apierrors.IsResourceExpired holds. A watch that begins with a list (sendInitialEvents) counts as one.
-func (r *Resumption) Watch(ctx context.Context, options metav1.ListOptions, request func(context.Context, metav1.ListOptions) (watch.Interface, error)) (watch.Interface, error) {
+func (r *RelistPolicy) Watch(ctx context.Context, options metav1.ListOptions, request func(context.Context, metav1.ListOptions) (watch.Interface, error)) (watch.Interface, error) {
 	start := time.Now()
 	streams := options.SendInitialEvents != nil
 	if streams {

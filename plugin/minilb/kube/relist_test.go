@@ -63,7 +63,7 @@ func TestResumption(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := &Resumption{}
+				r := &RelistPolicy{}
 				var last watch.Interface
 				var behind *watch.FakeWatcher
 				for i, step := range steps {
@@ -111,7 +111,7 @@ func TestResumption(t *testing.T) {
 func TestListing(t *testing.T) {
 	for version, want := range map[string]string{"": "", "0": "0", "7": ""} {
 		options := metav1.ListOptions{ResourceVersion: version, Limit: 3}
-		new(Resumption).Listing(t.Context(), &options)
+		new(RelistPolicy).Listing(t.Context(), &options)
 		if options.ResourceVersion != want || options.Limit != 3 {
 			t.Errorf("resourceVersion %q: got %+v, want %q", version, options, want)
 		}
@@ -150,7 +150,7 @@ func TestResumptionConnection(t *testing.T) {
 			last = watch.NewFake()
 			return last, nil
 		}
-		r := &Resumption{}
+		r := &RelistPolicy{}
 		if _, err := r.Watch(t.Context(), streams, ask); err != nil {
 			t.Error(err)
 		}
@@ -181,7 +181,7 @@ func TestListed(t *testing.T) {
 		err  error
 		want bool
 	}{{metav1.ListMeta{ResourceVersion: "7"}, nil, true}, {metav1.ListMeta{}, nil, false}, {metav1.ListMeta{ResourceVersion: "7"}, failure, false}, {metav1.ListMeta{}, failure, false}} {
-		if err := Listed(&tc.list, tc.err); (err == nil) != tc.want || tc.err != nil && err != failure {
+		if err := checkList(&tc.list, tc.err); (err == nil) != tc.want || tc.err != nil && err != failure {
 			t.Errorf("%+v: got %v", tc, err)
 		}
 	}

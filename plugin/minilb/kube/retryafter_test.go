@@ -60,7 +60,7 @@ func TestPatientClient(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			io.WriteString(w, `{"kind": "ServiceList", "apiVersion": "v1", "items": []}`)
 		})
-		client, err := corev1client.NewForConfig(Protobuf(&rest.Config{Transport: server}, "test"))
+		client, err := corev1client.NewForConfig(ClientConfig(&rest.Config{Transport: server}, "test"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,10 +36,10 @@ const ForwardLoopError = 49152
 
 // MaxDomainLength is the longest domain, in characters without its final dot, below
 // which every "<service>.<namespace>.<domain>" still fits into a DNS name (D33).
-const MaxDomainLength = 125
+const maxDomainLength = 125
 
-// Exposed reports whether a Service has the type LoadBalancer and our class, or, with defaultClass, none (S6).
-func Exposed(spec *corev1.ServiceSpec, class string, defaultClass bool) bool {
+// IsOurs reports whether a Service has the type LoadBalancer and our class, or, with defaultClass, none (S6).
+func IsOurs(spec *corev1.ServiceSpec, class string, defaultClass bool) bool {
 	if spec.Type != corev1.ServiceTypeLoadBalancer {
 		return false
 	}
@@ -65,8 +65,8 @@ func Domain(s string) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case len(domain) > MaxDomainLength:
-		return "", fmt.Errorf("%q has %d characters: at most %d leave room for the Services' names", s, len(domain), MaxDomainLength)
+	case len(domain) > maxDomainLength:
+		return "", fmt.Errorf("%q has %d characters: at most %d leave room for the Services' names", s, len(domain), maxDomainLength)
 	}
 	return domain, nil
 }

@@ -27,7 +27,7 @@ func TestExposed(t *testing.T) {
 		{"nothing", corev1.ServiceSpec{}, true, false},
 	}
 	for _, tc := range tests {
-		if got := Exposed(&tc.spec, DefaultClass, tc.defaultClass); got != tc.want {
+		if got := IsOurs(&tc.spec, DefaultClass, tc.defaultClass); got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Slip is a label or an annotation that seems to be meant for us and has no effect.
-type Slip struct {
+// LintWarning is a label or an annotation that seems to be meant for us and has no effect.
+type LintWarning struct {
 	Key    string // of the label or annotation
 	Label  bool   // it is a label
 	Text   string // what is wrong, a sentence without its full stop
@@ -17,28 +17,28 @@ type Slip struct {
 	Notice bool   // it may be meant only for other programs
 }
 
-// Slips returns the labels and annotations of an object of a kind ("Service", "Ingress", "Gateway",
+// Lint returns the labels and annotations of an object of a kind ("Service", "Ingress", "Gateway",
 // "ListenerSet", "XListenerSet", "HTTPRoute", "GRPCRoute" or "TLSRoute") that look like ours and have no
 // effect, sorted: typos, labels that should be annotations and the reverse, values of the ignore label
 // other than "true", annotations without effect on this kind, and those by which other programs name hosts
 // unless they are among hostAnnotations, which claim hosts on a Service.
-func Slips(kind string, labels, annotations map[string]string, hostAnnotations []string) []Slip {
+func Lint(kind string, labels, annotations map[string]string, hostAnnotations []string) []LintWarning {
 	ours := map[string]bool{}
 	for _, key := range hostAnnotations {
 		ours[key] = kind == "Service"
 	}
-	var slips []Slip
+	var slips []LintWarning
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		if ours[key] {
 			continue
 		}
 		if text, fix := lintAnnotation(kind, key, hostAnnotations); text != "" {
-			slips = append(slips, Slip{key, false, text, fix, !Known(key) && (slices.Contains(hostAnnotations, key) || slices.Contains(others, key))})
+			slips = append(slips, LintWarning{key, false, text, fix, !Known(key) && (slices.Contains(hostAnnotations, key) || slices.Contains(others, key))})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		if text, fix := lintLabel(key, labels[key]); text != "" {
-			slips = append(slips, Slip{key, true, text, fix, false})
+			slips = append(slips, LintWarning{key, true, text, fix, false})
 		}
 	}
 	return slips
@@ -121,28 +121,28 @@ func resembles(key string) string {
 	}
 	ours, _, _ := strings.Cut(HostAnnotation, "/")
 	first, _, _ := strings.Cut(prefix, ".")
-	if Distance(first, ours) > 1 {
+	if distance(first, ours) > 1 {
 		return ""
 	}
 	closest := slices.MinFunc(known, func(a, b string) int {
-		return cmp.Compare(Distance(rest, a[len(ours)+1:]), Distance(rest, b[len(ours)+1:]))
+		return cmp.Compare(distance(rest, a[len(ours)+1:]), distance(rest, b[len(ours)+1:]))
 	})
-	if (!found || prefix != ours) && Distance(rest, closest[len(ours)+1:]) > slack {
+	if (!found || prefix != ours) && distance(rest, closest[len(ours)+1:]) > slack {
 		return ""
 	}
 	return closest
 }
 
-// Similar reports whether two names are probably meant to be the same: they differ only in case, or in two
+// LikelyTypo reports whether two names are probably meant to be the same: they differ only in case, or in two
 // letters at most if they are longer than that.
-func Similar(a, b string) bool {
+func LikelyTypo(a, b string) bool {
 	a, b = strings.ToLower(a), strings.ToLower(b)
-	return a == b || min(len(a), len(b)) > slack && Distance(a, b) <= slack
+	return a == b || min(len(a), len(b)) > slack && distance(a, b) <= slack
 }
 
-// Distance returns how many letters must be inserted, removed, replaced or swapped with the next one to turn
+// distance returns how many letters must be inserted, removed, replaced or swapped with the next one to turn
 // a into b.
-func Distance(a, b string) int {
+func distance(a, b string) int {
 	// The last three rows of the table of distances between beginnings of a and of b.
 	var before, last []int
 	row := make([]int, len(b)+1)

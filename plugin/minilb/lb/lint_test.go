@@ -33,7 +33,7 @@ func TestSlips(t *testing.T) {
 		{"service of a Service", "Service", nil, set{"minilb/service": "a"}, "annotation minilb/service has no effect on a Service", "claim hosts of a Service by the annotation minilb/host"},
 		{"ALPN of a Gateway", "Gateway", nil, set{"minilb/alpn": "a"}, "annotation minilb/alpn has no effect on objects of kind Gateway", "set it on the Service"},
 	} {
-		slips := Slips(tc.kind, tc.labels, tc.annotations, []string{HostAnnotation})
+		slips := Lint(tc.kind, tc.labels, tc.annotations, []string{HostAnnotation})
 		if tc.text == "" {
 			if len(slips) > 0 {
 				t.Errorf("%s: got %v", tc.name, slips)
@@ -61,24 +61,24 @@ func TestSlips(t *testing.T) {
 		if tc.configured {
 			hostAnnotations = append(hostAnnotations, tc.key)
 		}
-		slips := Slips(tc.kind, nil, set{tc.key: "a"}, hostAnnotations)
+		slips := Lint(tc.kind, nil, set{tc.key: "a"}, hostAnnotations)
 		switch {
 		case tc.text == "":
 			if len(slips) > 0 {
 				t.Errorf("%s of kind %s: got %v", tc.key, tc.kind, slips)
 			}
-		case len(slips) != 1 || slips[0] != Slip{tc.key, false, tc.text, tc.fix, true}:
+		case len(slips) != 1 || slips[0] != LintWarning{tc.key, false, tc.text, tc.fix, true}:
 			t.Errorf("%s of kind %s: got %v, want %q, %q", tc.key, tc.kind, slips, tc.text, tc.fix)
 		}
 	}
 
 	// M9: the annotation is the one of the Corefile.
 	annotations := set{"coredns.io/hostname": "a", "minilb/host": "a"}
-	slips := Slips("Service", nil, annotations, []string{"coredns.io/hostname"})
+	slips := Lint("Service", nil, annotations, []string{"coredns.io/hostname"})
 	if want := "annotation minilb/host has no effect: hosts are claimed by coredns.io/hostname"; len(slips) != 1 || slips[0].Text != want {
 		t.Errorf("another host annotation: got %v, want %q", slips, want)
 	}
-	if slips := Slips("Service", nil, set{"minilb/hosts": "a"}, []string{"minilb/hosts"}); len(slips) > 0 {
+	if slips := Lint("Service", nil, set{"minilb/hosts": "a"}, []string{"minilb/hosts"}); len(slips) > 0 {
 		t.Errorf("an annotation that was chosen: got %v", slips)
 	}
 }
@@ -93,7 +93,7 @@ func TestSimilar(t *testing.T) {
 		{"minilb", "MiniLB", true}, {"mini-lb", "minilb", true}, {"minlib", "minilb", true}, {"minilb.io", "minilb", false},
 		{"metallb", "minilb", false}, {"example.org/minilb", "minilb", false}, {"lb", "a", false}, {"lb", "LB", true}, {"lab", "lbs", true}, {"lb", "la", false},
 	} {
-		if got := Similar(tc.a, tc.b); got != tc.want {
+		if got := LikelyTypo(tc.a, tc.b); got != tc.want {
 			t.Errorf("%q, %q: got %t, want %t", tc.a, tc.b, got, tc.want)
 		}
 	}
@@ -104,7 +104,7 @@ func TestDistance(t *testing.T) {
 		a, b string
 		want int
 	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"ab", "ba", 1}, {"abc", "abc", 0}, {"minilb", "minlib", 1}, {"minikube", "minilb", 3}} {
-		if got := Distance(tc.a, tc.b); got != tc.want {
+		if got := distance(tc.a, tc.b); got != tc.want {
 			t.Errorf("%q, %q: got %d, want %d", tc.a, tc.b, got, tc.want)
 		}
 	}

@@ -83,7 +83,7 @@ func (d *Detector) check(ctx context.Context, name string) {
 	loops := d.loops()
 	before, domain := maps.Clone(loops), ""
 	at := name
-	for !records.Fits(proofBelow(at)) {
+	for !records.ValidLength(proofBelow(at)) {
 		at = parent(at)
 	}
 	for ; domain != "."; at = parent(at) {

@@ -78,7 +78,7 @@ func (n *Notifier) Run(ctx context.Context) {
 			case <-n.Index.Changes():
 			case <-time.After(recheckInterval):
 			case <-renew.C:
-				n.Index.Touch(n.Index.Zones()...)
+				n.Index.MarkChanged(n.Index.Zones()...)
 			}
 		}
 	}

@@ -104,11 +104,11 @@ func TestNotify(t *testing.T) {
 		index.Update(nil, nil, false)
 		r.expect(t, "the cluster has been read", "minilb. 5000", "lan. 5000")
 		time.Sleep(3 * time.Second)
-		index.Touch("minilb.")
+		index.MarkChanged("minilb.")
 		r.expect(t, "a change after a while", "minilb. 8000")
 		time.Sleep(100 * time.Millisecond)
 		for range 10 {
-			index.Touch("minilb.", "lan.")
+			index.MarkChanged("minilb.", "lan.")
 			time.Sleep(10 * time.Millisecond)
 		}
 		r.expect(t, "changes soon after another")
@@ -120,12 +120,12 @@ func TestNotify(t *testing.T) {
 		r.expect(t, "a minute after the start", "minilb. 61000", "lan. 61000")
 
 		index.Update(nil, nil, false) // what is there already
-		index.Touch("")               // outside of the zones
+		index.MarkChanged("")         // outside of the zones
 		time.Sleep(time.Minute)
 		r.expect(t, "nothing changes in the zones")
 
 		for range 49 {
-			index.Touch("minilb.")
+			index.MarkChanged("minilb.")
 			time.Sleep(100 * time.Millisecond)
 		}
 		if calls := r.take(); len(calls) != 5 {
@@ -133,11 +133,11 @@ func TestNotify(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 
-		index.Touch("minilb.")
-		index.Touch("lan.")
+		index.MarkChanged("minilb.")
+		index.MarkChanged("lan.")
 		stop()
 		r.take()
-		index.Touch("minilb.")
+		index.MarkChanged("minilb.")
 		time.Sleep(time.Minute)
 		r.expect(t, "it has been stopped")
 	})
@@ -151,18 +151,18 @@ func TestNotifyAhead(t *testing.T) {
 		index.Update(nil, nil, false)
 		time.Sleep(3 * time.Second)
 		for range 100 {
-			index.Touch("minilb.")
+			index.MarkChanged("minilb.")
 			index.Serial("minilb.")
 		}
 		time.Sleep(2500 * time.Millisecond)
 		r.take()
 		before := index.Serial("minilb.")
-		index.Touch("minilb.")
+		index.MarkChanged("minilb.")
 		if got := index.Serial("minilb."); got != before+1 {
 			t.Fatalf("serial %d after %d", got, before)
 		}
 		for range 2 { // these must wait for the clock
-			index.Touch("minilb.")
+			index.MarkChanged("minilb.")
 			index.Serial("minilb.")
 		}
 		time.Sleep(2500 * time.Millisecond)
@@ -186,7 +186,7 @@ func TestNotifyFails(t *testing.T) {
 			t.Helper()
 			r.logged()
 			for range 5 {
-				index.Touch("minilb.")
+				index.MarkChanged("minilb.")
 				time.Sleep(2 * time.Second)
 			}
 			synctest.Wait()
@@ -229,7 +229,7 @@ func TestNotifyFails(t *testing.T) {
 			time.Sleep(6 * time.Second)
 			return errors.New("too late")
 		})
-		index.Touch("minilb.")
+		index.MarkChanged("minilb.")
 		time.Sleep(time.Second)
 		r.fail(accept)
 		change()

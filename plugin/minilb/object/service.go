@@ -30,7 +30,7 @@ func (o ServicePorts) Equal(p ServicePorts) bool { return o.Named == p.Named && 
 // Exposed reports whether the Service, which may be nil, is one of the class or, where those count, of none, and not ignored (S6, M8).
 func (s *Service) Exposed(class string, withoutClass bool) bool {
 	return s != nil && !s.Ignored &&
-		lb.Exposed(&corev1.ServiceSpec{Type: s.Kind, LoadBalancerClass: s.Class}, class, withoutClass)
+		lb.IsOurs(&corev1.ServiceSpec{Type: s.Kind, LoadBalancerClass: s.Class}, class, withoutClass)
 }
 
 // NewService keeps what is answered, and what the fields ask for beyond that.

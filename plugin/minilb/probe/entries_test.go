@@ -21,7 +21,7 @@ func TestRemove(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		w.expect(t, one.String()+" suspect (no answer within 500ms)")
 		p.Remove(one)
-		if p.Suspect(one) {
+		if p.Unhealthy(one) {
 			t.Error("what nobody wants is suspect")
 		}
 		time.Sleep(2 * time.Second)
@@ -32,7 +32,7 @@ func TestRemove(t *testing.T) {
 			t.Errorf("%d probes of what nobody wants", n-before)
 		}
 		p.Add(Target{Addr: one})
-		if p.Suspect(one) {
+		if p.Unhealthy(one) {
 			t.Error("suspect before it was probed")
 		}
 		time.Sleep(3 * time.Second)
@@ -93,12 +93,12 @@ func TestFollow(t *testing.T) {
 		w.expect(t, one.String()+" suspect (no route to host)")
 
 		p, w := startProber(t, time.Second)
-		p.Follow(old)
+		p.Inherit(old)
 		w.set(one, errPending)
 		p.Add(Target{Addr: one})
 		p.Add(Target{Addr: two})
-		if !p.Suspect(one) || p.Suspect(two) {
-			t.Errorf("suspect are %v and %v", p.Suspect(one), p.Suspect(two))
+		if !p.Unhealthy(one) || p.Unhealthy(two) {
+			t.Errorf("suspect are %v and %v", p.Unhealthy(one), p.Unhealthy(two))
 		}
 		time.Sleep(3 * time.Second)
 		w.expect(t) // it has been said
@@ -107,7 +107,7 @@ func TestFollow(t *testing.T) {
 		w.expect(t, one.String()+" trusted")
 		p.Remove(one)
 		p.Add(Target{Addr: one})
-		if p.Suspect(one) {
+		if p.Unhealthy(one) {
 			t.Error("an endpoint that has come back is suspect by what was known before it went")
 		}
 	})
@@ -122,13 +122,13 @@ func TestFollowImpeded(t *testing.T) {
 		time.Sleep(3 * time.Second)
 
 		p, w := startProber(t, time.Second)
-		p.Follow(old)
+		p.Inherit(old)
 		w.set(one, syscall.EMFILE)
 		p.Add(Target{Addr: one})
 		for n := 0; n < failures; time.Sleep(p.schedule.tick) {
 			synctest.Wait()
-			if n = w.probes(one); p.Suspect(one) != (n < failures) {
-				t.Fatalf("after %d probes that could not be made it is suspect: %v", n, p.Suspect(one))
+			if n = w.probes(one); p.Unhealthy(one) != (n < failures) {
+				t.Fatalf("after %d probes that could not be made it is suspect: %v", n, p.Unhealthy(one))
 			}
 		}
 		w.expect(t, fmt.Sprintf("%s trusted (%v)", one, syscall.EMFILE))
@@ -145,12 +145,12 @@ func TestFollowLate(t *testing.T) {
 			time.Sleep(3 * time.Second)
 
 			p, _ := startProber(t, time.Second)
-			p.Follow(old)
+			p.Inherit(old)
 			p.Add(Target{Addr: two}) // or it would not look at the time
 			time.Sleep(after)
 			p.Add(Target{Addr: one})
-			if p.Suspect(one) != want {
-				t.Errorf("after %v: suspect %v, want %v", after, p.Suspect(one), want)
+			if p.Unhealthy(one) != want {
+				t.Errorf("after %v: suspect %v, want %v", after, p.Unhealthy(one), want)
 			}
 		})
 	}

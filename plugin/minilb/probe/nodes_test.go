@@ -149,7 +149,7 @@ func TestUnreachedFollow(t *testing.T) {
 				for i, phases := range [][]fates{{tc.before, tc.dying}, {tc.after}, {tc.after}} {
 					p, w := startProber(t, time.Second)
 					if old != nil {
-						p.Follow(old)
+						p.Inherit(old)
 					}
 					w.doubt(tc.unsure && i == 0)
 					pass(p, w, 5*time.Second, phases...)
@@ -191,17 +191,17 @@ func TestPlace(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		for _, target := range []Target{up, down} {
-			p.Place(target)
-			p.Place(Target{Addr: target.Addr}) // somebody else does not know it
+			p.SetNode(target)
+			p.SetNode(Target{Addr: target.Addr}) // somebody else does not know it
 		}
-		p.Place(parseTarget("c 10.0.3.1")) // nobody has added it
+		p.SetNode(parseTarget("c 10.0.3.1")) // nobody has added it
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if len(w.nodes) != 1 || !slices.Equal(w.nodes[0], []Target{down}) {
 			t.Errorf("got %v, want that there is no way to b", w.nodes)
 		}
 		p.Remove(down.Addr)
-		if p.Suspect(down.Addr) {
+		if p.Unhealthy(down.Addr) {
 			t.Error("it is probed more often than it was added")
 		}
 	})

@@ -26,21 +26,21 @@ type Target struct {
 // Change is an endpoint that has become unhealthy, or healthy again.
 type Change struct {
 	Target
-	Suspect bool
-	Reason  error // why it is unhealthy, or is taken for healthy though it has not accepted a connection
+	Unhealthy bool
+	Reason    error // why it is unhealthy, or is taken for healthy though it has not accepted a connection
 }
 
 // Observer receives the results of the probes. Its methods are called by Run, one after the other.
 type Observer interface {
 	// Changed reports an endpoint whose health has changed.
 	Changed(Change)
-	// Unreached reports that no endpoint has ever answered on any node, or on any but one: there is
+	// NodesUnreachable reports that no endpoint has ever answered on any node, or on any but one: there is
 	// no route to them from here. It gets one endpoint of each such node, sorted by node. If it
 	// returns false, as the state of the nodes may be out of date, it is called again after an
 	// interval if that still holds.
-	Unreached([]Target) bool
-	// Impeded reports, once, an error of this machine that prevents probes. It says nothing about endpoints.
-	Impeded(error)
+	NodesUnreachable([]Target) bool
+	// LocalError reports, once, an error of this machine that prevents probes. It says nothing about endpoints.
+	LocalError(error)
 }
 
 // Prober probes endpoints. It is safe for concurrent use: it locks the schedule for each of its methods.
@@ -65,10 +65,10 @@ func (p *Prober) with(f func(s *schedule)) {
 	f(p.schedule)
 }
 
-// Follow takes over what another Prober, which this one replaces, has found out: endpoints that are
+// Inherit takes over what another Prober, which this one replaces, has found out: endpoints that are
 // unhealthy there are unhealthy here from when they are added, and nodes that it has reached or
 // reported are not reported again. It is called before Run.
-func (p *Prober) Follow(other *Prober) {
+func (p *Prober) Inherit(other *Prober) {
 	other.with(func(from *schedule) { p.with(func(s *schedule) { s.inherit(from) }) })
 }
 
@@ -81,14 +81,14 @@ func (p *Prober) Add(t Target) {
 	}
 }
 
-// Place sets the node of an endpoint that has been added.
-func (p *Prober) Place(t Target) { p.with(func(s *schedule) { s.place(t) }) }
+// SetNode sets the node of an endpoint that has been added.
+func (p *Prober) SetNode(t Target) { p.with(func(s *schedule) { s.place(t) }) }
 
 // Remove takes back one Add.
 func (p *Prober) Remove(addr netip.AddrPort) { p.with(func(s *schedule) { s.remove(addr) }) }
 
-// Suspect reports whether an endpoint is known to accept no connections.
-func (p *Prober) Suspect(addr netip.AddrPort) (unhealthy bool) {
+// Unhealthy reports whether an endpoint is known to accept no connections.
+func (p *Prober) Unhealthy(addr netip.AddrPort) (unhealthy bool) {
 	p.with(func(s *schedule) { unhealthy = s.isUnhealthy(addr) })
 	return unhealthy
 }
@@ -122,13 +122,13 @@ func (p *Prober) step(now time.Time) (pause time.Duration, more bool) {
 		pause, more = s.pause(now)
 	})
 	if localErr != nil {
-		p.observer.Impeded(localErr)
+		p.observer.LocalError(localErr)
 	}
 	for _, change := range changes {
 		p.observer.Changed(change)
 	}
 	for _, targets := range unreached {
-		if p.observer.Unreached(targets) {
+		if p.observer.NodesUnreachable(targets) {
 			p.with(func(s *schedule) { s.nodes.settled[targets[0].family()] = true })
 		}
 	}

@@ -70,7 +70,7 @@ func (w *world) Changed(c Change) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	what := "trusted"
-	if c.Suspect {
+	if c.Unhealthy {
 		what = "suspect"
 	}
 	if c.Reason != nil {
@@ -79,7 +79,7 @@ func (w *world) Changed(c Change) {
 	w.changes = append(w.changes, c.Addr.String()+" "+what)
 }
 
-func (w *world) Unreached(targets []Target) bool {
+func (w *world) NodesUnreachable(targets []Target) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.unsure {
@@ -90,7 +90,7 @@ func (w *world) Unreached(targets []Target) bool {
 	return true
 }
 
-func (w *world) Impeded(err error) { w.impeded = append(w.impeded, err) }
+func (w *world) LocalError(err error) { w.impeded = append(w.impeded, err) }
 
 // doubt decides on whether nodes are said to be out of reach.
 func (w *world) doubt(unsure bool) {
@@ -182,8 +182,8 @@ func TestSuspicion(t *testing.T) {
 				w.set(one, tc.fate)
 				time.Sleep(2*interval + 2*p.schedule.tick)
 				w.expect(t, one.String()+" suspect ("+tc.reason+")")
-				if !p.Suspect(one) || p.Suspect(two) {
-					t.Errorf("%v, %s: suspect are %v and %v", interval, name, p.Suspect(one), p.Suspect(two))
+				if !p.Unhealthy(one) || p.Unhealthy(two) {
+					t.Errorf("%v, %s: suspect are %v and %v", interval, name, p.Unhealthy(one), p.Unhealthy(two))
 				}
 				time.Sleep(20 * interval)
 				w.expect(t) // once is enough
@@ -191,7 +191,7 @@ func TestSuspicion(t *testing.T) {
 				w.set(one, nil)
 				time.Sleep(interval + p.schedule.timeout + 2*p.schedule.tick)
 				w.expect(t, one.String()+" trusted")
-				if p.Suspect(one) {
+				if p.Unhealthy(one) {
 					t.Errorf("%v, %s: still suspect", interval, name)
 				}
 			})
@@ -206,7 +206,7 @@ func TestFirstFailure(t *testing.T) {
 		w.set(one, syscall.ECONNREFUSED)
 		p.Add(Target{Addr: one})
 		for w.probes(one) < failures {
-			if p.Suspect(one) {
+			if p.Unhealthy(one) {
 				t.Fatalf("suspect after %d probes", w.probes(one))
 			}
 			time.Sleep(p.schedule.tick)

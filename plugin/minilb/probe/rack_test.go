@@ -27,7 +27,7 @@ func TestRack(t *testing.T) {
 		synctest.Wait()
 		suspect := 0
 		for _, target := range all {
-			if p.Suspect(target) {
+			if p.Unhealthy(target) {
 				suspect++
 			}
 		}
@@ -41,7 +41,7 @@ func TestRack(t *testing.T) {
 		time.Sleep(time.Second + p.schedule.timeout + 5*p.schedule.tick)
 		synctest.Wait()
 		for _, target := range all {
-			if p.Suspect(target) {
+			if p.Unhealthy(target) {
 				t.Fatalf("%s is still suspect", target)
 			}
 		}

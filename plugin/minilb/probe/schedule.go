@@ -212,7 +212,7 @@ func (s *schedule) conclude(e *entry, began time.Time, err error) []Change {
 		return nil
 	case e.failed == failures:
 		e.unhealthy = true
-		return []Change{{Target: e.Target, Suspect: true, Reason: err}}
+		return []Change{{Target: e.Target, Unhealthy: true, Reason: err}}
 	}
 	e.busy = true
 	s.retries = append(s.retries, retry{e, began.Add(s.interval / 2)})

@@ -132,7 +132,7 @@ func TestUnnoticed(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*MinInterval)
 	defer cancel()
 	p.Run(ctx)
-	if !p.schedule.entries[addr].reached || p.Suspect(addr) || len(w.changes) > 0 {
+	if !p.schedule.entries[addr].reached || p.Unhealthy(addr) || len(w.changes) > 0 {
 		t.Errorf("it was not reached: %+v, %v", p.schedule.entries[addr], w.changes)
 	}
 	mu.Lock()

@@ -10,17 +10,17 @@ import (
 // They are immutable: a change makes new ones.
 type Addresses struct {
 	V4, V6     []netip.Addr
-	HTTPS      *Binding // nil if it is not known how HTTPS is served
-	*Endpoints          // of a Service with named ports or endpoints, else nil
+	HTTPS      *SvcParams // nil if it is not known how HTTPS is served
+	*Endpoints            // of a Service with named ports or endpoints, else nil
 }
 
-// Binding is the data of a Service's HTTPS record (RFC 9460 §7).
-type Binding struct {
+// SvcParams is the data of a Service's HTTPS record (RFC 9460 §7).
+type SvcParams struct {
 	Port uint16
 	ALPN []string // nil if the default protocols are not known to be all
 }
 
-func (b *Binding) equal(o *Binding) bool {
+func (b *SvcParams) equal(o *SvcParams) bool {
 	if b == nil || o == nil {
 		return b == o
 	}
@@ -57,11 +57,11 @@ func withRoom(n int) []netip.Addr {
 
 // Equal reports whether both are the same, including the names below them.
 func (a *Addresses) Equal(b *Addresses) bool {
-	return a.Alike(b) && a.Endpoints.equal(b.Endpoints)
+	return a.EqualAddresses(b) && a.Endpoints.equal(b.Endpoints)
 }
 
-// Alike reports whether both are the same without the names below them, which hosts do not have.
-func (a *Addresses) Alike(b *Addresses) bool {
+// EqualAddresses reports whether both are the same without the names below them, which hosts do not have.
+func (a *Addresses) EqualAddresses(b *Addresses) bool {
 	return slices.Equal(a.V4, b.V4) && slices.Equal(a.V6, b.V6) && a.HTTPS.equal(b.HTTPS)
 }
 
@@ -95,21 +95,21 @@ func normalize(addrs []netip.Addr) []netip.Addr {
 
 var none = &Addresses{}
 
-// Set holds the current addresses of a Service, or of a union of Services. They are replaced as a
-// whole while queries read them; the zero Set is empty.
-type Set struct {
+// AddressSet holds the current addresses of a Service, or of a union of Services. They are replaced as a
+// whole while queries read them; the zero AddressSet is empty.
+type AddressSet struct {
 	current atomic.Pointer[Addresses]
 }
 
-// NewSet returns a Set that holds addrs.
-func NewSet(addrs *Addresses) *Set {
-	s := &Set{}
+// NewAddressSet returns a Set that holds addrs.
+func NewAddressSet(addrs *Addresses) *AddressSet {
+	s := &AddressSet{}
 	s.current.Store(addrs)
 	return s
 }
 
 // Load returns the current addresses, never nil. They must not be modified.
-func (s *Set) Load() *Addresses {
+func (s *AddressSet) Load() *Addresses {
 	if a := s.current.Load(); a != nil {
 		return a
 	}
@@ -117,7 +117,7 @@ func (s *Set) Load() *Addresses {
 }
 
 // Store replaces the addresses, and reports whether they have changed.
-func (s *Set) Store(addrs *Addresses) bool {
+func (s *AddressSet) Store(addrs *Addresses) bool {
 	if s.Load().Equal(addrs) {
 		return false
 	}

@@ -37,7 +37,7 @@ func TestUnion(t *testing.T) {
 }
 
 func TestSetStore(t *testing.T) {
-	var s Set
+	var s AddressSet
 	if got := s.Load(); got == nil || len(got.V4)+len(got.V6) != 0 {
 		t.Errorf("zero Set: got %v, want no addresses", got)
 	}
@@ -62,7 +62,7 @@ func TestPick(t *testing.T) {
 	}
 	for _, limit := range []int{16, maxDrawn, maxDrawn + 1, 199} { // both ways to pick
 		seen := map[netip.Addr]bool{}
-		for _, a := range Pick(all, limit) {
+		for _, a := range Sample(all, limit) {
 			seen[a] = true
 		}
 		if len(seen) != limit {
@@ -81,7 +81,7 @@ func TestPick(t *testing.T) {
 			places[i] = map[netip.Addr]int{}
 		}
 		for range rounds {
-			picked := Pick(all, limit)
+			picked := Sample(all, limit)
 			if len(picked) != n {
 				t.Fatalf("limit %d: got %d addresses, want %d", limit, len(picked), n)
 			}
@@ -106,7 +106,7 @@ func TestPick(t *testing.T) {
 	if !slices.IsSortedFunc(all, netip.Addr.Compare) {
 		t.Error("Pick changed the order of what it was given")
 	}
-	if got := Pick(nil, 16); len(got) != 0 {
+	if got := Sample(nil, 16); len(got) != 0 {
 		t.Errorf("of nothing: got %v", got)
 	}
 }
@@ -116,7 +116,7 @@ func TestUnionHTTPS(t *testing.T) {
 	with := func(addr string, port uint16, alpn ...string) *Addresses {
 		a := NewAddresses(netip.MustParseAddr(addr))
 		if port != 0 {
-			a.HTTPS = &Binding{Port: port, ALPN: alpn}
+			a.HTTPS = &SvcParams{Port: port, ALPN: alpn}
 		}
 		return a
 	}
@@ -124,11 +124,11 @@ func TestUnionHTTPS(t *testing.T) {
 	none.V4 = nil
 	for i, tc := range []struct {
 		sets []*Addresses
-		want *Binding
+		want *SvcParams
 	}{
 		{nil, nil},
-		{[]*Addresses{with("10.0.0.1", 8443, "h2")}, &Binding{8443, []string{"h2"}}},
-		{[]*Addresses{with("10.0.0.1", 8443), with("10.0.0.2", 8443), none}, &Binding{8443, nil}},
+		{[]*Addresses{with("10.0.0.1", 8443, "h2")}, &SvcParams{8443, []string{"h2"}}},
+		{[]*Addresses{with("10.0.0.1", 8443), with("10.0.0.2", 8443), none}, &SvcParams{8443, nil}},
 		{[]*Addresses{with("10.0.0.1", 8443), with("10.0.0.2", 443)}, nil},
 		{[]*Addresses{with("10.0.0.1", 8443, "h2"), with("10.0.0.2", 8443)}, nil},
 		{[]*Addresses{with("10.0.0.1", 8443), with("10.0.0.2", 0)}, nil},

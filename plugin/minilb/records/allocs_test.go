@@ -15,7 +15,7 @@ func TestLookupAllocs(t *testing.T) {
 	x := sized(10, 3)
 	for _, l := range lookups {
 		name := fmt.Sprintf(l.name, 0)
-		if got := testing.AllocsPerRun(100, func() { x.Lookup(x.Match(name), name) }); got != want[l.kind] {
+		if got := testing.AllocsPerRun(100, func() { x.Lookup(x.Zone(name), name) }); got != want[l.kind] {
 			t.Errorf("%s: got %v allocations, want %v", l.kind, got, want[l.kind])
 		}
 	}
@@ -27,7 +27,7 @@ func TestPickAllocs(t *testing.T) {
 		want      float64
 	}{{3, 0, 1}, {10, 0, 1}, {100, 16, 1}} {
 		addrs := make([]netip.Addr, tc.of)
-		if got := testing.AllocsPerRun(100, func() { Pick(addrs, tc.limit) }); got != tc.want {
+		if got := testing.AllocsPerRun(100, func() { Sample(addrs, tc.limit) }); got != tc.want {
 			t.Errorf("%d of %d: got %v allocations, want %v", tc.limit, tc.of, got, tc.want)
 		}
 	}

@@ -10,11 +10,11 @@ import (
 func TestBelow(t *testing.T) {
 	for length, want := range map[int]bool{200: true, 252: true, 253: true, 254: false} {
 		label, name := "web", strings.Repeat("a.", length)[:length-len("web.")]+"."
-		full := Below(label, name)
+		full := childName(label, name)
 		if got := full != ""; got != want || want && full != label+"."+name {
 			t.Errorf("%d characters: got %q, want a name: %v", length, full, want)
 		}
-		if got := Fits(label + "." + name); got != want {
+		if got := ValidLength(label + "." + name); got != want {
 			t.Errorf("%d characters: fits %v, want %v", length, got, want)
 		}
 	}
@@ -23,8 +23,8 @@ func TestBelow(t *testing.T) {
 // D33: endpoints whose names would be too long are left out, the others are not, whatever the limit.
 func TestTargetsTooLong(t *testing.T) {
 	long, of := strings.Repeat("x", 63), NewAddresses(addrs("10.0.0.1", "10.0.0.2")...)
-	named := &Node{Of: of, Ports: []Port{{Labels: []string{long, "y"}}}}
-	addressed := &Node{Of: of, Ports: []Port{{}}}
+	named := &Node{ServedBy: of, Ports: []Port{{Labels: []string{long, "y"}}}}
+	addressed := &Node{ServedBy: of, Ports: []Port{{}}}
 	for length, want := range map[int][2]int{189: {2, 2}, 190: {1, 2}, 244: {1, 2}, 245: {1, 0}, 251: {1, 0}, 252: {0, 0}} { // before the final dot
 		service := strings.Repeat("a", length) + "."
 		if got := len(named.Targets(service, 0)); got != want[0] {
@@ -44,9 +44,9 @@ func TestSame(t *testing.T) {
 	service := func(parental bool, hosts []Host, ports []Port, list ...string) *Node {
 		a := NewAddresses(addrs(list...)...)
 		a.Endpoints = NewEndpoints(a, hosts, ports)
-		return &Node{Addrs: NewSet(a), Parental: parental}
+		return &Node{Addrs: NewAddressSet(a), NamesBelow: parental}
 	}
-	plain := func(n *Node) *Node { return &Node{Addrs: n.Addrs, Parental: n.Parental, Plain: true} }
+	plain := func(n *Node) *Node { return &Node{Addrs: n.Addrs, NamesBelow: n.NamesBelow, NoHTTPS: true} }
 	hosts := []Host{{"db-0", netip.MustParseAddr("10.0.0.1")}}
 	ports := []Port{{Proto: "_tcp", Service: "_https", Number: 8443}}
 	one := service(false, nil, nil, "10.0.0.1")
@@ -66,7 +66,7 @@ func TestSame(t *testing.T) {
 		{"a Service's, IPv4", one, service(true, nil, nil, "10.0.0.1"), false},
 		{"a Service's, IPv6", service(false, nil, nil, "fd00::1"), service(true, nil, nil, "fd00::1"), false},
 		{"a Service's, both families", service(false, nil, nil, "10.0.0.1", "fd00::1"), service(true, nil, nil, "10.0.0.1", "fd00::1"), false},
-		{"a Service's, of the very addresses", one, &Node{Addrs: one.Addrs, Parental: true}, false},
+		{"a Service's, of the very addresses", one, &Node{Addrs: one.Addrs, NamesBelow: true}, false},
 		{"a Service's without endpoints", service(false, nil, nil), service(true, nil, nil), true},
 		{"a Service's without endpoints, with a port", service(false, nil, ports), service(true, nil, ports), false},
 		{"another hostname below", service(true, hosts, nil, "10.0.0.1"), service(true, nil, nil, "10.0.0.1"), false},

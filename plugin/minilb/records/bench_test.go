@@ -9,7 +9,7 @@ import (
 // sized returns an index of so many Services with so many endpoints each and a named port, each
 // of which has a host and a wildcard in the overlay.
 func sized(services, endpoints int) *Index {
-	var records []Record
+	var records []Entry
 	for i := range services {
 		var addrs []netip.Addr
 		for j := range endpoints {
@@ -18,11 +18,11 @@ func sized(services, endpoints int) *Index {
 		}
 		all := NewAddresses(addrs...)
 		all.Endpoints = NewEndpoints(all, nil, []Port{{Proto: "_tcp", Service: "_http", Number: 8080}})
-		set := NewSet(all)
+		set := NewAddressSet(all)
 		records = append(records,
-			Record{fmt.Sprintf("s%06d.shop.minilb.", i), &Node{Addrs: set, Parental: true, Source: "service", Namespace: "shop", Service: fmt.Sprintf("s%06d", i)}},
-			Record{fmt.Sprintf("s%06d.ex.org.", i), &Node{Addrs: set}},
-			Record{fmt.Sprintf("*.w%06d.ex.org.", i), &Node{Addrs: set}},
+			Entry{fmt.Sprintf("s%06d.shop.minilb.", i), &Node{Addrs: set, NamesBelow: true, Source: "service", Namespace: "shop", Service: fmt.Sprintf("s%06d", i)}},
+			Entry{fmt.Sprintf("s%06d.ex.org.", i), &Node{Addrs: set}},
+			Entry{fmt.Sprintf("*.w%06d.ex.org.", i), &Node{Addrs: set}},
 		)
 	}
 	x := NewIndex([]string{"minilb."})
@@ -40,8 +40,8 @@ var lookups = []struct {
 	{"wildcard", "any.w%06d.ex.org.", Found},
 	{"endpoint", "10-0-0-0.s%06d.shop.minilb.", Found},
 	{"port", "_http._tcp.s%06d.shop.minilb.", Found},
-	{"nxdomain", "n%06d.shop.minilb.", NotFound},
-	{"other", "s%06d.ex.net.", NotFound},
+	{"nxdomain", "n%06d.shop.minilb.", NameError},
+	{"other", "s%06d.ex.net.", NameError},
 }
 
 func BenchmarkLookup(b *testing.B) {
@@ -63,7 +63,7 @@ func BenchmarkLookup(b *testing.B) {
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
 					name := names[i%len(names)]
-					if result, _ := x.Lookup(x.Match(name), name); result != l.want {
+					if result, _ := x.Lookup(x.Zone(name), name); result != l.want {
 						b.Fatalf("%s: got %v, want %v", name, result, l.want)
 					}
 				}
@@ -78,7 +78,7 @@ func BenchmarkPick(b *testing.B) {
 			addrs := make([]netip.Addr, size.of)
 			b.ReportAllocs()
 			for b.Loop() {
-				Pick(addrs, size.limit)
+				Sample(addrs, size.limit)
 			}
 		})
 	}
@@ -89,17 +89,17 @@ func BenchmarkUpdate(b *testing.B) {
 	for _, services := range []int{100, 10_000, 100_000} {
 		b.Run(fmt.Sprintf("services=%d", services), func(b *testing.B) {
 			x := sized(services, 1)
-			var records []Record
+			var records []Entry
 			for i := range min(services, 1024) {
 				name := fmt.Sprintf("s%06d.shop.minilb.", i*7919%services)
 				_, node := x.Lookup("minilb.", name)
-				records = append(records, Record{name, node})
+				records = append(records, Entry{name, node})
 			}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				r := records[i%len(records)]
 				x.Update([]string{r.Name}, nil, false)
-				x.Update(nil, []Record{r}, false)
+				x.Update(nil, []Entry{r}, false)
 			}
 		})
 	}
@@ -109,9 +109,9 @@ func BenchmarkUpdate(b *testing.B) {
 func BenchmarkFill(b *testing.B) {
 	for _, hosts := range []int{1000, 20_000} {
 		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) {
-			var records []Record
+			var records []Entry
 			for i := range hosts {
-				records = append(records, Record{fmt.Sprintf("h%06d.ex.org.", i), &Node{Addrs: NewSet(NewAddresses())}})
+				records = append(records, Entry{fmt.Sprintf("h%06d.ex.org.", i), &Node{Addrs: NewAddressSet(NewAddresses())}})
 			}
 			b.ReportAllocs()
 			for b.Loop() {

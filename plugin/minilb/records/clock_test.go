@@ -39,7 +39,7 @@ func TestContinueAhead(t *testing.T) {
 		t.Fatalf("the serial is %d, want %d at least", last, ahead.Unix())
 	}
 	after := NewIndex([]string{"minilb."})
-	after.Continue(before)
+	after.InheritSerials(before)
 	after.Update(nil, nil, false)
 	for range 3 {
 		next := after.Serial("minilb.")
@@ -47,6 +47,6 @@ func TestContinueAhead(t *testing.T) {
 			t.Fatalf("the serial went from %d to %d", last, next)
 		}
 		last = next
-		after.Touch("minilb.")
+		after.MarkChanged("minilb.")
 	}
 }

@@ -206,16 +206,16 @@ const (
 	longestLabel = 63
 )
 
-// Below returns the name of a label below another name, "" if it is too long for DNS (D33).
-func Below(label, name string) string {
+// childName returns the name of a label below another name, "" if it is too long for DNS (D33).
+func childName(label, name string) string {
 	if len(label)+len(".")+len(name) > longestName {
 		return ""
 	}
 	return label + "." + name
 }
 
-// Fits reports whether a name is short enough for DNS.
-func Fits(name string) bool { return len(name) <= longestName }
+// ValidLength reports whether a name is short enough for DNS.
+func ValidLength(name string) bool { return len(name) <= longestName }
 
 // maxSharedHostname bounds the addresses of one hostname: each query for it reads all of them, and any
 // number of endpoints can be given the same one.
@@ -262,36 +262,36 @@ func (n *Node) below(labels string) (result Result, node *Node, exists bool) {
 	if strings.HasPrefix(top, "_") {
 		switch {
 		case !all.speaks(top):
-			return NotFound, nil, false
+			return NameError, nil, false
 		case under == "":
-			return Empty, nil, true
+			return NoData, nil, true
 		}
 		if ports := all.portsOf(top, under); ports != nil {
-			return Found, &Node{Ports: ports, Of: all, Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
+			return Found, &Node{Ports: ports, ServedBy: all, Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
 		}
-		return NotFound, nil, true
+		return NameError, nil, true
 	}
 	addrs := all.At(top)
 	switch {
 	case addrs == nil:
-		return NotFound, nil, false
+		return NameError, nil, false
 	case under != "":
-		return NotFound, nil, true
+		return NameError, nil, true
 	}
-	return Found, &Node{Addrs: NewSet(NewAddresses(addrs...)), Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
+	return Found, &Node{Addrs: NewAddressSet(NewAddresses(addrs...)), Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
 }
 
 // children yields the names with data below a Service's name.
-func (n *Node) children(name string) iter.Seq[Record] {
+func (n *Node) children(name string) iter.Seq[Entry] {
 	all := n.Addrs.Load()
-	return func(yield func(Record) bool) {
+	return func(yield func(Entry) bool) {
 		under := func(label string, node *Node) bool {
 			node.Source, node.Namespace, node.Service = n.Source, n.Namespace, n.Service
-			below := Below(label, name)
-			return below == "" || yield(Record{below, node})
+			below := childName(label, name)
+			return below == "" || yield(Entry{below, node})
 		}
 		endpoint := func(label string) bool {
-			return under(label, &Node{Addrs: NewSet(NewAddresses(all.At(label)...))})
+			return under(label, &Node{Addrs: NewAddressSet(NewAddresses(all.At(label)...))})
 		}
 		for _, addr := range slices.Concat(all.V4, all.V6) {
 			if len(all.own(addr)) > 0 || all.namedFor(addr) != addr {
@@ -319,7 +319,7 @@ func (n *Node) children(name string) iter.Seq[Record] {
 			if i > 0 && all.ports[i-1].Proto == p.Proto && all.ports[i-1].Service == p.Service {
 				continue
 			}
-			if !under(p.Service+"."+p.Proto, &Node{Ports: all.portsOf(p.Proto, p.Service), Of: all}) {
+			if !under(p.Service+"."+p.Proto, &Node{Ports: all.portsOf(p.Proto, p.Service), ServedBy: all}) {
 				return
 			}
 		}
@@ -328,7 +328,7 @@ func (n *Node) children(name string) iter.Seq[Record] {
 
 // hasChildren reports whether there are names below a Service's name.
 func (n *Node) hasChildren() bool {
-	if !n.Parental {
+	if !n.NamesBelow {
 		return false
 	}
 	all := n.Addrs.Load()

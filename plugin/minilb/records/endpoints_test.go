@@ -42,9 +42,9 @@ func shop(t *testing.T) (*tree, *Node) {
 			{Proto: "_udp", Service: "_dns", Number: 53, Labels: []string{"10-0-0-1", "fd00--1"}},
 			{Proto: "_tcp", Service: "_idle", Number: 1, Labels: []string{}},
 		})
-	web := &Node{Addrs: NewSet(a), Parental: true, Source: "service", Namespace: "shop", Service: "web"}
-	host := &Node{Addrs: NewSet(NewAddresses(addrs("10.9.9.9")...))}
-	return newTree("minilb.", []Record{
+	web := &Node{Addrs: NewAddressSet(a), NamesBelow: true, Source: "service", Namespace: "shop", Service: "web"}
+	host := &Node{Addrs: NewAddressSet(NewAddresses(addrs("10.9.9.9")...))}
+	return newTree("minilb.", []Entry{
 		{"web.shop.minilb.", web},
 		{"x.web.shop.minilb.", host}, {"10-0-0-1.web.shop.minilb.", host}, {"a.db-0.web.shop.minilb.", host}, {"*.web.shop.minilb.", host},
 		{"host.minilb.", &Node{Addrs: web.Addrs}}, // a claim that leads to the same addresses
@@ -94,7 +94,7 @@ func TestTreeBelow(t *testing.T) {
 		result, node := tree.lookup(name)
 		got := "-"
 		switch {
-		case result == Empty:
+		case result == NoData:
 			got = "empty"
 		case result == Found && node.Ports != nil:
 			got = "ports"
@@ -126,8 +126,8 @@ func TestHostnameLikeAddress(t *testing.T) {
 func TestServiceBelowEndpoint(t *testing.T) {
 	outer := NewAddresses(addrs("10.0.0.1")...)
 	outer.Endpoints = NewEndpoints(outer, []Host{{"shop", netip.MustParseAddr("10.0.0.1")}}, nil)
-	inner := &Node{Addrs: &Set{}, Parental: true}
-	tree := newTree("a.b.minilb.", []Record{{"a.b.minilb.", &Node{Addrs: NewSet(outer), Parental: true}}, {"web.shop.a.b.minilb.", inner}})
+	inner := &Node{Addrs: &AddressSet{}, NamesBelow: true}
+	tree := newTree("a.b.minilb.", []Entry{{"a.b.minilb.", &Node{Addrs: NewAddressSet(outer), NamesBelow: true}}, {"web.shop.a.b.minilb.", inner}})
 	if result, node := tree.lookup("shop.a.b.minilb."); result != Found || node.Addrs == nil || !node.Addrs.Load().Equal(NewAddresses(addrs("10.0.0.1")...)) {
 		t.Errorf("the endpoint: got %d, %v", result, node)
 	}
@@ -142,7 +142,7 @@ func withoutAddrs(t *testing.T, node *Node, targets []Target) []Target {
 	t.Helper()
 	for i := range targets {
 		target := &targets[i]
-		if at := node.Of.At(target.Label()); len(at) == 0 || target.Addr.IsValid() && !slices.Equal(at, []netip.Addr{target.Addr}) {
+		if at := node.ServedBy.At(target.Label()); len(at) == 0 || target.Addr.IsValid() && !slices.Equal(at, []netip.Addr{target.Addr}) {
 			t.Errorf("target %s has address %s, want %v", target.Name, target.Addr, at)
 		}
 		target.Addr = netip.Addr{}
@@ -199,7 +199,7 @@ func TestDualStack(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", label, got, want)
 		}
 	}
-	node := &Node{Addrs: NewSet(a), Parental: true}
+	node := &Node{Addrs: NewAddressSet(a), NamesBelow: true}
 	var children []string
 	for r := range node.children("web.shop.minilb.") {
 		children = append(children, r.Name)
@@ -248,7 +248,7 @@ func TestTreeRecords(t *testing.T) {
 		}
 		seen[r.Name] = true
 		result, node := tree.lookup(r.Name)
-		if result != Found || len(node.Ports) != len(r.Node.Ports) || node.Ports == nil && !node.Addrs.Load().Alike(r.Node.Addrs.Load()) {
+		if result != Found || len(node.Ports) != len(r.Node.Ports) || node.Ports == nil && !node.Addrs.Load().EqualAddresses(r.Node.Addrs.Load()) {
 			t.Errorf("%s: got %+v, is answered %v %+v", r.Name, r.Node, result, node)
 		}
 	}
@@ -274,7 +274,7 @@ func TestNamesakes(t *testing.T) {
 	if got := len(a.At("same")); got != maxSharedHostname {
 		t.Errorf("got %d addresses, want %d", got, maxSharedHostname)
 	}
-	n := &Node{Ports: a.portsOf("_tcp", "_http"), Of: a}
+	n := &Node{Ports: a.portsOf("_tcp", "_http"), ServedBy: a}
 	if got := n.Targets("web.shop.minilb.", 0); len(got) != 1 || got[0].Name != "same.web.shop.minilb." {
 		t.Errorf("got targets %v, want one", got)
 	}

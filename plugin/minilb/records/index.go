@@ -29,7 +29,7 @@ type Index struct {
 // zone is a zone of the index; the overlay is one without a name.
 type zone struct {
 	name   string
-	fixed  []Record
+	fixed  []Entry
 	prefix netip.Prefix // of the addresses in a reverse zone, else invalid
 	serial serial
 }
@@ -63,7 +63,7 @@ type snapshot struct {
 // NewIndex returns an index of zones, which are canonical names. Reverse zones (D60) have PTR records to
 // names in the first forward zone. The fixed records exist from the first Update on, and take precedence
 // over all others (C1). Until then every lookup is NotSynced.
-func NewIndex(zones []string, fixed ...Record) *Index {
+func NewIndex(zones []string, fixed ...Entry) *Index {
 	x := &Index{names: zones, clock: newClock(), changes: make(chan struct{}, 1)}
 	x.overlay.serial.clock = x.clock
 	for _, name := range zones {
@@ -81,7 +81,7 @@ func NewIndex(zones []string, fixed ...Record) *Index {
 	for _, name := range zones { // a zone in another one makes the names between them exist (D12)
 		above, _ := dns.NextLabel(name, 0)
 		if outer := x.zone(name[above:]); outer.name != "" {
-			outer.fixed = append(outer.fixed, Record{Name: name})
+			outer.fixed = append(outer.fixed, Entry{Name: name})
 		}
 	}
 	for _, r := range fixed {
@@ -91,8 +91,8 @@ func NewIndex(zones []string, fixed ...Record) *Index {
 	return x
 }
 
-// Match returns the longest zone that has the canonical name, or "" if there is none (M5b).
-func (x *Index) Match(name string) string { return x.zone(name).name }
+// Zone returns the longest zone that has the canonical name, or "" if there is none (M5b).
+func (x *Index) Zone(name string) string { return x.zone(name).name }
 
 func (x *Index) zone(name string) *zone {
 	best := &x.overlay
@@ -141,9 +141,9 @@ func (x *Index) announce() {
 // Changes receives a value after zones have changed, or are known for the first time.
 func (x *Index) Changes() <-chan struct{} { return x.changes }
 
-// Touch bumps the serial of each named zone after a Set used there was stored, and wakes Changes; "" is
+// MarkChanged bumps the serial of each named zone after a Set used there was stored, and wakes Changes; "" is
 // the overlay.
-func (x *Index) Touch(zones ...string) {
+func (x *Index) MarkChanged(zones ...string) {
 	for _, name := range zones {
 		x.named(name).serial.change()
 	}
@@ -152,9 +152,9 @@ func (x *Index) Touch(zones ...string) {
 	}
 }
 
-// Move updates the reverse zones for the Service of a node, whose addresses were before and are after. It
+// UpdateReverse updates the reverse zones for the Service of a node, whose addresses were before and are after. It
 // must not be called concurrently with itself.
-func (x *Index) Move(node *Node, before, after *Addresses) {
+func (x *Index) UpdateReverse(node *Node, before, after *Addresses) {
 	if len(x.reverse.zones) > 0 {
 		x.change(x.reverse.move(node, before, after))
 	}
@@ -163,8 +163,8 @@ func (x *Index) Move(node *Node, before, after *Addresses) {
 // Zones returns the names of all zones. They must not be modified.
 func (x *Index) Zones() []string { return x.names }
 
-// Records yields every name with data in a zone, once, as of now. Only those of a reverse zone are sorted.
-func (x *Index) Records(zone string) iter.Seq[Record] {
+// Entries yields every name with data in a zone, once, as of now. Only those of a reverse zone are sorted.
+func (x *Index) Entries(zone string) iter.Seq[Entry] {
 	if z := x.named(zone); z.prefix.IsValid() {
 		return x.reverse.records(z)
 	}
@@ -189,8 +189,8 @@ func (x *Index) Serial(zone string) uint32 { return x.named(zone).serial.number(
 // later content, so that queries for what does not exist do not make the serial run ahead of the clock.
 func (x *Index) PeekSerial(zone string) uint32 { return x.named(zone).serial.peek() }
 
-// Continue makes the serials follow those of an index that this one replaces.
-func (x *Index) Continue(before *Index) {
+// InheritSerials makes the serials follow those of an index that this one replaces.
+func (x *Index) InheritSerials(before *Index) {
 	x.clock.follow(before.clock)
 	for _, z := range x.zones {
 		if old := before.named(z.name); old.name == z.name {

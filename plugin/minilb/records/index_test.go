@@ -8,15 +8,15 @@ import (
 )
 
 func node(addr string) *Node {
-	return &Node{Addrs: NewSet(NewAddresses(netip.MustParseAddr(addr)))}
+	return &Node{Addrs: NewAddressSet(NewAddresses(netip.MustParseAddr(addr)))}
 }
 
 func TestLookup(t *testing.T) {
 	zone := []string{"minilb.", "sub.minilb."}
 	ns1, web, star, deep, overlay := node("192.0.2.1"), node("10.0.0.1"), node("10.0.0.2"), node("10.0.0.3"), node("10.0.0.4")
 	literal := node("10.0.0.5")
-	x := NewIndex(zone, Record{"ns1.minilb.", ns1})
-	x.Update(nil, []Record{
+	x := NewIndex(zone, Entry{"ns1.minilb.", ns1})
+	x.Update(nil, []Entry{
 		{"web.shop.minilb.", web},
 		{"*.shop.minilb.", star},
 		{"ns1.minilb.", web}, // C1: structure wins
@@ -30,44 +30,44 @@ func TestLookup(t *testing.T) {
 		result     Result
 		node       *Node
 	}{
-		{"minilb.", "minilb.", Empty, nil},
+		{"minilb.", "minilb.", NoData, nil},
 		{"ns1.minilb.", "minilb.", Found, ns1},
-		{"x.ns1.minilb.", "minilb.", NotFound, nil},
+		{"x.ns1.minilb.", "minilb.", NameError, nil},
 		{"web.shop.minilb.", "minilb.", Found, web},
-		{"shop.minilb.", "minilb.", Empty, nil}, // D12
-		{"nope.minilb.", "minilb.", NotFound, nil},
-		{"x.y.minilb.", "minilb.", NotFound, nil},
+		{"shop.minilb.", "minilb.", NoData, nil}, // D12
+		{"nope.minilb.", "minilb.", NameError, nil},
+		{"x.y.minilb.", "minilb.", NameError, nil},
 		{"nope.shop.minilb.", "minilb.", Found, star},
-		{"x.y.shop.minilb.", "minilb.", Found, star},     // RFC 4592: a wildcard covers any depth
-		{"x.web.shop.minilb.", "minilb.", NotFound, nil}, // the closest encloser is web.shop.minilb.
-		{"db.sub.minilb.", "sub.minilb.", Found, deep},   // M5b: the longest zone
-		{"xminilb.", "", NotFound, nil},                  // no zone of ours
-		{`x\.minilb.`, "", NotFound, nil},                // D15: one label that contains a dot
-		{`x\\.minilb.`, "minilb.", NotFound, nil},        // D15: a label that ends in a backslash
-		{`web\.shop.minilb.`, "minilb.", NotFound, nil},  // D15
-		{"q.foo.com.", "", Found, star},                  // D10
-		{"p.q.foo.com.", "", Found, star},                // I4: any depth
-		{"foo.com.", "", Empty, nil},                     // I4: the parent is not covered
-		{"com.", "", Empty, nil},                         //
-		{"y.bar.foo.com.", "", NotFound, nil},            // D10: bar.foo.com. is closer
-		{"bar.foo.com.", "", Empty, nil},                 // D12
-		{"a.foo.com.", "", Found, overlay},               // D11
-		{"z.a.foo.com.", "", Found, deep},                // D14
-		{"*.foo.com.", "", Found, star},                  // D13
-		{"sub.*.wild.com.", "", Found, literal},          //
-		{"q.wild.com.", "", Empty, nil},                  // the wildcard is an empty non-terminal
-		{"solo.", "", Found, overlay},                    //
-		{"example.org.", "", NotFound, nil},              //
-		{"wpad.foo.com.", "", Found, deep},               // C7: no wildcard covers it, though a claim may be on it
-		{"wpad.q.foo.com.", "", NotFound, nil},           // C7: at any depth
-		{"isatap.foo.com.", "", NotFound, nil},           //
-		{"isatap.shop.minilb.", "minilb.", NotFound, nil},
+		{"x.y.shop.minilb.", "minilb.", Found, star},      // RFC 4592: a wildcard covers any depth
+		{"x.web.shop.minilb.", "minilb.", NameError, nil}, // the closest encloser is web.shop.minilb.
+		{"db.sub.minilb.", "sub.minilb.", Found, deep},    // M5b: the longest zone
+		{"xminilb.", "", NameError, nil},                  // no zone of ours
+		{`x\.minilb.`, "", NameError, nil},                // D15: one label that contains a dot
+		{`x\\.minilb.`, "minilb.", NameError, nil},        // D15: a label that ends in a backslash
+		{`web\.shop.minilb.`, "minilb.", NameError, nil},  // D15
+		{"q.foo.com.", "", Found, star},                   // D10
+		{"p.q.foo.com.", "", Found, star},                 // I4: any depth
+		{"foo.com.", "", NoData, nil},                     // I4: the parent is not covered
+		{"com.", "", NoData, nil},                         //
+		{"y.bar.foo.com.", "", NameError, nil},            // D10: bar.foo.com. is closer
+		{"bar.foo.com.", "", NoData, nil},                 // D12
+		{"a.foo.com.", "", Found, overlay},                // D11
+		{"z.a.foo.com.", "", Found, deep},                 // D14
+		{"*.foo.com.", "", Found, star},                   // D13
+		{"sub.*.wild.com.", "", Found, literal},           //
+		{"q.wild.com.", "", NoData, nil},                  // the wildcard is an empty non-terminal
+		{"solo.", "", Found, overlay},                     //
+		{"example.org.", "", NameError, nil},              //
+		{"wpad.foo.com.", "", Found, deep},                // C7: no wildcard covers it, though a claim may be on it
+		{"wpad.q.foo.com.", "", NameError, nil},           // C7: at any depth
+		{"isatap.foo.com.", "", NameError, nil},           //
+		{"isatap.shop.minilb.", "minilb.", NameError, nil},
 		{"q.wpad.shop.minilb.", "minilb.", Found, star},
 		{"wpad2.foo.com.", "", Found, star},
-		{".", "", NotFound, nil}, //
+		{".", "", NameError, nil}, //
 	}
 	for _, tc := range tests {
-		zone := x.Match(tc.name)
+		zone := x.Zone(tc.name)
 		if zone != tc.zone {
 			t.Errorf("%s: got zone %q, want %q", tc.name, zone, tc.zone)
 			continue
@@ -80,7 +80,7 @@ func TestLookup(t *testing.T) {
 
 // The tree must not depend on the order in which its names come.
 func TestTreeOrder(t *testing.T) {
-	records := []Record{
+	records := []Entry{
 		{"a.b.c.org.", node("10.0.0.1")}, {"*.c.org.", node("10.0.0.2")}, {"b.c.org.", node("10.0.0.3")},
 		{"*.b.c.org.", node("10.0.0.4")}, {"x.*.c.org.", node("10.0.0.5")},
 	}
@@ -109,14 +109,14 @@ func TestTreeOrder(t *testing.T) {
 
 // D72, D73
 func TestNotSynced(t *testing.T) {
-	x := NewIndex([]string{"minilb."}, Record{"ns1.minilb.", node("192.0.2.1")})
+	x := NewIndex([]string{"minilb."}, Entry{"ns1.minilb.", node("192.0.2.1")})
 	for _, name := range []string{"minilb.", "ns1.minilb.", "web.shop.minilb.", "a.ex.org."} {
-		if result, _ := x.Lookup(x.Match(name), name); result != NotSynced {
+		if result, _ := x.Lookup(x.Zone(name), name); result != NotSynced {
 			t.Errorf("before the first Update, %s: got %d, want NotSynced", name, result)
 		}
 	}
 	web := node("10.0.0.1")
-	x.Update(nil, []Record{{"a.ex.org.", web}}, true)
+	x.Update(nil, []Entry{{"a.ex.org.", web}}, true)
 	if result, _ := x.Lookup("minilb.", "web.shop.minilb."); result != NotSynced || x.Synced() {
 		t.Errorf("in a zone with partial content: got %d, want NotSynced", result)
 	}
@@ -124,7 +124,7 @@ func TestNotSynced(t *testing.T) {
 		t.Errorf("in the overlay beside a partial zone: got %d, want Found", result)
 	}
 	x.Update(nil, nil, false)
-	if result, _ := x.Lookup("minilb.", "web.shop.minilb."); result != NotFound || !x.Synced() {
+	if result, _ := x.Lookup("minilb.", "web.shop.minilb."); result != NameError || !x.Synced() {
 		t.Errorf("in a synced zone: got %d, want NotFound", result)
 	}
 }
@@ -133,8 +133,8 @@ func TestNotSynced(t *testing.T) {
 func TestZoneWithinAnother(t *testing.T) {
 	x := NewIndex([]string{"a.b.minilb.", "minilb.", "lan."})
 	x.Update(nil, nil, false)
-	for name, want := range map[string]Result{"a.b.minilb.": Empty, "b.minilb.": Empty, "c.b.minilb.": NotFound, "b.lan.": NotFound, "c.minilb.": NotFound} {
-		if result, node := x.Lookup(x.Match(name), name); result != want || node != nil {
+	for name, want := range map[string]Result{"a.b.minilb.": NoData, "b.minilb.": NoData, "c.b.minilb.": NameError, "b.lan.": NameError, "c.minilb.": NameError} {
+		if result, node := x.Lookup(x.Zone(name), name); result != want || node != nil {
 			t.Errorf("%s: got %d, %v, want %d", name, result, node, want)
 		}
 	}
@@ -144,7 +144,7 @@ func TestZoneWithinAnother(t *testing.T) {
 func TestEmptyZone(t *testing.T) {
 	x := NewIndex([]string{"minilb."})
 	x.Update(nil, nil, false)
-	if result, node := x.Lookup("minilb.", "minilb."); result != Empty || node != nil {
+	if result, node := x.Lookup("minilb.", "minilb."); result != NoData || node != nil {
 		t.Errorf("got %d, %v, want Empty", result, node)
 	}
 }
@@ -154,19 +154,19 @@ func TestSerial(t *testing.T) {
 	x := NewIndex([]string{"minilb.", "lan."})
 	start := uint32(time.Now().Unix())
 	web := node("10.0.0.1")
-	x.replace([]Record{{"web.shop.minilb.", web}})
+	x.replace([]Entry{{"web.shop.minilb.", web}})
 	minilb, lan, overlay := x.Serial("minilb."), x.Serial("lan."), x.Serial("")
 	if minilb < start || lan < start || overlay < start {
 		t.Fatalf("first serials %d, %d, %d: want the clock's %d or later", minilb, lan, overlay, start)
 	}
 
-	x.replace([]Record{{"web.shop.minilb.", node("10.0.0.1")}})
+	x.replace([]Entry{{"web.shop.minilb.", node("10.0.0.1")}})
 	if got := x.Serial("minilb."); got != minilb {
 		t.Errorf("the same content moved the serial from %d to %d", minilb, got)
 	}
 	for i := range 5 { // faster than the clock: strictly monotonic all the same
 		before := x.Serial("minilb.")
-		x.replace([]Record{{"web.shop.minilb.", node(fmt.Sprintf("10.0.1.%d", i))}})
+		x.replace([]Entry{{"web.shop.minilb.", node(fmt.Sprintf("10.0.1.%d", i))}})
 		if got := x.Serial("minilb."); got <= before {
 			t.Errorf("a change moved the serial from %d to %d", before, got)
 		}
@@ -174,13 +174,13 @@ func TestSerial(t *testing.T) {
 	if got := x.Serial("lan."); got != lan {
 		t.Errorf("a change in one zone moved another's serial from %d to %d", lan, got)
 	}
-	x.replace([]Record{{"web.shop.minilb.", web}, {"a.ex.org.", &Node{Target: "lb.example."}}})
+	x.replace([]Entry{{"web.shop.minilb.", web}, {"a.ex.org.", &Node{Target: "lb.example."}}})
 	if got := x.Serial(""); got <= overlay {
 		t.Errorf("a new overlay name left its serial at %d", got)
 	}
 	for _, zone := range []string{"lan.", ""} {
 		before, other := x.Serial(zone), x.Serial("minilb.")
-		x.Touch(zone)
+		x.MarkChanged(zone)
 		if got := x.Serial(zone); got <= before {
 			t.Errorf("changed addresses left the serial of zone %q at %d", zone, got)
 		}
@@ -196,18 +196,18 @@ func TestSerialChanges(t *testing.T) {
 	alias := func(target string) *Node { return &Node{Target: target} }
 	tests := []struct {
 		name          string
-		before, after []Record
+		before, after []Entry
 	}{
-		{"a name comes", nil, []Record{{name, node("10.0.0.1")}}},
-		{"a name goes", []Record{{name, node("10.0.0.1")}, {"c.b.minilb.", node("10.0.0.1")}}, []Record{{name, node("10.0.0.1")}}},
-		{"one name for another", []Record{{name, node("10.0.0.1")}}, []Record{{"c.b.minilb.", node("10.0.0.1")}}},
-		{"a name becomes an empty non-terminal", []Record{{"b.minilb.", node("10.0.0.1")}, {name, node("10.0.0.1")}}, []Record{{name, node("10.0.0.1")}}},
-		{"an empty non-terminal for another", []Record{{name, node("10.0.0.1")}, {"x.c.b.minilb.", node("10.0.0.1")}}, []Record{{name, node("10.0.0.1")}, {"x.d.b.minilb.", node("10.0.0.1")}}},
-		{"another family", []Record{{name, node("10.0.0.1")}}, []Record{{name, node("fd00::1")}}},
-		{"another IPv6 address", []Record{{name, node("fd00::1")}}, []Record{{name, node("fd00::2")}}},
-		{"another target", []Record{{name, alias("lb1.example.")}}, []Record{{name, alias("lb2.example.")}}},
-		{"addresses become an alias", []Record{{name, node("10.0.0.1")}}, []Record{{name, alias("lb.example.")}}},
-		{"an alias becomes addresses", []Record{{name, alias("lb.example.")}}, []Record{{name, node("10.0.0.1")}}},
+		{"a name comes", nil, []Entry{{name, node("10.0.0.1")}}},
+		{"a name goes", []Entry{{name, node("10.0.0.1")}, {"c.b.minilb.", node("10.0.0.1")}}, []Entry{{name, node("10.0.0.1")}}},
+		{"one name for another", []Entry{{name, node("10.0.0.1")}}, []Entry{{"c.b.minilb.", node("10.0.0.1")}}},
+		{"a name becomes an empty non-terminal", []Entry{{"b.minilb.", node("10.0.0.1")}, {name, node("10.0.0.1")}}, []Entry{{name, node("10.0.0.1")}}},
+		{"an empty non-terminal for another", []Entry{{name, node("10.0.0.1")}, {"x.c.b.minilb.", node("10.0.0.1")}}, []Entry{{name, node("10.0.0.1")}, {"x.d.b.minilb.", node("10.0.0.1")}}},
+		{"another family", []Entry{{name, node("10.0.0.1")}}, []Entry{{name, node("fd00::1")}}},
+		{"another IPv6 address", []Entry{{name, node("fd00::1")}}, []Entry{{name, node("fd00::2")}}},
+		{"another target", []Entry{{name, alias("lb1.example.")}}, []Entry{{name, alias("lb2.example.")}}},
+		{"addresses become an alias", []Entry{{name, node("10.0.0.1")}}, []Entry{{name, alias("lb.example.")}}},
+		{"an alias becomes addresses", []Entry{{name, alias("lb.example.")}}, []Entry{{name, node("10.0.0.1")}}},
 	}
 	for _, tc := range tests {
 		x := NewIndex([]string{"minilb."})
@@ -224,18 +224,18 @@ func TestSerialChanges(t *testing.T) {
 // later. Many zones make that moment a long one.
 func TestSerialBesideUpdate(t *testing.T) {
 	var zones []string
-	var states [2][]Record
+	var states [2][]Entry
 	for i := range 100 {
 		zone := fmt.Sprintf("z%d.", i)
 		zones = append(zones, zone)
 		for state := range states {
-			states[state] = append(states[state], Record{fmt.Sprintf("s%d.%s", state, zone), node("10.0.0.1")})
+			states[state] = append(states[state], Entry{fmt.Sprintf("s%d.%s", state, zone), node("10.0.0.1")})
 		}
 	}
 	first, last := zones[0], zones[len(zones)-1]
 	for range 50 {
 		x := NewIndex(zones)
-		replacing := func(records []Record, check func()) {
+		replacing := func(records []Entry, check func()) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
@@ -271,14 +271,14 @@ func TestSerialBesideUpdate(t *testing.T) {
 func TestContinue(t *testing.T) {
 	old, x := NewIndex([]string{"minilb.", "lan."}), NewIndex([]string{"minilb.", "other."})
 	for _, index := range []*Index{old, x} {
-		index.Update(nil, []Record{{"web.shop.minilb.", node("10.0.0.1")}}, false)
+		index.Update(nil, []Entry{{"web.shop.minilb.", node("10.0.0.1")}}, false)
 	}
 	for range 10 { // ahead of the clock
-		old.Touch("minilb.")
+		old.MarkChanged("minilb.")
 		old.Serial("minilb.")
 	}
 	before, other := old.Serial("minilb."), x.Serial("other.")
-	x.Continue(old)
+	x.InheritSerials(old)
 	if got := x.Serial("minilb."); got <= before {
 		t.Errorf("the new index has serial %d after %d", got, before)
 	}
@@ -288,7 +288,7 @@ func TestContinue(t *testing.T) {
 	if got := x.PeekSerial("minilb."); got != x.Serial("minilb.") {
 		t.Errorf("peeked at %d", got)
 	}
-	x.Touch("minilb.")
+	x.MarkChanged("minilb.")
 	if first, second := x.PeekSerial("minilb."), x.PeekSerial("minilb."); first != second || x.Serial("minilb.") != first {
 		t.Errorf("peeked at %d, then %d, of %d", first, second, x.Serial("minilb."))
 	}

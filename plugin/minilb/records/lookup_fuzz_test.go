@@ -49,7 +49,7 @@ func (d *draws) world() *world {
 	for i, zone := range fuzzZones {
 		if chosen&(1<<i) != 0 {
 			w.zones = append(w.zones, zone)
-			w.fixed = append(w.fixed, Record{"ns1." + zone, node("192.0.2.53")})
+			w.fixed = append(w.fixed, Entry{"ns1." + zone, node("192.0.2.53")})
 		}
 	}
 	if chosen >= 128 {
@@ -60,14 +60,14 @@ func (d *draws) world() *world {
 		case 0:
 			w.service(d)
 		case 1, 2:
-			w.records = append(w.records, Record{d.name(pickOf(d, fuzzBases), 3, fuzzLabels), node("10.9.9.9")})
+			w.records = append(w.records, Entry{d.name(pickOf(d, fuzzBases), 3, fuzzLabels), node("10.9.9.9")})
 		case 3: // C6
 			if name := d.name("ex.org.", 2, fuzzLabels); w.zone(name) == "" {
-				w.records = append(w.records, Record{Name: name})
+				w.records = append(w.records, Entry{Name: name})
 			}
 		case 4: // C7b
 			if name := d.name("ex.org.", 2, fuzzLabels); w.zone(name) == "" && !strings.HasPrefix(name, "*") {
-				w.records = append(w.records, Record{name, Transparent})
+				w.records = append(w.records, Entry{name, Transparent})
 			}
 		}
 	}
@@ -106,11 +106,11 @@ func (w *world) service(d *draws) {
 	}
 	all := NewAddresses(s.addrs...)
 	all.Endpoints = NewEndpoints(all, slices.Clone(s.hosts), s.labelled())
-	n := &Node{Addrs: NewSet(all), Parental: true, Source: "service", Namespace: "shop", Service: "web"}
+	n := &Node{Addrs: NewAddressSet(all), NamesBelow: true, Source: "service", Namespace: "shop", Service: "web"}
 	w.services[n] = s
 	name := pickOf(d, []string{"web", "db", "a"}) + "." + pickOf(d, []string{"shop", "web", "b"}) + "."
 	for _, zone := range w.zones {
-		w.records = append(w.records, Record{name + zone, n})
+		w.records = append(w.records, Entry{name + zone, n})
 	}
 }
 
@@ -139,7 +139,7 @@ func (w *world) questions(d *draws) []string {
 
 // check compares what the index says to a question with what the model says.
 func (w *world) check(t *testing.T, x *Index, question string) {
-	wantZone, zone := w.zone(question), x.Match(question)
+	wantZone, zone := w.zone(question), x.Zone(question)
 	if zone != wantZone {
 		t.Fatalf("%s: got zone %q, want %q of %q", question, zone, wantZone, w.zones)
 	}
@@ -167,7 +167,7 @@ func (w *world) check(t *testing.T, x *Index, question string) {
 		if got != want.node {
 			fail("node", got, want.node)
 		}
-	case got == nil || got.Service != want.service.Service || got.Namespace != want.service.Namespace || got.Source != want.service.Source || got.Parental || got.Target != "":
+	case got == nil || got.Service != want.service.Service || got.Namespace != want.service.Namespace || got.Source != want.service.Source || got.NamesBelow || got.Target != "":
 		fail("node", got, want.service)
 	case want.port:
 		if got.Ports == nil || got.Addrs != nil {
@@ -182,10 +182,10 @@ func (w *world) check(t *testing.T, x *Index, question string) {
 			fail("targets", targets, want)
 		}
 		for _, target := range targets {
-			if _, at := w.lookup(target.Name); at.node != nil && at.node.Parental {
+			if _, at := w.lookup(target.Name); at.node != nil && at.node.NamesBelow {
 				continue // where a zone lies in another, a Service may have an endpoint's name
-			} else if !sameAddrs(got.Of.At(target.Label()), at.addrs) {
-				fail("addresses of "+target.Name, got.Of.At(target.Label()), at.addrs)
+			} else if !sameAddrs(got.ServedBy.At(target.Label()), at.addrs) {
+				fail("addresses of "+target.Name, got.ServedBy.At(target.Label()), at.addrs)
 			}
 		}
 	case got.Addrs == nil || got.Ports != nil || !sameAddrs(slices.Concat(got.Addrs.Load().V4, got.Addrs.Load().V6), want.addrs):

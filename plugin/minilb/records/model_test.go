@@ -13,8 +13,8 @@ import (
 // all of it for each question, by the text of RFC 4592 and of nothing else.
 type world struct {
 	zones    []string
-	fixed    []Record
-	records  []Record
+	fixed    []Entry
+	records  []Entry
 	services map[*Node]*service
 	known    map[string][]fact // by zone, once they have been asked for
 }
@@ -131,7 +131,7 @@ func (w *world) facts(zone string) []fact {
 		case r.Node == nil, r.Node == Transparent:
 			seen[r.Name] = r.Node != nil
 			others = append(others, fact{name: r.Name})
-		case !r.Node.Parental:
+		case !r.Node.NamesBelow:
 			seen[r.Name] = true
 			others = append(others, fact{name: r.Name, node: r.Node})
 		default:
@@ -219,9 +219,9 @@ func (w *world) outside(name string, facts []fact) (Result, fact) {
 			transparent[r.Name] = r.Node == Transparent
 		}
 	}
-	absent := NotFound
+	absent := NameError
 	if exists[name] {
-		absent = Empty
+		absent = NoData
 	}
 	for child, above := "", name; above != "."; child, above = above, parent(above) {
 		f, data := at[above]
@@ -236,7 +236,7 @@ func (w *world) outside(name string, facts []fact) (Result, fact) {
 			case data:
 				return Found, f
 			}
-			return Empty, fact{}
+			return NoData, fact{}
 		case data, kept[above] && !transparent[above]:
 			return absent, fact{}
 		}
@@ -259,12 +259,12 @@ func (w *world) lookup(name string) (Result, fact) {
 		encloser := name
 		for !exists(encloser) {
 			if encloser == "." {
-				return NotFound, fact{} // outside the zones nothing is above all names (D3)
+				return NameError, fact{} // outside the zones nothing is above all names (D3)
 			}
 			encloser = parent(encloser)
 		}
 		if name = "*." + encloser; !exists(name) {
-			return NotFound, fact{}
+			return NameError, fact{}
 		}
 	}
 	for _, f := range facts {
@@ -272,5 +272,5 @@ func (w *world) lookup(name string) (Result, fact) {
 			return Found, f
 		}
 	}
-	return Empty, fact{}
+	return NoData, fact{}
 }

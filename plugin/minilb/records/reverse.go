@@ -141,7 +141,7 @@ func (r *reverse) lookup(zone, name string) (Result, *Node) {
 	prefix, ok := ReversePrefix(name)
 	switch table := r.table.Load(); {
 	case !ok:
-		return NotFound, nil
+		return NameError, nil
 	case prefix.IsSingleIP():
 		nodes, _ := table.Get(prefix)
 		if node := r.pointers(prefix.Addr(), nodes); node != nil {
@@ -149,18 +149,18 @@ func (r *reverse) lookup(zone, name string) (Result, *Node) {
 		}
 	default:
 		for range table.Subnets(prefix) {
-			return Empty, nil
+			return NoData, nil
 		}
 		for _, z := range r.zones {
 			if z.name != zone && z.prefix.Bits() >= prefix.Bits() && prefix.Contains(z.prefix.Addr()) {
-				return Empty, nil
+				return NoData, nil
 			}
 		}
 	}
 	if name == zone {
-		return Empty, nil
+		return NoData, nil
 	}
-	return NotFound, nil
+	return NameError, nil
 }
 
 // pointers returns the node with the names of an address, nil if it has none.
@@ -177,7 +177,7 @@ func (r *reverse) pointers(addr netip.Addr, nodes []*Node) *Node {
 			found.Namespace, found.Service = "", ""
 		}
 		for _, label := range all.labelsAt(addr) {
-			if name := Below(label, n.Service+"."+n.Namespace+"."+r.below); name != "" {
+			if name := childName(label, n.Service+"."+n.Namespace+"."+r.below); name != "" {
 				found.Pointers = append(found.Pointers, name)
 			}
 		}
@@ -191,13 +191,13 @@ func (r *reverse) pointers(addr netip.Addr, nodes []*Node) *Node {
 }
 
 // records yields all names of a reverse zone in the order of their addresses.
-func (r *reverse) records(z *zone) iter.Seq[Record] {
+func (r *reverse) records(z *zone) iter.Seq[Entry] {
 	table := r.table.Load()
-	return func(yield func(Record) bool) {
+	return func(yield func(Entry) bool) {
 		for prefix, nodes := range table.Subnets(z.prefix) {
 			addr := prefix.Addr()
 			node := r.pointers(addr, nodes)
-			if node != nil && r.zone(addr) == z && !yield(Record{reverseName(addr), node}) {
+			if node != nil && r.zone(addr) == z && !yield(Entry{reverseName(addr), node}) {
 				return
 			}
 		}

@@ -46,21 +46,21 @@ func newPointed() *pointed {
 func (p *pointed) set(service string, after *Addresses) {
 	node := p.nodes[service]
 	if node == nil {
-		node = &Node{Addrs: &Set{}, Parental: true, Source: "service", Namespace: "shop", Service: service}
+		node = &Node{Addrs: &AddressSet{}, NamesBelow: true, Source: "service", Namespace: "shop", Service: service}
 		p.nodes[service] = node
 	}
 	before := node.Addrs.Load()
 	node.Addrs.Store(after)
-	p.Move(node, before, after)
+	p.UpdateReverse(node, before, after)
 }
 
 // at returns the names that a name points to, or what it is.
 func (p *pointed) at(name string) string {
-	result, node := p.Lookup(p.Match(name), name)
+	result, node := p.Lookup(p.Zone(name), name)
 	switch result {
 	case Found:
 		return strings.Join(node.Pointers, " ")
-	case Empty:
+	case NoData:
 		return "empty"
 	}
 	return "-"
@@ -195,8 +195,8 @@ func TestReverseModel(t *testing.T) {
 		}
 		got := map[string][]string{}
 		for _, zone := range []string{"244.10.in-addr.arpa.", "1.244.10.in-addr.arpa.", "0.0.0.0.0.0.d.f.ip6.arpa."} {
-			for r := range p.Records(zone) {
-				if p.Match(r.Name) != zone || got[r.Name] != nil {
+			for r := range p.Entries(zone) {
+				if p.Zone(r.Name) != zone || got[r.Name] != nil {
 					t.Fatalf("%s in zone %s", r.Name, zone)
 				}
 				got[r.Name] = r.Node.Pointers
@@ -213,7 +213,7 @@ func TestReverseModel(t *testing.T) {
 		}
 		for _, addr := range all { // each name above exists as long as there is something below
 			name := reverseName(addr)
-			for off, end := dns.NextLabel(name, 0); !end && p.Match(name[off:]) != ""; off, end = dns.NextLabel(name, off) {
+			for off, end := dns.NextLabel(name, 0); !end && p.Zone(name[off:]) != ""; off, end = dns.NextLabel(name, off) {
 				above := name[off:]
 				exists := slices.Contains(p.Zones(), above)
 				for below := range want {

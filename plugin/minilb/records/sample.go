@@ -15,10 +15,10 @@ const (
 	usual = 16
 )
 
-// Pick returns at most limit of addrs, 0 meaning all, in random order. Each address is
+// Sample returns at most limit of addrs, 0 meaning all, in random order. Each address is
 // equally likely to be among them and to stand at each place (D23). The result is the
 // caller's; addrs is not modified.
-func Pick(addrs []netip.Addr, limit int) []netip.Addr {
+func Sample(addrs []netip.Addr, limit int) []netip.Addr {
 	if limit <= 0 || limit >= len(addrs) {
 		picked := slices.Clone(addrs)
 		rand.Shuffle(len(picked), func(i, j int) { picked[i], picked[j] = picked[j], picked[i] })

@@ -23,7 +23,7 @@ func TestPickUniform(t *testing.T) {
 	for _, tc := range []struct{ n, limit int }{{20, 16}, {200, 16}, {17, 16}, {200, maxDrawn + 1}, {20, 1}} {
 		all, in, first := of(tc.n), make([]int, tc.n), make([]int, tc.n)
 		for range rounds {
-			picked := Pick(all, tc.limit)
+			picked := Sample(all, tc.limit)
 			first[number(picked[0])]++
 			for _, addr := range picked {
 				in[number(addr)]++
@@ -43,7 +43,7 @@ func TestPickUniform(t *testing.T) {
 			at[i] = make([]int, 16)
 		}
 		for range rounds {
-			for i, addr := range Pick(all, limit) {
+			for i, addr := range Sample(all, limit) {
 				at[i][number(addr)]++
 			}
 		}
@@ -55,7 +55,7 @@ func TestPickUniform(t *testing.T) {
 	for _, tc := range []struct{ n, limit, orders int }{{4, 0, 24}, {4, 3, 24}, {5, 2, 20}} {
 		all, seen := of(tc.n), map[string]int{}
 		for range rounds {
-			seen[fmt.Sprint(Pick(all, tc.limit))]++
+			seen[fmt.Sprint(Sample(all, tc.limit))]++
 		}
 		counts := make([]int, 0, tc.orders)
 		for _, n := range seen {

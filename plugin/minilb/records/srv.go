@@ -24,12 +24,12 @@ func (n *Node) serving(p *Port) (labels []string, addrs [2][]netip.Addr) {
 		return p.Labels, addrs
 	case p.Addrs != nil:
 		return nil, [2][]netip.Addr{p.Addrs}
-	case n.Of.Endpoints != nil && n.Of.labels != nil:
-		return n.Of.labels, addrs
-	case n.Of.paired():
-		return nil, [2][]netip.Addr{n.Of.V4, n.Of.pairs.lone}
+	case n.ServedBy.Endpoints != nil && n.ServedBy.labels != nil:
+		return n.ServedBy.labels, addrs
+	case n.ServedBy.paired():
+		return nil, [2][]netip.Addr{n.ServedBy.V4, n.ServedBy.pairs.lone}
 	}
-	return nil, [2][]netip.Addr{n.Of.V4, n.Of.V6}
+	return nil, [2][]netip.Addr{n.ServedBy.V4, n.ServedBy.V6}
 }
 
 // Targets returns the endpoints of the ports, each once: the first ones, limit at most, 0 meaning all, so that
@@ -75,7 +75,7 @@ func (n *Node) Targets(service string, limit int) []Target {
 			for j := 0; j < len(family) && len(targets) < total; j++ {
 				addr := family[j]
 				label := appendDashed(room[:0], addr)
-				if n.Of.paired() {
+				if n.ServedBy.paired() {
 					addr = netip.Addr{}
 				}
 				add(label, n.Ports[i].Number, addr)

@@ -12,22 +12,22 @@ import (
 // Node is the data of a name: addresses, or the name of an external target. It is immutable
 // except for the addresses in its Set.
 type Node struct {
-	Addrs  *Set   // nil if Target, Ports or Pointers is set
-	Target string // canonical name outside the cluster that this name is an alias of (D30), or ""
+	Addrs  *AddressSet // nil if Target, Ports or Pointers is set
+	Target string      // canonical name outside the cluster that this name is an alias of (D30), or ""
 
-	Plain    bool       // there is no HTTPS record, even if the addresses have parameters for one
-	Parental bool       // its endpoints and named ports have names below it (D16)
-	Ports    []Port     // of a named port's name
-	Of       *Addresses // of the Service that has the Ports
-	Pointers []string   // names of the endpoints at the address of a reverse name (D60)
+	NoHTTPS    bool       // there is no HTTPS record, even if the addresses have parameters for one
+	NamesBelow bool       // its endpoints and named ports have names below it (D16)
+	Ports      []Port     // of a named port's name
+	ServedBy   *Addresses // of the Service that has the Ports
+	Pointers   []string   // names of the endpoints at the address of a reverse name (D60)
 
 	Source             string // kind of the object that the name comes from, such as "service" or "httproute"
 	Namespace, Service string // the Service that answers, or the owner's namespace and "" if none or several do
 }
 
-// Binding returns the data of the name's HTTPS record, nil if it has none (D50).
-func (n *Node) Binding() *Binding {
-	if n.Addrs == nil || n.Plain {
+// SvcParams returns the data of the name's HTTPS record, nil if it has none (D50).
+func (n *Node) SvcParams() *SvcParams {
+	if n.Addrs == nil || n.NoHTTPS {
 		return nil
 	}
 	return n.Addrs.Load().HTTPS
@@ -41,19 +41,19 @@ func (n *Node) same(o *Node) bool {
 	if n == nil || o == nil || n.Target != o.Target || (n.Addrs == nil) != (o.Addrs == nil) {
 		return false
 	}
-	if n.Addrs == o.Addrs && n.Parental == o.Parental && n.Plain == o.Plain {
+	if n.Addrs == o.Addrs && n.NamesBelow == o.NamesBelow && n.NoHTTPS == o.NoHTTPS {
 		return true
 	}
 	a, b := n.Addrs.Load(), o.Addrs.Load()
-	if !slices.Equal(a.V4, b.V4) || !slices.Equal(a.V6, b.V6) || !n.Binding().equal(o.Binding()) || n.hasChildren() != o.hasChildren() {
+	if !slices.Equal(a.V4, b.V4) || !slices.Equal(a.V6, b.V6) || !n.SvcParams().equal(o.SvcParams()) || n.hasChildren() != o.hasChildren() {
 		return false
 	}
 	return !n.hasChildren() || a.Endpoints.equal(b.Endpoints)
 }
 
-// Record puts a Node at a name. The name is canonical: absolute, lower case, and a wildcard
+// Entry puts a Node at a name. The name is canonical: absolute, lower case, and a wildcard
 // if its first label is "*".
-type Record struct {
+type Entry struct {
 	Name string
 	Node *Node
 }
@@ -62,10 +62,10 @@ type Record struct {
 type Result int
 
 const (
-	// NotFound is a name that neither exists nor is covered by a wildcard: NXDOMAIN in a zone.
-	NotFound Result = iota
-	// Empty is a name that exists because others exist below it (D12), or a zone's apex: NODATA.
-	Empty
+	// NameError is a name that neither exists nor is covered by a wildcard: NXDOMAIN in a zone.
+	NameError Result = iota
+	// NoData is a name that exists because others exist below it (D12), or a zone's apex: NODATA.
+	NoData
 	// Found is a name with a Node, or one that a wildcard stands for.
 	Found
 	// NotSynced means that the cluster has not been read yet: the name may exist or not (D72).
@@ -108,14 +108,14 @@ var Transparent = &Node{}
 // the same names (C1).
 func (t *tree) lookup(name string) (Result, *Node) {
 	e, exists := t.get(name)
-	if exists && (e.node == nil || !e.node.Parental) {
-		if result, node := t.belowService(name); result != NotFound {
+	if exists && (e.node == nil || !e.node.NamesBelow) {
+		if result, node := t.belowService(name); result != NameError {
 			return result, node
 		}
 	}
-	absent := NotFound
+	absent := NameError
 	if exists {
-		if absent = Empty; !t.passes(e) {
+		if absent = NoData; !t.passes(e) {
 			return found(e.node)
 		}
 	}
@@ -125,7 +125,7 @@ func (t *tree) lookup(name string) (Result, *Node) {
 		if !ok {
 			continue
 		}
-		if encloser.node != nil && encloser.node.Parental {
+		if encloser.node != nil && encloser.node.NamesBelow {
 			if result, node, known := encloser.node.below(name[:offset-1]); known {
 				return result, node
 			}
@@ -150,7 +150,7 @@ func (t *tree) passes(e existing) bool {
 // found is the result for a node that exists or that is synthesised.
 func found(node *Node) (Result, *Node) {
 	if node == nil || node == nothing {
-		return Empty, nil
+		return NoData, nil
 	}
 	return Found, node
 }
@@ -159,20 +159,20 @@ func found(node *Node) (Result, *Node) {
 // it. Outside the zones Services have no names.
 func (t *tree) belowService(name string) (Result, *Node) {
 	if t.apex == "." {
-		return NotFound, nil
+		return NameError, nil
 	}
 	for offset, end := dns.NextLabel(name, 0); !end && len(name)-offset >= len(t.apex); offset, end = dns.NextLabel(name, offset) {
-		if above, _ := t.get(name[offset:]); above.node != nil && above.node.Parental {
+		if above, _ := t.get(name[offset:]); above.node != nil && above.node.NamesBelow {
 			result, node, _ := above.node.below(name[:offset-1])
 			return result, node
 		}
 	}
-	return NotFound, nil
+	return NameError, nil
 }
 
 // records yields every name with data, including those below the Services' names.
-func (t *tree) records() iter.Seq[Record] {
-	return func(yield func(Record) bool) {
+func (t *tree) records() iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
 		for name, e := range t.all() {
 			if e.node == nil {
 				continue
@@ -180,10 +180,10 @@ func (t *tree) records() iter.Seq[Record] {
 			if _, node := t.lookup(name); node != e.node {
 				continue // a claim on a name that a Service has below its own
 			}
-			if !yield(Record{name, e.node}) {
+			if !yield(Entry{name, e.node}) {
 				return
 			}
-			if !e.node.Parental {
+			if !e.node.NamesBelow {
 				continue
 			}
 			for r := range e.node.children(name) {

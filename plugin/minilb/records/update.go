@@ -8,7 +8,7 @@ import (
 // node counts; one without a node makes its name exist, as a Transparent one does. Fixed records stay. If
 // partial is set, the zones are not fully known: lookups in them stay NotSynced, while the overlay is
 // served. The cost depends on the number of changes only. It must not be called concurrently with itself.
-func (x *Index) Update(gone []string, records []Record, partial bool) {
+func (x *Index) Update(gone []string, records []Entry, partial bool) {
 	old := x.snapshot.Load()
 	u := &update{index: x, old: old, zones: map[*zone]*builder{}, touched: map[string]bool{}}
 	if old == nil {
@@ -81,7 +81,7 @@ func (u *update) remove(name string) {
 	}
 }
 
-func (u *update) put(r Record) {
+func (u *update) put(r Entry) {
 	z := u.index.zone(r.Name)
 	if u.touched[r.Name] || z.prefix.IsValid() {
 		return

@@ -10,7 +10,7 @@ import (
 )
 
 // newTree makes a tree of records.
-func newTree(apex string, records []Record) *tree {
+func newTree(apex string, records []Entry) *tree {
 	z := &zone{}
 	if apex != "." {
 		z.name = apex
@@ -23,7 +23,7 @@ func newTree(apex string, records []Record) *tree {
 }
 
 // replace makes records all that there is beside the fixed ones.
-func (x *Index) replace(records []Record) {
+func (x *Index) replace(records []Entry) {
 	var gone []string
 	if s := x.snapshot.Load(); s != nil {
 		for _, t := range s.trees {
@@ -52,16 +52,16 @@ func TestUpdateModel(t *testing.T) {
 		names := slices.Concat(w.records, d.world().records)
 		for _, r := range w.records {
 			if above := parent(r.Name); above != "." {
-				names = append(names, Record{above, r.Node})
+				names = append(names, Entry{above, r.Node})
 			}
 		}
 		x := NewIndex(w.zones, w.fixed...)
 		r := rand.New(random)
 		present := map[string]bool{}
-		put := func(records []Record) {
+		put := func(records []Entry) {
 			var gone []string
 			for name := range present {
-				if !slices.ContainsFunc(records, func(r Record) bool { return r.Name == name }) || r.IntN(2) == 0 {
+				if !slices.ContainsFunc(records, func(r Entry) bool { return r.Name == name }) || r.IntN(2) == 0 {
 					gone = append(gone, name)
 				}
 			}
@@ -77,10 +77,10 @@ func TestUpdateModel(t *testing.T) {
 			x.Update(gone, records, false)
 		}
 		for range r.IntN(5) {
-			var some []Record
+			var some []Entry
 			for _, at := range r.Perm(len(names)) {
 				if r.IntN(2) == 0 {
-					some = append(some, Record{names[at].Name, names[r.IntN(len(names))].Node})
+					some = append(some, Entry{names[at].Name, names[r.IntN(len(names))].Node})
 				}
 			}
 			put(some)
@@ -102,7 +102,7 @@ func TestUpdateShares(t *testing.T) {
 	x := sized(10_000, 1)
 	before := x.snapshot.Load()
 	want := maps.Collect(before.trees["minilb."].all())
-	x.Update([]string{"s000007.shop.minilb."}, []Record{{"new.shop.minilb.", node("10.9.9.9")}}, false)
+	x.Update([]string{"s000007.shop.minilb."}, []Entry{{"new.shop.minilb.", node("10.9.9.9")}}, false)
 	after := x.snapshot.Load()
 	if before.trees[""] != after.trees[""] {
 		t.Error("a change in the zone copied the overlay")
@@ -124,11 +124,11 @@ func TestUpdateShares(t *testing.T) {
 // What is left of many names is no dearer to change than it would be alone.
 func TestUpdateShrinks(t *testing.T) {
 	x := NewIndex([]string{"minilb."})
-	var many []Record
+	var many []Entry
 	var gone []string
 	for i := range 50_000 {
 		name := fmt.Sprintf("s%d.shop.minilb.", i)
-		many, gone = append(many, Record{name, node("10.0.0.1")}), append(gone, name)
+		many, gone = append(many, Entry{name, node("10.0.0.1")}), append(gone, name)
 	}
 	x.Update(nil, many, false)
 	if got := len(x.snapshot.Load().trees["minilb."].parts); got < 50_000/maxPart {

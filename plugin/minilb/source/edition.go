@@ -53,7 +53,7 @@ func (e *editions) note(w *Watcher, kind string, full any) {
 	}
 	is := edition{uid: obj.GetUID(), generation: obj.GetGeneration()}
 	if !lb.Ignored(obj.GetLabels()) {
-		slips := slices.DeleteFunc(lb.Slips(judgedKinds[kind], obj.GetLabels(), obj.GetAnnotations(), w.CodecFields.HostAnnotations), func(s lb.Slip) bool { return s.Notice && !w.concerns(full) })
+		slips := slices.DeleteFunc(lb.Lint(judgedKinds[kind], obj.GetLabels(), obj.GetAnnotations(), w.CodecFields.HostAnnotations), func(s lb.LintWarning) bool { return s.Notice && !w.concerns(full) })
 		for _, s := range slips[:min(object.MaxLines, len(slips))] {
 			reason := object.ReasonAnnotation
 			if s.Notice {
@@ -82,7 +82,7 @@ func (e *editions) note(w *Watcher, kind string, full any) {
 // concerns reports whether an object is no Service, or one that some Translator exposes.
 func (w *Watcher) concerns(full any) bool {
 	obj, isService := full.(*corev1.Service)
-	return !isService || slices.ContainsFunc(w.translators, func(t *Translator) bool { return lb.Exposed(&obj.Spec, t.options.Class, t.options.DefaultClass) })
+	return !isService || slices.ContainsFunc(w.translators, func(t *Translator) bool { return lb.IsOurs(&obj.Spec, t.options.Class, t.options.DefaultClass) })
 }
 
 // forget drops the edition of an object that is gone.

@@ -206,7 +206,7 @@ const openNames = "; as long as it is, others may claim the name of a namespace 
 // tellOpen logs once that Namespaces cannot be read, if any zone has names of theirs (C7).
 func (g *gatewayAPI) tellOpen(h *health, err error) {
 	named := func(t *Translator) bool { return t.options.Gateways && t.options.Services && len(t.options.Zones) > 0 }
-	failure := kube.Explain("list and watch", h.what(), err)
+	failure := kube.Classify("list and watch", h.what(), err)
 	if lasting := h.fails(failure.Kind); failure.Kind == kube.Forbidden && lasting >= grace && slices.ContainsFunc(g.watcher.translators, named) {
 		failure.Text += openNames
 		h.report(failure)

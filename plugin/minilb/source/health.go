@@ -44,10 +44,10 @@ type health struct {
 	lastEvent atomic.Int64              // unix nanoseconds, of the machine's clock as others see it
 
 	mu      sync.Mutex
-	failing *kube.Failure // last reported, nil while it works
-	since   time.Time     // of the first failure in a row, zero while it works
-	alike   time.Time     // of the first in a row that failed as the last one did
-	last    kube.Kind     // how the last one failed, "" if it did not
+	failing *kube.Error // last reported, nil while it works
+	since   time.Time   // of the first failure in a row, zero while it works
+	alike   time.Time   // of the first in a row that failed as the last one did
+	last    kube.Kind   // how the last one failed, "" if it did not
 }
 
 const (
@@ -100,7 +100,7 @@ type server struct {
 	lost atomic.Pointer[time.Time] // since when it has not answered, nil while it does
 
 	mu      sync.Mutex
-	failing *kube.Failure // last reported, nil while it answers
+	failing *kube.Error // last reported, nil while it answers
 }
 
 // away returns for how long no request was answered, 0 while they are.
@@ -150,7 +150,7 @@ func (h *health) observe(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return // we are shutting down
 	}
-	failure := kube.Explain(cmp.Or(h.verbs, "list and watch"), h.what(), err)
+	failure := kube.Classify(cmp.Or(h.verbs, "list and watch"), h.what(), err)
 	switch lasting := h.fails(kindOf(failure)); {
 	case failure == nil:
 		h.report(nil)
@@ -160,7 +160,7 @@ func (h *health) observe(ctx context.Context, err error) {
 		h.server.doubt()
 	case (failure.Kind == kube.Unreachable || failure.Kind == kube.Unauthorized) && lasting > 0 && h.server.answers():
 		// Others have had answers since it began to fail: it is this kind's alone, and to be said once.
-		h.report(&kube.Failure{Kind: failure.Kind, Text: h.what() + ": " + failure.Text})
+		h.report(&kube.Error{Kind: failure.Kind, Text: h.what() + ": " + failure.Text})
 	case failure.Kind == kube.Unreachable, failure.Kind == kube.Unauthorized:
 		h.server.report(failure)
 	case failure.Kind == kube.Forbidden && lasting < grace:
@@ -208,7 +208,7 @@ func (h *health) what() string {
 }
 
 // report logs why this kind cannot be read, once for each kind of reason.
-func (h *health) report(failure *kube.Failure) {
+func (h *health) report(failure *kube.Error) {
 	h.mu.Lock()
 	before := kindOf(h.failing)
 	h.failing = failure
@@ -229,7 +229,7 @@ func (h *health) report(failure *kube.Failure) {
 }
 
 // report logs why the API server cannot be read at all, once for each kind of reason.
-func (s *server) report(failure *kube.Failure) {
+func (s *server) report(failure *kube.Error) {
 	s.mu.Lock()
 	before := kindOf(s.failing)
 	s.failing = failure
@@ -282,21 +282,21 @@ func (s *server) unreachable() bool {
 }
 
 // trouble returns why the API server cannot be read at all, nil if it can.
-func (s *server) trouble() *kube.Failure {
+func (s *server) trouble() *kube.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failing
 }
 
 // trouble returns why the kind cannot be read, nil if it can.
-func (h *health) trouble() *kube.Failure {
+func (h *health) trouble() *kube.Error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.failing
 }
 
 // kindOf returns the kind of a failure, "" for none.
-func kindOf(failure *kube.Failure) kube.Kind {
+func kindOf(failure *kube.Error) kube.Kind {
 	if failure == nil {
 		return ""
 	}

@@ -9,7 +9,7 @@ import (
 // agree on where the port is served. Where that is not 443, a Service with a port 80 has no record:
 // Chromium takes it for a reason to go to https, but not to that port, so that a page breaks which
 // worked over http (D50).
-func binding(h *object.HTTPS, sets [][]object.Port) *records.Binding {
+func binding(h *object.HTTPS, sets [][]object.Port) *records.SvcParams {
 	if h == nil {
 		return nil
 	}
@@ -29,5 +29,5 @@ func binding(h *object.HTTPS, sets [][]object.Port) *records.Binding {
 	if number == 0 || number != object.HttpsPort && h.HasHTTP {
 		return nil
 	}
-	return &records.Binding{Port: number, ALPN: h.ALPN}
+	return &records.SvcParams{Port: number, ALPN: h.ALPN}
 }

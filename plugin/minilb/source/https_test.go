@@ -110,7 +110,7 @@ func TestHTTPSBinding(t *testing.T) {
 
 // https returns what is known of how HTTPS is served at a name.
 func (b *bench) https(name string) string {
-	_, node := b.index.Lookup(b.index.Match(name), name)
+	_, node := b.index.Lookup(b.index.Zone(name), name)
 	binding := node.Addrs.Load().HTTPS
 	if binding == nil {
 		return "-"
@@ -201,7 +201,7 @@ func TestReverseZones(t *testing.T) {
 	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt", "10.0.0.2 rst"))
 	b.watcher.slices[""].set(serviceSlice("shop/internal", "i-1", "10.0.0.1 RSt"))
 	b.sync()
-	for name, want := range map[string]string{name: "10-0-0-1.web.shop.minilb.", "2.0.0.10.in-addr.arpa.": fmt.Sprint(records.NotFound), "x.10.in-addr.arpa.": fmt.Sprint(records.NotFound)} {
+	for name, want := range map[string]string{name: "10-0-0-1.web.shop.minilb.", "2.0.0.10.in-addr.arpa.": fmt.Sprint(records.NameError), "x.10.in-addr.arpa.": fmt.Sprint(records.NameError)} {
 		if got := at(name); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
@@ -224,7 +224,7 @@ func TestReverseZones(t *testing.T) {
 	b.services().Update(testService("shop/web", 1, ""))
 	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
 	b.sync()
-	if got := at(name); got != fmt.Sprint(records.NotFound) {
+	if got := at(name); got != fmt.Sprint(records.NameError) {
 		t.Errorf("Services without names: got %q", got)
 	}
 }
@@ -243,8 +243,8 @@ func TestHTTPSOfRoutes(t *testing.T) {
 	b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}, routeOf(object.KindHTTPRoute, "plain.org, a.tls.org", toGateway))
 	b.publish()
 	for name, want := range map[string]string{"plain.org.": "true", "a.tls.org.": "false", "web.shop.minilb.": "false"} {
-		_, node := b.index.Lookup(b.index.Match(name), name)
-		if got := fmt.Sprint(node.Plain); got != want {
+		_, node := b.index.Lookup(b.index.Zone(name), name)
+		if got := fmt.Sprint(node.NoHTTPS); got != want {
 			t.Errorf("%s: plain is %s, want %s", name, got, want)
 		}
 		if got := b.https(name); got != "8443 []" {
@@ -256,7 +256,7 @@ func TestHTTPSOfRoutes(t *testing.T) {
 	i.Annotations = map[string]string{lb.ServiceAnnotation: "web"}
 	b.watcher.ingresses[""].Update(i)
 	b.publish()
-	if _, node := b.index.Lookup("", "plain.org."); node.Plain {
+	if _, node := b.index.Lookup("", "plain.org."); node.NoHTTPS {
 		t.Error("plain.org. is plain beside an Ingress")
 	}
 }
@@ -310,8 +310,8 @@ func TestHTTPSOfNamespaces(t *testing.T) {
 			t.Errorf("%s: got log %q", tc.name, log)
 		}
 		b.want("a.tls.org.", "10.0.0.1")
-		if _, node := b.index.Lookup("", "a.tls.org."); node.Plain != tc.plain {
-			t.Errorf("%s: plain is %v", tc.name, node.Plain)
+		if _, node := b.index.Lookup("", "a.tls.org."); node.NoHTTPS != tc.plain {
+			t.Errorf("%s: plain is %v", tc.name, node.NoHTTPS)
 		}
 	}
 }

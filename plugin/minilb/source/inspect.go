@@ -55,9 +55,9 @@ func newInspections(config *rest.Config, hooks Hooks, options []config.Options) 
 	w.CodecFields.Nodes, w.CodecFields.Unexposed = true, true
 	var all []*Inspection
 	for _, o := range options {
-		var fixed []records.Record
+		var fixed []records.Entry
 		for _, zone := range o.Zones {
-			fixed = append(fixed, records.Record{Name: claim.Nameserver + "." + zone, Node: &records.Node{Addrs: &records.Set{}}})
+			fixed = append(fixed, records.Entry{Name: claim.Nameserver + "." + zone, Node: &records.Node{Addrs: &records.AddressSet{}}})
 		}
 		index := records.NewIndex(slices.Concat(o.Zones, o.ReverseZones), fixed...)
 		all = append(all, &Inspection{watcher: w, index: index, translator: NewTranslator(w, o, index, hooks)})
@@ -232,7 +232,7 @@ func (i *Inspection) Claiming() []string {
 
 // Lookup finds what is answered for a canonical name, and the zone that it lies in, "" for none.
 func (i *Inspection) Lookup(name string) (zone string, result records.Result, node *records.Node) {
-	zone = i.index.Match(name)
+	zone = i.index.Zone(name)
 	result, node = i.index.Lookup(zone, name)
 	return zone, result, node
 }

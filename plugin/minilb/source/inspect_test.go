@@ -291,7 +291,7 @@ func TestInspect(t *testing.T) {
 		t.Errorf("a client that cannot be made: got %v, %v", i, err)
 	}
 	refusing := &rest.Config{Host: server.URL, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errRefused }}
-	var failure *kube.Failure
+	var failure *kube.Error
 	if i, err := Inspect(t.Context(), refusing, Hooks{}, options); i != nil || !errors.As(err, &failure) || failure.Kind != kube.Unreachable {
 		t.Errorf("no server: got %v, %v", i, err)
 	}

@@ -77,7 +77,7 @@ func (s *serviceState) keepHealthy(service cache.ObjectName, e *exposedService, 
 	s.probe(service, e, targets)
 	suspects := map[netip.AddrPort]bool{}
 	for _, target := range targets {
-		if s.probing.Suspect(target.Addr) {
+		if s.probing.Unhealthy(target.Addr) {
 			suspects[target.Addr] = true
 		}
 	}
@@ -125,7 +125,7 @@ func (s *serviceState) probe(service cache.ObjectName, e *exposedService, target
 			s.probed[target.Addr] = append(s.probed[target.Addr], service)
 			s.probing.Add(target)
 		case before[i].Node != target.Node: // a snapshot written without probe has no nodes
-			s.probing.Place(target)
+			s.probing.SetNode(target)
 		}
 	}
 	for _, target := range before {
@@ -163,9 +163,9 @@ func (p *probing) Changed(c probe.Change) {
 		what += " on node " + c.Node
 	}
 	switch {
-	case !c.Suspect && c.Reason != nil:
+	case !c.Unhealthy && c.Reason != nil:
 		p.log.Infof("%s cannot be probed any longer (%v): it is answered again, whatever it does", what, c.Reason)
-	case c.Suspect:
+	case c.Unhealthy:
 		p.log.Warningf("%s accepts no connections (%v): it is left out of the answers until it does, unless none is left", what, c.Reason)
 	default:
 		p.log.Infof("%s accepts connections again", what)
@@ -179,9 +179,9 @@ const maxNodes = 10
 // it has their pods as they were before.
 const noticing = time.Minute
 
-// Unreached implements the probe.Observer interface. After a power cut, this machine may be back before
+// NodesUnreachable implements the probe.Observer interface. After a power cut, this machine may be back before
 // the cluster is, and know what runs there from a snapshot: silence says nothing then.
-func (p *probing) Unreached(targets []probe.Target) bool {
+func (p *probing) NodesUnreachable(targets []probe.Target) bool {
 	now := time.Now()
 	if p.server.restored.Load() > 0 || p.server.away() > 0 {
 		p.outdated = now
@@ -201,7 +201,7 @@ func (p *probing) Unreached(targets []probe.Target) bool {
 	return true
 }
 
-// Impeded implements the probe.Observer interface.
-func (p *probing) Impeded(err error) {
+// LocalError implements the probe.Observer interface.
+func (p *probing) LocalError(err error) {
 	p.log.Warningf("probe: this machine lets no connection be made: %v; endpoints are taken for good where that is so", err)
 }

@@ -233,7 +233,7 @@ func TestProbingLog(t *testing.T) {
 	addr := netip.MustParseAddrPort("10.0.0.1:80")
 	b.tr.services.state.probed[addr] = []cache.ObjectName{cache.NewObjectName("shop", "web")}
 	for i := range 10_000 {
-		b.tr.services.state.probing.Changed(probe.Change{Target: probe.Target{Addr: addr}, Suspect: i%2 == 0, Reason: context.DeadlineExceeded})
+		b.tr.services.state.probing.Changed(probe.Change{Target: probe.Target{Addr: addr}, Unhealthy: i%2 == 0, Reason: context.DeadlineExceeded})
 	}
 	lines := b.log.take()
 	if len(lines) < lineBurst || len(lines) > lineBurst+50 || !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "Namespace shop: there is more to be said") }) {
@@ -301,11 +301,11 @@ func TestProbingUnreached(t *testing.T) {
 	for i := range 12 {
 		all = append(all, probe.Target{Node: fmt.Sprintf("n%02d", i), Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 7}), 80)})
 	}
-	if !p.tr.services.state.probing.Unreached(all) {
+	if !p.tr.services.state.probing.NodesUnreachable(all) {
 		t.Error("it is not told")
 	}
 	p.logged("W probe: ", "n00 (such as 10.244.0.7), n01", "n09 (such as 10.244.9.7), 2 more", `"ip route get 10.244.0.7"`, `n00 that "minilb routes" prints`)
-	p.tr.services.state.probing.Impeded(fmt.Errorf("too many open files"))
+	p.tr.services.state.probing.LocalError(fmt.Errorf("too many open files"))
 	p.logged("W probe: ", "too many open files")
 }
 
@@ -327,7 +327,7 @@ func TestProbingUnreachedOutdated(t *testing.T) {
 			all := []probe.Target{{Addr: netip.MustParseAddrPort("10.0.0.1:80"), Node: "n1"}}
 			expect := func(when string, want bool) {
 				t.Helper()
-				told := b.tr.services.state.probing.Unreached(all)
+				told := b.tr.services.state.probing.NodesUnreachable(all)
 				if lines := b.log.take(); told != want || len(lines) > 0 != want {
 					t.Errorf("%s, %s: told %v, with the log %q", name, when, told, lines)
 				}

@@ -45,7 +45,7 @@ func newPublication() publication {
 // differences are the changes of the index and the log.
 type differences struct {
 	gone       []string
-	put        []records.Record // the first one of a name counts
+	put        []records.Entry  // the first one of a name counts
 	come, went []object.Problem // a problem that stays may be in both
 }
 
@@ -167,7 +167,7 @@ func (t *Translator) put(host string, d *differences) {
 	var now resolvedHost
 	if out, found := t.resolver.Resolution(host); found {
 		exists = true
-		node, now.addresses = t.naming.node(t.index.Match(host), &out)
+		node, now.addresses = t.naming.node(t.index.Zone(host), &out)
 		if now.source = node.Source; before != nil && interchangeable(before, node) {
 			node = before
 		}
@@ -200,7 +200,7 @@ func (t *Translator) put(host string, d *differences) {
 	switch {
 	case exists:
 		if is.hosts[host] = node; !existed || before != node {
-			d.put = append(d.put, records.Record{Name: host, Node: node})
+			d.put = append(d.put, records.Entry{Name: host, Node: node})
 		}
 	case existed:
 		delete(is.hosts, host)
@@ -210,7 +210,7 @@ func (t *Translator) put(host string, d *differences) {
 
 // interchangeable reports whether hosts' nodes are made of the same.
 func interchangeable(a, b *records.Node) bool {
-	return a.Addrs == b.Addrs && a.Target == b.Target && a.Plain == b.Plain &&
+	return a.Addrs == b.Addrs && a.Target == b.Target && a.NoHTTPS == b.NoHTTPS &&
 		a.Source == b.Source && a.Namespace == b.Namespace && a.Service == b.Service
 }
 

@@ -56,7 +56,7 @@ type union struct {
 	key      string
 	fixed    []netip.Addr
 	services []cache.ObjectName
-	addrs    *records.Set
+	addrs    *records.AddressSet
 	uses     zoneUses // of the run loop
 	zones    []string // of services: as published
 }
@@ -89,7 +89,7 @@ func (u *union) merge(o *config.Options, find func(cache.ObjectName) *exposedSer
 // node makes the node of what a host in the zone leads to, and notes which addresses that needs. One that leads to a
 // single Service shares the Service's own set.
 func (n *naming) node(zone string, out *claim.Resolution) (*records.Node, addressUse) {
-	node := &records.Node{Source: strings.ToLower(out.Winner.Kind), Namespace: out.Winner.Namespace, Plain: out.NoTLS}
+	node := &records.Node{Source: strings.ToLower(out.Winner.Kind), Namespace: out.Winner.Namespace, NoHTTPS: out.NoTLS}
 	use := addressUse{zone: zone}
 	if out.External != nil {
 		node.Target = out.External[0]
@@ -109,7 +109,7 @@ func (n *naming) node(zone string, out *claim.Resolution) (*records.Node, addres
 	use.union = n.unions[key]
 	if use.union == nil {
 		use.union = &union{key: key, fixed: out.Addrs, services: out.Services, uses: zoneUses{}}
-		use.union.addrs = records.NewSet(use.union.merge(n.options, n.find))
+		use.union.addrs = records.NewAddressSet(use.union.merge(n.options, n.find))
 		n.unions[key] = use.union
 	}
 	n.count(use, 1)

@@ -15,7 +15,7 @@ import (
 
 // exposedService is a Service that is answered: its addresses, and the node of its names.
 type exposedService struct {
-	addrs     *records.Set
+	addrs     *records.AddressSet
 	node      *records.Node
 	populated bool   // its addresses are those of its slices, so that it may have its names
 	asOf      uint64 // the last change that they follow
@@ -32,7 +32,7 @@ type exposedService struct {
 
 // unaddressed stands for every Service whose addresses and names nobody asks for. It does not change.
 var unaddressed = func() *exposedService {
-	nowhere := &records.Set{}
+	nowhere := &records.AddressSet{}
 	nowhere.Store(&records.Addresses{})
 	return &exposedService{addrs: nowhere, node: &records.Node{Addrs: nowhere}, populated: true, named: true}
 }()
@@ -72,8 +72,8 @@ func (s *serviceState) expose(service *object.Service) {
 		e = unaddressed
 		s.renamed[key] = true
 	case e == nil:
-		e = &exposedService{addrs: &records.Set{}}
-		e.node = &records.Node{Addrs: e.addrs, Parental: true, Source: "service", Namespace: service.Namespace, Service: service.Name}
+		e = &exposedService{addrs: &records.AddressSet{}}
+		e.node = &records.Node{Addrs: e.addrs, NamesBelow: true, Source: "service", Namespace: service.Namespace, Service: service.Name}
 	}
 	ports := service.ServicePorts
 	if !s.options.HTTPS {
@@ -152,7 +152,7 @@ func (s *serviceState) problems() (all []object.Problem) {
 // updateReverse lets the reverse zones point to an exposed Service's endpoints, if they have names.
 func (s *serviceState) updateReverse(e *exposedService, before, after *records.Addresses) {
 	if s.options.Services {
-		s.index.Move(e.node, before, after)
+		s.index.UpdateReverse(e.node, before, after)
 	}
 }
 
@@ -186,10 +186,10 @@ func (s *serviceState) refresh(service cache.ObjectName, e *exposedService, addr
 	}
 	if changed && e.named { // else that its names come counts as the change
 		for _, name := range s.options.ServiceNames(service) {
-			s.index.Touch(s.index.Match(name))
+			s.index.MarkChanged(s.index.Zone(name))
 		}
-		if !addrs.Alike(before) {
-			s.index.Touch(s.named[service]...)
+		if !addrs.EqualAddresses(before) {
+			s.index.MarkChanged(s.named[service]...)
 		}
 	}
 	for _, u := range s.unions[service] {
@@ -227,7 +227,7 @@ func (s *serviceState) combine(named map[cache.ObjectName][]string, unions map[*
 
 func (s *serviceState) mergeUnion(u *union) {
 	if u.addrs.Store(u.merge(s.options, s.find)) {
-		s.index.Touch(u.zones...)
+		s.index.MarkChanged(u.zones...)
 	}
 }
 
@@ -240,7 +240,7 @@ func (s *states) add(o states, sign int) {
 
 // nameServices returns what is to be done to the index for Services whose names have come, which are above any
 // claim on them and take its place in hosts, or have gone, which leaves them to a claim.
-func (s *serviceState) nameServices(renamed map[cache.ObjectName]bool, hosts map[string]*records.Node) (put []records.Record, gone []string) {
+func (s *serviceState) nameServices(renamed map[cache.ObjectName]bool, hosts map[string]*records.Node) (put []records.Entry, gone []string) {
 	for key := range renamed {
 		e := s.exposed[key]
 		if e != nil && !e.populated {
@@ -254,9 +254,9 @@ func (s *serviceState) nameServices(renamed map[cache.ObjectName]bool, hosts map
 			switch {
 			case e != nil:
 				delete(hosts, name)
-				put = append(put, records.Record{Name: name, Node: e.node})
+				put = append(put, records.Entry{Name: name, Node: e.node})
 			case claimed:
-				put = append(put, records.Record{Name: name, Node: claim})
+				put = append(put, records.Entry{Name: name, Node: claim})
 			default:
 				gone = append(gone, name)
 			}

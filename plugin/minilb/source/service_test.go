@@ -51,7 +51,7 @@ func TestUnionDoubtful(t *testing.T) {
 		u := &union{}
 		for i, doubtful := range []uint32{tc.a, tc.b} {
 			name := cache.NewObjectName("shop", fmt.Sprint(i+1))
-			e := &exposedService{addrs: records.NewSet(&records.Addresses{
+			e := &exposedService{addrs: records.NewAddressSet(&records.Addresses{
 				V4: []netip.Addr{netip.MustParseAddr("10.0.0." + name.Name)}, V6: []netip.Addr{netip.MustParseAddr("fd00::" + name.Name)},
 			})}
 			e.allUnhealthy.Store(doubtful)

@@ -120,7 +120,7 @@ func (s *services) takeRenamed() map[cache.ObjectName]bool {
 
 // publish names the renamed Services, and takes in the zones in which hosts lead to a Service alone, or to a union.
 // It returns what is to be done to the index for their names, and the problems of slices.
-func (s *services) publish(renamed map[cache.ObjectName]bool, hosts map[string]*records.Node, named map[cache.ObjectName][]string, unions map[*union][]string) (put []records.Record, gone []string, problems []object.Problem) {
+func (s *services) publish(renamed map[cache.ObjectName]bool, hosts map[string]*records.Node, named map[cache.ObjectName][]string, unions map[*union][]string) (put []records.Entry, gone []string, problems []object.Problem) {
 	s.mu.Lock()
 	defer s.unlock()
 	put, gone = s.state.nameServices(renamed, hosts)

@@ -81,7 +81,7 @@ func runReflector(ctx context.Context, name string, lw cache.ListerWatcher, expe
 // listWatch wraps a typed client so that observe sees the outcome of each request, so that a list is
 // reduced page by page, and so that a watch is resumed only if it is the same API server's.
 func listWatch[L list](observe func(context.Context, error), reduce func(runtime.Object) any, c client[L], selector string) cache.ListerWatcher {
-	resumption := &kube.Resumption{}
+	resumption := &kube.RelistPolicy{}
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			options.FieldSelector = selector

@@ -109,14 +109,14 @@ func newTranslator(w *Watcher, options config.Options, index *records.Index, hoo
 }
 
 // Follow lets the serials go on from those of a Translator whose place this one takes.
-func (t *Translator) Follow(other *Translator) { t.index.Continue(other.index) }
+func (t *Translator) Follow(other *Translator) { t.index.InheritSerials(other.index) }
 
 // Follow takes over what another Watcher of the same cluster, whose place this one takes, has found
 // out: endpoints that it suspects are suspect here.
 func (w *Watcher) Follow(other *Watcher) {
 	for _, p := range w.probing {
 		for _, before := range other.probing {
-			p.Follow(before.Prober)
+			p.Inherit(before.Prober)
 		}
 	}
 }

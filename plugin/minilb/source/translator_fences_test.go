@@ -62,7 +62,7 @@ func TestTranslatorFencesInZone(t *testing.T) {
 	b.watcher.ingresses[""].Update(i)
 	b.sync()
 	b.want("a.example.org.", "10.0.0.1")
-	if result, _ := b.index.Lookup("minilb.example.org.", "home.minilb.example.org."); result != records.NotFound {
+	if result, _ := b.index.Lookup("minilb.example.org.", "home.minilb.example.org."); result != records.NameError {
 		t.Errorf("a name that only a rule has: got %d, want NotFound", result)
 	}
 }

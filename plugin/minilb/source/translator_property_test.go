@@ -264,7 +264,7 @@ func (h *history) live(t *rapid.T, steps int, check func()) {
 
 // described returns what is answered at a name, in words.
 func (b *bench) described(name string, metadata bool) string {
-	result, node := b.index.Lookup(b.index.Match(name), name)
+	result, node := b.index.Lookup(b.index.Zone(name), name)
 	if node == nil {
 		return fmt.Sprint(result)
 	}

@@ -242,7 +242,7 @@ func TestTranslatorNode(t *testing.T) {
 		"gw.infra.minilb.": "service infra/gw", "gw.ex.org.": "service infra/gw", "one.ex.org.": "ingress infra/gw", "same.ex.org.": "ingress infra/gw",
 		"two.ex.org.": "ingress shop/", "both.ex.org.": "ingress infra/gw", "address.ex.org.": "ingress shop/", "alias.ex.org.": "ingress shop/",
 	} {
-		_, node := b.index.Lookup(b.index.Match(name), name)
+		_, node := b.index.Lookup(b.index.Zone(name), name)
 		if got := node.Source + " " + node.Namespace + "/" + node.Service; got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}

@@ -140,7 +140,7 @@ func (b *bench) srv(name string) string {
 	var all []string
 	for _, target := range node.Targets("web.shop.minilb.", 0) {
 		all = append(all, fmt.Sprint(target.Label(), ":", target.Number))
-		if len(node.Of.At(target.Label())) == 0 {
+		if len(node.ServedBy.At(target.Label())) == 0 {
 			b.t.Errorf("%s leads to %s, which has no address", name, target.Name)
 		}
 	}
@@ -151,7 +151,7 @@ func (b *bench) srv(name string) string {
 // endpointNames returns the labels of the endpoints that are there below a Service's name.
 func (b *bench) endpointNames(service string) string {
 	var all []string
-	for r := range b.index.Records("minilb.") {
+	for r := range b.index.Entries("minilb.") {
 		if label, found := strings.CutSuffix(r.Name, "."+service); found && r.Node.Addrs != nil {
 			all = append(all, label)
 		}
@@ -165,7 +165,7 @@ func (b *bench) pointers(addrs string) string {
 	var all []string
 	for _, addr := range strings.Fields(addrs) {
 		for _, zone := range []string{"in-addr.arpa.", "ip6.arpa."} {
-			for r := range b.index.Records(zone) {
+			for r := range b.index.Entries(zone) {
 				if prefix, ok := records.ReversePrefix(r.Name); ok && prefix.Addr() == netip.MustParseAddr(addr) {
 					for _, name := range r.Node.Pointers {
 						label, _, _ := strings.Cut(name, ".")
@@ -227,7 +227,7 @@ func TestLabelsOfFamily(t *testing.T) {
 		u, _ := usableOf(all)
 		a := addressesOf(&o, &u, object.ServicePorts{})
 		index := records.NewIndex([]string{"minilb."})
-		index.Update(nil, []records.Record{{Name: "web.shop.minilb.", Node: &records.Node{Addrs: records.NewSet(a), Parental: true}}}, false)
+		index.Update(nil, []records.Entry{{Name: "web.shop.minilb.", Node: &records.Node{Addrs: records.NewAddressSet(a), NamesBelow: true}}}, false)
 		if got := (&bench{t: t, index: index}).srv("_https._tcp.web.shop.minilb."); got != want {
 			t.Errorf("%+v: got %s, want %s", o, got, want)
 		}

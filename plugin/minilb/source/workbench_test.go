@@ -146,7 +146,7 @@ func (b *bench) pending() bool {
 
 // addrs returns what name is answered with, or "-" if it is not there.
 func (b *bench) addrs(name string) string {
-	result, node := b.index.Lookup(b.index.Match(name), name)
+	result, node := b.index.Lookup(b.index.Zone(name), name)
 	switch {
 	case result != records.Found:
 		return "-"

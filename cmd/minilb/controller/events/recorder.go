@@ -127,10 +127,10 @@ func (r *Recorder) write(ctx context.Context, e *entry, event *eventsv1.Event) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	err := r.api.CreateEvent(ctx, event)
-	failure := kube.Explain("create", "events.events.k8s.io", err)
+	failure := kube.Classify("create", "events.events.k8s.io", err)
 	terminating := apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || apierrors.IsNotFound(err)
 	if failure != nil && failure.Kind == kube.Forbidden && !terminating && r.api.MayCreateEvents(ctx, event.Namespace) {
-		failure = &kube.Failure{Kind: kube.Refused, Text: "events.events.k8s.io: a policy or a quota of the cluster refuses it: " + err.Error(), Cause: err}
+		failure = &kube.Error{Kind: kube.Rejected, Text: "events.events.k8s.io: a policy or a quota of the cluster refuses it: " + err.Error(), Cause: err}
 	}
 	if err != nil && context.Cause(ctx) == context.Canceled {
 		return // we are stopping
@@ -148,12 +148,12 @@ func (r *Recorder) write(ctx context.Context, e *entry, event *eventsv1.Event) {
 	case failure.Kind == kube.Forbidden:
 		r.failed.Inc()
 		r.schedule.deny(event.Namespace, failure.Text)
-	case failure.Kind == kube.Refused:
+	case failure.Kind == kube.Rejected:
 		r.failed.Inc()
 		r.schedule.reject(e, failure.Text)
 	default: // logged by the watch of Services
 		r.failed.Inc()
 		r.log.Debug("event not written: " + failure.Text)
-		r.schedule.postpone(e, failure.Kind != kube.Unwell)
+		r.schedule.postpone(e, failure.Kind != kube.ServerError)
 	}
 }
