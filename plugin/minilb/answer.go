@@ -202,16 +202,16 @@ func serviceOf(port string) string {
 // https returns the HTTPS record of a name: in service mode with the name itself as the target, whose
 // addresses are queried as usual (D50, D51, RFC 9460 §9).
 func (m *Minilb) https(owner string, node *records.Node) []dns.RR {
-	binding := node.SvcParams()
-	if binding == nil || strings.HasPrefix(owner, "_") { // the name of another port (RFC 9460 §9.1)
+	params := node.SvcParams()
+	if params == nil || strings.HasPrefix(owner, "_") { // the name of another port (RFC 9460 §9.1)
 		return nil
 	}
 	rr := &dns.HTTPS{SVCB: dns.SVCB{Hdr: m.header(owner, dns.TypeHTTPS), Priority: 1, Target: "."}}
-	if len(binding.ALPN) > 0 {
-		rr.Value = append(rr.Value, &dns.SVCBAlpn{Alpn: binding.ALPN})
+	if len(params.ALPN) > 0 {
+		rr.Value = append(rr.Value, &dns.SVCBAlpn{Alpn: params.ALPN})
 	}
-	if binding.Port != 443 {
-		rr.Value = append(rr.Value, &dns.SVCBPort{Port: binding.Port})
+	if params.Port != 443 {
+		rr.Value = append(rr.Value, &dns.SVCBPort{Port: params.Port})
 	}
 	return []dns.RR{rr}
 }

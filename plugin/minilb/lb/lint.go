@@ -27,21 +27,21 @@ func Lint(kind string, labels, annotations map[string]string, hostAnnotations []
 	for _, key := range hostAnnotations {
 		ours[key] = kind == "Service"
 	}
-	var slips []LintWarning
+	var warnings []LintWarning
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		if ours[key] {
 			continue
 		}
 		if text, fix := lintAnnotation(kind, key, hostAnnotations); text != "" {
-			slips = append(slips, LintWarning{key, false, text, fix, !Known(key) && (slices.Contains(hostAnnotations, key) || slices.Contains(others, key))})
+			warnings = append(warnings, LintWarning{key, false, text, fix, !Known(key) && (slices.Contains(hostAnnotations, key) || slices.Contains(others, key))})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		if text, fix := lintLabel(key, labels[key]); text != "" {
-			slips = append(slips, LintWarning{key, true, text, fix, false})
+			warnings = append(warnings, LintWarning{key, true, text, fix, false})
 		}
 	}
-	return slips
+	return warnings
 }
 
 // known are our keys, in the order in which they are proposed.
