@@ -261,7 +261,7 @@ func (n *Node) below(labels string) (result Result, node *Node, exists bool) {
 	}
 	if strings.HasPrefix(top, "_") {
 		switch {
-		case !all.speaks(top):
+		case all.Endpoints == nil || !slices.ContainsFunc(all.ports, func(p Port) bool { return p.Proto == top }):
 			return NameError, nil, false
 		case under == "":
 			return NoData, nil, true
@@ -333,15 +333,6 @@ func (n *Node) hasChildren() bool {
 	}
 	all := n.Addrs.Load()
 	return len(all.V4)+len(all.V6) > 0 || all.Endpoints != nil
-}
-
-// speaks reports whether there is a named port of the protocol.
-func (a *Addresses) speaks(proto string) bool {
-	if a.Endpoints == nil {
-		return false
-	}
-	_, found := slices.BinarySearchFunc(a.ports, proto, func(p Port, proto string) int { return strings.Compare(p.Proto, proto) })
-	return found
 }
 
 // portsOf returns the ports of a name and protocol, none if there is no such port.

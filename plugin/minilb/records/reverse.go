@@ -82,57 +82,36 @@ func (r *reverse) zone(addr netip.Addr) *zone {
 // changes. It must not be called concurrently with itself.
 func (r *reverse) move(node *Node, before, after *Addresses) (changed []*zone) {
 	table := r.table.Load()
+	change := func(addr netip.Addr) bool {
+		z := r.zone(addr)
+		if z != nil && !slices.Contains(changed, z) {
+			changed = append(changed, z)
+		}
+		return z != nil
+	}
+	put := func(addr netip.Addr, nodes ...*Node) {
+		table = table.ModifyPersist(netip.PrefixFrom(addr, addr.BitLen()), func(all []*Node, _ bool) ([]*Node, bool) {
+			all = append(slices.DeleteFunc(slices.Clone(all), func(n *Node) bool { return n == node }), nodes...)
+			return all, len(all) == 0
+		})
+	}
 	renamed := !before.Endpoints.equal(after.Endpoints) || before.paired() // pairs are indexes, of other addresses than before
-	for _, families := range [][2][]netip.Addr{{before.V4, after.V4}, {before.V6, after.V6}} {
-		for addr, change := range differences(families[0], families[1]) {
-			z := r.zone(addr)
-			if z == nil || change == 0 && !(renamed && !slices.Equal(before.labelsAt(addr), after.labelsAt(addr))) {
-				continue
+	for _, addr := range slices.Concat(before.V4, before.V6) {
+		if !after.Has(addr) {
+			if change(addr) {
+				put(addr)
 			}
-			if !slices.Contains(changed, z) {
-				changed = append(changed, z)
-			}
-			if change != 0 {
-				table = table.ModifyPersist(netip.PrefixFrom(addr, addr.BitLen()), func(nodes []*Node, _ bool) ([]*Node, bool) {
-					others := slices.DeleteFunc(slices.Clone(nodes), func(n *Node) bool { return n == node })
-					if change > 0 {
-						others = append(others, node)
-					}
-					return others, len(others) == 0
-				})
-			}
+		} else if renamed && r.zone(addr) != nil && !slices.Equal(before.labelsAt(addr), after.labelsAt(addr)) {
+			change(addr)
+		}
+	}
+	for _, addr := range slices.Concat(after.V4, after.V6) {
+		if !before.Has(addr) && change(addr) {
+			put(addr, node)
 		}
 	}
 	r.table.Store(table)
 	return changed
-}
-
-// differences yields the addresses of two sorted lists: with -1 those that are only in the first, with 1
-// those only in the second, with 0 those in both.
-func differences(before, after []netip.Addr) iter.Seq2[netip.Addr, int] {
-	return func(yield func(netip.Addr, int) bool) {
-		for len(before)+len(after) > 0 {
-			var addr netip.Addr
-			change := 0
-			switch {
-			case len(after) == 0 || len(before) > 0 && before[0].Less(after[0]):
-				addr, change = before[0], -1
-			case len(before) == 0 || after[0].Less(before[0]):
-				addr, change = after[0], 1
-			default:
-				addr = after[0]
-			}
-			if change <= 0 {
-				before = before[1:]
-			}
-			if change >= 0 {
-				after = after[1:]
-			}
-			if !yield(addr, change) {
-				return
-			}
-		}
-	}
 }
 
 // lookup looks up a name in a reverse zone: it has the PTR records of an address, or is an empty
