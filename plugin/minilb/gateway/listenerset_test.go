@@ -181,7 +181,7 @@ func TestListenerSets(t *testing.T) {
 // G50: only a Gateway of the Gateway API's own group is a parent.
 func TestListenerSetParent(t *testing.T) {
 	for group, want := range map[string]string{"": "Gateway infra/gw", "group: gateway.networking.k8s.io, ": "Gateway infra/gw", "group: example.org, ": "example.org/Gateway infra/gw", "kind: Service, ": "Service infra/gw"} {
-		set := object.NewListenerSet(object.KindListenerSet)(customObject(t, "metadata: {name: set, namespace: shop}\nspec: {parentRef: {"+group+"name: gw, namespace: infra}}"))
+		set := object.NewListenerSet(object.KindListenerSet)(customObject(t, "metadata: {name: set, namespace: shop}\nspec: {parentRef: {"+group+"name: gw, namespace: infra}}"), nil)
 		if got := set.Parent.String(); got != want {
 			t.Errorf("%q: got %s, want %s", group, got, want)
 		}

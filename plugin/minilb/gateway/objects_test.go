@@ -35,15 +35,15 @@ func testObjects(t testing.TB, manifest string) *Routes {
 		switch kind := obj.GetKind(); kind {
 		case "":
 		case object.KindGateway:
-			objects.Set(object.NewGateway(obj))
+			objects.Set(object.NewGateway(obj, nil))
 		case object.KindGatewayClass:
-			objects.Set(object.NewGatewayClass(obj))
+			objects.Set(object.NewGatewayClass(obj, nil))
 		case object.KindListenerSet, object.KindXListenerSet:
-			objects.Set(object.NewListenerSet(kind)(obj))
+			objects.Set(object.NewListenerSet(kind)(obj, nil))
 		case kindNamespace:
-			objects.Set(object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: obj.GetName(), Labels: obj.GetLabels()}}))
+			objects.Set(object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: obj.GetName(), Labels: obj.GetLabels()}}, nil))
 		case object.KindHTTPRoute, object.KindGRPCRoute, object.KindTLSRoute:
-			objects.Set(object.NewRoute(kind)(obj))
+			objects.Set(object.NewRoute(kind)(obj, nil))
 		default:
 			t.Fatalf("kind %q", kind)
 		}

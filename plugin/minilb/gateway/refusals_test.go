@@ -88,12 +88,12 @@ func TestBounds(t *testing.T) {
 	} {
 		hosts, parents, listeners := tc.written[0], tc.written[1], tc.written[2]
 		r := object.NewRoute(object.KindTLSRoute)(customObject(t, fmt.Sprintf("{metadata: {name: r, namespace: shop}, spec: {hostnames: [%s], parentRefs: [%s]}, status: {parents: [%s]}}",
-			list("h%d.org", hosts), list("{name: p%d}", parents), list("{parentRef: {name: p%d}}", parents))))
+			list("h%d.org", hosts), list("{name: p%d}", parents), list("{parentRef: {name: p%d}}", parents))), nil)
 		if got := [3]int{len(r.Hosts), len(r.Parents), len(r.Statuses)}; got != [3]int{tc.taken[0], tc.taken[1], tc.taken[1]} {
 			t.Errorf("got %v hosts, parents and verdicts of %v", got, tc.written)
 		}
 		g := object.NewGateway(customObject(t, fmt.Sprintf("{metadata: {name: g, namespace: shop}, spec: {listeners: [%s]}, status: {addresses: [%s]}}",
-			list("{name: l%d}", listeners), list("{value: 10.0.1.%d}", object.MaxTargets)+", {value: 10.0.2.1}")))
+			list("{name: l%d}", listeners), list("{value: 10.0.1.%d}", object.MaxTargets)+", {value: 10.0.2.1}")), nil)
 		if len(g.Listeners) != tc.taken[2] || len(g.Targets.List) != object.MaxTargets {
 			t.Errorf("got %d listeners and %d addresses", len(g.Listeners), len(g.Targets.List))
 		}

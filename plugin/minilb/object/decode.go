@@ -101,8 +101,8 @@ const (
 
 // KindName names an object of one of several kinds.
 type KindName struct {
-	Kind            string // of one of the groups above, or group/kind for all others
-	Namespace, Name string
+	Kind            string `json:",omitzero"` // of one of the groups above, or group/kind for all others
+	Namespace, Name string `json:",omitzero"`
 }
 
 func (k KindName) String() string {

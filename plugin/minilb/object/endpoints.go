@@ -49,11 +49,11 @@ func (e *Endpoint) Compare(o *Endpoint) int {
 // Endpoints are those of a slice, in order and packed: they are most of what is known of a large
 // cluster.
 type Endpoints struct {
-	Packed    []byte   // of each the address, of 4 or 16 bytes, and its conditions
-	Hostnames []string // of each; nil if none has one
-	Nodes     []string // of each; nil if they do not matter
-	Pods      []uint32 // of each; nil if none is known
-	Width     int      // of each of the packed
+	Packed    []byte   `json:",omitzero"` // of each the address, of 4 or 16 bytes, and its conditions
+	Hostnames []string `json:",omitzero"` // of each; nil if none has one
+	Nodes     []string `json:",omitzero"` // of each; nil if they do not matter
+	Pods      []uint32 `json:",omitzero"` // of each; nil if none is known
+	Width     int      `json:",omitzero"` // of each of the packed
 }
 
 // Pack sorts and packs endpoints, all of one family.

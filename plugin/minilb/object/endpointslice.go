@@ -17,11 +17,11 @@ import (
 // EndpointSlice is an EndpointSlice: the endpoints of a part of a Service, in one family.
 type EndpointSlice struct {
 	Meta
-	Service   string // "" if it belongs to none
-	Endpoints Endpoints
-	Ports     []Port
-	Triggered int64     // when the change that led to its present state happened, in Unix nanoseconds, 0 if unknown
-	Problems  []Problem // what could not be used
+	Service   string    `json:",omitzero"` // "" if it belongs to none
+	Endpoints Endpoints `json:",omitzero"`
+	Ports     []Port    `json:",omitzero"`
+	Triggered int64     `json:",omitzero"` // when the change that led to its present state happened, in Unix nanoseconds, 0 if unknown
+	Problems  []Problem `json:",omitzero"` // what could not be used
 }
 
 // ServiceName returns the Service that the slice belongs to; its name is "" for none.

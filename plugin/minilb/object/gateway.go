@@ -19,12 +19,12 @@ import (
 // Gateway is a Gateway with its listeners and the addresses that its status reports.
 type Gateway struct {
 	Meta
-	Targets          Targets // where its status or its annotation points
-	Class            string
-	Listeners        []Listener
-	AllowedListeners NamespaceSelection // where its ListenerSets may be (G51)
-	Malformed        bool               // it is not as its kind should be
-	IsDefault        bool               // routes that name no Gateway may attach to it (G19)
+	Targets          Targets            `json:",omitzero"` // where its status or its annotation points
+	Class            string             `json:",omitzero"`
+	Listeners        []Listener         `json:",omitzero"`
+	AllowedListeners NamespaceSelection `json:",omitzero"` // where its ListenerSets may be (G51)
+	Malformed        bool               `json:",omitzero"` // it is not as its kind should be
+	IsDefault        bool               `json:",omitzero"` // routes that name no Gateway may attach to it (G19)
 }
 
 // gatewayObject is a Gateway as it is written.
@@ -50,8 +50,9 @@ type gatewayAddress struct {
 	Routability string                `json:"routability"`
 }
 
-func NewGateway(obj *unstructured.Unstructured) *Gateway {
+func NewGateway(obj *unstructured.Unstructured, f *Fields) *Gateway {
 	g := &Gateway{Meta: identity(obj)}
+	g.identify(KindGateway, obj, f, true)
 	g.Targets.Ref = g.Ref(KindGateway)
 	var written gatewayObject
 	if err := decode(obj, &written); err != nil {
@@ -108,11 +109,11 @@ func (g *Gateway) Limited(networks []netip.Prefix) *Gateway {
 // GatewayClass is a GatewayClass: which controller its Gateways are left to.
 type GatewayClass struct {
 	Meta
-	Controller string
-	Problems   []Problem
+	Controller string    `json:",omitzero"`
+	Problems   []Problem `json:",omitzero"`
 }
 
-func NewGatewayClass(obj *unstructured.Unstructured) *GatewayClass {
+func NewGatewayClass(obj *unstructured.Unstructured, _ *Fields) *GatewayClass {
 	c := &GatewayClass{Meta: identity(obj)}
 	var written struct {
 		Spec struct {
@@ -132,10 +133,10 @@ func (c *GatewayClass) KindName() KindName { return KindName{Kind: KindGatewayCl
 // it by (G16).
 type Namespace struct {
 	Meta
-	Labels labels.Set // nil if they are too many to be kept (C7c): no listener selects it then
+	Labels labels.Set `json:",omitzero"` // nil if they are too many to be kept (C7c): no listener selects it then
 }
 
-func NewNamespace(obj *corev1.Namespace) *Namespace {
+func NewNamespace(obj *corev1.Namespace, _ *Fields) *Namespace {
 	n := &Namespace{Meta: newMeta(&obj.ObjectMeta)}
 	if textOf(obj.Labels) <= maxLabelText {
 		n.Labels = labels.Merge(obj.Labels, nil)

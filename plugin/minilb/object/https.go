@@ -13,10 +13,10 @@ import (
 
 // HTTPS is what a Service says of how it serves HTTPS: that it does at all, by its TCP port 443.
 type HTTPS struct {
-	Port     string   // label of the port's name in the slices
-	HasHTTP  bool     // it has a TCP port 80, too
-	ALPN     []string // by its annotation alone, as it cannot be guessed (D51)
-	Rejected []string // what is wrong with the annotation
+	Port     string   `json:",omitzero"` // label of the port's name in the slices
+	HasHTTP  bool     `json:",omitzero"` // it has a TCP port 80, too
+	ALPN     []string `json:",omitzero"` // by its annotation alone, as it cannot be guessed (D51)
+	Rejected []string `json:",omitzero"` // what is wrong with the annotation
 }
 
 // The ports that browsers go to. A Service without httpsPort may not have an HTTPS record, by which

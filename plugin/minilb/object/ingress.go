@@ -14,17 +14,20 @@ const ClassAnnotation = "kubernetes.io/ingress.class"
 // Ingress is an Ingress with the names it routes and the addresses that its status reports.
 type Ingress struct {
 	Meta
-	Classes   []string         // by its field and by the annotation that is older; either may be missing
-	Service   *string          // value of the annotation that replaces the status (M7)
-	Hosts     []string         // as written, each once
-	Surplus   int              // how many hosts there are beside, which are not kept
-	Addresses []IngressAddress // as written
+	Classes   []string         `json:",omitzero"` // by its field and by the annotation that is older; either may be missing
+	Service   *string          `json:",omitzero"` // value of the annotation that replaces the status (M7)
+	Hosts     []string         `json:",omitzero"` // as written, each once
+	Surplus   int              `json:",omitzero"` // how many hosts there are beside, which are not kept
+	Addresses []IngressAddress `json:",omitzero"` // as written
 }
 
-type IngressAddress struct{ IP, Hostname string }
+type IngressAddress struct {
+	IP, Hostname string `json:",omitzero"`
+}
 
-func NewIngress(obj *networkingv1.Ingress) *Ingress {
+func NewIngress(obj *networkingv1.Ingress, f *Fields) *Ingress {
 	i := &Ingress{Meta: newMeta(&obj.ObjectMeta)}
+	i.identify("Ingress", obj, f, true)
 	for _, class := range []string{value(obj.Spec.IngressClassName, ""), obj.Annotations[ClassAnnotation]} {
 		if class != "" && !slices.Contains(i.Classes, class) {
 			i.Classes = append(i.Classes, Intern(printable.Cut(class, maxValue)))

@@ -57,8 +57,8 @@ func (s *Service) keepHosts(annotations map[string]string, names []string) {
 
 // Truncation says how many hosts of an annotation are not kept.
 type Truncation struct {
-	Annotation string
-	Dropped    int
+	Annotation string `json:",omitzero"`
+	Dropped    int    `json:",omitzero"`
 }
 
 // hostList are hosts of an object's spec, each once, as far as they are kept.

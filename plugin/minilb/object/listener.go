@@ -13,15 +13,15 @@ import (
 
 // Listener is one of a Gateway's or of a ListenerSet's.
 type Listener struct {
-	Name          string
-	Host          string // in lower case; "" takes any
-	Port          int32  // 0 for one that the controller chooses (G54)
-	Protocol      gatewayv1.ProtocolType
-	Kinds         []string // of routes that it allows; none for those that its protocol does (G14)
-	AllowedRoutes NamespaceSelection
-	Supported     []string // kinds of routes that its status says it can take
-	Accepted      string   // status of these conditions, "" if there is none
-	Conflicts     string
+	Name          string                 `json:",omitzero"`
+	Host          string                 `json:",omitzero"` // in lower case; "" takes any
+	Port          int32                  `json:",omitzero"` // 0 for one that the controller chooses (G54)
+	Protocol      gatewayv1.ProtocolType `json:",omitzero"`
+	Kinds         []string               `json:",omitzero"` // of routes that it allows; none for those that its protocol does (G14)
+	AllowedRoutes NamespaceSelection     `json:",omitzero"`
+	Supported     []string               `json:",omitzero"` // kinds of routes that its status says it can take
+	Accepted      string                 `json:",omitzero"` // status of these conditions, "" if there is none
+	Conflicts     string                 `json:",omitzero"`
 }
 
 // MaxListeners bounds those of one object; the API server allows 64.

@@ -11,12 +11,12 @@ import (
 // ListenerSet is a ListenerSet or an XListenerSet: further listeners of a Gateway (§1.6).
 type ListenerSet struct {
 	Meta
-	Targets   *Targets // of its annotation, nil without one (M7)
-	Kind      string
-	Parent    KindName // the Gateway, G50
-	Listeners []Listener
-	Accepted  string // status of the condition, "" if there is none
-	Problems  []Problem
+	Targets   *Targets   `json:",omitzero"` // of its annotation, nil without one (M7)
+	Kind      string     `json:",omitzero"`
+	Parent    KindName   `json:",omitzero"` // the Gateway, G50
+	Listeners []Listener `json:",omitzero"`
+	Accepted  string     `json:",omitzero"` // status of the condition, "" if there is none
+	Problems  []Problem  `json:",omitzero"`
 }
 
 // listenerSetObject is one as it is written; an XListenerSet is written alike (G54).
@@ -34,9 +34,10 @@ type listenerSetObject struct {
 
 // NewListenerSet returns the function that reads those of the kind, which the objects
 // themselves need not tell (G8).
-func NewListenerSet(kind string) func(*unstructured.Unstructured) *ListenerSet {
-	return func(obj *unstructured.Unstructured) *ListenerSet {
+func NewListenerSet(kind string) func(*unstructured.Unstructured, *Fields) *ListenerSet {
+	return func(obj *unstructured.Unstructured, f *Fields) *ListenerSet {
 		s := &ListenerSet{Meta: identity(obj), Kind: kind}
+		s.identify(kind, obj, f, true)
 		var written listenerSetObject
 		if err := decode(obj, &written); err != nil {
 			s.Problems = malformed(s.Ref(kind), err)

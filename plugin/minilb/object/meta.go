@@ -3,9 +3,11 @@
 package object
 
 import (
+	"slices"
 	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -13,9 +15,14 @@ import (
 
 // Meta is the part of an object that all kinds share.
 type Meta struct {
-	Namespace, Name string
-	Created         int64 // unix seconds, the resolution of creationTimestamp
-	Ignored         bool  // M8
+	Namespace, Name string `json:",omitzero"`
+	Created         int64  `json:",omitzero"` // unix seconds, the resolution of creationTimestamp
+	Ignored         bool   `json:",omitzero"` // M8
+
+	// What follows is empty without Fields.Identity.
+	UID        types.UID `json:",omitzero"`
+	Generation int64     `json:",omitzero"` // 0 of a Service, which has none
+	Lint       []Problem `json:",omitzero"` // labels and annotations without effect
 }
 
 func newMeta(obj *metav1.ObjectMeta) Meta {
@@ -27,13 +34,41 @@ func newMeta(obj *metav1.ObjectMeta) Meta {
 	}
 }
 
-// Intern returns a string that many objects have, as one that those share which come between two
-// garbage collections: few copies, where else each has its own.
+// maxLint is how many warnings are kept of an object.
+const maxLint = 5
+
+// identify adds what is known of an object with Fields.Identity. Notices are kept only of one that is ours.
+func (m *Meta) identify(kind string, obj metav1.Object, f *Fields, ours bool) {
+	if f == nil || !f.Identity {
+		return
+	}
+	m.UID, m.Generation = obj.GetUID(), obj.GetGeneration()
+	if m.Ignored {
+		return
+	}
+	ref := m.Ref(kind)
+	for _, s := range lb.Slips(kind, obj.GetLabels(), obj.GetAnnotations(), f.HostAnnotations) {
+		reason := ReasonAnnotation
+		if s.Notice {
+			reason = ReasonNotice
+		}
+		if (ours || !s.Notice) && len(m.Lint) < maxLint {
+			m.Lint = append(m.Lint, Problem{Ref: &ref, Reason: reason, Text: s.Text + ": " + s.Fix})
+		}
+	}
+}
+
+// Same reports whether another form of the object has the same identity and the same warnings.
+func (m *Meta) Same(o *Meta) bool {
+	return m.UID == o.UID && m.Generation == o.Generation && slices.EqualFunc(m.Lint, o.Lint, func(a, b Problem) bool { return a.Text == b.Text })
+}
+
+// Intern returns the canonical copy of s, so that equal strings share memory.
 func Intern(s string) string { return unique.Make(s).Value() }
 
 // Ref returns what names the object, of a kind, in claims and problems.
 func (m *Meta) Ref(kind string) Ref {
-	return Ref{Kind: kind, Namespace: m.Namespace, Name: m.Name, Created: m.Created}
+	return Ref{Kind: kind, Namespace: m.Namespace, Name: m.Name, Created: m.Created, UID: m.UID, Generation: m.Generation}
 }
 
 // Hidden reports whether the object is to be taken for absent (M8).

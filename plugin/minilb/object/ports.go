@@ -11,8 +11,8 @@ import (
 
 // Port is a port of the endpoints of a slice.
 type Port struct {
-	Proto, Service string // as labels: "_tcp", "_https", or "_" without a name
-	Number         uint16
+	Proto, Service string `json:",omitzero"` // as labels: "_tcp", "_https", or "_" without a name
+	Number         uint16 `json:",omitzero"`
 }
 
 const Unnamed = "_"

@@ -2,11 +2,11 @@ package object
 
 // Problem is a host that is not served, or not as asked, and why.
 type Problem struct {
-	Ref    *Ref
-	Reason Reason // what it counts as; "" for what is only worth a line in the log
-	Host   string // the canonical host that it is about, "" for several or none
-	Text   string // what is wrong and what follows, without the owner
-	Hosts  int    // how many of its hosts that is about, 0 for one
+	Ref    *Ref   `json:",omitzero"`
+	Reason Reason `json:",omitzero"` // what it counts as; "" for what is only worth a line in the log
+	Host   string `json:",omitzero"` // the canonical host that it is about, "" for several or none
+	Text   string `json:",omitzero"` // what is wrong and what follows, without the owner
+	Hosts  int    `json:",omitzero"` // how many of its hosts that is about, 0 for one
 }
 
 // Reason is the kind of a problem: what follows, and what is to be done, depends on it alone.

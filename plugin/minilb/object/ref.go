@@ -4,14 +4,17 @@ import (
 	"cmp"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 )
 
 // Ref is the object behind a claim.
 type Ref struct {
-	Kind            string // "Service", "Ingress" or that of a route
-	Namespace, Name string
-	Created         int64 // unix seconds
+	Kind            string    `json:",omitzero"` // "Service", "Ingress" or that of a route
+	Namespace, Name string    `json:",omitzero"`
+	Created         int64     `json:",omitzero"` // unix seconds
+	UID             types.UID `json:",omitzero"` // as is the generation, empty without Fields.Identity, of EndpointSlices and of GatewayClasses
+	Generation      int64     `json:",omitzero"`
 }
 
 func (o *Ref) String() string { return KindName{o.Kind, o.Namespace, o.Name}.String() }

@@ -60,30 +60,30 @@ func (ref *ParentRef) String() string {
 // attach to, and what their controllers said.
 type Route struct {
 	Meta
-	Targets            *Targets // of its annotation, nil without one (M7)
-	Kind               string
-	Hosts              []string // in lower case, each once; [""] for all of the listeners' (G30)
-	Surplus            int      // how many hosts there are beside, which are not kept
-	Parents            []ParentRef
-	UseDefaultGateways bool // it attaches to default Gateways as well (G19)
-	Statuses           []RouteStatus
-	Problems           []Problem // why it cannot be read, if it has no hosts, or what there is to know of it
+	Targets            *Targets      `json:",omitzero"` // of its annotation, nil without one (M7)
+	Kind               string        `json:",omitzero"`
+	Hosts              []string      `json:",omitzero"` // in lower case, each once; [""] for all of the listeners' (G30)
+	Surplus            int           `json:",omitzero"` // how many hosts there are beside, which are not kept
+	Parents            []ParentRef   `json:",omitzero"`
+	UseDefaultGateways bool          `json:",omitzero"` // it attaches to default Gateways as well (G19)
+	Statuses           []RouteStatus `json:",omitzero"`
+	Problems           []Problem     `json:",omitzero"` // why it cannot be read, if it has no hosts, or what there is to know of it
 }
 
 // ParentRef is a reference to a route's parent with everything filled in that was left out,
 // so that two that mean the same are equal (G20).
 type ParentRef struct {
 	KindName
-	Section string // "" for all listeners (G11)
-	Port    int32  // 0 for all
+	Section string `json:",omitzero"` // "" for all listeners (G11)
+	Port    int32  `json:",omitzero"` // 0 for all
 }
 
 // RouteStatus is what one controller says of a route and one of its parents.
 type RouteStatus struct {
-	Parent     ParentRef
-	Controller string
-	Accepted   string // status of the condition, "" if there is none
-	Reason     string // with the message, for people; "" of one that is accepted
+	Parent     ParentRef `json:",omitzero"`
+	Controller string    `json:",omitzero"`
+	Accepted   string    `json:",omitzero"` // status of the condition, "" if there is none
+	Reason     string    `json:",omitzero"` // with the message, for people; "" of one that is accepted
 }
 
 // MaxParents bounds the parents and the verdicts of one route; the API server allows 32.
@@ -130,9 +130,10 @@ func redirects(obj *unstructured.Unstructured) bool {
 
 // NewRoute returns the function that reads routes of the kind, which the objects
 // themselves need not tell (G8).
-func NewRoute(kind string) func(*unstructured.Unstructured) *Route {
-	return func(obj *unstructured.Unstructured) *Route {
+func NewRoute(kind string) func(*unstructured.Unstructured, *Fields) *Route {
+	return func(obj *unstructured.Unstructured, f *Fields) *Route {
 		r := &Route{Meta: identity(obj), Kind: kind}
+		r.identify(kind, obj, f, true)
 		var written routeObject
 		if err := decode(obj, &written); err != nil {
 			r.Problems = malformed(r.Ref(kind), err)

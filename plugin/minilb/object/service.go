@@ -11,18 +11,18 @@ import (
 // Service is a Service of type LoadBalancer.
 type Service struct {
 	Meta
-	Kind  corev1.ServiceType
-	Class *string
-	Hosts map[string]string // the host annotations that a Translator reads; of one that nobody exposes none (C7c)
+	Kind  corev1.ServiceType `json:",omitzero"`
+	Class *string            `json:",omitzero"`
+	Hosts map[string]string  `json:",omitzero"` // the host annotations that a Translator reads; of one that nobody exposes none (C7c)
 	// Truncated are those annotations of which only the first hosts are kept.
-	Truncated []Truncation
+	Truncated []Truncation `json:",omitzero"`
 	ServicePorts
 }
 
 // ServicePorts is what a Service says of its ports.
 type ServicePorts struct {
-	Named string // those with names, as in "_https._tcp _dns._udp", if it is served
-	HTTPS *HTTPS // nil if it does not serve HTTPS, or nobody asks
+	Named string `json:",omitzero"` // those with names, as in "_https._tcp _dns._udp", if it is served
+	HTTPS *HTTPS `json:",omitzero"` // nil if it does not serve HTTPS, or nobody asks
 }
 
 func (o ServicePorts) Equal(p ServicePorts) bool { return o.Named == p.Named && o.HTTPS.Equal(p.HTTPS) }
@@ -53,5 +53,6 @@ func NewService(obj *corev1.Service, f *Fields) *Service {
 	if exposed || f.Unexposed {
 		s.keepHosts(obj.Annotations, f.HostAnnotations)
 	}
+	s.identify("Service", obj, f, exposed)
 	return s
 }

@@ -26,17 +26,17 @@ func (t *Target) Address() string {
 
 // Target is what a claimed name leads to, one of the three (M1).
 type Target struct {
-	Addr    netip.Addr
-	Service cache.ObjectName
-	Host    string // canonical; a name that may turn out to be a Service's, claimed, or external (M3, M6)
+	Addr    netip.Addr       `json:",omitzero"`
+	Service cache.ObjectName `json:",omitzero"`
+	Host    string           `json:",omitzero"` // canonical; a name that may turn out to be a Service's, claimed, or external (M3, M6)
 }
 
 // Targets is where an object's annotation or status says that its hosts are served.
 type Targets struct {
 	Ref
-	List     []Target
-	Problems []Problem // what of the object could not be used, one a host or target
-	Missing  string    // why there are no targets, if there are none (M2)
+	List     []Target  `json:",omitzero"`
+	Problems []Problem `json:",omitzero"` // what of the object could not be used, one a host or target
+	Missing  string    `json:",omitzero"` // why there are no targets, if there are none (M2)
 }
 
 func (l *Targets) AddProblem(reason Reason, format string, args ...any) {

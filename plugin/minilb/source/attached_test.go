@@ -52,17 +52,17 @@ func (b *attachedBench) set(name object.KindName, manifest string) {
 	case object.KindHTTPRoute, object.KindTLSRoute:
 		deliver(b, name, old, obj, object.NewRoute(name.Kind), b.tr.onRoute)
 	case "Namespace":
-		deliver(b, name, old, obj, func(obj *unstructured.Unstructured) *object.Namespace {
-			return object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: obj.GetName(), Labels: obj.GetLabels()}})
+		deliver(b, name, old, obj, func(obj *unstructured.Unstructured, _ *object.Fields) *object.Namespace {
+			return object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: obj.GetName(), Labels: obj.GetLabels()}}, nil)
 		}, b.tr.onNamespace)
 	}
 }
 
-func deliver[T any](b *attachedBench, name object.KindName, old any, obj *unstructured.Unstructured, reduce func(*unstructured.Unstructured) *T, tell func(old, new *T)) {
+func deliver[T any](b *attachedBench, name object.KindName, old any, obj *unstructured.Unstructured, reduce func(*unstructured.Unstructured, *object.Fields) *T, tell func(old, new *T)) {
 	before, _ := old.(*T)
 	var now *T
 	if obj != nil {
-		now = reduce(obj)
+		now = reduce(obj, nil)
 		b.current[name] = now
 	}
 	tell(before, now)

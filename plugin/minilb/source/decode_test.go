@@ -18,13 +18,13 @@ import (
 func read(obj *unstructured.Unstructured) []object.Problem {
 	switch kind := obj.GetKind(); kind {
 	case object.KindGateway:
-		return object.NewGateway(obj).Targets.Problems
+		return object.NewGateway(obj, nil).Targets.Problems
 	case object.KindGatewayClass:
-		return object.NewGatewayClass(obj).Problems
+		return object.NewGatewayClass(obj, nil).Problems
 	case object.KindListenerSet, object.KindXListenerSet:
-		return object.NewListenerSet(kind)(obj).Problems
+		return object.NewListenerSet(kind)(obj, nil).Problems
 	default:
-		return object.NewRoute(kind)(obj).Problems
+		return object.NewRoute(kind)(obj, nil).Problems
 	}
 }
 
@@ -75,7 +75,7 @@ func TestDecodeLong(t *testing.T) {
 func TestDecodeIdentity(t *testing.T) {
 	obj := parsed(t, `{"kind": "HTTPRoute", "metadata": {"namespace": "shop", "name": "r", "creationTimestamp": "2026-01-01T00:00:00Z",
 		"labels": {"minilb/ignore": "true"}, "managedFields": [{"manager": "x"}]}, "spec": 5}`)
-	r := object.NewRoute(object.KindHTTPRoute)(obj)
+	r := object.NewRoute(object.KindHTTPRoute)(obj, nil)
 	created := metav1.Unix(r.Created, 0).UTC().Format("2006-01-02")
 	if r.Namespace != "shop" || r.Name != "r" || created != "2026-01-01" || !r.Ignored || len(r.Problems) != 1 || r.Problems[0].Ref.String() != "HTTPRoute shop/r" {
 		t.Errorf("got %+v", r)
@@ -105,9 +105,9 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("got the problem %q", p.Text)
 			}
 		}
-		r := object.NewRoute(object.KindHTTPRoute)(obj)
-		gw := object.NewGateway(obj)
-		set := object.NewListenerSet(object.KindListenerSet)(obj)
+		r := object.NewRoute(object.KindHTTPRoute)(obj, nil)
+		gw := object.NewGateway(obj, nil)
+		set := object.NewListenerSet(object.KindListenerSet)(obj, nil)
 		for _, unaccepted := range []bool{false, true} {
 			routes := gateway.New(&config.Options{IgnoreAccepted: unaccepted})
 			r.Ignored, gw.Ignored, set.Ignored = false, false, false

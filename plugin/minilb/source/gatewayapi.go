@@ -177,7 +177,7 @@ func (g *gatewayAPI) namespaceTable(name string) *versioned[*corev1.Namespace, *
 	}
 	var needed atomic.Bool // whether there may be Gateways
 	v := &versioned[*corev1.Namespace, *object.Namespace]{
-		table: newTable(g.watcher, &health{kind: "namespace", resource: resource}, object.NewNamespace),
+		table: newTable(g.watcher, &health{kind: "namespace", resource: resource}, func(full *corev1.Namespace) *object.Namespace { return object.NewNamespace(full, nil) }),
 		choose: func(o offer) schema.GroupVersionResource {
 			needed.Store(!o.first(gatewayVersions).Empty())
 			return corev1.SchemeGroupVersion.WithResource("namespaces")
@@ -216,13 +216,13 @@ func (g *gatewayAPI) tellOpen(h *health, err error) {
 // custom is the table of a kind that a CustomResourceDefinition brings.
 type custom[T keyed] = versioned[*unstructured.Unstructured, T]
 
-func newCustom[T keyed](g *gatewayAPI, kind, namespace string, reduce func(*unstructured.Unstructured) T, choose func(offer) schema.GroupVersionResource) *custom[T] {
+func newCustom[T keyed](g *gatewayAPI, kind, namespace string, reduce func(*unstructured.Unstructured, *object.Fields) T, choose func(offer) schema.GroupVersionResource) *custom[T] {
 	group := object.GatewayGroup
 	if kind == object.KindXListenerSet {
 		group = object.GatewayXGroup
 	}
 	h := &health{kind: strings.ToLower(kind), resource: resources[kind], group: group, namespace: namespace}
-	v := &custom[T]{table: newTable(g.watcher, h, reduce), choose: choose, expected: &unstructured.Unstructured{}}
+	v := &custom[T]{table: newTable(g.watcher, h, func(full *unstructured.Unstructured) T { return reduce(full, &g.watcher.CodecFields) }), choose: choose, expected: &unstructured.Unstructured{}}
 	v.open = func(version schema.GroupVersionResource, observe func(context.Context, error)) cache.ListerWatcher {
 		return listWatch(observe, v.keep, g.dynamic.Resource(version).Namespace(namespace), "")
 	}

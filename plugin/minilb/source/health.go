@@ -94,7 +94,7 @@ type server struct {
 	watches []*health
 	doubted func() // called when a watch cannot be resumed; nil for no need
 
-	snapshot *snapshot    // nil if none is kept
+	snapshot *keeper      // nil if none is kept
 	restored atomic.Int32 // how many of the watches are
 
 	lost atomic.Pointer[time.Time] // since when it has not answered, nil while it does

@@ -29,17 +29,17 @@ func TestIngressHosts(t *testing.T) {
 	obj.Spec.DefaultBackend = &networkingv1.IngressBackend{}                                    // I3
 	obj.Spec.TLS = []networkingv1.IngressTLS{{Hosts: []string{"tls.ex.org", "www.tls.ex.org"}}} // I2
 	obj.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
-	c := claim.FromIngress(&config.Options{}, object.NewIngress(obj))
+	c := claim.FromIngress(&config.Options{}, object.NewIngress(obj, nil))
 	if want := []string{"a.ex.org.", "*.w.ex.org."}; !slices.Equal(c.Hosts, want) { // I1, I5
 		t.Errorf("got hosts %q, want %q", c.Hosts, want)
 	}
 	if len(c.Problems) != 2 {
 		t.Errorf("got problems %v, want one for the long label and one for the address", c.Problems)
 	}
-	if c := claim.FromIngress(&config.Options{}, object.NewIngress(testIngress("shop/web", ""))); c != nil {
+	if c := claim.FromIngress(&config.Options{}, object.NewIngress(testIngress("shop/web", ""), nil)); c != nil {
 		t.Errorf("an Ingress without a host claims %v", c.Hosts)
 	}
-	if c := claim.FromIngress(&config.Options{}, object.NewIngress(&networkingv1.Ingress{})); c != nil {
+	if c := claim.FromIngress(&config.Options{}, object.NewIngress(&networkingv1.Ingress{}, nil)); c != nil {
 		t.Errorf("an empty Ingress claims %v", c.Hosts)
 	}
 }
@@ -64,7 +64,7 @@ func TestIngressTargets(t *testing.T) {
 	for _, tc := range tests {
 		obj := testIngress("shop/web", "a.ex.org")
 		obj.Status.LoadBalancer.Ingress = tc.status
-		c := claim.FromIngress(&config.Options{}, object.NewIngress(obj))
+		c := claim.FromIngress(&config.Options{}, object.NewIngress(obj, nil))
 		var got []string
 		for _, target := range c.List {
 			if target.Host != "" {
@@ -86,7 +86,7 @@ func TestIngressServiceAnnotation(t *testing.T) {
 		obj := testIngress("shop/i", "a.ex.org")
 		obj.Annotations = map[string]string{lb.ServiceAnnotation: value}
 		obj.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
-		c := claim.FromIngress(&config.Options{}, object.NewIngress(obj))
+		c := claim.FromIngress(&config.Options{}, object.NewIngress(obj, nil))
 		switch {
 		case want == "" && (len(c.List) != 0 || !strings.Contains(c.Missing, "want [namespace/]name")):
 			t.Errorf("%q: got targets %v, missing %q", value, c.List, c.Missing)
@@ -125,7 +125,7 @@ func TestIngressFilter(t *testing.T) {
 		if tc.ignored {
 			obj.Labels = map[string]string{lb.IgnoreLabel: "true"}
 		}
-		if got := claim.FromIngress(&config.Options{IngressClasses: tc.classes}, object.NewIngress(obj)) != nil; got != tc.want {
+		if got := claim.FromIngress(&config.Options{IngressClasses: tc.classes}, object.NewIngress(obj, nil)) != nil; got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 	}
@@ -137,7 +137,7 @@ func TestIngressManyTargets(t *testing.T) {
 	for i := range 2 * object.MaxTargets {
 		obj.Status.LoadBalancer.Ingress = append(obj.Status.LoadBalancer.Ingress, networkingv1.IngressLoadBalancerIngress{Hostname: fmt.Sprintf("h%d.example", i)})
 	}
-	c := claim.FromIngress(&config.Options{}, object.NewIngress(obj))
+	c := claim.FromIngress(&config.Options{}, object.NewIngress(obj, nil))
 	if len(c.List) != object.MaxTargets || c.List[0].Host != "h0.example." {
 		t.Errorf("got %d targets, want the first %d", len(c.List), object.MaxTargets)
 	}

@@ -94,19 +94,19 @@ func TestKeptMemory(t *testing.T) {
 			case *corev1.Service:
 				return object.NewService(full, &b.watcher.CodecFields)
 			case *networkingv1.Ingress:
-				return object.NewIngress(full)
+				return object.NewIngress(full, nil)
 			case *corev1.Namespace:
-				return object.NewNamespace(full)
+				return object.NewNamespace(full, nil)
 			case *discoveryv1.EndpointSlice:
 				return object.NewEndpointSlice(full, &b.watcher.CodecFields)
 			}
 			switch full := full.(*unstructured.Unstructured); full.GetKind() {
 			case object.KindHTTPRoute:
-				return object.NewRoute(object.KindHTTPRoute)(full)
+				return object.NewRoute(object.KindHTTPRoute)(full, nil)
 			case object.KindListenerSet:
-				return object.NewListenerSet(object.KindListenerSet)(full)
+				return object.NewListenerSet(object.KindListenerSet)(full, nil)
 			default:
-				return object.NewGateway(full)
+				return object.NewGateway(full, nil)
 			}
 		}
 		var kept []keyed
@@ -178,8 +178,8 @@ func TestKeptSelection(t *testing.T) {
 	}
 	labelled := func(name string) (labels.Set, bool) {
 		ns := map[string]*object.Namespace{
-			"plain": object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "plain"}}),
-			"large": object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "large", Labels: large}}),
+			"plain": object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "plain"}}, nil),
+			"large": object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "large", Labels: large}}, nil),
 		}[name]
 		return ns.Labels, ns.Labels != nil
 	}

@@ -1,8 +1,6 @@
 package source
 
 import (
-	"errors"
-	"io/fs"
 	"iter"
 	"slices"
 	"time"
@@ -10,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
-	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/snapshot"
 )
 
 // stored is a table of any type, as snapshots and verdicts know it.
@@ -18,27 +16,25 @@ type stored interface {
 	edition(kind, namespace, name string) (edition, bool)
 	slips() iter.Seq[claim.Result]
 	state() *health
-	section() section
-	save(*object.Codec)
-	restore([]keyed)
+	namespaceOf() string
+	save() []snapshot.Object
+	restore([]snapshot.Object)
 	load([]runtime.Object)
 }
 
 // state returns the health of the watch.
 func (t *table[R, T]) state() *health { return t.health }
 
-// section returns what the table is called in snapshots.
-func (t *table[R, T]) section() section { return section{kind: t.kind, scope: t.scope} }
+// namespaceOf returns the namespace that the objects are limited to, in snapshots.
+func (t *table[R, T]) namespaceOf() string { return t.scope }
 
-// save writes the table's name and objects.
-func (t *table[R, T]) save(c *object.Codec) {
-	objects := t.list()
-	name := t.section()
-	name.CodecFields(c)
-	c.Length(len(objects))
-	for _, object := range objects {
-		object.CodecFields(c)
+// save returns the objects as snapshots keep them.
+func (t *table[R, T]) save() []snapshot.Object {
+	var objects []snapshot.Object
+	for _, object := range t.list() {
+		objects = append(objects, object)
 	}
+	return objects
 }
 
 // list returns the objects that are in the table, in no particular order.
@@ -54,7 +50,7 @@ func (t *table[R, T]) list() []T {
 
 // restore fills the table with objects of a snapshot, unless the API server has said by now what
 // there is.
-func (t *table[R, T]) restore(objects []keyed) {
+func (t *table[R, T]) restore(objects []snapshot.Object) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.synced.Load() || t.optional && t.refused.Load() {
@@ -135,35 +131,9 @@ func (w *Watcher) Silent() bool { return !w.contact.made.Load() }
 // not said yet what has become of it.
 func (w *Watcher) Restored() bool { return w.server.restored.Load() > 0 }
 
-// Restore takes what the API server has not told yet from the snapshot, for as long as it does
-// not. It reports whether the snapshot could be used; why it could not is logged. It does nothing
-// but once.
-func (w *Watcher) Restore() bool {
-	s := w.server.snapshot
-	if s == nil {
-		return false
-	}
-	s.restoring.Do(func() {
-		state, err := s.read()
-		if err == nil {
-			err = state.suits(w)
-		}
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			s.log.Infof("There is no snapshot %s yet to start with: it is written once the API server has been read", s.path)
-		case err != nil:
-			s.log.Warningf("Starting without snapshot %s: %v. It is replaced once the API server has been read", s.path, err)
-		default:
-			w.restore(state)
-			s.restored = true
-		}
-	})
-	return s.restored
-}
-
 // restore fills the tables that are not synced. Services are last, as nothing of the zones is
 // answered before, and the routes' judgement waits for what there is of the Gateway API.
-func (w *Watcher) restore(state *state) {
+func (w *Watcher) restore(state *snapshot.State) {
 	discovery := w.gatewayAPI.health
 	discovered := discovery.synced.Load()
 	live := w.live()
@@ -180,7 +150,7 @@ func (w *Watcher) restore(state *state) {
 	slices.SortStableFunc(tables, func(a, b stored) int { return order(a.state()) - order(b.state()) })
 	for _, t := range tables {
 		h := t.state()
-		objects, known := state.objects(t.section())
+		objects, known := state.Store(h.kind, t.namespaceOf())
 		switch {
 		case h.absent.Load() && discovered: // the API server has said so
 		case known:
@@ -191,14 +161,14 @@ func (w *Watcher) restore(state *state) {
 	}
 	switch {
 	case discovered || w.gatewayAPI.tables == nil:
-	case state.gateways:
+	case state.Discovered:
 		discovery.setRestored()
 	default:
 		discovery.late.Store(true)
 	}
 	if !live {
-		w.server.snapshot.dirty.Store(false) // what is known comes from there
-		if w.live() {                        // or did until the API server said something, just now
+		w.server.snapshot.MarkRestored() // what is known comes from there
+		if w.live() {                    // or did until the API server said something, just now
 			w.server.touch()
 		}
 	}
@@ -206,9 +176,9 @@ func (w *Watcher) restore(state *state) {
 		w.gatewayAPI.poke() // its last look may have come too early to drop what was restored meanwhile
 	}
 	if w.Restored() {
-		at := time.Unix(state.written, 0)
-		w.server.snapshot.written.Store(state.written)
-		w.server.log.Warningf("Serving the state of %s from %s, %v old, until the API server answers", at.UTC().Format(time.RFC3339), w.server.snapshot.path, max(0, time.Since(at)).Round(time.Second))
+		at := time.Unix(state.Written, 0)
+		w.server.snapshot.SetWritten(state.Written)
+		w.server.log.Warningf("Serving the state of %s from %s, %v old, until the API server answers", at.UTC().Format(time.RFC3339), w.server.snapshot.File, max(0, time.Since(at)).Round(time.Second))
 	}
 	for _, t := range w.translators {
 		t.changed()

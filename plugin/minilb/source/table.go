@@ -13,7 +13,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
-	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // client lists and watches one resource, as the typed clients of client-go do. L is its list type.
@@ -49,7 +48,6 @@ type table[R runtime.Object, T keyed] struct {
 // is what client-go's stores take the key from.
 type keyed interface {
 	Key() cache.ObjectName
-	CodecFields(*object.Codec)
 	metav1.ObjectMetaAccessor
 }
 

@@ -40,7 +40,7 @@ func TestUnusableEverywhere(t *testing.T) {
 			t.Errorf("%s: %d refusals, want one of the slice and one of the Ingress", written, got)
 		}
 		for _, kind := range []string{"IPAddress", "Hostname"} {
-			g := object.NewGateway(customObject(t, `{metadata: {name: g, namespace: shop}, status: {addresses: [{type: `+kind+`, value: "`+written+`"}]}}`))
+			g := object.NewGateway(customObject(t, `{metadata: {name: g, namespace: shop}, status: {addresses: [{type: `+kind+`, value: "`+written+`"}]}}`), nil)
 			if len(g.Targets.List) != 0 || len(g.Targets.Problems) != 1 {
 				t.Errorf("a Gateway's %s %s: got %v, %v", kind, written, g.Targets.List, g.Targets.Problems)
 			}

@@ -21,7 +21,7 @@ func TestFeedTakesOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &testLog{}
 		h := &health{resource: "things", gone: func() {}, settled: func() {}, server: &server{log: log}}
-		v := &versioned[*corev1.Namespace, *object.Namespace]{table: &table[*corev1.Namespace, *object.Namespace]{health: h, reduce: object.NewNamespace}}
+		v := &versioned[*corev1.Namespace, *object.Namespace]{table: &table[*corev1.Namespace, *object.Namespace]{health: h, reduce: func(full *corev1.Namespace) *object.Namespace { return object.NewNamespace(full, nil) }}}
 		newFeed := func() *feed[*corev1.Namespace, *object.Namespace] {
 			_, cancel := context.WithCancel(t.Context())
 			return &feed[*corev1.Namespace, *object.Namespace]{table: v.table, of: v, cancel: cancel}
@@ -47,7 +47,7 @@ func TestFeedGivenUp(t *testing.T) {
 	log, poked := &testLog{}, 0
 	h := &health{resource: "things", gone: func() { poked++ }, settled: func() {}, server: &server{log: log}}
 	v := &versioned[*corev1.Namespace, *object.Namespace]{
-		table:  &table[*corev1.Namespace, *object.Namespace]{health: h, reduce: object.NewNamespace, objects: map[cache.ObjectName]*object.Namespace{}},
+		table:  &table[*corev1.Namespace, *object.Namespace]{health: h, reduce: func(full *corev1.Namespace) *object.Namespace { return object.NewNamespace(full, nil) }, objects: map[cache.ObjectName]*object.Namespace{}},
 		choose: func(o offer) schema.GroupVersionResource { return o.first(gatewayVersions) },
 	}
 	newFeed := func() (*feed[*corev1.Namespace, *object.Namespace], context.Context) {

@@ -181,7 +181,7 @@ func (w *Watcher) sliceTable(namespace string) *table[*discoveryv1.EndpointSlice
 func (w *Watcher) ingressTable(namespace string) *table[*networkingv1.Ingress, *object.Ingress] {
 	t := w.ingresses[namespace]
 	if t == nil {
-		t = newTable(w, &health{kind: "ingress", resource: "ingresses", group: "networking.k8s.io", namespace: namespace, optional: true}, object.NewIngress)
+		t = newTable(w, &health{kind: "ingress", resource: "ingresses", group: "networking.k8s.io", namespace: namespace, optional: true}, func(full *networkingv1.Ingress) *object.Ingress { return object.NewIngress(full, &w.CodecFields) })
 		w.ingresses[namespace] = t
 		start(w, t, w.networking.Ingresses(namespace), "")
 	}

@@ -1,4 +1,4 @@
-package source
+package snapshot
 
 import (
 	"os"
@@ -41,14 +41,14 @@ func TestSnapshotOwner(t *testing.T) {
 		defer os.RemoveAll(directory)
 		path := filepath.Join(directory, "snapshot")
 		for _, err := range []error{
-			os.WriteFile(path, []byte("x"), 0o600), os.Chown(path, tc.user, tc.group), os.Chmod(path, tc.mode),
+			os.WriteFile(path, signed("{}\n"), 0o600), os.Chown(path, tc.user, tc.group), os.Chmod(path, tc.mode),
 			os.Chown(directory, us, tc.shared), os.Chmod(directory, tc.directory),
 		} {
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		unprivileged.As(t, us, ours, func() { _, _, err = openSnapshot(path) })
+		unprivileged.As(t, us, ours, func() { _, err = File(path).Read() })
 		if (err == nil) != tc.believed {
 			t.Errorf("%s: got error %v, want that it is believed: %v", name, err, tc.believed)
 		}

@@ -1,0 +1,244 @@
+// Package snapshot keeps the objects of a cluster in a file, so that they can be served after a restart without the
+// API server.
+package snapshot
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"strconv"
+	"strings"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/object"
+)
+
+// A snapshot consists of lines: a title with the version of the format; the Header; for each store its heading and one
+// object a line; and the SHA-256 of all before it, which no newline follows. All but the first and the last are JSON.
+// Fields and kinds that are unknown are skipped and missing ones are zero, so that another version is needed only if
+// the meaning of a field changes.
+const (
+	title   = "minilb snapshot"
+	Version = 5
+	sumMark = "sha256 "
+)
+
+// State is what a snapshot holds.
+type State struct {
+	Header
+	Stores []Store
+}
+
+// Header is what a snapshot says of itself.
+type Header struct {
+	Written int64  // when the API server had the state, in unix seconds
+	Host    string // the API server
+	// What the objects were read for: of what nobody asked for, nothing is kept.
+	Classes         []string `json:",omitzero"` // of Services, "" for those without one
+	HostAnnotations []string `json:",omitzero"`
+	HTTPS           bool     `json:",omitzero"`
+	Discovered      bool     `json:",omitzero"` // it is known what optional kinds the API server serves
+}
+
+// Object is a pointer to one of the types of package object.
+type Object interface{ Key() cache.ObjectName }
+
+// Store is the objects of a kind, in a namespace or all.
+type Store struct {
+	Kind    string // in lower case
+	Scope   string // the namespace, or the name of a Namespace, "" for all
+	Objects []Object
+}
+
+// heading is the line before a store's objects.
+type heading struct {
+	Kind    string
+	Scope   string `json:",omitzero"`
+	Objects int
+}
+
+// constructors make the objects of each kind.
+var constructors = map[string]func() Object{
+	"service":                                func() Object { return &object.Service{} },
+	"endpointslice":                          func() Object { return &object.EndpointSlice{} },
+	"ingress":                                func() Object { return &object.Ingress{} },
+	"namespace":                              func() Object { return &object.Namespace{} },
+	strings.ToLower(object.KindGatewayClass): func() Object { return &object.GatewayClass{} },
+	strings.ToLower(object.KindGateway):      func() Object { return &object.Gateway{} },
+	strings.ToLower(object.KindListenerSet):  func() Object { return &object.ListenerSet{} },
+	strings.ToLower(object.KindXListenerSet): func() Object { return &object.ListenerSet{} },
+	strings.ToLower(object.KindHTTPRoute):    func() Object { return &object.Route{} },
+	strings.ToLower(object.KindGRPCRoute):    func() Object { return &object.Route{} },
+	strings.ToLower(object.KindTLSRoute):     func() Object { return &object.Route{} },
+}
+
+// Store returns the objects of a kind and scope, which may be those of all namespaces that lie in it. It reports
+// whether they are known.
+func (s *State) Store(kind, scope string) ([]Object, bool) {
+	var all *Store
+	for i := range s.Stores {
+		switch of := &s.Stores[i]; {
+		case of.Kind == kind && of.Scope == scope:
+			return of.Objects, true
+		case of.Kind == kind && of.Scope == "":
+			all = of
+		}
+	}
+	if all == nil {
+		return nil, false
+	}
+	var objects []Object
+	for _, o := range all.Objects {
+		if key := o.Key(); scope == key.Namespace || kind == "namespace" && scope == key.Name {
+			objects = append(objects, o)
+		}
+	}
+	return objects, true
+}
+
+// encode writes a state.
+func encode(out io.Writer, s *State) error {
+	sum := sha256.New()
+	w := bufio.NewWriterSize(io.MultiWriter(out, sum), 64<<10)
+	fmt.Fprintf(w, "%s %d\n", title, Version) // the Writer keeps its first error
+	lines := json.NewEncoder(w)
+	lines.SetEscapeHTML(false)
+	if err := lines.Encode(&s.Header); err != nil {
+		return err
+	}
+	for _, of := range s.Stores {
+		if err := lines.Encode(heading{of.Kind, of.Scope, len(of.Objects)}); err != nil {
+			return err
+		}
+		for _, o := range of.Objects {
+			if err := lines.Encode(o); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "%s%x", sumMark, sum.Sum(nil))
+	return err
+}
+
+var errSum = errors.New("it is damaged: its checksum does not match")
+
+// reader reads the lines of a snapshot, and sums them up.
+type reader struct {
+	*bufio.Reader
+	sum hash.Hash
+}
+
+// decode reads a state in one pass. Nothing of it is returned unless all of it is as it was written.
+func decode(in io.Reader) (*State, error) {
+	r := reader{bufio.NewReaderSize(in, 64<<10), sha256.New()}
+	if err := r.title(); err != nil {
+		return nil, err
+	}
+	s := &State{}
+	if err := r.object(&s.Header); err != nil {
+		return nil, err
+	}
+	for {
+		line, err := r.line()
+		if err != nil {
+			return nil, err
+		}
+		if sum, last := bytes.CutPrefix(line, []byte(sumMark)); last {
+			if string(sum) != hex.EncodeToString(r.sum.Sum(nil)) {
+				return nil, errSum
+			}
+			return s, nil
+		}
+		var of heading
+		if err := parse(line, &of); err != nil {
+			return nil, err
+		}
+		if err := r.store(s, of); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// title reads the first line. Of a file that does not begin with it no more is read than its beginning.
+func (r *reader) title() error {
+	const longest = 40
+	beginning, err := r.Peek(longest)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	line, _, found := bytes.Cut(beginning, []byte("\n"))
+	text, named := strings.CutPrefix(string(line), title+" ")
+	version, err := strconv.Atoi(text)
+	switch {
+	case !found || !named || err != nil:
+		return errors.New("it is not a snapshot of minilb")
+	case version != Version:
+		return fmt.Errorf("its format is version %d, and this minilb reads version %d", version, Version)
+	}
+	_, err = r.line()
+	return err
+}
+
+// line returns the next line with its end. The last one has none and is not part of the sum.
+func (r *reader) line() ([]byte, error) {
+	line, err := r.ReadBytes('\n')
+	switch {
+	case err == io.EOF && bytes.HasPrefix(line, []byte(sumMark)):
+		return line, nil
+	case err == io.EOF:
+		return nil, errors.New("it ends too early")
+	case err != nil:
+		return nil, err
+	}
+	r.sum.Write(line)
+	return line, nil
+}
+
+// object reads a line into a value.
+func (r *reader) object(into any) error {
+	line, err := r.line()
+	if err != nil {
+		return err
+	}
+	return parse(line, into)
+}
+
+func parse(line []byte, into any) error {
+	if err := json.Unmarshal(line, into); err != nil {
+		return fmt.Errorf("it is damaged: %w", err)
+	}
+	return nil
+}
+
+// store reads the objects of a store, of an unknown kind without keeping them.
+func (r *reader) store(s *State, of heading) error {
+	construct := constructors[of.Kind]
+	store := Store{Kind: of.Kind, Scope: of.Scope}
+	for range of.Objects {
+		if construct == nil {
+			if _, err := r.line(); err != nil {
+				return err
+			}
+			continue
+		}
+		o := construct()
+		if err := r.object(o); err != nil {
+			return err
+		}
+		store.Objects = append(store.Objects, o)
+	}
+	if construct != nil {
+		s.Stores = append(s.Stores, store)
+	}
+	return nil
+}
