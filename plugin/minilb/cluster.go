@@ -15,7 +15,7 @@ import (
 type cluster struct {
 	clusterKey
 	load        *load
-	watcher     *source.Watcher
+	watcher     *source.Translators
 	translators []*source.Translator
 	zones       []string // of all of them
 	snapshot    string   // path of the file that keeps the state, "" for none
@@ -87,7 +87,7 @@ func (cl *cluster) warn() {
 	}
 	slices.Sort(missing)
 	why := cmp.Or(cl.watcher.Trouble(), "the API server has not answered")
-	switch away := cl.watcher.Away(); {
+	switch away := cl.watcher.OutageDuration(); {
 	case len(missing) > 0:
 		log.Warningf("Still without the cluster's state after %v: %s: %s not read. Names in %s get SERVFAIL until they are",
 			time.Since(cl.started).Round(time.Second), why, strings.Join(slices.Compact(missing), ", "), strings.Join(cl.zones, " "))

@@ -19,7 +19,7 @@ func TestRemind(t *testing.T) {
 		reads bool // whether there is anything to read
 		want  int  // lines in three minutes
 	}{{"all is read", false, 0}, {"nothing is read", true, 3}} {
-		watcher, err := source.NewWatcher(&rest.Config{Host: "https://api.example"}, log)
+		watcher, err := source.New(&rest.Config{Host: "https://api.example"}, log)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -119,7 +119,7 @@ func TestHostileLog(t *testing.T) {
 	options := config.Options{
 		Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true, Ingresses: true, Gateways: true, HTTPS: true,
 	}
-	watcher, err := source.NewWatcher(&rest.Config{Host: server.URL}, log)
+	watcher, err := source.New(&rest.Config{Host: server.URL}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

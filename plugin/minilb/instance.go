@@ -50,7 +50,7 @@ func newInstance(c *caddy.Controller, conf *config.Block) (*instance, error) {
 		}
 	}
 	i.handler = newMinilb(conf, i.glue)
-	i.handler.outage, i.handler.restored = i.cluster.watcher.Away, i.cluster.watcher.Restored
+	i.handler.outage, i.handler.restored = i.cluster.watcher.OutageDuration, i.cluster.watcher.Restored
 	i.translator = source.NewTranslator(i.cluster.watcher, conf.Options, i.handler.index, i.hooks())
 	i.cluster.translators = append(i.cluster.translators, i.translator)
 	i.cluster.zones = append(i.cluster.zones, conf.Options.AllZones()...)

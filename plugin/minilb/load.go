@@ -40,7 +40,7 @@ func loadOf(c *caddy.Controller) *load {
 			}
 		}
 		for _, cl := range before {
-			cl.watcher.Touch() // those that are stopped may have written the snapshot
+			cl.watcher.MarkDirty() // those that are stopped may have written the snapshot
 		}
 		return nil
 	})
@@ -63,7 +63,7 @@ func (l *load) clusterFor(kubeconfig, context string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	watcher, err := source.NewWatcher(kube.ClientConfig(config, "minilb"), log)
+	watcher, err := source.New(kube.ClientConfig(config, "minilb"), log)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +87,6 @@ func (l *load) keepSnapshot(cl *cluster, path string) error {
 		}
 	}
 	cl.snapshot = path
-	cl.watcher.Keep(path, cl.latest)
+	cl.watcher.KeepIn(path, cl.latest)
 	return nil
 }

@@ -16,17 +16,17 @@ import (
 // logger writes each text as one printable line of CoreDNS's log (M10).
 type logger struct{ clog.P }
 
-// Infof implements the source.Logger interface.
+// Infof implements the informer.Logger interface.
 func (l logger) Infof(format string, args ...any) {
 	l.Info(printable.Line(fmt.Sprintf(format, args...)))
 }
 
-// Warningf implements the source.Logger interface.
+// Warningf implements the informer.Logger interface.
 func (l logger) Warningf(format string, args ...any) {
 	l.Warning(printable.Line(fmt.Sprintf(format, args...)))
 }
 
-// Errorf implements the source.Logger interface.
+// Errorf implements the informer.Logger interface.
 func (l logger) Errorf(format string, args ...any) {
 	l.Error(printable.Line(fmt.Sprintf(format, args...)))
 }

@@ -50,7 +50,7 @@ func TestProgrammingDurationOfTheFuture(t *testing.T) {
 }
 
 func TestMetricsLint(t *testing.T) {
-	watcher, err := source.NewWatcher(&rest.Config{Host: "https://api.example"}, log)
+	watcher, err := source.New(&rest.Config{Host: "https://api.example"}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,13 +59,13 @@ func TestMetricsLint(t *testing.T) {
 	cl.translators = append(cl.translators, source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{Covered: func(host string) bool { return host != "b.ex.net." }, ObserveLatency: observeProgramming}))
 	clusters.add(cl)
 	defer clusters.remove(cl)
-	keeping, err := source.NewWatcher(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
+	keeping, err := source.New(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
 	if err != nil {
 		t.Fatal(err)
 	}
 	kept := &cluster{watcher: keeping}
-	kept.watcher.Keep(filepath.Join(t.TempDir(), "snapshot"), kept.latest)
-	kept.watcher.Touch()
+	kept.watcher.KeepIn(filepath.Join(t.TempDir(), "snapshot"), kept.latest)
+	kept.watcher.MarkDirty()
 	if err := kept.watcher.Flush(); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func fakeAPIHandler() http.HandlerFunc {
 func TestCollector(t *testing.T) {
 	var running []*cluster
 	add := func(stanzas int, ingresses bool) *cluster {
-		watcher, err := source.NewWatcher(&rest.Config{Host: fakeAPI(t).URL}, log)
+		watcher, err := source.New(&rest.Config{Host: fakeAPI(t).URL}, log)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +243,7 @@ coredns_minilb_synced{source="service"} 1
 	if got, _ := gather(); !strings.Contains(got, `coredns_minilb_synced{source="ingress"} 0`) {
 		t.Errorf("got %s", got)
 	}
-	unsynced, err := source.NewWatcher(&rest.Config{Host: "https://127.0.0.1:1"}, log)
+	unsynced, err := source.New(&rest.Config{Host: "https://127.0.0.1:1"}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,13 +49,13 @@ func TestFailedReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	// One whose file a load that fails may have written: it is to write it again.
-	watcher, err := source.NewWatcher(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
+	watcher, err := source.New(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
 	if err != nil {
 		t.Fatal(err)
 	}
 	kept, path := &cluster{watcher: watcher}, filepath.Join(t.TempDir(), "snapshot")
-	kept.watcher.Keep(path, kept.latest)
-	kept.watcher.Touch()
+	kept.watcher.KeepIn(path, kept.latest)
+	kept.watcher.MarkDirty()
 	clusters.add(kept)
 	defer clusters.remove(kept) // whatever fails below
 	for range 3 {
@@ -81,7 +81,7 @@ func TestFailedReload(t *testing.T) {
 		if _, err := os.Stat(path); err != nil {
 			t.Errorf("the snapshot is not written again: %v", err)
 		}
-		kept.watcher.Touch()
+		kept.watcher.MarkDirty()
 	}
 	clusters.remove(kept)
 	instance.ShutdownCallbacks()
@@ -134,7 +134,7 @@ func TestProbesHandedOn(t *testing.T) {
 	t.Cleanup(server.Close)
 	// started returns a cluster that knows its endpoint, and tells how many are suspect.
 	started := func(kubeconfig string, interval time.Duration) (suspect func() int) {
-		watcher, err := source.NewWatcher(&rest.Config{Host: server.URL}, log)
+		watcher, err := source.New(&rest.Config{Host: server.URL}, log)
 		if err != nil {
 			t.Fatal(err)
 		}

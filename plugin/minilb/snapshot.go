@@ -78,7 +78,7 @@ func (cl *cluster) restore(m *Minilb, deadline time.Time) time.Time {
 	if cl.snapshot == "" || cl.outdated {
 		return deadline
 	}
-	for !cl.watcher.Unreachable() && (time.Since(cl.started) < contactTimeout || !cl.watcher.Silent()) && time.Now().Before(deadline) {
+	for !cl.watcher.Unreachable() && (time.Since(cl.started) < contactTimeout || !cl.watcher.NeverAnswered()) && time.Now().Before(deadline) {
 		if m.Ready() {
 			return deadline
 		}

@@ -95,7 +95,7 @@ func TestSnapshotShared(t *testing.T) {
 // keepingCluster returns one that is not started, and its only stanza.
 func keepingCluster(t *testing.T, client *rest.Config, path string) (*cluster, *Minilb) {
 	t.Helper()
-	watcher, err := source.NewWatcher(client, log)
+	watcher, err := source.New(client, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func keepingCluster(t *testing.T, client *rest.Config, path string) (*cluster, *
 		t.Fatal(err)
 	}
 	m := newMinilb(testConfig(), &records.AddressSet{})
-	m.outage, m.restored = watcher.Away, watcher.Restored
+	m.outage, m.restored = watcher.OutageDuration, watcher.Restored
 	options := config.Options{
 		Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true,
 	}
@@ -230,7 +230,7 @@ func TestSnapshotTakenOver(t *testing.T) {
 	if !after.watcher.Restored() || before.latest() || !after.latest() {
 		t.Errorf("restored %v; the one before is the latest: %v, the one after: %v\n%s", after.watcher.Restored(), before.latest(), after.latest(), out)
 	}
-	before.watcher.Touch()
+	before.watcher.MarkDirty()
 	os.Remove(path)
 	if err := before.watcher.Flush(); err != nil {
 		t.Error(err)
@@ -239,7 +239,7 @@ func TestSnapshotTakenOver(t *testing.T) {
 		t.Error("the one before still writes")
 	}
 	after.stop()
-	if before.watcher.Touch(); !before.latest() {
+	if before.watcher.MarkDirty(); !before.latest() {
 		t.Error("the one before does not write again")
 	}
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -254,7 +254,7 @@ func TestSnapshotTakenOver(t *testing.T) {
 	if err := os.Rename(directory, directory+"-away"); err != nil {
 		t.Fatal(err)
 	}
-	before.watcher.Touch()
+	before.watcher.MarkDirty()
 	after, m = keepingCluster(t, config, path)
 	after.start()
 	if err := os.Rename(directory+"-away", directory); err != nil {

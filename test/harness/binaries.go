@@ -31,7 +31,7 @@ var (
 	// rediscoveringBinary asks often which kinds the API server serves, so that a test need
 	// not wait for half a minute.
 	rediscoveringBinary = sync.OnceValues(func() (string, error) {
-		return Build("rediscovering", "./cmd/coredns", append(race(), "-ldflags=-X=github.com/minilb/minilb/plugin/minilb/source.discoveryInterval=500ms")...)
+		return Build("rediscovering", "./cmd/coredns", append(race(), "-ldflags=-X=github.com/minilb/minilb/plugin/minilb/cluster.discoveryInterval=500ms")...)
 	})
 )
 

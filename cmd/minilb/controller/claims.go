@@ -35,7 +35,7 @@ func (c *Controller) enableEvents(client *rest.Config) error {
 	if err != nil {
 		return fmt.Errorf("find the name that events are written by: %w", err)
 	}
-	if c.claims, err = source.NewWatcher(client, lineLog{c.log, slog.LevelDebug, slog.LevelInfo, "no events of some hosts: "}); err != nil {
+	if c.claims, err = source.New(client, lineLog{c.log, slog.LevelDebug, slog.LevelInfo, "no events of some hosts: "}); err != nil {
 		return err
 	}
 	c.claims.LogShared(lineLog{c.log, slog.LevelDebug, slog.LevelDebug, ""}) // logged by the watch of Services
@@ -51,7 +51,7 @@ func (c *Controller) enableEvents(client *rest.Config) error {
 // eventsAPI is the API server as package events needs it.
 type eventsAPI struct {
 	client kubernetes.Interface
-	claims *source.Watcher
+	claims *source.Translators
 }
 
 // CreateEvent implements the events.API interface.

@@ -27,8 +27,8 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
 	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // Nothing is read for Events before the Services are known, whose statuses come first.
@@ -188,16 +188,16 @@ func TestClaimProblems(t *testing.T) {
 func TestClaimsLogs(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		log    func(claims, told source.Logger)
+		log    func(claims, told informer.Logger)
 		want   string
 		silent bool // at the level that operators read
 	}{
-		{"news", func(l, _ source.Logger) { l.Infof("ingresses: %s", "can be read again") }, `level=DEBUG msg="ingresses: can be read again"`, true},
-		{"a kind", func(l, _ source.Logger) { l.Warningf("ingresses: list and watch is %s", "forbidden") }, `level=INFO msg="no events of some hosts: ingresses: list and watch is forbidden"`, false},
-		{"an error", func(l, _ source.Logger) { l.Errorf("%s failed", "it") }, `level=INFO msg="no events of some hosts: it failed"`, false},
-		{"news of Services", func(_, l source.Logger) { l.Infof("%s", "x") }, "level=DEBUG msg=x", true},
-		{"Services", func(_, l source.Logger) { l.Warningf("services: %s", "x") }, `level=DEBUG msg="services: x"`, true},
-		{"an error of Services", func(_, l source.Logger) { l.Errorf("%s", "x") }, "level=DEBUG msg=x", true},
+		{"news", func(l, _ informer.Logger) { l.Infof("ingresses: %s", "can be read again") }, `level=DEBUG msg="ingresses: can be read again"`, true},
+		{"a kind", func(l, _ informer.Logger) { l.Warningf("ingresses: list and watch is %s", "forbidden") }, `level=INFO msg="no events of some hosts: ingresses: list and watch is forbidden"`, false},
+		{"an error", func(l, _ informer.Logger) { l.Errorf("%s failed", "it") }, `level=INFO msg="no events of some hosts: it failed"`, false},
+		{"news of Services", func(_, l informer.Logger) { l.Infof("%s", "x") }, "level=DEBUG msg=x", true},
+		{"Services", func(_, l informer.Logger) { l.Warningf("services: %s", "x") }, `level=DEBUG msg="services: x"`, true},
+		{"an error of Services", func(_, l informer.Logger) { l.Errorf("%s", "x") }, "level=DEBUG msg=x", true},
 	} {
 		var out buffer
 		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))

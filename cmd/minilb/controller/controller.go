@@ -89,7 +89,7 @@ type Controller struct {
 	// scan decides when endpoints are read to find problems.
 	scan *endpointScan
 	// claims checks hosts, nil without a recorder.
-	claims *source.Watcher
+	claims *source.Translators
 	// results are those of the claims of each plugin block.
 	results []claimResults
 }

@@ -30,7 +30,7 @@ type Found struct {
 // Find reads the Corefile that the DNS server in the cluster has: of the ConfigMap which its Deployment or DaemonSet,
 // labelled as deploy/ does it, mounts. Others of that label may be newer, as after a rollback, and are not in use. As
 // anybody may set the labels, the workload's account must have the permissions of a DNS server. Find returns nil if there is no such
-// workload. An error is one line, a *kube.Failure if something cannot be read.
+// workload. An error is one line, a *kube.Error if something cannot be read.
 func Find(ctx context.Context, client kubernetes.Interface) (*Found, error) {
 	const component = "app.kubernetes.io/component=dns"
 	deployments, err := client.AppsV1().Deployments(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: component})

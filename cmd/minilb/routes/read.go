@@ -17,7 +17,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// Nodes lists the cluster's nodes with the fields that this package reads. Its error is a *kube.Failure.
+// Nodes lists the cluster's nodes with the fields that this package reads. Its error is a *kube.Error.
 func Nodes(ctx context.Context, client kubernetes.Interface) ([]*corev1.Node, error) {
 	list, err := kube.ListReduced(ctx, metav1.ListOptions{}, client.CoreV1().Nodes().List, func(full runtime.Object) any {
 		return stripped(full.(*corev1.Node))
@@ -65,7 +65,7 @@ func (lan LAN) PodsOutside(ctx context.Context, client kubernetes.Interface, nod
 	return pods.Outside(), nil
 }
 
-// EachSlice calls visit for all EndpointSlices, a page of them at a time. Its error is a *kube.Failure.
+// EachSlice calls visit for all EndpointSlices, a page of them at a time. Its error is a *kube.Error.
 func EachSlice(ctx context.Context, client kubernetes.Interface, visit func(*discoveryv1.EndpointSlice)) error {
 	pages := pager.New(func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		return client.DiscoveryV1().EndpointSlices(metav1.NamespaceAll).List(ctx, options)

@@ -42,7 +42,7 @@ func runReflector[R Full](ctx context.Context, name string, lw cache.ListerWatch
 
 // listWatch wraps a typed client so that observe sees the outcome of each request, but listed that of a list that works,
 // that a list is reduced page by page, and that a watch is resumed only if it is the same API server's. After a broken
-// connection that is not certain, so that the objects are listed anew: kube.Resumption says why.
+// connection that is not certain, so that the objects are listed anew: kube.RelistPolicy says why.
 func listWatch[L List](observe func(context.Context, error), listed func(), reduce func(runtime.Object) any, c Client[L], selector string) cache.ListerWatcher {
 	resumption := &kube.RelistPolicy{}
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{

@@ -168,7 +168,7 @@ func (s *Status) Observe(ctx context.Context, err error) {
 	lasting := s.fails(kindOf(failure))
 	s.move(func(p *progress) {
 		if p.state == NotServed { // it is asked for, after all
-			p.state = Unknown
+			p.state, p.begun = Unknown, time.Now()
 		}
 	})
 	switch {

@@ -124,6 +124,9 @@ func (s *Store[R, T]) item(obj any) *item[T] {
 	if reduced, ok := obj.(*item[T]); ok {
 		return reduced
 	}
+	if reduced, ok := obj.(T); ok {
+		return &item[T]{reduced.Key(), reduced}
+	}
 	full := obj.(R) // the reflector checks the type
 	return &item[T]{cache.MetaObjectToName(full), s.transform(full)}
 }

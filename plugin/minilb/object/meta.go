@@ -3,7 +3,6 @@
 package object
 
 import (
-	"slices"
 	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,7 +46,7 @@ func (m *Meta) identify(kind string, obj metav1.Object, f *Fields, ours bool) {
 		return
 	}
 	ref := m.Ref(kind)
-	for _, s := range lb.Slips(kind, obj.GetLabels(), obj.GetAnnotations(), f.HostAnnotations) {
+	for _, s := range lb.Lint(kind, obj.GetLabels(), obj.GetAnnotations(), f.HostAnnotations) {
 		reason := ReasonAnnotation
 		if s.Notice {
 			reason = ReasonNotice
@@ -56,11 +55,6 @@ func (m *Meta) identify(kind string, obj metav1.Object, f *Fields, ours bool) {
 			m.Lint = append(m.Lint, Problem{Ref: &ref, Reason: reason, Text: s.Text + ": " + s.Fix})
 		}
 	}
-}
-
-// Same reports whether another form of the object has the same identity and the same warnings.
-func (m *Meta) Same(o *Meta) bool {
-	return m.UID == o.UID && m.Generation == o.Generation && slices.EqualFunc(m.Lint, o.Lint, func(a, b Problem) bool { return a.Text == b.Text })
 }
 
 // Intern returns the canonical copy of s, so that equal strings share memory.
@@ -77,7 +71,5 @@ func (m *Meta) Hidden() bool { return m.Ignored }
 // Key returns the name that stores have the object by.
 func (m *Meta) Key() cache.ObjectName { return cache.NewObjectName(m.Namespace, m.Name) }
 
-// GetObjectMeta implements the metav1.ObjectMetaAccessor interface.
-func (m *Meta) GetObjectMeta() metav1.Object {
-	return &metav1.ObjectMeta{Namespace: m.Namespace, Name: m.Name}
-}
+// Metadata returns the part of an object that all kinds share.
+func (m *Meta) Metadata() *Meta { return m }

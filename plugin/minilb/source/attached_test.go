@@ -12,7 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+
 	"github.com/minilb/minilb/plugin/minilb/gateway"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
@@ -28,7 +30,7 @@ func newAttachedBench(t *testing.T, options config.Options) *attachedBench {
 	b := &attachedBench{bench: newBench(t, options), t: t, current: map[object.KindName]any{}}
 	b.sync()
 	for _, h := range b.tr.optional { // all kinds are served
-		h.setSynced()
+		h.Set(informer.Listed)
 	}
 	return b
 }
@@ -256,11 +258,11 @@ func TestAttachedWithOthers(t *testing.T) {
 	b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}, routeOf(object.KindHTTPRoute, "a.ex.org", toGateway))
 	i := testIngress("shop/i", "a.ex.org")
 	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.9"}}
-	b.watcher.ingresses[""].Add(i)
+	b.watcher.Ingresses("").Add(i)
 	evil := testIngress("evil/i", "a.ex.org")
 	evil.CreationTimestamp = metav1.Unix(100, 0)
 	evil.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "6.6.6.6"}}
-	b.watcher.ingresses[""].Add(evil)
+	b.watcher.Ingresses("").Add(evil)
 	b.publish()
 	b.want("a.ex.org.", "10.0.0.5 10.0.0.9")
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
 )
@@ -18,7 +17,7 @@ func BenchmarkPublish(b *testing.B) {
 		for i := range size.services {
 			name := fmt.Sprintf("shop/s%05d", i)
 			w.services().Update(testService(name, 1, ""))
-			w.watcher.slices[""].set(serviceSlice(name, name[len("shop/"):], "10.0.0.1 RSt", "10.0.0.2 RSt", "10.0.0.3 RSt"))
+			w.watcher.EndpointSlices("").Update(serviceSlice(name, name[len("shop/"):], "10.0.0.1 RSt", "10.0.0.2 RSt", "10.0.0.3 RSt"))
 		}
 		ingress := func(i int, host string) *networkingv1.Ingress {
 			obj := testIngress(fmt.Sprintf("shop/i%05d", i), host)
@@ -26,7 +25,7 @@ func BenchmarkPublish(b *testing.B) {
 			return obj
 		}
 		for i := range size.hosts {
-			w.watcher.ingresses[""].Update(ingress(i, fmt.Sprintf("h%05d.ex.org", i)))
+			w.watcher.Ingresses("").Update(ingress(i, fmt.Sprintf("h%05d.ex.org", i)))
 		}
 		w.sync()
 		for _, change := range []struct {
@@ -34,18 +33,18 @@ func BenchmarkPublish(b *testing.B) {
 			make func(i int)
 		}{
 			{"slice", func(i int) {
-				w.watcher.slices[""].set(serviceSlice("shop/s00001", "s00001", fmt.Sprintf("10.0.1.%d RSt", i%250)))
+				w.watcher.EndpointSlices("").Update(serviceSlice("shop/s00001", "s00001", fmt.Sprintf("10.0.1.%d RSt", i%250)))
 			}},
 			{"service", func(i int) {
 				if i%2 == 0 {
 					w.services().Update(testService("shop/new", 1, ""))
 				} else {
-					w.services().remove(cache.NewObjectName("shop", "new"))
+					w.services().Delete(testService("shop/new", 1, ""))
 				}
 				w.publish()
 			}},
 			{"ingress", func(i int) {
-				w.watcher.ingresses[""].Update(ingress(0, fmt.Sprintf("other%d.ex.org", i%2)))
+				w.watcher.Ingresses("").Update(ingress(0, fmt.Sprintf("other%d.ex.org", i%2)))
 				w.publish()
 			}},
 		} {
@@ -63,11 +62,11 @@ func BenchmarkPublish(b *testing.B) {
 func BenchmarkClaimChange(b *testing.B) {
 	w := newBench(b, config.Options{})
 	w.services().Update(testService("shop/web", 1, ""))
-	w.watcher.slices[""].set(serviceSlice("shop/web", "web", "10.0.0.1 RSt"))
+	w.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web", "10.0.0.1 RSt"))
 	update := func(i int, host string, addresses ...networkingv1.IngressLoadBalancerIngress) {
 		obj := testIngress(fmt.Sprintf("n%02d/i%05d", i%100, i), host)
 		obj.Status.LoadBalancer.Ingress = addresses
-		w.watcher.ingresses[""].Update(obj)
+		w.watcher.Ingresses("").Update(obj)
 	}
 	web := networkingv1.IngressLoadBalancerIngress{Hostname: "web.shop.minilb"}
 	for i := range 20_000 {

@@ -7,9 +7,8 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/minilb/minilb/plugin/minilb/claim"
+	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -34,21 +33,17 @@ type Claimant struct {
 // other classes, are among them.
 func (i *Inspection) Claimants(name string) []Claimant {
 	var all []Claimant
-	o := &i.translator.options
-	namespaces := o.Namespaces
-	if len(namespaces) == 0 {
-		namespaces = []string{metav1.NamespaceAll}
-	}
-	for _, namespace := range namespaces {
-		for _, s := range i.watcher.services[namespace].objects {
+	options := &i.translator.options
+	for _, namespace := range cluster.NamespacesOf(options) {
+		for _, s := range i.cluster.Services(namespace).List() {
 			for _, host := range i.hostsOf(s) {
 				if hostname.Matches(host, name) {
 					all = append(all, i.ofService(s, host))
 				}
 			}
 		}
-		if o.Ingresses {
-			for _, g := range i.watcher.ingresses[namespace].objects {
+		if options.Ingresses {
+			for _, g := range i.cluster.Ingresses(namespace).List() {
 				for _, host := range written(g.Hosts) {
 					if hostname.Matches(host, name) {
 						all = append(all, i.ofIngress(g, host))
@@ -56,9 +51,9 @@ func (i *Inspection) Claimants(name string) []Claimant {
 				}
 			}
 		}
-		if o.Gateways {
-			for _, tables := range i.watcher.gatewayAPI.routes {
-				for _, r := range tables[namespace].objects {
+		if options.Gateways {
+			for _, kind := range cluster.RouteKinds {
+				for _, r := range i.cluster.Routes(kind, namespace).List() {
 					all = append(all, i.ofRoute(r, name)...)
 				}
 			}

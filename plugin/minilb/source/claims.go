@@ -5,6 +5,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/gateway"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
@@ -84,14 +85,14 @@ func onGatewayObject[T interface {
 func (t *Translator) parents() (unavailable map[object.KindName]gateway.Cause, certain bool) {
 	unavailable, certain = map[object.KindName]gateway.Cause{}, true
 	for _, h := range t.optional {
-		switch h.kind {
+		switch h.Kind {
 		case "ingress", "httproute", "grpcroute", "tlsroute":
 			continue
 		}
-		certain = certain && h.decided()
-		switch name := (object.KindName{Kind: h.kind, Namespace: h.namespace}); {
-		case h.listed():
-		case h.absent.Load():
+		certain = certain && h.Decided()
+		switch name := (object.KindName{Kind: h.Kind, Namespace: h.Namespace}); {
+		case h.Known():
+		case h.State() == informer.NotServed:
 			unavailable[name] = gateway.CauseUnserved
 		default:
 			unavailable[name] = gateway.CauseUnavailable

@@ -4,20 +4,26 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/minilb/minilb/plugin/minilb/cluster"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
@@ -27,12 +33,13 @@ type fakeAPI struct {
 	mu        sync.Mutex
 	objects   map[string][]runtime.Object // by resource
 	refused   map[string]error
-	offered   offer             // of the Gateway API
+	offered   informer.Served   // of the Gateway API
 	asked     int               // how often that was
 	silent    error             // in place of that
 	hung      string            // the resource whose lists never end
 	selectors map[string]string // what was asked for last
 	streams   map[string]*watch.RaceFreeFakeWatcher
+	dynamic   *dynamicfake.FakeDynamicClient
 }
 
 // newFakeAPI returns one without objects.
@@ -101,7 +108,7 @@ func (*fakeAPI) empty(resource string) runtime.Object {
 	return &unstructured.Unstructured{Object: map[string]any{}}
 }
 
-func (a *fakeAPI) discover(context.Context) (offer, error) {
+func (a *fakeAPI) discover(context.Context) (informer.Served, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.asked++
@@ -119,7 +126,7 @@ func (a *fakeAPI) timesAsked() int {
 func (a *fakeAPI) offer(resources ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.offered = offer{}
+	a.offered = informer.Served{}
 	for _, resource := range resources {
 		name, version, _ := strings.Cut(resource, "/")
 		group := object.GatewayGroup
@@ -163,11 +170,26 @@ func fakeState() map[string][]runtime.Object {
 // listKinds names the lists of all that may be read of the Gateway API.
 func listKinds() map[schema.GroupVersionResource]string {
 	kinds := map[schema.GroupVersionResource]string{}
-	served := slices.AppendSeq(slices.Collect(maps.Values(routeVersions)), maps.Values(listenerSetVersions))
-	for _, versions := range append(served, gatewayVersions, gatewayClassVersions) {
-		for _, version := range versions {
+	for _, kind := range slices.Concat(cluster.ListenerSetKinds, cluster.RouteKinds, []string{object.KindGateway, object.KindGatewayClass}) {
+		for _, version := range cluster.VersionsOf(kind) {
 			kinds[version] = "List"
 		}
 	}
 	return kinds
 }
+
+var (
+	errForbidden   = apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "", errors.New("no"))
+	errAbsent      = apierrors.NewNotFound(schema.GroupResource{Resource: "services"}, "")
+	errUnwell      = apierrors.NewInternalError(errors.New("etcd"))
+	errUnreachable = &url.Error{Op: "Get", URL: "https://api.example/x", Err: errors.New("connection refused")}
+)
+
+// What stores of package informer wait for.
+const (
+	forbiddenGrace  = 2 * time.Second
+	optionalTimeout = 4 * time.Second
+	listTimeout     = 30 * time.Second
+	confirmation    = 2 * time.Second
+	triggerPause    = time.Second
+)

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/yaml"
 
+	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
@@ -130,7 +131,7 @@ func TestGatewayAPIComesAndGoes(t *testing.T) {
 		if lines := b.log.take(); !slices.Contains(lines, "I httproutes.gateway.networking.k8s.io: no longer served; what they named is gone") {
 			t.Errorf("got the log %q", lines)
 		}
-		if slices.ContainsFunc(b.watcher.Status(), func(s SourceStatus) bool { return s.Kind == "httproute" }) {
+		if slices.ContainsFunc(b.watcher.Status(), func(s cluster.WatchStatus) bool { return s.Kind == "httproute" }) {
 			t.Error("a status of HTTPRoutes, which have gone")
 		}
 		// Whatever the watch before still says comes too late.
@@ -266,8 +267,8 @@ func TestGatewayAPIVersion(t *testing.T) {
 		api.offer(append(before, "tlsroutes/v1alpha3", "tlsroutes/v1alpha2")...)
 		gone := false
 		b, stop := runBench(t, api, config.Options{Gateways: true}, func(b *bench) {
-			routes := b.watcher.gatewayAPI.routes[object.KindTLSRoute][""]
-			routes.subscribers = append(routes.subscribers, func(_, new *object.Route) { gone = gone || new == nil })
+			routes := b.watcher.Routes(object.KindTLSRoute, "")
+			routes.Subscribe(func(_, new *object.Route) { gone = gone || new == nil })
 		})
 		defer stop()
 		synctest.Wait()

@@ -82,7 +82,7 @@ func FuzzHosts(f *testing.F) {
 	f.Fuzz(func(t *testing.T, annotation, host, address, reference string) {
 		b := newAttachedBench(t, config.Options{})
 		b.services().Update(testService("shop/web", 1, annotation))
-		b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
+		b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
 		rules := testIngress("shop/rules", host)
 		rules.Annotations = map[string]string{lb.ServiceAnnotation: "web"}
 		status := testIngress("shop/status", "status.example")
@@ -90,7 +90,7 @@ func FuzzHosts(f *testing.F) {
 		refers := testIngress("shop/refers", "refers.example")
 		refers.Annotations = map[string]string{lb.ServiceAnnotation: reference}
 		for _, i := range []*networkingv1.Ingress{rules, status, refers} {
-			b.watcher.ingresses[""].Update(i)
+			b.watcher.Ingresses("").Update(i)
 		}
 		gateway := customObject(t, gatewayWith(open)[len(class):])
 		unstructured.SetNestedSlice(gateway.Object, []any{map[string]any{"value": "10.0.0.2"}}, "status", "addresses")

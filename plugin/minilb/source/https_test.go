@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -89,10 +88,13 @@ func TestHTTPSBinding(t *testing.T) {
 		{"UDP", httpsService(nil, corev1.ServicePort{Name: "https", Port: 443, Protocol: corev1.ProtocolUDP}), []*object.EndpointSlice{slicePorts("a", "10.0.0.1 RSt", "https", 443)}, "-"},
 	} {
 		for by, asked := range map[string]bool{"us": true, "another server block": false, "nobody": false} {
-			b := newBenchOf(t, config.Options{HTTPS: asked}, func(w *Watcher) { w.CodecFields.HTTPS = by != "nobody" })
+			b := newBench(t, config.Options{HTTPS: asked})
+			if by != "nobody" {
+				b.watcher.Require(&config.Options{Class: lb.DefaultClass, HTTPS: true}, false)
+			}
 			b.services().Update(tc.service)
 			for _, s := range tc.slices {
-				b.watcher.slices[""].set(s)
+				b.watcher.EndpointSlices("").Update(s)
 			}
 			b.sync()
 			want := tc.want
@@ -122,7 +124,7 @@ func (b *bench) https(name string) string {
 func TestHTTPSChanges(t *testing.T) {
 	b := newBench(t, config.Options{HTTPS: true})
 	b.services().Update(httpsService(nil, corev1.ServicePort{Name: "https", Port: 443}))
-	b.watcher.slices[""].set(slicePorts("a", "10.0.0.1 RSt", "https", 8443))
+	b.watcher.EndpointSlices("").Update(slicePorts("a", "10.0.0.1 RSt", "https", 8443))
 	b.sync()
 	serial := b.index.Serial("minilb.")
 	b.services().Update(httpsService(map[string]string{lb.ALPNAnnotation: "h2,h 3"}, corev1.ServicePort{Name: "https", Port: 443}))
@@ -138,11 +140,11 @@ func TestHTTPSChanges(t *testing.T) {
 	if got := b.tr.Stats().Rejected["invalid"]; got != 1 {
 		t.Errorf("%d are counted", got)
 	}
-	b.watcher.slices[""].set(slicePorts("a", "10.0.0.1 RSt", "https", 443))
+	b.watcher.EndpointSlices("").Update(slicePorts("a", "10.0.0.1 RSt", "https", 443))
 	if got := b.https("a.ex.org."); got != "443 [h2]" {
 		t.Errorf("another port: got %q", got)
 	}
-	b.watcher.slices[""].set(slicePorts("a", "10.0.0.1 RSt", "https", 8443))
+	b.watcher.EndpointSlices("").Update(slicePorts("a", "10.0.0.1 RSt", "https", 8443))
 	b.services().Update(httpsService(nil, corev1.ServicePort{Name: "https", Port: 443}, corev1.ServicePort{Name: "http", Port: 80}))
 	if got := b.https("a.ex.org."); got != "-" {
 		t.Errorf("a port 80: got %q", got)
@@ -161,16 +163,16 @@ func TestFamilies(t *testing.T) {
 	}{{config.Options{}, "10.0.0.1 10.0.0.7 fd00::1"}, {config.Options{NoIPv4: true}, "fd00::1"}, {config.Options{NoIPv6: true}, "10.0.0.1 10.0.0.7"}} {
 		b := newBench(t, tc.options)
 		b.services().Update(testService("shop/web", 1, ""))
-		b.watcher.slices[""].set(serviceSlice("shop/web", "web-4", "10.0.0.1 RSt"))
+		b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-4", "10.0.0.1 RSt"))
 		six := func(endpoint string) {
 			s := testSlice("web-6", "IPv6", endpoint)
 			s.Service = "web"
-			b.watcher.slices[""].set(s)
+			b.watcher.EndpointSlices("").Update(s)
 		}
 		six("fd00::1 RSt")
 		i := testIngress("shop/i", "a.ex.org")
 		i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.7"}, {Hostname: "web.shop.minilb"}}
-		b.watcher.ingresses[""].Update(i)
+		b.watcher.Ingresses("").Update(i)
 		b.sync()
 		b.want("a.ex.org.", tc.want)
 		b.want("web.shop.minilb.", strings.ReplaceAll(tc.want, "10.0.0.1 10.0.0.7", "10.0.0.1"))
@@ -198,8 +200,8 @@ func TestReverseZones(t *testing.T) {
 		t.Errorf("D72: before the first sync: %s", got)
 	}
 	b.services().Update(testService("shop/web", 1, "x.10.in-addr.arpa"))
-	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt", "10.0.0.2 rst"))
-	b.watcher.slices[""].set(serviceSlice("shop/internal", "i-1", "10.0.0.1 RSt"))
+	b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt", "10.0.0.2 rst"))
+	b.watcher.EndpointSlices("").Update(serviceSlice("shop/internal", "i-1", "10.0.0.1 RSt"))
 	b.sync()
 	for name, want := range map[string]string{name: "10-0-0-1.web.shop.minilb.", "2.0.0.10.in-addr.arpa.": fmt.Sprint(records.NameError), "x.10.in-addr.arpa.": fmt.Sprint(records.NameError)} {
 		if got := at(name); got != want {
@@ -210,11 +212,11 @@ func TestReverseZones(t *testing.T) {
 		t.Errorf("%d hosts are refused", got)
 	}
 	b.services().Update(testService("shop/other", 1, ""))
-	b.watcher.slices[""].set(serviceSlice("shop/other", "o-1", "10.0.0.1 RSt"))
+	b.watcher.EndpointSlices("").Update(serviceSlice("shop/other", "o-1", "10.0.0.1 RSt"))
 	if got := at(name); got != "10-0-0-1.other.shop.minilb. 10-0-0-1.web.shop.minilb." {
 		t.Errorf("got %q", got)
 	}
-	b.services().remove(cache.NewObjectName("shop", "other"))
+	b.services().Delete(testService("shop/other", 1, ""))
 	if got := at(name); got != "10-0-0-1.web.shop.minilb." {
 		t.Errorf("a Service that is gone: got %q", got)
 	}
@@ -222,7 +224,7 @@ func TestReverseZones(t *testing.T) {
 	b = newBench(t, config.Options{Zones: []string{"minilb."}, ReverseZones: []string{zone}})
 	b.tr.options.Services = false
 	b.services().Update(testService("shop/web", 1, ""))
-	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
+	b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
 	b.sync()
 	if got := at(name); got != fmt.Sprint(records.NameError) {
 		t.Errorf("Services without names: got %q", got)
@@ -234,7 +236,7 @@ func TestReverseZones(t *testing.T) {
 func TestHTTPSOfRoutes(t *testing.T) {
 	b := newAttachedBench(t, config.Options{HTTPS: true})
 	b.services().Update(httpsService(nil, corev1.ServicePort{Name: "https", Port: 443}))
-	b.watcher.slices[""].set(slicePorts("a", "10.0.0.1 RSt", "https", 8443))
+	b.watcher.EndpointSlices("").Update(slicePorts("a", "10.0.0.1 RSt", "https", 8443))
 	parts := strings.Split(gatewayWith(`listeners: [
 		{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}},
 		{name: https, port: 443, protocol: HTTPS, hostname: "*.tls.org", allowedRoutes: {namespaces: {from: All}}}]`), "---")
@@ -254,7 +256,7 @@ func TestHTTPSOfRoutes(t *testing.T) {
 	// An Ingress beside the route may be served with TLS.
 	i := testIngress("shop/i", "plain.org")
 	i.Annotations = map[string]string{lb.ServiceAnnotation: "web"}
-	b.watcher.ingresses[""].Update(i)
+	b.watcher.Ingresses("").Update(i)
 	b.publish()
 	if _, node := b.index.Lookup("", "plain.org."); node.NoHTTPS {
 		t.Error("plain.org. is plain beside an Ingress")
@@ -293,12 +295,12 @@ func TestHTTPSOfNamespaces(t *testing.T) {
 			i := testIngress("evil/i", "a.tls.org")
 			i.CreationTimestamp.Time = time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
 			i.Annotations = map[string]string{lb.ServiceAnnotation: "shop/web"}
-			b.watcher.ingresses[""].Update(i)
+			b.watcher.Ingresses("").Update(i)
 		}, true},
 	} {
 		b := newAttachedBench(t, config.Options{HTTPS: true})
 		b.services().Update(httpsService(nil, corev1.ServicePort{Name: "https", Port: 443}))
-		b.watcher.slices[""].set(slicePorts("a", "10.0.0.1 RSt", "https", 443))
+		b.watcher.EndpointSlices("").Update(slicePorts("a", "10.0.0.1 RSt", "https", 443))
 		parts := strings.Split(gatewayWith(`listeners: [
 			{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}},
 			{name: https, port: 443, protocol: HTTPS, allowedRoutes: {namespaces: {from: All}}}]`), "---")

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
+	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -24,20 +25,20 @@ import (
 // Inspection is what a Translator with the same options makes of a cluster, at one moment and with
 // the reasons. It does not change any more.
 type Inspection struct {
-	watcher    *Watcher // shared with those of the other options
+	cluster    *cluster.Cluster
 	translator *Translator
 	index      *records.Index
 }
 
 // Inspect reads the cluster once, which takes seconds if some kind cannot be read, and returns the Inspection of each
-// of the options. It fails, with a *kube.Failure, if the API server does not answer, or shows no Services or
+// of the options. It fails, with a *kube.Error, if the API server does not answer, or shows no Services or
 // EndpointSlices.
 func Inspect(ctx context.Context, config *rest.Config, hooks Hooks, options ...config.Options) ([]*Inspection, error) {
-	w, all, err := newInspections(config, hooks, options)
+	ts, all, err := newInspections(config, hooks, options)
 	if err != nil {
 		return nil, err
 	}
-	if err := w.readOnce(ctx); err != nil {
+	if err := ts.readOnce(ctx); err != nil {
 		return nil, err
 	}
 	for _, i := range all {
@@ -46,13 +47,13 @@ func Inspect(ctx context.Context, config *rest.Config, hooks Hooks, options ...c
 	return all, nil
 }
 
-// newInspections returns those of one Watcher that has read nothing yet.
-func newInspections(config *rest.Config, hooks Hooks, options []config.Options) (*Watcher, []*Inspection, error) {
-	w, err := NewWatcher(config, silence{})
+// newInspections returns those of one cluster that has read nothing yet.
+func newInspections(config *rest.Config, hooks Hooks, options []config.Options) (*Translators, []*Inspection, error) {
+	ts, err := New(config, silence{})
 	if err != nil {
 		return nil, nil, err
 	}
-	w.CodecFields.Nodes, w.CodecFields.Unexposed = true, true
+	ts.RequireAll()
 	var all []*Inspection
 	for _, o := range options {
 		var fixed []records.Entry
@@ -60,9 +61,9 @@ func newInspections(config *rest.Config, hooks Hooks, options []config.Options) 
 			fixed = append(fixed, records.Entry{Name: claim.Nameserver + "." + zone, Node: &records.Node{Addrs: &records.AddressSet{}}})
 		}
 		index := records.NewIndex(slices.Concat(o.Zones, o.ReverseZones), fixed...)
-		all = append(all, &Inspection{watcher: w, index: index, translator: NewTranslator(w, o, index, hooks)})
+		all = append(all, &Inspection{cluster: ts.Cluster, index: index, translator: NewTranslator(ts, o, index, hooks)})
 	}
-	return w, all, nil
+	return ts, all, nil
 }
 
 // silence is the log of an Inspection, which tells all by itself.
@@ -75,12 +76,12 @@ func (silence) Warningf(string, ...any) {}
 func (silence) Errorf(string, ...any) {}
 
 // readOnce watches until all is known that can be.
-func (w *Watcher) readOnce(ctx context.Context) error {
+func (ts *Translators) readOnce(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w.Run(watching)
+		ts.Cluster.Run(watching)
 	}()
 	defer func() {
 		stop()
@@ -88,28 +89,28 @@ func (w *Watcher) readOnce(ctx context.Context) error {
 	}()
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
-	for slices.ContainsFunc(w.translators, func(t *Translator) bool { return !t.settled() }) {
-		if failure := w.server.trouble(); failure != nil {
+	for slices.ContainsFunc(ts.all, func(t *Translator) bool { return !t.settled() }) {
+		if failure := ts.Failure(); failure != nil {
 			return failure
 		}
 		select {
 		case <-ctx.Done():
 			var missing []string
-			for _, t := range w.translators {
+			for _, t := range ts.all {
 				missing = append(missing, t.Unsynced()...)
 			}
 			return fmt.Errorf("%s not read: %w", strings.Join(config.Distinct(missing), ", "), context.Cause(ctx))
 		case <-poll.C:
 		}
 	}
-	for _, h := range w.server.watches {
-		if h.optional || h.listed() {
+	for _, h := range ts.Watches() {
+		if h.Optional || h.Known() {
 			continue
 		}
-		if failure := h.trouble(); failure != nil {
+		if failure := h.Failure(); failure != nil {
 			return failure
 		}
-		return errors.New(h.what() + ": cannot be read")
+		return errors.New(h.String() + ": cannot be read")
 	}
 	return nil
 }
@@ -159,11 +160,11 @@ func (i *Inspection) Unread() []Unread {
 	var all []Unread
 	t := i.translator
 	for _, h := range slices.Concat(t.watching, t.slices, t.optional) {
-		if h.listed() || h.absent.Load() {
+		if !h.Unavailable() {
 			continue
 		}
-		u := Unread{Resource: h.what(), Why: h.what() + ": cannot be read"}
-		if failure := h.trouble(); failure != nil {
+		u := Unread{Resource: h.String(), Why: h.String() + ": cannot be read"}
+		if failure := h.Failure(); failure != nil {
 			u.Why = failure.Text
 		}
 		all = append(all, u)
@@ -183,15 +184,7 @@ func (i *Inspection) Served() []Served {
 	if !i.translator.options.Gateways {
 		return nil
 	}
-	versions := map[string]string{}
-	for _, f := range i.watcher.gatewayAPI.tables {
-		h := f.state()
-		for kind, resource := range resources {
-			if h.resource == resource && (kind == object.KindXListenerSet) == (h.group == object.GatewayXGroup) {
-				versions[kind] = f.version()
-			}
-		}
-	}
+	versions := i.cluster.Versions()
 	var all []Served
 	for _, kind := range slices.Sorted(maps.Keys(versions)) {
 		all = append(all, Served{kind, versions[kind]})

@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -35,8 +36,8 @@ import (
 func inspected(t *testing.T, ctx context.Context, api *fakeAPI, options config.Options) (*Inspection, error) {
 	t.Helper()
 	b := connect(t, api, options)
-	b.watcher.CodecFields.Nodes, b.watcher.CodecFields.Unexposed = true, true
-	i := &Inspection{watcher: b.watcher, translator: b.tr, index: b.index}
+	b.watcher.RequireAll()
+	i := &Inspection{cluster: b.watcher.Cluster, translator: b.tr, index: b.index}
 	if err := b.watcher.readOnce(ctx); err != nil {
 		return nil, err
 	}
@@ -153,9 +154,9 @@ func TestClaiming(t *testing.T) {
 	b := newBench(t, config.Options{ReverseZones: []string{"10.in-addr.arpa."}})
 	b.sync()
 	for id, hosts := range map[string]string{"shop/i": "a.ex.org", "later/i": "a.ex.org", "wide/i": "*.org, wpad.org, 1.10.in-addr.arpa", "within/i": "within.minilb", "both/i": "*.org, b.ex.org"} {
-		b.watcher.ingresses[""].Update(testIngress(id, strings.Split(hosts, ", ")...))
+		b.watcher.Ingresses("").Update(testIngress(id, strings.Split(hosts, ", ")...))
 	}
-	i := &Inspection{watcher: b.watcher, translator: b.tr, index: b.index}
+	i := &Inspection{cluster: b.watcher.Cluster, translator: b.tr, index: b.index}
 	i.judge()
 	if got, want := i.Claiming(), []string{"both", "later", "shop"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -303,20 +304,14 @@ func TestInspectionReads(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			api := newFakeAPI()
 			api.objects, api.hung = fakeState(), name
-			b, ended := connect(t, api, config.Options{}), false
+			b := connect(t, api, config.Options{})
 			for _, h := range slices.Concat(b.tr.watching, b.tr.slices) {
-				h.refused.Store(h.resource == name)
+				if h.Name == name {
+					h.Set(informer.Forbidden)
+				}
 			}
-			b.watcher.run = append(b.watcher.run, func(ctx context.Context) {
-				<-ctx.Done()
-				time.Sleep(time.Second)
-				ended = true
-			})
 			if got := fmt.Sprint(b.watcher.readOnce(t.Context())); got != cmp.Or(want, "<nil>") {
 				t.Errorf("got %s, want %q", got, want)
-			}
-			if !ended {
-				t.Error("something still runs")
 			}
 		})
 	}
@@ -331,8 +326,8 @@ func TestInspectionMerges(t *testing.T) {
 	for addr := netip.MustParseAddr("10.1.0.1"); len(all) <= atOnce; addr = addr.Next() {
 		all = append(all, addr.String()+" ---")
 	}
-	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", all...))
-	i := &Inspection{watcher: b.watcher, translator: b.tr, index: b.index}
+	b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-1", all...))
+	i := &Inspection{cluster: b.watcher.Cluster, translator: b.tr, index: b.index}
 	i.judge()
 	if web, _ := i.Service("shop", "web"); len(web.Endpoints) != len(all) || !web.Endpoints[0].Answered {
 		t.Errorf("%d endpoints are not answered", len(web.Endpoints))

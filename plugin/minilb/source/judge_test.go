@@ -8,6 +8,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
@@ -62,22 +63,19 @@ func TestAttachedOlderSet(t *testing.T) {
 // What is said of a parent follows what of its kind is served and may be read.
 func TestAttachedUnread(t *testing.T) {
 	b := newAttachedBench(t, config.Options{})
-	health := b.watcher.gatewayAPI.sets[object.KindListenerSet][""].health
-	refuse := func() {
-		health.absent.Store(false)
-		health.synced.Store(false)
-		health.refused.Store(true)
+	to := func(state informer.State) func() {
+		return func() { b.watcher.ListenerSets(object.KindListenerSet, "").Set(state) }
 	}
 	b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}, routeOf(object.KindHTTPRoute, "a.org", toSet))
 	for _, step := range []struct {
 		change func()
 		want   string
 	}{
-		{refuse, `I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set cannot be read`},
+		{to(informer.Forbidden), `I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set cannot be read`},
 		{func() {}, ""},
-		{health.setSynced, `I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set does not exist`},
-		{refuse, `I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set cannot be read`},
-		{health.forget, `I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set does not exist: the API server does not serve its kind`},
+		{to(informer.Listed), `I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set does not exist`},
+		{to(informer.Forbidden), `I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set cannot be read`},
+		{to(informer.NotServed), `I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set does not exist: the API server does not serve its kind`},
 	} {
 		step.change()
 		if got := strings.Join(b.publish(), " "); got != step.want {
@@ -128,13 +126,13 @@ func TestAttachedIgnoredParents(t *testing.T) {
 func TestUnlistedNamespace(t *testing.T) {
 	b := newBench(t, config.Options{Namespaces: []string{"a", "b"}})
 	for _, namespace := range []string{"a", "b"} {
-		b.watcher.services[namespace].setSynced()
-		b.watcher.slices[namespace].setSynced()
+		b.watcher.Services(namespace).Set(informer.Listed)
+		b.watcher.EndpointSlices(namespace).Set(informer.Listed)
 		i := testIngress(namespace+"/i", namespace+".org")
 		i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.9"}}
-		b.watcher.ingresses[namespace].Add(i)
+		b.watcher.Ingresses(namespace).Add(i)
 	}
-	b.watcher.ingresses["a"].setSynced()
+	b.watcher.Ingresses("a").Set(informer.Listed)
 	b.publish()
 	b.want("a.org.", "10.0.0.9")
 	b.want("b.org.", "-")

@@ -2,19 +2,18 @@ package source
 
 import (
 	"context"
-	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	dynamicfake "k8s.io/client-go/dynamic/fake"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
-	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
@@ -78,12 +77,11 @@ func TestLateParentsHang(t *testing.T) {
 func TestLateParentsHangAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newAttachedBench(t, config.Options{})
-		health := b.watcher.gatewayAPI.sets[object.KindListenerSet][""].health
-		health.absent.Store(false)
-		health.synced.Store(false)
-		health.begin()
-		health.fails(kube.Unreachable)
-		time.Sleep(patience + time.Second)
+		sets := b.watcher.ListenerSets(object.KindListenerSet, "").Status
+		sets.Set(informer.NotServed)
+		sets.Observe(t.Context(), errUnwell) // it is read from now on
+		time.Sleep(optionalTimeout + time.Second)
+		b.log.take()
 		set := func(host string) {
 			b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}, routeOf(object.KindHTTPRoute, host, toSet))
 		}
@@ -100,7 +98,8 @@ func TestLateParentsHangAgain(t *testing.T) {
 		go b.tr.run(ctx)
 		want(`I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set cannot be read`)
 
-		health.fails("") // a list begins, and does not end
+		sets.Observe(t.Context(), nil) // a list begins, and does not end
+		b.log.take()
 		set("b.org")
 		time.Sleep(5 * time.Second)
 		want()
@@ -145,20 +144,54 @@ func TestQuiet(t *testing.T) {
 	})
 }
 
+// A kind that stays forbidden is asked for each two seconds: nothing is resolved or written for that.
+func TestQuietForbidden(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "snapshot")
+	synctest.Test(t, func(t *testing.T) {
+		api := newFakeAPI()
+		api.objects = gatewayState(t, "v1")
+		api.offer(all...)
+		for _, resource := range []string{"ingresses", "httproutes/v1"} {
+			api.refuse(resource, errForbidden)
+		}
+		asked := 0 // once for each host each time
+		_, stop := runBench(t, api, config.Options{Gateways: true}, keeping(path), func(b *bench) {
+			b.tr.hooks.Covered = func(string) bool { asked++; return true }
+		})
+		defer stop()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		before := asked
+		written, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(refreshInterval - 2*time.Minute)
+		synctest.Wait()
+		after, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if before == 0 || asked != before || !os.SameFile(written, after) {
+			t.Errorf("asked %d times in the first minute and %d times later; written again: %v", before, asked-before, !os.SameFile(written, after))
+		}
+	})
+}
+
 // G5, G6: a watch that finds its kind gone is heard while the API server is being asked, too;
 // and however many are, it is asked once a second at most, and no more when all is to end.
 func TestPokes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newFakeAPI()
 		api.offer(all...)
-		b, stop := runBench(t, api, config.Options{Gateways: true}, func(b *bench) { b.watcher.gatewayAPI.poke() })
-		time.Sleep(reaction + 100*time.Millisecond)
+		b, stop := runBench(t, api, config.Options{Gateways: true}, func(b *bench) { b.watcher.TriggerDiscovery() })
+		time.Sleep(triggerPause + 100*time.Millisecond)
 		synctest.Wait()
 		if asked := api.timesAsked(); asked != 2 {
 			t.Errorf("asked %d times, want 2", asked)
 		}
 		for range 1000 {
-			b.watcher.gatewayAPI.poke()
+			b.watcher.TriggerDiscovery()
 			time.Sleep(10 * time.Millisecond)
 		}
 		synctest.Wait()
@@ -166,7 +199,7 @@ func TestPokes(t *testing.T) {
 		if asked < 10 || asked > 13 {
 			t.Errorf("asked %d times in eleven seconds", asked)
 		}
-		b.watcher.gatewayAPI.poke()
+		b.watcher.TriggerDiscovery()
 		synctest.Wait()
 		stop()
 		if again := api.timesAsked(); again > asked {
@@ -231,8 +264,10 @@ func TestGatewayAPINamespaces(t *testing.T) {
 				t.Errorf("%s: got field selector %q, want %q", resource, got, want)
 			}
 		}
-		if len(b.watcher.gatewayAPI.gateways) != 1 || b.watcher.gatewayAPI.gateways["shop"] == nil || b.watcher.gatewayAPI.gateways["shop"].namespace != "shop" {
-			t.Errorf("got the tables %v", b.watcher.gatewayAPI.gateways)
+		for _, s := range b.watcher.Watches() {
+			if s.Kind == "gateway" && s.Namespace != "shop" {
+				t.Errorf("got a watch of %s", s)
+			}
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -243,7 +278,7 @@ func TestGatewayAPINamespaces(t *testing.T) {
 		defer stop()
 		synctest.Wait()
 		var got []string
-		for _, action := range b.watcher.gatewayAPI.dynamic.(*dynamicfake.FakeDynamicClient).Actions() {
+		for _, action := range api.dynamic.Actions() {
 			if resource := action.GetResource().Resource; action.GetVerb() == "watch" && (resource == "gateways" || resource == "gatewayclasses") {
 				got = append(got, resource+" "+action.GetNamespace())
 			}
@@ -252,32 +287,8 @@ func TestGatewayAPINamespaces(t *testing.T) {
 		if want := []string{"gatewayclasses ", "gateways infra", "gateways shop"}; !slices.Equal(got, want) {
 			t.Errorf("watches %q, want %q", got, want)
 		}
-		if classes := b.watcher.gatewayAPI.classes[corev1.NamespaceAll]; len(classes.subscribers) != 1 {
-			t.Errorf("%d subscribers of one Translator", len(classes.subscribers))
-		}
 		if lines := b.log.take(); !slices.Contains(lines, "I Reading the Gateway API: gatewayclasses v1, gateways v1, listenersets v1, httproutes v1, grpcroutes v1, tlsroutes v1") {
 			t.Errorf("got the log %q", lines)
 		}
 	})
-}
-
-// waited is a table that is waited for.
-type waited struct {
-	follower
-	done *bool
-}
-
-func (w waited) wait() { *w.done = true }
-
-// What run has started is over when it returns.
-func TestGatewayAPIWaits(t *testing.T) {
-	b := newBench(t, config.Options{Gateways: true})
-	g, done := b.watcher.gatewayAPI, false
-	g.tables = []follower{waited{done: &done}}
-	g.discover = func(context.Context) (offer, error) { return nil, errors.New("too late") }
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if g.run(ctx); !done {
-		t.Error("it returns before its tables are at rest")
-	}
 }

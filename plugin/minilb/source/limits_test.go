@@ -88,17 +88,17 @@ func TestKeptMemory(t *testing.T) {
 			return s
 		}, 10 * small},
 	} {
-		b := newBench(t, config.Options{Gateways: true, HTTPS: true})
-		reduce := func(full any) keyed {
+		fields := &object.Fields{Classes: []string{lb.DefaultClass}, HostAnnotations: []string{lb.HostAnnotation}, HTTPS: true}
+		reduce := func(full any) any {
 			switch full := full.(type) {
 			case *corev1.Service:
-				return object.NewService(full, &b.watcher.CodecFields)
+				return object.NewService(full, fields)
 			case *networkingv1.Ingress:
 				return object.NewIngress(full, nil)
 			case *corev1.Namespace:
 				return object.NewNamespace(full, nil)
 			case *discoveryv1.EndpointSlice:
-				return object.NewEndpointSlice(full, &b.watcher.CodecFields)
+				return object.NewEndpointSlice(full, fields)
 			}
 			switch full := full.(*unstructured.Unstructured); full.GetKind() {
 			case object.KindHTTPRoute:
@@ -109,7 +109,7 @@ func TestKeptMemory(t *testing.T) {
 				return object.NewGateway(full, nil)
 			}
 		}
-		var kept []keyed
+		var kept []any
 		before := heap()
 		for range count {
 			kept = append(kept, reduce(tc.make()))
@@ -144,7 +144,7 @@ func TestKeptItems(t *testing.T) {
 	b.services().Update(spoken)
 	i := testIngress("shop/i", "i.org")
 	i.Annotations = map[string]string{lb.ServiceAnnotation: padded("spoken", " ")}
-	b.watcher.ingresses[""].Update(i)
+	b.watcher.Ingresses("").Update(i)
 	lines := strings.Join(b.publish(), "\n")
 	for _, want := range []string{
 		`W Service shop/long: 24477 hosts in annotation minilb/host are refused: an object may have 1024, of 64 KiB in all`,

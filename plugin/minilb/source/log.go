@@ -7,12 +7,13 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // reporter logs each problem once for as long as it lasts, however many plugin blocks have it.
 type reporter struct {
-	log Logger
+	log informer.Logger
 
 	budget *logBudget
 
@@ -23,7 +24,7 @@ type reporter struct {
 // logKey is what is logged of a problem.
 type logKey struct{ owner, text string }
 
-func newReporter(log Logger) *reporter {
+func newReporter(log informer.Logger) *reporter {
 	return &reporter{log: log, budget: newLogBudget(log), reported: map[*Translator]map[logKey]int{}}
 }
 

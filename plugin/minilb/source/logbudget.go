@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/util/flowcontrol"
+
+	"github.com/minilb/minilb/plugin/minilb/informer"
 )
 
 // The log lines about the objects of one namespace: lineBurst at once, and lineRate a second in the long run.
@@ -20,7 +22,7 @@ const maxBudgets = 1024
 
 // logBudget bounds the log lines about the objects of each namespace.
 type logBudget struct {
-	log Logger
+	log informer.Logger
 
 	mu          sync.Mutex
 	byNamespace map[string]*namespaceBudget
@@ -32,7 +34,7 @@ type namespaceBudget struct {
 	used    time.Time
 }
 
-func newLogBudget(log Logger) *logBudget {
+func newLogBudget(log informer.Logger) *logBudget {
 	return &logBudget{log: log, byNamespace: map[string]*namespaceBudget{}}
 }
 

@@ -23,7 +23,7 @@ func TestMergeAside(t *testing.T) {
 		}
 		s := serviceSlice("shop/"+service, service+fmt.Sprint("-", number), all...)
 		s.Triggered = time.Now().UnixNano()
-		b.watcher.slices[""].set(s)
+		b.watcher.EndpointSlices("").Update(s)
 	}
 	count := func(service string) string {
 		result, node := b.index.Lookup("minilb.", service+".shop.minilb.")
@@ -91,7 +91,7 @@ func TestMergeAside(t *testing.T) {
 	}
 
 	// So does one that is made anew, be it before anything else happens.
-	b.services().remove(cache.NewObjectName("shop", "late"))
+	b.services().Delete(testService("shop/late", 1, ""))
 	b.services().Update(testService("shop/late", 2, "late.ex.org"))
 	b.publish()
 	expect("made anew", "late", "-")
@@ -108,7 +108,7 @@ func TestMergeAside(t *testing.T) {
 	b.tr.services.mergeDue()
 	expect("small now, and nothing is due", "large", "30")
 	set("late", 20, 999, 0)
-	b.services().remove(cache.NewObjectName("shop", "late"))
+	b.services().Delete(testService("shop/late", 1, ""))
 	b.tr.services.mergeDue()
 	b.publish()
 	expect("gone", "late", "-")

@@ -133,9 +133,8 @@ func TestManyPortsOfService(t *testing.T) {
 	obj := httpsService(nil, ports...)
 	foreign := obj.DeepCopy()
 	foreign.Spec.LoadBalancerClass = pointer("metallb")
-	b := newBench(t, config.Options{})
 	for want, obj := range map[int]*corev1.Service{object.MaxPorts: obj, 0: foreign} {
-		if got := len(strings.Fields(object.NewService(obj, &b.watcher.CodecFields).Named)); got != want {
+		if got := len(strings.Fields(object.NewService(obj, testFields).Named)); got != want {
 			t.Errorf("%d ports of 20000 are kept, want %d", got, want)
 		}
 	}
@@ -147,9 +146,9 @@ func TestManyPortsOfService(t *testing.T) {
 		ports int
 		due   int
 	}{{0, 0}, {20_000, 1}} {
-		b = newBench(t, config.Options{})
+		b := newBench(t, config.Options{})
 		b.services().Update(httpsService(nil, ports[:tc.ports]...))
-		b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", endpoints...))
+		b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-1", endpoints...))
 		if got := len(b.tr.services.state.due); got != tc.due {
 			t.Errorf("with %d ports: %d Services are merged aside, want %d", tc.ports, got, tc.due)
 		}

@@ -10,7 +10,10 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
+
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/probe"
 )
@@ -21,23 +24,22 @@ type probing struct {
 	*probe.Prober
 	translators []*Translator
 	reporter    *reporter
-	server      *server
-	log         Logger
+	cluster     *cluster.Cluster
+	log         informer.Logger
 	outdated    time.Time // when what is known of the nodes was last known to be; touched by Unreached alone
 }
 
 // probingFor returns what probes for a Translator, nil if it asks for no probes.
-func (w *Watcher) probingFor(t *Translator) *probing {
+func (ts *Translators) probingFor(t *Translator) *probing {
 	interval := t.options.Probe
 	if interval == 0 {
 		return nil
 	}
-	p := w.probing[interval]
+	p := ts.probing[interval]
 	if p == nil {
-		p = &probing{reporter: w.reporter, server: w.server, log: w.server.log}
+		p = &probing{reporter: ts.reporter, cluster: ts.Cluster, log: ts.log}
 		p.Prober = probe.New(interval, p)
-		w.probing[interval] = p
-		w.run = append(w.run, p.Run)
+		ts.probing[interval] = p
 	}
 	p.translators = append(p.translators, t)
 	return p
@@ -183,7 +185,7 @@ const noticing = time.Minute
 // the cluster is, and know what runs there from a snapshot: silence says nothing then.
 func (p *probing) NodesUnreachable(targets []probe.Target) bool {
 	now := time.Now()
-	if p.server.restored.Load() > 0 || p.server.away() > 0 {
+	if p.cluster.Restored() || p.cluster.OutageDuration() > 0 {
 		p.outdated = now
 	}
 	if !p.outdated.IsZero() && now.Sub(p.outdated) < noticing {

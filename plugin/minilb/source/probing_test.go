@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/probe"
 )
@@ -155,12 +156,12 @@ func TestProbing(t *testing.T) {
 	one, two := p.listen("127.0.0.1"), p.listen("127.0.0.2")
 	p.listen("127.0.0.3")
 	http := []object.Port{{Proto: "_udp", Service: "_quic", Number: 9}, {Proto: "_tcp", Service: "_http", Number: p.port}, {Proto: "_tcp", Service: "_other", Number: 9}} // the first TCP port is the one
-	slices := p.watcher.slices[""]
+	slices := p.watcher.EndpointSlices("")
 	p.services().Update(testService("shop/web", 1, "web.ex.org"))
 	p.services().Update(testService("shop/same", 1, ""))
-	slices.set(p.slice("shop/web", "web-1", http, "127.0.0.1 n1", "127.0.0.2 n2"))
-	slices.set(p.slice("shop/web", "web-2", http, "127.0.0.3 n3"))
-	slices.set(p.slice("shop/same", "same-1", http, "127.0.0.1 n1"))
+	slices.Update(p.slice("shop/web", "web-1", http, "127.0.0.1 n1", "127.0.0.2 n2"))
+	slices.Update(p.slice("shop/web", "web-2", http, "127.0.0.3 n3"))
+	slices.Update(p.slice("shop/same", "same-1", http, "127.0.0.1 n1"))
 	p.sync()
 	p.stays("web.ex.org.", "127.0.0.1 127.0.0.2 127.0.0.3")
 
@@ -191,12 +192,12 @@ func TestProbing(t *testing.T) {
 	one.Close()
 	two.Close()
 	p.eventually("web.ex.org.", "127.0.0.3")
-	slices.set(p.slice("shop/web", "web-2", http)) // the last good one has gone
+	slices.Update(p.slice("shop/web", "web-2", http)) // the last good one has gone
 	p.stays("web.ex.org.", "127.0.0.1 127.0.0.2")
 
 	// What is not answered any longer is not probed, nor counted.
 	p.services().Delete(testService("shop/web", 1, ""))
-	slices.set(p.slice("shop/same", "same-1", http))
+	slices.Update(p.slice("shop/same", "same-1", http))
 	p.publish()
 	want = map[string]int{"ready": 0, "suspect": 0, "terminating": 0, "not_ready": 0}
 	if got := p.tr.Stats().Endpoints; fmt.Sprint(got) != fmt.Sprint(want) || len(p.tr.services.state.probed) > 0 {
@@ -212,10 +213,10 @@ func TestProbingUnion(t *testing.T) {
 	for _, name := range []string{"shop/a", "shop/b"} {
 		p.services().Update(testService(name, 1, "both.ex.org"))
 	}
-	slices := p.watcher.slices[""]
-	slices.set(p.slice("shop/a", "a-1", tcp, "127.0.0.1", "127.0.0.2"))
-	slices.set(p.slice("shop/a", "a-2", tcp, "::1"))
-	slices.set(p.slice("shop/b", "b-1", tcp, "127.0.0.3"))
+	slices := p.watcher.EndpointSlices("")
+	slices.Update(p.slice("shop/a", "a-1", tcp, "127.0.0.1", "127.0.0.2"))
+	slices.Update(p.slice("shop/a", "a-2", tcp, "::1"))
+	slices.Update(p.slice("shop/b", "b-1", tcp, "127.0.0.3"))
 	listener := p.listen("127.0.0.3")
 	p.sync()
 	p.eventually("both.ex.org.", "127.0.0.3 ::1")
@@ -246,14 +247,14 @@ func TestProbingPorts(t *testing.T) {
 	p := newProbed(t, config.Options{})
 	udp := []object.Port{{Proto: "_udp", Service: "_dns", Number: p.port}}
 	tcp := []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: p.port}}
-	slices := p.watcher.slices[""]
+	slices := p.watcher.EndpointSlices("")
 	for _, name := range []string{"shop/dns", "shop/any", "shop/dual"} {
 		p.services().Update(testService(name, 1, ""))
 	}
-	slices.set(p.slice("shop/dns", "dns-1", udp, "127.0.0.1", "127.0.0.2"))
-	slices.set(p.slice("shop/any", "any-1", nil, "127.0.0.1", "127.0.0.2"))
-	slices.set(p.slice("shop/dual", "dual-1", tcp, "127.0.0.1", "127.0.0.2"))
-	slices.set(p.slice("shop/dual", "dual-2", tcp, "::1"))
+	slices.Update(p.slice("shop/dns", "dns-1", udp, "127.0.0.1", "127.0.0.2"))
+	slices.Update(p.slice("shop/any", "any-1", nil, "127.0.0.1", "127.0.0.2"))
+	slices.Update(p.slice("shop/dual", "dual-1", tcp, "127.0.0.1", "127.0.0.2"))
+	slices.Update(p.slice("shop/dual", "dual-2", tcp, "::1"))
 	p.listen("127.0.0.2")
 	p.sync()
 	p.eventually("dual.shop.minilb.", "127.0.0.2 ::1")
@@ -269,7 +270,7 @@ func TestProbingPorts(t *testing.T) {
 func TestProbingFamilies(t *testing.T) {
 	p := newProbed(t, config.Options{NoIPv6: true})
 	p.services().Update(testService("shop/dual", 1, ""))
-	p.watcher.slices[""].set(p.slice("shop/dual", "dual-2", []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: p.port}}, "::1"))
+	p.watcher.EndpointSlices("").Update(p.slice("shop/dual", "dual-2", []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: p.port}}, "::1"))
 	p.sync()
 	if len(p.tr.services.state.probed) > 0 {
 		t.Errorf("probed are %v", p.tr.services.state.probed)
@@ -281,7 +282,7 @@ func TestProbingFollows(t *testing.T) {
 	old := newProbed(t, config.Options{})
 	feed := func(b *probed) {
 		b.services().Update(testService("shop/web", 1, ""))
-		b.watcher.slices[""].set(b.slice("shop/web", "web-1", []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: old.port}}, "127.0.0.1", "127.0.0.2"))
+		b.watcher.EndpointSlices("").Update(b.slice("shop/web", "web-1", []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: old.port}}, "127.0.0.1", "127.0.0.2"))
 		b.sync()
 	}
 	old.listen("127.0.0.2")
@@ -312,14 +313,14 @@ func TestProbingUnreached(t *testing.T) {
 // After a power cut nodes may be down that a snapshot, or what the API server remembers, says are up:
 // that they do not answer is told when the cluster has had the time to notice, if it is still so.
 func TestProbingUnreachedOutdated(t *testing.T) {
-	for name, outdate := range map[string]func(*server, bool){
-		"restored": func(s *server, is bool) { s.restored.Store(map[bool]int32{true: 3}[is]) },
-		"away": func(s *server, is bool) {
-			if now := time.Now(); is {
-				s.lost.Store(&now)
-			} else {
-				s.lost.Store(nil)
-			}
+	for name, outdate := range map[string]func(*bench, bool){
+		"restored": func(b *bench, is bool) {
+			b.services().Set(map[bool]informer.State{true: informer.Restored, false: informer.Listed}[is])
+			b.log.take()
+		},
+		"away": func(b *bench, is bool) {
+			b.services().Observe(t.Context(), map[bool]error{true: errUnreachable}[is])
+			b.log.take()
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -332,12 +333,12 @@ func TestProbingUnreachedOutdated(t *testing.T) {
 					t.Errorf("%s, %s: told %v, with the log %q", name, when, told, lines)
 				}
 			}
-			outdate(b.watcher.server, true)
+			outdate(b, true)
 			time.Sleep(time.Second)
 			expect("at first", false)
 			time.Sleep(time.Hour)
 			expect("still", false)
-			outdate(b.watcher.server, false)
+			outdate(b, false)
 			expect("no longer", false)
 			time.Sleep(noticing - time.Second)
 			expect("not for long", false)
@@ -354,9 +355,9 @@ func TestProbingNodesLater(t *testing.T) {
 	p.listen("127.0.0.2")
 	tcp := []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: p.port}}
 	p.services().Update(testService("shop/web", 1, ""))
-	slices := p.watcher.slices[""]
-	slices.set(p.slice("shop/web", "web-1", tcp, "127.0.0.1", "127.0.0.2"))
-	slices.set(p.slice("shop/web", "web-1", tcp, "127.0.0.1 n1", "127.0.0.2 n2"))
+	slices := p.watcher.EndpointSlices("")
+	slices.Update(p.slice("shop/web", "web-1", tcp, "127.0.0.1", "127.0.0.2"))
+	slices.Update(p.slice("shop/web", "web-1", tcp, "127.0.0.1 n1", "127.0.0.2 n2"))
 	p.sync()
 	listener.Close()
 	p.eventually("web.shop.minilb.", "127.0.0.2")
@@ -369,8 +370,8 @@ func TestProbingEntries(t *testing.T) {
 	down := heldPort(t)
 	b.services().Update(testService("shop/web", 1, ""))
 	b.listen("127.0.0.1")
-	b.watcher.slices[""].set(b.slice("shop/web", "up", []object.Port{{Proto: "_tcp", Service: "_http", Number: b.port}}, "127.0.0.1 n1"))
-	b.watcher.slices[""].set(b.slice("shop/web", "down", []object.Port{{Proto: "_tcp", Service: "_http", Number: down}}, "127.0.0.1 n1"))
+	b.watcher.EndpointSlices("").Update(b.slice("shop/web", "up", []object.Port{{Proto: "_tcp", Service: "_http", Number: b.port}}, "127.0.0.1 n1"))
+	b.watcher.EndpointSlices("").Update(b.slice("shop/web", "down", []object.Port{{Proto: "_tcp", Service: "_http", Number: down}}, "127.0.0.1 n1"))
 	b.sync()
 	want := fmt.Sprint("127-0-0-1:", b.port)
 	deadline := time.Now().Add(10 * time.Second)

@@ -53,7 +53,7 @@ type differences struct {
 // for names.
 func (t *Translator) publish() {
 	is := &t.last
-	partial := !listed(t.watching) || !listed(t.slices)
+	partial := !known(t.watching) || !known(t.slices)
 	resolving := t.unresolved.Swap(false) || !is.done || is.partial != partial
 	if !partial && (!is.done || is.partial) {
 		t.services.mergeDue() // or names that exist would not, for a moment

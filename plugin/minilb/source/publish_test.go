@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
 )
@@ -15,10 +14,10 @@ func TestPublishConcerned(t *testing.T) {
 	resolved := 0 // once for the one host each time
 	b.tr.hooks.Covered = func(string) bool { resolved++; return true }
 	b.services().Update(testService("shop/web", 1, ""))
-	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
+	b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
 	ingress := testIngress("shop/i", "a.ex.org")
 	ingress.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: "web.shop.minilb"}}
-	b.watcher.ingresses[""].Update(ingress)
+	b.watcher.Ingresses("").Update(ingress)
 	b.sync()
 	b.want("a.ex.org.", "10.0.0.1")
 	for _, step := range []struct {
@@ -27,10 +26,10 @@ func TestPublishConcerned(t *testing.T) {
 		want int
 	}{
 		{"another Service", func() { b.services().Update(testService("shop/api", 1, "")) }, 0},
-		{"it goes", func() { b.services().remove(cache.NewObjectName("shop", "api")) }, 0},
+		{"it goes", func() { b.services().Delete(testService("shop/api", 1, "")) }, 0},
 		{"it claims a host", func() { b.services().Update(testService("shop/api", 1, "b.ex.org")) }, 1},
 		{"it claims no more", func() { b.services().Update(testService("shop/api", 1, "")) }, 0},
-		{"the Service behind the host", func() { b.services().remove(cache.NewObjectName("shop", "web")) }, 0}, // for which nothing is left
+		{"the Service behind the host", func() { b.services().Delete(testService("shop/web", 1, "")) }, 0}, // for which nothing is left
 		{"it comes back", func() { b.services().Update(testService("shop/web", 1, "")) }, 1},
 		{"nothing", func() {}, 0},
 	} {
@@ -52,8 +51,8 @@ func TestPublishBetweenZones(t *testing.T) {
 	wildcard, alias := testIngress("c/i", "*.c.minilb"), testIngress("c/j", "z.ex.org")
 	wildcard.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.9.0.1"}}
 	alias.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: "x.b.c.minilb"}}
-	b.watcher.ingresses[""].Update(wildcard)
-	b.watcher.ingresses[""].Update(alias)
+	b.watcher.Ingresses("").Update(wildcard)
+	b.watcher.Ingresses("").Update(alias)
 	b.sync()
 	b.want("x.c.minilb.", "10.9.0.1")
 	b.want("x.b.c.minilb.", "-")

@@ -30,7 +30,7 @@ func (a *fakeAPI) answer(err error) {
 
 // keeping lets a bench keep its state in a file.
 func keeping(path string) func(*bench) {
-	return func(b *bench) { b.watcher.Keep(path, func() bool { return true }) }
+	return func(b *bench) { b.watcher.KeepIn(path, func() bool { return true }) }
 }
 
 // gatewayAPIOf is an API server with a Service, Ingresses and routes.
@@ -60,8 +60,8 @@ func restoring(t *testing.T, api *fakeAPI, options config.Options, path string, 
 		b, stop := runBench(t, api, options, keeping(path))
 		defer stop()
 		synctest.Wait()
-		if !b.watcher.Unreachable() || !b.watcher.Silent() || b.watcher.Restored() || b.index.Synced() {
-			t.Errorf("before: unreachable %v, silent %v, restored %v, synced %v", b.watcher.Unreachable(), b.watcher.Silent(), b.watcher.Restored(), b.index.Synced())
+		if !b.watcher.Unreachable() || !b.watcher.NeverAnswered() || b.watcher.Restored() || b.index.Synced() {
+			t.Errorf("before: unreachable %v, silent %v, restored %v, synced %v", b.watcher.Unreachable(), b.watcher.NeverAnswered(), b.watcher.Restored(), b.index.Synced())
 		}
 		if !b.watcher.Restore() {
 			t.Fatalf("not restored: %q", b.log.take())
@@ -154,7 +154,7 @@ func TestRestoreWithdrawn(t *testing.T) {
 		"forbidden Services":   {func(a *fakeAPI) { a.refuse("services", errForbidden) }, nil, true},
 		"forbidden for a while": {func(a *fakeAPI) {
 			a.refuse("ingresses", errForbidden)
-			time.AfterFunc(grace/2, func() { a.refuse("ingresses", nil) })
+			time.AfterFunc(forbiddenGrace/2, func() { a.refuse("ingresses", nil) })
 		}, nil, false},
 		"absent for a while": {func(a *fakeAPI) { a.offer(); time.AfterFunc(confirmation/2, func() { a.offer(all...) }) }, nil, false},
 	} {
@@ -253,7 +253,7 @@ func TestRestoreOptions(t *testing.T) {
 				api.answer(errRefused)
 				b, stop := runBench(t, api, tc.read, keeping(path), func(b *bench) {
 					if tc.host != "" {
-						b.watcher.host = tc.host
+						b.clients.Host = tc.host
 					}
 				})
 				defer stop()
@@ -295,8 +295,8 @@ func TestRestoreOvertaken(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api.answer(errRefused)
 				b, stop := runBench(t, api, config.Options{Gateways: true}, keeping(path), func(b *bench) {
-					ingresses := b.watcher.ingresses[""]
-					ingresses.subscribers = append(ingresses.subscribers, func(_, _ *object.Ingress) {
+					ingresses := b.watcher.Ingresses("")
+					ingresses.Subscribe(func(_, _ *object.Ingress) {
 						api.answer(nil)
 						api.offer(tc.offer...)
 						api.refuse("ingresses", errRefused) // these are locked

@@ -12,38 +12,30 @@ import (
 func (t *Translator) results() iter.Seq[claim.Result] {
 	return func(yield func(claim.Result) bool) {
 		for p := range t.problems() {
-			if !yield(t.result(p.Ref, p.Host, p.Reason, p.Text)) {
+			if !yield(result(p.Ref, p.Host, p.Reason, p.Text)) {
 				return
 			}
 		}
 		for _, p := range t.last.slices {
-			if !yield(t.result(p.Ref, p.Host, p.Reason, p.Text)) {
+			if !yield(result(p.Ref, p.Host, p.Reason, p.Text)) {
 				return
 			}
 		}
 		for host := range t.resolver.Resolutions() {
 			for _, e := range t.resolver.Counting(host) {
-				if !yield(t.result(&e.Ref, host, "", "")) {
+				if !yield(result(&e.Ref, host, "", "")) {
 					return
 				}
 			}
 		}
-		for _, of := range t.watcher.stored {
-			for v := range of.slips() {
-				if !yield(v) {
-					return
-				}
+		for p := range t.cluster.Lint() {
+			if !yield(result(p.Ref, p.Host, p.Reason, p.Text)) {
+				return
 			}
 		}
 	}
 }
 
-func (t *Translator) result(o *object.Ref, host string, reason object.Reason, text string) claim.Result {
-	v := claim.Result{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Host: host, Reason: reason, Text: text}
-	for _, of := range t.watcher.stored {
-		if e, there := of.edition(o.Kind, o.Namespace, o.Name); there {
-			v.UID, v.Generation = e.uid, e.generation
-		}
-	}
-	return v
+func result(o *object.Ref, host string, reason object.Reason, text string) claim.Result {
+	return claim.Result{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, UID: o.UID, Generation: o.Generation, Host: host, Reason: reason, Text: text}
 }

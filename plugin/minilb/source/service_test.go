@@ -84,7 +84,7 @@ func (b *bench) moved(change func()) []string {
 func TestRefreshZones(t *testing.T) {
 	web := cache.NewObjectName("shop", "web")
 	more := func(b *bench, endpoint string) {
-		b.watcher.slices[""].set(serviceSlice("shop/web", "web-2", endpoint))
+		b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-2", endpoint))
 	}
 	for _, tc := range []struct {
 		what         string
@@ -100,18 +100,18 @@ func TestRefreshZones(t *testing.T) {
 		{"a port", true, true, true, func(b *bench) {
 			s := serviceSlice("shop/web", "web-1", "10.0.0.1 RSt")
 			s.Ports = []object.Port{{Proto: "_tcp", Service: "_http", Number: 80}}
-			b.watcher.slices[""].set(s)
+			b.watcher.EndpointSlices("").Update(s)
 		}, []string{"minilb.", "lan."}},
 		{"another Service's address", true, true, true, func(b *bench) {
-			b.watcher.slices[""].set(serviceSlice("shop/other", "other-1", "10.0.0.3 RSt"))
+			b.watcher.EndpointSlices("").Update(serviceSlice("shop/other", "other-1", "10.0.0.3 RSt"))
 		}, nil},
 		{"a Service without names yet", true, true, true, func(b *bench) {
 			b.services().Update(testService("shop/new", 1, ""))
-			b.watcher.slices[""].set(serviceSlice("shop/new", "new-1", "10.0.0.3 RSt"))
+			b.watcher.EndpointSlices("").Update(serviceSlice("shop/new", "new-1", "10.0.0.3 RSt"))
 		}, nil},
 		{"and with them", true, true, true, func(b *bench) {
 			b.services().Update(testService("shop/new", 1, ""))
-			b.watcher.slices[""].set(serviceSlice("shop/new", "new-1", "10.0.0.3 RSt"))
+			b.watcher.EndpointSlices("").Update(serviceSlice("shop/new", "new-1", "10.0.0.3 RSt"))
 			b.publish()
 		}, []string{"minilb.", "lan."}},
 		{"all are suspect", true, true, true, func(b *bench) {
@@ -128,16 +128,16 @@ func TestRefreshZones(t *testing.T) {
 		b := newBench(t, config.Options{Zones: []string{"minilb.", "lan."}})
 		b.tr.options.Services = tc.names
 		b.services().Update(testService("shop/web", 1, ""))
-		b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
+		b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
 		if tc.alone {
 			i := testIngress("shop/alone", "a.ex.org")
 			i.Annotations = map[string]string{lb.ServiceAnnotation: "web"}
-			b.watcher.ingresses[""].Update(i)
+			b.watcher.Ingresses("").Update(i)
 		}
 		if tc.union { // in the zone lan and outside
 			i := testIngress("shop/union", "both.ex.org", "x.both.shop.lan")
 			i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.2"}, {Hostname: "web.shop.minilb"}}
-			b.watcher.ingresses[""].Update(i)
+			b.watcher.Ingresses("").Update(i)
 		}
 		b.sync()
 		if got := b.moved(func() { tc.change(b) }); !slices.Equal(got, tc.want) {

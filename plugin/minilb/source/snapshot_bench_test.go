@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/snapshot"
 )
 
 // largeCluster returns a bench with so many Services of ten endpoints each.
@@ -21,7 +22,7 @@ func largeCluster(t testing.TB, services int) *bench {
 	for i := range services {
 		name := fmt.Sprintf("shop-%d/service-%05d", i%100, i)
 		b.services().Update(testService(name, 1, ""))
-		b.watcher.slices[""].set(serviceSlice(name, fmt.Sprintf("service-%05d-abcde", i), endpoints...))
+		b.watcher.EndpointSlices("").Update(serviceSlice(name, fmt.Sprintf("service-%05d-abcde", i), endpoints...))
 	}
 	b.sync()
 	return b
@@ -30,17 +31,18 @@ func largeCluster(t testing.TB, services int) *bench {
 // BenchmarkSnapshot is what it costs to write 10,000 Services of ten endpoints each, for how long
 // that holds up an event, and what it costs to read them.
 func BenchmarkSnapshot(b *testing.B) {
-	cluster := largeCluster(b, 10_000)
-	cluster.watcher.Keep(filepath.Join(b.TempDir(), "snapshot"), func() bool { return true })
+	large := largeCluster(b, 10_000)
+	path := filepath.Join(b.TempDir(), "snapshot")
+	large.watcher.KeepIn(path, func() bool { return true })
 	b.Run("write", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			cluster.watcher.Touch()
-			if err := cluster.watcher.Flush(); err != nil {
+			large.watcher.MarkDirty()
+			if err := large.watcher.Flush(); err != nil {
 				b.Fatal(err)
 			}
 		}
-		info, err := os.Stat(string(cluster.watcher.server.snapshot.File))
+		info, err := os.Stat(path)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -49,13 +51,13 @@ func BenchmarkSnapshot(b *testing.B) {
 	b.Run("hold", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			cluster.watcher.slices[""].list()
+			large.watcher.EndpointSlices("").List()
 		}
 	})
 	b.Run("read", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := cluster.watcher.server.snapshot.File.Read(); err != nil {
+			if _, err := snapshot.File(path).Read(); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -66,14 +68,14 @@ func BenchmarkSnapshot(b *testing.B) {
 func BenchmarkEvent(b *testing.B) {
 	for _, kept := range []bool{false, true} {
 		b.Run(fmt.Sprintf("snapshot=%v", kept), func(b *testing.B) {
-			cluster := largeCluster(b, 10_000)
+			large := largeCluster(b, 10_000)
 			if kept {
-				cluster.watcher.Keep(filepath.Join(b.TempDir(), "snapshot"), func() bool { return true })
+				large.watcher.KeepIn(filepath.Join(b.TempDir(), "snapshot"), func() bool { return true })
 			}
 			events := []*corev1.Service{testService("shop/changing", 1, "a.ex.org"), testService("shop/changing", 1, "b.ex.org")}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				cluster.services().Update(events[i%2])
+				large.services().Update(events[i%2])
 			}
 		})
 	}
@@ -82,8 +84,8 @@ func BenchmarkEvent(b *testing.B) {
 // No more is written than is read again: 10,000 Services with ten endpoints each take a twentieth of it at most.
 func TestSnapshotSize(t *testing.T) {
 	w, path := largeCluster(t, 10_000).watcher, filepath.Join(t.TempDir(), "snapshot")
-	w.Keep(path, func() bool { return true })
-	w.Touch()
+	w.KeepIn(path, func() bool { return true })
+	w.MarkDirty()
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}

@@ -103,20 +103,20 @@ func TestSnapshotMine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "snapshot")
 	synctest.Test(t, func(t *testing.T) {
 		mine := false
-		b, stop := runBench(t, gatewayAPIOf(t), config.Options{}, func(b *bench) { b.watcher.Keep(path, func() bool { return mine }) })
+		b, stop := runBench(t, gatewayAPIOf(t), config.Options{}, func(b *bench) { b.watcher.KeepIn(path, func() bool { return mine }) })
 		synctest.Wait()
 		if err := b.watcher.Flush(); err != nil || keptNames(t, path) != "-" {
 			t.Errorf("another's file is written: %v", err)
 		}
 		mine = true
-		b.watcher.Touch()
+		b.watcher.MarkDirty()
 		synctest.Wait()
 		if got := keptNames(t, path); got != "web" {
 			t.Errorf("got %q", got)
 		}
 		mine = false
 		os.Remove(path)
-		b.watcher.Touch()
+		b.watcher.MarkDirty()
 		stop()
 		if got := keptNames(t, path); got != "-" {
 			t.Errorf("at the end another's file is written: %q", got)
@@ -353,7 +353,7 @@ func TestSnapshotHostile(t *testing.T) {
 		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		kept, err := snapshot.File(path).Read()
+		_, err = snapshot.File(path).Read()
 		runtime.ReadMemStats(&after)
 		largest = max(largest, (after.TotalAlloc-before.TotalAlloc)/uint64(len(content)))
 		if err != nil {
@@ -361,8 +361,8 @@ func TestSnapshotHostile(t *testing.T) {
 		}
 		served++
 		b := newBench(t, config.Options{Gateways: true})
-		b.watcher.Keep("snapshot", func() bool { return false })
-		b.watcher.restore(kept)
+		b.watcher.KeepIn(path, func() bool { return false })
+		b.watcher.Restore()
 		b.publish()
 		b.addrs("web.shop.minilb.")
 	}

@@ -13,13 +13,15 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
+	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/gateway"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// Translator turns the objects of a Watcher into the names of one index. What decides on
+// Translator turns the objects of a Cluster into the names of one index. What decides on
 // names is published by its run loop; what changes addresses alone goes straight into the
 // Service's address set, so that it is answered at once.
 type Translator struct {
@@ -27,16 +29,16 @@ type Translator struct {
 	hooks      Hooks
 	index      *records.Index
 	reporter   *reporter
-	watcher    *Watcher
+	cluster    *cluster.Cluster
 	claimsOnly bool          // names have no addresses, as nobody asks for them
 	wake       chan struct{} // holds a token while names may have changed
 
 	unresolved atomic.Bool // results of claims may have changed
 
 	services *services
-	watching []*health // the watches of Services
-	slices   []*health // and of EndpointSlices
-	optional []*health // and of kinds that add names
+	watching []*informer.Status // the watches of Services
+	slices   []*informer.Status // and of EndpointSlices
+	optional []*informer.Status // and of kinds that add names
 
 	mu             sync.Mutex
 	claims         map[object.KindName]*claim.Claim   // of Services and Ingresses
@@ -65,19 +67,19 @@ type Hooks struct {
 	ObserveLatency func(time.Duration)
 }
 
-// NewTranslator makes the Watcher, which must not run yet, fill index as the options say.
-func NewTranslator(w *Watcher, options config.Options, index *records.Index, hooks Hooks) *Translator {
-	return newTranslator(w, options, index, hooks, false)
+// NewTranslator adds a Translator that fills index as the options say. The Cluster must not run yet.
+func NewTranslator(ts *Translators, options config.Options, index *records.Index, hooks Hooks) *Translator {
+	return newTranslator(ts, options, index, hooks, false)
 }
 
-// NewClaims returns a Translator that resolves claims only: its names have no addresses, endpoints are not
+// NewClaims adds a Translator that resolves claims only: its names have no addresses, endpoints are not
 // watched, and there is no index.
-func NewClaims(w *Watcher, options config.Options, hooks Hooks) *Translator {
+func NewClaims(ts *Translators, options config.Options, hooks Hooks) *Translator {
 	options.HTTPS, options.Probe = false, 0
-	return newTranslator(w, options, records.NewIndex(slices.Concat(options.Zones, options.ReverseZones)), hooks, true)
+	return newTranslator(ts, options, records.NewIndex(slices.Concat(options.Zones, options.ReverseZones)), hooks, true)
 }
 
-func newTranslator(w *Watcher, options config.Options, index *records.Index, hooks Hooks, claimsOnly bool) *Translator {
+func newTranslator(ts *Translators, options config.Options, index *records.Index, hooks Hooks, claimsOnly bool) *Translator {
 	if hooks.Covered == nil {
 		hooks.Covered = func(string) bool { return true }
 	}
@@ -89,8 +91,8 @@ func newTranslator(w *Watcher, options config.Options, index *records.Index, hoo
 		hooks:      hooks,
 		claimsOnly: claimsOnly,
 		index:      index,
-		reporter:   w.reporter,
-		watcher:    w,
+		reporter:   ts.reporter,
+		cluster:    ts.Cluster,
 		wake:       make(chan struct{}, 1),
 
 		claims:         map[object.KindName]*claim.Claim{},
@@ -100,26 +102,72 @@ func newTranslator(w *Watcher, options config.Options, index *records.Index, hoo
 	}
 	t.routes = gateway.New(&t.options)
 	t.services = newServices(&t.options, index, claimsOnly, t.publishSoon, t.observe)
-	t.services.state.probing = w.probingFor(t)
+	t.services.state.probing = ts.probingFor(t)
 	t.found = &dependencies{services: t.services, routes: t.routes, found: map[cache.ObjectName]*exposedService{}}
 	t.resolver = claim.NewResolver(&t.options, t.found)
 	t.naming = newNaming(&t.options, t.found.service)
-	w.add(t)
+	ts.all = append(ts.all, t)
+	t.subscribe()
 	return t
+}
+
+// subscribe lets the Translator follow the objects that it needs, in the namespaces it is limited to.
+func (t *Translator) subscribe() {
+	c := t.cluster
+	c.Require(&t.options, t.hooks.OnResolved != nil)
+	c.OnChange(t.changed)
+	for _, namespace := range cluster.NamespacesOf(&t.options) {
+		services := c.Services(namespace)
+		follow(t, services, t.onService)
+		t.watching = append(t.watching, services.Status)
+		if !t.claimsOnly {
+			slices := c.EndpointSlices(namespace)
+			slices.Subscribe(t.onSlice)
+			t.slices = append(t.slices, slices.Status)
+		}
+		if t.options.Ingresses {
+			t.optional = append(t.optional, c.Ingresses(namespace).Status)
+			follow(t, c.Ingresses(namespace), t.onIngress)
+		}
+		if t.options.Gateways {
+			t.subscribeGateways(namespace)
+		}
+	}
+}
+
+// subscribeGateways is subscribe for what there is of the Gateway API.
+func (t *Translator) subscribeGateways(namespace string) {
+	c := t.cluster
+	if classes := c.GatewayClasses(); !slices.Contains(t.optional, classes.Status) {
+		t.optional = append(t.optional, c.Discovery(), classes.Status)
+		follow(t, classes.Store, t.onGatewayClass)
+	}
+	t.optional = append(t.optional, c.Namespaces(namespace).Status, c.Gateways(namespace).Status)
+	follow(t, c.Namespaces(namespace).Store, t.onNamespace)
+	follow(t, c.Gateways(namespace).Store, t.onGateway)
+	for _, kind := range cluster.ListenerSetKinds {
+		sets := c.ListenerSets(kind, namespace)
+		t.optional = append(t.optional, sets.Status)
+		follow(t, sets.Store, t.onListenerSet)
+	}
+	for _, kind := range cluster.RouteKinds {
+		routes := c.Routes(kind, namespace)
+		t.optional = append(t.optional, routes.Status)
+		follow(t, routes.Store, t.onRoute)
+	}
+}
+
+// follow subscribes to a store of objects that claim hosts, or decide on claims. Results have the generations of objects
+// and the warnings about them, so that whoever is given results gets them after each change.
+func follow[R informer.Full, T informer.Object](t *Translator, s *informer.Store[R, T], f func(old, new T)) {
+	s.Subscribe(f)
+	if t.hooks.OnResolved != nil {
+		s.Subscribe(func(_, _ T) { t.changed() })
+	}
 }
 
 // Follow lets the serials go on from those of a Translator whose place this one takes.
 func (t *Translator) Follow(other *Translator) { t.index.InheritSerials(other.index) }
-
-// Follow takes over what another Watcher of the same cluster, whose place this one takes, has found
-// out: endpoints that it suspects are suspect here.
-func (w *Watcher) Follow(other *Watcher) {
-	for _, p := range w.probing {
-		for _, before := range other.probing {
-			p.Inherit(before.Prober)
-		}
-	}
-}
 
 func (t *Translator) exposes(s *object.Service) bool {
 	return s.Exposed(t.options.Class, t.options.DefaultClass)
@@ -137,7 +185,7 @@ func (t *Translator) onService(old, new *object.Service) {
 		return
 	}
 	t.services.expose(new)
-	if !wasExposed || old.Created != new.Created || !maps.Equal(old.Hosts, new.Hosts) || !slices.Equal(old.Truncated, new.Truncated) || !old.ServicePorts.Equal(new.ServicePorts) {
+	if !wasExposed || old.Created != new.Created || old.UID != new.UID || !maps.Equal(old.Hosts, new.Hosts) || !slices.Equal(old.Truncated, new.Truncated) || !old.ServicePorts.Equal(new.ServicePorts) {
 		t.setClaim(new.Ref("Service"), claim.FromService(&t.options, new))
 	}
 }
@@ -169,19 +217,14 @@ func (t *Translator) observe(triggered int64) {
 	}
 }
 
-// synced reports whether the first lists of all these watches have arrived.
-func synced(watches []*health) bool {
-	return !slices.ContainsFunc(watches, func(h *health) bool { return !h.synced.Load() })
+// synced reports whether the API server has listed the objects of all these watches.
+func synced(watches []*informer.Status) bool {
+	return !slices.ContainsFunc(watches, func(s *informer.Status) bool { return s.State() != informer.Listed })
 }
 
-// await adds a kind that gives names of its own to those that the first names wait for. It
-// reports whether it was not there yet.
-func (t *Translator) await(h *health) bool {
-	if slices.Contains(t.optional, h) {
-		return false
-	}
-	t.optional = append(t.optional, h)
-	return true
+// known reports whether the objects of all these watches are known.
+func known(watches []*informer.Status) bool {
+	return !slices.ContainsFunc(watches, func(s *informer.Status) bool { return !s.Known() })
 }
 
 // changed lets all claims be looked at anew. A burst coalesces behind what is being published.
@@ -202,7 +245,7 @@ func (t *Translator) run(ctx context.Context) {
 	begun, pause := false, 200*time.Millisecond
 	for {
 		var later <-chan time.Time
-		if slices.ContainsFunc(t.optional, func(h *health) bool { return !h.decided() }) {
+		if slices.ContainsFunc(t.optional, func(s *informer.Status) bool { return !s.Decided() }) {
 			later = time.After(pause) // nobody may ever tell
 		}
 		select {
@@ -221,17 +264,15 @@ func (t *Translator) run(ctx context.Context) {
 
 // settled reports whether each kind is known, or known to be out of reach.
 func (t *Translator) settled() bool {
-	return !slices.ContainsFunc(slices.Concat(t.watching, t.slices, t.optional), func(h *health) bool {
-		return !h.listed() && !h.waived()
-	})
+	return !slices.ContainsFunc(slices.Concat(t.watching, t.slices, t.optional), (*informer.Status).Awaited)
 }
 
 // unlisted returns the kinds of which the first list is not complete, and reports whether an object is of one: it does
 // not count until the list is complete, as an older claim may follow (C2).
 func (t *Translator) unlisted() (leftOut func(kind, namespace string) bool, pending []object.KindName) {
 	for _, h := range t.optional {
-		if !h.listed() && !h.absent.Load() {
-			pending = append(pending, object.KindName{Kind: h.kind, Namespace: h.namespace})
+		if h.Unavailable() {
+			pending = append(pending, object.KindName{Kind: h.Kind, Namespace: h.Namespace})
 		}
 	}
 	return func(kind, namespace string) bool {
@@ -247,13 +288,13 @@ func (t *Translator) unlisted() (leftOut func(kind, namespace string) bool, pend
 func (t *Translator) Unsynced() []string {
 	var kinds []string
 	for _, h := range slices.Concat(t.watching, t.slices) {
-		if !h.listed() {
-			kinds = append(kinds, h.what())
+		if !h.Known() {
+			kinds = append(kinds, h.String())
 		}
 	}
 	for _, h := range t.optional {
-		if !h.listed() && !h.waived() {
-			kinds = append(kinds, h.what())
+		if h.Awaited() {
+			kinds = append(kinds, h.String())
 		}
 	}
 	return kinds

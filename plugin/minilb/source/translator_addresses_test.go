@@ -22,14 +22,14 @@ func TestUnusableEverywhere(t *testing.T) {
 		if netip.MustParseAddr(written).Is4() {
 			family = discoveryv1.AddressTypeIPv4
 		}
-		b.watcher.slices[""].Update(&discoveryv1.EndpointSlice{
+		b.watcher.EndpointSlices("").Update(&discoveryv1.EndpointSlice{
 			ObjectMeta:  metav1.ObjectMeta{Namespace: "shop", Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
 			AddressType: family,
 			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{written}}},
 		})
 		obj := testIngress("shop/i", "i.ex.org")
 		obj.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: written}}
-		b.watcher.ingresses[""].Update(obj)
+		b.watcher.Ingresses("").Update(obj)
 		b.sync()
 		for _, name := range []string{"web.shop.minilb.", "i.ex.org."} {
 			if got := b.addrs(name); got != "" && got != "-" {
@@ -67,11 +67,11 @@ func TestAddresses(t *testing.T) {
 
 	b := newAttachedBench(t, config.Options{Addresses: networks})
 	b.services().Update(testService("shop/web", 1, "w.ex.org"))
-	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
+	b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
 	at := func(id, host string, entries ...networkingv1.IngressLoadBalancerIngress) {
 		i := testIngress(id, host)
 		i.Status.LoadBalancer.Ingress = entries
-		b.watcher.ingresses[""].Update(i)
+		b.watcher.Ingresses("").Update(i)
 	}
 	ip := func(written string) networkingv1.IngressLoadBalancerIngress {
 		return networkingv1.IngressLoadBalancerIngress{IP: written}

@@ -7,6 +7,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -15,9 +16,9 @@ func TestTranslatorUnreachable(t *testing.T) {
 	b := newBench(t, config.Options{})
 	b.tr.hooks.Covered = func(host string) bool { return host != "b.ex.net." }
 	b.services().Update(testService("shop/web", 1, "a.ex.org, b.ex.net"))
-	b.services().setSynced()
-	b.watcher.slices[""].setSynced()
-	b.watcher.ingresses[""].setSynced()
+	b.services().Set(informer.Listed)
+	b.watcher.EndpointSlices("").Set(informer.Listed)
+	b.watcher.Ingresses("").Set(informer.Listed)
 	lines := b.publish()
 	if len(lines) != 1 || !strings.Contains(lines[0], `Service shop/web: host "b.ex.net" cannot be asked for`) {
 		t.Errorf("got %q, want one line about b.ex.net", lines)
@@ -36,17 +37,17 @@ func TestTranslatorFences(t *testing.T) {
 	}})
 	i := testIngress("web/i", "*.example.org")
 	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
-	b.watcher.ingresses[""].Update(i)
+	b.watcher.Ingresses("").Update(i)
 	j := testIngress("shop/j", "j.example.net")
 	j.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.2"}}
-	b.watcher.ingresses[""].Update(j)
+	b.watcher.Ingresses("").Update(j)
 	b.sync()
 	for name, want := range map[string]string{"a.example.org.": "10.0.0.1", "x.both.example.org.": "10.0.0.1", "shop.example.org.": "-", "pay.shop.example.org.": "-"} {
 		b.want(name, want)
 	}
 	k := testIngress("shop/k", "pay.shop.example.org")
 	k.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.3"}}
-	b.watcher.ingresses[""].Update(k)
+	b.watcher.Ingresses("").Update(k)
 	b.publish()
 	b.want("pay.shop.example.org.", "10.0.0.3")
 	b.want("other.shop.example.org.", "-")
@@ -59,7 +60,7 @@ func TestTranslatorFencesInZone(t *testing.T) {
 	}})
 	i := testIngress("web/i", "*.example.org")
 	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
-	b.watcher.ingresses[""].Update(i)
+	b.watcher.Ingresses("").Update(i)
 	b.sync()
 	b.want("a.example.org.", "10.0.0.1")
 	if result, _ := b.index.Lookup("minilb.example.org.", "home.minilb.example.org."); result != records.NameError {

@@ -166,9 +166,9 @@ func (b *bench) store(obj runtime.Object) cache.ReflectorStore {
 	case *corev1.Service:
 		return b.services()
 	case *discoveryv1.EndpointSlice:
-		return b.watcher.slices[""]
+		return b.watcher.EndpointSlices("")
 	}
-	return b.watcher.ingresses[""]
+	return b.watcher.Ingresses("")
 }
 
 // set lets an object come or change. The API server hands out LoadBalancers alone.
@@ -228,7 +228,7 @@ func (h *history) actions() map[string]func(*rapid.T) {
 			h.set(t, obj)
 		},
 		"relist": func(t *rapid.T) { // with some deleted unseen
-			tables := []cache.ReflectorStore{h.services(), h.watcher.slices[""], h.watcher.ingresses[""]}
+			tables := []cache.ReflectorStore{h.services(), h.watcher.EndpointSlices(""), h.watcher.Ingresses("")}
 			table := tables[one(t, "table", 0, 1, 2)]
 			var list []any
 			for _, id := range h.ids() {

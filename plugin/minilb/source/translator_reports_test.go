@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
@@ -23,29 +24,30 @@ import (
 func TestTranslatorObserves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // in which no time passes
 		b := newBench(t, config.Options{})
-		table := b.watcher.slices[""]
+		table := b.watcher.EndpointSlices("")
 		triggered := func(s *object.EndpointSlice, ago time.Duration) *object.EndpointSlice {
 			s.Triggered = time.Now().Add(-ago).UnixNano()
 			return s
 		}
 		b.services().Update(testService("shop/web", 1, ""))
-		table.set(triggered(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"), time.Hour))
+		table.Update(triggered(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"), time.Hour))
 		b.sync()
 		if len(b.observed) != 0 {
 			t.Errorf("the first list was observed: %v", b.observed)
 		}
-		table.set(triggered(serviceSlice("shop/web", "web-1", "10.0.0.2 RSt"), time.Second))
-		table.set(triggered(serviceSlice("shop/web", "web-2", "10.0.0.3 RSt"), time.Second))
+		table.Update(triggered(serviceSlice("shop/web", "web-1", "10.0.0.2 RSt"), time.Second))
+		table.Update(triggered(serviceSlice("shop/web", "web-2", "10.0.0.3 RSt"), time.Second))
 		if want := []time.Duration{time.Second, time.Second}; !slices.Equal(b.observed, want) {
 			t.Errorf("got %v, want %v", b.observed, want)
 		}
 		again := serviceSlice("shop/web", "web-1", "10.0.0.4 RSt")
-		again.Triggered = table.objects[again.Key()].Triggered
-		table.set(again)                                                                     // by something that is no change in the cluster
-		table.set(serviceSlice("shop/web", "web-2", "10.0.0.5 RSt"))                         // by hand
-		table.set(triggered(serviceSlice("shop/web", "web-2", "10.0.0.5 RSt"), time.Second)) // of what is not answered
-		table.set(triggered(serviceSlice("shop/db", "db-1", "10.0.0.6 RSt"), time.Second))   // of what is not ours
-		table.remove(cache.NewObjectName("shop", "web-2"))
+		before, _ := table.Get(again.Key())
+		again.Triggered = before.Triggered
+		table.Update(again)                                                                     // by something that is no change in the cluster
+		table.Update(serviceSlice("shop/web", "web-2", "10.0.0.5 RSt"))                         // by hand
+		table.Update(triggered(serviceSlice("shop/web", "web-2", "10.0.0.5 RSt"), time.Second)) // of what is not answered
+		table.Update(triggered(serviceSlice("shop/db", "db-1", "10.0.0.6 RSt"), time.Second))   // of what is not ours
+		table.Delete(serviceSlice("shop/web", "web-2"))
 		if len(b.observed) != 2 {
 			t.Errorf("got %v, want two", b.observed)
 		}
@@ -62,15 +64,15 @@ func TestTranslatorReports(t *testing.T) {
 	}
 	b.services().Update(testService("shop/many", 1, strings.Join(many, ",")))
 	b.services().Update(testService("shop/web", 1, "a_b.ex.org, ok.ex.org"))
-	b.watcher.ingresses[""].Update(testIngress("shop/i", "x.ex.org"))
-	b.watcher.slices[""].set(testSlice("web-1", "FQDN", "web.example.org RSt"))
+	b.watcher.Ingresses("").Update(testIngress("shop/i", "x.ex.org"))
+	b.watcher.EndpointSlices("").Update(testSlice("web-1", "FQDN", "web.example.org RSt"))
 	others := testSlice("db-1", "FQDN", "db.example.org RSt")
 	others.Service = "db"
-	b.watcher.slices[""].set(others) // not ours, and not our problem
+	b.watcher.EndpointSlices("").Update(others) // not ours, and not our problem
 	b.pending()
-	b.services().setSynced()
-	b.watcher.slices[""].setSynced()
-	b.watcher.ingresses[""].setSynced()
+	b.services().Set(informer.Listed)
+	b.watcher.EndpointSlices("").Set(informer.Listed)
+	b.watcher.Ingresses("").Set(informer.Listed)
 	lines := b.publish()
 	for prefix, want := range map[string]int{
 		"W Service shop/many: host": 5, "W Service shop/many: 95 more": 1, "W Service shop/web: host \"a_b.ex.org\"": 1,
@@ -101,7 +103,7 @@ func TestTranslatorReports(t *testing.T) {
 	}
 	b.pending()
 	for _, family := range []discoveryv1.AddressType{"IPv4", "FQDN"} {
-		b.watcher.slices[""].set(testSlice("web-1", family, "10.0.0.1 RSt"))
+		b.watcher.EndpointSlices("").Update(testSlice("web-1", family, "10.0.0.1 RSt"))
 		if !b.pending() {
 			t.Errorf("a slice that becomes %s is not to be published", family)
 		}
@@ -130,14 +132,14 @@ func TestTranslatorSerial(t *testing.T) {
 		if tc.led {
 			i := testIngress("shop/i", "a.ex.org")
 			i.Annotations = map[string]string{lb.ServiceAnnotation: "web"}
-			b.watcher.ingresses[""].Update(i)
+			b.watcher.Ingresses("").Update(i)
 		}
 		b.sync()
 		zones, before := []string{"minilb.", "lan.", ""}, map[string]uint32{}
 		for _, zone := range zones {
 			before[zone] = b.index.Serial(zone)
 		}
-		b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
+		b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
 		var got []string
 		for _, zone := range zones {
 			if b.index.Serial(zone) > before[zone] {
@@ -159,7 +161,7 @@ func TestTranslatorLimits(t *testing.T) {
 	}
 	i := testIngress("evil/i", hosts...)
 	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
-	b.watcher.ingresses[""].Update(i)
+	b.watcher.Ingresses("").Update(i)
 	b.services().Update(testService("evil/s", 1, strings.Join(hosts, ",")))
 	b.services().Update(testService("shop/web", 1, "web.ex.org"))
 	b.sync()

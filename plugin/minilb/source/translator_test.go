@@ -17,6 +17,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -36,7 +37,7 @@ func TestObserveNonsense(t *testing.T) {
 		b := newBench(t, config.Options{})
 		b.services().Update(testService("shop/web", 1, ""))
 		b.sync()
-		b.watcher.slices[""].set(s)
+		b.watcher.EndpointSlices("").Update(s)
 		for _, took := range b.observed {
 			if took < 0 || took > 24*time.Hour {
 				t.Errorf("%s: observed %v", when, took)
@@ -49,8 +50,8 @@ func TestObserveNonsense(t *testing.T) {
 // none by way of another.
 func TestTranslatorService(t *testing.T) {
 	b := newBench(t, config.Options{})
-	slices := b.watcher.slices[""]
-	slices.set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt")) // D71: before its Service
+	slices := b.watcher.EndpointSlices("")
+	slices.Update(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt")) // D71: before its Service
 	b.services().Update(testService("shop/web", 1, "mqtt.sko.ai, mqtt.example.com"))
 	b.sync()
 	for _, name := range []string{"web.shop.minilb.", "mqtt.sko.ai.", "mqtt.example.com."} {
@@ -59,7 +60,7 @@ func TestTranslatorService(t *testing.T) {
 	b.pending()
 
 	serial := b.index.Serial("minilb.")
-	slices.set(serviceSlice("shop/web", "web-2", "10.0.0.2 RSt", "10.0.0.3 rst"))
+	slices.Update(serviceSlice("shop/web", "web-2", "10.0.0.2 RSt", "10.0.0.3 rst"))
 	b.want("mqtt.sko.ai.", "10.0.0.1 10.0.0.2")
 	if b.pending() {
 		t.Error("a change of addresses alone wants to be published")
@@ -67,24 +68,24 @@ func TestTranslatorService(t *testing.T) {
 	if got := b.index.Serial("minilb."); got <= serial {
 		t.Errorf("D24: new addresses left the serial at %d", got)
 	}
-	slices.set(serviceSlice("shop/web", "web-3", "10.0.0.4 rST", "10.0.0.5 rST"))
+	slices.Update(serviceSlice("shop/web", "web-3", "10.0.0.4 rST", "10.0.0.5 rST"))
 	if got, want := b.tr.Stats().Endpoints, map[string]int{"ready": 2, "terminating": 2, "not_ready": 1, "suspect": 0}; !maps.Equal(got, want) {
 		t.Errorf("got endpoints %v, want %v", got, want)
 	}
-	slices.remove(cache.NewObjectName("shop", "web-3"))
+	slices.Delete(serviceSlice("shop/web", "web-3"))
 	ignoredSlice := serviceSlice("shop/web", "web-4", "10.0.0.6 RSt")
 	ignoredSlice.Ignored = true // M8
-	slices.set(ignoredSlice)
+	slices.Update(ignoredSlice)
 	b.want("mqtt.sko.ai.", "10.0.0.1 10.0.0.2")
-	slices.remove(cache.NewObjectName("shop", "web-4"))
+	slices.Delete(serviceSlice("shop/web", "web-4"))
 	serial = b.index.Serial("minilb.")
-	slices.set(serviceSlice("shop/web", "web-2", "10.0.0.2 RSt"))
+	slices.Update(serviceSlice("shop/web", "web-2", "10.0.0.2 RSt"))
 	if got := b.index.Serial("minilb."); got != serial {
 		t.Error("D24: an endpoint that is not answered moved the serial")
 	}
-	slices.set(serviceSlice("shop/other", "web-2", "10.0.0.9 RSt")) // E1: the label changed
+	slices.Update(serviceSlice("shop/other", "web-2", "10.0.0.9 RSt")) // E1: the label changed
 	b.want("web.shop.minilb.", "10.0.0.1")
-	slices.remove(cache.NewObjectName("shop", "web-1"))
+	slices.Delete(serviceSlice("shop/web", "web-1"))
 	b.want("web.shop.minilb.", "") // D18: the name stays
 
 	b.services().Update(testService("shop/web", 1, "mqtt.sko.ai"))
@@ -128,7 +129,7 @@ func TestTranslatorService(t *testing.T) {
 	b.services().Delete(cache.DeletedFinalStateUnknown{Key: "shop/web", Obj: deleting})
 	b.publish()
 	b.want("web.shop.minilb.", "-")
-	slices.remove(cache.NewObjectName("shop", "web-2"))
+	slices.Delete(serviceSlice("shop/web", "web-2"))
 	if len(b.tr.services.state.exposed) != 0 || len(b.tr.services.state.slicesOf) != 0 || b.tr.services.state.states != (states{}) {
 		t.Errorf("what was deleted leaves %v, %v, %+v", b.tr.services.state.exposed, b.tr.services.state.slicesOf, b.tr.services.state.states)
 	}
@@ -145,7 +146,7 @@ func TestTranslatorRelist(t *testing.T) {
 	must(b.services().Replace([]any{testService("shop/a", 1, ""), testService("shop/b", 1, "")}, "1"))
 	b.sync()
 	b.want("a.shop.minilb.", "")
-	must(b.services().Replace([]any{object.NewService(testService("shop/b", 1, ""), &b.watcher.CodecFields), testService("shop/c", 1, "")}, "2"))
+	must(b.services().Replace([]any{object.NewService(testService("shop/b", 1, ""), testFields), testService("shop/c", 1, "")}, "2"))
 	b.publish()
 	b.want("a.shop.minilb.", "-")
 	b.want("b.shop.minilb.", "")
@@ -160,16 +161,16 @@ func TestTranslatorUnion(t *testing.T) {
 	i := testIngress("shop/i", "a.ex.org")
 	i.CreationTimestamp = metav1.Unix(5, 0)
 	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.9.9.9"}, {Hostname: "gw.infra.minilb"}}
-	b.watcher.ingresses[""].Update(i)
-	slices := b.watcher.slices[""]
-	slices.set(serviceSlice("infra/gw", "gw-1", "10.0.0.1 RSt"))
+	b.watcher.Ingresses("").Update(i)
+	slices := b.watcher.EndpointSlices("")
+	slices.Update(serviceSlice("infra/gw", "gw-1", "10.0.0.1 RSt"))
 	b.sync()
 	b.want("a.ex.org.", "10.0.0.1 10.9.9.9")
-	slices.set(serviceSlice("shop/web", "web-1", "10.0.1.1 RSt", "10.0.0.1 RSt"))
+	slices.Update(serviceSlice("shop/web", "web-1", "10.0.1.1 RSt", "10.0.0.1 RSt"))
 	b.want("a.ex.org.", "10.0.0.1 10.0.1.1 10.9.9.9")
-	slices.set(serviceSlice("infra/gw", "gw-1", "10.0.0.2 RSt"))
+	slices.Update(serviceSlice("infra/gw", "gw-1", "10.0.0.2 RSt"))
 	b.want("a.ex.org.", "10.0.0.1 10.0.0.2 10.0.1.1 10.9.9.9")
-	b.services().remove(cache.NewObjectName("infra", "gw"))
+	b.services().Delete(testService("infra/gw", 1, ""))
 	b.publish()
 	b.want("a.ex.org.", "10.0.0.1 10.0.1.1 10.9.9.9")
 }
@@ -178,7 +179,7 @@ func TestTranslatorUnion(t *testing.T) {
 func TestTranslatorZones(t *testing.T) {
 	b := newBench(t, config.Options{Zones: []string{"minilb.", "lan.", "sub.minilb."}})
 	b.services().Update(testService("shop/web", 1, ""))
-	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
+	b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
 	b.sync()
 	for _, name := range []string{"web.shop.minilb.", "web.shop.lan.", "web.shop.sub.minilb."} {
 		b.want(name, "10.0.0.1")
@@ -212,7 +213,8 @@ func TestTranslatorHostAnnotations(t *testing.T) {
 	for name, want := range map[string]string{"a.ex.org.": "", "b.ex.org.": "", "c.ex.org.": "", "d.ex.org.": "-"} {
 		b.want(name, want)
 	}
-	claim := claim.FromService(&b.tr.options, b.services().objects[cache.NewObjectName("shop", "web")])
+	kept, _ := b.services().Get(cache.NewObjectName("shop", "web"))
+	claim := claim.FromService(&b.tr.options, kept)
 	if want := []string{"a.ex.org.", "b.ex.org.", "c.ex.org."}; !slices.Equal(claim.Hosts, want) {
 		t.Errorf("got hosts %q, want %q", claim.Hosts, want)
 	}
@@ -235,7 +237,7 @@ func TestTranslatorNode(t *testing.T) {
 				i.Status.LoadBalancer.Ingress = append(i.Status.LoadBalancer.Ingress, networkingv1.IngressLoadBalancerIngress{Hostname: target})
 			}
 		}
-		b.watcher.ingresses[""].Update(i)
+		b.watcher.Ingresses("").Update(i)
 	}
 	b.sync()
 	for name, want := range map[string]string{
@@ -263,8 +265,8 @@ func TestTranslatorResources(t *testing.T) {
 	b.services().Update(testService("shop/web", 1, "web.ex.org"))
 	i := testIngress("shop/i", "a.ex.org")
 	i.Annotations = map[string]string{lb.ServiceAnnotation: "web"} // M7
-	b.watcher.ingresses[""].Update(i)
-	b.watcher.slices[""].set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
+	b.watcher.Ingresses("").Update(i)
+	b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt"))
 	b.sync()
 	b.want("web.shop.minilb.", "-")
 	b.want("web.ex.org.", "-")
@@ -277,7 +279,7 @@ func TestTranslatorQuiet(t *testing.T) {
 	b.services().Update(testService("shop/web", 1, ""))
 	b.sync()
 	b.pending()
-	slices := b.watcher.slices[""]
+	slices := b.watcher.EndpointSlices("")
 	ignore := func(s *object.EndpointSlice) *object.EndpointSlice { // M8
 		s.Ignored = true
 		return s
@@ -288,19 +290,19 @@ func TestTranslatorQuiet(t *testing.T) {
 		pending bool
 		invalid int
 	}{
-		{"damaged", func() { slices.set(serviceSlice("shop/web", "web-1", "127.0.0.1 RSt")) }, true, 1},
-		{"still damaged", func() { slices.set(serviceSlice("shop/web", "web-1", "127.0.0.1 RSt", "10.0.0.1 RSt")) }, false, 1},
-		{"repaired", func() { slices.set(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt")) }, true, 0},
-		{"damaged again", func() { slices.set(serviceSlice("shop/web", "web-1", "127.0.0.1 RSt")) }, true, 1},
-		{"deleted", func() { slices.remove(cache.NewObjectName("shop", "web-1")) }, true, 0},
-		{"nobody's", func() { slices.set(serviceSlice("shop/gone", "gone-1", "127.0.0.1 RSt")) }, true, 0},
-		{"now ours", func() { slices.set(serviceSlice("shop/web", "gone-1", "127.0.0.1 RSt")) }, true, 1},
-		{"nobody's again", func() { slices.set(serviceSlice("shop/gone", "gone-1", "127.0.0.1 RSt")) }, true, 0},
-		{"ignored", func() { slices.set(ignore(serviceSlice("shop/web", "gone-1", "127.0.0.1 RSt"))) }, true, 0},
-		{"not ignored", func() { slices.set(serviceSlice("shop/web", "gone-1", "127.0.0.1 RSt")) }, true, 1},
-		{"gone", func() { slices.remove(cache.NewObjectName("shop", "gone-1")) }, true, 0},
-		{"ingress", func() { b.watcher.ingresses[""].Update(testIngress("shop/i", "a.ex.org")) }, true, 0},
-		{"the same ingress", func() { b.watcher.ingresses[""].Update(testIngress("shop/i", "a.ex.org")) }, false, 0},
+		{"damaged", func() { slices.Update(serviceSlice("shop/web", "web-1", "127.0.0.1 RSt")) }, true, 1},
+		{"still damaged", func() { slices.Update(serviceSlice("shop/web", "web-1", "127.0.0.1 RSt", "10.0.0.1 RSt")) }, false, 1},
+		{"repaired", func() { slices.Update(serviceSlice("shop/web", "web-1", "10.0.0.1 RSt")) }, true, 0},
+		{"damaged again", func() { slices.Update(serviceSlice("shop/web", "web-1", "127.0.0.1 RSt")) }, true, 1},
+		{"deleted", func() { slices.Delete(serviceSlice("shop/web", "web-1")) }, true, 0},
+		{"nobody's", func() { slices.Update(serviceSlice("shop/gone", "gone-1", "127.0.0.1 RSt")) }, true, 0},
+		{"now ours", func() { slices.Update(serviceSlice("shop/web", "gone-1", "127.0.0.1 RSt")) }, true, 1},
+		{"nobody's again", func() { slices.Update(serviceSlice("shop/gone", "gone-1", "127.0.0.1 RSt")) }, true, 0},
+		{"ignored", func() { slices.Update(ignore(serviceSlice("shop/web", "gone-1", "127.0.0.1 RSt"))) }, true, 0},
+		{"not ignored", func() { slices.Update(serviceSlice("shop/web", "gone-1", "127.0.0.1 RSt")) }, true, 1},
+		{"gone", func() { slices.Delete(serviceSlice("shop/web", "gone-1")) }, true, 0},
+		{"ingress", func() { b.watcher.Ingresses("").Update(testIngress("shop/i", "a.ex.org")) }, true, 0},
+		{"the same ingress", func() { b.watcher.Ingresses("").Update(testIngress("shop/i", "a.ex.org")) }, false, 0},
 	}
 	for _, step := range steps {
 		step.do()
@@ -315,7 +317,7 @@ func TestTranslatorQuiet(t *testing.T) {
 	// M8
 	ignored := serviceSlice("shop/web", "web-2", "10.0.0.2 RSt")
 	ignored.Ignored = true
-	slices.set(ignored)
+	slices.Update(ignored)
 	b.want("web.shop.minilb.", "")
 }
 
@@ -324,14 +326,14 @@ func TestTranslatorPartial(t *testing.T) {
 	b := newBench(t, config.Options{})
 	i := testIngress("shop/i", "a.ex.org", "b.ex.org")
 	i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: "web.shop.minilb"}}
-	b.watcher.ingresses[""].Update(i)
+	b.watcher.Ingresses("").Update(i)
 	j := testIngress("shop/j", "c.ex.org")
 	j.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.1"}}
-	b.watcher.ingresses[""].Update(j)
+	b.watcher.Ingresses("").Update(j)
 	b.services().Update(testService("shop/web", 1, "d.ex.org"))
-	b.services().setSynced()
-	b.watcher.ingresses[""].setSynced()
-	b.watcher.slices[""].refused.Store(true)
+	b.services().Set(informer.Listed)
+	b.watcher.Ingresses("").Set(informer.Listed)
+	b.watcher.EndpointSlices("").Set(informer.Forbidden)
 	if lines := b.publish(); len(lines) != 0 {
 		t.Errorf("got %q, want no line about what cannot be read", lines)
 	}
@@ -360,11 +362,11 @@ func TestTranslatorOrder(t *testing.T) {
 			case 0:
 				id, event = "service "+id, func(b *bench) { b.services().Update(testService(ns+"/"+name, created, host)) }
 			case 1:
-				id, event = "service "+id, func(b *bench) { b.services().remove(cache.NewObjectName(ns, name)) }
+				id, event = "service "+id, func(b *bench) { b.services().Delete(testService(ns+"/"+name, 1, "")) }
 			case 2:
-				id, event = "slice "+id, func(b *bench) { b.watcher.slices[""].set(serviceSlice(ns+"/"+name, name+"-1", addr+" RSt")) }
+				id, event = "slice "+id, func(b *bench) { b.watcher.EndpointSlices("").Update(serviceSlice(ns+"/"+name, name+"-1", addr+" RSt")) }
 			case 3:
-				id, event = "slice "+id, func(b *bench) { b.watcher.slices[""].remove(cache.NewObjectName(ns, name+"-1")) }
+				id, event = "slice "+id, func(b *bench) { b.watcher.EndpointSlices("").Delete(serviceSlice(ns+"/"+name, name+"-1")) }
 			case 4:
 				target := []string{addr, "h1.ex.org", "h2.ex.org", "s1.n1.minilb", "lb.aws.com"}[r.IntN(5)]
 				id, event = "ingress "+id, func(b *bench) {
@@ -375,10 +377,10 @@ func TestTranslatorOrder(t *testing.T) {
 					} else {
 						i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: target}}
 					}
-					b.watcher.ingresses[""].Update(i)
+					b.watcher.Ingresses("").Update(i)
 				}
 			case 5:
-				id, event = "ingress "+id, func(b *bench) { b.watcher.ingresses[""].remove(cache.NewObjectName(ns, name)) }
+				id, event = "ingress "+id, func(b *bench) { b.watcher.Ingresses("").Delete(testIngress(ns+"/"+name, "")) }
 			}
 			event(b)
 			if r.IntN(10) == 0 {

@@ -107,7 +107,7 @@ func TestEntries(t *testing.T) {
 			b := newBench(t, config.Options{Zones: []string{"minilb."}, ReverseZones: []string{"in-addr.arpa.", "ip6.arpa."}, HTTPS: true})
 			b.services().Update(httpsService(nil, corev1.ServicePort{Name: "https", Port: 443}))
 			for _, s := range all {
-				b.watcher.slices[""].set(s)
+				b.watcher.EndpointSlices("").Update(s)
 			}
 			b.sync()
 			u, _ := usableOf(all)
@@ -204,7 +204,7 @@ func TestInspectedEntries(t *testing.T) {
 		b := newBench(t, config.Options{})
 		b.services().Update(testService("shop/web", 1, ""))
 		for _, s := range all {
-			b.watcher.slices[""].set(s)
+			b.watcher.EndpointSlices("").Update(s)
 		}
 		b.sync()
 		web, _ := (&Inspection{translator: b.tr}).Service("shop", "web")
@@ -250,7 +250,7 @@ func TestPortsOfService(t *testing.T) {
 		}
 	}
 	check("without slices", map[string]string{"_http._tcp": "", "_dns._udp": "", "_dns._tcp": "-", "_._tcp": "-", "_" + strings.Repeat("p", 63) + "._tcp": "-", "_https._tcp": "-"})
-	b.watcher.slices[""].set(slicePorts("a", "10.0.0.1 RSt", "http", 8080))
+	b.watcher.EndpointSlices("").Update(slicePorts("a", "10.0.0.1 RSt", "http", 8080))
 	check("one slice", map[string]string{"_http._tcp": "10-0-0-1:8080", "_dns._udp": ""})
 	serial := b.index.Serial("minilb.")
 	b.services().Update(httpsService(nil, ports[0]))

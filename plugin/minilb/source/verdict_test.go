@@ -13,6 +13,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -24,11 +25,11 @@ func judged(t *testing.T, options config.Options) (*bench, *[]string) {
 }
 
 // claimsOnly is NewClaims in the form of NewTranslator.
-func claimsOnly(w *Watcher, options config.Options, _ *records.Index, hooks Hooks) *Translator {
+func claimsOnly(w *Translators, options config.Options, _ *records.Index, hooks Hooks) *Translator {
 	return NewClaims(w, options, hooks)
 }
 
-func judgedBy(t *testing.T, options config.Options, make func(*Watcher, config.Options, *records.Index, Hooks) *Translator) (*bench, *[]string) {
+func judgedBy(t *testing.T, options config.Options, make func(*Translators, config.Options, *records.Index, Hooks) *Translator) (*bench, *[]string) {
 	var lines []string
 	onResolved := func(verdicts iter.Seq[claim.Result]) {
 		lines = nil
@@ -37,7 +38,7 @@ func judgedBy(t *testing.T, options config.Options, make func(*Watcher, config.O
 		}
 		slices.Sort(lines)
 	}
-	return newBenchWith(t, options, func(*Watcher) {}, func(w *Watcher, options config.Options, index *records.Index, hooks Hooks) *Translator {
+	return newBenchFor(t, options, testClients(t), func(w *Translators, options config.Options, index *records.Index, hooks Hooks) *Translator {
 		hooks.OnResolved = onResolved
 		return make(w, options, index, hooks)
 	}), &lines
@@ -56,7 +57,7 @@ func TestVerdicts(t *testing.T) {
 	dead := testIngress("shop/i", "i.ex.org")
 	dead.UID, dead.Generation = "uid-i", 7
 	dead.Annotations = map[string]string{lb.HostAnnotation: "j.ex.org"} // which Services alone have
-	b.watcher.ingresses[""].Update(dead)
+	b.watcher.Ingresses("").Update(dead)
 	b.sync()
 	want := []string{
 		`Ingress shop/i uid-i 7 "" "annotation": annotation minilb/host has no effect on objects of kind Ingress: name the host in spec.rules[].host`,
@@ -85,16 +86,16 @@ func TestVerdictsOfGeneration(t *testing.T) {
 	ingress := testIngress("shop/i", "i.ex.org")
 	ingress.UID, ingress.Generation = types.UID("uid"), 1
 	ingress.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.5"}}
-	b.watcher.ingresses[""].Update(ingress)
+	b.watcher.Ingresses("").Update(ingress)
 	b.sync()
 	b.pending()
-	b.watcher.ingresses[""].Update(ingress.DeepCopy())
+	b.watcher.Ingresses("").Update(ingress.DeepCopy())
 	if b.pending() {
 		t.Error("the same again was judged anew")
 	}
 	again := ingress.DeepCopy()
 	again.Generation = 2
-	b.watcher.ingresses[""].Update(again)
+	b.watcher.Ingresses("").Update(again)
 	if !b.pending() {
 		t.Fatal("a new generation was not judged")
 	}
@@ -104,7 +105,7 @@ func TestVerdictsOfGeneration(t *testing.T) {
 	}
 	again.Labels = map[string]string{lb.IgnoreLabel: "true"} // M8
 	again.Annotations = map[string]string{"minilb/sevice": "web"}
-	b.watcher.ingresses[""].Update(again.DeepCopy())
+	b.watcher.Ingresses("").Update(again.DeepCopy())
 	b.publish()
 	if len(*got) > 0 {
 		t.Errorf("of an object that is to be ignored: got %q", *got)
@@ -125,15 +126,15 @@ func TestResultsSlowConsumer(t *testing.T) {
 			if results > 20 {
 				t.Fatalf("there is no end of results, such as %+v", r)
 			}
-			b.watcher.ingresses[""].Update(obj) // an event, for which the watch takes its locks
+			b.watcher.Ingresses("").Update(obj) // an event, for which the watch takes its locks
 			b.services().Update(testService("shop/web", int64(results), "b.ex.org"))
-			b.watcher.slices[""].set(serviceSlice("shop/web", "web", "10.0.0.1 RSt"))
+			b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web", "10.0.0.1 RSt"))
 			b.tr.Stats()
 		}
 	}
 	obj := testIngress("shop/i", "a.ex.org, a_b")
 	obj.Annotations = map[string]string{"minilb/sevice": "web"}
-	b.watcher.ingresses[""].Update(obj)
+	b.watcher.Ingresses("").Update(obj)
 	b.services().Update(testService("shop/web", 1, "b.ex.org, b_c"))
 	b.sync()
 	if results < 3 || annotations == 0 {
@@ -145,14 +146,15 @@ func TestResultsSlowConsumer(t *testing.T) {
 func TestVerdictsUnaddressed(t *testing.T) {
 	b, got := judgedBy(t, config.Options{}, claimsOnly)
 	b.services().Update(testService("shop/web", 1, "a.ex.org"))
-	b.services().setSynced()
+	b.services().Set(informer.Listed)
 	for _, h := range b.tr.optional {
-		h.setSynced()
+		h.Set(informer.Listed)
 	}
 	b.tr.changed()
 	b.publish()
-	if want := `Service shop/web  0 "a.ex.org." "": `; len(*got) != 1 || (*got)[0] != want || len(b.watcher.slices) > 0 {
-		t.Errorf("got %q with %d watches of slices, want %q and none", *got, len(b.watcher.slices), want)
+	watchesSlices := slices.ContainsFunc(b.watcher.Watches(), func(s *informer.Status) bool { return s.Kind == "endpointslice" })
+	if want := `Service shop/web  0 "a.ex.org." "": `; len(*got) != 1 || (*got)[0] != want || watchesSlices {
+		t.Errorf("got %q with watches of slices %v, want %q and none", *got, watchesSlices, want)
 	}
 }
 
@@ -167,12 +169,12 @@ func lines(all []string) (text string) {
 func TestVerdictsUnaddressedShared(t *testing.T) {
 	var all sync.WaitGroup
 	for _, namespace := range []string{"a", "b"} {
-		b := newBenchWith(t, config.Options{Namespaces: []string{namespace}}, func(*Watcher) {}, claimsOnly)
+		b := newBenchFor(t, config.Options{Namespaces: []string{namespace}}, testClients(t), claimsOnly)
 		all.Go(func() {
 			for i := range 100 {
 				s := testService(namespace+"/web", 1, "")
 				s.Spec.Ports = []corev1.ServicePort{{Name: fmt.Sprint(namespace, i), Port: 443}}
-				b.watcher.services[namespace].Update(s)
+				b.watcher.Services(namespace).Update(s)
 			}
 		})
 	}

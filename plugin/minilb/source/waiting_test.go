@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
-	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
@@ -41,9 +40,9 @@ func (a *fakeAPI) silence(err error) {
 }
 
 // streaming makes the watches of HTTPRoutes what open returns.
-func streaming(open func() watch.Interface) func(*bench) {
-	return func(b *bench) {
-		b.watcher.gatewayAPI.dynamic.(*dynamicfake.FakeDynamicClient).PrependWatchReactor("httproutes", func(clienttesting.Action) (bool, watch.Interface, error) {
+func streaming(api *fakeAPI, open func() watch.Interface) func(*bench) {
+	return func(*bench) {
+		api.dynamic.PrependWatchReactor("httproutes", func(clienttesting.Action) (bool, watch.Interface, error) {
 			return true, open(), nil
 		})
 	}
@@ -99,7 +98,7 @@ func TestWaitingForWhatHangs(t *testing.T) {
 			api := newFakeAPI()
 			api.objects = gatewayState(t, "v1")
 			api.offer(all...)
-			b, stop := runBench(t, api, config.Options{Gateways: true}, streaming(open))
+			b, stop := runBench(t, api, config.Options{Gateways: true}, streaming(api, open))
 			defer stop()
 			time.Sleep(listTimeout + 2*time.Second)
 			synctest.Wait()
@@ -119,7 +118,7 @@ func TestWaitingForLateDiscovery(t *testing.T) {
 		api.objects = gatewayState(t, "v1")
 		api.offer(all...)
 		api.silence(errUnavailable)
-		b, stop := runBench(t, api, config.Options{Gateways: true}, streaming(func() watch.Interface { return watch.NewRaceFreeFake() }))
+		b, stop := runBench(t, api, config.Options{Gateways: true}, streaming(api, func() watch.Interface { return watch.NewRaceFreeFake() }))
 		defer stop()
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
@@ -179,8 +178,8 @@ func TestWaitingForAllClaims(t *testing.T) {
 		api.objects["tlsroutes/v1"] = []runtime.Object{claims("evil", "2026-06-01T00:00:00Z"), claims("shop", "2026-01-01T00:00:00Z")}
 		api.offer()
 		b, stop := runBench(t, api, config.Options{Gateways: true}, func(b *bench) {
-			routes := b.watcher.gatewayAPI.routes[object.KindTLSRoute][""]
-			routes.subscribers = append(routes.subscribers, func(_, _ *object.Route) {
+			routes := b.watcher.Routes(object.KindTLSRoute, "")
+			routes.Subscribe(func(_, _ *object.Route) {
 				time.Sleep(time.Second) // the Translator runs meanwhile
 				b.want("bank.org.", "-")
 			})
@@ -245,7 +244,7 @@ func TestWaitingForConfirmation(t *testing.T) {
 		api.offer(without("httproutes")...)
 		nextLook(api)
 		start := time.Now()
-		b.watcher.gatewayAPI.poke()
+		b.watcher.TriggerDiscovery()
 		for b.addrs("http.org.") != "-" {
 			time.Sleep(10 * time.Millisecond)
 			synctest.Wait()

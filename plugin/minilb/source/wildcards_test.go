@@ -19,7 +19,7 @@ func TestTranslatorTransparent(t *testing.T) {
 	at := func(id, host, address string) {
 		i := testIngress(id, host)
 		i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: address}}
-		b.watcher.ingresses[""].Update(i)
+		b.watcher.Ingresses("").Update(i)
 		b.publish()
 	}
 	wants := func(all map[string]string) {
@@ -39,11 +39,11 @@ func TestTranslatorTransparent(t *testing.T) {
 	wants(map[string]string{"foo.apps.ex.org.": "10.0.0.1", "y.foo.apps.ex.org.": "6.6.6.7", "a.foo.apps.ex.org.": "-", "y.a.foo.apps.ex.org.": "-", "bar.apps.ex.org.": "10.0.0.1"})
 	at("shop/below", "b.foo.apps.ex.org", "10.0.0.2") // and who has the wildcard keeps it off as ever
 	wants(map[string]string{"foo.apps.ex.org.": "-", "b.foo.apps.ex.org.": "10.0.0.2", "c.foo.apps.ex.org.": "6.6.6.7", "bar.apps.ex.org.": "10.0.0.1"})
-	b.watcher.ingresses[""].Delete(testIngress("shop/below", ""))
-	b.watcher.ingresses[""].Delete(testIngress("evil/wild", ""))
+	b.watcher.Ingresses("").Delete(testIngress("shop/below", ""))
+	b.watcher.Ingresses("").Delete(testIngress("evil/wild", ""))
 	b.publish()
 	wants(map[string]string{"foo.apps.ex.org.": "10.0.0.1", "b.foo.apps.ex.org.": "10.0.0.1", "a.foo.apps.ex.org.": "10.0.0.1"})
-	b.watcher.ingresses[""].Delete(testIngress("shop/wild", ""))
+	b.watcher.Ingresses("").Delete(testIngress("shop/wild", ""))
 	b.publish()
 	wants(map[string]string{"foo.apps.ex.org.": "-", "a.foo.apps.ex.org.": "-", "z.a.foo.apps.ex.org.": "6.6.6.6"})
 }
@@ -58,7 +58,7 @@ func TestTranslatorFencesNearest(t *testing.T) {
 	for id, host := range map[string]string{"web/i": "*.ex.org", "shop/i": "*.apps.ex.org"} {
 		i := testIngress(id, host)
 		i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: map[string]string{"web/i": "10.0.0.1", "shop/i": "10.0.0.2"}[id]}}
-		b.watcher.ingresses[""].Update(i)
+		b.watcher.Ingresses("").Update(i)
 	}
 	b.sync()
 	for name, want := range map[string]string{
@@ -133,7 +133,7 @@ func TestWildcardsModel(t *testing.T) {
 			hosts[host], addrs[host] = namespace, fmt.Sprintf("10.0.0.%d", n)
 			i := testIngress(fmt.Sprintf("%s/i%d", namespace, n), strings.TrimSuffix(host, "."))
 			i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: addrs[host]}}
-			b.watcher.ingresses[""].Update(i)
+			b.watcher.Ingresses("").Update(i)
 		}
 		names := map[string]bool{}
 		for host := range hosts {
@@ -145,7 +145,7 @@ func TestWildcardsModel(t *testing.T) {
 		for name := range names {
 			i := testIngress(fmt.Sprintf("z/i%d", len(leads)), fmt.Sprintf("i%d.z.minilb", len(leads)))
 			i.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{Hostname: name}}
-			b.watcher.ingresses[""].Update(i)
+			b.watcher.Ingresses("").Update(i)
 			leads[name] = i.Spec.Rules[0].Host + "."
 		}
 		b.sync()

@@ -16,7 +16,9 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -73,28 +75,36 @@ func seeded(t *testing.T) *rand.Rand {
 type bench struct {
 	t        testing.TB
 	log      *testLog
-	watcher  *Watcher
+	watcher  *Translators
+	clients  *cluster.Clients
 	index    *records.Index
 	tr       *Translator
 	observed []time.Duration
 }
 
+// testFields are what a bench reads of objects.
+var testFields = &object.Fields{Classes: []string{lb.DefaultClass}, HostAnnotations: []string{lb.HostAnnotation}}
+
 func newBench(t testing.TB, options config.Options) *bench {
-	return newBenchOf(t, options, func(*Watcher) {})
+	return newBenchFor(t, options, testClients(t), NewTranslator)
 }
 
-// newBenchOf lets the Watcher be changed before anything reads it.
-func newBenchOf(t testing.TB, options config.Options, change func(*Watcher)) *bench {
-	return newBenchWith(t, options, change, NewTranslator)
-}
-
-func newBenchWith(t testing.TB, options config.Options, change func(*Watcher), make func(*Watcher, config.Options, *records.Index, Hooks) *Translator) *bench {
-	b := &bench{t: t, log: &testLog{}}
-	var err error
-	if b.watcher, err = NewWatcher(&rest.Config{Host: "https://api.example"}, b.log); err != nil {
+// testClients are of an API server that nobody asks.
+func testClients(t testing.TB) *cluster.Clients {
+	clients, err := cluster.NewClients(&rest.Config{Host: "https://api.example"})
+	if err != nil {
 		t.Fatal(err)
 	}
-	change(b.watcher)
+	return clients
+}
+
+func newBenchFor(t testing.TB, options config.Options, clients *cluster.Clients, make func(*Translators, config.Options, *records.Index, Hooks) *Translator) *bench {
+	b := &bench{t: t, log: &testLog{}, clients: clients}
+	c, err := cluster.NewForClients(clients, b.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.watcher = newTranslators(c, b.log)
 	if options.Zones == nil {
 		options.Zones = []string{"minilb."}
 	}
@@ -108,14 +118,14 @@ func newBenchWith(t testing.TB, options config.Options, change func(*Watcher), m
 	return b
 }
 
-func (b *bench) services() *table[*corev1.Service, *object.Service] { return b.watcher.services[""] }
+func (b *bench) services() *cluster.Services { return b.watcher.Services("") }
 
 // sync lets the first lists arrive with what the tables hold.
 func (b *bench) sync() {
-	b.services().setSynced()
-	b.watcher.slices[""].setSynced()
+	b.services().Set(informer.Listed)
+	b.watcher.EndpointSlices("").Set(informer.Listed)
 	for _, h := range b.tr.optional {
-		h.setSynced()
+		h.Set(informer.Listed)
 	}
 	b.tr.changed()
 	b.publish()

@@ -7,12 +7,13 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
 // What is known of the objects' generations is known as long as they are there, whichever way they go.
-func TestEditions(t *testing.T) {
+func TestIdentity(t *testing.T) {
 	b, _ := judged(t, config.Options{})
 	a, c := testService("shop/a", 1, ""), testService("shop/c", 1, "")
 	a.UID, c.UID, a.Generation, c.Generation = "ua", "uc", 3, 4
@@ -31,8 +32,8 @@ func TestEditions(t *testing.T) {
 			t.Fatal(err)
 		}
 		of := func(name string) string {
-			if is, there := b.services().edition("Service", "shop", name); there {
-				return fmt.Sprint(is.uid, " ", is.generation)
+			if is, there := b.services().Get(cache.NewObjectName("shop", name)); there {
+				return fmt.Sprint(is.UID, " ", is.Generation)
 			}
 			return "-"
 		}
@@ -49,13 +50,11 @@ func TestEditions(t *testing.T) {
 			t.Errorf("%+v: got %t", tc, got)
 		}
 	}
-	if is, there := b.services().edition("Ingress", "shop", "a"); there {
-		t.Errorf("of another kind: got %+v", is)
-	}
 	// Nothing is claimed by a slice, so that its annotations are its own.
 	slice := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "a-1", Annotations: map[string]string{"minilb/hosts": "x"}}}
-	if b.watcher.slices[""].Update(slice); len(b.watcher.slices[""].editions.byName) > 0 {
-		t.Errorf("of slices: got %+v", b.watcher.slices[""].editions.byName)
+	b.watcher.EndpointSlices("").Update(slice)
+	for p := range b.watcher.Lint() {
+		t.Errorf("of slices: got %+v", p)
 	}
 }
 

@@ -3,12 +3,8 @@ package source
 import (
 	"context"
 	"errors"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,11 +20,12 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// runBench runs a bench's Watcher against the API until the returned function is called, which
+// runBench runs a bench against the API until the returned function is called, which
 // returns when nothing of it is left. What is to be changed of the bench must be before.
 func runBench(t *testing.T, api *fakeAPI, options config.Options, before ...func(*bench)) (b *bench, stop func()) {
 	b = connect(t, api, options)
@@ -47,8 +44,13 @@ func runBench(t *testing.T, api *fakeAPI, options config.Options, before ...func
 	}
 }
 
-// connect makes a bench whose Watcher will read from the API.
+// connect makes a bench whose Cluster will read from the API.
 func connect(t *testing.T, api *fakeAPI, options config.Options) *bench {
+	return newBenchFor(t, options, clientsOf(t, api), NewTranslator)
+}
+
+// clientsOf returns clients of the API.
+func clientsOf(t *testing.T, api *fakeAPI) *cluster.Clients {
 	// The one that limits their rate takes the bubble's clock for one that goes wrong.
 	handlers := utilruntime.ErrorHandlers
 	utilruntime.ErrorHandlers = nil
@@ -56,14 +58,14 @@ func connect(t *testing.T, api *fakeAPI, options config.Options) *bench {
 	client, custom := fake.NewClientset(), dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds())
 	api.serve(&client.Fake)
 	api.serve(&custom.Fake)
-	return newBenchOf(t, options, func(w *Watcher) {
-		w.core, w.discovery, w.networking = client.CoreV1(), client.DiscoveryV1(), client.NetworkingV1()
-		w.gatewayAPI.dynamic, w.gatewayAPI.discover = custom, api.discover
-	})
+	api.dynamic = custom
+	return &cluster.Clients{
+		Host: "https://api.example", Core: client.CoreV1(), Discovery: client.DiscoveryV1(), Networking: client.NetworkingV1(), Dynamic: custom, Served: api.discover,
+	}
 }
 
 // The first lists and every change after them are answered, and when Run returns nothing runs.
-func TestWatcher(t *testing.T) {
+func TestTranslators(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newFakeAPI()
 		api.objects = fakeState()
@@ -110,26 +112,8 @@ func TestWatcher(t *testing.T) {
 	})
 }
 
-// Run waits for all that it has started.
-func TestWatcherRunWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b, ended := newBench(t, config.Options{}), false
-		b.watcher.run = []func(context.Context){func(ctx context.Context) {
-			<-ctx.Done()
-			time.Sleep(time.Second)
-			ended = true
-		}}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		b.watcher.Run(ctx)
-		if !ended {
-			t.Error("Run returned before what it had started")
-		}
-	})
-}
-
 // D72, D73, G7: what the API server does not let us read, or cannot give us yet.
-func TestWatcherRefused(t *testing.T) {
+func TestTranslatorsRefused(t *testing.T) {
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "x"}, "", errors.New("no"))
 	missing := apierrors.NewNotFound(schema.GroupResource{Resource: "x"}, "")
 	unwell := apierrors.NewServiceUnavailable("starting")
@@ -196,23 +180,30 @@ func TestWatcherRefused(t *testing.T) {
 }
 
 // Each kind is watched once a namespace, however many stanzas read it, and not at all if none does.
-func TestWatcherTables(t *testing.T) {
-	w, err := NewWatcher(&rest.Config{Host: "https://api.example"}, &testLog{})
+func TestTranslatorsTables(t *testing.T) {
+	w, err := New(&rest.Config{Host: "https://api.example"}, &testLog{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	index := records.NewIndex([]string{"minilb."})
 	first := NewTranslator(w, config.Options{Namespaces: []string{"one", "two"}, Services: true}, index, Hooks{})
-	if len(w.ingresses) > 0 {
+	watches := func() (kinds []string) {
+		for _, s := range w.Watches() {
+			kinds = append(kinds, s.Kind)
+		}
+		slices.Sort(kinds)
+		return kinds
+	}
+	if slices.Contains(watches(), "ingress") {
 		t.Error("Ingresses are watched for nobody")
 	}
 	second := NewTranslator(w, config.Options{Namespaces: []string{"two"}, Ingresses: true}, index, Hooks{})
-	if len(w.services) != 2 || len(w.slices) != 2 || len(w.ingresses) != 1 || len(w.run) != 5 {
-		t.Errorf("got tables of Services %v, slices %v, Ingresses %v, and %d watches, want 2, 2, 1, 5", w.services, w.slices, w.ingresses, len(w.run))
+	if got := strings.Join(watches(), " "); got != "endpointslice endpointslice ingress service service" {
+		t.Errorf("got watches of %s", got)
 	}
 
 	// All who wait for a kind learn that it is there; it is synced once all its namespaces are.
-	w.services["one"].Replace(nil, "1")
+	w.Services("one").Replace(nil, "1")
 	for i, translator := range []*Translator{first, second} {
 		select {
 		case <-translator.wake:
@@ -236,86 +227,36 @@ func TestWatcherTables(t *testing.T) {
 	if got, want := strings.Join(first.Unsynced(), ", "), `services in namespace "two", endpointslices.discovery.k8s.io in namespace "one", endpointslices.discovery.k8s.io in namespace "two"`; got != want {
 		t.Errorf("got unsynced %s, want %s", got, want)
 	}
-	w.services["two"].Replace(nil, "1")
+	w.Services("two").Replace(nil, "1")
 	if !synced() {
 		t.Error("Services are not synced with both of two namespaces")
 	}
-}
-
-// The connections end with Run.
-func TestWatcherConnections(t *testing.T) {
-	var mu sync.Mutex
-	open, asked := map[net.Conn]bool{}, map[string]bool{}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		asked[r.URL.Path+r.URL.Query().Get("watch")] = true
-		http.NotFound(w, r)
-	}))
-	server.Config.ConnState = func(conn net.Conn, state http.ConnState) {
-		mu.Lock()
-		defer mu.Unlock()
-		if open[conn] = true; state == http.StateClosed {
-			delete(open, conn)
-		}
-	}
-	count := func(of func() int) int {
-		mu.Lock()
-		defer mu.Unlock()
-		return of()
-	}
-	server.Start()
-	defer server.Close()
-	w, err := NewWatcher(&rest.Config{Host: server.URL}, &testLog{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	NewTranslator(w, config.Options{Zones: []string{"minilb."}, Services: true}, records.NewIndex([]string{"minilb."}), Hooks{})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		w.Run(ctx)
-	}()
-	eventually := func(what string, ok func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal(what)
-			}
-		}
-	}
-	// Both kinds' first stream and the list that follows it; then nothing is on its way for a while.
-	eventually("not both kinds are asked for", func() bool { return count(func() int { return len(asked) }) == 4 })
-	cancel()
-	<-done
-	eventually("connections are left", func() bool { return count(func() int { return len(open) }) == 0 })
 }
 
 // D78: for how long the API server has been away, by the first request that it did not answer.
 func TestAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, config.Options{})
-		h := b.services().health
+		h := b.services().Status
 		check := func(want time.Duration) {
 			t.Helper()
-			if got := b.watcher.Away(); got != want {
+			if got := b.watcher.OutageDuration(); got != want {
 				t.Errorf("away for %v, want %v", got, want)
 			}
 		}
 		check(0)
-		h.observe(t.Context(), errors.New("dial tcp: connection refused"))
+		h.Observe(t.Context(), errors.New("dial tcp: connection refused"))
 		time.Sleep(time.Minute)
 		check(time.Minute)
-		b.watcher.slices[""].observe(t.Context(), errors.New("dial tcp: connection refused"))
+		b.watcher.EndpointSlices("").Observe(t.Context(), errors.New("dial tcp: connection refused"))
 		time.Sleep(time.Minute)
 		check(2 * time.Minute)
-		h.observe(t.Context(), errUnwell) // an answer, if a bad one
+		h.Observe(t.Context(), errUnwell) // an answer, if a bad one
 		check(0)
-		h.observe(t.Context(), apierrors.NewUnauthorized("expired"))
+		h.Observe(t.Context(), apierrors.NewUnauthorized("expired"))
 		time.Sleep(time.Minute)
 		check(time.Minute)
-		h.observe(t.Context(), nil)
+		h.Observe(t.Context(), nil)
 		check(0)
 	})
 }

@@ -1,0 +1,145 @@
+package cluster
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/informer"
+	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/snapshot"
+)
+
+// Stores of the kinds that every API server has.
+type (
+	Services       = informer.Store[*corev1.Service, *object.Service]
+	EndpointSlices = informer.Store[*discoveryv1.EndpointSlice, *object.EndpointSlice]
+	Ingresses      = informer.Store[*networkingv1.Ingress, *object.Ingress]
+)
+
+// kindObject is a pointer to one of the types of package object.
+type kindObject interface {
+	informer.Object
+	Metadata() *object.Meta
+}
+
+// store is an informer.Store of any type.
+type store interface {
+	status() *informer.Status
+	scope() string // the namespace, or the name of a Namespace, "" for all
+	get(cache.ObjectName) *object.Meta
+	metadata() []*object.Meta
+	save() []snapshot.Object
+	seed([]snapshot.Object)
+	load([]runtime.Object)
+}
+
+// stored implements store.
+type stored[R informer.Full, T kindObject] struct {
+	*informer.Store[R, T]
+	within string
+}
+
+// Services returns the store of Services of type LoadBalancer in a namespace, "" for all.
+func (c *Cluster) Services(namespace string) *Services {
+	return kept(c.services, namespace, func(namespace string) *Services {
+		status := c.server.Watch(informer.Resource{Kind: "service", Name: "services", Namespace: namespace}, nil)
+		// The API server hands out LoadBalancers only; one that changes its type is reported as deleted.
+		return start(c, newStore(c, status, namespace, object.NewService), c.clients.Core.Services(namespace), "spec.type="+string(corev1.ServiceTypeLoadBalancer))
+	})
+}
+
+// EndpointSlices returns the store of EndpointSlices in a namespace, "" for all.
+func (c *Cluster) EndpointSlices(namespace string) *EndpointSlices {
+	return kept(c.slices, namespace, func(namespace string) *EndpointSlices {
+		status := c.server.Watch(informer.Resource{Kind: "endpointslice", Name: "endpointslices", Group: discoveryv1.GroupName, Namespace: namespace}, c.log)
+		return start(c, newStore(c, status, namespace, object.NewEndpointSlice), c.clients.Discovery.EndpointSlices(namespace), "")
+	})
+}
+
+// Ingresses returns the store of Ingresses in a namespace, "" for all.
+func (c *Cluster) Ingresses(namespace string) *Ingresses {
+	return kept(c.ingresses, namespace, func(namespace string) *Ingresses {
+		status := c.server.Watch(informer.Resource{Kind: "ingress", Name: "ingresses", Group: networkingv1.GroupName, Namespace: namespace, Optional: true}, c.log)
+		return start(c, newStore(c, status, namespace, object.NewIngress), c.clients.Networking.Ingresses(namespace), "")
+	})
+}
+
+func newStore[R informer.Full, T kindObject](c *Cluster, status *informer.Status, scope string, reduce func(R, *object.Fields) T) *informer.Store[R, T] {
+	s := informer.NewStore(status, func(full R) T { return reduce(full, &c.fields) })
+	c.stores = append(c.stores, &stored[R, T]{s, scope})
+	return s
+}
+
+// start lets Run fill a store.
+func start[L informer.List, R informer.Full, T informer.Object](c *Cluster, s *informer.Store[R, T], client informer.Client[L], selector string) *informer.Store[R, T] {
+	c.run = append(c.run, func(ctx context.Context) { informer.Run(ctx, s, client, selector) })
+	return s
+}
+
+func (s *stored[R, T]) status() *informer.Status { return s.Status }
+
+func (s *stored[R, T]) scope() string { return s.within }
+
+// get returns what is known of an object, nil if it is not there.
+func (s *stored[R, T]) get(name cache.ObjectName) *object.Meta {
+	if object, there := s.Get(name); there {
+		return object.Metadata()
+	}
+	return nil
+}
+
+func (s *stored[R, T]) metadata() []*object.Meta {
+	var all []*object.Meta
+	for _, object := range s.List() {
+		all = append(all, object.Metadata())
+	}
+	return all
+}
+
+func (s *stored[R, T]) save() []snapshot.Object {
+	list := s.List()
+	objects := make([]snapshot.Object, len(list))
+	for i, object := range list {
+		objects[i] = object
+	}
+	return objects
+}
+
+func (s *stored[R, T]) seed(objects []snapshot.Object) {
+	var list []T
+	for _, o := range objects {
+		if object, ok := o.(T); ok {
+			list = append(list, object)
+		}
+	}
+	s.Seed(list)
+}
+
+// load takes those of the objects that a list for the store would have.
+func (s *stored[R, T]) load(objects []runtime.Object) {
+	if s.State() == informer.NotServed {
+		return
+	}
+	var list []any
+	for _, object := range objects {
+		full, ok := object.(R)
+		if !ok {
+			continue
+		}
+		if kind := object.GetObjectKind().GroupVersionKind(); kind != (schema.GroupVersionKind{}) && !strings.EqualFold(kind.Kind, s.Kind) {
+			continue
+		}
+		if slices.Contains([]string{"", full.GetNamespace()}, s.within) || full.GetNamespace() == "" && full.GetName() == s.within {
+			list = append(list, full)
+		}
+	}
+	s.Replace(list, "")
+}
