@@ -17,14 +17,13 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/informer"
-	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // Cluster keeps stores of the objects up to date, however many plugin blocks read them. What is read of the objects is
 // what all of these need: until Run, Require and the methods that return stores add to it.
 type Cluster struct {
-	server   *informer.Server
+	*informer.Server
 	clients  *Clients
 	log      informer.Logger
 	onChange []func()
@@ -53,15 +52,15 @@ func New(config *rest.Config, log informer.Logger) (*Cluster, error) {
 // NewForClients is New with clients that are there.
 func NewForClients(clients *Clients, log informer.Logger) (*Cluster, error) {
 	c := &Cluster{
-		server:    &informer.Server{Log: log},
+		Server:    &informer.Server{Log: log},
 		clients:   clients,
 		log:       log,
 		services:  map[string]*Services{},
 		slices:    map[string]*EndpointSlices{},
 		ingresses: map[string]*Ingresses{},
 	}
-	c.server.OnChange = c.MarkDirty
-	c.server.OnStatus = func() {
+	c.Server.OnChange = c.MarkDirty
+	c.Server.OnStatus = func() {
 		for _, f := range c.onChange {
 			f()
 		}
@@ -94,7 +93,7 @@ func (c *Cluster) OnChange(f func()) { c.onChange = append(c.onChange, f) }
 // LogShared lets log have what concerns the API server as such, and Services, for whoever has another watch of these. It
 // must be called before Run.
 func (c *Cluster) LogShared(log informer.Logger) {
-	c.server.Log = log
+	c.Server.Log = log
 	for _, s := range c.services {
 		s.Log = log
 	}
@@ -110,30 +109,14 @@ func (c *Cluster) Run(ctx context.Context) {
 	}
 }
 
-// OutageDuration returns for how long the API server has not answered any request, 0 while it does.
-func (c *Cluster) OutageDuration() time.Duration { return c.server.OutageDuration() }
-
-// Unreachable reports whether the API server cannot be reached, as far as the last attempt shows.
-func (c *Cluster) Unreachable() bool { return c.server.Unreachable() }
-
 // NeverAnswered reports whether nothing has been heard of the API server since the start.
 func (c *Cluster) NeverAnswered() bool { return !c.clients.answered.Load() }
-
-// Restored reports whether some of what is known is as the snapshot has it: the API server has not said yet what has
-// become of it.
-func (c *Cluster) Restored() bool { return c.server.Restored() }
-
-// Watches returns the state of all watches.
-func (c *Cluster) Watches() []*informer.Status { return c.server.Watches() }
-
-// Failure returns why the API server cannot be read at all, nil if it can.
-func (c *Cluster) Failure() *kube.Error { return c.server.Failure() }
 
 // Trouble returns why the API server, or a kind that no zone can be answered without, cannot be read, "" if that is not
 // known.
 func (c *Cluster) Trouble() string {
-	failure := c.server.Failure()
-	for _, s := range c.server.Watches() {
+	failure := c.Failure()
+	for _, s := range c.Watches() {
 		if failure == nil && !s.Optional && !s.Known() {
 			failure = s.Failure()
 		}

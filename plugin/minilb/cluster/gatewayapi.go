@@ -107,7 +107,7 @@ func (c *Cluster) TriggerDiscovery() { c.discovery().Trigger() }
 func (c *Cluster) discovery() *informer.Discovery {
 	g := &c.gatewayAPI
 	if g.discovery == nil {
-		g.discovery = informer.NewDiscovery(c.server, "/apis/"+object.GatewayGroup, c.clients.Served, g.interval)
+		g.discovery = informer.NewDiscovery(c.Server, "/apis/"+object.GatewayGroup, c.clients.Served, g.interval)
 		g.discovery.Log = c.log
 		g.discovery.OnVersion, g.discovery.OnDiscovered = c.logVersion, c.logVersions
 		c.run = append(c.run, g.discovery.Run)
@@ -138,7 +138,7 @@ func (c *Cluster) Routes(kind, namespace string) *Custom[*object.Route] {
 // custom returns the store of a kind that a CRD brings.
 func custom[T kindObject](c *Cluster, stores map[string]*Custom[T], kind, namespace string, reduce func(*unstructured.Unstructured, *object.Fields) T) *Custom[T] {
 	return kept(stores, kind+" "+namespace, func(string) *Custom[T] {
-		status := c.server.Watch(informer.Resource{Kind: strings.ToLower(kind), Name: resources[kind], Group: groupOf(kind), Namespace: namespace, Optional: true}, c.log)
+		status := c.Watch(informer.Resource{Kind: strings.ToLower(kind), Name: resources[kind], Group: groupOf(kind), Namespace: namespace, Optional: true}, c.log)
 		v := informer.NewVersioned(newStore(c, status, namespace, reduce),
 			func(s informer.Served) schema.GroupVersionResource { return s.First(VersionsOf(kind)) },
 			func(version schema.GroupVersionResource) informer.Client[*unstructured.UnstructuredList] {
@@ -161,7 +161,7 @@ func (c *Cluster) Namespaces(name string) *Namespaces {
 			resource, selector = fmt.Sprintf("namespaces %q", name), metav1.ObjectNameField+"="+name
 		}
 		var needed atomic.Bool // there may be Gateways
-		status := c.server.Watch(informer.Resource{Kind: "namespace", Name: resource, Optional: true}, c.log)
+		status := c.Watch(informer.Resource{Kind: "namespace", Name: resource, Optional: true}, c.log)
 		s := newStore(c, status, name, object.NewNamespace)
 		s.OnRequest = func(_ context.Context, err error) bool {
 			if !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) || needed.Load() {

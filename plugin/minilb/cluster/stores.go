@@ -50,7 +50,7 @@ type stored[R informer.Full, T kindObject] struct {
 // Services returns the store of Services of type LoadBalancer in a namespace, "" for all.
 func (c *Cluster) Services(namespace string) *Services {
 	return kept(c.services, namespace, func(namespace string) *Services {
-		status := c.server.Watch(informer.Resource{Kind: "service", Name: "services", Namespace: namespace}, nil)
+		status := c.Watch(informer.Resource{Kind: "service", Name: "services", Namespace: namespace}, nil)
 		// The API server hands out LoadBalancers only; one that changes its type is reported as deleted.
 		return start(c, newStore(c, status, namespace, object.NewService), c.clients.Core.Services(namespace), "spec.type="+string(corev1.ServiceTypeLoadBalancer))
 	})
@@ -59,7 +59,7 @@ func (c *Cluster) Services(namespace string) *Services {
 // EndpointSlices returns the store of EndpointSlices in a namespace, "" for all.
 func (c *Cluster) EndpointSlices(namespace string) *EndpointSlices {
 	return kept(c.slices, namespace, func(namespace string) *EndpointSlices {
-		status := c.server.Watch(informer.Resource{Kind: "endpointslice", Name: "endpointslices", Group: discoveryv1.GroupName, Namespace: namespace}, c.log)
+		status := c.Watch(informer.Resource{Kind: "endpointslice", Name: "endpointslices", Group: discoveryv1.GroupName, Namespace: namespace}, c.log)
 		return start(c, newStore(c, status, namespace, object.NewEndpointSlice), c.clients.Discovery.EndpointSlices(namespace), "")
 	})
 }
@@ -67,7 +67,7 @@ func (c *Cluster) EndpointSlices(namespace string) *EndpointSlices {
 // Ingresses returns the store of Ingresses in a namespace, "" for all.
 func (c *Cluster) Ingresses(namespace string) *Ingresses {
 	return kept(c.ingresses, namespace, func(namespace string) *Ingresses {
-		status := c.server.Watch(informer.Resource{Kind: "ingress", Name: "ingresses", Group: networkingv1.GroupName, Namespace: namespace, Optional: true}, c.log)
+		status := c.Watch(informer.Resource{Kind: "ingress", Name: "ingresses", Group: networkingv1.GroupName, Namespace: namespace, Optional: true}, c.log)
 		return start(c, newStore(c, status, namespace, object.NewIngress), c.clients.Networking.Ingresses(namespace), "")
 	})
 }
