@@ -82,7 +82,7 @@ func (r *Resolver) follow(hosts map[*host]bool) {
 	for again, attempts := true, 0; again && attempts < maxDepth; attempts++ {
 		again = false
 		for h := range hosts {
-			live := slices.IndexFunc(h.live, func(e *Entry) bool { return !e.found.empty() })
+			live := slices.IndexFunc(h.live, func(e *Entry) bool { return !e.found().empty() })
 			for _, e := range h.live[:max(live, 0)] {
 				r.refuseLoop(e, h)
 			}
@@ -149,7 +149,7 @@ func (f *following) prune() {
 func (f *following) find() {
 	sources := map[string]string{}
 	for e := range f.entries {
-		e.found = e.Direct.Resolution
+		e.followed = nil
 		for _, host := range e.Direct.Hosts {
 			if _, known := sources[host]; !known {
 				sources[host] = f.sourceOfSynthesis(f.graph.targets[host])
@@ -174,7 +174,7 @@ func (f *following) find() {
 				}
 			}
 			out.compact()
-			e.found = out
+			e.followed = &out
 		}
 	}
 }
@@ -189,13 +189,13 @@ func (h *host) resolve() Resolution {
 	for _, e := range h.live {
 		if e.Namespace == out.Winner.Namespace {
 			out.NoTLS = out.NoTLS && e.NoTLS
-			out.add(e.found)
+			out.add(e.found())
 			gateways = append(gateways, e.Gateways...)
 		}
 	}
 	out.compact()
 	out.NoTLS = out.NoTLS && !slices.ContainsFunc(h.live, func(e *Entry) bool {
-		return e.Namespace != out.Winner.Namespace && !e.NoTLS && e.Gateways != nil && subset(e.Gateways, gateways) && out.Has(e.found)
+		return e.Namespace != out.Winner.Namespace && !e.NoTLS && e.Gateways != nil && subset(e.Gateways, gateways) && out.Has(e.found())
 	})
 	return out
 }
@@ -209,9 +209,9 @@ func (r *Resolver) conclude(h *host) {
 	out := h.resolve()
 	for _, e := range h.live {
 		switch {
-		case e.found.empty():
+		case e.found().empty():
 			r.refuseLoop(e, h)
-		case e.Namespace != out.Winner.Namespace && !out.Has(e.found):
+		case e.Namespace != out.Winner.Namespace && !out.Has(e.found()):
 			h.problems = append(h.problems, e.problem(h.name, object.ReasonConflict, "host %q is refused: another namespace claimed it earlier", hostname.Plain(h.name)))
 		default:
 			h.counting = append(h.counting, e)

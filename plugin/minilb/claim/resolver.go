@@ -47,11 +47,19 @@ type Entry struct {
 	problems  []object.Problem   // without those of hosts
 	hosts     []*host            // that it is admitted for; none if it has no target
 	deps      []cache.ObjectName // what the above depends on
-	found     Resolution         // what it leads to, directly and through other hosts
+	followed  *Resolution        // what it leads to, directly and through other hosts; nil if Direct is all
 }
 
 // leads reports whether it leads to other hosts.
 func (e *Entry) leads() bool { return len(e.Direct.Hosts) > 0 }
+
+// found returns what it leads to.
+func (e *Entry) found() Resolution {
+	if e.followed != nil {
+		return *e.followed
+	}
+	return e.Direct.Resolution
+}
 
 // host is a host that claims are admitted for.
 type host struct {
@@ -64,6 +72,7 @@ type host struct {
 	leads      bool   // some of the entries do
 	exists     bool   // it is counted as live
 	owner      string // for this namespace
+	winner     string // the namespace of the result
 	firm       int    // 1 if it is in a zone and there whatever becomes of other hosts
 }
 
@@ -164,8 +173,9 @@ func (r *Resolver) resolveHosts(c *Changes) {
 		if !h.result.empty() {
 			winner = h.result.Winner.Namespace
 		}
-		if h.zone == "" {
-			r.blocks.set(h.name, winner)
+		if h.zone == "" && winner != h.winner {
+			r.blocks.set(h.name, h.winner, winner)
+			h.winner = winner
 		}
 		if len(h.entries) == 0 {
 			delete(r.hosts, h.name)
@@ -183,7 +193,6 @@ func (r *Resolver) attach(e *Entry) {
 	}
 	e.problems = slices.Clone(e.Problems)
 	e.Direct = r.direct(e)
-	e.found = e.Direct.Resolution
 	noTarget := ""
 	if !e.leads() {
 		noTarget = r.noTarget(e)
@@ -233,7 +242,7 @@ func (r *Resolver) detach(e *Entry) {
 	for _, t := range r.graph.remove(e) {
 		r.forget(t, t.deps)
 	}
-	e.problems, e.hosts, e.deps, e.Direct = nil, nil, nil, ResolvedTargets{}
+	e.problems, e.hosts, e.deps, e.followed, e.Direct = nil, nil, nil, nil, ResolvedTargets{}
 }
 
 // rebase starts a host from its present entries.

@@ -80,7 +80,6 @@ func (r *Resolver) reaches(parent, namespace, host string) bool {
 // wildcard stands.
 type wildcardBlocks struct {
 	options  *config.Options
-	owners   map[string]string          // by host, the namespace that has it
 	wildcard map[string]string          // by the name that a wildcard stands directly below, the namespace that has it
 	below    map[string]map[string]int  // by name, how many hosts of each namespace are below; "" for suffixes that are withheld
 	children map[string]map[string]bool // of the names in below, by parent
@@ -93,25 +92,19 @@ type wildcardBlocks struct {
 
 func newWildcardBlocks(options *config.Options) wildcardBlocks {
 	return wildcardBlocks{
-		options: options,
-		owners:  map[string]string{}, wildcard: map[string]string{}, below: map[string]map[string]int{}, children: map[string]map[string]bool{},
+		options:  options,
+		wildcard: map[string]string{}, below: map[string]map[string]int{}, children: map[string]map[string]bool{},
 		withheld: map[string]bool{}, current: map[string]bool{}, dirty: map[string]bool{},
 	}
 }
 
-// set sets which namespace has a host, "" for none.
-func (b *wildcardBlocks) set(host, namespace string) {
-	was, had := b.owners[host]
-	if was == namespace {
-		return
-	}
-	if had {
+// set moves a host from one namespace to another, "" for none.
+func (b *wildcardBlocks) set(host, was, namespace string) {
+	if was != "" {
 		b.count(host, was, -1)
-		delete(b.owners, host)
 	}
 	if namespace != "" {
 		b.count(host, namespace, 1)
-		b.owners[host] = namespace
 	}
 	if parent, isWildcard := strings.CutPrefix(host, "*."); isWildcard {
 		b.newWildcards = true

@@ -30,9 +30,9 @@ type publication struct {
 
 // resolvedHost is a host that leads somewhere.
 type resolvedHost struct {
-	source    string // the kind of object
-	addresses addressUse
-	uncovered []object.Problem // that it cannot be asked for, if so
+	node      *records.Node
+	union     *union          // whose addresses the node has, if any
+	uncovered *object.Problem // that it cannot be asked for, if so
 }
 
 func newPublication() publication {
@@ -45,7 +45,7 @@ func newPublication() publication {
 // differences are the changes of the index and the log.
 type differences struct {
 	gone       []string
-	put        []records.Entry  // the first one of a name counts
+	put        []records.Entry // the first one of a name counts
 	come, went []object.Problem // a problem that stays may be in both
 }
 
@@ -72,8 +72,8 @@ func (t *Translator) publish() {
 	d.put, d.gone = append(put, d.put...), append(d.gone, gone...)
 	d.come, d.went = append(d.come, problems...), append(d.went, is.slices...)
 	is.slices = problems
-	count(is.rejected, d.come, 1)
-	count(is.rejected, d.went, -1)
+	countRejected(is.rejected, d.come, 1)
+	countRejected(is.rejected, d.went, -1)
 	t.mu.Lock()
 	t.stats = Stats{Names: maps.Clone(is.names), Rejected: maps.Clone(is.rejected), Unreachable: is.uncovered}
 	t.mu.Unlock()
@@ -163,18 +163,19 @@ func (t *Translator) put(host string, d *differences) {
 	is := &t.last
 	before, existed := is.hosts[host]
 	node, exists := before, false
-	was := is.resolved[host]
-	var now resolvedHost
+	was, had := is.resolved[host]
 	if out, found := t.resolver.Resolution(host); found {
 		exists = true
-		node, now.addresses = t.naming.node(t.index.Zone(host), &out)
-		if now.source = node.Source; before != nil && interchangeable(before, node) {
+		var now resolvedHost
+		node, now.union = t.naming.node(&out)
+		if before != nil && interchangeable(before, node) {
 			node = before
 		}
+		now.node = node
 		if !t.hooks.Covered(host) { // D8
-			now.uncovered = []object.Problem{{Ref: out.Winner, Host: host, Text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", hostname.Plain(host))}}
+			now.uncovered = &object.Problem{Ref: out.Winner, Host: host, Text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", hostname.Plain(host))}
 		}
-		is.names[now.source]++
+		t.count(host, &now, 1, &d.come)
 		is.resolved[host] = now
 	} else {
 		var withheld bool
@@ -185,12 +186,9 @@ func (t *Translator) put(host string, d *differences) {
 		}
 		delete(is.resolved, host)
 	}
-	t.naming.count(was.addresses, -1)
-	if was.source != "" {
-		is.names[was.source]--
+	if had {
+		t.count(host, &was, -1, &d.went)
 	}
-	is.uncovered += len(now.uncovered) - len(was.uncovered)
-	d.come, d.went = append(d.come, now.uncovered...), append(d.went, was.uncovered...)
 	if is.partial && t.options.Services { // else such a claim is refused
 		if service, ok := t.options.ServiceAt(host); ok {
 			e, _ := t.services.find(service)
@@ -205,6 +203,16 @@ func (t *Translator) put(host string, d *differences) {
 	case existed:
 		delete(is.hosts, host)
 		d.gone = append(d.gone, host)
+	}
+}
+
+// count adds a host to the counts, and its problem to the others, or takes it off.
+func (t *Translator) count(host string, h *resolvedHost, sign int, problems *[]object.Problem) {
+	t.naming.count(t.index.Zone(host), h.node, h.union, sign)
+	t.last.names[h.node.Source] += sign
+	if h.uncovered != nil {
+		t.last.uncovered += sign
+		*problems = append(*problems, *h.uncovered)
 	}
 }
 
@@ -223,7 +231,7 @@ func (t *Translator) problems() iter.Seq[*object.Problem] {
 			}
 		}
 		for _, h := range t.last.resolved {
-			if h.uncovered != nil && !yield(&h.uncovered[0]) {
+			if h.uncovered != nil && !yield(h.uncovered) {
 				return
 			}
 		}
@@ -235,8 +243,8 @@ func (t *Translator) problems() iter.Seq[*object.Problem] {
 	}
 }
 
-// count adds problems to the numbers of those of each reason, or takes them off.
-func count(rejected map[string]int, problems []object.Problem, sign int) {
+// countRejected adds problems to the numbers of those of each reason, or takes them off.
+func countRejected(rejected map[string]int, problems []object.Problem, sign int) {
 	for _, p := range problems {
 		if p.Reason == "" || p.Reason == object.ReasonNotice {
 			continue

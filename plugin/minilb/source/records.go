@@ -44,13 +44,6 @@ func (z zoneUses) add(zone string, n int) {
 // zones returns the zones alone.
 func (z zoneUses) zones() []string { return slices.Sorted(maps.Keys(z)) }
 
-// addressUse is which addresses the node of a host has.
-type addressUse struct {
-	zone    string
-	service cache.ObjectName // if they are those of a single Service
-	union   *union           // nil if not
-}
-
 // union is the address set of hosts that lead to more than one Service, or to addresses.
 type union struct {
 	key      string
@@ -86,49 +79,46 @@ func (u *union) merge(o *config.Options, find func(cache.ObjectName) *exposedSer
 	return records.Union(all...)
 }
 
-// node makes the node of what a host in the zone leads to, and notes which addresses that needs. One that leads to a
-// single Service shares the Service's own set.
-func (n *naming) node(zone string, out *claim.Resolution) (*records.Node, addressUse) {
+// node makes the node of what a host leads to. One that leads to a single Service shares the Service's own set; others
+// have that of a union.
+func (n *naming) node(out *claim.Resolution) (*records.Node, *union) {
 	node := &records.Node{Source: strings.ToLower(out.Winner.Kind), Namespace: out.Winner.Namespace, NoHTTPS: out.NoTLS}
-	use := addressUse{zone: zone}
 	if out.External != nil {
 		node.Target = out.External[0]
-		return node, use
+		return node, nil
 	}
 	if len(out.Services) == 1 {
 		service := out.Services[0]
 		node.Namespace, node.Service = service.Namespace, service.Name
 		if len(out.Addrs) == 0 {
-			use.service = service
-			n.count(use, 1)
 			node.Addrs = n.find(service).addrs
-			return node, use
+			return node, nil
 		}
 	}
 	key := fmt.Sprint(out.Addrs, out.Services)
-	use.union = n.unions[key]
-	if use.union == nil {
-		use.union = &union{key: key, fixed: out.Addrs, services: out.Services, uses: zoneUses{}}
-		use.union.addrs = records.NewAddressSet(use.union.merge(n.options, n.find))
-		n.unions[key] = use.union
+	u := n.unions[key]
+	if u == nil {
+		u = &union{key: key, fixed: out.Addrs, services: out.Services, uses: zoneUses{}}
+		u.addrs = records.NewAddressSet(u.merge(n.options, n.find))
+		n.unions[key] = u
 	}
-	n.count(use, 1)
-	node.Addrs = use.union.addrs
-	return node, use
+	node.Addrs = u.addrs
+	return node, u
 }
 
-// count adds to the hosts that need addresses.
-func (n *naming) count(use addressUse, hosts int) {
+// count adds to the hosts in a zone that have a node, of a union if it is not nil, or takes them off.
+func (n *naming) count(zone string, node *records.Node, u *union, hosts int) {
 	switch {
-	case use.union != nil:
-		use.union.uses.add(use.zone, hosts)
-		n.changedUnions[use.union] = true
-	case use.service != cache.ObjectName{}:
-		if n.named[use.service] == nil {
-			n.named[use.service] = zoneUses{}
+	case u != nil:
+		u.uses.add(zone, hosts)
+		n.changedUnions[u] = true
+	case node.Target == "":
+		service := cache.NewObjectName(node.Namespace, node.Service)
+		if n.named[service] == nil {
+			n.named[service] = zoneUses{}
 		}
-		n.named[use.service].add(use.zone, hosts)
-		n.changedNamed[use.service] = true
+		n.named[service].add(zone, hosts)
+		n.changedNamed[service] = true
 	}
 }
 
