@@ -65,7 +65,7 @@ func (rs *Routes) accepted(r *object.Route, ref object.ParentRef, p *parent) *ob
 	return obstruct(CauseNoStatus, "the route's status has no entry for %s: %s", p.KindName, rs.responsible(p.gateway.Class, controller))
 }
 
-// responsible says whose word on a Gateway of the class is missing, and what to look for.
+// responsible returns which controller has not written a status of a Gateway of the class, and what to check.
 func (rs *Routes) responsible(class, controller string) string {
 	switch {
 	case controller != "":

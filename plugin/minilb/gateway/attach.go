@@ -69,7 +69,7 @@ func (rs *Routes) claimsOf(r *object.Route) []*claim.Claim {
 	return claims
 }
 
-// noParents says why a route that has no parents is not served.
+// noParents returns why a route that has no parents is not served.
 func noParents(r *object.Route) string {
 	if r.UseDefaultGateways {
 		return "it asks for the default Gateways, and no such Gateway is in its status"
@@ -115,8 +115,8 @@ func groupByTargets(r *object.Route, served map[string]*serving) []*claim.Claim 
 	return claims
 }
 
-// unservedClaim claims nothing (M2), and says why none of the hosts is served: of the first few by
-// their names, as one route may have a thousand.
+// unservedClaim returns a claim without hosts (M2) whose problems are why none of a route's hosts is served: the first
+// few by their names, as one route may have a thousand.
 func unservedClaim(r *object.Route, hosts []string, why string) *claim.Claim {
 	c := &claim.Claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}}
 	c.AddHosts(func(yield func(string) bool) {
@@ -215,7 +215,7 @@ func (rs *Routes) attach(r *object.Route, ref object.ParentRef, served *servings
 	return len(unmet) < len(r.Hosts), rs.unmet(r, p, unmet, accepting, rejecting)
 }
 
-// unmet says why no listener of a parent serves some hosts: one has them and refuses the route, or none
+// unmet returns why no listener of a parent serves some hosts: one has them and rejects the route, or none
 // has them.
 func (rs *Routes) unmet(r *object.Route, p *parent, hosts []string, accepting, rejecting []*object.Listener) *obstacle {
 	var last *object.Listener
@@ -234,7 +234,7 @@ func (rs *Routes) unmet(r *object.Route, p *parent, hosts []string, accepting, r
 	return obstruct(CauseNotTaken, "listener %q of %s %s", printable.Shorten(last.Name), p.KindName, rs.rejects(p, last, r))
 }
 
-// otherHosts says that the listeners that take a route have other hostnames than it.
+// otherHosts returns the obstacle that the listeners that accept a route have other hostnames.
 func (p *parent) otherHosts(accepting []*object.Listener) *obstacle {
 	var has []string
 	for _, l := range accepting[:min(maxObstacles, len(accepting))] {

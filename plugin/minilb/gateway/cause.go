@@ -55,7 +55,7 @@ func obstruct(cause Cause, format string, args ...any) *obstacle {
 // notOurs reports whether the parent is somebody else's, on purpose: nothing is wrong then.
 func (o *obstacle) notOurs() bool { return o.cause == CauseOtherKind || o.cause == CauseOtherClass }
 
-// unknownKind says why a reference leads to no kind of parent that is read: it is another's, or misspelt.
+// unknownKind returns why a reference is to no kind of parent that is read: it is another's, or misspelt.
 func unknownKind(name object.KindName) *obstacle {
 	group, kind, qualified := strings.Cut(name.Kind, "/")
 	if !qualified {
@@ -71,7 +71,7 @@ func unknownKind(name object.KindName) *obstacle {
 		printable.Shorten(kind), printable.Shorten(group), object.GatewayGroup, object.GatewayXGroup)
 }
 
-// missing says why nothing is known of an object.
+// missing returns why nothing is known of an object.
 func (rs *Routes) missing(name object.KindName) *obstacle {
 	if namespaces := rs.options.Namespaces; name.Namespace != "" && len(namespaces) > 0 && !slices.Contains(namespaces, name.Namespace) {
 		return obstruct(CauseOutside, "%s lies outside of the namespaces that are read", name)

@@ -26,8 +26,8 @@ type ListenerStatus struct {
 	Why  string // why it does not serve the host, "" if it does
 }
 
-// Explain says of each parentRef what becomes of the name there, and returns the hosts, canonical
-// and each once, that are served because of them and that are the name or cover it.
+// Explain returns for each parentRef whether and why a name is served there, and the served hosts, canonical and each
+// once, that are the name or cover it.
 func (rs *Routes) Explain(r *object.Route, name string) ([]ParentStatus, []string) {
 	var parents []ParentStatus
 	hosts := map[string]bool{}
@@ -75,7 +75,7 @@ func (rs *Routes) similar(absent object.KindName) string {
 	return "; there is " + strings.Join(names[:min(maxObstacles, len(names))], ", ")
 }
 
-// listeners says of each listener of a parent why it does not serve the name for the route.
+// listeners returns for each listener of a parent why it does not serve the name for the route.
 func (rs *Routes) listeners(r *object.Route, ref object.ParentRef, p *parent, name string) []ListenerStatus {
 	var all []ListenerStatus
 	for n := range p.listeners {

@@ -19,7 +19,7 @@ type parent struct {
 	targets   *object.Targets // to the Gateway's addresses, or what an annotation has in their place (M7)
 }
 
-// parent finds what a reference names, or says why routes cannot attach to it.
+// parent returns what a reference names, or why routes cannot attach to it.
 func (rs *Routes) parent(name object.KindName) (*parent, *obstacle) {
 	switch name.Kind {
 	case object.KindGateway:

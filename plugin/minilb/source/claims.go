@@ -79,9 +79,8 @@ func onGatewayObject[T interface {
 	t.changed()
 }
 
-// parents returns those kinds that routes attach to, or that decide on it, of which nothing is known,
-// with the namespaces that they are read in and the reason, and reports whether that is certain: before
-// that nothing is judged.
+// parents returns the kinds that routes attach to, or that decide on it, of which nothing is known, with the namespaces
+// that they are read in and the reason. It reports whether that is certain: until then routes are not recomputed.
 func (t *Translator) parents() (unavailable map[object.KindName]gateway.Cause, certain bool) {
 	unavailable, certain = map[object.KindName]gateway.Cause{}, true
 	for _, h := range t.optional {
