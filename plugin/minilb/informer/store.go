@@ -33,6 +33,7 @@ type Store[R Full, T Object] struct {
 	OnRequest func(ctx context.Context, err error) bool
 
 	transform func(R) T
+	derived   []derived[R]
 
 	mu sync.Mutex // held by whoever changes the objects until all subscribers know
 	objects[T]
@@ -89,14 +90,14 @@ func (s *Store[R, T]) Observe(ctx context.Context, err error) {
 	if state := s.State(); state == Forbidden || state == NotServed {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.clear()
+		s.empty()
 	}
 }
 
 // forget takes all objects out, of a kind that the API server does not serve any longer.
 func (s *Store[R, T]) forget() {
 	s.mu.Lock()
-	s.clear()
+	s.empty()
 	s.Status.forget()
 	s.mu.Unlock()
 	s.notify()
@@ -104,8 +105,9 @@ func (s *Store[R, T]) forget() {
 
 // item is an object on its way into a Store, in a form of which client-go's stores know the key.
 type item[T Object] struct {
-	name   cache.ObjectName
-	object T
+	name    cache.ObjectName
+	object  T
+	derived []any // the items of the derived Stores
 }
 
 // GetObjectMeta implements the metav1.ObjectMetaAccessor interface.
@@ -125,10 +127,14 @@ func (s *Store[R, T]) item(obj any) *item[T] {
 		return reduced
 	}
 	if reduced, ok := obj.(T); ok {
-		return &item[T]{reduced.Key(), reduced}
+		return &item[T]{name: reduced.Key(), object: reduced}
 	}
 	full := obj.(R) // the reflector checks the type
-	return &item[T]{cache.MetaObjectToName(full), s.transform(full)}
+	i := &item[T]{name: cache.MetaObjectToName(full), object: s.transform(full)}
+	for _, d := range s.derived {
+		i.derived = append(i.derived, d.keep(full))
+	}
+	return i
 }
 
 // known is item with the object that is in the Store if there is nothing new in it, so that a list that comes again
@@ -162,17 +168,17 @@ func (s *Store[R, T]) Update(obj any) error {
 	} else {
 		s.set(s.same(reduced.object))
 	}
-	return nil
+	return s.derive(reduced, derived[R].Update)
 }
 
 // Delete implements the cache.ReflectorStore interface.
 func (s *Store[R, T]) Delete(obj any) error {
 	s.event()
-	name := s.item(obj).name
+	deleted := s.item(obj)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.remove(name)
-	return nil
+	s.remove(deleted.name)
+	return s.derive(deleted, derived[R].Delete)
 }
 
 // Replace implements the cache.ReflectorStore interface: it takes a whole list, in which objects that were deleted
@@ -185,6 +191,15 @@ func (s *Store[R, T]) Replace(list []any, _ string) error {
 	}
 	s.mu.Lock()
 	s.replace(items)
+	for n, d := range s.derived {
+		var of []any
+		for _, i := range items {
+			if i.derived != nil {
+				of = append(of, i.derived[n])
+			}
+		}
+		d.fill(of)
+	}
 	s.move(func(p *progress) { p.state = Listed })
 	s.mu.Unlock()
 	if !s.unwatched.Swap(false) { // the list was the beginning of a watch
