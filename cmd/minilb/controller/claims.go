@@ -17,7 +17,6 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
@@ -29,16 +28,13 @@ import (
 )
 
 // enableEvents makes the Controller write Events (S17). Hosts are checked as a DNS server with the options' plugin blocks
-// does, from the same objects but endpoints.
-func (c *Controller) enableEvents(client *rest.Config) error {
+// does, from the same objects but endpoints. The claims are those of the controller's own cluster.
+func (c *Controller) enableEvents(claims *source.Translators) error {
 	instance, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("find the name that events are written by: %w", err)
 	}
-	if c.claims, err = source.New(client, lineLog{c.log, slog.LevelDebug, slog.LevelInfo, "no events of some hosts: "}); err != nil {
-		return err
-	}
-	c.claims.LogShared(lineLog{c.log, slog.LevelDebug, slog.LevelDebug, ""}) // logged by the watch of Services
+	c.claims = claims
 	for _, options := range c.options.Claims {
 		results := make(claimResults, 1)
 		c.results = append(c.results, results)
@@ -97,9 +93,10 @@ func (r claimResults) put(results iter.Seq[claim.Result]) {
 	r <- problems
 }
 
-// runClaims checks claims until ctx ends, once the statuses of all Services are written.
-func (c *Controller) runClaims(ctx context.Context) {
-	if !c.waitIdle(ctx) {
+// runWatches watches the cluster and checks claims until ctx ends.
+func (c *Controller) runWatches(ctx context.Context) {
+	if c.claims == nil {
+		c.cluster.Run(ctx)
 		return
 	}
 	var running sync.WaitGroup

@@ -2,27 +2,20 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"net"
+	"maps"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
-	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
 	"github.com/minilb/minilb/plugin/minilb/claim"
@@ -31,47 +24,48 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
-// Nothing is read for Events before the Services are known, whose statuses come first.
-func TestClaimsAtLeisure(t *testing.T) {
-	handlers := utilruntime.ErrorHandlers
-	utilruntime.ErrorHandlers = nil // they sleep by a clock that is not the bubble's
-	t.Cleanup(func() { utilruntime.ErrorHandlers = handlers })
-	synctest.Test(t, func(t *testing.T) {
-		c, log := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) {
-			return nil, errors.New("there is no Service to write")
-		})
-		var known, read atomic.Bool
-		c.client.(*fake.Clientset).PrependReactor("list", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
-			if !known.Load() {
-				return true, nil, apierrors.NewServiceUnavailable("starting")
-			}
-			return true, &corev1.ServiceList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}}, nil
-		})
-		client := &rest.Config{Host: "http://192.0.2.1", Dial: func(context.Context, string, string) (net.Conn, error) {
-			read.Store(true)
-			return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
-		}}
-		c.options.Claims = []config.Options{{Zones: []string{"minilb."}}}
-		if err := c.enableEvents(client); err != nil {
-			t.Fatal(err)
+// Statuses and claims, of all namespaces and of some, cost the API server one watch of Services.
+func TestOneWatchOfServices(t *testing.T) {
+	var mu sync.Mutex
+	requests := map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		watching := r.URL.Query().Get("watch") != ""
+		if strings.HasSuffix(r.URL.Path, "/services") {
+			mu.Lock()
+			requests[fmt.Sprintf("%s watch=%v", r.URL.Path, watching)]++
+			mu.Unlock()
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		result := make(chan error, 1)
-		go func() { result <- c.Run(ctx) }()
-		time.Sleep(time.Minute)
-		if read.Load() {
-			t.Error("the rest was read before Services were known")
+		switch {
+		case watching:
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		case r.URL.Path == "/api/v1/services":
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, `{"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[]}`)
+		default:
+			http.NotFound(w, r)
 		}
-		known.Store(true)
-		time.Sleep(time.Minute)
-		if !read.Load() {
-			t.Errorf("nothing is read for Events\n%s", log)
-		}
-		cancel()
-		if err := <-result; err != nil {
-			t.Error(err)
-		}
-	})
+	}))
+	defer server.Close()
+	blocks := []config.Options{{Zones: []string{"minilb."}, Class: "minilb", Services: true}, {Zones: []string{"lan."}, Class: "minilb", Services: true, Namespaces: []string{"shop"}}}
+	c, err := New(&rest.Config{Host: server.URL}, Options{Domain: "minilb", Class: "minilb", Claims: blocks}, slog.New(slog.DiscardHandler), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() { result <- c.Run(ctx) }()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && !c.services.Known(); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(300 * time.Millisecond)
+	cancel()
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+	if want := map[string]int{"/api/v1/services watch=false": 1, "/api/v1/services watch=true": 1}; !maps.Equal(requests, want) {
+		t.Errorf("got requests %v, want %v", requests, want)
+	}
 }
 
 // Whoever checks claims never waits for what is made of the results: the latest are recorded, once a second at most, of each
@@ -209,9 +203,9 @@ func TestClaimsLogs(t *testing.T) {
 }
 
 // What hosts are judged by must be a cluster that can be talked to.
-func TestEnableEventsFails(t *testing.T) {
-	c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return nil, nil })
-	if err := c.enableEvents(&rest.Config{Host: "http://192.0.2.1", TLSClientConfig: rest.TLSClientConfig{CAFile: "missing"}}); err == nil || !strings.HasPrefix(err.Error(), "configure the client: ") {
+func TestNewFails(t *testing.T) {
+	config := &rest.Config{Host: "http://192.0.2.1", TLSClientConfig: rest.TLSClientConfig{CAFile: "missing"}}
+	if _, err := New(config, Options{}, slog.New(slog.DiscardHandler), io.Discard); err == nil || !strings.HasPrefix(err.Error(), "make a client of the kubeconfig: ") {
 		t.Errorf("got error %v", err)
 	}
 }

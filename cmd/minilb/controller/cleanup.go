@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -86,6 +87,9 @@ func interrupted(ctx context.Context, err error) error {
 	}
 	return err
 }
+
+// loadBalancers selects the Services that can be ours.
+var loadBalancers = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
 
 // listWritten returns the Services to clean up.
 func listWritten(ctx context.Context, client kubernetes.Interface, options Options) (services []*service, err error) {

@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -25,6 +24,7 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/source"
@@ -69,9 +69,9 @@ type Controller struct {
 	// out is where the routes are printed.
 	out io.Writer
 
-	// server knows whether the API server can be reached.
-	server *informer.Server
-	// services are those that the watch has seen.
+	// cluster watches the API server.
+	cluster *cluster.Cluster
+	// services are those that its watch has seen.
 	services *informer.Store[*corev1.Service, *service]
 	// queue holds the names of the Services to sync.
 	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
@@ -88,7 +88,7 @@ type Controller struct {
 	recorder *events.Recorder
 	// scan decides when endpoints are read to find problems.
 	scan *endpointScan
-	// claims checks hosts, nil without a recorder.
+	// claims checks hosts as the cluster's objects change, nil without a recorder.
 	claims *source.Translators
 	// results are those of the claims of each plugin block.
 	results []claimResults
@@ -101,15 +101,19 @@ func New(client *rest.Config, options Options, log *slog.Logger, out io.Writer) 
 	if err != nil {
 		return nil, fmt.Errorf("make a client of the kubeconfig: %w", err)
 	}
-	c, err := newController(clientset, options, log, out)
+	claims, err := source.New(client, lineLog{log, slog.LevelDebug, slog.LevelInfo, "no events of some hosts: "})
+	if err != nil {
+		return nil, err
+	}
+	c, err := newController(clientset, claims.Cluster, options, log, out)
 	if err != nil || len(options.Claims) == 0 {
 		return c, err
 	}
-	return c, c.enableEvents(client)
+	return c, c.enableEvents(claims)
 }
 
 // newController returns a Controller that writes no Events.
-func newController(client kubernetes.Interface, options Options, log *slog.Logger, out io.Writer) (*Controller, error) {
+func newController(client kubernetes.Interface, cluster *cluster.Cluster, options Options, log *slog.Logger, out io.Writer) (*Controller, error) {
 	scan, err := newEndpointScan()
 	if err != nil {
 		return nil, err
@@ -118,6 +122,7 @@ func newController(client kubernetes.Interface, options Options, log *slog.Logge
 	c := &Controller{
 		options:   options,
 		client:    client,
+		cluster:   cluster,
 		log:       log,
 		out:       out,
 		queue:     workqueue.NewTypedRateLimitingQueue(limiter),
@@ -127,9 +132,10 @@ func newController(client kubernetes.Interface, options Options, log *slog.Logge
 		writes:    newWrites(),
 		scan:      scan,
 	}
-	c.server = &informer.Server{Log: lineLog{log, slog.LevelInfo, slog.LevelWarn, ""}, OnStatus: c.wakeIdle}
-	c.services = informer.NewStore(c.server.Watch(informer.Resource{Kind: "service", Name: "services"}, nil), c.transform)
+	c.services = informer.Derive(cluster.Services(metav1.NamespaceAll), c.transform)
 	c.services.Subscribe(c.enqueue)
+	cluster.OnChange(c.wakeIdle)
+	cluster.LogShared(lineLog{log, slog.LevelInfo, slog.LevelWarn, ""})
 	return c, nil
 }
 
@@ -159,12 +165,11 @@ func (c *Controller) Run(ctx context.Context) error {
 			}
 		})
 	}
-	running.Go(func() { informer.Run(ctx, c.services, c.client.CoreV1().Services(metav1.NamespaceAll), loadBalancers) })
+	running.Go(func() { c.runWatches(ctx) })
 	running.Go(func() { c.resync(ctx) })
 	running.Go(func() { c.printRoutes(ctx) })
 	if c.recorder != nil {
 		running.Go(func() { c.recorder.Run(ctx) })
-		running.Go(func() { c.runClaims(ctx) })
 		running.Go(func() { c.scanEndpoints(ctx) })
 	}
 	for range workers {
@@ -177,10 +182,6 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.log.Info("minilb controller stopped")
 	return failure
 }
-
-// loadBalancers selects the Services that can be ours. One that stops being a LoadBalancer
-// is reported as deleted.
-var loadBalancers = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
 
 // enqueue takes a change of a Service: old is nil for a new one, new for a deleted one.
 func (c *Controller) enqueue(old, new *service) { c.queue.Add(cmp.Or(new, old).name) }

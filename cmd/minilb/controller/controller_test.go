@@ -25,6 +25,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/informer"
 )
 
@@ -60,7 +61,11 @@ func newTest(t *testing.T, patch func(clienttesting.PatchAction) (*corev1.Servic
 		return true, service, err
 	})
 	log := new(buffer)
-	c, err := newController(client, Options{Domain: "minilb", Class: "minilb", Version: "v1", Revision: "0123abc"}, slog.New(slog.NewTextHandler(log, nil)), io.Discard)
+	objects, err := cluster.NewForClients(&cluster.Clients{Core: client.CoreV1()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := newController(client, objects, Options{Domain: "minilb", Class: "minilb", Version: "v1", Revision: "0123abc"}, slog.New(slog.NewTextHandler(log, nil)), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,5 +77,5 @@ func (c *Controller) ready(w http.ResponseWriter, _ *http.Request) {
 
 // watchFailure returns why Services cannot be read, nil if they can.
 func (c *Controller) watchFailure() *kube.Error {
-	return cmp.Or(c.server.Failure(), c.services.Failure())
+	return cmp.Or(c.cluster.Failure(), c.services.Failure())
 }

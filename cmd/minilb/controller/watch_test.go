@@ -19,8 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
-
-	"github.com/minilb/minilb/plugin/minilb/informer"
 )
 
 // silence takes away client-go's handlers of errors: one of them takes a synctest bubble's clock
@@ -43,7 +41,7 @@ func TestWatchOutage(t *testing.T) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { informer.Run(ctx, c.services, c.client.CoreV1().Services(""), loadBalancers) })
+		running.Go(func() { c.runWatches(ctx) })
 		time.Sleep(9 * time.Minute)
 		synctest.Wait()
 		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "cannot reach the API server") || c.watchFailure() == nil {
@@ -74,7 +72,7 @@ func TestWatchRefused(t *testing.T) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { informer.Run(ctx, c.services, c.client.CoreV1().Services(""), loadBalancers) })
+		running.Go(func() { c.runWatches(ctx) })
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "services: list and watch is forbidden") || c.watchFailure() == nil {

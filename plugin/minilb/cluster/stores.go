@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
@@ -50,6 +51,14 @@ type stored[R informer.Full, T kindObject] struct {
 // Services returns the store of Services of type LoadBalancer in a namespace, "" for all.
 func (c *Cluster) Services(namespace string) *Services {
 	return kept(c.services, namespace, func(namespace string) *Services {
+		if all := c.services[metav1.NamespaceAll]; all != nil { // their watch has these, too
+			return informer.Derive(all, func(full *corev1.Service) *object.Service {
+				if full.Namespace != namespace {
+					return nil
+				}
+				return object.NewService(full, &c.fields)
+			})
+		}
 		status := c.Watch(informer.Resource{Kind: "service", Name: "services", Namespace: namespace}, nil)
 		// The API server hands out LoadBalancers only; one that changes its type is reported as deleted.
 		return start(c, newStore(c, status, namespace, object.NewService), c.clients.Core.Services(namespace), "spec.type="+string(corev1.ServiceTypeLoadBalancer))
