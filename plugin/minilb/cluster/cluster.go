@@ -90,8 +90,8 @@ func (c *Cluster) RequireAll() { c.fields.Nodes, c.fields.Unexposed = true, true
 // OnChange lets f be called whenever the State of a watch has changed. It must be called before Run.
 func (c *Cluster) OnChange(f func()) { c.onChange = append(c.onChange, f) }
 
-// LogShared lets log have what concerns the API server as such, and Services, for whoever has another watch of these. It
-// must be called before Run.
+// LogShared makes log the log of what concerns the API server as such, and Services, for a reader to which these matter more
+// than the other kinds. It must be called before Run, after the stores were asked for.
 func (c *Cluster) LogShared(log informer.Logger) {
 	c.Server.Log = log
 	for _, s := range c.services {

@@ -36,6 +36,6 @@ func newFailed() prometheus.Counter {
 func (r *Recorder) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{r.written, r.failed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "minilb_controller_findings",
-		Help: "What Events tell of at present, or are about to.",
+		Help: "Problems that have an Event or are to have one.",
 	}, func() float64 { return float64(len(r.Problems())) })}
 }
