@@ -276,12 +276,10 @@ func (c *Controller) broadcastIdle() {
 
 // sleep waits, and returns false when ctx has ended.
 func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	}
 }

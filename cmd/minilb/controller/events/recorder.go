@@ -96,13 +96,11 @@ func (r *Recorder) Run(ctx context.Context) {
 			}
 			continue
 		}
-		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 		case <-r.schedule.wake:
-		case <-timer.C:
+		case <-time.After(pause):
 		}
-		timer.Stop()
 	}
 }
 
