@@ -38,14 +38,14 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) (*Report, e
 	if err != nil {
 		return nil, err
 	}
-	c := newChecker(options, clients, func(ctx context.Context, all ...config.Options) ([]*source.Inspection, error) {
+	c := newChecker(options, clients, func(ctx context.Context, all ...config.Options) ([]*source.DryRun, error) {
 		return source.Inspect(ctx, cluster, source.Hooks{Covered: options.Corefile.Covered}, all...)
 	})
 	return c.run(ctx)
 }
 
 // inspect reads the cluster as the DNS server does, once for all its plugin blocks.
-type inspect func(context.Context, ...config.Options) ([]*source.Inspection, error)
+type inspect func(context.Context, ...config.Options) ([]*source.DryRun, error)
 
 // checker finds what is wrong with what was read.
 type checker struct {
@@ -53,10 +53,10 @@ type checker struct {
 	*state
 	clients *clients
 	inspect inspect
-	ask     asker                // of the DNS server whose answers are compared
-	options []config.Options     // of the plugin blocks
-	runs    []*source.Inspection // one for each plugin block
-	served  []Served
+	ask     asker            // of the DNS server whose answers are compared
+	options []config.Options // of the plugin blocks
+	runs    []*source.DryRun // one for each plugin block
+	served  []source.ServedKind
 }
 
 func newChecker(options Options, clients *clients, inspect inspect) *checker {
@@ -106,8 +106,8 @@ func (c *checker) judge() []Problem {
 	problems := slices.Concat(c.unread, c.nodeProblems(), c.statuses(), c.classes(), c.unsupported(), c.ports(), c.cilium(), c.annotations(), c.multicast(), c.missingCRDs(), c.inCluster())
 	for n, i := range c.runs {
 		problems = append(problems, c.openClaims(n)...)
-		problems = append(problems, rejected(i.Refusals())...)
-		problems = append(problems, unavailable(i.Unread())...)
+		problems = append(problems, rejected(i.Rejections())...)
+		problems = append(problems, unavailable(i.Unavailable())...)
 		for _, service := range i.Services() {
 			problems = append(problems, c.endpoints(service)...)
 		}
@@ -144,7 +144,7 @@ func (c *checker) exposed(service *corev1.Service) (domain string, exposed bool)
 // missingCRDs returns the kinds of the Gateway API that are missing while others are served.
 func (c *checker) missingCRDs() []Problem {
 	var problems []Problem
-	if !slices.ContainsFunc(c.served, func(s Served) bool { return s.Version != "" }) {
+	if !slices.ContainsFunc(c.served, func(s source.ServedKind) bool { return s.Version != "" }) {
 		return nil // nobody uses it
 	}
 	for _, kind := range c.served {
@@ -152,7 +152,7 @@ func (c *checker) missingCRDs() []Problem {
 			"Gateway": "no host of a route is answered", "GatewayClass": "Gateways have no controller", "HTTPRoute": "no host of an HTTPRoute is answered",
 		}[kind.Kind]
 		if kind.Version == "" && without != "" {
-			problems = append(problems, Problem{Warning, "CustomResourceDefinition", "", kind.resource().String(), "MissingDefinition",
+			problems = append(problems, Problem{Warning, "CustomResourceDefinition", "", kind.Resource.String(), "MissingDefinition",
 				fmt.Sprintf("the API server serves other kinds of the Gateway API and not this one: %s", without),
 				"install all CRDs of the Gateway API's standard channel"})
 		}
@@ -161,15 +161,13 @@ func (c *checker) missingCRDs() []Problem {
 }
 
 // served returns the kinds of the Gateway API, those that some server reads in the version that it does.
-func served(runs []*source.Inspection) []Served {
-	var all []Served
+func served(runs []*source.DryRun) []source.ServedKind {
+	var all []source.ServedKind
 	for _, i := range runs {
-		for _, s := range i.Served() {
-			all = append(all, Served(s))
-		}
+		all = append(all, i.ServedKinds()...)
 	}
-	slices.SortFunc(all, func(a, b Served) int {
+	slices.SortFunc(all, func(a, b source.ServedKind) int {
 		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(b.Version, a.Version))
 	})
-	return slices.CompactFunc(all, func(a, b Served) bool { return a.Kind == b.Kind })
+	return slices.CompactFunc(all, func(a, b source.ServedKind) bool { return a.Kind == b.Kind })
 }

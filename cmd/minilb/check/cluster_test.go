@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -81,12 +82,7 @@ func ofCluster(t *testing.T, text, manifest string) *checker {
 			typed = append(typed, object)
 		}
 		if of, is := object.(metav1.Object); is && strings.HasSuffix(kind.Group, "networking.k8s.io") {
-			resource := Served{Kind: kind.Kind}.resource().WithVersion(kind.Version)
-			resource.Group = kind.Group
-			if kind.Kind == "Ingress" {
-				resource.Resource = "ingresses"
-			}
-			err := metadata.Tracker().Create(resource, &metav1.PartialObjectMetadata{
+			err := metadata.Tracker().Create(resourceOf(kind), &metav1.PartialObjectMetadata{
 				TypeMeta:   metav1.TypeMeta{APIVersion: kind.GroupVersion().String(), Kind: kind.Kind},
 				ObjectMeta: metav1.ObjectMeta{Namespace: of.GetNamespace(), Name: of.GetName(), Labels: of.GetLabels(), Annotations: of.GetAnnotations()},
 			}, of.GetNamespace())
@@ -99,9 +95,17 @@ func ofCluster(t *testing.T, text, manifest string) *checker {
 	return newChecker(Options{Corefile: corefile}, clients, inspecting(corefile, func() []runtime.Object { return objects }))
 }
 
+func resourceOf(kind schema.GroupVersionKind) schema.GroupVersionResource {
+	resource := strings.ToLower(kind.Kind) + "s"
+	if strings.HasSuffix(kind.Kind, "s") {
+		resource = strings.ToLower(kind.Kind) + "es"
+	}
+	return kind.GroupVersion().WithResource(resource)
+}
+
 // inspecting returns what reads a cluster that has the objects at that moment.
 func inspecting(corefile *config.Corefile, objects func() []runtime.Object) inspect {
-	return func(_ context.Context, options ...config.Options) ([]*source.Inspection, error) {
+	return func(_ context.Context, options ...config.Options) ([]*source.DryRun, error) {
 		return source.InspectObjects(objects(), source.Hooks{Covered: corefile.Covered}, options...)
 	}
 }

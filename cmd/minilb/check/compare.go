@@ -13,6 +13,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/source"
 )
@@ -78,7 +79,7 @@ func (c *checker) compare(ctx context.Context) ([]Problem, error) {
 	}
 	var problems []Problem
 	for q, how := range differing {
-		name := plain(q.name)
+		name := hostname.Plain(q.name)
 		if how.alias {
 			problems = append(problems, Problem{Error, "Name", "", name, "AliasNotFound", how.text,
 				"correct the hostname that the object publishes, which \"minilb explain " + argument(name) + "\" names, or see that the server resolves it (forward)"})
@@ -122,10 +123,10 @@ func probeServer(ctx context.Context, ask asker, server, zone string) *Problem {
 		problem.Text = "it does not answer: " + err.Error()
 		problem.Fix = "see that the server runs there, and that UDP and TCP get through to the port from here"
 	case reply.Rcode == dns.RcodeServerFailure:
-		problem.Text = fmt.Sprintf("it answers SERVFAIL for the zone %s: it has not read the cluster yet, or cannot", plain(zone))
+		problem.Text = fmt.Sprintf("it answers SERVFAIL for the zone %s: it has not read the cluster yet, or cannot", hostname.Plain(zone))
 		problem.Fix = "see its log and its /ready"
 	case reply.Rcode != dns.RcodeSuccess || !slices.ContainsFunc(reply.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA }):
-		problem.Text = fmt.Sprintf("it does not answer for the zone %s: %s", plain(zone), dns.RcodeToString[reply.Rcode])
+		problem.Text = fmt.Sprintf("it does not answer for the zone %s: %s", hostname.Plain(zone), dns.RcodeToString[reply.Rcode])
 		problem.Fix = "name the server that runs the plugin minilb, or one that forwards the zone to it; and the Corefile or domain that it has"
 	default:
 		return nil
@@ -134,7 +135,7 @@ func probeServer(ctx context.Context, ask asker, server, zone string) *Problem {
 }
 
 // expectations returns what the cluster has for all names, each by the plugin block that is asked for it.
-func expectations(corefile *config.Corefile, runs []*source.Inspection) map[question]expected {
+func expectations(corefile *config.Corefile, runs []*source.DryRun) map[question]expected {
 	all := map[question]expected{}
 	for n, i := range runs {
 		for _, name := range i.Names() {
@@ -166,12 +167,12 @@ func difference(looks []expected, got answer) mismatch {
 	differs := func(format string, args ...any) mismatch { return mismatch{text: fmt.Sprintf(format, args...)} }
 	switch {
 	case got.problem != "" && got.target != "" && right(func(e expected) bool { return e.target == got.target }):
-		return mismatch{fmt.Sprintf("it is an alias of %s, for which the server %s", plain(got.target), got.problem), true}
+		return mismatch{fmt.Sprintf("it is an alias of %s, for which the server %s", hostname.Plain(got.target), got.problem), true}
 	case got.problem != "":
 		return mismatch{text: got.problem}
 	case right(func(e expected) bool { return e.target != "" }):
 		if !right(func(e expected) bool { return e.target == got.target }) {
-			return differs("gives %s, want an alias of %s", cmp.Or(plain(got.target), "no alias"), plain(last.target))
+			return differs("gives %s, want an alias of %s", cmp.Or(hostname.Plain(got.target), "no alias"), hostname.Plain(last.target))
 		}
 		return mismatch{}
 	case len(got.addrs) == 0 && !right(func(e expected) bool { return len(e.addrs) == 0 }):
@@ -192,9 +193,6 @@ func difference(looks []expected, got answer) mismatch {
 	}
 	return differs("gives %s, which is not among %s", some(foreign), some(last.addrs))
 }
-
-// plain returns a name as people write it.
-func plain(name string) string { return strings.TrimSuffix(name, ".") }
 
 // some returns the first addresses, and how many more there are.
 func some(addrs []netip.Addr) string {

@@ -134,7 +134,7 @@ func TestCompareEnds(t *testing.T) {
 		c = ofCluster(t, ". {\n minilb minilb\n}", sound)
 		c.Server, c.ask = "192.0.2.1:53", answering(func(string) []string { return []string{"A 10.0.0.1"} })
 		inspect, looks := c.inspect, 0
-		c.inspect = func(ctx context.Context, options ...config.Options) ([]*source.Inspection, error) {
+		c.inspect = func(ctx context.Context, options ...config.Options) ([]*source.DryRun, error) {
 			if looks++; looks > 1 {
 				return nil, broken
 			}

@@ -17,7 +17,7 @@ import (
 )
 
 // rejected returns the hosts that are rejected, or served in another way than their objects ask for.
-func rejected(all []source.Refusal) []Problem {
+func rejected(all []source.Rejection) []Problem {
 	var problems []Problem
 	for _, r := range all {
 		if r.Reason == object.ReasonEndpoint || r.Reason == object.ReasonUnread {
@@ -29,7 +29,7 @@ func rejected(all []source.Refusal) []Problem {
 }
 
 // rejectedHost is the problem of one host. If the host is answered nevertheless, the reason is none of a claim's.
-func rejectedHost(r source.Refusal) Problem {
+func rejectedHost(r source.Rejection) Problem {
 	reason, known := reasons.OfClaims[r.Reason]
 	p := Problem{Error, r.Kind, r.Namespace, r.Name, reason.Name, r.Text, reason.Fix}
 	explain := fmt.Sprintf("\"minilb explain %s\"", argument(r.Host))
@@ -83,10 +83,10 @@ func (c *checker) openClaims(n int) []Problem {
 }
 
 // unavailable returns the kinds that the dry run could not read.
-func unavailable(all []source.Unread) []Problem {
+func unavailable(all []source.Unavailable) []Problem {
 	var problems []Problem
 	for _, u := range all {
-		problems = append(problems, Problem{Warning, "APIResource", "", u.Resource, "Unread", u.Why,
+		problems = append(problems, Problem{Warning, "APIResource", "", u.Resource, "Unread", u.Message,
 			"run this with an account that may list and watch " + u.Resource})
 	}
 	return problems
@@ -102,7 +102,7 @@ func argument(host string) string {
 }
 
 // endpoints returns what keeps a Service from being answered with an address, and what of its slices is ignored.
-func (c *checker) endpoints(service source.Exposed) []Problem {
+func (c *checker) endpoints(service source.ServiceStatus) []Problem {
 	problem := Problem{Error, "Service", service.Namespace, service.Name, "NoEndpoints", "", ""}
 	states := map[string]int{}
 	for _, endpoint := range service.Endpoints {
@@ -147,7 +147,7 @@ func (c *checker) endpoints(service source.Exposed) []Problem {
 }
 
 // problemsOf returns the problems of a Service's slices.
-func problemsOf(service source.Exposed) []Problem {
+func problemsOf(service source.ServiceStatus) []Problem {
 	var problems []Problem
 	for _, text := range service.Problems {
 		problems = append(problems, Problem{Warning, "Service", service.Namespace, service.Name, "EndpointIgnored", text, reasons.OfClaims[object.ReasonEndpoint].Fix})

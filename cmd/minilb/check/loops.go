@@ -46,7 +46,7 @@ func (c *checker) domains() []string {
 		for _, name := range i.Names() {
 			add(name)
 		}
-		for _, refusal := range i.Refusals() {
+		for _, refusal := range i.Rejections() {
 			if refusal.Host != "" {
 				add(dns.CanonicalName(refusal.Host))
 			}

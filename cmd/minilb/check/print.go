@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/minilb/minilb/cmd/minilb/wordwrap"
+	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // indent is where what is said of an object begins: right of the longest severity.
@@ -33,7 +34,7 @@ func (r *Report) Text(w io.Writer) error {
 		var parts []string
 		for _, severity := range Severities {
 			if n := counts[severity]; n > 0 {
-				parts = append(parts, plural(n, string(severity)))
+				parts = append(parts, wordwrap.Count(n, string(severity)))
 			}
 		}
 		out.WriteString(strings.Join(parts, ", ") + "\n")
@@ -57,7 +58,7 @@ func (r *Report) Text(w io.Writer) error {
 // kinds returns the kinds of the Gateway API that are served, with their versions, and those that an
 // operator may miss. A ListenerSet was an XListenerSet before, and one of them is enough.
 func (r *Report) kinds() (served, missing []string) {
-	listenerSets := slices.ContainsFunc(r.GatewayAPI, func(s Served) bool { return strings.HasSuffix(s.Kind, "ListenerSet") && s.Version != "" })
+	listenerSets := slices.ContainsFunc(r.GatewayAPI, func(s source.ServedKind) bool { return strings.HasSuffix(s.Kind, "ListenerSet") && s.Version != "" })
 	for _, kind := range r.GatewayAPI {
 		switch {
 		case kind.Version != "":
@@ -78,10 +79,10 @@ func (r *Report) kinds() (served, missing []string) {
 //	 "gatewayAPI": [{"kind", "version"}]}
 func (r *Report) JSON(w io.Writer) error {
 	document := struct {
-		Problems   []Problem        `json:"findings"`
-		Counts     map[Severity]int `json:"counts"`
-		GatewayAPI []Served         `json:"gatewayAPI"`
-	}{append([]Problem{}, r.Problems...), map[Severity]int{}, append([]Served{}, r.GatewayAPI...)}
+		Problems   []Problem           `json:"findings"`
+		Counts     map[Severity]int    `json:"counts"`
+		GatewayAPI []source.ServedKind `json:"gatewayAPI"`
+	}{append([]Problem{}, r.Problems...), map[Severity]int{}, append([]source.ServedKind{}, r.GatewayAPI...)}
 	for _, severity := range Severities {
 		document.Counts[severity] = 0
 	}
@@ -92,11 +93,4 @@ func (r *Report) JSON(w io.Writer) error {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(document)
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

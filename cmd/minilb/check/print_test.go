@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/minilb/minilb/cmd/minilb/wordwrap"
+	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 var long = Report{
@@ -15,7 +16,7 @@ var long = Report{
 		{Warning, "ServiceAccount", "minilb", strings.Repeat("x", 90), "MissingRight", "may not list", "apply deploy/kustomize"},
 		{Notice, "Node", "", "a", "Unread", "é" + strings.Repeat(" wörter", 40), "<none> & nothing"},
 	},
-	GatewayAPI: []Served{{"GRPCRoute", "v1"}, {"Gateway", "v1"}, {"GatewayClass", "v1"}, {"HTTPRoute", "v1"}, {"ListenerSet", "v1"}, {"TLSRoute", ""}, {"XListenerSet", "v1alpha1"}},
+	GatewayAPI: []source.ServedKind{{Kind: "GRPCRoute", Version: "v1"}, {Kind: "Gateway", Version: "v1"}, {Kind: "GatewayClass", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "ListenerSet", Version: "v1"}, {Kind: "TLSRoute", Version: ""}, {Kind: "XListenerSet", Version: "v1alpha1"}},
 }
 
 func TestText(t *testing.T) {
@@ -49,7 +50,7 @@ not served:  TLSRoute
 	}
 
 	out.Reset()
-	clean := Report{GatewayAPI: []Served{{"HTTPRoute", ""}}}
+	clean := Report{GatewayAPI: []source.ServedKind{{Kind: "HTTPRoute", Version: ""}}}
 	if err := clean.Text(&out); err != nil || out.String() != "nothing found\nGateway API: not served\n" || !clean.Clean() {
 		t.Errorf("got %q, %v", &out, err)
 	}
@@ -78,15 +79,15 @@ func TestTextCounts(t *testing.T) {
 // A kind that is not served is told of where others are, unless another has taken its place.
 func TestTextOfKinds(t *testing.T) {
 	for _, tc := range []struct {
-		served []Served
+		served []source.ServedKind
 		want   string
 	}{
 		{nil, ""},
-		{[]Served{{"GRPCRoute", ""}, {"HTTPRoute", "v1"}, {"TLSRoute", ""}}, "Gateway API: HTTPRoute v1\nnot served:  GRPCRoute, TLSRoute\n"},
-		{[]Served{{"HTTPRoute", "v1"}, {"ListenerSet", "v1"}, {"XListenerSet", ""}}, "Gateway API: HTTPRoute v1, ListenerSet v1\n"},
-		{[]Served{{"HTTPRoute", "v1"}, {"ListenerSet", ""}, {"XListenerSet", "v1alpha1"}}, "Gateway API: HTTPRoute v1, XListenerSet v1alpha1\n"},
-		{[]Served{{"HTTPRoute", "v1"}, {"ListenerSet", ""}, {"XListenerSet", ""}}, "Gateway API: HTTPRoute v1\nnot served:  ListenerSet\n"},
-		{[]Served{{"HTTPRoute", ""}, {"TLSRoute", ""}}, "Gateway API: not served\n"},
+		{[]source.ServedKind{{Kind: "GRPCRoute", Version: ""}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute", Version: ""}}, "Gateway API: HTTPRoute v1\nnot served:  GRPCRoute, TLSRoute\n"},
+		{[]source.ServedKind{{Kind: "HTTPRoute", Version: "v1"}, {Kind: "ListenerSet", Version: "v1"}, {Kind: "XListenerSet", Version: ""}}, "Gateway API: HTTPRoute v1, ListenerSet v1\n"},
+		{[]source.ServedKind{{Kind: "HTTPRoute", Version: "v1"}, {Kind: "ListenerSet", Version: ""}, {Kind: "XListenerSet", Version: "v1alpha1"}}, "Gateway API: HTTPRoute v1, XListenerSet v1alpha1\n"},
+		{[]source.ServedKind{{Kind: "HTTPRoute", Version: "v1"}, {Kind: "ListenerSet", Version: ""}, {Kind: "XListenerSet", Version: ""}}, "Gateway API: HTTPRoute v1\nnot served:  ListenerSet\n"},
+		{[]source.ServedKind{{Kind: "HTTPRoute", Version: ""}, {Kind: "TLSRoute", Version: ""}}, "Gateway API: not served\n"},
 	} {
 		var out bytes.Buffer
 		report := Report{GatewayAPI: tc.served}

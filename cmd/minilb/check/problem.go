@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // Severity is how bad a Problem is.
@@ -33,17 +35,11 @@ type Problem struct {
 	Fix       string   `json:"fix"`    // what to do
 }
 
-// Served is a kind of the Gateway API and the version in which it is read.
-type Served struct {
-	Kind    string `json:"kind"`
-	Version string `json:"version"` // "" if the API server does not serve the kind
-}
-
 // Report is all that was found, in an order that is the same each time.
 type Report struct {
 	Problems []Problem
 	// GatewayAPI has all kinds of it, none if the DNS server does not read them.
-	GatewayAPI []Served
+	GatewayAPI []source.ServedKind
 }
 
 // Clean reports whether nothing was found but notices.

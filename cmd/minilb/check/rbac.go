@@ -9,11 +9,13 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/cmd/minilb/access"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // permission is what an account must be able to do with a resource.
@@ -40,13 +42,13 @@ var dnsPermissions = []permission{
 	{"discovery.k8s.io", "endpointslices", "", watch, false, nil, "no name can be answered"},
 	{"networking.k8s.io", "ingresses", "", watch, false, ingresses, "hosts of Ingresses are not answered"},
 	{"", "namespaces", "", watch, true, gateways, "listeners that select routes by the labels of their namespaces take none, and the names of other namespaces can be claimed in the zone"},
-	{gatewayGroup, "gatewayclasses", "", watch, true, gateways, "acceptance by any controller counts, and gateway_classes cannot be applied"},
-	{gatewayGroup, "gateways", "", watch, false, gateways, "hosts of routes are not answered"},
-	{gatewayGroup, "listenersets", "", watch, false, gateways, "hosts of routes on ListenerSets are not answered"},
-	{gatewayGroup, "httproutes", "", watch, false, gateways, "hosts of HTTPRoutes are not answered"},
-	{gatewayGroup, "grpcroutes", "", watch, false, gateways, "hosts of GRPCRoutes are not answered"},
-	{gatewayGroup, "tlsroutes", "", watch, false, gateways, "hosts of TLSRoutes are not answered"},
-	{experimentalGatewayGroup, "xlistenersets", "", watch, false, gateways, "hosts of routes on XListenerSets are not answered"},
+	{object.GatewayGroup, "gatewayclasses", "", watch, true, gateways, "acceptance by any controller counts, and gateway_classes cannot be applied"},
+	{object.GatewayGroup, "gateways", "", watch, false, gateways, "hosts of routes are not answered"},
+	{object.GatewayGroup, "listenersets", "", watch, false, gateways, "hosts of routes on ListenerSets are not answered"},
+	{object.GatewayGroup, "httproutes", "", watch, false, gateways, "hosts of HTTPRoutes are not answered"},
+	{object.GatewayGroup, "grpcroutes", "", watch, false, gateways, "hosts of GRPCRoutes are not answered"},
+	{object.GatewayGroup, "tlsroutes", "", watch, false, gateways, "hosts of TLSRoutes are not answered"},
+	{object.GatewayXGroup, "xlistenersets", "", watch, false, gateways, "hosts of routes on XListenerSets are not answered"},
 }
 
 // controllerPermissions are those of the controller, likewise.
@@ -234,7 +236,7 @@ func (c *checker) missing(ctx context.Context, a account, r permission) (string,
 // needs reports whether somebody needs the permission.
 func (c *checker) needs(r permission) bool {
 	for _, kind := range c.served {
-		if resource := kind.resource(); resource.Resource == r.resource && resource.Group == r.group && kind.Version == "" {
+		if kind.Resource == (schema.GroupResource{Group: r.group, Resource: r.resource}) && kind.Version == "" {
 			return false // nobody reads what is not served
 		}
 	}

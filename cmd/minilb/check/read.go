@@ -3,7 +3,6 @@ package check
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
+	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // state is what a cluster has of the objects that we look at ourselves.
@@ -59,7 +59,7 @@ func newClients(config *rest.Config) (*clients, error) {
 
 // read reads the namespaces, all if there are none, and the kinds of the Gateway API in the versions
 // given. What may not be read is left out, with a problem, unless nothing could be said without it.
-func (c *clients) read(ctx context.Context, namespaces []string, served []Served) (*state, error) {
+func (c *clients) read(ctx context.Context, namespaces []string, served []source.ServedKind) (*state, error) {
 	s := &state{byName: map[cache.ObjectName]*corev1.Service{}, slices: map[cache.ObjectName][]*discoveryv1.EndpointSlice{}, groups: map[string]bool{}}
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
@@ -130,30 +130,12 @@ type objectKind struct {
 	resource schema.GroupVersionResource
 }
 
-// The API groups of the Gateway API.
-const (
-	gatewayGroup             = "gateway.networking.k8s.io"
-	experimentalGatewayGroup = "gateway.networking.x-k8s.io"
-)
-
-// resource returns the kind's plural and group, as in "httproutes.gateway.networking.k8s.io".
-func (s Served) resource() schema.GroupResource {
-	group, plural := gatewayGroup, strings.ToLower(s.Kind)+"s"
-	switch s.Kind {
-	case "GatewayClass":
-		plural = "gatewayclasses"
-	case "XListenerSet":
-		group = experimentalGatewayGroup
-	}
-	return schema.GroupResource{Group: group, Resource: plural}
-}
-
 // gatewayKinds returns those kinds that are served.
-func gatewayKinds(served []Served) []objectKind {
+func gatewayKinds(served []source.ServedKind) []objectKind {
 	var kinds []objectKind
 	for _, s := range served {
 		if s.Version != "" {
-			kinds = append(kinds, objectKind{s.Kind, s.resource().WithVersion(s.Version)})
+			kinds = append(kinds, objectKind{s.Kind, s.Resource.WithVersion(s.Version)})
 		}
 	}
 	return kinds

@@ -81,14 +81,14 @@ func TestReadGroups(t *testing.T) {
 
 // What the plugin could not read is said, and how to read it.
 func TestUnread(t *testing.T) {
-	expect(t, unavailable([]source.Unread{{Resource: "ingresses.networking.k8s.io", Why: "ingresses.networking.k8s.io: list and watch is forbidden"}}), []string{
+	expect(t, unavailable([]source.Unavailable{{Resource: "ingresses.networking.k8s.io", Message: "ingresses.networking.k8s.io: list and watch is forbidden"}}), []string{
 		"warning APIResource ingresses.networking.k8s.io Unread: ingresses.networking.k8s.io: list and watch is forbidden; run this with an account that may list and watch ingresses.networking.k8s.io"})
 }
 
 // A refusal of a reason that is not known is told all the same. What is wrong with a slice is said of its Service, and
 // what depends on a kind that cannot be read is said of the kind.
 func TestRefusedOtherwise(t *testing.T) {
-	expect(t, rejected([]source.Refusal{{Kind: "Ingress", Namespace: "shop", Name: "i", Reason: "new", Text: "it is so"}, {Kind: "EndpointSlice", Reason: object.ReasonEndpoint}, {Kind: "HTTPRoute", Reason: object.ReasonUnread}}), []string{
+	expect(t, rejected([]source.Rejection{{Kind: "Ingress", Namespace: "shop", Name: "i", Reason: "new", Text: "it is so"}, {Kind: "EndpointSlice", Reason: object.ReasonEndpoint}, {Kind: "HTTPRoute", Reason: object.ReasonUnread}}), []string{
 		`warning Ingress shop/i HostDiffers: it is so; run "minilb explain HOST"`})
 }
 
@@ -100,7 +100,7 @@ func TestServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Served{{"GRPCRoute", ""}, {"Gateway", "v1"}, {"GatewayClass", "v1"}, {"HTTPRoute", ""}, {"ListenerSet", ""}, {"TLSRoute", ""}, {"XListenerSet", ""}}
+	want := []source.ServedKind{servedKind("GRPCRoute", ""), servedKind("Gateway", "v1"), servedKind("GatewayClass", "v1"), servedKind("HTTPRoute", ""), servedKind("ListenerSet", ""), servedKind("TLSRoute", ""), servedKind("XListenerSet", "")}
 	if !slices.Equal(report.GatewayAPI, want) {
 		t.Errorf("got %v, want %v", report.GatewayAPI, want)
 	}

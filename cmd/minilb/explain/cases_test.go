@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
 // rcode and addresses of an answer, in one line.
@@ -72,7 +75,7 @@ func TestExplainNames(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			x := newCluster(t, tc.corefile, tc.manifest).explain(t, tc.name)
-			if want := strings.ToLower(plain(tc.name)); x.Name != want && x.Name != tc.name {
+			if want := strings.ToLower(hostname.Plain(tc.name)); x.Name != want && x.Name != tc.name {
 				t.Errorf("got name %q, want %q", x.Name, want)
 			}
 			if x.Summary != tc.summary || x.Zone != tc.zone || x.About != tc.about {
@@ -125,7 +128,7 @@ func TestExplainReverse(t *testing.T) {
 			x := newCluster(t, tc.corefile, tc.manifest).explain(t, tc.name)
 			var endpoints []string
 			for _, at := range x.Endpoints {
-				endpoints = append(endpoints, fmt.Sprintf("%s %s %s %s %s %v", at.Service, at.Address, at.Hostname, at.Node, at.State, at.Answered))
+				endpoints = append(endpoints, fmt.Sprintf("%s %s %s %s %s %v", at.Service, at.Addr, at.Hostname, at.Node, at.State, at.Answered))
 			}
 			if x.Summary != tc.summary || x.About != tc.about || !slices.Equal(endpoints, tc.endpoints) || !slices.Equal(x.Notes, tc.notes) && len(x.Notes)+len(tc.notes) > 0 {
 				t.Errorf("got\n%s\n%s\n%q\n%q\nwant\n%s\n%s\n%q\n%q", x.Summary, x.About, endpoints, x.Notes, tc.summary, tc.about, tc.endpoints, tc.notes)
@@ -182,17 +185,17 @@ func TestExplainClaims(t *testing.T) {
 		x := newCluster(t, minilb, tc.manifest).explain(t, tc.name)
 		var got, endpoints []string
 		for _, c := range x.Claims {
-			line := fmt.Sprintf("%s %s/%s of %s on %s %s %v %s", c.Kind, c.Namespace, c.Name, c.Created, c.Host, c.Verdict, c.Leads, c.Why)
+			line := fmt.Sprintf("%s %s/%s of %s on %s %s %v %s", c.Kind, c.Namespace, c.Name, c.Created.Format(time.RFC3339), c.Host, c.Accepted, c.Targets, c.Message)
 			for _, p := range c.Parents {
-				line += fmt.Sprintf(" {%s: %s}", p.Parent, p.Why)
+				line += fmt.Sprintf(" {%s: %s}", p.Parent, p.Message)
 				for _, l := range p.Listeners {
-					line += fmt.Sprintf(" [%s %q %d: %s]", l.Name, l.Hostname, l.Port, l.Why)
+					line += fmt.Sprintf(" [%s %q %d: %s]", l.Name, l.Host, l.Port, l.Message)
 				}
 			}
 			got = append(got, line)
 		}
 		for _, at := range x.Endpoints {
-			endpoints = append(endpoints, fmt.Sprintf("%s %s %s %s %s %v", at.Service, at.Address, at.Hostname, at.Node, at.State, at.Answered))
+			endpoints = append(endpoints, fmt.Sprintf("%s %s %s %s %s %v", at.Service, at.Addr, at.Hostname, at.Node, at.State, at.Answered))
 		}
 		if !slices.Equal(got, tc.want) {
 			t.Errorf("%s: got claims\n%s\nwant\n%s", tc.name, strings.Join(got, "\n"), strings.Join(tc.want, "\n"))

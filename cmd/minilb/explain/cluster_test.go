@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -133,11 +134,19 @@ func (c *cluster) explain(t *testing.T, name string) *Explanation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := newExplainer(c.client, c.corefile, names, func(options ...config.Options) ([]*source.Inspection, error) {
+	x, err := newExplainer(c.client, c.corefile, names, func(options ...config.Options) ([]*source.DryRun, error) {
 		return source.InspectObjects(c.objects, source.Hooks{Covered: c.corefile.Covered}, options...)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return x.Explain(t.Context(), names[0])
+}
+
+func date(text string) time.Time {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		panic(err)
+	}
+	return at
 }

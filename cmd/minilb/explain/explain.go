@@ -3,6 +3,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -31,64 +32,16 @@ type Explanation struct {
 	About   string   `json:"about"`   // what the name is by the structure of that zone
 	Notes   []string `json:"notes"`   // what else there is to know
 
-	Claims    []Claim    `json:"claims"`    // on the name and on wildcards that cover it
-	Endpoints []Endpoint `json:"endpoints"` // of the Services behind the name
-	Answer    Answer     `json:"answer"`
+	Claims    []source.ClaimStatus `json:"claims"`    // on the name and on wildcards that cover it
+	Endpoints []source.Endpoint    `json:"endpoints"` // of the Services behind the name
+	Answer    Answer               `json:"answer"`
 }
-
-// The verdicts on a Claim.
-const (
-	answers      = "answers"
-	doesNotCount = "does not count"
-)
 
 // The rcodes of an Answer.
 const (
 	noError  = "NOERROR"
 	nxDomain = "NXDOMAIN"
 )
-
-// Claim is an object that asks for the name, and what has become of that.
-type Claim struct {
-	Kind      string   `json:"kind"`
-	Namespace string   `json:"namespace"`
-	Name      string   `json:"name"`
-	Created   string   `json:"created"` // RFC 3339
-	Host      string   `json:"host"`    // that it asks for: the name, or a wildcard
-	Verdict   string   `json:"verdict"` // answers or doesNotCount
-	Leads     []string `json:"leads"`   // to what, if it answers
-	Why       string   `json:"why"`     // why it does not count, or what else there is to say
-	Parents   []Parent `json:"parents"` // of a route
-
-	services  []string // among leads, as namespace/name
-	addresses []string // of its status, if it answers
-}
-
-// Parent is what has become of one of a route's parentRefs.
-type Parent struct {
-	Parent    string     `json:"parent"`
-	Cause     string     `json:"cause"` // why the route is not attached there, one of gateway.Causes, "" if it is
-	Why       string     `json:"why"`   // the same for people
-	Listeners []Listener `json:"listeners"`
-}
-
-// Listener is what has become of the name at one listener.
-type Listener struct {
-	Name     string `json:"name"`
-	Hostname string `json:"hostname"` // "" takes any
-	Port     int32  `json:"port"`
-	Why      string `json:"why"` // why it does not serve the name, "" if it does
-}
-
-// Endpoint is one address of a Service behind the name.
-type Endpoint struct {
-	Service  string `json:"service"` // namespace/name
-	Address  string `json:"address"`
-	Hostname string `json:"hostname"`
-	Node     string `json:"node"`
-	State    string `json:"state"` // one of the package source's
-	Answered bool   `json:"answered"`
-}
 
 // Answer is what queries for the name return now.
 type Answer struct {
@@ -104,19 +57,19 @@ type Answer struct {
 // Explainer explains names by what it has read of a cluster.
 type Explainer struct {
 	corefile *config.Corefile
-	runs     []*source.Inspection // by plugin block, nil for those that answer for none of the names
+	runs     []*source.DryRun     // by plugin block, nil for those that answer for none of the names
 	client   kubernetes.Interface // for what the server does not read; it may be refused everything
 }
 
 // New reads the cluster once for all plugin blocks that answer for the names.
 func New(ctx context.Context, cluster *rest.Config, client kubernetes.Interface, corefile *config.Corefile, names []Name) (*Explainer, error) {
-	return newExplainer(client, corefile, names, func(options ...config.Options) ([]*source.Inspection, error) {
+	return newExplainer(client, corefile, names, func(options ...config.Options) ([]*source.DryRun, error) {
 		return source.Inspect(ctx, cluster, source.Hooks{Covered: corefile.Covered}, options...)
 	})
 }
 
-func newExplainer(client kubernetes.Interface, corefile *config.Corefile, names []Name, inspect func(...config.Options) ([]*source.Inspection, error)) (*Explainer, error) {
-	x := &Explainer{corefile: corefile, runs: make([]*source.Inspection, len(corefile.Blocks)), client: client}
+func newExplainer(client kubernetes.Interface, corefile *config.Corefile, names []Name, inspect func(...config.Options) ([]*source.DryRun, error)) (*Explainer, error) {
+	x := &Explainer{corefile: corefile, runs: make([]*source.DryRun, len(corefile.Blocks)), client: client}
 	var blocks []int
 	var options []config.Options
 	for _, name := range names {
@@ -137,7 +90,7 @@ func newExplainer(client kubernetes.Interface, corefile *config.Corefile, names 
 // explainer makes one Explanation.
 type explainer struct {
 	block  *config.Block
-	seen   *source.Inspection
+	seen   *source.DryRun
 	client kubernetes.Interface
 	name   string // canonical
 	Explanation
@@ -148,16 +101,14 @@ func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
 	n, elsewhere := x.corefile.BlockOf(name.Canonical)
 	seen := x.runs[n]
 	e := &explainer{block: x.corefile.Blocks[n], seen: seen, client: x.client, name: name.Canonical}
-	e.Name = plain(e.name)
+	e.Name = cmp.Or(hostname.Plain(e.name), ".")
 	zone, result, node := seen.Lookup(e.name)
-	e.Zone = plain(zone)
+	e.Zone = hostname.Plain(zone)
 	if zone == "" && result == records.NoData {
 		result = records.NameError // D3: only what is claimed is answered there
 	}
 	e.structure(ctx)
-	for _, c := range seen.Claimants(e.name) {
-		e.Claims = append(e.Claims, claimOf(c))
-	}
+	e.Claims = seen.Claims(e.name)
 	e.answer(result, node)
 	if addresses, ok := records.ReversePrefix(e.name); ok {
 		e.reverse(addresses, result)
@@ -170,11 +121,11 @@ func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
 	}
 	e.summarize(result, node)
 	e.unreachable(ctx)
-	for _, unread := range seen.Unread() {
-		e.Notes = append(e.Notes, unread.Why)
+	for _, unavailable := range seen.Unavailable() {
+		e.Notes = append(e.Notes, unavailable.Message)
 	}
 	if len(e.Claims) == 0 && result == records.NameError {
-		if note := unserved(seen.Served()); note != "" {
+		if note := unserved(seen.ServedKinds()); note != "" {
 			e.Notes = append(e.Notes, note)
 		}
 	}
@@ -185,7 +136,7 @@ func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
 		e.Notes = append(e.Notes, fmt.Sprintf("zone %s %s", e.Zone, hostname.MulticastOnly))
 	}
 	if elsewhere != "" {
-		e.Summary = fmt.Sprintf("minilb is not asked for it: the Corefile's server block of %s answers, and has no minilb.", plain(elsewhere))
+		e.Summary = fmt.Sprintf("minilb is not asked for it: the Corefile's server block of %s answers, and has no minilb.", cmp.Or(hostname.Plain(elsewhere), "."))
 		e.Answer = Answer{}
 	}
 	if name.Note != "" {
@@ -196,14 +147,14 @@ func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
 }
 
 // unserved returns a note if the Gateway API is installed without some kinds of routes, "" for none.
-func unserved(kinds []source.Served) string {
+func unserved(kinds []source.ServedKind) string {
 	var missing []string
 	for _, kind := range kinds {
 		if strings.HasSuffix(kind.Kind, "Route") && kind.Version == "" {
 			missing = append(missing, kind.Kind)
 		}
 	}
-	if missing == nil || !slices.ContainsFunc(kinds, func(kind source.Served) bool { return kind.Version != "" }) {
+	if missing == nil || !slices.ContainsFunc(kinds, func(kind source.ServedKind) bool { return kind.Version != "" }) {
 		return ""
 	}
 	return fmt.Sprintf("the API server does not serve %s: hosts of such routes cannot be found", strings.Join(missing, " or "))
@@ -214,7 +165,7 @@ func (e *Explanation) fill() {
 	e.Notes, e.Claims, e.Endpoints = orEmpty(e.Notes), orEmpty(e.Claims), orEmpty(e.Endpoints)
 	for i := range e.Claims {
 		c := &e.Claims[i]
-		c.Leads, c.Parents = orEmpty(c.Leads), orEmpty(c.Parents)
+		c.Targets, c.Parents = orEmpty(c.Targets), orEmpty(c.Parents)
 		for j := range c.Parents {
 			c.Parents[j].Listeners = orEmpty(c.Parents[j].Listeners)
 		}
@@ -233,9 +184,9 @@ func (e *explainer) relative() {
 	name := e.name + zone
 	switch _, result, _ := e.seen.Lookup(name); {
 	case result == records.Found:
-		e.Notes = append(e.Notes, fmt.Sprintf("it is not in zone %s: %s is, and is answered", plain(zone), plain(name)))
-	case len(e.seen.Claimants(name)) > 0:
-		e.Notes = append(e.Notes, fmt.Sprintf("it is not in zone %s: %s is, and is asked for", plain(zone), plain(name)))
+		e.Notes = append(e.Notes, fmt.Sprintf("it is not in zone %s: %s is, and is answered", hostname.Plain(zone), hostname.Plain(name)))
+	case len(e.seen.Claims(name)) > 0:
+		e.Notes = append(e.Notes, fmt.Sprintf("it is not in zone %s: %s is, and is asked for", hostname.Plain(zone), hostname.Plain(name)))
 	}
 }
 
@@ -244,13 +195,6 @@ func orEmpty[T any](list []T) []T {
 		return []T{}
 	}
 	return list
-}
-
-func plain(name string) string {
-	if name == "." {
-		return name
-	}
-	return strings.TrimSuffix(name, ".")
 }
 
 // structure notes what the name is by the structure of the zone.
@@ -265,7 +209,7 @@ func (e *explainer) structure(ctx context.Context) {
 		return
 	}
 	zone := dns.Fqdn(e.Zone)
-	_, namespace, service := e.seen.Structure(e.name)
+	namespace, service := e.seen.ServiceAt(e.name)
 	labels := dns.CountLabel(e.name) - dns.CountLabel(zone)
 	switch {
 	case labels == 0:
@@ -338,24 +282,6 @@ func (e *explainer) alike(ctx context.Context, namespace, name string) string {
 	return "; there are " + strings.Join(names, ", ")
 }
 
-func claimOf(c source.Claimant) Claim {
-	claim := Claim{
-		Kind: c.Kind, Namespace: c.Namespace, Name: c.Name, Created: c.Created.Format("2006-01-02T15:04:05Z07:00"),
-		Host: c.Host, Verdict: doesNotCount, Leads: c.Leads, Why: c.Why, services: c.Services, addresses: c.Addresses,
-	}
-	if c.Answers {
-		claim.Verdict = answers
-	}
-	for _, p := range c.Parents {
-		parent := Parent{Parent: p.Parent, Cause: string(p.Cause), Why: p.Why}
-		for _, l := range p.Listeners {
-			parent.Listeners = append(parent.Listeners, Listener{Name: l.Name, Hostname: l.Host, Port: l.Port, Why: l.Why})
-		}
-		claim.Parents = append(claim.Parents, parent)
-	}
-	return claim
-}
-
 // answer notes what queries return.
 func (e *explainer) answer(result records.Result, node *records.Node) {
 	e.Answer.Rcode = noError
@@ -371,11 +297,11 @@ func (e *explainer) answer(result records.Result, node *records.Node) {
 	if result != records.Found {
 		return
 	}
-	if e.Answer.CNAME = plain(node.Target); e.Answer.CNAME != "" && len(e.block.Options.Addresses) > 0 { // D34
+	if e.Answer.CNAME = hostname.Plain(node.Target); e.Answer.CNAME != "" && len(e.block.Options.Addresses) > 0 { // D34
 		e.Notes = append(e.Notes, fmt.Sprintf("of the addresses of %s only those in a network of the property addresses are answered", e.Answer.CNAME))
 	}
 	for _, name := range node.Pointers {
-		e.Answer.PTR = append(e.Answer.PTR, plain(name))
+		e.Answer.PTR = append(e.Answer.PTR, hostname.Plain(name))
 	}
 	if node.Addrs != nil {
 		addrs := node.Addrs.Load()
@@ -385,7 +311,7 @@ func (e *explainer) answer(result records.Result, node *records.Node) {
 		_, service, _ := strings.Cut(e.name, ".")
 		_, service, _ = strings.Cut(service, ".")
 		for _, target := range node.Targets(service, 0) {
-			e.Answer.SRV = append(e.Answer.SRV, fmt.Sprintf("%d %s", target.Number, plain(target.Name)))
+			e.Answer.SRV = append(e.Answer.SRV, fmt.Sprintf("%d %s", target.Number, hostname.Plain(target.Name)))
 		}
 		slices.Sort(e.Answer.SRV)
 	}
@@ -401,11 +327,11 @@ func texts(addrs []netip.Addr) (all []string) {
 // behind lists the endpoints of all Services behind the name, and the ports that clients cannot use.
 func (e *explainer) behind(ctx context.Context, node *records.Node) {
 	var services []string
-	if _, namespace, service := e.seen.Structure(e.name); service != "" {
+	if namespace, service := e.seen.ServiceAt(e.name); service != "" {
 		services = append(services, namespace+"/"+service)
 	}
 	for _, c := range e.Claims {
-		services = append(services, c.services...)
+		services = append(services, c.Services...)
 	}
 	if node != nil && node.Service != "" {
 		services = append(services, node.Namespace+"/"+node.Service)
@@ -414,18 +340,10 @@ func (e *explainer) behind(ctx context.Context, node *records.Node) {
 	for _, name := range slices.Compact(services) {
 		namespace, service, _ := strings.Cut(name, "/")
 		s, exposed := e.seen.Service(namespace, service)
-		for _, at := range s.Endpoints {
-			e.endpoint(name, at)
-		}
+		e.Endpoints = append(e.Endpoints, s.Endpoints...)
 		e.Notes = append(e.Notes, s.Problems...)
 		if exposed && node != nil && node.Addrs != nil {
 			e.Notes = append(e.Notes, e.ports(ctx, namespace, service)...)
 		}
 	}
-}
-
-func (e *explainer) endpoint(service string, at source.Endpoint) {
-	e.Endpoints = append(e.Endpoints, Endpoint{
-		Service: service, Address: at.Addr.String(), Hostname: at.Hostname, Node: at.Node, State: at.State, Answered: at.Answered,
-	})
 }

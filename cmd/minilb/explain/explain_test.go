@@ -9,15 +9,15 @@ import (
 // Routes are missed where the Gateway API is installed in part.
 func TestUnserved(t *testing.T) {
 	for _, tc := range []struct {
-		served []source.Served
+		served []source.ServedKind
 		want   string
 	}{
 		{nil, ""},
-		{[]source.Served{{Kind: "GRPCRoute"}, {Kind: "Gateway"}, {Kind: "HTTPRoute"}, {Kind: "TLSRoute"}}, ""},
-		{[]source.Served{{Kind: "GRPCRoute", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute", Version: "v1"}, {Kind: "XListenerSet"}}, ""},
-		{[]source.Served{{Kind: "GRPCRoute", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute"}},
+		{[]source.ServedKind{{Kind: "GRPCRoute"}, {Kind: "Gateway"}, {Kind: "HTTPRoute"}, {Kind: "TLSRoute"}}, ""},
+		{[]source.ServedKind{{Kind: "GRPCRoute", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute", Version: "v1"}, {Kind: "XListenerSet"}}, ""},
+		{[]source.ServedKind{{Kind: "GRPCRoute", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute"}},
 			"the API server does not serve TLSRoute: hosts of such routes cannot be found"},
-		{[]source.Served{{Kind: "GRPCRoute"}, {Kind: "Gateway", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute"}},
+		{[]source.ServedKind{{Kind: "GRPCRoute"}, {Kind: "Gateway", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute"}},
 			"the API server does not serve GRPCRoute or TLSRoute: hosts of such routes cannot be found"},
 	} {
 		if got := unserved(tc.served); got != tc.want {

@@ -58,9 +58,9 @@ spec: {type: ClusterIP, clusterIP: 10.96.72.32, clusterIPs: [10.96.72.32, "fd00:
 			continue
 		}
 		claim := x.Claims[0]
-		cause, why := "", claim.Why
+		cause, why := "", claim.Message
 		if len(claim.Parents) == 1 && claim.Parents[0].Cause != "" {
-			cause, why = claim.Parents[0].Cause, claim.Parents[0].Why
+			cause, why = string(claim.Parents[0].Cause), claim.Parents[0].Message
 		}
 		if cause != tc.cause || !strings.Contains(why, tc.why) || tc.why == "" && why != "" {
 			t.Errorf("%s: got %s: %s\nwant %s: %s", tc.name, cause, why, tc.cause, tc.why)
@@ -68,7 +68,7 @@ spec: {type: ClusterIP, clusterIP: 10.96.72.32, clusterIPs: [10.96.72.32, "fd00:
 	}
 	// A route without parentRefs.
 	x := newCluster(t, minilb, all+strings.Replace(route, "parentRefs: [{name: gw}]", "parentRefs: []", 1)).explain(t, "r.g.ex.org")
-	if want := `host "r.g.ex.org" is not served: it has no parentRefs: name the Gateway that is to serve it`; len(x.Claims) != 1 || x.Claims[0].Why != want {
+	if want := `host "r.g.ex.org" is not served: it has no parentRefs: name the Gateway that is to serve it`; len(x.Claims) != 1 || x.Claims[0].Message != want {
 		t.Errorf("got %+v, want %q", x.Claims, want)
 	}
 }

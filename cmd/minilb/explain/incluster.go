@@ -18,7 +18,7 @@ func (e *explainer) unreachable(ctx context.Context) {
 	var known *lb.InCluster
 	for i := range e.Claims {
 		c := &e.Claims[i]
-		for _, address := range c.addresses {
+		for _, address := range c.Addresses {
 			if known == nil {
 				list, err := e.client.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 				if err != nil {
@@ -38,10 +38,10 @@ func (e *explainer) unreachable(ctx context.Context) {
 			if !strings.Contains(e.Summary, text) {
 				e.Summary += " Address " + text + "."
 			}
-			if c.Why != "" {
-				c.Why += "; "
+			if c.Message != "" {
+				c.Message += "; "
 			}
-			c.Why += fmt.Sprintf("its address %s: annotation %s can name a Service of class %s instead", text, lb.ServiceAnnotation, e.block.Options.Class)
+			c.Message += fmt.Sprintf("its address %s: annotation %s can name a Service of class %s instead", text, lb.ServiceAnnotation, e.block.Options.Class)
 		}
 	}
 }

@@ -36,11 +36,11 @@ func parseName(text, zone string) (Name, error) {
 	if addr, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
 		addr = addr.Unmap().WithZone("")
 		name, _ := dns.ReverseAddr(addr.String()) // fails only for what is not an address
-		return Name{name, fmt.Sprintf("%s is the reverse name of %s", plain(name), addr)}, nil
+		return Name{name, fmt.Sprintf("%s is the reverse name of %s", hostname.Plain(name), addr)}, nil
 	}
 	if namespace, service, found := strings.Cut(text, "/"); found && isLabel(namespace) && isLabel(service) {
 		name := service + "." + namespace + "." + zone
-		return Name{name, fmt.Sprintf("%s is the name of Service %s", plain(name), text)}, nil
+		return Name{name, fmt.Sprintf("%s is the name of Service %s", hostname.Plain(name), text)}, nil
 	}
 	if _, ok := dns.IsDomainName(text); ok && text != "" && !strings.ContainsAny(text, "/:@;\"'") && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return Name{Canonical: dns.CanonicalName(text)}, nil

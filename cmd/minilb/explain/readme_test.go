@@ -3,6 +3,7 @@ package explain
 import (
 	"bytes"
 	"maps"
+	"net/netip"
 	"os"
 	"reflect"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 
 	routes "github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // The README has each field, and no other, with all values that it can have where they are few, and a
@@ -39,7 +41,7 @@ func TestREADME(t *testing.T) {
 		t.Errorf("described are\n%q, printed are\n%q", got, want)
 	}
 	for field, want := range map[string][]string{
-		"claims.verdict":       {answers, doesNotCount},
+		"claims.verdict":       {source.Accepted(true).String(), source.Accepted(false).String()},
 		"endpoints.state":      {object.StateReady, object.StateNotReady, object.StateServing, object.StateTerminating},
 		"answer.rcode":         {noError, nxDomain},
 		"claims.parents.cause": causes(),
@@ -54,11 +56,11 @@ func TestREADME(t *testing.T) {
 	x := Explanation{
 		Name: "shop.example.org", Summary: "It is answered with 1 IPv4 address and no IPv6 address.",
 		About: "in none of the zones: answered if an object claims it",
-		Claims: []Claim{{
-			Kind: "HTTPRoute", Namespace: "shop", Name: "web", Created: "2026-11-20T09:12:40Z", Host: "shop.example.org", Verdict: answers, Leads: []string{"Service edge/gw"},
-			Parents: []Parent{{Parent: "Gateway edge/gw", Listeners: []Listener{{Name: "web", Hostname: "*.example.org", Port: 80}}}},
+		Claims: []source.ClaimStatus{{
+			Kind: "HTTPRoute", Namespace: "shop", Name: "web", Created: date("2026-11-20T09:12:40Z"), Host: "shop.example.org", Accepted: true, Targets: []string{"Service edge/gw"},
+			Parents: []routes.ParentStatus{{Parent: "Gateway edge/gw", Listeners: []routes.ListenerStatus{{Name: "web", Host: "*.example.org", Port: 80}}}},
 		}},
-		Endpoints: []Endpoint{{Service: "edge/gw", Address: "10.244.1.10", Node: "worker-1", State: object.StateReady, Answered: true}},
+		Endpoints: []source.Endpoint{{Service: "edge/gw", Addr: netip.MustParseAddr("10.244.1.10"), Node: "worker-1", State: object.StateReady, Answered: true}},
 		Answer:    Answer{Rcode: noError, A: []string{"10.244.1.10"}},
 	}
 	x.fill()
@@ -85,8 +87,8 @@ func fields(of reflect.Type, path string, all map[string]bool) {
 		return
 	}
 	for _, field := range reflect.VisibleFields(of) {
-		if field.IsExported() {
-			name := path + field.Tag.Get("json")
+		if tag := field.Tag.Get("json"); field.IsExported() && tag != "-" {
+			name := path + tag
 			all[name] = true
 			fields(field.Type, name+".", all)
 		}

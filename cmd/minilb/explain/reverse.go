@@ -20,7 +20,7 @@ func (e *explainer) reverse(addresses netip.Prefix, result records.Result) {
 	for _, s := range e.seen.Services() {
 		for _, at := range s.Endpoints {
 			if at.Addr == addr {
-				e.endpoint(s.Namespace+"/"+s.Name, at)
+				e.Endpoints = append(e.Endpoints, at)
 			}
 		}
 	}

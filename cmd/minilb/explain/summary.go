@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/minilb/minilb/cmd/minilb/wordwrap"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -20,9 +22,9 @@ func (e *explainer) summarize(result records.Result, node *records.Node) {
 	case result != records.Found:
 		e.Summary = "Unknown: Services or EndpointSlices have not been read. The server answers SERVFAIL."
 	case node.Target != "":
-		e.Summary = fmt.Sprintf("It is an alias of %s, which is not ours: the server looks that up and gives its addresses.", plain(node.Target))
+		e.Summary = fmt.Sprintf("It is an alias of %s, which is not ours: the server looks that up and gives its addresses.", hostname.Plain(node.Target))
 	case node.Ports != nil:
-		e.Summary = fmt.Sprintf("It is a named port: SRV answers with %s.", count(len(e.Answer.SRV), "target"))
+		e.Summary = fmt.Sprintf("It is a named port: SRV answers with %s.", wordwrap.Count(len(e.Answer.SRV), "target"))
 	case node.Pointers != nil:
 		e.Summary = fmt.Sprintf("It is the reverse name of an address: PTR answers with %s.", strings.Join(e.Answer.PTR, " and "))
 	case e.Answer.Own:
@@ -30,7 +32,7 @@ func (e *explainer) summarize(result records.Result, node *records.Node) {
 	case len(e.Answer.A)+len(e.Answer.AAAA) == 0:
 		e.Summary = "It exists and has no address, so that A and AAAA are NODATA: " + e.without() + "."
 	default:
-		e.Summary = fmt.Sprintf("It is answered with %s and %s.", count(len(e.Answer.A), "IPv4 address"), count(len(e.Answer.AAAA), "IPv6 address"))
+		e.Summary = fmt.Sprintf("It is answered with %s and %s.", wordwrap.Count(len(e.Answer.A), "IPv4 address"), wordwrap.Count(len(e.Answer.AAAA), "IPv6 address"))
 	}
 }
 
@@ -42,7 +44,7 @@ func (e *explainer) unknown() string {
 	}
 	switch {
 	case len(e.Claims) > 0:
-		return verdict + fmt.Sprintf("It is asked for by %s, of which none counts: see why below.", count(len(e.Claims), "object"))
+		return verdict + fmt.Sprintf("It is asked for by %s, of which none counts: see why below.", wordwrap.Count(len(e.Claims), "object"))
 	case len(e.Notes) > 0:
 		return verdict + "See the notes for why."
 	}
@@ -67,16 +69,4 @@ func (e *explainer) without() string {
 		return "its only endpoint is not ready; kubectl describe of the pod shows which probe fails"
 	}
 	return fmt.Sprintf("none of its %d endpoints is ready; kubectl describe of a pod shows which probe fails", len(e.Endpoints))
-}
-
-func count(n int, what string) string {
-	switch {
-	case n == 1:
-		return "1 " + what
-	case n == 0:
-		return "no " + what
-	case strings.HasSuffix(what, "s"):
-		return fmt.Sprintf("%d %ses", n, what)
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

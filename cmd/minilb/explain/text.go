@@ -6,9 +6,11 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 	"github.com/minilb/minilb/plugin/minilb/printable"
+	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // JSON writes the explanation for programs, as one object. Its form is stable: fields are added, never
@@ -42,7 +44,7 @@ func (x *Explanation) Text(w io.Writer, apart bool) error {
 		if i == 0 {
 			title = "Claims     "
 		}
-		c.text(&text, title, x.Name)
+		writeClaim(&text, &c, title, x.Name)
 	}
 	x.endpoints(&text)
 	x.answers(&text)
@@ -52,33 +54,33 @@ func (x *Explanation) Text(w io.Writer, apart bool) error {
 
 func indent(n int) string { return strings.Repeat(" ", n) }
 
-func (c *Claim) text(text *strings.Builder, title, name string) {
-	paragraph(text, title, indent(13), fmt.Sprintf("%s %s/%s, of %s: %s", c.Kind, c.Namespace, c.Name, c.Created, c.Verdict))
+func writeClaim(text *strings.Builder, c *source.ClaimStatus, title, name string) {
+	paragraph(text, title, indent(13), fmt.Sprintf("%s %s/%s, of %s: %s", c.Kind, c.Namespace, c.Name, c.Created.Format(time.RFC3339), c.Accepted))
 	line := func(depth int, format string, args ...any) {
 		paragraph(text, indent(depth), indent(depth+2), fmt.Sprintf(format, args...))
 	}
 	if c.Host != name {
 		line(13, "asks for %s", c.Host)
 	}
-	for _, lead := range c.Leads {
-		line(13, "leads to %s", lead)
+	for _, target := range c.Targets {
+		line(13, "leads to %s", target)
 	}
-	if c.Why != "" {
-		line(13, "%s", c.Why)
+	if c.Message != "" {
+		line(13, "%s", c.Message)
 	}
 	for _, p := range c.Parents {
 		verdict := "attached"
-		if p.Why != "" {
-			verdict = p.Why
+		if p.Message != "" {
+			verdict = p.Message
 		}
 		line(13, "parentRef %s: %s", p.Parent, verdict)
 		for _, l := range p.Listeners {
-			host, why := l.Hostname, "serves it"
+			host, why := l.Host, "serves it"
 			if host == "" {
 				host = "any hostname"
 			}
-			if l.Why != "" {
-				why = l.Why
+			if l.Message != "" {
+				why = l.Message
 			}
 			line(15, "listener %q (%s, port %d): %s", l.Name, host, l.Port, why)
 		}
@@ -88,10 +90,10 @@ func (c *Claim) text(text *strings.Builder, title, name string) {
 // endpoints writes them in columns. Which Service each is of is left out if all are of one, which is
 // named above.
 func (x *Explanation) endpoints(text *strings.Builder) {
-	several := slices.ContainsFunc(x.Endpoints, func(at Endpoint) bool { return at.Service != x.Endpoints[0].Service })
+	several := slices.ContainsFunc(x.Endpoints, func(at source.Endpoint) bool { return at.Service != x.Endpoints[0].Service })
 	var rows [][]string
 	for _, at := range x.Endpoints {
-		row := []string{at.Address, "answered", at.State}
+		row := []string{at.Addr.String(), "answered", at.State}
 		if !at.Answered {
 			row[1] = "left out"
 		}

@@ -1,19 +1,24 @@
 package explain
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
+
+	routes "github.com/minilb/minilb/plugin/minilb/gateway"
+
+	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // No line is wider than 80 columns, but for words that are; what follows a title is aligned.
 func TestText(t *testing.T) {
 	x := &Explanation{
 		Name: "a.example", Summary: strings.Repeat("word ", 40), About: strings.Repeat("zone ", 30), Notes: []string{"first", strings.Repeat("note ", 30)},
-		Claims: []Claim{{
-			Kind: "HTTPRoute", Namespace: "shop", Name: "web", Created: "2026-01-01T00:00:00Z", Host: "*.example", Verdict: "does not count", Why: strings.Repeat("why ", 40),
-			Parents: []Parent{{Parent: "Gateway shop/gw", Why: "no", Listeners: []Listener{{Name: "l", Port: 80}, {Name: "m", Hostname: "*.example", Port: 443, Why: strings.Repeat("rule ", 30)}}}},
+		Claims: []source.ClaimStatus{{
+			Kind: "HTTPRoute", Namespace: "shop", Name: "web", Created: date("2026-01-01T00:00:00Z"), Host: "*.example", Message: strings.Repeat("why ", 40),
+			Parents: []routes.ParentStatus{{Parent: "Gateway shop/gw", Message: "no", Listeners: []routes.ListenerStatus{{Name: "l", Port: 80}, {Name: "m", Host: "*.example", Port: 443, Message: strings.Repeat("rule ", 30)}}}},
 		}},
-		Endpoints: []Endpoint{{Service: "shop/web", Address: "10.0.0.1", Node: "n1", State: "ready", Answered: true}, {Service: "shop/web", Address: "fd00:10:244:1::10", Node: "n2", State: "terminating, still serving"}},
+		Endpoints: []source.Endpoint{{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.1"), Node: "n1", State: "ready", Answered: true}, {Service: "shop/web", Addr: netip.MustParseAddr("fd00:10:244:1::10"), Node: "n2", State: "terminating, still serving"}},
 		Answer:    Answer{Rcode: "NOERROR", A: []string{"10.0.0.1", "10.0.0.2"}, AAAA: []string{}},
 	}
 	var text strings.Builder
@@ -51,34 +56,34 @@ func TestTextPTR(t *testing.T) {
 // Endpoints fit 80 columns with the names that people give, too: what has no room in its row comes below it.
 func TestWideEndpoints(t *testing.T) {
 	const long, node = "home-automation/zigbee2mqtt-front", "ip-10-0-137-42.eu-central-1.compute.internal"
-	for want, endpoints := range map[string][]Endpoint{
+	for want, endpoints := range map[string][]source.Endpoint{
 		`Endpoints  fd00:10:244:1::10  left out  not ready  worker-1
-`: {{Service: "automation/mosquitto", Address: "fd00:10:244:1::10", State: "not ready", Node: "worker-1"}},
+`: {{Service: "automation/mosquitto", Addr: netip.MustParseAddr("fd00:10:244:1::10"), State: "not ready", Node: "worker-1"}},
 		`Endpoints  10.244.1.10        answered  ready
              k8s-worker-01
            fd00:10:244:1::10  left out  terminating, still serving
              k8s-worker-01
            fd00:10:244:1::11  left out  terminating, still serving
-`: {{Service: "automation/mosquitto", Address: "10.244.1.10", State: "ready", Node: "k8s-worker-01", Answered: true},
-			{Service: "automation/mosquitto", Address: "fd00:10:244:1::10", State: "terminating, still serving", Node: "k8s-worker-01"},
-			{Service: "automation/mosquitto", Address: "fd00:10:244:1::11", State: "terminating, still serving"}},
+`: {{Service: "automation/mosquitto", Addr: netip.MustParseAddr("10.244.1.10"), State: "ready", Node: "k8s-worker-01", Answered: true},
+			{Service: "automation/mosquitto", Addr: netip.MustParseAddr("fd00:10:244:1::10"), State: "terminating, still serving", Node: "k8s-worker-01"},
+			{Service: "automation/mosquitto", Addr: netip.MustParseAddr("fd00:10:244:1::11"), State: "terminating, still serving"}},
 		`Endpoints  10.244.1.10  answered  ready  shop/web
              ` + node + `
            10.244.1.11  answered  ready  ` + long + `
              node2
            10.244.1.12  answered  ready  shop/web                           n3
-`: {{Service: "shop/web", Address: "10.244.1.10", State: "ready", Node: node, Answered: true},
-			{Service: long, Address: "10.244.1.11", State: "ready", Node: "node2", Answered: true},
-			{Service: "shop/web", Address: "10.244.1.12", State: "ready", Node: "n3", Answered: true}},
+`: {{Service: "shop/web", Addr: netip.MustParseAddr("10.244.1.10"), State: "ready", Node: node, Answered: true},
+			{Service: long, Addr: netip.MustParseAddr("10.244.1.11"), State: "ready", Node: "node2", Answered: true},
+			{Service: "shop/web", Addr: netip.MustParseAddr("10.244.1.12"), State: "ready", Node: "n3", Answered: true}},
 		`Endpoints  10.244.1.10  answered  ready  ` + strings.Repeat("n", 39) + `
-`: {{Service: "shop/web", Address: "10.244.1.10", State: "ready", Node: strings.Repeat("n", 39), Answered: true}},
+`: {{Service: "shop/web", Addr: netip.MustParseAddr("10.244.1.10"), State: "ready", Node: strings.Repeat("n", 39), Answered: true}},
 		`Endpoints  10.244.1.10  answered  ready
              ` + strings.Repeat("n", 40) + `
-`: {{Service: "shop/web", Address: "10.244.1.10", State: "ready", Node: strings.Repeat("n", 40), Answered: true}},
+`: {{Service: "shop/web", Addr: netip.MustParseAddr("10.244.1.10"), State: "ready", Node: strings.Repeat("n", 40), Answered: true}},
 		`Endpoints  10.244.1.10  answered  ready  shop/web                       n1
            10.244.1.11  answered  ready  shop/\u001b\u001b\u001b\u001b  n2
-`: {{Service: "shop/web", Address: "10.244.1.10", State: "ready", Node: "n1", Answered: true}, // M10: columns are as wide as what is printed
-			{Service: "shop/\x1b\x1b\x1b\x1b", Address: "10.244.1.11", State: "ready", Node: "n2", Answered: true}},
+`: {{Service: "shop/web", Addr: netip.MustParseAddr("10.244.1.10"), State: "ready", Node: "n1", Answered: true}, // M10: columns are as wide as what is printed
+			{Service: "shop/\x1b\x1b\x1b\x1b", Addr: netip.MustParseAddr("10.244.1.11"), State: "ready", Node: "n2", Answered: true}},
 	} {
 		var text strings.Builder
 		if err := (&Explanation{Endpoints: endpoints}).Text(&text, false); err != nil || !strings.Contains(text.String(), "\n"+want+"Answers ") {

@@ -2,6 +2,7 @@
 package wordwrap
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -31,4 +32,17 @@ func Wrap(first, margin, text string) string {
 	}
 	out.WriteString(strings.TrimRight(line, " ") + "\n")
 	return out.String()
+}
+
+// Count returns a number of things, as in "no address", "1 address" or "2 addresses".
+func Count(n int, what string) string {
+	switch {
+	case n == 1:
+		return "1 " + what
+	case n == 0:
+		return "no " + what
+	case strings.HasSuffix(what, "s"):
+		return fmt.Sprintf("%d %ses", n, what)
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -12,18 +12,18 @@ import (
 
 // ParentStatus is what has become of one of a route's parentRefs.
 type ParentStatus struct {
-	Parent    string // as in "Gateway shop/web", with the section or port if one is named
-	Cause     Cause  // why the route is not attached there, "" if it is
-	Why       string // the same for people
-	Listeners []ListenerStatus
+	Parent    string           `json:"parent"` // as in "Gateway shop/web", with the section or port if one is named
+	Cause     Cause            `json:"cause"`  // why the route is not attached there, "" if it is
+	Message   string           `json:"why"`    // the same for people
+	Listeners []ListenerStatus `json:"listeners"`
 }
 
 // ListenerStatus is what becomes of a host at one listener.
 type ListenerStatus struct {
-	Name string
-	Host string // the listener's, "" for any
-	Port int32  // 0 for one that the controller chooses
-	Why  string // why it does not serve the host, "" if it does
+	Name    string `json:"name"`
+	Host    string `json:"hostname"` // the listener's, "" for any
+	Port    int32  `json:"port"`     // 0 for one that the controller chooses
+	Message string `json:"why"`      // why it does not serve the host, "" if it does
 }
 
 // Explain returns for each parentRef whether and why a name is served there, and the served hosts, canonical and each
@@ -35,9 +35,9 @@ func (rs *Routes) Explain(r *object.Route, name string) ([]ParentStatus, []strin
 		at := ParentStatus{Parent: ref.String()}
 		served := newServings()
 		if attached, o := rs.attach(r, ref, served); !attached && o != nil {
-			at.Cause, at.Why = o.cause, o.text
+			at.Cause, at.Message = o.cause, o.text
 			if o.cause == CauseAbsent {
-				at.Why += rs.similar(ref.KindName)
+				at.Message += rs.similar(ref.KindName)
 			}
 		}
 		for host := range served.byHost {
@@ -87,12 +87,12 @@ func (rs *Routes) listeners(r *object.Route, ref object.ParentRef, p *parent, na
 		}
 		switch {
 		case !ref.Matches(l):
-			v.Why = "the parentRef asks for another sectionName or port"
+			v.Message = "the parentRef asks for another sectionName or port"
 		default:
-			if v.Why = rs.rejects(p, l, r); v.Why != "" {
-				v.Why = "it " + v.Why
+			if v.Message = rs.rejects(p, l, r); v.Message != "" {
+				v.Message = "it " + v.Message
 			} else if !slices.ContainsFunc(r.Hosts, serves) {
-				v.Why = "its hostname and the route's have nothing in common that is this name"
+				v.Message = "its hostname and the route's have nothing in common that is this name"
 			}
 		}
 		all = append(all, v)

@@ -15,7 +15,7 @@ type StatusAddress struct {
 }
 
 // Addresses returns those of all Gateways and Ingresses that count.
-func (i *Inspection) Addresses() []StatusAddress {
+func (i *DryRun) Addresses() []StatusAddress {
 	t := i.translator
 	var all []StatusAddress
 	add := func(l *object.Targets) {

@@ -15,24 +15,39 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
-// Claimant is an object that asks for a host, and what has become of that.
-type Claimant struct {
-	Kind, Namespace, Name string
-	Created               time.Time
-	Host                  string   // that it asks for, without its final dot: a name, or a wildcard that covers it
-	Answers               bool     // its targets are among what the host is answered with
-	Leads                 []string // to what, if it answers
-	Services              []string // those of them that are Services, as namespace/name
-	Addresses             []string // IP addresses and hostnames of its status, if it answers
-	Why                   string   // why it does not answer, or what else there is to say; may be ""
-	Parents               []gateway.ParentStatus
+// ClaimStatus is an object that asks for a host, with the result.
+type ClaimStatus struct {
+	Kind      string                 `json:"kind"`
+	Namespace string                 `json:"namespace"`
+	Name      string                 `json:"name"`
+	Created   time.Time              `json:"created"`
+	Host      string                 `json:"host"`    // that it asks for, without its final dot: a name, or a wildcard that covers it
+	Accepted  Accepted               `json:"verdict"` // its targets are among what the host is answered with
+	Targets   []string               `json:"leads"`   // if it is accepted
+	Message   string                 `json:"why"`     // why it is not accepted, or a remark; may be ""
+	Parents   []gateway.ParentStatus `json:"parents"` // of a route
+	Services  []string               `json:"-"`       // among the targets, as namespace/name
+	Addresses []string               `json:"-"`       // of its status if it is accepted: IP addresses and hostnames
 }
 
-// Claimants returns the objects that ask for a canonical name or for a wildcard that covers it, those
+// Accepted is true for a claim that answers.
+type Accepted bool
+
+func (a Accepted) String() string {
+	if a {
+		return "answers"
+	}
+	return "does not count"
+}
+
+// MarshalText implements the encoding.TextMarshaler interface.
+func (a Accepted) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// Claims returns the objects that ask for a canonical name or for a wildcard that covers it, those
 // that answer first, then by host, age and name. Objects that are told to be ignored, or that are of
 // other classes, are among them.
-func (i *Inspection) Claimants(name string) []Claimant {
-	var all []Claimant
+func (i *DryRun) Claims(name string) []ClaimStatus {
+	var all []ClaimStatus
 	options := &i.translator.options
 	for _, namespace := range cluster.NamespacesOf(options) {
 		for _, s := range i.cluster.Services(namespace).List() {
@@ -60,21 +75,11 @@ func (i *Inspection) Claimants(name string) []Claimant {
 		}
 	}
 	all = i.relevant(name, all)
-	slices.SortFunc(all, func(a, b Claimant) int {
-		return cmp.Or(-before(a.Answers, b.Answers), cmp.Compare(len(b.Host), len(a.Host)), strings.Compare(b.Host, a.Host), a.Created.Compare(b.Created),
+	slices.SortFunc(all, func(a, b ClaimStatus) int {
+		return cmp.Or(strings.Compare(a.Accepted.String(), b.Accepted.String()), cmp.Compare(len(b.Host), len(a.Host)), strings.Compare(b.Host, a.Host), a.Created.Compare(b.Created),
 			strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name), object.KindRank[a.Kind]-object.KindRank[b.Kind])
 	})
 	return all
-}
-
-func before(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	}
-	return -1
 }
 
 // Lists reports whether a list of hosts, as annotations have it, has a canonical name or a wildcard that covers
@@ -99,30 +104,30 @@ func written(hosts []string) []string {
 	return all
 }
 
-func (i *Inspection) hostsOf(s *object.Service) []string {
+func (i *DryRun) hostsOf(s *object.Service) []string {
 	if c := claim.FromService(&i.translator.options, s); c != nil {
 		return c.Hosts
 	}
 	return nil
 }
 
-func (i *Inspection) ofService(s *object.Service, host string) Claimant {
+func (i *DryRun) ofService(s *object.Service, host string) ClaimStatus {
 	o := &i.translator.options
-	c := i.claimant(s.Ref("Service"), host)
+	c := i.claimStatus(s.Ref("Service"), host)
 	switch {
 	case s.Ignored:
-		c.Why = ignored
+		c.Message = ignored
 	case !o.Services:
-		c.Why = "Services are not among the resources that are read"
+		c.Message = "Services are not among the resources that are read"
 	case !i.translator.exposes(s):
-		c.Why = fmt.Sprintf("it is not of class %q: %s", o.Class, classOf(s))
+		c.Message = fmt.Sprintf("it is not of class %q: %s", o.Class, classOf(s))
 	}
 	return c
 }
 
 const ignored = "label minilb/ignore makes it absent"
 
-// classOf says what class a Service has.
+// classOf describes the class of a Service.
 func classOf(s *object.Service) string {
 	if s.Class == nil {
 		return "it has no spec.loadBalancerClass"
@@ -130,23 +135,23 @@ func classOf(s *object.Service) string {
 	return fmt.Sprintf("its spec.loadBalancerClass is %q", printable.Shorten(*s.Class))
 }
 
-func (i *Inspection) ofIngress(g *object.Ingress, host string) Claimant {
+func (i *DryRun) ofIngress(g *object.Ingress, host string) ClaimStatus {
 	o := &i.translator.options
-	c := i.claimant(g.Ref("Ingress"), host)
+	c := i.claimStatus(g.Ref("Ingress"), host)
 	switch {
 	case g.Ignored:
-		c.Why = ignored
+		c.Message = ignored
 	case !claim.SelectsIngress(o, g) && g.Classes == nil:
-		c.Why = "it has no class, and only those of ingress_classes count"
+		c.Message = "it has no class, and only those of ingress_classes count"
 	case !claim.SelectsIngress(o, g):
-		c.Why = fmt.Sprintf("its class %q is not among ingress_classes", printable.Shorten(strings.Join(g.Classes, ", ")))
+		c.Message = fmt.Sprintf("its class %q is not among ingress_classes", printable.Shorten(strings.Join(g.Classes, ", ")))
 	}
 	return c
 }
 
-// claimant returns what the resolver has made of an object's claim on a host.
-func (i *Inspection) claimant(o object.Ref, host string) Claimant {
-	c := Claimant{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Created: time.Unix(o.Created, 0).UTC(), Host: hostname.Plain(host)}
+// claimStatus returns the result of an object's claim on a host.
+func (i *DryRun) claimStatus(o object.Ref, host string) ClaimStatus {
+	c := ClaimStatus{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Created: time.Unix(o.Created, 0).UTC(), Host: hostname.Plain(host)}
 	entries := i.translator.resolver.Own(host)
 	if i.translator.last.hosts[host] != nil {
 		entries = append(entries, i.translator.resolver.Counting(host)...)
@@ -154,8 +159,8 @@ func (i *Inspection) claimant(o object.Ref, host string) Claimant {
 	var leftOut []string
 	for _, of := range entries {
 		if of.Ref == o {
-			leads, without := i.leadsOf(of, host)
-			c.Answers, c.Leads, leftOut = c.Answers || len(leads) > 0, append(c.Leads, leads...), append(leftOut, without...)
+			targets, without := i.targetsOf(of, host)
+			c.Accepted, c.Targets, leftOut = c.Accepted || len(targets) > 0, append(c.Targets, targets...), append(leftOut, without...)
 			for _, service := range of.Direct.Services {
 				c.Services = append(c.Services, service.String())
 			}
@@ -166,28 +171,28 @@ func (i *Inspection) claimant(o object.Ref, host string) Claimant {
 			}
 		}
 	}
-	slices.Sort(c.Leads)
-	c.Leads = slices.Compact(c.Leads)
-	c.Why = strings.Join(append(i.why(&o, host, c.Answers), leftOut...), "; ")
-	if service, ok := i.translator.options.ServiceAt(host); ok && i.translator.services.state.exposed[service] != nil && c.Answers && c.Why == "" {
-		c.Why = fmt.Sprintf("it is the name of Service %s anyway", service)
+	slices.Sort(c.Targets)
+	c.Targets = slices.Compact(c.Targets)
+	c.Message = strings.Join(append(i.messages(&o, host, bool(c.Accepted)), leftOut...), "; ")
+	if service, ok := i.translator.options.ServiceAt(host); ok && i.translator.services.state.exposed[service] != nil && bool(c.Accepted) && c.Message == "" {
+		c.Message = fmt.Sprintf("it is the name of Service %s anyway", service)
 	}
 	return c
 }
 
-// leadsOf says where the targets of a claim that answers for a host are, and which are left out (G44).
-func (i *Inspection) leadsOf(e *claim.Entry, host string) (leads, leftOut []string) {
+// targetsOf returns the targets of a claim that answers for a host, and those that are left out (G44).
+func (i *DryRun) targetsOf(e *claim.Entry, host string) (targets, leftOut []string) {
 	out, _ := i.translator.resolver.Resolution(host)
 	for _, addr := range e.Direct.Addrs {
-		leads = append(leads, "address "+addr.String())
+		targets = append(targets, "address "+addr.String())
 	}
 	for _, service := range e.Direct.Services {
-		leads = append(leads, "Service "+service.String())
+		targets = append(targets, "Service "+service.String())
 	}
 	for _, to := range e.Direct.Hosts {
 		switch {
 		case i.translator.resolver.Covers(to) || slices.Contains(out.External, to):
-			leads = append(leads, "host "+hostname.Plain(to))
+			targets = append(targets, "host "+hostname.Plain(to))
 		case i.translator.options.Zone(to) != "":
 			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: it is in our zone, but nothing of ours has that name", hostname.Plain(to)))
 		case out.External == nil:
@@ -196,11 +201,11 @@ func (i *Inspection) leadsOf(e *claim.Entry, host string) (leads, leftOut []stri
 			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: a name is an alias of one, here of %q", hostname.Plain(to), hostname.Plain(out.External[0])))
 		}
 	}
-	return leads, leftOut
+	return targets, leftOut
 }
 
-// why returns what was found wrong with an owner's claim on a host, the most telling first.
-func (i *Inspection) why(o *object.Ref, host string, answers bool) []string {
+// messages returns the problems of an owner's claim on a host, the most specific first.
+func (i *DryRun) messages(o *object.Ref, host string, answers bool) []string {
 	var texts []string
 	add := func(p *object.Problem) {
 		if *p.Ref == *o && (p.Host == host || p.Host == "" && (!answers || p.Reason.Counted() == string(object.ReasonInvalid))) && !slices.Contains(texts, p.Text) {
@@ -223,9 +228,9 @@ func (i *Inspection) why(o *object.Ref, host string, answers bool) []string {
 	return texts
 }
 
-// ofRoute returns what has become of a route's hosts that are the name or cover it: of those that it
-// names, and of those that it takes from its listeners.
-func (i *Inspection) ofRoute(r *object.Route, name string) []Claimant {
+// ofRoute returns the status of a route's hosts that are the name or cover it: of those that it names, and of those
+// that it takes from its listeners.
+func (i *DryRun) ofRoute(r *object.Route, name string) []ClaimStatus {
 	parents, hosts := i.translator.routes.Explain(r, name)
 	var named []string // what it asks for, as it is written
 	for _, host := range r.Hosts {
@@ -240,38 +245,29 @@ func (i *Inspection) ofRoute(r *object.Route, name string) []Claimant {
 	case r.Problems == nil || !slices.Contains(r.Hosts, ""):
 		return nil
 	}
-	var all []Claimant
+	var all []ClaimStatus
 	for _, host := range hosts {
-		c := i.claimant(r.Ref(r.Kind), host)
+		c := i.claimStatus(r.Ref(r.Kind), host)
 		c.Parents = parents
-		if !c.Answers && c.Why == "" {
-			c.Why = "no listener that it is attached to serves this host"
+		if !c.Accepted && c.Message == "" {
+			c.Message = "no listener that it is attached to serves this host"
 		}
 		if r.Ignored {
-			c.Why = ignored
+			c.Message = ignored
 		}
 		all = append(all, c)
 	}
 	return all
 }
 
-// Structure says what a canonical name is by the structure of the zones: the Service whose name it
-// is or would be, and its zone, "" if it lies in none.
-func (i *Inspection) Structure(name string) (zone, namespace, service string) {
+// ServiceAt returns the Service whose name a canonical name, or one above it, is or would be by the structure of the
+// zones, "" for none.
+func (i *DryRun) ServiceAt(name string) (namespace, service string) {
 	o := &i.translator.options
-	for _, reverse := range o.ReverseZones {
-		if hostname.InZone(name, reverse) {
-			return reverse, "", ""
+	if zone := o.Zone(name); zone != "" && o.Services {
+		if labels := hostname.Labels(name, zone); len(labels) > 1 {
+			return labels[len(labels)-1], labels[len(labels)-2]
 		}
 	}
-	zone = o.Zone(name)
-	if zone == "" || !o.Services {
-		return zone, "", ""
-	}
-	switch labels := hostname.Labels(name, zone); len(labels) {
-	case 0, 1:
-	default:
-		namespace, service = labels[len(labels)-1], labels[len(labels)-2]
-	}
-	return zone, namespace, service
+	return "", ""
 }

@@ -17,26 +17,26 @@ import (
 )
 
 // String returns a claimant in a line for each of its parents' listeners and one of its own.
-func (c Claimant) String() string {
+func (c ClaimStatus) String() string {
 	line := fmt.Sprintf("%s %s/%s %s", c.Kind, c.Namespace, c.Name, c.Host)
-	if c.Answers {
-		line += " -> " + strings.Join(c.Leads, ", ")
+	if c.Accepted {
+		line += " -> " + strings.Join(c.Targets, ", ")
 	}
 	if len(c.Services) > 0 {
 		line += " (" + strings.Join(c.Services, ", ") + ")"
 	}
-	if c.Why != "" {
-		line += ": " + c.Why
+	if c.Message != "" {
+		line += ": " + c.Message
 	}
 	for _, p := range c.Parents {
 		line += "\n  " + p.Parent
-		if p.Why != "" {
-			line += ": " + p.Why
+		if p.Message != "" {
+			line += ": " + p.Message
 		}
 		for _, l := range p.Listeners {
 			line += fmt.Sprintf("\n    %s %q %d", l.Name, l.Host, l.Port)
-			if l.Why != "" {
-				line += ": " + l.Why
+			if l.Message != "" {
+				line += ": " + l.Message
 			}
 		}
 	}
@@ -44,10 +44,10 @@ func (c Claimant) String() string {
 }
 
 // expectClaimants fails the test unless these are the objects that ask for a name.
-func expectClaimants(t *testing.T, i *Inspection, name string, want ...string) {
+func expectClaimants(t *testing.T, i *DryRun, name string, want ...string) {
 	t.Helper()
 	var got []string
-	for _, c := range i.Claimants(name) {
+	for _, c := range i.Claims(name) {
 		got = append(got, c.String())
 	}
 	if !slices.Equal(got, want) {
@@ -244,27 +244,27 @@ func TestClaimantsRoutes(t *testing.T) {
 }
 
 // D16: what a name is by the structure of the zones.
-func TestStructure(t *testing.T) {
+func TestServiceAt(t *testing.T) {
 	options := config.Options{Zones: []string{"minilb.", "lan.minilb."}, ReverseZones: []string{"244.10.in-addr.arpa."}}
-	i := &Inspection{translator: newBench(t, options).tr}
-	for name, want := range map[string][3]string{
-		"web.shop.minilb.":            {"minilb.", "shop", "web"},
-		"db-0.web.shop.minilb.":       {"minilb.", "shop", "web"},
-		"web.shop.lan.minilb.":        {"lan.minilb.", "shop", "web"},
-		"shop.minilb.":                {"minilb.", "", ""},
-		"minilb.":                     {"minilb.", "", ""},
-		"web.ex.org.":                 {"", "", ""},
-		"7.1.244.10.in-addr.arpa.":    {"244.10.in-addr.arpa.", "", ""},
-		"244.10.in-addr.arpa.":        {"244.10.in-addr.arpa.", "", ""},
-		"7.1.x244.10.in-addr.arpa.":   {"", "", ""},
-		"_http._tcp.web.shop.minilb.": {"minilb.", "shop", "web"},
+	i := &DryRun{translator: newBench(t, options).tr}
+	for name, want := range map[string][2]string{
+		"web.shop.minilb.":            {"shop", "web"},
+		"db-0.web.shop.minilb.":       {"shop", "web"},
+		"web.shop.lan.minilb.":        {"shop", "web"},
+		"shop.minilb.":                {"", ""},
+		"minilb.":                     {"", ""},
+		"web.ex.org.":                 {"", ""},
+		"7.1.244.10.in-addr.arpa.":    {"", ""},
+		"244.10.in-addr.arpa.":        {"", ""},
+		"7.1.x244.10.in-addr.arpa.":   {"", ""},
+		"_http._tcp.web.shop.minilb.": {"shop", "web"},
 	} {
-		if zone, namespace, service := i.Structure(name); [3]string{zone, namespace, service} != want {
-			t.Errorf("%s: got %q, %q, %q, want %q", name, zone, namespace, service, want)
+		if namespace, service := i.ServiceAt(name); [2]string{namespace, service} != want {
+			t.Errorf("%s: got %q, %q, want %q", name, namespace, service, want)
 		}
 	}
 	i.translator.options.Services = false
-	if zone, namespace, service := i.Structure("web.shop.minilb."); zone != "minilb." || namespace != "" || service != "" {
-		t.Errorf("without Services: got %q, %q, %q", zone, namespace, service)
+	if namespace, service := i.ServiceAt("web.shop.minilb."); namespace != "" || service != "" {
+		t.Errorf("without Services: got %q, %q", namespace, service)
 	}
 }

@@ -14,19 +14,19 @@ import (
 // that counts and does not answer here is said to be hidden, and by what (D10). As any tenant may ask for all
 // names of a domain, one that is refused is left out where the name is answered or asked for by itself, and
 // where it is a Service's that no wildcard of the zone could ever cover (D17).
-func (i *Inspection) relevant(name string, all []Claimant) []Claimant {
+func (i *DryRun) relevant(name string, all []ClaimStatus) []ClaimStatus {
 	zone, result, node := i.Lookup(name)
-	_, _, service := i.Structure(name)
-	itself := result == records.Found || slices.ContainsFunc(all, func(c Claimant) bool { return dns.Fqdn(c.Host) == name })
-	var relevant []Claimant
+	_, service := i.ServiceAt(name)
+	itself := result == records.Found || slices.ContainsFunc(all, func(c ClaimStatus) bool { return dns.Fqdn(c.Host) == name })
+	var relevant []ClaimStatus
 	for _, c := range all {
 		host := dns.Fqdn(c.Host)
 		switch {
 		case host == name:
-		case !c.Answers && (itself || service != "" && host == "*."+zone):
+		case !bool(c.Accepted) && (itself || service != "" && host == "*."+zone):
 			continue
-		case c.Answers && i.translator.last.hosts[host] != node:
-			c.Answers, c.Leads, c.Services, c.Why = false, nil, nil, i.hiddenBy(name, host)
+		case bool(c.Accepted) && i.translator.last.hosts[host] != node:
+			c.Accepted, c.Targets, c.Services, c.Message = false, nil, nil, i.hiddenBy(name, host)
 		}
 		relevant = append(relevant, c)
 	}
@@ -34,7 +34,7 @@ func (i *Inspection) relevant(name string, all []Claimant) []Claimant {
 }
 
 // hiddenBy says because of what a wildcard that counts is not what answers for a canonical name.
-func (i *Inspection) hiddenBy(name, wildcard string) string {
+func (i *DryRun) hiddenBy(name, wildcard string) string {
 	o, names := &i.translator.options, i.Names()
 	wide, owner := hostname.Plain(wildcard), i.ownerOf(wildcard)
 	for offset, end := 0, false; !end && name[offset:] != wildcard[2:]; offset, end = dns.NextLabel(name, offset) {
@@ -70,7 +70,7 @@ func (i *Inspection) hiddenBy(name, wildcard string) string {
 }
 
 // ownerOf returns the namespace that has a claimed name, "" where that does not matter: in a zone.
-func (i *Inspection) ownerOf(name string) string {
+func (i *DryRun) ownerOf(name string) string {
 	out, claimed := i.translator.resolver.Resolution(name)
 	if i.translator.options.Zone(name) != "" || !claimed {
 		return ""

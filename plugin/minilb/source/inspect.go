@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
@@ -22,19 +23,19 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// Inspection is what a Translator with the same options makes of a cluster, at one moment and with
+// DryRun is what a Translator with the same options makes of a cluster, at one moment and with
 // the reasons. It does not change any more.
-type Inspection struct {
-	cluster    *cluster.Cluster
+type DryRun struct {
+	cluster    *cluster.Cluster // shared with those of the other options
 	translator *Translator
 	index      *records.Index
 }
 
-// Inspect reads the cluster once, which takes seconds if some kind cannot be read, and returns the Inspection of each
+// Inspect reads the cluster once, which takes seconds if some kind cannot be read, and returns the DryRun of each
 // of the options. It fails, with a *kube.Error, if the API server does not answer, or shows no Services or
 // EndpointSlices.
-func Inspect(ctx context.Context, config *rest.Config, hooks Hooks, options ...config.Options) ([]*Inspection, error) {
-	ts, all, err := newInspections(config, hooks, options)
+func Inspect(ctx context.Context, config *rest.Config, hooks Hooks, options ...config.Options) ([]*DryRun, error) {
+	ts, all, err := newDryRuns(config, hooks, options)
 	if err != nil {
 		return nil, err
 	}
@@ -47,26 +48,26 @@ func Inspect(ctx context.Context, config *rest.Config, hooks Hooks, options ...c
 	return all, nil
 }
 
-// newInspections returns those of one cluster that has read nothing yet.
-func newInspections(config *rest.Config, hooks Hooks, options []config.Options) (*Translators, []*Inspection, error) {
+// newDryRuns returns those of one Cluster that has read nothing yet.
+func newDryRuns(config *rest.Config, hooks Hooks, options []config.Options) (*Translators, []*DryRun, error) {
 	ts, err := New(config, silence{})
 	if err != nil {
 		return nil, nil, err
 	}
 	ts.RequireAll()
-	var all []*Inspection
+	var all []*DryRun
 	for _, o := range options {
 		var fixed []records.Entry
 		for _, zone := range o.Zones {
 			fixed = append(fixed, records.Entry{Name: claim.Nameserver + "." + zone, Node: &records.Node{Addrs: &records.AddressSet{}}})
 		}
 		index := records.NewIndex(slices.Concat(o.Zones, o.ReverseZones), fixed...)
-		all = append(all, &Inspection{cluster: ts.Cluster, index: index, translator: NewTranslator(ts, o, index, hooks)})
+		all = append(all, &DryRun{cluster: ts.Cluster, index: index, translator: NewTranslator(ts, o, index, hooks)})
 	}
 	return ts, all, nil
 }
 
-// silence is the log of an Inspection, which tells all by itself.
+// silence is the log of an DryRun, which tells all by itself.
 type silence struct{}
 
 func (silence) Infof(string, ...any) {}
@@ -81,7 +82,7 @@ func (ts *Translators) readOnce(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		ts.Cluster.Run(watching)
+		ts.Run(watching)
 	}()
 	defer func() {
 		stop()
@@ -116,26 +117,26 @@ func (ts *Translators) readOnce(ctx context.Context) error {
 }
 
 // judge publishes what was read, as nothing else does any longer, and keeps the reasons.
-func (i *Inspection) judge() {
+func (i *DryRun) judge() {
 	t := i.translator
 	t.services.mergeDue()
 	t.unresolved.Store(true)
 	t.publish()
 }
 
-// Refusal is a host that is not answered, or not as its object asks for it.
-type Refusal struct {
+// Rejection is a host that is not answered, or not as its object asks for it.
+type Rejection struct {
 	Kind, Namespace, Name string        // of the object
 	Host                  string        // without its final dot, "" if it is about several hosts or none
 	Reason                object.Reason // one of those of a Verdict, "" if the host is answered nevertheless
 	Text                  string        // what is wrong and what follows, without the object
 }
 
-// Refusals returns all of them, in the order of their objects.
-func (i *Inspection) Refusals() []Refusal {
-	var all []Refusal
+// Rejections returns all of them, in the order of their objects.
+func (i *DryRun) Rejections() []Rejection {
+	var all []Rejection
 	add := func(p *object.Problem) {
-		all = append(all, Refusal{Kind: p.Ref.Kind, Namespace: p.Ref.Namespace, Name: p.Ref.Name, Host: hostname.Plain(p.Host), Reason: p.Reason, Text: p.Text})
+		all = append(all, Rejection{Kind: p.Ref.Kind, Namespace: p.Ref.Namespace, Name: p.Ref.Name, Host: hostname.Plain(p.Host), Reason: p.Reason, Text: p.Text})
 	}
 	for p := range i.translator.problems() {
 		add(p)
@@ -143,58 +144,59 @@ func (i *Inspection) Refusals() []Refusal {
 	for n := range i.translator.last.slices {
 		add(&i.translator.last.slices[n])
 	}
-	slices.SortFunc(all, func(a, b Refusal) int {
+	slices.SortFunc(all, func(a, b Rejection) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name), strings.Compare(a.Host, b.Host), strings.Compare(a.Text, b.Text))
 	})
 	return slices.Compact(all)
 }
 
-// Unread is a kind that the API server does not let us read.
-type Unread struct {
+// Unavailable is a kind that the API server does not let us read.
+type Unavailable struct {
 	Resource string // as in "ingresses.networking.k8s.io"
-	Why      string // one line, with what to do
+	Message  string // one line, with what to do
 }
 
-// Unread returns those kinds.
-func (i *Inspection) Unread() []Unread {
-	var all []Unread
+// Unavailable returns those kinds.
+func (i *DryRun) Unavailable() []Unavailable {
+	var all []Unavailable
 	t := i.translator
 	for _, h := range slices.Concat(t.watching, t.slices, t.optional) {
 		if !h.Unavailable() {
 			continue
 		}
-		u := Unread{Resource: h.String(), Why: h.String() + ": cannot be read"}
+		u := Unavailable{Resource: h.String(), Message: h.String() + ": cannot be read"}
 		if failure := h.Failure(); failure != nil {
-			u.Why = failure.Text
+			u.Message = failure.Text
 		}
 		all = append(all, u)
 	}
-	slices.SortFunc(all, func(a, b Unread) int { return strings.Compare(a.Resource, b.Resource) })
+	slices.SortFunc(all, func(a, b Unavailable) int { return strings.Compare(a.Resource, b.Resource) })
 	return all
 }
 
-// Served says in which version a kind of the Gateway API is read.
-type Served struct {
-	Kind    string // as in "HTTPRoute"
-	Version string // as in "v1", "" if the API server does not serve the kind
+// ServedKind is a kind of the Gateway API and the version in which it is read.
+type ServedKind struct {
+	Kind     string               `json:"kind"`    // as in "HTTPRoute"
+	Version  string               `json:"version"` // as in "v1", "" if the API server does not serve the kind
+	Resource schema.GroupResource `json:"-"`
 }
 
-// Served returns the kinds of the Gateway API, if they are read at all.
-func (i *Inspection) Served() []Served {
+// ServedKinds returns the kinds of the Gateway API, if they are read at all.
+func (i *DryRun) ServedKinds() []ServedKind {
 	if !i.translator.options.Gateways {
 		return nil
 	}
 	versions := i.cluster.Versions()
-	var all []Served
+	var all []ServedKind
 	for _, kind := range slices.Sorted(maps.Keys(versions)) {
-		all = append(all, Served{kind, versions[kind]})
+		all = append(all, ServedKind{kind, versions[kind], cluster.VersionsOf(kind)[0].GroupResource()})
 	}
 	return all
 }
 
 // Names returns all names that are answered with addresses, without those of single endpoints: of
 // the exposed Services and of hosts, with their final dots. Some are wildcards.
-func (i *Inspection) Names() []string {
+func (i *DryRun) Names() []string {
 	t := i.translator
 	names := map[string]bool{}
 	for service := range t.services.state.exposed {
@@ -211,7 +213,7 @@ func (i *Inspection) Names() []string {
 }
 
 // Claiming returns the namespaces whose objects claim hosts outside the zones that they may have, in order.
-func (i *Inspection) Claiming() []string {
+func (i *DryRun) Claiming() []string {
 	namespaces := map[string]bool{}
 	for e := range i.translator.resolver.Entries() {
 		if slices.ContainsFunc(e.Hosts, func(host string) bool {
@@ -224,14 +226,14 @@ func (i *Inspection) Claiming() []string {
 }
 
 // Lookup finds what is answered for a canonical name, and the zone that it lies in, "" for none.
-func (i *Inspection) Lookup(name string) (zone string, result records.Result, node *records.Node) {
+func (i *DryRun) Lookup(name string) (zone string, result records.Result, node *records.Node) {
 	zone = i.index.Zone(name)
 	result, node = i.index.Lookup(zone, name)
 	return zone, result, node
 }
 
-// Exposed is a Service that is served.
-type Exposed struct {
+// ServiceStatus is a Service that is served.
+type ServiceStatus struct {
 	Namespace, Name string
 	Endpoints       []Endpoint // by address
 	Problems        []string   // with its EndpointSlices
@@ -239,16 +241,17 @@ type Exposed struct {
 
 // Endpoint is one address of a Service.
 type Endpoint struct {
-	Addr     netip.Addr
-	Hostname string // its own label, "" if it has none
-	Node     string // "" if its slice names none
-	State    string // one of those below
-	Answered bool   // it is among the addresses that the Service is answered with
+	Service  string     `json:"service"` // namespace/name
+	Addr     netip.Addr `json:"address"`
+	Hostname string     `json:"hostname"` // its own label, "" if it has none
+	Node     string     `json:"node"`     // "" if its slice names none
+	State    string     `json:"state"`    // one of object's
+	Answered bool       `json:"answered"` // it is among the addresses that the Service is answered with
 }
 
 // Services returns the exposed Services by namespace and name.
-func (i *Inspection) Services() []Exposed {
-	var all []Exposed
+func (i *DryRun) Services() []ServiceStatus {
+	var all []ServiceStatus
 	for _, name := range slices.SortedFunc(maps.Keys(i.translator.services.state.exposed), object.CompareNames) {
 		service, _ := i.Service(name.Namespace, name.Name)
 		all = append(all, service)
@@ -257,13 +260,13 @@ func (i *Inspection) Services() []Exposed {
 }
 
 // Service returns an exposed Service, and whether there is one of that name.
-func (i *Inspection) Service(namespace, name string) (Exposed, bool) {
+func (i *DryRun) Service(namespace, name string) (ServiceStatus, bool) {
 	t, key := i.translator, cache.NewObjectName(namespace, name)
 	e := t.services.state.exposed[key]
 	if e == nil {
-		return Exposed{}, false
+		return ServiceStatus{}, false
 	}
-	s := Exposed{Namespace: namespace, Name: name}
+	s := ServiceStatus{Namespace: namespace, Name: name}
 	for _, slice := range t.services.state.slicesOf[key] {
 		for _, p := range slice.Problems {
 			s.Problems = append(s.Problems, p.Ref.String()+": "+p.Text)
@@ -275,7 +278,7 @@ func (i *Inspection) Service(namespace, name string) (Exposed, bool) {
 	answered := e.addrs.Load()
 	for _, of := range all {
 		s.Endpoints = append(s.Endpoints, Endpoint{
-			Addr: of.Addr, Hostname: of.Hostname, Node: of.Node,
+			Service: key.String(), Addr: of.Addr, Hostname: of.Hostname, Node: of.Node,
 			State: of.Conditions.String(), Answered: u.Takes(&of) && answered.Has(of.Addr),
 		})
 	}

@@ -33,11 +33,11 @@ import (
 )
 
 // inspected reads all that there is of the API, once, as Inspect does. It is to be called in a bubble.
-func inspected(t *testing.T, ctx context.Context, api *fakeAPI, options config.Options) (*Inspection, error) {
+func inspected(t *testing.T, ctx context.Context, api *fakeAPI, options config.Options) (*DryRun, error) {
 	t.Helper()
 	b := connect(t, api, options)
 	b.watcher.RequireAll()
-	i := &Inspection{cluster: b.watcher.Cluster, translator: b.tr, index: b.index}
+	i := &DryRun{cluster: b.watcher.Cluster, translator: b.tr, index: b.index}
 	if err := b.watcher.readOnce(ctx); err != nil {
 		return nil, err
 	}
@@ -45,8 +45,8 @@ func inspected(t *testing.T, ctx context.Context, api *fakeAPI, options config.O
 	return i, nil
 }
 
-// inspectObjects returns the Inspection of one of the options.
-func inspectObjects(options config.Options, hooks Hooks, objects ...runtime.Object) (*Inspection, error) {
+// inspectObjects returns the DryRun of one of the options.
+func inspectObjects(options config.Options, hooks Hooks, objects ...runtime.Object) (*DryRun, error) {
 	all, err := InspectObjects(objects, hooks, options)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func inspectObjects(options config.Options, hooks Hooks, objects ...runtime.Obje
 	return all[0], nil
 }
 
-// inspectedState is what the tests of an Inspection look at: Services, Ingresses and routes that
+// inspectedState is what the tests of an DryRun look at: Services, Ingresses and routes that
 // answer, and others that do not, for all kinds of reasons.
 func inspectedState(t *testing.T) map[string][]runtime.Object {
 	state := gatewayState(t, "v1")
@@ -93,7 +93,7 @@ func inspectedAPI(t *testing.T) *fakeAPI {
 	return api
 }
 
-// An Inspection shows what is answered, of which Services, and what is refused.
+// An DryRun shows what is answered, of which Services, and what is refused.
 func TestInspection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i, err := inspected(t, t.Context(), inspectedAPI(t), config.Options{Gateways: true})
@@ -119,10 +119,10 @@ func TestInspection(t *testing.T) {
 		}
 		web, found := i.Service("shop", "web")
 		want := []Endpoint{
-			{Addr: netip.MustParseAddr("10.0.0.1"), State: object.StateReady, Answered: true},
-			{Addr: netip.MustParseAddr("10.0.0.2"), Hostname: "db-0", Node: "n1", State: object.StateNotReady},
-			{Addr: netip.MustParseAddr("10.0.0.3"), State: object.StateServing},
-			{Addr: netip.MustParseAddr("10.0.0.4"), State: object.StateTerminating},
+			{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.1"), State: object.StateReady, Answered: true},
+			{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.2"), Hostname: "db-0", Node: "n1", State: object.StateNotReady},
+			{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.3"), State: object.StateServing},
+			{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.4"), State: object.StateTerminating},
 		}
 		if !found || !slices.Equal(web.Endpoints, want) || len(web.Problems) != 1 || !strings.HasPrefix(web.Problems[0], "EndpointSlice shop/web-2: ") {
 			t.Errorf("got %+v, found %v, want endpoints %+v and a problem", web, found, want)
@@ -132,7 +132,7 @@ func TestInspection(t *testing.T) {
 		}
 
 		var refusals []string
-		for _, r := range i.Refusals() {
+		for _, r := range i.Rejections() {
 			refusals = append(refusals, fmt.Sprintf("%s %s/%s %s %s", r.Kind, r.Namespace, r.Name, r.Host, r.Reason))
 		}
 		if want := []string{
@@ -143,7 +143,7 @@ func TestInspection(t *testing.T) {
 		}; !slices.Equal(refusals, want) {
 			t.Errorf("got refusals\n%s\nwant\n%s", strings.Join(refusals, "\n"), strings.Join(want, "\n"))
 		}
-		if got := i.Unread(); len(got) > 0 {
+		if got := i.Unavailable(); len(got) > 0 {
 			t.Errorf("unread are %v", got)
 		}
 	})
@@ -156,7 +156,7 @@ func TestClaiming(t *testing.T) {
 	for id, hosts := range map[string]string{"shop/i": "a.ex.org", "later/i": "a.ex.org", "wide/i": "*.org, wpad.org, 1.10.in-addr.arpa", "within/i": "within.minilb", "both/i": "*.org, b.ex.org"} {
 		b.watcher.Ingresses("").Update(testIngress(id, strings.Split(hosts, ", ")...))
 	}
-	i := &Inspection{cluster: b.watcher.Cluster, translator: b.tr, index: b.index}
+	i := &DryRun{cluster: b.watcher.Cluster, translator: b.tr, index: b.index}
 	i.judge()
 	if got, want := i.Claiming(), []string{"both", "later", "shop"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -196,16 +196,16 @@ func TestInspectionServed(t *testing.T) {
 					t.Fatal(err)
 				}
 				var served, unread []string
-				for _, s := range i.Served() {
+				for _, s := range i.ServedKinds() {
 					served = append(served, s.Kind+"="+s.Version)
 				}
 				if got := strings.Join(served, " "); got != tc.served {
 					t.Errorf("got %s, want %s", got, tc.served)
 				}
-				for _, u := range i.Unread() {
-					what, why, _ := strings.Cut(u.Why, ": ")
+				for _, u := range i.Unavailable() {
+					what, why, _ := strings.Cut(u.Message, ": ")
 					if what != u.Resource {
-						t.Errorf("%s: got %q", u.Resource, u.Why)
+						t.Errorf("%s: got %q", u.Resource, u.Message)
 					}
 					unread = append(unread, what+": "+strings.Split(why, ":")[0])
 				}
@@ -283,7 +283,7 @@ func TestInspect(t *testing.T) {
 		t.Errorf("names are %q", got)
 	}
 	expectClaimants(t, i, "web.ex.org.", "Service shop/web web.ex.org -> Service shop/web (shop/web)")
-	if unread := i.Unread(); len(unread) > 0 {
+	if unread := i.Unavailable(); len(unread) > 0 {
 		t.Errorf("of what nobody asks for: got %v", unread)
 	}
 
@@ -327,7 +327,7 @@ func TestInspectionMerges(t *testing.T) {
 		all = append(all, addr.String()+" ---")
 	}
 	b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web-1", all...))
-	i := &Inspection{cluster: b.watcher.Cluster, translator: b.tr, index: b.index}
+	i := &DryRun{cluster: b.watcher.Cluster, translator: b.tr, index: b.index}
 	i.judge()
 	if web, _ := i.Service("shop", "web"); len(web.Endpoints) != len(all) || !web.Endpoints[0].Answered {
 		t.Errorf("%d endpoints are not answered", len(web.Endpoints))

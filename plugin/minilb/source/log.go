@@ -88,3 +88,13 @@ func (r *reporter) known(c logKey) bool {
 	}
 	return false
 }
+
+func before(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}

@@ -70,12 +70,12 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 			t.Errorf("%s: names are %q, want %q", tc.name, got, tc.names)
 		}
 		var refused, served []string
-		for _, r := range i.Refusals() {
+		for _, r := range i.Rejections() {
 			if r.Reason == object.ReasonConflict && r.Kind == "Service" {
 				refused = append(refused, r.Kind+" "+r.Namespace+"/"+r.Name)
 			}
 		}
-		for _, s := range i.Served() {
+		for _, s := range i.ServedKinds() {
 			if s.Version != "" {
 				served = append(served, s.Kind+" "+s.Version)
 			}
@@ -86,7 +86,7 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 		if got := strings.Join(served, ", "); got != tc.served {
 			t.Errorf("%s: served are %q, want %q", tc.name, got, tc.served)
 		}
-		if unread := i.Unread(); len(unread) > 0 {
+		if unread := i.Unavailable(); len(unread) > 0 {
 			t.Errorf("%s: got unread %+v", tc.name, unread)
 		}
 	}
@@ -109,7 +109,7 @@ func TestInspectObjectsOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told []string
-	for _, r := range i.Refusals() {
+	for _, r := range i.Rejections() {
 		if r.Reason == "" {
 			told = append(told, r.Host)
 		}
@@ -123,8 +123,8 @@ func TestInspectObjectsOptions(t *testing.T) {
 	// C5: by address and by text, in whatever order the slices come.
 	service, _ := i.Service("shop", "web")
 	if want := []Endpoint{
-		{Addr: netip.MustParseAddr("10.0.0.1"), State: object.StateReady, Answered: true},
-		{Addr: netip.MustParseAddr("10.0.0.9"), Node: "n1", State: object.StateReady, Answered: true},
+		{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.1"), State: object.StateReady, Answered: true},
+		{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.9"), Node: "n1", State: object.StateReady, Answered: true},
 	}; !slices.Equal(service.Endpoints, want) {
 		t.Errorf("got endpoints %+v, want %+v", service.Endpoints, want)
 	}
@@ -147,7 +147,7 @@ func TestInspectObjectsFence(t *testing.T) {
 	if got := strings.Join(i.Names(), " "); got != "*.ex.org." {
 		t.Errorf("names are %q", got)
 	}
-	if refusals := i.Refusals(); len(refusals) > 0 { // nor is anything out of reach if nobody says so (D8)
+	if refusals := i.Rejections(); len(refusals) > 0 { // nor is anything out of reach if nobody says so (D8)
 		t.Errorf("got refusals %+v", refusals)
 	}
 	if _, result, _ := i.Lookup("a.lan.ex.org."); result == records.Found {

@@ -195,7 +195,7 @@ func TestEntriesOfOtherPorts(t *testing.T) {
 	}
 }
 
-// Of entries with one address, an Inspection shows which one is answered with (E3).
+// Of entries with one address, an DryRun shows which one is answered with (E3).
 func TestInspectedEntries(t *testing.T) {
 	random := seeded(t)
 	for range 4 {
@@ -207,12 +207,12 @@ func TestInspectedEntries(t *testing.T) {
 			b.watcher.EndpointSlices("").Update(s)
 		}
 		b.sync()
-		web, _ := (&Inspection{translator: b.tr}).Service("shop", "web")
+		web, _ := (&DryRun{translator: b.tr}).Service("shop", "web")
 		addr := netip.MustParseAddr("192.0.2.11")
 		want := []Endpoint{
-			{Addr: addr, Hostname: "db-1", State: object.StateReady, Answered: true},
-			{Addr: addr, State: object.StateNotReady},
-			{Addr: addr, Hostname: "db-0", State: object.StateServing},
+			{Service: "shop/web", Addr: addr, Hostname: "db-1", State: object.StateReady, Answered: true},
+			{Service: "shop/web", Addr: addr, State: object.StateNotReady},
+			{Service: "shop/web", Addr: addr, Hostname: "db-0", State: object.StateServing},
 		}
 		if !slices.Equal(web.Endpoints, want) {
 			t.Errorf("got %+v, want %+v", web.Endpoints, want)
