@@ -17,31 +17,32 @@ func (c *checker) nodeProblems() []Problem {
 	var problems []Problem
 	cni := c.cni()
 	for _, entry := range c.LAN.FromNodes(c.nodes) {
+		p := Problem{Error, "Node", "", entry.Node, "", entry.Problem, ""}
 		switch entry.Kind {
 		case routes.NoInternalIP:
-			if c.wants(entry.Destination.Addr()) {
-				problems = append(problems, Problem{Error, "Node", "", entry.Node, "NoInternalIP",
-					entry.Problem + ": its pods are not reached by that family",
-					"give the kubelet an address of that family (--node-ip), or leave the family out by the property families"})
+			if !c.wants(entry.Destination.Addr()) {
+				continue
 			}
+			p.Reason, p.Fix = "NoInternalIP", "give the kubelet an address of that family (--node-ip), or leave the family out by the property families"
+			p.Text += ": its pods are not reached by that family"
 		case routes.SamePodCIDR:
-			problems = append(problems, Problem{Error, "Node", "", entry.Node, "SamePodCIDR",
-				entry.Problem + ": there is no route to it, so that its pods are not reached",
-				"give one of the nodes another podCIDR: delete the Node and let its kubelet register it anew"})
+			p.Reason, p.Fix = "SamePodCIDR", "give one of the nodes another podCIDR: delete the Node and let its kubelet register it anew"
+			p.Text += ": there is no route to it, so that its pods are not reached"
 		case routes.NotPodNetwork:
-			problems = append(problems, Problem{Error, "Node", "", entry.Node, "NotPodNetwork",
-				entry.Problem + ": there is no route to its pods", "correct what sets the node's podCIDRs; who can set them can lead the LAN's packets astray"})
+			p.Reason, p.Fix = "NotPodNetwork", "correct what sets the node's podCIDRs; who can set them can lead the LAN's packets astray"
+			p.Text += ": there is no route to its pods"
 		case routes.HostInPodCIDR:
-			problems = append(problems, Problem{Error, "Node", "", entry.Node, "HostInPodCIDR",
-				entry.Problem + ", so that its pods are not reached",
-				"give the cluster a pod network that the LAN does not use (kubeadm: podSubnet, k3s: --cluster-cidr), or the LAN another network"})
+			p.Reason, p.Fix = "HostInPodCIDR", "give the cluster a pod network that the LAN does not use (kubeadm: podSubnet, k3s: --cluster-cidr), or the LAN another network"
+			p.Text += ", so that its pods are not reached"
 		case routes.MalformedIP:
-			problems = append(problems, Problem{Warning, "Node", "", entry.Node, "MalformedIP",
-				entry.Problem, "correct what sets the node's addresses: its kubelet's --node-ip, or the cloud controller"})
+			p.Severity, p.Reason, p.Fix = Warning, "MalformedIP", "correct what sets the node's addresses: its kubelet's --node-ip, or the cloud controller"
 		case routes.NoPodCIDR:
-			problems = append(problems, Problem{Error, "Node", "", entry.Node, "NoPodCIDR",
-				entry.Problem + ": there is no route to its pods", cni.allocate})
+			p.Reason, p.Fix = "NoPodCIDR", cni.allocate
+			p.Text += ": there is no route to its pods"
+		default:
+			continue
 		}
+		problems = append(problems, p)
 	}
 	pods := c.LAN.Pods(c.nodes)
 	for _, all := range c.slices {
@@ -59,7 +60,7 @@ func (c *checker) nodeProblems() []Problem {
 
 // wants reports whether addresses of the family are answered with.
 func (c *checker) wants(addr netip.Addr) bool {
-	return slices.ContainsFunc(c.options, func(o config.Options) bool { return addr.Is4() && !o.NoIPv4 || addr.Is6() && !o.NoIPv6 })
+	return slices.ContainsFunc(c.options, func(o config.Options) bool { return o.WantsFamily(addr) })
 }
 
 // plugin is how a network plugin assigns podCIDRs.

@@ -28,31 +28,11 @@ var properties = map[string]func(b *Block, args []string) error{
 		b.Options.Class = args[0]
 		return nil
 	},
-	"default_class": func(b *Block, args []string) error {
-		if len(args) != 0 {
-			return wants(args, "no argument")
-		}
-		b.Options.DefaultClass = true
-		return nil
-	},
+	"default_class": func(b *Block, args []string) error { return set(&b.Options.DefaultClass, args) },
 	"resources": func(b *Block, args []string) error {
-		if err := list(args, "KIND...: service, ingress, gateway"); err != nil {
-			return err
-		}
-		b.Options.Services, b.Options.Ingresses, b.Options.Gateways = false, false, false
-		for _, arg := range args {
-			switch arg {
-			case "service":
-				b.Options.Services = true
-			case "ingress":
-				b.Options.Ingresses = true
-			case "gateway":
-				b.Options.Gateways = true
-			default:
-				return wants([]string{arg}, "service, ingress or gateway")
-			}
-		}
-		return nil
+		o := &b.Options
+		o.Services, o.Ingresses, o.Gateways = slices.Contains(args, "service"), slices.Contains(args, "ingress"), slices.Contains(args, "gateway")
+		return some(args, "KIND", "service", "ingress", "gateway")
 	},
 	"namespaces": func(b *Block, args []string) error {
 		b.Options.Namespaces = Distinct(args)
@@ -89,29 +69,10 @@ var properties = map[string]func(b *Block, args []string) error{
 		return nil
 	},
 	"families": func(b *Block, args []string) error {
-		if err := list(args, "FAMILY...: ipv4, ipv6"); err != nil {
-			return err
-		}
-		b.Options.NoIPv4, b.Options.NoIPv6 = true, true
-		for _, arg := range args {
-			switch arg {
-			case "ipv4":
-				b.Options.NoIPv4 = false
-			case "ipv6":
-				b.Options.NoIPv6 = false
-			default:
-				return wants([]string{arg}, "ipv4 or ipv6")
-			}
-		}
-		return nil
+		b.Options.NoIPv4, b.Options.NoIPv6 = !slices.Contains(args, "ipv4"), !slices.Contains(args, "ipv6")
+		return some(args, "FAMILY", "ipv4", "ipv6")
 	},
-	"https": func(b *Block, args []string) error {
-		if len(args) != 0 {
-			return wants(args, "no argument")
-		}
-		b.Options.HTTPS = true
-		return nil
-	},
+	"https": func(b *Block, args []string) error { return set(&b.Options.HTTPS, args) },
 	"claim": parseClaim,
 	"addresses": func(b *Block, args []string) error { // D34
 		if err := list(args, "CIDR..."); err != nil {
@@ -245,6 +206,29 @@ func parseNS(b *Block, args []string) error {
 	}
 	if b.Glue != nil && b.Nameservers != nil {
 		return wants(args, "either names or addresses")
+	}
+	return nil
+}
+
+// set is for a property without arguments.
+func set(option *bool, args []string) error {
+	if len(args) != 0 {
+		return wants(args, "no argument")
+	}
+	*option = true
+	return nil
+}
+
+// some returns an error unless the arguments are some of the words.
+func some(args []string, what string, words ...string) error {
+	last := len(words) - 1
+	if err := list(args, what+"...: "+strings.Join(words, ", ")); err != nil {
+		return err
+	}
+	for _, arg := range args {
+		if !slices.Contains(words, arg) {
+			return wants([]string{arg}, strings.Join(words[:last], ", ")+" or "+words[last])
+		}
 	}
 	return nil
 }
