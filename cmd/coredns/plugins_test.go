@@ -115,7 +115,7 @@ func TestProgram(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "Corefile"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		// The stanza stands in the second line of the file.
+		// The block stands in the second line of the file.
 		want = strings.NewReplacer("Corefile:1 ", "Corefile:2 ", "Corefile:2 ", "Corefile:3 ").Replace(want)
 		cmd := exec.Command(binary)
 		cmd.Dir = dir

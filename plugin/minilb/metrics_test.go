@@ -146,17 +146,17 @@ func fakeAPIHandler() http.HandlerFunc {
 	}
 }
 
-// The gauges add up what the stanzas of all clusters make of them; a source is synced if it is
+// The gauges add up what the blocks of all clusters make of them; a source is synced if it is
 // in all of them.
 func TestCollector(t *testing.T) {
 	var running []*cluster
-	add := func(stanzas int, ingresses bool) *cluster {
+	add := func(blocks int, ingresses bool) *cluster {
 		watcher, err := source.New(&rest.Config{Host: fakeAPI(t).URL}, log)
 		if err != nil {
 			t.Fatal(err)
 		}
 		cl := &cluster{watcher: watcher}
-		for range stanzas {
+		for range blocks {
 			options := config.Options{
 				Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true, Ingresses: ingresses,
 			}
@@ -184,7 +184,7 @@ func TestCollector(t *testing.T) {
 			t.Fatal("not synced")
 		}
 	}
-	// Each of the three stanzas: the Service's own name and two hosts, one of which nobody can
+	// Each of the three blocks: the Service's own name and two hosts, one of which nobody can
 	// ask for; one host that is none.
 	want := `
 coredns_minilb_claims_rejected{reason="conflict"} 0

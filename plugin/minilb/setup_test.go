@@ -86,13 +86,13 @@ func TestHooks(t *testing.T) {
 // An error of setup names the plugin, once.
 func TestSetupErrors(t *testing.T) {
 	path := testKubeconfig(t)
-	for stanza, want := range map[string]string{
+	for block, want := range map[string]string{
 		"minilb .": "plugin/minilb: Testfile:1 - Error during parsing: the root zone cannot be served",
 		"minilb minilb {\n kubeconfig " + path + ".none\n}": "plugin/minilb: ",
 		"minilb minilb {\n kubeconfig " + path + " none\n}": "plugin/minilb: ",
 	} {
-		if err := setup(controller(stanza)); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Count(err.Error(), "plugin/minilb") != 1 {
-			t.Errorf("%q: got %v, want %s", stanza, err, want)
+		if err := setup(controller(block)); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Count(err.Error(), "plugin/minilb") != 1 {
+			t.Errorf("%q: got %v, want %s", block, err, want)
 		}
 	}
 }
@@ -263,12 +263,12 @@ func TestCluster(t *testing.T) {
 // D78: a load takes the place of one that serves the same cluster, and of no other with other zones.
 func TestClusterSucceeds(t *testing.T) {
 	path := testKubeconfig(t)
-	load := func(context string, stanzas int) *cluster {
+	load := func(context string, blocks int) *cluster {
 		cl, err := loadOf(controller("minilb minilb")).clusterFor(path, context)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range stanzas { // one is never synced
+		for range blocks { // one is never synced
 			cl.translators = append(cl.translators, source.NewTranslator(cl.watcher, config.Options{}, records.NewIndex(nil), source.Hooks{}))
 		}
 		return cl

@@ -92,7 +92,7 @@ func TestSnapshotShared(t *testing.T) {
 	}
 }
 
-// keepingCluster returns one that is not started, and its only stanza.
+// keepingCluster returns one that is not started, and its only block.
 func keepingCluster(t *testing.T, client *rest.Config, path string) (*cluster, *Minilb) {
 	t.Helper()
 	watcher, err := source.New(client, log)
@@ -113,7 +113,7 @@ func keepingCluster(t *testing.T, client *rest.Config, path string) (*cluster, *
 	return cl, m
 }
 
-// started starts a cluster and returns how long it took until its stanza could answer.
+// started starts a cluster and returns how long it took until its block could answer.
 func (cl *cluster) startedAfter(t *testing.T, m *Minilb, timeout time.Duration) time.Duration {
 	t.Helper()
 	began := time.Now()

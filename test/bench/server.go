@@ -59,8 +59,8 @@ func minilb(namespace string) string {
 }
 
 // block is a Corefile with one server block of what all that are compared have.
-func block(zone, stanzas string) string {
-	return fmt.Sprintf("%s:PORT {\nbind 127.0.0.1\nerrors\n%s\n}\n", zone, stanzas)
+func block(zone, plugins string) string {
+	return fmt.Sprintf("%s:PORT {\nbind 127.0.0.1\nerrors\n%s\n}\n", zone, plugins)
 }
 
 // stopServers stops those that a part has started.

@@ -16,7 +16,7 @@ import (
 // and what it refuses.
 var properties = []struct {
 	set            string // the chart's value, with %s in --set's form
-	stanza         string // with %s for the value
+	block          string // with %s for the value
 	takes, refuses []string
 }{
 	{"domain=%s", "minilb %s {\n", []string{"minilb", "Cluster.lan.", "1a.org", "x.1-2"}, []string{".", "a_b.org", "example.1", "-a.org", "a..b", strings.Repeat("a", 64), strings.Repeat("a.", 63) + "a", "10.0.0.1"}},
@@ -45,21 +45,21 @@ func TestSchemaAgrees(t *testing.T) {
 	must(t, os.WriteFile(kubeconfig, []byte("apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: https://127.0.0.1:1}}]\ncontexts: [{name: c, context: {cluster: c}}]\ncurrent-context: c\n"), 0o600))
 	setup, err := caddy.DirectiveAction("dns", "minilb")
 	must(t, err)
-	parses := func(stanza, value string) error {
-		return setup(caddy.NewTestController("dns", fmt.Sprintf(stanza, value)+"kubeconfig "+kubeconfig+"\n}"))
+	parses := func(block, value string) error {
+		return setup(caddy.NewTestController("dns", fmt.Sprintf(block, value)+"kubeconfig "+kubeconfig+"\n}"))
 	}
 	for round := range 9 {
 		base := "plugin.claims[0].suffixes={x.org}"
 		taken, not, refusals := []string{base}, []string{base}, []string{""}
 		for _, p := range properties {
 			if round < len(p.takes) {
-				if err := parses(p.stanza, p.takes[round]); err != nil {
+				if err := parses(p.block, p.takes[round]); err != nil {
 					t.Errorf("%s: the plugin refuses %q: %v", p.set, p.takes[round], err)
 				}
 				taken = append(taken, fmt.Sprintf(p.set, p.takes[round]))
 			}
 			if round < len(p.refuses) {
-				if err := parses(p.stanza, p.refuses[round]); err == nil {
+				if err := parses(p.block, p.refuses[round]); err == nil {
 					t.Errorf("%s: the plugin takes %q", p.set, p.refuses[round])
 				}
 				not = append(not, fmt.Sprintf(p.set, p.refuses[round]))

@@ -9,7 +9,7 @@ import (
 // The properties of the plugin come from values, and are left out where those say nothing.
 func TestProperties(t *testing.T) {
 	t.Parallel()
-	if got, want := stanza(t, rendered(t)), "minilb minilb {\nns {$NODE_IP}\n}"; got != want {
+	if got, want := pluginBlock(t, rendered(t)), "minilb minilb {\nns {$NODE_IP}\n}"; got != want {
 		t.Errorf("by default: got\n%s\nwant\n%s", got, want)
 	}
 	want := `minilb cluster.lan svc.example.org 10.244.0.0/16 {
@@ -34,7 +34,7 @@ startup_timeout 7s
 snapshot /var/lib/minilb/snapshot
 fallthrough svc.example.org
 }`
-	if got := stanza(t, variant(t, "everything")); got != want {
+	if got := pluginBlock(t, variant(t, "everything")); got != want {
 		t.Errorf("with everything: got\n%s\nwant\n%s", got, want)
 	}
 	for _, test := range []struct{ set, want string }{
@@ -47,7 +47,7 @@ fallthrough svc.example.org
 			"kubeconfig /etc/kubeconfig\nclaim a.org from x y\nttl 3600\nmax_answers 0\nns {$NODE_IP}",
 		},
 	} {
-		check(t, test.set, stanza(t, rendered(t, test.set)), "minilb minilb {\n"+test.want+"\n}")
+		check(t, test.set, pluginBlock(t, rendered(t, test.set)), "minilb minilb {\n"+test.want+"\n}")
 	}
 }
 
@@ -61,7 +61,7 @@ func TestAllProperties(t *testing.T) {
 	if !found {
 		t.Fatal("the man page has no syntax")
 	}
-	written := stanza(t, variant(t, "everything", "plugin.namespaces={shop}"))
+	written := pluginBlock(t, variant(t, "everything", "plugin.namespaces={shop}"))
 	for line := range strings.Lines(syntax) {
 		if property := strings.Fields(line)[0]; !strings.Contains(written, "\n"+property) {
 			t.Errorf("no value gives %s:\n%s", property, written)
@@ -69,8 +69,8 @@ func TestAllProperties(t *testing.T) {
 	}
 }
 
-// stanza returns the lines of the plugin's stanza.
-func stanza(t *testing.T, manifest string) string {
+// pluginBlock returns the lines of the plugin block.
+func pluginBlock(t *testing.T, manifest string) string {
 	t.Helper()
 	text := corefile(t, manifest)
 	begin := strings.Index(text, "\nminilb ") + 1

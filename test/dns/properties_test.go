@@ -153,7 +153,7 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 				watches[resource]++
 			}
 		}
-		// One for all namespaces and one for the namespace of the other stanza.
+		// One for all namespaces and one for the namespace of the other block.
 		if len(watches) != 8 || slices.Max(slices.Collect(maps.Values(watches))) != 1 {
 			t.Errorf("got watches %v, want one of each kind for each set of namespaces", watches)
 		}

@@ -24,7 +24,7 @@ func TestReporter(t *testing.T) {
 	other := new(Translator)
 	r.report(other, []object.Problem{{Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "two", Hosts: 0}, {Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "three", Hosts: 0}}, nil)
 	if got, want := log.take(), []string{"W Service shop/a: three"}; !slices.Equal(got, want) {
-		t.Errorf("another stanza: got %q, want %q", got, want)
+		t.Errorf("another block: got %q, want %q", got, want)
 	}
 }
 

@@ -92,7 +92,7 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 	}
 }
 
-// What the stanza says of a name is kept, and what only a server does is left out (D8, D26).
+// What the block says of a name is kept, and what only a server does is left out (D8, D26).
 func TestInspectObjectsOptions(t *testing.T) {
 	options := config.Defaults()
 	options.Zones = []string{"minilb."}

@@ -179,7 +179,7 @@ func TestTranslatorsRefused(t *testing.T) {
 	}
 }
 
-// Each kind is watched once a namespace, however many stanzas read it, and not at all if none does.
+// Each kind is watched once a namespace, however many blocks read it, and not at all if none does.
 func TestTranslatorsTables(t *testing.T) {
 	w, err := New(&rest.Config{Host: "https://api.example"}, &testLog{})
 	if err != nil {

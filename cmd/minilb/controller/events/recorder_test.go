@@ -146,7 +146,7 @@ func TestRecorderOnce(t *testing.T) {
 			t.Fatalf("%d events by %d requests, want one", n, server.asked())
 		}
 		r.Replace("claims", []Problem{f})
-		r.Replace("another stanza's", []Problem{f})
+		r.Replace("another block's", []Problem{f})
 		r.Replace("claims", nil)
 		time.Sleep(repeatDelay / 2)
 		if server.asked() != 1 {
@@ -159,12 +159,12 @@ func TestRecorderOnce(t *testing.T) {
 		}
 		again := f
 		again.Generation = 2
-		r.Replace("another stanza's", []Problem{again})
+		r.Replace("another block's", []Problem{again})
 		time.Sleep(2 * problemDelay)
 		if n := server.count(""); n != 2 {
 			t.Errorf("%d events, want another one of the next generation", n)
 		}
-		r.Replace("another stanza's", nil)
+		r.Replace("another block's", nil)
 		time.Sleep(2 * r.schedule.hostDelay)
 		if n := len(r.Problems()); n != 0 {
 			t.Errorf("%d findings are remembered, want none", n)

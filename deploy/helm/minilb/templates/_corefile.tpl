@@ -121,7 +121,7 @@
 {{ end -}}
 {{- end -}}
 
-{{/* The lines of the stanza, of the properties that are not the plugin's defaults. */}}
+{{/* The lines of the plugin block, of the properties that are not the plugin's defaults. */}}
 {{- define "minilb.properties" -}}
 {{- $plugin := .Values.plugin -}}
 {{- $lines := list -}}
