@@ -10,10 +10,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // Options say what is to be checked.
@@ -38,29 +38,29 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) (*Report, e
 	if err != nil {
 		return nil, err
 	}
-	c := newChecker(options, clients, func(ctx context.Context, all ...config.Options) ([]*source.DryRun, error) {
-		return source.Inspect(ctx, cluster, source.Hooks{Covered: options.Corefile.Covered}, all...)
+	c := newChecker(options, clients, func(ctx context.Context, all ...config.Options) ([]*inspect.DryRun, error) {
+		return inspect.Cluster(ctx, cluster, options.Corefile.Covered, all...)
 	})
 	return c.run(ctx)
 }
 
-// inspect reads the cluster as the DNS server does, once for all its plugin blocks.
-type inspect func(context.Context, ...config.Options) ([]*source.DryRun, error)
+// dryRun reads the cluster as the DNS server does, once for all its plugin blocks.
+type dryRun func(context.Context, ...config.Options) ([]*inspect.DryRun, error)
 
 // checker finds what is wrong with what was read.
 type checker struct {
 	Options
 	*state
 	clients *clients
-	inspect inspect
-	ask     asker            // of the DNS server whose answers are compared
-	options []config.Options // of the plugin blocks
-	runs    []*source.DryRun // one for each plugin block
-	served  []source.ServedKind
+	dryRun  dryRun
+	ask     asker             // of the DNS server whose answers are compared
+	options []config.Options  // of the plugin blocks
+	runs    []*inspect.DryRun // one for each plugin block
+	served  []inspect.ServedKind
 }
 
-func newChecker(options Options, clients *clients, inspect inspect) *checker {
-	return &checker{Options: options, clients: clients, inspect: inspect, ask: over(options.Server), options: options.Corefile.Options()}
+func newChecker(options Options, clients *clients, run dryRun) *checker {
+	return &checker{Options: options, clients: clients, dryRun: run, ask: over(options.Server), options: options.Corefile.Options()}
 }
 
 // run reads, judges what was read, and asks for what is not in the cluster's objects.
@@ -86,7 +86,7 @@ func (c *checker) run(ctx context.Context) (*Report, error) {
 
 // read reads all that is judged.
 func (c *checker) read(ctx context.Context) (err error) {
-	if c.runs, err = c.inspect(ctx, c.options...); err != nil {
+	if c.runs, err = c.dryRun(ctx, c.options...); err != nil {
 		return err
 	}
 	c.served = served(c.runs)
@@ -144,7 +144,7 @@ func (c *checker) exposed(service *corev1.Service) (domain string, exposed bool)
 // missingCRDs returns the kinds of the Gateway API that are missing while others are served.
 func (c *checker) missingCRDs() []Problem {
 	var problems []Problem
-	if !slices.ContainsFunc(c.served, func(s source.ServedKind) bool { return s.Version != "" }) {
+	if !slices.ContainsFunc(c.served, func(s inspect.ServedKind) bool { return s.Version != "" }) {
 		return nil // nobody uses it
 	}
 	for _, kind := range c.served {
@@ -161,13 +161,13 @@ func (c *checker) missingCRDs() []Problem {
 }
 
 // served returns the kinds of the Gateway API, those that some server reads in the version that it does.
-func served(runs []*source.DryRun) []source.ServedKind {
-	var all []source.ServedKind
+func served(runs []*inspect.DryRun) []inspect.ServedKind {
+	var all []inspect.ServedKind
 	for _, i := range runs {
 		all = append(all, i.ServedKinds()...)
 	}
-	slices.SortFunc(all, func(a, b source.ServedKind) int {
+	slices.SortFunc(all, func(a, b inspect.ServedKind) int {
 		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(b.Version, a.Version))
 	})
-	return slices.CompactFunc(all, func(a, b source.ServedKind) bool { return a.Kind == b.Kind })
+	return slices.CompactFunc(all, func(a, b inspect.ServedKind) bool { return a.Kind == b.Kind })
 }

@@ -16,8 +16,8 @@ import (
 	metadatafake "k8s.io/client-go/metadata/fake"
 	"sigs.k8s.io/yaml"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/plugin/minilb/config"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // sound is a cluster with nothing wrong: a Service with an endpoint on the one node.
@@ -104,9 +104,9 @@ func resourceOf(kind schema.GroupVersionKind) schema.GroupVersionResource {
 }
 
 // inspecting returns what reads a cluster that has the objects at that moment.
-func inspecting(corefile *config.Corefile, objects func() []runtime.Object) inspect {
-	return func(_ context.Context, options ...config.Options) ([]*source.DryRun, error) {
-		return source.InspectObjects(objects(), source.Hooks{Covered: corefile.Covered}, options...)
+func inspecting(corefile *config.Corefile, objects func() []runtime.Object) dryRun {
+	return func(_ context.Context, options ...config.Options) ([]*inspect.DryRun, error) {
+		return inspect.Objects(objects(), corefile.Covered, options...)
 	}
 }
 

@@ -12,10 +12,10 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 const (
@@ -63,7 +63,7 @@ func (c *checker) compare(ctx context.Context) ([]Problem, error) {
 			return nil, ctx.Err()
 		case <-time.After(settleTime):
 		}
-		again, err := c.inspect(ctx, c.options...)
+		again, err := c.dryRun(ctx, c.options...)
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +135,7 @@ func probeServer(ctx context.Context, ask asker, server, zone string) *Problem {
 }
 
 // expectations returns what the cluster has for all names, each by the plugin block that is asked for it.
-func expectations(corefile *config.Corefile, runs []*source.DryRun) map[question]expected {
+func expectations(corefile *config.Corefile, runs []*inspect.DryRun) map[question]expected {
 	all := map[question]expected{}
 	for n, i := range runs {
 		for _, name := range i.Names() {

@@ -14,8 +14,8 @@ import (
 	"github.com/miekg/dns"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/plugin/minilb/config"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // answering returns the asker of a server that has the zone, and for other names what answer returns.
@@ -73,7 +73,7 @@ func TestCompare(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c, looks, began := ofCluster(t, ". {\n minilb minilb\n}", sound), 0, time.Now()
 			c.Server, c.ask = "192.0.2.1:53", answering(func(string) []string { return []string{tc.answer(time.Since(began))} })
-			c.inspect = inspecting(c.Corefile, func() []runtime.Object {
+			c.dryRun = inspecting(c.Corefile, func() []runtime.Object {
 				looks++
 				return parse(t, tc.cluster[min(looks, len(tc.cluster))-1])
 			})
@@ -133,12 +133,12 @@ func TestCompareEnds(t *testing.T) {
 		broken := errors.New("the API server went away")
 		c = ofCluster(t, ". {\n minilb minilb\n}", sound)
 		c.Server, c.ask = "192.0.2.1:53", answering(func(string) []string { return []string{"A 10.0.0.1"} })
-		inspect, looks := c.inspect, 0
-		c.inspect = func(ctx context.Context, options ...config.Options) ([]*source.DryRun, error) {
+		run, looks := c.dryRun, 0
+		c.dryRun = func(ctx context.Context, options ...config.Options) ([]*inspect.DryRun, error) {
 			if looks++; looks > 1 {
 				return nil, broken
 			}
-			return inspect(ctx, options...)
+			return run(ctx, options...)
 		}
 		if _, err := c.run(t.Context()); !errors.Is(err, broken) {
 			t.Errorf("got error %v", err)

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/cmd/minilb/reasons"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -17,7 +18,7 @@ import (
 )
 
 // rejected returns the hosts that are rejected, or served in another way than their objects ask for.
-func rejected(all []source.Rejection) []Problem {
+func rejected(all []inspect.Rejection) []Problem {
 	var problems []Problem
 	for _, r := range all {
 		if r.Reason == object.ReasonEndpoint || r.Reason == object.ReasonUnread {
@@ -29,7 +30,7 @@ func rejected(all []source.Rejection) []Problem {
 }
 
 // rejectedHost is the problem of one host. If the host is answered nevertheless, the reason is none of a claim's.
-func rejectedHost(r source.Rejection) Problem {
+func rejectedHost(r inspect.Rejection) Problem {
 	reason, known := reasons.OfClaims[r.Reason]
 	p := Problem{Error, r.Kind, r.Namespace, r.Name, reason.Name, r.Text, reason.Fix}
 	explain := fmt.Sprintf("\"minilb explain %s\"", argument(r.Host))

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/cmd/minilb/wordwrap"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // indent is where what is said of an object begins: right of the longest severity.
@@ -58,7 +58,7 @@ func (r *Report) Text(w io.Writer) error {
 // kinds returns the kinds of the Gateway API that are served, with their versions, and those that an
 // operator may miss. A ListenerSet was an XListenerSet before, and one of them is enough.
 func (r *Report) kinds() (served, missing []string) {
-	listenerSets := slices.ContainsFunc(r.GatewayAPI, func(s source.ServedKind) bool { return strings.HasSuffix(s.Kind, "ListenerSet") && s.Version != "" })
+	listenerSets := slices.ContainsFunc(r.GatewayAPI, func(s inspect.ServedKind) bool { return strings.HasSuffix(s.Kind, "ListenerSet") && s.Version != "" })
 	for _, kind := range r.GatewayAPI {
 		switch {
 		case kind.Version != "":
@@ -79,10 +79,10 @@ func (r *Report) kinds() (served, missing []string) {
 //	 "gatewayAPI": [{"kind", "version"}]}
 func (r *Report) JSON(w io.Writer) error {
 	document := struct {
-		Problems   []Problem           `json:"findings"`
-		Counts     map[Severity]int    `json:"counts"`
-		GatewayAPI []source.ServedKind `json:"gatewayAPI"`
-	}{append([]Problem{}, r.Problems...), map[Severity]int{}, append([]source.ServedKind{}, r.GatewayAPI...)}
+		Problems   []Problem            `json:"findings"`
+		Counts     map[Severity]int     `json:"counts"`
+		GatewayAPI []inspect.ServedKind `json:"gatewayAPI"`
+	}{append([]Problem{}, r.Problems...), map[Severity]int{}, append([]inspect.ServedKind{}, r.GatewayAPI...)}
 	for _, severity := range Severities {
 		document.Counts[severity] = 0
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/cmd/minilb/wordwrap"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 var long = Report{
@@ -16,7 +16,7 @@ var long = Report{
 		{Warning, "ServiceAccount", "minilb", strings.Repeat("x", 90), "MissingRight", "may not list", "apply deploy/kustomize"},
 		{Notice, "Node", "", "a", "Unread", "é" + strings.Repeat(" wörter", 40), "<none> & nothing"},
 	},
-	GatewayAPI: []source.ServedKind{{Kind: "GRPCRoute", Version: "v1"}, {Kind: "Gateway", Version: "v1"}, {Kind: "GatewayClass", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "ListenerSet", Version: "v1"}, {Kind: "TLSRoute", Version: ""}, {Kind: "XListenerSet", Version: "v1alpha1"}},
+	GatewayAPI: []inspect.ServedKind{{Kind: "GRPCRoute", Version: "v1"}, {Kind: "Gateway", Version: "v1"}, {Kind: "GatewayClass", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "ListenerSet", Version: "v1"}, {Kind: "TLSRoute", Version: ""}, {Kind: "XListenerSet", Version: "v1alpha1"}},
 }
 
 func TestText(t *testing.T) {
@@ -50,7 +50,7 @@ not served:  TLSRoute
 	}
 
 	out.Reset()
-	clean := Report{GatewayAPI: []source.ServedKind{{Kind: "HTTPRoute", Version: ""}}}
+	clean := Report{GatewayAPI: []inspect.ServedKind{{Kind: "HTTPRoute", Version: ""}}}
 	if err := clean.Text(&out); err != nil || out.String() != "nothing found\nGateway API: not served\n" || !clean.Clean() {
 		t.Errorf("got %q, %v", &out, err)
 	}
@@ -79,15 +79,15 @@ func TestTextCounts(t *testing.T) {
 // A kind that is not served is told of where others are, unless another has taken its place.
 func TestTextOfKinds(t *testing.T) {
 	for _, tc := range []struct {
-		served []source.ServedKind
+		served []inspect.ServedKind
 		want   string
 	}{
 		{nil, ""},
-		{[]source.ServedKind{{Kind: "GRPCRoute", Version: ""}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute", Version: ""}}, "Gateway API: HTTPRoute v1\nnot served:  GRPCRoute, TLSRoute\n"},
-		{[]source.ServedKind{{Kind: "HTTPRoute", Version: "v1"}, {Kind: "ListenerSet", Version: "v1"}, {Kind: "XListenerSet", Version: ""}}, "Gateway API: HTTPRoute v1, ListenerSet v1\n"},
-		{[]source.ServedKind{{Kind: "HTTPRoute", Version: "v1"}, {Kind: "ListenerSet", Version: ""}, {Kind: "XListenerSet", Version: "v1alpha1"}}, "Gateway API: HTTPRoute v1, XListenerSet v1alpha1\n"},
-		{[]source.ServedKind{{Kind: "HTTPRoute", Version: "v1"}, {Kind: "ListenerSet", Version: ""}, {Kind: "XListenerSet", Version: ""}}, "Gateway API: HTTPRoute v1\nnot served:  ListenerSet\n"},
-		{[]source.ServedKind{{Kind: "HTTPRoute", Version: ""}, {Kind: "TLSRoute", Version: ""}}, "Gateway API: not served\n"},
+		{[]inspect.ServedKind{{Kind: "GRPCRoute", Version: ""}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute", Version: ""}}, "Gateway API: HTTPRoute v1\nnot served:  GRPCRoute, TLSRoute\n"},
+		{[]inspect.ServedKind{{Kind: "HTTPRoute", Version: "v1"}, {Kind: "ListenerSet", Version: "v1"}, {Kind: "XListenerSet", Version: ""}}, "Gateway API: HTTPRoute v1, ListenerSet v1\n"},
+		{[]inspect.ServedKind{{Kind: "HTTPRoute", Version: "v1"}, {Kind: "ListenerSet", Version: ""}, {Kind: "XListenerSet", Version: "v1alpha1"}}, "Gateway API: HTTPRoute v1, XListenerSet v1alpha1\n"},
+		{[]inspect.ServedKind{{Kind: "HTTPRoute", Version: "v1"}, {Kind: "ListenerSet", Version: ""}, {Kind: "XListenerSet", Version: ""}}, "Gateway API: HTTPRoute v1\nnot served:  ListenerSet\n"},
+		{[]inspect.ServedKind{{Kind: "HTTPRoute", Version: ""}, {Kind: "TLSRoute", Version: ""}}, "Gateway API: not served\n"},
 	} {
 		var out bytes.Buffer
 		report := Report{GatewayAPI: tc.served}

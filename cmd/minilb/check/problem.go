@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 )
 
 // Severity is how bad a Problem is.
@@ -39,7 +39,7 @@ type Problem struct {
 type Report struct {
 	Problems []Problem
 	// GatewayAPI has all kinds of it, none if the DNS server does not read them.
-	GatewayAPI []source.ServedKind
+	GatewayAPI []inspect.ServedKind
 }
 
 // Clean reports whether nothing was found but notices.

@@ -18,9 +18,9 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 	"sigs.k8s.io/yaml"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // What is looked at is what the ClusterRoles of deploy/kustomize grant, and nothing else.
@@ -64,20 +64,20 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-func servedKind(kind, version string) source.ServedKind {
+func servedKind(kind, version string) inspect.ServedKind {
 	group := object.GatewayGroup
 	if kind == object.KindXListenerSet {
 		group = object.GatewayXGroup
 	}
 	resource := resourceOf(schema.GroupVersionKind{Group: group, Kind: kind})
-	return source.ServedKind{Kind: kind, Version: version, Resource: resource.GroupResource()}
+	return inspect.ServedKind{Kind: kind, Version: version, Resource: resource.GroupResource()}
 }
 
 // A permission that nobody uses is not missed.
 func TestNeeds(t *testing.T) {
 	c := checker{
 		options: []config.Options{{Services: true, Gateways: true}},
-		served:  []source.ServedKind{servedKind("HTTPRoute", "v1"), servedKind("TLSRoute", ""), servedKind("XListenerSet", "")},
+		served:  []inspect.ServedKind{servedKind("HTTPRoute", "v1"), servedKind("TLSRoute", ""), servedKind("XListenerSet", "")},
 	}
 	var needed []string
 	for _, r := range dnsPermissions {
@@ -279,7 +279,7 @@ func TestRightsUnknown(t *testing.T) {
 func TestAllowedAsks(t *testing.T) {
 	c := withAccounts(t, "", shippedAccount("dns", "minilb", "minilb"))
 	c.ControllerAccount, c.options = "", []config.Options{{Services: true, Gateways: true, Namespaces: []string{"a", "b"}}}
-	c.served = []source.ServedKind{servedKind("Gateway", "v1"), servedKind("TLSRoute", "")}
+	c.served = []inspect.ServedKind{servedKind("Gateway", "v1"), servedKind("TLSRoute", "")}
 	if _, err := c.missingPermissions(t.Context()); err != nil {
 		t.Fatal(err)
 	}

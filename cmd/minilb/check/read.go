@@ -16,8 +16,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/pager"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/plugin/minilb/kube"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // state is what a cluster has of the objects that we look at ourselves.
@@ -59,7 +59,7 @@ func newClients(config *rest.Config) (*clients, error) {
 
 // read reads the namespaces, all if there are none, and the kinds of the Gateway API in the versions
 // given. What may not be read is left out, with a problem, unless nothing could be said without it.
-func (c *clients) read(ctx context.Context, namespaces []string, served []source.ServedKind) (*state, error) {
+func (c *clients) read(ctx context.Context, namespaces []string, served []inspect.ServedKind) (*state, error) {
 	s := &state{byName: map[cache.ObjectName]*corev1.Service{}, slices: map[cache.ObjectName][]*discoveryv1.EndpointSlice{}, groups: map[string]bool{}}
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
@@ -131,7 +131,7 @@ type objectKind struct {
 }
 
 // gatewayKinds returns those kinds that are served.
-func gatewayKinds(served []source.ServedKind) []objectKind {
+func gatewayKinds(served []inspect.ServedKind) []objectKind {
 	var kinds []objectKind
 	for _, s := range served {
 		if s.Version != "" {

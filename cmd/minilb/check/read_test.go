@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/source"
@@ -88,7 +89,7 @@ func TestUnread(t *testing.T) {
 // A refusal of a reason that is not known is told all the same. What is wrong with a slice is said of its Service, and
 // what depends on a kind that cannot be read is said of the kind.
 func TestRefusedOtherwise(t *testing.T) {
-	expect(t, rejected([]source.Rejection{{Kind: "Ingress", Namespace: "shop", Name: "i", Reason: "new", Text: "it is so"}, {Kind: "EndpointSlice", Reason: object.ReasonEndpoint}, {Kind: "HTTPRoute", Reason: object.ReasonUnread}}), []string{
+	expect(t, rejected([]inspect.Rejection{{Kind: "Ingress", Namespace: "shop", Name: "i", Reason: "new", Text: "it is so"}, {Kind: "EndpointSlice", Reason: object.ReasonEndpoint}, {Kind: "HTTPRoute", Reason: object.ReasonUnread}}), []string{
 		`warning Ingress shop/i HostDiffers: it is so; run "minilb explain HOST"`})
 }
 
@@ -100,7 +101,7 @@ func TestServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []source.ServedKind{servedKind("GRPCRoute", ""), servedKind("Gateway", "v1"), servedKind("GatewayClass", "v1"), servedKind("HTTPRoute", ""), servedKind("ListenerSet", ""), servedKind("TLSRoute", ""), servedKind("XListenerSet", "")}
+	want := []inspect.ServedKind{servedKind("GRPCRoute", ""), servedKind("Gateway", "v1"), servedKind("GatewayClass", "v1"), servedKind("HTTPRoute", ""), servedKind("ListenerSet", ""), servedKind("TLSRoute", ""), servedKind("XListenerSet", "")}
 	if !slices.Equal(report.GatewayAPI, want) {
 		t.Errorf("got %v, want %v", report.GatewayAPI, want)
 	}

@@ -13,9 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/cmd/minilb/reasons"
 	"github.com/minilb/minilb/plugin/minilb/lb"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // The README has each reason that is found, and no other, and the document as it is printed.
@@ -76,7 +76,7 @@ func TestREADME(t *testing.T) {
 		Problems: []Problem{{Error, "Service", "shop", "web", "TargetPortMismatch",
 			"port 80 leads to port 8080 of the pods, and nothing translates it: clients must use 8080",
 			"let the pods listen on 80 (sysctl net.ipv4.ip_unprivileged_port_start=0 lets them), or set port: 8080 in the Service"}},
-		GatewayAPI: []source.ServedKind{{Kind: "HTTPRoute", Version: "v1"}},
+		GatewayAPI: []inspect.ServedKind{{Kind: "HTTPRoute", Version: "v1"}},
 	}
 	var printed bytes.Buffer
 	if err := report.JSON(&printed); err != nil || printed.String() != example {

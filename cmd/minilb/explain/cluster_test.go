@@ -13,8 +13,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/plugin/minilb/config"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // The objects of a small cluster, one behind the other.
@@ -134,8 +134,8 @@ func (c *cluster) explain(t *testing.T, name string) *Explanation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := newExplainer(c.client, c.corefile, names, func(options ...config.Options) ([]*source.DryRun, error) {
-		return source.InspectObjects(c.objects, source.Hooks{Covered: c.corefile.Covered}, options...)
+	x, err := newExplainer(c.client, c.corefile, names, func(options ...config.Options) ([]*inspect.DryRun, error) {
+		return inspect.Objects(c.objects, c.corefile.Covered, options...)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -32,9 +33,9 @@ type Explanation struct {
 	About   string   `json:"about"`   // what the name is by the structure of that zone
 	Notes   []string `json:"notes"`   // what else there is to know
 
-	Claims    []source.ClaimStatus `json:"claims"`    // on the name and on wildcards that cover it
-	Endpoints []source.Endpoint    `json:"endpoints"` // of the Services behind the name
-	Answer    Answer               `json:"answer"`
+	Claims    []inspect.ClaimStatus `json:"claims"`    // on the name and on wildcards that cover it
+	Endpoints []source.Endpoint     `json:"endpoints"` // of the Services behind the name
+	Answer    Answer                `json:"answer"`
 }
 
 // The rcodes of an Answer.
@@ -57,19 +58,19 @@ type Answer struct {
 // Explainer explains names by what it has read of a cluster.
 type Explainer struct {
 	corefile *config.Corefile
-	runs     []*source.DryRun     // by plugin block, nil for those that answer for none of the names
+	runs     []*inspect.DryRun    // by plugin block, nil for those that answer for none of the names
 	client   kubernetes.Interface // for what the server does not read; it may be refused everything
 }
 
 // New reads the cluster once for all plugin blocks that answer for the names.
 func New(ctx context.Context, cluster *rest.Config, client kubernetes.Interface, corefile *config.Corefile, names []Name) (*Explainer, error) {
-	return newExplainer(client, corefile, names, func(options ...config.Options) ([]*source.DryRun, error) {
-		return source.Inspect(ctx, cluster, source.Hooks{Covered: corefile.Covered}, options...)
+	return newExplainer(client, corefile, names, func(options ...config.Options) ([]*inspect.DryRun, error) {
+		return inspect.Cluster(ctx, cluster, corefile.Covered, options...)
 	})
 }
 
-func newExplainer(client kubernetes.Interface, corefile *config.Corefile, names []Name, inspect func(...config.Options) ([]*source.DryRun, error)) (*Explainer, error) {
-	x := &Explainer{corefile: corefile, runs: make([]*source.DryRun, len(corefile.Blocks)), client: client}
+func newExplainer(client kubernetes.Interface, corefile *config.Corefile, names []Name, run func(...config.Options) ([]*inspect.DryRun, error)) (*Explainer, error) {
+	x := &Explainer{corefile: corefile, runs: make([]*inspect.DryRun, len(corefile.Blocks)), client: client}
 	var blocks []int
 	var options []config.Options
 	for _, name := range names {
@@ -77,7 +78,7 @@ func newExplainer(client kubernetes.Interface, corefile *config.Corefile, names 
 			blocks, options = append(blocks, n), append(options, corefile.Blocks[n].Options)
 		}
 	}
-	runs, err := inspect(options...)
+	runs, err := run(options...)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func newExplainer(client kubernetes.Interface, corefile *config.Corefile, names 
 // explainer makes one Explanation.
 type explainer struct {
 	block  *config.Block
-	seen   *source.DryRun
+	seen   *inspect.DryRun
 	client kubernetes.Interface
 	name   string // canonical
 	Explanation
@@ -147,14 +148,14 @@ func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
 }
 
 // unserved returns a note if the Gateway API is installed without some kinds of routes, "" for none.
-func unserved(kinds []source.ServedKind) string {
+func unserved(kinds []inspect.ServedKind) string {
 	var missing []string
 	for _, kind := range kinds {
 		if strings.HasSuffix(kind.Kind, "Route") && kind.Version == "" {
 			missing = append(missing, kind.Kind)
 		}
 	}
-	if missing == nil || !slices.ContainsFunc(kinds, func(kind source.ServedKind) bool { return kind.Version != "" }) {
+	if missing == nil || !slices.ContainsFunc(kinds, func(kind inspect.ServedKind) bool { return kind.Version != "" }) {
 		return ""
 	}
 	return fmt.Sprintf("the API server does not serve %s: hosts of such routes cannot be found", strings.Join(missing, " or "))

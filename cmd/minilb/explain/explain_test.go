@@ -3,21 +3,21 @@ package explain
 import (
 	"testing"
 
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 )
 
 // Routes are missed where the Gateway API is installed in part.
 func TestUnserved(t *testing.T) {
 	for _, tc := range []struct {
-		served []source.ServedKind
+		served []inspect.ServedKind
 		want   string
 	}{
 		{nil, ""},
-		{[]source.ServedKind{{Kind: "GRPCRoute"}, {Kind: "Gateway"}, {Kind: "HTTPRoute"}, {Kind: "TLSRoute"}}, ""},
-		{[]source.ServedKind{{Kind: "GRPCRoute", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute", Version: "v1"}, {Kind: "XListenerSet"}}, ""},
-		{[]source.ServedKind{{Kind: "GRPCRoute", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute"}},
+		{[]inspect.ServedKind{{Kind: "GRPCRoute"}, {Kind: "Gateway"}, {Kind: "HTTPRoute"}, {Kind: "TLSRoute"}}, ""},
+		{[]inspect.ServedKind{{Kind: "GRPCRoute", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute", Version: "v1"}, {Kind: "XListenerSet"}}, ""},
+		{[]inspect.ServedKind{{Kind: "GRPCRoute", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute"}},
 			"the API server does not serve TLSRoute: hosts of such routes cannot be found"},
-		{[]source.ServedKind{{Kind: "GRPCRoute"}, {Kind: "Gateway", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute"}},
+		{[]inspect.ServedKind{{Kind: "GRPCRoute"}, {Kind: "Gateway", Version: "v1"}, {Kind: "HTTPRoute", Version: "v1"}, {Kind: "TLSRoute"}},
 			"the API server does not serve GRPCRoute or TLSRoute: hosts of such routes cannot be found"},
 	} {
 		if got := unserved(tc.served); got != tc.want {

@@ -11,8 +11,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/plugin/minilb/lb"
-	"github.com/minilb/minilb/plugin/minilb/source"
 )
 
 // ports returns a note for each port of a Service that its pods do not listen on (S5). It reads what the server does
@@ -66,7 +66,7 @@ func (e *explainer) misplaced(ctx context.Context) {
 			return
 		}
 		for _, slip := range lb.Lint(kind, object.Labels, object.Annotations, o.HostAnnotations) {
-			if !slip.Label && source.Lists(object.Annotations[slip.Key], e.name, o.Zones[0]) {
+			if !slip.Label && inspect.Lists(object.Annotations[slip.Key], e.name, o.Zones[0]) {
 				note(kind, object, slip.Text+": "+slip.Fix)
 			}
 		}
@@ -84,7 +84,7 @@ func (e *explainer) misplaced(ctx context.Context) {
 					continue // its claims are listed
 				}
 				for _, annotation := range slices.Sorted(maps.Keys(s.Annotations)) {
-					if slices.Contains(o.HostAnnotations, annotation) && source.Lists(s.Annotations[annotation], e.name, o.Zones[0]) {
+					if slices.Contains(o.HostAnnotations, annotation) && inspect.Lists(s.Annotations[annotation], e.name, o.Zones[0]) {
 						note("Service", &s.ObjectMeta, fmt.Sprintf("annotation %s has no effect: it counts on Services of type LoadBalancer and class %s alone", annotation, o.Class))
 					}
 				}

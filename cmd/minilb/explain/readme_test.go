@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	routes "github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/source"
@@ -41,7 +42,7 @@ func TestREADME(t *testing.T) {
 		t.Errorf("described are\n%q, printed are\n%q", got, want)
 	}
 	for field, want := range map[string][]string{
-		"claims.verdict":       {source.Accepted(true).String(), source.Accepted(false).String()},
+		"claims.verdict":       {inspect.Accepted(true).String(), inspect.Accepted(false).String()},
 		"endpoints.state":      {object.StateReady, object.StateNotReady, object.StateServing, object.StateTerminating},
 		"answer.rcode":         {noError, nxDomain},
 		"claims.parents.cause": causes(),
@@ -56,7 +57,7 @@ func TestREADME(t *testing.T) {
 	x := Explanation{
 		Name: "shop.example.org", Summary: "It is answered with 1 IPv4 address and no IPv6 address.",
 		About: "in none of the zones: answered if an object claims it",
-		Claims: []source.ClaimStatus{{
+		Claims: []inspect.ClaimStatus{{
 			Kind: "HTTPRoute", Namespace: "shop", Name: "web", Created: date("2026-11-20T09:12:40Z"), Host: "shop.example.org", Accepted: true, Targets: []string{"Service edge/gw"},
 			Parents: []routes.ParentStatus{{Parent: "Gateway edge/gw", Listeners: []routes.ListenerStatus{{Name: "web", Host: "*.example.org", Port: 80}}}},
 		}},

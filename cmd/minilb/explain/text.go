@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 	"github.com/minilb/minilb/plugin/minilb/source"
@@ -54,7 +55,7 @@ func (x *Explanation) Text(w io.Writer, apart bool) error {
 
 func indent(n int) string { return strings.Repeat(" ", n) }
 
-func writeClaim(text *strings.Builder, c *source.ClaimStatus, title, name string) {
+func writeClaim(text *strings.Builder, c *inspect.ClaimStatus, title, name string) {
 	paragraph(text, title, indent(13), fmt.Sprintf("%s %s/%s, of %s: %s", c.Kind, c.Namespace, c.Name, c.Created.Format(time.RFC3339), c.Accepted))
 	line := func(depth int, format string, args ...any) {
 		paragraph(text, indent(depth), indent(depth+2), fmt.Sprintf(format, args...))

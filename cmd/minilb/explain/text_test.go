@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
 	routes "github.com/minilb/minilb/plugin/minilb/gateway"
 
 	"github.com/minilb/minilb/plugin/minilb/source"
@@ -14,7 +15,7 @@ import (
 func TestText(t *testing.T) {
 	x := &Explanation{
 		Name: "a.example", Summary: strings.Repeat("word ", 40), About: strings.Repeat("zone ", 30), Notes: []string{"first", strings.Repeat("note ", 30)},
-		Claims: []source.ClaimStatus{{
+		Claims: []inspect.ClaimStatus{{
 			Kind: "HTTPRoute", Namespace: "shop", Name: "web", Created: date("2026-01-01T00:00:00Z"), Host: "*.example", Message: strings.Repeat("why ", 40),
 			Parents: []routes.ParentStatus{{Parent: "Gateway shop/gw", Message: "no", Listeners: []routes.ListenerStatus{{Name: "l", Port: 80}, {Name: "m", Host: "*.example", Port: 443, Message: strings.Repeat("rule ", 30)}}}},
 		}},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -165,4 +166,15 @@ func TestReservedUnread(t *testing.T) {
 			b.want("nas.minilb.", "-")
 		})
 	}
+}
+
+// sliceObject returns an EndpointSlice of a Service, with ready endpoints.
+func sliceObject(service, name string, addrs ...string) *discoveryv1.EndpointSlice {
+	namespace, service, _ := strings.Cut(service, "/")
+	s := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4}
+	s.Namespace, s.Name, s.Labels = namespace, name, map[string]string{discoveryv1.LabelServiceName: service}
+	for _, addr := range addrs {
+		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{addr}})
+	}
+	return s
 }

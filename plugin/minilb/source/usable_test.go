@@ -207,7 +207,7 @@ func TestInspectedEntries(t *testing.T) {
 			b.watcher.EndpointSlices("").Update(s)
 		}
 		b.sync()
-		web, _ := (&DryRun{translator: b.tr}).Service("shop", "web")
+		web, _ := (&View{translator: b.tr}).Service("shop", "web")
 		addr := netip.MustParseAddr("192.0.2.11")
 		want := []Endpoint{
 			{Service: "shop/web", Addr: addr, Hostname: "db-1", State: object.StateReady, Answered: true},

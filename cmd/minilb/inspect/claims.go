@@ -1,4 +1,4 @@
-package source
+package inspect
 
 import (
 	"cmp"
@@ -48,7 +48,7 @@ func (a Accepted) MarshalText() ([]byte, error) { return []byte(a.String()), nil
 // other classes, are among them.
 func (i *DryRun) Claims(name string) []ClaimStatus {
 	var all []ClaimStatus
-	options := &i.translator.options
+	options := i.Options
 	for _, namespace := range cluster.NamespacesOf(options) {
 		for _, s := range i.cluster.Services(namespace).List() {
 			for _, host := range i.hostsOf(s) {
@@ -105,21 +105,21 @@ func written(hosts []string) []string {
 }
 
 func (i *DryRun) hostsOf(s *object.Service) []string {
-	if c := claim.FromService(&i.translator.options, s); c != nil {
+	if c := claim.FromService(i.Options, s); c != nil {
 		return c.Hosts
 	}
 	return nil
 }
 
 func (i *DryRun) ofService(s *object.Service, host string) ClaimStatus {
-	o := &i.translator.options
+	o := i.Options
 	c := i.claimStatus(s.Ref("Service"), host)
 	switch {
 	case s.Ignored:
 		c.Message = ignored
 	case !o.Services:
 		c.Message = "Services are not among the resources that are read"
-	case !i.translator.exposes(s):
+	case !s.Exposed(o.Class, o.DefaultClass):
 		c.Message = fmt.Sprintf("it is not of class %q: %s", o.Class, classOf(s))
 	}
 	return c
@@ -136,7 +136,7 @@ func classOf(s *object.Service) string {
 }
 
 func (i *DryRun) ofIngress(g *object.Ingress, host string) ClaimStatus {
-	o := &i.translator.options
+	o := i.Options
 	c := i.claimStatus(g.Ref("Ingress"), host)
 	switch {
 	case g.Ignored:
@@ -152,9 +152,9 @@ func (i *DryRun) ofIngress(g *object.Ingress, host string) ClaimStatus {
 // claimStatus returns the result of an object's claim on a host.
 func (i *DryRun) claimStatus(o object.Ref, host string) ClaimStatus {
 	c := ClaimStatus{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Created: time.Unix(o.Created, 0).UTC(), Host: hostname.Plain(host)}
-	entries := i.translator.resolver.Own(host)
-	if i.translator.last.hosts[host] != nil {
-		entries = append(entries, i.translator.resolver.Counting(host)...)
+	entries := i.Resolver.Own(host)
+	if i.Hosts[host] != nil {
+		entries = append(entries, i.Resolver.Counting(host)...)
 	}
 	var leftOut []string
 	for _, of := range entries {
@@ -174,7 +174,7 @@ func (i *DryRun) claimStatus(o object.Ref, host string) ClaimStatus {
 	slices.Sort(c.Targets)
 	c.Targets = slices.Compact(c.Targets)
 	c.Message = strings.Join(append(i.messages(&o, host, bool(c.Accepted)), leftOut...), "; ")
-	if service, ok := i.translator.options.ServiceAt(host); ok && i.translator.services.state.exposed[service] != nil && bool(c.Accepted) && c.Message == "" {
+	if service, ok := i.Options.ServiceAt(host); ok && i.Exposed(service) && bool(c.Accepted) && c.Message == "" {
 		c.Message = fmt.Sprintf("it is the name of Service %s anyway", service)
 	}
 	return c
@@ -182,7 +182,7 @@ func (i *DryRun) claimStatus(o object.Ref, host string) ClaimStatus {
 
 // targetsOf returns the targets of a claim that answers for a host, and those that are left out (G44).
 func (i *DryRun) targetsOf(e *claim.Entry, host string) (targets, leftOut []string) {
-	out, _ := i.translator.resolver.Resolution(host)
+	out, _ := i.Resolver.Resolution(host)
 	for _, addr := range e.Direct.Addrs {
 		targets = append(targets, "address "+addr.String())
 	}
@@ -191,9 +191,9 @@ func (i *DryRun) targetsOf(e *claim.Entry, host string) (targets, leftOut []stri
 	}
 	for _, to := range e.Direct.Hosts {
 		switch {
-		case i.translator.resolver.Covers(to) || slices.Contains(out.External, to):
+		case i.Resolver.Covers(to) || slices.Contains(out.External, to):
 			targets = append(targets, "host "+hostname.Plain(to))
-		case i.translator.options.Zone(to) != "":
+		case i.Options.Zone(to) != "":
 			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: it is in our zone, but nothing of ours has that name", hostname.Plain(to)))
 		case out.External == nil:
 			leftOut = append(leftOut, fmt.Sprintf("its hostname %q is left out: a name that has addresses cannot be an alias", hostname.Plain(to)))
@@ -216,11 +216,11 @@ func (i *DryRun) messages(o *object.Ref, host string, answers bool) []string {
 			}
 		}
 	}
-	for p := range i.translator.resolver.Problems() {
+	for p := range i.Resolver.Problems() {
 		add(p)
 	}
-	for n := range i.translator.last.objects {
-		add(&i.translator.last.objects[n])
+	for n := range i.View.Objects {
+		add(&i.View.Objects[n])
 	}
 	if len(texts) > 1 && !answers {
 		texts = texts[:1]
@@ -231,7 +231,7 @@ func (i *DryRun) messages(o *object.Ref, host string, answers bool) []string {
 // ofRoute returns the status of a route's hosts that are the name or cover it: of those that it names, and of those
 // that it takes from its listeners.
 func (i *DryRun) ofRoute(r *object.Route, name string) []ClaimStatus {
-	parents, hosts := i.translator.routes.Explain(r, name)
+	parents, hosts := i.Routes.Explain(r, name)
 	var named []string // what it asks for, as it is written
 	for _, host := range r.Hosts {
 		if host != "" && hostname.Matches(host, name) {
@@ -263,7 +263,7 @@ func (i *DryRun) ofRoute(r *object.Route, name string) []ClaimStatus {
 // ServiceAt returns the Service whose name a canonical name, or one above it, is or would be by the structure of the
 // zones, "" for none.
 func (i *DryRun) ServiceAt(name string) (namespace, service string) {
-	o := &i.translator.options
+	o := i.Options
 	if zone := o.Zone(name); zone != "" && o.Services {
 		if labels := hostname.Labels(name, zone); len(labels) > 1 {
 			return labels[len(labels)-1], labels[len(labels)-2]

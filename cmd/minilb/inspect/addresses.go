@@ -1,4 +1,4 @@
-package source
+package inspect
 
 import (
 	"cmp"
@@ -16,7 +16,6 @@ type StatusAddress struct {
 
 // Addresses returns those of all Gateways and Ingresses that count.
 func (i *DryRun) Addresses() []StatusAddress {
-	t := i.translator
 	var all []StatusAddress
 	add := func(l *object.Targets) {
 		for _, target := range l.List {
@@ -25,13 +24,11 @@ func (i *DryRun) Addresses() []StatusAddress {
 			}
 		}
 	}
-	for gw := range t.routes.Gateways() {
+	for gw := range i.Routes.Gateways() {
 		add(&gw.Targets)
 	}
-	for name, c := range t.claims {
-		if name.Kind == "Ingress" {
-			add(&c.Targets)
-		}
+	for c := range i.Ingresses() {
+		add(&c.Targets)
 	}
 	slices.SortFunc(all, func(a, b StatusAddress) int {
 		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name), strings.Compare(a.Address, b.Address))

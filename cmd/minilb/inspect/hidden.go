@@ -1,4 +1,4 @@
-package source
+package inspect
 
 import (
 	"fmt"
@@ -25,7 +25,7 @@ func (i *DryRun) relevant(name string, all []ClaimStatus) []ClaimStatus {
 		case host == name:
 		case !bool(c.Accepted) && (itself || service != "" && host == "*."+zone):
 			continue
-		case bool(c.Accepted) && i.translator.last.hosts[host] != node:
+		case bool(c.Accepted) && i.Hosts[host] != node:
 			c.Accepted, c.Targets, c.Services, c.Message = false, nil, nil, i.hiddenBy(name, host)
 		}
 		relevant = append(relevant, c)
@@ -35,12 +35,12 @@ func (i *DryRun) relevant(name string, all []ClaimStatus) []ClaimStatus {
 
 // hiddenBy says because of what a wildcard that counts is not what answers for a canonical name.
 func (i *DryRun) hiddenBy(name, wildcard string) string {
-	o, names := &i.translator.options, i.Names()
+	o, names := i.Options, i.Names()
 	wide, owner := hostname.Plain(wildcard), i.ownerOf(wildcard)
 	for offset, end := 0, false; !end && name[offset:] != wildcard[2:]; offset, end = dns.NextLabel(name, offset) {
 		encloser := name[offset:]
 		closer := "*." + encloser
-		node, claimed := i.translator.last.hosts[encloser]
+		node, claimed := i.Hosts[encloser]
 		below := slices.IndexFunc(names, func(n string) bool {
 			return n != encloser && hostname.InZone(n, encloser) && i.ownerOf(n) == owner // others keep it off nothing (C7b)
 		})
@@ -71,8 +71,8 @@ func (i *DryRun) hiddenBy(name, wildcard string) string {
 
 // ownerOf returns the namespace that has a claimed name, "" where that does not matter: in a zone.
 func (i *DryRun) ownerOf(name string) string {
-	out, claimed := i.translator.resolver.Resolution(name)
-	if i.translator.options.Zone(name) != "" || !claimed {
+	out, claimed := i.Resolver.Resolution(name)
+	if i.Options.Zone(name) != "" || !claimed {
 		return ""
 	}
 	return out.Winner.Namespace

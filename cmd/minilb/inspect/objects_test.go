@@ -1,4 +1,4 @@
-package source
+package inspect
 
 import (
 	"net/netip"
@@ -16,20 +16,23 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
+	"github.com/minilb/minilb/plugin/minilb/source"
 )
+
+// atOnce is more endpoints than are merged within the event of a slice.
+const atOnce = 2048
 
 // What objects given by hand amount to is what a cluster with them does, within the namespaces that
 // are read (G3, G15, C2).
-func TestInspectObjects(t *testing.T) {
+func TestObjects(t *testing.T) {
 	namespace := func(name string) *corev1.Namespace {
 		n := &corev1.Namespace{}
 		n.Name, n.Labels = name, map[string]string{"routes": "yes"}
 		return n
 	}
 	objects := []runtime.Object{testService("shop/web", 2, "a.ex.org"), testService("dev/web", 3, "a.ex.org"), namespace("shop"), namespace("dev")}
-	for _, resource := range []string{"endpointslices", "ingresses"} {
-		objects = append(objects, fakeState()[resource]...)
-	}
+	objects = append(objects, sliceObject("shop/web", "web-1", "10.0.0.1"))
+	objects = append(objects, ingresses()...)
 	const gateway = `
 apiVersion: gateway.networking.k8s.io/v1beta1
 kind: Gateway
@@ -62,10 +65,7 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 	} {
 		options := config.Defaults()
 		options.Zones, options.Namespaces = []string{"minilb."}, tc.namespaces
-		i, err := inspectObjects(options, Hooks{}, objects...)
-		if err != nil {
-			t.Fatal(err)
-		}
+		i := objectsOf(t, options, objects...)
 		if got := strings.Join(i.Names(), " "); got != tc.names {
 			t.Errorf("%s: names are %q, want %q", tc.name, got, tc.names)
 		}
@@ -93,21 +93,22 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 }
 
 // What the block says of a name is kept, and what only a server does is left out (D8, D26).
-func TestInspectObjectsOptions(t *testing.T) {
+func TestObjectsOptions(t *testing.T) {
 	options := config.Defaults()
 	options.Zones = []string{"minilb."}
 	web := sliceObject("shop/web", "web-1", "10.0.0.9", "none")
-	web.Endpoints[0].NodeName = pointer("n1")
+	web.Endpoints[0].NodeName = new("n1")
 	large := sliceObject("shop/large", "large-1") // which is merged once all is listed
 	large.Annotations = map[string]string{corev1.EndpointsLastChangeTriggerTime: time.Now().Format(time.RFC3339Nano)}
 	for addr := netip.MustParseAddr("10.1.0.1"); len(large.Endpoints) <= atOnce; addr = addr.Next() {
 		large.Endpoints = append(large.Endpoints, discoveryv1.Endpoint{Addresses: []string{addr.String()}})
 	}
 	before := sliceObject("shop/web", "web-0", "10.0.0.1", "other") // and yet listed later
-	i, err := inspectObjects(options, Hooks{Covered: func(host string) bool { return host != "a.ex.org." }}, testService("shop/web", 1, "a.ex.org, b.ex.org"), testService("shop/large", 2, ""), web, before, large)
+	all, err := Objects([]runtime.Object{testService("shop/web", 1, "a.ex.org, b.ex.org"), testService("shop/large", 2, ""), web, before, large}, func(host string) bool { return host != "a.ex.org." }, options)
 	if err != nil {
 		t.Fatal(err)
 	}
+	i := all[0]
 	var told []string
 	for _, r := range i.Rejections() {
 		if r.Reason == "" {
@@ -122,7 +123,7 @@ func TestInspectObjectsOptions(t *testing.T) {
 	}
 	// C5: by address and by text, in whatever order the slices come.
 	service, _ := i.Service("shop", "web")
-	if want := []Endpoint{
+	if want := []source.Endpoint{
 		{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.1"), State: object.StateReady, Answered: true},
 		{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.9"), Node: "n1", State: object.StateReady, Answered: true},
 	}; !slices.Equal(service.Endpoints, want) {
@@ -137,13 +138,10 @@ func TestInspectObjectsOptions(t *testing.T) {
 }
 
 // C6: what keeps a wildcard off a name of others is no name that is answered.
-func TestInspectObjectsFence(t *testing.T) {
+func TestObjectsFence(t *testing.T) {
 	options := config.Defaults()
 	options.Claims = []config.ClaimRule{{Suffix: "ex.org."}, {Suffix: "lan.ex.org.", Namespaces: []string{"other"}}}
-	i, err := inspectObjects(options, Hooks{}, testService("shop/web", 1, "*.ex.org"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	i := objectsOf(t, options, testService("shop/web", 1, "*.ex.org"))
 	if got := strings.Join(i.Names(), " "); got != "*.ex.org." {
 		t.Errorf("names are %q", got)
 	}
@@ -153,15 +151,4 @@ func TestInspectObjectsFence(t *testing.T) {
 	if _, result, _ := i.Lookup("a.lan.ex.org."); result == records.Found {
 		t.Error("the wildcard covers what belongs to others")
 	}
-}
-
-// sliceObject returns an EndpointSlice of a Service, with ready endpoints.
-func sliceObject(service, name string, addrs ...string) *discoveryv1.EndpointSlice {
-	namespace, service, _ := strings.Cut(service, "/")
-	s := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4}
-	s.Namespace, s.Name, s.Labels = namespace, name, map[string]string{discoveryv1.LabelServiceName: service}
-	for _, addr := range addrs {
-		s.Endpoints = append(s.Endpoints, discoveryv1.Endpoint{Addresses: []string{addr}})
-	}
-	return s
 }

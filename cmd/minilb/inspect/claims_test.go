@@ -1,11 +1,10 @@
-package source
+package inspect
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,8 +42,8 @@ func (c ClaimStatus) String() string {
 	return line
 }
 
-// expectClaimants fails the test unless these are the objects that ask for a name.
-func expectClaimants(t *testing.T, i *DryRun, name string, want ...string) {
+// expectClaims fails the test unless these are the objects that ask for a name.
+func expectClaims(t *testing.T, i *DryRun, name string, want ...string) {
 	t.Helper()
 	var got []string
 	for _, c := range i.Claims(name) {
@@ -56,13 +55,10 @@ func expectClaimants(t *testing.T, i *DryRun, name string, want ...string) {
 }
 
 // C2, M8, S6, M2: who asks for a name, those first that are answered, and why the others are not.
-func TestClaimants(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		i, err := inspected(t, t.Context(), inspectedAPI(t), config.Options{Gateways: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		expectClaimants(t, i, "web.ex.org.",
+func TestClaims(t *testing.T) {
+	t.Run("every kind", func(t *testing.T) {
+		i := objectsOf(t, options(true), state(t)...)
+		expectClaims(t, i, "web.ex.org.",
 			`Service shop/web web.ex.org -> Service shop/web (shop/web): host "bad_host" in annotation minilb/host is refused: it is not a DNS name of letters, digits, hyphens and dots`,
 			`Service shop/twice web.ex.org -> Service shop/twice (shop/twice)`,
 			`Service shop/off web.ex.org: label minilb/ignore makes it absent`,
@@ -70,38 +66,37 @@ func TestClaimants(t *testing.T) {
 			`Service shop/nobody web.ex.org: it is not of class "minilb": it has no spec.loadBalancerClass`,
 			`Service late/web web.ex.org: host "web.ex.org" is refused: another namespace claimed it earlier`,
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: the name exists by itself`)
-		expectClaimants(t, i, "a.ex.org.",
+		expectClaims(t, i, "a.ex.org.",
 			`Ingress shop/address a.ex.org -> address 10.9.9.9`,
 			`Ingress shop/idle a.ex.org: host "a.ex.org" is not served: its status has no address yet; is its ingress controller running and publishing one?`,
 			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`,
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: the name exists by itself`)
-		expectClaimants(t, i, "s.ex.org.",
+		expectClaims(t, i, "s.ex.org.",
 			`Ingress shop/service s.ex.org -> Service shop/web (shop/web)`,
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: the name exists by itself`)
 		for _, name := range []string{"other.ex.org.", "*.ex.org."} {
-			expectClaimants(t, i, name,
+			expectClaims(t, i, name,
 				`Ingress shop/wild *.ex.org -> address 10.9.9.8: its hostname "lb.aws.com" is left out: a name that has addresses cannot be an alias`)
 		}
-		expectClaimants(t, i, "twice.shop.minilb.",
+		expectClaims(t, i, "twice.shop.minilb.",
 			`Service shop/twice twice.shop.minilb -> Service shop/twice (shop/twice): it is the name of Service shop/twice anyway`)
-		expectClaimants(t, i, "nobody.org.")
+		expectClaims(t, i, "nobody.org.")
 	})
-	synctest.Test(t, func(t *testing.T) {
-		i, err := inspected(t, t.Context(), inspectedAPI(t), config.Options{IngressClasses: []string{"nginx"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		expectClaimants(t, i, "a.ex.org.",
+	t.Run("ingress_classes", func(t *testing.T) {
+		o := options(false)
+		o.IngressClasses = []string{"nginx"}
+		i := objectsOf(t, o, state(t)...)
+		expectClaims(t, i, "a.ex.org.",
 			`Ingress shop/address a.ex.org: it has no class, and only those of ingress_classes count`,
 			`Ingress shop/idle a.ex.org: it has no class, and only those of ingress_classes count`,
 			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`)
-		expectClaimants(t, i, "other.ex.org.",
+		expectClaims(t, i, "other.ex.org.",
 			`Ingress shop/wild *.ex.org: it has no class, and only those of ingress_classes count`)
 	})
 }
 
-// claimantsCase is what is to be said of the objects that ask for a name.
-type claimantsCase struct {
+// claimsCase is what is to be said of the objects that ask for a name.
+type claimsCase struct {
 	name    string
 	change  func(*config.Options) // nil for none
 	objects []runtime.Object
@@ -109,21 +104,16 @@ type claimantsCase struct {
 	want    []string
 }
 
-func (tc *claimantsCase) run(t *testing.T) {
-	options := config.Defaults()
-	options.Zones = []string{"minilb."}
+func (tc *claimsCase) run(t *testing.T) {
+	o := options(true)
 	if tc.change != nil {
-		tc.change(&options)
+		tc.change(&o)
 	}
-	i, err := inspectObjects(options, Hooks{}, tc.objects...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	expectClaimants(t, i, tc.asked, tc.want...)
+	expectClaims(t, objectsOf(t, o, tc.objects...), tc.asked, tc.want...)
 }
 
 // What is said of objects that ask for a name, each case for a reason of its own.
-func TestClaimantsReasons(t *testing.T) {
+func TestClaimsReasons(t *testing.T) {
 	ingress := func(name, host string, addresses ...networkingv1.IngressLoadBalancerIngress) runtime.Object {
 		i := testIngress(name, host)
 		i.Status.LoadBalancer.Ingress = addresses
@@ -136,7 +126,7 @@ func TestClaimantsReasons(t *testing.T) {
 	web, young := testService("shop/web", 0, ""), testService("shop/r", 0, "a.ex.org")
 	young.CreationTimestamp = metav1.Time{} // as the others'
 	const parent = "\n  Gateway infra/gw"
-	for _, tc := range []claimantsCase{
+	for _, tc := range []claimsCase{
 		{
 			name:    "C2: routes come before Ingresses, and these before Services",
 			objects: []runtime.Object{young, ingress("shop/r", "a.ex.org", networkingv1.IngressLoadBalancerIngress{IP: "10.9.9.9"}), gateway, custom(class), route},
@@ -185,28 +175,24 @@ func TestClaimantsReasons(t *testing.T) {
 }
 
 // G10-G16, G20b, G30: what has become of a route at each of its parents, and at each of their listeners.
-func TestClaimantsRoutes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api := inspectedAPI(t)
+func TestClaimsRoutes(t *testing.T) {
+	t.Run("ingress_classes", func(t *testing.T) {
 		route := func(name, hosts string, parents ...string) runtime.Object {
 			return customObject(t, strings.Replace(routeOf(object.KindHTTPRoute, hosts, parents...), "{name: r, namespace: shop}", name, 1))
 		}
 		open := strings.Replace(routeOf(object.KindHTTPRoute, "pending.org", toGateway), "True", "Unknown", 1)
-		api.objects["httproutes/v1"] = append(api.objects["httproutes/v1"],
+		objects := append(state(t),
 			route("{name: any, namespace: shop}", "", toGateway),
 			route("{name: two, namespace: shop}", `two.org, "*.two.org"`, "{name: gw, namespace: infra, sectionName: http}", "{name: gw, namespace: infra, port: 443}", "{name: none, namespace: infra}", "{kind: Service, group: \"\", name: web}"),
 			route("{name: hidden, namespace: shop, labels: {"+lb.IgnoreLabel+": \"true\"}}", "two.org", toGateway),
 			route("{name: far, namespace: far}", "two.org", toGateway),
 			customObject(t, strings.Replace(open, "name: r,", "name: pending,", 1)))
-		i, err := inspected(t, t.Context(), api, config.Options{Gateways: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		expectClaimants(t, i, "http.org.", `HTTPRoute shop/r http.org -> address 10.0.0.5
+		i := objectsOf(t, options(true), objects...)
+		expectClaims(t, i, "http.org.", `HTTPRoute shop/r http.org -> address 10.0.0.5
   Gateway infra/gw
     http "" 80
     tls "" 443: it takes no HTTPRoute`)
-		expectClaimants(t, i, "two.org.", `HTTPRoute shop/two two.org -> address 10.0.0.5
+		expectClaims(t, i, "two.org.", `HTTPRoute shop/two two.org -> address 10.0.0.5
   Gateway infra/gw section "http"
     http "" 80
     tls "" 443: the parentRef asks for another sectionName or port
@@ -223,7 +209,7 @@ func TestClaimantsRoutes(t *testing.T) {
   Gateway infra/gw
     http "" 80
     tls "" 443: it takes no HTTPRoute`)
-		expectClaimants(t, i, "x.two.org.", `HTTPRoute shop/two *.two.org -> address 10.0.0.5
+		expectClaims(t, i, "x.two.org.", `HTTPRoute shop/two *.two.org -> address 10.0.0.5
   Gateway infra/gw section "http"
     http "" 80
     tls "" 443: the parentRef asks for another sectionName or port
@@ -232,11 +218,11 @@ func TestClaimantsRoutes(t *testing.T) {
     tls "" 443: it takes no HTTPRoute
   Gateway infra/none: Gateway infra/none does not exist
   /Service shop/web: it is no Gateway or ListenerSet`)
-		expectClaimants(t, i, "tls.org.", `TLSRoute shop/r tls.org -> address 10.0.0.5
+		expectClaims(t, i, "tls.org.", `TLSRoute shop/r tls.org -> address 10.0.0.5
   Gateway infra/gw
     http "" 80: it takes no TLSRoute
     tls "" 443`)
-		expectClaimants(t, i, "pending.org.", `HTTPRoute shop/pending pending.org: host "pending.org" is not served: the controller of Gateway infra/gw has not decided on it yet (condition Accepted is Unknown)
+		expectClaims(t, i, "pending.org.", `HTTPRoute shop/pending pending.org: host "pending.org" is not served: the controller of Gateway infra/gw has not decided on it yet (condition Accepted is Unknown)
   Gateway infra/gw: the controller of Gateway infra/gw has not decided on it yet (condition Accepted is Unknown)
     http "" 80
     tls "" 443: it takes no HTTPRoute`)
@@ -245,8 +231,9 @@ func TestClaimantsRoutes(t *testing.T) {
 
 // D16: what a name is by the structure of the zones.
 func TestServiceAt(t *testing.T) {
-	options := config.Options{Zones: []string{"minilb.", "lan.minilb."}, ReverseZones: []string{"244.10.in-addr.arpa."}}
-	i := &DryRun{translator: newBench(t, options).tr}
+	o := options(false)
+	o.Zones, o.ReverseZones = []string{"minilb.", "lan.minilb."}, []string{"244.10.in-addr.arpa."}
+	i := objectsOf(t, o)
 	for name, want := range map[string][2]string{
 		"web.shop.minilb.":            {"shop", "web"},
 		"db-0.web.shop.minilb.":       {"shop", "web"},
@@ -263,7 +250,7 @@ func TestServiceAt(t *testing.T) {
 			t.Errorf("%s: got %q, %q, want %q", name, namespace, service, want)
 		}
 	}
-	i.translator.options.Services = false
+	i.Options.Services = false
 	if namespace, service := i.ServiceAt("web.shop.minilb."); namespace != "" || service != "" {
 		t.Errorf("without Services: got %q, %q", namespace, service)
 	}

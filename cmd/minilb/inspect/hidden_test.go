@@ -1,4 +1,4 @@
-package source
+package inspect
 
 import (
 	"strings"
@@ -13,7 +13,7 @@ import (
 // C3, C6, D10, D12, D17, G44: of objects that ask for a name, or for a wildcard that covers it, those answer
 // that do; others say what hides them, or which of their targets are left out. Who has nothing to do with
 // the answer is not told of.
-func TestClaimantsHidden(t *testing.T) {
+func TestClaimsHidden(t *testing.T) {
 	at := func(id, host string, addresses ...string) runtime.Object {
 		i := testIngress(id, host)
 		for _, address := range addresses {
@@ -27,7 +27,7 @@ func TestClaimantsHidden(t *testing.T) {
 	}
 	wild, below, web := at("shop/wild", "*.ex.org", "10.0.0.1"), at("shop/below", "x.dev.ex.org", "10.0.0.2"), testService("shop/web", 0, "")
 	const nothing = " and a wildcard covers nothing that exists or is below that (RFC 4592); "
-	for _, tc := range []claimantsCase{
+	for _, tc := range []claimsCase{
 		{"a name below another", nil, []runtime.Object{wild, below}, "y.dev.ex.org.", []string{
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: "dev.ex.org" exists, as "x.dev.ex.org" lies below it,` + nothing + `claim "y.dev.ex.org" as well, or "*.dev.ex.org"`}},
 		{"a name above another", nil, []runtime.Object{wild, below}, "dev.ex.org.", []string{

@@ -1,0 +1,159 @@
+// Package inspect runs a cluster's objects through the DNS server's own code once, for the commands that report what
+// becomes of them.
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/claim"
+	"github.com/minilb/minilb/plugin/minilb/cluster"
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/records"
+	"github.com/minilb/minilb/plugin/minilb/source"
+)
+
+// DryRun is what a DNS server with the same options makes of a cluster at one moment, with the reasons.
+type DryRun struct {
+	*source.View
+	cluster *cluster.Cluster // shared with those of the other options
+	index   *records.Index
+}
+
+// Cluster reads the cluster once, which takes seconds if some kind cannot be read, and returns the DryRun of each of the
+// options. It fails, with a *kube.Error, if the API server does not answer, or shows no Services or EndpointSlices.
+func Cluster(ctx context.Context, config *rest.Config, covered func(host string) bool, options ...config.Options) ([]*DryRun, error) {
+	return dryRuns(config, covered, options, func(ts *source.Translators) error { return ts.ReadOnce(ctx) })
+}
+
+// Objects returns the DryRuns of a cluster that has these objects and no others, without an API server. Services,
+// EndpointSlices, Ingresses and Namespaces are of their Go types, objects of the Gateway API are
+// *unstructured.Unstructured; all others are ignored. A kind of the Gateway API is served in the versions of its objects,
+// and not at all if there are none.
+func Objects(objects []runtime.Object, covered func(host string) bool, options ...config.Options) ([]*DryRun, error) {
+	return dryRuns(&rest.Config{}, covered, options, func(ts *source.Translators) error {
+		ts.Load(objects)
+		return nil
+	})
+}
+
+func dryRuns(config *rest.Config, covered func(host string) bool, options []config.Options, read func(*source.Translators) error) ([]*DryRun, error) {
+	ts, err := source.New(config, silence{})
+	if err != nil {
+		return nil, err
+	}
+	ts.RequireAll()
+	var all []*DryRun
+	var translators []*source.Translator
+	for _, o := range options {
+		var fixed []records.Entry
+		for _, zone := range o.Zones {
+			fixed = append(fixed, records.Entry{Name: claim.Nameserver + "." + zone, Node: &records.Node{Addrs: &records.AddressSet{}}})
+		}
+		i := &DryRun{cluster: ts.Cluster, index: records.NewIndex(o.AllZones(), fixed...)}
+		all, translators = append(all, i), append(translators, source.NewTranslator(ts, o, i.index, source.Hooks{Covered: covered}))
+	}
+	if err := read(ts); err != nil {
+		return nil, err
+	}
+	for n, t := range translators {
+		all[n].View = t.View()
+	}
+	return all, nil
+}
+
+// silence is the log of a DryRun, whose caller reports everything.
+type silence struct{}
+
+func (silence) Infof(string, ...any) {}
+
+func (silence) Warningf(string, ...any) {}
+
+func (silence) Errorf(string, ...any) {}
+
+// Rejection is a host that is not answered, or not as its object asks for it.
+type Rejection struct {
+	Kind, Namespace, Name string        // of the object
+	Host                  string        // without its final dot, "" if it is about several hosts or none
+	Reason                object.Reason // one of those of a Verdict, "" if the host is answered nevertheless
+	Text                  string        // what is wrong and what follows, without the object
+}
+
+// Rejections returns all of them, in the order of their objects.
+func (i *DryRun) Rejections() []Rejection {
+	var all []Rejection
+	for p := range i.Problems() {
+		all = append(all, Rejection{Kind: p.Ref.Kind, Namespace: p.Ref.Namespace, Name: p.Ref.Name, Host: hostname.Plain(p.Host), Reason: p.Reason, Text: p.Text})
+	}
+	slices.SortFunc(all, func(a, b Rejection) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name), strings.Compare(a.Host, b.Host), strings.Compare(a.Text, b.Text))
+	})
+	return slices.Compact(all)
+}
+
+// ServedKind is a kind of the Gateway API and the version in which it is read.
+type ServedKind struct {
+	Kind     string               `json:"kind"`    // as in "HTTPRoute"
+	Version  string               `json:"version"` // as in "v1", "" if the API server does not serve the kind
+	Resource schema.GroupResource `json:"-"`
+}
+
+// ServedKinds returns the kinds of the Gateway API, if they are read at all.
+func (i *DryRun) ServedKinds() []ServedKind {
+	if !i.Options.Gateways {
+		return nil
+	}
+	versions := i.cluster.Versions()
+	var all []ServedKind
+	for _, kind := range slices.Sorted(maps.Keys(versions)) {
+		all = append(all, ServedKind{kind, versions[kind], cluster.VersionsOf(kind)[0].GroupResource()})
+	}
+	return all
+}
+
+// Names returns all names that are answered with addresses, without those of single endpoints: of
+// the exposed Services and of hosts, with their final dots. Some are wildcards.
+func (i *DryRun) Names() []string {
+	names := map[string]bool{}
+	for _, service := range i.Services() {
+		for _, name := range i.Options.ServiceNames(cache.NewObjectName(service.Namespace, service.Name)) {
+			names[name] = true
+		}
+	}
+	for host, node := range i.Hosts {
+		if node != nil && node != records.Transparent {
+			names[host] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Claiming returns the namespaces whose objects claim hosts outside the zones that they may have, in order.
+func (i *DryRun) Claiming() []string {
+	namespaces := map[string]bool{}
+	for e := range i.Resolver.Entries() {
+		if slices.ContainsFunc(e.Hosts, func(host string) bool {
+			return i.Options.Zone(host) == "" && i.Resolver.Admits(e, host)
+		}) {
+			namespaces[e.Namespace] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(namespaces))
+}
+
+// Lookup finds what is answered for a canonical name, and the zone that it lies in, "" for none.
+func (i *DryRun) Lookup(name string) (zone string, result records.Result, node *records.Node) {
+	zone = i.index.Zone(name)
+	result, node = i.index.Lookup(zone, name)
+	return zone, result, node
+}
