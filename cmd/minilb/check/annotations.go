@@ -32,12 +32,14 @@ func (c *checker) annotations() []Problem {
 			}
 		}
 	}
-	for _, object := range c.marked {
-		if lb.Ignored(object.Labels) {
-			continue
-		}
-		for _, slip := range lb.Lint(object.kind, object.Labels, object.Annotations, hostAnnotations) {
-			problems = append(problems, Problem{severity(slip), object.kind, object.Namespace, object.Name, ignored(slip), slip.Text, slip.Fix})
+	for _, i := range c.runs {
+		for kind, object := range i.Annotated() {
+			if object.Ignored {
+				continue
+			}
+			for _, slip := range lb.Lint(kind, object.Labels, object.Annotations, hostAnnotations) {
+				problems = append(problems, Problem{severity(slip), kind, object.Namespace, object.Name, ignored(slip), slip.Text, slip.Fix})
+			}
 		}
 	}
 	return problems

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/cmd/minilb/inspect"
@@ -34,11 +35,11 @@ type Options struct {
 // Run reads the cluster once, or twice if a DNS server's answers differ from it, and writes nothing.
 // An error is one line; it means that nothing can be said.
 func Run(ctx context.Context, cluster *rest.Config, options Options) (*Report, error) {
-	clients, err := newClients(cluster)
+	client, err := kubernetes.NewForConfig(cluster)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("make a client of the kubeconfig: %w", err)
 	}
-	c := newChecker(options, clients, func(ctx context.Context, all ...config.Options) ([]*inspect.DryRun, error) {
+	c := newChecker(options, client, func(ctx context.Context, all ...config.Options) ([]*inspect.DryRun, error) {
 		return inspect.Cluster(ctx, cluster, options.Corefile.Covered, all...)
 	})
 	return c.run(ctx)
@@ -51,7 +52,7 @@ type dryRun func(context.Context, ...config.Options) ([]*inspect.DryRun, error)
 type checker struct {
 	Options
 	*state
-	clients *clients
+	client  kubernetes.Interface
 	dryRun  dryRun
 	ask     asker             // of the DNS server whose answers are compared
 	options []config.Options  // of the plugin blocks
@@ -59,8 +60,8 @@ type checker struct {
 	served  []inspect.ServedKind
 }
 
-func newChecker(options Options, clients *clients, run dryRun) *checker {
-	return &checker{Options: options, clients: clients, dryRun: run, ask: over(options.Server), options: options.Corefile.Options()}
+func newChecker(options Options, client kubernetes.Interface, run dryRun) *checker {
+	return &checker{Options: options, client: client, dryRun: run, ask: over(options.Server), options: options.Corefile.Options()}
 }
 
 // run reads, judges what was read, and asks for what is not in the cluster's objects.
@@ -90,10 +91,10 @@ func (c *checker) read(ctx context.Context) (err error) {
 		return err
 	}
 	c.served = served(c.runs)
-	if c.state, err = c.clients.read(ctx, c.namespaces(), c.served); err != nil {
+	if c.state, err = read(ctx, c.client, c.namespaces()); err != nil {
 		return err
 	}
-	lan, unlocated := c.LAN.Locate(ctx, c.clients)
+	lan, unlocated := c.LAN.Locate(ctx, c.client)
 	if c.LAN = lan; unlocated != nil && len(c.nodes) > 0 {
 		c.unread = append(c.unread, Problem{Warning, "APIResource", "", "nodes", "Unread", unlocated.Error(),
 			"run this where the API server's name can be resolved, with an account that may list endpointslices in the namespace default"})

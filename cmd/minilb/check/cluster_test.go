@@ -6,14 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/kubernetes/scheme"
-	metadatafake "k8s.io/client-go/metadata/fake"
 	"sigs.k8s.io/yaml"
 
 	"github.com/minilb/minilb/cmd/minilb/inspect"
@@ -70,29 +68,13 @@ func ofCluster(t *testing.T, text, manifest string) *checker {
 		t.Fatal(err)
 	}
 	objects := parse(t, manifest)
-	metadataScheme := metadatafake.NewTestScheme()
-	if err := metav1.AddMetaToScheme(metadataScheme); err != nil {
-		t.Fatal(err)
-	}
-	metadata := metadatafake.NewSimpleMetadataClient(metadataScheme)
 	var typed []runtime.Object
 	for _, object := range objects {
-		kind := object.GetObjectKind().GroupVersionKind()
 		if _, custom := object.(*unstructured.Unstructured); !custom {
 			typed = append(typed, object)
 		}
-		if of, is := object.(metav1.Object); is && strings.HasSuffix(kind.Group, "networking.k8s.io") {
-			err := metadata.Tracker().Create(resourceOf(kind), &metav1.PartialObjectMetadata{
-				TypeMeta:   metav1.TypeMeta{APIVersion: kind.GroupVersion().String(), Kind: kind.Kind},
-				ObjectMeta: metav1.ObjectMeta{Namespace: of.GetNamespace(), Name: of.GetName(), Labels: of.GetLabels(), Annotations: of.GetAnnotations()},
-			}, of.GetNamespace())
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
 	}
-	clients := &clients{fake.NewClientset(typed...), metadata}
-	return newChecker(Options{Corefile: corefile}, clients, inspecting(corefile, func() []runtime.Object { return objects }))
+	return newChecker(Options{Corefile: corefile}, fake.NewClientset(typed...), inspecting(corefile, func() []runtime.Object { return objects }))
 }
 
 func resourceOf(kind schema.GroupVersionKind) schema.GroupVersionResource {

@@ -92,7 +92,7 @@ func (c *checker) accounts(ctx context.Context, name, component string) ([]cache
 		namespace, name, _ := strings.Cut(name, "/")
 		return []cache.ObjectName{cache.NewObjectName(namespace, name)}, nil
 	}
-	list, err := c.clients.CoreV1().ServiceAccounts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+	list, err := c.client.CoreV1().ServiceAccounts(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
 		LabelSelector: "app.kubernetes.io/component=" + component,
 	})
 	if err != nil {
@@ -165,7 +165,7 @@ func (c *checker) missingPermissions(ctx context.Context) ([]Problem, error) {
 
 // lacking returns the permissions that an account lacks, a problem for each resource.
 func (c *checker) lacking(ctx context.Context, a account, flag string) ([]Problem, error) {
-	_, err := c.clients.CoreV1().ServiceAccounts(a.Namespace).Get(ctx, a.Name, metav1.GetOptions{})
+	_, err := c.client.CoreV1().ServiceAccounts(a.Namespace).Get(ctx, a.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return []Problem{{Error, "ServiceAccount", a.Namespace, a.Name, "NoServiceAccount", "it does not exist",
 			"apply deploy/kustomize or the chart, or name the one that runs by " + flag}}, nil
@@ -219,7 +219,7 @@ func (c *checker) missing(ctx context.Context, a account, r permission) (string,
 	var missing []string
 	for _, namespace := range namespaces {
 		for _, verb := range r.verbs {
-			allowed, err := access.May(ctx, c.clients, a.ObjectName, authorizationv1.ResourceAttributes{
+			allowed, err := access.May(ctx, c.client, a.ObjectName, authorizationv1.ResourceAttributes{
 				Namespace: namespace, Verb: verb, Group: r.group, Resource: r.resource, Subresource: r.subresource,
 			})
 			if err != nil {

@@ -106,7 +106,7 @@ func withAccounts(t *testing.T, denied string, accounts ...*corev1.ServiceAccoun
 	})
 	return &checker{
 		Options: Options{DNSAccount: Auto, ControllerAccount: Auto},
-		clients: &clients{Interface: client},
+		client:  client,
 		options: []config.Options{{Services: true, Ingresses: true}},
 	}
 }
@@ -167,7 +167,7 @@ func TestAccountsOfTenants(t *testing.T) {
 	dns, tenants, tenantsOther := shippedAccount("dns", "minilb", "minilb"), shippedAccount("dns", "minilb", "minilb"), shippedAccount("controller", "minilb", "minilb")
 	tenants.Namespace, tenantsOther.Namespace = "tenant", "tenant"
 	c := withAccounts(t, "", dns, shippedAccount("controller", "minilb", "minilb"), tenants, tenantsOther)
-	c.clients.Interface.(*fake.Clientset).PrependReactor("create", "subjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
+	c.client.(*fake.Clientset).PrependReactor("create", "subjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
 		review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview)
 		return strings.HasPrefix(review.Spec.User, "system:serviceaccount:tenant:"), review, nil
 	})
@@ -254,7 +254,7 @@ func TestRightsUnknown(t *testing.T) {
 		{"permissions cannot be asked for", "create", "subjectaccessreviews", apierrors.NewServiceUnavailable("starting"), "subjectaccessreviews: cannot ask for permissions by: starting", nil},
 	} {
 		c := withAccounts(t, "", shippedAccount("dns", "minilb", "minilb"), shippedAccount("controller", "minilb", "minilb"))
-		c.clients.Interface.(*fake.Clientset).PrependReactor(tc.verb, tc.resource, func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, tc.err })
+		c.client.(*fake.Clientset).PrependReactor(tc.verb, tc.resource, func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, tc.err })
 		problems, err := c.missingPermissions(t.Context())
 		if (err != nil) != (tc.failure != "") || err != nil && err.Error() != tc.failure {
 			t.Errorf("%s: got error %v, want %q", tc.name, err, tc.failure)
@@ -265,7 +265,7 @@ func TestRightsUnknown(t *testing.T) {
 	// What fails for the Events only is an error, too.
 	c := withAccounts(t, "", shippedAccount("controller", "minilb", "minilb"))
 	c.DNSAccount = ""
-	c.clients.Interface.(*fake.Clientset).PrependReactor("create", "subjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
+	c.client.(*fake.Clientset).PrependReactor("create", "subjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
 		review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview)
 		return review.Spec.ResourceAttributes.Resource == "events", nil, apierrors.NewServiceUnavailable("starting")
 	})
@@ -284,7 +284,7 @@ func TestAllowedAsks(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked := map[string]bool{}
-	for _, action := range c.clients.Interface.(*fake.Clientset).Actions() {
+	for _, action := range c.client.(*fake.Clientset).Actions() {
 		if !action.Matches("create", "subjectaccessreviews") {
 			continue
 		}

@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
-	metadatafake "k8s.io/client-go/metadata/fake"
 	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -27,7 +26,6 @@ import (
 // What may not be read is left out and said, unless nothing could be said without it.
 func TestReadRefused(t *testing.T) {
 	forbidden := apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("no"))
-	absent := apierrors.NewNotFound(schema.GroupResource{}, "")
 	starting := apierrors.NewServiceUnavailable("starting")
 	for _, tc := range []struct {
 		name, verb, resource string
@@ -41,12 +39,6 @@ func TestReadRefused(t *testing.T) {
 		{"nodes", "list", "nodes", forbidden, "", []string{
 			"warning APIResource nodes Unread: nodes may not be listed by this account: routes are not checked; run this with an account that may list nodes"}},
 		{"nodes away", "list", "nodes", starting, "nodes: cannot list: starting", nil},
-		{"ingresses", "list", "ingresses", forbidden, "", nil},
-		{"ingresses absent", "list", "ingresses", absent, "", nil},
-		{"ingresses away", "list", "ingresses", starting, "ingresses.networking.k8s.io: cannot list: starting", nil},
-		{"gateways", "list", "gateways", forbidden, "", nil},
-		{"gateways away", "list", "gateways", starting, "gateways.gateway.networking.k8s.io: cannot list: starting", nil},
-		{"classes are not read again", "list", "gatewayclasses", starting, "", nil},
 		{"accounts", "list", "serviceaccounts", starting, "subjectaccessreviews: cannot ask for permissions by: starting", nil},
 		{"API groups", "get", "group", starting, "API groups: cannot discover: starting", nil},
 	} {
@@ -55,8 +47,7 @@ func TestReadRefused(t *testing.T) {
 		if tc.resource == "serviceaccounts" {
 			c.DNSAccount = Auto
 		}
-		c.clients.Interface.(*fake.Clientset).PrependReactor(tc.verb, tc.resource, refuse)
-		c.clients.metadata.(*metadatafake.FakeMetadataClient).PrependReactor(tc.verb, tc.resource, refuse)
+		c.client.(*fake.Clientset).PrependReactor(tc.verb, tc.resource, refuse)
 		report, err := c.run(t.Context())
 		if (err != nil) != (tc.failure != "") || err != nil && !strings.HasPrefix(err.Error(), tc.failure) {
 			t.Errorf("%s: got error %v, want %q", tc.name, err, tc.failure)
@@ -72,7 +63,7 @@ func TestReadRefused(t *testing.T) {
 // G4, R4–R6: API groups tell the network plugin.
 func TestReadGroups(t *testing.T) {
 	c := ofCluster(t, ". {\n minilb minilb\n}", strings.Replace(sound, "10.244.1.7", "10.0.0.1", 1))
-	c.clients.Interface.(*fake.Clientset).Resources = []*metav1.APIResourceList{{GroupVersion: "cilium.io/v2"}}
+	c.client.(*fake.Clientset).Resources = []*metav1.APIResourceList{{GroupVersion: "cilium.io/v2"}}
 	report, err := c.run(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ package inspect
 import (
 	"cmp"
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -156,4 +157,35 @@ func (i *DryRun) Lookup(name string) (zone string, result records.Result, node *
 	zone = i.index.Zone(name)
 	result, node = i.index.Lookup(zone, name)
 	return zone, result, node
+}
+
+// Annotated yields the objects, with their kind, whose annotations may be ours, without Services.
+func (i *DryRun) Annotated() iter.Seq2[string, *object.Meta] {
+	return func(yield func(string, *object.Meta) bool) {
+		for _, namespace := range cluster.NamespacesOf(i.Options) {
+			if i.Options.Ingresses && !yieldAll(i.cluster.Ingresses(namespace).List(), "Ingress", yield) {
+				return
+			}
+			if !i.Options.Gateways {
+				continue
+			}
+			if !yieldAll(i.cluster.Gateways(namespace).List(), object.KindGateway, yield) {
+				return
+			}
+			for _, kind := range cluster.ListenerSetKinds {
+				if !yieldAll(i.cluster.ListenerSets(kind, namespace).List(), kind, yield) {
+					return
+				}
+			}
+			for _, kind := range cluster.RouteKinds {
+				if !yieldAll(i.cluster.Routes(kind, namespace).List(), kind, yield) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func yieldAll[T interface{ Metadata() *object.Meta }](list []T, kind string, yield func(string, *object.Meta) bool) bool {
+	return !slices.ContainsFunc(list, func(o T) bool { return !yield(kind, o.Metadata()) })
 }

@@ -84,8 +84,11 @@ func (c *Cluster) Require(o *config.Options, identity bool) {
 	c.namespaceNames = c.namespaceNames || o.Gateways && o.Services && len(o.Zones) > 0
 }
 
-// RequireAll adds what an inspection shows beyond that: the nodes of endpoints, and hosts of Services that nobody exposes.
-func (c *Cluster) RequireAll() { c.fields.Nodes, c.fields.Unexposed = true, true }
+// RequireAll adds what an inspection shows beyond that: the nodes of endpoints, hosts of Services that nobody exposes, and
+// labels and annotations.
+func (c *Cluster) RequireAll() {
+	c.fields.Nodes, c.fields.Unexposed, c.fields.Annotations = true, true, true
+}
 
 // OnChange lets f be called whenever the State of a watch has changed. It must be called before Run.
 func (c *Cluster) OnChange(f func()) { c.onChange = append(c.onChange, f) }

@@ -18,6 +18,9 @@ type Meta struct {
 	Created         int64  `json:",omitzero"` // unix seconds, the resolution of creationTimestamp
 	Ignored         bool   `json:",omitzero"` // M8
 
+	Labels      map[string]string `json:"-"` // nil without Fields.Annotations
+	Annotations map[string]string `json:"-"` // likewise
+
 	// What follows is empty without Fields.Identity.
 	UID        types.UID `json:",omitzero"`
 	Generation int64     `json:",omitzero"` // 0 of a Service, which has none
@@ -38,6 +41,9 @@ const maxLint = 5
 
 // identify adds what is known of an object with Fields.Identity. Notices are kept only of one that is ours.
 func (m *Meta) identify(kind string, obj metav1.Object, f *Fields, ours bool) {
+	if f != nil && f.Annotations {
+		m.Labels, m.Annotations = obj.GetLabels(), obj.GetAnnotations()
+	}
 	if f == nil || !f.Identity {
 		return
 	}
