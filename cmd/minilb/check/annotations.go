@@ -27,7 +27,7 @@ func (c *checker) annotations() []Problem {
 		for _, key := range []string{lb.HostAnnotation, lb.ALPNAnnotation} { // I11
 			if _, has := service.Annotations[key]; has && (key != lb.HostAnnotation || slices.Contains(hostAnnotations, key)) {
 				problems = append(problems, ofService(service, Warning, "AnnotationIgnored",
-					fmt.Sprintf("annotation %s has no effect: it counts on Services of type LoadBalancer and class %s alone", key, c.options[0].Class),
+					fmt.Sprintf("annotation %s has no effect: it counts only on Services of type LoadBalancer and class %s", key, c.options[0].Class),
 					fmt.Sprintf("make it such a Service (type: LoadBalancer, loadBalancerClass: %s), or remove the annotation", c.options[0].Class)))
 			}
 		}

@@ -28,12 +28,12 @@ type Options struct {
 	DNSAccount, ControllerAccount string
 	// Server is the address and port of a DNS server whose answers are compared, "" for none.
 	Server string
-	// LAN is what is said of the network that the routes are for.
+	// LAN is the network that the routes are for.
 	LAN routes.LAN
 }
 
 // Run reads the cluster once, or twice if a DNS server's answers differ from it, and writes nothing.
-// An error is one line; it means that nothing can be said.
+// An error is one line; there is no report then.
 func Run(ctx context.Context, cluster *rest.Config, options Options) (*Report, error) {
 	client, err := kubernetes.NewForConfig(cluster)
 	if err != nil {

@@ -159,7 +159,7 @@ func expectations(corefile *config.Corefile, runs []*inspect.DryRun) map[questio
 	return all
 }
 
-// difference says how an answer differs from all that was right at one of the looks. Some of the addresses are
+// difference returns how an answer differs from what was right at each of the looks. Some of the addresses are
 // enough: a server has its max_answers (D23).
 func difference(looks []expected, got answer) mismatch {
 	last := looks[len(looks)-1]

@@ -22,7 +22,7 @@ func rejected(all []inspect.Rejection) []Problem {
 	var problems []Problem
 	for _, r := range all {
 		if r.Reason == object.ReasonEndpoint || r.Reason == object.ReasonUnread {
-			continue // it is said of its Service, or of the kind that cannot be read
+			continue // reported of its Service, or of the kind that cannot be read
 		}
 		problems = append(problems, rejectedHost(r))
 	}
@@ -78,7 +78,7 @@ func (c *checker) openClaims(n int) []Problem {
 		some += ", …"
 	}
 	return []Problem{{Warning, "Corefile", "", strings.TrimSuffix(o.Zones[0], "."), "OpenClaims",
-		fmt.Sprintf("%d namespaces (%s) claim hosts outside of the zones, and no claim line says which may claim what: each of them, and any other, gets whatever name nobody else has claimed, "+
+		fmt.Sprintf("%d namespaces (%s) claim hosts outside of the zones, and no claim line restricts them: each of them, and any other, gets whatever name nobody else has claimed, "+
 			"also one that the LAN asks for by itself, such as time.apple.com or dns.google", len(namespaces), some),
 		fmt.Sprintf("add lines such as \"claim example.org from %s\" to the block of minilb, or \"claim .\" if all namespaces are trusted", namespaces[0])}}
 }

@@ -106,7 +106,7 @@ func TestCheck(t *testing.T) {
 			"warning Corefile minilb OpenClaims: 2 namespaces (a, b) claim"}},
 		{"a host of two namespaces that lead it to the same", trusting, sound + ingress("a/i", "a.ex.org", old, "hostname: web.shop.minilb") + ingress("b/i", "a.ex.org", young, "hostname: web.shop.minilb"), nil},
 		{"hosts of several namespaces", corefile, sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9") + ingress("b/i", "b.ex.org", old, "ip: 10.9.9.9") + ingress("c/i", "x.c.minilb", old, "ip: 10.9.9.9"), []string{ // C6
-			`warning Corefile minilb OpenClaims: 2 namespaces (a, b) claim hosts outside of the zones, and no claim line says which may claim what: each of them, and any other, gets whatever name nobody else has claimed, ` +
+			`warning Corefile minilb OpenClaims: 2 namespaces (a, b) claim hosts outside of the zones, and no claim line restricts them: each of them, and any other, gets whatever name nobody else has claimed, ` +
 				`also one that the LAN asks for by itself, such as time.apple.com or dns.google; add lines such as "claim example.org from a" to the block of minilb, or "claim ." if all namespaces are trusted`}},
 		{"hosts of several namespaces that are trusted", trusting, sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9") + ingress("b/i", "b.ex.org", old, "ip: 10.9.9.9"), nil},
 		{"the name of its own Service", corefile, sound + ingress("shop/i", "web.shop.minilb", old, "hostname: web.shop.minilb") + ingress("a/i", "web.shop.minilb", old, "hostname: web.shop.minilb") +
@@ -191,8 +191,8 @@ kind: Service
 metadata: {namespace: shop, name: hidden, labels: {minilb/ignore: "true"}, annotations: {minilb/host: db.ex.org, minilb/hots: x}}
 spec: {type: ClusterIP}`, []string{
 			"warning Service shop/db AnnotationIgnored: annotation \"minilb/hots\" is none of ours and has no effect; ",
-			"warning Service shop/db AnnotationIgnored: annotation minilb/host has no effect: it counts on Services of type LoadBalancer and class minilb alone; make it such a Service",
-			"warning Service shop/db AnnotationIgnored: annotation minilb/alpn has no effect: it counts on Services of type LoadBalancer and class minilb alone"}},
+			"warning Service shop/db AnnotationIgnored: annotation minilb/host has no effect: it counts only on Services of type LoadBalancer and class minilb; make it such a Service",
+			"warning Service shop/db AnnotationIgnored: annotation minilb/alpn has no effect: it counts only on Services of type LoadBalancer and class minilb"}},
 		{"an annotation that no server reads", ". {\n minilb minilb {\n  host_annotations x.example/host\n }\n}", sound + `
 ---
 apiVersion: v1

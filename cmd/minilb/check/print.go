@@ -11,7 +11,7 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 )
 
-// indent is where what is said of an object begins: right of the longest severity.
+// indent is the column of objects: right of the longest severity.
 const indent = len("warning") + 2
 
 // Text writes the report for people: each problem with its severity in the first column, the

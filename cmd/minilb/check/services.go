@@ -44,7 +44,7 @@ func (c *checker) statuses() []Problem {
 		default:
 			problems = append(problems, ofService(service, Error, "StatusConflict",
 				fmt.Sprintf("its status is %s, want %s: %s has written it, and may write it again each time", strings.Join(got, ", "), want, writer),
-				fmt.Sprintf("let that controller leave class %s alone, and see that \"minilb controller\" runs", c.classOf(service))))
+				fmt.Sprintf("have that controller ignore class %s, and see that \"minilb controller\" runs", c.classOf(service))))
 		}
 	}
 	return problems

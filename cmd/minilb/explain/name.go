@@ -19,7 +19,7 @@ type Name struct {
 }
 
 // Names returns the names that arguments stand for: a name, the host of a URL or of an address with a port, or
-// NAMESPACE/NAME for the name of a Service in the first zone, an address for its reverse name. The error says what is wrong with one of them.
+// NAMESPACE/NAME for the name of a Service in the first zone, an address for its reverse name. The error is about the first one that is wrong.
 func Names(arguments []string, corefile *config.Corefile) ([]Name, error) {
 	var names []Name
 	for _, argument := range arguments {

@@ -85,7 +85,7 @@ func (e *explainer) misplaced(ctx context.Context) {
 				}
 				for _, annotation := range slices.Sorted(maps.Keys(s.Annotations)) {
 					if slices.Contains(o.HostAnnotations, annotation) && inspect.Lists(s.Annotations[annotation], e.name, o.Zones[0]) {
-						note("Service", &s.ObjectMeta, fmt.Sprintf("annotation %s has no effect: it counts on Services of type LoadBalancer and class %s alone", annotation, o.Class))
+						note("Service", &s.ObjectMeta, fmt.Sprintf("annotation %s has no effect: it counts only on Services of type LoadBalancer and class %s", annotation, o.Class))
 					}
 				}
 			}

@@ -69,7 +69,7 @@ spec: {type: ClusterIP}`
 		{minilb, annotated("shop/db", `minilb/hots: "y.org, x.org"`), []string{`Service shop/db: annotation "minilb/hots" is none of ours and has no effect: set the annotation minilb/host`}},
 		{minilb, annotated("shop/db", `minilb/hots: "*.org"`), []string{`Service shop/db: annotation "minilb/hots" is none of ours and has no effect: set the annotation minilb/host`}},
 		{minilb, annotated("shop/db", "minilb/hots: y.org, other/host: x.org"), nil},
-		{minilb, annotated("shop/db", "minilb/host: x.org"), []string{"Service shop/db: annotation minilb/host has no effect: it counts on Services of type LoadBalancer and class minilb alone"}},
+		{minilb, annotated("shop/db", "minilb/host: x.org"), []string{"Service shop/db: annotation minilb/host has no effect: it counts only on Services of type LoadBalancer and class minilb"}},
 		{". {\n minilb minilb {\n  host_annotations x.example/host\n }\n}", annotated("shop/db", "minilb/host: x.org"), []string{
 			"Service shop/db: annotation minilb/host has no effect: hosts are claimed by x.example/host: add minilb/host to host_annotations in the Corefile"}},
 		{". {\n minilb minilb {\n  namespaces dev\n }\n}", annotated("shop/db", "minilb/host: x.org"), nil},

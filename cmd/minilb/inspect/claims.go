@@ -44,8 +44,7 @@ func (a Accepted) String() string {
 func (a Accepted) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
 // Claims returns the objects that ask for a canonical name or for a wildcard that covers it, those
-// that answer first, then by host, age and name. Objects that are told to be ignored, or that are of
-// other classes, are among them.
+// that answer first, then by host, age and name. Ignored objects, and those of other classes, are among them.
 func (i *DryRun) Claims(name string) []ClaimStatus {
 	var all []ClaimStatus
 	options := i.Options

@@ -11,7 +11,7 @@ import (
 )
 
 // relevant returns of the objects that ask for a name those that have to do with its answer. A wildcard
-// that counts and does not answer here is said to be hidden, and by what (D10). As any tenant may ask for all
+// that counts and does not answer here gets a message that names what hides it (D10). As any tenant may ask for all
 // names of a domain, one that is refused is left out where the name is answered or asked for by itself, and
 // where it is a Service's that no wildcard of the zone could ever cover (D17).
 func (i *DryRun) relevant(name string, all []ClaimStatus) []ClaimStatus {
@@ -33,7 +33,7 @@ func (i *DryRun) relevant(name string, all []ClaimStatus) []ClaimStatus {
 	return relevant
 }
 
-// hiddenBy says because of what a wildcard that counts is not what answers for a canonical name.
+// hiddenBy returns why a wildcard that counts is not what answers for a canonical name.
 func (i *DryRun) hiddenBy(name, wildcard string) string {
 	o, names := i.Options, i.Names()
 	wide, owner := hostname.Plain(wildcard), i.ownerOf(wildcard)

@@ -12,7 +12,7 @@ import (
 )
 
 // Options are the properties of a plugin block that say which objects become names. Names of zones are
-// canonical. The zero value of a list means all, unless said otherwise.
+// canonical. The zero value of a list means all, unless stated otherwise.
 type Options struct {
 	Zones           []string // forward zones under which Services are named; none is valid
 	ReverseZones    []string // reverse zones, in which no host can be claimed (D60); none is valid
@@ -24,7 +24,7 @@ type Options struct {
 	Namespaces      []string // read only these
 	IngressClasses  []string // take claims only from Ingresses of these classes (I6)
 	GatewayClasses  []string // take claims only from routes on Gateways of these classes
-	IgnoreAccepted  bool     // take routes by their spec alone, whether a controller has accepted them or not (G23)
+	IgnoreAccepted  bool     // take routes by their spec, whether a controller has accepted them or not (G23)
 	HostAnnotations []string // annotations of Services that claim hosts (M9); none is valid
 	Claims          []ClaimRule
 	Addresses       []netip.Prefix // networks that addresses of statuses and at the end of aliases must lie in (D34)

@@ -15,8 +15,8 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/probe"
 )
 
-// properties parse the arguments of each property of a plugin block. An error says what the property got and what
-// it takes.
+// properties parse the arguments of each property of a plugin block. An error names what the property got and what
+// it wants.
 var properties = map[string]func(b *Block, args []string) error{
 	"class": func(b *Block, args []string) error {
 		if len(args) != 1 {

@@ -19,7 +19,7 @@ var special = map[string]string{
 // homeNetwork is the one domain below arpa that is for everybody's use (RFC 8375).
 const homeNetwork = "home.arpa."
 
-// Reserved says why nobody may claim a host, as it would take over what clients ask for by themselves,
+// Reserved returns why nobody may claim a host, as it would take over what clients ask for by themselves,
 // or more than anybody has, "" if it may be claimed. A claim line that names the suffix, and a zone below
 // it, makes an exception (C7).
 func (o *Options) Reserved(host string) (text, suffix string) {
