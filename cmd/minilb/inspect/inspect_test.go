@@ -123,8 +123,8 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := all[0]
-	if got := strings.Join(all[1].Names(), " "); got != "" {
-		t.Errorf("names of the other namespace are %q", got)
+	if got := strings.Join(all[1].Names(), " "); got != "web.ex.org. web.shop.lan." {
+		t.Errorf("names of the other block are %q", got)
 	}
 	if got := strings.Join(i.Names(), " "); got != "web.ex.org. web.shop.minilb." {
 		t.Errorf("names are %q", got)
