@@ -8,15 +8,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // cluster is one API server, watched once for all blocks of a load that name it.
 type cluster struct {
 	clusterKey
 	load        *load
-	watcher     *source.Translators
-	translators []*source.Translator
+	watcher     *translator.Translators
+	translators []*translator.Translator
 	zones       []string // of all of them
 	snapshot    string   // path of the file that keeps the state, "" for none
 	outdated    bool     // the load before knows more than the file
@@ -98,7 +98,7 @@ func (cl *cluster) warn() {
 
 // synced reports whether all its blocks can answer for their zones.
 func (cl *cluster) synced() bool {
-	return !slices.ContainsFunc(cl.translators, func(t *source.Translator) bool { return len(t.Unsynced()) > 0 })
+	return !slices.ContainsFunc(cl.translators, func(t *translator.Translator) bool { return len(t.Unsynced()) > 0 })
 }
 
 // replaces reports whether it replaces a cluster of another load that can answer.

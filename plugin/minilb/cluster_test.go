@@ -9,7 +9,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // What keeps the cluster from being read is said again each minute, until it is read or the server ends.
@@ -19,7 +19,7 @@ func TestRemind(t *testing.T) {
 		reads bool // whether there is anything to read
 		want  int  // lines in three minutes
 	}{{"all is read", false, 0}, {"nothing is read", true, 3}} {
-		watcher, err := source.New(&rest.Config{Host: "https://api.example"}, log)
+		watcher, err := translator.New(&rest.Config{Host: "https://api.example"}, log)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -27,7 +27,7 @@ func TestRemind(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			cl := &cluster{watcher: watcher, zones: conf.Options.Zones, started: time.Now()}
 			if tc.reads {
-				cl.translators = []*source.Translator{source.NewTranslator(watcher, conf.Options, testPlugin(conf).index, source.Hooks{})}
+				cl.translators = []*translator.Translator{translator.NewTranslator(watcher, conf.Options, testPlugin(conf).index, translator.Hooks{})}
 			}
 			lines := func() int {
 				out := captureLog(t)

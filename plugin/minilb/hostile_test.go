@@ -24,7 +24,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // evil is a text that clears a terminal, sets its title, turns the direction of writing, and begins a line of
@@ -119,12 +119,12 @@ func TestHostileLog(t *testing.T) {
 	options := config.Options{
 		Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true, Ingresses: true, Gateways: true, HTTPS: true,
 	}
-	watcher, err := source.New(&rest.Config{Host: server.URL}, log)
+	watcher, err := translator.New(&rest.Config{Host: server.URL}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cl := &cluster{watcher: watcher, load: &load{}, zones: options.Zones}
-	cl.translators = []*source.Translator{source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{})}
+	cl.translators = []*translator.Translator{translator.NewTranslator(watcher, options, records.NewIndex(options.Zones), translator.Hooks{})}
 	cl.start()
 	defer cl.stop()
 	for _, want := range []string{"Service ", "EndpointSlice ", "Ingress ", "HTTPRoute ", "controller", "tlsroutes.gateway.networking.k8s.io: cannot list"} {

@@ -22,7 +22,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/notify"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // instance is the plugin as one block of the Corefile has it: its handler, and what keeps that up to date.
@@ -31,7 +31,7 @@ type instance struct {
 	server     *dnsserver.Config
 	load       *load
 	cluster    *cluster
-	translator *source.Translator
+	translator *translator.Translator
 	handler    *Minilb
 	glue       *records.AddressSet // addresses of ns1
 }
@@ -51,15 +51,15 @@ func newInstance(c *caddy.Controller, conf *config.Block) (*instance, error) {
 	}
 	i.handler = newMinilb(conf, i.glue)
 	i.handler.outage, i.handler.restored = i.cluster.watcher.OutageDuration, i.cluster.watcher.Restored
-	i.translator = source.NewTranslator(i.cluster.watcher, conf.Options, i.handler.index, i.hooks())
+	i.translator = translator.NewTranslator(i.cluster.watcher, conf.Options, i.handler.index, i.hooks())
 	i.cluster.translators = append(i.cluster.translators, i.translator)
 	i.cluster.zones = append(i.cluster.zones, conf.Options.AllZones()...)
 	return i, nil
 }
 
 // hooks returns what the translator calls.
-func (i *instance) hooks() source.Hooks {
-	return source.Hooks{Covered: i.load.covers, ObserveLatency: observeProgramming}
+func (i *instance) hooks() translator.Hooks {
+	return translator.Hooks{Covered: i.load.covers, ObserveLatency: observeProgramming}
 }
 
 // newMinilb returns the handler. The addresses of its name server may be stored in glue later.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/kube"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // load is one load of the Corefile: what its plugin blocks share.
@@ -63,7 +63,7 @@ func (l *load) clusterFor(kubeconfig, context string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	watcher, err := source.New(kube.ClientConfig(config, "minilb"), log)
+	watcher, err := translator.New(kube.ClientConfig(config, "minilb"), log)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // A change that the other machine's clock dates into the future took no time: the sum of a
@@ -50,16 +50,16 @@ func TestProgrammingDurationOfTheFuture(t *testing.T) {
 }
 
 func TestMetricsLint(t *testing.T) {
-	watcher, err := source.New(&rest.Config{Host: "https://api.example"}, log)
+	watcher, err := translator.New(&rest.Config{Host: "https://api.example"}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	options := config.Options{Zones: []string{"minilb."}, Services: true, Ingresses: true}
 	cl := &cluster{watcher: watcher}
-	cl.translators = append(cl.translators, source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{Covered: func(host string) bool { return host != "b.ex.net." }, ObserveLatency: observeProgramming}))
+	cl.translators = append(cl.translators, translator.NewTranslator(watcher, options, records.NewIndex(options.Zones), translator.Hooks{Covered: func(host string) bool { return host != "b.ex.net." }, ObserveLatency: observeProgramming}))
 	clusters.add(cl)
 	defer clusters.remove(cl)
-	keeping, err := source.New(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
+	keeping, err := translator.New(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func fakeAPIHandler() http.HandlerFunc {
 func TestCollector(t *testing.T) {
 	var running []*cluster
 	add := func(blocks int, ingresses bool) *cluster {
-		watcher, err := source.New(&rest.Config{Host: fakeAPI(t).URL}, log)
+		watcher, err := translator.New(&rest.Config{Host: fakeAPI(t).URL}, log)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestCollector(t *testing.T) {
 			options := config.Options{
 				Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true, Ingresses: ingresses,
 			}
-			cl.translators = append(cl.translators, source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{Covered: func(host string) bool { return host != "b.ex.net." }, ObserveLatency: observeProgramming}))
+			cl.translators = append(cl.translators, translator.NewTranslator(watcher, options, records.NewIndex(options.Zones), translator.Hooks{Covered: func(host string) bool { return host != "b.ex.net." }, ObserveLatency: observeProgramming}))
 		}
 		cl.start()
 		t.Cleanup(cl.stop)
@@ -243,11 +243,11 @@ coredns_minilb_synced{source="service"} 1
 	if got, _ := gather(); !strings.Contains(got, `coredns_minilb_synced{source="ingress"} 0`) {
 		t.Errorf("got %s", got)
 	}
-	unsynced, err := source.New(&rest.Config{Host: "https://127.0.0.1:1"}, log)
+	unsynced, err := translator.New(&rest.Config{Host: "https://127.0.0.1:1"}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	source.NewTranslator(unsynced, config.Options{Services: true}, records.NewIndex(nil), source.Hooks{})
+	translator.NewTranslator(unsynced, config.Options{Services: true}, records.NewIndex(nil), translator.Hooks{})
 	cl := &cluster{watcher: unsynced}
 	clusters.add(cl)
 	defer clusters.remove(cl)

@@ -23,7 +23,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/probe"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // A load that fails, as another server block cannot listen, leaves nothing behind.
@@ -49,7 +49,7 @@ func TestFailedReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	// One whose file a load that fails may have written: it is to write it again.
-	watcher, err := source.New(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
+	watcher, err := translator.New(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,14 +134,14 @@ func TestProbesHandedOn(t *testing.T) {
 	t.Cleanup(server.Close)
 	// started returns a cluster that knows its endpoint, and tells how many are suspect.
 	started := func(kubeconfig string, interval time.Duration) (suspect func() int) {
-		watcher, err := source.New(&rest.Config{Host: server.URL}, log)
+		watcher, err := translator.New(&rest.Config{Host: server.URL}, log)
 		if err != nil {
 			t.Fatal(err)
 		}
 		cl := &cluster{clusterKey: clusterKey{kubeconfig: kubeconfig}, watcher: watcher, load: &load{}}
 		options := config.Options{Zones: []string{"minilb."}, Class: lb.DefaultClass, Services: true, Probe: interval}
-		translator := source.NewTranslator(watcher, options, records.NewIndex(options.Zones), source.Hooks{})
-		cl.translators = []*source.Translator{translator}
+		translator := translator.NewTranslator(watcher, options, records.NewIndex(options.Zones), translator.Hooks{})
+		cl.translators = []*translator.Translator{translator}
 		t.Cleanup(cl.stop)
 		cl.start()
 		for end := time.Now().Add(10 * time.Second); !cl.synced(); time.Sleep(10 * time.Millisecond) {

@@ -22,7 +22,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // testKubeconfig names an API server that nobody is, by two contexts.
@@ -269,7 +269,7 @@ func TestClusterSucceeds(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range blocks { // one is never synced
-			cl.translators = append(cl.translators, source.NewTranslator(cl.watcher, config.Options{}, records.NewIndex(nil), source.Hooks{}))
+			cl.translators = append(cl.translators, translator.NewTranslator(cl.watcher, config.Options{}, records.NewIndex(nil), translator.Hooks{}))
 		}
 		return cl
 	}
@@ -310,7 +310,7 @@ func TestClusterReplaces(t *testing.T) {
 			}
 			cl.zones = zones
 			if unsynced {
-				cl.translators = append(cl.translators, source.NewTranslator(cl.watcher, config.Options{}, records.NewIndex(nil), source.Hooks{}))
+				cl.translators = append(cl.translators, translator.NewTranslator(cl.watcher, config.Options{}, records.NewIndex(nil), translator.Hooks{}))
 			}
 			return cl
 		}

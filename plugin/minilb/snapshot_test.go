@@ -22,7 +22,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 	"github.com/minilb/minilb/test/pipes"
 )
 
@@ -95,7 +95,7 @@ func TestSnapshotShared(t *testing.T) {
 // keepingCluster returns one that is not started, and its only block.
 func keepingCluster(t *testing.T, client *rest.Config, path string) (*cluster, *Minilb) {
 	t.Helper()
-	watcher, err := source.New(client, log)
+	watcher, err := translator.New(client, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func keepingCluster(t *testing.T, client *rest.Config, path string) (*cluster, *
 	options := config.Options{
 		Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true,
 	}
-	cl.translators = []*source.Translator{source.NewTranslator(watcher, options, m.index, source.Hooks{})}
+	cl.translators = []*translator.Translator{translator.NewTranslator(watcher, options, m.index, translator.Hooks{})}
 	t.Cleanup(cl.stop)
 	return cl, m
 }

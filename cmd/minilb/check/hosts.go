@@ -14,7 +14,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // rejected returns the hosts that are rejected, or served in another way than their objects ask for.
@@ -84,7 +84,7 @@ func (c *checker) openClaims(n int) []Problem {
 }
 
 // unavailable returns the kinds that the dry run could not read.
-func unavailable(all []source.Unavailable) []Problem {
+func unavailable(all []translator.Unavailable) []Problem {
 	var problems []Problem
 	for _, u := range all {
 		problems = append(problems, Problem{Warning, "APIResource", "", u.Resource, "Unread", u.Message,
@@ -103,7 +103,7 @@ func argument(host string) string {
 }
 
 // endpoints returns what keeps a Service from being answered with an address, and what of its slices is ignored.
-func (c *checker) endpoints(service source.ServiceStatus) []Problem {
+func (c *checker) endpoints(service translator.ServiceStatus) []Problem {
 	problem := Problem{Error, "Service", service.Namespace, service.Name, "NoEndpoints", "", ""}
 	states := map[string]int{}
 	for _, endpoint := range service.Endpoints {
@@ -148,7 +148,7 @@ func (c *checker) endpoints(service source.ServiceStatus) []Problem {
 }
 
 // problemsOf returns the problems of a Service's slices.
-func problemsOf(service source.ServiceStatus) []Problem {
+func problemsOf(service translator.ServiceStatus) []Problem {
 	var problems []Problem
 	for _, text := range service.Problems {
 		problems = append(problems, Problem{Warning, "Service", service.Namespace, service.Name, "EndpointIgnored", text, reasons.OfClaims[object.ReasonEndpoint].Fix})

@@ -20,7 +20,7 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // What may not be read is left out and said, unless nothing could be said without it.
@@ -73,7 +73,7 @@ func TestReadGroups(t *testing.T) {
 
 // What the plugin could not read is said, and how to read it.
 func TestUnread(t *testing.T) {
-	expect(t, unavailable([]source.Unavailable{{Resource: "ingresses.networking.k8s.io", Message: "ingresses.networking.k8s.io: list and watch is forbidden"}}), []string{
+	expect(t, unavailable([]translator.Unavailable{{Resource: "ingresses.networking.k8s.io", Message: "ingresses.networking.k8s.io: list and watch is forbidden"}}), []string{
 		"warning APIResource ingresses.networking.k8s.io Unread: ingresses.networking.k8s.io: list and watch is forbidden; run this with an account that may list and watch ingresses.networking.k8s.io"})
 }
 

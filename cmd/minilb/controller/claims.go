@@ -24,12 +24,12 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // enableEvents makes the Controller write Events (S17). Hosts are checked as a DNS server with the options' plugin blocks
 // does, from the same objects but endpoints. The claims are those of the controller's own cluster.
-func (c *Controller) enableEvents(claims *source.Translators) error {
+func (c *Controller) enableEvents(claims *translator.Translators) error {
 	instance, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("find the name that events are written by: %w", err)
@@ -38,7 +38,7 @@ func (c *Controller) enableEvents(claims *source.Translators) error {
 	for _, options := range c.options.Claims {
 		results := make(claimResults, 1)
 		c.results = append(c.results, results)
-		source.NewClaims(c.claims, options, source.Hooks{OnResolved: results.put})
+		translator.NewClaims(c.claims, options, translator.Hooks{OnResolved: results.put})
 	}
 	c.recorder, err = events.New(&eventsAPI{c.client, c.claims}, printable.Cut(cmp.Or(instance, fieldManager), 128), c.log)
 	return err
@@ -47,7 +47,7 @@ func (c *Controller) enableEvents(claims *source.Translators) error {
 // eventsAPI is the API server as package events needs it.
 type eventsAPI struct {
 	client kubernetes.Interface
-	claims *source.Translators
+	claims *translator.Translators
 }
 
 // CreateEvent implements the events.API interface.

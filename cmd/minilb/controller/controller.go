@@ -27,7 +27,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/informer"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 const (
@@ -89,7 +89,7 @@ type Controller struct {
 	// scan decides when endpoints are read to find problems.
 	scan *endpointScan
 	// claims checks hosts as the cluster's objects change, nil without a recorder.
-	claims *source.Translators
+	claims *translator.Translators
 	// results are those of the claims of each plugin block.
 	results []claimResults
 }
@@ -101,7 +101,7 @@ func New(client *rest.Config, options Options, log *slog.Logger, out io.Writer) 
 	if err != nil {
 		return nil, fmt.Errorf("make a client of the kubeconfig: %w", err)
 	}
-	claims, err := source.New(client, lineLog{log, slog.LevelDebug, slog.LevelInfo, "no events of some hosts: "})
+	claims, err := translator.New(client, lineLog{log, slog.LevelDebug, slog.LevelInfo, "no events of some hosts: "})
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // Explanation is why a name answers what it answers. Names in it have no final dot.
@@ -34,7 +34,7 @@ type Explanation struct {
 	Notes   []string `json:"notes"`   // what else there is to know
 
 	Claims    []inspect.ClaimStatus `json:"claims"`    // on the name and on wildcards that cover it
-	Endpoints []source.Endpoint     `json:"endpoints"` // of the Services behind the name
+	Endpoints []translator.Endpoint     `json:"endpoints"` // of the Services behind the name
 	Answer    Answer                `json:"answer"`
 }
 

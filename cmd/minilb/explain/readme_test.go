@@ -14,7 +14,7 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/inspect"
 	routes "github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/object"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // The README has each field, and no other, with all values that it can have where they are few, and a
@@ -61,7 +61,7 @@ func TestREADME(t *testing.T) {
 			Kind: "HTTPRoute", Namespace: "shop", Name: "web", Created: date("2026-11-20T09:12:40Z"), Host: "shop.example.org", Accepted: true, Targets: []string{"Service edge/gw"},
 			Parents: []routes.ParentStatus{{Parent: "Gateway edge/gw", Listeners: []routes.ListenerStatus{{Name: "web", Host: "*.example.org", Port: 80}}}},
 		}},
-		Endpoints: []source.Endpoint{{Service: "edge/gw", Addr: netip.MustParseAddr("10.244.1.10"), Node: "worker-1", State: object.StateReady, Answered: true}},
+		Endpoints: []translator.Endpoint{{Service: "edge/gw", Addr: netip.MustParseAddr("10.244.1.10"), Node: "worker-1", State: object.StateReady, Answered: true}},
 		Answer:    Answer{Rcode: noError, A: []string{"10.244.1.10"}},
 	}
 	x.fill()

@@ -11,7 +11,7 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 	"github.com/minilb/minilb/plugin/minilb/printable"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // JSON writes the explanation for programs, as one object. Its form is stable: fields are added, never
@@ -91,7 +91,7 @@ func writeClaim(text *strings.Builder, c *inspect.ClaimStatus, title, name strin
 // endpoints writes them in columns. Which Service each is of is left out if all are of one, which is
 // named above.
 func (x *Explanation) endpoints(text *strings.Builder) {
-	several := slices.ContainsFunc(x.Endpoints, func(at source.Endpoint) bool { return at.Service != x.Endpoints[0].Service })
+	several := slices.ContainsFunc(x.Endpoints, func(at translator.Endpoint) bool { return at.Service != x.Endpoints[0].Service })
 	var rows [][]string
 	for _, at := range x.Endpoints {
 		row := []string{at.Addr.String(), "answered", at.State}

@@ -8,7 +8,7 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/inspect"
 	routes "github.com/minilb/minilb/plugin/minilb/gateway"
 
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // No line is wider than 80 columns, but for words that are; what follows a title is aligned.
@@ -19,7 +19,7 @@ func TestText(t *testing.T) {
 			Kind: "HTTPRoute", Namespace: "shop", Name: "web", Created: date("2026-01-01T00:00:00Z"), Host: "*.example", Message: strings.Repeat("why ", 40),
 			Parents: []routes.ParentStatus{{Parent: "Gateway shop/gw", Message: "no", Listeners: []routes.ListenerStatus{{Name: "l", Port: 80}, {Name: "m", Host: "*.example", Port: 443, Message: strings.Repeat("rule ", 30)}}}},
 		}},
-		Endpoints: []source.Endpoint{{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.1"), Node: "n1", State: "ready", Answered: true}, {Service: "shop/web", Addr: netip.MustParseAddr("fd00:10:244:1::10"), Node: "n2", State: "terminating, still serving"}},
+		Endpoints: []translator.Endpoint{{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.1"), Node: "n1", State: "ready", Answered: true}, {Service: "shop/web", Addr: netip.MustParseAddr("fd00:10:244:1::10"), Node: "n2", State: "terminating, still serving"}},
 		Answer:    Answer{Rcode: "NOERROR", A: []string{"10.0.0.1", "10.0.0.2"}, AAAA: []string{}},
 	}
 	var text strings.Builder
@@ -57,7 +57,7 @@ func TestTextPTR(t *testing.T) {
 // Endpoints fit 80 columns with the names that people give, too: what has no room in its row comes below it.
 func TestWideEndpoints(t *testing.T) {
 	const long, node = "home-automation/zigbee2mqtt-front", "ip-10-0-137-42.eu-central-1.compute.internal"
-	for want, endpoints := range map[string][]source.Endpoint{
+	for want, endpoints := range map[string][]translator.Endpoint{
 		`Endpoints  fd00:10:244:1::10  left out  not ready  worker-1
 `: {{Service: "automation/mosquitto", Addr: netip.MustParseAddr("fd00:10:244:1::10"), State: "not ready", Node: "worker-1"}},
 		`Endpoints  10.244.1.10        answered  ready

@@ -21,12 +21,12 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // DryRun is what a DNS server with the same options makes of a cluster at one moment, with the reasons.
 type DryRun struct {
-	*source.View
+	*translator.View
 	cluster *cluster.Cluster // shared with those of the other options
 	index   *records.Index
 }
@@ -34,7 +34,7 @@ type DryRun struct {
 // Cluster reads the cluster once, which takes seconds if some kind cannot be read, and returns the DryRun of each of the
 // options. It fails, with a *kube.Error, if the API server does not answer, or shows no Services or EndpointSlices.
 func Cluster(ctx context.Context, config *rest.Config, covered func(host string) bool, options ...config.Options) ([]*DryRun, error) {
-	return dryRuns(config, covered, options, func(ts *source.Translators) error { return ts.ReadOnce(ctx) })
+	return dryRuns(config, covered, options, func(ts *translator.Translators) error { return ts.ReadOnce(ctx) })
 }
 
 // Objects returns the DryRuns of a cluster that has these objects and no others, without an API server. Services,
@@ -42,27 +42,27 @@ func Cluster(ctx context.Context, config *rest.Config, covered func(host string)
 // *unstructured.Unstructured; all others are ignored. A kind of the Gateway API is served in the versions of its objects,
 // and not at all if there are none.
 func Objects(objects []runtime.Object, covered func(host string) bool, options ...config.Options) ([]*DryRun, error) {
-	return dryRuns(&rest.Config{}, covered, options, func(ts *source.Translators) error {
+	return dryRuns(&rest.Config{}, covered, options, func(ts *translator.Translators) error {
 		ts.Load(objects)
 		return nil
 	})
 }
 
-func dryRuns(config *rest.Config, covered func(host string) bool, options []config.Options, read func(*source.Translators) error) ([]*DryRun, error) {
-	ts, err := source.New(config, silence{})
+func dryRuns(config *rest.Config, covered func(host string) bool, options []config.Options, read func(*translator.Translators) error) ([]*DryRun, error) {
+	ts, err := translator.New(config, silence{})
 	if err != nil {
 		return nil, err
 	}
 	ts.RequireAll()
 	var all []*DryRun
-	var translators []*source.Translator
+	var translators []*translator.Translator
 	for _, o := range options {
 		var fixed []records.Entry
 		for _, zone := range o.Zones {
 			fixed = append(fixed, records.Entry{Name: claim.Nameserver + "." + zone, Node: &records.Node{Addrs: &records.AddressSet{}}})
 		}
 		i := &DryRun{cluster: ts.Cluster, index: records.NewIndex(o.AllZones(), fixed...)}
-		all, translators = append(all, i), append(translators, source.NewTranslator(ts, o, i.index, source.Hooks{Covered: covered}))
+		all, translators = append(all, i), append(translators, translator.NewTranslator(ts, o, i.index, translator.Hooks{Covered: covered}))
 	}
 	if err := read(ts); err != nil {
 		return nil, err

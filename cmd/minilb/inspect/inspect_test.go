@@ -22,7 +22,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // A DryRun shows what is answered, of which Services, and what is refused.
@@ -46,7 +46,7 @@ func TestDryRun(t *testing.T) {
 		t.Errorf("got Services %q, want %q", services, want)
 	}
 	web, found := i.Service("shop", "web")
-	want := []source.Endpoint{
+	want := []translator.Endpoint{
 		{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.1"), State: object.StateReady, Answered: true},
 		{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.2"), Hostname: "db-0", Node: "n1", State: object.StateNotReady},
 		{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.3"), State: object.StateServing},

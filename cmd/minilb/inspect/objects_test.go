@@ -16,7 +16,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
-	"github.com/minilb/minilb/plugin/minilb/source"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 // atOnce is more endpoints than are merged within the event of a slice.
@@ -123,7 +123,7 @@ func TestObjectsOptions(t *testing.T) {
 	}
 	// C5: by address and by text, in whatever order the slices come.
 	service, _ := i.Service("shop", "web")
-	if want := []source.Endpoint{
+	if want := []translator.Endpoint{
 		{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.1"), State: object.StateReady, Answered: true},
 		{Service: "shop/web", Addr: netip.MustParseAddr("10.0.0.9"), Node: "n1", State: object.StateReady, Answered: true},
 	}; !slices.Equal(service.Endpoints, want) {

@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string) error {
 	if cfg.Provider != "rfc2136" || cfg.Registry != "txt" {
 		return fmt.Errorf("provider %q and registry %q are not built in", cfg.Provider, cfg.Registry)
 	}
-	sources, err := source.NewSourceConfig(cfg)
+	sources, err := translator.NewSourceConfig(cfg)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string) error {
 }
 
 // synchronize is what external-dns does in each interval.
-func synchronize(ctx context.Context, cfg *externaldns.Config, src source.Source, reg registry.Registry, filter *endpoint.DomainFilter) error {
+func synchronize(ctx context.Context, cfg *externaldns.Config, src translator.Source, reg registry.Registry, filter *endpoint.DomainFilter) error {
 	current, err := reg.Records(ctx)
 	if err != nil {
 		return err

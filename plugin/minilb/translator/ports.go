@@ -1,0 +1,116 @@
+package translator
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// namedPorts returns the ports of all slices that have a name, with the endpoints that serve them
+// (D41), and those of the Service. One without an endpoint exists none the less (D16).
+func (u *usable) namedPorts(labels []string, ofService string) []records.Port {
+	has, contributing := u.having(), 0
+	having := map[object.Port][]int{} // sets with entries, by their numbers
+	for i, set := range u.ports {
+		if has[i] {
+			contributing++
+		}
+		for _, p := range set {
+			if !p.HasName() {
+				continue
+			}
+			all := having[p]
+			if has[i] && (len(all) == 0 || all[len(all)-1] != i) {
+				all = append(all, i)
+			}
+			having[p] = all
+		}
+	}
+	type name struct{ proto, service string }
+	var ports []records.Port
+	var names []name
+	served := map[name]bool{}
+	shared, kept := map[string]records.Port{}, 0
+	for _, p := range slices.SortedFunc(maps.Keys(having), object.Port.Compare) { // C5: some may be left out
+		var named records.Port
+		names = append(names, name{p.Proto, p.Service})
+		switch sets := having[p]; {
+		case len(sets) == 0:
+			continue
+		case len(sets) < contributing:
+			key := fmt.Sprint(sets)
+			var known bool
+			if named, known = shared[key]; !known {
+				if kept > object.MaxPortAddrs {
+					continue
+				}
+				named.Addrs, named.Labels = u.servedBy(sets, labels)
+				shared[key], kept = named, kept+len(named.Addrs)+len(named.Labels)
+			}
+		}
+		named.Proto, named.Service, named.Number = p.Proto, p.Service, p.Number
+		ports = append(ports, named)
+		served[name{p.Proto, p.Service}] = true
+	}
+	for both := range strings.FieldsSeq(ofService) {
+		service, proto, _ := strings.Cut(both, ".")
+		names = append(names, name{proto, service})
+	}
+	for _, idle := range names {
+		if !served[idle] {
+			served[idle] = true
+			ports = append(ports, records.Port{Proto: idle.proto, Service: idle.service, Addrs: []netip.Addr{}}) // none, which nil is not
+		}
+	}
+	return ports
+}
+
+// servedBy returns where the entries with these sets of ports are: their addresses, in order, nil if
+// they are all there are; or if some have labels of their own those of all, once for each address (E8).
+func (u *usable) servedBy(sets []int, labels []string) (addrs []netip.Addr, named []string) {
+	serves := make([]bool, len(u.ports))
+	for _, set := range sets {
+		serves[set] = true
+	}
+	addrs, named = []netip.Addr{}, []string{} // none, which nil is not
+	total := 0
+	for begin, end := 0, 0; begin < len(u.entries); begin = end {
+		addr, served := u.entries[begin].Addr, false
+		own, usual := "", "" // the first label of those that serve, and of all at the address
+		for ; end < len(u.entries) && u.entries[end].Addr == addr; end++ {
+			is := serves[u.entries[end].ports]
+			served = served || is
+			if labels == nil || labels[end] == "" {
+				continue
+			}
+			if usual == "" || labels[end] < usual {
+				usual = labels[end]
+			}
+			if is && (own == "" || labels[end] < own) {
+				own = labels[end]
+			}
+		}
+		total++
+		switch {
+		case !served:
+		case labels == nil:
+			addrs = append(addrs, addr)
+		default:
+			named = append(named, cmp.Or(own, usual, records.Dashed(addr)))
+		}
+	}
+	switch {
+	case labels != nil:
+		slices.Sort(named)
+		return nil, slices.Compact(named)
+	case len(addrs) == total:
+		return nil, nil
+	}
+	return addrs, nil
+}

@@ -1,0 +1,209 @@
+package translator
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/cluster"
+	"github.com/minilb/minilb/plugin/minilb/config"
+
+	"github.com/minilb/minilb/plugin/minilb/informer"
+	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/probe"
+)
+
+// probing is what is probed for all Translators that want the same interval: endpoints that accept
+// no TCP connections are left out of the answers, unless that would leave none.
+type probing struct {
+	*probe.Prober
+	translators []*Translator
+	reporter    *reporter
+	cluster     *cluster.Cluster
+	log         informer.Logger
+	outdated    time.Time // when what is known of the nodes was last known to be; touched by Unreached alone
+}
+
+// probingFor returns what probes for a Translator, nil if it asks for no probes.
+func (ts *Translators) probingFor(t *Translator) *probing {
+	interval := t.options.Probe
+	if interval == 0 {
+		return nil
+	}
+	p := ts.probing[interval]
+	if p == nil {
+		p = &probing{reporter: ts.reporter, cluster: ts.Cluster, log: ts.log}
+		p.Prober = probe.New(interval, p)
+		ts.probing[interval] = p
+	}
+	p.translators = append(p.translators, t)
+	return p
+}
+
+// probeTarget returns where an entry is probed: at its first TCP port. It reports whether there is one.
+func (u *usable) probeTarget(e *entry) (netip.AddrPort, bool) {
+	for _, p := range u.ports[e.ports] {
+		if p.Proto == "_tcp" {
+			return netip.AddrPortFrom(e.Addr, p.Number), true
+		}
+	}
+	return netip.AddrPort{}, false
+}
+
+// targetsOf returns what is to be probed of the entries that a Service is answered with, in order,
+// each once.
+func targetsOf(o *config.Options, u *usable) []probe.Target {
+	targets := make([]probe.Target, 0, len(u.entries))
+	for i := range u.entries {
+		e := &u.entries[i]
+		if addr, ok := u.probeTarget(e); ok && o.WantsFamily(e.Addr) {
+			targets = append(targets, probe.Target{Addr: addr, Node: e.Node})
+		}
+	}
+	slices.SortFunc(targets, func(a, b probe.Target) int {
+		return cmp.Or(a.Addr.Compare(b.Addr), strings.Compare(a.Node, b.Node))
+	})
+	return slices.CompactFunc(targets, func(a, b probe.Target) bool { return a.Addr == b.Addr })
+}
+
+// keepHealthy takes the entries away that an exposed Service could be answered with but that accept no
+// connections, unless none of the family does. It counts them as suspect, and lets the endpoints be
+// probed.
+func (s *serviceState) keepHealthy(service cache.ObjectName, e *exposedService, u *usable, counts *states) {
+	targets := targetsOf(s.options, u)
+	s.probe(service, e, targets)
+	suspects := map[netip.AddrPort]bool{}
+	for _, target := range targets {
+		if s.probing.Unhealthy(target.Addr) {
+			suspects[target.Addr] = true
+		}
+	}
+	suspect := func(e *entry) bool {
+		addr, ok := u.probeTarget(e)
+		return ok && suspects[addr]
+	}
+	var all, of [2]int // how many entries there are, and suspect ones, by family
+	for i := range u.entries {
+		f := family(u.entries[i].Addr)
+		all[f]++
+		if suspect(&u.entries[i]) {
+			of[f]++
+		}
+	}
+	unhealthy := uint32(0)
+	for f, n := range of {
+		if n > 0 && n == all[f] {
+			unhealthy |= 1 << f
+		}
+		counts.suspect += n
+		if u.ready[f] {
+			counts.ready -= n
+		} else {
+			counts.terminating -= n
+		}
+	}
+	e.allUnhealthy.Store(unhealthy)
+	u.entries = slices.DeleteFunc(u.entries, func(e entry) bool {
+		f := family(e.Addr)
+		return of[f] < all[f] && suspect(&e)
+	})
+}
+
+// probe lets an exposed Service's endpoints be probed at these targets, in order.
+func (s *serviceState) probe(service cache.ObjectName, e *exposedService, targets []probe.Target) {
+	before := e.targets
+	e.targets = targets
+	find := func(all []probe.Target, t probe.Target) (int, bool) {
+		return slices.BinarySearchFunc(all, t, func(a, b probe.Target) int { return a.Addr.Compare(b.Addr) })
+	}
+	for _, target := range targets {
+		switch i, found := find(before, target); {
+		case !found:
+			s.probed[target.Addr] = append(s.probed[target.Addr], service)
+			s.probing.Add(target)
+		case before[i].Node != target.Node: // a snapshot written without probe has no nodes
+			s.probing.SetNode(target)
+		}
+	}
+	for _, target := range before {
+		if _, found := find(targets, target); found {
+			continue
+		}
+		s.probing.Remove(target.Addr)
+		rest := slices.DeleteFunc(s.probed[target.Addr], func(of cache.ObjectName) bool { return of == service })
+		if s.probed[target.Addr] = rest; len(rest) == 0 {
+			delete(s.probed, target.Addr)
+		}
+	}
+}
+
+// Changed implements the probe.Observer interface.
+func (p *probing) Changed(c probe.Change) {
+	var services []cache.ObjectName
+	for _, t := range p.translators {
+		services = append(services, t.services.recheck(c.Addr)...)
+	}
+	if len(services) == 0 {
+		return // gone in the meantime
+	}
+	slices.SortFunc(services, object.CompareNames)
+	services = slices.Compact(services)
+	if !p.reporter.budget.allows(services[0].Namespace) {
+		return // a namespace whose endpoints come and go must not drown the others
+	}
+	what := "Service " + services[0].String()
+	if more := len(services) - 1; more > 0 {
+		what += fmt.Sprintf(" and %d more", more)
+	}
+	what += ": endpoint " + c.Addr.String()
+	if c.Node != "" {
+		what += " on node " + c.Node
+	}
+	switch {
+	case !c.Unhealthy && c.Reason != nil:
+		p.log.Infof("%s cannot be probed any longer (%v): it is answered again, whatever it does", what, c.Reason)
+	case c.Unhealthy:
+		p.log.Warningf("%s accepts no connections (%v): it is left out of the answers until it does, unless none is left", what, c.Reason)
+	default:
+		p.log.Infof("%s accepts connections again", what)
+	}
+}
+
+// maxNodes is how many nodes are named in one line.
+const maxNodes = 10
+
+// noticing is how long a cluster may take, once it is back, to notice which nodes are not: until then
+// it has their pods as they were before.
+const noticing = time.Minute
+
+// NodesUnreachable implements the probe.Observer interface. After a power cut, this machine may be back before
+// the cluster is, and know what runs there from a snapshot: silence says nothing then.
+func (p *probing) NodesUnreachable(targets []probe.Target) bool {
+	now := time.Now()
+	if p.cluster.Restored() || p.cluster.OutageDuration() > 0 {
+		p.outdated = now
+	}
+	if !p.outdated.IsZero() && now.Sub(p.outdated) < noticing {
+		return false
+	}
+	var nodes []string
+	for _, t := range targets {
+		nodes = append(nodes, fmt.Sprintf("%s (such as %s)", t.Node, t.Addr.Addr()))
+	}
+	if more := len(nodes) - maxNodes; more > 0 {
+		nodes = append(nodes[:maxNodes], fmt.Sprintf("%d more", more))
+	}
+	p.log.Warningf("probe: no endpoint has ever answered from here on node %s: if these run, this machine has no route to their pods: compare what \"ip route get %s\" says on it with the route to %s that \"minilb routes\" prints, and add what is missing, or take probe out of the Corefile",
+		strings.Join(nodes, ", "), targets[0].Addr.Addr(), targets[0].Node)
+	return true
+}
+
+// LocalError implements the probe.Observer interface.
+func (p *probing) LocalError(err error) {
+	p.log.Warningf("probe: this machine lets no connection be made: %v; endpoints are taken for good where that is so", err)
+}

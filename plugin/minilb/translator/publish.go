@@ -1,0 +1,257 @@
+package translator
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"reflect"
+	"slices"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/gateway"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// publication is what a Translator has put into its index, without the Services' own names. The run loop owns it.
+type publication struct {
+	done      bool                     // once at least
+	partial   bool                     // Services or their endpoints were not known
+	hosts     map[string]*records.Node // what stands where claims are and no Service is, and nil or Transparent where names only keep wildcards off
+	resolved  map[string]resolvedHost
+	names     map[string]int   // how many hosts there are, by the kind of object
+	uncovered int              // how many of them cannot be asked for
+	rejected  map[string]int   // how many problems of claims there are, by reason
+	objects   []object.Problem // of Gateways and the like
+	slices    []object.Problem
+}
+
+// resolvedHost is a host that leads somewhere.
+type resolvedHost struct {
+	node      *records.Node
+	union     *union          // whose addresses the node has, if any
+	uncovered *object.Problem // that it cannot be asked for, if so
+}
+
+func newPublication() publication {
+	return publication{
+		hosts: map[string]*records.Node{}, resolved: map[string]resolvedHost{}, rejected: map[string]int{},
+		names: map[string]int{"ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0, "service": 0},
+	}
+}
+
+// differences are the changes of the index and the log.
+type differences struct {
+	gone       []string
+	put        []records.Entry // the first one of a name counts
+	come, went []object.Problem // a problem that stays may be in both
+}
+
+// publish resolves what has changed and updates the index. It holds no lock meanwhile: addresses of Services do not wait
+// for names.
+func (t *Translator) publish() {
+	is := &t.last
+	partial := !known(t.watching) || !known(t.slices)
+	resolving := t.unresolved.Swap(false) || !is.done || is.partial != partial
+	if !partial && (!is.done || is.partial) {
+		t.services.mergeDue() // or names that exist would not, for a moment
+	}
+	is.done, is.partial = true, partial
+	renamed := t.services.takeRenamed()
+	var d differences
+	resolving = t.resolve(renamed, &d) || resolving
+
+	// Services that were renamed meanwhile have their names now, and claims follow the next time, for which t.wake has a
+	// token.
+	t.late = t.services.takeRenamed()
+	maps.Copy(renamed, t.late)
+	named, unions := t.naming.changes()
+	put, gone, problems := t.services.publish(renamed, is.hosts, named, unions)
+	d.put, d.gone = append(put, d.put...), append(d.gone, gone...)
+	d.come, d.went = append(d.come, problems...), append(d.went, is.slices...)
+	is.slices = problems
+	countRejected(is.rejected, d.come, 1)
+	countRejected(is.rejected, d.went, -1)
+	t.mu.Lock()
+	t.stats = Stats{Names: maps.Clone(is.names), Rejected: maps.Clone(is.rejected), Unreachable: is.uncovered}
+	t.mu.Unlock()
+
+	if !t.claimsOnly {
+		t.index.Update(d.gone, d.put, partial)
+	}
+	switch {
+	case t.hooks.OnResolved == nil && len(d.come)+len(d.went) > 0:
+		t.reporter.report(t, d.come, d.went)
+	case t.hooks.OnResolved != nil && resolving:
+		t.hooks.OnResolved(t.results())
+	}
+}
+
+// resolve resolves the claims that changes concern, and reports whether there are any.
+func (t *Translator) resolve(renamed map[cache.ObjectName]bool, d *differences) bool {
+	t.receive(renamed)
+	changes := t.resolver.Resolve()
+	d.come, d.went = append(d.come, changes.Come...), append(d.went, changes.Gone...)
+	if objects := t.routes.Problems(); !reflect.DeepEqual(objects, t.last.objects) {
+		d.come, d.went = append(d.come, objects...), append(d.went, t.last.objects...)
+		t.last.objects = objects
+	}
+	hosts := changes.Hosts
+	for service := range renamed { // while partial, claims on its name are not refused, but give way in put
+		if t.last.partial {
+			hosts = append(hosts, t.options.ServiceNames(service)...)
+		}
+	}
+	for _, host := range hosts {
+		t.put(host, d)
+	}
+	return len(hosts)+len(d.come)+len(d.went) > 0
+}
+
+// receive passes all changes since the last publication to the routes and the resolver.
+func (t *Translator) receive(renamed map[cache.ObjectName]bool) {
+	unavailable, certain := t.parents()
+	leftOut, pending := t.unlisted()
+	t.mu.Lock()
+	if !slices.Equal(pending, t.pending) {
+		t.pending = pending
+		t.routes.RecomputeAll()
+		for name := range t.claims {
+			t.changedClaims[name] = true
+		}
+	}
+	for name := range t.changedClaims {
+		if c := t.claims[name]; c == nil || leftOut(name.Kind, name.Namespace) {
+			t.resolver.Set(name)
+		} else {
+			t.resolver.Set(name, c)
+		}
+	}
+	t.changedClaims = map[object.KindName]bool{}
+	objects := t.changedObjects
+	t.changedObjects = map[object.KindName]gateway.Object{}
+	t.mu.Unlock()
+
+	t.resolver.SetPartial(t.last.partial)
+	for _, services := range []map[cache.ObjectName]bool{renamed, t.late} {
+		for service := range services {
+			delete(t.found.found, service)
+			t.resolver.ServiceChanged(service)
+		}
+	}
+	for name, obj := range objects {
+		if obj == nil {
+			t.routes.Delete(name)
+		} else {
+			t.routes.Set(obj)
+		}
+		if name.Kind == "Namespace" {
+			t.resolver.NamespaceChanged(name.Name)
+		}
+	}
+	if certain {
+		for _, route := range t.routes.Recompute(unavailable, leftOut) {
+			t.resolver.Set(route, t.routes.Claims(route)...)
+		}
+	}
+}
+
+// put updates the node of a host. A node that is as before stays the same.
+func (t *Translator) put(host string, d *differences) {
+	is := &t.last
+	before, existed := is.hosts[host]
+	node, exists := before, false
+	was, had := is.resolved[host]
+	if out, found := t.resolver.Resolution(host); found {
+		exists = true
+		var now resolvedHost
+		node, now.union = t.naming.node(&out)
+		if before != nil && interchangeable(before, node) {
+			node = before
+		}
+		now.node = node
+		if !t.hooks.Covered(host) { // D8
+			now.uncovered = &object.Problem{Ref: out.Winner, Host: host, Text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", hostname.Plain(host))}
+		}
+		t.count(host, &now, 1, &d.come)
+		is.resolved[host] = now
+	} else {
+		var withheld bool
+		if withheld, exists = t.resolver.Block(host); withheld {
+			node = nil
+		} else {
+			node = records.Transparent
+		}
+		delete(is.resolved, host)
+	}
+	if had {
+		t.count(host, &was, -1, &d.went)
+	}
+	if is.partial && t.options.Services { // else such a claim is refused
+		if service, ok := t.options.ServiceAt(host); ok {
+			e, _ := t.services.find(service)
+			exists = exists && e == nil
+		}
+	}
+	switch {
+	case exists:
+		if is.hosts[host] = node; !existed || before != node {
+			d.put = append(d.put, records.Entry{Name: host, Node: node})
+		}
+	case existed:
+		delete(is.hosts, host)
+		d.gone = append(d.gone, host)
+	}
+}
+
+// count adds a host to the counts, and its problem to the others, or takes it off.
+func (t *Translator) count(host string, h *resolvedHost, sign int, problems *[]object.Problem) {
+	t.naming.count(t.index.Zone(host), h.node, h.union, sign)
+	t.last.names[h.node.Source] += sign
+	if h.uncovered != nil {
+		t.last.uncovered += sign
+		*problems = append(*problems, *h.uncovered)
+	}
+}
+
+// interchangeable reports whether hosts' nodes are made of the same.
+func interchangeable(a, b *records.Node) bool {
+	return a.Addrs == b.Addrs && a.Target == b.Target && a.NoHTTPS == b.NoHTTPS &&
+		a.Source == b.Source && a.Namespace == b.Namespace && a.Service == b.Service
+}
+
+// problems yields all problems but those of slices.
+func (t *Translator) problems() iter.Seq[*object.Problem] {
+	return func(yield func(*object.Problem) bool) {
+		for p := range t.resolver.Problems() {
+			if !yield(p) {
+				return
+			}
+		}
+		for _, h := range t.last.resolved {
+			if h.uncovered != nil && !yield(h.uncovered) {
+				return
+			}
+		}
+		for i := range t.last.objects {
+			if !yield(&t.last.objects[i]) {
+				return
+			}
+		}
+	}
+}
+
+// countRejected adds problems to the numbers of those of each reason, or takes them off.
+func countRejected(rejected map[string]int, problems []object.Problem, sign int) {
+	for _, p := range problems {
+		if p.Reason == "" || p.Reason == object.ReasonNotice {
+			continue
+		}
+		reason := p.Reason.Counted()
+		if rejected[reason] += sign * max(1, p.Hosts); rejected[reason] == 0 {
+			delete(rejected, reason)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package translator
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/claim"
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// naming makes the nodes of hosts. Those that lead to the same things share a node's addresses.
+type naming struct {
+	options *config.Options
+	find    func(cache.ObjectName) *exposedService
+	unions  map[string]*union // by what is in them
+	named   map[cache.ObjectName]zoneUses
+
+	changedUnions map[*union]bool
+	changedNamed  map[cache.ObjectName]bool
+}
+
+func newNaming(options *config.Options, find func(cache.ObjectName) *exposedService) naming {
+	return naming{
+		options: options, find: find, unions: map[string]*union{}, named: map[cache.ObjectName]zoneUses{},
+		changedUnions: map[*union]bool{}, changedNamed: map[cache.ObjectName]bool{},
+	}
+}
+
+// zoneUses are the zones in which addresses are answered with, and for how many hosts; "" is what lies outside of all.
+type zoneUses map[string]int
+
+func (z zoneUses) add(zone string, n int) {
+	if z[zone] += n; z[zone] == 0 {
+		delete(z, zone)
+	}
+}
+
+// zones returns the zones alone.
+func (z zoneUses) zones() []string { return slices.Sorted(maps.Keys(z)) }
+
+// union is the address set of hosts that lead to more than one Service, or to addresses.
+type union struct {
+	key      string
+	fixed    []netip.Addr
+	services []cache.ObjectName
+	addrs    *records.AddressSet
+	uses     zoneUses // of the run loop
+	zones    []string // of services: as published
+}
+
+func (u *union) merge(o *config.Options, find func(cache.ObjectName) *exposedService) *records.Addresses {
+	fixed := records.NewAddresses(o.FilterFamilies(u.fixed)...)
+	all := []*records.Addresses{fixed}
+	var exposed []*exposedService
+	sound := families{len(fixed.V4) > 0, len(fixed.V6) > 0} // there are addresses that nobody doubts
+	for _, name := range u.services {
+		if e := find(name); e != nil {
+			exposed = append(exposed, e)
+			addrs := e.healthy()
+			sound[0], sound[1] = sound[0] || len(addrs.V4) > 0, sound[1] || len(addrs.V6) > 0
+		}
+	}
+	for _, e := range exposed {
+		addrs, doubtless := *e.addrs.Load(), e.healthy()
+		if sound[0] {
+			addrs.V4 = doubtless.V4
+		}
+		if sound[1] {
+			addrs.V6 = doubtless.V6
+		}
+		all = append(all, &addrs)
+	}
+	return records.Union(all...)
+}
+
+// node makes the node of what a host leads to. One that leads to a single Service shares the Service's own set; others
+// have that of a union.
+func (n *naming) node(out *claim.Resolution) (*records.Node, *union) {
+	node := &records.Node{Source: strings.ToLower(out.Winner.Kind), Namespace: out.Winner.Namespace, NoHTTPS: out.NoTLS}
+	if out.External != nil {
+		node.Target = out.External[0]
+		return node, nil
+	}
+	if len(out.Services) == 1 {
+		service := out.Services[0]
+		node.Namespace, node.Service = service.Namespace, service.Name
+		if len(out.Addrs) == 0 {
+			node.Addrs = n.find(service).addrs
+			return node, nil
+		}
+	}
+	key := fmt.Sprint(out.Addrs, out.Services)
+	u := n.unions[key]
+	if u == nil {
+		u = &union{key: key, fixed: out.Addrs, services: out.Services, uses: zoneUses{}}
+		u.addrs = records.NewAddressSet(u.merge(n.options, n.find))
+		n.unions[key] = u
+	}
+	node.Addrs = u.addrs
+	return node, u
+}
+
+// count adds to the hosts in a zone that have a node, of a union if it is not nil, or takes them off.
+func (n *naming) count(zone string, node *records.Node, u *union, hosts int) {
+	switch {
+	case u != nil:
+		u.uses.add(zone, hosts)
+		n.changedUnions[u] = true
+	case node.Target == "":
+		service := cache.NewObjectName(node.Namespace, node.Service)
+		if n.named[service] == nil {
+			n.named[service] = zoneUses{}
+		}
+		n.named[service].add(zone, hosts)
+		n.changedNamed[service] = true
+	}
+}
+
+// changes returns the zones of what has come to be needed since it was last called, or is needed elsewhere, or no longer.
+func (n *naming) changes() (named map[cache.ObjectName][]string, unions map[*union][]string) {
+	named, unions = map[cache.ObjectName][]string{}, map[*union][]string{}
+	for service := range n.changedNamed {
+		if named[service] = n.named[service].zones(); len(named[service]) == 0 {
+			delete(n.named, service)
+		}
+	}
+	for u := range n.changedUnions {
+		if unions[u] = u.uses.zones(); len(unions[u]) == 0 {
+			delete(n.unions, u.key)
+		}
+	}
+	n.changedNamed = map[cache.ObjectName]bool{}
+	n.changedUnions = map[*union]bool{}
+	return named, unions
+}

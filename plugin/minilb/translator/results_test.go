@@ -1,0 +1,185 @@
+package translator
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/minilb/minilb/plugin/minilb/claim"
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/informer"
+	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// judged is a bench whose claims are judged, and the verdicts as of the last time.
+func judged(t *testing.T, options config.Options) (*bench, *[]string) {
+	return judgedBy(t, options, NewTranslator)
+}
+
+// claimsOnly is NewClaims in the form of NewTranslator.
+func claimsOnly(w *Translators, options config.Options, _ *records.Index, hooks Hooks) *Translator {
+	return NewClaims(w, options, hooks)
+}
+
+func judgedBy(t *testing.T, options config.Options, make func(*Translators, config.Options, *records.Index, Hooks) *Translator) (*bench, *[]string) {
+	var lines []string
+	onResolved := func(verdicts iter.Seq[claim.Result]) {
+		lines = nil
+		for v := range verdicts {
+			lines = append(lines, fmt.Sprintf("%s %s/%s %s %d %q %q: %s", v.Kind, v.Namespace, v.Name, v.UID, v.Generation, v.Host, v.Reason, v.Text))
+		}
+		slices.Sort(lines)
+	}
+	return newBenchFor(t, options, testClients(t), func(w *Translators, options config.Options, index *records.Index, hooks Hooks) *Translator {
+		hooks.OnResolved = onResolved
+		return make(w, options, index, hooks)
+	}), &lines
+}
+
+// C1, C2, C3, C6, D17, I10, M2: every claim has its verdict, the winners', too.
+func TestVerdicts(t *testing.T) {
+	b, got := judged(t, config.Options{Claims: []config.ClaimRule{{Suffix: "ex.org."}, {Suffix: "b.ex.org.", Namespaces: []string{"shop"}}}})
+	web := testService("shop/web", 1, "a.ex.org, a_b, db.prod.minilb, x.com")
+	web.UID = "uid-web"
+	b.services().Update(web)
+	other := testService("shop/other", 3, "a.ex.org")
+	other.Annotations["minilb/hots"] = "c.ex.org"
+	b.services().Update(other)
+	b.services().Update(testService("evil/x", 2, "a.ex.org, b.ex.org"))
+	dead := testIngress("shop/i", "i.ex.org")
+	dead.UID, dead.Generation = "uid-i", 7
+	dead.Annotations = map[string]string{lb.HostAnnotation: "j.ex.org"} // which Services alone have
+	b.watcher.Ingresses("").Update(dead)
+	b.sync()
+	want := []string{
+		`Ingress shop/i uid-i 7 "" "annotation": annotation minilb/host has no effect on objects of kind Ingress: name the host in spec.rules[].host`,
+		`Ingress shop/i uid-i 7 "i.ex.org." "dead": host "i.ex.org" is not served: its status has no address yet; is its ingress controller running and publishing one?`,
+		`Service evil/x  0 "a.ex.org." "conflict": host "a.ex.org" is refused: another namespace claimed it earlier`,
+		`Service evil/x  0 "b.ex.org." "not_allowed": host "b.ex.org" is refused: no claim line of the Corefile lets namespace "evil" have it`,
+		`Service shop/other  0 "" "annotation": annotation "minilb/hots" is none of ours and has no effect: set the annotation minilb/host`,
+		`Service shop/other  0 "a.ex.org." "": `,
+		`Service shop/web uid-web 0 "" "invalid": host "a_b" in annotation minilb/host is refused: it is not a DNS name of letters, digits, hyphens and dots`,
+		`Service shop/web uid-web 0 "a.ex.org." "": `,
+		`Service shop/web uid-web 0 "db.prod.minilb." "reserved": host "db.prod.minilb" is refused: names below prod.minilb belong to namespace "prod"`,
+		`Service shop/web uid-web 0 "x.com." "not_allowed": host "x.com" is refused: no claim line of the Corefile lets namespace "shop" have it`,
+	}
+	if !slices.Equal(*got, want) {
+		t.Errorf("got\n%s\nwant\n%s", lines(*got), lines(want))
+	}
+	if log := b.log.take(); len(log) > 0 {
+		t.Errorf("the verdicts were logged as well: %q", log)
+	}
+}
+
+// A new generation of an object is judged anew, whatever it is that has changed; a look at an object
+// that is the same is not.
+func TestVerdictsOfGeneration(t *testing.T) {
+	b, got := judged(t, config.Options{})
+	ingress := testIngress("shop/i", "i.ex.org")
+	ingress.UID, ingress.Generation = types.UID("uid"), 1
+	ingress.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "10.0.0.5"}}
+	b.watcher.Ingresses("").Update(ingress)
+	b.sync()
+	b.pending()
+	b.watcher.Ingresses("").Update(ingress.DeepCopy())
+	if b.pending() {
+		t.Error("the same again was judged anew")
+	}
+	again := ingress.DeepCopy()
+	again.Generation = 2
+	b.watcher.Ingresses("").Update(again)
+	if !b.pending() {
+		t.Fatal("a new generation was not judged")
+	}
+	b.publish()
+	if want := `Ingress shop/i uid 2 "i.ex.org." "": `; len(*got) != 1 || (*got)[0] != want {
+		t.Errorf("got %q, want %q", *got, want)
+	}
+	again.Labels = map[string]string{lb.IgnoreLabel: "true"} // M8
+	again.Annotations = map[string]string{"minilb/sevice": "web"}
+	b.watcher.Ingresses("").Update(again.DeepCopy())
+	b.publish()
+	if len(*got) > 0 {
+		t.Errorf("of an object that is to be ignored: got %q", *got)
+	}
+}
+
+// Whoever is given results holds nothing up: the watches go on while it takes its time with one.
+func TestResultsSlowConsumer(t *testing.T) {
+	b, _ := judged(t, config.Options{})
+	results, annotations := 0, 0
+	b.tr.hooks.OnResolved = func(all iter.Seq[claim.Result]) {
+		for r := range all {
+			if results++; r.Reason == object.ReasonAnnotation {
+				annotations++
+			}
+			obj := testIngress(fmt.Sprintf("other/%d", results), "c.ex.org")
+			obj.Annotations = map[string]string{"minilb/sevice": "web"}
+			if results > 20 {
+				t.Fatalf("there is no end of results, such as %+v", r)
+			}
+			b.watcher.Ingresses("").Update(obj) // an event, for which the watch takes its locks
+			b.services().Update(testService("shop/web", int64(results), "b.ex.org"))
+			b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web", "10.0.0.1 RSt"))
+			b.tr.Stats()
+		}
+	}
+	obj := testIngress("shop/i", "a.ex.org, a_b")
+	obj.Annotations = map[string]string{"minilb/sevice": "web"}
+	b.watcher.Ingresses("").Update(obj)
+	b.services().Update(testService("shop/web", 1, "b.ex.org, b_c"))
+	b.sync()
+	if results < 3 || annotations == 0 {
+		t.Errorf("got %d results, %d of annotations", results, annotations)
+	}
+}
+
+// Claims are judged without endpoints, which are then not watched.
+func TestVerdictsUnaddressed(t *testing.T) {
+	b, got := judgedBy(t, config.Options{}, claimsOnly)
+	b.services().Update(testService("shop/web", 1, "a.ex.org"))
+	b.services().Set(informer.Listed)
+	for _, h := range b.tr.optional {
+		h.Set(informer.Listed)
+	}
+	b.tr.changed()
+	b.publish()
+	watchesSlices := slices.ContainsFunc(b.watcher.Watches(), func(s *informer.Status) bool { return s.Kind == "endpointslice" })
+	if want := `Service shop/web  0 "a.ex.org." "": `; len(*got) != 1 || (*got)[0] != want || watchesSlices {
+		t.Errorf("got %q with watches of slices %v, want %q and none", *got, watchesSlices, want)
+	}
+}
+
+func lines(all []string) (text string) {
+	for _, line := range all {
+		text += "\t" + line + "\n"
+	}
+	return text
+}
+
+// What stands for every Service does not change, as all Translators share it, each with a lock of its own.
+func TestVerdictsUnaddressedShared(t *testing.T) {
+	var all sync.WaitGroup
+	for _, namespace := range []string{"a", "b"} {
+		b := newBenchFor(t, config.Options{Namespaces: []string{namespace}}, testClients(t), claimsOnly)
+		all.Go(func() {
+			for i := range 100 {
+				s := testService(namespace+"/web", 1, "")
+				s.Spec.Ports = []corev1.ServicePort{{Name: fmt.Sprint(namespace, i), Port: 443}}
+				b.watcher.Services(namespace).Update(s)
+			}
+		})
+	}
+	all.Wait()
+	if unaddressed.ServicePorts != (object.ServicePorts{}) {
+		t.Errorf("got %+v", unaddressed.ServicePorts)
+	}
+}

@@ -1,0 +1,266 @@
+package translator
+
+import (
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/probe"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// exposedService is a Service that is answered: its addresses, and the node of its names.
+type exposedService struct {
+	addrs     *records.AddressSet
+	node      *records.Node
+	populated bool   // its addresses are those of its slices, so that it may have its names
+	asOf      uint64 // the last change that they follow
+	named     bool   // its names are answered
+	object.ServicePorts
+	states       states
+	targets      []probe.Target // where its endpoints are probed, in order
+	seenByUnions uint32         // what its unions know of allUnhealthy
+
+	// allUnhealthy has a bit for each family of which probes fail for all addresses that it is answered with:
+	// as there are no others, they are answered, but not where other Services have healthy ones (G43).
+	allUnhealthy atomic.Uint32
+}
+
+// unaddressed stands for every Service whose addresses and names nobody asks for. It does not change.
+var unaddressed = func() *exposedService {
+	nowhere := &records.AddressSet{}
+	nowhere.Store(&records.Addresses{})
+	return &exposedService{addrs: nowhere, node: &records.Node{Addrs: nowhere}, populated: true, named: true}
+}()
+
+// serviceState is what is known of the Services and EndpointSlices of a plugin block. It is not safe for concurrent
+// use: services has its lock.
+type serviceState struct {
+	options    *config.Options
+	claimsOnly bool
+	index      *records.Index
+	observe    func(triggered int64) // is given when a change that is answered now was triggered, in Unix nanoseconds
+
+	exposed            map[cache.ObjectName]*exposedService
+	namespaces         map[string]int                               // how many exposed Services there are in each
+	renamed            map[cache.ObjectName]bool                    // Services whose names have come or gone since they were published
+	slicesOf           map[cache.ObjectName][]*object.EndpointSlice // by Service, whether exposed or not (E1)
+	slicesWithProblems map[cache.ObjectName]*object.EndpointSlice
+	states             states                        // of the endpoints of all exposed Services
+	unions             map[cache.ObjectName][]*union // by the Services in them
+	named              map[cache.ObjectName][]string // the zones where hosts lead to the Service alone
+
+	changes uint64                     // of slices and Services, so far
+	due     map[cache.ObjectName]int64 // large Services to be merged, and when the last known trigger of their changes was, in Unix nanoseconds, 0 for none
+
+	probing *probing                              // nil for none
+	probed  map[netip.AddrPort][]cache.ObjectName // exposed Services by where their endpoints are probed
+}
+
+// expose adds a Service to the exposed ones, or takes in what it says of its ports now.
+func (s *serviceState) expose(service *object.Service) {
+	key := service.Key()
+	e := s.exposed[key]
+	switch {
+	case e != nil && s.claimsOnly:
+		return
+	case s.claimsOnly:
+		e = unaddressed
+		s.renamed[key] = true
+	case e == nil:
+		e = &exposedService{addrs: &records.AddressSet{}}
+		e.node = &records.Node{Addrs: e.addrs, NamesBelow: true, Source: "service", Namespace: service.Namespace, Service: service.Name}
+	}
+	ports := service.ServicePorts
+	if !s.options.HTTPS {
+		ports.HTTPS = nil
+	}
+	if s.exposed[key] == nil {
+		s.exposed[key] = e
+		s.namespaces[service.Namespace]++
+	} else if ports.Equal(e.ServicePorts) {
+		return
+	}
+	if !s.claimsOnly {
+		e.ServicePorts = ports
+		s.update(key, 0)
+	}
+}
+
+// unexpose takes a Service out of the exposed ones.
+func (s *serviceState) unexpose(service cache.ObjectName) {
+	e := s.exposed[service]
+	s.states.add(e.states, -1)
+	if s.probing != nil {
+		s.probe(service, e, nil)
+	}
+	s.updateReverse(e, e.addrs.Load(), &records.Addresses{})
+	delete(s.exposed, service)
+	if s.namespaces[service.Namespace]--; s.namespaces[service.Namespace] == 0 {
+		delete(s.namespaces, service.Namespace)
+	}
+	s.renamed[service] = true
+}
+
+// find returns an exposed Service, nil if it is none.
+func (s *serviceState) find(service cache.ObjectName) *exposedService { return s.exposed[service] }
+
+// setSlice takes in an EndpointSlice that appeared, changed or went. It touches the Service that the slice belongs to,
+// and the one it belonged to (E1).
+func (s *serviceState) setSlice(old, new *object.EndpointSlice) {
+	var before, after cache.ObjectName
+	if old != nil {
+		before = old.ServiceName()
+		if rest := slices.DeleteFunc(s.slicesOf[before], func(of *object.EndpointSlice) bool { return of.Name == old.Name }); len(rest) > 0 {
+			s.slicesOf[before] = rest
+		} else {
+			delete(s.slicesOf, before)
+		}
+		delete(s.slicesWithProblems, old.Key())
+	}
+	triggered := int64(0)
+	if new != nil && new.Service != "" {
+		after = new.ServiceName()
+		s.slicesOf[after] = append(s.slicesOf[after], new)
+		if new.Problems != nil {
+			s.slicesWithProblems[new.Key()] = new
+		}
+	}
+	if new != nil && (old == nil || new.Triggered != old.Triggered) {
+		triggered = new.Triggered
+	}
+	s.update(after, triggered) // first, or what both are part of would be without it for a moment
+	if before != after {
+		s.update(before, 0)
+	}
+}
+
+// problems returns those of the exposed Services' slices.
+func (s *serviceState) problems() (all []object.Problem) {
+	for _, slice := range s.slicesWithProblems {
+		if s.exposed[slice.ServiceName()] != nil {
+			all = append(all, slice.Problems...)
+		}
+	}
+	return all
+}
+
+// updateReverse lets the reverse zones point to an exposed Service's endpoints, if they have names.
+func (s *serviceState) updateReverse(e *exposedService, before, after *records.Addresses) {
+	if s.options.Services {
+		s.index.UpdateReverse(e.node, before, after)
+	}
+}
+
+// healthy returns the addresses of an exposed Service without those of families in which none is healthy.
+func (e *exposedService) healthy() *records.Addresses {
+	addrs := *e.addrs.Load()
+	unhealthy := e.allUnhealthy.Load()
+	if unhealthy&1 != 0 {
+		addrs.V4 = nil
+	}
+	if unhealthy&2 != 0 {
+		addrs.V6 = nil
+	}
+	return &addrs
+}
+
+// refresh puts the addresses that the slices give into the Service's set and into the unions
+// it is part of, and reports whether that changed what is answered.
+func (s *serviceState) refresh(service cache.ObjectName, e *exposedService, addrs *records.Addresses, states states) bool {
+	s.states.add(e.states, -1)
+	s.states.add(states, 1)
+	e.states = states
+	before := e.addrs.Load()
+	changed, unhealthy := e.addrs.Store(addrs), e.allUnhealthy.Load()
+	if !changed && unhealthy == e.seenByUnions {
+		return false
+	}
+	e.seenByUnions = unhealthy
+	if changed {
+		s.updateReverse(e, before, addrs)
+	}
+	if changed && e.named { // else that its names come counts as the change
+		for _, name := range s.options.ServiceNames(service) {
+			s.index.MarkChanged(s.index.Zone(name))
+		}
+		if !addrs.EqualAddresses(before) {
+			s.index.MarkChanged(s.named[service]...)
+		}
+	}
+	for _, u := range s.unions[service] {
+		s.mergeUnion(u)
+	}
+	return true
+}
+
+// combine takes in the zones in which hosts lead to a Service alone or to a union, and lets the unions follow the
+// Services that are in them.
+func (s *serviceState) combine(named map[cache.ObjectName][]string, unions map[*union][]string) {
+	for service, zones := range named {
+		if s.named[service] = zones; len(zones) == 0 {
+			delete(s.named, service)
+		}
+	}
+	for u, zones := range unions {
+		for _, name := range u.services {
+			switch {
+			case len(zones) == 0:
+				if rest := slices.DeleteFunc(s.unions[name], func(of *union) bool { return of == u }); len(rest) > 0 {
+					s.unions[name] = rest
+				} else {
+					delete(s.unions, name)
+				}
+			case len(u.zones) == 0:
+				s.unions[name] = append(s.unions[name], u)
+			}
+		}
+		if u.zones = zones; len(zones) > 0 {
+			s.mergeUnion(u) // with what has changed meanwhile
+		}
+	}
+}
+
+func (s *serviceState) mergeUnion(u *union) {
+	if u.addrs.Store(u.merge(s.options, s.find)) {
+		s.index.MarkChanged(u.zones...)
+	}
+}
+
+func (s *states) add(o states, sign int) {
+	s.ready += sign * o.ready
+	s.terminating += sign * o.terminating
+	s.notReady += sign * o.notReady
+	s.suspect += sign * o.suspect
+}
+
+// nameServices returns what is to be done to the index for Services whose names have come, which are above any
+// claim on them and take its place in hosts, or have gone, which leaves them to a claim.
+func (s *serviceState) nameServices(renamed map[cache.ObjectName]bool, hosts map[string]*records.Node) (put []records.Entry, gone []string) {
+	for key := range renamed {
+		e := s.exposed[key]
+		if e != nil && !e.populated {
+			e = nil // made anew, and to be named once it is
+		}
+		if e != nil && e != unaddressed {
+			e.named = true
+		}
+		for _, name := range s.options.ServiceNames(key) {
+			claim, claimed := hosts[name]
+			switch {
+			case e != nil:
+				delete(hosts, name)
+				put = append(put, records.Entry{Name: name, Node: e.node})
+			case claimed:
+				put = append(put, records.Entry{Name: name, Node: claim})
+			default:
+				gone = append(gone, name)
+			}
+		}
+	}
+	return put, gone
+}

@@ -1,0 +1,169 @@
+package translator
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// services keeps the address sets of the exposed Services up to date, each within the event of a slice: no queue
+// stands between the API server and the answer, so that a list is complete in the answers once its store says so (D71).
+type services struct {
+	onRenamed func()        // called when the names of Services have come or gone; it must not wait
+	wake      chan struct{} // holds a token while large Services are due
+	merging   sync.Mutex    // held while they are merged, one at a time
+
+	mu    sync.Mutex
+	state serviceState
+}
+
+func newServices(options *config.Options, index *records.Index, claimsOnly bool, onRenamed func(), observe func(int64)) *services {
+	return &services{
+		onRenamed: onRenamed,
+		wake:      make(chan struct{}, 1),
+		state: serviceState{
+			options: options, claimsOnly: claimsOnly, index: index, observe: observe,
+			exposed:            map[cache.ObjectName]*exposedService{},
+			unions:             map[cache.ObjectName][]*union{},
+			named:              map[cache.ObjectName][]string{},
+			namespaces:         map[string]int{},
+			renamed:            map[cache.ObjectName]bool{},
+			slicesOf:           map[cache.ObjectName][]*object.EndpointSlice{},
+			slicesWithProblems: map[cache.ObjectName]*object.EndpointSlice{},
+			due:                map[cache.ObjectName]int64{},
+			probed:             map[netip.AddrPort][]cache.ObjectName{},
+		},
+	}
+}
+
+// unlock wakes whoever waits for what has changed.
+func (s *services) unlock() {
+	if len(s.state.renamed) > 0 {
+		s.onRenamed()
+	}
+	if len(s.state.due) > 0 {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+	s.mu.Unlock()
+}
+
+// expose takes in an exposed Service that appeared or changed.
+func (s *services) expose(service *object.Service) {
+	s.mu.Lock()
+	defer s.unlock()
+	s.state.expose(service)
+}
+
+// unexpose takes in that a Service is gone, or is no longer exposed.
+func (s *services) unexpose(service cache.ObjectName) {
+	s.mu.Lock()
+	defer s.unlock()
+	s.state.unexpose(service)
+}
+
+// setSlice takes in an EndpointSlice that appeared, changed or (new is nil) went.
+func (s *services) setSlice(old, new *object.EndpointSlice) {
+	s.mu.Lock()
+	defer s.unlock()
+	s.state.setSlice(old, new)
+}
+
+// recheck takes in that an endpoint has become healthy or unhealthy, and returns whose it is.
+func (s *services) recheck(addr netip.AddrPort) []cache.ObjectName {
+	s.mu.Lock()
+	defer s.unlock()
+	owners := slices.Clone(s.state.probed[addr])
+	for _, service := range owners {
+		s.state.update(service, 0)
+	}
+	return owners
+}
+
+// find returns an exposed Service, nil if it is none or has no addresses until its slices are merged; pending
+// reports the latter.
+func (s *services) find(service cache.ObjectName) (e *exposedService, pending bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e = s.state.find(service)
+	if e != nil && !e.populated { // its hosts would have no addresses, for a moment
+		return nil, true
+	}
+	return e, false
+}
+
+// inNamespace reports whether there are exposed Services in a namespace.
+func (s *services) inNamespace(namespace string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.namespaces[namespace] > 0
+}
+
+// takeRenamed returns the Services whose names have come or gone since it was last called.
+func (s *services) takeRenamed() map[cache.ObjectName]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	renamed := s.state.renamed
+	s.state.renamed = map[cache.ObjectName]bool{}
+	return renamed
+}
+
+// publish names the renamed Services, and takes in the zones in which hosts lead to a Service alone, or to a union.
+// It returns what is to be done to the index for their names, and the problems of slices.
+func (s *services) publish(renamed map[cache.ObjectName]bool, hosts map[string]*records.Node, named map[cache.ObjectName][]string, unions map[*union][]string) (put []records.Entry, gone []string, problems []object.Problem) {
+	s.mu.Lock()
+	defer s.unlock()
+	put, gone = s.state.nameServices(renamed, hosts)
+	s.state.combine(named, unions)
+	return put, gone, s.state.problems()
+}
+
+// count returns how many Services are exposed, and their endpoints by state.
+func (s *services) count() (exposed int, endpoints states) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.state.exposed), s.state.states
+}
+
+// run merges large Services whenever some are due, until the context is cancelled.
+func (s *services) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+			s.mergeDue()
+		}
+	}
+}
+
+// mergeDue merges the Services that are due when it is called. A Service that changes meanwhile is due again.
+func (s *services) mergeDue() {
+	s.merging.Lock()
+	defer s.merging.Unlock()
+	s.mu.Lock()
+	due := slices.SortedFunc(maps.Keys(s.state.due), object.CompareNames)
+	s.mu.Unlock()
+	for _, service := range due {
+		s.mu.Lock()
+		job := s.state.takeDue(service)
+		s.mu.Unlock()
+		if job == nil {
+			continue
+		}
+		job.merge(s.state.options) // aside: events of other Services go on
+		s.mu.Lock()
+		s.state.finish(job)
+		s.unlock()
+	}
+}

@@ -1,0 +1,209 @@
+package translator
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// states counts the endpoints of a Service by what their conditions amount to.
+type states struct {
+	ready       int // answered
+	terminating int // serving while they terminate: answered if none is ready (E3)
+	notReady    int // never answered
+	suspect     int // would be answered, but accept no connections, as probes have found
+}
+
+// usable are the entries of a Service's slices that it can be answered with: addresses, SRV records,
+// endpoint names, PTR records, HTTPS records and probes all take these very ones (E3).
+type usable struct {
+	entries []entry // by address
+	ports   [][]object.Port
+	ready   families // whether those of each family are ready ones
+}
+
+// entry is an endpoint with the ports of its slice: pods that share an address, as those of a node's
+// network do, have an entry each.
+type entry struct {
+	object.Endpoint
+	ports int // which of the sets of ports
+}
+
+// families holds what is true of IPv4 and of IPv6.
+type families [2]bool
+
+// family returns the index of an address' family.
+func family(addr netip.Addr) int {
+	if addr.Is4() {
+		return 0
+	}
+	return 1
+}
+
+// usableOf returns the entries that a Service can be answered with out of its slices, and how many
+// endpoints there are (E3–E8).
+func usableOf(slicesOf []*object.EndpointSlice) (usable, states) {
+	all, sets := entriesOf(slicesOf)
+	u := usable{ports: sets, entries: make([]entry, 0, len(all))}
+	var counts states
+	for i := range all {
+		switch e := &all[i]; {
+		case e.Is(object.Ready): // E5: alone decides, whatever else is said
+			counts.ready++
+			u.ready[family(e.Addr)] = true
+		case e.Answerable(): // E4
+			counts.terminating++
+		default:
+			counts.notReady++
+		}
+	}
+	for i := range all {
+		if e := &all[i]; u.Takes(e) {
+			u.entries = append(u.entries, *e)
+		}
+	}
+	return u, counts
+}
+
+// takes reports whether an entry is usable: what terminates is for a family in which nothing is ready (E3).
+func (u *usable) Takes(e *entry) bool {
+	return e.Is(object.Ready) || e.Answerable() && !u.ready[family(e.Addr)]
+}
+
+// entriesOf returns the entries of slices in order, those that are superseded left out (E8), and the
+// sets of ports that they have.
+func entriesOf(slicesOf []*object.EndpointSlice) (entries []entry, sets [][]object.Port) {
+	total := 0
+	for _, s := range slicesOf {
+		total += s.Endpoints.Len()
+	}
+	all := make([]entry, 0, total)
+	known, set := map[string]int{}, 0
+	for i, s := range slicesOf {
+		if i == 0 || !slices.Equal(s.Ports, slicesOf[i-1].Ports) {
+			key := fmt.Sprint(slices.SortedFunc(slices.Values(s.Ports), object.Port.Compare))
+			if _, ok := known[key]; !ok {
+				known[key] = len(sets)
+				sets = append(sets, s.Ports)
+			}
+			set = known[key]
+		}
+		for e := range s.Endpoints.All() {
+			all = append(all, entry{e, set})
+		}
+	}
+	if len(slicesOf) > 1 {
+		slices.SortFunc(all, func(a, b entry) int {
+			return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.ports, b.ports), a.Compare(&b.Endpoint))
+		})
+	}
+	entries = all[:0]
+	for i := range all {
+		if n := len(entries); n == 0 || !entries[n-1].supersedes(&all[i]) {
+			entries = append(entries, all[i])
+		}
+	}
+	return entries, sets
+}
+
+// supersedes reports whether an entry, the first of those with its address and ports, takes the place
+// of another: that one is the same, or what it was in a slice that it has left (E8).
+func (e *entry) supersedes(o *entry) bool {
+	return e.Addr == o.Addr && e.ports == o.ports &&
+		(e.Conditions != o.Conditions || e.Hostname == o.Hostname && e.Pod == o.Pod)
+}
+
+// addressesOf returns what a Service is answered with by these entries. It takes those away that are
+// of a family which is left out.
+func addressesOf(o *config.Options, u *usable, offered object.ServicePorts) *records.Addresses {
+	u.entries = slices.DeleteFunc(u.entries, func(e entry) bool { return !o.WantsFamily(e.Addr) })
+	addrs := make([]netip.Addr, len(u.entries))
+	for i := range u.entries {
+		addrs[i] = u.entries[i].Addr
+	}
+	answered := records.NewAddresses(addrs...)
+	labels := u.labels()
+	var hosts []records.Host
+	for i, label := range labels {
+		if label != "" {
+			hosts = append(hosts, records.Host{Label: label, Addr: addrs[i]})
+		}
+	}
+	answered.Endpoints = records.NewEndpoints(answered, hosts, u.namedPorts(labels, offered.Named))
+	answered.HTTPS = binding(offered.HTTPS, u.contributing())
+	return answered
+}
+
+// pod is what is usable of a pod: at most one address of each family, or it is not known whether all are
+// the same pod's.
+type pod struct {
+	addrs    [2]netip.Addr
+	hostname string
+	unsure   bool
+}
+
+// label returns the name of an endpoint (D40), "" if that is its address'.
+func (p *pod) label() string {
+	switch {
+	case p.unsure:
+		return ""
+	case p.hostname == "" && p.addrs[0].IsValid() && p.addrs[1].IsValid():
+		return records.Dashed(p.addrs[0])
+	}
+	return p.hostname
+}
+
+// labels returns the name of each entry: its hostname, or that of its pod, or the IPv4 address of its
+// pod (D40); "" where it is its own address. It returns nil if all are.
+func (u *usable) labels() []string {
+	n := len(u.entries)
+	hostnames := slices.ContainsFunc(u.entries, func(e entry) bool { return e.Hostname != "" })
+	if n == 0 || !hostnames && u.entries[0].Addr.Is4() == u.entries[n-1].Addr.Is4() {
+		return nil
+	}
+	pods := map[uint32]*pod{object.NoPod: {unsure: true}}
+	for i := range u.entries {
+		e := &u.entries[i]
+		p := pods[e.Pod]
+		if p == nil {
+			p = &pod{}
+			pods[e.Pod] = p
+		}
+		at := &p.addrs[family(e.Addr)]
+		p.unsure = p.unsure || at.IsValid() && *at != e.Addr
+		if *at = e.Addr; e.Hostname != "" && (p.hostname == "" || e.Hostname < p.hostname) {
+			p.hostname = e.Hostname
+		}
+	}
+	labels := make([]string, n)
+	for i := range u.entries {
+		e := &u.entries[i]
+		labels[i] = cmp.Or(e.Hostname, pods[e.Pod].label())
+	}
+	return labels
+}
+
+// contributing returns the sets of ports that entries have.
+func (u *usable) contributing() (sets [][]object.Port) {
+	has := u.having()
+	for i, set := range u.ports {
+		if has[i] {
+			sets = append(sets, set)
+		}
+	}
+	return sets
+}
+
+// having tells of each set of ports whether an entry has it.
+func (u *usable) having() []bool {
+	has := make([]bool, len(u.ports))
+	for i := range u.entries {
+		has[u.entries[i].ports] = true
+	}
+	return has
+}

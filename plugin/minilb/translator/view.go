@@ -1,0 +1,188 @@
+package translator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/claim"
+	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/gateway"
+	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/records"
+)
+
+// View is what a Translator has made of the objects. It does not change once nothing runs any more.
+type View struct {
+	translator *Translator
+	Options    *config.Options
+	Resolver   *claim.Resolver
+	Routes     *gateway.Routes
+	Hosts      map[string]*records.Node // what stands where claims are and no Service is; nil or Transparent where names only keep wildcards off
+	Objects    []object.Problem         // problems of Gateways and the like
+}
+
+// View publishes what was read and returns it. The Translator must not run.
+func (t *Translator) View() *View {
+	t.services.mergeDue()
+	t.unresolved.Store(true)
+	t.publish()
+	return &View{t, &t.options, t.resolver, t.routes, t.last.hosts, t.last.objects}
+}
+
+// Problems yields the problems of claims, objects and EndpointSlices.
+func (v *View) Problems() iter.Seq[*object.Problem] {
+	return func(yield func(*object.Problem) bool) {
+		for p := range v.translator.problems() {
+			if !yield(p) {
+				return
+			}
+		}
+		for i := range v.translator.last.slices {
+			if !yield(&v.translator.last.slices[i]) {
+				return
+			}
+		}
+	}
+}
+
+// Ingresses yields the claims of Ingresses.
+func (v *View) Ingresses() iter.Seq[*claim.Claim] {
+	return func(yield func(*claim.Claim) bool) {
+		for name, c := range v.translator.claims {
+			if name.Kind == "Ingress" && !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// Exposed reports whether a Service has names.
+func (v *View) Exposed(service cache.ObjectName) bool {
+	return v.translator.services.state.exposed[service] != nil
+}
+
+// ServiceStatus is a Service that is served.
+type ServiceStatus struct {
+	Namespace, Name string
+	Endpoints       []Endpoint // by address
+	Problems        []string   // with its EndpointSlices
+}
+
+// Endpoint is one address of a Service.
+type Endpoint struct {
+	Service  string     `json:"service"` // namespace/name
+	Addr     netip.Addr `json:"address"`
+	Hostname string     `json:"hostname"` // its own label, "" if it has none
+	Node     string     `json:"node"`     // "" if its slice names none
+	State    string     `json:"state"`    // one of object's
+	Answered bool       `json:"answered"` // it is among the addresses that the Service is answered with
+}
+
+// Services returns the exposed Services by namespace and name.
+func (v *View) Services() []ServiceStatus {
+	var all []ServiceStatus
+	for _, name := range slices.SortedFunc(maps.Keys(v.translator.services.state.exposed), object.CompareNames) {
+		service, _ := v.Service(name.Namespace, name.Name)
+		all = append(all, service)
+	}
+	return all
+}
+
+// Service returns an exposed Service, and whether there is one of that name.
+func (v *View) Service(namespace, name string) (ServiceStatus, bool) {
+	key := cache.NewObjectName(namespace, name)
+	e := v.translator.services.state.exposed[key]
+	if e == nil {
+		return ServiceStatus{}, false
+	}
+	s := ServiceStatus{Namespace: namespace, Name: name}
+	for _, slice := range v.translator.services.state.slicesOf[key] {
+		for _, p := range slice.Problems {
+			s.Problems = append(s.Problems, p.Ref.String()+": "+p.Text)
+		}
+	}
+	all, _ := entriesOf(v.translator.services.state.slicesOf[key])
+	slices.SortFunc(all, func(a, b entry) int { return a.Compare(&b.Endpoint) })
+	u, _ := usableOf(v.translator.services.state.slicesOf[key])
+	answered := e.addrs.Load()
+	for _, of := range all {
+		s.Endpoints = append(s.Endpoints, Endpoint{
+			Service: key.String(), Addr: of.Addr, Hostname: of.Hostname, Node: of.Node,
+			State: of.Conditions.String(), Answered: u.Takes(&of) && answered.Has(of.Addr),
+		})
+	}
+	slices.Sort(s.Problems)
+	return s, true
+}
+
+// Unavailable is a kind that the API server does not let us read.
+type Unavailable struct {
+	Resource string // as in "ingresses.networking.k8s.io"
+	Message  string // one line, with what to do
+}
+
+// Unavailable returns those that the Translator needs.
+func (v *View) Unavailable() []Unavailable {
+	var all []Unavailable
+	for _, h := range slices.Concat(v.translator.watching, v.translator.slices, v.translator.optional) {
+		if !h.Unavailable() {
+			continue
+		}
+		u := Unavailable{Resource: h.String(), Message: h.String() + ": cannot be read"}
+		if failure := h.Failure(); failure != nil {
+			u.Message = failure.Text
+		}
+		all = append(all, u)
+	}
+	slices.SortFunc(all, func(a, b Unavailable) int { return strings.Compare(a.Resource, b.Resource) })
+	return all
+}
+
+// ReadOnce watches until all is known that can be.
+func (ts *Translators) ReadOnce(ctx context.Context) error {
+	watching, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ts.Run(watching)
+	}()
+	defer func() {
+		stop()
+		<-ended
+	}()
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	for slices.ContainsFunc(ts.all, func(t *Translator) bool { return !t.settled() }) {
+		if failure := ts.Failure(); failure != nil {
+			return failure
+		}
+		select {
+		case <-ctx.Done():
+			var missing []string
+			for _, t := range ts.all {
+				missing = append(missing, t.Unsynced()...)
+			}
+			return fmt.Errorf("%s not read: %w", strings.Join(config.Distinct(missing), ", "), context.Cause(ctx))
+		case <-poll.C:
+		}
+	}
+	for _, h := range ts.Watches() {
+		if h.Optional || h.Known() {
+			continue
+		}
+		if failure := h.Failure(); failure != nil {
+			return failure
+		}
+		return errors.New(h.String() + ": cannot be read")
+	}
+	return nil
+}
