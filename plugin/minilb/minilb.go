@@ -1,6 +1,6 @@
 // Package minilb is a CoreDNS plugin that gives Services of type LoadBalancer an external
 // address without a load balancer: a DNS name that resolves to their ready pods. It answers
-// from an index in memory that package source keeps up to date.
+// from an index in memory that package translator keeps up to date.
 package minilb
 
 import (

@@ -140,8 +140,8 @@ func TestProbesHandedOn(t *testing.T) {
 		}
 		cl := &cluster{clusterKey: clusterKey{kubeconfig: kubeconfig}, watcher: watcher, load: &load{}}
 		options := config.Options{Zones: []string{"minilb."}, Class: lb.DefaultClass, Services: true, Probe: interval}
-		translator := translator.NewTranslator(watcher, options, records.NewIndex(options.Zones), translator.Hooks{})
-		cl.translators = []*translator.Translator{translator}
+		tr := translator.NewTranslator(watcher, options, records.NewIndex(options.Zones), translator.Hooks{})
+		cl.translators = []*translator.Translator{tr}
 		t.Cleanup(cl.stop)
 		cl.start()
 		for end := time.Now().Add(10 * time.Second); !cl.synced(); time.Sleep(10 * time.Millisecond) {
@@ -149,7 +149,7 @@ func TestProbesHandedOn(t *testing.T) {
 				t.Fatal("it knows nothing")
 			}
 		}
-		return func() int { return translator.Stats().Endpoints["suspect"] }
+		return func() int { return tr.Stats().Endpoints["suspect"] }
 	}
 	before := started("c", probe.MinInterval)
 	for end := time.Now().Add(10 * time.Second); before() != 1; time.Sleep(10 * time.Millisecond) {

@@ -47,7 +47,7 @@ func (g *generator) leads(after int) (ips, hostnames []string) {
 			hostname := g.service() + "." + g.namespace() + ".minilb"
 			for slices.Contains(soakHosts, hostname) {
 				// Without such a Service it is a host that may be claimed, and so may lead on, in a circle
-				// too: that is for package source to test.
+				// too: that is for package translator to test.
 				hostname = g.service() + "." + g.namespace() + ".minilb"
 			}
 			hostnames = append(hostnames, hostname)
