@@ -16,9 +16,9 @@ func (c *checker) annotations() []Problem {
 			continue
 		}
 		_, exposed := c.exposed(service)
-		for _, slip := range lb.Lint("Service", service.Labels, service.Annotations, hostAnnotations) {
-			if exposed || !slip.Notice { // else it has nothing to do with us
-				problems = append(problems, ofService(service, severity(slip), ignored(slip), slip.Text, slip.Fix))
+		for _, warning := range lb.Lint("Service", service.Labels, service.Annotations, hostAnnotations) {
+			if exposed || !warning.Notice { // else it has nothing to do with us
+				problems = append(problems, ofService(service, severity(warning), ignored(warning), warning.Text, warning.Fix))
 			}
 		}
 		if exposed {
@@ -37,24 +37,24 @@ func (c *checker) annotations() []Problem {
 			if object.Ignored {
 				continue
 			}
-			for _, slip := range lb.Lint(kind, object.Labels, object.Annotations, hostAnnotations) {
-				problems = append(problems, Problem{severity(slip), kind, object.Namespace, object.Name, ignored(slip), slip.Text, slip.Fix})
+			for _, warning := range lb.Lint(kind, object.Labels, object.Annotations, hostAnnotations) {
+				problems = append(problems, Problem{severity(warning), kind, object.Namespace, object.Name, ignored(warning), warning.Text, warning.Fix})
 			}
 		}
 	}
 	return problems
 }
 
-func severity(slip lb.LintWarning) Severity {
-	if slip.Notice {
+func severity(warning lb.LintWarning) Severity {
+	if warning.Notice {
 		return Notice
 	}
 	return Warning
 }
 
-// ignored returns the reason of a Slip.
-func ignored(slip lb.LintWarning) string {
-	if slip.Label {
+// ignored returns the reason of a LintWarning.
+func ignored(warning lb.LintWarning) string {
+	if warning.Label {
 		return "LabelIgnored"
 	}
 	return "AnnotationIgnored"

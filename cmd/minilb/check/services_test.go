@@ -61,7 +61,7 @@ func TestServices(t *testing.T) {
 		{"no class", ours(without(nil)), false, []string{"NoClass"}, "make it anew with spec.loadBalancerClass: minilb"},
 		{"no class, ours", ours(without(nil)), true, []string{"NoHostname"}, `with class none (-default-class) and domain home.example.org`},
 		{"no class, a cloud's", ours(func(s *corev1.Service) { s.Spec.LoadBalancerClass = nil }), false, nil, ""},
-		{"a slip", ours(without(class("MiniLB"))), false, []string{"WrongClass"}, `"MiniLB" looks like a typo of "minilb"`},
+		{"a typo", ours(without(class("MiniLB"))), false, []string{"WrongClass"}, `"MiniLB" looks like a typo of "minilb"`},
 		{"another class", ours(without(class("example.org/x"))), false, []string{"WrongClass"}, `is "example.org/x", and not "minilb"`},
 		{"another class, served", ours(func(s *corev1.Service) { s.Spec.LoadBalancerClass = class("mini-lb") }), false, nil, ""},
 		{"wishes", ours(func(s *corev1.Service) {

@@ -34,7 +34,7 @@ type Explanation struct {
 	Notes   []string `json:"notes"`   // what else there is to know
 
 	Claims    []inspect.ClaimStatus `json:"claims"`    // on the name and on wildcards that cover it
-	Endpoints []translator.Endpoint     `json:"endpoints"` // of the Services behind the name
+	Endpoints []translator.Endpoint `json:"endpoints"` // of the Services behind the name
 	Answer    Answer                `json:"answer"`
 }
 
@@ -238,7 +238,7 @@ func (e *explainer) structure(ctx context.Context) {
 
 // isServer reports whether the name is that of a zone's own name server.
 func (e *explainer) isServer() bool {
-	return e.Zone != "" && e.name == "ns1."+dns.Fqdn(e.Zone)
+	return e.Zone != "" && e.name == inspect.NameServer(dns.Fqdn(e.Zone))
 }
 
 // hidden returns why a Service has no name.

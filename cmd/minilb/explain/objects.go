@@ -65,9 +65,9 @@ func (e *explainer) misplaced(ctx context.Context) {
 		if lb.Ignored(object.Labels) {
 			return
 		}
-		for _, slip := range lb.Lint(kind, object.Labels, object.Annotations, o.HostAnnotations) {
-			if !slip.Label && inspect.Lists(object.Annotations[slip.Key], e.name, o.Zones[0]) {
-				note(kind, object, slip.Text+": "+slip.Fix)
+		for _, warning := range lb.Lint(kind, object.Labels, object.Annotations, o.HostAnnotations) {
+			if !warning.Label && inspect.Lists(object.Annotations[warning.Key], e.name, o.Zones[0]) {
+				note(kind, object, warning.Text+": "+warning.Fix)
 			}
 		}
 	}

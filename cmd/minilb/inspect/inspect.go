@@ -59,7 +59,7 @@ func dryRuns(config *rest.Config, covered func(host string) bool, options []conf
 	for _, o := range options {
 		var fixed []records.Entry
 		for _, zone := range o.Zones {
-			fixed = append(fixed, records.Entry{Name: claim.Nameserver + "." + zone, Node: &records.Node{Addrs: &records.AddressSet{}}})
+			fixed = append(fixed, records.Entry{Name: NameServer(zone), Node: &records.Node{Addrs: &records.AddressSet{}}})
 		}
 		i := &DryRun{cluster: ts.Cluster, index: records.NewIndex(o.AllZones(), fixed...)}
 		all, translators = append(all, i), append(translators, translator.NewTranslator(ts, o, i.index, translator.Hooks{Covered: covered}))
@@ -72,6 +72,9 @@ func dryRuns(config *rest.Config, covered func(host string) bool, options []conf
 	}
 	return all, nil
 }
+
+// NameServer returns the name of a zone's own name server.
+func NameServer(zone string) string { return claim.Nameserver + "." + zone }
 
 // silence is the log of a DryRun, whose caller reports everything.
 type silence struct{}

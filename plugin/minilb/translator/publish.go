@@ -45,7 +45,7 @@ func newPublication() publication {
 // differences are the changes of the index and the log.
 type differences struct {
 	gone       []string
-	put        []records.Entry // the first one of a name counts
+	put        []records.Entry  // the first one of a name counts
 	come, went []object.Problem // a problem that stays may be in both
 }
 
