@@ -67,7 +67,7 @@ func testReload(t *testing.T, c *cluster.Cluster, kubeconfig string) {
 	harness.Must(t, c.StopAPIServer())
 	refused := func(what string, change func()) {
 		t.Helper()
-		const reason = "which serves the last known state, stays: change the Corefile again, or restart, once the API server answers"
+		const reason = "the previous configuration stays, which serves the last known state: change the Corefile again, or restart, once the API server answers"
 		reasons := len(s.Log.Lines(reason))
 		failing(what, change)
 		if lines := s.Log.Lines(reason); len(lines) == reasons {

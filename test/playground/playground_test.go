@@ -134,7 +134,7 @@ func TestExit(t *testing.T) {
 		`  media +jellyfin +LoadBalancer +<pending> +example\.com/cloud`,
 		`  ip route replace 10\.244\.\d+\.0/24 via 192\.168\.1\.31`,
 		`  ip -6 route replace fd00:10:244:\S*/64 via fd00:192:168:1::33`,
-		`  hint: if this router filters packets, let those from the LAN to the podCIDRs`,
+		`  hint: if this router filters packets, accept LAN-to-podCIDR traffic statelessly:`,
 		`      mosquitto\.automation\.minilb\. +5  IN  A +10\.244\.\d+\.11`,
 		`      mqtt\.example\.com\. +5  IN  AAAA +fd00:10:244:\S+`,
 		`      wiki\.apps\.sko\.ai\. +5  IN  A +10\.244\.\d+\.13`,
