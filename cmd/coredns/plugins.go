@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
 
 	_ "github.com/coredns/coredns/plugin/acl"
@@ -47,50 +48,18 @@ import (
 	_ "github.com/minilb/minilb/plugin/minilb"
 )
 
-// directives are the Corefile's, in the order in which the plugins get a query: that of CoreDNS's plugin.cfg,
-// except that cache stands behind minilb, whose answers come from memory and must not become stale (D9).
-var directives = []string{
-	"root",
-	"metadata",
-	"cancel",
-	"timeouts",
-	"multisocket",
-	"reload",
-	"nsid",
-	"bufsize",
-	"bind",
-	"debug",
-	"ready",
-	"health",
-	"pprof",
-	"prometheus",
-	"errors",
-	"log",
-	"dnstap",
-	"local",
-	"dns64",
-	"any",
-	"chaos",
-	"loadbalance",
-	"tsig",
-	"rewrite",
-	"acl",
-	"header",
-	"dnssec",
-	"tls",
-	"minimal",
-	"template",
-	"transfer",
-	"hosts",
-	"minilb",
-	"cache",
-	"file",
-	"auto",
-	"secondary",
-	"loop",
-	"forward",
-	"whoami",
-	"view",
+// setDirectives sets the Corefile's directives, in the order in which the plugins get a query: CoreDNS's, of the
+// plugins that are built in, except that cache stands behind minilb, whose answers come from memory and must not
+// become stale (D9).
+func setDirectives() error {
+	var directives []string
+	for _, name := range dnsserver.Directives {
+		if _, err := caddy.DirectiveAction("dns", name); err == nil && name != "minilb" && name != "cache" {
+			directives = append(directives, name)
+		}
+		if name == "hosts" {
+			directives = append(directives, "minilb", "cache")
+		}
+	}
+	return dnsserver.SetDirectives(directives)
 }
-
-func setDirectives() error { return dnsserver.SetDirectives(directives) }
