@@ -15,7 +15,7 @@ import (
 // controllers publish their Service's ClusterIP. All Services are read for that, of which the server
 // reads only those of type LoadBalancer; without that permission nothing is added.
 func (e *explainer) unreachable(ctx context.Context) {
-	var known *lb.InCluster
+	var known lb.InCluster
 	for i := range e.Claims {
 		c := &e.Claims[i]
 		for _, address := range c.Addresses {

@@ -30,30 +30,29 @@ const (
 	IgnoreLabel = "minilb/ignore"
 )
 
-// ForwardLoopError is the code of the extended DNS error of a name in a forward loop (D4b), one of those for
-// private use (RFC 8914 §5.2).
+// ForwardLoopError is the code of the extended DNS error of a name in a forward loop (D4b), for private use
+// (RFC 8914 §5.2).
 const ForwardLoopError = 49152
 
-// MaxDomainLength is the longest domain, in characters without its final dot, below
-// which every "<service>.<namespace>.<domain>" still fits into a DNS name (D33).
+// CiliumPlaceholder is the address of the endpoint that Cilium writes for Services that Envoy serves (E17).
+var CiliumPlaceholder = netip.AddrFrom4([4]byte{192, 192, 192, 192})
+
+// maxDomainLength is in characters without the final dot: "<service>.<namespace>.<domain>" must fit into a DNS name (D33).
 const maxDomainLength = 125
 
 // IsOurs reports whether a Service has the type LoadBalancer and our class, or, with defaultClass, none (S6).
 func IsOurs(spec *corev1.ServiceSpec, class string, defaultClass bool) bool {
-	if spec.Type != corev1.ServiceTypeLoadBalancer {
-		return false
+	ours := defaultClass
+	if spec.LoadBalancerClass != nil {
+		ours = *spec.LoadBalancerClass == class
 	}
-	if spec.LoadBalancerClass == nil {
-		return defaultClass
-	}
-	return *spec.LoadBalancerClass == class
+	return ours && spec.Type == corev1.ServiceTypeLoadBalancer
 }
 
 // Ignored reports whether an object has the IgnoreLabel (M8).
 func Ignored(labels map[string]string) bool { return labels[IgnoreLabel] == "true" }
 
-// Hostname returns the name of a Service under domain in Kubernetes' form: lower case, without a final dot
-// (S1).
+// Hostname returns the name of a Service under domain, in lower case and without a final dot (S1).
 func Hostname(service metav1.Object, domain string) string {
 	return service.GetName() + "." + service.GetNamespace() + "." + domain
 }
@@ -62,13 +61,10 @@ func Hostname(service metav1.Object, domain string) string {
 // (S1, D33).
 func Domain(s string) (string, error) {
 	domain, err := Name(s)
-	switch {
-	case err != nil:
-		return "", err
-	case len(domain) > maxDomainLength:
+	if len(domain) > maxDomainLength {
 		return "", fmt.Errorf("%q has %d characters: at most %d leave room for the Services' names", s, len(domain), maxDomainLength)
 	}
-	return domain, nil
+	return domain, err
 }
 
 // Name returns a DNS name in lower case and without a final dot, or an error if it is none.

@@ -10,18 +10,16 @@ import (
 
 // LintWarning is a label or an annotation that seems to be meant for us and has no effect.
 type LintWarning struct {
-	Key    string // of the label or annotation
-	Label  bool   // it is a label
-	Text   string // what is wrong, a sentence without its full stop
-	Fix    string // what to write instead, likewise
-	Notice bool   // it may be meant only for other programs
+	Key       string
+	Label     bool   // else an annotation
+	Text, Fix string // sentences without their full stops
+	Notice    bool   // it may be meant only for other programs
 }
 
-// Lint returns the labels and annotations of an object of a kind ("Service", "Ingress", "Gateway",
-// "ListenerSet", "XListenerSet", "HTTPRoute", "GRPCRoute" or "TLSRoute") that look like ours and have no
-// effect, sorted: typos, labels that should be annotations and the reverse, values of the ignore label
-// other than "true", annotations without effect on this kind, and those by which other programs name hosts
-// unless they are among hostAnnotations, which claim hosts on a Service.
+// Lint returns the labels and annotations of an object, of kind Service or one of hostsOf, that look like ours and have
+// no effect, sorted: typos, labels that should be annotations and the reverse, values of the ignore label other than
+// "true", annotations without effect on this kind, and those by which other programs name hosts unless they are among
+// hostAnnotations, which claim hosts on a Service.
 func Lint(kind string, labels, annotations map[string]string, hostAnnotations []string) []LintWarning {
 	ours := map[string]bool{}
 	for _, key := range hostAnnotations {
@@ -103,7 +101,7 @@ func typo(what, key string) (text, fix string) {
 	}
 }
 
-// slack is the largest Distance of a typo.
+// slack is the largest distance of a typo.
 const slack = 2
 
 // resembles returns the one of our keys that an unknown key was probably meant to be, "" for none. A key with
@@ -133,8 +131,7 @@ func resembles(key string) string {
 	return closest
 }
 
-// LikelyTypo reports whether two names are probably meant to be the same: they differ only in case, or in two
-// letters at most if they are longer than that.
+// LikelyTypo reports whether two names differ only in case, or in two letters at most if they are longer than that.
 func LikelyTypo(a, b string) bool {
 	a, b = strings.ToLower(a), strings.ToLower(b)
 	return a == b || min(len(a), len(b)) > slack && distance(a, b) <= slack

@@ -7,8 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// OwnsIngress reports whether a field manager's entry owns status.loadBalancer.ingress. The list is atomic: it is owned as
-// a whole.
+// OwnsIngress reports whether a field manager's entry owns status.loadBalancer.ingress, an atomic list.
 func OwnsIngress(entry metav1.ManagedFieldsEntry) bool {
 	_, ingress := owned(entry)
 	return ingress

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 )
 
 // PortMismatch is a port of a Service that its pods do not listen on. Clients connect to the pods
@@ -20,8 +21,7 @@ type PortMismatch struct {
 	Targets  []int32 // ports that the pods listen on instead, sorted, at least one
 }
 
-// String returns a sentence without its full stop, such as "port 80 (http) leads to port 8080 of the pods,
-// and nothing translates it: clients must use 8080".
+// String returns a sentence without its full stop.
 func (m PortMismatch) String() string {
 	var targets []string
 	for _, target := range m.Targets {
@@ -45,14 +45,13 @@ func described(name string, protocol corev1.Protocol, number int32) string {
 	return port
 }
 
-// PortMismatches returns the ports of a Service that its pods do not listen on, in the Service's order. The
-// pods' ports are those of all its EndpointSlices, which resolve named targetPorts and are answered in SRV
-// records (D41), or, without pods, numeric targetPorts.
+// PortMismatches returns the ports of a Service that its pods do not listen on, in the Service's order. The pods'
+// ports are those of all its EndpointSlices, which resolve named targetPorts (D41), or, without pods, numeric targetPorts.
 func PortMismatches(ports []corev1.ServicePort, served []discoveryv1.EndpointPort) []PortMismatch {
 	var mismatches []PortMismatch
 	for i := range ports {
 		port := &ports[i]
-		protocol, targets := cmp.Or(port.Protocol, corev1.ProtocolTCP), targetsOf(port, served)
+		targets := targetsOf(port, served)
 		if targets == nil && port.TargetPort.Type == intstr.Int && port.TargetPort.IntVal != 0 {
 			targets = []int32{port.TargetPort.IntVal}
 		}
@@ -60,7 +59,7 @@ func PortMismatches(ports []corev1.ServicePort, served []discoveryv1.EndpointPor
 		targets = slices.Compact(targets)
 		// If pods differ, clients do not know which of them listen at port.
 		if len(targets) > 0 && (len(targets) > 1 || targets[0] != port.Port) {
-			mismatches = append(mismatches, PortMismatch{port.Name, protocol, port.Port, targets})
+			mismatches = append(mismatches, PortMismatch{port.Name, cmp.Or(port.Protocol, corev1.ProtocolTCP), port.Port, targets})
 		}
 	}
 	return mismatches
@@ -71,23 +70,16 @@ func targetsOf(port *corev1.ServicePort, served []discoveryv1.EndpointPort) []in
 	var targets []int32
 	for i := range served {
 		s := &served[i]
-		name, protocol := "", corev1.ProtocolTCP
-		if s.Name != nil {
-			name = *s.Name
-		}
-		if s.Protocol != nil {
-			protocol = *s.Protocol
-		}
-		if s.Port != nil && name == port.Name && protocol == cmp.Or(port.Protocol, corev1.ProtocolTCP) {
+		sameProtocol := ptr.Deref(s.Protocol, corev1.ProtocolTCP) == cmp.Or(port.Protocol, corev1.ProtocolTCP)
+		if s.Port != nil && ptr.Deref(s.Name, "") == port.Name && sameProtocol {
 			targets = append(targets, *s.Port)
 		}
 	}
 	return targets
 }
 
-// UnknownTargetPorts returns a sentence without its full stop for each port of a Service whose targetPort is
-// a name that none of its pods has. Such pods are endpoints in slices without the port (D41). The result
-// has a meaning only for Services with a selector and endpoints.
+// UnknownTargetPorts returns a sentence without its full stop for each port of a Service whose targetPort is a name that
+// none of its pods has (D41). The result has a meaning only for Services with a selector and endpoints.
 func UnknownTargetPorts(ports []corev1.ServicePort, served []discoveryv1.EndpointPort) []string {
 	var texts []string
 	for i := range ports {

@@ -4,18 +4,11 @@ import corev1 "k8s.io/api/core/v1"
 
 // UnsupportedField is a field of a Service that has no effect, as clients connect to the pods themselves (E11).
 type UnsupportedField struct {
-	// Reason is that of Events and problems, such as "UnsupportedSessionAffinity".
-	Reason string
-	// Warning is set if users rely on the field.
-	Warning bool
-	// Text says in one clause that it has no effect, and Fix what to do.
-	Text, Fix string
-
-	isSet func(*corev1.ServiceSpec) bool
+	Reason    string // of Events and problems
+	Warning   bool   // users rely on the field
+	Text, Fix string // one clause each
+	IsSet     func(*corev1.ServiceSpec) bool
 }
-
-// IsSet reports whether a Service has the field.
-func (f *UnsupportedField) IsSet(spec *corev1.ServiceSpec) bool { return f.isSet(spec) }
 
 const unsupportedReason = " has no effect: clients connect to the pods themselves"
 
