@@ -17,8 +17,7 @@ type site struct {
 	family family
 }
 
-// nodes holds which nodes have been reached, for each family until it is settled. It is not safe
-// for concurrent use.
+// nodes holds which nodes have been reached, for each family until it is settled.
 type nodes struct {
 	settled map[family]bool // some nodes have been reached, or it has been reported that none can be
 	reached map[site]bool   // nodes of which an endpoint has answered, though it may be gone
@@ -32,10 +31,8 @@ func (n *nodes) note(e *entry) {
 	}
 }
 
-// unreachedNodes returns, for each family that is not settled, an endpoint of each node if there is
-// no route to the nodes. An outage does not look like that: it begins with nodes that have been
-// reached, however many endpoints come and go on them while it lasts. It checks once in the
-// interval at most.
+// unreachedNodes returns, for each family that is not settled, an endpoint of each node if there is no route to the
+// nodes. An outage differs: it begins with nodes that have been reached. It checks once in the interval at most.
 func (s *schedule) unreachedNodes(now time.Time) (unreached [][]Target) {
 	n := &s.nodes
 	if n.settled[false] && n.settled[true] || now.Sub(n.checked) < s.interval {
@@ -54,8 +51,8 @@ func (s *schedule) unreachedNodes(now time.Time) (unreached [][]Target) {
 	return unreached
 }
 
-// unreached returns an endpoint of each node of which none has ever answered, sorted by node, if
-// these are all nodes but one at most, and whether more than one has answered.
+// unreached returns an endpoint of each node of which none has ever answered, sorted by node, if these are all nodes but
+// one at most, and whether more than one has answered.
 func (s *schedule) unreached(f family) (targets []Target, several bool) {
 	reached, pending := 0, false
 	for _, n := range s.onNodes(f) {

@@ -1,6 +1,5 @@
-// Package probe finds out which endpoints accept TCP connections, long before the cluster notices
-// that a node is dead. It knows addresses and nothing of what they stand for: the translator says
-// which endpoints to probe, and leaves the unhealthy ones out of the answers.
+// Package probe finds out which endpoints accept TCP connections, long before the cluster notices that a node is dead.
+// The translator chooses the endpoints to probe, and leaves the unhealthy ones out of the answers.
 package probe
 
 import (
@@ -34,10 +33,9 @@ type Change struct {
 type Observer interface {
 	// Changed reports an endpoint whose health has changed.
 	Changed(Change)
-	// NodesUnreachable reports that no endpoint has ever answered on any node, or on any but one: there is
-	// no route to them from here. It gets one endpoint of each such node, sorted by node. If it
-	// returns false, as the state of the nodes may be out of date, it is called again after an
-	// interval if that still holds.
+	// NodesUnreachable reports that no endpoint has ever answered on any node, or on any but one: there is no route to
+	// them from here. It gets one endpoint of each such node, sorted by node. If it returns false, as the state of the
+	// nodes may be out of date, it is called again after an interval if that still holds.
 	NodesUnreachable([]Target) bool
 	// LocalError reports, once, an error of this machine that prevents probes. It says nothing about endpoints.
 	LocalError(error)
@@ -52,8 +50,7 @@ type Prober struct {
 	schedule *schedule
 }
 
-// New returns a Prober that probes each endpoint once in the interval, from MinInterval to
-// MaxInterval. Nothing is probed before Run.
+// New returns a Prober that probes each endpoint once in the interval, from MinInterval to MaxInterval.
 func New(interval time.Duration, observer Observer) *Prober {
 	return &Prober{observer: observer, wake: make(chan struct{}, 1), schedule: newSchedule(interval)}
 }
@@ -65,9 +62,8 @@ func (p *Prober) with(f func(s *schedule)) {
 	f(p.schedule)
 }
 
-// Inherit takes over what another Prober, which this one replaces, has found out: endpoints that are
-// unhealthy there are unhealthy here from when they are added, and nodes that it has reached or
-// reported are not reported again. It is called before Run.
+// Inherit takes over the results of another Prober, which this one replaces: its unhealthy endpoints are unhealthy here
+// once added, and nodes that it has reached or reported are not reported again. It is called before Run.
 func (p *Prober) Inherit(other *Prober) {
 	other.with(func(from *schedule) { p.with(func(s *schedule) { s.inherit(from) }) })
 }
@@ -89,7 +85,10 @@ func (p *Prober) Remove(addr netip.AddrPort) { p.with(func(s *schedule) { s.remo
 
 // Unhealthy reports whether an endpoint is known to accept no connections.
 func (p *Prober) Unhealthy(addr netip.AddrPort) (unhealthy bool) {
-	p.with(func(s *schedule) { unhealthy = s.isUnhealthy(addr) })
+	p.with(func(s *schedule) {
+		e := s.entries[addr]
+		unhealthy = e != nil && e.unhealthy
+	})
 	return unhealthy
 }
 
@@ -111,7 +110,7 @@ func (p *Prober) Run(ctx context.Context) {
 	}
 }
 
-// step does what is due, and returns how long there is nothing to do, if there ever will be anything.
+// step does what is due, and returns what pause does.
 func (p *Prober) step(now time.Time) (pause time.Duration, more bool) {
 	var changes []Change
 	var localErr error

@@ -13,9 +13,8 @@ const (
 	maxTimeout = time.Second
 	// failures in a row make an endpoint unhealthy. One success makes it healthy again.
 	failures = 2
-	// maxInFlight bounds the connections that are being made at a time, as does a quarter of the
-	// files that may be open; maxRate bounds those begun in a second. Endpoints beyond that are
-	// probed less often than once in the interval. A dead one takes two connections.
+	// maxInFlight bounds the connections that are being made, as does a quarter of the files that may be open; maxRate
+	// bounds those begun in a second. Beyond that, endpoints are probed less often. A dead one takes two connections.
 	maxInFlight = 1024
 	maxRate     = 2000
 	// inheritedFor is for how long the results of another Prober count for endpoints that are added.
@@ -23,13 +22,11 @@ const (
 	// The probes are spread over so many ticks of the interval, within these bounds.
 	ticks            = 20
 	minTick, maxTick = 5 * time.Millisecond, 50 * time.Millisecond
-	// stride is how many slots lie between endpoints that are added one after the other: a prime larger
-	// than the number of slots, so that all of them are used.
+	// stride is the distance in slots of endpoints added one after the other: a prime above their number, to use all.
 	stride = 7873
 )
 
-// schedule holds the endpoints, when each is due, and the probes in flight. It is not safe for
-// concurrent use.
+// schedule holds the endpoints and the probes in flight. It is not safe for concurrent use.
 type schedule struct {
 	interval, timeout, tick time.Duration
 	sockets                 sockets
@@ -45,7 +42,8 @@ type schedule struct {
 	retries   []retry
 	inherited map[netip.AddrPort]bool // unhealthy by another Prober
 	nodes     nodes
-	impeded   bool // an error of this machine has been reported
+	changes   []Change // of this step
+	impeded   bool     // an error of this machine has been reported
 }
 
 // entry is an endpoint that is probed.
@@ -123,11 +121,6 @@ func (s *schedule) place(t Target) {
 	}
 }
 
-func (s *schedule) isUnhealthy(addr netip.AddrPort) bool {
-	e := s.entries[addr]
-	return e != nil && e.unhealthy
-}
-
 func (s *schedule) remove(addr netip.AddrPort) {
 	e := s.entries[addr]
 	if e == nil {
@@ -144,7 +137,7 @@ func (s *schedule) remove(addr netip.AddrPort) {
 	s.slots[e.slot] = slot[:len(slot)-1]
 }
 
-// pause returns for how long there is nothing to do, if there ever will be anything.
+// pause returns for how long there is nothing to do, false for ever.
 func (s *schedule) pause(now time.Time) (time.Duration, bool) {
 	if len(s.flying)+len(s.waiting)+len(s.retries) > 0 {
 		return s.tick, true
@@ -160,15 +153,15 @@ func (s *schedule) pause(now time.Time) (time.Duration, bool) {
 // step does what is due, and returns the endpoints whose health has changed and, once, the first
 // error of this machine that has prevented a probe.
 func (s *schedule) step(now time.Time) (changes []Change, localErr error) {
-	changes = s.finish(now)
+	s.changes = nil
+	s.finish(now)
 	s.collect(now)
-	launched, localErr := s.launch(now)
-	return append(changes, launched...), localErr
+	localErr = s.launch(now)
+	return s.changes, localErr
 }
 
-// finish takes the outcomes of the probes in flight. What has come in counts before the time does
-// that it took: this process may have been held up.
-func (s *schedule) finish(now time.Time) (changes []Change) {
+// finish concludes the probes in flight. An answer counts even after the timeout: this process may have been held up.
+func (s *schedule) finish(now time.Time) {
 	outcomes := s.sockets.outcomes(s.flying)
 	rest := s.flying[:0]
 	for i, f := range s.flying {
@@ -181,42 +174,41 @@ func (s *schedule) finish(now time.Time) (changes []Change) {
 			err = fmt.Errorf("no answer within %v", s.timeout)
 		}
 		s.sockets.close(f.socket)
-		changes = append(changes, s.conclude(f.entry, f.began, err)...)
+		s.conclude(f.entry, f.began, err)
 	}
 	clear(s.flying[len(rest):])
 	s.flying = rest
-	return changes
 }
 
 // conclude records the outcome of one probe.
-func (s *schedule) conclude(e *entry, began time.Time, err error) []Change {
+func (s *schedule) conclude(e *entry, began time.Time, err error) {
 	e.busy = false
 	if e.users == 0 {
-		return nil
+		return
 	}
 	if !e.reached && (err == nil || refused(err)) {
 		e.reached = true
 		s.nodes.note(e)
 	}
-	if err == nil {
-		was := e.unhealthy
-		e.failed, e.unhealthy = 0, false
-		if was {
-			return []Change{{Target: e.Target}}
-		}
-		return nil
-	}
-	e.failed = min(e.failed+1, failures)
 	switch {
-	case e.unhealthy:
-		return nil
-	case e.failed == failures:
-		e.unhealthy = true
-		return []Change{{Target: e.Target, Unhealthy: true, Reason: err}}
+	case err == nil:
+		e.failed = 0
+		s.setHealth(e, false, nil)
+	case e.failed+1 >= failures:
+		e.failed = failures
+		s.setHealth(e, true, err)
+	default:
+		e.failed++
+		e.busy = true
+		s.retries = append(s.retries, retry{e, began.Add(s.interval / 2)})
 	}
-	e.busy = true
-	s.retries = append(s.retries, retry{e, began.Add(s.interval / 2)})
-	return nil
+}
+
+func (s *schedule) setHealth(e *entry, unhealthy bool, reason error) {
+	if e.unhealthy != unhealthy {
+		e.unhealthy = unhealthy
+		s.changes = append(s.changes, Change{e.Target, unhealthy, reason})
+	}
 }
 
 // collect queues the endpoints that are due.
@@ -244,7 +236,7 @@ func (s *schedule) collect(now time.Time) {
 }
 
 // launch begins to connect to the endpoints that are due, within the limits.
-func (s *schedule) launch(now time.Time) (changes []Change, localErr error) {
+func (s *schedule) launch(now time.Time) (localErr error) {
 	quota := max(int(maxRate*s.tick/time.Second), 1)
 	done := 0
 	for _, e := range s.waiting {
@@ -264,25 +256,22 @@ func (s *schedule) launch(now time.Time) (changes []Change, localErr error) {
 			if !s.impeded {
 				s.impeded, localErr = true, err
 			}
-			changes = append(changes, s.skip(e, err)...)
+			s.skip(e, err)
 		default:
-			changes = append(changes, s.conclude(e, now, err)...)
+			s.conclude(e, now, err)
 		}
 	}
 	s.waiting = append(s.waiting[:0], s.waiting[done:]...)
-	return changes, localErr
+	return localErr
 }
 
-// skip records that a probe could not be made for an error of this machine. When that has happened
-// as often as makes an endpoint unhealthy, it counts as healthy: it could not prove itself.
-func (s *schedule) skip(e *entry, err error) []Change {
+// skip records that an error of this machine prevented a probe. When that has happened as often as makes an endpoint
+// unhealthy, it counts as healthy: it could not prove itself.
+func (s *schedule) skip(e *entry, err error) {
 	e.busy = false
-	e.failed = max(e.failed-1, 0)
-	if !e.unhealthy || e.failed > 0 {
-		return nil
+	if e.failed = max(e.failed-1, 0); e.failed == 0 {
+		s.setHealth(e, false, err)
 	}
-	e.unhealthy = false
-	return []Change{{Target: e.Target, Reason: err}}
 }
 
 func (s *schedule) stop() {

@@ -8,8 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// polled connects with nonblocking sockets that one system call polls all at once: a connection by
-// net.Dialer, with its goroutine and timers, costs three times the CPU.
+// polled connects with nonblocking sockets that one system call polls: net.Dialer costs three times the CPU.
 type polled struct {
 	fds  []unix.PollFd
 	errs []error
@@ -19,8 +18,7 @@ type polled struct {
 	inet6 unix.SockaddrInet6
 }
 
-// openFiles returns how many files this process may open: the hard limit, to which Go has raised the soft
-// one.
+// openFiles returns how many files this process may open: the hard limit, to which Go has raised the soft one.
 func openFiles() int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -45,19 +43,14 @@ func (s *polled) connect(to netip.AddrPort) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	quiet(fd)
+	// A reset ends the connection, so that it does not stay in TIME_WAIT for a minute; on an error it ends as usual.
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	unacknowledged(fd)
 	if err := unix.Connect(fd, addr); err != nil && err != unix.EINPROGRESS && err != unix.EINTR {
 		unix.Close(fd)
 		return 0, err
 	}
 	return fd, nil
-}
-
-// quiet has a reset end the connection, so that it does not stay in TIME_WAIT for a minute. An error is
-// ignored: the connection then ends in the ordinary way.
-func quiet(fd int) {
-	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-	unacknowledged(fd)
 }
 
 func (s *polled) outcomes(flying []flight) []error {
