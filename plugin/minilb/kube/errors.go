@@ -14,28 +14,21 @@ import (
 // object names, so that only the first needs to be logged.
 type Kind string
 
+// The Kinds by what has failed.
 const (
-	// Unreachable: no answer, because of the network, TLS or the credential plugin.
-	Unreachable Kind = "unreachable"
-	// Unauthorized: the API server does not accept the token or certificate (401).
-	Unauthorized Kind = "unauthorized"
-	// Forbidden: the account lacks the permission (403).
-	Forbidden Kind = "forbidden"
-	// ServerError: the API server answers that it cannot serve the request now (429, 5xx).
-	ServerError Kind = "unwell"
-	// Rejected: the API server rejects this request.
-	Rejected Kind = "refused"
+	Unreachable  Kind = "unreachable"  // no answer, because of the network, TLS or the credential plugin
+	Unauthorized Kind = "unauthorized" // the API server does not accept the token or certificate (401)
+	Forbidden    Kind = "forbidden"    // the account lacks the permission (403)
+	ServerError  Kind = "unwell"       // the API server cannot serve the request now (429, 5xx)
+	Rejected     Kind = "refused"      // the API server rejects this request
 )
 
 // Error is a failed request to the API server.
 type Error struct {
-	Kind Kind
-	// Text is the line for the user.
-	Text string
-	// Denied names the policy and its binding, or the webhook, that has denied the request, "" for none.
-	Denied string
-	// Cause is the client's error.
-	Cause error
+	Kind   Kind
+	Text   string // the line for the user
+	Denied string // the policy and its binding, or the webhook, that has denied the request, "" for none
+	Cause  error  // of the client
 }
 
 // Error implements the error interface.
@@ -44,8 +37,7 @@ func (e *Error) Error() string { return e.Text }
 // Unwrap returns the client's error.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Classify returns err, the failure of verbs ("list and watch") on a resource ("services"), as a Failure,
-// and nil for nil.
+// Classify returns err, the failure of verbs ("list and watch") on a resource ("services"), as an Error, and nil for nil.
 func Classify(verbs, resource string, err error) *Error {
 	if err == nil {
 		return nil
@@ -69,14 +61,18 @@ func Classify(verbs, resource string, err error) *Error {
 		text = "cannot reach the API server: " + oneLine(err)
 		var request *url.Error
 		if errors.As(err, &request) {
-			text = fmt.Sprintf("cannot reach the API server at %s: %s", host(request.URL), oneLine(request.Err))
+			address := request.URL
+			if parsed, err := url.Parse(address); err == nil {
+				address = parsed.Host
+			}
+			text = fmt.Sprintf("cannot reach the API server at %s: %s", address, oneLine(request.Err))
 		}
 	}
 	return &Error{Kind: kind, Text: text, Denied: denied(err), Cause: err}
 }
 
-// admissionDenial matches the denial of a ValidatingAdmissionPolicy or a webhook: most have the code of a missing
-// permission, 403, and the API gives nothing else to tell them by. The policy's own message follows it.
+// admissionDenial matches the denial of a ValidatingAdmissionPolicy or a webhook: only the text distinguishes most of
+// them from a missing permission (403). The policy's own message follows it.
 var admissionDenial = regexp.MustCompile(`ValidatingAdmissionPolicy '[^']*' with binding '[^']*' denied request|admission webhook "[^"]*" denied the request`)
 
 // denied returns the policy or webhook that has denied the request, "" if none has, or if it has failed itself.
@@ -94,11 +90,4 @@ func code(err error) int32 {
 		return status.Status().Code
 	}
 	return 0
-}
-
-func host(address string) string {
-	if parsed, err := url.Parse(address); err == nil {
-		return parsed.Host
-	}
-	return address
 }

@@ -1,6 +1,4 @@
-// Package kube connects to the API server: it makes a client configuration from the kubeconfig that the
-// user names, or from the usual places, and explains in one line why that fails or the server cannot be
-// reached. It imports nothing of ours.
+// Package kube connects to the API server, and explains in one line why that fails. It imports nothing of ours.
 package kube
 
 import (
@@ -21,11 +19,9 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// Config returns the client configuration for the API server. A path names a kubeconfig
-// file and must be readable; without one the pod's ServiceAccount, then the files in
-// $KUBECONFIG, then ~/.kube/config are used, the first that exists. A context selects one
-// of the kubeconfig's contexts by name; empty means its current one. Nothing is dialled.
-// An error is one line that says what is wrong and what to do.
+// Config returns the client configuration for the API server. A path names a kubeconfig file; without one the first that
+// exists of the pod's ServiceAccount, the files in $KUBECONFIG and ~/.kube/config is used. A context is that of the
+// kubeconfig, "" its current one. Nothing is dialled. An error is one line that says what is wrong and what to do.
 func Config(path, context string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.DefaultClientConfig = nil // no silent fall-back to localhost:8080
@@ -62,15 +58,18 @@ func Config(path, context string) (*rest.Config, error) {
 	case err != nil:
 		return nil, fmt.Errorf("kubeconfig %s is unusable: %s", where, oneLine(err))
 	}
-	if err := runnable(config); err != nil {
-		return nil, fmt.Errorf("kubeconfig %s: %w", where, err)
+	if config.ExecProvider != nil { // else each request would fail
+		command := config.ExecProvider.Command
+		if _, err := exec.LookPath(command); err != nil {
+			return nil, fmt.Errorf("kubeconfig %s: its user gets credentials from the program %q, which is not installed here; "+
+				"install it or use a token", where, command)
+		}
 	}
 	return config, nil
 }
 
-// Host returns the API server's host, a name or an address, of a client configuration that Config has returned.
-// It is empty for that of a pod's ServiceAccount, whose host is the address of a Service, which nobody outside the
-// cluster can reach.
+// Host returns the API server's name or address in a client configuration, "" for that of a pod's ServiceAccount: the
+// address of a Service, which nobody outside the cluster can reach.
 func Host(config *rest.Config) string {
 	base, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil || base.Hostname() == os.Getenv("KUBERNETES_SERVICE_HOST") {
@@ -79,21 +78,18 @@ func Host(config *rest.Config) string {
 	return base.Hostname()
 }
 
-// dialTimeout is how long the API server may take to accept a connection. With client-go's 30 seconds an
-// address that drops packets would delay the reconnection for as long.
+// dialTimeout bounds how long an address that drops packets delays the reconnection; client-go has 30 seconds.
 const dialTimeout = 5 * time.Second
 
-// keepAlive has a connection fail nine seconds after the other end has lost power. HTTP/2's own pings come
-// every 30 seconds. An idle connection costs a packet every five seconds.
+// keepAlive has a connection fail nine seconds after the other end has lost power. HTTP/2 pings only every 30 seconds.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: time.Second, Count: 4}
 
 // Reconnect paces the attempts to reach an API server: the pause stays below three seconds. client-go's
 // own backoff grows to a minute, and names would stay unanswered for as long after an outage.
 var Reconnect = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 5, Cap: 2 * time.Second}
 
-// ClientConfig returns a copy of config for built-in kinds in protobuf, which takes a fraction of JSON's time
-// and memory to decode, without a client-side rate limit, with at most two seconds between two attempts at
-// a request that the server defers (Retry-After), and with keepAlive.
+// ClientConfig returns a copy of config for built-in kinds in protobuf, which takes a fraction of JSON's time and memory
+// to decode, without a client-side rate limit, with a Retry-After of at most two seconds, and with keepAlive.
 func ClientConfig(config *rest.Config, userAgent string) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.ContentType = runtime.ContentTypeProtobuf
@@ -105,19 +101,6 @@ func ClientConfig(config *rest.Config, userAgent string) *rest.Config {
 	}
 	config.Wrap(func(transport http.RoundTripper) http.RoundTripper { return patient{transport} })
 	return config
-}
-
-// runnable returns an error if the program of a credential plugin is not installed, which would otherwise
-// fail each request.
-func runnable(config *rest.Config) error {
-	if config.ExecProvider == nil {
-		return nil
-	}
-	command := config.ExecProvider.Command
-	if _, err := exec.LookPath(command); err != nil {
-		return fmt.Errorf("its user gets credentials from the program %q, which is not installed here; install it or use a token", command)
-	}
-	return nil
 }
 
 // unreadable reports whether one of the files may not be read, for which client-go has no typed error.
@@ -141,5 +124,5 @@ func describe(path string, rules *clientcmd.ClientConfigLoadingRules) string {
 	return fmt.Sprintf("%q", rules.GetDefaultFilename())
 }
 
-// oneLine returns the text of an error in one line. Control characters are escaped where it is printed (M10).
+// oneLine leaves control characters, which are escaped where the text is printed (M10).
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -11,19 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/tools/cache"
 )
 
-// ListThenWatch keeps a reflector from streaming its first list: during an outage, the retry of a stream
-// does not end with the context, that of a list does.
-type ListThenWatch struct{ *cache.ListWatch }
-
-// IsWatchListSemanticsUnSupported is called by the reflector.
-func (ListThenWatch) IsWatchListSemanticsUnSupported() bool { return true }
-
-// pageSize returns the limit of a request for such a list. Without one, whoever may create objects could make the
-// list larger than the memory of its readers, which is 512 MB in the shipped manifests. etcd stores objects of 1.5 MB
-// at most; most have a thousandth of that. The numbers below are the memory that a page of the largest objects takes.
+// pageSize returns the limit of a request for such a list. Without one, whoever may create objects could make the list
+// larger than the memory of its readers, 512 MB in the shipped manifests. etcd stores objects of up to 1.5 MB. The
+// numbers below are the memory that a page of the largest objects takes.
 func pageSize(list any) int64 {
 	switch list.(type) {
 	case *unstructured.UnstructuredList:
@@ -50,9 +42,9 @@ func (r *Reduced) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectK
 // DeepCopyObject implements the runtime.Object interface. The object is never modified.
 func (r *Reduced) DeepCopyObject() runtime.Object { return r }
 
-// ListReduced requests a list page by page, and returns the results of reduce as *Reduced. reduce must not retain
-// the object. The list is the current one: the API server's cache, which requests with a resourceVersion are answered
-// from, has no pages. On an error for which apierrors.IsResourceExpired holds a reflector starts the list again.
+// ListReduced requests a list page by page, and returns the results of reduce, which must not retain the object, as
+// *Reduced. The list is the current one: the API server's cache, which answers requests with a resourceVersion, has no
+// pages. On an error for which apierrors.IsResourceExpired holds a reflector starts the list again.
 func ListReduced[L interface {
 	runtime.Object
 	metav1.ListInterface

@@ -14,16 +14,13 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// RelistPolicy decides whether a reflector may resume its watch from a resourceVersion or must list again. A
-// reflector itself resumes wherever it can. But an API server whose etcd was restored from a backup, or that
-// of another cluster at the same address, accepts a resourceVersion that it has not reached yet, or that
-// meant something else where it comes from: it sends no events for the differences, and the old state would
-// stay for ever.
+// RelistPolicy decides whether a reflector may resume its watch from a resourceVersion or must list again. A reflector
+// itself resumes wherever it can. But an API server whose etcd was restored from a backup, or that of another cluster at
+// the same address, accepts a foreign resourceVersion and sends no events for the differences: the old state would stay.
 //
-// So a watch is resumed only after one that has lasted for the timeout that was requested (five to ten
-// minutes), and over the same connection. Any other end of a watch costs a list for each kind: when an API
-// server restarts, a load balancer closes the connection, or the server does so routinely (GOAWAY).
-// Reconnect paces them.
+// So a watch is resumed only after one that has lasted for the requested timeout (five to ten minutes), and over the
+// same connection. Any other end, such as a restart of the API server or a GOAWAY, costs a list for each kind, paced by
+// Reconnect.
 //
 // Each reflector has one of its own. The zero value is ready to use.
 type RelistPolicy struct {
@@ -36,9 +33,8 @@ type RelistPolicy struct {
 // errBrokenOff makes the reflector ask for an ordinary list.
 var errBrokenOff = errors.New("the stream of a first list broke off")
 
-// Listing prepares a request for a list: the context is for the request, as are the options. The list is the
-// current one (resourceVersion ""); the first may come from the API server's cache, unless ListReduced
-// requests it.
+// Listing returns the context for a request for a list, and sets its options: the list is the current one
+// (resourceVersion ""); the first may come from the API server's cache, unless ListReduced requests it.
 func (r *RelistPolicy) Listing(ctx context.Context, options *metav1.ListOptions) context.Context {
 	if options.ResourceVersion != "0" {
 		options.ResourceVersion = ""
@@ -53,8 +49,7 @@ func (r *RelistPolicy) Listing(ctx context.Context, options *metav1.ListOptions)
 	})
 }
 
-// checkList returns an error unless the answer to a request for a list is one: client-go takes any JSON object
-// without a kind for an empty list, but an API server's list has a resourceVersion.
+// checkList requires a resourceVersion, as client-go takes any JSON object without a kind for an empty list.
 func checkList(list metav1.ListInterface, err error) error {
 	if err == nil && list.GetResourceVersion() == "" {
 		return errors.New("the answer is no list of an API server: it has no resourceVersion")
@@ -62,12 +57,12 @@ func checkList(list metav1.ListInterface, err error) error {
 	return err
 }
 
-// drift is how much earlier a watch may end than by our clock, as the API server's clock times it: while
-// clocks are adjusted, they differ by some hundred microseconds a second.
+// drift is how much earlier than by our clock the API server may end a watch: while clocks are adjusted, they differ by
+// some hundred microseconds a second.
 const drift = time.Second
 
-// Watch requests a watch, unless the reflector must list again: then it returns an error for which
-// apierrors.IsResourceExpired holds. A watch that begins with a list (sendInitialEvents) counts as one.
+// Watch requests a watch. If the reflector must list again, it returns an error for which apierrors.IsResourceExpired
+// holds. A watch that begins with a list (sendInitialEvents) counts as one.
 func (r *RelistPolicy) Watch(ctx context.Context, options metav1.ListOptions, request func(context.Context, metav1.ListOptions) (watch.Interface, error)) (watch.Interface, error) {
 	start := time.Now()
 	streams := options.SendInitialEvents != nil
@@ -126,8 +121,7 @@ func (w *resumable) Stop() {
 	w.Interface.Stop()
 }
 
-// traced returns a context for a request that reports its connection if all requests share one (HTTP/2). In
-// HTTP/1.1 each request may have another one.
+// traced returns a context for a request that reports its connection if all requests share one (only HTTP/2).
 func traced(ctx context.Context, took func(net.Conn)) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		if conn, ok := info.Conn.(*tls.Conn); ok && conn.ConnectionState().NegotiatedProtocol == "h2" {

@@ -9,9 +9,8 @@ import (
 // retryAfter is the header with the seconds until a failed request may be repeated (RFC 9110 §10.2.3).
 const retryAfter = "Retry-After"
 
-// patient bounds Retry-After to one to two seconds. client-go obeys it ten times: with the hour that a load
-// balancer sends during maintenance, objects would not be read for that long, and with 0 there would be ten
-// requests at once in place of one.
+// patient bounds Retry-After to one to two seconds. client-go obeys it ten times: the hour that load balancers send during
+// maintenance would stop reads for as long, and 0 would send ten requests at once.
 type patient struct{ http.RoundTripper }
 
 // RoundTrip implements the http.RoundTripper interface.
