@@ -1,6 +1,5 @@
-// Package printable sanitizes text from the cluster or the network before it reaches a terminal, a log or an
-// Event: whoever writes objects, or is between us and the API server, cannot move the cursor, forge lines or
-// fill the disk (M10). It imports nothing of ours.
+// Package printable sanitizes text from the cluster or the network before it reaches a terminal, a log or an Event: it
+// cannot move the cursor, forge lines or fill the disk (M10). It imports nothing of ours.
 package printable
 
 import (
@@ -16,9 +15,8 @@ import (
 // MaxLine is the largest length of a line in bytes.
 const MaxLine = 4096
 
-// Line returns text as one line of valid UTF-8, of at most MaxLine bytes. Text that is one already is returned
-// unchanged. In other text, white space becomes single spaces, and other control characters, such as ESC and
-// those that change the direction of writing, become escapes such as \u001b.
+// Line returns text as one line of valid UTF-8, of at most MaxLine bytes: unchanged if it is one already, else with
+// single spaces for white space, and escapes such as \u001b for other characters that are not printable.
 func Line(text string) string {
 	if len(text) <= MaxLine && harmless(text, " ") {
 		return text
@@ -53,8 +51,8 @@ func Legible(text string) string {
 	return text
 }
 
-// Writer returns a Writer to w that escapes as Line does, except line breaks and tabs. The escapes are those
-// of JSON, so that a JSON document keeps its meaning. A character must not be split between two writes.
+// Writer returns a Writer to w that escapes as Line does, except line breaks and tabs. The escapes are those of JSON, so
+// that a document keeps its meaning. A character must not be split between two writes.
 func Writer(w io.Writer) io.Writer { return writer{w} }
 
 type writer struct{ to io.Writer }
@@ -79,9 +77,8 @@ func harmless(text, space string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !allowed(r, space) })
 }
 
-// allowed reports whether a character is printable or among the white space. Control characters (including
-// U+0080 to U+009F, which have a CSI of their own), format characters, such as those of bidirectional
-// writing, unassigned and private ones are not.
+// allowed reports whether a character is printable or among the white space. Control characters (with U+0080 to U+009F,
+// which have a CSI of their own), format characters (bidirectional writing), unassigned and private ones are not.
 func allowed(r rune, space string) bool {
 	return unicode.IsPrint(r) && r != ' ' || strings.ContainsRune(space, r)
 }

@@ -28,7 +28,7 @@ type Info struct {
 	Go       string // "go1.26.8"
 }
 
-// Current describes this build: by what was set at link time, else by what Go has recorded in it.
+// Current describes this build by what was set at link time, else by what Go has recorded.
 var Current = sync.OnceValue(func() Info {
 	build, _ := debug.ReadBuildInfo()
 	return of(build)
@@ -44,8 +44,7 @@ func of(build *debug.BuildInfo) Info {
 	return info
 }
 
-// recorded returns the version of our module and its commit, which for a module that is not the main one is
-// known only by a pseudo-version.
+// recorded returns our module's version and commit; if it is not the main one, only a pseudo-version has the commit.
 func recorded(build *debug.BuildInfo) (version, commit string) {
 	if build == nil {
 		return "", ""
@@ -69,8 +68,7 @@ func recorded(build *debug.BuildInfo) (version, commit string) {
 	return "", ""
 }
 
-// pseudo returns the commit at the end of a pseudo-version, v0.0.0-20261121120000-0123456789ab, and "" for
-// another version.
+// pseudo returns the commit of a pseudo-version, v0.0.0-20261121120000-0123456789ab, "" for another version.
 func pseudo(version string) string {
 	parts := strings.Split(version, "-")
 	last := parts[len(parts)-1]
