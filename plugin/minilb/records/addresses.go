@@ -6,8 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// Addresses are the addresses of one name by family, sorted and without duplicates (D20).
-// They are immutable: a change makes new ones.
+// Addresses are the addresses of one name by family, sorted and without duplicates (D20). They are immutable.
 type Addresses struct {
 	V4, V6     []netip.Addr
 	HTTPS      *SvcParams // nil if it is not known how HTTPS is served
@@ -35,7 +34,7 @@ func NewAddresses(addrs ...netip.Addr) *Addresses {
 			n4++
 		}
 	}
-	a := &Addresses{V4: withRoom(n4), V6: withRoom(len(addrs) - n4)}
+	a := &Addresses{V4: slices.Grow([]netip.Addr(nil), n4), V6: slices.Grow([]netip.Addr(nil), len(addrs)-n4)}
 	for _, addr := range addrs {
 		if addr = addr.Unmap(); addr.Is4() {
 			a.V4 = append(a.V4, addr)
@@ -45,14 +44,6 @@ func NewAddresses(addrs ...netip.Addr) *Addresses {
 	}
 	a.V4, a.V6 = normalize(a.V4), normalize(a.V6)
 	return a
-}
-
-// withRoom returns an empty list with the capacity n and not more, as there are many such lists.
-func withRoom(n int) []netip.Addr {
-	if n == 0 {
-		return nil
-	}
-	return make([]netip.Addr, 0, n)
 }
 
 // Equal reports whether both are the same, including the names below them.
@@ -65,26 +56,24 @@ func (a *Addresses) EqualAddresses(b *Addresses) bool {
 	return slices.Equal(a.V4, b.V4) && slices.Equal(a.V6, b.V6) && a.HTTPS.equal(b.HTTPS)
 }
 
-// Union returns the addresses that are in any of sets, and their HTTPS parameters if all sets that
-// have addresses agree on them (D50).
+// Union returns the union of sets, with their HTTPS parameters if all sets with addresses agree on them (D50).
 func Union(sets ...*Addresses) *Addresses {
 	n4, n6 := 0, 0
 	for _, a := range sets {
 		n4, n6 = n4+len(a.V4), n6+len(a.V6)
 	}
-	u := &Addresses{V4: withRoom(n4), V6: withRoom(n6)}
-	var parts []*Addresses
+	u := &Addresses{V4: slices.Grow([]netip.Addr(nil), n4), V6: slices.Grow([]netip.Addr(nil), n6)}
 	for _, a := range sets {
-		u.V4 = append(u.V4, a.V4...)
-		u.V6 = append(u.V6, a.V6...)
-		if len(a.V4)+len(a.V6) > 0 {
-			parts = append(parts, a)
+		switch {
+		case len(a.V4)+len(a.V6) == 0:
+		case len(u.V4)+len(u.V6) == 0:
+			u.HTTPS = a.HTTPS
+		case !a.HTTPS.equal(u.HTTPS):
+			u.HTTPS = nil
 		}
+		u.V4, u.V6 = append(u.V4, a.V4...), append(u.V6, a.V6...)
 	}
 	u.V4, u.V6 = normalize(u.V4), normalize(u.V6)
-	if len(parts) > 0 && !slices.ContainsFunc(parts, func(a *Addresses) bool { return !a.HTTPS.equal(parts[0].HTTPS) }) {
-		u.HTTPS = parts[0].HTTPS
-	}
 	return u
 }
 
@@ -95,13 +84,13 @@ func normalize(addrs []netip.Addr) []netip.Addr {
 
 var none = &Addresses{}
 
-// AddressSet holds the current addresses of a Service, or of a union of Services. They are replaced as a
-// whole while queries read them; the zero AddressSet is empty.
+// AddressSet holds the current addresses of one or several Services. They are replaced as a whole while queries read
+// them; the zero AddressSet is empty.
 type AddressSet struct {
 	current atomic.Pointer[Addresses]
 }
 
-// NewAddressSet returns a Set that holds addrs.
+// NewAddressSet returns an AddressSet that holds addrs.
 func NewAddressSet(addrs *Addresses) *AddressSet {
 	s := &AddressSet{}
 	s.current.Store(addrs)

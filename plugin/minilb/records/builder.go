@@ -13,7 +13,7 @@ type builder struct {
 	before names
 }
 
-// newBuilder begins with the zone's tree in a snapshot, or with its apex if the snapshot is nil.
+// newBuilder begins with the zone's tree in a snapshot, or, if that is nil, with its apex.
 func newBuilder(z *zone, s *snapshot) *builder {
 	g := &builder{apex: z.apex()}
 	if s != nil {
@@ -73,10 +73,7 @@ func (g *builder) cover(name string) {
 		return
 	}
 	parent := g.parent(name)
-	if parent == "" {
-		return
-	}
-	above, exists := g.get(parent)
+	above, exists := g.get(parent) // no name is ""
 	if !exists {
 		return
 	}

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// clock is the machine's clock for serials, except that it does not go back when that is set back: it
-// continues from where it was, at the pace of time, so that changes need not wait until the machine's
-// clock has caught up. It follows when that is set forward.
+// clock is the machine's clock for serials. If that is set forward, it follows; if that is set back, it runs on from where
+// it was, so that changes need not wait until the machine's clock has caught up.
 type clock struct {
 	begun time.Time    // with a monotonic reading
 	start atomic.Int64 // unix nanoseconds of begun by the machine's clock: the latest, as it is set

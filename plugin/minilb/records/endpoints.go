@@ -10,8 +10,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Endpoints are the names below a Service's: its endpoints and its named ports (D40, D41). They are
-// immutable.
+// Endpoints are the names below a Service's: its endpoints and its named ports (D40, D41). They are immutable.
 type Endpoints struct {
 	*named
 	pairs *pairs // nil if there are none
@@ -28,15 +27,14 @@ type named struct {
 // unnamed is that of most Services: none.
 var unnamed = &named{}
 
-// Host names an endpoint at one of its addresses: for its hostname, or for another address, such as its
-// IPv4 one (D40). Several endpoints may share a name.
+// Host names an endpoint at one of its addresses: for its hostname, or for another of its addresses (D40). Several
+// endpoints may share a name.
 type Host struct {
 	Label string // in lower case
 	Addr  netip.Addr
 }
 
-// Port is a named port of the endpoints with these Labels, or at these Addrs, or if both are nil of all
-// endpoints of the Service.
+// Port is a named port of the endpoints with these Labels or at these Addrs, of all if both are nil.
 type Port struct {
 	Proto   string       // "_tcp"
 	Service string       // "_https"
@@ -45,9 +43,8 @@ type Port struct {
 	Labels  []string     // sorted, each once
 }
 
-// NewEndpoints returns the names below that of a Service with these addresses, nil if there are none. It
-// sorts hosts and ports and drops duplicates, and hosts that are named for their address. Hosts that are
-// named for their IPv4 address become pairs.
+// NewEndpoints returns the names below that of a Service with these addresses, nil if there are none. It sorts hosts and
+// ports, drops duplicates and hosts that are named for their address, and pairs those named for their IPv4 address.
 func NewEndpoints(of *Addresses, hosts []Host, ports []Port) *Endpoints {
 	e := &Endpoints{named: &named{}, ports: ports}
 	slices.SortFunc(hosts, func(a, b Host) int { return cmp.Or(a.Addr.Compare(b.Addr), strings.Compare(a.Label, b.Label)) })
@@ -82,8 +79,8 @@ func (e *Endpoints) index() {
 	slices.SortStableFunc(e.byAddr, func(i, j uint32) int { return e.hosts[i].Addr.Compare(e.hosts[j].Addr) })
 }
 
-// normalizeLabels sets the labels of all endpoints, and the Labels of ports of all endpoints to nil: equal data has
-// one representation, so that a zone's serial does not change (D24).
+// normalizeLabels sets the labels of all endpoints, and the Labels of ports of all endpoints to nil: equal data has one
+// representation, so that a zone's serial does not change (D24).
 func (e *Endpoints) normalizeLabels(of *Addresses) {
 	if e.named == unnamed && !slices.ContainsFunc(e.ports, func(p Port) bool { return p.Labels != nil }) {
 		return
@@ -108,7 +105,6 @@ func (p *Port) compare(o *Port) int {
 	return cmp.Or(strings.Compare(p.Proto, o.Proto), strings.Compare(p.Service, o.Service), cmp.Compare(p.Number, o.Number))
 }
 
-// equal reports whether both have the same names below them.
 func (e *Endpoints) equal(o *Endpoints) bool {
 	if e == nil || o == nil {
 		return e == o
@@ -158,8 +154,7 @@ func (e *Endpoints) first(label string) (int, bool) {
 	return slices.BinarySearchFunc(e.hosts, label, func(h Host, label string) int { return strings.Compare(h.Label, label) })
 }
 
-// Dashed returns the label that is named for an address: with hyphens in place of dots or colons
-// (D40).
+// Dashed returns the label that is named for an address: with hyphens in place of dots or colons (D40).
 func Dashed(addr netip.Addr) string {
 	var room [longestDashed]byte
 	return string(appendDashed(room[:0], addr))
@@ -217,8 +212,7 @@ func childName(label, name string) string {
 // ValidLength reports whether a name is short enough for DNS.
 func ValidLength(name string) bool { return len(name) <= longestName }
 
-// maxSharedHostname bounds the addresses of one hostname: each query for it reads all of them, and any
-// number of endpoints can be given the same one.
+// maxSharedHostname bounds the addresses of one hostname: each query for it reads them, and any endpoint can have it.
 const maxSharedHostname = 128
 
 // At returns the addresses of the endpoints with the label, sorted.
@@ -250,9 +244,8 @@ func (a *Addresses) Has(addr netip.Addr) bool {
 	return found
 }
 
-// below looks up the labels in front of a Service's name: an endpoint, a protocol, or a named port
-// (D16, D42). It also reports whether the label next to the Service's name exists, which no wildcard
-// covers (D10).
+// below looks up the labels in front of a Service's name: an endpoint, a protocol, or a named port (D16, D42). It also
+// reports whether the label next to the Service's name exists, which no wildcard covers (D10).
 func (n *Node) below(labels string) (result Result, node *Node, exists bool) {
 	all := n.Addrs.Load()
 	under, top := "", labels
@@ -335,7 +328,7 @@ func (n *Node) hasChildren() bool {
 	return len(all.V4)+len(all.V6) > 0 || all.Endpoints != nil
 }
 
-// portsOf returns the ports of a name and protocol, none if there is no such port.
+// portsOf returns the ports of a name and protocol, nil for none.
 func (a *Addresses) portsOf(proto, service string) []Port {
 	if a.Endpoints == nil {
 		return nil

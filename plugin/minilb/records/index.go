@@ -1,6 +1,5 @@
-// Package records is the index that queries are answered from: names, wildcards and their addresses,
-// in immutable snapshots that are swapped atomically. It knows DNS and nothing of Kubernetes: the
-// translator fills it and package minilb reads it.
+// Package records is the index that queries are answered from: names, wildcards and their addresses, in immutable
+// snapshots that are swapped atomically. It knows nothing of Kubernetes: the translator fills it, package minilb reads it.
 package records
 
 import (
@@ -14,8 +13,8 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
-// Index maps names to Nodes. Lookups take no lock and may run concurrently with an Update. A name in one
-// of the zones is looked up in that zone's tree, any other in the overlay, which has no apex (D2, D3).
+// Index maps names to Nodes. Lookups take no lock and may run concurrently with an Update. A name in one of the zones is
+// looked up in that zone's tree, any other in the overlay, which has no apex (D2, D3).
 type Index struct {
 	zones    []*zone
 	names    []string // of the zones
@@ -60,9 +59,9 @@ type snapshot struct {
 	partial bool             // the zones are not known completely
 }
 
-// NewIndex returns an index of zones, which are canonical names. Reverse zones (D60) have PTR records to
-// names in the first forward zone. The fixed records exist from the first Update on, and take precedence
-// over all others (C1). Until then every lookup is NotSynced.
+// NewIndex returns an index of zones, which are canonical names. Reverse zones (D60) have PTR records to names in the
+// first forward zone. Until the first Update every lookup is NotSynced; from then on the fixed records take precedence
+// over all others (C1).
 func NewIndex(zones []string, fixed ...Entry) *Index {
 	x := &Index{names: zones, clock: newClock(), changes: make(chan struct{}, 1)}
 	x.overlay.serial.clock = x.clock
@@ -104,7 +103,7 @@ func (x *Index) zone(name string) *zone {
 	return best
 }
 
-// Lookup looks up a name in a zone that Match has returned for it.
+// Lookup looks up a name in the zone that Zone returns for it.
 func (x *Index) Lookup(zone, name string) (Result, *Node) {
 	s := x.snapshot.Load()
 	if s == nil || s.partial && zone != "" {
@@ -141,8 +140,7 @@ func (x *Index) announce() {
 // Changes receives a value after zones have changed, or are known for the first time.
 func (x *Index) Changes() <-chan struct{} { return x.changes }
 
-// MarkChanged bumps the serial of each named zone after a Set used there was stored, and wakes Changes; "" is
-// the overlay.
+// MarkChanged bumps the serial of each zone, "" for the overlay, after an AddressSet used there was stored, and wakes Changes.
 func (x *Index) MarkChanged(zones ...string) {
 	for _, name := range zones {
 		x.named(name).serial.change()
@@ -152,8 +150,8 @@ func (x *Index) MarkChanged(zones ...string) {
 	}
 }
 
-// UpdateReverse updates the reverse zones for the Service of a node, whose addresses were before and are after. It
-// must not be called concurrently with itself.
+// UpdateReverse updates the reverse zones after a change of the addresses of a node's Service. It must not be called
+// concurrently with itself.
 func (x *Index) UpdateReverse(node *Node, before, after *Addresses) {
 	if len(x.reverse.zones) > 0 {
 		x.change(x.reverse.move(node, before, after))
@@ -168,8 +166,7 @@ func (x *Index) Entries(zone string) iter.Seq[Entry] {
 	if z := x.named(zone); z.prefix.IsValid() {
 		return x.reverse.records(z)
 	}
-	s := x.snapshot.Load()
-	return s.trees[zone].records()
+	return x.snapshot.Load().trees[zone].records()
 }
 
 func (x *Index) named(name string) *zone {
@@ -181,12 +178,11 @@ func (x *Index) named(name string) *zone {
 	return &x.overlay
 }
 
-// Serial returns the serial of a zone, or of the overlay if zone is "". It grows with each change of
-// content, and only then (D24).
+// Serial returns the serial of a zone, "" for the overlay. It grows with each change of content, and only then (D24).
 func (x *Index) Serial(zone string) uint32 { return x.named(zone).serial.number() }
 
-// PeekSerial is Serial for negative answers: content that only these have shown may share its serial with
-// later content, so that queries for what does not exist do not make the serial run ahead of the clock.
+// PeekSerial is Serial for negative answers: content that only these have shown may share its serial with later content,
+// so that queries for what does not exist do not make the serial run ahead of the clock.
 func (x *Index) PeekSerial(zone string) uint32 { return x.named(zone).serial.peek() }
 
 // InheritSerials makes the serials follow those of an index that this one replaces.

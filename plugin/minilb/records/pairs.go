@@ -13,8 +13,8 @@ type pairs struct {
 	lone []netip.Addr // IPv6 addresses without an IPv4 one
 }
 
-// pair adds a host that is named for an IPv4 address, unless that address has a host or a pair of its own.
-// It reports whether it did. Hosts come in the order of their addresses.
+// pair adds a host that is named for an IPv4 address, unless that address has a host or a pair of its own, and reports
+// whether it did. Hosts come in the order of their addresses.
 func (e *Endpoints) pair(of *Addresses, h Host) bool {
 	addr, ok := undashed(h.Label)
 	if !ok || !addr.Is4() || h.Addr.Is4() {

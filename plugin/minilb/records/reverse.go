@@ -15,17 +15,15 @@ import (
 // maxPointers bounds the PTR records of an address (D60).
 const maxPointers = 16
 
-// reverse maps the addresses in the reverse zones to the Services that have them as endpoints. A change
-// makes a new table: the one before may be read concurrently.
+// reverse maps the addresses in the reverse zones to the Services that have them as endpoints. A change makes a new table.
 type reverse struct {
 	zones []*zone
 	below string // zone of the Services' names
 	table atomic.Pointer[bart.Table[[]*Node]]
 }
 
-// ReversePrefix returns the addresses whose reverse names are the canonical name or below it. ok is
-// false if it is not below in-addr.arpa. or ip6.arpa., or has a label that is not an octet or nibble
-// (RFC 1035 §3.5, RFC 3596 §2.5).
+// ReversePrefix returns the addresses whose reverse names are the canonical name or below it. ok is false if it is not below
+// in-addr.arpa. or ip6.arpa., or has a label that is not an octet or nibble (RFC 1035 §3.5, RFC 3596 §2.5).
 func ReversePrefix(name string) (prefix netip.Prefix, ok bool) {
 	if above, found := strings.CutSuffix(name, "in-addr.arpa."); found {
 		var octets [4]byte
@@ -48,8 +46,8 @@ func ReversePrefix(name string) (prefix netip.Prefix, ok bool) {
 	return netip.Prefix{}, false
 }
 
-// fromRight calls parse for each label from the right until it returns false. It returns the number of
-// labels, and whether all were parsed and there are no more than limit.
+// fromRight calls parse for each label from the right until it returns false. It returns the number of labels, and whether
+// all were parsed and there are no more than limit.
 func fromRight(labels string, limit int, parse func(i int, label string) bool) (n int, ok bool) {
 	for ; labels != ""; n++ {
 		label, dot := strings.CutSuffix(labels, ".")
@@ -78,8 +76,7 @@ func (r *reverse) zone(addr netip.Addr) *zone {
 	return longest
 }
 
-// move updates the table for a Service whose addresses change, and returns the zones whose content
-// changes. It must not be called concurrently with itself.
+// move updates the table for a Service whose addresses change, and returns the zones whose content changes.
 func (r *reverse) move(node *Node, before, after *Addresses) (changed []*zone) {
 	table := r.table.Load()
 	change := func(addr netip.Addr) bool {
@@ -114,8 +111,7 @@ func (r *reverse) move(node *Node, before, after *Addresses) (changed []*zone) {
 	return changed
 }
 
-// lookup looks up a name in a reverse zone: it has the PTR records of an address, or is an empty
-// non-terminal above addresses or a zone (D12, D60).
+// lookup returns the PTR records of an address, or NoData for an empty non-terminal above addresses or a zone (D12, D60).
 func (r *reverse) lookup(zone, name string) (Result, *Node) {
 	prefix, ok := ReversePrefix(name)
 	switch table := r.table.Load(); {

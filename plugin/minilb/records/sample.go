@@ -10,14 +10,12 @@ const (
 	// maxDrawn is up to how many addresses it is cheaper to draw each than to permute all.
 	maxDrawn = 64
 
-	// usual is for how many there is room on the stack. It is small, as growing the stack of a query costs
-	// more than an allocation.
+	// usual is for how many there is room on the stack: growing the stack of a query costs more than an allocation.
 	usual = 16
 )
 
-// Sample returns at most limit of addrs, 0 meaning all, in random order. Each address is
-// equally likely to be among them and to stand at each place (D23). The result is the
-// caller's; addrs is not modified.
+// Sample returns a copy of at most limit of addrs, 0 meaning all, in random order. Each address is equally likely to be
+// among them and to stand at each place (D23).
 func Sample(addrs []netip.Addr, limit int) []netip.Addr {
 	if limit <= 0 || limit >= len(addrs) {
 		picked := slices.Clone(addrs)

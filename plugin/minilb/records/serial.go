@@ -2,24 +2,20 @@ package records
 
 import "sync/atomic"
 
-// serial is the serial number of a zone (D24). The first query after a change sets it to the time of
-// the change, or increments it if that is no later: contents that nobody has asked for need no number.
-// So each content that can be seen has its own, which the unix second of the last change, as CoreDNS
-// takes, would not give it: secondaries would miss the second change within a second. And a new process
-// can start from the clock, which serials hardly ever overtake.
+// serial is the serial number of a zone (D24). The first query after a change sets it to the time of the change, or
+// increments it if that is no later. So each content that can be seen has its own: with the unix second of the last
+// change, as CoreDNS takes, secondaries would miss the second change within a second. And a new process can start from
+// the clock, which serials hardly ever overtake.
 type serial struct {
-	// upper half: the number; lower half: when the content has changed since the number was read, in
-	// unix seconds, 0 if it has not
+	// upper half: the number; lower half: the unix second of a change since the number was read, 0 for none
 	state atomic.Uint64
 	clock *clock
 }
 
-// MaxAhead is how many seconds a serial may be ahead of the clock. A zone that changes and is queried
-// all the time would get ever further ahead, and after a restart its secondaries would for as long take
-// the new content for an older one. Beyond this, a change gets its number a second later.
+// MaxAhead is how many seconds a serial may be ahead of the clock: after a restart, secondaries take new content for older
+// for as long. Beyond this, a change gets its number a second later.
 const MaxAhead = 60
 
-// change records that the content has changed.
 func (s *serial) change() { s.changeAt(s.clock.now()) }
 
 func (s *serial) changeAt(now uint32) {
@@ -60,14 +56,10 @@ func (s *serial) numberAt(now uint32) uint32 {
 	}
 }
 
-// peek returns the serial of the present content, which later content may get as well: for replies
-// whose serial nobody compares.
-func (s *serial) peek() uint32 {
-	return following(s.state.Load(), s.clock.now())
-}
+// peek returns the serial of the present content, which later content may get as well.
+func (s *serial) peek() uint32 { return following(s.state.Load(), s.clock.now()) }
 
-// following returns the number that follows in a state: the same if nothing has changed, or if the
-// change has to wait.
+// following returns the number that follows in a state: the same if nothing has changed, or if the change has to wait.
 func following(state uint64, now uint32) uint32 {
 	number, changed := uint32(state>>32), uint32(state)
 	next := max(number+1, changed)

@@ -13,11 +13,10 @@ type Target struct {
 	Addr   netip.Addr // the only one of the name; invalid if that is not known
 }
 
-// Label returns the endpoint's label.
+// Label is the first label of the Name.
 func (t *Target) Label() string { return t.Name[:t.label] }
 
-// serving returns the labels of the endpoints that serve a port, or the addresses that they are named
-// for.
+// serving returns the labels of the endpoints that serve a port, or the addresses that they are named for.
 func (n *Node) serving(p *Port) (labels []string, addrs [2][]netip.Addr) {
 	switch {
 	case p.Labels != nil:
@@ -32,9 +31,8 @@ func (n *Node) serving(p *Port) (labels []string, addrs [2][]netip.Addr) {
 	return nil, [2][]netip.Addr{n.ServedBy.V4, n.ServedBy.V6}
 }
 
-// Targets returns the endpoints of the ports, each once: the first ones, limit at most, 0 meaning all, so that
-// the same ones are left out each time (D23b, D41), without those whose names are too long for DNS (D33). The
-// names share one allocation.
+// Targets returns the endpoints of the ports, each once: the first ones, limit at most, 0 meaning all (D23b, D41), without
+// those whose names are too long for DNS (D33). The names share one allocation.
 func (n *Node) Targets(service string, limit int) []Target {
 	total, size := 0, 0
 	for i := range n.Ports {

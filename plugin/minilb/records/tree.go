@@ -9,8 +9,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
-// Node is the data of a name: addresses, or the name of an external target. It is immutable
-// except for the addresses in its Set.
+// Node is the data of a name: addresses, or the name of an external target. Only the addresses in its AddressSet change.
 type Node struct {
 	Addrs  *AddressSet // nil if Target, Ports or Pointers is set
 	Target string      // canonical name outside the cluster that this name is an alias of (D30), or ""
@@ -51,8 +50,7 @@ func (n *Node) same(o *Node) bool {
 	return !n.hasChildren() || a.Endpoints.equal(b.Endpoints)
 }
 
-// Entry puts a Node at a name. The name is canonical: absolute, lower case, and a wildcard
-// if its first label is "*".
+// Entry puts a Node at a name, which is absolute, in lower case, and a wildcard if its first label is "*".
 type Entry struct {
 	Name string
 	Node *Node
@@ -61,20 +59,16 @@ type Entry struct {
 // Result is the outcome of a lookup.
 type Result int
 
+// The Results for a name.
 const (
-	// NameError is a name that neither exists nor is covered by a wildcard: NXDOMAIN in a zone.
-	NameError Result = iota
-	// NoData is a name that exists because others exist below it (D12), or a zone's apex: NODATA.
-	NoData
-	// Found is a name with a Node, or one that a wildcard stands for.
-	Found
-	// NotSynced means that the cluster has not been read yet: the name may exist or not (D72).
-	NotSynced
+	NameError Result = iota // neither exists nor is covered by a wildcard: NXDOMAIN in a zone
+	NoData                  // exists because others exist below it (D12), or is a zone's apex: NODATA
+	Found                   // has a Node, or a wildcard stands for it
+	NotSynced               // may exist or not: the cluster has not been read yet (D72)
 )
 
-// tree is a zone as RFC 4592 defines it: all names from the apex down, empty non-terminals
-// included. A map of the names that have data would be less, but a wildcard's reach depends on
-// every name that exists (§2.2.2, §3.3.1). It is immutable.
+// tree is a zone as RFC 4592 defines it: all names from the apex down, with empty non-terminals, as a wildcard's reach
+// depends on every name that exists (§2.2.2, §3.3.1). It is immutable.
 type tree struct {
 	apex string // "." for one without a zone
 	names
@@ -103,9 +97,8 @@ var nothing = &Node{}
 // wildcard's parent. That wildcard covers it, and what does not exist below it, as if it did not exist (C7b).
 var Transparent = &Node{}
 
-// lookup looks up a canonical name below the apex by RFC 4592 §3.3: the name itself, else the wildcard
-// directly below its closest encloser (D10–D14). Names below a Service's take precedence over claims on
-// the same names (C1).
+// lookup looks up a canonical name below the apex by RFC 4592 §3.3: the name itself, else the wildcard directly below its
+// closest encloser (D10–D14). Names below a Service's take precedence over claims on the same names (C1).
 func (t *tree) lookup(name string) (Result, *Node) {
 	e, exists := t.get(name)
 	if exists && (e.node == nil || !e.node.NamesBelow) {
@@ -147,7 +140,6 @@ func (t *tree) passes(e existing) bool {
 	return t.apex == "." && !e.kept && (e.node == nil || e.node == Transparent)
 }
 
-// found is the result for a node that exists or that is synthesised.
 func found(node *Node) (Result, *Node) {
 	if node == nil || node == nothing {
 		return NoData, nil
@@ -155,8 +147,8 @@ func found(node *Node) (Result, *Node) {
 	return Found, node
 }
 
-// belowService looks an existing name up among the endpoints and ports of the nearest Service above
-// it. Outside the zones Services have no names.
+// belowService looks an existing name up among the endpoints and ports of the nearest Service above it. Outside the zones
+// Services have no names.
 func (t *tree) belowService(name string) (Result, *Node) {
 	if t.apex == "." {
 		return NameError, nil

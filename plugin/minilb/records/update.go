@@ -1,13 +1,11 @@
 package records
 
-import (
-	"maps"
-)
+import "maps"
 
-// Update removes the names that are gone, and then puts records. Of several for one name the first with a
-// node counts; one without a node makes its name exist, as a Transparent one does. Fixed records stay. If
-// partial is set, the zones are not fully known: lookups in them stay NotSynced, while the overlay is
-// served. The cost depends on the number of changes only. It must not be called concurrently with itself.
+// Update removes the names that are gone, and then puts records. Of several for one name the first with a node counts;
+// one without a node makes its name exist, as a Transparent one does. Fixed records stay. With partial, lookups in zones
+// stay NotSynced, while the overlay is served. The cost depends only on the number of changes. It must not be called
+// concurrently with itself.
 func (x *Index) Update(gone []string, records []Entry, partial bool) {
 	old := x.snapshot.Load()
 	u := &update{index: x, old: old, zones: map[*zone]*builder{}, touched: map[string]bool{}}
@@ -21,8 +19,7 @@ func (x *Index) Update(gone []string, records []Entry, partial bool) {
 		u.put(r)
 	}
 	changed := u.changed()
-	// Content before serial: with the new serial nobody may get the old content. The first time, the serial
-	// comes before the content, which must not be seen without any.
+	// Content before serial: with the new serial nobody may get the old content. Only the first content comes after its.
 	if old == nil {
 		x.change(changed)
 	}
@@ -93,7 +90,7 @@ func (u *update) put(r Entry) {
 	u.builder(z).put(r.Name, r.Node)
 }
 
-// changed returns the zones whose content changes.
+// changed returns the zones whose content changes, all the first time.
 func (u *update) changed() []*zone {
 	if u.old == nil {
 		return append([]*zone{&u.index.overlay}, u.index.zones...)
