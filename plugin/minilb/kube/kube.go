@@ -84,8 +84,8 @@ const dialTimeout = 5 * time.Second
 // keepAlive has a connection fail nine seconds after the other end has lost power. HTTP/2 pings only every 30 seconds.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: time.Second, Count: 4}
 
-// Reconnect paces the attempts to reach an API server: the pause stays below three seconds. client-go's
-// own backoff grows to a minute, and names would stay unanswered for as long after an outage.
+// Reconnect paces the attempts to reach an API server: the pause stays below three seconds. With client-go's backoff,
+// which grows to a minute, names would stay unanswered for as long after an outage.
 var Reconnect = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 5, Cap: 2 * time.Second}
 
 // ClientConfig returns a copy of config for built-in kinds in protobuf, which takes a fraction of JSON's time and memory

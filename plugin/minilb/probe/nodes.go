@@ -11,7 +11,6 @@ type family bool
 
 func (t *Target) family() family { return family(t.Addr.Addr().Is6()) }
 
-// site is a node in one family.
 type site struct {
 	node   string
 	family family
@@ -72,7 +71,6 @@ func (s *schedule) unreached(f family) (targets []Target, several bool) {
 	return targets, false
 }
 
-// onNode sums up the endpoints of one node in one family.
 type onNode struct {
 	reached bool // one of them has answered
 	pending bool // the result of one of them is not known yet

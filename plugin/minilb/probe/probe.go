@@ -41,7 +41,7 @@ type Observer interface {
 	LocalError(error)
 }
 
-// Prober probes endpoints. It is safe for concurrent use: it locks the schedule for each of its methods.
+// Prober probes endpoints. It is safe for concurrent use.
 type Prober struct {
 	observer Observer
 	wake     chan struct{} // holds a token when there may be something to do
@@ -55,7 +55,6 @@ func New(interval time.Duration, observer Observer) *Prober {
 	return &Prober{observer: observer, wake: make(chan struct{}, 1), schedule: newSchedule(interval)}
 }
 
-// with locks the schedule for f.
 func (p *Prober) with(f func(s *schedule)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -46,7 +46,6 @@ type schedule struct {
 	impeded   bool     // an error of this machine has been reported
 }
 
-// entry is an endpoint that is probed.
 type entry struct {
 	Target
 	users     int // how many want it to be probed; 0 once nobody does
@@ -58,14 +57,12 @@ type entry struct {
 	busy      bool // in flight, waiting or to be retried
 }
 
-// flight is a connection that is being made.
 type flight struct {
 	*entry
 	socket int
 	began  time.Time
 }
 
-// retry is a second attempt.
 type retry struct {
 	*entry
 	at time.Time
@@ -180,7 +177,6 @@ func (s *schedule) finish(now time.Time) {
 	s.flying = rest
 }
 
-// conclude records the outcome of one probe.
 func (s *schedule) conclude(e *entry, began time.Time, err error) {
 	e.busy = false
 	if e.users == 0 {
@@ -211,7 +207,6 @@ func (s *schedule) setHealth(e *entry, unhealthy bool, reason error) {
 	}
 }
 
-// collect queues the endpoints that are due.
 func (s *schedule) collect(now time.Time) {
 	s.retries = slices.DeleteFunc(s.retries, func(r retry) bool {
 		due := !now.Before(r.at)
@@ -235,7 +230,6 @@ func (s *schedule) collect(now time.Time) {
 	s.turn = max(s.turn, turn)
 }
 
-// launch begins to connect to the endpoints that are due, within the limits.
 func (s *schedule) launch(now time.Time) (localErr error) {
 	quota := max(int(maxRate*s.tick/time.Second), 1)
 	done := 0

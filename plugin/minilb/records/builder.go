@@ -110,7 +110,6 @@ func (g *builder) changed(name string) bool {
 	return exists != existed || !is.node.same(was.node)
 }
 
-// differ reports whether two trees answer a query for the name differently.
 func differ(a, b *tree, name string) bool {
 	resultA, nodeA := a.lookup(name)
 	resultB, nodeB := b.lookup(name)

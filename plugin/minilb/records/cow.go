@@ -47,10 +47,9 @@ type draft struct {
 }
 
 func newDraft(n names) *draft {
-	d := &draft{names: names{parts: make([]map[string]existing, max(1, len(n.parts))), count: n.count}}
-	copy(d.parts, n.parts)
-	d.own = make([]bool, len(d.parts))
-	return d
+	parts := make([]map[string]existing, max(1, len(n.parts)))
+	copy(parts, n.parts)
+	return &draft{names{parts, n.count}, make([]bool, len(parts))}
 }
 
 // change returns the part of a name, copied if it is shared.

@@ -65,7 +65,7 @@ func reverseName(addr netip.Addr) string {
 	return name
 }
 
-// zone returns the longest zone that has the address, or nil.
+// zone returns the longest zone that has the address, nil for none.
 func (r *reverse) zone(addr netip.Addr) *zone {
 	var longest *zone
 	for _, z := range r.zones {

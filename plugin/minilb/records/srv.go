@@ -31,8 +31,8 @@ func (n *Node) serving(p *Port) (labels []string, addrs [2][]netip.Addr) {
 	return nil, [2][]netip.Addr{n.ServedBy.V4, n.ServedBy.V6}
 }
 
-// Targets returns the endpoints of the ports, each once: the first ones, limit at most, 0 meaning all (D23b, D41), without
-// those whose names are too long for DNS (D33). The names share one allocation.
+// Targets returns the endpoints of the ports, each once, without those whose names are too long for DNS (D33): the first ones,
+// limit at most, 0 meaning all, so that the same are left out each time (D23b, D41). The names share one allocation.
 func (n *Node) Targets(service string, limit int) []Target {
 	total, size := 0, 0
 	for i := range n.Ports {

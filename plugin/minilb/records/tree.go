@@ -82,7 +82,7 @@ type existing struct {
 	kept     bool  // exists even without a node and children
 }
 
-// sourceOfSynthesis returns the node that a wildcard's parent refers to (RFC 4592 §3.3.1).
+// sourceOfSynthesis is what a wildcard's parent refers to (RFC 4592 §3.3.1).
 func (e existing) sourceOfSynthesis() *Node {
 	if e.node == nil {
 		return nothing
@@ -134,8 +134,7 @@ func (t *tree) lookup(name string) (Result, *Node) {
 	return absent, nil
 }
 
-// passes reports whether wildcards further up may cover this name: outside the zones it does not block them if it
-// exists only because of names below it.
+// passes reports whether wildcards further up may cover this name: outside the zones, if only names below make it exist.
 func (t *tree) passes(e existing) bool {
 	return t.apex == "." && !e.kept && (e.node == nil || e.node == Transparent)
 }
