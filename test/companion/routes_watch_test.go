@@ -76,7 +76,7 @@ func TestRoutesWatch(t *testing.T) {
 
 	// The API server is away, and a node goes meanwhile.
 	r.Refuse()
-	const lost = "; retrying, and serving the last known state\n"
+	const lost = "; retrying, and the routes stay as they are\n"
 	ip.expectStderr(t, func(log string) bool {
 		return strings.HasPrefix(log, "minilb: cannot reach the API server at "+r.Addr+": ") && strings.HasSuffix(log, lost) && strings.Count(log, "\n") == 1
 	})

@@ -136,6 +136,7 @@ func newController(client kubernetes.Interface, cluster *cluster.Cluster, option
 	c.services.Subscribe(c.enqueue)
 	cluster.OnChange(c.wakeIdle)
 	cluster.LogShared(lineLog{log, slog.LevelInfo, slog.LevelWarn, ""})
+	cluster.Remind, cluster.Consequence = reminder, "no status is written"
 	return c, nil
 }
 

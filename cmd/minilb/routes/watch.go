@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -18,10 +19,13 @@ import (
 // at once, and then so many a second, each with all changes.
 const updates, updateBurst = 1, 10
 
+// remindInterval is after what time an outage that lasts is reported again.
+const remindInterval = 10 * time.Minute
+
 // Watch calls update with the entries of all nodes, as lan.FromNodes returns them, with the API server located: first
 // once all are known, then whenever they have changed, one call after the other and at most one a second in the long
 // run. While the API server is away, or denies access, the nodes stay as they are known; warn is called with one line
-// about that, and with another one at its end. Watch returns when ctx ends, which is no error, or with the first error of
+// about that, each ten minutes again, and with another one at its end. Watch returns when ctx ends, which is no error, or with the first error of
 // update.
 func Watch(ctx context.Context, client kubernetes.Interface, lan LAN, warn func(string), update func([]Entry) error) error {
 	w := newNodeWatcher(client, lan, warn)
@@ -69,7 +73,10 @@ type nodeWatcher struct {
 
 func newNodeWatcher(client kubernetes.Interface, lan LAN, warn func(string)) *nodeWatcher {
 	w := &nodeWatcher{client: client, lan: lan, warn: warn, changed: make(chan struct{}, 1)}
-	server := &informer.Server{Log: lineLog(warn), OnChange: w.touch, OnStatus: w.touch}
+	server := &informer.Server{
+		Log: lineLog(warn), OnChange: w.touch, OnStatus: w.touch,
+		Remind: remindInterval, Consequence: "the routes stay as they are",
+	}
 	w.nodes = informer.NewStore(server.Watch(informer.Resource{Kind: "node", Name: "nodes"}, nil), read)
 	w.stale.Store(true)
 	w.nodes.OnRequest = func(_ context.Context, err error) bool {

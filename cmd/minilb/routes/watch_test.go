@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Nothing is known before the first whole list, and an outage is told in two lines.
+// Nothing is known before the first whole list, and an outage is reported each ten minutes, and its end.
 func TestWatchOutage(t *testing.T) {
 	handlers := utilruntime.ErrorHandlers // one takes the bubble's clock for one that goes wrong
 	utilruntime.ErrorHandlers = nil
@@ -61,15 +61,16 @@ func TestWatchOutage(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		time.Sleep(time.Hour)
+		time.Sleep(21 * time.Minute)
 		synctest.Wait()
-		if len(told) != 1 || !strings.HasPrefix(told[0], "cannot reach the API server: ") || !strings.HasSuffix(told[0], "; retrying") || len(updates) > 0 {
+		if len(told) != 3 || told[0] != told[1] || told[1] != told[2] || !strings.HasPrefix(told[0], "cannot reach the API server: ") ||
+			!strings.HasSuffix(told[0], "; retrying, and the routes stay as they are") || len(updates) > 0 {
 			t.Errorf("away: got %q and %q", told, updates)
 		}
 		away.Store(false)
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if len(told) != 2 || told[1] != "The API server answers again" || len(updates) != 1 || updates[0] != "ip route replace 10.244.0.0/24 via 192.168.1.30\n" {
+		if len(told) != 4 || told[3] != "The API server answers again" || len(updates) != 1 || updates[0] != "ip route replace 10.244.0.0/24 via 192.168.1.30\n" {
 			t.Errorf("back: got %q and %q", told, updates)
 		}
 		cancel()

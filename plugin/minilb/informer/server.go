@@ -28,12 +28,17 @@ type Server struct {
 	OnStatus func()
 	// OnExpired is called when a watch cannot be resumed: what the API server serves may not be what it served before.
 	OnExpired func()
+	// Remind is after what time a failure that lasts is logged again, 0 for never.
+	// Consequence is what follows from it in the log, by default that what is known is served. Neither is for optional kinds.
+	Remind      time.Duration
+	Consequence string
 
 	watches  []*Status // fixed before anything runs
 	restored atomic.Int32
 
 	mu         sync.Mutex
 	failing    *kube.Error // last reported, nil while it answers
+	logged     time.Time   // when that was logged last
 	lost       time.Time   // since when it has not answered, zero while it does
 	recoveries int         // how often it has come back
 }
@@ -86,10 +91,31 @@ func (s *Server) serving() bool {
 	return !slices.ContainsFunc(s.watches, func(w *Status) bool { return !w.Optional && !w.Known() })
 }
 
-// report logs why the API server cannot be read at all, once for each kind of reason.
+// repeats reports whether a failure is of the same kind as the one before and need not be logged again. Otherwise it sets logged.
+func repeats(failure, before *kube.Error, logged *time.Time, remind time.Duration) bool {
+	if kindOf(failure) == kindOf(before) && (failure == nil || remind == 0 || time.Since(*logged) < remind) {
+		return true
+	}
+	*logged = time.Now()
+	return false
+}
+
+// follows returns the consequence of a failure for the log, after a conjunction.
+func follows(conjunction, consequence string, known bool) string {
+	switch {
+	case consequence != "":
+		return conjunction + consequence
+	case known:
+		return conjunction + "serving the last known state"
+	}
+	return ""
+}
+
+// report logs why the API server cannot be read at all, once for each kind of reason, and as a reminder.
 func (s *Server) report(failure *kube.Error) {
 	s.mu.Lock()
 	before := kindOf(s.failing)
+	repeats := repeats(failure, s.failing, &s.logged, s.Remind)
 	s.failing = failure
 	switch {
 	case failure == nil && before != "":
@@ -100,13 +126,11 @@ func (s *Server) report(failure *kube.Error) {
 	}
 	s.mu.Unlock()
 	switch {
-	case kindOf(failure) == before:
+	case repeats:
 	case failure == nil:
 		s.Log.Infof("The API server answers again")
-	case s.serving():
-		s.Log.Warningf("%s; retrying, and serving the last known state", failure.Text)
 	default:
-		s.Log.Warningf("%s; retrying", failure.Text)
+		s.Log.Warningf("%s; retrying%s", failure.Text, follows(", and ", s.Consequence, s.serving()))
 	}
 }
 

@@ -57,6 +57,7 @@ type progress struct {
 	alike    time.Time // of the first failure in a row of that kind
 	answer   int       // the number of the server's recoveries when the last failure came while it answered
 	reported *kube.Error
+	logged   time.Time // when that was logged last
 }
 
 // now returns the state.

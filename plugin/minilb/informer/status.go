@@ -238,21 +238,23 @@ func (s *Status) Dismiss(err error, note string) {
 	}
 }
 
-// report logs why this kind cannot be read, once for each kind of reason.
+// report logs why this kind cannot be read, once for each kind of reason, and as a reminder.
 func (s *Status) report(failure *kube.Error) {
+	remind, consequence := s.server.Remind, s.server.Consequence
+	if s.Optional {
+		remind, consequence = 0, ""
+	}
 	s.mu.Lock()
-	before := kindOf(s.reported)
+	repeats := repeats(failure, s.reported, &s.logged, remind)
 	s.reported = failure
 	known := consequences[s.now(s.Optional)].known
 	s.mu.Unlock()
 	switch {
-	case kindOf(failure) == before:
+	case repeats:
 	case failure == nil:
 		s.Log.Infof("%s: can be read again", s)
-	case known:
-		s.Log.Warningf("%s; serving the last known state", failure.Text)
 	default:
-		s.Log.Warningf("%s", failure.Text)
+		s.Log.Warningf("%s%s", failure.Text, follows("; ", consequence, known))
 	}
 }
 

@@ -86,6 +86,36 @@ func testStatusLog(t *testing.T) {
 	}
 }
 
+// A failure that lasts is logged again each Remind, with what follows; one of an optional kind once.
+func TestStatusRemind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &testLog{}
+		server := &Server{Log: log, Remind: 10 * time.Minute, Consequence: "all stays"}
+		services, ingresses := server.Watch(Resource{Name: "services"}, nil), server.Watch(Resource{Name: "ingresses", Optional: true}, nil)
+		for _, tc := range []struct {
+			err  error
+			want []string // of half an hour
+		}{
+			{errUnreachable, slices.Repeat([]string{"W cannot reach the API server at api.example: connection refused; retrying, and all stays"}, 3)},
+			{nil, []string{"I The API server answers again"}},
+			{errUnwell, append(slices.Repeat([]string{"W services: cannot list and watch: Internal error occurred: etcd; all stays"}, 3), "W ingresses: cannot list and watch: Internal error occurred: etcd")},
+			{nil, []string{"I services: can be read again", "I ingresses: can be read again"}},
+		} {
+			for range 30 {
+				services.Observe(t.Context(), tc.err)
+				ingresses.Observe(t.Context(), tc.err)
+				time.Sleep(time.Minute)
+			}
+			got := log.take()
+			slices.Sort(got)
+			slices.Sort(tc.want)
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("%v: got %q, want %q", tc.err, got, tc.want)
+			}
+		}
+	})
+}
+
 // A kind that cannot be reached while others have answers is told of by itself, once, and the API
 // server is not taken for away.
 func TestStatusAlone(t *testing.T) {
