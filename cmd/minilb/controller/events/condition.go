@@ -1,24 +1,14 @@
 package events
 
-import (
-	"time"
+import "time"
 
-	"k8s.io/apimachinery/pkg/types"
-)
-
-// conditionKey is an object and a reason for which it has problems.
-type conditionKey struct {
-	kind, namespace, name string
-	uid                   types.UID
-	reason                string
+// condition returns the object and the reason of a problem, as the key of its condition.
+func (p *Problem) condition() Problem {
+	return Problem{Kind: p.Kind, Namespace: p.Namespace, Name: p.Name, UID: p.UID, Reason: p.Reason}
 }
 
-func (p *Problem) condition() conditionKey {
-	return conditionKey{p.Kind, p.Namespace, p.Name, p.UID, p.Reason}
-}
-
-// condition is that an object has problems of one reason, one or several that come and go. Its end is reported (S17):
-// Events stay for an hour, and nobody may delete them.
+// condition is that an object has problems of one reason, which come and go. Its end is reported (S17), as Events stay for an
+// hour, and nobody may delete them.
 type condition struct {
 	resolved     Problem // reports the end; problems after it are of another round, so that their Events are newer
 	problems     int
@@ -31,21 +21,19 @@ type condition struct {
 func (s *schedule) begin(p *Problem) {
 	c := s.conditions[p.condition()]
 	if c == nil {
-		c = &condition{resolved: Problem{
-			Kind: p.Kind, Namespace: p.Namespace, Name: p.Name, UID: p.UID, Normal: true,
-			Reason: Resolved, Aspect: p.Reason, Note: p.Reason + ": no longer so",
-		}}
+		c = &condition{resolved: p.condition()}
+		c.resolved.Normal, c.resolved.Reason, c.resolved.Aspect, c.resolved.Note = true, Resolved, p.Reason, p.Reason+": no longer so"
 		s.conditions[p.condition()] = c
 	}
 	c.problems++
 	if c.resolving {
-		s.remove(c.resolved.key())
+		s.drop(s.entries[c.resolved.key()])
 	}
 }
 
 // resolve schedules the Event of the end of a condition that has no problems left, for when that has lasted: a
 // condition that comes and goes is reported as resolved no more often than Events expire.
-func (s *schedule) resolve(key conditionKey) {
+func (s *schedule) resolve(key Problem) {
 	c := s.conditions[key]
 	if c == nil || c.problems > 0 || c.resolving || !c.written {
 		return
@@ -66,24 +54,22 @@ func (s *schedule) confirm(e *entry) {
 			s.resolve(e.condition()) // it was fixed meanwhile
 		}
 	case e.resolves != nil:
-		if s.current(e) { // else there is a problem again
-			s.remove(e.key())
-		}
+		s.drop(e)
 		e.resolves.written, e.resolves.lastResolved = false, s.now()
 		e.resolves.resolved.round++
 	}
 }
 
-// checked notes whether the object of a scheduled end still exists, and reports whether the Event is to be written:
-// not for an object that is gone, as nobody has fixed it, nor while that is not known.
+// checked takes whether the object of a scheduled end still exists, and reports whether the Event is to be written: not if
+// nobody has fixed the object but it is gone, nor while that is unknown.
 func (s *schedule) checked(e *entry, exists bool, err error) bool {
 	switch {
-	case !s.current(e): // there is a problem again
+	case s.entries[e.key()] != e: // there is a problem again
 	case err != nil:
 		e.due = s.now().Add(retryDelay)
 	case !exists:
 		e.resolves.written = false
-		s.remove(e.key())
+		s.drop(e)
 	default:
 		return true
 	}

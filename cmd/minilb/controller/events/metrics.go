@@ -25,14 +25,7 @@ func newWritten() *prometheus.CounterVec {
 	return written
 }
 
-func newFailed() prometheus.Counter {
-	return prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "minilb_controller_event_errors_total",
-		Help: "Events that the API server did not accept.",
-	})
-}
-
-// Collectors returns the Recorder's metrics.
+// Collectors returns the metrics.
 func (r *Recorder) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{r.written, r.failed, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "minilb_controller_findings",

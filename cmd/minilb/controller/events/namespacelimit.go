@@ -8,8 +8,7 @@ import (
 )
 
 const (
-	// maxDenials is how many denials in a row are taken for permanent: an API server that has just
-	// started denies for a moment what it allows once it has read its roles.
+	// maxDenials in a row are taken for permanent: an API server that has just started denies all until it has read its roles.
 	maxDenials = 3
 	// firstDenialDelay and denialDelay are the pauses after a denial, before and after that.
 	firstDenialDelay, denialDelay = time.Second, 10 * time.Minute
@@ -29,8 +28,7 @@ func newNamespaceLimit() *namespaceLimit {
 	return &namespaceLimit{limiter: flowcontrol.NewTokenBucketPassiveRateLimiter(namespaceEventRate, namespaceEventBurst)}
 }
 
-// expiry returns when a namespace without entries can be forgotten: its limiter is full again, and its pause is over. One
-// that has problems for a moment, again and again, does not start with a full limiter each time.
+// expiry returns when a namespace without entries can be forgotten: its limiter is full again, and its pause is over.
 func (n *namespaceLimit) expiry() time.Time {
 	full := n.idle.Add(namespaceEventBurst * time.Second / namespaceEventRate)
 	if n.pause.After(full) {
@@ -47,9 +45,9 @@ func (n *namespaceLimit) muted(now time.Time) bool {
 // mute pauses a namespace, and drops its entries that are written once, which would block those of others.
 func (s *schedule) mute(namespace string) {
 	s.namespaces[namespace].pause = s.now().Add(denialDelay)
-	for key, e := range s.entries {
+	for _, e := range s.entries {
 		if e.once && e.eventNamespace() == namespace {
-			s.remove(key)
+			s.drop(e)
 		}
 	}
 }
@@ -111,8 +109,8 @@ func (s *schedule) tidy(now time.Time) {
 			denied = denied || n.denials >= maxDenials
 		}
 	}
-	s.denied = s.denied && denied                                           // the next denial is logged again
-	maps.DeleteFunc(s.conditions, func(_ conditionKey, c *condition) bool { // the API server has dropped the Event, too
+	s.denied = s.denied && denied                                      // the next denial is logged again
+	maps.DeleteFunc(s.conditions, func(_ Problem, c *condition) bool { // the API server has dropped the Event, too
 		return c.problems == 0 && !c.resolving && (now.Sub(c.lastResolved) >= repeatDelay || len(s.conditions) > 2*maxProblems)
 	})
 }

@@ -54,17 +54,13 @@ type Problem struct {
 }
 
 const (
-	// reportingController identifies our Events.
 	reportingController = "minilb.io/controller"
-	// maxNote is the API server's limit, in bytes.
-	maxNote = 1024
-	// maxName leaves room for the hash in the 253 characters of an Event's name.
-	maxName = 200
+	maxNote             = 1024 // bytes, the API server's limit
+	maxName             = 200  // leaves room for the hash in the 253 characters of an Event's name
 )
 
-// key identifies an Event, by the same in every controller and after a restart: the object, its generation, the reason
-// and the note. The note is part of it because not every change has a generation: Services have none, and annotations
-// and other objects do not change it.
+// key identifies an Event, alike in every controller and after a restart: by the object, its generation, the reason and the
+// note, as not every change has a generation.
 func (p *Problem) key() string {
 	aspect := cmp.Or(p.Aspect, "\x00"+p.Note)
 	if p.round > 0 {
@@ -75,7 +71,6 @@ func (p *Problem) key() string {
 	return hex.EncodeToString(sum.Sum(nil)[:10])
 }
 
-// eventNamespace is that of an Event about the object.
 func (p *Problem) eventNamespace() string { return cmp.Or(p.Namespace, metav1.NamespaceDefault) }
 
 // maxOfReason is how many problems of one reason an object has each in an Event of its own.

@@ -16,7 +16,7 @@ import (
 )
 
 // hostDelay is how long a host must lead nowhere to be reported, and a condition be resolved: most often an object is being
-// set up. It is a variable for tests, which set it when they link.
+// set up. Tests set it when they link.
 var hostDelay = "30s"
 
 // requestTimeout is how long a request may take.
@@ -24,7 +24,6 @@ const requestTimeout = 10 * time.Second
 
 // API is the API server as a Recorder needs it.
 type API interface {
-	// CreateEvent writes an Event.
 	CreateEvent(context.Context, *eventsv1.Event) error
 	// MayCreateEvents reports whether our account may write Events in a namespace, whatever else refuses them.
 	MayCreateEvents(ctx context.Context, namespace string) bool
@@ -32,8 +31,8 @@ type API interface {
 	Exists(context.Context, *corev1.ObjectReference) (bool, error)
 }
 
-// Recorder writes an Event of each problem, once for as long as it lasts (S17). Nobody waits for a write: what cannot be
-// written now is written later, or never. A nil Recorder records nothing.
+// Recorder writes an Event of each problem, once for as long as it lasts (S17). Nobody waits for a write. A nil Recorder records
+// nothing.
 type Recorder struct {
 	api      API
 	instance string // identifies this process in Events
@@ -51,11 +50,16 @@ func New(api API, instance string, log *slog.Logger) (*Recorder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("delay of hosts: %w", err)
 	}
-	return &Recorder{api: api, instance: instance, log: log, written: newWritten(), failed: newFailed(), schedule: newSchedule(delay, log)}, nil
+	return &Recorder{
+		api: api, instance: instance, log: log, schedule: newSchedule(delay, log), written: newWritten(),
+		failed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "minilb_controller_event_errors_total",
+			Help: "Events that the API server did not accept.",
+		}),
+	}, nil
 }
 
-// Replace takes all problems that a source, any name of whoever looks for them, has found now. Those that it had found before
-// and are not among them are resolved.
+// Replace takes all problems that a source has now: those that it had before and are not among them are resolved.
 func (r *Recorder) Replace(source string, problems []Problem) {
 	if r == nil {
 		return
@@ -65,7 +69,7 @@ func (r *Recorder) Replace(source string, problems []Problem) {
 	r.schedule.replace(source, problems)
 }
 
-// Report takes a problem that does not last: its Event is written once, unless too many wait.
+// Report takes a problem whose Event is written once, unless too many wait.
 func (r *Recorder) Report(p Problem) {
 	if r == nil {
 		return
@@ -120,7 +124,6 @@ func (r *Recorder) fixed(ctx context.Context, e *entry, event *eventsv1.Event) b
 	return r.schedule.checked(e, exists, err)
 }
 
-// write creates an Event.
 func (r *Recorder) write(ctx context.Context, e *entry, event *eventsv1.Event) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

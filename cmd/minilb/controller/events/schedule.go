@@ -12,8 +12,7 @@ import (
 	"k8s.io/client-go/util/flowcontrol"
 )
 
-// Rates of writing: Events a second in the long run, and at a time, of all namespaces and of each. Whoever may write
-// in a namespace decides how many problems it has.
+// Rates of writing: Events a second in the long run, and at a time, of all namespaces and of each.
 const (
 	eventRate, eventBurst                   = 10, 50
 	namespaceEventRate, namespaceEventBurst = 1, 20
@@ -23,16 +22,15 @@ const (
 const (
 	maxProblems          = 4096
 	maxNamespaceProblems = 512
-	// maxOnce is how many Events wait that are written once, which is less than the Services of a burst have:
-	// their news are not worth minutes of writing.
+	// maxOnce is how many Events wait that are written once: those of a burst of new Services are not worth minutes of writing.
 	maxOnce = 32
 )
 
 const (
 	// problemDelay is how long a problem must last to be reported: most changes of objects come in twos and threes.
 	problemDelay = 2 * time.Second
-	// repeatDelay is when a problem that lasts is reported again: API servers drop Events after an hour.
-	// One that is still there is not written twice, as it has the same name.
+	// repeatDelay is when a problem that lasts is reported again: API servers drop Events after an hour. One that is still there
+	// has the same name.
 	repeatDelay = time.Hour + time.Minute
 	// retryDelay is the pause after a failure that is neither a denial nor a rejection.
 	retryDelay = 10 * time.Second
@@ -49,12 +47,12 @@ type schedule struct {
 	wake       chan struct{}       // holds a token while there may be something to write
 	bySource   map[string][]string // the keys of the entries that each source has reported
 	entries    map[string]*entry
-	conditions map[conditionKey]*condition
+	conditions map[Problem]*condition // by Problem.condition
 	namespaces map[string]*namespaceLimit
 	once       int       // how many entries are written once
 	pause      time.Time // nothing is written before
-	denied     bool      // that Events are denied was logged
-	full       bool      // that a limit was reached was logged
+	denied     bool      // was logged
+	full       bool      // was logged
 }
 
 // entry is a problem and when its Event is due.
@@ -76,19 +74,18 @@ func newSchedule(hostDelay time.Duration, log *slog.Logger) *schedule {
 		wake:       make(chan struct{}, 1),
 		bySource:   map[string][]string{},
 		entries:    map[string]*entry{},
-		conditions: map[conditionKey]*condition{},
+		conditions: map[Problem]*condition{},
 		namespaces: map[string]*namespaceLimit{},
 	}
 }
 
-// replace takes all problems that a source has now.
 func (s *schedule) replace(source string, problems []Problem) {
 	if len(problems) == 0 && len(s.bySource[source]) == 0 {
 		return
 	}
 	problems = slices.Clone(problems)
 	found := make(map[string]*Problem, len(problems))
-	holds := make(map[conditionKey]bool, len(problems)) // true where the source cannot find out
+	holds := make(map[Problem]bool, len(problems)) // by condition; true where the source cannot find out
 	keys := make([]string, 0, len(problems))
 	for i := range problems {
 		p := &problems[i]
@@ -107,7 +104,7 @@ func (s *schedule) replace(source string, problems []Problem) {
 			keys = append(keys, key)
 			delete(found, key)
 		} else if e.sources--; e.sources == 0 {
-			s.remove(key)
+			s.drop(e)
 			if _, is := holds[e.condition()]; !is {
 				s.resolve(e.condition())
 			}
@@ -138,14 +135,13 @@ func (s *schedule) replace(source string, problems []Problem) {
 	}
 }
 
-// report takes a problem that is written once, unless too many wait.
 func (s *schedule) report(p Problem) {
 	if key := p.key(); s.once < maxOnce && s.entries[key] == nil && !s.namespaces[p.eventNamespace()].muted(s.now()) {
 		s.add(key, &entry{Problem: p, due: s.now(), once: true})
 	}
 }
 
-// add remembers an entry if there is room.
+// add reports whether there is room for an entry.
 func (s *schedule) add(key string, e *entry) bool {
 	namespace := s.namespaces[e.eventNamespace()]
 	if len(s.entries) >= maxProblems || namespace != nil && namespace.entries >= maxNamespaceProblems {
@@ -175,13 +171,12 @@ func (s *schedule) add(key string, e *entry) bool {
 	return true
 }
 
-// remove drops an entry.
-func (s *schedule) remove(key string) {
-	e := s.entries[key]
-	if e == nil {
+// drop removes an entry, unless that was done before.
+func (s *schedule) drop(e *entry) {
+	if s.entries[e.key()] != e {
 		return
 	}
-	delete(s.entries, key)
+	delete(s.entries, e.key())
 	if e.once {
 		s.once--
 	}
@@ -241,9 +236,6 @@ func (s *schedule) compare(a, b string) int {
 	return cmp.Or(s.entries[a].due.Compare(s.entries[b].due), strings.Compare(a, b))
 }
 
-// current reports whether an entry was not removed meanwhile.
-func (s *schedule) current(e *entry) bool { return s.entries[e.key()] == e }
-
 // written notes that there is an Event of an entry, written by us or by another controller.
 func (s *schedule) written(e *entry) {
 	s.allow(s.namespaces[e.eventNamespace()])
@@ -254,7 +246,7 @@ func (s *schedule) written(e *entry) {
 // skip does without an Event of an entry until it is repeated.
 func (s *schedule) skip(e *entry) {
 	e.due = s.now().Add(repeatDelay)
-	if e.once && s.current(e) {
-		s.remove(e.key())
+	if e.once {
+		s.drop(e)
 	}
 }
