@@ -85,14 +85,14 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	}
 	newLogger(stderr, false)
 
-	config, err := cluster.config()
+	client, config, err := cluster.client()
 	if err != nil {
 		return fmt.Errorf("%w%w", err, errBlind)
 	}
 	options.LAN.Server = kube.Host(config)
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	found, note := from.find(ctx, config)
+	found, note := from.find(ctx, client)
 	if found != nil {
 		options.Corefile = found
 	}

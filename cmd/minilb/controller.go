@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/minilb/minilb/cmd/minilb/controller"
-	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -37,44 +36,33 @@ before: a running one writes the hostnames again.`,
 // maxResync is a year, in seconds: more is a typo.
 const maxResync = 365 * 24 * 60 * 60
 
-// gcPercent is half of Go's default: the controller allocates little once it knows the cluster, so that this saves
-// memory at almost no cost.
-const gcPercent = 50
-
 // runController implements "minilb controller".
 func runController(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := newFlags("controller")
 	cluster := clusterFlags(flags)
 	domain := flags.String("domain", lb.DefaultDomain, "DNS `domain` below which Services are named")
-	class := flags.String("class", lb.DefaultClass, "`name` of our spec.loadBalancerClass")
-	defaultClass := flags.Bool("default-class", false, "also manage Services without a class (default false)")
+	var options controller.Options
+	flags.StringVar(&options.Class, "class", lb.DefaultClass, "`name` of our spec.loadBalancerClass")
+	flags.BoolVar(&options.DefaultClass, "default-class", false, "also manage Services without a class (default false)")
 	cleanup := flags.Bool("cleanup", false, "remove what controllers have written and exit (default false)")
 	corefile := flags.String("corefile", "", "`path` of the DNS server's Corefile, to check hosts for Events\n(default: built from -domain, -class and -default-class)")
 	events := flags.Bool("events", true, "write Events about the problems of objects")
 	resync := flags.Int("resync", 300, "`seconds` after which every Service is checked again;\n0 is never")
-	health := flags.String("health", ":8080", "`address` to serve /livez, /readyz, /healthz and /metrics on;\nempty for none")
-	var lan routes.LAN
-	withinFlag(flags, &lan)
+	flags.StringVar(&options.Health, "health", ":8080", "`address` to serve /livez, /readyz, /healthz and /metrics on;\nempty for none")
+	withinFlag(flags, &options.LAN)
 	verbose := flags.Bool("v", false, "log more (default false)")
 	if err := parse(flags, args, stdout, controllerHelp); err != nil {
 		return err
 	}
 	build := version.Current()
-	options := controller.Options{
-		Class:        *class,
-		DefaultClass: *defaultClass,
-		Resync:       time.Duration(*resync) * time.Second,
-		Health:       *health,
-		LAN:          lan,
-		Version:      build.Version,
-		Revision:     build.Revision,
-	}
+	options.Version, options.Revision = build.Version, build.Revision
+	options.Resync = time.Duration(*resync) * time.Second
 	var err error
 	if options.Domain, err = lb.Domain(*domain); err != nil {
 		return misused("controller", "-domain: %v", err)
 	}
-	if problems := validation.IsQualifiedName(*class); len(problems) > 0 {
-		return misused("controller", "-class %q is not a valid loadBalancerClass: %s", *class, problems[0])
+	if problems := validation.IsQualifiedName(options.Class); len(problems) > 0 {
+		return misused("controller", "-class %q is not a valid loadBalancerClass: %s", options.Class, problems[0])
 	}
 	if *resync < 0 || *resync > maxResync {
 		return misused("controller", "-resync %d: want seconds from 0 (never) to %d", *resync, maxResync)
@@ -87,23 +75,19 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 			return unread
 		}
 	}
-	client, err := cluster.config()
+	client, config, err := cluster.client()
 	if err != nil {
 		return err
 	}
-	options.LAN.Server = kube.Host(client)
+	options.LAN.Server = kube.Host(config)
 	log := newLogger(stderr, *verbose)
 	if *cleanup {
-		clientset, err := cluster.client()
-		if err != nil {
-			return err
-		}
-		return controller.Cleanup(ctx, clientset, options, stdout)
+		return controller.Cleanup(ctx, client, options, stdout)
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		debug.SetGCPercent(50) // saves memory at almost no cost: little is allocated once the cluster is known
 	}
-	c, err := controller.New(client, options, log, stdout)
+	c, err := controller.New(client, config, options, log, stdout)
 	if err != nil {
 		return err
 	}

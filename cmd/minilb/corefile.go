@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/cmd/minilb/corefile"
 	"github.com/minilb/minilb/plugin/minilb/config"
@@ -34,9 +33,9 @@ func addCorefileFlags(flags *flag.FlagSet) *corefileFlags {
 	return f
 }
 
-// given reports whether a flag stands for the DNS server's Corefile.
-func (f *corefileFlags) given() bool {
-	return f.path != "" || f.domain != lb.DefaultDomain || f.class != lb.DefaultClass || f.defaultClass
+// replaced reports whether other flags than -corefile stand for a Corefile.
+func (f *corefileFlags) replaced() bool {
+	return f.domain != lb.DefaultDomain || f.class != lb.DefaultClass || f.defaultClass
 }
 
 // read returns the Corefile of the flag, or one built from the others.
@@ -44,7 +43,7 @@ func (f *corefileFlags) read() (*config.Corefile, error) {
 	if f.path == "" {
 		return config.Default(f.domain, f.class, f.defaultClass)
 	}
-	if f.domain != lb.DefaultDomain || f.class != lb.DefaultClass || f.defaultClass {
+	if f.replaced() {
 		return nil, fmt.Errorf("-corefile has the domain and the class: leave out -domain, -class and -default-class")
 	}
 	if f.path == "-" {
@@ -61,23 +60,17 @@ func (f *corefileFlags) read() (*config.Corefile, error) {
 // find returns the Corefile of the DNS server in the cluster, nil if there is none or a flag is given. The note, "" for
 // none, is a line for the user: whose Corefile it is, or why that cannot be read. Whoever reads the cluster reports
 // all other errors.
-func (f *corefileFlags) find(ctx context.Context, cluster *rest.Config) (found *config.Corefile, note string) {
-	if f.given() {
-		return nil, ""
-	}
-	client, err := kubernetes.NewForConfig(cluster)
-	if err != nil {
+func (f *corefileFlags) find(ctx context.Context, client kubernetes.Interface) (found *config.Corefile, note string) {
+	if f.path != "" || f.replaced() {
 		return nil, ""
 	}
 	server, err := corefile.Find(ctx, client)
-	failure := new(kube.Error)
+	failure, is := errors.AsType[*kube.Error](err)
 	switch {
-	case errors.As(err, &failure) && failure.Kind != kube.Forbidden:
+	case is && failure.Kind != kube.Forbidden, err == nil && server == nil:
 		return nil, ""
 	case err != nil:
 		return nil, printable.Line(fmt.Sprintf("minilb: cannot find the DNS server's Corefile: %v; using the defaults of -domain and -class: name it by -corefile", err)) + "\n"
-	case server == nil:
-		return nil, ""
 	}
 	return server.Corefile, printable.Line(fmt.Sprintf("minilb: using the Corefile in ConfigMap %s, mounted by %s", server.ConfigMap, server.Workload)) + "\n"
 }

@@ -7,8 +7,6 @@ import (
 	"io"
 	"time"
 
-	"k8s.io/client-go/kubernetes"
-
 	"github.com/minilb/minilb/cmd/minilb/explain"
 )
 
@@ -55,17 +53,13 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	}
 	newLogger(stderr, false)
 
-	config, err := cluster.config()
+	client, config, err := cluster.client()
 	if err != nil {
 		return err
 	}
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return fmt.Errorf("make a client of the kubeconfig: %w", err)
-	}
 	ctx, cancel := context.WithTimeoutCause(ctx, inspectTimeout, errors.New("it took too long"))
 	defer cancel()
-	found, note := from.find(ctx, config)
+	found, note := from.find(ctx, client)
 	if found != nil {
 		corefile = found
 	}

@@ -27,15 +27,13 @@ func (h help) print(w io.Writer, flags *flag.FlagSet) {
 	var described strings.Builder
 	flags.SetOutput(&described)
 	flags.PrintDefaults()
-	options := ""
+	usage := flags.Name()
 	if described.Len() > 0 {
-		options = " [flags]"
+		usage += " [flags]"
 		described.WriteByte('\n')
 	}
-	if h.arguments != "" {
-		options += " " + h.arguments
-	}
-	fmt.Fprintf(w, "%s\n\nUsage:\n  minilb %s%s\n\n%sExample:\n  %s\n", h.synopsis, flags.Name(), options, &described, h.example)
+	usage = strings.TrimSpace(usage + " " + h.arguments)
+	fmt.Fprintf(w, "%s\n\nUsage:\n  minilb %s\n\n%sExample:\n  %s\n", h.synopsis, usage, &described, h.example)
 }
 
 // newFlags returns the flag set of a subcommand, which prints nothing itself.
@@ -45,8 +43,8 @@ func newFlags(name string) *flag.FlagSet {
 	return flags
 }
 
-// parse reads a subcommand's flags and checks its arguments. For "-h" it prints the help to
-// stdout and returns flag.ErrHelp.
+// parse reads a subcommand's flags and checks the number of its arguments. For "-h" it prints the help to stdout and
+// returns flag.ErrHelp.
 func parse(flags *flag.FlagSet, args []string, stdout io.Writer, help help) error {
 	err := flags.Parse(args)
 	if help.arguments != "" {
@@ -58,8 +56,12 @@ func parse(flags *flag.FlagSet, args []string, stdout io.Writer, help help) erro
 		return err
 	case err != nil:
 		return misused(flags.Name(), "%v", err)
+	case help.arguments == "" && flags.NArg() > 0:
+		return misused(flags.Name(), "unexpected argument %q", flags.Arg(0))
+	case help.arguments != "" && flags.NArg() == 0:
+		return misused(flags.Name(), "%s is missing", strings.TrimSuffix(help.arguments, "..."))
 	}
-	return help.expects(flags)
+	return nil
 }
 
 // parseMixed reads flags that may stand before, between and after the arguments.
@@ -76,17 +78,6 @@ func parseMixed(flags *flag.FlagSet, args []string) error {
 	}
 }
 
-// expects returns an error unless there are as many arguments as the subcommand takes.
-func (h help) expects(flags *flag.FlagSet) error {
-	switch {
-	case h.arguments == "" && flags.NArg() > 0:
-		return misused(flags.Name(), "unexpected argument %q", flags.Arg(0))
-	case h.arguments != "" && flags.NArg() == 0:
-		return misused(flags.Name(), "%s is missing", strings.TrimSuffix(h.arguments, "..."))
-	}
-	return nil
-}
-
 // cluster names the API server.
 type cluster struct{ kubeconfig, context string }
 
@@ -99,35 +90,18 @@ func clusterFlags(flags *flag.FlagSet) *cluster {
 	return c
 }
 
-// config returns the client configuration for the cluster. Nothing is dialled.
-func (c *cluster) config() (*rest.Config, error) {
+// client returns a client for the cluster and its configuration. Nothing is dialled.
+func (c *cluster) client() (kubernetes.Interface, *rest.Config, error) {
 	config, err := kube.Config(c.kubeconfig, c.context)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return kube.ClientConfig(config, "minilb/"+version.Current().Version), nil
-}
-
-// client returns a client for the cluster. Nothing is dialled.
-func (c *cluster) client() (kubernetes.Interface, error) {
-	config, err := c.config()
-	if err != nil {
-		return nil, err
-	}
+	config = kube.ClientConfig(config, "minilb/"+version.Current().Version)
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("make a client of the kubeconfig: %w", err)
+		return nil, nil, fmt.Errorf("make a client of the kubeconfig: %w", err)
 	}
-	return client, nil
-}
-
-// server returns the API server's host as routes.LAN takes it.
-func (c *cluster) server() (string, error) {
-	config, err := c.config()
-	if err != nil {
-		return "", err
-	}
-	return kube.Host(config), nil
+	return client, config, nil
 }
 
 // networksFlag declares a repeatable flag for networks separated by commas. Empty is none.

@@ -12,10 +12,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
 	"github.com/minilb/minilb/plugin/minilb/printable"
+	"github.com/minilb/minilb/plugin/minilb/version"
 )
 
 const usage = `minilb makes Services of type LoadBalancer reachable by name.
@@ -29,6 +31,11 @@ Usage:
 
 "minilb explain -h" describes its flags, and so do the others.
 `
+
+var versionHelp = help{
+	synopsis: "Prints the version, what it was built with and for, and of which commit.",
+	example:  "minilb version",
+}
 
 // errUsage is wrapped by errors about the command line. It has no text.
 var errUsage = errors.New("")
@@ -46,7 +53,7 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	stdout, stderr = printable.Writer(stdout), printable.Writer(stderr)
 	err := dispatch(ctx, args, stdout, stderr)
-	complain := func() { fmt.Fprintln(stderr, printable.Line("minilb: "+err.Error())) }
+	blind := errors.Is(err, errBlind)
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
@@ -55,13 +62,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	case errors.Is(err, errFound):
 		return 1
-	case errors.Is(err, errBlind):
-		complain()
-		return 2
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case !blind && ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return 0
 	}
-	complain()
+	fmt.Fprintln(stderr, printable.Line("minilb: "+err.Error()))
+	if blind {
+		return 2
+	}
 	return 1
 }
 
@@ -79,7 +86,12 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	case "check":
 		return runCheck(ctx, args, stdout, stderr)
 	case "version", "-version", "--version":
-		return runVersion(args, stdout)
+		if err := parse(newFlags("version"), args, stdout, versionHelp); err != nil {
+			return err
+		}
+		build := version.Current()
+		_, err := fmt.Fprintf(stdout, "minilb %s %s %s/%s %s\n", build.Version, build.Go, runtime.GOOS, runtime.GOARCH, build.Revision)
+		return err
 	case "help", "-h", "-help", "--help":
 		_, err := io.WriteString(stdout, usage)
 		return err

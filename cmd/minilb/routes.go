@@ -16,6 +16,7 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/cmd/minilb/routes/rtnl"
 	"github.com/minilb/minilb/cmd/minilb/wordwrap"
+	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
@@ -46,7 +47,6 @@ the clients must get the routes by option 121.
 
 Formats:
 ` + formatsHelp() + `
-
 JSON is {"routes":  [{"node", "family", "destination", "gateway"}],
          "skipped": [{"node", "reason"}]}
 and with -watch, a line each,
@@ -58,11 +58,11 @@ where an event is "add", "replace" or "delete", or "skip" with a reason.`,
 
 // formatsHelp returns a line for each format.
 func formatsHelp() string {
-	var lines []string
+	var lines strings.Builder
 	for _, f := range routes.Formats {
-		lines = append(lines, fmt.Sprintf("  %-13s  %s", f.Name, f.About))
+		fmt.Fprintf(&lines, "  %-13s  %s\n", f.Name, f.About)
 	}
-	return strings.Join(lines, "\n")
+	return lines.String()
 }
 
 // routesTimeout is how long reading nodes and pods may take.
@@ -70,11 +70,10 @@ const routesTimeout = time.Minute
 
 // routesRun is one run of "minilb routes".
 type routesRun struct {
-	cluster *cluster
-	format  routes.Format
-	iface   string
-	lan     routes.LAN
-	stdout  io.Writer
+	format routes.Format
+	iface  string
+	lan    routes.LAN
+	stdout io.Writer
 
 	mu     sync.Mutex // of stderr
 	stderr io.Writer
@@ -83,7 +82,8 @@ type routesRun struct {
 // runRoutes implements "minilb routes".
 func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := newFlags("routes")
-	r := &routesRun{cluster: clusterFlags(flags), stdout: stdout, stderr: stderr}
+	cluster := clusterFlags(flags)
+	r := &routesRun{stdout: stdout, stderr: stderr}
 	name := flags.String("o", "ip", "output `format`")
 	gateway := flags.String("gateway", "", "`address` of the LAN's own router: a podCIDR that contains it gets no\n"+
 		"route. The DHCP formats need it, of IPv4, for their default route\n"+
@@ -101,9 +101,7 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if err := parse(flags, args, stdout, routesHelp); err != nil {
 		return err
 	}
-	given := map[string]bool{}
-	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	if err := exclusive(given); err != nil {
+	if err := exclusive(flags); err != nil {
 		return misused("routes", "%v", err)
 	}
 	if err := r.choose(*name, *gateway, *subnet, *watch); err != nil { // before anything is read
@@ -118,13 +116,11 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		return rtnl.Cleanup(stdout)
 	}
 	newLogger(stderr, false)
-	client, err := r.cluster.client()
+	client, config, err := cluster.client()
 	if err != nil {
 		return err
 	}
-	if r.lan.Server, err = r.cluster.server(); err != nil {
-		return err
-	}
+	r.lan.Server = kube.Host(config)
 	switch {
 	case *apply:
 		return r.apply(ctx, client)
@@ -136,20 +132,16 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 }
 
 // exclusive returns an error for flags that exclude each other.
-func exclusive(given map[string]bool) error {
-	for _, group := range [][]string{
-		{"apply", "cleanup", "watch"}, {"apply", "o"}, {"apply", "interface"}, {"apply", "subnet"},
-		{"cleanup", "o"}, {"cleanup", "interface"}, {"cleanup", "gateway"}, {"cleanup", "subnet"}, {"cleanup", "nodes-in"},
-		{"cleanup", "within"},
+func exclusive(flags *flag.FlagSet) error {
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for _, with := range []struct{ name, without string }{
+		{"apply", "cleanup watch o interface subnet"}, {"cleanup", "watch o interface gateway subnet nodes-in within"},
 	} {
-		var both []string
-		for _, name := range group {
-			if given[name] {
-				both = append(both, "-"+name)
+		for other := range strings.FieldsSeq(with.without) {
+			if given[with.name] && given[other] {
+				return fmt.Errorf("-%s and -%s exclude each other: leave one out", with.name, other)
 			}
-		}
-		if len(both) > 1 {
-			return fmt.Errorf("%s and %s exclude each other: leave one out", both[0], both[1])
 		}
 	}
 	return nil
@@ -195,8 +187,7 @@ func (r *routesRun) warn(line ...any) {
 func (r *routesRun) advise(title, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	title += ": "
-	io.WriteString(r.stderr, wordwrap.Wrap(title, strings.Repeat(" ", len(title)), text))
+	io.WriteString(r.stderr, wordwrap.Wrap(title+": ", strings.Repeat(" ", len(title)+2), text))
 }
 
 // print prints the routes as they are now.

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
@@ -48,7 +49,8 @@ func TestOneWatchOfServices(t *testing.T) {
 	}))
 	defer server.Close()
 	blocks := []config.Options{{Zones: []string{"minilb."}, Class: "minilb", Services: true}, {Zones: []string{"lan."}, Class: "minilb", Services: true, Namespaces: []string{"shop"}}}
-	c, err := New(&rest.Config{Host: server.URL}, Options{Domain: "minilb", Class: "minilb", Claims: blocks}, slog.New(slog.DiscardHandler), io.Discard)
+	config := &rest.Config{Host: server.URL}
+	c, err := New(kubernetes.NewForConfigOrDie(config), config, Options{Domain: "minilb", Class: "minilb", Claims: blocks}, slog.New(slog.DiscardHandler), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +207,7 @@ func TestClaimsLogs(t *testing.T) {
 // What hosts are judged by must be a cluster that can be talked to.
 func TestNewFails(t *testing.T) {
 	config := &rest.Config{Host: "http://192.0.2.1", TLSClientConfig: rest.TLSClientConfig{CAFile: "missing"}}
-	if _, err := New(config, Options{}, slog.New(slog.DiscardHandler), io.Discard); err == nil || !strings.HasPrefix(err.Error(), "make a client of the kubeconfig: ") {
+	if _, err := New(nil, config, Options{}, slog.New(slog.DiscardHandler), io.Discard); err == nil || !strings.HasPrefix(err.Error(), "configure the client: ") {
 		t.Errorf("got error %v", err)
 	}
 }

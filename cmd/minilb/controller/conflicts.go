@@ -13,41 +13,30 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
 )
 
-// conflicts counts how often somebody else overwrites what we have written, and decides when
-// to give way for a while (S12). It never counts a status that we have not written before.
+// conflicts counts how often somebody else overwrites what we have written, and decides when to give way for a while (S12).
 type conflicts struct {
-	// limit is how many overwrites within window are repaired at once.
-	limit  int
-	window time.Duration
-	// pause is how long a Service is left alone after one more.
-	pause time.Duration
-	now   func() time.Time
+	now func() time.Time
 
 	mu     sync.Mutex
 	byName map[cache.ObjectName]*conflict
 }
 
+// maxOverwrites within overwriteWindow are repaired at once. After one more the Service is left alone for conflictPause.
+const (
+	maxOverwrites                  = 5
+	overwriteWindow, conflictPause = 10 * time.Minute, 10 * time.Minute
+)
+
 // conflict is what is remembered of one Service.
 type conflict struct {
-	// uid distinguishes the Service from another one of its name.
-	uid types.UID
-	// version is the newest resourceVersion that was counted: that of our last write,
-	// or of the last overwrite. An older one in the cache is stale.
-	version string
-	// overwrites are the times of those within the window.
-	overwrites []time.Time
-	// until is when the pause ends.
-	until time.Time
+	uid        types.UID   // distinguishes it from another one of its name
+	version    string      // the resourceVersion of our last write or the last overwrite: an older one in the cache is stale
+	overwrites []time.Time // within the window
+	until      time.Time   // the end of the pause
 }
 
 func newConflicts() *conflicts {
-	return &conflicts{
-		limit:  5,
-		window: 10 * time.Minute,
-		pause:  10 * time.Minute,
-		now:    time.Now,
-		byName: map[cache.ObjectName]*conflict{},
-	}
+	return &conflicts{now: time.Now, byName: map[cache.ObjectName]*conflict{}}
 }
 
 // wrote remembers the resourceVersion after our write.
@@ -77,15 +66,15 @@ func (c *conflicts) overwritten(s *service) (pause time.Duration, began bool) {
 	}
 	if newer(s.version, known.version) {
 		known.version = s.version
-		known.overwrites = slices.DeleteFunc(known.overwrites, func(t time.Time) bool { return now.Sub(t) > c.window })
+		known.overwrites = slices.DeleteFunc(known.overwrites, func(t time.Time) bool { return now.Sub(t) > overwriteWindow })
 		known.overwrites = append(known.overwrites, now)
 	}
-	if len(known.overwrites) <= c.limit {
+	if len(known.overwrites) <= maxOverwrites {
 		return 0, false
 	}
 	known.overwrites = nil
-	known.until = now.Add(c.pause)
-	return c.pause, true
+	known.until = now.Add(conflictPause)
+	return conflictPause, true
 }
 
 // paused returns how many Services are left alone at present.

@@ -1,7 +1,6 @@
-// Package controller keeps the status of our Services: every Service of type LoadBalancer and
-// of our class has status.loadBalancer.ingress = [{hostname: <service>.<namespace>.<domain>}].
-// What is written depends on the Service's name only, so that any number of controllers can
-// run side by side. It reads through a watch, writes by server-side apply and never answers DNS.
+// Package controller keeps the status of our Services: every Service of type LoadBalancer and of our class has
+// status.loadBalancer.ingress = [{hostname: <service>.<namespace>.<domain>}]. What is written depends on the Service's name
+// only, so that any number of controllers can run side by side. It never answers DNS.
 package controller
 
 import (
@@ -31,81 +30,54 @@ import (
 )
 
 const (
-	// workers is how many writes run at a time. A write takes the API server some
-	// milliseconds: a thousand new Services have their status within seconds.
+	// workers is how many writes run at a time, each of some milliseconds.
 	workers = 8
-	// retryMin and retryMax bound the pause before a failed write is retried. The upper one
-	// is also how long the last Service waits once an outage is over.
+	// retryMin and retryMax bound the pause before a failed write is retried.
 	retryMin, retryMax = 100 * time.Millisecond, 30 * time.Second
+	// idlePoll is how often waitIdle looks.
+	idlePoll = 100 * time.Millisecond
 )
 
 // Options are what a user chooses.
 type Options struct {
-	// Domain is the DNS domain below which Services are named, as lb.Domain returns it.
-	Domain string
-	// Class is the loadBalancerClass that is ours.
-	Class string
-	// DefaultClass makes Services without a class ours (S6).
-	DefaultClass bool
-	// Resync is how often every Service is synced without a change; 0 is never.
-	Resync time.Duration
-	// Health is the address to serve health and metrics on, empty for nowhere.
-	Health string
-	// LAN is the network that the routes are for.
-	LAN routes.LAN
-	// Claims are the DNS server's plugin blocks, by which hosts are checked. Events are written if there are any.
-	Claims []config.Options
-	// Version and Revision, its commit, are logged and exported as metrics.
-	Version, Revision string
+	Domain       string           // below which Services are named, as lb.Domain returns it
+	Class        string           // the loadBalancerClass that is ours
+	DefaultClass bool             // Services without a class are ours, too (S6)
+	Resync       time.Duration    // how often every Service is synced without a change; 0 is never
+	Health       string           // the address to serve health and metrics on, "" for none
+	LAN          routes.LAN       // that the routes are for
+	Claims       []config.Options // the DNS server's plugin blocks, by which hosts are checked; without any no Events are written
+
+	Version, Revision string // of the build, for the log and the metrics
 }
 
 // Controller writes the status of our Services.
 type Controller struct {
-	options Options
-	// client reads Services, Nodes and EndpointSlices, patches services/status and creates Events.
-	client kubernetes.Interface
-	// log is for the operator.
-	log *slog.Logger
-	// out is where the routes are printed.
-	out io.Writer
-
-	// cluster watches the API server.
-	cluster *cluster.Cluster
-	// services are those that its watch has seen.
-	services *informer.Store[*corev1.Service, *service]
-	// queue holds the names of the Services to sync.
-	queue workqueue.TypedRateLimitingInterface[cache.ObjectName]
-	// idle wakes waitIdle.
-	idle *sync.Cond
-	// conflicts knows the Services whose status somebody else writes, too (S12).
+	options   Options
+	client    kubernetes.Interface
+	log       *slog.Logger
+	out       io.Writer // for the routes
+	cluster   *cluster.Cluster
+	services  *informer.Store[*corev1.Service, *service]
+	queue     workqueue.TypedRateLimitingInterface[cache.ObjectName] // of the Services to sync
 	conflicts *conflicts
-	// failures keeps failed writes from filling the log.
-	failures *logOnce
-	// writes counts the writes by their result.
-	writes *prometheus.CounterVec
+	failures  *logOnce // of writes
+	writes    *prometheus.CounterVec
 
-	// recorder writes Events, nil for none.
-	recorder *events.Recorder
-	// scan decides when endpoints are read to find problems.
-	scan *endpointScan
-	// claims checks hosts as the cluster's objects change, nil without a recorder.
-	claims *translator.Translators
-	// results are those of the claims of each plugin block.
-	results []claimResults
+	recorder *events.Recorder // nil for no Events
+	scan     *endpointScan
+	claims   *translator.Translators // checks hosts, nil without a recorder
+	results  []claimResults          // of each plugin block
 }
 
-// New returns a Controller of the API server that client configures. Routes go to out, everything else to log. Nothing is
-// dialled before Run.
-func New(client *rest.Config, options Options, log *slog.Logger, out io.Writer) (*Controller, error) {
-	clientset, err := kubernetes.NewForConfig(client)
-	if err != nil {
-		return nil, fmt.Errorf("make a client of the kubeconfig: %w", err)
-	}
-	claims, err := translator.New(client, lineLog{log, slog.LevelDebug, slog.LevelInfo, "no events of some hosts: "})
+// New returns a Controller of the API server that config names and client talks to. Routes go to out, everything else to log.
+// Nothing is dialled before Run.
+func New(client kubernetes.Interface, config *rest.Config, options Options, log *slog.Logger, out io.Writer) (*Controller, error) {
+	claims, err := translator.New(config, lineLog{log, slog.LevelDebug, slog.LevelInfo, "no events of some hosts: "})
 	if err != nil {
 		return nil, err
 	}
-	c, err := newController(clientset, claims.Cluster, options, log, out)
+	c, err := newController(client, claims.Cluster, options, log, out)
 	if err != nil || len(options.Claims) == 0 {
 		return c, err
 	}
@@ -114,9 +86,9 @@ func New(client *rest.Config, options Options, log *slog.Logger, out io.Writer) 
 
 // newController returns a Controller that writes no Events.
 func newController(client kubernetes.Interface, cluster *cluster.Cluster, options Options, log *slog.Logger, out io.Writer) (*Controller, error) {
-	scan, err := newEndpointScan()
+	delay, err := time.ParseDuration(scanDelay)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("delay of scans: %w", err)
 	}
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](retryMin, retryMax)
 	c := &Controller{
@@ -126,23 +98,20 @@ func newController(client kubernetes.Interface, cluster *cluster.Cluster, option
 		log:       log,
 		out:       out,
 		queue:     workqueue.NewTypedRateLimitingQueue(limiter),
-		idle:      sync.NewCond(new(sync.Mutex)),
 		conflicts: newConflicts(),
 		failures:  newLogOnce(log),
 		writes:    newWrites(),
-		scan:      scan,
+		scan:      &endpointScan{due: make(chan struct{}, 1), delay: delay, known: map[cache.ObjectName]*scanned{}, next: scanInterval},
 	}
 	c.services = informer.Derive(cluster.Services(metav1.NamespaceAll), c.transform)
-	c.services.Subscribe(c.enqueue)
-	cluster.OnChange(c.wakeIdle)
+	c.services.Subscribe(func(old, new *service) { c.queue.Add(cmp.Or(new, old).name) })
 	cluster.LogShared(lineLog{log, slog.LevelInfo, slog.LevelWarn, ""})
 	cluster.Remind, cluster.Consequence = reminder, "no status is written"
 	return c, nil
 }
 
 // Run works until ctx ends, which is no error, or until the address for health cannot be served. An API server that is
-// absent, or that denies access, is retried. When Run returns, every goroutine of the controller has ended. A Controller
-// runs once.
+// absent, or that denies access, is retried. A Controller runs once.
 func (c *Controller) Run(ctx context.Context) error {
 	defer c.queue.ShutDown()
 	var listener net.Listener
@@ -178,14 +147,11 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 
 	<-ctx.Done()
-	c.queue.ShutDown()
+	c.queue.ShutDown() // which ends the workers
 	running.Wait()
 	c.log.Info("minilb controller stopped")
 	return failure
 }
-
-// enqueue takes a change of a Service: old is nil for a new one, new for a deleted one.
-func (c *Controller) enqueue(old, new *service) { c.queue.Add(cmp.Or(new, old).name) }
 
 // resync enqueues all Services every Resync until ctx ends.
 func (c *Controller) resync(ctx context.Context) {
@@ -202,27 +168,21 @@ func (c *Controller) enqueueAll() {
 
 // work syncs Services until the queue is shut down.
 func (c *Controller) work(ctx context.Context) {
-	for c.processNext(ctx) {
+	for {
+		name, shutdown := c.queue.Get()
+		if shutdown {
+			return
+		}
+		switch err := c.sync(ctx, name); {
+		case err == nil:
+			c.queue.Forget(name)
+			c.failures.clear(topic(name))
+		case ctx.Err() == nil:
+			c.reportWrite(name, err)
+			c.queue.AddRateLimited(name)
+		}
+		c.queue.Done(name)
 	}
-}
-
-// processNext syncs the next Service of the queue, and reports whether there was one.
-func (c *Controller) processNext(ctx context.Context) bool {
-	name, shutdown := c.queue.Get()
-	if shutdown {
-		return false
-	}
-	defer c.wakeIdle()
-	defer c.queue.Done(name)
-	switch err := c.sync(ctx, name); {
-	case err == nil:
-		c.queue.Forget(name)
-		c.failures.clear(topic(name))
-	case ctx.Err() == nil:
-		c.reportWrite(name, err)
-		c.queue.AddRateLimited(name)
-	}
-	return true
 }
 
 // sync makes the status of one Service what it should be, whatever happened to the Service before.
@@ -251,28 +211,12 @@ func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
 // waitIdle waits until all Services are known and none waits for its status, as what follows takes the processor from
 // the writes in a cluster with thousands of new Services. It returns false when ctx has ended.
 func (c *Controller) waitIdle(ctx context.Context) bool {
-	defer context.AfterFunc(ctx, c.broadcastIdle)()
-	c.idle.L.Lock()
-	defer c.idle.L.Unlock()
-	for ctx.Err() == nil && !c.isIdle() {
-		c.idle.Wait()
+	for !c.services.Known() || c.queue.Len() > 0 {
+		if !sleep(ctx, idlePoll) {
+			return false
+		}
 	}
 	return ctx.Err() == nil
-}
-
-func (c *Controller) isIdle() bool { return c.services.Known() && c.queue.Len() == 0 }
-
-// wakeIdle is called whenever the controller may have become idle.
-func (c *Controller) wakeIdle() {
-	if c.isIdle() {
-		c.broadcastIdle()
-	}
-}
-
-func (c *Controller) broadcastIdle() {
-	c.idle.L.Lock() // else a waiter that has just found it busy would miss it
-	defer c.idle.L.Unlock()
-	c.idle.Broadcast()
 }
 
 // sleep waits, and returns false when ctx has ended.

@@ -140,7 +140,7 @@ func TestSync(t *testing.T) {
 // S12: whoever overwrites us too often has his way for a while, and then not.
 func TestPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const limit, pause = 2, time.Minute
+		const limit, pause = maxOverwrites, conflictPause
 		var version, writes atomic.Int64
 		c, log := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) {
 			writes.Add(1)
@@ -153,7 +153,6 @@ func TestPause(t *testing.T) {
 				t.Errorf("%s: %d writes, want %d", when, got, want)
 			}
 		}
-		c.conflicts.limit, c.conflicts.pause = limit, pause
 		overwrite := func() {
 			service := web(int(version.Add(1)), "rival.example.org")
 			at := metav1.Now()
@@ -174,7 +173,7 @@ func TestPause(t *testing.T) {
 		overwrite()
 		time.Sleep(pause - time.Second)
 		wrote("during the pause", 0)
-		if got := strings.Count(log.String(), "level=WARN"); got != 1 || !strings.Contains(log.String(), "service=shop/web other=rival paused=1m0s") {
+		if got := strings.Count(log.String(), "level=WARN"); got != 1 || !strings.Contains(log.String(), "service=shop/web other=rival paused=10m0s") {
 			t.Errorf("want one warning that names the rival, got\n%s", log)
 		}
 		time.Sleep(2 * time.Second)

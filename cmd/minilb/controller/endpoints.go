@@ -57,7 +57,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 			}
 		}
 		if len(slice.Endpoints) > 0 {
-			for _, text := range mismatches(s.namedPorts(), slice.Ports) {
+			for _, text := range mismatches(s.namedPorts, slice.Ports) {
 				e.ports[text] = true
 			}
 		}
@@ -75,9 +75,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 			e = &serviceEndpoints{service: s}
 		}
 		problems := e.problems(unread == nil)
-		if e.usable > 0 || s.deleting { // M5
-			c.scan.fed(name)
-		} else if c.scan.starving(name) {
+		if c.scan.starving(name, e.usable == 0 && !s.deleting) { // M5
 			problems = append(problems, e.missing())
 		}
 		c.recorder.Replace(endpointsSource(name), problems)
@@ -136,7 +134,7 @@ func (e *serviceEndpoints) problems(nodesKnown bool) []events.Problem {
 	if none || !nodesKnown {
 		unknown(events.NoRoutableEndpoint)
 	}
-	if none && len(e.service.namedPorts()) > 0 {
+	if none && len(e.service.namedPorts) > 0 {
 		unknown(events.TargetPortMismatch)
 	}
 	if len(e.ports) > 0 {

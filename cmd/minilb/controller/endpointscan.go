@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -10,15 +9,14 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// scanDelay is after what time the endpoints of a new or changed Service are read: its pods have
-// started by then. It is a variable for tests, which set it when they link.
+// scanDelay is after what time the endpoints of a new or changed Service are read: its pods have started by then. Tests set
+// it when they link.
 var scanDelay = "30s"
 
 const (
-	// scanInterval is how often all endpoints are read while there are Services of ours: no Service changes when
-	// a node loses its podCIDRs, or when pods move. Problems are reported within ten
-	// minutes, which includes scanDelay, and some seconds for reading and writing. At 10,000 Services
-	// with 10 endpoints each it takes a third of a second of CPU, 0.6 millicores.
+	// scanInterval is how often all endpoints are read while there are Services of ours: no Service changes when a node loses
+	// its podCIDRs, or when pods move. With scanDelay, problems are reported within ten minutes. A scan of 10,000 Services with
+	// 10 endpoints each takes a third of a second of CPU.
 	scanInterval = 9 * time.Minute
 	// scanShare is the inverse of the share of time for scans because of new Services: one that took a
 	// third of a second is not followed by another one for six minutes.
@@ -33,20 +31,14 @@ type endpointScan struct {
 	delay time.Duration // scanDelay
 
 	mu    sync.Mutex
-	known map[cache.ObjectName]*service  // Services that are ours
-	empty map[cache.ObjectName]time.Time // since when they have no endpoint, as far as is known
-	next  time.Duration                  // when the next scan is due if no Service changes
+	known map[cache.ObjectName]*scanned // Services that are ours
+	next  time.Duration                 // when the next scan is due if no Service changes
 }
 
-func newEndpointScan() (*endpointScan, error) {
-	delay, err := time.ParseDuration(scanDelay)
-	if err != nil {
-		return nil, fmt.Errorf("delay of scans: %w", err)
-	}
-	return &endpointScan{
-		due: make(chan struct{}, 1), delay: delay,
-		known: map[cache.ObjectName]*service{}, empty: map[cache.ObjectName]time.Time{}, next: scanInterval,
-	}, nil
+// scanned is a Service that is ours.
+type scanned struct {
+	*service
+	empty time.Time // since when it has no endpoint, as far as is known; zero if it has
 }
 
 // forget drops a Service that is not ours, or no longer.
@@ -54,7 +46,6 @@ func (s *endpointScan) forget(name cache.ObjectName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, name)
-	delete(s.empty, name)
 }
 
 // note takes a Service that is ours, and makes a scan due if that can find other problems than the last one.
@@ -62,13 +53,13 @@ func (s *endpointScan) note(now *service) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := s.known[now.name]
-	s.known[now.name] = now
 	if last == nil || last.uid != now.uid {
-		s.empty[now.name] = time.Now()
-	}
-	if last == nil || last.uid != now.uid || !slices.Equal(last.namedPorts(), now.namedPorts()) {
+		last = &scanned{&service{}, time.Now()}
+		s.trigger()
+	} else if !slices.Equal(last.namedPorts, now.namedPorts) {
 		s.trigger()
 	}
+	s.known[now.name] = &scanned{now, last.empty}
 }
 
 // trigger makes a scan due.
@@ -79,32 +70,29 @@ func (s *endpointScan) trigger() {
 	}
 }
 
-// starving reports whether a Service in which a scan has found no endpoint has had none for scanDelay: pods are
-// replaced all the time. It makes a scan due soon, to report that there are none, or, when there have been none for twice
+// starving takes whether a scan has found no endpoint of a Service, and reports whether it has had none for scanDelay: pods
+// are replaced all the time. It makes a scan due soon, to report that there are none, or, when there have been none for twice
 // as long, that there are some again.
-func (s *endpointScan) starving(name cache.ObjectName) bool {
+func (s *endpointScan) starving(name cache.ObjectName, none bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.known[name] == nil {
+	known := s.known[name]
+	switch {
+	case known == nil:
 		return false
+	case !none:
+		known.empty = time.Time{}
+		return false
+	case known.empty.IsZero():
+		known.empty = time.Now()
 	}
-	since, empty := s.empty[name]
-	if !empty {
-		s.empty[name] = time.Now()
-	}
-	if !empty || time.Since(since) < s.delay {
+	lasting := time.Since(known.empty)
+	if lasting < s.delay {
 		s.trigger()
 		return false
 	}
-	s.next = min(s.next, time.Since(since))
+	s.next = min(s.next, lasting)
 	return true
-}
-
-// fed notes that a scan has found an endpoint of a Service.
-func (s *endpointScan) fed(name cache.ObjectName) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.empty, name)
 }
 
 // pause returns when the next scan is due if no Service changes, and resets that.

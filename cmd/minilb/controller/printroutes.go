@@ -14,12 +14,10 @@ import (
 const (
 	// printTimeout is how long one attempt to read nodes and pods may take.
 	printTimeout = 30 * time.Second
-	// printRetryMin is the pause after an attempt that failed. While we are forbidden to read nodes it is
-	// half of the time that has lasted, and printRetryMax at most: an API server that has just started
-	// forbids what it allows once it has read its roles.
-	printRetryMin, printRetryMax = time.Second, time.Minute
-	// printDenied is how long we are forbidden to read nodes before that is logged.
-	printDenied = 5 * time.Second
+	// printRetry is the pause after an attempt that failed, and printDeniedRetry if reading nodes was forbidden for printDenied,
+	// which is logged then: an API server that has just started forbids what it allows once it has read its roles.
+	printRetry, printDeniedRetry = time.Second, time.Minute
+	printDenied                  = 6 * time.Second
 )
 
 // printRoutes prints the static routes as soon as nodes can be read, once (R1, R2), and warns
@@ -33,17 +31,16 @@ func (c *Controller) printRoutes(ctx context.Context) {
 		}
 		// Other failures are logged by the watch of Services.
 		c.log.Debug("routes not printed yet", "err", err)
-		pause := printRetryMin
+		pause := printRetry
 		failure, known := errors.AsType[*kube.Error](err)
 		switch {
 		case !known || failure.Kind != kube.Forbidden:
 			denied = time.Time{}
 		case denied.IsZero():
 			denied = time.Now()
-		default:
-			lasting := time.Since(denied)
-			pause = min(max(printRetryMin, lasting/2), printRetryMax)
-			if lasting >= printDenied && !logged {
+		case time.Since(denied) >= printDenied:
+			pause = printDeniedRetry
+			if !logged {
 				logged = true
 				c.log.Warn("routes not printed: " + failure.Text)
 			}

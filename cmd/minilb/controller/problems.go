@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
@@ -27,25 +26,13 @@ func (s *service) problems(class string) []events.Problem {
 	case s.notOurs:
 		return []events.Problem{s.wrongClass(class)}
 	}
-	all := s.mismatched(mismatches(s.portsWith(intstr.Int), nil))
+	all := s.mismatched(mismatches(s.ports, nil))
 	for _, field := range s.unsupported {
 		p := s.problem(field.Reason, field.Text+"; "+field.Fix)
 		p.Normal = !field.Warning
 		all = append(all, p)
 	}
 	return all
-}
-
-// namedPorts returns the ports whose targetPort is a name: its number is known from endpoints only.
-func (s *service) namedPorts() []corev1.ServicePort { return s.portsWith(intstr.String) }
-
-func (s *service) portsWith(target intstr.Type) (ports []corev1.ServicePort) {
-	for _, p := range s.ports {
-		if p.TargetPort.Type == target {
-			ports = append(ports, p)
-		}
-	}
-	return ports
 }
 
 // mismatches returns a clause for each port that clients must replace by another (S5).

@@ -190,9 +190,8 @@ func TestStatusUpdated(t *testing.T) {
 func TestStatusConflict(t *testing.T) {
 	c, _ := recording(t)
 	name := cache.ObjectName{Namespace: "shop", Name: "web"}
-	c.conflicts.limit = 1
 	version := 1
-	for range 4 {
+	for range maxOverwrites + 3 {
 		version += 2
 		service := web(version, "rival.example.org")
 		at := metav1.Now()
@@ -205,7 +204,7 @@ func TestStatusConflict(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := fmt.Sprintf("Warning Service shop/web StatusConflict: Field manager \"rival\" keeps overwriting the status: give the Service a loadBalancerClass that is not its, or turn it off for this Service; the status is left alone for %v", c.conflicts.pause)
+	want := fmt.Sprintf("Warning Service shop/web StatusConflict: Field manager \"rival\" keeps overwriting the status: give the Service a loadBalancerClass that is not its, or turn it off for this Service; the status is left alone for %v", conflictPause)
 	if got := found(c.recorder); len(got) != 2 || got[1] != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -23,9 +23,10 @@ type service struct {
 
 	notOurs     bool // it is kept only because its owner seems to think it is ours
 	class       *string
-	annotations []string // ours, of a Service that is not
-	selects     bool     // it has a selector
-	ports       []corev1.ServicePort
+	annotations []string             // ours, of a Service that is not
+	selects     bool                 // it has a selector
+	ports       []corev1.ServicePort // whose targetPort is another number
+	namedPorts  []corev1.ServicePort // whose targetPort is a name: its number is known from endpoints only
 	unsupported []*lb.UnsupportedField
 }
 
@@ -51,7 +52,8 @@ func (c *Controller) transform(full *corev1.Service) *service {
 		return s
 	}
 	s.version, s.deleting = full.ResourceVersion, full.DeletionTimestamp != nil
-	s.pending = !apiequality.Semantic.DeepEqual(full.Status.LoadBalancer.Ingress, desiredIngress(full, c.options.Domain))
+	s.pending = !apiequality.Semantic.DeepEqual(full.Status.LoadBalancer.Ingress,
+		[]corev1.LoadBalancerIngress{{Hostname: lb.Hostname(full, c.options.Domain)}}) // neither IP nor port (S1-S4)
 	if s.pending {
 		s.manager = lb.StatusWriter(full.ManagedFields)
 	}
@@ -65,8 +67,13 @@ func (c *Controller) transform(full *corev1.Service) *service {
 func (s *service) keepSpec(spec *corev1.ServiceSpec) {
 	const maxPorts = 1024 // as many as have names in DNS; a Service can have tens of thousands
 	for _, p := range spec.Ports[:min(maxPorts, len(spec.Ports))] {
-		if target := p.TargetPort; target.Type == intstr.String || target.IntVal != 0 && target.IntVal != p.Port {
-			s.ports = append(s.ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.Port, TargetPort: intstr.IntOrString{Type: target.Type, IntVal: target.IntVal}})
+		kept := corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.Port, TargetPort: p.TargetPort}
+		kept.TargetPort.StrVal = ""
+		switch target := p.TargetPort; {
+		case target.Type == intstr.String:
+			s.namedPorts = append(s.namedPorts, kept)
+		case target.IntVal != 0 && target.IntVal != p.Port:
+			s.ports = append(s.ports, kept)
 		}
 	}
 	s.selects = len(spec.Selector) > 0

@@ -28,22 +28,14 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
-// desiredIngress returns what the status of a Service should have. It depends on name, namespace and
-// domain only (S1), never on pods, and has neither IP nor port (S2, S3, S4).
-func desiredIngress(service metav1.Object, domain string) []corev1.LoadBalancerIngress {
-	return []corev1.LoadBalancerIngress{{Hostname: lb.Hostname(service, domain)}}
-}
-
-// write applies the desired status to a Service (S11). One that is gone, was re-created
-// or has changed its type meanwhile is left alone: its own event follows or has come already.
+// write applies the status to a Service (S11), unless that was deleted, re-created or given another type meanwhile.
 func (c *Controller) write(ctx context.Context, s *service) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	hostname := desiredIngress(&metav1.ObjectMeta{Namespace: s.name.Namespace, Name: s.name.Name}, c.options.Domain)[0].Hostname
+	hostname := lb.Hostname(&metav1.ObjectMeta{Namespace: s.name.Namespace, Name: s.name.Name}, c.options.Domain)
 	status := applycorev1.LoadBalancerStatus().WithIngress(applycorev1.LoadBalancerIngress().WithHostname(hostname))
 	body := s.applyConfiguration().WithStatus(applycorev1.ServiceStatus().WithLoadBalancer(status))
 	written, err := applyStatus(ctx, c.client, body)
-
 	name := s.name.String()
 	switch {
 	case err == nil:
@@ -75,14 +67,13 @@ func applyStatus(ctx context.Context, client kubernetes.Interface, body *applyco
 	return client.CoreV1().Services(*body.Namespace).ApplyStatus(ctx, body, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 }
 
-// staleWrite reports whether a write failed because the Service has changed since we read it,
-// so that a retry is pointless: it is gone, another one has its name now (S11) or it is
-// no LoadBalancer any more (S8).
+// staleWrite reports whether a write failed because the Service was deleted, another one has its name now (S11) or it is no
+// LoadBalancer any more (S8).
 func staleWrite(ctx context.Context, client kubernetes.Interface, s *service, err error) bool {
 	switch {
 	case apierrors.IsNotFound(err):
 		return true
-	case apierrors.IsConflict(err): // of what it does not say
+	case apierrors.IsConflict(err): // of an unknown field
 		exists, err := serviceExists(ctx, client, s.name, s.uid, true)
 		return err == nil && !exists
 	}
@@ -100,14 +91,12 @@ func serviceExists(ctx context.Context, client kubernetes.Interface, name cache.
 	}), err
 }
 
-// outdated reports whether the API server rejects what the Service has become, not what
-// we write: it has another uid, or may have no such status.
+// outdated reports whether the API server rejects what the Service has become: another UID, or one without such a status.
 func outdated(cause metav1.StatusCause) bool {
 	return cause.Field == "metadata.uid" || cause.Field == "status.loadBalancer.ingress" && cause.Type == metav1.CauseType(field.ErrorTypeForbidden)
 }
 
-// reportWrite logs a write that failed and will be retried: once for all Services if the
-// cause is not the Service itself.
+// reportWrite logs a write that failed and will be retried: once for all Services if the cause is not the Service itself.
 func (c *Controller) reportWrite(name cache.ObjectName, err error) {
 	failure := kube.Classify("patch", "services/status", err)
 	about := writing
@@ -120,9 +109,7 @@ func (c *Controller) reportWrite(name cache.ObjectName, err error) {
 	c.failures.report(about, failure, "service", name.String())
 }
 
-// writing is the topic of failed writes that are not about a single Service. The
-// first write that succeeds clears it.
+// writing is the topic of failed writes that are not about a single Service. The first write that succeeds clears it.
 const writing = "services/status"
 
-// topic is that of a single Service.
 func topic(name cache.ObjectName) string { return writing + " " + name.String() }
