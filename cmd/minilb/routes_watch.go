@@ -62,7 +62,7 @@ func (r *routesRun) compare(ctx context.Context, client kubernetes.Interface) {
 	if err != nil {
 		return // logged by routes.Watch
 	}
-	lan, _ := r.lan.Locate(limited, client) // logged by routes.Watch, too
+	lan, _ := r.lan.Locate(limited, client) // likewise
 	outside, err := lan.PodsOutside(limited, client, nodes)
 	if ctx.Err() == nil {
 		r.warnOutside(outside, err)

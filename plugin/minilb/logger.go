@@ -26,7 +26,7 @@ func (l logger) Warningf(format string, args ...any) {
 	l.Warning(printable.Line(fmt.Sprintf(format, args...)))
 }
 
-// Errorf implements the informer.Logger interface.
+// Errorf implements the loop.Logger interface.
 func (l logger) Errorf(format string, args ...any) {
 	l.Error(printable.Line(fmt.Sprintf(format, args...)))
 }

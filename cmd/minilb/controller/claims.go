@@ -27,8 +27,8 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
-// enableEvents makes the Controller write Events (S17). Hosts are checked as a DNS server with the options' plugin blocks
-// does, from the same objects but endpoints. The claims are those of the controller's own cluster.
+// enableEvents makes the Controller write Events (S17). Hosts are checked as a DNS server with the options' plugin blocks does,
+// from the same objects but endpoints.
 func (c *Controller) enableEvents(claims *translator.Translators) error {
 	instance, err := os.Hostname()
 	if err != nil {
@@ -168,6 +168,3 @@ func (l lineLog) Infof(format string, args ...any) {
 func (l lineLog) Warningf(format string, args ...any) {
 	l.log.Log(context.Background(), l.warning, l.prefix+fmt.Sprintf(format, args...))
 }
-
-// Errorf implements the informer.Logger interface.
-func (l lineLog) Errorf(format string, args ...any) { l.Warningf(format, args...) }

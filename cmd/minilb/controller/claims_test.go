@@ -190,10 +190,8 @@ func TestClaimsLogs(t *testing.T) {
 	}{
 		{"news", func(l, _ informer.Logger) { l.Infof("ingresses: %s", "can be read again") }, `level=DEBUG msg="ingresses: can be read again"`, true},
 		{"a kind", func(l, _ informer.Logger) { l.Warningf("ingresses: list and watch is %s", "forbidden") }, `level=INFO msg="no events of some hosts: ingresses: list and watch is forbidden"`, false},
-		{"an error", func(l, _ informer.Logger) { l.Errorf("%s failed", "it") }, `level=INFO msg="no events of some hosts: it failed"`, false},
 		{"news of Services", func(_, l informer.Logger) { l.Infof("%s", "x") }, "level=DEBUG msg=x", true},
 		{"Services", func(_, l informer.Logger) { l.Warningf("services: %s", "x") }, `level=DEBUG msg="services: x"`, true},
-		{"an error of Services", func(_, l informer.Logger) { l.Errorf("%s", "x") }, "level=DEBUG msg=x", true},
 	} {
 		var out buffer
 		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))

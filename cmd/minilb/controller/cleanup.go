@@ -22,13 +22,11 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
-// cleanupListTimeout is how long listing the Services may take.
 const cleanupListTimeout = time.Minute
 
-// Cleanup removes what controllers have written from the status of the Services of our class
-// (S13), whatever their domain was, and prints a line about each to out. It needs the permissions of
-// a controller and leaves what others own. A write that is refused for a single Service does not stop
-// it, any other failure does. A controller that still runs writes the status again.
+// Cleanup removes what controllers have written from the status of the Services of our class (S13), whatever their domain was,
+// and prints a line about each to out. It needs the permissions of a controller and leaves what others own. A write that is
+// refused for a single Service does not stop it, any other failure does.
 func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, out io.Writer) error {
 	printf := func(format string, args ...any) error {
 		_, err := fmt.Fprintln(out, printable.Line(fmt.Sprintf(format, args...))) // M10
@@ -45,7 +43,8 @@ func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, 
 	var failure error
 	for _, service := range services {
 		name := service.name
-		left, err := releaseStatus(ctx, client, service)
+		// Without a status, not even an empty one, which would stay ours: what only we own is removed (S13).
+		left, err := applyStatus(ctx, client, service.applyConfiguration())
 		switch {
 		case err == nil && len(left.Status.LoadBalancer.Ingress) == 0:
 			removed++
@@ -71,7 +70,6 @@ func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, 
 	return interrupted(ctx, failure)
 }
 
-// selection describes the Services that are ours.
 func (o Options) selection() string {
 	if o.DefaultClass {
 		return "of class " + o.Class + " or without a class"
@@ -79,8 +77,7 @@ func (o Options) selection() string {
 	return "of class " + o.Class
 }
 
-// interrupted returns err, or another error if ctx has ended: unlike a controller, a cleanup that is
-// interrupted has failed.
+// interrupted returns err, or another error if ctx has ended: unlike a controller, a cleanup has failed then.
 func interrupted(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return errors.New("interrupted: there may be Services left; run it again")
@@ -88,16 +85,13 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// loadBalancers selects the Services that can be ours.
-var loadBalancers = fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
-
-// listWritten returns the Services to clean up.
 func listWritten(ctx context.Context, client kubernetes.Interface, options Options) (services []*service, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cleanupListTimeout)
 	defer cancel()
 	list := func(ctx context.Context, page metav1.ListOptions) (runtime.Object, error) {
 		return client.CoreV1().Services(metav1.NamespaceAll).List(ctx, page)
 	}
+	loadBalancers := fields.OneTermEqualSelector("spec.type", string(corev1.ServiceTypeLoadBalancer)).String()
 	// All are read before the first is written.
 	err = pager.New(list).EachListItem(ctx, metav1.ListOptions{FieldSelector: loadBalancers}, func(object runtime.Object) error {
 		if full := object.(*corev1.Service); written(full, options) {
@@ -108,8 +102,8 @@ func listWritten(ctx context.Context, client kubernetes.Interface, options Optio
 	return services, err
 }
 
-// written reports whether a Service is of our class and has a status that we own (S6, S11).
-// The label minilb/ignore (M8), a deletion (M5) and the domain do not matter.
+// written reports whether a Service is of our class and has a status that we own (S6, S11). The label minilb/ignore (M8), a
+// deletion (M5) and the domain do not matter.
 func written(service *corev1.Service, options Options) bool {
 	return lb.IsOurs(&service.Spec, options.Class, options.DefaultClass) &&
 		slices.ContainsFunc(service.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
@@ -136,12 +130,4 @@ func ingressOwners(service *corev1.Service) string {
 	}
 	slices.Sort(names)
 	return strings.Join(slices.Compact(names), " and ")
-}
-
-// releaseStatus applies the Service without a status, not even an empty one, which would stay ours: what only we own is
-// removed, what others own, too, stays (S13). It returns the Service after that.
-func releaseStatus(ctx context.Context, client kubernetes.Interface, s *service) (*corev1.Service, error) {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	return applyStatus(ctx, client, s.applyConfiguration())
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -13,7 +14,7 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/routes"
 )
 
-// serviceEndpoints are a Service's endpoints, as a scan has found them.
+// serviceEndpoints are what a scan has found of a Service.
 type serviceEndpoints struct {
 	service    *service
 	unroutable int
@@ -30,11 +31,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
 	defer cancel()
 	nodes, unread := routes.Nodes(ctx, c.client)
-	lan, unlocated := c.options.LAN.Locate(ctx, c.client)
-	if unlocated != nil {
-		c.log.Debug(unlocated.Error())
-	}
-	pods := lan.Pods(nodes)
+	pods := c.locate(ctx).Pods(nodes)
 	all := map[cache.ObjectName]*serviceEndpoints{} // of Services that have slices
 	err := routes.EachSlice(ctx, c.client, func(slice *discoveryv1.EndpointSlice) {
 		name := cache.NewObjectName(slice.Namespace, slice.Labels[discoveryv1.LabelServiceName])
@@ -70,10 +67,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 			continue
 		}
 		name := s.name
-		e := all[name]
-		if e == nil {
-			e = &serviceEndpoints{service: s}
-		}
+		e := cmp.Or(all[name], &serviceEndpoints{service: s})
 		problems := e.problems(unread == nil)
 		if c.scan.starving(name, e.usable == 0 && !s.deleting) { // M5
 			problems = append(problems, e.missing())
@@ -102,23 +96,21 @@ func (e *serviceEndpoints) add(slice *discoveryv1.EndpointSlice) {
 
 // missing returns why no address of the Service is answered (D18).
 func (e *serviceEndpoints) missing() events.Problem {
-	p := e.service.problem(events.NoEndpoints, "No address is answered: spec.selector matches no pod that has an address; compare it with the labels of the pods, and see that they run")
-	p.Aspect = "none"
+	aspect, why := "none", "spec.selector matches no pod that has an address; compare it with the labels of the pods, and see that they run"
 	switch {
-	case e.endpoints > 0:
-		p.Aspect = "unready" // how many there are changes
-		p.Note = fmt.Sprintf("No address is answered: none of its %d endpoints is ready; kubectl describe of a pod shows which probe fails", e.endpoints)
-		if e.endpoints == 1 {
-			p.Note = "No address is answered: its only endpoint is not ready; kubectl describe of the pod shows which probe fails"
-		}
+	case e.endpoints == 1:
+		aspect, why = "unready", "its only endpoint is not ready; kubectl describe of the pod shows which probe fails"
+	case e.endpoints > 1: // how many changes
+		aspect, why = "unready", fmt.Sprintf("none of its %d endpoints is ready; kubectl describe of a pod shows which probe fails", e.endpoints)
 	case e.service.selects:
 	case e.slices > 0:
-		p.Aspect = "bare"
-		p.Note = "No address is answered: it has no selector, and its EndpointSlices have no endpoints; add some, or give it a selector"
+		aspect, why = "bare", "it has no selector, and its EndpointSlices have no endpoints; add some, or give it a selector"
 	default:
-		p.Aspect = "unselected"
-		p.Note = "No address is answered: it has no selector, and no EndpointSlice with addresses; give it a selector, or create EndpointSlices with the label kubernetes.io/service-name"
+		aspect, why = "unselected", "it has no selector, and no EndpointSlice with addresses; give it a selector, "+
+			"or create EndpointSlices with the label kubernetes.io/service-name"
 	}
+	p := e.service.problem(events.NoEndpoints, "No address is answered: "+why)
+	p.Aspect = aspect
 	return p
 }
 
@@ -154,14 +146,13 @@ func (e *serviceEndpoints) describe() string {
 		which = "any endpoint"
 	}
 	where := fmt.Sprintf("The routes do not lead to %s, for example %s, which is ", which, e.example.Addr)
-	if e.example.Problem != "" {
+	switch {
+	case e.example.Problem != "":
 		return where + fmt.Sprintf("on node %s, and there is no route: %s", e.example.Node, e.example.Problem)
-	}
-	if len(e.example.PodCIDRs) == 0 {
+	case len(e.example.PodCIDRs) == 0:
 		return where + fmt.Sprintf("on node %s, which has no podCIDR: %s", e.example.Node, routes.AllocateHint)
 	}
 	return where + fmt.Sprintf("outside %s of node %s: %s", e.example.PodCIDRs, e.example.Node, routes.PodCIDRHint)
 }
 
-// endpointsSource is that of the problems of a Service's endpoints.
 func endpointsSource(name cache.ObjectName) string { return "endpoints " + name.String() }

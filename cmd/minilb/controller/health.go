@@ -18,7 +18,6 @@ import (
 )
 
 const (
-	requestTimeout  = 10 * time.Second
 	idleTimeout     = time.Minute
 	shutdownTimeout = 2 * time.Second
 )

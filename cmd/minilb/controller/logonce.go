@@ -21,8 +21,8 @@ type logOnce struct {
 }
 
 type loggedFailure struct {
-	failure *kube.Error
-	logged  time.Time
+	kind kube.Kind
+	at   time.Time
 }
 
 func newLogOnce(log *slog.Logger) *logOnce {
@@ -33,11 +33,11 @@ func newLogOnce(log *slog.Logger) *logOnce {
 func (l *logOnce) report(topic string, failure *kube.Error, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if last, ok := l.byTopic[topic]; ok && last.failure.Kind == failure.Kind && l.now().Sub(last.logged) < reminder {
+	if last, ok := l.byTopic[topic]; ok && last.kind == failure.Kind && l.now().Sub(last.at) < reminder {
 		l.log.Debug(failure.Text, args...)
 		return
 	}
-	l.byTopic[topic] = loggedFailure{failure, l.now()}
+	l.byTopic[topic] = loggedFailure{failure.Kind, l.now()}
 	if failure.Kind == kube.Unauthorized || failure.Kind == kube.Forbidden {
 		l.log.Error(failure.Text, args...) // does not pass by itself
 		return

@@ -9,12 +9,9 @@ import (
 
 // The values of the label result of minilb_status_writes_total.
 const (
-	// resultSuccess: the API server has accepted the status.
 	resultSuccess = "success"
-	// resultDropped: the Service was gone, re-created or of another type by then; not retried.
-	resultDropped = "dropped"
-	// resultError: anything else; retried.
-	resultError = "error"
+	resultDropped = "dropped" // the Service was gone, re-created or of another type by then; not retried
+	resultError   = "error"   // retried
 )
 
 // newWrites returns the counter with all its series at zero.
@@ -29,7 +26,6 @@ func newWrites() *prometheus.CounterVec {
 	return writes
 }
 
-// metrics returns all metrics.
 func (c *Controller) metrics() *prometheus.Registry {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "minilb_build_info",
@@ -41,24 +37,20 @@ func (c *Controller) metrics() *prometheus.Registry {
 	gauge := func(name, help string, value func() int) {
 		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
 	}
-	gauge("minilb_watching", "Whether Services are listed and watched; 0 while the API server cannot be reached or refuses.", c.watching)
+	gauge("minilb_watching", "Whether Services are listed and watched; 0 while the API server cannot be reached or refuses.", func() int {
+		if c.services.Known() && c.watchFailure() == nil {
+			return 1
+		}
+		return 0
+	})
 	gauge("minilb_services", "Services whose status is ours to write.", func() int { return c.count((*service).ours) })
 	gauge("minilb_services_unwritten", "Services among them that do not have the status yet that they should.", func() int { return c.count((*service).unwritten) })
 	gauge("minilb_services_contested", "Services that are left alone for ten minutes, as another controller keeps overwriting their status.", c.conflicts.paused)
-	registry.MustRegister(c.writes, build,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(c.writes, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if c.recorder != nil {
 		registry.MustRegister(c.recorder.Collectors()...)
 	}
 	return registry
-}
-
-// watching returns 1 while the Services are known and their watch does not fail, else 0.
-func (c *Controller) watching() int {
-	if c.services.Known() && c.watchFailure() == nil {
-		return 1
-	}
-	return 0
 }
 
 // count returns how many Services are so.

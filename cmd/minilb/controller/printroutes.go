@@ -51,6 +51,15 @@ func (c *Controller) printRoutes(ctx context.Context) {
 	}
 }
 
+// locate returns the LAN with the addresses of the API server, as far as they are known.
+func (c *Controller) locate(ctx context.Context) routes.LAN {
+	lan, err := c.options.LAN.Locate(ctx, c.client)
+	if err != nil {
+		c.log.Debug(err.Error())
+	}
+	return lan
+}
+
 func (c *Controller) tryPrintRoutes(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, printTimeout)
 	defer cancel()
@@ -58,10 +67,7 @@ func (c *Controller) tryPrintRoutes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lan, err := c.options.LAN.Locate(ctx, c.client)
-	if err != nil {
-		c.log.Debug(err.Error())
-	}
+	lan := c.locate(ctx)
 	lines := routes.IP(lan.FromNodes(nodes), routes.Add)
 	if _, err := io.WriteString(c.out, "Add the following routes to your default gateway (router):\n"+lines); err != nil {
 		return fmt.Errorf("print routes: %w", err)

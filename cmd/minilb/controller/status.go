@@ -22,16 +22,12 @@ import (
 )
 
 const (
-	// fieldManager owns what we write (S11).
-	fieldManager = "minilb"
-	// writeTimeout is how long a single write may take.
-	writeTimeout = 10 * time.Second
+	fieldManager   = "minilb" // owns what we write (S11)
+	requestTimeout = 10 * time.Second
 )
 
 // write applies the status to a Service (S11), unless that was deleted, re-created or given another type meanwhile.
 func (c *Controller) write(ctx context.Context, s *service) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
 	hostname := lb.Hostname(&metav1.ObjectMeta{Namespace: s.name.Namespace, Name: s.name.Name}, c.options.Domain)
 	status := applycorev1.LoadBalancerStatus().WithIngress(applycorev1.LoadBalancerIngress().WithHostname(hostname))
 	body := s.applyConfiguration().WithStatus(applycorev1.ServiceStatus().WithLoadBalancer(status))
@@ -64,6 +60,8 @@ func (s *service) applyConfiguration() *applycorev1.ServiceApplyConfiguration {
 }
 
 func applyStatus(ctx context.Context, client kubernetes.Interface, body *applycorev1.ServiceApplyConfiguration) (*corev1.Service, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	return client.CoreV1().Services(*body.Namespace).ApplyStatus(ctx, body, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 }
 
@@ -84,6 +82,8 @@ func staleWrite(ctx context.Context, client kubernetes.Interface, s *service, er
 
 // serviceExists reports whether there is a Service with the UID. One that is being deleted counts if deleting is set.
 func serviceExists(ctx context.Context, client kubernetes.Interface, name cache.ObjectName, uid types.UID, deleting bool) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	// A list, as the shipped permissions have no get.
 	list, err := client.CoreV1().Services(name.Namespace).List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name.Name).String()})
 	return err == nil && slices.ContainsFunc(list.Items, func(now corev1.Service) bool {

@@ -123,4 +123,3 @@ type lineLog func(string)
 
 func (l lineLog) Infof(format string, args ...any)    { l(fmt.Sprintf(format, args...)) }
 func (l lineLog) Warningf(format string, args ...any) { l(fmt.Sprintf(format, args...)) }
-func (l lineLog) Errorf(format string, args ...any)   { l(fmt.Sprintf(format, args...)) }

@@ -15,7 +15,6 @@ import (
 type Logger interface {
 	Infof(format string, args ...any)
 	Warningf(format string, args ...any)
-	Errorf(format string, args ...any)
 }
 
 // Server is an API server as all watches of one kubeconfig see it: what concerns the server and not a kind is
