@@ -35,16 +35,12 @@ one, version is "" for a kind of the Gateway API that is not served.`,
 	example: "minilb check -kubeconfig ~/.kube/config -server 192.168.1.53",
 }
 
-// checkTimeout is how long reading the cluster and asking the DNS server may take.
 const checkTimeout = 5 * time.Minute
 
-// errFound is returned when problems were printed. It adds no words.
-var errFound = errors.New("")
+// errFound is returned when problems were printed, errBlind is wrapped by the error for which the cluster cannot be checked.
+// They have no text.
+var errFound, errBlind = errors.New(""), errors.New("")
 
-// errBlind is wrapped by the error for which the cluster cannot be checked. It adds no words.
-var errBlind = errors.New("")
-
-// runCheck implements "minilb check".
 func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := newFlags("check")
 	cluster := clusterFlags(flags)

@@ -33,10 +33,8 @@ before: a running one writes the hostnames again.`,
 	example: "minilb controller -kubeconfig ~/.kube/config -domain home.example.org",
 }
 
-// maxResync is a year, in seconds: more is a typo.
-const maxResync = 365 * 24 * 60 * 60
+const maxResync = 365 * 24 * 60 * 60 // seconds: more than a year is a typo
 
-// runController implements "minilb controller".
 func runController(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := newFlags("controller")
 	cluster := clusterFlags(flags)
@@ -99,9 +97,9 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 
 // claimOptions returns the plugin blocks by which hosts are checked: the Corefile's, or else one built from the flags.
 func claimOptions(corefile string, options controller.Options) ([]config.Options, error) {
-	from := corefileFlags{path: corefile, domain: lb.DefaultDomain, class: lb.DefaultClass}
-	if corefile == "" {
-		from = corefileFlags{domain: options.Domain, class: options.Class, defaultClass: options.DefaultClass}
+	from := corefileFlags{domain: options.Domain, class: options.Class, defaultClass: options.DefaultClass}
+	if corefile != "" {
+		from = corefileFlags{path: corefile, domain: lb.DefaultDomain, class: lb.DefaultClass}
 	}
 	parsed, err := from.read()
 	if err != nil {

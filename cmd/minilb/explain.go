@@ -29,10 +29,6 @@ empty for a name that is passed on, "why" if no reason is needed.`,
 	arguments: "NAME...",
 }
 
-// inspectTimeout is how long reading the cluster may take.
-const inspectTimeout = time.Minute
-
-// runExplain implements "minilb explain".
 func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := newFlags("explain")
 	cluster := clusterFlags(flags)
@@ -57,7 +53,7 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, inspectTimeout, errors.New("it took too long"))
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("it took too long"))
 	defer cancel()
 	found, note := from.find(ctx, client)
 	if found != nil {

@@ -16,8 +16,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/version"
 )
 
-// help is what "-h" prints beside the flags. No line of it, nor of a flag's
-// description, is wider than 80 columns.
+// help is what "-h" prints beside the flags. No line is wider than 80 columns.
 type help struct {
 	synopsis, example string
 	arguments         string // after the flags, "" for none
@@ -36,7 +35,6 @@ func (h help) print(w io.Writer, flags *flag.FlagSet) {
 	fmt.Fprintf(w, "%s\n\nUsage:\n  minilb %s\n\n%sExample:\n  %s\n", h.synopsis, usage, &described, h.example)
 }
 
-// newFlags returns the flag set of a subcommand, which prints nothing itself.
 func newFlags(name string) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)

@@ -1,7 +1,6 @@
-// Command minilb is the companion of the CoreDNS plugin. "minilb controller" writes the name
-// of each of our Services into its status, "minilb routes" prints the static routes that the
-// LAN's router needs, "minilb explain" explains what a name is answered with, and "minilb check"
-// finds what keeps names from being reached. None answers DNS.
+// Command minilb is the companion of the CoreDNS plugin. "minilb controller" writes the name of each of our Services into its
+// status, "minilb routes" prints the static routes that the LAN's router needs, "minilb explain" explains what a name is answered
+// with, and "minilb check" finds what keeps names from being reached. None answers DNS.
 package main
 
 import (
@@ -47,9 +46,9 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run executes a command line, whose output is escaped for terminals (M10), and returns the exit
-// status: 0 for success, also when ctx ended it, 1 for failure, 2 for a command line that is wrong. "minilb check"
-// returns 1 if it has found something, and 2 also if it could not read the cluster.
+// run executes a command line, whose output is escaped for terminals (M10), and returns the exit status: 0 for success, also when
+// ctx ended it, 1 for failure, 2 for a wrong command line. "minilb check" returns 1 if it has found something, and 2 also if it
+// could not read the cluster.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	stdout, stderr = printable.Writer(stdout), printable.Writer(stderr)
 	err := dispatch(ctx, args, stdout, stderr)

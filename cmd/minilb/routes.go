@@ -65,8 +65,7 @@ func formatsHelp() string {
 	return lines.String()
 }
 
-// routesTimeout is how long reading nodes and pods may take.
-const routesTimeout = time.Minute
+const routesTimeout = time.Minute // for reading nodes and pods
 
 // routesRun is one run of "minilb routes".
 type routesRun struct {
@@ -176,7 +175,6 @@ func (r *routesRun) choose(format, gateway, subnet string, watch bool) (err erro
 	return r.format.Check(r.iface, r.lan.Router)
 }
 
-// warn writes a line to standard error.
 func (r *routesRun) warn(line ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -190,7 +188,6 @@ func (r *routesRun) advise(title, text string) {
 	io.WriteString(r.stderr, wordwrap.Wrap(title+": ", strings.Repeat(" ", len(title)+2), text))
 }
 
-// print prints the routes as they are now.
 func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) error {
 	ctx, cancel := context.WithTimeout(ctx, routesTimeout)
 	defer cancel()

@@ -44,19 +44,17 @@ func (c *Controller) enableEvents(claims *translator.Translators) error {
 	return err
 }
 
-// eventsAPI is the API server as package events needs it.
+// eventsAPI implements the events.API interface.
 type eventsAPI struct {
 	client kubernetes.Interface
 	claims *translator.Translators
 }
 
-// CreateEvent implements the events.API interface.
 func (a *eventsAPI) CreateEvent(ctx context.Context, event *eventsv1.Event) error {
 	_, err := a.client.EventsV1().Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{FieldManager: fieldManager})
 	return err
 }
 
-// MayCreateEvents implements the events.API interface.
 func (a *eventsAPI) MayCreateEvents(ctx context.Context, namespace string) bool {
 	review, err := a.client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
@@ -66,8 +64,7 @@ func (a *eventsAPI) MayCreateEvents(ctx context.Context, namespace string) bool 
 	return err == nil && review.Status.Allowed
 }
 
-// Exists implements the events.API interface. Services that are not of type LoadBalancer any more are not watched; all
-// other kinds are, for the claims.
+// Exists asks for Services, as those that are not of type LoadBalancer any more are not watched.
 func (a *eventsAPI) Exists(ctx context.Context, object *corev1.ObjectReference) (bool, error) {
 	if object.Kind == "Service" {
 		return serviceExists(ctx, a.client, cache.NewObjectName(object.Namespace, object.Name), object.UID, false)
@@ -75,7 +72,7 @@ func (a *eventsAPI) Exists(ctx context.Context, object *corev1.ObjectReference) 
 	return a.claims.There(object.Kind, object.Namespace, object.Name, object.UID), nil
 }
 
-// claimResults holds the latest results of one plugin block that were not taken yet, those that are a problem.
+// claimResults holds the latest problems of one plugin block that were not taken yet.
 type claimResults chan []claim.Result
 
 // put replaces results that were not taken. It never blocks, as long as one goroutine calls it.
@@ -152,19 +149,17 @@ func claimProblems(results []claim.Result) []events.Problem {
 	return problems
 }
 
-// lineLog is a log of the packages that read the cluster.
+// lineLog implements the informer.Logger interface.
 type lineLog struct {
 	log           *slog.Logger
 	info, warning slog.Level
 	prefix        string // of warnings
 }
 
-// Infof implements the informer.Logger interface.
 func (l lineLog) Infof(format string, args ...any) {
 	l.log.Log(context.Background(), l.info, fmt.Sprintf(format, args...))
 }
 
-// Warningf implements the informer.Logger interface.
 func (l lineLog) Warningf(format string, args ...any) {
 	l.log.Log(context.Background(), l.warning, l.prefix+fmt.Sprintf(format, args...))
 }

@@ -39,7 +39,6 @@ func newConflicts() *conflicts {
 	return &conflicts{now: time.Now, byName: map[cache.ObjectName]*conflict{}}
 }
 
-// wrote remembers the resourceVersion after our write.
 func (c *conflicts) wrote(s *service, version string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,7 +76,6 @@ func (c *conflicts) overwritten(s *service) (pause time.Duration, began bool) {
 	return conflictPause, true
 }
 
-// paused returns how many Services are left alone at present.
 func (c *conflicts) paused() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,7 +88,6 @@ func (c *conflicts) paused() int {
 	return n
 }
 
-// forget drops a Service that is not ours any more.
 func (c *conflicts) forget(name cache.ObjectName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -153,7 +153,6 @@ func (c *Controller) Run(ctx context.Context) error {
 	return failure
 }
 
-// resync enqueues all Services every Resync until ctx ends.
 func (c *Controller) resync(ctx context.Context) {
 	for c.options.Resync > 0 && sleep(ctx, c.options.Resync) {
 		c.enqueueAll()
@@ -185,7 +184,7 @@ func (c *Controller) work(ctx context.Context) {
 	}
 }
 
-// sync makes the status of one Service what it should be, whatever happened to the Service before.
+// sync makes the status of one Service what it should be.
 func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
 	s, _ := c.services.Get(name)
 	c.recordProblems(name, s)

@@ -18,10 +18,9 @@ const (
 	// its podCIDRs, or when pods move. With scanDelay, problems are reported within ten minutes. A scan of 10,000 Services with
 	// 10 endpoints each takes a third of a second of CPU.
 	scanInterval = 9 * time.Minute
-	// scanShare is the inverse of the share of time for scans because of new Services: one that took a
-	// third of a second is not followed by another one for six minutes.
-	scanShare = 1000
-	// scanTimeout is how long reading may take.
+	// scanShare is the inverse of the share of time for scans because of new Services: one that took a third of a second is not
+	// followed by another one for six minutes.
+	scanShare   = 1000
 	scanTimeout = 5 * time.Minute
 )
 
@@ -41,7 +40,6 @@ type scanned struct {
 	empty time.Time // since when it has no endpoint, as far as is known; zero if it has
 }
 
-// forget drops a Service that is not ours, or no longer.
 func (s *endpointScan) forget(name cache.ObjectName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +60,6 @@ func (s *endpointScan) note(now *service) {
 	s.known[now.name] = &scanned{now, last.empty}
 }
 
-// trigger makes a scan due.
 func (s *endpointScan) trigger() {
 	select {
 	case s.due <- struct{}{}:
@@ -104,9 +101,9 @@ func (s *endpointScan) pause() time.Duration {
 	return next
 }
 
-// scanEndpoints reads the endpoints of our Services until ctx ends: whether routes lead there
-// (R3), whether there are any (D18), and which numbers named ports have (S5). It does so soon after a Service
-// is new or has changed, as often as scanShare allows, and every scanInterval.
+// scanEndpoints reads the endpoints of our Services until ctx ends: whether routes lead there (R3), whether there are any (D18),
+// and which numbers named ports have (S5). It does so soon after a Service has changed, as often as scanShare allows, and every
+// scanInterval.
 func (c *Controller) scanEndpoints(ctx context.Context) {
 	var ended time.Time // of the last scan
 	var took time.Duration

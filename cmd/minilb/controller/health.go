@@ -74,7 +74,7 @@ func (c *Controller) ready(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, printable.Line(reason), http.StatusServiceUnavailable)
 }
 
-// watchFailure returns why Services cannot be read, nil if they can.
+// watchFailure returns why Services cannot be read.
 func (c *Controller) watchFailure() *kube.Error {
 	return cmp.Or(c.cluster.Failure(), c.services.Failure())
 }

@@ -12,8 +12,7 @@ import (
 )
 
 const (
-	// printTimeout is how long one attempt to read nodes and pods may take.
-	printTimeout = 30 * time.Second
+	printTimeout = 30 * time.Second // of one attempt to read nodes and pods
 	// printRetry is the pause after an attempt that failed, and printDeniedRetry if reading nodes was forbidden for printDenied,
 	// which is logged then: an API server that has just started forbids what it allows once it has read its roles.
 	printRetry, printDeniedRetry = time.Second, time.Minute

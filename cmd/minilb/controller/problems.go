@@ -13,7 +13,6 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
-// problem returns one of the Service.
 func (s *service) problem(reason, note string) events.Problem {
 	return events.Problem{Kind: "Service", Namespace: s.name.Namespace, Name: s.name.Name, UID: s.uid, Reason: reason, Note: note}
 }
@@ -43,7 +42,6 @@ func mismatches(ports []corev1.ServicePort, served []discoveryv1.EndpointPort) (
 	return texts
 }
 
-// mismatched returns a problem for each of these clauses.
 func (s *service) mismatched(texts []string) []events.Problem {
 	return s.problem(events.TargetPortMismatch, "").Each(texts, "make port and targetPort the same, or let clients look up SRV records")
 }

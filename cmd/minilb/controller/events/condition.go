@@ -17,7 +17,6 @@ type condition struct {
 	lastResolved time.Time
 }
 
-// begin notes a problem.
 func (s *schedule) begin(p *Problem) {
 	c := s.conditions[p.condition()]
 	if c == nil {

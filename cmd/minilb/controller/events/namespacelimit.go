@@ -42,7 +42,7 @@ func (n *namespaceLimit) muted(now time.Time) bool {
 	return n != nil && (n.rejected || n.denials >= maxDenials) && now.Before(n.pause)
 }
 
-// mute pauses a namespace, and drops its entries that are written once, which would block those of others.
+// mute pauses a namespace, and drops its entries that are written once: they would block those of others.
 func (s *schedule) mute(namespace string) {
 	s.namespaces[namespace].pause = s.now().Add(denialDelay)
 	for _, e := range s.entries {
@@ -52,7 +52,6 @@ func (s *schedule) mute(namespace string) {
 	}
 }
 
-// allow notes that Events of a namespace can be written.
 func (s *schedule) allow(n *namespaceLimit) {
 	if n.denials >= maxDenials && s.denied {
 		s.denied = false
@@ -61,7 +60,7 @@ func (s *schedule) allow(n *namespaceLimit) {
 	n.denials, n.pause, n.rejected = 0, time.Time{}, false
 }
 
-// deny notes that our account may not write Events in a namespace.
+// deny takes a denial for want of permissions.
 func (s *schedule) deny(namespace, text string) {
 	n := s.namespaces[namespace]
 	n.denials++
