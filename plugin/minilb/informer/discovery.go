@@ -8,23 +8,23 @@ import (
 )
 
 const (
-	// confirmation is how long a kind must be gone to be taken for it, and the pause after an attempt that failed.
+	// confirmation is how long a kind must be missing to count as gone, and the pause after a failed attempt.
 	confirmation = 2 * time.Second
-	// triggerPause is the pause between two looks that watches ask for.
+	// triggerPause is the pause between Trigger and the request.
 	triggerPause = time.Second
 )
 
-// Discovery lets each Versioned read what the API server serves at the time. Its Status says whether that is known.
+// Discovery makes each Versioned read the version that the API server serves. Its Status reports whether that is known.
 type Discovery struct {
 	*Status
-	// OnVersion is called when a kind is read in another version than before, "" for none, but not at the first look.
-	// It may be nil, as may be OnDiscovered, which is called after that.
+	// OnDiscovered is called after the first answer, and OnVersion when a kind changes its version later, "" for none. Both
+	// are set before Run.
 	OnVersion    func(of *Status, before, after string)
 	OnDiscovered func()
 
 	discover  func(context.Context) (Served, error)
 	interval  time.Duration
-	triggered chan struct{} // holds a token when a watch found its kind gone, or had to list anew
+	triggered chan struct{} // holds a token after Trigger
 	followers []follower
 }
 
@@ -39,30 +39,30 @@ type follower interface {
 	wait()
 }
 
-// NewDiscovery returns one that asks at least once an interval, to which a jitter of half of that is added (G5), and
-// whenever a watch finds its kind gone, or has to list anew. name is what is asked for, as in permissions.
+// NewDiscovery returns one that asks once an interval, plus a jitter of up to half of it (G5), and whenever a watch finds its
+// kind gone, or has to list anew. name is the resource in permissions.
 func NewDiscovery(server *Server, name string, discover func(context.Context) (Served, error), interval time.Duration) *Discovery {
 	d := &Discovery{discover: discover, interval: interval, triggered: make(chan struct{}, 1)}
 	d.Status = server.Watch(Resource{Name: name, Verbs: "get", Optional: true}, nil)
-	d.gone = func() {} // a version of the group may go between two requests: the next look tells
+	d.gone = func() {} // a version of the group may go between two requests
 	server.OnExpired = d.Trigger
 	return d
 }
 
-// Add lets a Versioned follow what is served. It must be called before Run.
+// Add makes a Versioned follow what is served. It must be called before Run.
 func (d *Discovery) Add(f follower) {
 	f.status().gone = d.Trigger
 	d.followers = append(d.followers, f)
 }
 
-// Versions calls f with each kind and the version that is read, "" for none.
+// Versions calls f with each kind and its version, "" for none.
 func (d *Discovery) Versions(f func(of *Status, version string)) {
 	for _, follower := range d.followers {
 		f(follower.status(), follower.version())
 	}
 }
 
-// Trigger makes the API server be asked soon.
+// Trigger requests a look after triggerPause.
 func (d *Discovery) Trigger() {
 	select {
 	case d.triggered <- struct{}{}:
@@ -70,14 +70,13 @@ func (d *Discovery) Trigger() {
 	}
 }
 
-// Seed notes that the followers were restored as far as they were served, unless the API server has said by now what
-// it serves.
+// Seed records that the followers were restored as far as they were served, unless the API server has answered by now.
 func (d *Discovery) Seed() {
 	d.restored()
 	d.notify()
 }
 
-// Load chooses the versions as if the API server had said that it serves this. Nothing is watched.
+// Load chooses the versions as if the API server served this. Nothing is watched.
 func (d *Discovery) Load(served Served) {
 	for _, f := range d.followers {
 		f.load(served)
@@ -85,15 +84,15 @@ func (d *Discovery) Load(served Served) {
 	d.Set(Listed)
 }
 
-// Run follows what the API server serves until the context is cancelled, and returns when nothing of it is left. An
-// answer that cannot be had changes nothing (G5).
+// Run follows what the API server serves until the context is cancelled, and returns when all watches have ended. A failed
+// request changes nothing (G5).
 func (d *Discovery) Run(ctx context.Context) {
 	defer func() {
 		for _, f := range d.followers {
 			f.wait()
 		}
 	}()
-	var before Served // the answer before, if it lacked something that is read
+	var before Served // the previous answer, if it lacked something that is read
 	for {
 		served, err := d.discover(ctx)
 		d.Observe(ctx, err)
@@ -102,11 +101,11 @@ func (d *Discovery) Run(ctx context.Context) {
 		case err != nil && d.State() != Forbidden:
 			pause = min(pause, confirmation)
 		case err != nil:
-			for _, f := range d.followers { // what is served cannot be found out
+			for _, f := range d.followers {
 				f.drop()
 			}
 		default:
-			// What is missed for the first time stays: an API server that has just started may not know yet.
+			// A kind that is missing for the first time stays: an API server that has just started may not know it yet.
 			var doubted []follower
 			for _, f := range d.followers {
 				if f.loses(served) && (before == nil || !f.loses(before)) {
@@ -118,8 +117,7 @@ func (d *Discovery) Run(ctx context.Context) {
 			}
 			before = nil
 			if len(doubted) > 0 {
-				before = served
-				pause = min(pause, confirmation)
+				before, pause = served, min(pause, confirmation)
 			}
 		}
 		if !d.sleep(ctx, pause) {
@@ -128,7 +126,6 @@ func (d *Discovery) Run(ctx context.Context) {
 	}
 }
 
-// follow brings all followers in line with what is served, but for the doubted ones.
 func (d *Discovery) follow(ctx context.Context, served Served, doubted []follower) {
 	first := d.State() != Listed
 	for _, f := range d.followers {
@@ -137,40 +134,32 @@ func (d *Discovery) follow(ctx context.Context, served Served, doubted []followe
 		}
 		before := f.version()
 		if !first && before == "" {
-			f.status().Waive() // G7: what comes now is not waited for
+			f.status().Waive() // G7
 		}
-		if f.follow(ctx, served) && !first && d.OnVersion != nil {
+		if f.follow(ctx, served) && !first {
 			d.OnVersion(f.status(), before, f.version())
 		}
 	}
-	if !first {
-		return
-	}
-	if d.OnDiscovered != nil {
+	if first {
 		d.OnDiscovered()
+		d.Set(Listed)
 	}
-	d.Set(Listed)
 }
 
-// sleep waits until it is time to look again, and reports whether the context still lasts.
+// sleep waits for the next request, and reports whether the context still lasts.
 func (d *Discovery) sleep(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
 	triggered := d.triggered
 	if pause <= confirmation {
 		triggered = nil // it is soon anyway
 	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	case <-triggered:
-	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(triggerPause):
-		return true
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(pause):
+			return true
+		case <-triggered:
+			pause, triggered = triggerPause, nil
+		}
 	}
 }

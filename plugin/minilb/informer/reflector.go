@@ -14,7 +14,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
-// List is what all list types of the API have in common.
+// List is any list type of the API.
 type List interface {
 	runtime.Object
 	metav1.ListInterface
@@ -26,23 +26,28 @@ type Client[L List] interface {
 	Watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error)
 }
 
-// Run fills a Store from the API server, with the objects that a field selector selects, until the context is cancelled.
+// Run fills a Store with the objects that a field selector selects until the context is cancelled.
 func Run[L List, R Full, T Object](ctx context.Context, s *Store[R, T], client Client[L], selector string) {
 	s.begin()
-	runReflector[R](ctx, s.String(), listWatch(s.Observe, s.listed, func(full runtime.Object) any { return s.known(full) }, client, selector), s)
+	runReflector(ctx, s, s, client, selector)
 }
 
-// runReflector writes what the API server lists and watches into a store until the context is cancelled.
-func runReflector[R Full](ctx context.Context, name string, lw cache.ListerWatcher, store cache.ReflectorStore) {
-	backoff := kube.Reconnect
+// target is a Store, or one version of it.
+type target interface {
+	cache.ReflectorStore
+	Observe(context.Context, error)
+}
+
+// runReflector writes what the API server lists and watches into a Store's target until the context is cancelled.
+func runReflector[L List, R Full, T Object](ctx context.Context, s *Store[R, T], into target, client Client[L], selector string) {
+	lw := listWatch(into.Observe, s.listed, func(full runtime.Object) any { return s.known(full) }, client, selector)
 	expected := reflect.New(reflect.TypeFor[R]().Elem()).Interface()
-	reflector := cache.NewReflectorWithOptions(lw, expected, store, cache.ReflectorOptions{Name: name, Backoff: &backoff})
+	reflector := cache.NewReflectorWithOptions(lw, expected, into, cache.ReflectorOptions{Name: s.String(), Backoff: new(kube.Reconnect)})
 	reflector.RunWithContext(klog.NewContext(ctx, klog.Logger{})) // its own lines would repeat at each attempt what Status logs once
 }
 
-// listWatch wraps a typed client so that observe sees the outcome of each request, but listed that of a list that works,
-// that a list is reduced page by page, and that a watch is resumed only if it is the same API server's. After a broken
-// connection that is not certain, so that the objects are listed anew: kube.RelistPolicy says why.
+// listWatch wraps a typed client: observe gets the outcome of each request, but listed that of a list that works; lists are
+// reduced page by page; and kube.RelistPolicy decides whether a watch is resumed.
 func listWatch[L List](observe func(context.Context, error), listed func(), reduce func(runtime.Object) any, c Client[L], selector string) cache.ListerWatcher {
 	resumption := &kube.RelistPolicy{}
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
@@ -60,15 +65,13 @@ func listWatch[L List](observe func(context.Context, error), listed func(), redu
 			options.FieldSelector = selector
 			w, err := resumption.Watch(ctx, options, c.Watch)
 			if err != nil && options.SendInitialEvents != nil {
-				// A server that cannot stream its first list may just be old. The reflector turns to an ordinary list at
-				// once; with the error as it is it would rather sleep, beyond the end of the context, while the server is
-				// away.
+				// The server may be too old to stream. With the error's type the reflector would sleep, beyond the end of
+				// the context, in place of an ordinary list.
 				return nil, fmt.Errorf("stream the first list: %v", err)
 			}
-			if err == nil && options.SendInitialEvents != nil {
-				return w, nil // it may yet break off before all is sent; Replace observes that it has been
+			if options.SendInitialEvents == nil { // else it may break off before all is sent: Replace observes the end
+				observe(ctx, err)
 			}
-			observe(ctx, err)
 			return w, err
 		},
 	}, c)

@@ -26,11 +26,11 @@ func (s Served) First(versions []schema.GroupVersionResource) schema.GroupVersio
 	return schema.GroupVersionResource{}
 }
 
-// discoverTimeout bounds one look at what is served.
+// discoverTimeout bounds all requests of one Discover.
 const discoverTimeout = 10 * time.Second
 
-// Discover asks the API server what can be listed and watched in these groups. Whoever may ask anything may ask that,
-// while the CRDs themselves are for administrators (G4).
+// Discover returns what can be listed and watched in these groups. Every account may read that, while only administrators
+// may read the CRDs (G4).
 func Discover(ctx context.Context, client rest.Interface, groups ...string) (Served, error) {
 	ctx, cancel := context.WithTimeout(ctx, discoverTimeout)
 	defer cancel()
@@ -63,17 +63,16 @@ func Discover(ctx context.Context, client rest.Interface, groups ...string) (Ser
 			}
 		}
 	}
-	if len(missing) == 0 {
-		return served, nil
-	}
-	if err := absent(ctx, client, missing); err != nil {
-		return nil, err
+	if len(missing) > 0 {
+		if err := absent(ctx, client, missing); err != nil {
+			return nil, err
+		}
 	}
 	return served, nil
 }
 
-// absent returns an error unless the API server has other groups than the missing ones: 404 is also what a load
-// balancer answers that has no API server behind it for the moment.
+// absent returns an error unless the API server has other groups than the missing ones: a load balancer without an API
+// server behind it answers 404 as well.
 func absent(ctx context.Context, client rest.Interface, missing map[string]error) error {
 	var groups metav1.APIGroupList
 	if err := client.Get().AbsPath("/apis").Do(ctx).Into(&groups); err != nil {

@@ -35,22 +35,22 @@ func (r *Resource) String() string {
 	return text
 }
 
-// Status is the state of one watch. It logs once why the kind cannot be read, and that it can be again.
+// Status is the state of one watch. It logs once why the kind cannot be read, and once that it can be read again.
 type Status struct {
 	Resource
 	Log Logger // of what concerns this kind
 
 	server     *Server
-	gone       func()       // called at 404; nil for a kind that every API server has
-	notAwaited atomic.Bool  // it came only after the start
-	unwatched  atomic.Bool  // it was listed, and its watch is still to be asked for
-	lastEvent  atomic.Int64 // unix nanoseconds, of the machine's clock as others see it
+	gone       func() // called at 404; nil for a kind that every API server has
+	notAwaited atomic.Bool
+	unwatched  atomic.Bool  // listed, and its watch is not requested yet
+	lastEvent  atomic.Int64 // unix nanoseconds, not monotonic; 0 for never
 
 	mu sync.Mutex
 	progress
 }
 
-// State returns what is known of the objects.
+// State returns how far the objects are known.
 func (s *Status) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,24 +58,27 @@ func (s *Status) State() State {
 }
 
 // Known reports whether there are objects to be used: the API server's, or those of a snapshot.
-func (s *Status) Known() bool { return consequences[s.State()].known }
+func (s *Status) Known() bool { return s.State().known() }
 
 // Decided reports whether the objects are known, or there will be none for the time being.
-func (s *Status) Decided() bool { return consequences[s.State()].decided }
+func (s *Status) Decided() bool { return s.State() != Unknown }
 
-// Unavailable reports whether there may be objects that nobody knows.
-func (s *Status) Unavailable() bool { return consequences[s.State()].unavailable }
+// Unavailable reports whether there may be objects that are not known.
+func (s *Status) Unavailable() bool {
+	state := s.State()
+	return !state.known() && state != NotServed
+}
 
 // Awaited reports whether the start has to wait for this kind (G7).
 func (s *Status) Awaited() bool { return !s.Decided() && !s.notAwaited.Load() }
 
-// Complete reports whether all is known that the API server lets be known.
+// Complete reports whether a snapshot would have all objects that the API server shows.
 func (s *Status) Complete() bool {
 	state := s.State()
-	return state == Listed || s.Optional && consequences[state].complete
+	return state == Listed || s.Optional && (state == NotServed || state == Forbidden)
 }
 
-// Waive lets the start not wait for this kind.
+// Waive makes the start not wait for this kind.
 func (s *Status) Waive() { s.notAwaited.Store(true) }
 
 // LastEvent returns when the API server last sent anything about the kind, a bookmark included; zero for never.
@@ -101,17 +104,23 @@ func (s *Status) Set(state State) {
 	s.notify()
 }
 
-// move changes what is known. Whoever calls it calls notify, once no lock is held.
+// move changes what is known. Its caller calls notify, once no lock is held.
 func (s *Status) move(change func(*progress)) {
 	s.mu.Lock()
 	before := s.state
 	change(&s.progress)
 	after := s.state
 	s.mu.Unlock()
-	s.server.restore(before, after)
+	switch server := s.server; {
+	case before == after:
+	case after == Restored:
+		server.restored.Add(1)
+	case before == Restored && server.restored.Add(-1) == 0:
+		server.Log.Infof("All that was served from the snapshot is now as the API server has it")
+	}
 }
 
-// notify lets the server's OnStatus be called if the state is another than when that was last done.
+// notify calls the server's OnStatus if the state has changed since the last call.
 func (s *Status) notify() {
 	s.mu.Lock()
 	state := s.now(s.Optional)
@@ -123,7 +132,7 @@ func (s *Status) notify() {
 	}
 }
 
-// begin notes that the first list is asked for from now on.
+// begin records that the first list is requested now.
 func (s *Status) begin() {
 	s.move(func(p *progress) {
 		p.begun = time.Now() // with the monotonic clock, which nobody sets
@@ -133,7 +142,7 @@ func (s *Status) begin() {
 	})
 }
 
-// restored notes that the objects are a snapshot's, unless the API server has listed them by now.
+// restored records that the objects are a snapshot's, unless they have been listed by now.
 func (s *Status) restored() {
 	s.move(func(p *progress) {
 		if p.state != Listed {
@@ -142,32 +151,37 @@ func (s *Status) restored() {
 	})
 }
 
-// forget lets the watch begin anew, of a kind that the API server does not serve any longer.
+// forget resets the watch of a kind that is no longer served.
 func (s *Status) forget() {
 	s.move(func(p *progress) { *p = progress{state: NotServed, last: p.last} })
 }
 
-// fails notes how the last request failed, "" if it did not, and returns for how long they have failed like that.
-func (s *Status) fails(kind kube.Kind) time.Duration {
+// outcome records how a request failed, and returns the failure, nil for success, and for how long requests have failed alike.
+func (s *Status) outcome(err error) (failure *kube.Error, lasting time.Duration) {
+	failure = kube.Classify(cmp.Or(s.Verbs, "list and watch"), s.String(), err)
+	kind, now := kindOf(failure), time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.fail(kind)
+	if kind != s.kind {
+		s.kind, s.alike = kind, now
+	}
+	switch {
+	case kind == "":
+		s.since = time.Time{}
+	case s.since.IsZero():
+		s.since = now
+	}
+	return failure, now.Sub(s.alike)
 }
 
-// explain returns a request's error as it is reported.
-func (s *Status) explain(err error) *kube.Error {
-	return kube.Classify(cmp.Or(s.Verbs, "list and watch"), s.String(), err)
-}
-
-// Observe takes note of a request's outcome, and logs it if it differs from the one before.
+// Observe records a request's outcome, and logs it if it differs from the one before.
 func (s *Status) Observe(ctx context.Context, err error) {
 	if ctx.Err() != nil {
-		return // we are shutting down
+		return
 	}
-	failure := s.explain(err)
-	lasting := s.fails(kindOf(failure))
+	failure, lasting := s.outcome(err)
 	s.move(func(p *progress) {
-		if p.state == NotServed { // it is asked for, after all
+		if p.state == NotServed {
 			p.state, p.begun = Unknown, time.Now()
 		}
 	})
@@ -176,7 +190,6 @@ func (s *Status) Observe(ctx context.Context, err error) {
 		s.report(nil)
 		s.server.report(nil)
 	case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
-		// The reflector lists anew, as it should. The API server may be another one than before.
 		if s.server.OnExpired != nil {
 			s.server.OnExpired()
 		}
@@ -189,22 +202,25 @@ func (s *Status) Observe(ctx context.Context, err error) {
 		s.report(failure)
 		s.server.report(nil)
 		if failure.Kind == kube.Forbidden || apierrors.IsNotFound(err) {
-			s.move(func(p *progress) { p.refuse(s.Optional) })
+			s.move(func(p *progress) { // what was listed stays, as does what was restored of a kind that all depends on
+				if p.state == Unknown || s.Optional && p.state == Restored {
+					p.state = Forbidden
+				}
+			})
 		}
 	}
 	s.notify()
 }
 
-// listed takes note of a list that works. Whether the kind can be read shows the watch that follows: an account may have the
+// listed records a list that works. Only the watch that follows shows whether the kind can be read: an account may have
 // one permission without the other.
 func (s *Status) listed() {
 	s.unwatched.Store(true)
 	s.server.report(nil)
 }
 
-// unanswered tells whether a request that got no answer is the server's failure or this kind's. It is the kind's if
-// the server has answered others since the kind began to fail. The first failure after an outage is neither: the
-// request may have been made before the server was back.
+// unanswered reports a request without an answer as the server's failure, or as this kind's if the server has answered
+// others since the kind began to fail. The first failure after an outage is neither: the request may be older than its end.
 func (s *Status) unanswered(failure *kube.Error, lasting time.Duration) {
 	answers, recoveries := s.server.answers()
 	if lasting == 0 || !answers {
@@ -220,16 +236,14 @@ func (s *Status) unanswered(failure *kube.Error, lasting time.Duration) {
 	}
 }
 
-// Dismiss takes note that a kind cannot be read that nothing depends on at present: it counts as not served. If it
-// stays forbidden, that is logged once, followed by note, unless that is empty.
+// Dismiss records that a kind on which nothing depends at present cannot be read: it counts as not served. If it stays
+// forbidden, that is logged once, followed by note, unless note is empty.
 func (s *Status) Dismiss(err error, note string) {
-	failure := s.explain(err)
-	lasting := s.fails(kindOf(failure))
+	failure, lasting := s.outcome(err)
 	s.move(func(p *progress) {
-		if p.state == Restored && lasting < forbiddenGrace || p.state == Listed {
-			return
+		if p.state != Listed && (p.state != Restored || lasting >= forbiddenGrace) {
+			p.state = NotServed
 		}
-		p.state = NotServed
 	})
 	s.notify()
 	if note != "" && failure.Kind == kube.Forbidden && lasting >= forbiddenGrace {
@@ -247,7 +261,7 @@ func (s *Status) report(failure *kube.Error) {
 	s.mu.Lock()
 	repeats := repeats(failure, s.reported, &s.logged, remind)
 	s.reported = failure
-	known := consequences[s.now(s.Optional)].known
+	known := s.now(s.Optional).known()
 	s.mu.Unlock()
 	switch {
 	case repeats:

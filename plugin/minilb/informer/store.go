@@ -2,7 +2,9 @@ package informer
 
 import (
 	"context"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,24 +14,23 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
-// Full is an object as the API has it.
+// Full is an object of the API.
 type Full interface {
 	runtime.Object
 	metav1.Object
 }
 
-// Object is what a Store keeps of an object, immutable once it is there: a pointer as a rule.
+// Object is what a Store keeps of an object: usually a pointer. It is immutable.
 type Object interface {
 	comparable
 	Key() cache.ObjectName
 }
 
-// Store has the objects of one kind, in one namespace or all, reduced to what is needed of them. The reflector writes
-// into it straight from the watch, so that an event has reached every subscriber when its call returns, with no queue
-// in between.
+// Store has the reduced objects of one kind, in one namespace or all. The reflector writes into it without a queue in
+// between, so that an event has reached every subscriber when its call returns.
 type Store[R Full, T Object] struct {
 	*Status
-	// OnRequest is called with the outcome of each request, if it is not nil, and reports whether it has dealt with it.
+	// OnRequest is called with the outcome of each request and reports whether it has handled it. It may be nil.
 	OnRequest func(ctx context.Context, err error) bool
 
 	transform func(R) T
@@ -39,13 +40,17 @@ type Store[R Full, T Object] struct {
 	objects[T]
 }
 
-// NewStore returns an empty Store, whose transform returns what is kept of an object: the zero T for one that is left out.
+// NewStore returns an empty Store. transform returns what it keeps of an object: the zero T for one that is left out.
 func NewStore[R Full, T Object](status *Status, transform func(R) T) *Store[R, T] {
-	return &Store[R, T]{Status: status, transform: transform, objects: objects[T]{byName: map[cache.ObjectName]T{}, changed: status.server.changed}}
+	s := &Store[R, T]{Status: status, transform: transform, objects: objects[T]{byName: map[cache.ObjectName]T{}}}
+	if f := status.server.OnChange; f != nil {
+		s.Subscribe(func(_, _ T) { f() })
+	}
+	return s
 }
 
-// Subscribe lets f be called for each change: old is zero for a new object, new for a deleted one. The Store is
-// locked meanwhile. It must be called before anything is read.
+// Subscribe makes the Store call f, with its lock held, for each change: old is zero for a new object, new for a deleted
+// one. It must be called before anything is read.
 func (s *Store[R, T]) Subscribe(f func(old, new T)) { s.subscribers = append(s.subscribers, f) }
 
 // Get returns an object, and whether it is there.
@@ -60,11 +65,7 @@ func (s *Store[R, T]) Get(name cache.ObjectName) (T, bool) {
 func (s *Store[R, T]) List() []T {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]T, 0, len(s.byName))
-	for _, object := range s.byName {
-		list = append(list, object)
-	}
-	return list
+	return slices.AppendSeq(make([]T, 0, len(s.byName)), maps.Values(s.byName))
 }
 
 // Seed fills the Store with objects of a snapshot, unless the API server has listed them, or refuses to.
@@ -81,8 +82,7 @@ func (s *Store[R, T]) Seed(objects []T) {
 	s.restored()
 }
 
-// Observe takes note of a request's outcome. What was restored of an optional kind goes when the API server refuses
-// to show it.
+// Observe records a request's outcome. The restored objects of an optional kind go when the API server refuses to show it.
 func (s *Store[R, T]) Observe(ctx context.Context, err error) {
 	if s.OnRequest == nil || !s.OnRequest(ctx, err) {
 		s.Status.Observe(ctx, err)
@@ -94,7 +94,7 @@ func (s *Store[R, T]) Observe(ctx context.Context, err error) {
 	}
 }
 
-// forget takes all objects out, of a kind that the API server does not serve any longer.
+// forget empties the Store of a kind that is no longer served.
 func (s *Store[R, T]) forget() {
 	s.mu.Lock()
 	s.empty()
@@ -103,7 +103,7 @@ func (s *Store[R, T]) forget() {
 	s.notify()
 }
 
-// item is an object on its way into a Store, in a form of which client-go's stores know the key.
+// item is an object on its way into a Store. client-go's temporary stores take the key from its metadata.
 type item[T Object] struct {
 	name    cache.ObjectName
 	object  T
@@ -115,7 +115,7 @@ func (i *item[T]) GetObjectMeta() metav1.Object {
 	return &metav1.ObjectMeta{Namespace: i.name.Namespace, Name: i.name.Name}
 }
 
-// item returns obj in its reduced form, whichever it comes in.
+// item returns the reduced form of what the reflector passes, reduced already or not.
 func (s *Store[R, T]) item(obj any) *item[T] {
 	if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = unknown.Obj
@@ -137,8 +137,7 @@ func (s *Store[R, T]) item(obj any) *item[T] {
 	return i
 }
 
-// known is item with the object that is in the Store if there is nothing new in it, so that a list that comes again
-// takes no memory and changes nothing.
+// known returns the item of obj, with the Store's own object if that is equal: a repeated list takes no memory.
 func (s *Store[R, T]) known(obj any) *item[T] {
 	reduced := s.item(obj)
 	s.mu.Lock()
@@ -147,8 +146,7 @@ func (s *Store[R, T]) known(obj any) *item[T] {
 	return reduced
 }
 
-// Transformer implements the cache.TransformingStore interface, so that a streamed list is reduced object by object
-// and never stands in memory as a whole.
+// Transformer implements the cache.TransformingStore interface: a streamed list is reduced object by object.
 func (s *Store[R, T]) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) { return s.known(obj), nil }
 }
@@ -181,8 +179,7 @@ func (s *Store[R, T]) Delete(obj any) error {
 	return s.derive(deleted, derived[R].Delete)
 }
 
-// Replace implements the cache.ReflectorStore interface: it takes a whole list, in which objects that were deleted
-// unseen are missing. The subscribers know all of them before the state is Listed (D71).
+// Replace implements the cache.ReflectorStore interface. The subscribers know all changes before the state is Listed (D71).
 func (s *Store[R, T]) Replace(list []any, _ string) error {
 	s.event()
 	items := make([]*item[T], len(list))
@@ -209,23 +206,67 @@ func (s *Store[R, T]) Replace(list []any, _ string) error {
 	return nil
 }
 
-// Resync implements the cache.ReflectorStore interface. Nothing is kept that could need it.
+// Resync implements the cache.ReflectorStore interface.
 func (s *Store[R, T]) Resync() error { return nil }
 
-// Bookmark implements the cache.ReflectorBookmarkStore interface: that nothing has changed is news as well.
+// Bookmark implements the cache.ReflectorBookmarkStore interface.
 func (s *Store[R, T]) Bookmark(string) error {
 	s.event()
 	return nil
+}
+
+// Derive returns a Store that shares the watch and the Status of s and has its own transform, so that two readers of a kind
+// cost the API server one watch. A snapshot's objects do not reach it. It must be called before anything is read.
+func Derive[R Full, T, U Object](s *Store[R, T], transform func(R) U) *Store[R, U] {
+	d := NewStore(s.Status, transform)
+	s.derived = append(s.derived, d)
+	return d
+}
+
+// derived is a Store of any type that another one feeds, while that is locked.
+type derived[R Full] interface {
+	keep(R) any // returns the object's item
+	Update(item any) error
+	Delete(item any) error
+	fill(items []any)
+}
+
+func (s *Store[R, T]) derive(i *item[T], change func(derived[R], any) error) error {
+	for n, d := range s.derived[:len(i.derived)] {
+		if err := change(d, i.derived[n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store[R, T]) keep(full R) any { return s.known(full) }
+
+func (s *Store[R, T]) fill(items []any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*item[T], len(items))
+	for i := range items {
+		all[i] = items[i].(*item[T])
+	}
+	s.replace(all)
+}
+
+// empty removes all objects, also from the derived Stores, which it locks.
+func (s *Store[R, T]) empty() {
+	s.replace(nil)
+	for _, d := range s.derived {
+		d.fill(nil)
+	}
 }
 
 // objects are those of a Store. It is not safe for concurrent use.
 type objects[T Object] struct {
 	byName      map[cache.ObjectName]T
 	subscribers []func(old, new T)
-	changed     func()
 }
 
-// same returns the object that is there, if it equals this one.
+// same returns the object of that name in the Store if it equals this one.
 func (o *objects[T]) same(object T) T {
 	var none T
 	if object == none {
@@ -257,7 +298,6 @@ func (o *objects[T]) remove(name cache.ObjectName) {
 }
 
 func (o *objects[T]) publish(old, new T) {
-	o.changed()
 	for _, f := range o.subscribers {
 		f(old, new)
 	}
@@ -276,12 +316,5 @@ func (o *objects[T]) replace(items []*item[T]) {
 		if _, there := listed[name]; !there {
 			o.remove(name)
 		}
-	}
-}
-
-// clear takes all objects out.
-func (o *objects[T]) clear() {
-	for name := range o.byName {
-		o.remove(name)
 	}
 }

@@ -5,49 +5,33 @@ import (
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
 )
 
-// Versioned is a Store of a kind that the API server may begin to serve, serve in another version, or cease to serve
-// while we run (G5, G6). A Discovery says which.
+// Versioned is a Store of a kind that the API server may begin to serve, serve in another version, or cease to serve (G5, G6).
 type Versioned[R Full, T Object] struct {
 	*Store[R, T]
 	choose  func(Served) schema.GroupVersionResource // the version to read, the zero value for none
 	watch   func(ctx context.Context, version schema.GroupVersionResource, into *versionStore[R, T])
 	running sync.WaitGroup
 
-	mu sync.Mutex // taken before the Store's
-	versions[R, T]
-}
-
-// versions are those that are read of a kind. It is not safe for concurrent use.
-type versions[R Full, T Object] struct {
+	mu      sync.Mutex // of what follows, taken before the Store's
 	chosen  schema.GroupVersionResource
 	current *versionStore[R, T] // fills the Store
-	next    *versionStore[R, T] // is to, once its first list is complete
+	next    *versionStore[R, T] // replaces current once its first list is complete
 }
 
-// stop ends what is read, now or next.
-func (v *versions[R, T]) stop(of **versionStore[R, T]) {
-	if *of != nil {
-		(*of).cancel()
-		*of = nil
-	}
-}
-
-// NewVersioned returns a Store of which choose picks the version that is read, by the client for that version. Until a
-// Discovery says otherwise, none is served.
+// NewVersioned returns a Store that is filled by the client for the version that choose picks. It is NotServed until a
+// Discovery follows.
 func NewVersioned[L List, R Full, T Object](store *Store[R, T], choose func(Served) schema.GroupVersionResource, client func(schema.GroupVersionResource) Client[L], selector string) *Versioned[R, T] {
 	store.state, store.last = NotServed, NotServed
 	return &Versioned[R, T]{Store: store, choose: choose, watch: func(ctx context.Context, version schema.GroupVersionResource, into *versionStore[R, T]) {
-		runReflector[R](ctx, store.String(), listWatch(into.Observe, into.listed, func(full runtime.Object) any { return store.known(full) }, client(version), selector), into)
+		runReflector(ctx, store, into, client(version), selector)
 	}}
 }
 
-// follow reads the version that is to be read of those that are served, from now on until the context is cancelled.
-// It reports whether that is another one than before.
+// follow watches the version that choose picks until the context is cancelled. It reports whether that is a new one.
 func (v *Versioned[R, T]) follow(ctx context.Context, served Served) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -59,16 +43,18 @@ func (v *Versioned[R, T]) follow(ctx context.Context, served Served) bool {
 		return false
 	}
 	v.chosen = chosen
-	v.stop(&v.next)
+	v.next.stop()
+	v.next = nil
 	if chosen.Empty() {
-		v.stop(&v.current)
+		v.current.stop()
+		v.current = nil
 		v.forget()
 		return true
 	}
 	v.begin()
-	v.next = &versionStore[R, T]{Store: v.Store, of: v}
-	f := v.next
+	f := &versionStore[R, T]{Store: v.Store, of: v}
 	ctx, f.cancel = context.WithCancel(ctx)
+	v.next = f
 	v.running.Go(func() {
 		defer f.cancel()
 		v.watch(ctx, chosen, f)
@@ -76,7 +62,7 @@ func (v *Versioned[R, T]) follow(ctx context.Context, served Served) bool {
 	return true
 }
 
-// load chooses the version of those that are served, which nothing watches.
+// load is follow without a watch.
 func (v *Versioned[R, T]) load(served Served) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -85,7 +71,7 @@ func (v *Versioned[R, T]) load(served Served) {
 	}
 }
 
-// drop takes out what was restored, as nobody can say what is served.
+// drop removes what was restored: the account may not read what is served.
 func (v *Versioned[R, T]) drop() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -94,34 +80,36 @@ func (v *Versioned[R, T]) drop() {
 	}
 }
 
-// version returns the version that is read, "" for none.
 func (v *Versioned[R, T]) version() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.chosen.Version
 }
 
-// loses reports whether what is served now has no version of a kind that was served, as far as is known.
+// loses reports whether a kind that is read or restored is not served any longer.
 func (v *Versioned[R, T]) loses(served Served) bool {
 	return (v.version() != "" || v.State() == Restored) && v.choose(served).Empty()
 }
 
-// status returns the state of the watch.
 func (v *Versioned[R, T]) status() *Status { return v.Status }
 
-// wait returns when nothing reads any longer, after the end of the context.
 func (v *Versioned[R, T]) wait() { v.running.Wait() }
 
-// versionStore is what the reflector of one version writes to. The Store is filled by the version before until this one
-// has listed all its objects: a cluster that is upgraded serves both for a while, and names whose objects are listed a
-// moment later than the others would be missing in between.
+// versionStore is the target of one version's reflector. The previous version fills the Store until this one has listed all
+// its objects, so that no name goes missing in between: an upgraded cluster serves both for a while.
 type versionStore[R Full, T Object] struct {
 	*Store[R, T]
 	of     *Versioned[R, T]
 	cancel context.CancelFunc
 }
 
-// write calls f unless the Store is another version's by now.
+func (f *versionStore[R, T]) stop() {
+	if f != nil {
+		f.cancel()
+	}
+}
+
+// write calls write unless the Store is another version's by now.
 func (f *versionStore[R, T]) write(write func() error) error {
 	f.of.mu.Lock()
 	defer f.of.mu.Unlock()
@@ -131,8 +119,7 @@ func (f *versionStore[R, T]) write(write func() error) error {
 	return write()
 }
 
-// Observe takes note of a request's outcome. While the next version is being read, what becomes of requests for the
-// one before does not matter any longer.
+// Observe records a request's outcome. Requests for the current version do not count any longer while there is a next one.
 func (f *versionStore[R, T]) Observe(ctx context.Context, err error) {
 	f.of.mu.Lock()
 	outgoing := f.of.next != nil && f.of.next != f
@@ -145,35 +132,30 @@ func (f *versionStore[R, T]) Observe(ctx context.Context, err error) {
 	}
 }
 
-// Transformer implements the cache.TransformingStore interface. The Store may be another version's still, so that what
-// is in it is left to Replace.
+// Transformer compares no objects with the Store's: that may be another version's still.
 func (f *versionStore[R, T]) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) { return f.item(obj), nil }
 }
 
-// Add implements the cache.ReflectorStore interface.
 func (f *versionStore[R, T]) Add(obj any) error { return f.Update(obj) }
 
-// Update implements the cache.ReflectorStore interface.
 func (f *versionStore[R, T]) Update(obj any) error {
 	return f.write(func() error { return f.Store.Update(obj) })
 }
 
-// Delete implements the cache.ReflectorStore interface.
 func (f *versionStore[R, T]) Delete(obj any) error {
 	return f.write(func() error { return f.Store.Delete(obj) })
 }
 
-// Bookmark implements the cache.ReflectorBookmarkStore interface.
 func (f *versionStore[R, T]) Bookmark(version string) error {
 	return f.write(func() error { return f.Store.Bookmark(version) })
 }
 
-// Replace implements the cache.ReflectorStore interface. The first list takes the Store over.
+// Replace makes this version the current one, with its first list.
 func (f *versionStore[R, T]) Replace(list []any, version string) error {
 	f.of.mu.Lock()
 	if f.of.next == f {
-		f.of.stop(&f.of.current)
+		f.of.current.stop()
 		f.of.current, f.of.next = f, nil
 	}
 	f.of.mu.Unlock()
