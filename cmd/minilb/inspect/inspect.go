@@ -120,7 +120,7 @@ func (i *DryRun) ServedKinds() []ServedKind {
 	versions := i.cluster.Versions()
 	var all []ServedKind
 	for _, kind := range slices.Sorted(maps.Keys(versions)) {
-		all = append(all, ServedKind{kind, versions[kind], cluster.VersionsOf(kind)[0].GroupResource()})
+		all = append(all, ServedKind{kind, versions[kind], cluster.Versions[kind][0].GroupResource()})
 	}
 	return all
 }

@@ -20,21 +20,21 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
-// Clients are those of one API server.
+// Clients are the clients of one API server.
 type Clients struct {
-	Host       string // as it is configured
+	Host       string // as configured
 	Core       corev1client.CoreV1Interface
 	Discovery  discoveryv1client.DiscoveryV1Interface
 	Networking networkingv1client.NetworkingV1Interface
 	Dynamic    dynamic.Interface
-	// Served asks what there is of the Gateway API.
+	// Served returns what is served of the Gateway API.
 	Served func(context.Context) (informer.Served, error)
 
-	dialer   *connrotation.Dialer // nil for clients that have no connections
+	dialer   *connrotation.Dialer // nil without connections
 	answered atomic.Bool
 }
 
-// NewClients returns those of the API server that config names. Nothing is dialled.
+// NewClients returns the Clients of the API server that config names. Nothing is dialled.
 func NewClients(config *rest.Config) (*Clients, error) {
 	config = rest.CopyConfig(config)
 	if config.Dial == nil {
@@ -65,16 +65,8 @@ func NewClients(config *rest.Config) (*Clients, error) {
 	return c, nil
 }
 
-// close ends the connections. Those of requests that were cancelled a moment ago are not idle yet, so that closing idle
-// ones would leave them for a minute and a half with their goroutines.
-func (c *Clients) close() {
-	if c.dialer != nil {
-		c.dialer.CloseAll()
-	}
-}
-
-// traced notes when the API server has answered anything. A connection alone is no answer: the kernel of a server that
-// hangs, or what stands in front of it, accepts those as well.
+// traced records that the API server has answered. A connection is no answer: the kernel of a hanging server, or a proxy,
+// accepts those as well.
 type traced struct {
 	http.RoundTripper
 	clients *Clients
@@ -96,5 +88,5 @@ func (t traced) RoundTrip(request *http.Request) (*http.Response, error) {
 	return t.RoundTripper.RoundTrip(request.WithContext(httptrace.WithClientTrace(request.Context(), trace)))
 }
 
-// WrappedRoundTripper returns the one behind, as client-go's do.
+// WrappedRoundTripper implements the net.RoundTripperWrapper interface of apimachinery.
 func (t traced) WrappedRoundTripper() http.RoundTripper { return t.RoundTripper }

@@ -1,10 +1,12 @@
-// Package cluster keeps the objects of one API server that names are made of: a store per kind and namespace, which
-// kinds are served, and the snapshot. It knows no DNS.
+// Package cluster keeps the objects of one API server: a store per kind and namespace, which kinds are served, and the
+// snapshot. It knows no DNS.
 package cluster
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,10 +20,11 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/snapshot"
 )
 
-// Cluster keeps stores of the objects up to date, however many plugin blocks read them. What is read of the objects is
-// what all of these need: until Run, Require and the methods that return stores add to it.
+// Cluster keeps the stores that several plugin blocks share. Require and the methods that return stores add to what is read;
+// they must be called before Run.
 type Cluster struct {
 	*informer.Server
 	clients  *Clients
@@ -32,12 +35,13 @@ type Cluster struct {
 	fields         object.Fields
 	namespaceNames bool // some zone has names that are kept for Namespaces (C7)
 
-	services   map[string]*Services
-	slices     map[string]*EndpointSlices
-	ingresses  map[string]*Ingresses
-	gatewayAPI gatewayAPI
-	stores     []store // all of them
-	snapshot   *keeper // nil if none is kept
+	made      map[string]any // what the methods that return stores have returned, by kind and namespace
+	stores    []store
+	discovery *informer.Discovery // of the Gateway API, nil unless there is a store of it
+	interval  time.Duration       // of discovery
+
+	snapshot *snapshot.Writer // nil if none is kept
+	restored func() bool      // restores the snapshot once, and reports whether it could be used
 }
 
 // New returns the Cluster of the API server that config names. Nothing is dialled before Run.
@@ -51,14 +55,11 @@ func New(config *rest.Config, log informer.Logger) (*Cluster, error) {
 
 // NewForClients is New with clients that are there.
 func NewForClients(clients *Clients, log informer.Logger) (*Cluster, error) {
-	c := &Cluster{
-		Server:    &informer.Server{Log: log},
-		clients:   clients,
-		log:       log,
-		services:  map[string]*Services{},
-		slices:    map[string]*EndpointSlices{},
-		ingresses: map[string]*Ingresses{},
+	interval, err := time.ParseDuration(discoveryInterval)
+	if err != nil {
+		return nil, fmt.Errorf("discovery interval: %w", err)
 	}
+	c := &Cluster{Server: &informer.Server{Log: log}, clients: clients, log: log, made: map[string]any{}, interval: interval}
 	c.Server.OnChange = c.MarkDirty
 	c.Server.OnStatus = func() {
 		for _, f := range c.onChange {
@@ -66,10 +67,10 @@ func NewForClients(clients *Clients, log informer.Logger) (*Cluster, error) {
 		}
 		c.MarkDirty() // it may be all that was missing
 	}
-	return c, c.newGatewayAPI()
+	return c, nil
 }
 
-// Require adds what a plugin block needs of the objects, with their identity or without. It must be called before Run.
+// Require adds what a plugin block needs of the objects, and their identity if that is true.
 func (c *Cluster) Require(o *config.Options, identity bool) {
 	f := &c.fields
 	f.Classes = append(f.Classes, o.Class)
@@ -84,39 +85,40 @@ func (c *Cluster) Require(o *config.Options, identity bool) {
 	c.namespaceNames = c.namespaceNames || o.Gateways && o.Services && len(o.Zones) > 0
 }
 
-// RequireAll adds what an inspection shows beyond that: the nodes of endpoints, hosts of Services that nobody exposes, and
-// labels and annotations.
+// RequireAll adds what only an inspection needs.
 func (c *Cluster) RequireAll() {
 	c.fields.Nodes, c.fields.Unexposed, c.fields.Annotations = true, true, true
 }
 
-// OnChange lets f be called whenever the State of a watch has changed. It must be called before Run.
+// OnChange makes f be called after each change of a watch's State. It must be called before Run.
 func (c *Cluster) OnChange(f func()) { c.onChange = append(c.onChange, f) }
 
-// LogShared makes log the log of what concerns the API server as such, and Services, for a reader to which these matter more
-// than the other kinds. It must be called before Run, after the stores were asked for.
+// LogShared sets the log of the API server as such, and of the Services that were asked for. It must be called before Run.
 func (c *Cluster) LogShared(log informer.Logger) {
 	c.Server.Log = log
-	for _, s := range c.services {
-		s.Log = log
+	for _, s := range c.stores {
+		if status := s.status(); status.Kind == "service" {
+			status.Log = log
+		}
 	}
 }
 
 // Run watches until the context is cancelled, and returns when everything that it started has ended.
 func (c *Cluster) Run(ctx context.Context) {
 	var running sync.WaitGroup
-	defer c.clients.close()
+	if dialer := c.clients.dialer; dialer != nil {
+		defer dialer.CloseAll() // those of cancelled requests are not idle yet, and would stay for 90 s
+	}
 	defer running.Wait()
 	for _, run := range c.run {
 		running.Go(func() { run(ctx) })
 	}
 }
 
-// NeverAnswered reports whether nothing has been heard of the API server since the start.
+// NeverAnswered reports whether the API server has not answered since the start.
 func (c *Cluster) NeverAnswered() bool { return !c.clients.answered.Load() }
 
-// Trouble returns why the API server, or a kind that no zone can be answered without, cannot be read, "" if that is not
-// known.
+// Trouble returns why the API server, or a kind that every zone needs, cannot be read, "" if that is not known.
 func (c *Cluster) Trouble() string {
 	failure := c.Failure()
 	for _, s := range c.Watches() {
@@ -133,38 +135,31 @@ func (c *Cluster) Trouble() string {
 // WatchStatus is the state of one kind's watches.
 type WatchStatus struct {
 	Kind      string    // "service", "endpointslice", "httproute" and so on
-	Synced    bool      // its objects are known, in all namespaces that are watched
-	LastEvent time.Time // when the API server last said anything about it, a bookmark included; zero for never
+	Synced    bool      // the API server has listed it in all namespaces that are watched
+	LastEvent time.Time // of any kind, a bookmark included; zero for never
 }
 
-// Status returns the state of each kind that is watched, in no particular order. Kinds that the API server does not
-// serve are left out.
+// Status returns the state of each kind that is watched and served, in no particular order.
 func (c *Cluster) Status() []WatchStatus {
-	byKind := map[string]*WatchStatus{}
+	byKind := map[string]WatchStatus{}
 	for _, of := range c.stores {
 		w := of.status()
 		state := w.State()
 		if state == informer.NotServed {
 			continue
 		}
-		s := byKind[w.Kind]
-		if s == nil {
-			s = &WatchStatus{Kind: w.Kind, Synced: true}
-			byKind[w.Kind] = s
-		}
-		s.Synced = s.Synced && state == informer.Listed
+		s, seen := byKind[w.Kind]
+		s.Kind = w.Kind
+		s.Synced = (s.Synced || !seen) && state == informer.Listed
 		if last := w.LastEvent(); last.After(s.LastEvent) {
 			s.LastEvent = last
 		}
+		byKind[w.Kind] = s
 	}
-	var statuses []WatchStatus
-	for _, s := range byKind {
-		statuses = append(statuses, *s)
-	}
-	return statuses
+	return slices.Collect(maps.Values(byKind))
 }
 
-// There reports whether the object with the UID is in a store, which it can be only with Fields.Identity.
+// There reports whether the object with the UID is in a store. It needs Fields.Identity.
 func (c *Cluster) There(kind, namespace, name string, uid types.UID) bool {
 	return uid != "" && slices.ContainsFunc(c.stores, func(s store) bool {
 		if !strings.EqualFold(s.status().Kind, kind) {
@@ -175,13 +170,14 @@ func (c *Cluster) There(kind, namespace, name string, uid types.UID) bool {
 	})
 }
 
-// Lint yields what is wrong with the labels and annotations of objects, if somebody requires their identity.
+// Lint yields what is wrong with the labels and annotations of objects. It needs Fields.Identity.
 func (c *Cluster) Lint() iter.Seq[*object.Problem] {
 	return func(yield func(*object.Problem) bool) {
 		for _, s := range c.stores {
-			for _, meta := range s.metadata() {
-				for i := range meta.Lint {
-					if !yield(&meta.Lint[i]) {
+			for _, object := range s.save() {
+				lint := object.Metadata().Lint
+				for i := range lint {
+					if !yield(&lint[i]) {
 						return
 					}
 				}
@@ -190,17 +186,7 @@ func (c *Cluster) Lint() iter.Seq[*object.Problem] {
 	}
 }
 
-// kept returns the store of a namespace, "" for all, which is made for the first that asks.
-func kept[T any](stores map[string]T, namespace string, make func(string) T) T {
-	store, made := stores[namespace]
-	if !made {
-		store = make(namespace)
-		stores[namespace] = store
-	}
-	return store
-}
-
-// NamespacesOf returns the namespaces that a plugin block is limited to, "" for all of them.
+// NamespacesOf returns the namespaces of a plugin block, "" for all.
 func NamespacesOf(o *config.Options) []string {
 	if len(o.Namespaces) == 0 {
 		return []string{metav1.NamespaceAll}

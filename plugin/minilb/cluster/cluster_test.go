@@ -103,7 +103,7 @@ func TestRequire(t *testing.T) {
 }
 
 // G3: the first version that is served.
-func TestVersionsOf(t *testing.T) {
+func TestVersions(t *testing.T) {
 	for _, tc := range []struct{ served, kind, want string }{
 		{"tlsroutes/v1alpha2 tlsroutes/v1alpha3", object.KindTLSRoute, "v1alpha3"},
 		{"tlsroutes/v1alpha2", object.KindTLSRoute, "v1alpha2"},
@@ -121,9 +121,9 @@ func TestVersionsOf(t *testing.T) {
 		served := informer.Served{}
 		for _, resource := range strings.Fields(tc.served) {
 			name, version, _ := strings.Cut(resource, "/")
-			served[schema.GroupVersionResource{Group: groupOf(tc.kind), Version: version, Resource: name}] = true
+			served[schema.GroupVersionResource{Group: Versions[tc.kind][0].Group, Version: version, Resource: name}] = true
 		}
-		if got := served.First(VersionsOf(tc.kind)).Version; got != tc.want {
+		if got := served.First(Versions[tc.kind]).Version; got != tc.want {
 			t.Errorf("%s of %s: got %q, want %q", tc.kind, tc.served, got, tc.want)
 		}
 	}

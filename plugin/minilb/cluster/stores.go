@@ -1,16 +1,14 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/informer"
@@ -34,9 +32,8 @@ type kindObject interface {
 // store is an informer.Store of any type.
 type store interface {
 	status() *informer.Status
-	scope() string // the namespace, or the name of a Namespace, "" for all
-	get(cache.ObjectName) *object.Meta
-	metadata() []*object.Meta
+	scope() string                     // the namespace, or the name of a Namespace, "" for all
+	get(cache.ObjectName) *object.Meta // nil if it is not there
 	save() []snapshot.Object
 	seed([]snapshot.Object)
 	load([]runtime.Object)
@@ -50,8 +47,8 @@ type stored[R informer.Full, T kindObject] struct {
 
 // Services returns the store of Services of type LoadBalancer in a namespace, "" for all.
 func (c *Cluster) Services(namespace string) *Services {
-	return kept(c.services, namespace, func(namespace string) *Services {
-		if all := c.services[metav1.NamespaceAll]; all != nil { // their watch has these, too
+	return kept(c, "service", namespace, func() *Services {
+		if all, there := c.made["service "].(*Services); there { // one watch has them all
 			return informer.Derive(all, func(full *corev1.Service) *object.Service {
 				if full.Namespace != namespace {
 					return nil
@@ -59,36 +56,46 @@ func (c *Cluster) Services(namespace string) *Services {
 				return object.NewService(full, &c.fields)
 			})
 		}
-		status := c.Watch(informer.Resource{Kind: "service", Name: "services", Namespace: namespace}, nil)
-		// The API server hands out LoadBalancers only; one that changes its type is reported as deleted.
-		return start(c, newStore(c, status, namespace, object.NewService), c.clients.Core.Services(namespace), "spec.type="+string(corev1.ServiceTypeLoadBalancer))
+		resource := informer.Resource{Kind: "service", Name: "services", Namespace: namespace}
+		// A Service that changes its type is reported as deleted.
+		return start(c, resource, object.NewService, c.clients.Core.Services(namespace), "spec.type="+string(corev1.ServiceTypeLoadBalancer))
 	})
 }
 
 // EndpointSlices returns the store of EndpointSlices in a namespace, "" for all.
 func (c *Cluster) EndpointSlices(namespace string) *EndpointSlices {
-	return kept(c.slices, namespace, func(namespace string) *EndpointSlices {
-		status := c.Watch(informer.Resource{Kind: "endpointslice", Name: "endpointslices", Group: discoveryv1.GroupName, Namespace: namespace}, c.log)
-		return start(c, newStore(c, status, namespace, object.NewEndpointSlice), c.clients.Discovery.EndpointSlices(namespace), "")
+	return kept(c, "endpointslice", namespace, func() *EndpointSlices {
+		resource := informer.Resource{Kind: "endpointslice", Name: "endpointslices", Group: discoveryv1.GroupName, Namespace: namespace}
+		return start(c, resource, object.NewEndpointSlice, c.clients.Discovery.EndpointSlices(namespace), "")
 	})
 }
 
 // Ingresses returns the store of Ingresses in a namespace, "" for all.
 func (c *Cluster) Ingresses(namespace string) *Ingresses {
-	return kept(c.ingresses, namespace, func(namespace string) *Ingresses {
-		status := c.Watch(informer.Resource{Kind: "ingress", Name: "ingresses", Group: networkingv1.GroupName, Namespace: namespace, Optional: true}, c.log)
-		return start(c, newStore(c, status, namespace, object.NewIngress), c.clients.Networking.Ingresses(namespace), "")
+	return kept(c, "ingress", namespace, func() *Ingresses {
+		resource := informer.Resource{Kind: "ingress", Name: "ingresses", Group: networkingv1.GroupName, Namespace: namespace, Optional: true}
+		return start(c, resource, object.NewIngress, c.clients.Networking.Ingresses(namespace), "")
 	})
 }
 
-func newStore[R informer.Full, T kindObject](c *Cluster, status *informer.Status, scope string, reduce func(R, *object.Fields) T) *informer.Store[R, T] {
-	s := informer.NewStore(status, func(full R) T { return reduce(full, &c.fields) })
+// kept returns the store of a kind in a namespace, "" for all. It calls make the first time.
+func kept[T any](c *Cluster, kind, namespace string, make func() T) T {
+	key := kind + " " + namespace
+	if c.made[key] == nil {
+		c.made[key] = make()
+	}
+	return c.made[key].(T)
+}
+
+func newStore[R informer.Full, T kindObject](c *Cluster, resource informer.Resource, scope string, reduce func(R, *object.Fields) T) *informer.Store[R, T] {
+	s := informer.NewStore(c.Watch(resource, c.log), func(full R) T { return reduce(full, &c.fields) })
 	c.stores = append(c.stores, &stored[R, T]{s, scope})
 	return s
 }
 
-// start lets Run fill a store.
-func start[L informer.List, R informer.Full, T informer.Object](c *Cluster, s *informer.Store[R, T], client informer.Client[L], selector string) *informer.Store[R, T] {
+// start returns a new store that Run fills.
+func start[L informer.List, R informer.Full, T kindObject](c *Cluster, resource informer.Resource, reduce func(R, *object.Fields) T, client informer.Client[L], selector string) *informer.Store[R, T] {
+	s := newStore(c, resource, resource.Namespace, reduce)
 	c.run = append(c.run, func(ctx context.Context) { informer.Run(ctx, s, client, selector) })
 	return s
 }
@@ -97,7 +104,6 @@ func (s *stored[R, T]) status() *informer.Status { return s.Status }
 
 func (s *stored[R, T]) scope() string { return s.within }
 
-// get returns what is known of an object, nil if it is not there.
 func (s *stored[R, T]) get(name cache.ObjectName) *object.Meta {
 	if object, there := s.Get(name); there {
 		return object.Metadata()
@@ -105,19 +111,10 @@ func (s *stored[R, T]) get(name cache.ObjectName) *object.Meta {
 	return nil
 }
 
-func (s *stored[R, T]) metadata() []*object.Meta {
-	var all []*object.Meta
-	for _, object := range s.List() {
-		all = append(all, object.Metadata())
-	}
-	return all
-}
-
 func (s *stored[R, T]) save() []snapshot.Object {
-	list := s.List()
-	objects := make([]snapshot.Object, len(list))
-	for i, object := range list {
-		objects[i] = object
+	var objects []snapshot.Object
+	for _, object := range s.List() {
+		objects = append(objects, object)
 	}
 	return objects
 }
@@ -132,7 +129,7 @@ func (s *stored[R, T]) seed(objects []snapshot.Object) {
 	s.Seed(list)
 }
 
-// load takes those of the objects that a list for the store would have.
+// load lists those of the objects that belong to the store.
 func (s *stored[R, T]) load(objects []runtime.Object) {
 	if s.State() == informer.NotServed {
 		return
@@ -140,13 +137,10 @@ func (s *stored[R, T]) load(objects []runtime.Object) {
 	var list []any
 	for _, object := range objects {
 		full, ok := object.(R)
-		if !ok {
+		if kind := object.GetObjectKind().GroupVersionKind(); !ok || !kind.Empty() && !strings.EqualFold(kind.Kind, s.Kind) {
 			continue
 		}
-		if kind := object.GetObjectKind().GroupVersionKind(); kind != (schema.GroupVersionKind{}) && !strings.EqualFold(kind.Kind, s.Kind) {
-			continue
-		}
-		if slices.Contains([]string{"", full.GetNamespace()}, s.within) || full.GetNamespace() == "" && full.GetName() == s.within {
+		if s.within == "" || s.within == cmp.Or(full.GetNamespace(), full.GetName()) {
 			list = append(list, full)
 		}
 	}

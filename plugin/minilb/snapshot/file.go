@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// maxSize bounds what is read and written, in bytes: the objects of a file of that size take less than half of the memory
-// that the shipped manifests give the server. 10,000 Services with 10 endpoints each take 3 million.
+// maxSize bounds what is read and written, in bytes: its objects take less than half of the memory that the shipped manifests
+// give the server. 10,000 Services with 10 endpoints each take 3 million.
 const maxSize = 128 << 20
 
 var (
@@ -22,8 +22,8 @@ var (
 // File is the path of a snapshot.
 type File string
 
-// Read returns what is in the file, if it can be believed: it is regular, its name is no link, and nobody but us and
-// root may have written it. Nothing is waited for, such as the writer of a pipe.
+// Read returns what is in the file, if that is regular, no link, and only we and root can have written it. It never waits,
+// such as for the writer of a pipe.
 func (f File) Read() (*State, error) {
 	file, err := os.OpenFile(string(f), os.O_RDONLY|careful, 0)
 	if err != nil {
@@ -42,7 +42,7 @@ func (f File) Read() (*State, error) {
 	return decode(io.LimitReader(file, maxSize))
 }
 
-// believed returns why the content of a file that is open is not to be used.
+// believed returns why the content of an open file must not be used.
 func believed(file *os.File) error {
 	info, err := file.Stat()
 	switch {
@@ -60,10 +60,10 @@ func believed(file *os.File) error {
 	return trust(info, directory)
 }
 
-// Write puts a file in place of the one there is, which stays as it was until the new one is complete, on the disk too.
+// Write replaces the file atomically, once the new one is on the disk.
 func (f File) Write(s *State) error {
 	temporary := string(f) + ".tmp"
-	// One that a crash has left behind, or that somebody has put there.
+	// A crash, or somebody, may have left one.
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -85,14 +85,14 @@ func (f File) Write(s *State) error {
 		os.Remove(temporary)
 		return err
 	}
-	if directory, err := os.Open(filepath.Dir(string(f))); err == nil { // so that the rename lasts, where that can be
+	if directory, err := os.Open(filepath.Dir(string(f))); err == nil { // makes the rename durable, where that is possible
 		directory.Sync()
 		directory.Close()
 	}
 	return nil
 }
 
-// limited is a writer that fails, with errTooLarge, before more is written than may be read again.
+// limited returns errTooLarge in place of writing more than left bytes.
 type limited struct {
 	io.Writer
 	left int

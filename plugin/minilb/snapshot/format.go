@@ -21,9 +21,8 @@ import (
 )
 
 // A snapshot consists of lines: a title with the version of the format; the Header; for each store its heading and one
-// object a line; and the SHA-256 of all before it, which no newline follows. All but the first and the last are JSON.
-// Fields and kinds that are unknown are skipped and missing ones are zero, so that another version is needed only if
-// the meaning of a field changes.
+// object a line; and the SHA-256 of all before it, without a newline. All but the first and the last are JSON. Unknown
+// fields and kinds are skipped, so that a new version is needed only if the meaning of a field changes.
 const (
 	title   = "minilb snapshot"
 	Version = 5
@@ -36,19 +35,22 @@ type State struct {
 	Stores []Store
 }
 
-// Header is what a snapshot says of itself.
+// Header describes a snapshot.
 type Header struct {
 	Written int64  // when the API server had the state, in unix seconds
 	Host    string // the API server
-	// What the objects were read for: of what nobody asked for, nothing is kept.
+	// What the objects were read for.
 	Classes         []string `json:",omitzero"` // of Services, "" for those without one
 	HostAnnotations []string `json:",omitzero"`
 	HTTPS           bool     `json:",omitzero"`
-	Discovered      bool     `json:",omitzero"` // it is known what optional kinds the API server serves
+	Discovered      bool     `json:",omitzero"` // the stores have all optional kinds that the API server serves
 }
 
 // Object is a pointer to one of the types of package object.
-type Object interface{ Key() cache.ObjectName }
+type Object interface {
+	Key() cache.ObjectName
+	Metadata() *object.Meta
+}
 
 // Store is the objects of a kind, in a namespace or all.
 type Store struct {
@@ -57,14 +59,12 @@ type Store struct {
 	Objects []Object
 }
 
-// heading is the line before a store's objects.
 type heading struct {
 	Kind    string
 	Scope   string `json:",omitzero"`
 	Objects int
 }
 
-// constructors make the objects of each kind.
 var constructors = map[string]func() Object{
 	"service":                                func() Object { return &object.Service{} },
 	"endpointslice":                          func() Object { return &object.EndpointSlice{} },
@@ -79,8 +79,7 @@ var constructors = map[string]func() Object{
 	strings.ToLower(object.KindTLSRoute):     func() Object { return &object.Route{} },
 }
 
-// Store returns the objects of a kind and scope, which may be those of all namespaces that lie in it. It reports
-// whether they are known.
+// Store returns the objects of a kind and scope, of all namespaces if need be, and whether they are known.
 func (s *State) Store(kind, scope string) ([]Object, bool) {
 	var all *Store
 	for i := range s.Stores {
@@ -103,7 +102,6 @@ func (s *State) Store(kind, scope string) ([]Object, bool) {
 	return objects, true
 }
 
-// encode writes a state.
 func encode(out io.Writer, s *State) error {
 	sum := sha256.New()
 	w := bufio.NewWriterSize(io.MultiWriter(out, sum), 64<<10)
@@ -132,20 +130,24 @@ func encode(out io.Writer, s *State) error {
 
 var errSum = errors.New("it is damaged: its checksum does not match")
 
-// reader reads the lines of a snapshot, and sums them up.
+// reader reads lines, and sums them up.
 type reader struct {
 	*bufio.Reader
 	sum hash.Hash
 }
 
-// decode reads a state in one pass. Nothing of it is returned unless all of it is as it was written.
+// decode reads a state in one pass. It returns nothing unless the checksum matches.
 func decode(in io.Reader) (*State, error) {
 	r := reader{bufio.NewReaderSize(in, 64<<10), sha256.New()}
 	if err := r.title(); err != nil {
 		return nil, err
 	}
+	line, err := r.line()
+	if err != nil {
+		return nil, err
+	}
 	s := &State{}
-	if err := r.object(&s.Header); err != nil {
+	if err := parse(line, &s.Header); err != nil {
 		return nil, err
 	}
 	for {
@@ -163,16 +165,31 @@ func decode(in io.Reader) (*State, error) {
 		if err := parse(line, &of); err != nil {
 			return nil, err
 		}
-		if err := r.store(s, of); err != nil {
-			return nil, err
+		construct := constructors[of.Kind]
+		store := Store{Kind: of.Kind, Scope: of.Scope}
+		for range of.Objects {
+			line, err := r.line()
+			if err != nil {
+				return nil, err
+			}
+			if construct == nil {
+				continue
+			}
+			o := construct()
+			if err := parse(line, o); err != nil {
+				return nil, err
+			}
+			store.Objects = append(store.Objects, o)
+		}
+		if construct != nil {
+			s.Stores = append(s.Stores, store)
 		}
 	}
 }
 
-// title reads the first line. Of a file that does not begin with it no more is read than its beginning.
+// title reads the first line, and no more than 40 bytes of a file without it.
 func (r *reader) title() error {
-	const longest = 40
-	beginning, err := r.Peek(longest)
+	beginning, err := r.Peek(40)
 	if err != nil && err != io.EOF {
 		return err
 	}
@@ -189,7 +206,7 @@ func (r *reader) title() error {
 	return err
 }
 
-// line returns the next line with its end. The last one has none and is not part of the sum.
+// line returns the next line with its newline. The last one has none and is not part of the sum.
 func (r *reader) line() ([]byte, error) {
 	line, err := r.ReadBytes('\n')
 	switch {
@@ -204,41 +221,9 @@ func (r *reader) line() ([]byte, error) {
 	return line, nil
 }
 
-// object reads a line into a value.
-func (r *reader) object(into any) error {
-	line, err := r.line()
-	if err != nil {
-		return err
-	}
-	return parse(line, into)
-}
-
 func parse(line []byte, into any) error {
 	if err := json.Unmarshal(line, into); err != nil {
 		return fmt.Errorf("it is damaged: %w", err)
-	}
-	return nil
-}
-
-// store reads the objects of a store, of an unknown kind without keeping them.
-func (r *reader) store(s *State, of heading) error {
-	construct := constructors[of.Kind]
-	store := Store{Kind: of.Kind, Scope: of.Scope}
-	for range of.Objects {
-		if construct == nil {
-			if _, err := r.line(); err != nil {
-				return err
-			}
-			continue
-		}
-		o := construct()
-		if err := r.object(o); err != nil {
-			return err
-		}
-		store.Objects = append(store.Objects, o)
-	}
-	if construct != nil {
-		s.Stores = append(s.Stores, store)
 	}
 	return nil
 }

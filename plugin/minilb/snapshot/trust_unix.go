@@ -10,12 +10,11 @@ import (
 	"syscall"
 )
 
-// careful are the flags by which a file is opened that somebody else may have put there.
+// careful are the flags to open a file that somebody else may have put there.
 const careful = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
-// trust returns why a file in this directory may have been written by others than us and root, nil if it was not.
-// Its group may have been made able to: Kubernetes gives the files of a volume that has an fsGroup to that group,
-// which the pod's containers are in, and marks its directories by the bit setgid.
+// trust returns why others than we and root may have written a file, nil if they cannot. The group may write it if it is a
+// volume's fsGroup, which has the pod's containers: Kubernetes sets setgid on the volume's directories.
 func trust(file, directory fs.FileInfo) error {
 	const byGroup, byOthers = 0o020, 0o002
 	is, known := file.Sys().(*syscall.Stat_t)
@@ -34,7 +33,6 @@ func trust(file, directory fs.FileInfo) error {
 	return nil
 }
 
-// isGroup reports whether this process is in a group.
 func isGroup(gid int) bool {
 	groups, _ := os.Getgroups() // none if that fails
 	return gid == os.Getegid() || slices.Contains(groups, gid)

@@ -20,7 +20,10 @@ func TestOneWriter(t *testing.T) {
 	wrote := make(chan error, 1)
 	older := newTestWriter(path, func() bool {
 		newer.MarkDirty()
-		go func() { wrote <- newer.Flush() }()
+		go func() {
+			_, err := newer.Flush()
+			wrote <- err
+		}()
 		select {
 		case <-wrote:
 			t.Fatal("two write at a time")
@@ -29,7 +32,7 @@ func TestOneWriter(t *testing.T) {
 		return true
 	})
 	older.MarkDirty()
-	if err := older.Flush(); err != nil {
+	if _, err := older.Flush(); err != nil {
 		t.Error(err)
 	}
 	if err := <-wrote; err != nil || !newer.Clean() {

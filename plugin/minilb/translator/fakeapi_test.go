@@ -171,7 +171,7 @@ func fakeState() map[string][]runtime.Object {
 func listKinds() map[schema.GroupVersionResource]string {
 	kinds := map[schema.GroupVersionResource]string{}
 	for _, kind := range slices.Concat(cluster.ListenerSetKinds, cluster.RouteKinds, []string{object.KindGateway, object.KindGatewayClass}) {
-		for _, version := range cluster.VersionsOf(kind) {
+		for _, version := range cluster.Versions[kind] {
 			kinds[version] = "List"
 		}
 	}

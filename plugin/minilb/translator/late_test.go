@@ -184,14 +184,14 @@ func TestPokes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := newFakeAPI()
 		api.offer(all...)
-		b, stop := runBench(t, api, config.Options{Gateways: true}, func(b *bench) { b.watcher.TriggerDiscovery() })
+		b, stop := runBench(t, api, config.Options{Gateways: true}, func(b *bench) { b.watcher.Discovery().Trigger() })
 		time.Sleep(triggerPause + 100*time.Millisecond)
 		synctest.Wait()
 		if asked := api.timesAsked(); asked != 2 {
 			t.Errorf("asked %d times, want 2", asked)
 		}
 		for range 1000 {
-			b.watcher.TriggerDiscovery()
+			b.watcher.Discovery().Trigger()
 			time.Sleep(10 * time.Millisecond)
 		}
 		synctest.Wait()
@@ -199,7 +199,7 @@ func TestPokes(t *testing.T) {
 		if asked < 10 || asked > 13 {
 			t.Errorf("asked %d times in eleven seconds", asked)
 		}
-		b.watcher.TriggerDiscovery()
+		b.watcher.Discovery().Trigger()
 		synctest.Wait()
 		stop()
 		if again := api.timesAsked(); again > asked {

@@ -139,7 +139,7 @@ func (t *Translator) subscribe() {
 func (t *Translator) subscribeGateways(namespace string) {
 	c := t.cluster
 	if classes := c.GatewayClasses(); !slices.Contains(t.optional, classes.Status) {
-		t.optional = append(t.optional, c.Discovery(), classes.Status)
+		t.optional = append(t.optional, c.Discovery().Status, classes.Status)
 		follow(t, classes.Store, t.onGatewayClass)
 	}
 	t.optional = append(t.optional, c.Namespaces(namespace).Status, c.Gateways(namespace).Status)

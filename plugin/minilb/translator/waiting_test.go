@@ -244,7 +244,7 @@ func TestWaitingForConfirmation(t *testing.T) {
 		api.offer(without("httproutes")...)
 		nextLook(api)
 		start := time.Now()
-		b.watcher.TriggerDiscovery()
+		b.watcher.Discovery().Trigger()
 		for b.addrs("http.org.") != "-" {
 			time.Sleep(10 * time.Millisecond)
 			synctest.Wait()
