@@ -74,18 +74,17 @@ type traced struct {
 
 // RoundTrip implements the http.RoundTripper interface.
 func (t traced) RoundTrip(request *http.Request) (*http.Response, error) {
-	if t.clients.answered.Load() {
-		return t.RoundTripper.RoundTrip(request)
+	if !t.clients.answered.Load() {
+		request = request.WithContext(httptrace.WithClientTrace(request.Context(), &httptrace.ClientTrace{
+			TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
+				if err == nil {
+					t.clients.answered.Store(true)
+				}
+			},
+			GotFirstResponseByte: func() { t.clients.answered.Store(true) },
+		}))
 	}
-	trace := &httptrace.ClientTrace{
-		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
-			if err == nil {
-				t.clients.answered.Store(true)
-			}
-		},
-		GotFirstResponseByte: func() { t.clients.answered.Store(true) },
-	}
-	return t.RoundTripper.RoundTrip(request.WithContext(httptrace.WithClientTrace(request.Context(), trace)))
+	return t.RoundTripper.RoundTrip(request)
 }
 
 // WrappedRoundTripper implements the net.RoundTripperWrapper interface of apimachinery.

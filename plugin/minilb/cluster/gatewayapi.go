@@ -97,8 +97,6 @@ func custom[T kindObject](c *Cluster, kind, namespace string, reduce func(*unstr
 	})
 }
 
-const openNames = "; as long as it is, others may claim the name of a namespace in a zone"
-
 // Namespaces returns the store of all Namespaces, or of one by its name. Gateways select them by their labels (G16), and
 // their names in a zone are kept for them (C7). Without Gateways they are optional.
 func (c *Cluster) Namespaces(name string) *Namespaces {
@@ -113,11 +111,11 @@ func (c *Cluster) Namespaces(name string) *Namespaces {
 			if !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) || needed.Load() {
 				return false
 			}
-			note := ""
 			if c.namespaceNames {
-				note = openNames
+				s.Dismiss(err, "; as long as it is, others may claim the name of a namespace in a zone")
+			} else {
+				s.Dismiss(err, "")
 			}
-			s.Dismiss(err, note)
 			return true
 		}
 		v := informer.NewVersioned(s,

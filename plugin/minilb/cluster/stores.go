@@ -112,9 +112,10 @@ func (s *stored[R, T]) get(name cache.ObjectName) *object.Meta {
 }
 
 func (s *stored[R, T]) save() []snapshot.Object {
-	var objects []snapshot.Object
-	for _, object := range s.List() {
-		objects = append(objects, object)
+	list := s.List()
+	objects := make([]snapshot.Object, len(list))
+	for i, object := range list {
+		objects[i] = object
 	}
 	return objects
 }

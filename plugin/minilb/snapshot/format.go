@@ -105,86 +105,67 @@ func (s *State) Store(kind, scope string) ([]Object, bool) {
 func encode(out io.Writer, s *State) error {
 	sum := sha256.New()
 	w := bufio.NewWriterSize(io.MultiWriter(out, sum), 64<<10)
-	fmt.Fprintf(w, "%s %d\n", title, Version) // the Writer keeps its first error
+	_, err := fmt.Fprintf(w, "%s %d\n", title, Version)
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
-	if err := lines.Encode(&s.Header); err != nil {
-		return err
+	write := func(line any) {
+		if err == nil {
+			err = lines.Encode(line)
+		}
 	}
+	write(&s.Header)
 	for _, of := range s.Stores {
-		if err := lines.Encode(heading{of.Kind, of.Scope, len(of.Objects)}); err != nil {
-			return err
-		}
+		write(heading{of.Kind, of.Scope, len(of.Objects)})
 		for _, o := range of.Objects {
-			if err := lines.Encode(o); err != nil {
-				return err
-			}
+			write(o)
 		}
 	}
-	if err := w.Flush(); err != nil {
-		return err
+	if err == nil {
+		err = w.Flush()
 	}
-	_, err := fmt.Fprintf(out, "%s%x", sumMark, sum.Sum(nil))
+	if err == nil {
+		_, err = fmt.Fprintf(out, "%s%x", sumMark, sum.Sum(nil))
+	}
 	return err
 }
 
-var errSum = errors.New("it is damaged: its checksum does not match")
-
-// reader reads lines, and sums them up.
+// reader reads lines, and sums them up. It stops at the first error.
 type reader struct {
 	*bufio.Reader
 	sum hash.Hash
+	err error
 }
 
 // decode reads a state in one pass. It returns nothing unless the checksum matches.
 func decode(in io.Reader) (*State, error) {
-	r := reader{bufio.NewReaderSize(in, 64<<10), sha256.New()}
-	if err := r.title(); err != nil {
-		return nil, err
-	}
-	line, err := r.line()
-	if err != nil {
-		return nil, err
-	}
+	r := reader{Reader: bufio.NewReaderSize(in, 64<<10), sum: sha256.New()}
 	s := &State{}
-	if err := parse(line, &s.Header); err != nil {
-		return nil, err
-	}
-	for {
-		line, err := r.line()
-		if err != nil {
-			return nil, err
-		}
+	r.err = r.title()
+	r.parse(r.line(), &s.Header)
+	for r.err == nil {
+		line := r.line()
 		if sum, last := bytes.CutPrefix(line, []byte(sumMark)); last {
 			if string(sum) != hex.EncodeToString(r.sum.Sum(nil)) {
-				return nil, errSum
+				return nil, errors.New("it is damaged: its checksum does not match")
 			}
 			return s, nil
 		}
 		var of heading
-		if err := parse(line, &of); err != nil {
-			return nil, err
-		}
+		r.parse(line, &of)
 		construct := constructors[of.Kind]
 		store := Store{Kind: of.Kind, Scope: of.Scope}
-		for range of.Objects {
-			line, err := r.line()
-			if err != nil {
-				return nil, err
+		for n := 0; n < of.Objects && r.err == nil; n++ {
+			if line := r.line(); construct != nil {
+				o := construct()
+				r.parse(line, o)
+				store.Objects = append(store.Objects, o)
 			}
-			if construct == nil {
-				continue
-			}
-			o := construct()
-			if err := parse(line, o); err != nil {
-				return nil, err
-			}
-			store.Objects = append(store.Objects, o)
 		}
 		if construct != nil {
 			s.Stores = append(s.Stores, store)
 		}
 	}
+	return nil, r.err
 }
 
 // title reads the first line, and no more than 40 bytes of a file without it.
@@ -202,28 +183,34 @@ func (r *reader) title() error {
 	case version != Version:
 		return fmt.Errorf("its format is version %d, and this minilb reads version %d", version, Version)
 	}
-	_, err = r.line()
-	return err
+	r.line()
+	return r.err
 }
 
-// line returns the next line with its newline. The last one has none and is not part of the sum.
-func (r *reader) line() ([]byte, error) {
+// line returns the next line with its newline, nil after an error. The last one has no newline and is not part of the sum.
+func (r *reader) line() []byte {
+	if r.err != nil {
+		return nil
+	}
 	line, err := r.ReadBytes('\n')
 	switch {
 	case err == io.EOF && bytes.HasPrefix(line, []byte(sumMark)):
-		return line, nil
+		return line
 	case err == io.EOF:
-		return nil, errors.New("it ends too early")
-	case err != nil:
-		return nil, err
+		err = errors.New("it ends too early")
+	}
+	if r.err = err; err != nil {
+		return nil
 	}
 	r.sum.Write(line)
-	return line, nil
+	return line
 }
 
-func parse(line []byte, into any) error {
-	if err := json.Unmarshal(line, into); err != nil {
-		return fmt.Errorf("it is damaged: %w", err)
+func (r *reader) parse(line []byte, into any) {
+	if r.err != nil {
+		return
 	}
-	return nil
+	if err := json.Unmarshal(line, into); err != nil {
+		r.err = fmt.Errorf("it is damaged: %w", err)
+	}
 }
