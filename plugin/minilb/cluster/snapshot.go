@@ -173,7 +173,8 @@ func (c *Cluster) restore(state *snapshot.State) {
 	if c.Restored() {
 		at := time.Unix(state.Written, 0)
 		c.snapshot.Written.Store(state.Written)
-		c.log.Warningf("Serving the state of %s from %s, %v old, until the API server answers", at.UTC().Format(time.RFC3339), c.snapshot.File, max(0, time.Since(at)).Round(time.Second))
+		c.log.Warningf("Serving the state of %s from %s, %v old, until the API server answers",
+			at.UTC().Format(time.RFC3339), c.snapshot.File, max(0, time.Since(at)).Round(time.Second))
 	}
 	for _, f := range c.onChange {
 		f()

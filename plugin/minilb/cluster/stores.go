@@ -87,14 +87,18 @@ func kept[T any](c *Cluster, kind, namespace string, make func() T) T {
 	return c.made[key].(T)
 }
 
-func newStore[R informer.Full, T kindObject](c *Cluster, resource informer.Resource, scope string, reduce func(R, *object.Fields) T) *informer.Store[R, T] {
+func newStore[R informer.Full, T kindObject](
+	c *Cluster, resource informer.Resource, scope string, reduce func(R, *object.Fields) T,
+) *informer.Store[R, T] {
 	s := informer.NewStore(c.Watch(resource, c.log), func(full R) T { return reduce(full, &c.fields) })
 	c.stores = append(c.stores, &stored[R, T]{s, scope})
 	return s
 }
 
 // start returns a new store that Run fills.
-func start[L informer.List, R informer.Full, T kindObject](c *Cluster, resource informer.Resource, reduce func(R, *object.Fields) T, client informer.Client[L], selector string) *informer.Store[R, T] {
+func start[L informer.List, R informer.Full, T kindObject](
+	c *Cluster, resource informer.Resource, reduce func(R, *object.Fields) T, client informer.Client[L], selector string,
+) *informer.Store[R, T] {
 	s := newStore(c, resource, resource.Namespace, reduce)
 	c.run = append(c.run, func(ctx context.Context) { informer.Run(ctx, s, client, selector) })
 	return s

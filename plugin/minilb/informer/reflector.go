@@ -48,7 +48,9 @@ func runReflector[L List, R Full, T Object](ctx context.Context, s *Store[R, T],
 
 // listWatch wraps a typed client: observe gets the outcome of each request, but listed that of a list that works; lists are
 // reduced page by page; and kube.RelistPolicy decides whether a watch is resumed.
-func listWatch[L List](observe func(context.Context, error), listed func(), reduce func(runtime.Object) any, c Client[L], selector string) cache.ListerWatcher {
+func listWatch[L List](
+	observe func(context.Context, error), listed func(), reduce func(runtime.Object) any, c Client[L], selector string,
+) cache.ListerWatcher {
 	resumption := &kube.RelistPolicy{}
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {

@@ -24,11 +24,15 @@ type Versioned[R Full, T Object] struct {
 
 // NewVersioned returns a Store that is filled by the client for the version that choose picks. It is NotServed until a
 // Discovery follows.
-func NewVersioned[L List, R Full, T Object](store *Store[R, T], choose func(Served) schema.GroupVersionResource, client func(schema.GroupVersionResource) Client[L], selector string) *Versioned[R, T] {
+func NewVersioned[L List, R Full, T Object](
+	store *Store[R, T], choose func(Served) schema.GroupVersionResource, client func(schema.GroupVersionResource) Client[L], selector string,
+) *Versioned[R, T] {
 	store.state, store.last = NotServed, NotServed
-	return &Versioned[R, T]{Store: store, choose: choose, watch: func(ctx context.Context, version schema.GroupVersionResource, into *versionStore[R, T]) {
+	v := &Versioned[R, T]{Store: store, choose: choose}
+	v.watch = func(ctx context.Context, version schema.GroupVersionResource, into *versionStore[R, T]) {
 		runReflector(ctx, store, into, client(version), selector)
-	}}
+	}
+	return v
 }
 
 // follow watches the version that choose picks until the context is cancelled. It reports whether that is a new one.
