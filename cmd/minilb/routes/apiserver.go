@@ -35,6 +35,9 @@ func (lan LAN) Locate(ctx context.Context, client kubernetes.Interface) (LAN, er
 	if err != nil {
 		found = append(found, lan.servers...)
 	}
+	for i, addr := range found {
+		found[i] = addr.Unmap().WithZone("")
+	}
 	slices.SortFunc(found, netip.Addr.Compare)
 	lan.servers = slices.Compact(found)
 	return lan, err
@@ -45,17 +48,11 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if host == "" {
 		return nil, nil
 	}
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{addr.Unmap().WithZone("")}, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
 	defer cancel()
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return nil, fmt.Errorf("podCIDRs are not compared with the API server's address: resolve %q: %w", host, err)
-	}
-	for i, addr := range addrs {
-		addrs[i] = addr.Unmap().WithZone("")
 	}
 	return addrs, nil
 }
@@ -77,7 +74,7 @@ func published(ctx context.Context, client kubernetes.Interface) ([]netip.Addr, 
 		for _, endpoint := range slice.Endpoints {
 			for _, text := range endpoint.Addresses {
 				if addr, err := netip.ParseAddr(text); err == nil {
-					addrs = append(addrs, addr.Unmap().WithZone(""))
+					addrs = append(addrs, addr)
 				}
 			}
 		}

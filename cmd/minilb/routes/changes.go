@@ -12,43 +12,27 @@ import (
 type Event string
 
 const (
-	// Added is a route to a new destination.
-	Added Event = "add"
-	// Replaced is a route with another gateway or another node than before.
-	Replaced Event = "replace"
-	// Deleted is a route that its node does not have any more.
-	Deleted Event = "delete"
-	// Skipped is a node, or one of its podCIDRs, without a route.
-	Skipped Event = "skip"
+	Added    Event = "add"     // a route to a new destination
+	Replaced Event = "replace" // a route with another gateway or another node than before
+	Deleted  Event = "delete"  // a route that its node does not have any more
+	Skipped  Event = "skip"    // a node, or one of its podCIDRs, without a route
 )
 
 // Change is a difference between two states of the nodes.
 type Change struct {
-	Event Event
-	// Entry is the new one, or the deleted one.
-	Entry Entry
-	// Before is the one that was replaced.
-	Before Entry
+	Event  Event
+	Entry  Entry // the new one, or the deleted one
+	Before Entry // the one that was replaced
 }
 
 // Changes returns the changes from the entries before to those now: first deleted routes, then
 // the rest, each in the order of FromNodes. The end of a problem is no change: either a route replaces
 // it, or the node is gone.
 func Changes(before, now []Entry) []Change {
-	old, kept := map[netip.Prefix]Entry{}, map[netip.Prefix]bool{}
-	for _, entry := range before {
-		if entry.Problem == "" {
-			old[entry.Destination] = entry
-		}
-	}
-	for _, entry := range now {
-		if entry.Problem == "" {
-			kept[entry.Destination] = true
-		}
-	}
+	old, kept := byDestination(before), byDestination(now)
 	var changes []Change
 	for _, entry := range before {
-		if entry.Problem == "" && !kept[entry.Destination] {
+		if _, stays := kept[entry.Destination]; entry.Problem == "" && !stays {
 			changes = append(changes, Change{Event: Deleted, Entry: entry})
 		}
 	}
@@ -68,6 +52,17 @@ func Changes(before, now []Entry) []Change {
 	return changes
 }
 
+// byDestination returns the entries that are routes.
+func byDestination(entries []Entry) map[netip.Prefix]Entry {
+	routes := make(map[netip.Prefix]Entry, len(entries))
+	for _, entry := range entries {
+		if entry.Problem == "" {
+			routes[entry.Destination] = entry
+		}
+	}
+	return routes
+}
+
 // WriteChanges returns lines for the changes. For all entries since there was nothing they are
 // those of Write, except for JSON, of which each line is an object:
 //
@@ -77,40 +72,27 @@ func Changes(before, now []Entry) []Change {
 // It fails if the format has no lines for single changes.
 func (f Format) WriteChanges(changes []Change) (string, error) {
 	if f.change == nil {
-		return "", fmt.Errorf("-watch prints a line for each change, and %s is written as a whole: choose %s", f.Name, watchable())
+		names := formatNames(func(f Format) bool { return f.change != nil })
+		last := len(names) - 1
+		return "", fmt.Errorf("-watch prints a line for each change, and %s is written as a whole: choose %s or %s",
+			f.Name, strings.Join(names[:last], ", "), names[last])
 	}
 	var text strings.Builder
 	for _, c := range changes {
-		text.WriteString(f.change(c))
+		if c.Event == Skipped && f.comment != "" {
+			text.WriteString(c.Entry.problem(f.comment))
+		} else {
+			text.WriteString(f.change(c))
+		}
 	}
 	return text.String(), nil
 }
 
-// watchable lists the formats that have lines for changes.
-func watchable() string {
-	var names []string
-	for _, f := range Formats {
-		if f.change != nil {
-			names = append(names, f.Name)
-		}
-	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
-}
-
-func (c Change) comment(begin string) string {
-	return fmt.Sprintf("%s node %s: %s\n", begin, c.Entry.Node, c.Entry.Problem)
-}
-
 func ipChange(c Change) string {
-	switch e := c.Entry; c.Event {
-	case Skipped:
-		return c.comment("#")
-	case Deleted:
-		return fmt.Sprintf("ip %sroute del %s via %s\n", e.by("", "-6 "), e.Destination, e.Gateway)
-	default:
-		return IP([]Entry{e}, Replace)
+	if c.Event == Deleted {
+		return ipRoute("del", c.Entry)
 	}
+	return ipRoute(Replace, c.Entry)
 }
 
 func routerOSChange(c Change) string {
@@ -118,52 +100,30 @@ func routerOSChange(c Change) string {
 		return fmt.Sprintf("[find dst-address=%s comment=\"minilb %s\"]", e.Destination, e.Node)
 	}
 	switch e := c.Entry; c.Event {
-	case Skipped:
-		return c.comment("#")
 	case Deleted:
 		return fmt.Sprintf("/%s route remove %s\n", e.by("ip", "ipv6"), find(e))
 	case Replaced:
 		return fmt.Sprintf("/%s route set %s gateway=%s comment=\"minilb %s\"\n", e.by("ip", "ipv6"), find(c.Before), e.Gateway, e.Node)
 	default:
-		return routerOS(&table{entries: []Entry{e}})
+		return routerOS(e)
 	}
 }
 
 // frrChange removes what it replaces: FRRouting would add the second gateway.
 func frrChange(c Change) string {
-	no := func(e Entry) string { return "no " + frr(&table{entries: []Entry{e}}) }
-	switch c.Event {
-	case Skipped:
-		return c.comment("!")
-	case Deleted:
-		return no(c.Entry)
-	case Replaced:
-		if c.Before.Gateway == c.Entry.Gateway {
-			return ""
-		}
-		return no(c.Before) + frr(&table{entries: []Entry{c.Entry}})
+	switch {
+	case c.Event == Deleted:
+		return "no " + frr(c.Entry)
+	case c.Event == Added:
+		return frr(c.Entry)
+	case c.Before.Gateway == c.Entry.Gateway:
+		return ""
 	default:
-		return frr(&table{entries: []Entry{c.Entry}})
+		return "no " + frr(c.Before) + frr(c.Entry)
 	}
 }
 
-// jsonChange is as stable as jsonRoutes.
 func jsonChange(c Change) string {
-	line := struct {
-		Event       Event         `json:"event"`
-		Node        string        `json:"node"`
-		Family      string        `json:"family,omitempty"`
-		Destination *netip.Prefix `json:"destination,omitempty"`
-		Gateway     *netip.Addr   `json:"gateway,omitempty"`
-		Reason      string        `json:"reason,omitempty"`
-	}{Event: c.Event, Node: c.Entry.Node, Reason: c.Entry.Problem}
-	if c.Event != Skipped {
-		line.Family = c.Entry.by("ipv4", "ipv6")
-		line.Destination, line.Gateway = &c.Entry.Destination, &c.Entry.Gateway
-	}
-	text, err := json.Marshal(line)
-	if err != nil {
-		return "" // none of these fields can fail
-	}
+	text, _ := json.Marshal(newJSONEntry(c.Event, c.Entry)) // none of these fields can fail
 	return string(text) + "\n"
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 )
 
@@ -20,29 +19,23 @@ func OptionLength(entries []Entry) int {
 // Splits reports whether a DHCP option of that length must be split by the server (R12).
 func Splits(length int) bool { return length > maxOption }
 
-// classlessRoute is a route of a DHCP option, which is for IPv4 only.
-type classlessRoute struct {
-	destination netip.Prefix
-	gateway     netip.Addr
-}
-
 // classlessRoutes returns the routes of the option, the default route last (R11).
-func (t *table) classlessRoutes() (all []classlessRoute) {
+func (t *table) classlessRoutes() (all []Entry) {
 	for _, e := range t.entries {
 		if e.Problem == "" && e.Destination.Addr().Is4() {
-			all = append(all, classlessRoute{e.Destination, e.Gateway})
+			all = append(all, e)
 		}
 	}
-	return append(all, classlessRoute{netip.PrefixFrom(netip.IPv4Unspecified(), 0), t.gateway})
+	return append(all, Entry{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: t.gateway})
 }
 
 // option encodes the routes: of each the prefix length, as many bytes of the network as it covers, and the
 // router (R10, RFC 3442).
 func (t *table) option() (all []byte) {
-	for _, h := range t.classlessRoutes() {
-		network, router := h.destination.Addr().As4(), h.gateway.As4()
-		all = append(all, byte(h.destination.Bits()))
-		all = append(all, network[:(h.destination.Bits()+7)/8]...)
+	for _, e := range t.classlessRoutes() {
+		network, router := e.Destination.Addr().As4(), e.Gateway.As4()
+		all = append(all, byte(e.Destination.Bits()))
+		all = append(all, network[:(e.Destination.Bits()+7)/8]...)
 		all = append(all, router[:]...)
 	}
 	return all
@@ -50,31 +43,24 @@ func (t *table) option() (all []byte) {
 
 // comments lists the entries that are not in a DHCP option.
 func (t *table) comments(begin string) string {
-	var text strings.Builder
-	for _, e := range t.entries {
-		switch {
-		case e.Problem != "":
-			fmt.Fprintf(&text, "%s node %s: %s\n", begin, e.Node, e.Problem)
-		case e.Destination.Addr().Is6():
-			fmt.Fprintf(&text, "%s node %s: no DHCP option has routes for IPv6 (%s): see -o radvd\n", begin, e.Node, e.Destination)
+	return writeLines(t.entries, begin, func(e Entry) string {
+		if e.Destination.Addr().Is4() {
+			return ""
 		}
-	}
-	return text.String()
+		return fmt.Sprintf("%s node %s: no DHCP option has routes for IPv6 (%s): see -o radvd\n", begin, e.Node, e.Destination)
+	})
 }
 
+// decimal returns the bytes as numbers.
 func decimal(option []byte, separator string) string {
-	var numbers []string
-	for _, b := range option {
-		numbers = append(numbers, strconv.Itoa(int(b)))
-	}
-	return strings.Join(numbers, separator)
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(option), "[]"), " ", separator)
 }
 
 // list writes the routes in dnsmasq's syntax.
 func (t *table) list() string {
 	var routes []string
-	for _, h := range t.classlessRoutes() {
-		routes = append(routes, h.destination.String(), h.gateway.String())
+	for _, e := range t.classlessRoutes() {
+		routes = append(routes, e.Destination.String(), e.Gateway.String())
 	}
 	return strings.Join(routes, ",")
 }
@@ -87,7 +73,7 @@ func (t *table) dnsmasqOption(code int) string {
 
 // dnsmasq writes lines of dnsmasq.conf: option 121 and, for older Windows, 249 (R12).
 func dnsmasq(t *table) string {
-	return t.comments("#") + t.dnsmasqOption(121) + "\n" + t.dnsmasqOption(249) + "\n"
+	return t.dnsmasqOption(121) + "\n" + t.dnsmasqOption(249) + "\n"
 }
 
 // maxLine is the longest line that dnsmasq reads (MAXDNAME in its dns-protocol.h).
@@ -105,7 +91,6 @@ func dnsmasqLoads(t *table) error {
 // openWrtDHCP writes commands that add the options to /etc/config/dhcp.
 func openWrtDHCP(t *table) string {
 	var text strings.Builder
-	text.WriteString(t.comments("#"))
 	fmt.Fprintf(&text, "# those of an earlier run go before: uci show dhcp.%s.dhcp_option\n", t.iface)
 	for _, code := range []int{121, 249} {
 		fmt.Fprintf(&text, "uci add_list dhcp.%s.dhcp_option='%d,%s'\n", t.iface, code, t.list())
@@ -127,7 +112,6 @@ func routerOSLoads(t *table) error {
 // routes: the last line then finds none to assign.
 func routerOSDHCP(t *table) string {
 	var text strings.Builder
-	text.WriteString(t.comments("#"))
 	networks := fmt.Sprintf("[/ip dhcp-server network find gateway=%s]", t.gateway)
 	fmt.Fprintf(&text, ":if ([:len %s] = 0) do={:error \"no DHCP network has the gateway %s\"}\n", networks, t.gateway)
 	for _, code := range []int{121, 249} {
@@ -146,14 +130,13 @@ func routerOSDHCP(t *table) string {
 // from the default-router (kea_parse_options in vyos-1x), and has no option 249.
 func vyOSDHCP(t *table) string {
 	var text strings.Builder
-	text.WriteString(t.comments("#"))
 	network := fmt.Sprintf("set service dhcp-server shared-network-name %s subnet %s option", t.iface, t.subnet)
-	for _, h := range t.classlessRoutes() {
-		if h.destination.Bits() == 0 {
-			fmt.Fprintf(&text, "%s default-router %s\n", network, h.gateway)
+	for _, e := range t.classlessRoutes() {
+		if e.Destination.Bits() == 0 {
+			fmt.Fprintf(&text, "%s default-router %s\n", network, e.Gateway)
 			continue
 		}
-		fmt.Fprintf(&text, "%s static-route %s next-hop %s\n", network, h.destination, h.gateway)
+		fmt.Fprintf(&text, "%s static-route %s next-hop %s\n", network, e.Destination, e.Gateway)
 	}
 	return text.String()
 }
@@ -161,7 +144,7 @@ func vyOSDHCP(t *table) string {
 // kea writes an option-data list for a subnet, in hex, which all versions of Kea accept.
 func kea(t *table) string {
 	option := hex.EncodeToString(t.option())
-	return t.comments("//") + fmt.Sprintf("// in the subnet of the router %s, beside the options that it has\n", t.gateway) + fmt.Sprintf(`"option-data": [
+	return fmt.Sprintf("// in the subnet of the router %s, beside the options that it has\n", t.gateway) + fmt.Sprintf(`"option-data": [
   {"code": 121, "space": "dhcp4", "csv-format": false, "data": %q},
   {"code": 249, "space": "dhcp4", "csv-format": false, "data": %q}
 ]
@@ -172,7 +155,7 @@ func kea(t *table) string {
 // those of subnets and pools, so that the router is known (R9).
 func iscDHCP(t *table) string {
 	option, router := decimal(t.option(), ", "), t.gateway.As4()
-	return t.comments("#") + "# outside of all subnets\n" +
+	return "# outside of all subnets\n" +
 		"option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\n" +
 		"option ms-classless-static-routes code 249 = array of unsigned integer 8;\n" +
 		fmt.Sprintf("# for clients that are given the router %s: those of other networks keep theirs\n", t.gateway) +
@@ -186,8 +169,8 @@ func iscDHCP(t *table) string {
 func option121(t *table) string {
 	option := t.option()
 	var routes []string
-	for _, h := range t.classlessRoutes() {
-		routes = append(routes, h.destination.String()+" via "+h.gateway.String())
+	for _, e := range t.classlessRoutes() {
+		routes = append(routes, e.Destination.String()+" via "+e.Gateway.String())
 	}
-	return t.comments("#") + fmt.Sprintf("# %d bytes: %s\nhex %s\ndecimal %s\n", len(option), strings.Join(routes, ", "), hex.EncodeToString(option), decimal(option, ","))
+	return fmt.Sprintf("# %d bytes: %s\nhex %s\ndecimal %s\n", len(option), strings.Join(routes, ", "), hex.EncodeToString(option), decimal(option, ","))
 }

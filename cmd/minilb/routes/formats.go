@@ -11,54 +11,43 @@ import (
 
 // Format is a way to write routes down.
 type Format struct {
-	// Name is that of "-o".
-	Name string
-	// About names the program that it is for.
-	About string
-	// Default is the default interface; "" if the format has none.
-	Default string
-	// Gateway is set for DHCP options, which need the LAN's own router for the default route (R11).
-	Gateway bool
-	// Subnet is set if the format names the LAN's IPv4 subnet, which In sets.
-	Subnet bool
-	// Tagged is set if the interface to the LAN must be named: the routes are for the clients there
-	// only (R9).
-	Tagged bool
-	// IPv6 is set if the format is for IPv6 only.
-	IPv6 bool
-	// Document is set if a text is written even without any route.
-	Document bool
-	// Hint is advice for the user, "" for none.
-	Hint string
+	Name     string // of -o
+	About    string // the program that it is for
+	Default  string // interface, "" if the format has none
+	Gateway  bool   // DHCP options, which need the LAN's own router for the default route (R11)
+	Subnet   bool   // names the LAN's IPv4 subnet, which In sets
+	Tagged   bool   // the interface to the LAN must be named: the routes are for the clients there only (R9)
+	IPv6     bool   // for IPv6 only
+	Document bool   // is written even without any route
+	Hint     string // advice for the user, "" for none
 
-	subnet netip.Prefix
-
-	write func(*table) string
-	// loads returns an error if the format's program would not load the routes; nil if it loads all.
-	loads func(*table) error
-	// change writes a Change as lines; nil if the format has none.
-	change func(Change) string
+	subnet  netip.Prefix
+	comment string              // begins a comment
+	route   func(Entry) string  // returns the lines of a route; nil for those with write
+	write   func(*table) string // returns the text, for DHCP options without the comments before
+	loads   func(*table) error  // whether the format's program would load the routes; nil if it loads all
+	change  func(Change) string // returns the lines of a Change that is not a comment; nil if the format has none
 }
 
 // Formats are all formats, in the order of the help.
 var Formats = []Format{
-	{Name: "ip", About: "iproute2 commands", Hint: FirewallHint, write: func(t *table) string { return IP(t.entries, Replace) }, change: ipChange},
+	{Name: "ip", About: "iproute2 commands", Hint: FirewallHint, comment: "#", route: func(e Entry) string { return ipRoute(Replace, e) }, change: ipChange},
 	{Name: "json", About: "for programs, see below", Document: true, write: jsonDocument, change: jsonChange},
-	{Name: "routeros", About: "MikroTik RouterOS 7", Hint: FirewallHint, write: routerOS, change: routerOSChange},
+	{Name: "routeros", About: "MikroTik RouterOS 7", Hint: FirewallHint, comment: "#", route: routerOS, change: routerOSChange},
 	{Name: "openwrt", About: "OpenWrt's uci", Default: "lan", Hint: FirewallHint, write: openWrt},
-	{Name: "vyos", About: "VyOS", Hint: FirewallHint, write: vyOS},
-	{Name: "frr", About: "FRRouting's vtysh", Hint: FirewallHint, write: frr, change: frrChange},
-	{Name: "junos", About: "Juniper JunOS", Hint: FirewallHint, write: junOS},
-	{Name: "networkd", About: "systemd.network sections", write: networkd},
+	{Name: "vyos", About: "VyOS", Hint: FirewallHint, comment: "#", route: vyOS},
+	{Name: "frr", About: "FRRouting's vtysh", Hint: FirewallHint, comment: "!", route: frr, change: frrChange},
+	{Name: "junos", About: "Juniper JunOS", Hint: FirewallHint, comment: "#", route: junOS},
+	{Name: "networkd", About: "systemd.network sections", comment: "#", route: networkd},
 	{Name: "netplan", About: "netplan YAML", Default: "eth0", write: netplan},
-	{Name: "windows", About: "route.exe commands", write: windows},
-	{Name: "dnsmasq", About: "DHCP options 121 and 249", Gateway: true, Tagged: true, Hint: optionHint, write: dnsmasq, loads: dnsmasqLoads},
-	{Name: "openwrt-dhcp", About: "the same for OpenWrt's uci", Default: "lan", Gateway: true, Hint: optionHint, write: openWrtDHCP, loads: dnsmasqLoads},
-	{Name: "kea", About: "the same for Kea, an option-data list", Gateway: true, Hint: optionHint, write: kea},
-	{Name: "isc", About: "the same for ISC dhcpd", Gateway: true, Hint: optionHint, write: iscDHCP},
-	{Name: "routeros-dhcp", About: "the same for RouterOS 7", Gateway: true, Hint: optionHint, write: routerOSDHCP, loads: routerOSLoads},
-	{Name: "vyos-dhcp", About: "option 121 for VyOS 1.5, with -subnet", Default: "LAN", Gateway: true, Subnet: true, Hint: optionHint, write: vyOSDHCP},
-	{Name: "option121", About: "the same in hex and in decimal", Gateway: true, Hint: optionHint, write: option121},
+	{Name: "windows", About: "route.exe commands", comment: "REM", route: windows},
+	{Name: "dnsmasq", About: "DHCP options 121 and 249", Gateway: true, Tagged: true, Hint: optionHint, comment: "#", write: dnsmasq, loads: dnsmasqLoads},
+	{Name: "openwrt-dhcp", About: "the same for OpenWrt's uci", Default: "lan", Gateway: true, Hint: optionHint, comment: "#", write: openWrtDHCP, loads: dnsmasqLoads},
+	{Name: "kea", About: "the same for Kea, an option-data list", Gateway: true, Hint: optionHint, comment: "//", write: kea},
+	{Name: "isc", About: "the same for ISC dhcpd", Gateway: true, Hint: optionHint, comment: "#", write: iscDHCP},
+	{Name: "routeros-dhcp", About: "the same for RouterOS 7", Gateway: true, Hint: optionHint, comment: "#", write: routerOSDHCP, loads: routerOSLoads},
+	{Name: "vyos-dhcp", About: "option 121 for VyOS 1.5, with -subnet", Default: "LAN", Gateway: true, Subnet: true, Hint: optionHint, comment: "#", write: vyOSDHCP},
+	{Name: "option121", About: "the same in hex and in decimal", Gateway: true, Hint: optionHint, comment: "#", write: option121},
 	{Name: "radvd", About: "IPv6, a radvd.conf for each node", Default: "eth0", IPv6: true, write: radvd},
 }
 
@@ -92,13 +81,18 @@ func (f Format) In(subnet netip.Prefix) (Format, error) {
 func FormatByName(name string) (Format, error) {
 	i := slices.IndexFunc(Formats, func(f Format) bool { return f.Name == name })
 	if i < 0 {
-		var names []string
-		for _, f := range Formats {
-			names = append(names, f.Name)
-		}
-		return Format{}, fmt.Errorf("-o %q: choose one of %s", name, strings.Join(names, ", "))
+		return Format{}, fmt.Errorf("-o %q: choose one of %s", name, strings.Join(formatNames(func(Format) bool { return true }), ", "))
 	}
 	return Formats[i], nil
+}
+
+func formatNames(wanted func(Format) bool) (names []string) {
+	for _, f := range Formats {
+		if wanted(f) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
 }
 
 // errNoGateway: a DHCP option must have the default route (R11).
@@ -148,6 +142,12 @@ func (f Format) Write(entries []Entry, iface string, gateway netip.Addr) (string
 			return "", err
 		}
 	}
+	switch {
+	case f.Gateway:
+		return t.comments(f.comment) + f.write(t), nil
+	case f.route != nil:
+		return writeLines(entries, f.comment, f.route), nil
+	}
 	return f.write(t), nil
 }
 
@@ -165,7 +165,7 @@ func (f Format) missing(entries []Entry) error {
 		if e.Problem != "" {
 			continue
 		}
-		if only == "" || only == family(e.Gateway) {
+		if only == "" || only == e.by("IPv4", "IPv6") {
 			return nil
 		}
 		some = true
@@ -179,17 +179,21 @@ func (f Format) missing(entries []Entry) error {
 	return errors.New("no routes: no node has a podCIDR and an InternalIP that make one")
 }
 
-// lines writes each route with one, and problems as comments.
-func (t *table) lines(comment string, one func(*strings.Builder, Entry)) string {
+// writeLines writes the routes as route does, and problems as comments.
+func writeLines(entries []Entry, comment string, route func(Entry) string) string {
 	var text strings.Builder
-	for _, entry := range t.entries {
+	for _, entry := range entries {
 		if entry.Problem != "" {
-			fmt.Fprintf(&text, "%s node %s: %s\n", comment, entry.Node, entry.Problem)
-			continue
+			text.WriteString(entry.problem(comment))
+		} else {
+			text.WriteString(route(entry))
 		}
-		one(&text, entry)
 	}
 	return text.String()
+}
+
+func (e Entry) problem(comment string) string {
+	return fmt.Sprintf("%s node %s: %s\n", comment, e.Node, e.Problem)
 }
 
 // by returns four for IPv4, six for IPv6.

@@ -8,14 +8,12 @@ import (
 	"strings"
 )
 
-// maxRoutes is how many podCIDRs of a node get routes (R7b). The API server takes one a family.
-const maxRoutes = 64
-
-// maxIPs is how many InternalIPs of a node are read (R7b). A node has one a family.
-const maxIPs = 64
-
-// maxProblems is how many problems of all nodes are reported; the last one counts the rest (R7b).
-const maxProblems = 100
+// Limits (R7b).
+const (
+	maxRoutes   = 64  // podCIDRs of a node that get routes; the API server accepts one a family
+	maxIPs      = 64  // InternalIPs of a node that are read; a node has one a family
+	maxProblems = 100 // of all nodes that are reported; the last one counts the rest
+)
 
 // legible returns the beginning of a malformed address in a form that can be printed anywhere: with a question mark for
 // each character that no address has (R15).
@@ -122,37 +120,25 @@ func inside(networks []netip.Prefix, cidr netip.Prefix) bool {
 }
 
 // bounded drops the problems beyond maxProblems; the last one that stays counts them.
-func bounded(entries []Entry) []Entry {
+func bounded(entries []Entry) (kept []Entry) {
 	last, problems := 0, 0
-	for i, entry := range entries {
-		if entry.Problem == "" {
-			continue
+	for _, entry := range entries {
+		if entry.Problem != "" {
+			if problems++; problems > maxProblems {
+				continue
+			}
+			last = len(kept)
 		}
-		if problems++; problems == maxProblems {
-			last = i
-		}
+		kept = append(kept, entry)
 	}
-	if problems <= maxProblems {
-		return entries
-	}
-	kept := slices.Clone(entries[:last+1])
-	kept[last].Problem += fmt.Sprintf(", and %d more problems of nodes are not reported", problems-maxProblems)
-	for _, entry := range entries[last+1:] {
-		if entry.Problem == "" {
-			kept = append(kept, entry)
-		}
+	if problems > maxProblems {
+		kept[last].Problem += fmt.Sprintf(", and %d more problems of nodes are not reported", problems-maxProblems)
 	}
 	return kept
 }
 
-// older orders nodes by age, so that nobody takes another's podCIDR by a Node that he adds.
-func older(a, b *machine) int {
-	return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name, b.name))
-}
-
-// unambiguous leaves addresses to the oldest of the nodes whose podCIDRs contain them: a table has one route to a
-// destination, and one to a part of it would divert that part's packets. A cluster does not assign
-// addresses twice, but people do.
+// unambiguous leaves addresses to the oldest of the nodes whose podCIDRs contain them, so that nobody takes another's by
+// a Node that he adds: a table has one route to a destination, and one to a part of it would divert that part's packets.
 func unambiguous(entries []Entry, machines map[string]*machine) {
 	var routes []int
 	for i := range entries {
@@ -161,7 +147,8 @@ func unambiguous(entries []Entry, machines map[string]*machine) {
 		}
 	}
 	slices.SortStableFunc(routes, func(i, j int) int {
-		return older(machines[entries[i].Node], machines[entries[j].Node])
+		a, b := machines[entries[i].Node], machines[entries[j].Node]
+		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name, b.name))
 	})
 	owners := map[netip.Prefix]string{} // of the destinations that stay
 	var stay []int                      // their entries, by address
@@ -182,14 +169,15 @@ func unambiguous(entries []Entry, machines map[string]*machine) {
 				taken = entries[stay[j]].Destination
 			}
 		}
-		switch {
-		case taken == cidr:
-			*entry = Entry{Node: entry.Node, Destination: cidr, Problem: fmt.Sprintf("podCIDR %s is also that of node %s", cidr, owners[taken]), Kind: SamePodCIDR}
-		case taken.IsValid():
-			*entry = Entry{Node: entry.Node, Destination: cidr, Problem: fmt.Sprintf("podCIDR %s overlaps %s of node %s", cidr, taken, owners[taken]), Kind: SamePodCIDR}
-		default:
+		if !taken.IsValid() {
 			owners[cidr] = entry.Node
 			stay = slices.Insert(stay, at, i)
+			continue
 		}
+		problem := fmt.Sprintf("podCIDR %s overlaps %s of node %s", cidr, taken, owners[taken])
+		if taken == cidr {
+			problem = fmt.Sprintf("podCIDR %s is also that of node %s", cidr, owners[taken])
+		}
+		*entry = Entry{Node: entry.Node, Destination: cidr, Problem: problem, Kind: SamePodCIDR}
 	}
 }

@@ -19,19 +19,14 @@ import (
 
 // Entry is one podCIDR of a node: its route or, if Problem is set, why there is none.
 type Entry struct {
-	// Node is the node's name.
-	Node string
-	// Destination is the podCIDR, without host bits; the zero Prefix if the problem is not about a single one.
-	Destination netip.Prefix
-	// Gateway is the InternalIP of the same family that was chosen (R1, R22); invalid if Problem is set.
-	Gateway netip.Addr
-	// Others are the other InternalIPs of the family, best first.
-	Others []netip.Addr
+	Node        string       // the node's name
+	Destination netip.Prefix // the podCIDR, without host bits; the zero Prefix if the problem is not about a single one
+	Gateway     netip.Addr   // the InternalIP of the same family that was chosen (R1, R22); invalid if Problem is set
+	Others      []netip.Addr // the other InternalIPs of the family, best first
 	// Problem is why there is no route, in a few words on one line. No character that comes from a Node has a
 	// meaning to a shell or a router, even if the line is not taken for a comment (R15).
 	Problem string
-	// Kind is that of the problem, "" for none.
-	Kind ProblemKind
+	Kind    ProblemKind // of the problem, "" for none
 }
 
 func (e Entry) equal(other Entry) bool {
@@ -43,31 +38,20 @@ func (e Entry) equal(other Entry) bool {
 type ProblemKind string
 
 const (
-	// NoPodCIDR: the node has none, or a malformed one.
-	NoPodCIDR ProblemKind = "NoPodCIDR"
-	// NoInternalIP: it has no address of the podCIDR's family that can be a next hop.
-	NoInternalIP ProblemKind = "NoInternalIP"
-	// MalformedIP: one of its addresses is malformed.
-	MalformedIP ProblemKind = "MalformedIP"
-	// SamePodCIDR: another node has the podCIDR or one that overlaps it.
-	SamePodCIDR ProblemKind = "SamePodCIDR"
-	// NotPodNetwork: the podCIDR is not a pod network, or is one too many (R7b).
-	NotPodNetwork ProblemKind = "NotPodNetwork"
-	// HostInPodCIDR: the podCIDR contains an address of a node, of the LAN's router (R7) or of the API server (R7b).
-	HostInPodCIDR ProblemKind = "HostInPodCIDR"
+	NoPodCIDR     ProblemKind = "NoPodCIDR"     // the node has none, or a malformed one
+	NoInternalIP  ProblemKind = "NoInternalIP"  // it has no address of the podCIDR's family that can be a next hop
+	MalformedIP   ProblemKind = "MalformedIP"   // one of its addresses is malformed
+	SamePodCIDR   ProblemKind = "SamePodCIDR"   // another node has the podCIDR or one that overlaps it
+	NotPodNetwork ProblemKind = "NotPodNetwork" // the podCIDR is not a pod network, or is one too many (R7b)
+	HostInPodCIDR ProblemKind = "HostInPodCIDR" // it contains an address of a node, of the LAN's router (R7) or of the API server (R7b)
 )
 
 // LAN is the network that the routes are for, and the cluster, as far as the user describes them.
 type LAN struct {
-	// Router is the LAN's own router, which no destination may contain (R7).
-	Router netip.Addr
-	// Nodes are networks whose addresses are preferred of a node's several InternalIPs (R22).
-	Nodes []netip.Prefix
-	// Within are the networks of the cluster's pods, which limit the destinations; without any these are the
-	// private networks (R7b).
-	Within []netip.Prefix
-	// Server is the API server's host in the kubeconfig of a client outside of the cluster, without a port; empty inside.
-	Server string
+	Router netip.Addr     // the LAN's own router, which no destination may contain (R7)
+	Nodes  []netip.Prefix // networks whose addresses are preferred of a node's several InternalIPs (R22)
+	Within []netip.Prefix // the pod networks, which limit the destinations; without any these are the private networks (R7b)
+	Server string         // the API server's host for a client outside of the cluster, without a port; empty inside
 
 	servers []netip.Addr // of the API server, found by Locate
 }
@@ -149,31 +133,26 @@ func (lan LAN) entries(machines map[string]*machine) []Entry {
 
 // choose sets the entry's next hop: of the addresses of its family one in lan.Nodes, else the first (R1, R22).
 func (lan LAN) choose(entry *Entry, ips []netip.Addr) {
-	var hops []netip.Addr
+	var preferred, others []netip.Addr
 	unusable := ""
 	for _, ip := range ips {
 		switch {
 		case ip.Is4() != entry.Destination.Addr().Is4():
 		case ip.IsLoopback() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast():
 			unusable = fmt.Sprintf(" but %s, which is not an address of the LAN", ip)
+		case inside(lan.Nodes, netip.PrefixFrom(ip, ip.BitLen())):
+			preferred = append(preferred, ip)
 		default:
-			hops = append(hops, ip)
+			others = append(others, ip)
 		}
 	}
+	hops := slices.Concat(preferred, others)
 	if len(hops) == 0 {
 		entry.Kind = NoInternalIP
-		entry.Problem = fmt.Sprintf("no %s InternalIP for %s%s", family(entry.Destination.Addr()), entry.Destination, unusable)
+		entry.Problem = fmt.Sprintf("no %s InternalIP for %s%s", entry.by("IPv4", "IPv6"), entry.Destination, unusable)
 		return
 	}
-	slices.SortStableFunc(hops, func(a, b netip.Addr) int { return cmp.Compare(lan.rank(a), lan.rank(b)) })
 	entry.Gateway, entry.Others = hops[0], hops[1:]
-}
-
-func (lan LAN) rank(ip netip.Addr) int {
-	if slices.ContainsFunc(lan.Nodes, func(network netip.Prefix) bool { return network.Contains(ip) }) {
-		return 0
-	}
-	return 1
 }
 
 // podCIDRs returns the node's podCIDRs, IPv4 first, and the problems of the others.
@@ -190,9 +169,7 @@ func podCIDRs(node *corev1.Node) (cidrs []netip.Prefix, problems []string) {
 		}
 		cidrs = append(cidrs, cidr.Masked())
 	}
-	slices.SortStableFunc(cidrs, func(a, b netip.Prefix) int {
-		return cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen())
-	})
+	slices.SortStableFunc(cidrs, func(a, b netip.Prefix) int { return cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen()) })
 	return cidrs, problems
 }
 
@@ -215,11 +192,4 @@ func internalIPs(node *corev1.Node) (ips []netip.Addr, problems []string) {
 		ips = append(ips, ip.Unmap())
 	}
 	return ips, problems
-}
-
-func family(ip netip.Addr) string {
-	if ip.Is4() {
-		return "IPv4"
-	}
-	return "IPv6"
 }

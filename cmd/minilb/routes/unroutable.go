@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
@@ -36,14 +37,10 @@ func (p Prefixes) String() string {
 
 // PodOutsidePodCIDR is a node with pods outside of its podCIDRs, which its routes do not reach (R3).
 type PodOutsidePodCIDR struct {
-	// Node is the node's name.
-	Node string
-	// Outside and Total count the pod IPs seen on the node; Outside is at least 1.
-	Outside, Total int
-	// Example is the lowest of those outside.
-	Example netip.Addr
-	// PodCIDRs are the node's.
-	PodCIDRs Prefixes
+	Node           string
+	Outside, Total int        // number of pod IPs seen on the node; Outside is at least 1
+	Example        netip.Addr // the lowest of those outside
+	PodCIDRs       Prefixes   // of the node
 }
 
 // String returns the warning, without a line break.
@@ -54,13 +51,10 @@ func (p PodOutsidePodCIDR) String() string {
 
 // UnroutableEndpoint is an endpoint that no route leads to.
 type UnroutableEndpoint struct {
-	// Addr is the pod's address.
-	Addr netip.Addr
-	// Node is the node's name, and PodCIDRs are the node's, none if it has no route at all.
+	Addr     netip.Addr // of the pod
 	Node     string
-	PodCIDRs Prefixes
-	// Problem is why there is no route to the podCIDR that contains Addr, empty if none does.
-	Problem string
+	PodCIDRs Prefixes // of the node, none if it has no route at all
+	Problem  string   // why there is no route to the podCIDR that contains Addr, empty if none does
 }
 
 // Pods compares the addresses of pods with the routes to their nodes (R3). It needs nothing of a CNI, and is
@@ -199,11 +193,5 @@ func Addressed(slice *discoveryv1.EndpointSlice) bool {
 // Usable reports whether traffic may go to an endpoint: it is ready, or it still serves while it terminates (E2,
 // E3). Whether its Service has better ones does not matter here.
 func Usable(conditions discoveryv1.EndpointConditions) bool {
-	is := func(condition *bool, otherwise bool) bool {
-		if condition == nil {
-			return otherwise
-		}
-		return *condition
-	}
-	return is(conditions.Ready, true) || is(conditions.Serving, true) && is(conditions.Terminating, false)
+	return ptr.Deref(conditions.Ready, true) || ptr.Deref(conditions.Serving, true) && ptr.Deref(conditions.Terminating, false)
 }
