@@ -15,10 +15,7 @@ import (
 
 // events are changes of this host's network that may have made our routes wrong.
 type events struct {
-	// C holds a token if there was one since it was last read.
-	C chan struct{}
-	// destinations are those whose routes matter: true for desired ones, false for networks that contain
-	// their gateways.
+	C            chan struct{} // holds a token if there was one since it was last read
 	destinations atomic.Pointer[map[netip.Prefix]bool]
 }
 
@@ -57,6 +54,13 @@ func listen(ctx context.Context, running *sync.WaitGroup) (*events, error) {
 
 // watch makes what decides about these routes relevant from now on.
 func (e *events) watch(routes []Route) {
+	destinations := watched(routes)
+	e.destinations.Store(&destinations)
+}
+
+// watched returns the destinations whose routes matter: true for desired ones, false for networks that contain their
+// gateways.
+func watched(routes []Route) map[netip.Prefix]bool {
 	destinations := make(map[netip.Prefix]bool, len(routes))
 	for _, route := range routes {
 		for _, gateway := range route.Gateways {
@@ -68,7 +72,7 @@ func (e *events) watch(routes []Route) {
 	for _, route := range routes {
 		destinations[route.Destination] = true
 	}
-	e.destinations.Store(&destinations)
+	return destinations
 }
 
 // relevant reports whether a message is about a link, an address, one of the destinations, or a next hop

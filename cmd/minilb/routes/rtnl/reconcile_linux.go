@@ -95,7 +95,6 @@ func (r *reconciler) reconcile() error {
 		return nil
 	}
 	r.lastErr = ""
-
 	nexthops, failed := map[netip.Prefix]nexthop{}, map[netip.Prefix]failure{}
 	for _, route := range r.routes {
 		to, reason := now.nexthop(route)
@@ -206,7 +205,7 @@ func (r *reconciler) prune(ours map[netip.Prefix][]netlink.Route, nexthops map[n
 			}
 		}
 	}
-	maps.DeleteFunc(r.installed, func(destination netip.Prefix, _ nexthop) bool { _, kept := nexthops[destination]; return !kept })
+	maps.DeleteFunc(r.installed, func(destination netip.Prefix, _ nexthop) bool { return nexthops[destination] == nexthop{} })
 	return lines
 }
 
@@ -223,7 +222,7 @@ func (r *reconciler) report(failed map[netip.Prefix]failure) {
 		}
 		r.reported[destination] = line
 	}
-	maps.DeleteFunc(r.reported, func(destination netip.Prefix, _ string) bool { _, still := failed[destination]; return !still })
+	maps.DeleteFunc(r.reported, func(destination netip.Prefix, _ string) bool { return failed[destination] == failure{} })
 }
 
 // format returns a line about a change of a route.

@@ -8,8 +8,7 @@ import (
 )
 
 const (
-	// Protocol marks the routes that are ours: "ip route show proto 109" lists them. Neither the
-	// kernel's header (rtnetlink.h) nor iproute2's rt_protos assigns this number.
+	// Protocol marks our routes. Neither the kernel's header (rtnetlink.h) nor iproute2's rt_protos assigns this number.
 	Protocol = 109
 	// Metric is that of our routes. It is greater than 1024, the kernel's default for IPv6 routes, so that of two
 	// routes to one destination somebody else's is used.
@@ -18,8 +17,7 @@ const (
 
 // Route is a route that the table should have.
 type Route struct {
-	// Node is named in messages about the route.
-	Node string
+	Node string // named in messages about the route
 	// Destination has no host bits set, and is in the list of routes once. It must contain no address
 	// of this host, and no next hop of its other routes (R7).
 	Destination netip.Prefix

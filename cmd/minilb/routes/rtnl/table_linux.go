@@ -49,13 +49,10 @@ func Cleanup(out io.Writer) error {
 	slices.SortStableFunc(ours, func(a, b netlink.Route) int { return prefix(a.Dst).Compare(prefix(b.Dst)) })
 	for _, route := range ours {
 		removed, err := remove(route)
+		if removed {
+			_, err = fmt.Fprintln(out, format("removed", route, ""))
+		}
 		if err != nil {
-			return err
-		}
-		if !removed {
-			continue
-		}
-		if _, err := fmt.Fprintln(out, format("removed", route, "")); err != nil {
 			return err
 		}
 	}
@@ -121,14 +118,10 @@ func describe(r netlink.Route) string {
 
 // linkName returns the name of an interface, "" if there is none.
 func linkName(index int) string {
-	if index == 0 {
-		return ""
+	if link, err := net.InterfaceByIndex(index); err == nil {
+		return link.Name
 	}
-	link, err := net.InterfaceByIndex(index)
-	if err != nil {
-		return ""
-	}
-	return link.Name
+	return ""
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {

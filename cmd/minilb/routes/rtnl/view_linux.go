@@ -15,16 +15,11 @@ import (
 // view is this host's network at one time. No decision depends on our own routes, or each change would cause
 // the next one (R8).
 type view struct {
-	// ours are our routes in the main table.
-	ours map[netip.Prefix][]netlink.Route
-	// theirs describes routes of others to the desired destinations.
-	theirs map[netip.Prefix]string
-	// covering are the best routes of others, without the default routes, to networks that contain a desired gateway.
-	covering map[netip.Prefix]netlink.Route
-	// own are this host's addresses.
-	own []netip.Addr
-	// hops describes the next hop of another route, in any table, that a desired destination contains.
-	hops map[netip.Prefix]string
+	ours     map[netip.Prefix][]netlink.Route // in the main table
+	theirs   map[netip.Prefix]string          // describes routes of others to the desired destinations
+	covering map[netip.Prefix]netlink.Route   // the best of others to watched destinations, without the default routes
+	own      []netip.Addr                     // this host's addresses
+	hops     map[netip.Prefix]string          // describes the next hop of another route, in any table, that a desired destination contains
 }
 
 // readView returns the view for the desired routes.
@@ -32,15 +27,7 @@ func readView(desired []Route) (*view, error) {
 	v := &view{
 		ours: map[netip.Prefix][]netlink.Route{}, theirs: map[netip.Prefix]string{}, covering: map[netip.Prefix]netlink.Route{}, hops: map[netip.Prefix]string{},
 	}
-	destinations, covering, seen := map[netip.Prefix]bool{}, map[netip.Prefix]bool{}, map[netip.Addr]bool{}
-	for _, route := range desired {
-		destinations[route.Destination] = true
-		for _, gateway := range route.Gateways {
-			for network := range networks(gateway) {
-				covering[network] = true
-			}
-		}
-	}
+	destinations, seen := watched(desired), map[netip.Addr]bool{}
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil, fmt.Errorf("list the addresses of this host: %w", err)
@@ -54,10 +41,10 @@ func readView(desired []Route) (*view, error) {
 	}
 	return v, dump(&netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE, func(r netlink.Route) {
 		destination, main := prefix(r.Dst), r.Table == unix.RT_TABLE_MAIN
-		if main && r.Protocol == Protocol {
-			v.ours[destination] = append(v.ours[destination], r)
-		}
 		if r.Protocol == Protocol {
+			if main {
+				v.ours[destination] = append(v.ours[destination], r)
+			}
 			return
 		}
 		for _, hop := range nextHops(r) {
@@ -71,13 +58,14 @@ func readView(desired []Route) (*view, error) {
 				}
 			}
 		}
-		if !main {
+		isDesired, isWatched := destinations[destination]
+		if !main || !isWatched {
 			return
 		}
-		if destinations[destination] && v.theirs[destination] == "" {
+		if isDesired && v.theirs[destination] == "" {
 			v.theirs[destination] = describe(r) + " proto " + r.Protocol.String()
 		}
-		if best, known := v.covering[destination]; covering[destination] && r.Tos == 0 && (!known || r.Priority < best.Priority) {
+		if best, known := v.covering[destination]; r.Tos == 0 && (!known || r.Priority < best.Priority) {
 			v.covering[destination] = r
 		}
 	})
