@@ -1,6 +1,6 @@
-// Package minilb is a CoreDNS plugin that gives Services of type LoadBalancer an external
-// address without a load balancer: a DNS name that resolves to their ready pods. It answers
-// from an index in memory that package translator keeps up to date.
+// Package minilb is a CoreDNS plugin that gives Services of type LoadBalancer an external address without a load
+// balancer: a DNS name that resolves to their ready pods. It answers from an index in memory (package records), which
+// package translator keeps up to date.
 package minilb
 
 import (
@@ -16,6 +16,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/alias"
 	"github.com/minilb/minilb/plugin/minilb/ede"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/loop"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -74,7 +75,7 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 		}
 		return m.pass(ctx, w, r)
 	case qtype == dns.TypeDS && name == zone:
-		if outer := m.index.Zone(parent(name)); outer != "" {
+		if outer := m.index.Zone(hostname.Parent(name)); outer != "" {
 			zone = outer // the parent zone has the DS records (RFC 4035 §3.1.4.1)
 		}
 	}
@@ -116,9 +117,9 @@ func (m *Minilb) write(w dns.ResponseWriter, reply *dns.Msg) (int, error) {
 func (m *Minilb) passUnlessLoop(ctx context.Context, w dns.ResponseWriter, state *request.Request) (int, error) {
 	query := m.loops.Begin(state)
 	defer query.End()
-	if reply := query.Reply(); reply != nil {
+	if query.Reply != nil {
 		m.requests.add(ctx, servfail)
-		return m.write(state.W, reply)
+		return m.write(state.W, query.Reply)
 	}
 	return m.pass(ctx, query.Writer(w), state.Req)
 }

@@ -2,6 +2,7 @@ package alias
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -48,10 +49,7 @@ func (w Claimed) WriteMsg(reply *dns.Msg) error {
 
 // aliased reports whether the name of the question is an alias.
 func aliased(reply *dns.Msg) bool {
-	for _, rr := range reply.Answer {
-		if rr.Header().Rrtype == dns.TypeCNAME && strings.EqualFold(rr.Header().Name, reply.Question[0].Name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(reply.Answer, func(rr dns.RR) bool {
+		return rr.Header().Rrtype == dns.TypeCNAME && strings.EqualFold(rr.Header().Name, reply.Question[0].Name)
+	})
 }

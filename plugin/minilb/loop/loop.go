@@ -62,7 +62,7 @@ type Detector struct {
 	inFlight [inFlightSlots]atomic.Int32 // queries with the next plugin, by the hash of name and type
 	suspects chan string
 	proof    atomic.Pointer[proof]
-	found    atomic.Pointer[map[string]*Loop] // by domain, nil for none
+	found    atomic.Pointer[map[string]*Loop] // by domain
 	asking   sync.WaitGroup                   // goroutines that run next
 	sending  chan struct{}                    // holds one while next runs
 	panicked sync.Once                        // of next, which is logged once
@@ -77,15 +77,17 @@ type Loop struct {
 
 // New returns a Detector that sends its proofs to the next plugin.
 func New(next plugin.HandlerFunc, log Logger) *Detector {
-	return &Detector{next: next, log: log, sending: make(chan struct{}, 1), seed: maphash.MakeSeed(), suspects: make(chan string, 1)}
+	d := &Detector{next: next, log: log, sending: make(chan struct{}, 1), seed: maphash.MakeSeed(), suspects: make(chan string, 1)}
+	d.found.Store(&map[string]*Loop{})
+	return d
 }
 
 // Query is a query that is about to be passed.
 type Query struct {
-	req     *dns.Msg
-	slot    *atomic.Int32
-	loop    *Loop // that its name is in, nil for none
-	stopped bool
+	Reply *dns.Msg // to a query that has come back, nil for one that is to be passed
+	req   *dns.Msg
+	slot  *atomic.Int32 // nil for a proof
+	loop  *Loop         // that its name is in, nil for none
 }
 
 // Begin counts a query. End must be called once the next plugin has answered it.
@@ -95,7 +97,7 @@ func (d *Detector) Begin(state *request.Request) Query {
 			source := state.IP()
 			p.source.Store(&source)
 		}
-		return Query{req: state.Req, stopped: true}
+		return Query{Reply: new(dns.Msg).SetRcode(state.Req, dns.RcodeServerFailure)}
 	}
 	q := Query{req: state.Req, slot: d.slot(state), loop: d.Find(state.Name())}
 	if q.slot.Add(1) == manyInFlight {
@@ -105,7 +107,9 @@ func (d *Detector) Begin(state *request.Request) Query {
 		if time.Since(q.loop.checked) > recheckAfter {
 			d.suspect(q.loop.Domain)
 		}
-		q.stopped = slices.Contains(q.loop.Sources, state.IP())
+		if slices.Contains(q.loop.Sources, state.IP()) {
+			q.Reply = q.loop.reply(state.Req)
+		}
 	}
 	return q
 }
@@ -115,17 +119,6 @@ func (q *Query) End() {
 	if q.slot != nil {
 		q.slot.Add(-1)
 	}
-}
-
-// Reply returns the reply to a query that has come back, and nil for one that is to be passed.
-func (q *Query) Reply() *dns.Msg {
-	switch {
-	case !q.stopped:
-		return nil
-	case q.loop == nil: // a proof
-		return new(dns.Msg).SetRcode(q.req, dns.RcodeServerFailure)
-	}
-	return q.loop.reply(q.req)
 }
 
 // Writer returns the writer for the next plugin: it explains a failure in a loop.
@@ -170,8 +163,8 @@ func (d *Detector) suspect(name string) {
 
 // Find returns the smallest loop that a name is in, nil for none.
 func (d *Detector) Find(name string) *Loop {
-	if found := d.found.Load(); found != nil {
-		return find(*found, name)
+	if found := *d.found.Load(); len(found) > 0 {
+		return find(found, name)
 	}
 	return nil
 }
@@ -185,14 +178,6 @@ func find(loops map[string]*Loop, name string) *Loop {
 	return loops["."]
 }
 
-// loops returns a copy of what was found.
-func (d *Detector) loops() map[string]*Loop {
-	if found := d.found.Load(); found != nil {
-		return maps.Clone(*found)
-	}
-	return map[string]*Loop{}
-}
-
 // publish replaces what was found, without loops within a larger domain and those that nobody has asked for
 // in a while.
 func (d *Detector) publish(loops map[string]*Loop) {
@@ -201,10 +186,6 @@ func (d *Detector) publish(loops map[string]*Loop) {
 	if len(loops) > maxLoops { // by one, as each is published
 		oldest := slices.MinFunc(slices.Collect(maps.Values(loops)), func(a, b *Loop) int { return a.checked.Compare(b.checked) })
 		delete(loops, oldest.Domain)
-	}
-	if len(loops) == 0 {
-		d.found.Store(nil)
-		return
 	}
 	loops = maps.Clone(loops)
 	d.found.Store(&loops)

@@ -80,8 +80,8 @@ func (d *Detector) Run(ctx context.Context) {
 
 // check finds the largest domain around a name that is in a loop.
 func (d *Detector) check(ctx context.Context, name string) {
-	loops := d.loops()
-	before, domain := maps.Clone(loops), ""
+	before, domain := *d.found.Load(), ""
+	loops := maps.Clone(before)
 	at := name
 	for !records.ValidLength(proofBelow(at)) {
 		at = parent(at)
@@ -91,7 +91,11 @@ func (d *Detector) check(ctx context.Context, name string) {
 		if sources == nil {
 			break
 		}
-		sources = slices.Concat(sources, loops[domain].sources(), loops[at].sources())
+		for _, known := range []*Loop{loops[domain], loops[at]} {
+			if known != nil {
+				sources = append(sources, known.Sources...)
+			}
+		}
 		slices.Sort(sources)
 		sources = slices.Compact(sources)
 		domain = at
@@ -108,13 +112,6 @@ func (d *Detector) check(ctx context.Context, name string) {
 		d.publish(loops)
 		d.log.Infof("Forward loop: queries in %s do not come back any longer", name)
 	}
-}
-
-func (l *Loop) sources() []string {
-	if l == nil {
-		return nil
-	}
-	return l.Sources
 }
 
 // parent returns the name above another, "." for a top-level domain and for itself.

@@ -155,7 +155,7 @@ func TestLoopsKnown(t *testing.T) {
 	add := func(domain string, age time.Duration) { known[domain] = &Loop{domain, nil, now.Add(-age)} }
 	published := func() []string {
 		l.publish(known)
-		return slices.Sorted(maps.Keys(l.loops()))
+		return slices.Sorted(maps.Keys(*l.found.Load()))
 	}
 	add("a.ex.org.", 0)
 	add("deep.b.ex.org.", 0)

@@ -27,14 +27,10 @@ const (
 
 // Notifier notifies the secondaries that plugin transfer names.
 type Notifier struct {
-	// Transfer is plugin transfer.
-	Transfer interface{ Notify(zone string) error }
-	// Index has the zones.
-	Index *records.Index
-	// HasPredecessor is whether the serials follow those of another load of this process.
-	HasPredecessor bool
-	// Log receives which secondaries cannot be notified.
-	Log Logger
+	Transfer       interface{ Notify(zone string) error } // plugin transfer
+	Index          *records.Index                         // has the zones
+	HasPredecessor bool                                   // the serials follow those of another load of this process
+	Log            Logger                                 // receives which secondaries cannot be notified
 
 	sending sync.WaitGroup
 	mu      sync.Mutex
@@ -60,10 +56,9 @@ type result struct {
 func (n *Notifier) Run(ctx context.Context) {
 	defer drain.Wait(&n.sending)
 	serials := map[string]uint32{}
-	renew := time.NewTimer(renewAfter)
-	defer renew.Stop()
-	if n.HasPredecessor {
-		renew.Stop()
+	var renew <-chan time.Time
+	if !n.HasPredecessor {
+		renew = time.After(renewAfter)
 	}
 	for {
 		select { // the first time, too: the server does not listen yet
@@ -77,7 +72,7 @@ func (n *Notifier) Run(ctx context.Context) {
 				return
 			case <-n.Index.Changes():
 			case <-time.After(recheckInterval):
-			case <-renew.C:
+			case <-renew:
 				n.Index.MarkChanged(n.Index.Zones()...)
 			}
 		}
@@ -124,11 +119,11 @@ func (n *Notifier) notify(zone string, serial uint32) {
 
 // countErrors returns how many errors are joined in one.
 func countErrors(err error) (count int) {
+	if err == nil {
+		return 0
+	}
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
-		if err == nil {
-			return 0
-		}
 		return 1
 	}
 	for _, err := range joined.Unwrap() {
