@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/coredns/coredns/request"
@@ -105,6 +106,10 @@ func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limi
 	}
 	picked := records.Sample(all, limit)
 	return m.addressRecords(len(picked), func(i int) (string, netip.Addr) { return owner, picked[i] })
+}
+
+func (m *Minilb) bothFamilies(owner string, node *records.Node, limit int) []dns.RR {
+	return append(m.addresses(owner, dns.TypeA, node, limit), m.addresses(owner, dns.TypeAAAA, node, limit)...)
 }
 
 // addressRecords returns n records, whose owners and addresses are those that of returns. They share one
@@ -217,8 +222,7 @@ func (m *Minilb) https(owner string, node *records.Node) []dns.RR {
 }
 
 // pointers returns the PTR records of an address (D60).
-func (m *Minilb) pointers(owner string, names []string) []dns.RR {
-	var rrs []dns.RR
+func (m *Minilb) pointers(owner string, names []string) (rrs []dns.RR) {
 	for _, name := range names {
 		rrs = append(rrs, &dns.PTR{Hdr: m.header(owner, dns.TypePTR), Ptr: name})
 	}
@@ -229,28 +233,19 @@ func (m *Minilb) pointers(owner string, names []string) []dns.RR {
 func (m *Minilb) soa(owner, zone string, serial uint32) *dns.SOA {
 	meta := m.zoneMeta(zone)
 	return &dns.SOA{
-		Hdr:     m.header(owner, dns.TypeSOA),
-		Ns:      meta.servers[0],
-		Mbox:    meta.mailbox,
-		Serial:  serial,
-		Refresh: soaRefresh,
-		Retry:   soaRetry,
-		Expire:  soaExpire,
-		Minttl:  m.ttl,
+		Hdr: m.header(owner, dns.TypeSOA), Ns: meta.servers[0], Mbox: meta.mailbox, Serial: serial,
+		Refresh: soaRefresh, Retry: soaRetry, Expire: soaExpire, Minttl: m.ttl,
 	}
 }
 
 // nameServers answers with the NS records of a zone, and the addresses of the servers whose names are
 // in our zones (D26).
 func (m *Minilb) nameServers(reply *dns.Msg, owner, zone string) {
+	reply.Answer = m.apexServers(owner, zone)
 	for _, name := range m.zoneMeta(zone).servers {
-		reply.Answer = append(reply.Answer, &dns.NS{Hdr: m.header(owner, dns.TypeNS), Ns: name})
-		result, node := m.index.Lookup(m.index.Zone(name), name)
-		if result != records.Found || node.Target != "" {
-			continue
+		if result, node := m.index.Lookup(m.index.Zone(name), name); result == records.Found && node.Target == "" {
+			reply.Extra = append(reply.Extra, m.bothFamilies(name, node, m.maxAnswers)...)
 		}
-		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeA, node, m.maxAnswers)...)
-		reply.Extra = append(reply.Extra, m.addresses(name, dns.TypeAAAA, node, m.maxAnswers)...)
 	}
 }
 
@@ -261,8 +256,7 @@ type zoneMeta struct {
 	mailbox string   // of who is responsible, as a name (RFC 1035 §3.3.13)
 }
 
-func newZoneMeta(zones, nameservers []string) []zoneMeta {
-	var metas []zoneMeta
+func newZoneMeta(zones, nameservers []string) (metas []zoneMeta) {
 	for _, zone := range zones {
 		meta := zoneMeta{zone: zone, servers: nameservers, mailbox: "hostmaster." + zone}
 		if nameservers == nil {
@@ -276,12 +270,8 @@ func newZoneMeta(zones, nameservers []string) []zoneMeta {
 // zoneMeta returns the data of a forward zone, or that of the first one for reverse zones and for
 // hosts outside all zones.
 func (m *Minilb) zoneMeta(zone string) *zoneMeta {
-	for i := range m.zones {
-		if m.zones[i].zone == zone {
-			return &m.zones[i]
-		}
-	}
-	return &m.zones[0]
+	i := slices.IndexFunc(m.zones, func(meta zoneMeta) bool { return meta.zone == zone })
+	return &m.zones[max(0, i)]
 }
 
 func nameserver(zone string) string { return "ns1." + zone }

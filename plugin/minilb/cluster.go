@@ -15,8 +15,8 @@ import (
 type cluster struct {
 	clusterKey
 	load        *load
-	watcher     *translator.Translators
-	translators []*translator.Translator
+	translators *translator.Translators
+	blocks      []*translator.Translator
 	zones       []string // of all of them
 	snapshot    string   // path of the file that keeps the state, "" for none
 	outdated    bool     // the load before knows more than the file
@@ -26,6 +26,20 @@ type cluster struct {
 	ctx            context.Context // of its goroutines; nil before start
 	cancel         context.CancelFunc
 	running        sync.WaitGroup
+}
+
+// registry has the clusters that run as keys, of every load of the Corefile: a load takes over what the one before
+// knows, and metrics are collected from all of them.
+type registry struct{ sync.Map }
+
+var clusters registry
+
+func (r *registry) all() (all []*cluster) {
+	r.Range(func(cl, _ any) bool {
+		all = append(all, cl.(*cluster))
+		return true
+	})
+	return all
 }
 
 // clusterKey identifies a cluster.
@@ -41,20 +55,20 @@ func (cl *cluster) start() {
 			continue
 		}
 		cl.hasPredecessor = true
-		for _, before := range other.translators { // D24
-			for _, t := range cl.translators {
+		for _, before := range other.blocks { // D24
+			for _, t := range cl.blocks {
 				t.Follow(before)
 			}
 		}
 		if other.clusterKey == cl.clusterKey {
-			cl.watcher.Follow(other.watcher)
+			cl.translators.Follow(other.translators)
 		}
 	}
 	cl.flush()
 	cl.started = time.Now()
 	cl.ctx, cl.cancel = context.WithCancel(context.Background())
-	clusters.add(cl)
-	cl.run(cl.watcher.Run)
+	clusters.Store(cl, true)
+	cl.run(cl.translators.Run)
 	cl.run(cl.remind)
 }
 
@@ -82,12 +96,12 @@ func (cl *cluster) remind(ctx context.Context) {
 // warn logs what is not read, why, and the consequence.
 func (cl *cluster) warn() {
 	var missing []string
-	for _, t := range cl.translators {
+	for _, t := range cl.blocks {
 		missing = append(missing, t.Unsynced()...)
 	}
 	slices.Sort(missing)
-	why := cmp.Or(cl.watcher.Trouble(), "the API server has not answered")
-	switch away := cl.watcher.OutageDuration(); {
+	why := cmp.Or(cl.translators.Trouble(), "the API server has not answered")
+	switch away := cl.translators.OutageDuration(); {
 	case len(missing) > 0:
 		log.Warningf("Still without the cluster's state after %v: %s: %s not read. Names in %s get SERVFAIL until they are",
 			time.Since(cl.started).Round(time.Second), why, strings.Join(slices.Compact(missing), ", "), strings.Join(cl.zones, " "))
@@ -98,7 +112,7 @@ func (cl *cluster) warn() {
 
 // synced reports whether all its blocks can answer for their zones.
 func (cl *cluster) synced() bool {
-	return !slices.ContainsFunc(cl.translators, func(t *translator.Translator) bool { return len(t.Unsynced()) > 0 })
+	return !slices.ContainsFunc(cl.blocks, func(t *translator.Translator) bool { return len(t.Unsynced()) > 0 })
 }
 
 // replaces reports whether it replaces a cluster of another load that can answer.
@@ -122,5 +136,5 @@ func (cl *cluster) stop() {
 	}
 	cl.cancel()
 	cl.running.Wait()
-	clusters.remove(cl)
+	clusters.Delete(cl)
 }

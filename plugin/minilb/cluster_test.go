@@ -19,15 +19,15 @@ func TestRemind(t *testing.T) {
 		reads bool // whether there is anything to read
 		want  int  // lines in three minutes
 	}{{"all is read", false, 0}, {"nothing is read", true, 3}} {
-		watcher, err := translator.New(&rest.Config{Host: "https://api.example"}, log)
+		translators, err := translator.New(&rest.Config{Host: "https://api.example"}, log)
 		if err != nil {
 			t.Fatal(err)
 		}
 		conf := testConfig()
 		synctest.Test(t, func(t *testing.T) {
-			cl := &cluster{watcher: watcher, zones: conf.Options.Zones, started: time.Now()}
+			cl := &cluster{translators: translators, zones: conf.Options.Zones, started: time.Now()}
 			if tc.reads {
-				cl.translators = []*translator.Translator{translator.NewTranslator(watcher, conf.Options, testPlugin(conf).index, translator.Hooks{})}
+				cl.blocks = []*translator.Translator{translator.NewTranslator(translators, conf.Options, testPlugin(conf).index, translator.Hooks{})}
 			}
 			lines := func() int {
 				out := captureLog(t)

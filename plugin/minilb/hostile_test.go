@@ -119,12 +119,12 @@ func TestHostileLog(t *testing.T) {
 	options := config.Options{
 		Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true, Ingresses: true, Gateways: true, HTTPS: true,
 	}
-	watcher, err := translator.New(&rest.Config{Host: server.URL}, log)
+	translators, err := translator.New(&rest.Config{Host: server.URL}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cl := &cluster{watcher: watcher, load: &load{}, zones: options.Zones}
-	cl.translators = []*translator.Translator{translator.NewTranslator(watcher, options, records.NewIndex(options.Zones), translator.Hooks{})}
+	cl := &cluster{translators: translators, load: &load{}, zones: options.Zones}
+	cl.blocks = []*translator.Translator{translator.NewTranslator(translators, options, records.NewIndex(options.Zones), translator.Hooks{})}
 	cl.start()
 	defer cl.stop()
 	for _, want := range []string{"Service ", "EndpointSlice ", "Ingress ", "HTTPRoute ", "controller", "tlsroutes.gateway.networking.k8s.io: cannot list"} {

@@ -50,9 +50,9 @@ func newInstance(c *caddy.Controller, conf *config.Block) (*instance, error) {
 		}
 	}
 	i.handler = newMinilb(conf, i.glue)
-	i.handler.outage, i.handler.restored = i.cluster.watcher.OutageDuration, i.cluster.watcher.Restored
-	i.translator = translator.NewTranslator(i.cluster.watcher, conf.Options, i.handler.index, i.hooks())
-	i.cluster.translators = append(i.cluster.translators, i.translator)
+	i.handler.outage, i.handler.restored = i.cluster.translators.OutageDuration, i.cluster.translators.Restored
+	i.translator = translator.NewTranslator(i.cluster.translators, conf.Options, i.handler.index, i.hooks())
+	i.cluster.blocks = append(i.cluster.blocks, i.translator)
 	i.cluster.zones = append(i.cluster.zones, conf.Options.AllZones()...)
 	return i, nil
 }

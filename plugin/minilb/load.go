@@ -40,7 +40,7 @@ func loadOf(c *caddy.Controller) *load {
 			}
 		}
 		for _, cl := range before {
-			cl.watcher.MarkDirty() // those that are stopped may have written the snapshot
+			cl.translators.MarkDirty() // those that are stopped may have written the snapshot
 		}
 		return nil
 	})
@@ -63,11 +63,11 @@ func (l *load) clusterFor(kubeconfig, context string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	watcher, err := translator.New(kube.ClientConfig(config, "minilb"), log)
+	translators, err := translator.New(kube.ClientConfig(config, "minilb"), log)
 	if err != nil {
 		return nil, err
 	}
-	cl := &cluster{clusterKey: key, load: l, watcher: watcher}
+	cl := &cluster{clusterKey: key, load: l, translators: translators}
 	l.clusters[key] = cl
 	return cl, nil
 }
@@ -87,6 +87,6 @@ func (l *load) keepSnapshot(cl *cluster, path string) error {
 		}
 	}
 	cl.snapshot = path
-	cl.watcher.KeepIn(path, cl.latest)
+	cl.translators.KeepIn(path, cl.latest)
 	return nil
 }

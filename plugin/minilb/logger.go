@@ -16,20 +16,12 @@ import (
 // logger writes each text as one printable line of CoreDNS's log (M10).
 type logger struct{ clog.P }
 
-// Infof implements the informer.Logger interface.
-func (l logger) Infof(format string, args ...any) {
-	l.Info(printable.Line(fmt.Sprintf(format, args...)))
-}
+func line(format string, args []any) string { return printable.Line(fmt.Sprintf(format, args...)) }
 
-// Warningf implements the informer.Logger interface.
-func (l logger) Warningf(format string, args ...any) {
-	l.Warning(printable.Line(fmt.Sprintf(format, args...)))
-}
-
-// Errorf implements the loop.Logger interface.
-func (l logger) Errorf(format string, args ...any) {
-	l.Error(printable.Line(fmt.Sprintf(format, args...)))
-}
+// Infof, Warningf and Errorf implement the informer.Logger interface.
+func (l logger) Infof(format string, args ...any)    { l.Info(line(format, args)) }
+func (l logger) Warningf(format string, args ...any) { l.Warning(line(format, args)) }
+func (l logger) Errorf(format string, args ...any)   { l.Error(line(format, args)) }
 
 // klogHandler writes what client-go logs to CoreDNS's log. It implements the slog.Handler interface.
 type klogHandler struct {

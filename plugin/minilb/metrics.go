@@ -3,7 +3,6 @@ package minilb
 import (
 	"context"
 	"maps"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -79,7 +78,6 @@ var buildInfo = func() prometheus.Gauge {
 // a rule, so that no query looks them up under a lock.
 type requestCounters struct {
 	byServer atomic.Pointer[map[string]*[results]prometheus.Counter]
-	mu       sync.Mutex // serializes additions
 }
 
 func (c *requestCounters) add(ctx context.Context, result int) {
@@ -90,25 +88,21 @@ func (c *requestCounters) add(ctx context.Context, result int) {
 			return
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	grown := map[string]*[results]prometheus.Counter{}
+	counters := &[results]prometheus.Counter{}
+	for i, name := range resultNames {
+		counters[i] = requestsTotal.WithLabelValues(server, name)
+	}
+	counters[result].Inc()
+	grown := map[string]*[results]prometheus.Counter{server: counters}
 	if known := c.byServer.Load(); known != nil {
 		maps.Copy(grown, *known)
 	}
-	if grown[server] == nil {
-		grown[server] = &[results]prometheus.Counter{}
-		for i, name := range resultNames {
-			grown[server][i] = requestsTotal.WithLabelValues(server, name)
-		}
-		c.byServer.Store(&grown)
-	}
-	grown[server][result].Inc()
+	c.byServer.Store(&grown) // a server that is added at the same time may get lost, until its next query
 }
 
 // collector reports the state of the clusters that are watched now. Gauges that are set would keep the
 // values of those that a reload has ended.
-type collector struct{ *registry }
+type collector struct{}
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(plugin.Namespace, pluginName, name), help, labels, nil)
@@ -134,59 +128,51 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements the prometheus.Collector interface. The numbers of several plugin blocks are
 // added up; a source is synced if it is in all of them.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	running := c.all()
+	running := clusters.all()
 	if len(running) == 0 {
 		return
 	}
-	synced, last := map[string]float64{}, map[string]float64{}
-	names, endpoints, rejected := map[string]int{}, map[string]int{}, map[string]int{}
+	type series struct {
+		desc  *prometheus.Desc
+		label string // "" for none
+	}
+	values := map[series]float64{{unreachableDesc, ""}: 0}
 	for _, reason := range object.Reasons {
-		rejected[reason] = 0
+		values[series{rejectedDesc, reason}] = 0
 	}
-	unreachable, age, kept := 0, time.Duration(0), false
 	for _, cl := range running {
-		if old, known := cl.watcher.SnapshotAge(); known {
-			age, kept = max(age, old), true
+		if age, known := cl.translators.SnapshotAge(); known {
+			s := series{snapshotDesc, ""}
+			values[s] = max(values[s], age.Seconds())
 		}
-		for _, s := range cl.watcher.Status() {
-			value := 0.0
-			if s.Synced {
-				value = 1
+		for _, status := range cl.translators.Status() {
+			synced, last := series{syncedDesc, status.Kind}, series{lastEventDesc, status.Kind}
+			if _, known := values[synced]; !status.Synced {
+				values[synced] = 0
+			} else if !known {
+				values[synced] = 1
 			}
-			if before, ok := synced[s.Kind]; !ok || value < before {
-				synced[s.Kind] = value
-			}
-			if !s.LastEvent.IsZero() {
-				last[s.Kind] = max(last[s.Kind], float64(s.LastEvent.UnixMilli())/1000)
+			if !status.LastEvent.IsZero() {
+				values[last] = max(values[last], float64(status.LastEvent.UnixMilli())/1000)
 			}
 		}
-		for _, t := range cl.translators {
+		for _, t := range cl.blocks {
 			stats := t.Stats()
-			sum(names, stats.Names)
-			sum(endpoints, stats.Endpoints)
-			sum(rejected, stats.Rejected)
-			unreachable += stats.Unreachable
+			values[series{unreachableDesc, ""}] += float64(stats.Unreachable)
+			for desc, counts := range map[*prometheus.Desc]map[string]int{
+				namesDesc: stats.Names, endpointsDesc: stats.Endpoints, rejectedDesc: stats.Rejected,
+			} {
+				for label, n := range counts {
+					values[series{desc, label}] += float64(n)
+				}
+			}
 		}
 	}
-	for kind, value := range synced {
-		ch <- prometheus.MustNewConstMetric(syncedDesc, prometheus.GaugeValue, value, kind)
-	}
-	for kind, value := range last {
-		ch <- prometheus.MustNewConstMetric(lastEventDesc, prometheus.GaugeValue, value, kind)
-	}
-	for desc, counts := range map[*prometheus.Desc]map[string]int{namesDesc: names, endpointsDesc: endpoints, rejectedDesc: rejected} {
-		for label, value := range counts {
-			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), label)
+	for s, value := range values {
+		var labels []string
+		if s.label != "" {
+			labels = append(labels, s.label)
 		}
-	}
-	ch <- prometheus.MustNewConstMetric(unreachableDesc, prometheus.GaugeValue, float64(unreachable))
-	if kept {
-		ch <- prometheus.MustNewConstMetric(snapshotDesc, prometheus.GaugeValue, age.Seconds())
-	}
-}
-
-func sum(total, add map[string]int) {
-	for label, n := range add {
-		total[label] += n
+		ch <- prometheus.MustNewConstMetric(s.desc, prometheus.GaugeValue, value, labels...)
 	}
 }

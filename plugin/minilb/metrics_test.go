@@ -50,32 +50,32 @@ func TestProgrammingDurationOfTheFuture(t *testing.T) {
 }
 
 func TestMetricsLint(t *testing.T) {
-	watcher, err := translator.New(&rest.Config{Host: "https://api.example"}, log)
+	translators, err := translator.New(&rest.Config{Host: "https://api.example"}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	options := config.Options{Zones: []string{"minilb."}, Services: true, Ingresses: true}
-	cl := &cluster{watcher: watcher}
-	cl.translators = append(cl.translators, translator.NewTranslator(watcher, options, records.NewIndex(options.Zones), translator.Hooks{Covered: func(host string) bool { return host != "b.ex.net." }, ObserveLatency: observeProgramming}))
-	clusters.add(cl)
-	defer clusters.remove(cl)
+	cl := &cluster{translators: translators}
+	cl.blocks = append(cl.blocks, translator.NewTranslator(translators, options, records.NewIndex(options.Zones), translator.Hooks{Covered: func(host string) bool { return host != "b.ex.net." }, ObserveLatency: observeProgramming}))
+	clusters.Store(cl, true)
+	defer clusters.Delete(cl)
 	keeping, err := translator.New(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept := &cluster{watcher: keeping}
-	kept.watcher.KeepIn(filepath.Join(t.TempDir(), "snapshot"), kept.latest)
-	kept.watcher.MarkDirty()
-	if err := kept.watcher.Flush(); err != nil {
+	kept := &cluster{translators: keeping}
+	kept.translators.KeepIn(filepath.Join(t.TempDir(), "snapshot"), kept.latest)
+	kept.translators.MarkDirty()
+	if err := kept.translators.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	clusters.add(kept)
-	defer clusters.remove(kept)
+	clusters.Store(kept, true)
+	defer clusters.Delete(kept)
 	observeProgramming(1)
 	requestsTotal.WithLabelValues("dns://:53", "success").Inc()
 
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(requestsTotal, programmingDuration, buildInfo, collector{clusters})
+	registry.MustRegister(requestsTotal, programmingDuration, buildInfo, collector{})
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)
@@ -151,16 +151,16 @@ func fakeAPIHandler() http.HandlerFunc {
 func TestCollector(t *testing.T) {
 	var running []*cluster
 	add := func(blocks int, ingresses bool) *cluster {
-		watcher, err := translator.New(&rest.Config{Host: fakeAPI(t).URL}, log)
+		translators, err := translator.New(&rest.Config{Host: fakeAPI(t).URL}, log)
 		if err != nil {
 			t.Fatal(err)
 		}
-		cl := &cluster{watcher: watcher}
+		cl := &cluster{translators: translators}
 		for range blocks {
 			options := config.Options{
 				Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true, Ingresses: ingresses,
 			}
-			cl.translators = append(cl.translators, translator.NewTranslator(watcher, options, records.NewIndex(options.Zones), translator.Hooks{Covered: func(host string) bool { return host != "b.ex.net." }, ObserveLatency: observeProgramming}))
+			cl.blocks = append(cl.blocks, translator.NewTranslator(translators, options, records.NewIndex(options.Zones), translator.Hooks{Covered: func(host string) bool { return host != "b.ex.net." }, ObserveLatency: observeProgramming}))
 		}
 		cl.start()
 		t.Cleanup(cl.stop)
@@ -172,7 +172,7 @@ func TestCollector(t *testing.T) {
 	add(2, false)
 	add(1, false)
 	synced := func(cl *cluster) bool {
-		for _, translator := range cl.translators {
+		for _, translator := range cl.blocks {
 			if translator.Stats().Names["service"] == 0 {
 				return false
 			}
@@ -207,7 +207,7 @@ coredns_minilb_synced{source="service"} 1
 `
 	gather := func() (lines string, last map[string]float64) {
 		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(collector{clusters})
+		registry.MustRegister(collector{})
 		families, err := registry.Gather()
 		if err != nil {
 			t.Fatal(err)
@@ -248,9 +248,9 @@ coredns_minilb_synced{source="service"} 1
 		t.Fatal(err)
 	}
 	translator.NewTranslator(unsynced, config.Options{Services: true}, records.NewIndex(nil), translator.Hooks{})
-	cl := &cluster{watcher: unsynced}
-	clusters.add(cl)
-	defer clusters.remove(cl)
+	cl := &cluster{translators: unsynced}
+	clusters.Store(cl, true)
+	defer clusters.Delete(cl)
 	for range 10 { // in whichever order they come
 		if got, _ := gather(); !strings.Contains(got, `coredns_minilb_synced{source="service"} 0`) {
 			t.Errorf("got %s", got)

@@ -49,17 +49,17 @@ func TestFailedReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	// One whose file a load that fails may have written: it is to write it again.
-	watcher, err := translator.New(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
+	translators, err := translator.New(&rest.Config{Host: "https://api.example"}, log) // of nothing, and so it knows all
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, path := &cluster{watcher: watcher}, filepath.Join(t.TempDir(), "snapshot")
-	kept.watcher.KeepIn(path, kept.latest)
-	kept.watcher.MarkDirty()
-	clusters.add(kept)
-	defer clusters.remove(kept) // whatever fails below
+	kept, path := &cluster{translators: translators}, filepath.Join(t.TempDir(), "snapshot")
+	kept.translators.KeepIn(path, kept.latest)
+	kept.translators.MarkDirty()
+	clusters.Store(kept, true)
+	defer clusters.Delete(kept) // whatever fails below
 	for range 3 {
-		if err := kept.watcher.Flush(); err != nil {
+		if err := kept.translators.Flush(); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Remove(path); err != nil {
@@ -75,15 +75,15 @@ func TestFailedReload(t *testing.T) {
 		if got != 1 {
 			t.Errorf("%d notifiers run, want 1", got)
 		}
-		if err := kept.watcher.Flush(); err != nil {
+		if err := kept.translators.Flush(); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := os.Stat(path); err != nil {
 			t.Errorf("the snapshot is not written again: %v", err)
 		}
-		kept.watcher.MarkDirty()
+		kept.translators.MarkDirty()
 	}
-	clusters.remove(kept)
+	clusters.Delete(kept)
 	instance.ShutdownCallbacks()
 	if err := instance.Stop(); err != nil {
 		t.Error(err)
@@ -134,14 +134,14 @@ func TestProbesHandedOn(t *testing.T) {
 	t.Cleanup(server.Close)
 	// started returns a cluster that knows its endpoint, and tells how many are suspect.
 	started := func(kubeconfig string, interval time.Duration) (suspect func() int) {
-		watcher, err := translator.New(&rest.Config{Host: server.URL}, log)
+		translators, err := translator.New(&rest.Config{Host: server.URL}, log)
 		if err != nil {
 			t.Fatal(err)
 		}
-		cl := &cluster{clusterKey: clusterKey{kubeconfig: kubeconfig}, watcher: watcher, load: &load{}}
+		cl := &cluster{clusterKey: clusterKey{kubeconfig: kubeconfig}, translators: translators, load: &load{}}
 		options := config.Options{Zones: []string{"minilb."}, Class: lb.DefaultClass, Services: true, Probe: interval}
-		tr := translator.NewTranslator(watcher, options, records.NewIndex(options.Zones), translator.Hooks{})
-		cl.translators = []*translator.Translator{tr}
+		block := translator.NewTranslator(translators, options, records.NewIndex(options.Zones), translator.Hooks{})
+		cl.blocks = []*translator.Translator{block}
 		t.Cleanup(cl.stop)
 		cl.start()
 		for end := time.Now().Add(10 * time.Second); !cl.synced(); time.Sleep(10 * time.Millisecond) {
@@ -149,7 +149,7 @@ func TestProbesHandedOn(t *testing.T) {
 				t.Fatal("it knows nothing")
 			}
 		}
-		return func() int { return tr.Stats().Endpoints["suspect"] }
+		return func() int { return block.Stats().Endpoints["suspect"] }
 	}
 	before := started("c", probe.MinInterval)
 	for end := time.Now().Add(10 * time.Second); before() != 1; time.Sleep(10 * time.Millisecond) {

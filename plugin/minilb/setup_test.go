@@ -269,15 +269,15 @@ func TestClusterSucceeds(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range blocks { // one is never synced
-			cl.translators = append(cl.translators, translator.NewTranslator(cl.watcher, config.Options{}, records.NewIndex(nil), translator.Hooks{}))
+			cl.blocks = append(cl.blocks, translator.NewTranslator(cl.translators, config.Options{}, records.NewIndex(nil), translator.Hooks{}))
 		}
 		return cl
 	}
 	serving, unsynced, other := load("", 0), load("d", 1), load("", 0)
 	other.kubeconfig = "elsewhere"
 	for _, cl := range []*cluster{serving, unsynced, other} {
-		clusters.add(cl)
-		defer clusters.remove(cl)
+		clusters.Store(cl, true)
+		defer clusters.Delete(cl)
 	}
 	for cl, want := range map[*cluster]bool{load("", 1): true, load("d", 1): false, serving: false} {
 		if got := cl.replaces(); got != want {
@@ -310,7 +310,7 @@ func TestClusterReplaces(t *testing.T) {
 			}
 			cl.zones = zones
 			if unsynced {
-				cl.translators = append(cl.translators, translator.NewTranslator(cl.watcher, config.Options{}, records.NewIndex(nil), translator.Hooks{}))
+				cl.blocks = append(cl.blocks, translator.NewTranslator(cl.translators, config.Options{}, records.NewIndex(nil), translator.Hooks{}))
 			}
 			return cl
 		}
@@ -320,11 +320,11 @@ func TestClusterReplaces(t *testing.T) {
 			named(shared, "c", true, tc.before)
 		}
 		after := named(shared, "d", true, tc.after)
-		clusters.add(before)
+		clusters.Store(before, true)
 		if got := after.replaces(); got != tc.want {
 			t.Errorf("%s: got %v, want %v", name, got, tc.want)
 		}
-		clusters.remove(before)
+		clusters.Delete(before)
 	}
 }
 

@@ -60,7 +60,7 @@ func (cl *cluster) sharing() (sharing []*cluster) {
 func (cl *cluster) flush() {
 	sharing := cl.sharing()
 	for _, other := range sharing {
-		if other.watcher.Flush() != nil || !other.watcher.Kept() {
+		if other.translators.Flush() != nil || !other.translators.Kept() {
 			cl.outdated = true
 		}
 	}
@@ -78,13 +78,13 @@ func (cl *cluster) restore(m *Minilb, deadline time.Time) time.Time {
 	if cl.snapshot == "" || cl.outdated {
 		return deadline
 	}
-	for !cl.watcher.Unreachable() && (time.Since(cl.started) < contactTimeout || !cl.watcher.NeverAnswered()) && time.Now().Before(deadline) {
+	for !cl.translators.Unreachable() && (time.Since(cl.started) < contactTimeout || !cl.translators.NeverAnswered()) && time.Now().Before(deadline) {
 		if m.Ready() {
 			return deadline
 		}
 		time.Sleep(poll)
 	}
-	if cl.watcher.Restore() {
+	if cl.translators.Restore() {
 		if published := time.Now().Add(publishTimeout); published.After(deadline) {
 			return published
 		}

@@ -95,20 +95,20 @@ func TestSnapshotShared(t *testing.T) {
 // keepingCluster returns one that is not started, and its only block.
 func keepingCluster(t *testing.T, client *rest.Config, path string) (*cluster, *Minilb) {
 	t.Helper()
-	watcher, err := translator.New(client, log)
+	translators, err := translator.New(client, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cl := &cluster{watcher: watcher, load: &load{}}
+	cl := &cluster{translators: translators, load: &load{}}
 	if err := cl.load.keepSnapshot(cl, path); err != nil {
 		t.Fatal(err)
 	}
 	m := newMinilb(testConfig(), &records.AddressSet{})
-	m.outage, m.restored = watcher.OutageDuration, watcher.Restored
+	m.outage, m.restored = translators.OutageDuration, translators.Restored
 	options := config.Options{
 		Zones: []string{"minilb."}, Class: lb.DefaultClass, HostAnnotations: []string{lb.HostAnnotation}, Services: true,
 	}
-	cl.translators = []*translator.Translator{translator.NewTranslator(watcher, options, m.index, translator.Hooks{})}
+	cl.blocks = []*translator.Translator{translator.NewTranslator(translators, options, m.index, translator.Hooks{})}
 	t.Cleanup(cl.stop)
 	return cl, m
 }
@@ -169,8 +169,8 @@ func TestSnapshotRestored(t *testing.T) {
 	t.Cleanup(func() { utilruntime.ErrorHandlers = handlers })
 
 	run(t, serving(handler), time.Minute, func(t *testing.T, cl *cluster, _ *Minilb, took time.Duration) {
-		if cl.watcher.Restored() || took > look {
-			t.Errorf("without a snapshot: restored %v after %v", cl.watcher.Restored(), took)
+		if cl.translators.Restored() || took > look {
+			t.Errorf("without a snapshot: restored %v after %v", cl.translators.Restored(), took)
 		}
 	})
 	if _, err := os.Stat(path); err != nil {
@@ -196,8 +196,8 @@ func TestSnapshotRestored(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, tc.dial, tc.timeout, func(t *testing.T, cl *cluster, m *Minilb, took time.Duration) {
-				if took < tc.from || took > tc.til || cl.watcher.Restored() != tc.restored {
-					t.Errorf("restored %v after %v, want %v from %v to %v", cl.watcher.Restored(), took, tc.restored, tc.from, tc.til)
+				if took < tc.from || took > tc.til || cl.translators.Restored() != tc.restored {
+					t.Errorf("restored %v after %v, want %v from %v to %v", cl.translators.Restored(), took, tc.restored, tc.from, tc.til)
 				}
 				if m.stale() != tc.restored {
 					t.Errorf("stale: %v", m.stale())
@@ -227,19 +227,19 @@ func TestSnapshotTakenOver(t *testing.T) {
 
 	after, m := keepingCluster(t, config, path)
 	after.startedAfter(t, m, time.Minute)
-	if !after.watcher.Restored() || before.latest() || !after.latest() {
-		t.Errorf("restored %v; the one before is the latest: %v, the one after: %v\n%s", after.watcher.Restored(), before.latest(), after.latest(), out)
+	if !after.translators.Restored() || before.latest() || !after.latest() {
+		t.Errorf("restored %v; the one before is the latest: %v, the one after: %v\n%s", after.translators.Restored(), before.latest(), after.latest(), out)
 	}
-	before.watcher.MarkDirty()
+	before.translators.MarkDirty()
 	os.Remove(path)
-	if err := before.watcher.Flush(); err != nil {
+	if err := before.translators.Flush(); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(path); err == nil {
 		t.Error("the one before still writes")
 	}
 	after.stop()
-	if before.watcher.MarkDirty(); !before.latest() {
+	if before.translators.MarkDirty(); !before.latest() {
 		t.Error("the one before does not write again")
 	}
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -254,14 +254,14 @@ func TestSnapshotTakenOver(t *testing.T) {
 	if err := os.Rename(directory, directory+"-away"); err != nil {
 		t.Fatal(err)
 	}
-	before.watcher.MarkDirty()
+	before.translators.MarkDirty()
 	after, m = keepingCluster(t, config, path)
 	after.start()
 	if err := os.Rename(directory+"-away", directory); err != nil {
 		t.Fatal(err)
 	}
 	if waitForSync(m, after.restore(m, time.Now().Add(200*time.Millisecond))) || !after.replaces() {
-		t.Errorf("restored: %v; it succeeds one that serves: %v", after.watcher.Restored(), after.replaces())
+		t.Errorf("restored: %v; it succeeds one that serves: %v", after.translators.Restored(), after.replaces())
 	}
 }
 
@@ -284,13 +284,13 @@ func TestSnapshotOlder(t *testing.T) {
 		after, m := keepingCluster(t, config, old)
 		after.start()
 		if waitForSync(m, after.restore(m, time.Now().Add(200*time.Millisecond))) || !after.replaces() {
-			t.Errorf("after one with %q: restored: %v; it succeeds one that serves: %v", elsewhere, after.watcher.Restored(), after.replaces())
+			t.Errorf("after one with %q: restored: %v; it succeeds one that serves: %v", elsewhere, after.translators.Restored(), after.replaces())
 		}
 		after.stop()
 		before.stop()
 
 		after, m = keepingCluster(t, config, old) // which is served when nobody knows more
-		if after.startedAfter(t, m, time.Minute); !after.watcher.Restored() {
+		if after.startedAfter(t, m, time.Minute); !after.translators.Restored() {
 			t.Error("the old file is not served")
 		}
 		after.stop()

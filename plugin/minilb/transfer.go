@@ -6,6 +6,7 @@ import (
 	"github.com/coredns/coredns/plugin/transfer"
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -22,16 +23,16 @@ func (m *Minilb) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
 	// The serial before the content: a change in between gets another serial, and is transferred later.
 	soa := m.soa(zone, zone, m.index.Serial(zone))
 	names := m.index.Entries(zone)
-	if serial != 0 && int32(serial-soa.Serial) >= 0 { // RFC 1982
-		return sent([]dns.RR{soa}), nil
-	}
 	rrs := make(chan []dns.RR)
 	go func() { // it ends with the transfer: plugin transfer reads to the end, even when the connection breaks
 		defer close(rrs)
 		rrs <- []dns.RR{soa}
-		rrs <- m.apexServers(zone)
+		if serial != 0 && int32(serial-soa.Serial) >= 0 { // RFC 1982
+			return
+		}
+		rrs <- m.apexServers(zone, zone)
 		for _, inner := range m.index.Zones() {
-			if inner != zone && m.index.Zone(parent(inner)) == zone {
+			if inner != zone && m.index.Zone(hostname.Parent(inner)) == zone {
 				rrs <- m.delegation(inner)
 			}
 		}
@@ -43,32 +44,23 @@ func (m *Minilb) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
 	return rrs, nil
 }
 
-func sent(rrs []dns.RR) <-chan []dns.RR {
-	ch := make(chan []dns.RR, 1)
-	ch <- rrs
-	close(ch)
-	return ch
-}
-
 // apexServers returns the zone's NS records. The servers' addresses are entries of the zone like others.
-func (m *Minilb) apexServers(zone string) []dns.RR {
-	var rrs []dns.RR
+func (m *Minilb) apexServers(owner, zone string) (rrs []dns.RR) {
 	for _, name := range m.zoneMeta(zone).servers {
-		rrs = append(rrs, &dns.NS{Hdr: m.header(zone, dns.TypeNS), Ns: name})
+		rrs = append(rrs, &dns.NS{Hdr: m.header(owner, dns.TypeNS), Ns: name})
 	}
 	return rrs
 }
 
 // delegation returns the NS records of a zone in another one, and the glue.
 func (m *Minilb) delegation(inner string) []dns.RR {
-	rrs := m.apexServers(inner)
+	rrs := m.apexServers(inner, inner)
 	for _, name := range m.zoneMeta(inner).servers {
 		if m.index.Zone(name) != inner {
 			continue
 		}
 		if _, node := m.index.Lookup(inner, name); node != nil && node.Addrs != nil {
-			rrs = append(rrs, m.addresses(name, dns.TypeA, node, 0)...)
-			rrs = append(rrs, m.addresses(name, dns.TypeAAAA, node, 0)...)
+			rrs = append(rrs, m.bothFamilies(name, node, 0)...)
 		}
 	}
 	return rrs
@@ -85,17 +77,10 @@ func (m *Minilb) all(r records.Entry) []dns.RR {
 	case node.Ports != nil:
 		rrs = m.targets(r.Name, node.Targets(serviceOf(r.Name), 0))
 	default:
-		rrs = append(m.addresses(r.Name, dns.TypeA, node, 0), m.addresses(r.Name, dns.TypeAAAA, node, 0)...)
-		rrs = append(rrs, m.https(r.Name, node)...)
+		rrs = append(m.bothFamilies(r.Name, node, 0), m.https(r.Name, node)...)
 	}
 	if len(rrs) == 0 {
 		rrs = []dns.RR{m.hinfo(r.Name)}
 	}
 	return rrs
-}
-
-// parent returns the name that a name lies directly below.
-func parent(name string) string {
-	next, _ := dns.NextLabel(name, 0)
-	return name[next:]
 }
