@@ -13,9 +13,9 @@ import (
 // maxAliases bounds how often a query may come back to the server while it follows aliases (D31).
 const maxAliases = 8
 
-// alias answers for a host whose target is a name outside the cluster with a CNAME record, and with what
-// the server answers for the target (D30, D31). It reports false, and adds nothing, if all addresses of
-// the target are forbidden (D34): given the CNAME alone, the client's resolver would find them itself.
+// alias answers for a host whose target is a name outside the cluster: with a CNAME record, and with what the server answers
+// for the target (D30, D31). It reports false, and adds nothing, if all addresses of the target are forbidden (D34): given
+// the CNAME alone, the client's resolver would find them itself.
 func (m *Minilb) alias(ctx context.Context, state *request.Request, target string, reply *dns.Msg) bool {
 	loop, _ := ctx.Value(dnsserver.LoopKey{}).(int)
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, loop+1)
@@ -25,8 +25,7 @@ func (m *Minilb) alias(ctx context.Context, state *request.Request, target strin
 	if qtype != dns.TypeCNAME && loop < maxAliases {
 		found = m.follow(ctx, state, target, qtype, &end)
 	}
-	// A target without addresses of this type may have some of the other one. A query that follows an alias
-	// is checked where that alias was followed.
+	// A target without addresses of this type may have some of the other. Further aliases were checked where they were followed.
 	if loop == 0 && (qtype == dns.TypeCNAME || found != nil && (found.Rcode == dns.RcodeSuccess || found.Rcode == dns.RcodeNameError)) {
 		for _, family := range []uint16{dns.TypeA, dns.TypeAAAA} {
 			if family != qtype && end.Usable+end.Unusable == 0 {

@@ -25,8 +25,7 @@ const (
 // srvWeight is the weight of every SRV record: no endpoint is preferred (D41).
 const srvWeight = 100
 
-// answer returns the reply for the result of a lookup. Owner names have the case of the query (D22);
-// the server adds EDNS (D32).
+// answer returns the reply for a lookup. Owner names have the case of the query (D22); the server adds EDNS (D32).
 func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string, result records.Result, node *records.Node) *dns.Msg {
 	reply := new(dns.Msg)
 	reply.SetReply(state.Req)
@@ -57,8 +56,7 @@ func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string
 	return reply
 }
 
-// other answers what is queried less often than addresses and ports. It is a function of its own as
-// its variables would enlarge the stack of those.
+// other answers what is queried less often than addresses and ports: its variables would enlarge the stack of those.
 func (m *Minilb) other(reply *dns.Msg, state *request.Request, zone string, result records.Result, node *records.Node) {
 	owner, qtype := state.QName(), state.QType()
 	switch {
@@ -97,8 +95,7 @@ func (m *Minilb) hinfo(owner string) dns.RR {
 	return &dns.HINFO{Hdr: m.header(owner, dns.TypeHINFO), Cpu: "RFC8482"}
 }
 
-// addresses returns a random sample of the addresses of one family, of at most limit, 0 for all, in
-// random order (D20, D23).
+// addresses returns a random sample of one family in random order, of at most limit addresses, 0 for all (D20, D23).
 func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limit int) []dns.RR {
 	all := node.Addrs.Load().V4
 	if rrtype == dns.TypeAAAA {
@@ -112,8 +109,7 @@ func (m *Minilb) bothFamilies(owner string, node *records.Node, limit int) []dns
 	return append(m.addresses(owner, dns.TypeA, node, limit), m.addresses(owner, dns.TypeAAAA, node, limit)...)
 }
 
-// addressRecords returns n records, whose owners and addresses are those that of returns. They share one
-// allocation for each type.
+// addressRecords returns n records with the owners and addresses that of returns. They share one allocation for each type.
 func (m *Minilb) addressRecords(n int, of func(i int) (owner string, addr netip.Addr)) []dns.RR {
 	n4 := 0
 	for i := range n {
@@ -148,9 +144,8 @@ func (m *Minilb) addressRecords(n int, of func(i int) (owner string, addr netip.
 	return rrs
 }
 
-// services answers with the SRV records of a named port, all of them regardless of max_answers, and the
-// addresses of their targets (D23b, D41, RFC 2782). If they do not fit, and the server truncates them, a
-// client gets the same ones each time.
+// services answers with all SRV records of a named port and the addresses of their targets (D23b, D41, RFC 2782). If they do
+// not fit, and the server truncates them, a client gets the same ones each time.
 func (m *Minilb) services(reply *dns.Msg, state *request.Request, owner string, node *records.Node) {
 	service := serviceOf(owner)
 	targets := node.Targets(service, overflowing(state, recordSize+srvSize+len(service)))
@@ -204,8 +199,7 @@ func serviceOf(port string) string {
 	return service
 }
 
-// https returns the HTTPS record of a name: in service mode with the name itself as the target, whose
-// addresses are queried as usual (D50, D51, RFC 9460 §9).
+// https returns the HTTPS record of a name: in service mode, with the name itself as the target (D50, D51, RFC 9460 §9).
 func (m *Minilb) https(owner string, node *records.Node) []dns.RR {
 	params := node.SvcParams()
 	if params == nil || strings.HasPrefix(owner, "_") { // the name of another port (RFC 9460 §9.1)
@@ -238,8 +232,7 @@ func (m *Minilb) soa(owner, zone string, serial uint32) *dns.SOA {
 	}
 }
 
-// nameServers answers with the NS records of a zone, and the addresses of the servers whose names are
-// in our zones (D26).
+// nameServers answers with the NS records of a zone, and the addresses of those servers that are in our zones (D26).
 func (m *Minilb) nameServers(reply *dns.Msg, owner, zone string) {
 	reply.Answer = m.apexServers(owner, zone)
 	for _, name := range m.zoneMeta(zone).servers {
@@ -267,8 +260,7 @@ func newZoneMeta(zones, nameservers []string) (metas []zoneMeta) {
 	return metas
 }
 
-// zoneMeta returns the data of a forward zone, or that of the first one for reverse zones and for
-// hosts outside all zones.
+// zoneMeta returns the data of a forward zone, or that of the first one for reverse zones and hosts outside all zones.
 func (m *Minilb) zoneMeta(zone string) *zoneMeta {
 	i := slices.IndexFunc(m.zones, func(meta zoneMeta) bool { return meta.zone == zone })
 	return &m.zones[max(0, i)]

@@ -28,8 +28,7 @@ type cluster struct {
 	running        sync.WaitGroup
 }
 
-// registry has the clusters that run as keys, of every load of the Corefile: a load takes over what the one before
-// knows, and metrics are collected from all of them.
+// registry has the running clusters of all loads as keys: a load takes over what the one before knows, and metrics add up all.
 type registry struct{ sync.Map }
 
 var clusters registry
@@ -77,8 +76,7 @@ func (cl *cluster) run(f func(context.Context)) {
 	cl.running.Go(func() { f(cl.ctx) })
 }
 
-// remindInterval is how often an outage is logged again: its first line is soon far up in a log that other
-// plugins write to each second.
+// remindInterval is how often an outage is logged again: other plugins may log each second.
 const remindInterval = time.Minute
 
 // remind logs an outage until the context ends.

@@ -141,8 +141,7 @@ func (i *instance) stop() error {
 	return nil
 }
 
-// waitForSync blocks until the zones can be answered for, or the deadline: a server that starts
-// without its API server may have other zones to answer (D70). It reports which.
+// waitForSync waits until the zones can be answered for, or the deadline, as the server may have other zones (D70).
 func waitForSync(m *Minilb, deadline time.Time) bool {
 	const poll = 20 * time.Millisecond
 	for !m.Ready() {

@@ -26,8 +26,7 @@ func loadOf(c *caddy.Controller) *load {
 	}
 	shared := &load{clusters: map[clusterKey]*cluster{}}
 	c.Set(loadKey{}, shared)
-	// A load that fails after its OnStartup is thrown away without OnShutdown: the load that stays
-	// ends what it has started.
+	// A load that fails after its OnStartup gets no OnShutdown: the load that stays ends what it has started.
 	var before []*cluster
 	c.OnRestart(func() error {
 		before = clusters.all()
@@ -52,8 +51,7 @@ func (l *load) covers(name string) bool {
 	return slices.ContainsFunc(l.covered, func(zone string) bool { return hostname.InZone(name, zone) })
 }
 
-// clusterFor returns the cluster of a kubeconfig and context, the same one for the same arguments. It
-// reads the kubeconfig but dials nothing.
+// clusterFor returns the one cluster of a kubeconfig and context. It reads the kubeconfig but dials nothing.
 func (l *load) clusterFor(kubeconfig, context string) (*cluster, error) {
 	key := clusterKey{kubeconfig, context}
 	if cl := l.clusters[key]; cl != nil {
@@ -72,8 +70,7 @@ func (l *load) clusterFor(kubeconfig, context string) (*cluster, error) {
 	return cl, nil
 }
 
-// keepSnapshot has the cluster's state kept in a file: one file for each cluster, and one cluster for
-// each file, whichever blocks name them.
+// keepSnapshot keeps the cluster's state in a file: one file for each cluster, and one cluster for each file.
 func (l *load) keepSnapshot(cl *cluster, path string) error {
 	if cl.snapshot == path {
 		return nil

@@ -5,8 +5,7 @@ import (
 	"net/netip"
 )
 
-// boundAddrs returns the addresses at which clients can reach the server: those it is bound to, or
-// the machine's own if it is bound to all (D26).
+// boundAddrs returns the addresses that the server is bound to, or the machine's own if it is bound to all (D26).
 func boundAddrs(hosts []string) []netip.Addr {
 	var addrs []netip.Addr
 	for _, host := range hosts {

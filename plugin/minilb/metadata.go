@@ -10,8 +10,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// Metadata implements the metadata.Provider interface: the origin of the name, looked up only if it is
-// used.
+// Metadata implements the metadata.Provider interface: the origin of the name, looked up only if it is used.
 func (m *Minilb) Metadata(ctx context.Context, state request.Request) context.Context {
 	value := func(of func(*records.Node) string) metadata.Func {
 		return func() string {

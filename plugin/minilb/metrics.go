@@ -74,8 +74,7 @@ var buildInfo = func() prometheus.Gauge {
 	return gauge
 }()
 
-// requestCounters holds the counters of the servers that an instance of the plugin answers in, one as
-// a rule, so that no query looks them up under a lock.
+// requestCounters holds the counters by server, mostly one, so that no query looks them up under a lock.
 type requestCounters struct {
 	byServer atomic.Pointer[map[string]*[results]prometheus.Counter]
 }
@@ -100,8 +99,7 @@ func (c *requestCounters) add(ctx context.Context, result int) {
 	c.byServer.Store(&grown) // a server that is added at the same time may get lost, until its next query
 }
 
-// collector reports the state of the clusters that are watched now. Gauges that are set would keep the
-// values of those that a reload has ended.
+// collector reports the state of the running clusters. Gauges that are set would keep the values of those that a reload ended.
 type collector struct{}
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -125,8 +123,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements the prometheus.Collector interface. The numbers of several plugin blocks are
-// added up; a source is synced if it is in all of them.
+// Collect implements the prometheus.Collector interface. It adds up all blocks; a source is synced if it is in all of them.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	running := clusters.all()
 	if len(running) == 0 {

@@ -26,8 +26,7 @@ const pluginName = "minilb"
 // errNotSynced is what plugin errors logs of a query that cannot be answered yet.
 var errNotSynced = errors.New("not synced with the API server yet: the name may exist or not")
 
-// Minilb answers for the zones that Services are named in, as their authority (D2), and for
-// the hosts outside of them that objects of the cluster claim (D3).
+// Minilb answers for the zones of Services as their authority (D2), and for the hosts outside of them that objects claim (D3).
 type Minilb struct {
 	Next plugin.Handler
 
@@ -146,8 +145,7 @@ func notSynced(query *dns.Msg) *dns.Msg {
 	return reply
 }
 
-// ours reports whether the type is answered for a claimed host outside our zones. All others are
-// passed, so that the mail and the certificates of a real domain still work (D6).
+// ours reports whether the type is answered for a claimed host outside our zones: its mail and certificates still work (D6).
 func ours(qtype uint16, node *records.Node) bool {
 	switch qtype {
 	case dns.TypeA, dns.TypeAAAA, dns.TypeHTTPS, dns.TypeSVCB, dns.TypeANY:

@@ -16,8 +16,7 @@ const (
 	publishTimeout = 5 * time.Second
 )
 
-// snapshotPath returns the absolute path of the file that the Corefile names, relative to the root that
-// plugin root sets. It returns an error if no snapshot could be written there.
+// snapshotPath returns the absolute path of a file, relative to that of plugin root, or an error if none can be written there.
 func snapshotPath(root, path string) (string, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(root, path)
@@ -39,8 +38,7 @@ func snapshotPath(root, path string) (string, error) {
 	return path, nil
 }
 
-// latest reports whether no other cluster with the same file was started later, by the load that
-// replaces this one's.
+// latest reports whether no other cluster with the same file was started later, by the load that replaces this one's.
 func (cl *cluster) latest() bool {
 	return !slices.ContainsFunc(cl.sharing(), func(other *cluster) bool { return other.started.After(cl.started) })
 }

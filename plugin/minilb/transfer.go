@@ -10,9 +10,8 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// Transfer implements the transfer.Transferer interface. It sends the whole zone, regardless of max_answers,
-// unless the serial is not older than the zone's (RFC 1995 §4). What is outside the zones is never
-// transferred (D29).
+// Transfer implements the transfer.Transferer interface. It sends the whole zone, regardless of max_answers, unless the
+// serial is not older than the zone's (RFC 1995 §4). What is outside the zones is never transferred (D29).
 func (m *Minilb) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
 	if !slices.Contains(m.index.Zones(), zone) {
 		return nil, transfer.ErrNotAuthoritative

@@ -10,10 +10,9 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// Replies over UDP are made to fit, in place of leaving truncation to the server: a client that does not
-// come back over TCP would get nothing, and some of the addresses are as good as all of them. max_answers 0
-// asks for all addresses (D23), and SRV records are always complete (D23b): these are truncated. There are no
-// more additional records than fit.
+// Replies over UDP are made to fit, in place of leaving truncation to the server: a client that does not come back over TCP
+// would get nothing, and some of the addresses are as good as all of them. max_answers 0 asks for all addresses (D23), and
+// SRV records are always complete (D23b): these are truncated. There are no more additional records than fit.
 
 // Sizes in bytes.
 const (
@@ -24,8 +23,7 @@ const (
 	signatureSize = 320    // of an RRSIG record that plugin dnssec adds, with up to 2048 bits of RSA
 )
 
-// maxDatagram bounds replies over UDP, whatever size the client advertises, whose address may be forged:
-// HAProxy takes as much and does not come back over TCP (D23b).
+// maxDatagram bounds replies over UDP, as the client's address may be forged. HAProxy takes as much, and ignores TC (D23b).
 const maxDatagram = 8192
 
 // size returns the largest size of a message to the client.
@@ -36,8 +34,7 @@ func size(state *request.Request) int {
 	return maxDatagram
 }
 
-// truncate truncates a reply that is larger than maxDatagram, but not than the client advertises: the server
-// truncates by that alone (D32).
+// truncate truncates a reply larger than maxDatagram, but not than the client advertises, by which the server truncates (D32).
 func (m *Minilb) truncate(reply *dns.Msg, state *request.Request) {
 	if opt := state.Req.IsEdns0(); opt != nil && opt.UDPSize() > maxDatagram && size(state) == maxDatagram {
 		reply.Truncate(m.room(state))
@@ -75,8 +72,7 @@ func (m *Minilb) limit(state *request.Request, reply *dns.Msg, size int) int {
 	return max(1, min(m.maxAnswers, (m.room(state)-questionSize(reply))/size))
 }
 
-// overflowing returns how many records of at least that size are more than a reply has room for: enough for
-// the server to truncate it.
+// overflowing returns how many records of at least that size do not fit a reply: enough for the server to truncate it.
 func overflowing(state *request.Request, each int) int { return size(state)/each + 1 }
 
 // targetsFit reports whether SRV records with these targets, which are not compressed (RFC 2782), fit.
@@ -97,9 +93,8 @@ func fittingPointers(room int, names []string) int {
 	return len(names)
 }
 
-// fit removes additional records until the reply fits: whole RRsets, the last ones first, or all of
-// them if each is to be signed. If not even the answer fits, the server truncates the reply. dns.Msg's
-// own Truncate would cut RRsets and set TC.
+// fit removes additional records until the reply fits: whole RRsets, the last ones first, or all of them if each is to be
+// signed. If not even the answer fits, the server truncates the reply. dns.Msg's own Truncate would cut RRsets and set TC.
 func (m *Minilb) fit(reply *dns.Msg, state *request.Request) {
 	if m.signed && state.Do() {
 		reply.Extra = nil
@@ -128,8 +123,7 @@ func (m *Minilb) fit(reply *dns.Msg, state *request.Request) {
 	reply.Extra = all[:n]
 }
 
-// atMost returns an upper bound of the reply's size without compression. It is cheap for the types of
-// records that have additional ones.
+// atMost returns an upper bound of the reply's size without compression, cheaply for records that have additional ones.
 func atMost(reply *dns.Msg) int {
 	size := questionSize(reply)
 	for _, section := range [][]dns.RR{reply.Answer, reply.Ns, reply.Extra} {

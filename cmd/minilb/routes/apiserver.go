@@ -20,10 +20,9 @@ import (
 // locateTimeout is how long the resolver, and then the API server, may take, each for itself.
 const locateTimeout = 5 * time.Second
 
-// Locate returns the LAN with the addresses of the API server, which no destination may contain (R7b): those
-// of Server, by which clients outside of the cluster reach it, and those that the API servers publish
-// themselves. A client outside needs no permission to read the latter. With an error it returns the addresses that it has
-// found and those that were known before.
+// Locate returns the LAN with the addresses of the API server, which no destination may contain (R7b): those of Server, and
+// those that the API servers publish, which a client outside of the cluster needs no permission to read. With an error it
+// returns the addresses that it has found and those that were known before.
 func (lan LAN) Locate(ctx context.Context, client kubernetes.Interface) (LAN, error) {
 	resolved, unresolved := resolve(ctx, lan.Server)
 	published, unread := published(ctx, client)
@@ -57,8 +56,7 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// published returns the addresses that the API servers write into the EndpointSlice of their Service. Slices of
-// other names are ignored: others may be allowed to create them.
+// published returns the addresses in the API servers' own EndpointSlice. Others may be allowed to create those of other names.
 func published(ctx context.Context, client kubernetes.Interface) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
 	defer cancel()

@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -25,9 +26,8 @@ type Change struct {
 	Before Entry // the one that was replaced
 }
 
-// Changes returns the changes from the entries before to those now: first deleted routes, then
-// the rest, each in the order of FromNodes. The end of a problem is no change: either a route replaces
-// it, or the node is gone.
+// Changes returns the changes from the entries before to those now: first deleted routes, then the rest, each in the order
+// of FromNodes. The end of a problem is no change: either a route replaces it, or the node is gone.
 func Changes(before, now []Entry) []Change {
 	old, kept := byDestination(before), byDestination(now)
 	var changes []Change
@@ -79,8 +79,8 @@ func (f Format) WriteChanges(changes []Change) (string, error) {
 	}
 	var text strings.Builder
 	for _, c := range changes {
-		if c.Event == Skipped && f.comment != "" {
-			text.WriteString(c.Entry.problem(f.comment))
+		if c.Event == Skipped && !f.Document {
+			text.WriteString(c.Entry.problem(cmp.Or(f.comment, "#")))
 		} else {
 			text.WriteString(f.change(c))
 		}
@@ -92,7 +92,7 @@ func ipChange(c Change) string {
 	if c.Event == Deleted {
 		return ipRoute("del", c.Entry)
 	}
-	return ipRoute(Replace, c.Entry)
+	return ipReplace(c.Entry)
 }
 
 func routerOSChange(c Change) string {

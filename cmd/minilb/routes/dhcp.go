@@ -10,13 +10,12 @@ import (
 // maxOption is the length of a DHCP option, in bytes, that is not split (R12, RFC 3396).
 const maxOption = 255
 
-// OptionLength returns the length of the DHCP option with these routes and the default route, in
-// bytes. Beyond 255 a server must split it, which not all can (R12).
+// OptionLength returns the length of the DHCP option with these routes and the default route, in bytes.
 func OptionLength(entries []Entry) int {
 	return len((&table{entries: entries, gateway: netip.IPv4Unspecified()}).option())
 }
 
-// Splits reports whether a DHCP option of that length must be split by the server (R12).
+// Splits reports whether a DHCP option of that length must be split by the server, which not all can (R12).
 func Splits(length int) bool { return length > maxOption }
 
 // classlessRoutes returns the routes of the option, the default route last (R11).
@@ -29,8 +28,7 @@ func (t *table) classlessRoutes() (all []Entry) {
 	return append(all, Entry{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: t.gateway})
 }
 
-// option encodes the routes: of each the prefix length, as many bytes of the network as it covers, and the
-// router (R10, RFC 3442).
+// option encodes the routes: the prefix length, as many bytes of the network as it covers, and the router (R10, RFC 3442).
 func (t *table) option() (all []byte) {
 	for _, e := range t.classlessRoutes() {
 		network, router := e.Destination.Addr().As4(), e.Gateway.As4()
@@ -65,8 +63,7 @@ func (t *table) list() string {
 	return strings.Join(routes, ",")
 }
 
-// dnsmasqOption returns a line of dnsmasq.conf. A request is tagged with the name of its interface:
-// clients on other networks keep their default route (R9).
+// dnsmasqOption returns a line of dnsmasq.conf. The tag is the interface: clients elsewhere keep their default route (R9).
 func (t *table) dnsmasqOption(code int) string {
 	return fmt.Sprintf("dhcp-option=tag:%s,%d,%s", t.iface, code, t.list())
 }
@@ -90,12 +87,9 @@ func dnsmasqLoads(t *table) error {
 
 // openWrtDHCP writes commands that add the options to /etc/config/dhcp.
 func openWrtDHCP(t *table) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "# those of an earlier run go before: uci show dhcp.%s.dhcp_option\n", t.iface)
-	for _, code := range []int{121, 249} {
-		fmt.Fprintf(&text, "uci add_list dhcp.%s.dhcp_option='%d,%s'\n", t.iface, code, t.list())
-	}
-	return text.String() + "uci commit dhcp\n/etc/init.d/dnsmasq restart\n"
+	return fmt.Sprintf("# those of an earlier run go before: uci show dhcp.%[1]s.dhcp_option\n"+
+		"uci add_list dhcp.%[1]s.dhcp_option='121,%[2]s'\nuci add_list dhcp.%[1]s.dhcp_option='249,%[2]s'\n"+
+		"uci commit dhcp\n/etc/init.d/dnsmasq restart\n", t.iface, t.list())
 }
 
 // routerOSLoads returns an error for options that RouterOS is not known to split (R9).
@@ -107,9 +101,8 @@ func routerOSLoads(t *table) error {
 	return nil
 }
 
-// routerOSDHCP writes commands that can be repeated. Only the networks of the LAN's router get the options,
-// beside those that they have (R9). If a line is refused, no option has another value than that of its
-// routes: the last line then finds none to assign.
+// routerOSDHCP writes commands that can be repeated. Only the networks of the LAN's router get the options, beside those that
+// they have (R9). If a line is refused, the last one finds no option to assign.
 func routerOSDHCP(t *table) string {
 	var text strings.Builder
 	networks := fmt.Sprintf("[/ip dhcp-server network find gateway=%s]", t.gateway)
@@ -126,18 +119,15 @@ func routerOSDHCP(t *table) string {
 	return text.String()
 }
 
-// vyOSDHCP writes commands of the configuration mode. VyOS adds the default route itself,
-// from the default-router (kea_parse_options in vyos-1x), and has no option 249.
+// vyOSDHCP writes commands of the configuration mode. VyOS adds the default route itself (kea_parse_options in vyos-1x).
 func vyOSDHCP(t *table) string {
 	var text strings.Builder
 	network := fmt.Sprintf("set service dhcp-server shared-network-name %s subnet %s option", t.iface, t.subnet)
-	for _, e := range t.classlessRoutes() {
-		if e.Destination.Bits() == 0 {
-			fmt.Fprintf(&text, "%s default-router %s\n", network, e.Gateway)
-			continue
-		}
+	routes := t.classlessRoutes()
+	for _, e := range routes[:len(routes)-1] {
 		fmt.Fprintf(&text, "%s static-route %s next-hop %s\n", network, e.Destination, e.Gateway)
 	}
+	fmt.Fprintf(&text, "%s default-router %s\n", network, t.gateway)
 	return text.String()
 }
 
@@ -151,8 +141,7 @@ func kea(t *table) string {
 `, option, option)
 }
 
-// iscDHCP writes lines of dhcpd.conf, outside of all subnets. dhcpd runs the statements of classes after
-// those of subnets and pools, so that the router is known (R9).
+// iscDHCP writes lines of dhcpd.conf. dhcpd runs the statements of classes last, so that the router is known (R9).
 func iscDHCP(t *table) string {
 	option, router := decimal(t.option(), ", "), t.gateway.As4()
 	return "# outside of all subnets\n" +

@@ -18,6 +18,8 @@ func IP(entries []Entry, verb string) string {
 	return writeLines(entries, "#", func(e Entry) string { return ipRoute(verb, e) })
 }
 
+func ipReplace(e Entry) string { return ipRoute(Replace, e) }
+
 func ipRoute(verb string, e Entry) string {
 	return fmt.Sprintf("ip %sroute %s %s via %s\n", e.by("", "-6 "), verb, e.Destination, e.Gateway)
 }

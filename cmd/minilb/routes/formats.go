@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -22,7 +23,7 @@ type Format struct {
 	Hint     string // advice for the user, "" for none
 
 	subnet  netip.Prefix
-	comment string              // begins a comment
+	comment string              // begins a comment; "" for "#"
 	route   func(Entry) string  // returns the lines of a route; nil for those with write
 	write   func(*table) string // returns the text, for DHCP options without the comments before
 	loads   func(*table) error  // whether the format's program would load the routes; nil if it loads all
@@ -31,23 +32,23 @@ type Format struct {
 
 // Formats are all formats, in the order of the help.
 var Formats = []Format{
-	{Name: "ip", About: "iproute2 commands", Hint: FirewallHint, comment: "#", route: func(e Entry) string { return ipRoute(Replace, e) }, change: ipChange},
+	{Name: "ip", About: "iproute2 commands", Hint: FirewallHint, route: ipReplace, change: ipChange},
 	{Name: "json", About: "for programs, see below", Document: true, write: jsonDocument, change: jsonChange},
-	{Name: "routeros", About: "MikroTik RouterOS 7", Hint: FirewallHint, comment: "#", route: routerOS, change: routerOSChange},
+	{Name: "routeros", About: "MikroTik RouterOS 7", Hint: FirewallHint, route: routerOS, change: routerOSChange},
 	{Name: "openwrt", About: "OpenWrt's uci", Default: "lan", Hint: FirewallHint, write: openWrt},
-	{Name: "vyos", About: "VyOS", Hint: FirewallHint, comment: "#", route: vyOS},
+	{Name: "vyos", About: "VyOS", Hint: FirewallHint, route: vyOS},
 	{Name: "frr", About: "FRRouting's vtysh", Hint: FirewallHint, comment: "!", route: frr, change: frrChange},
-	{Name: "junos", About: "Juniper JunOS", Hint: FirewallHint, comment: "#", route: junOS},
-	{Name: "networkd", About: "systemd.network sections", comment: "#", route: networkd},
+	{Name: "junos", About: "Juniper JunOS", Hint: FirewallHint, route: junOS},
+	{Name: "networkd", About: "systemd.network sections", route: networkd},
 	{Name: "netplan", About: "netplan YAML", Default: "eth0", write: netplan},
 	{Name: "windows", About: "route.exe commands", comment: "REM", route: windows},
-	{Name: "dnsmasq", About: "DHCP options 121 and 249", Gateway: true, Tagged: true, Hint: optionHint, comment: "#", write: dnsmasq, loads: dnsmasqLoads},
-	{Name: "openwrt-dhcp", About: "the same for OpenWrt's uci", Default: "lan", Gateway: true, Hint: optionHint, comment: "#", write: openWrtDHCP, loads: dnsmasqLoads},
+	{Name: "dnsmasq", About: "DHCP options 121 and 249", Gateway: true, Tagged: true, Hint: optionHint, write: dnsmasq, loads: dnsmasqLoads},
+	{Name: "openwrt-dhcp", About: "the same for OpenWrt's uci", Default: "lan", Gateway: true, Hint: optionHint, write: openWrtDHCP, loads: dnsmasqLoads},
 	{Name: "kea", About: "the same for Kea, an option-data list", Gateway: true, Hint: optionHint, comment: "//", write: kea},
-	{Name: "isc", About: "the same for ISC dhcpd", Gateway: true, Hint: optionHint, comment: "#", write: iscDHCP},
-	{Name: "routeros-dhcp", About: "the same for RouterOS 7", Gateway: true, Hint: optionHint, comment: "#", write: routerOSDHCP, loads: routerOSLoads},
-	{Name: "vyos-dhcp", About: "option 121 for VyOS 1.5, with -subnet", Default: "LAN", Gateway: true, Subnet: true, Hint: optionHint, comment: "#", write: vyOSDHCP},
-	{Name: "option121", About: "the same in hex and in decimal", Gateway: true, Hint: optionHint, comment: "#", write: option121},
+	{Name: "isc", About: "the same for ISC dhcpd", Gateway: true, Hint: optionHint, write: iscDHCP},
+	{Name: "routeros-dhcp", About: "the same for RouterOS 7", Gateway: true, Hint: optionHint, write: routerOSDHCP, loads: routerOSLoads},
+	{Name: "vyos-dhcp", About: "option 121 for VyOS 1.5, with -subnet", Default: "LAN", Gateway: true, Subnet: true, Hint: optionHint, write: vyOSDHCP},
+	{Name: "option121", About: "the same in hex and in decimal", Gateway: true, Hint: optionHint, write: option121},
 	{Name: "radvd", About: "IPv6, a radvd.conf for each node", Default: "eth0", IPv6: true, write: radvd},
 }
 
@@ -95,9 +96,6 @@ func formatNames(wanted func(Format) bool) (names []string) {
 	return names
 }
 
-// errNoGateway: a DHCP option must have the default route (R11).
-var errNoGateway = errors.New("name the LAN's router with -gateway: a client that gets option 121 ignores the router of option 3, so that it loses the Internet unless the default route is among the routes (RFC 3442)")
-
 // interfaces are the names that have no other meaning in any format (R15).
 var interfaces = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`)
 
@@ -105,8 +103,9 @@ var interfaces = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`)
 // the LAN's own router, of IPv4 if the format needs it, else it may be the zero Addr.
 func (f Format) Check(iface string, gateway netip.Addr) error {
 	switch {
-	case f.Gateway && !gateway.IsValid():
-		return errNoGateway
+	case f.Gateway && !gateway.IsValid(): // R11
+		return errors.New("name the LAN's router with -gateway: a client that gets option 121 ignores the router of option 3, " +
+			"so that it loses the Internet unless the default route is among the routes (RFC 3442)")
 	case f.Gateway && !gateway.Is4():
 		return fmt.Errorf("-gateway %s: want the IPv4 address of the LAN's router, as option 121 is for IPv4 only", gateway)
 	case f.Subnet && !f.subnet.Contains(gateway):
@@ -127,10 +126,7 @@ func (f Format) Write(entries []Entry, iface string, gateway netip.Addr) (string
 	if err := f.Check(iface, gateway); err != nil {
 		return "", err
 	}
-	if iface == "" {
-		iface = f.Default
-	}
-	t := &table{entries: entries, iface: iface, gateway: gateway, subnet: f.subnet}
+	t := &table{entries: entries, iface: cmp.Or(iface, f.Default), gateway: gateway, subnet: f.subnet}
 	if err := f.missing(entries); err != nil {
 		if f.Document {
 			return f.write(t), err
@@ -144,9 +140,9 @@ func (f Format) Write(entries []Entry, iface string, gateway netip.Addr) (string
 	}
 	switch {
 	case f.Gateway:
-		return t.comments(f.comment) + f.write(t), nil
+		return t.comments(cmp.Or(f.comment, "#")) + f.write(t), nil
 	case f.route != nil:
-		return writeLines(entries, f.comment, f.route), nil
+		return writeLines(entries, cmp.Or(f.comment, "#"), f.route), nil
 	}
 	return f.write(t), nil
 }
@@ -160,20 +156,16 @@ func (f Format) missing(entries []Entry) error {
 	case f.IPv6:
 		only = "IPv6" // R13
 	}
-	some := false
-	for _, e := range entries {
-		if e.Problem != "" {
-			continue
-		}
+	routes := byDestination(entries)
+	for _, e := range routes {
 		if only == "" || only == e.by("IPv4", "IPv6") {
 			return nil
 		}
-		some = true
 	}
 	switch {
 	case len(entries) == 0:
 		return errors.New("no routes: the cluster has no nodes, or all have the label minilb/ignore")
-	case some:
+	case len(routes) > 0:
 		return fmt.Errorf("no routes: %s is for %s, and no node has a podCIDR and an InternalIP of it; choose another format with -o", f.Name, only)
 	}
 	return errors.New("no routes: no node has a podCIDR and an InternalIP that make one")
@@ -207,13 +199,8 @@ func (e Entry) by(four, six string) string {
 // distinct turns nodes' names into distinct ones of letters, digits and underscores.
 type distinct map[string]bool
 
-func (d distinct) name(prefix, node, suffix string) string {
-	plain := strings.Map(func(r rune) rune {
-		if r == '-' || r == '.' {
-			return '_'
-		}
-		return r
-	}, prefix+node)
+func (d distinct) name(node, suffix string) string {
+	plain := "minilb_" + strings.NewReplacer("-", "_", ".", "_").Replace(node)
 	name := plain + suffix
 	for n := 2; d[name]; n++ {
 		name = fmt.Sprintf("%s_%d%s", plain, n, suffix)

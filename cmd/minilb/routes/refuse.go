@@ -15,8 +15,7 @@ const (
 	maxProblems = 100 // of all nodes that are reported; the last one counts the rest
 )
 
-// legible returns the beginning of a malformed address in a form that can be printed anywhere: with a question mark for
-// each character that no address has (R15).
+// legible returns the beginning of a malformed address, with a question mark for each character that no address has (R15).
 func legible(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -46,8 +45,8 @@ var never = []struct {
 	{netip.MustParsePrefix("ff00::/8"), "multicast"},
 }
 
-// private are the networks of pods without -within: no host on the Internet has an address there whose traffic a
-// podCIDR could divert (R7b). They are those of RFC 1918, 6598, 2544, 1112 and 4193.
+// private are the networks of pods without -within: those of RFC 1918, 6598, 2544, 1112 and 4193. No podCIDR in them diverts
+// traffic of the Internet (R7b).
 var private = []netip.Prefix{
 	netip.MustParsePrefix("10.0.0.0/8"),
 	netip.MustParsePrefix("172.16.0.0/12"),
@@ -64,8 +63,7 @@ type host struct {
 	name string
 }
 
-// hosts returns the addresses that no destination may contain, sorted: those of all nodes, also
-// ignored ones, of the router (R7), and of the API server (R7b).
+// hosts returns, sorted, the addresses of all nodes, also ignored ones, of the router (R7) and of the API server (R7b).
 func (lan LAN) hosts(machines map[string]*machine) []host {
 	var hosts []host
 	for name, m := range machines {

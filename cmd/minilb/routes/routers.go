@@ -10,7 +10,7 @@ func routerOS(e Entry) string {
 func openWrt(t *table) string {
 	sections := distinct{}
 	text := writeLines(t.entries, "#", func(e Entry) string {
-		section := "network." + sections.name("minilb_", e.Node, e.by("", "_6"))
+		section := "network." + sections.name(e.Node, e.by("", "_6"))
 		return fmt.Sprintf("uci set %s=%s\n", section, e.by("route", "route6")) +
 			fmt.Sprintf("uci set %s.interface='%s'\n", section, t.iface) +
 			fmt.Sprintf("uci set %s.target='%s'\n", section, e.Destination) +
@@ -54,8 +54,7 @@ func windows(e Entry) string {
 	return fmt.Sprintf("route -p add %s %s\n", e.Destination, e.Gateway)
 }
 
-// radvd writes a radvd.conf for each node, as the next hop of a router advertisement's routes is always its
-// sender (R13, RFC 4191).
+// radvd writes a radvd.conf for each node: the sender of a router advertisement is the next hop (R13, RFC 4191).
 func radvd(t *table) string {
 	return writeLines(t.entries, "#", func(e Entry) string {
 		if e.Destination.Addr().Is4() {

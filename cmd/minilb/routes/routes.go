@@ -56,9 +56,8 @@ type LAN struct {
 	servers []netip.Addr // of the API server, found by Locate
 }
 
-// FromNodes returns the entries of the nodes in an order that can be compared from run to run: by
-// the node's name, then IPv4 before IPv6 (R1, R2). Ignored nodes have none (M8). There are at most 100 problems,
-// of which the last one counts the rest (R7b).
+// FromNodes returns the entries of the nodes by the node's name, then IPv4 before IPv6 (R1, R2), and none of ignored nodes
+// (M8). There are at most 100 problems, of which the last one counts the rest (R7b).
 func (lan LAN) FromNodes(nodes []*corev1.Node) []Entry { return bounded(lan.entries(readAll(nodes))) }
 
 func readAll(nodes []*corev1.Node) map[string]*machine {

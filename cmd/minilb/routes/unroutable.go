@@ -57,8 +57,7 @@ type UnroutableEndpoint struct {
 	Problem  string   // why there is no route to the podCIDR that contains Addr, empty if none does
 }
 
-// Pods compares the addresses of pods with the routes to their nodes (R3). It needs nothing of a CNI, and is
-// not safe for concurrent use.
+// Pods compares the addresses of pods with the routes to their nodes, whatever the CNI (R3). It is not safe for concurrent use.
 type Pods map[string]*nodePods
 
 type nodePods struct {
@@ -125,8 +124,7 @@ func (p Pods) Outside() []PodOutsidePodCIDR {
 	return all
 }
 
-// Unroutable returns the slice's usable endpoints that no route leads to, and how many of its endpoints are on a
-// known node.
+// Unroutable returns the slice's usable endpoints that no route leads to, and the number of its endpoints on known nodes.
 func (p Pods) Unroutable(slice *discoveryv1.EndpointSlice) (unroutable []UnroutableEndpoint, total int) {
 	for pod := range p.of(slice) {
 		total++
@@ -144,8 +142,7 @@ type nodePod struct {
 	node *nodePods
 }
 
-// route reports whether a route leads to the pod: it is in the node's podCIDRs, or on the node's network. If its
-// podCIDR has no route the problem is why.
+// route reports whether a route leads to the pod, or why its podCIDR has none. Pods on the node's network need none.
 func (p nodePod) route() (routed bool, problem string) {
 	if slices.Contains(p.node.addresses, p.ip) {
 		return true, ""
@@ -190,8 +187,7 @@ func Addressed(slice *discoveryv1.EndpointSlice) bool {
 	return !lb.Ignored(slice.Labels) && (slice.AddressType == discoveryv1.AddressTypeIPv4 || slice.AddressType == discoveryv1.AddressTypeIPv6)
 }
 
-// Usable reports whether traffic may go to an endpoint: it is ready, or it still serves while it terminates (E2,
-// E3). Whether its Service has better ones does not matter here.
+// Usable reports whether an endpoint is ready, or still serves while it terminates (E2, E3), whatever else its Service has.
 func Usable(conditions discoveryv1.EndpointConditions) bool {
 	return ptr.Deref(conditions.Ready, true) || ptr.Deref(conditions.Serving, true) && ptr.Deref(conditions.Terminating, false)
 }

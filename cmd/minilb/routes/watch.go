@@ -15,18 +15,16 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/informer"
 )
 
-// updates and updateBurst pace Nodes that change all the time, as somebody may make them: so many updates
-// at once, and then so many a second, each with all changes.
+// updates and updateBurst pace Nodes that change all the time: so many updates at once, then so many a second.
 const updates, updateBurst = 1, 10
 
-// remindInterval is after what time an outage that lasts is reported again.
+// remindInterval is how often an outage that lasts is reported again.
 const remindInterval = 10 * time.Minute
 
-// Watch calls update with the entries of all nodes, as lan.FromNodes returns them, with the API server located: first
-// once all are known, then whenever they have changed, one call after the other and at most one a second in the long
-// run. While the API server is away, or denies access, the nodes stay as they are known; warn is called with one line
-// about that, each ten minutes again, and with another one at its end. Watch returns when ctx ends, which is no error, or with the first error of
-// update.
+// Watch calls update with the entries of all nodes, as lan.FromNodes returns them, with the API server located: first once all
+// are known, then whenever they have changed, at most one a second in the long run. While the API server is away, or denies
+// access, the nodes stay; warn is called with one line about that, again each ten minutes, and with another one at its end.
+// Watch returns when ctx ends, which is no error, or with the first error of update.
 func Watch(ctx context.Context, client kubernetes.Interface, lan LAN, warn func(string), update func([]Entry) error) error {
 	w := newNodeWatcher(client, lan, warn)
 	ctx, stop := context.WithCancel(ctx)
@@ -96,26 +94,21 @@ func (w *nodeWatcher) touch() {
 	}
 }
 
-// entries returns those of the nodes as they are known now.
+// entries returns those of the nodes as they are known now. It warns once that the API server's addresses are unknown.
 func (w *nodeWatcher) entries(ctx context.Context) []Entry {
 	if w.stale.Swap(false) {
-		w.locate(ctx)
+		var err error
+		w.lan, err = w.lan.Locate(ctx, w.client)
+		if err != nil && !w.unlocated && ctx.Err() == nil {
+			w.warn(err.Error())
+		}
+		w.unlocated = err != nil
 	}
 	machines := map[string]*machine{}
 	for _, m := range w.nodes.List() {
 		machines[m.name] = m
 	}
 	return bounded(w.lan.entries(machines))
-}
-
-// locate finds the API server's addresses. It reports once that it cannot.
-func (w *nodeWatcher) locate(ctx context.Context) {
-	lan, err := w.lan.Locate(ctx, w.client)
-	w.lan = lan
-	if err != nil && !w.unlocated && ctx.Err() == nil {
-		w.warn(err.Error())
-	}
-	w.unlocated = err != nil
 }
 
 // lineLog implements the informer.Logger interface.

@@ -1,5 +1,4 @@
-// Package alias filters what other plugins answer for the targets of aliases, and for names of which only some
-// types are ours.
+// Package alias filters what other plugins answer for the targets of aliases, and for names of which some types are ours.
 package alias
 
 import (
@@ -23,8 +22,7 @@ type Target struct {
 	names map[string]bool // the name and those that it is an alias of, canonical
 }
 
-// Add counts the addresses found at the target, and adds the records if they are of the query's type.
-// Records of names that the aliases do not lead to are ignored.
+// Add counts the addresses that aliases lead to from the target, and adds the records if they are of the query's type.
 func (t *Target) Add(found []dns.RR, qtype uint16, answered bool) {
 	passed := cnameChain(found, t.Name)
 	if answered {

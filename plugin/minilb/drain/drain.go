@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// Timeout bounds the wait: plugin transfer tries each secondary three times for two seconds, and plugin
-// forward waits for an upstream, whatever becomes of the context. A server that stops still answers
-// meanwhile, as does the load that replaces another.
+// Timeout bounds the wait: whatever becomes of the context, plugin transfer tries each secondary three times for two seconds,
+// and plugin forward waits for an upstream. A server that stops still answers meanwhile.
 const Timeout = 7 * time.Second
 
 // Wait waits until the goroutines have ended, for Timeout at most.

@@ -3,8 +3,7 @@ package ede
 
 import "github.com/miekg/dns"
 
-// Add adds an extended DNS error to the reply if the query has an OPT record: a client that sends
-// none may not get one (RFC 6891 §7, D75). A cache in front removes it again (D76).
+// Add adds an extended DNS error if the query has an OPT record (RFC 6891 §7, D75). A cache in front removes it again (D76).
 func Add(reply, query *dns.Msg, code uint16, text string) {
 	if query.IsEdns0() == nil {
 		return

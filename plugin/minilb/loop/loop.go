@@ -1,19 +1,16 @@
-// Package loop detects forward loops (D4b): a router sends a domain to this server, and names in it that
-// nobody claims are forwarded back to that router. Each query circulates until one of the two gives up,
-// hundreds of queries later.
+// Package loop detects forward loops (D4b): a router sends a domain to this server, and names in it that nobody claims are
+// forwarded back to that router. Each query circulates until one of the two gives up, hundreds of queries later.
 //
-// Queries that come back carry no mark: dnsmasq, Unbound and BIND give them their own ID, port and EDNS
-// options. Nor do several equal queries in flight prove a loop: many clients may ask for a name whose
-// servers are slow. They only raise a suspicion, at the cost of an atomic counter, and a worker off the
-// query path proves it: it sends names that nobody else can know, the proofs, to the next plugin. If they
-// are asked for here and nobody knows any of them, their domain is in a loop, and whoever asked is the
-// resolver that sends it here. If one of them is known, be it by NXDOMAIN, there is a way out, such as
-// another of several upstreams: queries that come back find it sooner or later.
+// Queries that come back carry no mark: dnsmasq, Unbound and BIND give them their own ID, port and EDNS options. Nor do
+// several equal queries in flight prove a loop: many clients may ask for a name whose servers are slow. They only raise a
+// suspicion, at the cost of an atomic counter, and a worker off the query path proves it: it sends names that nobody else can
+// know, the proofs, to the next plugin. If they are asked for here and nobody knows any of them, their domain is in a loop,
+// and whoever asked is the resolver that sends it here. If one of them is known, be it by NXDOMAIN, there is a way out, such
+// as another of several upstreams: queries that come back find it sooner or later.
 //
-// From then on, unclaimed names of the domain are answered SERVFAIL to that resolver. Queries from other
-// addresses are still passed, as the resolver may know the name, from its hosts file or DHCP leases; if it
-// does not, it asks here, and that query is stopped. Clients whose queries come from the resolver's address
-// (SNAT) cannot be told from it.
+// From then on, unclaimed names of the domain are answered SERVFAIL to that resolver. Queries from other addresses are still
+// passed, as the resolver may know the name, from its hosts file or DHCP leases; if it does not, it asks here, and that query
+// is stopped. Clients whose queries come from the resolver's address (SNAT) cannot be told from it.
 package loop
 
 import (
@@ -178,8 +175,7 @@ func find(loops map[string]*Loop, name string) *Loop {
 	return loops["."]
 }
 
-// publish replaces what was found, without loops within a larger domain and those that nobody has asked for
-// in a while.
+// publish replaces what was found, without loops within a larger domain and those that nobody has asked for in a while.
 func (d *Detector) publish(loops map[string]*Loop) {
 	maps.DeleteFunc(loops, func(_ string, l *Loop) bool { return time.Since(l.checked) > forgetAfter })
 	maps.DeleteFunc(loops, func(domain string, _ *Loop) bool { return domain != "." && find(loops, parent(domain)) != nil })

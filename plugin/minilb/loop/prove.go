@@ -120,8 +120,7 @@ func parent(name string) string {
 	return cmp.Or(name[next:], ".")
 }
 
-// comesBack returns the addresses that ask here for proofs below the domain, none if the proofs do not come back
-// or somebody knows one.
+// comesBack returns the addresses that ask here for proofs below the domain, none if no proof does or somebody knows one.
 func (d *Detector) comesBack(ctx context.Context, domain string) (sources []string) {
 	defer d.proof.Store(nil)
 	for range proofsSent {
@@ -146,8 +145,8 @@ func (d *Detector) comesBack(ctx context.Context, domain string) (sources []stri
 	return sources
 }
 
-// send asks for a name, and waits proofTimeout for the answer, also while the server stops: most plugins end with
-// the context, but forward ignores it while it waits for an upstream. No other proof is sent meanwhile.
+// send asks for a name, and waits proofTimeout for the answer, also while the server stops: forward ignores the context while
+// it waits for an upstream. No other proof is sent meanwhile.
 func (d *Detector) send(ctx context.Context, name string) (rcode int, answered bool) {
 	ctx, cancel := context.WithTimeout(ctx, proofTimeout)
 	defer cancel()
@@ -169,9 +168,8 @@ func (d *Detector) send(ctx context.Context, name string) (rcode int, answered b
 	}
 }
 
-// ask asks the next plugin as a client on this machine would, for a type that is passed for claimed names as well,
-// as the proof may be covered by a wildcard (D6). A panic there must not end the process: the server recovers only
-// those of queries from the network.
+// ask asks the next plugin as a client on this machine would, for a type that is passed for claimed names as well, as a
+// wildcard may cover the proof (D6). The server recovers panics only of queries from the network.
 func (d *Detector) ask(ctx context.Context, name string) (rcode int) {
 	defer func() {
 		if panicked := recover(); panicked != nil {

@@ -12,16 +12,14 @@ import (
 )
 
 const (
-	// interval is the least time between two NOTIFYs of a zone. Secondaries fetch the zone as
-	// a whole: the second one covers all changes since the first.
+	// interval is the least time between two NOTIFYs of a zone. Secondaries fetch all changes since the one before.
 	interval = time.Second
 
 	// recheckInterval is how often serials are compared that may have waited for the clock.
 	recheckInterval = 5 * time.Second
 
-	// renewAfter is when the serials of a new process are ahead of those of the process before,
-	// which may have been ahead of the clock: until then, secondaries may take our zones for older
-	// than what they have.
+	// renewAfter is when the serials of a new process are ahead of those of the process before, which may have been ahead of the
+	// clock: until then, secondaries may take our zones for older than what they have.
 	renewAfter = (records.MaxAhead + 1) * time.Second
 )
 
@@ -49,10 +47,9 @@ type result struct {
 	failed int // number of secondaries that did not accept it
 }
 
-// Run notifies at each change of a zone, at once and then once in interval at most, until the
-// context ends and the notifications that are under way have ended. Each has a goroutine: plugin
-// transfer tries each secondary three times for two seconds, one after the other, and a dead one
-// must not delay the next notification of the others.
+// Run notifies at each change of a zone, once in interval at most, until the context ends and the notifications under way
+// have ended. Each has a goroutine, so that a dead secondary, which plugin transfer tries three times for two seconds, does
+// not delay the next notification of the others.
 func (n *Notifier) Run(ctx context.Context) {
 	defer drain.Wait(&n.sending)
 	serials := map[string]uint32{}

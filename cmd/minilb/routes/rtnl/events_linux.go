@@ -58,8 +58,7 @@ func (e *events) watch(routes []Route) {
 	e.destinations.Store(&destinations)
 }
 
-// watched returns the destinations whose routes matter: true for desired ones, false for networks that contain their
-// gateways.
+// watched returns the destinations whose routes matter: true for desired ones, false for networks that contain their gateways.
 func watched(routes []Route) map[netip.Prefix]bool {
 	destinations := make(map[netip.Prefix]bool, len(routes))
 	for _, route := range routes {

@@ -14,8 +14,7 @@ import (
 // runDirs are writable by root only; the first that exists is used. A variable for tests.
 var runDirs = []string{"/run", "/var/run"}
 
-// lockDir returns the directory of the locks: the RuntimeDirectory of the unit in deploy/systemd or, without it, a
-// directory made by root.
+// lockDir returns the directory of the locks: the RuntimeDirectory of the unit in deploy/systemd, else one that root makes.
 func lockDir() string {
 	for _, dir := range runDirs {
 		if _, err := os.Stat(dir); err == nil {
@@ -25,9 +24,8 @@ func lockDir() string {
 	return filepath.Join(runDirs[0], "minilb")
 }
 
-// lock takes the lock that one process of this network namespace has at a time (R8b): of two that keep routes each
-// would remove the other's, and a cleanup would be undone. It ends with the process. Its file stays: if it were
-// removed, the next process would lock another file.
+// lock takes the lock that one process of this network namespace has at a time (R8b): of two that keep routes each would
+// remove the other's. It ends with the process. Its file stays: if it were removed, the next process would lock another one.
 func lock() (unlock func(), err error) {
 	namespace, err := os.Stat("/proc/thread-self/ns/net")
 	if err != nil {

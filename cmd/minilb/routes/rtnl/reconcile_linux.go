@@ -16,18 +16,16 @@ import (
 )
 
 const (
-	// debounce is the pause after an event, for those that come with it: a link that goes down takes many
-	// routes with it.
+	// debounce is the pause after an event, for those that come with it: a link that goes down takes many routes with it.
 	debounce = 50 * time.Millisecond
 	// resync is how often the table is read without an event.
 	resync = 30 * time.Second
 )
 
-// Keep makes the main table hold the routes that it last received, until ctx ends, which leaves the
-// routes where they are. Before it has received any it changes nothing. Each change is a line to
-// out; warn is called once for as long as a route is left out, with the reason. A route that somebody else
-// removes is restored; one that somebody else has to the same destination replaces ours. Keep fails when it
-// cannot print, when another Keep runs on this host, or when it cannot subscribe to the host's events.
+// Keep makes the main table hold the routes that it last received, until ctx ends, which leaves the routes where they are.
+// Before it has received any it changes nothing. Each change is a line to out; warn is called once for as long as a route is
+// left out. A route that somebody else removes is restored; somebody else's to the same destination replaces ours. Keep fails
+// when it cannot print, when another Keep runs on this host, or when it cannot subscribe to the host's events.
 func Keep(ctx context.Context, routes <-chan []Route, out io.Writer, warn func(string)) error {
 	unlock, err := lock()
 	if err != nil {
@@ -141,8 +139,7 @@ type nexthop struct {
 // failure is why a route is not in the table.
 type failure struct{ node, reason string }
 
-// ensure makes the table have a route, and returns a line about the change, empty if there was none. existing are
-// our routes to the same destination.
+// ensure makes the table have a route in place of existing ones of ours, and returns a line about the change, "" for none.
 func (r *reconciler) ensure(destination netip.Prefix, to nexthop, existing []netlink.Route) (string, error) {
 	want := netlink.Route{
 		Dst: ipNet(destination), Gw: to.gateway.AsSlice(), LinkIndex: to.link,

@@ -10,19 +10,16 @@ import (
 const (
 	// Protocol marks our routes. Neither the kernel's header (rtnetlink.h) nor iproute2's rt_protos assigns this number.
 	Protocol = 109
-	// Metric is that of our routes. It is greater than 1024, the kernel's default for IPv6 routes, so that of two
-	// routes to one destination somebody else's is used.
+	// Metric is greater than 1024, the kernel's default for IPv6 routes, so that somebody else's route is preferred to ours.
 	Metric = 1090
 )
 
 // Route is a route that the table should have.
 type Route struct {
 	Node string // named in messages about the route
-	// Destination has no host bits set, and is in the list of routes once. It must contain no address
-	// of this host, and no next hop of its other routes (R7).
+	// Destination has no host bits, is listed once, and contains no address of this host and no next hop of other routes (R7).
 	Destination netip.Prefix
-	// Gateways are addresses of Node of the same family, at least one. The first that is on a network of
-	// this host becomes the next hop (R22).
+	// Gateways are Node's addresses of the same family, at least one. The first on a network of this host is used (R22).
 	Gateways []netip.Addr
 }
 

@@ -15,8 +15,7 @@ import (
 
 // Check returns an error that names the fix unless this process may change the routing table.
 func Check() error {
-	// The kernel checks the permission before it looks for the route. There is none to remove: it
-	// would be ours, and to an address reserved for documentation (RFC 5737).
+	// The kernel checks the permission before it looks for the route, which is none: to an address for documentation (RFC 5737).
 	absent := &netlink.Route{
 		Dst: ipNet(netip.MustParsePrefix("192.0.2.0/32")), Priority: Metric, Protocol: Protocol, Table: unix.RT_TABLE_MAIN,
 	}
@@ -26,8 +25,7 @@ func Check() error {
 	return nil
 }
 
-// Cleanup removes all routes that carry Protocol, of both families and in all tables, and prints a
-// line for each. It fails if a Keep runs on this host, which would restore them.
+// Cleanup removes all routes that carry Protocol, in all tables, and prints a line for each. It fails while a Keep runs here.
 func Cleanup(out io.Writer) error {
 	unlock, err := lock()
 	if err != nil {
@@ -82,8 +80,7 @@ func dump(filter *netlink.Route, mask uint64, each func(netlink.Route)) error {
 	return nil
 }
 
-// remove removes a route, and nothing that differs from it. A route that is gone already, as with its
-// interface, is no error, and then it reports false.
+// remove removes a route, and nothing that differs from it. It reports false for one that is gone, as with its interface.
 func remove(r netlink.Route) (removed bool, err error) {
 	err = netlink.RouteDel(&netlink.Route{
 		Dst: r.Dst, Gw: r.Gw, LinkIndex: r.LinkIndex, MultiPath: r.MultiPath,

@@ -12,8 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// view is this host's network at one time. No decision depends on our own routes, or each change would cause
-// the next one (R8).
+// view is this host's network at one time. It decides by others' routes only: by ours, each change would cause another (R8).
 type view struct {
 	ours     map[netip.Prefix][]netlink.Route // in the main table
 	theirs   map[netip.Prefix]string          // describes routes of others to the desired destinations
