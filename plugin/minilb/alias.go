@@ -2,12 +2,14 @@ package minilb
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/request"
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/plugin/minilb/alias"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // maxAliases bounds how often a query may come back to the server while it follows aliases (D31).
@@ -20,7 +22,8 @@ func (m *Minilb) alias(ctx context.Context, state *request.Request, target strin
 	loop, _ := ctx.Value(dnsserver.LoopKey{}).(int)
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, loop+1)
 	qtype := state.QType()
-	end := alias.Target{Name: target, Answers: m.answers, Listed: m.listed}
+	answers := func(addr netip.Addr) bool { return object.In(m.networks, addr) }
+	end := alias.Target{Name: target, Answers: answers, Listed: m.networks != nil}
 	var found *dns.Msg
 	if qtype != dns.TypeCNAME && loop < maxAliases {
 		found = m.follow(ctx, state, target, qtype, &end)

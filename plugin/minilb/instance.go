@@ -3,7 +3,6 @@ package minilb
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +19,6 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/loop"
 	"github.com/minilb/minilb/plugin/minilb/notify"
-	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/translator"
 )
@@ -74,8 +72,7 @@ func newMinilb(conf *config.Block, glue *records.AddressSet) *Minilb {
 		zones:      newZoneMeta(conf.Options.Zones, conf.Nameservers),
 		index:      records.NewIndex(conf.Options.AllZones(), fixed...),
 		upstream:   upstream.New(),
-		answers:    func(addr netip.Addr) bool { return object.In(conf.Options.Addresses, addr) },
-		listed:     conf.Options.Addresses != nil,
+		networks:   conf.Options.Addresses,
 		fall:       fall.F{Zones: conf.Fallthrough},
 		ttl:        conf.TTL,
 		maxAnswers: conf.MaxAnswers,

@@ -40,18 +40,16 @@ func outcome(reply *dns.Msg) int {
 }
 
 var requestsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
-	Namespace: plugin.Namespace,
-	Subsystem: pluginName,
-	Name:      "requests_total",
-	Help:      "Counter of queries by result.",
+	Namespace: plugin.Namespace, Subsystem: pluginName,
+	Name: "requests_total",
+	Help: "Counter of queries by result.",
 }, []string{"server", "result"})
 
 var programmingDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-	Namespace: plugin.Namespace,
-	Subsystem: pluginName,
-	Name:      "programming_duration_seconds",
-	Help:      "Time from the change of a pod or Service, by the timestamp in its EndpointSlice, until it was answered.",
-	Buckets:   prometheus.ExponentialBuckets(0.001, 2, 18), // to two minutes
+	Namespace: plugin.Namespace, Subsystem: pluginName,
+	Name:    "programming_duration_seconds",
+	Help:    "Time from the change of a pod or Service, by the timestamp in its EndpointSlice, until it was answered.",
+	Buckets: prometheus.ExponentialBuckets(0.001, 2, 18), // to two minutes
 }, []string{"kind"})
 
 // observeProgramming counts a change that is answered d after it was made. The clock of this machine
@@ -64,9 +62,7 @@ func observeProgramming(d time.Duration) {
 var buildInfo = func() prometheus.Gauge {
 	build := version.Current()
 	gauge := prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace:   plugin.Namespace,
-		Subsystem:   pluginName,
-		Name:        "build_info",
+		Namespace: plugin.Namespace, Subsystem: pluginName, Name: "build_info",
 		Help:        "Always 1; the labels have the build.",
 		ConstLabels: prometheus.Labels{"version": build.Version, "revision": build.Revision, "goversion": build.Go},
 	})

@@ -33,8 +33,7 @@ type Minilb struct {
 	zones      []zoneMeta // of the forward zones
 	index      *records.Index
 	upstream   upstreamer
-	answers    func(netip.Addr) bool // whether an address at the end of an alias is answered (D30, D34)
-	listed     bool                  // only addresses in some networks are (D34)
+	networks   []netip.Prefix // of the addresses at the end of an alias that are answered, nil for all (D30, D34)
 	fall       fall.F
 	ttl        uint32 // seconds, of answers, SOA and negative answers
 	maxAnswers int    // per family, 0 for all (D23)

@@ -195,16 +195,3 @@ func (e Entry) by(four, six string) string {
 	}
 	return six
 }
-
-// distinct turns nodes' names into distinct ones of letters, digits and underscores.
-type distinct map[string]bool
-
-func (d distinct) name(node, suffix string) string {
-	plain := "minilb_" + strings.NewReplacer("-", "_", ".", "_").Replace(node)
-	name := plain + suffix
-	for n := 2; d[name]; n++ {
-		name = fmt.Sprintf("%s_%d%s", plain, n, suffix)
-	}
-	d[name] = true
-	return name
-}

@@ -1,6 +1,9 @@
 package routes
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 func routerOS(e Entry) string {
 	return fmt.Sprintf("/%s route add dst-address=%s gateway=%s comment=\"minilb %s\"\n", e.by("ip", "ipv6"), e.Destination, e.Gateway, e.Node)
@@ -8,9 +11,9 @@ func routerOS(e Entry) string {
 
 // openWrt writes a section of /etc/config/network for each route, which a second run replaces.
 func openWrt(t *table) string {
-	sections := distinct{}
+	sections := map[string]bool{}
 	text := writeLines(t.entries, "#", func(e Entry) string {
-		section := "network." + sections.name(e.Node, e.by("", "_6"))
+		section := "network." + newSection(sections, e.Node, e.by("", "_6"))
 		return fmt.Sprintf("uci set %s=%s\n", section, e.by("route", "route6")) +
 			fmt.Sprintf("uci set %s.interface='%s'\n", section, t.iface) +
 			fmt.Sprintf("uci set %s.target='%s'\n", section, e.Destination) +
@@ -20,6 +23,17 @@ func openWrt(t *table) string {
 		text += "uci commit network\n/etc/init.d/network reload\n"
 	}
 	return text
+}
+
+// newSection turns a node's name into one of letters, digits and underscores that is not yet in sections.
+func newSection(sections map[string]bool, node, suffix string) string {
+	plain := "minilb_" + strings.NewReplacer("-", "_", ".", "_").Replace(node)
+	name := plain + suffix
+	for n := 2; sections[name]; n++ {
+		name = fmt.Sprintf("%s_%d%s", plain, n, suffix)
+	}
+	sections[name] = true
+	return name
 }
 
 // vyOS writes commands of the configuration mode.

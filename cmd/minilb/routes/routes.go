@@ -89,23 +89,58 @@ func read(node *corev1.Node) *machine {
 	if len(validation.IsDNS1123Subdomain(node.Name)) > 0 {
 		return nil
 	}
-	cidrs, malformed := podCIDRs(node)
-	ips, more := internalIPs(node)
-	if len(cidrs)+len(malformed)+len(more) == 0 {
-		malformed = []string{"no podCIDRs: nothing has set any"}
-	}
-	m := &machine{name: node.Name, created: node.CreationTimestamp.Time, ignored: lb.Ignored(node.Labels), cidrs: cidrs, ips: ips}
-	if n := len(cidrs); n > maxRoutes {
-		m.cidrs = cidrs[:maxRoutes]
-		m.problems = []Entry{{Node: node.Name, Problem: fmt.Sprintf("%d of %d podCIDRs left out, as a node has %d routes at most", n-maxRoutes, n, maxRoutes), Kind: NotPodNetwork}}
-	}
-	for _, problem := range malformed {
-		m.problems = append(m.problems, Entry{Node: node.Name, Problem: problem, Kind: NoPodCIDR})
-	}
-	for _, problem := range more {
-		m.problems = append(m.problems, Entry{Node: node.Name, Problem: problem, Kind: MalformedIP})
+	m := &machine{name: node.Name, created: node.CreationTimestamp.Time, ignored: lb.Ignored(node.Labels)}
+	m.readPodCIDRs(node.Spec)
+	m.readInternalIPs(node.Status.Addresses)
+	if len(m.cidrs)+len(m.problems) == 0 {
+		m.problem(NoPodCIDR, "no podCIDRs: nothing has set any")
 	}
 	return m
+}
+
+func (m *machine) problem(kind ProblemKind, format string, args ...any) {
+	m.problems = append(m.problems, Entry{Node: m.name, Problem: fmt.Sprintf(format, args...), Kind: kind})
+}
+
+func (m *machine) readPodCIDRs(spec corev1.NodeSpec) {
+	texts := spec.PodCIDRs
+	if len(texts) == 0 && spec.PodCIDR != "" {
+		texts = []string{spec.PodCIDR}
+	}
+	var malformed []string
+	for _, text := range texts {
+		if cidr, err := netip.ParsePrefix(text); err == nil && !cidr.Addr().Is4In6() {
+			m.cidrs = append(m.cidrs, cidr.Masked())
+		} else {
+			malformed = append(malformed, legible(text))
+		}
+	}
+	slices.SortStableFunc(m.cidrs, func(a, b netip.Prefix) int { return cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen()) })
+	if n := len(m.cidrs); n > maxRoutes {
+		m.cidrs = m.cidrs[:maxRoutes]
+		m.problem(NotPodNetwork, "%d of %d podCIDRs left out, as a node has %d routes at most", n-maxRoutes, n, maxRoutes)
+	}
+	for _, text := range malformed {
+		m.problem(NoPodCIDR, "podCIDR %q is malformed", text)
+	}
+}
+
+func (m *machine) readInternalIPs(addresses []corev1.NodeAddress) {
+	count := 0
+	for _, address := range addresses {
+		if address.Type != corev1.NodeInternalIP {
+			continue
+		}
+		if count++; count > maxIPs {
+			m.problem(MalformedIP, "more than %d InternalIPs: the others are left out", maxIPs)
+			return
+		}
+		if ip, err := netip.ParseAddr(address.Address); err == nil && ip.Zone() == "" {
+			m.ips = append(m.ips, ip.Unmap())
+		} else {
+			m.problem(MalformedIP, "InternalIP %q is malformed", legible(address.Address))
+		}
+	}
 }
 
 // entries returns what FromNodes does, and all problems.
@@ -152,43 +187,4 @@ func (lan LAN) choose(entry *Entry, ips []netip.Addr) {
 		return
 	}
 	entry.Gateway, entry.Others = hops[0], hops[1:]
-}
-
-// podCIDRs returns the node's podCIDRs, IPv4 first, and the problems of the others.
-func podCIDRs(node *corev1.Node) (cidrs []netip.Prefix, problems []string) {
-	texts := node.Spec.PodCIDRs
-	if len(texts) == 0 && node.Spec.PodCIDR != "" {
-		texts = []string{node.Spec.PodCIDR}
-	}
-	for _, text := range texts {
-		cidr, err := netip.ParsePrefix(text)
-		if err != nil || cidr.Addr().Is4In6() {
-			problems = append(problems, fmt.Sprintf("podCIDR %q is malformed", legible(text)))
-			continue
-		}
-		cidrs = append(cidrs, cidr.Masked())
-	}
-	slices.SortStableFunc(cidrs, func(a, b netip.Prefix) int { return cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen()) })
-	return cidrs, problems
-}
-
-// internalIPs returns the node's InternalIPs in its own order, and the problems of the others.
-func internalIPs(node *corev1.Node) (ips []netip.Addr, problems []string) {
-	count := 0
-	for _, address := range node.Status.Addresses {
-		if address.Type != corev1.NodeInternalIP {
-			continue
-		}
-		if count++; count > maxIPs {
-			problems = append(problems, fmt.Sprintf("more than %d InternalIPs: the others are left out", maxIPs))
-			break
-		}
-		ip, err := netip.ParseAddr(address.Address)
-		if err != nil || ip.Zone() != "" {
-			problems = append(problems, fmt.Sprintf("InternalIP %q is malformed", legible(address.Address)))
-			continue
-		}
-		ips = append(ips, ip.Unmap())
-	}
-	return ips, problems
 }

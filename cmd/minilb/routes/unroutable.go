@@ -28,11 +28,7 @@ type Prefixes []netip.Prefix
 
 // String returns them as "10.244.1.0/24 and fd00:1::/64".
 func (p Prefixes) String() string {
-	var texts []string
-	for _, prefix := range p {
-		texts = append(texts, prefix.String())
-	}
-	return strings.Join(texts, " and ")
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint([]netip.Prefix(p)), "[]"), " ", " and ")
 }
 
 // PodOutsidePodCIDR is a node with pods outside of its podCIDRs, which its routes do not reach (R3).

@@ -32,14 +32,11 @@ func Cleanup(out io.Writer) error {
 		return err
 	}
 	defer unlock()
-	var ours []netlink.Route
-	if err := dump(&netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE, func(r netlink.Route) {
-		if r.Protocol == Protocol {
-			ours = append(ours, r)
-		}
-	}); err != nil {
+	all, err := dump()
+	if err != nil {
 		return err
 	}
+	ours := slices.DeleteFunc(all, func(r netlink.Route) bool { return r.Protocol != Protocol })
 	if len(ours) == 0 {
 		_, err := fmt.Fprintf(out, "no routes with protocol %d\n", Protocol)
 		return err
@@ -60,24 +57,22 @@ func Cleanup(out io.Writer) error {
 // dumpAttempts is how often a list is requested that is incomplete because routes change meanwhile.
 const dumpAttempts = 10
 
-// dump calls each with the routes of both families. Those of one family are of one moment.
-func dump(filter *netlink.Route, mask uint64, each func(netlink.Route)) error {
+// dump returns the routes of both families in all tables. Those of one family are of one moment.
+func dump() (all []netlink.Route, err error) {
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		var all []netlink.Route
-		var err error
+		var routes []netlink.Route
 		for range dumpAttempts {
-			if all, err = netlink.RouteListFiltered(family, filter, mask); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			routes, err = netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+			if !errors.Is(err, netlink.ErrDumpInterrupted) {
 				break
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("list the routes of this host: %w", err)
+			return nil, fmt.Errorf("list the routes of this host: %w", err)
 		}
-		for _, route := range all {
-			each(route)
-		}
+		all = append(all, routes...)
 	}
-	return nil
+	return all, nil
 }
 
 // remove removes a route, and nothing that differs from it. It reports false for one that is gone, as with its interface.

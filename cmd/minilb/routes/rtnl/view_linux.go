@@ -38,13 +38,14 @@ func readView(desired []Route) (*view, error) {
 			}
 		}
 	}
-	return v, dump(&netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE, func(r netlink.Route) {
+	all, err := dump()
+	for _, r := range all {
 		destination, main := prefix(r.Dst), r.Table == unix.RT_TABLE_MAIN
 		if r.Protocol == Protocol {
 			if main {
 				v.ours[destination] = append(v.ours[destination], r)
 			}
-			return
+			continue
 		}
 		for _, hop := range nextHops(r) {
 			if seen[hop] {
@@ -59,7 +60,7 @@ func readView(desired []Route) (*view, error) {
 		}
 		isDesired, isWatched := destinations[destination]
 		if !main || !isWatched {
-			return
+			continue
 		}
 		if isDesired && v.theirs[destination] == "" {
 			v.theirs[destination] = describe(r) + " proto " + r.Protocol.String()
@@ -67,7 +68,8 @@ func readView(desired []Route) (*view, error) {
 		if best, known := v.covering[destination]; r.Tos == 0 && (!known || r.Priority < best.Priority) {
 			v.covering[destination] = r
 		}
-	})
+	}
+	return v, err
 }
 
 // nextHops returns the routers of a route.
