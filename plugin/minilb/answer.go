@@ -249,21 +249,8 @@ type zoneMeta struct {
 	mailbox string   // of who is responsible, as a name (RFC 1035 §3.3.13)
 }
 
-func newZoneMeta(zones, nameservers []string) (metas []zoneMeta) {
-	for _, zone := range zones {
-		meta := zoneMeta{zone: zone, servers: nameservers, mailbox: "hostmaster." + zone}
-		if nameservers == nil {
-			meta.servers = []string{nameserver(zone)}
-		}
-		metas = append(metas, meta)
-	}
-	return metas
-}
-
 // zoneMeta returns the data of a forward zone, or that of the first one for reverse zones and hosts outside all zones.
 func (m *Minilb) zoneMeta(zone string) *zoneMeta {
 	i := slices.IndexFunc(m.zones, func(meta zoneMeta) bool { return meta.zone == zone })
 	return &m.zones[max(0, i)]
 }
-
-func nameserver(zone string) string { return "ns1." + zone }

@@ -62,14 +62,18 @@ func (i *instance) hooks() translator.Hooks {
 
 // newMinilb returns the handler. The addresses of its name server may be stored in glue later.
 func newMinilb(conf *config.Block, glue *records.AddressSet) *Minilb {
+	var zones []zoneMeta
 	var fixed []records.Entry
-	if conf.Nameservers == nil {
-		for _, zone := range conf.Options.Zones {
-			fixed = append(fixed, records.Entry{Name: nameserver(zone), Node: &records.Node{Addrs: glue}})
+	for _, zone := range conf.Options.Zones {
+		meta := zoneMeta{zone: zone, servers: conf.Nameservers, mailbox: "hostmaster." + zone}
+		if meta.servers == nil {
+			meta.servers = []string{"ns1." + zone}
+			fixed = append(fixed, records.Entry{Name: meta.servers[0], Node: &records.Node{Addrs: glue}})
 		}
+		zones = append(zones, meta)
 	}
 	m := &Minilb{
-		zones:      newZoneMeta(conf.Options.Zones, conf.Nameservers),
+		zones:      zones,
 		index:      records.NewIndex(conf.Options.AllZones(), fixed...),
 		upstream:   upstream.New(),
 		networks:   conf.Options.Addresses,

@@ -72,14 +72,14 @@ type reconciler struct {
 	warn   func(string)
 	routes []Route
 
-	installed map[netip.Prefix]nexthop // that the table had after the last look
-	reported  map[netip.Prefix]string  // what was last said to be wrong with a route
+	installed map[netip.Prefix]nexthop // that the table had last time
+	reported  map[netip.Prefix]failure // last time
 	lastErr   string                   // why the table could not be read
 	started   bool                     // it was read once
 }
 
 func newReconciler(out io.Writer, warn func(string)) *reconciler {
-	return &reconciler{out: out, warn: warn, installed: map[netip.Prefix]nexthop{}, reported: map[netip.Prefix]string{}}
+	return &reconciler{out: out, warn: warn, installed: map[netip.Prefix]nexthop{}}
 }
 
 // reconcile compares the table with the routes. It fails only if it cannot print.
@@ -210,16 +210,16 @@ func (r *reconciler) prune(ours map[netip.Prefix][]netlink.Route, nexthops map[n
 func (r *reconciler) report(failed map[netip.Prefix]failure) {
 	for _, destination := range slices.SortedFunc(maps.Keys(failed), netip.Prefix.Compare) {
 		f := failed[destination]
-		line := fmt.Sprintf("%s: %s", destination, f.reason)
+		if r.reported[destination] == f {
+			continue
+		}
+		node := ""
 		if f.node != "" {
-			line = fmt.Sprintf("%s (%s): %s", destination, f.node, f.reason)
+			node = " (" + f.node + ")"
 		}
-		if r.reported[destination] != line {
-			r.warn(line)
-		}
-		r.reported[destination] = line
+		r.warn(fmt.Sprintf("%s%s: %s", destination, node, f.reason))
 	}
-	maps.DeleteFunc(r.reported, func(destination netip.Prefix, _ string) bool { return failed[destination] == failure{} })
+	r.reported = failed
 }
 
 // format returns a line about a change of a route.

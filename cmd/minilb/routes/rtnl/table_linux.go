@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -94,18 +93,17 @@ func remove(r netlink.Route) (removed bool, err error) {
 
 // describe returns a route as iproute2 writes it.
 func describe(r netlink.Route) string {
-	var text strings.Builder
-	text.WriteString(prefix(r.Dst).String())
+	text := prefix(r.Dst).String()
 	if r.Gw != nil {
-		fmt.Fprintf(&text, " via %s", r.Gw)
+		text += " via " + r.Gw.String()
 	}
 	if name := linkName(r.LinkIndex); name != "" {
-		text.WriteString(" dev " + name)
+		text += " dev " + name
 	}
 	if r.Table != unix.RT_TABLE_MAIN {
-		fmt.Fprintf(&text, " table %d", r.Table)
+		text += fmt.Sprintf(" table %d", r.Table)
 	}
-	return text.String()
+	return text
 }
 
 // linkName returns the name of an interface, "" if there is none.

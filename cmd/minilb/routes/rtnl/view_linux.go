@@ -32,10 +32,8 @@ func readView(desired []Route) (*view, error) {
 		return nil, fmt.Errorf("list the addresses of this host: %w", err)
 	}
 	for _, addr := range addrs {
-		if own, isNet := addr.(*net.IPNet); isNet {
-			if ip, ok := netip.AddrFromSlice(own.IP); ok {
-				v.own = append(v.own, ip.Unmap())
-			}
+		if own, err := netip.ParsePrefix(addr.String()); err == nil {
+			v.own = append(v.own, own.Addr().Unmap())
 		}
 	}
 	all, err := dump()
