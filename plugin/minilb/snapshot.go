@@ -76,7 +76,10 @@ func (cl *cluster) restore(m *Minilb, deadline time.Time) time.Time {
 	if cl.snapshot == "" || cl.outdated {
 		return deadline
 	}
-	for !cl.translators.Unreachable() && (time.Since(cl.started) < contactTimeout || !cl.translators.NeverAnswered()) && time.Now().Before(deadline) {
+	mayAnswer := func() bool {
+		return !cl.translators.Unreachable() && (time.Since(cl.started) < contactTimeout || !cl.translators.NeverAnswered())
+	}
+	for mayAnswer() && time.Now().Before(deadline) {
 		if m.Ready() {
 			return deadline
 		}

@@ -161,5 +161,6 @@ func option121(t *table) string {
 	for _, e := range t.classlessRoutes() {
 		routes = append(routes, e.Destination.String()+" via "+e.Gateway.String())
 	}
-	return fmt.Sprintf("# %d bytes: %s\nhex %s\ndecimal %s\n", len(option), strings.Join(routes, ", "), hex.EncodeToString(option), decimal(option, ","))
+	return fmt.Sprintf("# %d bytes: %s\nhex %s\ndecimal %s\n",
+		len(option), strings.Join(routes, ", "), hex.EncodeToString(option), decimal(option, ","))
 }
