@@ -5,25 +5,25 @@ import (
 	"slices"
 )
 
-// Usable reports whether a name may lead to addr, whoever says so. Loopback, link-local, multicast
+// usable reports whether a name may lead to addr, whoever says so. Loopback, link-local, multicast
 // and unspecified addresses would point a client at itself, at its own link or at everybody, and so
 // would those of IPv6 that stand for such an address of IPv4. An IPv4-mapped address is none that
 // can be in an AAAA record.
-func Usable(addr netip.Addr) bool {
+func usable(addr netip.Addr) bool {
 	switch {
 	case !addr.IsValid(), addr.Zone() != "", addr.Is4In6(), !addr.IsGlobalUnicast(), thisNetwork.Contains(addr):
 		return false // a global unicast address is none of the above, nor 255.255.255.255
 	}
 	of, embedded := embeddedIn(addr)
-	return !embedded || Usable(of)
+	return !embedded || usable(of)
 }
 
 // In reports whether a name may lead to addr because a status, or the owner of the name that an alias leads to, says
 // so: it is usable and, if the property addresses names networks, lies in one of them. An address of IPv6 that
 // stands for one of IPv4 counts as that one (D34).
 func In(networks []netip.Prefix, addr netip.Addr) bool {
-	if !Usable(addr) || len(networks) == 0 {
-		return Usable(addr)
+	if !usable(addr) || len(networks) == 0 {
+		return usable(addr)
 	}
 	if of, embedded := embeddedIn(addr); embedded {
 		addr = of

@@ -43,10 +43,10 @@ func NewEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *EndpointSlice 
 		s.Problem("its address type %q cannot be answered with; its endpoints are left out", t)
 		return s
 	}
-	if len(obj.Ports) > MaxPorts {
-		s.Problem("it has %d ports; only the first %d are known by their names", len(obj.Ports), MaxPorts)
+	if len(obj.Ports) > maxPorts {
+		s.Problem("it has %d ports; only the first %d are known by their names", len(obj.Ports), maxPorts)
 	}
-	s.Ports = ReducePorts(obj.Ports[:min(MaxPorts, len(obj.Ports))])
+	s.Ports = reducePorts(obj.Ports[:min(maxPorts, len(obj.Ports))])
 	all := make([]Endpoint, 0, len(obj.Endpoints))
 	for i := range obj.Endpoints {
 		e := &obj.Endpoints[i]
@@ -58,7 +58,7 @@ func NewEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *EndpointSlice 
 		switch {
 		case addr == ciliumPlaceholder:
 			continue
-		case err != nil || addr.Is4() != (obj.AddressType == discoveryv1.AddressTypeIPv4) || !Usable(addr):
+		case err != nil || addr.Is4() != (obj.AddressType == discoveryv1.AddressTypeIPv4) || !usable(addr):
 			s.Problem("endpoint address %q is not an %s address that can be answered with, and is left out", printable.Shorten(e.Addresses[0]), obj.AddressType)
 			continue
 		}
@@ -69,7 +69,7 @@ func NewEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *EndpointSlice 
 			Pod:        reducePod(e.TargetRef),
 		}
 		if f.Nodes {
-			next.Node = Intern(value(e.NodeName, ""))
+			next.Node = intern(value(e.NodeName, ""))
 		}
 		all = append(all, next)
 	}

@@ -34,7 +34,7 @@ type gatewayObject struct {
 		GatewayClassName string         `json:"gatewayClassName"`
 		Listeners        []listenerSpec `json:"listeners"`
 		AllowedListeners struct {
-			Namespaces NamespacesSpec `json:"namespaces"`
+			Namespaces namespacesSpec `json:"namespaces"`
 		} `json:"allowedListeners"`
 		DefaultScope gatewayv1.GatewayDefaultScope `json:"defaultScope"`
 	} `json:"spec"`
@@ -61,7 +61,7 @@ func NewGateway(obj *unstructured.Unstructured, f *Fields) *Gateway {
 	}
 	g.Class = written.Spec.GatewayClassName
 	g.Listeners = reduceListeners(written.Spec.Listeners, written.Status.Listeners)
-	g.AllowedListeners = written.Spec.AllowedListeners.Namespaces.Selection(gatewayv1.NamespacesFromNone)
+	g.AllowedListeners = written.Spec.AllowedListeners.Namespaces.selection(gatewayv1.NamespacesFromNone)
 	g.IsDefault = written.Spec.DefaultScope == gatewayv1.GatewayDefaultScopeAll
 	if service, ok := written.Annotations[lb.ServiceAnnotation]; ok {
 		g.Targets.SetService(service)

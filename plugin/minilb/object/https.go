@@ -26,8 +26,8 @@ const (
 	HttpsPort = 443
 )
 
-// MaxProtocols is how many protocols a Service may name.
-const MaxProtocols = 16
+// maxProtocols is how many protocols a Service may name.
+const maxProtocols = 16
 
 // reduceHTTPS returns nil if the Service does not serve HTTPS.
 func reduceHTTPS(obj *corev1.Service) *HTTPS {
@@ -39,9 +39,9 @@ func reduceHTTPS(obj *corev1.Service) *HTTPS {
 		case p.Port == httpPort:
 			plain = true
 		case p.Port == HttpsPort:
-			h = &HTTPS{Port: ServiceLabel(p.Name)}
+			h = &HTTPS{Port: serviceLabel(p.Name)}
 			if list := obj.Annotations[lb.ALPNAnnotation]; len(list) <= maxValue {
-				h.ALPN, h.Rejected = ParseALPN(list)
+				h.ALPN, h.Rejected = parseALPN(list)
 			} else {
 				h.Rejected = []string{fmt.Sprintf("all protocols are refused: they have %d bytes, at most %d are read", len(list), maxValue)}
 			}
@@ -60,17 +60,17 @@ func (h *HTTPS) Equal(o *HTTPS) bool {
 	return h.Port == o.Port && h.HasHTTP == o.HasHTTP && slices.Equal(h.ALPN, o.ALPN) && slices.Equal(h.Rejected, o.Rejected)
 }
 
-// ParseALPN reads a comma-separated list of protocols (RFC 9460 §7.1.1), each once, in its order.
-func ParseALPN(list string) (alpn, refused []string) {
+// parseALPN reads a comma-separated list of protocols (RFC 9460 §7.1.1), each once, in its order.
+func parseALPN(list string) (alpn, refused []string) {
 	seen := map[string]bool{}
 	for item := range strings.SplitSeq(list, ",") {
 		item = strings.TrimSpace(item)
 		switch {
 		case item == "" || seen[item]:
-		case len(alpn) == MaxProtocols:
-			return alpn, append(refused, fmt.Sprintf("only the first %d protocols are answered with", MaxProtocols))
+		case len(alpn) == maxProtocols:
+			return alpn, append(refused, fmt.Sprintf("only the first %d protocols are answered with", maxProtocols))
 		case len(item) > 255 || strings.ContainsFunc(item, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\`, r) }):
-			if len(refused) == MaxProtocols {
+			if len(refused) == maxProtocols {
 				return alpn, append(refused, "the protocols after these are left out")
 			}
 			refused = append(refused, fmt.Sprintf("protocol %q is refused: want one such as h2 or http/1.1", printable.Shorten(item)))

@@ -9,7 +9,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
-const ClassAnnotation = "kubernetes.io/ingress.class"
+const classAnnotation = "kubernetes.io/ingress.class"
 
 // Ingress is an Ingress with the names it routes and the addresses that its status reports.
 type Ingress struct {
@@ -28,9 +28,9 @@ type IngressAddress struct {
 func NewIngress(obj *networkingv1.Ingress, f *Fields) *Ingress {
 	i := &Ingress{Meta: newMeta(&obj.ObjectMeta)}
 	i.identify("Ingress", obj, f, true)
-	for _, class := range []string{value(obj.Spec.IngressClassName, ""), obj.Annotations[ClassAnnotation]} {
+	for _, class := range []string{value(obj.Spec.IngressClassName, ""), obj.Annotations[classAnnotation]} {
 		if class != "" && !slices.Contains(i.Classes, class) {
-			i.Classes = append(i.Classes, Intern(printable.Cut(class, maxValue)))
+			i.Classes = append(i.Classes, intern(printable.Cut(class, maxValue)))
 		}
 	}
 	if service, ok := obj.Annotations[lb.ServiceAnnotation]; ok {

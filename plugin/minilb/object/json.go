@@ -32,7 +32,7 @@ func (e *Endpoints) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	for i, node := range e.Nodes {
-		e.Nodes[i] = Intern(node)
+		e.Nodes[i] = intern(node)
 	}
 	fits := func(n int, none bool) bool { return none || n == e.Len() }
 	switch e.Width {

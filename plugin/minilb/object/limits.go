@@ -11,7 +11,7 @@ import (
 const (
 	MaxHosts        = 1024     // of an object: as many as the API server lets a TLSRoute have
 	MaxTargets      = 256      // addresses of a status
-	MaxHostText     = 64 << 10 // bytes of all hosts that an object names
+	maxHostText     = 64 << 10 // bytes of all hosts that an object names
 	maxValue        = 256      // bytes of an annotation that is no list of hosts
 	MaxProblems     = 32       // problems of single hosts or endpoints; the others are counted
 	MaxLines        = 5        // problems of single hosts that are logged at a time, so that one object does not drown the others
@@ -22,7 +22,7 @@ const (
 // keepHosts keeps the host annotations of a Service, of more than maxHosts hosts or maxHostText bytes the first ones, in the
 // order of the annotations' names. What is dropped leaves nothing of the whole value in memory.
 func (s *Service) keepHosts(annotations map[string]string, names []string) {
-	text, hosts := MaxHostText, MaxHosts // that are left
+	text, hosts := maxHostText, MaxHosts // that are left
 	for _, name := range names {
 		value, there := annotations[name]
 		if !there {
@@ -72,7 +72,7 @@ type hostList struct {
 func (l *hostList) add(host string) {
 	switch {
 	case l.Seen[host]:
-	case len(l.Hosts) >= MaxHosts, l.Text+len(host) > MaxHostText:
+	case len(l.Hosts) >= MaxHosts, l.Text+len(host) > maxHostText:
 		l.Surplus++
 	default:
 		if l.Seen == nil {
@@ -97,6 +97,6 @@ func textOf(labels map[string]string) int {
 // addresses are kept of the ports of a Service that not all endpoints have: either can have 20,000
 // ports, and there can be any number of slices, each with ports and endpoints of its own.
 const (
-	MaxPorts     = 1024
+	maxPorts     = 1024
 	MaxPortAddrs = 1 << 20
 )

@@ -34,7 +34,7 @@ type listenerSpec struct {
 	Port          int32                  `json:"port"`
 	Protocol      gatewayv1.ProtocolType `json:"protocol"`
 	AllowedRoutes struct {
-		Namespaces NamespacesSpec             `json:"namespaces"`
+		Namespaces namespacesSpec             `json:"namespaces"`
 		Kinds      []gatewayv1.RouteGroupKind `json:"kinds"`
 	} `json:"allowedRoutes"`
 }
@@ -56,7 +56,7 @@ func reduceListeners(specs []listenerSpec, statuses []listenerStatus) []Listener
 			Port:          spec.Port,
 			Protocol:      spec.Protocol,
 			Kinds:         kindNames(spec.AllowedRoutes.Kinds),
-			AllowedRoutes: spec.AllowedRoutes.Namespaces.Selection(gatewayv1.NamespacesFromSame), // G15
+			AllowedRoutes: spec.AllowedRoutes.Namespaces.selection(gatewayv1.NamespacesFromSame), // G15
 		}
 		if i := slices.IndexFunc(statuses, func(s listenerStatus) bool { return s.Name == spec.Name }); i >= 0 {
 			l.Supported = kindNames(statuses[i].SupportedKinds)
@@ -99,8 +99,8 @@ var protocols = map[string][]gatewayv1.ProtocolType{
 	KindTLSRoute:  {gatewayv1.TLSProtocolType},
 }
 
-// NamespacesSpec says which namespaces objects may come from, as it is written.
-type NamespacesSpec struct {
+// namespacesSpec says which namespaces objects may come from, as it is written.
+type namespacesSpec struct {
 	From     gatewayv1.FromNamespaces `json:"from"`
 	Selector *metav1.LabelSelector    `json:"selector"`
 }
@@ -111,9 +111,9 @@ type NamespaceSelection struct {
 	Selector labels.Selector // for NamespacesFromSelector alone
 }
 
-// Selection fills in what is meant where nothing is written. A selector that cannot be
+// selection fills in what is meant where nothing is written. A selector that cannot be
 // understood selects nothing, nor does one that is not there (G15), or that is too long to be kept (C7c).
-func (n *NamespacesSpec) Selection(otherwise gatewayv1.FromNamespaces) NamespaceSelection {
+func (n *namespacesSpec) selection(otherwise gatewayv1.FromNamespaces) NamespaceSelection {
 	s := NamespaceSelection{From: value(&n.From, otherwise)}
 	if s.From == gatewayv1.NamespacesFromSelector {
 		selector, err := metav1.LabelSelectorAsSelector(n.Selector)
@@ -126,7 +126,7 @@ func (n *NamespacesSpec) Selection(otherwise gatewayv1.FromNamespaces) Namespace
 }
 
 // text returns how many bytes the selector's keys and values take.
-func (n *NamespacesSpec) text() int {
+func (n *namespacesSpec) text() int {
 	if n.Selector == nil {
 		return 0
 	}

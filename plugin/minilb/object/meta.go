@@ -29,7 +29,7 @@ type Meta struct {
 
 func newMeta(obj *metav1.ObjectMeta) Meta {
 	return Meta{
-		Namespace: Intern(obj.Namespace),
+		Namespace: intern(obj.Namespace),
 		Name:      obj.Name,
 		Created:   obj.CreationTimestamp.Unix(),
 		Ignored:   lb.Ignored(obj.Labels),
@@ -63,8 +63,8 @@ func (m *Meta) identify(kind string, obj metav1.Object, f *Fields, ours bool) {
 	}
 }
 
-// Intern returns the canonical copy of s, so that equal strings share memory.
-func Intern(s string) string { return unique.Make(s).Value() }
+// intern returns the canonical copy of s, so that equal strings share memory.
+func intern(s string) string { return unique.Make(s).Value() }
 
 // Ref returns what names the object, of a kind, in claims and problems.
 func (m *Meta) Ref(kind string) Ref {

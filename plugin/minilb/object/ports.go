@@ -15,14 +15,14 @@ type Port struct {
 	Number         uint16 `json:",omitzero"`
 }
 
-const Unnamed = "_"
+const unnamed = "_"
 
 // HasName reports whether the port has a name in DNS: Kubernetes lets one be as long as a label, and
 // the underscore makes it longer (D33).
-func (p Port) HasName() bool { return p.Service != Unnamed && len(p.Service) <= 63 }
+func (p Port) HasName() bool { return p.Service != unnamed && len(p.Service) <= 63 }
 
-// ReducePorts returns the ports that have a number.
-func ReducePorts(ports []discoveryv1.EndpointPort) []Port {
+// reducePorts returns the ports that have a number.
+func reducePorts(ports []discoveryv1.EndpointPort) []Port {
 	if len(ports) == 0 {
 		return nil
 	}
@@ -33,27 +33,27 @@ func ReducePorts(ports []discoveryv1.EndpointPort) []Port {
 		if number <= 0 || number > math.MaxUint16 {
 			continue
 		}
-		reduced = append(reduced, Port{protoLabel(value(p.Protocol, "")), ServiceLabel(value(p.Name, "")), uint16(number)})
+		reduced = append(reduced, Port{protoLabel(value(p.Protocol, "")), serviceLabel(value(p.Name, "")), uint16(number)})
 	}
 	return reduced
 }
 
 func protoLabel(proto corev1.Protocol) string {
-	return Intern("_" + strings.ToLower(string(cmp.Or(proto, corev1.ProtocolTCP))))
+	return intern("_" + strings.ToLower(string(cmp.Or(proto, corev1.ProtocolTCP))))
 }
 
-func ServiceLabel(name string) string { return Intern("_" + strings.ToLower(name)) }
+func serviceLabel(name string) string { return intern("_" + strings.ToLower(name)) }
 
 // namedPortsOf returns the ports of a Service that have a name, as in "_https._tcp _dns._udp". Most
 // Services have the same few.
 func namedPortsOf(ports []corev1.ServicePort) string {
 	var all []string
 	for i := range ports {
-		if p := (Port{protoLabel(ports[i].Protocol), ServiceLabel(ports[i].Name), 0}); p.HasName() {
+		if p := (Port{protoLabel(ports[i].Protocol), serviceLabel(ports[i].Name), 0}); p.HasName() {
 			all = append(all, p.Service+"."+p.Proto)
 		}
 	}
-	return Intern(strings.Join(all, " "))
+	return intern(strings.Join(all, " "))
 }
 
 func (p Port) Compare(o Port) int {

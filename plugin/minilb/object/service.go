@@ -37,15 +37,15 @@ func (s *Service) Exposed(class string, withoutClass bool) bool {
 func NewService(obj *corev1.Service, f *Fields) *Service {
 	s := &Service{
 		Meta: newMeta(&obj.ObjectMeta),
-		Kind: corev1.ServiceType(Intern(string(obj.Spec.Type))),
+		Kind: corev1.ServiceType(intern(string(obj.Spec.Type))),
 	}
 	if class := obj.Spec.LoadBalancerClass; class != nil {
-		shared := Intern(*class)
+		shared := intern(*class)
 		s.Class = &shared
 	}
 	exposed := slices.ContainsFunc(f.Classes, func(class string) bool { return s.Exposed(class, class == "") })
 	if exposed {
-		s.Named = namedPortsOf(obj.Spec.Ports[:min(MaxPorts, len(obj.Spec.Ports))])
+		s.Named = namedPortsOf(obj.Spec.Ports[:min(maxPorts, len(obj.Spec.Ports))])
 	}
 	if exposed && f.HTTPS {
 		s.HTTPS = reduceHTTPS(obj)

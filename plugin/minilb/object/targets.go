@@ -46,7 +46,7 @@ func (l *Targets) AddProblem(reason Reason, format string, args ...any) {
 // AddSurplus adds the problem of surplus hosts, if there are any.
 func (l *Targets) AddSurplus(surplus int, where string) {
 	if surplus > 0 {
-		l.AddProblem(ReasonTooMany, "%d hosts%s are refused: an object may have %d, of %d KiB in all", surplus, where, MaxHosts, MaxHostText>>10)
+		l.AddProblem(ReasonTooMany, "%d hosts%s are refused: an object may have %d, of %d KiB in all", surplus, where, MaxHosts, maxHostText>>10)
 	}
 }
 
@@ -67,7 +67,7 @@ func (l *Targets) SetService(reference string) {
 // AddIP adds an address as controllers write it, leading zeros and all (I8).
 func (l *Targets) AddIP(written string) {
 	addr, ok := netip.AddrFromSlice(netutils.ParseIPSloppy(written))
-	if !ok || !Usable(addr.Unmap()) {
+	if !ok || !usable(addr.Unmap()) {
 		l.AddProblem(ReasonAddress, "status address %q is not an IP address that can be answered with", printable.Shorten(written))
 		l.Missing = "its status has no usable address"
 		return

@@ -16,36 +16,6 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// D51: protocols come from the annotation alone; what is none costs itself.
-func TestParseALPN(t *testing.T) {
-	many := strings.Repeat("p", 255)
-	for _, tc := range []struct {
-		list    string
-		want    []string
-		refused int
-	}{
-		{"", nil, 0},
-		{" h2 ,http/1.1,, h2", []string{"h2", "http/1.1"}, 0},
-		{"!,~,\x7f", []string{"!", "~"}, 1}, // the first and the last of what is printed
-		{"h3,h\x002,h 2,hé,\"h2\",a\\b," + many + "," + many + "p", []string{"h3", many}, 6},
-		{strings.Repeat("h 2,", 10_000), nil, object.MaxProtocols + 1},
-		{"1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18", []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16"}, 1},
-	} {
-		got, refused := object.ParseALPN(tc.list)
-		if !slices.Equal(got, tc.want) || len(refused) != tc.refused {
-			t.Errorf("%q: got %q, refused %q", tc.list, got, refused)
-		}
-		if len(refused) > object.MaxProtocols+1 {
-			t.Errorf("%d lines of one annotation", len(refused))
-		}
-		for _, text := range refused {
-			if strings.ContainsAny(text, "\x00\n") || len(text) > 200 {
-				t.Errorf("%q: unfit for a log: %q", tc.list, text)
-			}
-		}
-	}
-}
-
 func httpsService(annotations map[string]string, ports ...corev1.ServicePort) *corev1.Service {
 	s := testService("shop/web", 1, "a.ex.org")
 	for name, value := range annotations {
@@ -58,7 +28,7 @@ func httpsService(annotations map[string]string, ports ...corev1.ServicePort) *c
 // slicePorts is a slice of one endpoint with a port of that name and number.
 func slicePorts(name, endpoint, portName string, number uint16) *object.EndpointSlice {
 	s := serviceSlice("shop/web", name, endpoint)
-	s.Ports = []object.Port{{Proto: "_tcp", Service: object.ServiceLabel(portName), Number: number}}
+	s.Ports = []object.Port{{Proto: "_tcp", Service: "_" + portName, Number: number}}
 	return s
 }
 

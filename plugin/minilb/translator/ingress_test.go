@@ -120,7 +120,7 @@ func TestIngressFilter(t *testing.T) {
 		obj := testIngress("shop/web", "a.ex.org")
 		obj.Spec.IngressClassName = tc.field
 		if tc.legacy != "" {
-			obj.Annotations = map[string]string{object.ClassAnnotation: tc.legacy}
+			obj.Annotations = map[string]string{"kubernetes.io/ingress.class": tc.legacy}
 		}
 		if tc.ignored {
 			obj.Labels = map[string]string{lb.IgnoreLabel: "true"}

@@ -3,7 +3,6 @@ package translator
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -19,21 +18,6 @@ import (
 
 func pointer[T any](v T) *T { return &v }
 
-// D41: a port has a number, and a name in DNS if it has a name; the protocol is TCP if none is said.
-func TestReducePorts(t *testing.T) {
-	got := object.ReducePorts([]discoveryv1.EndpointPort{
-		{Name: pointer("https"), Port: pointer[int32](8443)},
-		{Name: pointer("dns"), Protocol: pointer(corev1.ProtocolUDP), Port: pointer[int32](53)},
-		{Name: pointer("SIP"), Protocol: pointer(corev1.ProtocolSCTP), Port: pointer[int32](65535)},
-		{Name: pointer(""), Port: pointer[int32](1)}, {Port: pointer[int32](2)}, {Name: pointer("none")}, {},
-		{Name: pointer("zero"), Port: pointer[int32](0)}, {Name: pointer("much"), Port: pointer[int32](65536)}, {Name: pointer("less"), Port: pointer[int32](-1)},
-	})
-	want := []object.Port{{Proto: "_tcp", Service: "_https", Number: 8443}, {Proto: "_udp", Service: "_dns", Number: 53}, {Proto: "_sctp", Service: "_sip", Number: 65535}, {Proto: "_tcp", Service: object.Unnamed, Number: 1}, {Proto: "_tcp", Service: object.Unnamed, Number: 2}}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-}
-
 // E9, D40, D41: endpoints have the ports of the slices they are in; those that are not answered
 // with have none, and a port without any endpoint is there all the same.
 func TestEndpointNames(t *testing.T) {
@@ -43,7 +27,7 @@ func TestEndpointNames(t *testing.T) {
 		{Ports: []object.Port{https, metrics}, Endpoints: object.Pack([]object.Endpoint{{Addr: one, Hostname: "db-0", Conditions: object.Ready | object.Serving}, {Addr: gone, Hostname: "db-9"}})},
 		{Ports: []object.Port{https}, Endpoints: object.Pack([]object.Endpoint{{Addr: two, Conditions: object.Ready | object.Serving}, {Addr: one, Conditions: object.Ready | object.Serving}})},
 		{Ports: []object.Port{https}, Endpoints: object.Pack([]object.Endpoint{{Addr: three, Conditions: object.Ready | object.Serving}})},
-		{Ports: []object.Port{idle, {Proto: "_tcp", Service: object.Unnamed, Number: 80}, {Proto: "_sctp", Service: "_" + strings.Repeat("p", 63), Number: 81}}, Endpoints: object.Pack([]object.Endpoint{{Addr: gone}})},
+		{Ports: []object.Port{idle, {Proto: "_tcp", Service: "_", Number: 80}, {Proto: "_sctp", Service: "_" + strings.Repeat("p", 63), Number: 81}}, Endpoints: object.Pack([]object.Endpoint{{Addr: gone}})},
 	})
 	want := records.NewAddresses(one, two, three)
 	want.Endpoints = records.NewEndpoints(want, []records.Host{{Label: "db-0", Addr: one}}, []records.Port{
@@ -73,7 +57,7 @@ func TestManyPorts(t *testing.T) {
 		return object.NewEndpointSlice(obj, &object.Fields{})
 	}
 	one := sliceOf(1, 20_000, 1000)
-	if len(one.Ports) != object.MaxPorts || len(one.Problems) != 1 || one.Problems[0].Text != "it has 20000 ports; only the first 1024 are known by their names" {
+	if len(one.Ports) != 1024 || len(one.Problems) != 1 || one.Problems[0].Text != "it has 20000 ports; only the first 1024 are known by their names" {
 		t.Errorf("got %d ports and problems %v", len(one.Ports), one.Problems)
 	}
 	all := []*object.EndpointSlice{one}
@@ -123,23 +107,14 @@ func TestManyPorts(t *testing.T) {
 	}
 }
 
-// Ports of a Service are kept if it is served, and no more than there may be; they count for whether it is
-// merged at once.
+// The ports of a Service, as many as are kept, count for whether it is merged at once.
 func TestManyPortsOfService(t *testing.T) {
 	var ports []corev1.ServicePort
 	for i := range 20_000 {
 		ports = append(ports, corev1.ServicePort{Name: fmt.Sprint("p", i), Port: int32(i + 1)})
 	}
-	obj := httpsService(nil, ports...)
-	foreign := obj.DeepCopy()
-	foreign.Spec.LoadBalancerClass = pointer("metallb")
-	for want, obj := range map[int]*corev1.Service{object.MaxPorts: obj, 0: foreign} {
-		if got := len(strings.Fields(object.NewService(obj, testFields).Named)); got != want {
-			t.Errorf("%d ports of 20000 are kept, want %d", got, want)
-		}
-	}
 	var endpoints []string
-	for i := range atOnce - object.MaxPorts + 2 {
+	for i := range atOnce - 1024 + 2 {
 		endpoints = append(endpoints, fmt.Sprintf("10.0.%d.%d RSt", i/250, i%250))
 	}
 	for _, tc := range []struct {

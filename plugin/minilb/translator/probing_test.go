@@ -209,7 +209,7 @@ func TestProbing(t *testing.T) {
 // together, as long as another has better ones.
 func TestProbingUnion(t *testing.T) {
 	p := newProbed(t, config.Options{})
-	tcp := []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: p.port}}
+	tcp := []object.Port{{Proto: "_tcp", Service: "_", Number: p.port}}
 	for _, name := range []string{"shop/a", "shop/b"} {
 		p.services().Update(testService(name, 1, "both.ex.org"))
 	}
@@ -246,7 +246,7 @@ func TestProbingLog(t *testing.T) {
 func TestProbingPorts(t *testing.T) {
 	p := newProbed(t, config.Options{})
 	udp := []object.Port{{Proto: "_udp", Service: "_dns", Number: p.port}}
-	tcp := []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: p.port}}
+	tcp := []object.Port{{Proto: "_tcp", Service: "_", Number: p.port}}
 	slices := p.watcher.EndpointSlices("")
 	for _, name := range []string{"shop/dns", "shop/any", "shop/dual"} {
 		p.services().Update(testService(name, 1, ""))
@@ -270,7 +270,7 @@ func TestProbingPorts(t *testing.T) {
 func TestProbingFamilies(t *testing.T) {
 	p := newProbed(t, config.Options{NoIPv6: true})
 	p.services().Update(testService("shop/dual", 1, ""))
-	p.watcher.EndpointSlices("").Update(p.slice("shop/dual", "dual-2", []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: p.port}}, "::1"))
+	p.watcher.EndpointSlices("").Update(p.slice("shop/dual", "dual-2", []object.Port{{Proto: "_tcp", Service: "_", Number: p.port}}, "::1"))
 	p.sync()
 	if len(p.tr.services.state.probed) > 0 {
 		t.Errorf("probed are %v", p.tr.services.state.probed)
@@ -282,7 +282,7 @@ func TestProbingFollows(t *testing.T) {
 	old := newProbed(t, config.Options{})
 	feed := func(b *probed) {
 		b.services().Update(testService("shop/web", 1, ""))
-		b.watcher.EndpointSlices("").Update(b.slice("shop/web", "web-1", []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: old.port}}, "127.0.0.1", "127.0.0.2"))
+		b.watcher.EndpointSlices("").Update(b.slice("shop/web", "web-1", []object.Port{{Proto: "_tcp", Service: "_", Number: old.port}}, "127.0.0.1", "127.0.0.2"))
 		b.sync()
 	}
 	old.listen("127.0.0.2")
@@ -353,7 +353,7 @@ func TestProbingNodesLater(t *testing.T) {
 	p := newProbed(t, config.Options{})
 	listener := p.listen("127.0.0.1")
 	p.listen("127.0.0.2")
-	tcp := []object.Port{{Proto: "_tcp", Service: object.Unnamed, Number: p.port}}
+	tcp := []object.Port{{Proto: "_tcp", Service: "_", Number: p.port}}
 	p.services().Update(testService("shop/web", 1, ""))
 	slices := p.watcher.EndpointSlices("")
 	slices.Update(p.slice("shop/web", "web-1", tcp, "127.0.0.1", "127.0.0.2"))

@@ -1,4 +1,4 @@
-package translator
+package object_test
 
 import (
 	"strings"
@@ -13,6 +13,15 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
+
+func parsed(t *testing.T, text string) *unstructured.Unstructured {
+	t.Helper()
+	obj := &unstructured.Unstructured{}
+	if err := utiljson.Unmarshal([]byte(text), &obj.Object); err != nil { // numbers as in the API server's answers
+		t.Fatal(err)
+	}
+	return obj
+}
 
 // read decodes an object of any kind, and returns what is wrong with it.
 func read(obj *unstructured.Unstructured) []object.Problem {

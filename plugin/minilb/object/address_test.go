@@ -1,10 +1,8 @@
-package translator
+package object
 
 import (
 	"net/netip"
 	"testing"
-
-	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // unusable are addresses that no name may lead to, in all spellings that an object can have.
@@ -20,7 +18,7 @@ var unusable = []string{
 func TestUsable(t *testing.T) {
 	for _, written := range unusable {
 		addr := netip.MustParseAddr(written)
-		if object.Usable(addr) {
+		if usable(addr) {
 			t.Errorf("%s is usable", written)
 		}
 	}
@@ -28,11 +26,27 @@ func TestUsable(t *testing.T) {
 		"10.0.0.1", "100.64.0.1", "192.168.1.255", "1.0.0.1", "126.255.255.255", "128.0.0.1", "169.253.255.255", "223.255.255.255", "240.0.0.1",
 		"fd00::1", "2001:db8::1", "fec0::1", "64:ff9b::192.0.2.1", "64:ff9b:1::192.0.2.1", "64:ff9b:1:c000:2:100::", "2002:c000:201::1", "::ffff:0:10.0.0.1",
 	} {
-		if !object.Usable(netip.MustParseAddr(written)) {
+		if !usable(netip.MustParseAddr(written)) {
 			t.Errorf("%s is not usable", written)
 		}
 	}
-	if object.Usable(netip.Addr{}) || object.Usable(netip.MustParseAddr("fd00::1%eth0")) {
+	if usable(netip.Addr{}) || usable(netip.MustParseAddr("fd00::1%eth0")) {
 		t.Error("no address, or one of a link, is usable")
+	}
+}
+
+// D34: the property addresses names the networks of addresses that a status has.
+func TestIn(t *testing.T) {
+	networks := []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("fd00:1::/32"), netip.MustParsePrefix("127.0.0.0/8")}
+	for written, want := range map[string]bool{
+		"192.168.1.7": true, "192.168.2.7": false, "fd00:1::7": true, "fd00:2::7": false, "64:ff9b::192.168.1.7": true, "64:ff9b::192.168.2.7": false,
+		"64:ff9b:1::192.168.1.7": true, "2002:c0a8:107::": true, "2002:c0a8:207::": false, "127.0.0.1": false, "64:ff9b::127.0.0.1": false, "2001:db8::1": false,
+	} {
+		if got := In(networks, netip.MustParseAddr(written)); got != want {
+			t.Errorf("%s: got %v, want %v", written, got, want)
+		}
+		if addr := netip.MustParseAddr(written); In(nil, addr) != usable(addr) {
+			t.Errorf("%s: without the property it is not as ever", written)
+		}
 	}
 }
