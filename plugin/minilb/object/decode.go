@@ -1,6 +1,7 @@
 package object
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/printable"
@@ -31,16 +33,15 @@ const (
 	GatewayXGroup = "gateway.networking.x-k8s.io"
 )
 
-// decode reads an object into into, a struct with the fields that are used. They are written
-// alike in all versions of a kind, so that one struct serves them all (G2), and a field that
-// a newer version has added or changed elsewhere does not matter.
+// decode reads the fields that are used. They are written alike in all versions of a kind, so that one struct serves
+// them all (G2).
 func decode(obj *unstructured.Unstructured, into any) error {
 	unstructured.RemoveNestedField(obj.Object, "metadata", "managedFields") // long, and not used
 	err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, into)
 	if err == nil {
 		return nil
 	}
-	// It does not say where. This does, at a price that is paid for bad objects alone.
+	// This slower decoder names the field.
 	text, _ := json.Marshal(obj.Object)
 	var misfit *json.UnmarshalTypeError
 	if errors.As(json.Unmarshal(text, into), &misfit) {
@@ -49,13 +50,12 @@ func decode(obj *unstructured.Unstructured, into any) error {
 	return err
 }
 
-// malformed is the problem of an object that cannot be decoded: it alone is left out.
 func malformed(o Ref, err error) []Problem {
 	text := printable.Legible(strings.Join(strings.Fields(err.Error()), " "))
 	return []Problem{{Ref: &o, Reason: ReasonObject, Text: "it is not as its kind should be and is left out: " + printable.Shorten(text)}}
 }
 
-// identity returns what is known of an object whatever else is wrong with it.
+// identity returns the part of an object that can be read whatever else is wrong with it.
 func identity(obj *unstructured.Unstructured) Meta {
 	return newMeta(&metav1.ObjectMeta{
 		Namespace:         obj.GetNamespace(),
@@ -65,7 +65,6 @@ func identity(obj *unstructured.Unstructured) Meta {
 	})
 }
 
-// statusConditions are those of a status. Their other fields are for people.
 type statusConditions []struct {
 	Type    string `json:"type"`
 	Status  string `json:"status"`
@@ -73,8 +72,7 @@ type statusConditions []struct {
 	Message string `json:"message"`
 }
 
-// get returns the status of a condition, "" if it is not there, and unless it is true the reason and the
-// message, in one line.
+// get returns the status of a condition, "" for none, and unless it is true one line with the reason and message.
 func (cs statusConditions) get(name string) (status, reason string) {
 	for _, c := range cs {
 		switch {
@@ -113,29 +111,26 @@ func (k KindName) String() string {
 	return printable.Legible(k.Kind) + " " + printable.Legible(name)
 }
 
-// qualified returns how a kind is called here: those of other groups, of which none is read,
-// are kept apart.
-func qualified(group, kind string) string {
+// qualified returns how a kind is called here: with its group if that is none of ours. No group is that of Gateways; "" is
+// the core's, as for a Service of a mesh.
+func qualified(in *gatewayv1.Group, kind gatewayv1.Kind) string {
+	group := ptr.Deref(in, GatewayGroup)
 	if group == GatewayGroup && kind != KindXListenerSet || group == GatewayXGroup && kind == KindXListenerSet {
-		return kind
+		return string(kind)
 	}
-	return group + "/" + kind
+	return string(group) + "/" + string(kind)
 }
 
 // value returns what p points to, or otherwise for nil and for the zero value.
 func value[T comparable](p *T, otherwise T) T {
-	var zero T
-	if p == nil || *p == zero {
-		return otherwise
-	}
-	return *p
+	return cmp.Or(ptr.Deref(p, otherwise), otherwise)
 }
 
-// nonzero returns p, or nil for what points to the zero value.
-func nonzero[T comparable](p *T) *T {
-	var zero T
-	if p != nil && *p == zero {
-		return nil
+// referred returns the object that a reference is to, with the group, kind and namespace that it leaves out (G10, G20).
+func referred(group *gatewayv1.Group, kind *gatewayv1.Kind, namespace *gatewayv1.Namespace, name gatewayv1.ObjectName, own string) KindName {
+	return KindName{
+		Kind:      qualified(group, value(kind, KindGateway)),
+		Namespace: string(value(namespace, gatewayv1.Namespace(own))),
+		Name:      string(name),
 	}
-	return p
 }

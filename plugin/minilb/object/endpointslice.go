@@ -10,7 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/ptr"
 
+	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
@@ -28,9 +30,6 @@ type EndpointSlice struct {
 func (s *EndpointSlice) ServiceName() cache.ObjectName {
 	return cache.NewObjectName(s.Namespace, s.Service)
 }
-
-// ciliumPlaceholder stands in the slices of Services that Cilium implements without pods (E17).
-var ciliumPlaceholder = netip.AddrFrom4([4]byte{192, 192, 192, 192})
 
 // NewEndpointSlice keeps what is answered, and what the fields ask for beyond that.
 func NewEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *EndpointSlice {
@@ -56,7 +55,7 @@ func NewEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *EndpointSlice 
 		}
 		addr, err := netip.ParseAddr(e.Addresses[0]) // E7: further ones mean nothing
 		switch {
-		case addr == ciliumPlaceholder:
+		case addr == lb.CiliumPlaceholder: // E17
 			continue
 		case err != nil || addr.Is4() != (obj.AddressType == discoveryv1.AddressTypeIPv4) || !usable(addr):
 			s.Problem("endpoint address %q is not an %s address that can be answered with, and is left out", printable.Shorten(e.Addresses[0]), obj.AddressType)
@@ -64,12 +63,12 @@ func NewEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *EndpointSlice 
 		}
 		next := Endpoint{
 			Addr:       addr,
-			Hostname:   strings.ToLower(value(e.Hostname, "")),
+			Hostname:   strings.ToLower(ptr.Deref(e.Hostname, "")),
 			Conditions: reduceConditions(&e.Conditions),
 			Pod:        reducePod(e.TargetRef),
 		}
 		if f.Nodes {
-			next.Node = intern(value(e.NodeName, ""))
+			next.Node = intern(ptr.Deref(e.NodeName, ""))
 		}
 		all = append(all, next)
 	}
@@ -80,13 +79,13 @@ func NewEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *EndpointSlice 
 // reduceConditions returns those that hold, or hold where nothing is said (E2).
 func reduceConditions(c *discoveryv1.EndpointConditions) Conditions {
 	var holding Conditions
-	if isTrue(c.Ready, true) {
+	if ptr.Deref(c.Ready, true) {
 		holding |= Ready
 	}
-	if isTrue(c.Serving, true) {
+	if ptr.Deref(c.Serving, true) {
 		holding |= Serving
 	}
-	if isTrue(c.Terminating, false) {
+	if ptr.Deref(c.Terminating, false) {
 		holding |= Terminating
 	}
 	return holding
@@ -123,11 +122,4 @@ func (s *EndpointSlice) ProblemsOf() []Problem {
 		return nil
 	}
 	return s.Problems
-}
-
-func isTrue(condition *bool, otherwise bool) bool {
-	if condition == nil {
-		return otherwise
-	}
-	return *condition
 }

@@ -27,7 +27,6 @@ type Gateway struct {
 	IsDefault        bool               `json:",omitzero"` // routes that name no Gateway may attach to it (G19)
 }
 
-// gatewayObject is a Gateway as it is written.
 type gatewayObject struct {
 	metav1.ObjectMeta `json:"metadata"`
 	Spec              struct {
@@ -78,13 +77,10 @@ func (g *Gateway) KindName() KindName {
 	return KindName{Kind: KindGateway, Namespace: g.Namespace, Name: g.Name}
 }
 
-// routableInCluster is the routability of an address that cannot be reached from outside (G42).
-const routableInCluster = "Cluster"
-
 // addAddress adds an address of the status, if clients can be sent there (G40–G42).
 func (g *Gateway) addAddress(address gatewayAddress) {
 	switch kind := value(&address.Type, gatewayv1.IPAddressType); {
-	case address.Routability == routableInCluster:
+	case address.Routability == "Cluster": // G42: not reachable from outside
 		g.Targets.Missing = inCluster(address.Value)
 	case kind == gatewayv1.IPAddressType:
 		g.Targets.AddIP(address.Value)
@@ -106,7 +102,7 @@ func (g *Gateway) Limited(networks []netip.Prefix) *Gateway {
 	return &limited
 }
 
-// GatewayClass is a GatewayClass: which controller its Gateways are left to.
+// GatewayClass names the controller of its Gateways.
 type GatewayClass struct {
 	Meta
 	Controller string    `json:",omitzero"`

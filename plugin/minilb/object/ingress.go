@@ -4,12 +4,11 @@ import (
 	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
-
-const classAnnotation = "kubernetes.io/ingress.class"
 
 // Ingress is an Ingress with the names it routes and the addresses that its status reports.
 type Ingress struct {
@@ -28,14 +27,13 @@ type IngressAddress struct {
 func NewIngress(obj *networkingv1.Ingress, f *Fields) *Ingress {
 	i := &Ingress{Meta: newMeta(&obj.ObjectMeta)}
 	i.identify("Ingress", obj, f, true)
-	for _, class := range []string{value(obj.Spec.IngressClassName, ""), obj.Annotations[classAnnotation]} {
+	for _, class := range []string{ptr.Deref(obj.Spec.IngressClassName, ""), obj.Annotations["kubernetes.io/ingress.class"]} {
 		if class != "" && !slices.Contains(i.Classes, class) {
 			i.Classes = append(i.Classes, intern(printable.Cut(class, maxValue)))
 		}
 	}
 	if service, ok := obj.Annotations[lb.ServiceAnnotation]; ok {
-		service = printable.Cut(service, maxValue) // and no reference any longer
-		i.Service = &service
+		i.Service = new(printable.Cut(service, maxValue)) // and no reference any longer
 	}
 	var hosts hostList
 	for _, rule := range obj.Spec.Rules { // I1, I2, I3: not spec.tls, not defaultBackend

@@ -55,7 +55,7 @@ func TestKeptMemory(t *testing.T) {
 		"an Ingress": {func() any {
 			i := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "i"}}
 			i.Spec.Rules = []networkingv1.IngressRule{{Host: "a.org"}}
-			i.Annotations = map[string]string{lb.ServiceAnnotation: padded("web", " "), classAnnotation: padded("nginx", "x")}
+			i.Annotations = map[string]string{lb.ServiceAnnotation: padded("web", " "), "kubernetes.io/ingress.class": padded("nginx", "x")}
 			return i
 		}, small},
 		"an Ingress with hosts": {func() any {

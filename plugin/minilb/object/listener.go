@@ -46,7 +46,6 @@ type listenerStatus struct {
 	Conditions     statusConditions           `json:"conditions"`
 }
 
-// reduceListeners joins the listeners with their status.
 func reduceListeners(specs []listenerSpec, statuses []listenerStatus) []Listener {
 	listeners := make([]Listener, 0, len(specs))
 	for _, spec := range specs[:min(MaxListeners, len(specs))] {
@@ -71,11 +70,7 @@ func reduceListeners(specs []listenerSpec, statuses []listenerStatus) []Listener
 func kindNames(kinds []gatewayv1.RouteGroupKind) []string {
 	var names []string
 	for _, k := range kinds {
-		group := gatewayv1.Group(GatewayGroup)
-		if k.Group != nil {
-			group = *k.Group
-		}
-		names = append(names, qualified(string(group), string(k.Kind)))
+		names = append(names, qualified(k.Group, k.Kind))
 	}
 	return names
 }
@@ -105,7 +100,6 @@ type namespacesSpec struct {
 	Selector *metav1.LabelSelector    `json:"selector"`
 }
 
-// NamespaceSelection is a choice of namespaces.
 type NamespaceSelection struct {
 	From     gatewayv1.FromNamespaces
 	Selector labels.Selector // for NamespacesFromSelector alone
@@ -117,7 +111,7 @@ func (n *namespacesSpec) selection(otherwise gatewayv1.FromNamespaces) Namespace
 	s := NamespaceSelection{From: value(&n.From, otherwise)}
 	if s.From == gatewayv1.NamespacesFromSelector {
 		selector, err := metav1.LabelSelectorAsSelector(n.Selector)
-		if err != nil || n.text() > maxSelectorText {
+		if err != nil || n.Selector != nil && selectorText(n.Selector) > maxSelectorText {
 			selector = labels.Nothing()
 		}
 		s.Selector = selector
@@ -125,17 +119,11 @@ func (n *namespacesSpec) selection(otherwise gatewayv1.FromNamespaces) Namespace
 	return s
 }
 
-// text returns how many bytes the selector's keys and values take.
-func (n *namespacesSpec) text() int {
-	if n.Selector == nil {
-		return 0
-	}
-	total := textOf(n.Selector.MatchLabels)
-	for _, expression := range n.Selector.MatchExpressions {
-		total += len(expression.Key)
-		for _, value := range expression.Values {
-			total += len(value)
-		}
+// selectorText returns how many bytes the selector's keys and values take.
+func selectorText(s *metav1.LabelSelector) int {
+	total := textOf(s.MatchLabels)
+	for _, expression := range s.MatchExpressions {
+		total += len(expression.Key) + len(strings.Join(expression.Values, ""))
 	}
 	return total
 }

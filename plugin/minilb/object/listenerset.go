@@ -32,8 +32,7 @@ type listenerSetObject struct {
 	} `json:"status"`
 }
 
-// NewListenerSet returns the function that reads those of the kind, which the objects
-// themselves need not tell (G8).
+// NewListenerSet returns the function that reads objects of the kind, which those of a list may leave out (G8).
 func NewListenerSet(kind string) func(*unstructured.Unstructured, *Fields) *ListenerSet {
 	return func(obj *unstructured.Unstructured, f *Fields) *ListenerSet {
 		s := &ListenerSet{Meta: identity(obj), Kind: kind}
@@ -44,15 +43,7 @@ func NewListenerSet(kind string) func(*unstructured.Unstructured, *Fields) *List
 			return s
 		}
 		parent := &written.Spec.ParentRef
-		group := gatewayv1.Group(GatewayGroup)
-		if parent.Group != nil {
-			group = *parent.Group
-		}
-		s.Parent = KindName{
-			Kind:      qualified(string(group), string(value(parent.Kind, KindGateway))),
-			Namespace: string(value(parent.Namespace, gatewayv1.Namespace(s.Namespace))),
-			Name:      string(parent.Name),
-		}
+		s.Parent = referred(parent.Group, parent.Kind, parent.Namespace, parent.Name, s.Namespace)
 		s.Listeners = reduceListeners(written.Spec.Listeners, written.Status.Listeners)
 		s.Accepted, _ = written.Status.Conditions.get(string(gatewayv1.ListenerSetConditionAccepted))
 		if service, ok := written.Annotations[lb.ServiceAnnotation]; ok {

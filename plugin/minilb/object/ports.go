@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
 )
 
 // Port is a port of the endpoints of a slice.
@@ -29,11 +30,11 @@ func reducePorts(ports []discoveryv1.EndpointPort) []Port {
 	reduced := make([]Port, 0, len(ports))
 	for i := range ports {
 		p := &ports[i]
-		number := value(p.Port, 0)
+		number := ptr.Deref(p.Port, 0)
 		if number <= 0 || number > math.MaxUint16 {
 			continue
 		}
-		reduced = append(reduced, Port{protoLabel(value(p.Protocol, "")), serviceLabel(value(p.Name, "")), uint16(number)})
+		reduced = append(reduced, Port{protoLabel(ptr.Deref(p.Protocol, "")), serviceLabel(ptr.Deref(p.Name, "")), uint16(number)})
 	}
 	return reduced
 }
@@ -44,8 +45,7 @@ func protoLabel(proto corev1.Protocol) string {
 
 func serviceLabel(name string) string { return intern("_" + strings.ToLower(name)) }
 
-// namedPortsOf returns the ports of a Service that have a name, as in "_https._tcp _dns._udp". Most
-// Services have the same few.
+// namedPortsOf returns the ports of a Service that have a name, as in "_https._tcp _dns._udp".
 func namedPortsOf(ports []corev1.ServicePort) string {
 	var all []string
 	for i := range ports {

@@ -24,10 +24,7 @@ func (o *Ref) String() string { return KindName{o.Kind, o.Namespace, o.Name}.Str
 func (o *Ref) Older(p *Ref) int {
 	switch {
 	case o.Created != p.Created:
-		if o.Created < p.Created {
-			return -1
-		}
-		return 1
+		return cmp.Compare(o.Created, p.Created)
 	case o.Namespace != p.Namespace || o.Name != p.Name:
 		return strings.Compare(o.Namespace+"/"+o.Name, p.Namespace+"/"+p.Name)
 	}

@@ -6,6 +6,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/hostname"
@@ -89,7 +90,6 @@ type RouteStatus struct {
 // MaxParents bounds the parents and the verdicts of one route; the API server allows 32.
 const MaxParents = 64
 
-// routeObject is a route as it is written, whatever its kind and version.
 type routeObject struct {
 	metav1.ObjectMeta `json:"metadata"`
 	Spec              struct {
@@ -106,12 +106,10 @@ type routeObject struct {
 	} `json:"status"`
 }
 
-// redirecting is what there is to know of a wildcard that such a route takes from its listener.
 const redirecting = "claimed by a route that only redirects and names no hostnames: each name below it is answered, whether anything else serves it or not; " +
 	"give the route the hostnames that are served, or the label " + lb.IgnoreLabel + `: "true"`
 
-// redirects reports whether all that a route does is to redirect. What its rules have beside that is
-// nobody's matter here, whatever it looks like.
+// redirects reports whether every rule of a route redirects. The rest of its rules is not decoded and may be malformed.
 func redirects(obj *unstructured.Unstructured) bool {
 	field, _, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "rules")
 	rules, _ := field.([]any)
@@ -128,8 +126,7 @@ func redirects(obj *unstructured.Unstructured) bool {
 	return len(rules) > 0
 }
 
-// NewRoute returns the function that reads routes of the kind, which the objects
-// themselves need not tell (G8).
+// NewRoute returns the function that reads routes of the kind, which those of a list may leave out (G8).
 func NewRoute(kind string) func(*unstructured.Unstructured, *Fields) *Route {
 	return func(obj *unstructured.Unstructured, f *Fields) *Route {
 		r := &Route{Meta: identity(obj), Kind: kind}
@@ -161,7 +158,7 @@ func NewRoute(kind string) func(*unstructured.Unstructured, *Fields) *Route {
 		for i := range written.Status.Parents[:min(MaxParents, len(written.Status.Parents))] {
 			entry := &written.Status.Parents[i]
 			if kind := value(entry.ParentRef.Kind, KindGateway); kind == KindGateway || kind == KindListenerSet {
-				entry.ParentRef.Group = nonzero(entry.ParentRef.Group) // the core has no such kinds (G20)
+				entry.ParentRef.Group = new(value(entry.ParentRef.Group, GatewayGroup)) // the core has no such kinds (G20)
 			}
 			v := RouteStatus{Parent: r.parent(&entry.ParentRef), Controller: entry.ControllerName}
 			// G22: whatever generation it was said of; all else is judged by the present spec.
@@ -176,20 +173,11 @@ func NewRoute(kind string) func(*unstructured.Unstructured, *Fields) *Route {
 	}
 }
 
-// parent fills in what a reference leaves out (G10, G20).
 func (r *Route) parent(ref *gatewayv1.ParentReference) ParentRef {
-	group := gatewayv1.Group(GatewayGroup)
-	if ref.Group != nil {
-		group = *ref.Group // "" is the core's, a Service of a mesh
-	}
 	return ParentRef{
-		KindName: KindName{
-			Kind:      qualified(string(group), string(value(ref.Kind, KindGateway))),
-			Namespace: string(value(ref.Namespace, gatewayv1.Namespace(r.Namespace))),
-			Name:      string(ref.Name),
-		},
-		Section: string(value(ref.SectionName, "")),
-		Port:    int32(value(ref.Port, 0)),
+		KindName: referred(ref.Group, ref.Kind, ref.Namespace, ref.Name, r.Namespace),
+		Section:  string(ptr.Deref(ref.SectionName, "")),
+		Port:     int32(ptr.Deref(ref.Port, 0)),
 	}
 }
 

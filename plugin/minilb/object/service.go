@@ -40,8 +40,7 @@ func NewService(obj *corev1.Service, f *Fields) *Service {
 		Kind: corev1.ServiceType(intern(string(obj.Spec.Type))),
 	}
 	if class := obj.Spec.LoadBalancerClass; class != nil {
-		shared := intern(*class)
-		s.Class = &shared
+		s.Class = new(intern(*class))
 	}
 	exposed := slices.ContainsFunc(f.Classes, func(class string) bool { return s.Exposed(class, class == "") })
 	if exposed {

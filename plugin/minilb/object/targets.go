@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -77,18 +78,14 @@ func (l *Targets) AddIP(written string) {
 
 // Limit leaves out the addresses that the property addresses does not let in (D34).
 func (l *Targets) Limit(networks []netip.Prefix) {
-	let := make([]Target, 0, len(l.List))
-	for _, t := range l.List {
-		if t.Addr.IsValid() && !In(networks, t.Addr) {
+	l.List = slices.DeleteFunc(slices.Clone(l.List), func(t Target) bool {
+		out := t.Addr.IsValid() && !In(networks, t.Addr)
+		if out {
 			l.AddProblem(ReasonUnlisted, "status address %q is left out: it lies in no network of the Corefile's property addresses", t.Addr)
 			l.Missing = "its status has no address in a network of the Corefile's property addresses"
-		} else {
-			let = append(let, t)
 		}
-	}
-	if len(let) < len(l.List) {
-		l.List = let
-	}
+		return out
+	})
 }
 
 // AddHost adds a hostname, which cannot be a wildcard.
@@ -97,20 +94,17 @@ func (l *Targets) AddHost(written string) {
 	if err == nil && strings.HasPrefix(host, "*.") {
 		err = errors.New("it is a wildcard")
 	}
-	if err == nil && hostname.IsLocalhost(host) { // D30
-		l.Missing = fmt.Sprintf("its address %q is whoever asks for it; annotation %s can name a Service instead", printable.Shorten(written), lb.ServiceAnnotation)
-		return
-	}
-	if err == nil && l.isInCluster(host) {
-		l.Missing = inCluster(written)
-		return
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		l.AddProblem(ReasonAddress, "status hostname %q cannot be answered with: %v", printable.Shorten(written), err)
 		l.Missing = "its status has no usable address"
-		return
+	case hostname.IsLocalhost(host): // D30
+		l.Missing = fmt.Sprintf("its address %q is whoever asks for it; annotation %s can name a Service instead", printable.Shorten(written), lb.ServiceAnnotation)
+	case l.isInCluster(host):
+		l.Missing = inCluster(written)
+	default:
+		l.List = append(l.List, Target{Host: host})
 	}
-	l.List = append(l.List, Target{Host: host})
 }
 
 // isInCluster reports whether a name is one of the cluster's own DNS, as controllers give it of
