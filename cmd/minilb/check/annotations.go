@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
@@ -18,7 +19,7 @@ func (c *checker) annotations() []Problem {
 		_, exposed := c.exposed(service)
 		for _, warning := range lb.Lint("Service", service.Labels, service.Annotations, hostAnnotations) {
 			if exposed || !warning.Notice { // else it has nothing to do with us
-				problems = append(problems, ofService(service, severity(warning), ignored(warning), warning.Text, warning.Fix))
+				problems = append(problems, ofService(service, severity(warning.Notice), ignored(warning), warning.Text, warning.Fix))
 			}
 		}
 		if exposed {
@@ -38,21 +39,20 @@ func (c *checker) annotations() []Problem {
 				continue
 			}
 			for _, warning := range lb.Lint(kind, object.Labels, object.Annotations, hostAnnotations) {
-				problems = append(problems, Problem{severity(warning), kind, object.Namespace, object.Name, ignored(warning), warning.Text, warning.Fix})
+				problems = append(problems, Problem{severity(warning.Notice), kind, object.Namespace, object.Name, ignored(warning), warning.Text, warning.Fix})
 			}
 		}
 	}
 	return problems
 }
 
-func severity(warning lb.LintWarning) Severity {
-	if warning.Notice {
+func severity(notice bool) Severity {
+	if notice {
 		return Notice
 	}
 	return Warning
 }
 
-// ignored returns the reason of a LintWarning.
 func ignored(warning lb.LintWarning) string {
 	if warning.Label {
 		return "LabelIgnored"
@@ -66,6 +66,5 @@ func (c *checker) hostAnnotations() []string {
 	for i := range c.options {
 		all = append(all, c.options[i].HostAnnotations...)
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	return config.Distinct(all)
 }

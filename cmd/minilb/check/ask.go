@@ -36,13 +36,11 @@ func Server(written string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// question is one that is asked of the server.
 type question struct {
 	name  string // with its final dot
 	qtype uint16
 }
 
-// answer is the server's.
 type answer struct {
 	problem string // one clause, "" if there is none
 	target  string // of the first alias, "" for none
@@ -81,7 +79,6 @@ func inParallel[T any](ctx context.Context, questions []question, f func(questio
 	return answers
 }
 
-// answerTo returns the server's answer to a question.
 func answerTo(ctx context.Context, ask asker, q question) answer {
 	reply, err := ask(ctx, q)
 	if err != nil {

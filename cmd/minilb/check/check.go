@@ -8,11 +8,13 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
@@ -34,13 +36,13 @@ type Options struct {
 
 // Run reads the cluster once, or twice if a DNS server's answers differ from it, and writes nothing.
 // An error is one line; there is no report then.
-func Run(ctx context.Context, cluster *rest.Config, options Options) (*Report, error) {
-	client, err := kubernetes.NewForConfig(cluster)
+func Run(ctx context.Context, kubeconfig *rest.Config, options Options) (*Report, error) {
+	client, err := kubernetes.NewForConfig(kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("make a client of the kubeconfig: %w", err)
 	}
 	c := newChecker(options, client, func(ctx context.Context, all ...config.Options) ([]*inspect.DryRun, error) {
-		return inspect.Cluster(ctx, cluster, options.Corefile.Covered, all...)
+		return inspect.Cluster(ctx, kubeconfig, options.Corefile.Covered, all...)
 	})
 	return c.run(ctx)
 }
@@ -48,7 +50,6 @@ func Run(ctx context.Context, cluster *rest.Config, options Options) (*Report, e
 // dryRun reads the cluster as the DNS server does, once for all its plugin blocks.
 type dryRun func(context.Context, ...config.Options) ([]*inspect.DryRun, error)
 
-// checker finds what is wrong with what was read.
 type checker struct {
 	Options
 	*state
@@ -64,7 +65,6 @@ func newChecker(options Options, client kubernetes.Interface, run dryRun) *check
 	return &checker{Options: options, client: client, dryRun: run, ask: over(options.Server), options: options.Corefile.Options()}
 }
 
-// run reads, judges what was read, and asks for what is not in the cluster's objects.
 func (c *checker) run(ctx context.Context) (*Report, error) {
 	if err := c.read(ctx); err != nil {
 		return nil, err
@@ -85,7 +85,6 @@ func (c *checker) run(ctx context.Context) (*Report, error) {
 	return &Report{Problems: sorted(problems), GatewayAPI: c.served}, nil
 }
 
-// read reads all that is judged.
 func (c *checker) read(ctx context.Context) (err error) {
 	if c.runs, err = c.dryRun(ctx, c.options...); err != nil {
 		return err
@@ -102,12 +101,11 @@ func (c *checker) read(ctx context.Context) (err error) {
 	return nil
 }
 
-// judge returns the problems of what was read.
 func (c *checker) judge() []Problem {
 	problems := slices.Concat(c.unread, c.nodeProblems(), c.statuses(), c.classes(), c.unsupported(), c.ports(), c.cilium(), c.annotations(), c.multicast(), c.missingCRDs(), c.inCluster())
 	for n, i := range c.runs {
 		problems = append(problems, c.openClaims(n)...)
-		problems = append(problems, rejected(i.Rejections())...)
+		problems = append(problems, rejected(i.Problems())...)
 		problems = append(problems, unavailable(i.Unavailable())...)
 		for _, service := range i.Services() {
 			problems = append(problems, c.endpoints(service)...)
@@ -116,17 +114,16 @@ func (c *checker) judge() []Problem {
 	return problems
 }
 
-// namespaces returns those that are read, none for all.
+// namespaces returns those that are read, "" for all.
 func (c *checker) namespaces() []string {
 	var all []string
 	for i := range c.options {
-		if len(c.options[i].Namespaces) == 0 {
-			return nil
-		}
-		all = append(all, c.options[i].Namespaces...)
+		all = append(all, cluster.NamespacesOf(&c.options[i])...)
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	if slices.Contains(all, metav1.NamespaceAll) {
+		return []string{metav1.NamespaceAll}
+	}
+	return config.Distinct(all)
 }
 
 // exposed reports whether a Service is ours, and below which domain it is named in its status (S1).

@@ -103,7 +103,6 @@ type mismatch struct {
 	alias bool // it is the alias that is wanted, of a name that does not exist or cannot be resolved
 }
 
-// differences asks the server all questions and returns those whose answers differ.
 func differences(ctx context.Context, ask asker, looks map[question][]expected) map[question]mismatch {
 	differing := map[question]mismatch{}
 	for q, got := range askAll(ctx, ask, slices.Collect(maps.Keys(looks))) {
@@ -139,14 +138,9 @@ func expectations(corefile *config.Corefile, runs []*inspect.DryRun) map[questio
 	all := map[question]expected{}
 	for n, i := range runs {
 		for _, name := range i.Names() {
-			if i, elsewhere := corefile.BlockOf(name); i != n || elsewhere != "" {
-				continue
-			}
-			if !corefile.Covered(name) { // D8
-				continue
-			}
+			block, elsewhere := corefile.BlockOf(name)
 			_, result, node := i.Lookup(name)
-			if result != records.Found || node == nil {
+			if block != n || elsewhere != "" || !corefile.Covered(name) || result != records.Found || node == nil { // D8
 				continue
 			}
 			v4, v6 := expected{target: node.Target}, expected{target: node.Target}
@@ -194,7 +188,6 @@ func difference(looks []expected, got answer) mismatch {
 	return differs("gives %s, which is not among %s", some(foreign), some(last.addrs))
 }
 
-// some returns the first addresses, and how many more there are.
 func some(addrs []netip.Addr) string {
 	const shown = 4
 	var texts []string

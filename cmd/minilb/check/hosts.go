@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -9,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/cmd/minilb/reasons"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -18,22 +18,21 @@ import (
 )
 
 // rejected returns the hosts that are rejected, or served in another way than their objects ask for.
-func rejected(all []inspect.Rejection) []Problem {
+func rejected(all iter.Seq[*object.Problem]) []Problem {
 	var problems []Problem
-	for _, r := range all {
-		if r.Reason == object.ReasonEndpoint || r.Reason == object.ReasonUnread {
-			continue // reported of its Service, or of the kind that cannot be read
+	for p := range all {
+		if p.Reason != object.ReasonEndpoint && p.Reason != object.ReasonUnread { // reported of its Service, or of the kind
+			problems = append(problems, rejectedHost(p))
 		}
-		problems = append(problems, rejectedHost(r))
 	}
 	return problems
 }
 
-// rejectedHost is the problem of one host. If the host is answered nevertheless, the reason is none of a claim's.
-func rejectedHost(r inspect.Rejection) Problem {
+// rejectedHost returns the problem of one host. If the host is answered nevertheless, the reason is none of a claim's.
+func rejectedHost(r *object.Problem) Problem {
 	reason, known := reasons.OfClaims[r.Reason]
-	p := Problem{Error, r.Kind, r.Namespace, r.Name, reason.Name, r.Text, reason.Fix}
-	explain := fmt.Sprintf("\"minilb explain %s\"", argument(r.Host))
+	p := Problem{Error, r.Ref.Kind, r.Ref.Namespace, r.Ref.Name, reason.Name, r.Text, reason.Fix}
+	explain := fmt.Sprintf("\"minilb explain %s\"", argument(hostname.Plain(r.Host)))
 	switch {
 	case !known:
 		p.Severity, p.Reason, p.Fix = Warning, "HostDiffers", "run "+explain
@@ -41,9 +40,9 @@ func rejectedHost(r inspect.Rejection) Problem {
 		p.Severity, p.Fix = Notice, "nothing, if that is intended"
 	case r.Reason == object.ReasonConflict:
 		p.Fix += ", which " + explain + " names"
-	case r.Reason == object.ReasonNoTarget && r.Kind == "Ingress":
+	case r.Reason == object.ReasonNoTarget && r.Ref.Kind == "Ingress":
 		p.Fix = "see that its controller copies its Service's hostname into the Ingress' status, or set the annotation minilb/service: <namespace>/<service>"
-	case r.Reason == object.ReasonNoTarget && strings.HasSuffix(r.Kind, "Route"):
+	case r.Reason == object.ReasonNoTarget && strings.HasSuffix(r.Ref.Kind, "Route"):
 		p.Fix = "the route's hosts and a listener's must meet, the Gateway's controller must accept the route, and the Gateway's Service must be of our class: " +
 			explain + " shows which of them is not so"
 	case r.Reason == object.ReasonNoTarget:
@@ -58,7 +57,7 @@ func (c *checker) multicast() []Problem {
 	for i := range c.options {
 		for _, zone := range c.options[i].Zones {
 			if hostname.IsMulticast(zone) {
-				zone = strings.TrimSuffix(zone, ".")
+				zone = hostname.Plain(zone)
 				problems = append(problems, Problem{Notice, "Zone", "", zone, "MulticastZone", fmt.Sprintf("%s %s", zone, hostname.MulticastOnly),
 					"choose a zone in another domain, such as home.arpa or internal"})
 			}
@@ -77,13 +76,12 @@ func (c *checker) openClaims(n int) []Problem {
 	if len(namespaces) > 3 {
 		some += ", …"
 	}
-	return []Problem{{Warning, "Corefile", "", strings.TrimSuffix(o.Zones[0], "."), "OpenClaims",
+	return []Problem{{Warning, "Corefile", "", hostname.Plain(o.Zones[0]), "OpenClaims",
 		fmt.Sprintf("%d namespaces (%s) claim hosts outside of the zones, and no claim line restricts them: each of them, and any other, gets whatever name nobody else has claimed, "+
 			"also one that the LAN asks for by itself, such as time.apple.com or dns.google", len(namespaces), some),
 		fmt.Sprintf("add lines such as \"claim example.org from %s\" to the block of minilb, or \"claim .\" if all namespaces are trusted", namespaces[0])}}
 }
 
-// unavailable returns the kinds that the dry run could not read.
 func unavailable(all []translator.Unavailable) []Problem {
 	var problems []Problem
 	for _, u := range all {
@@ -147,7 +145,6 @@ func (c *checker) endpoints(service translator.ServiceStatus) []Problem {
 	return append(problemsOf(service), problem)
 }
 
-// problemsOf returns the problems of a Service's slices.
 func problemsOf(service translator.ServiceStatus) []Problem {
 	var problems []Problem
 	for _, text := range service.Problems {

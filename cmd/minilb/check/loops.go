@@ -29,7 +29,7 @@ func (c *checker) domains() []string {
 	add := func(host string) {
 		within := func(zone string) bool { return hostname.InZone(host, zone) }
 		for i := range c.options {
-			if slices.ContainsFunc(c.options[i].Zones, within) || slices.ContainsFunc(c.options[i].ReverseZones, within) {
+			if slices.ContainsFunc(c.options[i].AllZones(), within) {
 				return
 			}
 		}
@@ -46,10 +46,8 @@ func (c *checker) domains() []string {
 		for _, name := range i.Names() {
 			add(name)
 		}
-		for _, refusal := range i.Rejections() {
-			if refusal.Host != "" {
-				add(dns.CanonicalName(refusal.Host))
-			}
+		for p := range i.Problems() {
+			add(p.Host)
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
@@ -97,7 +95,7 @@ func forwardLoops(ctx context.Context, ask asker, server string, domains []strin
 	reply, err := ask(ctx, unclaimed(fmt.Sprintf("%x.", rand.Uint64())))
 	elsewhere := err == nil && (reply.Rcode == dns.RcodeSuccess || reply.Rcode == dns.RcodeNameError)
 	for domain, f := range failures {
-		problem := Problem{Error, "Name", "", strings.TrimSuffix(domain, "."), "ForwardLoop",
+		problem := Problem{Error, "Name", "", hostname.Plain(domain), "ForwardLoop",
 			fmt.Sprintf("%s forwards unclaimed names of this domain to a resolver that sends them back to it", server),
 			"in the Corefile let forward name a resolver that does not send this domain here, such as your provider's or 9.9.9.9"}
 		switch {
@@ -118,7 +116,6 @@ func unclaimed(domain string) question {
 	return question{fmt.Sprintf("minilb-check-%x.%s", rand.Uint64(), domain), dns.TypeA}
 }
 
-// failureOf judges the reply to such a question.
 func failureOf(reply *dns.Msg, err error) failure {
 	switch {
 	case err != nil:

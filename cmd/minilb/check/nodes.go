@@ -58,7 +58,6 @@ func (c *checker) nodeProblems() []Problem {
 	return problems
 }
 
-// wants reports whether addresses of the family are answered with.
 func (c *checker) wants(addr netip.Addr) bool {
 	return slices.ContainsFunc(c.options, func(o config.Options) bool { return o.WantsFamily(addr) })
 }

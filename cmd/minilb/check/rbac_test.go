@@ -39,9 +39,8 @@ func TestPermissions(t *testing.T) {
 			for _, rule := range role.Rules {
 				for _, group := range rule.APIGroups {
 					for _, resource := range rule.Resources {
-						resource, subresource, _ := strings.Cut(resource, "/")
 						for _, verb := range rule.Verbs {
-							shipped = append(shipped, verb+" "+permission{group: group, resource: resource, subresource: subresource}.String())
+							shipped = append(shipped, verb+" "+permission{group: group, resource: resource}.String())
 						}
 					}
 				}

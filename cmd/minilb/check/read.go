@@ -25,12 +25,9 @@ type state struct {
 	unread   []Problem
 }
 
-// read reads the namespaces, all if there are none. Without permission to list nodes these are left out, with a problem.
+// read reads the namespaces. Without permission to list nodes these are left out, with a problem.
 func read(ctx context.Context, c kubernetes.Interface, namespaces []string) (*state, error) {
 	s := &state{byName: map[cache.ObjectName]*corev1.Service{}, slices: map[cache.ObjectName][]*discoveryv1.EndpointSlice{}, groups: map[string]bool{}}
-	if len(namespaces) == 0 {
-		namespaces = []string{metav1.NamespaceAll}
-	}
 	for _, namespace := range namespaces {
 		err := each(ctx, func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			return c.CoreV1().Services(namespace).List(ctx, options)

@@ -7,12 +7,12 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// ofService returns a Problem about a Service.
 func ofService(service *corev1.Service, severity Severity, reason, text, fix string) Problem {
 	return Problem{severity, "Service", service.Namespace, service.Name, reason, text, fix}
 }
@@ -36,26 +36,23 @@ func (c *checker) statuses() []Problem {
 		case len(got) == 0:
 			problems = append(problems, ofService(service, Error, "NoHostname",
 				fmt.Sprintf("its status has no hostname, want %s: no controller has written it", want),
-				fmt.Sprintf("see that \"minilb controller\" runs, with class %s and domain %s, and what it logs", c.classOf(service), domain)))
+				fmt.Sprintf("see that \"minilb controller\" runs, with class %s and domain %s, and what it logs", classOf(service), domain)))
 		case writer == "minilb":
 			problems = append(problems, ofService(service, Error, "StatusConflict",
 				fmt.Sprintf("its status is %s, want %s: \"minilb controller\" has written it for another domain", strings.Join(got, ", "), want),
-				fmt.Sprintf("let all controllers of class %s have -domain %s", c.classOf(service), domain)))
+				fmt.Sprintf("let all controllers of class %s have -domain %s", classOf(service), domain)))
 		default:
 			problems = append(problems, ofService(service, Error, "StatusConflict",
 				fmt.Sprintf("its status is %s, want %s: %s has written it, and may write it again each time", strings.Join(got, ", "), want, writer),
-				fmt.Sprintf("have that controller ignore class %s, and see that \"minilb controller\" runs", c.classOf(service))))
+				fmt.Sprintf("have that controller ignore class %s, and see that \"minilb controller\" runs", classOf(service))))
 		}
 	}
 	return problems
 }
 
 // classOf returns the class by which a Service is ours.
-func (c *checker) classOf(service *corev1.Service) string {
-	if service.Spec.LoadBalancerClass != nil {
-		return *service.Spec.LoadBalancerClass
-	}
-	return "none (-default-class)"
+func classOf(service *corev1.Service) string {
+	return ptr.Deref(service.Spec.LoadBalancerClass, "none (-default-class)")
 }
 
 // classes returns the LoadBalancer Services that no controller serves: our class may be what was meant.
@@ -96,11 +93,7 @@ func (c *checker) unsupported() []Problem {
 		}
 		for _, field := range lb.UnsupportedFields {
 			if field.IsSet(&service.Spec) {
-				severity := Notice
-				if field.Warning {
-					severity = Warning
-				}
-				problems = append(problems, ofService(service, severity, field.Reason, field.Text, field.Fix))
+				problems = append(problems, ofService(service, severity(!field.Warning), field.Reason, field.Text, field.Fix))
 			}
 		}
 	}

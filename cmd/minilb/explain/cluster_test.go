@@ -97,13 +97,13 @@ status: {loadBalancer: {ingress: [{%s}]}}
 }
 
 // cluster is one with the objects of a manifest, and the DNS server's Corefile.
-type cluster struct {
+type testCluster struct {
 	corefile *config.Corefile
 	objects  []runtime.Object
 	client   *fake.Clientset
 }
 
-func newCluster(t *testing.T, text, manifest string) *cluster {
+func newCluster(t *testing.T, text, manifest string) *testCluster {
 	t.Helper()
 	corefile, err := config.Read("Corefile", strings.NewReader(text))
 	if err != nil {
@@ -124,11 +124,11 @@ func newCluster(t *testing.T, text, manifest string) *cluster {
 		}
 		all = append(all, object)
 	}
-	return &cluster{corefile, all, fake.NewClientset(typed...)}
+	return &testCluster{corefile, all, fake.NewClientset(typed...)}
 }
 
 // explain explains a name as the command does.
-func (c *cluster) explain(t *testing.T, name string) *Explanation {
+func (c *testCluster) explain(t *testing.T, name string) *Explanation {
 	t.Helper()
 	names, err := Names([]string{name}, c.corefile)
 	if err != nil {

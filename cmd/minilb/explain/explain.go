@@ -88,7 +88,6 @@ func newExplainer(client kubernetes.Interface, corefile *config.Corefile, names 
 	return x, nil
 }
 
-// explainer makes one Explanation.
 type explainer struct {
 	block  *config.Block
 	seen   *inspect.DryRun
@@ -192,10 +191,7 @@ func (e *explainer) relative() {
 }
 
 func orEmpty[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
+	return append([]T{}, list...)
 }
 
 // structure notes what the name is by the structure of the zone.
@@ -337,8 +333,7 @@ func (e *explainer) behind(ctx context.Context, node *records.Node) {
 	if node != nil && node.Service != "" {
 		services = append(services, node.Namespace+"/"+node.Service)
 	}
-	slices.Sort(services)
-	for _, name := range slices.Compact(services) {
+	for _, name := range config.Distinct(services) {
 		namespace, service, _ := strings.Cut(name, "/")
 		s, exposed := e.seen.Service(namespace, service)
 		e.Endpoints = append(e.Endpoints, s.Endpoints...)

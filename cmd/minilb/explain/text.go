@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -33,19 +34,15 @@ func (x *Explanation) Text(w io.Writer, apart bool) error {
 	paragraph(&text, "", "", x.Summary)
 	fmt.Fprintln(&text)
 	paragraph(&text, "Zone       ", indent(11), x.About)
-	for i, note := range x.Notes {
-		title := indent(11)
-		if i == 0 {
-			title = "Notes      "
-		}
+	title := "Notes      "
+	for _, note := range x.Notes {
 		paragraph(&text, title, indent(11), note)
+		title = indent(11)
 	}
-	for i, c := range x.Claims {
-		title := indent(11)
-		if i == 0 {
-			title = "Claims     "
-		}
+	title = "Claims     "
+	for _, c := range x.Claims {
 		writeClaim(&text, &c, title, x.Name)
+		title = indent(11)
 	}
 	x.endpoints(&text)
 	x.answers(&text)
@@ -70,20 +67,9 @@ func writeClaim(text *strings.Builder, c *inspect.ClaimStatus, title, name strin
 		line(13, "%s", c.Message)
 	}
 	for _, p := range c.Parents {
-		verdict := "attached"
-		if p.Message != "" {
-			verdict = p.Message
-		}
-		line(13, "parentRef %s: %s", p.Parent, verdict)
+		line(13, "parentRef %s: %s", p.Parent, cmp.Or(p.Message, "attached"))
 		for _, l := range p.Listeners {
-			host, why := l.Host, "serves it"
-			if host == "" {
-				host = "any hostname"
-			}
-			if l.Message != "" {
-				why = l.Message
-			}
-			line(15, "listener %q (%s, port %d): %s", l.Name, host, l.Port, why)
+			line(15, "listener %q (%s, port %d): %s", l.Name, cmp.Or(l.Host, "any hostname"), l.Port, cmp.Or(l.Message, "serves it"))
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/cluster"
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -170,8 +171,7 @@ func (i *DryRun) claimStatus(o object.Ref, host string) ClaimStatus {
 			}
 		}
 	}
-	slices.Sort(c.Targets)
-	c.Targets = slices.Compact(c.Targets)
+	c.Targets = config.Distinct(c.Targets)
 	c.Message = strings.Join(append(i.messages(&o, host, bool(c.Accepted)), leftOut...), "; ")
 	if service, ok := i.Options.ServiceAt(host); ok && i.Exposed(service) && bool(c.Accepted) && c.Message == "" {
 		c.Message = fmt.Sprintf("it is the name of Service %s anyway", service)

@@ -3,12 +3,10 @@
 package inspect
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -18,7 +16,6 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
-	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/translator"
@@ -84,26 +81,6 @@ func (silence) Infof(string, ...any) {}
 func (silence) Warningf(string, ...any) {}
 
 func (silence) Errorf(string, ...any) {}
-
-// Rejection is a host that is not answered, or not as its object asks for it.
-type Rejection struct {
-	Kind, Namespace, Name string        // of the object
-	Host                  string        // without its final dot, "" if it is about several hosts or none
-	Reason                object.Reason // one of those of a Verdict, "" if the host is answered nevertheless
-	Text                  string        // what is wrong and what follows, without the object
-}
-
-// Rejections returns all of them, in the order of their objects.
-func (i *DryRun) Rejections() []Rejection {
-	var all []Rejection
-	for p := range i.Problems() {
-		all = append(all, Rejection{Kind: p.Ref.Kind, Namespace: p.Ref.Namespace, Name: p.Ref.Name, Host: hostname.Plain(p.Host), Reason: p.Reason, Text: p.Text})
-	}
-	slices.SortFunc(all, func(a, b Rejection) int {
-		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name), strings.Compare(a.Host, b.Host), strings.Compare(a.Text, b.Text))
-	})
-	return slices.Compact(all)
-}
 
 // ServedKind is a kind of the Gateway API and the version in which it is read.
 type ServedKind struct {

@@ -70,9 +70,9 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 			t.Errorf("%s: names are %q, want %q", tc.name, got, tc.names)
 		}
 		var refused, served []string
-		for _, r := range i.Rejections() {
-			if r.Reason == object.ReasonConflict && r.Kind == "Service" {
-				refused = append(refused, r.Kind+" "+r.Namespace+"/"+r.Name)
+		for p := range i.Problems() {
+			if p.Reason == object.ReasonConflict && p.Ref.Kind == "Service" {
+				refused = append(refused, p.Ref.Kind+" "+p.Ref.Namespace+"/"+p.Ref.Name)
 			}
 		}
 		for _, s := range i.ServedKinds() {
@@ -110,12 +110,12 @@ func TestObjectsOptions(t *testing.T) {
 	}
 	i := all[0]
 	var told []string
-	for _, r := range i.Rejections() {
-		if r.Reason == "" {
-			told = append(told, r.Host)
+	for p := range i.Problems() {
+		if p.Reason == "" {
+			told = append(told, p.Host)
 		}
 	}
-	if got := strings.Join(told, " "); got != "a.ex.org" {
+	if got := strings.Join(told, " "); got != "a.ex.org." {
 		t.Errorf("D8: what is said to be out of reach is %q, want a.ex.org", got)
 	}
 	if zone, result, node := i.Lookup("ns1.minilb."); zone != "minilb." || result != records.Found || node == nil {
@@ -145,7 +145,7 @@ func TestObjectsFence(t *testing.T) {
 	if got := strings.Join(i.Names(), " "); got != "*.ex.org." {
 		t.Errorf("names are %q", got)
 	}
-	if refusals := i.Rejections(); len(refusals) > 0 { // nor is anything out of reach if nobody says so (D8)
+	if refusals := slices.Collect(i.Problems()); len(refusals) > 0 { // nor is anything out of reach if nobody says so (D8)
 		t.Errorf("got refusals %+v", refusals)
 	}
 	if _, result, _ := i.Lookup("a.lan.ex.org."); result == records.Found {

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/coredns/caddy/caddyfile"
-	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -33,7 +32,7 @@ func Read(name string, corefile io.Reader) (*Corefile, error) {
 		var zones []string
 		for _, key := range serverBlock.Keys {
 			of := zoneNames(key)
-			if of == nil || !isName(of[0]) {
+			if of == nil {
 				return nil, fmt.Errorf("%s: %q is not a zone: a server block begins with its zones", name, key)
 			}
 			zones = append(zones, of...)
@@ -54,11 +53,6 @@ func Read(name string, corefile io.Reader) (*Corefile, error) {
 		return nil, fmt.Errorf("%s: no server block has the plugin minilb", name)
 	}
 	return c, nil
-}
-
-func isName(name string) bool {
-	_, ok := dns.IsDomainName(name)
-	return ok
 }
 
 // Default returns the Corefile of one server block for all names, whose plugin block has only these properties.

@@ -1,8 +1,6 @@
 package hostname
 
-import (
-	"strings"
-)
+import "strings"
 
 // Intersect returns the hosts that a listener's hostname and a route's have in common, as one
 // hostname, or "" for none. Both are in lower case, "" takes any host, and "*." stands for one
