@@ -82,7 +82,6 @@ type mounted struct {
 	env            []corev1.EnvVar // of its container
 }
 
-// workloads names them.
 func workloads(all []mounted) string {
 	var names []string
 	for _, m := range all {
@@ -130,7 +129,6 @@ func sourceOf(pod *corev1.PodSpec, volume string) *corev1.ConfigMapVolumeSource 
 	return nil
 }
 
-// read reads the Corefile.
 func (m *mounted) read(ctx context.Context, client kubernetes.Interface) (*Found, error) {
 	namespace := m.account.Namespace
 	found := &Found{Workload: m.workload, ConfigMap: namespace + "/" + m.configMap}

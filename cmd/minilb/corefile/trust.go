@@ -64,7 +64,6 @@ func (m *mounted) listsNamed(ctx context.Context, client kubernetes.Interface) (
 	return others, nil
 }
 
-// lists reports whether the account may list the Services of a namespace.
 func (m *mounted) lists(ctx context.Context, client kubernetes.Interface, namespace string) (bool, error) {
 	may, err := access.May(ctx, client, m.account, authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "list", Resource: "services"})
 	if err != nil {

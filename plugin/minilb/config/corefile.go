@@ -105,7 +105,6 @@ func (c *Corefile) BlockOf(name string) (index int, elsewhere string) {
 	return index, elsewhere
 }
 
-// unknownVariable stands before and after the name of a variable whose value is not known.
 const unknownVariable = "\x00"
 
 // UnknownVariable returns what stands in a Corefile for a variable whose value is not known. Read returns an error

@@ -15,8 +15,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/probe"
 )
 
-// properties parse the arguments of each property of a plugin block. An error names what the property got and what
-// it wants.
+// properties parse the arguments of each property of a plugin block.
 var properties = map[string]func(b *Block, args []string) error{
 	"class": func(b *Block, args []string) error {
 		if len(args) != 1 {
@@ -210,7 +209,6 @@ func parseNS(b *Block, args []string) error {
 	return nil
 }
 
-// set is for a property without arguments.
 func set(option *bool, args []string) error {
 	if len(args) != 0 {
 		return wants(args, "no argument")
@@ -244,7 +242,6 @@ func number(args []string, what string, limit int) (int, error) {
 	return n, nil
 }
 
-// wants makes the error for arguments that are not what the property takes.
 func wants(args []string, what string) error {
 	if len(args) == 0 {
 		return fmt.Errorf("got nothing, want %s", what)
@@ -252,7 +249,6 @@ func wants(args []string, what string) error {
 	return fmt.Errorf("got %q, want %s", strings.Join(args, " "), what)
 }
 
-// list returns an error if the arguments are no list: there are none, or they have commas.
 func list(args []string, what string) error {
 	if len(args) == 0 {
 		return wants(args, what)
@@ -260,7 +256,6 @@ func list(args []string, what string) error {
 	return separated(args)
 }
 
-// separated returns an error if some of the arguments are separated by commas.
 func separated(args []string) error {
 	if slices.ContainsFunc(args, func(arg string) bool { return strings.Contains(arg, ",") }) {
 		return fmt.Errorf("got %q: separate by spaces, not by commas", strings.Join(args, " "))

@@ -9,8 +9,7 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// diagnose says what somebody wrote who did not write a DNS name, and which name is meant where that can
-// be told (I10).
+// diagnose returns what is wrong with what is not a DNS name, and the name to write if one can be found (I10).
 func diagnose(s string) string {
 	what := diagnosis(s)
 	if what == "" {
@@ -61,7 +60,6 @@ func isForeign(r rune) bool { return r > unicode.MaxASCII }
 
 func firstRune(s string) rune { return []rune(s)[0] }
 
-// isAddress reports whether s is an address with something around it.
 func isAddress(s string) bool {
 	_, port := netip.ParseAddrPort(s)
 	_, prefix := netip.ParsePrefix(s)
@@ -69,8 +67,7 @@ func isAddress(s string) bool {
 	return port == nil || prefix == nil || brackets == nil
 }
 
-// Suggest returns the host that a URL, or what somebody wrote in place of a name, is about, as DNS has
-// it and without a final dot, "" if there is none.
+// Suggest returns the host in a URL or a malformed name, in ASCII and without a final dot, "" if there is none.
 func Suggest(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if isInvisible(r) {

@@ -27,8 +27,7 @@ func Split(value string) iter.Seq[string] {
 
 func IsSeparator(r rune) bool { return r == ',' || unicode.IsSpace(r) }
 
-// spans are what separates nothing within, as no word in it is meant to be a host: anywhere in an
-// item, or at its beginning alone.
+// spans are placeholders, JSON and quotes: separators within do not end an item.
 var spans = []struct {
 	opening, closing string
 	anywhere         bool
@@ -37,7 +36,7 @@ var spans = []struct {
 // maxSpan bounds, in bytes, how far is looked for the end of a span.
 const maxSpan = 1024
 
-// ItemEnd returns where the item ends that s begins with.
+// ItemEnd returns the length of the item that s begins with.
 func ItemEnd(s string) int {
 	if isComment(s) {
 		return commentEnd(s)
@@ -60,8 +59,8 @@ func ItemEnd(s string) int {
 	return len(s)
 }
 
-// commentEnd returns where the comment ends that s begins with: with its line, or at a comma before a host with
-// a dot that the next comma follows. Words of it are no hosts (I10).
+// commentEnd returns the length of the comment that s begins with: to the end of the line, or to a comma before an item
+// that is a host with a dot (I10).
 func commentEnd(s string) int {
 	line := s
 	if end := strings.IndexAny(s, "\r\n"); end >= 0 {
@@ -93,8 +92,8 @@ func Parse(s string) (string, error) {
 	return host, nil
 }
 
-// ParseRelative is parseHost for a list in which a host without any dot is relative to the zone. It
-// reports whether this one is. localhost is the same everywhere (RFC 6761 §6.3).
+// ParseRelative parses a host, which is relative to the zone if it has no dot, and reports whether it is. localhost is the
+// same everywhere (RFC 6761 §6.3).
 func ParseRelative(s, zone string) (host string, relative bool, err error) {
 	if zone == "" || strings.Contains(s, ".") {
 		host, err = Parse(s)
@@ -139,8 +138,7 @@ func parseName(s string) (string, error) {
 // MaxLabels bounds the depth of a name: a deeper one would slow down the look-ups of all others.
 const MaxLabels = 32
 
-// Lower returns s in lower case by ASCII alone, as DNS compares names (RFC 4343 §3): there are
-// letters of other alphabets, too, that strings.ToLower makes ASCII ones of.
+// Lower lowers ASCII only, as DNS compares names (RFC 4343 §3): strings.ToLower turns some other letters into ASCII.
 func Lower(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {

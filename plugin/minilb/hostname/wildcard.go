@@ -2,9 +2,8 @@ package hostname
 
 import "strings"
 
-// Intersect returns the hosts that a listener's hostname and a route's have in common, as one
-// hostname, or "" for none. Both are in lower case, "" takes any host, and "*." stands for one
-// label or more. Two that take any host have no name in common that could be published (G30).
+// Intersect returns the hosts that a listener's hostname and a route's have in common, as one hostname, "" for none that
+// could be published. Both are in lower case, and "" is for any host (G30).
 func Intersect(listener, route string) string {
 	switch {
 	case listener == route, route == "":
@@ -19,8 +18,7 @@ func Intersect(listener, route string) string {
 	return ""
 }
 
-// Covers reports whether every host that narrow stands for is one that the wildcard wide
-// stands for, too: a subdomain, of any depth, of what follows its asterisk.
+// Covers reports whether narrow, a name or a wildcard, lies below what follows the asterisk of the wildcard wide.
 func Covers(wide, narrow string) bool {
 	suffix, wildcard := strings.CutPrefix(wide, "*")
 	return wildcard && strings.HasPrefix(suffix, ".") && len(narrow) > len(suffix) && strings.HasSuffix(narrow, suffix)

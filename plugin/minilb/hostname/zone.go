@@ -45,7 +45,7 @@ func IsLocalhost(host string) bool {
 // IsMulticast reports whether many clients resolve a canonical name by multicast only (RFC 6762 §3).
 func IsMulticast(name string) bool { return InZone(name, "local.") }
 
-// MulticastOnly says what follows for such a name.
+// MulticastOnly is what follows for such a name, as a clause.
 const MulticastOnly = "lies in local, where macOS, iOS and Linux with systemd-resolved or Avahi look names up by multicast and ask no server (RFC 6762)"
 
 // IsSought reports whether clients ask for a canonical name by themselves, to find their proxy or tunnel: no

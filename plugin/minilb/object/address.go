@@ -5,10 +5,8 @@ import (
 	"slices"
 )
 
-// usable reports whether a name may lead to addr, whoever says so. Loopback, link-local, multicast
-// and unspecified addresses would point a client at itself, at its own link or at everybody, and so
-// would those of IPv6 that stand for such an address of IPv4. An IPv4-mapped address is none that
-// can be in an AAAA record.
+// usable reports whether any name may lead to addr. Loopback, link-local, multicast and unspecified addresses, also those
+// embedded in one of IPv6, would point a client at itself or at its link. AAAA records have no IPv4-mapped addresses.
 func usable(addr netip.Addr) bool {
 	switch {
 	case !addr.IsValid(), addr.Zone() != "", addr.Is4In6(), !addr.IsGlobalUnicast(), thisNetwork.Contains(addr):
@@ -18,9 +16,8 @@ func usable(addr netip.Addr) bool {
 	return !embedded || usable(of)
 }
 
-// In reports whether a name may lead to addr because a status, or the owner of the name that an alias leads to, says
-// so: it is usable and, if the property addresses names networks, lies in one of them. An address of IPv6 that
-// stands for one of IPv4 counts as that one (D34).
+// In reports whether a name may lead to addr, of a status or at the end of an alias: it is usable and, if there are
+// networks, in one of them. An address of IPv6 in which one of IPv4 is embedded counts as that one (D34).
 func In(networks []netip.Prefix, addr netip.Addr) bool {
 	if !usable(addr) || len(networks) == 0 {
 		return usable(addr)
@@ -51,7 +48,6 @@ var embeddings = []struct {
 	{netip.MustParsePrefix("2002::/16"), func(b [16]byte) netip.Addr { return netip.AddrFrom4([4]byte(b[2:6])) }}, // 6to4, RFC 3056
 }
 
-// embeddedIn returns the address of IPv4 that one of IPv6 stands for.
 func embeddedIn(addr netip.Addr) (netip.Addr, bool) {
 	for _, e := range embeddings {
 		if e.prefix.Contains(addr) {

@@ -32,10 +32,8 @@ const (
 // Is reports whether a condition holds.
 func (e *Endpoint) Is(condition Conditions) bool { return e.Conditions&condition != 0 }
 
-// Compare orders endpoints by address, and those of one address by which of them counts if they have
-// the same ports, too (E8): it has moved or its address was used again, and the one that does not
-// terminate is the present one, or else one that is ready, or serves. So the order of the slices does
-// not matter (C5).
+// Compare orders endpoints by address. Of those of one address the one that counts is first (E8): one that does not
+// terminate, then one that is ready, then one that serves. So the order of the slices does not matter (C5).
 func (e *Endpoint) Compare(o *Endpoint) int {
 	return cmp.Or(
 		e.Addr.Compare(o.Addr),
@@ -46,8 +44,7 @@ func (e *Endpoint) Compare(o *Endpoint) int {
 	)
 }
 
-// Endpoints are those of a slice, in order and packed: they are most of what is known of a large
-// cluster.
+// Endpoints are those of a slice, in order and packed: they take most of the memory for a large cluster.
 type Endpoints struct {
 	Packed    []byte   `json:",omitzero"` // of each the address, of 4 or 16 bytes, and its conditions
 	Hostnames []string `json:",omitzero"` // of each; nil if none has one
@@ -116,7 +113,6 @@ func (e *Endpoints) All() iter.Seq[Endpoint] {
 	}
 }
 
-// The states of an Endpoint.
 const (
 	StateReady       = "ready"
 	StateNotReady    = "not ready"

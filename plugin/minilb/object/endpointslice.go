@@ -76,7 +76,7 @@ func NewEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *EndpointSlice 
 	return s
 }
 
-// reduceConditions returns those that hold, or hold where nothing is said (E2).
+// reduceConditions fills in the defaults (E2).
 func reduceConditions(c *discoveryv1.EndpointConditions) Conditions {
 	var holding Conditions
 	if ptr.Deref(c.Ready, true) {
@@ -91,9 +91,8 @@ func reduceConditions(c *discoveryv1.EndpointConditions) Conditions {
 	return holding
 }
 
-// reducePod returns a number for the pod that an endpoint is, by which its addresses of both families
-// are found to be one endpoint's (D40). It is a short one, as there are many endpoints, so that pods may
-// share it, and the same in each process, as snapshots have it.
+// reducePod returns a hash of the pod, by which addresses of both families are found to be one endpoint's (D40). Pods may
+// share it; it is the same in each process, for snapshots.
 func reducePod(ref *corev1.ObjectReference) uint32 {
 	if ref == nil || ref.Kind != "Pod" {
 		return NoPod

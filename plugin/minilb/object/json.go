@@ -51,7 +51,6 @@ func (e *Endpoints) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// selectionJSON is a NamespaceSelection as JSON.
 type selectionJSON struct {
 	From     gatewayv1.FromNamespaces `json:",omitzero"`
 	Selector *selectorJSON            `json:",omitzero"`

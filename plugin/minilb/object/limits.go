@@ -19,8 +19,8 @@ const (
 	maxSelectorText = 8 << 10  // bytes of a listener's selector of Namespaces
 )
 
-// keepHosts keeps the host annotations of a Service, of more than maxHosts hosts or maxHostText bytes the first ones, in the
-// order of the annotations' names. What is dropped leaves nothing of the whole value in memory.
+// keepHosts keeps the first MaxHosts hosts and maxHostText bytes of the host annotations, in the order of names, and does
+// not keep the whole of a value that it cuts off in memory.
 func (s *Service) keepHosts(annotations map[string]string, names []string) {
 	text, hosts := maxHostText, MaxHosts // that are left
 	for _, name := range names {
@@ -55,7 +55,7 @@ func (s *Service) keepHosts(annotations map[string]string, names []string) {
 	}
 }
 
-// Truncation says how many hosts of an annotation are not kept.
+// Truncation is how many hosts of an annotation are not kept.
 type Truncation struct {
 	Annotation string `json:",omitzero"`
 	Dropped    int    `json:",omitzero"`
@@ -84,7 +84,6 @@ func (l *hostList) add(host string) {
 	}
 }
 
-// textOf returns how many bytes the keys and values take.
 func textOf(labels map[string]string) int {
 	n := 0
 	for key, value := range labels {
@@ -93,10 +92,8 @@ func textOf(labels map[string]string) int {
 	return n
 }
 
-// maxPorts is how many ports of a slice, and of a Service, have names, and maxPortAddrs how many
-// addresses are kept of the ports of a Service that not all endpoints have: either can have 20,000
-// ports, and there can be any number of slices, each with ports and endpoints of its own.
+// Slices and Services can have 20,000 ports each, and slices of one Service can have different ones.
 const (
-	maxPorts     = 1024
-	MaxPortAddrs = 1 << 20
+	maxPorts     = 1024    // with names, of a slice or a Service
+	MaxPortAddrs = 1 << 20 // of the ports of a Service that not all endpoints have
 )

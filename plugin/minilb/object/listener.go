@@ -39,7 +39,6 @@ type listenerSpec struct {
 	} `json:"allowedRoutes"`
 }
 
-// listenerStatus is what the controller made of one.
 type listenerStatus struct {
 	Name           string                     `json:"name"`
 	SupportedKinds []gatewayv1.RouteGroupKind `json:"supportedKinds"`
@@ -75,8 +74,7 @@ func kindNames(kinds []gatewayv1.RouteGroupKind) []string {
 	return names
 }
 
-// AllowsKind reports whether routes of the kind can attach to the listener, by its protocol (G13)
-// and by what it allows (G14).
+// AllowsKind reports whether routes of the kind can attach, by the listener's protocol (G13) and what it allows (G14).
 func (l *Listener) AllowsKind(kind string) bool {
 	if len(l.Kinds) > 0 && !slices.Contains(l.Kinds, kind) {
 		return false
@@ -87,26 +85,25 @@ func (l *Listener) AllowsKind(kind string) bool {
 	return slices.Contains(protocols[kind], l.Protocol)
 }
 
-// protocols are those of listeners that routes of a kind can attach to (G13).
+// protocols are, by kind of route, those of listeners that it can attach to (G13).
 var protocols = map[string][]gatewayv1.ProtocolType{
 	KindHTTPRoute: {gatewayv1.HTTPProtocolType, gatewayv1.HTTPSProtocolType},
 	KindGRPCRoute: {gatewayv1.HTTPProtocolType, gatewayv1.HTTPSProtocolType},
 	KindTLSRoute:  {gatewayv1.TLSProtocolType},
 }
 
-// namespacesSpec says which namespaces objects may come from, as it is written.
 type namespacesSpec struct {
 	From     gatewayv1.FromNamespaces `json:"from"`
 	Selector *metav1.LabelSelector    `json:"selector"`
 }
 
+// NamespaceSelection is a choice of namespaces.
 type NamespaceSelection struct {
 	From     gatewayv1.FromNamespaces
 	Selector labels.Selector // for NamespacesFromSelector alone
 }
 
-// selection fills in what is meant where nothing is written. A selector that cannot be
-// understood selects nothing, nor does one that is not there (G15), or that is too long to be kept (C7c).
+// selection fills in the default. A selector that is invalid, missing (G15) or too long (C7c) selects nothing.
 func (n *namespacesSpec) selection(otherwise gatewayv1.FromNamespaces) NamespaceSelection {
 	s := NamespaceSelection{From: value(&n.From, otherwise)}
 	if s.From == gatewayv1.NamespacesFromSelector {

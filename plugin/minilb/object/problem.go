@@ -38,7 +38,7 @@ const (
 // Reasons lists all values of the metric claims_rejected.
 var Reasons = []string{string(ReasonConflict), string(ReasonReserved), string(ReasonInvalid), string(ReasonNotAllowed), string(ReasonNoTarget)}
 
-// Counted returns the one of Reasons that the reason counts as.
+// Counted returns the one of Reasons that the metric has for the reason.
 func (r Reason) Counted() string {
 	switch r {
 	case ReasonTooMany, ReasonAddress, ReasonUnlisted, ReasonALPN, ReasonObject, ReasonEndpoint:

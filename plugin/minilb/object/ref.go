@@ -34,7 +34,7 @@ func (o *Ref) Older(p *Ref) int {
 // KindRank orders the kinds of the claims of one second and one name (C2).
 var KindRank = map[string]int{KindHTTPRoute: 1, KindGRPCRoute: 2, KindTLSRoute: 3, "Ingress": 4, "Service": 5}
 
-// CompareNames orders names by namespace, then name.
+// CompareNames orders by namespace, then name.
 func CompareNames(a, b cache.ObjectName) int {
 	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 }

@@ -14,9 +14,8 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
-// Entries returns those of the status, of the controllers that count, that speak of a parentRef. Those
-// that are equal do, and without one those of the same parent that are not another parentRef's and do
-// not contradict: many controllers leave the port out, or the section, or fill it in (G20).
+// Entries returns the status entries, of the controllers that count, for a parentRef: those with an equal one or, without
+// any, those that agree with it and no other parentRef. Many controllers leave out or fill in port and section (G20).
 func (r *Route) Entries(ref ParentRef, counts func(*RouteStatus) bool) (entries []*RouteStatus) {
 	exact := false
 	for i := range r.Statuses {
@@ -33,7 +32,6 @@ func (r *Route) Entries(ref ParentRef, counts func(*RouteStatus) bool) (entries 
 	return entries
 }
 
-// agrees reports whether two references are to the same parent, and to no different parts of it.
 func (ref *ParentRef) agrees(other *ParentRef) bool {
 	return ref.KindName == other.KindName &&
 		(ref.Section == other.Section || ref.Section == "" || other.Section == "") &&
@@ -45,7 +43,7 @@ func (ref *ParentRef) Matches(l *Listener) bool {
 	return (ref.Section == "" || l.Name == ref.Section) && (ref.Port == 0 || l.Port == ref.Port)
 }
 
-// String returns the reference with the section or port that it names.
+// String returns the reference with its section and port.
 func (ref *ParentRef) String() string {
 	s := ref.KindName.String()
 	if ref.Section != "" {
@@ -57,8 +55,7 @@ func (ref *ParentRef) String() string {
 	return s
 }
 
-// Route is an HTTPRoute, GRPCRoute or TLSRoute: the hosts it is for, the parents it wants to
-// attach to, and what their controllers said.
+// Route is an HTTPRoute, GRPCRoute or TLSRoute: its hosts, its parents and what their controllers report.
 type Route struct {
 	Meta
 	Targets            *Targets      `json:",omitzero"` // of its annotation, nil without one (M7)
@@ -71,15 +68,14 @@ type Route struct {
 	Problems           []Problem     `json:",omitzero"` // why it cannot be read, if it has no hosts, or what there is to know of it
 }
 
-// ParentRef is a reference to a route's parent with everything filled in that was left out,
-// so that two that mean the same are equal (G20).
+// ParentRef is a reference to a route's parent, with all defaults filled in to be comparable (G20).
 type ParentRef struct {
 	KindName
 	Section string `json:",omitzero"` // "" for all listeners (G11)
 	Port    int32  `json:",omitzero"` // 0 for all
 }
 
-// RouteStatus is what one controller says of a route and one of its parents.
+// RouteStatus is one controller's status of a route at one of its parents.
 type RouteStatus struct {
 	Parent     ParentRef `json:",omitzero"`
 	Controller string    `json:",omitzero"`

@@ -107,9 +107,8 @@ func (l *Targets) AddHost(written string) {
 	}
 }
 
-// isInCluster reports whether a name is one of the cluster's own DNS, as controllers give it of
-// a Service that has no other: nobody outside could follow an alias of it. Another cluster domain
-// than the usual one is told from the public DNS by the object's own namespace before "svc".
+// isInCluster reports whether a name is one of the cluster's own DNS, which nobody outside could follow. Another cluster
+// domain than cluster.local is recognized by the object's own namespace before "svc".
 func (l *Targets) isInCluster(host string) bool {
 	labels := dns.SplitDomainName(host)
 	return strings.HasSuffix(host, ".svc.") || strings.HasSuffix(host, ".svc.cluster.local.") ||
