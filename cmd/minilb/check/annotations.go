@@ -34,12 +34,12 @@ func (c *checker) annotations() []Problem {
 		}
 	}
 	for _, i := range c.runs {
-		for kind, object := range i.Annotated() {
+		for _, object := range i.Annotated() {
 			if object.Ignored {
 				continue
 			}
-			for _, warning := range lb.Lint(kind, object.Labels, object.Annotations, hostAnnotations) {
-				problems = append(problems, Problem{severity(warning.Notice), kind, object.Namespace, object.Name, ignored(warning), warning.Text, warning.Fix})
+			for _, warning := range lb.Lint(object.Kind, object.Labels, object.Annotations, hostAnnotations) {
+				problems = append(problems, Problem{severity(warning.Notice), object.Kind, object.Namespace, object.Name, ignored(warning), warning.Text, warning.Fix})
 			}
 		}
 	}

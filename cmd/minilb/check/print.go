@@ -14,8 +14,7 @@ import (
 // indent is the column of objects: right of the longest severity.
 const indent = len("warning") + 2
 
-// Text writes the report for people: each problem with its severity in the first column, the
-// object, its reason, and below it what is wrong and its fix.
+// Text writes the report for people.
 func (r *Report) Text(w io.Writer) error {
 	var out strings.Builder
 	counts := map[Severity]int{}

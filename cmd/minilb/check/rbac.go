@@ -191,7 +191,6 @@ func (c *checker) lacking(ctx context.Context, name cache.ObjectName, of compone
 	return problems, nil
 }
 
-// lacks returns the problem of an account without a permission.
 func (c *checker) lacks(name cache.ObjectName, r permission, verbs string, severity Severity) Problem {
 	fix := fmt.Sprintf("apply deploy/kustomize or the chart again, or grant %s on %s to it in a ClusterRole", verbs, r)
 	if c.Guessed && !r.cluster { // its Role may be all that it takes
@@ -228,7 +227,6 @@ func (c *checker) missing(ctx context.Context, name cache.ObjectName, r permissi
 	return strings.Join(missing, " and "), nil
 }
 
-// needs reports whether somebody needs the permission.
 func (c *checker) needs(r permission) bool {
 	for _, kind := range c.served {
 		if kind.Resource == (schema.GroupResource{Group: r.group, Resource: r.resource}) && kind.Version == "" {
@@ -238,7 +236,6 @@ func (c *checker) needs(r permission) bool {
 	return r.needed == nil || slices.ContainsFunc(c.options, func(o config.Options) bool { return r.needed(&o) })
 }
 
-// String returns the resource as in "services/status" or "ingresses.networking.k8s.io".
 func (r permission) String() string {
 	return schema.GroupResource{Group: r.group, Resource: r.resource}.String()
 }

@@ -174,8 +174,7 @@ func (e *Explanation) fill() {
 	e.Answer.PTR = orEmpty(e.Answer.PTR)
 }
 
-// relative adds a note to a name without a dot if the first zone has it: in annotations such a host is relative to
-// that zone (I10).
+// relative adds a note to a name without a dot if the first zone has it: such a host in an annotation is relative (I10).
 func (e *explainer) relative() {
 	if e.Zone != "" || dns.CountLabel(e.name) != 1 {
 		return
@@ -194,7 +193,6 @@ func orEmpty[T any](list []T) []T {
 	return append([]T{}, list...)
 }
 
-// structure notes what the name is by the structure of the zone.
 func (e *explainer) structure(ctx context.Context) {
 	addresses, reverse := records.ReversePrefix(e.name)
 	switch {
@@ -232,12 +230,10 @@ func (e *explainer) structure(ctx context.Context) {
 	}
 }
 
-// isServer reports whether the name is that of a zone's own name server.
 func (e *explainer) isServer() bool {
 	return e.Zone != "" && e.name == inspect.NameServer(dns.Fqdn(e.Zone))
 }
 
-// hidden returns why a Service has no name.
 func (e *explainer) hidden(ctx context.Context, namespace, name string) string {
 	o := &e.block.Options
 	s, err := e.client.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
@@ -279,7 +275,6 @@ func (e *explainer) alike(ctx context.Context, namespace, name string) string {
 	return "; there are " + strings.Join(names, ", ")
 }
 
-// answer notes what queries return.
 func (e *explainer) answer(result records.Result, node *records.Node) {
 	e.Answer.Rcode = noError
 	if e.Answer.Own = e.isServer(); e.Answer.Own {

@@ -16,8 +16,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// ports returns a note for each port of a Service that its pods do not listen on (S5). It reads what the server does
-// not keep.
+// ports returns a note for each port of a Service that its pods do not listen on (S5).
 func (e *explainer) ports(ctx context.Context, namespace, name string) []string {
 	list, err := e.client.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{
 		FieldSelector: metav1.ObjectNameField + "=" + name,

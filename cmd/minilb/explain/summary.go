@@ -10,7 +10,6 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// summarize sums up in one sentence what is answered, and why not more.
 func (e *explainer) summarize(result records.Result, node *records.Node) {
 	switch {
 	case result == records.NameError:
@@ -36,7 +35,6 @@ func (e *explainer) summarize(result records.Result, node *records.Node) {
 	}
 }
 
-// unknown returns why a name does not exist.
 func (e *explainer) unknown() string {
 	verdict := "It does not exist: NXDOMAIN. "
 	if e.Answer.Rcode == "" {

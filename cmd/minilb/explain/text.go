@@ -74,8 +74,7 @@ func writeClaim(text *strings.Builder, c *inspect.ClaimStatus, title, name strin
 	}
 }
 
-// endpoints writes them in columns. Which Service each is of is left out if all are of one, which is
-// named above.
+// endpoints leaves out the Service of each if all are of one, which is named above.
 func (x *Explanation) endpoints(text *strings.Builder) {
 	several := slices.ContainsFunc(x.Endpoints, func(at translator.Endpoint) bool { return at.Service != x.Endpoints[0].Service })
 	var rows [][]string
@@ -92,8 +91,7 @@ func (x *Explanation) endpoints(text *strings.Builder) {
 	table(text, "Endpoints  ", rows)
 }
 
-// table writes rows of as many cells each in columns below a title. A cell that has no room in its
-// row any more begins a line of its own.
+// table writes rows of equal length in columns right of a title. A cell beyond wordwrap.Width begins a line of its own.
 func table(text *strings.Builder, title string, rows [][]string) {
 	var widths []int
 	for _, row := range rows {
@@ -158,8 +156,6 @@ func orNoData(addrs []string) string {
 	return strings.Join(addrs, " ")
 }
 
-// paragraph writes words in lines: the first one begins with the title, the others with the
-// indentation.
 func paragraph(text *strings.Builder, title, indentation, words string) {
 	text.WriteString(wordwrap.Wrap(title, indentation, strings.Join(strings.Fields(words), " ")))
 }

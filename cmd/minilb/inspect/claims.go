@@ -127,7 +127,6 @@ func (i *DryRun) ofService(s *object.Service, host string) ClaimStatus {
 
 const ignored = "label minilb/ignore makes it absent"
 
-// classOf describes the class of a Service.
 func classOf(s *object.Service) string {
 	if s.Class == nil {
 		return "it has no spec.loadBalancerClass"
@@ -149,7 +148,6 @@ func (i *DryRun) ofIngress(g *object.Ingress, host string) ClaimStatus {
 	return c
 }
 
-// claimStatus returns the result of an object's claim on a host.
 func (i *DryRun) claimStatus(o object.Ref, host string) ClaimStatus {
 	c := ClaimStatus{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Created: time.Unix(o.Created, 0).UTC(), Host: hostname.Plain(host)}
 	entries := i.Resolver.Own(host)
@@ -227,8 +225,7 @@ func (i *DryRun) messages(o *object.Ref, host string, answers bool) []string {
 	return texts
 }
 
-// ofRoute returns the status of a route's hosts that are the name or cover it: of those that it names, and of those
-// that it takes from its listeners.
+// ofRoute returns the status of the hosts, of the route or its listeners, that are the name or cover it.
 func (i *DryRun) ofRoute(r *object.Route, name string) []ClaimStatus {
 	parents, hosts := i.Routes.Explain(r, name)
 	var named []string // what it asks for, as it is written

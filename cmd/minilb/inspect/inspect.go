@@ -4,7 +4,6 @@ package inspect
 
 import (
 	"context"
-	"iter"
 	"maps"
 	"slices"
 
@@ -89,7 +88,7 @@ type ServedKind struct {
 	Resource schema.GroupResource `json:"-"`
 }
 
-// ServedKinds returns the kinds of the Gateway API, if they are read at all.
+// ServedKinds returns all kinds of the Gateway API, none if they are not read.
 func (i *DryRun) ServedKinds() []ServedKind {
 	if !i.Options.Gateways {
 		return nil
@@ -102,8 +101,7 @@ func (i *DryRun) ServedKinds() []ServedKind {
 	return all
 }
 
-// Names returns all names that are answered with addresses, without those of single endpoints: of
-// the exposed Services and of hosts, with their final dots. Some are wildcards.
+// Names returns the canonical names of exposed Services and of hosts, of which some are wildcards.
 func (i *DryRun) Names() []string {
 	names := map[string]bool{}
 	for _, service := range i.Services() {
@@ -139,33 +137,35 @@ func (i *DryRun) Lookup(name string) (zone string, result records.Result, node *
 	return zone, result, node
 }
 
-// Annotated yields the objects, with their kind, whose annotations may be ours, without Services.
-func (i *DryRun) Annotated() iter.Seq2[string, *object.Meta] {
-	return func(yield func(string, *object.Meta) bool) {
-		for _, namespace := range cluster.NamespacesOf(i.Options) {
-			if i.Options.Ingresses && !yieldAll(i.cluster.Ingresses(namespace).List(), "Ingress", yield) {
-				return
-			}
-			if !i.Options.Gateways {
-				continue
-			}
-			if !yieldAll(i.cluster.Gateways(namespace).List(), object.KindGateway, yield) {
-				return
-			}
-			for _, kind := range cluster.ListenerSetKinds {
-				if !yieldAll(i.cluster.ListenerSets(kind, namespace).List(), kind, yield) {
-					return
-				}
-			}
-			for _, kind := range cluster.RouteKinds {
-				if !yieldAll(i.cluster.Routes(kind, namespace).List(), kind, yield) {
-					return
-				}
-			}
-		}
-	}
+// Annotated is an object, no Service, whose labels and annotations may be ours.
+type Annotated struct {
+	Kind string
+	*object.Meta
 }
 
-func yieldAll[T interface{ Metadata() *object.Meta }](list []T, kind string, yield func(string, *object.Meta) bool) bool {
-	return !slices.ContainsFunc(list, func(o T) bool { return !yield(kind, o.Metadata()) })
+// Annotated returns those of the kinds that are read.
+func (i *DryRun) Annotated() (all []Annotated) {
+	for _, namespace := range cluster.NamespacesOf(i.Options) {
+		if i.Options.Ingresses {
+			all = appendAll(all, "Ingress", i.cluster.Ingresses(namespace).List())
+		}
+		if !i.Options.Gateways {
+			continue
+		}
+		all = appendAll(all, object.KindGateway, i.cluster.Gateways(namespace).List())
+		for _, kind := range cluster.ListenerSetKinds {
+			all = appendAll(all, kind, i.cluster.ListenerSets(kind, namespace).List())
+		}
+		for _, kind := range cluster.RouteKinds {
+			all = appendAll(all, kind, i.cluster.Routes(kind, namespace).List())
+		}
+	}
+	return all
+}
+
+func appendAll[T interface{ Metadata() *object.Meta }](all []Annotated, kind string, list []T) []Annotated {
+	for _, o := range list {
+		all = append(all, Annotated{kind, o.Metadata()})
+	}
+	return all
 }
