@@ -38,7 +38,7 @@ func (c *Controller) enableEvents(claims *translator.Translators) error {
 	for _, options := range c.options.Claims {
 		results := make(claimResults, 1)
 		c.results = append(c.results, results)
-		translator.NewClaims(c.claims, options, translator.Hooks{OnResolved: results.put})
+		translator.NewClaims(c.claims, options, results.put)
 	}
 	c.recorder, err = events.New(&eventsAPI{c.client, c.claims}, printable.Cut(cmp.Or(instance, fieldManager), 128), c.log)
 	return err

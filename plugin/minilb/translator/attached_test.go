@@ -48,15 +48,15 @@ func (b *attachedBench) set(name object.KindName, manifest string) {
 	case object.KindGateway:
 		deliver(b, name, old, obj, object.NewGateway, b.tr.onGateway)
 	case object.KindGatewayClass:
-		deliver(b, name, old, obj, object.NewGatewayClass, b.tr.onGatewayClass)
+		deliver(b, name, old, obj, object.NewGatewayClass, queueObject[*object.GatewayClass](b.claims))
 	case object.KindListenerSet:
-		deliver(b, name, old, obj, object.NewListenerSet(name.Kind), b.tr.onListenerSet)
+		deliver(b, name, old, obj, object.NewListenerSet(name.Kind), queueObject[*object.ListenerSet](b.claims))
 	case object.KindHTTPRoute, object.KindTLSRoute:
-		deliver(b, name, old, obj, object.NewRoute(name.Kind), b.tr.onRoute)
+		deliver(b, name, old, obj, object.NewRoute(name.Kind), queueObject[*object.Route](b.claims))
 	case "Namespace":
 		deliver(b, name, old, obj, func(obj *unstructured.Unstructured, _ *object.Fields) *object.Namespace {
 			return object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: obj.GetName(), Labels: obj.GetLabels()}}, nil)
-		}, b.tr.onNamespace)
+		}, queueObject[*object.Namespace](b.claims))
 	}
 }
 
@@ -148,7 +148,7 @@ func TestAttachedFromScratch(t *testing.T) {
 				continue // changes that coalesce
 			}
 			b.publish()
-			fresh := gateway.New(&b.tr.options)
+			fresh := gateway.New(b.tr.options)
 			for _, obj := range b.current {
 				fresh.Set(obj.(gateway.Object))
 			}

@@ -1,101 +1,255 @@
 package translator
 
 import (
+	"context"
+	"iter"
+	"maps"
 	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
+	"github.com/minilb/minilb/plugin/minilb/cluster"
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
-// onIngress takes in an Ingress that appeared, changed or went.
-func (t *Translator) onIngress(old, new *object.Ingress) {
+// Claims resolves the claims of one plugin block. Watches queue what has changed for its run loop.
+type Claims struct {
+	options    *config.Options
+	cluster    *cluster.Cluster
+	services   exposure
+	onResolved func(iter.Seq[claim.Result]) // nil for a Translator's
+	wake       chan struct{}                // holds a token while names may have changed
+	unresolved atomic.Bool                  // results may have changed
+
+	required []*informer.Status // the watches of Services, and of a Translator's EndpointSlices
+	optional []*informer.Status // the watches of kinds that add names
+
+	mu             sync.Mutex
+	claims         map[object.KindName]*claim.Claim   // of Services and Ingresses
+	changedClaims  map[object.KindName]bool           // of these, since the run loop last took them
+	changedObjects map[object.KindName]gateway.Object // of the Gateway API, likewise; nil for a deleted one
+
+	// The run loop owns these.
+	routes   *gateway.Routes
+	resolver *claim.Resolver
+	pending  []object.KindName // kinds that are not listed yet, so that none of their objects counts
+	objects  []object.Problem  // of Gateways and the like
+}
+
+// NewClaims adds Claims without a Translator: Services have no addresses, and endpoints are not watched. The Cluster must
+// not run yet. onResolved is given the results of all claims whenever some may have changed; it must not keep them once
+// it has returned.
+func NewClaims(ts *Translators, options config.Options, onResolved func(iter.Seq[claim.Result])) {
+	options.HTTPS, options.Probe = false, 0
+	c := newClaims(ts, &options, newUnaddressed(), onResolved)
+	ts.running = append(ts.running, func(ctx context.Context) { c.run(ctx, c.publish) })
+}
+
+func newClaims(ts *Translators, options *config.Options, services exposure, onResolved func(iter.Seq[claim.Result])) *Claims {
+	c := &Claims{
+		options:        options,
+		cluster:        ts.Cluster,
+		services:       services,
+		onResolved:     onResolved,
+		wake:           make(chan struct{}, 1),
+		claims:         map[object.KindName]*claim.Claim{},
+		changedClaims:  map[object.KindName]bool{},
+		changedObjects: map[object.KindName]gateway.Object{},
+		routes:         gateway.New(options),
+	}
+	c.resolver = claim.NewResolver(options, struct {
+		exposure
+		*gateway.Routes
+	}{services, c.routes})
+	ts.all = append(ts.all, c)
+	c.subscribe()
+	return c
+}
+
+// subscribe follows the objects that claim hosts or decide on claims, in the namespaces of the plugin block.
+func (c *Claims) subscribe() {
+	c.cluster.Require(c.options, c.onResolved != nil)
+	c.cluster.OnChange(c.changed)
+	for _, namespace := range cluster.NamespacesOf(c.options) {
+		services := c.cluster.Services(namespace)
+		follow(c, services, c.onService)
+		c.required = append(c.required, services.Status)
+		if c.options.Ingresses {
+			c.optional = append(c.optional, c.cluster.Ingresses(namespace).Status)
+			follow(c, c.cluster.Ingresses(namespace), c.onIngress)
+		}
+		if c.options.Gateways {
+			c.subscribeGateways(namespace)
+		}
+	}
+}
+
+func (c *Claims) subscribeGateways(namespace string) {
+	if classes := c.cluster.GatewayClasses(); !slices.Contains(c.optional, classes.Status) {
+		c.optional = append(c.optional, c.cluster.Discovery(), classes.Status)
+		follow(c, classes.Store, queueObject[*object.GatewayClass](c))
+	}
+	namespaces, gateways := c.cluster.Namespaces(namespace), c.cluster.Gateways(namespace)
+	c.optional = append(c.optional, namespaces.Status, gateways.Status)
+	follow(c, namespaces.Store, queueObject[*object.Namespace](c))
+	follow(c, gateways.Store, c.onGateway)
+	for _, kind := range cluster.ListenerSetKinds {
+		sets := c.cluster.ListenerSets(kind, namespace)
+		c.optional = append(c.optional, sets.Status)
+		follow(c, sets.Store, queueObject[*object.ListenerSet](c))
+	}
+	for _, kind := range cluster.RouteKinds {
+		routes := c.cluster.Routes(kind, namespace)
+		c.optional = append(c.optional, routes.Status)
+		follow(c, routes.Store, queueObject[*object.Route](c))
+	}
+}
+
+// follow subscribes to a store. Results have the generations of objects and the warnings about them, so that they are
+// given anew after each change.
+func follow[R informer.Full, T informer.Object](c *Claims, s *informer.Store[R, T], f func(old, new T)) {
+	s.Subscribe(f)
+	if c.onResolved != nil {
+		s.Subscribe(func(_, _ T) { c.changed() })
+	}
+}
+
+func (c *Claims) onService(old, new *object.Service) {
+	exposes := func(s *object.Service) bool { return s.Exposed(c.options.Class, c.options.DefaultClass) }
+	switch was := exposes(old); {
+	case exposes(new):
+		c.services.expose(new)
+		if !was || old.Created != new.Created || old.UID != new.UID || !maps.Equal(old.Hosts, new.Hosts) ||
+			!slices.Equal(old.Truncated, new.Truncated) || !old.ServicePorts.Equal(new.ServicePorts) {
+			c.setClaim(new.Ref("Service"), claim.FromService(c.options, new))
+		}
+	case was:
+		c.services.unexpose(old.Key())
+		c.setClaim(old.Ref("Service"), nil)
+	}
+}
+
+func (c *Claims) onIngress(old, new *object.Ingress) {
 	var was, is *claim.Claim
 	var ref object.Ref
 	if old != nil {
-		was, ref = claim.FromIngress(&t.options, old), old.Ref("Ingress")
+		was, ref = claim.FromIngress(c.options, old), old.Ref("Ingress")
 	}
 	if new != nil {
-		is, ref = claim.FromIngress(&t.options, new), new.Ref("Ingress")
+		is, ref = claim.FromIngress(c.options, new), new.Ref("Ingress")
 	}
-	if !reflect.DeepEqual(was, is) { // else nothing that a name depends on
-		t.setClaim(ref, is)
+	if !reflect.DeepEqual(was, is) {
+		c.setClaim(ref, is)
 	}
 }
 
-// setClaim takes in what a Service or Ingress claims, nil for nothing.
-func (t *Translator) setClaim(of object.Ref, c *claim.Claim) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (c *Claims) onGateway(old, new *object.Gateway) {
+	queueObject[*object.Gateway](c)(old.Limited(c.options.Addresses), new.Limited(c.options.Addresses))
+}
+
+// setClaim replaces what a Service or Ingress claims, nil for nothing.
+func (c *Claims) setClaim(of object.Ref, claims *claim.Claim) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	name := object.KindName{Kind: of.Kind, Namespace: of.Namespace, Name: of.Name}
-	if t.claims[name] == nil && c == nil || of.Kind == "Service" && !t.options.Services {
+	if c.claims[name] == nil && claims == nil || of.Kind == "Service" && !c.options.Services {
 		return
 	}
-	if t.claims[name] = c; c == nil {
-		delete(t.claims, name)
+	if c.claims[name] = claims; claims == nil {
+		delete(c.claims, name)
 	}
-	t.changedClaims[name] = true
-	t.changed()
+	c.changedClaims[name] = true
+	c.changed()
 }
 
-func (t *Translator) onRoute(old, new *object.Route) { onGatewayObject(t, old, new) }
-
-func (t *Translator) onGateway(old, new *object.Gateway) {
-	onGatewayObject(t, old.Limited(t.options.Addresses), new.Limited(t.options.Addresses))
-}
-
-func (t *Translator) onListenerSet(old, new *object.ListenerSet) { onGatewayObject(t, old, new) }
-
-func (t *Translator) onGatewayClass(old, new *object.GatewayClass) { onGatewayObject(t, old, new) }
-
-func (t *Translator) onNamespace(old, new *object.Namespace) { onGatewayObject(t, old, new) }
-
-// onGatewayObject queues an object that appeared, changed or (new is nil) went for the run loop, unless nothing that
-// counts has changed.
-func onGatewayObject[T interface {
+// queueObject returns a handler that queues what has appeared, changed or gone, unless nothing that counts has changed.
+func queueObject[T interface {
 	comparable
 	gateway.Object
-}](t *Translator, old, new T) {
-	var none T
-	was, is := old, new // as they count (M8)
-	if old != none && old.Hidden() {
-		was = none
+}](c *Claims) func(old, new T) {
+	return func(old, new T) {
+		var none T
+		was, is := old, new // as they count (M8)
+		if old != none && old.Hidden() {
+			was = none
+		}
+		if new != none && new.Hidden() {
+			is = none
+		}
+		if reflect.DeepEqual(was, is) && (was != old) == (is != new) {
+			return
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if old != none {
+			c.changedObjects[old.KindName()] = nil
+		}
+		if new != none {
+			c.changedObjects[new.KindName()] = new
+		}
+		c.changed()
 	}
-	if new != none && new.Hidden() {
-		is = none
-	}
-	if reflect.DeepEqual(was, is) && (was != old) == (is != new) {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if old != none {
-		t.changedObjects[old.KindName()] = nil
-	}
-	if new != none {
-		t.changedObjects[new.KindName()] = new
-	}
-	t.changed()
 }
 
-// parents returns the kinds that routes attach to, or that decide on it, of which nothing is known, with the namespaces
-// that they are read in and the reason. It reports whether that is certain: until then routes are not recomputed.
-func (t *Translator) parents() (unavailable map[object.KindName]gateway.Cause, certain bool) {
-	unavailable, certain = map[object.KindName]gateway.Cause{}, true
-	for _, h := range t.optional {
-		switch h.Kind {
-		case "ingress", "httproute", "grpcroute", "tlsroute":
-			continue
-		}
-		certain = certain && h.Decided()
-		switch name := (object.KindName{Kind: h.Kind, Namespace: h.Namespace}); {
-		case h.Known():
-		case h.State() == informer.NotServed:
-			unavailable[name] = gateway.CauseUnserved
-		default:
-			unavailable[name] = gateway.CauseUnavailable
+// takeClaims passes the changed claims to the resolver, and returns the changed objects of the Gateway API.
+func (c *Claims) takeClaims(pending []object.KindName) map[object.KindName]gateway.Object {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Equal(pending, c.pending) {
+		c.pending = pending
+		c.routes.RecomputeAll()
+		for name := range c.claims {
+			c.changedClaims[name] = true
 		}
 	}
-	return unavailable, certain
+	for name := range c.changedClaims {
+		if claims := c.claims[name]; claims == nil || c.leftOut(name.Kind, name.Namespace) {
+			c.resolver.Set(name)
+		} else {
+			c.resolver.Set(name, claims)
+		}
+	}
+	objects := c.changedObjects
+	c.changedClaims, c.changedObjects = map[object.KindName]bool{}, map[object.KindName]gateway.Object{}
+	return objects
+}
+
+// resolve resolves the claims that changes concern, also those of Services that were renamed.
+func (c *Claims) resolve(partial bool, renamed ...map[cache.ObjectName]bool) claim.Changes {
+	unavailable, certain := c.parents()
+	objects := c.takeClaims(c.unlisted())
+	c.resolver.SetPartial(partial)
+	for _, services := range renamed {
+		for service := range services {
+			c.resolver.ServiceChanged(service)
+		}
+	}
+	for name, obj := range objects {
+		if obj == nil {
+			c.routes.Delete(name)
+		} else {
+			c.routes.Set(obj)
+		}
+		if name.Kind == "Namespace" {
+			c.resolver.NamespaceChanged(name.Name)
+		}
+	}
+	if certain {
+		for _, route := range c.routes.Recompute(unavailable, c.leftOut) {
+			c.resolver.Set(route, c.routes.Claims(route)...)
+		}
+	}
+	changes := c.resolver.Resolve()
+	if problems := c.routes.Problems(); !reflect.DeepEqual(problems, c.objects) {
+		changes.Come, changes.Gone = append(changes.Come, problems...), append(changes.Gone, c.objects...)
+		c.objects = problems
+	}
+	return changes
 }

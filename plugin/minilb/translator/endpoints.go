@@ -21,7 +21,7 @@ const atOnce = 2048
 // that is not exposed has none.
 func (s *serviceState) update(service cache.ObjectName, triggered int64) {
 	e := s.exposed[service]
-	if e == nil || s.claimsOnly {
+	if e == nil {
 		return
 	}
 	s.changes++

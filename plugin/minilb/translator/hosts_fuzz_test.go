@@ -95,7 +95,7 @@ func FuzzHosts(f *testing.F) {
 		gateway := customObject(t, gatewayWith(open)[len(class):])
 		unstructured.SetNestedSlice(gateway.Object, []any{map[string]any{"value": "10.0.0.2"}}, "status", "addresses")
 		gatewayClass := customObject(t, strings.TrimSuffix(strings.TrimSpace(class), "---"))
-		deliver(b, object.KindName{Kind: object.KindGatewayClass}, nil, gatewayClass, object.NewGatewayClass, b.tr.onGatewayClass)
+		deliver(b, object.KindName{Kind: object.KindGatewayClass}, nil, gatewayClass, object.NewGatewayClass, queueObject[*object.GatewayClass](b.claims))
 		deliver(b, object.KindName{Kind: object.KindGateway}, nil, gateway, object.NewGateway, b.tr.onGateway)
 		for name, section := range map[string]string{"r": "", "s": reference} {
 			r := customObject(t, strings.TrimSuffix(strings.TrimSpace(routeOf(object.KindHTTPRoute, "", toGateway)), "---"))
@@ -106,7 +106,7 @@ func FuzzHosts(f *testing.F) {
 			}
 			unstructured.SetNestedStringSlice(r.Object, []string{hostname}, "spec", "hostnames")
 			unstructured.SetNestedSlice(r.Object, []any{map[string]any{"name": "gw", "namespace": "infra", "sectionName": section}}, "spec", "parentRefs")
-			deliver(b, object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: name}, nil, r, object.NewRoute(object.KindHTTPRoute), b.tr.onRoute)
+			deliver(b, object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: name}, nil, r, object.NewRoute(object.KindHTTPRoute), queueObject[*object.Route](b.claims))
 		}
 		lines := b.publish()
 

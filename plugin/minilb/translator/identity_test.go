@@ -68,7 +68,7 @@ func TestVerdictsStop(t *testing.T) {
 	}
 	b.sync()
 	all := 0
-	for range b.tr.results() {
+	for range b.claims.results() {
 		all++
 	}
 	if all != 8 { // of each Service a host that is refused, one that is answered, two annotations
@@ -76,7 +76,7 @@ func TestVerdictsStop(t *testing.T) {
 	}
 	for n := 1; n <= all; n++ {
 		got := 0
-		for range b.tr.results() {
+		for range b.claims.results() {
 			if got++; got == n {
 				break
 			}

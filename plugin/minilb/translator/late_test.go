@@ -95,7 +95,7 @@ func TestLateParentsHangAgain(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go b.tr.run(ctx)
+		go b.tr.run(ctx, b.tr.publish)
 		want(`I HTTPRoute shop/r: host "a.org" is not served: ListenerSet shop/set cannot be read`)
 
 		sets.Observe(t.Context(), nil) // a list begins, and does not end

@@ -2,14 +2,8 @@ package translator
 
 import (
 	"fmt"
-	"iter"
 	"maps"
-	"reflect"
-	"slices"
 
-	"k8s.io/client-go/tools/cache"
-
-	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -17,14 +11,12 @@ import (
 
 // publication is what a Translator has put into its index, without the Services' own names. The run loop owns it.
 type publication struct {
-	done      bool                     // once at least
-	partial   bool                     // Services or their endpoints were not known
+	partial   bool                     // Services or their endpoints were not known, or nothing is published yet
 	hosts     map[string]*records.Node // what stands where claims are and no Service is, and nil or Transparent where names only keep wildcards off
 	resolved  map[string]resolvedHost
-	names     map[string]int   // how many hosts there are, by the kind of object
-	uncovered int              // how many of them cannot be asked for
-	rejected  map[string]int   // how many problems of claims there are, by reason
-	objects   []object.Problem // of Gateways and the like
+	names     map[string]int // how many hosts there are, by the kind of object
+	uncovered int            // how many of them cannot be asked for
+	rejected  map[string]int // how many problems of claims there are, by reason
 	slices    []object.Problem
 }
 
@@ -37,7 +29,8 @@ type resolvedHost struct {
 
 func newPublication() publication {
 	return publication{
-		hosts: map[string]*records.Node{}, resolved: map[string]resolvedHost{}, rejected: map[string]int{},
+		partial: true,
+		hosts:   map[string]*records.Node{}, resolved: map[string]resolvedHost{}, rejected: map[string]int{},
 		names: map[string]int{"ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0, "service": 0},
 	}
 }
@@ -53,15 +46,22 @@ type differences struct {
 // for names.
 func (t *Translator) publish() {
 	is := &t.last
-	partial := !known(t.watching) || !known(t.slices)
-	resolving := t.unresolved.Swap(false) || !is.done || is.partial != partial
-	if !partial && (!is.done || is.partial) {
+	partial := !t.known()
+	if !partial && is.partial {
 		t.services.mergeDue() // or names that exist would not, for a moment
 	}
-	is.done, is.partial = true, partial
+	is.partial = partial
 	renamed := t.services.takeRenamed()
-	var d differences
-	resolving = t.resolve(renamed, &d) || resolving
+	changes := t.resolve(partial, renamed, t.late)
+	d := differences{come: changes.Come, went: changes.Gone}
+	if partial { // claims on the names of renamed Services are not refused, but give way in put
+		for service := range renamed {
+			changes.Hosts = append(changes.Hosts, t.options.ServiceNames(service)...)
+		}
+	}
+	for _, host := range changes.Hosts {
+		t.put(host, &d)
+	}
 
 	// Services that were renamed meanwhile have their names now, and claims follow the next time, for which t.wake has a
 	// token.
@@ -74,87 +74,10 @@ func (t *Translator) publish() {
 	is.slices = problems
 	countRejected(is.rejected, d.come, 1)
 	countRejected(is.rejected, d.went, -1)
-	t.mu.Lock()
-	t.stats = Stats{Names: maps.Clone(is.names), Rejected: maps.Clone(is.rejected), Unreachable: is.uncovered}
-	t.mu.Unlock()
-
-	if !t.claimsOnly {
-		t.index.Update(d.gone, d.put, partial)
-	}
-	switch {
-	case t.hooks.OnResolved == nil && len(d.come)+len(d.went) > 0:
+	t.stats.Store(&Stats{Names: maps.Clone(is.names), Rejected: maps.Clone(is.rejected), Unreachable: is.uncovered})
+	t.index.Update(d.gone, d.put, partial)
+	if len(d.come)+len(d.went) > 0 {
 		t.reporter.report(t, d.come, d.went)
-	case t.hooks.OnResolved != nil && resolving:
-		t.hooks.OnResolved(t.results())
-	}
-}
-
-// resolve resolves the claims that changes concern, and reports whether there are any.
-func (t *Translator) resolve(renamed map[cache.ObjectName]bool, d *differences) bool {
-	t.receive(renamed)
-	changes := t.resolver.Resolve()
-	d.come, d.went = append(d.come, changes.Come...), append(d.went, changes.Gone...)
-	if objects := t.routes.Problems(); !reflect.DeepEqual(objects, t.last.objects) {
-		d.come, d.went = append(d.come, objects...), append(d.went, t.last.objects...)
-		t.last.objects = objects
-	}
-	hosts := changes.Hosts
-	for service := range renamed { // while partial, claims on its name are not refused, but give way in put
-		if t.last.partial {
-			hosts = append(hosts, t.options.ServiceNames(service)...)
-		}
-	}
-	for _, host := range hosts {
-		t.put(host, d)
-	}
-	return len(hosts)+len(d.come)+len(d.went) > 0
-}
-
-// receive passes all changes since the last publication to the routes and the resolver.
-func (t *Translator) receive(renamed map[cache.ObjectName]bool) {
-	unavailable, certain := t.parents()
-	leftOut, pending := t.unlisted()
-	t.mu.Lock()
-	if !slices.Equal(pending, t.pending) {
-		t.pending = pending
-		t.routes.RecomputeAll()
-		for name := range t.claims {
-			t.changedClaims[name] = true
-		}
-	}
-	for name := range t.changedClaims {
-		if c := t.claims[name]; c == nil || leftOut(name.Kind, name.Namespace) {
-			t.resolver.Set(name)
-		} else {
-			t.resolver.Set(name, c)
-		}
-	}
-	t.changedClaims = map[object.KindName]bool{}
-	objects := t.changedObjects
-	t.changedObjects = map[object.KindName]gateway.Object{}
-	t.mu.Unlock()
-
-	t.resolver.SetPartial(t.last.partial)
-	for _, services := range []map[cache.ObjectName]bool{renamed, t.late} {
-		for service := range services {
-			delete(t.found.found, service)
-			t.resolver.ServiceChanged(service)
-		}
-	}
-	for name, obj := range objects {
-		if obj == nil {
-			t.routes.Delete(name)
-		} else {
-			t.routes.Set(obj)
-		}
-		if name.Kind == "Namespace" {
-			t.resolver.NamespaceChanged(name.Name)
-		}
-	}
-	if certain {
-		for _, route := range t.routes.Recompute(unavailable, leftOut) {
-			t.resolver.Set(route, t.routes.Claims(route)...)
-		}
 	}
 }
 
@@ -220,27 +143,6 @@ func (t *Translator) count(host string, h *resolvedHost, sign int, problems *[]o
 func interchangeable(a, b *records.Node) bool {
 	return a.Addrs == b.Addrs && a.Target == b.Target && a.NoHTTPS == b.NoHTTPS &&
 		a.Source == b.Source && a.Namespace == b.Namespace && a.Service == b.Service
-}
-
-// problems yields all problems but those of slices.
-func (t *Translator) problems() iter.Seq[*object.Problem] {
-	return func(yield func(*object.Problem) bool) {
-		for p := range t.resolver.Problems() {
-			if !yield(p) {
-				return
-			}
-		}
-		for _, h := range t.last.resolved {
-			if h.uncovered != nil && !yield(h.uncovered) {
-				return
-			}
-		}
-		for i := range t.last.objects {
-			if !yield(&t.last.objects[i]) {
-				return
-			}
-		}
-	}
 }
 
 // countRejected adds problems to the numbers of those of each reason, or takes them off.

@@ -17,17 +17,17 @@ import (
 // naming makes the nodes of hosts. Those that lead to the same things share a node's addresses.
 type naming struct {
 	options *config.Options
-	find    func(cache.ObjectName) *exposedService
-	unions  map[string]*union // by what is in them
+	exposed map[cache.ObjectName]*exposedService // that claims lead to
+	unions  map[string]*union                    // by what is in them
 	named   map[cache.ObjectName]zoneUses
 
 	changedUnions map[*union]bool
 	changedNamed  map[cache.ObjectName]bool
 }
 
-func newNaming(options *config.Options, find func(cache.ObjectName) *exposedService) naming {
+func newNaming(options *config.Options, exposed map[cache.ObjectName]*exposedService) naming {
 	return naming{
-		options: options, find: find, unions: map[string]*union{}, named: map[cache.ObjectName]zoneUses{},
+		options: options, exposed: exposed, unions: map[string]*union{}, named: map[cache.ObjectName]zoneUses{},
 		changedUnions: map[*union]bool{}, changedNamed: map[cache.ObjectName]bool{},
 	}
 }
@@ -54,13 +54,13 @@ type union struct {
 	zones    []string // of services: as published
 }
 
-func (u *union) merge(o *config.Options, find func(cache.ObjectName) *exposedService) *records.Addresses {
+func (u *union) merge(o *config.Options, services map[cache.ObjectName]*exposedService) *records.Addresses {
 	fixed := records.NewAddresses(o.FilterFamilies(u.fixed)...)
 	all := []*records.Addresses{fixed}
 	var exposed []*exposedService
 	sound := families{len(fixed.V4) > 0, len(fixed.V6) > 0} // there are addresses that nobody doubts
 	for _, name := range u.services {
-		if e := find(name); e != nil {
+		if e := services[name]; e != nil {
 			exposed = append(exposed, e)
 			addrs := e.healthy()
 			sound[0], sound[1] = sound[0] || len(addrs.V4) > 0, sound[1] || len(addrs.V6) > 0
@@ -91,7 +91,7 @@ func (n *naming) node(out *claim.Resolution) (*records.Node, *union) {
 		service := out.Services[0]
 		node.Namespace, node.Service = service.Namespace, service.Name
 		if len(out.Addrs) == 0 {
-			node.Addrs = n.find(service).addrs
+			node.Addrs = n.exposed[service].addrs
 			return node, nil
 		}
 	}
@@ -99,7 +99,7 @@ func (n *naming) node(out *claim.Resolution) (*records.Node, *union) {
 	u := n.unions[key]
 	if u == nil {
 		u = &union{key: key, fixed: out.Addrs, services: out.Services, uses: zoneUses{}}
-		u.addrs = records.NewAddressSet(u.merge(n.options, n.find))
+		u.addrs = records.NewAddressSet(u.merge(n.options, n.exposed))
 		n.unions[key] = u
 	}
 	node.Addrs = u.addrs

@@ -56,8 +56,8 @@ func TestReserved(t *testing.T) {
 // C7, I10: of what is refused, and what there is to know of the rest, each host has one line.
 func TestReservedClaims(t *testing.T) {
 	b := newBench(t, config.Options{Gateways: true, Zones: []string{"minilb.", "lan."}})
-	b.tr.onNamespace(nil, &object.Namespace{Meta: object.Meta{Name: "kube-system"}})
-	b.tr.onNamespace(nil, &object.Namespace{Meta: object.Meta{Name: "shop"}})
+	queueObject[*object.Namespace](b.claims)(nil, &object.Namespace{Meta: object.Meta{Name: "kube-system"}})
+	queueObject[*object.Namespace](b.claims)(nil, &object.Namespace{Meta: object.Meta{Name: "shop"}})
 	b.services().Update(testService("shop/web", 1, "nas, kube-system shop\n*.com, wpad, localhost, tv.local, ok.ex.org"))
 	b.services().Update(testService("shop/low", 1, "kube-system.lan"))
 	b.services().Update(testService("shop/old", 1, "a.lan"))
@@ -124,7 +124,7 @@ func TestReservedClaims(t *testing.T) {
 	}
 
 	// A namespace that comes later takes the name back.
-	b.tr.onNamespace(nil, &object.Namespace{Meta: object.Meta{Name: "nas"}})
+	queueObject[*object.Namespace](b.claims)(nil, &object.Namespace{Meta: object.Meta{Name: "nas"}})
 	b.publish()
 	b.want("nas.minilb.", "-")
 }

@@ -7,29 +7,49 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
-// results yields what became of all claims: first the problems, then the claims that count (C1–C3), then what is to be
-// said of annotations.
-func (t *Translator) results() iter.Seq[claim.Result] {
+// publish resolves the claims that have changed, and gives all results if some may be others than before.
+func (c *Claims) publish() {
+	all := c.unresolved.Swap(false)
+	changes := c.resolve(!c.known(), c.services.takeRenamed())
+	if all || len(changes.Hosts)+len(changes.Come)+len(changes.Gone) > 0 {
+		c.onResolved(c.results())
+	}
+}
+
+// results yields the result of each claim: first the problems, then the claims that count (C1–C3), then problems of
+// annotations.
+func (c *Claims) results() iter.Seq[claim.Result] {
 	return func(yield func(claim.Result) bool) {
-		for p := range t.problems() {
+		for p := range c.problems() {
 			if !yield(result(p.Ref, p.Host, p.Reason, p.Text)) {
 				return
 			}
 		}
-		for _, p := range t.last.slices {
-			if !yield(result(p.Ref, p.Host, p.Reason, p.Text)) {
-				return
-			}
-		}
-		for host := range t.resolver.Resolutions() {
-			for _, e := range t.resolver.Counting(host) {
+		for host := range c.resolver.Resolutions() {
+			for _, e := range c.resolver.Counting(host) {
 				if !yield(result(&e.Ref, host, "", "")) {
 					return
 				}
 			}
 		}
-		for p := range t.cluster.Lint() {
+		for p := range c.cluster.Lint() {
 			if !yield(result(p.Ref, p.Host, p.Reason, p.Text)) {
+				return
+			}
+		}
+	}
+}
+
+// problems yields those of claims, Gateways and the like.
+func (c *Claims) problems() iter.Seq[*object.Problem] {
+	return func(yield func(*object.Problem) bool) {
+		for p := range c.resolver.Problems() {
+			if !yield(p) {
+				return
+			}
+		}
+		for i := range c.objects {
+			if !yield(&c.objects[i]) {
 				return
 			}
 		}

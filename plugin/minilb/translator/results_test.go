@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"sync"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -16,32 +14,21 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
-	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// judged is a bench whose claims are judged, and the verdicts as of the last time.
+// judged is a bench of Claims, and the results as of the last time.
 func judged(t *testing.T, options config.Options) (*bench, *[]string) {
-	return judgedBy(t, options, NewTranslator)
-}
-
-// claimsOnly is NewClaims in the form of NewTranslator.
-func claimsOnly(w *Translators, options config.Options, _ *records.Index, hooks Hooks) *Translator {
-	return NewClaims(w, options, hooks)
-}
-
-func judgedBy(t *testing.T, options config.Options, make func(*Translators, config.Options, *records.Index, Hooks) *Translator) (*bench, *[]string) {
 	var lines []string
-	onResolved := func(verdicts iter.Seq[claim.Result]) {
+	b := emptyBench(t, &options, testClients(t))
+	NewClaims(b.watcher, options, func(results iter.Seq[claim.Result]) {
 		lines = nil
-		for v := range verdicts {
+		for v := range results {
 			lines = append(lines, fmt.Sprintf("%s %s/%s %s %d %q %q: %s", v.Kind, v.Namespace, v.Name, v.UID, v.Generation, v.Host, v.Reason, v.Text))
 		}
 		slices.Sort(lines)
-	}
-	return newBenchFor(t, options, testClients(t), func(w *Translators, options config.Options, index *records.Index, hooks Hooks) *Translator {
-		hooks.OnResolved = onResolved
-		return make(w, options, index, hooks)
-	}), &lines
+	})
+	b.claims = b.watcher.all[0]
+	return b, &lines
 }
 
 // C1, C2, C3, C6, D17, I10, M2: every claim has its verdict, the winners', too.
@@ -116,7 +103,7 @@ func TestVerdictsOfGeneration(t *testing.T) {
 func TestResultsSlowConsumer(t *testing.T) {
 	b, _ := judged(t, config.Options{})
 	results, annotations := 0, 0
-	b.tr.hooks.OnResolved = func(all iter.Seq[claim.Result]) {
+	b.claims.onResolved = func(all iter.Seq[claim.Result]) {
 		for r := range all {
 			if results++; r.Reason == object.ReasonAnnotation {
 				annotations++
@@ -128,8 +115,6 @@ func TestResultsSlowConsumer(t *testing.T) {
 			}
 			b.watcher.Ingresses("").Update(obj) // an event, for which the watch takes its locks
 			b.services().Update(testService("shop/web", int64(results), "b.ex.org"))
-			b.watcher.EndpointSlices("").Update(serviceSlice("shop/web", "web", "10.0.0.1 RSt"))
-			b.tr.Stats()
 		}
 	}
 	obj := testIngress("shop/i", "a.ex.org, a_b")
@@ -144,14 +129,9 @@ func TestResultsSlowConsumer(t *testing.T) {
 
 // Claims are judged without endpoints, which are then not watched.
 func TestVerdictsUnaddressed(t *testing.T) {
-	b, got := judgedBy(t, config.Options{}, claimsOnly)
+	b, got := judged(t, config.Options{})
 	b.services().Update(testService("shop/web", 1, "a.ex.org"))
-	b.services().Set(informer.Listed)
-	for _, h := range b.tr.optional {
-		h.Set(informer.Listed)
-	}
-	b.tr.changed()
-	b.publish()
+	b.sync()
 	watchesSlices := slices.ContainsFunc(b.watcher.Watches(), func(s *informer.Status) bool { return s.Kind == "endpointslice" })
 	if want := `Service shop/web  0 "a.ex.org." "": `; len(*got) != 1 || (*got)[0] != want || watchesSlices {
 		t.Errorf("got %q with watches of slices %v, want %q and none", *got, watchesSlices, want)
@@ -163,23 +143,4 @@ func lines(all []string) (text string) {
 		text += "\t" + line + "\n"
 	}
 	return text
-}
-
-// What stands for every Service does not change, as all Translators share it, each with a lock of its own.
-func TestVerdictsUnaddressedShared(t *testing.T) {
-	var all sync.WaitGroup
-	for _, namespace := range []string{"a", "b"} {
-		b := newBenchFor(t, config.Options{Namespaces: []string{namespace}}, testClients(t), claimsOnly)
-		all.Go(func() {
-			for i := range 100 {
-				s := testService(namespace+"/web", 1, "")
-				s.Spec.Ports = []corev1.ServicePort{{Name: fmt.Sprint(namespace, i), Port: 443}}
-				b.watcher.Services(namespace).Update(s)
-			}
-		})
-	}
-	all.Wait()
-	if unaddressed.ServicePorts != (object.ServicePorts{}) {
-		t.Errorf("got %+v", unaddressed.ServicePorts)
-	}
 }

@@ -30,20 +30,12 @@ type exposedService struct {
 	allUnhealthy atomic.Uint32
 }
 
-// unaddressed stands for every Service whose addresses and names nobody asks for. It does not change.
-var unaddressed = func() *exposedService {
-	nowhere := &records.AddressSet{}
-	nowhere.Store(&records.Addresses{})
-	return &exposedService{addrs: nowhere, node: &records.Node{Addrs: nowhere}, populated: true, named: true}
-}()
-
 // serviceState is what is known of the Services and EndpointSlices of a plugin block. It is not safe for concurrent
 // use: services has its lock.
 type serviceState struct {
-	options    *config.Options
-	claimsOnly bool
-	index      *records.Index
-	observe    func(triggered int64) // is given when a change that is answered now was triggered, in Unix nanoseconds
+	options *config.Options
+	index   *records.Index
+	observe func(triggered int64) // is given when a change that is answered now was triggered, in Unix nanoseconds
 
 	exposed            map[cache.ObjectName]*exposedService
 	namespaces         map[string]int                               // how many exposed Services there are in each
@@ -61,34 +53,24 @@ type serviceState struct {
 	probed  map[netip.AddrPort][]cache.ObjectName // exposed Services by where their endpoints are probed
 }
 
-// expose adds a Service to the exposed ones, or takes in what it says of its ports now.
+// expose adds a Service to the exposed ones, or updates its ports.
 func (s *serviceState) expose(service *object.Service) {
-	key := service.Key()
-	e := s.exposed[key]
-	switch {
-	case e != nil && s.claimsOnly:
-		return
-	case s.claimsOnly:
-		e = unaddressed
-		s.renamed[key] = true
-	case e == nil:
-		e = &exposedService{addrs: &records.AddressSet{}}
-		e.node = &records.Node{Addrs: e.addrs, NamesBelow: true, Source: "service", Namespace: service.Namespace, Service: service.Name}
-	}
-	ports := service.ServicePorts
+	key, ports := service.Key(), service.ServicePorts
 	if !s.options.HTTPS {
 		ports.HTTPS = nil
 	}
-	if s.exposed[key] == nil {
+	e := s.exposed[key]
+	switch {
+	case e == nil:
+		e = &exposedService{addrs: &records.AddressSet{}}
+		e.node = &records.Node{Addrs: e.addrs, NamesBelow: true, Source: "service", Namespace: service.Namespace, Service: service.Name}
 		s.exposed[key] = e
 		s.namespaces[service.Namespace]++
-	} else if ports.Equal(e.ServicePorts) {
+	case ports.Equal(e.ServicePorts):
 		return
 	}
-	if !s.claimsOnly {
-		e.ServicePorts = ports
-		s.update(key, 0)
-	}
+	e.ServicePorts = ports
+	s.update(key, 0)
 }
 
 // unexpose takes a Service out of the exposed ones.
@@ -105,9 +87,6 @@ func (s *serviceState) unexpose(service cache.ObjectName) {
 	}
 	s.renamed[service] = true
 }
-
-// find returns an exposed Service, nil if it is none.
-func (s *serviceState) find(service cache.ObjectName) *exposedService { return s.exposed[service] }
 
 // setSlice takes in an EndpointSlice that appeared, changed or went. It touches the Service that the slice belongs to,
 // and the one it belonged to (E1).
@@ -226,7 +205,7 @@ func (s *serviceState) combine(named map[cache.ObjectName][]string, unions map[*
 }
 
 func (s *serviceState) mergeUnion(u *union) {
-	if u.addrs.Store(u.merge(s.options, s.find)) {
+	if u.addrs.Store(u.merge(s.options, s.exposed)) {
 		s.index.MarkChanged(u.zones...)
 	}
 }
@@ -246,7 +225,7 @@ func (s *serviceState) nameServices(renamed map[cache.ObjectName]bool, hosts map
 		if e != nil && !e.populated {
 			e = nil // made anew, and to be named once it is
 		}
-		if e != nil && e != unaddressed {
+		if e != nil {
 			e.named = true
 		}
 		for _, name := range s.options.ServiceNames(key) {

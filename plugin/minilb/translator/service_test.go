@@ -61,7 +61,7 @@ func TestUnionDoubtful(t *testing.T) {
 		if tc.fixed != "" {
 			u.fixed = []netip.Addr{netip.MustParseAddr(tc.fixed)}
 		}
-		merged := u.merge(&config.Options{}, func(name cache.ObjectName) *exposedService { return exposed[name] })
+		merged := u.merge(&config.Options{}, exposed)
 		if got := fmt.Sprint(merged.V4, merged.V6); got != tc.want {
 			t.Errorf("families %d and %d are doubtful, and there is %q: got %s, want %s", tc.a, tc.b, tc.fixed, got, tc.want)
 		}

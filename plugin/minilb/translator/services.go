@@ -25,12 +25,12 @@ type services struct {
 	state serviceState
 }
 
-func newServices(options *config.Options, index *records.Index, claimsOnly bool, onRenamed func(), observe func(int64)) *services {
+func newServices(options *config.Options, index *records.Index) *services {
 	return &services{
-		onRenamed: onRenamed,
-		wake:      make(chan struct{}, 1),
+		wake: make(chan struct{}, 1),
 		state: serviceState{
-			options: options, claimsOnly: claimsOnly, index: index, observe: observe,
+			options:            options,
+			index:              index,
 			exposed:            map[cache.ObjectName]*exposedService{},
 			unions:             map[cache.ObjectName][]*union{},
 			named:              map[cache.ObjectName][]string{},
@@ -95,15 +95,15 @@ func (s *services) recheck(addr netip.AddrPort) []cache.ObjectName {
 func (s *services) find(service cache.ObjectName) (e *exposedService, pending bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e = s.state.find(service)
+	e = s.state.exposed[service]
 	if e != nil && !e.populated { // its hosts would have no addresses, for a moment
 		return nil, true
 	}
 	return e, false
 }
 
-// inNamespace reports whether there are exposed Services in a namespace.
-func (s *services) inNamespace(namespace string) bool {
+// InNamespace reports whether there are exposed Services in a namespace.
+func (s *services) InNamespace(namespace string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state.namespaces[namespace] > 0

@@ -13,12 +13,13 @@ type Stats struct {
 // Stats returns the present counts.
 func (t *Translator) Stats() Stats {
 	exposed, endpoints := t.services.count()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.stats
-	s.Names = maps.Clone(s.Names)
-	if s.Names != nil && t.options.Services { // nothing is answered before the first publication
-		s.Names["service"] += exposed * len(t.options.Zones)
+	var s Stats
+	if published := t.stats.Load(); published != nil {
+		s = *published
+		s.Names = maps.Clone(s.Names)
+		if t.options.Services {
+			s.Names["service"] += exposed * len(t.options.Zones)
+		}
 	}
 	s.Endpoints = map[string]int{"ready": endpoints.ready, "terminating": endpoints.terminating, "not_ready": endpoints.notReady, "suspect": endpoints.suspect}
 	return s

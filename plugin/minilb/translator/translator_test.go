@@ -214,7 +214,7 @@ func TestTranslatorHostAnnotations(t *testing.T) {
 		b.want(name, want)
 	}
 	kept, _ := b.services().Get(cache.NewObjectName("shop", "web"))
-	claim := claim.FromService(&b.tr.options, kept)
+	claim := claim.FromService(b.tr.options, kept)
 	if want := []string{"a.ex.org.", "b.ex.org.", "c.ex.org."}; !slices.Equal(claim.Hosts, want) {
 		t.Errorf("got hosts %q, want %q", claim.Hosts, want)
 	}

@@ -19,7 +19,8 @@ type Translators struct {
 	log      informer.Logger
 	reporter *reporter
 	probing  map[time.Duration]*probing // by interval
-	all      []*Translator
+	all      []*Claims
+	running  []func(context.Context) // what Run starts beside the Cluster and the probes
 }
 
 // New returns the Translators, none yet, of the API server that config names. Nothing is dialled before Run.
@@ -54,8 +55,7 @@ func (ts *Translators) Run(ctx context.Context) {
 	for _, p := range ts.probing {
 		running.Go(func() { p.Run(ctx) })
 	}
-	for _, t := range ts.all {
-		running.Go(func() { t.run(ctx) })
-		running.Go(func() { t.services.run(ctx) })
+	for _, run := range ts.running {
+		running.Go(func() { run(ctx) })
 	}
 }

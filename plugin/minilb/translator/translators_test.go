@@ -46,7 +46,7 @@ func runBench(t *testing.T, api *fakeAPI, options config.Options, before ...func
 
 // connect makes a bench whose Cluster will read from the API.
 func connect(t *testing.T, api *fakeAPI, options config.Options) *bench {
-	return newBenchFor(t, options, clientsOf(t, api), NewTranslator)
+	return newBenchFor(t, options, clientsOf(t, api))
 }
 
 // clientsOf returns clients of the API.

@@ -112,7 +112,7 @@ func TestEntries(t *testing.T) {
 			b.sync()
 			u, _ := usableOf(all)
 			var probed []string
-			for _, target := range targetsOf(&b.tr.options, &u) {
+			for _, target := range targetsOf(b.tr.options, &u) {
 				probed = append(probed, target.Addr.String())
 			}
 			binding := uint16(0)

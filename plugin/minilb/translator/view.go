@@ -33,9 +33,8 @@ type View struct {
 // View publishes what was read and returns it. The Translator must not run.
 func (t *Translator) View() *View {
 	t.services.mergeDue()
-	t.unresolved.Store(true)
 	t.publish()
-	return &View{t, &t.options, t.resolver, t.routes, t.last.hosts, t.last.objects}
+	return &View{t, t.options, t.resolver, t.routes, t.last.hosts, t.objects}
 }
 
 // Problems yields the problems of claims, objects and EndpointSlices.
@@ -43,6 +42,11 @@ func (v *View) Problems() iter.Seq[*object.Problem] {
 	return func(yield func(*object.Problem) bool) {
 		for p := range v.translator.problems() {
 			if !yield(p) {
+				return
+			}
+		}
+		for _, h := range v.translator.last.resolved {
+			if h.uncovered != nil && !yield(h.uncovered) {
 				return
 			}
 		}
@@ -133,7 +137,7 @@ type Unavailable struct {
 // Unavailable returns those that the Translator needs.
 func (v *View) Unavailable() []Unavailable {
 	var all []Unavailable
-	for _, h := range slices.Concat(v.translator.watching, v.translator.slices, v.translator.optional) {
+	for _, h := range slices.Concat(v.translator.required, v.translator.optional) {
 		if !h.Unavailable() {
 			continue
 		}
@@ -161,15 +165,15 @@ func (ts *Translators) ReadOnce(ctx context.Context) error {
 	}()
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
-	for slices.ContainsFunc(ts.all, func(t *Translator) bool { return !t.settled() }) {
+	for slices.ContainsFunc(ts.all, func(c *Claims) bool { return !c.settled() }) {
 		if failure := ts.Failure(); failure != nil {
 			return failure
 		}
 		select {
 		case <-ctx.Done():
 			var missing []string
-			for _, t := range ts.all {
-				missing = append(missing, t.Unsynced()...)
+			for _, c := range ts.all {
+				missing = append(missing, c.Unsynced()...)
 			}
 			return fmt.Errorf("%s not read: %w", strings.Join(config.Distinct(missing), ", "), context.Cause(ctx))
 		case <-poll.C:

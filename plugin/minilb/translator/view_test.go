@@ -120,7 +120,7 @@ func TestReadOnce(t *testing.T) {
 			api := newFakeAPI()
 			api.objects, api.hung = fakeState(), name
 			b := connect(t, api, config.Options{})
-			for _, h := range slices.Concat(b.tr.watching, b.tr.slices) {
+			for _, h := range b.tr.required {
 				if h.Name == name {
 					h.Set(informer.Forbidden)
 				}

@@ -78,7 +78,8 @@ type bench struct {
 	watcher  *Translators
 	clients  *cluster.Clients
 	index    *records.Index
-	tr       *Translator
+	claims   *Claims
+	tr       *Translator // nil for Claims alone
 	observed []time.Duration
 }
 
@@ -86,7 +87,7 @@ type bench struct {
 var testFields = &object.Fields{Classes: []string{lb.DefaultClass}, HostAnnotations: []string{lb.HostAnnotation}}
 
 func newBench(t testing.TB, options config.Options) *bench {
-	return newBenchFor(t, options, testClients(t), NewTranslator)
+	return newBenchFor(t, options, testClients(t))
 }
 
 // testClients are of an API server that nobody asks.
@@ -98,7 +99,16 @@ func testClients(t testing.TB) *cluster.Clients {
 	return clients
 }
 
-func newBenchFor(t testing.TB, options config.Options, clients *cluster.Clients, make func(*Translators, config.Options, *records.Index, Hooks) *Translator) *bench {
+func newBenchFor(t testing.TB, options config.Options, clients *cluster.Clients) *bench {
+	b := emptyBench(t, &options, clients)
+	b.index = records.NewIndex(slices.Concat(options.Zones, options.ReverseZones))
+	b.tr = NewTranslator(b.watcher, options, b.index, Hooks{ObserveLatency: func(d time.Duration) { b.observed = append(b.observed, d) }})
+	b.claims = b.tr.Claims
+	return b
+}
+
+// emptyBench completes the options of a bench that has nothing to fill yet.
+func emptyBench(t testing.TB, options *config.Options, clients *cluster.Clients) *bench {
 	b := &bench{t: t, log: &testLog{}, clients: clients}
 	c, err := cluster.NewForClients(clients, b.log)
 	if err != nil {
@@ -113,8 +123,6 @@ func newBenchFor(t testing.TB, options config.Options, clients *cluster.Clients,
 		options.HostAnnotations = []string{lb.HostAnnotation}
 	}
 	options.Services, options.Ingresses = true, true
-	b.index = records.NewIndex(slices.Concat(options.Zones, options.ReverseZones))
-	b.tr = make(b.watcher, options, b.index, Hooks{ObserveLatency: func(d time.Duration) { b.observed = append(b.observed, d) }})
 	return b
 }
 
@@ -123,23 +131,29 @@ func (b *bench) services() *cluster.Services { return b.watcher.Services("") }
 // sync lets the first lists arrive with what the tables hold.
 func (b *bench) sync() {
 	b.services().Set(informer.Listed)
-	b.watcher.EndpointSlices("").Set(informer.Listed)
-	for _, h := range b.tr.optional {
+	if b.tr != nil {
+		b.watcher.EndpointSlices("").Set(informer.Listed)
+	}
+	for _, h := range b.claims.optional {
 		h.Set(informer.Listed)
 	}
-	b.tr.changed()
+	b.claims.changed()
 	b.publish()
 }
 
 // publish does what run does for a change, and returns the log.
 func (b *bench) publish() []string {
-	b.tr.publish()
+	if b.tr != nil {
+		b.tr.publish()
+	} else {
+		b.claims.publish()
+	}
 	return b.log.take()
 }
 
 // problems returns those of all claims and objects of the Gateway API.
 func (b *bench) problems() (all []object.Problem) {
-	for p := range b.tr.problems() {
+	for p := range (&View{translator: b.tr}).Problems() {
 		all = append(all, *p)
 	}
 	return all
@@ -147,7 +161,7 @@ func (b *bench) problems() (all []object.Problem) {
 
 func (b *bench) pending() bool {
 	select {
-	case <-b.tr.wake:
+	case <-b.claims.wake:
 		return true
 	default:
 		return false
