@@ -11,8 +11,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
-// accepted returns why the controller behind the parent does not count as having accepted the
-// route, nil if it does (G20, G20b, G21).
+// accepted returns why the parent's controller does not count as having accepted the route, nil if it does (G20, G20b, G21).
 func (rs *Routes) accepted(r *object.Route, ref object.ParentRef, p *parent) *obstacle {
 	if rs.options.IgnoreAccepted { // G23
 		return nil

@@ -22,7 +22,7 @@ type serving struct {
 	encrypted bool // by a listener with TLS, among others
 }
 
-// maxObstacles is how many of a route's parents are spoken of.
+// maxObstacles is how many of a route's parents, listeners or statuses are named.
 const maxObstacles = 3
 
 // servings are how the hosts of a route are served.
@@ -33,9 +33,9 @@ type servings struct {
 
 func newServings() *servings { return &servings{map[string]*serving{}, map[string]bool{}} }
 
-// claimsOf returns what a route claims: each of its hosts leads to the Gateways that have a
-// listener for it. Hosts that lead to different ones are in claims of their own (G30, G43, C4).
-// Those that none has are said to be dead, unless they may be meant for somebody else's Gateway.
+// claimsOf returns what a route claims: each host leads to the Gateways that have a listener for it; hosts that lead to
+// different ones are in claims of their own (G30, G43, C4). Hosts that none has are a problem, unless they may be meant for
+// somebody else's Gateway.
 func (rs *Routes) claimsOf(r *object.Route) []*claim.Claim {
 	if r.Hosts == nil {
 		return []*claim.Claim{{Targets: object.Targets{Ref: r.Ref(r.Kind), Problems: r.Problems}}}
@@ -53,8 +53,12 @@ func (rs *Routes) claimsOf(r *object.Route) []*claim.Claim {
 			obstacles = append(obstacles, o.text)
 		}
 	}
-	if len(parents) == 0 && r.Hosts[0] != "" {
-		obstacles = append(obstacles, noParents(r))
+	switch {
+	case len(parents) > 0 || r.Hosts[0] == "":
+	case r.UseDefaultGateways:
+		obstacles = append(obstacles, "it asks for the default Gateways, and no such Gateway is in its status")
+	default:
+		obstacles = append(obstacles, "it has no parentRefs: name the Gateway that is to serve it")
 	}
 	claims := groupByTargets(r, served.byHost)
 	unmet := slices.DeleteFunc(slices.Clone(r.Hosts), func(host string) bool { return served.met[host] })
@@ -67,14 +71,6 @@ func (rs *Routes) claimsOf(r *object.Route) []*claim.Claim {
 		claims = append(claims, c)
 	}
 	return claims
-}
-
-// noParents returns why a route that has no parents is not served.
-func noParents(r *object.Route) string {
-	if r.UseDefaultGateways {
-		return "it asks for the default Gateways, and no such Gateway is in its status"
-	}
-	return "it has no parentRefs: name the Gateway that is to serve it"
 }
 
 // groupByTargets makes one claim of all hosts that lead to the same.
@@ -115,17 +111,11 @@ func groupByTargets(r *object.Route, served map[string]*serving) []*claim.Claim 
 	return claims
 }
 
-// unservedClaim returns a claim without hosts (M2) whose problems are why none of a route's hosts is served: the first
-// few by their names, as one route may have a thousand.
+// unservedClaim returns a claim without hosts (M2), with why none of them is served: for the first few by name, as one
+// route may have a thousand.
 func unservedClaim(r *object.Route, hosts []string, why string) *claim.Claim {
 	c := &claim.Claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}}
-	c.AddHosts(func(yield func(string) bool) {
-		for _, host := range hosts {
-			if host != "" && !yield(host) {
-				return
-			}
-		}
-	}, "")
+	c.AddHosts(slices.Values(slices.DeleteFunc(slices.Clone(hosts), func(host string) bool { return host == "" })), "")
 	named := len(c.Hosts)
 	if named > object.MaxLines {
 		named = object.MaxLines - 1
@@ -145,8 +135,7 @@ func unservedClaim(r *object.Route, hosts []string, why string) *claim.Claim {
 	return c
 }
 
-// parents returns the references of a route, and those that only its status has, as
-// controllers write them of a route that asked for the default Gateways (G19).
+// parents returns the references of a route, and those that only its status has if it asked for the default Gateways (G19).
 func (rs *Routes) parents(r *object.Route) []object.ParentRef {
 	if !r.UseDefaultGateways {
 		return r.Parents
@@ -161,9 +150,8 @@ func (rs *Routes) parents(r *object.Route) []object.ParentRef {
 	return parents
 }
 
-// attach adds the hosts that the parent's listeners have in common with the route to served, and
-// reports whether there are any, or could be. It returns what keeps the route, or some of its hosts,
-// from the parent (G11–G16, G30).
+// attach adds the hosts that the parent's listeners have in common with the route to served, and reports whether there are
+// any, or could be. It returns the obstacle to the route or to some of its hosts (G11–G16, G30).
 func (rs *Routes) attach(r *object.Route, ref object.ParentRef, served *servings) (attached bool, o *obstacle) {
 	p, o := rs.parent(ref.KindName)
 	if o == nil {
@@ -176,7 +164,7 @@ func (rs *Routes) attach(r *object.Route, ref object.ParentRef, served *servings
 	if r.Targets != nil {
 		to = r.Targets
 	}
-	asked, accepting, rejecting := false, []*object.Listener{}, []*object.Listener{}
+	var accepting, rejecting []*object.Listener
 	for i := range p.listeners {
 		switch l := &p.listeners[i]; {
 		case !ref.Matches(l):
@@ -186,7 +174,6 @@ func (rs *Routes) attach(r *object.Route, ref object.ParentRef, served *servings
 		default:
 			rejecting = append(rejecting, l)
 		}
-		asked = true
 	}
 	var unmet []string
 	for _, host := range r.Hosts {
@@ -209,14 +196,13 @@ func (rs *Routes) attach(r *object.Route, ref object.ParentRef, served *servings
 		return true, nil
 	case len(p.listeners) == 0:
 		return false, obstruct(CauseNoListener, "%s has no listeners", p.KindName)
-	case !asked:
+	case len(accepting)+len(rejecting) == 0:
 		return false, obstruct(CauseNoListener, "no listener of %s has the name or port that it asks for", p.KindName)
 	}
 	return len(unmet) < len(r.Hosts), rs.unmet(r, p, unmet, accepting, rejecting)
 }
 
-// unmet returns why no listener of a parent serves some hosts: one has them and rejects the route, or none
-// has them.
+// unmet returns why no listener of a parent serves some hosts: one has them and rejects the route, or none has them.
 func (rs *Routes) unmet(r *object.Route, p *parent, hosts []string, accepting, rejecting []*object.Listener) *obstacle {
 	var last *object.Listener
 	for _, l := range rejecting {
@@ -234,7 +220,6 @@ func (rs *Routes) unmet(r *object.Route, p *parent, hosts []string, accepting, r
 	return obstruct(CauseNotTaken, "listener %q of %s %s", printable.Shorten(last.Name), p.KindName, rs.rejects(p, last, r))
 }
 
-// otherHosts returns the obstacle that the listeners that accept a route have other hostnames.
 func (p *parent) otherHosts(accepting []*object.Listener) *obstacle {
 	var has []string
 	for _, l := range accepting[:min(maxObstacles, len(accepting))] {
@@ -246,7 +231,7 @@ func (p *parent) otherHosts(accepting []*object.Listener) *obstacle {
 	return obstruct(CauseOtherHosts, "no listener of %s has a hostname for it: %s", p.KindName, strings.Join(has, ", "))
 }
 
-// add lets a host lead to what a listener's parent does.
+// add makes a host lead to a listener's targets.
 func (s *servings) add(host string, to *object.Targets, by *object.Listener) {
 	at := s.byHost[host]
 	if at == nil {
@@ -259,7 +244,7 @@ func (s *servings) add(host string, to *object.Targets, by *object.Listener) {
 	at.encrypted = at.encrypted || by.Protocol != gatewayv1.HTTPProtocolType
 }
 
-// rejects returns why a listener does not take the route, "" if it does.
+// rejects returns why a listener does not accept the route, "" if it does.
 func (rs *Routes) rejects(p *parent, l *object.Listener, r *object.Route) string {
 	own := p.gateway.Namespace
 	if p.set != nil {
@@ -278,7 +263,7 @@ func (rs *Routes) rejects(p *parent, l *object.Listener, r *object.Route) string
 		return ""
 	case !rs.options.IgnoreAccepted && l.Accepted != object.ConditionTrue: // G51
 		return "is not accepted yet"
-	case rs.options.IgnoreAccepted && l.Accepted == "" && rs.superseded(p, l):
+	case rs.options.IgnoreAccepted && l.Accepted == "" && rs.superseded(l):
 		return "conflicts with an older one"
 	}
 	return ""

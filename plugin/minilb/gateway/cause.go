@@ -10,8 +10,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
-// Cause is why a route is not attached to one of its parents (G20b). Programs go by it, and people by
-// the text that goes with it.
+// Cause is why a route is not attached to one of its parents, for programs (G20b).
 type Cause string
 
 // The values of a Cause.
@@ -52,10 +51,10 @@ func obstruct(cause Cause, format string, args ...any) *obstacle {
 	return &obstacle{cause, fmt.Sprintf(format, args...)}
 }
 
-// notOurs reports whether the parent is somebody else's, on purpose: nothing is wrong then.
+// notOurs reports whether the parent is not meant for us: nothing is wrong then.
 func (o *obstacle) notOurs() bool { return o.cause == CauseOtherKind || o.cause == CauseOtherClass }
 
-// unknownKind returns why a reference is to no kind of parent that is read: it is another's, or misspelt.
+// unknownKind returns why a kind of parent is not read: it is another's, or misspelt.
 func unknownKind(name object.KindName) *obstacle {
 	group, kind, qualified := strings.Cut(name.Kind, "/")
 	if !qualified {

@@ -12,19 +12,14 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
-// superseded reports whether another listener goes before that of a ListenerSet, which nobody
-// has judged: the Gateway's own, then those of the older set, then by namespace/name. One that
-// is superseded itself stands in nobody's way (G53).
-func (rs *Routes) superseded(p *parent, l *object.Listener) bool {
-	if rs.losers == nil {
-		rs.losers = rs.precedence()
+// superseded reports whether a listener of a ListenerSet, which has no status yet, conflicts with one that goes before it:
+// the Gateway's own, then those of the older set, then by namespace/name. A superseded listener supersedes none (G53).
+func (rs *Routes) superseded(l *object.Listener) bool {
+	if rs.losers != nil {
+		return rs.losers[l]
 	}
-	return rs.losers[l]
-}
-
-// precedence returns the listeners of all ListenerSets that others go before.
-func (rs *Routes) precedence() map[*object.Listener]bool {
-	losers, taken := map[*object.Listener]bool{}, map[object.KindName]ports{}
+	rs.losers = map[*object.Listener]bool{}
+	taken := map[object.KindName]ports{}
 	for _, gw := range rs.gateways {
 		taken[gw.KindName()] = ports{}
 		for i := range gw.Listeners {
@@ -42,19 +37,17 @@ func (rs *Routes) precedence() map[*object.Listener]bool {
 		}
 		for i := range set.Listeners {
 			if l := &set.Listeners[i]; !taken[set.Parent].take(l) && l.Accepted == "" {
-				losers[l] = true
+				rs.losers[l] = true
 			}
 		}
 	}
-	return losers
+	return rs.losers[l]
 }
 
-// ports are what the listeners of a Gateway have taken: of each port, the hosts by what is
-// spoken there.
+// ports are what the listeners of a Gateway have taken: of each port, the hosts by protocol.
 type ports map[int32]map[gatewayv1.ProtocolType]map[string]bool
 
-// take adds a listener, unless it clashes with one that is there: two of one port clash if
-// they speak different things there or have the same host.
+// take adds a listener, unless one is there of the same port and another protocol or the same host.
 func (p ports) take(l *object.Listener) bool {
 	speaks := l.Protocol
 	switch {

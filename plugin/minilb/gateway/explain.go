@@ -26,8 +26,7 @@ type ListenerStatus struct {
 	Message string `json:"why"`      // why it does not serve the host, "" if it does
 }
 
-// Explain returns for each parentRef whether and why a name is served there, and the served hosts, canonical and each
-// once, that are the name or cover it.
+// Explain returns the status of each parentRef for a name, and the served hosts, canonical, that are the name or cover it.
 func (rs *Routes) Explain(r *object.Route, name string) ([]ParentStatus, []string) {
 	var parents []ParentStatus
 	hosts := map[string]bool{}
@@ -53,8 +52,7 @@ func (rs *Routes) Explain(r *object.Route, name string) ([]ParentStatus, []strin
 	return parents, slices.Sorted(maps.Keys(hosts))
 }
 
-// similar names parents that may be meant by one that is absent: of the same name elsewhere, or of one that
-// is almost the same.
+// similar names parents of the same name elsewhere, and of almost the same name.
 func (rs *Routes) similar(absent object.KindName) string {
 	var names []string
 	consider := func(name object.KindName) {

@@ -9,14 +9,13 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
-// parent is what a route can attach to: the listeners of a Gateway, or of one of its
-// ListenerSets (G52).
+// parent is what a route can attach to: the listeners of a Gateway, or of one of its ListenerSets (G52).
 type parent struct {
 	object.KindName
 	gateway   *object.Gateway
 	set       *object.ListenerSet // nil for the Gateway's own listeners
 	listeners []object.Listener
-	targets   *object.Targets // to the Gateway's addresses, or what an annotation has in their place (M7)
+	targets   *object.Targets // the Gateway's addresses, or an annotation's (M7)
 }
 
 // parent returns what a reference names, or why routes cannot attach to it.
@@ -52,7 +51,7 @@ func (rs *Routes) parent(name object.KindName) (*parent, *obstacle) {
 	return nil, unknownKind(name)
 }
 
-// gateway finds a Gateway of the classes that count.
+// gateway returns a Gateway of the configured classes.
 func (rs *Routes) gateway(name object.KindName) (*object.Gateway, *obstacle) {
 	gw := rs.gateways[cache.NewObjectName(name.Namespace, name.Name)]
 	switch {

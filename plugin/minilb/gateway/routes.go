@@ -1,5 +1,5 @@
-// Package gateway decides which hosts the Gateways of a cluster serve: once more than their controllers have, as a
-// status may be older than what it speaks of (G22). It is a pure function of the objects (C5).
+// Package gateway decides which hosts the Gateways of a cluster serve, as their controllers do, since a status may be out
+// of date (G22). It is a pure function of the objects (C5).
 package gateway
 
 import (
@@ -17,8 +17,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
-// Routes are the routes of a cluster, with all that they can attach to, and what they claim by it. It is not safe for
-// concurrent use.
+// Routes are the routes of a cluster, what they can attach to, and their claims. It is not safe for concurrent use.
 type Routes struct {
 	options     *config.Options
 	unavailable map[object.KindName]Cause // kinds of which nothing is known, by the namespace they are read in, and why
@@ -28,10 +27,10 @@ type Routes struct {
 	sets       map[object.KindName]*object.ListenerSet
 	namespaces map[string]*object.Namespace
 	routes     map[object.KindName]*object.Route
-	ignored    map[object.KindName]bool // what is there and to be treated as absent (M8)
+	ignored    map[object.KindName]bool // treated as absent (M8)
 
 	dirty    dirty
-	losers   map[*object.Listener]bool          // of ListenerSets, by precedence; made when it is asked for
+	losers   map[*object.Listener]bool          // see superseded; nil until needed
 	claims   map[object.KindName][]*claim.Claim // by route
 	problems []object.Problem                   // of the other objects
 }
@@ -69,7 +68,7 @@ func newDirty() dirty {
 	return dirty{routes: map[object.KindName]bool{}, parents: map[object.KindName]bool{}, namespaces: map[string]bool{}}
 }
 
-// Set takes in an object that is there, in place of the one of its kind and name.
+// Set adds an object, in place of the one of its kind and name.
 func (rs *Routes) Set(obj Object) {
 	name := obj.KindName()
 	rs.Delete(name)
@@ -92,7 +91,7 @@ func (rs *Routes) Set(obj Object) {
 	}
 }
 
-// Delete drops an object that may be there.
+// Delete drops an object, if it is there.
 func (rs *Routes) Delete(name object.KindName) {
 	rs.losers = nil
 	delete(rs.ignored, name)
@@ -111,7 +110,7 @@ func (rs *Routes) Delete(name object.KindName) {
 		delete(rs.sets, name)
 	case kindNamespace:
 		rs.dirty.namespaces[name.Name] = true
-		for _, set := range rs.sets { // which may be let in now, or no longer
+		for _, set := range rs.sets { // its Gateway may select it now, or no longer
 			if set.Namespace == name.Name {
 				rs.siblings(set)
 			}
@@ -135,7 +134,7 @@ func (rs *Routes) siblings(set *object.ListenerSet) {
 // NamespaceExists reports whether a Namespace is known to be there.
 func (rs *Routes) NamespaceExists(name string) bool { return rs.namespaces[name] != nil }
 
-// Gateways yields those that count.
+// Gateways yields those of the configured classes.
 func (rs *Routes) Gateways() iter.Seq[*object.Gateway] {
 	return func(yield func(*object.Gateway) bool) {
 		for _, gw := range rs.gateways {
@@ -149,15 +148,14 @@ func (rs *Routes) Gateways() iter.Seq[*object.Gateway] {
 // Claims returns what a route claims, as last computed.
 func (rs *Routes) Claims(route object.KindName) []*claim.Claim { return rs.claims[route] }
 
-// Problems returns those of Gateways, GatewayClasses and ListenerSets. What it returned before does not change.
+// Problems returns those of Gateways, GatewayClasses and ListenerSets, in a slice that does not change.
 func (rs *Routes) Problems() []object.Problem { return rs.problems }
 
 // RecomputeAll makes the next Recompute look at every route.
 func (rs *Routes) RecomputeAll() { rs.dirty.all = true }
 
-// Recompute makes the claims of those routes anew that changes concern, and returns the routes whose claims are others
-// than before. Of the kinds that are unavailable nothing is known. Routes that are left out claim nothing, until one of
-// the next calls finds that they are not left out any longer.
+// Recompute recomputes the claims of the routes that changes concern, and returns the routes whose claims differ from
+// before. Routes that are left out claim nothing; each call looks at them again.
 func (rs *Routes) Recompute(unavailable map[object.KindName]Cause, leftOut func(kind, namespace string) bool) (changed []object.KindName) {
 	if !maps.Equal(rs.unavailable, unavailable) {
 		rs.unavailable, rs.dirty.all = unavailable, true
@@ -178,10 +176,8 @@ func (rs *Routes) Recompute(unavailable map[object.KindName]Cause, leftOut func(
 			return
 		}
 		changed = append(changed, name)
-		if claims == nil {
+		if rs.claims[name] = claims; claims == nil {
 			delete(rs.claims, name)
-		} else {
-			rs.claims[name] = claims
 		}
 	}
 	for name := range was.routes {
@@ -197,7 +193,7 @@ func (rs *Routes) Recompute(unavailable map[object.KindName]Cause, leftOut func(
 	}
 	rs.problems = nil
 	for _, gw := range rs.gateways {
-		// One that cannot be read may be of any class.
+		// A malformed one may be of any class.
 		if len(rs.options.GatewayClasses) == 0 || gw.Class == "" || slices.Contains(rs.options.GatewayClasses, gw.Class) {
 			rs.problems = append(rs.problems, gw.Targets.Problems...)
 		}
@@ -217,18 +213,14 @@ func (rs *Routes) concerns(r *object.Route, changed *dirty) bool {
 		return true
 	}
 	depends := func(ref object.ParentRef) bool {
-		if changed.parents[ref.KindName] {
-			return true
-		}
 		set := rs.sets[ref.KindName]
-		return set != nil && (changed.parents[set.Parent] || changed.namespaces[set.Namespace])
+		return changed.parents[ref.KindName] || set != nil && (changed.parents[set.Parent] || changed.namespaces[set.Namespace])
 	}
 	return slices.ContainsFunc(r.Parents, depends) ||
 		r.UseDefaultGateways && slices.ContainsFunc(r.Statuses, func(v object.RouteStatus) bool { return depends(v.Parent) })
 }
 
-// doubt takes back that nothing stands behind a route's hosts, where that depends on a kind that is
-// there and cannot be read: which is said of the kind, once.
+// doubt changes the reason of problems that may only come from a kind that cannot be read: that is reported once, of the kind.
 func (rs *Routes) doubt(r *object.Route, claims []*claim.Claim) {
 	if len(rs.unavailable) == 0 || !slices.ContainsFunc(rs.parents(r), rs.unsure) {
 		return
@@ -242,7 +234,7 @@ func (rs *Routes) doubt(r *object.Route, claims []*claim.Claim) {
 	}
 }
 
-// unsure reports whether a kind that cannot be read decides on what attaches by the reference.
+// unsure reports whether what attaches by the reference depends on a kind that cannot be read.
 func (rs *Routes) unsure(ref object.ParentRef) bool {
 	name, listeners, selections := ref.KindName, []object.Listener(nil), []object.NamespaceSelection(nil)
 	if set := rs.sets[name]; set != nil {
@@ -260,7 +252,6 @@ func (rs *Routes) unsure(ref object.ParentRef) bool {
 	})
 }
 
-// unread reports whether a kind is there and cannot be read, everywhere or in the namespace.
 func (rs *Routes) unread(kind, namespace string) bool {
 	return rs.unavailable[object.KindName{Kind: kind}] == CauseUnavailable || rs.unavailable[object.KindName{Kind: kind, Namespace: namespace}] == CauseUnavailable
 }
