@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -18,11 +17,11 @@ import (
 )
 
 // rejected returns the hosts that are rejected, or served in another way than their objects ask for.
-func rejected(all iter.Seq[*object.Problem]) []Problem {
+func rejected(all []object.Problem) []Problem {
 	var problems []Problem
-	for p := range all {
+	for _, p := range all {
 		if p.Reason != object.ReasonEndpoint && p.Reason != object.ReasonUnread { // reported of its Service, or of the kind
-			problems = append(problems, rejectedHost(p))
+			problems = append(problems, rejectedHost(&p))
 		}
 	}
 	return problems

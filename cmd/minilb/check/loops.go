@@ -46,7 +46,7 @@ func (c *checker) domains() []string {
 		for _, name := range i.Names() {
 			add(name)
 		}
-		for p := range i.Problems() {
+		for _, p := range i.Problems() {
 			add(p.Host)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"iter"
 	"log/slog"
 	"os"
 	"slices"
@@ -21,7 +20,6 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
 	"github.com/minilb/minilb/cmd/minilb/reasons"
-	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 	"github.com/minilb/minilb/plugin/minilb/translator"
@@ -73,16 +71,10 @@ func (a *eventsAPI) Exists(ctx context.Context, object *corev1.ObjectReference) 
 }
 
 // claimResults holds the latest problems of one plugin block that were not taken yet.
-type claimResults chan []claim.Result
+type claimResults chan []object.Problem
 
-// put replaces results that were not taken. It never blocks, as long as one goroutine calls it.
-func (r claimResults) put(results iter.Seq[claim.Result]) {
-	var problems []claim.Result
-	for result := range results {
-		if _, is := reasons.OfClaims[result.Reason]; is {
-			problems = append(problems, result)
-		}
-	}
+// put replaces problems that were not taken. It never blocks, as long as one goroutine calls it.
+func (r claimResults) put(problems []object.Problem) {
 	select {
 	case <-r:
 	default:
@@ -122,25 +114,28 @@ func (c *Controller) recordClaims(ctx context.Context, source string, results cl
 	}
 }
 
-// claimProblems returns a problem for each result with one of reasons.OfClaims, in the same order in all controllers: of too
-// many all report the same.
-func claimProblems(results []claim.Result) []events.Problem {
+// claimProblems returns the problems with one of reasons.OfClaims, in the same order in all controllers: of too many all
+// report the same.
+func claimProblems(all []object.Problem) []events.Problem {
 	type group struct {
 		problem events.Problem
 		fix     string
 	}
 	texts := map[group][]string{}
-	for _, r := range results {
-		reason := reasons.OfClaims[r.Reason]
+	for _, p := range all {
+		reason, is := reasons.OfClaims[p.Reason]
+		if !is {
+			continue
+		}
 		of := group{events.Problem{
-			Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID, Generation: r.Generation,
-			Reason: reason.Name, Normal: r.Reason == object.ReasonNotice, Unknown: r.Reason == object.ReasonUnread,
+			Kind: p.Ref.Kind, Namespace: p.Ref.Namespace, Name: p.Ref.Name, UID: p.Ref.UID, Generation: p.Ref.Generation,
+			Reason: reason.Name, Normal: p.Reason == object.ReasonNotice, Unknown: p.Reason == object.ReasonUnread,
 		}, reason.Fix}
-		texts[of] = append(texts[of], r.Text)
+		texts[of] = append(texts[of], p.Text)
 	}
 	var problems []events.Problem
-	for of, all := range texts {
-		problems = append(problems, of.problem.Each(all, of.fix)...)
+	for of, lines := range texts {
+		problems = append(problems, of.problem.Each(lines, of.fix)...)
 	}
 	slices.SortFunc(problems, func(a, b events.Problem) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name),

@@ -19,7 +19,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
-	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -75,15 +74,15 @@ func TestOneWatchOfServices(t *testing.T) {
 func TestRecordClaims(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := recording(t)
-		verdict := func(name string, reason object.Reason) claim.Result {
-			return claim.Result{Kind: "Ingress", Namespace: "shop", Name: name, Host: "a.ex.org.", Reason: reason, Text: "it is refused"}
+		verdict := func(name string, reason object.Reason) object.Problem {
+			return object.Problem{Ref: &object.Ref{Kind: "Ingress", Namespace: "shop", Name: name}, Host: "a.ex.org.", Reason: reason, Text: "it is refused"}
 		}
 		results, others := make(claimResults, 1), make(claimResults, 1)
 		began := time.Now()
 		for n := range 3 {
-			results.put(slices.Values([]claim.Result{verdict(fmt.Sprint(n), object.ReasonConflict), verdict("counts", "")}))
+			results.put([]object.Problem{verdict(fmt.Sprint(n), object.ReasonConflict), verdict("counts", "")})
 		}
-		others.put(slices.Values([]claim.Result{verdict("2", object.ReasonConflict)}))
+		others.put([]object.Problem{verdict("2", object.ReasonConflict)})
 		if time.Since(began) != 0 || len(results) != 1 {
 			t.Errorf("waited %v for who takes the results, of which %d are left", time.Since(began), len(results))
 		}
@@ -105,11 +104,11 @@ func TestRecordClaims(t *testing.T) {
 			}
 		}
 		expect("at first", "2 HostConflict")
-		results.put(slices.Values([]claim.Result{verdict("3", object.ReasonInvalid)}))
+		results.put([]object.Problem{verdict("3", object.ReasonInvalid)})
 		expect("at once", "2 HostConflict")
 		time.Sleep(recordPause)
 		expect("a second later", "2 HostConflict", "3 InvalidHost")
-		others.put(slices.Values([]claim.Result{}))
+		others.put([]object.Problem{})
 		time.Sleep(recordPause)
 		expect("when the other block has none", "3 InvalidHost")
 		cancel()
@@ -119,49 +118,49 @@ func TestRecordClaims(t *testing.T) {
 
 // Each reason has its Event, with what to do, and an object one for each reason. C2, C6, D17, I10, M2, S17
 func TestClaimProblems(t *testing.T) {
-	verdict := func(name string, reason object.Reason, text string) claim.Result {
-		return claim.Result{Kind: "Ingress", Namespace: "shop", Name: name, UID: "uid", Generation: 3, Reason: reason, Text: text}
+	verdict := func(name string, reason object.Reason, text string) object.Problem {
+		return object.Problem{Ref: &object.Ref{Kind: "Ingress", Namespace: "shop", Name: name, UID: "uid", Generation: 3}, Reason: reason, Text: text}
 	}
 	for _, tc := range []struct {
 		name     string
-		verdicts []claim.Result
+		verdicts []object.Problem
 		want     []string
 	}{
 		{"none", nil, nil},
-		{"one that counts", []claim.Result{verdict("i", "", ""), verdict("i", "", "host is answered otherwise")}, nil},
-		{"conflict", []claim.Result{verdict("i", object.ReasonConflict, "host \"a\" is refused: another namespace claimed it earlier")}, []string{
+		{"one that counts", []object.Problem{verdict("i", "", ""), verdict("i", "", "host is answered otherwise")}, nil},
+		{"conflict", []object.Problem{verdict("i", object.ReasonConflict, "host \"a\" is refused: another namespace claimed it earlier")}, []string{
 			`i HostConflict Host "a" is refused: another namespace claimed it earlier; choose another host, or have the other claim removed`}},
-		{"reserved", []claim.Result{verdict("i", object.ReasonReserved, "host is refused")}, []string{
+		{"reserved", []object.Problem{verdict("i", object.ReasonReserved, "host is refused")}, []string{
 			"i HostReserved Host is refused; choose a host that lies below the namespace's own name there, or outside of the zone"}},
-		{"withheld", []claim.Result{verdict("i", object.ReasonWithheld, "host \"*.com\" is refused: a claim line that names com would allow it")}, []string{
+		{"withheld", []object.Problem{verdict("i", object.ReasonWithheld, "host \"*.com\" is refused: a claim line that names com would allow it")}, []string{
 			`i HostReserved Host "*.com" is refused: a claim line that names com would allow it; choose another host, or have the line added`}},
-		{"not allowed", []claim.Result{verdict("i", object.ReasonNotAllowed, "host is refused")}, []string{
+		{"not allowed", []object.Problem{verdict("i", object.ReasonNotAllowed, "host is refused")}, []string{
 			"i HostNotAllowed Host is refused; choose another host, or have the namespace added to the claim line"}},
-		{"invalid host", []claim.Result{verdict("i", object.ReasonInvalid, "host \"a b\" is refused: it is no name")}, []string{
+		{"invalid host", []object.Problem{verdict("i", object.ReasonInvalid, "host \"a b\" is refused: it is no name")}, []string{
 			`i InvalidHost Host "a b" is refused: it is no name; correct it, hosts beside it are served`}},
-		{"invalid object", []claim.Result{verdict("i", object.ReasonObject, "it is refused, as its kind should be otherwise: x")}, []string{
+		{"invalid object", []object.Problem{verdict("i", object.ReasonObject, "it is refused, as its kind should be otherwise: x")}, []string{
 			"i InvalidObject It is refused, as its kind should be otherwise: x; correct the field: \"kubectl explain\" describes it"}},
-		{"invalid address", []claim.Result{verdict("i", object.ReasonAddress, "status address \"x\" is refused")}, []string{
+		{"invalid address", []object.Problem{verdict("i", object.ReasonAddress, "status address \"x\" is refused")}, []string{
 			`i InvalidObject Status address "x" is refused; have its controller publish an address that clients can reach`}},
-		{"protocols", []claim.Result{verdict("i", object.ReasonALPN, "protocol \"x y\" is refused")}, []string{
+		{"protocols", []object.Problem{verdict("i", object.ReasonALPN, "protocol \"x y\" is refused")}, []string{
 			`i InvalidObject Protocol "x y" is refused; list protocols such as h2 and http/1.1, separated by commas`}},
-		{"too many", []claim.Result{verdict("i", object.ReasonTooMany, "3 hosts are refused: an object may have 1024, of 64 KiB in all")}, []string{
+		{"too many", []object.Problem{verdict("i", object.ReasonTooMany, "3 hosts are refused: an object may have 1024, of 64 KiB in all")}, []string{
 			"i TooManyHosts 3 hosts are refused: an object may have 1024, of 64 KiB in all; remove some, or spread them over more objects and namespaces"}},
-		{"what we may not read", []claim.Result{verdict("i", object.ReasonUnread, "host is not served: Gateway shop/gw cannot be read")}, []string{
+		{"what we may not read", []object.Problem{verdict("i", object.ReasonUnread, "host is not served: Gateway shop/gw cannot be read")}, []string{
 			"i HostNotServed Host is not served: Gateway shop/gw cannot be read (unsure)"}},
-		{"dead", []claim.Result{verdict("i", object.ReasonNoTarget, "host is not served: its status has no address yet")}, []string{
+		{"dead", []object.Problem{verdict("i", object.ReasonNoTarget, "host is not served: its status has no address yet")}, []string{
 			"i HostNotServed Host is not served: its status has no address yet"}},
-		{"notice", []claim.Result{verdict("i", object.ReasonNotice, "host means another"), verdict("i", object.ReasonReserved, "host is refused")}, []string{
+		{"notice", []object.Problem{verdict("i", object.ReasonNotice, "host means another"), verdict("i", object.ReasonReserved, "host is refused")}, []string{
 			"i HostNotice Host means another", "i HostReserved Host is refused; choose a host that lies below the namespace's own name there, or outside of the zone"}},
-		{"annotation", []claim.Result{verdict("i", object.ReasonAnnotation, "annotation x has no effect")}, []string{"i AnnotationIgnored Annotation x has no effect"}},
-		{"several", []claim.Result{
+		{"annotation", []object.Problem{verdict("i", object.ReasonAnnotation, "annotation x has no effect")}, []string{"i AnnotationIgnored Annotation x has no effect"}},
+		{"several", []object.Problem{
 			verdict("j", object.ReasonNoTarget, "host c is not served"), verdict("i", object.ReasonNoTarget, "host b is not served"),
 			verdict("i", object.ReasonConflict, "host d is refused"), verdict("i", object.ReasonNoTarget, "host a is not served"), verdict("i", object.ReasonNoTarget, "host a is not served")}, []string{
 			"i HostConflict Host d is refused; choose another host, or have the other claim removed", "i HostNotServed Host a is not served", "i HostNotServed Host b is not served", "j HostNotServed Host c is not served"}},
 	} {
 		var got []string
 		results := make(claimResults, 1)
-		results.put(slices.Values(tc.verdicts))
+		results.put(tc.verdicts)
 		for _, p := range claimProblems(<-results) {
 			if p.Kind != "Ingress" || p.Namespace != "shop" || p.UID != "uid" || p.Generation != 3 || p.Normal != (p.Reason == events.HostNotice) || p.Aspect != "" {
 				t.Errorf("%s: got %+v", tc.name, p)

@@ -204,7 +204,7 @@ func (i *DryRun) targetsOf(e *claim.Entry, host string) (targets, leftOut []stri
 // messages returns the problems of an owner's claim on a host, the most specific first.
 func (i *DryRun) messages(o *object.Ref, host string, answers bool) []string {
 	var texts []string
-	add := func(p *object.Problem) {
+	for _, p := range slices.Concat(i.Resolver.Problems(), i.View.Objects) {
 		if *p.Ref == *o && (p.Host == host || p.Host == "" && (!answers || p.Reason.Counted() == string(object.ReasonInvalid))) && !slices.Contains(texts, p.Text) {
 			if p.Host == host {
 				texts = slices.Insert(texts, 0, p.Text)
@@ -212,12 +212,6 @@ func (i *DryRun) messages(o *object.Ref, host string, answers bool) []string {
 				texts = append(texts, p.Text)
 			}
 		}
-	}
-	for p := range i.Resolver.Problems() {
-		add(p)
-	}
-	for n := range i.View.Objects {
-		add(&i.View.Objects[n])
 	}
 	if len(texts) > 1 && !answers {
 		texts = texts[:1]

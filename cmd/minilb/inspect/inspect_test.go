@@ -61,7 +61,7 @@ func TestDryRun(t *testing.T) {
 	}
 
 	var refusals []string
-	for p := range i.Problems() {
+	for _, p := range i.Problems() {
 		refusals = append(refusals, fmt.Sprintf("%s %s/%s %s %s", p.Ref.Kind, p.Ref.Namespace, p.Ref.Name, p.Host, p.Reason))
 	}
 	if want := []string{

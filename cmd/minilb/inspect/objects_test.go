@@ -70,7 +70,7 @@ status: {parents: [{parentRef: {namespace: infra, name: gw}, controllerName: x, 
 			t.Errorf("%s: names are %q, want %q", tc.name, got, tc.names)
 		}
 		var refused, served []string
-		for p := range i.Problems() {
+		for _, p := range i.Problems() {
 			if p.Reason == object.ReasonConflict && p.Ref.Kind == "Service" {
 				refused = append(refused, p.Ref.Kind+" "+p.Ref.Namespace+"/"+p.Ref.Name)
 			}
@@ -110,7 +110,7 @@ func TestObjectsOptions(t *testing.T) {
 	}
 	i := all[0]
 	var told []string
-	for p := range i.Problems() {
+	for _, p := range i.Problems() {
 		if p.Reason == "" {
 			told = append(told, p.Host)
 		}
@@ -145,7 +145,7 @@ func TestObjectsFence(t *testing.T) {
 	if got := strings.Join(i.Names(), " "); got != "*.ex.org." {
 		t.Errorf("names are %q", got)
 	}
-	if refusals := slices.Collect(i.Problems()); len(refusals) > 0 { // nor is anything out of reach if nobody says so (D8)
+	if refusals := i.Problems(); len(refusals) > 0 { // nor is anything out of reach if nobody says so (D8)
 		t.Errorf("got refusals %+v", refusals)
 	}
 	if _, result, _ := i.Lookup("a.lan.ex.org."); result == records.Found {

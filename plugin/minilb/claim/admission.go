@@ -10,21 +10,21 @@ import (
 // Nameserver is the label below the apex where a zone's name server stands (D26).
 const Nameserver = "ns1"
 
-// rejection says why a claim may not have a host; the zero value lets it.
+// rejection is why a claim may not have a host; the zero value admits it.
 type rejection struct {
 	reason object.Reason
 	text   string
 }
 
-// admit decides whether a claim may have host at all, whoever else claims it: by the
-// zone's structure (D17, C8), then by what is reserved (C7) and the claim rules (C6).
+// admit decides whether a claim may have a host at all: by the zone's structure (D17, C8), by what is reserved (C7), and by
+// the claim rules (C6).
 func (r *Resolver) admit(e *Entry, host string) rejection {
 	if service, ok := r.serviceAt(e, host); ok {
 		return rejection{object.ReasonReserved, fmt.Sprintf("it is the name of Service %s", service)}
 	}
 	for _, zone := range r.options.ReverseZones {
 		if hostname.InZone(host, zone) {
-			return rejection{object.ReasonReserved, fmt.Sprintf("it lies in the reverse zone %s", hostname.Plain(zone))}
+			return rejection{object.ReasonReserved, "it lies in the reverse zone " + hostname.Plain(zone)}
 		}
 	}
 	if text, suffix := r.options.Reserved(host); text != "" {
@@ -37,9 +37,9 @@ func (r *Resolver) admit(e *Entry, host string) rejection {
 			return rejection{object.ReasonReserved, fmt.Sprintf("it would cover every namespace of zone %s", hostname.Plain(zone))}
 		case n == 1 && labels[0] == Nameserver:
 			return rejection{object.ReasonReserved, fmt.Sprintf("it is the name server of zone %s", hostname.Plain(zone))}
-		case n == 1 && labels[0] != e.Namespace && r.options.Services && r.populated(e, labels[0]):
+		case n == 1 && labels[0] != e.Namespace && r.options.Services && r.namespace(e, labels[0]).populated:
 			return rejection{object.ReasonReserved, fmt.Sprintf("it stands above the Services of namespace %q", labels[0])}
-		case n == 1 && labels[0] != e.Namespace && r.options.Services && r.namespaceExists(e, labels[0]) && !r.options.Excepts(host, host): // C7
+		case n == 1 && labels[0] != e.Namespace && r.options.Services && r.namespace(e, labels[0]).exists && !r.options.Excepts(host, host): // C7
 			return r.withhold(fmt.Sprintf("it is the name of namespace %q", labels[0]), host)
 		case n >= 2 && labels[n-1] != e.Namespace:
 			return rejection{object.ReasonReserved, fmt.Sprintf("names below %s.%s belong to namespace %q", labels[n-1], hostname.Plain(zone), labels[n-1])}
@@ -53,8 +53,8 @@ func (r *Resolver) admit(e *Entry, host string) rejection {
 	return rejection{}
 }
 
-// withhold is the refusal of what a claim line for the suffix allows (C7). The first such line must allow all
-// else as well, which nobody could claim any more otherwise (C6).
+// withhold returns the rejection of what a claim line for the suffix allows (C7). The first claim line must allow all other
+// hosts as well, which nobody could claim any more otherwise (C6).
 func (r *Resolver) withhold(text, suffix string) rejection {
 	if len(r.options.Claims) == 0 {
 		return rejection{object.ReasonWithheld, fmt.Sprintf("%s; the line \"claim . %s\" in the Corefile would allow it, and all others as before", text, hostname.Plain(suffix))}

@@ -12,9 +12,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
-// Claim is what one object claims: each of the hosts leads to all of the targets (M1). It is
-// a function of the object and the configuration alone, or for a route of what it attaches to
-// as well.
+// Claim is what one object claims: each of the hosts leads to all of the targets (M1).
 type Claim struct {
 	object.Targets
 	Hosts    []string          // canonical; a wildcard begins with "*."
@@ -28,11 +26,11 @@ func (c *Claim) AddHosts(written iter.Seq[string], where string) {
 	c.addRelative(written, "", where, 0)
 }
 
-// addRelative is addHosts for hosts that are relative to a zone if they have no dot; to none if it is "". There are
-// surplus ones beside, which were not kept.
+// addRelative is AddHosts for hosts that are relative to a zone, unless it is "", if they have no dot. It adds a problem
+// for surplus hosts, which were not kept.
 func (c *Claim) addRelative(written iter.Seq[string], zone, where string, surplus int) {
-	seen := map[string]bool{}
 	flaws := 0
+	seen := map[string]bool{}
 	for _, host := range c.Hosts {
 		seen[host] = true
 	}
@@ -65,7 +63,7 @@ func (c *Claim) addRelative(written iter.Seq[string], zone, where string, surplu
 	c.AddSurplus(surplus, where)
 }
 
-// written returns a host in quotes, with how it is written if that is relative to a zone.
+// written returns a host in quotes, also as it is written if that is relative to a zone.
 func (c *Claim) written(host string) string {
 	if written := c.Written[host]; written != "" {
 		return fmt.Sprintf("%q, written as %q,", hostname.Plain(host), written)

@@ -2,7 +2,6 @@ package claim
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -28,7 +27,7 @@ func TestNamespaceHosts(t *testing.T) {
 		slices.Reverse(claims)
 		options := &config.Options{Zones: []string{"minilb."}}
 		r := resolve(options, claims, exposures(options))
-		got, problems := maps.Collect(r.Resolutions()), problemsOf(r)
+		got, problems := resolutions(r), r.Problems()
 		if len(got) != maxNamespaceHosts+1 || got["www.shop.org."].empty() || got["h0.s0.evil.org."].empty() {
 			t.Errorf("%d hosts lead somewhere, want %d", len(got), maxNamespaceHosts+1)
 		}

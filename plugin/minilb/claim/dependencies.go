@@ -1,8 +1,6 @@
 package claim
 
-import (
-	"k8s.io/client-go/tools/cache"
-)
+import "k8s.io/client-go/tools/cache"
 
 // Services are the exposed Services and the namespaces, as far as claims depend on them. A Resolver keeps each answer until
 // ServiceChanged or NamespaceChanged.
@@ -30,8 +28,7 @@ func (t *target) dependsOn(name cache.ObjectName) { t.deps = append(t.deps, name
 func (r *Resolver) ask(by dependent, name cache.ObjectName) *answer {
 	a := r.answers[name]
 	if a == nil {
-		a = r.answered(name)
-		a.dependents = map[dependent]bool{}
+		a = r.answered(name, map[dependent]bool{})
 		r.answers[name] = a
 	}
 	if !a.dependents[by] {
@@ -41,12 +38,12 @@ func (r *Resolver) ask(by dependent, name cache.ObjectName) *answer {
 	return a
 }
 
-func (r *Resolver) answered(name cache.ObjectName) *answer {
+func (r *Resolver) answered(name cache.ObjectName, dependents map[dependent]bool) *answer {
 	if name.Name == "" {
-		return &answer{populated: r.services.InNamespace(name.Namespace), exists: r.services.NamespaceExists(name.Namespace)}
+		return &answer{populated: r.services.InNamespace(name.Namespace), exists: r.services.NamespaceExists(name.Namespace), dependents: dependents}
 	}
 	exposed := r.services.Exposed(name)
-	return &answer{exposed: exposed, pending: !exposed && r.services.Pending(name)}
+	return &answer{exposed: exposed, pending: !exposed && r.services.Pending(name), dependents: dependents}
 }
 
 // forget drops a dependent, and the answers that nothing depends on any longer.
@@ -62,10 +59,10 @@ func (r *Resolver) forget(by dependent, asked []cache.ObjectName) {
 // ServiceChanged marks what depends on a Service that was exposed, unexposed or replaced.
 func (r *Resolver) ServiceChanged(name cache.ObjectName) {
 	r.affectedBy(name, true)
-	r.affectedBy(cache.ObjectName{Namespace: name.Namespace}, false)
+	r.NamespaceChanged(name.Namespace)
 }
 
-// NamespaceChanged marks what depends on a Namespace that was created or deleted.
+// NamespaceChanged marks what depends on a Namespace or on its Services.
 func (r *Resolver) NamespaceChanged(name string) {
 	r.affectedBy(cache.ObjectName{Namespace: name}, false)
 }
@@ -76,8 +73,7 @@ func (r *Resolver) affectedBy(name cache.ObjectName, always bool) {
 	if was == nil {
 		return
 	}
-	is := r.answered(name)
-	is.dependents = was.dependents
+	is := r.answered(name, was.dependents)
 	r.answers[name] = is
 	if !always && is.populated == was.populated && is.exists == was.exists {
 		return
@@ -101,13 +97,8 @@ func (r *Resolver) pending(by dependent, service cache.ObjectName) bool {
 	return !r.partial && r.ask(by, service).pending
 }
 
-// populated reports whether there are exposed Services in a namespace.
-func (r *Resolver) populated(by dependent, namespace string) bool {
-	return r.ask(by, cache.ObjectName{Namespace: namespace}).populated
-}
-
-func (r *Resolver) namespaceExists(by dependent, namespace string) bool {
-	return r.ask(by, cache.ObjectName{Namespace: namespace}).exists
+func (r *Resolver) namespace(by dependent, name string) *answer {
+	return r.ask(by, cache.ObjectName{Namespace: name})
 }
 
 // serviceAt returns the exposed Service whose name host is.

@@ -2,19 +2,19 @@ package claim
 
 import "github.com/minilb/minilb/plugin/minilb/hostname"
 
-// existence counts the names that exist because of claims: claimed hosts and the names above them. Outside the zones a
-// name blocks wildcards of the namespace that has the host below it (C7b); in a zone, where the namespace is "", all.
+// existence counts the names that exist because of claims: claimed hosts and the names above them. Outside the zones a name
+// exists for the namespace that has the host (C7b); in a zone for all, where the namespace is "".
 type existence struct {
-	live    map[inNamespace]int       // how many live hosts are at or below a name
-	firm    map[string]int            // in zones: how many of these have no claim that leads to other hosts
-	leading map[string]map[*host]bool // by name, the hosts at or below it with claims that lead to other hosts
-	changed map[string]bool           // names whose entry in one of these has changed
+	live    map[inNamespace]int // how many live hosts are at or below a name
+	firm    map[string]int      // in zones: how many of these have no claim that leads to other hosts
+	leading sets[string, *host] // by name, the hosts at or below it with claims that lead to other hosts
+	changed map[string]bool     // names whose entry in one of these has changed
 }
 
 type inNamespace struct{ namespace, name string }
 
 func newExistence() existence {
-	return existence{live: map[inNamespace]int{}, firm: map[string]int{}, leading: map[string]map[*host]bool{}, changed: map[string]bool{}}
+	return existence{live: map[inNamespace]int{}, firm: map[string]int{}, leading: sets[string, *host]{}, changed: map[string]bool{}}
 }
 
 // move counts a host by its live claims.
@@ -64,14 +64,10 @@ func (x *existence) place(h *host, led bool) {
 			delete(x.firm, name)
 		}
 		switch {
-		case h.leads && x.leading[name] == nil:
-			x.leading[name] = map[*host]bool{h: true}
 		case h.leads:
-			x.leading[name][h] = true
+			x.leading.add(name, h)
 		case led:
-			if delete(x.leading[name], h); len(x.leading[name]) == 0 {
-				delete(x.leading, name)
-			}
+			x.leading.remove(name, h)
 		}
 	}
 	h.firm = firm

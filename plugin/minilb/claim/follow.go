@@ -10,7 +10,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
-// maxDepth is how many hosts may stand on the way from a name to its addresses (M6).
+// maxDepth is how many hosts may be on the way from a name to its addresses (M6).
 const maxDepth = 8
 
 // direct sorts the targets of a claim (M1, M3).
@@ -98,9 +98,9 @@ func (r *Resolver) follow(hosts map[*host]bool) {
 	r.names.changed = map[string]bool{} // who reads them is among the hosts
 }
 
-// prune drops claims without a target: they make no name exist (M2), so they must not hide another name either. Each
-// round examines all candidates before it drops any, so that their order does not matter (C5); the next round's are those
-// that depend on what was dropped, so that a chain takes linear time.
+// prune drops claims without a target: they make no name exist (M2), so they must not hide another name. Each round examines
+// all candidates before it drops any, as their order must not matter (C5); the next round's candidates depend on what was
+// dropped, so that a chain takes linear time.
 func (f *following) prune() {
 	candidates := f.entries
 	for len(candidates) > 0 {
@@ -143,9 +143,8 @@ func (f *following) prune() {
 	}
 }
 
-// find follows each claim to its targets. Claims that lead to other hosts take one round for
-// each host on the way, so that what one finds does not depend on the way that one comes, and
-// a loop never gets anywhere (M6).
+// find follows each claim to its targets, one round for each host on the way, so that the order does not matter and a loop
+// finds nothing (M6).
 func (f *following) find() {
 	sources := map[string]string{}
 	for e := range f.entries {
@@ -179,10 +178,8 @@ func (f *following) find() {
 	}
 }
 
-// resolve returns what the live claims on a host lead to: those of the oldest one's namespace count,
-// all of them (C2, C3). Those of others that count add no target. What they say of TLS is heard only
-// of routes on the very Gateways that the host leads to, whose owner lets in both: anybody else's
-// would send the browsers of a host without TLS astray.
+// resolve returns what the live claims on a host lead to: all those of the oldest one's namespace count (C2, C3). Others add no
+// target; they decide on NoTLS only as routes on the very Gateways that the host leads to, whose owner admits both.
 func (h *host) resolve() Resolution {
 	out := Resolution{Winner: &h.live[0].Ref, NoTLS: true}
 	var gateways []object.Ref
@@ -195,7 +192,7 @@ func (h *host) resolve() Resolution {
 	}
 	out.compact()
 	out.NoTLS = out.NoTLS && !slices.ContainsFunc(h.live, func(e *Entry) bool {
-		return e.Namespace != out.Winner.Namespace && !e.NoTLS && e.Gateways != nil && subset(e.Gateways, gateways) && out.Has(e.found())
+		return e.Namespace != out.Winner.Namespace && !e.NoTLS && e.Gateways != nil && subset(e.Gateways, gateways) && out.has(e.found())
 	})
 	return out
 }
@@ -211,7 +208,7 @@ func (r *Resolver) conclude(h *host) {
 		switch {
 		case e.found().empty():
 			r.refuseLoop(e, h)
-		case e.Namespace != out.Winner.Namespace && !out.Has(e.found()):
+		case e.Namespace != out.Winner.Namespace && !out.has(e.found()):
 			h.problems = append(h.problems, e.problem(h.name, object.ReasonConflict, "host %q is refused: another namespace claimed it earlier", hostname.Plain(h.name)))
 		default:
 			h.counting = append(h.counting, e)
@@ -224,7 +221,7 @@ func (r *Resolver) refuseLoop(e *Entry, h *host) {
 	h.problems = append(h.problems, r.notServed(e, h.name, fmt.Sprintf("its address %q leads back to itself, or by way of more than %d hosts", hostname.Plain(e.Direct.Hosts[0]), maxDepth))...)
 }
 
-// single leaves only what can stand at one name: addresses, or else one alias (G44).
+// single reduces a result to addresses or one alias, as one name can have (G44).
 func (r *Resolver) single(h *host, out Resolution) {
 	name := hostname.Plain(h.name)
 	switch {

@@ -9,11 +9,10 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
-// graph records on which names the claims depend that lead to other hosts: on the claims of the target's name, on
-// wildcards above it, and on the existence of names between (D10).
+// graph records on which names the hosts depend that claims lead to (D10).
 type graph struct {
 	targets map[string]*target
-	readers map[read]map[*target]bool
+	readers sets[read, *target]
 	dirty   map[*target]bool
 }
 
@@ -32,10 +31,9 @@ type read struct {
 }
 
 func newGraph() graph {
-	return graph{targets: map[string]*target{}, readers: map[read]map[*target]bool{}, dirty: map[*target]bool{}}
+	return graph{targets: map[string]*target{}, readers: sets[read, *target]{}, dirty: map[*target]bool{}}
 }
 
-// add registers the targets of a claim.
 func (g *graph) add(e *Entry) {
 	for _, name := range e.Direct.Hosts {
 		t := g.targets[name]
@@ -68,21 +66,16 @@ func (g *graph) remove(e *Entry) (gone []*target) {
 
 func (g *graph) setReads(t *target, reads map[read]bool) {
 	for at := range t.reads {
-		if delete(g.readers[at], t); len(g.readers[at]) == 0 {
-			delete(g.readers, at)
-		}
+		g.readers.remove(at, t)
 	}
 	t.reads = reads
 	for at := range reads {
-		if g.readers[at] == nil {
-			g.readers[at] = map[*target]bool{}
-		}
-		g.readers[at][t] = true
+		g.readers.add(at, t)
 	}
 }
 
-// closure returns the dirty hosts, those that depend on them, and all hosts that these depend on and that lead to others
-// themselves: the result for this set does not depend on other hosts that lead to others.
+// closure returns the dirty hosts, those that depend on them, and all that these depend on and that lead to others: no other
+// host that leads to others can change the result of this set.
 func (r *Resolver) closure() map[*host]bool {
 	hosts := maps.Clone(r.dirtyHosts)
 	targets := map[*target]bool{}
@@ -131,7 +124,7 @@ func (r *Resolver) closure() map[*host]bool {
 	return hosts
 }
 
-// include adds the hosts that lead to others and that some of the hosts depend on.
+// include adds the hosts that lead to others and that the hosts depend on.
 func (r *Resolver) include(hosts map[*host]bool) {
 	var queue []*host
 	done := map[read]bool{}
@@ -169,8 +162,7 @@ func (r *Resolver) include(hosts map[*host]bool) {
 	}
 }
 
-// reads returns all that sourceOfSynthesis may read for a target. Claims that lead to other hosts may be live or not;
-// all others are.
+// reads returns all that sourceOfSynthesis may read for a target, whether claims that lead to other hosts are live or not.
 func (r *Resolver) reads(t *target) map[read]bool {
 	r.forget(t, t.deps)
 	t.deps = nil

@@ -1,7 +1,6 @@
 package claim
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 )
@@ -17,23 +16,14 @@ type tenant struct {
 	exceeds bool
 }
 
-func (r *Resolver) tenant(namespace string) *tenant {
-	t := r.tenants[namespace]
+func (r *Resolver) addTenant(e *Entry) {
+	t := r.tenants[e.Namespace]
 	if t == nil {
 		t = &tenant{entries: map[*Entry]bool{}}
-		r.tenants[namespace] = t
+		r.tenants[e.Namespace] = t
 	}
-	return t
-}
-
-func (t *tenant) add(e *Entry) {
 	t.entries[e] = true
 	t.hosts += len(e.Hosts)
-}
-
-func (t *tenant) remove(e *Entry) {
-	delete(t.entries, e)
-	t.hosts -= len(e.Hosts)
 }
 
 // enforceQuota admits the oldest claims of a namespace up to its quota (C5).
@@ -47,7 +37,7 @@ func (r *Resolver) enforceQuota(namespace string) {
 		return
 	}
 	namespaceQuota := maxNamespaceHosts
-	for _, e := range slices.SortedFunc(maps.Keys(t.entries), func(a, b *Entry) int { return cmp.Or(a.Older(&b.Ref), slices.Compare(a.Hosts, b.Hosts)) }) {
+	for _, e := range slices.SortedFunc(maps.Keys(t.entries), (*Entry).compare) {
 		namespaceQuota -= len(e.Hosts)
 		if over := namespaceQuota < 0; over != e.overQuota {
 			e.overQuota = over

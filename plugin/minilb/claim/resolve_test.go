@@ -3,108 +3,14 @@ package claim
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
-	"k8s.io/client-go/tools/cache"
-
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
-
-// testClaim makes a claim of an owner "Kind namespace/name created" on hosts, which leads to
-// targets: addresses, "svc:namespace/name", or host names.
-func testClaim(ownedBy, hosts string, targets ...string) *Claim {
-	c := &Claim{}
-	var id string
-	fmt.Sscan(ownedBy, &c.Kind, &id, &c.Created)
-	c.Namespace, c.Name, _ = strings.Cut(id, "/")
-	c.Hosts = strings.Fields(hosts)
-	for _, written := range targets {
-		if service, ok := strings.CutPrefix(written, "svc:"); ok {
-			namespace, name, _ := strings.Cut(service, "/")
-			c.List = append(c.List, object.Target{Service: cache.NewObjectName(namespace, name)})
-		} else if addr, err := netip.ParseAddr(written); err == nil {
-			c.List = append(c.List, object.Target{Addr: addr})
-		} else {
-			c.List = append(c.List, object.Target{Host: written})
-		}
-	}
-	return c
-}
-
-// exposures makes Services "namespace/name" that are served.
-func exposures(options *config.Options, names ...string) fakeServices {
-	services := fakeServices{}
-	for _, id := range names {
-		namespace, name, _ := strings.Cut(id, "/")
-		services[cache.NewObjectName(namespace, name)] = true
-	}
-	options.Services = true
-	return services
-}
-
-// fakeServices are exposed if true, else pending.
-type fakeServices map[cache.ObjectName]bool
-
-func (s fakeServices) Exposed(name cache.ObjectName) bool { return s[name] }
-
-func (s fakeServices) Pending(name cache.ObjectName) bool {
-	exposed, known := s[name]
-	return known && !exposed
-}
-
-func (s fakeServices) InNamespace(namespace string) bool {
-	for name, exposed := range s {
-		if exposed && name.Namespace == namespace {
-			return true
-		}
-	}
-	return false
-}
-
-func (s fakeServices) NamespaceExists(namespace string) bool { return namespace == "kube-system" }
-
-// resolve resolves claims at once.
-func resolve(options *config.Options, claims []*Claim, services Services) *Resolver {
-	r := NewResolver(options, services)
-	of := map[object.KindName][]*Claim{}
-	for _, c := range claims {
-		name := object.KindName{Kind: c.Kind, Namespace: c.Namespace, Name: c.Name}
-		of[name] = append(of[name], c)
-	}
-	for name, claims := range of {
-		r.Set(name, claims...)
-	}
-	r.Resolve()
-	return r
-}
-
-// problemsOf returns all problems.
-func problemsOf(r *Resolver) (all []object.Problem) {
-	for p := range r.Problems() {
-		all = append(all, *p)
-	}
-	return all
-}
-
-// render writes an outcome as the targets it came from.
-func (o Resolution) render() string {
-	var parts []string
-	for _, addr := range o.Addrs {
-		parts = append(parts, addr.String())
-	}
-	for _, service := range o.Services {
-		parts = append(parts, "svc:"+service.String())
-	}
-	parts = append(parts, o.External...)
-	slices.Sort(parts)
-	return strings.Join(slices.Compact(parts), " ")
-}
 
 // C2: age, then namespace/name, then the kind. It is total, so that replicas agree (C5).
 func TestOlder(t *testing.T) {
@@ -373,7 +279,7 @@ func TestResolve(t *testing.T) {
 				random.Shuffle(len(tc.claims), func(i, j int) { tc.claims[i], tc.claims[j] = tc.claims[j], tc.claims[i] })
 				options := &config.Options{Zones: []string{"minilb.", "lan.minilb."}, Class: "minilb", Claims: tc.rules}
 				r := resolve(options, tc.claims, exposures(options, exposed...))
-				outcomes := maps.Collect(r.Resolutions())
+				outcomes := resolutions(r)
 				for host, want := range tc.want {
 					if got := outcomes[host].render(); got != want {
 						t.Errorf("%s: got %q, want %q", host, got, want)
@@ -385,7 +291,7 @@ func TestResolve(t *testing.T) {
 					}
 				}
 				var rejected []string
-				for _, p := range problemsOf(r) {
+				for _, p := range r.Problems() {
 					if p.Reason != "" {
 						rejected = append(rejected, string(p.Reason)+" "+strings.Split(p.Text, `"`)[1]+".")
 					}
@@ -406,7 +312,7 @@ func TestResolve(t *testing.T) {
 func TestResolveExternal(t *testing.T) {
 	for targets, want := range map[string]int{"lb1.aws.com.": 0, "lb1.aws.com. lb1.aws.com.": 0, "lb2.aws.com. lb1.aws.com.": 1, "lb2.aws.com. lb1.aws.com. 10.0.0.1": 0} {
 		r := resolve(&config.Options{}, []*Claim{testClaim("Ingress shop/i 1", "a.ex.org.", strings.Fields(targets)...)}, exposures(&config.Options{}))
-		problems := problemsOf(r)
+		problems := r.Problems()
 		if len(problems) != want {
 			t.Errorf("%s: got problems %v, want %d", targets, problems, want)
 		}
@@ -423,7 +329,7 @@ func TestResolveDepth(t *testing.T) {
 		}
 		claims = append(claims, testClaim(fmt.Sprintf("Ingress shop/i%02d 1", i), fmt.Sprintf("h%d.ex.org.", i), next))
 	}
-	outcomes := maps.Collect(resolve(&config.Options{}, claims, exposures(&config.Options{})).Resolutions())
+	outcomes := resolutions(resolve(&config.Options{}, claims, exposures(&config.Options{})))
 	for i := range 12 {
 		want := "10.0.0.1"
 		if 11-i > maxDepth {
@@ -446,7 +352,7 @@ func TestResolveTangle(t *testing.T) {
 		claims = append(claims, testClaim(fmt.Sprintf("Ingress evil/i%03d 1", i), host, hosts...))
 	}
 	claims = append(claims, testClaim("Ingress shop/i 2", "h7.ex.org. h8.ex.org.", "10.0.0.1"), testClaim("Ingress shop/j 2", "a.ex.org.", "h7.ex.org."))
-	outcomes := maps.Collect(resolve(&config.Options{}, claims, exposures(&config.Options{})).Resolutions())
+	outcomes := resolutions(resolve(&config.Options{}, claims, exposures(&config.Options{})))
 	for _, host := range []string{"h7.ex.org.", "h8.ex.org.", "a.ex.org."} {
 		if got := outcomes[host].render(); got != "10.0.0.1" {
 			t.Errorf("%s beside a tangle of another namespace: got %q, want 10.0.0.1", host, got)
@@ -457,7 +363,7 @@ func TestResolveTangle(t *testing.T) {
 // M6: a loop is told for what it is.
 func TestResolveLoop(t *testing.T) {
 	r := resolve(&config.Options{}, []*Claim{testClaim("Ingress shop/i 1", "a.ex.org.", "a.ex.org.")}, exposures(&config.Options{}))
-	problems := problemsOf(r)
+	problems := r.Problems()
 	if len(problems) != 1 || !strings.Contains(problems[0].Text, `"a.ex.org" leads back to itself`) {
 		t.Errorf("got %v", problems)
 	}

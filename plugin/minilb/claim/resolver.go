@@ -14,24 +14,23 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
-// Resolver decides what each claimed name leads to. The result is a function of the present claims and exposed Services,
-// not of the order in which they came (C5); a change costs the names that depend on it. It is not safe for concurrent use.
+// Resolver decides what each claimed name leads to, whatever the order in which claims and Services came (C5). A change costs
+// the names that depend on it. It is not safe for concurrent use.
 type Resolver struct {
 	options  *config.Options
 	services Services
 	partial  bool // Services or their endpoints are not known yet: no target may be one
 
 	objects map[object.KindName][]*Entry
-	tenants map[string]*tenant         // by namespace
-	hosts   map[string]*host           // those that claims are admitted for
-	own     map[string]map[*Entry]bool // by the name of an exposed Service: claims that lead only to that Service (D17)
+	tenants map[string]*tenant   // by namespace
+	hosts   map[string]*host     // those that claims are admitted for
+	own     sets[string, *Entry] // by the name of an exposed Service: claims that lead only to that Service (D17)
 	answers map[cache.ObjectName]*answer
 	names   existence
 	graph   graph
 	blocks  wildcardBlocks
 
-	// What has changed since the last Resolve. These maps are made anew and not cleared, which takes a map as long as it
-	// once was large.
+	// What has changed since the last Resolve. These maps are replaced, as clear takes as long as a map was ever large.
 	changed      map[object.KindName][]*Claim
 	dirtyEntries map[*Entry]bool
 	dirtyHosts   map[*host]bool
@@ -44,16 +43,21 @@ type Entry struct {
 
 	overQuota bool
 	attached  bool
-	problems  []object.Problem   // without those of hosts
+	problems  []object.Problem   // beside those of hosts
 	hosts     []*host            // that it is admitted for; none if it has no target
 	deps      []cache.ObjectName // what the above depends on
-	followed  *Resolution        // what it leads to, directly and through other hosts; nil if Direct is all
+	followed  *Resolution        // what it leads to, also through other hosts; nil if Direct is all
 }
 
-// leads reports whether it leads to other hosts.
+// compare puts the older first, in a total order (C5).
+func (e *Entry) compare(o *Entry) int {
+	return cmp.Or(e.Older(&o.Ref), slices.Compare(e.Hosts, o.Hosts))
+}
+
+// leads reports whether e leads to other hosts.
 func (e *Entry) leads() bool { return len(e.Direct.Hosts) > 0 }
 
-// found returns what it leads to.
+// found returns what e leads to.
 func (e *Entry) found() Resolution {
 	if e.followed != nil {
 		return *e.followed
@@ -86,7 +90,7 @@ type Changes struct {
 func NewResolver(options *config.Options, services Services) *Resolver {
 	return &Resolver{
 		options: options, services: services,
-		objects: map[object.KindName][]*Entry{}, tenants: map[string]*tenant{}, hosts: map[string]*host{}, own: map[string]map[*Entry]bool{},
+		objects: map[object.KindName][]*Entry{}, tenants: map[string]*tenant{}, hosts: map[string]*host{}, own: sets[string, *Entry]{},
 		answers: map[cache.ObjectName]*answer{}, names: newExistence(), graph: newGraph(), blocks: newWildcardBlocks(options),
 		changed: map[object.KindName][]*Claim{}, dirtyEntries: map[*Entry]bool{}, dirtyHosts: map[*host]bool{},
 	}
@@ -101,10 +105,8 @@ func (r *Resolver) SetPartial(partial bool) {
 		return
 	}
 	r.partial = partial
-	for _, entries := range r.objects {
-		for _, e := range entries {
-			r.dirtyEntries[e] = true
-		}
+	for e := range r.Entries() {
+		r.dirtyEntries[e] = true
 	}
 	for _, t := range r.graph.targets {
 		r.graph.dirty[t] = true
@@ -119,7 +121,9 @@ func (r *Resolver) Resolve() Changes {
 		for _, e := range r.objects[of] {
 			c.Gone = append(c.Gone, e.problems...)
 			r.detach(e)
-			r.tenant(e.Namespace).remove(e)
+			t := r.tenants[e.Namespace]
+			delete(t.entries, e)
+			t.hosts -= len(e.Hosts)
 			delete(r.dirtyEntries, e)
 			namespaces[e.Namespace] = true
 		}
@@ -127,7 +131,7 @@ func (r *Resolver) Resolve() Changes {
 		for _, claim := range claims {
 			e := &Entry{Claim: claim}
 			r.objects[of] = append(r.objects[of], e)
-			r.tenant(e.Namespace).add(e)
+			r.addTenant(e)
 			r.dirtyEntries[e] = true
 			namespaces[e.Namespace] = true
 		}
@@ -184,6 +188,22 @@ func (r *Resolver) resolveHosts(c *Changes) {
 	c.Hosts = append(c.Hosts, r.blocks.resolve()...)
 }
 
+// sets are sets by key, none of them empty.
+type sets[K, V comparable] map[K]map[V]bool
+
+func (s sets[K, V]) add(key K, value V) {
+	if s[key] == nil {
+		s[key] = map[V]bool{}
+	}
+	s[key][value] = true
+}
+
+func (s sets[K, V]) remove(key K, value V) {
+	if delete(s[key], value); len(s[key]) == 0 {
+		delete(s, key)
+	}
+}
+
 // attach admits a claim on each of its hosts, or records why not.
 func (r *Resolver) attach(e *Entry) {
 	if e.overQuota {
@@ -199,10 +219,7 @@ func (r *Resolver) attach(e *Entry) {
 	}
 	for _, name := range e.Hosts {
 		if own, ok := r.serviceAt(e, name); ok && e.Direct.leadsTo(own) {
-			if r.own[name] == nil { // D17: it takes nothing over that the Service does not have anyway
-				r.own[name] = map[*Entry]bool{}
-			}
-			r.own[name][e] = true
+			r.own.add(name, e) // D17: it takes nothing over that the Service does not have anyway
 			continue
 		}
 		if rejection := r.admit(e, name); rejection.reason != "" {
@@ -234,9 +251,7 @@ func (r *Resolver) detach(e *Entry) {
 		r.dirtyHosts[h] = true
 	}
 	for _, name := range e.Hosts {
-		if delete(r.own[name], e); len(r.own[name]) == 0 {
-			delete(r.own, name)
-		}
+		r.own.remove(name, e)
 	}
 	r.forget(e, e.deps)
 	for _, t := range r.graph.remove(e) {
@@ -247,14 +262,13 @@ func (r *Resolver) detach(e *Entry) {
 
 // rebase starts a host from its present entries.
 func (r *Resolver) rebase(h *host) {
-	slices.SortFunc(h.entries, func(a, b *Entry) int { return cmp.Or(a.Older(&b.Ref), slices.Compare(a.Hosts, b.Hosts)) })
+	slices.SortFunc(h.entries, (*Entry).compare)
 	led := h.leads
 	h.leads = slices.ContainsFunc(h.entries, (*Entry).leads)
 	r.names.place(h, led)
 	r.setLive(h, h.entries)
 }
 
-// setLive replaces the live entries of a host.
 func (r *Resolver) setLive(h *host, live []*Entry) {
 	h.live = live
 	r.names.move(h)
@@ -295,17 +309,6 @@ func (r *Resolver) Resolution(name string) (resolution Resolution, found bool) {
 		return h.result, true
 	}
 	return Resolution{}, false
-}
-
-// Resolutions yields all claimed names that lead anywhere.
-func (r *Resolver) Resolutions() iter.Seq2[string, Resolution] {
-	return func(yield func(string, Resolution) bool) {
-		for name, h := range r.hosts {
-			if !h.result.empty() && !yield(name, h.result) {
-				return
-			}
-		}
-	}
 }
 
 // Block reports whether an unclaimed name outside the zones blocks the wildcard above it: for the names below, or if it
@@ -354,26 +357,13 @@ func (r *Resolver) Entries() iter.Seq[*Entry] {
 	}
 }
 
-// Problems yields those of all claims.
-func (r *Resolver) Problems() iter.Seq[*object.Problem] {
-	return func(yield func(*object.Problem) bool) {
-		all := func(problems []object.Problem) bool {
-			for i := range problems {
-				if !yield(&problems[i]) {
-					return false
-				}
-			}
-			return true
-		}
-		for e := range r.Entries() {
-			if !all(e.problems) {
-				return
-			}
-		}
-		for _, h := range r.hosts {
-			if !all(h.problems) {
-				return
-			}
-		}
+// Problems returns those of all claims.
+func (r *Resolver) Problems() (all []object.Problem) {
+	for e := range r.Entries() {
+		all = append(all, e.problems...)
 	}
+	for _, h := range r.hosts {
+		all = append(all, h.problems...)
+	}
+	return all
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
-// live returns the live claims on a name.
 func (r *Resolver) live(name string) []*Entry {
 	if h := r.hosts[name]; h != nil {
 		return h.live
@@ -31,7 +30,7 @@ func (r *Resolver) existsAnyway(t *target, name string) bool {
 			continue
 		}
 		switch labels := hostname.Labels(name, zone); {
-		case len(labels) == 1 && r.populated(t, labels[0]), len(labels) == 2 && r.ask(t, cache.NewObjectName(labels[1], labels[0])).exposed:
+		case len(labels) == 1 && r.namespace(t, labels[0]).populated, len(labels) == 2 && r.ask(t, cache.NewObjectName(labels[1], labels[0])).exposed:
 			return true
 		}
 	}
@@ -61,8 +60,8 @@ func (r *Resolver) sourceOfSynthesis(t *target) string {
 	return ""
 }
 
-// reaches reports whether nothing keeps the namespace's wildcard directly below a name outside the zones off
-// host, between which nobody claims anything (C6, C7b).
+// reaches reports whether nothing between parent, outside the zones, and host blocks the namespace's wildcard below parent
+// (C6, C7b).
 func (r *Resolver) reaches(parent, namespace, host string) bool {
 	for name := host; name != parent; name = hostname.Parent(name) {
 		if r.names.live[inNamespace{namespace, name}] > 0 || r.options.Withholds(name, namespace) {
@@ -72,19 +71,17 @@ func (r *Resolver) reaches(parent, namespace, host string) bool {
 	return true
 }
 
-// wildcardBlocks are the names outside the zones that nobody claims and that block the wildcard above them.
-// A claim rule's suffix keeps the wildcard off if it does not allow that namespace (C6): it is withheld.
-// A name that exists only because of names below it does so too, but if none of these belongs to the
-// wildcard's own namespace: nobody takes names above his own out of another's wildcard (C7b). As what is below
-// such a name does not belong to that namespace either, it is enough to know those directly below where the
-// wildcard stands.
+// wildcardBlocks are the unclaimed names outside the zones that block the wildcard above them. A claim rule's suffix that does
+// not allow the wildcard's namespace is one (C6): it is withheld. So is a name that exists only because of names below it,
+// unless one of these is the wildcard's namespace's (C7b). Names below such a block need none, so it is enough to know those
+// directly below the wildcard's parent.
 type wildcardBlocks struct {
 	options  *config.Options
-	wildcard map[string]string          // by the name that a wildcard stands directly below, the namespace that has it
-	below    map[string]map[string]int  // by name, how many hosts of each namespace are below; "" for suffixes that are withheld
-	children map[string]map[string]bool // of the names in below, by parent
-	withheld map[string]bool            // suffixes
-	current  map[string]bool            // the blocks, and whether they are withheld
+	wildcard map[string]string         // by the name that a wildcard stands directly below, the namespace that has it
+	below    map[string]map[string]int // by name, how many hosts of each namespace are below; "" for suffixes that are withheld
+	children sets[string, string]      // of the names in below, by parent
+	withheld map[string]bool           // suffixes
+	current  map[string]bool           // the blocks, and whether they are withheld
 
 	dirty        map[string]bool // names that may have become blocks, or no longer
 	newWildcards bool
@@ -93,7 +90,7 @@ type wildcardBlocks struct {
 func newWildcardBlocks(options *config.Options) wildcardBlocks {
 	return wildcardBlocks{
 		options:  options,
-		wildcard: map[string]string{}, below: map[string]map[string]int{}, children: map[string]map[string]bool{},
+		wildcard: map[string]string{}, below: map[string]map[string]int{}, children: sets[string, string]{},
 		withheld: map[string]bool{}, current: map[string]bool{}, dirty: map[string]bool{},
 	}
 }
@@ -123,19 +120,14 @@ func (b *wildcardBlocks) count(host, namespace string, n int) {
 		b.dirty[name] = true
 		if b.below[name] == nil {
 			b.below[name] = map[string]int{}
-			if b.children[parent] == nil {
-				b.children[parent] = map[string]bool{}
-			}
-			b.children[parent][name] = true
+			b.children.add(parent, name)
 		}
 		if b.below[name][namespace] += n; b.below[name][namespace] > 0 {
 			continue
 		}
 		if delete(b.below[name], namespace); len(b.below[name]) == 0 {
 			delete(b.below, name)
-			if delete(b.children[parent], name); len(b.children[parent]) == 0 {
-				delete(b.children, parent)
-			}
+			b.children.remove(parent, name)
 		}
 	}
 }

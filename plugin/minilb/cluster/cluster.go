@@ -5,7 +5,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -170,20 +169,14 @@ func (c *Cluster) There(kind, namespace, name string, uid types.UID) bool {
 	})
 }
 
-// Lint yields what is wrong with the labels and annotations of objects. It needs Fields.Identity.
-func (c *Cluster) Lint() iter.Seq[*object.Problem] {
-	return func(yield func(*object.Problem) bool) {
-		for _, s := range c.stores {
-			for _, object := range s.save() {
-				lint := object.Metadata().Lint
-				for i := range lint {
-					if !yield(&lint[i]) {
-						return
-					}
-				}
-			}
+// Lint returns what is wrong with the labels and annotations of objects, if somebody requires their identity.
+func (c *Cluster) Lint() (all []object.Problem) {
+	for _, s := range c.stores {
+		for _, object := range s.save() {
+			all = append(all, object.Metadata().Lint...)
 		}
 	}
+	return all
 }
 
 // NamespacesOf returns the namespaces of a plugin block, "" for all.

@@ -2,7 +2,6 @@ package translator
 
 import (
 	"context"
-	"iter"
 	"maps"
 	"reflect"
 	"slices"
@@ -24,9 +23,9 @@ type Claims struct {
 	options    *config.Options
 	cluster    *cluster.Cluster
 	services   exposure
-	onResolved func(iter.Seq[claim.Result]) // nil for a Translator's
-	wake       chan struct{}                // holds a token while names may have changed
-	unresolved atomic.Bool                  // results may have changed
+	onResolved func([]object.Problem) // nil for a Translator's
+	wake       chan struct{}          // holds a token while names may have changed
+	unresolved atomic.Bool            // results may have changed
 
 	required []*informer.Status // the watches of Services, and of a Translator's EndpointSlices
 	optional []*informer.Status // the watches of kinds that add names
@@ -44,15 +43,15 @@ type Claims struct {
 }
 
 // NewClaims adds Claims without a Translator: Services have no addresses, and endpoints are not watched. The Cluster must
-// not run yet. onResolved is given the results of all claims whenever some may have changed; it must not keep them once
-// it has returned.
-func NewClaims(ts *Translators, options config.Options, onResolved func(iter.Seq[claim.Result])) {
+// not run yet. onResolved is given the problems of all objects whenever some may have changed.
+func NewClaims(ts *Translators, options config.Options, onResolved func([]object.Problem)) {
 	options.HTTPS, options.Probe = false, 0
-	c := newClaims(ts, &options, newUnaddressed(), onResolved)
+	services := &unaddressed{exposed: map[cache.ObjectName]bool{}, namespaces: map[string]int{}, renamed: map[cache.ObjectName]bool{}}
+	c := newClaims(ts, &options, services, onResolved)
 	ts.running = append(ts.running, func(ctx context.Context) { c.run(ctx, c.publish) })
 }
 
-func newClaims(ts *Translators, options *config.Options, services exposure, onResolved func(iter.Seq[claim.Result])) *Claims {
+func newClaims(ts *Translators, options *config.Options, services exposure, onResolved func([]object.Problem)) *Claims {
 	c := &Claims{
 		options:        options,
 		cluster:        ts.Cluster,
@@ -93,7 +92,7 @@ func (c *Claims) subscribe() {
 
 func (c *Claims) subscribeGateways(namespace string) {
 	if classes := c.cluster.GatewayClasses(); !slices.Contains(c.optional, classes.Status) {
-		c.optional = append(c.optional, c.cluster.Discovery(), classes.Status)
+		c.optional = append(c.optional, c.cluster.Discovery().Status, classes.Status)
 		follow(c, classes.Store, queueObject[*object.GatewayClass](c))
 	}
 	namespaces, gateways := c.cluster.Namespaces(namespace), c.cluster.Gateways(namespace)

@@ -12,13 +12,11 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// atOnce is up to how many endpoints and ports a Service's addresses are merged within the event of
-// a slice. Those of a larger one, which take longer than other events may wait, are merged aside, and
-// events that come meanwhile coalesce.
+// atOnce is up to how many endpoints and ports a Service's addresses are merged within the event of a slice. A larger Service,
+// for which other events cannot wait, is merged aside, and its events coalesce meanwhile.
 const atOnce = 2048
 
-// update lets the addresses of a Service follow its slices, at once, or soon if it is large. A Service
-// that is not exposed has none.
+// update merges the addresses of an exposed Service, at once, or soon if it is large.
 func (s *serviceState) update(service cache.ObjectName, triggered int64) {
 	e := s.exposed[service]
 	if e == nil {
@@ -39,7 +37,7 @@ func (s *serviceState) update(service cache.ObjectName, triggered int64) {
 	s.finish(job)
 }
 
-// mergeJob is how the addresses of a Service follow its slices.
+// mergeJob merges the slices of a Service into its addresses.
 type mergeJob struct {
 	service   cache.ObjectName
 	e         *exposedService
@@ -52,8 +50,7 @@ type mergeJob struct {
 	addrs     *records.Addresses
 }
 
-// begin returns the job of an exposed Service. With probes, which endpoints are usable is decided at once, as
-// account is kept of what is probed.
+// begin returns the job of an exposed Service. With probes it decides which endpoints are usable, as it updates the targets.
 func (s *serviceState) begin(service cache.ObjectName, e *exposedService, triggered int64) *mergeJob {
 	job := &mergeJob{service: service, e: e, ports: e.ServicePorts, slices: s.slicesOf[service], asOf: s.changes, triggered: triggered}
 	if s.probing != nil {
@@ -77,7 +74,6 @@ func (s *serviceState) takeDue(service cache.ObjectName) *mergeJob {
 	return job
 }
 
-// merge makes the addresses, of the slices and ports alone.
 func (job *mergeJob) merge(o *config.Options) {
 	if job.usable == nil {
 		u, counts := usableOf(job.slices)
@@ -86,8 +82,7 @@ func (job *mergeJob) merge(o *config.Options) {
 	job.addrs = addressesOf(o, job.usable, job.ports)
 }
 
-// finish puts the addresses into the Service's set, and lets it have its names once that was done. A Service that
-// has become small meanwhile was merged at once.
+// finish stores the addresses of a job, unless a later one is finished, and names the Service after its first.
 func (s *serviceState) finish(job *mergeJob) {
 	e := job.e
 	if s.exposed[job.service] != e || e.asOf > job.asOf {

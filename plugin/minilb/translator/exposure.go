@@ -26,10 +26,6 @@ type unaddressed struct {
 	renamed    map[cache.ObjectName]bool
 }
 
-func newUnaddressed() *unaddressed {
-	return &unaddressed{exposed: map[cache.ObjectName]bool{}, namespaces: map[string]int{}, renamed: map[cache.ObjectName]bool{}}
-}
-
 func (u *unaddressed) expose(service *object.Service) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

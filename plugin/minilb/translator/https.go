@@ -5,10 +5,9 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// binding returns what the HTTPS record says: nothing unless all sets of ports that endpoints have
-// agree on where the port is served. Where that is not 443, a Service with a port 80 has no record:
-// Chromium takes it for a reason to go to https, but not to that port, so that a page breaks which
-// worked over http (D50).
+// binding returns the HTTPS record, nil unless all sets of ports that endpoints have agree on where the port is served. If that
+// is not 443, a Service with a port 80 has none: Chromium would go to https, but not to that port, so that a page breaks
+// which worked over http (D50).
 func binding(h *object.HTTPS, sets [][]object.Port) *records.SvcParams {
 	if h == nil {
 		return nil

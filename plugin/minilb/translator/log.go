@@ -13,8 +13,7 @@ import (
 
 // reporter logs each problem once for as long as it lasts, however many plugin blocks have it.
 type reporter struct {
-	log informer.Logger
-
+	log    informer.Logger
 	budget *logBudget
 
 	mu       sync.Mutex
@@ -28,7 +27,7 @@ func newReporter(log informer.Logger) *reporter {
 	return &reporter{log: log, budget: newLogBudget(log), reported: map[*Translator]map[logKey]int{}}
 }
 
-// report logs which of the problems that have come up are new, and forgets those that are gone: some may be the same.
+// report logs the new ones of the problems that have come, and forgets those that are gone; a problem may be in both.
 func (r *reporter) report(t *Translator, come, gone []object.Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -56,10 +55,10 @@ func (r *reporter) report(t *Translator, come, gone []object.Problem) {
 	}
 }
 
-// logNew logs the new problems of one object, those of single hosts before what is said of many.
+// logNew logs the new problems of one object, those of single hosts before those of many.
 func (r *reporter) logNew(owner string, problems []object.Problem) {
 	slices.SortFunc(problems, func(a, b object.Problem) int {
-		return cmp.Or(before(a.Reason == object.ReasonNotice, b.Reason == object.ReasonNotice), before(a.Hosts > 0, b.Hosts > 0), strings.Compare(a.Text, b.Text), cmp.Compare(a.Reason, b.Reason))
+		return cmp.Or(rank(a)-rank(b), strings.Compare(a.Text, b.Text), cmp.Compare(a.Reason, b.Reason))
 	})
 	namespace := problems[0].Ref.Namespace
 	for _, p := range problems[:min(object.MaxLines, len(problems))] {
@@ -89,12 +88,10 @@ func (r *reporter) known(c logKey) bool {
 	return false
 }
 
-func before(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
+// rank orders problems in the log: notices last, problems of many hosts after those of one.
+func rank(p object.Problem) (n int) {
+	if p.Reason == object.ReasonNotice {
+		n = 2
 	}
-	return -1
+	return n + min(p.Hosts, 1)
 }

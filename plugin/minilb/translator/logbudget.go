@@ -10,17 +10,17 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/informer"
 )
 
-// The log lines about the objects of one namespace: lineBurst at once, and lineRate a second in the long run.
-// Otherwise whoever may write there could fill the log.
+// The log lines about the objects of one namespace: lineBurst at once, and lineRate a second in the long run. Without a limit
+// whoever may write there could fill the log.
 const (
 	lineBurst = 500
 	lineRate  = 1
 )
 
-// maxBudgets is how many namespaces have a budget before those are forgotten that are whole again.
+// maxBudgets is how many namespaces have a budget before whole ones are dropped.
 const maxBudgets = 1024
 
-// logBudget bounds the log lines about the objects of each namespace.
+// logBudget limits the log lines about the objects of each namespace.
 type logBudget struct {
 	log informer.Logger
 
@@ -38,8 +38,8 @@ func newLogBudget(log informer.Logger) *logBudget {
 	return &logBudget{log: log, byNamespace: map[string]*namespaceBudget{}}
 }
 
-// allows reports whether one more line about the objects of a namespace may be logged. That lines are left out is
-// logged once a minute at most.
+// allows reports whether one more line about the objects of a namespace may be logged. It logs at most once a minute that
+// lines are left out.
 func (l *logBudget) allows(namespace string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// namedPorts returns the ports of all slices that have a name, with the endpoints that serve them
-// (D41), and those of the Service. One without an endpoint exists none the less (D16).
+// namedPorts returns the named ports of all slices, with the endpoints that serve them (D41), and those of the Service, which
+// exist without an endpoint (D16).
 func (u *usable) namedPorts(labels []string, ofService string) []records.Port {
 	has, contributing := u.having(), 0
 	having := map[object.Port][]int{} // sets with entries, by their numbers
@@ -71,8 +71,8 @@ func (u *usable) namedPorts(labels []string, ofService string) []records.Port {
 	return ports
 }
 
-// servedBy returns where the entries with these sets of ports are: their addresses, in order, nil if
-// they are all there are; or if some have labels of their own those of all, once for each address (E8).
+// servedBy returns the addresses of the entries with these sets of ports, in order, nil for all; or their labels if some
+// entries have labels, once for each address (E8).
 func (u *usable) servedBy(sets []int, labels []string) (addrs []netip.Addr, named []string) {
 	serves := make([]bool, len(u.ports))
 	for _, set := range sets {

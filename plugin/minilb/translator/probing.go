@@ -18,18 +18,18 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/probe"
 )
 
-// probing is what is probed for all Translators that want the same interval: endpoints that accept
-// no TCP connections are left out of the answers, unless that would leave none.
+// probing probes for all Translators with the same interval: endpoints that accept no TCP connections are left out of the
+// answers, unless that would leave none.
 type probing struct {
 	*probe.Prober
 	translators []*Translator
 	reporter    *reporter
 	cluster     *cluster.Cluster
 	log         informer.Logger
-	outdated    time.Time // when what is known of the nodes was last known to be; touched by Unreached alone
+	outdated    time.Time // when the nodes' state was last outdated; only for NodesUnreachable
 }
 
-// probingFor returns what probes for a Translator, nil if it asks for no probes.
+// probingFor returns the probing of a Translator, nil without probes.
 func (ts *Translators) probingFor(t *Translator) *probing {
 	interval := t.options.Probe
 	if interval == 0 {
@@ -55,8 +55,7 @@ func (u *usable) probeTarget(e *entry) (netip.AddrPort, bool) {
 	return netip.AddrPort{}, false
 }
 
-// targetsOf returns what is to be probed of the entries that a Service is answered with, in order,
-// each once.
+// targetsOf returns the targets of the entries that a Service is answered with, in order, each once.
 func targetsOf(o *config.Options, u *usable) []probe.Target {
 	targets := make([]probe.Target, 0, len(u.entries))
 	for i := range u.entries {
@@ -71,9 +70,8 @@ func targetsOf(o *config.Options, u *usable) []probe.Target {
 	return slices.CompactFunc(targets, func(a, b probe.Target) bool { return a.Addr == b.Addr })
 }
 
-// keepHealthy takes the entries away that an exposed Service could be answered with but that accept no
-// connections, unless none of the family does. It counts them as suspect, and lets the endpoints be
-// probed.
+// keepHealthy removes the entries that accept no connections, unless none of their family does, and counts them as suspect.
+// It updates what is probed.
 func (s *serviceState) keepHealthy(service cache.ObjectName, e *exposedService, u *usable, counts *states) {
 	targets := targetsOf(s.options, u)
 	s.probe(service, e, targets)
@@ -114,7 +112,7 @@ func (s *serviceState) keepHealthy(service cache.ObjectName, e *exposedService, 
 	})
 }
 
-// probe lets an exposed Service's endpoints be probed at these targets, in order.
+// probe replaces the targets of an exposed Service, which are in order.
 func (s *serviceState) probe(service cache.ObjectName, e *exposedService, targets []probe.Target) {
 	before := e.targets
 	e.targets = targets
@@ -177,12 +175,11 @@ func (p *probing) Changed(c probe.Change) {
 // maxNodes is how many nodes are named in one line.
 const maxNodes = 10
 
-// noticing is how long a cluster may take, once it is back, to notice which nodes are not: until then
-// it has their pods as they were before.
+// noticing is how long a cluster may take, once it is back, to notice which nodes are not.
 const noticing = time.Minute
 
-// NodesUnreachable implements the probe.Observer interface. After a power cut, this machine may be back before
-// the cluster is, and know what runs there from a snapshot: silence says nothing then.
+// NodesUnreachable implements the probe.Observer interface. After a power cut, this machine may be back before the cluster
+// is, and know its pods from a snapshot: that none answers is no sign of a missing route then.
 func (p *probing) NodesUnreachable(targets []probe.Target) bool {
 	now := time.Now()
 	if p.cluster.Restored() || p.cluster.OutageDuration() > 0 {

@@ -9,10 +9,10 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// publication is what a Translator has put into its index, without the Services' own names. The run loop owns it.
+// publication is what a Translator has put into its index, without the Services' own names.
 type publication struct {
 	partial   bool                     // Services or their endpoints were not known, or nothing is published yet
-	hosts     map[string]*records.Node // what stands where claims are and no Service is, and nil or Transparent where names only keep wildcards off
+	hosts     map[string]*records.Node // of claims, where no Service's name is; nil or Transparent for names that only block wildcards
 	resolved  map[string]resolvedHost
 	names     map[string]int // how many hosts there are, by the kind of object
 	uncovered int            // how many of them cannot be asked for
@@ -25,14 +25,6 @@ type resolvedHost struct {
 	node      *records.Node
 	union     *union          // whose addresses the node has, if any
 	uncovered *object.Problem // that it cannot be asked for, if so
-}
-
-func newPublication() publication {
-	return publication{
-		partial: true,
-		hosts:   map[string]*records.Node{}, resolved: map[string]resolvedHost{}, rejected: map[string]int{},
-		names: map[string]int{"ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0, "service": 0},
-	}
 }
 
 // differences are the changes of the index and the log.
@@ -72,8 +64,8 @@ func (t *Translator) publish() {
 	d.put, d.gone = append(put, d.put...), append(d.gone, gone...)
 	d.come, d.went = append(d.come, problems...), append(d.went, is.slices...)
 	is.slices = problems
-	countRejected(is.rejected, d.come, 1)
-	countRejected(is.rejected, d.went, -1)
+	is.reject(d.come, 1)
+	is.reject(d.went, -1)
 	t.stats.Store(&Stats{Names: maps.Clone(is.names), Rejected: maps.Clone(is.rejected), Unreachable: is.uncovered})
 	t.index.Update(d.gone, d.put, partial)
 	if len(d.come)+len(d.went) > 0 {
@@ -129,7 +121,7 @@ func (t *Translator) put(host string, d *differences) {
 	}
 }
 
-// count adds a host to the counts, and its problem to the others, or takes it off.
+// count adds a host to the counts, or subtracts it, and appends its problem.
 func (t *Translator) count(host string, h *resolvedHost, sign int, problems *[]object.Problem) {
 	t.naming.count(t.index.Zone(host), h.node, h.union, sign)
 	t.last.names[h.node.Source] += sign
@@ -139,21 +131,21 @@ func (t *Translator) count(host string, h *resolvedHost, sign int, problems *[]o
 	}
 }
 
-// interchangeable reports whether hosts' nodes are made of the same.
+// interchangeable reports whether hosts' nodes have the same contents.
 func interchangeable(a, b *records.Node) bool {
 	return a.Addrs == b.Addrs && a.Target == b.Target && a.NoHTTPS == b.NoHTTPS &&
 		a.Source == b.Source && a.Namespace == b.Namespace && a.Service == b.Service
 }
 
-// countRejected adds problems to the numbers of those of each reason, or takes them off.
-func countRejected(rejected map[string]int, problems []object.Problem, sign int) {
+// reject adds problems to their numbers by reason, or subtracts them.
+func (is *publication) reject(problems []object.Problem, sign int) {
 	for _, p := range problems {
 		if p.Reason == "" || p.Reason == object.ReasonNotice {
 			continue
 		}
 		reason := p.Reason.Counted()
-		if rejected[reason] += sign * max(1, p.Hosts); rejected[reason] == 0 {
-			delete(rejected, reason)
+		if is.rejected[reason] += sign * max(1, p.Hosts); is.rejected[reason] == 0 {
+			delete(is.rejected, reason)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// naming makes the nodes of hosts. Those that lead to the same things share a node's addresses.
+// naming makes the nodes of hosts. Those that lead to the same Services and addresses share an address set.
 type naming struct {
 	options *config.Options
 	exposed map[cache.ObjectName]*exposedService // that claims lead to
@@ -25,14 +25,7 @@ type naming struct {
 	changedNamed  map[cache.ObjectName]bool
 }
 
-func newNaming(options *config.Options, exposed map[cache.ObjectName]*exposedService) naming {
-	return naming{
-		options: options, exposed: exposed, unions: map[string]*union{}, named: map[cache.ObjectName]zoneUses{},
-		changedUnions: map[*union]bool{}, changedNamed: map[cache.ObjectName]bool{},
-	}
-}
-
-// zoneUses are the zones in which addresses are answered with, and for how many hosts; "" is what lies outside of all.
+// zoneUses is the number of hosts with some addresses by zone, "" for those outside the zones.
 type zoneUses map[string]int
 
 func (z zoneUses) add(zone string, n int) {
@@ -41,7 +34,6 @@ func (z zoneUses) add(zone string, n int) {
 	}
 }
 
-// zones returns the zones alone.
 func (z zoneUses) zones() []string { return slices.Sorted(maps.Keys(z)) }
 
 // union is the address set of hosts that lead to more than one Service, or to addresses.
@@ -79,8 +71,7 @@ func (u *union) merge(o *config.Options, services map[cache.ObjectName]*exposedS
 	return records.Union(all...)
 }
 
-// node makes the node of what a host leads to. One that leads to a single Service shares the Service's own set; others
-// have that of a union.
+// node makes the node of a host. If it leads to only one Service it shares the Service's own set; else it has that of a union.
 func (n *naming) node(out *claim.Resolution) (*records.Node, *union) {
 	node := &records.Node{Source: strings.ToLower(out.Winner.Kind), Namespace: out.Winner.Namespace, NoHTTPS: out.NoTLS}
 	if out.External != nil {
@@ -106,7 +97,7 @@ func (n *naming) node(out *claim.Resolution) (*records.Node, *union) {
 	return node, u
 }
 
-// count adds to the hosts in a zone that have a node, of a union if it is not nil, or takes them off.
+// count adds to the hosts in a zone that have a node, of a union if it is not nil, or subtracts them.
 func (n *naming) count(zone string, node *records.Node, u *union, hosts int) {
 	switch {
 	case u != nil:
@@ -122,7 +113,7 @@ func (n *naming) count(zone string, node *records.Node, u *union, hosts int) {
 	}
 }
 
-// changes returns the zones of what has come to be needed since it was last called, or is needed elsewhere, or no longer.
+// changes returns the zones of Services and unions whose uses have changed since it was last called.
 func (n *naming) changes() (named map[cache.ObjectName][]string, unions map[*union][]string) {
 	named, unions = map[cache.ObjectName][]string{}, map[*union][]string{}
 	for service := range n.changedNamed {

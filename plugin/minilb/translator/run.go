@@ -20,6 +20,15 @@ func (c *Claims) changed() {
 	}
 }
 
+// publish resolves the claims that have changed, and gives the problems of all if some may be others than before.
+func (c *Claims) publish() {
+	all := c.unresolved.Swap(false)
+	changes := c.resolve(!c.known(), c.services.takeRenamed())
+	if all || len(changes.Hosts)+len(changes.Come)+len(changes.Gone) > 0 {
+		c.onResolved(slices.Concat(c.resolver.Problems(), c.objects, c.cluster.Lint()))
+	}
+}
+
 // run publishes whenever claims may have changed, until the context is cancelled.
 func (c *Claims) run(ctx context.Context, publish func()) {
 	begun, pause := false, 200*time.Millisecond

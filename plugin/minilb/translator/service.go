@@ -13,7 +13,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// exposedService is a Service that is answered: its addresses, and the node of its names.
+// exposedService is a Service that is answered.
 type exposedService struct {
 	addrs     *records.AddressSet
 	node      *records.Node
@@ -25,17 +25,16 @@ type exposedService struct {
 	targets      []probe.Target // where its endpoints are probed, in order
 	seenByUnions uint32         // what its unions know of allUnhealthy
 
-	// allUnhealthy has a bit for each family of which probes fail for all addresses that it is answered with:
-	// as there are no others, they are answered, but not where other Services have healthy ones (G43).
+	// allUnhealthy has a bit for each family of which probes fail for all addresses: these are answered, but not for hosts
+	// that lead to other Services with healthy ones (G43).
 	allUnhealthy atomic.Uint32
 }
 
-// serviceState is what is known of the Services and EndpointSlices of a plugin block. It is not safe for concurrent
-// use: services has its lock.
+// serviceState is the Services and EndpointSlices of a plugin block. It is not safe for concurrent use: services has the lock.
 type serviceState struct {
 	options *config.Options
 	index   *records.Index
-	observe func(triggered int64) // is given when a change that is answered now was triggered, in Unix nanoseconds
+	observe func(triggered int64) // called with when a change that is answered now was triggered, in Unix nanoseconds
 
 	exposed            map[cache.ObjectName]*exposedService
 	namespaces         map[string]int                               // how many exposed Services there are in each
@@ -73,7 +72,6 @@ func (s *serviceState) expose(service *object.Service) {
 	s.update(key, 0)
 }
 
-// unexpose takes a Service out of the exposed ones.
 func (s *serviceState) unexpose(service cache.ObjectName) {
 	e := s.exposed[service]
 	s.states.add(e.states, -1)
@@ -88,8 +86,6 @@ func (s *serviceState) unexpose(service cache.ObjectName) {
 	s.renamed[service] = true
 }
 
-// setSlice takes in an EndpointSlice that appeared, changed or went. It touches the Service that the slice belongs to,
-// and the one it belonged to (E1).
 func (s *serviceState) setSlice(old, new *object.EndpointSlice) {
 	var before, after cache.ObjectName
 	if old != nil {
@@ -118,7 +114,7 @@ func (s *serviceState) setSlice(old, new *object.EndpointSlice) {
 	}
 }
 
-// problems returns those of the exposed Services' slices.
+// problems returns those of exposed Services' slices.
 func (s *serviceState) problems() (all []object.Problem) {
 	for _, slice := range s.slicesWithProblems {
 		if s.exposed[slice.ServiceName()] != nil {
@@ -128,7 +124,7 @@ func (s *serviceState) problems() (all []object.Problem) {
 	return all
 }
 
-// updateReverse lets the reverse zones point to an exposed Service's endpoints, if they have names.
+// updateReverse updates the reverse zones with an exposed Service's endpoints, if they have names.
 func (s *serviceState) updateReverse(e *exposedService, before, after *records.Addresses) {
 	if s.options.Services {
 		s.index.UpdateReverse(e.node, before, after)
@@ -148,8 +144,7 @@ func (e *exposedService) healthy() *records.Addresses {
 	return &addrs
 }
 
-// refresh puts the addresses that the slices give into the Service's set and into the unions
-// it is part of, and reports whether that changed what is answered.
+// refresh stores a Service's addresses in its set and in its unions, and reports whether answers have changed.
 func (s *serviceState) refresh(service cache.ObjectName, e *exposedService, addrs *records.Addresses, states states) bool {
 	s.states.add(e.states, -1)
 	s.states.add(states, 1)
@@ -177,8 +172,7 @@ func (s *serviceState) refresh(service cache.ObjectName, e *exposedService, addr
 	return true
 }
 
-// combine takes in the zones in which hosts lead to a Service alone or to a union, and lets the unions follow the
-// Services that are in them.
+// combine stores the zones in which hosts lead to only a Service or to a union, and merges the unions.
 func (s *serviceState) combine(named map[cache.ObjectName][]string, unions map[*union][]string) {
 	for service, zones := range named {
 		if s.named[service] = zones; len(zones) == 0 {
@@ -217,8 +211,8 @@ func (s *states) add(o states, sign int) {
 	s.suspect += sign * o.suspect
 }
 
-// nameServices returns what is to be done to the index for Services whose names have come, which are above any
-// claim on them and take its place in hosts, or have gone, which leaves them to a claim.
+// nameServices returns the changes of the index for Services whose names have come, which replace claims on them in hosts, or
+// have gone, which leaves them to a claim.
 func (s *serviceState) nameServices(renamed map[cache.ObjectName]bool, hosts map[string]*records.Node) (put []records.Entry, gone []string) {
 	for key := range renamed {
 		e := s.exposed[key]

@@ -14,8 +14,8 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// services keeps the address sets of the exposed Services up to date, each within the event of a slice: no queue
-// stands between the API server and the answer, so that a list is complete in the answers once its store says so (D71).
+// services updates the address sets of the exposed Services within the event of a slice, without a queue, so that a list is
+// complete in the answers once its store is listed (D71).
 type services struct {
 	onRenamed func()        // called when the names of Services have come or gone; it must not wait
 	wake      chan struct{} // holds a token while large Services are due
@@ -44,7 +44,7 @@ func newServices(options *config.Options, index *records.Index) *services {
 	}
 }
 
-// unlock wakes whoever waits for what has changed.
+// unlock wakes the run loops for which something has changed.
 func (s *services) unlock() {
 	if len(s.state.renamed) > 0 {
 		s.onRenamed()
@@ -58,28 +58,26 @@ func (s *services) unlock() {
 	s.mu.Unlock()
 }
 
-// expose takes in an exposed Service that appeared or changed.
 func (s *services) expose(service *object.Service) {
 	s.mu.Lock()
 	defer s.unlock()
 	s.state.expose(service)
 }
 
-// unexpose takes in that a Service is gone, or is no longer exposed.
 func (s *services) unexpose(service cache.ObjectName) {
 	s.mu.Lock()
 	defer s.unlock()
 	s.state.unexpose(service)
 }
 
-// setSlice takes in an EndpointSlice that appeared, changed or (new is nil) went.
+// setSlice replaces an EndpointSlice; either may be nil. It updates the Service of each (E1).
 func (s *services) setSlice(old, new *object.EndpointSlice) {
 	s.mu.Lock()
 	defer s.unlock()
 	s.state.setSlice(old, new)
 }
 
-// recheck takes in that an endpoint has become healthy or unhealthy, and returns whose it is.
+// recheck updates the Services of an endpoint that has become healthy or unhealthy, and returns them.
 func (s *services) recheck(addr netip.AddrPort) []cache.ObjectName {
 	s.mu.Lock()
 	defer s.unlock()
@@ -90,13 +88,11 @@ func (s *services) recheck(addr netip.AddrPort) []cache.ObjectName {
 	return owners
 }
 
-// find returns an exposed Service, nil if it is none or has no addresses until its slices are merged; pending
-// reports the latter.
+// find returns an exposed Service, nil if it is none or is pending: its first addresses are not merged yet.
 func (s *services) find(service cache.ObjectName) (e *exposedService, pending bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e = s.state.exposed[service]
-	if e != nil && !e.populated { // its hosts would have no addresses, for a moment
+	if e = s.state.exposed[service]; e != nil && !e.populated { // its hosts would have no addresses, for a moment
 		return nil, true
 	}
 	return e, false
@@ -109,7 +105,6 @@ func (s *services) InNamespace(namespace string) bool {
 	return s.state.namespaces[namespace] > 0
 }
 
-// takeRenamed returns the Services whose names have come or gone since it was last called.
 func (s *services) takeRenamed() map[cache.ObjectName]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,8 +113,8 @@ func (s *services) takeRenamed() map[cache.ObjectName]bool {
 	return renamed
 }
 
-// publish names the renamed Services, and takes in the zones in which hosts lead to a Service alone, or to a union.
-// It returns what is to be done to the index for their names, and the problems of slices.
+// publish names the renamed Services, and stores the zones in which hosts lead to only a Service, or to a union. It returns the
+// changes of the index for their names, and the problems of slices.
 func (s *services) publish(renamed map[cache.ObjectName]bool, hosts map[string]*records.Node, named map[cache.ObjectName][]string, unions map[*union][]string) (put []records.Entry, gone []string, problems []object.Problem) {
 	s.mu.Lock()
 	defer s.unlock()
@@ -128,7 +123,7 @@ func (s *services) publish(renamed map[cache.ObjectName]bool, hosts map[string]*
 	return put, gone, s.state.problems()
 }
 
-// count returns how many Services are exposed, and their endpoints by state.
+// count returns the number of exposed Services, and of their endpoints by state.
 func (s *services) count() (exposed int, endpoints states) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

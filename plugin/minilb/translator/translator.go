@@ -54,8 +54,14 @@ func NewTranslator(ts *Translators, options config.Options, index *records.Index
 		index:    index,
 		reporter: ts.reporter,
 		services: &dependencies{newServices(&options, index), found},
-		naming:   newNaming(&options, found),
-		last:     newPublication(),
+		naming: naming{
+			options: &options, exposed: found, unions: map[string]*union{}, named: map[cache.ObjectName]zoneUses{},
+			changedUnions: map[*union]bool{}, changedNamed: map[cache.ObjectName]bool{},
+		},
+		last: publication{
+			partial: true, hosts: map[string]*records.Node{}, resolved: map[string]resolvedHost{}, rejected: map[string]int{},
+			names: map[string]int{"ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0, "service": 0},
+		},
 	}
 	t.Claims = newClaims(ts, &options, t.services, nil)
 	t.services.onRenamed, t.services.state.observe = t.changed, t.observe
@@ -70,11 +76,9 @@ func NewTranslator(ts *Translators, options config.Options, index *records.Index
 	return t
 }
 
-// Follow lets the serials go on from those of a Translator whose place this one takes.
+// Follow continues the serials of a Translator that this one replaces.
 func (t *Translator) Follow(other *Translator) { t.index.InheritSerials(other.index) }
 
-// onSlice takes in an EndpointSlice that appeared, changed or went. It touches the Service
-// that the slice belongs to, and the one it belonged to (E1).
 func (t *Translator) onSlice(old, new *object.EndpointSlice) {
 	if old != nil && old.Ignored { // M8
 		old = nil
@@ -89,8 +93,8 @@ func (t *Translator) onSlice(old, new *object.EndpointSlice) {
 	}
 }
 
-// observe is given when a change that is answered now was triggered, in Unix nanoseconds. It reports how long that
-// took, if it can be: the annotation that says so is whatever its writer says, and clocks differ.
+// observe reports the latency of a change that was triggered then, in Unix nanoseconds, unless it is implausible: anyone may
+// write the annotation, and clocks differ.
 func (t *Translator) observe(triggered int64) {
 	const skew, longest = time.Minute, 24 * time.Hour
 	took := time.Since(time.Unix(0, triggered))

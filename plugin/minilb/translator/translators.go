@@ -36,8 +36,7 @@ func newTranslators(c *cluster.Cluster, log informer.Logger) *Translators {
 	return &Translators{Cluster: c, log: log, reporter: newReporter(log), probing: map[time.Duration]*probing{}}
 }
 
-// Follow takes over what the Translators of another Cluster for the same API server, whose place these take, have found
-// out: endpoints that they suspect are suspect here.
+// Follow copies the suspect endpoints of Translators for the same API server that these replace.
 func (ts *Translators) Follow(other *Translators) {
 	for _, p := range ts.probing {
 		for _, before := range other.probing {

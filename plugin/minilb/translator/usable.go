@@ -11,24 +11,23 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// states counts the endpoints of a Service by what their conditions amount to.
+// states counts the endpoints of a Service by state.
 type states struct {
 	ready       int // answered
 	terminating int // serving while they terminate: answered if none is ready (E3)
 	notReady    int // never answered
-	suspect     int // would be answered, but accept no connections, as probes have found
+	suspect     int // would be answered, but probes fail
 }
 
-// usable are the entries of a Service's slices that it can be answered with: addresses, SRV records,
-// endpoint names, PTR records, HTTPS records and probes all take these very ones (E3).
+// usable are the entries of a Service's slices that it can be answered with, for addresses, SRV records, endpoint names, PTR
+// records, HTTPS records and probes (E3).
 type usable struct {
 	entries []entry // by address
 	ports   [][]object.Port
 	ready   families // whether those of each family are ready ones
 }
 
-// entry is an endpoint with the ports of its slice: pods that share an address, as those of a node's
-// network do, have an entry each.
+// entry is an endpoint with the ports of its slice. Pods that share an address, as with hostNetwork, have an entry each.
 type entry struct {
 	object.Endpoint
 	ports int // which of the sets of ports
@@ -37,7 +36,6 @@ type entry struct {
 // families holds what is true of IPv4 and of IPv6.
 type families [2]bool
 
-// family returns the index of an address' family.
 func family(addr netip.Addr) int {
 	if addr.Is4() {
 		return 0
@@ -45,8 +43,7 @@ func family(addr netip.Addr) int {
 	return 1
 }
 
-// usableOf returns the entries that a Service can be answered with out of its slices, and how many
-// endpoints there are (E3–E8).
+// usableOf returns the entries that a Service can be answered with, and how many endpoints it has (E3–E8).
 func usableOf(slicesOf []*object.EndpointSlice) (usable, states) {
 	all, sets := entriesOf(slicesOf)
 	u := usable{ports: sets, entries: make([]entry, 0, len(all))}
@@ -63,20 +60,19 @@ func usableOf(slicesOf []*object.EndpointSlice) (usable, states) {
 		}
 	}
 	for i := range all {
-		if e := &all[i]; u.Takes(e) {
+		if e := &all[i]; u.has(e) {
 			u.entries = append(u.entries, *e)
 		}
 	}
 	return u, counts
 }
 
-// takes reports whether an entry is usable: what terminates is for a family in which nothing is ready (E3).
-func (u *usable) Takes(e *entry) bool {
+// has reports whether an entry is usable: a terminating one is in a family in which nothing is ready (E3).
+func (u *usable) has(e *entry) bool {
 	return e.Is(object.Ready) || e.Answerable() && !u.ready[family(e.Addr)]
 }
 
-// entriesOf returns the entries of slices in order, those that are superseded left out (E8), and the
-// sets of ports that they have.
+// entriesOf returns the entries of slices in order, without superseded ones (E8), and their sets of ports.
 func entriesOf(slicesOf []*object.EndpointSlice) (entries []entry, sets [][]object.Port) {
 	total := 0
 	for _, s := range slicesOf {
@@ -111,15 +107,14 @@ func entriesOf(slicesOf []*object.EndpointSlice) (entries []entry, sets [][]obje
 	return entries, sets
 }
 
-// supersedes reports whether an entry, the first of those with its address and ports, takes the place
-// of another: that one is the same, or what it was in a slice that it has left (E8).
+// supersedes reports whether an entry, the first of those with its address and ports, replaces another: it is the same one, or
+// was left in an old slice (E8).
 func (e *entry) supersedes(o *entry) bool {
 	return e.Addr == o.Addr && e.ports == o.ports &&
 		(e.Conditions != o.Conditions || e.Hostname == o.Hostname && e.Pod == o.Pod)
 }
 
-// addressesOf returns what a Service is answered with by these entries. It takes those away that are
-// of a family which is left out.
+// addressesOf returns what a Service is answered with. It removes the entries of an unwanted family.
 func addressesOf(o *config.Options, u *usable, offered object.ServicePorts) *records.Addresses {
 	u.entries = slices.DeleteFunc(u.entries, func(e entry) bool { return !o.WantsFamily(e.Addr) })
 	addrs := make([]netip.Addr, len(u.entries))
@@ -139,15 +134,14 @@ func addressesOf(o *config.Options, u *usable, offered object.ServicePorts) *rec
 	return answered
 }
 
-// pod is what is usable of a pod: at most one address of each family, or it is not known whether all are
-// the same pod's.
+// pod is the usable entries of a pod: at most one address of each family, or it is unsure whether all are the same pod's.
 type pod struct {
 	addrs    [2]netip.Addr
 	hostname string
 	unsure   bool
 }
 
-// label returns the name of an endpoint (D40), "" if that is its address'.
+// label returns the name of an endpoint (D40), "" for that of its address.
 func (p *pod) label() string {
 	switch {
 	case p.unsure:
@@ -158,8 +152,8 @@ func (p *pod) label() string {
 	return p.hostname
 }
 
-// labels returns the name of each entry: its hostname, or that of its pod, or the IPv4 address of its
-// pod (D40); "" where it is its own address. It returns nil if all are.
+// labels returns the name of each entry: its hostname, or that of its pod, or the IPv4 address of its pod (D40); "" for its
+// own address. It returns nil if all are "".
 func (u *usable) labels() []string {
 	n := len(u.entries)
 	hostnames := slices.ContainsFunc(u.entries, func(e entry) bool { return e.Hostname != "" })
@@ -199,7 +193,7 @@ func (u *usable) contributing() (sets [][]object.Port) {
 	return sets
 }
 
-// having tells of each set of ports whether an entry has it.
+// having reports of each set of ports whether an entry has it.
 func (u *usable) having() []bool {
 	has := make([]bool, len(u.ports))
 	for i := range u.entries {

@@ -20,13 +20,13 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
-// View is what a Translator has made of the objects. It does not change once nothing runs any more.
+// View is what a Translator has made of the objects. It does not change once the Translator does not run.
 type View struct {
 	translator *Translator
 	Options    *config.Options
 	Resolver   *claim.Resolver
 	Routes     *gateway.Routes
-	Hosts      map[string]*records.Node // what stands where claims are and no Service is; nil or Transparent where names only keep wildcards off
+	Hosts      map[string]*records.Node // of claims, where no Service's name is; nil or Transparent for names that only block wildcards
 	Objects    []object.Problem         // problems of Gateways and the like
 }
 
@@ -37,25 +37,15 @@ func (t *Translator) View() *View {
 	return &View{t, t.options, t.resolver, t.routes, t.last.hosts, t.objects}
 }
 
-// Problems yields the problems of claims, objects and EndpointSlices.
-func (v *View) Problems() iter.Seq[*object.Problem] {
-	return func(yield func(*object.Problem) bool) {
-		for p := range v.translator.problems() {
-			if !yield(p) {
-				return
-			}
-		}
-		for _, h := range v.translator.last.resolved {
-			if h.uncovered != nil && !yield(h.uncovered) {
-				return
-			}
-		}
-		for i := range v.translator.last.slices {
-			if !yield(&v.translator.last.slices[i]) {
-				return
-			}
+// Problems returns those of claims, objects and EndpointSlices.
+func (v *View) Problems() []object.Problem {
+	all := slices.Concat(v.Resolver.Problems(), v.Objects, v.translator.last.slices)
+	for _, h := range v.translator.last.resolved {
+		if h.uncovered != nil {
+			all = append(all, *h.uncovered)
 		}
 	}
+	return all
 }
 
 // Ingresses yields the claims of Ingresses.
@@ -121,7 +111,7 @@ func (v *View) Service(namespace, name string) (ServiceStatus, bool) {
 	for _, of := range all {
 		s.Endpoints = append(s.Endpoints, Endpoint{
 			Service: key.String(), Addr: of.Addr, Hostname: of.Hostname, Node: of.Node,
-			State: of.Conditions.String(), Answered: u.Takes(&of) && answered.Has(of.Addr),
+			State: of.Conditions.String(), Answered: u.has(&of) && answered.Has(of.Addr),
 		})
 	}
 	slices.Sort(s.Problems)

@@ -151,13 +151,8 @@ func (b *bench) publish() []string {
 	return b.log.take()
 }
 
-// problems returns those of all claims and objects of the Gateway API.
-func (b *bench) problems() (all []object.Problem) {
-	for p := range (&View{translator: b.tr}).Problems() {
-		all = append(all, *p)
-	}
-	return all
-}
+// problems returns those of all claims and objects.
+func (b *bench) problems() []object.Problem { return b.tr.View().Problems() }
 
 func (b *bench) pending() bool {
 	select {
