@@ -39,9 +39,9 @@ func (o *Resolution) add(p Resolution) {
 	o.Addrs, o.Services, o.External = join(o.Addrs, p.Addrs), join(o.Services, p.Services), join(o.External, p.External)
 }
 
-// join returns all of a and b. It shares the memory of b if a is empty, as most hosts have one claim.
+// join returns all of a and b. It shares the memory of b if a is nil, as most hosts have one claim.
 func join[T any](a, b []T) []T {
-	if len(a) == 0 {
+	if a == nil && len(b) > 0 {
 		return slices.Clip(b)
 	}
 	return append(a, b...)

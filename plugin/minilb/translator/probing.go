@@ -12,7 +12,6 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
-
 	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/probe"
@@ -133,10 +132,7 @@ func (s *serviceState) probe(service cache.ObjectName, e *exposedService, target
 			continue
 		}
 		s.probing.Remove(target.Addr)
-		rest := slices.DeleteFunc(s.probed[target.Addr], func(of cache.ObjectName) bool { return of == service })
-		if s.probed[target.Addr] = rest; len(rest) == 0 {
-			delete(s.probed, target.Addr)
-		}
+		remove(s.probed, target.Addr, func(of cache.ObjectName) bool { return of == service })
 	}
 }
 

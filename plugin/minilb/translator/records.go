@@ -34,8 +34,6 @@ func (z zoneUses) add(zone string, n int) {
 	}
 }
 
-func (z zoneUses) zones() []string { return slices.Sorted(maps.Keys(z)) }
-
 // union is the address set of hosts that lead to more than one Service, or to addresses.
 type union struct {
 	key      string
@@ -117,12 +115,12 @@ func (n *naming) count(zone string, node *records.Node, u *union, hosts int) {
 func (n *naming) changes() (named map[cache.ObjectName][]string, unions map[*union][]string) {
 	named, unions = map[cache.ObjectName][]string{}, map[*union][]string{}
 	for service := range n.changedNamed {
-		if named[service] = n.named[service].zones(); len(named[service]) == 0 {
+		if named[service] = slices.Sorted(maps.Keys(n.named[service])); len(named[service]) == 0 {
 			delete(n.named, service)
 		}
 	}
 	for u := range n.changedUnions {
-		if unions[u] = u.uses.zones(); len(unions[u]) == 0 {
+		if unions[u] = slices.Sorted(maps.Keys(u.uses)); len(unions[u]) == 0 {
 			delete(n.unions, u.key)
 		}
 	}

@@ -24,7 +24,7 @@ func (c *Claims) changed() {
 func (c *Claims) publish() {
 	all := c.unresolved.Swap(false)
 	changes := c.resolve(!c.known(), c.services.takeRenamed())
-	if all || len(changes.Hosts)+len(changes.Come)+len(changes.Gone) > 0 {
+	if all || len(changes.Come)+len(changes.Gone) > 0 {
 		c.onResolved(slices.Concat(c.resolver.Problems(), c.objects, c.cluster.Lint()))
 	}
 }

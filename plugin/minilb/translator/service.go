@@ -90,11 +90,7 @@ func (s *serviceState) setSlice(old, new *object.EndpointSlice) {
 	var before, after cache.ObjectName
 	if old != nil {
 		before = old.ServiceName()
-		if rest := slices.DeleteFunc(s.slicesOf[before], func(of *object.EndpointSlice) bool { return of.Name == old.Name }); len(rest) > 0 {
-			s.slicesOf[before] = rest
-		} else {
-			delete(s.slicesOf, before)
-		}
+		remove(s.slicesOf, before, func(of *object.EndpointSlice) bool { return of.Name == old.Name })
 		delete(s.slicesWithProblems, old.Key())
 	}
 	triggered := int64(0)
@@ -183,11 +179,7 @@ func (s *serviceState) combine(named map[cache.ObjectName][]string, unions map[*
 		for _, name := range u.services {
 			switch {
 			case len(zones) == 0:
-				if rest := slices.DeleteFunc(s.unions[name], func(of *union) bool { return of == u }); len(rest) > 0 {
-					s.unions[name] = rest
-				} else {
-					delete(s.unions, name)
-				}
+				remove(s.unions, name, func(of *union) bool { return of == u })
 			case len(u.zones) == 0:
 				s.unions[name] = append(s.unions[name], u)
 			}
@@ -195,6 +187,13 @@ func (s *serviceState) combine(named map[cache.ObjectName][]string, unions map[*
 		if u.zones = zones; len(zones) > 0 {
 			s.mergeUnion(u) // with what has changed meanwhile
 		}
+	}
+}
+
+// remove removes from the slice of a key, and the key with the last one.
+func remove[K comparable, V any](all map[K][]V, key K, which func(V) bool) {
+	if all[key] = slices.DeleteFunc(all[key], which); len(all[key]) == 0 {
+		delete(all, key)
 	}
 }
 
