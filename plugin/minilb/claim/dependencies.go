@@ -40,7 +40,8 @@ func (r *Resolver) ask(by dependent, name cache.ObjectName) *answer {
 
 func (r *Resolver) answered(name cache.ObjectName, dependents map[dependent]bool) *answer {
 	if name.Name == "" {
-		return &answer{populated: r.services.InNamespace(name.Namespace), exists: r.services.NamespaceExists(name.Namespace), dependents: dependents}
+		populated, exists := r.services.InNamespace(name.Namespace), r.services.NamespaceExists(name.Namespace)
+		return &answer{populated: populated, exists: exists, dependents: dependents}
 	}
 	exposed := r.services.Exposed(name)
 	return &answer{exposed: exposed, pending: !exposed && r.services.Pending(name), dependents: dependents}

@@ -58,7 +58,9 @@ func subset[T comparable](a, b []T) bool {
 
 // compact sorts and drops duplicates. What is sorted already may be shared.
 func (o *Resolution) compact() {
-	o.Addrs, o.Services, o.External = compact(o.Addrs, netip.Addr.Compare), compact(o.Services, object.CompareNames), compact(o.External, strings.Compare)
+	o.Addrs = compact(o.Addrs, netip.Addr.Compare)
+	o.Services = compact(o.Services, object.CompareNames)
+	o.External = compact(o.External, strings.Compare)
 }
 
 func compact[T comparable](all []T, compare func(a, b T) int) []T {
