@@ -113,7 +113,7 @@ func TestControllerLeavesOthersAlone(t *testing.T) {
 	// resynced waits until each Service has been looked at again, whether or not it has changed.
 	resynced := func() {
 		t.Helper()
-		const text = "Forcing resync" // said before
+		const text = "resync of all Services" // logged before
 		before := len(p.Stderr.Lines(text))
 		cluster.Eventually(t, 20*time.Second, func() error {
 			if n := len(p.Stderr.Lines(text)); n < before+2 {

@@ -80,7 +80,7 @@ func TestUnread(t *testing.T) {
 // A refusal of a reason that is not known is told all the same. What is wrong with a slice is said of its Service, and
 // what depends on a kind that cannot be read is said of the kind.
 func TestRefusedOtherwise(t *testing.T) {
-	expect(t, rejected(slices.Values([]*object.Problem{{Ref: &object.Ref{Kind: "Ingress", Namespace: "shop", Name: "i"}, Reason: "new", Text: "it is so"}, {Reason: object.ReasonEndpoint}, {Reason: object.ReasonUnread}})), []string{
+	expect(t, rejected([]object.Problem{{Ref: &object.Ref{Kind: "Ingress", Namespace: "shop", Name: "i"}, Reason: "new", Text: "it is so"}, {Reason: object.ReasonEndpoint}, {Reason: object.ReasonUnread}}), []string{
 		`warning Ingress shop/i HostDiffers: it is so; run "minilb explain HOST"`})
 }
 

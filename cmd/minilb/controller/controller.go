@@ -155,6 +155,7 @@ func (c *Controller) Run(ctx context.Context) error {
 
 func (c *Controller) resync(ctx context.Context) {
 	for c.options.Resync > 0 && sleep(ctx, c.options.Resync) {
+		c.log.Debug("resync of all Services")
 		c.enqueueAll()
 	}
 }

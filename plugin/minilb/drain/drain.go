@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// Timeout bounds the wait: whatever becomes of the context, plugin transfer tries each secondary three times for two seconds,
-// and plugin forward waits for an upstream. A server that stops still answers meanwhile.
-const Timeout = 7 * time.Second
+// Timeout bounds the wait, so that a dead secondary or upstream does not hold up a stop by more: whatever becomes of the context,
+// plugin transfer tries each secondary three times for two seconds, and plugin forward waits for an upstream. What has not
+// ended then does so by itself. A server that stops still answers meanwhile.
+const Timeout = time.Second
 
 // Wait waits until the goroutines have ended, for Timeout at most.
 func Wait(goroutines *sync.WaitGroup) {
