@@ -12,8 +12,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/plugin/minilb/cluster"
@@ -23,15 +21,6 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
-
-func parsed(t testing.TB, text string) *unstructured.Unstructured {
-	t.Helper()
-	obj := &unstructured.Unstructured{}
-	if err := utiljson.Unmarshal([]byte(text), &obj.Object); err != nil { // numbers as in the API server's answers
-		t.Fatal(err)
-	}
-	return obj
-}
 
 // testLog collects log lines.
 type testLog struct {
