@@ -7,7 +7,6 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/inspect"
 	routes "github.com/minilb/minilb/plugin/minilb/gateway"
-
 	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 

@@ -49,7 +49,7 @@ func NewStore[R Full, T Object](status *Status, transform func(R) T) *Store[R, T
 	return s
 }
 
-// Subscribe makes the Store call f, with its lock held, for each change: old is zero for a new object, new for a deleted
+// Subscribe makes the Store call f within the event of each change: old is zero for a new object, new for a deleted
 // one. It must be called before anything is read.
 func (s *Store[R, T]) Subscribe(f func(old, new T)) { s.subscribers = append(s.subscribers, f) }
 

@@ -1,6 +1,8 @@
 package translator
 
-import "k8s.io/client-go/tools/cache"
+import (
+	"k8s.io/client-go/tools/cache"
+)
 
 // dependencies is the exposure of a Translator's claims.
 type dependencies struct {

@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/endpoint"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -45,8 +46,8 @@ type mergeJob struct {
 	slices    []*object.EndpointSlice
 	asOf      uint64 // the last change that it knows
 	triggered int64
-	usable    *usable // nil until they are merged
-	states    states
+	usable    *endpoint.Usable // nil until they are merged
+	states    endpoint.Counts
 	addrs     *records.Addresses
 }
 
@@ -54,7 +55,7 @@ type mergeJob struct {
 func (s *serviceState) begin(service cache.ObjectName, e *exposedService, triggered int64) *mergeJob {
 	job := &mergeJob{service: service, e: e, ports: e.ServicePorts, slices: s.slicesOf[service], asOf: s.changes, triggered: triggered}
 	if s.probing != nil {
-		u, counts := usableOf(job.slices)
+		u, counts := endpoint.Of(job.slices)
 		s.keepHealthy(service, e, &u, &counts)
 		job.usable, job.states = &u, counts
 	}
@@ -76,10 +77,10 @@ func (s *serviceState) takeDue(service cache.ObjectName) *mergeJob {
 
 func (job *mergeJob) merge(o *config.Options) {
 	if job.usable == nil {
-		u, counts := usableOf(job.slices)
+		u, counts := endpoint.Of(job.slices)
 		job.usable, job.states = &u, counts
 	}
-	job.addrs = addressesOf(o, job.usable, job.ports)
+	job.addrs = endpoint.Addresses(o, job.usable, job.ports)
 }
 
 // finish stores the addresses of a job, unless a later one is finished, and names the Service after its first.

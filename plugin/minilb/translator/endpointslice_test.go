@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/endpoint"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -40,9 +41,9 @@ func testSlice(name string, family discoveryv1.AddressType, endpoints ...string)
 }
 
 // answer returns what a Service is answered with, and how many endpoints it has.
-func answer(slicesOf []*object.EndpointSlice) (*records.Addresses, states) {
-	u, counts := usableOf(slicesOf)
-	return addressesOf(new(config.Options), &u, object.ServicePorts{}), counts
+func answer(slicesOf []*object.EndpointSlice) (*records.Addresses, endpoint.Counts) {
+	u, counts := endpoint.Of(slicesOf)
+	return endpoint.Addresses(new(config.Options), &u, object.ServicePorts{}), counts
 }
 
 func TestMerge(t *testing.T) {
@@ -51,27 +52,27 @@ func TestMerge(t *testing.T) {
 		name   string
 		slices []*object.EndpointSlice
 		want   string // addresses
-		states states
+		states endpoint.Counts
 	}{
-		{"E2: nil is ready", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 ---")}, "10.0.0.1", states{ready: 1}},
-		{"E2: nil serves", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 r-T")}, "10.0.0.1", states{0, 1, 0, 0}},
-		{"E3: ready alone", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 RSt", "10.0.0.2 rST", "10.0.0.3 rst")}, "10.0.0.1", states{1, 1, 1, 0}},
-		{"E3: none ready, serving and terminating", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 rST", "10.0.0.2 rst")}, "10.0.0.1", states{0, 1, 1, 0}},
-		{"E3: none at all", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 rst", "10.0.0.2 rsT")}, "", states{0, 0, 2, 0}},
-		{"E3: each family by itself", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v6, "fd00::1 rST")}, "10.0.0.1 fd00::1", states{1, 1, 0, 0}},
-		{"E4: not ready is not terminating", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 r--")}, "", states{0, 0, 1, 0}},
-		{"E5: published though not ready", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 Rst", "10.0.0.2 RsT")}, "10.0.0.1 10.0.0.2", states{2, 0, 0, 0}},
-		{"E6: FQDN", []*object.EndpointSlice{testSlice("a", discoveryv1.AddressTypeFQDN, "web.example.org RSt")}, "", states{}},
-		{"E6: unknown type", []*object.EndpointSlice{testSlice("a", "IPv5", "10.0.0.1 RSt", "fd00::1 RSt")}, "", states{}},
-		{"E8: moved between slices", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 rsT"), testSlice("b", v4, "10.0.0.1 RSt")}, "10.0.0.1", states{1, 0, 0, 0}},
-		{"E8: used again while the old pod terminates", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 rST")}, "10.0.0.1", states{1, 0, 0, 0}},
-		{"E8: of two that stay, the ready one", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 rSt")}, "10.0.0.1", states{1, 0, 0, 0}},
-		{"E8: of two that terminate, the serving one", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 rST"), testSlice("b", v4, "10.0.0.1 rsT")}, "10.0.0.1", states{0, 1, 0, 0}},
-		{"E8: the one that stays is the present one, ready or not", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 RST"), testSlice("b", v4, "10.0.0.1 rSt")}, "", states{0, 0, 1, 0}},
-		{"E8: the same twice", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 RSt")}, "10.0.0.1", states{1, 0, 0, 0}},
-		{"E9, E14: union of slices and families", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.2 RSt"), testSlice("b", v4, "10.0.0.1 RSt"), testSlice("c", v6, "fd00::1 RSt")}, "10.0.0.1 10.0.0.2 fd00::1", states{3, 0, 0, 0}},
-		{"E17: Cilium's placeholder", []*object.EndpointSlice{testSlice("a", v4, "192.192.192.192 RSt")}, "", states{}},
-		{"no slices", nil, "", states{}},
+		{"E2: nil is ready", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 ---")}, "10.0.0.1", endpoint.Counts{Ready: 1}},
+		{"E2: nil serves", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 r-T")}, "10.0.0.1", endpoint.Counts{Ready: 0, Terminating: 1, NotReady: 0, Suspect: 0}},
+		{"E3: ready alone", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 RSt", "10.0.0.2 rST", "10.0.0.3 rst")}, "10.0.0.1", endpoint.Counts{Ready: 1, Terminating: 1, NotReady: 1, Suspect: 0}},
+		{"E3: none ready, serving and terminating", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 rST", "10.0.0.2 rst")}, "10.0.0.1", endpoint.Counts{Ready: 0, Terminating: 1, NotReady: 1, Suspect: 0}},
+		{"E3: none at all", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 rst", "10.0.0.2 rsT")}, "", endpoint.Counts{Ready: 0, Terminating: 0, NotReady: 2, Suspect: 0}},
+		{"E3: each family by itself", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v6, "fd00::1 rST")}, "10.0.0.1 fd00::1", endpoint.Counts{Ready: 1, Terminating: 1, NotReady: 0, Suspect: 0}},
+		{"E4: not ready is not terminating", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 r--")}, "", endpoint.Counts{Ready: 0, Terminating: 0, NotReady: 1, Suspect: 0}},
+		{"E5: published though not ready", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 Rst", "10.0.0.2 RsT")}, "10.0.0.1 10.0.0.2", endpoint.Counts{Ready: 2, Terminating: 0, NotReady: 0, Suspect: 0}},
+		{"E6: FQDN", []*object.EndpointSlice{testSlice("a", discoveryv1.AddressTypeFQDN, "web.example.org RSt")}, "", endpoint.Counts{}},
+		{"E6: unknown type", []*object.EndpointSlice{testSlice("a", "IPv5", "10.0.0.1 RSt", "fd00::1 RSt")}, "", endpoint.Counts{}},
+		{"E8: moved between slices", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 rsT"), testSlice("b", v4, "10.0.0.1 RSt")}, "10.0.0.1", endpoint.Counts{Ready: 1, Terminating: 0, NotReady: 0, Suspect: 0}},
+		{"E8: used again while the old pod terminates", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 rST")}, "10.0.0.1", endpoint.Counts{Ready: 1, Terminating: 0, NotReady: 0, Suspect: 0}},
+		{"E8: of two that stay, the ready one", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 rSt")}, "10.0.0.1", endpoint.Counts{Ready: 1, Terminating: 0, NotReady: 0, Suspect: 0}},
+		{"E8: of two that terminate, the serving one", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 rST"), testSlice("b", v4, "10.0.0.1 rsT")}, "10.0.0.1", endpoint.Counts{Ready: 0, Terminating: 1, NotReady: 0, Suspect: 0}},
+		{"E8: the one that stays is the present one, ready or not", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 RST"), testSlice("b", v4, "10.0.0.1 rSt")}, "", endpoint.Counts{Ready: 0, Terminating: 0, NotReady: 1, Suspect: 0}},
+		{"E8: the same twice", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.1 RSt"), testSlice("b", v4, "10.0.0.1 RSt")}, "10.0.0.1", endpoint.Counts{Ready: 1, Terminating: 0, NotReady: 0, Suspect: 0}},
+		{"E9, E14: union of slices and families", []*object.EndpointSlice{testSlice("a", v4, "10.0.0.2 RSt"), testSlice("b", v4, "10.0.0.1 RSt"), testSlice("c", v6, "fd00::1 RSt")}, "10.0.0.1 10.0.0.2 fd00::1", endpoint.Counts{Ready: 3, Terminating: 0, NotReady: 0, Suspect: 0}},
+		{"E17: Cilium's placeholder", []*object.EndpointSlice{testSlice("a", v4, "192.192.192.192 RSt")}, "", endpoint.Counts{}},
+		{"no slices", nil, "", endpoint.Counts{}},
 	}
 	random := seeded(t)
 	for _, tc := range tests {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/endpoint"
 	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/probe"
@@ -44,22 +45,12 @@ func (ts *Translators) probingFor(t *Translator) *probing {
 	return p
 }
 
-// probeTarget returns where an entry is probed: at its first TCP port. It reports whether there is one.
-func (u *usable) probeTarget(e *entry) (netip.AddrPort, bool) {
-	for _, p := range u.ports[e.ports] {
-		if p.Proto == "_tcp" {
-			return netip.AddrPortFrom(e.Addr, p.Number), true
-		}
-	}
-	return netip.AddrPort{}, false
-}
-
 // targetsOf returns the targets of the entries that a Service is answered with, in order, each once.
-func targetsOf(o *config.Options, u *usable) []probe.Target {
-	targets := make([]probe.Target, 0, len(u.entries))
-	for i := range u.entries {
-		e := &u.entries[i]
-		if addr, ok := u.probeTarget(e); ok && o.WantsFamily(e.Addr) {
+func targetsOf(o *config.Options, u *endpoint.Usable) []probe.Target {
+	targets := make([]probe.Target, 0, len(u.Entries))
+	for i := range u.Entries {
+		e := &u.Entries[i]
+		if addr, ok := u.ProbeTarget(e); ok && o.WantsFamily(e.Addr) {
 			targets = append(targets, probe.Target{Addr: addr, Node: e.Node})
 		}
 	}
@@ -71,7 +62,7 @@ func targetsOf(o *config.Options, u *usable) []probe.Target {
 
 // keepHealthy removes the entries that accept no connections, unless none of their family does, and counts them as suspect.
 // It updates what is probed.
-func (s *serviceState) keepHealthy(service cache.ObjectName, e *exposedService, u *usable, counts *states) {
+func (s *serviceState) keepHealthy(service cache.ObjectName, e *exposedService, u *endpoint.Usable, counts *endpoint.Counts) {
 	targets := targetsOf(s.options, u)
 	s.probe(service, e, targets)
 	suspects := map[netip.AddrPort]bool{}
@@ -80,15 +71,15 @@ func (s *serviceState) keepHealthy(service cache.ObjectName, e *exposedService, 
 			suspects[target.Addr] = true
 		}
 	}
-	suspect := func(e *entry) bool {
-		addr, ok := u.probeTarget(e)
+	suspect := func(e *endpoint.Entry) bool {
+		addr, ok := u.ProbeTarget(e)
 		return ok && suspects[addr]
 	}
 	var all, of [2]int // how many entries there are, and suspect ones, by family
-	for i := range u.entries {
-		f := family(u.entries[i].Addr)
+	for i := range u.Entries {
+		f := endpoint.Family(u.Entries[i].Addr)
 		all[f]++
-		if suspect(&u.entries[i]) {
+		if suspect(&u.Entries[i]) {
 			of[f]++
 		}
 	}
@@ -97,16 +88,16 @@ func (s *serviceState) keepHealthy(service cache.ObjectName, e *exposedService, 
 		if n > 0 && n == all[f] {
 			unhealthy |= 1 << f
 		}
-		counts.suspect += n
-		if u.ready[f] {
-			counts.ready -= n
+		counts.Suspect += n
+		if u.Ready[f] {
+			counts.Ready -= n
 		} else {
-			counts.terminating -= n
+			counts.Terminating -= n
 		}
 	}
 	e.allUnhealthy.Store(unhealthy)
-	u.entries = slices.DeleteFunc(u.entries, func(e entry) bool {
-		f := family(e.Addr)
+	u.Entries = slices.DeleteFunc(u.Entries, func(e endpoint.Entry) bool {
+		f := endpoint.Family(e.Addr)
 		return of[f] < all[f] && suspect(&e)
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/endpoint"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -28,7 +29,7 @@ type naming struct {
 // zoneUses is the number of hosts with some addresses by zone, "" for those outside the zones.
 type zoneUses map[string]int
 
-func (z zoneUses) add(zone string, n int) {
+func (z zoneUses) Add(zone string, n int) {
 	if z[zone] += n; z[zone] == 0 {
 		delete(z, zone)
 	}
@@ -48,7 +49,7 @@ func (u *union) merge(o *config.Options, services map[cache.ObjectName]*exposedS
 	fixed := records.NewAddresses(o.FilterFamilies(u.fixed)...)
 	all := []*records.Addresses{fixed}
 	var exposed []*exposedService
-	sound := families{len(fixed.V4) > 0, len(fixed.V6) > 0} // there are addresses that nobody doubts
+	sound := endpoint.Families{len(fixed.V4) > 0, len(fixed.V6) > 0} // there are addresses that nobody doubts
 	for _, name := range u.services {
 		if e := services[name]; e != nil {
 			exposed = append(exposed, e)
@@ -99,14 +100,14 @@ func (n *naming) node(out *claim.Resolution) (*records.Node, *union) {
 func (n *naming) count(zone string, node *records.Node, u *union, hosts int) {
 	switch {
 	case u != nil:
-		u.uses.add(zone, hosts)
+		u.uses.Add(zone, hosts)
 		n.changedUnions[u] = true
 	case node.Target == "":
 		service := cache.NewObjectName(node.Namespace, node.Service)
 		if n.named[service] == nil {
 			n.named[service] = zoneUses{}
 		}
-		n.named[service].add(zone, hosts)
+		n.named[service].Add(zone, hosts)
 		n.changedNamed[service] = true
 	}
 }

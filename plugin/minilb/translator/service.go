@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/endpoint"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/probe"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -21,7 +22,7 @@ type exposedService struct {
 	asOf      uint64 // the last change that they follow
 	named     bool   // its names are answered
 	object.ServicePorts
-	states       states
+	states       endpoint.Counts
 	targets      []probe.Target // where its endpoints are probed, in order
 	seenByUnions uint32         // what its unions know of allUnhealthy
 
@@ -41,7 +42,7 @@ type serviceState struct {
 	renamed            map[cache.ObjectName]bool                    // Services whose names have come or gone since they were published
 	slicesOf           map[cache.ObjectName][]*object.EndpointSlice // by Service, whether exposed or not (E1)
 	slicesWithProblems map[cache.ObjectName]*object.EndpointSlice
-	states             states                        // of the endpoints of all exposed Services
+	states             endpoint.Counts               // of the endpoints of all exposed Services
 	unions             map[cache.ObjectName][]*union // by the Services in them
 	named              map[cache.ObjectName][]string // the zones where hosts lead to the Service alone
 
@@ -74,7 +75,7 @@ func (s *serviceState) expose(service *object.Service) {
 
 func (s *serviceState) unexpose(service cache.ObjectName) {
 	e := s.exposed[service]
-	s.states.add(e.states, -1)
+	s.states.Add(e.states, -1)
 	if s.probing != nil {
 		s.probe(service, e, nil)
 	}
@@ -141,9 +142,9 @@ func (e *exposedService) healthy() *records.Addresses {
 }
 
 // refresh stores a Service's addresses in its set and in its unions, and reports whether answers have changed.
-func (s *serviceState) refresh(service cache.ObjectName, e *exposedService, addrs *records.Addresses, states states) bool {
-	s.states.add(e.states, -1)
-	s.states.add(states, 1)
+func (s *serviceState) refresh(service cache.ObjectName, e *exposedService, addrs *records.Addresses, states endpoint.Counts) bool {
+	s.states.Add(e.states, -1)
+	s.states.Add(states, 1)
 	e.states = states
 	before := e.addrs.Load()
 	changed, unhealthy := e.addrs.Store(addrs), e.allUnhealthy.Load()
@@ -201,13 +202,6 @@ func (s *serviceState) mergeUnion(u *union) {
 	if u.addrs.Store(u.merge(s.options, s.exposed)) {
 		s.index.MarkChanged(u.zones...)
 	}
-}
-
-func (s *states) add(o states, sign int) {
-	s.ready += sign * o.ready
-	s.terminating += sign * o.terminating
-	s.notReady += sign * o.notReady
-	s.suspect += sign * o.suspect
 }
 
 // nameServices returns the changes of the index for Services whose names have come, which replace claims on them in hosts, or

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/endpoint"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -124,7 +125,7 @@ func (s *services) publish(renamed map[cache.ObjectName]bool, hosts map[string]*
 }
 
 // count returns the number of exposed Services, and of their endpoints by state.
-func (s *services) count() (exposed int, endpoints states) {
+func (s *services) count() (exposed int, endpoints endpoint.Counts) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.state.exposed), s.state.states

@@ -1,6 +1,8 @@
 package translator
 
-import "maps"
+import (
+	"maps"
+)
 
 // Stats counts what a Translator made of the cluster.
 type Stats struct {
@@ -21,6 +23,6 @@ func (t *Translator) Stats() Stats {
 			s.Names["service"] += exposed * len(t.options.Zones)
 		}
 	}
-	s.Endpoints = map[string]int{"ready": endpoints.ready, "terminating": endpoints.terminating, "not_ready": endpoints.notReady, "suspect": endpoints.suspect}
+	s.Endpoints = map[string]int{"ready": endpoints.Ready, "terminating": endpoints.Terminating, "not_ready": endpoints.NotReady, "suspect": endpoints.Suspect}
 	return s
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/endpoint"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
@@ -127,7 +128,7 @@ func TestTranslatorService(t *testing.T) {
 	b.publish()
 	b.want("web.shop.minilb.", "-")
 	slices.Delete(serviceSlice("shop/web", "web-2"))
-	if len(b.tr.services.state.exposed) != 0 || len(b.tr.services.state.slicesOf) != 0 || b.tr.services.state.states != (states{}) {
+	if len(b.tr.services.state.exposed) != 0 || len(b.tr.services.state.slicesOf) != 0 || b.tr.services.state.states != (endpoint.Counts{}) {
 		t.Errorf("what was deleted leaves %v, %v, %+v", b.tr.services.state.exposed, b.tr.services.state.slicesOf, b.tr.services.state.states)
 	}
 }

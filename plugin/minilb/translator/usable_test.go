@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/endpoint"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -110,7 +111,7 @@ func TestEntries(t *testing.T) {
 				b.watcher.EndpointSlices("").Update(s)
 			}
 			b.sync()
-			u, _ := usableOf(all)
+			u, _ := endpoint.Of(all)
 			var probed []string
 			for _, target := range targetsOf(b.tr.options, &u) {
 				probed = append(probed, target.Addr.String())
@@ -188,8 +189,8 @@ func TestEntriesOfOtherPorts(t *testing.T) {
 		drains, waits := serviceSlice("shop/web", "old", "10.0.0.7 rST"), serviceSlice("shop/web", "new", "10.0.0.7 rst")
 		drains.Ports, waits.Ports = tc.old, tc.new
 		for _, all := range [][]*object.EndpointSlice{{drains, waits}, {waits, drains}} {
-			if u, _ := usableOf(all); len(u.entries) != tc.want {
-				t.Errorf("%v drains, %v waits: %d are usable, want %d", tc.old, tc.new, len(u.entries), tc.want)
+			if u, _ := endpoint.Of(all); len(u.Entries) != tc.want {
+				t.Errorf("%v drains, %v waits: %d are usable, want %d", tc.old, tc.new, len(u.Entries), tc.want)
 			}
 		}
 	}
@@ -224,8 +225,8 @@ func TestInspectedEntries(t *testing.T) {
 func TestLabelsOfFamily(t *testing.T) {
 	all := slicesAs(t, "80: 10.0.0.1 RSt - a", "80: fd00::1 RSt - a")
 	for want, o := range map[string]config.Options{"10-0-0-1:80": {NoIPv6: true}, "fd00--1:80": {NoIPv4: true}} {
-		u, _ := usableOf(all)
-		a := addressesOf(&o, &u, object.ServicePorts{})
+		u, _ := endpoint.Of(all)
+		a := endpoint.Addresses(&o, &u, object.ServicePorts{})
 		index := records.NewIndex([]string{"minilb."})
 		index.Update(nil, []records.Entry{{Name: "web.shop.minilb.", Node: &records.Node{Addrs: records.NewAddressSet(a), NamesBelow: true}}}, false)
 		if got := (&bench{t: t, index: index}).srv("_https._tcp.web.shop.minilb."); got != want {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/endpoint"
 	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -104,14 +105,14 @@ func (v *View) Service(namespace, name string) (ServiceStatus, bool) {
 			s.Problems = append(s.Problems, p.Ref.String()+": "+p.Text)
 		}
 	}
-	all, _ := entriesOf(v.translator.services.state.slicesOf[key])
-	slices.SortFunc(all, func(a, b entry) int { return a.Compare(&b.Endpoint) })
-	u, _ := usableOf(v.translator.services.state.slicesOf[key])
+	all, _ := endpoint.Entries(v.translator.services.state.slicesOf[key])
+	slices.SortFunc(all, func(a, b endpoint.Entry) int { return a.Compare(&b.Endpoint) })
+	u, _ := endpoint.Of(v.translator.services.state.slicesOf[key])
 	answered := e.addrs.Load()
 	for _, of := range all {
 		s.Endpoints = append(s.Endpoints, Endpoint{
 			Service: key.String(), Addr: of.Addr, Hostname: of.Hostname, Node: of.Node,
-			State: of.Conditions.String(), Answered: u.has(&of) && answered.Has(of.Addr),
+			State: of.Conditions.String(), Answered: u.Has(&of) && answered.Has(of.Addr),
 		})
 	}
 	slices.Sort(s.Problems)

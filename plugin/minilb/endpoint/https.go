@@ -1,4 +1,4 @@
-package translator
+package endpoint
 
 import (
 	"github.com/minilb/minilb/plugin/minilb/object"

@@ -1,4 +1,4 @@
-package translator
+package endpoint
 
 import (
 	"cmp"
@@ -14,7 +14,7 @@ import (
 
 // namedPorts returns the named ports of all slices, with the endpoints that serve them (D41), and those of the Service, which
 // exist without an endpoint (D16).
-func (u *usable) namedPorts(labels []string, ofService string) []records.Port {
+func (u *Usable) namedPorts(labels []string, ofService string) []records.Port {
 	has, contributing := u.having(), 0
 	having := map[object.Port][]int{} // sets with entries, by their numbers
 	for i, set := range u.ports {
@@ -73,18 +73,18 @@ func (u *usable) namedPorts(labels []string, ofService string) []records.Port {
 
 // servedBy returns the addresses of the entries with these sets of ports, in order, nil for all; or their labels if some
 // entries have labels, once for each address (E8).
-func (u *usable) servedBy(sets []int, labels []string) (addrs []netip.Addr, named []string) {
+func (u *Usable) servedBy(sets []int, labels []string) (addrs []netip.Addr, named []string) {
 	serves := make([]bool, len(u.ports))
 	for _, set := range sets {
 		serves[set] = true
 	}
 	addrs, named = []netip.Addr{}, []string{} // none, which nil is not
 	total := 0
-	for begin, end := 0, 0; begin < len(u.entries); begin = end {
-		addr, served := u.entries[begin].Addr, false
+	for begin, end := 0, 0; begin < len(u.Entries); begin = end {
+		addr, served := u.Entries[begin].Addr, false
 		own, usual := "", "" // the first label of those that serve, and of all at the address
-		for ; end < len(u.entries) && u.entries[end].Addr == addr; end++ {
-			is := serves[u.entries[end].ports]
+		for ; end < len(u.Entries) && u.Entries[end].Addr == addr; end++ {
+			is := serves[u.Entries[end].ports]
 			served = served || is
 			if labels == nil || labels[end] == "" {
 				continue
