@@ -139,7 +139,7 @@ type expected struct {
 	answers  []string // data of the records that may be there, some of them; nil for a negative answer
 	soa      string   // owner of the SOA of a negative answer
 	at       string   // owner of the answers
-	passedOn bool     // to nobody, so that it is refused, or not implemented
+	passedOn bool     // to nobody, and so answered REFUSED or NOTIMP
 }
 
 func expect(m *Minilb, asked *dns.Msg) expected {
