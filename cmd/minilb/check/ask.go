@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"k8s.io/client-go/util/workqueue"
 )
 
 const (
@@ -22,13 +24,9 @@ const (
 // Server returns the address and port of a DNS server that is written as either "address",
 // "address:port" or "[address]:port"; the port is 53 without one. The address may be a name.
 func Server(written string) (string, error) {
-	host, port := written, "53"
-	if _, err := netip.ParseAddr(written); err != nil {
-		if h, p, err := net.SplitHostPort(written); err == nil {
-			host, port = h, p
-		} else {
-			host = strings.TrimSuffix(strings.TrimPrefix(written, "["), "]")
-		}
+	host, port, err := net.SplitHostPort(written)
+	if err != nil {
+		host, port = strings.TrimSuffix(strings.TrimPrefix(written, "["), "]"), "53"
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, " /[]") {
 		return "", fmt.Errorf("%q: want an ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT", written)
@@ -54,28 +52,14 @@ func askAll(ctx context.Context, ask asker, questions []question) map[question]a
 
 // inParallel calls f with each question until the context ends, and returns what it returned.
 func inParallel[T any](ctx context.Context, questions []question, f func(question) T) map[question]T {
-	queue := make(chan question)
 	var mu sync.Mutex
-	var running sync.WaitGroup
 	answers := map[question]T{}
-	for range askAtATime {
-		running.Go(func() {
-			for q := range queue {
-				got := f(q)
-				mu.Lock()
-				answers[q] = got
-				mu.Unlock()
-			}
-		})
-	}
-	for _, q := range questions {
-		select {
-		case queue <- q:
-		case <-ctx.Done():
-		}
-	}
-	close(queue)
-	running.Wait()
+	workqueue.ParallelizeUntil(ctx, askAtATime, len(questions), func(i int) {
+		got := f(questions[i])
+		mu.Lock()
+		defer mu.Unlock()
+		answers[questions[i]] = got
+	})
 	return answers
 }
 
@@ -88,22 +72,19 @@ func answerTo(ctx context.Context, ask asker, q question) answer {
 	if reply.Rcode != dns.RcodeSuccess {
 		got.problem = "returns " + dns.RcodeToString[reply.Rcode] // of what an alias leads to, if there is one (RFC 6604)
 	}
+	add := func(ip net.IP) {
+		addr, _ := netip.AddrFromSlice(ip)
+		got.addrs = append(got.addrs, addr.Unmap())
+	}
 	for _, rr := range reply.Answer {
-		var addr netip.Addr
 		switch rr := rr.(type) {
 		case *dns.CNAME:
-			if got.target == "" {
-				got.target = dns.CanonicalName(rr.Target)
-			}
-			continue
+			got.target = cmp.Or(got.target, dns.CanonicalName(rr.Target))
 		case *dns.A:
-			addr, _ = netip.AddrFromSlice(rr.A)
+			add(rr.A)
 		case *dns.AAAA:
-			addr, _ = netip.AddrFromSlice(rr.AAAA)
-		default:
-			continue
+			add(rr.AAAA)
 		}
-		got.addrs = append(got.addrs, addr.Unmap())
 	}
 	return got
 }

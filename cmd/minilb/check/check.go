@@ -8,15 +8,16 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
-	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
 // Options say what is to be checked.
@@ -52,110 +53,96 @@ type dryRun func(context.Context, ...config.Options) ([]*inspect.DryRun, error)
 
 type checker struct {
 	Options
-	*state
 	client  kubernetes.Interface
 	dryRun  dryRun
 	ask     asker             // of the DNS server whose answers are compared
 	options []config.Options  // of the plugin blocks
 	runs    []*inspect.DryRun // one for each plugin block
 	served  []inspect.ServedKind
+
+	// What the dry runs do not have: all fields of Services and EndpointSlices, Services of other types, nodes.
+	services []*corev1.Service
+	slices   map[cache.ObjectName][]*discoveryv1.EndpointSlice // by Service
+	nodes    []*corev1.Node
+	groups   map[string]bool // of the API
+
+	problems []Problem // found so far
 }
 
 func newChecker(options Options, client kubernetes.Interface, run dryRun) *checker {
-	return &checker{Options: options, client: client, dryRun: run, ask: over(options.Server), options: options.Corefile.Options()}
+	return &checker{
+		Options: options, client: client, dryRun: run, ask: over(options.Server), options: options.Corefile.Options(),
+		slices: map[cache.ObjectName][]*discoveryv1.EndpointSlice{}, groups: map[string]bool{},
+	}
 }
+
+func (c *checker) add(p Problem) { c.problems = append(c.problems, p) }
 
 func (c *checker) run(ctx context.Context) (*Report, error) {
 	if err := c.read(ctx); err != nil {
 		return nil, err
 	}
-	problems := c.judge()
-	lacking, err := c.missingPermissions(ctx)
-	if err != nil {
+	c.judge()
+	if err := c.permissions(ctx); err != nil {
 		return nil, err
 	}
-	problems = append(problems, lacking...)
 	if c.Server != "" {
-		wrong, err := c.server(ctx)
-		if err != nil {
+		if err := c.server(ctx); err != nil {
 			return nil, err
 		}
-		problems = append(problems, wrong...)
 	}
-	return &Report{Problems: sorted(problems), GatewayAPI: c.served}, nil
+	return &Report{Problems: sorted(c.problems), GatewayAPI: c.served}, nil
 }
 
-func (c *checker) read(ctx context.Context) (err error) {
-	if c.runs, err = c.dryRun(ctx, c.options...); err != nil {
-		return err
+func (c *checker) judge() {
+	c.checkNodes()
+	for _, service := range c.services {
+		c.checkService(service)
 	}
-	c.served = served(c.runs)
-	if c.state, err = read(ctx, c.client, c.namespaces()); err != nil {
-		return err
-	}
-	lan, unlocated := c.LAN.Locate(ctx, c.client)
-	if c.LAN = lan; unlocated != nil && len(c.nodes) > 0 {
-		c.unread = append(c.unread, Problem{Warning, "APIResource", "", "nodes", "Unread", unlocated.Error(),
-			"run this where the API server's name can be resolved, with an account that may list endpointslices in the namespace default"})
-	}
-	return nil
-}
-
-func (c *checker) judge() []Problem {
-	problems := slices.Concat(c.unread, c.nodeProblems(), c.statuses(), c.classes(), c.unsupported(), c.ports(), c.cilium(), c.annotations(), c.multicast(), c.missingCRDs(), c.inCluster())
+	c.multicast()
+	c.missingCRDs()
+	c.inCluster()
 	for n, i := range c.runs {
-		problems = append(problems, c.openClaims(n)...)
-		problems = append(problems, rejected(i.Problems())...)
-		problems = append(problems, unavailable(i.Unavailable())...)
-		for _, service := range i.Services() {
-			problems = append(problems, c.endpoints(service)...)
-		}
+		c.openClaims(n)
+		c.annotated(i.Annotated())
+		c.rejected(i.Problems())
+		c.unavailable(i.Unavailable())
 	}
-	return problems
 }
 
-// namespaces returns those that are read, "" for all.
-func (c *checker) namespaces() []string {
+// distinct returns what all plugin blocks have together, sorted, each once.
+func (c *checker) distinct(of func(*config.Options) []string) []string {
 	var all []string
 	for i := range c.options {
-		all = append(all, cluster.NamespacesOf(&c.options[i])...)
-	}
-	if slices.Contains(all, metav1.NamespaceAll) {
-		return []string{metav1.NamespaceAll}
+		all = append(all, of(&c.options[i])...)
 	}
 	return config.Distinct(all)
 }
 
-// exposed reports whether a Service is ours, and below which domain it is named in its status (S1).
-func (c *checker) exposed(service *corev1.Service) (domain string, exposed bool) {
-	if lb.Ignored(service.Labels) {
-		return "", false
+// namespaces returns those that are read, "" for all.
+func (c *checker) namespaces() []string {
+	all := c.distinct(cluster.NamespacesOf)
+	if all[0] == metav1.NamespaceAll {
+		return all[:1]
 	}
-	for i := range c.options {
-		if o := &c.options[i]; lb.IsOurs(&service.Spec, o.Class, o.DefaultClass) {
-			return strings.TrimSuffix(o.Zones[0], "."), true
-		}
-	}
-	return "", false
+	return all
 }
 
-// missingCRDs returns the kinds of the Gateway API that are missing while others are served.
-func (c *checker) missingCRDs() []Problem {
-	var problems []Problem
+// missingCRDs finds the kinds of the Gateway API that are missing while others are served: nobody uses it otherwise.
+func (c *checker) missingCRDs() {
 	if !slices.ContainsFunc(c.served, func(s inspect.ServedKind) bool { return s.Version != "" }) {
-		return nil // nobody uses it
+		return
 	}
 	for _, kind := range c.served {
 		without := map[string]string{
 			"Gateway": "no host of a route is answered", "GatewayClass": "Gateways have no controller", "HTTPRoute": "no host of an HTTPRoute is answered",
 		}[kind.Kind]
 		if kind.Version == "" && without != "" {
-			problems = append(problems, Problem{Warning, "CustomResourceDefinition", "", kind.Resource.String(), "MissingDefinition",
+			c.add(Problem{Warning, "CustomResourceDefinition", "", kind.Resource.String(), "MissingDefinition",
 				fmt.Sprintf("the API server serves other kinds of the Gateway API and not this one: %s", without),
 				"install all CRDs of the Gateway API's standard channel"})
 		}
 	}
-	return problems
 }
 
 // served returns the kinds of the Gateway API, those that some server reads in the version that it does.

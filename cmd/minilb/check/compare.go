@@ -34,67 +34,73 @@ type expected struct {
 	addrs  []netip.Addr
 }
 
-// server returns the problems of the DNS server's answers.
-func (c *checker) server(ctx context.Context) ([]Problem, error) {
+// server finds what is wrong with the DNS server's answers.
+func (c *checker) server(ctx context.Context) error {
 	if problem := probeServer(ctx, c.ask, c.Server, c.options[0].Zones[0]); problem != nil {
-		return []Problem{*problem}, ctx.Err()
+		c.add(*problem)
+		return ctx.Err()
 	}
-	problems, err := c.compare(ctx)
-	if err != nil {
-		return nil, err
+	if err := c.compare(ctx); err != nil {
+		return err
 	}
-	return append(problems, forwardLoops(ctx, c.ask, c.Server, c.domains())...), ctx.Err()
+	c.problems = append(c.problems, forwardLoops(ctx, c.ask, c.Server, c.domains())...)
+	return ctx.Err()
 }
 
 // compare asks the DNS server for the addresses of every name and compares them with the cluster. Names that differ
 // are compared again later, also with the cluster as it is then, so that a roll-out is not a problem.
-func (c *checker) compare(ctx context.Context) ([]Problem, error) {
-	looks := map[question][]expected{} // at what is to be asked, the last one last
-	for q, want := range expectations(c.Corefile, c.runs) {
-		looks[q] = []expected{want}
-	}
-	differing := differences(ctx, c.ask, looks)
-	for range maxRetries {
-		if len(differing) == 0 || ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(settleTime):
-		}
-		again, err := c.dryRun(ctx, c.options...)
-		if err != nil {
-			return nil, err
-		}
-		now := expectations(c.Corefile, again)
-		for q := range looks {
-			if want, still := now[q]; still && differing[q].text != "" {
-				looks[q] = append(looks[q], want)
-			} else {
-				delete(looks, q)
+func (c *checker) compare(ctx context.Context) (err error) {
+	runs := c.runs
+	var looks map[question][]expected // at what is to be asked, the last one last
+	var differing map[question]mismatch
+	for attempt := range 1 + maxRetries {
+		if attempt > 0 {
+			if err := settle(ctx); err != nil {
+				return err
+			}
+			if runs, err = c.dryRun(ctx, c.options...); err != nil {
+				return err
 			}
 		}
-		differing = differences(ctx, c.ask, looks)
+		before := looks
+		looks = map[question][]expected{}
+		for q, want := range expectations(c.Corefile, runs) {
+			if _, differs := differing[q]; differs || attempt == 0 {
+				looks[q] = append(before[q], want)
+			}
+		}
+		if differing = differences(ctx, c.ask, looks); len(differing) == 0 {
+			break
+		}
 	}
 	var problems []Problem
 	for q, how := range differing {
 		name := hostname.Plain(q.name)
-		if how.alias {
-			problems = append(problems, Problem{Error, "Name", "", name, "AliasNotFound", how.text,
-				"correct the hostname that the object publishes, which \"minilb explain " + argument(name) + "\" names, or see that the server resolves it (forward)"})
-			continue
-		}
-		problems = append(problems, Problem{Error, "Name", "", name, "AnswerDiffers",
+		p := Problem{Error, "Name", "", name, "AnswerDiffers",
 			fmt.Sprintf("%s is asked for %s records and %s", c.Server, dns.TypeToString[q.qtype], how.text),
-			"see the log and /ready of the server: it may not read this cluster, or have another Corefile; a resolver in front may cache, or filter private addresses"})
+			"see the log and /ready of the server: it may not read this cluster, or have another Corefile; a resolver in front may cache, or filter private addresses"}
+		if how.alias {
+			p.Reason, p.Text = "AliasNotFound", how.text
+			p.Fix = "correct the hostname that the object publishes, which \"minilb explain " + argument(name) + "\" names, or see that the server resolves it (forward)"
+		}
+		problems = append(problems, p)
 	}
 	problems = sorted(problems)
+	c.problems = append(c.problems, problems[:min(maxDiffering, len(problems))]...)
 	if more := len(problems) - maxDiffering; more > 0 {
-		problems = append(problems[:maxDiffering:maxDiffering], Problem{Error, "DNSServer", "", c.Server, "AnswersDiffer",
+		c.add(Problem{Error, "DNSServer", "", c.Server, "AnswersDiffer",
 			fmt.Sprintf("%d more of its answers differ from the cluster", more), "see the log and /ready of the server: it may not read this cluster, or have another Corefile"})
 	}
-	return problems, ctx.Err()
+	return ctx.Err()
+}
+
+// settle waits for settleTime. It fails if the context ends meanwhile.
+func settle(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-time.After(settleTime):
+	}
+	return ctx.Err()
 }
 
 // mismatch is how an answer differs, in a clause; "" for not at all.

@@ -7,10 +7,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
@@ -25,39 +25,30 @@ const (
 // domains returns those that have claimed hosts outside of the zones, sorted, also hosts that nothing stands behind
 // yet: a resolver is likely to send them here.
 func (c *checker) domains() []string {
-	found := map[string]bool{}
-	add := func(host string) {
-		within := func(zone string) bool { return hostname.InZone(host, zone) }
-		for i := range c.options {
-			if slices.ContainsFunc(c.options[i].AllZones(), within) {
-				return
-			}
-		}
-		label, domain, _ := strings.Cut(host, ".")
-		if domain == "" {
-			return
-		}
-		found[domain] = true
-		if label != "*" && dns.CountLabel(domain) == 1 { // it may be a domain itself, as example.org is
-			found[host] = true
-		}
-	}
+	var hosts []string
 	for _, i := range c.runs {
-		for _, name := range i.Names() {
-			add(name)
-		}
+		hosts = append(hosts, i.Names()...)
 		for _, p := range i.Problems() {
-			add(p.Host)
+			hosts = append(hosts, p.Host)
 		}
 	}
-	return slices.Sorted(maps.Keys(found))
+	zones := c.distinct((*config.Options).AllZones)
+	var found []string
+	for _, host := range hosts {
+		label, domain, _ := strings.Cut(host, ".")
+		if domain == "" || slices.ContainsFunc(zones, func(zone string) bool { return hostname.InZone(host, zone) }) {
+			continue
+		}
+		found = append(found, domain)
+		if label != "*" && dns.CountLabel(domain) == 1 { // it may be a domain itself, as example.org is
+			found = append(found, host)
+		}
+	}
+	return config.Distinct(found)
 }
 
-// failure is how a name was not answered.
-type failure struct {
-	what string // a clause, "" if it was answered, if only by NXDOMAIN, or refused: nobody is asked for it then (D4)
-	loop bool   // whether the server reports a forward loop
-}
+// loops is the failure of a name for which the server reports a forward loop.
+const loops = "reports a forward loop"
 
 // forwardLoops asks for an unclaimed name of each domain and returns the domains whose names come back to the server
 // that forwards them (D4b). What cannot be resolved anywhere is left out, and a failure that the server does not
@@ -70,39 +61,34 @@ func forwardLoops(ctx context.Context, ask asker, server string, domains []strin
 			fmt.Sprintf("%d more domains not asked: whether unclaimed names of them go round is not known", more),
 			"see the server's log: it warns of a forward loop when it meets one"})
 	}
-	failures := map[string]failure{}
-	for attempt := range loopAttempts {
-		if attempt > 0 {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(settleTime):
-			}
+	failures := map[string]string{} // of names of each domain
+	again := domains
+	for attempt := 0; attempt < loopAttempts && len(again) > 0; attempt++ {
+		if attempt > 0 && settle(ctx) != nil {
+			return nil
 		}
 		random := map[question]string{}
-		for _, domain := range domains {
-			if f := failures[domain]; attempt == 0 || f.what != "" && !f.loop {
-				random[unclaimed(domain)] = domain
+		for _, domain := range again {
+			random[unclaimed(domain)] = domain
+		}
+		again = nil
+		for q, failure := range inParallel(ctx, slices.Collect(maps.Keys(random)), func(q question) string { return failureOf(ask(ctx, q)) }) {
+			if failures[random[q]] = failure; failure != "" && failure != loops {
+				again = append(again, random[q])
 			}
-		}
-		for q, f := range inParallel(ctx, slices.Collect(maps.Keys(random)), func(q question) failure { return failureOf(ask(ctx, q)) }) {
-			failures[random[q]] = f
-		}
-		if !slices.ContainsFunc(slices.Collect(maps.Values(failures)), func(f failure) bool { return f.what != "" && !f.loop }) {
-			break
 		}
 	}
 	reply, err := ask(ctx, unclaimed(fmt.Sprintf("%x.", rand.Uint64())))
 	elsewhere := err == nil && (reply.Rcode == dns.RcodeSuccess || reply.Rcode == dns.RcodeNameError)
-	for domain, f := range failures {
+	for domain, failure := range failures {
 		problem := Problem{Error, "Name", "", hostname.Plain(domain), "ForwardLoop",
 			fmt.Sprintf("%s forwards unclaimed names of this domain to a resolver that sends them back to it", server),
 			"in the Corefile let forward name a resolver that does not send this domain here, such as your provider's or 9.9.9.9"}
 		switch {
-		case f.loop:
-		case f.what != "" && elsewhere:
+		case failure == loops:
+		case failure != "" && elsewhere:
 			problem.Severity, problem.Fix = Notice, "see that the resolver runs, and "+problem.Fix
-			problem.Text = fmt.Sprintf("%s is asked for an unclaimed name of this domain and %s, though others are answered: the resolver that it forwards them to may be down, or send them back to it", server, f.what)
+			problem.Text = fmt.Sprintf("%s is asked for an unclaimed name of this domain and %s, though others are answered: the resolver that it forwards them to may be down, or send them back to it", server, failure)
 		default:
 			continue
 		}
@@ -116,19 +102,21 @@ func unclaimed(domain string) question {
 	return question{fmt.Sprintf("minilb-check-%x.%s", rand.Uint64(), domain), dns.TypeA}
 }
 
-func failureOf(reply *dns.Msg, err error) failure {
+// failureOf returns how a name was not answered, in a clause. NXDOMAIN is an answer, and of a name that is refused nobody
+// is asked (D4): these have "".
+func failureOf(reply *dns.Msg, err error) string {
 	switch {
 	case err != nil:
-		return failure{what: "does not answer"}
+		return "does not answer"
 	case reply.Rcode != dns.RcodeServerFailure:
-		return failure{}
+		return ""
 	}
-	f := failure{what: "returns SERVFAIL"}
 	if opt := reply.IsEdns0(); opt != nil {
-		f.loop = slices.ContainsFunc(opt.Option, func(o dns.EDNS0) bool {
-			ede, is := o.(*dns.EDNS0_EDE)
-			return is && ede.InfoCode == lb.ForwardLoopError
-		})
+		for _, o := range opt.Option {
+			if ede, is := o.(*dns.EDNS0_EDE); is && ede.InfoCode == lb.ForwardLoopError {
+				return loops
+			}
+		}
 	}
-	return f
+	return "returns SERVFAIL"
 }

@@ -1,48 +1,41 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
-// nodeProblems returns the nodes that have no route to their pods, or routes that do not lead to them (R1,
-// R3–R7, R7b).
-func (c *checker) nodeProblems() []Problem {
-	var problems []Problem
+// ofNodes has what follows from each problem of a node, and its fix.
+var ofNodes = map[routes.ProblemKind]struct {
+	severity             Severity
+	reason, follows, fix string
+}{
+	routes.NoInternalIP: {Error, "NoInternalIP", ": its pods are not reached by that family",
+		"give the kubelet an address of that family (--node-ip), or leave the family out by the property families"},
+	routes.SamePodCIDR: {Error, "SamePodCIDR", ": there is no route to it, so that its pods are not reached",
+		"give one of the nodes another podCIDR: delete the Node and let its kubelet register it anew"},
+	routes.NotPodNetwork: {Error, "NotPodNetwork", ": there is no route to its pods",
+		"correct what sets the node's podCIDRs; who can set them can lead the LAN's packets astray"},
+	routes.HostInPodCIDR: {Error, "HostInPodCIDR", ", so that its pods are not reached",
+		"give the cluster a pod network that the LAN does not use (kubeadm: podSubnet, k3s: --cluster-cidr), or the LAN another network"},
+	routes.MalformedIP: {Warning, "MalformedIP", "", "correct what sets the node's addresses: its kubelet's --node-ip, or the cloud controller"},
+	routes.NoPodCIDR:   {Error, "NoPodCIDR", ": there is no route to its pods", ""}, // the network plugin's
+}
+
+// checkNodes finds the nodes that have no route to their pods, or routes that do not lead to them (R1, R3–R7, R7b).
+func (c *checker) checkNodes() {
 	cni := c.cni()
 	for _, entry := range c.LAN.FromNodes(c.nodes) {
-		p := Problem{Error, "Node", "", entry.Node, "", entry.Problem, ""}
-		switch entry.Kind {
-		case routes.NoInternalIP:
-			if !c.wants(entry.Destination.Addr()) {
-				continue
-			}
-			p.Reason, p.Fix = "NoInternalIP", "give the kubelet an address of that family (--node-ip), or leave the family out by the property families"
-			p.Text += ": its pods are not reached by that family"
-		case routes.SamePodCIDR:
-			p.Reason, p.Fix = "SamePodCIDR", "give one of the nodes another podCIDR: delete the Node and let its kubelet register it anew"
-			p.Text += ": there is no route to it, so that its pods are not reached"
-		case routes.NotPodNetwork:
-			p.Reason, p.Fix = "NotPodNetwork", "correct what sets the node's podCIDRs; who can set them can lead the LAN's packets astray"
-			p.Text += ": there is no route to its pods"
-		case routes.HostInPodCIDR:
-			p.Reason, p.Fix = "HostInPodCIDR", "give the cluster a pod network that the LAN does not use (kubeadm: podSubnet, k3s: --cluster-cidr), or the LAN another network"
-			p.Text += ", so that its pods are not reached"
-		case routes.MalformedIP:
-			p.Severity, p.Reason, p.Fix = Warning, "MalformedIP", "correct what sets the node's addresses: its kubelet's --node-ip, or the cloud controller"
-		case routes.NoPodCIDR:
-			p.Reason, p.Fix = "NoPodCIDR", cni.allocate
-			p.Text += ": there is no route to its pods"
-		default:
+		of, known := ofNodes[entry.Kind]
+		if !known || entry.Kind == routes.NoInternalIP && !c.wants(entry.Destination.Addr()) {
 			continue
 		}
-		problems = append(problems, p)
+		c.add(Problem{of.severity, "Node", "", entry.Node, of.reason, entry.Problem + of.follows, cmp.Or(of.fix, cni.allocate)})
 	}
 	pods := c.LAN.Pods(c.nodes)
 	for _, all := range c.slices {
@@ -51,11 +44,10 @@ func (c *checker) nodeProblems() []Problem {
 		}
 	}
 	for _, node := range pods.Outside() {
-		problems = append(problems, Problem{Error, "Node", "", node.Node, "PodOutsidePodCIDR",
+		c.add(Problem{Error, "Node", "", node.Node, "PodOutsidePodCIDR",
 			fmt.Sprintf("%d of %d pod IPs are outside its %s, for example %s: the routes to the node do not lead to them%s",
 				node.Outside, node.Total, node.PodCIDRs, node.Example, cni.blame), cni.use})
 	}
-	return problems
 }
 
 func (c *checker) wants(addr netip.Addr) bool {
@@ -64,29 +56,39 @@ func (c *checker) wants(addr netip.Addr) bool {
 
 // plugin is how a network plugin assigns podCIDRs.
 type plugin struct {
-	blame    string // who hands out addresses that are not the nodes'
-	allocate string // how nodes get podCIDRs
-	use      string // how pods get addresses out of them
+	group       string   // of its API, "" for none
+	annotations []string // that it sets on nodes
+	blame       string   // who hands out addresses that are not the nodes'
+	allocate    string   // how nodes get podCIDRs
+	use         string   // how pods get addresses out of them
+}
+
+var plugins = []plugin{
+	{"cilium.io", []string{"network.cilium.io/ipv4-pod-cidr", "io.cilium.network.ipv4-pod-cidr"},
+		", as Cilium's IPAM does not use podCIDRs (its default, cluster-pool, does not)", routes.AllocateHint + "; Cilium must have ipam: kubernetes to use them",
+		"set Cilium to ipam: kubernetes, or route what \"kubectl get ciliumnodes -o yaml\" has as spec.ipam.podCIDRs"},
+	{"crd.projectcalico.org", []string{"projectcalico.org/IPv4Address"},
+		", as Calico's IPAM hands out blocks of its own", routes.AllocateHint + "; Calico must have host-local IPAM with usePodCidr to use them",
+		"set Calico to host-local IPAM with usePodCidr, or route what \"kubectl get blockaffinities.crd.projectcalico.org -o yaml\" has"},
+	{"", []string{"flannel.alpha.coreos.com/public-ip", "flannel.alpha.coreos.com/backend-type"},
+		", though flannel uses podCIDRs", routes.AllocateHint, "restart what still has addresses of before flannel was installed, or of another network"},
+	{"", []string{"kube-router.io/pod-cidr"},
+		", as kube-router's annotation kube-router.io/pod-cidr overrides podCIDRs", routes.AllocateHint,
+		"remove the annotation kube-router.io/pod-cidr from the nodes, or route what it has"},
 }
 
 // cni recognizes the network plugin by its annotations on nodes and its API groups (R4–R6).
 func (c *checker) cni() plugin {
-	is := func(group string, annotations ...string) bool {
-		return group != "" && c.groups[group] || slices.ContainsFunc(c.nodes, func(node *corev1.Node) bool {
-			return slices.ContainsFunc(annotations, func(key string) bool { _, has := node.Annotations[key]; return has })
-		})
+	keys := map[string]bool{}
+	for _, node := range c.nodes {
+		for key := range node.Annotations {
+			keys[key] = true
+		}
 	}
-	switch {
-	case is("cilium.io", "network.cilium.io/ipv4-pod-cidr", "io.cilium.network.ipv4-pod-cidr"):
-		return plugin{", as Cilium's IPAM does not use podCIDRs (its default, cluster-pool, does not)", routes.AllocateHint + "; Cilium must have ipam: kubernetes to use them",
-			"set Cilium to ipam: kubernetes, or route what \"kubectl get ciliumnodes -o yaml\" has as spec.ipam.podCIDRs"}
-	case is("crd.projectcalico.org", "projectcalico.org/IPv4Address"):
-		return plugin{", as Calico's IPAM hands out blocks of its own", routes.AllocateHint + "; Calico must have host-local IPAM with usePodCidr to use them",
-			"set Calico to host-local IPAM with usePodCidr, or route what \"kubectl get blockaffinities.crd.projectcalico.org -o yaml\" has"}
-	case is("", "flannel.alpha.coreos.com/public-ip", "flannel.alpha.coreos.com/backend-type"):
-		return plugin{", though flannel uses podCIDRs", routes.AllocateHint, "restart what still has addresses of before flannel was installed, or of another network"}
-	case is("", "kube-router.io/pod-cidr"):
-		return plugin{", as kube-router's annotation kube-router.io/pod-cidr overrides podCIDRs", routes.AllocateHint, "remove the annotation kube-router.io/pod-cidr from the nodes, or route what it has"}
+	for _, p := range plugins {
+		if p.group != "" && c.groups[p.group] || slices.ContainsFunc(p.annotations, func(key string) bool { return keys[key] }) {
+			return p
+		}
 	}
-	return plugin{"", routes.AllocateHint, "have the CNI give pods addresses out of the nodes' podCIDRs, or route the CNI's own blocks instead"}
+	return plugin{allocate: routes.AllocateHint, use: "have the CNI give pods addresses out of the nodes' podCIDRs, or route the CNI's own blocks instead"}
 }

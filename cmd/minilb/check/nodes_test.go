@@ -61,10 +61,11 @@ func TestNodeProblems(t *testing.T) {
 		for _, group := range tc.groups {
 			groups[group] = true
 		}
-		c := checker{state: &state{nodes: []*corev1.Node{tc.node}, slices: tc.slices, groups: groups}, options: []config.Options{{NoIPv6: tc.noIPv6}}}
+		c := checker{nodes: []*corev1.Node{tc.node}, slices: tc.slices, groups: groups, options: []config.Options{{NoIPv6: tc.noIPv6}}}
 		var reasons []string
 		text := ""
-		for _, f := range c.nodeProblems() {
+		c.checkNodes()
+		for _, f := range c.problems {
 			reasons = append(reasons, f.Reason)
 			text += f.Text + "; " + f.Fix
 		}
@@ -83,8 +84,9 @@ func TestSamePodCIDR(t *testing.T) {
 			Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.168.1.31"}}},
 		})
 	}
-	c := checker{state: &state{nodes: nodes}, options: []config.Options{{}}}
-	if found := c.nodeProblems(); len(found) != 1 || found[0].Reason != "SamePodCIDR" || found[0].Name != "b" || found[0].Severity != Error {
+	c := checker{nodes: nodes, options: []config.Options{{}}}
+	c.checkNodes()
+	if found := c.problems; len(found) != 1 || found[0].Reason != "SamePodCIDR" || found[0].Name != "b" || found[0].Severity != Error {
 		t.Errorf("got %+v", found)
 	}
 }
@@ -120,7 +122,8 @@ endpoints: [{addresses: [10.9.9.30]}]
 	if err := c.read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	got := strings.Join(lines(c.nodeProblems()), "\n")
+	c.checkNodes()
+	got := strings.Join(lines(c.problems), "\n")
 	if strings.Count(got, "\n") != 1 || !strings.Contains(got, "HostInPodCIDR: podCIDR 10.9.9.0/24 contains 10.9.9.30, the address of the API server") ||
 		!strings.Contains(got, "NotPodNetwork: podCIDR 10.10.0.0/24 is in none of the networks after -within") {
 		t.Errorf("got\n%s", got)
@@ -145,6 +148,6 @@ status: {addresses: [{type: InternalIP, address: 192.168.1.31}]}
 		if err := c.read(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		expect(t, c.unread, want)
+		expect(t, c.problems, want)
 	}
 }

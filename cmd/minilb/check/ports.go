@@ -1,7 +1,6 @@
 package check
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 
@@ -12,66 +11,54 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// ports returns the exposed Services that have a port that their pods do not listen on, as nothing
-// translates it, or that their pods do not know (S5).
-func (c *checker) ports() []Problem {
-	var problems []Problem
-	for _, service := range c.services {
-		if _, exposed := c.exposed(service); !exposed || c.byCilium(service) {
-			continue
-		}
-		var served []discoveryv1.EndpointPort
-		selected := false // there are pods
-		for _, slice := range c.slices[cache.MetaObjectToName(service)] {
-			if !lb.Ignored(slice.Labels) {
-				served = append(served, slice.Ports...)
-				selected = selected || len(service.Spec.Selector) > 0 && len(slice.Endpoints) > 0
-			}
-		}
-		for _, mismatch := range lb.PortMismatches(service.Spec.Ports, served) {
-			problems = append(problems, ofService(service, Error, "TargetPortMismatch", mismatch.String(), portFix(service.Labels, mismatch)))
-		}
-		if !selected {
-			continue
-		}
-		for _, text := range lb.UnknownTargetPorts(service.Spec.Ports, served) {
-			problems = append(problems, ofService(service, Error, "UnknownTargetPort", text,
-				"let targetPort name a port of the pods' containers, or be its number"))
+// ports finds the ports of an exposed Service that its pods do not listen on, as nothing translates them, or that its pods
+// do not know (S5).
+func (c *checker) ports(service *corev1.Service) {
+	var served []discoveryv1.EndpointPort
+	selected := false // there are pods
+	for _, slice := range c.slices[cache.MetaObjectToName(service)] {
+		if !lb.Ignored(slice.Labels) {
+			served = append(served, slice.Ports...)
+			selected = selected || len(service.Spec.Selector) > 0 && len(slice.Endpoints) > 0
 		}
 	}
-	return problems
+	for _, mismatch := range lb.PortMismatches(service.Spec.Ports, served) {
+		c.addService(service, Error, "TargetPortMismatch", mismatch.String(), portFix(service.Labels, mismatch))
+	}
+	if !selected {
+		return
+	}
+	for _, text := range lb.UnknownTargetPorts(service.Spec.Ports, served) {
+		c.addService(service, Error, "UnknownTargetPort", text, "let targetPort name a port of the pods' containers, or be its number")
+	}
 }
 
-// proxy is an Ingress or Gateway controller that listens on other ports than clients use.
-type proxy struct {
-	labels map[string]string // of its Services; the value "" matches any
-	fix    string            // PORT is the Service's port
+// proxies are the Ingress and Gateway controllers that are known to listen on other ports than clients use. The README's
+// table has their settings, too.
+var proxies = []struct {
+	label, value string // of its Services; the value "" matches any
+	fix          string // PORT is the Service's port
+}{
+	{"app.kubernetes.io/managed-by", "envoy-gateway", envoyGateway},
+	{"gateway.envoyproxy.io/owning-gateway-name", "", envoyGateway},
+	{"projectcontour.io/owning-gateway-name", "", contourGateway},
+	{"app.kubernetes.io/managed-by", "contour-gateway-provisioner", contourGateway},
+	{"app.kubernetes.io/name", "contour", "let Envoy listen on PORT by the flags --envoy-service-http-port=80 and --envoy-service-https-port=443 of \"contour serve\", and let targetPort be PORT"},
+	{"app.kubernetes.io/name", "traefik", "in Traefik's chart set ports.web.port: 80 and ports.websecure.port: 443; a Gateway's listeners must have the same ports"},
+	{"app.kubernetes.io/name", "ingress-nginx", "in the chart of ingress-nginx set controller.containerPort.http: 80 and controller.containerPort.https: 443"},
+	{"gateway.networking.k8s.io/gateway-class-name", "kgateway", "kgateway's pods listen on the listener's port + 8000 below 1024: let the listener have a port from 1024 on"},
+	{"app.kubernetes.io/name", "kubernetes-ingress", "in the chart of HAProxy set controller.containerPort.http: 80, controller.containerPort.https: 443 and controller.allowPrivilegedPorts: true"},
 }
 
-// proxies are the controllers that are known. The README's table has their settings, too.
-var proxies = []proxy{
-	{map[string]string{"app.kubernetes.io/managed-by": "envoy-gateway"}, "in the EnvoyProxy of Envoy Gateway set provider.kubernetes.useListenerPortAsContainerPort: true"},
-	{map[string]string{"gateway.envoyproxy.io/owning-gateway-name": ""}, "in the EnvoyProxy of Envoy Gateway set provider.kubernetes.useListenerPortAsContainerPort: true"},
-	{map[string]string{"projectcontour.io/owning-gateway-name": ""}, contourGateway},
-	{map[string]string{"app.kubernetes.io/managed-by": "contour-gateway-provisioner"}, contourGateway},
-	{map[string]string{"app.kubernetes.io/name": "contour"}, "let Envoy listen on PORT by the flags --envoy-service-http-port=80 and --envoy-service-https-port=443 of \"contour serve\", and let targetPort be PORT"},
-	{map[string]string{"app.kubernetes.io/name": "traefik"}, "in Traefik's chart set ports.web.port: 80 and ports.websecure.port: 443; a Gateway's listeners must have the same ports"},
-	{map[string]string{"app.kubernetes.io/name": "ingress-nginx"}, "in the chart of ingress-nginx set controller.containerPort.http: 80 and controller.containerPort.https: 443"},
-	{map[string]string{"gateway.networking.k8s.io/gateway-class-name": "kgateway"}, "kgateway's pods listen on the listener's port + 8000 below 1024: let the listener have a port from 1024 on"},
-	{map[string]string{"app.kubernetes.io/name": "kubernetes-ingress"}, "in the chart of HAProxy set controller.containerPort.http: 80, controller.containerPort.https: 443 and controller.allowPrivilegedPorts: true"},
-}
-
-const contourGateway = "Contour's pods for a Gateway never listen below 1024 but on the port + 8000: let the listener have a port from 1024 on"
+const (
+	envoyGateway   = "in the EnvoyProxy of Envoy Gateway set provider.kubernetes.useListenerPortAsContainerPort: true"
+	contourGateway = "Contour's pods for a Gateway never listen below 1024 but on the port + 8000: let the listener have a port from 1024 on"
+)
 
 // portFix returns what to do about a port, by who owns the Service.
 func portFix(labels map[string]string, mismatch lb.PortMismatch) string {
 	for _, p := range proxies {
-		known := true
-		for key, want := range p.labels {
-			value, has := labels[key]
-			known = known && has && cmp.Or(want, value) == value
-		}
-		if known {
+		if value, has := labels[p.label]; has && (p.value == "" || p.value == value) {
 			return strings.ReplaceAll(p.fix, "PORT", fmt.Sprint(mismatch.Port))
 		}
 	}
@@ -96,17 +83,4 @@ func (c *checker) byCilium(service *corev1.Service) bool {
 	}
 	_, gateway := service.Labels["io.cilium.gateway/owning-gateway"]
 	return gateway || service.Labels["cilium.io/ingress"] == "true"
-}
-
-// cilium returns the exposed Services that are Cilium's.
-func (c *checker) cilium() []Problem {
-	var problems []Problem
-	for _, service := range c.services {
-		if _, exposed := c.exposed(service); exposed && c.byCilium(service) {
-			problems = append(problems, ofService(service, Error, "CiliumService",
-				"it belongs to a Gateway or Ingress of Cilium, whose proxies are on the nodes: there are no pods that its name could lead to",
-				"let Cilium's own load balancer (LB IPAM with L2 announcements or BGP) serve it, by its class; hosts then lead to the IP address in the status"))
-		}
-	}
-	return problems
 }

@@ -70,11 +70,12 @@ func TestUnknownTargetPort(t *testing.T) {
 			Ports: []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromString("htpp")}},
 		}}
 		c := checker{
-			state:   &state{services: []*corev1.Service{service}, slices: map[cache.ObjectName][]*discoveryv1.EndpointSlice{cache.MetaObjectToName(service): tc.slices}},
+			slices:  map[cache.ObjectName][]*discoveryv1.EndpointSlice{cache.MetaObjectToName(service): tc.slices},
 			options: []config.Options{{Class: "minilb", Zones: []string{"minilb."}}},
 		}
 		var reasons []string
-		for _, f := range c.ports() {
+		c.ports(service)
+		for _, f := range c.problems {
 			reasons = append(reasons, f.Reason)
 		}
 		if !slices.Equal(reasons, tc.reasons) {

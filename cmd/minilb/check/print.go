@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,27 +18,20 @@ const indent = len("warning") + 2
 // Text writes the report for people.
 func (r *Report) Text(w io.Writer) error {
 	var out strings.Builder
-	counts := map[Severity]int{}
-	for i := range r.Problems {
-		f := &r.Problems[i]
-		counts[f.Severity]++
+	for _, f := range r.Problems {
 		margin := strings.Repeat(" ", indent)
 		out.WriteString(wordwrap.Wrap(fmt.Sprintf("%-*s", indent, f.Severity), margin, f.object()+"  "+f.Reason))
 		out.WriteString(wordwrap.Wrap(margin, margin, f.Text))
 		out.WriteString(wordwrap.Wrap(margin+"fix: ", margin+"     ", f.Fix))
 		out.WriteByte('\n')
 	}
-	if len(r.Problems) == 0 {
-		out.WriteString("nothing found\n")
-	} else {
-		var parts []string
-		for _, severity := range Severities {
-			if n := counts[severity]; n > 0 {
-				parts = append(parts, wordwrap.Count(n, string(severity)))
-			}
+	var parts []string
+	for _, severity := range Severities {
+		if n := r.counts()[severity]; n > 0 {
+			parts = append(parts, wordwrap.Count(n, string(severity)))
 		}
-		out.WriteString(strings.Join(parts, ", ") + "\n")
 	}
+	out.WriteString(cmp.Or(strings.Join(parts, ", "), "nothing found") + "\n")
 	if len(r.GatewayAPI) > 0 {
 		served, missing := r.kinds()
 		if served == nil {
@@ -81,15 +75,17 @@ func (r *Report) JSON(w io.Writer) error {
 		Problems   []Problem            `json:"findings"`
 		Counts     map[Severity]int     `json:"counts"`
 		GatewayAPI []inspect.ServedKind `json:"gatewayAPI"`
-	}{append([]Problem{}, r.Problems...), map[Severity]int{}, append([]inspect.ServedKind{}, r.GatewayAPI...)}
-	for _, severity := range Severities {
-		document.Counts[severity] = 0
-	}
-	for _, f := range r.Problems {
-		document.Counts[f.Severity]++
-	}
+	}{append([]Problem{}, r.Problems...), r.counts(), append([]inspect.ServedKind{}, r.GatewayAPI...)}
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(document)
+}
+
+func (r *Report) counts() map[Severity]int {
+	counts := map[Severity]int{Error: 0, Warning: 0, Notice: 0}
+	for _, f := range r.Problems {
+		counts[f.Severity]++
+	}
+	return counts
 }

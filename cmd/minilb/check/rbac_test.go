@@ -25,7 +25,7 @@ import (
 
 // What is looked at is what the ClusterRoles of deploy/kustomize grant, and nothing else.
 func TestPermissions(t *testing.T) {
-	for file, permissions := range map[string][]permission{"dns-rbac.yaml": dnsPermissions, "controller-rbac.yaml": slices.Concat(controllerPermissions, eventPermissions)} {
+	for file, permissions := range map[string][]permission{"dns-rbac.yaml": dnsPermissions, "controller-rbac.yaml": controllerPermissions} {
 		manifest, err := os.ReadFile("../../../deploy/kustomize/base/" + file)
 		if err != nil {
 			t.Fatal(err)
@@ -40,7 +40,7 @@ func TestPermissions(t *testing.T) {
 				for _, group := range rule.APIGroups {
 					for _, resource := range rule.Resources {
 						for _, verb := range rule.Verbs {
-							shipped = append(shipped, verb+" "+permission{group: group, resource: resource}.String())
+							shipped = append(shipped, verb+" "+schema.GroupResource{Group: group, Resource: resource}.String())
 						}
 					}
 				}
@@ -49,10 +49,10 @@ func TestPermissions(t *testing.T) {
 		var looked []string
 		for _, r := range permissions {
 			for _, verb := range r.verbs {
-				looked = append(looked, verb+" "+r.String())
+				looked = append(looked, verb+" "+r.resource)
 			}
 			if r.without == "" {
-				t.Errorf("%s: nothing is said of what follows", r)
+				t.Errorf("%s: nothing is said of what follows", r.resource)
 			}
 		}
 		slices.Sort(shipped)
@@ -81,7 +81,7 @@ func TestNeeds(t *testing.T) {
 	var needed []string
 	for _, r := range dnsPermissions {
 		if c.needs(r) {
-			needed = append(needed, r.resource)
+			needed = append(needed, schema.ParseGroupResource(r.resource).Resource)
 		}
 	}
 	if want := []string{"services", "endpointslices", "namespaces", "gatewayclasses", "gateways", "listenersets", "httproutes", "grpcroutes"}; !slices.Equal(needed, want) {
@@ -145,7 +145,8 @@ func TestAccounts(t *testing.T) {
 		if tc.change != nil {
 			tc.change(c)
 		}
-		problems, err := c.missingPermissions(t.Context())
+		err := c.permissions(t.Context())
+		problems := c.problems
 		var got []string
 		for _, f := range problems {
 			got = append(got, string(f.Severity)+" "+f.Name+" "+f.Reason+": "+f.Fix)
@@ -156,8 +157,8 @@ func TestAccounts(t *testing.T) {
 	}
 
 	c := withAccounts(t, "ingresses", shippedAccount("dns", "names", "minilb"), shippedAccount("controller", "names", "minilb"))
-	if problems, err := c.missingPermissions(t.Context()); err != nil || len(problems) != 2 || problems[0].Name != "names-dns" || problems[0].Reason != "MissingRight" {
-		t.Errorf("without the permission to ingresses: got %v, %v", problems, err)
+	if err := c.permissions(t.Context()); err != nil || len(c.problems) != 2 || c.problems[0].Name != "names-dns" || c.problems[0].Reason != "MissingRight" {
+		t.Errorf("without the permission to ingresses: got %v, %v", c.problems, err)
 	}
 }
 
@@ -170,8 +171,8 @@ func TestAccountsOfTenants(t *testing.T) {
 		review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview)
 		return strings.HasPrefix(review.Spec.User, "system:serviceaccount:tenant:"), review, nil
 	})
-	if problems, err := c.missingPermissions(t.Context()); err != nil || len(problems) > 0 {
-		t.Errorf("got %v, %v", problems, err)
+	if err := c.permissions(t.Context()); err != nil || len(c.problems) > 0 {
+		t.Errorf("got %v, %v", c.problems, err)
 	}
 }
 
@@ -185,7 +186,8 @@ func TestLacks(t *testing.T) {
 	}{{"ingresses", true, true}, {"ingresses", false, false}, {"gatewayclasses", true, false}} {
 		c := withAccounts(t, tc.denied, shippedAccount("dns", "minilb", "minilb"))
 		c.ControllerAccount, c.Guessed, c.options[0].Gateways = "", tc.guessed, true
-		problems, err := c.missingPermissions(t.Context())
+		err := c.permissions(t.Context())
+		problems := c.problems
 		if err != nil || len(problems) != 1 || !strings.HasSuffix(strings.TrimSuffix(problems[0].Fix, hint), " to it in a ClusterRole") || strings.HasSuffix(problems[0].Fix, hint) != tc.hinted {
 			t.Errorf("%+v: got %v, %v", tc, problems, err)
 		}
@@ -225,7 +227,8 @@ func TestRightsOfAccounts(t *testing.T) {
 			if tc.change != nil {
 				tc.change(c)
 			}
-			problems, err := c.missingPermissions(t.Context())
+			err := c.permissions(t.Context())
+			problems := c.problems
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -254,7 +257,8 @@ func TestRightsUnknown(t *testing.T) {
 	} {
 		c := withAccounts(t, "", shippedAccount("dns", "minilb", "minilb"), shippedAccount("controller", "minilb", "minilb"))
 		c.client.(*fake.Clientset).PrependReactor(tc.verb, tc.resource, func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, tc.err })
-		problems, err := c.missingPermissions(t.Context())
+		err := c.permissions(t.Context())
+		problems := c.problems
 		if (err != nil) != (tc.failure != "") || err != nil && err.Error() != tc.failure {
 			t.Errorf("%s: got error %v, want %q", tc.name, err, tc.failure)
 		}
@@ -268,8 +272,8 @@ func TestRightsUnknown(t *testing.T) {
 		review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview)
 		return review.Spec.ResourceAttributes.Resource == "events", nil, apierrors.NewServiceUnavailable("starting")
 	})
-	if problems, err := c.missingPermissions(t.Context()); err == nil {
-		t.Errorf("got %v and no error", problems)
+	if err := c.permissions(t.Context()); err == nil {
+		t.Errorf("got %v and no error", c.problems)
 	}
 }
 
@@ -279,7 +283,7 @@ func TestAllowedAsks(t *testing.T) {
 	c := withAccounts(t, "", shippedAccount("dns", "minilb", "minilb"))
 	c.ControllerAccount, c.options = "", []config.Options{{Services: true, Gateways: true, Namespaces: []string{"a", "b"}}}
 	c.served = []inspect.ServedKind{servedKind("Gateway", "v1"), servedKind("TLSRoute", "")}
-	if _, err := c.missingPermissions(t.Context()); err != nil {
+	if err := c.permissions(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	asked := map[string]bool{}

@@ -73,14 +73,18 @@ func TestReadGroups(t *testing.T) {
 
 // What the plugin could not read is said, and how to read it.
 func TestUnread(t *testing.T) {
-	expect(t, unavailable([]translator.Unavailable{{Resource: "ingresses.networking.k8s.io", Message: "ingresses.networking.k8s.io: list and watch is forbidden"}}), []string{
+	c := checker{}
+	c.unavailable([]translator.Unavailable{{Resource: "ingresses.networking.k8s.io", Message: "ingresses.networking.k8s.io: list and watch is forbidden"}})
+	expect(t, c.problems, []string{
 		"warning APIResource ingresses.networking.k8s.io Unread: ingresses.networking.k8s.io: list and watch is forbidden; run this with an account that may list and watch ingresses.networking.k8s.io"})
 }
 
 // A refusal of a reason that is not known is told all the same. What is wrong with a slice is said of its Service, and
 // what depends on a kind that cannot be read is said of the kind.
 func TestRefusedOtherwise(t *testing.T) {
-	expect(t, rejected([]object.Problem{{Ref: &object.Ref{Kind: "Ingress", Namespace: "shop", Name: "i"}, Reason: "new", Text: "it is so"}, {Reason: object.ReasonEndpoint}, {Reason: object.ReasonUnread}}), []string{
+	c := checker{}
+	c.rejected([]object.Problem{{Ref: &object.Ref{Kind: "Ingress", Namespace: "shop", Name: "i"}, Reason: "new", Text: "it is so"}, {Reason: object.ReasonEndpoint}, {Reason: object.ReasonUnread}})
+	expect(t, c.problems, []string{
 		`warning Ingress shop/i HostDiffers: it is so; run "minilb explain HOST"`})
 }
 

@@ -7,95 +7,194 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 
+	"github.com/minilb/minilb/cmd/minilb/inspect"
+	"github.com/minilb/minilb/cmd/minilb/reasons"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
-func ofService(service *corev1.Service, severity Severity, reason, text, fix string) Problem {
-	return Problem{severity, "Service", service.Namespace, service.Name, reason, text, fix}
+func (c *checker) addService(service *corev1.Service, severity Severity, reason, text, fix string) {
+	c.add(Problem{severity, "Service", service.Namespace, service.Name, reason, text, fix})
 }
 
-// statuses returns the exposed Services that have another address in their status than their name
-// (S1, S12).
-func (c *checker) statuses() []Problem {
-	var problems []Problem
-	for _, service := range c.services {
-		domain, exposed := c.exposed(service)
-		if !exposed || service.DeletionTimestamp != nil { // M5
-			continue
-		}
-		want := lb.Hostname(service, domain)
-		var got []string
-		for _, ingress := range service.Status.LoadBalancer.Ingress {
-			got = append(got, ingress.Hostname+ingress.IP)
-		}
-		switch writer := cmp.Or(lb.StatusWriter(service.ManagedFields), "somebody unknown"); {
-		case slices.Equal(got, []string{want}):
-		case len(got) == 0:
-			problems = append(problems, ofService(service, Error, "NoHostname",
-				fmt.Sprintf("its status has no hostname, want %s: no controller has written it", want),
-				fmt.Sprintf("see that \"minilb controller\" runs, with class %s and domain %s, and what it logs", classOf(service), domain)))
-		case writer == "minilb":
-			problems = append(problems, ofService(service, Error, "StatusConflict",
-				fmt.Sprintf("its status is %s, want %s: \"minilb controller\" has written it for another domain", strings.Join(got, ", "), want),
-				fmt.Sprintf("let all controllers of class %s have -domain %s", classOf(service), domain)))
-		default:
-			problems = append(problems, ofService(service, Error, "StatusConflict",
-				fmt.Sprintf("its status is %s, want %s: %s has written it, and may write it again each time", strings.Join(got, ", "), want, writer),
-				fmt.Sprintf("have that controller ignore class %s, and see that \"minilb controller\" runs", classOf(service))))
+func (c *checker) checkService(service *corev1.Service) {
+	if lb.Ignored(service.Labels) { // M8
+		return
+	}
+	ours := slices.IndexFunc(c.options, func(o config.Options) bool { return lb.IsOurs(&service.Spec, o.Class, o.DefaultClass) })
+	c.annotations(service, ours >= 0)
+	if ours < 0 {
+		c.class(service)
+		return
+	}
+	c.status(service, strings.TrimSuffix(c.options[ours].Zones[0], "."))
+	for _, field := range lb.UnsupportedFields {
+		if field.IsSet(&service.Spec) {
+			c.addService(service, severity(!field.Warning), field.Reason, field.Text, field.Fix)
 		}
 	}
-	return problems
-}
-
-// classOf returns the class by which a Service is ours.
-func classOf(service *corev1.Service) string {
-	return ptr.Deref(service.Spec.LoadBalancerClass, "none (-default-class)")
-}
-
-// classes returns the LoadBalancer Services that no controller serves: our class may be what was meant.
-func (c *checker) classes() []Problem {
-	var problems []Problem
-	for _, service := range c.services {
-		_, exposed := c.exposed(service)
-		if exposed || lb.Ignored(service.Labels) || service.Spec.Type != corev1.ServiceTypeLoadBalancer || len(service.Status.LoadBalancer.Ingress) > 0 {
-			continue
-		}
-		ours := c.options[0].Class
-		again := fmt.Sprintf("make it anew with spec.loadBalancerClass: %s, or give it type ClusterIP in between, as a class cannot be changed", ours)
-		class := service.Spec.LoadBalancerClass
-		switch {
-		case class == nil:
-			problems = append(problems, ofService(service, Warning, "NoClass",
-				fmt.Sprintf("it has no spec.loadBalancerClass, so that it is not of class %s, and nobody has given it an address", ours),
-				again+"; or take Services without a class: default_class in the Corefile and \"minilb controller -default-class\""))
-		case slices.ContainsFunc(c.options, func(o config.Options) bool { return lb.LikelyTypo(*class, o.Class) }):
-			problems = append(problems, ofService(service, Warning, "WrongClass",
-				fmt.Sprintf("its spec.loadBalancerClass %q looks like a typo of %q", *class, ours), again))
-		default:
-			problems = append(problems, ofService(service, Warning, "WrongClass",
-				fmt.Sprintf("nobody has given it an address: its spec.loadBalancerClass is %q, and not %q", *class, ours),
-				"see that the controller of that class runs; or, if it is meant to be ours, "+again))
+	byCilium := c.byCilium(service)
+	if byCilium {
+		c.addService(service, Error, "CiliumService",
+			"it belongs to a Gateway or Ingress of Cilium, whose proxies are on the nodes: there are no pods that its name could lead to",
+			"let Cilium's own load balancer (LB IPAM with L2 announcements or BGP) serve it, by its class; hosts then lead to the IP address in the status")
+	} else {
+		c.ports(service)
+	}
+	for _, i := range c.runs {
+		if of, is := i.Service(service.Namespace, service.Name); is {
+			c.endpoints(service, of, byCilium)
 		}
 	}
-	return problems
 }
 
-// unsupported returns the fields of exposed Services that have no effect (E11). Users rely on only one of them,
-// loadBalancerSourceRanges.
-func (c *checker) unsupported() []Problem {
-	var problems []Problem
-	for _, service := range c.services {
-		if _, exposed := c.exposed(service); !exposed {
+// annotations finds the labels and annotations that look like ours and have no effect.
+func (c *checker) annotations(service *corev1.Service, ours bool) {
+	hostAnnotations := c.hostAnnotations()
+	for _, warning := range lb.Lint("Service", service.Labels, service.Annotations, hostAnnotations) {
+		if ours || !warning.Notice { // else it has nothing to do with us
+			c.addService(service, severity(warning.Notice), ignored(warning), warning.Text, warning.Fix)
+		}
+	}
+	for _, key := range []string{lb.HostAnnotation, lb.ALPNAnnotation} { // I11
+		if _, has := service.Annotations[key]; has && !ours && (key != lb.HostAnnotation || slices.Contains(hostAnnotations, key)) {
+			c.addService(service, Warning, "AnnotationIgnored",
+				fmt.Sprintf("annotation %s has no effect: it counts only on Services of type LoadBalancer and class %s", key, c.options[0].Class),
+				fmt.Sprintf("make it such a Service (type: LoadBalancer, loadBalancerClass: %s), or remove the annotation", c.options[0].Class))
+		}
+	}
+}
+
+// annotated finds the same of other objects.
+func (c *checker) annotated(objects []inspect.Annotated) {
+	for _, o := range objects {
+		if o.Ignored {
 			continue
 		}
-		for _, field := range lb.UnsupportedFields {
-			if field.IsSet(&service.Spec) {
-				problems = append(problems, ofService(service, severity(!field.Warning), field.Reason, field.Text, field.Fix))
+		for _, warning := range lb.Lint(o.Kind, o.Labels, o.Annotations, c.hostAnnotations()) {
+			c.add(Problem{severity(warning.Notice), o.Kind, o.Namespace, o.Name, ignored(warning), warning.Text, warning.Fix})
+		}
+	}
+}
+
+func severity(notice bool) Severity {
+	if notice {
+		return Notice
+	}
+	return Warning
+}
+
+func ignored(warning lb.LintWarning) string {
+	if warning.Label {
+		return "LabelIgnored"
+	}
+	return "AnnotationIgnored"
+}
+
+func (c *checker) hostAnnotations() []string {
+	return c.distinct(func(o *config.Options) []string { return o.HostAnnotations })
+}
+
+// status finds another address in the status of a Service than its name (S1, S12).
+func (c *checker) status(service *corev1.Service, domain string) {
+	if service.DeletionTimestamp != nil { // M5
+		return
+	}
+	want := lb.Hostname(service, domain)
+	var got []string
+	for _, ingress := range service.Status.LoadBalancer.Ingress {
+		got = append(got, ingress.Hostname+ingress.IP)
+	}
+	class := ptr.Deref(service.Spec.LoadBalancerClass, "none (-default-class)") // by which it is ours
+	switch writer := cmp.Or(lb.StatusWriter(service.ManagedFields), "somebody unknown"); {
+	case slices.Equal(got, []string{want}):
+	case len(got) == 0:
+		c.addService(service, Error, "NoHostname",
+			fmt.Sprintf("its status has no hostname, want %s: no controller has written it", want),
+			fmt.Sprintf("see that \"minilb controller\" runs, with class %s and domain %s, and what it logs", class, domain))
+	case writer == "minilb":
+		c.addService(service, Error, "StatusConflict",
+			fmt.Sprintf("its status is %s, want %s: \"minilb controller\" has written it for another domain", strings.Join(got, ", "), want),
+			fmt.Sprintf("let all controllers of class %s have -domain %s", class, domain))
+	default:
+		c.addService(service, Error, "StatusConflict",
+			fmt.Sprintf("its status is %s, want %s: %s has written it, and may write it again each time", strings.Join(got, ", "), want, writer),
+			fmt.Sprintf("have that controller ignore class %s, and see that \"minilb controller\" runs", class))
+	}
+}
+
+// class finds a LoadBalancer Service that no controller serves: our class may be what was meant.
+func (c *checker) class(service *corev1.Service) {
+	if service.Spec.Type != corev1.ServiceTypeLoadBalancer || len(service.Status.LoadBalancer.Ingress) > 0 {
+		return
+	}
+	ours := c.options[0].Class
+	again := fmt.Sprintf("make it anew with spec.loadBalancerClass: %s, or give it type ClusterIP in between, as a class cannot be changed", ours)
+	class := service.Spec.LoadBalancerClass
+	switch {
+	case class == nil:
+		c.addService(service, Warning, "NoClass",
+			fmt.Sprintf("it has no spec.loadBalancerClass, so that it is not of class %s, and nobody has given it an address", ours),
+			again+"; or take Services without a class: default_class in the Corefile and \"minilb controller -default-class\"")
+	case slices.ContainsFunc(c.options, func(o config.Options) bool { return lb.LikelyTypo(*class, o.Class) }):
+		c.addService(service, Warning, "WrongClass",
+			fmt.Sprintf("its spec.loadBalancerClass %q looks like a typo of %q", *class, ours), again)
+	default:
+		c.addService(service, Warning, "WrongClass",
+			fmt.Sprintf("nobody has given it an address: its spec.loadBalancerClass is %q, and not %q", *class, ours),
+			"see that the controller of that class runs; or, if it is meant to be ours, "+again)
+	}
+}
+
+// endpoints finds what keeps a Service from being answered with an address, and what of its slices is ignored.
+func (c *checker) endpoints(service *corev1.Service, of translator.ServiceStatus, byCilium bool) {
+	states, answered := map[string]int{}, false
+	for _, endpoint := range of.Endpoints {
+		states[endpoint.State]++
+		answered = answered || endpoint.Answered
+	}
+	if !answered && !byCilium {
+		text, fix := c.unanswered(service, of, states)
+		c.addService(service, Error, "NoEndpoints", "no address is answered: "+text, fix)
+		if len(of.Endpoints) == 0 {
+			return // the text has its problems
+		}
+	}
+	for _, text := range of.Problems {
+		c.addService(service, Warning, "EndpointIgnored", text, reasons.OfClaims[object.ReasonEndpoint].Fix)
+	}
+}
+
+// unanswered returns why a Service is answered with no address, by how many endpoints are in which state.
+func (c *checker) unanswered(service *corev1.Service, of translator.ServiceStatus, states map[string]int) (text, fix string) {
+	if len(of.Endpoints) > 0 {
+		var parts []string
+		for _, state := range []string{object.StateReady, object.StateNotReady, object.StateServing, object.StateTerminating} {
+			if n := states[state]; n > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s", n, state))
 			}
 		}
+		fix = "see why its pods are not ready: kubectl describe pods"
+		if states[object.StateReady] > 0 {
+			fix = "answer with the family of its endpoints, too, by the property families, or let the Service have both (ipFamilyPolicy: PreferDualStack)"
+		}
+		return "of its endpoints " + strings.Join(parts, ", "), fix
 	}
-	return problems
+	own := c.slices[cache.MetaObjectToName(service)]
+	slice := slices.IndexFunc(own, func(s *discoveryv1.EndpointSlice) bool { return !lb.Ignored(s.Labels) })
+	switch {
+	case len(of.Problems) > 0:
+		return strings.Join(of.Problems, "; "), "let its EndpointSlices have addressType IPv4 or IPv6, and addresses that clients can reach"
+	case len(service.Spec.Selector) > 0:
+		return "its selector matches no pod that has an address", "compare spec.selector with the labels of the pods, and see that they run"
+	case slice >= 0:
+		return fmt.Sprintf("it has no selector, and its EndpointSlice %s has no endpoint", own[slice].Name), "add endpoints to it, or give the Service a selector"
+	}
+	return "it has no selector, and no EndpointSlice", "give it a selector, or make EndpointSlices with the label kubernetes.io/service-name"
 }

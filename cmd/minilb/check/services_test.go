@@ -7,9 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
 )
@@ -71,12 +69,12 @@ func TestServices(t *testing.T) {
 		{"Cilium's Gateway", ours(func(s *corev1.Service) { s.Labels = map[string]string{"io.cilium.gateway/owning-gateway": "gw"} }), false, []string{"CiliumService"}, "there are no pods"},
 	} {
 		c := checker{
-			state:   &state{services: []*corev1.Service{tc.service}, slices: map[cache.ObjectName][]*discoveryv1.EndpointSlice{}},
 			options: []config.Options{{Class: "minilb", DefaultClass: tc.defaultClass, Zones: []string{"home.example.org.", "minilb."}}},
 		}
 		var reasons []string
 		text := ""
-		for _, f := range slices.Concat(c.statuses(), c.classes(), c.unsupported(), c.cilium(), c.ports()) {
+		c.checkService(tc.service)
+		for _, f := range c.problems {
 			reasons = append(reasons, f.Reason)
 			text += f.Text + "; " + f.Fix
 		}
