@@ -48,22 +48,23 @@ func (a Accepted) MarshalText() ([]byte, error) { return []byte(a.String()), nil
 // that answer first, then by host, age and name. Ignored objects, and those of other classes, are among them.
 func (i *DryRun) Claims(name string) []ClaimStatus {
 	var all []ClaimStatus
+	add := func(of object.Ref, hosts []string, why string) {
+		for _, host := range hosts {
+			if hostname.Matches(host, name) {
+				all = append(all, i.claimStatus(of, host, why))
+			}
+		}
+	}
 	options := i.Options
 	for _, namespace := range cluster.NamespacesOf(options) {
 		for _, s := range i.cluster.Services(namespace).List() {
-			for _, host := range i.hostsOf(s) {
-				if hostname.Matches(host, name) {
-					all = append(all, i.ofService(s, host))
-				}
+			if c := claim.FromService(options, s); c != nil {
+				add(s.Ref("Service"), c.Hosts, i.withoutService(s))
 			}
 		}
 		if options.Ingresses {
 			for _, g := range i.cluster.Ingresses(namespace).List() {
-				for _, host := range written(g.Hosts) {
-					if hostname.Matches(host, name) {
-						all = append(all, i.ofIngress(g, host))
-					}
-				}
+				add(g.Ref("Ingress"), written(g.Hosts), i.withoutIngress(g))
 			}
 		}
 		if options.Gateways {
@@ -104,51 +105,39 @@ func written(hosts []string) []string {
 	return all
 }
 
-func (i *DryRun) hostsOf(s *object.Service) []string {
-	if c := claim.FromService(i.Options, s); c != nil {
-		return c.Hosts
-	}
-	return nil
-}
-
-func (i *DryRun) ofService(s *object.Service, host string) ClaimStatus {
-	o := i.Options
-	c := i.claimStatus(s.Ref("Service"), host)
-	switch {
-	case s.Ignored:
-		c.Message = ignored
-	case !o.Services:
-		c.Message = "Services are not among the resources that are read"
-	case !s.Exposed(o.Class, o.DefaultClass):
-		c.Message = fmt.Sprintf("it is not of class %q: %s", o.Class, classOf(s))
-	}
-	return c
-}
-
 const ignored = "label minilb/ignore makes it absent"
 
-func classOf(s *object.Service) string {
-	if s.Class == nil {
-		return "it has no spec.loadBalancerClass"
+// withoutService returns why a Service has no claims, "" if it has.
+func (i *DryRun) withoutService(s *object.Service) string {
+	o := i.Options
+	switch {
+	case s.Ignored:
+		return ignored
+	case !o.Services:
+		return "Services are not among the resources that are read"
+	case s.Exposed(o.Class, o.DefaultClass):
+		return ""
+	case s.Class == nil:
+		return fmt.Sprintf("it is not of class %q: it has no spec.loadBalancerClass", o.Class)
 	}
-	return fmt.Sprintf("its spec.loadBalancerClass is %q", printable.Shorten(*s.Class))
+	return fmt.Sprintf("it is not of class %q: its spec.loadBalancerClass is %q", o.Class, printable.Shorten(*s.Class))
 }
 
-func (i *DryRun) ofIngress(g *object.Ingress, host string) ClaimStatus {
-	o := i.Options
-	c := i.claimStatus(g.Ref("Ingress"), host)
+// withoutIngress is the same for an Ingress.
+func (i *DryRun) withoutIngress(g *object.Ingress) string {
 	switch {
 	case g.Ignored:
-		c.Message = ignored
-	case !claim.SelectsIngress(o, g) && g.Classes == nil:
-		c.Message = "it has no class, and only those of ingress_classes count"
-	case !claim.SelectsIngress(o, g):
-		c.Message = fmt.Sprintf("its class %q is not among ingress_classes", printable.Shorten(strings.Join(g.Classes, ", ")))
+		return ignored
+	case claim.SelectsIngress(i.Options, g):
+		return ""
+	case g.Classes == nil:
+		return "it has no class, and only those of ingress_classes count"
 	}
-	return c
+	return fmt.Sprintf("its class %q is not among ingress_classes", printable.Shorten(strings.Join(g.Classes, ", ")))
 }
 
-func (i *DryRun) claimStatus(o object.Ref, host string) ClaimStatus {
+// claimStatus returns the status of a host of an object, which has no claims if there is a reason why.
+func (i *DryRun) claimStatus(o object.Ref, host, why string) ClaimStatus {
 	c := ClaimStatus{Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, Created: time.Unix(o.Created, 0).UTC(), Host: hostname.Plain(host)}
 	entries := i.Resolver.Own(host)
 	if i.Hosts[host] != nil {
@@ -170,7 +159,7 @@ func (i *DryRun) claimStatus(o object.Ref, host string) ClaimStatus {
 		}
 	}
 	c.Targets = config.Distinct(c.Targets)
-	c.Message = strings.Join(append(i.messages(&o, host, bool(c.Accepted)), leftOut...), "; ")
+	c.Message = cmp.Or(why, strings.Join(append(i.messages(&o, host, bool(c.Accepted)), leftOut...), "; "))
 	if service, ok := i.Options.ServiceAt(host); ok && i.Exposed(service) && bool(c.Accepted) && c.Message == "" {
 		c.Message = fmt.Sprintf("it is the name of Service %s anyway", service)
 	}
@@ -235,15 +224,16 @@ func (i *DryRun) ofRoute(r *object.Route, name string) []ClaimStatus {
 	case r.Problems == nil || !slices.Contains(r.Hosts, ""):
 		return nil
 	}
+	why := ""
+	if r.Ignored {
+		why = ignored
+	}
 	var all []ClaimStatus
 	for _, host := range hosts {
-		c := i.claimStatus(r.Ref(r.Kind), host)
+		c := i.claimStatus(r.Ref(r.Kind), host, why)
 		c.Parents = parents
 		if !c.Accepted && c.Message == "" {
 			c.Message = "no listener that it is attached to serves this host"
-		}
-		if r.Ignored {
-			c.Message = ignored
 		}
 		all = append(all, c)
 	}

@@ -3,9 +3,11 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -79,8 +81,6 @@ func (silence) Infof(string, ...any) {}
 
 func (silence) Warningf(string, ...any) {}
 
-func (silence) Errorf(string, ...any) {}
-
 // ServedKind is a kind of the Gateway API and the version in which it is read.
 type ServedKind struct {
 	Kind     string               `json:"kind"`    // as in "HTTPRoute"
@@ -103,31 +103,29 @@ func (i *DryRun) ServedKinds() []ServedKind {
 
 // Names returns the canonical names of exposed Services and of hosts, of which some are wildcards.
 func (i *DryRun) Names() []string {
-	names := map[string]bool{}
+	var names []string
 	for _, service := range i.Services() {
-		for _, name := range i.Options.ServiceNames(cache.NewObjectName(service.Namespace, service.Name)) {
-			names[name] = true
-		}
+		names = append(names, i.Options.ServiceNames(cache.NewObjectName(service.Namespace, service.Name))...)
 	}
 	for host, node := range i.Hosts {
 		if node != nil && node != records.Transparent {
-			names[host] = true
+			names = append(names, host)
 		}
 	}
-	return slices.Sorted(maps.Keys(names))
+	return config.Distinct(names)
 }
 
 // Claiming returns the namespaces whose objects claim hosts outside the zones that they may have, in order.
 func (i *DryRun) Claiming() []string {
-	namespaces := map[string]bool{}
+	var namespaces []string
 	for e := range i.Resolver.Entries() {
 		if slices.ContainsFunc(e.Hosts, func(host string) bool {
 			return i.Options.Zone(host) == "" && i.Resolver.Admits(e, host)
 		}) {
-			namespaces[e.Namespace] = true
+			namespaces = append(namespaces, e.Namespace)
 		}
 	}
-	return slices.Sorted(maps.Keys(namespaces))
+	return config.Distinct(namespaces)
 }
 
 // Lookup finds what is answered for a canonical name, and the zone that it lies in, "" for none.
@@ -168,4 +166,33 @@ func appendAll[T interface{ Metadata() *object.Meta }](all []Annotated, kind str
 		all = append(all, Annotated{kind, o.Metadata()})
 	}
 	return all
+}
+
+// StatusAddress is an address to which an object's status lets hosts lead.
+type StatusAddress struct {
+	Kind, Namespace, Name string // of a Gateway or an Ingress
+	Address               string // an IP address, or a hostname without its final dot
+}
+
+// Addresses returns those of all Gateways and Ingresses that count.
+func (i *DryRun) Addresses() []StatusAddress {
+	var all []StatusAddress
+	add := func(l *object.Targets) {
+		for _, target := range l.List {
+			if address := target.Address(); address != "" {
+				all = append(all, StatusAddress{l.Kind, l.Ref.Namespace, l.Name, address})
+			}
+		}
+	}
+	for gw := range i.Routes.Gateways() {
+		add(&gw.Targets)
+	}
+	for c := range i.Ingresses() {
+		add(&c.Targets)
+	}
+	slices.SortFunc(all, func(a, b StatusAddress) int {
+		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name),
+			strings.Compare(a.Address, b.Address))
+	})
+	return slices.Compact(all)
 }
