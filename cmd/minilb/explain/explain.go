@@ -276,15 +276,14 @@ func (e *explainer) alike(ctx context.Context, namespace, name string) string {
 }
 
 func (e *explainer) answer(result records.Result, node *records.Node) {
-	e.Answer.Rcode = noError
 	if e.Answer.Own = e.isServer(); e.Answer.Own {
 		e.Notes = append(e.Notes, "its addresses are those that the DNS server listens on, or those of the property ns: they are not known here")
 	}
-	if result == records.NameError {
+	switch {
+	case result != records.NameError:
+		e.Answer.Rcode = noError
+	case !e.block.Falls(e.name):
 		e.Answer.Rcode = nxDomain
-		if e.block.Falls(e.name) {
-			e.Answer.Rcode = ""
-		}
 	}
 	if result != records.Found {
 		return
@@ -300,9 +299,7 @@ func (e *explainer) answer(result records.Result, node *records.Node) {
 		e.Answer.A, e.Answer.AAAA = texts(addrs.V4), texts(addrs.V6)
 	}
 	if node.Ports != nil {
-		_, service, _ := strings.Cut(e.name, ".")
-		_, service, _ = strings.Cut(service, ".")
-		for _, target := range node.Targets(service, 0) {
+		for _, target := range node.Targets(strings.SplitN(e.name, ".", 3)[2], 0) {
 			e.Answer.SRV = append(e.Answer.SRV, fmt.Sprintf("%d %s", target.Number, hostname.Plain(target.Name)))
 		}
 		slices.Sort(e.Answer.SRV)

@@ -3,7 +3,6 @@ package explain
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/plugin/minilb/cluster"
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
@@ -58,37 +58,34 @@ const maxMisplaced = 5
 func (e *explainer) misplaced(ctx context.Context) {
 	o := &e.block.Options
 	var notes []string
-	note := func(kind string, object *metav1.ObjectMeta, text string) {
-		notes = append(notes, fmt.Sprintf("%s %s/%s: %s", kind, object.Namespace, object.Name, text))
-	}
-	typos := func(kind string, object *metav1.ObjectMeta) {
+	look := func(kind string, object *metav1.ObjectMeta, listed bool) {
 		if lb.Ignored(object.Labels) {
 			return
 		}
+		has := func(annotation string) bool { return inspect.Lists(object.Annotations[annotation], e.name, o.Zones[0]) }
+		note := func(text string) {
+			notes = append(notes, fmt.Sprintf("%s %s/%s: %s", kind, object.Namespace, object.Name, text))
+		}
 		for _, warning := range lb.Lint(kind, object.Labels, object.Annotations, o.HostAnnotations) {
-			if !warning.Label && inspect.Lists(object.Annotations[warning.Key], e.name, o.Zones[0]) {
-				note(kind, object, warning.Text+": "+warning.Fix)
+			if !warning.Label && has(warning.Key) {
+				note(warning.Text + ": " + warning.Fix)
+			}
+		}
+		for _, annotation := range config.Distinct(o.HostAnnotations) {
+			if !listed && has(annotation) {
+				note(fmt.Sprintf("annotation %s has no effect: it counts only on Services of type LoadBalancer and class %s", annotation, o.Class))
 			}
 		}
 	}
 	for _, namespace := range cluster.NamespacesOf(o) {
 		if list, err := e.client.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{}); err == nil {
 			for i := range list.Items {
-				s := &list.Items[i]
-				typos("Service", &s.ObjectMeta)
-				if s.Spec.Type == corev1.ServiceTypeLoadBalancer || lb.Ignored(s.Labels) {
-					continue // its claims are listed
-				}
-				for _, annotation := range slices.Sorted(maps.Keys(s.Annotations)) {
-					if slices.Contains(o.HostAnnotations, annotation) && inspect.Lists(s.Annotations[annotation], e.name, o.Zones[0]) {
-						note("Service", &s.ObjectMeta, fmt.Sprintf("annotation %s has no effect: it counts only on Services of type LoadBalancer and class %s", annotation, o.Class))
-					}
-				}
+				look("Service", &list.Items[i].ObjectMeta, list.Items[i].Spec.Type == corev1.ServiceTypeLoadBalancer)
 			}
 		}
 		if list, err := e.client.NetworkingV1().Ingresses(namespace).List(ctx, metav1.ListOptions{}); err == nil {
 			for i := range list.Items {
-				typos("Ingress", &list.Items[i].ObjectMeta)
+				look("Ingress", &list.Items[i].ObjectMeta, true)
 			}
 		}
 	}
@@ -96,4 +93,39 @@ func (e *explainer) misplaced(ctx context.Context) {
 		notes = append(notes[:maxMisplaced], fmt.Sprintf("%d more objects have the name in an annotation that has no effect: \"minilb check\" lists them", more))
 	}
 	e.Notes = append(e.Notes, notes...)
+}
+
+// unreachable adds which addresses only the cluster reaches, of those that claims lead to: some
+// controllers publish their Service's ClusterIP. All Services are read for that, of which the server
+// reads only those of type LoadBalancer; without that permission nothing is added.
+func (e *explainer) unreachable(ctx context.Context) {
+	if !slices.ContainsFunc(e.Claims, func(c inspect.ClaimStatus) bool { return len(c.Addresses) > 0 }) {
+		return
+	}
+	list, err := e.client.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return
+	}
+	var services []*corev1.Service
+	for i := range list.Items {
+		services = append(services, &list.Items[i])
+	}
+	known := lb.NewInCluster(services)
+	for i := range e.Claims {
+		c := &e.Claims[i]
+		for _, address := range c.Addresses {
+			what := known.Describe(address)
+			if what == "" {
+				continue
+			}
+			text := fmt.Sprintf("%s is %s, which clients outside of the cluster do not reach", address, what)
+			if !strings.Contains(e.Summary, text) {
+				e.Summary += " Address " + text + "."
+			}
+			if c.Message != "" {
+				c.Message += "; "
+			}
+			c.Message += fmt.Sprintf("its address %s: annotation %s can name a Service of class %s instead", text, lb.ServiceAnnotation, e.block.Options.Class)
+		}
+	}
 }

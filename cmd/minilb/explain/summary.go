@@ -2,12 +2,14 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
+	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
 func (e *explainer) summarize(result records.Result, node *records.Node) {
@@ -54,13 +56,7 @@ func (e *explainer) without() string {
 	if len(e.Endpoints) == 0 {
 		return "its Service has no endpoints, as no pod matches its selector or none has an address yet"
 	}
-	usable := 0
-	for _, at := range e.Endpoints {
-		if at.State == object.StateReady {
-			usable++
-		}
-	}
-	if usable > 0 {
+	if slices.ContainsFunc(e.Endpoints, func(at translator.Endpoint) bool { return at.State == object.StateReady }) {
 		return "its endpoints are ready, and the families that the server answers with leave them out"
 	}
 	if len(e.Endpoints) == 1 {

@@ -26,59 +26,75 @@ func (x *Explanation) JSON(w io.Writer) error {
 
 // Text writes the explanation for people, apart from one before it if there was one.
 func (x *Explanation) Text(w io.Writer, apart bool) error {
-	var text strings.Builder
+	p := &page{}
 	if apart {
-		text.WriteString("\n")
+		p.WriteString("\n")
 	}
-	fmt.Fprintln(&text, x.Name)
-	paragraph(&text, "", "", x.Summary)
-	fmt.Fprintln(&text)
-	paragraph(&text, "Zone       ", indent(11), x.About)
-	title := "Notes      "
+	p.WriteString(x.Name + "\n" + wordwrap.Wrap("", "", strings.Join(strings.Fields(x.Summary), " ")) + "\n")
+	p.title = "Zone"
+	p.paragraph("", 0, x.About)
+	p.title = "Notes"
 	for _, note := range x.Notes {
-		paragraph(&text, title, indent(11), note)
-		title = indent(11)
+		p.paragraph("", 0, note)
 	}
-	title = "Claims     "
+	p.title = "Claims"
 	for _, c := range x.Claims {
-		writeClaim(&text, &c, title, x.Name)
-		title = indent(11)
+		p.claim(&c, x.Name)
 	}
-	x.endpoints(&text)
-	x.answers(&text)
-	_, err := io.WriteString(w, text.String())
+	p.title = "Endpoints"
+	p.endpoints(x.Endpoints)
+	p.title = "Answers"
+	p.answers(&x.Answer)
+	_, err := io.WriteString(w, p.String())
 	return err
 }
 
-func indent(n int) string { return strings.Repeat(" ", n) }
+// page is what is printed, in sections right of their titles.
+type page struct {
+	strings.Builder
+	title string // of a section that has no line yet, else ""
+}
 
-func writeClaim(text *strings.Builder, c *inspect.ClaimStatus, title, name string) {
-	paragraph(text, title, indent(13), fmt.Sprintf("%s %s/%s, of %s: %s", c.Kind, c.Namespace, c.Name, c.Created.Format(time.RFC3339), c.Accepted))
-	line := func(depth int, format string, args ...any) {
-		paragraph(text, indent(depth), indent(depth+2), fmt.Sprintf(format, args...))
-	}
+// begin returns what the next line begins with, left of the section.
+func (p *page) begin() string {
+	title := p.title
+	p.title = ""
+	return fmt.Sprintf("%-11s", title)
+}
+
+// paragraph writes words behind a lead; further lines are indented within the section.
+func (p *page) paragraph(lead string, indent int, words string) {
+	begin := p.begin()
+	p.WriteString(wordwrap.Wrap(begin+lead, strings.Repeat(" ", len(begin)+indent), strings.Join(strings.Fields(words), " ")))
+}
+
+func (p *page) claim(c *inspect.ClaimStatus, name string) {
+	p.paragraph("", 2, fmt.Sprintf("%s %s/%s, of %s: %s", c.Kind, c.Namespace, c.Name, c.Created.Format(time.RFC3339), c.Accepted))
+	line := func(format string, args ...any) { p.paragraph("  ", 4, fmt.Sprintf(format, args...)) }
 	if c.Host != name {
-		line(13, "asks for %s", c.Host)
+		line("asks for %s", c.Host)
 	}
 	for _, target := range c.Targets {
-		line(13, "leads to %s", target)
+		line("leads to %s", target)
 	}
 	if c.Message != "" {
-		line(13, "%s", c.Message)
+		line("%s", c.Message)
 	}
-	for _, p := range c.Parents {
-		line(13, "parentRef %s: %s", p.Parent, cmp.Or(p.Message, "attached"))
-		for _, l := range p.Listeners {
-			line(15, "listener %q (%s, port %d): %s", l.Name, cmp.Or(l.Host, "any hostname"), l.Port, cmp.Or(l.Message, "serves it"))
+	for _, parent := range c.Parents {
+		line("parentRef %s: %s", parent.Parent, cmp.Or(parent.Message, "attached"))
+		for _, l := range parent.Listeners {
+			p.paragraph("    ", 6, fmt.Sprintf("listener %q (%s, port %d): %s", l.Name, cmp.Or(l.Host, "any hostname"), l.Port, cmp.Or(l.Message, "serves it")))
 		}
 	}
 }
 
-// endpoints leaves out the Service of each if all are of one, which is named above.
-func (x *Explanation) endpoints(text *strings.Builder) {
-	several := slices.ContainsFunc(x.Endpoints, func(at translator.Endpoint) bool { return at.Service != x.Endpoints[0].Service })
+// endpoints writes them in columns. A cell beyond wordwrap.Width begins a line of its own. Their Service, which is named
+// above, is left out if all are of one.
+func (p *page) endpoints(all []translator.Endpoint) {
+	several := slices.ContainsFunc(all, func(at translator.Endpoint) bool { return at.Service != all[0].Service })
 	var rows [][]string
-	for _, at := range x.Endpoints {
+	var widths [5]int
+	for _, at := range all {
 		row := []string{at.Addr.String(), "answered", at.State}
 		if !at.Answered {
 			row[1] = "left out"
@@ -86,52 +102,35 @@ func (x *Explanation) endpoints(text *strings.Builder) {
 		if several {
 			row = append(row, at.Service)
 		}
-		rows = append(rows, append(row, at.Node))
-	}
-	table(text, "Endpoints  ", rows)
-}
-
-// table writes rows of equal length in columns right of a title. A cell beyond wordwrap.Width begins a line of its own.
-func table(text *strings.Builder, title string, rows [][]string) {
-	var widths []int
-	for _, row := range rows {
+		row = append(row, at.Node)
 		for i, cell := range row {
 			row[i] = printable.Line(cell) // a node may be called anything
+			widths[i] = max(widths[i], len(row[i]))
 		}
-		widths = append(widths, make([]int, len(row)-len(widths))...)
-		for i, cell := range row {
-			widths[i] = max(widths[i], len(cell))
-		}
+		rows = append(rows, row)
 	}
-	margin := indent(len(title))
 	for _, row := range rows {
-		line := title
+		line := p.begin()
 		for i, cell := range row {
 			if i > 0 && len(line)+len(cell) > wordwrap.Width {
-				text.WriteString(strings.TrimRight(line, " ") + "\n")
-				line = margin + indent(2)
+				p.WriteString(strings.TrimRight(line, " ") + "\n")
+				line = p.begin() + "  "
 			}
 			line += fmt.Sprintf("%-*s", widths[i]+2, cell)
 		}
-		text.WriteString(strings.TrimRight(line, " ") + "\n")
-		title = margin
+		p.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 }
 
-func (x *Explanation) answers(text *strings.Builder) {
-	title := "Answers    "
-	line := func(what, words string) {
-		paragraph(text, title+fmt.Sprintf("%-6s", what), indent(17), words)
-		title = indent(11)
-	}
-	a := &x.Answer
+func (p *page) answers(a *Answer) {
+	line := func(what, words string) { p.paragraph(fmt.Sprintf("%-6s", what), 6, words) }
 	switch {
 	case a.Own:
-		paragraph(text, title, "", "the DNS server's own addresses")
+		p.paragraph("", 0, "the DNS server's own addresses")
 	case a.Rcode == "":
-		paragraph(text, title, "", "none by minilb")
+		p.paragraph("", 0, "none by minilb")
 	case a.Rcode != noError:
-		paragraph(text, title, "", a.Rcode+" for each type")
+		p.paragraph("", 0, a.Rcode+" for each type")
 	case a.CNAME != "":
 		line("A", "CNAME "+a.CNAME+" and its addresses")
 		line("AAAA", "the same")
@@ -144,18 +143,7 @@ func (x *Explanation) answers(text *strings.Builder) {
 			line("PTR", name)
 		}
 	default:
-		line("A", orNoData(a.A))
-		line("AAAA", orNoData(a.AAAA))
+		line("A", cmp.Or(strings.Join(a.A, " "), "NODATA"))
+		line("AAAA", cmp.Or(strings.Join(a.AAAA, " "), "NODATA"))
 	}
-}
-
-func orNoData(addrs []string) string {
-	if len(addrs) == 0 {
-		return "NODATA"
-	}
-	return strings.Join(addrs, " ")
-}
-
-func paragraph(text *strings.Builder, title, indentation, words string) {
-	text.WriteString(wordwrap.Wrap(title, indentation, strings.Join(strings.Fields(words), " ")))
 }
