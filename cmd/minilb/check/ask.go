@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,26 +47,21 @@ type answer struct {
 	addrs   []netip.Addr
 }
 
-// askAll asks the server all questions, until the context ends.
-func askAll(ctx context.Context, ask asker, questions []question) map[question]answer {
-	return inParallel(ctx, questions, func(q question) answer { return answerTo(ctx, ask, q) })
-}
-
-// inParallel calls f with each question until the context ends, and returns what it returned.
-func inParallel[T any](ctx context.Context, questions []question, f func(question) T) map[question]T {
+// askAll asks the server all questions, until the context ends, and returns what its replies amount to.
+func askAll[T any](ctx context.Context, ask asker, questions iter.Seq[question], of func(*dns.Msg, error) T) map[question]T {
+	all := slices.Collect(questions)
 	var mu sync.Mutex
 	answers := map[question]T{}
-	workqueue.ParallelizeUntil(ctx, askAtATime, len(questions), func(i int) {
-		got := f(questions[i])
+	workqueue.ParallelizeUntil(ctx, askAtATime, len(all), func(i int) {
+		got := of(ask(ctx, all[i]))
 		mu.Lock()
 		defer mu.Unlock()
-		answers[questions[i]] = got
+		answers[all[i]] = got
 	})
 	return answers
 }
 
-func answerTo(ctx context.Context, ask asker, q question) answer {
-	reply, err := ask(ctx, q)
+func answerOf(reply *dns.Msg, err error) answer {
 	if err != nil {
 		return answer{problem: "does not answer: " + err.Error()}
 	}
@@ -94,12 +91,8 @@ type asker func(context.Context, question) (*dns.Msg, error)
 
 // over returns the asker of the server at an address: over UDP, and over TCP what does not fit there.
 func over(server string) asker {
-	return func(ctx context.Context, q question) (*dns.Msg, error) {
-		message := new(dns.Msg)
-		message.SetQuestion(q.name, q.qtype)
-		message.SetEdns0(1232, false)
-		var reply *dns.Msg
-		var err error
+	return func(ctx context.Context, q question) (reply *dns.Msg, err error) {
+		message := new(dns.Msg).SetQuestion(q.name, q.qtype).SetEdns0(1232, false)
 		for range askAttempts {
 			client := dns.Client{Net: "udp", Timeout: askTimeout}
 			if reply, _, err = client.ExchangeContext(ctx, message, server); err == nil && reply.Truncated {

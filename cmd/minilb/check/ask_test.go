@@ -112,7 +112,7 @@ func TestAnswers(t *testing.T) {
 		q := question{tc.name, tc.qtype}
 		want[q], differences[q] = tc.want, tc.differ
 	}
-	answers := askAll(t.Context(), over(server), slices.Collect(maps.Keys(want)))
+	answers := askAll(t.Context(), over(server), maps.Keys(want), answerOf)
 	for q, differ := range differences {
 		got := difference([]expected{want[q]}, answers[q])
 		if !strings.HasPrefix(got.text, differ) || (differ == "") != (got.text == "") || got.alias != (q.name == "nowhere.") {
@@ -189,7 +189,7 @@ func TestAskAllEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	askAll(ctx, over(server), questions)
+	askAll(ctx, over(server), slices.Values(questions), answerOf)
 	if got := arrived.Load(); got > askAtATime*askAttempts {
 		t.Errorf("%d questions have arrived, want no more than are asked at a time", got)
 	}

@@ -104,7 +104,11 @@ func (c *checker) judge() {
 	c.inCluster()
 	for n, i := range c.runs {
 		c.openClaims(n)
-		c.annotated(i.Annotated())
+		for _, o := range i.Annotated() {
+			if !o.Ignored {
+				c.lint(o.Kind, o.Namespace, o.Name, o.Labels, o.Annotations, true)
+			}
+		}
 		c.rejected(i.Problems())
 		c.unavailable(i.Unavailable())
 	}

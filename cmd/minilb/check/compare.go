@@ -111,7 +111,7 @@ type mismatch struct {
 
 func differences(ctx context.Context, ask asker, looks map[question][]expected) map[question]mismatch {
 	differing := map[question]mismatch{}
-	for q, got := range askAll(ctx, ask, slices.Collect(maps.Keys(looks))) {
+	for q, got := range askAll(ctx, ask, maps.Keys(looks), answerOf) {
 		if how := difference(looks[q], got); how.text != "" {
 			differing[q] = how
 		}

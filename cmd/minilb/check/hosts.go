@@ -16,34 +16,31 @@ import (
 
 // rejected finds the hosts that are rejected, or served in another way than their objects ask for.
 func (c *checker) rejected(all []object.Problem) {
-	for _, p := range all {
-		if p.Reason != object.ReasonEndpoint && p.Reason != object.ReasonUnread { // reported of its Service, or of the kind
-			c.add(rejectedHost(&p))
+	for _, r := range all {
+		if r.Reason == object.ReasonEndpoint || r.Reason == object.ReasonUnread {
+			continue // reported of its Service, or of the kind
 		}
+		reason, known := reasons.OfClaims[r.Reason]
+		p := Problem{Error, r.Ref.Kind, r.Ref.Namespace, r.Ref.Name, reason.Name, r.Text, reason.Fix}
+		explain := fmt.Sprintf("\"minilb explain %s\"", argument(hostname.Plain(r.Host)))
+		switch {
+		case !known: // it is answered nevertheless
+			p.Severity, p.Reason, p.Fix = Warning, "HostDiffers", "run "+explain
+		case r.Reason == object.ReasonNotice:
+			p.Severity, p.Fix = Notice, "nothing, if that is intended"
+		case r.Reason == object.ReasonConflict:
+			p.Fix += ", which " + explain + " names"
+		case r.Reason != object.ReasonNoTarget:
+		case r.Ref.Kind == "Ingress":
+			p.Fix = "see that its controller copies its Service's hostname into the Ingress' status, or set the annotation minilb/service: <namespace>/<service>"
+		case strings.HasSuffix(r.Ref.Kind, "Route"):
+			p.Fix = "the route's hosts and a listener's must meet, the Gateway's controller must accept the route, and the Gateway's Service must be of our class: " +
+				explain + " shows which of them is not so"
+		default:
+			p.Fix = "run " + explain
+		}
+		c.add(p)
 	}
-}
-
-// rejectedHost returns the problem of one host. If the host is answered nevertheless, the reason is none of a claim's.
-func rejectedHost(r *object.Problem) Problem {
-	reason, known := reasons.OfClaims[r.Reason]
-	p := Problem{Error, r.Ref.Kind, r.Ref.Namespace, r.Ref.Name, reason.Name, r.Text, reason.Fix}
-	explain := fmt.Sprintf("\"minilb explain %s\"", argument(hostname.Plain(r.Host)))
-	switch {
-	case !known:
-		p.Severity, p.Reason, p.Fix = Warning, "HostDiffers", "run "+explain
-	case r.Reason == object.ReasonNotice:
-		p.Severity, p.Fix = Notice, "nothing, if that is intended"
-	case r.Reason == object.ReasonConflict:
-		p.Fix += ", which " + explain + " names"
-	case r.Reason == object.ReasonNoTarget && r.Ref.Kind == "Ingress":
-		p.Fix = "see that its controller copies its Service's hostname into the Ingress' status, or set the annotation minilb/service: <namespace>/<service>"
-	case r.Reason == object.ReasonNoTarget && strings.HasSuffix(r.Ref.Kind, "Route"):
-		p.Fix = "the route's hosts and a listener's must meet, the Gateway's controller must accept the route, and the Gateway's Service must be of our class: " +
-			explain + " shows which of them is not so"
-	case r.Reason == object.ReasonNoTarget:
-		p.Fix = "run " + explain
-	}
-	return p
 }
 
 // multicast finds the zones that many clients never ask for (C7).

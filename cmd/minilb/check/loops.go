@@ -72,7 +72,7 @@ func forwardLoops(ctx context.Context, ask asker, server string, domains []strin
 			random[unclaimed(domain)] = domain
 		}
 		again = nil
-		for q, failure := range inParallel(ctx, slices.Collect(maps.Keys(random)), func(q question) string { return failureOf(ask(ctx, q)) }) {
+		for q, failure := range askAll(ctx, ask, maps.Keys(random), failureOf) {
 			if failures[random[q]] = failure; failure != "" && failure != loops {
 				again = append(again, random[q])
 			}

@@ -3,7 +3,6 @@ package check
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
@@ -31,8 +30,9 @@ var ofNodes = map[routes.ProblemKind]struct {
 func (c *checker) checkNodes() {
 	cni := c.cni()
 	for _, entry := range c.LAN.FromNodes(c.nodes) {
+		wanted := func(o config.Options) bool { return o.WantsFamily(entry.Destination.Addr()) }
 		of, known := ofNodes[entry.Kind]
-		if !known || entry.Kind == routes.NoInternalIP && !c.wants(entry.Destination.Addr()) {
+		if !known || entry.Kind == routes.NoInternalIP && !slices.ContainsFunc(c.options, wanted) {
 			continue
 		}
 		c.add(Problem{of.severity, "Node", "", entry.Node, of.reason, entry.Problem + of.follows, cmp.Or(of.fix, cni.allocate)})
@@ -48,10 +48,6 @@ func (c *checker) checkNodes() {
 			fmt.Sprintf("%d of %d pod IPs are outside its %s, for example %s: the routes to the node do not lead to them%s",
 				node.Outside, node.Total, node.PodCIDRs, node.Example, cni.blame), cni.use})
 	}
-}
-
-func (c *checker) wants(addr netip.Addr) bool {
-	return slices.ContainsFunc(c.options, func(o config.Options) bool { return o.WantsFamily(addr) })
 }
 
 // plugin is how a network plugin assigns podCIDRs.

@@ -11,7 +11,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 
-	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/cmd/minilb/reasons"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -28,15 +27,20 @@ func (c *checker) checkService(service *corev1.Service) {
 		return
 	}
 	ours := slices.IndexFunc(c.options, func(o config.Options) bool { return lb.IsOurs(&service.Spec, o.Class, o.DefaultClass) })
-	c.annotations(service, ours >= 0)
+	c.lint("Service", service.Namespace, service.Name, service.Labels, service.Annotations, ours >= 0)
 	if ours < 0 {
+		c.annotations(service)
 		c.class(service)
 		return
 	}
 	c.status(service, strings.TrimSuffix(c.options[ours].Zones[0], "."))
 	for _, field := range lb.UnsupportedFields {
+		severity := Notice
+		if field.Warning {
+			severity = Warning
+		}
 		if field.IsSet(&service.Spec) {
-			c.addService(service, severity(!field.Warning), field.Reason, field.Text, field.Fix)
+			c.addService(service, severity, field.Reason, field.Text, field.Fix)
 		}
 	}
 	byCilium := c.byCilium(service)
@@ -54,16 +58,10 @@ func (c *checker) checkService(service *corev1.Service) {
 	}
 }
 
-// annotations finds the labels and annotations that look like ours and have no effect.
-func (c *checker) annotations(service *corev1.Service, ours bool) {
-	hostAnnotations := c.hostAnnotations()
-	for _, warning := range lb.Lint("Service", service.Labels, service.Annotations, hostAnnotations) {
-		if ours || !warning.Notice { // else it has nothing to do with us
-			c.addService(service, severity(warning.Notice), ignored(warning), warning.Text, warning.Fix)
-		}
-	}
+// annotations finds annotations of a Service that is not ours and would have to be.
+func (c *checker) annotations(service *corev1.Service) {
 	for _, key := range []string{lb.HostAnnotation, lb.ALPNAnnotation} { // I11
-		if _, has := service.Annotations[key]; has && !ours && (key != lb.HostAnnotation || slices.Contains(hostAnnotations, key)) {
+		if _, has := service.Annotations[key]; has && (key != lb.HostAnnotation || slices.Contains(c.hostAnnotations(), key)) {
 			c.addService(service, Warning, "AnnotationIgnored",
 				fmt.Sprintf("annotation %s has no effect: it counts only on Services of type LoadBalancer and class %s", key, c.options[0].Class),
 				fmt.Sprintf("make it such a Service (type: LoadBalancer, loadBalancerClass: %s), or remove the annotation", c.options[0].Class))
@@ -71,30 +69,21 @@ func (c *checker) annotations(service *corev1.Service, ours bool) {
 	}
 }
 
-// annotated finds the same of other objects.
-func (c *checker) annotated(objects []inspect.Annotated) {
-	for _, o := range objects {
-		if o.Ignored {
-			continue
+// lint finds the labels and annotations of an object that look like ours and have no effect. Notices have nothing to do with
+// us if the object is not ours.
+func (c *checker) lint(kind, namespace, name string, labels, annotations map[string]string, ours bool) {
+	for _, warning := range lb.Lint(kind, labels, annotations, c.hostAnnotations()) {
+		p := Problem{Warning, kind, namespace, name, "AnnotationIgnored", warning.Text, warning.Fix}
+		if warning.Label {
+			p.Reason = "LabelIgnored"
 		}
-		for _, warning := range lb.Lint(o.Kind, o.Labels, o.Annotations, c.hostAnnotations()) {
-			c.add(Problem{severity(warning.Notice), o.Kind, o.Namespace, o.Name, ignored(warning), warning.Text, warning.Fix})
+		if warning.Notice {
+			p.Severity = Notice
+		}
+		if ours || !warning.Notice {
+			c.add(p)
 		}
 	}
-}
-
-func severity(notice bool) Severity {
-	if notice {
-		return Notice
-	}
-	return Warning
-}
-
-func ignored(warning lb.LintWarning) string {
-	if warning.Label {
-		return "LabelIgnored"
-	}
-	return "AnnotationIgnored"
 }
 
 func (c *checker) hostAnnotations() []string {

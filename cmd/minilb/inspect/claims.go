@@ -64,7 +64,9 @@ func (i *DryRun) Claims(name string) []ClaimStatus {
 		}
 		if options.Ingresses {
 			for _, g := range i.cluster.Ingresses(namespace).List() {
-				add(g.Ref("Ingress"), written(g.Hosts), i.withoutIngress(g))
+				var asked claim.Claim
+				asked.AddHosts(slices.Values(g.Hosts), "")
+				add(g.Ref("Ingress"), asked.Hosts, i.withoutIngress(g))
 			}
 		}
 		if options.Gateways {
@@ -92,17 +94,6 @@ func Lists(list, name, zone string) bool {
 		}
 	}
 	return false
-}
-
-// written returns those hosts, each once, that can be read as names.
-func written(hosts []string) []string {
-	var all []string
-	for _, text := range hosts {
-		if host, err := hostname.Parse(text); err == nil && !slices.Contains(all, host) {
-			all = append(all, host)
-		}
-	}
-	return all
 }
 
 const ignored = "label minilb/ignore makes it absent"
