@@ -63,13 +63,12 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return misused("explain", "%v", err)
 	}
-	explainer, err := explain.New(ctx, config, client, corefile, names)
+	explanations, err := explain.Explain(ctx, config, client, corefile, names)
 	if err != nil {
 		return err
 	}
 	io.WriteString(stderr, note)
-	for i, name := range names {
-		explanation := explainer.Explain(ctx, name)
+	for i, explanation := range explanations {
 		if *format == "json" {
 			err = explanation.JSON(stdout)
 		} else {

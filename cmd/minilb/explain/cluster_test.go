@@ -134,13 +134,13 @@ func (c *testCluster) explain(t *testing.T, name string) *Explanation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := newExplainer(c.client, c.corefile, names, func(options ...config.Options) ([]*inspect.DryRun, error) {
+	all, err := explain(t.Context(), c.client, c.corefile, names, func(options ...config.Options) ([]*inspect.DryRun, error) {
 		return inspect.Objects(c.objects, c.corefile.Covered, options...)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return x.Explain(t.Context(), names[0])
+	return all[0]
 }
 
 func date(text string) time.Time {

@@ -55,22 +55,15 @@ type Answer struct {
 	PTR   []string `json:"ptr"`
 }
 
-// Explainer explains names by what it has read of a cluster.
-type Explainer struct {
-	corefile *config.Corefile
-	runs     []*inspect.DryRun    // by plugin block, nil for those that answer for none of the names
-	client   kubernetes.Interface // for what the server does not read; it may be refused everything
-}
-
-// New reads the cluster once for all plugin blocks that answer for the names.
-func New(ctx context.Context, cluster *rest.Config, client kubernetes.Interface, corefile *config.Corefile, names []Name) (*Explainer, error) {
-	return newExplainer(client, corefile, names, func(options ...config.Options) ([]*inspect.DryRun, error) {
+// Explain explains the names, each as the server block answers it that is asked for it. It reads the cluster once for all
+// plugin blocks that answer for the names; what the server does not read is asked of the client, which may be refused everything.
+func Explain(ctx context.Context, cluster *rest.Config, client kubernetes.Interface, corefile *config.Corefile, names []Name) ([]*Explanation, error) {
+	return explain(ctx, client, corefile, names, func(options ...config.Options) ([]*inspect.DryRun, error) {
 		return inspect.Cluster(ctx, cluster, corefile.Covered, options...)
 	})
 }
 
-func newExplainer(client kubernetes.Interface, corefile *config.Corefile, names []Name, run func(...config.Options) ([]*inspect.DryRun, error)) (*Explainer, error) {
-	x := &Explainer{corefile: corefile, runs: make([]*inspect.DryRun, len(corefile.Blocks)), client: client}
+func explain(ctx context.Context, client kubernetes.Interface, corefile *config.Corefile, names []Name, run func(...config.Options) ([]*inspect.DryRun, error)) ([]*Explanation, error) {
 	var blocks []int
 	var options []config.Options
 	for _, name := range names {
@@ -82,33 +75,35 @@ func newExplainer(client kubernetes.Interface, corefile *config.Corefile, names 
 	if err != nil {
 		return nil, err
 	}
-	for i, n := range blocks {
-		x.runs[n] = runs[i]
+	var all []*Explanation
+	for _, name := range names {
+		n, elsewhere := corefile.BlockOf(name.Canonical)
+		e := &explainer{corefile: corefile, block: corefile.Blocks[n], seen: runs[slices.Index(blocks, n)], client: client, name: name.Canonical}
+		e.explain(ctx, name.Note, elsewhere)
+		all = append(all, &e.Explanation)
 	}
-	return x, nil
+	return all, nil
 }
 
 type explainer struct {
-	block  *config.Block
-	seen   *inspect.DryRun
-	client kubernetes.Interface
-	name   string // canonical
+	corefile *config.Corefile
+	block    *config.Block
+	seen     *inspect.DryRun
+	client   kubernetes.Interface
+	name     string // canonical
 	Explanation
 }
 
-// Explain explains a name as the server block answers it that is asked for it.
-func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
-	n, elsewhere := x.corefile.BlockOf(name.Canonical)
-	seen := x.runs[n]
-	e := &explainer{block: x.corefile.Blocks[n], seen: seen, client: x.client, name: name.Canonical}
+// explain explains the name. The zone elsewhere is that of the server block without minilb that is asked for it, "" for none.
+func (e *explainer) explain(ctx context.Context, note, elsewhere string) {
 	e.Name = cmp.Or(hostname.Plain(e.name), ".")
-	zone, result, node := seen.Lookup(e.name)
+	zone, result, node := e.seen.Lookup(e.name)
 	e.Zone = hostname.Plain(zone)
 	if zone == "" && result == records.NoData {
 		result = records.NameError // D3: only what is claimed is answered there
 	}
 	e.structure(ctx)
-	e.Claims = seen.Claims(e.name)
+	e.Claims = e.seen.Claims(e.name)
 	e.answer(result, node)
 	if addresses, ok := records.ReversePrefix(e.name); ok {
 		e.reverse(addresses, result)
@@ -121,15 +116,15 @@ func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
 	}
 	e.summarize(result, node)
 	e.unreachable(ctx)
-	for _, unavailable := range seen.Unavailable() {
+	for _, unavailable := range e.seen.Unavailable() {
 		e.Notes = append(e.Notes, unavailable.Message)
 	}
 	if len(e.Claims) == 0 && result == records.NameError {
-		if note := unserved(seen.ServedKinds()); note != "" {
+		if note := unserved(e.seen.ServedKinds()); note != "" {
 			e.Notes = append(e.Notes, note)
 		}
 	}
-	if !x.corefile.Covered(e.name) {
+	if !e.corefile.Covered(e.name) {
 		e.Notes = append(e.Notes, "no server block with minilb is for a zone that the name lies in: the server does not ask minilb for it")
 	}
 	if e.Zone != "" && hostname.IsMulticast(e.name) {
@@ -139,11 +134,10 @@ func (x *Explainer) Explain(ctx context.Context, name Name) *Explanation {
 		e.Summary = fmt.Sprintf("minilb is not asked for it: the Corefile's server block of %s answers, and has no minilb.", cmp.Or(hostname.Plain(elsewhere), "."))
 		e.Answer = Answer{}
 	}
-	if name.Note != "" {
-		e.Notes = append(e.Notes, name.Note)
+	if note != "" {
+		e.Notes = append(e.Notes, note)
 	}
 	e.fill()
-	return &e.Explanation
 }
 
 // unserved returns a note if the Gateway API is installed without some kinds of routes, "" for none.
@@ -240,7 +234,7 @@ func (e *explainer) hidden(ctx context.Context, namespace, name string) string {
 	what := fmt.Sprintf("Service %s/%s", namespace, name)
 	switch {
 	case apierrors.IsNotFound(err):
-		return what + " does not exist" + e.alike(ctx, namespace, name)
+		return what + " does not exist" + e.alike(namespace, name)
 	case err != nil:
 		return fmt.Sprintf("%s is not one of class %q; it cannot be read to say more: %v", what, o.Class, err)
 	case len(o.Namespaces) > 0 && !slices.Contains(o.Namespaces, namespace):
@@ -258,7 +252,7 @@ func (e *explainer) hidden(ctx context.Context, namespace, name string) string {
 }
 
 // alike names a Service of the same name in other namespaces, or of the same namespace.
-func (e *explainer) alike(ctx context.Context, namespace, name string) string {
+func (e *explainer) alike(namespace, name string) string {
 	var names []string
 	for _, s := range e.seen.Services() {
 		if s.Namespace == namespace || s.Name == name {
