@@ -11,8 +11,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// ports finds the ports of an exposed Service that its pods do not listen on, as nothing translates them, or that its pods
-// do not know (S5).
+// ports finds the ports of an exposed Service that its pods do not listen on, as nothing translates them, or do not know (S5).
 func (c *checker) ports(service *corev1.Service) {
 	var served []discoveryv1.EndpointPort
 	selected := false // there are pods

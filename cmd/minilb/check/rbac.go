@@ -49,7 +49,7 @@ var dnsPermissions = []permission{
 	{"xlistenersets." + object.GatewayXGroup, watch, Error, false, gateways, "hosts of routes on XListenerSets are not answered"},
 }
 
-// controllerPermissions are those of the controller, likewise. It can do without Events, as with -events=false: they take the
+// controllerPermissions are those of the controller, likewise. It can do without Events (-events=false), which take the
 // permission to write them, and to read what the DNS server does.
 var controllerPermissions = func() []permission {
 	all := []permission{

@@ -58,7 +58,9 @@ func (c *checker) read(ctx context.Context) (err error) {
 }
 
 // each calls f for all objects of a list.
-func each[L, T runtime.Object](ctx context.Context, resource string, list func(context.Context, metav1.ListOptions) (L, error), f func(T)) error {
+func each[L, T runtime.Object](
+	ctx context.Context, resource string, list func(context.Context, metav1.ListOptions) (L, error), f func(T),
+) error {
 	pages := pager.New(func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 		return list(ctx, options)
 	})

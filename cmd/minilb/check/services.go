@@ -26,7 +26,9 @@ func (c *checker) checkService(service *corev1.Service) {
 	if lb.Ignored(service.Labels) { // M8
 		return
 	}
-	ours := slices.IndexFunc(c.options, func(o config.Options) bool { return lb.IsOurs(&service.Spec, o.Class, o.DefaultClass) })
+	ours := slices.IndexFunc(c.options, func(o config.Options) bool {
+		return lb.IsOurs(&service.Spec, o.Class, o.DefaultClass)
+	})
 	c.lint("Service", service.Namespace, service.Name, service.Labels, service.Annotations, ours >= 0)
 	if ours < 0 {
 		c.annotations(service)
@@ -69,8 +71,8 @@ func (c *checker) annotations(service *corev1.Service) {
 	}
 }
 
-// lint finds the labels and annotations of an object that look like ours and have no effect. Notices have nothing to do with
-// us if the object is not ours.
+// lint finds the labels and annotations of an object that look like ours and have no effect, notices only of one that is
+// ours.
 func (c *checker) lint(kind, namespace, name string, labels, annotations map[string]string, ours bool) {
 	for _, warning := range lb.Lint(kind, labels, annotations, c.hostAnnotations()) {
 		p := Problem{Warning, kind, namespace, name, "AnnotationIgnored", warning.Text, warning.Fix}
@@ -161,7 +163,9 @@ func (c *checker) endpoints(service *corev1.Service, of translator.ServiceStatus
 }
 
 // unanswered returns why a Service is answered with no address, by how many endpoints are in which state.
-func (c *checker) unanswered(service *corev1.Service, of translator.ServiceStatus, states map[string]int) (text, fix string) {
+func (c *checker) unanswered(
+	service *corev1.Service, of translator.ServiceStatus, states map[string]int,
+) (text, fix string) {
 	if len(of.Endpoints) > 0 {
 		var parts []string
 		for _, state := range []string{object.StateReady, object.StateNotReady, object.StateServing, object.StateTerminating} {

@@ -11,16 +11,12 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
-	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/translator"
 )
@@ -56,14 +52,19 @@ type Answer struct {
 }
 
 // Explain explains the names, each as the server block answers it that is asked for it. It reads the cluster once for all
-// plugin blocks that answer for the names; what the server does not read is asked of the client, which may be refused everything.
-func Explain(ctx context.Context, cluster *rest.Config, client kubernetes.Interface, corefile *config.Corefile, names []Name) ([]*Explanation, error) {
+// plugin blocks that answer for the names; the client is for what the server does not read, and may be refused everything.
+func Explain(
+	ctx context.Context, cluster *rest.Config, client kubernetes.Interface, corefile *config.Corefile, names []Name,
+) ([]*Explanation, error) {
 	return explain(ctx, client, corefile, names, func(options ...config.Options) ([]*inspect.DryRun, error) {
 		return inspect.Cluster(ctx, cluster, corefile.Covered, options...)
 	})
 }
 
-func explain(ctx context.Context, client kubernetes.Interface, corefile *config.Corefile, names []Name, run func(...config.Options) ([]*inspect.DryRun, error)) ([]*Explanation, error) {
+func explain(
+	ctx context.Context, client kubernetes.Interface, corefile *config.Corefile, names []Name,
+	run func(...config.Options) ([]*inspect.DryRun, error),
+) ([]*Explanation, error) {
 	var blocks []int
 	var options []config.Options
 	for _, name := range names {
@@ -78,7 +79,9 @@ func explain(ctx context.Context, client kubernetes.Interface, corefile *config.
 	var all []*Explanation
 	for _, name := range names {
 		n, elsewhere := corefile.BlockOf(name.Canonical)
-		e := &explainer{corefile: corefile, block: corefile.Blocks[n], seen: runs[slices.Index(blocks, n)], client: client, name: name.Canonical}
+		e := &explainer{
+			corefile: corefile, block: corefile.Blocks[n], seen: runs[slices.Index(blocks, n)], client: client, name: name.Canonical,
+		}
 		e.explain(ctx, name.Note, elsewhere)
 		all = append(all, &e.Explanation)
 	}
@@ -94,7 +97,7 @@ type explainer struct {
 	Explanation
 }
 
-// explain explains the name. The zone elsewhere is that of the server block without minilb that is asked for it, "" for none.
+// explain explains the name. A server block without minilb that is asked for it has the zone elsewhere, "" for none.
 func (e *explainer) explain(ctx context.Context, note, elsewhere string) {
 	e.Name = cmp.Or(hostname.Plain(e.name), ".")
 	zone, result, node := e.seen.Lookup(e.name)
@@ -189,12 +192,11 @@ func orEmpty[T any](list []T) []T {
 
 func (e *explainer) structure(ctx context.Context) {
 	addresses, reverse := records.ReversePrefix(e.name)
-	switch {
-	case e.Zone == "" && reverse:
-		e.About = "in none of the zones: nobody can claim a reverse name"
-		return
-	case e.Zone == "":
+	if e.Zone == "" {
 		e.About = "in none of the zones: answered if an object claims it"
+		if reverse {
+			e.About = "in none of the zones: nobody can claim a reverse name"
+		}
 		return
 	}
 	zone := dns.Fqdn(e.Zone)
@@ -226,47 +228,6 @@ func (e *explainer) structure(ctx context.Context) {
 
 func (e *explainer) isServer() bool {
 	return e.Zone != "" && e.name == inspect.NameServer(dns.Fqdn(e.Zone))
-}
-
-func (e *explainer) hidden(ctx context.Context, namespace, name string) string {
-	o := &e.block.Options
-	s, err := e.client.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
-	what := fmt.Sprintf("Service %s/%s", namespace, name)
-	switch {
-	case apierrors.IsNotFound(err):
-		return what + " does not exist" + e.alike(namespace, name)
-	case err != nil:
-		return fmt.Sprintf("%s is not one of class %q; it cannot be read to say more: %v", what, o.Class, err)
-	case len(o.Namespaces) > 0 && !slices.Contains(o.Namespaces, namespace):
-		return fmt.Sprintf("%s is not read: namespace %q is not among those of the property namespaces", what, namespace)
-	case lb.Ignored(s.Labels):
-		return fmt.Sprintf("%s has label %s, which makes it absent", what, lb.IgnoreLabel)
-	case s.Spec.Type != corev1.ServiceTypeLoadBalancer:
-		return fmt.Sprintf("%s is of type %s: set spec.type to LoadBalancer and spec.loadBalancerClass to %q", what, s.Spec.Type, o.Class)
-	case s.Spec.LoadBalancerClass == nil:
-		return fmt.Sprintf("%s has no spec.loadBalancerClass, want %q: the class of a Service is set when it becomes a LoadBalancer and cannot be changed after that", what, o.Class)
-	case *s.Spec.LoadBalancerClass != o.Class:
-		return fmt.Sprintf("%s is of class %q, want %q: the class of a Service cannot be changed while it is a LoadBalancer, so make it anew, or give it type ClusterIP in between", what, *s.Spec.LoadBalancerClass, o.Class)
-	}
-	return what + " has just appeared: try again"
-}
-
-// alike names a Service of the same name in other namespaces, or of the same namespace.
-func (e *explainer) alike(namespace, name string) string {
-	var names []string
-	for _, s := range e.seen.Services() {
-		if s.Namespace == namespace || s.Name == name {
-			names = append(names, s.Namespace+"/"+s.Name)
-		}
-	}
-	if names == nil {
-		return ""
-	}
-	const most = 5
-	if len(names) > most {
-		names = append(names[:most], "…")
-	}
-	return "; there are " + strings.Join(names, ", ")
 }
 
 func (e *explainer) answer(result records.Result, node *records.Node) {
@@ -326,6 +287,52 @@ func (e *explainer) behind(ctx context.Context, node *records.Node) {
 		e.Notes = append(e.Notes, s.Problems...)
 		if exposed && node != nil && node.Addrs != nil {
 			e.Notes = append(e.Notes, e.ports(ctx, namespace, service)...)
+		}
+	}
+}
+
+// reverse lists the endpoints at the address whose reverse name the name is, and reports why PTR does not lead to them
+// (D60).
+func (e *explainer) reverse(addresses netip.Prefix, result records.Result) {
+	if !addresses.IsSingleIP() {
+		if result == records.NameError && e.Zone != "" {
+			e.Notes = append(e.Notes, fmt.Sprintf("no Service is answered with an address in %s", addresses))
+		}
+		return
+	}
+	addr := addresses.Addr()
+	for _, s := range e.seen.Services() {
+		for _, at := range s.Endpoints {
+			if at.Addr == addr {
+				e.Endpoints = append(e.Endpoints, at)
+			}
+		}
+	}
+	if result != records.NameError {
+		return
+	}
+	if e.Zone == "" {
+		bits := 24
+		if addr.Is6() {
+			bits = 64
+		}
+		network, _ := addr.Prefix(bits)
+		e.Notes = append(e.Notes, fmt.Sprintf("address %s is in no reverse zone of minilb: add its network to the zones, such as %s", addr, network))
+	}
+	for _, at := range e.Endpoints {
+		switch {
+		case at.Answered && e.Zone != "":
+			e.Notes = append(e.Notes, fmt.Sprintf("the name of the endpoint of Service %s is longer than DNS allows", at.Service))
+		case !at.Answered:
+			e.Notes = append(e.Notes, fmt.Sprintf("Service %s is not answered with its endpoint %s, which is %s", at.Service, addr, at.State))
+		}
+	}
+	if e.Endpoints == nil {
+		e.Notes = append(e.Notes, fmt.Sprintf("no Service of class %s has an endpoint with address %s", e.block.Options.Class, addr))
+	}
+	for _, at := range e.seen.Addresses() {
+		if at.Address == addr.String() {
+			e.Notes = append(e.Notes, fmt.Sprintf("it is in the status of %s %s/%s: only endpoints of Services have PTR records", at.Kind, at.Namespace, at.Name))
 		}
 	}
 }

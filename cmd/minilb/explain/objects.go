@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/cmd/minilb/inspect"
@@ -15,6 +16,48 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
+
+// hidden returns why a Service has no name.
+func (e *explainer) hidden(ctx context.Context, namespace, name string) string {
+	o := &e.block.Options
+	s, err := e.client.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
+	what := fmt.Sprintf("Service %s/%s", namespace, name)
+	switch {
+	case apierrors.IsNotFound(err):
+		return what + " does not exist" + e.alike(namespace, name)
+	case err != nil:
+		return fmt.Sprintf("%s is not one of class %q; it cannot be read to say more: %v", what, o.Class, err)
+	case len(o.Namespaces) > 0 && !slices.Contains(o.Namespaces, namespace):
+		return fmt.Sprintf("%s is not read: namespace %q is not among those of the property namespaces", what, namespace)
+	case lb.Ignored(s.Labels):
+		return fmt.Sprintf("%s has label %s, which makes it absent", what, lb.IgnoreLabel)
+	case s.Spec.Type != corev1.ServiceTypeLoadBalancer:
+		return fmt.Sprintf("%s is of type %s: set spec.type to LoadBalancer and spec.loadBalancerClass to %q", what, s.Spec.Type, o.Class)
+	case s.Spec.LoadBalancerClass == nil:
+		return fmt.Sprintf("%s has no spec.loadBalancerClass, want %q: the class of a Service is set when it becomes a LoadBalancer and cannot be changed after that", what, o.Class)
+	case *s.Spec.LoadBalancerClass != o.Class:
+		return fmt.Sprintf("%s is of class %q, want %q: the class of a Service cannot be changed while it is a LoadBalancer, so make it anew, or give it type ClusterIP in between", what, *s.Spec.LoadBalancerClass, o.Class)
+	}
+	return what + " has just appeared: try again"
+}
+
+// alike names a Service of the same name in other namespaces, or of the same namespace.
+func (e *explainer) alike(namespace, name string) string {
+	var names []string
+	for _, s := range e.seen.Services() {
+		if s.Namespace == namespace || s.Name == name {
+			names = append(names, s.Namespace+"/"+s.Name)
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	const most = 5
+	if len(names) > most {
+		names = append(names[:most], "…")
+	}
+	return "; there are " + strings.Join(names, ", ")
+}
 
 // ports returns a note for each port of a Service that its pods do not listen on (S5).
 func (e *explainer) ports(ctx context.Context, namespace, name string) []string {
