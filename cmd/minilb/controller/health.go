@@ -3,7 +3,6 @@ package controller
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -25,24 +24,22 @@ const (
 // serve answers on listener until ctx ends.
 func (c *Controller) serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
-		Handler:           c.handler(),
-		ReadHeaderTimeout: requestTimeout,
-		ReadTimeout:       requestTimeout,
-		WriteTimeout:      requestTimeout,
-		IdleTimeout:       idleTimeout,
-		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
+		Handler:      c.handler(),
+		ReadTimeout:  requestTimeout,
+		WriteTimeout: requestTimeout,
+		IdleTimeout:  idleTimeout,
+		ErrorLog:     slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 	}
-	stopped := make(chan error, 1)
-	unhook := context.AfterFunc(ctx, func() {
-		grace, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
-		defer cancel()
-		stopped <- server.Shutdown(grace)
-	})
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		unhook()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
 		return fmt.Errorf("serve health and metrics: %w", err)
+	case <-ctx.Done():
 	}
-	if err := <-stopped; err != nil {
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if server.Shutdown(grace) != nil {
 		return server.Close() // a client keeps its connection open
 	}
 	return nil
@@ -67,10 +64,7 @@ func (c *Controller) ready(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "ok\n")
 		return
 	}
-	reason := "services: not listed yet"
-	if failure := c.watchFailure(); failure != nil {
-		reason = failure.Text
-	}
+	reason := cmp.Or(c.cluster.Trouble(), "services: not listed yet")
 	http.Error(w, printable.Line(reason), http.StatusServiceUnavailable)
 }
 
