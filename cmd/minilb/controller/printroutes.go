@@ -13,17 +13,16 @@ import (
 
 const (
 	printTimeout = 30 * time.Second // of one attempt to read nodes and pods
-	// printRetry is the pause after an attempt that failed, and printDeniedRetry if reading nodes was forbidden for printDenied,
-	// which is logged then: an API server that has just started forbids what it allows once it has read its roles.
+	// printRetry is the pause after an attempt that failed, and printDeniedRetry after more than printDenials in a row that were
+	// forbidden, which is logged then: an API server that has just started forbids what it allows once it has read its roles.
 	printRetry, printDeniedRetry = time.Second, time.Minute
-	printDenied                  = 6 * time.Second
+	printDenials                 = 6
 )
 
 // printRoutes prints the static routes as soon as nodes can be read, once (R1, R2), and warns
 // of pods that they do not reach (R3).
 func (c *Controller) printRoutes(ctx context.Context) {
-	var denied time.Time // since when we are forbidden, zero for not
-	for logged := false; ; {
+	for denials, logged := 0, false; ; {
 		err := c.tryPrintRoutes(ctx)
 		if err == nil {
 			return
@@ -31,13 +30,9 @@ func (c *Controller) printRoutes(ctx context.Context) {
 		// Other failures are logged by the watch of Services.
 		c.log.Debug("routes not printed yet", "err", err)
 		pause := printRetry
-		failure, known := errors.AsType[*kube.Error](err)
-		switch {
-		case !known || failure.Kind != kube.Forbidden:
-			denied = time.Time{}
-		case denied.IsZero():
-			denied = time.Now()
-		case time.Since(denied) >= printDenied:
+		if failure, is := errors.AsType[*kube.Error](err); !is || failure.Kind != kube.Forbidden {
+			denials = 0
+		} else if denials++; denials > printDenials {
 			pause = printDeniedRetry
 			if !logged {
 				logged = true
