@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -15,8 +16,6 @@ import (
 
 // conflicts counts how often somebody else overwrites what we have written, and decides when to give way for a while (S12).
 type conflicts struct {
-	now func() time.Time
-
 	mu     sync.Mutex
 	byName map[cache.ObjectName]*conflict
 }
@@ -33,10 +32,6 @@ type conflict struct {
 	version    string      // the resourceVersion of our last write or the last overwrite: an older one in the cache is stale
 	overwrites []time.Time // within the window
 	until      time.Time   // the end of the pause
-}
-
-func newConflicts() *conflicts {
-	return &conflicts{now: time.Now, byName: map[cache.ObjectName]*conflict{}}
 }
 
 func (c *conflicts) wrote(s *service, version string) {
@@ -59,7 +54,7 @@ func (c *conflicts) overwritten(s *service) (pause time.Duration, began bool) {
 	if known == nil || known.uid != s.uid {
 		return 0, false
 	}
-	now := c.now()
+	now := time.Now()
 	if now.Before(known.until) {
 		return known.until.Sub(now), false
 	}
@@ -79,9 +74,9 @@ func (c *conflicts) overwritten(s *service) (pause time.Duration, began bool) {
 func (c *conflicts) paused() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now, n := c.now(), 0
+	n := 0
 	for _, known := range c.byName {
-		if now.Before(known.until) {
+		if time.Now().Before(known.until) {
 			n++
 		}
 	}
@@ -102,11 +97,8 @@ func newer(a, b string) bool {
 
 // reportConflict logs that a Service is left alone, and who overwrites its status.
 func (c *Controller) reportConflict(s *service, pause time.Duration) {
-	manager := s.manager
-	switch manager {
-	case "":
-		manager = "unknown"
-	case fieldManager:
+	manager := cmp.Or(s.manager, "unknown")
+	if manager == fieldManager {
 		manager = "another minilb controller, which has another -domain"
 	}
 	c.log.Warn("another controller keeps overwriting the status of a Service: give the Service a "+

@@ -3,6 +3,7 @@ package controller
 import (
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -14,13 +15,10 @@ type fight struct {
 	*conflicts
 	uid     types.UID
 	version int
-	clock   time.Time
 }
 
 func newFight() *fight {
-	f := &fight{conflicts: newConflicts(), uid: "1", clock: time.Unix(1e9, 0)}
-	f.now = func() time.Time { return f.clock }
-	return f
+	return &fight{conflicts: &conflicts{byName: map[cache.ObjectName]*conflict{}}, uid: "1"}
 }
 
 func (f *fight) service() *service {
@@ -36,45 +34,49 @@ func (f *fight) overwrite() (time.Duration, bool) { f.version++; return f.overwr
 
 // S12
 func TestConflicts(t *testing.T) {
-	f := newFight()
-	if pause, _ := f.overwrite(); pause != 0 {
-		t.Error("a status that we have not written is contested")
-	}
-	for n := range 5 {
-		f.write()
-		f.clock = f.clock.Add(time.Minute)
+	synctest.Test(t, func(t *testing.T) {
+		f := newFight()
 		if pause, _ := f.overwrite(); pause != 0 {
-			t.Fatalf("paused after %d overwrites", n+1)
+			t.Error("a status that we have not written is contested")
 		}
+		for n := range 5 {
+			f.write()
+			time.Sleep(time.Minute)
+			if pause, _ := f.overwrite(); pause != 0 {
+				t.Fatalf("paused after %d overwrites", n+1)
+			}
+			if pause, _ := f.overwritten(f.service()); pause != 0 {
+				t.Fatal("an overwrite counts twice")
+			}
+		}
+		f.write()
+		pause, began := f.overwrite()
+		if pause != 10*time.Minute || !began {
+			t.Fatalf("the sixth overwrite: got a pause of %v, begun %v, want 10 minutes that begin", pause, began)
+		}
+		time.Sleep(4 * time.Minute)
+		if pause, began := f.overwrite(); pause != 6*time.Minute || began {
+			t.Errorf("during the pause: got %v, begun %v, want the other 6 minutes", pause, began)
+		}
+		time.Sleep(6 * time.Minute)
 		if pause, _ := f.overwritten(f.service()); pause != 0 {
-			t.Fatal("an overwrite counts twice")
+			t.Errorf("after the pause: got another one of %v", pause)
 		}
-	}
-	f.write()
-	pause, began := f.overwrite()
-	if pause != 10*time.Minute || !began {
-		t.Fatalf("the sixth overwrite: got a pause of %v, begun %v, want 10 minutes that begin", pause, began)
-	}
-	f.clock = f.clock.Add(4 * time.Minute)
-	if pause, began := f.overwrite(); pause != 6*time.Minute || began {
-		t.Errorf("during the pause: got %v, begun %v, want the other 6 minutes", pause, began)
-	}
-	f.clock = f.clock.Add(6 * time.Minute)
-	if pause, _ := f.overwritten(f.service()); pause != 0 {
-		t.Errorf("after the pause: got another one of %v", pause)
-	}
+	})
 }
 
 // S12: five overwrites that are older than the window do not count.
 func TestConflictsWindow(t *testing.T) {
-	f := newFight()
-	for range 50 {
-		f.write()
-		f.clock = f.clock.Add(2*time.Minute + time.Second)
-		if pause, _ := f.overwrite(); pause != 0 {
-			t.Fatal("paused though there were no more than five in ten minutes")
+	synctest.Test(t, func(t *testing.T) {
+		f := newFight()
+		for range 50 {
+			f.write()
+			time.Sleep(2*time.Minute + time.Second)
+			if pause, _ := f.overwrite(); pause != 0 {
+				t.Fatal("paused though there were no more than five in ten minutes")
+			}
 		}
-	}
+	})
 }
 
 // S12: what the watch has not yet delivered is no overwrite, nor is what cannot be compared.

@@ -98,8 +98,8 @@ func newController(client kubernetes.Interface, cluster *cluster.Cluster, option
 		log:       log,
 		out:       out,
 		queue:     workqueue.NewTypedRateLimitingQueue(limiter),
-		conflicts: newConflicts(),
-		failures:  newLogOnce(log),
+		conflicts: &conflicts{byName: map[cache.ObjectName]*conflict{}},
+		failures:  &logOnce{log: log, byTopic: map[string]loggedFailure{}},
 		writes:    newWrites(),
 		scan:      &endpointScan{due: make(chan struct{}, 1), delay: delay, known: map[cache.ObjectName]*scanned{}, next: scanInterval},
 	}

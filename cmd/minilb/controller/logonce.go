@@ -14,7 +14,6 @@ const reminder = 10 * time.Minute
 // logOnce logs each failure once for as long as it lasts.
 type logOnce struct {
 	log *slog.Logger
-	now func() time.Time
 
 	mu      sync.Mutex
 	byTopic map[string]loggedFailure
@@ -25,19 +24,15 @@ type loggedFailure struct {
 	at   time.Time
 }
 
-func newLogOnce(log *slog.Logger) *logOnce {
-	return &logOnce{log: log, now: time.Now, byTopic: map[string]loggedFailure{}}
-}
-
 // report logs a failure, unless the last of this topic was of the same kind and is recent.
 func (l *logOnce) report(topic string, failure *kube.Error, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if last, ok := l.byTopic[topic]; ok && last.kind == failure.Kind && l.now().Sub(last.at) < reminder {
+	if last, ok := l.byTopic[topic]; ok && last.kind == failure.Kind && time.Since(last.at) < reminder {
 		l.log.Debug(failure.Text, args...)
 		return
 	}
-	l.byTopic[topic] = loggedFailure{failure.Kind, l.now()}
+	l.byTopic[topic] = loggedFailure{failure.Kind, time.Now()}
 	if failure.Kind == kube.Unauthorized || failure.Kind == kube.Forbidden {
 		l.log.Error(failure.Text, args...) // does not pass by itself
 		return

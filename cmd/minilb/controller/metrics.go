@@ -27,12 +27,11 @@ func newWrites() *prometheus.CounterVec {
 }
 
 func (c *Controller) metrics() *prometheus.Registry {
-	build := prometheus.NewGauge(prometheus.GaugeOpts{
+	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "minilb_build_info",
 		Help:        "Always 1; the labels say what runs.",
 		ConstLabels: prometheus.Labels{"version": c.options.Version, "revision": c.options.Revision, "goversion": runtime.Version()},
-	})
-	build.Set(1)
+	}, func() float64 { return 1 })
 	registry := prometheus.NewRegistry()
 	gauge := func(name, help string, value func() int) {
 		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
