@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/pager"
@@ -43,8 +45,7 @@ func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, 
 	var failure error
 	for _, service := range services {
 		name := service.name
-		// Without a status, not even an empty one, which would stay ours: what only we own is removed (S13).
-		left, err := applyStatus(ctx, client, service.applyConfiguration())
+		left, err := applyStatus(ctx, client, service, "")
 		switch {
 		case err == nil && len(left.Status.LoadBalancer.Ingress) == 0:
 			removed++
@@ -62,9 +63,7 @@ func Cleanup(ctx context.Context, client kubernetes.Interface, options Options, 
 			failure = refused
 			break
 		}
-		if failure == nil {
-			failure = fmt.Errorf("service %s: %w", name, refused)
-		}
+		failure = cmp.Or(failure, fmt.Errorf("service %s: %w", name, refused))
 	}
 	printf("removed the status of %d of %d Services %s", removed, len(services), options.selection())
 	return interrupted(ctx, failure)
@@ -114,20 +113,15 @@ func written(service *corev1.Service, options Options) bool {
 
 // ingressOwners names the field managers that own a Service's status.loadBalancer.ingress.
 func ingressOwners(service *corev1.Service) string {
-	var names []string
+	names := sets.New[string]()
 	for _, entry := range service.ManagedFields {
-		if !lb.OwnsIngress(entry) {
-			continue
+		switch {
+		case !lb.OwnsIngress(entry):
+		case entry.Manager == fieldManager:
+			names.Insert("an earlier minilb, which did not apply it") // an apply does not remove what an update owns
+		default:
+			names.Insert(entry.Manager)
 		}
-		name := entry.Manager
-		if name == fieldManager {
-			name = "an earlier minilb, which did not apply it" // an apply does not remove what an update owns
-		}
-		names = append(names, name)
 	}
-	if len(names) == 0 {
-		return "somebody unknown"
-	}
-	slices.Sort(names)
-	return strings.Join(slices.Compact(names), " and ")
+	return cmp.Or(strings.Join(sets.List(names), " and "), "somebody unknown")
 }

@@ -29,9 +29,7 @@ const (
 // write applies the status to a Service (S11), unless that was deleted, re-created or given another type meanwhile.
 func (c *Controller) write(ctx context.Context, s *service) error {
 	hostname := lb.Hostname(&metav1.ObjectMeta{Namespace: s.name.Namespace, Name: s.name.Name}, c.options.Domain)
-	status := applycorev1.LoadBalancerStatus().WithIngress(applycorev1.LoadBalancerIngress().WithHostname(hostname))
-	body := s.applyConfiguration().WithStatus(applycorev1.ServiceStatus().WithLoadBalancer(status))
-	written, err := applyStatus(ctx, c.client, body)
+	written, err := applyStatus(ctx, c.client, s, hostname)
 	name := s.name.String()
 	switch {
 	case err == nil:
@@ -54,15 +52,16 @@ func (c *Controller) write(ctx context.Context, s *service) error {
 	return err
 }
 
-// applyConfiguration returns the Service without a status.
-func (s *service) applyConfiguration() *applycorev1.ServiceApplyConfiguration {
-	return applycorev1.Service(s.name.Name, s.name.Namespace).WithUID(s.uid)
-}
-
-func applyStatus(ctx context.Context, client kubernetes.Interface, body *applycorev1.ServiceApplyConfiguration) (*corev1.Service, error) {
+// applyStatus applies a hostname. "" is none, not even an empty status, which would stay ours: what only we own is removed (S13).
+func applyStatus(ctx context.Context, client kubernetes.Interface, s *service, hostname string) (*corev1.Service, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	return client.CoreV1().Services(*body.Namespace).ApplyStatus(ctx, body, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	body := applycorev1.Service(s.name.Name, s.name.Namespace).WithUID(s.uid)
+	if hostname != "" {
+		ingress := applycorev1.LoadBalancerIngress().WithHostname(hostname)
+		body.WithStatus(applycorev1.ServiceStatus().WithLoadBalancer(applycorev1.LoadBalancerStatus().WithIngress(ingress)))
+	}
+	return client.CoreV1().Services(s.name.Namespace).ApplyStatus(ctx, body, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
 }
 
 // staleWrite reports whether a write failed because the Service was deleted, another one has its name now (S11) or it is no
