@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
@@ -101,10 +102,15 @@ func newController(client kubernetes.Interface, cluster *cluster.Cluster, option
 		conflicts: &conflicts{byName: map[cache.ObjectName]*conflict{}},
 		failures:  &logOnce{log: log, byTopic: map[string]loggedFailure{}},
 		writes:    newWrites(),
-		scan:      &endpointScan{due: make(chan struct{}, 1), delay: delay, known: map[cache.ObjectName]*scanned{}, next: scanInterval},
+		scan:      &endpointScan{due: make(chan struct{}, 1), delay: delay, next: scanInterval},
 	}
 	c.services = informer.Derive(cluster.Services(metav1.NamespaceAll), c.transform)
-	c.services.Subscribe(func(old, new *service) { c.queue.Add(cmp.Or(new, old).name) })
+	c.services.Subscribe(func(old, new *service) {
+		if c.recorder != nil {
+			c.scan.changed(old, new)
+		}
+		c.queue.Add(cmp.Or(new, old).name)
+	})
 	cluster.LogShared(lineLog{log, slog.LevelInfo, slog.LevelWarn, ""})
 	cluster.Remind, cluster.Consequence = reminder, "no status is written"
 	return c, nil
@@ -114,27 +120,24 @@ func newController(client kubernetes.Interface, cluster *cluster.Cluster, option
 // absent, or that denies access, is retried. A Controller runs once.
 func (c *Controller) Run(ctx context.Context) error {
 	defer c.queue.ShutDown()
-	var listener net.Listener
-	if c.options.Health != "" {
-		var err error
-		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", c.options.Health); err != nil {
-			return fmt.Errorf("serve health and metrics: %w; choose another -health address", err)
-		}
-	}
-	c.log.Info("minilb controller started", "version", c.options.Version, "revision", c.options.Revision, "domain", c.options.Domain,
-		"class", c.options.Class, "default-class", c.options.DefaultClass)
-
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var running sync.WaitGroup
 	var failure error
-	if listener != nil {
+	if c.options.Health != "" {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.options.Health)
+		if err != nil {
+			return fmt.Errorf("serve health and metrics: %w; choose another -health address", err)
+		}
 		running.Go(func() {
 			if failure = c.serve(ctx, listener); failure != nil {
 				stop()
 			}
 		})
 	}
+	c.log.Info("minilb controller started", "version", c.options.Version, "revision", c.options.Revision, "domain", c.options.Domain,
+		"class", c.options.Class, "default-class", c.options.DefaultClass)
+
 	running.Go(func() { c.runWatches(ctx) })
 	running.Go(func() { c.resync(ctx) })
 	running.Go(func() { c.printRoutes(ctx) })
@@ -211,12 +214,10 @@ func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
 // waitIdle waits until all Services are known and none waits for its status, as what follows takes the processor from
 // the writes in a cluster with thousands of new Services. It returns false when ctx has ended.
 func (c *Controller) waitIdle(ctx context.Context) bool {
-	for !c.services.Known() || c.queue.Len() > 0 {
-		if !sleep(ctx, idlePoll) {
-			return false
-		}
-	}
-	return ctx.Err() == nil
+	err := wait.PollUntilContextCancel(ctx, idlePoll, true, func(context.Context) (bool, error) {
+		return c.services.Known() && c.queue.Len() == 0, nil
+	})
+	return err == nil && ctx.Err() == nil
 }
 
 // sleep waits, and returns false when ctx has ended.

@@ -4,10 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
@@ -20,7 +19,7 @@ type serviceEndpoints struct {
 	unroutable int
 	total      int
 	example    routes.UnroutableEndpoint
-	ports      map[string]bool // clauses about ports that clients must replace by another
+	ports      sets.Set[string] // clauses about ports that clients must replace by another
 	slices     int
 	endpoints  int // that slices have, in whatever state
 	usable     int // of them
@@ -42,7 +41,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 		unroutable, total := pods.Unroutable(slice)
 		e := all[name]
 		if e == nil {
-			e = &serviceEndpoints{service: s, ports: map[string]bool{}}
+			e = &serviceEndpoints{service: s, ports: sets.New[string]()}
 			all[name] = e
 		}
 		e.add(slice)
@@ -54,9 +53,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 			}
 		}
 		if len(slice.Endpoints) > 0 {
-			for _, text := range mismatches(s.namedPorts, slice.Ports) {
-				e.ports[text] = true
-			}
+			e.ports.Insert(mismatches(s.namedPorts, slice.Ports)...)
 		}
 	})
 	if err != nil {
@@ -74,6 +71,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 		}
 		c.recorder.Replace(endpointsSource(name), problems)
 		if now, _ := c.services.Get(name); !now.ours() { // it went meanwhile, and nothing else would forget its problems
+			c.scan.changed(s, nil)
 			c.recorder.Replace(endpointsSource(name), nil)
 		}
 	}
@@ -129,9 +127,7 @@ func (e *serviceEndpoints) problems(nodesKnown bool) []events.Problem {
 	if none && len(e.service.namedPorts) > 0 {
 		unknown(events.TargetPortMismatch)
 	}
-	if len(e.ports) > 0 {
-		all = append(all, e.service.mismatched(slices.Collect(maps.Keys(e.ports)))...)
-	}
+	all = append(all, e.service.mismatched(e.ports.UnsortedList())...)
 	if e.unroutable > 0 {
 		p := e.service.problem(events.NoRoutableEndpoint, e.describe())
 		p.Aspect = "any" // the example changes with the pods

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -28,39 +29,21 @@ const (
 type endpointScan struct {
 	due   chan struct{} // holds a token while there are Services that no scan has seen as they are
 	delay time.Duration // scanDelay
-
-	mu    sync.Mutex
-	known map[cache.ObjectName]*scanned // Services that are ours
-	next  time.Duration                 // when the next scan is due if no Service changes
+	next  time.Duration // when the next scan is due after the last one if no Service changes
+	empty sync.Map      // since when a Service of ours has no endpoint, as far as is known: a time.Time by cache.ObjectName
 }
 
-// scanned is a Service that is ours.
-type scanned struct {
-	*service
-	empty time.Time // since when it has no endpoint, as far as is known; zero if it has
-}
-
-func (s *endpointScan) forget(name cache.ObjectName) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.known, name)
-}
-
-// note takes a Service that is ours, and makes a scan due if that can find other problems than the last one.
-func (s *endpointScan) note(now *service) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	last := s.known[now.name]
-	if last == nil || last.uid != now.uid {
-		last = &scanned{&service{}, time.Now()}
-		s.trigger()
-	} else if !slices.Equal(last.namedPorts, now.namedPorts) {
-		s.trigger()
+// changed makes a scan due if that can find other problems of a Service than the last one.
+func (s *endpointScan) changed(old, new *service) {
+	if !new.ours() {
+		s.empty.Delete(cmp.Or(old, new).name)
+		return
 	}
-	s.known[now.name] = &scanned{now, last.empty}
-}
-
-func (s *endpointScan) trigger() {
+	if !old.ours() || old.uid != new.uid {
+		s.empty.Store(new.name, time.Now())
+	} else if slices.Equal(old.namedPorts, new.namedPorts) {
+		return
+	}
 	select {
 	case s.due <- struct{}{}:
 	default:
@@ -68,37 +51,17 @@ func (s *endpointScan) trigger() {
 }
 
 // starving takes whether a scan has found no endpoint of a Service, and reports whether it has had none for scanDelay: pods
-// are replaced all the time. It makes a scan due soon, to report that there are none, or, when there have been none for twice
-// as long, that there are some again.
+// are replaced all the time. It makes the next scan due soon, to report that there are none, or, when there have been none for
+// twice as long, that there are some again.
 func (s *endpointScan) starving(name cache.ObjectName, none bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	known := s.known[name]
-	switch {
-	case known == nil:
-		return false
-	case !none:
-		known.empty = time.Time{}
-		return false
-	case known.empty.IsZero():
-		known.empty = time.Now()
-	}
-	lasting := time.Since(known.empty)
-	if lasting < s.delay {
-		s.trigger()
+	if !none {
+		s.empty.Delete(name)
 		return false
 	}
+	since, _ := s.empty.LoadOrStore(name, time.Now())
+	lasting := time.Since(since.(time.Time))
 	s.next = min(s.next, lasting)
-	return true
-}
-
-// pause returns when the next scan is due if no Service changes, and resets that.
-func (s *endpointScan) pause() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	next := s.next
-	s.next = scanInterval
-	return next
+	return lasting >= s.delay
 }
 
 // scanEndpoints reads the endpoints of our Services until ctx ends: whether routes lead there (R3), whether there are any (D18),
@@ -106,10 +69,8 @@ func (s *endpointScan) pause() time.Duration {
 // scanInterval.
 func (c *Controller) scanEndpoints(ctx context.Context) {
 	var ended time.Time // of the last scan
-	var took time.Duration
+	rest := 2 * c.scan.delay
 	for {
-		rest := min(max(2*c.scan.delay, scanShare*took), scanInterval)
-		pause := max(rest, c.scan.pause())
 		select {
 		case <-ctx.Done():
 			return
@@ -117,7 +78,7 @@ func (c *Controller) scanEndpoints(ctx context.Context) {
 			if !sleep(ctx, max(c.scan.delay, time.Until(ended.Add(rest)))) {
 				return
 			}
-		case <-time.After(pause):
+		case <-time.After(max(rest, c.scan.next)):
 			if c.count((*service).ours) == 0 {
 				continue
 			}
@@ -125,11 +86,12 @@ func (c *Controller) scanEndpoints(ctx context.Context) {
 		if !c.waitIdle(ctx) {
 			return
 		}
+		c.scan.next = scanInterval
 		began := time.Now()
 		if err := c.scanOnce(ctx); err != nil {
 			c.log.Debug("endpoints not read: " + err.Error())
 		}
 		ended = time.Now()
-		took = ended.Sub(began)
+		rest = min(max(2*c.scan.delay, scanShare*ended.Sub(began)), scanInterval)
 	}
 }

@@ -63,14 +63,8 @@ func (s *service) wrongClass(class string) events.Problem {
 
 // recordProblems records the problems of a Service, nil for one that is gone.
 func (c *Controller) recordProblems(name cache.ObjectName, s *service) {
-	if c.recorder == nil {
-		return
-	}
 	c.recorder.Replace(topic(name), s.problems(c.options.Class))
-	if s.ours() {
-		c.scan.note(s)
-	} else {
-		c.scan.forget(name)
+	if !s.ours() {
 		c.recorder.Replace(endpointsSource(name), nil)
 	}
 }
