@@ -25,7 +25,7 @@ var (
 	// HastyMinilb writes Events within seconds of what must otherwise last for half a minute.
 	HastyMinilb = sync.OnceValues(func() (string, error) {
 		const controller = "github.com/minilb/minilb/cmd/minilb/controller"
-		return Build("hasty", "./cmd/minilb", append(race(), "-ldflags=-X="+controller+"/events.hostDelay=2s -X="+controller+".scanDelay=1s")...)
+		return Build("hasty", "./cmd/minilb", append(race(), "-ldflags=-X="+controller+".setupDelay=2s")...)
 	})
 
 	// rediscoveringBinary asks often which kinds the API server serves, so that a test need

@@ -8,14 +8,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	authorizationv1 "k8s.io/api/authorization/v1"
-	corev1 "k8s.io/api/core/v1"
-	eventsv1 "k8s.io/api/events/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
@@ -32,42 +27,22 @@ func (c *Controller) enableEvents(claims *translator.Translators) error {
 	if err != nil {
 		return fmt.Errorf("find the name that events are written by: %w", err)
 	}
-	c.claims = claims
+	c.watch = claims.Run
 	for _, options := range c.options.Claims {
 		results := make(claimResults, 1)
 		c.results = append(c.results, results)
-		translator.NewClaims(c.claims, options, results.put)
+		translator.NewClaims(claims, options, results.put)
 	}
-	c.recorder, err = events.New(&eventsAPI{c.client, c.claims}, printable.Cut(cmp.Or(instance, fieldManager), 128), c.log)
-	return err
+	c.recorder = events.New(c.client, c.exists, printable.Cut(cmp.Or(instance, fieldManager), 128), c.scan.delay, c.log)
+	return nil
 }
 
-// eventsAPI implements the events.API interface.
-type eventsAPI struct {
-	client kubernetes.Interface
-	claims *translator.Translators
-}
-
-func (a *eventsAPI) CreateEvent(ctx context.Context, event *eventsv1.Event) error {
-	_, err := a.client.EventsV1().Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{FieldManager: fieldManager})
-	return err
-}
-
-func (a *eventsAPI) MayCreateEvents(ctx context.Context, namespace string) bool {
-	review, err := a.client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
-		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: namespace, Verb: "create", Group: eventsv1.GroupName, Resource: "events",
-		}},
-	}, metav1.CreateOptions{})
-	return err == nil && review.Status.Allowed
-}
-
-// Exists asks for Services, as those that are not of type LoadBalancer any more are not watched.
-func (a *eventsAPI) Exists(ctx context.Context, object *corev1.ObjectReference) (bool, error) {
-	if object.Kind == "Service" {
-		return serviceExists(ctx, a.client, cache.NewObjectName(object.Namespace, object.Name), object.UID, false)
+// exists asks for Services, as those that are not of type LoadBalancer any more are not watched.
+func (c *Controller) exists(ctx context.Context, p *events.Problem) (bool, error) {
+	if p.Kind == "Service" {
+		return serviceExists(ctx, c.client, cache.NewObjectName(p.Namespace, p.Name), p.UID, false)
 	}
-	return a.claims.There(object.Kind, object.Namespace, object.Name, object.UID), nil
+	return c.cluster.There(p.Kind, p.Namespace, p.Name, p.UID), nil
 }
 
 // claimResults holds the latest problems of one plugin block that were not taken yet.
@@ -82,60 +57,38 @@ func (r claimResults) put(problems []object.Problem) {
 	r <- problems
 }
 
-// runWatches watches the cluster and checks claims until ctx ends.
-func (c *Controller) runWatches(ctx context.Context) {
-	if c.claims == nil {
-		c.cluster.Run(ctx)
-		return
-	}
-	var running sync.WaitGroup
-	defer running.Wait()
-	for i, results := range c.results {
-		running.Go(func() { c.recordClaims(ctx, fmt.Sprintf("claims %d", i), results) })
-	}
-	c.claims.Run(ctx)
-}
-
 // recordPause is the pause after results were recorded: changes coalesce meanwhile.
 const recordPause = time.Second
 
 // recordClaims records the problems of one plugin block's claims until ctx ends.
 func (c *Controller) recordClaims(ctx context.Context, source string, results claimResults) {
-	for {
+	wait.UntilWithContext(ctx, func(ctx context.Context) {
 		select {
 		case <-ctx.Done():
-			return
 		case latest := <-results:
 			c.recorder.Replace(source, claimProblems(latest))
 		}
-		if !sleep(ctx, recordPause) {
-			return
-		}
-	}
+	}, recordPause)
 }
 
 // claimProblems returns the problems with one of reasons.OfClaims, in the same order in all controllers: of too many all
 // report the same.
 func claimProblems(all []object.Problem) []events.Problem {
-	type group struct {
-		problem events.Problem
-		fix     string
-	}
-	texts := map[group][]string{}
+	texts := map[events.Problem][]string{} // by the problem with the fix as its note
 	for _, p := range all {
 		reason, is := reasons.OfClaims[p.Reason]
 		if !is {
 			continue
 		}
-		of := group{events.Problem{
+		of := events.Problem{
 			Kind: p.Ref.Kind, Namespace: p.Ref.Namespace, Name: p.Ref.Name, UID: p.Ref.UID, Generation: p.Ref.Generation,
-			Reason: reason.Name, Normal: p.Reason == object.ReasonNotice, Unknown: p.Reason == object.ReasonUnread,
-		}, reason.Fix}
+			Reason: reason.Name, Note: reason.Fix, Normal: p.Reason == object.ReasonNotice, Unknown: p.Reason == object.ReasonUnread,
+		}
 		texts[of] = append(texts[of], p.Text)
 	}
 	var problems []events.Problem
 	for of, lines := range texts {
-		problems = append(problems, of.problem.Each(lines, of.fix)...)
+		problems = append(problems, of.Each(lines, of.Note)...)
 	}
 	slices.SortFunc(problems, func(a, b events.Problem) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name),

@@ -18,7 +18,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/minilb/minilb/cmd/minilb/controller/events"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -162,7 +161,7 @@ func TestClaimProblems(t *testing.T) {
 		results := make(claimResults, 1)
 		results.put(tc.verdicts)
 		for _, p := range claimProblems(<-results) {
-			if p.Kind != "Ingress" || p.Namespace != "shop" || p.UID != "uid" || p.Generation != 3 || p.Normal != (p.Reason == events.HostNotice) || p.Aspect != "" {
+			if p.Kind != "Ingress" || p.Namespace != "shop" || p.UID != "uid" || p.Generation != 3 || p.Normal != (p.Reason == "HostNotice") || p.Aspect != "" {
 				t.Errorf("%s: got %+v", tc.name, p)
 			}
 			line := p.Name + " " + p.Reason + " " + p.Note

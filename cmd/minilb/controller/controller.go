@@ -65,10 +65,10 @@ type Controller struct {
 	failures  *logOnce // of writes
 	writes    *prometheus.CounterVec
 
-	recorder *events.Recorder // nil for no Events
+	watch    func(context.Context) // watches the cluster, and checks hosts if there is a recorder
+	recorder *events.Recorder      // nil for no Events
 	scan     *endpointScan
-	claims   *translator.Translators // checks hosts, nil without a recorder
-	results  []claimResults          // of each plugin block
+	results  []claimResults // of each plugin block
 }
 
 // New returns a Controller of the API server that config names and client talks to. Routes go to out, everything else to log.
@@ -87,9 +87,9 @@ func New(client kubernetes.Interface, config *rest.Config, options Options, log 
 
 // newController returns a Controller that writes no Events.
 func newController(client kubernetes.Interface, cluster *cluster.Cluster, options Options, log *slog.Logger, out io.Writer) (*Controller, error) {
-	delay, err := time.ParseDuration(scanDelay)
+	delay, err := time.ParseDuration(setupDelay)
 	if err != nil {
-		return nil, fmt.Errorf("delay of scans: %w", err)
+		return nil, fmt.Errorf("delay of events: %w", err)
 	}
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[cache.ObjectName](retryMin, retryMax)
 	c := &Controller{
@@ -102,6 +102,7 @@ func newController(client kubernetes.Interface, cluster *cluster.Cluster, option
 		conflicts: &conflicts{byName: map[cache.ObjectName]*conflict{}},
 		failures:  &logOnce{log: log, byTopic: map[string]loggedFailure{}},
 		writes:    newWrites(),
+		watch:     cluster.Run,
 		scan:      &endpointScan{due: make(chan struct{}, 1), delay: delay, next: scanInterval},
 	}
 	c.services = informer.Derive(cluster.Services(metav1.NamespaceAll), c.transform)
@@ -138,12 +139,15 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.log.Info("minilb controller started", "version", c.options.Version, "revision", c.options.Revision, "domain", c.options.Domain,
 		"class", c.options.Class, "default-class", c.options.DefaultClass)
 
-	running.Go(func() { c.runWatches(ctx) })
+	running.Go(func() { c.watch(ctx) })
 	running.Go(func() { c.resync(ctx) })
 	running.Go(func() { c.printRoutes(ctx) })
 	if c.recorder != nil {
 		running.Go(func() { c.recorder.Run(ctx) })
 		running.Go(func() { c.scanEndpoints(ctx) })
+		for i, results := range c.results {
+			running.Go(func() { c.recordClaims(ctx, fmt.Sprintf("claims %d", i), results) })
+		}
 	}
 	for range workers {
 		running.Go(func() { c.work(ctx) })

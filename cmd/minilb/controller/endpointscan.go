@@ -10,13 +10,13 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// scanDelay is after what time the endpoints of a new or changed Service are read: its pods have started by then. Tests set
-// it when they link.
-var scanDelay = "30s"
+// setupDelay is how long an object is most often being set up. After it the endpoints of a new or changed Service are read, as
+// its pods have started by then, and hosts that lead nowhere and ends of problems are reported. Tests set it when they link.
+var setupDelay = "30s"
 
 const (
 	// scanInterval is how often all endpoints are read while there are Services of ours: no Service changes when a node loses
-	// its podCIDRs, or when pods move. With scanDelay, problems are reported within ten minutes. A scan of 10,000 Services with
+	// its podCIDRs, or when pods move. With setupDelay, problems are reported within ten minutes. A scan of 10,000 Services with
 	// 10 endpoints each takes a third of a second of CPU.
 	scanInterval = 9 * time.Minute
 	// scanShare is the inverse of the share of time for scans because of new Services: one that took a third of a second is not
@@ -28,7 +28,7 @@ const (
 // endpointScan decides when all endpoints are read.
 type endpointScan struct {
 	due   chan struct{} // holds a token while there are Services that no scan has seen as they are
-	delay time.Duration // scanDelay
+	delay time.Duration // setupDelay
 	next  time.Duration // when the next scan is due after the last one if no Service changes
 	empty sync.Map      // since when a Service of ours has no endpoint, as far as is known: a time.Time by cache.ObjectName
 }
@@ -50,7 +50,7 @@ func (s *endpointScan) changed(old, new *service) {
 	}
 }
 
-// starving takes whether a scan has found no endpoint of a Service, and reports whether it has had none for scanDelay: pods
+// starving takes whether a scan has found no endpoint of a Service, and reports whether it has had none for setupDelay: pods
 // are replaced all the time. It makes the next scan due soon, to report that there are none, or, when there have been none for
 // twice as long, that there are some again.
 func (s *endpointScan) starving(name cache.ObjectName, none bool) bool {

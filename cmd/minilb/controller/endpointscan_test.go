@@ -66,7 +66,7 @@ func scanning(t *testing.T, f func(s *scanner)) {
 		}
 		s.must(s.client.Tracker().Add(s.node.DeepCopy()))
 		s.must(s.client.Tracker().Add(s.slice.DeepCopy()))
-		c.recorder = newRecorder(t, c, c.log)
+		c.recorder = newRecorder(c, c.log)
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { c.recorder.Run(ctx) })

@@ -35,19 +35,14 @@ func found(r *events.Recorder) []string {
 }
 
 // newRecorder returns a recorder of the Controller's cluster.
-func newRecorder(t *testing.T, c *Controller, log *slog.Logger) *events.Recorder {
-	t.Helper()
-	r, err := events.New(&eventsAPI{client: c.client}, "test", log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+func newRecorder(c *Controller, log *slog.Logger) *events.Recorder {
+	return events.New(c.client, c.exists, "test", c.scan.delay, log)
 }
 
 // recording is a Controller that records what it finds and writes nothing of it.
 func recording(t *testing.T) (*Controller, *buffer) {
 	c, log := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return web(2, "web.shop.minilb"), nil })
-	c.recorder = newRecorder(t, c, slog.New(slog.DiscardHandler))
+	c.recorder = newRecorder(c, slog.New(slog.DiscardHandler))
 	return c, log
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	fieldManager   = "minilb" // owns what we write (S11)
+	fieldManager   = events.FieldManager
 	requestTimeout = 10 * time.Second
 )
 

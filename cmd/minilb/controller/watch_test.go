@@ -41,7 +41,7 @@ func TestWatchOutage(t *testing.T) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { c.runWatches(ctx) })
+		running.Go(func() { c.watch(ctx) })
 		time.Sleep(21 * time.Minute)
 		synctest.Wait()
 		if got := log.String(); strings.Count(got, "\n") != 3 || strings.Count(got, "cannot reach the API server") != 3 ||
@@ -73,7 +73,7 @@ func TestWatchRefused(t *testing.T) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		running.Go(func() { c.runWatches(ctx) })
+		running.Go(func() { c.watch(ctx) })
 		time.Sleep(11 * time.Minute)
 		synctest.Wait()
 		if got := log.String(); strings.Count(got, "\n") != 2 || strings.Count(got, "services: list and watch is forbidden") != 2 ||

@@ -37,40 +37,7 @@ func (s *schedule) resolve(key Problem) {
 	if c == nil || c.problems > 0 || c.resolving || !c.written {
 		return
 	}
-	due := s.now().Add(s.hostDelay)
-	if next := c.lastResolved.Add(repeatDelay); next.After(due) {
-		due = next
-	}
-	c.resolving = s.add(c.resolved.key(), &entry{Problem: c.resolved, due: due, resolves: c})
-}
-
-// confirm notes that the Event of an entry was written.
-func (s *schedule) confirm(e *entry) {
-	switch {
-	case e.lasting():
-		if c := s.conditions[e.condition()]; c != nil {
-			c.written = true
-			s.resolve(e.condition()) // it was fixed meanwhile
-		}
-	case e.resolves != nil:
-		s.drop(e)
-		e.resolves.written, e.resolves.lastResolved = false, s.now()
-		e.resolves.resolved.round++
-	}
-}
-
-// checked takes whether the object of a scheduled end still exists, and reports whether the Event is to be written: not if
-// nobody has fixed the object but it is gone, nor while that is unknown.
-func (s *schedule) checked(e *entry, exists bool, err error) bool {
-	switch {
-	case s.entries[e.key()] != e: // there is a problem again
-	case err != nil:
-		e.due = s.now().Add(retryDelay)
-	case !exists:
-		e.resolves.written = false
-		s.drop(e)
-	default:
-		return true
-	}
-	return false
+	e := newEntry(c.resolved, max(s.hostDelay, time.Until(c.lastResolved.Add(repeatDelay))))
+	e.resolves = c
+	c.resolving = s.add(e)
 }

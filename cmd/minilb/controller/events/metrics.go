@@ -3,6 +3,7 @@ package events
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/minilb/minilb/cmd/minilb/reasons"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
@@ -12,15 +13,15 @@ func newWritten() *prometheus.CounterVec {
 		Name: "minilb_controller_events_total",
 		Help: "Events that were written, by reason.",
 	}, []string{"reason"})
-	reasons := []string{
-		StatusUpdated, StatusConflict, TargetPortMismatch, NoRoutableEndpoint, NoEndpoints, WrongClass, InvalidHost, TooManyHosts,
-		InvalidObject, HostConflict, HostReserved, HostNotAllowed, HostNotServed, HostNotice, AnnotationIgnored, Resolved,
+	own := []string{StatusUpdated, StatusConflict, TargetPortMismatch, NoRoutableEndpoint, NoEndpoints, WrongClass, Resolved}
+	for _, reason := range own {
+		written.WithLabelValues(reason)
 	}
 	for _, field := range lb.UnsupportedFields {
-		reasons = append(reasons, field.Reason)
+		written.WithLabelValues(field.Reason)
 	}
-	for _, reason := range reasons {
-		written.WithLabelValues(reason)
+	for _, reason := range reasons.OfClaims {
+		written.WithLabelValues(reason.Name)
 	}
 	return written
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/util/flowcontrol"
+
+	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
 const (
@@ -24,85 +26,61 @@ type namespaceLimit struct {
 	rejected bool      // that an Event was rejected, for another reason than our permissions, was logged
 }
 
-func newNamespaceLimit() *namespaceLimit {
-	return &namespaceLimit{limiter: flowcontrol.NewTokenBucketPassiveRateLimiter(namespaceEventRate, namespaceEventBurst)}
-}
-
-// expiry returns when a namespace without entries can be forgotten: its limiter is full again, and its pause is over.
-func (n *namespaceLimit) expiry() time.Time {
-	full := n.idle.Add(namespaceEventBurst * time.Second / namespaceEventRate)
-	if n.pause.After(full) {
-		return n.pause
-	}
-	return full
-}
-
 // muted reports whether nothing is written in a namespace, which may be an unknown one.
-func (n *namespaceLimit) muted(now time.Time) bool {
-	return n != nil && (n.rejected || n.denials >= maxDenials) && now.Before(n.pause)
+func (n *namespaceLimit) muted() bool {
+	return n != nil && (n.rejected || n.denials >= maxDenials) && time.Now().Before(n.pause)
 }
 
-// mute pauses a namespace, and drops its entries that are written once: they would block those of others.
-func (s *schedule) mute(namespace string) {
-	s.namespaces[namespace].pause = s.now().Add(denialDelay)
-	for _, e := range s.entries {
-		if e.once && e.eventNamespace() == namespace {
-			s.drop(e)
+// fail takes a failed write.
+func (s *schedule) fail(e *entry, failure *kube.Error) {
+	retry := time.Now().Add(retryDelay)
+	switch failure.Kind {
+	case kube.Forbidden, kube.Rejected:
+		s.refuse(e, failure)
+		return
+	case kube.ServerError: // perhaps of a webhook for one namespace
+		e.limit.pause = retry
+	default:
+		s.pause = retry
+	}
+	e.due = retry
+	s.log.Debug("event not written: " + failure.Text) // the watch of Services logs it
+}
+
+// refuse takes a denial for want of permissions, or that a policy or a quota refuses an Event, perhaps that one only: others
+// of the namespace come first then.
+func (s *schedule) refuse(e *entry, failure *kube.Error) {
+	n, denied := e.limit, failure.Kind == kube.Forbidden
+	if denied {
+		if n.denials++; n.denials < maxDenials {
+			n.pause = time.Now().Add(firstDenialDelay)
+			return
 		}
 	}
-}
-
-func (s *schedule) allow(n *namespaceLimit) {
-	if n.denials >= maxDenials && s.denied {
-		s.denied = false
-		s.log.Info("events can be written again")
+	n.pause = time.Now().Add(denialDelay)
+	e.due = n.pause
+	for _, waiting := range s.entries {
+		if waiting.once && waiting.limit == n { // it would block those of others
+			s.drop(waiting)
+		}
 	}
-	n.denials, n.pause, n.rejected = 0, time.Time{}, false
-}
-
-// deny takes a denial for want of permissions.
-func (s *schedule) deny(namespace, text string) {
-	n := s.namespaces[namespace]
-	n.denials++
-	n.pause = s.now().Add(firstDenialDelay)
-	if n.denials < maxDenials {
-		return
-	}
-	s.mute(namespace)
-	if !s.denied {
+	switch {
+	case denied && !s.denied:
 		s.denied = true
 		// Statuses are written all the same.
-		s.log.Info("events are not written, or not everywhere (-events=false does without): " + text)
-	}
-}
-
-// reject notes that a policy or a quota refuses an Event, perhaps that one only: others of the namespace come first then.
-func (s *schedule) reject(e *entry, text string) {
-	n := s.namespaces[e.eventNamespace()]
-	s.mute(e.eventNamespace())
-	e.due = n.pause
-	if !n.rejected {
+		s.log.Info("events are not written, or not everywhere (-events=false does without): " + failure.Text)
+	case !denied && !n.rejected:
 		n.rejected = true
-		s.log.Warn("event not written: "+text, "reason", e.Reason, "object", e.Kind+" "+e.Namespace+"/"+e.Name)
-	}
-}
-
-// postpone notes a failure that passes: of one namespace, such as that of a webhook, or of all.
-func (s *schedule) postpone(e *entry, all bool) {
-	until := s.now().Add(retryDelay)
-	e.due = until
-	if all {
-		s.pause = until
-	} else {
-		s.namespaces[e.eventNamespace()].pause = until
+		s.log.Warn("event not written: "+failure.Text, "reason", e.Reason, "object", e.Kind+" "+e.Namespace+"/"+e.Name)
 	}
 }
 
 // tidy drops the namespaces and conditions of which nothing needs to be remembered.
 func (s *schedule) tidy(now time.Time) {
+	const refilled = namespaceEventBurst * time.Second / namespaceEventRate
 	denied := false
 	for name, n := range s.namespaces {
-		if n.entries == 0 && !n.expiry().After(now) {
+		if n.entries == 0 && now.Sub(n.idle) >= refilled && !now.Before(n.pause) {
 			delete(s.namespaces, name)
 		} else {
 			denied = denied || n.denials >= maxDenials

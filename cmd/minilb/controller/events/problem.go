@@ -1,5 +1,5 @@
 // Package events writes an Event of each problem that is found in the cluster, once for as long as the problem lasts, and
-// another one when it is resolved (S17). Of ours it imports kube, lb and printable only.
+// another one when it is resolved (S17).
 package events
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
 
-// The reasons of Events (S17), beside those of lb.UnsupportedFields. Scripts may depend on them.
+// The reasons of Events (S17), beside those of lb.UnsupportedFields and reasons.OfClaims. Scripts may depend on them.
 const (
 	StatusUpdated      = "StatusUpdated"      // Normal
 	StatusConflict     = "StatusConflict"     // S12
@@ -27,14 +27,7 @@ const (
 	NoRoutableEndpoint = "NoRoutableEndpoint" // R3
 	NoEndpoints        = "NoEndpoints"        // D18
 	WrongClass         = "WrongClass"         // S6
-	InvalidHost        = "InvalidHost"        // I10, G32
-	TooManyHosts       = "TooManyHosts"
-	InvalidObject      = "InvalidObject"  // something other than a host of it cannot be used
-	HostConflict       = "HostConflict"   // C2, C3
-	HostReserved       = "HostReserved"   // D17, C7
-	HostNotAllowed     = "HostNotAllowed" // C6
-	HostNotServed      = "HostNotServed"  // M2
-	HostNotice         = "HostNotice"     // Normal: it is served, with a remark
+	HostNotServed      = "HostNotServed"      // M2
 	AnnotationIgnored  = "AnnotationIgnored"
 	Resolved           = "Resolved" // Normal
 )
@@ -113,21 +106,16 @@ func (p *Problem) event(instance string, now time.Time) *eventsv1.Event {
 		Type:                eventType,
 		Note:                printable.Cut(printable.Line(p.Note), maxNote), // M10
 		Regarding: corev1.ObjectReference{
-			APIVersion: apiVersions[p.Kind], Kind: p.Kind, Namespace: p.Namespace, Name: p.Name, UID: p.UID,
+			APIVersion: cmp.Or(apiVersions[p.Kind], "gateway.networking.k8s.io/v1"),
+			Kind:       p.Kind, Namespace: p.Namespace, Name: p.Name, UID: p.UID,
 		},
 	}
 }
 
-// apiVersions are those of the kinds that Events are about. kubectl describe selects Events by the kind only.
+// apiVersions are those of the kinds beside the Gateway API's. kubectl describe selects Events by the kind only.
 var apiVersions = map[string]string{
 	"Service":       "v1",
 	"EndpointSlice": "discovery.k8s.io/v1",
 	"Ingress":       "networking.k8s.io/v1",
-	"GatewayClass":  "gateway.networking.k8s.io/v1",
-	"Gateway":       "gateway.networking.k8s.io/v1",
-	"ListenerSet":   "gateway.networking.k8s.io/v1",
-	"HTTPRoute":     "gateway.networking.k8s.io/v1",
-	"GRPCRoute":     "gateway.networking.k8s.io/v1",
-	"TLSRoute":      "gateway.networking.k8s.io/v1",
 	"XListenerSet":  "gateway.networking.x-k8s.io/v1alpha1",
 }

@@ -41,7 +41,7 @@ func TestEvent(t *testing.T) {
 	if note := evil[0].event("minilb-0", time.Now()).Note; !strings.HasPrefix(note, `\u001bxxx`) || !strings.HasSuffix(note, "x…; mend it") || len(note) > maxNote {
 		t.Errorf("got %q", note)
 	}
-	class := Problem{Kind: "GatewayClass", Name: "c", Reason: InvalidObject, Normal: true}
+	class := Problem{Kind: "GatewayClass", Name: "c", Reason: "InvalidObject", Normal: true}
 	if e := class.event("minilb-0", time.Now()); e.Namespace != "default" || e.Regarding.Namespace != "" || e.Type != "Normal" {
 		t.Errorf("of what is in no namespace: got %+v", e)
 	}
@@ -55,7 +55,7 @@ func TestEventName(t *testing.T) {
 		func(*Problem) {},
 		func(f *Problem) { f.UID = "other" },
 		func(f *Problem) { f.Generation++ },
-		func(f *Problem) { f.Reason = HostConflict },
+		func(f *Problem) { f.Reason = "HostConflict" },
 		func(f *Problem) { f.Note = "other" },
 		func(f *Problem) { f.Aspect = "other" },
 		func(f *Problem) { f.Kind = "Service" },

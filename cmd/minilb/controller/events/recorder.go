@@ -2,41 +2,33 @@ package events
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
-// hostDelay is how long a host must lead nowhere to be reported, and a condition be resolved: most often an object is being
-// set up. Tests set it when they link.
-var hostDelay = "30s"
-
-// requestTimeout is how long a request may take.
-const requestTimeout = 10 * time.Second
-
-// API is the API server as a Recorder needs it.
-type API interface {
-	CreateEvent(context.Context, *eventsv1.Event) error
-	// MayCreateEvents reports whether our account may write Events in a namespace, whatever else refuses them.
-	MayCreateEvents(ctx context.Context, namespace string) bool
-	// Exists reports whether an object exists, as far as is known.
-	Exists(context.Context, *corev1.ObjectReference) (bool, error)
-}
+const (
+	// FieldManager owns what we write (S11).
+	FieldManager   = "minilb"
+	requestTimeout = 10 * time.Second
+)
 
 // Recorder writes an Event of each problem, once for as long as it lasts (S17). Nobody waits for a write. A nil Recorder records
 // nothing.
 type Recorder struct {
-	api      API
-	instance string // identifies this process in Events
-	log      *slog.Logger
+	client   kubernetes.Interface
+	exists   func(context.Context, *Problem) (bool, error)
+	instance string                 // identifies this process in Events
 	written  *prometheus.CounterVec // by reason
 	failed   prometheus.Counter
 
@@ -44,19 +36,17 @@ type Recorder struct {
 	schedule *schedule
 }
 
-// New returns a Recorder whose Events name instance as their writer.
-func New(api API, instance string, log *slog.Logger) (*Recorder, error) {
-	delay, err := time.ParseDuration(hostDelay)
-	if err != nil {
-		return nil, fmt.Errorf("delay of hosts: %w", err)
-	}
+// New returns a Recorder whose Events name instance as their writer. exists reports whether a problem's object does, as far
+// as is known. delay is how long a host must lead nowhere to be reported, and a condition be resolved.
+func New(client kubernetes.Interface, exists func(context.Context, *Problem) (bool, error),
+	instance string, delay time.Duration, log *slog.Logger) *Recorder {
 	return &Recorder{
-		api: api, instance: instance, log: log, schedule: newSchedule(delay, log), written: newWritten(),
+		client: client, exists: exists, instance: instance, schedule: newSchedule(delay, log), written: newWritten(),
 		failed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "minilb_controller_event_errors_total",
 			Help: "Events that the API server did not accept.",
 		}),
-	}, nil
+	}
 }
 
 // Replace takes all problems that a source has now: those that it had before and are not among them are resolved.
@@ -93,10 +83,12 @@ func (r *Recorder) Problems() []Problem {
 // Run writes Events until ctx ends.
 func (r *Recorder) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		e, event, pause := r.next()
-		if event != nil {
-			if e.resolves == nil || r.fixed(ctx, e, event) {
-				r.write(ctx, e, event)
+		r.mu.Lock()
+		e, pause := r.schedule.next()
+		r.mu.Unlock()
+		if e != nil {
+			if e.resolves == nil || r.fixed(ctx, e) {
+				r.write(ctx, e)
 			}
 			continue
 		}
@@ -108,29 +100,29 @@ func (r *Recorder) Run(ctx context.Context) {
 	}
 }
 
-func (r *Recorder) next() (*entry, *eventsv1.Event, time.Duration) {
+// fixed reports whether the end of a condition is to be reported: not if nobody has fixed the object but it is gone, nor while
+// that is unknown, nor if there is a problem again.
+func (r *Recorder) fixed(ctx context.Context, e *entry) bool {
+	exists, err := r.exists(ctx, &e.Problem)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.schedule.next(r.instance)
+	switch {
+	case err != nil:
+		e.due = time.Now().Add(retryDelay)
+	case !exists:
+		r.schedule.drop(e)
+	}
+	return err == nil && r.schedule.entries[e.key] == e
 }
 
-// fixed reports whether the end of a condition is to be reported.
-func (r *Recorder) fixed(ctx context.Context, e *entry, event *eventsv1.Event) bool {
+func (r *Recorder) write(ctx context.Context, e *entry) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	exists, err := r.api.Exists(ctx, &event.Regarding)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.schedule.checked(e, exists, err)
-}
-
-func (r *Recorder) write(ctx context.Context, e *entry, event *eventsv1.Event) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	err := r.api.CreateEvent(ctx, event)
+	event := e.event(r.instance, time.Now())
+	_, err := r.client.EventsV1().Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{FieldManager: FieldManager})
 	failure := kube.Classify("create", "events.events.k8s.io", err)
 	terminating := apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || apierrors.IsNotFound(err)
-	if failure != nil && failure.Kind == kube.Forbidden && !terminating && r.api.MayCreateEvents(ctx, event.Namespace) {
+	if failure != nil && failure.Kind == kube.Forbidden && !terminating && r.mayCreate(ctx, event.Namespace) {
 		failure = &kube.Error{Kind: kube.Rejected, Text: "events.events.k8s.io: a policy or a quota of the cluster refuses it: " + err.Error(), Cause: err}
 	}
 	if err != nil && context.Cause(ctx) == context.Canceled {
@@ -146,15 +138,18 @@ func (r *Recorder) write(ctx context.Context, e *entry, event *eventsv1.Event) {
 		r.schedule.written(e)
 	case terminating:
 		r.schedule.skip(e)
-	case failure.Kind == kube.Forbidden:
+	default:
 		r.failed.Inc()
-		r.schedule.deny(event.Namespace, failure.Text)
-	case failure.Kind == kube.Rejected:
-		r.failed.Inc()
-		r.schedule.reject(e, failure.Text)
-	default: // logged by the watch of Services
-		r.failed.Inc()
-		r.log.Debug("event not written: " + failure.Text)
-		r.schedule.postpone(e, failure.Kind != kube.ServerError)
+		r.schedule.fail(e, failure)
 	}
+}
+
+// mayCreate reports whether our account may write Events in a namespace, whatever else refuses them.
+func (r *Recorder) mayCreate(ctx context.Context, namespace string) bool {
+	review, err := r.client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: namespace, Verb: "create", Group: eventsv1.GroupName, Resource: "events",
+		}},
+	}, metav1.CreateOptions{})
+	return err == nil && review.Status.Allowed
 }

@@ -11,10 +11,14 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	corev1 "k8s.io/api/core/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 var eventsResource = schema.GroupResource{Group: "events.k8s.io", Resource: "events"}
@@ -48,17 +52,30 @@ type apiServer struct {
 	away     error           // of whoever asks for objects
 }
 
-func (a *apiServer) Exists(_ context.Context, object *corev1.ObjectReference) (bool, error) {
+func (a *apiServer) exists(_ context.Context, p *Problem) (bool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return !a.gone[object.Name], a.away
+	return !a.gone[p.Name], a.away
 }
 
-func (a *apiServer) MayCreateEvents(_ context.Context, namespace string) bool {
-	return a.granted[namespace]
+// client returns a client of the server.
+func (a *apiServer) client() kubernetes.Interface {
+	client := fake.NewClientset()
+	client.PrependReactor("create", "*", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		switch object := action.(clienttesting.CreateAction).GetObject().(type) {
+		case *eventsv1.Event:
+			return true, object, a.create(object)
+		case *authorizationv1.SelfSubjectAccessReview:
+			review := object.DeepCopy()
+			review.Status.Allowed = a.granted[review.Spec.ResourceAttributes.Namespace]
+			return true, review, nil
+		}
+		return false, nil, nil
+	})
+	return client
 }
 
-func (a *apiServer) CreateEvent(_ context.Context, event *eventsv1.Event) error {
+func (a *apiServer) create(event *eventsv1.Event) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.requests++
@@ -109,7 +126,7 @@ func (a *apiServer) turn(refuse func(*eventsv1.Event) error) {
 func record(t *testing.T, f func(t *testing.T, r *Recorder, server *apiServer, log *buffer)) {
 	synctest.Test(t, func(t *testing.T) {
 		server, log := &apiServer{}, new(buffer)
-		r := newTest(t, server, "test", slog.New(slog.NewTextHandler(log, nil)))
+		r := newTest(server, "test", slog.New(slog.NewTextHandler(log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); r.Run(ctx) }()
@@ -120,17 +137,12 @@ func record(t *testing.T, f func(t *testing.T, r *Recorder, server *apiServer, l
 }
 
 // newTest returns a Recorder that writes to the server.
-func newTest(t *testing.T, server *apiServer, instance string, log *slog.Logger) *Recorder {
-	t.Helper()
-	r, err := New(server, instance, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+func newTest(server *apiServer, instance string, log *slog.Logger) *Recorder {
+	return New(server.client(), server.exists, instance, 30*time.Second, log)
 }
 
 func badHost(namespace string, n int) Problem {
-	return Problem{Kind: "Ingress", Namespace: namespace, Name: fmt.Sprintf("i%d", n), UID: "uid", Reason: InvalidHost, Note: "Host is refused"}
+	return Problem{Kind: "Ingress", Namespace: namespace, Name: fmt.Sprintf("i%d", n), UID: "uid", Reason: "InvalidHost", Note: "Host is refused"}
 }
 
 // S17: a Problem that lasts is told once, again when the API server has forgotten it, and not at all if
@@ -169,7 +181,7 @@ func TestRecorderOnce(t *testing.T) {
 		if n := len(r.Problems()); n != 0 {
 			t.Errorf("%d findings are remembered, want none", n)
 		}
-		if got := testutil.ToFloat64(r.written.WithLabelValues(InvalidHost)); got != 3 {
+		if got := testutil.ToFloat64(r.written.WithLabelValues("InvalidHost")); got != 3 {
 			t.Errorf("minilb_controller_events_total is %v, want 3", got)
 		}
 		if log.String() != "" {
@@ -198,7 +210,7 @@ func TestRecorderPatience(t *testing.T) {
 // Two controllers write one Event.
 func TestRecorderReplicas(t *testing.T) {
 	record(t, func(t *testing.T, r *Recorder, server *apiServer, log *buffer) {
-		other := newTest(t, server, "other", slog.New(slog.DiscardHandler))
+		other := newTest(server, "other", slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go other.Run(ctx)
@@ -248,37 +260,37 @@ func TestRecorderFlood(t *testing.T) {
 
 // What is due first is written first, of one namespace and of several.
 func TestRecorderOrder(t *testing.T) {
-	now := time.Unix(1e9, 0)
-	r := newTest(t, &apiServer{}, "test", slog.New(slog.DiscardHandler))
-	r.schedule.now = func() time.Time { return now }
-	want := []string{"shop/i3", "shop/i1", "dev/i4", "shop/i2"}
-	for _, id := range want {
-		namespace, name, _ := strings.Cut(id, "/")
-		f := badHost(namespace, 0)
-		f.Name = name
-		r.Replace(id, []Problem{f})
-		now = now.Add(time.Millisecond)
-	}
-	if _, event, pause := r.next(); event != nil || pause != problemDelay-time.Duration(len(want))*time.Millisecond {
-		t.Errorf("got %v, or a pause of %v before anything is due", event, pause)
-	}
-	now = now.Add(problemDelay)
-	for _, id := range want {
-		e, event, _ := r.next()
-		if event == nil || event.Regarding.Namespace+"/"+event.Regarding.Name != id {
-			t.Fatalf("got %+v, want %s", event, id)
+	synctest.Test(t, func(t *testing.T) {
+		r := newTest(&apiServer{}, "test", slog.New(slog.DiscardHandler))
+		want := []string{"shop/i3", "shop/i1", "dev/i4", "shop/i2"}
+		for _, id := range want {
+			namespace, name, _ := strings.Cut(id, "/")
+			f := badHost(namespace, 0)
+			f.Name = name
+			r.Replace(id, []Problem{f})
+			time.Sleep(time.Millisecond)
 		}
-		r.write(t.Context(), e, event)
-	}
-	if _, event, pause := r.next(); event != nil || pause != repeatDelay {
-		t.Errorf("got %v, or a pause of %v when all is told", event, pause)
-	}
+		if e, pause := r.schedule.next(); e != nil || pause != problemDelay-time.Duration(len(want))*time.Millisecond {
+			t.Errorf("got %v, or a pause of %v before anything is due", e, pause)
+		}
+		time.Sleep(problemDelay)
+		for _, id := range want {
+			e, _ := r.schedule.next()
+			if e == nil || e.Namespace+"/"+e.Name != id {
+				t.Fatalf("got %+v, want %s", e, id)
+			}
+			r.write(t.Context(), e)
+		}
+		if e, pause := r.schedule.next(); e != nil || pause != repeatDelay {
+			t.Errorf("got %v, or a pause of %v when all is told", e, pause)
+		}
+	})
 }
 
 // Of what is told once, so much waits as may, whatever lasts beside it.
 func TestRecorderNews(t *testing.T) {
 	server := &apiServer{}
-	r := newTest(t, server, "test", slog.New(slog.DiscardHandler))
+	r := newTest(server, "test", slog.New(slog.DiscardHandler))
 	var lasting []Problem
 	for n := range 2 * maxOnce {
 		lasting = append(lasting, badHost("shop", n))
@@ -299,11 +311,11 @@ func TestRecorderNews(t *testing.T) {
 	tellAll("without what lasted", 1000, maxOnce)
 	const written = 3
 	for range written {
-		e, event, _ := r.next()
-		if event == nil {
+		e, _ := r.schedule.next()
+		if e == nil {
 			t.Fatal("there is nothing to write")
 		}
-		r.write(t.Context(), e, event)
+		r.write(t.Context(), e)
 	}
 	if got := len(r.Problems()); got != maxOnce-written {
 		t.Errorf("%d wait once some are told, want %d", got, maxOnce-written)

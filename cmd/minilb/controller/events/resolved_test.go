@@ -174,7 +174,7 @@ func TestRecorderResolvedMany(t *testing.T) {
 		const objects = 2 * maxOnce
 		var findings []Problem
 		for n := range objects {
-			for _, reason := range []string{InvalidHost, HostReserved} {
+			for _, reason := range []string{"InvalidHost", "HostReserved"} {
 				f := badHost(fmt.Sprintf("ns%d", n), n)
 				f.Reason = reason
 				findings = append(findings, f.Each(strings.Split("abcdef", ""), "")...)
@@ -219,7 +219,7 @@ func TestRecorderResolvedGone(t *testing.T) {
 func TestRecorderResolvedMeanwhile(t *testing.T) {
 	record(t, func(t *testing.T, r *Recorder, server *apiServer, log *buffer) {
 		f := badHost("shop", 1)
-		meanwhile := map[string][]Problem{InvalidHost: nil, Resolved: {f}}
+		meanwhile := map[string][]Problem{"InvalidHost": nil, Resolved: {f}}
 		server.turn(func(event *eventsv1.Event) error {
 			next, any := meanwhile[event.Reason]
 			if delete(meanwhile, event.Reason); any {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/util/flowcontrol"
 )
 
@@ -38,14 +38,12 @@ const (
 
 // schedule has the problems and when their Events are due. It is not safe for concurrent use.
 type schedule struct {
-	log *slog.Logger
-	now func() time.Time
-	// hostDelay is that of the Recorder.
-	hostDelay time.Duration
+	log       *slog.Logger
+	hostDelay time.Duration // the delay of New
 
 	limiter    flowcontrol.PassiveRateLimiter
-	wake       chan struct{}       // holds a token while there may be something to write
-	bySource   map[string][]string // the keys of the entries that each source has reported
+	wake       chan struct{}               // holds a token while there may be something to write
+	bySource   map[string]sets.Set[string] // the keys of the entries that each source has reported
 	entries    map[string]*entry
 	conditions map[Problem]*condition // by Problem.condition
 	namespaces map[string]*namespaceLimit
@@ -58,21 +56,32 @@ type schedule struct {
 // entry is a problem and when its Event is due.
 type entry struct {
 	Problem
+	key      string
 	due      time.Time
-	once     bool       // it is dropped once it is written
-	resolves *condition // that an Event of Resolved is about
-	sources  int        // how many have reported it
+	once     bool            // it is dropped once it is written
+	resolves *condition      // that an Event of Resolved is about
+	sources  int             // how many have reported it
+	limit    *namespaceLimit // of the Event's namespace, once it is added
+}
+
+func newEntry(p Problem, delay time.Duration) *entry {
+	return &entry{Problem: p, key: p.key(), due: time.Now().Add(delay)}
 }
 
 // lasting reports whether it is a condition that holds until it is fixed.
 func (e *entry) lasting() bool { return !e.Normal && !e.once }
 
+// compare orders entries by when they are due.
+func (e *entry) compare(other *entry) int {
+	return cmp.Or(e.due.Compare(other.due), strings.Compare(e.key, other.key))
+}
+
 func newSchedule(hostDelay time.Duration, log *slog.Logger) *schedule {
 	return &schedule{
-		log: log, now: time.Now, hostDelay: hostDelay,
+		log: log, hostDelay: hostDelay,
 		limiter:    flowcontrol.NewTokenBucketPassiveRateLimiter(eventRate, eventBurst),
 		wake:       make(chan struct{}, 1),
-		bySource:   map[string][]string{},
+		bySource:   map[string]sets.Set[string]{},
 		entries:    map[string]*entry{},
 		conditions: map[Problem]*condition{},
 		namespaces: map[string]*namespaceLimit{},
@@ -83,51 +92,52 @@ func (s *schedule) replace(source string, problems []Problem) {
 	if len(problems) == 0 && len(s.bySource[source]) == 0 {
 		return
 	}
-	problems = slices.Clone(problems)
-	found := make(map[string]*Problem, len(problems))
-	holds := make(map[Problem]bool, len(problems)) // by condition; true where the source cannot find out
-	keys := make([]string, 0, len(problems))
-	for i := range problems {
-		p := &problems[i]
-		holds[p.condition()] = holds[p.condition()] || p.Unknown
+	keys := s.bySource[source].Clone()
+	found := make([]*entry, 0, len(problems))
+	lasting := make(sets.Set[string], len(problems)) // the keys of those found
+	holds := make(map[Problem]bool, len(problems))   // by condition; true where the source cannot find out
+	for _, p := range problems {
+		condition := p.condition()
+		holds[condition] = holds[condition] || p.Unknown
 		if p.Unknown {
 			continue
 		}
-		if c := s.conditions[p.condition()]; c != nil {
+		if c := s.conditions[condition]; c != nil {
 			p.round = c.resolved.round
 		}
-		found[p.key()] = p
+		delay := problemDelay
+		if p.Reason == HostNotServed {
+			delay = s.hostDelay
+		}
+		e := newEntry(p, delay)
+		found = append(found, e)
+		lasting.Insert(e.key)
 	}
-	for _, key := range s.bySource[source] {
+	for key := range keys {
 		e := s.entries[key]
-		if found[key] != nil || holds[e.condition()] {
-			keys = append(keys, key)
-			delete(found, key)
-		} else if e.sources--; e.sources == 0 {
+		unknown, persists := holds[e.condition()]
+		if unknown || lasting.Has(key) {
+			continue
+		}
+		keys.Delete(key)
+		if e.sources--; e.sources == 0 {
 			s.drop(e)
-			if _, is := holds[e.condition()]; !is {
+			if !persists {
 				s.resolve(e.condition())
 			}
 		}
 	}
-	for i := range problems { // after the removals, which make room
-		key := problems[i].key()
-		if found[key] == nil {
+	for _, e := range found { // after the removals, which make room
+		if keys.Has(e.key) {
 			continue
 		}
-		delete(found, key)
-		if e := s.entries[key]; e != nil {
-			e.sources++
-		} else {
-			delay := problemDelay
-			if problems[i].Reason == HostNotServed {
-				delay = s.hostDelay
-			}
-			if !s.add(key, &entry{Problem: problems[i], due: s.now().Add(delay), sources: 1}) {
-				continue
-			}
+		if known := s.entries[e.key]; known != nil {
+			e = known
+		} else if !s.add(e) {
+			continue
 		}
-		keys = append(keys, key)
+		e.sources++
+		keys.Insert(e.key)
 	}
 	s.bySource[source] = keys
 	if len(keys) == 0 {
@@ -136,15 +146,17 @@ func (s *schedule) replace(source string, problems []Problem) {
 }
 
 func (s *schedule) report(p Problem) {
-	if key := p.key(); s.once < maxOnce && s.entries[key] == nil && !s.namespaces[p.eventNamespace()].muted(s.now()) {
-		s.add(key, &entry{Problem: p, due: s.now(), once: true})
+	e := newEntry(p, 0)
+	e.once = true
+	if s.once < maxOnce && s.entries[e.key] == nil && !s.namespaces[p.eventNamespace()].muted() {
+		s.add(e)
 	}
 }
 
 // add reports whether there is room for an entry.
-func (s *schedule) add(key string, e *entry) bool {
-	namespace := s.namespaces[e.eventNamespace()]
-	if len(s.entries) >= maxProblems || namespace != nil && namespace.entries >= maxNamespaceProblems {
+func (s *schedule) add(e *entry) bool {
+	n := s.namespaces[e.eventNamespace()]
+	if len(s.entries) >= maxProblems || n != nil && n.entries >= maxNamespaceProblems {
 		if !s.full {
 			s.full = true
 			s.log.Warn("too many problems to write Events of all: the rest is reported when some are fixed",
@@ -152,12 +164,13 @@ func (s *schedule) add(key string, e *entry) bool {
 		}
 		return false
 	}
-	if namespace == nil {
-		namespace = newNamespaceLimit()
-		s.namespaces[e.eventNamespace()] = namespace
+	if n == nil {
+		n = &namespaceLimit{limiter: flowcontrol.NewTokenBucketPassiveRateLimiter(namespaceEventRate, namespaceEventBurst)}
+		s.namespaces[e.eventNamespace()] = n
 	}
-	namespace.entries++
-	s.entries[key] = e
+	n.entries++
+	e.limit = n
+	s.entries[e.key] = e
 	if e.once {
 		s.once++
 	}
@@ -173,10 +186,10 @@ func (s *schedule) add(key string, e *entry) bool {
 
 // drop removes an entry, unless that was done before.
 func (s *schedule) drop(e *entry) {
-	if s.entries[e.key()] != e {
+	if s.entries[e.key] != e {
 		return
 	}
-	delete(s.entries, e.key())
+	delete(s.entries, e.key)
 	if e.once {
 		s.once--
 	}
@@ -186,67 +199,64 @@ func (s *schedule) drop(e *entry) {
 	if e.lasting() {
 		s.conditions[e.condition()].problems--
 	}
-	namespace := s.namespaces[e.eventNamespace()]
-	if namespace.entries--; namespace.entries == 0 {
-		namespace.idle = s.now()
+	if e.limit.entries--; e.limit.entries == 0 {
+		e.limit.idle = time.Now()
 	}
 }
 
-// next returns the Event to write now and its entry, or nil and how long there is none. Of each namespace the entry
+// next returns the entry whose Event is to be written now, or nil and how long there is none. Of each namespace the entry
 // that is due first comes first, and the namespaces take turns by that.
-func (s *schedule) next(instance string) (*entry, *eventsv1.Event, time.Duration) {
-	now := s.now()
+func (s *schedule) next() (*entry, time.Duration) {
+	now := time.Now()
 	if pause := s.pause.Sub(now); pause > 0 {
-		return nil, nil, pause
+		return nil, pause
 	}
 	s.tidy(now)
 	pause := repeatDelay
-	first := map[string]string{} // key by namespace
-	for key, e := range s.entries {
-		due := e.due
-		if until := s.namespaces[e.eventNamespace()].pause; until.After(due) {
-			due = until
-		}
-		if wait := due.Sub(now); wait > 0 {
+	first := map[*namespaceLimit]*entry{}
+	for _, e := range s.entries {
+		if wait := max(e.due.Sub(now), e.limit.pause.Sub(now)); wait > 0 {
 			pause = min(pause, wait)
-			continue
-		}
-		if other, any := first[e.eventNamespace()]; !any || s.compare(key, other) < 0 {
-			first[e.eventNamespace()] = key
+		} else if other := first[e.limit]; other == nil || e.compare(other) < 0 {
+			first[e.limit] = e
 		}
 	}
-	for _, key := range slices.SortedFunc(maps.Values(first), s.compare) {
-		e := s.entries[key]
-		if !s.namespaces[e.eventNamespace()].limiter.TryAccept() {
+	for _, e := range slices.SortedFunc(maps.Values(first), (*entry).compare) {
+		if !e.limit.limiter.TryAccept() {
 			continue
 		}
 		if !s.limiter.TryAccept() {
 			break
 		}
-		return e, e.event(instance, now), 0
+		return e, 0
 	}
 	if len(first) > 0 {
 		pause = min(pause, time.Second/eventRate)
 	}
-	return nil, nil, pause
-}
-
-// compare orders the keys of entries by when they are due.
-func (s *schedule) compare(a, b string) int {
-	return cmp.Or(s.entries[a].due.Compare(s.entries[b].due), strings.Compare(a, b))
+	return nil, pause
 }
 
 // written notes that there is an Event of an entry, written by us or by another controller.
 func (s *schedule) written(e *entry) {
-	s.allow(s.namespaces[e.eventNamespace()])
+	if e.limit.denials >= maxDenials && s.denied {
+		s.denied = false
+		s.log.Info("events can be written again")
+	}
+	e.limit.denials, e.limit.pause, e.limit.rejected = 0, time.Time{}, false
 	s.skip(e)
-	s.confirm(e)
+	if c := e.resolves; c != nil {
+		c.written, c.lastResolved = false, time.Now()
+		c.resolved.round++
+	} else if c := s.conditions[e.condition()]; c != nil && e.lasting() {
+		c.written = true
+		s.resolve(e.condition()) // it was fixed meanwhile
+	}
 }
 
 // skip does without an Event of an entry until it is repeated.
 func (s *schedule) skip(e *entry) {
-	e.due = s.now().Add(repeatDelay)
-	if e.once {
+	e.due = time.Now().Add(repeatDelay)
+	if e.once || e.resolves != nil {
 		s.drop(e)
 	}
 }
