@@ -8,24 +8,19 @@ import (
 // usable reports whether any name may lead to addr. Loopback, link-local, multicast and unspecified addresses, also those
 // embedded in one of IPv6, would point a client at itself or at its link. AAAA records have no IPv4-mapped addresses.
 func usable(addr netip.Addr) bool {
-	switch {
-	case !addr.IsValid(), addr.Zone() != "", addr.Is4In6(), !addr.IsGlobalUnicast(), thisNetwork.Contains(addr):
+	if addr.Zone() != "" || addr.Is4In6() || !addr.IsGlobalUnicast() || thisNetwork.Contains(addr) {
 		return false // a global unicast address is none of the above, nor 255.255.255.255
 	}
-	of, embedded := embeddedIn(addr)
-	return !embedded || usable(of)
+	of := unembedded(addr)
+	return of == addr || usable(of)
 }
 
 // In reports whether a name may lead to addr, of a status or at the end of an alias: it is usable and, if there are
 // networks, in one of them. An address of IPv6 in which one of IPv4 is embedded counts as that one (D34).
 func In(networks []netip.Prefix, addr netip.Addr) bool {
-	if !usable(addr) || len(networks) == 0 {
-		return usable(addr)
-	}
-	if of, embedded := embeddedIn(addr); embedded {
-		addr = of
-	}
-	return slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(addr) })
+	of := unembedded(addr)
+	return usable(addr) &&
+		(len(networks) == 0 || slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(of) }))
 }
 
 // thisNetwork is that of 0.0.0.0: no host has an address in it (RFC 1122 §3.2.1.3).
@@ -48,13 +43,14 @@ var embeddings = []struct {
 	{netip.MustParsePrefix("2002::/16"), func(b [16]byte) netip.Addr { return netip.AddrFrom4([4]byte(b[2:6])) }}, // 6to4, RFC 3056
 }
 
-func embeddedIn(addr netip.Addr) (netip.Addr, bool) {
+// unembedded returns the address of IPv4 that is embedded in addr, or else addr itself.
+func unembedded(addr netip.Addr) netip.Addr {
 	for _, e := range embeddings {
 		if e.prefix.Contains(addr) {
-			return e.embedded(addr.As16()), true
+			return e.embedded(addr.As16())
 		}
 	}
-	return netip.Addr{}, false
+	return addr
 }
 
 func last32(b [16]byte) netip.Addr { return netip.AddrFrom4([4]byte(b[12:])) }
