@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -34,8 +35,8 @@ const (
 )
 
 // decode reads the fields that are used. They are written alike in all versions of a kind, so that one struct serves
-// them all (G2).
-func decode(obj *unstructured.Unstructured, into any) error {
+// them all (G2). It returns the problem of an object that is not as its kind should be.
+func decode(o Ref, obj *unstructured.Unstructured, into any) []Problem {
 	unstructured.RemoveNestedField(obj.Object, "metadata", "managedFields") // long, and not used
 	err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, into)
 	if err == nil {
@@ -45,24 +46,10 @@ func decode(obj *unstructured.Unstructured, into any) error {
 	text, _ := json.Marshal(obj.Object)
 	var misfit *json.UnmarshalTypeError
 	if errors.As(json.Unmarshal(text, into), &misfit) {
-		return fmt.Errorf("there is a %s in %s", misfit.Value, misfit.Field)
+		err = fmt.Errorf("there is a %s in %s", misfit.Value, misfit.Field)
 	}
-	return err
-}
-
-func malformed(o Ref, err error) []Problem {
-	text := printable.Legible(strings.Join(strings.Fields(err.Error()), " "))
-	return []Problem{{Ref: &o, Reason: ReasonObject, Text: "it is not as its kind should be and is left out: " + printable.Shorten(text)}}
-}
-
-// identity returns the part of an object that can be read whatever else is wrong with it.
-func identity(obj *unstructured.Unstructured) Meta {
-	return newMeta(&metav1.ObjectMeta{
-		Namespace:         obj.GetNamespace(),
-		Name:              obj.GetName(),
-		Labels:            obj.GetLabels(),
-		CreationTimestamp: obj.GetCreationTimestamp(),
-	})
+	line := printable.Legible(strings.Join(strings.Fields(err.Error()), " "))
+	return []Problem{{Ref: &o, Reason: ReasonObject, Text: "it is not as its kind should be and is left out: " + printable.Shorten(line)}}
 }
 
 type statusConditions []struct {
@@ -79,10 +66,9 @@ func (cs statusConditions) get(name string) (status, reason string) {
 		case c.Type != name:
 		case c.Status == ConditionTrue:
 			return c.Status, ""
-		case c.Message == "":
-			return c.Status, printable.Cut(c.Reason, maxMessage)
 		default:
-			return c.Status, printable.Cut(c.Reason+": "+strings.Join(strings.Fields(c.Message), " "), maxMessage)
+			reason = strings.TrimSuffix(c.Reason+": "+strings.Join(strings.Fields(c.Message), " "), ": ")
+			return c.Status, printable.Cut(reason, maxMessage)
 		}
 	}
 	return "", ""
@@ -104,11 +90,7 @@ type KindName struct {
 }
 
 func (k KindName) String() string {
-	name := k.Name
-	if k.Namespace != "" {
-		name = k.Namespace + "/" + name
-	}
-	return printable.Legible(k.Kind) + " " + printable.Legible(name)
+	return printable.Legible(k.Kind) + " " + printable.Legible(cache.NewObjectName(k.Namespace, k.Name).String())
 }
 
 // qualified returns how a kind is called here: with its group if that is none of ours. No group is that of Gateways; "" is
@@ -126,11 +108,15 @@ func value[T comparable](p *T, otherwise T) T {
 	return cmp.Or(ptr.Deref(p, otherwise), otherwise)
 }
 
-// referred returns the object that a reference is to, with the group, kind and namespace that it leaves out (G10, G20).
-func referred(group *gatewayv1.Group, kind *gatewayv1.Kind, namespace *gatewayv1.Namespace, name gatewayv1.ObjectName, own string) KindName {
-	return KindName{
-		Kind:      qualified(group, value(kind, KindGateway)),
-		Namespace: string(value(namespace, gatewayv1.Namespace(own))),
-		Name:      string(name),
+// parentRef fills in the group, kind and namespace that a reference leaves out, in an object of the namespace own (G10, G20).
+func parentRef(ref *gatewayv1.ParentReference, own string) ParentRef {
+	return ParentRef{
+		KindName: KindName{
+			Kind:      qualified(ref.Group, value(ref.Kind, KindGateway)),
+			Namespace: string(value(ref.Namespace, gatewayv1.Namespace(own))),
+			Name:      string(ref.Name),
+		},
+		Section: string(ptr.Deref(ref.SectionName, "")),
+		Port:    ptr.Deref(ref.Port, 0),
 	}
 }

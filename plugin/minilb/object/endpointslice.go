@@ -33,7 +33,7 @@ func (s *EndpointSlice) ServiceName() cache.ObjectName {
 
 // NewEndpointSlice keeps what is answered, and what the fields ask for beyond that.
 func NewEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *EndpointSlice {
-	s := &EndpointSlice{Meta: newMeta(&obj.ObjectMeta)}
+	s := &EndpointSlice{Meta: newMeta(obj)}
 	s.Service = obj.Labels[discoveryv1.LabelServiceName] // E1
 	if triggered, err := time.Parse(time.RFC3339Nano, obj.Annotations[corev1.EndpointsLastChangeTriggerTime]); err == nil && !triggered.IsZero() {
 		s.Triggered = triggered.UnixNano()
@@ -111,8 +111,7 @@ func (s *EndpointSlice) Problem(format string, args ...any) {
 	if len(s.Problems) == MaxProblems {
 		format, args, hosts = "more of its endpoints have problems and are left out", nil, 1
 	}
-	o := s.Ref("EndpointSlice")
-	s.Problems = append(s.Problems, Problem{Ref: &o, Reason: ReasonEndpoint, Text: fmt.Sprintf(format, args...), Hosts: hosts})
+	s.Problems = append(s.Problems, Problem{Ref: new(s.Ref("EndpointSlice")), Reason: ReasonEndpoint, Text: fmt.Sprintf(format, args...), Hosts: hosts})
 }
 
 // ProblemsOf returns the problems of a slice that may be nil.

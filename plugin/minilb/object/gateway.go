@@ -50,12 +50,12 @@ type gatewayAddress struct {
 }
 
 func NewGateway(obj *unstructured.Unstructured, f *Fields) *Gateway {
-	g := &Gateway{Meta: identity(obj)}
+	g := &Gateway{Meta: newMeta(obj)}
 	g.identify(KindGateway, obj, f, true)
 	g.Targets.Ref = g.Ref(KindGateway)
 	var written gatewayObject
-	if err := decode(obj, &written); err != nil {
-		g.Malformed, g.Targets.Problems = true, malformed(g.Targets.Ref, err)
+	if g.Targets.Problems = decode(g.Targets.Ref, obj, &written); g.Targets.Problems != nil {
+		g.Malformed = true
 		return g
 	}
 	g.Class = written.Spec.GatewayClassName
@@ -73,9 +73,7 @@ func NewGateway(obj *unstructured.Unstructured, f *Fields) *Gateway {
 	return g
 }
 
-func (g *Gateway) KindName() KindName {
-	return KindName{Kind: KindGateway, Namespace: g.Namespace, Name: g.Name}
-}
+func (g *Gateway) KindName() KindName { return KindName{KindGateway, g.Namespace, g.Name} }
 
 // addAddress adds an address of the status, if clients can be sent there (G40–G42).
 func (g *Gateway) addAddress(address gatewayAddress) {
@@ -110,15 +108,13 @@ type GatewayClass struct {
 }
 
 func NewGatewayClass(obj *unstructured.Unstructured, _ *Fields) *GatewayClass {
-	c := &GatewayClass{Meta: identity(obj)}
+	c := &GatewayClass{Meta: newMeta(obj)}
 	var written struct {
 		Spec struct {
 			ControllerName string `json:"controllerName"`
 		} `json:"spec"`
 	}
-	if err := decode(obj, &written); err != nil {
-		c.Problems = malformed(c.Ref(KindGatewayClass), err)
-	}
+	c.Problems = decode(c.Ref(KindGatewayClass), obj, &written)
 	c.Controller = written.Spec.ControllerName
 	return c
 }
@@ -133,7 +129,7 @@ type Namespace struct {
 }
 
 func NewNamespace(obj *corev1.Namespace, _ *Fields) *Namespace {
-	n := &Namespace{Meta: newMeta(&obj.ObjectMeta)}
+	n := &Namespace{Meta: newMeta(obj)}
 	if textOf(obj.Labels) <= maxLabelText {
 		n.Labels = labels.Merge(obj.Labels, nil)
 	}

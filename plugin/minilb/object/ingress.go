@@ -25,7 +25,7 @@ type IngressAddress struct {
 }
 
 func NewIngress(obj *networkingv1.Ingress, f *Fields) *Ingress {
-	i := &Ingress{Meta: newMeta(&obj.ObjectMeta)}
+	i := &Ingress{Meta: newMeta(obj)}
 	i.identify("Ingress", obj, f, true)
 	for _, class := range []string{ptr.Deref(obj.Spec.IngressClassName, ""), obj.Annotations["kubernetes.io/ingress.class"]} {
 		if class != "" && !slices.Contains(i.Classes, class) {
@@ -35,13 +35,8 @@ func NewIngress(obj *networkingv1.Ingress, f *Fields) *Ingress {
 	if service, ok := obj.Annotations[lb.ServiceAnnotation]; ok {
 		i.Service = new(printable.Cut(service, maxValue)) // and no reference any longer
 	}
-	var hosts hostList
-	for _, rule := range obj.Spec.Rules { // I1, I2, I3: not spec.tls, not defaultBackend
-		if rule.Host != "" {
-			hosts.add(rule.Host)
-		}
-	}
-	i.Hosts, i.Surplus = hosts.Hosts, hosts.Surplus
+	// I1, I2, I3: not spec.tls, not defaultBackend
+	i.Hosts, i.Surplus = distinctHosts(obj.Spec.Rules, func(rule networkingv1.IngressRule) string { return rule.Host })
 	for _, address := range obj.Status.LoadBalancer.Ingress[:min(MaxTargets, len(obj.Status.LoadBalancer.Ingress))] { // I7: all of them
 		i.Addresses = append(i.Addresses, IngressAddress{IP: address.IP, Hostname: address.Hostname})
 	}

@@ -61,27 +61,21 @@ type Truncation struct {
 	Dropped    int    `json:",omitzero"`
 }
 
-// hostList are hosts of an object's spec, each once, as far as they are kept.
-type hostList struct {
-	Hosts   []string
-	Surplus int // how many there are beside
-	Seen    map[string]bool
-	Text    int // bytes
-}
-
-func (l *hostList) add(host string) {
-	switch {
-	case l.Seen[host]:
-	case len(l.Hosts) >= MaxHosts, l.Text+len(host) > maxHostText:
-		l.Surplus++
-	default:
-		if l.Seen == nil {
-			l.Seen = map[string]bool{}
+// distinctHosts returns the hosts of an object's spec, each once, as far as they are kept, and how many there are beside.
+func distinctHosts[T any](all []T, hostOf func(T) string) (kept []string, surplus int) {
+	seen, text := map[string]bool{}, 0
+	for _, of := range all {
+		switch host := hostOf(of); {
+		case host == "" || seen[host]:
+		case len(kept) >= MaxHosts, text+len(host) > maxHostText:
+			surplus++
+		default:
+			seen[host] = true
+			kept = append(kept, host)
+			text += len(host)
 		}
-		l.Seen[host] = true
-		l.Hosts = append(l.Hosts, host)
-		l.Text += len(host)
 	}
+	return kept, surplus
 }
 
 func textOf(labels map[string]string) int {

@@ -23,8 +23,8 @@ type ListenerSet struct {
 type listenerSetObject struct {
 	metav1.ObjectMeta `json:"metadata"`
 	Spec              struct {
-		ParentRef gatewayv1.ParentGatewayReference `json:"parentRef"`
-		Listeners []listenerSpec                   `json:"listeners"`
+		ParentRef gatewayv1.ParentReference `json:"parentRef"`
+		Listeners []listenerSpec            `json:"listeners"`
 	} `json:"spec"`
 	Status struct {
 		Conditions statusConditions `json:"conditions"`
@@ -35,15 +35,13 @@ type listenerSetObject struct {
 // NewListenerSet returns the function that reads objects of the kind, which those of a list may leave out (G8).
 func NewListenerSet(kind string) func(*unstructured.Unstructured, *Fields) *ListenerSet {
 	return func(obj *unstructured.Unstructured, f *Fields) *ListenerSet {
-		s := &ListenerSet{Meta: identity(obj), Kind: kind}
+		s := &ListenerSet{Meta: newMeta(obj), Kind: kind}
 		s.identify(kind, obj, f, true)
 		var written listenerSetObject
-		if err := decode(obj, &written); err != nil {
-			s.Problems = malformed(s.Ref(kind), err)
+		if s.Problems = decode(s.Ref(kind), obj, &written); s.Problems != nil {
 			return s
 		}
-		parent := &written.Spec.ParentRef
-		s.Parent = referred(parent.Group, parent.Kind, parent.Namespace, parent.Name, s.Namespace)
+		s.Parent = parentRef(&written.Spec.ParentRef, s.Namespace).KindName
 		s.Listeners = reduceListeners(written.Spec.Listeners, written.Status.Listeners)
 		s.Accepted, _ = written.Status.Conditions.get(string(gatewayv1.ListenerSetConditionAccepted))
 		if service, ok := written.Annotations[lb.ServiceAnnotation]; ok {
@@ -54,6 +52,4 @@ func NewListenerSet(kind string) func(*unstructured.Unstructured, *Fields) *List
 	}
 }
 
-func (s *ListenerSet) KindName() KindName {
-	return KindName{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name}
-}
+func (s *ListenerSet) KindName() KindName { return KindName{s.Kind, s.Namespace, s.Name} }

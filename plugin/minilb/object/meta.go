@@ -27,12 +27,13 @@ type Meta struct {
 	Lint       []Problem `json:",omitzero"` // labels and annotations without effect
 }
 
-func newMeta(obj *metav1.ObjectMeta) Meta {
+// newMeta returns the part of an object that can be read whatever else is wrong with it.
+func newMeta(obj metav1.Object) Meta {
 	return Meta{
-		Namespace: intern(obj.Namespace),
-		Name:      obj.Name,
-		Created:   obj.CreationTimestamp.Unix(),
-		Ignored:   lb.Ignored(obj.Labels),
+		Namespace: intern(obj.GetNamespace()),
+		Name:      obj.GetName(),
+		Created:   obj.GetCreationTimestamp().Unix(),
+		Ignored:   lb.Ignored(obj.GetLabels()),
 	}
 }
 

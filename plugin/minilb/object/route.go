@@ -6,7 +6,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/utils/ptr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/hostname"
@@ -125,28 +124,21 @@ func redirects(obj *unstructured.Unstructured) bool {
 // NewRoute returns the function that reads routes of the kind, which those of a list may leave out (G8).
 func NewRoute(kind string) func(*unstructured.Unstructured, *Fields) *Route {
 	return func(obj *unstructured.Unstructured, f *Fields) *Route {
-		r := &Route{Meta: identity(obj), Kind: kind}
+		r := &Route{Meta: newMeta(obj), Kind: kind}
 		r.identify(kind, obj, f, true)
 		var written routeObject
-		if err := decode(obj, &written); err != nil {
-			r.Problems = malformed(r.Ref(kind), err)
+		if r.Problems = decode(r.Ref(kind), obj, &written); r.Problems != nil {
 			return r
 		}
-		var hosts hostList
-		for _, host := range written.Spec.Hostnames {
-			if host != "" {
-				hosts.add(hostname.Lower(host))
-			}
-		}
-		if r.Hosts, r.Surplus = hosts.Hosts, hosts.Surplus; r.Hosts == nil {
+		r.Hosts, r.Surplus = distinctHosts(written.Spec.Hostnames, hostname.Lower)
+		if r.Hosts == nil {
 			r.Hosts = []string{""}
 			if redirects(obj) {
-				o := r.Ref(kind)
-				r.Problems = []Problem{{Ref: &o, Reason: ReasonNotice, Text: redirecting}}
+				r.Problems = []Problem{{Ref: new(r.Ref(kind)), Reason: ReasonNotice, Text: redirecting}}
 			}
 		}
 		for i := range written.Spec.ParentRefs[:min(MaxParents, len(written.Spec.ParentRefs))] {
-			if parent := r.parent(&written.Spec.ParentRefs[i]); !slices.Contains(r.Parents, parent) {
+			if parent := parentRef(&written.Spec.ParentRefs[i], r.Namespace); !slices.Contains(r.Parents, parent) {
 				r.Parents = append(r.Parents, parent)
 			}
 		}
@@ -156,7 +148,7 @@ func NewRoute(kind string) func(*unstructured.Unstructured, *Fields) *Route {
 			if kind := value(entry.ParentRef.Kind, KindGateway); kind == KindGateway || kind == KindListenerSet {
 				entry.ParentRef.Group = new(value(entry.ParentRef.Group, GatewayGroup)) // the core has no such kinds (G20)
 			}
-			v := RouteStatus{Parent: r.parent(&entry.ParentRef), Controller: entry.ControllerName}
+			v := RouteStatus{Parent: parentRef(&entry.ParentRef, r.Namespace), Controller: entry.ControllerName}
 			// G22: whatever generation it was said of; all else is judged by the present spec.
 			v.Accepted, v.Reason = entry.Conditions.get(string(gatewayv1.RouteConditionAccepted))
 			r.Statuses = append(r.Statuses, v)
@@ -169,14 +161,4 @@ func NewRoute(kind string) func(*unstructured.Unstructured, *Fields) *Route {
 	}
 }
 
-func (r *Route) parent(ref *gatewayv1.ParentReference) ParentRef {
-	return ParentRef{
-		KindName: referred(ref.Group, ref.Kind, ref.Namespace, ref.Name, r.Namespace),
-		Section:  string(ptr.Deref(ref.SectionName, "")),
-		Port:     int32(ptr.Deref(ref.Port, 0)),
-	}
-}
-
-func (r *Route) KindName() KindName {
-	return KindName{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
-}
+func (r *Route) KindName() KindName { return KindName{r.Kind, r.Namespace, r.Name} }

@@ -36,7 +36,7 @@ func (s *Service) Exposed(class string, withoutClass bool) bool {
 // NewService keeps what is answered, and what the fields ask for beyond that.
 func NewService(obj *corev1.Service, f *Fields) *Service {
 	s := &Service{
-		Meta: newMeta(&obj.ObjectMeta),
+		Meta: newMeta(obj),
 		Kind: corev1.ServiceType(intern(string(obj.Spec.Type))),
 	}
 	if class := obj.Spec.LoadBalancerClass; class != nil {
