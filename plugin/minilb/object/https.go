@@ -31,33 +31,22 @@ const maxProtocols = 16
 
 // reduceHTTPS returns nil if the Service does not serve HTTPS.
 func reduceHTTPS(obj *corev1.Service) *HTTPS {
-	var h *HTTPS
-	plain := false
-	for i := range obj.Spec.Ports {
-		switch p := &obj.Spec.Ports[i]; {
-		case protoLabel(p.Protocol) != "_tcp":
-		case p.Port == httpPort:
-			plain = true
-		case p.Port == HttpsPort:
-			h = &HTTPS{Port: serviceLabel(p.Name)}
-			if list := obj.Annotations[lb.ALPNAnnotation]; len(list) <= maxValue {
-				h.ALPN, h.Rejected = parseALPN(list)
-			} else {
-				h.Rejected = []string{fmt.Sprintf("all protocols are refused: they have %d bytes, at most %d are read", len(list), maxValue)}
-			}
-		}
+	tcp := func(number int32) int {
+		return slices.IndexFunc(obj.Spec.Ports, func(p corev1.ServicePort) bool {
+			return p.Port == number && protoLabel(p.Protocol) == "_tcp"
+		})
 	}
-	if h != nil {
-		h.HasHTTP = plain
+	i := tcp(HttpsPort)
+	if i < 0 {
+		return nil
+	}
+	h := &HTTPS{Port: serviceLabel(obj.Spec.Ports[i].Name), HasHTTP: tcp(httpPort) >= 0}
+	if list := obj.Annotations[lb.ALPNAnnotation]; len(list) <= maxValue {
+		h.ALPN, h.Rejected = parseALPN(list)
+	} else {
+		h.Rejected = []string{fmt.Sprintf("all protocols are refused: they have %d bytes, at most %d are read", len(list), maxValue)}
 	}
 	return h
-}
-
-func (h *HTTPS) Equal(o *HTTPS) bool {
-	if h == nil || o == nil {
-		return h == o
-	}
-	return h.Port == o.Port && h.HasHTTP == o.HasHTTP && slices.Equal(h.ALPN, o.ALPN) && slices.Equal(h.Rejected, o.Rejected)
 }
 
 // parseALPN reads a comma-separated list of protocols (RFC 9460 §7.1.1), each once, in its order.

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"reflect"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,7 +26,9 @@ type ServicePorts struct {
 	HTTPS *HTTPS `json:",omitzero"` // nil if it does not serve HTTPS, or nobody asks
 }
 
-func (o ServicePorts) Equal(p ServicePorts) bool { return o.Named == p.Named && o.HTTPS.Equal(p.HTTPS) }
+func (o ServicePorts) Equal(p ServicePorts) bool {
+	return o == p || o.Named == p.Named && reflect.DeepEqual(o.HTTPS, p.HTTPS)
+}
 
 // Exposed reports whether the Service, which may be nil, is one of the class or, where those count, of none, and not ignored (S6, M8).
 func (s *Service) Exposed(class string, withoutClass bool) bool {
