@@ -35,18 +35,14 @@ func (e *Endpoints) UnmarshalJSON(data []byte) error {
 		e.Nodes[i] = intern(node)
 	}
 	fits := func(n int, none bool) bool { return none || n == e.Len() }
-	switch e.Width {
-	case 0:
-		if e.Packed != nil {
-			return errors.New("there are endpoints without a width")
-		}
-	case 4 + 1, 16 + 1:
-	default:
-		return fmt.Errorf("there are endpoints of %d bytes", e.Width)
-	}
-	if len(e.Packed)%max(1, e.Width) != 0 || !fits(len(e.Hostnames), e.Hostnames == nil) || !fits(len(e.Nodes), e.Nodes == nil) || !fits(len(e.Pods), e.Pods == nil) {
+	switch n := e.Width; {
+	case n == 0 && e.Packed != nil:
+		return errors.New("there are endpoints without a width")
+	case n != 0 && n != 4+1 && n != 16+1:
+		return fmt.Errorf("there are endpoints of %d bytes", n)
+	case len(e.Packed)%max(1, n) != 0 || !fits(len(e.Hostnames), e.Hostnames == nil) || !fits(len(e.Nodes), e.Nodes == nil) || !fits(len(e.Pods), e.Pods == nil):
 		return fmt.Errorf("%d bytes, %d hostnames, %d nodes and %d pods cannot be those of endpoints that take %d bytes each",
-			len(e.Packed), len(e.Hostnames), len(e.Nodes), len(e.Pods), e.Width)
+			len(e.Packed), len(e.Hostnames), len(e.Nodes), len(e.Pods), n)
 	}
 	return nil
 }
@@ -65,7 +61,7 @@ type selectorJSON struct {
 type requirementJSON struct {
 	Key    string
 	Op     selection.Operator
-	Values []string `json:",omitzero"`
+	Values []string `json:",omitempty"`
 }
 
 // MarshalJSON implements the json.Marshaler interface.
@@ -75,11 +71,7 @@ func (s NamespaceSelection) MarshalJSON() ([]byte, error) {
 		requirements, selectable := s.Selector.Requirements()
 		out.Selector = &selectorJSON{Nothing: !selectable}
 		for _, r := range requirements {
-			values := r.ValuesUnsorted()
-			if len(values) == 0 {
-				values = nil
-			}
-			out.Selector.Requirements = append(out.Selector.Requirements, requirementJSON{r.Key(), r.Operator(), values})
+			out.Selector.Requirements = append(out.Selector.Requirements, requirementJSON{r.Key(), r.Operator(), r.ValuesUnsorted()})
 		}
 	}
 	return json.Marshal(out)

@@ -3,6 +3,7 @@ package object
 import (
 	"cmp"
 	"math"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,17 +25,12 @@ func (p Port) HasName() bool { return p.Service != unnamed && len(p.Service) <= 
 
 // reducePorts returns the ports that have a number.
 func reducePorts(ports []discoveryv1.EndpointPort) []Port {
-	if len(ports) == 0 {
-		return nil
-	}
-	reduced := make([]Port, 0, len(ports))
+	reduced := slices.Grow([]Port(nil), len(ports)) // nil for none
 	for i := range ports {
 		p := &ports[i]
-		number := ptr.Deref(p.Port, 0)
-		if number <= 0 || number > math.MaxUint16 {
-			continue
+		if number := ptr.Deref(p.Port, 0); number > 0 && number <= math.MaxUint16 {
+			reduced = append(reduced, Port{protoLabel(ptr.Deref(p.Protocol, "")), serviceLabel(ptr.Deref(p.Name, "")), uint16(number)})
 		}
-		reduced = append(reduced, Port{protoLabel(ptr.Deref(p.Protocol, "")), serviceLabel(ptr.Deref(p.Name, "")), uint16(number)})
 	}
 	return reduced
 }
