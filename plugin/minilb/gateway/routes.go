@@ -45,7 +45,7 @@ type dirty struct {
 
 // Object is one of those that Routes are made of: a route, Gateway, GatewayClass, ListenerSet or Namespace.
 type Object interface {
-	Hidden() bool
+	Metadata() *object.Meta
 	KindName() object.KindName
 }
 
@@ -72,7 +72,7 @@ func newDirty() dirty {
 func (rs *Routes) Set(obj Object) {
 	name := obj.KindName()
 	rs.Delete(name)
-	if obj.Hidden() {
+	if obj.Metadata().Ignored {
 		rs.ignored[name] = true
 		return
 	}

@@ -16,7 +16,7 @@ import (
 type Meta struct {
 	Namespace, Name string `json:",omitzero"`
 	Created         int64  `json:",omitzero"` // unix seconds, the resolution of creationTimestamp
-	Ignored         bool   `json:",omitzero"` // M8
+	Ignored         bool   `json:",omitzero"` // it is to be taken for absent (M8)
 
 	Labels      map[string]string `json:"-"` // nil without Fields.Annotations
 	Annotations map[string]string `json:"-"` // likewise
@@ -71,9 +71,6 @@ func intern(s string) string { return unique.Make(s).Value() }
 func (m *Meta) Ref(kind string) Ref {
 	return Ref{Kind: kind, Namespace: m.Namespace, Name: m.Name, Created: m.Created, UID: m.UID, Generation: m.Generation}
 }
-
-// Hidden reports whether the object is to be taken for absent (M8).
-func (m *Meta) Hidden() bool { return m.Ignored }
 
 // Key returns the name that stores have the object by.
 func (m *Meta) Key() cache.ObjectName { return cache.NewObjectName(m.Namespace, m.Name) }

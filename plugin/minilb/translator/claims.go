@@ -176,10 +176,10 @@ func queueObject[T interface {
 	return func(old, new T) {
 		var none T
 		was, is := old, new // as they count (M8)
-		if old != none && old.Hidden() {
+		if old != none && old.Metadata().Ignored {
 			was = none
 		}
-		if new != none && new.Hidden() {
+		if new != none && new.Metadata().Ignored {
 			is = none
 		}
 		if reflect.DeepEqual(was, is) && (was != old) == (is != new) {
