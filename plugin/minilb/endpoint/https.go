@@ -1,6 +1,8 @@
 package endpoint
 
 import (
+	"slices"
+
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -8,22 +10,20 @@ import (
 // binding returns the HTTPS record, nil unless all sets of ports that endpoints have agree on where the port is served. If that
 // is not 443, a Service with a port 80 has none: Chromium would go to https, but not to that port, so that a page breaks
 // which worked over http (D50).
-func binding(h *object.HTTPS, sets [][]object.Port) *records.SvcParams {
+func (u *Usable) binding(h *object.HTTPS) *records.SvcParams {
 	if h == nil {
 		return nil
 	}
-	number := uint16(0)
-	for _, set := range sets {
-		own := uint16(0)
-		for _, p := range set {
-			if p.Proto == "_tcp" && p.Service == h.Port {
-				own = p.Number
-			}
+	number, has := uint16(0), u.having()
+	for i, set := range u.ports {
+		if !has[i] {
+			continue
 		}
-		if own == 0 || number != 0 && number != own {
+		at := slices.IndexFunc(set, func(p object.Port) bool { return p.Proto == "_tcp" && p.Service == h.Port })
+		if at < 0 || number != 0 && number != set[at].Number {
 			return nil
 		}
-		number = own
+		number = set[at].Number
 	}
 	if number == 0 || number != object.HttpsPort && h.HasHTTP {
 		return nil

@@ -17,6 +17,10 @@ import (
 func (u *Usable) namedPorts(labels []string, ofService string) []records.Port {
 	has, contributing := u.having(), 0
 	having := map[object.Port][]int{} // sets with entries, by their numbers
+	for both := range strings.FieldsSeq(ofService) {
+		service, proto, _ := strings.Cut(both, ".")
+		having[object.Port{Proto: proto, Service: service}] = nil
+	}
 	for i, set := range u.ports {
 		if has[i] {
 			contributing++
@@ -32,14 +36,12 @@ func (u *Usable) namedPorts(labels []string, ofService string) []records.Port {
 			having[p] = all
 		}
 	}
-	type name struct{ proto, service string }
 	var ports []records.Port
-	var names []name
-	served := map[name]bool{}
+	served := map[object.Port]bool{} // without their numbers
 	shared, kept := map[string]records.Port{}, 0
-	for _, p := range slices.SortedFunc(maps.Keys(having), object.Port.Compare) { // C5: some may be left out
+	all := slices.SortedFunc(maps.Keys(having), object.Port.Compare) // C5: some may be left out
+	for _, p := range all {
 		var named records.Port
-		names = append(names, name{p.Proto, p.Service})
 		switch sets := having[p]; {
 		case len(sets) == 0:
 			continue
@@ -56,16 +58,12 @@ func (u *Usable) namedPorts(labels []string, ofService string) []records.Port {
 		}
 		named.Proto, named.Service, named.Number = p.Proto, p.Service, p.Number
 		ports = append(ports, named)
-		served[name{p.Proto, p.Service}] = true
+		served[object.Port{Proto: p.Proto, Service: p.Service}] = true
 	}
-	for both := range strings.FieldsSeq(ofService) {
-		service, proto, _ := strings.Cut(both, ".")
-		names = append(names, name{proto, service})
-	}
-	for _, idle := range names {
-		if !served[idle] {
+	for _, idle := range all {
+		if idle.Number = 0; !served[idle] {
 			served[idle] = true
-			ports = append(ports, records.Port{Proto: idle.proto, Service: idle.service, Addrs: []netip.Addr{}}) // none, which nil is not
+			ports = append(ports, records.Port{Proto: idle.Proto, Service: idle.Service, Addrs: []netip.Addr{}}) // none, which nil is not
 		}
 	}
 	return ports

@@ -56,11 +56,11 @@ func Family(addr netip.Addr) int {
 
 // Of returns the entries that a Service can be answered with, and how many endpoints it has (E3–E8).
 func Of(slicesOf []*object.EndpointSlice) (Usable, Counts) {
-	all, sets := Entries(slicesOf)
-	u := Usable{ports: sets, Entries: make([]Entry, 0, len(all))}
+	var u Usable
 	var counts Counts
-	for i := range all {
-		switch e := &all[i]; {
+	u.Entries, u.ports = Entries(slicesOf)
+	for i := range u.Entries {
+		switch e := &u.Entries[i]; {
 		case e.Is(object.Ready): // E5: alone decides, whatever else is said
 			counts.Ready++
 			u.Ready[Family(e.Addr)] = true
@@ -70,11 +70,7 @@ func Of(slicesOf []*object.EndpointSlice) (Usable, Counts) {
 			counts.NotReady++
 		}
 	}
-	for i := range all {
-		if e := &all[i]; u.Has(e) {
-			u.Entries = append(u.Entries, *e)
-		}
-	}
+	u.Entries = slices.DeleteFunc(u.Entries, func(e Entry) bool { return !u.Has(&e) })
 	return u, counts
 }
 
@@ -141,7 +137,7 @@ func Addresses(o *config.Options, u *Usable, offered object.ServicePorts) *recor
 		}
 	}
 	answered.Endpoints = records.NewEndpoints(answered, hosts, u.namedPorts(labels, offered.Named))
-	answered.HTTPS = binding(offered.HTTPS, u.contributing())
+	answered.HTTPS = u.binding(offered.HTTPS)
 	return answered
 }
 
@@ -191,17 +187,6 @@ func (u *Usable) labels() []string {
 		labels[i] = cmp.Or(e.Hostname, pods[e.Pod].label())
 	}
 	return labels
-}
-
-// contributing returns the sets of ports that entries have.
-func (u *Usable) contributing() (sets [][]object.Port) {
-	has := u.having()
-	for i, set := range u.ports {
-		if has[i] {
-			sets = append(sets, set)
-		}
-	}
-	return sets
 }
 
 // having reports of each set of ports whether an entry has it.
