@@ -37,7 +37,8 @@ func (c *Cluster) SnapshotAge() (age time.Duration, known bool) {
 	if c.snapshot == nil {
 		return 0, false
 	}
-	return c.snapshot.Age()
+	written := c.snapshot.Written.Load()
+	return max(0, time.Since(time.Unix(written, 0))), written != 0
 }
 
 // MarkDirty makes the snapshot be written again, after a change, or because another Cluster's may have taken its place.

@@ -5,6 +5,7 @@ package snapshot
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,7 +13,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"strconv"
 	"strings"
 
 	"k8s.io/client-go/tools/cache"
@@ -80,26 +80,22 @@ var constructors = map[string]func() Object{
 }
 
 // Store returns the objects of a kind and scope, of all namespaces if need be, and whether they are known.
-func (s *State) Store(kind, scope string) ([]Object, bool) {
-	var all *Store
-	for i := range s.Stores {
-		switch of := &s.Stores[i]; {
-		case of.Kind == kind && of.Scope == scope:
+func (s *State) Store(kind, scope string) (objects []Object, known bool) {
+	for _, of := range s.Stores {
+		switch {
+		case of.Kind != kind:
+		case of.Scope == scope:
 			return of.Objects, true
-		case of.Kind == kind && of.Scope == "":
-			all = of
+		case of.Scope == "":
+			known = true
+			for _, o := range of.Objects {
+				if key := o.Key(); scope == cmp.Or(key.Namespace, key.Name) {
+					objects = append(objects, o)
+				}
+			}
 		}
 	}
-	if all == nil {
-		return nil, false
-	}
-	var objects []Object
-	for _, o := range all.Objects {
-		if key := o.Key(); scope == key.Namespace || kind == "namespace" && scope == key.Name {
-			objects = append(objects, o)
-		}
-	}
-	return objects, true
+	return objects, known
 }
 
 func encode(out io.Writer, s *State) error {
@@ -174,13 +170,11 @@ func (r *reader) title() error {
 	if err != nil && err != io.EOF {
 		return err
 	}
-	line, _, found := bytes.Cut(beginning, []byte("\n"))
-	text, named := strings.CutPrefix(string(line), title+" ")
-	version, err := strconv.Atoi(text)
-	switch {
-	case !found || !named || err != nil:
+	version := 0
+	if _, err := fmt.Sscanf(string(beginning), title+" %d\n", &version); err != nil {
 		return errors.New("it is not a snapshot of minilb")
-	case version != Version:
+	}
+	if version != Version {
 		return fmt.Errorf("its format is version %d, and this minilb reads version %d", version, Version)
 	}
 	r.line()
