@@ -69,20 +69,16 @@ func (u *Usable) namedPorts(labels []string, ofService string) []records.Port {
 	return ports
 }
 
-// servedBy returns the addresses of the entries with these sets of ports, in order, nil for all; or their labels if some
+// servedBy returns the addresses of the entries with these sets of ports, which are in order, nil for all; or their labels if some
 // entries have labels, once for each address (E8).
 func (u *Usable) servedBy(sets []int, labels []string) (addrs []netip.Addr, named []string) {
-	serves := make([]bool, len(u.ports))
-	for _, set := range sets {
-		serves[set] = true
-	}
 	addrs, named = []netip.Addr{}, []string{} // none, which nil is not
 	total := 0
 	for begin, end := 0, 0; begin < len(u.Entries); begin = end {
 		addr, served := u.Entries[begin].Addr, false
 		own, usual := "", "" // the first label of those that serve, and of all at the address
 		for ; end < len(u.Entries) && u.Entries[end].Addr == addr; end++ {
-			is := serves[u.Entries[end].ports]
+			_, is := slices.BinarySearch(sets, u.Entries[end].ports)
 			served = served || is
 			if labels == nil || labels[end] == "" {
 				continue
