@@ -9,12 +9,9 @@ import (
 )
 
 const (
-	// writeInterval is the least time between two writes.
-	writeInterval = 2 * time.Second
-	// retryInterval is the pause after a failure, unless that is errTooLarge.
-	retryInterval = 10 * time.Second
-	// refreshInterval is the time between two writes without a change, which bounds the file's age.
-	refreshInterval = time.Hour
+	writeInterval   = 2 * time.Second  // the least time between two writes
+	retryInterval   = 10 * time.Second // the pause after a failure, unless that is errTooLarge
+	refreshInterval = time.Hour        // between two writes without a change, which bounds the file's age
 )
 
 // Writer keeps the file up to date. The functions must be set before it is used.
