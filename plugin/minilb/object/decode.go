@@ -44,8 +44,7 @@ func decode(o Ref, obj *unstructured.Unstructured, into any) []Problem {
 	}
 	// This slower decoder names the field.
 	text, _ := json.Marshal(obj.Object)
-	var misfit *json.UnmarshalTypeError
-	if errors.As(json.Unmarshal(text, into), &misfit) {
+	if misfit, ok := errors.AsType[*json.UnmarshalTypeError](json.Unmarshal(text, into)); ok {
 		err = fmt.Errorf("there is a %s in %s", misfit.Value, misfit.Field)
 	}
 	line := printable.Legible(strings.Join(strings.Fields(err.Error()), " "))
@@ -73,9 +72,6 @@ func (cs statusConditions) get(name string) (status, reason string) {
 	}
 	return "", ""
 }
-
-// maxMessage is how many bytes of what a controller says are kept.
-const maxMessage = 240
 
 // The states of a condition that count; any other is unknown.
 const (

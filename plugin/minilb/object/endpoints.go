@@ -83,12 +83,7 @@ func Pack(all []Endpoint) Endpoints {
 	return e
 }
 
-func (e *Endpoints) Len() int {
-	if e.Width == 0 {
-		return 0
-	}
-	return len(e.Packed) / e.Width
-}
+func (e *Endpoints) Len() int { return len(e.Packed) / max(1, e.Width) }
 
 // All yields the endpoints in order.
 func (e *Endpoints) All() iter.Seq[Endpoint] {

@@ -26,9 +26,6 @@ const (
 	HttpsPort = 443
 )
 
-// maxProtocols is how many protocols a Service may name.
-const maxProtocols = 16
-
 // reduceHTTPS returns nil if the Service does not serve HTTPS.
 func reduceHTTPS(obj *corev1.Service) *HTTPS {
 	tcp := func(number int32) int {

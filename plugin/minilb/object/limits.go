@@ -11,12 +11,19 @@ import (
 const (
 	MaxHosts        = 1024     // of an object: as many as the API server lets a TLSRoute have
 	MaxTargets      = 256      // addresses of a status
+	MaxParents      = 64       // of a route, and as many verdicts; the API server allows 32
+	MaxListeners    = 256      // of an object; the API server allows 64
 	maxHostText     = 64 << 10 // bytes of all hosts that an object names
 	maxValue        = 256      // bytes of an annotation that is no list of hosts
+	maxMessage      = 240      // bytes of what a controller says
+	maxProtocols    = 16       // that a Service names
+	maxLint         = 5        // warnings about labels and annotations
 	MaxProblems     = 32       // problems of single hosts or endpoints; the others are counted
 	MaxLines        = 5        // problems of single hosts that are logged at a time, so that one object does not drown the others
 	maxLabelText    = 64 << 10 // bytes of a Namespace's labels
 	maxSelectorText = 8 << 10  // bytes of a listener's selector of Namespaces
+	maxPorts        = 1024     // with names, of a slice or a Service, which can have 20,000 each
+	MaxPortAddrs    = 1 << 20  // of the ports of a Service that not all endpoints have: its slices can have different ones
 )
 
 // keepHosts keeps the first MaxHosts hosts and maxHostText bytes of the host annotations, in the order of names, and does
@@ -85,9 +92,3 @@ func textOf(labels map[string]string) int {
 	}
 	return n
 }
-
-// Slices and Services can have 20,000 ports each, and slices of one Service can have different ones.
-const (
-	maxPorts     = 1024    // with names, of a slice or a Service
-	MaxPortAddrs = 1 << 20 // of the ports of a Service that not all endpoints have
-)

@@ -24,9 +24,6 @@ type Listener struct {
 	Conflicts     string                 `json:",omitzero"`
 }
 
-// MaxListeners bounds those of one object; the API server allows 64.
-const MaxListeners = 256
-
 // listenerSpec is a listener as it is written, in a Gateway or a ListenerSet.
 type listenerSpec struct {
 	Name          string                 `json:"name"`

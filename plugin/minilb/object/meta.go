@@ -37,8 +37,16 @@ func newMeta(obj metav1.Object) Meta {
 	}
 }
 
-// maxLint is how many warnings are kept of an object.
-const maxLint = 5
+// Fields say what is kept of objects beyond what every reader needs.
+type Fields struct {
+	Classes         []string // loadBalancerClasses of the Services that are exposed, "" for those without one
+	HostAnnotations []string // annotations that claim hosts (M9), in order
+	Unexposed       bool     // Services that are not exposed keep their hosts, too
+	HTTPS           bool     // how Services serve HTTPS (D50)
+	Nodes           bool     // on which node each endpoint is
+	Annotations     bool     // labels and annotations, for an inspection
+	Identity        bool     // UID and generation of objects that claim hosts, and what is wrong with their labels and annotations
+}
 
 // identify adds what is known of an object with Fields.Identity. Notices are kept only of one that is ours.
 func (m *Meta) identify(kind string, obj metav1.Object, f *Fields, ours bool) {

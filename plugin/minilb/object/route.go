@@ -82,9 +82,6 @@ type RouteStatus struct {
 	Reason     string    `json:",omitzero"` // with the message, for people; "" of one that is accepted
 }
 
-// MaxParents bounds the parents and the verdicts of one route; the API server allows 32.
-const MaxParents = 64
-
 type routeObject struct {
 	metav1.ObjectMeta `json:"metadata"`
 	Spec              struct {
