@@ -179,23 +179,6 @@ func (b *bench) pointers(addrs string) string {
 	return strings.Join(all, " ")
 }
 
-// E8: an entry takes the place of another where both slices have the same ports, in whichever order.
-func TestEntriesOfOtherPorts(t *testing.T) {
-	http, metrics := object.Port{Proto: "_tcp", Service: "_http", Number: 8080}, object.Port{Proto: "_tcp", Service: "_metrics", Number: 9090}
-	for _, tc := range []struct {
-		old, new []object.Port
-		want     int
-	}{{[]object.Port{http, metrics}, []object.Port{metrics, http}, 0}, {[]object.Port{http}, []object.Port{http, metrics}, 1}, {[]object.Port{http, metrics}, []object.Port{http}, 1}} {
-		drains, waits := serviceSlice("shop/web", "old", "10.0.0.7 rST"), serviceSlice("shop/web", "new", "10.0.0.7 rst")
-		drains.Ports, waits.Ports = tc.old, tc.new
-		for _, all := range [][]*object.EndpointSlice{{drains, waits}, {waits, drains}} {
-			if u, _ := endpoint.Of(all); len(u.Entries) != tc.want {
-				t.Errorf("%v drains, %v waits: %d are usable, want %d", tc.old, tc.new, len(u.Entries), tc.want)
-			}
-		}
-	}
-}
-
 // Of entries with one address, an DryRun shows which one is answered with (E3).
 func TestInspectedEntries(t *testing.T) {
 	random := seeded(t)
