@@ -149,7 +149,7 @@ type pod struct {
 }
 
 // label returns the name of an endpoint (D40), "" for that of its address.
-func (p *pod) label() string {
+func (p pod) label() string {
 	switch {
 	case p.unsure:
 		return ""
@@ -167,19 +167,16 @@ func (u *Usable) labels() []string {
 	if n == 0 || !hostnames && u.Entries[0].Addr.Is4() == u.Entries[n-1].Addr.Is4() {
 		return nil
 	}
-	pods := map[uint32]*pod{object.NoPod: {unsure: true}}
+	pods := map[uint32]pod{object.NoPod: {unsure: true}}
 	for i := range u.Entries {
 		e := &u.Entries[i]
 		p := pods[e.Pod]
-		if p == nil {
-			p = &pod{}
-			pods[e.Pod] = p
-		}
 		at := &p.addrs[Family(e.Addr)]
 		p.unsure = p.unsure || at.IsValid() && *at != e.Addr
 		if *at = e.Addr; e.Hostname != "" && (p.hostname == "" || e.Hostname < p.hostname) {
 			p.hostname = e.Hostname
 		}
+		pods[e.Pod] = p
 	}
 	labels := make([]string, n)
 	for i := range u.Entries {
