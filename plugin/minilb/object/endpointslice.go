@@ -39,18 +39,18 @@ func NewEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *EndpointSlice 
 		s.Triggered = triggered.UnixNano()
 	}
 	if t := obj.AddressType; t != discoveryv1.AddressTypeIPv4 && t != discoveryv1.AddressTypeIPv6 { // E6
-		s.Problem("its address type %q cannot be answered with; its endpoints are left out", t)
+		s.addProblem("its address type %q cannot be answered with; its endpoints are left out", t)
 		return s
 	}
 	if len(obj.Ports) > maxPorts {
-		s.Problem("it has %d ports; only the first %d are known by their names", len(obj.Ports), maxPorts)
+		s.addProblem("it has %d ports; only the first %d are known by their names", len(obj.Ports), maxPorts)
 	}
 	s.Ports = reducePorts(obj.Ports[:min(maxPorts, len(obj.Ports))])
 	all := make([]Endpoint, 0, len(obj.Endpoints))
 	for i := range obj.Endpoints {
 		e := &obj.Endpoints[i]
 		if len(e.Addresses) == 0 {
-			s.Problem("endpoint %d has no address and is left out", i)
+			s.addProblem("endpoint %d has no address and is left out", i)
 			continue
 		}
 		addr, err := netip.ParseAddr(e.Addresses[0]) // E7: further ones mean nothing
@@ -58,7 +58,7 @@ func NewEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *EndpointSlice 
 		case addr == lb.CiliumPlaceholder: // E17
 			continue
 		case err != nil || addr.Is4() != (obj.AddressType == discoveryv1.AddressTypeIPv4) || !usable(addr):
-			s.Problem("endpoint address %q is not an %s address that can be answered with, and is left out", printable.Shorten(e.Addresses[0]), obj.AddressType)
+			s.addProblem("endpoint address %q is not an %s address that can be answered with, and is left out", printable.Shorten(e.Addresses[0]), obj.AddressType)
 			continue
 		}
 		next := Endpoint{
@@ -102,7 +102,7 @@ func reducePod(ref *corev1.ObjectReference) uint32 {
 	return max(h.Sum32(), NoPod+1)
 }
 
-func (s *EndpointSlice) Problem(format string, args ...any) {
+func (s *EndpointSlice) addProblem(format string, args ...any) {
 	if len(s.Problems) > MaxProblems {
 		s.Problems[MaxProblems].Hosts++
 		return
