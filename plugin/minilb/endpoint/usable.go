@@ -168,8 +168,7 @@ func (u *Usable) labels() []string {
 		return nil
 	}
 	pods := map[uint32]pod{object.NoPod: {unsure: true}}
-	for i := range u.Entries {
-		e := &u.Entries[i]
+	for _, e := range u.Entries {
 		p := pods[e.Pod]
 		at := &p.addrs[Family(e.Addr)]
 		p.unsure = p.unsure || at.IsValid() && *at != e.Addr
@@ -179,8 +178,7 @@ func (u *Usable) labels() []string {
 		pods[e.Pod] = p
 	}
 	labels := make([]string, n)
-	for i := range u.Entries {
-		e := &u.Entries[i]
+	for i, e := range u.Entries {
 		labels[i] = cmp.Or(e.Hostname, pods[e.Pod].label())
 	}
 	return labels

@@ -26,8 +26,7 @@ func (p Port) HasName() bool { return p.Service != unnamed && len(p.Service) <= 
 // reducePorts returns the ports that have a number.
 func reducePorts(ports []discoveryv1.EndpointPort) []Port {
 	reduced := slices.Grow([]Port(nil), len(ports)) // nil for none
-	for i := range ports {
-		p := &ports[i]
+	for _, p := range ports {
 		if number := ptr.Deref(p.Port, 0); number > 0 && number <= math.MaxUint16 {
 			reduced = append(reduced, Port{protoLabel(ptr.Deref(p.Protocol, "")), serviceLabel(ptr.Deref(p.Name, "")), uint16(number)})
 		}
