@@ -16,13 +16,14 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // Claims resolves the claims of one plugin block. Watches queue what has changed for its run loop.
 type Claims struct {
 	options    *config.Options
 	cluster    *cluster.Cluster
-	services   exposure
+	services   *services
 	onResolved func([]object.Problem) // nil for a Translator's
 	wake       chan struct{}          // holds a token while names may have changed
 	unresolved atomic.Bool            // results may have changed
@@ -46,16 +47,14 @@ type Claims struct {
 // not run yet. onResolved is given the problems of all objects whenever some may have changed.
 func NewClaims(ts *Translators, options config.Options, onResolved func([]object.Problem)) {
 	options.HTTPS, options.Probe = false, 0
-	services := &unaddressed{exposed: map[cache.ObjectName]bool{}, namespaces: map[string]int{}, renamed: map[cache.ObjectName]bool{}}
-	c := newClaims(ts, &options, services, onResolved)
+	c := newClaims(ts, &options, records.NewIndex(nil), onResolved)
 	ts.running = append(ts.running, func(ctx context.Context) { c.run(ctx, c.publish) })
 }
 
-func newClaims(ts *Translators, options *config.Options, services exposure, onResolved func([]object.Problem)) *Claims {
+func newClaims(ts *Translators, options *config.Options, index *records.Index, onResolved func([]object.Problem)) *Claims {
 	c := &Claims{
 		options:        options,
 		cluster:        ts.Cluster,
-		services:       services,
 		onResolved:     onResolved,
 		wake:           make(chan struct{}, 1),
 		claims:         map[object.KindName]*claim.Claim{},
@@ -63,11 +62,13 @@ func newClaims(ts *Translators, options *config.Options, services exposure, onRe
 		changedObjects: map[object.KindName]gateway.Object{},
 		routes:         gateway.New(options),
 	}
+	c.services = newServices(options, index, c.changed)
 	c.resolver = claim.NewResolver(options, struct {
-		exposure
+		*services
 		*gateway.Routes
-	}{services, c.routes})
+	}{c.services, c.routes})
 	ts.all = append(ts.all, c)
+	ts.running = append(ts.running, c.services.run)
 	c.subscribe()
 	return c
 }

@@ -22,13 +22,17 @@ type services struct {
 	wake      chan struct{} // holds a token while large Services are due
 	merging   sync.Mutex    // held while they are merged, one at a time
 
+	found map[cache.ObjectName]*exposedService // as of when the resolver asked; the run loop owns it
+
 	mu    sync.Mutex
 	state serviceState
 }
 
-func newServices(options *config.Options, index *records.Index) *services {
+func newServices(options *config.Options, index *records.Index, onRenamed func()) *services {
 	return &services{
-		wake: make(chan struct{}, 1),
+		onRenamed: onRenamed,
+		wake:      make(chan struct{}, 1),
+		found:     map[cache.ObjectName]*exposedService{},
 		state: serviceState{
 			options:            options,
 			index:              index,
@@ -99,18 +103,35 @@ func (s *services) find(service cache.ObjectName) (e *exposedService, pending bo
 	return e, false
 }
 
-// InNamespace reports whether there are exposed Services in a namespace.
+// Exposed implements the claim.Services interface, as do Pending and InNamespace.
+func (s *services) Exposed(service cache.ObjectName) bool {
+	e, _ := s.find(service)
+	if s.found[service] = e; e == nil {
+		delete(s.found, service)
+	}
+	return e != nil
+}
+
+func (s *services) Pending(service cache.ObjectName) bool {
+	e, pending := s.find(service)
+	return pending || e != nil // exposed since Exposed was called
+}
+
 func (s *services) InNamespace(namespace string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state.namespaces[namespace] > 0
 }
 
+// takeRenamed returns the Services whose names have come or gone since the last call.
 func (s *services) takeRenamed() map[cache.ObjectName]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	renamed := s.state.renamed
 	s.state.renamed = map[cache.ObjectName]bool{}
+	for name := range renamed {
+		delete(s.found, name)
+	}
 	return renamed
 }
 

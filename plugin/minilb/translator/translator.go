@@ -22,7 +22,6 @@ type Translator struct {
 	hooks    Hooks
 	index    *records.Index
 	reporter *reporter
-	services *dependencies
 	slices   []*informer.Status // the watches of EndpointSlices
 	stats    atomic.Pointer[Stats]
 
@@ -48,14 +47,14 @@ func NewTranslator(ts *Translators, options config.Options, index *records.Index
 	if hooks.ObserveLatency == nil {
 		hooks.ObserveLatency = func(time.Duration) {}
 	}
-	found := map[cache.ObjectName]*exposedService{}
+	c := newClaims(ts, &options, index, nil)
 	t := &Translator{
+		Claims:   c,
 		hooks:    hooks,
 		index:    index,
 		reporter: ts.reporter,
-		services: &dependencies{newServices(&options, index), found},
 		naming: naming{
-			options: &options, exposed: found, unions: map[string]*union{}, named: map[cache.ObjectName]zoneUses{},
+			options: &options, exposed: c.services.found, unions: map[string]*union{}, named: map[cache.ObjectName]zoneUses{},
 			changedUnions: map[*union]bool{}, changedNamed: map[cache.ObjectName]bool{},
 		},
 		last: publication{
@@ -63,16 +62,14 @@ func NewTranslator(ts *Translators, options config.Options, index *records.Index
 			names: map[string]int{"ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0, "service": 0},
 		},
 	}
-	t.Claims = newClaims(ts, &options, t.services, nil)
-	t.services.onRenamed, t.services.state.observe = t.changed, t.observe
-	t.services.state.probing = ts.probingFor(t)
+	t.services.state.observe, t.services.state.probing = t.observe, ts.probingFor(t)
 	for _, namespace := range cluster.NamespacesOf(&options) {
 		slices := t.cluster.EndpointSlices(namespace)
 		slices.Subscribe(t.onSlice)
 		t.slices = append(t.slices, slices.Status)
 	}
 	t.required = append(t.required, t.slices...)
-	ts.running = append(ts.running, func(ctx context.Context) { t.run(ctx, t.publish) }, t.services.run)
+	ts.running = append(ts.running, func(ctx context.Context) { t.run(ctx, t.publish) })
 	return t
 }
 
