@@ -2,7 +2,6 @@ package translator
 
 import (
 	"context"
-	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -122,44 +121,48 @@ func follow[R informer.Full, T informer.Object](c *Claims, s *informer.Store[R, 
 }
 
 func (c *Claims) onService(old, new *object.Service) {
-	exposes := func(s *object.Service) bool { return s.Exposed(c.options.Class, c.options.DefaultClass) }
-	switch was := exposes(old); {
-	case exposes(new):
-		c.services.expose(new)
-		if !was || old.Created != new.Created || old.UID != new.UID || !maps.Equal(old.Hosts, new.Hosts) ||
-			!slices.Equal(old.Truncated, new.Truncated) || !old.ServicePorts.Equal(new.ServicePorts) {
-			c.setClaim(new.Ref("Service"), claim.FromService(c.options, new))
+	if !old.Exposed(c.options.Class, c.options.DefaultClass) {
+		old = nil
+	}
+	if !new.Exposed(c.options.Class, c.options.DefaultClass) {
+		new = nil
+	}
+	c.services.with(func(s *serviceState) {
+		switch {
+		case new != nil:
+			s.expose(new)
+		case old != nil:
+			s.unexpose(old.Key())
 		}
-	case was:
-		c.services.unexpose(old.Key())
-		c.setClaim(old.Ref("Service"), nil)
+	})
+	if c.options.Services {
+		setClaim(c, "Service", old, new, claim.FromService)
 	}
 }
 
 func (c *Claims) onIngress(old, new *object.Ingress) {
-	var was, is *claim.Claim
-	var ref object.Ref
-	if old != nil {
-		was, ref = claim.FromIngress(c.options, old), old.Ref("Ingress")
-	}
-	if new != nil {
-		is, ref = claim.FromIngress(c.options, new), new.Ref("Ingress")
-	}
-	if !reflect.DeepEqual(was, is) {
-		c.setClaim(ref, is)
-	}
+	setClaim(c, "Ingress", old, new, claim.FromIngress)
 }
 
 func (c *Claims) onGateway(old, new *object.Gateway) {
 	queueObject[*object.Gateway](c)(old.Limited(c.options.Addresses), new.Limited(c.options.Addresses))
 }
 
-// setClaim replaces what a Service or Ingress claims, nil for nothing.
-func (c *Claims) setClaim(of object.Ref, claims *claim.Claim) {
+// setClaim replaces what a Service or Ingress claims, which made returns, by what the new one does. Either may be nil.
+func setClaim[T informer.Object](c *Claims, kind string, old, new T, made func(*config.Options, T) *claim.Claim) {
+	var none T
+	var claims *claim.Claim
+	var key cache.ObjectName
+	if old != none {
+		key = old.Key()
+	}
+	if new != none {
+		claims, key = made(c.options, new), new.Key()
+	}
+	name := object.KindName{Kind: kind, Namespace: key.Namespace, Name: key.Name}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	name := object.KindName{Kind: of.Kind, Namespace: of.Namespace, Name: of.Name}
-	if c.claims[name] == nil && claims == nil || of.Kind == "Service" && !c.options.Services {
+	if reflect.DeepEqual(c.claims[name], claims) {
 		return
 	}
 	if c.claims[name] = claims; claims == nil {
@@ -176,14 +179,8 @@ func queueObject[T interface {
 }](c *Claims) func(old, new T) {
 	return func(old, new T) {
 		var none T
-		was, is := old, new // as they count (M8)
-		if old != none && old.Metadata().Ignored {
-			was = none
-		}
-		if new != none && new.Metadata().Ignored {
-			is = none
-		}
-		if reflect.DeepEqual(was, is) && (was != old) == (is != new) {
+		hidden := func(of T) bool { return of != none && of.Metadata().Ignored } // M8
+		if hidden(old) == hidden(new) && (hidden(old) || reflect.DeepEqual(old, new)) {
 			return
 		}
 		c.mu.Lock()

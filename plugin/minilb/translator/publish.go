@@ -59,11 +59,14 @@ func (t *Translator) publish() {
 	// token.
 	t.late = t.services.takeRenamed()
 	maps.Copy(renamed, t.late)
-	named, unions := t.naming.changes()
-	put, gone, problems := t.services.publish(renamed, is.hosts, named, unions)
-	d.put, d.gone = append(put, d.put...), append(d.gone, gone...)
-	d.come, d.went = append(d.come, problems...), append(d.went, is.slices...)
-	is.slices = problems
+	d.went = append(d.went, is.slices...)
+	t.services.with(func(s *serviceState) {
+		put, gone := s.nameServices(renamed, is.hosts)
+		d.put, d.gone = append(put, d.put...), append(d.gone, gone...)
+		s.combine(t.naming.changes())
+		is.slices = s.problems()
+	})
+	d.come = append(d.come, is.slices...)
 	is.reject(d.come, 1)
 	is.reject(d.went, -1)
 	t.stats.Store(&Stats{Names: maps.Clone(is.names), Rejected: maps.Clone(is.rejected), Unreachable: is.uncovered})
@@ -87,8 +90,9 @@ func (t *Translator) put(host string, d *differences) {
 			node = before
 		}
 		now.node = node
-		if !t.hooks.Covered(host) { // D8
-			now.uncovered = &object.Problem{Ref: out.Winner, Host: host, Text: fmt.Sprintf("host %q cannot be asked for: no server block with minilb is for a zone it lies in", hostname.Plain(host))}
+		if t.hooks.Covered != nil && !t.hooks.Covered(host) { // D8
+			now.uncovered = &object.Problem{Ref: out.Winner, Host: host, Text: fmt.Sprintf(
+				"host %q cannot be asked for: no server block with minilb is for a zone it lies in", hostname.Plain(host))}
 		}
 		t.count(host, &now, 1, &d.come)
 		is.resolved[host] = now

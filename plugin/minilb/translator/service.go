@@ -87,6 +87,7 @@ func (s *serviceState) unexpose(service cache.ObjectName) {
 	s.renamed[service] = true
 }
 
+// setSlice replaces an EndpointSlice; either may be nil. It updates the Service of each (E1).
 func (s *serviceState) setSlice(old, new *object.EndpointSlice) {
 	var before, after cache.ObjectName
 	if old != nil {

@@ -10,7 +10,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
-	"github.com/minilb/minilb/plugin/minilb/endpoint"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -49,8 +48,11 @@ func newServices(options *config.Options, index *records.Index, onRenamed func()
 	}
 }
 
-// unlock wakes the run loops for which something has changed.
-func (s *services) unlock() {
+// with calls f with the lock held, and wakes the run loops for which something has changed.
+func (s *services) with(f func(*serviceState)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(&s.state)
 	if len(s.state.renamed) > 0 {
 		s.onRenamed()
 	}
@@ -60,36 +62,16 @@ func (s *services) unlock() {
 		default:
 		}
 	}
-	s.mu.Unlock()
-}
-
-func (s *services) expose(service *object.Service) {
-	s.mu.Lock()
-	defer s.unlock()
-	s.state.expose(service)
-}
-
-func (s *services) unexpose(service cache.ObjectName) {
-	s.mu.Lock()
-	defer s.unlock()
-	s.state.unexpose(service)
-}
-
-// setSlice replaces an EndpointSlice; either may be nil. It updates the Service of each (E1).
-func (s *services) setSlice(old, new *object.EndpointSlice) {
-	s.mu.Lock()
-	defer s.unlock()
-	s.state.setSlice(old, new)
 }
 
 // recheck updates the Services of an endpoint that has become healthy or unhealthy, and returns them.
-func (s *services) recheck(addr netip.AddrPort) []cache.ObjectName {
-	s.mu.Lock()
-	defer s.unlock()
-	owners := slices.Clone(s.state.probed[addr])
-	for _, service := range owners {
-		s.state.update(service, 0)
-	}
+func (s *services) recheck(addr netip.AddrPort) (owners []cache.ObjectName) {
+	s.with(func(state *serviceState) {
+		owners = slices.Clone(state.probed[addr])
+		for _, service := range owners {
+			state.update(service, 0)
+		}
+	})
 	return owners
 }
 
@@ -135,23 +117,6 @@ func (s *services) takeRenamed() map[cache.ObjectName]bool {
 	return renamed
 }
 
-// publish names the renamed Services, and stores the zones in which hosts lead to only a Service, or to a union. It returns the
-// changes of the index for their names, and the problems of slices.
-func (s *services) publish(renamed map[cache.ObjectName]bool, hosts map[string]*records.Node, named map[cache.ObjectName][]string, unions map[*union][]string) (put []records.Entry, gone []string, problems []object.Problem) {
-	s.mu.Lock()
-	defer s.unlock()
-	put, gone = s.state.nameServices(renamed, hosts)
-	s.state.combine(named, unions)
-	return put, gone, s.state.problems()
-}
-
-// count returns the number of exposed Services, and of their endpoints by state.
-func (s *services) count() (exposed int, endpoints endpoint.Counts) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.state.exposed), s.state.states
-}
-
 // run merges large Services whenever some are due, until the context is cancelled.
 func (s *services) run(ctx context.Context) {
 	for {
@@ -179,8 +144,6 @@ func (s *services) mergeDue() {
 			continue
 		}
 		job.merge(s.state.options) // aside: events of other Services go on
-		s.mu.Lock()
-		s.state.finish(job)
-		s.unlock()
+		s.with(func(state *serviceState) { state.finish(job) })
 	}
 }

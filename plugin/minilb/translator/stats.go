@@ -2,6 +2,8 @@ package translator
 
 import (
 	"maps"
+
+	"github.com/minilb/minilb/plugin/minilb/endpoint"
 )
 
 // Stats counts what a Translator made of the cluster.
@@ -14,7 +16,9 @@ type Stats struct {
 
 // Stats returns the present counts.
 func (t *Translator) Stats() Stats {
-	exposed, endpoints := t.services.count()
+	var exposed int
+	var endpoints endpoint.Counts
+	t.services.with(func(s *serviceState) { exposed, endpoints = len(s.exposed), s.states })
 	var s Stats
 	if published := t.stats.Load(); published != nil {
 		s = *published
@@ -23,6 +27,8 @@ func (t *Translator) Stats() Stats {
 			s.Names["service"] += exposed * len(t.options.Zones)
 		}
 	}
-	s.Endpoints = map[string]int{"ready": endpoints.Ready, "terminating": endpoints.Terminating, "not_ready": endpoints.NotReady, "suspect": endpoints.Suspect}
+	s.Endpoints = map[string]int{
+		"ready": endpoints.Ready, "terminating": endpoints.Terminating, "not_ready": endpoints.NotReady, "suspect": endpoints.Suspect,
+	}
 	return s
 }

@@ -41,12 +41,6 @@ type Hooks struct {
 
 // NewTranslator adds a Translator that fills index as the options say. The Cluster must not run yet.
 func NewTranslator(ts *Translators, options config.Options, index *records.Index, hooks Hooks) *Translator {
-	if hooks.Covered == nil {
-		hooks.Covered = func(string) bool { return true }
-	}
-	if hooks.ObserveLatency == nil {
-		hooks.ObserveLatency = func(time.Duration) {}
-	}
 	c := newClaims(ts, &options, index, nil)
 	t := &Translator{
 		Claims:   c,
@@ -83,7 +77,7 @@ func (t *Translator) onSlice(old, new *object.EndpointSlice) {
 	if new != nil && new.Ignored {
 		new = nil
 	}
-	t.services.setSlice(old, new)
+	t.services.with(func(s *serviceState) { s.setSlice(old, new) })
 	same := slices.EqualFunc(old.ProblemsOf(), new.ProblemsOf(), func(a, b object.Problem) bool { return a.Text == b.Text })
 	if !same || new.ProblemsOf() != nil && old.Service != new.Service {
 		t.changed() // to be logged and counted, or no longer
@@ -95,7 +89,10 @@ func (t *Translator) onSlice(old, new *object.EndpointSlice) {
 func (t *Translator) observe(triggered int64) {
 	const skew, longest = time.Minute, 24 * time.Hour
 	took := time.Since(time.Unix(0, triggered))
-	if !slices.ContainsFunc(t.slices, func(s *informer.Status) bool { return s.State() != informer.Listed }) && -skew < took && took < longest {
+	if t.hooks.ObserveLatency == nil || took <= -skew || took >= longest {
+		return
+	}
+	if !slices.ContainsFunc(t.slices, func(s *informer.Status) bool { return s.State() != informer.Listed }) {
 		t.hooks.ObserveLatency(max(0, took))
 	}
 }
