@@ -2,7 +2,6 @@ package translator
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	"k8s.io/client-go/tools/cache"
@@ -23,19 +22,16 @@ func (s *serviceState) update(service cache.ObjectName, triggered int64) {
 	if e == nil {
 		return
 	}
-	s.changes++
 	size := strings.Count(e.Named, ".")
 	for _, slice := range s.slicesOf[service] {
 		size += slice.Endpoints.Len() + len(slice.Ports)
 	}
-	if size > atOnce {
-		s.due[service] = cmp.Or(triggered, s.due[service])
-		return
+	s.due[service] = cmp.Or(triggered, s.due[service])
+	if size <= atOnce {
+		job := s.begin(service)
+		job.merge(s.options)
+		s.finish(job)
 	}
-	delete(s.due, service)
-	job := s.begin(service, e, triggered)
-	job.merge(s.options)
-	s.finish(job)
 }
 
 // mergeJob merges the slices of a Service into its addresses.
@@ -44,34 +40,29 @@ type mergeJob struct {
 	e         *exposedService
 	ports     object.ServicePorts
 	slices    []*object.EndpointSlice
-	asOf      uint64 // the last change that it knows
 	triggered int64
 	usable    *endpoint.Usable // nil until they are merged
 	states    endpoint.Counts
+	unhealthy endpoint.Families // in which probes fail for all
 	addrs     *records.Addresses
 }
 
-// begin returns the job of an exposed Service. With probes it decides which endpoints are usable, as it updates the targets.
-func (s *serviceState) begin(service cache.ObjectName, e *exposedService, triggered int64) *mergeJob {
-	job := &mergeJob{service: service, e: e, ports: e.ServicePorts, slices: s.slicesOf[service], asOf: s.changes, triggered: triggered}
-	if s.probing != nil {
-		u, counts := endpoint.Of(job.slices)
-		s.keepHealthy(service, e, &u, &counts)
-		job.usable, job.states = &u, counts
-	}
-	return job
-}
-
-// takeDue returns the job of a Service that is due, nil if it is not, or no longer exposed.
-func (s *serviceState) takeDue(service cache.ObjectName) *mergeJob {
+// begin returns the job of a Service that is due, nil if it is not, or no longer exposed. With probes it decides which
+// endpoints are usable, as it updates the targets.
+func (s *serviceState) begin(service cache.ObjectName) *mergeJob {
 	triggered, due := s.due[service]
 	delete(s.due, service)
 	e := s.exposed[service]
 	if e == nil || !due {
 		return nil
 	}
-	job := s.begin(service, e, triggered)
-	job.slices = slices.Clone(job.slices)
+	job := &mergeJob{service: service, e: e, ports: e.ServicePorts, slices: s.slicesOf[service], triggered: triggered}
+	if s.probing != nil {
+		u, counts := endpoint.Of(job.slices)
+		job.unhealthy = s.keepHealthy(service, e, &u, &counts)
+		job.usable, job.states = &u, counts
+	}
+	e.job = job
 	return job
 }
 
@@ -83,18 +74,64 @@ func (job *mergeJob) merge(o *config.Options) {
 	job.addrs = endpoint.Addresses(o, job.usable, job.ports)
 }
 
-// finish stores the addresses of a job, unless a later one is finished, and names the Service after its first.
+// finish stores the addresses of a job, unless a later one has begun or the Service is no longer exposed, and names the Service
+// after its first.
 func (s *serviceState) finish(job *mergeJob) {
 	e := job.e
-	if s.exposed[job.service] != e || e.asOf > job.asOf {
+	if e.job != job {
 		return
 	}
-	e.asOf = job.asOf
-	if s.refresh(job.service, e, job.addrs, job.states) && job.triggered != 0 {
+	e.job = nil
+	if s.refresh(job) && job.triggered != 0 {
 		s.observe(job.triggered)
 	}
 	if !e.populated {
 		e.populated = true
 		s.renamed[job.service] = true
 	}
+}
+
+// refresh stores a Service's addresses in its sets and in its unions, and reports whether answers have changed.
+func (s *serviceState) refresh(job *mergeJob) bool {
+	e := job.e
+	s.states.Add(e.states, -1)
+	s.states.Add(job.states, 1)
+	e.states = job.states
+	before := e.addrs.Load()
+	changed := e.addrs.Store(job.addrs)
+	if !e.healthy.Store(job.healthy()) && !changed {
+		return false
+	}
+	if changed {
+		s.updateReverse(e, before, job.addrs)
+	}
+	if changed && e.named { // else that its names come counts as the change
+		for _, name := range s.options.ServiceNames(job.service) {
+			s.index.MarkChanged(s.index.Zone(name))
+		}
+	}
+	for _, u := range s.unions[job.service] {
+		switch {
+		case u.addrs != nil:
+			s.mergeUnion(u)
+		case changed && e.named && !job.addrs.EqualAddresses(before):
+			s.index.MarkChanged(u.zones...)
+		}
+	}
+	return true
+}
+
+// healthy returns the addresses without those of families in which none is healthy.
+func (job *mergeJob) healthy() *records.Addresses {
+	if job.unhealthy == (endpoint.Families{}) {
+		return job.addrs
+	}
+	healthy := *job.addrs
+	if job.unhealthy[0] {
+		healthy.V4 = nil
+	}
+	if job.unhealthy[1] {
+		healthy.V6 = nil
+	}
+	return &healthy
 }

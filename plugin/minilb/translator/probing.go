@@ -61,8 +61,10 @@ func targetsOf(o *config.Options, u *endpoint.Usable) []probe.Target {
 }
 
 // keepHealthy removes the entries that accept no connections, unless none of their family does, and counts them as suspect.
-// It updates what is probed.
-func (s *serviceState) keepHealthy(service cache.ObjectName, e *exposedService, u *endpoint.Usable, counts *endpoint.Counts) {
+// It updates what is probed, and returns the families of which none does.
+func (s *serviceState) keepHealthy(
+	service cache.ObjectName, e *exposedService, u *endpoint.Usable, counts *endpoint.Counts,
+) (unhealthy endpoint.Families) {
 	targets := targetsOf(s.options, u)
 	s.probe(service, e, targets)
 	suspects := map[netip.AddrPort]bool{}
@@ -83,11 +85,8 @@ func (s *serviceState) keepHealthy(service cache.ObjectName, e *exposedService, 
 			of[f]++
 		}
 	}
-	unhealthy := uint32(0)
 	for f, n := range of {
-		if n > 0 && n == all[f] {
-			unhealthy |= 1 << f
-		}
+		unhealthy[f] = n > 0 && n == all[f]
 		counts.Suspect += n
 		if u.Ready[f] {
 			counts.Ready -= n
@@ -95,11 +94,11 @@ func (s *serviceState) keepHealthy(service cache.ObjectName, e *exposedService, 
 			counts.Terminating -= n
 		}
 	}
-	e.allUnhealthy.Store(unhealthy)
 	u.Entries = slices.DeleteFunc(u.Entries, func(e endpoint.Entry) bool {
 		f := endpoint.Family(e.Addr)
-		return of[f] < all[f] && suspect(&e)
+		return !unhealthy[f] && suspect(&e)
 	})
+	return unhealthy
 }
 
 // probe replaces the targets of an exposed Service, which are in order.

@@ -23,7 +23,7 @@ type publication struct {
 // resolvedHost is a host that leads somewhere.
 type resolvedHost struct {
 	node      *records.Node
-	union     *union          // whose addresses the node has, if any
+	union     *union          // nil for an alias
 	uncovered *object.Problem // that it cannot be asked for, if so
 }
 
@@ -63,9 +63,15 @@ func (t *Translator) publish() {
 	t.services.with(func(s *serviceState) {
 		put, gone := s.nameServices(renamed, is.hosts)
 		d.put, d.gone = append(put, d.put...), append(d.gone, gone...)
-		s.combine(t.naming.changes())
+		s.combine(t.changedUnions)
 		is.slices = s.problems()
 	})
+	for u := range t.changedUnions {
+		if len(u.uses) == 0 {
+			delete(t.unions, u.key)
+		}
+	}
+	clear(t.changedUnions)
 	d.come = append(d.come, is.slices...)
 	is.reject(d.come, 1)
 	is.reject(d.went, -1)
@@ -85,7 +91,7 @@ func (t *Translator) put(host string, d *differences) {
 	if out, found := t.resolver.Resolution(host); found {
 		exists = true
 		var now resolvedHost
-		node, now.union = t.naming.node(&out)
+		node, now.union = t.node(&out)
 		if before != nil && interchangeable(before, node) {
 			node = before
 		}
@@ -127,7 +133,13 @@ func (t *Translator) put(host string, d *differences) {
 
 // count adds a host to the counts, or subtracts it, and appends its problem.
 func (t *Translator) count(host string, h *resolvedHost, sign int, problems *[]object.Problem) {
-	t.naming.count(t.index.Zone(host), h.node, h.union, sign)
+	if u := h.union; u != nil {
+		zone := t.index.Zone(host)
+		if u.uses[zone] += sign; u.uses[zone] == 0 {
+			delete(u.uses, zone)
+		}
+		t.changedUnions[u] = true
+	}
 	t.last.names[h.node.Source] += sign
 	if h.uncovered != nil {
 		t.last.uncovered += sign

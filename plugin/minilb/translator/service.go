@@ -1,9 +1,9 @@
 package translator
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
-	"sync/atomic"
 
 	"k8s.io/client-go/tools/cache"
 
@@ -18,17 +18,16 @@ import (
 type exposedService struct {
 	addrs     *records.AddressSet
 	node      *records.Node
-	populated bool   // its addresses are those of its slices, so that it may have its names
-	asOf      uint64 // the last change that they follow
-	named     bool   // its names are answered
+	populated bool      // its addresses are those of its slices, so that it may have its names
+	job       *mergeJob // the last one, until it is finished
+	named     bool      // its names are answered
 	object.ServicePorts
-	states       endpoint.Counts
-	targets      []probe.Target // where its endpoints are probed, in order
-	seenByUnions uint32         // what its unions know of allUnhealthy
+	states  endpoint.Counts
+	targets []probe.Target // where its endpoints are probed, in order
 
-	// allUnhealthy has a bit for each family of which probes fail for all addresses: these are answered, but not for hosts
-	// that lead to other Services with healthy ones (G43).
-	allUnhealthy atomic.Uint32
+	// healthy has the addresses without those of a family of which probes fail for all: these are answered, but not for
+	// hosts that lead to other Services with healthy ones (G43).
+	healthy records.AddressSet
 }
 
 // serviceState is the Services and EndpointSlices of a plugin block. It is not safe for concurrent use: services has the lock.
@@ -44,10 +43,9 @@ type serviceState struct {
 	slicesWithProblems map[cache.ObjectName]*object.EndpointSlice
 	states             endpoint.Counts               // of the endpoints of all exposed Services
 	unions             map[cache.ObjectName][]*union // by the Services in them
-	named              map[cache.ObjectName][]string // the zones where hosts lead to the Service alone
 
-	changes uint64                     // of slices and Services, so far
-	due     map[cache.ObjectName]int64 // large Services to be merged, and when the last known trigger of their changes was, in Unix nanoseconds, 0 for none
+	// due are the Services to be merged, with when the last known trigger of their changes was, in Unix nanoseconds, 0 for none.
+	due map[cache.ObjectName]int64
 
 	probing *probing                              // nil for none
 	probed  map[netip.AddrPort][]cache.ObjectName // exposed Services by where their endpoints are probed
@@ -80,6 +78,7 @@ func (s *serviceState) unexpose(service cache.ObjectName) {
 		s.probe(service, e, nil)
 	}
 	s.updateReverse(e, e.addrs.Load(), &records.Addresses{})
+	e.job = nil
 	delete(s.exposed, service)
 	if s.namespaces[service.Namespace]--; s.namespaces[service.Namespace] == 0 {
 		delete(s.namespaces, service.Namespace)
@@ -129,64 +128,18 @@ func (s *serviceState) updateReverse(e *exposedService, before, after *records.A
 	}
 }
 
-// healthy returns the addresses of an exposed Service without those of families in which none is healthy.
-func (e *exposedService) healthy() *records.Addresses {
-	addrs := *e.addrs.Load()
-	unhealthy := e.allUnhealthy.Load()
-	if unhealthy&1 != 0 {
-		addrs.V4 = nil
-	}
-	if unhealthy&2 != 0 {
-		addrs.V6 = nil
-	}
-	return &addrs
-}
-
-// refresh stores a Service's addresses in its set and in its unions, and reports whether answers have changed.
-func (s *serviceState) refresh(service cache.ObjectName, e *exposedService, addrs *records.Addresses, states endpoint.Counts) bool {
-	s.states.Add(e.states, -1)
-	s.states.Add(states, 1)
-	e.states = states
-	before := e.addrs.Load()
-	changed, unhealthy := e.addrs.Store(addrs), e.allUnhealthy.Load()
-	if !changed && unhealthy == e.seenByUnions {
-		return false
-	}
-	e.seenByUnions = unhealthy
-	if changed {
-		s.updateReverse(e, before, addrs)
-	}
-	if changed && e.named { // else that its names come counts as the change
-		for _, name := range s.options.ServiceNames(service) {
-			s.index.MarkChanged(s.index.Zone(name))
-		}
-		if !addrs.EqualAddresses(before) {
-			s.index.MarkChanged(s.named[service]...)
-		}
-	}
-	for _, u := range s.unions[service] {
-		s.mergeUnion(u)
-	}
-	return true
-}
-
-// combine stores the zones in which hosts lead to only a Service or to a union, and merges the unions.
-func (s *serviceState) combine(named map[cache.ObjectName][]string, unions map[*union][]string) {
-	for service, zones := range named {
-		if s.named[service] = zones; len(zones) == 0 {
-			delete(s.named, service)
-		}
-	}
-	for u, zones := range unions {
+// combine stores the zones of the hosts that lead to unions, and merges these.
+func (s *serviceState) combine(unions map[*union]bool) {
+	for u := range unions {
 		for _, name := range u.services {
 			switch {
-			case len(zones) == 0:
+			case len(u.uses) == 0:
 				remove(s.unions, name, func(of *union) bool { return of == u })
 			case len(u.zones) == 0:
 				s.unions[name] = append(s.unions[name], u)
 			}
 		}
-		if u.zones = zones; len(zones) > 0 {
+		if u.zones = slices.Sorted(maps.Keys(u.uses)); len(u.zones) > 0 && u.addrs != nil {
 			s.mergeUnion(u) // with what has changed meanwhile
 		}
 	}
@@ -207,7 +160,9 @@ func (s *serviceState) mergeUnion(u *union) {
 
 // nameServices returns the changes of the index for Services whose names have come, which replace claims on them in hosts, or
 // have gone, which leaves them to a claim.
-func (s *serviceState) nameServices(renamed map[cache.ObjectName]bool, hosts map[string]*records.Node) (put []records.Entry, gone []string) {
+func (s *serviceState) nameServices(
+	renamed map[cache.ObjectName]bool, hosts map[string]*records.Node,
+) (put []records.Entry, gone []string) {
 	for key := range renamed {
 		e := s.exposed[key]
 		if e != nil && !e.populated {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/endpoint"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -54,7 +55,8 @@ func TestUnionDoubtful(t *testing.T) {
 			e := &exposedService{addrs: records.NewAddressSet(&records.Addresses{
 				V4: []netip.Addr{netip.MustParseAddr("10.0.0." + name.Name)}, V6: []netip.Addr{netip.MustParseAddr("fd00::" + name.Name)},
 			})}
-			e.allUnhealthy.Store(doubtful)
+			job := mergeJob{addrs: e.addrs.Load(), unhealthy: endpoint.Families{doubtful&v4 != 0, doubtful&v6 != 0}}
+			e.healthy.Store(job.healthy())
 			exposed[name] = e
 			u.services = append(u.services, name)
 		}
@@ -116,9 +118,9 @@ func TestRefreshZones(t *testing.T) {
 		}, []string{"minilb.", "lan."}},
 		{"all are suspect", true, true, true, func(b *bench) {
 			e := b.tr.services.state.exposed[web]
-			e.allUnhealthy.Store(1)
+			job := &mergeJob{service: web, e: e, addrs: e.addrs.Load(), states: e.states, unhealthy: endpoint.Families{true}}
 			for _, want := range []bool{true, false} {
-				if got := b.tr.services.state.refresh(web, e, e.addrs.Load(), e.states); got != want {
+				if got := b.tr.services.state.refresh(job); got != want {
 					t.Errorf("all are suspect: changed: %v, want %v", got, want)
 				}
 			}

@@ -37,7 +37,6 @@ func newServices(options *config.Options, index *records.Index, onRenamed func()
 			index:              index,
 			exposed:            map[cache.ObjectName]*exposedService{},
 			unions:             map[cache.ObjectName][]*union{},
-			named:              map[cache.ObjectName][]string{},
 			namespaces:         map[string]int{},
 			renamed:            map[cache.ObjectName]bool{},
 			slicesOf:           map[cache.ObjectName][]*object.EndpointSlice{},
@@ -138,12 +137,14 @@ func (s *services) mergeDue() {
 	s.mu.Unlock()
 	for _, service := range due {
 		s.mu.Lock()
-		job := s.state.takeDue(service)
-		s.mu.Unlock()
-		if job == nil {
-			continue
+		job := s.state.begin(service)
+		if job != nil {
+			job.slices = slices.Clone(job.slices) // events change them meanwhile
 		}
-		job.merge(s.state.options) // aside: events of other Services go on
-		s.with(func(state *serviceState) { state.finish(job) })
+		s.mu.Unlock()
+		if job != nil {
+			job.merge(s.state.options) // aside: events of other Services go on
+			s.with(func(state *serviceState) { state.finish(job) })
+		}
 	}
 }

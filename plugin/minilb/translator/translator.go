@@ -26,9 +26,10 @@ type Translator struct {
 	stats    atomic.Pointer[Stats]
 
 	// The run loop owns these.
-	naming naming
-	late   map[cache.ObjectName]bool // Services whose names have come or gone while claims were resolved
-	last   publication
+	unions        map[string]*union         // by key
+	changedUnions map[*union]bool           // whose uses have changed since they were published
+	late          map[cache.ObjectName]bool // Services whose names have come or gone while claims were resolved
+	last          publication
 }
 
 // Hooks are called by a Translator; each may be nil.
@@ -41,16 +42,13 @@ type Hooks struct {
 
 // NewTranslator adds a Translator that fills index as the options say. The Cluster must not run yet.
 func NewTranslator(ts *Translators, options config.Options, index *records.Index, hooks Hooks) *Translator {
-	c := newClaims(ts, &options, index, nil)
 	t := &Translator{
-		Claims:   c,
-		hooks:    hooks,
-		index:    index,
-		reporter: ts.reporter,
-		naming: naming{
-			options: &options, exposed: c.services.found, unions: map[string]*union{}, named: map[cache.ObjectName]zoneUses{},
-			changedUnions: map[*union]bool{}, changedNamed: map[cache.ObjectName]bool{},
-		},
+		Claims:        newClaims(ts, &options, index, nil),
+		hooks:         hooks,
+		index:         index,
+		reporter:      ts.reporter,
+		unions:        map[string]*union{},
+		changedUnions: map[*union]bool{},
 		last: publication{
 			partial: true, hosts: map[string]*records.Node{}, resolved: map[string]resolvedHost{}, rejected: map[string]int{},
 			names: map[string]int{"ingress": 0, "httproute": 0, "grpcroute": 0, "tlsroute": 0, "service": 0},

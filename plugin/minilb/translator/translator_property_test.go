@@ -334,7 +334,7 @@ func TestTranslatorHistory(t *testing.T) {
 			rt.Errorf("got the problems %v, want %v", got, want)
 		}
 		kept := func(b *bench) string {
-			return fmt.Sprint(len(b.tr.services.state.exposed), len(b.tr.services.state.slicesOf), len(b.tr.claims), len(b.tr.services.state.slicesWithProblems), len(b.tr.services.state.unions), len(b.tr.services.state.named), b.tr.services.state.states)
+			return fmt.Sprint(len(b.tr.services.state.exposed), len(b.tr.services.state.slicesOf), len(b.tr.claims), len(b.tr.services.state.slicesWithProblems), len(b.tr.services.state.unions), len(b.tr.unions), b.tr.services.state.states)
 		}
 		if got, want := kept(h.bench), kept(scratch); got != want {
 			rt.Errorf("got %s things kept, want %s", got, want)

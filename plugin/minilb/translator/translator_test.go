@@ -251,8 +251,8 @@ func TestTranslatorNode(t *testing.T) {
 		t.Errorf("got names %v, want %v", got, want)
 	}
 	b.publish()
-	if got := len(b.tr.services.state.unions[cache.NewObjectName("infra", "gw")]); got != 2 {
-		t.Errorf("after it was published twice %d unions are kept, want 2", got)
+	if got := len(b.tr.services.state.unions[cache.NewObjectName("infra", "gw")]); got != 3 {
+		t.Errorf("after it was published twice %d unions are kept, want 3", got)
 	}
 }
 
