@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
+
+	"k8s.io/client-go/util/flowcontrol"
 
 	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -17,37 +20,32 @@ type reporter struct {
 	budget *logBudget
 
 	mu       sync.Mutex
-	reported map[*Translator]map[logKey]int // how often, by whose problem it is at present
+	reported map[logKey]int // how often each is a problem at present
 }
 
 // logKey is what is logged of a problem.
 type logKey struct{ owner, text string }
 
 func newReporter(log informer.Logger) *reporter {
-	return &reporter{log: log, budget: newLogBudget(log), reported: map[*Translator]map[logKey]int{}}
+	budget := &logBudget{log: log, byNamespace: map[string]*namespaceBudget{}}
+	return &reporter{log: log, budget: budget, reported: map[logKey]int{}}
 }
 
 // report logs the new ones of the problems that have come, and forgets those that are gone; a problem may be in both.
-func (r *reporter) report(t *Translator, come, gone []object.Problem) {
+func (r *reporter) report(come, gone []object.Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	current := r.reported[t]
-	if current == nil {
-		current = map[logKey]int{}
-		r.reported[t] = current
-	}
 	fresh := map[string][]object.Problem{} // by owner
 	for _, p := range come {
-		c := logKey{p.Ref.String(), p.Text}
-		if !r.known(c) {
-			fresh[c.owner] = append(fresh[c.owner], p)
+		key := logKey{p.Ref.String(), p.Text}
+		if r.reported[key]++; r.reported[key] == 1 {
+			fresh[key.owner] = append(fresh[key.owner], p)
 		}
-		current[c]++
 	}
 	for _, p := range gone {
-		c := logKey{p.Ref.String(), p.Text}
-		if current[c]--; current[c] == 0 {
-			delete(current, c)
+		key := logKey{p.Ref.String(), p.Text}
+		if r.reported[key]--; r.reported[key] == 0 {
+			delete(r.reported, key)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(fresh)) {
@@ -79,19 +77,62 @@ func (r *reporter) logNew(owner string, problems []object.Problem) {
 	}
 }
 
-func (r *reporter) known(c logKey) bool {
-	for _, reported := range r.reported {
-		if reported[c] > 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // rank orders problems in the log: notices last, problems of many hosts after those of one.
 func rank(p object.Problem) (n int) {
 	if p.Reason == object.ReasonNotice {
 		n = 2
 	}
 	return n + min(p.Hosts, 1)
+}
+
+// The log lines about the objects of one namespace: lineBurst at once, and lineRate a second in the long run. Without a limit
+// whoever may write there could fill the log.
+const (
+	lineBurst = 500
+	lineRate  = 1
+)
+
+// maxBudgets is how many namespaces have a budget before whole ones are dropped.
+const maxBudgets = 1024
+
+// logBudget limits the log lines about the objects of each namespace.
+type logBudget struct {
+	log informer.Logger
+
+	mu          sync.Mutex
+	byNamespace map[string]*namespaceBudget
+}
+
+type namespaceBudget struct {
+	lines   flowcontrol.PassiveRateLimiter
+	notices flowcontrol.PassiveRateLimiter // that lines are left out
+	used    time.Time
+}
+
+// allows reports whether one more line about the objects of a namespace may be logged. It logs at most once a minute that
+// lines are left out.
+func (l *logBudget) allows(namespace string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.byNamespace[namespace]
+	if b == nil {
+		if len(l.byNamespace) >= maxBudgets {
+			whole := time.Now().Add(-lineBurst / lineRate * time.Second)
+			maps.DeleteFunc(l.byNamespace, func(_ string, b *namespaceBudget) bool { return b.used.Before(whole) })
+		}
+		b = &namespaceBudget{
+			lines:   flowcontrol.NewTokenBucketPassiveRateLimiter(lineRate, lineBurst),
+			notices: flowcontrol.NewTokenBucketPassiveRateLimiter(1./60, 1),
+		}
+		l.byNamespace[namespace] = b
+	}
+	b.used = time.Now()
+	if b.lines.TryAccept() {
+		return true
+	}
+	if b.notices.TryAccept() {
+		l.log.Warningf("Namespace %s: there is more to be said of its objects than is logged; "+
+			"the metrics claims_rejected and endpoints count it", namespace)
+	}
+	return false
 }

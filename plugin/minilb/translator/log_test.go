@@ -16,13 +16,12 @@ func TestReporter(t *testing.T) {
 	a, b := &object.Ref{Kind: "Service", Namespace: "shop", Name: "a"}, &object.Ref{Kind: "Service", Namespace: "shop", Name: "b"}
 	log := &testLog{}
 	r := newReporter(log)
-	r.report(nil, []object.Problem{{Ref: b, Reason: object.ReasonInvalid, Host: "", Text: "one", Hosts: 0}, {Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "two", Hosts: 0}, {Ref: b, Reason: object.ReasonNoTarget, Host: "", Text: "more", Hosts: 0}, {Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "two", Hosts: 0}, {Ref: a, Reason: "", Host: "", Text: "one", Hosts: 0}}, nil)
+	r.report([]object.Problem{{Ref: b, Reason: object.ReasonInvalid, Host: "", Text: "one", Hosts: 0}, {Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "two", Hosts: 0}, {Ref: b, Reason: object.ReasonNoTarget, Host: "", Text: "more", Hosts: 0}, {Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "two", Hosts: 0}, {Ref: a, Reason: "", Host: "", Text: "one", Hosts: 0}}, nil)
 	want := []string{"W Service shop/a: one", "W Service shop/a: two", "I Service shop/b: more", "W Service shop/b: one"}
 	if got := log.take(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	other := new(Translator)
-	r.report(other, []object.Problem{{Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "two", Hosts: 0}, {Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "three", Hosts: 0}}, nil)
+	r.report([]object.Problem{{Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "two", Hosts: 0}, {Ref: a, Reason: object.ReasonInvalid, Host: "", Text: "three", Hosts: 0}}, nil)
 	if got, want := log.take(), []string{"W Service shop/a: three"}; !slices.Equal(got, want) {
 		t.Errorf("another block: got %q, want %q", got, want)
 	}
@@ -38,9 +37,9 @@ func TestReporterBudget(t *testing.T) {
 		ref := &object.Ref{Kind: "Service", Namespace: "evil", Name: fmt.Sprintf("s%04d", i)}
 		first, second = append(first, object.Problem{Ref: ref, Reason: object.ReasonInvalid, Host: "", Text: "one", Hosts: 0}), append(second, object.Problem{Ref: ref, Reason: object.ReasonInvalid, Host: "", Text: "two", Hosts: 0})
 	}
-	r.report(nil, first, nil)
-	r.report(nil, second, first)
-	r.report(nil, append(second, object.Problem{Ref: &object.Ref{Kind: "Service", Namespace: "shop", Name: "a"}, Reason: object.ReasonInvalid, Host: "", Text: "one", Hosts: 0}), second)
+	r.report(first, nil)
+	r.report(second, first)
+	r.report(append(second, object.Problem{Ref: &object.Ref{Kind: "Service", Namespace: "shop", Name: "a"}, Reason: object.ReasonInvalid, Host: "", Text: "one", Hosts: 0}), second)
 	lines := log.take()
 	said := map[string]int{}
 	for _, line := range lines {

@@ -78,7 +78,7 @@ func (t *Translator) publish() {
 	t.stats.Store(&Stats{Names: maps.Clone(is.names), Rejected: maps.Clone(is.rejected), Unreachable: is.uncovered})
 	t.index.Update(d.gone, d.put, partial)
 	if len(d.come)+len(d.went) > 0 {
-		t.reporter.report(t, d.come, d.went)
+		t.reporter.report(d.come, d.went)
 	}
 }
 

@@ -330,7 +330,7 @@ func TestTranslatorHistory(t *testing.T) {
 		if got, want := h.tr.Stats(), scratch.tr.Stats(); fmt.Sprint(got) != fmt.Sprint(want) {
 			rt.Errorf("got the counts %v, want %v", got, want)
 		}
-		if got, want := h.watcher.reporter.reported[h.tr], scratch.watcher.reporter.reported[scratch.tr]; !maps.Equal(got, want) {
+		if got, want := h.watcher.reporter.reported, scratch.watcher.reporter.reported; !maps.Equal(got, want) {
 			rt.Errorf("got the problems %v, want %v", got, want)
 		}
 		kept := func(b *bench) string {
