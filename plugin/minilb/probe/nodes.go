@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -53,45 +54,24 @@ func (s *schedule) unreachedNodes(now time.Time) (unreached [][]Target) {
 // unreached returns an endpoint of each node of which none has ever answered, sorted by node, if these are all nodes but
 // one at most, and whether more than one has answered.
 func (s *schedule) unreached(f family) (targets []Target, several bool) {
-	reached, pending := 0, false
-	for _, n := range s.onNodes(f) {
-		switch {
-		case n.reached:
-			reached++
-		case n.pending:
-			pending = true
-		default:
-			targets = append(targets, n.example)
-		}
-	}
-	if reached > 1 || pending {
-		return nil, reached > 1
-	}
-	slices.SortFunc(targets, func(a, b Target) int { return strings.Compare(a.Node, b.Node) })
-	return targets, false
-}
-
-type onNode struct {
-	reached bool // one of them has answered
-	pending bool // the result of one of them is not known yet
-	example Target
-}
-
-func (s *schedule) onNodes(f family) map[string]*onNode {
-	byName := map[string]*onNode{}
+	reached, pending := map[string]bool{}, false
+	examples := map[string]Target{}
 	for _, e := range s.entries {
-		if e.Node == "" || e.family() != f {
+		switch {
+		case e.Node == "" || e.family() != f:
 			continue
+		case s.nodes.reached[site{e.Node, f}]:
+			reached[e.Node] = true
+			continue
+		case !e.reached && !e.unhealthy:
+			pending = true
 		}
-		n := byName[e.Node]
-		if n == nil {
-			n = &onNode{reached: s.nodes.reached[site{e.Node, f}], example: e.Target}
-			byName[e.Node] = n
-		}
-		n.pending = n.pending || !e.reached && !e.unhealthy
-		if e.Addr.Addr().Less(n.example.Addr.Addr()) {
-			n.example = e.Target
+		if example, known := examples[e.Node]; !known || e.Addr.Addr().Less(example.Addr.Addr()) {
+			examples[e.Node] = e.Target
 		}
 	}
-	return byName
+	if len(reached) > 1 || pending {
+		return nil, len(reached) > 1
+	}
+	return slices.SortedFunc(maps.Values(examples), func(a, b Target) int { return strings.Compare(a.Node, b.Node) }), false
 }

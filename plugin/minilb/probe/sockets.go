@@ -27,13 +27,11 @@ func refused(err error) bool {
 
 // local reports whether an error is about this machine, not the endpoint.
 func local(err error) bool {
-	for _, own := range []syscall.Errno{
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL,
-		syscall.EAGAIN, syscall.EACCES, syscall.EPERM, syscall.EAFNOSUPPORT,
-	} {
-		if errors.Is(err, own) {
-			return true
-		}
+	errno, _ := errors.AsType[syscall.Errno](err)
+	switch errno {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL,
+		syscall.EAGAIN, syscall.EACCES, syscall.EPERM, syscall.EAFNOSUPPORT:
+		return true
 	}
 	return false
 }
