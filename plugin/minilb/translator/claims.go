@@ -38,8 +38,8 @@ type Claims struct {
 	// The run loop owns these.
 	routes   *gateway.Routes
 	resolver *claim.Resolver
-	pending  []object.KindName // kinds that are not listed yet, so that none of their objects counts
-	objects  []object.Problem  // of Gateways and the like
+	pending  []*informer.Status // whose first list is not complete, so that none of their objects counts
+	objects  []object.Problem   // of Gateways and the like
 }
 
 // NewClaims adds Claims without a Translator: Services have no addresses, and endpoints are not watched. The Cluster must
@@ -196,7 +196,8 @@ func queueObject[T interface {
 }
 
 // takeClaims passes the changed claims to the resolver, and returns the changed objects of the Gateway API.
-func (c *Claims) takeClaims(pending []object.KindName) map[object.KindName]gateway.Object {
+func (c *Claims) takeClaims() map[object.KindName]gateway.Object {
+	pending := slices.DeleteFunc(slices.Clone(c.optional), func(h *informer.Status) bool { return !h.Unavailable() })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !slices.Equal(pending, c.pending) {
@@ -221,7 +222,7 @@ func (c *Claims) takeClaims(pending []object.KindName) map[object.KindName]gatew
 // resolve resolves the claims that changes concern, also those of Services that were renamed.
 func (c *Claims) resolve(partial bool, renamed ...map[cache.ObjectName]bool) claim.Changes {
 	unavailable, certain := c.parents()
-	objects := c.takeClaims(c.unlisted())
+	objects := c.takeClaims()
 	c.resolver.SetPartial(partial)
 	for _, services := range renamed {
 		for service := range services {

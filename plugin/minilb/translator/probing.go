@@ -10,10 +10,8 @@ import (
 
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/endpoint"
-	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/probe"
 )
@@ -22,10 +20,8 @@ import (
 // answers, unless that would leave none.
 type probing struct {
 	*probe.Prober
+	of          *Translators
 	translators []*Translator
-	reporter    *reporter
-	cluster     *cluster.Cluster
-	log         informer.Logger
 	outdated    time.Time // when the nodes' state was last outdated; only for NodesUnreachable
 }
 
@@ -37,7 +33,7 @@ func (ts *Translators) probingFor(t *Translator) *probing {
 	}
 	p := ts.probing[interval]
 	if p == nil {
-		p = &probing{reporter: ts.reporter, cluster: ts.Cluster, log: ts.log}
+		p = &probing{of: ts}
 		p.Prober = probe.New(interval, p)
 		ts.probing[interval] = p
 	}
@@ -137,7 +133,7 @@ func (p *probing) Changed(c probe.Change) {
 	}
 	slices.SortFunc(services, object.CompareNames)
 	services = slices.Compact(services)
-	if !p.reporter.budget.allows(services[0].Namespace) {
+	if !p.of.reporter.budget.allows(services[0].Namespace) {
 		return // a namespace whose endpoints come and go must not drown the others
 	}
 	what := "Service " + services[0].String()
@@ -150,11 +146,11 @@ func (p *probing) Changed(c probe.Change) {
 	}
 	switch {
 	case !c.Unhealthy && c.Reason != nil:
-		p.log.Infof("%s cannot be probed any longer (%v): it is answered again, whatever it does", what, c.Reason)
+		p.of.log.Infof("%s cannot be probed any longer (%v): it is answered again, whatever it does", what, c.Reason)
 	case c.Unhealthy:
-		p.log.Warningf("%s accepts no connections (%v): it is left out of the answers until it does, unless none is left", what, c.Reason)
+		p.of.log.Warningf("%s accepts no connections (%v): it is left out of the answers until it does, unless none is left", what, c.Reason)
 	default:
-		p.log.Infof("%s accepts connections again", what)
+		p.of.log.Infof("%s accepts connections again", what)
 	}
 }
 
@@ -168,7 +164,7 @@ const noticing = time.Minute
 // is, and know its pods from a snapshot: that none answers is no sign of a missing route then.
 func (p *probing) NodesUnreachable(targets []probe.Target) bool {
 	now := time.Now()
-	if p.cluster.Restored() || p.cluster.OutageDuration() > 0 {
+	if p.of.Restored() || p.of.OutageDuration() > 0 {
 		p.outdated = now
 	}
 	if !p.outdated.IsZero() && now.Sub(p.outdated) < noticing {
@@ -181,12 +177,14 @@ func (p *probing) NodesUnreachable(targets []probe.Target) bool {
 	if more := len(nodes) - maxNodes; more > 0 {
 		nodes = append(nodes[:maxNodes], fmt.Sprintf("%d more", more))
 	}
-	p.log.Warningf("probe: no endpoint has ever answered from here on node %s: if these run, this machine has no route to their pods: compare what \"ip route get %s\" says on it with the route to %s that \"minilb routes\" prints, and add what is missing, or take probe out of the Corefile",
+	p.of.log.Warningf("probe: no endpoint has ever answered from here on node %s: if these run, this machine has no route to their pods: "+
+		"compare what \"ip route get %s\" says on it with the route to %s that \"minilb routes\" prints, and add what is missing, "+
+		"or take probe out of the Corefile",
 		strings.Join(nodes, ", "), targets[0].Addr.Addr(), targets[0].Node)
 	return true
 }
 
 // LocalError implements the probe.Observer interface.
 func (p *probing) LocalError(err error) {
-	p.log.Warningf("probe: this machine lets no connection be made: %v; endpoints are taken for good where that is so", err)
+	p.of.log.Warningf("probe: this machine lets no connection be made: %v; endpoints are taken for good where that is so", err)
 }

@@ -77,9 +77,7 @@ func (t *Translator) publish() {
 	is.reject(d.went, -1)
 	t.stats.Store(&Stats{Names: maps.Clone(is.names), Rejected: maps.Clone(is.rejected), Unreachable: is.uncovered})
 	t.index.Update(d.gone, d.put, partial)
-	if len(d.come)+len(d.went) > 0 {
-		t.reporter.report(d.come, d.went)
-	}
+	t.reporter.report(d.come, d.went)
 }
 
 // put updates the node of a host. A node that is as before stays the same.

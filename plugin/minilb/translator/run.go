@@ -61,20 +61,10 @@ func (c *Claims) settled() bool {
 	return !slices.ContainsFunc(slices.Concat(c.required, c.optional), (*informer.Status).Awaited)
 }
 
-// unlisted returns the kinds whose first list is not complete.
-func (c *Claims) unlisted() (pending []object.KindName) {
-	for _, h := range c.optional {
-		if h.Unavailable() {
-			pending = append(pending, object.KindName{Kind: h.Kind, Namespace: h.Namespace})
-		}
-	}
-	return pending
-}
-
 // leftOut reports whether an object is of a kind that is not listed yet: it does not count, as the list may have an
 // older claim (C2).
 func (c *Claims) leftOut(kind, namespace string) bool {
-	return slices.ContainsFunc(c.pending, func(of object.KindName) bool {
+	return slices.ContainsFunc(c.pending, func(of *informer.Status) bool {
 		return strings.EqualFold(of.Kind, kind) && (of.Namespace == "" || of.Namespace == namespace)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/tools/cache"
@@ -17,6 +18,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/endpoint"
 	"github.com/minilb/minilb/plugin/minilb/gateway"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
@@ -129,33 +131,29 @@ type Unavailable struct {
 func (v *View) Unavailable() []Unavailable {
 	var all []Unavailable
 	for _, h := range slices.Concat(v.translator.required, v.translator.optional) {
-		if !h.Unavailable() {
-			continue
+		if h.Unavailable() {
+			all = append(all, Unavailable{Resource: h.String(), Message: unread(h).Error()})
 		}
-		u := Unavailable{Resource: h.String(), Message: h.String() + ": cannot be read"}
-		if failure := h.Failure(); failure != nil {
-			u.Message = failure.Text
-		}
-		all = append(all, u)
 	}
 	slices.SortFunc(all, func(a, b Unavailable) int { return strings.Compare(a.Resource, b.Resource) })
 	return all
 }
 
+// unread returns why the objects of a watch are not known.
+func unread(h *informer.Status) error {
+	if failure := h.Failure(); failure != nil {
+		return failure
+	}
+	return errors.New(h.String() + ": cannot be read")
+}
+
 // ReadOnce watches until all is known that can be.
 func (ts *Translators) ReadOnce(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		ts.Run(watching)
-	}()
-	defer func() {
-		stop()
-		<-ended
-	}()
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
+	var running sync.WaitGroup
+	running.Go(func() { ts.Run(watching) })
+	defer running.Wait()
+	defer stop()
 	for slices.ContainsFunc(ts.all, func(c *Claims) bool { return !c.settled() }) {
 		if failure := ts.Failure(); failure != nil {
 			return failure
@@ -167,17 +165,13 @@ func (ts *Translators) ReadOnce(ctx context.Context) error {
 				missing = append(missing, c.Unsynced()...)
 			}
 			return fmt.Errorf("%s not read: %w", strings.Join(config.Distinct(missing), ", "), context.Cause(ctx))
-		case <-poll.C:
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 	for _, h := range ts.Watches() {
-		if h.Optional || h.Known() {
-			continue
+		if !h.Optional && !h.Known() {
+			return unread(h)
 		}
-		if failure := h.Failure(); failure != nil {
-			return failure
-		}
-		return errors.New(h.String() + ": cannot be read")
 	}
 	return nil
 }
