@@ -19,7 +19,7 @@ import (
 
 // Nodes lists the cluster's nodes with the fields that this package reads. Its error is a *kube.Error.
 func Nodes(ctx context.Context, client kubernetes.Interface) ([]*corev1.Node, error) {
-	list, err := kube.ListReduced(ctx, metav1.ListOptions{}, client.CoreV1().Nodes().List, func(full runtime.Object) any {
+	list, err := kube.ListReduced(ctx, metav1.ListOptions{}, client.CoreV1().Nodes().List, func(full runtime.Object) runtime.Object {
 		return stripped(full.(*corev1.Node))
 	})
 	if err != nil {
@@ -27,7 +27,7 @@ func Nodes(ctx context.Context, client kubernetes.Interface) ([]*corev1.Node, er
 	}
 	nodes := make([]*corev1.Node, len(list.Items))
 	for i, item := range list.Items {
-		nodes[i] = item.(*kube.Reduced).Object.(*corev1.Node)
+		nodes[i] = item.(*corev1.Node)
 	}
 	return nodes, nil
 }

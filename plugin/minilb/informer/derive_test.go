@@ -7,8 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/cache"
-
-	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
 // label is what another reader keeps of a Service: one of its labels, nothing without it.
@@ -51,7 +49,7 @@ func TestDerive(t *testing.T) {
 		want   string // changes, and after the bar what is there
 	}{
 		{"list", func() error {
-			return things.Replace([]any{&kube.Reduced{Object: things.known(of("shop/a", "red"))}, &kube.Reduced{Object: things.known(of("shop/b", ""))}}, "1")
+			return things.Replace([]any{things.known(of("shop/a", "red")), things.known(of("shop/b", ""))}, "1")
 		}, "+red | red"},
 		{"add", func() error { return things.Add(of("shop/c", "blue")) }, "+blue | blue red"},
 		{"the same", func() error { return things.Update(of("shop/c", "blue")) }, "| blue red"},

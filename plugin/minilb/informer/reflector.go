@@ -15,10 +15,7 @@ import (
 )
 
 // List is any list type of the API.
-type List interface {
-	runtime.Object
-	metav1.ListInterface
-}
+type List = kube.List
 
 // Client lists and watches one resource, as the typed clients of client-go do.
 type Client[L List] interface {
@@ -32,15 +29,16 @@ func Run[L List, R Full, T Object](ctx context.Context, s *Store[R, T], client C
 	runReflector(ctx, s, s, client, selector)
 }
 
-// target is a Store, or one version of it.
+// target is what a reflector fills: a Store, or one version of it.
 type target interface {
-	cache.ReflectorStore
+	cache.TransformingStore
+	cache.ReflectorBookmarkStore
 	Observe(context.Context, error)
 }
 
 // runReflector writes what the API server lists and watches into a Store's target until the context is cancelled.
 func runReflector[L List, R Full, T Object](ctx context.Context, s *Store[R, T], into target, client Client[L], selector string) {
-	lw := listWatch(into.Observe, s.listed, func(full runtime.Object) any { return s.known(full) }, client, selector)
+	lw := listWatch(into.Observe, s.listed, func(full runtime.Object) runtime.Object { return s.known(full) }, client, selector)
 	expected := reflect.New(reflect.TypeFor[R]().Elem()).Interface()
 	reflector := cache.NewReflectorWithOptions(lw, expected, into, cache.ReflectorOptions{Name: s.String(), Backoff: new(kube.Reconnect)})
 	reflector.RunWithContext(klog.NewContext(ctx, klog.Logger{})) // its own lines would repeat at each attempt what Status logs once
@@ -49,7 +47,7 @@ func runReflector[L List, R Full, T Object](ctx context.Context, s *Store[R, T],
 // listWatch wraps a typed client: observe gets the outcome of each request, but listed that of a list that works; lists are
 // reduced page by page; and kube.RelistPolicy decides whether a watch is resumed.
 func listWatch[L List](
-	observe func(context.Context, error), listed func(), reduce func(runtime.Object) any, c Client[L], selector string,
+	observe func(context.Context, error), listed func(), reduce func(runtime.Object) runtime.Object, c Client[L], selector string,
 ) cache.ListerWatcher {
 	resumption := &kube.RelistPolicy{}
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{

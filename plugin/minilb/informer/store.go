@@ -9,9 +9,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
-
-	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
 // Full is an object of the API.
@@ -33,20 +32,31 @@ type Store[R Full, T Object] struct {
 	// OnRequest is called with the outcome of each request and reports whether it has handled it. It may be nil.
 	OnRequest func(ctx context.Context, err error) bool
 
-	transform func(R) T
-	derived   []derived[R]
+	transform   func(R) T
+	subscribers []func(old, new T)
+	parts       []part[R] // the Store itself, and those derived from it
 
-	mu sync.Mutex // held by whoever changes the objects until all subscribers know
-	objects[T]
+	mu     *sync.Mutex // held by whoever changes the objects until all subscribers know; derived Stores share it
+	byName map[cache.ObjectName]T
 }
 
 // NewStore returns an empty Store. transform returns what it keeps of an object: the zero T for one that is left out.
 func NewStore[R Full, T Object](status *Status, transform func(R) T) *Store[R, T] {
-	s := &Store[R, T]{Status: status, transform: transform, objects: objects[T]{byName: map[cache.ObjectName]T{}}}
+	s := &Store[R, T]{Status: status, transform: transform, mu: &sync.Mutex{}, byName: map[cache.ObjectName]T{}}
+	s.parts = []part[R]{s}
 	if f := status.server.OnChange; f != nil {
 		s.Subscribe(func(_, _ T) { f() })
 	}
 	return s
+}
+
+// Derive returns a Store that shares the watch and the Status of s and has its own transform, so that two readers of a kind
+// cost the API server one watch. A snapshot's objects do not reach it. It must be called before anything is read.
+func Derive[R Full, T, U Object](s *Store[R, T], transform func(R) U) *Store[R, U] {
+	d := NewStore(s.Status, transform)
+	d.mu = s.mu
+	s.parts = append(s.parts, d)
+	return d
 }
 
 // Subscribe makes the Store call f within the event of each change: old is zero for a new object, new for a deleted
@@ -77,7 +87,7 @@ func (s *Store[R, T]) Seed(objects []T) {
 		return
 	}
 	for _, object := range objects {
-		s.set(object)
+		s.put(object.Key(), object)
 	}
 	s.restored()
 }
@@ -90,59 +100,62 @@ func (s *Store[R, T]) Observe(ctx context.Context, err error) {
 	if state := s.State(); state == Forbidden || state == NotServed {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.empty()
+		s.fill(nil)
 	}
 }
 
 // forget empties the Store of a kind that is no longer served.
 func (s *Store[R, T]) forget() {
 	s.mu.Lock()
-	s.empty()
+	s.fill(nil)
 	s.Status.forget()
 	s.mu.Unlock()
 	s.notify()
 }
 
-// item is an object on its way into a Store. client-go's temporary stores take the key from its metadata.
-type item[T Object] struct {
-	name    cache.ObjectName
-	object  T
-	derived []any // the items of the derived Stores
+// item is an object on its way into a Store: what each of the parts keeps of it. client-go's temporary stores take the key
+// from its metadata. It is never modified.
+type item struct {
+	name cache.ObjectName
+	kept []any
 }
 
 // GetObjectMeta implements the metav1.ObjectMetaAccessor interface.
-func (i *item[T]) GetObjectMeta() metav1.Object {
+func (i *item) GetObjectMeta() metav1.Object {
 	return &metav1.ObjectMeta{Namespace: i.name.Namespace, Name: i.name.Name}
 }
 
+// GetObjectKind and DeepCopyObject implement the runtime.Object interface.
+func (i *item) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+func (i *item) DeepCopyObject() runtime.Object   { return i }
+
 // item returns the reduced form of what the reflector passes, reduced already or not.
-func (s *Store[R, T]) item(obj any) *item[T] {
+func (s *Store[R, T]) item(obj any) *item {
 	if unknown, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = unknown.Obj
 	}
-	if reduced, ok := obj.(*kube.Reduced); ok {
-		obj = reduced.Object
-	}
-	if reduced, ok := obj.(*item[T]); ok {
+	if reduced, ok := obj.(*item); ok {
 		return reduced
 	}
 	if reduced, ok := obj.(T); ok {
-		return &item[T]{name: reduced.Key(), object: reduced}
+		return &item{reduced.Key(), []any{reduced}}
 	}
 	full := obj.(R) // the reflector checks the type
-	i := &item[T]{name: cache.MetaObjectToName(full), object: s.transform(full)}
-	for _, d := range s.derived {
-		i.derived = append(i.derived, d.keep(full))
+	i := &item{name: cache.MetaObjectToName(full)}
+	for _, p := range s.parts {
+		i.kept = append(i.kept, p.reduce(full))
 	}
 	return i
 }
 
-// known returns the item of obj, with the Store's own object if that is equal: a repeated list takes no memory.
-func (s *Store[R, T]) known(obj any) *item[T] {
+// known returns the item of obj, with the Store's own objects where they are equal: a repeated list takes no memory.
+func (s *Store[R, T]) known(obj any) *item {
 	reduced := s.item(obj)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	reduced.object = s.same(reduced.object)
+	for n, p := range s.parts {
+		reduced.kept[n] = p.same(reduced.name, reduced.kept[n])
+	}
 	return reduced
 }
 
@@ -160,13 +173,10 @@ func (s *Store[R, T]) Update(obj any) error {
 	reduced := s.item(obj)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var none T
-	if reduced.object == none {
-		s.remove(reduced.name)
-	} else {
-		s.set(s.same(reduced.object))
+	for n, p := range s.parts {
+		p.put(reduced.name, reduced.kept[n])
 	}
-	return s.derive(reduced, derived[R].Update)
+	return nil
 }
 
 // Delete implements the cache.ReflectorStore interface.
@@ -175,28 +185,21 @@ func (s *Store[R, T]) Delete(obj any) error {
 	deleted := s.item(obj)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.remove(deleted.name)
-	return s.derive(deleted, derived[R].Delete)
+	for _, p := range s.parts {
+		p.put(deleted.name, nil)
+	}
+	return nil
 }
 
 // Replace implements the cache.ReflectorStore interface. The subscribers know all changes before the state is Listed (D71).
 func (s *Store[R, T]) Replace(list []any, _ string) error {
 	s.event()
-	items := make([]*item[T], len(list))
+	items := make([]*item, len(list))
 	for i, obj := range list {
 		items[i] = s.item(obj)
 	}
 	s.mu.Lock()
-	s.replace(items)
-	for n, d := range s.derived {
-		var of []any
-		for _, i := range items {
-			if i.derived != nil {
-				of = append(of, i.derived[n])
-			}
-		}
-		d.fill(of)
-	}
+	s.fill(items)
 	s.move(func(p *progress) { p.state = Listed })
 	s.mu.Unlock()
 	if !s.unwatched.Swap(false) { // the list was the beginning of a watch
@@ -215,106 +218,58 @@ func (s *Store[R, T]) Bookmark(string) error {
 	return nil
 }
 
-// Derive returns a Store that shares the watch and the Status of s and has its own transform, so that two readers of a kind
-// cost the API server one watch. A snapshot's objects do not reach it. It must be called before anything is read.
-func Derive[R Full, T, U Object](s *Store[R, T], transform func(R) U) *Store[R, U] {
-	d := NewStore(s.Status, transform)
-	s.derived = append(s.derived, d)
-	return d
-}
-
-// derived is a Store of any type that another one feeds, while that is locked.
-type derived[R Full] interface {
-	keep(R) any // returns the object's item
-	Update(item any) error
-	Delete(item any) error
-	fill(items []any)
-}
-
-func (s *Store[R, T]) derive(i *item[T], change func(derived[R], any) error) error {
-	for n, d := range s.derived[:len(i.derived)] {
-		if err := change(d, i.derived[n]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Store[R, T]) keep(full R) any { return s.known(full) }
-
-func (s *Store[R, T]) fill(items []any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make([]*item[T], len(items))
-	for i := range items {
-		all[i] = items[i].(*item[T])
-	}
-	s.replace(all)
-}
-
-// empty removes all objects, also from the derived Stores, which it locks.
-func (s *Store[R, T]) empty() {
-	s.replace(nil)
-	for _, d := range s.derived {
-		d.fill(nil)
+// fill replaces the objects of all parts.
+func (s *Store[R, T]) fill(items []*item) {
+	for n, p := range s.parts {
+		p.replace(n, items)
 	}
 }
 
-// objects are those of a Store. It is not safe for concurrent use.
-type objects[T Object] struct {
-	byName      map[cache.ObjectName]T
-	subscribers []func(old, new T)
+// part is a Store of any type. All but reduce are called with the lock held.
+type part[R Full] interface {
+	reduce(R) any
+	same(cache.ObjectName, any) any
+	put(cache.ObjectName, any)
+	replace(part int, items []*item)
 }
+
+func (s *Store[R, T]) reduce(full R) any { return s.transform(full) }
 
 // same returns the object of that name in the Store if it equals this one.
-func (o *objects[T]) same(object T) T {
-	var none T
-	if object == none {
-		return object
-	}
-	if old, there := o.byName[object.Key()]; there && reflect.DeepEqual(old, object) {
+func (s *Store[R, T]) same(name cache.ObjectName, object any) any {
+	if old, there := s.byName[name]; there && reflect.DeepEqual(any(old), object) {
 		return old
 	}
 	return object
 }
 
-func (o *objects[T]) set(object T) {
-	old, there := o.byName[object.Key()]
-	if there && old == object {
-		return
-	}
-	o.byName[object.Key()] = object
-	o.publish(old, object)
-}
-
-func (o *objects[T]) remove(name cache.ObjectName) {
-	old, there := o.byName[name]
-	if !there {
-		return
-	}
-	delete(o.byName, name)
+// put makes the Store have an object under a name, none if that is nil or the zero T.
+func (s *Store[R, T]) put(name cache.ObjectName, object any) {
 	var none T
-	o.publish(old, none)
-}
-
-func (o *objects[T]) publish(old, new T) {
-	for _, f := range o.subscribers {
+	old := s.byName[name]
+	new, _ := s.same(name, object).(T)
+	switch {
+	case new == old:
+		return
+	case new == none:
+		delete(s.byName, name)
+	default:
+		s.byName[name] = new
+	}
+	for _, f := range s.subscribers {
 		f(old, new)
 	}
 }
 
-func (o *objects[T]) replace(items []*item[T]) {
-	var none T
-	listed := make(map[cache.ObjectName]struct{}, len(items))
+func (s *Store[R, T]) replace(part int, items []*item) {
+	listed := make(map[cache.ObjectName]bool, len(items))
 	for _, i := range items {
-		if i.object != none {
-			listed[i.name] = struct{}{}
-			o.set(o.same(i.object))
-		}
+		listed[i.name] = true
+		s.put(i.name, i.kept[part])
 	}
-	for name := range o.byName {
-		if _, there := listed[name]; !there {
-			o.remove(name)
+	for name := range s.byName {
+		if !listed[name] {
+			s.put(name, nil)
 		}
 	}
 }

@@ -138,7 +138,7 @@ func TestStoreChanges(t *testing.T) {
 	expect("- web@1")
 	before, _ := things.Get(cache.NewObjectName("shop", "web"))
 	// What is listed again takes the place of nothing, streamed or not.
-	if again := stream(testService("shop/web", 1)).(*item[*thing]).object; again != before {
+	if again := stream(testService("shop/web", 1)).(*item).kept[0]; again != before {
 		t.Errorf("streamed again: got %p, want %p", again, before)
 	}
 	things.Replace([]any{testService("shop/web", 1)}, "1")
@@ -216,7 +216,7 @@ func (c *fakeClient) Watch(_ context.Context, options metav1.ListOptions) (watch
 }
 
 // itself keeps objects as they are.
-func itself(full runtime.Object) any { return full }
+func itself(full runtime.Object) runtime.Object { return full }
 
 // Both kinds of request are limited by the selector, and seen by the table's health.
 func TestListWatch(t *testing.T) {

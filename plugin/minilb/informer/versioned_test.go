@@ -99,7 +99,7 @@ func TestVersionedTransformer(t *testing.T) {
 	running.Go(func() {
 		transform := v.next.Transformer()
 		for i := range 20000 {
-			if obj, err := transform(testService("shop/web", int64(i))); obj.(*item[*thing]).name.Name != "web" || err != nil {
+			if obj, err := transform(testService("shop/web", int64(i))); obj.(*item).name.Name != "web" || err != nil {
 				t.Errorf("got %v, %v", obj, err)
 			}
 		}

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -10,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // pageSize returns the limit of a request for such a list. Without one, whoever may create objects could make the list
@@ -33,31 +33,31 @@ func pageSize(list any) int64 {
 	return 50
 }
 
-// Reduced holds the reduced form of an object of a list as a runtime.Object, as a reflector requires.
-type Reduced struct{ Object any }
-
-// GetObjectKind implements the runtime.Object interface.
-func (r *Reduced) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
-
-// DeepCopyObject implements the runtime.Object interface. The object is never modified.
-func (r *Reduced) DeepCopyObject() runtime.Object { return r }
-
-// ListReduced requests a list page by page, and returns the results of reduce, which must not retain the object, as
-// *Reduced. The list is the current one: the API server's cache, which answers requests with a resourceVersion, has no
-// pages. On an error for which apierrors.IsResourceExpired holds a reflector starts the list again.
-func ListReduced[L interface {
+// List is any list type of the API.
+type List interface {
 	runtime.Object
 	metav1.ListInterface
-}](ctx context.Context, options metav1.ListOptions, request func(context.Context, metav1.ListOptions) (L, error), reduce func(runtime.Object) any) (*metainternalversion.List, error) {
+}
+
+// ListReduced requests a list page by page, and returns the results of reduce, which must not retain the object. The list is
+// the current one: the API server's cache, which answers requests with a resourceVersion, has no pages. On an error for
+// which apierrors.IsResourceExpired holds a reflector starts the list again.
+func ListReduced[L List](
+	ctx context.Context, options metav1.ListOptions, request func(context.Context, metav1.ListOptions) (L, error),
+	reduce func(runtime.Object) runtime.Object,
+) (*metainternalversion.List, error) {
 	options.ResourceVersion, options.ResourceVersionMatch, options.Limit = "", "", pageSize(*new(L))
 	all := &metainternalversion.List{}
 	for {
 		page, err := request(ctx, options)
-		if err = checkList(page, err); err != nil {
+		if err != nil {
 			return nil, err
 		}
+		if page.GetResourceVersion() == "" { // client-go takes any JSON object without a kind for an empty list
+			return nil, errors.New("the answer is no list of an API server: it has no resourceVersion")
+		}
 		err = meta.EachListItem(page, func(object runtime.Object) error {
-			all.Items = append(all.Items, &Reduced{reduce(object)})
+			all.Items = append(all.Items, reduce(object))
 			return nil
 		})
 		if err != nil {

@@ -44,11 +44,11 @@ func TestListReduced(t *testing.T) {
 	for n := range 6 {
 		p := &pages{names: []string{"a", "b", "c", "d", "e"}[:n]}
 		seen := 0
-		list, err := ListReduced(t.Context(), metav1.ListOptions{ResourceVersion: "0", FieldSelector: "spec.type=LoadBalancer"}, p.list, func(full runtime.Object) any {
+		list, err := ListReduced(t.Context(), metav1.ListOptions{ResourceVersion: "0", FieldSelector: "spec.type=LoadBalancer"}, p.list, func(full runtime.Object) runtime.Object {
 			if seen++; len(p.asked) != (seen+1)/2 {
 				t.Errorf("object %d is reduced after %d pages", seen, len(p.asked))
 			}
-			return full.(*corev1.Service).Name
+			return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: full.(*corev1.Service).Name}}
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -59,7 +59,7 @@ func TestListReduced(t *testing.T) {
 		}
 		var got []string
 		for _, object := range objects {
-			got = append(got, object.(*Reduced).Object.(string))
+			got = append(got, object.(*corev1.Node).Name)
 		}
 		if !slices.Equal(got, p.names) || list.ResourceVersion != "7" || list.Continue != "" {
 			t.Errorf("got %v as of %q, want %v", got, list.ResourceVersion, p.names)
@@ -84,7 +84,7 @@ func TestPageSize(t *testing.T) {
 // What makes a reflector begin anew is passed on to it, and what is no list is none.
 func TestListReducedErrors(t *testing.T) {
 	p := &pages{names: []string{"a", "b", "c"}, expired: true}
-	keep := func(full runtime.Object) any { return full }
+	keep := func(full runtime.Object) runtime.Object { return full }
 	if _, err := ListReduced(t.Context(), metav1.ListOptions{}, p.list, keep); !apierrors.IsResourceExpired(err) {
 		t.Errorf("got %v", err)
 	}

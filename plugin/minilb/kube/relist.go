@@ -49,14 +49,6 @@ func (r *RelistPolicy) Listing(ctx context.Context, options *metav1.ListOptions)
 	})
 }
 
-// checkList requires a resourceVersion, as client-go takes any JSON object without a kind for an empty list.
-func checkList(list metav1.ListInterface, err error) error {
-	if err == nil && list.GetResourceVersion() == "" {
-		return errors.New("the answer is no list of an API server: it has no resourceVersion")
-	}
-	return err
-}
-
 // drift is how much earlier than by our clock the API server may end a watch: while clocks are adjusted, they differ by
 // some hundred microseconds a second.
 const drift = time.Second

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
@@ -181,7 +182,10 @@ func TestListed(t *testing.T) {
 		err  error
 		want bool
 	}{{metav1.ListMeta{ResourceVersion: "7"}, nil, true}, {metav1.ListMeta{}, nil, false}, {metav1.ListMeta{ResourceVersion: "7"}, failure, false}, {metav1.ListMeta{}, failure, false}} {
-		if err := checkList(&tc.list, tc.err); (err == nil) != tc.want || tc.err != nil && err != failure {
+		request := func(context.Context, metav1.ListOptions) (*corev1.ServiceList, error) {
+			return &corev1.ServiceList{ListMeta: tc.list}, tc.err
+		}
+		if _, err := ListReduced(t.Context(), metav1.ListOptions{}, request, nil); (err == nil) != tc.want || tc.err != nil && err != failure {
 			t.Errorf("%+v: got %v", tc, err)
 		}
 	}
