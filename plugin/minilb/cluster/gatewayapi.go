@@ -48,8 +48,8 @@ var (
 
 // Stores of kinds that not every API server has, or that only these need.
 type (
-	Namespaces           = informer.Versioned[*corev1.Namespace, *object.Namespace]
-	Custom[T kindObject] = informer.Versioned[*unstructured.Unstructured, T]
+	Namespaces           = informer.Store[*corev1.Namespace, *object.Namespace]
+	Custom[T kindObject] = informer.Store[*unstructured.Unstructured, T]
 )
 
 // Discovery returns the discovery of the Gateway API's kinds.
@@ -87,13 +87,13 @@ func custom[T kindObject](c *Cluster, kind, namespace string, reduce func(*unstr
 	return kept(c, kind, namespace, func() *Custom[T] {
 		name := Versions[kind][0]
 		resource := informer.Resource{Kind: strings.ToLower(kind), Name: name.Resource, Group: name.Group, Namespace: namespace, Optional: true}
-		v := informer.NewVersioned(newStore(c, resource, namespace, reduce),
+		s := newStore(c, resource, namespace, reduce)
+		informer.Follow(c.Discovery(), s,
 			func(s informer.Served) schema.GroupVersionResource { return s.First(Versions[kind]) },
 			func(version schema.GroupVersionResource) informer.Client[*unstructured.UnstructuredList] {
 				return c.clients.Dynamic.Resource(version).Namespace(namespace)
 			}, "")
-		c.Discovery().Add(v)
-		return v
+		return s
 	})
 }
 
@@ -118,7 +118,7 @@ func (c *Cluster) Namespaces(name string) *Namespaces {
 			}
 			return true
 		}
-		v := informer.NewVersioned(s,
+		informer.Follow(c.Discovery(), s,
 			func(s informer.Served) schema.GroupVersionResource {
 				needed.Store(!s.First(Versions[object.KindGateway]).Empty())
 				return corev1.SchemeGroupVersion.WithResource("namespaces")
@@ -126,8 +126,7 @@ func (c *Cluster) Namespaces(name string) *Namespaces {
 			func(schema.GroupVersionResource) informer.Client[*corev1.NamespaceList] {
 				return c.clients.Core.Namespaces()
 			}, selector)
-		c.Discovery().Add(v)
-		return v
+		return s
 	})
 }
 

@@ -3,7 +3,6 @@ package informer
 import (
 	"context"
 	"math/rand/v2"
-	"slices"
 	"time"
 )
 
@@ -14,7 +13,7 @@ const (
 	triggerPause = time.Second
 )
 
-// Discovery makes each Versioned read the version that the API server serves. Its Status reports whether that is known.
+// Discovery makes each Store that follows it read the version that the API server serves. Its Status reports whether that is known.
 type Discovery struct {
 	*Status
 	// OnDiscovered is called after the first answer, and OnVersion when a kind changes its version later, "" for none. Both
@@ -25,18 +24,7 @@ type Discovery struct {
 	discover  func(context.Context) (Served, error)
 	interval  time.Duration
 	triggered chan struct{} // holds a token after Trigger
-	followers []follower
-}
-
-// follower is a Versioned of any type.
-type follower interface {
-	follow(context.Context, Served) bool
-	load(Served)
-	drop()
-	loses(Served) bool
-	version() string
-	status() *Status
-	wait()
+	followers []*follower
 }
 
 // NewDiscovery returns one that asks once an interval, plus a jitter of up to half of it (G5), and whenever a watch finds its
@@ -49,16 +37,10 @@ func NewDiscovery(server *Server, name string, discover func(context.Context) (S
 	return d
 }
 
-// Add makes a Versioned follow what is served. It must be called before Run.
-func (d *Discovery) Add(f follower) {
-	f.status().gone = d.Trigger
-	d.followers = append(d.followers, f)
-}
-
 // Versions calls f with each kind and its version, "" for none.
 func (d *Discovery) Versions(f func(of *Status, version string)) {
 	for _, follower := range d.followers {
-		f(follower.status(), follower.version())
+		f(follower.status, follower.chosen.Version)
 	}
 }
 
@@ -79,7 +61,9 @@ func (d *Discovery) Seed() {
 // Load chooses the versions as if the API server served this. Nothing is watched.
 func (d *Discovery) Load(served Served) {
 	for _, f := range d.followers {
-		f.load(served)
+		if f.chosen = f.choose(served); !f.chosen.Empty() {
+			f.status.begin()
+		}
 	}
 	d.Set(Listed)
 }
@@ -89,10 +73,9 @@ func (d *Discovery) Load(served Served) {
 func (d *Discovery) Run(ctx context.Context) {
 	defer func() {
 		for _, f := range d.followers {
-			f.wait()
+			f.stop()
 		}
 	}()
-	var before Served // the previous answer, if it lacked something that is read
 	for {
 		served, err := d.discover(ctx)
 		d.Observe(ctx, err)
@@ -106,18 +89,20 @@ func (d *Discovery) Run(ctx context.Context) {
 			}
 		default:
 			// A kind that is missing for the first time stays: an API server that has just started may not know it yet.
-			var doubted []follower
+			doubtful := false
 			for _, f := range d.followers {
-				if f.loses(served) && (before == nil || !f.loses(before)) {
-					doubted = append(doubted, f)
+				if f.loses(served) {
+					f.missed++
+				} else {
+					f.missed = 0
 				}
+				doubtful = doubtful || f.missed == 1
 			}
-			if len(doubted) == 0 || d.State() == Listed {
-				d.follow(ctx, served, doubted)
+			if !doubtful || d.State() == Listed {
+				d.follow(ctx, served)
 			}
-			before = nil
-			if len(doubted) > 0 {
-				before, pause = served, min(pause, confirmation)
+			if doubtful {
+				pause = min(pause, confirmation)
 			}
 		}
 		if !d.sleep(ctx, pause) {
@@ -126,18 +111,18 @@ func (d *Discovery) Run(ctx context.Context) {
 	}
 }
 
-func (d *Discovery) follow(ctx context.Context, served Served, doubted []follower) {
+func (d *Discovery) follow(ctx context.Context, served Served) {
 	first := d.State() != Listed
 	for _, f := range d.followers {
-		if slices.Contains(doubted, f) {
+		if f.missed == 1 {
 			continue
 		}
-		before := f.version()
+		before := f.chosen.Version
 		if !first && before == "" {
-			f.status().Waive() // G7
+			f.status.Waive() // G7
 		}
 		if f.follow(ctx, served) && !first {
-			d.OnVersion(f.status(), before, f.version())
+			d.OnVersion(f.status, before, f.chosen.Version)
 		}
 	}
 	if first {

@@ -2,27 +2,31 @@ package informer
 
 import (
 	"context"
-	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
-
-// waited is a follower that is waited for.
-type waited struct {
-	follower
-	done *bool
-}
-
-func (w waited) wait() { *w.done = true }
 
 // What Run has started is over when it returns.
 func TestDiscoveryWaits(t *testing.T) {
-	d := NewDiscovery(&Server{Log: &testLog{}}, "/apis/x", func(context.Context) (Served, error) { return nil, errors.New("too late") }, time.Minute)
-	done := false
-	d.followers = []follower{waited{done: &done}}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if d.Run(ctx); !done {
-		t.Error("it returns before its stores are at rest")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		served := func(context.Context) (Served, error) { return Served{thingVersions[0]: true}, nil }
+		d := NewDiscovery(&Server{Log: &testLog{}}, "/apis/x", served, time.Minute)
+		d.OnDiscovered = func() {}
+		f, _ := newFollower(&testLog{})
+		done := false
+		f.watch = func(ctx context.Context, _ schema.GroupVersionResource, _ target) {
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			done = true
+		}
+		d.followers = []*follower{f}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if d.Run(ctx); !done {
+			t.Error("it returns before its stores are at rest")
+		}
+	})
 }

@@ -6,162 +6,128 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/tools/cache"
 )
 
-// Versioned is a Store of a kind that the API server may begin to serve, serve in another version, or cease to serve (G5, G6).
-type Versioned[R Full, T Object] struct {
-	*Store[R, T]
-	choose  func(Served) schema.GroupVersionResource // the version to read, the zero value for none
-	watch   func(ctx context.Context, version schema.GroupVersionResource, into *versionStore[R, T])
-	running sync.WaitGroup
+// follower fills the Store of a kind that the API server may begin to serve, serve in another version, or cease to serve (G5,
+// G6). The Discovery's goroutine owns what is not locked.
+type follower struct {
+	status *Status
+	store  interface {
+		target
+		forget()
+	}
+	choose func(Served) schema.GroupVersionResource // the version to read, the zero value for none
+	watch  func(ctx context.Context, version schema.GroupVersionResource, into target)
+	chosen schema.GroupVersionResource
+	missed int // answers in a row without the kind, which is read or restored
 
-	mu      sync.Mutex // of what follows, taken before the Store's
-	chosen  schema.GroupVersionResource
-	current *versionStore[R, T] // fills the Store
-	next    *versionStore[R, T] // replaces current once its first list is complete
+	mu      sync.Mutex
+	current *version // fills the Store
+	next    *version // replaces current once its first list is complete
 }
 
-// NewVersioned returns a Store that is filled by the client for the version that choose picks. It is NotServed until a
-// Discovery follows.
-func NewVersioned[L List, R Full, T Object](
-	store *Store[R, T], choose func(Served) schema.GroupVersionResource, client func(schema.GroupVersionResource) Client[L], selector string,
-) *Versioned[R, T] {
-	store.state, store.last = NotServed, NotServed
-	v := &Versioned[R, T]{Store: store, choose: choose}
-	v.watch = func(ctx context.Context, version schema.GroupVersionResource, into *versionStore[R, T]) {
-		runReflector(ctx, store, into, client(version), selector)
+// Follow makes the client for the version that choose picks fill a Store. That is NotServed until d runs, which it must not
+// do yet.
+func Follow[L List, R Full, T Object](
+	d *Discovery, s *Store[R, T], choose func(Served) schema.GroupVersionResource, client func(schema.GroupVersionResource) Client[L], selector string,
+) {
+	s.state, s.last, s.gone = NotServed, NotServed, d.Trigger
+	f := &follower{status: s.Status, store: s, choose: choose}
+	f.watch = func(ctx context.Context, version schema.GroupVersionResource, into target) {
+		runReflector(ctx, s, into, client(version), selector)
 	}
-	return v
+	d.followers = append(d.followers, f)
 }
 
 // follow watches the version that choose picks until the context is cancelled. It reports whether that is a new one.
-func (v *Versioned[R, T]) follow(ctx context.Context, served Served) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	chosen := v.choose(served)
-	if chosen == v.chosen {
-		if chosen.Empty() && v.State() == Restored {
-			v.forget()
-		}
+func (f *follower) follow(ctx context.Context, served Served) bool {
+	chosen := f.choose(served)
+	if chosen == f.chosen {
+		f.drop()
 		return false
 	}
-	v.chosen = chosen
-	v.next.stop()
-	v.next = nil
+	f.chosen = chosen
 	if chosen.Empty() {
-		v.current.stop()
-		v.current = nil
-		v.forget()
+		f.stop()
+		f.store.forget()
 		return true
 	}
-	v.begin()
-	f := &versionStore[R, T]{Store: v.Store, of: v}
-	ctx, f.cancel = context.WithCancel(ctx)
-	v.next = f
-	v.running.Go(func() {
-		defer f.cancel()
-		v.watch(ctx, chosen, f)
-	})
+	f.status.begin()
+	v := &version{target: f.store, of: f}
+	ctx, v.cancel = context.WithCancel(ctx)
+	f.mu.Lock()
+	before := f.next
+	f.next = v
+	f.mu.Unlock()
+	before.stop()
+	v.running.Go(func() { f.watch(ctx, chosen, v) })
 	return true
 }
 
-// load is follow without a watch.
-func (v *Versioned[R, T]) load(served Served) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.chosen = v.choose(served); !v.chosen.Empty() {
-		v.begin()
+// drop removes what was restored of a kind that is not read.
+func (f *follower) drop() {
+	if f.chosen.Empty() && f.status.State() == Restored {
+		f.store.forget()
 	}
-}
-
-// drop removes what was restored: the account may not read what is served.
-func (v *Versioned[R, T]) drop() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.chosen.Empty() && v.State() == Restored {
-		v.forget()
-	}
-}
-
-func (v *Versioned[R, T]) version() string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.chosen.Version
 }
 
 // loses reports whether a kind that is read or restored is not served any longer.
-func (v *Versioned[R, T]) loses(served Served) bool {
-	return (v.version() != "" || v.State() == Restored) && v.choose(served).Empty()
+func (f *follower) loses(served Served) bool {
+	return (!f.chosen.Empty() || f.status.State() == Restored) && f.choose(served).Empty()
 }
 
-func (v *Versioned[R, T]) status() *Status { return v.Status }
+// stop ends all watches.
+func (f *follower) stop() {
+	f.mu.Lock()
+	current, next := f.current, f.next
+	f.current, f.next = nil, nil
+	f.mu.Unlock()
+	current.stop()
+	next.stop()
+}
 
-func (v *Versioned[R, T]) wait() { v.running.Wait() }
-
-// versionStore is the target of one version's reflector. The previous version fills the Store until this one has listed all
+// version is the target of one version's reflector. The previous version fills the Store until this one has listed all
 // its objects, so that no name goes missing in between: an upgraded cluster serves both for a while.
-type versionStore[R Full, T Object] struct {
-	*Store[R, T]
-	of     *Versioned[R, T]
-	cancel context.CancelFunc
+type version struct {
+	target
+	of      *follower
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 }
 
-func (f *versionStore[R, T]) stop() {
-	if f != nil {
-		f.cancel()
+// stop ends the watch. When it returns, nothing of this version will reach the Store any longer.
+func (v *version) stop() {
+	if v != nil {
+		v.cancel()
+		v.running.Wait()
 	}
-}
-
-// write calls write unless the Store is another version's by now.
-func (f *versionStore[R, T]) write(write func() error) error {
-	f.of.mu.Lock()
-	defer f.of.mu.Unlock()
-	if f.of.current != f {
-		return nil
-	}
-	return write()
 }
 
 // Observe records a request's outcome. Requests for the current version do not count any longer while there is a next one.
-func (f *versionStore[R, T]) Observe(ctx context.Context, err error) {
-	f.of.mu.Lock()
-	outgoing := f.of.next != nil && f.of.next != f
-	f.of.mu.Unlock()
+func (v *version) Observe(ctx context.Context, err error) {
+	v.of.mu.Lock()
+	outgoing := v.of.next != nil && v.of.next != v
+	v.of.mu.Unlock()
 	switch {
 	case !outgoing:
-		f.Store.Observe(ctx, err)
+		v.target.Observe(ctx, err)
 	case apierrors.IsNotFound(err):
-		f.gone()
+		v.of.status.gone()
 	}
-}
-
-// Transformer compares no objects with the Store's: that may be another version's still.
-func (f *versionStore[R, T]) Transformer() cache.TransformFunc {
-	return func(obj any) (any, error) { return f.item(obj), nil }
-}
-
-func (f *versionStore[R, T]) Add(obj any) error { return f.Update(obj) }
-
-func (f *versionStore[R, T]) Update(obj any) error {
-	return f.write(func() error { return f.Store.Update(obj) })
-}
-
-func (f *versionStore[R, T]) Delete(obj any) error {
-	return f.write(func() error { return f.Store.Delete(obj) })
-}
-
-func (f *versionStore[R, T]) Bookmark(version string) error {
-	return f.write(func() error { return f.Store.Bookmark(version) })
 }
 
 // Replace makes this version the current one, with its first list.
-func (f *versionStore[R, T]) Replace(list []any, version string) error {
-	f.of.mu.Lock()
-	if f.of.next == f {
-		f.of.current.stop()
-		f.of.current, f.of.next = f, nil
+func (v *version) Replace(list []any, resourceVersion string) error {
+	v.of.mu.Lock()
+	var before *version
+	if v.of.next == v {
+		before, v.of.current, v.of.next = v.of.current, v, nil
 	}
-	f.of.mu.Unlock()
-	return f.write(func() error { return f.Store.Replace(list, version) })
+	current := v.of.current == v
+	v.of.mu.Unlock()
+	before.stop()
+	if !current {
+		return nil
+	}
+	return v.target.Replace(list, resourceVersion)
 }

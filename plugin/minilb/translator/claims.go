@@ -93,21 +93,21 @@ func (c *Claims) subscribe() {
 func (c *Claims) subscribeGateways(namespace string) {
 	if classes := c.cluster.GatewayClasses(); !slices.Contains(c.optional, classes.Status) {
 		c.optional = append(c.optional, c.cluster.Discovery().Status, classes.Status)
-		follow(c, classes.Store, queueObject[*object.GatewayClass](c))
+		follow(c, classes, queueObject[*object.GatewayClass](c))
 	}
 	namespaces, gateways := c.cluster.Namespaces(namespace), c.cluster.Gateways(namespace)
 	c.optional = append(c.optional, namespaces.Status, gateways.Status)
-	follow(c, namespaces.Store, queueObject[*object.Namespace](c))
-	follow(c, gateways.Store, c.onGateway)
+	follow(c, namespaces, queueObject[*object.Namespace](c))
+	follow(c, gateways, c.onGateway)
 	for _, kind := range cluster.ListenerSetKinds {
 		sets := c.cluster.ListenerSets(kind, namespace)
 		c.optional = append(c.optional, sets.Status)
-		follow(c, sets.Store, queueObject[*object.ListenerSet](c))
+		follow(c, sets, queueObject[*object.ListenerSet](c))
 	}
 	for _, kind := range cluster.RouteKinds {
 		routes := c.cluster.Routes(kind, namespace)
 		c.optional = append(c.optional, routes.Status)
-		follow(c, routes.Store, queueObject[*object.Route](c))
+		follow(c, routes, queueObject[*object.Route](c))
 	}
 }
 
