@@ -120,7 +120,7 @@ func (c *Cluster) NeverAnswered() bool { return !c.clients.answered.Load() }
 // Trouble returns why the API server, or a kind that every zone needs, cannot be read, "" if that is not known.
 func (c *Cluster) Trouble() string {
 	failure := c.Failure()
-	for _, s := range c.Watches() {
+	for _, s := range c.Watches {
 		if failure == nil && !s.Optional && !s.Known() {
 			failure = s.Failure()
 		}

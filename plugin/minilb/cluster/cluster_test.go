@@ -78,8 +78,8 @@ func TestStores(t *testing.T) {
 		c.Routes(object.KindTLSRoute, "a")
 		c.ListenerSets(object.KindListenerSet, "a")
 	}
-	if len(c.stores) != 10 || len(c.Watches()) != 11 || len(c.run) != 5 { // discovery is a watch as well, and runs the last six
-		t.Errorf("got %d stores, %d watches and %d to run", len(c.stores), len(c.Watches()), len(c.run))
+	if len(c.stores) != 10 || len(c.Watches) != 11 || len(c.run) != 5 { // discovery is a watch as well, and runs the last six
+		t.Errorf("got %d stores, %d watches and %d to run", len(c.stores), len(c.Watches), len(c.run))
 	}
 	if c.Services("a") == c.Services("b") || c.Routes(object.KindHTTPRoute, "a") == c.Routes(object.KindTLSRoute, "a") {
 		t.Error("two kinds or namespaces share a store")

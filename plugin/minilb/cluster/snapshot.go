@@ -17,7 +17,7 @@ import (
 func (c *Cluster) KeepIn(path string, mine func() bool) {
 	w := snapshot.NewWriter(snapshot.File(path))
 	w.Ready = func() bool {
-		return !slices.ContainsFunc(c.Watches(), func(s *informer.Status) bool { return !s.Complete() }) && mine()
+		return !slices.ContainsFunc(c.Watches, func(s *informer.Status) bool { return !s.Complete() }) && mine()
 	}
 	w.Content = c.content
 	w.Answered = func() bool { return c.OutageDuration() == 0 }

@@ -33,31 +33,28 @@ type Server struct {
 	Remind      time.Duration
 	Consequence string
 
-	watches  []*Status // fixed before anything runs
+	Watches []*Status // fixed before anything runs
+
 	restored atomic.Int32
 
 	mu         sync.Mutex
-	failing    *kube.Error // last reported, nil while it answers
-	logged     time.Time   // when that was logged last
-	lost       time.Time   // start of the outage, zero while it answers
-	recoveries int         // number of outages that have ended
+	failing    report    // none while it answers
+	lost       time.Time // start of the outage, if it does not
+	recoveries int       // number of outages that have ended
 }
 
 // Watch adds a watch of a resource. Its log is the server's if log is nil.
 func (s *Server) Watch(resource Resource, log Logger) *Status {
 	status := &Status{Resource: resource, Log: cmp.Or(log, s.Log), server: s}
-	s.watches = append(s.watches, status)
+	s.Watches = append(s.Watches, status)
 	return status
 }
-
-// Watches returns the state of all watches.
-func (s *Server) Watches() []*Status { return s.watches }
 
 // OutageDuration returns for how long no request has been answered, 0 without an outage.
 func (s *Server) OutageDuration() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lost.IsZero() {
+	if s.failing.failure == nil {
 		return 0
 	}
 	return time.Since(s.lost)
@@ -67,7 +64,7 @@ func (s *Server) OutageDuration() time.Duration {
 func (s *Server) Failure() *kube.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failing
+	return s.failing.failure
 }
 
 // Unreachable reports whether the API server could not be reached at the last attempt.
@@ -76,18 +73,20 @@ func (s *Server) Unreachable() bool { return kindOf(s.Failure()) == kube.Unreach
 // Restored reports whether some objects are a snapshot's, and not listed by the API server yet.
 func (s *Server) Restored() bool { return s.restored.Load() > 0 }
 
-func (s *Server) answers() (now bool, recoveries int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failing == nil, s.recoveries
+// report is the failure that was reported last, nil for none.
+type report struct {
+	failure *kube.Error
+	logged  time.Time
 }
 
-// repeats reports whether a failure is of the same kind as the one before and need not be logged again. Otherwise it sets logged.
-func repeats(failure, before *kube.Error, logged *time.Time, remind time.Duration) bool {
-	if kindOf(failure) == kindOf(before) && (failure == nil || remind == 0 || time.Since(*logged) < remind) {
+// repeats replaces the failure. It reports whether the new one is of the same kind and need not be logged again.
+func (r *report) repeats(failure *kube.Error, remind time.Duration) bool {
+	alike := kindOf(failure) == kindOf(r.failure)
+	r.failure = failure
+	if alike && (failure == nil || remind == 0 || time.Since(r.logged) < remind) {
 		return true
 	}
-	*logged = time.Now()
+	r.logged = time.Now()
 	return false
 }
 
@@ -105,14 +104,12 @@ func follows(conjunction, consequence string, known bool) string {
 // report logs why the API server cannot be read at all, once for each kind of reason, and as a reminder.
 func (s *Server) report(failure *kube.Error) {
 	s.mu.Lock()
-	before := kindOf(s.failing)
-	repeats := repeats(failure, s.failing, &s.logged, s.Remind)
-	s.failing = failure
+	before := s.failing.failure
+	repeats := s.failing.repeats(failure, s.Remind)
 	switch {
-	case failure == nil && before != "":
-		s.lost = time.Time{}
+	case failure == nil && before != nil:
 		s.recoveries++
-	case failure != nil && before == "":
+	case failure != nil && before == nil:
 		s.lost = time.Now()
 	}
 	s.mu.Unlock()
@@ -121,7 +118,7 @@ func (s *Server) report(failure *kube.Error) {
 	case failure == nil:
 		s.Log.Infof("The API server answers again")
 	default:
-		known := !slices.ContainsFunc(s.watches, func(w *Status) bool { return !w.Optional && !w.Known() })
+		known := !slices.ContainsFunc(s.Watches, func(w *Status) bool { return !w.Optional && !w.Known() })
 		s.Log.Warningf("%s; retrying%s", failure.Text, follows(", and ", s.Consequence, known))
 	}
 }

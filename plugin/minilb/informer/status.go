@@ -9,6 +9,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
@@ -52,10 +53,7 @@ type Resource struct {
 
 // String returns the resource as an administrator would grant it.
 func (r *Resource) String() string {
-	text := r.Name
-	if r.Group != "" {
-		text += "." + r.Group
-	}
+	text := schema.GroupResource{Group: r.Group, Resource: r.Name}.String()
 	if r.Namespace != "" {
 		text += fmt.Sprintf(" in namespace %q", r.Namespace)
 	}
@@ -86,8 +84,7 @@ type progress struct {
 	kind     kube.Kind // of the last failure, "" for none
 	alike    time.Time // of the first failure in a row of that kind
 	answer   int       // the server's recoveries at the last failure while it answered
-	reported *kube.Error
-	logged   time.Time // when that was logged last
+	reported report
 }
 
 func (p *progress) now(optional bool) State {
@@ -143,7 +140,7 @@ func (s *Status) event() { s.lastEvent.Store(time.Now().UnixNano()) }
 func (s *Status) Failure() *kube.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.reported
+	return s.reported.failure
 }
 
 // Set moves the watch to a state.
@@ -228,11 +225,9 @@ func (s *Status) Observe(ctx context.Context, err error) {
 		return
 	}
 	failure, lasting := s.outcome(err)
-	s.move(func(p *progress) {
-		if p.state == NotServed {
-			p.state, p.begun = Unknown, time.Now()
-		}
-	})
+	if s.State() == NotServed {
+		s.begin()
+	}
 	switch {
 	case failure == nil:
 		s.report(nil)
@@ -270,7 +265,9 @@ func (s *Status) listed() {
 // unanswered reports a request without an answer as the server's failure, or as this kind's if the server has answered
 // others since the kind began to fail. The first failure after an outage is neither: the request may be older than its end.
 func (s *Status) unanswered(failure *kube.Error, lasting time.Duration) {
-	answers, recoveries := s.server.answers()
+	s.server.mu.Lock()
+	answers, recoveries := s.server.failing.failure == nil, s.server.recoveries
+	s.server.mu.Unlock()
 	if lasting == 0 || !answers {
 		s.server.report(failure)
 		return
@@ -307,8 +304,7 @@ func (s *Status) report(failure *kube.Error) {
 		remind, consequence = 0, ""
 	}
 	s.mu.Lock()
-	repeats := repeats(failure, s.reported, &s.logged, remind)
-	s.reported = failure
+	repeats := s.reported.repeats(failure, remind)
 	known := s.now(s.Optional).known()
 	s.mu.Unlock()
 	switch {

@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// follower fills the Store of a kind that the API server may begin to serve, serve in another version, or cease to serve (G5,
-// G6). The Discovery's goroutine owns what is not locked.
+// follower fills the Store of a kind that the API server may begin to serve, serve in another version, or cease to serve
+// (G5, G6). The Discovery's goroutine owns what is not locked.
 type follower struct {
 	status *Status
 	store  interface {
@@ -29,7 +29,8 @@ type follower struct {
 // Follow makes the client for the version that choose picks fill a Store. That is NotServed until d runs, which it must not
 // do yet.
 func Follow[L List, R Full, T Object](
-	d *Discovery, s *Store[R, T], choose func(Served) schema.GroupVersionResource, client func(schema.GroupVersionResource) Client[L], selector string,
+	d *Discovery, s *Store[R, T], choose func(Served) schema.GroupVersionResource,
+	client func(schema.GroupVersionResource) Client[L], selector string,
 ) {
 	s.state, s.last, s.gone = NotServed, NotServed, d.Trigger
 	f := &follower{status: s.Status, store: s, choose: choose}

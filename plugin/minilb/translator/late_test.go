@@ -264,7 +264,7 @@ func TestGatewayAPINamespaces(t *testing.T) {
 				t.Errorf("%s: got field selector %q, want %q", resource, got, want)
 			}
 		}
-		for _, s := range b.watcher.Watches() {
+		for _, s := range b.watcher.Watches {
 			if s.Kind == "gateway" && s.Namespace != "shop" {
 				t.Errorf("got a watch of %s", s)
 			}

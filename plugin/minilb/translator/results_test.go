@@ -128,7 +128,7 @@ func TestVerdictsUnaddressed(t *testing.T) {
 	b.services().Update(testService("shop/web", 1, "a.ex.org"))
 	b.services().Update(testService("evil/x", 2, "a.ex.org"))
 	b.sync()
-	watchesSlices := slices.ContainsFunc(b.watcher.Watches(), func(s *informer.Status) bool { return s.Kind == "endpointslice" })
+	watchesSlices := slices.ContainsFunc(b.watcher.Watches, func(s *informer.Status) bool { return s.Kind == "endpointslice" })
 	if want := `Service evil/x  0 "a.ex.org." "conflict": `; len(*got) != 1 || !strings.HasPrefix((*got)[0], want) || watchesSlices {
 		t.Errorf("got %q with watches of slices %v, want %q and none", *got, watchesSlices, want)
 	}

@@ -188,7 +188,7 @@ func TestTranslatorsTables(t *testing.T) {
 	index := records.NewIndex([]string{"minilb."})
 	first := NewTranslator(w, config.Options{Namespaces: []string{"one", "two"}, Services: true}, index, Hooks{})
 	watches := func() (kinds []string) {
-		for _, s := range w.Watches() {
+		for _, s := range w.Watches {
 			kinds = append(kinds, s.Kind)
 		}
 		slices.Sort(kinds)

@@ -168,7 +168,7 @@ func (ts *Translators) ReadOnce(ctx context.Context) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	for _, h := range ts.Watches() {
+	for _, h := range ts.Watches {
 		if !h.Optional && !h.Known() {
 			return unread(h)
 		}
