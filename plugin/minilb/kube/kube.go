@@ -25,9 +25,8 @@ import (
 func Config(path, context string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.DefaultClientConfig = nil // no silent fall-back to localhost:8080
-	if path != "" {
-		rules.ExplicitPath = path
-	} else if context == "" {
+	rules.ExplicitPath = path
+	if path == "" && context == "" {
 		config, err := rest.InClusterConfig()
 		if err == nil {
 			return config, nil
@@ -36,7 +35,10 @@ func Config(path, context string) (*rest.Config, error) {
 			return nil, fmt.Errorf("read the pod's ServiceAccount: %w", err)
 		}
 	}
-	where := describe(path, rules)
+	where := fmt.Sprintf("%q", rules.GetDefaultFilename())
+	if env := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); env != "" && path == "" {
+		where = fmt.Sprintf("$%s (%q)", clientcmd.RecommendedConfigPathEnvVar, env)
+	}
 
 	loaded, err := rules.Load()
 	switch {
@@ -112,16 +114,6 @@ func unreadable(rules *clientcmd.ClientConfigLoadingRules) bool {
 		}
 		return errors.Is(err, fs.ErrPermission)
 	})
-}
-
-func describe(path string, rules *clientcmd.ClientConfigLoadingRules) string {
-	if path != "" {
-		return fmt.Sprintf("%q", path)
-	}
-	if env := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); env != "" {
-		return fmt.Sprintf("$%s (%q)", clientcmd.RecommendedConfigPathEnvVar, env)
-	}
-	return fmt.Sprintf("%q", rules.GetDefaultFilename())
 }
 
 // oneLine leaves control characters, which are escaped where the text is printed (M10).

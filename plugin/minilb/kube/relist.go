@@ -58,22 +58,21 @@ const drift = time.Second
 func (r *RelistPolicy) Watch(ctx context.Context, options metav1.ListOptions, request func(context.Context, metav1.ListOptions) (watch.Interface, error)) (watch.Interface, error) {
 	start := time.Now()
 	streams := options.SendInitialEvents != nil
+	var conn net.Conn
 	if streams {
 		ctx = r.Listing(ctx, &options)
+	} else {
+		ctx = traced(ctx, func(c net.Conn) { conn = c })
 	}
 	r.mu.Lock()
-	broken, brokenOff := r.broken, streams && time.Since(r.streamDone) < Reconnect.Duration
+	broken, streamDone := r.broken, r.streamDone
 	r.mu.Unlock()
-	if brokenOff {
+	switch {
+	case broken:
+		return nil, apierrors.NewResourceExpired("the watch before did not end in time: list anew")
+	case streams && time.Since(streamDone) < Reconnect.Duration:
 		// The reflector has not paused since, and will not before it has a whole list.
 		return nil, errBrokenOff
-	}
-	if broken {
-		return nil, apierrors.NewResourceExpired("the watch before did not end in time: list anew")
-	}
-	var conn net.Conn
-	if !streams {
-		ctx = traced(ctx, func(c net.Conn) { conn = c })
 	}
 	w, err := request(ctx, options)
 
