@@ -39,7 +39,7 @@ func loadOf(c *caddy.Controller) *load {
 			}
 		}
 		for _, cl := range before {
-			cl.translators.MarkDirty() // those that are stopped may have written the snapshot
+			cl.translators.Snapshot.MarkDirty() // those that are stopped may have written the snapshot
 		}
 		return nil
 	})

@@ -134,7 +134,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		values[series{rejectedDesc, reason}] = 0
 	}
 	for _, cl := range running {
-		if age, known := cl.translators.SnapshotAge(); known {
+		if age, known := cl.translators.Snapshot.Age(); known {
 			s := series{snapshotDesc, ""}
 			values[s] = max(values[s], age.Seconds())
 		}

@@ -65,8 +65,8 @@ func TestMetricsLint(t *testing.T) {
 	}
 	kept := &cluster{translators: keeping}
 	kept.translators.KeepIn(filepath.Join(t.TempDir(), "snapshot"), kept.latest)
-	kept.translators.MarkDirty()
-	if err := kept.translators.Flush(); err != nil {
+	kept.translators.Snapshot.MarkDirty()
+	if _, err := kept.translators.Snapshot.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	clusters.Store(kept, true)

@@ -55,11 +55,11 @@ func TestFailedReload(t *testing.T) {
 	}
 	kept, path := &cluster{translators: translators}, filepath.Join(t.TempDir(), "snapshot")
 	kept.translators.KeepIn(path, kept.latest)
-	kept.translators.MarkDirty()
+	kept.translators.Snapshot.MarkDirty()
 	clusters.Store(kept, true)
 	defer clusters.Delete(kept) // whatever fails below
 	for range 3 {
-		if err := kept.translators.Flush(); err != nil {
+		if _, err := kept.translators.Snapshot.Flush(); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Remove(path); err != nil {
@@ -75,13 +75,13 @@ func TestFailedReload(t *testing.T) {
 		if got != 1 {
 			t.Errorf("%d notifiers run, want 1", got)
 		}
-		if err := kept.translators.Flush(); err != nil {
+		if _, err := kept.translators.Snapshot.Flush(); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := os.Stat(path); err != nil {
 			t.Errorf("the snapshot is not written again: %v", err)
 		}
-		kept.translators.MarkDirty()
+		kept.translators.Snapshot.MarkDirty()
 	}
 	clusters.Delete(kept)
 	instance.ShutdownCallbacks()

@@ -58,7 +58,7 @@ func (cl *cluster) sharing() (sharing []*cluster) {
 func (cl *cluster) flush() {
 	sharing := cl.sharing()
 	for _, other := range sharing {
-		if other.translators.Flush() != nil || !other.translators.Kept() {
+		if _, err := other.translators.Snapshot.Flush(); err != nil || !other.translators.Snapshot.Clean() {
 			cl.outdated = true
 		}
 	}

@@ -230,16 +230,16 @@ func TestSnapshotTakenOver(t *testing.T) {
 	if !after.translators.Restored() || before.latest() || !after.latest() {
 		t.Errorf("restored %v; the one before is the latest: %v, the one after: %v\n%s", after.translators.Restored(), before.latest(), after.latest(), out)
 	}
-	before.translators.MarkDirty()
+	before.translators.Snapshot.MarkDirty()
 	os.Remove(path)
-	if err := before.translators.Flush(); err != nil {
+	if _, err := before.translators.Snapshot.Flush(); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(path); err == nil {
 		t.Error("the one before still writes")
 	}
 	after.stop()
-	if before.translators.MarkDirty(); !before.latest() {
+	if before.translators.Snapshot.MarkDirty(); !before.latest() {
 		t.Error("the one before does not write again")
 	}
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -254,7 +254,7 @@ func TestSnapshotTakenOver(t *testing.T) {
 	if err := os.Rename(directory, directory+"-away"); err != nil {
 		t.Fatal(err)
 	}
-	before.translators.MarkDirty()
+	before.translators.Snapshot.MarkDirty()
 	after, m = keepingCluster(t, config, path)
 	after.start()
 	if err := os.Rename(directory+"-away", directory); err != nil {

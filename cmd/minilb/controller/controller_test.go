@@ -61,10 +61,7 @@ func newTest(t *testing.T, patch func(clienttesting.PatchAction) (*corev1.Servic
 		return true, service, err
 	})
 	log := new(buffer)
-	objects, err := cluster.NewForClients(&cluster.Clients{Core: client.CoreV1()}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	objects := cluster.NewForClients(&cluster.Clients{Core: client.CoreV1()}, nil)
 	c, err := newController(client, objects, Options{Domain: "minilb", Class: "minilb", Version: "v1", Revision: "0123abc"}, slog.New(slog.NewTextHandler(log, nil)), io.Discard)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/client-go/dynamic"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -30,17 +31,22 @@ type Clients struct {
 	// Served returns what is served of the Gateway API.
 	Served func(context.Context) (informer.Served, error)
 
+	interval time.Duration        // of discovery
 	dialer   *connrotation.Dialer // nil without connections
 	answered atomic.Bool
 }
 
 // NewClients returns the Clients of the API server that config names. Nothing is dialled.
 func NewClients(config *rest.Config) (*Clients, error) {
+	interval, err := time.ParseDuration(discoveryInterval)
+	if err != nil {
+		return nil, fmt.Errorf("discovery interval: %w", err)
+	}
 	config = rest.CopyConfig(config)
 	if config.Dial == nil {
 		config.Dial = new(net.Dialer).DialContext
 	}
-	c := &Clients{Host: config.Host, dialer: connrotation.NewDialer(config.Dial)}
+	c := &Clients{Host: config.Host, interval: interval, dialer: connrotation.NewDialer(config.Dial)}
 	config.Dial = c.dialer.DialContext
 	config.Wrap(func(transport http.RoundTripper) http.RoundTripper { return traced{transport, c} })
 	client, err := rest.HTTPClientFor(config)
@@ -74,17 +80,15 @@ type traced struct {
 
 // RoundTrip implements the http.RoundTripper interface.
 func (t traced) RoundTrip(request *http.Request) (*http.Response, error) {
-	if !t.clients.answered.Load() {
-		request = request.WithContext(httptrace.WithClientTrace(request.Context(), &httptrace.ClientTrace{
-			TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
-				if err == nil {
-					t.clients.answered.Store(true)
-				}
-			},
-			GotFirstResponseByte: func() { t.clients.answered.Store(true) },
-		}))
+	trace := &httptrace.ClientTrace{
+		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
+			if err == nil {
+				t.clients.answered.Store(true)
+			}
+		},
+		GotFirstResponseByte: func() { t.clients.answered.Store(true) },
 	}
-	return t.RoundTripper.RoundTrip(request)
+	return t.RoundTripper.RoundTrip(request.WithContext(httptrace.WithClientTrace(request.Context(), trace)))
 }
 
 // WrappedRoundTripper implements the net.RoundTripperWrapper interface of apimachinery.

@@ -4,8 +4,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +24,8 @@ import (
 // they must be called before Run.
 type Cluster struct {
 	*informer.Server
+	Snapshot *snapshot.Writer // of no file before KeepIn
+
 	clients  *Clients
 	log      informer.Logger
 	onChange []func()
@@ -37,10 +37,7 @@ type Cluster struct {
 	made      map[string]any // what the methods that return stores have returned, by kind and namespace
 	stores    []store
 	discovery *informer.Discovery // of the Gateway API, nil unless there is a store of it
-	interval  time.Duration       // of discovery
-
-	snapshot *snapshot.Writer // nil if none is kept
-	restored func() bool      // restores the snapshot once, and reports whether it could be used
+	restored  func() bool         // restores the snapshot once, and reports whether it could be used
 }
 
 // New returns the Cluster of the API server that config names. Nothing is dialled before Run.
@@ -49,24 +46,20 @@ func New(config *rest.Config, log informer.Logger) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewForClients(clients, log)
+	return NewForClients(clients, log), nil
 }
 
 // NewForClients is New with clients that are there.
-func NewForClients(clients *Clients, log informer.Logger) (*Cluster, error) {
-	interval, err := time.ParseDuration(discoveryInterval)
-	if err != nil {
-		return nil, fmt.Errorf("discovery interval: %w", err)
-	}
-	c := &Cluster{Server: &informer.Server{Log: log}, clients: clients, log: log, made: map[string]any{}, interval: interval}
-	c.Server.OnChange = c.MarkDirty
-	c.Server.OnStatus = func() {
+func NewForClients(clients *Clients, log informer.Logger) *Cluster {
+	c := &Cluster{clients: clients, log: log, made: map[string]any{}, Snapshot: &snapshot.Writer{}}
+	c.Server = &informer.Server{Log: log, OnChange: func() { c.Snapshot.MarkDirty() }}
+	c.OnStatus = func() {
 		for _, f := range c.onChange {
 			f()
 		}
-		c.MarkDirty() // it may be all that was missing
+		c.Snapshot.MarkDirty() // it may be all that was missing
 	}
-	return c, nil
+	return c
 }
 
 // Require adds what a plugin block needs of the objects, and their identity if that is true.
@@ -96,8 +89,8 @@ func (c *Cluster) OnChange(f func()) { c.onChange = append(c.onChange, f) }
 func (c *Cluster) LogShared(log informer.Logger) {
 	c.Server.Log = log
 	for _, s := range c.stores {
-		if status := s.status(); status.Kind == "service" {
-			status.Log = log
+		if s.Kind == "service" {
+			s.Log = log
 		}
 	}
 }
@@ -119,53 +112,38 @@ func (c *Cluster) NeverAnswered() bool { return !c.clients.answered.Load() }
 
 // Trouble returns why the API server, or a kind that every zone needs, cannot be read, "" if that is not known.
 func (c *Cluster) Trouble() string {
-	failure := c.Failure()
+	if failure := c.Failure(); failure != nil {
+		return failure.Text
+	}
 	for _, s := range c.Watches {
-		if failure == nil && !s.Optional && !s.Known() {
-			failure = s.Failure()
+		if failure := s.Failure(); failure != nil && !s.Optional && !s.Known() {
+			return failure.Text
 		}
 	}
-	if failure == nil {
-		return ""
-	}
-	return failure.Text
+	return ""
 }
 
-// WatchStatus is the state of one kind's watches.
+// WatchStatus is the state of one watch.
 type WatchStatus struct {
 	Kind      string    // "service", "endpointslice", "httproute" and so on
-	Synced    bool      // the API server has listed it in all namespaces that are watched
+	Synced    bool      // the API server has listed it
 	LastEvent time.Time // of any kind, a bookmark included; zero for never
 }
 
-// Status returns the state of each kind that is watched and served, in no particular order.
-func (c *Cluster) Status() []WatchStatus {
-	byKind := map[string]WatchStatus{}
-	for _, of := range c.stores {
-		w := of.status()
-		state := w.State()
-		if state == informer.NotServed {
-			continue
+// Status returns the state of each watch of a kind that is served.
+func (c *Cluster) Status() (all []WatchStatus) {
+	for _, s := range c.stores {
+		if state := s.State(); state != informer.NotServed {
+			all = append(all, WatchStatus{s.Kind, state == informer.Listed, s.LastEvent()})
 		}
-		s, seen := byKind[w.Kind]
-		s.Kind = w.Kind
-		s.Synced = (s.Synced || !seen) && state == informer.Listed
-		if last := w.LastEvent(); last.After(s.LastEvent) {
-			s.LastEvent = last
-		}
-		byKind[w.Kind] = s
 	}
-	return slices.Collect(maps.Values(byKind))
+	return all
 }
 
 // There reports whether the object with the UID is in a store. It needs Fields.Identity.
 func (c *Cluster) There(kind, namespace, name string, uid types.UID) bool {
 	return uid != "" && slices.ContainsFunc(c.stores, func(s store) bool {
-		if !strings.EqualFold(s.status().Kind, kind) {
-			return false
-		}
-		is := s.get(cache.NewObjectName(namespace, name))
-		return is != nil && is.UID == uid
+		return strings.EqualFold(s.Kind, kind) && s.uid(cache.NewObjectName(namespace, name)) == uid
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -55,7 +54,7 @@ type (
 // Discovery returns the discovery of the Gateway API's kinds.
 func (c *Cluster) Discovery() *informer.Discovery {
 	if c.discovery == nil {
-		c.discovery = informer.NewDiscovery(c.Server, "/apis/"+object.GatewayGroup, c.clients.Served, c.interval)
+		c.discovery = informer.NewDiscovery(c.Server, "/apis/"+object.GatewayGroup, c.clients.Served, c.clients.interval)
 		c.discovery.Log = c.log
 		c.discovery.OnVersion, c.discovery.OnDiscovered = c.logVersion, c.logVersions
 		c.run = append(c.run, c.discovery.Run)
@@ -105,22 +104,21 @@ func (c *Cluster) Namespaces(name string) *Namespaces {
 		if name != metav1.NamespaceAll {
 			resource, selector = fmt.Sprintf("namespaces %q", name), metav1.ObjectNameField+"="+name
 		}
-		var needed atomic.Bool // Gateways are served
+		gateways := c.Gateways(name)
 		s := newStore(c, informer.Resource{Kind: "namespace", Name: resource, Optional: true}, name, object.NewNamespace)
 		s.OnRequest = func(_ context.Context, err error) bool {
-			if !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) || needed.Load() {
+			if !apierrors.IsForbidden(err) && !apierrors.IsNotFound(err) || gateways.State() != informer.NotServed {
 				return false
 			}
+			note := ""
 			if c.namespaceNames {
-				s.Dismiss(err, "; as long as it is, others may claim the name of a namespace in a zone")
-			} else {
-				s.Dismiss(err, "")
+				note = "; as long as it is, others may claim the name of a namespace in a zone"
 			}
+			s.Dismiss(err, note)
 			return true
 		}
 		informer.Follow(c.Discovery(), s,
-			func(s informer.Served) schema.GroupVersionResource {
-				needed.Store(!s.First(Versions[object.KindGateway]).Empty())
+			func(informer.Served) schema.GroupVersionResource {
 				return corev1.SchemeGroupVersion.WithResource("namespaces")
 			},
 			func(schema.GroupVersionResource) informer.Client[*corev1.NamespaceList] {
@@ -185,6 +183,8 @@ func (c *Cluster) Load(objects []runtime.Object) {
 		c.discovery.Load(served)
 	}
 	for _, s := range c.stores {
-		s.load(objects)
+		if s.State() != informer.NotServed {
+			s.load(objects, s.scope)
+		}
 	}
 }

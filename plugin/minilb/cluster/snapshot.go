@@ -28,40 +28,13 @@ func (c *Cluster) KeepIn(path string, mine func() bool) {
 			c.log.Infof("The snapshot %s can be written again", path)
 		}
 	}
-	c.snapshot, c.restored = w, sync.OnceValue(c.read)
+	c.Snapshot, c.restored = w, sync.OnceValue(c.read)
 	c.run = append(c.run, w.Run)
 }
 
-// SnapshotAge returns the time since the API server had what is in the snapshot, in seconds, and whether that is known.
-func (c *Cluster) SnapshotAge() (age time.Duration, known bool) {
-	if c.snapshot == nil {
-		return 0, false
-	}
-	written := c.snapshot.Written.Load()
-	return max(0, time.Since(time.Unix(written, 0))), written != 0
-}
-
-// MarkDirty makes the snapshot be written again, after a change, or because another Cluster's may have taken its place.
-func (c *Cluster) MarkDirty() {
-	if c.snapshot != nil {
-		c.snapshot.MarkDirty()
-	}
-}
-
-// Flush writes the snapshot now if the state has changed and is complete.
-func (c *Cluster) Flush() (err error) {
-	if c.snapshot != nil {
-		_, err = c.snapshot.Flush()
-	}
-	return err
-}
-
-// Kept reports whether the snapshot has the whole state.
-func (c *Cluster) Kept() bool { return c.snapshot != nil && c.snapshot.Clean() }
-
 // live reports whether the API server has listed the objects of any kind.
 func (c *Cluster) live() bool {
-	return slices.ContainsFunc(c.stores, func(s store) bool { return s.status().State() == informer.Listed })
+	return slices.ContainsFunc(c.stores, func(s store) bool { return s.State() == informer.Listed })
 }
 
 func (c *Cluster) content() *snapshot.State {
@@ -74,8 +47,8 @@ func (c *Cluster) content() *snapshot.State {
 		Discovered:      c.discovered(),
 	}}
 	for _, of := range c.stores {
-		if w := of.status(); w.State() == informer.Listed {
-			s.Stores = append(s.Stores, snapshot.Store{Kind: w.Kind, Scope: of.scope(), Objects: of.save()})
+		if of.State() == informer.Listed {
+			s.Stores = append(s.Stores, snapshot.Store{Kind: of.Kind, Scope: of.scope, Objects: of.save()})
 		}
 	}
 	return s
@@ -113,10 +86,10 @@ func (c *Cluster) suits(s *snapshot.State) error {
 
 // Restore fills the stores that the API server has not listed from the snapshot, at the first call. It reports whether the
 // snapshot could be used; why it could not is logged.
-func (c *Cluster) Restore() bool { return c.snapshot != nil && c.restored() }
+func (c *Cluster) Restore() bool { return c.restored != nil && c.restored() }
 
 func (c *Cluster) read() bool {
-	file := c.snapshot.File
+	file := c.Snapshot.File
 	state, err := file.Read()
 	if err == nil {
 		err = c.suits(state)
@@ -135,47 +108,37 @@ func (c *Cluster) read() bool {
 // restore fills optional kinds first, and Services last, before which no zone is answered.
 func (c *Cluster) restore(state *snapshot.State) {
 	discovery, discovered, live := c.discovery, c.discovered(), c.live()
-	order := func(s store) int {
-		switch status := s.status(); {
-		case status.Optional:
-			return 0
-		case status.Kind == "endpointslice":
-			return 1
-		}
-		return 2
-	}
-	for _, s := range slices.SortedStableFunc(slices.Values(c.stores), func(a, b store) int { return order(a) - order(b) }) {
-		w := s.status()
-		objects, known := state.Store(w.Kind, s.scope())
+	required := []string{"endpointslice", "service"}
+	order := func(a, b store) int { return slices.Index(required, a.Kind) - slices.Index(required, b.Kind) }
+	for _, s := range slices.SortedStableFunc(slices.Values(c.stores), order) {
+		objects, known := state.Store(s.Kind, s.scope)
 		switch {
-		case w.State() == informer.NotServed && discovered:
+		case s.State() == informer.NotServed && discovered:
 		case known:
 			s.seed(objects)
-		case w.Optional && w.State() != informer.Listed:
-			w.Waive()
-		}
-	}
-	switch {
-	case discovered || discovery == nil:
-	case state.Discovered:
-		discovery.Seed()
-	default:
-		discovery.Waive()
-	}
-	if !live {
-		c.snapshot.MarkRestored()
-		if c.live() { // since a moment ago
-			c.MarkDirty()
+		case s.Optional && s.State() != informer.Listed:
+			s.Waive()
 		}
 	}
 	if discovery != nil && !discovered {
+		if state.Discovered {
+			discovery.Seed()
+		} else {
+			discovery.Waive()
+		}
 		discovery.Trigger() // the last one may have come too early to drop what was restored meanwhile
+	}
+	if !live {
+		c.Snapshot.MarkRestored()
+		if c.live() { // since a moment ago
+			c.Snapshot.MarkDirty()
+		}
 	}
 	if c.Restored() {
 		at := time.Unix(state.Written, 0)
-		c.snapshot.Written.Store(state.Written)
+		c.Snapshot.Written.Store(state.Written)
 		c.log.Warningf("Serving the state of %s from %s, %v old, until the API server answers",
-			at.UTC().Format(time.RFC3339), c.snapshot.File, max(0, time.Since(at)).Round(time.Second))
+			at.UTC().Format(time.RFC3339), c.Snapshot.File, max(0, time.Since(at)).Round(time.Second))
 	}
 	for _, f := range c.onChange {
 		f()

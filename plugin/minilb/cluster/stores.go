@@ -9,6 +9,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/informer"
@@ -30,20 +31,21 @@ type kindObject interface {
 }
 
 // store is an informer.Store of any type.
-type store interface {
-	status() *informer.Status
-	scope() string                     // the namespace, or the name of a Namespace, "" for all
-	get(cache.ObjectName) *object.Meta // nil if it is not there
-	save() []snapshot.Object
-	seed([]snapshot.Object)
-	load([]runtime.Object)
+type store struct {
+	*informer.Status
+	scope string // the namespace, or the name of a Namespace, "" for all
+	objects
 }
 
-// stored implements store.
-type stored[R informer.Full, T kindObject] struct {
-	*informer.Store[R, T]
-	within string
+type objects interface {
+	uid(cache.ObjectName) types.UID // "" if it is not there
+	save() []snapshot.Object
+	seed([]snapshot.Object)
+	load(all []runtime.Object, scope string)
 }
+
+// stored implements objects.
+type stored[R informer.Full, T kindObject] struct{ *informer.Store[R, T] }
 
 // Services returns the store of Services of type LoadBalancer in a namespace, "" for all.
 func (c *Cluster) Services(namespace string) *Services {
@@ -91,7 +93,7 @@ func newStore[R informer.Full, T kindObject](
 	c *Cluster, resource informer.Resource, scope string, reduce func(R, *object.Fields) T,
 ) *informer.Store[R, T] {
 	s := informer.NewStore(c.Watch(resource, c.log), func(full R) T { return reduce(full, &c.fields) })
-	c.stores = append(c.stores, &stored[R, T]{s, scope})
+	c.stores = append(c.stores, store{s.Status, scope, stored[R, T]{s}})
 	return s
 }
 
@@ -104,50 +106,36 @@ func start[L informer.List, R informer.Full, T kindObject](
 	return s
 }
 
-func (s *stored[R, T]) status() *informer.Status { return s.Status }
-
-func (s *stored[R, T]) scope() string { return s.within }
-
-func (s *stored[R, T]) get(name cache.ObjectName) *object.Meta {
+func (s stored[R, T]) uid(name cache.ObjectName) types.UID {
 	if object, there := s.Get(name); there {
-		return object.Metadata()
+		return object.Metadata().UID
 	}
-	return nil
+	return ""
 }
 
-func (s *stored[R, T]) save() []snapshot.Object {
-	list := s.List()
-	objects := make([]snapshot.Object, len(list))
-	for i, object := range list {
-		objects[i] = object
-	}
-	return objects
-}
+func (s stored[R, T]) save() []snapshot.Object { return as[snapshot.Object](s.List()) }
 
-func (s *stored[R, T]) seed(objects []snapshot.Object) {
-	var list []T
-	for _, o := range objects {
-		if object, ok := o.(T); ok {
-			list = append(list, object)
-		}
-	}
-	s.Seed(list)
-}
+func (s stored[R, T]) seed(objects []snapshot.Object) { s.Seed(as[T](objects)) }
 
 // load lists those of the objects that belong to the store.
-func (s *stored[R, T]) load(objects []runtime.Object) {
-	if s.State() == informer.NotServed {
-		return
-	}
+func (s stored[R, T]) load(objects []runtime.Object, scope string) {
 	var list []any
-	for _, object := range objects {
-		full, ok := object.(R)
-		if kind := object.GetObjectKind().GroupVersionKind(); !ok || !kind.Empty() && !strings.EqualFold(kind.Kind, s.Kind) {
-			continue
-		}
-		if s.within == "" || s.within == cmp.Or(full.GetNamespace(), full.GetName()) {
+	for _, full := range as[R](objects) {
+		kind := full.GetObjectKind().GroupVersionKind().Kind
+		if (kind == "" || strings.EqualFold(kind, s.Kind)) && (scope == "" || scope == cmp.Or(full.GetNamespace(), full.GetName())) {
 			list = append(list, full)
 		}
 	}
 	s.Replace(list, "")
+}
+
+// as returns those of the objects that are of a type.
+func as[U, T any](all []T) []U {
+	some := make([]U, 0, len(all))
+	for _, object := range all {
+		if is, ok := any(object).(U); ok {
+			some = append(some, is)
+		}
+	}
+	return some
 }

@@ -93,14 +93,14 @@ func TestRestore(t *testing.T) {
 		if len(serving) != 1 || !strings.HasPrefix(serving[0], "W Serving the state of 2000-01-01T00:00:0") || !strings.HasSuffix(serving[0], "s old, until the API server answers") {
 			t.Errorf("got the log %q", lines)
 		}
-		if !b.watcher.Kept() {
+		if !b.watcher.Snapshot.Clean() {
 			t.Error("it is said to know more than its file")
 		}
-		if age, known := b.watcher.SnapshotAge(); !known || age > time.Second {
+		if age, known := b.watcher.Snapshot.Age(); !known || age > time.Second {
 			t.Errorf("got the age %v, %v", age, known)
 		}
 		time.Sleep(90 * time.Second)
-		if age, known := b.watcher.SnapshotAge(); !known || age < 90*time.Second || age > 91*time.Second {
+		if age, known := b.watcher.Snapshot.Age(); !known || age < 90*time.Second || age > 91*time.Second {
 			t.Errorf("after 90s: got the age %v, %v", age, known)
 		}
 		if len(b.observed) > 0 {
@@ -129,7 +129,7 @@ func TestRestore(t *testing.T) {
 		if lines := b.log.take(); !slices.Contains(lines, "I All that was served from the snapshot is now as the API server has it") {
 			t.Errorf("got the log %q", lines)
 		}
-		if age, _ := b.watcher.SnapshotAge(); age > 40*time.Second {
+		if age, _ := b.watcher.Snapshot.Age(); age > 40*time.Second {
 			t.Errorf("the snapshot is %v old", age)
 		}
 	})
@@ -206,7 +206,7 @@ func TestRestoreMixed(t *testing.T) {
 		api.send("services", watch.Deleted, testService("shop/web", 1, ""))
 		synctest.Wait()
 		b.want("web.shop.minilb.", "-")
-		if b.watcher.Flush() != nil || b.watcher.Kept() {
+		if _, err := b.watcher.Snapshot.Flush(); err != nil || b.watcher.Snapshot.Clean() {
 			t.Error("a part of the state is kept, or said to be")
 		}
 		before, err := os.ReadFile(path)
@@ -306,7 +306,7 @@ func TestRestoreOvertaken(t *testing.T) {
 				defer stop()
 				synctest.Wait()
 				b.watcher.Restore()
-				if b.watcher.Kept() {
+				if b.watcher.Snapshot.Clean() {
 					t.Error("the snapshot is said to have what the API server has said")
 				}
 				time.Sleep(2 * confirmation)
@@ -315,8 +315,8 @@ func TestRestoreOvertaken(t *testing.T) {
 				api.refuse("ingresses", nil)
 				time.Sleep(2 * confirmation)
 				synctest.Wait()
-				if b.watcher.Restored() || !b.watcher.Kept() {
-					t.Errorf("restored %v, kept %v", b.watcher.Restored(), b.watcher.Kept())
+				if b.watcher.Restored() || !b.watcher.Snapshot.Clean() {
+					t.Errorf("restored %v, kept %v", b.watcher.Restored(), b.watcher.Snapshot.Clean())
 				}
 			})
 		})

@@ -37,8 +37,8 @@ func BenchmarkSnapshot(b *testing.B) {
 	b.Run("write", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			large.watcher.MarkDirty()
-			if err := large.watcher.Flush(); err != nil {
+			large.watcher.Snapshot.MarkDirty()
+			if _, err := large.watcher.Snapshot.Flush(); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -85,8 +85,8 @@ func BenchmarkEvent(b *testing.B) {
 func TestSnapshotSize(t *testing.T) {
 	w, path := largeCluster(t, 10_000).watcher, filepath.Join(t.TempDir(), "snapshot")
 	w.KeepIn(path, func() bool { return true })
-	w.MarkDirty()
-	if err := w.Flush(); err != nil {
+	w.Snapshot.MarkDirty()
+	if _, err := w.Snapshot.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(path)

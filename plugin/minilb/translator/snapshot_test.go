@@ -58,7 +58,7 @@ func TestSnapshotTimes(t *testing.T) {
 		}
 		add := func(name string) { api.send("services", watch.Added, testService("shop/"+name, 1, "")) }
 		want("before all is known", "-")
-		if _, known := b.watcher.SnapshotAge(); known {
+		if _, known := b.watcher.Snapshot.Age(); known {
 			t.Error("a file that is not there has an age")
 		}
 		time.Sleep(6 * time.Second)
@@ -78,11 +78,11 @@ func TestSnapshotTimes(t *testing.T) {
 		time.Sleep(writeInterval)
 		want("later", "a b c web")
 		time.Sleep(10 * time.Minute)
-		if age, _ := b.watcher.SnapshotAge(); age < 9*time.Minute {
+		if age, _ := b.watcher.Snapshot.Age(); age < 9*time.Minute {
 			t.Errorf("it is %v old, though nothing has changed", age)
 		}
 		time.Sleep(refreshInterval)
-		if age, _ := b.watcher.SnapshotAge(); age > refreshInterval {
+		if age, _ := b.watcher.Snapshot.Age(); age > refreshInterval {
 			t.Errorf("it is %v old", age)
 		}
 		add("d")
@@ -105,18 +105,18 @@ func TestSnapshotMine(t *testing.T) {
 		mine := false
 		b, stop := runBench(t, gatewayAPIOf(t), config.Options{}, func(b *bench) { b.watcher.KeepIn(path, func() bool { return mine }) })
 		synctest.Wait()
-		if err := b.watcher.Flush(); err != nil || keptNames(t, path) != "-" {
+		if _, err := b.watcher.Snapshot.Flush(); err != nil || keptNames(t, path) != "-" {
 			t.Errorf("another's file is written: %v", err)
 		}
 		mine = true
-		b.watcher.MarkDirty()
+		b.watcher.Snapshot.MarkDirty()
 		synctest.Wait()
 		if got := keptNames(t, path); got != "web" {
 			t.Errorf("got %q", got)
 		}
 		mine = false
 		os.Remove(path)
-		b.watcher.MarkDirty()
+		b.watcher.Snapshot.MarkDirty()
 		stop()
 		if got := keptNames(t, path); got != "-" {
 			t.Errorf("at the end another's file is written: %q", got)
@@ -279,7 +279,7 @@ func TestSnapshotFailing(t *testing.T) {
 				} else {
 					t.Log(lines[0])
 				}
-				if err := b.watcher.Flush(); err == nil {
+				if _, err := b.watcher.Snapshot.Flush(); err == nil {
 					t.Error("it can be written")
 				}
 				if name != "no directory" {

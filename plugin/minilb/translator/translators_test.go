@@ -59,9 +59,10 @@ func clientsOf(t *testing.T, api *fakeAPI) *cluster.Clients {
 	api.serve(&client.Fake)
 	api.serve(&custom.Fake)
 	api.dynamic = custom
-	return &cluster.Clients{
-		Host: "https://api.example", Core: client.CoreV1(), Discovery: client.DiscoveryV1(), Networking: client.NetworkingV1(), Dynamic: custom, Served: api.discover,
-	}
+	clients := testClients(t)
+	clients.Core, clients.Discovery, clients.Networking = client.CoreV1(), client.DiscoveryV1(), client.NetworkingV1()
+	clients.Dynamic, clients.Served = custom, api.discover
+	return clients
 }
 
 // The first lists and every change after them are answered, and when Run returns nothing runs.
@@ -212,12 +213,7 @@ func TestTranslatorsTables(t *testing.T) {
 		}
 	}
 	synced := func() bool {
-		for _, s := range w.Status() {
-			if s.Kind == "service" {
-				return s.Synced
-			}
-		}
-		return false
+		return !slices.ContainsFunc(w.Status(), func(s cluster.WatchStatus) bool { return s.Kind == "service" && !s.Synced })
 	}
 	for range 20 { // in whichever order they come
 		if synced() {

@@ -99,11 +99,7 @@ func newBenchFor(t testing.TB, options config.Options, clients *cluster.Clients)
 // emptyBench completes the options of a bench that has nothing to fill yet.
 func emptyBench(t testing.TB, options *config.Options, clients *cluster.Clients) *bench {
 	b := &bench{t: t, log: &testLog{}, clients: clients}
-	c, err := cluster.NewForClients(clients, b.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.watcher = newTranslators(c, b.log)
+	b.watcher = newTranslators(cluster.NewForClients(clients, b.log), b.log)
 	if options.Zones == nil {
 		options.Zones = []string{"minilb."}
 	}
