@@ -54,6 +54,12 @@ func (w *Writer) MarkRestored() { w.dirty.Store(false) }
 // Clean reports whether the file has the whole state.
 func (w *Writer) Clean() bool { return !w.dirty.Load() }
 
+// Age returns the time since Written, and whether that is known.
+func (w *Writer) Age() (age time.Duration, known bool) {
+	written := w.Written.Load()
+	return max(0, time.Since(time.Unix(written, 0))), written != 0
+}
+
 func (w *Writer) wake() {
 	select {
 	case w.changed <- struct{}{}:
