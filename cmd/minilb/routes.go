@@ -191,7 +191,7 @@ func (r *routesRun) advise(title, text string) {
 func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) error {
 	ctx, cancel := context.WithTimeout(ctx, routesTimeout)
 	defer cancel()
-	nodes, err := routes.Nodes(ctx, client)
+	nodes, err := routes.ListNodes(ctx, client)
 	if err != nil {
 		return err
 	}

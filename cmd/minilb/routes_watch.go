@@ -38,33 +38,7 @@ func (r *routesRun) watch(ctx context.Context, client kubernetes.Interface) erro
 	})
 }
 
-// watchNodes calls update with the nodes' entries, now and whenever they change, until ctx ends. It
-// warns once of pods that the routes do not reach.
+// watchNodes calls update with the nodes' entries, now and whenever they change, until ctx ends.
 func (r *routesRun) watchNodes(ctx context.Context, client kubernetes.Interface, update func([]routes.Entry) error) error {
-	ctx, stop := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer stop()
-	compare := sync.OnceFunc(func() {
-		running.Go(func() { r.compare(ctx, client) })
-	})
-	return routes.Watch(ctx, client, r.lan, func(line string) { r.warn("minilb:", line) }, func(entries []routes.Entry) error {
-		defer compare() // once the cluster is there
-		return update(entries)
-	})
-}
-
-// compare warns of pods that the routes do not reach (R3).
-func (r *routesRun) compare(ctx context.Context, client kubernetes.Interface) {
-	limited, cancel := context.WithTimeout(ctx, routesTimeout)
-	defer cancel()
-	nodes, err := routes.Nodes(limited, client)
-	if err != nil {
-		return // logged by routes.Watch
-	}
-	lan, _ := r.lan.Locate(limited, client) // likewise
-	outside, err := lan.PodsOutside(limited, client, nodes)
-	if ctx.Err() == nil {
-		r.warnOutside(outside, err)
-	}
+	return routes.Watch(ctx, client, r.lan, func(line string) { r.warn("minilb:", line) }, r.warnOutside, update)
 }

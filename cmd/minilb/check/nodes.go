@@ -28,8 +28,8 @@ var ofNodes = map[routes.ProblemKind]struct {
 
 // checkNodes finds the nodes that have no route to their pods, or routes that do not lead to them (R1, R3–R7, R7b).
 func (c *checker) checkNodes() {
-	cni := c.cni()
-	for _, entry := range c.LAN.FromNodes(c.nodes) {
+	nodes, cni := routes.ReadNodes(c.nodes), c.cni()
+	for _, entry := range c.LAN.FromNodes(nodes) {
 		wanted := func(o config.Options) bool { return o.WantsFamily(entry.Destination.Addr()) }
 		of, known := ofNodes[entry.Kind]
 		if !known || entry.Kind == routes.NoInternalIP && !slices.ContainsFunc(c.options, wanted) {
@@ -37,7 +37,7 @@ func (c *checker) checkNodes() {
 		}
 		c.add(Problem{of.severity, "Node", "", entry.Node, of.reason, entry.Problem + of.follows, cmp.Or(of.fix, cni.allocate)})
 	}
-	pods := c.LAN.Pods(c.nodes)
+	pods := c.LAN.Pods(nodes)
 	for _, all := range c.slices {
 		for _, slice := range all {
 			pods.Add(slice)

@@ -29,7 +29,7 @@ type serviceEndpoints struct {
 func (c *Controller) scanOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
 	defer cancel()
-	nodes, unread := routes.Nodes(ctx, c.client)
+	nodes, unread := routes.ListNodes(ctx, c.client)
 	pods := c.locate(ctx).Pods(nodes)
 	all := map[cache.ObjectName]*serviceEndpoints{} // of Services that have slices
 	err := routes.EachSlice(ctx, c.client, func(slice *discoveryv1.EndpointSlice) {

@@ -57,7 +57,7 @@ func (c *Controller) locate(ctx context.Context) routes.LAN {
 func (c *Controller) tryPrintRoutes(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, printTimeout)
 	defer cancel()
-	nodes, err := routes.Nodes(ctx, c.client)
+	nodes, err := routes.ListNodes(ctx, c.client)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -40,7 +41,7 @@ func Changes(before, now []Entry) []Change {
 		last, known := old[entry.Destination]
 		switch {
 		case entry.Problem != "":
-			if !slices.ContainsFunc(before, entry.equal) {
+			if !slices.ContainsFunc(before, func(e Entry) bool { return reflect.DeepEqual(e, entry) }) {
 				changes = append(changes, Change{Event: Skipped, Entry: entry})
 			}
 		case !known:

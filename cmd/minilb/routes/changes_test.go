@@ -12,11 +12,11 @@ import (
 
 // A node has come, one has another address, one has gone, and one has got its podCIDRs.
 func TestWriteChanges(t *testing.T) {
-	before := LAN{}.FromNodes([]*corev1.Node{
+	before := LAN{}.fromNodes([]*corev1.Node{
 		node("a", "10.244.0.0/24 fd00:1::/64", "192.168.1.30 2001:db8::30"), node("b", "10.244.1.0/24", "192.168.1.31"),
 		node("c", "10.244.2.0/24 fd00:3::/64", "192.168.1.32"), node("d", "", "192.168.1.33"),
 	})
-	now := LAN{}.FromNodes([]*corev1.Node{
+	now := LAN{}.fromNodes([]*corev1.Node{
 		node("a", "10.244.0.0/24 fd00:1::/64", "192.168.1.40 2001:db8::30"),
 		node("c", "10.244.2.0/24 fd00:3::/64", "192.168.1.32"), node("d", "10.244.3.0/24", "192.168.1.33"),
 		node("e", "10.244.4.0/24 fd00:5::/64", "2001:db8::34"),
@@ -69,7 +69,7 @@ func TestWriteChanges(t *testing.T) {
 // Where two nodes have one podCIDR, the route is that of the first (R2); when it goes, the other's.
 func TestChangesOfOwner(t *testing.T) {
 	a, b := node("a", "10.244.0.0/24", "192.168.1.30"), node("b", "10.244.0.0/24", "192.168.1.31")
-	both, alone := LAN{}.FromNodes([]*corev1.Node{b, a}), LAN{}.FromNodes([]*corev1.Node{b})
+	both, alone := LAN{}.fromNodes([]*corev1.Node{b, a}), LAN{}.fromNodes([]*corev1.Node{b})
 	if got, want := IP(both, Replace), "ip route replace 10.244.0.0/24 via 192.168.1.30\n# node b: podCIDR 10.244.0.0/24 is also that of node a\n"; got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
@@ -81,7 +81,7 @@ func TestChangesOfOwner(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", &got, want)
 	}
 	// The same address under another name is another node's.
-	renamed := LAN{}.FromNodes([]*corev1.Node{node("c", "10.244.0.0/24", "192.168.1.31")})
+	renamed := LAN{}.fromNodes([]*corev1.Node{node("c", "10.244.0.0/24", "192.168.1.31")})
 	changes := Changes(alone, renamed)
 	if len(changes) != 1 || changes[0].Event != Replaced || frrChange(changes[0]) != "" {
 		t.Errorf("got %v", changes)

@@ -11,7 +11,7 @@ import (
 
 // formatNodes have routes of both families, and one has none.
 func formatNodes() []Entry {
-	return LAN{}.FromNodes([]*corev1.Node{
+	return LAN{}.fromNodes([]*corev1.Node{
 		node("node1", "10.244.0.0/24", "192.168.1.30"),
 		node("node2", "10.244.1.0/24 fd00:1::/64", "192.168.1.31 2001:db8::31"),
 		node("old", "", "192.168.1.32"),
@@ -118,7 +118,7 @@ func TestOptionWidths(t *testing.T) {
 		"10.128.0.0/9":   "090a80c0a8011e",
 		"10.244.1.7/32":  "200af40107c0a8011e",
 	} {
-		entries := LAN{}.FromNodes([]*corev1.Node{node("a", cidr, "192.168.1.30")})
+		entries := LAN{}.fromNodes([]*corev1.Node{node("a", cidr, "192.168.1.30")})
 		got := option121(&table{entries: entries, gateway: netip.MustParseAddr("192.168.1.1")})
 		if !strings.Contains(got, "\nhex "+want+"00c0a80101\n") {
 			t.Errorf("%s: got\n%s, want %s", cidr, got, want)
@@ -132,10 +132,10 @@ func TestOptionLength(t *testing.T) {
 	for i := range 32 {
 		nodes = append(nodes, node(fmt.Sprintf("n%02d", i), netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(i), 0}), 24).String(), "192.168.1.30"))
 	}
-	if n := OptionLength(LAN{}.FromNodes(nodes[:31])); n != 253 || Splits(n) {
+	if n := OptionLength(LAN{}.fromNodes(nodes[:31])); n != 253 || Splits(n) {
 		t.Errorf("31 routes take %d bytes", n)
 	}
-	if n := OptionLength(LAN{}.FromNodes(nodes)); n != 261 || !Splits(n) {
+	if n := OptionLength(LAN{}.fromNodes(nodes)); n != 261 || !Splits(n) {
 		t.Errorf("32 routes take %d bytes", n)
 	}
 	if Splits(255) || !Splits(256) {
@@ -192,7 +192,7 @@ func TestTooLong(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := format.Write(LAN{}.FromNodes(nodes), tag(format), netip.MustParseAddr("192.168.1.1"))
+			text, err := format.Write(LAN{}.fromNodes(nodes), tag(format), netip.MustParseAddr("192.168.1.1"))
 			fails, server := tc.fails && (name == "dnsmasq" || name == "openwrt-dhcp"), "dnsmasq, which does not start with"
 			if name == "routeros-dhcp" {
 				fails, server = tc.nodes > 31, "RouterOS' DHCP server: RouterOS takes at most 255 bytes"
@@ -226,7 +226,7 @@ func TestNoRoutes(t *testing.T) {
 			wrong["IPv4"] = others[2]
 		}
 		for name, nodes := range map[string][]*corev1.Node{"no nodes": nil, "bare": {bare}, "IPv4": {four, bare}, "IPv6": {six, bare}} {
-			text, err := f.Write(LAN{}.FromNodes(nodes), tag(f), gateway)
+			text, err := f.Write(LAN{}.fromNodes(nodes), tag(f), gateway)
 			if want := wrong[name]; (err != nil) != (want != "") || err != nil && !strings.HasPrefix(err.Error(), want) || (text == "") != (err != nil && f.Name != "json") {
 				t.Errorf("%s of %s: got %q, %v, want error %q", f.Name, name, text, err, want)
 			}
@@ -236,7 +236,7 @@ func TestNoRoutes(t *testing.T) {
 
 // Sections have distinct names, whatever the nodes are called.
 func TestDistinct(t *testing.T) {
-	entries := LAN{}.FromNodes([]*corev1.Node{
+	entries := LAN{}.fromNodes([]*corev1.Node{
 		node("a-b", "10.0.1.0/24 fd00:1::/64", "192.168.1.30 2001:db8::30"), node("a.b", "10.0.2.0/24 fd00:2::/64", "192.168.1.31 2001:db8::31"),
 		node("a-b-6", "10.0.3.0/24", "192.168.1.32"),
 	})

@@ -104,7 +104,7 @@ func conforms(t *testing.T, format, text string) {
 // are none again. An interface that a format refuses is left out.
 func inAll(t *testing.T, iface string, nodes []*corev1.Node, check func(t *testing.T, format, text string)) {
 	t.Helper()
-	gateway, entries := netip.MustParseAddr("192.168.1.1"), LAN{}.FromNodes(nodes)
+	gateway, entries := netip.MustParseAddr("192.168.1.1"), LAN{}.fromNodes(nodes)
 	moved := slices.Clone(entries)
 	for i := range moved {
 		if moved[i].Problem == "" {
@@ -170,7 +170,7 @@ func TestShell(t *testing.T) {
 		for _, format := range []string{"ip", "openwrt", "openwrt-dhcp"} {
 			t.Run(name+" "+format, func(t *testing.T) {
 				path := program(t, shell[0], shell[0])
-				if got, want := ran(t, path, shell[1:], written(t, format, LAN{}.FromNodes(slices.Concat(hostileNodes(), routed)))), ran(t, path, shell[1:], written(t, format, LAN{}.FromNodes(routed))); got != want || !strings.Contains(want, "10.244.0.0/24") {
+				if got, want := ran(t, path, shell[1:], written(t, format, LAN{}.fromNodes(slices.Concat(hostileNodes(), routed)))), ran(t, path, shell[1:], written(t, format, LAN{}.fromNodes(routed))); got != want || !strings.Contains(want, "10.244.0.0/24") {
 					t.Errorf("got\n%swant\n%s", got, want)
 				}
 			})

@@ -67,15 +67,15 @@ func expectRouted(t *testing.T, shown string, want ...string) {
 // A shell takes the lines of iproute2, again and again, and those of -watch.
 func TestIP(t *testing.T) {
 	const show = "ip -4 route\nip -6 route\n"
-	text := written(t, "ip", LAN{}.FromNodes(append(hostileNodes(), routed...)))
+	text := written(t, "ip", LAN{}.fromNodes(append(hostileNodes(), routed...)))
 	expectRouted(t, sandbox(t, text+text+show), "10.244.0.0/24 via 192.168.1.30 dev lan", "10.244.1.0/24 via 192.168.1.31 dev lan", "fd00:0:0:1::/64 via 2001:db8::30 dev lan")
 
 	format, err := FormatByName("ip")
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := LAN{}.FromNodes([]*corev1.Node{node("node1", "10.244.0.0/24", "192.168.1.40"), node("node3", "", "")})
-	changes, err := format.WriteChanges(Changes(LAN{}.FromNodes(routed), now))
+	now := LAN{}.fromNodes([]*corev1.Node{node("node1", "10.244.0.0/24", "192.168.1.40"), node("node3", "", "")})
+	changes, err := format.WriteChanges(Changes(LAN{}.fromNodes(routed), now))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestDHCP(t *testing.T) {
 			if format.Tagged {
 				iface = "lan"
 			}
-			text, err := format.Write(LAN{}.FromNodes(append(hostileNodes(), routed...)), iface, netip.MustParseAddr("192.168.1.1"))
+			text, err := format.Write(LAN{}.fromNodes(append(hostileNodes(), routed...)), iface, netip.MustParseAddr("192.168.1.1"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +176,7 @@ func TestNetworkd(t *testing.T) {
 		program(t, networkd, "systemd")
 	}
 	file := filepath.Join(t.TempDir(), "lan.network")
-	write(t, file, "[Match]\nName=lan\n\n[Network]\nAddress=192.168.1.1/24\nAddress=2001:db8::1/64\n\n"+written(t, "networkd", LAN{}.FromNodes(append(hostileNodes(), routed...))))
+	write(t, file, "[Match]\nName=lan\n\n[Network]\nAddress=192.168.1.1/24\nAddress=2001:db8::1/64\n\n"+written(t, "networkd", LAN{}.fromNodes(append(hostileNodes(), routed...))))
 	shown := sandbox(t, `
 mount -t tmpfs none /run
 mkdir -p /run/systemd/network /etc/systemd/network

@@ -20,7 +20,7 @@ var routed = []*corev1.Node{
 // The programs that the formats are for take what is written, whatever some nodes have in them (R15). Where one is not installed its part
 // is skipped; where all must be, it fails.
 func TestPrograms(t *testing.T) {
-	entries := LAN{}.FromNodes(append(hostileNodes(),
+	entries := LAN{}.fromNodes(append(hostileNodes(),
 		node("node1", "10.244.0.0/24 fd00:0:0:1::/64", "192.168.1.30 2001:db8::30"),
 		node("node.two-3", "10.244.128.0/17 fd00:0:0:2::/64", "192.168.1.31 2001:db8::31"),
 		node("old", "", "192.168.1.32"),
@@ -70,7 +70,7 @@ func TestPrograms(t *testing.T) {
 func TestNetplan(t *testing.T) {
 	path := program(t, "netplan", "netplan.io")
 	root := t.TempDir()
-	entries := LAN{}.FromNodes(append(hostileNodes(), node("node1", "10.244.0.0/24 fd00:0:0:1::/64", "192.168.1.30 2001:db8::30")))
+	entries := LAN{}.fromNodes(append(hostileNodes(), node("node1", "10.244.0.0/24 fd00:0:0:1::/64", "192.168.1.30 2001:db8::30")))
 	file := filepath.Join(root, "etc/netplan/minilb.yaml")
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		t.Fatal(err)

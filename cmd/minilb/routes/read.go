@@ -3,7 +3,6 @@ package routes
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -14,49 +13,36 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/minilb/minilb/plugin/minilb/kube"
-	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// Nodes lists the cluster's nodes with the fields that this package reads. Its error is a *kube.Error.
-func Nodes(ctx context.Context, client kubernetes.Interface) ([]*corev1.Node, error) {
-	list, err := kube.ListReduced(ctx, metav1.ListOptions{}, client.CoreV1().Nodes().List, func(full runtime.Object) runtime.Object {
-		return stripped(full.(*corev1.Node))
+// ListNodes lists the cluster's nodes. Its error is a *kube.Error.
+func ListNodes(ctx context.Context, client kubernetes.Interface) ([]*Node, error) {
+	var nodes []*Node
+	_, err := kube.ListReduced(ctx, metav1.ListOptions{}, client.CoreV1().Nodes().List, func(full runtime.Object) runtime.Object {
+		if n := read(full.(*corev1.Node)); n != nil {
+			nodes = append(nodes, n)
+		}
+		return nil // all that is kept is in nodes
 	})
 	if err != nil {
 		return nil, kube.Classify("list", "nodes", err)
 	}
-	nodes := make([]*corev1.Node, len(list.Items))
-	for i, item := range list.Items {
-		nodes[i] = item.(*corev1.Node)
-	}
 	return nodes, nil
 }
 
-// stripped returns a copy of a Node that has only the fields read here, and shares no memory with its page.
-func stripped(node *corev1.Node) *corev1.Node {
-	const longest = 65 // an address is shorter, and of malformed ones 64 are printed
-	head := func(text string) string { return strings.Clone(text[:min(len(text), longest)]) }
-	kept := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node.Name, CreationTimestamp: node.CreationTimestamp}}
-	if lb.Ignored(node.Labels) {
-		kept.Labels = map[string]string{lb.IgnoreLabel: "true"}
-	}
-	kept.Spec.PodCIDR = head(node.Spec.PodCIDR)
-	for _, cidr := range node.Spec.PodCIDRs {
-		kept.Spec.PodCIDRs = append(kept.Spec.PodCIDRs, head(cidr))
-	}
-	count := map[bool]int{} // of InternalIPs, and of others
-	for _, address := range node.Status.Addresses {
-		internal := address.Type == corev1.NodeInternalIP
-		if count[internal]++; count[internal] <= maxIPs+1 { // one too many is reported
-			kept.Status.Addresses = append(kept.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeAddressType(head(string(address.Type))), Address: head(address.Address)})
+// ReadNodes returns what is read of nodes that were listed otherwise.
+func ReadNodes(full []*corev1.Node) (nodes []*Node) {
+	for _, node := range full {
+		if n := read(node); n != nil {
+			nodes = append(nodes, n)
 		}
 	}
-	return kept
+	return nodes
 }
 
 // PodsOutside returns the nodes that have pods outside of their podCIDRs (R3), none for an account that may not list
 // EndpointSlices.
-func (lan LAN) PodsOutside(ctx context.Context, client kubernetes.Interface, nodes []*corev1.Node) ([]PodOutsidePodCIDR, error) {
+func (lan LAN) PodsOutside(ctx context.Context, client kubernetes.Interface, nodes []*Node) ([]PodOutsidePodCIDR, error) {
 	pods := lan.Pods(nodes)
 	err := EachSlice(ctx, client, pods.Add)
 	if err != nil && !apierrors.IsForbidden(err) {

@@ -42,8 +42,8 @@ func TestReadPages(t *testing.T) {
 			AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0." + strconv.Itoa(n)}, NodeName: &name}},
 		}}}, nil
 	})
-	nodes, err := Nodes(t.Context(), client)
-	if err != nil || len(nodes) != pages || nodes[pages-1].Name != "n2" {
+	nodes, err := ListNodes(t.Context(), client)
+	if err != nil || len(nodes) != pages || nodes[pages-1].name != "n2" {
 		t.Fatalf("got %v, %v", nodes, err)
 	}
 	strays, err := LAN{}.PodsOutside(t.Context(), client, nodes)
@@ -65,7 +65,7 @@ func TestReadPages(t *testing.T) {
 	client.PrependReactor("list", "*", func(action clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: action.GetResource().Resource}, "", errors.New("no"))
 	})
-	_, err = Nodes(t.Context(), client)
+	_, err = ListNodes(t.Context(), client)
 	for resource, err := range map[string]error{"nodes": err, "endpointslices": EachSlice(t.Context(), client, func(*discoveryv1.EndpointSlice) {})} {
 		if failure, is := errors.AsType[*kube.Error](err); !is || failure.Kind != kube.Forbidden || !strings.HasPrefix(failure.Text, resource+": list is forbidden") {
 			t.Errorf("%s: got %v", resource, err)
@@ -94,22 +94,21 @@ func TestReadLarge(t *testing.T) {
 		}
 		return true, &corev1.NodeList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}, Items: []corev1.Node{*full, *many}}, nil
 	})
-	nodes, err := Nodes(t.Context(), client)
+	nodes, err := ListNodes(t.Context(), client)
 	if err != nil || len(nodes) != 2 {
 		t.Fatalf("got %v, %v", nodes, err)
 	}
-	want := aged(1, "a", "10.244.0.0/24 "+large[:65], "192.168.1.30 "+large[:65])
-	want.Labels = map[string]string{"minilb/ignore": "true"}
-	if !reflect.DeepEqual(nodes[0], want) {
+	want := read(aged(1, "a", "10.244.0.0/24 "+large[:64], "192.168.1.30 "+large[:64]))
+	want.ignored = true
+	if !reflect.DeepEqual(nodes[0], want) || len(nodes[0].problems) != 2 {
 		t.Errorf("kept %.2000v", nodes[0])
 	}
-	for name, node := range map[string]*corev1.Node{"of a list": nodes[1], "of a watch": many} {
-		m := read(node)
+	for name, m := range map[string]*Node{"of a list": nodes[1], "of a watch": read(many)} {
 		if len(m.ips) != 64 || m.ips[63].String() != "192.168.0.64" || len(m.problems) != 1 || m.problems[0].Problem != "more than 64 InternalIPs: the others are left out" || m.problems[0].Kind != MalformedIP {
 			t.Errorf("%s: got %d InternalIPs and %+v", name, len(m.ips), m.problems)
 		}
 	}
-	if n := len(nodes[1].Status.Addresses); n != 130 {
+	if n := len(nodes[1].addresses); n != 127 { // 64 InternalIPs, and of 64 others one is a name
 		t.Errorf("kept %d addresses", n)
 	}
 }

@@ -64,11 +64,11 @@ type host struct {
 }
 
 // hosts returns, sorted, the addresses of all nodes, also ignored ones, of the router (R7) and of the API server (R7b).
-func (lan LAN) hosts(machines map[string]*machine) []host {
+func (lan LAN) hosts(nodes []*Node) []host {
 	var hosts []host
-	for name, m := range machines {
-		for _, ip := range m.ips {
-			hosts = append(hosts, host{ip, "the InternalIP of node " + name})
+	for _, n := range nodes {
+		for _, ip := range n.ips {
+			hosts = append(hosts, host{ip, "the InternalIP of node " + n.name})
 		}
 	}
 	if lan.Router.IsValid() {
@@ -137,7 +137,7 @@ func bounded(entries []Entry) (kept []Entry) {
 
 // unambiguous leaves addresses to the oldest of the nodes whose podCIDRs contain them, so that nobody takes another's by
 // a Node that he adds: a table has one route to a destination, and one to a part of it would divert that part's packets.
-func unambiguous(entries []Entry, machines map[string]*machine) {
+func unambiguous(entries []Entry) {
 	var routes []int
 	for i := range entries {
 		if entries[i].Problem == "" {
@@ -145,8 +145,7 @@ func unambiguous(entries []Entry, machines map[string]*machine) {
 		}
 	}
 	slices.SortStableFunc(routes, func(i, j int) int {
-		a, b := machines[entries[i].Node], machines[entries[j].Node]
-		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.name, b.name))
+		return cmp.Or(entries[i].created.Compare(entries[j].created), cmp.Compare(entries[i].Node, entries[j].Node))
 	})
 	owners := map[netip.Prefix]string{} // of the destinations that stay
 	var stay []int                      // their entries, by address

@@ -50,7 +50,7 @@ func TestRefuseHosts(t *testing.T) {
 			"# node a: podCIDR 10.42.0.0/24 contains 10.42.0.10, the InternalIP of node a: a route would cut it off\n" +
 				"# node b: podCIDR 10.42.0.0/25 contains 10.42.0.10, the InternalIP of node a: a route would cut it off\n"},
 	} {
-		entries := tc.lan.FromNodes(tc.nodes)
+		entries := tc.lan.fromNodes(tc.nodes)
 		if got := IP(entries, Replace); got != tc.want {
 			t.Errorf("%s: got\n%swant\n%s", tc.name, got, tc.want)
 		}
@@ -69,7 +69,7 @@ func TestRefuseNodes(t *testing.T) {
 	for i := range 66 {
 		cidrs = append(cidrs, fmt.Sprintf("10.244.%d.0/24", i))
 	}
-	many := LAN{}.FromNodes([]*corev1.Node{node("a", strings.Join(cidrs, " "), "192.168.1.31")})
+	many := LAN{}.fromNodes([]*corev1.Node{node("a", strings.Join(cidrs, " "), "192.168.1.31")})
 	if last := many[len(many)-1]; len(many) != 65 || last.Kind != NotPodNetwork || last.Problem != "2 of 66 podCIDRs left out, as a node has 64 routes at most" || many[63].Gateway != netip.MustParseAddr("192.168.1.31") {
 		t.Errorf("got %+v", many)
 	}
@@ -77,10 +77,10 @@ func TestRefuseNodes(t *testing.T) {
 	for _, name := range []string{"a\nreboot", "$(reboot)", "a;b", "Upper", "", strings.Repeat("a", 254)} {
 		bad := node(name, "10.244.1.0/24", "192.168.1.31")
 		pod := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, NodeName: &bad.Name}}}
-		pods := LAN{}.Pods([]*corev1.Node{bad})
+		pods := LAN{}.Pods(ReadNodes([]*corev1.Node{bad}))
 		pods.Add(pod)
-		if strays := pods.Outside(); len(LAN{}.FromNodes([]*corev1.Node{bad})) != 0 || len(strays) != 0 {
-			t.Errorf("%q: got %+v and %+v", name, LAN{}.FromNodes([]*corev1.Node{bad}), strays)
+		if strays := pods.Outside(); len(LAN{}.fromNodes([]*corev1.Node{bad})) != 0 || len(strays) != 0 {
+			t.Errorf("%q: got %+v and %+v", name, LAN{}.fromNodes([]*corev1.Node{bad}), strays)
 		}
 		w := newNodeWatcher(fake.NewClientset(), LAN{}, func(string) {})
 		if err := cmp.Or(w.nodes.Add(bad), w.nodes.Replace([]any{bad, node("a.b-1", "10.244.2.0/24", "192.168.1.31")}, ""), w.nodes.Update(bad)); err != nil {
@@ -122,7 +122,7 @@ func TestRefuseNetworks(t *testing.T) {
 		"172.31.0.0/16":      "",
 		"198.19.0.0/24":      "",
 	} {
-		got := LAN{}.FromNodes([]*corev1.Node{node("a", cidr, "192.0.2.1 2001:db8::1")})
+		got := LAN{}.fromNodes([]*corev1.Node{node("a", cidr, "192.0.2.1 2001:db8::1")})
 		if len(got) != 1 || (got[0].Kind == NotPodNetwork) != (want != "") || want == "" && got[0].Problem != "" ||
 			want != "" && got[0].Problem != strings.Join(strings.Fields("podCIDR "+netip.MustParsePrefix(cidr).Masked().String()+" is not a pod network: "+strings.Replace(want, "larger", "it is larger", 1)), " ") {
 			t.Errorf("%s: got %+v, want %q", cidr, got, want)
@@ -156,7 +156,7 @@ func TestRefuseOutside(t *testing.T) {
 			if want != "" {
 				want = "podCIDR " + cidr + want
 			}
-			got := lan.FromNodes([]*corev1.Node{node("a", cidr, "192.168.1.31 fd00::31")})
+			got := lan.fromNodes([]*corev1.Node{node("a", cidr, "192.168.1.31 fd00::31")})
 			if len(got) != 1 || got[0].Problem != want || (got[0].Kind == NotPodNetwork) != (want != "") {
 				t.Errorf("-within %q: %s: got %+v, want %q", tc.within, cidr, got, want)
 			}
@@ -170,21 +170,21 @@ func TestRefuseBounded(t *testing.T) {
 	for i := range 1000 {
 		nodes = append(nodes, node(fmt.Sprintf("evil%03d", i), "9.9.9.9/32 127.0.0.0/8", "192.168.1.66"))
 	}
-	got := LAN{}.FromNodes(nodes)
+	got := LAN{}.fromNodes(nodes)
 	last := got[len(got)-2]
 	if len(got) != 101 || got[100].Node != "z" || got[100].Problem != "" || last.Node != "evil049" ||
 		last.Problem != "podCIDR 127.0.0.0/8 is not a pod network: 127.0.0.0/8 is loopback, and 1900 more problems of nodes are not reported" || strings.Contains(got[98].Problem, "more problems") {
 		t.Errorf("got %d, the last of which are %+v", len(got), got[len(got)-3:])
 	}
-	if got := (LAN{}).FromNodes(nodes[:51]); len(got) != 101 || strings.Contains(got[99].Problem, "more problems") {
+	if got := (LAN{}).fromNodes(nodes[:51]); len(got) != 101 || strings.Contains(got[99].Problem, "more problems") {
 		t.Errorf("a hundred problems: got %+v", got)
 	}
 	// All of them count for where pods are.
 	pod := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"9.9.9.9"}, NodeName: &nodes[1000].Name}}}
-	if unroutable, total := (LAN{}).Pods(nodes).Unroutable(pod); total != 1 || len(unroutable) != 1 || !strings.Contains(unroutable[0].Problem, "9.9.9.9/32 is not a private network") {
+	if unroutable, total := (LAN{}).Pods(ReadNodes(nodes)).Unroutable(pod); total != 1 || len(unroutable) != 1 || !strings.Contains(unroutable[0].Problem, "9.9.9.9/32 is not a private network") {
 		t.Errorf("got %+v of %d", unroutable, total)
 	}
-	malformed := LAN{}.FromNodes([]*corev1.Node{node("a", strings.Repeat("x", 1000), strings.Repeat("y", 1000))})
+	malformed := LAN{}.fromNodes([]*corev1.Node{node("a", strings.Repeat("x", 1000), strings.Repeat("y", 1000))})
 	for _, e := range malformed {
 		if len(e.Problem) > 100 {
 			t.Errorf("%d bytes: %s", len(e.Problem), e.Problem)
@@ -219,7 +219,7 @@ func TestRefuseYounger(t *testing.T) {
 	} {
 		nodes := append(slices.Clone(good), tc.more...)
 		for range 2 { // whatever the order in which they come
-			if got := IP(LAN{}.FromNodes(nodes), Replace); got != tc.want {
+			if got := IP(LAN{}.fromNodes(nodes), Replace); got != tc.want {
 				t.Errorf("%s: got\n%swant\n%s", name, got, tc.want)
 			}
 			slices.Reverse(nodes)
@@ -247,7 +247,7 @@ func TestNextHop(t *testing.T) {
 		{"link-local", LAN{}, "fd00:7::/64", "192.168.1.37 fe80::39", "no IPv6 InternalIP for fd00:7::/64 but fe80::39, which is not an address of the LAN"},
 		{"IPv6's loopback", LAN{}, "fd00:7::/64", "::1", "no IPv6 InternalIP for fd00:7::/64 but ::1, which is not an address of the LAN"},
 	} {
-		e := tc.lan.FromNodes([]*corev1.Node{node("a", tc.cidrs, tc.ips)})[0]
+		e := tc.lan.fromNodes([]*corev1.Node{node("a", tc.cidrs, tc.ips)})[0]
 		got := e.Problem
 		if e.Problem == "" {
 			got = e.Gateway.String()

@@ -5,7 +5,6 @@ package routes
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -27,11 +26,7 @@ type Entry struct {
 	// meaning to a shell or a router, even if the line is not taken for a comment (R15).
 	Problem string
 	Kind    ProblemKind // of the problem, "" for none
-}
-
-func (e Entry) equal(other Entry) bool {
-	return e.Node == other.Node && e.Destination == other.Destination && e.Gateway == other.Gateway &&
-		slices.Equal(e.Others, other.Others) && e.Problem == other.Problem && e.Kind == other.Kind
+	created time.Time   // when the node was made
 }
 
 // ProblemKind is what kind of problem keeps a node from a route.
@@ -58,51 +53,42 @@ type LAN struct {
 
 // FromNodes returns the entries of the nodes by the node's name, then IPv4 before IPv6 (R1, R2), and none of ignored nodes
 // (M8). There are at most 100 problems, of which the last one counts the rest (R7b).
-func (lan LAN) FromNodes(nodes []*corev1.Node) []Entry { return bounded(lan.entries(readAll(nodes))) }
+func (lan LAN) FromNodes(nodes []*Node) []Entry { return bounded(lan.entries(nodes)) }
 
-func readAll(nodes []*corev1.Node) map[string]*machine {
-	machines := make(map[string]*machine, len(nodes))
-	for _, node := range nodes {
-		if m := read(node); m != nil {
-			machines[m.name] = m
-		}
-	}
-	return machines
-}
-
-// machine is what is read of a Node.
-type machine struct {
-	name     string
-	created  time.Time
-	ignored  bool
-	cidrs    []netip.Prefix // without host bits, IPv4 first, maxRoutes at most
-	ips      []netip.Addr   // InternalIPs, in the node's own order
-	problems []Entry
+// Node is what is read of a Node.
+type Node struct {
+	name      string
+	created   time.Time
+	ignored   bool
+	cidrs     Prefixes     // without host bits, maxRoutes at most
+	ips       []netip.Addr // InternalIPs, in the node's own order
+	addresses []netip.Addr // of all types, maxIPs InternalIPs and as many others at most
+	problems  []Entry
 }
 
 // Key implements the informer.Object interface.
-func (m *machine) Key() cache.ObjectName { return cache.ObjectName{Name: m.name} }
+func (n *Node) Key() cache.ObjectName { return cache.ObjectName{Name: n.name} }
 
 // read returns what is read of a Node, nil for one whose name the API server would not accept: others may hold anything,
 // and are printed nowhere, as what is printed goes to shells (R7b).
-func read(node *corev1.Node) *machine {
+func read(node *corev1.Node) *Node {
 	if len(validation.IsDNS1123Subdomain(node.Name)) > 0 {
 		return nil
 	}
-	m := &machine{name: node.Name, created: node.CreationTimestamp.Time, ignored: lb.Ignored(node.Labels)}
-	m.readPodCIDRs(node.Spec)
-	m.readInternalIPs(node.Status.Addresses)
-	if len(m.cidrs)+len(m.problems) == 0 {
-		m.problem(NoPodCIDR, "no podCIDRs: nothing has set any")
+	n := &Node{name: node.Name, created: node.CreationTimestamp.Time, ignored: lb.Ignored(node.Labels)}
+	n.readPodCIDRs(node.Spec)
+	n.readAddresses(node.Status.Addresses)
+	if len(n.cidrs)+len(n.problems) == 0 {
+		n.problem(NoPodCIDR, "no podCIDRs: nothing has set any")
 	}
-	return m
+	return n
 }
 
-func (m *machine) problem(kind ProblemKind, format string, args ...any) {
-	m.problems = append(m.problems, Entry{Node: m.name, Problem: fmt.Sprintf(format, args...), Kind: kind})
+func (n *Node) problem(kind ProblemKind, format string, args ...any) {
+	n.problems = append(n.problems, Entry{Node: n.name, Problem: fmt.Sprintf(format, args...), Kind: kind})
 }
 
-func (m *machine) readPodCIDRs(spec corev1.NodeSpec) {
+func (n *Node) readPodCIDRs(spec corev1.NodeSpec) {
 	texts := spec.PodCIDRs
 	if len(texts) == 0 && spec.PodCIDR != "" {
 		texts = []string{spec.PodCIDR}
@@ -110,58 +96,63 @@ func (m *machine) readPodCIDRs(spec corev1.NodeSpec) {
 	var malformed []string
 	for _, text := range texts {
 		if cidr, err := netip.ParsePrefix(text); err == nil && !cidr.Addr().Is4In6() {
-			m.cidrs = append(m.cidrs, cidr.Masked())
+			n.cidrs = append(n.cidrs, cidr.Masked())
 		} else {
 			malformed = append(malformed, legible(text))
 		}
 	}
-	slices.SortStableFunc(m.cidrs, func(a, b netip.Prefix) int { return cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen()) })
-	if n := len(m.cidrs); n > maxRoutes {
-		m.cidrs = m.cidrs[:maxRoutes]
-		m.problem(NotPodNetwork, "%d of %d podCIDRs left out, as a node has %d routes at most", n-maxRoutes, n, maxRoutes)
+	slices.SortStableFunc(n.cidrs, func(a, b netip.Prefix) int { return cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen()) })
+	if all := len(n.cidrs); all > maxRoutes {
+		n.cidrs = slices.Clone(n.cidrs[:maxRoutes])
+		n.problem(NotPodNetwork, "%d of %d podCIDRs left out, as a node has %d routes at most", all-maxRoutes, all, maxRoutes)
 	}
 	for _, text := range malformed {
-		m.problem(NoPodCIDR, "podCIDR %q is malformed", text)
+		n.problem(NoPodCIDR, "podCIDR %q is malformed", text)
 	}
 }
 
-func (m *machine) readInternalIPs(addresses []corev1.NodeAddress) {
-	count := 0
+func (n *Node) readAddresses(addresses []corev1.NodeAddress) {
+	count := map[bool]int{} // of InternalIPs, and of others
 	for _, address := range addresses {
-		if address.Type != corev1.NodeInternalIP {
+		internal := address.Type == corev1.NodeInternalIP
+		if count[internal]++; count[internal] > maxIPs {
+			if internal && count[internal] == maxIPs+1 {
+				n.problem(MalformedIP, "more than %d InternalIPs: the others are left out", maxIPs)
+			}
 			continue
 		}
-		if count++; count > maxIPs {
-			m.problem(MalformedIP, "more than %d InternalIPs: the others are left out", maxIPs)
-			return
+		ip, err := netip.ParseAddr(address.Address)
+		if err == nil {
+			n.addresses = append(n.addresses, ip.Unmap())
 		}
-		if ip, err := netip.ParseAddr(address.Address); err == nil && ip.Zone() == "" {
-			m.ips = append(m.ips, ip.Unmap())
-		} else {
-			m.problem(MalformedIP, "InternalIP %q is malformed", legible(address.Address))
+		switch {
+		case !internal:
+		case err == nil && ip.Zone() == "":
+			n.ips = append(n.ips, ip.Unmap())
+		default:
+			n.problem(MalformedIP, "InternalIP %q is malformed", legible(address.Address))
 		}
 	}
 }
 
 // entries returns what FromNodes does, and all problems.
-func (lan LAN) entries(machines map[string]*machine) []Entry {
-	hosts := lan.hosts(machines)
+func (lan LAN) entries(nodes []*Node) []Entry {
+	hosts := lan.hosts(nodes)
 	var entries []Entry
-	for _, name := range slices.Sorted(maps.Keys(machines)) {
-		m := machines[name]
-		if m.ignored {
+	for _, n := range slices.SortedFunc(slices.Values(nodes), func(a, b *Node) int { return cmp.Compare(a.name, b.name) }) {
+		if n.ignored {
 			continue
 		}
-		for _, cidr := range m.cidrs {
-			entry := Entry{Node: name, Destination: cidr}
+		for _, cidr := range n.cidrs {
+			entry := Entry{Node: n.name, Destination: cidr, created: n.created}
 			if entry.Kind, entry.Problem = lan.refuse(cidr, hosts); entry.Problem == "" {
-				lan.choose(&entry, m.ips)
+				lan.choose(&entry, n.ips)
 			}
 			entries = append(entries, entry)
 		}
-		entries = append(entries, m.problems...)
+		entries = append(entries, n.problems...)
 	}
-	unambiguous(entries, machines)
+	unambiguous(entries)
 	return entries
 }
 

@@ -24,6 +24,8 @@ func node(name, cidrs, ips string) *corev1.Node {
 	return n
 }
 
+func (lan LAN) fromNodes(nodes []*corev1.Node) []Entry { return lan.FromNodes(ReadNodes(nodes)) }
+
 // R1, R2, M8
 func TestOf(t *testing.T) {
 	onlyPodCIDR := node("old", "", "192.168.1.31")
@@ -69,11 +71,11 @@ func TestOf(t *testing.T) {
 			"ip route replace 10.244.1.0/24 via 192.168.1.31\n# node b: no podCIDRs: nothing has set any\nip route replace 10.244.3.0/24 via 192.168.1.33\n"},
 	}
 	for _, tc := range tests {
-		if got := IP(LAN{}.FromNodes(tc.nodes), Replace); got != tc.want {
+		if got := IP(LAN{}.fromNodes(tc.nodes), Replace); got != tc.want {
 			t.Errorf("%s: got\n%swant\n%s", tc.name, got, tc.want)
 		}
 	}
-	if got, want := IP(LAN{}.FromNodes(tests[2].nodes), Add), "ip route add 10.244.1.0/24 via 192.168.1.31\nip -6 route add fd00:1::/64 via 2001:db8::31\n"; got != want {
+	if got, want := IP(LAN{}.fromNodes(tests[2].nodes), Add), "ip route add 10.244.1.0/24 via 192.168.1.31\nip -6 route add fd00:1::/64 via 2001:db8::31\n"; got != want {
 		t.Errorf("add: got\n%swant\n%s", got, want)
 	}
 }
@@ -81,7 +83,7 @@ func TestOf(t *testing.T) {
 // What is wrong with an entry is told from what else may be. R1
 func TestKinds(t *testing.T) {
 	var got []string
-	for _, e := range (LAN{}).FromNodes([]*corev1.Node{node("a", "10.244.1.0/24 fd00:1::/64", "192.168.1.31"), node("b", "10.244.1.0/24", "192.168.1.32"), node("c", "", ""), node("d", "10.244.2.0/33 10.244.4.0/24", "192.168.1.34 x")}) {
+	for _, e := range (LAN{}).fromNodes([]*corev1.Node{node("a", "10.244.1.0/24 fd00:1::/64", "192.168.1.31"), node("b", "10.244.1.0/24", "192.168.1.32"), node("c", "", ""), node("d", "10.244.2.0/33 10.244.4.0/24", "192.168.1.34 x")}) {
 		if (e.Kind == "") != (e.Problem == "") || (e.Problem == "") != e.Gateway.IsValid() {
 			t.Errorf("got %+v", e)
 		}
@@ -107,7 +109,7 @@ func TestJSON(t *testing.T) {
 	}
 	for _, tc := range tests {
 		var compact bytes.Buffer
-		if err := json.Compact(&compact, []byte(jsonDocument(&table{entries: LAN{}.FromNodes(tc.nodes)}))); err != nil {
+		if err := json.Compact(&compact, []byte(jsonDocument(&table{entries: LAN{}.fromNodes(tc.nodes)}))); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.TrimSpace(compact.String()); got != tc.want {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/utils/ptr"
 
@@ -57,31 +56,22 @@ type UnroutableEndpoint struct {
 type Pods map[string]*nodePods
 
 type nodePods struct {
-	cidrs     Prefixes
-	refused   map[netip.Prefix]string // podCIDRs without a route, and why
-	addresses []netip.Addr            // of the node itself: pods on the host's network have them
-	pods      map[netip.Addr]bool     // the pod IPs seen, and whether they are in a podCIDR
+	*Node
+	refused map[netip.Prefix]string // podCIDRs without a route, and why
+	pods    map[netip.Addr]bool     // the pod IPs seen, and whether they are in a podCIDR
 }
 
 // Pods returns the Pods of these nodes.
-func (lan LAN) Pods(nodes []*corev1.Node) Pods {
-	all, machines := Pods{}, readAll(nodes)
-	for _, node := range nodes {
-		m, is := machines[node.Name]
-		if !is || m.ignored {
-			continue
+func (lan LAN) Pods(nodes []*Node) Pods {
+	all := Pods{}
+	for _, n := range nodes {
+		if !n.ignored {
+			all[n.name] = &nodePods{n, map[netip.Prefix]string{}, map[netip.Addr]bool{}}
 		}
-		pods := &nodePods{cidrs: m.cidrs, refused: map[netip.Prefix]string{}, pods: map[netip.Addr]bool{}}
-		for _, address := range node.Status.Addresses {
-			if ip, err := netip.ParseAddr(address.Address); err == nil {
-				pods.addresses = append(pods.addresses, ip.Unmap())
-			}
-		}
-		all[node.Name] = pods
 	}
-	for _, entry := range lan.entries(machines) {
-		if pods := all[entry.Node]; pods != nil && entry.Problem != "" && entry.Destination.IsValid() {
-			pods.refused[entry.Destination] = entry.Problem
+	for _, entry := range lan.entries(nodes) {
+		if entry.Problem != "" {
+			all[entry.Node].refused[entry.Destination] = entry.Problem
 		}
 	}
 	return all
@@ -89,9 +79,9 @@ func (lan LAN) Pods(nodes []*corev1.Node) Pods {
 
 // Add takes a slice's usable endpoints into account for Outside.
 func (p Pods) Add(slice *discoveryv1.EndpointSlice) {
-	for pod := range p.of(slice) {
-		routed, problem := pod.route()
-		pod.node.pods[pod.ip] = routed || problem != "" // a problem is reported with the route itself
+	for ip, node := range p.of(slice) {
+		routed, problem := node.route(ip)
+		node.pods[ip] = routed || problem != "" // a problem is reported with the route itself
 	}
 }
 
@@ -122,30 +112,23 @@ func (p Pods) Outside() []PodOutsidePodCIDR {
 
 // Unroutable returns the slice's usable endpoints that no route leads to, and the number of its endpoints on known nodes.
 func (p Pods) Unroutable(slice *discoveryv1.EndpointSlice) (unroutable []UnroutableEndpoint, total int) {
-	for pod := range p.of(slice) {
+	for ip, node := range p.of(slice) {
 		total++
-		if routed, problem := pod.route(); !routed {
-			unroutable = append(unroutable, UnroutableEndpoint{Addr: pod.ip, Node: pod.name, PodCIDRs: pod.node.cidrs, Problem: problem})
+		if routed, problem := node.route(ip); !routed {
+			unroutable = append(unroutable, UnroutableEndpoint{Addr: ip, Node: node.name, PodCIDRs: node.cidrs, Problem: problem})
 		}
 	}
 	return unroutable, total
 }
 
-// nodePod is a usable endpoint on a node.
-type nodePod struct {
-	ip   netip.Addr
-	name string // of the node
-	node *nodePods
-}
-
-// route reports whether a route leads to the pod, or why its podCIDR has none. Pods on the node's network need none.
-func (p nodePod) route() (routed bool, problem string) {
-	if slices.Contains(p.node.addresses, p.ip) {
+// route reports whether a route leads to a pod, or why its podCIDR has none. Pods on the node's network need none.
+func (n *nodePods) route(pod netip.Addr) (routed bool, problem string) {
+	if slices.Contains(n.addresses, pod) {
 		return true, ""
 	}
-	for _, cidr := range p.node.cidrs {
-		if cidr.Contains(p.ip) {
-			if problem = p.node.refused[cidr]; problem == "" {
+	for _, cidr := range n.cidrs {
+		if cidr.Contains(pod) {
+			if problem = n.refused[cidr]; problem == "" {
 				return true, ""
 			}
 		}
@@ -154,8 +137,8 @@ func (p nodePod) route() (routed bool, problem string) {
 }
 
 // of yields a slice's usable endpoints on the nodes.
-func (p Pods) of(slice *discoveryv1.EndpointSlice) iter.Seq[nodePod] {
-	return func(yield func(nodePod) bool) {
+func (p Pods) of(slice *discoveryv1.EndpointSlice) iter.Seq2[netip.Addr, *nodePods] {
+	return func(yield func(netip.Addr, *nodePods) bool) {
 		if !Addressed(slice) {
 			return
 		}
@@ -163,15 +146,12 @@ func (p Pods) of(slice *discoveryv1.EndpointSlice) iter.Seq[nodePod] {
 			if endpoint.NodeName == nil || len(endpoint.Addresses) == 0 || !Usable(endpoint.Conditions) {
 				continue
 			}
-			node, ok := p[*endpoint.NodeName]
-			if !ok {
-				continue
-			}
+			node, known := p[*endpoint.NodeName]
 			ip, err := netip.ParseAddr(endpoint.Addresses[0]) // E7
-			if ip = ip.Unmap(); err != nil || ip == lb.CiliumPlaceholder {
+			if ip = ip.Unmap(); !known || err != nil || ip == lb.CiliumPlaceholder {
 				continue
 			}
-			if !yield(nodePod{ip, *endpoint.NodeName, node}) {
+			if !yield(ip, node) {
 				return
 			}
 		}

@@ -74,7 +74,7 @@ func TestOutside(t *testing.T) {
 
 	const prefix = "pod IP outside podCIDRs; routes printed will not work: "
 	for _, tc := range tests {
-		check := LAN{}.Pods(nodes)
+		check := LAN{}.Pods(ReadNodes(nodes))
 		for _, s := range tc.slices {
 			check.Add(s)
 		}
@@ -97,7 +97,7 @@ func TestPodsOutside(t *testing.T) {
 	} {
 		client := fake.NewClientset()
 		client.PrependReactor("list", "endpointslices", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, err })
-		strays, got := LAN{}.PodsOutside(t.Context(), client, []*corev1.Node{node("a", "10.244.1.0/24", "192.168.1.31")})
+		strays, got := LAN{}.PodsOutside(t.Context(), client, ReadNodes([]*corev1.Node{node("a", "10.244.1.0/24", "192.168.1.31")}))
 		if len(strays) > 0 || (got != nil) != (want != "") || got != nil && got.Error() != want {
 			t.Errorf("%v: got %v, %v, want error %q", err, strays, got, want)
 		}
@@ -116,7 +116,7 @@ func TestUnroutable(t *testing.T) {
 		{"same", "10.244.1.8"}, {"same", "10.244.2.8"}, {"wide", "192.168.7.8"}, {"wide", "192.168.1.35"}, {"hidden", "10.244.3.8"}, {"hidden", "fd00:3::8"}} {
 		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{on.ip}, NodeName: &on.node})
 	}
-	pods := LAN{}.Pods(nodes)
+	pods := LAN{}.Pods(ReadNodes(nodes))
 	got, total := pods.Unroutable(slice)
 	want := []UnroutableEndpoint{
 		{Addr: netip.MustParseAddr("10.0.0.1"), Node: "a", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}},

@@ -3,7 +3,7 @@ package routes
 import (
 	"context"
 	"fmt"
-	"slices"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,14 +18,18 @@ import (
 // updates and updateBurst pace Nodes that change all the time: so many updates at once, then so many a second.
 const updates, updateBurst = 1, 10
 
-// remindInterval is how often an outage that lasts is reported again.
-const remindInterval = 10 * time.Minute
+const (
+	remindInterval = 10 * time.Minute // after what time an outage that lasts is reported again
+	compareTimeout = time.Minute      // for reading pods
+)
 
 // Watch calls update with the entries of all nodes, as lan.FromNodes returns them, with the API server located: first once all
 // are known, then whenever they have changed, at most one a second in the long run. While the API server is away, or denies
 // access, the nodes stay; warn is called with one line about that, again each ten minutes, and with another one at its end.
-// Watch returns when ctx ends, which is no error, or with the first error of update.
-func Watch(ctx context.Context, client kubernetes.Interface, lan LAN, warn func(string), update func([]Entry) error) error {
+// After the first update, outside is called once with what PodsOutside returns. Watch returns when ctx ends, which is no error,
+// or with the first error of update.
+func Watch(ctx context.Context, client kubernetes.Interface, lan LAN, warn func(string),
+	outside func([]PodOutsidePodCIDR, error), update func([]Entry) error) error {
 	w := newNodeWatcher(client, lan, warn)
 	ctx, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -48,11 +52,22 @@ func Watch(ctx context.Context, client kubernetes.Interface, lan LAN, warn func(
 			return nil
 		}
 		entries := w.entries(ctx)
-		if !first && slices.EqualFunc(entries, last, Entry.equal) {
+		if !first && reflect.DeepEqual(entries, last) {
 			continue
 		}
 		if err := update(entries); err != nil {
 			return err
+		}
+		if first {
+			lan, nodes := w.lan, w.nodes.List()
+			running.Go(func() {
+				limited, cancel := context.WithTimeout(ctx, compareTimeout)
+				defer cancel()
+				pods, err := lan.PodsOutside(limited, client, nodes)
+				if ctx.Err() == nil {
+					outside(pods, err)
+				}
+			})
 		}
 		first, last = false, entries
 	}
@@ -63,7 +78,7 @@ type nodeWatcher struct {
 	client    kubernetes.Interface
 	lan       LAN
 	warn      func(string)
-	nodes     *informer.Store[*corev1.Node, *machine]
+	nodes     *informer.Store[*corev1.Node, *Node]
 	changed   chan struct{} // holds a token when entries may return something else than before
 	stale     atomic.Bool   // the API server may have other addresses than before
 	unlocated bool          // that they are not known was reported
@@ -104,11 +119,7 @@ func (w *nodeWatcher) entries(ctx context.Context) []Entry {
 		}
 		w.unlocated = err != nil
 	}
-	machines := map[string]*machine{}
-	for _, m := range w.nodes.List() {
-		machines[m.name] = m
-	}
-	return bounded(w.lan.entries(machines))
+	return w.lan.FromNodes(w.nodes.List())
 }
 
 // lineLog implements the informer.Logger interface.

@@ -25,6 +25,8 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
+func ignored([]PodOutsidePodCIDR, error) {}
+
 // listed is of a list that an API server has made.
 var listed = metav1.ListMeta{ResourceVersion: "1"}
 
@@ -53,7 +55,7 @@ func TestWatchOutage(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
-			err := Watch(ctx, client, LAN{}, func(line string) { told = append(told, line) }, func(entries []Entry) error {
+			err := Watch(ctx, client, LAN{}, func(line string) { told = append(told, line) }, ignored, func(entries []Entry) error {
 				updates = append(updates, IP(entries, Replace))
 				return nil
 			})
@@ -85,13 +87,13 @@ func TestWatch(t *testing.T) {
 	defer func() { utilruntime.ErrorHandlers = handlers }()
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
-		ignored := func(name string) *corev1.Node {
+		hidden := func(name string) *corev1.Node {
 			n := node(name, "10.244.9.0/24", "192.168.1.39")
 			n.Labels = map[string]string{"minilb/ignore": "true"}
 			return n
 		}
 		client.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
-			return true, &corev1.NodeList{ListMeta: listed, Items: []corev1.Node{*node("a", "10.244.0.0/24", "192.168.1.30"), *ignored("x")}}, nil
+			return true, &corev1.NodeList{ListMeta: listed, Items: []corev1.Node{*node("a", "10.244.0.0/24", "192.168.1.30"), *hidden("x")}}, nil
 		})
 		events := watch.NewFake()
 		client.PrependWatchReactor("nodes", func(clienttesting.Action) (bool, watch.Interface, error) { return true, events, nil })
@@ -99,7 +101,7 @@ func TestWatch(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
-			err := Watch(ctx, client, LAN{}, func(line string) { t.Error(line) }, func(entries []Entry) error {
+			err := Watch(ctx, client, LAN{}, func(line string) { t.Error(line) }, ignored, func(entries []Entry) error {
 				updates = append(updates, IP(entries, Replace))
 				return nil
 			})
@@ -119,11 +121,11 @@ func TestWatch(t *testing.T) {
 				n.Annotations = map[string]string{"x": "y"}
 				events.Modify(n)
 			}, nil},
-			{"an ignored node", func() { events.Add(ignored("y")) }, nil},
-			{"that goes", func() { events.Delete(ignored("y")) }, nil},
+			{"an ignored node", func() { events.Add(hidden("y")) }, nil},
+			{"that goes", func() { events.Delete(hidden("y")) }, nil},
 			{"a node", func() { events.Add(node("b", "10.244.1.0/24", "192.168.1.31")) }, []string{a + b}},
 			{"that moves", func() { events.Modify(node("b", "10.244.1.0/24", "192.168.1.41")) }, []string{a + moved}},
-			{"that is ignored", func() { events.Modify(ignored("b")) }, []string{a}},
+			{"that is ignored", func() { events.Modify(hidden("b")) }, []string{a}},
 			{"that is not any longer", func() { events.Modify(node("b", "10.244.1.0/24", "192.168.1.31")) }, []string{a + b}},
 			{"a second InternalIP", func() { events.Modify(node("b", "10.244.1.0/24", "192.168.1.31 192.168.2.31")) }, []string{a + b}}, // R22
 			{"one in its podCIDR", func() { events.Add(node("c", "", "10.244.1.9")) }, []string{a + // R7
@@ -172,7 +174,7 @@ func TestWatchPaced(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
-			if err := Watch(ctx, client, LAN{}, func(line string) { t.Error(line) }, func(entries []Entry) error {
+			if err := Watch(ctx, client, LAN{}, func(line string) { t.Error(line) }, ignored, func(entries []Entry) error {
 				updates = append(updates, IP(entries, Replace))
 				return nil
 			}); err != nil {
@@ -221,7 +223,7 @@ func TestWatchListsAnew(t *testing.T) {
 		return true, &corev1.NodeList{ListMeta: listed}, nil
 	})
 	done := errors.New("done")
-	if err := Watch(t.Context(), client, LAN{}, func(string) {}, func([]Entry) error { return done }); !errors.Is(err, done) {
+	if err := Watch(t.Context(), client, LAN{}, func(string) {}, ignored, func([]Entry) error { return done }); !errors.Is(err, done) {
 		t.Error(err)
 	}
 	if got := strings.Join(asked, " "); got != `10 of ""` {
@@ -257,7 +259,7 @@ func TestWatchWatchRefused(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var running sync.WaitGroup
 			running.Go(func() {
-				err := Watch(ctx, client, LAN{}, func(line string) { told = append(told, line) }, func([]Entry) error { updates++; return nil })
+				err := Watch(ctx, client, LAN{}, func(line string) { told = append(told, line) }, ignored, func([]Entry) error { updates++; return nil })
 				if err != nil {
 					t.Error(err)
 				}
@@ -280,7 +282,7 @@ func TestWatchFails(t *testing.T) {
 		return true, &corev1.NodeList{ListMeta: listed}, nil
 	})
 	broken := errors.New("broken pipe")
-	if err := Watch(t.Context(), client, LAN{}, func(string) {}, func([]Entry) error { return broken }); !errors.Is(err, broken) {
+	if err := Watch(t.Context(), client, LAN{}, func(string) {}, ignored, func([]Entry) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 }
