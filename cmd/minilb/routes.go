@@ -69,10 +69,10 @@ const routesTimeout = time.Minute // for reading nodes and pods
 
 // routesRun is one run of "minilb routes".
 type routesRun struct {
-	format routes.Format
-	iface  string
-	lan    routes.LAN
-	stdout io.Writer
+	format  routes.Format
+	options routes.Options
+	lan     routes.LAN
+	stdout  io.Writer
 
 	mu     sync.Mutex // of stderr
 	stderr io.Writer
@@ -87,7 +87,7 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	gateway := flags.String("gateway", "", "`address` of the LAN's own router: a podCIDR that contains it gets no\n"+
 		"route. The DHCP formats need it, of IPv4, for their default route\n"+
 		"(default none)")
-	flags.StringVar(&r.iface, "interface", "", "`name` of the router's interface to the LAN, for formats that name one;\n"+
+	flags.StringVar(&r.options.Interface, "interface", "", "`name` of the router's interface to the LAN, for formats that name one;\n"+
 		"dnsmasq needs it (default lan for openwrt, eth0 for netplan and radvd),\n"+
 		"or for vyos-dhcp of its shared network (default LAN)")
 	networksFlag(flags, &r.lan.Nodes, "nodes-in", "`networks`, separated by commas: of a node's several InternalIPs one in\n"+
@@ -151,28 +151,27 @@ func (r *routesRun) choose(format, gateway, subnet string, watch bool) (err erro
 	if r.format, err = routes.FormatByName(format); err != nil {
 		return err
 	}
-	var lan netip.Prefix
 	if subnet != "" {
-		if lan, err = netip.ParsePrefix(subnet); err != nil {
+		lan, err := netip.ParsePrefix(subnet)
+		if err != nil {
 			return fmt.Errorf("-subnet %q: want an IPv4 prefix, such as 192.168.1.0/24", subnet)
 		}
-	}
-	if r.format, err = r.format.In(lan); err != nil {
-		return err
+		r.options.Subnet = lan.Masked()
 	}
 	if gateway != "" {
 		router, err := netip.ParseAddr(gateway)
 		if err != nil || router.Zone() != "" {
 			return fmt.Errorf("-gateway %q: want an address, such as 192.168.1.1", gateway)
 		}
-		r.lan.Router = router.Unmap()
+		r.options.Gateway = router.Unmap()
+		r.lan.Router = r.options.Gateway
 	}
 	if watch {
 		if _, err := r.format.WriteChanges(nil); err != nil {
 			return err
 		}
 	}
-	return r.format.Check(r.iface, r.lan.Router)
+	return r.format.Check(r.options)
 }
 
 func (r *routesRun) warn(line ...any) {
@@ -200,7 +199,7 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 		r.warn("warning:", err)
 	}
 	entries := lan.FromNodes(nodes)
-	text, wrong := r.format.Write(entries, r.iface, r.lan.Router)
+	text, wrong := r.format.Write(entries, r.options)
 	if _, err = io.WriteString(r.stdout, text); err != nil {
 		return fmt.Errorf("print routes: %w", err)
 	}

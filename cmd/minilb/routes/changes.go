@@ -1,7 +1,6 @@
 package routes
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -81,7 +80,7 @@ func (f Format) WriteChanges(changes []Change) (string, error) {
 	var text strings.Builder
 	for _, c := range changes {
 		if c.Event == Skipped && !f.Document {
-			text.WriteString(c.Entry.problem(cmp.Or(f.comment, "#")))
+			text.WriteString(comment(f.comment, c.Entry, c.Entry.Problem))
 		} else {
 			text.WriteString(f.change(c))
 		}

@@ -3,7 +3,6 @@ package routes
 import (
 	"bytes"
 	"encoding/json"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -45,7 +44,7 @@ func TestWriteChanges(t *testing.T) {
 		}
 		// What has always been is written as without -watch, but for JSON.
 		got, err := format.WriteChanges(Changes(nil, now))
-		whole, _ := format.Write(now, "", netip.Addr{})
+		whole, _ := format.Write(now, Options{})
 		if err != nil || name != "json" && got != whole {
 			t.Errorf("%s: %v, at first got\n%swant\n%s", name, err, got, whole)
 		}

@@ -12,7 +12,7 @@ const maxOption = 255
 
 // OptionLength returns the length of the DHCP option with these routes and the default route, in bytes.
 func OptionLength(entries []Entry) int {
-	return len((&table{entries: entries, gateway: netip.IPv4Unspecified()}).option())
+	return len((&table{Options{Gateway: netip.IPv4Unspecified()}, entries, ""}).option())
 }
 
 // Splits reports whether a DHCP option of that length must be split by the server, which not all can (R12).
@@ -25,7 +25,7 @@ func (t *table) classlessRoutes() (all []Entry) {
 			all = append(all, e)
 		}
 	}
-	return append(all, Entry{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: t.gateway})
+	return append(all, Entry{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: t.Gateway})
 }
 
 // option encodes the routes: the prefix length, as many bytes of the network as it covers, and the router (R10, RFC 3442).
@@ -39,13 +39,10 @@ func (t *table) option() (all []byte) {
 	return all
 }
 
-// comments lists the entries that are not in a DHCP option.
-func (t *table) comments(begin string) string {
-	return writeLines(t.entries, begin, func(e Entry) string {
-		if e.Destination.Addr().Is4() {
-			return ""
-		}
-		return fmt.Sprintf("%s node %s: no DHCP option has routes for IPv6 (%s): see -o radvd\n", begin, e.Node, e.Destination)
+// withoutOption returns comments about the entries that are not in a DHCP option.
+func (t *table) withoutOption() string {
+	return t.lines(func(e Entry) string {
+		return e.by("", comment(t.comment, e, fmt.Sprintf("no DHCP option has routes for IPv6 (%s): see -o radvd", e.Destination)))
 	})
 }
 
@@ -65,7 +62,7 @@ func (t *table) list() string {
 
 // dnsmasqOption returns a line of dnsmasq.conf. The tag is the interface: clients elsewhere keep their default route (R9).
 func (t *table) dnsmasqOption(code int) string {
-	return fmt.Sprintf("dhcp-option=tag:%s,%d,%s", t.iface, code, t.list())
+	return fmt.Sprintf("dhcp-option=tag:%s,%d,%s", t.Interface, code, t.list())
 }
 
 // dnsmasq writes lines of dnsmasq.conf: option 121 and, for older Windows, 249 (R12).
@@ -89,7 +86,7 @@ func dnsmasqLoads(t *table) error {
 func openWrtDHCP(t *table) string {
 	return fmt.Sprintf("# those of an earlier run go before: uci show dhcp.%[1]s.dhcp_option\n"+
 		"uci add_list dhcp.%[1]s.dhcp_option='121,%[2]s'\nuci add_list dhcp.%[1]s.dhcp_option='249,%[2]s'\n"+
-		"uci commit dhcp\n/etc/init.d/dnsmasq restart\n", t.iface, t.list())
+		"uci commit dhcp\n/etc/init.d/dnsmasq restart\n", t.Interface, t.list())
 }
 
 // routerOSLoads returns an error for options that RouterOS is not known to split (R9).
@@ -105,8 +102,8 @@ func routerOSLoads(t *table) error {
 // they have (R9). If a line is refused, the last one finds no option to assign.
 func routerOSDHCP(t *table) string {
 	var text strings.Builder
-	networks := fmt.Sprintf("[/ip dhcp-server network find gateway=%s]", t.gateway)
-	fmt.Fprintf(&text, ":if ([:len %s] = 0) do={:error \"no DHCP network has the gateway %s\"}\n", networks, t.gateway)
+	networks := fmt.Sprintf("[/ip dhcp-server network find gateway=%s]", t.Gateway)
+	fmt.Fprintf(&text, ":if ([:len %s] = 0) do={:error \"no DHCP network has the gateway %s\"}\n", networks, t.Gateway)
 	for _, code := range []int{121, 249} {
 		option, value := fmt.Sprintf("name=minilb%d", code), "value=0x"+hex.EncodeToString(t.option())
 		fmt.Fprintf(&text, ":if ([:len [/ip dhcp-server option find %s]] = 0) do={/ip dhcp-server option add %[1]s code=%d %s} "+
@@ -122,19 +119,19 @@ func routerOSDHCP(t *table) string {
 // vyOSDHCP writes commands of the configuration mode. VyOS adds the default route itself (kea_parse_options in vyos-1x).
 func vyOSDHCP(t *table) string {
 	var text strings.Builder
-	network := fmt.Sprintf("set service dhcp-server shared-network-name %s subnet %s option", t.iface, t.subnet)
+	network := fmt.Sprintf("set service dhcp-server shared-network-name %s subnet %s option", t.Interface, t.Subnet)
 	routes := t.classlessRoutes()
 	for _, e := range routes[:len(routes)-1] {
 		fmt.Fprintf(&text, "%s static-route %s next-hop %s\n", network, e.Destination, e.Gateway)
 	}
-	fmt.Fprintf(&text, "%s default-router %s\n", network, t.gateway)
+	fmt.Fprintf(&text, "%s default-router %s\n", network, t.Gateway)
 	return text.String()
 }
 
 // kea writes an option-data list for a subnet, in hex, which all versions of Kea accept.
 func kea(t *table) string {
 	option := hex.EncodeToString(t.option())
-	return fmt.Sprintf("// in the subnet of the router %s, beside the options that it has\n", t.gateway) + fmt.Sprintf(`"option-data": [
+	return fmt.Sprintf("// in the subnet of the router %s, beside the options that it has\n", t.Gateway) + fmt.Sprintf(`"option-data": [
   {"code": 121, "space": "dhcp4", "csv-format": false, "data": %q},
   {"code": 249, "space": "dhcp4", "csv-format": false, "data": %q}
 ]
@@ -143,11 +140,11 @@ func kea(t *table) string {
 
 // iscDHCP writes lines of dhcpd.conf. dhcpd runs the statements of classes last, so that the router is known (R9).
 func iscDHCP(t *table) string {
-	option, router := decimal(t.option(), ", "), t.gateway.As4()
+	option, router := decimal(t.option(), ", "), t.Gateway.As4()
 	return "# outside of all subnets\n" +
 		"option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\n" +
 		"option ms-classless-static-routes code 249 = array of unsigned integer 8;\n" +
-		fmt.Sprintf("# for clients that are given the router %s: those of other networks keep theirs\n", t.gateway) +
+		fmt.Sprintf("# for clients that are given the router %s: those of other networks keep theirs\n", t.Gateway) +
 		"class \"minilb\" {\n  match if exists dhcp-message-type;\n" +
 		fmt.Sprintf("  if substring(config-option routers, 0, 4) = %02x:%02x:%02x:%02x {\n", router[0], router[1], router[2], router[3]) +
 		"    option rfc3442-classless-static-routes " + option + ";\n" +

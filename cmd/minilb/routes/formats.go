@@ -16,15 +16,13 @@ type Format struct {
 	About    string // the program that it is for
 	Default  string // interface, "" if the format has none
 	Gateway  bool   // DHCP options, which need the LAN's own router for the default route (R11)
-	Subnet   bool   // names the LAN's IPv4 subnet, which In sets
+	Subnet   bool   // names the LAN's IPv4 subnet
 	Tagged   bool   // the interface to the LAN must be named: the routes are for the clients there only (R9)
 	IPv6     bool   // for IPv6 only
 	Document bool   // is written even without any route
 	Hint     string // advice for the user, "" for none
 
-	subnet  netip.Prefix
 	comment string              // begins a comment; "" for "#"
-	route   func(Entry) string  // returns the lines of a route; nil for those with write
 	write   func(*table) string // returns the text, for DHCP options without the comments before
 	loads   func(*table) error  // whether the format's program would load the routes; nil if it loads all
 	change  func(Change) string // returns the lines of a Change that is not a comment; nil if the format has none
@@ -32,16 +30,16 @@ type Format struct {
 
 // Formats are all formats, in the order of the help.
 var Formats = []Format{
-	{Name: "ip", About: "iproute2 commands", Hint: FirewallHint, route: ipReplace, change: ipChange},
+	{Name: "ip", About: "iproute2 commands", Hint: FirewallHint, write: each(ipReplace), change: ipChange},
 	{Name: "json", About: "for programs, see below", Document: true, write: jsonDocument, change: jsonChange},
-	{Name: "routeros", About: "MikroTik RouterOS 7", Hint: FirewallHint, route: routerOS, change: routerOSChange},
+	{Name: "routeros", About: "MikroTik RouterOS 7", Hint: FirewallHint, write: each(routerOS), change: routerOSChange},
 	{Name: "openwrt", About: "OpenWrt's uci", Default: "lan", Hint: FirewallHint, write: openWrt},
-	{Name: "vyos", About: "VyOS", Hint: FirewallHint, route: vyOS},
-	{Name: "frr", About: "FRRouting's vtysh", Hint: FirewallHint, comment: "!", route: frr, change: frrChange},
-	{Name: "junos", About: "Juniper JunOS", Hint: FirewallHint, route: junOS},
-	{Name: "networkd", About: "systemd.network sections", route: networkd},
-	{Name: "netplan", About: "netplan YAML", Default: "eth0", write: netplan},
-	{Name: "windows", About: "route.exe commands", comment: "REM", route: windows},
+	{Name: "vyos", About: "VyOS", Hint: FirewallHint, write: each(vyOS)},
+	{Name: "frr", About: "FRRouting's vtysh", Hint: FirewallHint, comment: "!", write: each(frr), change: frrChange},
+	{Name: "junos", About: "Juniper JunOS", Hint: FirewallHint, write: each(junOS)},
+	{Name: "networkd", About: "systemd.network sections", write: each(networkd)},
+	{Name: "netplan", About: "netplan YAML", Default: "eth0", comment: "        #", write: netplan},
+	{Name: "windows", About: "route.exe commands", comment: "REM", write: each(windows)},
 	{Name: "dnsmasq", About: "DHCP options 121 and 249", Gateway: true, Tagged: true, Hint: optionHint, write: dnsmasq, loads: dnsmasqLoads},
 	{Name: "openwrt-dhcp", About: "the same for OpenWrt's uci", Default: "lan", Gateway: true, Hint: optionHint, write: openWrtDHCP, loads: dnsmasqLoads},
 	{Name: "kea", About: "the same for Kea, an option-data list", Gateway: true, Hint: optionHint, comment: "//", write: kea},
@@ -52,12 +50,18 @@ var Formats = []Format{
 	{Name: "radvd", About: "IPv6, a radvd.conf for each node", Default: "eth0", IPv6: true, write: radvd},
 }
 
+// Options are what else a Format is written with.
+type Options struct {
+	Interface string       // of the router to the LAN, "" for the format's default
+	Gateway   netip.Addr   // the LAN's own router
+	Subnet    netip.Prefix // of the LAN's DHCP server, without host bits
+}
+
 // table is the input of a Format.
 type table struct {
+	Options
 	entries []Entry
-	iface   string     // "" for a format without
-	gateway netip.Addr // the LAN's own router, for Format.Gateway
-	subnet  netip.Prefix
+	comment string
 }
 
 // FirewallHint is what a router that filters packets needs beside the routes (R14).
@@ -65,18 +69,6 @@ const FirewallHint = "if this router filters packets, accept LAN-to-podCIDR traf
 
 // optionHint is that not every client requests option 121 (R12).
 const optionHint = "give the router the routes, too: some clients ignore option 121, Android reportedly"
-
-// In returns the format with the IPv4 subnet of the LAN's DHCP server.
-func (f Format) In(subnet netip.Prefix) (Format, error) {
-	switch {
-	case !f.Subnet && subnet.IsValid():
-		return f, fmt.Errorf("-subnet: %s has none", f.Name)
-	case f.Subnet && (!subnet.IsValid() || !subnet.Addr().Is4()):
-		return f, fmt.Errorf("name the subnet of the LAN with -subnet, such as 192.168.1.0/24: %s needs it", f.Name)
-	}
-	f.subnet = subnet.Masked()
-	return f, nil
-}
 
 // FormatByName returns the format of a name.
 func FormatByName(name string) (Format, error) {
@@ -99,34 +91,38 @@ func formatNames(wanted func(Format) bool) (names []string) {
 // interfaces are the names that have no other meaning in any format (R15).
 var interfaces = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`)
 
-// Check returns an error for options that Write does not accept. An interface "" is the format's default. The gateway is
-// the LAN's own router, of IPv4 if the format needs it, else it may be the zero Addr.
-func (f Format) Check(iface string, gateway netip.Addr) error {
+// Check returns an error for options that Write does not accept.
+func (f Format) Check(o Options) error {
 	switch {
-	case f.Gateway && !gateway.IsValid(): // R11
+	case !f.Subnet && o.Subnet.IsValid():
+		return fmt.Errorf("-subnet: %s has none", f.Name)
+	case f.Subnet && !o.Subnet.Addr().Is4():
+		return fmt.Errorf("name the subnet of the LAN with -subnet, such as 192.168.1.0/24: %s needs it", f.Name)
+	case f.Gateway && !o.Gateway.IsValid(): // R11
 		return errors.New("name the LAN's router with -gateway: a client that gets option 121 ignores the router of option 3, " +
 			"so that it loses the Internet unless the default route is among the routes (RFC 3442)")
-	case f.Gateway && !gateway.Is4():
-		return fmt.Errorf("-gateway %s: want the IPv4 address of the LAN's router, as option 121 is for IPv4 only", gateway)
-	case f.Subnet && !f.subnet.Contains(gateway):
-		return fmt.Errorf("-gateway %s is not in -subnet %s: name the router of that network", gateway, f.subnet)
-	case f.Tagged && iface == "":
+	case f.Gateway && !o.Gateway.Is4():
+		return fmt.Errorf("-gateway %s: want the IPv4 address of the LAN's router, as option 121 is for IPv4 only", o.Gateway)
+	case f.Subnet && !o.Subnet.Contains(o.Gateway):
+		return fmt.Errorf("-gateway %s is not in -subnet %s: name the router of that network", o.Gateway, o.Subnet)
+	case f.Tagged && o.Interface == "":
 		return errors.New("name the DHCP server's interface to the LAN with -interface, such as br-lan or eth0: clients on its other networks would lose their default route")
-	case f.Default == "" && !f.Tagged && iface != "":
+	case f.Default == "" && !f.Tagged && o.Interface != "":
 		return fmt.Errorf("-interface: %s has none", f.Name)
-	case iface != "" && !interfaces.MatchString(iface):
-		return fmt.Errorf("-interface %q is not the name of an interface: want letters, digits, dots, hyphens and underscores", iface)
+	case o.Interface != "" && !interfaces.MatchString(o.Interface):
+		return fmt.Errorf("-interface %q is not the name of an interface: want letters, digits, dots, hyphens and underscores", o.Interface)
 	}
 	return nil
 }
 
-// Write returns the entries in the format, with options that pass Check. It fails if there is no route to write,
-// with the text of a Document all the same, or if the format's program would not load the routes.
-func (f Format) Write(entries []Entry, iface string, gateway netip.Addr) (string, error) {
-	if err := f.Check(iface, gateway); err != nil {
+// Write returns the entries in the format. It fails if there is no route to write, with the text of a Document all the same,
+// if the format's program would not load the routes, and for options that Check refuses.
+func (f Format) Write(entries []Entry, o Options) (string, error) {
+	if err := f.Check(o); err != nil {
 		return "", err
 	}
-	t := &table{entries: entries, iface: cmp.Or(iface, f.Default), gateway: gateway, subnet: f.subnet}
+	o.Interface = cmp.Or(o.Interface, f.Default)
+	t := &table{o, entries, f.comment}
 	if err := f.missing(entries); err != nil {
 		if f.Document {
 			return f.write(t), err
@@ -138,11 +134,8 @@ func (f Format) Write(entries []Entry, iface string, gateway netip.Addr) (string
 			return "", err
 		}
 	}
-	switch {
-	case f.Gateway:
-		return t.comments(cmp.Or(f.comment, "#")) + f.write(t), nil
-	case f.route != nil:
-		return writeLines(entries, cmp.Or(f.comment, "#"), f.route), nil
+	if f.Gateway {
+		return t.withoutOption() + f.write(t), nil
 	}
 	return f.write(t), nil
 }
@@ -171,12 +164,17 @@ func (f Format) missing(entries []Entry) error {
 	return errors.New("no routes: no node has a podCIDR and an InternalIP that make one")
 }
 
-// writeLines writes the routes as route does, and problems as comments.
-func writeLines(entries []Entry, comment string, route func(Entry) string) string {
+// each returns a Format's write that writes the routes as route does.
+func each(route func(Entry) string) func(*table) string {
+	return func(t *table) string { return t.lines(route) }
+}
+
+// lines writes the routes as route does, and problems as comments.
+func (t *table) lines(route func(Entry) string) string {
 	var text strings.Builder
-	for _, entry := range entries {
+	for _, entry := range t.entries {
 		if entry.Problem != "" {
-			text.WriteString(entry.problem(comment))
+			text.WriteString(comment(t.comment, entry, entry.Problem))
 		} else {
 			text.WriteString(route(entry))
 		}
@@ -184,8 +182,8 @@ func writeLines(entries []Entry, comment string, route func(Entry) string) strin
 	return text.String()
 }
 
-func (e Entry) problem(comment string) string {
-	return fmt.Sprintf("%s node %s: %s\n", comment, e.Node, e.Problem)
+func comment(begin string, e Entry, text string) string {
+	return fmt.Sprintf("%s node %s: %s\n", cmp.Or(begin, "#"), e.Node, text)
 }
 
 // by returns four for IPv4, six for IPv6.

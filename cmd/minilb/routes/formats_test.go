@@ -92,17 +92,16 @@ func TestFormats(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var gateway netip.Addr
+		options := Options{Interface: tag(format)}
 		if format.Gateway {
-			gateway = netip.MustParseAddr("192.168.1.1")
+			options.Gateway = netip.MustParseAddr("192.168.1.1")
 		}
 		if format.Subnet {
-			if format, err = format.In(netip.MustParsePrefix("192.168.1.0/24")); err != nil {
-				t.Fatal(err)
-			}
+			options.Subnet = netip.MustParsePrefix("192.168.1.0/24")
 		}
-		for _, router := range []netip.Addr{gateway, netip.MustParseAddr("192.168.1.1")} { // which each format takes (R7)
-			got, err := format.Write(formatNodes(), tag(format), router)
+		for _, router := range []netip.Addr{options.Gateway, netip.MustParseAddr("192.168.1.1")} { // which each format takes (R7)
+			options.Gateway = router
+			got, err := format.Write(formatNodes(), options)
 			if err != nil || got != want {
 				t.Errorf("%s: %v, got\n%swant\n%s", name, err, got, want)
 			}
@@ -119,7 +118,7 @@ func TestOptionWidths(t *testing.T) {
 		"10.244.1.7/32":  "200af40107c0a8011e",
 	} {
 		entries := LAN{}.fromNodes([]*corev1.Node{node("a", cidr, "192.168.1.30")})
-		got := option121(&table{entries: entries, gateway: netip.MustParseAddr("192.168.1.1")})
+		got := option121(&table{Options{Gateway: netip.MustParseAddr("192.168.1.1")}, entries, ""})
 		if !strings.Contains(got, "\nhex "+want+"00c0a80101\n") {
 			t.Errorf("%s: got\n%s, want %s", cidr, got, want)
 		}
@@ -161,7 +160,7 @@ func TestFormatErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		gateway, _ := netip.ParseAddr(tc.gateway)
-		if text, err := format.Write(formatNodes(), tc.iface, gateway); err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") || text != "" {
+		if text, err := format.Write(formatNodes(), Options{Interface: tc.iface, Gateway: gateway}); err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") || text != "" {
 			t.Errorf("%s: got %q and error %v, want %q", tc.format, text, err, tc.want)
 		}
 	}
@@ -192,7 +191,7 @@ func TestTooLong(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := format.Write(LAN{}.fromNodes(nodes), tag(format), netip.MustParseAddr("192.168.1.1"))
+			text, err := format.Write(LAN{}.fromNodes(nodes), Options{Interface: tag(format), Gateway: netip.MustParseAddr("192.168.1.1")})
 			fails, server := tc.fails && (name == "dnsmasq" || name == "openwrt-dhcp"), "dnsmasq, which does not start with"
 			if name == "routeros-dhcp" {
 				fails, server = tc.nodes > 31, "RouterOS' DHCP server: RouterOS takes at most 255 bytes"
@@ -210,12 +209,12 @@ func TestNoRoutes(t *testing.T) {
 	const none = "no routes: no node has a podCIDR and an InternalIP that make one"
 	four, six, bare := node("a", "10.244.0.0/24", "192.168.1.30"), node("b", "fd00:1::/64", "2001:db8::31"), node("c", "", "192.168.1.32")
 	for _, f := range Formats {
-		gateway := netip.Addr{}
+		options := Options{Interface: tag(f)}
 		if f.Gateway {
-			gateway = netip.MustParseAddr("192.168.1.1")
+			options.Gateway = netip.MustParseAddr("192.168.1.1")
 		}
 		if f.Subnet {
-			f.subnet = netip.MustParsePrefix("192.168.1.0/24")
+			options.Subnet = netip.MustParsePrefix("192.168.1.0/24")
 		}
 		others := []string{"", "no routes: " + f.Name + " is for IPv4, and no node has", "no routes: " + f.Name + " is for IPv6, and no node has"}
 		wrong := map[string]string{"no nodes": "no routes: the cluster has no nodes", "bare": none}
@@ -226,7 +225,7 @@ func TestNoRoutes(t *testing.T) {
 			wrong["IPv4"] = others[2]
 		}
 		for name, nodes := range map[string][]*corev1.Node{"no nodes": nil, "bare": {bare}, "IPv4": {four, bare}, "IPv6": {six, bare}} {
-			text, err := f.Write(LAN{}.fromNodes(nodes), tag(f), gateway)
+			text, err := f.Write(LAN{}.fromNodes(nodes), options)
 			if want := wrong[name]; (err != nil) != (want != "") || err != nil && !strings.HasPrefix(err.Error(), want) || (text == "") != (err != nil && f.Name != "json") {
 				t.Errorf("%s of %s: got %q, %v, want error %q", f.Name, name, text, err, want)
 			}
@@ -241,7 +240,7 @@ func TestDistinct(t *testing.T) {
 		node("a-b-6", "10.0.3.0/24", "192.168.1.32"),
 	})
 	seen := map[string]bool{}
-	for line := range strings.Lines(openWrt(&table{entries: entries, iface: "lan"})) {
+	for line := range strings.Lines(openWrt(&table{Options{Interface: "lan"}, entries, ""})) {
 		if section, ok := strings.CutSuffix(strings.TrimSpace(line), "=route"); ok {
 			seen[section] = true
 		}

@@ -112,14 +112,14 @@ func inAll(t *testing.T, iface string, nodes []*corev1.Node, check func(t *testi
 		}
 	}
 	for _, f := range Formats {
+		options := Options{Gateway: gateway}
 		if f.Subnet {
-			f.subnet = netip.MustParsePrefix("192.168.1.0/24")
+			options.Subnet = netip.MustParsePrefix("192.168.1.0/24")
 		}
-		name := ""
 		if f.Tagged || f.Default != "" {
-			name = iface
+			options.Interface = iface
 		}
-		if text, err := f.Write(entries, name, gateway); err == nil {
+		if text, err := f.Write(entries, options); err == nil {
 			check(t, f.Name, text)
 		}
 		if f.change == nil {

@@ -107,11 +107,11 @@ func TestDHCP(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			iface := ""
+			options := Options{Gateway: netip.MustParseAddr("192.168.1.1")}
 			if format.Tagged {
-				iface = "lan"
+				options.Interface = "lan"
 			}
-			text, err := format.Write(LAN{}.fromNodes(append(hostileNodes(), routed...)), iface, netip.MustParseAddr("192.168.1.1"))
+			text, err := format.Write(LAN{}.fromNodes(append(hostileNodes(), routed...)), options)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -100,11 +100,11 @@ func written(t *testing.T, name string, entries []Entry) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var gateway netip.Addr
+	options := Options{Interface: tag(format)}
 	if format.Gateway {
-		gateway = netip.MustParseAddr("192.168.1.1")
+		options.Gateway = netip.MustParseAddr("192.168.1.1")
 	}
-	text, err := format.Write(entries, tag(format), gateway)
+	text, err := format.Write(entries, options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ const (
 
 // IP returns the entries as lines for iproute2, problems as comments (R1, R2).
 func IP(entries []Entry, verb string) string {
-	return writeLines(entries, "#", func(e Entry) string { return ipRoute(verb, e) })
+	return (&table{entries: entries}).lines(func(e Entry) string { return ipRoute(verb, e) })
 }
 
 func ipReplace(e Entry) string { return ipRoute(Replace, e) }
@@ -58,11 +58,8 @@ func jsonDocument(t *table) string {
 			document.Routes = append(document.Routes, newJSONEntry("", e))
 		}
 	}
-	var text strings.Builder
-	encoder := json.NewEncoder(&text)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(document) // a Builder accepts everything, and no field can fail
-	return text.String()
+	text, _ := json.MarshalIndent(document, "", "  ") // none of these fields can fail
+	return string(text) + "\n"
 }
 
 func routerOS(e Entry) string {
@@ -72,10 +69,10 @@ func routerOS(e Entry) string {
 // openWrt writes a section of /etc/config/network for each route, which a second run replaces.
 func openWrt(t *table) string {
 	sections := map[string]bool{}
-	text := writeLines(t.entries, "#", func(e Entry) string {
+	text := t.lines(func(e Entry) string {
 		section := "network." + newSection(sections, e.Node, e.by("", "_6"))
 		return fmt.Sprintf("uci set %s=%s\n", section, e.by("route", "route6")) +
-			fmt.Sprintf("uci set %s.interface='%s'\n", section, t.iface) +
+			fmt.Sprintf("uci set %s.interface='%s'\n", section, t.Interface) +
 			fmt.Sprintf("uci set %s.target='%s'\n", section, e.Destination) +
 			fmt.Sprintf("uci set %s.gateway='%s'\n", section, e.Gateway)
 	})
@@ -117,10 +114,10 @@ func networkd(e Entry) string {
 
 // netplan writes a file for /etc/netplan.
 func netplan(t *table) string {
-	routes := writeLines(t.entries, "        #", func(e Entry) string {
+	routes := t.lines(func(e Entry) string {
 		return fmt.Sprintf("        - to: %q\n          via: %q\n", e.Destination, e.Gateway)
 	})
-	return fmt.Sprintf("network:\n  version: 2\n  ethernets:\n    %q:\n      routes:\n%s", t.iface, routes)
+	return fmt.Sprintf("network:\n  version: 2\n  ethernets:\n    %q:\n      routes:\n%s", t.Interface, routes)
 }
 
 // windows writes commands for an administrator's console. The routes survive a restart.
@@ -130,10 +127,7 @@ func windows(e Entry) string {
 
 // radvd writes a radvd.conf for each node: the sender of a router advertisement is the next hop (R13, RFC 4191).
 func radvd(t *table) string {
-	return writeLines(t.entries, "#", func(e Entry) string {
-		if e.Destination.Addr().Is4() {
-			return ""
-		}
-		return fmt.Sprintf("# /etc/radvd.conf of node %s\ninterface %s {\n\tAdvSendAdvert on;\n\tAdvDefaultLifetime 0;\n\troute %s {\n\t\tAdvRouteLifetime 1800;\n\t};\n};\n", e.Node, t.iface, e.Destination)
+	return t.lines(func(e Entry) string {
+		return e.by("", fmt.Sprintf("# /etc/radvd.conf of node %s\ninterface %s {\n\tAdvSendAdvert on;\n\tAdvDefaultLifetime 0;\n\troute %s {\n\t\tAdvRouteLifetime 1800;\n\t};\n};\n", e.Node, t.Interface, e.Destination))
 	})
 }
