@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -37,10 +37,6 @@ one, version is "" for a kind of the Gateway API that is not served.`,
 
 const checkTimeout = 5 * time.Minute
 
-// errFound is returned when problems were printed, errBlind is wrapped by the error for which the cluster cannot be checked.
-// They have no text.
-var errFound, errBlind = errors.New(""), errors.New("")
-
 func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := newFlags("check")
 	cluster := clusterFlags(flags)
@@ -67,12 +63,8 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 			return misused("check", "-server %v", err)
 		}
 	}
-	write := (*check.Report).Text
-	switch *format {
-	case "text":
-	case "json":
-		write = (*check.Report).JSON
-	default:
+	write, known := map[string]func(*check.Report, io.Writer) error{"text": (*check.Report).Text, "json": (*check.Report).JSON}[*format]
+	if !known {
 		return misused("check", "-o %q: choose text or json", *format)
 	}
 	var err error
@@ -83,26 +75,24 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 
 	client, config, err := cluster.client()
 	if err != nil {
-		return fmt.Errorf("%w%w", err, errBlind)
+		return failed(err, 2)
 	}
 	options.LAN.Server = kube.Host(config)
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	found, note := from.find(ctx, client)
-	if found != nil {
-		options.Corefile = found
-	}
+	options.Corefile = cmp.Or(found, options.Corefile)
 	options.Guessed = from.path == "" && found == nil
 	report, err := check.Run(ctx, config, options)
 	if err != nil {
-		return fmt.Errorf("%w%w", err, errBlind)
+		return failed(err, 2)
 	}
 	io.WriteString(stderr, note)
 	if err := write(report, stdout); err != nil {
-		return fmt.Errorf("print what was found: %w%w", err, errBlind)
+		return failed(fmt.Errorf("print what was found: %w", err), 2)
 	}
 	if !report.Clean() {
-		return errFound
+		return &failure{status: 1}
 	}
 	return nil
 }

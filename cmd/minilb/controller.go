@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/minilb/minilb/cmd/minilb/controller"
-	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/version"
@@ -68,9 +67,12 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 
 	var unread error // the Corefile may be complete in the DNS server's own pod only
 	if *events && !*cleanup {
-		options.Claims, unread = claimOptions(*corefile, options)
-		if _, is := errors.AsType[*fs.PathError](unread); is {
-			return unread
+		parsed, err := readCorefile(*corefile, options.Domain, options.Class, options.DefaultClass)
+		if _, is := errors.AsType[*fs.PathError](err); is {
+			return err
+		}
+		if unread = err; err == nil {
+			options.Claims = parsed.Options()
 		}
 	}
 	client, config, err := cluster.client()
@@ -93,17 +95,4 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 		log.Warn("no events are written, as hosts cannot be checked without the Corefile; statuses are: " + unread.Error())
 	}
 	return c.Run(ctx)
-}
-
-// claimOptions returns the plugin blocks by which hosts are checked: the Corefile's, or else one built from the flags.
-func claimOptions(corefile string, options controller.Options) ([]config.Options, error) {
-	from := corefileFlags{domain: options.Domain, class: options.Class, defaultClass: options.DefaultClass}
-	if corefile != "" {
-		from = corefileFlags{path: corefile, domain: lb.DefaultDomain, class: lb.DefaultClass}
-	}
-	parsed, err := from.read()
-	if err != nil {
-		return nil, err
-	}
-	return parsed.Options(), nil
 }

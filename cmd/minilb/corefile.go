@@ -40,21 +40,26 @@ func (f *corefileFlags) replaced() bool {
 
 // read returns the Corefile of the flag, or one built from the others.
 func (f *corefileFlags) read() (*config.Corefile, error) {
-	if f.path == "" {
-		return config.Default(f.domain, f.class, f.defaultClass)
+	if f.path != "" && f.replaced() {
+		return nil, errors.New("-corefile has the domain and the class: leave out -domain, -class and -default-class")
 	}
-	if f.replaced() {
-		return nil, fmt.Errorf("-corefile has the domain and the class: leave out -domain, -class and -default-class")
-	}
-	if f.path == "-" {
+	return readCorefile(f.path, f.domain, f.class, f.defaultClass)
+}
+
+// readCorefile returns the Corefile of a path, or one built from the rest if that is empty.
+func readCorefile(path, domain, class string, defaultClass bool) (*config.Corefile, error) {
+	switch path {
+	case "":
+		return config.Default(domain, class, defaultClass)
+	case "-":
 		return config.Read("Corefile", os.Stdin)
 	}
-	file, err := os.Open(f.path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("-corefile: %w", err)
 	}
 	defer file.Close()
-	return config.Read(f.path, file)
+	return config.Read(path, file)
 }
 
 // find returns the Corefile of the DNS server in the cluster, nil if there is none or a flag is given. The note, "" for

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,9 +57,7 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("it took too long"))
 	defer cancel()
 	found, note := from.find(ctx, client)
-	if found != nil {
-		corefile = found
-	}
+	corefile = cmp.Or(found, corefile)
 	names, err := explain.Names(flags.Args(), corefile)
 	if err != nil {
 		return misused("explain", "%v", err)

@@ -36,8 +36,13 @@ var versionHelp = help{
 	example:  "minilb version",
 }
 
-// errUsage is wrapped by errors about the command line. It has no text.
-var errUsage = errors.New("")
+// failure is an error that is printed as it is, or not at all if that is "", and the exit status that it leads to.
+type failure struct {
+	line   string
+	status int
+}
+
+func (f *failure) Error() string { return f.line }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -52,23 +57,17 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	stdout, stderr = printable.Writer(stdout), printable.Writer(stderr)
 	err := dispatch(ctx, args, stdout, stderr)
-	blind := errors.Is(err, errBlind)
+	f, is := errors.AsType[*failure](err)
 	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
+	case err == nil, errors.Is(err, flag.ErrHelp), !is && ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return 0
-	case errors.Is(err, errUsage):
-		fmt.Fprintln(stderr, err)
-		return 2
-	case errors.Is(err, errFound):
-		return 1
-	case !blind && ctx.Err() != nil && errors.Is(err, context.Canceled):
-		return 0
+	case !is:
+		f = failed(err, 1)
 	}
-	fmt.Fprintln(stderr, printable.Line("minilb: "+err.Error()))
-	if blind {
-		return 2
+	if f.line != "" {
+		fmt.Fprintln(stderr, f.line)
 	}
-	return 1
+	return f.status
 }
 
 func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -99,9 +98,12 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	}
 }
 
-// misused returns an error about the command line of a subcommand, or of minilb itself if
-// that is empty, which names the help.
+func failed(err error, status int) *failure {
+	return &failure{printable.Line("minilb: " + err.Error()), status}
+}
+
+// misused returns an error about the command line of a subcommand, or of minilb itself if that is empty.
 func misused(subcommand, format string, args ...any) error {
 	command := strings.TrimSpace("minilb " + subcommand)
-	return fmt.Errorf("%s: %s (see %q)%w", command, fmt.Sprintf(format, args...), command+" -h", errUsage)
+	return &failure{fmt.Sprintf("%s: %s (see %q)", command, fmt.Sprintf(format, args...), command+" -h"), 2}
 }
