@@ -204,7 +204,7 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 		return fmt.Errorf("print routes: %w", err)
 	}
 	if wrong != nil {
-		r.warnProblems(entries, nil)
+		r.warnSkipped(routes.Changes(nil, entries))
 		return wrong
 	}
 	if length := routes.OptionLength(entries); r.format.Gateway && routes.Splits(length) {

@@ -25,11 +25,12 @@ func (r *routesRun) apply(ctx context.Context, client kubernetes.Interface) erro
 		defer stop()
 		failed <- rtnl.Keep(ctx, wanted, newBoundedLines(r.stdout), func(line string) { r.warn("minilb:", line) })
 	})
-	last := map[string]bool{}
+	var last []routes.Entry
 	hint := sync.OnceFunc(func() { r.advise("hint", routes.FirewallHint) })
 	err := r.watchNodes(ctx, client, func(entries []routes.Entry) error {
 		hint()
-		last = r.warnProblems(entries, last)
+		r.warnSkipped(routes.Changes(last, entries))
+		last = entries
 		select {
 		case wanted <- tableRoutes(entries):
 		case <-ctx.Done():
@@ -44,21 +45,13 @@ func (r *routesRun) apply(ctx context.Context, client kubernetes.Interface) erro
 	return err
 }
 
-// warnProblems warns of nodes without a route, except those that were reported before. It returns all
-// of them.
-func (r *routesRun) warnProblems(entries []routes.Entry, reported map[string]bool) map[string]bool {
-	problems := map[string]bool{}
-	for _, entry := range entries {
-		if entry.Problem == "" {
-			continue
-		}
-		line := fmt.Sprintf("minilb: node %s: %s", entry.Node, entry.Problem)
-		problems[line] = true
-		if !reported[line] {
-			r.warn(line)
+// warnSkipped warns of what has become a node or a podCIDR without a route.
+func (r *routesRun) warnSkipped(changes []routes.Change) {
+	for _, c := range changes {
+		if c.Event == routes.Skipped {
+			r.warn(fmt.Sprintf("minilb: node %s: %s", c.Entry.Node, c.Entry.Problem))
 		}
 	}
-	return problems
 }
 
 // tableRoutes returns the entries that are routes.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 )
@@ -40,7 +39,7 @@ func Changes(before, now []Entry) []Change {
 		last, known := old[entry.Destination]
 		switch {
 		case entry.Problem != "":
-			if !slices.ContainsFunc(before, func(e Entry) bool { return reflect.DeepEqual(e, entry) }) {
+			if !slices.ContainsFunc(before, func(e Entry) bool { return e.Node == entry.Node && e.Problem == entry.Problem }) {
 				changes = append(changes, Change{Event: Skipped, Entry: entry})
 			}
 		case !known:

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Limits (R7b).
@@ -137,7 +138,7 @@ func bounded(entries []Entry) (kept []Entry) {
 
 // unambiguous leaves addresses to the oldest of the nodes whose podCIDRs contain them, so that nobody takes another's by
 // a Node that he adds: a table has one route to a destination, and one to a part of it would divert that part's packets.
-func unambiguous(entries []Entry) {
+func unambiguous(entries []Entry, created map[string]time.Time) {
 	var routes []int
 	for i := range entries {
 		if entries[i].Problem == "" {
@@ -145,7 +146,8 @@ func unambiguous(entries []Entry) {
 		}
 	}
 	slices.SortStableFunc(routes, func(i, j int) int {
-		return cmp.Or(entries[i].created.Compare(entries[j].created), cmp.Compare(entries[i].Node, entries[j].Node))
+		a, b := entries[i].Node, entries[j].Node
+		return cmp.Or(created[a].Compare(created[b]), cmp.Compare(a, b))
 	})
 	owners := map[netip.Prefix]string{} // of the destinations that stay
 	var stay []int                      // their entries, by address

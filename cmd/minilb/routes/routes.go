@@ -26,7 +26,6 @@ type Entry struct {
 	// meaning to a shell or a router, even if the line is not taken for a comment (R15).
 	Problem string
 	Kind    ProblemKind // of the problem, "" for none
-	created time.Time   // when the node was made
 }
 
 // ProblemKind is what kind of problem keeps a node from a route.
@@ -137,14 +136,15 @@ func (n *Node) readAddresses(addresses []corev1.NodeAddress) {
 
 // entries returns what FromNodes does, and all problems.
 func (lan LAN) entries(nodes []*Node) []Entry {
-	hosts := lan.hosts(nodes)
+	hosts, created := lan.hosts(nodes), map[string]time.Time{}
 	var entries []Entry
 	for _, n := range slices.SortedFunc(slices.Values(nodes), func(a, b *Node) int { return cmp.Compare(a.name, b.name) }) {
 		if n.ignored {
 			continue
 		}
+		created[n.name] = n.created
 		for _, cidr := range n.cidrs {
-			entry := Entry{Node: n.name, Destination: cidr, created: n.created}
+			entry := Entry{Node: n.name, Destination: cidr}
 			if entry.Kind, entry.Problem = lan.refuse(cidr, hosts); entry.Problem == "" {
 				lan.choose(&entry, n.ips)
 			}
@@ -152,7 +152,7 @@ func (lan LAN) entries(nodes []*Node) []Entry {
 		}
 		entries = append(entries, n.problems...)
 	}
-	unambiguous(entries)
+	unambiguous(entries, created)
 	return entries
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -16,12 +17,8 @@ var runDirs = []string{"/run", "/var/run"}
 
 // lockDir returns the directory of the locks: the RuntimeDirectory of the unit in deploy/systemd, else one that root makes.
 func lockDir() string {
-	for _, dir := range runDirs {
-		if _, err := os.Stat(dir); err == nil {
-			return filepath.Join(dir, "minilb")
-		}
-	}
-	return filepath.Join(runDirs[0], "minilb")
+	first := slices.IndexFunc(runDirs, func(dir string) bool { _, err := os.Stat(dir); return err == nil })
+	return filepath.Join(runDirs[max(first, 0)], "minilb")
 }
 
 // lock takes the lock that one process of this network namespace has at a time (R8b): of two that keep routes each would

@@ -2,7 +2,6 @@ package rtnl
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -149,30 +148,28 @@ func (r *reconciler) ensure(destination netip.Prefix, to nexthop, existing []net
 		return r.Gw.Equal(want.Gw) && r.LinkIndex == to.link && r.Priority == Metric && r.Type == want.Type && r.Tos == 0 && len(r.MultiPath) == 0
 	}
 	var line string
-	switch {
-	case slices.ContainsFunc(existing, right):
-	case slices.ContainsFunc(existing, func(r netlink.Route) bool { return r.Priority == Metric && r.Tos == 0 }):
-		// Replaced, not removed and added: at no time without a route.
-		if err := netlink.RouteReplace(&want); err != nil {
-			return "", refused(err)
-		}
-		line = format("changed", want, to.node)
-		switch before := existing[0]; {
-		case before.Gw != nil && !before.Gw.Equal(want.Gw):
-			line += ", was via " + before.Gw.String()
-		case before.LinkIndex != want.LinkIndex && linkName(before.LinkIndex) != "":
-			line += ", was dev " + linkName(before.LinkIndex)
-		}
-		existing = nil // the kernel has removed it
-	default:
-		if err := netlink.RouteAdd(&want); err != nil {
-			return "", refused(err)
-		}
-		verb := "added"
-		if last, had := r.installed[destination]; had && last.node == to.node && last.gateway == to.gateway && len(existing) == 0 {
+	if !slices.ContainsFunc(existing, right) {
+		set, verb := netlink.RouteAdd, "added"
+		last := r.installed[destination]
+		switch {
+		case slices.ContainsFunc(existing, func(r netlink.Route) bool { return r.Priority == Metric && r.Tos == 0 }):
+			set, verb = netlink.RouteReplace, "changed" // not removed and added: at no time without a route
+		case len(existing) == 0 && last.node == to.node && last.gateway == to.gateway:
 			verb = "restored"
 		}
+		if err := set(&want); err != nil {
+			return "", refused("the kernel refuses it", err)
+		}
 		line = format(verb, want, to.node)
+		if verb == "changed" {
+			switch before := existing[0]; {
+			case before.Gw != nil && !before.Gw.Equal(want.Gw):
+				line += ", was via " + before.Gw.String()
+			case before.LinkIndex != want.LinkIndex && linkName(before.LinkIndex) != "":
+				line += ", was dev " + linkName(before.LinkIndex)
+			}
+			existing = nil // the kernel has removed it
+		}
 	}
 	for _, route := range existing {
 		if !right(route) {
@@ -229,12 +226,4 @@ func format(verb string, r netlink.Route, node string) string {
 		line += " (" + node + ")"
 	}
 	return line
-}
-
-// refused returns why the kernel does not accept a route.
-func refused(err error) error {
-	if errors.Is(err, unix.EPERM) {
-		return errDenied
-	}
-	return fmt.Errorf("the kernel refuses it: %w", err)
 }

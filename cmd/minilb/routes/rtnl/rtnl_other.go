@@ -7,11 +7,7 @@ import (
 	"io"
 )
 
-// Check returns ErrOtherSystem.
-func Check() error { return ErrOtherSystem }
-
-// Keep returns ErrOtherSystem.
+// Check, Keep and Cleanup return ErrOtherSystem.
+func Check() error                                                        { return ErrOtherSystem }
 func Keep(context.Context, <-chan []Route, io.Writer, func(string)) error { return ErrOtherSystem }
-
-// Cleanup returns ErrOtherSystem.
-func Cleanup(io.Writer) error { return ErrOtherSystem }
+func Cleanup(io.Writer) error                                             { return ErrOtherSystem }

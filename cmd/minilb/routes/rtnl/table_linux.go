@@ -15,11 +15,9 @@ import (
 // Check returns an error that names the fix unless this process may change the routing table.
 func Check() error {
 	// The kernel checks the permission before it looks for the route, which is none: to an address for documentation (RFC 5737).
-	absent := &netlink.Route{
-		Dst: ipNet(netip.MustParsePrefix("192.0.2.0/32")), Priority: Metric, Protocol: Protocol, Table: unix.RT_TABLE_MAIN,
-	}
-	if errors.Is(netlink.RouteDel(absent), unix.EPERM) {
-		return errDenied
+	absent := netlink.Route{Dst: ipNet(netip.MustParsePrefix("192.0.2.0/32")), Priority: Metric, Table: unix.RT_TABLE_MAIN}
+	if _, err := remove(absent); errors.Is(err, errDenied) {
+		return err
 	}
 	return nil
 }
@@ -85,10 +83,16 @@ func remove(r netlink.Route) (removed bool, err error) {
 		return true, nil
 	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.ENODEV):
 		return false, nil
-	case errors.Is(err, unix.EPERM):
-		return false, errDenied
 	}
-	return false, fmt.Errorf("remove the route %s: %w", describe(r), err)
+	return false, refused("remove the route "+describe(r), err)
+}
+
+// refused returns why the kernel does not change the table.
+func refused(change string, err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return errDenied
+	}
+	return fmt.Errorf("%s: %w", change, err)
 }
 
 // describe returns a route as iproute2 writes it.
