@@ -31,21 +31,19 @@ func newBoundedLines(w io.Writer) *boundedLines { return &boundedLines{w: w, pac
 func (b *boundedLines) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	note := ""
-	if !b.pace.TryAccept() {
+	text := string(line)
+	switch accepted := b.pace.TryAccept(); {
+	case !accepted:
 		if b.out++; b.out > 1 {
 			return len(line), nil
 		}
-		note = fmt.Sprintf("minilb: too many lines: %d a minute are printed from here on\n", linesPerMinute)
-	} else if b.out > 0 {
-		note = fmt.Sprintf("minilb: %d lines left out\n", b.out)
+		text = fmt.Sprintf("minilb: too many lines: %d a minute are printed from here on\n", linesPerMinute)
+	case b.out > 0:
+		text = fmt.Sprintf("minilb: %d lines left out\n", b.out) + text
 		b.out = 0
 	}
-	if _, err := io.WriteString(b.w, note); err != nil {
+	if _, err := io.WriteString(b.w, text); err != nil {
 		return 0, err
 	}
-	if b.out > 0 {
-		return len(line), nil
-	}
-	return b.w.Write(line)
+	return len(line), nil
 }

@@ -63,12 +63,7 @@ func byDestination(entries []Entry) map[netip.Prefix]Entry {
 }
 
 // WriteChanges returns lines for the changes. For all entries since there was nothing they are
-// those of Write, except for JSON, of which each line is an object:
-//
-//	{"event": "add", "node": "node1", "family": "ipv4", "destination": "10.244.1.0/24", "gateway": "192.168.1.31"}
-//	{"event": "skip", "node": "node2", "reason": "no podCIDRs: …"}
-//
-// It fails if the format has no lines for single changes.
+// those of Write, except for JSON, of which each line is an object. It fails if the format has no lines for single changes.
 func (f Format) WriteChanges(changes []Change) (string, error) {
 	if f.change == nil {
 		names := formatNames(func(f Format) bool { return f.change != nil })

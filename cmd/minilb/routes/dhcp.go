@@ -51,18 +51,18 @@ func decimal(option []byte, separator string) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(option), "[]"), " ", separator)
 }
 
-// list writes the routes in dnsmasq's syntax.
-func (t *table) list() string {
+// list returns the routes, with what stands between a destination and its router, and between routes.
+func (t *table) list(via, separator string) string {
 	var routes []string
 	for _, e := range t.classlessRoutes() {
-		routes = append(routes, e.Destination.String(), e.Gateway.String())
+		routes = append(routes, e.Destination.String()+via+e.Gateway.String())
 	}
-	return strings.Join(routes, ",")
+	return strings.Join(routes, separator)
 }
 
 // dnsmasqOption returns a line of dnsmasq.conf. The tag is the interface: clients elsewhere keep their default route (R9).
 func (t *table) dnsmasqOption(code int) string {
-	return fmt.Sprintf("dhcp-option=tag:%s,%d,%s", t.Interface, code, t.list())
+	return fmt.Sprintf("dhcp-option=tag:%s,%d,%s", t.Interface, code, t.list(",", ","))
 }
 
 // dnsmasq writes lines of dnsmasq.conf: option 121 and, for older Windows, 249 (R12).
@@ -86,7 +86,7 @@ func dnsmasqLoads(t *table) error {
 func openWrtDHCP(t *table) string {
 	return fmt.Sprintf("# those of an earlier run go before: uci show dhcp.%[1]s.dhcp_option\n"+
 		"uci add_list dhcp.%[1]s.dhcp_option='121,%[2]s'\nuci add_list dhcp.%[1]s.dhcp_option='249,%[2]s'\n"+
-		"uci commit dhcp\n/etc/init.d/dnsmasq restart\n", t.Interface, t.list())
+		"uci commit dhcp\n/etc/init.d/dnsmasq restart\n", t.Interface, t.list(",", ","))
 }
 
 // routerOSLoads returns an error for options that RouterOS is not known to split (R9).
@@ -151,13 +151,8 @@ func iscDHCP(t *table) string {
 		"    option ms-classless-static-routes " + option + ";\n  }\n}\n"
 }
 
-// option121 writes the bytes in hex and decimal.
 func option121(t *table) string {
 	option := t.option()
-	var routes []string
-	for _, e := range t.classlessRoutes() {
-		routes = append(routes, e.Destination.String()+" via "+e.Gateway.String())
-	}
 	return fmt.Sprintf("# %d bytes: %s\nhex %s\ndecimal %s\n",
-		len(option), strings.Join(routes, ", "), hex.EncodeToString(option), decimal(option, ","))
+		len(option), t.list(" via ", ", "), hex.EncodeToString(option), decimal(option, ","))
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,46 +17,36 @@ const (
 	maxProblems = 100 // of all nodes that are reported; the last one counts the rest
 )
 
-// legible returns the beginning of a malformed address, with a question mark for each character that no address has (R15).
-func legible(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', strings.ContainsRune(".:/%-", r):
-			return r
-		}
-		return '?'
-	}, text[:min(len(text), 64)])
-}
+// strange are the characters that no address has.
+var strange = regexp.MustCompile(`[^A-Za-z0-9.:/%-]`)
+
+// legible returns the beginning of a malformed address, with a question mark for each strange character (R15).
+func legible(text string) string { return strange.ReplaceAllString(text[:min(len(text), 64)], "?") }
 
 // shortest4 and shortest6 are the prefix lengths of the largest networks that can be a node's (R7b).
 const shortest4, shortest6 = 8, 16
 
 // never are networks in which no pod has an address, or which every host needs (R7b).
 var never = []struct {
-	network netip.Prefix
-	name    string
+	name     string
+	networks []netip.Prefix
 }{
-	{netip.MustParsePrefix("0.0.0.0/8"), "unspecified"},
-	{netip.MustParsePrefix("127.0.0.0/8"), "loopback"},
-	{netip.MustParsePrefix("169.254.0.0/16"), "link-local"},
-	{netip.MustParsePrefix("224.0.0.0/4"), "multicast"},
-	{netip.MustParsePrefix("255.255.255.255/32"), "broadcast"},
-	{netip.MustParsePrefix("::/128"), "unspecified"},
-	{netip.MustParsePrefix("::1/128"), "loopback"},
-	{netip.MustParsePrefix("fe80::/10"), "link-local"},
-	{netip.MustParsePrefix("ff00::/8"), "multicast"},
+	{"unspecified", prefixes("0.0.0.0/8 ::/128")},
+	{"loopback", prefixes("127.0.0.0/8 ::1/128")},
+	{"link-local", prefixes("169.254.0.0/16 fe80::/10")},
+	{"multicast", prefixes("224.0.0.0/4 ff00::/8")},
+	{"broadcast", prefixes("255.255.255.255/32")},
 }
 
 // private are the networks of pods without -within: those of RFC 1918, 6598, 2544, 1112 and 4193. No podCIDR in them diverts
 // traffic of the Internet (R7b).
-var private = []netip.Prefix{
-	netip.MustParsePrefix("10.0.0.0/8"),
-	netip.MustParsePrefix("172.16.0.0/12"),
-	netip.MustParsePrefix("192.168.0.0/16"),
-	netip.MustParsePrefix("100.64.0.0/10"),
-	netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("fc00::/7"),
+var private = prefixes("10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 198.18.0.0/15 240.0.0.0/4 fc00::/7")
+
+func prefixes(list string) (all []netip.Prefix) {
+	for text := range strings.FieldsSeq(list) {
+		all = append(all, netip.MustParsePrefix(text))
+	}
+	return all
 }
 
 // host is an address that must be reachable without our routes.
@@ -94,8 +85,8 @@ func (lan LAN) refuse(cidr netip.Prefix, hosts []host) (ProblemKind, string) {
 		return NotPodNetwork, fmt.Sprintf("podCIDR %s is not a pod network: it is larger than a /%d", cidr, shortest)
 	}
 	for _, n := range never {
-		if n.network.Overlaps(cidr) {
-			return NotPodNetwork, fmt.Sprintf("podCIDR %s is not a pod network: %s is %s", cidr, n.network, n.name)
+		if i := slices.IndexFunc(n.networks, cidr.Overlaps); i >= 0 {
+			return NotPodNetwork, fmt.Sprintf("podCIDR %s is not a pod network: %s is %s", cidr, n.networks[i], n.name)
 		}
 	}
 	i, _ := slices.BinarySearchFunc(hosts, cidr.Addr(), func(h host, first netip.Addr) int { return h.addr.Compare(first) })

@@ -1,7 +1,6 @@
 package routes
 
 import (
-	"cmp"
 	"fmt"
 	"iter"
 	"maps"
@@ -88,25 +87,14 @@ func (p Pods) Add(slice *discoveryv1.EndpointSlice) {
 // Outside returns the nodes that have podCIDRs and pods outside of them, by name.
 func (p Pods) Outside() []PodOutsidePodCIDR {
 	var all []PodOutsidePodCIDR
-	for name, node := range p {
-		if len(node.cidrs) == 0 {
-			continue
-		}
-		found := PodOutsidePodCIDR{Node: name, Total: len(node.pods), PodCIDRs: node.cidrs}
-		for _, ip := range slices.SortedFunc(maps.Keys(node.pods), netip.Addr.Compare) {
-			if node.pods[ip] {
-				continue
-			}
-			if found.Outside == 0 {
-				found.Example = ip
-			}
-			found.Outside++
-		}
-		if found.Outside > 0 {
-			all = append(all, found)
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		node := p[name]
+		outside := slices.DeleteFunc(slices.Collect(maps.Keys(node.pods)), func(ip netip.Addr) bool { return node.pods[ip] })
+		if len(node.cidrs) > 0 && len(outside) > 0 {
+			example := slices.MinFunc(outside, netip.Addr.Compare)
+			all = append(all, PodOutsidePodCIDR{name, len(outside), len(node.pods), example, node.cidrs})
 		}
 	}
-	slices.SortFunc(all, func(a, b PodOutsidePodCIDR) int { return cmp.Compare(a.Node, b.Node) })
 	return all
 }
 

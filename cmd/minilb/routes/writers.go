@@ -42,10 +42,7 @@ func newJSONEntry(event Event, e Entry) jsonEntry {
 	return jsonEntry{Event: event, Node: e.Node, Family: e.by("ipv4", "ipv6"), Destination: e.Destination, Gateway: e.Gateway}
 }
 
-// jsonDocument writes all entries as one object:
-//
-//	{"routes":  [{"node": "node1", "family": "ipv4", "destination": "10.244.1.0/24", "gateway": "192.168.1.31"}],
-//	 "skipped": [{"node": "node2", "reason": "no podCIDRs: …"}]}
+// jsonDocument writes all entries as one object.
 func jsonDocument(t *table) string {
 	document := struct {
 		Routes  []jsonEntry `json:"routes"`

@@ -2,10 +2,7 @@
 // number of their own; it changes no others, and decides by the others only (R8). It imports nothing of ours.
 package rtnl
 
-import (
-	"errors"
-	"net/netip"
-)
+import "net/netip"
 
 const (
 	// Protocol marks our routes. Neither the kernel's header (rtnetlink.h) nor iproute2's rt_protos assigns this number.
@@ -22,8 +19,3 @@ type Route struct {
 	// Gateways are Node's addresses of the same family, at least one. The first on a network of this host is used (R22).
 	Gateways []netip.Addr
 }
-
-// ErrOtherSystem is returned by all functions on systems other than Linux.
-var ErrOtherSystem = errors.New("routes can be kept in the routing table of Linux only: print them with -o, or run this on a Linux router")
-
-var errDenied = errors.New("not permitted to change the routing table: run this as root or with CAP_NET_ADMIN")

@@ -4,10 +4,13 @@ package rtnl
 
 import (
 	"context"
+	"errors"
 	"io"
 )
 
-// Check, Keep and Cleanup return ErrOtherSystem.
-func Check() error                                                        { return ErrOtherSystem }
-func Keep(context.Context, <-chan []Route, io.Writer, func(string)) error { return ErrOtherSystem }
-func Cleanup(io.Writer) error                                             { return ErrOtherSystem }
+var errOtherSystem = errors.New("routes can be kept in the routing table of Linux only: print them with -o, or run this on a Linux router")
+
+// Check, Keep and Cleanup return an error on systems other than Linux.
+func Check() error                                                        { return errOtherSystem }
+func Keep(context.Context, <-chan []Route, io.Writer, func(string)) error { return errOtherSystem }
+func Cleanup(io.Writer) error                                             { return errOtherSystem }

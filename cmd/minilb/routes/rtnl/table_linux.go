@@ -87,6 +87,8 @@ func remove(r netlink.Route) (removed bool, err error) {
 	return false, refused("remove the route "+describe(r), err)
 }
 
+var errDenied = errors.New("not permitted to change the routing table: run this as root or with CAP_NET_ADMIN")
+
 // refused returns why the kernel does not change the table.
 func refused(change string, err error) error {
 	if errors.Is(err, unix.EPERM) {

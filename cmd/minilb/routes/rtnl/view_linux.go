@@ -72,17 +72,14 @@ func readView(desired []Route) (*view, error) {
 
 // nextHops returns the routers of a route.
 func nextHops(r netlink.Route) (hops []netip.Addr) {
-	add := func(gateway net.IP, via netlink.Destination) {
-		if v, ok := via.(*netlink.Via); ok {
-			gateway = v.Addr
+	for _, one := range append([]*netlink.NexthopInfo{{Gw: r.Gw, Via: r.Via}}, r.MultiPath...) {
+		gateway := one.Gw
+		if via, is := one.Via.(*netlink.Via); is {
+			gateway = via.Addr
 		}
 		if hop, ok := netip.AddrFromSlice(gateway); ok {
 			hops = append(hops, hop.Unmap())
 		}
-	}
-	add(r.Gw, r.Via)
-	for _, one := range r.MultiPath {
-		add(one.Gw, one.Via)
 	}
 	return hops
 }
