@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"strings"
@@ -38,7 +39,7 @@ one, version is "" for a kind of the Gateway API that is not served.`,
 const checkTimeout = 5 * time.Minute
 
 func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := newFlags("check")
+	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	cluster := clusterFlags(flags)
 	from := addCorefileFlags(flags)
 	var options check.Options

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"io"
 	"io/fs"
 	"os"
@@ -35,7 +36,7 @@ before: a running one writes the hostnames again.`,
 const maxResync = 365 * 24 * 60 * 60 // seconds: more than a year is a typo
 
 func runController(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := newFlags("controller")
+	flags := flag.NewFlagSet("controller", flag.ContinueOnError)
 	cluster := clusterFlags(flags)
 	domain := flags.String("domain", lb.DefaultDomain, "DNS `domain` below which Services are named")
 	var options controller.Options

@@ -22,7 +22,6 @@ type corefileFlags struct {
 	defaultClass        bool
 }
 
-// addCorefileFlags declares the flags of the subcommands that explain what the DNS server answers.
 func addCorefileFlags(flags *flag.FlagSet) *corefileFlags {
 	f := new(corefileFlags)
 	flags.StringVar(&f.path, "corefile", "", "`path` of the DNS server's Corefile, - for standard input (default that\n"+

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"time"
@@ -31,7 +32,7 @@ empty for a name that is passed on, "why" if no reason is needed.`,
 }
 
 func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := newFlags("explain")
+	flags := flag.NewFlagSet("explain", flag.ContinueOnError)
 	cluster := clusterFlags(flags)
 	from := addCorefileFlags(flags)
 	format := flags.String("o", "text", "output `format`: text or json")

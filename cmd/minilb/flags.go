@@ -35,15 +35,10 @@ func (h help) print(w io.Writer, flags *flag.FlagSet) {
 	fmt.Fprintf(w, "%s\n\nUsage:\n  minilb %s\n\n%sExample:\n  %s\n", h.synopsis, usage, &described, h.example)
 }
 
-func newFlags(name string) *flag.FlagSet {
-	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	return flags
-}
-
 // parse reads a subcommand's flags and checks the number of its arguments. For "-h" it prints the help to stdout and
 // returns flag.ErrHelp.
 func parse(flags *flag.FlagSet, args []string, stdout io.Writer, help help) error {
+	flags.SetOutput(io.Discard)
 	err := flags.Parse(args)
 	if help.arguments != "" {
 		err = parseMixed(flags, args)
@@ -76,10 +71,8 @@ func parseMixed(flags *flag.FlagSet, args []string) error {
 	}
 }
 
-// cluster names the API server.
 type cluster struct{ kubeconfig, context string }
 
-// clusterFlags declares the flags of every subcommand that talks to a cluster.
 func clusterFlags(flags *flag.FlagSet) *cluster {
 	c := new(cluster)
 	flags.StringVar(&c.kubeconfig, "kubeconfig", "", "`path` of the kubeconfig; without one the pod's ServiceAccount,\n"+

@@ -27,9 +27,6 @@ type cutLines struct{ to io.Writer }
 
 // Write implements the io.Writer interface.
 func (w cutLines) Write(line []byte) (int, error) {
-	if len(line) <= printable.MaxLine {
-		return w.to.Write(line)
-	}
 	if _, err := io.WriteString(w.to, printable.Cut(strings.TrimSuffix(string(line), "\n"), printable.MaxLine)+"\n"); err != nil {
 		return 0, err
 	}

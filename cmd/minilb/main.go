@@ -84,7 +84,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	case "check":
 		return runCheck(ctx, args, stdout, stderr)
 	case "version", "-version", "--version":
-		if err := parse(newFlags("version"), args, stdout, versionHelp); err != nil {
+		if err := parse(flag.NewFlagSet("version", flag.ContinueOnError), args, stdout, versionHelp); err != nil {
 			return err
 		}
 		build := version.Current()

@@ -56,7 +56,6 @@ where an event is "add", "replace" or "delete", or "skip" with a reason.`,
 	example: `minilb routes -kubeconfig ~/.kube/config | ssh root@router sh`,
 }
 
-// formatsHelp returns a line for each format.
 func formatsHelp() string {
 	var lines strings.Builder
 	for _, f := range routes.Formats {
@@ -67,7 +66,6 @@ func formatsHelp() string {
 
 const routesTimeout = time.Minute // for reading nodes and pods
 
-// routesRun is one run of "minilb routes".
 type routesRun struct {
 	format  routes.Format
 	options routes.Options
@@ -78,9 +76,8 @@ type routesRun struct {
 	stderr io.Writer
 }
 
-// runRoutes implements "minilb routes".
 func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := newFlags("routes")
+	flags := flag.NewFlagSet("routes", flag.ContinueOnError)
 	cluster := clusterFlags(flags)
 	r := &routesRun{stdout: stdout, stderr: stderr}
 	name := flags.String("o", "ip", "output `format`")
@@ -130,7 +127,6 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 }
 
-// exclusive returns an error for flags that exclude each other.
 func exclusive(flags *flag.FlagSet) error {
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })

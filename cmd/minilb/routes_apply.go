@@ -54,7 +54,6 @@ func (r *routesRun) warnSkipped(changes []routes.Change) {
 	}
 }
 
-// tableRoutes returns the entries that are routes.
 func tableRoutes(entries []routes.Entry) (all []rtnl.Route) {
 	for _, entry := range entries {
 		if entry.Problem == "" {

@@ -62,7 +62,7 @@ func (c *Controller) tryPrintRoutes(ctx context.Context) error {
 		return err
 	}
 	lan := c.locate(ctx)
-	lines := routes.IP(lan.FromNodes(nodes), routes.Add)
+	lines := routes.IP(lan.FromNodes(nodes))
 	if _, err := io.WriteString(c.out, "Add the following routes to your default gateway (router):\n"+lines); err != nil {
 		return fmt.Errorf("print routes: %w", err)
 	}

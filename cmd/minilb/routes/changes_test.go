@@ -69,7 +69,7 @@ func TestWriteChanges(t *testing.T) {
 func TestChangesOfOwner(t *testing.T) {
 	a, b := node("a", "10.244.0.0/24", "192.168.1.30"), node("b", "10.244.0.0/24", "192.168.1.31")
 	both, alone := LAN{}.fromNodes([]*corev1.Node{b, a}), LAN{}.fromNodes([]*corev1.Node{b})
-	if got, want := IP(both, Replace), "ip route replace 10.244.0.0/24 via 192.168.1.30\n# node b: podCIDR 10.244.0.0/24 is also that of node a\n"; got != want {
+	if got, want := replaced(both), "ip route replace 10.244.0.0/24 via 192.168.1.30\n# node b: podCIDR 10.244.0.0/24 is also that of node a\n"; got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	var got bytes.Buffer

@@ -46,7 +46,6 @@ func (t *table) withoutOption() string {
 	})
 }
 
-// decimal returns the bytes as numbers.
 func decimal(option []byte, separator string) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(option), "[]"), " ", separator)
 }
@@ -82,7 +81,6 @@ func dnsmasqLoads(t *table) error {
 	return nil
 }
 
-// openWrtDHCP writes commands that add the options to /etc/config/dhcp.
 func openWrtDHCP(t *table) string {
 	return fmt.Sprintf("# those of an earlier run go before: uci show dhcp.%[1]s.dhcp_option\n"+
 		"uci add_list dhcp.%[1]s.dhcp_option='121,%[2]s'\nuci add_list dhcp.%[1]s.dhcp_option='249,%[2]s'\n"+

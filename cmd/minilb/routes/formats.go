@@ -123,45 +123,38 @@ func (f Format) Write(entries []Entry, o Options) (string, error) {
 	}
 	o.Interface = cmp.Or(o.Interface, f.Default)
 	t := &table{o, entries, f.comment}
-	if err := f.missing(entries); err != nil {
-		if f.Document {
-			return f.write(t), err
-		}
+	err := f.missing(entries)
+	if err == nil && f.loads != nil {
+		err = f.loads(t)
+	}
+	switch {
+	case err != nil && !f.Document:
 		return "", err
-	}
-	if f.loads != nil {
-		if err := f.loads(t); err != nil {
-			return "", err
-		}
-	}
-	if f.Gateway {
+	case f.Gateway:
 		return t.withoutOption() + f.write(t), nil
 	}
-	return f.write(t), nil
+	return f.write(t), err
 }
 
 // missing returns an error if the format can have none of the routes.
 func (f Format) missing(entries []Entry) error {
-	only := "" // the format's family, if it has one
-	switch {
-	case f.Gateway:
-		only = "IPv4" // R10
-	case f.IPv6:
-		only = "IPv6" // R13
+	routes := map[string]bool{} // by family
+	for _, e := range byDestination(entries) {
+		routes[e.by("IPv4", "IPv6")] = true
 	}
-	routes := byDestination(entries)
-	for _, e := range routes {
-		if only == "" || only == e.by("IPv4", "IPv6") {
-			return nil
-		}
+	only := "IPv4" // R10
+	if f.IPv6 {
+		only = "IPv6" // R13
 	}
 	switch {
 	case len(entries) == 0:
 		return errors.New("no routes: the cluster has no nodes, or all have the label minilb/ignore")
-	case len(routes) > 0:
+	case len(routes) == 0:
+		return errors.New("no routes: no node has a podCIDR and an InternalIP that make one")
+	case (f.Gateway || f.IPv6) && !routes[only]:
 		return fmt.Errorf("no routes: %s is for %s, and no node has a podCIDR and an InternalIP of it; choose another format with -o", f.Name, only)
 	}
-	return errors.New("no routes: no node has a podCIDR and an InternalIP that make one")
+	return nil
 }
 
 // each returns a Format's write that writes the routes as route does.

@@ -16,13 +16,10 @@ import (
 )
 
 // ListNodes lists the cluster's nodes. Its error is a *kube.Error.
-func ListNodes(ctx context.Context, client kubernetes.Interface) ([]*Node, error) {
-	var nodes []*Node
-	_, err := kube.ListReduced(ctx, metav1.ListOptions{}, client.CoreV1().Nodes().List, func(full runtime.Object) runtime.Object {
-		if n := read(full.(*corev1.Node)); n != nil {
-			nodes = append(nodes, n)
-		}
-		return nil // all that is kept is in nodes
+func ListNodes(ctx context.Context, client kubernetes.Interface) (nodes []*Node, err error) {
+	_, err = kube.ListReduced(ctx, metav1.ListOptions{}, client.CoreV1().Nodes().List, func(full runtime.Object) runtime.Object {
+		nodes = append(nodes, ReadNodes([]*corev1.Node{full.(*corev1.Node)})...)
+		return nil
 	})
 	if err != nil {
 		return nil, kube.Classify("list", "nodes", err)

@@ -23,9 +23,6 @@ var strange = regexp.MustCompile(`[^A-Za-z0-9.:/%-]`)
 // legible returns the beginning of a malformed address, with a question mark for each strange character (R15).
 func legible(text string) string { return strange.ReplaceAllString(text[:min(len(text), 64)], "?") }
 
-// shortest4 and shortest6 are the prefix lengths of the largest networks that can be a node's (R7b).
-const shortest4, shortest6 = 8, 16
-
 // never are networks in which no pod has an address, or which every host needs (R7b).
 var never = []struct {
 	name     string
@@ -77,9 +74,9 @@ func (lan LAN) hosts(nodes []*Node) []host {
 
 // refuse returns why there must be no route to a podCIDR, "" if there may be one (R7, R7b).
 func (lan LAN) refuse(cidr netip.Prefix, hosts []host) (ProblemKind, string) {
-	shortest := shortest4
+	shortest := 8 // the prefix length of the largest network that can be a node's (R7b)
 	if cidr.Addr().Is6() {
-		shortest = shortest6
+		shortest = 16
 	}
 	if cidr.Bits() < shortest {
 		return NotPodNetwork, fmt.Sprintf("podCIDR %s is not a pod network: it is larger than a /%d", cidr, shortest)

@@ -51,7 +51,7 @@ func TestRefuseHosts(t *testing.T) {
 				"# node b: podCIDR 10.42.0.0/25 contains 10.42.0.10, the InternalIP of node a: a route would cut it off\n"},
 	} {
 		entries := tc.lan.fromNodes(tc.nodes)
-		if got := IP(entries, Replace); got != tc.want {
+		if got := replaced(entries); got != tc.want {
 			t.Errorf("%s: got\n%swant\n%s", tc.name, got, tc.want)
 		}
 		for _, e := range entries {
@@ -219,7 +219,7 @@ func TestRefuseYounger(t *testing.T) {
 	} {
 		nodes := append(slices.Clone(good), tc.more...)
 		for range 2 { // whatever the order in which they come
-			if got := IP(LAN{}.fromNodes(nodes), Replace); got != tc.want {
+			if got := replaced(LAN{}.fromNodes(nodes)); got != tc.want {
 				t.Errorf("%s: got\n%swant\n%s", name, got, tc.want)
 			}
 			slices.Reverse(nodes)

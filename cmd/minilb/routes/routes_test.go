@@ -26,6 +26,8 @@ func node(name, cidrs, ips string) *corev1.Node {
 
 func (lan LAN) fromNodes(nodes []*corev1.Node) []Entry { return lan.FromNodes(ReadNodes(nodes)) }
 
+func replaced(entries []Entry) string { return (&table{entries: entries}).lines(ipReplace) }
+
 // R1, R2, M8
 func TestOf(t *testing.T) {
 	onlyPodCIDR := node("old", "", "192.168.1.31")
@@ -71,11 +73,11 @@ func TestOf(t *testing.T) {
 			"ip route replace 10.244.1.0/24 via 192.168.1.31\n# node b: no podCIDRs: nothing has set any\nip route replace 10.244.3.0/24 via 192.168.1.33\n"},
 	}
 	for _, tc := range tests {
-		if got := IP(LAN{}.fromNodes(tc.nodes), Replace); got != tc.want {
+		if got := replaced(LAN{}.fromNodes(tc.nodes)); got != tc.want {
 			t.Errorf("%s: got\n%swant\n%s", tc.name, got, tc.want)
 		}
 	}
-	if got, want := IP(LAN{}.fromNodes(tests[2].nodes), Add), "ip route add 10.244.1.0/24 via 192.168.1.31\nip -6 route add fd00:1::/64 via 2001:db8::31\n"; got != want {
+	if got, want := IP(LAN{}.fromNodes(tests[2].nodes)), "ip route add 10.244.1.0/24 via 192.168.1.31\nip -6 route add fd00:1::/64 via 2001:db8::31\n"; got != want {
 		t.Errorf("add: got\n%swant\n%s", got, want)
 	}
 }

@@ -56,7 +56,7 @@ func TestWatchOutage(t *testing.T) {
 		var running sync.WaitGroup
 		running.Go(func() {
 			err := Watch(ctx, client, LAN{}, func(line string) { told = append(told, line) }, ignored, func(entries []Entry) error {
-				updates = append(updates, IP(entries, Replace))
+				updates = append(updates, replaced(entries))
 				return nil
 			})
 			if err != nil {
@@ -102,7 +102,7 @@ func TestWatch(t *testing.T) {
 		var running sync.WaitGroup
 		running.Go(func() {
 			err := Watch(ctx, client, LAN{}, func(line string) { t.Error(line) }, ignored, func(entries []Entry) error {
-				updates = append(updates, IP(entries, Replace))
+				updates = append(updates, replaced(entries))
 				return nil
 			})
 			if err != nil {
@@ -175,7 +175,7 @@ func TestWatchPaced(t *testing.T) {
 		var running sync.WaitGroup
 		running.Go(func() {
 			if err := Watch(ctx, client, LAN{}, func(line string) { t.Error(line) }, ignored, func(entries []Entry) error {
-				updates = append(updates, IP(entries, Replace))
+				updates = append(updates, replaced(entries))
 				return nil
 			}); err != nil {
 				t.Error(err)

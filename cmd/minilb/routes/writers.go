@@ -7,18 +7,13 @@ import (
 	"strings"
 )
 
-// Verbs of IP.
-const (
-	Add     = "add"     // fails where the route exists, as in a first installation it should
-	Replace = "replace" // can be repeated
-)
-
-// IP returns the entries as lines for iproute2, problems as comments (R1, R2).
-func IP(entries []Entry, verb string) string {
-	return (&table{entries: entries}).lines(func(e Entry) string { return ipRoute(verb, e) })
+// IP returns the entries as lines for iproute2, problems as comments (R1, R2). A line fails where the route exists, as in a
+// first installation it should.
+func IP(entries []Entry) string {
+	return (&table{entries: entries}).lines(func(e Entry) string { return ipRoute("add", e) })
 }
 
-func ipReplace(e Entry) string { return ipRoute(Replace, e) }
+func ipReplace(e Entry) string { return ipRoute("replace", e) }
 
 func ipRoute(verb string, e Entry) string {
 	return fmt.Sprintf("ip %sroute %s %s via %s\n", e.by("", "-6 "), verb, e.Destination, e.Gateway)
@@ -42,18 +37,14 @@ func newJSONEntry(event Event, e Entry) jsonEntry {
 	return jsonEntry{Event: event, Node: e.Node, Family: e.by("ipv4", "ipv6"), Destination: e.Destination, Gateway: e.Gateway}
 }
 
-// jsonDocument writes all entries as one object.
 func jsonDocument(t *table) string {
-	document := struct {
-		Routes  []jsonEntry `json:"routes"`
-		Skipped []jsonEntry `json:"skipped"`
-	}{[]jsonEntry{}, []jsonEntry{}}
+	document := map[string][]jsonEntry{"routes": {}, "skipped": {}}
 	for _, e := range t.entries {
+		list := "routes"
 		if e.Problem != "" {
-			document.Skipped = append(document.Skipped, newJSONEntry("", e))
-		} else {
-			document.Routes = append(document.Routes, newJSONEntry("", e))
+			list = "skipped"
 		}
+		document[list] = append(document[list], newJSONEntry("", e))
 	}
 	text, _ := json.MarshalIndent(document, "", "  ") // none of these fields can fail
 	return string(text) + "\n"
@@ -90,36 +81,28 @@ func newSection(sections map[string]bool, node, suffix string) string {
 	return name
 }
 
-// vyOS writes commands of the configuration mode.
-func vyOS(e Entry) string {
-	return fmt.Sprintf("set protocols static %s %s next-hop %s\n", e.by("route", "route6"), e.Destination, e.Gateway)
+// perFamily returns what writes a route by the format for its family, which has the destination and the gateway.
+func perFamily(four, six string) func(Entry) string {
+	return func(e Entry) string { return fmt.Sprintf(e.by(four, six), e.Destination, e.Gateway) }
 }
 
-func frr(e Entry) string {
-	return fmt.Sprintf("%s route %s %s\n", e.by("ip", "ipv6"), e.Destination, e.Gateway)
-}
+// vyOS and junOS write commands of the configuration mode. Routes of windows survive a restart.
+var (
+	frr     = perFamily("ip route %s %s\n", "ipv6 route %s %s\n")
+	vyOS    = perFamily("set protocols static route %s next-hop %s\n", "set protocols static route6 %s next-hop %s\n")
+	junOS   = perFamily("set routing-options static route %s next-hop %s\n", "set routing-options rib inet6.0 static route %s next-hop %s\n")
+	windows = perFamily("route -p add %s %s\n", "route -p add %s %s\n")
+)
 
-// junOS writes commands of the configuration mode.
-func junOS(e Entry) string {
-	return fmt.Sprintf("set routing-options %sstatic route %s next-hop %s\n", e.by("", "rib inet6.0 "), e.Destination, e.Gateway)
-}
-
-// networkd writes sections of a .network file of systemd.
 func networkd(e Entry) string {
 	return fmt.Sprintf("# node %s\n[Route]\nDestination=%s\nGateway=%s\n\n", e.Node, e.Destination, e.Gateway)
 }
 
-// netplan writes a file for /etc/netplan.
 func netplan(t *table) string {
 	routes := t.lines(func(e Entry) string {
 		return fmt.Sprintf("        - to: %q\n          via: %q\n", e.Destination, e.Gateway)
 	})
 	return fmt.Sprintf("network:\n  version: 2\n  ethernets:\n    %q:\n      routes:\n%s", t.Interface, routes)
-}
-
-// windows writes commands for an administrator's console. The routes survive a restart.
-func windows(e Entry) string {
-	return fmt.Sprintf("route -p add %s %s\n", e.Destination, e.Gateway)
 }
 
 // radvd writes a radvd.conf for each node: the sender of a router advertisement is the next hop (R13, RFC 4191).

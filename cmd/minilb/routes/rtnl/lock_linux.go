@@ -51,7 +51,6 @@ func lock() (unlock func(), err error) {
 	return nil, lockError(dir, &fs.PathError{Op: "flock", Path: path, Err: err})
 }
 
-// lockError returns the error of a user who cannot take the lock.
 func lockError(dir string, err error) error {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EROFS) { // as ProtectSystem=strict has it
 		return fmt.Errorf("make sure that no other \"minilb routes -apply\" runs: %w; run this as root, or have root make the directory for this user: install -d -m 700 -o USER %s, or in a unit of systemd RuntimeDirectory=%s", err, dir, filepath.Base(dir))

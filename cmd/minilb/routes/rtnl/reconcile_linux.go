@@ -65,7 +65,6 @@ func Keep(ctx context.Context, routes <-chan []Route, out io.Writer, warn func(s
 	}
 }
 
-// reconciler changes the table into what it should be.
 type reconciler struct {
 	out    io.Writer
 	warn   func(string)
@@ -128,7 +127,6 @@ func (r *reconciler) reconcile() error {
 	return nil
 }
 
-// nexthop is where a route leads.
 type nexthop struct {
 	node    string
 	gateway netip.Addr
@@ -219,7 +217,6 @@ func (r *reconciler) report(failed map[netip.Prefix]failure) {
 	r.reported = failed
 }
 
-// format returns a line about a change of a route.
 func format(verb string, r netlink.Route, node string) string {
 	line := fmt.Sprintf("%-8s %s", verb, describe(r))
 	if node != "" {

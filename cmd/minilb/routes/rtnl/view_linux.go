@@ -21,7 +21,6 @@ type view struct {
 	hops     map[netip.Prefix]string          // describes the next hop of another route, in any table, that a desired destination contains
 }
 
-// readView returns the view for the desired routes.
 func readView(desired []Route) (*view, error) {
 	v := &view{
 		ours: map[netip.Prefix][]netlink.Route{}, theirs: map[netip.Prefix]string{}, covering: map[netip.Prefix]netlink.Route{}, hops: map[netip.Prefix]string{},
@@ -70,7 +69,6 @@ func readView(desired []Route) (*view, error) {
 	return v, err
 }
 
-// nextHops returns the routers of a route.
 func nextHops(r netlink.Route) (hops []netip.Addr) {
 	for _, one := range append([]*netlink.NexthopInfo{{Gw: r.Gw, Via: r.Via}}, r.MultiPath...) {
 		gateway := one.Gw
