@@ -36,8 +36,6 @@ one, version is "" for a kind of the Gateway API that is not served.`,
 	example: "minilb check -kubeconfig ~/.kube/config -server 192.168.1.53",
 }
 
-const checkTimeout = 5 * time.Minute
-
 func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	cluster := clusterFlags(flags)
@@ -58,8 +56,8 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 			return misused("check", "%s %q: want NAMESPACE/NAME, auto or nothing", flag.name, flag.account)
 		}
 	}
+	var err error
 	if *server != "" {
-		var err error
 		if options.Server, err = check.Server(*server); err != nil {
 			return misused("check", "-server %v", err)
 		}
@@ -68,7 +66,6 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	if !known {
 		return misused("check", "-o %q: choose text or json", *format)
 	}
-	var err error
 	if options.Corefile, err = from.read(); err != nil {
 		return misused("check", "%v", err)
 	}
@@ -79,7 +76,7 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return failed(err, 2)
 	}
 	options.LAN.Server = kube.Host(config)
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	found, note := from.find(ctx, client)
 	options.Corefile = cmp.Or(found, options.Corefile)

@@ -4,28 +4,22 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
-// maxOption is the length of a DHCP option, in bytes, that is not split (R12, RFC 3396).
-const maxOption = 255
+// MaxOption is the length of a DHCP option, in bytes, up to which the server need not split it, which not all can (R12, RFC 3396).
+const MaxOption = 255
 
 // OptionLength returns the length of the DHCP option with these routes and the default route, in bytes.
 func OptionLength(entries []Entry) int {
 	return len((&table{Options{Gateway: netip.IPv4Unspecified()}, entries, ""}).option())
 }
 
-// Splits reports whether a DHCP option of that length must be split by the server, which not all can (R12).
-func Splits(length int) bool { return length > maxOption }
-
 // classlessRoutes returns the routes of the option, the default route last (R11).
-func (t *table) classlessRoutes() (all []Entry) {
-	for _, e := range t.entries {
-		if e.Problem == "" && e.Destination.Addr().Is4() {
-			all = append(all, e)
-		}
-	}
-	return append(all, Entry{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: t.Gateway})
+func (t *table) classlessRoutes() []Entry {
+	routes := slices.DeleteFunc(slices.Clone(t.entries), func(e Entry) bool { return e.Problem != "" || !e.Destination.Addr().Is4() })
+	return append(routes, Entry{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: t.Gateway})
 }
 
 // option encodes the routes: the prefix length, as many bytes of the network as it covers, and the router (R10, RFC 3442).
@@ -74,9 +68,9 @@ const maxLine = 1024
 
 // dnsmasqLoads returns an error for options that keep dnsmasq from starting (R9), OpenWrt's as well.
 func dnsmasqLoads(t *table) error {
-	if Splits(len(t.option())) || len(t.dnsmasqOption(121)) > maxLine {
+	if len(t.option()) > MaxOption || len(t.dnsmasqOption(121)) > maxLine {
 		return fmt.Errorf("%d routes are too many for dnsmasq, which does not start with an option of more than %d bytes or a line of more than %d: "+
-			"give the router the routes instead, such as by -o openwrt or -o ip, or use a DHCP server that splits options, such as by -o kea", len(t.classlessRoutes())-1, maxOption, maxLine)
+			"give the router the routes instead, such as by -o openwrt or -o ip, or use a DHCP server that splits options, such as by -o kea", len(t.classlessRoutes())-1, MaxOption, maxLine)
 	}
 	return nil
 }
@@ -89,9 +83,9 @@ func openWrtDHCP(t *table) string {
 
 // routerOSLoads returns an error for options that RouterOS is not known to split (R9).
 func routerOSLoads(t *table) error {
-	if n := len(t.option()); Splits(n) {
+	if n := len(t.option()); n > MaxOption {
 		return fmt.Errorf("%d routes are too many for RouterOS' DHCP server: RouterOS takes at most %d bytes (not tried), and the option has %d: "+
-			"give the router the routes instead, by -o routeros", len(t.classlessRoutes())-1, maxOption, n)
+			"give the router the routes instead, by -o routeros", len(t.classlessRoutes())-1, MaxOption, n)
 	}
 	return nil
 }

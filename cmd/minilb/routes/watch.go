@@ -18,16 +18,10 @@ import (
 // updates and updateBurst pace Nodes that change all the time: so many updates at once, then so many a second.
 const updates, updateBurst = 1, 10
 
-const (
-	remindInterval = 10 * time.Minute // after what time an outage that lasts is reported again
-	compareTimeout = time.Minute      // for reading pods
-)
-
-// Watch calls update with the entries of all nodes, as lan.FromNodes returns them, with the API server located: first once all
-// are known, then whenever they have changed, at most one a second in the long run. While the API server is away, or denies
-// access, the nodes stay; warn is called with one line about that, again each ten minutes, and with another one at its end.
-// After the first update, outside is called once with what PodsOutside returns. Watch returns when ctx ends, which is no error,
-// or with the first error of update.
+// Watch calls update with lan.FromNodes of all nodes, with the API server located: first once all are known, then whenever
+// they have changed, at most one a second in the long run. While the API server is away, or denies access, the nodes stay;
+// warn is called with one line about that, again each ten minutes, and with another one at its end. After the first update,
+// outside is called with what PodsOutside returns. Watch returns when ctx ends, or with the first error of update.
 func Watch(ctx context.Context, client kubernetes.Interface, lan LAN, warn func(string),
 	outside func([]PodOutsidePodCIDR, error), update func([]Entry) error) error {
 	w := newNodeWatcher(client, lan, warn)
@@ -61,7 +55,7 @@ func Watch(ctx context.Context, client kubernetes.Interface, lan LAN, warn func(
 		if first {
 			lan, nodes := w.lan, w.nodes.List()
 			running.Go(func() {
-				limited, cancel := context.WithTimeout(ctx, compareTimeout)
+				limited, cancel := context.WithTimeout(ctx, time.Minute)
 				defer cancel()
 				pods, err := lan.PodsOutside(limited, client, nodes)
 				if ctx.Err() == nil {
@@ -88,7 +82,7 @@ func newNodeWatcher(client kubernetes.Interface, lan LAN, warn func(string)) *no
 	w := &nodeWatcher{client: client, lan: lan, warn: warn, changed: make(chan struct{}, 1)}
 	server := &informer.Server{
 		Log: lineLog(warn), OnChange: w.touch, OnStatus: w.touch,
-		Remind: remindInterval, Consequence: "the routes stay as they are",
+		Remind: 10 * time.Minute, Consequence: "the routes stay as they are",
 	}
 	w.nodes = informer.NewStore(server.Watch(informer.Resource{Kind: "node", Name: "nodes"}, nil), read)
 	w.stale.Store(true)

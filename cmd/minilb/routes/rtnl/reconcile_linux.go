@@ -133,7 +133,6 @@ type nexthop struct {
 	link    int // the index of the interface
 }
 
-// failure is why a route is not in the table.
 type failure struct{ node, reason string }
 
 // ensure makes the table have a route in place of existing ones of ours, and returns a line about the change, "" for none.
@@ -208,19 +207,18 @@ func (r *reconciler) report(failed map[netip.Prefix]failure) {
 		if r.reported[destination] == f {
 			continue
 		}
-		node := ""
-		if f.node != "" {
-			node = " (" + f.node + ")"
-		}
-		r.warn(fmt.Sprintf("%s%s: %s", destination, node, f.reason))
+		r.warn(fmt.Sprintf("%s%s: %s", destination, of(f.node), f.reason))
 	}
 	r.reported = failed
 }
 
 func format(verb string, r netlink.Route, node string) string {
-	line := fmt.Sprintf("%-8s %s", verb, describe(r))
-	if node != "" {
-		line += " (" + node + ")"
+	return fmt.Sprintf("%-8s %s%s", verb, describe(r), of(node))
+}
+
+func of(node string) string {
+	if node == "" {
+		return ""
 	}
-	return line
+	return " (" + node + ")"
 }

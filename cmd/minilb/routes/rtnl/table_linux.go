@@ -51,14 +51,11 @@ func Cleanup(out io.Writer) error {
 	return nil
 }
 
-// dumpAttempts is how often a list is requested that is incomplete because routes change meanwhile.
-const dumpAttempts = 10
-
 // dump returns the routes of both families in all tables. Those of one family are of one moment.
 func dump() (all []netlink.Route, err error) {
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		var routes []netlink.Route
-		for range dumpAttempts {
+		for range 10 { // a list is incomplete if routes change meanwhile
 			routes, err = netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 			if !errors.Is(err, netlink.ErrDumpInterrupted) {
 				break
