@@ -120,7 +120,7 @@ func TestServicesTooLong(t *testing.T) {
 			t.Errorf("got %v", reply)
 		}
 	}
-	for _, zone := range m.index.Zones() {
+	for _, zone := range m.index.Zones {
 		rrs, err := m.Transfer(zone, 0)
 		if err != nil {
 			t.Fatal(err)

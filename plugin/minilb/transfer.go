@@ -13,7 +13,7 @@ import (
 // Transfer implements the transfer.Transferer interface. It sends the whole zone, regardless of max_answers, unless the
 // serial is not older than the zone's (RFC 1995 §4). What is outside the zones is never transferred (D29).
 func (m *Minilb) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
-	if !slices.Contains(m.index.Zones(), zone) {
+	if !slices.Contains(m.index.Zones, zone) {
 		return nil, transfer.ErrNotAuthoritative
 	}
 	if !m.index.Synced() {
@@ -30,7 +30,7 @@ func (m *Minilb) Transfer(zone string, serial uint32) (<-chan []dns.RR, error) {
 			return
 		}
 		rrs <- m.apexServers(zone, zone)
-		for _, inner := range m.index.Zones() {
+		for _, inner := range m.index.Zones {
 			if inner != zone && m.index.Zone(hostname.Parent(inner)) == zone {
 				rrs <- m.delegation(inner)
 			}

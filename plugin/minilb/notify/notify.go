@@ -67,10 +67,10 @@ func (n *Notifier) Run(ctx context.Context) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-n.Index.Changes():
+			case <-n.Index.Changes:
 			case <-time.After(recheckInterval):
 			case <-renew:
-				n.Index.MarkChanged(n.Index.Zones()...)
+				n.Index.MarkChanged(n.Index.Zones...)
 			}
 		}
 	}
@@ -81,7 +81,7 @@ func (n *Notifier) notifyChanged(serials map[string]uint32) (changed bool) {
 	if !n.Index.Synced() {
 		return false // nothing can be transferred yet; the first synchronisation is a change
 	}
-	for _, zone := range n.Index.Zones() {
+	for _, zone := range n.Index.Zones {
 		if serial := n.Index.Serial(zone); serial != serials[zone] {
 			changed, serials[zone] = true, serial
 			n.sending.Go(func() { n.notify(zone, serial) })

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -8,30 +9,36 @@ import (
 
 // builder makes a changed copy of a tree.
 type builder struct {
-	apex string
-	*draft
-	before names
+	*tree
+	before *tree
+	own    [parts]bool // the parts that are not shared with before
+
+	touched map[string]bool // names that may have changed; true if a node has been put
 }
 
-// newBuilder begins with the zone's tree in a snapshot, or, if that is nil, with its apex.
-func newBuilder(z *zone, s *snapshot) *builder {
-	g := &builder{apex: z.apex()}
-	if s != nil {
-		g.before = s.trees[z.name].names
-	}
-	g.draft = newDraft(g.before)
-	if s == nil && z.name != "" {
-		g.set(g.apex, existing{kept: true})
-	}
-	return g
+func newBuilder(before *tree) *builder {
+	after := *before
+	return &builder{tree: &after, before: before, touched: map[string]bool{}}
 }
 
-func (g *builder) tree() *tree { return &tree{g.apex, g.names} }
+// change returns the part of a name, copied if it is shared.
+func (g *builder) change(name string) map[string]existing {
+	i := part(name)
+	if !g.own[i] {
+		g.own[i] = true
+		if g.names[i] = maps.Clone(g.names[i]); g.names[i] == nil {
+			g.names[i] = map[string]existing{}
+		}
+	}
+	return g.names[i]
+}
+
+func (g *builder) set(name string, e existing) { g.change(name)[name] = e }
 
 // put makes a name exist, with the node, which may be nil.
 func (g *builder) put(name string, node *Node) {
 	e, existed := g.get(name)
-	e.node, e.kept = node, node == nil || name == g.apex
+	e.node, e.kept = node, node == nil
 	g.set(name, e)
 	g.cover(name)
 	for child := name; !existed; child = name {
@@ -51,10 +58,10 @@ func (g *builder) remove(name string) {
 	if !existed {
 		return
 	}
-	e.node, e.kept = nil, name == g.apex
+	e.node, e.kept = nil, false
 	g.set(name, e)
 	for name != "" && e.node == nil && e.children == 0 && !e.kept {
-		g.delete(name)
+		delete(g.change(name), name)
 		g.cover(name)
 		if name = g.parent(name); name != "" {
 			e, _ = g.get(name)
@@ -86,32 +93,31 @@ func (g *builder) cover(name string) {
 
 // parent returns the name above another, "" for the apex.
 func (g *builder) parent(name string) string {
-	if name == g.apex {
-		return ""
-	}
 	next, end := dns.NextLabel(name, 0)
-	if end {
-		return "" // the root above a tree without a zone
+	if end || name == g.apex {
+		return "" // or the root above a tree without a zone
 	}
 	return name[next:]
 }
 
-// changed reports whether the answer to a query for the name changes, apart from metadata.
-func (g *builder) changed(name string) bool {
-	is, exists := g.get(name)
-	if len(g.before.parts) == 0 {
-		return exists
+// changed reports whether the answer to any query changes, apart from metadata.
+func (g *builder) changed() bool {
+	for name := range g.touched {
+		is, exists := g.get(name)
+		was, existed := g.before.get(name)
+		if is.node == Transparent || was.node == Transparent { // a wildcard may answer there, and below, as before (D24)
+			if g.differs(name) || g.differs("*."+name) {
+				return true
+			}
+		} else if exists != existed || !is.node.same(was.node) {
+			return true
+		}
 	}
-	was, existed := g.before.get(name)
-	if is.node == Transparent || was.node == Transparent { // a wildcard may answer there, and below, as before (D24)
-		before, after := &tree{g.apex, g.before}, g.tree()
-		return differ(before, after, name) || differ(before, after, "*."+name)
-	}
-	return exists != existed || !is.node.same(was.node)
+	return false
 }
 
-func differ(a, b *tree, name string) bool {
-	resultA, nodeA := a.lookup(name)
-	resultB, nodeB := b.lookup(name)
+func (g *builder) differs(name string) bool {
+	resultA, nodeA := g.before.lookup(name)
+	resultB, nodeB := g.lookup(name)
 	return resultA != resultB || !nodeA.same(nodeB)
 }

@@ -3,8 +3,10 @@
 package records
 
 import (
+	"cmp"
 	"iter"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"github.com/gaissmai/bart"
@@ -16,77 +18,74 @@ import (
 // Index maps names to Nodes. Lookups take no lock and may run concurrently with an Update. A name in one of the zones is
 // looked up in that zone's tree, any other in the overlay, which has no apex (D2, D3).
 type Index struct {
-	zones    []*zone
-	names    []string // of the zones
-	overlay  zone
+	Zones   []string      // names of all zones; not to be modified
+	Changes chan struct{} // receives a value after zones may have changed, or are known for the first time
+
+	zones    []*zone          // the overlay, and those of Zones in the same order
+	fixed    map[string]*Node // nil for the apex of a zone
 	reverse  reverse
 	snapshot atomic.Pointer[snapshot]
 	clock    *clock
-	changes  chan struct{} // holds a token after a zone has changed
 }
 
 // zone is a zone of the index; the overlay is one without a name.
 type zone struct {
 	name   string
-	fixed  []Entry
 	prefix netip.Prefix // of the addresses in a reverse zone, else invalid
 	serial serial
-}
-
-func (z *zone) apex() string {
-	if z.name == "" {
-		return "."
-	}
-	return z.name
-}
-
-// fixedAt returns the fixed record at a name, which may be one without a node.
-func (z *zone) fixedAt(name string) (node *Node, fixed bool) {
-	for _, r := range z.fixed {
-		if r.Name == name {
-			fixed = true
-			if node == nil {
-				node = r.Node
-			}
-		}
-	}
-	return node, fixed
 }
 
 // snapshot is the content of all forward zones and the overlay.
 type snapshot struct {
 	trees   map[string]*tree // by zone, "" for the overlay
 	partial bool             // the zones are not known completely
+	initial bool             // nor is the overlay, before the first Update
 }
 
 // NewIndex returns an index of zones, which are canonical names. Reverse zones (D60) have PTR records to names in the
 // first forward zone. Until the first Update every lookup is NotSynced; from then on the fixed records take precedence
 // over all others (C1).
 func NewIndex(zones []string, fixed ...Entry) *Index {
-	x := &Index{names: zones, clock: newClock(), changes: make(chan struct{}, 1)}
-	x.overlay.serial.clock = x.clock
-	for _, name := range zones {
-		z := &zone{name: name}
-		z.serial.clock = x.clock
+	x := &Index{Zones: zones, Changes: make(chan struct{}, 1), fixed: map[string]*Node{}, clock: newClock()}
+	trees := map[string]*tree{}
+	for _, name := range slices.Concat([]string{""}, zones) {
+		z := &zone{name: name, serial: serial{clock: x.clock}}
+		z.serial.change()
 		x.zones = append(x.zones, z)
 		if prefix, ok := ReversePrefix(name); ok {
 			z.prefix = prefix
 			x.reverse.zones = append(x.reverse.zones, z)
-		} else if x.reverse.below == "" {
+			continue
+		}
+		trees[name] = &tree{apex: cmp.Or(name, ".")}
+		if name != "" && x.reverse.below == "" {
 			x.reverse.below = name
 		}
 	}
 	x.reverse.table.Store(new(bart.Table[[]*Node]))
-	for _, name := range zones { // a zone in another one makes the names between them exist (D12)
+	put := func(zone, name string, node *Node) {
+		if t := trees[zone]; t != nil {
+			g := newBuilder(t)
+			g.put(name, node)
+			trees[zone] = g.tree
+		}
+	}
+	for _, name := range zones {
+		x.fixed[name] = nil
+		put(name, name, nil)
+		// A zone in another one makes the names between them exist (D12).
 		above, _ := dns.NextLabel(name, 0)
-		if outer := x.zone(name[above:]); outer.name != "" {
-			outer.fixed = append(outer.fixed, Entry{Name: name})
+		if outer := x.Zone(name[above:]); outer != "" {
+			put(outer, name, nil)
 		}
 	}
 	for _, r := range fixed {
-		z := x.zone(r.Name)
-		z.fixed = append(z.fixed, r)
+		if x.fixed[r.Name] == nil {
+			x.fixed[r.Name] = r.Node
+			put(x.Zone(r.Name), r.Name, r.Node)
+		}
 	}
+	x.snapshot.Store(&snapshot{trees, true, true})
 	return x
 }
 
@@ -94,8 +93,8 @@ func NewIndex(zones []string, fixed ...Entry) *Index {
 func (x *Index) Zone(name string) string { return x.zone(name).name }
 
 func (x *Index) zone(name string) *zone {
-	best := &x.overlay
-	for _, z := range x.zones {
+	best := x.zones[0]
+	for _, z := range x.zones[1:] {
 		if len(z.name) > len(best.name) && hostname.InZone(name, z.name) {
 			best = z
 		}
@@ -106,7 +105,7 @@ func (x *Index) zone(name string) *zone {
 // Lookup looks up a name in the zone that Zone returns for it.
 func (x *Index) Lookup(zone, name string) (Result, *Node) {
 	s := x.snapshot.Load()
-	if s == nil || s.partial && zone != "" {
+	if s.initial || s.partial && zone != "" {
 		return NotSynced, nil
 	}
 	if t := s.trees[zone]; t != nil {
@@ -116,29 +115,14 @@ func (x *Index) Lookup(zone, name string) (Result, *Node) {
 }
 
 // Synced reports whether the zones can be answered for.
-func (x *Index) Synced() bool {
-	s := x.snapshot.Load()
-	return s != nil && !s.partial
-}
-
-func (x *Index) change(zones []*zone) {
-	for _, z := range zones {
-		z.serial.change()
-	}
-	if len(zones) > 0 {
-		x.announce()
-	}
-}
+func (x *Index) Synced() bool { return !x.snapshot.Load().partial }
 
 func (x *Index) announce() {
 	select {
-	case x.changes <- struct{}{}:
+	case x.Changes <- struct{}{}:
 	default:
 	}
 }
-
-// Changes receives a value after zones have changed, or are known for the first time.
-func (x *Index) Changes() <-chan struct{} { return x.changes }
 
 // MarkChanged bumps the serial of each zone, "" for the overlay, after an AddressSet used there was stored, and wakes Changes.
 func (x *Index) MarkChanged(zones ...string) {
@@ -154,12 +138,9 @@ func (x *Index) MarkChanged(zones ...string) {
 // concurrently with itself.
 func (x *Index) UpdateReverse(node *Node, before, after *Addresses) {
 	if len(x.reverse.zones) > 0 {
-		x.change(x.reverse.move(node, before, after))
+		x.MarkChanged(x.reverse.move(node, before, after)...)
 	}
 }
-
-// Zones returns the names of all zones. They must not be modified.
-func (x *Index) Zones() []string { return x.names }
 
 // Entries yields every name with data in a zone, once, as of now. Only those of a reverse zone are sorted.
 func (x *Index) Entries(zone string) iter.Seq[Entry] {
@@ -169,13 +150,9 @@ func (x *Index) Entries(zone string) iter.Seq[Entry] {
 	return x.snapshot.Load().trees[zone].records()
 }
 
+// named returns the zone with a name, or else the overlay.
 func (x *Index) named(name string) *zone {
-	for _, z := range x.zones {
-		if z.name == name {
-			return z
-		}
-	}
-	return &x.overlay
+	return x.zones[slices.Index(x.Zones, name)+1]
 }
 
 // Serial returns the serial of a zone, "" for the overlay. It grows with each change of content, and only then (D24).

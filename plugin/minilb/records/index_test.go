@@ -151,8 +151,8 @@ func TestEmptyZone(t *testing.T) {
 
 // D24
 func TestSerial(t *testing.T) {
-	x := NewIndex([]string{"minilb.", "lan."})
 	start := uint32(time.Now().Unix())
+	x := NewIndex([]string{"minilb.", "lan."})
 	web := node("10.0.0.1")
 	x.replace([]Entry{{"web.shop.minilb.", web}})
 	minilb, lan, overlay := x.Serial("minilb."), x.Serial("lan."), x.Serial("")

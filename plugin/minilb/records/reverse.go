@@ -77,12 +77,12 @@ func (r *reverse) zone(addr netip.Addr) *zone {
 }
 
 // move updates the table for a Service whose addresses change, and returns the zones whose content changes.
-func (r *reverse) move(node *Node, before, after *Addresses) (changed []*zone) {
+func (r *reverse) move(node *Node, before, after *Addresses) (changed []string) {
 	table := r.table.Load()
 	change := func(addr netip.Addr) bool {
 		z := r.zone(addr)
-		if z != nil && !slices.Contains(changed, z) {
-			changed = append(changed, z)
+		if z != nil && !slices.Contains(changed, z.name) {
+			changed = append(changed, z.name)
 		}
 		return z != nil
 	}

@@ -152,12 +152,12 @@ func TestReverseSerial(t *testing.T) {
 		p := newPointed()
 		p.set("web", tc.before)
 		before := map[string]uint32{}
-		for _, zone := range p.Zones() {
+		for _, zone := range p.Zones {
 			before[zone] = p.Serial(zone)
 		}
 		p.set("web", tc.after)
 		var got []string
-		for _, zone := range p.Zones() {
+		for _, zone := range p.Zones {
 			if p.Serial(zone) != before[zone] {
 				got = append(got, zone)
 			}
@@ -215,7 +215,7 @@ func TestReverseModel(t *testing.T) {
 			name := reverseName(addr)
 			for off, end := dns.NextLabel(name, 0); !end && p.Zone(name[off:]) != ""; off, end = dns.NextLabel(name, off) {
 				above := name[off:]
-				exists := slices.Contains(p.Zones(), above)
+				exists := slices.Contains(p.Zones, above)
 				for below := range want {
 					exists = exists || strings.HasSuffix(below, "."+above)
 				}
