@@ -152,7 +152,7 @@ func withoutAddrs(t *testing.T, node *Node, targets []Target) []Target {
 
 // target is one below web.shop.minilb.
 func target(label string, number uint16) Target {
-	return Target{Name: label + ".web.shop.minilb.", Number: number, label: uint8(len(label))}
+	return Target{Name: label + ".web.shop.minilb.", Number: number}
 }
 
 // D41: the targets of a port, each once.

@@ -187,7 +187,7 @@ func (w *world) below(name string, node *Node) []fact {
 		}
 		for _, addr := range addrs {
 			label := slices.Min(s.labels(addr))
-			target := Target{Name: label + "." + name, Number: p.Number, label: uint8(len(label))}
+			target := Target{Name: label + "." + name, Number: p.Number}
 			if !slices.Contains(facts[i].targets, target) {
 				facts[i].targets = append(facts[i].targets, target)
 			}

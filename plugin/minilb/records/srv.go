@@ -9,26 +9,35 @@ import (
 type Target struct {
 	Name   string // the endpoint's label and the Service's name
 	Number uint16
-	label  uint8      // length of the label
 	Addr   netip.Addr // the only one of the name; invalid if that is not known
 }
 
 // Label is the first label of the Name.
-func (t *Target) Label() string { return t.Name[:t.label] }
+func (t *Target) Label() string {
+	label, _, _ := strings.Cut(t.Name, ".")
+	return label
+}
 
-// serving returns the labels of the endpoints that serve a port, or the addresses that they are named for.
-func (n *Node) serving(p *Port) (labels []string, addrs [2][]netip.Addr) {
+// serving returns the labels of the endpoints that serve a port, or the addresses that they are named for, and an upper
+// bound of the labels' lengths.
+func (n *Node) serving(p *Port) (labels []string, addrs [2][]netip.Addr, length int) {
+	all := n.ServedBy
 	switch {
 	case p.Labels != nil:
-		return p.Labels, addrs
+		return p.Labels, addrs, longestLabel
 	case p.Addrs != nil:
-		return nil, [2][]netip.Addr{p.Addrs}
-	case n.ServedBy.Endpoints != nil && n.ServedBy.labels != nil:
-		return n.ServedBy.labels, addrs
-	case n.ServedBy.paired():
-		return nil, [2][]netip.Addr{n.ServedBy.V4, n.ServedBy.pairs.lone}
+		return nil, [2][]netip.Addr{p.Addrs}, longestDashed
+	case all.Endpoints != nil && all.labels != nil:
+		return all.labels, addrs, longestLabel
 	}
-	return nil, [2][]netip.Addr{n.ServedBy.V4, n.ServedBy.V6}
+	addrs = [2][]netip.Addr{all.V4, all.V6}
+	if all.paired() {
+		addrs[1] = all.pairs.lone
+	}
+	if len(addrs[1]) == 0 {
+		return nil, addrs, len("255-255-255-255")
+	}
+	return nil, addrs, longestDashed
 }
 
 // Targets returns the endpoints of the ports, each once, without those whose names are too long for DNS (D33): the first ones,
@@ -36,16 +45,9 @@ func (n *Node) serving(p *Port) (labels []string, addrs [2][]netip.Addr) {
 func (n *Node) Targets(service string, limit int) []Target {
 	total, size := 0, 0
 	for i := range n.Ports {
-		labels, addrs := n.serving(&n.Ports[i])
+		labels, addrs, length := n.serving(&n.Ports[i])
 		total += len(labels) + len(addrs[0]) + len(addrs[1])
-		switch {
-		case labels != nil:
-			size = longestLabel
-		case len(addrs[1]) == 0 && n.Ports[i].Addrs == nil:
-			size = max(size, len("255-255-255-255"))
-		default:
-			size = max(size, longestDashed)
-		}
+		size = max(size, length)
 	}
 	if limit > 0 {
 		total = min(total, limit)
@@ -61,11 +63,11 @@ func (n *Node) Targets(service string, limit int) []Target {
 		all.Write(label)
 		all.WriteByte('.')
 		all.WriteString(service)
-		targets = append(targets, Target{Name: all.String()[start:], Number: number, label: uint8(len(label)), Addr: addr})
+		targets = append(targets, Target{all.String()[start:], number, addr})
 	}
 	var room [longestLabel]byte
 	for i := range n.Ports {
-		labels, addrs := n.serving(&n.Ports[i])
+		labels, addrs, _ := n.serving(&n.Ports[i])
 		for j := 0; j < len(labels) && len(targets) < total; j++ {
 			add(append(room[:0], labels[j]...), n.Ports[i].Number, netip.Addr{})
 		}
