@@ -25,39 +25,32 @@ type reverse struct {
 // ReversePrefix returns the addresses whose reverse names are the canonical name or below it. ok is false if it is not below
 // in-addr.arpa. or ip6.arpa., or has a label that is not an octet or nibble (RFC 1035 §3.5, RFC 3596 §2.5).
 func ReversePrefix(name string) (prefix netip.Prefix, ok bool) {
-	if above, found := strings.CutSuffix(name, "in-addr.arpa."); found {
-		var octets [4]byte
-		n, ok := fromRight(above, len(octets), func(i int, label string) bool {
-			octet, err := strconv.ParseUint(label, 10, 8)
-			octets[i] = byte(octet)
-			return err == nil && (len(label) == 1 || label[0] != '0')
-		})
-		return netip.PrefixFrom(netip.AddrFrom4(octets), 8*n), ok
+	var octets [16]byte
+	if labels, found := strings.CutSuffix(name, "in-addr.arpa."); found {
+		bits, ok := fromRight(labels, 10, 8, octets[:4])
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte(octets[:4])), bits), ok
 	}
-	if above, found := strings.CutSuffix(name, "ip6.arpa."); found {
-		var octets [16]byte
-		n, ok := fromRight(above, 2*len(octets), func(i int, label string) bool {
-			nibble, err := strconv.ParseUint(label, 16, 4)
-			octets[i/2] |= byte(nibble) << (4 - i%2*4)
-			return err == nil && len(label) == 1
-		})
-		return netip.PrefixFrom(netip.AddrFrom16(octets), 4*n), ok
+	if labels, found := strings.CutSuffix(name, "ip6.arpa."); found {
+		bits, ok := fromRight(labels, 16, 4, octets[:])
+		return netip.PrefixFrom(netip.AddrFrom16(octets), bits), ok
 	}
 	return netip.Prefix{}, false
 }
 
-// fromRight calls parse for each label from the right until it returns false. It returns the number of labels, and whether
-// all were parsed and there are no more than limit.
-func fromRight(labels string, limit int, parse func(i int, label string) bool) (n int, ok bool) {
-	for ; labels != ""; n++ {
+// fromRight fills octets with the labels from the right, each a number of so many bits in the base, and returns how many
+// bits there are in all. ok is false if a label is no such number, or finds no room.
+func fromRight(labels string, base, size int, octets []byte) (bits int, ok bool) {
+	for ; labels != ""; bits += size {
 		label, dot := strings.CutSuffix(labels, ".")
 		start := strings.LastIndexByte(label, '.') + 1
-		if !dot || n == limit || !parse(n, label[start:]) {
-			return n, false
+		number, err := strconv.ParseUint(label[start:], base, size)
+		if !dot || err != nil || len(label)-start > 1 && label[start] == '0' || bits == 8*len(octets) {
+			return bits, false
 		}
+		octets[bits/8] |= byte(number) << (8 - size - bits%8)
 		labels = labels[:start]
 	}
-	return n, true
+	return bits, true
 }
 
 func reverseName(addr netip.Addr) string {
