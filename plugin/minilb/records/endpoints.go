@@ -12,20 +12,12 @@ import (
 
 // Endpoints are the names below a Service's: its endpoints and its named ports (D40, D41). They are immutable.
 type Endpoints struct {
-	*named
-	pairs *pairs // nil if there are none
-	ports []Port // sorted
-}
-
-// named are the endpoints that are not named for their address.
-type named struct {
-	hosts  []Host   // sorted by name
-	byAddr []uint32 // their indexes, sorted by address
+	hosts  []Host   // those that are not named for their address, sorted by name; nil for most Services
+	byAddr []uint32 // indexes of the hosts, sorted by address
 	labels []string // of all endpoints, sorted, each once; nil if there are no hosts
+	pairs  *pairs   // nil if there are none
+	ports  []Port   // sorted
 }
-
-// unnamed is that of most Services: none.
-var unnamed = &named{}
 
 // Host names an endpoint at one of its addresses: for its hostname, or for another of its addresses (D40). Several
 // endpoints may share a name.
@@ -46,7 +38,7 @@ type Port struct {
 // NewEndpoints returns the names below that of a Service with these addresses, nil if there are none. It sorts hosts and
 // ports, drops duplicates and hosts that are named for their address, and pairs those named for their IPv4 address.
 func NewEndpoints(of *Addresses, hosts []Host, ports []Port) *Endpoints {
-	e := &Endpoints{named: &named{}, ports: ports}
+	e := &Endpoints{ports: ports}
 	slices.SortFunc(hosts, func(a, b Host) int { return cmp.Or(a.Addr.Compare(b.Addr), strings.Compare(a.Label, b.Label)) })
 	hosts = slices.Compact(hosts)
 	for i, h := range hosts {
@@ -67,10 +59,6 @@ func NewEndpoints(of *Addresses, hosts []Host, ports []Port) *Endpoints {
 
 // index sorts the hosts by name and by address.
 func (e *Endpoints) index() {
-	if len(e.hosts) == 0 {
-		e.named = unnamed
-		return
-	}
 	e.hosts = slices.Clip(e.hosts)
 	slices.SortStableFunc(e.hosts, func(a, b Host) int { return strings.Compare(a.Label, b.Label) })
 	for i := range e.hosts {
@@ -82,7 +70,7 @@ func (e *Endpoints) index() {
 // normalizeLabels sets the labels of all endpoints, and the Labels of ports of all endpoints to nil: equal data has one
 // representation, so that a zone's serial does not change (D24).
 func (e *Endpoints) normalizeLabels(of *Addresses) {
-	if e.named == unnamed && !slices.ContainsFunc(e.ports, func(p Port) bool { return p.Labels != nil }) {
+	if e.hosts == nil && !slices.ContainsFunc(e.ports, func(p Port) bool { return p.Labels != nil }) {
 		return
 	}
 	all, labels := Addresses{V4: of.V4, V6: of.V6, Endpoints: e}, []string(nil)
@@ -96,7 +84,7 @@ func (e *Endpoints) normalizeLabels(of *Addresses) {
 			e.ports[i].Labels = nil
 		}
 	}
-	if e.named != unnamed {
+	if e.hosts != nil {
 		e.labels = slices.Clone(labels)
 	}
 }
@@ -226,8 +214,8 @@ func (a *Addresses) At(label string) []netip.Addr {
 	// An endpoint's address may give the same label as another one's hostname.
 	if addr, ok := undashed(label); ok && a.Has(addr) && len(a.own(addr)) == 0 && a.namedFor(addr) == addr {
 		addrs = append(addrs, addr)
-		if pair6 := a.pairedV6(addr); pair6.IsValid() {
-			addrs = append(addrs, pair6)
+		if v6 := a.pairedWith(addr); v6.IsValid() {
+			addrs = append(addrs, v6)
 		}
 		slices.SortFunc(addrs, netip.Addr.Compare)
 	}

@@ -56,20 +56,23 @@ func (a *Addresses) paired() bool { return a.Endpoints != nil && a.pairs != nil 
 
 // namedFor returns the address that the endpoint with an address is named for.
 func (a *Addresses) namedFor(addr netip.Addr) netip.Addr {
-	if a.paired() && addr.Is6() {
-		if i, found := slices.BinarySearchFunc(a.V6, addr, netip.Addr.Compare); found && a.pairs.v6[i] != 0 {
-			return a.V4[a.pairs.v6[i]-1]
-		}
+	if v4 := a.pairedWith(addr); v4.Is4() {
+		return v4
 	}
 	return addr
 }
 
-// pairedV6 returns the IPv6 address of a pair, the zero Addr if there is none.
-func (a *Addresses) pairedV6(addr netip.Addr) netip.Addr {
-	if a.paired() && addr.Is4() {
-		if i, found := slices.BinarySearchFunc(a.V4, addr, netip.Addr.Compare); found && a.pairs.v4[i] != 0 {
-			return a.V6[a.pairs.v4[i]-1]
-		}
+// pairedWith returns the other address of a pair, the zero Addr if there is none.
+func (a *Addresses) pairedWith(addr netip.Addr) netip.Addr {
+	if !a.paired() {
+		return netip.Addr{}
+	}
+	family, other, indexes := a.V4, a.V6, a.pairs.v4
+	if addr.Is6() {
+		family, other, indexes = a.V6, a.V4, a.pairs.v6
+	}
+	if i, found := slices.BinarySearchFunc(family, addr, netip.Addr.Compare); found && indexes[i] != 0 {
+		return other[indexes[i]-1]
 	}
 	return netip.Addr{}
 }
