@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"maps"
 	"strings"
 
@@ -86,7 +87,7 @@ func (g *builder) cover(name string) {
 	}
 	above.wildcard = nil
 	if e, exists := g.get(name); exists {
-		above.wildcard = e.sourceOfSynthesis()
+		above.wildcard = cmp.Or(e.node, nothing)
 	}
 	g.set(parent, above)
 }

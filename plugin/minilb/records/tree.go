@@ -77,17 +77,9 @@ type tree struct {
 // existing is a name that exists. Without a node it is an empty non-terminal.
 type existing struct {
 	node     *Node
-	wildcard *Node // node of the name "*" directly below, the source of synthesis; nil if there is no such name
+	wildcard *Node // node of the name "*" directly below, the source of synthesis (RFC 4592 §3.3.1); nil if there is no such name
 	children int32 // number of names that exist directly below
 	kept     bool  // exists even without a node and children
-}
-
-// sourceOfSynthesis is what a wildcard's parent refers to (RFC 4592 §3.3.1).
-func (e existing) sourceOfSynthesis() *Node {
-	if e.node == nil {
-		return nothing
-	}
-	return e.node
 }
 
 // nothing is the node of a wildcard that is an empty non-terminal.
