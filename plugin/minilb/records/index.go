@@ -49,7 +49,7 @@ func NewIndex(zones []string, fixed ...Entry) *Index {
 	x := &Index{Zones: zones, Changes: make(chan struct{}, 1), fixed: map[string]*Node{}, clock: newClock()}
 	trees := map[string]*tree{}
 	for _, name := range slices.Concat([]string{""}, zones) {
-		z := &zone{name: name, serial: serial{clock: x.clock}}
+		z := &zone{name: name, serial: serial{now: x.clock.now}}
 		z.serial.change()
 		x.zones = append(x.zones, z)
 		if prefix, ok := ReversePrefix(name); ok {

@@ -9,16 +9,15 @@ import "sync/atomic"
 type serial struct {
 	// upper half: the number; lower half: the unix second of a change since the number was read, 0 for none
 	state atomic.Uint64
-	clock *clock
+	now   func() uint32 // unix time in seconds
 }
 
 // MaxAhead is how many seconds a serial may be ahead of the clock: after a restart, secondaries take new content for older
 // for as long. Beyond this, a change gets its number a second later.
 const MaxAhead = 60
 
-func (s *serial) change() { s.changeAt(s.clock.now()) }
-
-func (s *serial) changeAt(now uint32) {
+func (s *serial) change() {
+	now := s.now()
 	for {
 		state := s.state.Load()
 		if uint32(state) == now || s.state.CompareAndSwap(state, state&^(1<<32-1)|uint64(now)) {
@@ -39,17 +38,9 @@ func (s *serial) follow(number uint32) {
 
 // number returns the serial of the present content, which no later content gets.
 func (s *serial) number() uint32 {
-	state := s.state.Load()
-	if uint32(state) == 0 {
-		return uint32(state >> 32)
-	}
-	return s.numberAt(s.clock.now())
-}
-
-func (s *serial) numberAt(now uint32) uint32 {
 	for {
 		state := s.state.Load()
-		next := following(state, now)
+		next := s.following(state)
 		if next == uint32(state>>32) || s.state.CompareAndSwap(state, uint64(next)<<32) {
 			return next
 		}
@@ -57,13 +48,13 @@ func (s *serial) numberAt(now uint32) uint32 {
 }
 
 // peek returns the serial of the present content, which later content may get as well.
-func (s *serial) peek() uint32 { return following(s.state.Load(), s.clock.now()) }
+func (s *serial) peek() uint32 { return s.following(s.state.Load()) }
 
 // following returns the number that follows in a state: the same if nothing has changed, or if the change has to wait.
-func following(state uint64, now uint32) uint32 {
+func (s *serial) following(state uint64) uint32 {
 	number, changed := uint32(state>>32), uint32(state)
 	next := max(number+1, changed)
-	if changed == 0 || number != 0 && next > now+MaxAhead {
+	if changed == 0 || number != 0 && next > s.now()+MaxAhead {
 		return number
 	}
 	return next

@@ -2,59 +2,68 @@ package records
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
 // D24: a serial moves with each change that can be seen: to its time, or past itself.
 func TestSerialAt(t *testing.T) {
 	const noon = 1_800_000_000
-	var s serial
+	var at uint32
+	s := serial{now: func() uint32 { return at }}
+	change := func(now uint32) {
+		at = now
+		s.change()
+	}
 	read := func(now, want uint32) {
 		t.Helper()
-		if got := following(s.state.Load(), now); got != want {
+		at = now
+		if got := s.peek(); got != want {
 			t.Errorf("at %d: peeked at %d, want %d", now-noon, int64(got)-noon, int64(want)-noon)
 		}
-		if got := s.numberAt(now); got != want {
+		if got := s.number(); got != want {
 			t.Errorf("at %d: got %d, want %d", now-noon, int64(got)-noon, int64(want)-noon)
 		}
 	}
-	s.changeAt(noon)
+	change(noon)
 	read(noon+5, noon) // the time of the change, not of the question, so that replicas agree
 	read(noon+6, noon)
-	s.changeAt(noon)
-	s.changeAt(noon)
+	change(noon)
+	change(noon)
 	read(noon, noon+1) // two changes that nobody could tell apart
 	s.follow(noon - 3)
 	read(noon, noon+1)
-	s.changeAt(noon)
+	change(noon)
 	s.follow(noon + 3)
 	read(noon, noon+4)
-	s.changeAt(noon + 10)
+	change(noon + 10)
 	read(noon+11, noon+10)
 	for i := range uint32(MaxAhead) {
-		s.changeAt(noon + 10)
+		change(noon + 10)
 		read(noon+10, noon+11+i)
 	}
-	s.changeAt(noon + 10) // too far ahead: it waits for the clock
+	change(noon + 10) // too far ahead: it waits for the clock
 	read(noon+10, noon+70)
 	read(noon+10, noon+70)
 	read(noon+11, noon+71)
 	read(noon+20, noon+71)
-	s.changeAt(noon - 100) // the clock was set back
+	change(noon - 100) // the clock was set back
 	read(noon-100, noon+71)
 	read(noon+12, noon+72)
 }
 
 // Readers beside changes see no number twice for two states, and none that goes back.
 func TestSerialConcurrent(t *testing.T) {
-	var s serial
-	s.changeAt(1000)
+	var clock atomic.Uint32
+	clock.Store(1000)
+	s := serial{now: clock.Load}
+	s.change()
 	var done sync.WaitGroup
 	for range 4 {
 		done.Go(func() {
 			last := uint32(0)
 			for range 10_000 {
-				if now := s.numberAt(1_000_000); now < last {
+				if now := s.number(); now < last {
 					t.Errorf("%d after %d", now, last)
 					return
 				} else {
@@ -64,9 +73,10 @@ func TestSerialConcurrent(t *testing.T) {
 		})
 	}
 	for i := range uint32(10_000) {
-		before := s.numberAt(1_000_000)
-		s.changeAt(1001 + i)
-		if after := s.numberAt(1_000_000); after <= before {
+		before := s.number()
+		clock.Store(1001 + i)
+		s.change()
+		if after := s.number(); after <= before {
 			t.Fatalf("a change moved it from %d to %d", before, after)
 		}
 	}
