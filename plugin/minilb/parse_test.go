@@ -122,7 +122,7 @@ func TestParseErrors(t *testing.T) {
 		{"minilb", "the root zone cannot be served"},
 		{"minilb minilb .", "the root zone cannot be served"},
 		{"minilb minilb a..b", `zones ["minilb" "a..b"]: not all of them are zone names`},
-		{"minilb bad!zone", `zone: "bad!zone." is not a DNS name`},
+		{"minilb bad!zone", `zone: "bad!zone.": it is not a DNS name`},
 		{"minilb " + long, "at most 125"}, // D33
 		{"minilb 10.in-addr.arpa", `zones ["10.in-addr.arpa."] are only reverse zones: name the zone of the Services as well`},
 		{"minilb 10.0.0.0/8", `for example "minilb minilb 10.in-addr.arpa."`},
@@ -158,7 +158,7 @@ func TestParseErrors(t *testing.T) {
 		{"minilb minilb {\n claim from prod\n}", `claim: got "from prod", want SUFFIX... [from NAMESPACE...]`},
 		{"minilb minilb {\n claim ex.org from\n}", "claim: from: got nothing, want NAMESPACE..."},
 		{"minilb minilb {\n claim ex.org from a/b\n}", `claim: from: "a/b" cannot be a namespace`},
-		{"minilb minilb {\n claim *.ex.org\n}", `claim: suffix: "*.ex.org" is not a DNS name`},
+		{"minilb minilb {\n claim *.ex.org\n}", `claim: suffix: "*.ex.org": it is not a DNS name`},
 		{"minilb minilb {\n claim ex.org from a\n claim ex.org from b\n}", `claim: suffix "ex.org" is given twice`},
 		{"minilb minilb {\n ttl\n}", "ttl: got nothing, want SECONDS"},
 		{"minilb minilb {\n ttl 5 6\n}", `ttl: got "5 6", want SECONDS`},
@@ -175,7 +175,7 @@ func TestParseErrors(t *testing.T) {
 		{"minilb minilb {\n ns 0.0.0.0\n}", `ns: "0.0.0.0" is not an address that clients can reach`},
 		{"minilb minilb {\n ns 224.0.0.251\n}", `ns: "224.0.0.251" is not an address that clients can reach`},
 		{"minilb minilb {\n ns fe80::1%eth0\n}", `ns: "fe80::1%eth0" is not an address that clients can reach`},
-		{"minilb minilb {\n ns a_b!\n}", `ns: "a_b!" is not a DNS name`},
+		{"minilb minilb {\n ns a_b!\n}", `ns: "a_b!": it is not a DNS name`},
 		{"minilb minilb {\n ns dns.example.org 192.0.2.1\n}", "want either names or addresses"},
 		{"minilb minilb {\n probe 99ms\n}", `probe: got "99ms", want nothing or an INTERVAL such as 500ms, from 100ms to 1m0s`},
 		{"minilb minilb {\n probe 61s\n}", `probe: got "61s", want nothing or an INTERVAL`},
@@ -202,7 +202,7 @@ func TestParseErrors(t *testing.T) {
 		{"minilb minilb {\n gateway_classes a,b\n}", `gateway_classes: got "a,b": separate by spaces`},
 		{"minilb minilb {\n families ipv4,ipv6\n}", `families: got "ipv4,ipv6": separate by spaces`},
 		{"minilb minilb {\n ns 192.0.2.1,192.0.2.2\n}", `ns: got "192.0.2.1,192.0.2.2": separate by spaces`},
-		{"minilb minilb {\n ns 10.1\n}", `ns: "10.1" ends in a number`},
+		{"minilb minilb {\n ns 10.1\n}", `ns: "10.1": its last label "1" is a number`},
 		{"minilb minilb {\n ttl 5\n ttl 6\n}", "Testfile:3 - Error during parsing: ttl is given twice"},
 	}
 	for _, tc := range tests {

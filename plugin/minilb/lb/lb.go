@@ -1,5 +1,5 @@
 // Package lb is the contract of the CoreDNS plugin and the companion: which Services are ours, their names,
-// and the labels and annotations that we read. It imports nothing of ours.
+// and the labels and annotations that we read.
 package lb
 
 import (
@@ -10,7 +10,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
 const (
@@ -69,24 +70,14 @@ func Domain(s string) (string, error) {
 
 // Name returns a DNS name in lower case and without a final dot, or an error if it is none.
 func Name(s string) (string, error) {
-	name := strings.ToLower(strings.TrimSuffix(s, "."))
-	if name == "" {
+	host, err := hostname.Parse(s)
+	switch {
+	case s == "" || s == ".":
 		return "", errors.New("the name is empty")
+	case err != nil:
+		return "", fmt.Errorf("%q: %w", s, err)
+	case strings.HasPrefix(host, "*."):
+		return "", fmt.Errorf("%q: it is not a DNS name but a wildcard", s)
 	}
-	if _, err := netip.ParseAddr(name); err == nil {
-		return "", fmt.Errorf("%q is an IP address, not a DNS name", s)
-	}
-	if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
-		return "", fmt.Errorf("%q is not a DNS name: %s", s, problems[0])
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if len(label) > validation.DNS1123LabelMaxLength {
-			return "", fmt.Errorf("%q has a label of %d characters: at most %d are allowed", s, len(label), validation.DNS1123LabelMaxLength)
-		}
-	}
-	// The API server and browsers parse it as an IPv4 address.
-	if last := name[strings.LastIndexByte(name, '.')+1:]; strings.Trim(last, "0123456789") == "" {
-		return "", fmt.Errorf("%q ends in a number: it, and names below it, would be read as IP addresses", s)
-	}
-	return name, nil
+	return hostname.Plain(host), nil
 }

@@ -72,11 +72,11 @@ func TestDomain(t *testing.T) {
 		"a..b":                            "not a DNS name",
 		"-a":                              "not a DNS name",
 		"*.minilb":                        "not a DNS name",
-		"bücher":                          "not a DNS name",
+		"bücher":                          `write "xn--bcher-kva"`,
 		"10.0.0.1":                        "is an IP address",
 		"::1":                             "is an IP address",
-		"lan.1":                           "ends in a number",
-		label + "a":                       "label of 64 characters",
+		"lan.1":                           "is a number",
+		label + "a":                       "has 64 characters",
 		label + "." + label + "." + label: "at most 125",
 	} {
 		_, err := Domain(bad)
