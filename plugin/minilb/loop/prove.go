@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin/pkg/nonwriter"
 	"github.com/miekg/dns"
 
@@ -177,7 +178,7 @@ func (d *Detector) ask(ctx context.Context, name string) (rcode int) {
 			d.panicked.Do(func() { d.log.Errorf("A plugin after minilb panicked on %s: %v", name, panicked) })
 		}
 	}()
-	w := nonwriter.New(local{})
+	w := nonwriter.New(&local{})
 	rcode, _ = d.next(ctx, w, new(dns.Msg).SetQuestion(name, dns.TypeTXT))
 	if w.Msg != nil {
 		return w.Msg.Rcode
@@ -185,14 +186,8 @@ func (d *Detector) ask(ctx context.Context, name string) (rcode int) {
 	return rcode
 }
 
-// local is the client of a query that is not from the network. It implements the dns.ResponseWriter interface.
-type local struct{}
+// local is the client of a query that is not from the network: a DoHWriter needs no connection.
+type local struct{ dnsserver.DoHWriter }
 
-func (local) LocalAddr() net.Addr         { return &net.UDPAddr{IP: net.IPv6loopback, Port: 53} }
-func (local) RemoteAddr() net.Addr        { return &net.UDPAddr{IP: net.IPv6loopback, Port: 53} }
-func (local) WriteMsg(*dns.Msg) error     { return nil }
-func (local) Write(b []byte) (int, error) { return len(b), nil }
-func (local) Close() error                { return nil }
-func (local) TsigStatus() error           { return nil }
-func (local) TsigTimersOnly(bool)         {}
-func (local) Hijack()                     {}
+func (*local) LocalAddr() net.Addr  { return &net.UDPAddr{IP: net.IPv6loopback, Port: 53} }
+func (*local) RemoteAddr() net.Addr { return &net.UDPAddr{IP: net.IPv6loopback, Port: 53} }
