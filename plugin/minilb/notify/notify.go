@@ -93,8 +93,11 @@ func (n *Notifier) notifyChanged(serials map[string]uint32) (changed bool) {
 // notify sends a zone's NOTIFYs, and logs when the number of secondaries changes that do not accept
 // them. Their errors are no two times the same: they have the port that was sent from.
 func (n *Notifier) notify(zone string, serial uint32) {
-	err := n.Transfer.Notify(zone)
-	now := result{serial, countErrors(err)}
+	var failures []string
+	if err := n.Transfer.Notify(zone); err != nil {
+		failures = strings.Split(err.Error(), "\n") // as errors.Join has one on each line
+	}
+	now := result{serial, len(failures)}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	before := n.results[zone]
@@ -107,24 +110,9 @@ func (n *Notifier) notify(zone string, serial uint32) {
 	n.results[zone] = now
 	switch {
 	case now.failed == before.failed:
-	case err != nil:
-		n.Log.Warningf("Cannot notify all secondaries of zone %s, which see changes when they refresh: %s", zone, strings.ReplaceAll(err.Error(), "\n", "; "))
+	case failures != nil:
+		n.Log.Warningf("Cannot notify all secondaries of zone %s, which see changes when they refresh: %s", zone, strings.Join(failures, "; "))
 	default:
 		n.Log.Infof("All secondaries of zone %s accept NOTIFYs again", zone)
 	}
-}
-
-// countErrors returns how many errors are joined in one.
-func countErrors(err error) (count int) {
-	if err == nil {
-		return 0
-	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return 1
-	}
-	for _, err := range joined.Unwrap() {
-		count += countErrors(err)
-	}
-	return count
 }
