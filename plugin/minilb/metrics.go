@@ -2,8 +2,7 @@ package minilb
 
 import (
 	"context"
-	"maps"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/coredns/coredns/plugin"
@@ -71,28 +70,19 @@ var buildInfo = func() prometheus.Gauge {
 }()
 
 // requestCounters holds the counters by server, mostly one, so that no query looks them up under a lock.
-type requestCounters struct {
-	byServer atomic.Pointer[map[string]*[results]prometheus.Counter]
-}
+type requestCounters struct{ sync.Map }
 
 func (c *requestCounters) add(ctx context.Context, result int) {
 	server := metrics.WithServer(ctx)
-	if known := c.byServer.Load(); known != nil {
-		if counters := (*known)[server]; counters != nil {
-			counters[result].Inc()
-			return
+	known, ok := c.Load(server)
+	if !ok {
+		counters := &[results]prometheus.Counter{}
+		for i, name := range resultNames {
+			counters[i] = requestsTotal.WithLabelValues(server, name)
 		}
+		known, _ = c.LoadOrStore(server, counters)
 	}
-	counters := &[results]prometheus.Counter{}
-	for i, name := range resultNames {
-		counters[i] = requestsTotal.WithLabelValues(server, name)
-	}
-	counters[result].Inc()
-	grown := map[string]*[results]prometheus.Counter{server: counters}
-	if known := c.byServer.Load(); known != nil {
-		maps.Copy(grown, *known)
-	}
-	c.byServer.Store(&grown) // a server that is added at the same time may get lost, until its next query
+	known.(*[results]prometheus.Counter)[result].Inc()
 }
 
 // collector reports the state of the running clusters. Gauges that are set would keep the values of those that a reload ended.

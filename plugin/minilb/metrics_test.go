@@ -303,8 +303,10 @@ func TestRequestsTotal(t *testing.T) {
 	if got := testutil.ToFloat64(requestsTotal.WithLabelValues("dns://:5353", "success")) - other; got != 1 {
 		t.Errorf("another server: got %v more, want 1", got)
 	}
-	if known := *m.requests.byServer.Load(); known[""] == nil || known["dns://:5353"] == nil { // so that no query takes the lock again
-		t.Errorf("it knows the counters of %v alone", known)
+	for _, server := range []string{"", "dns://:5353"} {
+		if _, known := m.requests.Load(server); !known { // so that no query takes the lock again
+			t.Errorf("it does not know the counters of %q", server)
+		}
 	}
 	for result, want := range map[string]float64{"success": 1, "nodata": 2, "nxdomain": 1, "passed": 1, "servfail": 2} {
 		if got := count(result) - before[result]; got != want {
