@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/minilb/minilb/plugin/minilb/translator"
 )
 
@@ -81,14 +83,10 @@ const remindInterval = time.Minute
 
 // remind logs an outage until the context ends.
 func (cl *cluster) remind(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(remindInterval):
-		}
+	_ = wait.PollUntilContextCancel(ctx, remindInterval, false, func(context.Context) (bool, error) {
 		cl.warn()
-	}
+		return false, nil
+	})
 }
 
 // warn logs what is not read, why, and the consequence.

@@ -145,11 +145,8 @@ func (i *instance) stop() error {
 // waitForSync waits until the zones can be answered for, or the deadline, as the server may have other zones (D70).
 func waitForSync(m *Minilb, deadline time.Time) bool {
 	const poll = 20 * time.Millisecond
-	for !m.Ready() {
-		if !time.Now().Before(deadline) {
-			return false
-		}
+	for !m.Ready() && time.Now().Before(deadline) {
 		time.Sleep(poll)
 	}
-	return true
+	return m.Ready()
 }

@@ -40,30 +40,22 @@ func snapshotPath(root, path string) (string, error) {
 
 // latest reports whether no other cluster with the same file was started later, by the load that replaces this one's.
 func (cl *cluster) latest() bool {
-	return !slices.ContainsFunc(cl.sharing(), func(other *cluster) bool { return other.started.After(cl.started) })
+	return !slices.ContainsFunc(clusters.all(), func(other *cluster) bool { return cl.shares(other) && other.started.After(cl.started) })
 }
 
-// sharing returns the clusters of other loads that run and have the same file.
-func (cl *cluster) sharing() (sharing []*cluster) {
-	for _, other := range clusters.all() {
-		if other != cl && cl.snapshot != "" && other.snapshot == cl.snapshot {
-			sharing = append(sharing, other)
-		}
-	}
-	return sharing
+// shares reports whether a cluster of another load has the same file.
+func (cl *cluster) shares(other *cluster) bool {
+	return other != cl && cl.snapshot != "" && other.snapshot == cl.snapshot
 }
 
 // flush has the load before write its state, so that this one can serve it. The file is outdated if the
 // load before knows more than it could write, or serves the same cluster and has another file or none.
 func (cl *cluster) flush() {
-	sharing := cl.sharing()
-	for _, other := range sharing {
-		if _, err := other.translators.Snapshot.Flush(); err != nil || !other.translators.Snapshot.Clean() {
-			cl.outdated = true
-		}
-	}
 	for _, other := range clusters.all() {
-		if other.load != cl.load && other.clusterKey == cl.clusterKey && other.synced() && !slices.Contains(sharing, other) {
+		if cl.shares(other) {
+			_, err := other.translators.Snapshot.Flush()
+			cl.outdated = err != nil || !other.translators.Snapshot.Clean() || cl.outdated
+		} else if other.load != cl.load && other.clusterKey == cl.clusterKey && other.synced() {
 			cl.outdated = true
 		}
 	}
