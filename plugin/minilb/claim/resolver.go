@@ -22,7 +22,7 @@ type Resolver struct {
 	partial  bool // Services or their endpoints are not known yet: no target may be one
 
 	objects map[object.KindName][]*Entry
-	tenants map[string]*tenant   // by namespace
+	claimed map[string]int       // how many hosts the claims of a namespace have
 	hosts   map[string]*host     // those that claims are admitted for
 	own     sets[string, *Entry] // by the name of an exposed Service: claims that lead only to that Service (D17)
 	answers map[cache.ObjectName]*answer
@@ -42,7 +42,6 @@ type Entry struct {
 	Direct ResolvedTargets
 
 	overQuota bool
-	attached  bool
 	problems  []object.Problem   // beside those of hosts
 	hosts     []*host            // that it is admitted for; none if it has no target
 	deps      []cache.ObjectName // what the above depends on
@@ -90,7 +89,7 @@ type Changes struct {
 func NewResolver(options *config.Options, services Services) *Resolver {
 	return &Resolver{
 		options: options, services: services,
-		objects: map[object.KindName][]*Entry{}, tenants: map[string]*tenant{}, hosts: map[string]*host{}, own: sets[string, *Entry]{},
+		objects: map[object.KindName][]*Entry{}, claimed: map[string]int{}, hosts: map[string]*host{}, own: sets[string, *Entry]{},
 		answers: map[cache.ObjectName]*answer{}, names: newExistence(), graph: newGraph(), blocks: newWildcardBlocks(options),
 		changed: map[object.KindName][]*Claim{}, dirtyEntries: map[*Entry]bool{}, dirtyHosts: map[*host]bool{},
 	}
@@ -116,36 +115,38 @@ func (r *Resolver) SetPartial(partial bool) {
 // Resolve brings the results up to date with all changes since it was last called.
 func (r *Resolver) Resolve() Changes {
 	var c Changes
-	namespaces := map[string]bool{}
+	had := map[string]int{} // as claimed, before
 	for of, claims := range r.changed {
+		if _, known := had[of.Namespace]; !known {
+			had[of.Namespace] = r.claimed[of.Namespace]
+		}
 		for _, e := range r.objects[of] {
 			c.Gone = append(c.Gone, e.problems...)
 			r.detach(e)
-			t := r.tenants[e.Namespace]
-			delete(t.entries, e)
-			t.hosts -= len(e.Hosts)
+			r.claimed[of.Namespace] -= len(e.Hosts)
 			delete(r.dirtyEntries, e)
-			namespaces[e.Namespace] = true
 		}
 		delete(r.objects, of)
 		for _, claim := range claims {
 			e := &Entry{Claim: claim}
 			r.objects[of] = append(r.objects[of], e)
-			r.addTenant(e)
+			r.claimed[of.Namespace] += len(e.Hosts)
 			r.dirtyEntries[e] = true
-			namespaces[e.Namespace] = true
 		}
 	}
 	r.changed = map[object.KindName][]*Claim{}
-	for namespace := range namespaces {
-		r.enforceQuota(namespace)
+	for namespace, hosts := range had {
+		r.enforceQuota(namespace, hosts)
+		if r.claimed[namespace] == 0 {
+			delete(r.claimed, namespace)
+		}
 	}
 	for e := range r.dirtyEntries {
 		c.Gone = append(c.Gone, e.problems...)
 		r.detach(e)
 	}
 	for h := range r.dirtyHosts {
-		h.entries = slices.DeleteFunc(h.entries, func(e *Entry) bool { return !e.attached })
+		h.entries = slices.DeleteFunc(h.entries, func(e *Entry) bool { return e.hosts == nil })
 	}
 	for e := range r.dirtyEntries {
 		r.attach(e)
@@ -240,13 +241,11 @@ func (r *Resolver) attach(e *Entry) {
 		e.hosts = append(e.hosts, h)
 		r.dirtyHosts[h] = true
 	}
-	e.attached = true
 	r.graph.add(e)
 }
 
 // detach undoes attach. The hosts' entries are filtered once all are detached, so that many of one host take linear time.
 func (r *Resolver) detach(e *Entry) {
-	e.attached = false
 	for _, h := range e.hosts {
 		r.dirtyHosts[h] = true
 	}
