@@ -197,9 +197,13 @@ func (h *host) resolve() Resolution {
 	return out
 }
 
-// conclude decides which of a host's live claims count, and what it leads to.
+// counts reports whether a live claim on a host counts, given what all those on it lead to.
+func (e *Entry) counts(out *Resolution) bool {
+	return !e.found().empty() && (e.Namespace == out.Winner.Namespace || out.has(e.found()))
+}
+
+// conclude adds the problems of a host's live claims.
 func (r *Resolver) conclude(h *host) {
-	h.counting, h.result = nil, Resolution{}
 	if len(h.live) == 0 {
 		return
 	}
@@ -208,32 +212,22 @@ func (r *Resolver) conclude(h *host) {
 		switch {
 		case e.found().empty():
 			r.refuseLoop(e, h)
-		case e.Namespace != out.Winner.Namespace && !out.has(e.found()):
+		case !e.counts(&out):
 			h.problems = append(h.problems, e.problem(h.name, object.ReasonConflict, "host %q is refused: another namespace claimed it earlier", hostname.Plain(h.name)))
-		default:
-			h.counting = append(h.counting, e)
 		}
 	}
-	r.single(h, out)
+	if out.External == nil || len(out.Addrs)+len(out.Services) > 0 {
+		return
+	}
+	oldest, name, alias := h.live[0], hostname.Plain(h.name), hostname.Plain(out.External[0])
+	if len(out.External) > 1 { // RFC 2181 §10.1
+		h.problems = append(h.problems, oldest.problem(h.name, "", "host %q has several hostnames as its addresses; only %q is answered", name, alias))
+	}
+	if slices.Contains(r.options.Zones, h.name) { // D27
+		h.problems = append(h.problems, oldest.problem(h.name, object.ReasonNoTarget, "host %q is not served: the apex of a zone cannot be an alias of %q", name, alias))
+	}
 }
 
 func (r *Resolver) refuseLoop(e *Entry, h *host) {
 	h.problems = append(h.problems, r.notServed(e, h.name, fmt.Sprintf("its address %q leads back to itself, or by way of more than %d hosts", hostname.Plain(e.Direct.Hosts[0]), maxDepth))...)
-}
-
-// single reduces a result to addresses or one alias, as one name can have (G44).
-func (r *Resolver) single(h *host, out Resolution) {
-	name := hostname.Plain(h.name)
-	switch {
-	case len(out.Addrs)+len(out.Services) > 0:
-		out.External = nil
-	case len(out.External) > 1: // RFC 2181 §10.1
-		h.problems = append(h.problems, object.Problem{Ref: out.Winner, Host: h.name, Reason: "", Text: fmt.Sprintf("host %q has several hostnames as its addresses; only %q is answered", name, hostname.Plain(out.External[0]))})
-		out.External = out.External[:1]
-	}
-	if out.External != nil && slices.Contains(r.options.Zones, h.name) { // D27
-		h.problems = append(h.problems, object.Problem{Ref: out.Winner, Host: h.name, Reason: object.ReasonNoTarget, Text: fmt.Sprintf("host %q is not served: the apex of a zone cannot be an alias of %q", name, hostname.Plain(out.External[0]))})
-		return
-	}
-	h.result = out
 }

@@ -69,8 +69,6 @@ type host struct {
 	name, zone string
 	entries    []*Entry // the oldest first
 	live       []*Entry // those with a target, as far as is known
-	counting   []*Entry // those that count
-	result     Resolution
 	problems   []object.Problem
 	leads      bool   // some of the entries do
 	exists     bool   // it is counted as live
@@ -175,8 +173,8 @@ func (r *Resolver) resolveHosts(c *Changes) {
 		c.Come = append(c.Come, h.problems...)
 		c.Hosts = append(c.Hosts, h.name)
 		winner := ""
-		if !h.result.empty() {
-			winner = h.result.Winner.Namespace
+		if out, found := r.Resolution(h.name); found {
+			winner = out.Winner.Namespace
 		}
 		if h.zone == "" && winner != h.winner {
 			r.blocks.set(h.name, h.winner, winner)
@@ -303,11 +301,20 @@ func (r *Resolver) notServed(e *Entry, host, why string) []object.Problem {
 }
 
 // Resolution returns what a claimed name leads to, and whether it leads anywhere.
-func (r *Resolver) Resolution(name string) (resolution Resolution, found bool) {
-	if h := r.hosts[name]; h != nil && !h.result.empty() {
-		return h.result, true
+func (r *Resolver) Resolution(name string) (out Resolution, found bool) {
+	if len(r.live(name)) == 0 {
+		return Resolution{}, false
 	}
-	return Resolution{}, false
+	out = r.hosts[name].resolve()
+	switch { // to addresses or one alias, as one name can have (G44)
+	case len(out.Addrs)+len(out.Services) > 0:
+		out.External = nil
+	case out.External == nil, slices.Contains(r.options.Zones, name): // D27
+		return Resolution{}, false
+	default:
+		out.External = out.External[:1]
+	}
+	return out, true
 }
 
 // Block reports whether an unclaimed name outside the zones blocks the wildcard above it: for the names below, or if it
@@ -319,10 +326,12 @@ func (r *Resolver) Block(name string) (withheld, blocks bool) {
 
 // Counting returns the claims that count on a host.
 func (r *Resolver) Counting(name string) []*Entry {
-	if h := r.hosts[name]; h != nil && !h.result.empty() {
-		return h.counting
+	if _, found := r.Resolution(name); !found {
+		return nil
 	}
-	return nil
+	h := r.hosts[name]
+	out := h.resolve()
+	return slices.DeleteFunc(slices.Clone(h.live), func(e *Entry) bool { return !e.counts(&out) })
 }
 
 // Covers reports whether a host that is some claim's target is claimed, itself or by a wildcard, and leads anywhere.
@@ -331,8 +340,8 @@ func (r *Resolver) Covers(target string) bool {
 	if t == nil {
 		return false
 	}
-	h := r.hosts[r.sourceOfSynthesis(t)]
-	return h != nil && !h.result.empty()
+	_, found := r.Resolution(r.sourceOfSynthesis(t))
+	return found
 }
 
 // Admits reports whether a claim may have a host, whoever else claims it.
