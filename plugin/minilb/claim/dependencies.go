@@ -84,7 +84,7 @@ func (r *Resolver) affectedBy(name cache.ObjectName, always bool) {
 		case *Entry:
 			r.dirtyEntries[by] = true
 		case *target:
-			r.graph.dirty[by] = true
+			r.dirtyTargets[by] = true
 		}
 	}
 }

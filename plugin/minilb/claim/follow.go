@@ -46,7 +46,7 @@ func (r *Resolver) noTarget(e *Entry) string {
 	}
 	why := d.why
 	for _, host := range d.Hosts {
-		if r.options.Zone(host) == "" || r.sourceOfSynthesis(r.graph.targets[host]) != "" {
+		if r.options.Zone(host) == "" || r.sourceOfSynthesis(r.targets[host]) != "" {
 			return ""
 		}
 		why = fmt.Sprintf("its address %q is in our zone, but nothing of ours has that name", hostname.Plain(host))
@@ -134,11 +134,11 @@ func (f *following) prune() {
 		for h := range lost {
 			f.setLive(h, slices.DeleteFunc(slices.Clone(h.live), func(e *Entry) bool { return gone[e] != "" }))
 			if len(h.live) == 0 {
-				again(f.graph.readers[read{name: h.name}])
+				again(f.readers[read{name: h.name}])
 			}
 		}
 		for name := range f.names.changed {
-			again(f.graph.readers[read{name, true}])
+			again(f.readers[read{name, true}])
 		}
 	}
 }
@@ -151,7 +151,7 @@ func (f *following) find() {
 		e.followed = nil
 		for _, host := range e.Direct.Hosts {
 			if _, known := sources[host]; !known {
-				sources[host] = f.sourceOfSynthesis(f.graph.targets[host])
+				sources[host] = f.sourceOfSynthesis(f.targets[host])
 			}
 		}
 	}

@@ -26,14 +26,17 @@ type Resolver struct {
 	hosts   map[string]*host     // those that claims are admitted for
 	own     sets[string, *Entry] // by the name of an exposed Service: claims that lead only to that Service (D17)
 	answers map[cache.ObjectName]*answer
-	names   existence
-	graph   graph
+	names   counts              // of live hosts: in a zone they are everyone's
+	leading sets[string, *host] // by name, the hosts at or below it with claims that lead to other hosts
+	targets map[string]*target
+	readers sets[read, *target]
 	blocks  wildcardBlocks
 
 	// What has changed since the last Resolve. These maps are replaced, as clear takes as long as a map was ever large.
 	changed      map[object.KindName][]*Claim
 	dirtyEntries map[*Entry]bool
 	dirtyHosts   map[*host]bool
+	dirtyTargets map[*target]bool
 }
 
 // Entry is a claim with what was found about it.
@@ -66,15 +69,14 @@ func (e *Entry) found() Resolution {
 
 // host is a host that claims are admitted for.
 type host struct {
-	name, zone string
-	entries    []*Entry // the oldest first
-	live       []*Entry // those with a target, as far as is known
-	problems   []object.Problem
-	leads      bool   // some of the entries do
-	exists     bool   // it is counted as live
-	owner      string // for this namespace
-	winner     string // the namespace of the result
-	firm       int    // 1 if it is in a zone and there whatever becomes of other hosts
+	name     string
+	inZone   bool
+	entries  []*Entry // the oldest first
+	live     []*Entry // those with a target, as far as is known
+	problems []object.Problem
+	leads    bool   // some of the entries do
+	owner    string // whose it is by its live claims: everyone's in a zone, else the oldest one's namespace; "" without any
+	winner   string // the namespace of the result
 }
 
 // Changes are the results of one Resolve that may differ from those before.
@@ -88,8 +90,9 @@ func NewResolver(options *config.Options, services Services) *Resolver {
 	return &Resolver{
 		options: options, services: services,
 		objects: map[object.KindName][]*Entry{}, claimed: map[string]int{}, hosts: map[string]*host{}, own: sets[string, *Entry]{},
-		answers: map[cache.ObjectName]*answer{}, names: newExistence(), graph: newGraph(), blocks: newWildcardBlocks(options),
-		changed: map[object.KindName][]*Claim{}, dirtyEntries: map[*Entry]bool{}, dirtyHosts: map[*host]bool{},
+		answers: map[cache.ObjectName]*answer{}, names: newCounts(), leading: sets[string, *host]{},
+		targets: map[string]*target{}, readers: sets[read, *target]{}, blocks: newWildcardBlocks(options),
+		changed: map[object.KindName][]*Claim{}, dirtyEntries: map[*Entry]bool{}, dirtyHosts: map[*host]bool{}, dirtyTargets: map[*target]bool{},
 	}
 }
 
@@ -104,9 +107,6 @@ func (r *Resolver) SetPartial(partial bool) {
 	r.partial = partial
 	for e := range r.Entries() {
 		r.dirtyEntries[e] = true
-	}
-	for _, t := range r.graph.targets {
-		r.graph.dirty[t] = true
 	}
 }
 
@@ -161,7 +161,6 @@ func (r *Resolver) resolveHosts(c *Changes) {
 		r.rebase(h)
 	}
 	hosts := r.closure()
-	r.dirtyHosts = map[*host]bool{}
 	for h := range hosts {
 		c.Gone = append(c.Gone, h.problems...)
 		h.problems = nil
@@ -176,7 +175,7 @@ func (r *Resolver) resolveHosts(c *Changes) {
 		if out, found := r.Resolution(h.name); found {
 			winner = out.Winner.Namespace
 		}
-		if h.zone == "" && winner != h.winner {
+		if !h.inZone && winner != h.winner {
 			r.blocks.set(h.name, h.winner, winner)
 			h.winner = winner
 		}
@@ -232,14 +231,16 @@ func (r *Resolver) attach(e *Entry) {
 		}
 		h := r.hosts[name]
 		if h == nil {
-			h = &host{name: name, zone: r.options.Zone(name)}
+			h = &host{name: name, inZone: r.options.Zone(name) != ""}
 			r.hosts[name] = h
 		}
 		h.entries = append(h.entries, e)
 		e.hosts = append(e.hosts, h)
 		r.dirtyHosts[h] = true
 	}
-	r.graph.add(e)
+	if e.hosts != nil {
+		r.addTargets(e)
+	}
 }
 
 // detach undoes attach. The hosts' entries are filtered once all are detached, so that many of one host take linear time.
@@ -251,9 +252,7 @@ func (r *Resolver) detach(e *Entry) {
 		r.own.remove(name, e)
 	}
 	r.forget(e, e.deps)
-	for _, t := range r.graph.remove(e) {
-		r.forget(t, t.deps)
-	}
+	r.removeTargets(e)
 	e.problems, e.hosts, e.deps, e.followed, e.Direct = nil, nil, nil, nil, ResolvedTargets{}
 }
 
@@ -262,13 +261,13 @@ func (r *Resolver) rebase(h *host) {
 	slices.SortFunc(h.entries, (*Entry).compare)
 	led := h.leads
 	h.leads = slices.ContainsFunc(h.entries, (*Entry).leads)
-	r.names.place(h, led)
+	for name := h.name; (led || h.leads) && name != ""; name = hostname.Parent(name) {
+		r.names.changed[name] = true // as its claims may turn out to lead nowhere
+		if r.leading.remove(name, h); h.leads {
+			r.leading.add(name, h)
+		}
+	}
 	r.setLive(h, h.entries)
-}
-
-func (r *Resolver) setLive(h *host, live []*Entry) {
-	h.live = live
-	r.names.move(h)
 }
 
 // note adds notices about a host that a claim is admitted for.
@@ -336,7 +335,7 @@ func (r *Resolver) Counting(name string) []*Entry {
 
 // Covers reports whether a host that is some claim's target is claimed, itself or by a wildcard, and leads anywhere.
 func (r *Resolver) Covers(target string) bool {
-	t := r.graph.targets[target]
+	t := r.targets[target]
 	if t == nil {
 		return false
 	}

@@ -189,8 +189,8 @@ func TestResolverHistory(t *testing.T) {
 
 // kept counts what a Resolver remembers.
 func (r *Resolver) kept() string {
-	return fmt.Sprint(len(r.objects), len(r.claimed), len(r.hosts), len(r.own), len(r.answers), len(r.names.live), len(r.names.firm), len(r.names.leading), len(r.names.changed),
-		len(r.graph.targets), len(r.graph.readers), len(r.graph.dirty), len(r.blocks.wildcard), len(r.blocks.below), len(r.blocks.children), len(r.blocks.withheld),
+	return fmt.Sprint(len(r.objects), len(r.claimed), len(r.hosts), len(r.own), len(r.answers), len(r.names.hosts), len(r.leading), len(r.names.changed),
+		len(r.targets), len(r.readers), len(r.dirtyTargets), len(r.blocks.wildcard), len(r.blocks.below.hosts), len(r.blocks.below.changed), len(r.blocks.children), len(r.blocks.withheld),
 		len(r.changed), len(r.dirtyEntries), len(r.dirtyHosts))
 }
 

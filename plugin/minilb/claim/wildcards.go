@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,11 +17,6 @@ func (r *Resolver) live(name string) []*Entry {
 		return h.live
 	}
 	return nil
-}
-
-// exists reports whether a name in a zone exists, with data or without.
-func (r *Resolver) exists(t *target, name string) bool {
-	return r.names.live[inNamespace{name: name}] > 0 || r.existsAnyway(t, name)
 }
 
 // existsAnyway reports whether a name in a zone exists whatever is claimed.
@@ -39,21 +35,51 @@ func (r *Resolver) existsAnyway(t *target, name string) bool {
 }
 
 // sourceOfSynthesis returns the claimed name, possibly a wildcard, that covers a target, or "" (D10, RFC 4592).
-func (r *Resolver) sourceOfSynthesis(t *target) string {
+func (r *Resolver) sourceOfSynthesis(t *target) string { return r.synthesize(t, nil) }
+
+// synthesize is sourceOfSynthesis if reads is nil. Else it adds all that this may read, whether claims that lead to other hosts
+// are live or not.
+func (r *Resolver) synthesize(t *target, reads *[]read) string {
 	host, zone := t.host, r.options.Zone(t.host)
+	note := func(name string, exists bool) {
+		if reads != nil {
+			*reads = append(*reads, read{name, exists})
+		}
+	}
+	// owner returns who has a name, "" if nobody does for sure.
+	owner := func(name string) string {
+		note(name, false)
+		if h := r.hosts[name]; h != nil && (reads == nil || !h.leads) {
+			return h.owner
+		}
+		return ""
+	}
+	exists := func(name string) bool {
+		if r.existsAnyway(t, name) {
+			return true
+		}
+		note(name, true)
+		return reads == nil && r.exists(everyone, name)
+	}
 	switch {
-	case len(r.live(host)) > 0:
+	case owner(host) != "":
 		return host
-	case hostname.IsSought(host), zone != "" && r.exists(t, host):
-		return "" // C7, D12
+	case hostname.IsSought(host), zone != "" && exists(host): // C7, D12
+		return ""
 	}
 	for offset, end := dns.NextLabel(host, 0); !end; offset, end = dns.NextLabel(host, offset) {
 		encloser := host[offset:]
-		claims := r.live("*." + encloser)
+		wildcard := "*." + encloser
+		if h := r.hosts[wildcard]; reads != nil && zone == "" && h != nil && len(h.entries) > 0 {
+			for name := host; name != encloser; name = hostname.Parent(name) {
+				note(name, true)
+			}
+		}
+		namespace := owner(wildcard)
 		switch {
-		case len(claims) > 0 && (zone != "" || r.reaches(encloser, claims[0].Namespace, host)):
-			return "*." + encloser
-		case len(claims) > 0, zone == "" && len(r.live(encloser)) > 0, zone != "" && r.exists(t, encloser):
+		case namespace != "" && (zone != "" || r.reaches(encloser, namespace, host)):
+			return wildcard
+		case namespace != "", zone == "" && owner(encloser) != "", zone != "" && exists(encloser):
 			return ""
 		}
 	}
@@ -64,7 +90,7 @@ func (r *Resolver) sourceOfSynthesis(t *target) string {
 // (C6, C7b).
 func (r *Resolver) reaches(parent, namespace, host string) bool {
 	for name := host; name != parent; name = hostname.Parent(name) {
-		if r.names.live[inNamespace{namespace, name}] > 0 || r.options.Withholds(name, namespace) {
+		if r.exists(namespace, name) || r.options.Withholds(name, namespace) {
 			return false
 		}
 	}
@@ -77,58 +103,37 @@ func (r *Resolver) reaches(parent, namespace, host string) bool {
 // directly below the wildcard's parent.
 type wildcardBlocks struct {
 	options  *config.Options
-	wildcard map[string]string         // by the name that a wildcard stands directly below, the namespace that has it
-	below    map[string]map[string]int // by name, how many hosts of each namespace are below; "" for suffixes that are withheld
-	children sets[string, string]      // of the names in below, by parent
-	withheld map[string]bool           // suffixes
-	current  map[string]bool           // the blocks, and whether they are withheld
+	wildcard map[string]string    // by the name that a wildcard stands directly below, the namespace that has it
+	below    counts               // hosts, also for everyone; suffixes that are withheld only for everyone
+	children sets[string, string] // names with some below, by parent
+	withheld map[string]bool      // suffixes
+	current  map[string]bool      // the blocks, and whether they are withheld
 
-	dirty        map[string]bool // names that may have become blocks, or no longer
 	newWildcards bool
 }
 
 func newWildcardBlocks(options *config.Options) wildcardBlocks {
 	return wildcardBlocks{
-		options:  options,
-		wildcard: map[string]string{}, below: map[string]map[string]int{}, children: sets[string, string]{},
-		withheld: map[string]bool{}, current: map[string]bool{}, dirty: map[string]bool{},
+		options: options, wildcard: map[string]string{}, below: newCounts(), children: sets[string, string]{},
+		withheld: map[string]bool{}, current: map[string]bool{},
 	}
 }
 
 // set moves a host from one namespace to another, "" for none.
 func (b *wildcardBlocks) set(host, was, namespace string) {
-	if was != "" {
-		b.count(host, was, -1)
-	}
-	if namespace != "" {
-		b.count(host, namespace, 1)
+	b.below.move(host, was, namespace)
+	switch {
+	case was == "":
+		b.below.move(host, "", everyone)
+	case namespace == "":
+		b.below.move(host, everyone, "")
 	}
 	if parent, isWildcard := strings.CutPrefix(host, "*."); isWildcard {
 		b.newWildcards = true
 		if b.wildcard[parent] = namespace; namespace == "" {
 			delete(b.wildcard, parent)
 		}
-		for name := range b.children[parent] {
-			b.dirty[name] = true
-		}
-	}
-}
-
-// count adds a host to those below the names above it.
-func (b *wildcardBlocks) count(host, namespace string, n int) {
-	for name, parent := hostname.Parent(host), hostname.Parent(hostname.Parent(host)); parent != ""; name, parent = parent, hostname.Parent(parent) {
-		b.dirty[name] = true
-		if b.below[name] == nil {
-			b.below[name] = map[string]int{}
-			b.children.add(parent, name)
-		}
-		if b.below[name][namespace] += n; b.below[name][namespace] > 0 {
-			continue
-		}
-		if delete(b.below[name], namespace); len(b.below[name]) == 0 {
-			delete(b.below, name)
-			b.children.remove(parent, name)
-		}
+		maps.Copy(b.below.changed, b.children[parent])
 	}
 }
 
@@ -140,30 +145,37 @@ func (b *wildcardBlocks) nearest(name string) (namespace string, found bool) {
 	return namespace, found
 }
 
-// resolve returns the names whose block was added, removed or changed.
-func (b *wildcardBlocks) resolve() (changed []string) {
+// withhold brings up to date which suffixes are withheld.
+func (b *wildcardBlocks) withhold() {
 	for _, rule := range b.options.Claims {
-		if !b.newWildcards {
-			break
-		}
 		owner, found := b.nearest(rule.Suffix)
 		switch is := found && b.options.Zone(rule.Suffix) == "" && b.options.Withholds(rule.Suffix, owner); {
 		case is == b.withheld[rule.Suffix]:
 			continue
 		case is:
-			b.count(rule.Suffix, "", 1)
+			b.below.move(rule.Suffix, "", everyone)
 			b.withheld[rule.Suffix] = true
 		default:
-			b.count(rule.Suffix, "", -1)
+			b.below.move(rule.Suffix, everyone, "")
 			delete(b.withheld, rule.Suffix)
 		}
-		b.dirty[rule.Suffix] = true
+		b.below.changed[rule.Suffix] = true
 	}
-	b.newWildcards = false
-	for name := range b.dirty {
+}
+
+// resolve returns the names whose block was added, removed or changed.
+func (b *wildcardBlocks) resolve() (changed []string) {
+	if b.newWildcards {
+		b.withhold()
+	}
+	for name := range b.below.changed {
+		parent, some := hostname.Parent(name), b.below.hosts[inNamespace{everyone, name}] > 0
+		if b.children.remove(parent, name); some {
+			b.children.add(parent, name)
+		}
 		withheld := b.withheld[name]
-		owner, covered := b.wildcard[hostname.Parent(name)]
-		is := withheld || covered && b.below[name] != nil && b.below[name][owner] == 0
+		owner, covered := b.wildcard[parent]
+		is := withheld || covered && some && b.below.hosts[inNamespace{owner, name}] == 0
 		was, blocked := b.current[name]
 		if is == blocked && withheld == was {
 			continue
@@ -173,6 +185,6 @@ func (b *wildcardBlocks) resolve() (changed []string) {
 		}
 		changed = append(changed, name)
 	}
-	b.dirty = map[string]bool{}
+	b.newWildcards, b.below.changed = false, map[string]bool{}
 	return changed
 }
