@@ -2,6 +2,7 @@ package claim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"k8s.io/client-go/tools/cache"
@@ -57,28 +58,18 @@ func (r *Resolver) noTarget(e *Entry) string {
 	return why
 }
 
-// following resolves a closure of hosts.
-type following struct {
-	*Resolver
-	hosts   map[*host]bool
-	entries map[*Entry]bool // of these hosts, that lead to others and are not dropped
-}
-
 // follow resolves the claims of a closure of hosts that lead to other hosts, and drops those that lead nowhere.
 func (r *Resolver) follow(hosts map[*host]bool) {
-	f := following{r, hosts, map[*Entry]bool{}}
+	entries := map[*Entry]bool{} // that lead to others and are not dropped
 	for h := range hosts {
 		for _, e := range h.entries {
 			if e.leads() {
-				f.entries[e] = true
+				entries[e] = true
 			}
 		}
 	}
-	if len(f.entries) == 0 {
-		return
-	}
-	f.prune()
-	f.find()
+	r.prune(hosts, entries)
+	r.find(entries)
 	for again, attempts := true, 0; again && attempts < maxDepth; attempts++ {
 		again = false
 		for h := range hosts {
@@ -92,7 +83,7 @@ func (r *Resolver) follow(hosts map[*host]bool) {
 			}
 		}
 		if again {
-			f.find()
+			r.find(entries)
 		}
 	}
 	r.names.changed = map[string]bool{} // who reads them is among the hosts
@@ -101,57 +92,52 @@ func (r *Resolver) follow(hosts map[*host]bool) {
 // prune drops claims without a target: they make no name exist (M2), so they must not hide another name. Each round examines
 // all candidates before it drops any, as their order must not matter (C5); the next round's candidates depend on what was
 // dropped, so that a chain takes linear time.
-func (f *following) prune() {
-	candidates := f.entries
-	for len(candidates) > 0 {
-		f.names.changed = map[string]bool{}
-		gone := map[*Entry]string{}
-		for e := range candidates {
-			if why := f.noTarget(e); why != "" {
-				gone[e] = why
-			}
-		}
-		candidates = map[*Entry]bool{}
-		again := func(targets map[*target]bool) {
-			for t := range targets {
-				for e := range t.entries {
-					if f.entries[e] && gone[e] == "" {
-						candidates[e] = true
-					}
-				}
-			}
-		}
+func (r *Resolver) prune(hosts map[*host]bool, entries map[*Entry]bool) {
+	for candidates := maps.Clone(entries); len(candidates) > 0; {
+		r.names.changed = map[string]bool{}
+		gone := map[*Entry]bool{}
 		lost := map[*host]bool{}
-		for e, why := range gone {
-			delete(f.entries, e)
+		for e := range candidates {
+			why := r.noTarget(e)
+			if why == "" {
+				continue
+			}
+			gone[e] = true
+			delete(entries, e)
 			for _, h := range e.hosts {
-				if f.hosts[h] {
+				if hosts[h] {
 					lost[h] = true
-					h.problems = append(h.problems, f.notServed(e, h.name, why)...)
+					h.problems = append(h.problems, r.notServed(e, h.name, why)...)
 				}
 			}
 		}
 		for h := range lost {
-			f.setLive(h, slices.DeleteFunc(slices.Clone(h.live), func(e *Entry) bool { return gone[e] != "" }))
-			if len(h.live) == 0 {
-				again(f.readers[read{name: h.name}])
-			}
+			r.setLive(h, slices.DeleteFunc(slices.Clone(h.live), func(e *Entry) bool { return gone[e] }))
 		}
-		for name := range f.names.changed {
-			again(f.readers[read{name, true}])
+		candidates = map[*Entry]bool{}
+		for name := range r.names.changed {
+			for _, exists := range []bool{false, true} {
+				for t := range r.readers[read{name, exists}] {
+					for e := range t.entries {
+						if entries[e] {
+							candidates[e] = true
+						}
+					}
+				}
+			}
 		}
 	}
 }
 
 // find follows each claim to its targets, one round for each host on the way, so that the order does not matter and a loop
 // finds nothing (M6).
-func (f *following) find() {
+func (r *Resolver) find(entries map[*Entry]bool) {
 	sources := map[string]string{}
-	for e := range f.entries {
+	for e := range entries {
 		e.followed = nil
 		for _, host := range e.Direct.Hosts {
 			if _, known := sources[host]; !known {
-				sources[host] = f.sourceOfSynthesis(f.targets[host])
+				sources[host] = r.sourceOfSynthesis(r.targets[host])
 			}
 		}
 	}
@@ -159,16 +145,16 @@ func (f *following) find() {
 		names := map[string]Resolution{} // that claims lead to, as of the round before
 		for _, name := range sources {
 			if _, known := names[name]; !known && name != "" {
-				names[name] = f.Resolver.hosts[name].resolve()
+				names[name] = r.hosts[name].resolve()
 			}
 		}
-		for e := range f.entries {
+		for e := range entries {
 			var out Resolution
 			out.add(e.Direct.Resolution)
 			for _, host := range e.Direct.Hosts {
 				if name := sources[host]; name != "" {
 					out.add(names[name])
-				} else if f.options.Zone(host) == "" {
+				} else if r.options.Zone(host) == "" {
 					out.External = append(out.External, host)
 				}
 			}
