@@ -17,7 +17,7 @@ func (rs *Routes) accepted(r *object.Route, ref object.ParentRef, p *parent) *ob
 		return nil
 	}
 	controller := "" // any, if the class cannot be read
-	if class := rs.classes[p.gateway.Class]; class != nil {
+	if class := rs.classes[classNamed(p.gateway.Class)]; class != nil {
 		controller = class.Controller
 	}
 	owner := func(v *object.RouteStatus) bool { return controller == "" || v.Controller == controller }
@@ -69,7 +69,7 @@ func (rs *Routes) responsible(class, controller string) string {
 	switch {
 	case controller != "":
 		return fmt.Sprintf("is controller %q of GatewayClass %q running?", printable.Shorten(controller), printable.Shorten(class))
-	case rs.classes[class] == nil && rs.missing(object.KindName{Kind: object.KindGatewayClass, Name: class}).cause == CauseAbsent:
+	case rs.classes[classNamed(class)] == nil && rs.missing(classNamed(class)).cause == CauseAbsent:
 		return fmt.Sprintf("GatewayClass %q does not exist", printable.Shorten(class))
 	}
 	return fmt.Sprintf("is the controller of GatewayClass %q running?", printable.Shorten(class))

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/tools/cache"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
@@ -142,8 +141,8 @@ func (rs *Routes) parents(r *object.Route) []object.ParentRef {
 	}
 	parents := slices.Clone(r.Parents)
 	for _, v := range r.Statuses {
-		gw := rs.gateways[cache.NewObjectName(v.Parent.Namespace, v.Parent.Name)]
-		if v.Parent.Kind == object.KindGateway && gw != nil && gw.IsDefault && !slices.Contains(parents, v.Parent) {
+		gw := rs.gateways[v.Parent.KindName]
+		if gw != nil && gw.IsDefault && !slices.Contains(parents, v.Parent) {
 			parents = append(parents, v.Parent)
 		}
 	}
@@ -271,7 +270,7 @@ func (rs *Routes) rejects(p *parent, l *object.Listener, r *object.Route) string
 
 // labelled returns the labels of a namespace, if it is known (G16).
 func (rs *Routes) labelled(name string) (labels.Set, bool) {
-	if ns := rs.namespaces[name]; ns != nil && ns.Labels != nil {
+	if ns := rs.namespaces[namespaceNamed(name)]; ns != nil && ns.Labels != nil {
 		return ns.Labels, true
 	}
 	return nil, false

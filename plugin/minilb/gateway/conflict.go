@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/client-go/tools/cache"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -20,10 +19,10 @@ func (rs *Routes) superseded(l *object.Listener) bool {
 	}
 	rs.losers = map[*object.Listener]bool{}
 	taken := map[object.KindName]ports{}
-	for _, gw := range rs.gateways {
-		taken[gw.KindName()] = ports{}
+	for name, gw := range rs.gateways {
+		taken[name] = ports{}
 		for i := range gw.Listeners {
-			taken[gw.KindName()].take(&gw.Listeners[i])
+			taken[name].take(&gw.Listeners[i])
 		}
 	}
 	sets := slices.SortedFunc(maps.Values(rs.sets), func(x, y *object.ListenerSet) int {
@@ -31,8 +30,8 @@ func (rs *Routes) superseded(l *object.Listener) bool {
 		return cmp.Or(ox.Older(&oy), strings.Compare(x.Kind, y.Kind)) // C5
 	})
 	for _, set := range sets {
-		gw := rs.gateways[cache.NewObjectName(set.Parent.Namespace, set.Parent.Name)]
-		if set.Parent.Kind != object.KindGateway || gw == nil || rs.detached(set, gw) != nil {
+		gw := rs.gateways[set.Parent]
+		if gw == nil || rs.detached(set, gw) != nil {
 			continue
 		}
 		for i := range set.Listeners {

@@ -60,8 +60,8 @@ func (rs *Routes) similar(absent object.KindName) string {
 			names = append(names, name.Namespace+"/"+name.Name)
 		}
 	}
-	for _, gw := range rs.gateways {
-		consider(gw.KindName())
+	for name := range rs.gateways {
+		consider(name)
 	}
 	for name := range rs.sets {
 		consider(name)

@@ -40,7 +40,7 @@ func testObjects(t testing.TB, manifest string) *Routes {
 			objects.Set(object.NewGatewayClass(obj, nil))
 		case object.KindListenerSet, object.KindXListenerSet:
 			objects.Set(object.NewListenerSet(kind)(obj, nil))
-		case kindNamespace:
+		case "Namespace":
 			objects.Set(object.NewNamespace(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: obj.GetName(), Labels: obj.GetLabels()}}, nil))
 		case object.KindHTTPRoute, object.KindGRPCRoute, object.KindTLSRoute:
 			objects.Set(object.NewRoute(kind)(obj, nil))

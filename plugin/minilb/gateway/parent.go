@@ -3,8 +3,6 @@ package gateway
 import (
 	"slices"
 
-	"k8s.io/client-go/tools/cache"
-
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
@@ -53,7 +51,7 @@ func (rs *Routes) parent(name object.KindName) (*parent, *obstacle) {
 
 // gateway returns a Gateway of the configured classes.
 func (rs *Routes) gateway(name object.KindName) (*object.Gateway, *obstacle) {
-	gw := rs.gateways[cache.NewObjectName(name.Namespace, name.Name)]
+	gw := rs.gateways[name]
 	switch {
 	case name.Kind != object.KindGateway:
 		return nil, unknownKind(name)

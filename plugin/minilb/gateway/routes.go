@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/client-go/tools/cache"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
@@ -22,25 +21,19 @@ type Routes struct {
 	options     *config.Options
 	unavailable map[object.KindName]Cause // kinds of which nothing is known, by the namespace they are read in, and why
 
-	gateways   map[cache.ObjectName]*object.Gateway
-	classes    map[string]*object.GatewayClass
+	gateways   map[object.KindName]*object.Gateway
+	classes    map[object.KindName]*object.GatewayClass
 	sets       map[object.KindName]*object.ListenerSet
-	namespaces map[string]*object.Namespace
+	namespaces map[object.KindName]*object.Namespace
 	routes     map[object.KindName]*object.Route
 	ignored    map[object.KindName]bool // treated as absent (M8)
 
-	dirty    dirty
+	dirty    map[object.KindName]bool           // objects that have changed since the routes were last computed
+	others   bool                               // some of them are no routes
+	all      bool                               // every route is to be computed
 	losers   map[*object.Listener]bool          // see superseded; nil until needed
 	claims   map[object.KindName][]*claim.Claim // by route
 	problems []object.Problem                   // of the other objects
-}
-
-// dirty is what has changed since the routes were last computed.
-type dirty struct {
-	all        bool
-	routes     map[object.KindName]bool
-	parents    map[object.KindName]bool // Gateways and ListenerSets
-	namespaces map[string]bool
 }
 
 // Object is one of those that Routes are made of: a route, Gateway, GatewayClass, ListenerSet or Namespace.
@@ -53,19 +46,15 @@ type Object interface {
 func New(options *config.Options) *Routes {
 	return &Routes{
 		options:    options,
-		gateways:   map[cache.ObjectName]*object.Gateway{},
-		classes:    map[string]*object.GatewayClass{},
+		gateways:   map[object.KindName]*object.Gateway{},
+		classes:    map[object.KindName]*object.GatewayClass{},
 		sets:       map[object.KindName]*object.ListenerSet{},
-		namespaces: map[string]*object.Namespace{},
+		namespaces: map[object.KindName]*object.Namespace{},
 		routes:     map[object.KindName]*object.Route{},
 		ignored:    map[object.KindName]bool{},
-		dirty:      newDirty(),
+		dirty:      map[object.KindName]bool{},
 		claims:     map[object.KindName][]*claim.Claim{},
 	}
-}
-
-func newDirty() dirty {
-	return dirty{routes: map[object.KindName]bool{}, parents: map[object.KindName]bool{}, namespaces: map[string]bool{}}
 }
 
 // Set adds an object, in place of the one of its kind and name.
@@ -80,65 +69,66 @@ func (rs *Routes) Set(obj Object) {
 	case *object.Route:
 		rs.routes[name] = obj
 	case *object.Gateway:
-		rs.gateways[obj.Key()] = obj
+		rs.gateways[name] = obj
 	case *object.GatewayClass:
-		rs.classes[obj.Name] = obj
+		rs.classes[name] = obj
 	case *object.ListenerSet:
 		rs.sets[name] = obj
 		rs.siblings(obj)
 	case *object.Namespace:
-		rs.namespaces[obj.Name] = obj
+		rs.namespaces[name] = obj
 	}
 }
 
 // Delete drops an object, if it is there.
 func (rs *Routes) Delete(name object.KindName) {
 	rs.losers = nil
+	rs.dirty[name] = true
 	delete(rs.ignored, name)
 	switch name.Kind {
-	case object.KindGateway:
-		rs.dirty.parents[name] = true
-		delete(rs.gateways, cache.NewObjectName(name.Namespace, name.Name))
+	case object.KindHTTPRoute, object.KindGRPCRoute, object.KindTLSRoute:
+		delete(rs.routes, name)
+		return
 	case object.KindGatewayClass:
-		rs.dirty.all = true
-		delete(rs.classes, name.Name)
-	case object.KindListenerSet, object.KindXListenerSet:
-		rs.dirty.parents[name] = true
-		if set := rs.sets[name]; set != nil {
+		rs.all = true
+	}
+	rs.others = true
+	for _, set := range rs.sets {
+		if set.KindName() == name || namespaceNamed(set.Namespace) == name { // its Gateway may select it now, or no longer
 			rs.siblings(set)
 		}
-		delete(rs.sets, name)
-	case kindNamespace:
-		rs.dirty.namespaces[name.Name] = true
-		for _, set := range rs.sets { // its Gateway may select it now, or no longer
-			if set.Namespace == name.Name {
-				rs.siblings(set)
-			}
-		}
-		delete(rs.namespaces, name.Name)
-	default:
-		rs.dirty.routes[name] = true
-		delete(rs.routes, name)
 	}
+	delete(rs.gateways, name)
+	delete(rs.classes, name)
+	delete(rs.sets, name)
+	delete(rs.namespaces, name)
 }
 
-const kindNamespace = "Namespace"
+func classNamed(name string) object.KindName {
+	return object.KindName{Kind: object.KindGatewayClass, Name: name}
+}
+
+func namespaceNamed(name string) object.KindName {
+	return object.KindName{Kind: "Namespace", Name: name}
+}
 
 // siblings marks the other sets of a set's Gateway, with which its listeners may conflict (G53).
 func (rs *Routes) siblings(set *object.ListenerSet) {
 	if rs.options.IgnoreAccepted {
-		rs.dirty.parents[set.Parent] = true
+		rs.dirty[set.Parent] = true
 	}
 }
 
 // NamespaceExists reports whether a Namespace is known to be there.
-func (rs *Routes) NamespaceExists(name string) bool { return rs.namespaces[name] != nil }
+func (rs *Routes) NamespaceExists(name string) bool {
+	return rs.namespaces[namespaceNamed(name)] != nil
+}
 
 // Gateways yields those of the configured classes.
 func (rs *Routes) Gateways() iter.Seq[*object.Gateway] {
 	return func(yield func(*object.Gateway) bool) {
-		for _, gw := range rs.gateways {
-			if _, o := rs.gateway(gw.KindName()); o == nil && !yield(gw) {
+		for name, gw := range rs.gateways {
+			if _, o := rs.gateway(name); o == nil && !yield(gw) {
 				return
 			}
 		}
@@ -152,22 +142,22 @@ func (rs *Routes) Claims(route object.KindName) []*claim.Claim { return rs.claim
 func (rs *Routes) Problems() []object.Problem { return rs.problems }
 
 // RecomputeAll makes the next Recompute look at every route.
-func (rs *Routes) RecomputeAll() { rs.dirty.all = true }
+func (rs *Routes) RecomputeAll() { rs.all = true }
 
 // Recompute recomputes the claims of the routes that changes concern, and returns the routes whose claims differ from
 // before. Routes that are left out claim nothing; each call looks at them again.
 func (rs *Routes) Recompute(unavailable map[object.KindName]Cause, leftOut func(kind, namespace string) bool) (changed []object.KindName) {
 	if !maps.Equal(rs.unavailable, unavailable) {
-		rs.unavailable, rs.dirty.all = unavailable, true
+		rs.unavailable, rs.all = unavailable, true
 	}
-	was := rs.dirty
-	rs.dirty = newDirty()
+	dirty, all, others := rs.dirty, rs.all, rs.all || rs.others
+	rs.dirty, rs.all, rs.others = map[object.KindName]bool{}, false, false
 	compute := func(name object.KindName) {
 		var claims []*claim.Claim
 		switch r := rs.routes[name]; {
 		case r == nil:
 		case leftOut(r.Kind, r.Namespace):
-			rs.dirty.routes[name] = true
+			rs.dirty[name] = true
 		default:
 			claims = rs.claimsOf(r)
 			rs.doubt(r, claims)
@@ -180,14 +170,14 @@ func (rs *Routes) Recompute(unavailable map[object.KindName]Cause, leftOut func(
 			delete(rs.claims, name)
 		}
 	}
-	for name := range was.routes {
-		compute(name)
+	for name := range dirty {
+		compute(name) // nothing, if it is no route
 	}
-	if !was.all && len(was.parents)+len(was.namespaces) == 0 {
+	if !others {
 		return changed
 	}
 	for name, r := range rs.routes {
-		if !was.routes[name] && rs.concerns(r, &was) {
+		if !dirty[name] && (all || rs.concerns(r, dirty)) {
 			compute(name)
 		}
 	}
@@ -208,15 +198,12 @@ func (rs *Routes) Recompute(unavailable map[object.KindName]Cause, leftOut func(
 }
 
 // concerns reports whether what has changed may change what the route claims.
-func (rs *Routes) concerns(r *object.Route, changed *dirty) bool {
-	if changed.all || changed.namespaces[r.Namespace] {
-		return true
-	}
+func (rs *Routes) concerns(r *object.Route, changed map[object.KindName]bool) bool {
 	depends := func(ref object.ParentRef) bool {
 		set := rs.sets[ref.KindName]
-		return changed.parents[ref.KindName] || set != nil && (changed.parents[set.Parent] || changed.namespaces[set.Namespace])
+		return changed[ref.KindName] || set != nil && (changed[set.Parent] || changed[namespaceNamed(set.Namespace)])
 	}
-	return slices.ContainsFunc(r.Parents, depends) ||
+	return changed[namespaceNamed(r.Namespace)] || slices.ContainsFunc(r.Parents, depends) ||
 		r.UseDefaultGateways && slices.ContainsFunc(r.Statuses, func(v object.RouteStatus) bool { return depends(v.Parent) })
 }
 
@@ -240,7 +227,7 @@ func (rs *Routes) unsure(ref object.ParentRef) bool {
 	if set := rs.sets[name]; set != nil {
 		name, listeners = set.Parent, set.Listeners
 	}
-	if gw := rs.gateways[cache.NewObjectName(name.Namespace, name.Name)]; gw != nil && name.Kind == object.KindGateway {
+	if gw := rs.gateways[name]; gw != nil {
 		selections = append(selections, gw.AllowedListeners)
 		listeners = slices.Concat(listeners, gw.Listeners)
 	}
