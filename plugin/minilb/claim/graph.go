@@ -115,8 +115,11 @@ func (r *Resolver) closure() map[*host]bool {
 						continue
 					}
 					done[at] = true
-					for to := range r.leading[at.name] {
-						if at.exists || to.name == at.name {
+					if to := r.hosts[at.name]; to != nil && to.leads {
+						add(to)
+					}
+					if at.exists {
+						for to := range r.leading[at.name] {
 							add(to)
 						}
 					}

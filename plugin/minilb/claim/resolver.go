@@ -27,7 +27,7 @@ type Resolver struct {
 	own     sets[string, *Entry] // by the name of an exposed Service: claims that lead only to that Service (D17)
 	answers map[cache.ObjectName]*answer
 	names   counts              // of live hosts: in a zone they are everyone's
-	leading sets[string, *host] // by name, the hosts at or below it with claims that lead to other hosts
+	leading sets[string, *host] // by name, the hosts below it with claims that lead to other hosts
 	targets map[string]*target
 	readers sets[read, *target]
 	blocks  wildcardBlocks
@@ -263,7 +263,7 @@ func (r *Resolver) rebase(h *host) {
 	h.leads = slices.ContainsFunc(h.entries, (*Entry).leads)
 	for name := h.name; (led || h.leads) && name != ""; name = hostname.Parent(name) {
 		r.names.changed[name] = true // as its claims may turn out to lead nowhere
-		if r.leading.remove(name, h); h.leads {
+		if r.leading.remove(name, h); h.leads && name != h.name {
 			r.leading.add(name, h)
 		}
 	}
