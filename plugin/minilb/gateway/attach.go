@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -159,10 +160,7 @@ func (rs *Routes) attach(r *object.Route, ref object.ParentRef, served *servings
 	if o != nil {
 		return false, o
 	}
-	to := p.targets
-	if r.Targets != nil {
-		to = r.Targets
-	}
+	to := cmp.Or(r.Targets, p.targets)
 	var accepting, rejecting []*object.Listener
 	for i := range p.listeners {
 		switch l := &p.listeners[i]; {

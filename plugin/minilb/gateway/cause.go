@@ -75,15 +75,10 @@ func (rs *Routes) missing(name object.KindName) *obstacle {
 	if namespaces := rs.options.Namespaces; name.Namespace != "" && len(namespaces) > 0 && !slices.Contains(namespaces, name.Namespace) {
 		return obstruct(CauseOutside, "%s lies outside of the namespaces that are read", name)
 	}
-	kind := strings.ToLower(name.Kind)
-	cause, unknown := rs.unavailable[object.KindName{Kind: kind}]
-	if !unknown {
-		cause, unknown = rs.unavailable[object.KindName{Kind: kind, Namespace: name.Namespace}]
-	}
-	switch {
+	switch cause := rs.unknown(strings.ToLower(name.Kind), name.Namespace); {
 	case cause == CauseUnserved:
 		return obstruct(cause, "%s does not exist: the API server does not serve its kind", name)
-	case unknown:
+	case cause != "":
 		return obstruct(cause, "%s cannot be read", name)
 	case rs.ignored[name]:
 		return obstruct(CauseIgnored, "%s has label %s, which makes it absent", name, lb.IgnoreLabel)

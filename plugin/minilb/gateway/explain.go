@@ -83,15 +83,13 @@ func (rs *Routes) listeners(r *object.Route, ref object.ParentRef, p *parent, na
 			common := hostname.Intersect(l.Host, host)
 			return common != "" && hostname.Matches(common, name)
 		}
-		switch {
+		switch why := rs.rejects(p, l, r); {
 		case !ref.Matches(l):
 			v.Message = "the parentRef asks for another sectionName or port"
-		default:
-			if v.Message = rs.rejects(p, l, r); v.Message != "" {
-				v.Message = "it " + v.Message
-			} else if !slices.ContainsFunc(r.Hosts, serves) {
-				v.Message = "its hostname and the route's have nothing in common that is this name"
-			}
+		case why != "":
+			v.Message = "it " + why
+		case !slices.ContainsFunc(r.Hosts, serves):
+			v.Message = "its hostname and the route's have nothing in common that is this name"
 		}
 		all = append(all, v)
 	}

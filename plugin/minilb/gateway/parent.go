@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -34,17 +35,13 @@ func (rs *Routes) parent(name object.KindName) (*parent, *obstacle) {
 			return nil, malformed(name)
 		}
 		gw, o := rs.gateway(set.Parent) // G50
+		if o == nil {
+			o = rs.detached(set, gw)
+		}
 		if o != nil {
 			return nil, o
 		}
-		if o := rs.detached(set, gw); o != nil {
-			return nil, o
-		}
-		p := &parent{KindName: name, gateway: gw, set: set, listeners: set.Listeners, targets: &gw.Targets}
-		if set.Targets != nil {
-			p.targets = set.Targets
-		}
-		return p, nil
+		return &parent{KindName: name, gateway: gw, set: set, listeners: set.Listeners, targets: cmp.Or(set.Targets, &gw.Targets)}, nil
 	}
 	return nil, unknownKind(name)
 }

@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"reflect"
@@ -234,11 +235,12 @@ func (rs *Routes) unsure(ref object.ParentRef) bool {
 	for n := range listeners {
 		selections = append(selections, listeners[n].AllowedRoutes)
 	}
-	return rs.unread(strings.ToLower(name.Kind), name.Namespace) || rs.unread("namespace", "") && slices.ContainsFunc(selections, func(s object.NamespaceSelection) bool {
+	return rs.unknown(strings.ToLower(name.Kind), name.Namespace) == CauseUnavailable || rs.unknown("namespace", "") == CauseUnavailable && slices.ContainsFunc(selections, func(s object.NamespaceSelection) bool {
 		return s.From == gatewayv1.NamespacesFromSelector
 	})
 }
 
-func (rs *Routes) unread(kind, namespace string) bool {
-	return rs.unavailable[object.KindName{Kind: kind}] == CauseUnavailable || rs.unavailable[object.KindName{Kind: kind, Namespace: namespace}] == CauseUnavailable
+// unknown returns why nothing is known of a kind in a namespace, "" if it is read.
+func (rs *Routes) unknown(kind, namespace string) Cause {
+	return cmp.Or(rs.unavailable[object.KindName{Kind: kind}], rs.unavailable[object.KindName{Kind: kind, Namespace: namespace}])
 }
