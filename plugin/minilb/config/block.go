@@ -151,11 +151,9 @@ func (b *Block) Falls(name string) bool {
 // does: several for a network that does not end at a label of its reverse zone, none for what is not a zone. The
 // companion does without that package, which comes with half of CoreDNS.
 func zoneNames(key string) []string {
-	for _, transport := range []string{"tls", "dns", "quic", "grpc", "https3", "https", "unix"} {
-		if rest, found := strings.CutPrefix(key, transport+"://"); found {
-			key = rest
-			break
-		}
+	transports := []string{"tls", "dns", "quic", "grpc", "https3", "https", "unix"}
+	if transport, rest, found := strings.Cut(key, "://"); found && slices.Contains(transports, transport) {
+		key = rest
 	}
 	colon := strings.LastIndex(key, ":")
 	if colon == len(key)-1 {
