@@ -104,11 +104,8 @@ func mountedBy(kind string, meta *metav1.ObjectMeta, pod *corev1.PodSpec) []moun
 		for _, mount := range container.VolumeMounts {
 			if key, within := strings.CutPrefix(container.Args[i+1], path.Clean(mount.MountPath)+"/"); within {
 				if configMap := sourceOf(pod, mount.Name); configMap != nil {
-					for _, item := range configMap.Items {
-						if item.Path == key {
-							key = item.Key
-							break
-						}
+					if i := slices.IndexFunc(configMap.Items, func(item corev1.KeyToPath) bool { return item.Path == key }); i >= 0 {
+						key = configMap.Items[i].Key
 					}
 					account := cache.NewObjectName(meta.Namespace, cmp.Or(pod.ServiceAccountName, "default"))
 					return []mounted{{kind + " " + meta.Namespace + "/" + meta.Name, account, configMap.Name, key, container.Env}}
