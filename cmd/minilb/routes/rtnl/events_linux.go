@@ -62,12 +62,14 @@ func (e *events) watch(routes []Route) {
 func watched(routes []Route) map[netip.Prefix]bool {
 	destinations := make(map[netip.Prefix]bool, len(routes))
 	for _, route := range routes {
-		destinations[route.Destination] = true
 		for _, gateway := range route.Gateways {
 			for network := range networks(gateway) {
-				destinations[network] = destinations[network] // false unless desired
+				destinations[network] = false
 			}
 		}
+	}
+	for _, route := range routes {
+		destinations[route.Destination] = true
 	}
 	return destinations
 }
