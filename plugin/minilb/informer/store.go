@@ -225,7 +225,7 @@ func (s *Store[R, T]) fill(items []*item) {
 	}
 }
 
-// part is a Store of any type. All but reduce are called with the lock held.
+// part is a Store of any type. Its methods are for the Store that was not derived, which guards all of them by their one lock.
 type part[R Full] interface {
 	reduce(R) any
 	same(cache.ObjectName, any) any

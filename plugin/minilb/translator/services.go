@@ -47,7 +47,7 @@ func newServices(options *config.Options, index *records.Index, onRenamed func()
 	}
 }
 
-// with calls f with the lock held, and wakes the run loops for which something has changed.
+// with calls f while nobody else reads or changes them, and wakes the run loops for which something has changed.
 func (s *services) with(f func(*serviceState)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
