@@ -108,7 +108,7 @@ func (l *lab) browse(t *testing.T, program string, args ...string) (string, erro
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := l.client.command(ctx, program, args...)
+	cmd := l.client.Command(ctx, program, args...)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_RUNTIME_DIR="+t.TempDir(), "MOZ_CRASHREPORTER_DISABLE=1")
 	cmd.WaitDelay = time.Second // children of it may hold its output
 	out, err := cmd.CombinedOutput()
@@ -132,7 +132,7 @@ func (p *pod) serveSite(t *testing.T, cert harness.Certificate, ports map[int32]
 		serving.Wait()
 	})
 	for port, target := range ports {
-		listener, err := p.namespace.listen(t.Context(), fmt.Sprintf(":%d", target))
+		listener, err := p.Namespace.Listen(t.Context(), fmt.Sprintf(":%d", target))
 		must(t, err)
 		serving.Go(func() {
 			if port == 443 {

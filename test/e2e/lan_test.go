@@ -14,6 +14,7 @@ import (
 
 	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/harness"
+	"github.com/minilb/minilb/test/netns"
 	"github.com/minilb/minilb/test/shipped"
 )
 
@@ -50,7 +51,7 @@ func (h host) of(family string) netip.Addr {
 // lab is the LAN: hosts on one switch, the nodes among them, and a control plane that all reach
 // through the address of one more host.
 type lab struct {
-	*namespaces
+	*netns.Set
 	cluster  *cluster.Cluster
 	accounts shipped.Accounts // as hosts of the LAN use them
 	coredns  string           // paths of the binaries
@@ -58,12 +59,12 @@ type lab struct {
 	timing   timing
 
 	// bridge is the switch. A host's end of its cable there has the host's name.
-	bridge               *namespace
-	router, client, core *namespace
+	bridge               *netns.Namespace
+	router, client, core *netns.Namespace
 	nodes                map[string]*node
 	pods                 int // that have been made
 
-	forwarder *forwarder
+	forwarder *netns.Forwarder
 	spawns    chan func()   // what runs on the thread that children live with
 	spawned   chan struct{} // closed once that has ended
 }
@@ -87,7 +88,7 @@ func newLab(ctx context.Context) (_ *lab, err error) {
 	if harness.Full { // with Kubernetes' own timeouts and all repetitions, which take a quarter of an hour
 		l.timing = defaults
 	}
-	if l.namespaces, err = newNamespaces(); err != nil {
+	if l.Set, err = netns.New(); err != nil {
 		return nil, err
 	}
 	go func() {
@@ -124,10 +125,10 @@ func newLab(ctx context.Context) (_ *lab, err error) {
 
 // wire makes the switch and the hosts but for the nodes.
 func (l *lab) wire() (err error) {
-	if l.bridge, err = l.add("switch"); err != nil {
+	if l.bridge, err = l.Add("switch"); err != nil {
 		return err
 	}
-	if err := l.bridge.ip("link add bridge type bridge mcast_snooping 0", "link set bridge up"); err != nil {
+	if err := l.bridge.IP("link add bridge type bridge mcast_snooping 0", "link set bridge up"); err != nil {
 		return err
 	}
 	if l.router, err = l.attach("router", routerHost, "net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1"); err != nil {
@@ -146,22 +147,22 @@ func (l *lab) wire() (err error) {
 	if err := defaultRoutes(l.client, routerHost); err != nil {
 		return err
 	}
-	return l.client.setResolver(routerHost.v4.String())
+	return l.client.SetResolver(routerHost.v4.String())
 }
 
 // attach makes a host and plugs it into the switch; its interface is called "lan".
-func (l *lab) attach(name string, addresses host, sysctls ...string) (*namespace, error) {
-	n, err := l.add(name, sysctls...)
+func (l *lab) attach(name string, addresses host, sysctls ...string) (*netns.Namespace, error) {
+	n, err := l.Add(name, sysctls...)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.bridge.ip(
-		fmt.Sprintf("link add %s type veth peer name lan netns %s", name, n.name),
+	if err := l.bridge.IP(
+		fmt.Sprintf("link add %s type veth peer name lan netns %s", name, n.Name),
 		fmt.Sprintf("link set %s master bridge up", name),
 	); err != nil {
 		return nil, err
 	}
-	return n, n.ip(
+	return n, n.IP(
 		"link set lan up",
 		fmt.Sprintf("addr add %s/%d dev lan", addresses.v4, lan4.Bits()),
 		fmt.Sprintf("addr add %s/%d dev lan", addresses.v6, lan6.Bits()),
@@ -169,8 +170,8 @@ func (l *lab) attach(name string, addresses host, sysctls ...string) (*namespace
 }
 
 // defaultRoutes gives a namespace its default routes.
-func defaultRoutes(n *namespace, via host) error {
-	return n.ip(fmt.Sprintf("route add default via %s", via.v4), fmt.Sprintf("route add default via %s", via.v6))
+func defaultRoutes(n *netns.Namespace, via host) error {
+	return n.IP(fmt.Sprintf("route add default via %s", via.v4), fmt.Sprintf("route add default via %s", via.v6))
 }
 
 // startControlPlane starts it in the namespace of the test, on loopback, and lets the LAN reach it.
@@ -185,7 +186,7 @@ func (l *lab) startControlPlane(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if l.forwarder, err = forward(ctx, l.core, netip.AddrPortFrom(controlPlaneHost.v4, 6443), l.cluster.URL); err != nil {
+	if l.forwarder, err = netns.Forward(ctx, l.core, netip.AddrPortFrom(controlPlaneHost.v4, 6443), l.cluster.URL); err != nil {
 		return err
 	}
 	if l.accounts, err = shipped.Apply(ctx, l.cluster); err != nil {
@@ -201,7 +202,7 @@ func (l *lab) lanKubeconfig(path string) error {
 		return err
 	}
 	for _, cluster := range config.Clusters {
-		cluster.Server = "https://" + l.forwarder.addr.String()
+		cluster.Server = "https://" + l.forwarder.Addr.String()
 		cluster.TLSServerName = "127.0.0.1" // for which the certificate is
 	}
 	return clientcmd.WriteToFile(*config, path)
@@ -214,12 +215,12 @@ func (l *lab) close() error {
 		node.stop()
 	}
 	if l.forwarder != nil {
-		l.forwarder.stop()
+		l.forwarder.Stop()
 	}
 	if l.cluster != nil {
 		errs = append(errs, l.cluster.Stop())
 	}
 	close(l.spawns)
 	<-l.spawned
-	return errors.Join(append(errs, l.namespaces.close())...)
+	return errors.Join(append(errs, l.Set.Close())...)
 }

@@ -10,32 +10,20 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/minilb/minilb/test/harness"
+	"github.com/minilb/minilb/test/netns"
 )
-
-// root is the network namespace in which the test was started, and where the control plane runs.
-var root *os.File
 
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
 func run(m *testing.M) int {
-	runtime.LockOSThread()
-	var err error
-	root, err = os.Open("/proc/thread-self/ns/net")
-	runtime.UnlockOSThread()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "find the network namespace:", err)
-		return 1
-	}
-	defer root.Close()
 	code := harness.RunTestsAlone(m)
 	if shared.lab != nil {
 		if err := shared.lab.close(); err != nil {
@@ -67,7 +55,7 @@ func theLab(t *testing.T) *lab {
 	}
 	shared.Do(func() { shared.lab, shared.err = newLab(t.Context()) })
 	if shared.err != nil {
-		if denied := (*deniedError)(nil); errors.As(shared.err, &denied) {
+		if denied := (*netns.DeniedError)(nil); errors.As(shared.err, &denied) {
 			t.Skip(denied)
 		}
 		t.Fatalf("build the LAN: %v", shared.err)

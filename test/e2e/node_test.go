@@ -22,12 +22,14 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/connrotation"
+
+	"github.com/minilb/minilb/test/netns"
 )
 
 // node is a host of the LAN with a bridge for its pods, and what its kubelet does: the Lease and
 // the status that tell the cluster that it is alive, over its own cable.
 type node struct {
-	*namespace
+	*netns.Namespace
 	lab       *lab
 	role      string // its name as a Node
 	addresses host
@@ -48,10 +50,10 @@ type node struct {
 func (l *lab) startNode(ctx context.Context, name string, addresses host) error {
 	n := &node{lab: l, role: name, addresses: addresses, pods: map[string]*pod{}}
 	var err error
-	if n.namespace, err = l.attach(name, addresses, "net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1"); err != nil {
+	if n.Namespace, err = l.attach(name, addresses, "net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1"); err != nil {
 		return err
 	}
-	if err := defaultRoutes(n.namespace, routerHost); err != nil {
+	if err := defaultRoutes(n.Namespace, routerHost); err != nil {
 		return err
 	}
 	if err := l.cluster.Node(ctx, name, addresses.v4.String(), addresses.v6.String()); err != nil {
@@ -64,7 +66,7 @@ func (l *lab) startNode(ctx context.Context, name string, addresses host) error 
 		return fmt.Errorf("node %s has podCIDRs %v, want one of each family", name, n.podCIDRs)
 	}
 	n.gateway = n.address(1)
-	if err := n.ip(
+	if err := n.IP(
 		// An address of its own, or it would be that of one of its ports, and change with the pods.
 		"link add cni0 address 02:00:00:00:00:01 type bridge mcast_snooping 0",
 		"link set cni0 up",
@@ -88,16 +90,16 @@ func (n *node) address(number int) host {
 
 // cut takes the node's cable out of the switch, as a power failure does for everybody else. What
 // runs on the node goes on to. heal puts it back.
-func (n *node) cut() error  { return n.lab.bridge.ip("link set " + n.role + " down") }
-func (n *node) heal() error { return n.lab.bridge.ip("link set " + n.role + " up") }
+func (n *node) cut() error  { return n.lab.bridge.IP("link set " + n.role + " down") }
+func (n *node) heal() error { return n.lab.bridge.IP("link set " + n.role + " up") }
 
 // startKubelet renews the node's Lease and status, and its pods', until stop.
 func (n *node) startKubelet() error {
 	config := rest.CopyConfig(n.lab.cluster.Config)
-	config.Host = "https://" + n.lab.forwarder.addr.String()
+	config.Host = "https://" + n.lab.forwarder.Addr.String()
 	config.TLSClientConfig.ServerName = "127.0.0.1"
 	n.conns = connrotation.NewDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
-		return n.dial(ctx, network, addr)
+		return n.Dial(ctx, network, addr)
 	})
 	config.Dial = n.conns.DialContext
 	client, err := kubernetes.NewForConfig(config)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/minilb/minilb/test/netns"
 )
 
 const (
@@ -23,10 +25,10 @@ const (
 
 // trace returns who answers for a datagram on its way from the namespace to an address, hop by
 // hop, as traceroute does. The last is the address itself, if the way leads there.
-func (n *namespace) trace(to netip.Addr) ([]netip.Addr, error) {
+func trace(n *netns.Namespace, to netip.Addr) ([]netip.Addr, error) {
 	var hops []netip.Addr
 	for ttl := 1; ttl <= maxHops; ttl++ {
-		hop, err := n.hop(to, ttl)
+		hop, err := hop(n, to, ttl)
 		if err != nil {
 			return hops, fmt.Errorf("hop %d to %v, after %v: %w", ttl, to, hops, err)
 		}
@@ -39,8 +41,8 @@ func (n *namespace) trace(to netip.Addr) ([]netip.Addr, error) {
 }
 
 // hop returns who sends the ICMP error about a datagram that may pass ttl-1 routers.
-func (n *namespace) hop(to netip.Addr, ttl int) (from netip.Addr, err error) {
-	err = n.do(func() error {
+func hop(n *netns.Namespace, to netip.Addr, ttl int) (from netip.Addr, err error) {
+	err = n.Do(func() error {
 		var socket int
 		var addr unix.Sockaddr
 		var options [][3]int // level, name, value
@@ -119,8 +121,8 @@ func (f forwarded) of(family string) uint64 {
 	return f.v4
 }
 
-func (n *namespace) forwarded() (f forwarded, err error) {
-	err = n.do(func() error {
+func forwardedBy(n *netns.Namespace) (f forwarded, err error) {
+	err = n.Do(func() error {
 		// Of IPv4 there is a line of names above a line of numbers.
 		text, err := os.ReadFile("/proc/thread-self/net/snmp")
 		if err != nil {
@@ -159,8 +161,8 @@ func (n *namespace) forwarded() (f forwarded, err error) {
 }
 
 // translations returns the tables of iptables in a namespace, where the kernel knows of any.
-func (n *namespace) translations() (tables string, err error) {
-	err = n.do(func() error {
+func translations(n *netns.Namespace) (tables string, err error) {
+	err = n.Do(func() error {
 		for _, file := range []string{"ip_tables_names", "ip6_tables_names"} {
 			text, err := os.ReadFile("/proc/thread-self/net/" + file)
 			if err != nil && !os.IsNotExist(err) {

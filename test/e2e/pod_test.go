@@ -21,6 +21,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/netns"
 )
 
 // podPort is where pods serve.
@@ -31,7 +32,7 @@ const firstPod = 10
 
 // pod is a Pod with a network namespace of its own, which is plugged into its node's bridge, and a web server.
 type pod struct {
-	*namespace
+	*netns.Namespace
 	node      *node
 	role      string // its name as a Pod
 	addresses host
@@ -72,17 +73,17 @@ func (l *lab) startPod(t *testing.T, name, app, nodeName string) *pod {
 
 // plug makes the pod's namespace, as a CNI does.
 func (l *lab) plug(p *pod) (err error) {
-	if p.namespace, err = l.add("pod-" + p.role); err != nil {
+	if p.Namespace, err = l.Add("pod-" + p.role); err != nil {
 		return err
 	}
 	cable := fmt.Sprintf("pod%d", l.pods)
-	if err := p.node.ip(
-		fmt.Sprintf("link add %s type veth peer name eth0 netns %s", cable, p.name),
+	if err := p.node.IP(
+		fmt.Sprintf("link add %s type veth peer name eth0 netns %s", cable, p.Name),
 		fmt.Sprintf("link set %s master cni0 up", cable),
 	); err != nil {
 		return err
 	}
-	return p.ip(
+	return p.IP(
 		"link set eth0 up",
 		fmt.Sprintf("addr add %s/%d dev eth0", p.addresses.v4, p.node.podCIDRs[0].Bits()),
 		fmt.Sprintf("addr add %s/%d dev eth0", p.addresses.v6, p.node.podCIDRs[1].Bits()),
@@ -93,7 +94,7 @@ func (l *lab) plug(p *pod) (err error) {
 
 // listen starts the pod's server.
 func (p *pod) listen() error {
-	listener, err := p.namespace.listen(context.Background(), fmt.Sprintf(":%d", podPort))
+	listener, err := p.Namespace.Listen(context.Background(), fmt.Sprintf(":%d", podPort))
 	if err != nil {
 		return err
 	}
@@ -160,7 +161,7 @@ func (p *pod) remove(ctx context.Context) error {
 	}
 	err := p.server.Shutdown(ctx)
 	p.serve.Wait()
-	return errors.Join(err, p.node.lab.cluster.RemovePod(ctx, "", p.role), p.node.lab.namespaces.remove(p.namespace))
+	return errors.Join(err, p.node.lab.cluster.RemovePod(ctx, "", p.role), p.node.lab.Set.Remove(p.Namespace))
 }
 
 // createService makes a Service of ours with both families for the pods of an app, and returns

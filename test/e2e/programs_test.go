@@ -14,13 +14,14 @@ import (
 
 	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/daemon"
+	"github.com/minilb/minilb/test/netns"
 )
 
 // startDaemon runs one of our programs on a host, until the test ends.
-func (l *lab) startDaemon(t *testing.T, n *namespace, binary string, args ...string) *daemon.Daemon {
+func (l *lab) startDaemon(t *testing.T, n *netns.Namespace, binary string, args ...string) *daemon.Daemon {
 	t.Helper()
 	// ip(8) becomes the program.
-	return l.start(t, filepath.Base(binary), "ip", append([]string{"netns", "exec", n.name, binary}, args...)...)
+	return l.start(t, filepath.Base(binary), "ip", append([]string{"netns", "exec", n.Name, binary}, args...)...)
 }
 
 // start runs a program until the test ends.
@@ -82,29 +83,29 @@ func (l *lab) waitAddresses(t *testing.T, name string, number int) {
 
 // addRoutes executes the lines that "minilb routes" prints on a host, as they are, and takes the
 // routes away again when the test ends.
-func (l *lab) addRoutes(t *testing.T, n *namespace) string {
+func (l *lab) addRoutes(t *testing.T, n *netns.Namespace) string {
 	t.Helper()
-	lines, err := l.router.output(t.Context(), l.minilb, "routes", "-kubeconfig", l.accounts.Controller)
+	lines, err := l.router.Output(t.Context(), l.minilb, "routes", "-kubeconfig", l.accounts.Controller)
 	must(t, err)
 	l.execute(t, n, lines)
 	return lines
 }
 
 // execute runs lines of shell on a host; what routes they add are taken away when the test ends.
-func (l *lab) execute(t *testing.T, n *namespace, lines string) {
+func (l *lab) execute(t *testing.T, n *netns.Namespace, lines string) {
 	t.Helper()
 	t.Cleanup(func() {
 		var errs []error
 		for _, node := range l.nodes {
 			for i, family := range families {
 				// That there is none is no error.
-				_, err := n.output(context.WithoutCancel(t.Context()), "ip", "-"+family, "route", "flush", node.podCIDRs[i].String())
+				_, err := n.Output(context.WithoutCancel(t.Context()), "ip", "-"+family, "route", "flush", node.podCIDRs[i].String())
 				errs = append(errs, err)
 			}
 		}
 		must(t, errors.Join(errs...))
 	})
-	out, err := n.output(t.Context(), "sh", "-e", "-c", lines)
+	out, err := n.Output(t.Context(), "sh", "-e", "-c", lines)
 	must(t, err)
 	if out != "" {
 		t.Errorf("the lines print %q", out)

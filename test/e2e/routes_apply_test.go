@@ -34,10 +34,10 @@ func TestRoutesApply(t *testing.T) {
 		}
 	}
 	// A route of the router's own, to which nothing is done.
-	must(t, l.router.ip("route add 198.51.100.0/24 via 192.168.1.31"))
+	must(t, l.router.IP("route add 198.51.100.0/24 via 192.168.1.31"))
 	t.Cleanup(func() {
-		must(t, l.router.ip("route del 198.51.100.0/24 via 192.168.1.31"))
-		_, err := l.router.output(context.WithoutCancel(ctx), l.minilb, "routes", "-cleanup")
+		must(t, l.router.IP("route del 198.51.100.0/24 via 192.168.1.31"))
+		_, err := l.router.Output(context.WithoutCancel(ctx), l.minilb, "routes", "-cleanup")
 		must(t, err)
 	})
 	others := func() string { return l.otherRoutes(t) }
@@ -65,16 +65,16 @@ func TestRoutesApply(t *testing.T) {
 	l.expectRoutes(t, want)
 
 	// The API server is out of reach, and somebody removes what is there.
-	must(t, l.bridge.ip("link set core down"))
-	t.Cleanup(func() { must(t, l.bridge.ip("link set core up")) })
+	must(t, l.bridge.IP("link set core down"))
+	t.Cleanup(func() { must(t, l.bridge.IP("link set core up")) })
 	victim := pods[0]
 	for _, cidr := range victim.node.podCIDRs {
-		must(t, l.router.ip("route del "+cidr.String()))
+		must(t, l.router.IP("route del "+cidr.String()))
 	}
 	l.expectRoutes(t, want)
 	time.Sleep(1500 * time.Millisecond)
 	l.expectRoutes(t, want)
-	must(t, l.bridge.ip("link set core up"))
+	must(t, l.bridge.IP("link set core up"))
 	for _, family := range families {
 		l.expectDirect(t, family, victim, hostname)
 	}
@@ -95,7 +95,7 @@ func TestRoutesApply(t *testing.T) {
 			t.Errorf("it says %q %d times, want %d:\n%s", verb, got, lines, log)
 		}
 	}
-	out, err := l.router.output(ctx, l.minilb, "routes", "-cleanup")
+	out, err := l.router.Output(ctx, l.minilb, "routes", "-cleanup")
 	must(t, err)
 	if strings.Count(out, "removed ") != len(want) {
 		t.Errorf("-cleanup prints\n%s", out)
@@ -145,7 +145,7 @@ func (l *lab) otherRoutes(t *testing.T) string {
 func (l *lab) showRoutes(t *testing.T) (lines []string) {
 	t.Helper()
 	for _, family := range families {
-		out, err := l.router.output(t.Context(), "ip", "-"+family, "route", "show")
+		out, err := l.router.Output(t.Context(), "ip", "-"+family, "route", "show")
 		must(t, err)
 		for line := range strings.Lines(out) {
 			lines = append(lines, strings.TrimSuffix(strings.Join(strings.Fields(line), " "), " pref medium"))

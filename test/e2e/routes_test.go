@@ -14,6 +14,7 @@ import (
 
 	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/daemon"
+	"github.com/minilb/minilb/test/netns"
 )
 
 // A packet goes from the client through the router to the node and its pod, which sees the client's own
@@ -92,7 +93,7 @@ func (l *lab) curl(t *testing.T, family, hostname string, flags ...string) (fetc
 		"--write-out", `{"local":"%{local_ip} %{local_port}","remote":"%{remote_ip} %{remote_port}"}`,
 		fmt.Sprintf("http://%s:%d/", hostname, podPort),
 	}, flags...)
-	out, err := l.client.output(t.Context(), "curl", args...)
+	out, err := l.client.Output(t.Context(), "curl", args...)
 	if err != nil {
 		return fetched{}, err
 	}
@@ -139,7 +140,7 @@ func (l *lab) expectTrace(t *testing.T, family string, p *pod, via ...host) {
 	for _, hop := range append(via, p.addresses) {
 		want = append(want, hop.of(family))
 	}
-	if got, err := l.client.trace(p.addresses.of(family)); err != nil || !slices.Equal(got, want) {
+	if got, err := trace(l.client, p.addresses.of(family)); err != nil || !slices.Equal(got, want) {
 		t.Errorf("IPv%s to %s: got hops %v (%v), want %v", family, p.role, got, err, want)
 	}
 }
@@ -147,21 +148,21 @@ func (l *lab) expectTrace(t *testing.T, family string, p *pod, via ...host) {
 // expectNoTranslation checks that no host has rules that could translate addresses.
 func (l *lab) expectNoTranslation(t *testing.T, pods []*pod) {
 	t.Helper()
-	hosts := []*namespace{l.router, l.client}
+	hosts := []*netns.Namespace{l.router, l.client}
 	for _, p := range pods {
-		hosts = append(hosts, p.node.namespace, p.namespace)
+		hosts = append(hosts, p.node.Namespace, p.Namespace)
 	}
 	_, missing := exec.LookPath("nft")
 	for _, n := range hosts {
-		rules, err := n.translations()
+		rules, err := translations(n)
 		must(t, err)
 		if missing == nil {
-			more, err := n.output(t.Context(), "nft", "list", "ruleset")
+			more, err := n.Output(t.Context(), "nft", "list", "ruleset")
 			must(t, err)
 			rules += more
 		}
 		if rules != "" {
-			t.Errorf("%s has rules of netfilter:\n%s", n.name, rules)
+			t.Errorf("%s has rules of netfilter:\n%s", n.Name, rules)
 		}
 	}
 }
@@ -170,13 +171,13 @@ func (l *lab) expectNoTranslation(t *testing.T, pods []*pod) {
 func (l *lab) allForwarded(t *testing.T) map[string]forwarded {
 	t.Helper()
 	all := map[string]forwarded{}
-	hosts := map[string]*namespace{"router": l.router}
+	hosts := map[string]*netns.Namespace{"router": l.router}
 	for name, node := range l.nodes {
-		hosts[name] = node.namespace
+		hosts[name] = node.Namespace
 	}
 	for name, n := range hosts {
 		var err error
-		all[name], err = n.forwarded()
+		all[name], err = forwardedBy(n)
 		must(t, err)
 	}
 	return all

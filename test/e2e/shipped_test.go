@@ -19,6 +19,7 @@ import (
 	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/daemon"
 	"github.com/minilb/minilb/test/harness"
+	"github.com/minilb/minilb/test/netns"
 )
 
 // The router's other side: its provider, who has the addresses of the shipped upstreams.
@@ -40,34 +41,34 @@ var (
 
 // wan is the router's other side.
 type wan struct {
-	*namespace
+	*netns.Namespace
 	dead atomic.Bool // whether its upstreams hold their tongues
 }
 
 // startWAN gives the router another side, and takes it away when the test ends.
 func (l *lab) startWAN(t *testing.T) *wan {
 	t.Helper()
-	n, err := l.add("wan")
+	n, err := l.Add("wan")
 	must(t, err)
 	t.Cleanup(func() {
-		must(t, l.router.ip("link del wan"))
-		must(t, l.remove(n))
+		must(t, l.router.IP("link del wan"))
+		must(t, l.Remove(n))
 	})
-	w := &wan{namespace: n}
-	must(t, l.router.ip("link add wan type veth peer name router netns "+n.name, "link set wan up",
+	w := &wan{Namespace: n}
+	must(t, l.router.IP("link add wan type veth peer name router netns "+n.Name, "link set wan up",
 		fmt.Sprintf("addr add %s/24 dev wan", wanRouter.v4), fmt.Sprintf("addr add %s/24 dev wan", cgnRouter), fmt.Sprintf("addr add %s/64 dev wan", wanRouter.v6)))
-	must(t, n.ip("link set router up",
+	must(t, n.IP("link set router up",
 		fmt.Sprintf("addr add %s/24 dev router", wanProvider.v4), fmt.Sprintf("addr add %s/24 dev router", cgnProvider), fmt.Sprintf("addr add %s/64 dev router", wanProvider.v6),
 		fmt.Sprintf("route add %s via %s", lan4, wanRouter.v4), fmt.Sprintf("route add %s via %s", lan6, wanRouter.v6)))
 	for _, upstream := range wanUpstreams {
-		must(t, n.ip("addr add "+upstream+"/32 dev router"))
-		must(t, l.router.ip(fmt.Sprintf("route add %s via %s", upstream, wanProvider.v4)))
+		must(t, n.IP("addr add "+upstream+"/32 dev router"))
+		must(t, l.router.IP(fmt.Sprintf("route add %s via %s", upstream, wanProvider.v4)))
 		var packets net.PacketConn
-		must(t, n.do(func() (err error) {
+		must(t, n.Do(func() (err error) {
 			packets, err = net.ListenPacket("udp", upstream+":53")
 			return err
 		}))
-		listener, err := n.listen(t.Context(), upstream+":53")
+		listener, err := n.Listen(t.Context(), upstream+":53")
 		must(t, err)
 		for _, server := range []*dns.Server{{PacketConn: packets}, {Listener: listener}} {
 			server.Handler = dns.HandlerFunc(w.answer)
@@ -143,17 +144,17 @@ func (l *lab) startShipped(t *testing.T, c shippedCorefile, changes ...string) *
 		if _, _, err := exchange(t.Context(), l.router, "udp", loopback, "minilb.", dns.TypeSOA); err != nil {
 			return err
 		}
-		_, err := l.router.output(t.Context(), "curl", "-sf", "http://127.0.0.1:8181/ready")
+		_, err := l.router.Output(t.Context(), "curl", "-sf", "http://127.0.0.1:8181/ready")
 		return err
 	})
 	return d
 }
 
 // exchange asks from a host, over UDP or TCP, with room for any answer, and returns the answer and its length.
-func exchange(ctx context.Context, from *namespace, network string, server netip.AddrPort, name string, qtype uint16) (*dns.Msg, int, error) {
+func exchange(ctx context.Context, from *netns.Namespace, network string, server netip.AddrPort, name string, qtype uint16) (*dns.Msg, int, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	conn, err := from.dial(ctx, network, server.String())
+	conn, err := from.Dial(ctx, network, server.String())
 	if err != nil {
 		return nil, 0, err
 	}
@@ -176,12 +177,12 @@ func exchange(ctx context.Context, from *namespace, network string, server netip
 func TestShippedRouter(t *testing.T) {
 	l := theLab(t)
 	w := l.startWAN(t)
-	for where, address := range map[*namespace]netip.Addr{l.router: globalRouter, l.client: globalClient} {
-		must(t, where.ip(fmt.Sprintf("addr add %s/64 dev lan", address)))
-		t.Cleanup(func() { must(t, where.ip(fmt.Sprintf("addr del %s/64 dev lan", address))) })
+	for where, address := range map[*netns.Namespace]netip.Addr{l.router: globalRouter, l.client: globalClient} {
+		must(t, where.IP(fmt.Sprintf("addr add %s/64 dev lan", address)))
+		t.Cleanup(func() { must(t, where.IP(fmt.Sprintf("addr del %s/64 dev lan", address))) })
 	}
 	var port uint16
-	expect := func(what string, from *namespace, server netip.Addr, want int) {
+	expect := func(what string, from *netns.Namespace, server netip.Addr, want int) {
 		t.Helper()
 		for _, network := range []string{"udp", "tcp"} {
 			for _, name := range []string{"minilb.", "somewhere.example."} {
@@ -201,13 +202,13 @@ func TestShippedRouter(t *testing.T) {
 			l.startShipped(t, c)
 			for _, family := range families {
 				expect("a client of the LAN", l.client, routerHost.of(family), dns.RcodeSuccess)
-				expect("the provider", w.namespace, wanRouter.of(family), dns.RcodeRefused)
-				expect("the provider, at the LAN's side", w.namespace, routerHost.of(family), dns.RcodeRefused)
+				expect("the provider", w.Namespace, wanRouter.of(family), dns.RcodeRefused)
+				expect("the provider, at the LAN's side", w.Namespace, routerHost.of(family), dns.RcodeRefused)
 			}
-			expect("the provider, by CGNAT", w.namespace, cgnRouter, dns.RcodeRefused)
+			expect("the provider, by CGNAT", w.Namespace, cgnRouter, dns.RcodeRefused)
 			expect("the router itself", l.router, netip.MustParseAddr("127.0.0.1"), dns.RcodeSuccess)
 			expect("a client with a global address", l.client, globalRouter, dns.RcodeRefused)
-			metrics, err := l.router.output(t.Context(), "curl", "-sf", "http://127.0.0.1:9153/metrics")
+			metrics, err := l.router.Output(t.Context(), "curl", "-sf", "http://127.0.0.1:9153/metrics")
 			if err != nil || harness.Sum(metrics, "coredns_acl_blocked_requests_total") < 20 {
 				t.Errorf("metrics on loopback: %v, with\n%s", err, harness.Grep(metrics, "acl"))
 			}
@@ -215,11 +216,11 @@ func TestShippedRouter(t *testing.T) {
 				return
 			}
 			for _, port := range []uint16{8080, 8181, 9153} {
-				for from, at := range map[*namespace][]netip.Addr{l.client: {routerHost.v4, routerHost.v6, globalRouter}, w.namespace: {wanRouter.v4, wanRouter.v6, cgnRouter, routerHost.v4}} {
+				for from, at := range map[*netns.Namespace][]netip.Addr{l.client: {routerHost.v4, routerHost.v6, globalRouter}, w.Namespace: {wanRouter.v4, wanRouter.v6, cgnRouter, routerHost.v4}} {
 					for _, address := range at {
-						if conn, err := from.dial(t.Context(), "tcp", netip.AddrPortFrom(address, port).String()); err == nil {
+						if conn, err := from.Dial(t.Context(), "tcp", netip.AddrPortFrom(address, port).String()); err == nil {
 							conn.Close()
-							t.Errorf("%s: port %d takes connections at %s", from.name, port, address)
+							t.Errorf("%s: port %d takes connections at %s", from.Name, port, address)
 						}
 					}
 				}
@@ -228,7 +229,7 @@ func TestShippedRouter(t *testing.T) {
 		t.Run(c.path+" with the LAN's prefix", func(t *testing.T) {
 			l.startShipped(t, c, "# allow net 2001:db8:", "allow net 2001:db8:")
 			expect("a client with a global address", l.client, globalRouter, dns.RcodeSuccess)
-			expect("the provider", w.namespace, wanRouter.v6, dns.RcodeRefused)
+			expect("the provider", w.Namespace, wanRouter.v6, dns.RcodeRefused)
 		})
 	}
 }
@@ -309,7 +310,7 @@ func TestShippedFlood(t *testing.T) {
 				return strings.Count(string(text), "\n")
 			}
 			before, said, most := anonymous(t, d.PID()), lines(), 0
-			conn, err := l.client.dial(t.Context(), "udp", server.String())
+			conn, err := l.client.Dial(t.Context(), "udp", server.String())
 			must(t, err)
 			defer conn.Close()
 			for i := 0; i < flood; {
@@ -325,7 +326,7 @@ func TestShippedFlood(t *testing.T) {
 				}
 				most = max(most, anonymous(t, d.PID()))
 			}
-			metrics, err := l.router.output(t.Context(), "curl", "-sf", "http://127.0.0.1:9153/metrics")
+			metrics, err := l.router.Output(t.Context(), "curl", "-sf", "http://127.0.0.1:9153/metrics")
 			must(t, err)
 			refused := int(harness.Sum(metrics, "coredns_forward_max_concurrent_rejects_total"))
 			time.Sleep(7 * time.Second) // those that wait for an upstream fail after six

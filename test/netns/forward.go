@@ -1,6 +1,6 @@
 //go:build linux
 
-package e2e_test
+package netns
 
 import (
 	"context"
@@ -11,26 +11,26 @@ import (
 	"sync"
 )
 
-// forwarder takes connections in one namespace and passes them on to a server in the test's own.
-type forwarder struct {
-	addr   netip.AddrPort // where it listens
+// Forwarder takes connections in one namespace and passes them on to a server in the test's own.
+type Forwarder struct {
+	Addr   netip.AddrPort // where it listens
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
 }
 
-// forward starts a forwarder to the host and port of a URL.
-func forward(ctx context.Context, from *namespace, addr netip.AddrPort, to string) (*forwarder, error) {
+// Forward starts a Forwarder to the host and port of a URL.
+func Forward(ctx context.Context, from *Namespace, addr netip.AddrPort, to string) (*Forwarder, error) {
 	target, err := url.Parse(to)
 	if err != nil {
 		return nil, err
 	}
-	listener, err := from.listen(ctx, addr.String())
+	listener, err := from.Listen(ctx, addr.String())
 	if err != nil {
 		return nil, err
 	}
 	// It lasts longer than the test that starts it.
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &forwarder{addr: addr, cancel: cancel}
+	f := &Forwarder{Addr: addr, cancel: cancel}
 	context.AfterFunc(ctx, func() { listener.Close() })
 	f.wait.Go(func() {
 		for {
@@ -44,7 +44,8 @@ func forward(ctx context.Context, from *namespace, addr netip.AddrPort, to strin
 	return f, nil
 }
 
-func (f *forwarder) stop() {
+// Stop closes its connections and waits for their end.
+func (f *Forwarder) Stop() {
 	f.cancel()
 	f.wait.Wait()
 }
