@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -23,30 +24,71 @@ const (
 	kubeControllerManager = "kube-controller-manager"
 )
 
-// binaries are the paths of the components by name.
-type binaries map[string]string
+// Binaries are the paths of programs by name.
+type Binaries map[string]string
 
 // component says where a binary comes from.
 type component struct {
 	name   string
-	env    string // names a path that goes before what we build, as envtest has it
-	module string // pinned by test/controlplane
+	env    string // names a path that goes before what we build, as envtest has it; "" if nothing does
+	pins   string // the nested module that pins it
+	module string // pinned there
 	pkg    string
+	flags  []string // of go build, beside those of all
 }
 
-const kubernetesModule = "k8s.io/kubernetes"
+const (
+	controlPlaneModule = "test/controlplane"
+	runtimeModule      = "test/containerruntime"
 
-var components = []component{
-	{etcd, "TEST_ASSET_ETCD", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"},
-	{kubeAPIServer, "TEST_ASSET_KUBE_APISERVER", kubernetesModule, kubernetesModule + "/cmd/kube-apiserver"},
-	{kubeControllerManager, "TEST_ASSET_KUBE_CONTROLLER_MANAGER", kubernetesModule, kubernetesModule + "/cmd/kube-controller-manager"},
+	kubernetesModule = "k8s.io/kubernetes"
+	containerdModule = "github.com/containerd/containerd/v2"
+	cniModule        = "github.com/containernetworking/plugins"
+	runcModule       = "github.com/opencontainers/runc"
+)
+
+// controlPlaneComponents are what each Cluster runs.
+var controlPlaneComponents = []component{
+	{name: etcd, env: "TEST_ASSET_ETCD", pins: controlPlaneModule, module: "go.etcd.io/etcd/server/v3", pkg: "go.etcd.io/etcd/server/v3"},
+	ofKubernetes(kubeAPIServer, "TEST_ASSET_KUBE_APISERVER"),
+	ofKubernetes(kubeControllerManager, "TEST_ASSET_KUBE_CONTROLLER_MANAGER"),
+}
+
+// nodeComponents are what real nodes take, and the scheduler that pods on them do.
+var nodeComponents = []component{
+	ofKubernetes("kube-scheduler", ""),
+	ofKubernetes("kubelet", ""),
+	ofKubernetes("kube-proxy", ""),
+	ofRuntime(containerdModule, "/cmd/containerd"),
+	ofRuntime(containerdModule, "/cmd/containerd-shim-runc-v2"),
+	ofRuntime(containerdModule, "/cmd/ctr"),
+	ofRuntime(cniModule, "/plugins/main/bridge"),
+	ofRuntime(cniModule, "/plugins/main/loopback"),
+	ofRuntime(cniModule, "/plugins/ipam/host-local"),
+	ofRuntime(cniModule, "/plugins/meta/portmap"),
+	// With seccomp, which pods of ours ask for, and which takes a C compiler and libseccomp.
+	ofRuntime(runcModule, "", "-tags=seccomp"),
+}
+
+func ofKubernetes(name, env string) component {
+	return component{name: name, env: env, pins: controlPlaneModule, module: kubernetesModule, pkg: kubernetesModule + "/cmd/" + name}
+}
+
+func ofRuntime(module, dir string, flags ...string) component {
+	return component{name: path.Base(module + dir), pins: runtimeModule, module: module, pkg: module + dir, flags: flags}
+}
+
+// NodeBinaries returns the programs of a real node: kubelet, kube-proxy, containerd with its shim and ctr,
+// runc and the CNI plugins, and kube-scheduler. It builds those that are not in the user's cache directory.
+func NodeBinaries(ctx context.Context) (Binaries, error) {
+	return findBinaries(ctx, nodeComponents)
 }
 
 // findBinaries finds each component, in this order: at the path in its
 // environment variable, in the directory $KUBEBUILDER_ASSETS, in the user's
 // cache directory. What it does not find it builds into the last.
-func findBinaries(ctx context.Context) (binaries, error) {
-	found := make(binaries)
+func findBinaries(ctx context.Context, components []component) (Binaries, error) {
+	found := make(Binaries)
 	var missing []component
 	for _, component := range components {
 		path, err := component.provided()
@@ -62,12 +104,17 @@ func findBinaries(ctx context.Context) (binaries, error) {
 	if len(missing) == 0 {
 		return found, nil
 	}
-	controlPlane, err := loadControlPlane(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("find the module of the control plane: %w", err)
-	}
+	modules := map[string]*pins{}
 	for _, component := range missing {
-		path, err := controlPlane.get(ctx, component)
+		module := modules[component.pins]
+		if module == nil {
+			var err error
+			if module, err = loadPins(ctx, component.pins); err != nil {
+				return nil, fmt.Errorf("find the module %s: %w", component.pins, err)
+			}
+			modules[component.pins] = module
+		}
+		path, err := module.get(ctx, component)
 		if err != nil {
 			return nil, err
 		}
@@ -78,6 +125,9 @@ func findBinaries(ctx context.Context) (binaries, error) {
 
 // provided returns the path of a binary somebody else provides, or "".
 func (c component) provided() (string, error) {
+	if c.env == "" {
+		return "", nil
+	}
 	if path := os.Getenv(c.env); path != "" {
 		if _, err := os.Stat(path); err != nil {
 			return "", fmt.Errorf("$%s names no %s: %w", c.env, c.name, err)
@@ -99,40 +149,36 @@ func (c component) provided() (string, error) {
 	return filepath.Abs(path)
 }
 
-// controlPlane is the module test/controlplane, which pins what we build.
-type controlPlane struct {
-	dir        string
-	mod        []byte // its go.mod
-	kubernetes string // the version of Kubernetes, as v1.2.3
-	store      *store
+// pins is a nested module, which pins what we build.
+type pins struct {
+	dir   string
+	mod   []byte // its go.mod
+	store *store
 }
 
-// loadControlPlane reads the module. The key of its store is of everything
+// loadPins reads the module. The key of its store is of everything
 // that goes into a binary, so a change of any builds anew.
-func loadControlPlane(ctx context.Context) (*controlPlane, error) {
+func loadPins(ctx context.Context, module string) (*pins, error) {
 	root, err := moduleRoot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &controlPlane{dir: filepath.Join(root, "test", "controlplane")}
-	if c.mod, err = os.ReadFile(filepath.Join(c.dir, "go.mod")); err != nil {
+	p := &pins{dir: filepath.Join(root, module)}
+	if p.mod, err = os.ReadFile(filepath.Join(p.dir, "go.mod")); err != nil {
 		return nil, err
 	}
-	sum, err := os.ReadFile(filepath.Join(c.dir, "go.sum"))
+	sum, err := os.ReadFile(filepath.Join(p.dir, "go.sum"))
 	if err != nil {
 		return nil, err
 	}
-	if c.kubernetes, err = c.version(kubernetesModule); err != nil {
-		return nil, err
-	}
-	toolchain, err := c.goCommand(ctx, "env", "GOVERSION").Output()
+	toolchain, err := p.goCommand(ctx, "env", "GOVERSION").Output()
 	if err != nil {
 		return nil, fmt.Errorf("ask go for its version: %w", err)
 	}
 	hash := sha256.New()
 	for _, part := range [][]byte{
-		c.mod, sum, bytes.TrimSpace(toolchain), []byte(runtime.GOOS + "/" + runtime.GOARCH),
-		[]byte(strings.Join(c.flags(), " ")),
+		p.mod, sum, bytes.TrimSpace(toolchain), []byte(runtime.GOOS + "/" + runtime.GOARCH),
+		[]byte(strings.Join(append(buildFlags(""), buildFlags("v0.0.0")...), " ")),
 	} {
 		fmt.Fprintf(hash, "%d\n%s\n", len(part), part)
 	}
@@ -141,30 +187,32 @@ func loadControlPlane(ctx context.Context) (*controlPlane, error) {
 		return nil, err
 	}
 	key := hex.EncodeToString(hash.Sum(nil))[:16]
-	c.store = &store{dir: filepath.Join(cache, "minilb", "controlplane", key), log: os.Stderr}
-	return c, nil
+	p.store = &store{dir: filepath.Join(cache, "minilb", filepath.Base(module), key), log: os.Stderr}
+	return p, nil
 }
 
 // version returns the release of a module that go.mod requires.
-func (c *controlPlane) version(module string) (string, error) {
-	pin := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(module) + ` (v\d+\.\d+\.\d+)\b`).FindSubmatch(c.mod)
+func (p *pins) version(module string) (string, error) {
+	pin := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(module) + ` (v\d+\.\d+\.\d+)\b`).FindSubmatch(p.mod)
 	if pin == nil {
-		return "", fmt.Errorf("%s/go.mod requires no release of %s", c.dir, module)
+		return "", fmt.Errorf("%s/go.mod requires no release of %s", p.dir, module)
 	}
 	return string(pin[1]), nil
 }
 
-// flags are those of go build. The version is linked in as Kubernetes's own
+// buildFlags are those of go build. The version of Kubernetes is linked in as its own
 // build does it; kubectl cannot talk to a server that does not know its own.
-func (c *controlPlane) flags() []string {
-	numbers := strings.Split(strings.TrimPrefix(c.kubernetes, "v"), ".")
+func buildFlags(kubernetes string) []string {
 	ldflags := []string{"-s", "-w"}
-	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
-		for _, variable := range []string{
-			"gitVersion=" + c.kubernetes, "gitMajor=" + numbers[0], "gitMinor=" + numbers[1],
-			"gitCommit=unknown", "gitTreeState=clean",
-		} {
-			ldflags = append(ldflags, "-X", pkg+"."+variable)
+	if kubernetes != "" {
+		numbers := strings.Split(strings.TrimPrefix(kubernetes, "v"), ".")
+		for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+			for _, variable := range []string{
+				"gitVersion=" + kubernetes, "gitMajor=" + numbers[0], "gitMinor=" + numbers[1],
+				"gitCommit=unknown", "gitTreeState=clean",
+			} {
+				ldflags = append(ldflags, "-X", pkg+"."+variable)
+			}
 		}
 	}
 	return []string{"-trimpath", "-buildvcs=false", "-ldflags=" + strings.Join(ldflags, " ")}
@@ -172,23 +220,31 @@ func (c *controlPlane) flags() []string {
 
 // goCommand is a go command in the module, for this machine, whatever the
 // environment says about the module we are called from.
-func (c *controlPlane) goCommand(ctx context.Context, args ...string) *exec.Cmd {
+func (p *pins) goCommand(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = c.dir
+	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(),
 		"CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH, "GOFLAGS=", "GOWORK=off")
 	return cmd
 }
 
 // get returns the path of a component's binary and builds it if need be.
-func (c *controlPlane) get(ctx context.Context, component component) (string, error) {
-	version, err := c.version(component.module)
+func (p *pins) get(ctx context.Context, component component) (string, error) {
+	version, err := p.version(component.module)
 	if err != nil {
 		return "", err
 	}
-	return c.store.get(ctx, component.name, version, func(ctx context.Context, out string) error {
-		args := append([]string{"build"}, c.flags()...)
-		return runBuild(c.goCommand(ctx, append(args, "-o", out, component.pkg)...))
+	linked := ""
+	if component.module == kubernetesModule {
+		linked = version
+	}
+	return p.store.get(ctx, component.name, version, func(ctx context.Context, out string) error {
+		args := append(append([]string{"build"}, buildFlags(linked)...), component.flags...)
+		cmd := p.goCommand(ctx, append(args, "-o", out, component.pkg)...)
+		if component.flags != nil {
+			cmd.Env = append(cmd.Env, "CGO_ENABLED=1")
+		}
+		return runBuild(cmd)
 	})
 }
 

@@ -41,7 +41,7 @@ func BuildNested(ctx context.Context, module, out string) error {
 	if err != nil {
 		return fmt.Errorf("build %s: %w", module, err)
 	}
-	c := controlPlane{dir: filepath.Join(root, module)}
+	c := pins{dir: filepath.Join(root, module)}
 	if err := runBuild(c.goCommand(ctx, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, ".")); err != nil {
 		return fmt.Errorf("build %s: %w", module, err)
 	}

@@ -59,6 +59,10 @@ type Options struct {
 	// --default-unreachable-toleration-seconds=5.
 	NodeLifecycle bool
 
+	// RealNodes is for Nodes that have a kubelet: pods get ServiceAccounts' tokens and new nodes their
+	// taints, and the controllers run that drains and ended pods take. It implies NodeLifecycle.
+	RealNodes bool
+
 	// APIServerFlags are appended to kube-apiserver's. A flag that takes one
 	// value overrides ours; one that takes a list adds to it.
 	APIServerFlags []string
@@ -95,7 +99,7 @@ type Cluster struct {
 	AuditLog string
 
 	options  Options
-	binaries binaries
+	binaries Binaries
 	ports    ports
 	pki      *pki
 	http     *http.Client // behind Client and Dynamic
@@ -139,7 +143,7 @@ func New(t testing.TB, options Options) *Cluster {
 // lasts until Stop. The first call on a machine builds the binaries, which
 // takes minutes and is reported on standard error.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
-	binaries, err := findBinaries(ctx)
+	binaries, err := findBinaries(ctx, controlPlaneComponents)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +158,7 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	}
 }
 
-func start(ctx context.Context, binaries binaries, options Options) (*Cluster, error) {
+func start(ctx context.Context, binaries Binaries, options Options) (*Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -55,6 +56,9 @@ var idleControllers = []string{
 	"volumeattributesclass-protection-controller",
 }
 
+// realNodeControllers are those of idleControllers that run with Options.RealNodes.
+var realNodeControllers = []string{"disruption-controller", "ttl-after-finished-controller"}
+
 // lifecycleControllers act on nodes and on their pods by themselves; they run
 // with Options.NodeLifecycle alone.
 var lifecycleControllers = []string{
@@ -93,12 +97,14 @@ func (c *Cluster) startEtcd(ctx context.Context) error {
 }
 
 func (c *Cluster) startAPIServer(ctx context.Context) error {
-	disabled := []string{
+	// One that does no harm: the flag takes no empty list.
+	disabled := []string{"AlwaysPullImages"}
+	if !c.options.RealNodes {
 		// Pods can then be created before the default ServiceAccount is, and
 		// carry no token volume that nobody would mount.
-		"ServiceAccount",
+		disabled = append(disabled, "ServiceAccount")
 	}
-	if !c.options.NodeLifecycle {
+	if !c.options.NodeLifecycle && !c.options.RealNodes {
 		// Nobody would take its taint off a new node again.
 		disabled = append(disabled, "TaintNodesByCondition")
 	}
@@ -146,10 +152,14 @@ func (c *Cluster) startControllerManager(ctx context.Context) error {
 	if err := c.writeKubeconfig(kubeconfig, client.authInfo()); err != nil {
 		return err
 	}
-	controllers := "*,-" + strings.Join(idleControllers, ",-")
-	if !c.options.NodeLifecycle {
-		controllers += ",-" + strings.Join(lifecycleControllers, ",-")
+	idle := idleControllers
+	switch {
+	case c.options.RealNodes:
+		idle = slices.DeleteFunc(slices.Clone(idle), func(name string) bool { return slices.Contains(realNodeControllers, name) })
+	case !c.options.NodeLifecycle:
+		idle = slices.Concat(idle, lifecycleControllers)
 	}
+	controllers := "*,-" + strings.Join(idle, ",-")
 	flags := []string{
 		"--kubeconfig=" + kubeconfig,
 		"--bind-address=127.0.0.1",

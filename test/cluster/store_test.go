@@ -145,7 +145,7 @@ func TestProvidedBinaries(t *testing.T) {
 	t.Setenv("TEST_ASSET_ETCD", "")
 	t.Setenv("TEST_ASSET_KUBE_CONTROLLER_MANAGER", filepath.Join(dir, "absent"))
 	want := map[string]string{etcd: assets, kubeAPIServer: one}
-	for _, component := range components {
+	for _, component := range controlPlaneComponents {
 		got, err := component.provided()
 		if got != want[component.name] {
 			t.Errorf("%s = %q, want %q", component.name, got, want[component.name])
