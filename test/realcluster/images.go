@@ -1,0 +1,95 @@
+//go:build linux
+
+package realcluster
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+
+	"github.com/minilb/minilb/test/cluster"
+)
+
+// PodImage is an image with the program of this package's directory pod.
+const PodImage = "test.local/pod:1"
+
+// BuildImages writes archives of the images that deploy/image builds, with this version, and of PodImage to a
+// directory, and returns their paths.
+func BuildImages(ctx context.Context, dir, version string) ([]string, error) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		return nil, err
+	}
+	product, pod := filepath.Join(dir, "minilb.tar"), filepath.Join(dir, "pod.tar")
+	cmd := exec.CommandContext(ctx, "go", "run", ".", "-platforms", "linux/"+runtime.GOARCH, "-version", version, "-revision", "test", "-tarball", product)
+	cmd.Dir = filepath.Join(root, "deploy/image")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the images: %w\n%s", err, out)
+	}
+	if err := buildPodImage(ctx, dir, pod); err != nil {
+		return nil, fmt.Errorf("build %s: %w", PodImage, err)
+	}
+	return []string{pod, product}, nil
+}
+
+// buildPodImage writes an archive of one layer with one program, as "docker save" does.
+func buildPodImage(ctx context.Context, dir, out string) error {
+	program, err := cluster.Build(ctx, dir, "./test/realcluster/pod", "-tags=netgo")
+	if err != nil {
+		return err
+	}
+	content, err := os.ReadFile(program)
+	if err != nil {
+		return err
+	}
+	layer, err := archive(file{"pod", content, 0o755})
+	if err != nil {
+		return err
+	}
+	diff := sha256.Sum256(layer)
+	id := hex.EncodeToString(diff[:])
+	config, err := json.Marshal(map[string]any{
+		"architecture": runtime.GOARCH, "os": "linux", "config": map[string]any{"Entrypoint": []string{"/pod"}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + id}},
+	})
+	if err != nil {
+		return err
+	}
+	manifest, err := json.Marshal([]map[string]any{{"Config": "config.json", "RepoTags": []string{PodImage}, "Layers": []string{"layer.tar"}}})
+	if err != nil {
+		return err
+	}
+	image, err := archive(file{"config.json", config, 0o644}, file{"layer.tar", layer, 0o644}, file{"manifest.json", manifest, 0o644})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out, image, 0o644)
+}
+
+type file struct {
+	name    string
+	content []byte
+	mode    int64
+}
+
+func archive(files ...file) ([]byte, error) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, f := range files {
+		if err := w.WriteHeader(&tar.Header{Name: f.name, Size: int64(len(f.content)), Mode: f.mode}); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(f.content); err != nil {
+			return nil, err
+		}
+	}
+	return b.Bytes(), w.Close()
+}

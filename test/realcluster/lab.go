@@ -1,0 +1,334 @@
+//go:build linux
+
+// Package realcluster runs a real Kubernetes cluster for tests: the control plane of test/cluster with
+// kube-scheduler, and three nodes, each with containerd, runc, kubelet, kube-proxy and a bridge CNI, which
+// run pods from the images that deploy/image builds. A node is a machine as far as the kernel lets it be
+// one: namespaces of its own for network, processes and mounts, which end with it and take all that ran
+// there with them. Router, client and nodes are on one switch, with IPv4 and IPv6.
+//
+// It needs root, network namespaces and cgroups. What is missing of its binaries it builds, once, which
+// takes some ten minutes on two cores.
+package realcluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/daemon"
+	"github.com/minilb/minilb/test/netns"
+)
+
+// The LAN's addresses.
+var (
+	lan4 = netip.MustParsePrefix("192.168.77.0/24")
+	lan6 = netip.MustParsePrefix("fd00:192:168:77::/64")
+
+	routerHost       = hostOf(1)
+	controlPlaneHost = hostOf(2)
+	clientHost       = hostOf(50)
+)
+
+// firstNode is the number of the first node; the others follow.
+const firstNode = 31
+
+// Host is the addresses of one host of the LAN.
+type Host struct{ V4, V6 netip.Addr }
+
+// hostOf returns the addresses that end in a number below 100.
+func hostOf(number int) Host {
+	return Host{
+		netip.MustParseAddr(fmt.Sprintf("192.168.77.%d", number)),
+		netip.MustParseAddr(fmt.Sprintf("fd00:192:168:77::%d", number)),
+	}
+}
+
+// Lab is the cluster and its LAN.
+type Lab struct {
+	Cluster        *cluster.Cluster
+	Router, Client *netns.Namespace
+	Nodes          []*Node
+
+	set       *netns.Set
+	dir       string // of all that the nodes write
+	binaries  cluster.Binaries
+	kubelets  string // path of the kubeconfig of nodes, which leads to the control plane's address in the LAN
+	images    []string
+	bridge    *netns.Namespace
+	core      *netns.Namespace
+	forwarder *netns.Forwarder
+	scheduler *daemon.Daemon
+	janitor   *janitor
+	spawns    chan func()   // what runs on the thread that children live with
+	spawned   chan struct{} // closed once that has ended
+
+	died context.CancelCauseFunc // with what ended by itself
+	dead context.Context
+}
+
+// Start starts the control plane and nodes with the images of these archives, and returns when all nodes are
+// Ready. Router and client have no routes to the pods.
+func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error) {
+	l := &Lab{images: images, spawns: make(chan func()), spawned: make(chan struct{})}
+	l.dead, l.died = context.WithCancelCause(context.Background())
+	if l.binaries, err = cluster.NodeBinaries(ctx); err != nil {
+		return nil, err
+	}
+	if l.dir, err = os.MkdirTemp("", "minilb-realcluster-"); err != nil {
+		return nil, fmt.Errorf("create the nodes' directory: %w", err)
+	}
+	if l.janitor, err = startJanitor(l.dir); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(l.dir))
+	}
+	l.weighPods()
+	if l.set, err = netns.New(); err != nil {
+		return nil, errors.Join(err, l.janitor.stop())
+	}
+	go func() {
+		defer close(l.spawned)
+		runtime.LockOSThread() // the kernel ends children with the thread that started them
+		for spawn := range l.spawns {
+			spawn()
+		}
+	}()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Stop())
+		}
+	}()
+	if err := l.wire(); err != nil {
+		return nil, err
+	}
+	if err := l.startControlPlane(ctx); err != nil {
+		return nil, err
+	}
+	for i := range nodes {
+		node, err := l.newNode(fmt.Sprintf("node%d", i+1), hostOf(firstNode+i))
+		if err != nil {
+			return nil, err
+		}
+		l.Nodes = append(l.Nodes, node)
+		if err := node.PowerOn(); err != nil {
+			return nil, err
+		}
+	}
+	var starts sync.WaitGroup
+	errs := make([]error, nodes)
+	for i, node := range l.Nodes {
+		starts.Go(func() { errs[i] = node.join(ctx) })
+	}
+	starts.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return l, l.routeBetweenNodes()
+}
+
+// weighPods gives the pods of all nodes together as much of the processors as a kubelet gives its own, where cgroups
+// let it: otherwise they have no more than one process of this machine.
+func (l *Lab) weighPods() {
+	for hierarchy, weight := range map[string][2]string{"/sys/fs/cgroup/cpu": {"cpu.shares", "8192"}, "/sys/fs/cgroup": {"cpu.weight", "800"}} {
+		group := filepath.Join(hierarchy, filepath.Base(l.dir))
+		if _, err := os.Stat(filepath.Join(hierarchy, "cgroup.procs")); err == nil && os.Mkdir(group, 0o755) == nil {
+			_ = os.WriteFile(filepath.Join(group, weight[0]), []byte(weight[1]), 0)
+		}
+	}
+}
+
+// wire makes the switch, the router, the client and the control plane's host.
+func (l *Lab) wire() (err error) {
+	if l.bridge, err = l.set.Add("switch"); err != nil {
+		return err
+	}
+	if err := l.bridge.IP("link add bridge type bridge mcast_snooping 0", "link set bridge up"); err != nil {
+		return err
+	}
+	if l.Router, err = l.attach("router", routerHost, "net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1"); err != nil {
+		return err
+	}
+	if l.core, err = l.attach("core", controlPlaneHost); err != nil {
+		return err
+	}
+	if l.Client, err = l.attach("client", clientHost,
+		"net/ipv4/conf/all/accept_redirects=0", "net/ipv4/conf/default/accept_redirects=0",
+		"net/ipv6/conf/all/accept_redirects=0", "net/ipv6/conf/default/accept_redirects=0"); err != nil {
+		return err
+	}
+	return defaultRoutes(l.Client)
+}
+
+// attach makes a host and plugs it into the switch; its interface is called "lan".
+func (l *Lab) attach(name string, addresses Host, sysctls ...string) (*netns.Namespace, error) {
+	n, err := l.set.Add(name, sysctls...)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.bridge.IP(
+		fmt.Sprintf("link add %s type veth peer name lan netns %s", name, n.Name),
+		fmt.Sprintf("link set %s master bridge up", name),
+	); err != nil {
+		return nil, err
+	}
+	return n, n.IP(
+		"link set lan up",
+		fmt.Sprintf("addr add %s/%d dev lan", addresses.V4, lan4.Bits()),
+		fmt.Sprintf("addr add %s/%d dev lan", addresses.V6, lan6.Bits()),
+	)
+}
+
+// defaultRoutes sends what a host has no route for to the router.
+func defaultRoutes(n *netns.Namespace) error {
+	return n.IP(fmt.Sprintf("route add default via %s", routerHost.V4), fmt.Sprintf("route add default via %s", routerHost.V6))
+}
+
+// startControlPlane starts it in the namespace of the test, on loopback, and lets the LAN and, by the Service
+// kubernetes.default, the pods reach it.
+func (l *Lab) startControlPlane(ctx context.Context) (err error) {
+	l.Cluster, err = cluster.Start(ctx, cluster.Options{
+		RealNodes: true,
+		APIServerFlags: []string{
+			"--advertise-address=" + controlPlaneHost.V4.String(),
+			"--kubelet-preferred-address-types=InternalIP",
+		},
+		// Kubernetes' own timing, as that of dead nodes is measured.
+		ControllerManagerFlags: []string{"--node-monitor-period=5s"},
+	})
+	if err != nil {
+		return err
+	}
+	target, err := url.Parse(l.Cluster.URL)
+	if err != nil {
+		return err
+	}
+	local, err := netip.ParseAddrPort(target.Host)
+	if err != nil {
+		return err
+	}
+	// At the same port, as the API server publishes its own for the Service.
+	if l.forwarder, err = netns.Forward(ctx, l.core, netip.AddrPortFrom(controlPlaneHost.V4, local.Port()), l.Cluster.URL); err != nil {
+		return err
+	}
+	config, err := clientcmd.LoadFromFile(l.Cluster.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	for _, cluster := range config.Clusters {
+		cluster.Server = "https://" + l.forwarder.Addr.String()
+		cluster.TLSServerName = "127.0.0.1" // for which the certificate is
+	}
+	l.kubelets = filepath.Join(l.dir, "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, l.kubelets); err != nil {
+		return err
+	}
+	l.scheduler = &daemon.Daemon{
+		Name: "kube-scheduler", Path: l.binaries["kube-scheduler"], Log: filepath.Join(l.dir, "kube-scheduler.log"),
+		Args: []string{"--kubeconfig=" + l.Cluster.Kubeconfig, "--leader-elect=false", "--secure-port=0"},
+	}
+	return l.spawn(l.scheduler, l.died)
+}
+
+// spawn starts a daemon, which lasts until it is stopped, and has died called if it ends before.
+func (l *Lab) spawn(d *daemon.Daemon, died context.CancelCauseFunc) error {
+	started := make(chan error)
+	l.spawns <- func() { started <- d.Start(died) }
+	return <-started
+}
+
+// routeBetweenNodes gives each node the routes to the pods of the others, as flannel's host-gw does, and the
+// control plane's host likewise, which would be a node elsewhere.
+func (l *Lab) routeBetweenNodes() error {
+	hosts := []*netns.Namespace{l.core}
+	for _, node := range l.Nodes {
+		hosts = append(hosts, node.Namespace)
+	}
+	for _, from := range hosts {
+		var lines []string
+		for _, to := range l.Nodes {
+			if from == to.Namespace {
+				continue
+			}
+			for _, cidr := range to.PodCIDRs {
+				lines = append(lines, fmt.Sprintf("route replace %s via %s", cidr, to.address(cidr.Addr())))
+			}
+		}
+		if err := from.IP(lines...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stop ends all that runs in the lab and removes it. It reports what had ended by itself.
+func (l *Lab) Stop() error {
+	errs := []error{context.Cause(l.dead)}
+	for _, node := range l.Nodes {
+		node.PowerOff()
+	}
+	l.scheduler.Stop()
+	if l.forwarder != nil {
+		l.forwarder.Stop()
+	}
+	if l.Cluster != nil {
+		errs = append(errs, l.Cluster.Stop())
+	}
+	close(l.spawns)
+	<-l.spawned
+	return errors.Join(append(errs, l.set.Close(), l.janitor.stop())...)
+}
+
+// RouterHost and ClientHost return the addresses of the router and the client in the LAN.
+func (l *Lab) RouterHost() Host { return routerHost }
+func (l *Lab) ClientHost() Host { return clientHost }
+
+// StartDaemon runs a program on a host until the test ends, which must not end before.
+func (l *Lab) StartDaemon(t *testing.T, on *netns.Namespace, program string, args ...string) *daemon.Daemon {
+	t.Helper()
+	ip, err := exec.LookPath("ip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, died := context.WithCancelCause(context.WithoutCancel(t.Context()))
+	d := &daemon.Daemon{
+		Name: program, Path: ip, Args: append([]string{"netns", "exec", on.Name, program}, args...),
+		Log: filepath.Join(t.TempDir(), program+".log"),
+	}
+	if err := l.spawn(d, died); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		d.Stop()
+		if err := context.Cause(ctx); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			log, _ := os.ReadFile(d.Log)
+			t.Logf("%s said:\n%s", program, log)
+		}
+	})
+	return d
+}
+
+// search is the PATH of the nodes.
+func (l *Lab) search() string {
+	dirs := map[string]bool{}
+	var all []string
+	for _, path := range l.binaries {
+		if dir := filepath.Dir(path); !dirs[dir] {
+			dirs[dir] = true
+			all = append(all, dir)
+		}
+	}
+	return strings.Join(append(all, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ":")
+}

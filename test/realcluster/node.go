@@ -1,0 +1,262 @@
+//go:build linux
+
+package realcluster
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"text/template"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/daemon"
+	"github.com/minilb/minilb/test/netns"
+)
+
+const (
+	// joinTimeout bounds the time from a node's start until it is Ready.
+	joinTimeout = 3 * time.Minute
+
+	// pauseImage is the sandbox of pods; PodImage is it, too.
+	pauseImage = PodImage
+)
+
+// Node is one machine of the cluster.
+type Node struct {
+	*netns.Namespace
+	Name     string
+	Host     Host
+	PodCIDRs []netip.Prefix
+
+	lab    *Lab
+	dir    string // what outlives its being switched off
+	init   *daemon.Daemon
+	cgroup string
+}
+
+//go:embed boot.sh
+var boot string
+
+//go:embed containerd.toml
+var containerdConfig string
+
+//go:embed kubelet.yaml
+var kubeletConfig string
+
+//go:embed kube-proxy.yaml
+var kubeProxyConfig string
+
+// newNode wires a node and writes its configuration.
+func (l *Lab) newNode(name string, host Host) (*Node, error) {
+	n := &Node{Name: name, Host: host, lab: l, dir: filepath.Join(l.dir, name), cgroup: "/" + filepath.Base(l.dir) + "/" + name}
+	var err error
+	// Packets between pods of a node pass a bridge; kube-proxy must see them.
+	n.Namespace, err = l.attach(name, host, "net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1",
+		"net/ipv4/conf/all/send_redirects=0", "net/ipv4/conf/default/send_redirects=0")
+	if err != nil {
+		return nil, err
+	}
+	if err := defaultRoutes(n.Namespace); err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{"lib", "log", "cni"} {
+		if err := os.MkdirAll(filepath.Join(n.dir, dir), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	values := map[string]any{
+		"Dir": n.dir, "Name": name, "V4": host.V4, "V6": host.V6, "Kubeconfig": l.kubelets, "Cgroup": n.cgroup,
+		"Runc": l.binaries["runc"], "CNI": filepath.Dir(l.binaries["bridge"]), "Path": l.search(), "Pause": pauseImage,
+		"PodCIDRs": cluster.PodCIDRs, "Images": strings.Join(l.images, " "), "Router": routerHost.V4,
+	}
+	for file, text := range map[string]string{
+		"boot.sh": boot, "containerd.toml": containerdConfig, "kubelet.yaml": kubeletConfig, "kube-proxy.yaml": kubeProxyConfig,
+		"resolv.conf": "nameserver {{.Router}}\n",
+	} {
+		var out bytes.Buffer
+		if err := template.Must(template.New(file).Parse(text)).Execute(&out, values); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(n.dir, file), out.Bytes(), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// PowerOn starts the node's programs, and returns before they have.
+func (n *Node) PowerOn() error {
+	n.init = &daemon.Daemon{
+		Name: n.Name, Log: filepath.Join(n.dir, "boot.log"), StopSignal: syscall.SIGKILL,
+		Path: "nsenter", Args: []string{
+			"--net=/run/netns/" + n.Namespace.Name, "unshare", "--fork", "--pid", "--mount", "--kill-child", "/bin/sh", filepath.Join(n.dir, "boot.sh"),
+		},
+	}
+	path, err := exec.LookPath(n.init.Path)
+	if err != nil {
+		return err
+	}
+	n.init.Path = path
+	return n.lab.spawn(n.init, n.lab.died)
+}
+
+// PowerOff ends all processes of the node at once, with its pods, as a power cut does. Its interfaces keep their
+// addresses; Cut takes its cable out.
+func (n *Node) PowerOff() { n.init.Stop() }
+
+// Cut takes the node's cable out of the switch, or puts it in again.
+func (n *Node) Cut(out bool) error {
+	state := "up"
+	if out {
+		state = "down"
+	}
+	return n.lab.bridge.IP(fmt.Sprintf("link set %s %s", n.Name, state))
+}
+
+// Signal sends a signal to one of the node's programs: containerd, kubelet or kube-proxy.
+func (n *Node) Signal(ctx context.Context, program, signal string) error {
+	_, err := n.Run(ctx, "kill", "-"+signal, fmt.Sprintf("$(cat /run/%s.pid)", program))
+	return err
+}
+
+// Run runs a line of the shell's in the node's namespaces and returns what it prints.
+func (n *Node) Run(ctx context.Context, line ...string) (string, error) {
+	init, err := n.initPID()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "nsenter", "--target", init, "--mount", "--pid", "--net", "/bin/sh", "-c", strings.Join(line, " "))
+	cmd.Env = append(os.Environ(), "PATH="+n.lab.search())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("on %s: %s: %w: %s", n.Name, strings.Join(line, " "), err, out)
+	}
+	return string(out), nil
+}
+
+// initPID returns the process id, here, of the node's first process.
+func (n *Node) initPID() (string, error) {
+	unshare := n.init.PID()
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", unshare, unshare))
+	if err != nil {
+		return "", fmt.Errorf("find the first process of %s: %w", n.Name, err)
+	}
+	fields := strings.Fields(string(children))
+	if len(fields) != 1 {
+		return "", fmt.Errorf("%s has no first process: %q", n.Name, children)
+	}
+	return fields[0], nil
+}
+
+// join waits until the node has podCIDRs, gives them to its CNI, and waits until it is Ready.
+func (n *Node) join(ctx context.Context) error {
+	nodes := n.lab.Cluster.Client.CoreV1().Nodes()
+	err := cluster.Wait(ctx, joinTimeout, func() error {
+		if err := context.Cause(n.lab.dead); err != nil {
+			return err
+		}
+		node, err := nodes.Get(ctx, n.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if n.PodCIDRs == nil && len(node.Spec.PodCIDRs) > 0 {
+			for _, text := range node.Spec.PodCIDRs {
+				cidr, err := netip.ParsePrefix(text)
+				if err != nil {
+					return err
+				}
+				n.PodCIDRs = append(n.PodCIDRs, cidr)
+			}
+			if err := n.configureCNI(); err != nil {
+				return err
+			}
+		}
+		for _, condition := range node.Status.Conditions {
+			if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
+				return nil
+			}
+		}
+		return errors.New("the node is not Ready")
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w; the end of its logs:\n%s", n.Name, err, n.tails())
+	}
+	return nil
+}
+
+// configureCNI writes the list of plugins: a bridge with addresses of the podCIDRs, and portmap for hostPorts.
+func (n *Node) configureCNI() error {
+	type entry map[string]any
+	var ranges [][]entry
+	var routes []entry
+	for _, cidr := range n.PodCIDRs {
+		ranges = append(ranges, []entry{{"subnet": cidr.String()}})
+		if cidr.Addr().Is4() {
+			routes = append(routes, entry{"dst": "0.0.0.0/0"})
+		} else {
+			routes = append(routes, entry{"dst": "::/0"})
+		}
+	}
+	list, err := json.Marshal(entry{"cniVersion": "1.0.0", "name": "pods", "plugins": []entry{
+		{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
+			"ipam": entry{"type": "host-local", "dataDir": "/var/lib/cni", "ranges": ranges, "routes": routes}},
+		{"type": "portmap", "capabilities": entry{"portMappings": true}, "snat": true, "backend": "nftables"},
+	}})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(n.dir, "cni", "10-pods.conflist"), list, 0o644)
+}
+
+// address is the node's of an address's family.
+func (n *Node) address(like netip.Addr) netip.Addr {
+	if like.Is4() {
+		return n.Host.V4
+	}
+	return n.Host.V6
+}
+
+// tails returns the ends of the logs of the node's programs.
+func (n *Node) tails() string {
+	var b strings.Builder
+	for _, program := range []string{"boot", "containerd", "kubelet", "kube-proxy"} {
+		text, err := os.ReadFile(filepath.Join(n.dir, program+".log"))
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		fmt.Fprintf(&b, "%s:\n%s\n", program, text[max(0, len(text)-3000):])
+	}
+	return b.String()
+}
+
+// PodLog returns what a pod's containers have written, as the kubelet of its node keeps it.
+func (l *Lab) PodLog(pod *corev1.Pod) string {
+	var b strings.Builder
+	for _, n := range l.Nodes {
+		if n.Name != pod.Spec.NodeName {
+			continue
+		}
+		files, _ := filepath.Glob(filepath.Join(n.dir, "log/pods", fmt.Sprintf("%s_%s_%s", pod.Namespace, pod.Name, pod.UID), "*", "*.log"))
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				text = []byte(err.Error())
+			}
+			b.Write(text)
+		}
+	}
+	return b.String()
+}
