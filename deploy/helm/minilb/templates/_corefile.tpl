@@ -54,7 +54,7 @@
     # The kubelet asks on the node itself; Prometheus asks the node's address.
     {{- end }}
     health {{ if .Values.dns.hostNetwork }}127.0.0.1:{{ int $ports.health }} {{ else if ne (int $ports.health) 8080 }}:{{ int $ports.health }} {{ end }}{
-        # The endpoint leaves the Services meanwhile.
+        # It is not ready, and answers: kube-proxy leads clients to another server meanwhile.
         lameduck {{ $server.lameduck }}
     }
     ready{{ if .Values.dns.hostNetwork }} 127.0.0.1:{{ int $ports.ready }}{{ else if ne (int $ports.ready) 8181 }} :{{ int $ports.ready }}{{ end }}
@@ -68,7 +68,7 @@
     {{- with $server.extraConfig }}
     {{- trim . | nindent 4 }}
     {{- end }}
-    {{- if or .Values.dns.hostNetwork (gt (int .Values.dns.hostPort) 0) }}
+    {{- if eq (include "minilb.seesClients" .) "true" }}
     # Private networks may ask; others get REFUSED (EDE "Blocked"): an open resolver is used to attack others. If
     # clients, pods or nodes have other addresses, such as global ones of IPv6, or 100.64.0.0/10 as some clouds and
     # overlays use, allow their networks in an acl of corefile.extraConfig, which comes before this one.

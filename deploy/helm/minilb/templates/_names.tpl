@@ -46,6 +46,29 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" 
 {{ include "minilb.podLabels" . }}
 {{- end -}}
 
+{{/* Whether the pods have ports of their nodes. */}}
+{{- define "minilb.onNode" -}}
+{{- or .Values.dns.hostNetwork (gt (int .Values.dns.hostPort) 0) | ternary "true" "" -}}
+{{- end -}}
+
+{{/* The type of the Service. */}}
+{{- define "minilb.serviceType" -}}
+{{- $inside := and (eq .Values.dns.kind "DaemonSet") (eq (include "minilb.onNode" .) "true") -}}
+{{- .Values.dns.service.type | default ($inside | ternary "ClusterIP" "NodePort") -}}
+{{- end -}}
+
+{{/* Its externalTrafficPolicy, if it is reached from outside. */}}
+{{- define "minilb.trafficPolicy" -}}
+{{- if ne (include "minilb.serviceType" .) "ClusterIP" -}}
+{{- .Values.dns.service.externalTrafficPolicy | default (eq .Values.dns.kind "DaemonSet" | ternary "Local" "Cluster") -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether the server sees the addresses of the clients, and not those of nodes. */}}
+{{- define "minilb.seesClients" -}}
+{{- or (eq (include "minilb.onNode" .) "true") (ne (include "minilb.trafficPolicy" .) "Cluster") | ternary "true" "" -}}
+{{- end -}}
+
 {{/* An image, given as (list . .Values.dns.image). */}}
 {{- define "minilb.image" -}}
 {{- $ := index . 0 -}}
