@@ -1,0 +1,128 @@
+//go:build linux
+
+package realcluster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/harness"
+	"github.com/minilb/minilb/test/netns"
+	"github.com/minilb/minilb/test/realcluster"
+)
+
+// version is the tag that deploy/ asks for.
+const version = "v0.1.0"
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	if _, cannot := unable(); !cannot {
+		// Before the machine is this package's alone: the first time it takes minutes. The lab reports what fails.
+		_, _ = cluster.NodeBinaries(context.Background())
+	}
+	code := harness.RunTestsAlone(m)
+	if shared.lab != nil {
+		if err := errors.Join(shared.upstream.stop(), shared.lab.Stop()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// shared is the cluster of all tests, which have it one after the other.
+var shared struct {
+	sync.Once
+	lab      *realcluster.Lab
+	upstream *upstream
+	err      error
+}
+
+// theLab returns the cluster, which the first test to need it starts. A test is skipped where it cannot run.
+func theLab(t *testing.T) *realcluster.Lab {
+	t.Helper()
+	if reason, cannot := unable(); cannot {
+		if os.Getenv("MINILB_REQUIRE_PROGRAMS") != "" {
+			t.Fatal(reason)
+		}
+		t.Skip(reason)
+	}
+	shared.Do(func() {
+		if shared.lab, shared.err = startLab(); shared.err == nil {
+			shared.upstream, shared.err = startUpstream(t.Context(), shared.lab.Router)
+		}
+	})
+	if shared.err != nil {
+		if denied := (*netns.DeniedError)(nil); errors.As(shared.err, &denied) {
+			t.Skip(denied)
+		}
+		t.Fatalf("start the cluster: %v", shared.err)
+	}
+	return shared.lab
+}
+
+func startLab() (*realcluster.Lab, error) {
+	dir, err := harness.LastingDir()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	images, err := realcluster.BuildImages(context.Background(), dir, version)
+	if err != nil {
+		return nil, err
+	}
+	built := time.Now()
+	lab, err := realcluster.Start(context.Background(), 3, images...)
+	if err == nil {
+		fmt.Fprintf(os.Stderr, "images in %v, three Ready nodes in %v\n", built.Sub(began).Round(time.Second), time.Since(built).Round(time.Second))
+	}
+	return lab, err
+}
+
+// unable returns why real nodes cannot run here, if they cannot.
+func unable() (reason string, cannot bool) {
+	if os.Geteuid() != 0 {
+		return "real nodes need root", true
+	}
+	for _, path := range []string{"/run", "/sys/fs/cgroup"} {
+		if err := unix.Access(path, unix.W_OK); err != nil {
+			return fmt.Sprintf("real nodes write to %s: %v", path, err), true
+		}
+	}
+	for program, debianPackage := range map[string]string{
+		"ip": "iproute2", "nft": "nftables", "conntrack": "conntrack", "nsenter": "util-linux",
+		"cc": "gcc", "pkg-config": "pkg-config", // which runc is built with
+	} {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Sprintf("%s is not installed: apt-get install %s", program, debianPackage), true
+		}
+	}
+	if err := exec.Command("pkg-config", "--exists", "libseccomp").Run(); err != nil {
+		return "runc cannot be built: apt-get install libseccomp-dev", true
+	}
+	return "", false
+}
+
+// requireProgram skips a test without a program of one of Debian's packages; where all must
+// run, it fails.
+func requireProgram(t *testing.T, name, debianPackage string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err == nil {
+		return
+	}
+	complain := t.Skipf
+	if os.Getenv("MINILB_REQUIRE_PROGRAMS") != "" {
+		complain = t.Fatalf
+	}
+	complain("%s is not installed: apt-get install %s", name, debianPackage)
+}

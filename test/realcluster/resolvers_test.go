@@ -1,0 +1,116 @@
+//go:build linux
+
+package realcluster_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/minilb/minilb/test/harness"
+	"github.com/minilb/minilb/test/realcluster"
+)
+
+// resolver is one that clients ask, on the router or on the client itself, with the lines of our recipe.
+type resolver struct {
+	name    string        // in deploy/recipes/resolvers.md
+	program string        // and Debian's package, or "" if start looks for it
+	retry   time.Duration // how soon it asks another server
+	start   func(t *testing.T, l *realcluster.Lab, recipe string) (addr netip.AddrPort)
+}
+
+var resolvers = []resolver{
+	// It passes the client's retry on to all servers, after five seconds by the C library's default.
+	{"dnsmasq", "dnsmasq", 5 * time.Second, startDnsmasq},
+	{"Unbound", "unbound", time.Second, startUnbound},
+	{"systemd-resolved", "", 5 * time.Second, startResolved},
+}
+
+// recipeFor returns the lines for a resolver, with the addresses of the lab's nodes.
+func recipeFor(t *testing.T, l *realcluster.Lab, name string) string {
+	t.Helper()
+	text := harness.Recipe(t, "resolvers.md", name)[0]
+	for i, node := range l.Nodes {
+		text = strings.ReplaceAll(text, fmt.Sprintf("192.168.1.%d", 30+i), node.Host.V4.String())
+	}
+	if strings.Contains(text, "192.168.1.") || strings.Count(text, "30053") < 2 {
+		t.Fatalf("the recipe for %s does not name several nodes as the others do:\n%s", name, text)
+	}
+	return text
+}
+
+func startDnsmasq(t *testing.T, l *realcluster.Lab, recipe string) netip.AddrPort {
+	addr := netip.AddrPortFrom(l.RouterHost().V4, 53)
+	config := "no-resolv\nno-hosts\nuser=root\nbind-interfaces\nlisten-address=" + addr.Addr().String() + "\n" + recipe
+	l.StartDaemon(t, l.Router, "dnsmasq", "--keep-in-foreground", "--conf-file="+configFile(t, "dnsmasq.conf", config), "--pid-file=")
+	return addr
+}
+
+func startUnbound(t *testing.T, l *realcluster.Lab, recipe string) netip.AddrPort {
+	addr := netip.AddrPortFrom(l.RouterHost().V4, 53)
+	config := configFile(t, "unbound.conf", fmt.Sprintf(`
+server:
+    interface: %s
+    access-control: 192.168.77.0/24 allow
+    chroot: ""
+    username: ""
+    pidfile: ""
+    use-syslog: no
+    module-config: "iterator"
+remote-control:
+    control-enable: no
+%s`, addr.Addr(), recipe))
+	l.StartDaemon(t, l.Router, "unbound", "-d", "-c", config)
+	return addr
+}
+
+// startResolved runs it on the client, with files of its own: see test/resolvers.
+func startResolved(t *testing.T, l *realcluster.Lab, recipe string) netip.AddrPort {
+	root := os.Getenv("MINILB_RESOLVED")
+	if root == "" {
+		t.Skip("$MINILB_RESOLVED does not name where systemd-resolved is unpacked: see .ci/run")
+	}
+	libraries, err := filepath.Glob(root + "/usr/lib/*/systemd")
+	harness.Must(t, err)
+	addr := netip.AddrPortFrom(l.ClientHost().V4, 53)
+	config := configFile(t, "resolved.conf", `
+[Resolve]
+DNS=
+FallbackDNS=
+Domains=
+DNSSEC=no
+MulticastDNS=no
+LLMNR=no
+DNSStubListener=no
+DNSStubListenerExtra=`+addr.Addr().String()+`
+`+recipe)
+	const user = "systemd-resolve" // which it becomes
+	script := configFile(t, "start", `set -e
+mount -t tmpfs none /run
+mkdir -p /run/systemd/resolved.conf.d
+cp `+config+` /run/systemd/resolved.conf.d/zz-test.conf
+for file in passwd group; do
+	grep -v '^`+user+`:' /etc/$file >/run/$file
+done
+echo "`+user+`:x:64999:64999::/:/usr/sbin/nologin" >>/run/passwd
+echo "`+user+`:x:64999:" >>/run/group
+for file in passwd group; do
+	mount --bind /run/$file /etc/$file
+done
+export LD_LIBRARY_PATH=`+strings.Join(libraries, ":")+`
+exec `+root+`/lib/systemd/systemd-resolved
+`)
+	l.StartDaemon(t, l.Client, "unshare", "--mount", "sh", script)
+	return addr
+}
+
+func configFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	harness.Must(t, os.WriteFile(path, []byte(text), 0o644))
+	return path
+}

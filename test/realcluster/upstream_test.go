@@ -1,0 +1,66 @@
+//go:build linux
+
+package realcluster_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/miekg/dns"
+
+	"github.com/minilb/minilb/test/netns"
+)
+
+// upstreams are those of the Corefiles that are shipped.
+var upstreams = []string{"9.9.9.9", "149.112.112.112"}
+
+// upstream has the addresses of the shipped Corefiles' upstreams, on the router, and knows no name.
+type upstream struct {
+	servers []*dns.Server
+	running sync.WaitGroup
+}
+
+func startUpstream(ctx context.Context, router *netns.Namespace) (*upstream, error) {
+	u := &upstream{}
+	for _, addr := range upstreams {
+		if err := router.IP("addr add " + addr + "/32 dev lo"); err != nil {
+			return u, err
+		}
+		var packets net.PacketConn
+		if err := router.Do(func() (err error) {
+			packets, err = net.ListenPacket("udp", addr+":53")
+			return err
+		}); err != nil {
+			return u, err
+		}
+		listener, err := router.Listen(ctx, addr+":53")
+		if err != nil {
+			return u, err
+		}
+		for _, server := range []*dns.Server{{PacketConn: packets}, {Listener: listener}} {
+			server.Handler = dns.HandlerFunc(func(w dns.ResponseWriter, question *dns.Msg) {
+				_ = w.WriteMsg(new(dns.Msg).SetRcode(question, dns.RcodeNameError))
+			})
+			started := make(chan struct{})
+			server.NotifyStartedFunc = func() { close(started) }
+			u.servers = append(u.servers, server)
+			u.running.Go(func() { _ = server.ActivateAndServe() })
+			<-started
+		}
+	}
+	return u, nil
+}
+
+func (u *upstream) stop() error {
+	if u == nil {
+		return nil
+	}
+	var errs []error
+	for _, server := range u.servers {
+		errs = append(errs, server.Shutdown())
+	}
+	u.running.Wait()
+	return errors.Join(errs...)
+}
