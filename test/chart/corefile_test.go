@@ -98,7 +98,7 @@ func TestServerBlock(t *testing.T) {
 	}
 
 	// Whoever names only upstreams has a bound on what waits for them, and a size of one's own goes before the chart's.
-	own := corefile(t, rendered(t, "corefile.forward[0].to={192.0.2.1}", "corefile.extraConfig=bufsize 4096"))
+	own := corefile(t, rendered(t, "dns.kind=Deployment", "corefile.forward[0].to={192.0.2.1}", "corefile.extraConfig=bufsize 4096"))
 	for _, want := range []string{"\nforward . 192.0.2.1 {\nmax_concurrent 1000\n}\n", "\nbufsize 4096\nbufsize 1232\n"} {
 		if !strings.Contains(own, want) {
 			t.Errorf("got\n%s\nwithout\n%s", own, want)
@@ -121,7 +121,7 @@ func TestServerBlock(t *testing.T) {
 	}
 	for _, want := range []string{
 		"\nbind {$NODE_IP}\ntls /etc/minilb-tls/tls.crt /etc/minilb-tls/tls.key\n",
-		"\nhealth 127.0.0.1:8080 {\nlameduck 5s\n}\nready 127.0.0.1:8181\nprometheus [{$NODE_IP}]:9153\n",
+		"\nhealth 127.0.0.1:8080 {\nlameduck 8s\n}\nready 127.0.0.1:8181\nprometheus [{$NODE_IP}]:9153\n",
 		"\nacl {\nallow net 127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16\nallow net ::1 fc00::/7 fe80::/10\nblock\n}\n",
 	} {
 		if !strings.Contains(node, want) {
@@ -129,13 +129,22 @@ func TestServerBlock(t *testing.T) {
 		}
 	}
 
-	// An acl of one's own is asked before the one of ports of nodes, which there is nowhere else.
+	// An acl of one's own is asked before the chart's, which there is where the server sees clients' addresses.
 	own = corefile(t, rendered(t, "dns.hostPort=53", "corefile.extraConfig=acl {\nallow net 2001:db8:1200::/56\n}"))
 	if want := "\nacl {\nallow net 2001:db8:1200::/56\n}\nacl {\nallow net 127.0.0.0/8 "; !strings.Contains(own, want) {
 		t.Errorf("got\n%s\nwithout%s", own, want)
 	}
-	if behind := corefile(t, rendered(t)); strings.Contains(behind, "\nacl") {
-		t.Errorf("behind a NodePort there is an acl:\n%s", behind)
+	for set, want := range map[string]bool{
+		"dns.kind=DaemonSet":  true,
+		"dns.kind=Deployment": false,
+		"dns.kind=Deployment,dns.service.externalTrafficPolicy=Local":  true,
+		"dns.kind=DaemonSet,dns.service.externalTrafficPolicy=Cluster": false,
+		"dns.kind=Deployment,dns.hostPort=53":                          true,
+		"dns.kind=Deployment,dns.service.type=ClusterIP":               true,
+	} {
+		if text := corefile(t, rendered(t, set)); strings.Contains(text, "\nacl") != want {
+			t.Errorf("%s: an acl %v, want %v:\n%s", set, !want, want, text)
+		}
 	}
 
 	override := corefile(t, variant(t, "override"))

@@ -45,16 +45,21 @@ func TestService(t *testing.T) {
 	check(t, "sources", got.Spec.LoadBalancerSourceRanges, []string{"192.168.0.0/16"})
 	check(t, "ports", ports(got), []string{"dns 53/UDP 0", "dns-tcp 53/TCP 0"})
 
+	got = service(rendered(t))
+	check(t, "traffic policy of a DaemonSet", got.Spec.ExternalTrafficPolicy, corev1.ServiceExternalTrafficPolicyLocal)
+	check(t, "ports of a DaemonSet", ports(got), []string{"dns 53/UDP 30053", "dns-tcp 53/TCP 30053"})
+	got = service(variant(t, "deployment"))
+	check(t, "traffic policy of a Deployment", got.Spec.ExternalTrafficPolicy, corev1.ServiceExternalTrafficPolicyCluster)
+	check(t, "ports of a Deployment", ports(got), []string{"dns 53/UDP 30053", "dns-tcp 53/TCP 30053"})
+
 	got = service(rendered(t, "dns.service.type=ClusterIP,dns.service.clusterIP=10.96.0.53"))
 	check(t, "cluster IP", got.Spec.ClusterIP, "10.96.0.53")
 	check(t, "traffic policy of a cluster IP", got.Spec.ExternalTrafficPolicy, "")
 	check(t, "ports of a cluster IP", ports(got), []string{"dns 53/UDP 0", "dns-tcp 53/TCP 0"})
 
-	daemonSet := variant(t, "daemonset")
-	got = service(daemonSet)
+	got = service(variant(t, "daemonset"))
 	check(t, "type where nodes have the port", got.Spec.Type, corev1.ServiceTypeClusterIP)
 	check(t, "ports where nodes have them", ports(got), []string{"dns 53/UDP 0", "dns-tcp 53/TCP 0"})
-	check(t, "Deployment beside the DaemonSet", slices.Contains(names(t, daemonSet), "Deployment minilb/minilb-dns"), false)
 
 	got = service(variant(t, "hostnetwork"))
 	check(t, "type where nodes answer", got.Spec.Type, corev1.ServiceTypeClusterIP)
@@ -84,9 +89,14 @@ func TestNames(t *testing.T) {
 	t.Parallel()
 	check(t, "names of fullnameOverride", names(t, rendered(t, "fullnameOverride=lan")), []string{
 		"ClusterRole lan-controller", "ClusterRole lan-dns", "ClusterRoleBinding lan-controller", "ClusterRoleBinding lan-dns",
-		"ConfigMap minilb/lan-corefile", "Deployment minilb/lan-controller", "Deployment minilb/lan-dns", "PodDisruptionBudget minilb/lan-dns",
+		"ConfigMap minilb/lan-corefile", "DaemonSet minilb/lan-dns", "Deployment minilb/lan-controller",
 		"Service minilb/lan-dns", "ServiceAccount minilb/lan-controller", "ServiceAccount minilb/lan-dns",
 		"ValidatingAdmissionPolicy lan-controller", "ValidatingAdmissionPolicyBinding lan-controller",
+	})
+	workloads, err := shipped.OfKinds(variant(t, "deployment"), "Deployment", "DaemonSet", "PodDisruptionBudget")
+	must(t, err)
+	check(t, "workloads of a Deployment", names(t, workloads), []string{
+		"Deployment minilb/minilb-controller", "Deployment minilb/minilb-dns", "PodDisruptionBudget minilb/minilb-dns",
 	})
 	selector := object[corev1.Service](t, rendered(t), "Service", "minilb-dns").Spec.Selector
 	check(t, "selector", selector, map[string]string{"app.kubernetes.io/name": "minilb", "app.kubernetes.io/instance": "minilb", "app.kubernetes.io/component": "dns"})

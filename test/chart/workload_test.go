@@ -20,6 +20,11 @@ func deployment(t *testing.T, manifest, component string) *appsv1.Deployment {
 	return object[appsv1.Deployment](t, manifest, "Deployment", "minilb-"+component)
 }
 
+func daemonSet(t *testing.T, manifest string) *appsv1.DaemonSet {
+	t.Helper()
+	return object[appsv1.DaemonSet](t, manifest, "DaemonSet", "minilb-dns")
+}
+
 // check compares what a knob should have led to.
 func check[T any](t *testing.T, what string, got, want T) {
 	t.Helper()
@@ -154,8 +159,9 @@ func TestMemoryLimit(t *testing.T) {
 			}
 		}
 		manifest := rendered(t, set...)
+		templates := []corev1.PodTemplateSpec{daemonSet(t, manifest).Spec.Template, deployment(t, manifest, "controller").Spec.Template}
 		for i, component := range []string{"dns", "controller"} {
-			container := deployment(t, manifest, component).Spec.Template.Spec.Containers[0]
+			container := templates[i].Spec.Containers[0]
 			written, limit := variable(container, "GOMEMLIMIT"), container.Resources.Limits.Memory()
 			soft := resource.MustParse(strings.TrimSuffix(written, "B")) // Kubernetes writes MiB as Mi
 			if share := soft.AsApproximateFloat64() / limit.AsApproximateFloat64(); share < 0.895 || share > 0.9 {
@@ -166,7 +172,7 @@ func TestMemoryLimit(t *testing.T) {
 			}
 		}
 	}
-	if got := variable(deployment(t, rendered(t, "dns.resources.limits=null"), "dns").Spec.Template.Spec.Containers[0], "GOMEMLIMIT"); got != "" {
+	if got := variable(daemonSet(t, rendered(t, "dns.resources.limits=null")).Spec.Template.Spec.Containers[0], "GOMEMLIMIT"); got != "" {
 		t.Errorf("without a limit: got GOMEMLIMIT %s", got)
 	}
 }
@@ -184,7 +190,7 @@ func variable(container corev1.Container, name string) string {
 func TestChecksum(t *testing.T) {
 	t.Parallel()
 	sum := func(set ...string) string {
-		return deployment(t, rendered(t, set...), "dns").Spec.Template.Annotations["checksum/corefile"]
+		return daemonSet(t, rendered(t, set...)).Spec.Template.Annotations["checksum/corefile"]
 	}
 	before, changed, same := sum(), sum("plugin.ttl=9"), sum("dns.replicas=5")
 	if before == changed || before != same || len(before) != 64 {
@@ -209,7 +215,7 @@ func TestRollout(t *testing.T) {
 		manifest := rendered(t, set)
 		var surge, unavailable *intstr.IntOrString
 		if slices.Contains(names(t, manifest), "DaemonSet minilb/minilb-dns") {
-			update := object[appsv1.DaemonSet](t, manifest, "DaemonSet", "").Spec.UpdateStrategy.RollingUpdate
+			update := daemonSet(t, manifest).Spec.UpdateStrategy.RollingUpdate
 			surge, unavailable = update.MaxSurge, update.MaxUnavailable
 		} else {
 			update := deployment(t, manifest, "dns").Spec.Strategy.RollingUpdate
@@ -228,7 +234,7 @@ func TestRollout(t *testing.T) {
 // In the node's network the server has the ports themselves, which takes root there.
 func TestNodePorts(t *testing.T) {
 	t.Parallel()
-	set := object[appsv1.DaemonSet](t, variant(t, "hostnetwork"), "DaemonSet", "minilb-dns")
+	set := daemonSet(t, variant(t, "hostnetwork"))
 	pod, container := set.Spec.Template.Spec, set.Spec.Template.Spec.Containers[0]
 	check(t, "node's network", pod.HostNetwork, true)
 	check(t, "user", *pod.SecurityContext.RunAsUser, 0)
@@ -243,7 +249,7 @@ func TestNodePorts(t *testing.T) {
 		}
 	}
 	// Ports of the nodes are those of DNS only.
-	container = object[appsv1.DaemonSet](t, variant(t, "daemonset"), "DaemonSet", "minilb-dns").Spec.Template.Spec.Containers[0]
+	container = daemonSet(t, variant(t, "daemonset")).Spec.Template.Spec.Containers[0]
 	var taken []string
 	for _, port := range container.Ports {
 		if port.HostPort != 0 {
@@ -252,7 +258,7 @@ func TestNodePorts(t *testing.T) {
 	}
 	check(t, "ports of the node", taken, []string{"UDP 53", "TCP 53"})
 	// A port that others may have, too, takes no root.
-	set = object[appsv1.DaemonSet](t, rendered(t, "dns.kind=DaemonSet,dns.hostNetwork=true"), "DaemonSet", "minilb-dns")
+	set = daemonSet(t, rendered(t, "dns.hostNetwork=true"))
 	check(t, "user, of a high port", *set.Spec.Template.Spec.SecurityContext.RunAsUser, 65532)
 	check(t, "high port", set.Spec.Template.Spec.Containers[0].Ports[0].ContainerPort, 1053)
 }
