@@ -41,7 +41,7 @@ func testChartInstalled(t *testing.T, c *cluster.Cluster) {
 			t.Errorf("Helm says\n%s\nwithout %q", notes, want)
 		}
 	}
-	expectPods(t, c, "Deployment "+harness.DNSAccount, "ReplicaSet", "dns", 2)
+	expectPods(t, c, "DaemonSet "+harness.DNSAccount, "DaemonSet", "dns", 1)
 	expectPods(t, c, "Deployment "+harness.ControllerAccount, "ReplicaSet", "controller", 1)
 	service, err := c.Client.CoreV1().Services(harness.ShippedNamespace).Get(t.Context(), harness.DNSAccount, metav1.GetOptions{})
 	harness.Must(t, err)
@@ -56,7 +56,7 @@ func testChartInstalled(t *testing.T, c *cluster.Cluster) {
 	checked := harness.Minilb(t, "check", "-kubeconfig", c.Kubeconfig, "-server", s.Addr)
 	var found *exec.ExitError
 	out, err := checked.CombinedOutput()
-	if err != nil && (!errors.As(err, &found) || found.ExitCode() != 1) || !strings.Contains(string(out), "using the Corefile in ConfigMap minilb/minilb-corefile, mounted by Deployment minilb/minilb-dns\n") {
+	if err != nil && (!errors.As(err, &found) || found.ExitCode() != 1) || !strings.Contains(string(out), "using the Corefile in ConfigMap minilb/minilb-corefile, mounted by DaemonSet minilb/minilb-dns\n") {
 		t.Errorf("minilb check: %v\n%s", err, out)
 	}
 	for name, want := range map[string]string{
@@ -72,12 +72,12 @@ func testChartInstalled(t *testing.T, c *cluster.Cluster) {
 	expectDrained(t, c, s)
 	expectPoliced(t, c)
 
-	before := getDeployment(t, c).Spec.Template.Annotations["checksum/corefile"]
+	before := getDaemonSet(t, c).Spec.Template.Annotations["checksum/corefile"]
 	notes = readable(t, helm(t, c, "upgrade", shipped.ChartRelease, "deploy/helm/minilb", "--reset-then-reuse-values", "--set", "plugin.ttl=9,dns.hostPort=5300"))
 	if !strings.Contains(notes, "server=/minilb/NODE#5300\n") || !strings.Contains(notes, "pod-security.kubernetes.io/enforce=privileged") || !strings.Contains(notes, "answers private networks only") {
 		t.Errorf("with ports of nodes Helm says\n%s", notes)
 	}
-	if after := getDeployment(t, c).Spec.Template.Annotations["checksum/corefile"]; after == before || after == "" {
+	if after := getDaemonSet(t, c).Spec.Template.Annotations["checksum/corefile"]; after == before || after == "" {
 		t.Errorf("checksum of another Corefile: got %q, of the one before %q", after, before)
 	}
 	helm(t, c, "uninstall", shipped.ChartRelease)
@@ -143,11 +143,11 @@ func expectPorts(t *testing.T, service *corev1.Service, kind corev1.ServiceType,
 	}
 }
 
-func getDeployment(t *testing.T, c *cluster.Cluster) *appsv1.Deployment {
+func getDaemonSet(t *testing.T, c *cluster.Cluster) *appsv1.DaemonSet {
 	t.Helper()
-	deployment, err := c.Client.AppsV1().Deployments(harness.ShippedNamespace).Get(t.Context(), harness.DNSAccount, metav1.GetOptions{})
+	daemonSet, err := c.Client.AppsV1().DaemonSets(harness.ShippedNamespace).Get(t.Context(), harness.DNSAccount, metav1.GetOptions{})
 	harness.Must(t, err)
-	return deployment
+	return daemonSet
 }
 
 func installedCorefile(t *testing.T, c *cluster.Cluster) string {
@@ -158,17 +158,17 @@ func installedCorefile(t *testing.T, c *cluster.Cluster) string {
 }
 
 // lameduck is how long a server goes on to answer after SIGTERM, by the Corefile that is shipped.
-const lameduck = 5 * time.Second
+const lameduck = 8 * time.Second
 
 // startChart runs the Corefile that is installed, with the rights of the account that is, and with
 // another lameduck.
 func startChart(t *testing.T, c *cluster.Cluster, lameduck time.Duration) *harness.CoreDNS {
 	t.Helper()
 	ctx := t.Context()
-	deployment := getDeployment(t, c)
-	kubeconfig, err := c.ServiceAccountKubeconfig(ctx, harness.ShippedNamespace, deployment.Spec.Template.Spec.ServiceAccountName)
+	pods := getDaemonSet(t, c).Spec.Template.Spec
+	kubeconfig, err := c.ServiceAccountKubeconfig(ctx, harness.ShippedNamespace, pods.ServiceAccountName)
 	harness.Must(t, err)
-	corefile := adapt(t, installedCorefile(t, c), deployment.Spec.Template.Spec.Containers[0], harness.Upstream(t), lameduck)
+	corefile := adapt(t, installedCorefile(t, c), pods.Containers[0], harness.Upstream(t), lameduck)
 	s := harness.StartCoreDNS(t, corefile, "KUBECONFIG="+kubeconfig, "NODE_IP=192.168.1.31")
 	s.WaitReady(t)
 	return s
@@ -227,7 +227,7 @@ func expectDrained(t *testing.T, c *cluster.Cluster, s *harness.CoreDNS) {
 	if last < lameduck/2 {
 		t.Errorf("the last answer was %v after its end had begun", last)
 	}
-	grace := time.Duration(*getDeployment(t, c).Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
+	grace := time.Duration(*getDaemonSet(t, c).Spec.Template.Spec.TerminationGracePeriodSeconds) * time.Second
 	select {
 	case err := <-s.Exited:
 		s.Exited <- err

@@ -122,7 +122,7 @@ func testChartConfigured(t *testing.T, c *cluster.Cluster) {
 			variant: "hostnetwork",
 			moved: []string{
 				".:53 https://.:443 quic://.:853 tls://.:853 {\n", ".:PORT https://." + port(1) + " quic://." + port(2) + " tls://." + port(0) + " {\n",
-				" health 127.0.0.1:8080 {\n", " HEALTH {\n", " ready 127.0.0.1:8181\n", " READY\n", " lameduck 5s\n", " lameduck 0s\n",
+				" health 127.0.0.1:8080 {\n", " HEALTH {\n", " ready 127.0.0.1:8181\n", " READY\n", " lameduck 8s\n", " lameduck 0s\n",
 				" prometheus [{$NODE_IP}]:9153\n", " prometheus [{$NODE_IP}]" + port(3) + "\n",
 				"/etc/minilb-tls/tls.crt", cert.Chain, "/etc/minilb-tls/tls.key", cert.Key,
 				" forward . 9.9.9.9 149.112.112.112 {\n", " forward . " + up + " {\n",

@@ -125,6 +125,9 @@ func testChartApplied(t *testing.T, c *cluster.Cluster) {
 			if name == "daemonset" {
 				expectPods(t, c, "DaemonSet "+harness.DNSAccount, "DaemonSet", "dns", 1)
 			}
+			if name == "deployment" {
+				expectPods(t, c, "Deployment "+harness.DNSAccount, "ReplicaSet", "dns", 2)
+			}
 			harness.Must(t, c.Delete(ctx, manifest))
 			chartGone(t, c)
 			if !slices.Contains([]string{"default", "namespaces", "gateways"}, name) { // which are installed below

@@ -73,10 +73,12 @@ func TestPolicyNotServed(t *testing.T) {
 	if err == nil || strings.Count(string(said), `no matches for kind "ValidatingAdmissionPolicy`) != 2 {
 		t.Errorf("kubectl apply: %v\n%s", err, said)
 	}
+	_, err = c.Client.AppsV1().DaemonSets(harness.ShippedNamespace).Get(t.Context(), harness.DNSAccount, metav1.GetOptions{})
+	harness.Must(t, err)
+	_, err = c.Client.AppsV1().Deployments(harness.ShippedNamespace).Get(t.Context(), harness.ControllerAccount, metav1.GetOptions{})
+	harness.Must(t, err)
 	for _, name := range []string{harness.DNSAccount, harness.ControllerAccount} {
-		_, err := c.Client.AppsV1().Deployments(harness.ShippedNamespace).Get(t.Context(), name, metav1.GetOptions{})
-		harness.Must(t, err)
-		_, err = c.Client.RbacV1().ClusterRoleBindings().Get(t.Context(), name, metav1.GetOptions{})
+		_, err := c.Client.RbacV1().ClusterRoleBindings().Get(t.Context(), name, metav1.GetOptions{})
 		harness.Must(t, err)
 	}
 }

@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-
 	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/harness"
 )
@@ -198,7 +196,7 @@ func TestDocumentedDiscovery(t *testing.T) {
 	}
 	pods := "  static_configs:\n"
 	for i, name := range []string{harness.DNSAccount, harness.ControllerAccount} {
-		template := harness.ShippedObject[appsv1.Deployment](t, harness.Rendered(t, harness.Base), "Deployment", name).Spec.Template
+		template := harness.ShippedPods(t, harness.Rendered(t, harness.Base), name)
 		for _, port := range template.Spec.Containers[0].Ports {
 			pods += fmt.Sprintf("  - targets: [\"10.244.7.%d:%d\"]\n    labels:\n      __meta_kubernetes_pod_name: %s-x\n      __meta_kubernetes_pod_container_port_name: %s\n", i, port.ContainerPort, name, port.Name)
 			for label, value := range template.Labels {

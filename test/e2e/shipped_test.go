@@ -113,14 +113,12 @@ type shippedCorefile struct {
 	path   string // in the repository
 	port   uint16
 	router bool // on a router, and so with two sides
-	acl    bool // with private networks
 }
 
 var shippedCorefiles = []shippedCorefile{
-	{"Corefile.example", 53, true, true},
-	{"deploy/systemd/Corefile", 53, true, true},
-	{"deploy/kustomize/base/Corefile", 1053, false, false},
-	{"deploy/kustomize/overlays/daemonset/Corefile", 1053, false, true},
+	{"Corefile.example", 53, true},
+	{"deploy/systemd/Corefile", 53, true},
+	{"deploy/kustomize/base/Corefile", 1053, false},
 }
 
 // startShipped runs the server on the router with the Corefile as it is, but for where the snapshot is and
@@ -194,9 +192,6 @@ func TestShippedRouter(t *testing.T) {
 		}
 	}
 	for _, c := range shippedCorefiles {
-		if !c.acl {
-			continue
-		}
 		port = c.port
 		t.Run(c.path, func(t *testing.T) {
 			l.startShipped(t, c)
@@ -294,7 +289,7 @@ func TestShippedFlood(t *testing.T) {
 	}
 	for i, c := range shippedCorefiles {
 		if !harness.Full && i%2 == 1 {
-			continue // a router's is as the other one of a router, and a cluster's likewise
+			continue // a router's is as the other one of a router
 		}
 		t.Run(c.path, func(t *testing.T) {
 			w.dead.Store(false)

@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -81,6 +83,23 @@ func ShippedObject[T any](t *testing.T, manifest, kind, name string) *T {
 	}
 	if len(found) != 1 {
 		t.Fatalf("%d objects %s %s, want one", len(found), kind, name)
+	}
+	return found[0]
+}
+
+// ShippedPods returns the template of the pods of the one Deployment or DaemonSet of a manifest with this name.
+func ShippedPods(t *testing.T, manifest, name string) corev1.PodTemplateSpec {
+	t.Helper()
+	var found []corev1.PodTemplateSpec
+	for _, document := range Documents(t, OfKinds(t, manifest, "Deployment", "DaemonSet")) {
+		var workload appsv1.DaemonSet // a Deployment has the same template
+		Must(t, yaml.Unmarshal([]byte(document), &workload))
+		if workload.Name == name {
+			found = append(found, workload.Spec.Template)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d workloads %s, want one", len(found), name)
 	}
 	return found[0]
 }

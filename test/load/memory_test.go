@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-	appsv1 "k8s.io/api/apps/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -170,10 +169,10 @@ type limitedProgram struct {
 	log    *harness.LogBuffer
 }
 
-// startLimited starts a program with the memory that its Deployment in a manifest gives it.
+// startLimited starts a program with the memory that its pods in a manifest have.
 func startLimited(t *testing.T, manifest, name string, start func(within within, env ...string) (*exec.Cmd, chan error, *harness.LogBuffer)) *limitedProgram {
 	t.Helper()
-	container := harness.ShippedObject[appsv1.Deployment](t, manifest, "Deployment", name).Spec.Template.Spec.Containers[0]
+	container := harness.ShippedPods(t, manifest, name).Spec.Containers[0]
 	p := &limitedProgram{limit: int(container.Resources.Limits.Memory().Value())}
 	env := ""
 	for _, e := range container.Env {

@@ -60,7 +60,7 @@ func expectRuns(t *testing.T, image ociImage) {
 		expectAnswers(t, dir, args)
 	}
 	if started != 2 {
-		t.Errorf("%d times the DNS server among what deploy/kustomize runs, want a Deployment's and a DaemonSet's", started)
+		t.Errorf("%d times the DNS server among what deploy/kustomize runs, want the base's and the overlay's", started)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,9 +30,9 @@ func TestPodSecurityLevels(t *testing.T) {
 			c.Client.CoreV1().Namespaces().Delete(context.Background(), namespace.Name, metav1.DeleteOptions{})
 		})
 	}
-	dns := harness.ShippedObject[appsv1.Deployment](t, harness.Rendered(t, harness.Base), "Deployment", harness.DNSAccount).Spec.Template
-	controller := harness.ShippedObject[appsv1.Deployment](t, harness.Rendered(t, harness.Base), "Deployment", harness.ControllerAccount).Spec.Template
-	daemon := harness.ShippedObject[appsv1.DaemonSet](t, harness.Rendered(t, harness.Daemonset), "DaemonSet", harness.DNSAccount).Spec.Template
+	dns := harness.ShippedPods(t, harness.Rendered(t, harness.Base), harness.DNSAccount)
+	controller := harness.ShippedPods(t, harness.Rendered(t, harness.Base), harness.ControllerAccount)
+	daemon := harness.ShippedPods(t, harness.Rendered(t, harness.Daemonset), harness.DNSAccount)
 	with := func(template corev1.PodTemplateSpec, change func(*corev1.PodSpec)) corev1.PodTemplateSpec {
 		template = *template.DeepCopy()
 		change(&template.Spec)
@@ -52,8 +51,8 @@ func TestPodSecurityLevels(t *testing.T) {
 		{"DNS", dns, nil},
 		{"controller", controller, nil},
 		{"DNS that may listen below 1024", with(dns, capability("NET_BIND_SERVICE")), nil},
-		{"DNS, DaemonSet", daemon, map[string]string{"restricted": "hostPort (", "baseline": "hostPort ("}},
-		{"DNS, DaemonSet that may listen below 1024", with(daemon, capability("NET_BIND_SERVICE")), map[string]string{"restricted": "hostPort (", "baseline": "hostPort ("}},
+		{"DNS on port 53 of the node", daemon, map[string]string{"restricted": "hostPort (", "baseline": "hostPort ("}},
+		{"DNS on port 53 of the node that may listen below 1024", with(daemon, capability("NET_BIND_SERVICE")), map[string]string{"restricted": "hostPort (", "baseline": "hostPort ("}},
 		{"DNS in the node's network", with(dns, func(spec *corev1.PodSpec) { spec.HostNetwork = true }), map[string]string{"restricted": "host namespaces (", "baseline": "host namespaces ("}},
 		// That the plugin is at work at all.
 		{"DNS with another capability", with(dns, capability("NET_ADMIN")), map[string]string{"restricted": "unrestricted capabilities (", "baseline": "non-default capabilities ("}},
