@@ -19,6 +19,8 @@ const (
 	DefaultClass = "minilb"
 	// DefaultDomain is the zone under which Services are named unless configured otherwise.
 	DefaultDomain = "minilb"
+	// DefaultNamespace is where the manifests put our DNS servers and the controller.
+	DefaultNamespace = "minilb"
 	// HostAnnotation on a Service claims further host names for it, separated by commas (I10, M9).
 	HostAnnotation = "minilb/host"
 	// ServiceAnnotation on any other object names the Service, "[namespace/]name", that its hosts lead to, in
@@ -27,6 +29,9 @@ const (
 	// ALPNAnnotation on a Service names the protocols of its TCP port 443, such as "h2,http/1.1", separated by
 	// commas (D51).
 	ALPNAnnotation = "minilb/alpn"
+	// NodePortAnnotation on the Service of our DNS servers names the port that their pods have of their nodes, such as
+	// "53" (R23).
+	NodePortAnnotation = "minilb/node-port"
 	// IgnoreLabel with the value "true" has an object of any kind ignored (M8).
 	IgnoreLabel = "minilb/ignore"
 )

@@ -43,7 +43,7 @@ func Lint(kind string, labels, annotations map[string]string, hostAnnotations []
 }
 
 // known are our keys, in the order in which they are proposed.
-var known = []string{HostAnnotation, ServiceAnnotation, ALPNAnnotation, IgnoreLabel}
+var known = []string{HostAnnotation, ServiceAnnotation, ALPNAnnotation, NodePortAnnotation, IgnoreLabel}
 
 // others are the annotations by which external-dns and k8s_gateway name hosts of a Service.
 var others = []string{"external-dns.alpha.kubernetes.io/hostname", "external-dns.kubernetes.io/hostname", "coredns.io/hostname"}
@@ -62,7 +62,7 @@ func lintAnnotation(kind, key string, hostAnnotations []string) (text, fix strin
 			fmt.Sprintf("add %s to host_annotations in the Corefile", key)
 	case key == ServiceAnnotation && kind == "Service":
 		return fmt.Sprintf("annotation %s has no effect on a Service", key), fmt.Sprintf("claim hosts of a Service by the annotation %s", HostAnnotation)
-	case key == ALPNAnnotation && kind != "Service":
+	case (key == ALPNAnnotation || key == NodePortAnnotation) && kind != "Service":
 		return fmt.Sprintf("annotation %s has no effect on objects of kind %s", key, kind), "set it on the Service"
 	}
 	return typo("annotation", key)

@@ -9,6 +9,9 @@ func TestSlips(t *testing.T) {
 		text, fix           string // empty for none
 	}{
 		{"host of a Service", "Service", nil, set{"minilb/host": "a", "minilb/alpn": "h2"}, "", ""},
+		{"port of the nodes", "Service", nil, set{"minilb/node-port": "53"}, "", ""},
+		{"misspelt port of the nodes", "Service", nil, set{"minilb/nodeport": "53"}, `annotation "minilb/nodeport" is none of ours and has no effect`, "set the annotation minilb/node-port"},
+		{"port of the nodes of a Gateway", "Gateway", nil, set{"minilb/node-port": "53"}, "annotation minilb/node-port has no effect on objects of kind Gateway", "set it on the Service"},
 		{"service of a route", "HTTPRoute", set{"minilb/ignore": "true"}, set{"minilb/service": "a"}, "", ""},
 		{"what others write", "Service", set{"app.kubernetes.io/name": "minilb", "minikube.k8s.io/name": "host", "minilb.example.org/team": "a", "minilb": "x"},
 			set{"kubectl.kubernetes.io/last-applied-configuration": "{}", "minio/host": "a", "metallb.io/ip": "x", "minilb.example.org/team": "a"}, "", ""},
