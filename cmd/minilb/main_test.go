@@ -65,6 +65,12 @@ func TestRun(t *testing.T) {
 		{"check's kubeconfig", []string{"check", "-kubeconfig", missing}, 2, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose one of ip, json, routeros, openwrt`},
 		{"watched as a whole", []string{"routes", "-watch", "-o", "netplan"}, 2, "", "minilb routes: -watch prints a line for each change, and netplan is written as a whole: choose ip, json, routeros or frr"},
+		{"servers watched", []string{"routes", "-watch", "-o", "dnsmasq-server"}, 2, "", "minilb routes: -watch is for routes, and dnsmasq-server has none: leave it out"},
+		{"servers applied", []string{"routes", "-apply", "-o", "bind-server"}, 2, "", "minilb routes: -apply and -o exclude each other: leave one out"},
+		{"servers within", []string{"routes", "-within", "10.244.0.0/16", "-o", "unbound-server"}, 2, "", "minilb routes: -within is for routes, and unbound-server has none: leave it out"},
+		{"zone of routes", []string{"routes", "-domain", "minilb"}, 2, "", "minilb routes: -domain is for the formats of resolvers, such as -o dnsmasq-server"},
+		{"bad zone", []string{"routes", "-o", "bind-server", "-domain", "minilb,a b"}, 2, "", `minilb routes: invalid value "minilb,a b" for flag -domain: "a b"`},
+		{"bad Service", []string{"routes", "-o", "bind-server", "-dns-service", "minilb"}, 2, "", `minilb routes: invalid value "minilb" for flag -dns-service: want namespace/name, such as minilb/minilb-dns`},
 		{"subnet of none", []string{"routes", "-subnet", "192.168.1.0/24"}, 2, "", "minilb routes: -subnet: ip has none"},
 		{"no subnet", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1"}, 2, "", "minilb routes: name the subnet of the LAN with -subnet, such as 192.168.1.0/24: vyos-dhcp needs it"},
 		{"bad subnet", []string{"routes", "-o", "vyos-dhcp", "-gateway", "192.168.1.1", "-subnet", "lan"}, 2, "", `minilb routes: -subnet "lan": want an IPv4 prefix`},
@@ -107,7 +113,7 @@ func TestRun(t *testing.T) {
 func TestHelp(t *testing.T) {
 	flags := map[string]string{
 		"controller": "class cleanup context corefile default-class domain events health kubeconfig resync v within",
-		"routes":     "apply cleanup context gateway interface kubeconfig nodes-in o subnet watch within",
+		"routes":     "apply cleanup context dns-service domain gateway interface kubeconfig nodes-in o subnet watch within",
 		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig o server within",
 		"explain":    "class context corefile default-class domain kubeconfig o",
 		"version":    "",

@@ -46,7 +46,11 @@ the replies. A firewall there must accept LAN-to-podCIDR traffic statelessly, or
 the clients must get the routes by option 121.
 
 Formats:
-` + formatsHelp() + `
+` + formatsHelp(routes.Formats, func(f routes.Format) (string, string) { return f.Name, f.About }) + `
+The LAN's resolver needs to know where our DNS servers are. In these formats
+the lines for it are printed instead of routes, for the nodes whose server is
+ready. They cannot be watched: print them again when nodes come or go.
+` + formatsHelp(routes.ResolverFormats, func(f routes.ResolverFormat) (string, string) { return f.Name, f.About }) + `
 JSON is {"routes":  [{"node", "family", "destination", "gateway"}],
          "skipped": [{"node", "reason"}]}
 and with -watch, a line each,
@@ -56,10 +60,11 @@ where an event is "add", "replace" or "delete", or "skip" with a reason.`,
 	example: `minilb routes -kubeconfig ~/.kube/config | ssh root@router sh`,
 }
 
-func formatsHelp() string {
+func formatsHelp[F any](formats []F, about func(F) (string, string)) string {
 	var lines strings.Builder
-	for _, f := range routes.Formats {
-		fmt.Fprintf(&lines, "  %-13s  %s\n", f.Name, f.About)
+	for _, f := range formats {
+		name, program := about(f)
+		fmt.Fprintf(&lines, "  %-14s  %s\n", name, program)
 	}
 	return lines.String()
 }
@@ -90,6 +95,7 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	networksFlag(flags, &r.lan.Nodes, "nodes-in", "`networks`, separated by commas: of a node's several InternalIPs one in\n"+
 		"them is the next hop (default the node's first)")
 	withinFlag(flags, &r.lan)
+	servers := serversFlags(flags)
 	subnet := flags.String("subnet", "", "IPv4 `prefix` of the LAN, which vyos-dhcp needs (default none)")
 	watch := flags.Bool("watch", false, "continue, and print what changes (default false)")
 	apply := flags.Bool("apply", false, "update the routing table of this host (default false)")
@@ -100,8 +106,14 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if err := exclusive(flags); err != nil {
 		return misused("routes", "%v", err)
 	}
-	if err := r.choose(*name, *gateway, *subnet, *watch); err != nil { // before anything is read
+	resolver, is, err := servers.choose(*name, flags)
+	if err != nil {
 		return misused("routes", "%v", err)
+	}
+	if !is {
+		if err := r.choose(*name, *gateway, *subnet, *watch); err != nil { // before anything is read
+			return misused("routes", "%v", err)
+		}
 	}
 	if *apply || *cleanup {
 		if err := rtnl.Check(); err != nil {
@@ -118,6 +130,8 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 	r.lan.Server = kube.Host(config)
 	switch {
+	case is:
+		return r.printServers(ctx, client, resolver, servers)
 	case *apply:
 		return r.apply(ctx, client)
 	case *watch:

@@ -70,11 +70,15 @@ const FirewallHint = "if this router filters packets, accept LAN-to-podCIDR traf
 // optionHint is that not every client requests option 121 (R12).
 const optionHint = "give the router the routes, too: some clients ignore option 121, Android reportedly"
 
-// FormatByName returns the format of a name.
+// FormatByName returns the format of routes of a name. Its error names those of ResolverFormats, too.
 func FormatByName(name string) (Format, error) {
 	i := slices.IndexFunc(Formats, func(f Format) bool { return f.Name == name })
 	if i < 0 {
-		return Format{}, fmt.Errorf("-o %q: choose one of %s", name, strings.Join(formatNames(func(Format) bool { return true }), ", "))
+		names := formatNames(func(Format) bool { return true })
+		for _, f := range ResolverFormats {
+			names = append(names, f.Name)
+		}
+		return Format{}, fmt.Errorf("-o %q: choose one of %s", name, strings.Join(names, ", "))
 	}
 	return Formats[i], nil
 }

@@ -66,6 +66,39 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
+// R23: the resolvers take the lines that are for them.
+func TestResolverPrograms(t *testing.T) {
+	servers := []netip.AddrPort{netip.MustParseAddrPort("192.168.1.30:30053"), netip.MustParseAddrPort("[2001:db8::31]:53")}
+	for _, tc := range []struct {
+		format, program, debianPackage string
+		file                           string   // what is made of the text, TEXT, and of what its comments have for options, OPTIONS
+		args                           []string // FILE is where that is
+	}{
+		{"dnsmasq-server", "dnsmasq", "dnsmasq-base", "stop-dns-rebind\nTEXT", []string{"--test", "--conf-file=FILE"}},
+		{"unbound-server", "unbound-checkconf", "unbound", "server:\n    private-address: 10.0.0.0/8\nTEXT", []string{"FILE"}},
+		{"bind-server", "named-checkconf", "bind9-utils", "options { deny-answer-addresses { 10.0.0.0/8; } EXCEPT; OPTIONS };\nTEXT", []string{"FILE"}},
+	} {
+		t.Run(tc.format, func(t *testing.T) {
+			path := program(t, tc.program, tc.debianPackage)
+			file := filepath.Join(t.TempDir(), "conf")
+			text := ofResolver(t, tc.format, []string{"minilb", "example.org"}, servers)
+			_, options, _ := strings.Cut(strings.Split(text, "\n")[0], "# in options: ")
+			_, except, _ := strings.Cut(strings.Split(text, "\n")[1], "if it has that: ")
+			text = strings.NewReplacer("TEXT", text, "OPTIONS", options, "EXCEPT", except).Replace(tc.file)
+			write(t, file, text)
+			args := strings.Split(strings.ReplaceAll(strings.Join(tc.args, "\n"), "FILE", file), "\n")
+			if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s%s", tc.program, err, out, text)
+			}
+			// That it has looked at all.
+			write(t, file, strings.Replace(text, "192.168.1.30", "192.168.1.300", 1))
+			if out, err := exec.Command(path, args...).CombinedOutput(); err == nil {
+				t.Errorf("%s takes nonsense, too:\n%s", tc.program, out)
+			}
+		})
+	}
+}
+
 // netplan makes systemd's configuration of its format.
 func TestNetplan(t *testing.T) {
 	path := program(t, "netplan", "netplan.io")

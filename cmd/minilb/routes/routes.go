@@ -158,24 +158,31 @@ func (lan LAN) entries(nodes []*Node) []Entry {
 
 // choose sets the entry's next hop: of the addresses of its family one in lan.Nodes, else the first (R1, R22).
 func (lan LAN) choose(entry *Entry, ips []netip.Addr) {
-	var preferred, others []netip.Addr
-	unusable := ""
+	hops, unusable := lan.hops(ips, entry.Destination.Addr().Is4())
+	if len(hops) > 0 {
+		entry.Gateway, entry.Others = hops[0], hops[1:]
+		return
+	}
+	entry.Kind = NoInternalIP
+	entry.Problem = fmt.Sprintf("no %s InternalIP for %s", entry.by("IPv4", "IPv6"), entry.Destination)
+	if unusable.IsValid() {
+		entry.Problem += fmt.Sprintf(" but %s, which is not an address of the LAN", unusable)
+	}
+}
+
+// hops returns a node's addresses of a family on the LAN, those in lan.Nodes first, and the last one that is not on a LAN (R22).
+func (lan LAN) hops(ips []netip.Addr, is4 bool) (hops []netip.Addr, unusable netip.Addr) {
+	var others []netip.Addr
 	for _, ip := range ips {
 		switch {
-		case ip.Is4() != entry.Destination.Addr().Is4():
+		case ip.Is4() != is4:
 		case ip.IsLoopback() || ip.IsUnspecified() || ip.IsLinkLocalUnicast() || ip.IsMulticast():
-			unusable = fmt.Sprintf(" but %s, which is not an address of the LAN", ip)
+			unusable = ip
 		case inside(lan.Nodes, netip.PrefixFrom(ip, ip.BitLen())):
-			preferred = append(preferred, ip)
+			hops = append(hops, ip)
 		default:
 			others = append(others, ip)
 		}
 	}
-	hops := slices.Concat(preferred, others)
-	if len(hops) == 0 {
-		entry.Kind = NoInternalIP
-		entry.Problem = fmt.Sprintf("no %s InternalIP for %s%s", entry.by("IPv4", "IPv6"), entry.Destination, unusable)
-		return
-	}
-	entry.Gateway, entry.Others = hops[0], hops[1:]
+	return slices.Concat(hops, others), unusable
 }

@@ -2,6 +2,7 @@
 package kube
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -78,6 +79,18 @@ func Host(config *rest.Config) string {
 		return ""
 	}
 	return base.Hostname()
+}
+
+// namespaceFile has the namespace of a pod, beside the token of its ServiceAccount.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// Namespace returns the namespace of the pod that this process runs in, or otherwise, outside of pods.
+func Namespace(otherwise string) string {
+	text, err := os.ReadFile(namespaceFile)
+	if err != nil {
+		return otherwise
+	}
+	return cmp.Or(strings.TrimSpace(string(text)), otherwise)
 }
 
 // dialTimeout bounds how long an address that drops packets delays the reconnection; client-go has 30 seconds.
