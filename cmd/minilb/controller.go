@@ -21,7 +21,8 @@ import (
 var controllerHelp = help{
 	synopsis: `Sets status.loadBalancer.ingress of every Service of type LoadBalancer and of
 our class to the hostname <service>.<namespace>.<domain>. Prints the static
-routes to the pods at start. Any number of controllers may run at a time.
+routes to the pods at start, and logs which nodes have a ready DNS server, for
+the LAN's resolver. Any number of controllers may run at a time.
 
 Writes an Event on each object that has a problem, such as a host that belongs
 to another namespace; "kubectl describe" shows it. Hosts are checked against the
@@ -81,6 +82,7 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 		return err
 	}
 	options.LAN.Server = kube.Host(config)
+	options.Namespace = kube.Namespace(lb.DefaultNamespace)
 	log := newLogger(stderr, *verbose)
 	if *cleanup {
 		return controller.Cleanup(ctx, client, options, stdout)

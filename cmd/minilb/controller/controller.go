@@ -47,6 +47,7 @@ type Options struct {
 	Resync       time.Duration    // how often every Service is synced without a change; 0 is never
 	Health       string           // the address to serve health and metrics on, "" for none
 	LAN          routes.LAN       // that the routes are for
+	Namespace    string           // of our DNS servers' Service, "" to look for none
 	Claims       []config.Options // the DNS server's plugin blocks, by which hosts are checked; without any no Events are written
 
 	Version, Revision string // of the build, for the log and the metrics
@@ -142,6 +143,9 @@ func (c *Controller) Run(ctx context.Context) error {
 	running.Go(func() { c.watch(ctx) })
 	running.Go(func() { c.resync(ctx) })
 	running.Go(func() { c.printRoutes(ctx) })
+	if c.options.Namespace != "" {
+		running.Go(func() { c.logServers(ctx) })
+	}
 	if c.recorder != nil {
 		running.Go(func() { c.recorder.Run(ctx) })
 		running.Go(func() { c.scanEndpoints(ctx) })
