@@ -59,8 +59,13 @@ func TestService(t *testing.T) {
 
 	got = service(variant(t, "daemonset"))
 	check(t, "type where nodes have the port", got.Spec.Type, corev1.ServiceTypeClusterIP)
+	check(t, "annotation where nodes have the port", got.Annotations, map[string]string{"minilb/node-port": "53"})
 	check(t, "ports where nodes have them", ports(got), []string{"dns 53/UDP 0", "dns-tcp 53/TCP 0"})
 
+	got = service(variant(t, "hostnetwork"))
+	check(t, "annotation where nodes answer", got.Annotations, map[string]string{"minilb/node-port": "53"})
+	got = service(rendered(t, "dns.hostNetwork=true,dns.ports.dns=5300,dns.service.annotations.a=b"))
+	check(t, "annotation beside others", got.Annotations, map[string]string{"minilb/node-port": "5300", "a": "b"})
 	got = service(variant(t, "hostnetwork"))
 	check(t, "type where nodes answer", got.Spec.Type, corev1.ServiceTypeClusterIP)
 	check(t, "encrypted ports", ports(got), []string{"dns 53/UDP 0", "dns-tcp 53/TCP 0", "doh 443/TCP 0", "doq 853/UDP 0", "dot 853/TCP 0"})

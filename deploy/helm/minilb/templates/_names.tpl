@@ -51,6 +51,11 @@ helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" 
 {{- or .Values.dns.hostNetwork (gt (int .Values.dns.hostPort) 0) | ternary "true" "" -}}
 {{- end -}}
 
+{{/* The port of the node on which its pod answers, where it has one. */}}
+{{- define "minilb.nodePort" -}}
+{{- gt (int .Values.dns.hostPort) 0 | ternary (int .Values.dns.hostPort) (include "minilb.port" .) -}}
+{{- end -}}
+
 {{/* The type of the Service. */}}
 {{- define "minilb.serviceType" -}}
 {{- $inside := and (eq .Values.dns.kind "DaemonSet") (eq (include "minilb.onNode" .) "true") -}}
