@@ -78,6 +78,16 @@ func (c *Corefile) Options() []Options {
 	return all
 }
 
+// TTL returns the longest TTL of those plugin blocks that have such options, in seconds, and whether there are any.
+func (c *Corefile) TTL(having func(*Options) bool) (ttl uint32, found bool) {
+	for _, b := range c.Blocks {
+		if having(&b.Options) {
+			ttl, found = max(ttl, b.TTL), true
+		}
+	}
+	return ttl, found
+}
+
 // Covered reports whether clients can ask for a name: a server block with the plugin is for it (D8).
 func (c *Corefile) Covered(name string) bool {
 	return slices.ContainsFunc(c.Blocks, func(b *Block) bool {

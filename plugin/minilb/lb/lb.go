@@ -34,6 +34,8 @@ const (
 	NodePortAnnotation = "minilb/node-port"
 	// IgnoreLabel with the value "true" has an object of any kind ignored (M8).
 	IgnoreLabel = "minilb/ignore"
+	// DrainLabel on a pod asks for a preStop that sleeps, by the policy that deploy/ has for it (L9). We do not read it.
+	DrainLabel = "minilb/drain"
 )
 
 // ForwardLoopError is the code of the extended DNS error of a name in a forward loop (D4b), for private use

@@ -35,7 +35,7 @@ func Lint(kind string, labels, annotations map[string]string, hostAnnotations []
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		if text, fix := lintLabel(key, labels[key]); text != "" {
+		if text, fix := lintLabel(kind, key, labels[key]); text != "" {
 			warnings = append(warnings, LintWarning{key, true, text, fix, false})
 		}
 	}
@@ -43,7 +43,7 @@ func Lint(kind string, labels, annotations map[string]string, hostAnnotations []
 }
 
 // known are our keys, in the order in which they are proposed.
-var known = []string{HostAnnotation, ServiceAnnotation, ALPNAnnotation, NodePortAnnotation, IgnoreLabel}
+var known = []string{HostAnnotation, ServiceAnnotation, ALPNAnnotation, NodePortAnnotation, IgnoreLabel, DrainLabel}
 
 // others are the annotations by which external-dns and k8s_gateway name hosts of a Service.
 var others = []string{"external-dns.alpha.kubernetes.io/hostname", "external-dns.kubernetes.io/hostname", "coredns.io/hostname"}
@@ -55,6 +55,8 @@ func lintAnnotation(kind, key string, hostAnnotations []string) (text, fix strin
 	switch {
 	case key == IgnoreLabel:
 		return fmt.Sprintf("annotation %s has no effect: it is a label", key), fmt.Sprintf("set the label %s: \"true\"", key)
+	case key == DrainLabel:
+		return fmt.Sprintf("annotation %s has no effect: it is a label of pods", key), setDrainLabel
 	case kind != "Service" && (key == HostAnnotation || slices.Contains(hostAnnotations, key)):
 		return fmt.Sprintf("annotation %s has no effect on objects of kind %s", key, kind), "name the host in " + hostsOf[kind]
 	case key == HostAnnotation || kind == "Service" && slices.Contains(others, key):
@@ -74,8 +76,13 @@ var hostsOf = map[string]string{
 	"HTTPRoute": "spec.hostnames", "GRPCRoute": "spec.hostnames", "TLSRoute": "spec.hostnames",
 }
 
-func lintLabel(key, value string) (text, fix string) {
+// setDrainLabel is where the label of pods belongs.
+const setDrainLabel = "set the label " + DrainLabel + " on the pods, as by spec.template.metadata.labels of a Deployment"
+
+func lintLabel(kind, key, value string) (text, fix string) {
 	switch {
+	case key == DrainLabel:
+		return fmt.Sprintf("label %s has no effect on objects of kind %s", key, kind), setDrainLabel
 	case key == IgnoreLabel && (value == "true" || value == "false" || value == ""):
 		return "", ""
 	case key == IgnoreLabel:
@@ -96,6 +103,8 @@ func typo(what, key string) (text, fix string) {
 		return "", ""
 	case IgnoreLabel:
 		return text, fmt.Sprintf("set the label %s: \"true\"", meant)
+	case DrainLabel:
+		return text, setDrainLabel
 	default:
 		return text, "set the annotation " + meant
 	}
