@@ -83,6 +83,9 @@ func (c *checker) run(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	c.judge()
+	if err := c.drainTime(ctx); err != nil {
+		return nil, err
+	}
 	if err := c.permissions(ctx); err != nil {
 		return nil, err
 	}
