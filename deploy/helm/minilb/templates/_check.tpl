@@ -31,4 +31,7 @@
 {{- if ne (len (uniq $ports)) (len $ports) -}}
 {{- fail (printf "dns.ports: two are the same, of %s" (join ", " $ports)) -}}
 {{- end -}}
+{{- if and .Values.drain.enabled (not (semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version)) -}}
+{{- fail (printf "drain.enabled takes Kubernetes 1.36, which has MutatingAdmissionPolicies, and this is %s: give pods a preStop of their own" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
 {{- end -}}
