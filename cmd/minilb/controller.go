@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/minilb/minilb/cmd/minilb/controller"
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/version"
@@ -75,6 +76,7 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 		}
 		if unread = err; err == nil {
 			options.Claims = parsed.Options()
+			options.TTL, _ = parsed.TTL(func(o *config.Options) bool { return o.Class == options.Class })
 		}
 	}
 	client, config, err := cluster.client()

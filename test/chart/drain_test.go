@@ -1,10 +1,12 @@
 package chart_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/minilb/minilb/test/shipped"
 )
@@ -29,5 +31,15 @@ func TestDrain(t *testing.T) {
 	_, err = shipped.Helm(t.Context(), "template", "minilb", "deploy/helm/minilb", "--kube-version", "1.35.2", "--set", "drain.enabled=true")
 	if err == nil || !strings.Contains(err.Error(), "drain.enabled takes Kubernetes 1.36, which has MutatingAdmissionPolicies, and this is v1.35.2") {
 		t.Errorf("Kubernetes 1.35: got %v", err)
+	}
+}
+
+// The controller may list pods unless that, or Events, are not wanted.
+func TestReadPods(t *testing.T) {
+	t.Parallel()
+	for set, want := range map[string]bool{"controller.readPods=true": true, "controller.readPods=false": false, "controller.events=false": false} {
+		role := object[rbacv1.ClusterRole](t, rendered(t, set), "ClusterRole", "minilb-controller")
+		got := slices.ContainsFunc(role.Rules, func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, "pods") })
+		check(t, set, got, want)
 	}
 }

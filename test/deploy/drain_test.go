@@ -2,12 +2,14 @@ package deploy_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -109,17 +111,24 @@ func TestDrainPolicy(t *testing.T) {
 	}
 }
 
-// What the README of the manifests says: how the policy is told another TTL, and which label pods get.
+// What the README of the manifests says: how the policy is told another TTL, which label pods get, and how the
+// controller goes without the permission to list pods.
 func TestDrainRecipes(t *testing.T) {
 	t.Parallel()
 	blocks := harness.Recipe(t, "../kustomize/README.md", "Time to drain")
-	if len(blocks) != 2 || !strings.Contains(blocks[1], lb.DrainLabel+`: ""`) {
-		t.Fatalf("%d blocks, want 2, the second with the label", len(blocks))
+	if len(blocks) != 3 || !strings.Contains(blocks[1], lb.DrainLabel+`: ""`) {
+		t.Fatalf("%d blocks, want 3, the second with the label", len(blocks))
 	}
 	manifest, err := shipped.Overlay(blocks[0], nil)
 	harness.Must(t, err)
 	policy := harness.ShippedObject[admissionv1.MutatingAdmissionPolicy](t, manifest, "MutatingAdmissionPolicy", "minilb-drain")
 	if seconds := policy.Spec.Variables[0]; seconds.Name != "seconds" || seconds.Expression != "32" {
 		t.Errorf("got variable %+v, want 32 seconds", seconds)
+	}
+	manifest, err = shipped.Overlay(blocks[2], nil)
+	harness.Must(t, err)
+	role := harness.ShippedObject[rbacv1.ClusterRole](t, manifest, "ClusterRole", harness.ControllerAccount)
+	if len(role.Rules) != 9 || slices.ContainsFunc(role.Rules, func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, "pods") }) {
+		t.Errorf("got rules %+v, want all but that for pods", role.Rules)
 	}
 }

@@ -38,7 +38,7 @@ var sources = listWatch("services", "ingresses.networking.k8s.io", "namespaces",
 var shippedRights = map[string][]string{
 	harness.DNSAccount: slices.Concat(sources, listWatch("endpointslices.discovery.k8s.io")),
 	harness.ControllerAccount: slices.Concat(sources,
-		[]string{"patch services/status", "list nodes", "list endpointslices.discovery.k8s.io", "create events.events.k8s.io"}),
+		[]string{"patch services/status", "list nodes", "list endpointslices.discovery.k8s.io", "create events.events.k8s.io", "list pods"}),
 	shipped.RoutesAccount: slices.Concat(listWatch("nodes"), []string{"list endpointslices.discovery.k8s.io", ownServices}),
 }
 
@@ -60,6 +60,10 @@ func TestRightsUsed(t *testing.T) {
 	harness.Must(t, err)
 	harness.Must(t, c.Node(ctx, "n1", "192.168.1.31"))
 	old := harness.GatewayReleases[slices.IndexFunc(harness.GatewayReleases, func(r harness.GatewayRelease) bool { return r.XListenerSets != nil })]
+	harness.CreateService(t, c, "default", "web", "minilb")
+	harness.Must(t, c.Apply(ctx, `{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4,
+metadata: {namespace: default, name: web-1, labels: {kubernetes.io/service-name: web}},
+endpoints: [{addresses: [10.244.1.7], targetRef: {kind: Pod, namespace: default, name: web-1, uid: none}}]}`))
 	for _, kind := range []string{"xlistenersets", "listenersets"} { // no release has both (G3)
 		definitions := harness.NewestGateways.Definitions(t)
 		if kind == "xlistenersets" {
@@ -67,10 +71,9 @@ func TestRightsUsed(t *testing.T) {
 		}
 		harness.ApplyTogether(t, c, definitions)
 		harness.StartCoreDNS(t, harness.ResolverFor(kubeconfigs[harness.DNSAccount], harness.StartUpstream(t), "https")).WaitReady(t)
-		harness.StartController(t, kubeconfigs[harness.ControllerAccount]).WaitReady(t)
+		harness.LaunchController(t, harness.HastyMinilb, kubeconfigs[harness.ControllerAccount]).WaitReady(t) // which soon reads pods (L9)
 		awaitWatch(t, c, kind, harness.ControllerAccount)
 	}
-	harness.CreateService(t, c, "default", "web", "minilb")
 	harness.ExpectStatus(t, c, "default", "web", "web.default.minilb")
 	for _, args := range [][]string{{"routes"}, {"controller", "-cleanup"}} {
 		if out, err := harness.Minilb(t, append(args, "-kubeconfig", kubeconfigs[harness.ControllerAccount])...).CombinedOutput(); err != nil {

@@ -50,7 +50,7 @@ var dnsPermissions = []permission{
 }
 
 // controllerPermissions are those of the controller, likewise. It can do without Events (-events=false), which take the
-// permission to write them, and to read what the DNS server does.
+// permission to write them, and to read what the DNS server does; pods come last, as a Notice ends the list.
 var controllerPermissions = func() []permission {
 	all := []permission{
 		{"services", watch, Error, true, nil, "it writes no status"},
@@ -63,7 +63,7 @@ var controllerPermissions = func() []permission {
 		p.severity, p.without = Warning, "its Events tell nothing of what depends on them"
 		all = append(all, p)
 	}
-	return all
+	return append(all, permission{"pods", []string{"list"}, Notice, true, nil, "it writes no Events NoDrainTime"})
 }()
 
 // component is a program of ours that has ServiceAccounts.

@@ -49,6 +49,7 @@ type Options struct {
 	LAN          routes.LAN       // that the routes are for
 	Namespace    string           // of our DNS servers' Service, "" to look for none
 	Claims       []config.Options // the DNS server's plugin blocks, by which hosts are checked; without any no Events are written
+	TTL          uint32           // of their answers, in seconds: how long pods must serve on when they end
 
 	Version, Revision string // of the build, for the log and the metrics
 }
@@ -69,6 +70,7 @@ type Controller struct {
 	watch    func(context.Context) // watches the cluster, and checks hosts if there is a recorder
 	recorder *events.Recorder      // nil for no Events
 	scan     *endpointScan
+	drains   drains
 	results  []claimResults // of each plugin block
 }
 
@@ -105,6 +107,7 @@ func newController(client kubernetes.Interface, cluster *cluster.Cluster, option
 		writes:    newWrites(),
 		watch:     cluster.Run,
 		scan:      &endpointScan{due: make(chan struct{}, 1), delay: delay, next: scanInterval},
+		drains:    drains{byService: map[cache.ObjectName]drain{}},
 	}
 	c.services = informer.Derive(cluster.Services(metav1.NamespaceAll), c.transform)
 	c.services.Subscribe(func(old, new *service) {

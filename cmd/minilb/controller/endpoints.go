@@ -21,14 +21,17 @@ type serviceEndpoints struct {
 	example    routes.UnroutableEndpoint
 	ports      sets.Set[string] // clauses about ports that clients must replace by another
 	slices     int
-	endpoints  int // that slices have, in whatever state
-	usable     int // of them
+	endpoints  int  // that slices have, in whatever state
+	usable     int  // of them
+	pod        pod  // that stands for all
+	judged     bool // the pod by which the Service was judged is still there
 }
 
 // scanOnce records the problems of the endpoints of all our Services.
 func (c *Controller) scanOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
 	defer cancel()
+	c.drains.prune(c.services)
 	nodes, unread := routes.ListNodes(ctx, c.client)
 	pods := c.locate(ctx).Pods(nodes)
 	all := map[cache.ObjectName]*serviceEndpoints{} // of Services that have slices
@@ -45,6 +48,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 			all[name] = e
 		}
 		e.add(slice)
+		e.addPod(slice, c.drains.byService[name].pod)
 		e.total += total
 		e.unroutable += len(unroutable)
 		for _, endpoint := range unroutable { // the same whichever slice comes first
@@ -59,6 +63,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.readPods(ctx, all)
 	for _, s := range c.services.List() {
 		if !s.ours() {
 			continue
@@ -69,6 +74,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 		if c.scan.starving(name, e.usable == 0 && !s.deleting) { // M5
 			problems = append(problems, e.missing())
 		}
+		problems = append(problems, c.drains.problems(s)...)
 		c.recorder.Replace(endpointsSource(name), problems)
 		if now, _ := c.services.Get(name); !now.ours() { // it went meanwhile, and nothing else would forget its problems
 			c.scan.changed(s, nil)

@@ -13,7 +13,7 @@ func newWritten() *prometheus.CounterVec {
 		Name: "minilb_controller_events_total",
 		Help: "Events that were written, by reason.",
 	}, []string{"reason"})
-	own := []string{StatusUpdated, StatusConflict, TargetPortMismatch, NoRoutableEndpoint, NoEndpoints, WrongClass, Resolved}
+	own := []string{StatusUpdated, StatusConflict, TargetPortMismatch, NoRoutableEndpoint, NoEndpoints, NoDrainTime, WrongClass, Resolved}
 	for _, reason := range own {
 		written.WithLabelValues(reason)
 	}

@@ -26,6 +26,7 @@ const (
 	TargetPortMismatch = "TargetPortMismatch" // S5
 	NoRoutableEndpoint = "NoRoutableEndpoint" // R3
 	NoEndpoints        = "NoEndpoints"        // D18
+	NoDrainTime        = "NoDrainTime"        // L9, Normal
 	WrongClass         = "WrongClass"         // S6
 	HostNotServed      = "HostNotServed"      // M2
 	AnnotationIgnored  = "AnnotationIgnored"
