@@ -26,7 +26,8 @@ func (c *checker) drainTime(ctx context.Context) error {
 			continue
 		case apierrors.IsForbidden(err):
 			c.add(Problem{Notice, "APIResource", "", "pods", "Unread",
-				"pods may not be read by this account: whether they serve on when they end is not checked", "run this with an account that may get pods"})
+				"pods may not be read by this account: whether they serve on when they end is not checked",
+				"run this with an account that may get pods"})
 			return nil
 		case err != nil:
 			return kube.Classify("get", "pods", err)
