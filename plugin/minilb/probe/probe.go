@@ -33,6 +33,10 @@ type Change struct {
 type Observer interface {
 	// Changed reports an endpoint whose health has changed.
 	Changed(Change)
+	// NodeChanged reports a node that has gone down, or is no longer down (L7).
+	NodeChanged(NodeChange)
+	// OthersAnswer reports endpoints that have never answered and may be blocked: another one of their node now answers.
+	OthersAnswer([]Target)
 	// NodesUnreachable reports that no endpoint has ever answered on any node, or on any but one: there is no route to
 	// them from here. It gets one endpoint of each such node, sorted by node. If it returns false, as the state of the
 	// nodes may be out of date, it is called again after an interval if that still holds.
@@ -68,19 +72,22 @@ func (p *Prober) Inherit(other *Prober) {
 }
 
 // Add has an endpoint probed, until it has been removed as often as added.
-func (p *Prober) Add(t Target) {
-	p.with(func(s *schedule) { s.add(t) })
+func (p *Prober) Add(t Target) { p.change(func(s *schedule) { s.add(t) }) }
+
+// SetNode sets the node of an endpoint that has been added.
+func (p *Prober) SetNode(t Target) { p.change(func(s *schedule) { s.place(t) }) }
+
+// Remove takes back one Add.
+func (p *Prober) Remove(addr netip.AddrPort) { p.change(func(s *schedule) { s.remove(addr) }) }
+
+// change changes the endpoints, and wakes Run, as their nodes may have changed with them.
+func (p *Prober) change(f func(*schedule)) {
+	p.with(f)
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
 }
-
-// SetNode sets the node of an endpoint that has been added.
-func (p *Prober) SetNode(t Target) { p.with(func(s *schedule) { s.place(t) }) }
-
-// Remove takes back one Add.
-func (p *Prober) Remove(addr netip.AddrPort) { p.with(func(s *schedule) { s.remove(addr) }) }
 
 // Unhealthy reports whether an endpoint is known to accept no connections.
 func (p *Prober) Unhealthy(addr netip.AddrPort) (unhealthy bool) {
@@ -89,6 +96,22 @@ func (p *Prober) Unhealthy(addr netip.AddrPort) (unhealthy bool) {
 		unhealthy = e != nil && e.unhealthy
 	})
 	return unhealthy
+}
+
+// NodeDown reports whether a node is down: none of its endpoints answers any longer, and these are two pods at least (L7).
+func (p *Prober) NodeDown(node string) (down bool) {
+	p.with(func(s *schedule) {
+		n := s.byNode[node]
+		down = n != nil && n.down
+	})
+	return down
+}
+
+// Blocked reports whether none of the endpoints has ever answered, though another one on a node of theirs does: something
+// between this machine and the endpoints drops the probes.
+func (p *Prober) Blocked(targets []Target) (blocked bool) {
+	p.with(func(s *schedule) { blocked = s.blocked(targets) })
+	return blocked
 }
 
 // Run probes until the context ends.
@@ -113,9 +136,12 @@ func (p *Prober) Run(ctx context.Context) {
 func (p *Prober) step(now time.Time) (pause time.Duration, more bool) {
 	var changes []Change
 	var localErr error
+	var nodes []NodeChange
+	var blocked []Target
 	var unreached [][]Target
 	p.with(func(s *schedule) {
 		changes, localErr = s.step(now)
+		nodes, blocked = s.updateNodes()
 		unreached = s.unreachedNodes(now)
 		pause, more = s.pause(now)
 	})
@@ -124,6 +150,12 @@ func (p *Prober) step(now time.Time) (pause time.Duration, more bool) {
 	}
 	for _, change := range changes {
 		p.observer.Changed(change)
+	}
+	for _, change := range nodes {
+		p.observer.NodeChanged(change)
+	}
+	if len(blocked) > 0 {
+		p.observer.OthersAnswer(blocked)
 	}
 	for _, targets := range unreached {
 		if p.observer.NodesUnreachable(targets) {

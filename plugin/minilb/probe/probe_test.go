@@ -26,6 +26,8 @@ type world struct {
 	unsure  bool // whether nodes are up, so that nothing is said of them
 	doubted int  // how often it was told of nodes while that was so
 	impeded []error
+	downs   []string // nodes that went down or are no longer down
+	blocked []string // endpoints that have never answered, where others do
 	start   time.Time
 }
 
@@ -88,6 +90,21 @@ func (w *world) NodesUnreachable(targets []Target) bool {
 	}
 	w.nodes = append(w.nodes, targets)
 	return true
+}
+
+func (w *world) NodeChanged(c NodeChange) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.downs = append(w.downs, fmt.Sprintf("%s %v", c.Node, c.Down))
+}
+
+func (w *world) OthersAnswer(targets []Target) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, target := range targets {
+		w.blocked = append(w.blocked, target.Addr.Addr().String())
+	}
+	slices.Sort(w.blocked)
 }
 
 func (w *world) LocalError(err error) { w.impeded = append(w.impeded, err) }

@@ -40,10 +40,12 @@ type schedule struct {
 	waiting   []*entry   // due, the first one first
 	flying    []flight
 	retries   []retry
-	inherited map[netip.AddrPort]bool // unhealthy by another Prober
+	inherited map[netip.AddrPort]entry // as another Prober knew them
 	nodes     nodes
-	changes   []Change // of this step
-	impeded   bool     // an error of this machine has been reported
+	byNode    map[string]*nodeState
+	stale     map[string]bool // nodes whose state is to be updated
+	changes   []Change        // of this step
+	impeded   bool            // an error of this machine has been reported
 }
 
 type entry struct {
@@ -53,6 +55,8 @@ type entry struct {
 	at        int  // index in the slot
 	reached   bool // its host has answered, be it by refusing
 	unhealthy bool
+	silent    bool // unhealthy, and the last probe was not refused
+	inherited bool // unhealthy by another Prober
 	failed    int  // times in a row
 	busy      bool // in flight, waiting or to be retried
 }
@@ -77,7 +81,9 @@ func newSchedule(interval time.Duration) *schedule {
 		room:      max(min(maxInFlight, openFiles()/4), 1),
 		begun:     time.Now(),
 		entries:   map[netip.AddrPort]*entry{},
-		inherited: map[netip.AddrPort]bool{},
+		inherited: map[netip.AddrPort]entry{},
+		byNode:    map[string]*nodeState{},
+		stale:     map[string]bool{},
 		nodes:     nodes{settled: map[family]bool{}, reached: map[site]bool{}},
 	}
 	s.slots = make([][]*entry, s.interval/s.tick)
@@ -86,8 +92,8 @@ func newSchedule(interval time.Duration) *schedule {
 
 func (s *schedule) inherit(from *schedule) {
 	for addr, e := range from.entries {
-		if e.unhealthy {
-			s.inherited[addr] = true
+		if e.unhealthy || e.reached {
+			s.inherited[addr] = *e
 		}
 	}
 	maps.Copy(s.nodes.settled, from.nodes.settled)
@@ -101,11 +107,16 @@ func (s *schedule) add(t Target) {
 		return
 	}
 	e := &entry{Target: t, users: 1, slot: s.next, at: len(s.slots[s.next])}
-	if s.inherited[t.Addr] {
-		e.unhealthy, e.failed = true, failures
+	if was, known := s.inherited[t.Addr]; known {
+		e.reached, e.unhealthy, e.silent, e.inherited = was.reached, was.unhealthy, was.silent, was.unhealthy
+		if e.unhealthy {
+			e.failed = failures
+		}
+		s.nodes.note(e)
 		delete(s.inherited, t.Addr)
 	}
 	s.entries[t.Addr] = e
+	s.join(e)
 	s.slots[e.slot] = append(s.slots[e.slot], e)
 	s.next = (s.next + stride) % len(s.slots)
 }
@@ -113,7 +124,9 @@ func (s *schedule) add(t Target) {
 // place sets the node of an endpoint. Who does not know the node takes it from nobody who does.
 func (s *schedule) place(t Target) {
 	if e := s.entries[t.Addr]; e != nil && t.Node != "" && t.Node != e.Node {
+		s.leave(e)
 		e.Node = t.Node
+		s.join(e)
 		s.nodes.note(e)
 	}
 }
@@ -127,6 +140,7 @@ func (s *schedule) remove(addr netip.AddrPort) {
 		return
 	}
 	delete(s.entries, addr)
+	s.leave(e)
 	slot := s.slots[e.slot]
 	last := slot[len(slot)-1]
 	slot[e.at], last.at = last, e.at
@@ -185,6 +199,7 @@ func (s *schedule) conclude(e *entry, began time.Time, err error) {
 	if !e.reached && (err == nil || refused(err)) {
 		e.reached = true
 		s.nodes.note(e)
+		s.markStale(e)
 	}
 	switch {
 	case err == nil:
@@ -201,6 +216,10 @@ func (s *schedule) conclude(e *entry, began time.Time, err error) {
 }
 
 func (s *schedule) setHealth(e *entry, unhealthy bool, reason error) {
+	if silent := unhealthy && !refused(reason); e.silent != silent {
+		e.silent = silent
+		s.markStale(e)
+	}
 	if e.unhealthy != unhealthy {
 		e.unhealthy = unhealthy
 		s.changes = append(s.changes, Change{e.Target, unhealthy, reason})

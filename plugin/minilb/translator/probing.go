@@ -22,7 +22,8 @@ type probing struct {
 	*probe.Prober
 	of          *Translators
 	translators []*Translator
-	outdated    time.Time // when the nodes' state was last outdated; only for NodesUnreachable
+	outdated    time.Time       // when the nodes' state was last outdated; only for NodesUnreachable
+	blocked     map[string]bool // namespaces of which it is reported that their pods cannot be reached; only for Observer's methods
 }
 
 // probingFor returns the probing of a Translator, nil without probes.
@@ -33,7 +34,7 @@ func (ts *Translators) probingFor(t *Translator) *probing {
 	}
 	p := ts.probing[interval]
 	if p == nil {
-		p = &probing{of: ts}
+		p = &probing{of: ts, blocked: map[string]bool{}}
 		p.Prober = probe.New(interval, p)
 		ts.probing[interval] = p
 	}
@@ -41,37 +42,50 @@ func (ts *Translators) probingFor(t *Translator) *probing {
 	return p
 }
 
-// targetsOf returns the targets of the entries that a Service is answered with, in order, each once.
-func targetsOf(o *config.Options, u *endpoint.Usable) []probe.Target {
-	targets := make([]probe.Target, 0, len(u.Entries))
+// targetsOf returns the targets of the entries that a Service is answered with, and the nodes of those that cannot be probed,
+// each in order and once.
+func targetsOf(o *config.Options, u *endpoint.Usable) (targets []probe.Target, nodes []string) {
+	targets = make([]probe.Target, 0, len(u.Entries))
 	for i := range u.Entries {
 		e := &u.Entries[i]
-		if addr, ok := u.ProbeTarget(e); ok && o.WantsFamily(e.Addr) {
+		switch addr, ok := u.ProbeTarget(e); {
+		case !o.WantsFamily(e.Addr):
+		case ok:
 			targets = append(targets, probe.Target{Addr: addr, Node: e.Node})
+		case e.Node != "":
+			nodes = append(nodes, e.Node)
 		}
 	}
+	slices.Sort(nodes)
 	slices.SortFunc(targets, func(a, b probe.Target) int {
 		return cmp.Or(a.Addr.Compare(b.Addr), strings.Compare(a.Node, b.Node))
 	})
-	return slices.CompactFunc(targets, func(a, b probe.Target) bool { return a.Addr == b.Addr })
+	return slices.CompactFunc(targets, func(a, b probe.Target) bool { return a.Addr == b.Addr }), slices.Compact(nodes)
 }
 
-// keepHealthy removes the entries that accept no connections, unless none of their family does, and counts them as suspect.
-// It updates what is probed, and returns the families of which none does.
+// keepHealthy removes the entries that accept no connections, or cannot be probed and are on a node that is down (L7), unless
+// that would leave none of their family, and counts them as suspect. It updates what is probed, and returns the families of
+// which all are suspect.
 func (s *serviceState) keepHealthy(
 	service cache.ObjectName, e *exposedService, u *endpoint.Usable, counts *endpoint.Counts,
 ) (unhealthy endpoint.Families) {
-	targets := targetsOf(s.options, u)
+	targets, nodes := targetsOf(s.options, u)
 	s.probe(service, e, targets)
-	suspects := map[netip.AddrPort]bool{}
+	s.followNodes(service, e, nodes)
+	suspects, down := map[netip.AddrPort]bool{}, map[string]bool{}
 	for _, target := range targets {
 		if s.probing.Unhealthy(target.Addr) {
 			suspects[target.Addr] = true
 		}
 	}
+	for _, node := range nodes {
+		down[node] = s.probing.NodeDown(node)
+	}
 	suspect := func(e *endpoint.Entry) bool {
-		addr, ok := u.ProbeTarget(e)
-		return ok && suspects[addr]
+		if addr, ok := u.ProbeTarget(e); ok {
+			return suspects[addr]
+		}
+		return down[e.Node]
 	}
 	var all, of [2]int // how many entries there are, and suspect ones, by family
 	for i := range u.Entries {
@@ -122,23 +136,47 @@ func (s *serviceState) probe(service cache.ObjectName, e *exposedService, target
 	}
 }
 
-// Changed implements the probe.Observer interface.
-func (p *probing) Changed(c probe.Change) {
-	var services []cache.ObjectName
+// followNodes replaces the nodes that an exposed Service's endpoints follow, which are in order.
+func (s *serviceState) followNodes(service cache.ObjectName, e *exposedService, nodes []string) {
+	before := e.nodes
+	e.nodes = nodes
+	for _, node := range nodes {
+		if _, found := slices.BinarySearch(before, node); !found {
+			s.followers[node] = append(s.followers[node], service)
+		}
+	}
+	for _, node := range before {
+		if _, found := slices.BinarySearch(nodes, node); !found {
+			remove(s.followers, node, func(of cache.ObjectName) bool { return of == service })
+		}
+	}
+}
+
+// recheck updates the Services that depend on what has changed, and returns them, in order, with how they are named in the log.
+func (p *probing) recheck(dependents func(*serviceState) []cache.ObjectName) (services []cache.ObjectName, what string) {
 	for _, t := range p.translators {
-		services = append(services, t.services.recheck(c.Addr)...)
+		services = append(services, t.services.recheck(dependents)...)
 	}
 	if len(services) == 0 {
-		return // gone in the meantime
+		return nil, "" // gone in the meantime
 	}
 	slices.SortFunc(services, object.CompareNames)
 	services = slices.Compact(services)
-	if !p.of.reporter.budget.allows(services[0].Namespace) {
-		return // a namespace whose endpoints come and go must not drown the others
-	}
-	what := "Service " + services[0].String()
+	what = "Service " + services[0].String()
 	if more := len(services) - 1; more > 0 {
 		what += fmt.Sprintf(" and %d more", more)
+	}
+	return services, what
+}
+
+// Changed implements the probe.Observer interface.
+func (p *probing) Changed(c probe.Change) {
+	services, what := p.recheck(func(s *serviceState) []cache.ObjectName { return s.probed[c.Addr] })
+	if len(services) == 0 || c.Unhealthy && p.reportBlocked(c.Target, services) {
+		return
+	}
+	if !p.of.reporter.budget.allows(services[0].Namespace) {
+		return // a namespace whose endpoints come and go must not drown the others
 	}
 	what += ": endpoint " + c.Addr.String()
 	if c.Node != "" {
@@ -152,6 +190,59 @@ func (p *probing) Changed(c probe.Change) {
 	default:
 		p.of.log.Infof("%s accepts connections again", what)
 	}
+}
+
+// NodeChanged implements the probe.Observer interface.
+func (p *probing) NodeChanged(c probe.NodeChange) {
+	services, what := p.recheck(func(s *serviceState) []cache.ObjectName { return s.followers[c.Node] })
+	if len(services) == 0 || !p.of.reporter.budget.allows(services[0].Namespace) {
+		return
+	}
+	if c.Down {
+		p.of.log.Warningf("%s: no probed endpoint on node %s answers any longer: their endpoints there that have no TCP port to probe "+
+			"are left out of the answers until one does, unless none is left", what, c.Node)
+	} else {
+		p.of.log.Infof("%s: node %s is no longer taken for dead: their endpoints there are answered again", what, c.Node)
+	}
+}
+
+// OthersAnswer implements the probe.Observer interface.
+func (p *probing) OthersAnswer(targets []probe.Target) {
+	for _, target := range targets {
+		for _, t := range p.translators {
+			p.reportBlocked(target, t.services.probedAt(target.Addr))
+		}
+	}
+}
+
+// reportBlocked logs once for each namespace that the server seems to be kept from its pods, by one of its Services of which no
+// endpoint has ever answered though others on their nodes do. It reports whether that is so for all of the Services of an
+// endpoint, so that there is no more to say about it.
+func (p *probing) reportBlocked(t probe.Target, services []cache.ObjectName) bool {
+	all := len(services) > 0
+	for _, service := range services {
+		var n int
+		for _, tr := range p.translators {
+			n = max(n, tr.services.blocked(service))
+		}
+		if n == 0 {
+			all = false
+			continue
+		}
+		if p.blocked[service.Namespace] {
+			continue
+		}
+		if len(p.blocked) >= maxBudgets {
+			clear(p.blocked)
+		}
+		p.blocked[service.Namespace] = true
+		if p.of.reporter.budget.allows(service.Namespace) {
+			p.of.log.Warningf("Service %s: its endpoints (%d, such as %s on node %s) have never answered a probe, though others on their nodes do: "+
+				"a NetworkPolicy or a firewall seems to keep this server from the pods of namespace %s: let it connect to them, or take probe "+
+				"out of the Corefile; the names of such Services are answered with all of their endpoints", service, n, t.Addr, t.Node, service.Namespace)
+		}
+	}
+	return all
 }
 
 // maxNodes is how many nodes are named in one line.

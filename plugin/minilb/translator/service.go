@@ -24,6 +24,7 @@ type exposedService struct {
 	object.ServicePorts
 	states  endpoint.Counts
 	targets []probe.Target // where its endpoints are probed, in order
+	nodes   []string       // of its endpoints that cannot be probed, in order
 
 	// healthy has the addresses without those of a family of which probes fail for all: these are answered, but not for
 	// hosts that lead to other Services with healthy ones (G43).
@@ -47,8 +48,9 @@ type serviceState struct {
 	// due are the Services to be merged, with when the last known trigger of their changes was, in Unix nanoseconds, 0 for none.
 	due map[cache.ObjectName]int64
 
-	probing *probing                              // nil for none
-	probed  map[netip.AddrPort][]cache.ObjectName // exposed Services by where their endpoints are probed
+	probing   *probing                              // nil for none
+	probed    map[netip.AddrPort][]cache.ObjectName // exposed Services by where their endpoints are probed
+	followers map[string][]cache.ObjectName         // exposed Services by the nodes of their endpoints that cannot be probed
 }
 
 // expose adds a Service to the exposed ones, or updates its ports.
@@ -76,6 +78,7 @@ func (s *serviceState) unexpose(service cache.ObjectName) {
 	s.states.Add(e.states, -1)
 	if s.probing != nil {
 		s.probe(service, e, nil)
+		s.followNodes(service, e, nil)
 	}
 	s.updateReverse(e, e.addrs.Load(), &records.Addresses{})
 	e.job = nil

@@ -43,6 +43,7 @@ func newServices(options *config.Options, index *records.Index, onRenamed func()
 			slicesWithProblems: map[cache.ObjectName]*object.EndpointSlice{},
 			due:                map[cache.ObjectName]int64{},
 			probed:             map[netip.AddrPort][]cache.ObjectName{},
+			followers:          map[string][]cache.ObjectName{},
 		},
 	}
 }
@@ -63,15 +64,32 @@ func (s *services) with(f func(*serviceState)) {
 	}
 }
 
-// recheck updates the Services of an endpoint that has become healthy or unhealthy, and returns them.
-func (s *services) recheck(addr netip.AddrPort) (owners []cache.ObjectName) {
+// recheck updates the Services that depend on what probes have found out, and returns them.
+func (s *services) recheck(dependents func(*serviceState) []cache.ObjectName) (owners []cache.ObjectName) {
 	s.with(func(state *serviceState) {
-		owners = slices.Clone(state.probed[addr])
+		owners = slices.Clone(dependents(state))
 		for _, service := range owners {
 			state.update(service, 0)
 		}
 	})
 	return owners
+}
+
+// probedAt returns the Services whose endpoints are probed there.
+func (s *services) probedAt(addr netip.AddrPort) []cache.ObjectName {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.state.probed[addr])
+}
+
+// blocked returns at how many endpoints a Service is probed, if something seems to keep the probes from all of them, else 0.
+func (s *services) blocked(service cache.ObjectName) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.state.exposed[service]; e != nil && s.state.probing.Blocked(e.targets) {
+		return len(e.targets)
+	}
+	return 0
 }
 
 // find returns an exposed Service, nil if it is none or is pending: its first addresses are not merged yet.

@@ -113,7 +113,8 @@ func TestEntries(t *testing.T) {
 			b.sync()
 			u, _ := endpoint.Of(all)
 			var probed []string
-			for _, target := range targetsOf(b.tr.options, &u) {
+			targets, _ := targetsOf(b.tr.options, &u)
+			for _, target := range targets {
 				probed = append(probed, target.Addr.String())
 			}
 			binding := uint16(0)
