@@ -87,6 +87,10 @@
         # set the value plugin.claims: it has who may claim what.
         # claim shop.example.org from shop
         {{- end }}
+        {{- if contains "\nprobe " (include "minilb.properties" .) }}
+        # Pods that accept no connections are left out, long before the cluster notices a dead node: the server is in the
+        # cluster, so that it reaches all pods unless NetworkPolicies keep it from them. Its log says so then.
+        {{- end }}
         {{- include "minilb.properties" . | nindent 8 }}
     }
     {{- with $server.forward }}
@@ -147,10 +151,8 @@
 {{- end -}}
 {{- $lines = append $lines (printf "ns %s" (join " " ($plugin.ns | default (list "{$NODE_IP}")))) -}}
 {{- if $plugin.https }}{{ $lines = append $lines "https" }}{{ end -}}
-{{- range list "probe" "startupTimeout" -}}
-{{- $name := snakecase . -}}
-{{- with get $plugin . }}{{ $lines = append $lines (printf "%s %s" $name .) }}{{ end -}}
-{{- end -}}
+{{- with get $plugin "probe" }}{{ if ne . "off" }}{{ $lines = append $lines (printf "probe %s" .) }}{{ end }}{{ end -}}
+{{- with $plugin.startupTimeout }}{{ $lines = append $lines (printf "startup_timeout %s" .) }}{{ end -}}
 {{- if $plugin.snapshot.enabled }}{{ $lines = append $lines (printf "snapshot %s" $plugin.snapshot.path) }}{{ end -}}
 {{- with $plugin.fallthrough }}{{ $lines = append $lines (kindIs "bool" . | ternary "fallthrough" (printf "fallthrough %s" (join " " (kindIs "bool" . | ternary (list) .)))) }}{{ end -}}
 {{- join "\n" $lines -}}
