@@ -79,7 +79,7 @@ type Lab struct {
 }
 
 // Start starts the control plane and nodes with the images of these archives, and returns when all nodes are
-// Ready. Router and client have no routes to the pods.
+// Ready. Nodes and router have routes to the pods; the client has the router.
 func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error) {
 	l := &Lab{images: images, spawns: make(chan func()), spawned: make(chan struct{})}
 	l.dead, l.died = context.WithCancelCause(context.Background())
@@ -133,7 +133,7 @@ func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return l, l.routeBetweenNodes()
+	return l, l.routeToPods()
 }
 
 // weighPods gives the pods of all nodes together as much of the processors as a kubelet gives its own, where cgroups
@@ -220,16 +220,8 @@ func (l *Lab) startControlPlane(ctx context.Context) (err error) {
 	if l.forwarder, err = netns.Forward(ctx, l.core, netip.AddrPortFrom(controlPlaneHost.V4, local.Port()), l.Cluster.URL); err != nil {
 		return err
 	}
-	config, err := clientcmd.LoadFromFile(l.Cluster.Kubeconfig)
-	if err != nil {
-		return err
-	}
-	for _, cluster := range config.Clusters {
-		cluster.Server = "https://" + l.forwarder.Addr.String()
-		cluster.TLSServerName = "127.0.0.1" // for which the certificate is
-	}
 	l.kubelets = filepath.Join(l.dir, "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, l.kubelets); err != nil {
+	if err := l.WriteLANKubeconfig(l.Cluster.Kubeconfig, l.kubelets); err != nil {
 		return err
 	}
 	l.scheduler = &daemon.Daemon{
@@ -239,6 +231,20 @@ func (l *Lab) startControlPlane(ctx context.Context) (err error) {
 	return l.spawn(l.scheduler, l.died)
 }
 
+// WriteLANKubeconfig copies a kubeconfig of the cluster's for programs of hosts of the LAN, which have another address
+// for the API server.
+func (l *Lab) WriteLANKubeconfig(from, to string) error {
+	config, err := clientcmd.LoadFromFile(from)
+	if err != nil {
+		return err
+	}
+	for _, cluster := range config.Clusters {
+		cluster.Server = "https://" + l.forwarder.Addr.String()
+		cluster.TLSServerName = "127.0.0.1" // for which the certificate is
+	}
+	return clientcmd.WriteToFile(*config, to)
+}
+
 // spawn starts a daemon, which lasts until it is stopped, and has died called if it ends before.
 func (l *Lab) spawn(d *daemon.Daemon, died context.CancelCauseFunc) error {
 	started := make(chan error)
@@ -246,10 +252,10 @@ func (l *Lab) spawn(d *daemon.Daemon, died context.CancelCauseFunc) error {
 	return <-started
 }
 
-// routeBetweenNodes gives each node the routes to the pods of the others, as flannel's host-gw does, and the
-// control plane's host likewise, which would be a node elsewhere.
-func (l *Lab) routeBetweenNodes() error {
-	hosts := []*netns.Namespace{l.core}
+// routeToPods gives each node the routes to the pods of the others, as flannel's host-gw does, and the control
+// plane's host likewise, which would be a node elsewhere. The router has what "minilb routes" would print.
+func (l *Lab) routeToPods() error {
+	hosts := []*netns.Namespace{l.core, l.Router}
 	for _, node := range l.Nodes {
 		hosts = append(hosts, node.Namespace)
 	}
