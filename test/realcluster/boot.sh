@@ -9,11 +9,16 @@ mount --bind {{.Dir}}/lib /var/lib
 mount --bind {{.Dir}}/log /var/log
 mkdir -p /var/lib/kubelet /var/lib/containerd /var/lib/cni /run/containerd /run/netns
 
+# A program that ends is started again, as systemd does.
 start() {
 	name=$1
 	shift
-	"$@" >>"{{.Dir}}/$name.log" 2>&1 </dev/null &
-	echo $! >"/run/$name.pid"
+	while :; do
+		"$@" >>"{{.Dir}}/$name.log" 2>&1 </dev/null &
+		echo $! >"/run/$name.pid"
+		wait $! || :
+		sleep 0.5
+	done &
 }
 
 start containerd containerd -c {{.Dir}}/containerd.toml

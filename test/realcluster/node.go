@@ -126,7 +126,7 @@ func (n *Node) Cut(out bool) error {
 	return n.lab.bridge.IP(fmt.Sprintf("link set %s %s", n.Name, state))
 }
 
-// Signal sends a signal to one of the node's programs: containerd, kubelet or kube-proxy.
+// Signal sends a signal to one of the node's programs: containerd, kubelet or kube-proxy. One that ends is started again.
 func (n *Node) Signal(ctx context.Context, program, signal string) error {
 	_, err := n.Run(ctx, "kill", "-"+signal, fmt.Sprintf("$(cat /run/%s.pid)", program))
 	return err
