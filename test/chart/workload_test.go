@@ -113,9 +113,10 @@ func TestCorefileVariables(t *testing.T) {
 	const both = "dns.extraEnv[0].name=SUFFIX,dns.extraEnv[0].value=a.org,dns.extraEnv[1].name=GOGC,dns.extraEnv[1].value=80," +
 		"dns.extraEnv[2].name=GOMEMLIMIT,dns.extraEnv[2].value=1GiB,controller.resources.limits.memory=100Mi," +
 		"controller.extraEnv[0].name=GOGC,controller.extraEnv[0].value=50"
+	node := corev1.EnvVar{Name: "NODE_IP", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.hostIP"}}}
 	for set, want := range map[string][]corev1.EnvVar{
 		both: {{Name: "GOGC", Value: "50"}},
-		both + ",plugin.claims[0].suffixes={a.org}": {{Name: "GOGC", Value: "50"}, {Name: "SUFFIX", Value: "a.org"}},
+		both + ",plugin.claims[0].suffixes={a.org}": {{Name: "GOGC", Value: "50"}, node, {Name: "SUFFIX", Value: "a.org"}},
 	} {
 		env := deployment(t, rendered(t, set), "controller").Spec.Template.Spec.Containers[0].Env
 		check(t, set, env, append([]corev1.EnvVar{{Name: "GOMEMLIMIT", Value: "90MiB"}}, want...))
