@@ -3,7 +3,9 @@
 package realcluster_test
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -15,6 +17,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
@@ -82,13 +85,13 @@ func install(t *testing.T, l *realcluster.Lab, manifest string) {
 	})
 }
 
-// gone returns an error while there are pods in the namespace.
+// gone returns an error while there is the namespace, which is removed after what is in it.
 func gone(ctx context.Context, l *realcluster.Lab) error {
-	pods, err := l.Cluster.Client.CoreV1().Pods(shipped.Namespace).List(ctx, metav1.ListOptions{})
-	if err == nil && len(pods.Items) > 0 {
-		err = fmt.Errorf("%d pods remain", len(pods.Items))
+	_, err := l.Cluster.Client.CoreV1().Namespaces().Get(ctx, shipped.Namespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
 	}
-	return err
+	return cmp.Or(err, errors.New("the namespace is still there"))
 }
 
 // web applies webService and waits for its pods.
