@@ -35,11 +35,11 @@ func ask(ctx context.Context, from *netns.Namespace, network string, server neti
 		return nil, err
 	}
 	defer conn.Close()
-	return lookup(conn, name, patience)
+	return askOver(conn, name, patience)
 }
 
-// lookup asks for addresses over a connection.
-func lookup(conn *dns.Conn, name string, timeout time.Duration) (addrs []netip.Addr, err error) {
+// askOver asks for addresses over a connection.
+func askOver(conn *dns.Conn, name string, timeout time.Duration) (addrs []netip.Addr, err error) {
 	reply, err := exchange(conn, name, timeout)
 	if err != nil {
 		return nil, err

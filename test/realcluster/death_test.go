@@ -27,22 +27,6 @@ const (
 	connectTimeout = 500 * time.Millisecond
 )
 
-// routes gives router and client the routes that "minilb routes" prints, or takes them away again.
-func routes(t *testing.T, l *realcluster.Lab) {
-	t.Helper()
-	for _, node := range l.Nodes {
-		for _, cidr := range node.PodCIDRs {
-			via := node.Host.V4
-			if cidr.Addr().Is6() {
-				via = node.Host.V6
-			}
-			for _, host := range []*netns.Namespace{l.Router, l.Client} {
-				harness.Must(t, host.IP(fmt.Sprintf("route replace %s via %s", cidr, via)))
-			}
-		}
-	}
-}
-
 // client looks a name up through a resolver, again and again, and connects to an address of each answer in turn.
 type client struct {
 	mu      sync.Mutex
@@ -103,7 +87,7 @@ func stub(ctx context.Context, from *netns.Namespace, server netip.AddrPort, nam
 		if dialErr != nil {
 			return nil, dialErr
 		}
-		addrs, err = lookup(conn, name, 5*time.Second)
+		addrs, err = askOver(conn, name, 5*time.Second)
 		conn.Close()
 		if err == nil {
 			return addrs, nil
@@ -169,7 +153,6 @@ func slowest(events []event, after time.Time) (took time.Duration) {
 // A node that dies takes neither the names with it, whichever resolver stands in front, nor, for long, connections.
 func TestNodeDeath(t *testing.T) {
 	l := theLab(t)
-	routes(t, l)
 	manifest, err := shipped.Base()
 	harness.Must(t, err)
 	install(t, l, manifest)

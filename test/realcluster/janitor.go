@@ -11,20 +11,20 @@ import (
 	"syscall"
 )
 
-// sweep waits for the end of its standard input and then removes the nodes' directory and their cgroups. Their
-// processes and mounts have ended by then, or are about to.
+// sweep waits for the end of its standard input and then removes the nodes' directory and the cgroups of the
+// containers that containerd still knows there. Their processes and mounts have ended by then, or are about to.
 const sweep = `
 while read -r _; do :; done
 tries=0
-while [ $tries -lt 100 ]; do
+while [ -e "$1" ] && [ $tries -lt 100 ]; do
 	tries=$((tries + 1))
+	for kept in "$1"/*/lib/containerd/io.containerd.grpc.v1.cri/*/*; do
+		[ ! -e "$kept" ] || find /sys/fs/cgroup -depth -type d -path "*/k8s.io/${kept##*/}*" -exec rmdir {} + 2>/dev/null || continue 2
+	done
 	rm -rf -- "$1" 2>/dev/null
-	find /sys/fs/cgroup -depth -type d -path "*/${1##*/}*" -exec rmdir {} + 2>/dev/null
-	[ -e "$1" ] || [ -n "$(find /sys/fs/cgroup -type d -name "${1##*/}" 2>/dev/null)" ] || exit 0
 	sleep 0.1
 done
-echo "cannot remove $1, or its cgroups" >&2
-exit 1
+[ ! -e "$1" ] || { echo "cannot remove $1, or the cgroups of its containers" >&2; exit 1; }
 `
 
 // janitor is a child process that outlives us and then cleans up, whatever becomes of us.

@@ -92,7 +92,6 @@ func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error)
 	if l.janitor, err = startJanitor(l.dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(l.dir))
 	}
-	l.weighPods()
 	if l.set, err = netns.New(); err != nil {
 		return nil, errors.Join(err, l.janitor.stop())
 	}
@@ -134,17 +133,6 @@ func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error)
 		return nil, err
 	}
 	return l, l.routeToPods()
-}
-
-// weighPods gives the pods of all nodes together as much of the processors as a kubelet gives its own, where cgroups
-// let it: otherwise they have no more than one process of this machine.
-func (l *Lab) weighPods() {
-	for hierarchy, weight := range map[string][2]string{"/sys/fs/cgroup/cpu": {"cpu.shares", "8192"}, "/sys/fs/cgroup": {"cpu.weight", "800"}} {
-		group := filepath.Join(hierarchy, filepath.Base(l.dir))
-		if _, err := os.Stat(filepath.Join(hierarchy, "cgroup.procs")); err == nil && os.Mkdir(group, 0o755) == nil {
-			_ = os.WriteFile(filepath.Join(group, weight[0]), []byte(weight[1]), 0)
-		}
-	}
 }
 
 // wire makes the switch, the router, the client and the control plane's host.

@@ -36,7 +36,7 @@ func TestMove(t *testing.T) {
 	for i, network := range []string{"udp", "tcp"} {
 		for j, keep := range []bool{false, true} {
 			node := l.Nodes[(2*i+j)%len(l.Nodes)]
-			streams = append(streams, startStream(t, l.Client, network, netip.AddrPortFrom(node.Host.V4, nodePort), webName, keep))
+			streams = append(streams, startStream(t, l.Client, network, keep, webName, netip.AddrPortFrom(node.Host.V4, nodePort)))
 		}
 	}
 	for _, move := range [][]string{toHelm, toKustomize} {

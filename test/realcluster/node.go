@@ -41,10 +41,9 @@ type Node struct {
 	Host     Host
 	PodCIDRs []netip.Prefix
 
-	lab    *Lab
-	dir    string // what outlives its being switched off
-	init   *daemon.Daemon
-	cgroup string
+	lab  *Lab
+	dir  string // what outlives its being switched off
+	init *daemon.Daemon
 }
 
 //go:embed boot.sh
@@ -61,7 +60,7 @@ var kubeProxyConfig string
 
 // newNode wires a node and writes its configuration.
 func (l *Lab) newNode(name string, host Host) (*Node, error) {
-	n := &Node{Name: name, Host: host, lab: l, dir: filepath.Join(l.dir, name), cgroup: "/" + filepath.Base(l.dir) + "/" + name}
+	n := &Node{Name: name, Host: host, lab: l, dir: filepath.Join(l.dir, name)}
 	var err error
 	// Packets between pods of a node pass a bridge; kube-proxy must see them.
 	n.Namespace, err = l.attach(name, host, "net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1",
@@ -78,7 +77,7 @@ func (l *Lab) newNode(name string, host Host) (*Node, error) {
 		}
 	}
 	values := map[string]any{
-		"Dir": n.dir, "Name": name, "V4": host.V4, "V6": host.V6, "Kubeconfig": l.kubelets, "Cgroup": n.cgroup,
+		"Dir": n.dir, "Name": name, "V4": host.V4, "V6": host.V6, "Kubeconfig": l.kubelets,
 		"Runc": l.binaries["runc"], "CNI": filepath.Dir(l.binaries["bridge"]), "Path": l.search(), "Pause": pauseImage,
 		"PodCIDRs": cluster.PodCIDRs, "Images": strings.Join(l.images, " "), "Router": routerHost.V4,
 	}

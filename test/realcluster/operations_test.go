@@ -55,7 +55,7 @@ func countLost(t *testing.T, l *realcluster.Lab, f func()) (asked, lost int) {
 	var streams []*stream
 	for i, node := range l.Nodes {
 		network := []string{"udp", "tcp"}[i%2]
-		streams = append(streams, startStream(t, l.Client, network, netip.AddrPortFrom(node.Host.V4, nodePort), webName, false))
+		streams = append(streams, startStream(t, l.Client, network, false, webName, netip.AddrPortFrom(node.Host.V4, nodePort)))
 	}
 	f()
 	for _, s := range streams {
@@ -199,7 +199,7 @@ func ttlAt(l *realcluster.Lab, node *realcluster.Node) (uint32, error) {
 		return 0, err
 	}
 	defer conn.Close()
-	reply, err := exchange(conn, webName)
+	reply, err := exchange(conn, webName, patience)
 	if err != nil {
 		return 0, err
 	}

@@ -51,7 +51,6 @@ func TestRolloutHostPort(t *testing.T) {
 // to each of them.
 func rollTwice(t *testing.T, l *realcluster.Lab, manifest string, port uint16, known func(i int) []*realcluster.Node) {
 	t.Helper()
-	routes(t, l)
 	install(t, l, manifest)
 	web(t, l)
 	awaitReady(t, l, shipped.Namespace)

@@ -8,14 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -224,7 +221,3 @@ func TestBase(t *testing.T) {
 	answersFromEachNode(t, l, nodePort)
 	noTrouble(t, l)
 }
-
-var _ = appsv1.SchemeGroupVersion
-var _ = os.Args
-var _ = filepath.Join
