@@ -112,6 +112,9 @@ func TestApplyInPodNetwork(t *testing.T) {
 	const added = "added    10.42.1.0/24 via 10.42.0.11 dev lan (k3s-1)\nadded    10.42.2.0/24 via 10.42.0.12 dev lan (k3s-2)\nkeeping  2 of 2 routes in step: ip route show proto 109\n"
 	const refused = "minilb: node k3s-0: podCIDR 10.42.0.0/24 contains 10.42.0.10, the InternalIP of node k3s-0: a route would cut it off\n"
 	applied(t, &routesRun{stdout: &stdout, stderr: &stderr}, added, refused, nodes...)
+	for deadline := began.Add(10 * time.Second); !strings.Contains(monitor.String(), "10.42.2.0/24") && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond) // the monitor is a process of its own
+	}
 	time.Sleep(time.Until(began.Add(time.Second))) // what comes after it is counted
 	before := monitor.String()
 	time.Sleep(3 * time.Second)

@@ -35,12 +35,12 @@ func ask(ctx context.Context, from *netns.Namespace, network string, server neti
 		return nil, err
 	}
 	defer conn.Close()
-	return askOver(conn, name, patience)
+	return askOver(conn, new(dns.Msg).SetQuestion(name, dns.TypeA), patience)
 }
 
 // askOver asks for addresses over a connection.
-func askOver(conn *dns.Conn, name string, timeout time.Duration) (addrs []netip.Addr, err error) {
-	reply, err := exchange(conn, name, timeout)
+func askOver(conn *dns.Conn, question *dns.Msg, timeout time.Duration) (addrs []netip.Addr, err error) {
+	reply, err := exchange(conn, question, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -63,9 +63,8 @@ func dial(ctx context.Context, from *netns.Namespace, network string, server net
 	return &dns.Conn{Conn: conn}, nil
 }
 
-func exchange(conn *dns.Conn, name string, timeout time.Duration) (*dns.Msg, error) {
+func exchange(conn *dns.Conn, question *dns.Msg, timeout time.Duration) (*dns.Msg, error) {
 	conn.SetDeadline(time.Now().Add(timeout))
-	question := new(dns.Msg).SetQuestion(name, dns.TypeA)
 	if err := conn.WriteMsg(question); err != nil {
 		return nil, err
 	}
@@ -78,7 +77,7 @@ func exchange(conn *dns.Conn, name string, timeout time.Duration) (*dns.Msg, err
 			continue // to a question that was given up
 		}
 		if reply.Rcode != dns.RcodeSuccess {
-			return nil, fmt.Errorf("%s for %s", dns.RcodeToString[reply.Rcode], name)
+			return nil, fmt.Errorf("%s for %s", dns.RcodeToString[reply.Rcode], question.Question[0].Name)
 		}
 		return reply, nil
 	}

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/harness"
@@ -27,7 +30,29 @@ const (
 	connectTimeout = 500 * time.Millisecond
 )
 
-// client looks a name up through a resolver, again and again, and connects to an address of each answer in turn.
+// udpService is UDP alone, of the pods of webService, and has no port that could be probed. Its endpoints follow their
+// node (L7), on which two others are probed: one of webService, and one of these.
+var udpService = strings.NewReplacer("name: web,", "name: more,", "{app: web}", "{app: more}").Replace(webService) + `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: udp, namespace: default}
+spec:
+  type: LoadBalancer
+  loadBalancerClass: minilb
+  allocateLoadBalancerNodePorts: false
+  selector: {app: web}
+  ports:
+  - {name: udp, port: 8080, protocol: UDP}
+`
+
+// udpName is what udpService is named.
+const udpName = "udp.default.minilb."
+
+// lookupFunc looks a name up as a client does.
+type lookupFunc func(ctx context.Context, name string) ([]netip.Addr, error)
+
+// client looks names up again and again, and connects to an address of each answer.
 type client struct {
 	mu      sync.Mutex
 	lookups []event
@@ -45,7 +70,7 @@ type event struct {
 }
 
 // startClient looks up every 200 ms, and begins a connection over TCP and a question over UDP with each answer.
-func startClient(t *testing.T, l *realcluster.Lab, server netip.AddrPort) *client {
+func startClient(t *testing.T, l *realcluster.Lab, look lookupFunc) *client {
 	running, cancel := context.WithCancel(t.Context())
 	ctx := context.WithoutCancel(running) // what has begun goes on to its end
 	c := &client{stop: cancel}
@@ -56,44 +81,54 @@ func startClient(t *testing.T, l *realcluster.Lab, server netip.AddrPort) *clien
 		defer c.mu.Unlock()
 		*to = append(*to, event{began, time.Since(began), err})
 	}
+	use := func(name string, to *[]event, connect func(context.Context, *netns.Namespace, netip.AddrPort) error) {
+		var addrs []netip.Addr
+		record(&c.lookups, func() (err error) {
+			addrs, err = look(ctx, name)
+			return err
+		})
+		if len(addrs) > 0 {
+			record(to, func() error { return connect(ctx, l.Client, netip.AddrPortFrom(addrs[0], 8080)) })
+		}
+	}
 	c.wait.Go(func() {
 		ticker := time.NewTicker(lookupInterval)
 		defer ticker.Stop()
 		for running.Err() == nil {
 			<-ticker.C
-			c.wait.Go(func() {
-				var addrs []netip.Addr
-				record(&c.lookups, func() (err error) {
-					addrs, err = stub(ctx, l.Client, server, webName)
-					return err
-				})
-				if len(addrs) == 0 {
-					return
-				}
-				addr := addrs[0]
-				c.wait.Go(func() { record(&c.tcp, func() error { return connect(ctx, l.Client, netip.AddrPortFrom(addr, 8080)) }) })
-				c.wait.Go(func() { record(&c.udp, func() error { return echo(ctx, l.Client, netip.AddrPortFrom(addr, 8080)) }) })
-			})
+			c.wait.Go(func() { use(webName, &c.tcp, connect) })
+			c.wait.Go(func() { use(udpName, &c.udp, echo) })
 		}
 	})
 	t.Cleanup(cancel)
 	return c
 }
 
-// stub asks as the C library's resolver does: for five seconds, twice.
+// stub asks as the C library's resolver does: for five seconds, twice, over the same socket and with the same ID, by
+// which dnsmasq knows that it is asked again and asks all servers.
 func stub(ctx context.Context, from *netns.Namespace, server netip.AddrPort, name string) (addrs []netip.Addr, err error) {
+	conn, err := dial(ctx, from, "udp", server)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	question := new(dns.Msg).SetQuestion(name, dns.TypeA)
 	for range 2 {
-		conn, dialErr := dial(ctx, from, "udp", server)
-		if dialErr != nil {
-			return nil, dialErr
-		}
-		addrs, err = askOver(conn, name, 5*time.Second)
-		conn.Close()
-		if err == nil {
+		if addrs, err = askOver(conn, question, 5*time.Second); err == nil {
 			return addrs, nil
 		}
 	}
 	return nil, err
+}
+
+// askWithin asks once over UDP.
+func askWithin(ctx context.Context, from *netns.Namespace, server netip.AddrPort, name string, timeout time.Duration) ([]netip.Addr, error) {
+	conn, err := dial(ctx, from, "udp", server)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return askOver(conn, new(dns.Msg).SetQuestion(name, dns.TypeA), timeout)
 }
 
 // connect opens a connection, as a client that gives one address half a second.
@@ -150,57 +185,84 @@ func slowest(events []event, after time.Time) (took time.Duration) {
 	return took
 }
 
-// A node that dies takes neither the names with it, whichever resolver stands in front, nor, for long, connections.
+// A node that dies takes neither the names with it, whichever resolver stands in front, nor, for long, connections: of a
+// client that asks the servers itself for three seconds, and for the TTL more of one behind a resolver with a cache.
 func TestNodeDeath(t *testing.T) {
 	l := theLab(t)
 	manifest, err := shipped.Base()
 	harness.Must(t, err)
 	install(t, l, manifest)
 	web(t, l)
+	harness.Must(t, l.Cluster.Apply(t.Context(), udpService))
+	t.Cleanup(func() { harness.Must(t, l.Cluster.Delete(context.WithoutCancel(t.Context()), udpService)) })
+	awaitReady(t, l, "default")
 	awaitReady(t, l, shipped.Namespace)
 	answersFromEachNode(t, l, nodePort)
 	cuts := 1
 	if harness.Full {
 		cuts = 10
 	}
-	for _, r := range resolvers {
+	const soon = 3 * time.Second
+	t.Run("no resolver", func(t *testing.T) {
+		judge(t, l, cuts, 2*time.Second, soon, func(ctx context.Context, name string) (addrs []netip.Addr, err error) {
+			for _, node := range l.Nodes {
+				if addrs, err = askWithin(ctx, l.Client, netip.AddrPortFrom(node.Host.V4, nodePort), name, time.Second); err == nil {
+					return addrs, nil
+				}
+			}
+			return nil, err
+		})
+	})
+	for i, r := range resolvers {
+		if i > 0 && !harness.Full {
+			break
+		}
 		t.Run(r.name, func(t *testing.T) {
 			if r.program != "" {
 				requireProgram(t, r.program, r.program)
 			}
 			server := r.start(t, l, recipeFor(t, l, r.name))
+			look := func(ctx context.Context, name string) ([]netip.Addr, error) { return stub(ctx, l.Client, server, name) }
 			cluster.Eventually(t, 10*time.Second, func() error {
-				addrs, err := ask(t.Context(), l.Client, "udp", server, webName)
+				addrs, err := look(t.Context(), webName)
 				if err == nil && len(addrs) != 3 {
 					err = fmt.Errorf("%s has the addresses %v, want three", webName, addrs)
 				}
 				return err
 			})
-			var slow, tcp, udp []time.Duration
-			for i := range cuts {
-				s, c, u := cut(t, l, server, l.Nodes[i%len(l.Nodes)])
-				slow, tcp, udp = append(slow, s), append(tcp, c), append(udp, u)
-			}
-			for what, times := range map[string][]time.Duration{"slowest look-up": slow, "last failed connection": tcp, "last failed UDP question": udp} {
-				slices.Sort(times)
-				t.Logf("%s after the cut: %v median, %v at most, of %d cuts", what, times[len(times)/2], times[len(times)-1], cuts)
-			}
-			if most := slices.Max(slow); most > r.retry+time.Second {
-				t.Errorf("a look-up took %v, the resolver's retry is %v", most, r.retry)
-			}
-			for what, times := range map[string][]time.Duration{"TCP": tcp, "UDP": udp} {
-				if most := slices.Max(times); most > 3*time.Second {
-					t.Errorf("the last connection over %s to fail began %v after the cut, want 3s at most", what, most)
-				}
-			}
+			const ttl = 5 * time.Second
+			judge(t, l, cuts, r.retry+time.Second, soon+ttl, look)
 		})
 	}
 }
 
-// cut takes a node's cable out while a client works, and puts it in again.
-func cut(t *testing.T, l *realcluster.Lab, server netip.AddrPort, node *realcluster.Node) (slow, tcp, udp time.Duration) {
+// judge cuts nodes off, one after the other, and fails if a look-up takes longer than retry, or a connection fails that
+// begins longer than recovery after the cut.
+func judge(t *testing.T, l *realcluster.Lab, cuts int, retry, recovery time.Duration, look lookupFunc) {
 	t.Helper()
-	c := startClient(t, l, server)
+	var slow, tcp, udp []time.Duration
+	for i := range cuts {
+		s, c, u := cut(t, l, look, l.Nodes[i%len(l.Nodes)])
+		slow, tcp, udp = append(slow, s), append(tcp, c), append(udp, u)
+	}
+	for what, times := range map[string][]time.Duration{"slowest look-up": slow, "last failed connection": tcp, "last failed UDP question": udp} {
+		slices.Sort(times)
+		t.Logf("%s after the cut: %v median, %v at most, of %d cuts", what, times[len(times)/2].Round(10*time.Millisecond), times[len(times)-1].Round(10*time.Millisecond), cuts)
+	}
+	if most := slices.Max(slow); most > retry {
+		t.Errorf("a look-up took %v, want %v at most", most, retry)
+	}
+	for what, times := range map[string][]time.Duration{"TCP": tcp, "UDP": udp} {
+		if most := slices.Max(times); most > recovery {
+			t.Errorf("the last connection over %s to fail began %v after the cut, want %v at most", what, most, recovery)
+		}
+	}
+}
+
+// cut takes a node's cable out while a client works, and puts it in again.
+func cut(t *testing.T, l *realcluster.Lab, look lookupFunc, node *realcluster.Node) (slow, tcp, udp time.Duration) {
+	t.Helper()
+	c := startClient(t, l, look)
 	time.Sleep(2 * time.Second)
 	began := time.Now()
 	harness.Must(t, node.Cut(true))
@@ -217,13 +279,15 @@ func cut(t *testing.T, l *realcluster.Lab, server netip.AddrPort, node *realclus
 		t.Errorf("%s cut: %d look-ups failed", node.Name, lost)
 	}
 	// All is as before, for the next cut.
-	cluster.Eventually(t, time.Minute, func() error {
-		for _, n := range l.Nodes {
-			if addrs, err := ask(t.Context(), l.Client, "udp", netip.AddrPortFrom(n.Host.V4, nodePort), webName); err != nil || len(addrs) != 3 {
-				return fmt.Errorf("%s answers %v, %v", n.Name, addrs, err)
+	for _, name := range []string{webName, udpName} {
+		cluster.Eventually(t, time.Minute, func() error {
+			for _, n := range l.Nodes {
+				if addrs, err := ask(t.Context(), l.Client, "udp", netip.AddrPortFrom(n.Host.V4, nodePort), name); err != nil || len(addrs) != 3 {
+					return fmt.Errorf("%s answers %s with %v, %v", n.Name, name, addrs, err)
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
+	}
 	return slow, tcp, udp
 }

@@ -18,6 +18,7 @@ import (
 
 // Moving from kustomize to Helm and back, word for word as the chart's README says, loses no question.
 func TestMove(t *testing.T) {
+	inFull(t)
 	l := theLab(t)
 	toHelm, toKustomize := documentedMoves(t)
 	t.Cleanup(func() {

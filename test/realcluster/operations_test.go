@@ -199,7 +199,7 @@ func ttlAt(l *realcluster.Lab, node *realcluster.Node) (uint32, error) {
 		return 0, err
 	}
 	defer conn.Close()
-	reply, err := exchange(conn, webName, patience)
+	reply, err := exchange(conn, new(dns.Msg).SetQuestion(webName, dns.TypeA), patience)
 	if err != nil {
 		return 0, err
 	}

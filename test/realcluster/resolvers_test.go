@@ -17,7 +17,7 @@ import (
 
 // resolver is one that clients ask, on the router or on the client itself, with the lines of our recipe.
 type resolver struct {
-	name    string        // in deploy/recipes/resolvers.md
+	name    string        // its heading in deploy/recipes/resolvers.md, and what else is set
 	program string        // and Debian's package, or "" if start looks for it
 	retry   time.Duration // how soon it asks another server
 	start   func(t *testing.T, l *realcluster.Lab, recipe string) (addr netip.AddrPort)
@@ -26,6 +26,9 @@ type resolver struct {
 var resolvers = []resolver{
 	// It passes the client's retry on to all servers, after five seconds by the C library's default.
 	{"dnsmasq", "dnsmasq", 5 * time.Second, startDnsmasq},
+	{"dnsmasq with fast-dns-retry", "dnsmasq", time.Second, func(t *testing.T, l *realcluster.Lab, recipe string) netip.AddrPort {
+		return startDnsmasq(t, l, recipe+"fast-dns-retry\n")
+	}},
 	{"Unbound", "unbound", time.Second, startUnbound},
 	{"systemd-resolved", "", 5 * time.Second, startResolved},
 }
@@ -33,7 +36,8 @@ var resolvers = []resolver{
 // recipeFor returns the lines for a resolver, with the addresses of the lab's nodes.
 func recipeFor(t *testing.T, l *realcluster.Lab, name string) string {
 	t.Helper()
-	text := harness.Recipe(t, "resolvers.md", name)[0]
+	heading, _, _ := strings.Cut(name, " with ")
+	text := harness.Recipe(t, "resolvers.md", heading)[0]
 	for i, node := range l.Nodes {
 		text = strings.ReplaceAll(text, fmt.Sprintf("192.168.1.%d", 30+i), node.Host.V4.String())
 	}

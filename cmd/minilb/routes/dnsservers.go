@@ -147,13 +147,13 @@ func nodePort(s *corev1.Service) (uint16, error) {
 	if text, is := s.Annotations[lb.NodePortAnnotation]; is {
 		port, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || port == 0 {
-			return 0, fmt.Errorf("Service %s/%s: annotation %s %q: want a port from 1 to 65535, such as 53", s.Namespace, s.Name, lb.NodePortAnnotation, text)
+			return 0, fmt.Errorf("the Service %s/%s has the annotation %s %q: want a port from 1 to 65535, such as 53", s.Namespace, s.Name, lb.NodePortAnnotation, text)
 		}
 		return uint16(port), nil
 	}
 	if port := dnsPort(s).NodePort; port > 0 {
 		return uint16(port), nil
 	}
-	return 0, fmt.Errorf("Service %s/%s of type %s has no port of the nodes: make it a NodePort or, where the pods have a port of their nodes, name that in the annotation %s",
+	return 0, fmt.Errorf("the Service %s/%s of type %s has no port of the nodes: make it a NodePort or, where the pods have a port of their nodes, name that in the annotation %s",
 		s.Namespace, s.Name, s.Spec.Type, lb.NodePortAnnotation)
 }

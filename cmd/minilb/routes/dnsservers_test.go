@@ -92,9 +92,9 @@ func TestFindDNSServers(t *testing.T) {
 		{"none of the name", other, "", []runtime.Object{dns("minilb-dns", nil)}, "", "", "", "no DNS server: there is no Service minilb/lan-dns with a UDP port named dns: name it with -dns-service namespace/name"},
 		{"several", one, "", []runtime.Object{dns("minilb-dns", nil), dns("lan-dns", nil)}, "", "", "", "several Services of DNS servers: minilb/lan-dns and minilb/minilb-dns: name one with -dns-service"},
 		{"no port", one, "", []runtime.Object{dns("minilb-dns", func(s *corev1.Service) { annotated("")(s); s.Annotations = nil })}, "", "", "",
-			"Service minilb/minilb-dns of type ClusterIP has no port of the nodes: make it a NodePort or, where the pods have a port of their nodes, name that in the annotation minilb/node-port"},
-		{"malformed port", one, "", []runtime.Object{dns("minilb-dns", annotated("053 "))}, "", "", "", `Service minilb/minilb-dns: annotation minilb/node-port "053 ": want a port from 1 to 65535, such as 53`},
-		{"port 0", one, "", []runtime.Object{dns("minilb-dns", annotated("0"))}, "", "", "", `Service minilb/minilb-dns: annotation minilb/node-port "0": want a port`},
+			"the Service minilb/minilb-dns of type ClusterIP has no port of the nodes: make it a NodePort or, where the pods have a port of their nodes, name that in the annotation minilb/node-port"},
+		{"malformed port", one, "", []runtime.Object{dns("minilb-dns", annotated("053 "))}, "", "", "", `the Service minilb/minilb-dns has the annotation minilb/node-port "053 ": want a port from 1 to 65535, such as 53`},
+		{"port 0", one, "", []runtime.Object{dns("minilb-dns", annotated("0"))}, "", "", "", `the Service minilb/minilb-dns has the annotation minilb/node-port "0": want a port`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var lan LAN
