@@ -131,6 +131,9 @@ type PodSpec struct {
 	HostNetwork         bool
 }
 
+// drains has pods serve on for as long as clients may know their addresses, so that nobody finds fault with them.
+var drains = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 7}}}
+
 // Pod creates a Pod and writes the status that the kubelet of its node would.
 // For a Pod that exists it writes the status alone.
 func (c *Cluster) Pod(ctx context.Context, spec PodSpec) error {
@@ -142,7 +145,7 @@ func (c *Cluster) Pod(ctx context.Context, spec PodSpec) error {
 			Hostname:    spec.Hostname,
 			Subdomain:   spec.Subdomain,
 			HostNetwork: spec.HostNetwork,
-			Containers:  []corev1.Container{{Name: "main", Image: "example.org/none", Ports: spec.Ports}},
+			Containers:  []corev1.Container{{Name: "main", Image: "example.org/none", Ports: spec.Ports, Lifecycle: drains}},
 		},
 	}
 	_, err := c.Client.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{FieldManager: fieldManager})

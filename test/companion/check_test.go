@@ -284,6 +284,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 	expectFindings(t, accounts.DNS, []string{"-corefile", writeCorefile(t, ". {\nminilb minilb\n}\n")}, map[string][]string{
 		"notice APIResource subjectaccessreviews.authorization.k8s.io RightsUnknown": {"run this as an administrator"},
 		"warning APIResource nodes Unread":                                           {"routes are not checked"},
+		"notice APIResource pods Unread":                                             {"run this with an account that may get pods"},
 		"warning Corefile minilb OpenClaims":                                         {"2 namespaces (shop, third) claim hosts", `"claim ." if all namespaces are trusted`},
 	})
 	if _, stderr, _ := check(t, accounts.DNS); stderr != "minilb: cannot find the DNS server's Corefile: this account may not list deployments.apps; using the defaults of -domain and -class: name it by -corefile\n" {
@@ -295,6 +296,7 @@ Gateway API: GRPCRoute v1, Gateway v1, GatewayClass v1, HTTPRoute v1,
 	expectFindings(t, accounts.DNS, []string{"-corefile", writeCorefile(t, ". {\nminilb minilb {\nclaim .\n}\n}\n")}, map[string][]string{
 		"notice APIResource subjectaccessreviews.authorization.k8s.io RightsUnknown": {"run this as an administrator"},
 		"warning APIResource nodes Unread":                                           {"routes are not checked"},
+		"notice APIResource pods Unread":                                             {"run this with an account that may get pods"},
 		"warning APIResource gateways.gateway.networking.k8s.io Unread":              {"list and watch is forbidden"},
 	})
 	harness.Must(t, c.Apply(ctx, whole))

@@ -49,7 +49,7 @@ func TestOutside(t *testing.T) {
 
 	applied := do(strings.ReplaceAll(blocks[0], " deploy/", " "+deploy+"/"))
 	for line := range strings.Lines(applied) {
-		if kind, _, _ := strings.Cut(line, "/"); !strings.Contains(" namespace serviceaccount clusterrole.rbac.authorization.k8s.io clusterrolebinding.rbac.authorization.k8s.io secret validatingadmissionpolicy.admissionregistration.k8s.io validatingadmissionpolicybinding.admissionregistration.k8s.io Warning:", " "+strings.Fields(kind)[0]) {
+		if kind, _, _ := strings.Cut(line, "/"); !strings.Contains(" namespace serviceaccount role.rbac.authorization.k8s.io rolebinding.rbac.authorization.k8s.io clusterrole.rbac.authorization.k8s.io clusterrolebinding.rbac.authorization.k8s.io secret validatingadmissionpolicy.admissionregistration.k8s.io validatingadmissionpolicybinding.admissionregistration.k8s.io Warning:", " "+strings.Fields(kind)[0]) {
 			t.Errorf("it has applied %s", line)
 		}
 	}
