@@ -35,9 +35,9 @@ var browsers = []struct {
 func TestBrowsers(t *testing.T) {
 	l := theLab(t)
 	for _, b := range browsers {
-		requireProgram(t, b.program, b.debianPackage)
+		harness.Program(t, b.program, b.debianPackage)
 	}
-	requireProgram(t, "certutil", "libnss3-tools")
+	harness.Program(t, "certutil", "libnss3-tools")
 	l.addRoutes(t, l.router)
 	for _, test := range []struct {
 		app               string

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"sync"
 	"testing"
 
@@ -48,8 +47,8 @@ func theLab(t *testing.T) *lab {
 	if os.Geteuid() != 0 {
 		t.Skip("network namespaces need root")
 	}
-	requireProgram(t, "ip", "iproute2")
-	requireProgram(t, "curl", "curl")
+	harness.Program(t, "ip", "iproute2")
+	harness.Program(t, "curl", "curl")
 	if err := unix.Access("/run", unix.W_OK); err != nil {
 		t.Skipf("ip netns keeps the names of namespaces in /run: %v", err)
 	}
@@ -61,20 +60,6 @@ func theLab(t *testing.T) *lab {
 		t.Fatalf("build the LAN: %v", shared.err)
 	}
 	return shared.lab
-}
-
-// requireProgram skips a test without a program of one of Debian's packages; where all must
-// run, it fails.
-func requireProgram(t *testing.T, name, debianPackage string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err == nil {
-		return
-	}
-	complain := t.Skipf
-	if os.Getenv("MINILB_REQUIRE_PROGRAMS") != "" {
-		complain = t.Fatalf
-	}
-	complain("%s is not installed: apt-get install %s", name, debianPackage)
 }
 
 func must(t *testing.T, err error) {

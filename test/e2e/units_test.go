@@ -135,7 +135,7 @@ var (
 func TestUnits(t *testing.T) {
 	l := theLab(t)
 	if _, err := os.Stat("/usr/lib/systemd/systemd"); err != nil {
-		requireProgram(t, "/usr/lib/systemd/systemd", "systemd")
+		harness.Program(t, "/usr/lib/systemd/systemd", "systemd")
 	}
 	if target, err := os.Readlink("/lib"); err != nil || target != "usr/lib" {
 		t.Skipf("all programs must be in /usr, and /lib leads to %q", target)

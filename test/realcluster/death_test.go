@@ -219,7 +219,7 @@ func TestNodeDeath(t *testing.T) {
 		}
 		t.Run(r.name, func(t *testing.T) {
 			if r.program != "" {
-				requireProgram(t, r.program, r.program)
+				harness.Program(t, r.program, r.program)
 			}
 			server := r.start(t, l, recipeFor(t, l, r.name))
 			look := func(ctx context.Context, name string) ([]netip.Addr, error) { return stub(ctx, l.Client, server, name) }

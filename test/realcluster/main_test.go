@@ -112,17 +112,3 @@ func unable() (reason string, cannot bool) {
 	}
 	return "", false
 }
-
-// requireProgram skips a test without a program of one of Debian's packages; where all must
-// run, it fails.
-func requireProgram(t *testing.T, name, debianPackage string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err == nil {
-		return
-	}
-	complain := t.Skipf
-	if os.Getenv("MINILB_REQUIRE_PROGRAMS") != "" {
-		complain = t.Fatalf
-	}
-	complain("%s is not installed: apt-get install %s", name, debianPackage)
-}
