@@ -115,16 +115,16 @@ func TestCorefileVariables(t *testing.T) {
 		"controller.extraEnv[0].name=GOGC,controller.extraEnv[0].value=50"
 	node := corev1.EnvVar{Name: "NODE_IP", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.hostIP"}}}
 	for set, want := range map[string][]corev1.EnvVar{
-		both: {{Name: "GOGC", Value: "50"}},
-		both + ",plugin.claims[0].suffixes={a.org}": {{Name: "GOGC", Value: "50"}, node, {Name: "SUFFIX", Value: "a.org"}},
+		both + ",controller.events=false": {{Name: "GOGC", Value: "50"}},
+		both:                              {{Name: "GOGC", Value: "50"}, node, {Name: "SUFFIX", Value: "a.org"}},
 	} {
 		env := deployment(t, rendered(t, set), "controller").Spec.Template.Spec.Containers[0].Env
 		check(t, set, env, append([]corev1.EnvVar{{Name: "GOMEMLIMIT", Value: "90MiB"}}, want...))
 	}
 }
 
-// The controller judges hosts by the Corefile where that says more than its flags do, and rolls
-// with it; without Events it has no rights for them.
+// The controller judges hosts and the pods' time to drain by the Corefile, and rolls with it; without Events it has no
+// rights for them.
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	corefile := corev1.VolumeMount{Name: "corefile", MountPath: "/etc/coredns", ReadOnly: true}
@@ -133,8 +133,7 @@ func TestEvents(t *testing.T) {
 		args  []string
 		mount bool
 	}{
-		{"class=lan,defaultClass=true", []string{"-class", "lan", "-default-class"}, false},
-		{"plugin.claims[0].suffixes={a.org}", []string{"-corefile", "/etc/coredns/Corefile"}, true},
+		{"class=lan,defaultClass=true", []string{"-class", "lan", "-default-class", "-corefile", "/etc/coredns/Corefile"}, true},
 		{"corefile.override=minilb", []string{"-corefile", "/etc/coredns/Corefile"}, true},
 		{"corefile.extraBlocks=lan { }", []string{"-corefile", "/etc/coredns/Corefile"}, true},
 		{"controller.events=false,plugin.ttl=7", []string{"-events=false"}, false},
