@@ -24,8 +24,8 @@ const (
 	// patience is how long an answer may take before its question is lost.
 	patience = 2 * time.Second
 
-	// rate is the time between two questions of a stream: 200 a second.
-	rate = 5 * time.Millisecond
+	// rate is the time between two questions of a stream: 50 a second, 200 of the four streams of a rollout.
+	rate = 20 * time.Millisecond
 )
 
 // ask asks once for addresses and returns them; anything but NOERROR is an error.
@@ -96,7 +96,7 @@ type stream struct {
 	reasons map[string]int // by the second in which they were asked
 }
 
-// startStream asks 200 times a second until finish. A client that keeps its port asks all over one socket, or one
+// startStream asks 50 times a second until finish. A client that keeps its port asks all over one socket, or one
 // connection, which it opens again when the server closes it; the other has a new one for each question. What one
 // server does not answer it asks the next, as a resolver does that knows several.
 func startStream(t *testing.T, from *netns.Namespace, network string, keep bool, name string, servers ...netip.AddrPort) *stream {

@@ -11,16 +11,14 @@ import (
 	"syscall"
 )
 
-// sweep waits for the end of its standard input and then removes the nodes' directory and the cgroups of the
-// containers that containerd still knows there. Their processes and mounts have ended by then, or are about to.
+// sweep waits for the end of its standard input and then removes the lab's cgroups and directory, which have the same
+// name. Their processes and mounts have ended by then, or are about to.
 const sweep = `
 while read -r _; do :; done
 tries=0
 while [ -e "$1" ] && [ $tries -lt 100 ]; do
 	tries=$((tries + 1))
-	for kept in "$1"/*/lib/containerd/io.containerd.grpc.v1.cri/*/*; do
-		[ ! -e "$kept" ] || find /sys/fs/cgroup -depth -type d -path "*/k8s.io/${kept##*/}*" -exec rmdir {} + 2>/dev/null || continue 2
-	done
+	find /sys/fs/cgroup -depth -type d -path "*/${1##*/}*" -exec rmdir {} + 2>/dev/null || { sleep 0.1; continue; }
 	rm -rf -- "$1" 2>/dev/null
 	sleep 0.1
 done

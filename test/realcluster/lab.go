@@ -92,6 +92,9 @@ func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error)
 	if l.janitor, err = startJanitor(l.dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(l.dir))
 	}
+	if err := makePodCgroup(filepath.Base(l.dir)); err != nil {
+		return nil, errors.Join(err, l.janitor.stop())
+	}
 	if l.set, err = netns.New(); err != nil {
 		return nil, errors.Join(err, l.janitor.stop())
 	}

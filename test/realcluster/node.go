@@ -79,7 +79,7 @@ func (l *Lab) newNode(name string, host Host) (*Node, error) {
 	values := map[string]any{
 		"Dir": n.dir, "Name": name, "V4": host.V4, "V6": host.V6, "Kubeconfig": l.kubelets,
 		"Runc": l.binaries["runc"], "CNI": filepath.Dir(l.binaries["bridge"]), "Path": l.search(), "Pause": pauseImage,
-		"PodCIDRs": cluster.PodCIDRs, "Images": strings.Join(l.images, " "), "Router": routerHost.V4,
+		"Cgroup": filepath.Base(l.dir), "PodCIDRs": cluster.PodCIDRs, "Images": strings.Join(l.images, " "), "Router": routerHost.V4,
 	}
 	for file, text := range map[string]string{
 		"boot.sh": boot, "containerd.toml": containerdConfig, "kubelet.yaml": kubeletConfig, "kube-proxy.yaml": kubeProxyConfig,

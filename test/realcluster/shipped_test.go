@@ -203,9 +203,6 @@ func noTrouble(t *testing.T, l *realcluster.Lab) {
 			}
 		}
 		for line := range strings.Lines(l.PodLog(&pod)) {
-			if !harness.Full && (strings.Contains(line, "request to \"http://:8080/health\" took") || strings.Contains(line, "i/o timeout")) {
-				continue // beside others the machine is short of time
-			}
 			if strings.Contains(line, "[ERROR]") || strings.Contains(line, "[WARNING]") || strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
 				t.Errorf("%s says %s", pod.Name, line)
 			}
