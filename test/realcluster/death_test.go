@@ -185,33 +185,20 @@ func slowest(events []event, after time.Time) (took time.Duration) {
 	return took
 }
 
-// A node that dies takes neither the names with it, whichever resolver stands in front, nor, for long, connections: of a
-// client that asks the servers itself for three seconds, and for the TTL more of one behind a resolver with a cache.
+// A node that dies takes neither the names with it, whichever resolver stands in front, nor connections for longer than
+// three seconds, which resolvers' caches are part of.
 func TestNodeDeath(t *testing.T) {
 	l := theLab(t)
 	manifest, err := shipped.Base()
 	harness.Must(t, err)
-	install(t, l, manifest)
-	web(t, l)
-	harness.Must(t, l.Cluster.Apply(t.Context(), udpService))
-	t.Cleanup(func() { harness.Must(t, l.Cluster.Delete(context.WithoutCancel(t.Context()), udpService)) })
-	awaitReady(t, l, "default")
-	awaitReady(t, l, shipped.Namespace)
-	answersFromEachNode(t, l, nodePort)
+	installForCuts(t, l, manifest)
 	cuts := 1
 	if harness.Full {
 		cuts = 10
 	}
 	const soon = 3 * time.Second
 	t.Run("no resolver", func(t *testing.T) {
-		judge(t, l, cuts, 2*time.Second, soon, func(ctx context.Context, name string) (addrs []netip.Addr, err error) {
-			for _, node := range l.Nodes {
-				if addrs, err = askWithin(ctx, l.Client, netip.AddrPortFrom(node.Host.V4, nodePort), name, time.Second); err == nil {
-					return addrs, nil
-				}
-			}
-			return nil, err
-		})
+		judge(t, l, cuts, 2*time.Second, soon, nextNode(l))
 	})
 	for i, r := range resolvers {
 		if i > 0 && !harness.Full {
@@ -230,9 +217,46 @@ func TestNodeDeath(t *testing.T) {
 				}
 				return err
 			})
-			const ttl = 5 * time.Second
-			judge(t, l, cuts, r.retry+time.Second, soon+ttl, look)
+			judge(t, l, cuts, r.retry+time.Second, soon, look)
 		})
+	}
+}
+
+// Without probe the pods of a dead node are answered until the cluster has noticed.
+func TestNodeDeathWithoutProbe(t *testing.T) {
+	inFull(t)
+	l := theLab(t)
+	manifest, err := shipped.Base()
+	harness.Must(t, err)
+	unprobed := strings.Replace(manifest, "probe 1s\n", "\n", 1)
+	if unprobed == manifest {
+		t.Fatal("the base has no probe")
+	}
+	installForCuts(t, l, unprobed)
+	judge(t, l, 3, 2*time.Second, time.Minute, nextNode(l))
+}
+
+// installForCuts installs a manifest, and pods that are asked over TCP and over UDP.
+func installForCuts(t *testing.T, l *realcluster.Lab, manifest string) {
+	t.Helper()
+	install(t, l, manifest)
+	web(t, l)
+	harness.Must(t, l.Cluster.Apply(t.Context(), udpService))
+	t.Cleanup(func() { harness.Must(t, l.Cluster.Delete(context.WithoutCancel(t.Context()), udpService)) })
+	awaitReady(t, l, "default")
+	awaitReady(t, l, shipped.Namespace)
+	answersFromEachNode(t, l, nodePort)
+}
+
+// nextNode asks the servers themselves, the next one where one does not answer within a second.
+func nextNode(l *realcluster.Lab) lookupFunc {
+	return func(ctx context.Context, name string) (addrs []netip.Addr, err error) {
+		for _, node := range l.Nodes {
+			if addrs, err = askWithin(ctx, l.Client, netip.AddrPortFrom(node.Host.V4, nodePort), name, time.Second); err == nil {
+				return addrs, nil
+			}
+		}
+		return nil, err
 	}
 }
 
@@ -242,7 +266,7 @@ func judge(t *testing.T, l *realcluster.Lab, cuts int, retry, recovery time.Dura
 	t.Helper()
 	var slow, tcp, udp []time.Duration
 	for i := range cuts {
-		s, c, u := cut(t, l, look, l.Nodes[i%len(l.Nodes)])
+		s, c, u := cut(t, l, look, l.Nodes[i%len(l.Nodes)], recovery+9*time.Second)
 		slow, tcp, udp = append(slow, s), append(tcp, c), append(udp, u)
 	}
 	for what, times := range map[string][]time.Duration{"slowest look-up": slow, "last failed connection": tcp, "last failed UDP question": udp} {
@@ -259,14 +283,14 @@ func judge(t *testing.T, l *realcluster.Lab, cuts int, retry, recovery time.Dura
 	}
 }
 
-// cut takes a node's cable out while a client works, and puts it in again.
-func cut(t *testing.T, l *realcluster.Lab, look lookupFunc, node *realcluster.Node) (slow, tcp, udp time.Duration) {
+// cut takes a node's cable out for so long while a client works, and puts it in again.
+func cut(t *testing.T, l *realcluster.Lab, look lookupFunc, node *realcluster.Node, long time.Duration) (slow, tcp, udp time.Duration) {
 	t.Helper()
 	c := startClient(t, l, look)
 	time.Sleep(2 * time.Second)
 	began := time.Now()
 	harness.Must(t, node.Cut(true))
-	time.Sleep(12 * time.Second)
+	time.Sleep(long)
 	c.finish()
 	harness.Must(t, node.Cut(false))
 	slow = slowest(c.lookups, began)
