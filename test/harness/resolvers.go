@@ -92,3 +92,42 @@ controls { };
 `+zones)
 	return StartDaemon(t, AnswersFor(addr, domain), path, "-g", "-n", "1", "-c", config)
 }
+
+// ResolvedScript writes a script that runs systemd-resolved at addr with these settings and files of its own, in the mount
+// namespace that it is started in. That package is not to be installed: doing so changes how the machine resolves names.
+// MINILB_RESOLVED names a directory that Debian's systemd-resolved and libsystemd-shared have been unpacked into.
+func ResolvedScript(t *testing.T, addr, settings string) string {
+	t.Helper()
+	root := os.Getenv("MINILB_RESOLVED")
+	if root == "" {
+		t.Skip("$MINILB_RESOLVED does not name where systemd-resolved is unpacked: see .ci/run")
+	}
+	libraries, err := filepath.Glob(root + "/usr/lib/*/systemd")
+	Must(t, err)
+	config := ConfigFile(t, "resolved.conf", `
+[Resolve]
+DNS=
+FallbackDNS=
+Domains=
+MulticastDNS=no
+LLMNR=no
+DNSStubListener=no
+DNSStubListenerExtra=`+addr+`
+`+settings)
+	const user = "systemd-resolve" // which it becomes
+	return ConfigFile(t, "start", `set -e
+mount -t tmpfs none /run
+mkdir -p /run/systemd/resolved.conf.d
+cp `+config+` /run/systemd/resolved.conf.d/zz-test.conf
+for file in passwd group; do
+	grep -v '^`+user+`:' /etc/$file >/run/$file
+done
+echo "`+user+`:x:64999:64999::/:/usr/sbin/nologin" >>/run/passwd
+echo "`+user+`:x:64999:" >>/run/group
+for file in passwd group; do
+	mount --bind /run/$file /etc/$file
+done
+export LD_LIBRARY_PATH=`+strings.Join(libraries, ":")+`
+exec `+root+`/lib/systemd/systemd-resolved
+`)
+}

@@ -5,8 +5,6 @@ package realcluster_test
 import (
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -50,13 +48,13 @@ func recipeFor(t *testing.T, l *realcluster.Lab, name string) string {
 func startDnsmasq(t *testing.T, l *realcluster.Lab, recipe string) netip.AddrPort {
 	addr := netip.AddrPortFrom(l.RouterHost().V4, 53)
 	config := "no-resolv\nno-hosts\nuser=root\nbind-interfaces\nlisten-address=" + addr.Addr().String() + "\n" + recipe
-	l.StartDaemon(t, l.Router, "dnsmasq", "--keep-in-foreground", "--conf-file="+configFile(t, "dnsmasq.conf", config), "--pid-file=")
+	l.StartDaemon(t, l.Router, "dnsmasq", "--keep-in-foreground", "--conf-file="+harness.ConfigFile(t, "dnsmasq.conf", config), "--pid-file=")
 	return addr
 }
 
 func startUnbound(t *testing.T, l *realcluster.Lab, recipe string) netip.AddrPort {
 	addr := netip.AddrPortFrom(l.RouterHost().V4, 53)
-	config := configFile(t, "unbound.conf", fmt.Sprintf(`
+	config := harness.ConfigFile(t, "unbound.conf", fmt.Sprintf(`
 server:
     interface: %s
     access-control: 192.168.77.0/24 allow
@@ -72,49 +70,9 @@ remote-control:
 	return addr
 }
 
-// startResolved runs it on the client, with files of its own: see test/resolvers.
+// startResolved runs it on the client.
 func startResolved(t *testing.T, l *realcluster.Lab, recipe string) netip.AddrPort {
-	root := os.Getenv("MINILB_RESOLVED")
-	if root == "" {
-		t.Skip("$MINILB_RESOLVED does not name where systemd-resolved is unpacked: see .ci/run")
-	}
-	libraries, err := filepath.Glob(root + "/usr/lib/*/systemd")
-	harness.Must(t, err)
 	addr := netip.AddrPortFrom(l.ClientHost().V4, 53)
-	config := configFile(t, "resolved.conf", `
-[Resolve]
-DNS=
-FallbackDNS=
-Domains=
-DNSSEC=no
-MulticastDNS=no
-LLMNR=no
-DNSStubListener=no
-DNSStubListenerExtra=`+addr.Addr().String()+`
-`+recipe)
-	const user = "systemd-resolve" // which it becomes
-	script := configFile(t, "start", `set -e
-mount -t tmpfs none /run
-mkdir -p /run/systemd/resolved.conf.d
-cp `+config+` /run/systemd/resolved.conf.d/zz-test.conf
-for file in passwd group; do
-	grep -v '^`+user+`:' /etc/$file >/run/$file
-done
-echo "`+user+`:x:64999:64999::/:/usr/sbin/nologin" >>/run/passwd
-echo "`+user+`:x:64999:" >>/run/group
-for file in passwd group; do
-	mount --bind /run/$file /etc/$file
-done
-export LD_LIBRARY_PATH=`+strings.Join(libraries, ":")+`
-exec `+root+`/lib/systemd/systemd-resolved
-`)
-	l.StartDaemon(t, l.Client, "unshare", "--mount", "sh", script)
+	l.StartDaemon(t, l.Client, "unshare", "--mount", "sh", harness.ResolvedScript(t, addr.Addr().String(), "DNSSEC=no\n"+recipe))
 	return addr
-}
-
-func configFile(t *testing.T, name, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	harness.Must(t, os.WriteFile(path, []byte(text), 0o644))
-	return path
 }

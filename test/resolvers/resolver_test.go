@@ -2,8 +2,6 @@ package resolvers_test
 
 import (
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -136,16 +134,10 @@ func bindForward(t *testing.T, server string, domains []string) string {
 	return addr
 }
 
-// resolvedServer runs systemd-resolved where its files are its own. That package is not to be
-// installed: doing so changes how the machine resolves names. MINILB_RESOLVED names a directory
-// that Debian's systemd-resolved and libsystemd-shared have been unpacked into.
 func resolvedServer(t *testing.T, server string, domains []string) string {
-	root := os.Getenv("MINILB_RESOLVED")
-	if root == "" {
-		t.Skip("$MINILB_RESOLVED does not name where systemd-resolved is unpacked: see .ci/run")
-	}
-	libraries, err := filepath.Glob(root + "/usr/lib/*/systemd")
-	harness.Must(t, err)
+	addr := harness.FreePorts(t, 1)[0]
+	script := harness.ResolvedScript(t, addr, "CacheFromLocalhost=yes\nResolveUnicastSingleLabel=yes\n"+
+		harness.ResolverRecipe(t, "systemd-resolved", server, domains)[0])
 	unshare := harness.Program(t, "unshare", "util-linux")
 	if out, err := harness.Run(t, unshare, "--mount", "true"); err != nil {
 		t.Skipf("no mount namespace for systemd-resolved: %v %s", err, out)
@@ -153,36 +145,6 @@ func resolvedServer(t *testing.T, server string, domains []string) string {
 	if addrs, err := net.InterfaceAddrs(); err != nil || !slices.ContainsFunc(addrs, func(a net.Addr) bool { return a.(*net.IPNet).IP.IsGlobalUnicast() }) {
 		t.Skip("systemd-resolved asks nobody on a machine without a network")
 	}
-	addr := harness.FreePorts(t, 1)[0]
-	config := harness.ConfigFile(t, "resolved.conf", `
-[Resolve]
-DNS=
-FallbackDNS=
-Domains=
-DNSSEC=no
-MulticastDNS=no
-LLMNR=no
-CacheFromLocalhost=yes
-ResolveUnicastSingleLabel=yes
-DNSStubListener=no
-DNSStubListenerExtra=`+addr+`
-`+harness.ResolverRecipe(t, "systemd-resolved", server, domains)[0])
-	const user = "systemd-resolve" // which it becomes
-	script := harness.ConfigFile(t, "start", `set -e
-mount -t tmpfs none /run
-mkdir -p /run/systemd/resolved.conf.d
-cp `+config+` /run/systemd/resolved.conf.d/zz-test.conf
-for file in passwd group; do
-	grep -v '^`+user+`:' /etc/$file >/run/$file
-done
-echo "`+user+`:x:64999:64999::/:/usr/sbin/nologin" >>/run/passwd
-echo "`+user+`:x:64999:" >>/run/group
-for file in passwd group; do
-	mount --bind /run/$file /etc/$file
-done
-export LD_LIBRARY_PATH=`+strings.Join(libraries, ":")+`
-exec `+root+`/lib/systemd/systemd-resolved
-`)
 	harness.StartDaemon(t, harness.AnswersFor(addr, domains[0]), unshare, "--mount", "sh", script)
 	return addr
 }
