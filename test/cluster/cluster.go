@@ -4,9 +4,9 @@
 // Nodes and Pods have no kubelet behind them; the caller writes their status,
 // and the real controllers make podCIDRs and EndpointSlices of it.
 //
-// It stands at the outer end of the import graph: tests and test/playground
-// import it, and it imports nothing of ours. The three binaries are built from
-// the module in test/controlplane, once, and kept in the user's cache directory.
+// Tests and test/playground import it, and it imports only test/daemon of ours.
+// The three binaries are built from the module in test/controlplane, once, and
+// kept in the user's cache directory.
 package cluster
 
 import (
@@ -26,6 +26,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+
+	"github.com/minilb/minilb/test/daemon"
 )
 
 const (
@@ -107,7 +109,7 @@ type Cluster struct {
 	mapper   *restmapper.DeferredDiscoveryRESTMapper
 
 	spawner *spawner
-	janitor *janitor
+	janitor *daemon.Janitor
 
 	etcd, apiServer, controllerManager *process
 
@@ -158,6 +160,15 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	}
 }
 
+// sweep removes the directory that is its argument, until it stays away: a
+// component that is being killed at the same time may still write there.
+const sweep = `
+while [ -e "$1" ]; do
+	rm -rf -- "$1"
+	sleep 0.1
+done
+`
+
 func start(ctx context.Context, binaries Binaries, options Options) (*Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -166,7 +177,7 @@ func start(ctx context.Context, binaries Binaries, options Options) (*Cluster, e
 	if err != nil {
 		return nil, fmt.Errorf("create the cluster's directory: %w", err)
 	}
-	janitor, err := startJanitor(dir)
+	janitor, err := daemon.StartJanitor(sweep, dir)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -285,7 +296,11 @@ func (c *Cluster) shutdown() error {
 	if c.http != nil {
 		c.http.CloseIdleConnections()
 	}
-	return errors.Join(append(errs, c.janitor.stop())...)
+	err := os.RemoveAll(c.Dir)
+	if err == nil {
+		err = c.janitor.Stop()
+	}
+	return errors.Join(append(errs, err)...)
 }
 
 // StopAPIServer ends kube-apiserver at once, as a crash would: every connection

@@ -41,7 +41,7 @@ func helpCluster() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	fmt.Println(c.Dir, c.etcd.pid, c.apiServer.pid, c.controllerManager.pid, c.janitor.cmd.Process.Pid)
+	fmt.Println(c.Dir, c.etcd.pid, c.apiServer.pid, c.controllerManager.pid, c.janitor.PID())
 	select {}
 }
 
@@ -64,7 +64,7 @@ func testOutage(t *testing.T, c *Cluster) {
 }
 
 func testStop(t *testing.T, c *Cluster) {
-	pids := []int{c.etcd.pid, c.apiServer.pid, c.controllerManager.pid, c.janitor.cmd.Process.Pid}
+	pids := []int{c.etcd.pid, c.apiServer.pid, c.controllerManager.pid, c.janitor.PID()}
 	must(t, c.Stop())
 	must(t, c.Stop())
 	if err := gone(c.Dir, pids...); err != nil {

@@ -1,5 +1,4 @@
-// Package daemon runs the servers that the playground and the benchmarks are about, as child
-// processes that do not outlive us.
+// Package daemon runs servers as child processes that do not outlive us, and a child process that does, to clean up.
 package daemon
 
 import (

@@ -10,7 +10,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -18,9 +17,10 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/minilb/minilb/test/daemon"
 )
 
 // Set is the network namespaces of one run. Whatever becomes of the run, they are removed: by Close or, if
@@ -29,17 +29,14 @@ type Set struct {
 	Prefix string // of the names, so that no other run has the same
 
 	home    *os.File // the namespace in which the process was started
-	janitor *exec.Cmd
-	pipe    io.Closer
+	janitor *daemon.Janitor
 
 	mu  sync.Mutex
 	all map[string]*Namespace
 }
 
-// sweep waits for the end of its standard input and then removes all that has a prefix, with the locks of
-// "minilb routes" for it.
+// sweep removes all that has a prefix, with the locks of "minilb routes" for it.
 const sweep = `
-while read -r _; do :; done
 for file in /run/netns/"$1"*; do
 	[ -e "$file" ] || continue
 	rm -f "/run/minilb/routes-$(stat -L -c %i "$file").lock"
@@ -59,15 +56,8 @@ func New() (*Set, error) {
 	if s.home, err = os.Open("/proc/thread-self/ns/net"); err != nil {
 		return nil, fmt.Errorf("find the network namespace: %w", err)
 	}
-	s.janitor = exec.Command("/bin/sh", "-c", sweep, "janitor", s.Prefix)
-	// Not in our process group: what interrupts us must not interrupt it.
-	s.janitor.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	s.janitor.Stderr = os.Stderr
-	if s.pipe, err = s.janitor.StdinPipe(); err != nil {
-		return nil, fmt.Errorf("make a pipe to the janitor: %w", err)
-	}
-	if err := s.janitor.Start(); err != nil {
-		return nil, fmt.Errorf("start the janitor of the namespaces: %w", err)
+	if s.janitor, err = daemon.StartJanitor(sweep, s.Prefix); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -78,11 +68,7 @@ func (s *Set) Close() error {
 		n.file.Close()
 	}
 	s.home.Close()
-	s.pipe.Close()
-	if err := s.janitor.Wait(); err != nil {
-		return fmt.Errorf("remove the namespaces: %w", err)
-	}
-	return nil
+	return s.janitor.Stop()
 }
 
 // Namespace is a network namespace that "ip netns" knows.

@@ -70,7 +70,7 @@ type Lab struct {
 	core      *netns.Namespace
 	forwarder *netns.Forwarder
 	scheduler *daemon.Daemon
-	janitor   *janitor
+	janitor   *daemon.Janitor
 	spawns    chan func()   // what runs on the thread that children live with
 	spawned   chan struct{} // closed once that has ended
 
@@ -89,14 +89,14 @@ func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error)
 	if l.dir, err = os.MkdirTemp("", "minilb-realcluster-"); err != nil {
 		return nil, fmt.Errorf("create the nodes' directory: %w", err)
 	}
-	if l.janitor, err = startJanitor(l.dir); err != nil {
+	if l.janitor, err = daemon.StartJanitor(sweep, l.dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(l.dir))
 	}
 	if err := makePodCgroup(filepath.Base(l.dir)); err != nil {
 		return nil, errors.Join(err, l.janitor.stop())
 	}
 	if l.set, err = netns.New(); err != nil {
-		return nil, errors.Join(err, l.janitor.stop())
+		return nil, errors.Join(err, l.janitor.Stop())
 	}
 	go func() {
 		defer close(l.spawned)
@@ -282,7 +282,7 @@ func (l *Lab) Stop() error {
 	}
 	close(l.spawns)
 	<-l.spawned
-	return errors.Join(append(errs, l.set.Close(), l.janitor.stop())...)
+	return errors.Join(append(errs, l.set.Close(), l.janitor.Stop())...)
 }
 
 // RouterHost and ClientHost return the addresses of the router and the client in the LAN.
