@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
+
+	"github.com/minilb/minilb/test/daemon"
 )
 
 // Build compiles one of this project's commands, such as "./cmd/coredns", into
@@ -52,8 +54,8 @@ func BuildNested(ctx context.Context, module, out string) error {
 func runBuild(cmd *exec.Cmd) error {
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
-	cmd.SysProcAttr = dieWithParent(&syscall.SysProcAttr{})
-	// The thread that forks the child must outlive it; see spawner.
+	cmd.SysProcAttr = daemon.DieWithParent(&syscall.SysProcAttr{})
+	// The thread that forks the child must outlive it; see daemon.Spawner.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cmd.Run(); err != nil {

@@ -108,7 +108,7 @@ type Cluster struct {
 	probe    *http.Client // asks the components for their health
 	mapper   *restmapper.DeferredDiscoveryRESTMapper
 
-	spawner *spawner
+	spawner *daemon.Spawner
 	janitor *daemon.Janitor
 
 	etcd, apiServer, controllerManager *process
@@ -185,7 +185,7 @@ func start(ctx context.Context, binaries Binaries, options Options) (*Cluster, e
 		Dir:      dir,
 		options:  options,
 		binaries: binaries,
-		spawner:  newSpawner(),
+		spawner:  daemon.NewSpawner(),
 		janitor:  janitor,
 	}
 	if err := c.start(ctx); err != nil {
@@ -292,7 +292,7 @@ func (c *Cluster) shutdown() error {
 			errs = append(errs, p.stop(0))
 		}
 	}
-	c.spawner.stop()
+	c.spawner.Stop()
 	if c.http != nil {
 		c.http.CloseIdleConnections()
 	}

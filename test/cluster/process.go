@@ -10,10 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/minilb/minilb/test/daemon"
 )
 
 const (
@@ -35,38 +36,6 @@ var lazyGC = []string{"GOGC=400", "GOMEMLIMIT=2GiB"}
 
 // errPortTaken is wrapped by the error of a component that could not bind.
 var errPortTaken = errors.New("port taken")
-
-// spawner starts the components from one OS thread that lives as long as they
-// shall: the kernel sends a child its parent-death signal when the thread that
-// forked it ends, and Go ends threads as it likes unless one is locked.
-type spawner struct {
-	requests chan func()
-	done     chan struct{}
-}
-
-func newSpawner() *spawner {
-	s := &spawner{requests: make(chan func()), done: make(chan struct{})}
-	go func() {
-		defer close(s.done)
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		for request := range s.requests {
-			request()
-		}
-	}()
-	return s
-}
-
-func (s *spawner) start(cmd *exec.Cmd) error {
-	result := make(chan error)
-	s.requests <- func() { result <- cmd.Start() }
-	return <-result
-}
-
-func (s *spawner) stop() {
-	close(s.requests)
-	<-s.done
-}
 
 // process is one running component.
 type process struct {
@@ -100,8 +69,8 @@ func (c *Cluster) spawn(name, binary string, args []string) (*process, error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	// A group of its own, so that Ctrl-C on a terminal reaches us alone and we
 	// stop the components in order.
-	cmd.SysProcAttr = dieWithParent(&syscall.SysProcAttr{Setpgid: true})
-	if err := c.spawner.start(cmd); err != nil {
+	cmd.SysProcAttr = daemon.DieWithParent(&syscall.SysProcAttr{Setpgid: true})
+	if err := c.spawner.Spawn(cmd.Start); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	p := &process{

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/daemon"
 	"github.com/minilb/minilb/test/harness"
 	"github.com/minilb/minilb/test/netns"
 	"github.com/minilb/minilb/test/shipped"
@@ -65,8 +65,7 @@ type lab struct {
 	pods                 int // that have been made
 
 	forwarder *netns.Forwarder
-	spawns    chan func()   // what runs on the thread that children live with
-	spawned   chan struct{} // closed once that has ended
+	spawner   *daemon.Spawner
 }
 
 // timing is how soon a cluster notices that a node is dead.
@@ -84,20 +83,14 @@ var (
 // newLab builds the LAN. Its nodes are up and have no pods, and no host has a route to their
 // podCIDRs.
 func newLab(ctx context.Context) (_ *lab, err error) {
-	l := &lab{nodes: map[string]*node{}, spawns: make(chan func()), spawned: make(chan struct{}), timing: short}
+	l := &lab{nodes: map[string]*node{}, timing: short}
 	if harness.Full { // with Kubernetes' own timeouts and all repetitions, which take a quarter of an hour
 		l.timing = defaults
 	}
 	if l.Set, err = netns.New(); err != nil {
 		return nil, err
 	}
-	go func() {
-		defer close(l.spawned)
-		runtime.LockOSThread()
-		for spawn := range l.spawns {
-			spawn()
-		}
-	}()
+	l.spawner = daemon.NewSpawner()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())
@@ -220,7 +213,6 @@ func (l *lab) close() error {
 	if l.cluster != nil {
 		errs = append(errs, l.cluster.Stop())
 	}
-	close(l.spawns)
-	<-l.spawned
+	l.spawner.Stop()
 	return errors.Join(append(errs, l.Set.Close())...)
 }

@@ -28,20 +28,7 @@ func (l *lab) startDaemon(t *testing.T, n *netns.Namespace, binary string, args 
 func (l *lab) start(t *testing.T, name, path string, args ...string) *daemon.Daemon {
 	t.Helper()
 	d := &daemon.Daemon{Name: name, Path: path, Args: args, Log: filepath.Join(t.TempDir(), name+".log")}
-	ctx, died := context.WithCancelCause(context.WithoutCancel(t.Context()))
-	started := make(chan error)
-	l.spawns <- func() { started <- d.Start(died) }
-	must(t, <-started)
-	t.Cleanup(func() {
-		d.Stop()
-		if err := context.Cause(ctx); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			log, _ := os.ReadFile(d.Log)
-			t.Logf("%s said:\n%s", name, log)
-		}
-	})
+	l.spawner.Run(t, d)
 	return d
 }
 

@@ -19,7 +19,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -71,8 +70,7 @@ type Lab struct {
 	forwarder *netns.Forwarder
 	scheduler *daemon.Daemon
 	janitor   *daemon.Janitor
-	spawns    chan func()   // what runs on the thread that children live with
-	spawned   chan struct{} // closed once that has ended
+	spawner   *daemon.Spawner
 
 	died context.CancelCauseFunc // with what ended by itself
 	dead context.Context
@@ -81,7 +79,7 @@ type Lab struct {
 // Start starts the control plane and nodes with the images of these archives, and returns when all nodes are
 // Ready. Nodes and router have routes to the pods; the client has the router.
 func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error) {
-	l := &Lab{images: images, spawns: make(chan func()), spawned: make(chan struct{})}
+	l := &Lab{images: images}
 	l.dead, l.died = context.WithCancelCause(context.Background())
 	if l.binaries, err = cluster.NodeBinaries(ctx); err != nil {
 		return nil, err
@@ -98,13 +96,7 @@ func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error)
 	if l.set, err = netns.New(); err != nil {
 		return nil, errors.Join(err, l.janitor.Stop())
 	}
-	go func() {
-		defer close(l.spawned)
-		runtime.LockOSThread() // the kernel ends children with the thread that started them
-		for spawn := range l.spawns {
-			spawn()
-		}
-	}()
+	l.spawner = daemon.NewSpawner()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Stop())
@@ -219,7 +211,7 @@ func (l *Lab) startControlPlane(ctx context.Context) (err error) {
 		Name: "kube-scheduler", Path: l.binaries["kube-scheduler"], Log: filepath.Join(l.dir, "kube-scheduler.log"),
 		Args: []string{"--kubeconfig=" + l.Cluster.Kubeconfig, "--leader-elect=false", "--secure-port=0"},
 	}
-	return l.spawn(l.scheduler, l.died)
+	return l.spawner.Start(l.scheduler, l.died)
 }
 
 // WriteLANKubeconfig copies a kubeconfig of the cluster's for programs of hosts of the LAN, which have another address
@@ -234,13 +226,6 @@ func (l *Lab) WriteLANKubeconfig(from, to string) error {
 		cluster.TLSServerName = "127.0.0.1" // for which the certificate is
 	}
 	return clientcmd.WriteToFile(*config, to)
-}
-
-// spawn starts a daemon, which lasts until it is stopped, and has died called if it ends before.
-func (l *Lab) spawn(d *daemon.Daemon, died context.CancelCauseFunc) error {
-	started := make(chan error)
-	l.spawns <- func() { started <- d.Start(died) }
-	return <-started
 }
 
 // routeToPods gives each node the routes to the pods of the others, as flannel's host-gw does, and the control
@@ -280,8 +265,7 @@ func (l *Lab) Stop() error {
 	if l.Cluster != nil {
 		errs = append(errs, l.Cluster.Stop())
 	}
-	close(l.spawns)
-	<-l.spawned
+	l.spawner.Stop()
 	return errors.Join(append(errs, l.set.Close(), l.janitor.Stop())...)
 }
 
@@ -296,24 +280,11 @@ func (l *Lab) StartDaemon(t *testing.T, on *netns.Namespace, program string, arg
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, died := context.WithCancelCause(context.WithoutCancel(t.Context()))
 	d := &daemon.Daemon{
 		Name: program, Path: ip, Args: append([]string{"netns", "exec", on.Name, program}, args...),
 		Log: filepath.Join(t.TempDir(), program+".log"),
 	}
-	if err := l.spawn(d, died); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		d.Stop()
-		if err := context.Cause(ctx); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			log, _ := os.ReadFile(d.Log)
-			t.Logf("%s said:\n%s", program, log)
-		}
-	})
+	l.spawner.Run(t, d)
 	return d
 }
 

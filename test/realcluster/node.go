@@ -109,7 +109,7 @@ func (n *Node) PowerOn() error {
 		return err
 	}
 	n.init.Path = path
-	return n.lab.spawn(n.init, n.lab.died)
+	return n.lab.spawner.Start(n.init, n.lab.died)
 }
 
 // PowerOff ends all processes of the node at once, with its pods, as a power cut does. Its interfaces keep their
