@@ -48,6 +48,8 @@ func newInstance(c *caddy.Controller, conf *config.Block) (*instance, error) {
 		}
 	}
 	i.handler = newMinilb(conf, i.glue)
+	i.load.readiness.add(c.ServerBlockIndex, i.handler.index)
+	i.handler.ready = i.load.readiness.ready
 	i.handler.outage, i.handler.restored = i.cluster.translators.OutageDuration, i.cluster.translators.Restored
 	i.translator = translator.NewTranslator(i.cluster.translators, conf.Options, i.handler.index, i.hooks())
 	i.cluster.blocks = append(i.cluster.blocks, i.translator)
@@ -83,6 +85,7 @@ func newMinilb(conf *config.Block, glue *records.AddressSet) *Minilb {
 		outage:     func() time.Duration { return 0 },
 		restored:   func() bool { return false },
 	}
+	m.ready = m.index.Synced
 	m.loops = loop.New(func(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 		return plugin.NextOrFailure(pluginName, m.Next, ctx, w, r)
 	}, log)
@@ -145,8 +148,8 @@ func (i *instance) stop() error {
 // waitForSync waits until the zones can be answered for, or the deadline, as the server may have other zones (D70).
 func waitForSync(m *Minilb, deadline time.Time) bool {
 	const poll = 20 * time.Millisecond
-	for !m.Ready() && time.Now().Before(deadline) {
+	for !m.index.Synced() && time.Now().Before(deadline) {
 		time.Sleep(poll)
 	}
-	return m.Ready()
+	return m.index.Synced()
 }

@@ -13,8 +13,9 @@ import (
 
 // load is one load of the Corefile: what its plugin blocks share.
 type load struct {
-	clusters map[clusterKey]*cluster
-	covered  []string // zones of all server blocks with the plugin (D8)
+	clusters  map[clusterKey]*cluster
+	covered   []string // zones of all server blocks with the plugin (D8)
+	readiness readiness
 }
 
 // loadKey is the key of the load in the storage of a Caddy instance.
@@ -24,7 +25,7 @@ func loadOf(c *caddy.Controller) *load {
 	if shared, ok := c.Get(loadKey{}).(*load); ok {
 		return shared
 	}
-	shared := &load{clusters: map[clusterKey]*cluster{}}
+	shared := &load{clusters: map[clusterKey]*cluster{}, readiness: newReadiness()}
 	c.Set(loadKey{}, shared)
 	// A load that fails after its OnStartup gets no OnShutdown: the load that stays ends what it has started.
 	var before []*cluster

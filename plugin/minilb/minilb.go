@@ -40,6 +40,7 @@ type Minilb struct {
 	signed     bool   // plugin dnssec signs the answers
 
 	transferBehind bool                 // plugin transfer stands behind this one
+	ready          func() bool          // all server blocks for which plugin ready asks are synced
 	outage         func() time.Duration // how long the API server has not answered, 0 while it does
 	restored       func() bool          // some of what is answered comes from the snapshot
 	requests       requestCounters

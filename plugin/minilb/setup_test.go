@@ -105,24 +105,47 @@ type named struct {
 
 func (n named) Name() string { return n.name }
 
-// At its start the plugin takes the addresses of ns1, the place of transfer and dnssec, and warns of zones
-// that nobody can ask for.
-func TestStartup(t *testing.T) {
-	caddy.Quiet, dnsserver.Quiet = true, true
-	before := dnsserver.Directives
-	t.Cleanup(func() { dnsserver.Directives = before })
-	var started *Minilb
-	plugin.Register("started", func(c *caddy.Controller) error { // with the name of the plugin that it stands for, if any
+// started has the handlers of the server blocks with the directive "started", which may name the plugin that it stands for.
+var started []*Minilb
+
+func init() {
+	plugin.Register("started", func(c *caddy.Controller) error {
 		if c.Next(); c.NextArg() {
 			name := c.Val()
 			dnsserver.GetConfig(c).AddPlugin(func(next plugin.Handler) plugin.Handler { return named{next, name} })
 		}
 		c.OnStartup(func() error {
-			started = dnsserver.GetConfig(c).Handler(pluginName).(*Minilb)
+			started = append(started, dnsserver.GetConfig(c).Handler(pluginName).(*Minilb))
 			return nil
 		})
 		return nil
 	})
+}
+
+// startServer starts CoreDNS with these directives, and returns what stops it.
+func startServer(t *testing.T, corefile string, directives ...string) (stop func()) {
+	t.Helper()
+	caddy.Quiet, dnsserver.Quiet, started = true, true, nil
+	before := dnsserver.Directives
+	t.Cleanup(func() { dnsserver.Directives = before })
+	if err := dnsserver.SetDirectives(directives); err != nil {
+		t.Fatal(err)
+	}
+	instance, err := caddy.Start(caddy.CaddyfileInput{Contents: []byte(corefile), Filepath: "Corefile", ServerTypeName: "dns"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		instance.ShutdownCallbacks()
+		if err := instance.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// At its start the plugin takes the addresses of ns1, the place of transfer and dnssec, and warns of zones
+// that nobody can ask for.
+func TestStartup(t *testing.T) {
 	var own []string
 	for _, addr := range boundAddrs(nil) {
 		if addr.Is4() {
@@ -142,26 +165,17 @@ func TestStartup(t *testing.T) {
 		"transfer behind it": {[]string{pluginName, "transfer", "started"}, "", transfer, true, own}, // D29
 		"with dnssec":        {[]string{"started", pluginName, "transfer"}, "", " dnssec", false, own},
 	} {
-		if err := dnsserver.SetDirectives(tc.directives); err != nil {
-			t.Fatal(err)
-		}
 		out := captureLog(t)
 		corefile := "minilb:0 {\n minilb minilb lan 10.0.0.0/8 {\n kubeconfig " + testKubeconfig(t) + "\n startup_timeout 0s\n max_answers 0" + tc.ns + "\n}\n started" + tc.beside + "\n}\n"
-		instance, err := caddy.Start(caddy.CaddyfileInput{Contents: []byte(corefile), Filepath: "Corefile", ServerTypeName: "dns"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := started
+		stop := startServer(t, corefile, tc.directives...)
+		m := started[0]
 		if m.transferBehind != tc.behind || m.signed != (tc.beside == " dnssec") {
 			t.Errorf("%s: transfer is behind it: %v, dnssec is there: %v", name, m.transferBehind, m.signed)
 		}
 		if running, want := clusters.all(), []string{"minilb.", "lan.", "10.in-addr.arpa."}; len(running) != 1 || !slices.Equal(running[0].zones, want) { // D78
 			t.Errorf("%s: %d clusters run, want one with the zones %q", name, len(running), want)
 		}
-		instance.ShutdownCallbacks()
-		if err := instance.Stop(); err != nil {
-			t.Error(err)
-		}
+		stop()
 		m.index.Update(nil, nil, false)
 		got := answer(m, "ns1.minilb.", dns.TypeA)
 		slices.Sort(got)

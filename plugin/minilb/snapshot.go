@@ -72,7 +72,7 @@ func (cl *cluster) restore(m *Minilb, deadline time.Time) time.Time {
 		return !cl.translators.Unreachable() && (time.Since(cl.started) < contactTimeout || !cl.translators.NeverAnswered())
 	}
 	for mayAnswer() && time.Now().Before(deadline) {
-		if m.Ready() {
+		if m.index.Synced() {
 			return deadline
 		}
 		time.Sleep(poll)
