@@ -38,7 +38,7 @@ func TestBrowsers(t *testing.T) {
 		harness.Program(t, b.program, b.debianPackage)
 	}
 	harness.Program(t, "certutil", "libnss3-tools")
-	l.addRoutes(t, l.router)
+	l.addRoutes(t, l.Router)
 	for _, test := range []struct {
 		app               string
 		ports             map[int32]int // of the Service, to those of its pods
@@ -108,7 +108,7 @@ func (l *lab) browse(t *testing.T, program string, args ...string) (string, erro
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := l.client.Command(ctx, program, args...)
+	cmd := l.Client.Command(ctx, program, args...)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "XDG_RUNTIME_DIR="+t.TempDir(), "MOZ_CRASHREPORTER_DISABLE=1")
 	cmd.WaitDelay = time.Second // children of it may hold its output
 	out, err := cmd.CombinedOutput()

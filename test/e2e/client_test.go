@@ -41,7 +41,7 @@ var errNoAddress = errors.New("the answer has no address")
 func (l *lab) resolve(ctx context.Context, name, family string) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	conn, err := l.client.Dial(ctx, "udp", netip.AddrPortFrom(routerHost.of(family), 53).String())
+	conn, err := l.Client.Dial(ctx, "udp", netip.AddrPortFrom(routerHost.Of(family), 53).String())
 	if err != nil {
 		return answer{}, err
 	}
@@ -83,7 +83,7 @@ func (l *lab) fetch(ctx context.Context, addr netip.Addr, timeout time.Duration)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	server := netip.AddrPortFrom(addr, podPort).String()
-	conn, err := l.client.Dial(ctx, "tcp", server)
+	conn, err := l.Client.Dial(ctx, "tcp", server)
 	if err != nil {
 		return greeting{}, err
 	}

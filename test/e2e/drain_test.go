@@ -25,7 +25,7 @@ func TestRollingRestart(t *testing.T) {
 		ttl = 5 * time.Second // the default
 	}
 	name, pods, _ := l.startWeb(t, fmt.Sprintf("ttl %.0f", ttl.Seconds()))
-	l.addRoutes(t, l.router)
+	l.addRoutes(t, l.Router)
 	cached, resolving := request(t, pace, name, l.followTTL(patience)), request(t, pace, name, l.oneAddress(patience))
 	clients := []*requests{cached, resolving}
 	for _, client := range clients {

@@ -20,7 +20,7 @@ import (
 func TestFlapping(t *testing.T) {
 	l := theLab(t)
 	name, pods, server := l.startWeb(t, "ttl 0")
-	l.addRoutes(t, l.router)
+	l.addRoutes(t, l.Router)
 	requesting := request(t, pace, name, l.oneAddress(patience))
 	asking := request(t, pace/4, name, l.askOnly)
 

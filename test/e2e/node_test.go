@@ -32,9 +32,9 @@ type node struct {
 	*netns.Namespace
 	lab       *lab
 	role      string // its name as a Node
-	addresses host
+	addresses netns.Host
 	podCIDRs  []netip.Prefix // IPv4 first
-	gateway   host           // of its pods, on the bridge
+	gateway   netns.Host     // of its pods, on the bridge
 
 	client kubernetes.Interface
 	conns  *connrotation.Dialer
@@ -47,16 +47,16 @@ type node struct {
 }
 
 // startNode makes a host that is a Node, with the podCIDRs that the controllers allocate.
-func (l *lab) startNode(ctx context.Context, name string, addresses host) error {
+func (l *lab) startNode(ctx context.Context, name string, addresses netns.Host) error {
 	n := &node{lab: l, role: name, addresses: addresses, pods: map[string]*pod{}}
 	var err error
-	if n.Namespace, err = l.attach(name, addresses, "net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1"); err != nil {
+	if n.Namespace, err = l.Attach(name, addresses, "net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1"); err != nil {
 		return err
 	}
-	if err := defaultRoutes(n.Namespace, routerHost); err != nil {
+	if err := l.RouteToRouter(n.Namespace); err != nil {
 		return err
 	}
-	if err := l.cluster.Node(ctx, name, addresses.v4.String(), addresses.v6.String()); err != nil {
+	if err := l.cluster.Node(ctx, name, addresses.V4.String(), addresses.V6.String()); err != nil {
 		return err
 	}
 	if n.podCIDRs, err = l.cluster.NodePodCIDRs(ctx, name); err != nil {
@@ -70,8 +70,8 @@ func (l *lab) startNode(ctx context.Context, name string, addresses host) error 
 		// An address of its own, or it would be that of one of its ports, and change with the pods.
 		"link add cni0 address 02:00:00:00:00:01 type bridge mcast_snooping 0",
 		"link set cni0 up",
-		fmt.Sprintf("addr add %s/%d dev cni0", n.gateway.v4, n.podCIDRs[0].Bits()),
-		fmt.Sprintf("addr add %s/%d dev cni0", n.gateway.v6, n.podCIDRs[1].Bits()),
+		fmt.Sprintf("addr add %s/%d dev cni0", n.gateway.V4, n.podCIDRs[0].Bits()),
+		fmt.Sprintf("addr add %s/%d dev cni0", n.gateway.V6, n.podCIDRs[1].Bits()),
 	); err != nil {
 		return err
 	}
@@ -80,18 +80,18 @@ func (l *lab) startNode(ctx context.Context, name string, addresses host) error 
 }
 
 // address returns the addresses of a number in the podCIDRs.
-func (n *node) address(number int) host {
-	addresses := host{n.podCIDRs[0].Addr(), n.podCIDRs[1].Addr()}
+func (n *node) address(number int) netns.Host {
+	addresses := netns.Host{V4: n.podCIDRs[0].Addr(), V6: n.podCIDRs[1].Addr()}
 	for range number {
-		addresses.v4, addresses.v6 = addresses.v4.Next(), addresses.v6.Next()
+		addresses.V4, addresses.V6 = addresses.V4.Next(), addresses.V6.Next()
 	}
 	return addresses
 }
 
 // cut takes the node's cable out of the switch, as a power failure does for everybody else. What
 // runs on the node goes on to. heal puts it back.
-func (n *node) cut() error  { return n.lab.bridge.IP("link set " + n.role + " down") }
-func (n *node) heal() error { return n.lab.bridge.IP("link set " + n.role + " up") }
+func (n *node) cut() error  { return n.lab.Switch.IP("link set " + n.role + " down") }
+func (n *node) heal() error { return n.lab.Switch.IP("link set " + n.role + " up") }
 
 // startKubelet renews the node's Lease and status, and its pods', until stop.
 func (n *node) startKubelet() error {

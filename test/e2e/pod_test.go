@@ -35,7 +35,7 @@ type pod struct {
 	*netns.Namespace
 	node      *node
 	role      string // its name as a Pod
-	addresses host
+	addresses netns.Host
 	writing   sync.Mutex // of its readiness, by the test or its kubelet
 	ready     bool       // what its kubelet says; guarded by writing
 	server    http.Server
@@ -62,7 +62,7 @@ func (l *lab) startPod(t *testing.T, name, app, nodeName string) *pod {
 		Name:   name,
 		Labels: map[string]string{"app": app},
 		Node:   nodeName,
-		IPs:    []string{p.addresses.v4.String(), p.addresses.v6.String()},
+		IPs:    []string{p.addresses.V4.String(), p.addresses.V6.String()},
 		Ports:  []corev1.ContainerPort{{Name: "http", ContainerPort: podPort}},
 	}))
 	n.mu.Lock()
@@ -85,10 +85,10 @@ func (l *lab) plug(p *pod) (err error) {
 	}
 	return p.IP(
 		"link set eth0 up",
-		fmt.Sprintf("addr add %s/%d dev eth0", p.addresses.v4, p.node.podCIDRs[0].Bits()),
-		fmt.Sprintf("addr add %s/%d dev eth0", p.addresses.v6, p.node.podCIDRs[1].Bits()),
-		fmt.Sprintf("route add default via %s", p.node.gateway.v4),
-		fmt.Sprintf("route add default via %s", p.node.gateway.v6),
+		fmt.Sprintf("addr add %s/%d dev eth0", p.addresses.V4, p.node.podCIDRs[0].Bits()),
+		fmt.Sprintf("addr add %s/%d dev eth0", p.addresses.V6, p.node.podCIDRs[1].Bits()),
+		fmt.Sprintf("route add default via %s", p.node.gateway.V4),
+		fmt.Sprintf("route add default via %s", p.node.gateway.V6),
 	)
 }
 
@@ -142,7 +142,7 @@ func (p *pod) drain(ctx context.Context, name string, preStop time.Duration) (le
 // names of its addresses below that: an answer need not have all that there are.
 func (p *pod) unanswered(ctx context.Context, name string) error {
 	for _, family := range families {
-		endpoint := strings.NewReplacer(".", "-", ":", "-").Replace(p.addresses.of(family).String()) + "." + name
+		endpoint := strings.NewReplacer(".", "-", ":", "-").Replace(p.addresses.Of(family).String()) + "." + name
 		if _, err := p.node.lab.resolve(ctx, endpoint, family); !errors.Is(err, rcodeError(dns.RcodeNameError)) {
 			return fmt.Errorf("%s is still answered: %v", endpoint, err)
 		}

@@ -25,7 +25,7 @@ func TestPowerCut(t *testing.T) {
 	l := theLab(t)
 	const ttl = time.Second
 	name, pods, _ := l.startWeb(t, "ttl 1")
-	l.addRoutes(t, l.router)
+	l.addRoutes(t, l.Router)
 	repetitions := 1
 	if harness.Full {
 		repetitions = 3
@@ -59,7 +59,7 @@ func TestPowerCut(t *testing.T) {
 // With probe the name server notices by itself.
 func TestPowerCutWithProbe(t *testing.T) {
 	l := theLab(t)
-	l.addRoutes(t, l.router)
+	l.addRoutes(t, l.Router)
 	repetitions := 1
 	if harness.Full {
 		repetitions = 10
@@ -130,7 +130,7 @@ func (c *powerCut) end(t *testing.T, after time.Duration) {
 		c.results[client] = requests.stop()
 	}
 	for _, family := range families {
-		if _, err := c.victim.node.lab.fetch(t.Context(), c.victim.addresses.of(family), time.Second/4); err == nil {
+		if _, err := c.victim.node.lab.fetch(t.Context(), c.victim.addresses.Of(family), time.Second/4); err == nil {
 			t.Errorf("%s answers over IPv%s, though its node has no power", c.victim.role, family)
 		}
 	}

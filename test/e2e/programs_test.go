@@ -45,8 +45,8 @@ func (l *lab) startCoreDNS(t *testing.T, properties []string, name string, addre
         %s
     }
 }
-`, routerHost.v4, routerHost.v6, l.accounts.DNS, strings.Join(properties, "\n        "))), 0o600))
-	d := l.startDaemon(t, l.router, l.coredns, "-conf", corefile)
+`, routerHost.V4, routerHost.V6, l.accounts.DNS, strings.Join(properties, "\n        "))), 0o600))
+	d := l.startDaemon(t, l.Router, l.coredns, "-conf", corefile)
 	l.waitAddresses(t, name, addresses)
 	return d
 }
@@ -72,7 +72,7 @@ func (l *lab) waitAddresses(t *testing.T, name string, number int) {
 // routes away again when the test ends.
 func (l *lab) addRoutes(t *testing.T, n *netns.Namespace) string {
 	t.Helper()
-	lines, err := l.router.Output(t.Context(), l.minilb, "routes", "-kubeconfig", l.accounts.Controller)
+	lines, err := l.Router.Output(t.Context(), l.minilb, "routes", "-kubeconfig", l.accounts.Controller)
 	must(t, err)
 	l.execute(t, n, lines)
 	return lines

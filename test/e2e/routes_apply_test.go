@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/minilb/minilb/test/cluster"
+	"github.com/minilb/minilb/test/netns"
 	"github.com/minilb/minilb/test/shipped"
 )
 
@@ -34,16 +35,16 @@ func TestRoutesApply(t *testing.T) {
 		}
 	}
 	// A route of the router's own, to which nothing is done.
-	must(t, l.router.IP("route add 198.51.100.0/24 via 192.168.1.31"))
+	must(t, l.Router.IP("route add 198.51.100.0/24 via 192.168.1.31"))
 	t.Cleanup(func() {
-		must(t, l.router.IP("route del 198.51.100.0/24 via 192.168.1.31"))
-		_, err := l.router.Output(context.WithoutCancel(ctx), l.minilb, "routes", "-cleanup")
+		must(t, l.Router.IP("route del 198.51.100.0/24 via 192.168.1.31"))
+		_, err := l.Router.Output(context.WithoutCancel(ctx), l.minilb, "routes", "-cleanup")
 		must(t, err)
 	})
 	others := func() string { return l.otherRoutes(t) }
 	before := others()
 
-	d := l.startDaemon(t, l.router, l.minilb, "routes", "-apply", "-kubeconfig", kubeconfig)
+	d := l.startDaemon(t, l.Router, l.minilb, "routes", "-apply", "-kubeconfig", kubeconfig)
 	var want []string
 	for _, node := range l.nodes {
 		want = append(want, routeLines(node.podCIDRs, node.addresses)...)
@@ -54,7 +55,7 @@ func TestRoutesApply(t *testing.T) {
 	}
 
 	// A node comes and goes.
-	must(t, l.cluster.Node(ctx, "node4", hostOf(34).v4.String(), hostOf(34).v6.String()))
+	must(t, l.cluster.Node(ctx, "node4", hostOf(34).V4.String(), hostOf(34).V6.String()))
 	t.Cleanup(func() {
 		_ = l.cluster.Client.CoreV1().Nodes().Delete(context.WithoutCancel(ctx), "node4", metav1.DeleteOptions{}) // it may have gone
 	})
@@ -65,16 +66,16 @@ func TestRoutesApply(t *testing.T) {
 	l.expectRoutes(t, want)
 
 	// The API server is out of reach, and somebody removes what is there.
-	must(t, l.bridge.IP("link set core down"))
-	t.Cleanup(func() { must(t, l.bridge.IP("link set core up")) })
+	must(t, l.Switch.IP("link set core down"))
+	t.Cleanup(func() { must(t, l.Switch.IP("link set core up")) })
 	victim := pods[0]
 	for _, cidr := range victim.node.podCIDRs {
-		must(t, l.router.IP("route del "+cidr.String()))
+		must(t, l.Router.IP("route del "+cidr.String()))
 	}
 	l.expectRoutes(t, want)
 	time.Sleep(1500 * time.Millisecond)
 	l.expectRoutes(t, want)
-	must(t, l.bridge.IP("link set core up"))
+	must(t, l.Switch.IP("link set core up"))
 	for _, family := range families {
 		l.expectDirect(t, family, victim, hostname)
 	}
@@ -95,7 +96,7 @@ func TestRoutesApply(t *testing.T) {
 			t.Errorf("it says %q %d times, want %d:\n%s", verb, got, lines, log)
 		}
 	}
-	out, err := l.router.Output(ctx, l.minilb, "routes", "-cleanup")
+	out, err := l.Router.Output(ctx, l.minilb, "routes", "-cleanup")
 	must(t, err)
 	if strings.Count(out, "removed ") != len(want) {
 		t.Errorf("-cleanup prints\n%s", out)
@@ -110,9 +111,9 @@ func TestRoutesApply(t *testing.T) {
 }
 
 // routeLines returns how ip(8) shows the routes to podCIDRs.
-func routeLines(podCIDRs []netip.Prefix, via host) (lines []string) {
+func routeLines(podCIDRs []netip.Prefix, via netns.Host) (lines []string) {
 	for i, family := range families {
-		lines = append(lines, fmt.Sprintf("%s via %s dev lan proto 109 metric 1090", podCIDRs[i], via.of(family)))
+		lines = append(lines, fmt.Sprintf("%s via %s dev lan proto 109 metric 1090", podCIDRs[i], via.Of(family)))
 	}
 	return lines
 }
@@ -145,7 +146,7 @@ func (l *lab) otherRoutes(t *testing.T) string {
 func (l *lab) showRoutes(t *testing.T) (lines []string) {
 	t.Helper()
 	for _, family := range families {
-		out, err := l.router.Output(t.Context(), "ip", "-"+family, "route", "show")
+		out, err := l.Router.Output(t.Context(), "ip", "-"+family, "route", "show")
 		must(t, err)
 		for line := range strings.Lines(out) {
 			lines = append(lines, strings.TrimSuffix(strings.Join(strings.Fields(line), " "), " pref medium"))

@@ -32,7 +32,7 @@ func TestRoutes(t *testing.T) {
 		}
 	}
 	t.Run("on the router", func(t *testing.T) {
-		lines := l.addRoutes(t, l.router)
+		lines := l.addRoutes(t, l.Router)
 		if strings.Count(lines, "\n") != 6 {
 			t.Fatalf("got routes\n%swant one of each family for three nodes", lines)
 		}
@@ -41,7 +41,7 @@ func TestRoutes(t *testing.T) {
 				l.expectDirect(t, family, p, hostname)
 				l.expectTrace(t, family, p, routerHost, p.node.addresses)
 				before := l.allForwarded(t)
-				_, err := l.fetch(t.Context(), p.addresses.of(family), patience)
+				_, err := l.fetch(t.Context(), p.addresses.Of(family), patience)
 				must(t, err)
 				after := l.allForwarded(t)
 				// To the pod all goes through the router, back nothing does.
@@ -53,7 +53,7 @@ func TestRoutes(t *testing.T) {
 		}
 	})
 	t.Run("on the client", func(t *testing.T) {
-		l.addRoutes(t, l.client)
+		l.addRoutes(t, l.Client)
 		before := l.allForwarded(t)
 		for _, family := range families {
 			for _, p := range pods {
@@ -93,7 +93,7 @@ func (l *lab) curl(t *testing.T, family, hostname string, flags ...string) (fetc
 		"--write-out", `{"local":"%{local_ip} %{local_port}","remote":"%{remote_ip} %{remote_port}"}`,
 		fmt.Sprintf("http://%s:%d/", hostname, podPort),
 	}, flags...)
-	out, err := l.client.Output(t.Context(), "curl", args...)
+	out, err := l.Client.Output(t.Context(), "curl", args...)
 	if err != nil {
 		return fetched{}, err
 	}
@@ -123,10 +123,10 @@ func (l *lab) expectDirect(t *testing.T, family string, p *pod, hostname string)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.local.Addr() != clientHost.of(family) || f.local != f.Client || f.remote != f.Server {
+		if f.local.Addr() != clientHost.Of(family) || f.local != f.Client || f.remote != f.Server {
 			t.Fatalf("IPv%s: the client sees %v and %v, the pod %v and %v", family, f.local, f.remote, f.Client, f.Server)
 		}
-		if f.Pod != p.role || f.remote != netip.AddrPortFrom(p.addresses.of(family), podPort) {
+		if f.Pod != p.role || f.remote != netip.AddrPortFrom(p.addresses.Of(family), podPort) {
 			return fmt.Errorf("%s answers at %v", f.Pod, f.remote) // by chance another one
 		}
 		return nil
@@ -134,13 +134,13 @@ func (l *lab) expectDirect(t *testing.T, family string, p *pod, hostname string)
 }
 
 // expectTrace compares the hops from the client to a pod.
-func (l *lab) expectTrace(t *testing.T, family string, p *pod, via ...host) {
+func (l *lab) expectTrace(t *testing.T, family string, p *pod, via ...netns.Host) {
 	t.Helper()
 	var want []netip.Addr
 	for _, hop := range append(via, p.addresses) {
-		want = append(want, hop.of(family))
+		want = append(want, hop.Of(family))
 	}
-	if got, err := trace(l.client, p.addresses.of(family)); err != nil || !slices.Equal(got, want) {
+	if got, err := trace(l.Client, p.addresses.Of(family)); err != nil || !slices.Equal(got, want) {
 		t.Errorf("IPv%s to %s: got hops %v (%v), want %v", family, p.role, got, err, want)
 	}
 }
@@ -148,7 +148,7 @@ func (l *lab) expectTrace(t *testing.T, family string, p *pod, via ...host) {
 // expectNoTranslation checks that no host has rules that could translate addresses.
 func (l *lab) expectNoTranslation(t *testing.T, pods []*pod) {
 	t.Helper()
-	hosts := []*netns.Namespace{l.router, l.client}
+	hosts := []*netns.Namespace{l.Router, l.Client}
 	for _, p := range pods {
 		hosts = append(hosts, p.node.Namespace, p.Namespace)
 	}
@@ -171,7 +171,7 @@ func (l *lab) expectNoTranslation(t *testing.T, pods []*pod) {
 func (l *lab) allForwarded(t *testing.T) map[string]forwarded {
 	t.Helper()
 	all := map[string]forwarded{}
-	hosts := map[string]*netns.Namespace{"router": l.router}
+	hosts := map[string]*netns.Namespace{"router": l.Router}
 	for name, node := range l.nodes {
 		hosts[name] = node.Namespace
 	}

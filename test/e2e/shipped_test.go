@@ -24,8 +24,8 @@ import (
 
 // The router's other side: its provider, who has the addresses of the shipped upstreams.
 var (
-	wanRouter    = host{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8:203::1")}
-	wanProvider  = host{netip.MustParseAddr("203.0.113.2"), netip.MustParseAddr("2001:db8:203::2")}
+	wanRouter    = netns.Host{V4: netip.MustParseAddr("203.0.113.1"), V6: netip.MustParseAddr("2001:db8:203::1")}
+	wanProvider  = netns.Host{V4: netip.MustParseAddr("203.0.113.2"), V6: netip.MustParseAddr("2001:db8:203::2")}
 	wanUpstreams = []string{"9.9.9.9", "149.112.112.112"}
 
 	// The same behind the provider's NAT (CGNAT).
@@ -51,18 +51,18 @@ func (l *lab) startWAN(t *testing.T) *wan {
 	n, err := l.Add("wan")
 	must(t, err)
 	t.Cleanup(func() {
-		must(t, l.router.IP("link del wan"))
+		must(t, l.Router.IP("link del wan"))
 		must(t, l.Remove(n))
 	})
 	w := &wan{Namespace: n}
-	must(t, l.router.IP("link add wan type veth peer name router netns "+n.Name, "link set wan up",
-		fmt.Sprintf("addr add %s/24 dev wan", wanRouter.v4), fmt.Sprintf("addr add %s/24 dev wan", cgnRouter), fmt.Sprintf("addr add %s/64 dev wan", wanRouter.v6)))
+	must(t, l.Router.IP("link add wan type veth peer name router netns "+n.Name, "link set wan up",
+		fmt.Sprintf("addr add %s/24 dev wan", wanRouter.V4), fmt.Sprintf("addr add %s/24 dev wan", cgnRouter), fmt.Sprintf("addr add %s/64 dev wan", wanRouter.V6)))
 	must(t, n.IP("link set router up",
-		fmt.Sprintf("addr add %s/24 dev router", wanProvider.v4), fmt.Sprintf("addr add %s/24 dev router", cgnProvider), fmt.Sprintf("addr add %s/64 dev router", wanProvider.v6),
-		fmt.Sprintf("route add %s via %s", lan4, wanRouter.v4), fmt.Sprintf("route add %s via %s", lan6, wanRouter.v6)))
+		fmt.Sprintf("addr add %s/24 dev router", wanProvider.V4), fmt.Sprintf("addr add %s/24 dev router", cgnProvider), fmt.Sprintf("addr add %s/64 dev router", wanProvider.V6),
+		fmt.Sprintf("route add %s via %s", lan.V4, wanRouter.V4), fmt.Sprintf("route add %s via %s", lan.V6, wanRouter.V6)))
 	for _, upstream := range wanUpstreams {
 		must(t, n.IP("addr add "+upstream+"/32 dev router"))
-		must(t, l.router.IP(fmt.Sprintf("route add %s via %s", upstream, wanProvider.v4)))
+		must(t, l.Router.IP(fmt.Sprintf("route add %s via %s", upstream, wanProvider.V4)))
 		var packets net.PacketConn
 		must(t, n.Do(func() (err error) {
 			packets, err = net.ListenPacket("udp", upstream+":53")
@@ -136,13 +136,13 @@ func (l *lab) startShipped(t *testing.T, c shippedCorefile, changes ...string) *
 	corefile := filepath.Join(dir, "Corefile")
 	replaced := strings.NewReplacer(append(changes, "/var/lib/minilb", dir)...).Replace(string(text))
 	must(t, os.WriteFile(corefile, []byte(replaced), 0o600))
-	d := l.startDaemon(t, l.router, "env", "KUBECONFIG="+l.accounts.DNS, "NODE_IP="+routerHost.v4.String(), l.coredns, "-conf", corefile)
+	d := l.startDaemon(t, l.Router, "env", "KUBECONFIG="+l.accounts.DNS, "NODE_IP="+routerHost.V4.String(), l.coredns, "-conf", corefile)
 	loopback := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), c.port)
 	cluster.Eventually(t, 30*time.Second, func() error {
-		if _, _, err := exchange(t.Context(), l.router, "udp", loopback, "minilb.", dns.TypeSOA); err != nil {
+		if _, _, err := exchange(t.Context(), l.Router, "udp", loopback, "minilb.", dns.TypeSOA); err != nil {
 			return err
 		}
-		_, err := l.router.Output(t.Context(), "curl", "-sf", "http://127.0.0.1:8181/ready")
+		_, err := l.Router.Output(t.Context(), "curl", "-sf", "http://127.0.0.1:8181/ready")
 		return err
 	})
 	return d
@@ -175,7 +175,7 @@ func exchange(ctx context.Context, from *netns.Namespace, network string, server
 func TestShippedRouter(t *testing.T) {
 	l := theLab(t)
 	w := l.startWAN(t)
-	for where, address := range map[*netns.Namespace]netip.Addr{l.router: globalRouter, l.client: globalClient} {
+	for where, address := range map[*netns.Namespace]netip.Addr{l.Router: globalRouter, l.Client: globalClient} {
 		must(t, where.IP(fmt.Sprintf("addr add %s/64 dev lan", address)))
 		t.Cleanup(func() { must(t, where.IP(fmt.Sprintf("addr del %s/64 dev lan", address))) })
 	}
@@ -196,14 +196,14 @@ func TestShippedRouter(t *testing.T) {
 		t.Run(c.path, func(t *testing.T) {
 			l.startShipped(t, c)
 			for _, family := range families {
-				expect("a client of the LAN", l.client, routerHost.of(family), dns.RcodeSuccess)
-				expect("the provider", w.Namespace, wanRouter.of(family), dns.RcodeRefused)
-				expect("the provider, at the LAN's side", w.Namespace, routerHost.of(family), dns.RcodeRefused)
+				expect("a client of the LAN", l.Client, routerHost.Of(family), dns.RcodeSuccess)
+				expect("the provider", w.Namespace, wanRouter.Of(family), dns.RcodeRefused)
+				expect("the provider, at the LAN's side", w.Namespace, routerHost.Of(family), dns.RcodeRefused)
 			}
 			expect("the provider, by CGNAT", w.Namespace, cgnRouter, dns.RcodeRefused)
-			expect("the router itself", l.router, netip.MustParseAddr("127.0.0.1"), dns.RcodeSuccess)
-			expect("a client with a global address", l.client, globalRouter, dns.RcodeRefused)
-			metrics, err := l.router.Output(t.Context(), "curl", "-sf", "http://127.0.0.1:9153/metrics")
+			expect("the router itself", l.Router, netip.MustParseAddr("127.0.0.1"), dns.RcodeSuccess)
+			expect("a client with a global address", l.Client, globalRouter, dns.RcodeRefused)
+			metrics, err := l.Router.Output(t.Context(), "curl", "-sf", "http://127.0.0.1:9153/metrics")
 			if err != nil || harness.Sum(metrics, "coredns_acl_blocked_requests_total") < 20 {
 				t.Errorf("metrics on loopback: %v, with\n%s", err, harness.Grep(metrics, "acl"))
 			}
@@ -211,7 +211,7 @@ func TestShippedRouter(t *testing.T) {
 				return
 			}
 			for _, port := range []uint16{8080, 8181, 9153} {
-				for from, at := range map[*netns.Namespace][]netip.Addr{l.client: {routerHost.v4, routerHost.v6, globalRouter}, w.Namespace: {wanRouter.v4, wanRouter.v6, cgnRouter, routerHost.v4}} {
+				for from, at := range map[*netns.Namespace][]netip.Addr{l.Client: {routerHost.V4, routerHost.V6, globalRouter}, w.Namespace: {wanRouter.V4, wanRouter.V6, cgnRouter, routerHost.V4}} {
 					for _, address := range at {
 						if conn, err := from.Dial(t.Context(), "tcp", netip.AddrPortFrom(address, port).String()); err == nil {
 							conn.Close()
@@ -223,8 +223,8 @@ func TestShippedRouter(t *testing.T) {
 		})
 		t.Run(c.path+" with the LAN's prefix", func(t *testing.T) {
 			l.startShipped(t, c, "# allow net 2001:db8:", "allow net 2001:db8:")
-			expect("a client with a global address", l.client, globalRouter, dns.RcodeSuccess)
-			expect("the provider", w.Namespace, wanRouter.v6, dns.RcodeRefused)
+			expect("a client with a global address", l.Client, globalRouter, dns.RcodeSuccess)
+			expect("the provider", w.Namespace, wanRouter.V6, dns.RcodeRefused)
 		})
 	}
 }
@@ -251,9 +251,9 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, allocateLoadBalancerNodePo
 	for _, c := range shippedCorefiles {
 		t.Run(c.path, func(t *testing.T) {
 			l.startShipped(t, c)
-			server := netip.AddrPortFrom(routerHost.v4, c.port)
+			server := netip.AddrPortFrom(routerHost.V4, c.port)
 			cluster.Eventually(t, 30*time.Second, func() error {
-				reply, _, err := exchange(t.Context(), l.client, "tcp", server, srv, dns.TypeSRV)
+				reply, _, err := exchange(t.Context(), l.Client, "tcp", server, srv, dns.TypeSRV)
 				if err == nil && len(reply.Answer) != 400 {
 					err = fmt.Errorf("%d SRV records over TCP, want 400", len(reply.Answer))
 				}
@@ -262,7 +262,7 @@ spec: {type: LoadBalancer, loadBalancerClass: minilb, allocateLoadBalancerNodePo
 			largest := 0
 			for _, name := range []string{srv, "large.default.minilb.", "large.example.", "minilb.", "ns1.minilb.", "nothing.minilb.", "elsewhere.example."} {
 				for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeSRV, dns.TypeTXT, dns.TypeHTTPS, dns.TypeNS, dns.TypeSOA, dns.TypeANY} {
-					reply, size, err := exchange(t.Context(), l.client, "udp", server, name, qtype)
+					reply, size, err := exchange(t.Context(), l.Client, "udp", server, name, qtype)
 					must(t, err)
 					if largest = max(largest, size); size > 1232 {
 						t.Errorf("%s %s: %d bytes over UDP", name, dns.TypeToString[qtype], size)
@@ -294,8 +294,8 @@ func TestShippedFlood(t *testing.T) {
 		t.Run(c.path, func(t *testing.T) {
 			w.dead.Store(false)
 			d := l.startShipped(t, c)
-			server := netip.AddrPortFrom(routerHost.v4, c.port)
-			if reply, _, err := exchange(t.Context(), l.client, "udp", server, "somewhere.example.", dns.TypeA); err != nil || reply.Rcode != dns.RcodeSuccess {
+			server := netip.AddrPortFrom(routerHost.V4, c.port)
+			if reply, _, err := exchange(t.Context(), l.Client, "udp", server, "somewhere.example.", dns.TypeA); err != nil || reply.Rcode != dns.RcodeSuccess {
 				t.Fatalf("with upstreams: %v, %v", err, reply)
 			}
 			w.dead.Store(true)
@@ -305,7 +305,7 @@ func TestShippedFlood(t *testing.T) {
 				return strings.Count(string(text), "\n")
 			}
 			before, said, most := anonymous(t, d.PID()), lines(), 0
-			conn, err := l.client.Dial(t.Context(), "udp", server.String())
+			conn, err := l.Client.Dial(t.Context(), "udp", server.String())
 			must(t, err)
 			defer conn.Close()
 			for i := 0; i < flood; {
@@ -315,13 +315,13 @@ func TestShippedFlood(t *testing.T) {
 					_, err = conn.Write(packed)
 					must(t, err)
 				}
-				reply, _, err := exchange(t.Context(), l.client, "udp", server, "minilb.", dns.TypeSOA)
+				reply, _, err := exchange(t.Context(), l.Client, "udp", server, "minilb.", dns.TypeSOA)
 				if err != nil || reply.Rcode != dns.RcodeSuccess {
 					t.Fatalf("after %d questions: %v, %v", i, err, reply)
 				}
 				most = max(most, anonymous(t, d.PID()))
 			}
-			metrics, err := l.router.Output(t.Context(), "curl", "-sf", "http://127.0.0.1:9153/metrics")
+			metrics, err := l.Router.Output(t.Context(), "curl", "-sf", "http://127.0.0.1:9153/metrics")
 			must(t, err)
 			refused := int(harness.Sum(metrics, "coredns_forward_max_concurrent_rejects_total"))
 			time.Sleep(7 * time.Second) // those that wait for an upstream fail after six

@@ -185,7 +185,7 @@ func TestUnits(t *testing.T) {
 	}
 
 	t.Cleanup(func() {
-		_, err := l.router.Output(context.WithoutCancel(ctx), l.minilb, "routes", "-cleanup")
+		_, err := l.Router.Output(context.WithoutCancel(ctx), l.minilb, "routes", "-cleanup")
 		must(t, err)
 		for _, unit := range units {
 			if text, err := os.ReadFile(filepath.Join(dir, unit+".log")); t.Failed() {
@@ -194,7 +194,7 @@ func TestUnits(t *testing.T) {
 		}
 	})
 	cgroups := makeCgroups(t, l.Prefix+"units") // they go before the routes do, and with them who sets those anew
-	d := l.start(t, "systemd", "sh", "-c", boot, "boot", l.router.Name, dir, strings.Join(cgroups, " "))
+	d := l.start(t, "systemd", "sh", "-c", boot, "boot", l.Router.Name, dir, strings.Join(cgroups, " "))
 	d.StopSignal = syscall.SIGHUP // unshare(1) blocks SIGTERM; systemd is killed with it, and with that all that runs there
 	// in runs a command where systemd runs.
 	in := func(args ...string) (string, error) {

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
+
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // Forwarder takes connections in one namespace and passes them on to a server in the test's own.
@@ -48,6 +50,19 @@ func Forward(ctx context.Context, from *Namespace, addr netip.AddrPort, to strin
 func (f *Forwarder) Stop() {
 	f.cancel()
 	f.wait.Wait()
+}
+
+// WriteKubeconfig copies the kubeconfig of an API server on loopback for programs that reach it by the Forwarder.
+func (f *Forwarder) WriteKubeconfig(from, to string) error {
+	config, err := clientcmd.LoadFromFile(from)
+	if err != nil {
+		return err
+	}
+	for _, cluster := range config.Clusters {
+		cluster.Server = "https://" + f.Addr.String()
+		cluster.TLSServerName = "127.0.0.1" // for which the certificate is
+	}
+	return clientcmd.WriteToFile(*config, to)
 }
 
 // pipe connects conn with the server at addr until one of them, or ctx, ends.

@@ -23,8 +23,6 @@ import (
 	"sync"
 	"testing"
 
-	"k8s.io/client-go/tools/clientcmd"
-
 	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/daemon"
 	"github.com/minilb/minilb/test/netns"
@@ -32,27 +30,19 @@ import (
 
 // The LAN's addresses.
 var (
-	lan4 = netip.MustParsePrefix("192.168.77.0/24")
-	lan6 = netip.MustParsePrefix("fd00:192:168:77::/64")
+	lan    = netns.Subnets{V4: netip.MustParsePrefix("192.168.77.0/24"), V6: netip.MustParsePrefix("fd00:192:168:77::/64")}
+	hostOf = lan.Host
 
-	routerHost       = hostOf(1)
-	controlPlaneHost = hostOf(2)
-	clientHost       = hostOf(50)
+	routerHost       = hostOf(netns.RouterNumber)
+	controlPlaneHost = hostOf(netns.ControlPlaneNumber)
+	clientHost       = hostOf(netns.ClientNumber)
 )
 
 // firstNode is the number of the first node; the others follow.
 const firstNode = 31
 
 // Host is the addresses of one host of the LAN.
-type Host struct{ V4, V6 netip.Addr }
-
-// hostOf returns the addresses that end in a number below 100.
-func hostOf(number int) Host {
-	return Host{
-		netip.MustParseAddr(fmt.Sprintf("192.168.77.%d", number)),
-		netip.MustParseAddr(fmt.Sprintf("fd00:192:168:77::%d", number)),
-	}
-}
+type Host = netns.Host
 
 // Lab is the cluster and its LAN.
 type Lab struct {
@@ -65,8 +55,7 @@ type Lab struct {
 	binaries  cluster.Binaries
 	kubelets  string // path of the kubeconfig of nodes, which leads to the control plane's address in the LAN
 	images    []string
-	bridge    *netns.Namespace
-	core      *netns.Namespace
+	lan       *netns.LAN
 	forwarder *netns.Forwarder
 	scheduler *daemon.Daemon
 	janitor   *daemon.Janitor
@@ -102,9 +91,10 @@ func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error)
 			err = errors.Join(err, l.Stop())
 		}
 	}()
-	if err := l.wire(); err != nil {
+	if l.lan, err = l.set.NewLAN(lan); err != nil {
 		return nil, err
 	}
+	l.Router, l.Client = l.lan.Router, l.lan.Client
 	if err := l.startControlPlane(ctx); err != nil {
 		return nil, err
 	}
@@ -128,52 +118,6 @@ func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error)
 		return nil, err
 	}
 	return l, l.routeToPods()
-}
-
-// wire makes the switch, the router, the client and the control plane's host.
-func (l *Lab) wire() (err error) {
-	if l.bridge, err = l.set.Add("switch"); err != nil {
-		return err
-	}
-	if err := l.bridge.IP("link add bridge type bridge mcast_snooping 0", "link set bridge up"); err != nil {
-		return err
-	}
-	if l.Router, err = l.attach("router", routerHost, "net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1"); err != nil {
-		return err
-	}
-	if l.core, err = l.attach("core", controlPlaneHost); err != nil {
-		return err
-	}
-	if l.Client, err = l.attach("client", clientHost,
-		"net/ipv4/conf/all/accept_redirects=0", "net/ipv4/conf/default/accept_redirects=0",
-		"net/ipv6/conf/all/accept_redirects=0", "net/ipv6/conf/default/accept_redirects=0"); err != nil {
-		return err
-	}
-	return defaultRoutes(l.Client)
-}
-
-// attach makes a host and plugs it into the switch; its interface is called "lan".
-func (l *Lab) attach(name string, addresses Host, sysctls ...string) (*netns.Namespace, error) {
-	n, err := l.set.Add(name, sysctls...)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.bridge.IP(
-		fmt.Sprintf("link add %s type veth peer name lan netns %s", name, n.Name),
-		fmt.Sprintf("link set %s master bridge up", name),
-	); err != nil {
-		return nil, err
-	}
-	return n, n.IP(
-		"link set lan up",
-		fmt.Sprintf("addr add %s/%d dev lan", addresses.V4, lan4.Bits()),
-		fmt.Sprintf("addr add %s/%d dev lan", addresses.V6, lan6.Bits()),
-	)
-}
-
-// defaultRoutes sends what a host has no route for to the router.
-func defaultRoutes(n *netns.Namespace) error {
-	return n.IP(fmt.Sprintf("route add default via %s", routerHost.V4), fmt.Sprintf("route add default via %s", routerHost.V6))
 }
 
 // startControlPlane starts it in the namespace of the test, on loopback, and lets the LAN and, by the Service
@@ -200,7 +144,7 @@ func (l *Lab) startControlPlane(ctx context.Context) (err error) {
 		return err
 	}
 	// At the same port, as the API server publishes its own for the Service.
-	if l.forwarder, err = netns.Forward(ctx, l.core, netip.AddrPortFrom(controlPlaneHost.V4, local.Port()), l.Cluster.URL); err != nil {
+	if l.forwarder, err = netns.Forward(ctx, l.lan.ControlPlane, netip.AddrPortFrom(controlPlaneHost.V4, local.Port()), l.Cluster.URL); err != nil {
 		return err
 	}
 	l.kubelets = filepath.Join(l.dir, "kubeconfig")
@@ -217,21 +161,13 @@ func (l *Lab) startControlPlane(ctx context.Context) (err error) {
 // WriteLANKubeconfig copies a kubeconfig of the cluster's for programs of hosts of the LAN, which have another address
 // for the API server.
 func (l *Lab) WriteLANKubeconfig(from, to string) error {
-	config, err := clientcmd.LoadFromFile(from)
-	if err != nil {
-		return err
-	}
-	for _, cluster := range config.Clusters {
-		cluster.Server = "https://" + l.forwarder.Addr.String()
-		cluster.TLSServerName = "127.0.0.1" // for which the certificate is
-	}
-	return clientcmd.WriteToFile(*config, to)
+	return l.forwarder.WriteKubeconfig(from, to)
 }
 
 // routeToPods gives each node the routes to the pods of the others, as flannel's host-gw does, and the control
 // plane's host likewise, which would be a node elsewhere. The router has what "minilb routes" would print.
 func (l *Lab) routeToPods() error {
-	hosts := []*netns.Namespace{l.core, l.Router}
+	hosts := []*netns.Namespace{l.lan.ControlPlane, l.Router}
 	for _, node := range l.Nodes {
 		hosts = append(hosts, node.Namespace)
 	}

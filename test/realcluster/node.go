@@ -63,12 +63,12 @@ func (l *Lab) newNode(name string, host Host) (*Node, error) {
 	n := &Node{Name: name, Host: host, lab: l, dir: filepath.Join(l.dir, name)}
 	var err error
 	// Packets between pods of a node pass a bridge; kube-proxy must see them.
-	n.Namespace, err = l.attach(name, host, "net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1",
+	n.Namespace, err = l.lan.Attach(name, host, "net/ipv4/ip_forward=1", "net/ipv6/conf/all/forwarding=1",
 		"net/ipv4/conf/all/send_redirects=0", "net/ipv4/conf/default/send_redirects=0")
 	if err != nil {
 		return nil, err
 	}
-	if err := defaultRoutes(n.Namespace); err != nil {
+	if err := l.lan.RouteToRouter(n.Namespace); err != nil {
 		return nil, err
 	}
 	for _, dir := range []string{"lib", "log", "cni"} {
@@ -122,7 +122,7 @@ func (n *Node) Cut(out bool) error {
 	if out {
 		state = "down"
 	}
-	return n.lab.bridge.IP(fmt.Sprintf("link set %s %s", n.Name, state))
+	return n.lab.lan.Switch.IP(fmt.Sprintf("link set %s %s", n.Name, state))
 }
 
 // Signal sends a signal to one of the node's programs: containerd, kubelet or kube-proxy. One that ends is started again.
