@@ -27,10 +27,7 @@ func TestOperations(t *testing.T) {
 	l := theLab(t)
 	manifest, err := shipped.Base()
 	harness.Must(t, err)
-	install(t, l, manifest)
-	web(t, l)
-	awaitReady(t, l, shipped.Namespace)
-	answersFromEachNode(t, l, nodePort)
+	serve(t, l, manifest, nodePort)
 	for _, operation := range []struct {
 		name string
 		test func(*testing.T, *realcluster.Lab)

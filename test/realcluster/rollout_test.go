@@ -52,10 +52,7 @@ func TestRolloutHostPort(t *testing.T) {
 // to each of them.
 func roll(t *testing.T, l *realcluster.Lab, manifest string, port uint16, known func(i int) []*realcluster.Node) {
 	t.Helper()
-	install(t, l, manifest)
-	web(t, l)
-	awaitReady(t, l, shipped.Namespace)
-	answersFromEachNode(t, l, port)
+	serve(t, l, manifest, port)
 	var streams []*stream
 	for _, network := range []string{"udp", "tcp"} {
 		for _, keep := range []bool{false, true} {

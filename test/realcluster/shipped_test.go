@@ -99,6 +99,15 @@ func web(t *testing.T, l *realcluster.Lab) {
 	awaitReady(t, l, "default")
 }
 
+// serve installs a manifest of ours with webService, and waits until each node answers at a port.
+func serve(t *testing.T, l *realcluster.Lab, manifest string, port uint16) {
+	t.Helper()
+	install(t, l, manifest)
+	web(t, l)
+	awaitReady(t, l, shipped.Namespace)
+	answersFromEachNode(t, l, port)
+}
+
 // awaitReady waits until all workloads of a namespace have rolled out.
 func awaitReady(t *testing.T, l *realcluster.Lab, namespace string) {
 	t.Helper()
@@ -215,9 +224,6 @@ func TestBase(t *testing.T) {
 	l := theLab(t)
 	manifest, err := shipped.Base()
 	harness.Must(t, err)
-	install(t, l, manifest)
-	web(t, l)
-	awaitReady(t, l, shipped.Namespace)
-	answersFromEachNode(t, l, nodePort)
+	serve(t, l, manifest, nodePort)
 	noTrouble(t, l)
 }

@@ -151,10 +151,7 @@ func TestOverlayDaemonSet(t *testing.T) {
 	l := theLab(t)
 	manifest, err := shipped.DaemonSet()
 	harness.Must(t, err)
-	install(t, l, manifest)
-	web(t, l)
-	awaitReady(t, l, shipped.Namespace)
-	answersFromEachNode(t, l, 53)
+	serve(t, l, manifest, 53)
 	noTrouble(t, l)
 }
 
