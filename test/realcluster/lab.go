@@ -80,7 +80,7 @@ func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error)
 		return nil, errors.Join(err, os.RemoveAll(l.dir))
 	}
 	if err := makePodCgroup(filepath.Base(l.dir)); err != nil {
-		return nil, errors.Join(err, l.janitor.stop())
+		return nil, errors.Join(err, l.janitor.Stop())
 	}
 	if l.set, err = netns.New(); err != nil {
 		return nil, errors.Join(err, l.janitor.Stop())
