@@ -44,6 +44,8 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	flags.StringVar(&options.DNSAccount, "dns-account", check.Auto, "the DNS server's ServiceAccount, as `namespace/name`, whose permissions\n"+
 		"are checked; auto for those labelled as in deploy/,\nempty for none")
 	flags.StringVar(&options.ControllerAccount, "controller-account", check.Auto, "the controller's ServiceAccount, as `namespace/name`,\nlikewise")
+	networksFlag(flags, &options.LAN.Nodes, "nodes-in", "`networks` of the LAN that nodes are in, separated by commas: podCIDRs in\n"+
+		"them need no routes (default what their InternalIPs have in common)")
 	withinFlag(flags, &options.LAN)
 	server := flags.String("server", "", "`address` of a DNS server to compare with, and its port if not 53\n(default none)")
 	format := flags.String("o", "text", "output `format`, text or json")

@@ -63,6 +63,9 @@ func TestRun(t *testing.T) {
 		{"check's account", []string{"check", "-dns-account", "minilb-dns"}, 2, "", `minilb check: -dns-account "minilb-dns": want NAMESPACE/NAME, auto or nothing`},
 		{"check's domain", []string{"check", "-domain", "a_b"}, 2, "", `minilb check: -domain: "a_b": it is not a DNS name`},
 		{"check's kubeconfig", []string{"check", "-kubeconfig", missing}, 2, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
+		{"on-link to none", []string{"routes", "-o", "onlink", "-interface", "eth0"}, 2, "", "minilb routes: name the cluster's pod network with -within, such as 10.244.0.0/16: onlink needs it, as the API server does not have it"},
+		{"on-link by none", []string{"routes", "-o", "onlink", "-within", "10.244.0.0/16"}, 2, "", "minilb routes: name this host's interface to the LAN with -interface, such as br-lan or eth0: onlink needs it"},
+		{"on-link watched", []string{"routes", "-o", "onlink", "-within", "10.244.0.0/16", "-interface", "eth0", "-watch"}, 2, "", "minilb routes: -watch prints a line for each change, and onlink is written as a whole: choose ip, json, routeros or frr"},
 		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose one of ip, json, routeros, openwrt`},
 		{"watched as a whole", []string{"routes", "-watch", "-o", "netplan"}, 2, "", "minilb routes: -watch prints a line for each change, and netplan is written as a whole: choose ip, json, routeros or frr"},
 		{"servers watched", []string{"routes", "-watch", "-o", "dnsmasq-server"}, 2, "", "minilb routes: -watch is for routes, and dnsmasq-server has none: leave it out"},
@@ -114,7 +117,7 @@ func TestHelp(t *testing.T) {
 	flags := map[string]string{
 		"controller": "class cleanup context corefile default-class domain events health kubeconfig resync v within",
 		"routes":     "apply cleanup context dns-service domain gateway interface kubeconfig nodes-in o subnet watch within",
-		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig o server within",
+		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig nodes-in o server within",
 		"explain":    "class context corefile default-class domain kubeconfig o",
 		"version":    "",
 	}

@@ -41,6 +41,12 @@ InternalIPs it uses one on a network of this host. It restores routes that are
 removed, and leaves its routes when it ends. It needs root or CAP_NET_ADMIN.
 -cleanup removes them all, without a cluster.
 
+With -o onlink it prints a route to the whole pod network after -within, for the
+router or a client, which nodes that come and go do not change. The nodes must
+answer ARP for their pods (proxy_arp), and it is for IPv4 only. Where the pods'
+network is within the LAN's own, clients need no route:
+deploy/recipes/no-routes.md.
+
 If only the router has the routes, traffic is asymmetric: the router never sees
 the replies. A firewall there must accept LAN-to-podCIDR traffic statelessly, or
 the clients must get the routes by option 121.
@@ -90,7 +96,7 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		"route. The DHCP formats need it, of IPv4, for their default route\n"+
 		"(default none)")
 	flags.StringVar(&r.options.Interface, "interface", "", "`name` of the router's interface to the LAN, for formats that name one;\n"+
-		"dnsmasq needs it (default lan for openwrt, eth0 for netplan and radvd),\n"+
+		"dnsmasq and onlink need it (default lan for openwrt, eth0 for netplan and radvd),\n"+
 		"or for vyos-dhcp of its shared network (default LAN)")
 	networksFlag(flags, &r.lan.Nodes, "nodes-in", "`networks`, separated by commas: of a node's several InternalIPs one in\n"+
 		"them is the next hop (default the node's first)")
@@ -176,6 +182,9 @@ func (r *routesRun) choose(format, gateway, subnet string, watch bool) (err erro
 		r.options.Gateway = router.Unmap()
 		r.lan.Router = r.options.Gateway
 	}
+	if r.format.OnLink && len(r.lan.Within) == 0 {
+		return fmt.Errorf("name the cluster's pod network with -within, such as 10.244.0.0/16: %s needs it, as the API server does not have it", format)
+	}
 	if watch {
 		if _, err := r.format.WriteChanges(nil); err != nil {
 			return err
@@ -209,6 +218,14 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 		r.warn("warning:", err)
 	}
 	entries := lan.FromNodes(nodes)
+	if r.format.OnLink {
+		if entries, err = lan.OnLink(nodes); err != nil {
+			return err
+		}
+		if tunnel := routes.Tunnel(nodes); tunnel != "" {
+			r.advise("warning", tunnel+" gives each node routes to all pods that leave the LAN, so that all nodes answer ARP for each pod: "+routes.TunnelHint)
+		}
+	}
 	text, wrong := r.format.Write(entries, r.options)
 	if _, err = io.WriteString(r.stdout, text); err != nil {
 		return fmt.Errorf("print routes: %w", err)

@@ -29,7 +29,8 @@ var ofNodes = map[routes.ProblemKind]struct {
 // checkNodes finds the nodes that have no route to their pods, or routes that do not lead to them (R1, R3–R7, R7b).
 func (c *checker) checkNodes() {
 	nodes, cni := routes.ReadNodes(c.nodes), c.cni()
-	for _, entry := range c.LAN.FromNodes(nodes) {
+	entries := c.LAN.FromNodes(nodes)
+	for _, entry := range entries {
 		wanted := func(o config.Options) bool { return o.WantsFamily(entry.Destination.Addr()) }
 		of, known := ofNodes[entry.Kind]
 		if !known || entry.Kind == routes.NoInternalIP && !slices.ContainsFunc(c.options, wanted) {
@@ -37,6 +38,7 @@ func (c *checker) checkNodes() {
 		}
 		c.add(Problem{of.severity, "Node", "", entry.Node, of.reason, entry.Problem + of.follows, cmp.Or(of.fix, cni.allocate)})
 	}
+	c.checkProxyARP(nodes, entries)
 	pods := c.LAN.Pods(nodes)
 	for _, all := range c.slices {
 		for _, slice := range all {

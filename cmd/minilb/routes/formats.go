@@ -19,6 +19,7 @@ type Format struct {
 	Subnet   bool   // names the LAN's IPv4 subnet
 	Tagged   bool   // the interface to the LAN must be named: the routes are for the clients there only (R9)
 	IPv6     bool   // for IPv6 only
+	OnLink   bool   // is of LAN.OnLink, not FromNodes, and names the interface to the LAN, as there is no next hop (N1)
 	Document bool   // is written even without any route
 	Hint     string // advice for the user, "" for none
 
@@ -31,6 +32,7 @@ type Format struct {
 // Formats are all formats, in the order of the help.
 var Formats = []Format{
 	{Name: "ip", About: "iproute2 commands", Hint: FirewallHint, write: each(ipReplace), change: ipChange},
+	{Name: "onlink", About: "one of these for all nodes, see below", OnLink: true, Hint: onLinkHint, write: onLink},
 	{Name: "json", About: "for programs, see below", Document: true, write: jsonDocument, change: jsonChange},
 	{Name: "routeros", About: "MikroTik RouterOS 7", Hint: FirewallHint, write: each(routerOS), change: routerOSChange},
 	{Name: "openwrt", About: "OpenWrt's uci", Default: "lan", Hint: FirewallHint, write: openWrt},
@@ -111,7 +113,9 @@ func (f Format) Check(o Options) error {
 		return fmt.Errorf("-gateway %s is not in -subnet %s: name the router of that network", o.Gateway, o.Subnet)
 	case f.Tagged && o.Interface == "":
 		return errors.New("name the DHCP server's interface to the LAN with -interface, such as br-lan or eth0: clients on its other networks would lose their default route")
-	case f.Default == "" && !f.Tagged && o.Interface != "":
+	case f.OnLink && o.Interface == "":
+		return fmt.Errorf("name this host's interface to the LAN with -interface, such as br-lan or eth0: %s needs it, as its route has no next hop", f.Name)
+	case f.Default == "" && !f.Tagged && !f.OnLink && o.Interface != "":
 		return fmt.Errorf("-interface: %s has none", f.Name)
 	case o.Interface != "" && !interfaces.MatchString(o.Interface):
 		return fmt.Errorf("-interface %q is not the name of an interface: want letters, digits, dots, hyphens and underscores", o.Interface)
@@ -155,7 +159,7 @@ func (f Format) missing(entries []Entry) error {
 		return errors.New("no routes: the cluster has no nodes, or all have the label minilb/ignore")
 	case len(routes) == 0:
 		return errors.New("no routes: no node has a podCIDR and an InternalIP that make one")
-	case (f.Gateway || f.IPv6) && !routes[only]:
+	case (f.Gateway || f.IPv6 || f.OnLink) && !routes[only]:
 		return fmt.Errorf("no routes: %s is for %s, and no node has a podCIDR and an InternalIP of it; choose another format with -o", f.Name, only)
 	}
 	return nil

@@ -20,7 +20,7 @@ func formatNodes() []Entry {
 
 // tag is the interface of the LAN for a format that needs its name.
 func tag(format Format) string {
-	if format.Tagged {
+	if format.Tagged || format.OnLink {
 		return "br-lan"
 	}
 	return ""
@@ -32,6 +32,7 @@ func TestFormats(t *testing.T) {
 	for name, want := range map[string]string{
 		"ip": "ip route replace 10.244.0.0/24 via 192.168.1.30\nip route replace 10.244.1.0/24 via 192.168.1.31\n" +
 			"ip -6 route replace fd00:1::/64 via 2001:db8::31\n#" + problem,
+		"onlink": "ip route replace 10.244.0.0/24 dev br-lan\nip route replace 10.244.1.0/24 dev br-lan\n#" + problem,
 		"routeros": "/ip route add dst-address=10.244.0.0/24 gateway=192.168.1.30 comment=\"minilb node1\"\n" +
 			"/ip route add dst-address=10.244.1.0/24 gateway=192.168.1.31 comment=\"minilb node2\"\n" +
 			"/ipv6 route add dst-address=fd00:1::/64 gateway=2001:db8::31 comment=\"minilb node2\"\n#" + problem,
@@ -153,6 +154,7 @@ func TestFormatErrors(t *testing.T) {
 		{"netplan", "eth0:\n x", "", "is not the name of an interface"},
 		{"openwrt", "lan'; reboot", "", "is not the name of an interface"},
 		{"openwrt-dhcp", "$(reboot)", "192.168.1.1", "is not the name of an interface: want letters, digits, dots, hyphens and underscores"},
+		{"onlink", "", "", "name this host's interface to the LAN with -interface, such as br-lan or eth0: onlink needs it, as its route has no next hop"},
 		{"radvd", "-eth0", "", "is not the name of an interface"},
 	} {
 		format, err := FormatByName(tc.format)
@@ -219,7 +221,7 @@ func TestNoRoutes(t *testing.T) {
 		others := []string{"", "no routes: " + f.Name + " is for IPv4, and no node has", "no routes: " + f.Name + " is for IPv6, and no node has"}
 		wrong := map[string]string{"no nodes": "no routes: the cluster has no nodes", "bare": none}
 		switch {
-		case f.Gateway:
+		case f.Gateway || f.OnLink:
 			wrong["IPv6"] = others[1]
 		case f.Name == "radvd":
 			wrong["IPv4"] = others[2]

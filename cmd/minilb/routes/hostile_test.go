@@ -47,6 +47,7 @@ var grammars = map[string]string{
 	"ip": `# NOTE|ip (-6 )?route (replace|del) CIDR via ADDR`,
 	"routeros": `# NOTE|/(ip|ipv6) route (add dst-address=CIDR gateway=ADDR comment="minilb NAME"|remove \[find dst-address=CIDR comment="minilb NAME"\]|` +
 		`set \[find dst-address=CIDR comment="minilb NAME"\] gateway=ADDR comment="minilb NAME")`,
+	"onlink":   `# NOTE|ip route replace CIDR dev IFACE`,
 	"openwrt":  `# NOTE|uci set network\.minilb_[a-z0-9_]+(=route6?|\.interface='IFACE'|\.target='CIDR'|\.gateway='ADDR')|uci commit network|/etc/init\.d/network reload`,
 	"vyos":     `# NOTE|set protocols static route6? CIDR next-hop ADDR`,
 	"frr":      `! NOTE|(no )?(ip|ipv6) route CIDR ADDR`,
@@ -116,7 +117,7 @@ func inAll(t *testing.T, iface string, nodes []*corev1.Node, check func(t *testi
 		if f.Subnet {
 			options.Subnet = netip.MustParsePrefix("192.168.1.0/24")
 		}
-		if f.Tagged || f.Default != "" {
+		if f.Tagged || f.OnLink || f.Default != "" {
 			options.Interface = iface
 		}
 		if text, err := f.Write(entries, options); err == nil {
@@ -167,7 +168,7 @@ func TestGrammars(t *testing.T) {
 // for commands, as zsh does at a prompt.
 func TestShell(t *testing.T) {
 	for name, shell := range map[string][]string{"sh": {"sh"}, "prompt": {"bash", "--norc", "--noprofile", "+O", "interactive_comments", "-i"}} {
-		for _, format := range []string{"ip", "openwrt", "openwrt-dhcp"} {
+		for _, format := range []string{"ip", "onlink", "openwrt", "openwrt-dhcp"} {
 			t.Run(name+" "+format, func(t *testing.T) {
 				path := program(t, shell[0], shell[0])
 				if got, want := ran(t, path, shell[1:], written(t, format, LAN{}.fromNodes(slices.Concat(hostileNodes(), routed)))), ran(t, path, shell[1:], written(t, format, LAN{}.fromNodes(routed))); got != want || !strings.Contains(want, "10.244.0.0/24") {

@@ -62,6 +62,7 @@ type Node struct {
 	cidrs     Prefixes     // without host bits, maxRoutes at most
 	ips       []netip.Addr // InternalIPs, in the node's own order
 	addresses []netip.Addr // of all types, maxIPs InternalIPs and as many others at most
+	tunnel    string       // whose it has to the pods of other nodes
 	problems  []Entry
 }
 
@@ -74,7 +75,7 @@ func read(node *corev1.Node) *Node {
 	if len(validation.IsDNS1123Subdomain(node.Name)) > 0 {
 		return nil
 	}
-	n := &Node{name: node.Name, created: node.CreationTimestamp.Time, ignored: lb.Ignored(node.Labels)}
+	n := &Node{name: node.Name, created: node.CreationTimestamp.Time, ignored: lb.Ignored(node.Labels), tunnel: tunnel(node)}
 	n.readPodCIDRs(node.Spec)
 	n.readAddresses(node.Status.Addresses)
 	if len(n.cidrs)+len(n.problems) == 0 {
