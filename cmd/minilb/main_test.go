@@ -63,7 +63,7 @@ func TestRun(t *testing.T) {
 		{"check's account", []string{"check", "-dns-account", "minilb-dns"}, 2, "", `minilb check: -dns-account "minilb-dns": want NAMESPACE/NAME, auto or nothing`},
 		{"check's domain", []string{"check", "-domain", "a_b"}, 2, "", `minilb check: -domain: "a_b": it is not a DNS name`},
 		{"check's kubeconfig", []string{"check", "-kubeconfig", missing}, 2, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
-		{"on-link to none", []string{"routes", "-o", "onlink", "-interface", "eth0"}, 2, "", "minilb routes: name the cluster's pod network with -within, such as 10.244.0.0/16: onlink needs it, as the API server does not have it"},
+		{"on-link to none", []string{"routes", "-o", "onlink", "-interface", "eth0", "-within", "fd00:10:244::/56"}, 2, "", "minilb routes: name the cluster's IPv4 pod network with -within, such as 10.244.0.0/16: onlink needs it, as the API server does not have it"},
 		{"on-link by none", []string{"routes", "-o", "onlink", "-within", "10.244.0.0/16"}, 2, "", "minilb routes: name this host's interface to the LAN with -interface, such as br-lan or eth0: onlink needs it"},
 		{"on-link watched", []string{"routes", "-o", "onlink", "-within", "10.244.0.0/16", "-interface", "eth0", "-watch"}, 2, "", "minilb routes: -watch prints a line for each change, and onlink is written as a whole: choose ip, json, routeros or frr"},
 		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose one of ip, json, routeros, openwrt`},

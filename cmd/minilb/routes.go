@@ -182,8 +182,8 @@ func (r *routesRun) choose(format, gateway, subnet string, watch bool) (err erro
 		r.options.Gateway = router.Unmap()
 		r.lan.Router = r.options.Gateway
 	}
-	if r.format.OnLink && len(r.lan.Within) == 0 {
-		return fmt.Errorf("name the cluster's pod network with -within, such as 10.244.0.0/16: %s needs it, as the API server does not have it", format)
+	if r.format.OnLink && !slices.ContainsFunc(r.lan.Within, func(network netip.Prefix) bool { return network.Addr().Is4() }) {
+		return fmt.Errorf("name the cluster's IPv4 pod network with -within, such as 10.244.0.0/16: %s needs it, as the API server does not have it", format)
 	}
 	if watch {
 		if _, err := r.format.WriteChanges(nil); err != nil {

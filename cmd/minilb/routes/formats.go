@@ -32,7 +32,6 @@ type Format struct {
 // Formats are all formats, in the order of the help.
 var Formats = []Format{
 	{Name: "ip", About: "iproute2 commands", Hint: FirewallHint, write: each(ipReplace), change: ipChange},
-	{Name: "onlink", About: "one of these for all nodes, see below", OnLink: true, Hint: onLinkHint, write: onLink},
 	{Name: "json", About: "for programs, see below", Document: true, write: jsonDocument, change: jsonChange},
 	{Name: "routeros", About: "MikroTik RouterOS 7", Hint: FirewallHint, write: each(routerOS), change: routerOSChange},
 	{Name: "openwrt", About: "OpenWrt's uci", Default: "lan", Hint: FirewallHint, write: openWrt},
@@ -42,6 +41,7 @@ var Formats = []Format{
 	{Name: "networkd", About: "systemd.network sections", write: each(networkd)},
 	{Name: "netplan", About: "netplan YAML", Default: "eth0", comment: "        #", write: netplan},
 	{Name: "windows", About: "route.exe commands", comment: "REM", write: each(windows)},
+	{Name: "onlink", About: "iproute2, one route for all nodes, see above", OnLink: true, Hint: onLinkHint, write: onLink},
 	{Name: "dnsmasq", About: "DHCP options 121 and 249", Gateway: true, Tagged: true, Hint: optionHint, write: dnsmasq, loads: dnsmasqLoads},
 	{Name: "openwrt-dhcp", About: "the same for OpenWrt's uci", Default: "lan", Gateway: true, Hint: optionHint, write: openWrtDHCP, loads: dnsmasqLoads},
 	{Name: "kea", About: "the same for Kea, an option-data list", Gateway: true, Hint: optionHint, comment: "//", write: kea},

@@ -29,7 +29,6 @@ func TestOnLink(t *testing.T) {
 		{"the router's", "10.0.0.0/8", "10.0.0.1", []*corev1.Node{b}, "", "-within: 10.0.0.0/8 contains 10.0.0.1, the LAN's router: a route would cut it off"},
 		{"everything", "0.0.0.0/0", "", []*corev1.Node{b}, "", "-within: 0.0.0.0/0 is not a pod network: it is larger than a /8"},
 		{"nobody's", "10.244.0.0/16,10.42.0.0/16", "", []*corev1.Node{b}, "", "-within: no node has a podCIDR in 10.42.0.0/16 that can have a route: leave it out"},
-		{"IPv6", "fd00::/16", "", []*corev1.Node{a}, "", "no routes: onlink is for IPv4, and no node has"},
 	} {
 		lan := LAN{Within: prefixes(strings.ReplaceAll(tc.within, ",", " "))}
 		lan.Router, _ = netip.ParseAddr(tc.router)
