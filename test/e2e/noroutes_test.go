@@ -24,6 +24,7 @@ func TestNoRoutes(t *testing.T) {
 	for _, way := range l.waysWithoutRoutes() {
 		t.Run(way.name, func(t *testing.T) {
 			way.prepare(t)
+			l.forget(t, l.client, l.router)
 			for _, p := range pods {
 				if g, err := l.fetch(t.Context(), p.addresses.v4, time.Second); err == nil {
 					t.Fatalf("before any node answers: got %v", g)
@@ -56,10 +57,7 @@ func (l *lab) expectFirst(t *testing.T, client netip.Addr, pods []*pod) {
 	var all time.Duration
 	for range rounds {
 		for _, p := range pods {
-			for _, n := range []*netns.Namespace{l.client, l.router, p.node.Namespace, p.Namespace} {
-				_, err := n.Output(t.Context(), "ip", "-4", "neigh", "flush", "all")
-				must(t, err)
-			}
+			l.forget(t, l.client, l.router, p.node.Namespace, p.Namespace)
 			start := time.Now()
 			g, err := l.fetch(t.Context(), p.addresses.v4, patience)
 			must(t, err)
@@ -322,7 +320,13 @@ func (l *lab) answerARP(t *testing.T, heading string) {
 			})
 		}
 	}
-	for _, n := range []*netns.Namespace{l.client, l.router} { // which may have asked in vain until now, and would wait a second
+	l.forget(t, l.client, l.router) // which may have asked in vain until now, and would wait a second
+}
+
+// forget empties the ARP tables of hosts.
+func (l *lab) forget(t *testing.T, hosts ...*netns.Namespace) {
+	t.Helper()
+	for _, n := range hosts {
 		_, err := n.Output(t.Context(), "ip", "-4", "neigh", "flush", "all")
 		must(t, err)
 	}
