@@ -193,6 +193,7 @@ coredns_minilb_claims_rejected{reason="invalid"} 3
 coredns_minilb_claims_rejected{reason="not_allowed"} 0
 coredns_minilb_claims_rejected{reason="reserved"} 0
 coredns_minilb_claims_unreachable 3
+coredns_minilb_endpoints{state="excluded"} 0
 coredns_minilb_endpoints{state="not_ready"} 3
 coredns_minilb_endpoints{state="ready"} 3
 coredns_minilb_endpoints{state="suspect"} 0

@@ -29,6 +29,7 @@ var properties = []struct {
 	{"plugin.claims[0].suffixes={%s}", "minilb minilb {\nclaim %s\n", []string{".", "example.org", "Example.org."}, []string{"*.example.org", "a..b", "10.0.0.1", "a_b.org", strings.Repeat("a", 64) + ".org"}},
 	{"plugin.claims[0].from={%s}", "minilb minilb {\nclaim x.org from %s\n", []string{"shop"}, []string{"Shop", "a.b"}},
 	{"plugin.addresses={%s}", "minilb minilb {\naddresses %s\n", []string{"192.168.1.0/24", "0.0.0.0/0", "10.0.0.1/32", "fd00::/64", "::/0"}, []string{"10.0.0.1", "10.0.0.0/33", "fd00::/129", "lan", "10.0.0.0-10.0.0.9"}},
+	{"plugin.excludeNodes=%s", "minilb minilb {\nexclude_nodes %s\n", []string{"example.org/vps", "!home", "zone!=a", "zone in (a)", "site == b", "x=", "a.b-c_d"}, []string{"a b", "a_/b", "zone in a", "=", "a/b/c", "a=b=c", "zone in ()b"}},
 	{"plugin.ns={%s}", "minilb minilb {\nns %s\n", []string{"192.0.2.53", "fd00::1", "ns.example.org"}, []string{"0.0.0.0", "::", "224.0.0.1", "ff02::1", "a_b.org", "fe80::1%eth0"}},
 	{"plugin.ttl=%s", "minilb minilb {\nttl %s\n", []string{"0", "3600"}, []string{"3601", "-1", "1.5"}},
 	{"plugin.maxAnswers=%s", "minilb minilb {\nmax_answers %s\n", []string{"0", "65535"}, []string{"65536", "-1", "many"}},

@@ -25,6 +25,7 @@ require_accepted off
 claim shop.example.org shop.example.net from shop
 claim .
 addresses 192.168.1.0/24 fd00::/64
+exclude_nodes example.org/vps, zone in (a, b)
 ttl 0
 max_answers 8
 ns 192.0.2.53

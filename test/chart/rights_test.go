@@ -30,19 +30,26 @@ func TestRights(t *testing.T) {
 	for _, test := range []struct {
 		resources, namespaces string
 		everywhere, inEach    string // of the ClusterRole, and of the Roles
+		excluding             bool   // nodes (L6)
 	}{
 		{"", "",
-			"endpointslices gatewayclasses gateways grpcroutes httproutes ingresses listenersets namespaces services tlsroutes xlistenersets", ""},
-		{"service", "", "endpointslices services", ""},
-		{"service,ingress", "", "endpointslices ingresses services", ""},
-		{"gateway", "", "endpointslices gatewayclasses gateways grpcroutes httproutes listenersets namespaces services tlsroutes xlistenersets", ""},
-		{"", "shop,web", "gatewayclasses namespaces", "endpointslices gateways grpcroutes httproutes ingresses listenersets services tlsroutes xlistenersets"},
-		{"service", "shop", "", "endpointslices services"},
-		{"ingress", "shop,web", "", "endpointslices ingresses services"},
-		{"gateway", "web", "gatewayclasses namespaces", "endpointslices gateways grpcroutes httproutes listenersets services tlsroutes xlistenersets"},
+			"endpointslices gatewayclasses gateways grpcroutes httproutes ingresses listenersets namespaces services tlsroutes xlistenersets", "", false},
+		{"service", "", "endpointslices services", "", false},
+		{"service,ingress", "", "endpointslices ingresses services", "", false},
+		{"gateway", "", "endpointslices gatewayclasses gateways grpcroutes httproutes listenersets namespaces services tlsroutes xlistenersets", "", false},
+		{"", "shop,web", "gatewayclasses namespaces", "endpointslices gateways grpcroutes httproutes ingresses listenersets services tlsroutes xlistenersets", false},
+		{"service", "shop", "", "endpointslices services", false},
+		{"service", "shop", "nodes", "endpointslices services", true},
+		{"service", "", "endpointslices nodes services", "", true},
+		{"", "shop,web", "gatewayclasses namespaces nodes", "endpointslices gateways grpcroutes httproutes ingresses listenersets services tlsroutes xlistenersets", true},
+		{"ingress", "shop,web", "", "endpointslices ingresses services", false},
+		{"gateway", "web", "gatewayclasses namespaces", "endpointslices gateways grpcroutes httproutes listenersets services tlsroutes xlistenersets", false},
 	} {
-		t.Run(fmt.Sprintf("%s in %s", test.resources, test.namespaces), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s in %s, %v", test.resources, test.namespaces, test.excluding), func(t *testing.T) {
 			set := []string{"controller.enabled=false"}
+			if test.excluding {
+				set = append(set, "plugin.excludeNodes=vps")
+			}
 			if test.resources != "" {
 				set = append(set, "plugin.resources={"+test.resources+"}")
 			}

@@ -107,6 +107,7 @@ func (c *checker) judge() {
 	c.inCluster()
 	for n, i := range c.runs {
 		c.openClaims(n)
+		c.excludedNodes(&c.options[n])
 		for _, o := range i.Annotated() {
 			if !o.Ignored {
 				c.lint(o.Kind, o.Namespace, o.Name, o.Labels, o.Annotations, true)

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/minilb/minilb/cmd/minilb/routes"
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/hostname"
 )
 
 // ofNodes has what follows from each problem of a node, and its fix.
@@ -49,6 +52,29 @@ func (c *checker) checkNodes() {
 		c.add(Problem{Error, "Node", "", node.Node, "PodOutsidePodCIDR",
 			fmt.Sprintf("%d of %d pod IPs are outside its %s, for example %s: the routes to the node do not lead to them%s",
 				node.Outside, node.Total, node.PodCIDRs, node.Example, cni.blame), cni.use})
+	}
+}
+
+// excludedNodes finds an exclude_nodes that makes no difference: it matches all nodes or none (L6).
+func (c *checker) excludedNodes(o *config.Options) {
+	if o.ExcludeNodes == nil || len(c.nodes) == 0 {
+		return
+	}
+	matching := 0
+	for _, node := range c.nodes {
+		if o.ExcludeNodes.Matches(labels.Set(node.Labels)) {
+			matching++
+		}
+	}
+	const fix = "compare it with the labels of the nodes: kubectl get nodes --show-labels"
+	zone := hostname.Plain(o.Zones[0])
+	switch matching {
+	case 0:
+		c.add(Problem{Warning, "Corefile", "", zone, "ExcludesNoNode",
+			fmt.Sprintf("exclude_nodes %q matches none of the %d nodes: no endpoint is left out", o.ExcludeNodes, len(c.nodes)), fix})
+	case len(c.nodes):
+		c.add(Problem{Warning, "Corefile", "", zone, "ExcludesAllNodes",
+			fmt.Sprintf("exclude_nodes %q matches all %d nodes: their endpoints are answered as there is no other", o.ExcludeNodes, matching), fix})
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
@@ -149,5 +150,34 @@ status: {addresses: [{type: InternalIP, address: 192.168.1.31}]}
 			t.Fatal(err)
 		}
 		expect(t, c.problems, want)
+	}
+}
+
+// L6: a selector that matches all nodes or none makes no difference.
+func TestExcludedNodes(t *testing.T) {
+	nodes := []*corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: "home", Labels: map[string]string{"site": "home"}}}, {ObjectMeta: metav1.ObjectMeta{Name: "vps", Labels: map[string]string{"site": "vps"}}}}
+	for selector, want := range map[string]string{
+		"site=vps": "", "": "",
+		"site":   `ExcludesAllNodes exclude_nodes "site" matches all 2 nodes: their endpoints are answered as there is no other`,
+		"!other": `ExcludesAllNodes exclude_nodes "!other" matches all 2 nodes: their endpoints are answered as there is no other`,
+		"vps":    `ExcludesNoNode exclude_nodes "vps" matches none of the 2 nodes: no endpoint is left out`,
+	} {
+		o := config.Options{Zones: []string{"minilb."}}
+		if selector != "" {
+			o.ExcludeNodes, _ = labels.Parse(selector)
+		}
+		c := checker{nodes: nodes}
+		c.excludedNodes(&o)
+		got := ""
+		for _, p := range c.problems {
+			got += p.Reason + " " + p.Text
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", selector, got, want)
+		}
+		c = checker{}
+		if c.excludedNodes(&o); c.problems != nil {
+			t.Errorf("%q: without any node it reports %v", selector, c.problems)
+		}
 	}
 }

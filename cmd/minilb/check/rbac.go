@@ -31,6 +31,7 @@ type permission struct {
 var (
 	ingresses = func(o *config.Options) bool { return o.Ingresses }
 	gateways  = func(o *config.Options) bool { return o.Gateways }
+	excludes  = func(o *config.Options) bool { return o.ExcludeNodes != nil }
 	watch     = []string{"list", "watch"}
 )
 
@@ -47,6 +48,12 @@ var dnsPermissions = []permission{
 	{"grpcroutes." + object.GatewayGroup, watch, Error, false, gateways, "hosts of GRPCRoutes are not answered"},
 	{"tlsroutes." + object.GatewayGroup, watch, Error, false, gateways, "hosts of TLSRoutes are not answered"},
 	{"xlistenersets." + object.GatewayXGroup, watch, Error, false, gateways, "hosts of routes on XListenerSets are not answered"},
+}
+
+// optInPermissions are what the DNS server needs beyond that, for properties that are off by default: that of
+// deploy/kustomize/components/exclude-nodes.
+var optInPermissions = []permission{
+	{"nodes", watch, Error, true, excludes, "exclude_nodes has no effect"},
 }
 
 // controllerPermissions are those of the controller, likewise. It can do without Events (-events=false), which take the
@@ -123,7 +130,7 @@ func (c *checker) granted(ctx context.Context, names []cache.ObjectName, p permi
 // permissions finds what our ServiceAccounts lack. If this account may not ask, that is one problem.
 func (c *checker) permissions(ctx context.Context) error {
 	for _, of := range []component{
-		{"dns", c.DNSAccount, "-dns-account", "DNS server", dnsPermissions},
+		{"dns", c.DNSAccount, "-dns-account", "DNS server", slices.Concat(dnsPermissions, optInPermissions)},
 		{"controller", c.ControllerAccount, "-controller-account", "controller", controllerPermissions},
 	} {
 		err := c.component(ctx, of)

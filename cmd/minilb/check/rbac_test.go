@@ -12,6 +12,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
@@ -79,13 +80,17 @@ func TestNeeds(t *testing.T) {
 		served:  []inspect.ServedKind{servedKind("HTTPRoute", "v1"), servedKind("TLSRoute", ""), servedKind("XListenerSet", "")},
 	}
 	var needed []string
-	for _, r := range dnsPermissions {
+	for _, r := range slices.Concat(dnsPermissions, optInPermissions) {
 		if c.needs(r) {
 			needed = append(needed, schema.ParseGroupResource(r.resource).Resource)
 		}
 	}
 	if want := []string{"services", "endpointslices", "namespaces", "gatewayclasses", "gateways", "listenersets", "httproutes", "grpcroutes"}; !slices.Equal(needed, want) {
 		t.Errorf("got %q, want %q", needed, want)
+	}
+	c.options[0].ExcludeNodes = labels.Nothing() // L6
+	if !c.needs(optInPermissions[0]) {
+		t.Error("exclude_nodes needs no permission")
 	}
 }
 

@@ -22,6 +22,14 @@ func (a *Answer) line() string {
 	return strings.Join(slices.Concat(parts, a.A, a.AAAA, a.SRV, a.PTR), " ")
 }
 
+// vps is the node of an endpoint of shop/web, with a label.
+const vps = `
+---
+apiVersion: v1
+kind: Node
+metadata: {name: n2, labels: {vps: ""}}
+`
+
 // What a name is, and what is answered for it. D2, D3, D8, D12, D20b, D27, D60, G44, M5b
 func TestExplainNames(t *testing.T) {
 	const (
@@ -57,6 +65,10 @@ func TestExplainNames(t *testing.T) {
 		{"web.shop.minilb", ". {\n minilb minilb {\n  families ipv6\n }\n}", all, "It exists and has no address, so that A and AAAA are NODATA: its endpoints are ready, and the families that the server answers with leave them out.", "minilb", "in zone minilb, the name of Service shop/web", []string{mismatch}, "NOERROR"},
 		{"web.shop.minilb", minilb, strings.Replace(all, "addressType: IPv4", "addressType: FQDN", 1), "It exists and has no address, so that A and AAAA are NODATA: its Service has no endpoints, as no pod matches its selector or none has an address yet.",
 			"minilb", "in zone minilb, the name of Service shop/web", []string{`EndpointSlice shop/web-1: its address type "FQDN" cannot be answered with; its endpoints are left out`, mismatch}, "NOERROR"},
+		{"web.shop.minilb", ". {\n minilb minilb {\n  exclude_nodes vps\n }\n}", web + vps, "It is answered with 1 IPv4 address and no IPv6 address.", "minilb", "in zone minilb, the name of Service shop/web",
+			[]string{`endpoints of Service shop/web on nodes that exclude_nodes "vps" matches are answered only where there is no other of their family`, mismatch}, "NOERROR 10.244.1.7"}, // L6
+		{"8.1.244.10.in-addr.arpa", ". {\n minilb minilb 10.244.0.0/16 {\n  exclude_nodes vps\n }\n}", web + vps, nothing + "See the notes for why.", "244.10.in-addr.arpa", "in the reverse zone 244.10.in-addr.arpa, the name of address 10.244.1.8",
+			[]string{"Service shop/web is not answered with its endpoint 10.244.1.8, which is ready, and whose node exclude_nodes matches"}, "NXDOMAIN"},
 		{"i.ex.org", minilb, all, "It is an alias of x.example, which is not ours: the server looks that up and gives its addresses.", "", claimed, nil, "NOERROR CNAME x.example"},
 		{"i.ex.org", ". {\n minilb minilb {\n  addresses 10.0.0.0/8\n }\n}", all, "It is an alias of x.example, which is not ours: the server looks that up and gives its addresses.", "", claimed,
 			[]string{"of the addresses of x.example only those in a network of the property addresses are answered"}, "NOERROR CNAME x.example"}, // D34
@@ -216,6 +228,12 @@ func TestExplainClaims(t *testing.T) {
 func TestExplainText(t *testing.T) {
 	all := web + gateway + route + accepted + ingress("shop/alias", "i.ex.org", "hostname: x.example")
 	c := newCluster(t, ". {\n minilb minilb\n}", all)
+	excluding := newCluster(t, ". {\n minilb minilb {\n  exclude_nodes vps\n }\n}", web+vps) // L6
+	const columns = "Endpoints  10.244.1.7  answered  ready                 n1\n           10.244.1.8  left out  ready, excluded node  n2\n"
+	var text strings.Builder
+	if err := excluding.explain(t, "web.shop.minilb").Text(&text, false); err != nil || !strings.Contains(text.String(), columns) {
+		t.Errorf("%v, got\n%swant in it\n%s", err, &text, columns)
+	}
 	for name, want := range map[string]string{
 		"web.shop.minilb": `web.shop.minilb
 It is answered with 2 IPv4 addresses and no IPv6 address.

@@ -280,10 +280,14 @@ func (e *explainer) behind(ctx context.Context, node *records.Node) {
 	if node != nil && node.Service != "" {
 		services = append(services, node.Namespace+"/"+node.Service)
 	}
+	excluded := e.block.Options.ExcludeNodes
 	for _, name := range config.Distinct(services) {
 		namespace, service, _ := strings.Cut(name, "/")
 		s, exposed := e.seen.Service(namespace, service)
 		e.Endpoints = append(e.Endpoints, s.Endpoints...)
+		if slices.ContainsFunc(s.Endpoints, func(at translator.Endpoint) bool { return at.Excluded }) { // L6
+			e.Notes = append(e.Notes, fmt.Sprintf("endpoints of Service %s on nodes that exclude_nodes %q matches are answered only where there is no other of their family", name, excluded))
+		}
 		e.Notes = append(e.Notes, s.Problems...)
 		if exposed && node != nil && node.Addrs != nil {
 			e.Notes = append(e.Notes, e.ports(ctx, namespace, service)...)
@@ -324,7 +328,11 @@ func (e *explainer) reverse(addresses netip.Prefix, result records.Result) {
 		case at.Answered && e.Zone != "":
 			e.Notes = append(e.Notes, fmt.Sprintf("the name of the endpoint of Service %s is longer than DNS allows", at.Service))
 		case !at.Answered:
-			e.Notes = append(e.Notes, fmt.Sprintf("Service %s is not answered with its endpoint %s, which is %s", at.Service, addr, at.State))
+			why := at.State
+			if at.Excluded {
+				why += ", and whose node exclude_nodes matches"
+			}
+			e.Notes = append(e.Notes, fmt.Sprintf("Service %s is not answered with its endpoint %s, which is %s", at.Service, addr, why))
 		}
 	}
 	if e.Endpoints == nil {

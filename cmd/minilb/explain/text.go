@@ -155,6 +155,9 @@ func (p *page) endpoints(all []translator.Endpoint) {
 		if !at.Answered {
 			row[1] = "left out"
 		}
+		if at.Excluded {
+			row[2] += ", excluded node"
+		}
 		if several {
 			row = append(row, at.Service)
 		}

@@ -183,8 +183,12 @@ func (c *Cluster) Load(objects []runtime.Object) {
 		c.discovery.Load(served)
 	}
 	for _, s := range c.stores {
+		scope := s.scope
+		if s.Kind == "node" {
+			scope = "" // the Store itself goes by the selector
+		}
 		if s.State() != informer.NotServed {
-			s.load(objects, s.scope)
+			s.load(objects, scope)
 		}
 	}
 }

@@ -8,8 +8,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/informer"
@@ -22,6 +25,7 @@ type (
 	Services       = informer.Store[*corev1.Service, *object.Service]
 	EndpointSlices = informer.Store[*discoveryv1.EndpointSlice, *object.EndpointSlice]
 	Ingresses      = informer.Store[*networkingv1.Ingress, *object.Ingress]
+	Nodes          = informer.Store[*corev1.Node, *object.Node]
 )
 
 // kindObject is a pointer to one of the types of package object.
@@ -33,7 +37,7 @@ type kindObject interface {
 // store is an informer.Store of any type.
 type store struct {
 	*informer.Status
-	scope string // the namespace, or the name of a Namespace, "" for all
+	scope string // the namespace, the name of a Namespace, or the selector of Nodes; "" for all
 	objects
 }
 
@@ -78,6 +82,41 @@ func (c *Cluster) Ingresses(namespace string) *Ingresses {
 		resource := informer.Resource{Kind: "ingress", Name: "ingresses", Group: networkingv1.GroupName, Namespace: namespace, Optional: true}
 		return start(c, resource, object.NewIngress, c.clients.Networking.Ingresses(namespace), "")
 	})
+}
+
+// Nodes returns the store of the Nodes that a label selector selects.
+func (c *Cluster) Nodes(selector labels.Selector) *Nodes {
+	return kept(c, "node", selector.String(), func() *Nodes {
+		resource := informer.Resource{Kind: "node", Name: "nodes", Optional: true, Without: "exclude_nodes has no effect"}
+		s := newStore(c, resource, selector.String(), func(full *corev1.Node, _ *object.Fields) *object.Node {
+			if !selector.Matches(labels.Set(full.Labels)) {
+				return nil
+			}
+			return object.NewNode(full)
+		})
+		c.run = append(c.run, func(ctx context.Context) {
+			informer.Run(ctx, s, labelled[*corev1.NodeList]{c.clients.Core.Nodes(), selector.String()}, "")
+		})
+		return s
+	})
+}
+
+// labelled is a client that asks only for the objects that a label selector selects.
+type labelled[L informer.List] struct {
+	informer.Client[L]
+	selector string
+}
+
+// List implements the informer.Client interface.
+func (c labelled[L]) List(ctx context.Context, options metav1.ListOptions) (L, error) {
+	options.LabelSelector = c.selector
+	return c.Client.List(ctx, options)
+}
+
+// Watch implements the informer.Client interface.
+func (c labelled[L]) Watch(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	options.LabelSelector = c.selector
+	return c.Client.Watch(ctx, options)
 }
 
 // kept returns the store of a kind in a namespace, "" for all. It calls make the first time.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
@@ -31,6 +33,8 @@ type Options struct {
 	NoIPv4, NoIPv6  bool           // leave out the addresses of a family (D20b)
 	HTTPS           bool           // find out how HTTPS is served (D50)
 	Probe           time.Duration  // how often endpoints are probed, 0 for never
+	// ExcludeNodes selects the nodes whose endpoints are answered only where there is no other (L6); nil for none.
+	ExcludeNodes labels.Selector
 }
 
 // Defaults returns the options of a plugin block without properties: all kinds of objects, of the

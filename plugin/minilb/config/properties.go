@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/minilb/minilb/plugin/minilb/lb"
@@ -84,6 +85,17 @@ var properties = map[string]func(b *Block, args []string) error{
 			}
 			b.Options.Addresses = append(b.Options.Addresses, network.Masked())
 		}
+		return nil
+	},
+	"exclude_nodes": func(b *Block, args []string) error { // L6
+		selector, err := labels.Parse(strings.Join(args, " "))
+		switch {
+		case len(args) == 0 || err == nil && selector.Empty():
+			return wants(nil, "a SELECTOR of labels such as example.org/vps")
+		case err != nil:
+			return fmt.Errorf("%q is not a label selector such as example.org/vps or \"zone in (a, b)\": %w", strings.Join(args, " "), err)
+		}
+		b.Options.ExcludeNodes = selector
 		return nil
 	},
 	"kubeconfig": func(b *Block, args []string) error {

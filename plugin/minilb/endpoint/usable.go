@@ -19,6 +19,7 @@ type Counts struct {
 	Terminating int // serving while they terminate: answered if none is ready (E3)
 	NotReady    int // never answered
 	Suspect     int // would be answered, but probes fail
+	Excluded    int // would be answered, but are on excluded nodes, and there are others (L6)
 }
 
 // Add adds counts, with sign -1 it subtracts them.
@@ -27,6 +28,7 @@ func (s *Counts) Add(o Counts, sign int) {
 	s.Terminating += sign * o.Terminating
 	s.NotReady += sign * o.NotReady
 	s.Suspect += sign * o.Suspect
+	s.Excluded += sign * o.Excluded
 }
 
 // Usable are the entries of a Service's slices that it can be answered with, for addresses, SRV records, endpoint names, PTR
@@ -77,6 +79,35 @@ func Of(slicesOf []*object.EndpointSlice) (Usable, Counts) {
 // Has reports whether an entry is usable: a terminating one is in a family in which nothing is ready (E3).
 func (u *Usable) Has(e *Entry) bool {
 	return e.Is(object.Ready) || e.Answerable() && !u.Ready[Family(e.Addr)]
+}
+
+// Exclude removes the entries on excluded nodes, unless that would leave none of their family, and counts them. It returns the
+// families that have no others (L6).
+func (u *Usable) Exclude(nodes map[string]bool, counts *Counts) (only Families) {
+	if len(nodes) == 0 {
+		return only
+	}
+	var all, on [2]int // how many entries there are, and those on excluded nodes, by family
+	for i := range u.Entries {
+		f := Family(u.Entries[i].Addr)
+		all[f]++
+		if nodes[u.Entries[i].Node] {
+			on[f]++
+		}
+	}
+	for f, n := range on {
+		switch only[f] = n > 0 && n == all[f]; {
+		case only[f]:
+			continue
+		case u.Ready[f]:
+			counts.Ready -= n
+		default:
+			counts.Terminating -= n
+		}
+		counts.Excluded += n
+	}
+	u.Entries = slices.DeleteFunc(u.Entries, func(e Entry) bool { return nodes[e.Node] && !only[Family(e.Addr)] })
+	return only
 }
 
 // Entries returns the entries of slices in order, without superseded ones (E8), and their sets of ports.

@@ -49,6 +49,7 @@ type Resource struct {
 	Namespace string // "" for all
 	Verbs     string // what is asked for, "" for list and watch
 	Optional  bool   // what depends on other kinds only can do without it
+	Without   string // what follows in the log while an optional kind is not known, "" for nothing
 }
 
 // String returns the resource as an administrator would grant it.
@@ -307,6 +308,9 @@ func (s *Status) report(failure *kube.Error) {
 	repeats := s.reported.repeats(failure, remind)
 	known := s.now(s.Optional).known()
 	s.mu.Unlock()
+	if !known {
+		consequence = cmp.Or(consequence, s.Without)
+	}
 	switch {
 	case repeats:
 	case failure == nil:

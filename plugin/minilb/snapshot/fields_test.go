@@ -224,6 +224,7 @@ Meta.Namespace string
 Meta.UID types.UID
 Namespace.Labels labels.Set
 Namespace.Meta object.Meta
+Node.Meta object.Meta
 NamespaceSelection.From v1.FromNamespaces
 NamespaceSelection.Selector labels.Selector
 ParentRef.KindName object.KindName

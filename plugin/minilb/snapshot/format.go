@@ -55,7 +55,7 @@ type Object interface {
 // Store is the objects of a kind, in a namespace or all.
 type Store struct {
 	Kind    string // in lower case
-	Scope   string // the namespace, or the name of a Namespace, "" for all
+	Scope   string // the namespace, the name of a Namespace, or the selector of Nodes; "" for all
 	Objects []Object
 }
 
@@ -70,6 +70,7 @@ var constructors = map[string]func() Object{
 	"endpointslice":                          func() Object { return &object.EndpointSlice{} },
 	"ingress":                                func() Object { return &object.Ingress{} },
 	"namespace":                              func() Object { return &object.Namespace{} },
+	"node":                                   func() Object { return &object.Node{} },
 	strings.ToLower(object.KindGatewayClass): func() Object { return &object.GatewayClass{} },
 	strings.ToLower(object.KindGateway):      func() Object { return &object.Gateway{} },
 	strings.ToLower(object.KindListenerSet):  func() Object { return &object.ListenerSet{} },

@@ -45,7 +45,7 @@ type Claims struct {
 // NewClaims adds Claims without a Translator: Services have no addresses, and endpoints are not watched. The Cluster must
 // not run yet. onResolved is given the problems of all objects whenever some may have changed.
 func NewClaims(ts *Translators, options config.Options, onResolved func([]object.Problem)) {
-	options.HTTPS, options.Probe = false, 0
+	options.HTTPS, options.Probe, options.ExcludeNodes = false, 0, nil
 	c := newClaims(ts, &options, records.NewIndex(nil), onResolved)
 	ts.running = append(ts.running, func(ctx context.Context) { c.run(ctx, c.publish) })
 }

@@ -2,6 +2,8 @@ package translator
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 	"strings"
 
 	"k8s.io/client-go/tools/cache"
@@ -43,8 +45,26 @@ type mergeJob struct {
 	triggered int64
 	usable    *endpoint.Usable // nil until they are merged
 	states    endpoint.Counts
-	unhealthy endpoint.Families // in which probes fail for all
+	excluded  map[string]bool // nodes
+	standing  standing
 	addrs     *records.Addresses
+}
+
+// standing is how good the addresses are that a Service is answered with, by family, 0 for the best: a host that leads to several
+// Services is answered with the best ones alone (G43, L6).
+type standing [2]uint8
+
+const (
+	allSuspect  = 1 << iota // probes fail for all
+	allExcluded             // all are on excluded nodes (L6)
+)
+
+func (s *standing) add(families endpoint.Families, reason uint8) {
+	for f, is := range families {
+		if is {
+			s[f] += reason
+		}
+	}
 }
 
 // begin returns the job of a Service that is due, nil if it is not, or no longer exposed. With probes it decides which
@@ -56,20 +76,25 @@ func (s *serviceState) begin(service cache.ObjectName) *mergeJob {
 	if e == nil || !due {
 		return nil
 	}
-	job := &mergeJob{service: service, e: e, ports: e.ServicePorts, slices: s.slicesOf[service], triggered: triggered}
+	job := &mergeJob{service: service, e: e, ports: e.ServicePorts, slices: s.slicesOf[service], triggered: triggered, excluded: s.excluded}
 	if s.probing != nil {
-		u, counts := endpoint.Of(job.slices)
-		job.unhealthy = s.keepHealthy(service, e, &u, &counts)
-		job.usable, job.states = &u, counts
+		job.choose()
+		job.standing.add(s.keepHealthy(service, e, job.usable, &job.states), allSuspect)
 	}
 	e.job = job
 	return job
 }
 
+// choose finds the usable endpoints, without those on excluded nodes.
+func (job *mergeJob) choose() {
+	u, counts := endpoint.Of(job.slices)
+	job.standing.add(u.Exclude(job.excluded, &counts), allExcluded)
+	job.usable, job.states = &u, counts
+}
+
 func (job *mergeJob) merge(o *config.Options) {
 	if job.usable == nil {
-		u, counts := endpoint.Of(job.slices)
-		job.usable, job.states = &u, counts
+		job.choose()
 	}
 	job.addrs = endpoint.Addresses(o, job.usable, job.ports)
 }
@@ -98,8 +123,8 @@ func (s *serviceState) refresh(job *mergeJob) bool {
 	s.states.Add(job.states, 1)
 	e.states = job.states
 	before := e.addrs.Load()
-	changed := e.addrs.Store(job.addrs)
-	if !e.healthy.Store(job.healthy()) && !changed {
+	changed, now := e.addrs.Store(job.addrs), job.standing
+	if *e.standing.Swap(&now) == now && !changed {
 		return false
 	}
 	if changed {
@@ -121,17 +146,16 @@ func (s *serviceState) refresh(job *mergeJob) bool {
 	return true
 }
 
-// healthy returns the addresses without those of families in which none is healthy.
-func (job *mergeJob) healthy() *records.Addresses {
-	if job.unhealthy == (endpoint.Families{}) {
-		return job.addrs
+// exclude makes the endpoints of a node be answered only where there is no other, or no longer so (L6).
+func (s *serviceState) exclude(node string, excluded bool) {
+	nodes := maps.Clone(s.excluded) // jobs read it meanwhile
+	if nodes[node] = excluded; !excluded {
+		delete(nodes, node)
 	}
-	healthy := *job.addrs
-	if job.unhealthy[0] {
-		healthy.V4 = nil
+	s.excluded = nodes
+	for service := range s.exposed {
+		if slices.ContainsFunc(s.slicesOf[service], func(of *object.EndpointSlice) bool { return slices.Contains(of.Endpoints.Nodes, node) }) {
+			s.update(service, 0)
+		}
 	}
-	if job.unhealthy[1] {
-		healthy.V6 = nil
-	}
-	return &healthy
 }

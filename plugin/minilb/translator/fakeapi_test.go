@@ -1,6 +1,7 @@
 package translator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -72,7 +73,8 @@ func (a *fakeAPI) serve(client *clienttesting.Fake) {
 		if err := a.refused[resource]; err != nil {
 			return true, nil, err
 		}
-		a.selectors[resource] = action.(clienttesting.WatchAction).GetWatchRestrictions().Fields.String()
+		selected := action.(clienttesting.WatchAction).GetWatchRestrictions()
+		a.selectors[resource] = cmp.Or(selected.Fields.String(), selected.Labels.String())
 		stream := watch.NewRaceFreeFake()
 		a.streams[resource] = stream
 		if resource != a.hung {
@@ -104,6 +106,8 @@ func (*fakeAPI) empty(resource string) runtime.Object {
 		return &networkingv1.Ingress{}
 	case "namespaces":
 		return &corev1.Namespace{}
+	case "nodes":
+		return &corev1.Node{}
 	}
 	return &unstructured.Unstructured{Object: map[string]any{}}
 }

@@ -175,7 +175,7 @@ func TestProbing(t *testing.T) {
 	}
 	p.stays("same.shop.minilb.", "127.0.0.1") // or there would be none
 	p.logged("W Service shop/same and 1 more: endpoint 127.0.0.1:", " on node n1 accepts no connections (connection refused)")
-	want := map[string]int{"ready": 2, "suspect": 2, "terminating": 0, "not_ready": 0}
+	want := map[string]int{"ready": 2, "suspect": 2, "terminating": 0, "not_ready": 0, "excluded": 0}
 	if got := p.tr.Stats().Endpoints; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got endpoints %v, want %v", got, want)
 	}
@@ -199,7 +199,7 @@ func TestProbing(t *testing.T) {
 	p.services().Delete(testService("shop/web", 1, ""))
 	slices.Update(p.slice("shop/same", "same-1", http))
 	p.publish()
-	want = map[string]int{"ready": 0, "suspect": 0, "terminating": 0, "not_ready": 0}
+	want = map[string]int{"ready": 0, "suspect": 0, "terminating": 0, "not_ready": 0, "excluded": 0}
 	if got := p.tr.Stats().Endpoints; fmt.Sprint(got) != fmt.Sprint(want) || len(p.tr.services.state.probed) > 0 {
 		t.Errorf("got endpoints %v, want %v; probed are %v", got, want, p.tr.services.state.probed)
 	}

@@ -3,8 +3,8 @@ package translator
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"k8s.io/client-go/tools/cache"
@@ -25,24 +25,30 @@ type union struct {
 }
 
 func (u *union) merge(o *config.Options, services map[cache.ObjectName]*exposedService) *records.Addresses {
-	sets := []*records.Addresses{records.NewAddresses(o.FilterFamilies(u.fixed)...)}
-	var doubtful []*records.Addresses
+	sets, standings := []*records.Addresses{records.NewAddresses(o.FilterFamilies(u.fixed)...)}, []standing{{}}
 	for _, name := range u.services {
 		if e := services[name]; e != nil {
-			sets, doubtful = append(sets, e.healthy.Load()), append(doubtful, e.addrs.Load())
+			sets, standings = append(sets, e.addrs.Load()), append(standings, *e.standing.Load())
 		}
 	}
-	sound4 := slices.ContainsFunc(sets, func(a *records.Addresses) bool { return len(a.V4) > 0 })
-	sound6 := slices.ContainsFunc(sets, func(a *records.Addresses) bool { return len(a.V6) > 0 })
-	for i, all := range doubtful {
-		addrs := *sets[i+1]
-		if !sound4 {
-			addrs.V4 = all.V4
+	best := standing{math.MaxUint8, math.MaxUint8}
+	for i, addrs := range sets {
+		if len(addrs.V4) > 0 {
+			best[0] = min(best[0], standings[i][0])
 		}
-		if !sound6 {
-			addrs.V6 = all.V6
+		if len(addrs.V6) > 0 {
+			best[1] = min(best[1], standings[i][1])
 		}
-		sets[i+1] = &addrs
+	}
+	for i, all := range sets {
+		addrs := *all
+		if standings[i][0] > best[0] {
+			addrs.V4 = nil
+		}
+		if standings[i][1] > best[1] {
+			addrs.V6 = nil
+		}
+		sets[i] = &addrs
 	}
 	return records.Union(sets...)
 }

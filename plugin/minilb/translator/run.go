@@ -75,7 +75,7 @@ func (c *Claims) parents() (unavailable map[object.KindName]gateway.Cause, certa
 	unavailable, certain = map[object.KindName]gateway.Cause{}, true
 	for _, h := range c.optional {
 		switch h.Kind {
-		case "ingress", "httproute", "grpcroute", "tlsroute":
+		case "node", "ingress", "httproute", "grpcroute", "tlsroute":
 			continue
 		}
 		certain = certain && h.Decided()

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"k8s.io/client-go/tools/cache"
 
@@ -26,9 +27,7 @@ type exposedService struct {
 	targets []probe.Target // where its endpoints are probed, in order
 	nodes   []string       // of its endpoints that cannot be probed, in order
 
-	// healthy has the addresses without those of a family of which probes fail for all: these are answered, but not for
-	// hosts that lead to other Services with healthy ones (G43).
-	healthy records.AddressSet
+	standing atomic.Pointer[standing] // of the addresses
 }
 
 // serviceState is the Services and EndpointSlices of a plugin block. It is not safe for concurrent use: services has the lock.
@@ -42,6 +41,7 @@ type serviceState struct {
 	renamed            map[cache.ObjectName]bool                    // Services whose names have come or gone since they were published
 	slicesOf           map[cache.ObjectName][]*object.EndpointSlice // by Service, whether exposed or not (E1)
 	slicesWithProblems map[cache.ObjectName]*object.EndpointSlice
+	excluded           map[string]bool               // nodes whose endpoints are answered only where there is no other (L6); replaced, never changed
 	states             endpoint.Counts               // of the endpoints of all exposed Services
 	unions             map[cache.ObjectName][]*union // by the Services in them
 
@@ -64,6 +64,7 @@ func (s *serviceState) expose(service *object.Service) {
 	case e == nil:
 		e = &exposedService{addrs: &records.AddressSet{}}
 		e.node = &records.Node{Addrs: e.addrs, NamesBelow: true, Source: "service", Namespace: service.Namespace, Service: service.Name}
+		e.standing.Store(&standing{})
 		s.exposed[key] = e
 		s.namespaces[service.Namespace]++
 	case ports.Equal(e.ServicePorts):

@@ -55,8 +55,9 @@ func TestUnionDoubtful(t *testing.T) {
 			e := &exposedService{addrs: records.NewAddressSet(&records.Addresses{
 				V4: []netip.Addr{netip.MustParseAddr("10.0.0." + name.Name)}, V6: []netip.Addr{netip.MustParseAddr("fd00::" + name.Name)},
 			})}
-			job := mergeJob{addrs: e.addrs.Load(), unhealthy: endpoint.Families{doubtful&v4 != 0, doubtful&v6 != 0}}
-			e.healthy.Store(job.healthy())
+			var now standing
+			now.add(endpoint.Families{doubtful&v4 != 0, doubtful&v6 != 0}, allSuspect)
+			e.standing.Store(&now)
 			exposed[name] = e
 			u.services = append(u.services, name)
 		}
@@ -118,7 +119,7 @@ func TestRefreshZones(t *testing.T) {
 		}, []string{"minilb.", "lan."}},
 		{"all are suspect", true, true, true, func(b *bench) {
 			e := b.tr.services.state.exposed[web]
-			job := &mergeJob{service: web, e: e, addrs: e.addrs.Load(), states: e.states, unhealthy: endpoint.Families{true}}
+			job := &mergeJob{service: web, e: e, addrs: e.addrs.Load(), states: e.states, standing: standing{allSuspect}}
 			for _, want := range []bool{true, false} {
 				if got := b.tr.services.state.refresh(job); got != want {
 					t.Errorf("all are suspect: changed: %v, want %v", got, want)

@@ -44,6 +44,7 @@ func newServices(options *config.Options, index *records.Index, onRenamed func()
 			due:                map[cache.ObjectName]int64{},
 			probed:             map[netip.AddrPort][]cache.ObjectName{},
 			followers:          map[string][]cache.ObjectName{},
+			excluded:           map[string]bool{},
 		},
 	}
 }

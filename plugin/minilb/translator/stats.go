@@ -9,7 +9,7 @@ import (
 // Stats counts what a Translator made of the cluster.
 type Stats struct {
 	Names       map[string]int // names that are answered, by the kind of object they come from
-	Endpoints   map[string]int // endpoints of the exposed Services: "ready", "terminating", "not_ready" or "suspect"
+	Endpoints   map[string]int // endpoints of the exposed Services: "ready", "terminating", "not_ready", "suspect" or "excluded"
 	Rejected    map[string]int // claims on hosts that do not count, by reason
 	Unreachable int            // hosts outside the server blocks' zones (D8)
 }
@@ -29,6 +29,7 @@ func (t *Translator) Stats() Stats {
 	}
 	s.Endpoints = map[string]int{
 		"ready": endpoints.Ready, "terminating": endpoints.Terminating, "not_ready": endpoints.NotReady, "suspect": endpoints.Suspect,
+		"excluded": endpoints.Excluded,
 	}
 	return s
 }

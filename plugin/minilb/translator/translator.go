@@ -1,6 +1,7 @@
 package translator
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync/atomic"
@@ -61,6 +62,11 @@ func NewTranslator(ts *Translators, options config.Options, index *records.Index
 		t.slices = append(t.slices, slices.Status)
 	}
 	t.required = append(t.required, t.slices...)
+	if options.ExcludeNodes != nil {
+		nodes := t.cluster.Nodes(options.ExcludeNodes)
+		nodes.Subscribe(t.onNode)
+		t.optional = append(t.optional, nodes.Status)
+	}
 	ts.running = append(ts.running, func(ctx context.Context) { t.run(ctx, t.publish) })
 	return t
 }
@@ -80,6 +86,11 @@ func (t *Translator) onSlice(old, new *object.EndpointSlice) {
 	if !same || new.ProblemsOf() != nil && old.Service != new.Service {
 		t.changed() // to be logged and counted, or no longer
 	}
+}
+
+func (t *Translator) onNode(old, new *object.Node) {
+	node := cmp.Or(new, old)
+	t.services.with(func(s *serviceState) { s.exclude(node.Name, new != nil) })
 }
 
 // observe reports the latency of a change that was triggered then, in Unix nanoseconds, unless it is implausible: anyone may

@@ -67,7 +67,7 @@ func TestTranslatorService(t *testing.T) {
 		t.Errorf("D24: new addresses left the serial at %d", got)
 	}
 	slices.Update(serviceSlice("shop/web", "web-3", "10.0.0.4 rST", "10.0.0.5 rST"))
-	if got, want := b.tr.Stats().Endpoints, map[string]int{"ready": 2, "terminating": 2, "not_ready": 1, "suspect": 0}; !maps.Equal(got, want) {
+	if got, want := b.tr.Stats().Endpoints, map[string]int{"ready": 2, "terminating": 2, "not_ready": 1, "suspect": 0, "excluded": 0}; !maps.Equal(got, want) {
 		t.Errorf("got endpoints %v, want %v", got, want)
 	}
 	slices.Delete(serviceSlice("shop/web", "web-3"))

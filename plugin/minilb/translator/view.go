@@ -82,6 +82,7 @@ type Endpoint struct {
 	Node     string     `json:"node"`     // "" if its slice names none
 	State    string     `json:"state"`    // one of object's
 	Answered bool       `json:"answered"` // it is among the addresses that the Service is answered with
+	Excluded bool       `json:"excluded"` // its node is excluded: it is answered only if there is no other of its family (L6)
 }
 
 // Services returns the exposed Services by namespace and name.
@@ -109,12 +110,15 @@ func (v *View) Service(namespace, name string) (ServiceStatus, bool) {
 	}
 	all, _ := endpoint.Entries(v.translator.services.state.slicesOf[key])
 	slices.SortFunc(all, func(a, b endpoint.Entry) int { return a.Compare(&b.Endpoint) })
-	u, _ := endpoint.Of(v.translator.services.state.slicesOf[key])
+	u, counts := endpoint.Of(v.translator.services.state.slicesOf[key])
+	excluded := v.translator.services.state.excluded
+	only := u.Exclude(excluded, &counts)
 	answered := e.addrs.Load()
 	for _, of := range all {
 		s.Endpoints = append(s.Endpoints, Endpoint{
 			Service: key.String(), Addr: of.Addr, Hostname: of.Hostname, Node: of.Node,
-			State: of.Conditions.String(), Answered: u.Has(&of) && answered.Has(of.Addr),
+			State: of.Conditions.String(), Excluded: excluded[of.Node],
+			Answered: u.Has(&of) && answered.Has(of.Addr) && (!excluded[of.Node] || only[endpoint.Family(of.Addr)]),
 		})
 	}
 	slices.Sort(s.Problems)

@@ -145,6 +145,7 @@
 {{- $lines = append $lines (printf "claim %s%s" (join " " .suffixes) $from) -}}
 {{- end -}}
 {{- with $plugin.addresses }}{{ $lines = append $lines (printf "addresses %s" (join " " .)) }}{{ end -}}
+{{- with $plugin.excludeNodes }}{{ $lines = append $lines (printf "exclude_nodes %s" .) }}{{ end -}}
 {{- range list "ttl" "maxAnswers" -}}
 {{- $value := index $plugin . -}}
 {{- if not (kindIs "invalid" $value) }}{{ $lines = append $lines (printf "%s %d" (snakecase .) (int $value)) }}{{ end -}}
