@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -93,8 +95,8 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	r := &routesRun{stdout: stdout, stderr: stderr}
 	name := flags.String("o", "ip", "output `format`")
 	gateway := flags.String("gateway", "", "`address` of the LAN's own router: a podCIDR that contains it gets no\n"+
-		"route. The DHCP formats need it, of IPv4, for their default route\n"+
-		"(default none)")
+		"route. The DHCP formats need it, of IPv4, for their default route, and\n"+
+		"frr-k8s for its BGP sessions (default none)")
 	flags.StringVar(&r.options.Interface, "interface", "", "`name` of the router's interface to the LAN, for formats that name one;\n"+
 		"dnsmasq and onlink need it (default lan for openwrt, eth0 for netplan\n"+
 		"and radvd), or for vyos-dhcp of its shared network (default LAN)")
@@ -103,6 +105,14 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	withinFlag(flags, &r.lan)
 	servers := serversFlags(flags)
 	subnet := flags.String("subnet", "", "IPv4 `prefix` of the LAN, which vyos-dhcp needs (default none)")
+	flags.Func("asn", "`number` of the nodes' autonomous system, for frr-k8s (default 64512)", func(text string) error {
+		number, err := strconv.ParseUint(text, 10, 32)
+		if err != nil || number == 0 {
+			return errors.New("want a number from 1 to 4294967295")
+		}
+		r.options.ASN = uint32(number)
+		return nil
+	})
 	watch := flags.Bool("watch", false, "continue, and print what changes (default false)")
 	apply := flags.Bool("apply", false, "update the routing table of this host (default false)")
 	cleanup := flags.Bool("cleanup", false, "remove what -apply has added and exit; stop it before (default false)")
@@ -151,7 +161,7 @@ func exclusive(flags *flag.FlagSet) error {
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	for _, with := range []struct{ name, without string }{
-		{"apply", "cleanup watch o interface subnet"}, {"cleanup", "watch o interface gateway subnet nodes-in within"},
+		{"apply", "cleanup watch o interface subnet asn"}, {"cleanup", "watch o interface gateway subnet asn nodes-in within"},
 	} {
 		for other := range strings.FieldsSeq(with.without) {
 			if given[with.name] && given[other] {
@@ -234,7 +244,7 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 		r.warnSkipped(routes.Changes(nil, entries))
 		return wrong
 	}
-	if length := routes.OptionLength(entries); r.format.Gateway && length > routes.MaxOption {
+	if length := routes.OptionLength(entries); r.format.DHCP() && length > routes.MaxOption {
 		r.advise("warning", fmt.Sprintf("the option takes %d bytes, more than one option holds: the DHCP server must split it (RFC 3396), and not all clients can join the parts; give the router the routes, too", length))
 	}
 	if r.format.Hint != "" && slices.ContainsFunc(entries, func(e routes.Entry) bool { return e.Problem == "" }) {

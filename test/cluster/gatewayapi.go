@@ -35,6 +35,7 @@ var moduleSums = map[string]string{
 	gatewayAPI + "@v1.6.3":            "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=",
 	gatewayAPIConformance + "@v1.6.3": "h1:UxhSb1GrDsyl+PdKe3g8a/BFWgP6hzy2PPFmZRgqeMQ=",
 
+	frrK8s: "h1:JLlCeXVlW5BLVdPy2u5sS9UCVlnK9x2vzWbIkxb8Atk=",
 	prometheusOperator + "@" + prometheusOperatorRelease: "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
 }
 

@@ -15,7 +15,8 @@ type Format struct {
 	Name     string // of -o
 	About    string // the program that it is for
 	Default  string // interface, "" if the format has none
-	Gateway  bool   // DHCP options, which need the LAN's own router for the default route (R11)
+	Gateway  bool   // needs the LAN's own router: for the default route of DHCP options (R11), or as the neighbor of BGP sessions
+	BGP      bool   // BGP sessions, of the family of that router
 	Subnet   bool   // names the LAN's IPv4 subnet
 	Tagged   bool   // the interface to the LAN must be named: the routes are for the clients there only (R9)
 	IPv6     bool   // for IPv6 only
@@ -37,6 +38,8 @@ var Formats = []Format{
 	{Name: "openwrt", About: "OpenWrt's uci", Default: "lan", Hint: FirewallHint, write: openWrt},
 	{Name: "vyos", About: "VyOS", Hint: FirewallHint, write: each(vyOS)},
 	{Name: "frr", About: "FRRouting's vtysh", Hint: FirewallHint, comment: "!", write: each(frr), change: frrChange},
+	{Name: "frr-k8s", About: "FRRConfigurations of frr-k8s, with -gateway", Gateway: true, BGP: true, Hint: FirewallHint, write: frrK8s},
+	{Name: "bird", About: "BIRD 2, static protocols", Hint: FirewallHint, write: bird},
 	{Name: "junos", About: "Juniper JunOS", Hint: FirewallHint, write: each(junOS)},
 	{Name: "networkd", About: "systemd.network sections", write: each(networkd)},
 	{Name: "netplan", About: "netplan YAML", Default: "eth0", comment: "        #", write: netplan},
@@ -56,6 +59,7 @@ var Formats = []Format{
 type Options struct {
 	Interface string       // of the router to the LAN, "" for the format's default
 	Gateway   netip.Addr   // the LAN's own router
+	ASN       uint32       // of the nodes in BGP, 0 for the format's default
 	Subnet    netip.Prefix // of the LAN's DHCP server, without host bits
 }
 
@@ -66,11 +70,22 @@ type table struct {
 	comment string
 }
 
+// problems writes the problems as comments.
+func (t *table) problems() string { return t.lines(func(Entry) string { return "" }) }
+
+// of returns the routes of a family.
+func (t *table) of(is4 bool) []Entry {
+	return slices.DeleteFunc(slices.Clone(t.entries), func(e Entry) bool { return e.Problem != "" || e.Destination.Addr().Is4() != is4 })
+}
+
 // FirewallHint is what a router that filters packets needs beside the routes (R14).
 const FirewallHint = "if this router filters packets, accept LAN-to-podCIDR traffic statelessly: replies bypass this router"
 
 // optionHint is that not every client requests option 121 (R12).
 const optionHint = "give the router the routes, too: some clients ignore option 121, Android reportedly"
+
+// DHCP reports whether the format has options for a DHCP server.
+func (f Format) DHCP() bool { return f.Gateway && !f.BGP }
 
 // FormatByName returns the format of routes of a name. Its error names those of ResolverFormats, too.
 func FormatByName(name string) (Format, error) {
@@ -104,10 +119,14 @@ func (f Format) Check(o Options) error {
 		return fmt.Errorf("-subnet: %s has none", f.Name)
 	case f.Subnet && !o.Subnet.Addr().Is4():
 		return fmt.Errorf("name the subnet of the LAN with -subnet, such as 192.168.1.0/24: %s needs it", f.Name)
-	case f.Gateway && !o.Gateway.IsValid(): // R11
+	case !f.BGP && o.ASN != 0:
+		return fmt.Errorf("-asn: %s has none", f.Name)
+	case f.BGP && !o.Gateway.IsValid():
+		return fmt.Errorf("name the LAN's router with -gateway: by %s the nodes tell it their routes", f.Name)
+	case f.DHCP() && !o.Gateway.IsValid(): // R11
 		return errors.New("name the LAN's router with -gateway: a client that gets option 121 ignores the router of option 3, " +
 			"so that it loses the Internet unless the default route is among the routes (RFC 3442)")
-	case f.Gateway && !o.Gateway.Is4():
+	case f.DHCP() && !o.Gateway.Is4():
 		return fmt.Errorf("-gateway %s: want the IPv4 address of the LAN's router, as option 121 is for IPv4 only", o.Gateway)
 	case f.Subnet && !o.Subnet.Contains(o.Gateway):
 		return fmt.Errorf("-gateway %s is not in -subnet %s: name the router of that network", o.Gateway, o.Subnet)
@@ -131,27 +150,27 @@ func (f Format) Write(entries []Entry, o Options) (string, error) {
 	}
 	o.Interface = cmp.Or(o.Interface, f.Default)
 	t := &table{o, entries, f.comment}
-	err := f.missing(entries)
+	err := f.missing(entries, o)
 	if err == nil && f.loads != nil {
 		err = f.loads(t)
 	}
 	switch {
 	case err != nil && !f.Document:
 		return "", err
-	case f.Gateway:
+	case f.DHCP():
 		return t.withoutOption() + f.write(t), nil
 	}
 	return f.write(t), err
 }
 
 // missing returns an error if the format can have none of the routes.
-func (f Format) missing(entries []Entry) error {
+func (f Format) missing(entries []Entry, o Options) error {
 	routes := map[string]bool{} // by family
 	for _, e := range byDestination(entries) {
 		routes[e.by("IPv4", "IPv6")] = true
 	}
 	only := "IPv4" // R10
-	if f.IPv6 {
+	if f.IPv6 || f.BGP && o.Gateway.Is6() {
 		only = "IPv6" // R13
 	}
 	switch {
@@ -159,6 +178,8 @@ func (f Format) missing(entries []Entry) error {
 		return errors.New("no routes: the cluster has no nodes, or all have the label minilb/ignore")
 	case len(routes) == 0:
 		return errors.New("no routes: no node has a podCIDR and an InternalIP that make one")
+	case f.BGP && !routes[only]:
+		return fmt.Errorf("no routes: a BGP session with %s is for %s, and no node has a podCIDR and an InternalIP of it", o.Gateway, only)
 	case (f.Gateway || f.IPv6 || f.OnLink) && !routes[only]:
 		return fmt.Errorf("no routes: %s is for %s, and no node has a podCIDR and an InternalIP of it; choose another format with -o", f.Name, only)
 	}

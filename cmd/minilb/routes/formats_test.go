@@ -156,6 +156,7 @@ func TestFormatErrors(t *testing.T) {
 		{"openwrt-dhcp", "$(reboot)", "192.168.1.1", "is not the name of an interface: want letters, digits, dots, hyphens and underscores"},
 		{"onlink", "", "", "name this host's interface to the LAN with -interface, such as br-lan or eth0: onlink needs it, as its route has no next hop"},
 		{"radvd", "-eth0", "", "is not the name of an interface"},
+		{"frr-k8s", "", "", "name the LAN's router with -gateway: by frr-k8s the nodes tell it their routes"},
 	} {
 		format, err := FormatByName(tc.format)
 		if err != nil {
@@ -165,6 +166,9 @@ func TestFormatErrors(t *testing.T) {
 		if text, err := format.Write(formatNodes(), Options{Interface: tc.iface, Gateway: gateway}); err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") || text != "" {
 			t.Errorf("%s: got %q and error %v, want %q", tc.format, text, err, tc.want)
 		}
+	}
+	if text, err := Formats[0].Write(formatNodes(), Options{ASN: 64512}); err == nil || err.Error() != "-asn: ip has none" || text != "" {
+		t.Errorf("got %q, %v", text, err)
 	}
 	if _, err := FormatByName("cisco"); err == nil || !strings.Contains(err.Error(), `-o "cisco": choose one of ip, json, routeros`) {
 		t.Errorf("got %v", err)
@@ -221,6 +225,8 @@ func TestNoRoutes(t *testing.T) {
 		others := []string{"", "no routes: " + f.Name + " is for IPv4, and no node has", "no routes: " + f.Name + " is for IPv6, and no node has"}
 		wrong := map[string]string{"no nodes": "no routes: the cluster has no nodes", "bare": none}
 		switch {
+		case f.BGP:
+			wrong["IPv6"] = "no routes: a BGP session with 192.168.1.1 is for IPv4, and no node has"
 		case f.Gateway || f.OnLink:
 			wrong["IPv6"] = others[1]
 		case f.Name == "radvd":

@@ -47,10 +47,14 @@ var grammars = map[string]string{
 	"ip": `# NOTE|ip (-6 )?route (replace|del) CIDR via ADDR`,
 	"routeros": `# NOTE|/(ip|ipv6) route (add dst-address=CIDR gateway=ADDR comment="minilb NAME"|remove \[find dst-address=CIDR comment="minilb NAME"\]|` +
 		`set \[find dst-address=CIDR comment="minilb NAME"\] gateway=ADDR comment="minilb NAME")`,
-	"onlink":   `# NOTE|ip route replace CIDR dev IFACE`,
-	"openwrt":  `# NOTE|uci set network\.minilb_[a-z0-9_]+(=route6?|\.interface='IFACE'|\.target='CIDR'|\.gateway='ADDR')|uci commit network|/etc/init\.d/network reload`,
-	"vyos":     `# NOTE|set protocols static route6? CIDR next-hop ADDR`,
-	"frr":      `! NOTE|(no )?(ip|ipv6) route CIDR ADDR`,
+	"onlink":  `# NOTE|ip route replace CIDR dev IFACE`,
+	"openwrt": `# NOTE|uci set network\.minilb_[a-z0-9_]+(=route6?|\.interface='IFACE'|\.target='CIDR'|\.gateway='ADDR')|uci commit network|/etc/init\.d/network reload`,
+	"vyos":    `# NOTE|set protocols static route6? CIDR next-hop ADDR`,
+	"frr":     `! NOTE|(no )?(ip|ipv6) route CIDR ADDR`,
+	"frr-k8s": `# NOTE|---|apiVersion: frrk8s\.metallb\.io/v1beta1|kind: FRRConfiguration|metadata:|  name: "minilb-ipv[46]-NAME"|spec:|  nodeSelector:|    matchLabels:|` +
+		`      kubernetes\.io/hostname: "NAME"|  bgp:|    routers:|    - asn: \d+|      prefixes: \["CIDR"(, "CIDR")*\]|      neighbors:|      - address: "ADDR"|` +
+		`        dynamicASN: external|        toAdvertise:|          allowed:|            prefixes: \["CIDR"(, "CIDR")*\]`,
+	"bird":     `# NOTE|protocol static minilb_ipv[46] {|\tipv[46];|\troute CIDR via ADDR; # NAME|}`,
 	"junos":    `# NOTE|set routing-options (rib inet6\.0 )?static route CIDR next-hop ADDR`,
 	"networkd": `# NOTE|# node NAME|\[Route\]|Destination=CIDR|Gateway=ADDR|`,
 	"netplan":  `network:|  version: 2|  ethernets:|    "IFACE":|      routes:|        # NOTE|        - to: "CIDR"|          via: "ADDR"`,

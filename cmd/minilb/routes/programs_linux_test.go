@@ -203,3 +203,24 @@ cat /run/log >&2
 		}
 	}
 }
+
+// BIRD sets the routes of a file that it includes.
+func TestBirdRuns(t *testing.T) {
+	bird := program(t, "bird", "bird2")
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "minilb.conf"), written(t, "bird", LAN{}.fromNodes(append(hostileNodes(), routed...))))
+	write(t, filepath.Join(dir, "bird.conf"), "router id 192.168.1.1;\nprotocol device {}\nprotocol kernel { ipv4 { export all; }; }\nprotocol kernel { ipv6 { export all; }; }\ninclude \"minilb.conf\";\n")
+	shown := sandbox(t, bird+` -f -c `+dir+`/bird.conf -s `+dir+`/bird.ctl >`+dir+`/log 2>&1 &
+pid=$!
+tries=0
+until [ "$(ip -4 route show proto bird | wc -l)" = 2 ] && [ "$(ip -6 route show proto bird | wc -l)" = 1 ]; do
+	tries=$((tries + 1))
+	if [ $tries -gt 200 ]; then cat `+dir+`/log; break; fi
+	sleep 0.1
+done
+ip -4 route show proto bird
+ip -6 route show proto bird
+kill $pid
+`)
+	expectRouted(t, shown, "10.244.0.0/24 via 192.168.1.30 dev lan", "10.244.1.0/24 via 192.168.1.31 dev lan", "fd00:0:0:1::/64 via 2001:db8::30 dev lan")
+}

@@ -32,6 +32,7 @@ func TestPrograms(t *testing.T) {
 		want                           string   // in what the program prints
 	}{
 		{"frr", "vtysh", "frr", "TEXT", []string{"--dryrun", "--inputfile", "FILE"}, ""},
+		{"bird", "bird", "bird2", "protocol device {}\nTEXT", []string{"-p", "-c", "FILE"}, ""},
 		{"radvd", "radvd", "radvd", "TEXT", []string{"--configtest", "--config", "FILE"}, "config file, FILE, syntax ok"},
 		{"dnsmasq", "dnsmasq", "dnsmasq-base", "dhcp-range=192.168.1.100,192.168.1.200\nTEXT", []string{"--test", "--conf-file=FILE"}, "syntax check OK"},
 		{"isc", "dhcpd", "isc-dhcp-server", "TEXTsubnet 192.168.1.0 netmask 255.255.255.0 { range 192.168.1.100 192.168.1.200; }\n", []string{"-t", "-cf", "FILE"}, ""},
