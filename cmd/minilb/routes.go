@@ -98,8 +98,9 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		"route. The DHCP formats need it, of IPv4, for their default route, and\n"+
 		"frr-k8s for its BGP sessions (default none)")
 	flags.StringVar(&r.options.Interface, "interface", "", "`name` of the router's interface to the LAN, for formats that name one;\n"+
-		"dnsmasq and onlink need it (default lan for openwrt, eth0 for netplan\n"+
-		"and radvd), or for vyos-dhcp of its shared network (default LAN)")
+		"dnsmasq and onlink need it (default lan for openwrt, opnsense and\n"+
+		"pfsense, eth0 for netplan and radvd), or for vyos-dhcp of its shared\n"+
+		"network (default LAN)")
 	networksFlag(flags, &r.lan.Nodes, "nodes-in", "`networks`, separated by commas: of a node's several InternalIPs one in\n"+
 		"them is the next hop (default the node's first)")
 	withinFlag(flags, &r.lan)

@@ -157,6 +157,7 @@ func TestFormatErrors(t *testing.T) {
 		{"onlink", "", "", "name this host's interface to the LAN with -interface, such as br-lan or eth0: onlink needs it, as its route has no next hop"},
 		{"radvd", "-eth0", "", "is not the name of an interface"},
 		{"frr-k8s", "", "", "name the LAN's router with -gateway: by frr-k8s the nodes tell it their routes"},
+		{"pfsense", "<lan>", "", "is not the name of an interface"},
 	} {
 		format, err := FormatByName(tc.format)
 		if err != nil {

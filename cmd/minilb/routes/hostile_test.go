@@ -54,7 +54,17 @@ var grammars = map[string]string{
 	"frr-k8s": `# NOTE|---|apiVersion: frrk8s\.metallb\.io/v1beta1|kind: FRRConfiguration|metadata:|  name: "minilb-ipv[46]-NAME"|spec:|  nodeSelector:|    matchLabels:|` +
 		`      kubernetes\.io/hostname: "NAME"|  bgp:|    routers:|    - asn: \d+|      prefixes: \["CIDR"(, "CIDR")*\]|      neighbors:|      - address: "ADDR"|` +
 		`        dynamicASN: external|        toAdvertise:|          allowed:|            prefixes: \["CIDR"(, "CIDR")*\]`,
-	"bird":     `# NOTE|protocol static minilb_ipv[46] {|\tipv[46];|\troute CIDR via ADDR; # NAME|}`,
+	"bird": `# NOTE|protocol static minilb_ipv[46] {|\tipv[46];|\troute CIDR via ADDR; # NAME|}`,
+	"opnsense": `# NOTE|# OPNSENSE is the URL, KEY and SECRET are those of a user who may edit gateways and static routes|curl -sSf -u "\$KEY:\$SECRET" -H 'Content-Type: application/json' -d '(` +
+		`{"gateway_item":{"descr":"minilb NAME","gateway":"ADDR","interface":"IFACE","ipprotocol":"inet6?","monitor_disable":"1","name":"minilb_[a-z0-9_]{1,24}"}}|` +
+		`{"route":{"descr":"minilb NAME","disabled":"0","gateway":"minilb_[a-z0-9_]{1,24}","network":"CIDR"}}|{})' "\$OPNSENSE/api/(routing/settings/(addGateway|reconfigure)|routes/routes/(addroute|reconfigure))"`,
+	"pfsense": `# NOTE|# in the element (gateways|staticroutes), beside what it has|</?(gateway_item|route)>|\t<interface>IFACE</interface>|\t<gateway>(ADDR|minilb_[a-z0-9_]{1,24})</gateway>|` +
+		`\t<name>minilb_[a-z0-9_]{1,24}</name>|\t<weight>1</weight>|\t<ipprotocol>inet6?</ipprotocol>|\t<monitor_disable></monitor_disable>|\t<descr>minilb NAME</descr>|\t<network>CIDR</network>`,
+	"unifi": `# NOTE|# UNIFI is the URL of the gateway or console, KEY an API key of it|curl -sSf -H "X-API-KEY: \$KEY" -H 'Content-Type: application/json' -d '` +
+		`{"enabled":true,"name":"minilb [a-z0-9.-]{1,121}","static-route_distance":1,"static-route_network":"CIDR","static-route_nexthop":"ADDR","static-route_type":"nexthop-route","type":"static-route"}` +
+		`' "\$UNIFI/proxy/network/api/s/default/rest/routing"`,
+	"fritzbox": `# NOTE|Home Network / Network / Network Settings / Additional Settings / Static Routing Table / IPv[46] Routes / New IPv[46] Route|` +
+		`  IPv4 network ADDR +subnet mask ADDR +gateway ADDR|  IPv6 network ADDR  prefix length \d+  gateway ADDR`,
 	"junos":    `# NOTE|set routing-options (rib inet6\.0 )?static route CIDR next-hop ADDR`,
 	"networkd": `# NOTE|# node NAME|\[Route\]|Destination=CIDR|Gateway=ADDR|`,
 	"netplan":  `network:|  version: 2|  ethernets:|    "IFACE":|      routes:|        # NOTE|        - to: "CIDR"|          via: "ADDR"`,
@@ -172,7 +182,7 @@ func TestGrammars(t *testing.T) {
 // for commands, as zsh does at a prompt.
 func TestShell(t *testing.T) {
 	for name, shell := range map[string][]string{"sh": {"sh"}, "prompt": {"bash", "--norc", "--noprofile", "+O", "interactive_comments", "-i"}} {
-		for _, format := range []string{"ip", "onlink", "openwrt", "openwrt-dhcp"} {
+		for _, format := range []string{"ip", "onlink", "openwrt", "openwrt-dhcp", "opnsense", "unifi"} {
 			t.Run(name+" "+format, func(t *testing.T) {
 				path := program(t, shell[0], shell[0])
 				if got, want := ran(t, path, shell[1:], written(t, format, LAN{}.fromNodes(slices.Concat(hostileNodes(), routed)))), ran(t, path, shell[1:], written(t, format, LAN{}.fromNodes(routed))); got != want || !strings.Contains(want, "10.244.0.0/24") {
@@ -186,7 +196,7 @@ func TestShell(t *testing.T) {
 // ran returns which of the commands that it knows a shell has run, with their arguments, and looks whether it has made a file.
 func ran(t *testing.T, shell string, args []string, text string) string {
 	t.Helper()
-	dir, commands := t.TempDir(), []string{"dnsmasq", "ip", "network", "uci"}
+	dir, commands := t.TempDir(), []string{"curl", "dnsmasq", "ip", "network", "uci"}
 	for _, command := range commands {
 		write(t, filepath.Join(dir, command), "#!/bin/sh\nprintf '%s' \"${0##*/}\" >>ran\nprintf ' <%s>' \"$@\" >>ran\necho >>ran\n")
 		if err := os.Chmod(filepath.Join(dir, command), 0o755); err != nil {
