@@ -65,11 +65,13 @@ var grammars = map[string]string{
 		`' "\$UNIFI/proxy/network/api/s/default/rest/routing"`,
 	"fritzbox": `# NOTE|Home Network / Network / Network Settings / Additional Settings / Static Routing Table / IPv[46] Routes / New IPv[46] Route|` +
 		`  IPv4 network ADDR +subnet mask ADDR +gateway ADDR|  IPv6 network ADDR  prefix length \d+  gateway ADDR`,
-	"junos":    `# NOTE|set routing-options (rib inet6\.0 )?static route CIDR next-hop ADDR`,
-	"networkd": `# NOTE|# node NAME|\[Route\]|Destination=CIDR|Gateway=ADDR|`,
-	"netplan":  `network:|  version: 2|  ethernets:|    "IFACE":|      routes:|        # NOTE|        - to: "CIDR"|          via: "ADDR"`,
-	"windows":  `REM NOTE|route -p add CIDR ADDR`,
-	"dnsmasq":  `# NOTE|dhcp-option=tag:IFACE,(121|249)(,CIDR,ADDR)+`,
+	"wireguard": `# NOTE|# in the section Peer of the LAN's router, at each client|AllowedIPs = CIDR # NAME`,
+	"tailscale": `# NOTE|# it replaces the routes that this machine advertises: add those of others|tailscale set --advertise-routes=CIDR(,CIDR)*`,
+	"junos":     `# NOTE|set routing-options (rib inet6\.0 )?static route CIDR next-hop ADDR`,
+	"networkd":  `# NOTE|# node NAME|\[Route\]|Destination=CIDR|Gateway=ADDR|`,
+	"netplan":   `network:|  version: 2|  ethernets:|    "IFACE":|      routes:|        # NOTE|        - to: "CIDR"|          via: "ADDR"`,
+	"windows":   `REM NOTE|route -p add CIDR ADDR`,
+	"dnsmasq":   `# NOTE|dhcp-option=tag:IFACE,(121|249)(,CIDR,ADDR)+`,
 	"openwrt-dhcp": `# NOTE|# those of an earlier run go before: uci show dhcp\.IFACE\.dhcp_option|uci add_list dhcp\.IFACE\.dhcp_option='(121|249)(,CIDR,ADDR)+'|` +
 		`uci commit dhcp|/etc/init\.d/dnsmasq restart`,
 	"kea": `// NOTE|// in the subnet of the router ADDR, beside the options that it has|"option-data": \[|  {"code": (121|249), "space": "dhcp4", "csv-format": false, "data": "[0-9a-f]+"},?|\]`,
@@ -182,7 +184,7 @@ func TestGrammars(t *testing.T) {
 // for commands, as zsh does at a prompt.
 func TestShell(t *testing.T) {
 	for name, shell := range map[string][]string{"sh": {"sh"}, "prompt": {"bash", "--norc", "--noprofile", "+O", "interactive_comments", "-i"}} {
-		for _, format := range []string{"ip", "onlink", "openwrt", "openwrt-dhcp", "opnsense", "unifi"} {
+		for _, format := range []string{"ip", "onlink", "openwrt", "openwrt-dhcp", "opnsense", "unifi", "tailscale"} {
 			t.Run(name+" "+format, func(t *testing.T) {
 				path := program(t, shell[0], shell[0])
 				if got, want := ran(t, path, shell[1:], written(t, format, LAN{}.fromNodes(slices.Concat(hostileNodes(), routed)))), ran(t, path, shell[1:], written(t, format, LAN{}.fromNodes(routed))); got != want || !strings.Contains(want, "10.244.0.0/24") {
@@ -196,7 +198,7 @@ func TestShell(t *testing.T) {
 // ran returns which of the commands that it knows a shell has run, with their arguments, and looks whether it has made a file.
 func ran(t *testing.T, shell string, args []string, text string) string {
 	t.Helper()
-	dir, commands := t.TempDir(), []string{"curl", "dnsmasq", "ip", "network", "uci"}
+	dir, commands := t.TempDir(), []string{"curl", "dnsmasq", "ip", "network", "tailscale", "uci"}
 	for _, command := range commands {
 		write(t, filepath.Join(dir, command), "#!/bin/sh\nprintf '%s' \"${0##*/}\" >>ran\nprintf ' <%s>' \"$@\" >>ran\necho >>ran\n")
 		if err := os.Chmod(filepath.Join(dir, command), 0o755); err != nil {

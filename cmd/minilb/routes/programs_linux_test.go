@@ -224,3 +224,22 @@ kill $pid
 `)
 	expectRouted(t, shown, "10.244.0.0/24 via 192.168.1.30 dev lan", "10.244.1.0/24 via 192.168.1.31 dev lan", "fd00:0:0:1::/64 via 2001:db8::30 dev lan")
 }
+
+// wireGuardKey is a key of WireGuard's form.
+const wireGuardKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
+// wg takes the lines for a peer. Where the kernel has no WireGuard, it says so once it has read them.
+func TestWireGuard(t *testing.T) {
+	wg := program(t, "wg", "wireguard-tools")
+	file := filepath.Join(t.TempDir(), "wg.conf")
+	peer := "[Peer]\nPublicKey = " + wireGuardKey + "\n" + written(t, "wireguard", LAN{}.fromNodes(append(hostileNodes(), routed...)))
+	write(t, file, peer)
+	load := "ip link add wg0 type wireguard 2>/dev/null || true\n" + wg + " setconf wg0 " + file + " 2>&1 && " + wg + " show wg0 allowed-ips || true\n"
+	if shown := sandbox(t, load); !strings.Contains(shown, "10.244.0.0/24 ") && !strings.Contains(shown, "Unable to modify interface: ") {
+		t.Errorf("got\n%s", shown)
+	}
+	write(t, file, strings.Replace(peer, "10.244.0.0/24", "10.244.0.0/99", 1))
+	if shown := sandbox(t, load); !strings.Contains(shown, "Configuration parsing error") {
+		t.Errorf("it takes nonsense, too:\n%s", shown)
+	}
+}
