@@ -87,7 +87,11 @@ func (r *routesRun) printServers(ctx context.Context, client kubernetes.Interfac
 	if len(zones) == 0 {
 		zones = []string{lb.DefaultDomain}
 	}
-	if _, err := io.WriteString(r.stdout, format.Write(zones, found.Ready)); err != nil {
+	text, err := format.Write(zones, found.Ready)
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(r.stdout, text); err != nil {
 		return fmt.Errorf("print lines for the resolver: %w", err)
 	}
 	if found.Warning != "" {

@@ -146,10 +146,24 @@ func TestResolvers(t *testing.T) {
 			"zone \"minilb\" {\n    type forward;\n    forward only;\n    forwarders { 192.168.1.30 port 30053; 2001:db8::31 port 30053; };\n};\n" +
 			"zone \"example.org\" {\n    type forward;\n    forward only;\n    forwarders { 192.168.1.30 port 30053; 2001:db8::31 port 30053; };\n};\n",
 		"coredns-server": "minilb {\n    forward . 192.168.1.30:30053 [2001:db8::31]:30053\n}\nexample.org {\n    forward . 192.168.1.30:30053 [2001:db8::31]:30053\n}\n",
+		"macos-resolver": "# /etc/resolver/minilb\nnameserver 192.168.1.30\nnameserver 2001:db8::31\nport 30053\n" +
+			"# /etc/resolver/example.org\nnameserver 192.168.1.30\nnameserver 2001:db8::31\nport 30053\n",
 	} {
 		if got := ofResolver(t, name, []string{"minilb", "example.org"}, servers); got != want {
 			t.Errorf("%s: got\n%swant\n%s", name, got, want)
 		}
+	}
+	// Windows asks at no other port than 53.
+	if text, err := writeResolver(t, "windows-nrpt", []string{"minilb"}, servers); err == nil || !strings.HasPrefix(err.Error(), "the servers are at port 30053, and Windows asks at port 53 only: ") || text != "" {
+		t.Errorf("got %q, %v", text, err)
+	}
+	const rules = "Get-DnsClientNrptRule | Where-Object Comment -eq 'minilb' | Remove-DnsClientNrptRule -Force\n" +
+		"Add-DnsClientNrptRule -Namespace 'minilb','.minilb' -NameServers '192.168.1.30','2001:db8::31' -Comment 'minilb'\n" +
+		"Add-DnsClientNrptRule -Namespace 'example.org','.example.org' -NameServers '192.168.1.30','2001:db8::31' -Comment 'minilb'\n" +
+		"Clear-DnsClientCache\n"
+	at53 := []netip.AddrPort{netip.AddrPortFrom(servers[0].Addr(), 53), netip.AddrPortFrom(servers[1].Addr(), 53)}
+	if got := ofResolver(t, "windows-nrpt", []string{"minilb", "example.org"}, at53); got != rules {
+		t.Errorf("got\n%swant\n%s", got, rules)
 	}
 	if _, is := ResolverByName("dnsmasq"); is {
 		t.Error("a format of routes is one of resolvers")
@@ -158,6 +172,10 @@ func TestResolvers(t *testing.T) {
 	for range 15 {
 		servers = append(servers, netip.AddrPortFrom(servers[len(servers)-1].Addr().Next(), 30053))
 	}
+	wantMacOS := "# /etc/resolver/minilb\n# macOS takes 3 servers: 14 are left out\nnameserver 192.168.1.30\nnameserver 2001:db8::31\nnameserver 2001:db8::32\nport 30053\n"
+	if got := ofResolver(t, "macos-resolver", []string{"minilb"}, servers); got != wantMacOS {
+		t.Errorf("got\n%s", got)
+	}
 	want := "# forward takes 15 servers: 2 are left out\nminilb {\n    forward . 192.168.1.30:30053 [2001:db8::31]:30053 "
 	if got := ofResolver(t, "coredns-server", []string{"minilb"}, servers); !strings.HasPrefix(got, want) || strings.Count(got, ":30053") != 15 {
 		t.Errorf("got\n%s", got)
@@ -165,6 +183,15 @@ func TestResolvers(t *testing.T) {
 }
 
 func ofResolver(t *testing.T, name string, zones []string, servers []netip.AddrPort) string {
+	t.Helper()
+	text, err := writeResolver(t, name, zones, servers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func writeResolver(t *testing.T, name string, zones []string, servers []netip.AddrPort) (string, error) {
 	t.Helper()
 	format, is := ResolverByName(name)
 	if !is {
