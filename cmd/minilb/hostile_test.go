@@ -74,6 +74,9 @@ func TestHostile(t *testing.T) {
 		if f.Tagged {
 			args = append(args, "-interface", "lan")
 		}
+		if f.OnLink {
+			args = append(args, "-within", "10.244.0.0/16", "-interface", "lan")
+		}
 		commands = append(commands, args)
 	}
 	for _, args := range commands {
@@ -94,7 +97,7 @@ func TestHostile(t *testing.T) {
 					t.Errorf("%v:\n%s", err, &stdout)
 				}
 			}
-			if args[0] == "routes" && !slices.ContainsFunc([]string{"10.244.1.0/24", "fd00:1::/64", "180af401c0a8011f", "24, 10, 244, 1, 192", "IPv4 network 10.244.1.0 "}, func(route string) bool { return strings.Contains(stdout.String(), route) }) {
+			if args[0] == "routes" && !slices.ContainsFunc([]string{"10.244.1.0/24", "fd00:1::/64", "180af401c0a8011f", "24, 10, 244, 1, 192", "IPv4 network 10.244.1.0 ", "10.244.0.0/16 dev lan"}, func(route string) bool { return strings.Contains(stdout.String(), route) }) {
 				t.Errorf("no route of n1:\n%s%s", &stdout, &stderr)
 			}
 		})

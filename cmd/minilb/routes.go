@@ -245,8 +245,10 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 		r.warnSkipped(routes.Changes(nil, entries))
 		return wrong
 	}
-	if length := routes.OptionLength(entries); r.format.DHCP() && length > routes.MaxOption {
-		r.advise("warning", fmt.Sprintf("the option takes %d bytes, more than one option holds: the DHCP server must split it (RFC 3396), and not all clients can join the parts; give the router the routes, too", length))
+	if r.format.DHCP() {
+		if length := routes.OptionLength(entries); length > routes.MaxOption {
+			r.advise("warning", fmt.Sprintf("the option takes %d bytes, more than one option holds: the DHCP server must split it (RFC 3396), and not all clients can join the parts; give the router the routes, too", length))
+		}
 	}
 	if r.format.Hint != "" && slices.ContainsFunc(entries, func(e routes.Entry) bool { return e.Problem == "" }) {
 		r.advise("hint", r.format.Hint)
