@@ -24,8 +24,8 @@ type resolver struct {
 var resolvers = []resolver{
 	// It passes the client's retry on to all servers, after five seconds by the C library's default.
 	{"dnsmasq", "dnsmasq", 5 * time.Second, startDnsmasq},
-	{"dnsmasq with fast-dns-retry", "dnsmasq", time.Second, func(t *testing.T, l *realcluster.Lab, recipe string) netip.AddrPort {
-		return startDnsmasq(t, l, recipe+"fast-dns-retry\n")
+	{"dnsmasq with all-servers", "dnsmasq", 0, func(t *testing.T, l *realcluster.Lab, recipe string) netip.AddrPort {
+		return startDnsmasq(t, l, recipe+"all-servers\n")
 	}},
 	{"Unbound", "unbound", time.Second, startUnbound},
 	{"systemd-resolved", "", 5 * time.Second, startResolved},
