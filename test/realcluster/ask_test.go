@@ -83,7 +83,7 @@ func exchange(conn *dns.Conn, question *dns.Msg, timeout time.Duration) (*dns.Ms
 	}
 }
 
-// stream is a client that asks the same name over and over.
+// stream is a client that asks the same over and over.
 type stream struct {
 	what    string
 	asked   atomic.Int64
@@ -101,29 +101,34 @@ type stream struct {
 // server does not answer it asks the next, as a resolver does that knows several.
 func startStream(t *testing.T, from *netns.Namespace, network string, keep bool, name string, servers ...netip.AddrPort) *stream {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	s := &stream{what: fmt.Sprintf("%s to %s, ports kept %t", network, servers, keep), stop: cancel, stopped: make(chan struct{}), reasons: map[string]int{}}
-	began := time.Now()
-	lasting := context.WithoutCancel(ctx)
+	ctx := context.WithoutCancel(t.Context())
 	var sends []func() error
 	for _, server := range servers {
 		if keep {
-			sends = append(sends, keeper(lasting, t, from, network, server, name))
+			sends = append(sends, keeper(ctx, t, from, network, server, name))
 			continue
 		}
 		sends = append(sends, func() error {
-			_, err := ask(lasting, from, network, server, name)
+			_, err := ask(ctx, from, network, server, name)
 			return err
 		})
 	}
-	send := func() (err error) {
+	return repeat(t, fmt.Sprintf("%s to %s, ports kept %t", network, servers, keep), rate, func() (err error) {
 		for _, to := range sends {
 			if err = to(); err == nil {
 				break
 			}
 		}
 		return err
-	}
+	})
+}
+
+// repeat asks at a rate, whether what was asked before is answered or not, until finish.
+func repeat(t *testing.T, what string, every time.Duration, send func() error) *stream {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &stream{what: what, stop: cancel, stopped: make(chan struct{}), reasons: map[string]int{}}
+	began := time.Now()
 	question := func() {
 		asked := time.Since(began)
 		if err := send(); err != nil {
@@ -138,7 +143,7 @@ func startStream(t *testing.T, from *netns.Namespace, network string, keep bool,
 	}
 	go func() {
 		defer close(s.stopped)
-		ticker := time.NewTicker(rate)
+		ticker := time.NewTicker(every)
 		defer ticker.Stop()
 		for ctx.Err() == nil {
 			<-ticker.C
@@ -217,7 +222,24 @@ func (k *kept) write(question *dns.Msg, open func() (*dns.Conn, error)) (chan *d
 	}
 	reply := make(chan *dns.Msg, 1)
 	k.waiting[question.Id] = reply
-	return reply, k.conn.WriteMsg(question)
+	if err := k.conn.WriteMsg(question); err != nil {
+		k.reset(k.conn)
+		return nil, err
+	}
+	return reply, nil
+}
+
+// reset closes a connection that has failed, so that the next question opens another. The caller has the lock.
+func (k *kept) reset(conn *dns.Conn) {
+	conn.Close()
+	if k.conn != conn {
+		return
+	}
+	k.conn = nil
+	for id, waits := range k.waiting {
+		close(waits)
+		delete(k.waiting, id)
+	}
 }
 
 func (k *kept) read(conn *dns.Conn) {
@@ -225,14 +247,7 @@ func (k *kept) read(conn *dns.Conn) {
 		reply, err := conn.ReadMsg()
 		k.mu.Lock()
 		if err != nil {
-			conn.Close()
-			if k.conn == conn {
-				k.conn = nil
-				for id, waits := range k.waiting {
-					close(waits)
-					delete(k.waiting, id)
-				}
-			}
+			k.reset(conn)
 			k.mu.Unlock()
 			return
 		}
@@ -250,7 +265,7 @@ func (s *stream) finish(t *testing.T) (lost int) {
 	s.stop()
 	<-s.stopped
 	s.pending.Wait()
-	t.Logf("%s: %d questions, %d lost", s.what, s.asked.Load(), s.lost)
+	t.Logf("%s: %d asked, %d lost", s.what, s.asked.Load(), s.lost)
 	for _, reason := range slices.Sorted(maps.Keys(s.reasons)) {
 		t.Logf("    %4d %s", s.reasons[reason], reason)
 	}
