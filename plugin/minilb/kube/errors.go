@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -66,6 +67,10 @@ func Classify(verbs, resource string, err error) *Error {
 				address = parsed.Host
 			}
 			text = fmt.Sprintf("cannot reach the API server at %s: %s", address, oneLine(request.Err))
+		}
+		var invalid x509.CertificateInvalidError
+		if errors.As(err, &invalid) && invalid.Reason == x509.Expired {
+			text += "; correct the clock of this machine, or renew the certificate if the clock is right"
 		}
 	}
 	return &Error{Kind: kind, Text: text, Denied: denied(err), Cause: err}

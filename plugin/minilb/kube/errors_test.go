@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -36,6 +38,9 @@ func TestExplain(t *testing.T) {
 			[]string{"cannot reach the API server at 10.0.0.1:6443: dial tcp"}},
 		{"an address that is none", &url.Error{Op: "Get", URL: "https://[fd00::1", Err: refused}, Unreachable,
 			[]string{"cannot reach the API server at https://[fd00::1: dial tcp"}},
+		{"a clock that is behind", &url.Error{Op: "Get", URL: "https://10.0.0.1:6443/version", Err: &tls.CertificateVerificationError{
+			Err: x509.CertificateInvalidError{Reason: x509.Expired, Detail: "current time A is before B"}}}, Unreachable,
+			[]string{"10.0.0.1:6443: tls: failed to verify certificate", "current time A is before B; correct the clock of this machine"}},
 		{"no helper", errors.New("exec: no such\nprogram"), Unreachable, []string{"cannot reach the API server: exec: no such program"}},
 		{"503", apierrors.NewServiceUnavailable("starting"), ServerError, []string{"services: cannot list and watch: starting"}},
 		{"429", apierrors.NewTooManyRequests("later", 1), ServerError, []string{"later"}},
