@@ -179,7 +179,7 @@ func (n *Node) join(ctx context.Context) error {
 				}
 				n.PodCIDRs = append(n.PodCIDRs, cidr)
 			}
-			if err := n.configureCNI(); err != nil {
+			if err := n.ConfigureCNI(true); err != nil {
 				return err
 			}
 		}
@@ -196,8 +196,9 @@ func (n *Node) join(ctx context.Context) error {
 	return nil
 }
 
-// configureCNI writes the list of plugins: a bridge with addresses of the podCIDRs, and portmap for hostPorts.
-func (n *Node) configureCNI() error {
+// ConfigureCNI writes the list of plugins: a bridge with addresses of the podCIDRs, and portmap for hostPorts unless
+// they are to have no effect. New pods get them.
+func (n *Node) ConfigureCNI(hostPorts bool) error {
 	type entry map[string]any
 	var ranges [][]entry
 	var routes []entry
@@ -209,11 +210,12 @@ func (n *Node) configureCNI() error {
 			routes = append(routes, entry{"dst": "::/0"})
 		}
 	}
-	list, err := json.Marshal(entry{"cniVersion": "1.0.0", "name": "pods", "plugins": []entry{
-		{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
-			"ipam": entry{"type": "host-local", "dataDir": "/var/lib/cni", "ranges": ranges, "routes": routes}},
-		{"type": "portmap", "capabilities": entry{"portMappings": true}, "snat": true, "backend": "nftables"},
-	}})
+	plugins := []entry{{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
+		"ipam": entry{"type": "host-local", "dataDir": "/var/lib/cni", "ranges": ranges, "routes": routes}}}
+	if hostPorts {
+		plugins = append(plugins, entry{"type": "portmap", "capabilities": entry{"portMappings": true}, "snat": true, "backend": "nftables"})
+	}
+	list, err := json.Marshal(entry{"cniVersion": "1.0.0", "name": "pods", "plugins": plugins})
 	if err != nil {
 		return err
 	}

@@ -53,16 +53,7 @@ func TestRolloutHostPort(t *testing.T) {
 func roll(t *testing.T, l *realcluster.Lab, manifest string, port uint16, known func(i int) []*realcluster.Node) {
 	t.Helper()
 	serve(t, l, manifest, port)
-	var streams []*stream
-	for _, network := range []string{"udp", "tcp"} {
-		for _, keep := range []bool{false, true} {
-			var servers []netip.AddrPort
-			for _, node := range known(len(streams)) {
-				servers = append(servers, netip.AddrPortFrom(node.Host.V4, port))
-			}
-			streams = append(streams, startStream(t, l.Client, network, keep, webName, servers...))
-		}
-	}
+	streams := askNodes(t, l, port, known)
 	restart(t, l)
 	if harness.Full {
 		restart(t, l)
@@ -73,4 +64,20 @@ func roll(t *testing.T, l *realcluster.Lab, manifest string, port uint16, known 
 		}
 	}
 	noTrouble(t, l)
+}
+
+// askNodes starts four clients, over UDP and TCP, that keep their ports and that do not, of the nodes that known gives
+// to each of them.
+func askNodes(t *testing.T, l *realcluster.Lab, port uint16, known func(i int) []*realcluster.Node) (streams []*stream) {
+	t.Helper()
+	for _, network := range []string{"udp", "tcp"} {
+		for _, keep := range []bool{false, true} {
+			var servers []netip.AddrPort
+			for _, node := range known(len(streams)) {
+				servers = append(servers, netip.AddrPortFrom(node.Host.V4, port))
+			}
+			streams = append(streams, startStream(t, l.Client, network, keep, webName, servers...))
+		}
+	}
+	return streams
 }
