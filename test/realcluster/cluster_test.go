@@ -4,8 +4,6 @@ package realcluster_test
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -29,7 +27,7 @@ import (
 func TestRealPods(t *testing.T) {
 	inFull(t)
 	l := theLab(t)
-	manifest, err := shipped.Base()
+	manifest, err := shortTokens()
 	harness.Must(t, err)
 	serve(t, l, manifest, nodePort)
 	for _, subject := range []struct {
@@ -38,6 +36,7 @@ func TestRealPods(t *testing.T) {
 	}{
 		{"StatefulSet", testStatefulSet}, {"host network", testHostNetwork}, {"Job", testJob},
 		{"tokens", testTokens}, {"memory", testMemory}, {"trouble", noTrouble}, {"Events", testDescribe},
+		{"renewed tokens", testTokensRenewed}, // last, as they take ten minutes
 	} {
 		t.Run(subject.name, func(t *testing.T) { subject.test(t, l) })
 	}
@@ -222,32 +221,6 @@ spec:
 		}
 		return nil
 	})
-}
-
-// The pods' tokens are those that the kubelet projects: for the pod, for an hour, read by the servers' user.
-func testTokens(t *testing.T, l *realcluster.Lab) {
-	for _, pod := range ours(t, l) {
-		path := "/var/lib/kubelet/pods/" + string(pod.UID) + "/volumes/kubernetes.io~projected/*/token"
-		token, err := nodeOf(t, l, &pod).Run(t.Context(), "cat", path)
-		harness.Must(t, err)
-		parts := strings.Split(token, ".")
-		if len(parts) != 3 {
-			t.Fatalf("%s has the token %q", pod.Name, token)
-		}
-		payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-		harness.Must(t, err)
-		var claims struct {
-			Subject    string `json:"sub"`
-			Kubernetes struct {
-				Pod struct{ Name string }
-			} `json:"kubernetes.io"`
-		}
-		harness.Must(t, json.Unmarshal(payload, &claims))
-		account := "system:serviceaccount:minilb:" + pod.Spec.ServiceAccountName
-		if claims.Subject != account || claims.Kubernetes.Pod.Name != pod.Name {
-			t.Errorf("%s has a token of %q for pod %q", pod.Name, claims.Subject, claims.Kubernetes.Pod.Name)
-		}
-	}
 }
 
 func ours(t *testing.T, l *realcluster.Lab) []corev1.Pod {
