@@ -28,50 +28,54 @@ func BuildImages(ctx context.Context, dir, version string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	product, pod := filepath.Join(dir, "minilb.tar"), filepath.Join(dir, "pod.tar")
+	product := filepath.Join(dir, "minilb.tar")
 	cmd := exec.CommandContext(ctx, "go", "run", ".", "-platforms", "linux/"+runtime.GOARCH, "-version", version, "-revision", "test", "-tarball", product)
 	cmd.Dir = filepath.Join(root, "deploy/image")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the images: %w\n%s", err, out)
 	}
-	if err := buildPodImage(ctx, dir, pod); err != nil {
-		return nil, fmt.Errorf("build %s: %w", PodImage, err)
+	pod, err := BuildImage(ctx, dir, PodImage, "./test/realcluster/pod", "-tags=netgo")
+	if err != nil {
+		return nil, err
 	}
 	return []string{pod, product}, nil
 }
 
-// buildPodImage writes an archive of one layer with one program, as "docker save" does.
-func buildPodImage(ctx context.Context, dir, out string) error {
-	program, err := cluster.Build(ctx, dir, "./test/realcluster/pod", "-tags=netgo")
+// BuildImage writes an archive of an image of one layer with one program, as "docker save" does, to a directory and
+// returns its path. The program is a command of this project, such as "./cmd/coredns", built with flags of go build.
+func BuildImage(ctx context.Context, dir, image, pkg string, flags ...string) (string, error) {
+	program, err := cluster.Build(ctx, dir, pkg, flags...)
 	if err != nil {
-		return err
+		return "", err
 	}
 	content, err := os.ReadFile(program)
 	if err != nil {
-		return err
+		return "", err
 	}
-	layer, err := archive(file{"pod", content, 0o755})
+	name := filepath.Base(program)
+	layer, err := archive(file{name, content, 0o755})
 	if err != nil {
-		return err
+		return "", err
 	}
 	diff := sha256.Sum256(layer)
 	id := hex.EncodeToString(diff[:])
 	config, err := json.Marshal(map[string]any{
-		"architecture": runtime.GOARCH, "os": "linux", "config": map[string]any{"Entrypoint": []string{"/pod"}},
+		"architecture": runtime.GOARCH, "os": "linux", "config": map[string]any{"Entrypoint": []string{"/" + name}},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + id}},
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
-	manifest, err := json.Marshal([]map[string]any{{"Config": "config.json", "RepoTags": []string{PodImage}, "Layers": []string{"layer.tar"}}})
+	manifest, err := json.Marshal([]map[string]any{{"Config": "config.json", "RepoTags": []string{image}, "Layers": []string{"layer.tar"}}})
 	if err != nil {
-		return err
+		return "", err
 	}
-	image, err := archive(file{"config.json", config, 0o644}, file{"layer.tar", layer, 0o644}, file{"manifest.json", manifest, 0o644})
+	content, err = archive(file{"config.json", config, 0o644}, file{"layer.tar", layer, 0o644}, file{"manifest.json", manifest, 0o644})
 	if err != nil {
-		return err
+		return "", err
 	}
-	return os.WriteFile(out, image, 0o644)
+	out := program + ".image.tar"
+	return out, os.WriteFile(out, content, 0o644)
 }
 
 type file struct {

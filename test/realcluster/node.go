@@ -146,6 +146,12 @@ func (n *Node) Run(ctx context.Context, line ...string) (string, error) {
 	return string(out), nil
 }
 
+// Import gives the node an image.
+func (n *Node) Import(ctx context.Context, archive string) error {
+	_, err := n.Run(ctx, "ctr -n k8s.io images import --local", archive)
+	return err
+}
+
 // initPID returns the process id, here, of the node's first process.
 func (n *Node) initPID() (string, error) {
 	unshare := n.init.PID()
