@@ -54,13 +54,13 @@ func skewedImages(t *testing.T, l *realcluster.Lab) {
 		t.Fatalf("%s/time.go does not have once %q", dir, read)
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{
-		filepath.Join(dir, "time.go"): configFile(t, "time.go", strings.Replace(string(source), read, read+"\tsec += skew\n", 1)),
-		filepath.Join(dir, "skew.go"): configFile(t, "skew.go", skewSource),
+		filepath.Join(dir, "time.go"): harness.ConfigFile(t, "time.go", strings.Replace(string(source), read, read+"\tsec += skew\n", 1)),
+		filepath.Join(dir, "skew.go"): harness.ConfigFile(t, "skew.go", skewSource),
 	}})
 	harness.Must(t, err)
 	for _, program := range []string{"coredns", "minilb"} {
 		archive, err := realcluster.BuildImage(t.Context(), t.TempDir(), "test.local/"+program+":skewed", "./cmd/"+program,
-			"-ldflags=-s -w", "-overlay="+configFile(t, "overlay.json", string(overlay)))
+			"-ldflags=-s -w", "-overlay="+harness.ConfigFile(t, "overlay.json", string(overlay)))
 		harness.Must(t, err)
 		for _, node := range l.Nodes {
 			harness.Must(t, node.Import(t.Context(), archive))
