@@ -58,7 +58,7 @@ func TestUsersRollout(t *testing.T) {
 		if lost := rollUsersPods(t, l, resolver); lost == 0 {
 			t.Error("no request failed, so that the label is for nothing")
 		}
-		const why = "pods have no preStop: when one ends, clients go on connecting to it for the TTL, 5 s"
+		const why = "pods have no preStop: when one ends, clients go on connecting to it for the TTL, 1 s"
 		if out := strings.Join(strings.Fields(do(t, l, "minilb check")), " "); !strings.Contains(out, found) || !strings.Contains(out, why) {
 			t.Error(out)
 		}
@@ -114,6 +114,6 @@ func rollUsersPods(t *testing.T, l *realcluster.Lab, resolver netip.AddrPort) (l
 		do(t, l, "kubectl rollout restart deployment web")
 		awaitReady(t, l, "default")
 	}
-	time.Sleep(6 * time.Second) // the resolver forgets the last pod after the TTL
+	time.Sleep(2 * time.Second) // the resolver forgets the last pod after the TTL
 	return s.finish(t)
 }
