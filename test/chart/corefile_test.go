@@ -9,7 +9,7 @@ import (
 // The properties of the plugin come from values, and are left out where those say nothing.
 func TestProperties(t *testing.T) {
 	t.Parallel()
-	if got, want := pluginBlock(t, rendered(t)), "minilb minilb {\nttl 1\nns {$NODE_IP}\nprobe 1s\n}"; got != want {
+	if got, want := pluginBlock(t, rendered(t)), "minilb minilb {\nttl 1\nns {$NODE_IP}\nprobe 500ms\n}"; got != want {
 		t.Errorf("by default: got\n%s\nwant\n%s", got, want)
 	}
 	want := `minilb cluster.lan svc.example.org 10.244.0.0/16 {
@@ -41,11 +41,11 @@ fallthrough svc.example.org
 	for _, test := range []struct{ set, want string }{
 		{
 			"plugin.namespaces={shop,web},plugin.resources={gateway},plugin.requireAccepted=true,plugin.fallthrough=true,defaultClass=true",
-			"default_class\nresources gateway\nnamespaces shop web\nrequire_accepted on\nttl 1\nns {$NODE_IP}\nprobe 1s\nfallthrough",
+			"default_class\nresources gateway\nnamespaces shop web\nrequire_accepted on\nttl 1\nns {$NODE_IP}\nprobe 500ms\nfallthrough",
 		},
 		{
 			"plugin.kubeconfig.path=/etc/kubeconfig,plugin.claims[0].suffixes={a.org},plugin.claims[0].from={x,y},plugin.ttl=3600,plugin.maxAnswers=0",
-			"kubeconfig /etc/kubeconfig\nclaim a.org from x y\nttl 3600\nmax_answers 0\nns {$NODE_IP}\nprobe 1s",
+			"kubeconfig /etc/kubeconfig\nclaim a.org from x y\nttl 3600\nmax_answers 0\nns {$NODE_IP}\nprobe 500ms",
 		},
 		{"plugin.probe=", "ttl 1\nns {$NODE_IP}"},
 		{"plugin.probe=off", "ttl 1\nns {$NODE_IP}"},

@@ -3,12 +3,14 @@
 package realcluster_test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/harness"
 	"github.com/minilb/minilb/test/realcluster"
 )
@@ -29,6 +31,20 @@ var resolvers = []resolver{
 	}},
 	{"Unbound", "unbound", time.Second, startUnbound},
 	{"systemd-resolved", "", 5 * time.Second, startResolved},
+}
+
+// ask starts the resolver, and returns what a client of it does.
+func (r resolver) ask(t *testing.T, l *realcluster.Lab) lookupFunc {
+	server := r.start(t, l, recipeFor(t, l, r.name))
+	look := func(ctx context.Context, name string) ([]netip.Addr, error) { return stub(ctx, l.Client, server, name) }
+	cluster.Eventually(t, 10*time.Second, func() error {
+		addrs, err := look(t.Context(), webName)
+		if err == nil && len(addrs) != 3 {
+			err = fmt.Errorf("%s has the addresses %v, want three", webName, addrs)
+		}
+		return err
+	})
+	return look
 }
 
 // recipeFor returns the lines for a resolver, with the addresses of the lab's nodes.
