@@ -47,6 +47,7 @@ func runCheck(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	networksFlag(flags, &options.LAN.Nodes, "nodes-in", "`networks` of the LAN that nodes are in, separated by commas: podCIDRs in\n"+
 		"them need no routes (default what their InternalIPs have in common)")
 	withinFlag(flags, &options.LAN)
+	podsFlag(flags, &options.LAN)
 	server := flags.String("server", "", "`address` of a DNS server to compare with, and its port if not 53\n(default none)")
 	format := flags.String("o", "text", "output `format`, text or json")
 	if err := parse(flags, args, stdout, checkHelp); err != nil {

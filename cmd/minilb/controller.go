@@ -50,6 +50,7 @@ func runController(ctx context.Context, args []string, stdout, stderr io.Writer)
 	resync := flags.Int("resync", 300, "`seconds` after which every Service is checked again;\n0 is never")
 	flags.StringVar(&options.Health, "health", ":8080", "`address` to serve /livez, /readyz, /healthz and /metrics on;\nempty for none")
 	withinFlag(flags, &options.LAN)
+	podsFlag(flags, &options.LAN)
 	verbose := flags.Bool("v", false, "log more (default false)")
 	if err := parse(flags, args, stdout, controllerHelp); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/version"
 )
@@ -116,4 +117,14 @@ func networksFlag(flags *flag.FlagSet, networks *[]netip.Prefix, name, usage str
 func withinFlag(flags *flag.FlagSet, lan *routes.LAN) {
 	networksFlag(flags, &lan.Within, "within", "`networks` of the cluster's pods, separated by commas: there are no routes\n"+
 		"to others (default all private ones, not those of the Internet)")
+}
+
+// podsFlag declares the flag for what assigns pod networks to nodes (R20).
+func podsFlag(flags *flag.FlagSet, lan *routes.LAN) {
+	lan.Provider = podnetworks.Auto
+	flags.Func("pods", "`provider` of the pod networks: cilium, calico, ovn, kube-router, podcidrs;\n"+
+		"auto for the one that the addresses of pods prove (default auto)", func(name string) (err error) {
+		lan.Provider, err = podnetworks.ProviderByName(name)
+		return err
+	})
 }

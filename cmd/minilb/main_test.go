@@ -208,26 +208,30 @@ func TestRunStops(t *testing.T) {
 func TestRunRoutes(t *testing.T) {
 	const nodes = `{"kind":"NodeList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"a"},"spec":{"podCIDRs":["10.244.1.0/24"]},"status":{"addresses":[{"type":"InternalIP","address":"192.168.1.31"}]}}]}`
 	const route = "ip route replace 10.244.1.0/24 via 192.168.1.31\n"
+	const groups = `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps"}]}`
 	const firewall = `hint: if this router filters packets, accept LAN-to-podCIDR traffic statelessly:
       replies bypass this router
 ` // R14
 	for _, tc := range []struct{ name, slices, stderr string }{
-		{"no pods", `{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","items":[]}`, firewall},
+		{"no pods", `{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","items":[]}`,
+			firewall + "minilb: pod networks: podcidrs: nothing else says which networks pods have, and there is no pod to compare\n"},
 		{"a pod outside", `{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","items":[{"addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"],"nodeName":"a"}]}]}`,
-			firewall + `warning: pod IP outside podCIDRs; routes printed will not work: node a: 1 of 1
+			firewall + "minilb: pod networks: podcidrs: nothing else says which networks pods have; 0 of 1 pod IPs are in its networks of their nodes\n" +
+				`warning: pod IP outside podCIDRs; routes printed will not work: node a: 1 of 1
          pod IPs are outside 10.244.1.0/24, for example 10.0.0.1
-hint: the CNI does not use the nodes' podCIDRs: set Cilium to ipam=kubernetes or
-      Calico to host-local IPAM with usePodCidr, or route the CNI's own blocks
-      instead
+hint: the CNI does not use the nodes' podCIDRs, and what it uses is not known or
+      may not be read: see "minilb routes -h" for -pods, or have the CNI give
+      pods addresses out of the podCIDRs
 `},
 		{"pods unknown", `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"BadRequest","message":"what","code":400}`,
 			"warning: podCIDRs are not compared with the API server's own addresses: endpointslices: cannot list: what\n" +
-				firewall + "warning: pod IPs not compared with podCIDRs: endpointslices: cannot list: what\n"},
+				firewall + "minilb: pod networks: podcidrs: nothing else says which networks pods have, and there is no pod to compare\n" +
+				"warning: pod IPs not compared with podCIDRs: endpointslices: cannot list: what\n"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			if r.URL.Path == "/api/v1/nodes" {
-				io.WriteString(w, nodes)
+			if answer := map[string]string{"/api/v1/nodes": nodes, "/apis": groups}[r.URL.Path]; answer != "" {
+				io.WriteString(w, answer)
 				return
 			}
 			if strings.Contains(tc.slices, "Failure") {
@@ -262,6 +266,10 @@ func TestRunRoutesNothing(t *testing.T) {
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
+			if r.URL.Path == "/apis" {
+				io.WriteString(w, `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps"}]}`)
+				return
+			}
 			io.WriteString(w, `{"kind":"NodeList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[`+tc.nodes+`]}`)
 		}))
 		defer server.Close()

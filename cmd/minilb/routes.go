@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 	"github.com/minilb/minilb/cmd/minilb/routes/rtnl"
 	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 	"github.com/minilb/minilb/plugin/minilb/kube"
@@ -23,17 +24,24 @@ import (
 )
 
 var routesHelp = help{
-	synopsis: `Prints the static routes that the LAN's router needs: each node's podCIDRs via
-the node's first InternalIP of the same family, by node name, IPv4 first.
-Nodes without a route appear in comments, with the reason. A podCIDR gets no
+	synopsis: `Prints the static routes that the LAN's router needs: each node's pod networks
+via the node's first InternalIP of the same family, by node name, IPv4 first.
+Nodes without a route appear in comments, with the reason. A pod network gets no
 route if it contains the address of a node, of the API server or of the LAN's
 router (-gateway), which the route would cut off, if it is not a private
 network, or if it is outside of -within. Warns on standard error of pods outside
-of their node's podCIDRs.
+of their node's pod networks.
+
+-pods names what assigns the pod networks: podcidrs reads spec.podCIDRs of
+Nodes, ovn and kube-router their annotations, cilium CiliumNodes, calico
+BlockAffinities and IPAMBlocks. auto compares them with the addresses of pods
+behind Services, and prints which it takes and why; no route then leads to a pod
+of another node. To list CiliumNodes or Calico's blocks needs a right that is
+not in the base: apply deploy/kustomize/components/cilium or calico.
 
 With -watch it continues with a line for each route that is added, changed or
-removed with a node, in the formats ip, json, routeros and frr. The routes stay
-while the API server is away.
+removed with a node or one of its pod networks, in the formats ip, json,
+routeros and frr. The routes stay while the API server is away.
 
 With -apply it updates the routing table of this Linux host instead, and prints
 the changes. Its routes are those that "ip route show proto 109" lists; it
@@ -83,6 +91,7 @@ type routesRun struct {
 	format  routes.Format
 	options routes.Options
 	lan     routes.LAN
+	clients *podnetworks.Clients
 	stdout  io.Writer
 
 	mu     sync.Mutex // of stderr
@@ -104,6 +113,7 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	networksFlag(flags, &r.lan.Nodes, "nodes-in", "`networks`, separated by commas: of a node's several InternalIPs one in\n"+
 		"them is the next hop (default the node's first)")
 	withinFlag(flags, &r.lan)
+	podsFlag(flags, &r.lan)
 	servers := serversFlags(flags)
 	subnet := flags.String("subnet", "", "IPv4 `prefix` of the LAN, which vyos-dhcp needs (default none)")
 	flags.Func("asn", "`number` of the nodes' autonomous system, for frr-k8s (default 64512)", func(text string) error {
@@ -146,6 +156,9 @@ func runRoutes(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		return err
 	}
 	r.lan.Server = kube.Host(config)
+	if r.clients, err = podnetworks.NewClients(config); err != nil {
+		return err
+	}
 	switch {
 	case is:
 		return r.printServers(ctx, client, resolver, servers)
@@ -224,10 +237,16 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 	if err != nil {
 		return err
 	}
+	found, err := r.clients.Read(ctx, r.lan.Provider)
+	if err != nil {
+		return err
+	}
 	lan, err := r.lan.Locate(ctx, client)
 	if err != nil {
 		r.warn("warning:", err)
 	}
+	pods, unseen := routes.ReadPods(ctx, client, nodes)
+	lan, nodes, choice := lan.Assign(nodes, found, pods)
 	entries := lan.FromNodes(nodes)
 	if r.format.OnLink {
 		if entries, err = lan.OnLink(nodes); err != nil {
@@ -253,13 +272,22 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 	if r.format.Hint != "" && slices.ContainsFunc(entries, func(e routes.Entry) bool { return e.Problem == "" }) {
 		r.advise("hint", r.format.Hint)
 	}
-	outside, err := lan.PodsOutside(ctx, client, nodes)
-	r.warnOutside(outside, err)
+	r.warnChoice(choice)
+	if choice.Moves {
+		r.advise("hint", "pod networks of "+string(choice.Provider)+" come and go, so that these routes get stale: -watch and -apply follow them")
+	}
+	for _, malformed := range choice.Malformed {
+		r.warn("warning:", malformed)
+	}
+	r.warnOutside(choice, lan.Pods(nodes).Outside(pods), unseen)
 	return nil
 }
 
+// warnChoice reports what the routes are made of (R20).
+func (r *routesRun) warnChoice(choice podnetworks.Choice) { r.warn("minilb:", choice) }
+
 // warnOutside warns of pods that the routes do not reach (R3).
-func (r *routesRun) warnOutside(outside []routes.PodOutsidePodCIDR, err error) {
+func (r *routesRun) warnOutside(choice podnetworks.Choice, outside []routes.PodOutsidePodCIDR, err error) {
 	if err != nil {
 		r.warn("warning:", err)
 	}
@@ -267,6 +295,6 @@ func (r *routesRun) warnOutside(outside []routes.PodOutsidePodCIDR, err error) {
 		r.advise("warning", node.String())
 	}
 	if len(outside) > 0 {
-		r.advise("hint", routes.PodCIDRHint)
+		r.advise("hint", routes.OutsideHint(choice))
 	}
 }

@@ -111,7 +111,7 @@ func TestApplyInPodNetwork(t *testing.T) {
 	began := time.Now()
 	const added = "added    10.42.1.0/24 via 10.42.0.11 dev lan (k3s-1)\nadded    10.42.2.0/24 via 10.42.0.12 dev lan (k3s-2)\nkeeping  2 of 2 routes in step: ip route show proto 109\n"
 	const refused = "minilb: node k3s-0: podCIDR 10.42.0.0/24 contains 10.42.0.10, the InternalIP of node k3s-0: a route would cut it off\n"
-	applied(t, &routesRun{stdout: &stdout, stderr: &stderr}, added, refused, nodes...)
+	applied(t, &routesRun{clients: noResources, stdout: &stdout, stderr: &stderr}, added, refused, nodes...)
 	for deadline := began.Add(10 * time.Second); !strings.Contains(monitor.String(), "10.42.2.0/24") && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond) // the monitor is a process of its own
 	}
@@ -148,7 +148,7 @@ func TestApplyBesideRouter(t *testing.T) {
 				return
 			}
 			var stdout, stderr log
-			r := &routesRun{stdout: &stdout, stderr: &stderr}
+			r := &routesRun{clients: noResources, stdout: &stdout, stderr: &stderr}
 			if err := r.choose("ip", tc.gateway, "", false); err != nil {
 				t.Fatal(err)
 			}
@@ -186,7 +186,7 @@ func TestApplyHostileNode(t *testing.T) {
 	}
 	client, events := lanOf(t, *of("node1", 0, 31, "10.244.1.0/24", "fd00:244:1::/64"), *of("node2", 1, 32, "10.244.2.0/24"))
 	var stdout, stderr log
-	r := &routesRun{stdout: &stdout, stderr: &stderr}
+	r := &routesRun{clients: noResources, stdout: &stdout, stderr: &stderr}
 	r.lan.Server = "10.9.9.9"
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup

@@ -43,7 +43,7 @@ func TestHostileNodesBounded(t *testing.T) {
 					t.Fatal(err)
 				}
 				var stdout, stderr strings.Builder
-				r := &routesRun{format: format, stdout: &stdout, stderr: &stderr}
+				r := &routesRun{clients: noResources, format: format, stdout: &stdout, stderr: &stderr}
 				ctx, cancel := context.WithCancel(t.Context())
 				var running sync.WaitGroup
 				running.Go(func() {

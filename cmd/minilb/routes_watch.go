@@ -40,5 +40,7 @@ func (r *routesRun) watch(ctx context.Context, client kubernetes.Interface) erro
 
 // watchNodes calls update with the nodes' entries, now and whenever they change, until ctx ends.
 func (r *routesRun) watchNodes(ctx context.Context, client kubernetes.Interface, update func([]routes.Entry) error) error {
-	return routes.Watch(ctx, client, r.lan, func(line string) { r.warn("minilb:", line) }, r.warnOutside, update)
+	return routes.Watch(ctx, client, r.clients, r.lan, routes.Hooks{
+		Update: update, Warn: func(line string) { r.warn("minilb:", line) }, Chosen: r.warnChoice, Outside: r.warnOutside,
+	})
 }

@@ -22,6 +22,8 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 )
 
 // TestMain keeps client-go from streaming lists, which its fakes cannot and typed ones do not say.
@@ -29,6 +31,9 @@ func TestMain(m *testing.M) {
 	os.Setenv("KUBE_FEATURE_WatchListClient", "false")
 	os.Exit(m.Run())
 }
+
+// noResources are the clients of an API server that serves nothing of CNIs.
+var noResources = &podnetworks.Clients{Served: func(context.Context) (informer.Served, error) { return informer.Served{}, nil }}
 
 // lan is a cluster with one node, and with an endpoint that its route does not lead to.
 func lan(t *testing.T) (*fake.Clientset, *watch.FakeWatcher) {
@@ -72,7 +77,7 @@ func TestWatchRoutes(t *testing.T) {
 			t.Fatal(err)
 		}
 		var stdout, stderr strings.Builder
-		r := &routesRun{format: format, stdout: &stdout, stderr: &stderr}
+		r := &routesRun{clients: noResources, format: format, stdout: &stdout, stderr: &stderr}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
@@ -95,7 +100,8 @@ func TestWatchRoutes(t *testing.T) {
 			step.change()
 			time.Sleep(3 * time.Second)
 			synctest.Wait()
-			const warning = "warning: pod IP outside podCIDRs; routes printed will not work: node a: 1 of 1\n"
+			const warning = "minilb: pod networks: podcidrs: nothing else says which networks pods have; 0 of 1 pod IPs are in its networks of their nodes\n" +
+				"warning: pod IP outside podCIDRs; routes printed will not work: node a: 1 of 1\n"
 			if stdout.String() != step.stdout || strings.HasPrefix(stderr.String(), warning) != step.warns || step.warns != strings.Contains(stderr.String(), "\nhint: the CNI") || (stderr.Len() > 0) != step.warns {
 				t.Errorf("%s: got %q and %q, want %q", step.name, &stdout, &stderr, step.stdout)
 			}
@@ -118,7 +124,7 @@ func TestWatchRoutesFails(t *testing.T) {
 			}
 			reader, writer := io.Pipe()
 			reader.Close()
-			r := &routesRun{format: format, stdout: writer, stderr: io.Discard}
+			r := &routesRun{clients: noResources, format: format, stdout: writer, stderr: io.Discard}
 			if err := r.watch(t.Context(), client); err == nil || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("%s: got %v, want %q", name, err, want)
 			}
@@ -144,7 +150,7 @@ func TestCompareRoutes(t *testing.T) {
 			})
 			ctx, cancel := context.WithCancel(t.Context())
 			var stderr strings.Builder
-			r := &routesRun{stderr: &stderr}
+			r := &routesRun{clients: noResources, stderr: &stderr}
 			var running sync.WaitGroup
 			running.Go(func() {
 				err := r.watchNodes(ctx, client, func([]routes.Entry) error {
@@ -170,8 +176,11 @@ func TestCompareRoutes(t *testing.T) {
 // What becomes no route is told, once for as long as it is so, and the rest is kept in the kernel.
 func TestApplyProblems(t *testing.T) {
 	var stderr strings.Builder
-	r := &routesRun{stderr: &stderr}
-	of := func(nodes ...*corev1.Node) []routes.Entry { return routes.LAN{}.FromNodes(routes.ReadNodes(nodes)) }
+	r := &routesRun{clients: noResources, stderr: &stderr}
+	of := func(nodes ...*corev1.Node) []routes.Entry {
+		lan, assigned, _ := routes.LAN{}.Assign(routes.ReadNodes(nodes), podnetworks.Found{}, nil)
+		return lan.FromNodes(assigned)
+	}
 	a, bare, six := lanNode("a", "10.244.1.0/24", "192.168.1.31"), lanNode("bare", "", "192.168.1.32"), lanNode("six", "fd00:1::/64", "192.168.1.33")
 	const noCIDR, noIP = "minilb: node bare: no podCIDRs: nothing has set any\n", "minilb: node six: no IPv6 InternalIP for fd00:1::/64\n"
 	var last []routes.Entry

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+
+	"github.com/minilb/minilb/test/shipped"
 )
 
 // may returns what rules let one list and watch, sorted, and complains of any other verb.
@@ -79,5 +81,39 @@ func TestRights(t *testing.T) {
 			slices.Sort(want)
 			check(t, "roles", got, want)
 		})
+	}
+}
+
+// R20: the controller may list what Cilium or Calico says of pod networks where that is chosen, and nothing of it otherwise. The
+// components of deploy/kustomize give the same resources.
+func TestRightsOfProviders(t *testing.T) {
+	t.Parallel()
+	resources := func(rules []rbacv1.PolicyRule) (all []string) {
+		for _, rule := range rules {
+			for _, group := range rule.APIGroups {
+				if group == "cilium.io" || strings.HasSuffix(group, "projectcalico.org") {
+					for _, resource := range rule.Resources {
+						all = append(all, resource+"."+group)
+					}
+				}
+			}
+		}
+		slices.Sort(all)
+		return all
+	}
+	for provider, want := range map[string][]string{
+		"auto": nil, "podcidrs": nil, "ovn": nil, "kube-router": nil, "cilium": {"ciliumnodes.cilium.io"},
+		"calico": {"blockaffinities.crd.projectcalico.org", "blockaffinities.projectcalico.org", "ipamblocks.crd.projectcalico.org", "ipamblocks.projectcalico.org"},
+	} {
+		manifest := rendered(t, "controller.pods="+provider)
+		check(t, provider, resources(object[rbacv1.ClusterRole](t, manifest, "ClusterRole", "minilb-controller").Rules), want)
+		args := deployment(t, manifest, "controller").Spec.Template.Spec.Containers[0].Args
+		i := slices.Index(args, "-pods")
+		check(t, provider+": flag", i >= 0 && args[i+1] == provider, provider != "auto")
+		if len(want) > 0 {
+			component, err := shipped.Component(provider)
+			must(t, err)
+			check(t, provider+": component", resources(object[rbacv1.ClusterRole](t, component, "ClusterRole", "minilb-"+provider).Rules), want)
+		}
 	}
 }

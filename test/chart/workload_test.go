@@ -90,7 +90,7 @@ func TestPods(t *testing.T) {
 	check(t, "controller: image", container.Image, "ghcr.io/minilb/minilb:v9")
 	check(t, "controller: pull policy", container.ImagePullPolicy, corev1.PullIfNotPresent)
 	check(t, "controller: args", container.Args, []string{
-		"controller", "-domain", "cluster.lan", "-class", "example.org/minilb", "-default-class", "-resync", "0", "-corefile", "/etc/coredns/Corefile", "-within", "10.244.0.0/16,2001:db8:244::/56", "-v", "-health", ":8080", "-context", "lab",
+		"controller", "-domain", "cluster.lan", "-class", "example.org/minilb", "-default-class", "-resync", "0", "-corefile", "/etc/coredns/Corefile", "-pods", "calico", "-within", "10.244.0.0/16,2001:db8:244::/56", "-v", "-health", ":8080", "-context", "lab",
 	})
 	check(t, "controller: priority", pod.PriorityClassName, "high")
 	check(t, "controller: tolerations", pod.Tolerations, tolerations)

@@ -26,3 +26,6 @@ func ApplyRoutes(ctx context.Context, c *cluster.Cluster) (kubeconfig string, er
 	}
 	return c.ServiceAccountKubeconfig(ctx, Namespace, RoutesAccount)
 }
+
+// Component returns a component of deploy/kustomize that is applied beside the base.
+func Component(name string) (string, error) { return render("components/" + name) }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
 )
@@ -42,7 +43,11 @@ func Run(ctx context.Context, kubeconfig *rest.Config, options Options) (*Report
 	if err != nil {
 		return nil, fmt.Errorf("make a client of the kubeconfig: %w", err)
 	}
-	c := newChecker(options, client, func(ctx context.Context, all ...config.Options) ([]*inspect.DryRun, error) {
+	networks, err := podnetworks.NewClients(kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	c := newChecker(options, client, networks, func(ctx context.Context, all ...config.Options) ([]*inspect.DryRun, error) {
 		return inspect.Cluster(ctx, kubeconfig, options.Corefile.Covered, all...)
 	})
 	return c.run(ctx)
@@ -53,26 +58,27 @@ type dryRun func(context.Context, ...config.Options) ([]*inspect.DryRun, error)
 
 type checker struct {
 	Options
-	client  kubernetes.Interface
-	dryRun  dryRun
-	ask     asker             // of the DNS server whose answers are compared
-	options []config.Options  // of the plugin blocks
-	runs    []*inspect.DryRun // one for each plugin block
-	served  []inspect.ServedKind
+	client   kubernetes.Interface
+	networks *podnetworks.Clients
+	dryRun   dryRun
+	ask      asker             // of the DNS server whose answers are compared
+	options  []config.Options  // of the plugin blocks
+	runs     []*inspect.DryRun // one for each plugin block
+	served   []inspect.ServedKind
 
 	// What the dry runs do not have: all fields of Services and EndpointSlices, Services of other types, nodes.
 	services []*corev1.Service
 	slices   map[cache.ObjectName][]*discoveryv1.EndpointSlice // by Service
 	nodes    []*corev1.Node
-	groups   map[string]bool // of the API
+	found    podnetworks.Found
 
 	problems []Problem // found so far
 }
 
-func newChecker(options Options, client kubernetes.Interface, run dryRun) *checker {
+func newChecker(options Options, client kubernetes.Interface, networks *podnetworks.Clients, run dryRun) *checker {
 	return &checker{
-		Options: options, client: client, dryRun: run, ask: over(options.Server), options: options.Corefile.Options(),
-		slices: map[cache.ObjectName][]*discoveryv1.EndpointSlice{}, groups: map[string]bool{},
+		Options: options, client: client, networks: networks, dryRun: run, ask: over(options.Server), options: options.Corefile.Options(),
+		slices: map[cache.ObjectName][]*discoveryv1.EndpointSlice{},
 	}
 }
 

@@ -6,16 +6,21 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/kubernetes/scheme"
+	clienttesting "k8s.io/client-go/testing"
 	"sigs.k8s.io/yaml"
 
 	"github.com/minilb/minilb/cmd/minilb/inspect"
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 	"github.com/minilb/minilb/plugin/minilb/config"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 )
 
 // sound is a cluster with nothing wrong: a Service with an endpoint on the one node.
@@ -74,7 +79,30 @@ func ofCluster(t *testing.T, text, manifest string) *checker {
 			typed = append(typed, object)
 		}
 	}
-	return newChecker(Options{Corefile: corefile}, fake.NewClientset(typed...), inspecting(corefile, func() []runtime.Object { return objects }))
+	return newChecker(Options{Corefile: corefile}, fake.NewClientset(typed...), networksOf(objects), inspecting(corefile, func() []runtime.Object { return objects }))
+}
+
+// networksOf serves the kinds of CNIs that are among the objects.
+func networksOf(objects []runtime.Object) *podnetworks.Clients {
+	served, kinds := informer.Served{}, map[schema.GroupVersionResource]string{}
+	lists := map[schema.GroupVersionResource]*unstructured.UnstructuredList{}
+	for _, object := range objects {
+		custom, is := object.(*unstructured.Unstructured)
+		if !is {
+			continue
+		}
+		resource, _ := meta.UnsafeGuessKindToResource(custom.GroupVersionKind())
+		if served[resource], kinds[resource] = true, custom.GetKind()+"List"; lists[resource] == nil {
+			lists[resource] = &unstructured.UnstructuredList{}
+			lists[resource].SetResourceVersion("1")
+		}
+		lists[resource].Items = append(lists[resource].Items, *custom)
+	}
+	client := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds)
+	client.PrependReactor("list", "*", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		return true, lists[action.GetResource()], nil
+	})
+	return &podnetworks.Clients{Dynamic: client, Served: func(context.Context) (informer.Served, error) { return served, nil }}
 }
 
 func resourceOf(kind schema.GroupVersionKind) schema.GroupVersionResource {

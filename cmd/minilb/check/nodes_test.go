@@ -15,7 +15,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/config"
 )
 
-// R1, R3–R7, R7b: what is said of nodes, and by which network plugin.
+// R1, R3–R7, R7b: what is said of nodes.
 func TestNodeProblems(t *testing.T) {
 	node := func(annotation string, podCIDRs ...string) *corev1.Node {
 		return &corev1.Node{
@@ -34,35 +34,24 @@ func TestNodeProblems(t *testing.T) {
 		name    string
 		node    *corev1.Node
 		slices  map[cache.ObjectName][]*discoveryv1.EndpointSlice
-		groups  []string
 		noIPv6  bool
 		reasons []string
 		want    string
 	}{
-		{"sound", node("x", "10.244.1.0/24"), nil, nil, false, nil, ""},
-		{"outside", node("x", "10.244.1.0/24"), outside, nil, false, []string{"PodOutsidePodCIDR"}, "1 of 1 pod IPs are outside its 10.244.1.0/24, for example 10.0.0.1: the routes to the node do not lead to them; have the CNI"},
-		{"Cilium", node("x", "10.244.1.0/24"), outside, []string{"cilium.io"}, false, []string{"PodOutsidePodCIDR"}, "set Cilium to ipam: kubernetes"},
-		{"Cilium's annotation", node("network.cilium.io/ipv4-pod-cidr", "10.244.1.0/24"), outside, nil, false, []string{"PodOutsidePodCIDR"}, "as Cilium's IPAM"},
-		{"Calico", node("x", "10.244.1.0/24"), outside, []string{"crd.projectcalico.org"}, false, []string{"PodOutsidePodCIDR"}, "usePodCidr"},
-		{"Calico's annotation", node("projectcalico.org/IPv4Address", "10.244.1.0/24"), outside, nil, false, []string{"PodOutsidePodCIDR"}, "as Calico's IPAM"},
-		{"flannel", node("flannel.alpha.coreos.com/public-ip", "10.244.1.0/24"), outside, nil, false, []string{"PodOutsidePodCIDR"}, "though flannel uses podCIDRs"},
-		{"kube-router", node("kube-router.io/pod-cidr", "10.244.1.0/24"), outside, nil, false, []string{"PodOutsidePodCIDR"}, "kube-router.io/pod-cidr"},
-		{"no podCIDR", node("x"), nil, nil, false, []string{"NoPodCIDR"}, "there is no route to its pods; run kube-controller-manager with"},
-		{"no podCIDR, Cilium", node("x"), nil, []string{"cilium.io"}, false, []string{"NoPodCIDR"}, "Cilium must have ipam: kubernetes"},
-		{"no InternalIP", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, nil, false, []string{"NoInternalIP"}, "no IPv6 InternalIP for fd00:1::/64"},
-		{"an InternalIP less, on purpose", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, nil, true, nil, ""},
-		{"its address in its podCIDR", node("x", "192.168.0.0/16"), nil, nil, false, []string{"HostInPodCIDR"}, // R7
+		{"sound", node("x", "10.244.1.0/24"), nil, false, nil, ""},
+		{"outside", node("x", "10.244.1.0/24"), outside, false, []string{"PodOutsidePodCIDR"}, "1 of 1 pod IPs are outside its 10.244.1.0/24, for example 10.0.0.1: the routes to the node do not lead to them; the CNI does not use"},
+		{"kube-router", node("kube-router.io/pod-cidr", "10.244.1.0/24"), outside, false, []string{"PodOutsidePodCIDR"}, "what it uses is not known"},
+		{"no podCIDR", node("x"), nil, false, []string{"NoPodCIDR"}, "there is no route to its pods; run kube-controller-manager with"},
+		{"no InternalIP", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, false, []string{"NoInternalIP"}, "no IPv6 InternalIP for fd00:1::/64"},
+		{"an InternalIP less, on purpose", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, true, nil, ""},
+		{"its address in its podCIDR", node("x", "192.168.0.0/16"), nil, false, []string{"HostInPodCIDR"}, // R7
 			"podCIDR 192.168.0.0/16 contains 192.168.1.31, the InternalIP of node n: a route would cut it off, so that its pods are not reached; give the cluster a pod network that the LAN does not use"},
-		{"no pod network", node("x", "127.0.0.0/24"), nil, nil, false, []string{"NotPodNetwork"}, "podCIDR 127.0.0.0/24 is not a pod network: 127.0.0.0/8 is loopback: there is no route to its pods; correct"}, // R7b
-		{"a network of the Internet", node("x", "9.9.9.9/32"), nil, nil, false, []string{"NotPodNetwork"},
+		{"no pod network", node("x", "127.0.0.0/24"), nil, false, []string{"NotPodNetwork"}, "podCIDR 127.0.0.0/24 is not a pod network: 127.0.0.0/8 is loopback: there is no route to its pods; correct"}, // R7b
+		{"a network of the Internet", node("x", "9.9.9.9/32"), nil, false, []string{"NotPodNetwork"},
 			"podCIDR 9.9.9.9/32 is not a private network: if pods have it, name all of the cluster's pod networks with -within: there is no route to its pods; correct"},
-		{"an InternalIP that is none", broken, nil, nil, false, []string{"MalformedIP"}, `InternalIP "nonsense" is malformed; correct what sets`},
+		{"an InternalIP that is none", broken, nil, false, []string{"MalformedIP"}, `InternalIP "nonsense" is malformed; correct what sets`},
 	} {
-		groups := map[string]bool{}
-		for _, group := range tc.groups {
-			groups[group] = true
-		}
-		c := checker{nodes: []*corev1.Node{tc.node}, slices: tc.slices, groups: groups, options: []config.Options{{NoIPv6: tc.noIPv6}}}
+		c := checker{nodes: []*corev1.Node{tc.node}, slices: tc.slices, options: []config.Options{{NoIPv6: tc.noIPv6}}}
 		var reasons []string
 		text := ""
 		c.checkNodes()

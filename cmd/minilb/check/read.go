@@ -43,12 +43,13 @@ func (c *checker) read(ctx context.Context) (err error) {
 	case err != nil:
 		return err
 	}
-	groups, err := c.client.Discovery().ServerGroups()
-	if err != nil {
-		return kube.Classify("discover", "API groups", err)
-	}
-	for _, group := range groups.Groups {
-		c.groups[group.Name] = true
+	if len(c.nodes) > 0 {
+		if c.found, err = c.networks.Read(ctx, c.LAN.Provider); err != nil {
+			return err
+		}
+		if err := c.cni(ctx); err != nil {
+			return err
+		}
 	}
 	if c.LAN, err = c.LAN.Locate(ctx, c.client); err != nil && len(c.nodes) > 0 {
 		c.add(Problem{Warning, "APIResource", "", "nodes", "Unread", err.Error(),

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
@@ -40,7 +39,6 @@ func TestReadRefused(t *testing.T) {
 			"warning APIResource nodes Unread: nodes may not be listed by this account: routes are not checked; run this with an account that may list nodes"}},
 		{"nodes away", "list", "nodes", starting, "nodes: cannot list: starting", nil},
 		{"accounts", "list", "serviceaccounts", starting, "subjectaccessreviews: cannot ask for permissions by: starting", nil},
-		{"API groups", "get", "group", starting, "API groups: cannot discover: starting", nil},
 	} {
 		c := ofCluster(t, ". {\n minilb minilb\n}", sound+gateway)
 		refuse := func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, tc.err }
@@ -58,17 +56,6 @@ func TestReadRefused(t *testing.T) {
 		problems := slices.DeleteFunc(report.Problems, func(f Problem) bool { return f.Reason == "MissingDefinition" })
 		t.Run(tc.name, func(t *testing.T) { expect(t, problems, tc.want) })
 	}
-}
-
-// G4, R4–R6: API groups tell the network plugin.
-func TestReadGroups(t *testing.T) {
-	c := ofCluster(t, ". {\n minilb minilb\n}", strings.Replace(sound, "10.244.1.7", "10.0.0.1", 1))
-	c.client.(*fake.Clientset).Resources = []*metav1.APIResourceList{{GroupVersion: "cilium.io/v2"}}
-	report, err := c.run(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	expect(t, report.Problems, []string{"error Node n1 PodOutsidePodCIDR: 1 of 1 pod IPs are outside its 10.244.1.0/24, for example 10.0.0.1: the routes to the node do not lead to them, as Cilium's IPAM"})
 }
 
 // What the plugin could not read is said, and how to read it.

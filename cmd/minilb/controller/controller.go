@@ -24,6 +24,7 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/informer"
@@ -58,6 +59,7 @@ type Options struct {
 type Controller struct {
 	options   Options
 	client    kubernetes.Interface
+	networks  *podnetworks.Clients
 	log       *slog.Logger
 	out       io.Writer // for the routes
 	cluster   *cluster.Cluster
@@ -81,7 +83,11 @@ func New(client kubernetes.Interface, config *rest.Config, options Options, log 
 	if err != nil {
 		return nil, err
 	}
-	c, err := newController(client, claims.Cluster, options, log, out)
+	networks, err := podnetworks.NewClients(config)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newController(client, networks, claims.Cluster, options, log, out)
 	if err != nil || len(options.Claims) == 0 {
 		return c, err
 	}
@@ -89,7 +95,9 @@ func New(client kubernetes.Interface, config *rest.Config, options Options, log 
 }
 
 // newController returns a Controller that writes no Events.
-func newController(client kubernetes.Interface, cluster *cluster.Cluster, options Options, log *slog.Logger, out io.Writer) (*Controller, error) {
+func newController(
+	client kubernetes.Interface, networks *podnetworks.Clients, cluster *cluster.Cluster, options Options, log *slog.Logger, out io.Writer,
+) (*Controller, error) {
 	delay, err := time.ParseDuration(setupDelay)
 	if err != nil {
 		return nil, fmt.Errorf("delay of events: %w", err)
@@ -98,6 +106,7 @@ func newController(client kubernetes.Interface, cluster *cluster.Cluster, option
 	c := &Controller{
 		options:   options,
 		client:    client,
+		networks:  networks,
 		cluster:   cluster,
 		log:       log,
 		out:       out,

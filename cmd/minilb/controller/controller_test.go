@@ -25,6 +25,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 	"github.com/minilb/minilb/plugin/minilb/cluster"
 	"github.com/minilb/minilb/plugin/minilb/informer"
 )
@@ -62,7 +63,8 @@ func newTest(t *testing.T, patch func(clienttesting.PatchAction) (*corev1.Servic
 	})
 	log := new(buffer)
 	objects := cluster.NewForClients(&cluster.Clients{Core: client.CoreV1()}, nil)
-	c, err := newController(client, objects, Options{Domain: "minilb", Class: "minilb", Version: "v1", Revision: "0123abc"}, slog.New(slog.NewTextHandler(log, nil)), io.Discard)
+	nothing := &podnetworks.Clients{Served: func(context.Context) (informer.Served, error) { return informer.Served{}, nil }}
+	c, err := newController(client, nothing, objects, Options{Domain: "minilb", Class: "minilb", Version: "v1", Revision: "0123abc"}, slog.New(slog.NewTextHandler(log, nil)), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,11 +11,13 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 )
 
 // serviceEndpoints are what a scan has found of a Service.
 type serviceEndpoints struct {
 	service    *service
+	choice     podnetworks.Choice // of the pod networks
 	unroutable int
 	total      int
 	example    routes.UnroutableEndpoint
@@ -32,8 +34,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
 	defer cancel()
 	c.drains.prune(c.services)
-	nodes, unread := routes.ListNodes(ctx, c.client)
-	pods := c.locate(ctx).Pods(nodes)
+	pods, choice, unread := c.routedPods(ctx)
 	all := map[cache.ObjectName]*serviceEndpoints{} // of Services that have slices
 	err := routes.EachSlice(ctx, c.client, func(slice *discoveryv1.EndpointSlice) {
 		name := cache.NewObjectName(slice.Namespace, slice.Labels[discoveryv1.LabelServiceName])
@@ -44,7 +45,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 		unroutable, total := pods.Unroutable(slice)
 		e := all[name]
 		if e == nil {
-			e = &serviceEndpoints{service: s, ports: sets.New[string]()}
+			e = &serviceEndpoints{service: s, ports: sets.New[string](), choice: choice}
 			all[name] = e
 		}
 		e.add(slice)
@@ -82,6 +83,28 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 		}
 	}
 	return unread
+}
+
+// routedPods returns what compares endpoints with the routes to their nodes, and the provider of these.
+func (c *Controller) routedPods(ctx context.Context) (routes.Pods, podnetworks.Choice, error) {
+	nodes, err := routes.ListNodes(ctx, c.client)
+	if err != nil {
+		return nil, podnetworks.Choice{}, err
+	}
+	found, err := c.networks.Read(ctx, c.options.LAN.Provider)
+	if err != nil {
+		return nil, podnetworks.Choice{}, err
+	}
+	located := c.locate(ctx)
+	lan, assigned, choice := located.Assign(nodes, found, nil)
+	if !choice.Alone {
+		pods, err := routes.ReadPods(ctx, c.client, nodes)
+		if err != nil {
+			return nil, choice, err
+		}
+		lan, assigned, choice = located.Assign(nodes, found, pods)
+	}
+	return lan.Pods(assigned), choice, nil
 }
 
 // add counts the endpoints of a slice (E2, E3, E6, M8).
@@ -152,9 +175,9 @@ func (e *serviceEndpoints) describe() string {
 	case e.example.Problem != "":
 		return where + fmt.Sprintf("on node %s, and there is no route: %s", e.example.Node, e.example.Problem)
 	case len(e.example.PodCIDRs) == 0:
-		return where + fmt.Sprintf("on node %s, which has no podCIDR: %s", e.example.Node, routes.AllocateHint)
+		return where + fmt.Sprintf("on node %s, which has no %s: %s", e.example.Node, e.choice.Provider.Noun(), routes.AllocateHint(e.choice))
 	}
-	return where + fmt.Sprintf("outside %s of node %s: %s", e.example.PodCIDRs, e.example.Node, routes.PodCIDRHint)
+	return where + fmt.Sprintf("outside %s of node %s: %s", e.example.PodCIDRs, e.example.Node, routes.OutsideHint(e.choice))
 }
 
 func endpointsSource(name cache.ObjectName) string { return "endpoints " + name.String() }

@@ -61,17 +61,25 @@ func (c *Controller) tryPrintRoutes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lan := c.locate(ctx)
+	pods, unseen := routes.ReadPods(ctx, c.client, nodes)
+	if unseen != nil {
+		c.log.Debug(unseen.Error())
+	}
+	found, err := c.networks.Read(ctx, c.options.LAN.Provider)
+	if err != nil {
+		return err
+	}
+	lan, nodes, choice := c.locate(ctx).Assign(nodes, found, pods)
 	lines := routes.IP(lan.FromNodes(nodes))
 	if _, err := io.WriteString(c.out, "Add the following routes to your default gateway (router):\n"+lines); err != nil {
 		return fmt.Errorf("print routes: %w", err)
 	}
-	outside, err := lan.PodsOutside(ctx, c.client, nodes)
-	if err != nil {
-		c.log.Debug(err.Error())
+	c.log.Info(choice.String())
+	for _, malformed := range choice.Malformed {
+		c.log.Warn(malformed.String())
 	}
-	for _, node := range outside {
-		c.log.Warn(node.String(), "hint", routes.PodCIDRHint)
+	for _, node := range lan.Pods(nodes).Outside(pods) {
+		c.log.Warn(node.String(), "hint", routes.OutsideHint(choice))
 	}
 	return nil
 }

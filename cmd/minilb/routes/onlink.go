@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 )
 
 // onLinkHint is what the nodes need beside an on-link route (N1).
@@ -74,8 +75,8 @@ func (lan LAN) OnLink(nodes []*Node) (entries []Entry, err error) {
 		if network.Addr().Is6() {
 			continue
 		}
-		if _, problem := lan.refuse(network, hosts); problem != "" {
-			return nil, fmt.Errorf("-within: %s", strings.TrimPrefix(problem, "podCIDR "))
+		if _, problem := lan.refuse("", podnetworks.Network{Prefix: network}, hosts); problem != "" {
+			return nil, fmt.Errorf("-within:%s", problem)
 		}
 		if !slices.ContainsFunc(pods, func(cidr netip.Prefix) bool { return inside([]netip.Prefix{network}, cidr) }) {
 			return nil, fmt.Errorf("-within: no node has a podCIDR in %s that can have a route: leave it out", network)

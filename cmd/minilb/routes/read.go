@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/pager"
 
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 )
 
@@ -37,15 +38,14 @@ func ReadNodes(full []*corev1.Node) (nodes []*Node) {
 	return nodes
 }
 
-// PodsOutside returns the nodes that have pods outside of their podCIDRs (R3), none for an account that may not list
-// EndpointSlices.
-func (lan LAN) PodsOutside(ctx context.Context, client kubernetes.Interface, nodes []*Node) ([]PodOutsidePodCIDR, error) {
-	pods := lan.Pods(nodes)
-	err := EachSlice(ctx, client, pods.Add)
+// ReadPods returns where the usable endpoints on these nodes are (R3), none for an account that may not list EndpointSlices.
+func ReadPods(ctx context.Context, client kubernetes.Interface, nodes []*Node) ([]podnetworks.Pod, error) {
+	seen := NewSeen(nodes)
+	err := EachSlice(ctx, client, seen.Add)
 	if err != nil && !apierrors.IsForbidden(err) {
 		return nil, fmt.Errorf("pod IPs not compared with podCIDRs: %w", err)
 	}
-	return pods.Outside(), nil
+	return seen.Pods(), nil
 }
 
 // EachSlice calls visit for all EndpointSlices, a page of them at a time. Its error is a *kube.Error.

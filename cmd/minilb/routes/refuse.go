@@ -4,24 +4,18 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 )
 
 // Limits (R7b).
 const (
-	maxRoutes   = 64  // podCIDRs of a node that get routes; the API server accepts one a family
 	maxIPs      = 64  // InternalIPs of a node that are read; a node has one a family
 	maxProblems = 100 // of all nodes that are reported; the last one counts the rest
 )
-
-// strange are the characters that no address has.
-var strange = regexp.MustCompile(`[^A-Za-z0-9.:/%-]`)
-
-// legible returns the beginning of a malformed address, with a question mark for each strange character (R15).
-func legible(text string) string { return strange.ReplaceAllString(text[:min(len(text), 64)], "?") }
 
 // never are networks in which no pod has an address, or which every host needs (R7b).
 var never = []struct {
@@ -72,29 +66,33 @@ func (lan LAN) hosts(nodes []*Node) []host {
 	return hosts
 }
 
-// refuse returns why there must be no route to a podCIDR, "" if there may be one (R7, R7b).
-func (lan LAN) refuse(cidr netip.Prefix, hosts []host) (ProblemKind, string) {
+// refuse returns why there must be no route to a pod network, "" if there may be one (R7, R7b, R20).
+func (lan LAN) refuse(noun string, network podnetworks.Network, hosts []host) (ProblemKind, string) {
+	cidr := network.Prefix
 	shortest := 8 // the prefix length of the largest network that can be a node's (R7b)
 	if cidr.Addr().Is6() {
 		shortest = 16
 	}
 	if cidr.Bits() < shortest {
-		return NotPodNetwork, fmt.Sprintf("podCIDR %s is not a pod network: it is larger than a /%d", cidr, shortest)
+		return NotPodNetwork, fmt.Sprintf("%s %s is not a pod network: it is larger than a /%d", noun, cidr, shortest)
 	}
 	for _, n := range never {
 		if i := slices.IndexFunc(n.networks, cidr.Overlaps); i >= 0 {
-			return NotPodNetwork, fmt.Sprintf("podCIDR %s is not a pod network: %s is %s", cidr, n.networks[i], n.name)
+			return NotPodNetwork, fmt.Sprintf("%s %s is not a pod network: %s is %s", noun, cidr, n.networks[i], n.name)
 		}
 	}
 	i, _ := slices.BinarySearchFunc(hosts, cidr.Addr(), func(h host, first netip.Addr) int { return h.addr.Compare(first) })
 	if i < len(hosts) && cidr.Contains(hosts[i].addr) {
-		return HostInPodCIDR, fmt.Sprintf("podCIDR %s contains %s, %s: a route would cut it off", cidr, hosts[i].addr, hosts[i].name)
+		return HostInPodCIDR, fmt.Sprintf("%s %s contains %s, %s: a route would cut it off", noun, cidr, hosts[i].addr, hosts[i].name)
 	}
+	pod, elsewhere := lan.disproved[network]
 	switch {
+	case elsewhere:
+		return PodElsewhere, fmt.Sprintf("%s %s is not this node's: the pod %s in it is on node %s", noun, cidr, pod.Addr, pod.Node)
 	case len(lan.Within) > 0 && !inside(lan.Within, cidr):
-		return NotPodNetwork, fmt.Sprintf("podCIDR %s is in none of the networks after -within: add it there if pods have it", cidr)
+		return NotPodNetwork, fmt.Sprintf("%s %s is in none of the networks after -within: add it there if pods have it", noun, cidr)
 	case len(lan.Within) == 0 && !inside(private, cidr):
-		return NotPodNetwork, fmt.Sprintf("podCIDR %s is not a private network: if pods have it, name all of the cluster's pod networks with -within", cidr)
+		return NotPodNetwork, fmt.Sprintf("%s %s is not a private network: if pods have it, name all of the cluster's pod networks with -within", noun, cidr)
 	}
 	return "", ""
 }
@@ -126,7 +124,8 @@ func bounded(entries []Entry) (kept []Entry) {
 
 // unambiguous leaves addresses to the oldest of the nodes whose podCIDRs contain them, so that nobody takes another's by
 // a Node that he adds: a table has one route to a destination, and one to a part of it would divert that part's packets.
-func unambiguous(entries []Entry, created map[string]time.Time) {
+// Addresses that are borrowed are such parts.
+func unambiguous(noun string, entries []Entry, created map[string]time.Time) {
 	var routes []int
 	for i := range entries {
 		if entries[i].Problem == "" {
@@ -146,13 +145,13 @@ func unambiguous(entries []Entry, created map[string]time.Time) {
 		taken := netip.Prefix{}
 		for bits := cidr.Bits(); bits >= 0 && !taken.IsValid(); bits-- {
 			around, _ := cidr.Addr().Prefix(bits) // of fewer bits than it has
-			if owner, is := owners[around]; is && owner != entry.Node || is && bits == cidr.Bits() {
+			if owner, is := owners[around]; is && owner != entry.Node && !entry.borrowed || is && bits == cidr.Bits() {
 				taken = around
 			}
 		}
 		at, _ := slices.BinarySearchFunc(stay, cidr.Addr(), byAddr)
 		for j := at; j < len(stay) && !taken.IsValid() && cidr.Contains(entries[stay[j]].Destination.Addr()); j++ {
-			if entries[stay[j]].Node != entry.Node {
+			if inner := entries[stay[j]]; inner.Node != entry.Node && !inner.borrowed {
 				taken = entries[stay[j]].Destination
 			}
 		}
@@ -161,9 +160,9 @@ func unambiguous(entries []Entry, created map[string]time.Time) {
 			stay = slices.Insert(stay, at, i)
 			continue
 		}
-		problem := fmt.Sprintf("podCIDR %s overlaps %s of node %s", cidr, taken, owners[taken])
+		problem := fmt.Sprintf("%s %s overlaps %s of node %s", noun, cidr, taken, owners[taken])
 		if taken == cidr {
-			problem = fmt.Sprintf("podCIDR %s is also that of node %s", cidr, owners[taken])
+			problem = fmt.Sprintf("%s %s is also that of node %s", noun, cidr, owners[taken])
 		}
 		*entry = Entry{Node: entry.Node, Destination: cidr, Problem: problem, Kind: SamePodCIDR}
 	}

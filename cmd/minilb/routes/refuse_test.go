@@ -3,16 +3,19 @@ package routes
 import (
 	"cmp"
 	"fmt"
-	"k8s.io/client-go/kubernetes/fake"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"k8s.io/client-go/kubernetes/fake"
+
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 )
 
 // R7, R7b: no route takes away a node, the LAN's router or the API server.
@@ -77,15 +80,16 @@ func TestRefuseNodes(t *testing.T) {
 	for _, name := range []string{"a\nreboot", "$(reboot)", "a;b", "Upper", "", strings.Repeat("a", 254)} {
 		bad := node(name, "10.244.1.0/24", "192.168.1.31")
 		pod := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, NodeName: &bad.Name}}}
-		pods := LAN{}.Pods(ReadNodes([]*corev1.Node{bad}))
-		pods.Add(pod)
-		if strays := pods.Outside(); len(LAN{}.fromNodes([]*corev1.Node{bad})) != 0 || len(strays) != 0 {
-			t.Errorf("%q: got %+v and %+v", name, LAN{}.fromNodes([]*corev1.Node{bad}), strays)
+		seen := NewSeen(ReadNodes([]*corev1.Node{bad}))
+		seen.Add(pod)
+		if len(LAN{}.fromNodes([]*corev1.Node{bad})) != 0 || len(seen.Pods()) != 0 {
+			t.Errorf("%q: got %+v and %+v", name, LAN{}.fromNodes([]*corev1.Node{bad}), seen.Pods())
 		}
-		w := newNodeWatcher(fake.NewClientset(), LAN{}, func(string) {})
+		w := newWatcher(fake.NewClientset(), noResources, LAN{Provider: podnetworks.PodCIDRs}, Hooks{Warn: func(string) {}, Chosen: func(podnetworks.Choice) {}})
 		if err := cmp.Or(w.nodes.Add(bad), w.nodes.Replace([]any{bad, node("a.b-1", "10.244.2.0/24", "192.168.1.31")}, ""), w.nodes.Update(bad)); err != nil {
 			t.Fatal(err)
 		}
+		w.choose(where{})
 		if entries := w.entries(t.Context()); len(entries) != 1 || entries[0].Node != "a.b-1" {
 			t.Errorf("%q: got %+v", name, entries)
 		}
@@ -181,7 +185,7 @@ func TestRefuseBounded(t *testing.T) {
 	}
 	// All of them count for where pods are.
 	pod := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"9.9.9.9"}, NodeName: &nodes[1000].Name}}}
-	if unroutable, total := (LAN{}).Pods(ReadNodes(nodes)).Unroutable(pod); total != 1 || len(unroutable) != 1 || !strings.Contains(unroutable[0].Problem, "9.9.9.9/32 is not a private network") {
+	if unroutable, total := (LAN{}).Pods(withPodCIDRs(nodes)).Unroutable(pod); total != 1 || len(unroutable) != 1 || !strings.Contains(unroutable[0].Problem, "9.9.9.9/32 is not a private network") {
 		t.Errorf("got %+v of %d", unroutable, total)
 	}
 	malformed := LAN{}.fromNodes([]*corev1.Node{node("a", strings.Repeat("x", 1000), strings.Repeat("y", 1000))})

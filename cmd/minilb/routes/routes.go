@@ -1,5 +1,5 @@
-// Package routes turns Nodes into the static routes that make pods reachable from the LAN,
-// and finds pods outside of them. Of ours it imports lb, kube and informer only.
+// Package routes turns Nodes and their pod networks into the static routes that make pods reachable from the LAN,
+// and finds pods outside of them.
 package routes
 
 import (
@@ -13,19 +13,22 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// Entry is one podCIDR of a node: its route or, if Problem is set, why there is none.
+// Entry is one pod network of a node: its route or, if Problem is set, why there is none.
 type Entry struct {
 	Node        string       // the node's name
-	Destination netip.Prefix // the podCIDR, without host bits; the zero Prefix if the problem is not about a single one
+	Destination netip.Prefix // the pod network, without host bits; the zero Prefix if the problem is not about a single one
 	Gateway     netip.Addr   // the InternalIP of the same family that was chosen (R1, R22); invalid if Problem is set
 	Others      []netip.Addr // the other InternalIPs of the family, best first
 	// Problem is why there is no route, in a few words on one line. No character that comes from a Node has a
 	// meaning to a shell or a router, even if the line is not taken for a comment (R15).
 	Problem string
 	Kind    ProblemKind // of the problem, "" for none
+
+	borrowed bool // a single address out of another node's network
 }
 
 // ProblemKind is what kind of problem keeps a node from a route.
@@ -38,6 +41,7 @@ const (
 	SamePodCIDR   ProblemKind = "SamePodCIDR"   // another node has the podCIDR or one that overlaps it
 	NotPodNetwork ProblemKind = "NotPodNetwork" // the podCIDR is not a pod network, or is one too many (R7b)
 	HostInPodCIDR ProblemKind = "HostInPodCIDR" // it contains an address of a node, of the LAN's router (R7) or of the API server (R7b)
+	PodElsewhere  ProblemKind = "PodElsewhere"  // a pod in it is on another node (R20)
 )
 
 // LAN is the network that the routes are for, and the cluster, as far as the user describes them.
@@ -46,8 +50,11 @@ type LAN struct {
 	Nodes  []netip.Prefix // networks whose addresses are preferred of a node's several InternalIPs (R22)
 	Within []netip.Prefix // the pod networks, which limit the destinations; without any these are the private networks (R7b)
 	Server string         // the API server's host for a client outside of the cluster, without a port; empty inside
+	// Provider is what assigns pod networks to nodes, "" for podnetworks.Auto (R20).
+	Provider podnetworks.Provider
 
-	servers []netip.Addr // of the API server, found by Locate
+	servers   []netip.Addr                            // of the API server, found by Locate
+	disproved map[podnetworks.Network]podnetworks.Pod // networks that are not their node's, by a pod on another one (R20)
 }
 
 // FromNodes returns the entries of the nodes by the node's name, then IPv4 before IPv6 (R1, R2), and none of ignored nodes
@@ -59,11 +66,14 @@ type Node struct {
 	name      string
 	created   time.Time
 	ignored   bool
-	cidrs     Prefixes     // without host bits, maxRoutes at most
-	ips       []netip.Addr // InternalIPs, in the node's own order
-	addresses []netip.Addr // of all types, maxIPs InternalIPs and as many others at most
-	tunnel    string       // whose it has to the pods of other nodes
+	says      podnetworks.Node // of its pod networks
+	ips       []netip.Addr     // InternalIPs, in the node's own order
+	addresses []netip.Addr     // of all types, maxIPs InternalIPs and as many others at most
+	tunnel    string           // whose it has to the pods of other nodes
 	problems  []Entry
+
+	provider podnetworks.Provider // of its pod networks, "" until they are assigned
+	networks []podnetworks.Network
 }
 
 // Key implements the informer.Object interface.
@@ -75,40 +85,13 @@ func read(node *corev1.Node) *Node {
 	if len(validation.IsDNS1123Subdomain(node.Name)) > 0 {
 		return nil
 	}
-	n := &Node{name: node.Name, created: node.CreationTimestamp.Time, ignored: lb.Ignored(node.Labels), tunnel: tunnel(node)}
-	n.readPodCIDRs(node.Spec)
+	n := &Node{name: node.Name, created: node.CreationTimestamp.Time, ignored: lb.Ignored(node.Labels), says: podnetworks.FromNode(node), tunnel: tunnel(node)}
 	n.readAddresses(node.Status.Addresses)
-	if len(n.cidrs)+len(n.problems) == 0 {
-		n.problem(NoPodCIDR, "no podCIDRs: nothing has set any")
-	}
 	return n
 }
 
 func (n *Node) problem(kind ProblemKind, format string, args ...any) {
 	n.problems = append(n.problems, Entry{Node: n.name, Problem: fmt.Sprintf(format, args...), Kind: kind})
-}
-
-func (n *Node) readPodCIDRs(spec corev1.NodeSpec) {
-	texts := spec.PodCIDRs
-	if len(texts) == 0 && spec.PodCIDR != "" {
-		texts = []string{spec.PodCIDR}
-	}
-	var malformed []string
-	for _, text := range texts {
-		if cidr, err := netip.ParsePrefix(text); err == nil && !cidr.Addr().Is4In6() {
-			n.cidrs = append(n.cidrs, cidr.Masked())
-		} else {
-			malformed = append(malformed, legible(text))
-		}
-	}
-	slices.SortStableFunc(n.cidrs, func(a, b netip.Prefix) int { return cmp.Compare(a.Addr().BitLen(), b.Addr().BitLen()) })
-	if all := len(n.cidrs); all > maxRoutes {
-		n.cidrs = slices.Clone(n.cidrs[:maxRoutes])
-		n.problem(NotPodNetwork, "%d of %d podCIDRs left out, as a node has %d routes at most", all-maxRoutes, all, maxRoutes)
-	}
-	for _, text := range malformed {
-		n.problem(NoPodCIDR, "podCIDR %q is malformed", text)
-	}
 }
 
 func (n *Node) readAddresses(addresses []corev1.NodeAddress) {
@@ -130,7 +113,7 @@ func (n *Node) readAddresses(addresses []corev1.NodeAddress) {
 		case err == nil && ip.Zone() == "":
 			n.ips = append(n.ips, ip.Unmap())
 		default:
-			n.problem(MalformedIP, "InternalIP %q is malformed", legible(address.Address))
+			n.problem(MalformedIP, "InternalIP %q is malformed", podnetworks.Legible(address.Address))
 		}
 	}
 }
@@ -139,21 +122,23 @@ func (n *Node) readAddresses(addresses []corev1.NodeAddress) {
 func (lan LAN) entries(nodes []*Node) []Entry {
 	hosts, created := lan.hosts(nodes), map[string]time.Time{}
 	var entries []Entry
+	noun := ""
 	for _, n := range slices.SortedFunc(slices.Values(nodes), func(a, b *Node) int { return cmp.Compare(a.name, b.name) }) {
 		if n.ignored {
 			continue
 		}
-		created[n.name] = n.created
-		for _, cidr := range n.cidrs {
-			entry := Entry{Node: n.name, Destination: cidr}
-			if entry.Kind, entry.Problem = lan.refuse(cidr, hosts); entry.Problem == "" {
+		created[n.name], noun = n.created, n.provider.Noun()
+		for _, network := range n.networks {
+			entry := Entry{Node: n.name, Destination: network.Prefix, borrowed: network.Borrowed}
+			if entry.Kind, entry.Problem = lan.refuse(noun, network, hosts); entry.Problem == "" {
 				lan.choose(&entry, n.ips)
 			}
 			entries = append(entries, entry)
 		}
+		entries = append(entries, n.unassigned()...)
 		entries = append(entries, n.problems...)
 	}
-	unambiguous(entries, created)
+	unambiguous(noun, entries, created)
 	return entries
 }
 

@@ -8,6 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 )
 
 // node returns a Node with the podCIDRs and the InternalIPs that are separated by spaces.
@@ -24,7 +26,13 @@ func node(name, cidrs, ips string) *corev1.Node {
 	return n
 }
 
-func (lan LAN) fromNodes(nodes []*corev1.Node) []Entry { return lan.FromNodes(ReadNodes(nodes)) }
+func (lan LAN) fromNodes(nodes []*corev1.Node) []Entry { return lan.FromNodes(withPodCIDRs(nodes)) }
+
+// withPodCIDRs returns the nodes with the pod networks that they have themselves.
+func withPodCIDRs(nodes []*corev1.Node) []*Node {
+	_, assigned, _ := LAN{}.Assign(ReadNodes(nodes), podnetworks.Found{}, nil)
+	return assigned
+}
 
 func replaced(entries []Entry) string { return (&table{entries: entries}).lines(ipReplace) }
 

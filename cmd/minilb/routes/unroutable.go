@@ -11,17 +11,29 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/utils/ptr"
 
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// AllocateHint is the fix for nodes without podCIDRs.
-const AllocateHint = "run kube-controller-manager with --allocate-node-cidrs=true and --cluster-cidr, or have the CNI set spec.podCIDRs"
+// AllocateHint is the fix for nodes without pod networks.
+func AllocateHint(of podnetworks.Choice) string {
+	switch of.Provider {
+	case podnetworks.Cilium, podnetworks.Calico, podnetworks.OVN:
+		return fmt.Sprintf("see that %s runs on it, or name what assigns pod networks by -pods", of.Provider)
+	}
+	return "run kube-controller-manager with --allocate-node-cidrs=true and --cluster-cidr, or have the CNI set spec.podCIDRs"
+}
 
-// PodCIDRHint is the fix for pods outside of their node's podCIDRs.
-const PodCIDRHint = "the CNI does not use the nodes' podCIDRs: set Cilium to ipam=kubernetes or " +
-	"Calico to host-local IPAM with usePodCidr, or route the CNI's own blocks instead"
+// OutsideHint is the fix for pods outside of their node's pod networks.
+func OutsideHint(of podnetworks.Choice) string {
+	if of.Provider == podnetworks.PodCIDRs {
+		return "the CNI does not use the nodes' podCIDRs, and what it uses is not known or may not be read: " +
+			"see \"minilb routes -h\" for -pods, or have the CNI give pods addresses out of the podCIDRs"
+	}
+	return fmt.Sprintf("these pods do not get their addresses from %s: name what assigns them by -pods, or wait for it to replace them", of.Provider)
+}
 
-// Prefixes are the podCIDRs of a node, IPv4 first.
+// Prefixes are the pod networks of a node, IPv4 first.
 type Prefixes []netip.Prefix
 
 // String returns them as "10.244.1.0/24 and fd00:1::/64".
@@ -29,18 +41,27 @@ func (p Prefixes) String() string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint([]netip.Prefix(p)), "[]"), " ", " and ")
 }
 
-// PodOutsidePodCIDR is a node with pods outside of its podCIDRs, which its routes do not reach (R3).
+// cidrs returns the node's pod networks.
+func (n *Node) cidrs() (all Prefixes) {
+	for _, network := range n.networks {
+		all = append(all, network.Prefix)
+	}
+	return all
+}
+
+// PodOutsidePodCIDR is a node with pods outside of its pod networks, which its routes do not reach (R3).
 type PodOutsidePodCIDR struct {
 	Node           string
 	Outside, Total int        // number of pod IPs seen on the node; Outside is at least 1
 	Example        netip.Addr // the lowest of those outside
 	PodCIDRs       Prefixes   // of the node
+	Noun           string     // of what they are
 }
 
 // String returns the warning, without a line break.
 func (p PodOutsidePodCIDR) String() string {
-	return fmt.Sprintf("pod IP outside podCIDRs; routes printed will not work: node %s: %d of %d pod IPs are outside %s, for example %s",
-		p.Node, p.Outside, p.Total, p.PodCIDRs, p.Example)
+	return fmt.Sprintf("pod IP outside %ss; routes printed will not work: node %s: %d of %d pod IPs are outside %s, for example %s",
+		p.Noun, p.Node, p.Outside, p.Total, p.PodCIDRs, p.Example)
 }
 
 // UnroutableEndpoint is an endpoint that no route leads to.
@@ -51,13 +72,37 @@ type UnroutableEndpoint struct {
 	Problem  string   // why there is no route to the podCIDR that contains Addr, empty if none does
 }
 
-// Pods compares the addresses of pods with the routes to their nodes, whatever the CNI (R3). It is not safe for concurrent use.
+// Seen collects where pods are: the usable endpoints on some nodes. It is not safe for concurrent use.
+type Seen struct {
+	nodes map[string]*Node
+	pods  map[podnetworks.Pod]bool
+}
+
+// NewSeen returns a Seen for these nodes, ignored ones included.
+func NewSeen(nodes []*Node) *Seen {
+	s := &Seen{map[string]*Node{}, map[podnetworks.Pod]bool{}}
+	for _, n := range nodes {
+		s.nodes[n.name] = n
+	}
+	return s
+}
+
+// Add takes a slice into account.
+func (s *Seen) Add(slice *discoveryv1.EndpointSlice) {
+	for ip, node := range onNodes(slice, s.nodes) {
+		s.pods[podnetworks.Pod{Addr: ip, Node: node.name}] = true
+	}
+}
+
+// Pods returns them, each once.
+func (s *Seen) Pods() []podnetworks.Pod { return slices.Collect(maps.Keys(s.pods)) }
+
+// Pods compares the addresses of pods with the routes to their nodes, whatever the CNI (R3).
 type Pods map[string]*nodePods
 
 type nodePods struct {
 	*Node
-	refused map[netip.Prefix]string // podCIDRs without a route, and why
-	pods    map[netip.Addr]bool     // the pod IPs seen, and whether they are in a podCIDR
+	refused map[netip.Prefix]string // pod networks without a route, and why
 }
 
 // Pods returns the Pods of these nodes.
@@ -65,7 +110,7 @@ func (lan LAN) Pods(nodes []*Node) Pods {
 	all := Pods{}
 	for _, n := range nodes {
 		if !n.ignored {
-			all[n.name] = &nodePods{n, map[netip.Prefix]string{}, map[netip.Addr]bool{}}
+			all[n.name] = &nodePods{n, map[netip.Prefix]string{}}
 		}
 	}
 	for _, entry := range lan.entries(nodes) {
@@ -76,23 +121,32 @@ func (lan LAN) Pods(nodes []*Node) Pods {
 	return all
 }
 
-// Add takes a slice's usable endpoints into account for Outside.
-func (p Pods) Add(slice *discoveryv1.EndpointSlice) {
-	for ip, node := range p.of(slice) {
-		routed, problem := node.route(ip)
-		node.pods[ip] = routed || problem != "" // a problem is reported with the route itself
+// Outside returns the nodes that have pod networks and pods outside of them, by name. A pod whose network has no route is not
+// outside: that is reported with the network.
+func (p Pods) Outside(pods []podnetworks.Pod) []PodOutsidePodCIDR {
+	found := map[string]*PodOutsidePodCIDR{}
+	for _, pod := range pods {
+		node := p[pod.Node]
+		if node == nil || len(node.networks) == 0 {
+			continue
+		}
+		of := found[pod.Node]
+		if of == nil {
+			of = &PodOutsidePodCIDR{Node: pod.Node, PodCIDRs: node.cidrs(), Noun: node.provider.Noun()}
+			found[pod.Node] = of
+		}
+		of.Total++
+		if routed, problem := node.route(pod.Addr); routed || problem != "" {
+			continue
+		}
+		if of.Outside++; !of.Example.IsValid() || pod.Addr.Less(of.Example) {
+			of.Example = pod.Addr
+		}
 	}
-}
-
-// Outside returns the nodes that have podCIDRs and pods outside of them, by name.
-func (p Pods) Outside() []PodOutsidePodCIDR {
 	var all []PodOutsidePodCIDR
-	for _, name := range slices.Sorted(maps.Keys(p)) {
-		node := p[name]
-		outside := slices.DeleteFunc(slices.Collect(maps.Keys(node.pods)), func(ip netip.Addr) bool { return node.pods[ip] })
-		if len(node.cidrs) > 0 && len(outside) > 0 {
-			example := slices.MinFunc(outside, netip.Addr.Compare)
-			all = append(all, PodOutsidePodCIDR{name, len(outside), len(node.pods), example, node.cidrs})
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if found[name].Outside > 0 {
+			all = append(all, *found[name])
 		}
 	}
 	return all
@@ -100,10 +154,10 @@ func (p Pods) Outside() []PodOutsidePodCIDR {
 
 // Unroutable returns the slice's usable endpoints that no route leads to, and the number of its endpoints on known nodes.
 func (p Pods) Unroutable(slice *discoveryv1.EndpointSlice) (unroutable []UnroutableEndpoint, total int) {
-	for ip, node := range p.of(slice) {
+	for ip, node := range onNodes(slice, p) {
 		total++
 		if routed, problem := node.route(ip); !routed {
-			unroutable = append(unroutable, UnroutableEndpoint{Addr: ip, Node: node.name, PodCIDRs: node.cidrs, Problem: problem})
+			unroutable = append(unroutable, UnroutableEndpoint{Addr: ip, Node: node.name, PodCIDRs: node.cidrs(), Problem: problem})
 		}
 	}
 	return unroutable, total
@@ -114,9 +168,9 @@ func (n *nodePods) route(pod netip.Addr) (routed bool, problem string) {
 	if slices.Contains(n.addresses, pod) {
 		return true, ""
 	}
-	for _, cidr := range n.cidrs {
-		if cidr.Contains(pod) {
-			if problem = n.refused[cidr]; problem == "" {
+	for _, network := range n.networks {
+		if network.Prefix.Contains(pod) {
+			if problem = n.refused[network.Prefix]; problem == "" {
 				return true, ""
 			}
 		}
@@ -124,9 +178,9 @@ func (n *nodePods) route(pod netip.Addr) (routed bool, problem string) {
 	return false, problem
 }
 
-// of yields a slice's usable endpoints on the nodes.
-func (p Pods) of(slice *discoveryv1.EndpointSlice) iter.Seq2[netip.Addr, *nodePods] {
-	return func(yield func(netip.Addr, *nodePods) bool) {
+// onNodes yields a slice's usable endpoints on the nodes.
+func onNodes[N any](slice *discoveryv1.EndpointSlice, nodes map[string]N) iter.Seq2[netip.Addr, N] {
+	return func(yield func(netip.Addr, N) bool) {
 		if !Addressed(slice) {
 			return
 		}
@@ -134,7 +188,7 @@ func (p Pods) of(slice *discoveryv1.EndpointSlice) iter.Seq2[netip.Addr, *nodePo
 			if endpoint.NodeName == nil || len(endpoint.Addresses) == 0 || !Usable(endpoint.Conditions) {
 				continue
 			}
-			node, known := p[*endpoint.NodeName]
+			node, known := nodes[*endpoint.NodeName]
 			ip, err := netip.ParseAddr(endpoint.Addresses[0]) // E7
 			if ip = ip.Unmap(); !known || err != nil || ip == lb.CiliumPlaceholder {
 				continue

@@ -74,12 +74,12 @@ func TestOutside(t *testing.T) {
 
 	const prefix = "pod IP outside podCIDRs; routes printed will not work: "
 	for _, tc := range tests {
-		check := LAN{}.Pods(ReadNodes(nodes))
+		seen := NewSeen(ReadNodes(nodes))
 		for _, s := range tc.slices {
-			check.Add(s)
+			seen.Add(s)
 		}
 		var lines []string
-		for _, stray := range check.Outside() {
+		for _, stray := range (LAN{}).Pods(withPodCIDRs(nodes)).Outside(seen.Pods()) {
 			lines = append(lines, strings.TrimPrefix(stray.String(), prefix))
 		}
 		if got := strings.Join(lines, "\n"); got != tc.want {
@@ -88,8 +88,8 @@ func TestOutside(t *testing.T) {
 	}
 }
 
-// R3: who may not list EndpointSlices gets no nodes; any other failure is an error.
-func TestPodsOutside(t *testing.T) {
+// R3: who may not list EndpointSlices sees no pods; any other failure is an error.
+func TestReadPods(t *testing.T) {
 	resource := schema.GroupResource{Group: "discovery.k8s.io", Resource: "endpointslices"}
 	for want, err := range map[string]error{
 		"": apierrors.NewForbidden(resource, "", errors.New("no")),
@@ -97,9 +97,9 @@ func TestPodsOutside(t *testing.T) {
 	} {
 		client := fake.NewClientset()
 		client.PrependReactor("list", "endpointslices", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, err })
-		strays, got := LAN{}.PodsOutside(t.Context(), client, ReadNodes([]*corev1.Node{node("a", "10.244.1.0/24", "192.168.1.31")}))
-		if len(strays) > 0 || (got != nil) != (want != "") || got != nil && got.Error() != want {
-			t.Errorf("%v: got %v, %v, want error %q", err, strays, got, want)
+		pods, got := ReadPods(t.Context(), client, ReadNodes([]*corev1.Node{node("a", "10.244.1.0/24", "192.168.1.31")}))
+		if len(pods) > 0 || (got != nil) != (want != "") || got != nil && got.Error() != want {
+			t.Errorf("%v: got %v, %v, want error %q", err, pods, got, want)
 		}
 	}
 }
@@ -116,7 +116,7 @@ func TestUnroutable(t *testing.T) {
 		{"same", "10.244.1.8"}, {"same", "10.244.2.8"}, {"wide", "192.168.7.8"}, {"wide", "192.168.1.35"}, {"hidden", "10.244.3.8"}, {"hidden", "fd00:3::8"}} {
 		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{on.ip}, NodeName: &on.node})
 	}
-	pods := LAN{}.Pods(ReadNodes(nodes))
+	pods := LAN{}.Pods(withPodCIDRs(nodes))
 	got, total := pods.Unroutable(slice)
 	want := []UnroutableEndpoint{
 		{Addr: netip.MustParseAddr("10.0.0.1"), Node: "a", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}},
@@ -128,8 +128,9 @@ func TestUnroutable(t *testing.T) {
 	if total != 10 || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v of %d, want %+v of 10", got, total, want)
 	}
-	pods.Add(slice)
-	if strays := pods.Outside(); len(strays) != 1 || strays[0].Node != "a" { // the others have their pods where their podCIDRs are
+	seen := NewSeen(ReadNodes(nodes))
+	seen.Add(slice)
+	if strays := pods.Outside(seen.Pods()); len(strays) != 1 || strays[0].Node != "a" { // the others have their pods where their podCIDRs are
 		t.Errorf("got strays %+v", strays)
 	}
 }

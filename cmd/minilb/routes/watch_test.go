@@ -21,11 +21,27 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
+	"github.com/minilb/minilb/plugin/minilb/informer"
 )
 
-func ignored([]PodOutsidePodCIDR, error) {}
+// noResources are the Clients of an API server that serves nothing of CNIs.
+var noResources = &podnetworks.Clients{Served: func(context.Context) (informer.Served, error) { return informer.Served{}, nil }}
+
+// watchNodes is Watch of such a server.
+func watchNodes(ctx context.Context, client kubernetes.Interface, warn func(string), update func([]Entry) error) error {
+	return watchAll(ctx, client, noResources, warn, update)
+}
+
+func watchAll(ctx context.Context, client kubernetes.Interface, clients *podnetworks.Clients, warn func(string), update func([]Entry) error) error {
+	return Watch(ctx, client, clients, LAN{}, Hooks{
+		Update: update, Warn: warn, Chosen: func(podnetworks.Choice) {}, Outside: func(podnetworks.Choice, []PodOutsidePodCIDR, error) {},
+	})
+}
 
 // listed is of a list that an API server has made.
 var listed = metav1.ListMeta{ResourceVersion: "1"}
@@ -51,11 +67,17 @@ func TestWatchOutage(t *testing.T) {
 		client.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return away.Load(), nil, errors.New("connection refused")
 		})
+		clients := &podnetworks.Clients{Served: func(context.Context) (informer.Served, error) {
+			if away.Load() {
+				return nil, errors.New("connection refused")
+			}
+			return informer.Served{}, nil
+		}}
 		var told, updates []string
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
-			err := Watch(ctx, client, LAN{}, func(line string) { told = append(told, line) }, ignored, func(entries []Entry) error {
+			err := watchAll(ctx, client, clients, func(line string) { told = append(told, line) }, func(entries []Entry) error {
 				updates = append(updates, replaced(entries))
 				return nil
 			})
@@ -101,7 +123,7 @@ func TestWatch(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
-			err := Watch(ctx, client, LAN{}, func(line string) { t.Error(line) }, ignored, func(entries []Entry) error {
+			err := watchNodes(ctx, client, func(line string) { t.Error(line) }, func(entries []Entry) error {
 				updates = append(updates, replaced(entries))
 				return nil
 			})
@@ -174,7 +196,7 @@ func TestWatchPaced(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
-			if err := Watch(ctx, client, LAN{}, func(line string) { t.Error(line) }, ignored, func(entries []Entry) error {
+			if err := watchNodes(ctx, client, func(line string) { t.Error(line) }, func(entries []Entry) error {
 				updates = append(updates, replaced(entries))
 				return nil
 			}); err != nil {
@@ -223,7 +245,7 @@ func TestWatchListsAnew(t *testing.T) {
 		return true, &corev1.NodeList{ListMeta: listed}, nil
 	})
 	done := errors.New("done")
-	if err := Watch(t.Context(), client, LAN{}, func(string) {}, ignored, func([]Entry) error { return done }); !errors.Is(err, done) {
+	if err := watchNodes(t.Context(), client, func(string) {}, func([]Entry) error { return done }); !errors.Is(err, done) {
 		t.Error(err)
 	}
 	if got := strings.Join(asked, " "); got != `10 of ""` {
@@ -259,7 +281,7 @@ func TestWatchWatchRefused(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var running sync.WaitGroup
 			running.Go(func() {
-				err := Watch(ctx, client, LAN{}, func(line string) { told = append(told, line) }, ignored, func([]Entry) error { updates++; return nil })
+				err := watchNodes(ctx, client, func(line string) { told = append(told, line) }, func([]Entry) error { updates++; return nil })
 				if err != nil {
 					t.Error(err)
 				}
@@ -282,7 +304,7 @@ func TestWatchFails(t *testing.T) {
 		return true, &corev1.NodeList{ListMeta: listed}, nil
 	})
 	broken := errors.New("broken pipe")
-	if err := Watch(t.Context(), client, LAN{}, func(string) {}, ignored, func([]Entry) error { return broken }); !errors.Is(err, broken) {
+	if err := watchNodes(t.Context(), client, func(string) {}, func([]Entry) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 }

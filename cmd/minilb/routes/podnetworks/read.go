@@ -1,0 +1,159 @@
+package podnetworks
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/minilb/minilb/plugin/minilb/informer"
+	"github.com/minilb/minilb/plugin/minilb/kube"
+)
+
+// The API groups of Calico: of its CRDs, and of its API server or, in new versions, of CRDs without one.
+const (
+	calicoGroup    = "crd.projectcalico.org"
+	calicoAPIGroup = "projectcalico.org"
+)
+
+// kind is a resource that says which networks pods have.
+type kind struct {
+	provider Provider
+	kind     string
+	resource schema.GroupVersionResource
+	read     func(*unstructured.Unstructured) Said
+}
+
+var kinds = []kind{
+	{Cilium, "CiliumNode", schema.GroupVersionResource{Group: "cilium.io", Version: "v2", Resource: "ciliumnodes"}, readCiliumNode},
+	{Calico, "BlockAffinity", calico(calicoAPIGroup, "v3", "blockaffinities"), readBlockAffinity},
+	{Calico, "IPAMBlock", calico(calicoAPIGroup, "v3", "ipamblocks"), readIPAMBlock},
+	{Calico, "BlockAffinity", calico(calicoGroup, "v1", "blockaffinities"), readBlockAffinity},
+	{Calico, "IPAMBlock", calico(calicoGroup, "v1", "ipamblocks"), readIPAMBlock},
+}
+
+func calico(group, version, resource string) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: group, Version: version, Resource: resource}
+}
+
+// Object is what is kept of an object of one of the kinds.
+type Object struct {
+	name cache.ObjectName
+	said Said
+}
+
+// Key implements the informer.Object interface.
+func (o *Object) Key() cache.ObjectName { return o.name }
+
+// reduce returns what is kept of an object, nil for one whose name the API server would not accept (R7b).
+func (k *kind) reduce(full *unstructured.Unstructured) *Object {
+	if len(validation.IsDNS1123Subdomain(full.GetName())) > 0 {
+		return nil
+	}
+	return &Object{cache.ObjectName{Name: full.GetName()}, k.read(full)}
+}
+
+// wanted reports whether the kind is to be read for a provider, as it is served. Calico's own API server shows the affinities
+// that are in the other group as well, and no IPAMBlocks.
+func (k *kind) wanted(provider Provider, served informer.Served) bool {
+	repeats := k.resource.Group == calicoAPIGroup && !served[kinds[2].resource] && served[kinds[3].resource]
+	return (provider == Auto || provider == k.provider) && served[k.resource] && !repeats
+}
+
+// Clients read an API server's own resources.
+type Clients struct {
+	Dynamic dynamic.Interface
+	// Served returns what is served of the groups of all kinds.
+	Served func(context.Context) (informer.Served, error)
+}
+
+// NewClients returns the Clients of the API server that config names. Nothing is dialled.
+func NewClients(config *rest.Config) (*Clients, error) {
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("configure the client: %w", err)
+	}
+	dynamic, err := dynamic.NewForConfigAndClient(dynamic.ConfigFor(config), client)
+	if err != nil {
+		return nil, fmt.Errorf("configure the client: %w", err)
+	}
+	groups, err := discovery.NewDiscoveryClientForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("configure the client: %w", err)
+	}
+	return &Clients{dynamic, func(ctx context.Context) (informer.Served, error) { return discover(ctx, groups.RESTClient()) }}, nil
+}
+
+// discover costs one request if no group is there.
+func discover(ctx context.Context, client rest.Interface) (informer.Served, error) {
+	var all metav1.APIGroupList
+	if err := client.Get().AbsPath("/apis").Do(ctx).Into(&all); err != nil {
+		return nil, err
+	}
+	var groups []string
+	for _, group := range all.Groups {
+		if slices.ContainsFunc(kinds, func(k kind) bool { return k.resource.Group == group.Name }) {
+			groups = append(groups, group.Name)
+		}
+	}
+	return informer.Discover(ctx, client, groups...)
+}
+
+// Read lists what the API server's own resources say, for Auto of all providers. What this account may not list is left out for
+// Auto, and a failure for the provider that was asked for. Errors are *kube.Errors.
+func (c *Clients) Read(ctx context.Context, provider Provider) (Found, error) {
+	found := Found{Said: map[schema.GroupVersionResource][]*Object{}}
+	if !slices.ContainsFunc(kinds, func(k kind) bool { return provider == Auto || provider == k.provider }) {
+		return found, nil // Nodes say it all
+	}
+	served, err := c.Served(ctx)
+	if err != nil {
+		return found, kube.Classify("discover", "API groups", err)
+	}
+	for _, k := range kinds {
+		if !k.wanted(provider, served) {
+			continue
+		}
+		_, err := kube.ListReduced(ctx, metav1.ListOptions{}, c.Dynamic.Resource(k.resource).List, func(full runtime.Object) runtime.Object {
+			found.add(&k, full.(*unstructured.Unstructured))
+			return nil
+		})
+		name := k.resource.GroupResource().String()
+		switch {
+		case apierrors.IsForbidden(err) && provider == Auto:
+			found.Unread = append(found.Unread, name)
+		case err != nil:
+			return found, kube.Classify("list", name, err)
+		}
+	}
+	return found, nil
+}
+
+// FromObjects returns what objects say that were read otherwise; those of other kinds say nothing.
+func FromObjects(objects ...*unstructured.Unstructured) Found {
+	found := Found{Said: map[schema.GroupVersionResource][]*Object{}}
+	for _, full := range objects {
+		for _, k := range kinds {
+			if full.GroupVersionKind() == k.resource.GroupVersion().WithKind(k.kind) {
+				found.add(&k, full)
+			}
+		}
+	}
+	return found
+}
+
+func (f Found) add(k *kind, full *unstructured.Unstructured) {
+	if object := k.reduce(full); object != nil {
+		f.Said[k.resource] = append(f.Said[k.resource], object)
+	}
+}
