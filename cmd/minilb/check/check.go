@@ -71,6 +71,7 @@ type checker struct {
 	slices   map[cache.ObjectName][]*discoveryv1.EndpointSlice // by Service
 	nodes    []*corev1.Node
 	found    podnetworks.Found
+	provider podnetworks.Choice
 
 	problems []Problem // found so far
 }

@@ -43,7 +43,8 @@ func (c *checker) checkNodes() {
 		}
 	}
 	lan, nodes, choice := c.LAN.Assign(nodes, c.found, seen.Pods())
-	c.choice(choice, len(nodes))
+	c.provider = choice
+	c.unknownProvider(choice, len(nodes))
 	entries := lan.FromNodes(nodes)
 	for _, entry := range entries {
 		wanted := func(o config.Options) bool { return o.WantsFamily(entry.Destination.Addr()) }
@@ -62,8 +63,8 @@ func (c *checker) checkNodes() {
 	}
 }
 
-// choice finds what keeps the provider of pod networks from being known (R20).
-func (c *checker) choice(of podnetworks.Choice, nodes int) {
+// unknownProvider finds what keeps the provider of pod networks from being known (R20).
+func (c *checker) unknownProvider(of podnetworks.Choice, nodes int) {
 	for _, resource := range c.found.Unread {
 		c.add(Problem{Warning, "APIResource", "", resource, "Unread",
 			"this account may not list " + resource + ", which may say what networks pods have",

@@ -73,6 +73,16 @@ var controllerPermissions = func() []permission {
 	return append(all, permission{"pods", []string{"list"}, Notice, true, nil, "it writes no Events NoDrainTime"})
 }()
 
+// controllerPermissions are those of the controller in this cluster: to read its pod networks, too (R20).
+func (c *checker) controllerPermissions() []permission {
+	all := slices.Clone(controllerPermissions)
+	for _, resource := range c.provider.Resources() { // before any Notice
+		all = slices.Insert(all, 3, permission{resource, []string{"list"}, Warning, true, nil,
+			fmt.Sprintf("it prints no routes to the pod networks of %s, nor writes Events by them: deploy/kustomize/components/%[1]s lets it", c.provider.Provider)})
+	}
+	return all
+}
+
 // component is a program of ours that has ServiceAccounts.
 type component struct {
 	label, account, flag, role string
@@ -131,7 +141,7 @@ func (c *checker) granted(ctx context.Context, names []cache.ObjectName, p permi
 func (c *checker) permissions(ctx context.Context) error {
 	for _, of := range []component{
 		{"dns", c.DNSAccount, "-dns-account", "DNS server", slices.Concat(dnsPermissions, optInPermissions)},
-		{"controller", c.ControllerAccount, "-controller-account", "controller", controllerPermissions},
+		{"controller", c.ControllerAccount, "-controller-account", "controller", c.controllerPermissions()},
 	} {
 		err := c.component(ctx, of)
 		switch {

@@ -80,6 +80,16 @@ func (c Choice) Again(nodes map[string]Node, found Found) Choice {
 	return c
 }
 
+// Resources returns those of the provider's API that it takes to read its networks, as permissions are written.
+func (c Choice) Resources() (names []string) {
+	for _, k := range kinds {
+		if k.provider == c.Provider && k.resource.Group == c.Group {
+			names = append(names, k.resource.GroupResource().String())
+		}
+	}
+	return names
+}
+
 // String returns the choice on one line.
 func (c Choice) String() string {
 	name := string(c.Provider)
