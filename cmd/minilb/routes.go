@@ -175,7 +175,7 @@ func exclusive(flags *flag.FlagSet) error {
 	given := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	for _, with := range []struct{ name, without string }{
-		{"apply", "cleanup watch o interface subnet asn"}, {"cleanup", "watch o interface gateway subnet asn nodes-in within"},
+		{"apply", "cleanup watch o interface subnet asn"}, {"cleanup", "watch o interface gateway subnet asn nodes-in within pods"},
 	} {
 		for other := range strings.FieldsSeq(with.without) {
 			if given[with.name] && given[other] {

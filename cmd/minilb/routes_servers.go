@@ -51,7 +51,7 @@ func serversFlags(flags *flag.FlagSet) *servers {
 // choose returns the format, if it is one for resolvers. It fails for flags that have no meaning in the format, or only there.
 func (s *servers) choose(name string, flags *flag.FlagSet) (routes.ResolverFormat, bool, error) {
 	format, is := routes.ResolverByName(name)
-	without := "watch gateway interface subnet asn within"
+	without := "watch gateway interface subnet asn within pods"
 	if !is {
 		without = "domain dns-service"
 	}

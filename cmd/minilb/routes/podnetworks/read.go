@@ -1,8 +1,10 @@
 package podnetworks
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,6 +28,11 @@ const (
 	calicoAPIGroup = "projectcalico.org"
 )
 
+var (
+	apiBlocks     = calico(calicoAPIGroup, "v3", "ipamblocks") // which Calico's own API server does not have
+	crdAffinities = calico(calicoGroup, "v1", "blockaffinities")
+)
+
 // kind is a resource that says which networks pods have.
 type kind struct {
 	provider Provider
@@ -37,8 +44,8 @@ type kind struct {
 var kinds = []kind{
 	{Cilium, "CiliumNode", schema.GroupVersionResource{Group: "cilium.io", Version: "v2", Resource: "ciliumnodes"}, readCiliumNode},
 	{Calico, "BlockAffinity", calico(calicoAPIGroup, "v3", "blockaffinities"), readBlockAffinity},
-	{Calico, "IPAMBlock", calico(calicoAPIGroup, "v3", "ipamblocks"), readIPAMBlock},
-	{Calico, "BlockAffinity", calico(calicoGroup, "v1", "blockaffinities"), readBlockAffinity},
+	{Calico, "IPAMBlock", apiBlocks, readIPAMBlock},
+	{Calico, "BlockAffinity", crdAffinities, readBlockAffinity},
 	{Calico, "IPAMBlock", calico(calicoGroup, "v1", "ipamblocks"), readIPAMBlock},
 }
 
@@ -64,9 +71,9 @@ func (k *kind) reduce(full *unstructured.Unstructured) *Object {
 }
 
 // wanted reports whether the kind is to be read for a provider, as it is served. Calico's own API server shows the affinities
-// that are in the other group as well, and no IPAMBlocks.
+// that are in its CRDs as well.
 func (k *kind) wanted(provider Provider, served informer.Served) bool {
-	repeats := k.resource.Group == calicoAPIGroup && !served[kinds[2].resource] && served[kinds[3].resource]
+	repeats := k.resource.Group == calicoAPIGroup && !served[apiBlocks] && served[crdAffinities]
 	return (provider == Auto || provider == k.provider) && served[k.resource] && !repeats
 }
 
@@ -94,24 +101,30 @@ func NewClients(config *rest.Config) (*Clients, error) {
 	return &Clients{dynamic, func(ctx context.Context) (informer.Served, error) { return discover(ctx, groups.RESTClient()) }}, nil
 }
 
-// discover costs one request if no group is there.
+// discover costs one request if no group is there. Calico's own API server, which repeats what is in its CRDs, may be away.
 func discover(ctx context.Context, client rest.Interface) (informer.Served, error) {
 	var all metav1.APIGroupList
 	if err := client.Get().AbsPath("/apis").Do(ctx).Into(&all); err != nil {
 		return nil, err
 	}
-	var groups []string
-	for _, group := range all.Groups {
-		if slices.ContainsFunc(kinds, func(k kind) bool { return k.resource.Group == group.Name }) {
-			groups = append(groups, group.Name)
+	served := informer.Served{}
+	for _, group := range []string{"cilium.io", calicoGroup, calicoAPIGroup} {
+		if !slices.ContainsFunc(all.Groups, func(g metav1.APIGroup) bool { return g.Name == group }) {
+			continue
 		}
+		found, err := informer.Discover(ctx, client, group)
+		if err != nil && !(group == calicoAPIGroup && served[crdAffinities]) {
+			return nil, err
+		}
+		maps.Copy(served, found)
 	}
-	return informer.Discover(ctx, client, groups...)
+	return served, nil
 }
 
-// Read lists what the API server's own resources say, for Auto of all providers. What this account may not list is left out for
+// Read lists what the API server's own resources say, for Auto or "" of all providers. What this account may not list is left out for
 // Auto, and a failure for the provider that was asked for. Errors are *kube.Errors.
 func (c *Clients) Read(ctx context.Context, provider Provider) (Found, error) {
+	provider = cmp.Or(provider, Auto)
 	found := Found{Said: map[schema.GroupVersionResource][]*Object{}}
 	if !slices.ContainsFunc(kinds, func(k kind) bool { return provider == Auto || provider == k.provider }) {
 		return found, nil // Nodes say it all
