@@ -78,14 +78,14 @@ func (c *checker) flannel(namespace, name string, data map[string]string) {
 }
 
 func (c *checker) overlay(kind, namespace, name, what, fix string) {
-	c.add(Problem{Notice, kind, namespace, name, "Overlay",
+	c.add(Problem{Notice, kind, namespace, name, "TunnelBetweenNodes",
 		what + " has packets between nodes in a tunnel: a pod is reached by way of its own node, as by the routes that \"minilb routes\" prints, " +
 			"and not by any other, so that neither a route to one node for all pods nor proxy ARP on the nodes does",
 		"nothing, if each pod network has its route; else set " + fix})
 }
 
 func (c *checker) masquerade(kind, namespace, name, fix string) {
-	c.add(Problem{Notice, kind, namespace, name, "Masquerade",
+	c.add(Problem{Notice, kind, namespace, name, "PodsMasqueraded",
 		"what pods send to the LAN has the address of their node, unless it answers a connection that the node has seen begin: " +
 			"clients get answers from the pod's address, but not what a pod sends of its own accord, nor over UDP after a pause of minutes",
 		"nothing, if pods only answer; else set " + fix})

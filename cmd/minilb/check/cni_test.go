@@ -51,14 +51,14 @@ func TestProviders(t *testing.T) {
 		name, manifest string
 		want           []string // each a part of a line
 	}{
-		{"Cilium", without + strings.Replace(ciliumNode, "CIDR", "10.244.1.0/24", 1), nil},
-		{"Cilium beside podCIDRs", strings.Replace(sound, "10.244.1.0/24", "10.9.9.0/24", 1) + strings.Replace(ciliumNode, "CIDR", "10.244.1.0/24", 1), nil},
+		{"Cilium", without + strings.Replace(ciliumNode, "[CIDR]", "[10.244.1.0/24]", 1), nil},
+		{"Cilium beside podCIDRs", strings.Replace(sound, "10.244.1.0/24", "10.9.9.0/24", 1) + strings.Replace(ciliumNode, "[CIDR]", "[10.244.1.0/24]", 1), nil},
 		{"Calico", without + strings.Replace(blockAffinity, "CIDR", "10.244.1.0/26", 1), nil},
 		{"Calico without a pod on the node", strings.NewReplacer("spec: {podCIDRs: [10.244.1.0/24]}", "spec: {}", "10.244.1.7", "192.168.1.31").Replace(sound) +
 			strings.Replace(strings.Replace(blockAffinity, "CIDR", "10.244.1.0/26", 1), "node: n1", "node: n2", 1), []string{
 			"warning PodNetworks calico NotProven: taken for what assigns pod networks: it has networks, and no pod proves them or others; name what"}},
-		{"a stale CiliumNode", sound + strings.Replace(ciliumNode, "CIDR", "10.0.0.0/24", 1), nil},
-		{"neither", strings.Replace(sound, "10.244.1.0/24", "10.9.9.0/24", 1) + strings.Replace(ciliumNode, "CIDR", "10.0.0.0/24", 1), []string{
+		{"a stale CiliumNode", sound + strings.Replace(ciliumNode, "[CIDR]", "[10.0.0.0/24]", 1), nil},
+		{"neither", strings.Replace(sound, "10.244.1.0/24", "10.9.9.0/24", 1) + strings.Replace(ciliumNode, "[CIDR]", "[10.0.0.0/24]", 1), []string{
 			"error Node n1 PodOutsidePodCIDR: 1 of 1 pod IPs are outside its 10.0.0.0/24, for example 10.244.1.7: the routes to the node do not lead to them; these pods do not get their addresses from cilium",
 			"warning PodNetworks cilium NotProven"}},
 		{"malformed", without + strings.Replace(ciliumNode, "[CIDR]", "[10.244.1.0/24, $(reboot)]", 1), []string{
@@ -81,15 +81,15 @@ func TestCNI(t *testing.T) {
 		want           []string
 	}{
 		{"Cilium", cilium("native", "false"), nil},
-		{"Cilium, tunnel", cilium("tunnel", "false"), []string{"notice ConfigMap kube-system/cilium-config Overlay: Cilium's routing-mode tunnel has packets between nodes in a tunnel"}},
-		{"Cilium before 1.14", strings.Replace(cilium("", "false"), "routing-mode: ,", "tunnel: geneve,", 1), []string{"notice ConfigMap kube-system/cilium-config Overlay: Cilium's routing-mode geneve"}},
+		{"Cilium, tunnel", cilium("tunnel", "false"), []string{"notice ConfigMap kube-system/cilium-config TunnelBetweenNodes: Cilium's routing-mode tunnel has packets between nodes in a tunnel"}},
+		{"Cilium before 1.14", strings.Replace(cilium("", "false"), "routing-mode: ,", "tunnel: geneve,", 1), []string{"notice ConfigMap kube-system/cilium-config TunnelBetweenNodes: Cilium's routing-mode geneve"}},
 		{"Cilium before 1.14, native", strings.Replace(cilium("", "false"), "routing-mode: ,", "tunnel: disabled,", 1), nil},
-		{"Cilium, masquerading", cilium("native", "true"), []string{"notice ConfigMap kube-system/cilium-config Masquerade"}},
+		{"Cilium, masquerading", cilium("native", "true"), []string{"notice ConfigMap kube-system/cilium-config PodsMasqueraded"}},
 		{"Calico", sound + ipPool, []string{
-			"notice IPPool default-ipv4-ippool Masquerade", "notice IPPool default-ipv4-ippool Overlay: Calico's encapsulation VXLAN Always"}},
+			"notice IPPool default-ipv4-ippool PodsMasqueraded", "notice IPPool default-ipv4-ippool TunnelBetweenNodes: Calico's encapsulation VXLAN Always"}},
 		{"Calico without", sound + strings.NewReplacer("Always", "CrossSubnet", "natOutgoing: true", "natOutgoing: false").Replace(ipPool), nil},
 		{"Calico, disabled", sound + strings.Replace(ipPool, "spec: {", "spec: {disabled: true, ", 1), nil},
-		{"flannel", flannel("vxlan"), []string{"notice ConfigMap kube-flannel/kube-flannel-cfg Overlay: flannel's backend vxlan"}},
+		{"flannel", flannel("vxlan"), []string{"notice ConfigMap kube-flannel/kube-flannel-cfg TunnelBetweenNodes: flannel's backend vxlan"}},
 		{"flannel, host-gw", flannel("host-gw"), nil},
 		{"flannel, malformed", flannel(`"`), nil},
 	} {

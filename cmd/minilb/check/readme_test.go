@@ -35,7 +35,7 @@ func TestREADME(t *testing.T) {
 	slices.Sort(described)
 
 	// A reason is a literal in CamelCase that is no kind.
-	kinds := []string{"APIResource", "CustomResourceDefinition", "DNSServer", "EndpointSlice", "GatewayClass", "GRPCRoute", "HTTPRoute", "ListenerSet", "ServiceAccount", "TLSRoute", "XListenerSet"}
+	kinds := []string{"APIResource", "ConfigMap", "CustomResourceDefinition", "DNSServer", "EndpointSlice", "GatewayClass", "GRPCRoute", "HTTPRoute", "ListenerSet", "PodNetworks", "ServiceAccount", "TLSRoute", "XListenerSet"}
 	camel := regexp.MustCompile(`^([A-Z][a-z]+){2,}$|^Unread$|^[A-Z][A-Za-z]+(CIDR|IP|IPs)$`)
 	var found []string
 	for _, field := range lb.UnsupportedFields {
