@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 	"github.com/minilb/minilb/cmd/minilb/wordwrap"
 	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/harness"
@@ -62,8 +63,9 @@ func TestRoutes(t *testing.T) {
 			fmt.Fprintf(lines, "ip route %s %s via %s\nip -6 route %s %s via %s\n", verb, cidrs[name][0], nodes[name].v4, verb, cidrs[name][1], nodes[name].v6)
 		}
 	}
-	hint := wordwrap.Wrap("hint: ", "      ", routes.FirewallHint) // R14
-	if stdout, stderr := run(); stdout != replace.String() || stderr != hint {
+	hint := wordwrap.Wrap("hint: ", "      ", routes.FirewallHint)                              // R14
+	const chosen = "minilb: pod networks: podcidrs: nothing else says which networks pods have" // R20
+	if stdout, stderr := run(); stdout != replace.String() || stderr != hint+chosen+", and there is no pod to compare\n" {
 		t.Errorf("got\n%s%swant\n%s", stdout, stderr, &replace)
 	}
 	p := harness.StartController(t, kubeconfig).WaitReady(t)
@@ -124,7 +126,7 @@ func TestRoutes(t *testing.T) {
 		})
 	}
 	endpoints(4)
-	if _, stderr := run(); stderr != hint {
+	if _, stderr := run(); stderr != hint+chosen+"; 2 of 2 pod IPs are in its networks of their nodes\n" {
 		t.Errorf("pods that the routes reach: got\n%s", stderr)
 	}
 	harness.Must(t, c.Pod(ctx, cluster.PodSpec{Name: "outside", Node: "node1", Labels: map[string]string{"app": "web"}, IPs: []string{"10.0.0.7"}}))
@@ -132,7 +134,8 @@ func TestRoutes(t *testing.T) {
 	warning := fmt.Sprintf("pod IP outside podCIDRs; routes printed will not work: node node1: 1 of 4 pod IPs are outside %s and %s, for example 10.0.0.7",
 		cidrs["node1"][0], cidrs["node1"][1])
 	stdout, stderr := run()
-	hint += wordwrap.Wrap("warning: ", "         ", warning) + wordwrap.Wrap("hint: ", "      ", routes.PodCIDRHint)
+	hint += chosen + "; 2 of 3 pod IPs are in its networks of their nodes\n" + wordwrap.Wrap("warning: ", "         ", warning) +
+		wordwrap.Wrap("hint: ", "      ", routes.OutsideHint(podnetworks.Choice{Provider: podnetworks.PodCIDRs}))
 	if stdout != replace.String() || stderr != hint {
 		t.Errorf("got\n%swant\n%s", stderr, hint)
 	}

@@ -21,15 +21,18 @@ import (
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
 	"github.com/minilb/minilb/cmd/minilb/routes"
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 )
 
 // R3: the note says where a pod is that the routes do not lead to, and what to do about it.
 func TestUnroutableNote(t *testing.T) {
 	outside := routes.UnroutableEndpoint{Addr: netip.MustParseAddr("10.0.0.1"), Node: "a", PodCIDRs: []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24")}}
 	bare := routes.UnroutableEndpoint{Addr: netip.MustParseAddr("10.0.0.2"), Node: "bare"}
+	by, calico := podnetworks.Choice{Provider: podnetworks.PodCIDRs}, podnetworks.Choice{Provider: podnetworks.Calico}
 	for want, e := range map[string]serviceEndpoints{
-		"The routes do not lead to some endpoints, for example 10.0.0.1, which is outside 10.244.1.0/24 of node a: " + routes.PodCIDRHint:   {unroutable: 1, total: 2, example: outside},
-		"The routes do not lead to any endpoint, for example 10.0.0.2, which is on node bare, which has no podCIDR: " + routes.AllocateHint: {unroutable: 2, total: 2, example: bare},
+		"The routes do not lead to some endpoints, for example 10.0.0.1, which is outside 10.244.1.0/24 of node a: " + routes.OutsideHint(by):     {unroutable: 1, total: 2, example: outside, choice: by},
+		"The routes do not lead to any endpoint, for example 10.0.0.2, which is on node bare, which has no podCIDR: " + routes.AllocateHint(by):   {unroutable: 2, total: 2, example: bare, choice: by},
+		"The routes do not lead to any endpoint, for example 10.0.0.2, which is on node bare, which has no block: " + routes.AllocateHint(calico): {unroutable: 2, total: 2, example: bare, choice: calico},
 	} {
 		if got := e.describe(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)

@@ -99,7 +99,7 @@ func TestPrintRoutesWithoutPods(t *testing.T) {
 	if err := c.tryPrintRoutes(t.Context()); err != nil || out.String() != "Add the following routes to your default gateway (router):\n" {
 		t.Errorf("got %q, %v", out.String(), err)
 	}
-	if got := log.String(); strings.Count(got, "\n") != 2 || strings.Count(got, "level=DEBUG msg=\"podCIDRs are not compared with the API server's own addresses: ") != 1 || !strings.Contains(got, `level=DEBUG msg="pod IPs not compared with podCIDRs: endpointslices: cannot list: starting"`) {
+	if got := log.String(); strings.Count(got, "\n") != 3 || strings.Count(got, "level=INFO msg=\"pod networks: podcidrs: ") != 1 || strings.Count(got, "level=DEBUG msg=\"podCIDRs are not compared with the API server's own addresses: ") != 1 || !strings.Contains(got, `level=DEBUG msg="pod IPs not compared with podCIDRs: endpointslices: cannot list: starting"`) {
 		t.Errorf("the log says %s", got)
 	}
 	reader, writer := io.Pipe()
