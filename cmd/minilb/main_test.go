@@ -120,7 +120,7 @@ func TestRun(t *testing.T) {
 func TestHelp(t *testing.T) {
 	flags := map[string]string{
 		"controller": "class cleanup context corefile default-class domain events health kubeconfig resync v within",
-		"routes":     "apply asn cleanup context dns-service domain gateway interface kubeconfig nodes-in o subnet watch within",
+		"routes":     "apply asn cleanup context dns-service domain gateway interface kubeconfig nodes-in o pods subnet watch within",
 		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig nodes-in o server within",
 		"explain":    "class context corefile default-class domain kubeconfig o",
 		"version":    "",

@@ -24,9 +24,9 @@ func TestNoRoutes(t *testing.T) {
 	for _, way := range l.waysWithoutRoutes() {
 		t.Run(way.name, func(t *testing.T) {
 			way.prepare(t)
-			l.forget(t, l.client, l.router)
+			l.forget(t, l.Client, l.Router)
 			for _, p := range pods {
-				if g, err := l.fetch(t.Context(), p.addresses.v4, time.Second); err == nil {
+				if g, err := l.fetch(t.Context(), p.addresses.V4, time.Second); err == nil {
 					t.Fatalf("before any node answers: got %v", g)
 				}
 			}
@@ -34,11 +34,11 @@ func TestNoRoutes(t *testing.T) {
 			for _, p := range pods {
 				want, err := mac(p.node.Namespace)
 				must(t, err)
-				if got, err := answerers(l.client, way.client, p.addresses.v4); err != nil || !slices.Equal(got, []string{want}) {
+				if got, err := answerers(l.Client, way.client, p.addresses.V4); err != nil || !slices.Equal(got, []string{want}) {
 					t.Errorf("ARP for %s is answered by %v (%v), want its node %s alone", p.role, got, err, want)
 				}
-				hops, err := trace(l.client, p.addresses.v4)
-				if want := append(way.hops(p.node), p.addresses.v4); err != nil || !slices.Equal(hops, want) {
+				hops, err := trace(l.Client, p.addresses.V4)
+				if want := append(way.hops(p.node), p.addresses.V4); err != nil || !slices.Equal(hops, want) {
 					t.Errorf("to %s: got hops %v (%v), want %v", p.role, hops, err, want)
 				}
 			}
@@ -57,13 +57,13 @@ func (l *lab) expectFirst(t *testing.T, client netip.Addr, pods []*pod) {
 	var all time.Duration
 	for range rounds {
 		for _, p := range pods {
-			l.forget(t, l.client, l.router, p.node.Namespace, p.Namespace)
+			l.forget(t, l.Client, l.Router, p.node.Namespace, p.Namespace)
 			start := time.Now()
-			g, err := l.fetch(t.Context(), p.addresses.v4, patience)
+			g, err := l.fetch(t.Context(), p.addresses.V4, patience)
 			must(t, err)
 			took = append(took, time.Since(start))
 			all += took[len(took)-1]
-			if g.Pod != p.role || g.Client.Addr() != client || g.Server.Addr() != p.addresses.v4 {
+			if g.Pod != p.role || g.Client.Addr() != client || g.Server.Addr() != p.addresses.V4 {
 				t.Errorf("%s: got %v, want the client's own address %s", p.role, g, client)
 			}
 		}
@@ -113,7 +113,7 @@ func TestReusedAddress(t *testing.T) {
 			continue
 		}
 		old := pods[i]
-		_, err := l.fetch(t.Context(), old.addresses.v4, patience)
+		_, err := l.fetch(t.Context(), old.addresses.V4, patience)
 		must(t, err)
 		must(t, old.remove(t.Context()))
 		l.borrow(t, old, pods[2].node)
@@ -127,7 +127,7 @@ func TestReusedAddress(t *testing.T) {
 		}
 		start := time.Now()
 		for {
-			g, err := l.fetch(t.Context(), old.addresses.v4, patience)
+			g, err := l.fetch(t.Context(), old.addresses.V4, patience)
 			if err == nil && g.Pod != "borrower" {
 				t.Fatalf("got %v", g)
 			}
@@ -158,14 +158,14 @@ func (l *lab) borrow(t *testing.T, old *pod, to *node) {
 	))
 	must(t, p.IP(
 		"link set eth0 up",
-		fmt.Sprintf("addr add %s/32 dev eth0", p.addresses.v4),
-		fmt.Sprintf("route add %s dev eth0", to.gateway.v4),
-		fmt.Sprintf("route add default via %s", to.gateway.v4),
+		fmt.Sprintf("addr add %s/32 dev eth0", p.addresses.V4),
+		fmt.Sprintf("route add %s dev eth0", to.gateway.V4),
+		fmt.Sprintf("route add default via %s", to.gateway.V4),
 	))
 	for _, n := range l.nodes {
-		route := fmt.Sprintf("%s via %s", p.addresses.v4, to.addresses.v4)
+		route := fmt.Sprintf("%s via %s", p.addresses.V4, to.addresses.V4)
 		if n == to {
-			route = fmt.Sprintf("%s dev cni0", p.addresses.v4)
+			route = fmt.Sprintf("%s dev cni0", p.addresses.V4)
 		}
 		must(t, n.IP("route add "+route))
 		t.Cleanup(func() { must(t, n.IP("route del "+route)) })
@@ -197,7 +197,7 @@ func TestTunnels(t *testing.T) {
 	way := l.waysWithoutRoutes()[0]
 	way.prepare(t)
 	for _, n := range l.nodes {
-		must(t, n.IP(fmt.Sprintf("link add flannel.1 type vxlan id 1 local %s dev lan dstport 8472 nolearning", n.addresses.v4), "link set flannel.1 up"))
+		must(t, n.IP(fmt.Sprintf("link add flannel.1 type vxlan id 1 local %s dev lan dstport 8472 nolearning", n.addresses.V4), "link set flannel.1 up"))
 		t.Cleanup(func() { must(t, n.IP("link del flannel.1")) })
 		for _, to := range l.nodes {
 			if to != n {
@@ -211,7 +211,7 @@ func TestTunnels(t *testing.T) {
 	}{{"On each node", 3}, {"With an overlay", 1}} {
 		l.answerARP(t, section.heading)
 		for _, p := range pods {
-			got, err := answerers(l.client, way.client, p.addresses.v4)
+			got, err := answerers(l.Client, way.client, p.addresses.V4)
 			must(t, err)
 			own, err := mac(p.node.Namespace)
 			must(t, err)
@@ -221,7 +221,7 @@ func TestTunnels(t *testing.T) {
 			if section.answerers > 1 {
 				continue
 			}
-			if g, err := l.fetch(t.Context(), p.addresses.v4, patience); err != nil || g.Pod != p.role {
+			if g, err := l.fetch(t.Context(), p.addresses.V4, patience); err != nil || g.Pod != p.role {
 				t.Errorf("%s: got %v, %v", p.role, g, err)
 			}
 		}
@@ -237,12 +237,12 @@ type wayWithoutRoutes struct {
 }
 
 func (l *lab) waysWithoutRoutes() []wayWithoutRoutes {
-	onNode := func(on *node) []netip.Addr { return []netip.Addr{on.addresses.v4} }
+	onNode := func(on *node) []netip.Addr { return []netip.Addr{on.addresses.V4} }
 	return []wayWithoutRoutes{
 		{"pods inside the LAN's prefix", inside(clientHost), func(on *node) []netip.Addr { return []netip.Addr{inside(on.addresses)} }, l.widen},
-		{"an on-link route on the router", clientHost.v4, func(on *node) []netip.Addr { return append([]netip.Addr{routerHost.v4}, onNode(on)...) },
-			func(t *testing.T) { l.addOnLink(t, l.router) }},
-		{"an on-link route on the client", clientHost.v4, onNode, func(t *testing.T) { l.addOnLink(t, l.client) }},
+		{"an on-link route on the router", clientHost.V4, func(on *node) []netip.Addr { return append([]netip.Addr{routerHost.V4}, onNode(on)...) },
+			func(t *testing.T) { l.addOnLink(t, l.Router) }},
+		{"an on-link route on the client", clientHost.V4, onNode, func(t *testing.T) { l.addOnLink(t, l.Client) }},
 	}
 }
 
@@ -251,7 +251,7 @@ func (l *lab) withoutRoutes(t *testing.T, way wayWithoutRoutes) {
 	t.Helper()
 	way.prepare(t)
 	l.answerARP(t, "On each node")
-	lines, err := l.router.Output(t.Context(), l.minilb, "routes", "-kubeconfig", l.accounts.Controller)
+	lines, err := l.Router.Output(t.Context(), l.minilb, "routes", "-kubeconfig", l.accounts.Controller)
 	must(t, err)
 	var six strings.Builder
 	for line := range strings.Lines(lines) {
@@ -259,22 +259,22 @@ func (l *lab) withoutRoutes(t *testing.T, way wayWithoutRoutes) {
 			six.WriteString(line)
 		}
 	}
-	l.execute(t, l.router, six.String())
+	l.execute(t, l.Router, six.String())
 }
 
 // wide is a prefix of the LAN that pods are inside.
 var wide = netip.MustParsePrefix("10.244.0.0/16")
 
 // inside returns the address in that prefix of a host of the LAN.
-func inside(h host) netip.Addr {
-	last := h.v4.As4()[3]
+func inside(h netns.Host) netip.Addr {
+	last := h.V4.As4()[3]
 	return netip.AddrFrom4([4]byte{10, 244, 250, last})
 }
 
 // widen gives the hosts of the LAN addresses in a prefix that the pods' addresses are in.
 func (l *lab) widen(t *testing.T) {
 	t.Helper()
-	hosts := map[*netns.Namespace]host{l.router: routerHost, l.client: clientHost}
+	hosts := map[*netns.Namespace]netns.Host{l.Router: routerHost, l.Client: clientHost}
 	for _, n := range l.nodes {
 		hosts[n.Namespace] = n.addresses
 	}
@@ -288,7 +288,7 @@ func (l *lab) widen(t *testing.T) {
 // addOnLink executes what "minilb routes -o onlink" prints on a host.
 func (l *lab) addOnLink(t *testing.T, n *netns.Namespace) {
 	t.Helper()
-	lines, err := l.router.Output(t.Context(), l.minilb, "routes", "-kubeconfig", l.accounts.Controller, "-o", "onlink",
+	lines, err := l.Router.Output(t.Context(), l.minilb, "routes", "-kubeconfig", l.accounts.Controller, "-o", "onlink",
 		"-within", wide.String(), "-interface", "lan")
 	must(t, err)
 	_, err = n.Output(t.Context(), "sh", "-e", "-c", lines)
@@ -320,7 +320,7 @@ func (l *lab) answerARP(t *testing.T, heading string) {
 			})
 		}
 	}
-	l.forget(t, l.client, l.router) // which may have asked in vain until now, and would wait a second
+	l.forget(t, l.Client, l.Router) // which may have asked in vain until now, and would wait a second
 }
 
 // forget empties the ARP tables of hosts.

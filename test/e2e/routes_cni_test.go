@@ -16,6 +16,7 @@ import (
 
 	"github.com/minilb/minilb/test/cluster"
 	"github.com/minilb/minilb/test/harness"
+	"github.com/minilb/minilb/test/netns"
 	"github.com/minilb/minilb/test/shipped"
 )
 
@@ -26,20 +27,20 @@ type cni struct {
 	resources       []string
 	v4, v6          string // of a node, by its number
 	// assign is the manifest of what gives a node networks.
-	assign func(n string, addresses host, networks ...string) string
+	assign func(n string, addresses netns.Host, networks ...string) string
 }
 
 var cnis = []cni{
 	{
 		name: "Cilium", component: "cilium", definitions: cluster.CiliumNodes, resources: []string{"ciliumnodes"}, v4: "10.9.%d.0/24", v6: "fd00:9:%d::/64",
-		assign: func(n string, addresses host, networks ...string) string {
-			return harness.CiliumNode(n, addresses.v4.String(), networks...)
+		assign: func(n string, addresses netns.Host, networks ...string) string {
+			return harness.CiliumNode(n, addresses.V4.String(), networks...)
 		},
 	},
 	{
 		name: "Calico", component: "calico", resources: []string{"blockaffinities", "ipamblocks"}, v4: "10.8.%d.0/24", v6: "fd00:8::%d00/120",
 		definitions: func(context.Context) (string, error) { return cluster.CalicoBlocks("crd.projectcalico.org", "v1"), nil },
-		assign: func(n string, _ host, networks ...string) string {
+		assign: func(n string, _ netns.Host, networks ...string) string {
 			var all []string
 			for _, network := range networks {
 				all = append(all, harness.BlockAffinity(n, network))
@@ -72,7 +73,7 @@ func (c *cni) install(t *testing.T, l *lab) {
 		cidrs, gateway := n.podCIDRs, n.gateway
 		n.podCIDRs = []netip.Prefix{netip.MustParsePrefix(networks[0]), netip.MustParsePrefix(networks[1])}
 		n.gateway = n.address(1)
-		addresses := []string{fmt.Sprintf("%s/%d dev cni0", n.gateway.v4, n.podCIDRs[0].Bits()), fmt.Sprintf("%s/%d dev cni0", n.gateway.v6, n.podCIDRs[1].Bits())}
+		addresses := []string{fmt.Sprintf("%s/%d dev cni0", n.gateway.V4, n.podCIDRs[0].Bits()), fmt.Sprintf("%s/%d dev cni0", n.gateway.V6, n.podCIDRs[1].Bits())}
 		must(t, n.IP("addr add "+addresses[0], "addr add "+addresses[1]))
 		t.Cleanup(func() {
 			must(t, n.IP("addr del "+addresses[0], "addr del "+addresses[1]))
@@ -94,7 +95,7 @@ func TestRoutesOfCNIs(t *testing.T) {
 					t.Fatalf("without routes: got %v", out)
 				}
 			}
-			lines := l.addRoutes(t, l.router)
+			lines := l.addRoutes(t, l.Router)
 			if strings.Count(lines, "\n") != 6 || strings.Count(lines, "replace "+pods[0].node.podCIDRs[0].String()+" via ") != 1 {
 				t.Fatalf("got routes\n%swant one of each family for three nodes", lines)
 			}
@@ -121,10 +122,10 @@ func TestRoutesApplyOfCNIs(t *testing.T) {
 			must(t, err)
 			must(t, l.lanKubeconfig(kubeconfig))
 			t.Cleanup(func() {
-				_, err := l.router.Output(context.WithoutCancel(ctx), l.minilb, "routes", "-cleanup")
+				_, err := l.Router.Output(context.WithoutCancel(ctx), l.minilb, "routes", "-cleanup")
 				must(t, err)
 			})
-			d := l.startDaemon(t, l.router, l.minilb, "routes", "-apply", "-kubeconfig", kubeconfig)
+			d := l.startDaemon(t, l.Router, l.minilb, "routes", "-apply", "-kubeconfig", kubeconfig)
 			var want []string
 			for _, node := range l.nodes {
 				want = append(want, routeLines(node.podCIDRs, node.addresses)...)
@@ -136,7 +137,7 @@ func TestRoutesApplyOfCNIs(t *testing.T) {
 
 			// A node comes, with networks of its own, and goes.
 			four := hostOf(34)
-			must(t, l.cluster.Node(ctx, "node4", four.v4.String(), four.v6.String()))
+			must(t, l.cluster.Node(ctx, "node4", four.V4.String(), four.V6.String()))
 			t.Cleanup(func() {
 				_ = l.cluster.Client.CoreV1().Nodes().Delete(context.WithoutCancel(ctx), "node4", metav1.DeleteOptions{}) // it may have gone
 			})
@@ -157,7 +158,7 @@ func TestRoutesApplyOfCNIs(t *testing.T) {
 			go func() {
 				defer close(failed)
 				for n := 0; talking.Err() == nil; n++ {
-					if _, err := l.fetch(ctx, pods[n%len(pods)].addresses.of(families[n%2]), patience); err != nil {
+					if _, err := l.fetch(ctx, pods[n%len(pods)].addresses.Of(families[n%2]), patience); err != nil {
 						failed <- err
 						return
 					}

@@ -79,3 +79,26 @@ func (c *checker) unknownProvider(of podnetworks.Choice, nodes int) {
 			strings.Join(object.Texts, "; ") + ": there is no route for it", "correct what writes it"})
 	}
 }
+
+// excludedNodes finds an exclude_nodes that makes no difference: it matches all nodes or none (L6).
+func (c *checker) excludedNodes(o *config.Options) {
+	if o.ExcludeNodes == nil || len(c.nodes) == 0 {
+		return
+	}
+	matching := 0
+	for _, node := range c.nodes {
+		if o.ExcludeNodes.Matches(labels.Set(node.Labels)) {
+			matching++
+		}
+	}
+	const fix = "compare it with the labels of the nodes: kubectl get nodes --show-labels"
+	zone := hostname.Plain(o.Zones[0])
+	switch matching {
+	case 0:
+		c.add(Problem{Warning, "Corefile", "", zone, "ExcludesNoNode",
+			fmt.Sprintf("exclude_nodes %q matches none of the %d nodes: no endpoint is left out", o.ExcludeNodes, len(c.nodes)), fix})
+	case len(c.nodes):
+		c.add(Problem{Warning, "Corefile", "", zone, "ExcludesAllNodes",
+			fmt.Sprintf("exclude_nodes %q matches all %d nodes: their endpoints are answered as there is no other", o.ExcludeNodes, matching), fix})
+	}
+}
