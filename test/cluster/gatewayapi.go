@@ -35,7 +35,7 @@ var moduleSums = map[string]string{
 	gatewayAPI + "@v1.6.3":            "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=",
 	gatewayAPIConformance + "@v1.6.3": "h1:UxhSb1GrDsyl+PdKe3g8a/BFWgP6hzy2PPFmZRgqeMQ=",
 
-	frrK8s: "h1:JLlCeXVlW5BLVdPy2u5sS9UCVlnK9x2vzWbIkxb8Atk=",
+	frrK8s:                       "h1:JLlCeXVlW5BLVdPy2u5sS9UCVlnK9x2vzWbIkxb8Atk=",
 	cilium + "@" + ciliumRelease: "h1:dqiEGIcXc+gqCLYG/l7VCFJ8GHyb4HUrwbZOpkX5dL8=",
 
 	prometheusOperator + "@" + prometheusOperatorRelease: "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
