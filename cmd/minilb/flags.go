@@ -122,8 +122,8 @@ func withinFlag(flags *flag.FlagSet, lan *routes.LAN) {
 // podsFlag declares the flag for what assigns pod networks to nodes (R20).
 func podsFlag(flags *flag.FlagSet, lan *routes.LAN) {
 	lan.Provider = podnetworks.Auto
-	flags.Func("pods", "`provider` of the pod networks: cilium, calico, ovn, kube-router, podcidrs;\n"+
-		"auto for the one that the addresses of pods prove (default auto)", func(name string) (err error) {
+	flags.Func("pods", "`provider` of pod networks: cilium, calico, ovn, kube-router or podcidrs,\n"+
+		"or auto for the one that the addresses of pods prove (default auto)", func(name string) (err error) {
 		lan.Provider, err = podnetworks.ProviderByName(name)
 		return err
 	})

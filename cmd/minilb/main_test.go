@@ -119,9 +119,9 @@ func TestRun(t *testing.T) {
 // Every flag of each subcommand that the usage names is described, and no other.
 func TestHelp(t *testing.T) {
 	flags := map[string]string{
-		"controller": "class cleanup context corefile default-class domain events health kubeconfig resync v within",
+		"controller": "class cleanup context corefile default-class domain events health kubeconfig pods resync v within",
 		"routes":     "apply asn cleanup context dns-service domain gateway interface kubeconfig nodes-in o pods subnet watch within",
-		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig nodes-in o server within",
+		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig nodes-in o pods server within",
 		"explain":    "class context corefile default-class domain kubeconfig o",
 		"version":    "",
 	}
