@@ -29,7 +29,7 @@ if [ ! -e {{.Dir}}/imported ]; then
 	done
 	touch {{.Dir}}/imported
 fi
-start kubelet kubelet --config {{.Dir}}/kubelet.yaml --kubeconfig {{.Kubeconfig}} --hostname-override {{.Name}} --node-ip {{.V4}},{{.V6}}
+start kubelet kubelet --config {{.Dir}}/kubelet.yaml --kubeconfig {{.Kubeconfig}} --hostname-override {{.Name}} --node-ip {{.Addresses}}
 start kube-proxy kube-proxy --config {{.Dir}}/kube-proxy.yaml
 
 # Processes without a parent are this one's, and waited for.

@@ -12,8 +12,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/minilb/minilb/test/cluster"
 )
@@ -29,7 +31,7 @@ func BuildImages(ctx context.Context, dir, version string) ([]string, error) {
 		return nil, err
 	}
 	product := filepath.Join(dir, "minilb.tar")
-	cmd := exec.CommandContext(ctx, "go", "run", ".", "-platforms", "linux/"+runtime.GOARCH, "-version", version, "-revision", "test", "-tarball", product)
+	cmd := exec.CommandContext(ctx, "go", runImage(version, "-tarball", product)...)
 	cmd.Dir = filepath.Join(root, "deploy/image")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the images: %w\n%s", err, out)
@@ -39,6 +41,31 @@ func BuildImages(ctx context.Context, dir, version string) ([]string, error) {
 		return nil, err
 	}
 	return []string{pod, product}, nil
+}
+
+// runImage returns the arguments of go that run deploy/image for this machine.
+func runImage(version string, to ...string) []string {
+	return append([]string{"run", ".", "-platforms", "linux/" + runtime.GOARCH, "-version", version, "-revision", "test"}, to...)
+}
+
+// PushImages brings the images that deploy/image builds into a registry, as minilb/coredns and minilb/minilb, and returns
+// their digests by program.
+func PushImages(ctx context.Context, registry, version string) (map[string]string, error) {
+	cmd := exec.CommandContext(ctx, "go", runImage(version, "-push", registry+"/minilb")...)
+	cmd.Dir = "../../deploy/image"
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("push the images: %w\n%s", err, &stderr)
+	}
+	digests := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		image, digest, _ := strings.Cut(strings.TrimSpace(line), "@")
+		program, _, _ := strings.Cut(path.Base(image), ":")
+		digests[program] = digest
+	}
+	return digests, nil
 }
 
 // BuildImage writes an archive of an image of one layer with one program, as "docker save" does, to a directory and

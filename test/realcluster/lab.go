@@ -38,11 +38,23 @@ var (
 	clientHost       = hostOf(netns.ClientNumber)
 )
 
-// firstNode is the number of the first node; the others follow.
-const firstNode = 31
+const (
+	// firstNode is the number of the first node; the others follow.
+	firstNode = 31
+
+	// registryPort is where a registry may listen on the router, over plain HTTP.
+	registryPort = 5000
+)
 
 // Host is the addresses of one host of the LAN.
 type Host = netns.Host
+
+// Options says how a Lab is.
+type Options struct {
+	Nodes    int
+	Images   []string // paths of the archives that the nodes import
+	IPv6Only bool     // LAN, nodes, pods and Services have no IPv4
+}
 
 // Lab is the cluster and its LAN.
 type Lab struct {
@@ -50,11 +62,11 @@ type Lab struct {
 	Router, Client *netns.Namespace
 	Nodes          []*Node
 
+	options   Options
 	set       *netns.Set
 	dir       string // of all that the nodes write
 	binaries  cluster.Binaries
 	kubelets  string // path of the kubeconfig of nodes, which leads to the control plane's address in the LAN
-	images    []string
 	lan       *netns.LAN
 	forwarder *netns.Forwarder
 	scheduler *daemon.Daemon
@@ -65,10 +77,10 @@ type Lab struct {
 	dead context.Context
 }
 
-// Start starts the control plane and nodes with the images of these archives, and returns when all nodes are
-// Ready. Nodes and router have routes to the pods; the client has the router.
-func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error) {
-	l := &Lab{images: images}
+// Start starts the control plane and nodes, and returns when all nodes are Ready. Nodes and router have routes to the
+// pods; the client has the router.
+func Start(ctx context.Context, options Options) (_ *Lab, err error) {
+	l := &Lab{options: options}
 	l.dead, l.died = context.WithCancelCause(context.Background())
 	if l.binaries, err = cluster.NodeBinaries(ctx); err != nil {
 		return nil, err
@@ -91,14 +103,18 @@ func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error)
 			err = errors.Join(err, l.Stop())
 		}
 	}()
-	if l.lan, err = l.set.NewLAN(lan); err != nil {
+	subnets := lan
+	if options.IPv6Only {
+		subnets.V4 = netip.Prefix{}
+	}
+	if l.lan, err = l.set.NewLAN(subnets); err != nil {
 		return nil, err
 	}
 	l.Router, l.Client = l.lan.Router, l.lan.Client
 	if err := l.startControlPlane(ctx); err != nil {
 		return nil, err
 	}
-	for i := range nodes {
+	for i := range options.Nodes {
 		node, err := l.newNode(fmt.Sprintf("node%d", i+1), hostOf(firstNode+i))
 		if err != nil {
 			return nil, err
@@ -109,7 +125,7 @@ func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error)
 		}
 	}
 	var starts sync.WaitGroup
-	errs := make([]error, nodes)
+	errs := make([]error, len(l.Nodes))
 	for i, node := range l.Nodes {
 		starts.Go(func() { errs[i] = node.join(ctx) })
 	}
@@ -120,18 +136,37 @@ func Start(ctx context.Context, nodes int, images ...string) (_ *Lab, err error)
 	return l, l.routeToPods()
 }
 
+// addresses returns those that a host has, IPv4 before IPv6.
+func (l *Lab) addresses(of Host) []netip.Addr {
+	if l.options.IPv6Only {
+		return []netip.Addr{of.V6}
+	}
+	return []netip.Addr{of.V4, of.V6}
+}
+
+// ranges returns those of a list of an IPv4 and an IPv6 range that the cluster has.
+func (l *Lab) ranges(list string) string {
+	if l.options.IPv6Only {
+		_, list, _ = strings.Cut(list, ",")
+	}
+	return list
+}
+
 // startControlPlane starts it in the namespace of the test, on loopback, and lets the LAN and, by the Service
 // kubernetes.default, the pods reach it.
 func (l *Lab) startControlPlane(ctx context.Context) (err error) {
-	l.Cluster, err = cluster.Start(ctx, cluster.Options{
-		RealNodes: true,
-		APIServerFlags: []string{
-			"--advertise-address=" + controlPlaneHost.V4.String(),
-			"--kubelet-preferred-address-types=InternalIP",
-		},
+	addr := l.addresses(controlPlaneHost)[0]
+	services := "--service-cluster-ip-range=" + l.ranges(cluster.ServiceCIDRs)
+	options := cluster.Options{
+		RealNodes:      true,
+		APIServerFlags: []string{services, "--advertise-address=" + addr.String(), "--kubelet-preferred-address-types=InternalIP"},
 		// Kubernetes' own timing, as that of dead nodes is measured.
-		ControllerManagerFlags: []string{"--node-monitor-period=5s"},
-	})
+		ControllerManagerFlags: []string{services, "--cluster-cidr=" + l.ranges(cluster.PodCIDRs), "--node-monitor-period=5s"},
+	}
+	if l.options.IPv6Only {
+		options.ControllerManagerFlags = append(options.ControllerManagerFlags, "--node-cidr-mask-size-ipv4=0")
+	}
+	l.Cluster, err = cluster.Start(ctx, options)
 	if err != nil {
 		return err
 	}
@@ -144,7 +179,7 @@ func (l *Lab) startControlPlane(ctx context.Context) (err error) {
 		return err
 	}
 	// At the same port, as the API server publishes its own for the Service.
-	if l.forwarder, err = netns.Forward(ctx, l.lan.ControlPlane, netip.AddrPortFrom(controlPlaneHost.V4, local.Port()), l.Cluster.URL); err != nil {
+	if l.forwarder, err = netns.Forward(ctx, l.lan.ControlPlane, netip.AddrPortFrom(addr, local.Port()), l.Cluster.URL); err != nil {
 		return err
 	}
 	l.kubelets = filepath.Join(l.dir, "kubeconfig")
@@ -208,6 +243,11 @@ func (l *Lab) Stop() error {
 // RouterHost and ClientHost return the addresses of the router and the client in the LAN.
 func (l *Lab) RouterHost() Host { return routerHost }
 func (l *Lab) ClientHost() Host { return clientHost }
+
+// Registry returns the host and port of the registry from which nodes pull without TLS, on the router.
+func (l *Lab) Registry() string {
+	return netip.AddrPortFrom(l.addresses(routerHost)[0], registryPort).String()
+}
 
 // StartDaemon runs a program on a host until the test ends, which must not end before.
 func (l *Lab) StartDaemon(t *testing.T, on *netns.Namespace, program string, args ...string) *daemon.Daemon {

@@ -48,18 +48,13 @@ var shared struct {
 	err      error
 }
 
-// theLab returns the cluster, which the first test to need it starts. A test is skipped where it cannot run.
+// theLab returns the cluster, which the first test to need it starts.
 func theLab(t *testing.T) *realcluster.Lab {
 	t.Helper()
-	if reason, cannot := unable(); cannot {
-		if os.Getenv("MINILB_REQUIRE_PROGRAMS") != "" {
-			t.Fatal(reason)
-		}
-		t.Skip(reason)
-	}
+	needNodes(t)
 	shared.Do(func() {
-		if shared.lab, shared.err = startLab(); shared.err == nil {
-			shared.upstream, shared.err = startUpstream(t.Context(), shared.lab.Router)
+		if shared.lab, shared.err = startLab(realcluster.Options{Nodes: 3}); shared.err == nil {
+			shared.upstream, shared.err = startUpstream(t.Context(), shared.lab.Router, "9.9.9.9", "149.112.112.112") // of the shipped Corefiles
 		}
 	})
 	if shared.err != nil {
@@ -71,20 +66,35 @@ func theLab(t *testing.T) *realcluster.Lab {
 	return shared.lab
 }
 
-func startLab() (*realcluster.Lab, error) {
+// needNodes skips a test where no real nodes can run.
+func needNodes(t *testing.T) {
+	t.Helper()
+	if reason, cannot := unable(); cannot {
+		if os.Getenv("MINILB_REQUIRE_PROGRAMS") != "" {
+			t.Fatal(reason)
+		}
+		t.Skip(reason)
+	}
+}
+
+// images are the archives that nodes import.
+var images = sync.OnceValues(func() ([]string, error) {
 	dir, err := harness.LastingDir()
 	if err != nil {
 		return nil, err
 	}
+	return realcluster.BuildImages(context.Background(), dir, version)
+})
+
+// startLab starts a cluster with our images.
+func startLab(options realcluster.Options) (lab *realcluster.Lab, err error) {
 	began := time.Now()
-	images, err := realcluster.BuildImages(context.Background(), dir, version)
-	if err != nil {
+	if options.Images, err = images(); err != nil {
 		return nil, err
 	}
 	built := time.Now()
-	lab, err := realcluster.Start(context.Background(), 3, images...)
-	if err == nil {
-		fmt.Fprintf(os.Stderr, "images in %v, three Ready nodes in %v\n", built.Sub(began).Round(time.Second), time.Since(built).Round(time.Second))
+	if lab, err = realcluster.Start(context.Background(), options); err == nil {
+		fmt.Fprintf(os.Stderr, "images in %v, %d Ready nodes in %v\n", built.Sub(began).Round(time.Second), options.Nodes, time.Since(built).Round(time.Second))
 	}
 	return lab, err
 }

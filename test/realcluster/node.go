@@ -71,19 +71,24 @@ func (l *Lab) newNode(name string, host Host) (*Node, error) {
 	if err := l.lan.RouteToRouter(n.Namespace); err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{"lib", "log", "cni"} {
+	registry := l.Registry()
+	for _, dir := range []string{"lib", "log", "cni", filepath.Join("registries", registry)} {
 		if err := os.MkdirAll(filepath.Join(n.dir, dir), 0o755); err != nil {
 			return nil, err
 		}
 	}
+	var addresses []string
+	for _, addr := range l.addresses(host) {
+		addresses = append(addresses, addr.String())
+	}
 	values := map[string]any{
-		"Dir": n.dir, "Name": name, "V4": host.V4, "V6": host.V6, "Kubeconfig": l.kubelets,
+		"Dir": n.dir, "Name": name, "Addresses": strings.Join(addresses, ","), "Kubeconfig": l.kubelets,
 		"Runc": l.binaries["runc"], "CNI": filepath.Dir(l.binaries["bridge"]), "Path": l.search(), "Pause": pauseImage,
-		"Cgroup": filepath.Base(l.dir), "PodCIDRs": cluster.PodCIDRs, "Images": strings.Join(l.images, " "), "Router": routerHost.V4,
+		"Cgroup": filepath.Base(l.dir), "PodCIDRs": l.ranges(cluster.PodCIDRs), "Images": strings.Join(l.options.Images, " "), "Router": l.addresses(routerHost)[0],
 	}
 	for file, text := range map[string]string{
 		"boot.sh": boot, "containerd.toml": containerdConfig, "kubelet.yaml": kubeletConfig, "kube-proxy.yaml": kubeProxyConfig,
-		"resolv.conf": "nameserver {{.Router}}\n",
+		"resolv.conf": "nameserver {{.Router}}\n", filepath.Join("registries", registry, "hosts.toml"): "server = \"http://" + registry + "\"\n",
 	} {
 		var out bytes.Buffer
 		if err := template.Must(template.New(file).Parse(text)).Execute(&out, values); err != nil {
@@ -129,6 +134,22 @@ func (n *Node) Cut(out bool) error {
 func (n *Node) Signal(ctx context.Context, program, signal string) error {
 	_, err := n.Run(ctx, "kill", "-"+signal, fmt.Sprintf("$(cat /run/%s.pid)", program))
 	return err
+}
+
+// EditKubelet replaces what is once in the kubelet's configuration, and starts it again.
+func (n *Node) EditKubelet(ctx context.Context, old, replacement string) error {
+	path := filepath.Join(n.dir, "kubelet.yaml")
+	config, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if count := strings.Count(string(config), old); count != 1 {
+		return fmt.Errorf("%q is in the kubelet's configuration %d times", old, count)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(config), old, replacement, 1)), 0o644); err != nil {
+		return err
+	}
+	return n.Signal(ctx, "kubelet", "KILL")
 }
 
 // Run runs a line of the shell's in the node's namespaces and returns what it prints.

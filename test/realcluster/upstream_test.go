@@ -13,29 +13,27 @@ import (
 	"github.com/minilb/minilb/test/netns"
 )
 
-// upstreams are those of the Corefiles that are shipped.
-var upstreams = []string{"9.9.9.9", "149.112.112.112"}
-
-// upstream has the addresses of the shipped Corefiles' upstreams, on the router, and knows no name.
+// upstream has addresses of the Internet's, on the router, and knows no name.
 type upstream struct {
 	servers []*dns.Server
 	running sync.WaitGroup
 }
 
-func startUpstream(ctx context.Context, router *netns.Namespace) (*upstream, error) {
+func startUpstream(ctx context.Context, router *netns.Namespace, addrs ...string) (*upstream, error) {
 	u := &upstream{}
-	for _, addr := range upstreams {
-		if err := router.IP("addr add " + addr + "/32 dev lo"); err != nil {
+	for _, addr := range addrs {
+		if err := router.IP("addr add " + addr + " dev lo"); err != nil {
 			return u, err
 		}
+		port := net.JoinHostPort(addr, "53")
 		var packets net.PacketConn
 		if err := router.Do(func() (err error) {
-			packets, err = net.ListenPacket("udp", addr+":53")
+			packets, err = net.ListenPacket("udp", port)
 			return err
 		}); err != nil {
 			return u, err
 		}
-		listener, err := router.Listen(ctx, addr+":53")
+		listener, err := router.Listen(ctx, port)
 		if err != nil {
 			return u, err
 		}
