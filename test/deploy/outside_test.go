@@ -28,8 +28,8 @@ func TestOutside(t *testing.T) {
 	c := cluster.New(t, cluster.Options{})
 	harness.Must(t, c.Node(t.Context(), "node1", "192.168.1.31"))
 	blocks := harness.Recipe(t, "../systemd/README.md", "Kubeconfigs that can only read")
-	if len(blocks) != 3 {
-		t.Fatalf("%d blocks of commands, want 3", len(blocks))
+	if len(blocks) != 4 {
+		t.Fatalf("%d blocks of commands, want 4", len(blocks))
 	}
 	deploy, err := filepath.Abs("../../deploy")
 	harness.Must(t, err)
@@ -47,7 +47,8 @@ func TestOutside(t *testing.T) {
 		return string(out)
 	}
 
-	applied := do(strings.ReplaceAll(blocks[0], " deploy/", " "+deploy+"/"))
+	here := func(script string) string { return strings.ReplaceAll(script, " deploy/", " "+deploy+"/") }
+	applied := do(here(blocks[0]))
 	for line := range strings.Lines(applied) {
 		if kind, _, _ := strings.Cut(line, "/"); !strings.Contains(" namespace serviceaccount role.rbac.authorization.k8s.io rolebinding.rbac.authorization.k8s.io clusterrole.rbac.authorization.k8s.io clusterrolebinding.rbac.authorization.k8s.io secret validatingadmissionpolicy.admissionregistration.k8s.io validatingadmissionpolicybinding.admissionregistration.k8s.io Warning:", " "+strings.Fields(kind)[0]) {
 			t.Errorf("it has applied %s", line)
@@ -125,6 +126,15 @@ func TestOutside(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), binary, "routes", "-kubeconfig", kubeconfigs["routes"]).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), " via 192.168.1.31\n") {
 		t.Errorf("minilb routes: %v\n%s", err, out)
+	}
+
+	do(here(blocks[3]))
+	for line := range strings.Lines(applied) {
+		if object, _, is := strings.Cut(line, " created"); is {
+			if left := do("kubectl get --ignore-not-found -A " + strings.Replace(object, "/", " --field-selector metadata.name=", 1)); left != "" {
+				t.Errorf("%s is left: %s", object, left)
+			}
+		}
 	}
 }
 
