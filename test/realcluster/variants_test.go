@@ -4,7 +4,6 @@ package realcluster_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,8 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,9 +38,12 @@ func inFull(t *testing.T) {
 func do(t *testing.T, l *realcluster.Lab, line string) string {
 	t.Helper()
 	t.Setenv("KUBECONFIG", l.Cluster.Kubeconfig)
+	program, args, _ := strings.Cut(line, " ")
+	if program == "minilb" {
+		line = harness.Minilb(t).Path + " " + args // which takes time of its own when it is built
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), readyTimeout)
 	defer cancel()
-	program, args, _ := strings.Cut(line, " ")
 	if program == "helm" {
 		out, err := shipped.Helm(ctx, strings.Fields(args)...)
 		harness.Must(t, err)
@@ -52,9 +52,6 @@ func do(t *testing.T, l *realcluster.Lab, line string) string {
 	cmd := exec.CommandContext(ctx, "sh", "-ec", line)
 	cmd.Dir, cmd.Env = "../..", append(os.Environ(), "HOME="+t.TempDir()) // kubectl caches there
 	harness.WithKubectl(t, cmd)
-	if program == "minilb" {
-		cmd.Args[2] = harness.Minilb(t).Path + " " + args
-	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", line, err, out)
@@ -225,24 +222,26 @@ func nothingLeft(ctx context.Context, l *realcluster.Lab) error {
 	return nil
 }
 
-// The chart's other ways to run the servers.
+// The chart's other ways to run the servers, in namespaces of the level of Pod Security that they take.
 func TestChartVariants(t *testing.T) {
 	inFull(t)
 	l := theLab(t)
 	web(t, l)
 	for name, v := range map[string]struct {
 		values string
+		level  string
 		port   uint16
 		at     []string // families of the nodes' addresses that answer
 		qtypes []uint16
 	}{
-		"host port":    {"dns.hostPort=53", 53, []string{"IPv4", "IPv6"}, []uint16{dns.TypeA, dns.TypeAAAA}},
-		"host network": {"dns.hostNetwork=true,dns.ports.dns=53", 53, []string{"IPv4"}, []uint16{dns.TypeA, dns.TypeAAAA}},
-		"IPv6": {"dns.service.ipFamilyPolicy=SingleStack,dns.service.ipFamilies={IPv6},plugin.families={ipv6}", nodePort,
+		"host port":    {"dns.hostPort=53", "privileged", 53, []string{"IPv4", "IPv6"}, []uint16{dns.TypeA, dns.TypeAAAA}},
+		"host network": {"dns.hostNetwork=true,dns.ports.dns=53", "privileged", 53, []string{"IPv4"}, []uint16{dns.TypeA, dns.TypeAAAA}},
+		"IPv6": {"dns.service.ipFamilyPolicy=SingleStack,dns.service.ipFamilies={IPv6},plugin.families={ipv6}", "restricted", nodePort,
 			[]string{"IPv6"}, []uint16{dns.TypeAAAA}},
+		"snapshot": {"plugin.snapshot.enabled=true", "restricted", nodePort, []string{"IPv4"}, []uint16{dns.TypeA}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			namespace(t, l, "privileged")
+			namespace(t, l, v.level)
 			do(t, l, helmInstall+" --set "+v.values)
 			t.Cleanup(func() { do(t, l, "helm uninstall minilb --namespace minilb --wait") })
 			awaitReady(t, l, shipped.Namespace)
@@ -260,54 +259,4 @@ func TestChartVariants(t *testing.T) {
 			noTrouble(t, l)
 		})
 	}
-}
-
-// The account of kustomize's overlay "outside": its "minilb routes" on the router prints routes that work.
-func TestOutsideRoutes(t *testing.T) {
-	l := theLab(t)
-	web(t, l)
-	do(t, l, "kubectl apply -k deploy/kustomize/overlays/outside")
-	t.Cleanup(func() { do(t, l, "kubectl delete --ignore-not-found -k deploy/kustomize/overlays/outside") })
-	var token string
-	cluster.Eventually(t, 10*time.Second, func() error { // the cluster makes it
-		secret, err := l.Cluster.Client.CoreV1().Secrets(shipped.Namespace).Get(t.Context(), shipped.RoutesAccount+"-token", metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		if token = string(secret.Data["token"]); token == "" {
-			return errors.New("no token yet")
-		}
-		return nil
-	})
-	path, err := l.Cluster.TokenKubeconfig(token)
-	harness.Must(t, err)
-	kubeconfig := filepath.Join(t.TempDir(), "routes.kubeconfig")
-	harness.Must(t, l.WriteLANKubeconfig(path, kubeconfig))
-
-	for _, node := range l.Nodes {
-		for _, cidr := range node.PodCIDRs {
-			harness.Must(t, l.Router.IP("route del "+cidr.String()))
-		}
-	}
-	out, err := l.Router.Output(t.Context(), harness.Minilb(t).Path, "routes", "-kubeconfig", kubeconfig)
-	harness.Must(t, err)
-	for line := range strings.Lines(out) {
-		route, found := strings.CutPrefix(strings.TrimSpace(line), "ip ")
-		if !found {
-			t.Fatalf("minilb routes prints %q", line)
-		}
-		harness.Must(t, l.Router.IP(strings.TrimPrefix(route, "-6 ")))
-	}
-	pods, err := l.Cluster.Client.CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{LabelSelector: "app=web"})
-	harness.Must(t, err)
-	var addrs []netip.Addr
-	for _, pod := range pods.Items {
-		for _, ip := range pod.Status.PodIPs {
-			addrs = append(addrs, netip.MustParseAddr(ip.IP))
-		}
-	}
-	if len(addrs) != 6 || !slices.ContainsFunc(addrs, netip.Addr.Is6) {
-		t.Fatalf("the pods have the addresses %v", addrs)
-	}
-	pagesOf(t, l, addrs)
 }
