@@ -58,7 +58,7 @@ func TestIPv6Only(t *testing.T) {
 				values = block
 			}
 		}
-		do(t, l, helmInstall+" --values "+configFile(t, "values.yaml", values))
+		do(t, l, helmInstall+" --values "+harness.ConfigFile(t, "values.yaml", values))
 		t.Cleanup(func() { do(t, l, "helm uninstall minilb --namespace minilb --wait") })
 		answersWithoutIPv4(t, l)
 		for _, node := range l.Nodes {

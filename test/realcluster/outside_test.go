@@ -115,7 +115,7 @@ func TestPowerCut(t *testing.T) {
 		}
 		text = strings.Replace(text, old, here, 1)
 	}
-	path := configFile(t, "Corefile", text)
+	path := harness.ConfigFile(t, "Corefile", text)
 	binary, err := harness.FastBinary()
 	harness.Must(t, err)
 	start := func() *daemon.Daemon {

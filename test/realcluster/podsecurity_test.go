@@ -66,7 +66,7 @@ func TestPodSecurity(t *testing.T) {
 `, nil)
 		harness.Must(t, err)
 		install(t, l, manifest)
-		said := do(t, l, "kubectl apply -f "+configFile(t, "base.yaml", manifest))
+		said := do(t, l, "kubectl apply -f "+harness.ConfigFile(t, "base.yaml", manifest))
 		if want := `Warning: would violate PodSecurity "restricted:latest": hostPort`; !strings.Contains(said, want) {
 			t.Errorf("kubectl apply does not say %s:\n%s", want, said)
 		}
