@@ -32,7 +32,7 @@ func TestOnLink(t *testing.T) {
 	} {
 		lan := LAN{Within: prefixes(strings.ReplaceAll(tc.within, ",", " "))}
 		lan.Router, _ = netip.ParseAddr(tc.router)
-		entries, err := lan.OnLink(ReadNodes(tc.nodes))
+		entries, err := lan.OnLink(withPodCIDRs(tc.nodes))
 		text := ""
 		if err == nil {
 			var format Format

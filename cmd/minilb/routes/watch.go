@@ -109,7 +109,7 @@ type watcher struct {
 	seen     chan where
 	due      bool
 	recheck  <-chan time.Time
-	pause    time.Duration
+	pause    time.Duration // before the next one that is not proven
 }
 
 // where is where the pods are, or why that is not known.
@@ -180,11 +180,14 @@ func (w *watcher) choose(seen where) (report func()) {
 		w.hooks.Chosen(w.choice)
 	}
 	proven := w.choice.Proven && len(w.lan.disproved) == 0 && seen.err == nil
-	if w.pause = min(2*w.pause, recheckMax); proven {
-		w.pause = recheckMax
+	pause := recheckMax
+	if proven {
+		w.pause = recheckMin
+	} else {
+		pause, w.pause = w.pause, min(2*w.pause, recheckMax)
 	}
 	if w.recheck = nil; w.lan.provider() == podnetworks.Auto && !(proven && w.choice.Alone) {
-		w.recheck = time.After(w.pause)
+		w.recheck = time.After(pause)
 	}
 	lan, choice := w.lan, w.choice
 	return func() { w.hooks.Outside(choice, lan.Pods(nodes).Outside(seen.pods), seen.err) }

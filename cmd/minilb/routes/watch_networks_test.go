@@ -69,9 +69,12 @@ func (l *ciliumLAN) clients() (*fake.Clientset, *podnetworks.Clients) {
 	custom.PrependReactor("list", "ciliumnodes", func(clienttesting.Action) (bool, runtime.Object, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		if l.refuse != nil {
+			return true, nil, l.refuse
+		}
 		list := &unstructured.UnstructuredList{Items: slices.Clone(l.items)}
 		list.SetResourceVersion("1")
-		return true, list, l.refuse
+		return true, list, nil
 	})
 	l.events = watch.NewFake()
 	custom.PrependWatchReactor("ciliumnodes", func(clienttesting.Action) (bool, watch.Interface, error) { return true, l.events, nil })
