@@ -17,6 +17,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/minilb/minilb/test/harness"
 	"github.com/minilb/minilb/test/netns"
 )
 
@@ -112,6 +113,11 @@ func startStream(t *testing.T, from *netns.Namespace, network string, keep bool,
 			_, err := ask(ctx, from, network, server, name)
 			return err
 		})
+	}
+	// An answer is lost that is on its way while kube-proxy deletes its flow, and beside other packages it takes long. Clients
+	// ask again; in full, where nothing else runs, they need not.
+	if !harness.Full {
+		sends = slices.Concat(sends, sends)
 	}
 	return repeat(t, fmt.Sprintf("%s to %s, ports kept %t", network, servers, keep), rate, func() (err error) {
 		for _, to := range sends {
