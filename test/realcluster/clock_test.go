@@ -43,7 +43,6 @@ var skew = func() int64 {
 // package time is compiled with an offset.
 func skewedImages(t *testing.T, l *realcluster.Lab) {
 	t.Helper()
-	t.Setenv("CGO_ENABLED", "0")
 	root, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
 	harness.Must(t, err)
 	dir := filepath.Join(strings.TrimSpace(string(root)), "src/time")
@@ -60,7 +59,7 @@ func skewedImages(t *testing.T, l *realcluster.Lab) {
 	harness.Must(t, err)
 	for _, program := range []string{"coredns", "minilb"} {
 		archive, err := realcluster.BuildImage(t.Context(), t.TempDir(), "test.local/"+program+":skewed", "./cmd/"+program,
-			"-ldflags=-s -w", "-overlay="+harness.ConfigFile(t, "overlay.json", string(overlay)))
+			"-tags=netgo,osusergo", "-ldflags=-s -w", "-overlay="+harness.ConfigFile(t, "overlay.json", string(overlay)))
 		harness.Must(t, err)
 		for _, node := range l.Nodes {
 			harness.Must(t, node.Import(t.Context(), archive))
