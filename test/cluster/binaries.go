@@ -40,11 +40,13 @@ type component struct {
 const (
 	controlPlaneModule = "test/controlplane"
 	runtimeModule      = "test/containerruntime"
+	flannelPins        = "test/flannel"
 
 	kubernetesModule = "k8s.io/kubernetes"
 	containerdModule = "github.com/containerd/containerd/v2"
 	cniModule        = "github.com/containernetworking/plugins"
 	runcModule       = "github.com/opencontainers/runc"
+	flannelModule    = "github.com/flannel-io/flannel"
 )
 
 // controlPlaneComponents are what each Cluster runs.
@@ -70,6 +72,12 @@ var nodeComponents = []component{
 	ofRuntime(runcModule, "", "-tags=seccomp"),
 }
 
+// flannelComponents are what nodes of flannel's network take as well.
+var flannelComponents = []component{
+	{name: "flanneld", pins: flannelPins, module: flannelModule, pkg: "."},
+	{name: "flannel", pins: flannelPins, module: cniModule, pkg: cniModule + "/plugins/meta/flannel"},
+}
+
 func ofKubernetes(name, env string) component {
 	return component{name: name, env: env, pins: controlPlaneModule, module: kubernetesModule, pkg: kubernetesModule + "/cmd/" + name}
 }
@@ -82,6 +90,11 @@ func ofRuntime(module, dir string, flags ...string) component {
 // runc and the CNI plugins, and kube-scheduler. It builds those that are not in the user's cache directory.
 func NodeBinaries(ctx context.Context) (Binaries, error) {
 	return findBinaries(ctx, nodeComponents)
+}
+
+// FlannelBinaries returns flanneld and flannel's CNI plugin. It builds those that are not in the user's cache directory.
+func FlannelBinaries(ctx context.Context) (Binaries, error) {
+	return findBinaries(ctx, flannelComponents)
 }
 
 // findBinaries finds each component, in this order: at the path in its
@@ -175,11 +188,23 @@ func loadPins(ctx context.Context, module string) (*pins, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask go for its version: %w", err)
 	}
-	hash := sha256.New()
-	for _, part := range [][]byte{
+	parts := [][]byte{
 		p.mod, sum, bytes.TrimSpace(toolchain), []byte(runtime.GOOS + "/" + runtime.GOARCH),
 		[]byte(strings.Join(append(buildFlags(""), buildFlags("v0.0.0")...), " ")),
-	} {
+	}
+	sources, err := filepath.Glob(filepath.Join(p.dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, text)
+	}
+	hash := sha256.New()
+	for _, part := range parts {
 		fmt.Fprintf(hash, "%d\n%s\n", len(part), part)
 	}
 	cache, err := os.UserCacheDir()
@@ -191,9 +216,9 @@ func loadPins(ctx context.Context, module string) (*pins, error) {
 	return p, nil
 }
 
-// version returns the release of a module that go.mod requires.
+// version returns the release of a module that go.mod requires, or that a line before that replaces it with.
 func (p *pins) version(module string) (string, error) {
-	pin := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(module) + ` (v\d+\.\d+\.\d+)\b`).FindSubmatch(p.mod)
+	pin := regexp.MustCompile(`(?m)(?:^\s*|=> )` + regexp.QuoteMeta(module) + ` (v\d+\.\d+\.\d+)\b`).FindSubmatch(p.mod)
 	if pin == nil {
 		return "", fmt.Errorf("%s/go.mod requires no release of %s", p.dir, module)
 	}
