@@ -31,6 +31,9 @@ if [ ! -e {{.Dir}}/imported ]; then
 fi
 start kubelet kubelet --config {{.Dir}}/kubelet.yaml --kubeconfig {{.Kubeconfig}} --hostname-override {{.Name}} --node-ip {{.Addresses}}
 start kube-proxy kube-proxy --config {{.Dir}}/kube-proxy.yaml
+{{- if .Flannel}}
+start flanneld env NODE_NAME={{.Name}} flanneld -kubeconfig-file {{.Kubeconfig}} -net-config-path {{.Dir}}/net-conf.json -iface lan
+{{- end}}
 
 # Processes without a parent are this one's, and waited for.
 while :; do

@@ -1,10 +1,10 @@
 //go:build linux
 
 // Package realcluster runs a real Kubernetes cluster for tests: the control plane of test/cluster with
-// kube-scheduler, and three nodes, each with containerd, runc, kubelet, kube-proxy and a bridge CNI, which
-// run pods from the images that deploy/image builds. A node is a machine as far as the kernel lets it be
-// one: namespaces of its own for network, processes and mounts, which end with it and take all that ran
-// there with them. Router, client and nodes are on one switch, with IPv4 and IPv6.
+// kube-scheduler, and three nodes, each with containerd, runc, kubelet, kube-proxy and a bridge CNI or
+// flannel, which run pods from the images that deploy/image builds. A node is a machine as far as the kernel
+// lets it be one: namespaces of its own for network, processes and mounts, which end with it and take all
+// that ran there with them. Router, client and nodes are on one switch, with IPv4 and IPv6.
 //
 // It needs root, network namespaces and cgroups. What is missing of its binaries it builds, once, which
 // takes some ten minutes on two cores.
@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"os"
@@ -54,6 +55,10 @@ type Options struct {
 	Nodes    int
 	Images   []string // paths of the archives that the nodes import
 	IPv6Only bool     // LAN, nodes, pods and Services have no IPv4
+
+	// Flannel has flanneld set the routes between nodes, by its backend host-gw, and its CNI plugin call bridge.
+	// Without it the lab configures bridge and sets these routes.
+	Flannel bool
 }
 
 // Lab is the cluster and its LAN.
@@ -78,12 +83,19 @@ type Lab struct {
 }
 
 // Start starts the control plane and nodes, and returns when all nodes are Ready. Nodes and router have routes to the
-// pods; the client has the router.
+// pods, the nodes of flannel as soon as it has set them; the client has the router.
 func Start(ctx context.Context, options Options) (_ *Lab, err error) {
 	l := &Lab{options: options}
 	l.dead, l.died = context.WithCancelCause(context.Background())
 	if l.binaries, err = cluster.NodeBinaries(ctx); err != nil {
 		return nil, err
+	}
+	if options.Flannel {
+		flannel, err := cluster.FlannelBinaries(ctx)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(l.binaries, flannel)
 	}
 	if l.dir, err = os.MkdirTemp("", "minilb-realcluster-"); err != nil {
 		return nil, fmt.Errorf("create the nodes' directory: %w", err)
@@ -199,12 +211,14 @@ func (l *Lab) WriteLANKubeconfig(from, to string) error {
 	return l.forwarder.WriteKubeconfig(from, to)
 }
 
-// routeToPods gives each node the routes to the pods of the others, as flannel's host-gw does, and the control
-// plane's host likewise, which would be a node elsewhere. The router has what "minilb routes" would print.
+// routeToPods gives each node the routes to the pods of the others, unless flanneld does, and the control plane's
+// host likewise, which would be a node elsewhere. The router has what "minilb routes" would print.
 func (l *Lab) routeToPods() error {
 	hosts := []*netns.Namespace{l.lan.ControlPlane, l.Router}
-	for _, node := range l.Nodes {
-		hosts = append(hosts, node.Namespace)
+	if !l.options.Flannel {
+		for _, node := range l.Nodes {
+			hosts = append(hosts, node.Namespace)
+		}
 	}
 	for _, from := range hosts {
 		var lines []string

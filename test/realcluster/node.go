@@ -58,6 +58,12 @@ var kubeletConfig string
 //go:embed kube-proxy.yaml
 var kubeProxyConfig string
 
+//go:embed flannel.conflist
+var flannelList string
+
+//go:embed net-conf.json
+var flannelConfig string
+
 // newNode wires a node and writes its configuration.
 func (l *Lab) newNode(name string, host Host) (*Node, error) {
 	n := &Node{Name: name, Host: host, lab: l, dir: filepath.Join(l.dir, name)}
@@ -82,14 +88,20 @@ func (l *Lab) newNode(name string, host Host) (*Node, error) {
 		addresses = append(addresses, addr.String())
 	}
 	values := map[string]any{
-		"Dir": n.dir, "Name": name, "Addresses": strings.Join(addresses, ","), "Kubeconfig": l.kubelets,
-		"Runc": l.binaries["runc"], "CNI": filepath.Dir(l.binaries["bridge"]), "Path": l.search(), "Pause": pauseImage,
-		"Cgroup": filepath.Base(l.dir), "PodCIDRs": l.ranges(cluster.PodCIDRs), "Images": strings.Join(l.options.Images, " "), "Router": l.addresses(routerHost)[0],
+		"Dir": n.dir, "Name": name, "Addresses": strings.Join(addresses, ","), "Kubeconfig": l.kubelets, "Flannel": l.options.Flannel,
+		"Runc": l.binaries["runc"], "CNI": []string{filepath.Dir(l.binaries["bridge"])}, "Path": l.search(), "Pause": pauseImage,
+		"Cgroup": filepath.Base(l.dir), "PodCIDRs": l.ranges(cluster.PodCIDRs), "PodNetworks": strings.Split(l.ranges(cluster.PodCIDRs), ","),
+		"Images": strings.Join(l.options.Images, " "), "Router": l.addresses(routerHost)[0],
 	}
-	for file, text := range map[string]string{
+	files := map[string]string{
 		"boot.sh": boot, "containerd.toml": containerdConfig, "kubelet.yaml": kubeletConfig, "kube-proxy.yaml": kubeProxyConfig,
 		"resolv.conf": "nameserver {{.Router}}\n", filepath.Join("registries", registry, "hosts.toml"): "server = \"http://" + registry + "\"\n",
-	} {
+	}
+	if l.options.Flannel {
+		values["CNI"] = []string{filepath.Dir(l.binaries["bridge"]), filepath.Dir(l.binaries["flannel"])}
+		files["cni/10-flannel.conflist"], files["net-conf.json"] = flannelList, flannelConfig
+	}
+	for file, text := range files {
 		var out bytes.Buffer
 		if err := template.Must(template.New(file).Parse(text)).Execute(&out, values); err != nil {
 			return nil, err
@@ -130,7 +142,7 @@ func (n *Node) Cut(out bool) error {
 	return n.lab.lan.Switch.IP(fmt.Sprintf("link set %s %s", n.Name, state))
 }
 
-// Signal sends a signal to one of the node's programs: containerd, kubelet or kube-proxy. One that ends is started again.
+// Signal sends a signal to one of the node's programs: containerd, kubelet, kube-proxy or flanneld. One that ends is started again.
 func (n *Node) Signal(ctx context.Context, program, signal string) error {
 	_, err := n.Run(ctx, "kill", "-"+signal, fmt.Sprintf("$(cat /run/%s.pid)", program))
 	return err
@@ -224,8 +236,11 @@ func (n *Node) join(ctx context.Context) error {
 }
 
 // ConfigureCNI writes the list of plugins: a bridge with addresses of the podCIDRs, and portmap for hostPorts unless
-// they are to have no effect. New pods get them.
+// they are to have no effect. New pods get them. Flannel's is there already, and flanneld tells its plugin the podCIDRs.
 func (n *Node) ConfigureCNI(hostPorts bool) error {
+	if n.lab.options.Flannel {
+		return nil
+	}
 	type entry map[string]any
 	var ranges [][]entry
 	var routes []entry
@@ -260,12 +275,13 @@ func (n *Node) address(like netip.Addr) netip.Addr {
 // tails returns the ends of the logs of the node's programs.
 func (n *Node) tails() string {
 	var b strings.Builder
-	for _, program := range []string{"boot", "containerd", "kubelet", "kube-proxy"} {
-		text, err := os.ReadFile(filepath.Join(n.dir, program+".log"))
+	logs, _ := filepath.Glob(filepath.Join(n.dir, "*.log"))
+	for _, log := range logs {
+		text, err := os.ReadFile(log)
 		if err != nil {
 			text = []byte(err.Error())
 		}
-		fmt.Fprintf(&b, "%s:\n%s\n", program, text[max(0, len(text)-3000):])
+		fmt.Fprintf(&b, "%s:\n%s\n", filepath.Base(log), text[max(0, len(text)-3000):])
 	}
 	return b.String()
 }

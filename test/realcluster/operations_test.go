@@ -337,6 +337,12 @@ func testReboot(t *testing.T, l *realcluster.Lab) {
 	node := l.Nodes[2]
 	node.PowerOff()
 	harness.Must(t, node.PowerOn())
+	comesBack(t, l, node)
+}
+
+// comesBack waits until a node that has been switched on again has its DNS server, and all is answered and reached.
+func comesBack(t *testing.T, l *realcluster.Lab, node *realcluster.Node) {
+	t.Helper()
 	cluster.Eventually(t, readyTimeout, func() error {
 		pod := dnsPod(t, l, node)
 		if len(pod.Status.ContainerStatuses) == 0 || pod.Status.ContainerStatuses[0].RestartCount == 0 || !ready(*pod) {

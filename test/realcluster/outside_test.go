@@ -74,7 +74,13 @@ func webPods(ctx context.Context, l *realcluster.Lab) (v4, v6 []netip.Addr, err 
 func TestOutsideRoutes(t *testing.T) {
 	l := theLab(t)
 	web(t, l)
-	kubeconfig := outside(t, l, shipped.RoutesAccount)
+	reachedByPrintedRoutes(t, l, outside(t, l, shipped.RoutesAccount))
+}
+
+// reachedByPrintedRoutes fails if the pods of webService cannot be reached once the router has the routes, and no others,
+// that "minilb routes" prints there with a kubeconfig.
+func reachedByPrintedRoutes(t *testing.T, l *realcluster.Lab, kubeconfig string) {
+	t.Helper()
 	for _, node := range l.Nodes {
 		for _, cidr := range node.PodCIDRs {
 			harness.Must(t, l.Router.IP("route del "+cidr.String()))
