@@ -109,6 +109,14 @@ func unable() (reason string, cannot bool) {
 			return fmt.Sprintf("real nodes write to %s: %v", path, err), true
 		}
 	}
+	// Cgroups of version 2 have limits if the first one has these controllers on, as runc does, which fails in a container
+	// whose processes are in that cgroup.
+	const controllers = "/sys/fs/cgroup/cgroup.subtree_control"
+	if _, err := os.Stat(controllers); err == nil {
+		if err := os.WriteFile(controllers, []byte("+cpu +memory"), 0); err != nil {
+			return fmt.Sprintf("containers of real nodes have limits, which cannot be set here: %v", err), true
+		}
+	}
 	for program, debianPackage := range map[string]string{
 		"ip": "iproute2", "nft": "nftables", "conntrack": "conntrack", "nsenter": "util-linux",
 		"cc": "gcc", "pkg-config": "pkg-config", // which runc is built with
