@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // frrK8s is the module that frr-k8s is published in, in the release whose definition tests install.
 const frrK8s = "github.com/metallb/frr-k8s@v0.0.21"
 
-// FRRK8s returns the CustomResourceDefinition of FRRConfigurations as a manifest for Apply.
+// FRRK8s returns the CustomResourceDefinition of FRRConfigurations as a manifest for Apply. Numbers of AS, which are up to
+// 4294967295, are int32 there: an API server of 1.36 refuses all objects for that, and so they are int64 here.
 func FRRK8s(ctx context.Context) (string, error) {
 	dir, err := moduleDir(ctx, frrK8s)
 	if err != nil {
@@ -20,5 +22,5 @@ func FRRK8s(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the definition of frr-k8s: %w", err)
 	}
-	return string(content), nil
+	return strings.ReplaceAll(string(content), "format: int32", "format: int64"), nil
 }

@@ -77,7 +77,7 @@ var (
 )
 
 // published is how a kustomization of a user's names what is below deploy/kustomize.
-var published = regexp.MustCompile(`https://github\.com/minilb/minilb//deploy/kustomize/([a-z/]+)\?ref=v[0-9.]+`)
+var published = regexp.MustCompile(`https://github\.com/minilb/minilb//deploy/kustomize/([a-z/-]+)\?ref=v[0-9.]+`)
 
 // Overlay renders a kustomization of a user's, with further files by their names. What it takes of a release is taken
 // of this tree.
