@@ -42,7 +42,7 @@ func TestRebindingProtection(t *testing.T) {
 
 	for _, r := range []struct {
 		name     string
-		line     *regexp.Regexp // the switch
+		line     *regexp.Regexp // the switch, if it protects
 		validate *regexp.Regexp // the exception from validation, if it validates
 		other    string         // leaves other.example to the server as well
 		start    func(t *testing.T, blocks []string, other string) string
@@ -67,6 +67,18 @@ func TestRebindingProtection(t *testing.T) {
 				harness.StartBIND(t, addr, "other.example.", blocks[0]+blocks[2], blocks[1]+other)
 				return addr
 			},
+		}, {
+			name: "PowerDNS Recursor", validate: regexp.MustCompile(`(?m)^addNTA\("minilb"\)\n`),
+			other: "forward-zones-recurse=other.example=192.168.1.30:30053\n",
+			start: func(t *testing.T, blocks []string, other string) string {
+				return startPowerDNS(t, "other.example.", blocks[0]+other, blocks[1]+"addNTA('other.example')\n")
+			},
+		}, {
+			name: "Knot Resolver", line: regexp.MustCompile(`(?m)^.*'ALLOW_LOCAL'.*\n`),
+			other: "policy.add(policy.suffix(policy.STUB('192.168.1.30@30053'), policy.todnames({'other.example'})))\n",
+			start: func(t *testing.T, blocks []string, other string) string {
+				return startKresd(t, "other.example.", blocks[0]+other)
+			},
 		},
 	} {
 		t.Run(r.name, func(t *testing.T) {
@@ -87,20 +99,18 @@ func TestRebindingProtection(t *testing.T) {
 				return blocks
 			}
 			other := harness.AtServer(r.other, server)
-			for _, tc := range []struct {
-				what, addr string
-				domain     string
-				private    bool // gets through
-			}{
-				{"with the switch", r.start(t, with, other), "minilb.", true},
-				{"without the switch", r.start(t, less(r.line, ""), other), "minilb.", false},
-			} {
-				for name, want := range map[string]bool{"private." + tc.domain: tc.private, "private.other.example.": false, "public." + tc.domain: true, "public.other.example.": true} {
-					answers, err := families(tc.addr, name)
+			through := func(what string, blocks []string, private bool) {
+				addr := r.start(t, blocks, other)
+				for name, want := range map[string]bool{"private.minilb.": private, "private.other.example.": r.line == nil, "public.minilb.": true, "public.other.example.": true} {
+					answers, err := families(addr, name)
 					if wanted := map[bool]int{false: 0, true: 2}[want]; err != nil || answers != wanted {
-						t.Errorf("%s: %s has addresses of %d families, %v, want %d", tc.what, name, answers, err, wanted)
+						t.Errorf("%s: %s has addresses of %d families, %v, want %d", what, name, answers, err, wanted)
 					}
 				}
+			}
+			through("with the switch", with, true)
+			if r.line != nil {
+				through("without the switch", less(r.line, ""), false)
 			}
 			if r.validate == nil {
 				return

@@ -26,7 +26,10 @@ var resolvers = []resolver{
 	{name: "dnsmasq", start: dnsmasqServer},
 	{name: "BIND", start: bindForward},
 	{name: "systemd-resolved", start: resolvedServer},
+	{name: "PowerDNS Recursor", start: powerdnsForward},
+	{name: "Knot Resolver", start: knotForward},
 	{name: "CoreDNS", start: corednsForward},
+	{name: "CoreDNS in the cluster", start: corednsInCluster},
 }
 
 // rootAnchor is the root's key: without it resolvers have nothing to validate by.
@@ -163,4 +166,11 @@ func corednsForward(t *testing.T, server string, domains []string) string {
 	return harness.StartCoreDNS(t, harness.ServerBlock.ReplaceAllStringFunc(blocks, func(line string) string {
 		return strings.TrimSpace(strings.TrimSuffix(line, "{")) + ":PORT {" + cache
 	})).Addr
+}
+
+// corednsInCluster asks the ClusterIP of the servers.
+func corednsInCluster(t *testing.T, server string, domains []string) string {
+	block := strings.NewReplacer("minilb:53 {", "DOMAIN:PORT {\nbind 127.0.0.1", "10.96.0.53", server).
+		Replace(harness.Recipe(t, "resolvers.md", "The cluster's own CoreDNS")[0])
+	return harness.StartCoreDNS(t, harness.ForEach(domains, block)).Addr
 }
