@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -28,12 +29,18 @@ func TestShippedController(t *testing.T) {
 	if get := container.ReadinessProbe.HTTPGet; get.Path != "/readyz" || get.Port.StrVal != "http" {
 		t.Errorf("readiness probe: %+v", get)
 	}
-	args := container.Args
-	health := slices.Index(args, "-health")
+	args := slices.Clone(container.Args)
+	health, corefile := slices.Index(args, "-health"), slices.Index(args, "-corefile")
 	if args[0] != "controller" || health < 0 || args[health+1] != fmt.Sprintf(":%d", container.Ports[0].ContainerPort) {
 		t.Fatalf("args: %q", args)
 	}
-	p := harness.StartController(t, kubeconfigs.Controller, slices.Delete(slices.Clone(args), health, health+2)[1:]...)
+	if mounts := container.VolumeMounts; len(mounts) != 1 || corefile < 0 || args[corefile+1] != mounts[0].MountPath+"/Corefile" {
+		t.Fatalf("args: %q, mounts: %+v", args, mounts)
+	}
+	text, err := os.ReadFile("../../deploy/kustomize/base/Corefile")
+	harness.Must(t, err)
+	args[corefile+1] = harness.ConfigFile(t, "Corefile", strings.ReplaceAll(string(text), "{$NODE_IP}", "192.168.1.31"))
+	p := harness.StartController(t, kubeconfigs.Controller, slices.Delete(args, health, health+2)[1:]...)
 	p.WaitReady(t)
 	if code, body := harness.Get(p.URL + "/livez"); code != http.StatusOK {
 		t.Errorf("/livez: got %d %s", code, body)
