@@ -58,13 +58,15 @@ func Watch(ctx context.Context, client kubernetes.Interface, clients *podnetwork
 			return nil
 		case <-w.changed:
 		case seen := <-w.seen:
-			if outside := w.choose(seen); first {
+			if w.reading = false; w.unsettled() {
+				w.due = true
+			} else if outside := w.choose(seen); first {
 				report = outside
 			}
 		case <-w.recheck:
 			w.recheck, w.due = nil, true
 		}
-		if !w.nodes.Known() {
+		if !w.nodes.Known() || w.unsettled() {
 			continue
 		}
 		if w.needsPods() {
@@ -147,6 +149,11 @@ func (w *watcher) touch() {
 	}
 }
 
+// unsettled reports whether a resource has come or gone since the choice, and others are still awaited: the routes stay until then.
+func (w *watcher) unsettled() bool {
+	return !w.networks.Known() && !slices.Equal(w.networks.Sources(), w.sources)
+}
+
 // needsPods reports whether it is to be read where the pods are, which it takes for done: for the first choice, for one among
 // other sources, and to confirm one.
 func (w *watcher) needsPods() bool {
@@ -171,7 +178,6 @@ func (w *watcher) readPods(ctx context.Context, nodes []*Node) {
 
 // choose makes a choice by where the pods are, and returns what reports those outside. One that was made stays if that is not known.
 func (w *watcher) choose(seen where) (report func()) {
-	w.reading = false
 	nodes, before := w.nodes.List(), w.choice
 	if w.choosing = false; seen.err == nil || before.Provider == "" {
 		w.lan, nodes, w.choice = w.lan.Assign(nodes, w.networks.Found(), seen.pods)

@@ -26,7 +26,10 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/informer"
 )
 
-var ciliumNodes = schema.GroupVersionResource{Group: "cilium.io", Version: "v2", Resource: "ciliumnodes"}
+var (
+	ciliumNodes     = schema.GroupVersionResource{Group: "cilium.io", Version: "v2", Resource: "ciliumnodes"}
+	blockAffinities = schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: "blockaffinities"}
+)
 
 func ciliumNode(name string, cidrs ...any) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{
@@ -39,6 +42,7 @@ func ciliumNode(name string, cidrs ...any) *unstructured.Unstructured {
 type ciliumLAN struct {
 	mu     sync.Mutex
 	served bool
+	calico bool // its resource is served, and cannot be listed
 	refuse error
 	items  []unstructured.Unstructured
 	pods   map[string]string // addresses by node
@@ -65,7 +69,7 @@ func (l *ciliumLAN) clients() (*fake.Clientset, *podnetworks.Clients) {
 		}
 		return true, &discoveryv1.EndpointSliceList{Items: []discoveryv1.EndpointSlice{slice}}, nil
 	})
-	custom := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{ciliumNodes: "CiliumNodeList"})
+	custom := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{ciliumNodes: "CiliumNodeList", blockAffinities: "BlockAffinityList"})
 	custom.PrependReactor("list", "ciliumnodes", func(clienttesting.Action) (bool, runtime.Object, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -76,12 +80,15 @@ func (l *ciliumLAN) clients() (*fake.Clientset, *podnetworks.Clients) {
 		list.SetResourceVersion("1")
 		return true, list, nil
 	})
+	custom.PrependReactor("list", "blockaffinities", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewServiceUnavailable("starting")
+	})
 	l.events = watch.NewFake()
 	custom.PrependWatchReactor("ciliumnodes", func(clienttesting.Action) (bool, watch.Interface, error) { return true, l.events, nil })
 	return client, &podnetworks.Clients{Dynamic: custom, Served: func(context.Context) (informer.Served, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return informer.Served{ciliumNodes: l.served}, nil
+		return informer.Served{ciliumNodes: l.served, blockAffinities: l.calico}, nil
 	}}
 }
 
@@ -139,6 +146,11 @@ func TestWatchNetworks(t *testing.T) {
 		{"auto, failing", "", &ciliumLAN{served: true, refuse: apierrors.NewServiceUnavailable("starting"), items: []unstructured.Unstructured{*ciliumNode("a", "10.0.0.0/24"), *ciliumNode("b", "10.0.1.0/24")}, pods: map[string]string{"a": "10.0.0.7"}}, []step{
 			{"the first", func(*ciliumLAN) {}, time.Minute, "", []string{"ciliumnodes.cilium.io: cannot list and watch: starting"}},
 			{"it works", func(l *ciliumLAN) { l.change(func() { l.refuse = nil }) }, 10 * time.Second, networks, []string{"ciliumnodes.cilium.io: can be read again", "pod networks: cilium: 1 of 1"}},
+		}},
+		{"auto, one that goes while another fails", "", &ciliumLAN{served: true, items: []unstructured.Unstructured{*ciliumNode("a", "10.0.0.0/24"), *ciliumNode("b", "10.0.1.0/24")}, pods: map[string]string{"a": "10.0.0.7"}}, []step{
+			{"the first", func(*ciliumLAN) {}, 5 * time.Second, networks, []string{"pod networks: cilium: 1 of 1"}},
+			{"the routes stay", func(l *ciliumLAN) { l.change(func() { l.served, l.calico = false, true }) }, 10 * time.Minute, "",
+				[]string{"blockaffinities.crd.projectcalico.org: cannot list and watch: starting"}},
 		}},
 		{"named, forbidden", podnetworks.Cilium, &ciliumLAN{served: true, refuse: forbidden}, []step{
 			{"the first", func(*ciliumLAN) {}, time.Minute, "", []string{"ciliumnodes.cilium.io: list and watch is forbidden"}},
