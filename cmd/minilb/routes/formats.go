@@ -48,7 +48,7 @@ var Formats = []Format{
 	{Name: "networkd", About: "systemd.network sections", write: each(networkd)},
 	{Name: "netplan", About: "netplan YAML", Default: "eth0", comment: "        #", write: netplan},
 	{Name: "windows", About: "route.exe commands", comment: "REM", write: each(windows)},
-	{Name: "wireguard", About: "AllowedIPs of the clients' peer", Hint: tunnelHint, write: wireGuard},
+	{Name: "wireguard", About: "AllowedIPs of the clients' peer", Hint: wireGuardHint, write: wireGuard},
 	{Name: "tailscale", About: "a subnet router's command", Hint: tailscaleHint, write: tailscale},
 	{Name: "onlink", About: "iproute2, one route for all nodes, see above", OnLink: true, Hint: onLinkHint, write: onLink},
 	{Name: "dnsmasq", About: "DHCP options 121 and 249", Gateway: true, Tagged: true, Hint: optionHint, write: dnsmasq, loads: dnsmasqLoads},

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// tunnelHint is what clients elsewhere need beside the routes.
-const tunnelHint = "the other end of the tunnel needs the routes themselves, such as by -o ip or -apply; name the LAN's resolver in DNS of the clients' [Interface], or minilb's names are not asked for there"
+// wireGuardHint is what clients elsewhere need beside the routes.
+const wireGuardHint = "the other end of the tunnel needs the routes themselves, such as by -o ip or -apply; name the LAN's resolver in DNS of the clients' [Interface], or minilb's names are not asked for there"
 
 // tailscaleHint is what is set in Tailscale's admin console.
 const tailscaleHint = "approve the routes in the admin console, and add the pod networks to what its access rules allow; there, under DNS, add the LAN's resolver as a nameserver that is restricted to the zone (split DNS), and advertise the LAN's network if the clients do not reach it; this machine needs the routes themselves, such as by -o ip or -apply"
