@@ -273,7 +273,7 @@ func (r *routesRun) print(ctx context.Context, client kubernetes.Interface) erro
 		r.advise("hint", r.format.Hint)
 	}
 	r.warnChoice(choice)
-	if choice.Moves {
+	if choice.Moves && !r.format.OnLink {
 		r.advise("hint", "pod networks of "+string(choice.Provider)+" come and go, so that these routes get stale: -watch and -apply follow them")
 	}
 	for _, malformed := range choice.Malformed {
