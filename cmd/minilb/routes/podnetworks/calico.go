@@ -95,7 +95,7 @@ type Pool struct {
 func (c *Clients) Pools(ctx context.Context) ([]Pool, error) {
 	served, err := c.Served(ctx)
 	if err != nil {
-		return nil, kube.Classify("discover", "API groups", err)
+		return nil, kube.Classify("discover", apiGroups, err)
 	}
 	resource := served.First([]schema.GroupVersionResource{calico(calicoAPIGroup, "v3", "ippools"), calico(calicoGroup, "v1", "ippools")})
 	if resource.Empty() {

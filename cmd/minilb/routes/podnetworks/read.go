@@ -28,6 +28,9 @@ const (
 	calicoAPIGroup = "projectcalico.org"
 )
 
+// apiGroups is what a discovery reads.
+const apiGroups = "API groups"
+
 var (
 	apiBlocks     = calico(calicoAPIGroup, "v3", "ipamblocks") // which Calico's own API server does not have
 	crdAffinities = calico(calicoGroup, "v1", "blockaffinities")
@@ -130,8 +133,11 @@ func (c *Clients) Read(ctx context.Context, provider Provider) (Found, error) {
 		return found, nil // Nodes say it all
 	}
 	served, err := c.Served(ctx)
-	if err != nil {
-		return found, kube.Classify("discover", "API groups", err)
+	switch {
+	case apierrors.IsForbidden(err) && provider == Auto:
+		found.Unread = []string{apiGroups}
+	case err != nil:
+		return found, kube.Classify("discover", apiGroups, err)
 	}
 	for _, k := range kinds {
 		if !k.wanted(provider, served) {

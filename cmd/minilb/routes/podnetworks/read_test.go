@@ -59,6 +59,9 @@ func TestRead(t *testing.T) {
 		{"Cilium, failing", map[string]string{"/apis": of("cilium.io"), "/apis/cilium.io": cilium, "/apis/cilium.io/v2": ciliumV2, list: down}, [2]string{}, Auto, 4, "ciliumnodes.cilium.io: cannot list: down"},
 		{"Calico with its API server", calico, [2]string{}, Auto, 6, "a 10.8.0.0/26"},
 		{"Calico's API server is away", calico, [2]string{"/apis/projectcalico.org/v3", down}, Auto, 6, "a 10.8.0.0/26"},
+		{"discovery is forbidden", map[string]string{"/apis": forbidden}, [2]string{}, Auto, 1, "unread API groups"},
+		{"discovery is forbidden, asked for Calico", map[string]string{"/apis": forbidden}, [2]string{}, Calico, 1,
+			"API groups: discover is forbidden: apply deploy/kustomize, or grant discover on API groups to this account (no)"},
 		{"the API server is away", map[string]string{"/apis": down}, [2]string{}, Auto, 1, "API groups: cannot discover: down"},
 	} {
 		var mu sync.Mutex

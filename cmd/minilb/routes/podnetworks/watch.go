@@ -79,6 +79,9 @@ func (w *Watcher) Known() bool {
 // Found returns what is known.
 func (w *Watcher) Found() Found {
 	found := Found{Said: map[schema.GroupVersionResource][]*Object{}}
+	if w.discovery != nil && w.discovery.State() == informer.Forbidden {
+		found.Unread = append(found.Unread, apiGroups)
+	}
 	for _, k := range kinds {
 		store := w.stores[k.resource]
 		switch {
