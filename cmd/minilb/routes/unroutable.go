@@ -26,9 +26,13 @@ func AllocateHint(of podnetworks.Choice) string {
 
 // OutsideHint is the fix for pods outside of their node's pod networks.
 func OutsideHint(of podnetworks.Choice) string {
-	if of.Provider == podnetworks.PodCIDRs {
-		return "the CNI does not use the nodes' podCIDRs, and what it uses is not known or may not be read: " +
-			"see \"minilb routes -h\" for -pods, or have the CNI give pods addresses out of the podCIDRs"
+	switch {
+	case len(of.Unread) > 0:
+		return fmt.Sprintf("this account may not list %s, which may say where these pods get their addresses: "+
+			"let it, as deploy/kustomize/components and the chart's controller.pods do", strings.Join(of.Unread, " and "))
+	case of.Provider == podnetworks.PodCIDRs:
+		return "the CNI does not use the nodes' podCIDRs: see \"minilb routes -h\" for what -pods knows, " +
+			"or have the CNI give pods addresses out of the podCIDRs"
 	}
 	return fmt.Sprintf("these pods do not get their addresses from %s: name what assigns them by -pods, or wait for it to replace them", of.Provider)
 }

@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 )
 
 // R3, E2, E3, E6, E7, E17, M8
@@ -132,5 +134,18 @@ func TestUnroutable(t *testing.T) {
 	seen.Add(slice)
 	if strays := pods.Outside(seen.Pods()); len(strays) != 1 || strays[0].Node != "a" { // the others have their pods where their podCIDRs are
 		t.Errorf("got strays %+v", strays)
+	}
+}
+
+// R20: a right that is missing is named before what else may be wrong.
+func TestOutsideHint(t *testing.T) {
+	for want, choice := range map[string]podnetworks.Choice{
+		"this account may not list ciliumnodes.cilium.io, which": {Provider: podnetworks.PodCIDRs, Unread: []string{"ciliumnodes.cilium.io"}},
+		"the CNI does not use the nodes' podCIDRs: see":          {Provider: podnetworks.PodCIDRs},
+		"these pods do not get their addresses from calico: ":    {Provider: podnetworks.Calico},
+	} {
+		if got := OutsideHint(choice); !strings.HasPrefix(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

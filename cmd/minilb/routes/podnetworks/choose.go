@@ -32,6 +32,7 @@ type Choice struct {
 	Proven    bool        // pods have addresses in their nodes' networks, and none in another's
 	Alone     bool        // no other provider says anything
 	Moves     bool        // the networks come and go (R21)
+	Unread    []string    // what Found has
 	Networks  []Network   // of all nodes
 	Malformed []Malformed // in what the provider's own resources say
 }
@@ -62,7 +63,8 @@ func Choose(provider Provider, nodes map[string]Node, found Found, pods []Pod) C
 		best = slices.MaxFunc(all, func(a, b candidate) int { return cmp.Compare(a.own-a.other, b.own-b.other) }) // the first of several
 	}
 	best.Proven, best.Alone = best.own > 0 && best.other == 0, len(all) < 2 && len(found.Unread) == 0
-	best.Why = best.why(all, len(pods), found.Unread)
+	best.Unread = found.Unread
+	best.Why = best.why(all, len(pods))
 	if provider != Auto {
 		best.Why = "as -pods says"
 	}
@@ -189,7 +191,7 @@ func (c *candidate) compare(pods []Pod) {
 }
 
 // why returns the reason for the choice among all candidates.
-func (c candidate) why(all []candidate, pods int, unread []string) string {
+func (c candidate) why(all []candidate, pods int) string {
 	var why string
 	switch {
 	case len(all) == 1 && pods == 0:
@@ -207,8 +209,8 @@ func (c candidate) why(all []candidate, pods int, unread []string) string {
 		}
 		why = fmt.Sprintf("%s (%s)", c.counted(pods), strings.Join(rest, ", "))
 	}
-	if len(unread) > 0 {
-		why += ", and this account may not list " + strings.Join(unread, " and ")
+	if len(c.Unread) > 0 {
+		why += ", and this account may not list " + strings.Join(c.Unread, " and ")
 	}
 	return why
 }
