@@ -61,9 +61,9 @@ func (c *Controller) tryPrintRoutes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pods, unseen := routes.ReadPods(ctx, c.client, nodes)
-	if unseen != nil {
-		c.log.Debug(unseen.Error())
+	pods, err := routes.ReadPods(ctx, c.client, nodes)
+	if err != nil {
+		return err
 	}
 	found, err := c.networks.Read(ctx, c.options.LAN.Provider)
 	if err != nil {

@@ -157,7 +157,7 @@ func (w *watcher) unsettled() bool {
 // needsPods reports whether it is to be read where the pods are, which it takes for done: for the first choice, for one among
 // other sources, and to confirm one.
 func (w *watcher) needsPods() bool {
-	if sources := w.networks.Sources(); w.networks.Known() && (w.choosing || !slices.Equal(sources, w.sources)) {
+	if sources := w.networks.Sources(); w.networks.Known() && (w.choosing && w.recheck == nil || !slices.Equal(sources, w.sources)) {
 		if !w.reading {
 			w.sources, w.choosing, w.due, w.pause = sources, true, true, recheckMin
 		}
@@ -176,9 +176,15 @@ func (w *watcher) readPods(ctx context.Context, nodes []*Node) {
 	w.seen <- where{pods, err}
 }
 
-// choose makes a choice by where the pods are, and returns what reports those outside. One that was made stays if that is not known.
+// choose makes a choice by where the pods are, and returns what reports those outside. If that is not known, one that was made
+// stays, and none is made that pods are to prove.
 func (w *watcher) choose(seen where) (report func()) {
 	nodes, before := w.nodes.List(), w.choice
+	if seen.err != nil && before.Provider == "" && w.lan.provider() == podnetworks.Auto {
+		w.say(seen.err.Error() + "; the routes stay as they are")
+		w.recheck = time.After(recheckMin)
+		return func() {}
+	}
 	if w.choosing = false; seen.err == nil || before.Provider == "" {
 		w.lan, nodes, w.choice = w.lan.Assign(nodes, w.networks.Found(), seen.pods)
 	}
@@ -213,12 +219,17 @@ func (w *watcher) entries(ctx context.Context) []Entry {
 	nodes := w.nodes.List()
 	w.choice = w.choice.Again(says(nodes), w.networks.Found())
 	for _, malformed := range w.choice.Malformed {
-		if line := malformed.String(); !w.said[line] && len(w.said) < maxProblems {
-			w.said[line] = true
-			w.hooks.Warn(line)
-		}
+		w.say(malformed.String())
 	}
 	return w.lan.FromNodes(assigned(nodes, w.choice))
+}
+
+// say warns of something once.
+func (w *watcher) say(line string) {
+	if !w.said[line] && len(w.said) < maxProblems {
+		w.said[line] = true
+		w.hooks.Warn(line)
+	}
 }
 
 // lineLog implements the informer.Logger interface.

@@ -44,6 +44,7 @@ type ciliumLAN struct {
 	served bool
 	calico bool // its resource is served, and cannot be listed
 	refuse error
+	unseen error // of the EndpointSlices
 	items  []unstructured.Unstructured
 	pods   map[string]string // addresses by node
 	events *watch.FakeWatcher
@@ -63,6 +64,9 @@ func (l *ciliumLAN) clients() (*fake.Clientset, *podnetworks.Clients) {
 	client.PrependReactor("list", "endpointslices", func(clienttesting.Action) (bool, runtime.Object, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		if l.unseen != nil {
+			return true, nil, l.unseen
+		}
 		slice := discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4}
 		for node, addr := range l.pods {
 			slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{addr}, NodeName: &node})
@@ -151,6 +155,10 @@ func TestWatchNetworks(t *testing.T) {
 			{"the first", func(*ciliumLAN) {}, 5 * time.Second, networks, []string{"pod networks: cilium: 1 of 1"}},
 			{"the routes stay", func(l *ciliumLAN) { l.change(func() { l.served, l.calico = false, true }) }, 10 * time.Minute, "",
 				[]string{"blockaffinities.crd.projectcalico.org: cannot list and watch: starting"}},
+		}},
+		{"auto, pods that cannot be seen", "", &ciliumLAN{served: true, unseen: apierrors.NewServiceUnavailable("starting"), items: []unstructured.Unstructured{*ciliumNode("a", "10.0.0.0/24"), *ciliumNode("b", "10.0.1.0/24")}, pods: map[string]string{"a": "10.244.0.7"}}, []step{
+			{"the first", func(*ciliumLAN) {}, time.Minute, "", []string{"pod IPs not compared with podCIDRs: endpointslices: cannot list: starting; the routes stay as they are"}},
+			{"they can", func(l *ciliumLAN) { l.change(func() { l.unseen = nil }) }, time.Minute, podCIDRs, []string{"pod networks: podcidrs: 1 of 1"}},
 		}},
 		{"named, forbidden", podnetworks.Cilium, &ciliumLAN{served: true, refuse: forbidden}, []step{
 			{"the first", func(*ciliumLAN) {}, time.Minute, "", []string{"ciliumnodes.cilium.io: list and watch is forbidden"}},
