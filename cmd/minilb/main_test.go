@@ -219,9 +219,8 @@ func TestRunRoutes(t *testing.T) {
 			firewall + "minilb: pod networks: podcidrs: nothing else says which networks pods have; 0 of 1 pod IPs are in its networks of their nodes\n" +
 				`warning: pod IP outside podCIDRs; routes printed will not work: node a: 1 of 1
          pod IPs are outside 10.244.1.0/24, for example 10.0.0.1
-hint: the CNI does not use the nodes' podCIDRs, and what it uses is not known or
-      may not be read: see "minilb routes -h" for -pods, or have the CNI give
-      pods addresses out of the podCIDRs
+hint: the CNI does not use the nodes' podCIDRs: see "minilb routes -h" for what
+      -pods knows, or have the CNI give pods addresses out of the podCIDRs
 `},
 		{"pods unknown", `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"BadRequest","message":"what","code":400}`,
 			"warning: podCIDRs are not compared with the API server's own addresses: endpointslices: cannot list: what\n" +

@@ -40,7 +40,7 @@ func TestNodeProblems(t *testing.T) {
 	}{
 		{"sound", node("x", "10.244.1.0/24"), nil, false, nil, ""},
 		{"outside", node("x", "10.244.1.0/24"), outside, false, []string{"PodOutsidePodCIDR"}, "1 of 1 pod IPs are outside its 10.244.1.0/24, for example 10.0.0.1: the routes to the node do not lead to them; the CNI does not use"},
-		{"kube-router", node("kube-router.io/pod-cidr", "10.244.1.0/24"), outside, false, []string{"PodOutsidePodCIDR"}, "what it uses is not known"},
+		{"kube-router", node("kube-router.io/pod-cidr", "10.244.1.0/24"), outside, false, []string{"PodOutsidePodCIDR"}, "the CNI does not use the nodes' podCIDRs"},
 		{"no podCIDR", node("x"), nil, false, []string{"NoPodCIDR"}, "there is no route to its pods; run kube-controller-manager with"},
 		{"no InternalIP", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, false, []string{"NoInternalIP"}, "no IPv6 InternalIP for fd00:1::/64"},
 		{"an InternalIP less, on purpose", node("x", "10.244.1.0/24", "fd00:1::/64"), nil, true, nil, ""},

@@ -61,15 +61,18 @@ func (c *Controller) tryPrintRoutes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pods, err := routes.ReadPods(ctx, c.client, nodes)
-	if err != nil {
-		return err
+	pods, unseen := routes.ReadPods(ctx, c.client, nodes)
+	if unseen != nil {
+		c.log.Debug(unseen.Error())
 	}
 	found, err := c.networks.Read(ctx, c.options.LAN.Provider)
 	if err != nil {
 		return err
 	}
 	lan, nodes, choice := c.locate(ctx).Assign(nodes, found, pods)
+	if unseen != nil && !choice.Alone {
+		return unseen // which tells among several
+	}
 	lines := routes.IP(lan.FromNodes(nodes))
 	if _, err := io.WriteString(c.out, "Add the following routes to your default gateway (router):\n"+lines); err != nil {
 		return fmt.Errorf("print routes: %w", err)

@@ -177,16 +177,17 @@ func (w *watcher) readPods(ctx context.Context, nodes []*Node) {
 }
 
 // choose makes a choice by where the pods are, and returns what reports those outside. If that is not known, one that was made
-// stays, and none is made that pods are to prove.
+// stays, and none is made among several.
 func (w *watcher) choose(seen where) (report func()) {
 	nodes, before := w.nodes.List(), w.choice
-	if seen.err != nil && before.Provider == "" && w.lan.provider() == podnetworks.Auto {
-		w.say(seen.err.Error() + "; the routes stay as they are")
-		w.recheck = time.After(recheckMin)
-		return func() {}
-	}
 	if w.choosing = false; seen.err == nil || before.Provider == "" {
-		w.lan, nodes, w.choice = w.lan.Assign(nodes, w.networks.Found(), seen.pods)
+		lan, assigned, choice := w.lan.Assign(nodes, w.networks.Found(), seen.pods)
+		if seen.err != nil && lan.provider() == podnetworks.Auto && !choice.Alone {
+			w.say(seen.err.Error() + "; the routes stay as they are")
+			w.choosing, w.recheck = true, time.After(recheckMin)
+			return func() {}
+		}
+		w.lan, nodes, w.choice = lan, assigned, choice
 	}
 	if w.choice.Provider != before.Provider || w.choice.Group != before.Group {
 		w.hooks.Chosen(w.choice)
