@@ -223,7 +223,7 @@ func TestControllerEvents(t *testing.T) {
 			`Warning WrongClass` + by + `loadBalancerClass "mini-lb" looks like a typo of "minilb", so that nobody serves the Service: create it anew with that class, or give it type ClusterIP in between, as a class cannot be changed`},
 		"Service shop/pods": {updated("pods"),
 			`Warning TargetPortMismatch` + by + `Port 80 (http) leads to port 8000 of the pods, and nothing translates it: clients must use 8000; make port and targetPort the same, or let clients look up SRV records`,
-			`Warning NoRoutableEndpoint` + by + `The routes do not lead to any endpoint, for example 10.9.0.8, which is outside 10.244.5.0/24 and fd00:5::/64 of node n1: the CNI does not use the nodes' podCIDRs: set Cilium to ipam=kubernetes or Calico to host-local IPAM with usePodCidr, or route the CNI's own blocks instead`},
+			`Warning NoRoutableEndpoint` + by + `The routes do not lead to any endpoint, for example 10.9.0.8, which is outside 10.244.5.0/24 and fd00:5::/64 of node n1: the CNI does not use the nodes' podCIDRs: see "minilb routes -h" for what -pods knows, or have the CNI give pods addresses out of the podCIDRs`},
 		"Service shop/bare": {updated("bare"),
 			`Warning NoRoutableEndpoint` + by + `The routes do not lead to some endpoints, for example 10.244.9.7, which is on node bare, which has no podCIDR: run kube-controller-manager with --allocate-node-cidrs=true and --cluster-cidr, or have the CNI set spec.podCIDRs`},
 		"Ingress shop/pending": {
