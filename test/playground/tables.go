@@ -110,7 +110,8 @@ func (p *playground) showRoutes(ctx context.Context) error {
 	for line := range strings.Lines(got) {
 		p.say("  %s", line)
 	}
-	if got != want.String() {
+	want.WriteString("minilb: pod networks: podcidrs: nothing else says which networks pods have; ") // and how many pods prove it
+	if proof, found := strings.CutPrefix(got, want.String()); !found || strings.Count(proof, "\n") != 1 {
 		p.judge(fmt.Errorf("want\n%s", &want))
 	}
 	return nil
