@@ -89,7 +89,9 @@ func TestRefuseNodes(t *testing.T) {
 		if err := cmp.Or(w.nodes.Add(bad), w.nodes.Replace([]any{bad, node("a.b-1", "10.244.2.0/24", "192.168.1.31")}, ""), w.nodes.Update(bad)); err != nil {
 			t.Fatal(err)
 		}
-		w.choose(where{})
+		if !w.chooseByName() {
+			t.Errorf("%q: no choice without pods", name)
+		}
 		if entries := w.entries(t.Context()); len(entries) != 1 || entries[0].Node != "a.b-1" {
 			t.Errorf("%q: got %+v", name, entries)
 		}

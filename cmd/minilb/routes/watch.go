@@ -51,8 +51,8 @@ func Watch(ctx context.Context, client kubernetes.Interface, clients *podnetwork
 
 	pace := flowcontrol.NewTokenBucketRateLimiter(updates, updateBurst)
 	var last []Entry
-	report := func() {}
-	for first := true; ; {
+	var report func()
+	for first, reported := true, false; ; {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -60,7 +60,7 @@ func Watch(ctx context.Context, client kubernetes.Interface, clients *podnetwork
 		case seen := <-w.seen:
 			if w.reading = false; w.unsettled() {
 				w.due = true
-			} else if outside := w.choose(seen); first {
+			} else if outside := w.choose(seen); !reported {
 				report = outside
 			}
 		case <-w.recheck:
@@ -73,7 +73,7 @@ func Watch(ctx context.Context, client kubernetes.Interface, clients *podnetwork
 			nodes := w.nodes.List()
 			running.Go(func() { w.readPods(ctx, nodes) })
 		}
-		if w.choosing {
+		if w.choosing && !w.chooseByName() {
 			continue
 		}
 		if pace.Wait(ctx) != nil {
@@ -85,8 +85,9 @@ func Watch(ctx context.Context, client kubernetes.Interface, clients *podnetwork
 				return err
 			}
 		}
-		if first && ctx.Err() == nil {
+		if !reported && report != nil && ctx.Err() == nil {
 			report()
+			reported = true
 		}
 		first, last = false, entries
 	}
@@ -108,14 +109,14 @@ type watcher struct {
 	choosing bool     // there is no choice, or it is of other sources than there are
 	sources  []string // of the choice
 	reading  bool
-	seen     chan where
+	seen     chan podsSeen
 	due      bool
 	recheck  <-chan time.Time
 	pause    time.Duration // before the next one that is not proven
 }
 
-// where is where the pods are, or why that is not known.
-type where struct {
+// podsSeen is where the pods are, or why that is not known.
+type podsSeen struct {
 	pods []podnetworks.Pod
 	err  error
 }
@@ -123,7 +124,7 @@ type where struct {
 func newWatcher(client kubernetes.Interface, clients *podnetworks.Clients, lan LAN, hooks Hooks) *watcher {
 	w := &watcher{
 		client: client, lan: lan, hooks: hooks, changed: make(chan struct{}, 1), said: map[string]bool{},
-		choosing: true, seen: make(chan where, 1), pause: recheckMin,
+		choosing: true, seen: make(chan podsSeen, 1), pause: recheckMin,
 	}
 	server := &informer.Server{
 		Log: lineLog(hooks.Warn), OnChange: w.touch, OnStatus: w.touch,
@@ -173,12 +174,25 @@ func (w *watcher) readPods(ctx context.Context, nodes []*Node) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	pods, err := ReadPods(ctx, w.client, nodes)
-	w.seen <- where{pods, err}
+	w.seen <- podsSeen{pods, err}
+}
+
+// chooseByName makes the choice where pods have no say in it: one provider was asked for, and it has one API.
+func (w *watcher) chooseByName() bool {
+	if w.lan.provider() == podnetworks.Auto || !w.networks.Known() {
+		return false
+	}
+	_, _, choice := w.lan.Assign(w.nodes.List(), w.networks.Found(), nil)
+	if choice.Alone {
+		w.choice, w.choosing = choice, false
+		w.hooks.Chosen(choice)
+	}
+	return choice.Alone
 }
 
 // choose makes a choice by where the pods are, and returns what reports those outside. If that is not known, one that was made
 // stays, and none is made among several.
-func (w *watcher) choose(seen where) (report func()) {
+func (w *watcher) choose(seen podsSeen) (report func()) {
 	nodes, before := w.nodes.List(), w.choice
 	if w.choosing = false; seen.err == nil || before.Provider == "" {
 		lan, assigned, choice := w.lan.Assign(nodes, w.networks.Found(), seen.pods)
@@ -218,7 +232,7 @@ func (w *watcher) entries(ctx context.Context) []Entry {
 		w.unlocated = err != nil
 	}
 	nodes := w.nodes.List()
-	w.choice = w.choice.Again(says(nodes), w.networks.Found())
+	w.choice = w.choice.Refreshed(says(nodes), w.networks.Found())
 	for _, malformed := range w.choice.Malformed {
 		w.say(malformed.String())
 	}

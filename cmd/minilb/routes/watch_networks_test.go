@@ -163,6 +163,14 @@ func TestWatchNetworks(t *testing.T) {
 		{"named, forbidden", podnetworks.Cilium, &ciliumLAN{served: true, refuse: forbidden}, []step{
 			{"the first", func(*ciliumLAN) {}, time.Minute, "", []string{"ciliumnodes.cilium.io: list and watch is forbidden"}},
 		}},
+		{"named, before there is any", podnetworks.Cilium, &ciliumLAN{served: true, pods: map[string]string{"a": "10.0.0.7"}}, []step{
+			{"the first", func(*ciliumLAN) {}, 5 * time.Second, "# node a: no podCIDRs: no CiliumNode has any for it\n# node b: no podCIDRs: no CiliumNode has any for it\n",
+				[]string{"pod networks: cilium: as -pods says"}},
+			{"they come", func(l *ciliumLAN) {
+				l.events.Add(ciliumNode("a", "10.0.0.0/24"))
+				l.events.Add(ciliumNode("b", "10.0.1.0/24"))
+			}, 2 * time.Second, networks, nil},
+		}},
 		{"named, podCIDRs", podnetworks.PodCIDRs, &ciliumLAN{served: true, refuse: forbidden, pods: map[string]string{"a": "10.244.1.7"}}, []step{
 			{"the first", func(*ciliumLAN) {}, 5 * time.Second, podCIDRs, []string{"pod networks: podcidrs: as -pods says"}},
 		}},

@@ -97,7 +97,7 @@ func (c *Clients) Pools(ctx context.Context) ([]Pool, error) {
 	if err != nil {
 		return nil, kube.Classify("discover", apiGroups, err)
 	}
-	resource := served.First([]schema.GroupVersionResource{calico(calicoAPIGroup, "v3", "ippools"), calico(calicoGroup, "v1", "ippools")})
+	resource := served.First([]schema.GroupVersionResource{calico(calicoGroup, "v1", "ippools"), calico(calicoAPIGroup, "v3", "ippools")})
 	if resource.Empty() {
 		return nil, nil
 	}

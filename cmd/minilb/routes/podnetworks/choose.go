@@ -71,13 +71,15 @@ func Choose(provider Provider, nodes map[string]Node, found Found, pods []Pod) C
 	return best.Choice
 }
 
-// Again returns what the same provider says now.
-func (c Choice) Again(nodes map[string]Node, found Found) Choice {
+// Refreshed returns what the same provider says now, of the same API group if it has said anything before.
+func (c Choice) Refreshed(nodes map[string]Node, found Found) Choice {
 	c.Networks, c.Malformed = nil, nil
-	for _, now := range candidates(nodes, found) {
-		if now.Provider == c.Provider && now.Group == c.Group {
-			c.Networks, c.Malformed = now.Networks, now.Malformed
-		}
+	all := candidates(nodes, found)
+	i := slices.IndexFunc(all, func(now candidate) bool {
+		return now.Provider == c.Provider && (now.Group == c.Group || c.Group == "")
+	})
+	if i >= 0 {
+		c.Group, c.Networks, c.Malformed = all[i].Group, all[i].Networks, all[i].Malformed
 	}
 	return c
 }
@@ -94,11 +96,15 @@ func (c Choice) Resources() (names []string) {
 
 // String returns the choice on one line.
 func (c Choice) String() string {
-	name := string(c.Provider)
+	return fmt.Sprintf("pod networks: %s: %s", c.name(), c.Why)
+}
+
+// name tells the choice from others, those of another group included.
+func (c Choice) name() string {
 	if c.Group == calicoAPIGroup {
-		name += " (" + c.Group + ")"
+		return fmt.Sprintf("%s (%s)", c.Provider, c.Group)
 	}
-	return fmt.Sprintf("pod networks: %s: %s", name, c.Why)
+	return string(c.Provider)
 }
 
 type candidate struct {
@@ -204,7 +210,7 @@ func (c candidate) why(all []candidate, pods int) string {
 		var rest []string
 		for _, other := range all {
 			if other.Provider != c.Provider || other.Group != c.Group {
-				rest = append(rest, fmt.Sprintf("%s %d", other.Provider, other.own))
+				rest = append(rest, fmt.Sprintf("%s %d", other.name(), other.own))
 			}
 		}
 		why = fmt.Sprintf("%s (%s)", c.counted(pods), strings.Join(rest, ", "))

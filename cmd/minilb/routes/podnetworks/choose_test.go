@@ -65,7 +65,7 @@ func TestChoose(t *testing.T) {
 		{"the same, the other way round", "podcidrs a 10.0.1.0/24; podcidrs b 10.0.0.0/24" + cilium + "; pod a 10.0.0.7", Auto, "cilium: 1 of 1 pod IPs are in its networks of their nodes (podcidrs 0) | proven a 10.0.0.0/24, b 10.0.1.0/24"},
 		{"Calico", cidrs + calico + "; pod a 10.9.0.7; pod b 10.9.0.70; pod b 10.9.0.8", Auto,
 			"calico: 2 of 3 pod IPs are in its networks of their nodes, 1 in those of others (podcidrs 0) | a 10.9.0.0/26, b 10.9.0.64/26"},
-		{"Calico, both groups", cidrs + calico + v3 + "; pod a 10.9.0.7", Auto, "calico: 1 of 1 pod IPs are in its networks of their nodes (calico 0, podcidrs 0) | proven a 10.9.0.0/26, b 10.9.0.64/26"},
+		{"Calico, both groups", cidrs + calico + v3 + "; pod a 10.9.0.7", Auto, "calico: 1 of 1 pod IPs are in its networks of their nodes (calico (projectcalico.org) 0, podcidrs 0) | proven a 10.9.0.0/26, b 10.9.0.64/26"},
 		{"Calico, the other group", cidrs + calico + v3 + "; pod a 10.9.0.70", Auto, "calico (projectcalico.org): 1 of 1 pod IPs are in its networks of their nodes (calico 0, podcidrs 0) | proven a 10.9.0.64/26, b 10.9.0.0/26"},
 		{"OVN-Kubernetes", cidrs + "; ovn a 10.128.0.0/23; pod a 10.128.1.7", Auto, "ovn: 1 of 1 pod IPs are in its networks of their nodes (podcidrs 0) | proven a 10.128.0.0/23"},
 		{"kube-router, by one node's annotation", cidrs + "; kube-router a 10.99.0.0/24; pod a 10.99.0.7", Auto, "kube-router: 1 of 1 pod IPs are in its networks of their nodes (podcidrs 0) | proven a 10.99.0.0/24, b 10.244.1.0/24"},
@@ -84,7 +84,7 @@ func TestChoose(t *testing.T) {
 		if got += (Said{Networks: choice.Networks}).text(); got != tc.want {
 			t.Errorf("%s: got\n%s, want\n%s", tc.name, got, tc.want)
 		}
-		if again := choice.Again(nodes, found); (Said{Networks: again.Networks}).text() != (Said{Networks: choice.Networks}).text() || again.Why != choice.Why {
+		if again := choice.Refreshed(nodes, found); (Said{Networks: again.Networks}).text() != (Said{Networks: choice.Networks}).text() || again.Why != choice.Why {
 			t.Errorf("%s: again %+v", tc.name, again)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 const (
 	ovnAnnotation = "k8s.ovn.org/node-subnets" // {"default":["10.128.0.0/23"]}, or one network without brackets
 	// kube-router takes the first of these that is there, with commas between networks.
-	kubeRouterAnnotation  = "kube-router.io/pod-cidrs"
-	kubeRouterAnnotation1 = "kube-router.io/pod-cidr"
+	kubeRouterPodCIDRs = "kube-router.io/pod-cidrs"
+	kubeRouterPodCIDR  = "kube-router.io/pod-cidr"
 )
 
 // Node is what a Node says of its own pod networks, by provider; without an entry it says nothing.
@@ -30,7 +30,7 @@ func FromNode(node *corev1.Node) Node {
 	if text, is := node.Annotations[ovnAnnotation]; is {
 		n[OVN] = ovnSubnets(node.Name, text)
 	}
-	for _, key := range []string{kubeRouterAnnotation, kubeRouterAnnotation1} {
+	for _, key := range []string{kubeRouterPodCIDRs, kubeRouterPodCIDR} {
 		if text := node.Annotations[key]; text != "" {
 			n[KubeRouter] = list(KubeRouter, node.Name, strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }))
 			break
