@@ -15,8 +15,9 @@ import (
 )
 
 // cni finds what the network plugin does to packets that are routed to pods (R5): tunnels between nodes, and masquerading. Neither
-// keeps packets from a pod that come by way of its own node, nor what answers them.
+// keeps packets from a pod that come by way of its own node, nor what answers them. What this account may not read is said once.
 func (c *checker) cni(ctx context.Context) error {
+	var unread []string
 	for _, of := range []struct {
 		namespace, name string
 		judge           func(namespace, name string, data map[string]string)
@@ -27,7 +28,9 @@ func (c *checker) cni(ctx context.Context) error {
 	} {
 		configMap, err := c.client.CoreV1().ConfigMaps(of.namespace).Get(ctx, of.name, metav1.GetOptions{})
 		switch {
-		case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
+		case apierrors.IsNotFound(err):
+		case apierrors.IsForbidden(err):
+			unread = append(unread, fmt.Sprintf("the ConfigMap %s/%s", of.namespace, of.name))
 		case err != nil:
 			return kube.Classify("get", "configmaps", err)
 		default:
@@ -35,8 +38,17 @@ func (c *checker) cni(ctx context.Context) error {
 		}
 	}
 	pools, err := c.networks.Pools(ctx)
-	if err != nil && !apierrors.IsForbidden(err) {
-		return err
+	switch {
+	case apierrors.IsForbidden(err):
+		unread = append(unread, "Calico's IPPools")
+	case err != nil: // Calico's own API server may be away
+		c.add(Problem{Notice, "APIResource", "", "ippools.projectcalico.org", "Unread", err.Error() + ": whether Calico has tunnels between nodes is not known",
+			"mend Calico's API server, and run this again"})
+	}
+	if len(unread) > 0 {
+		c.add(Problem{Notice, "APIResource", "", "configmaps", "Unread",
+			"this account may not read " + strings.Join(unread, ", ") + ": whether the network plugin has tunnels between nodes, or masquerades, is not known",
+			"run this with an account that may"})
 	}
 	for _, pool := range pools {
 		if mode := cmp.Or(pool.VXLAN, pool.IPIP); mode != "" {

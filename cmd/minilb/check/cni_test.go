@@ -1,8 +1,15 @@
 package check
 
 import (
+	"errors"
 	"strings"
 	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // beside is what a cluster has beside the sound one, whose node has the pod 10.244.1.7.
@@ -96,5 +103,22 @@ func TestCNI(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			expect(t, mustRun(t, ofCluster(t, ". {\n minilb minilb\n}", tc.manifest)).Problems, tc.want)
 		})
+	}
+}
+
+// Calico's own API server may be away, and an account may not read its pools: that is said, and the rest is checked.
+func TestPoolsUnread(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{
+		{apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("no")), "notice APIResource configmaps Unread: this account may not read Calico's IPPools: whether"},
+		{apierrors.NewServiceUnavailable("starting"), "notice APIResource ippools.projectcalico.org Unread: ippools.crd.projectcalico.org: cannot list: starting: whether Calico has tunnels"},
+	} {
+		c := ofCluster(t, ". {\n minilb minilb\n}", sound+ipPool)
+		c.networks.Dynamic.(*dynamicfake.FakeDynamicClient).PrependReactor("list", "ippools", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, tc.err
+		})
+		expect(t, mustRun(t, c).Problems, []string{tc.want})
 	}
 }

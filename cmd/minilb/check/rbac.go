@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/cmd/minilb/access"
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -56,31 +57,27 @@ var optInPermissions = []permission{
 	{"nodes", watch, Error, true, excludes, "exclude_nodes has no effect"},
 }
 
-// controllerPermissions are those of the controller, likewise. It can do without Events (-events=false), which take the
-// permission to write them, and to read what the DNS server does; pods come last, as a Notice ends the list.
-var controllerPermissions = func() []permission {
+// controllerPermissions are those of the controller, likewise, with what its provider of pod networks takes (R20). It can do
+// without Events (-events=false), which take the permission to write them, and to read what the DNS server does; pods come last,
+// as a Notice ends the list.
+func controllerPermissions(networks podnetworks.Choice) []permission {
+	list := []string{"list"}
 	all := []permission{
 		{"services", watch, Error, true, nil, "it writes no status"},
 		{"services/status", []string{"patch"}, Error, true, nil, "it writes no status"},
-		{"nodes", []string{"list"}, Error, true, nil, "it prints no routes"},
-		{"endpointslices.discovery.k8s.io", []string{"list"}, Error, true, nil, "it does not warn of pods that the routes do not reach"},
-		{"events.events.k8s.io", []string{"create"}, Notice, true, nil, "it writes no Events"},
+		{"nodes", list, Error, true, nil, "it prints no routes"},
+		{"endpointslices.discovery.k8s.io", list, Error, true, nil, "it does not warn of pods that the routes do not reach"},
 	}
+	for _, resource := range networks.Resources() {
+		all = append(all, permission{resource, list, Warning, true, nil,
+			fmt.Sprintf("it prints no routes to the pod networks of %s, nor writes Events by them: deploy/kustomize/components/%[1]s lets it", networks.Provider)})
+	}
+	all = append(all, permission{"events.events.k8s.io", []string{"create"}, Notice, true, nil, "it writes no Events"})
 	for _, p := range dnsPermissions[2:] { // it has those for Services and EndpointSlices
 		p.severity, p.without = Warning, "its Events tell nothing of what depends on them"
 		all = append(all, p)
 	}
-	return append(all, permission{"pods", []string{"list"}, Notice, true, nil, "it writes no Events NoDrainTime"})
-}()
-
-// controllerPermissions are those of the controller in this cluster: to read its pod networks, too (R20).
-func (c *checker) controllerPermissions() []permission {
-	all := slices.Clone(controllerPermissions)
-	for _, resource := range c.provider.Resources() { // before any Notice
-		all = slices.Insert(all, 3, permission{resource, []string{"list"}, Warning, true, nil,
-			fmt.Sprintf("it prints no routes to the pod networks of %s, nor writes Events by them: deploy/kustomize/components/%[1]s lets it", c.provider.Provider)})
-	}
-	return all
+	return append(all, permission{"pods", list, Notice, true, nil, "it writes no Events NoDrainTime"})
 }
 
 // component is a program of ours that has ServiceAccounts.
@@ -141,7 +138,7 @@ func (c *checker) granted(ctx context.Context, names []cache.ObjectName, p permi
 func (c *checker) permissions(ctx context.Context) error {
 	for _, of := range []component{
 		{"dns", c.DNSAccount, "-dns-account", "DNS server", slices.Concat(dnsPermissions, optInPermissions)},
-		{"controller", c.ControllerAccount, "-controller-account", "controller", c.controllerPermissions()},
+		{"controller", c.ControllerAccount, "-controller-account", "controller", controllerPermissions(c.provider)},
 	} {
 		err := c.component(ctx, of)
 		switch {

@@ -20,13 +20,14 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/minilb/minilb/cmd/minilb/inspect"
+	"github.com/minilb/minilb/cmd/minilb/routes/podnetworks"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // What is looked at is what the ClusterRoles of deploy/kustomize grant, and nothing else.
 func TestPermissions(t *testing.T) {
-	for file, permissions := range map[string][]permission{"dns-rbac.yaml": dnsPermissions, "controller-rbac.yaml": controllerPermissions} {
+	for file, permissions := range map[string][]permission{"dns-rbac.yaml": dnsPermissions, "controller-rbac.yaml": controllerPermissions(podnetworks.Choice{})} {
 		manifest, err := os.ReadFile("../../../deploy/kustomize/base/" + file)
 		if err != nil {
 			t.Fatal(err)

@@ -38,6 +38,10 @@ func TestReadRefused(t *testing.T) {
 		{"nodes", "list", "nodes", forbidden, "", []string{
 			"warning APIResource nodes Unread: nodes may not be listed by this account: routes are not checked; run this with an account that may list nodes"}},
 		{"nodes away", "list", "nodes", starting, "nodes: cannot list: starting", nil},
+		{"a CNI's configuration", "get", "configmaps", forbidden, "", []string{
+			"notice APIResource configmaps Unread: this account may not read the ConfigMap kube-system/cilium-config, the ConfigMap kube-flannel/kube-flannel-cfg, the ConfigMap kube-system/kube-flannel-cfg: " +
+				"whether the network plugin has tunnels between nodes, or masquerades, is not known; run this with an account that may"}},
+		{"a CNI's configuration away", "get", "configmaps", starting, "configmaps: cannot get: starting", nil},
 		{"accounts", "list", "serviceaccounts", starting, "subjectaccessreviews: cannot ask for permissions by: starting", nil},
 	} {
 		c := ofCluster(t, ". {\n minilb minilb\n}", sound+gateway)
