@@ -85,15 +85,15 @@ func TestRights(t *testing.T) {
 }
 
 // R20: the controller may list what Cilium or Calico says of pod networks where that is chosen, and nothing of it otherwise. The
-// components of deploy/kustomize give the same resources.
+// components of deploy/kustomize let it do the same, and what sets routes watch as well.
 func TestRightsOfProviders(t *testing.T) {
 	t.Parallel()
-	resources := func(rules []rbacv1.PolicyRule) (all []string) {
+	rights := func(rules []rbacv1.PolicyRule) (all []string) {
 		for _, rule := range rules {
 			for _, group := range rule.APIGroups {
 				if group == "cilium.io" || strings.HasSuffix(group, "projectcalico.org") {
 					for _, resource := range rule.Resources {
-						all = append(all, resource+"."+group)
+						all = append(all, fmt.Sprint(rule.Verbs, resource, ".", group))
 					}
 				}
 			}
@@ -102,18 +102,25 @@ func TestRightsOfProviders(t *testing.T) {
 		return all
 	}
 	for provider, want := range map[string][]string{
-		"auto": nil, "podcidrs": nil, "ovn": nil, "kube-router": nil, "cilium": {"ciliumnodes.cilium.io"},
-		"calico": {"blockaffinities.crd.projectcalico.org", "blockaffinities.projectcalico.org", "ipamblocks.crd.projectcalico.org", "ipamblocks.projectcalico.org"},
+		"auto": nil, "podcidrs": nil, "ovn": nil, "kube-router": nil, "cilium": {"[list]ciliumnodes.cilium.io"},
+		"calico": {"[list]blockaffinities.crd.projectcalico.org", "[list]blockaffinities.projectcalico.org", "[list]ipamblocks.crd.projectcalico.org", "[list]ipamblocks.projectcalico.org"},
 	} {
 		manifest := rendered(t, "controller.pods="+provider)
-		check(t, provider, resources(object[rbacv1.ClusterRole](t, manifest, "ClusterRole", "minilb-controller").Rules), want)
+		check(t, provider, rights(object[rbacv1.ClusterRole](t, manifest, "ClusterRole", "minilb-controller").Rules), want)
 		args := deployment(t, manifest, "controller").Spec.Template.Spec.Containers[0].Args
 		i := slices.Index(args, "-pods")
 		check(t, provider+": flag", i >= 0 && args[i+1] == provider, provider != "auto")
 		if len(want) > 0 {
 			component, err := shipped.Component(provider)
 			must(t, err)
-			check(t, provider+": component", resources(object[rbacv1.ClusterRole](t, component, "ClusterRole", "minilb-"+provider).Rules), want)
+			role := func(name string) []string {
+				return rights(object[rbacv1.ClusterRole](t, component, "ClusterRole", name).Rules)
+			}
+			check(t, provider+": component", role("minilb-"+provider+"-controller"), want)
+			for i := range want {
+				want[i] = strings.Replace(want[i], "[list]", "[list watch]", 1)
+			}
+			check(t, provider+": component for routes", role("minilb-"+provider), want)
 		}
 	}
 }
