@@ -241,10 +241,19 @@ func (n *Node) ConfigureCNI(hostPorts bool) error {
 	if n.lab.options.Flannel {
 		return nil
 	}
+	return n.writePlugins("cni0", n.PodCIDRs, hostPorts)
+}
+
+// ConfigureBlock has new pods get addresses of another network than the podCIDRs, on a bridge of its own, until ConfigureCNI.
+func (n *Node) ConfigureBlock(block netip.Prefix) error {
+	return n.writePlugins("block0", []netip.Prefix{block}, true)
+}
+
+func (n *Node) writePlugins(bridge string, networks []netip.Prefix, hostPorts bool) error {
 	type entry map[string]any
 	var ranges [][]entry
 	var routes []entry
-	for _, cidr := range n.PodCIDRs {
+	for _, cidr := range networks {
 		ranges = append(ranges, []entry{{"subnet": cidr.String()}})
 		if cidr.Addr().Is4() {
 			routes = append(routes, entry{"dst": "0.0.0.0/0"})
@@ -252,7 +261,7 @@ func (n *Node) ConfigureCNI(hostPorts bool) error {
 			routes = append(routes, entry{"dst": "::/0"})
 		}
 	}
-	plugins := []entry{{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
+	plugins := []entry{{"type": "bridge", "bridge": bridge, "isGateway": true, "ipMasq": false, "hairpinMode": true,
 		"ipam": entry{"type": "host-local", "dataDir": "/var/lib/cni", "ranges": ranges, "routes": routes}}}
 	if hostPorts {
 		plugins = append(plugins, entry{"type": "portmap", "capabilities": entry{"portMappings": true}, "snat": true, "backend": "nftables"})
