@@ -124,20 +124,20 @@ func testClockOff(t *testing.T, l *realcluster.Lab, off time.Duration) {
 	answersWith(t, l, 2)
 	do(t, l, "kubectl scale deployment web --replicas 3")
 	answersWith(t, l, 3)
-	with(t, l, exposedService("late"))
+	with(t, l, strings.Replace(exposedService("late"), "{app: late}", "{app: web}", 1))
 	harness.ExpectStatus(t, l.Cluster, "default", "late", "late.default.minilb")
-	// An Event has the time of who writes it, and the API server keeps it for an hour by its own.
+	// An Event has the time of who writes it, and the API server keeps it for an hour by its own. That of web is there already.
 	cluster.Eventually(t, readyTimeout, func() error {
 		events, err := l.Cluster.Client.EventsV1().Events("default").List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			return err
 		}
 		for _, event := range events.Items {
-			if at := event.EventTime.Add(-off); event.Reason == "NoDrainTime" && at.After(began) && at.Before(time.Now()) {
+			if at := event.EventTime.Add(-off); event.Regarding.Name == "late" && event.Reason == "NoDrainTime" && at.After(began) && at.Before(time.Now()) {
 				return nil
 			}
 		}
-		return errors.New("no Event says that the pods of web end at once")
+		return errors.New("no Event says that the pods of late end at once")
 	})
 	noTrouble(t, l)
 }

@@ -35,7 +35,7 @@ func TestRealPods(t *testing.T) {
 		test func(*testing.T, *realcluster.Lab)
 	}{
 		{"StatefulSet", testStatefulSet}, {"host network", testHostNetwork}, {"Job", testJob},
-		{"tokens", testTokens}, {"memory", testMemory}, {"trouble", noTrouble}, {"Events", testDescribe},
+		{"tokens", testTokens}, {"memory", testMemory}, {"trouble", troubleOfJob}, {"Events", testDescribe},
 		{"renewed tokens", testTokensRenewed}, // last, as they take ten minutes
 	} {
 		t.Run(subject.name, func(t *testing.T) { subject.test(t, l) })
@@ -185,6 +185,11 @@ spec:
 		}
 		return err
 	})
+}
+
+// troubleOfJob is that its program has ended before its endpoint was gone, and nothing else.
+func troubleOfJob(t *testing.T, l *realcluster.Lab) {
+	noTrouble(t, l, "Service default/job: endpoint")
 }
 
 func nodeOf(t *testing.T, l *realcluster.Lab, pod *corev1.Pod) *realcluster.Node {

@@ -200,8 +200,9 @@ func answersFromEachNode(t *testing.T, l *realcluster.Lab, port uint16) {
 	}
 }
 
-// noTrouble fails if a container of ours has been restarted, or its log has a line that is an error or a warning.
-func noTrouble(t *testing.T, l *realcluster.Lab) {
+// noTrouble fails if a container of ours has been restarted, or its log has a line that is an error or a warning, but for those
+// that a test has caused.
+func noTrouble(t *testing.T, l *realcluster.Lab, caused ...string) {
 	t.Helper()
 	pods, err := l.Cluster.Client.CoreV1().Pods(shipped.Namespace).List(t.Context(), metav1.ListOptions{})
 	harness.Must(t, err)
@@ -212,6 +213,9 @@ func noTrouble(t *testing.T, l *realcluster.Lab) {
 			}
 		}
 		for line := range strings.Lines(l.PodLog(&pod)) {
+			if slices.ContainsFunc(caused, func(text string) bool { return strings.Contains(line, text) }) {
+				continue
+			}
 			if strings.Contains(line, "[ERROR]") || strings.Contains(line, "[WARNING]") || strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
 				t.Errorf("%s says %s", pod.Name, line)
 			}
