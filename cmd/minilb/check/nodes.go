@@ -36,7 +36,7 @@ var ofNodes = map[routes.ProblemKind]struct {
 // checkNodes finds the nodes that have no route to their pods, or routes that do not lead to them (R1, R3–R7, R7b, R20).
 func (c *checker) checkNodes() {
 	nodes := routes.ReadNodes(c.nodes)
-	seen := routes.NewSeen(nodes)
+	seen := routes.NewPodCollector(nodes)
 	for _, all := range c.slices {
 		for _, slice := range all {
 			seen.Add(slice)

@@ -13,7 +13,7 @@ import (
 // podnetworks.Auto the LAN that it returns has no route that leads to another node than a pod in it is on (R20).
 func (lan LAN) Assign(nodes []*Node, found podnetworks.Found, pods []podnetworks.Pod) (LAN, []*Node, podnetworks.Choice) {
 	pods = onPodNetwork(nodes, pods)
-	choice := podnetworks.Choose(lan.provider(), says(nodes), found, pods)
+	choice := podnetworks.Choose(lan.provider(), ownAssignments(nodes), found, pods)
 	nodes = assigned(nodes, choice)
 	if lan.disproved = nil; lan.provider() == podnetworks.Auto {
 		lan = lan.disprove(nodes, pods)
@@ -23,11 +23,11 @@ func (lan LAN) Assign(nodes []*Node, found podnetworks.Found, pods []podnetworks
 
 func (lan LAN) provider() podnetworks.Provider { return cmp.Or(lan.Provider, podnetworks.Auto) }
 
-// says returns what the nodes say of their own networks, by name.
-func says(nodes []*Node) map[string]podnetworks.Node {
+// ownAssignments returns what the nodes say of their own networks, by name.
+func ownAssignments(nodes []*Node) map[string]podnetworks.Node {
 	all := make(map[string]podnetworks.Node, len(nodes))
 	for _, n := range nodes {
-		all[n.name] = n.says
+		all[n.name] = n.own
 	}
 	return all
 }
@@ -49,11 +49,11 @@ func assigned(nodes []*Node, choice podnetworks.Choice) []*Node {
 
 // unassigned returns what is wrong with the pod networks of a node, by what it says of them itself, or that it has none.
 func (n *Node) unassigned() (problems []Entry) {
-	said := n.says.Of(n.provider)
-	if said.Excess != "" {
-		problems = append(problems, Entry{Node: n.name, Problem: said.Excess, Kind: NotPodNetwork})
+	own := n.own.Of(n.provider)
+	if own.Excess != "" {
+		problems = append(problems, Entry{Node: n.name, Problem: own.Excess, Kind: NotPodNetwork})
 	}
-	for _, text := range said.Malformed {
+	for _, text := range own.Malformed {
 		problems = append(problems, Entry{Node: n.name, Problem: text, Kind: NoPodCIDR})
 	}
 	if len(n.networks)+len(problems)+len(n.problems) == 0 {

@@ -40,7 +40,7 @@ func ReadNodes(full []*corev1.Node) (nodes []*Node) {
 
 // ReadPods returns where the usable endpoints on these nodes are (R3), none for an account that may not list EndpointSlices.
 func ReadPods(ctx context.Context, client kubernetes.Interface, nodes []*Node) ([]podnetworks.Pod, error) {
-	seen := NewSeen(nodes)
+	seen := NewPodCollector(nodes)
 	err := EachSlice(ctx, client, seen.Add)
 	if err != nil && !apierrors.IsForbidden(err) {
 		return nil, fmt.Errorf("pod IPs not compared with podCIDRs: %w", err)

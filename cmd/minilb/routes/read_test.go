@@ -98,7 +98,7 @@ func TestReadLarge(t *testing.T) {
 	}
 	want := read(aged(1, "a", "10.244.0.0/24 "+large[:64], "192.168.1.30 "+large[:64]))
 	want.ignored = true
-	if !reflect.DeepEqual(nodes[0], want) || len(nodes[0].problems)+len(nodes[0].says[podnetworks.PodCIDRs].Malformed) != 2 {
+	if !reflect.DeepEqual(nodes[0], want) || len(nodes[0].problems)+len(nodes[0].own[podnetworks.PodCIDRs].Malformed) != 2 {
 		t.Errorf("kept %.2000v", nodes[0])
 	}
 	for name, m := range map[string]*Node{"of a list": nodes[1], "of a watch": read(many)} {

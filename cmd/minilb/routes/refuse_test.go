@@ -80,7 +80,7 @@ func TestRefuseNodes(t *testing.T) {
 	for _, name := range []string{"a\nreboot", "$(reboot)", "a;b", "Upper", "", strings.Repeat("a", 254)} {
 		bad := node(name, "10.244.1.0/24", "192.168.1.31")
 		pod := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, NodeName: &bad.Name}}}
-		seen := NewSeen(ReadNodes([]*corev1.Node{bad}))
+		seen := NewPodCollector(ReadNodes([]*corev1.Node{bad}))
 		seen.Add(pod)
 		if len(LAN{}.fromNodes([]*corev1.Node{bad})) != 0 || len(seen.Pods()) != 0 {
 			t.Errorf("%q: got %+v and %+v", name, LAN{}.fromNodes([]*corev1.Node{bad}), seen.Pods())

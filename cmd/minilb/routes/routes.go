@@ -66,7 +66,7 @@ type Node struct {
 	name      string
 	created   time.Time
 	ignored   bool
-	says      podnetworks.Node // of its pod networks
+	own       podnetworks.Node // of its pod networks
 	ips       []netip.Addr     // InternalIPs, in the node's own order
 	addresses []netip.Addr     // of all types, maxIPs InternalIPs and as many others at most
 	tunnel    string           // whose it has to the pods of other nodes
@@ -85,7 +85,7 @@ func read(node *corev1.Node) *Node {
 	if len(validation.IsDNS1123Subdomain(node.Name)) > 0 {
 		return nil
 	}
-	n := &Node{name: node.Name, created: node.CreationTimestamp.Time, ignored: lb.Ignored(node.Labels), says: podnetworks.FromNode(node), tunnel: tunnel(node)}
+	n := &Node{name: node.Name, created: node.CreationTimestamp.Time, ignored: lb.Ignored(node.Labels), own: podnetworks.FromNode(node), tunnel: tunnel(node)}
 	n.readAddresses(node.Status.Addresses)
 	return n
 }

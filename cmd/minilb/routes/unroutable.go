@@ -76,15 +76,15 @@ type UnroutableEndpoint struct {
 	Problem  string   // why there is no route to the podCIDR that contains Addr, empty if none does
 }
 
-// Seen collects where pods are: the usable endpoints on some nodes. It is not safe for concurrent use.
-type Seen struct {
+// PodCollector collects where pods are: the usable endpoints on some nodes. It is not safe for concurrent use.
+type PodCollector struct {
 	nodes map[string]*Node
 	pods  map[podnetworks.Pod]bool
 }
 
-// NewSeen returns a Seen for these nodes, ignored ones included.
-func NewSeen(nodes []*Node) *Seen {
-	s := &Seen{map[string]*Node{}, map[podnetworks.Pod]bool{}}
+// NewPodCollector returns a PodCollector for these nodes, ignored ones included.
+func NewPodCollector(nodes []*Node) *PodCollector {
+	s := &PodCollector{map[string]*Node{}, map[podnetworks.Pod]bool{}}
 	for _, n := range nodes {
 		s.nodes[n.name] = n
 	}
@@ -92,14 +92,14 @@ func NewSeen(nodes []*Node) *Seen {
 }
 
 // Add takes a slice into account.
-func (s *Seen) Add(slice *discoveryv1.EndpointSlice) {
+func (s *PodCollector) Add(slice *discoveryv1.EndpointSlice) {
 	for ip, node := range onNodes(slice, s.nodes) {
 		s.pods[podnetworks.Pod{Addr: ip, Node: node.name}] = true
 	}
 }
 
 // Pods returns them, each once.
-func (s *Seen) Pods() []podnetworks.Pod { return slices.Collect(maps.Keys(s.pods)) }
+func (s *PodCollector) Pods() []podnetworks.Pod { return slices.Collect(maps.Keys(s.pods)) }
 
 // Pods compares the addresses of pods with the routes to their nodes, whatever the CNI (R3).
 type Pods map[string]*nodePods

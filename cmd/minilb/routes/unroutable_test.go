@@ -76,7 +76,7 @@ func TestOutside(t *testing.T) {
 
 	const prefix = "pod IP outside podCIDRs; routes printed will not work: "
 	for _, tc := range tests {
-		seen := NewSeen(ReadNodes(nodes))
+		seen := NewPodCollector(ReadNodes(nodes))
 		for _, s := range tc.slices {
 			seen.Add(s)
 		}
@@ -130,7 +130,7 @@ func TestUnroutable(t *testing.T) {
 	if total != 10 || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v of %d, want %+v of 10", got, total, want)
 	}
-	seen := NewSeen(ReadNodes(nodes))
+	seen := NewPodCollector(ReadNodes(nodes))
 	seen.Add(slice)
 	if strays := pods.Outside(seen.Pods()); len(strays) != 1 || strays[0].Node != "a" { // the others have their pods where their podCIDRs are
 		t.Errorf("got strays %+v", strays)

@@ -103,7 +103,7 @@ type watcher struct {
 	changed   chan struct{} // holds a token when entries may return something else than before
 	stale     atomic.Bool   // the API server may have other addresses than before
 	unlocated bool          // that they are not known was reported
-	said      map[string]bool
+	warned    map[string]bool
 
 	choice   podnetworks.Choice
 	choosing bool     // there is no choice, or it is of other sources than there are
@@ -123,7 +123,7 @@ type podsSeen struct {
 
 func newWatcher(client kubernetes.Interface, clients *podnetworks.Clients, lan LAN, hooks Hooks) *watcher {
 	w := &watcher{
-		client: client, lan: lan, hooks: hooks, changed: make(chan struct{}, 1), said: map[string]bool{},
+		client: client, lan: lan, hooks: hooks, changed: make(chan struct{}, 1), warned: map[string]bool{},
 		choosing: true, seen: make(chan podsSeen, 1), pause: recheckMin,
 	}
 	server := &informer.Server{
@@ -232,7 +232,7 @@ func (w *watcher) entries(ctx context.Context) []Entry {
 		w.unlocated = err != nil
 	}
 	nodes := w.nodes.List()
-	w.choice = w.choice.Refreshed(says(nodes), w.networks.Found())
+	w.choice = w.choice.Refreshed(ownAssignments(nodes), w.networks.Found())
 	for _, malformed := range w.choice.Malformed {
 		w.say(malformed.String())
 	}
@@ -241,8 +241,8 @@ func (w *watcher) entries(ctx context.Context) []Entry {
 
 // say warns of something once.
 func (w *watcher) say(line string) {
-	if !w.said[line] && len(w.said) < maxProblems {
-		w.said[line] = true
+	if !w.warned[line] && len(w.warned) < maxProblems {
+		w.warned[line] = true
 		w.hooks.Warn(line)
 	}
 }

@@ -21,35 +21,35 @@ const maxBlock = 1 << 12
 
 // readBlockAffinity reads a BlockAffinity: a block is a node's from when that is confirmed until it is deleted. In
 // crd.projectcalico.org/v1 deleted is a text. Blocks of the type virtual are addresses of Services, which no node has.
-func readBlockAffinity(object *unstructured.Unstructured) Said {
+func readBlockAffinity(object *unstructured.Unstructured) Assignment {
 	spec, _ := object.Object["spec"].(map[string]any)
 	state, _ := spec["state"].(string)
 	kind, _ := spec["type"].(string)
 	if state != "confirmed" || fmt.Sprint(spec["deleted"]) == "true" || kind == "virtual" {
-		return Said{}
+		return Assignment{}
 	}
 	node, _ := spec["node"].(string)
 	cidr, _ := spec["cidr"].(string)
 	if node == "" {
-		return Said{Malformed: []string{"it has no spec.node"}}
+		return Assignment{Malformed: []string{"it has no spec.node"}}
 	}
-	said := list(Calico, node, []string{cidr})
-	said.Moves = true
-	return said
+	assignment := list(Calico, node, []string{cidr})
+	assignment.Moves = true
+	return assignment
 }
 
 // readIPAMBlock reads the addresses that an IPAMBlock has lent to pods of other nodes than its own, or that of a block without
 // a node all pods have. Attributes say which node an address is on.
-func readIPAMBlock(object *unstructured.Unstructured) Said {
+func readIPAMBlock(object *unstructured.Unstructured) Assignment {
 	spec, _ := object.Object["spec"].(map[string]any)
 	if spec["deleted"] == true {
-		return Said{}
+		return Assignment{}
 	}
 	cidr, _ := spec["cidr"].(string)
 	block, err := netip.ParsePrefix(cidr)
 	allocations, are := spec["allocations"].([]any)
 	if err != nil || !are || block.Addr().Is4In6() {
-		return Said{Malformed: []string{fmt.Sprintf("block %q is malformed", Legible(cidr))}}
+		return Assignment{Malformed: []string{fmt.Sprintf("block %q is malformed", Legible(cidr))}}
 	}
 	affinity, _ := spec["affinity"].(string)
 	owner, _ := strings.CutPrefix(affinity, "host:")
@@ -58,7 +58,7 @@ func readIPAMBlock(object *unstructured.Unstructured) Said {
 		allocations = allocations[:min(len(allocations), 1<<size)] // what is beyond has no address of the block
 	}
 	allocations = allocations[:min(len(allocations), maxBlock)]
-	var said Said
+	var assignment Assignment
 	for ordinal, allocation := range allocations {
 		index, is := allocation.(int64)
 		if !is || index < 0 || index >= int64(len(attributes)) {
@@ -71,9 +71,9 @@ func readIPAMBlock(object *unstructured.Unstructured) Said {
 			continue // reserved, of a tunnel, or its own
 		}
 		addr := nth(block, ordinal)
-		said.Networks = append(said.Networks, Network{node, netip.PrefixFrom(addr, addr.BitLen()), true})
+		assignment.Networks = append(assignment.Networks, Network{node, netip.PrefixFrom(addr, addr.BitLen()), true})
 	}
-	return said
+	return assignment
 }
 
 // nth returns an address of a block by its ordinal, from 0.

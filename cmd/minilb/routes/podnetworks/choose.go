@@ -19,7 +19,7 @@ type Pod struct {
 
 // Found is what the API server's own resources say of pod networks, beside its Nodes.
 type Found struct {
-	Said map[schema.GroupVersionResource][]*Object
+	Objects map[schema.GroupVersionResource][]*Object
 	// Unread are the resources that are served and that this account may not read.
 	Unread []string
 }
@@ -141,19 +141,19 @@ func candidates(nodes map[string]Node, found Found) []candidate {
 func fromResources(provider Provider, found Found) []candidate {
 	var all []candidate
 	for _, k := range kinds {
-		if k.provider != provider || len(found.Said[k.resource]) == 0 {
+		if k.provider != provider || len(found.Objects[k.resource]) == 0 {
 			continue
 		}
 		i := slices.IndexFunc(all, func(c candidate) bool { return c.Group == k.resource.Group })
 		if i < 0 {
 			i, all = len(all), append(all, candidate{Choice: Choice{Provider: provider, Group: k.resource.Group}})
 		}
-		for _, object := range found.Said[k.resource] {
-			all[i].Networks = append(all[i].Networks, object.said.Networks...)
-			all[i].Moves = all[i].Moves || object.said.Moves
-			texts := object.said.Malformed
-			if object.said.Excess != "" {
-				texts = append(slices.Clone(texts), object.said.Excess)
+		for _, object := range found.Objects[k.resource] {
+			all[i].Networks = append(all[i].Networks, object.assignment.Networks...)
+			all[i].Moves = all[i].Moves || object.assignment.Moves
+			texts := object.assignment.Malformed
+			if object.assignment.Excess != "" {
+				texts = append(slices.Clone(texts), object.assignment.Excess)
 			}
 			if len(texts) > 0 {
 				all[i].Malformed = append(all[i].Malformed, Malformed{k.kind, object.name.Name, texts})

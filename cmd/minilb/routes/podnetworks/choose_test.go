@@ -13,7 +13,7 @@ import (
 // provider; and where pods are: "pod a 10.0.0.7".
 func cluster(t *testing.T, lines string) (map[string]Node, Found, []Pod) {
 	t.Helper()
-	nodes, found, pods := map[string]Node{}, Found{Said: map[schema.GroupVersionResource][]*Object{}}, []Pod(nil)
+	nodes, found, pods := map[string]Node{}, Found{Objects: map[schema.GroupVersionResource][]*Object{}}, []Pod(nil)
 	for line := range strings.SplitSeq(lines, "; ") {
 		fields := strings.Fields(line)
 		switch {
@@ -30,7 +30,7 @@ func cluster(t *testing.T, lines string) (map[string]Node, Found, []Pod) {
 		for _, k := range kinds {
 			if k.resource.GroupResource().String() == fields[0] {
 				name := cache.ObjectName{Name: strings.NewReplacer("/", "-", ".", "-").Replace(strings.Join(fields[1:], "-"))}
-				found.Said[k.resource] = append(found.Said[k.resource], &Object{name, said})
+				found.Objects[k.resource] = append(found.Objects[k.resource], &Object{name, said})
 			}
 		}
 		if nodes[fields[1]] == nil {
@@ -81,10 +81,10 @@ func TestChoose(t *testing.T) {
 		if choice.Proven {
 			got += "proven "
 		}
-		if got += (Said{Networks: choice.Networks}).text(); got != tc.want {
+		if got += (Assignment{Networks: choice.Networks}).text(); got != tc.want {
 			t.Errorf("%s: got\n%s, want\n%s", tc.name, got, tc.want)
 		}
-		if again := choice.Refreshed(nodes, found); (Said{Networks: again.Networks}).text() != (Said{Networks: choice.Networks}).text() || again.Why != choice.Why {
+		if again := choice.Refreshed(nodes, found); (Assignment{Networks: again.Networks}).text() != (Assignment{Networks: choice.Networks}).text() || again.Why != choice.Why {
 			t.Errorf("%s: again %+v", tc.name, again)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 )
 
 // readCiliumNode reads a CiliumNode, which has the name of its Node. In the mode multi-pool its pools have the networks.
-func readCiliumNode(object *unstructured.Unstructured) Said {
+func readCiliumNode(object *unstructured.Unstructured) Assignment {
 	cidrs, malformed := texts(object.Object, "spec", "ipam", "podCIDRs")
 	pools, _, err := unstructured.NestedSlice(object.Object, "spec", "ipam", "pools", "allocated")
 	malformed = malformed || err != nil
@@ -18,12 +18,12 @@ func readCiliumNode(object *unstructured.Unstructured) Said {
 		}
 		cidrs = append(cidrs, more...)
 	}
-	said := list(Cilium, object.GetName(), cidrs)
-	said.Moves = len(pools) > 0
+	assignment := list(Cilium, object.GetName(), cidrs)
+	assignment.Moves = len(pools) > 0
 	if malformed {
-		said.Malformed = append(said.Malformed, "spec.ipam is malformed")
+		assignment.Malformed = append(assignment.Malformed, "spec.ipam is malformed")
 	}
-	return said
+	return assignment
 }
 
 // texts returns a list of texts, and whether it is something else.

@@ -16,7 +16,7 @@ const (
 )
 
 // Node is what a Node says of its own pod networks, by provider; without an entry it says nothing.
-type Node map[Provider]Said
+type Node map[Provider]Assignment
 
 // FromNode returns what a Node says.
 func FromNode(node *corev1.Node) Node {
@@ -40,7 +40,7 @@ func FromNode(node *corev1.Node) Node {
 }
 
 // ovnSubnets reads the annotation of OVN-Kubernetes. Subnets of other networks than the default one are not routed.
-func ovnSubnets(node, text string) Said {
+func ovnSubnets(node, text string) Assignment {
 	var networks map[string]json.RawMessage
 	var subnets []string
 	err := json.Unmarshal([]byte(text), &networks)
@@ -50,15 +50,15 @@ func ovnSubnets(node, text string) Said {
 		err = json.Unmarshal(networks["default"], &subnets)
 	}
 	if err != nil {
-		return Said{Malformed: []string{"the annotation " + ovnAnnotation + " is malformed"}}
+		return Assignment{Malformed: []string{"the annotation " + ovnAnnotation + " is malformed"}}
 	}
 	return list(OVN, node, subnets)
 }
 
 // Of returns what the Node says of its networks if they are assigned by the provider.
-func (n Node) Of(provider Provider) Said {
-	if said, is := n[provider]; is || provider != KubeRouter {
-		return said
+func (n Node) Of(provider Provider) Assignment {
+	if assignment, is := n[provider]; is || provider != KubeRouter {
+		return assignment
 	}
 	return n[PodCIDRs] // which the annotation overrides where it is set
 }

@@ -60,8 +60,8 @@ func (p Provider) None() string {
 	return "no podCIDRs: nothing has set any"
 }
 
-// Said is what one object says of pod networks, reduced. It is immutable.
-type Said struct {
+// Assignment is what one object says of pod networks, reduced. It is immutable.
+type Assignment struct {
 	Networks  []Network // IPv4 first; nodeLimit at most, but of an IPAMBlock maxBlock
 	Malformed []string  // what is wrong with it, each on one line without characters that have a meaning to a shell (R15)
 	Excess    string    // how many networks are left out, "" for none
@@ -78,19 +78,19 @@ var strange = regexp.MustCompile(`[^A-Za-z0-9.:/%-]`)
 func Legible(text string) string { return strange.ReplaceAllString(text[:min(len(text), 64)], "?") }
 
 // list returns the networks of a node that the texts are, IPv4 first.
-func list(provider Provider, node string, texts []string) Said {
-	var said Said
+func list(provider Provider, node string, texts []string) Assignment {
+	var assignment Assignment
 	for _, text := range texts {
 		if prefix, err := netip.ParsePrefix(text); err == nil && !prefix.Addr().Is4In6() {
-			said.Networks = append(said.Networks, Network{Node: node, Prefix: prefix.Masked()})
+			assignment.Networks = append(assignment.Networks, Network{Node: node, Prefix: prefix.Masked()})
 		} else {
-			said.Malformed = append(said.Malformed, fmt.Sprintf("%s %q is malformed", provider.Noun(), Legible(text)))
+			assignment.Malformed = append(assignment.Malformed, fmt.Sprintf("%s %q is malformed", provider.Noun(), Legible(text)))
 		}
 	}
-	slices.SortStableFunc(said.Networks, func(a, b Network) int { return cmp.Compare(a.Prefix.Addr().BitLen(), b.Prefix.Addr().BitLen()) })
-	if all := len(said.Networks); all > nodeLimit {
-		said.Networks = slices.Clone(said.Networks[:nodeLimit])
-		said.Excess = fmt.Sprintf("%d of %d %ss left out, as a node has %d routes at most", all-nodeLimit, all, provider.Noun(), nodeLimit)
+	slices.SortStableFunc(assignment.Networks, func(a, b Network) int { return cmp.Compare(a.Prefix.Addr().BitLen(), b.Prefix.Addr().BitLen()) })
+	if all := len(assignment.Networks); all > nodeLimit {
+		assignment.Networks = slices.Clone(assignment.Networks[:nodeLimit])
+		assignment.Excess = fmt.Sprintf("%d of %d %ss left out, as a node has %d routes at most", all-nodeLimit, all, provider.Noun(), nodeLimit)
 	}
-	return said
+	return assignment
 }

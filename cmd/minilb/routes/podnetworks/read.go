@@ -41,7 +41,7 @@ type kind struct {
 	provider Provider
 	kind     string
 	resource schema.GroupVersionResource
-	read     func(*unstructured.Unstructured) Said
+	read     func(*unstructured.Unstructured) Assignment
 }
 
 var kinds = []kind{
@@ -58,8 +58,8 @@ func calico(group, version, resource string) schema.GroupVersionResource {
 
 // Object is what is kept of an object of one of the kinds.
 type Object struct {
-	name cache.ObjectName
-	said Said
+	name       cache.ObjectName
+	assignment Assignment
 }
 
 // Key implements the informer.Object interface.
@@ -128,7 +128,7 @@ func discover(ctx context.Context, client rest.Interface) (informer.Served, erro
 // Auto, and a failure for the provider that was asked for. Errors are *kube.Errors.
 func (c *Clients) Read(ctx context.Context, provider Provider) (Found, error) {
 	provider = cmp.Or(provider, Auto)
-	found := Found{Said: map[schema.GroupVersionResource][]*Object{}}
+	found := Found{Objects: map[schema.GroupVersionResource][]*Object{}}
 	if !slices.ContainsFunc(kinds, func(k kind) bool { return provider == Auto || provider == k.provider }) {
 		return found, nil // Nodes say it all
 	}
@@ -160,7 +160,7 @@ func (c *Clients) Read(ctx context.Context, provider Provider) (Found, error) {
 
 // FromObjects returns what objects say that were read otherwise; those of other kinds say nothing.
 func FromObjects(objects ...*unstructured.Unstructured) Found {
-	found := Found{Said: map[schema.GroupVersionResource][]*Object{}}
+	found := Found{Objects: map[schema.GroupVersionResource][]*Object{}}
 	for _, full := range objects {
 		for _, k := range kinds {
 			if full.GroupVersionKind() == k.resource.GroupVersion().WithKind(k.kind) {
@@ -173,6 +173,6 @@ func FromObjects(objects ...*unstructured.Unstructured) Found {
 
 func (f Found) add(k *kind, full *unstructured.Unstructured) {
 	if object := k.reduce(full); object != nil {
-		f.Said[k.resource] = append(f.Said[k.resource], object)
+		f.Objects[k.resource] = append(f.Objects[k.resource], object)
 	}
 }

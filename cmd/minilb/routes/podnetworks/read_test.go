@@ -91,9 +91,9 @@ func TestRead(t *testing.T) {
 		}
 		found, err := clients.Read(t.Context(), tc.provider)
 		var said []string
-		for _, objects := range found.Said {
+		for _, objects := range found.Objects {
 			for _, object := range objects {
-				said = append(said, object.said.text())
+				said = append(said, object.assignment.text())
 			}
 		}
 		for _, resource := range found.Unread {

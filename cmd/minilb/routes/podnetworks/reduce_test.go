@@ -28,7 +28,7 @@ func object(t *testing.T, text string) *unstructured.Unstructured {
 }
 
 // text returns what was said, such as "a 10.0.0.0/24, b 10.0.1.7/32 borrowed; block "x" is malformed".
-func (s Said) text() string {
+func (s Assignment) text() string {
 	var networks []string
 	for _, n := range s.Networks {
 		text := n.Node + " " + n.Prefix.String()

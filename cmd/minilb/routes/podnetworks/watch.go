@@ -78,7 +78,7 @@ func (w *Watcher) Known() bool {
 
 // Found returns what is known.
 func (w *Watcher) Found() Found {
-	found := Found{Said: map[schema.GroupVersionResource][]*Object{}}
+	found := Found{Objects: map[schema.GroupVersionResource][]*Object{}}
 	if w.discovery != nil && w.discovery.State() == informer.Forbidden {
 		found.Unread = append(found.Unread, apiGroups)
 	}
@@ -89,7 +89,7 @@ func (w *Watcher) Found() Found {
 		case store.State() == informer.Forbidden:
 			found.Unread = append(found.Unread, k.resource.GroupResource().String())
 		case store.Known():
-			found.Said[k.resource] = store.List()
+			found.Objects[k.resource] = store.List()
 		}
 	}
 	return found
