@@ -243,11 +243,11 @@ func testCorefile(t *testing.T, l *realcluster.Lab) {
 	shippedBase, err := shipped.Base()
 	harness.Must(t, err)
 	corefile := harness.ShippedObject[corev1.ConfigMap](t, shippedBase, "ConfigMap", corefileOf(t, l)).Data["Corefile"]
-	const line = "        ns {$NODE_IP}\n"
+	const line = "        ttl 1\n"
 	if !strings.Contains(corefile, line) {
 		t.Fatalf("the Corefile has no line %q", line)
 	}
-	corefile = strings.Replace(corefile, line, line+"        ttl 3\n", 1)
+	corefile = strings.Replace(corefile, line, "        ttl 3\n", 1)
 	manifest, err := shipped.Overlay(base+replaceCorefile, map[string]string{"Corefile": corefile})
 	harness.Must(t, err)
 	asking(t, l, func() {
