@@ -72,7 +72,7 @@ func TestRegistry(t *testing.T) {
 		namespace(t, l, "privileged")
 		values := "dns.hostPort=53"
 		for of, program := range map[string]string{"dns.image": "coredns", "controller.image": "minilb"} {
-			values += fmt.Sprintf(",%s.repository=%s,%[1]s.digest=%s,%[1]s.pullPolicy=Always", of, repository+program, digests[program])
+			values += fmt.Sprintf(",%s.repository=%s,%[1]s.digest=%[3]s,%[1]s.pullPolicy=Always", of, repository+program, digests[program])
 		}
 		do(t, l, helmInstall+" --set "+values)
 		t.Cleanup(func() { do(t, l, "helm uninstall minilb --namespace minilb --wait") })
