@@ -173,7 +173,7 @@ spec: {rules: [{host: taken.explained.example, HTTP}]}
 	kubeconfig = c.Kubeconfig
 	each(map[string][]string{
 		"slip.explained.minilb":  {`Service explained/slip is of class "MiniLB", want "minilb"`},
-		"inner.explained.minilb": {`Service explained/inner is of type ClusterIP: set spec.type to LoadBalancer and spec.loadBalancerClass to "minilb"`},
+		"inner.explained.minilb": {`Service explained/inner is of type ClusterIP: set spec.type to LoadBalancer and spec.loadBalancerClass to "minilb", or the label minilb/expose to "true"`},
 		"wbe.explained.minilb":   {`Service explained/wbe does not exist; there are explained/idle, explained/misspelt, explained/web`},
 	})
 

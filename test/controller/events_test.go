@@ -240,7 +240,7 @@ func TestControllerEvents(t *testing.T) {
 		"HTTPRoute shop/partly": { // G20b: hosts that no listener has, beside one that is served
 			`Warning HostNotServed` + by + `Host "partly.test" is not served: no listener of Gateway infra/gw has a hostname for it: "http" has *.example`},
 		"HTTPRoute shop/hidden": {
-			`Warning HostNotServed` + by + `Host "hidden.example" is not served: Gateway infra/hidden has label minilb/ignore, which makes it absent`},
+			`Warning HostNotServed` + by + `Host "hidden.example" is not served: Gateway infra/hidden has label minilb/ignore or k8s-gateway.dns/ignore, which makes it absent`},
 		"HTTPRoute shop/orphan": {
 			`Warning HostNotServed` + by + `Host "orphan.example" is not served: it has no parentRefs: name the Gateway that is to serve it`},
 		"Gateway infra/gw":     nil,

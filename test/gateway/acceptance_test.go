@@ -86,7 +86,7 @@ var acceptanceCases = []gatewayCase{
 
 	// G20b: what is not as it should be is told apart.
 	{name: "G20b: a Gateway that is ignored", objects: harness.Manifest(harness.Gateway{Metadata: ignored}, harness.Route{}), want: []string{"a -"},
-		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: Gateway NS/gw has label minilb/ignore, which makes it absent`}},
+		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: Gateway NS/gw has label minilb/ignore or k8s-gateway.dns/ignore, which makes it absent`}},
 	{name: "G20b: no GatewayClass", objects: harness.Manifest(harness.Gateway{Class: "nobody"}, harness.Route{Status: "none"}), want: []string{"a -"},
 		logged: []string{`HTTPRoute NS/r: host "a.NS.example" is not served: the route's status has no entry for Gateway NS/gw: GatewayClass "nobody" does not exist`}},
 	{name: "G20b: a status of another section alone", objects: harness.Manifest(harness.Gateway{}, harness.Route{Parents: "{name: gw, sectionName: http}", Status: harness.Attached("{name: gw, sectionName: old}")}), want: []string{"a -"},

@@ -15,7 +15,9 @@ import (
 // drainTime finds the Services whose pods end while clients still have their addresses (L9), by one pod of each.
 func (c *checker) drainTime(ctx context.Context) error {
 	for _, service := range c.services {
-		ttl, ours := c.Corefile.TTL(func(o *config.Options) bool { return lb.IsOurs(&service.Spec, o.Class, o.DefaultClass) })
+		ttl, ours := c.Corefile.TTL(func(o *config.Options) bool {
+			return lb.IsExposed(service) || lb.IsOurs(&service.Spec, o.Class, o.DefaultClass)
+		})
 		ref := lb.ExamplePod(c.slices[cache.MetaObjectToName(service)]...)
 		if !ours || lb.Ignored(service.Labels) || ref == nil || len(service.Spec.Selector) == 0 {
 			continue

@@ -191,7 +191,7 @@ kind: Service
 metadata: {namespace: shop, name: hidden, labels: {minilb/ignore: "true"}, annotations: {minilb/host: db.ex.org, minilb/hots: x}}
 spec: {type: ClusterIP}`, []string{
 			"warning Service shop/db AnnotationIgnored: annotation \"minilb/hots\" is none of ours and has no effect; ",
-			"warning Service shop/db AnnotationIgnored: annotation minilb/host has no effect: it counts only on Services of type LoadBalancer and class minilb; make it such a Service",
+			"warning Service shop/db AnnotationIgnored: annotation minilb/host has no effect: it counts only on Services of type LoadBalancer and class minilb, and on those with the label minilb/expose; make it such a Service",
 			"warning Service shop/db AnnotationIgnored: annotation minilb/alpn has no effect: it counts only on Services of type LoadBalancer and class minilb"}},
 		{"an annotation that no server reads", ". {\n minilb minilb {\n  host_annotations x.example/host\n }\n}", sound + `
 ---

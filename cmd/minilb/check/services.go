@@ -29,21 +29,16 @@ func (c *checker) checkService(service *corev1.Service) {
 	ours := slices.IndexFunc(c.options, func(o config.Options) bool {
 		return lb.IsOurs(&service.Spec, o.Class, o.DefaultClass)
 	})
-	c.lint("Service", service.Namespace, service.Name, service.Labels, service.Annotations, ours >= 0)
-	if ours < 0 {
+	exposed := ours >= 0 || lb.IsExposed(service) // L1
+	c.lint("Service", service.Namespace, service.Name, service.Labels, service.Annotations, exposed)
+	if !exposed {
 		c.annotations(service)
 		c.class(service)
 		return
 	}
-	c.status(service, strings.TrimSuffix(c.options[ours].Zones[0], "."))
-	for _, field := range lb.UnsupportedFields {
-		severity := Notice
-		if field.Warning {
-			severity = Warning
-		}
-		if field.IsSet(&service.Spec) {
-			c.addService(service, severity, field.Reason, field.Text, field.Fix)
-		}
+	if ours >= 0 {
+		c.status(service, strings.TrimSuffix(c.options[ours].Zones[0], "."))
+		c.unsupported(service)
 	}
 	byCilium := c.byCilium(service)
 	if byCilium {
@@ -60,13 +55,30 @@ func (c *checker) checkService(service *corev1.Service) {
 	}
 }
 
-// annotations finds annotations of a Service that is not ours and would have to be.
+// unsupported finds fields that have no effect (E11).
+func (c *checker) unsupported(service *corev1.Service) {
+	for _, field := range lb.UnsupportedFields {
+		severity := Notice
+		if field.Warning {
+			severity = Warning
+		}
+		if field.IsSet(&service.Spec) {
+			c.addService(service, severity, field.Reason, field.Text, field.Fix)
+		}
+	}
+}
+
+// annotations finds annotations, and the label that exposes, of a Service that is not answered and would have to be.
 func (c *checker) annotations(service *corev1.Service) {
+	if service.Labels[lb.ExposeLabel] == "true" {
+		c.addService(service, Warning, "LabelIgnored", fmt.Sprintf("label %s has no effect on a Service of type ExternalName: it has no endpoints", lb.ExposeLabel),
+			"let the resolver have a CNAME record for it, or remove the label")
+	}
 	for _, key := range []string{lb.HostAnnotation, lb.ALPNAnnotation} { // I11
 		if _, has := service.Annotations[key]; has && (key != lb.HostAnnotation || slices.Contains(c.hostAnnotations(), key)) {
 			c.addService(service, Warning, "AnnotationIgnored",
-				fmt.Sprintf("annotation %s has no effect: it counts only on Services of type LoadBalancer and class %s", key, c.options[0].Class),
-				fmt.Sprintf("make it such a Service (type: LoadBalancer, loadBalancerClass: %s), or remove the annotation", c.options[0].Class))
+				fmt.Sprintf("annotation %s has no effect: it counts only on Services of type LoadBalancer and class %s, and on those with the label %s", key, c.options[0].Class, lb.ExposeLabel),
+				fmt.Sprintf("make it such a Service (type: LoadBalancer, loadBalancerClass: %s), give it the label %s: \"true\", or remove the annotation", c.options[0].Class, lb.ExposeLabel))
 		}
 	}
 }

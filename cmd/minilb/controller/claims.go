@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/cache"
 
@@ -28,6 +29,7 @@ func (c *Controller) enableEvents(claims *translator.Translators) error {
 		return fmt.Errorf("find the name that events are written by: %w", err)
 	}
 	c.watch = claims.Run
+	c.follow(c.cluster.LabelledServices(metav1.NamespaceAll))
 	for _, options := range c.options.Claims {
 		results := make(claimResults, 1)
 		c.results = append(c.results, results)

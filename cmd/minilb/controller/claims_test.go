@@ -31,7 +31,7 @@ func TestOneWatchOfServices(t *testing.T) {
 		watching := r.URL.Query().Get("watch") != ""
 		if strings.HasSuffix(r.URL.Path, "/services") {
 			mu.Lock()
-			requests[fmt.Sprintf("%s watch=%v", r.URL.Path, watching)]++
+			requests[fmt.Sprintf("%s %s watch=%v", r.URL.Path, r.URL.Query().Get("labelSelector"), watching)]++
 			mu.Unlock()
 		}
 		switch {
@@ -55,7 +55,7 @@ func TestOneWatchOfServices(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	go func() { result <- c.Run(ctx) }()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && !c.services.Known(); {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && !c.services.known(); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	time.Sleep(300 * time.Millisecond)
@@ -63,7 +63,10 @@ func TestOneWatchOfServices(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
-	if want := map[string]int{"/api/v1/services watch=false": 1, "/api/v1/services watch=true": 1}; !maps.Equal(requests, want) {
+	if want := map[string]int{
+		"/api/v1/services  watch=false": 1, "/api/v1/services  watch=true": 1,
+		"/api/v1/services minilb/expose=true watch=false": 1, "/api/v1/services minilb/expose=true watch=true": 1,
+	}; !maps.Equal(requests, want) {
 		t.Errorf("got requests %v, want %v", requests, want)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
@@ -63,7 +62,7 @@ type Controller struct {
 	log       *slog.Logger
 	out       io.Writer // for the routes
 	cluster   *cluster.Cluster
-	services  *informer.Store[*corev1.Service, *service]
+	services  services
 	queue     workqueue.TypedRateLimitingInterface[cache.ObjectName] // of the Services to sync
 	conflicts *conflicts
 	failures  *logOnce // of writes
@@ -118,16 +117,22 @@ func newController(
 		scan:      &endpointScan{due: make(chan struct{}, 1), delay: delay, next: scanInterval},
 		drains:    drains{byService: map[cache.ObjectName]drain{}},
 	}
-	c.services = informer.Derive(cluster.Services(metav1.NamespaceAll), c.transform)
-	c.services.Subscribe(func(old, new *service) {
+	c.follow(cluster.Services(metav1.NamespaceAll))
+	cluster.LogShared(lineLog{log, slog.LevelInfo, slog.LevelWarn, ""})
+	cluster.Remind, cluster.Consequence = reminder, "no status is written"
+	return c, nil
+}
+
+// follow has the Services of a store synced.
+func (c *Controller) follow(all *cluster.Services) {
+	store := informer.Derive(all, c.transform)
+	store.Subscribe(func(old, new *service) {
 		if c.recorder != nil {
 			c.scan.changed(old, new)
 		}
 		c.queue.Add(cmp.Or(new, old).name)
 	})
-	cluster.LogShared(lineLog{log, slog.LevelInfo, slog.LevelWarn, ""})
-	cluster.Remind, cluster.Consequence = reminder, "no status is written"
-	return c, nil
+	c.services = append(c.services, store)
 }
 
 // Run works until ctx ends, which is no error, or until the address for health cannot be served. An API server that is
@@ -184,7 +189,7 @@ func (c *Controller) resync(ctx context.Context) {
 }
 
 func (c *Controller) enqueueAll() {
-	for _, s := range c.services.List() {
+	for _, s := range c.services.list() {
 		c.queue.Add(s.name)
 	}
 }
@@ -210,7 +215,7 @@ func (c *Controller) work(ctx context.Context) {
 
 // sync makes the status of one Service what it should be.
 func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
-	s, _ := c.services.Get(name)
+	s := c.services.get(name)
 	c.recordProblems(name, s)
 	if !s.ours() {
 		// Gone, or of another type (the API server has cleared the status, S8), class or owner.
@@ -235,7 +240,7 @@ func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
 // the writes in a cluster with thousands of new Services. It returns false when ctx has ended.
 func (c *Controller) waitIdle(ctx context.Context) bool {
 	err := wait.PollUntilContextCancel(ctx, idlePoll, true, func(context.Context) (bool, error) {
-		return c.services.Known() && c.queue.Len() == 0, nil
+		return c.services.known() && c.queue.Len() == 0, nil
 	})
 	return err == nil && ctx.Err() == nil
 }

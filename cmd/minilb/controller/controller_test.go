@@ -88,7 +88,7 @@ func TestWriteBody(t *testing.T) {
 		got = action
 		return web(2, "web.shop.minilb"), nil
 	})
-	c.services.Add(web(1, ""))
+	c.services[0].Add(web(1, ""))
 	if err := c.sync(t.Context(), cache.ObjectName{Namespace: "shop", Name: "web"}); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestSync(t *testing.T) {
 		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { writes++; return web(2, ""), nil })
 		service := web(1, "")
 		tc.change(service)
-		c.services.Add(service)
+		c.services[0].Add(service)
 		if err := c.sync(t.Context(), cache.ObjectName{Namespace: "shop", Name: "web"}); err != nil {
 			t.Errorf("%s: %v", tc.name, err)
 		}
@@ -156,7 +156,7 @@ func TestPause(t *testing.T) {
 			service := web(int(version.Add(1)), "rival.example.org")
 			at := metav1.Now()
 			service.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "rival", Time: &at, FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:loadBalancer":{}}}`)}}
-			c.services.Update(service)
+			c.services[0].Update(service)
 			synctest.Wait()
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -203,8 +203,8 @@ func TestRun(t *testing.T) {
 		go func() { result <- c.Run(ctx) }()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if got := writes.Load(); got != 1 || !c.services.Known() {
-			t.Errorf("%d writes, synced %v; want 1, true", got, c.services.Known())
+		if got := writes.Load(); got != 1 || !c.services.known() {
+			t.Errorf("%d writes, synced %v; want 1, true", got, c.services.known())
 		}
 		// The cache still has the old status: each resync tries again.
 		time.Sleep(3 * time.Minute)
@@ -240,11 +240,11 @@ func TestRun(t *testing.T) {
 func TestSyncForgets(t *testing.T) {
 	name := cache.ObjectName{Namespace: "shop", Name: "web"}
 	for step, end := range map[string]func(*Controller){
-		"deleted":          func(c *Controller) { c.services.Delete(web(3, "")) },
-		"of another class": func(c *Controller) { s := web(3, ""); *s.Spec.LoadBalancerClass = "metallb"; c.services.Update(s) },
+		"deleted":          func(c *Controller) { c.services[0].Delete(web(3, "")) },
+		"of another class": func(c *Controller) { s := web(3, ""); *s.Spec.LoadBalancerClass = "metallb"; c.services[0].Update(s) },
 	} {
 		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return web(2, "web.shop.minilb"), nil })
-		c.services.Add(web(1, ""))
+		c.services[0].Add(web(1, ""))
 		for _, want := range []int{1, 0} {
 			if err := c.sync(t.Context(), name); err != nil {
 				t.Fatal(err)
@@ -266,7 +266,7 @@ func TestSyncResults(t *testing.T) {
 		resultError:   apierrors.NewForbidden(resource, "web", errors.New("no")),
 	} {
 		c, _ := newTest(t, func(clienttesting.PatchAction) (*corev1.Service, error) { return web(2, "web.shop.minilb"), err })
-		c.services.Add(web(1, ""))
+		c.services[0].Add(web(1, ""))
 		got := c.sync(t.Context(), cache.ObjectName{Namespace: "shop", Name: "web"})
 		if (got != nil) != (result == resultError) {
 			t.Errorf("%s: got error %v", result, got)
@@ -297,7 +297,7 @@ func TestRunWaits(t *testing.T) {
 		result := make(chan error, 1)
 		go func() { result <- c.Run(ctx) }()
 		time.Sleep(time.Second)
-		c.services.Add(web(1, ""))
+		c.services[0].Add(web(1, ""))
 		synctest.Wait()
 		cancel()
 		if err := <-result; err != nil || !started.Load() || !ended.Load() {
@@ -329,9 +329,9 @@ func TestWaitIdle(t *testing.T) {
 		for i := range services {
 			service := web(1, "")
 			service.Name = "web-" + strconv.Itoa(i)
-			c.services.Add(service)
+			c.services[0].Add(service)
 		}
-		c.services.Set(informer.Listed)
+		c.services[0].Set(informer.Listed)
 		var working sync.WaitGroup
 		working.Go(func() { c.work(ctx) })
 		// The last one is in hand, and waits no more.

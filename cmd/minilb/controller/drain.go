@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -12,7 +11,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/cmd/minilb/controller/events"
-	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
@@ -44,9 +42,9 @@ type drains struct {
 }
 
 // prune forgets Services that are not ours any more.
-func (d *drains) prune(services *informer.Store[*corev1.Service, *service]) {
+func (d *drains) prune(all services) {
 	for name := range d.byService {
-		if s, _ := services.Get(name); !s.ours() {
+		if !all.get(name).answered() {
 			delete(d.byService, name)
 		}
 	}

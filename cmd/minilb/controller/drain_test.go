@@ -67,7 +67,7 @@ func newDrained(t *testing.T) *drained {
 func (d *drained) serve(name, uid string, seconds int64) {
 	s := web(1, name+".shop.minilb")
 	s.Name, s.Spec.Selector = name, map[string]string{"app": name}
-	d.services.Update(s)
+	d.services[0].Update(s)
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(uid)}, Spec: corev1.PodSpec{Containers: make([]corev1.Container, 1)}}
 	if seconds > 0 {
 		p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: seconds}}}
@@ -113,9 +113,9 @@ func TestDrainProblems(t *testing.T) {
 	d.serve("web", "5", 0)
 	d.expect("none again", 1, missing)
 	bare := web(2, "web.shop.minilb")
-	d.services.Update(bare)
+	d.services[0].Update(bare)
 	d.expect("without a selector", 0)
-	d.services.Delete(bare)
+	d.services[0].Delete(bare)
 	d.expect("the Service is gone", 0)
 	if _, known := d.drains.byService[cache.MetaObjectToName(bare)]; known || len(d.drains.byService) != 1 {
 		t.Errorf("got %v, want the other Service", d.drains.byService)

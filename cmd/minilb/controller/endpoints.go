@@ -29,7 +29,7 @@ type serviceEndpoints struct {
 	judged     bool // the pod by which the Service was judged is still there
 }
 
-// scanOnce records the problems of the endpoints of all our Services.
+// scanOnce records the problems of the endpoints of all Services that are answered.
 func (c *Controller) scanOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
 	defer cancel()
@@ -38,8 +38,8 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 	all := map[cache.ObjectName]*serviceEndpoints{} // of Services that have slices
 	err := routes.EachSlice(ctx, c.client, func(slice *discoveryv1.EndpointSlice) {
 		name := cache.NewObjectName(slice.Namespace, slice.Labels[discoveryv1.LabelServiceName])
-		s, _ := c.services.Get(name)
-		if !s.ours() {
+		s := c.services.get(name)
+		if !s.answered() {
 			return
 		}
 		unroutable, total := pods.Unroutable(slice)
@@ -65,8 +65,8 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 		return err
 	}
 	c.readPods(ctx, all)
-	for _, s := range c.services.List() {
-		if !s.ours() {
+	for _, s := range c.services.list() {
+		if !s.answered() {
 			continue
 		}
 		name := s.name
@@ -77,7 +77,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 		}
 		problems = append(problems, c.drains.problems(s)...)
 		c.recorder.Replace(endpointsSource(name), problems)
-		if now, _ := c.services.Get(name); !now.ours() { // it went meanwhile, and nothing else would forget its problems
+		if !c.services.get(name).answered() { // it went meanwhile, and nothing else would forget its problems
 			c.scan.changed(s, nil)
 			c.recorder.Replace(endpointsSource(name), nil)
 		}

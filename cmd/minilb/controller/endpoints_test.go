@@ -70,8 +70,8 @@ func TestScan(t *testing.T) {
 		}
 		foreign := web(1, "")
 		foreign.Name, *foreign.Spec.LoadBalancerClass, foreign.Status.LoadBalancer.Ingress, foreign.Annotations = "foreign", "metallb", nil, map[string]string{"minilb/host": "x"}
-		c.services.Add(full)
-		c.services.Add(foreign)
+		c.services[0].Add(full)
+		c.services[0].Add(foreign)
 		client := c.client.(*fake.Clientset)
 		if err := client.Tracker().Add(node); err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func TestScan(t *testing.T) {
 func TestScanMeanwhile(t *testing.T) {
 	c, _ := recording(t)
 	full, name := web(1, "web.shop.minilb"), "n1"
-	c.services.Add(full)
+	c.services[0].Add(full)
 	client := c.client.(*fake.Clientset)
 	if err := client.Tracker().Add(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestScanMeanwhile(t *testing.T) {
 		}
 		if gone {
 			defer func() { // between the endpoints and what is made of them
-				c.services.Delete(full)
+				c.services[0].Delete(full)
 				c.recordProblems(cache.MetaObjectToName(full), nil)
 			}()
 		}
@@ -136,14 +136,14 @@ func TestScanMeanwhile(t *testing.T) {
 	refused = map[string]error{"nodes": apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New("no"))}
 	other := web(1, "")
 	other.Name, other.UID, other.Spec.Selector = "other", "uid-2", map[string]string{"app": "x"}
-	c.services.Add(other)
+	c.services[0].Add(other)
 	c.scan.delay = 0
-	added, _ := c.services.Get(cache.MetaObjectToName(other))
+	added, _ := c.services[0].Get(cache.MetaObjectToName(other))
 	c.recordProblems(added.name, added)
 	if err := c.scanOnce(t.Context()); err == nil || !strings.Contains(strings.Join(found(c.recorder), "\n"), "shop/other NoEndpoints") || len(c.recorder.Problems()) != 2 {
 		t.Errorf("without nodes: got %q, %v, want what does not depend on them", found(c.recorder), err)
 	}
-	c.services.Delete(other)
+	c.services[0].Delete(other)
 	c.recordProblems(cache.MetaObjectToName(other), nil)
 	refused, gone = nil, true
 	if err := c.scanOnce(t.Context()); err != nil || len(c.recorder.Problems()) != 0 {

@@ -35,11 +35,11 @@ type endpointScan struct {
 
 // changed makes a scan due if that can find other problems of a Service than the last one.
 func (s *endpointScan) changed(old, new *service) {
-	if !new.ours() {
+	if !new.answered() {
 		s.empty.Delete(cmp.Or(old, new).name)
 		return
 	}
-	if !old.ours() || old.uid != new.uid {
+	if !old.answered() || old.uid != new.uid {
 		s.empty.Store(new.name, time.Now())
 	} else if slices.Equal(old.namedPorts, new.namedPorts) {
 		return
@@ -79,7 +79,7 @@ func (c *Controller) scanEndpoints(ctx context.Context) {
 				return
 			}
 		case <-time.After(max(rest, c.scan.next)):
-			if c.count((*service).ours) == 0 {
+			if c.count((*service).answered) == 0 {
 				continue
 			}
 		}

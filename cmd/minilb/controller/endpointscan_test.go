@@ -75,7 +75,7 @@ func scanning(t *testing.T, f func(s *scanner)) {
 		running.Go(func() { c.recorder.Run(ctx) })
 		running.Go(func() { c.scanEndpoints(ctx) })
 		running.Go(func() { c.work(ctx) })
-		s.must(c.services.Replace(nil, ""))
+		s.must(c.services[0].Replace(nil, ""))
 		f(s)
 		cancel()
 		c.queue.ShutDown()
@@ -94,7 +94,7 @@ func (s *scanner) must(err error) {
 func (s *scanner) serve(version int, port int32) {
 	service := web(version, "web.shop.minilb")
 	service.Spec.Ports = []corev1.ServicePort{{Name: "http", Port: port, TargetPort: intstr.FromString("http")}}
-	s.must(s.services.Update(service))
+	s.must(s.services[0].Update(service))
 }
 
 // scanCount returns how often all endpoints were read.
@@ -149,7 +149,7 @@ func TestScanFindsLater(t *testing.T) {
 			time.Sleep(scanInterval - 2*time.Second)
 			other := web(9, "api.shop.minilb")
 			other.Name, other.UID = "api", "uid-2"
-			s.must(s.services.Add(other))
+			s.must(s.services[0].Add(other))
 		}, promise, events.NoEndpoints + " " + events.NoRoutableEndpoint},
 		"the pods' port changes": {func(s *scanner) {
 			*s.slice.Ports[0].Port = 9090
@@ -242,7 +242,7 @@ func TestScanForgets(t *testing.T) {
 		foreign := web(2, "")
 		*foreign.Spec.LoadBalancerClass, foreign.UID, foreign.Status.LoadBalancer.Ingress = "metallb", "uid-2", nil
 		foreign.Annotations = map[string]string{"minilb/host": "a.example"}
-		s.must(s.services.Update(foreign))
+		s.must(s.services[0].Update(foreign))
 		time.Sleep(time.Minute)
 		if got := s.reasons(); !slices.Equal(got, []string{events.AnnotationIgnored, events.TargetPortMismatch}) || len(s.recorder.Problems()) != 1 {
 			t.Errorf("got events %q and %d findings, want one that is left", got, len(s.recorder.Problems()))
@@ -290,7 +290,7 @@ func TestScanFindsNoEndpoints(t *testing.T) {
 				tc.change(s, full)
 				_, err := s.client.DiscoveryV1().EndpointSlices("shop").Update(s.Context(), s.slice, metav1.UpdateOptions{})
 				s.must(err)
-				s.must(s.services.Update(full))
+				s.must(s.services[0].Update(full))
 				time.Sleep(noteDelay - time.Second)
 				if got := s.reasons(); len(got) > 0 {
 					t.Errorf("got events %q before half a minute", got)

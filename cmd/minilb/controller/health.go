@@ -60,7 +60,7 @@ func (c *Controller) handler() http.Handler {
 }
 
 func (c *Controller) ready(w http.ResponseWriter, _ *http.Request) {
-	if c.services.Known() {
+	if c.services.known() {
 		io.WriteString(w, "ok\n")
 		return
 	}
@@ -70,5 +70,5 @@ func (c *Controller) ready(w http.ResponseWriter, _ *http.Request) {
 
 // watchFailure returns why Services cannot be read.
 func (c *Controller) watchFailure() *kube.Error {
-	return cmp.Or(c.cluster.Failure(), c.services.Failure())
+	return cmp.Or(c.cluster.Failure(), c.services[0].Failure())
 }

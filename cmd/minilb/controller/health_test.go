@@ -70,10 +70,10 @@ func TestHandler(t *testing.T) {
 	}
 	expect("/livez", 200, "ok")
 	expect("/readyz", 503, "services: not listed yet")
-	c.services.Observe(t.Context(), errors.New("\x1b[2J"))
+	c.services[0].Observe(t.Context(), errors.New("\x1b[2J"))
 	expect("/readyz", 503, `cannot reach the API server: \u001b[2J`) // M10
 	expect("/healthz", 503, "cannot reach the API server")
-	c.services.Replace(nil, "1")
+	c.services[0].Replace(nil, "1")
 	expect("/readyz", 200, "ok")
 	expect("/healthz", 200, "ok")
 	expect("/livez", 200, "ok")
@@ -85,7 +85,7 @@ func TestMetrics(t *testing.T) {
 	mine, other, deleted := web(1, ""), web(2, ""), web(3, "")
 	other.Name, *other.Spec.LoadBalancerClass = "other", "metallb"
 	deleted.Name, deleted.DeletionTimestamp = "deleted", &metav1.Time{Time: time.Now()}
-	c.services.Replace([]any{mine, other, deleted}, "3")
+	c.services[0].Replace([]any{mine, other, deleted}, "3")
 	c.writes.WithLabelValues(resultSuccess).Inc()
 
 	families, err := c.metrics().Gather()

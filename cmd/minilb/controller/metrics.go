@@ -37,7 +37,7 @@ func (c *Controller) metrics() *prometheus.Registry {
 		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
 	}
 	gauge("minilb_watching", "Whether Services are listed and watched; 0 while the API server cannot be reached or refuses.", func() int {
-		if c.services.Known() && c.watchFailure() == nil {
+		if c.services.known() && c.watchFailure() == nil {
 			return 1
 		}
 		return 0
@@ -55,7 +55,7 @@ func (c *Controller) metrics() *prometheus.Registry {
 // count returns how many Services are so.
 func (c *Controller) count(is func(*service) bool) int {
 	n := 0
-	for _, s := range c.services.List() {
+	for _, s := range c.services.list() {
 		if is(s) {
 			n++
 		}

@@ -34,15 +34,15 @@ func TestMetricsOfTrouble(t *testing.T) {
 			}
 		}
 		expect("before the first list", "minilb_watching", 0)
-		c.services.Replace([]any{web(1, "")}, "1")
+		c.services[0].Replace([]any{web(1, "")}, "1")
 		expect("after the first list", "minilb_watching", 1)
-		c.services.Observe(t.Context(), errors.New("connection refused"))
+		c.services[0].Observe(t.Context(), errors.New("connection refused"))
 		expect("in an outage", "minilb_watching", 0)
-		c.services.Observe(t.Context(), nil)
+		c.services[0].Observe(t.Context(), nil)
 		expect("after an outage", "minilb_watching", 1)
 
 		expect("before the write", "minilb_services_unwritten", 1)
-		c.services.Update(web(2, "web.shop.minilb"))
+		c.services[0].Update(web(2, "web.shop.minilb"))
 		expect("after the write", "minilb_services_unwritten", 0)
 
 		service := func(version string) *service {

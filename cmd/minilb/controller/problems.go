@@ -64,7 +64,7 @@ func (s *service) wrongClass(class string) events.Problem {
 // recordProblems records the problems of a Service, nil for one that is gone.
 func (c *Controller) recordProblems(name cache.ObjectName, s *service) {
 	c.recorder.Replace(topic(name), s.problems(c.options.Class))
-	if !s.ours() {
+	if !s.answered() {
 		c.recorder.Replace(endpointsSource(name), nil)
 	}
 }

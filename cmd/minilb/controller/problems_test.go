@@ -89,7 +89,7 @@ func TestServiceProblems(t *testing.T) {
 			"Normal UnsupportedExternalIPs: spec.externalIPs" + unsupported + "remove it: the Service has a name, and the addresses of its pods",
 			"Normal UnsupportedLoadBalancerIP: spec.loadBalancerIP" + unsupported + "remove it: the Service has a name, and the addresses of its pods",
 			"Normal UnsupportedSessionAffinity: spec.sessionAffinity" + unsupported + "remove it, or put an Ingress or a Gateway with affinity in front",
-			"Warning UnsupportedLoadBalancerSourceRanges: spec.loadBalancerSourceRanges" + unsupported + "remove it, and admit clients by a NetworkPolicy on the pods"}},
+			"Warning UnsupportedLoadBalancerSourceRanges: spec.loadBalancerSourceRanges" + unsupported + "remove it, and admit clients by a NetworkPolicy on the pods, as \"minilb policy\" prints it"}},
 		{"affinity to none", func(s *corev1.Service) { s.Spec.SessionAffinity = corev1.ServiceAffinityNone }, nil},
 		{"others'", foreign("metallb"), nil},
 		{"a class that is nearly ours", foreign("mini-lb"), []string{"Warning WrongClass: loadBalancerClass \"mini-lb\"" + slip}},
@@ -111,7 +111,7 @@ func TestServiceProblems(t *testing.T) {
 		c, _ := recording(t)
 		full := web(1, "web.shop.minilb")
 		tc.change(full)
-		c.services.Add(full)
+		c.services[0].Add(full)
 		if err := c.sync(t.Context(), cache.MetaObjectToName(full)); err != nil {
 			t.Errorf("%s: %v", tc.name, err)
 		}
@@ -122,7 +122,7 @@ func TestServiceProblems(t *testing.T) {
 		if !slices.Equal(got, tc.want) {
 			t.Errorf("%s: got\n%s\nwant\n%s", tc.name, strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
 		}
-		c.services.Delete(full)
+		c.services[0].Delete(full)
 		if err := c.sync(t.Context(), cache.MetaObjectToName(full)); err != nil || len(c.recorder.Problems()) > 0 {
 			t.Errorf("%s: %d findings of a Service that is gone, %v", tc.name, len(c.recorder.Problems()), err)
 		}
@@ -138,15 +138,15 @@ func TestEndpointProblemsGo(t *testing.T) {
 	full := web(1, "web.shop.minilb")
 	name := cache.MetaObjectToName(full)
 	for step, end := range map[string]func(c *Controller){
-		"gone": func(c *Controller) { c.services.Delete(full) },
+		"gone": func(c *Controller) { c.services[0].Delete(full) },
 		"another's": func(c *Controller) {
 			other := web(2, "")
 			other.Status.LoadBalancer.Ingress, *other.Spec.LoadBalancerClass, other.Annotations = nil, "metallb", map[string]string{"minilb/host": "x"}
-			c.services.Update(other)
+			c.services[0].Update(other)
 		},
 	} {
 		c, _ := recording(t)
-		c.services.Add(full)
+		c.services[0].Add(full)
 		sync := func() {
 			if err := c.sync(t.Context(), name); err != nil {
 				t.Fatal(err)
@@ -174,7 +174,7 @@ func TestStatusUpdated(t *testing.T) {
 	} {
 		c, log := recording(t)
 		c.client.(*fake.Clientset).PrependReactor("patch", "services", func(clienttesting.Action) (bool, runtime.Object, error) { return tc.err != nil, nil, tc.err })
-		c.services.Add(web(1, ""))
+		c.services[0].Add(web(1, ""))
 		err := c.sync(t.Context(), cache.ObjectName{Namespace: "shop", Name: "web"})
 		if got := found(c.recorder); !slices.Equal(got, tc.want) || !errors.Is(err, tc.err) || strings.Contains(log.String(), "hostname=web.shop.minilb") != (tc.err == nil) {
 			t.Errorf("got %q, %v, want %q\n%s", got, err, tc.want, log)
@@ -195,7 +195,7 @@ func TestStatusConflict(t *testing.T) {
 		c.client.(*fake.Clientset).PrependReactor("patch", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
 			return true, web(version+1, "web.shop.minilb"), nil
 		})
-		c.services.Update(service)
+		c.services[0].Update(service)
 		if err := c.sync(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}

@@ -42,7 +42,7 @@ func TestServiceResolved(t *testing.T) {
 	} {
 		scanning(t, func(s *scanner) {
 			full := near(func(*corev1.Service) {})
-			s.must(s.services.Add(full))
+			s.must(s.services[0].Add(full))
 			time.Sleep(2 * problemDelay)
 			if got := s.reasons(); !slices.Equal(got, []string{events.WrongClass}) {
 				t.Fatalf("%s: got events %q", name, got)
@@ -50,7 +50,7 @@ func TestServiceResolved(t *testing.T) {
 			if tc.now != nil {
 				s.must(s.client.Tracker().Add(tc.now))
 			}
-			s.must(s.services.Delete(full))
+			s.must(s.services[0].Delete(full))
 			time.Sleep(time.Minute)
 			if got := len(s.resolutions()); got != tc.want || len(s.recorder.Problems()) != 0 {
 				t.Errorf("%s: got events %q and %d findings", name, s.reasons(), len(s.recorder.Problems()))

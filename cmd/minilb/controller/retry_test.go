@@ -44,7 +44,7 @@ func TestRetry(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var working sync.WaitGroup
 		working.Go(func() { c.work(ctx) })
-		c.services.Add(web(1, ""))
+		c.services[0].Add(web(1, ""))
 		outage := during(5 * time.Minute)
 		if len(outage) < 15 {
 			t.Errorf("%d attempts in five minutes", len(outage))
@@ -98,15 +98,15 @@ func TestWritingAgain(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var working sync.WaitGroup
 		working.Go(func() { c.work(ctx) })
-		c.services.Add(web(1, ""))
+		c.services[0].Add(web(1, ""))
 		expect("at first", 1, 0)
 		allowed.Store(true)
 		expect("granted", 1, 1)
-		c.services.Update(web(3, "rival.example.org"))
+		c.services[0].Update(web(3, "rival.example.org"))
 		expect("the next write", 1, 1)
 		allowed.Store(false)
 		time.Sleep(2 * time.Minute)
-		c.services.Update(web(4, "rival.example.org"))
+		c.services[0].Update(web(4, "rival.example.org"))
 		expect("taken away", 2, 1)
 		cancel()
 		c.queue.ShutDown()
@@ -143,7 +143,7 @@ func TestReportWrite(t *testing.T) {
 		var working sync.WaitGroup
 		working.Go(func() { c.work(t.Context()) })
 		for round := range 2 {
-			c.services.Add(web(round, ""))
+			c.services[0].Add(web(round, ""))
 			time.Sleep(time.Minute)
 			synctest.Wait()
 		}

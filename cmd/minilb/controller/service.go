@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
@@ -22,6 +23,7 @@ type service struct {
 	// The rest is for Events.
 
 	notOurs     bool // it is kept only because its owner seems to think it is ours
+	labelled    bool // its label has it answered, without a status (L1)
 	class       *string
 	annotations []string             // ours, of a Service that is not
 	selects     bool                 // it has a selector
@@ -33,25 +35,58 @@ type service struct {
 // Key implements the informer.Object interface.
 func (s *service) Key() cache.ObjectName { return s.name }
 
-// ours reports whether the status of a Service, nil for one that does not exist, is for us to write.
-func (s *service) ours() bool { return s != nil && !s.notOurs }
+// answered reports whether the DNS servers answer a Service, nil for one that does not exist.
+func (s *service) answered() bool { return s != nil && !s.notOurs }
+
+// ours reports whether the status of a Service is for us to write.
+func (s *service) ours() bool { return s.answered() && !s.labelled }
 
 // unwritten reports whether the status is still to be written.
 func (s *service) unwritten() bool { return s.pending && !s.deleting }
+
+// services are the stores of Services: of type LoadBalancer and, if Events are written, of other types with the label (L1).
+type services []*informer.Store[*corev1.Service, *service]
+
+// get returns a Service, nil if there is none.
+func (all services) get(name cache.ObjectName) *service {
+	for _, store := range all {
+		if s, there := store.Get(name); there {
+			return s
+		}
+	}
+	return nil
+}
+
+// known reports whether those are listed whose status is to be written.
+func (all services) known() bool { return all[0].Known() }
+
+func (all services) list() (list []*service) {
+	for _, store := range all {
+		list = append(list, store.List()...)
+	}
+	return list
+}
 
 // transform returns what is kept of a Service, nil for nothing (S6, M8).
 func (c *Controller) transform(full *corev1.Service) *service {
 	if lb.Ignored(full.Labels) {
 		return nil
 	}
-	s := &service{name: cache.MetaObjectToName(full), uid: full.UID}
-	if !lb.IsOurs(&full.Spec, c.options.Class, c.options.DefaultClass) {
-		if c.recorder == nil || !s.seemsOurs(full, c.options.Class) {
-			return nil
-		}
+	s := &service{name: cache.MetaObjectToName(full), uid: full.UID, deleting: full.DeletionTimestamp != nil}
+	switch {
+	case lb.IsOurs(&full.Spec, c.options.Class, c.options.DefaultClass):
+	case c.recorder == nil:
+		return nil
+	case lb.IsExposed(full):
+		s.labelled = true
+		s.keepSpec(&full.Spec)
 		return s
+	case s.seemsOurs(full, c.options.Class):
+		return s
+	default:
+		return nil
 	}
-	s.version, s.deleting = full.ResourceVersion, full.DeletionTimestamp != nil
+	s.version = full.ResourceVersion
 	s.pending = !apiequality.Semantic.DeepEqual(full.Status.LoadBalancer.Ingress,
 		[]corev1.LoadBalancerIngress{{Hostname: lb.Hostname(full, c.options.Domain)}}) // neither IP nor port (S1-S4)
 	if s.pending {
@@ -78,7 +113,7 @@ func (s *service) keepSpec(spec *corev1.ServiceSpec) {
 	}
 	s.selects = len(spec.Selector) > 0
 	for _, field := range lb.UnsupportedFields {
-		if field.IsSet(spec) {
+		if !s.labelled && field.IsSet(spec) { // one of another type may need it within the cluster
 			s.unsupported = append(s.unsupported, field)
 		}
 	}

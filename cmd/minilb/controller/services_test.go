@@ -25,15 +25,15 @@ func TestEnqueue(t *testing.T) {
 		enqueued string
 		have     string
 	}{
-		{"list", func() error { return c.services.Replace([]any{named("a", 1), named("b", 2)}, "2") }, "a b", "a1 b2"},
-		{"update", func() error { return c.services.Update(named("a", 3)) }, "a", "a3 b2"},
-		{"add", func() error { return c.services.Add(named("c", 4)) }, "c", "a3 b2 c4"},
-		{"delete", func() error { return c.services.Delete(named("b", 5)) }, "b", "a3 c4"},
+		{"list", func() error { return c.services[0].Replace([]any{named("a", 1), named("b", 2)}, "2") }, "a b", "a1 b2"},
+		{"update", func() error { return c.services[0].Update(named("a", 3)) }, "a", "a3 b2"},
+		{"add", func() error { return c.services[0].Add(named("c", 4)) }, "c", "a3 b2 c4"},
+		{"delete", func() error { return c.services[0].Delete(named("b", 5)) }, "b", "a3 c4"},
 		{"resync", func() error { c.enqueueAll(); return nil }, "a c", "a3 c4"},
-		{"list after an outage", func() error { return c.services.Replace([]any{named("b", 6), named("c", 4)}, "6") }, "a b", "b6 c4"},
-		{"not ours any more", func() error { return c.services.Update(theirs) }, "c", "b6"},
-		{"never ours", func() error { return c.services.Update(theirs) }, "", "b6"},
-		{"never ours, deleted", func() error { return c.services.Delete(theirs) }, "", "b6"},
+		{"list after an outage", func() error { return c.services[0].Replace([]any{named("b", 6), named("c", 4)}, "6") }, "a b", "b6 c4"},
+		{"not ours any more", func() error { return c.services[0].Update(theirs) }, "c", "b6"},
+		{"never ours", func() error { return c.services[0].Update(theirs) }, "", "b6"},
+		{"never ours, deleted", func() error { return c.services[0].Delete(theirs) }, "", "b6"},
 	} {
 		if err := step.change(); err != nil {
 			t.Fatal(err)
@@ -44,7 +44,7 @@ func TestEnqueue(t *testing.T) {
 			c.queue.Done(name)
 			enqueued = append(enqueued, name.Name)
 		}
-		for _, s := range c.services.List() {
+		for _, s := range c.services[0].List() {
 			have = append(have, s.name.Name+s.version)
 		}
 		slices.Sort(enqueued)

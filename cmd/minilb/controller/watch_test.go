@@ -51,8 +51,8 @@ func TestWatchOutage(t *testing.T) {
 		away.Store(false)
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if got := log.String(); !c.services.Known() || strings.Count(got, "\n") != 4 || !strings.Contains(got, "The API server answers again") || c.watchFailure() != nil {
-			t.Errorf("synced %v; want one line about the end of the outage, got\n%s", c.services.Known(), got)
+		if got := log.String(); !c.services.known() || strings.Count(got, "\n") != 4 || !strings.Contains(got, "The API server answers again") || c.watchFailure() != nil {
+			t.Errorf("synced %v; want one line about the end of the outage, got\n%s", c.services.known(), got)
 		}
 		cancel()
 		running.Wait()

@@ -172,7 +172,7 @@ func TestExplainClaims(t *testing.T) {
 		{"x.dev.minilb", web + ingress("shop/i", "x.dev.minilb", "ip: 10.9.9.9"), []string{
 			`Ingress shop/i of 2026-02-02T00:00:00Z on x.dev.minilb does not count [] host "x.dev.minilb" is refused: names below dev.minilb belong to namespace "dev"`}, nil},
 		{"i.ex.org", strings.Replace(web+ingress("shop/i", "i.ex.org", "ip: 10.9.9.9"), "name: i,", "name: i, labels: {minilb/ignore: \"true\"},", 1), []string{
-			"Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org does not count [] label minilb/ignore makes it absent"}, nil},
+			"Ingress shop/i of 2026-02-02T00:00:00Z on i.ex.org does not count [] label minilb/ignore or k8s-gateway.dns/ignore makes it absent"}, nil},
 		{"a.ex.org", strings.Replace(web, "loadBalancerClass: minilb", "loadBalancerClass: metallb", 1), []string{
 			`Service shop/web of 2026-01-01T00:00:00Z on a.ex.org does not count [] it is not of class "minilb": its spec.loadBalancerClass is "metallb"`}, nil},
 		{"r.g.ex.org", web + gateway + route + accepted, []string{

@@ -12,6 +12,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/gateway"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/printable"
 )
@@ -57,7 +58,7 @@ func (i *DryRun) Claims(name string) []ClaimStatus {
 	}
 	options := i.Options
 	for _, namespace := range cluster.NamespacesOf(options) {
-		for _, s := range i.cluster.Services(namespace).List() {
+		for _, s := range slices.Concat(i.cluster.Services(namespace).List(), i.cluster.LabelledServices(namespace).List()) {
 			if c := claim.FromService(options, s); c != nil {
 				add(s.Ref("Service"), c.Hosts, i.withoutService(s))
 			}
@@ -96,7 +97,7 @@ func Lists(list, name, zone string) bool {
 	return false
 }
 
-const ignored = "label minilb/ignore makes it absent"
+const ignored = "label " + lb.IgnoreLabels + " makes it absent"
 
 // withoutService returns why a Service has no claims, "" if it has.
 func (i *DryRun) withoutService(s *object.Service) string {

@@ -61,7 +61,7 @@ func TestClaims(t *testing.T) {
 		expectClaims(t, i, "web.ex.org.",
 			`Service shop/web web.ex.org -> Service shop/web (shop/web): host "bad_host" in annotation minilb/host is refused: it is not a DNS name of letters, digits, hyphens and dots`,
 			`Service shop/twice web.ex.org -> Service shop/twice (shop/twice)`,
-			`Service shop/off web.ex.org: label minilb/ignore makes it absent`,
+			`Service shop/off web.ex.org: label minilb/ignore or k8s-gateway.dns/ignore makes it absent`,
 			`Service shop/foreign web.ex.org: it is not of class "minilb": its spec.loadBalancerClass is "metallb"`,
 			`Service shop/nobody web.ex.org: it is not of class "minilb": it has no spec.loadBalancerClass`,
 			`Service late/web web.ex.org: host "web.ex.org" is refused: another namespace claimed it earlier`,
@@ -69,7 +69,7 @@ func TestClaims(t *testing.T) {
 		expectClaims(t, i, "a.ex.org.",
 			`Ingress shop/address a.ex.org -> address 10.9.9.9`,
 			`Ingress shop/idle a.ex.org: host "a.ex.org" is not served: its status has no address yet; is its ingress controller running and publishing one?`,
-			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`,
+			`Ingress shop/off a.ex.org: label minilb/ignore or k8s-gateway.dns/ignore makes it absent`,
 			`Ingress shop/wild *.ex.org: "*.ex.org" does not count here: the name exists by itself`)
 		expectClaims(t, i, "s.ex.org.",
 			`Ingress shop/service s.ex.org -> Service shop/web (shop/web)`,
@@ -89,7 +89,7 @@ func TestClaims(t *testing.T) {
 		expectClaims(t, i, "a.ex.org.",
 			`Ingress shop/address a.ex.org: it has no class, and only those of ingress_classes count`,
 			`Ingress shop/idle a.ex.org: it has no class, and only those of ingress_classes count`,
-			`Ingress shop/off a.ex.org: label minilb/ignore makes it absent`)
+			`Ingress shop/off a.ex.org: label minilb/ignore or k8s-gateway.dns/ignore makes it absent`)
 		expectClaims(t, i, "other.ex.org.",
 			`Ingress shop/wild *.ex.org: it has no class, and only those of ingress_classes count`)
 	})
@@ -205,7 +205,7 @@ func TestClaimsRoutes(t *testing.T) {
   Gateway infra/gw: listener "http" of Gateway infra/gw allows no routes of namespace "far"
     http "" 80: it allows no routes of namespace "far"
     tls "" 443: it takes no HTTPRoute`,
-			`HTTPRoute shop/hidden two.org: label minilb/ignore makes it absent
+			`HTTPRoute shop/hidden two.org: label minilb/ignore or k8s-gateway.dns/ignore makes it absent
   Gateway infra/gw
     http "" 80
     tls "" 443: it takes no HTTPRoute`)

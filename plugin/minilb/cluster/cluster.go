@@ -127,13 +127,17 @@ func (c *Cluster) Trouble() string {
 type WatchStatus struct {
 	Kind      string    // "service", "endpointslice", "httproute" and so on
 	Synced    bool      // the API server has listed it
-	LastEvent time.Time // of any kind, a bookmark included; zero for never
+	LastEvent time.Time // of any kind, a bookmark included; zero for never, or if it says nothing
 }
 
 // Status returns the state of each watch of a kind that is served.
 func (c *Cluster) Status() (all []WatchStatus) {
 	for _, s := range c.stores {
-		if state := s.State(); state != informer.NotServed {
+		switch state := s.State(); {
+		case state == informer.NotServed:
+		case s.Kind == labelledService: // of which there may be none for days
+			all = append(all, WatchStatus{Kind: "service", Synced: state == informer.Listed})
+		default:
 			all = append(all, WatchStatus{s.Kind, state == informer.Listed, s.LastEvent()})
 		}
 	}

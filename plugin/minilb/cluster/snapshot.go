@@ -108,13 +108,13 @@ func (c *Cluster) read() bool {
 // restore fills optional kinds first, and Services last, before which no zone is answered.
 func (c *Cluster) restore(state *snapshot.State) {
 	discovery, discovered, live := c.discovery, c.discovered(), c.live()
-	required := []string{"endpointslice", "service"}
+	required := []string{"endpointslice", labelledService, "service"}
 	order := func(a, b store) int { return slices.Index(required, a.Kind) - slices.Index(required, b.Kind) }
 	for _, s := range slices.SortedStableFunc(slices.Values(c.stores), order) {
 		objects, known := state.Store(s.Kind, s.scope)
 		switch {
 		case s.State() == informer.NotServed && discovered:
-		case known:
+		case known, s.Kind == labelledService: // which older snapshots do not have
 			s.seed(objects)
 		case s.Optional && s.State() != informer.Listed:
 			s.Waive()

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/informer"
+	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/snapshot"
 )
@@ -53,18 +54,40 @@ type stored[R informer.Full, T kindObject] struct{ *informer.Store[R, T] }
 
 // Services returns the store of Services of type LoadBalancer in a namespace, "" for all.
 func (c *Cluster) Services(namespace string) *Services {
-	return kept(c, "service", namespace, func() *Services {
-		if all, there := c.made["service "].(*Services); there { // one watch has them all
-			return informer.Derive(all, func(full *corev1.Service) *object.Service {
-				if full.Namespace != namespace {
-					return nil
-				}
-				return object.NewService(full, &c.fields)
-			})
+	// A Service that changes its type is reported as deleted.
+	return c.services("service", namespace, c.clients.Core.Services(namespace), "=", false)
+}
+
+// LabelledServices returns the store of Services of other types that are exposed by their label (L1).
+func (c *Cluster) LabelledServices(namespace string) *Services {
+	client := labelled[*corev1.ServiceList]{c.clients.Core.Services(namespace), lb.ExposeLabel + "=true"}
+	s := c.services(labelledService, namespace, client, "!=", true)
+	s.Log = silent{}
+	return s
+}
+
+// labelledService is the kind of what LabelledServices returns.
+const labelledService = "labelled service"
+
+// silent is the log of a watch beside that of Services, which meets the same errors.
+type silent struct{}
+
+func (silent) Infof(string, ...any)    {}
+func (silent) Warningf(string, ...any) {}
+
+func (c *Cluster) services(kind, namespace string, client informer.Client[*corev1.ServiceList], operator string, byLabel bool) *Services {
+	reduce := func(full *corev1.Service, f *object.Fields) *object.Service {
+		if namespace != "" && full.Namespace != namespace || byLabel != (full.Spec.Type != corev1.ServiceTypeLoadBalancer && lb.IsExposed(full)) {
+			return nil
 		}
-		resource := informer.Resource{Kind: "service", Name: "services", Namespace: namespace}
-		// A Service that changes its type is reported as deleted.
-		return start(c, resource, object.NewService, c.clients.Core.Services(namespace), "spec.type="+string(corev1.ServiceTypeLoadBalancer))
+		return object.NewService(full, f)
+	}
+	return kept(c, kind, namespace, func() *Services {
+		if all, there := c.made[kind+" "].(*Services); there { // one watch has them all
+			return informer.Derive(all, func(full *corev1.Service) *object.Service { return reduce(full, &c.fields) })
+		}
+		resource := informer.Resource{Kind: kind, Name: "services", Namespace: namespace}
+		return start(c, resource, reduce, client, "spec.type"+operator+string(corev1.ServiceTypeLoadBalancer))
 	})
 }
 
@@ -161,7 +184,7 @@ func (s stored[R, T]) load(objects []runtime.Object, scope string) {
 	var list []any
 	for _, full := range as[R](objects) {
 		kind := full.GetObjectKind().GroupVersionKind().Kind
-		if (kind == "" || strings.EqualFold(kind, s.Kind)) && (scope == "" || scope == cmp.Or(full.GetNamespace(), full.GetName())) {
+		if (kind == "" || strings.EqualFold(kind, strings.TrimPrefix(s.Kind, "labelled "))) && (scope == "" || scope == cmp.Or(full.GetNamespace(), full.GetName())) {
 			list = append(list, full)
 		}
 	}

@@ -81,7 +81,7 @@ func (rs *Routes) missing(name object.KindName) *obstacle {
 	case cause != "":
 		return obstruct(cause, "%s cannot be read", name)
 	case rs.ignored[name]:
-		return obstruct(CauseIgnored, "%s has label %s, which makes it absent", name, lb.IgnoreLabel)
+		return obstruct(CauseIgnored, "%s has label %s, which makes it absent", name, lb.IgnoreLabels)
 	}
 	return obstruct(CauseAbsent, "%s does not exist", name)
 }

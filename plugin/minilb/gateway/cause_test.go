@@ -51,7 +51,7 @@ func TestCauses(t *testing.T) {
 		{name: "forbidden in another namespace", manifest: status(self, ""), options: config.Options{Namespaces: []string{"infra", "shop"}}, unknown: map[object.KindName]Cause{{Kind: "gateway", Namespace: "shop"}: CauseUnavailable},
 			cause: CauseAbsent, text: "Gateway infra/gw does not exist"},
 		{name: "in a namespace that is not read", manifest: status(self, ""), options: config.Options{Namespaces: []string{"shop"}}, cause: CauseOutside, text: "Gateway infra/gw lies outside of the namespaces that are read"},
-		{name: "ignored", manifest: status("{name: hidden}", ""), cause: CauseIgnored, text: "Gateway infra/hidden has label minilb/ignore, which makes it absent"},
+		{name: "ignored", manifest: status("{name: hidden}", ""), cause: CauseIgnored, text: "Gateway infra/hidden has label minilb/ignore or k8s-gateway.dns/ignore, which makes it absent"},
 		{name: "malformed", manifest: "kind: Gateway\nmetadata: {name: gw, namespace: infra}\nspec: {listeners: 5}\n---\n" + status(self, ""), cause: CauseMalformed, text: "Gateway infra/gw is not as its kind should be"},
 		{name: "a set that is not let in", manifest: gateway + theSet + routeOf(object.KindHTTPRoute, "a.org", toSet), cause: CauseNotLetIn, text: "Gateway infra/gw does not allow ListenerSet shop/set by its allowedListeners"},
 		{name: "a set that is refused", manifest: gatewayWith(letsIn) + strings.Replace(theSet, `status: "True"}]`, `status: "False"}]`, 1) + routeOf(object.KindHTTPRoute, "a.org", toSet), cause: CauseRefused, text: "ListenerSet shop/set is refused by its controller"},

@@ -32,11 +32,19 @@ const (
 	// NodePortAnnotation on the Service of our DNS servers names the port that their pods have of their nodes, such as
 	// "53" (R23).
 	NodePortAnnotation = "minilb/node-port"
+	// ExposeLabel with the value "true" has a Service of any type but ExternalName answered like ours, without a status (L1).
+	ExposeLabel = "minilb/expose"
 	// IgnoreLabel with the value "true" has an object of any kind ignored (M8).
 	IgnoreLabel = "minilb/ignore"
 	// DrainLabel on a pod asks for a preStop that sleeps, by the policy that deploy/ has for it (L9). We do not read it.
 	DrainLabel = "minilb/drain"
 )
+
+// kGatewayIgnoreLabel is that of k8s_gateway, which counts as well.
+const kGatewayIgnoreLabel = "k8s-gateway.dns/ignore"
+
+// IgnoreLabels names both in texts.
+const IgnoreLabels = IgnoreLabel + " or " + kGatewayIgnoreLabel
 
 // ForwardLoopError is the code of the extended DNS error of a name in a forward loop (D4b), for private use
 // (RFC 8914 §5.2).
@@ -57,8 +65,15 @@ func IsOurs(spec *corev1.ServiceSpec, class string, defaultClass bool) bool {
 	return ours && spec.Type == corev1.ServiceTypeLoadBalancer
 }
 
-// Ignored reports whether an object has the IgnoreLabel (M8).
-func Ignored(labels map[string]string) bool { return labels[IgnoreLabel] == "true" }
+// IsExposed reports whether a Service has the ExposeLabel, and a type that has endpoints (L1).
+func IsExposed(service *corev1.Service) bool {
+	return service.Labels[ExposeLabel] == "true" && service.Spec.Type != corev1.ServiceTypeExternalName
+}
+
+// Ignored reports whether an object has the IgnoreLabel, or that of k8s_gateway (M8).
+func Ignored(labels map[string]string) bool {
+	return labels[IgnoreLabel] == "true" || labels[kGatewayIgnoreLabel] == "true"
+}
 
 // Hostname returns the name of a Service under domain, in lower case and without a final dot (S1).
 func Hostname(service metav1.Object, domain string) string {

@@ -36,8 +36,10 @@ func TestExposed(t *testing.T) {
 // M8
 func TestIgnored(t *testing.T) {
 	for value, want := range map[string]bool{"true": true, "false": false, "": false, "True": false} {
-		if got := Ignored(map[string]string{IgnoreLabel: value}); got != want {
-			t.Errorf("%s=%q: got %v, want %v", IgnoreLabel, value, got, want)
+		for _, label := range []string{IgnoreLabel, "k8s-gateway.dns/ignore"} {
+			if got := Ignored(map[string]string{label: value}); got != want {
+				t.Errorf("%s=%q: got %v, want %v", label, value, got, want)
+			}
 		}
 	}
 	if Ignored(nil) {

@@ -17,8 +17,8 @@ type LintWarning struct {
 }
 
 // Lint returns the labels and annotations of an object, of kind Service or one of hostsOf, that look like ours and have
-// no effect, sorted: typos, labels that should be annotations and the reverse, values of the ignore label other than
-// "true", annotations without effect on this kind, and those by which other programs name hosts unless they are among
+// no effect, sorted: typos, labels that should be annotations and the reverse, values of the labels to
+// ignore and to expose other than "true", annotations without effect on this kind, and those by which other programs name hosts unless they are among
 // hostAnnotations, which claim hosts on a Service.
 func Lint(kind string, labels, annotations map[string]string, hostAnnotations []string) []LintWarning {
 	ours := map[string]bool{}
@@ -43,7 +43,7 @@ func Lint(kind string, labels, annotations map[string]string, hostAnnotations []
 }
 
 // known are our keys, in the order in which they are proposed.
-var known = []string{HostAnnotation, ServiceAnnotation, ALPNAnnotation, NodePortAnnotation, IgnoreLabel, DrainLabel}
+var known = []string{HostAnnotation, ServiceAnnotation, ALPNAnnotation, NodePortAnnotation, ExposeLabel, IgnoreLabel, DrainLabel}
 
 // others are the annotations by which external-dns and k8s_gateway name hosts of a Service.
 var others = []string{"external-dns.alpha.kubernetes.io/hostname", "external-dns.kubernetes.io/hostname", "coredns.io/hostname"}
@@ -53,7 +53,9 @@ func Known(key string) bool { return slices.Contains(known, key) }
 
 func lintAnnotation(kind, key string, hostAnnotations []string) (text, fix string) {
 	switch {
-	case key == IgnoreLabel:
+	case key == ExposeLabel && kind != "Service":
+		return fmt.Sprintf("annotation %s has no effect on objects of kind %s", key, kind), setExposeLabel
+	case isSwitch(key):
 		return fmt.Sprintf("annotation %s has no effect: it is a label", key), fmt.Sprintf("set the label %s: \"true\"", key)
 	case key == DrainLabel:
 		return fmt.Sprintf("annotation %s has no effect: it is a label of pods", key), setDrainLabel
@@ -79,14 +81,24 @@ var hostsOf = map[string]string{
 // setDrainLabel is where the label of pods belongs.
 const setDrainLabel = "set the label " + DrainLabel + " on the pods, as by spec.template.metadata.labels of a Deployment"
 
+// setExposeLabel is where the label of Services belongs.
+const setExposeLabel = "set the label " + ExposeLabel + ": \"true\" on the Service"
+
+// isSwitch reports whether a key is that of a label which has an effect with the value "true".
+func isSwitch(key string) bool { return key == IgnoreLabel || key == ExposeLabel }
+
 func lintLabel(kind, key, value string) (text, fix string) {
 	switch {
 	case key == DrainLabel:
 		return fmt.Sprintf("label %s has no effect on objects of kind %s", key, kind), setDrainLabel
-	case key == IgnoreLabel && (value == "true" || value == "false" || value == ""):
+	case key == ExposeLabel && kind != "Service":
+		return fmt.Sprintf("label %s has no effect on objects of kind %s", key, kind), setExposeLabel
+	case isSwitch(key) && (value == "true" || value == "false" || value == ""):
 		return "", ""
 	case key == IgnoreLabel:
 		return fmt.Sprintf("label %s: %q has no effect", key, value), `set it to "true" to have the object ignored, or remove it`
+	case key == ExposeLabel:
+		return fmt.Sprintf("label %s: %q has no effect", key, value), `set it to "true" to have the Service answered, or remove it`
 	case Known(key):
 		return fmt.Sprintf("label %s has no effect: it is an annotation", key), fmt.Sprintf("set the annotation %s", key)
 	}
@@ -101,7 +113,7 @@ func typo(what, key string) (text, fix string) {
 	switch meant := resembles(key); meant {
 	case "":
 		return "", ""
-	case IgnoreLabel:
+	case IgnoreLabel, ExposeLabel:
 		return text, fmt.Sprintf("set the label %s: \"true\"", meant)
 	case DrainLabel:
 		return text, setDrainLabel

@@ -45,24 +45,29 @@ func described(name string, protocol corev1.Protocol, number int32) string {
 	return port
 }
 
-// PortMismatches returns the ports of a Service that its pods do not listen on, in the Service's order. The pods'
-// ports are those of all its EndpointSlices, which resolve named targetPorts (D41), or, without pods, numeric targetPorts.
+// PortMismatches returns the ports of a Service that its pods do not listen on, in the Service's order.
 func PortMismatches(ports []corev1.ServicePort, served []discoveryv1.EndpointPort) []PortMismatch {
 	var mismatches []PortMismatch
 	for i := range ports {
 		port := &ports[i]
-		targets := targetsOf(port, served)
-		if targets == nil && port.TargetPort.Type == intstr.Int && port.TargetPort.IntVal != 0 {
-			targets = []int32{port.TargetPort.IntVal}
-		}
-		slices.Sort(targets)
-		targets = slices.Compact(targets)
+		targets := TargetPorts(port, served)
 		// If pods differ, clients do not know which of them listen at port.
 		if len(targets) > 0 && (len(targets) > 1 || targets[0] != port.Port) {
 			mismatches = append(mismatches, PortMismatch{port.Name, cmp.Or(port.Protocol, corev1.ProtocolTCP), port.Port, targets})
 		}
 	}
 	return mismatches
+}
+
+// TargetPorts returns the pods' ports for a port of a Service, sorted, each once: those of all its EndpointSlices, which resolve
+// named targetPorts (D41), or, without pods, a numeric targetPort; nil if that is a name.
+func TargetPorts(port *corev1.ServicePort, served []discoveryv1.EndpointPort) []int32 {
+	targets := targetsOf(port, served)
+	if targets == nil && port.TargetPort.Type == intstr.Int {
+		targets = []int32{cmp.Or(port.TargetPort.IntVal, port.Port)}
+	}
+	slices.Sort(targets)
+	return slices.Compact(targets)
 }
 
 // targetsOf returns the pods' ports for a port of a Service, nil if no slice has it.

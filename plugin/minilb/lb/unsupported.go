@@ -19,7 +19,7 @@ var UnsupportedFields = []*UnsupportedField{
 		func(s *corev1.ServiceSpec) bool { return s.SessionAffinity == corev1.ServiceAffinityClientIP },
 	},
 	{
-		"UnsupportedLoadBalancerSourceRanges", true, "spec.loadBalancerSourceRanges" + unsupportedReason, "remove it, and admit clients by a NetworkPolicy on the pods",
+		"UnsupportedLoadBalancerSourceRanges", true, "spec.loadBalancerSourceRanges" + unsupportedReason, "remove it, and admit clients by a NetworkPolicy on the pods, as \"minilb policy\" prints it",
 		func(s *corev1.ServiceSpec) bool { return len(s.LoadBalancerSourceRanges) > 0 },
 	},
 	{

@@ -9,12 +9,13 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/lb"
 )
 
-// Service is a Service of type LoadBalancer.
+// Service is a Service of type LoadBalancer, or one that is exposed by its label.
 type Service struct {
 	Meta
-	Kind  corev1.ServiceType `json:",omitzero"`
-	Class *string            `json:",omitzero"`
-	Hosts map[string]string  `json:",omitzero"` // the host annotations that a Translator reads; of one that nobody exposes none (C7c)
+	Kind     corev1.ServiceType `json:",omitzero"`
+	Class    *string            `json:",omitzero"`
+	Labelled bool               `json:",omitzero"` // it is exposed by its label (L1)
+	Hosts    map[string]string  `json:",omitzero"` // the host annotations that a Translator reads; of one that nobody exposes none (C7c)
 	// Truncated are those annotations of which only the first hosts are kept.
 	Truncated []Truncation `json:",omitzero"`
 	ServicePorts
@@ -30,17 +31,19 @@ func (o ServicePorts) Equal(p ServicePorts) bool {
 	return o == p || o.Named == p.Named && reflect.DeepEqual(o.HTTPS, p.HTTPS)
 }
 
-// Exposed reports whether the Service, which may be nil, is one of the class or, where those count, of none, and not ignored (S6, M8).
+// Exposed reports whether the Service, which may be nil, is one of the class or, where those count, of none, or has the label that
+// exposes any, and is not ignored (S6, L1, M8).
 func (s *Service) Exposed(class string, withoutClass bool) bool {
 	return s != nil && !s.Ignored &&
-		lb.IsOurs(&corev1.ServiceSpec{Type: s.Kind, LoadBalancerClass: s.Class}, class, withoutClass)
+		(s.Labelled || lb.IsOurs(&corev1.ServiceSpec{Type: s.Kind, LoadBalancerClass: s.Class}, class, withoutClass))
 }
 
 // NewService keeps what is answered, and what the fields ask for beyond that.
 func NewService(obj *corev1.Service, f *Fields) *Service {
 	s := &Service{
-		Meta: newMeta(obj),
-		Kind: corev1.ServiceType(intern(string(obj.Spec.Type))),
+		Meta:     newMeta(obj),
+		Kind:     corev1.ServiceType(intern(string(obj.Spec.Type))),
+		Labelled: lb.IsExposed(obj),
 	}
 	if class := obj.Spec.LoadBalancerClass; class != nil {
 		s.Class = new(intern(*class))

@@ -67,6 +67,7 @@ type heading struct {
 
 var constructors = map[string]func() Object{
 	"service":                                func() Object { return &object.Service{} },
+	"labelled service":                       func() Object { return &object.Service{} },
 	"endpointslice":                          func() Object { return &object.EndpointSlice{} },
 	"ingress":                                func() Object { return &object.Ingress{} },
 	"namespace":                              func() Object { return &object.Namespace{} },

@@ -30,6 +30,8 @@ type Claims struct {
 	required []*informer.Status // the watches of Services, and of a Translator's EndpointSlices
 	optional []*informer.Status // the watches of kinds that add names
 
+	exposing sync.Mutex // held while a change of a Service is taken, from whichever store
+
 	mu             sync.Mutex
 	claims         map[object.KindName]*claim.Claim   // of Services and Ingresses
 	changedClaims  map[object.KindName]bool           // of these, since the run loop last took them
@@ -77,9 +79,10 @@ func (c *Claims) subscribe() {
 	c.cluster.Require(c.options, c.onResolved != nil)
 	c.cluster.OnChange(c.changed)
 	for _, namespace := range cluster.NamespacesOf(c.options) {
-		services := c.cluster.Services(namespace)
-		follow(c, services, c.onService)
-		c.required = append(c.required, services.Status)
+		for n, services := range []*cluster.Services{c.cluster.Services(namespace), c.cluster.LabelledServices(namespace)} {
+			follow(c, services, func(old, new *object.Service) { c.onService(old, new, n) })
+			c.required = append(c.required, services.Status)
+		}
 		if c.options.Ingresses {
 			c.optional = append(c.optional, c.cluster.Ingresses(namespace).Status)
 			follow(c, c.cluster.Ingresses(namespace), c.onIngress)
@@ -120,22 +123,27 @@ func follow[R informer.Full, T informer.Object](c *Claims, s *informer.Store[R, 
 	}
 }
 
-func (c *Claims) onService(old, new *object.Service) {
+// onService takes a change of one of the two stores of a namespace's Services. One whose type changes may come into the one before
+// it goes from the other.
+func (c *Claims) onService(old, new *object.Service, store int) {
 	if !old.Exposed(c.options.Class, c.options.DefaultClass) {
 		old = nil
 	}
 	if !new.Exposed(c.options.Class, c.options.DefaultClass) {
 		new = nil
 	}
+	c.exposing.Lock()
+	defer c.exposing.Unlock()
+	gone := true
 	c.services.with(func(s *serviceState) {
 		switch {
 		case new != nil:
-			s.expose(new)
+			s.expose(new, store)
 		case old != nil:
-			s.unexpose(old.Key())
+			gone = s.unexpose(old.Key(), store)
 		}
 	})
-	if c.options.Services {
+	if c.options.Services && (new != nil || gone) {
 		setClaim(c, "Service", old, new, claim.FromService)
 	}
 }

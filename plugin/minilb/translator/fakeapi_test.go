@@ -48,6 +48,9 @@ func newFakeAPI() *fakeAPI {
 	return &fakeAPI{objects: map[string][]runtime.Object{}, refused: map[string]error{}, selectors: map[string]string{}, streams: map[string]*watch.RaceFreeFakeWatcher{}}
 }
 
+// labelledServices are what is watched of Services by their label.
+const labelledServices = "labelled services"
+
 // named returns what a resource is called here: those of the Gateway API with their version.
 func named(gvr schema.GroupVersionResource) string {
 	if gvr.Group == object.GatewayGroup || gvr.Group == object.GatewayXGroup {
@@ -74,6 +77,9 @@ func (a *fakeAPI) serve(client *clienttesting.Fake) {
 			return true, nil, err
 		}
 		selected := action.(clienttesting.WatchAction).GetWatchRestrictions()
+		if resource == "services" && !selected.Labels.Empty() {
+			resource = labelledServices
+		}
 		a.selectors[resource] = cmp.Or(selected.Fields.String(), selected.Labels.String())
 		stream := watch.NewRaceFreeFake()
 		a.streams[resource] = stream
@@ -98,7 +104,7 @@ func (a *fakeAPI) list(resource string) {
 
 func (*fakeAPI) empty(resource string) runtime.Object {
 	switch resource {
-	case "services":
+	case "services", labelledServices:
 		return &corev1.Service{}
 	case "endpointslices":
 		return &discoveryv1.EndpointSlice{}

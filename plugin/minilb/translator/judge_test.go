@@ -109,7 +109,7 @@ func TestAttachedIgnoredParents(t *testing.T) {
 		return strings.Replace(manifest, "namespace: infra}", "namespace: infra, labels: {minilb/ignore: 'true'}}", 1)
 	}
 	b.set(object.KindName{Kind: object.KindHTTPRoute, Namespace: "shop", Name: "r"}, routeOf(object.KindHTTPRoute, "a.org", toGateway))
-	const is, absent = `I HTTPRoute shop/r: host "a.org" is not served: Gateway infra/gw has label minilb/ignore, which makes it absent`,
+	const is, absent = `I HTTPRoute shop/r: host "a.org" is not served: Gateway infra/gw has label minilb/ignore or k8s-gateway.dns/ignore, which makes it absent`,
 		`I HTTPRoute shop/r: host "a.org" is not served: Gateway infra/gw does not exist`
 	for i, step := range []struct{ manifest, log, addrs string }{
 		{"", absent, "-"}, {ignored(parts[1]), is, "-"}, {parts[1], "", "10.0.0.5"}, {ignored(parts[1]), is, "-"}, {"", absent, "-"},

@@ -316,6 +316,7 @@ func TestProbingUnreachedOutdated(t *testing.T) {
 	for name, outdate := range map[string]func(*bench, bool){
 		"restored": func(b *bench, is bool) {
 			b.services().Set(map[bool]informer.State{true: informer.Restored, false: informer.Listed}[is])
+			b.watcher.LabelledServices("").Set(informer.Listed)
 			b.log.take()
 		},
 		"away": func(b *bench, is bool) {

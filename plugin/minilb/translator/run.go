@@ -95,7 +95,7 @@ func (c *Claims) parents() (unavailable map[object.KindName]gateway.Cause, certa
 func (c *Claims) Unsynced() []string {
 	var kinds []string
 	for _, h := range c.required {
-		if !h.Known() {
+		if !h.Known() && !slices.Contains(kinds, h.String()) { // there are two of Services
 			kinds = append(kinds, h.String())
 		}
 	}

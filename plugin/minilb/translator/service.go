@@ -22,6 +22,7 @@ type exposedService struct {
 	populated bool      // its addresses are those of its slices, so that it may have its names
 	job       *mergeJob // the last one, until it is finished
 	named     bool      // its names are answered
+	kept      [2]bool   // it is among the Services of type LoadBalancer, and among those of other types (L1)
 	object.ServicePorts
 	states  endpoint.Counts
 	targets []probe.Target // where its endpoints are probed, in order
@@ -53,29 +54,35 @@ type serviceState struct {
 	followers map[string][]cache.ObjectName         // exposed Services by the nodes of their endpoints that cannot be probed
 }
 
-// expose adds a Service to the exposed ones, or updates its ports.
-func (s *serviceState) expose(service *object.Service) {
+// expose adds a Service of one of the two kinds of stores to the exposed ones, or updates its ports.
+func (s *serviceState) expose(service *object.Service, store int) {
 	key, ports := service.Key(), service.ServicePorts
 	if !s.options.HTTPS {
 		ports.HTTPS = nil
 	}
 	e := s.exposed[key]
-	switch {
-	case e == nil:
+	known := e != nil
+	if !known {
 		e = &exposedService{addrs: &records.AddressSet{}}
 		e.node = &records.Node{Addrs: e.addrs, NamesBelow: true, Source: "service", Namespace: service.Namespace, Service: service.Name}
 		e.standing.Store(&standing{})
 		s.exposed[key] = e
 		s.namespaces[service.Namespace]++
-	case ports.Equal(e.ServicePorts):
+	}
+	e.kept[store] = true
+	if known && ports.Equal(e.ServicePorts) {
 		return
 	}
 	e.ServicePorts = ports
 	s.update(key, 0)
 }
 
-func (s *serviceState) unexpose(service cache.ObjectName) {
+// unexpose removes a Service of one of the stores, and reports whether it is gone: it may have come into the other before.
+func (s *serviceState) unexpose(service cache.ObjectName, store int) bool {
 	e := s.exposed[service]
+	if e.kept[store] = false; e.kept != [2]bool{} {
+		return false
+	}
 	s.states.Add(e.states, -1)
 	if s.probing != nil {
 		s.probe(service, e, nil)
@@ -88,6 +95,7 @@ func (s *serviceState) unexpose(service cache.ObjectName) {
 		delete(s.namespaces, service.Namespace)
 	}
 	s.renamed[service] = true
+	return true
 }
 
 // setSlice replaces an EndpointSlice; either may be nil. It updates the Service of each (E1).

@@ -17,6 +17,7 @@ func TestTranslatorUnreachable(t *testing.T) {
 	b.tr.hooks.Covered = func(host string) bool { return host != "b.ex.net." }
 	b.services().Update(testService("shop/web", 1, "a.ex.org, b.ex.net"))
 	b.services().Set(informer.Listed)
+	b.watcher.LabelledServices("").Set(informer.Listed)
 	b.watcher.EndpointSlices("").Set(informer.Listed)
 	b.watcher.Ingresses("").Set(informer.Listed)
 	lines := b.publish()

@@ -24,6 +24,7 @@ func TestTranslatorPartial(t *testing.T) {
 	b.watcher.Ingresses("").Update(j)
 	b.services().Update(testService("shop/web", 1, "d.ex.org"))
 	b.services().Set(informer.Listed)
+	b.watcher.LabelledServices("").Set(informer.Listed)
 	b.watcher.Ingresses("").Set(informer.Listed)
 	b.watcher.EndpointSlices("").Set(informer.Forbidden)
 	if lines := b.publish(); len(lines) != 0 {

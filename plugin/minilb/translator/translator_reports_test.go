@@ -71,6 +71,7 @@ func TestTranslatorReports(t *testing.T) {
 	b.watcher.EndpointSlices("").Update(others) // not ours, and not our problem
 	b.pending()
 	b.services().Set(informer.Listed)
+	b.watcher.LabelledServices("").Set(informer.Listed)
 	b.watcher.EndpointSlices("").Set(informer.Listed)
 	b.watcher.Ingresses("").Set(informer.Listed)
 	lines := b.publish()

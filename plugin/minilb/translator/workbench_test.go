@@ -116,6 +116,7 @@ func (b *bench) services() *cluster.Services { return b.watcher.Services("") }
 // sync lets the first lists arrive with what the tables hold.
 func (b *bench) sync() {
 	b.services().Set(informer.Listed)
+	b.watcher.LabelledServices("").Set(informer.Listed)
 	if b.tr != nil {
 		b.watcher.EndpointSlices("").Set(informer.Listed)
 	}
