@@ -1,6 +1,6 @@
 // Command minilb is the companion of the CoreDNS plugin. "minilb controller" writes the name of each of our Services into its
 // status, "minilb routes" prints the static routes that the LAN's router needs, "minilb explain" explains what a name is answered
-// with, and "minilb check" finds what keeps names from being reached. None answers DNS.
+// with, "minilb check" finds what keeps names from being reached, and "minilb policy" prints who may connect. None answers DNS.
 package main
 
 import (
@@ -25,6 +25,7 @@ Usage:
   minilb check [flags]         print what keeps names from being reached
   minilb controller [flags]    write the names of Services into their status
   minilb explain [flags] NAME  say why a name answers what it answers
+  minilb policy [flags]        print NetworkPolicies by loadBalancerSourceRanges
   minilb routes [flags]        print the static routes to the pods
   minilb version               print the version
 
@@ -72,13 +73,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
-		return misused("", "name a subcommand: check, controller, explain, routes or version")
+		return misused("", "name a subcommand: check, controller, explain, policy, routes or version")
 	}
 	switch name, args := args[0], args[1:]; name {
 	case "controller":
 		return runController(ctx, args, stdout, stderr)
 	case "explain":
 		return runExplain(ctx, args, stdout, stderr)
+	case "policy":
+		return runPolicy(ctx, args, stdout, stderr)
 	case "routes":
 		return runRoutes(ctx, args, stdout, stderr)
 	case "check":
@@ -94,7 +97,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		_, err := io.WriteString(stdout, usage)
 		return err
 	default:
-		return misused("", "unknown subcommand %q: choose check, controller, explain, routes or version", name)
+		return misused("", "unknown subcommand %q: choose check, controller, explain, policy, routes or version", name)
 	}
 }
 

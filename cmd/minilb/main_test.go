@@ -25,10 +25,10 @@ func TestRun(t *testing.T) {
 		stdout string // contained in standard output; empty is none at all
 		stderr string // likewise
 	}{
-		{"nothing", nil, 2, "", `minilb: name a subcommand: check, controller, explain, routes or version (see "minilb -h")`},
+		{"nothing", nil, 2, "", `minilb: name a subcommand: check, controller, explain, policy, routes or version (see "minilb -h")`},
 		{"help", []string{"-h"}, 0, "minilb controller [flags]", ""},
 		{"help in a word", []string{"help"}, 0, "minilb controller [flags]", ""},
-		{"unknown subcommand", []string{"contrller"}, 2, "", `minilb: unknown subcommand "contrller": choose check, controller, explain, routes or version (see "minilb -h")`},
+		{"unknown subcommand", []string{"contrller"}, 2, "", `minilb: unknown subcommand "contrller": choose check, controller, explain, policy, routes or version (see "minilb -h")`},
 		{"version", []string{"version"}, 0, "minilb ", ""},
 		{"version's flag", []string{"-version"}, 0, "minilb ", ""},
 		{"version's long flag", []string{"--version"}, 0, "minilb ", ""},
@@ -66,6 +66,9 @@ func TestRun(t *testing.T) {
 		{"on-link to none", []string{"routes", "-o", "onlink", "-interface", "eth0", "-within", "fd00:10:244::/56"}, 2, "", "minilb routes: name the cluster's IPv4 pod network with -within, such as 10.244.0.0/16: onlink needs it, as the API server does not have it"},
 		{"on-link by none", []string{"routes", "-o", "onlink", "-within", "10.244.0.0/16"}, 2, "", "minilb routes: name this host's interface to the LAN with -interface, such as br-lan or eth0: onlink needs it"},
 		{"on-link watched", []string{"routes", "-o", "onlink", "-within", "10.244.0.0/16", "-interface", "eth0", "-watch"}, 2, "", "minilb routes: -watch prints a line for each change, and onlink is written as a whole: choose ip, json, routeros or frr"},
+		{"policy's help", []string{"policy", "-h"}, 0, "The cluster's network plugin enforces it", ""},
+		{"policy's networks", []string{"policy", "-from", "lan"}, 2, "", `minilb policy: invalid value "lan" for flag -from: want networks`},
+		{"policy's kubeconfig", []string{"policy", "-kubeconfig", missing}, 1, "", fmt.Sprintf("minilb: kubeconfig %q does not exist", missing)},
 		{"unknown format", []string{"routes", "-o", "xml"}, 2, "", `minilb routes: -o "xml": choose one of ip, json, routeros, openwrt`},
 		{"watched as a whole", []string{"routes", "-watch", "-o", "netplan"}, 2, "", "minilb routes: -watch prints a line for each change, and netplan is written as a whole: choose ip, json, routeros or frr"},
 		{"servers watched", []string{"routes", "-watch", "-o", "dnsmasq-server"}, 2, "", "minilb routes: -watch is for routes, and dnsmasq-server has none: leave it out"},
@@ -123,6 +126,7 @@ func TestHelp(t *testing.T) {
 		"routes":     "apply asn cleanup context dns-service domain gateway interface kubeconfig nodes-in o pods subnet watch within",
 		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig nodes-in o pods server within",
 		"explain":    "class context corefile default-class domain kubeconfig o",
+		"policy":     "class context corefile default-class domain from kubeconfig",
 		"version":    "",
 	}
 	named := subcommands()
