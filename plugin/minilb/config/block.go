@@ -23,7 +23,6 @@ const (
 	defaultTTL            = 5
 	defaultMaxAnswers     = 16 // fits 512 bytes in either family (D23)
 	defaultStartupTimeout = 5 * time.Second
-	maxTTL                = 3600
 )
 
 // Block is a plugin block of the Corefile. Zones are canonical.

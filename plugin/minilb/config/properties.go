@@ -109,7 +109,7 @@ var properties = map[string]func(b *Block, args []string) error{
 		return nil
 	},
 	"ttl": func(b *Block, args []string) error {
-		ttl, err := number(args, "SECONDS", maxTTL)
+		ttl, err := number(args, "SECONDS", lb.MaxTTL)
 		b.TTL = uint32(ttl)
 		return err
 	},

@@ -29,6 +29,13 @@ const (
 	// ALPNAnnotation on a Service names the protocols of its TCP port 443, such as "h2,http/1.1", separated by
 	// commas (D51).
 	ALPNAnnotation = "minilb/alpn"
+	// TTLAnnotation on an object that claims hosts is the TTL of their records, and on a Service also of its own name's, in
+	// seconds (L2).
+	TTLAnnotation = "minilb/ttl"
+	// WeightAnnotation and PriorityAnnotation on a Service say how often a host that leads to several Services is answered
+	// with this one (L3).
+	WeightAnnotation   = "minilb/weight"
+	PriorityAnnotation = "minilb/priority"
 	// NodePortAnnotation on the Service of our DNS servers names the port that their pods have of their nodes, such as
 	// "53" (R23).
 	NodePortAnnotation = "minilb/node-port"
@@ -45,6 +52,15 @@ const kGatewayIgnoreLabel = "k8s-gateway.dns/ignore"
 
 // IgnoreLabels names both in texts.
 const IgnoreLabels = IgnoreLabel + " or " + kGatewayIgnoreLabel
+
+// OfOurServices are the annotations that count on a Service only if it is ours.
+var OfOurServices = []string{HostAnnotation, ALPNAnnotation, TTLAnnotation, WeightAnnotation, PriorityAnnotation}
+
+// The largest values of annotations that are numbers; the least is 0.
+const (
+	MaxTTL   = 3600 // seconds, also of the Corefile's property
+	MaxShare = 255  // of a weight or priority
+)
 
 // ForwardLoopError is the code of the extended DNS error of a name in a forward loop (D4b), for private use
 // (RFC 8914 §5.2).

@@ -43,7 +43,13 @@ func Lint(kind string, labels, annotations map[string]string, hostAnnotations []
 }
 
 // known are our keys, in the order in which they are proposed.
-var known = []string{HostAnnotation, ServiceAnnotation, ALPNAnnotation, NodePortAnnotation, ExposeLabel, IgnoreLabel, DrainLabel}
+var known = []string{
+	HostAnnotation, ServiceAnnotation, ALPNAnnotation, TTLAnnotation, WeightAnnotation, PriorityAnnotation, NodePortAnnotation,
+	ExposeLabel, IgnoreLabel, DrainLabel,
+}
+
+// onlyOfServices are those that have no effect on other kinds, beside HostAnnotation.
+var onlyOfServices = []string{ALPNAnnotation, WeightAnnotation, PriorityAnnotation, NodePortAnnotation}
 
 // others are the annotations by which external-dns and k8s_gateway name hosts of a Service.
 var others = []string{"external-dns.alpha.kubernetes.io/hostname", "external-dns.kubernetes.io/hostname", "coredns.io/hostname"}
@@ -66,8 +72,10 @@ func lintAnnotation(kind, key string, hostAnnotations []string) (text, fix strin
 			fmt.Sprintf("add %s to host_annotations in the Corefile", key)
 	case key == ServiceAnnotation && kind == "Service":
 		return fmt.Sprintf("annotation %s has no effect on a Service", key), fmt.Sprintf("claim hosts of a Service by the annotation %s", HostAnnotation)
-	case (key == ALPNAnnotation || key == NodePortAnnotation) && kind != "Service":
+	case slices.Contains(onlyOfServices, key) && kind != "Service":
 		return fmt.Sprintf("annotation %s has no effect on objects of kind %s", key, kind), "set it on the Service"
+	case key == TTLAnnotation && strings.HasPrefix(hostsOf[kind], "spec.listeners"):
+		return fmt.Sprintf("annotation %s has no effect on objects of kind %s", key, kind), "set it on the routes"
 	}
 	return typo("annotation", key)
 }

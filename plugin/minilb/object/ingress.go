@@ -18,6 +18,8 @@ type Ingress struct {
 	Hosts     []string         `json:",omitzero"` // as written, each once
 	Surplus   int              `json:",omitzero"` // how many hosts there are beside, which are not kept
 	Addresses []IngressAddress `json:",omitzero"` // as written
+	TTL       *uint16          `json:",omitzero"` // seconds, nil for the server's (L2)
+	Rejected  []string         `json:",omitzero"` // what is wrong with the annotation that it is from
 }
 
 type IngressAddress struct {
@@ -27,6 +29,7 @@ type IngressAddress struct {
 func NewIngress(obj *networkingv1.Ingress, f *Fields) *Ingress {
 	i := &Ingress{Meta: newMeta(obj)}
 	i.identify("Ingress", obj, f, true)
+	i.TTL = ttlOf(obj.Annotations, &i.Rejected)
 	for _, class := range []string{ptr.Deref(obj.Spec.IngressClassName, ""), obj.Annotations["kubernetes.io/ingress.class"]} {
 		if class != "" && !slices.Contains(i.Classes, class) {
 			i.Classes = append(i.Classes, intern(printable.Cut(class, maxValue)))

@@ -28,6 +28,7 @@ const (
 	ReasonAddress    Reason = "address"    // of a status
 	ReasonUnlisted   Reason = "unlisted"   // address of a status that the property addresses does not let in (D34)
 	ReasonALPN       Reason = "alpn"       // a protocol in the annotation (D51)
+	ReasonValue      Reason = "value"      // of an annotation (L2, L3)
 	ReasonObject     Reason = "object"     // not as its kind should be
 	ReasonEndpoint   Reason = "endpoint"   // of an EndpointSlice
 	ReasonWithheld   Reason = "withheld"   // nobody's, unless a claim line says otherwise (C7)
@@ -41,7 +42,7 @@ var Reasons = []string{string(ReasonConflict), string(ReasonReserved), string(Re
 // Counted returns the one of Reasons that the metric has for the reason.
 func (r Reason) Counted() string {
 	switch r {
-	case ReasonTooMany, ReasonAddress, ReasonUnlisted, ReasonALPN, ReasonObject, ReasonEndpoint:
+	case ReasonTooMany, ReasonAddress, ReasonUnlisted, ReasonALPN, ReasonValue, ReasonObject, ReasonEndpoint:
 		return string(ReasonInvalid)
 	case ReasonWithheld:
 		return string(ReasonReserved)

@@ -65,6 +65,8 @@ type Route struct {
 	UseDefaultGateways bool          `json:",omitzero"` // it attaches to default Gateways as well (G19)
 	Statuses           []RouteStatus `json:",omitzero"`
 	Problems           []Problem     `json:",omitzero"` // why it cannot be read, if it has no hosts, or what there is to know of it
+	TTL                *uint16       `json:",omitzero"` // seconds, nil for the server's (L2)
+	Rejected           []string      `json:",omitzero"` // what is wrong with the annotation that it is from
 }
 
 // ParentRef is a reference to a route's parent, with all defaults filled in to be comparable (G20).
@@ -150,6 +152,7 @@ func NewRoute(kind string) func(*unstructured.Unstructured, *Fields) *Route {
 			v.Accepted, v.Reason = entry.Conditions.get(string(gatewayv1.RouteConditionAccepted))
 			r.Statuses = append(r.Statuses, v)
 		}
+		r.TTL = ttlOf(written.Annotations, &r.Rejected)
 		if service, ok := written.Annotations[lb.ServiceAnnotation]; ok {
 			r.Targets = &Targets{Ref: r.Ref(kind)}
 			r.Targets.SetService(service)

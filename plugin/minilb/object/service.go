@@ -19,6 +19,9 @@ type Service struct {
 	// Truncated are those annotations of which only the first hosts are kept.
 	Truncated []Truncation `json:",omitzero"`
 	ServicePorts
+	TTL *uint16 `json:",omitzero"` // seconds, of its name and hosts; nil for the server's, and of one that nobody exposes (L2)
+	Share
+	Rejected []string `json:",omitzero"` // what is wrong with the annotations that these are from
 }
 
 // ServicePorts is what a Service says of its ports.
@@ -51,6 +54,9 @@ func NewService(obj *corev1.Service, f *Fields) *Service {
 	exposed := slices.ContainsFunc(f.Classes, func(class string) bool { return s.Exposed(class, class == "") })
 	if exposed {
 		s.Named = namedPortsOf(obj.Spec.Ports[:min(maxPorts, len(obj.Spec.Ports))])
+	}
+	if exposed {
+		s.TTL, s.Share = ttlOf(obj.Annotations, &s.Rejected), shareOf(obj.Annotations, &s.Rejected)
 	}
 	if exposed && f.HTTPS {
 		s.HTTPS = reduceHTTPS(obj)
