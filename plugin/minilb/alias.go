@@ -10,6 +10,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/alias"
 	"github.com/minilb/minilb/plugin/minilb/object"
+	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
 // maxAliases bounds how often a query may come back to the server while it follows aliases (D31).
@@ -18,7 +19,8 @@ const maxAliases = 8
 // alias answers for a host whose target is a name outside the cluster: with a CNAME record, and with what the server answers
 // for the target (D30, D31). It reports false, and adds nothing, if all addresses of the target are forbidden (D34): given
 // the CNAME alone, the client's resolver would find them itself.
-func (m *Minilb) alias(ctx context.Context, state *request.Request, target string, reply *dns.Msg) bool {
+func (m *Minilb) alias(ctx context.Context, state *request.Request, node *records.Node, reply *dns.Msg) bool {
+	target := node.Target
 	loop, _ := ctx.Value(dnsserver.LoopKey{}).(int)
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, loop+1)
 	qtype := state.QType()
@@ -39,7 +41,7 @@ func (m *Minilb) alias(ctx context.Context, state *request.Request, target strin
 	if end.Unusable > 0 && end.Usable == 0 {
 		return false
 	}
-	reply.Answer = append(reply.Answer, &dns.CNAME{Hdr: m.header(state.QName(), dns.TypeCNAME), Target: target})
+	reply.Answer = append(reply.Answer, &dns.CNAME{Hdr: m.headerOf(node, state.QName(), dns.TypeCNAME), Target: target})
 	if found == nil {
 		return true // no plugin knows the target: the client's resolver may
 	}

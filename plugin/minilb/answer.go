@@ -22,7 +22,7 @@ const (
 	soaExpire  = 86400
 )
 
-// srvWeight is the weight of every SRV record: no endpoint is preferred (D41).
+// srvWeight is the weight of every SRV record: all are of one Service, and no endpoint is preferred (D41, L3).
 const srvWeight = 100
 
 // answer returns the reply for a lookup. Owner names have the case of the query (D22); the server adds EDNS (D32).
@@ -43,7 +43,7 @@ func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string
 		m.services(reply, state, owner, node)
 		m.fit(reply, state)
 	case node != nil && node.Target != "" && qtype != dns.TypeANY:
-		if m.alias(ctx, state, node.Target, reply) {
+		if m.alias(ctx, state, node, reply) {
 			return reply
 		}
 		ede.Add(reply, state.Req, dns.ExtendedErrorCodeFiltered, "all addresses of "+node.Target+" are forbidden, or outside the networks of property addresses")
@@ -90,27 +90,39 @@ func (m *Minilb) header(owner string, rrtype uint16) dns.RR_Header {
 	return dns.RR_Header{Name: owner, Rrtype: rrtype, Class: dns.ClassINET, Ttl: m.ttl}
 }
 
+// headerOf returns the header of a record of the node's own (L2).
+func (m *Minilb) headerOf(node *records.Node, owner string, rrtype uint16) dns.RR_Header {
+	return dns.RR_Header{Name: owner, Rrtype: rrtype, Class: dns.ClassINET, Ttl: node.TTLOr(m.ttl)}
+}
+
 // hinfo returns the record that stands for all others of a name (RFC 8482 §4.2).
 func (m *Minilb) hinfo(owner string) dns.RR {
 	return &dns.HINFO{Hdr: m.header(owner, dns.TypeHINFO), Cpu: "RFC8482"}
 }
 
-// addresses returns a random sample of one family in random order, of at most limit addresses, 0 for all (D20, D23).
+// addresses returns a random sample of one family in random order, of at most limit addresses, 0 for all (D20, D23): of those
+// of one Service if the host leads to several with shares (L3).
 func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limit int) []dns.RR {
-	all := node.Addrs.Load().V4
+	all := node.Addrs.Load()
 	if rrtype == dns.TypeAAAA {
-		all = node.Addrs.Load().V6
+		return m.sample(owner, node, all.Draw(1).V6, limit)
 	}
-	picked := records.Sample(all, limit)
-	return m.addressRecords(len(picked), func(i int) (string, netip.Addr) { return owner, picked[i] })
+	return m.sample(owner, node, all.Draw(0).V4, limit)
 }
 
+// bothFamilies returns samples of all addresses.
 func (m *Minilb) bothFamilies(owner string, node *records.Node, limit int) []dns.RR {
-	return append(m.addresses(owner, dns.TypeA, node, limit), m.addresses(owner, dns.TypeAAAA, node, limit)...)
+	all := node.Addrs.Load()
+	return append(m.sample(owner, node, all.V4, limit), m.sample(owner, node, all.V6, limit)...)
+}
+
+func (m *Minilb) sample(owner string, node *records.Node, all []netip.Addr, limit int) []dns.RR {
+	picked := records.Sample(all, limit)
+	return m.addressRecords(node, len(picked), func(i int) (string, netip.Addr) { return owner, picked[i] })
 }
 
 // addressRecords returns n records with the owners and addresses that of returns. They share one allocation for each type.
-func (m *Minilb) addressRecords(n int, of func(i int) (owner string, addr netip.Addr)) []dns.RR {
+func (m *Minilb) addressRecords(node *records.Node, n int, of func(i int) (owner string, addr netip.Addr)) []dns.RR {
 	n4 := 0
 	for i := range n {
 		if _, addr := of(i); addr.Is4() {
@@ -131,13 +143,13 @@ func (m *Minilb) addressRecords(n int, of func(i int) (owner string, addr netip.
 			own := &own4[0]
 			own4 = own4[1:]
 			own.ip = addr.As4()
-			own.rr = dns.A{Hdr: m.header(owner, dns.TypeA), A: own.ip[:]}
+			own.rr = dns.A{Hdr: m.headerOf(node, owner, dns.TypeA), A: own.ip[:]}
 			rrs[i] = &own.rr
 		} else {
 			own := &own6[0]
 			own6 = own6[1:]
 			own.ip = addr.As16()
-			own.rr = dns.AAAA{Hdr: m.header(owner, dns.TypeAAAA), AAAA: own.ip[:]}
+			own.rr = dns.AAAA{Hdr: m.headerOf(node, owner, dns.TypeAAAA), AAAA: own.ip[:]}
 			rrs[i] = &own.rr
 		}
 	}
@@ -153,16 +165,16 @@ func (m *Minilb) services(reply *dns.Msg, state *request.Request, owner string, 
 	if fit {
 		rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
 	}
-	reply.Answer = m.targets(owner, targets)
+	reply.Answer = m.targets(owner, node, targets)
 	if fit { // else the server truncates the reply
 		reply.Extra = m.additional(node, targets)
 	}
 }
 
-func (m *Minilb) targets(owner string, targets []records.Target) []dns.RR {
+func (m *Minilb) targets(owner string, node *records.Node, targets []records.Target) []dns.RR {
 	rrs, own := make([]dns.RR, len(targets)), make([]dns.SRV, len(targets))
 	for i := range targets {
-		own[i] = dns.SRV{Hdr: m.header(owner, dns.TypeSRV), Weight: srvWeight, Port: targets[i].Number, Target: targets[i].Name}
+		own[i] = dns.SRV{Hdr: m.headerOf(node, owner, dns.TypeSRV), Weight: srvWeight, Port: targets[i].Number, Target: targets[i].Name}
 		rrs[i] = &own[i]
 	}
 	return rrs
@@ -170,10 +182,10 @@ func (m *Minilb) targets(owner string, targets []records.Target) []dns.RR {
 
 func (m *Minilb) additional(node *records.Node, targets []records.Target) []dns.RR {
 	if len(node.Ports) == 1 && len(targets) > 0 && targets[0].Addr.IsValid() {
-		return m.addressRecords(len(targets), func(i int) (string, netip.Addr) { return targets[i].Name, targets[i].Addr })
+		return m.addressRecords(node, len(targets), func(i int) (string, netip.Addr) { return targets[i].Name, targets[i].Addr })
 	}
 	owners, addrs := addressesAt(node, targets)
-	return m.addressRecords(len(addrs), func(i int) (string, netip.Addr) { return owners[i], addrs[i] })
+	return m.addressRecords(node, len(addrs), func(i int) (string, netip.Addr) { return owners[i], addrs[i] })
 }
 
 // addressesAt returns the names of targets, of which several may be equal, with their addresses.
@@ -205,7 +217,7 @@ func (m *Minilb) https(owner string, node *records.Node) []dns.RR {
 	if params == nil || strings.HasPrefix(owner, "_") { // the name of another port (RFC 9460 §9.1)
 		return nil
 	}
-	rr := &dns.HTTPS{SVCB: dns.SVCB{Hdr: m.header(owner, dns.TypeHTTPS), Priority: 1, Target: "."}}
+	rr := &dns.HTTPS{SVCB: dns.SVCB{Hdr: m.headerOf(node, owner, dns.TypeHTTPS), Priority: 1, Target: "."}}
 	if len(params.ALPN) > 0 {
 		rr.Value = append(rr.Value, &dns.SVCBAlpn{Alpn: params.ALPN})
 	}

@@ -70,11 +70,11 @@ func (m *Minilb) all(r records.Entry) []dns.RR {
 	var rrs []dns.RR
 	switch node := r.Node; {
 	case node.Target != "":
-		rrs = []dns.RR{&dns.CNAME{Hdr: m.header(r.Name, dns.TypeCNAME), Target: node.Target}}
+		rrs = []dns.RR{&dns.CNAME{Hdr: m.headerOf(node, r.Name, dns.TypeCNAME), Target: node.Target}}
 	case node.Pointers != nil:
 		rrs = m.pointers(r.Name, node.Pointers)
 	case node.Ports != nil:
-		rrs = m.targets(r.Name, node.Targets(serviceOf(r.Name), 0))
+		rrs = m.targets(r.Name, node, node.Targets(serviceOf(r.Name), 0))
 	default:
 		rrs = append(m.bothFamilies(r.Name, node, 0), m.https(r.Name, node)...)
 	}

@@ -10,6 +10,7 @@ import (
 type Addresses struct {
 	V4, V6     []netip.Addr
 	HTTPS      *SvcParams // nil if it is not known how HTTPS is served
+	Shares     *Shares    // of a host of which each answer has one Service's addresses, else nil
 	*Endpoints            // of a Service with named ports or endpoints, else nil
 }
 
@@ -53,7 +54,7 @@ func (a *Addresses) Equal(b *Addresses) bool {
 
 // EqualAddresses reports whether both are the same without the names below them, which hosts do not have.
 func (a *Addresses) EqualAddresses(b *Addresses) bool {
-	return slices.Equal(a.V4, b.V4) && slices.Equal(a.V6, b.V6) && a.HTTPS.equal(b.HTTPS)
+	return slices.Equal(a.V4, b.V4) && slices.Equal(a.V6, b.V6) && a.HTTPS.equal(b.HTTPS) && a.Shares.equal(b.Shares)
 }
 
 // Union returns the union of sets, with their HTTPS parameters if all sets with addresses agree on them (D50).

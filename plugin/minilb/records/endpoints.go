@@ -248,7 +248,7 @@ func (n *Node) below(labels string) (result Result, node *Node, exists bool) {
 			return NoData, nil, true
 		}
 		if ports := all.portsOf(top, under); ports != nil {
-			return Found, &Node{Ports: ports, ServedBy: all, Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
+			return Found, &Node{Ports: ports, ServedBy: all, TTL: n.TTL, Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
 		}
 		return NameError, nil, true
 	}
@@ -259,7 +259,7 @@ func (n *Node) below(labels string) (result Result, node *Node, exists bool) {
 	case under != "":
 		return NameError, nil, true
 	}
-	return Found, &Node{Addrs: NewAddressSet(NewAddresses(addrs...)), Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
+	return Found, &Node{Addrs: NewAddressSet(NewAddresses(addrs...)), TTL: n.TTL, Source: n.Source, Namespace: n.Namespace, Service: n.Service}, true
 }
 
 // children yields the names with data below a Service's name.
@@ -267,7 +267,7 @@ func (n *Node) children(name string) iter.Seq[Entry] {
 	all := n.Addrs.Load()
 	return func(yield func(Entry) bool) {
 		under := func(label string, node *Node) bool {
-			node.Source, node.Namespace, node.Service = n.Source, n.Namespace, n.Service
+			node.TTL, node.Source, node.Namespace, node.Service = n.TTL, n.Source, n.Namespace, n.Service
 			below := childName(label, name)
 			return below == "" || yield(Entry{below, node})
 		}

@@ -3,6 +3,7 @@ package records
 import (
 	"hash/maphash"
 	"iter"
+	"math"
 	"slices"
 
 	"github.com/miekg/dns"
@@ -15,6 +16,7 @@ type Node struct {
 	Addrs  *AddressSet // nil if Target, Ports or Pointers is set
 	Target string      // canonical name outside the cluster that this name is an alias of (D30), or ""
 
+	TTL        *uint16    // of its records but PTR, in seconds; nil for the server's (L2)
 	NoHTTPS    bool       // there is no HTTPS record, even if the addresses have parameters for one
 	NamesBelow bool       // its endpoints and named ports have names below it (D16)
 	Ports      []Port     // of a named port's name
@@ -33,19 +35,27 @@ func (n *Node) SvcParams() *SvcParams {
 	return n.Addrs.Load().HTTPS
 }
 
+// TTLOr returns the TTL of the node's records, or otherwise if it has none of its own.
+func (n *Node) TTLOr(otherwise uint32) uint32 {
+	if n.TTL == nil {
+		return otherwise
+	}
+	return uint32(*n.TTL)
+}
+
 // same reports whether both are answered alike, apart from metadata.
 func (n *Node) same(o *Node) bool {
 	if n == o {
 		return true
 	}
-	if n == nil || o == nil || n.Target != o.Target || (n.Addrs == nil) != (o.Addrs == nil) {
+	if n == nil || o == nil || n.Target != o.Target || (n.Addrs == nil) != (o.Addrs == nil) || n.TTLOr(math.MaxUint32) != o.TTLOr(math.MaxUint32) {
 		return false
 	}
 	if n.Addrs == o.Addrs && n.NamesBelow == o.NamesBelow && n.NoHTTPS == o.NoHTTPS {
 		return true
 	}
 	a, b := n.Addrs.Load(), o.Addrs.Load()
-	if !slices.Equal(a.V4, b.V4) || !slices.Equal(a.V6, b.V6) || !n.SvcParams().equal(o.SvcParams()) || n.hasChildren() != o.hasChildren() {
+	if !slices.Equal(a.V4, b.V4) || !slices.Equal(a.V6, b.V6) || !a.Shares.equal(b.Shares) || !n.SvcParams().equal(o.SvcParams()) || n.hasChildren() != o.hasChildren() {
 		return false
 	}
 	return !n.hasChildren() || a.Endpoints.equal(b.Endpoints)
