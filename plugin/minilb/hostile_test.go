@@ -70,12 +70,12 @@ func TestHostileLog(t *testing.T) {
 		return fmt.Sprintf(`{"kind": "%sList", "apiVersion": %q, "metadata": {"resourceVersion": "1"}, "items": [%s]}`, kind, versions[kind], items)
 	}
 	documents := map[string]string{
-		"/api/v1/services": list("Service", `{"metadata": {"namespace": "EVIL", "name": "EVIL", "annotations": {"minilb/host": "a.b.EVIL, ü.EVIL", "minilb/alpn": "EVIL"}},
+		"/api/v1/services": list("Service", `{"metadata": {"namespace": "EVIL", "name": "EVIL", "annotations": {"minilb/host": "a.b.EVIL, ü.EVIL", "minilb/alpn": "EVIL", "minilb/ttl": "EVIL", "minilb/weight": "EVIL"}},
 			"spec": {"type": "LoadBalancer", "loadBalancerClass": "minilb"}}`),
 		"/api/v1/namespaces": list("Namespace", `{"metadata": {"name": "EVIL"}}`),
 		"/apis/discovery.k8s.io/v1/endpointslices": list("EndpointSlice", `{"metadata": {"namespace": "EVIL", "name": "EVIL", "labels": {"kubernetes.io/service-name": "EVIL"}},
 			"addressType": "IPv4", "endpoints": [{"addresses": ["EVIL"], "nodeName": "EVIL"}]}`),
-		"/apis/networking.k8s.io/v1/ingresses": list("Ingress", `{"metadata": {"namespace": "EVIL", "name": "EVIL", "annotations": {"minilb/service": "EVIL"}},
+		"/apis/networking.k8s.io/v1/ingresses": list("Ingress", `{"metadata": {"namespace": "EVIL", "name": "EVIL", "annotations": {"minilb/service": "EVIL", "minilb/ttl": "EVIL"}},
 			"spec": {"rules": [{"host": "a.org"}, {"host": "EVIL"}]}, "status": {"loadBalancer": {"ingress": [{"hostname": "EVIL"}, {"ip": "EVIL"}]}}}`),
 		"/apis":                           `{"kind": "APIGroupList", "apiVersion": "v1", "groups": [{"name": "gateway.networking.k8s.io"}]}`,
 		"/apis/gateway.networking.k8s.io": `{"kind": "APIGroup", "apiVersion": "v1", "name": "gateway.networking.k8s.io", "versions": [{"groupVersion": "gateway.networking.k8s.io/v1", "version": "v1"}]}`,

@@ -18,6 +18,7 @@ type Claim struct {
 	Hosts    []string          // canonical; a wildcard begins with "*."
 	Written  map[string]string // those that are written relative to a zone, as they are written (I10)
 	NoTLS    bool              // they are known to be served without TLS alone
+	TTL      *uint16           // of their records, in seconds; nil for the server's (L2)
 	Gateways []object.Ref      // of a route: the Gateways that serve them, or what has an annotation in their place
 }
 
@@ -61,6 +62,13 @@ func (c *Claim) addRelative(written iter.Seq[string], zone, where string, surplu
 		c.Problems[len(c.Problems)-1].Hosts = more
 	}
 	c.AddSurplus(surplus, where)
+}
+
+// AddRejected adds the problems of annotations that have no effect.
+func (c *Claim) AddRejected(texts []string) {
+	for _, text := range texts {
+		c.AddProblem(object.ReasonValue, "%s", text)
+	}
 }
 
 // written returns a host in quotes, also as it is written if that is relative to a zone.

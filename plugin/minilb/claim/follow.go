@@ -165,13 +165,16 @@ func (r *Resolver) find(entries map[*Entry]bool) {
 }
 
 // resolve returns what the live claims on a host lead to: all those of the oldest one's namespace count (C2, C3). Others add no
-// target; they decide on NoTLS only as routes on the very Gateways that the host leads to, whose owner admits both.
+// target and no TTL; they decide on NoTLS only as routes on the very Gateways that the host leads to, whose owner admits both.
 func (h *host) resolve() Resolution {
 	out := Resolution{Winner: &h.live[0].Ref, NoTLS: true}
 	var gateways []object.Ref
 	for _, e := range h.live {
 		if e.Namespace == out.Winner.Namespace {
 			out.NoTLS = out.NoTLS && e.NoTLS
+			if e.TTL != nil && (out.TTL == nil || *e.TTL < *out.TTL) {
+				out.TTL = e.TTL
+			}
 			out.add(e.found())
 			gateways = append(gateways, e.Gateways...)
 		}

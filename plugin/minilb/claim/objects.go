@@ -22,7 +22,8 @@ func FromIngress(o *config.Options, i *object.Ingress) *Claim {
 	if i.Ignored || len(i.Hosts) == 0 || !SelectsIngress(o, i) {
 		return nil
 	}
-	c := &Claim{Targets: object.Targets{Ref: i.Ref("Ingress")}}
+	c := &Claim{Targets: object.Targets{Ref: i.Ref("Ingress")}, TTL: i.TTL}
+	c.AddRejected(i.Rejected)
 	c.AddHosts(slices.Values(i.Hosts), "") // I5: the API server lets labels of any length through
 	c.AddSurplus(i.Surplus, "")
 	if i.Service != nil {
@@ -49,7 +50,8 @@ func FromService(o *config.Options, s *object.Service) *Claim {
 	c := &Claim{Targets: object.Targets{
 		Ref:  s.Ref("Service"),
 		List: []object.Target{{Service: cache.NewObjectName(s.Namespace, s.Name)}},
-	}}
+	}, TTL: s.TTL}
+	c.AddRejected(s.Rejected)
 	zone := ""
 	if len(o.Zones) > 0 {
 		zone = o.Zones[0]

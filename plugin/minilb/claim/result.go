@@ -31,6 +31,7 @@ type Resolution struct {
 	Services []cache.ObjectName
 	External []string // canonical names that are not ours
 	NoTLS    bool     // no claim that counts is on a host that is served with TLS
+	TTL      *uint16  // the smallest that a claim of the owner's namespace asks for, in seconds; nil for the server's (L2)
 }
 
 func (o Resolution) empty() bool { return len(o.Addrs)+len(o.Services)+len(o.External) == 0 }

@@ -65,9 +65,10 @@ func (rs *Routes) claimsOf(r *object.Route) []*claim.Claim {
 	if len(unmet) > 0 && obstacles != nil && (claims == nil || !notOurs) {
 		claims = append(claims, unservedClaim(r, unmet, strings.Join(obstacles, "; ")))
 	}
-	if r.Surplus > 0 && claims != nil { // or else it is somebody else's
+	if (r.Surplus > 0 || r.Rejected != nil) && claims != nil { // or else it is somebody else's
 		c := &claim.Claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}}
 		c.AddSurplus(r.Surplus, "")
+		c.AddRejected(r.Rejected)
 		claims = append(claims, c)
 	}
 	return claims
@@ -91,7 +92,7 @@ func groupByTargets(r *object.Route, served map[string]*serving) []*claim.Claim 
 	}
 	var claims []*claim.Claim
 	for _, g := range groups {
-		c := &claim.Claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}, NoTLS: !g.encrypted}
+		c := &claim.Claim{Targets: object.Targets{Ref: r.Ref(r.Kind)}, NoTLS: !g.encrypted, TTL: r.TTL}
 		why := ""
 		for _, l := range g.targets {
 			c.Gateways = append(c.Gateways, l.Ref)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/minilb/minilb/plugin/minilb/hostname"
 	"github.com/minilb/minilb/plugin/minilb/object"
 	"github.com/minilb/minilb/plugin/minilb/records"
@@ -147,7 +149,7 @@ func (t *Translator) count(host string, h *resolvedHost, sign int, problems *[]o
 
 // interchangeable reports whether hosts' nodes have the same contents.
 func interchangeable(a, b *records.Node) bool {
-	return a.Addrs == b.Addrs && a.Target == b.Target && a.NoHTTPS == b.NoHTTPS &&
+	return a.Addrs == b.Addrs && a.Target == b.Target && a.NoHTTPS == b.NoHTTPS && ptr.Equal(a.TTL, b.TTL) &&
 		a.Source == b.Source && a.Namespace == b.Namespace && a.Service == b.Service
 }
 

@@ -3,14 +3,12 @@ package translator
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"net/netip"
 	"strings"
 
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/minilb/minilb/plugin/minilb/claim"
-	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/records"
 )
 
@@ -24,38 +22,9 @@ type union struct {
 	zones    []string            // of services: as published
 }
 
-func (u *union) merge(o *config.Options, services map[cache.ObjectName]*exposedService) *records.Addresses {
-	sets, standings := []*records.Addresses{records.NewAddresses(o.FilterFamilies(u.fixed)...)}, []standing{{}}
-	for _, name := range u.services {
-		if e := services[name]; e != nil {
-			sets, standings = append(sets, e.addrs.Load()), append(standings, *e.standing.Load())
-		}
-	}
-	best := standing{math.MaxUint8, math.MaxUint8}
-	for i, addrs := range sets {
-		if len(addrs.V4) > 0 {
-			best[0] = min(best[0], standings[i][0])
-		}
-		if len(addrs.V6) > 0 {
-			best[1] = min(best[1], standings[i][1])
-		}
-	}
-	for i, all := range sets {
-		addrs := *all
-		if standings[i][0] > best[0] {
-			addrs.V4 = nil
-		}
-		if standings[i][1] > best[1] {
-			addrs.V6 = nil
-		}
-		sets[i] = &addrs
-	}
-	return records.Union(sets...)
-}
-
 // node makes the node of a host, and returns the union that it belongs to, nil for an alias.
 func (t *Translator) node(out *claim.Resolution) (*records.Node, *union) {
-	node := &records.Node{Source: strings.ToLower(out.Winner.Kind), Namespace: out.Winner.Namespace, NoHTTPS: out.NoTLS}
+	node := &records.Node{Source: strings.ToLower(out.Winner.Kind), Namespace: out.Winner.Namespace, NoHTTPS: out.NoTLS, TTL: out.TTL}
 	if out.External != nil {
 		node.Target = out.External[0]
 		return node, nil

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/ptr"
 
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/endpoint"
@@ -28,7 +29,9 @@ type exposedService struct {
 	targets []probe.Target // where its endpoints are probed, in order
 	nodes   []string       // of its endpoints that cannot be probed, in order
 
-	standing atomic.Pointer[standing] // of the addresses
+	standing atomic.Pointer[standing]     // of the addresses
+	share    atomic.Pointer[object.Share] // of hosts that lead to several Services
+	ttl      *uint16                      // of its names, in seconds; nil for the server's
 }
 
 // serviceState is the Services and EndpointSlices of a plugin block. It is not safe for concurrent use: services has the lock.
@@ -39,7 +42,7 @@ type serviceState struct {
 
 	exposed            map[cache.ObjectName]*exposedService
 	namespaces         map[string]int                               // how many exposed Services there are in each
-	renamed            map[cache.ObjectName]bool                    // Services whose names have come or gone since they were published
+	renamed            map[cache.ObjectName]bool                    // Services whose names have come, gone or got another TTL since they were published
 	slicesOf           map[cache.ObjectName][]*object.EndpointSlice // by Service, whether exposed or not (E1)
 	slicesWithProblems map[cache.ObjectName]*object.EndpointSlice
 	excluded           map[string]bool               // nodes whose endpoints are answered only where there is no other (L6); replaced, never changed
@@ -54,7 +57,7 @@ type serviceState struct {
 	followers map[string][]cache.ObjectName         // exposed Services by the nodes of their endpoints that cannot be probed
 }
 
-// expose adds a Service of one of the two kinds of stores to the exposed ones, or updates its ports.
+// expose adds a Service of one of the two kinds of stores to the exposed ones, or updates it.
 func (s *serviceState) expose(service *object.Service, store int) {
 	key, ports := service.Key(), service.ServicePorts
 	if !s.options.HTTPS {
@@ -63,11 +66,14 @@ func (s *serviceState) expose(service *object.Service, store int) {
 	e := s.exposed[key]
 	known := e != nil
 	if !known {
-		e = &exposedService{addrs: &records.AddressSet{}}
+		e = &exposedService{addrs: &records.AddressSet{}, ttl: service.TTL}
 		e.node = &records.Node{Addrs: e.addrs, NamesBelow: true, Source: "service", Namespace: service.Namespace, Service: service.Name}
 		e.standing.Store(&standing{})
+		e.share.Store(&service.Share)
 		s.exposed[key] = e
 		s.namespaces[service.Namespace]++
+	} else {
+		s.annotate(key, e, service)
 	}
 	e.kept[store] = true
 	if known && ports.Equal(e.ServicePorts) {
@@ -75,6 +81,34 @@ func (s *serviceState) expose(service *object.Service, store int) {
 	}
 	e.ServicePorts = ports
 	s.update(key, 0)
+}
+
+// annotate updates what an exposed Service's annotations say.
+func (s *serviceState) annotate(key cache.ObjectName, e *exposedService, service *object.Service) {
+	if !ptr.Equal(e.ttl, service.TTL) {
+		e.ttl = service.TTL
+		s.renamed[key] = true // or its names would keep the node that has the other one
+	}
+	share := &service.Share
+	before := e.share.Swap(share)
+	if ptr.Equal(before.Weight, share.Weight) && ptr.Equal(before.Priority, share.Priority) {
+		return
+	}
+	for _, u := range s.unions[key] {
+		if u.addrs != nil {
+			s.mergeUnion(u)
+		}
+	}
+}
+
+// nameNode returns the node of an exposed Service's names. The reverse zones go by the one without its TTL.
+func (e *exposedService) nameNode() *records.Node {
+	if e.ttl == nil {
+		return e.node
+	}
+	node := *e.node
+	node.TTL = e.ttl
+	return &node
 }
 
 // unexpose removes a Service of one of the stores, and reports whether it is gone: it may have come into the other before.
@@ -188,7 +222,7 @@ func (s *serviceState) nameServices(
 			switch {
 			case e != nil:
 				delete(hosts, name)
-				put = append(put, records.Entry{Name: name, Node: e.node})
+				put = append(put, records.Entry{Name: name, Node: e.nameNode()})
 			case claimed:
 				put = append(put, records.Entry{Name: name, Node: claim})
 			default:

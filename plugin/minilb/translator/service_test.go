@@ -58,6 +58,7 @@ func TestUnionDoubtful(t *testing.T) {
 			var now standing
 			now.add(endpoint.Families{doubtful&v4 != 0, doubtful&v6 != 0}, allSuspect)
 			e.standing.Store(&now)
+			e.share.Store(&object.Share{})
 			exposed[name] = e
 			u.services = append(u.services, name)
 		}

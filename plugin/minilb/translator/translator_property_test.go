@@ -3,6 +3,7 @@ package translator
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -98,10 +99,20 @@ func drawService(t *rapid.T) runtime.Object {
 	if hosts := some(t, "hosts", 0, 3, someHosts); hosts != nil {
 		obj.Annotations[lb.HostAnnotation] = strings.Join(hosts, ",")
 	}
+	drawAnnotations(t, obj.Annotations, lb.TTLAnnotation, lb.WeightAnnotation, lb.PriorityAnnotation)
 	for _, name := range some(t, "ports", 0, 2, []string{"http", "idle", ""}) {
 		obj.Spec.Ports = append(obj.Spec.Ports, corev1.ServicePort{Name: name, Port: 80})
 	}
 	return obj
+}
+
+// drawAnnotations draws numbers, some of them malformed (L2, L3).
+func drawAnnotations(t *rapid.T, annotations map[string]string, names ...string) {
+	for _, name := range names {
+		if value := one(t, name, "", "", "", "0", "1", "2", "many"); value != "" {
+			annotations[name] = value
+		}
+	}
 }
 
 func drawIngress(t *rapid.T) runtime.Object {
@@ -112,6 +123,7 @@ func drawIngress(t *rapid.T) runtime.Object {
 	if one(t, "annotated", 0, 0, 0, 1) == 1 { // M7
 		obj.Annotations[lb.ServiceAnnotation] = one(t, "service", "s", "n/s", "m/t", "nope", "a b")
 	}
+	drawAnnotations(t, obj.Annotations, lb.TTLAnnotation)
 	for _, target := range some(t, "targets", 0, 4, someTargets) {
 		address := networkingv1.IngressLoadBalancerIngress{Hostname: target}
 		if strings.Contains(target, ":") || strings.Trim(target, ".0123456789") == "" {
@@ -278,7 +290,13 @@ func (b *bench) described(name string, metadata bool) string {
 		text = fmt.Sprint("ports ", targets)
 	default:
 		text = fmt.Sprint("addresses ", node.Addrs.Load().V4, node.Addrs.Load().V6)
+		if shares := node.Addrs.Load().Shares; shares != nil {
+			for _, s := range slices.Concat(shares[0], shares[1]) {
+				text += fmt.Sprint(", up to ", reflect.ValueOf(s).FieldByName("upTo").Uint(), s.Addrs.V4, s.Addrs.V6)
+			}
+		}
 	}
+	text += fmt.Sprint(", TTL ", node.TTLOr(9999))
 	if metadata {
 		text += fmt.Sprintf(" of %s %s/%s", node.Source, node.Namespace, node.Service)
 	}
