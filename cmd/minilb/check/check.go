@@ -121,6 +121,7 @@ func (c *checker) judge() {
 			}
 		}
 		c.rejected(i.Problems())
+		c.zeroWeights(i)
 		c.unavailable(i.Unavailable())
 	}
 }

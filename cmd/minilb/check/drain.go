@@ -10,6 +10,7 @@ import (
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/kube"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // drainTime finds the Services whose pods end while clients still have their addresses (L9), by one pod of each.
@@ -34,7 +35,7 @@ func (c *checker) drainTime(ctx context.Context) error {
 		case err != nil:
 			return kube.Classify("get", "pods", err)
 		}
-		if text, fix := lb.NoDrainTime(&pod.Spec, ttl); text != "" {
+		if text, fix := lb.NoDrainTime(&pod.Spec, max(ttl, object.TTLOf(service.Annotations))); text != "" {
 			c.addService(service, Notice, "NoDrainTime", text, fix)
 		}
 	}

@@ -29,6 +29,8 @@ func TestDrainTime(t *testing.T) {
 	}{
 		{"none", "minilb minilb", with, nil, missing},
 		{"another TTL", "minilb minilb {\n ttl 60\n}", with, nil, "notice shop/web NoDrainTime: its pods have no preStop: when one ends, clients go on connecting to it for the TTL, 60 s; set lifecycle.preStop.sleep.seconds: 62 in"},
+		{"its own TTL", "minilb minilb", replaced(with, `name: web, creationTimestamp: "2026-01-01T00:00:00Z"`, `name: web, annotations: {minilb/ttl: "60"}`), nil, "notice shop/web NoDrainTime: its pods have no preStop: when one ends, clients go on connecting to it for the TTL, 60 s;"}, // L2
+		{"its own TTL, shorter than that of its other names", "minilb minilb", replaced(with, `name: web, creationTimestamp: "2026-01-01T00:00:00Z"`, `name: web, annotations: {minilb/ttl: "1"}`), nil, missing},
 		{"another class' TTL", "minilb minilb\n}\nlan {\n minilb lan {\n ttl 60\n class lan\n}", with, nil, missing},
 		{"two blocks", "minilb minilb\n}\nlan {\n minilb lan {\n ttl 60\n}", with, nil, "notice shop/web NoDrainTime: its pods have no preStop: when one ends, clients go on connecting to it for the TTL, 60 s;"},
 		{"a sleep", "minilb minilb", replaced(with, "image: web}", "image: web, lifecycle: {preStop: {sleep: {seconds: 6}}}}"), nil, ""},

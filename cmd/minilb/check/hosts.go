@@ -28,6 +28,8 @@ func (c *checker) rejected(all []object.Problem) {
 			p.Severity, p.Reason, p.Fix = Warning, "HostDiffers", "run "+explain
 		case r.Reason == object.ReasonNotice:
 			p.Severity, p.Fix = Notice, "nothing, if that is intended"
+		case r.Reason == object.ReasonValue:
+			p.Severity = Warning
 		case r.Reason == object.ReasonConflict:
 			p.Fix += ", which " + explain + " names"
 		case r.Reason != object.ReasonNoTarget:

@@ -139,6 +139,18 @@ spec: {type: ClusterIP}`, []string{
 			`error Ingress a/i HostNotServed: host "a.ex.org" is not served: its status has no address in a network of the Corefile's property addresses`}},
 		{"a protocol", ". {\n minilb minilb {\n  https\n }\n}", strings.NewReplacer("name: web,", "name: web, annotations: {minilb/alpn: h 2},", "port: 80, targetPort: 80", "port: 443, targetPort: 443", "port: 80}]", "port: 443}]").Replace(sound), []string{
 			`error Service shop/web InvalidObject: in annotation minilb/alpn, protocol "h 2" is refused: want one such as h2 or http/1.1; list protocols such as h2 and http/1.1, separated by commas`}},
+		{"numbers", corefile, strings.Replace(sound, "name: web,", "name: web, annotations: {minilb/ttl: 1h, minilb/weight: \"256\"},", 1) +
+			strings.Replace(ingress("shop/i", "a.ex.org", old, "ip: 10.9.9.9"), "name: i,", "name: i, annotations: {minilb/ttl: \"3601\", minilb/weight: \"1\"},", 1), []string{ // L2, L3
+			`warning Service shop/web AnnotationIgnored: annotation minilb/ttl is "1h" and has no effect: want a number from 0 to 3600; correct it, or remove it`,
+			`warning Service shop/web AnnotationIgnored: annotation minilb/weight is "256" and has no effect: want a number from 0 to 255; correct it`,
+			`warning Ingress shop/i AnnotationIgnored: annotation minilb/ttl is "3601" and has no effect`,
+			`warning Ingress shop/i AnnotationIgnored: annotation minilb/weight has no effect on objects of kind Ingress; set it on the Service`}},
+		{"weights that are all 0", corefile, strings.Replace(sound, "name: web,", "name: web, annotations: {minilb/host: \"a.ex.org, b.ex.org\", minilb/weight: \"0\"},", 1) +
+			strings.Replace(api("selector: {app: api}"), "name: api}", "name: api, annotations: {minilb/host: \"a.ex.org, b.ex.org\", minilb/weight: \"0\"}}", 1), []string{ // L3
+			"error Service shop/api NoEndpoints",
+			`warning Service shop/api ZeroWeights: host "a.ex.org" leads to Services of priority 0 whose weights are all 0 (shop/api, shop/web): each is answered as often as the others; give one of them a weight above 0, or remove the annotation minilb/weight from all`}},
+		{"a weight that is 0", corefile, strings.Replace(sound, "name: web,", "name: web, annotations: {minilb/host: a.ex.org, minilb/weight: \"0\"},", 1) +
+			strings.Replace(api("selector: {app: api}"), "name: api}", "name: api, annotations: {minilb/host: a.ex.org}}", 1), []string{"error Service shop/api NoEndpoints"}},
 		{"an object that is not as its kind should be", corefile, sound + gateway + strings.Replace(route, "[r.ex.org]", "7", 1), []string{
 			"error HTTPRoute shop/r InvalidObject: it is not as its kind should be and is left out: there is a number in spec.hostnames; correct the field: \"kubectl explain\" describes it"}},
 		{"a host that nobody allows", ". {\n minilb minilb {\n  claim ex.org from shop\n }\n}", sound + ingress("a/i", "a.ex.org", old, "ip: 10.9.9.9"), []string{

@@ -74,7 +74,7 @@ func (c *checker) annotations(service *corev1.Service) {
 		c.addService(service, Warning, "LabelIgnored", fmt.Sprintf("label %s has no effect on a Service of type ExternalName: it has no endpoints", lb.ExposeLabel),
 			"let the resolver have a CNAME record for it, or remove the label")
 	}
-	for _, key := range []string{lb.HostAnnotation, lb.ALPNAnnotation} { // I11
+	for _, key := range lb.OfOurServices { // I11
 		if _, has := service.Annotations[key]; has && (key != lb.HostAnnotation || slices.Contains(c.hostAnnotations(), key)) {
 			c.addService(service, Warning, "AnnotationIgnored",
 				fmt.Sprintf("annotation %s has no effect: it counts only on Services of type LoadBalancer and class %s, and on those with the label %s", key, c.options[0].Class, lb.ExposeLabel),

@@ -31,6 +31,7 @@ type pod struct {
 // drain is whether the pods of a Service serve on when they end, as one of them says.
 type drain struct {
 	pod       types.UID
+	ttl       uint32
 	text, fix string // "" if they do, or nobody can tell
 }
 
@@ -61,11 +62,11 @@ func (d *drains) problems(s *service) []events.Problem {
 	return p.Each([]string{known.text}, known.fix)
 }
 
-// addPod takes the pods of a slice. judged is the one by which the Service was judged.
-func (e *serviceEndpoints) addPod(slice *discoveryv1.EndpointSlice, judged types.UID) {
+// addPod takes the pods of a slice. judged is how the Service was judged.
+func (e *serviceEndpoints) addPod(slice *discoveryv1.EndpointSlice, judged drain) {
 	for i := range slice.Endpoints {
 		ref := slice.Endpoints[i].TargetRef
-		e.judged = e.judged || ref != nil && judged != "" && ref.UID == judged
+		e.judged = e.judged || ref != nil && judged.pod != "" && ref.UID == judged.pod && judged.ttl == e.service.ttl
 	}
 	if ref := lb.ExamplePod(slice); ref != nil && (e.pod.name == "" || ref.Name < e.pod.name) {
 		e.pod = pod{ref.Name, ref.UID}
@@ -101,8 +102,8 @@ func (c *Controller) readPods(ctx context.Context, all map[cache.ObjectName]*ser
 		c.drains.denied = false
 		for i := range list.Items {
 			if p := &list.Items[i]; p.UID == e.pod.uid {
-				text, fix := lb.NoDrainTime(&p.Spec, c.options.TTL)
-				c.drains.byService[name] = drain{p.UID, text, fix}
+				text, fix := lb.NoDrainTime(&p.Spec, e.service.ttl)
+				c.drains.byService[name] = drain{p.UID, e.service.ttl, text, fix}
 			}
 		}
 	}

@@ -112,6 +112,10 @@ func TestDrainProblems(t *testing.T) {
 	d.expect("long enough", 1)
 	d.serve("web", "5", 0)
 	d.expect("none again", 1, missing)
+	longer := web(2, "web.shop.minilb") // L2
+	longer.Spec.Selector, longer.Annotations = map[string]string{"app": "web"}, map[string]string{"minilb/ttl": "60"}
+	d.services[0].Update(longer)
+	d.expect("a longer TTL", 1, "shop/web: Its pods have no preStop: when one ends, clients go on connecting to it for the TTL, 60 s; set lifecycle.preStop.sleep.seconds: 62")
 	bare := web(2, "web.shop.minilb")
 	d.services[0].Update(bare)
 	d.expect("without a selector", 0)

@@ -49,7 +49,7 @@ func (c *Controller) scanOnce(ctx context.Context) error {
 			all[name] = e
 		}
 		e.add(slice)
-		e.addPod(slice, c.drains.byService[name].pod)
+		e.addPod(slice, c.drains.byService[name])
 		e.total += total
 		e.unroutable += len(unroutable)
 		for _, endpoint := range unroutable { // the same whichever slice comes first

@@ -9,6 +9,7 @@ import (
 
 	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/lb"
+	"github.com/minilb/minilb/plugin/minilb/object"
 )
 
 // service is what is kept of a Service.
@@ -27,6 +28,7 @@ type service struct {
 	class       *string
 	annotations []string             // ours, of a Service that is not
 	selects     bool                 // it has a selector
+	ttl         uint32               // the longest of its names, in seconds
 	ports       []corev1.ServicePort // whose targetPort is another number
 	namedPorts  []corev1.ServicePort // whose targetPort is a name: its number is known from endpoints only
 	unsupported []*lb.UnsupportedField
@@ -94,6 +96,7 @@ func (c *Controller) transform(full *corev1.Service) *service {
 	}
 	if c.recorder != nil {
 		s.keepSpec(&full.Spec)
+		s.ttl = max(c.options.TTL, object.TTLOf(full.Annotations))
 	}
 	return s
 }
@@ -126,7 +129,7 @@ func (s *service) seemsOurs(full *corev1.Service, class string) bool {
 		return false
 	}
 	s.notOurs, s.class = true, full.Spec.LoadBalancerClass
-	for _, name := range []string{lb.HostAnnotation, lb.ALPNAnnotation} {
+	for _, name := range lb.OfOurServices {
 		if _, has := full.Annotations[name]; has {
 			s.annotations = append(s.annotations, name)
 		}

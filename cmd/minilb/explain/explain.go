@@ -17,6 +17,7 @@ import (
 	"github.com/minilb/minilb/cmd/minilb/inspect"
 	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/hostname"
+	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/records"
 	"github.com/minilb/minilb/plugin/minilb/translator"
 )
@@ -29,9 +30,10 @@ type Explanation struct {
 	About   string   `json:"about"`   // what the name is by the structure of that zone
 	Notes   []string `json:"notes"`   // what else there is to know
 
-	Claims    []inspect.ClaimStatus `json:"claims"`    // on the name and on wildcards that cover it
-	Endpoints []translator.Endpoint `json:"endpoints"` // of the Services behind the name
-	Answer    Answer                `json:"answer"`
+	Claims    []inspect.ClaimStatus    `json:"claims"`    // on the name and on wildcards that cover it
+	Endpoints []translator.Endpoint    `json:"endpoints"` // of the Services behind the name
+	Shares    []translator.ShareStatus `json:"shares"`    // of the answers, if each is made of one Service's addresses (L3)
+	Answer    Answer                   `json:"answer"`
 }
 
 // The rcodes of an Answer.
@@ -44,6 +46,7 @@ const (
 type Answer struct {
 	Rcode string   `json:"rcode"` // noError, nxDomain, or "" for a name that is passed on
 	Own   bool     `json:"own"`   // it has the DNS server's own addresses, which are not known here
+	TTL   uint32   `json:"ttl"`   // of the records, or of the negative answer, in seconds; 0 for a name that is passed on
 	A     []string `json:"a"`     // all of them: an answer has at most max_answers, at random
 	AAAA  []string `json:"aaaa"`
 	CNAME string   `json:"cname"` // the name outside whose addresses are given
@@ -108,6 +111,7 @@ func (e *explainer) explain(ctx context.Context, note, elsewhere string) {
 	e.structure(ctx)
 	e.Claims = e.seen.Claims(e.name)
 	e.answer(result, node)
+	e.shares(node)
 	if addresses, ok := records.ReversePrefix(e.name); ok {
 		e.reverse(addresses, result)
 	} else {
@@ -159,7 +163,7 @@ func unserved(kinds []inspect.ServedKind) string {
 
 // fill makes lists of what is nil, which JSON would have as null.
 func (e *Explanation) fill() {
-	e.Notes, e.Claims, e.Endpoints = orEmpty(e.Notes), orEmpty(e.Claims), orEmpty(e.Endpoints)
+	e.Notes, e.Claims, e.Endpoints, e.Shares = orEmpty(e.Notes), orEmpty(e.Claims), orEmpty(e.Endpoints), orEmpty(e.Shares)
 	for i := range e.Claims {
 		c := &e.Claims[i]
 		c.Targets, c.Parents = orEmpty(c.Targets), orEmpty(c.Parents)
@@ -240,8 +244,15 @@ func (e *explainer) answer(result records.Result, node *records.Node) {
 	case !e.block.Falls(e.name):
 		e.Answer.Rcode = nxDomain
 	}
+	if e.Answer.Rcode != "" {
+		e.Answer.TTL = e.block.TTL
+	}
 	if result != records.Found {
 		return
+	}
+	if node.TTL != nil { // L2
+		e.Answer.TTL = node.TTLOr(0)
+		e.Notes = append(e.Notes, fmt.Sprintf("its records have a TTL of %d seconds by annotation %s; others, and negative answers, have %d", e.Answer.TTL, lb.TTLAnnotation, e.block.TTL))
 	}
 	if e.Answer.CNAME = hostname.Plain(node.Target); e.Answer.CNAME != "" && len(e.block.Options.Addresses) > 0 { // D34
 		e.Notes = append(e.Notes, fmt.Sprintf("of the addresses of %s only those in a network of the property addresses are answered", e.Answer.CNAME))
@@ -258,6 +269,16 @@ func (e *explainer) answer(result records.Result, node *records.Node) {
 			e.Answer.SRV = append(e.Answer.SRV, fmt.Sprintf("%d %s", target.Number, hostname.Plain(target.Name)))
 		}
 		slices.Sort(e.Answer.SRV)
+	}
+}
+
+// shares lists how the answers for a host that leads to several Services are shared among them (L3).
+func (e *explainer) shares(node *records.Node) {
+	for host, of := range e.seen.Hosts {
+		if of == node && node != nil {
+			e.Shares = e.seen.Shares(host)
+			return
+		}
 	}
 }
 

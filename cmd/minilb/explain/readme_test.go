@@ -62,7 +62,7 @@ func TestREADME(t *testing.T) {
 			Parents: []routes.ParentStatus{{Parent: "Gateway edge/gw", Listeners: []routes.ListenerStatus{{Name: "web", Host: "*.example.org", Port: 80}}}},
 		}},
 		Endpoints: []translator.Endpoint{{Service: "edge/gw", Addr: netip.MustParseAddr("10.244.1.10"), Node: "worker-1", State: object.StateReady, Answered: true}},
-		Answer:    Answer{Rcode: noError, A: []string{"10.244.1.10"}},
+		Answer:    Answer{Rcode: noError, TTL: 5, A: []string{"10.244.1.10"}},
 	}
 	x.fill()
 	var document bytes.Buffer

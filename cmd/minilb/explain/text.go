@@ -39,7 +39,11 @@ func (e *explainer) summarize(result records.Result, node *records.Node) {
 	case len(e.Answer.A)+len(e.Answer.AAAA) == 0:
 		e.Summary = "It exists and has no address, so that A and AAAA are NODATA: " + e.without() + "."
 	default:
-		e.Summary = fmt.Sprintf("It is answered with %s and %s.", wordwrap.Count(len(e.Answer.A), "IPv4 address"), wordwrap.Count(len(e.Answer.AAAA), "IPv6 address"))
+		e.Summary = fmt.Sprintf("It is answered with %s and %s", wordwrap.Count(len(e.Answer.A), "IPv4 address"), wordwrap.Count(len(e.Answer.AAAA), "IPv6 address"))
+		if e.Shares != nil {
+			e.Summary += ", in each answer with those of one Service"
+		}
+		e.Summary += "."
 	}
 }
 
@@ -99,6 +103,10 @@ func (x *Explanation) Text(w io.Writer, apart bool) error {
 	}
 	p.title = "Endpoints"
 	p.endpoints(x.Endpoints)
+	p.title = "Shares"
+	for _, s := range x.Shares {
+		p.paragraph("", 2, fmt.Sprintf("%s: %.4g%% of A, %.4g%% of AAAA (weight %d, priority %d)", cmp.Or(s.Service, "addresses of no Service"), s.A, s.AAAA, s.Weight, s.Priority))
+	}
 	p.title = "Answers"
 	p.answers(&x.Answer)
 	_, err := io.WriteString(w, p.String())

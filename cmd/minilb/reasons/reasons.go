@@ -21,6 +21,7 @@ var OfClaims = map[object.Reason]Reason{
 	object.ReasonAddress:    {"InvalidObject", "have its controller publish an address that clients can reach"},
 	object.ReasonUnlisted:   {"InvalidObject", "have its controller publish an address of such a network, or have the network added"},
 	object.ReasonALPN:       {"InvalidObject", "list protocols such as h2 and http/1.1, separated by commas"},
+	object.ReasonValue:      {"AnnotationIgnored", "correct it, or remove it"},
 	object.ReasonEndpoint:   {"InvalidObject", "fix what writes the EndpointSlice"},
 	object.ReasonObject:     {"InvalidObject", "correct the field: \"kubectl explain\" describes it"},
 	object.ReasonNoTarget:   {"HostNotServed", ""},

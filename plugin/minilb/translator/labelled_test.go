@@ -104,4 +104,3 @@ func TestExposeLabelMoves(t *testing.T) {
 		b.want("web.shop.minilb.", "-")
 	}
 }
-
