@@ -35,7 +35,7 @@ func TestMovingBlock(t *testing.T) {
 	})
 	harness.Must(t, l.Cluster.Apply(ctx, cluster.CalicoBlocks("crd.projectcalico.org", "v1")))
 	harness.Must(t, l.Cluster.Apply(ctx, component))
-	l.StartDaemon(t, l.Router, harness.Minilb(t).Path, "routes", "-apply", "-pods", "calico", "-kubeconfig", kubeconfig)
+	l.StartDaemon(t, l.Router, "env", harness.Minilb(t).Path, "routes", "-apply", "-pods", "calico", "-kubeconfig", kubeconfig)
 
 	moving, staying := netip.MustParsePrefix("10.245.0.0/26"), netip.MustParsePrefix("10.245.0.64/26")
 	first, second, other := l.Nodes[0], l.Nodes[1], l.Nodes[2]

@@ -27,7 +27,7 @@ func TestSlips(t *testing.T) {
 		{"a domain", "Service", nil, set{"minilb.io/host": "a"}, `annotation "minilb.io/host" is none of ours and has no effect`, "set the annotation minilb/host"},
 		{"upper case", "Service", nil, set{"Minilb/Host": "a"}, `annotation "Minilb/Host" is none of ours and has no effect`, "set the annotation minilb/host"},
 		{"upper case alone", "Service", nil, set{"MINILB/HOST": "a"}, `annotation "MINILB/HOST" is none of ours and has no effect`, "set the annotation minilb/host"},
-		{"our prefix, equally far from several", "Service", nil, set{"minilb/xxxxxxxxx": "a"}, `annotation "minilb/xxxxxxxxx" is none of ours and has no effect`, "set the annotation minilb/host"},
+		{"our prefix, equally far from several", "Service", nil, set{"minilb/qqqqqqqqq": "a"}, `annotation "minilb/qqqqqqqqq" is none of ours and has no effect`, "set the annotation minilb/host"},
 		{"our prefix, a little nearer to one", "Service", nil, set{"minilb/aopn": "a"}, `annotation "minilb/aopn" is none of ours and has no effect`, "set the annotation minilb/alpn"},
 		{"a letter less", "Service", nil, set{"minlb/host": "a"}, `annotation "minlb/host" is none of ours and has no effect`, "set the annotation minilb/host"},
 		{"two slips", "Service", nil, set{"minlb/hosted": "a"}, `annotation "minlb/hosted" is none of ours and has no effect`, "set the annotation minilb/host"},
