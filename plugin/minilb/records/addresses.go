@@ -11,6 +11,7 @@ type Addresses struct {
 	V4, V6     []netip.Addr
 	HTTPS      *SvcParams // nil if it is not known how HTTPS is served
 	Shares     *Shares    // of a host of which each answer has one Service's addresses, else nil
+	ByClient   *ByClient  // nil if all clients get the same
 	*Endpoints            // of a Service with named ports or endpoints, else nil
 }
 
@@ -54,7 +55,8 @@ func (a *Addresses) Equal(b *Addresses) bool {
 
 // EqualAddresses reports whether both are the same without the names below them, which hosts do not have.
 func (a *Addresses) EqualAddresses(b *Addresses) bool {
-	return slices.Equal(a.V4, b.V4) && slices.Equal(a.V6, b.V6) && a.HTTPS.equal(b.HTTPS) && a.Shares.equal(b.Shares)
+	return slices.Equal(a.V4, b.V4) && slices.Equal(a.V6, b.V6) && a.HTTPS.equal(b.HTTPS) && a.Shares.equal(b.Shares) &&
+		a.ByClient.equal(b.ByClient)
 }
 
 // Union returns the union of sets, with their HTTPS parameters if all sets with addresses agree on them (D50).
@@ -75,6 +77,7 @@ func Union(sets ...*Addresses) *Addresses {
 		u.V4, u.V6 = append(u.V4, a.V4...), append(u.V6, a.V6...)
 	}
 	u.V4, u.V6 = normalize(u.V4), normalize(u.V6)
+	u.ByClient = unite(u, sets)
 	return u
 }
 
