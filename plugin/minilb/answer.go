@@ -26,7 +26,7 @@ const (
 const srvWeight = 100
 
 // answer returns the reply for a lookup. Owner names have the case of the query (D22); the server adds EDNS (D32).
-func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string, result records.Result, node *records.Node) *dns.Msg {
+func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string, result records.Result, node *records.Node, who *asker) *dns.Msg {
 	reply := new(dns.Msg)
 	reply.SetReply(state.Req)
 	reply.Authoritative = true
@@ -38,7 +38,7 @@ func (m *Minilb) answer(ctx context.Context, state *request.Request, zone string
 		if qtype == dns.TypeAAAA {
 			size = recordSize + net.IPv6len
 		}
-		reply.Answer = m.addresses(owner, qtype, node, m.limit(state, reply, size))
+		reply.Answer = m.addresses(owner, qtype, node, m.limit(state, reply, size), who)
 	case node != nil && node.Ports != nil && qtype == dns.TypeSRV:
 		m.services(reply, state, owner, node)
 		m.fit(reply, state)
@@ -100,14 +100,22 @@ func (m *Minilb) hinfo(owner string) dns.RR {
 	return &dns.HINFO{Hdr: m.header(owner, dns.TypeHINFO), Cpu: "RFC8482"}
 }
 
-// addresses returns a random sample of one family in random order, of at most limit addresses, 0 for all (D20, D23): of those
-// of one Service if the host leads to several with shares (L3).
-func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limit int) []dns.RR {
-	all := node.Addrs.Load()
-	if rrtype == dns.TypeAAAA {
-		return m.sample(owner, node, all.Draw(1).V6, limit)
+// addresses returns a random sample of one family in random order (D20, D23), or what the client is to get (L4, L5), of those of
+// one Service if the host leads to several with shares (L3): at most limit addresses, 0 for all.
+func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limit int, who *asker) []dns.RR {
+	var c *records.Client
+	if who != nil {
+		c = &who.Client
 	}
-	return m.sample(owner, node, all.Draw(0).V4, limit)
+	family := 0
+	if rrtype == dns.TypeAAAA {
+		family = 1
+	}
+	picked, varies := node.Addrs.Load().Draw(family).For(c, family == 1, limit)
+	if varies {
+		who.varies = true
+	}
+	return m.addressRecords(node, len(picked), func(i int) (string, netip.Addr) { return owner, picked[i] })
 }
 
 // bothFamilies returns samples of all addresses.

@@ -85,6 +85,9 @@ func newMinilb(conf *config.Block, glue *records.AddressSet) *Minilb {
 		outage:     func() time.Duration { return 0 },
 		restored:   func() bool { return false },
 	}
+	if conf.Options.ByClient() {
+		m.near = conf.Options.NearTable()
+	}
 	m.ready = m.index.Synced
 	m.loops = loop.New(func(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 		return plugin.NextOrFailure(pluginName, m.Next, ctx, w, r)
@@ -126,8 +129,9 @@ func (i *instance) useServer() {
 		slices.Index(dnsserver.Directives, "transfer") > slices.Index(dnsserver.Directives, pluginName)
 }
 
-// warn logs zones that no client can resolve.
+// warn logs zones that no client can resolve, and plugins that undo answers by client.
 func (i *instance) warn() {
+	i.warnOfSpoilers()
 	for _, zone := range i.conf.Options.AllZones() { // D8
 		if !i.load.covers(zone) {
 			log.Warningf("Zone %s is outside all server blocks with minilb, which get no query for it: add it to a block's zones", zone)

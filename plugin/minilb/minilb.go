@@ -12,6 +12,7 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/pkg/fall"
 	"github.com/coredns/coredns/request"
+	"github.com/gaissmai/bart"
 	"github.com/miekg/dns"
 
 	"github.com/minilb/minilb/plugin/minilb/alias"
@@ -35,9 +36,10 @@ type Minilb struct {
 	upstream   upstreamer
 	networks   []netip.Prefix // of the addresses at the end of an alias that are answered, nil for all (D30, D34)
 	fall       fall.F
-	ttl        uint32 // seconds, of answers, SOA and negative answers
-	maxAnswers int    // per family, 0 for all (D23)
-	signed     bool   // plugin dnssec signs the answers
+	ttl        uint32           // seconds, of answers, SOA and negative answers
+	maxAnswers int              // per family, 0 for all (D23)
+	near       *bart.Table[int] // rules by clients' networks (L5); nil if answers do not depend on clients
+	signed     bool             // plugin dnssec signs the answers
 
 	transferBehind bool                 // plugin transfer stands behind this one
 	ready          func() bool          // all server blocks for which plugin ready asks are synced
@@ -95,8 +97,13 @@ func (m *Minilb) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 		return m.passUnlessLoop(ctx, w, state)
 	}
 
-	reply := m.answer(ctx, state, zone, result, node)
+	who, ok := m.asker(state)
+	if !ok { // RFC 7871 §7.2.1
+		return dns.RcodeFormatError, nil
+	}
+	reply := m.answer(ctx, state, zone, result, node, who)
 	m.truncate(reply, state)
+	who.mark(reply)
 	if m.stale() {
 		ede.Add(reply, r, dns.ExtendedErrorCodeStaleAnswer, "the API server cannot be read: this is its last known state")
 	}

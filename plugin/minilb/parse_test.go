@@ -97,6 +97,19 @@ func TestParseProperties(t *testing.T) {
 		{"minilb minilb {\n exclude_nodes example.org/vps\n}", func(c *config.Block) bool { return c.Options.ExcludeNodes.String() == "example.org/vps" }},
 		{"minilb minilb {\n exclude_nodes zone in (b, a),!home\n}", func(c *config.Block) bool { return c.Options.ExcludeNodes.String() == "!home,zone in (a,b)" }},
 		{"minilb minilb {\n exclude_nodes \"zone notin (a), x = y\"\n}", func(c *config.Block) bool { return c.Options.ExcludeNodes.String() == "x=y,zone notin (a)" }},
+		{"minilb minilb {\n affinity\n}", func(c *config.Block) bool { return c.Options.Affinity && c.Options.ByClient() }},
+		{"minilb minilb {\n near 192.168.1.7/24 fd00::/64 zone b a b\n near 192.168.1.0/28 node n1.example.org\n}", func(c *config.Block) bool {
+			return reflect.DeepEqual(c.Options.Near, []config.NearRule{
+				{Clients: []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("fd00::/64")}, Zones: []string{"a", "b"}},
+				{Clients: []netip.Prefix{netip.MustParsePrefix("192.168.1.0/28")}, Nodes: []string{"n1.example.org"}},
+			}) && c.Options.ByClient() && c.Options.NearZones() && c.Options.NearNodes()
+		}},
+		{"minilb minilb {\n near ::/0 zone zone node\n}", func(c *config.Block) bool {
+			return slices.Equal(c.Options.Near[0].Zones, []string{"node", "zone"}) && c.Options.NearZones() && !c.Options.NearNodes()
+		}},
+		{"minilb minilb", func(c *config.Block) bool {
+			return !c.Options.ByClient() && !c.Options.NearZones() && !c.Options.NearNodes()
+		}},
 		{"minilb minilb {\n probe\n}", func(c *config.Block) bool { return c.Options.Probe == time.Second }},
 		{"minilb minilb {\n probe 100ms\n}", func(c *config.Block) bool { return c.Options.Probe == 100*time.Millisecond }},
 		{"minilb minilb {\n snapshot /tmp/snapshot\n}", func(c *config.Block) bool { return c.Snapshot == "/tmp/snapshot" }},
@@ -134,7 +147,7 @@ func TestParseErrors(t *testing.T) {
 		{"minilb minilb 0/25.2.0.192.in-addr.arpa", "want whole octets or nibbles"},
 		{"minilb minilb {\n https on\n}", `https: got "on", want no argument`},
 		{"minilb minilb\nminilb lan", "once per Server Block"},
-		{"minilb minilb {\n colour red\n}", `Testfile:2 - Error during parsing: unknown property "colour": want one of addresses, claim, class,`},
+		{"minilb minilb {\n colour red\n}", `Testfile:2 - Error during parsing: unknown property "colour": want one of addresses, affinity, claim, class,`},
 		{"minilb minilb {\n kubeconfig\n}", "kubeconfig: got nothing, want PATH [CONTEXT]"},
 		{"minilb minilb {\n kubeconfig a b c\n}", `kubeconfig: got "a b c", want PATH [CONTEXT]`},
 		{"minilb minilb {\n class\n}", "class: got nothing, want NAME"},
@@ -180,6 +193,20 @@ func TestParseErrors(t *testing.T) {
 		{"minilb minilb {\n ns fe80::1%eth0\n}", `ns: "fe80::1%eth0" is not an address that clients can reach`},
 		{"minilb minilb {\n ns a_b!\n}", `ns: "a_b!": it is not a DNS name`},
 		{"minilb minilb {\n ns dns.example.org 192.0.2.1\n}", "want either names or addresses"},
+		{"minilb minilb {\n affinity on\n}", `affinity: got "on", want no argument`},
+		{"minilb minilb {\n affinity\n affinity\n}", "affinity is given twice"},
+		{"minilb minilb {\n near\n}", "near: got nothing, want CIDR... zone|node NAME..."},
+		{"minilb minilb {\n near 192.168.1.0/24\n}", `near: got "192.168.1.0/24", want CIDR... zone|node NAME...`},
+		{"minilb minilb {\n near 192.168.1.0/24 zone\n}", `near: got "192.168.1.0/24 zone", want CIDR... zone|node NAME...`},
+		{"minilb minilb {\n near zone a\n}", `near: got "zone a", want CIDR... zone|node NAME...`},
+		{"minilb minilb {\n near 192.168.1.1 zone a\n}", `near: "192.168.1.1" is not a CIDR such as 192.168.1.0/24 or fd00::/64`},
+		{"minilb minilb {\n near ::ffff:192.168.1.0/120 zone a\n}", `near: "::ffff:192.168.1.0/120" is not a CIDR`},
+		{"minilb minilb {\n near 192.168.1.0/24,10.0.0.0/8 zone a\n}", "near: got \"192.168.1.0/24,10.0.0.0/8 zone a\": separate by spaces"},
+		{"minilb minilb {\n near 192.168.1.0/24 192.168.1.7/24 zone a\n}", "near: 192.168.1.0/24 is given twice: want each network once"},
+		{"minilb minilb {\n near 192.168.1.0/24 zone a\n near 192.168.1.0/24 node b\n}", "near: 192.168.1.0/24 is given twice: want each network once"},
+		{"minilb minilb {\n near 192.168.1.0/24 zone a/b\n}", `near: "a/b" cannot be a zone`},
+		{"minilb minilb {\n near 192.168.1.0/24 zone \"\"\n}", `near: "" cannot be a zone`},
+		{"minilb minilb {\n near 192.168.1.0/24 node A_b\n}", `near: "A_b" cannot be a node`},
 		{"minilb minilb {\n exclude_nodes\n}", "exclude_nodes: got nothing, want a SELECTOR of labels such as example.org/vps"},
 		{"minilb minilb {\n exclude_nodes \"\"\n}", "exclude_nodes: got nothing, want a SELECTOR"},
 		{"minilb minilb {\n exclude_nodes a b\n}", `exclude_nodes: "a b" is not a label selector such as example.org/vps or "zone in (a, b)": `},

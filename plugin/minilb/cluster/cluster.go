@@ -72,7 +72,8 @@ func (c *Cluster) Require(o *config.Options, identity bool) {
 	f.Classes = config.Distinct(f.Classes)
 	f.HostAnnotations = config.Distinct(slices.Concat(f.HostAnnotations, o.HostAnnotations))
 	f.HTTPS = f.HTTPS || o.HTTPS
-	f.Nodes = f.Nodes || o.Probe != 0 || o.ExcludeNodes != nil
+	f.Nodes = f.Nodes || o.Probe != 0 || o.ExcludeNodes != nil || o.NearNodes()
+	f.Zones = f.Zones || o.NearZones()
 	f.Identity = f.Identity || identity
 	c.namespaceNames = c.namespaceNames || o.Gateways && o.Services && len(o.Zones) > 0
 }

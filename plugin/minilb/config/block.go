@@ -72,7 +72,7 @@ func ParseBlock(d *caddyfile.Dispenser, keys []string, resolve func(path string)
 			if parse == nil {
 				return nil, d.Errf("unknown property %q: want one of %s", name, strings.Join(PropertyNames(), ", "))
 			}
-			if given[name] && name != "claim" {
+			if given[name] && name != "claim" && name != "near" {
 				return nil, d.Errf("%s is given twice: want it once", name)
 			}
 			given[name] = true

@@ -125,7 +125,7 @@ func UnknownVariable(name string) string { return unknownVariable + name + unkno
 func NameVariables(text string) string { return strings.ReplaceAll(text, unknownVariable, "") }
 
 // ofServer are the properties that decide nothing about which names there are and what they lead to.
-var ofServer = []string{"kubeconfig", "ttl", "max_answers", "ns", "probe", "startup_timeout", "snapshot"}
+var ofServer = []string{"kubeconfig", "ttl", "max_answers", "ns", "near", "probe", "startup_timeout", "snapshot"}
 
 func checkVariables(words ...string) error {
 	for _, word := range words {

@@ -33,6 +33,8 @@ type Options struct {
 	NoIPv4, NoIPv6  bool           // leave out the addresses of a family (D20b)
 	HTTPS           bool           // find out how HTTPS is served (D50)
 	Probe           time.Duration  // how often endpoints are probed, 0 for never
+	Affinity        bool           // Services with sessionAffinity ClientIP are answered in an order of each client's own (L4)
+	Near            []NearRule     // which endpoints are near which clients (L5)
 	// ExcludeNodes selects the nodes whose endpoints are answered only where there is no other (L6); nil for none.
 	ExcludeNodes labels.Selector
 }

@@ -79,11 +79,11 @@ var properties = map[string]func(b *Block, args []string) error{
 			return err
 		}
 		for _, arg := range args {
-			network, err := netip.ParsePrefix(arg)
-			if err != nil || network.Addr().Is4In6() {
-				return fmt.Errorf("%q is not a CIDR such as 192.168.1.0/24 or fd00::/64", arg)
+			network, err := parseNetwork(arg)
+			if err != nil {
+				return err
 			}
-			b.Options.Addresses = append(b.Options.Addresses, network.Masked())
+			b.Options.Addresses = append(b.Options.Addresses, network)
 		}
 		return nil
 	},
@@ -98,6 +98,8 @@ var properties = map[string]func(b *Block, args []string) error{
 		b.Options.ExcludeNodes = selector
 		return nil
 	},
+	"affinity": func(b *Block, args []string) error { return set(&b.Options.Affinity, args) }, // L4
+	"near":     parseNear,
 	"kubeconfig": func(b *Block, args []string) error {
 		if len(args) != 1 && len(args) != 2 {
 			return wants(args, "PATH [CONTEXT]")

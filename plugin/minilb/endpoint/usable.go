@@ -169,7 +169,21 @@ func Addresses(o *config.Options, u *Usable, offered object.ServicePorts) *recor
 	}
 	answered.Endpoints = records.NewEndpoints(answered, hosts, u.namedPorts(labels, offered.Named))
 	answered.HTTPS = u.binding(offered.HTTPS)
+	answered.ByClient = records.NewByClient(answered, offered.Affinity, u.near(o.Near))
 	return answered
+}
+
+// near returns the addresses that are near the clients of each rule (L5).
+func (u *Usable) near(rules []config.NearRule) [][]netip.Addr {
+	near := make([][]netip.Addr, len(rules))
+	for i := range u.Entries {
+		for r := range rules {
+			if rules[r].Has(u.Entries[i].Zone, u.Entries[i].Node) {
+				near[r] = append(near[r], u.Entries[i].Addr)
+			}
+		}
+	}
+	return near
 }
 
 // pod is the usable entries of a pod: at most one address of each family, or it is unsure whether all are the same pod's.

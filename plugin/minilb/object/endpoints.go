@@ -14,6 +14,7 @@ type Endpoint struct {
 	Hostname   string // in lower case; "" for none
 	Conditions Conditions
 	Node       string // that it runs on; "" if that does not matter
+	Zone       string // that it is in, such as a rack or a site; likewise
 	Pod        uint32 // a number for the pod that it is, which others may have
 }
 
@@ -41,6 +42,7 @@ func (e *Endpoint) Compare(o *Endpoint) int {
 		strings.Compare(e.Hostname, o.Hostname),
 		cmp.Compare(e.Pod, o.Pod),
 		strings.Compare(e.Node, o.Node),
+		strings.Compare(e.Zone, o.Zone),
 	)
 }
 
@@ -49,6 +51,7 @@ type Endpoints struct {
 	Packed    []byte   `json:",omitzero"` // of each the address, of 4 or 16 bytes, and its conditions
 	Hostnames []string `json:",omitzero"` // of each; nil if none has one
 	Nodes     []string `json:",omitzero"` // of each; nil if they do not matter
+	Zones     []string `json:",omitzero"` // likewise
 	Pods      []uint32 `json:",omitzero"` // of each; nil if none is known
 	Width     int      `json:",omitzero"` // of each of the packed
 }
@@ -64,16 +67,9 @@ func Pack(all []Endpoint) Endpoints {
 	for i := range all {
 		e.Packed = append(append(e.Packed, all[i].Addr.AsSlice()...), byte(all[i].Conditions))
 	}
-	if slices.ContainsFunc(all, func(of Endpoint) bool { return of.Hostname != "" }) {
-		for i := range all {
-			e.Hostnames = append(e.Hostnames, all[i].Hostname)
-		}
-	}
-	if slices.ContainsFunc(all, func(of Endpoint) bool { return of.Node != "" }) {
-		for i := range all {
-			e.Nodes = append(e.Nodes, all[i].Node)
-		}
-	}
+	e.Hostnames = column(all, func(of *Endpoint) string { return of.Hostname })
+	e.Nodes = column(all, func(of *Endpoint) string { return of.Node })
+	e.Zones = column(all, func(of *Endpoint) string { return of.Zone })
 	if slices.ContainsFunc(all, func(of Endpoint) bool { return of.Pod != NoPod }) {
 		e.Pods = make([]uint32, len(all))
 		for i := range all {
@@ -81,6 +77,18 @@ func Pack(all []Endpoint) Endpoints {
 		}
 	}
 	return e
+}
+
+// column returns a text of each endpoint, nil if all are "".
+func column(all []Endpoint, text func(*Endpoint) string) []string {
+	if !slices.ContainsFunc(all, func(e Endpoint) bool { return text(&e) != "" }) {
+		return nil
+	}
+	texts := make([]string, len(all))
+	for i := range all {
+		texts[i] = text(&all[i])
+	}
+	return texts
 }
 
 func (e *Endpoints) Len() int { return len(e.Packed) / max(1, e.Width) }
@@ -97,6 +105,9 @@ func (e *Endpoints) All() iter.Seq[Endpoint] {
 			}
 			if e.Nodes != nil {
 				next.Node = e.Nodes[i]
+			}
+			if e.Zones != nil {
+				next.Zone = e.Zones[i]
 			}
 			if e.Pods != nil {
 				next.Pod = e.Pods[i]

@@ -70,6 +70,9 @@ func NewEndpointSlice(obj *discoveryv1.EndpointSlice, f *Fields) *EndpointSlice 
 		if f.Nodes {
 			next.Node = intern(ptr.Deref(e.NodeName, ""))
 		}
+		if f.Zones {
+			next.Zone = intern(ptr.Deref(e.Zone, ""))
+		}
 		all = append(all, next)
 	}
 	s.Endpoints = Pack(all)

@@ -21,7 +21,7 @@ func TestReduceSlice(t *testing.T) {
 		},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Endpoints: []discoveryv1.Endpoint{
-			{Addresses: []string{"10.0.0.1", "10.0.0.2"}, NodeName: new("n1")}, // E7: the first alone counts
+			{Addresses: []string{"10.0.0.1", "10.0.0.2"}, NodeName: new("n1"), Zone: new("z1")}, // E7: the first alone counts
 			{Addresses: nil},
 			{Addresses: []string{"not an address"}},
 			{Addresses: []string{"fd00::1"}},
@@ -40,15 +40,17 @@ func TestReduceSlice(t *testing.T) {
 		t.Errorf("got endpoints %v, want 10.0.0.1 alone", got)
 	}
 	for name, tc := range map[string]struct {
-		f    Fields
-		want string
+		f          Fields
+		node, zone string
 	}{
-		"nobody asks for nodes": {Fields{}, ""},
-		"to be shown":           {Fields{Nodes: true}, "n1"},
+		"nobody asks": {Fields{}, "", ""},
+		"for nodes":   {Fields{Nodes: true}, "n1", ""},
+		"for zones":   {Fields{Zones: true}, "", "z1"}, // L5
+		"for the two": {Fields{Nodes: true, Zones: true}, "n1", "z1"},
 	} {
 		for e := range NewEndpointSlice(obj, &tc.f).Endpoints.All() {
-			if e.Node != tc.want {
-				t.Errorf("%s: got node %q, want %q", name, e.Node, tc.want)
+			if e.Node != tc.node || e.Zone != tc.zone {
+				t.Errorf("%s: got node %q and zone %q, want %q and %q", name, e.Node, e.Zone, tc.node, tc.zone)
 			}
 		}
 	}

@@ -44,6 +44,7 @@ type Fields struct {
 	Unexposed       bool     // Services that are not exposed keep their hosts, too
 	HTTPS           bool     // how Services serve HTTPS (D50)
 	Nodes           bool     // on which node each endpoint is
+	Zones           bool     // in which zone
 	Annotations     bool     // labels and annotations, for an inspection
 	Identity        bool     // UID and generation of objects that claim hosts, and what is wrong with their labels and annotations
 }

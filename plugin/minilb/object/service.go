@@ -24,14 +24,15 @@ type Service struct {
 	Rejected []string `json:",omitzero"` // what is wrong with the annotations that these are from
 }
 
-// ServicePorts is what a Service says of its ports.
+// ServicePorts is what a Service says of its ports, and of who is to get to which endpoint.
 type ServicePorts struct {
-	Named string `json:",omitzero"` // those with names, as in "_https._tcp _dns._udp", if it is served
-	HTTPS *HTTPS `json:",omitzero"` // nil if it does not serve HTTPS, or nobody asks
+	Named    string `json:",omitzero"` // those with names, as in "_https._tcp _dns._udp", if it is served
+	HTTPS    *HTTPS `json:",omitzero"` // nil if it does not serve HTTPS, or nobody asks
+	Affinity bool   `json:",omitzero"` // its sessionAffinity is ClientIP (L4), if it is served
 }
 
 func (o ServicePorts) Equal(p ServicePorts) bool {
-	return o == p || o.Named == p.Named && reflect.DeepEqual(o.HTTPS, p.HTTPS)
+	return o == p || o.Named == p.Named && o.Affinity == p.Affinity && reflect.DeepEqual(o.HTTPS, p.HTTPS)
 }
 
 // Exposed reports whether the Service, which may be nil, is one of the class or, where those count, of none, or has the label that
@@ -54,6 +55,7 @@ func NewService(obj *corev1.Service, f *Fields) *Service {
 	exposed := slices.ContainsFunc(f.Classes, func(class string) bool { return s.Exposed(class, class == "") })
 	if exposed {
 		s.Named = namedPortsOf(obj.Spec.Ports[:min(maxPorts, len(obj.Spec.Ports))])
+		s.Affinity = obj.Spec.SessionAffinity == corev1.ServiceAffinityClientIP
 	}
 	if exposed {
 		s.TTL, s.Share = ttlOf(obj.Annotations, &s.Rejected), shareOf(obj.Annotations, &s.Rejected)

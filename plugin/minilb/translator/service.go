@@ -63,6 +63,7 @@ func (s *serviceState) expose(service *object.Service, store int) {
 	if !s.options.HTTPS {
 		ports.HTTPS = nil
 	}
+	ports.Affinity = ports.Affinity && s.options.Affinity
 	e := s.exposed[key]
 	known := e != nil
 	if !known {

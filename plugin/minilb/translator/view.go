@@ -80,6 +80,7 @@ type Endpoint struct {
 	Addr     netip.Addr `json:"address"`
 	Hostname string     `json:"hostname"` // its own label, "" if it has none
 	Node     string     `json:"node"`     // "" if its slice names none
+	Zone     string     `json:"zone"`     // likewise, or if no line of near names zones (L5)
 	State    string     `json:"state"`    // one of object's
 	Answered bool       `json:"answered"` // it is among the addresses that the Service is answered with
 	Excluded bool       `json:"excluded"` // its node is excluded: it is answered only if there is no other of its family (L6)
@@ -116,7 +117,7 @@ func (v *View) Service(namespace, name string) (ServiceStatus, bool) {
 	answered := e.addrs.Load()
 	for _, of := range all {
 		s.Endpoints = append(s.Endpoints, Endpoint{
-			Service: key.String(), Addr: of.Addr, Hostname: of.Hostname, Node: of.Node,
+			Service: key.String(), Addr: of.Addr, Hostname: of.Hostname, Node: of.Node, Zone: of.Zone,
 			State: of.Conditions.String(), Excluded: excluded[of.Node],
 			Answered: u.Has(&of) && answered.Has(of.Addr) && (!excluded[of.Node] || only[endpoint.Family(of.Addr)]),
 		})
