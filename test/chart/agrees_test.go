@@ -30,6 +30,9 @@ var properties = []struct {
 	{"plugin.claims[0].from={%s}", "minilb minilb {\nclaim x.org from %s\n", []string{"shop"}, []string{"Shop", "a.b"}},
 	{"plugin.addresses={%s}", "minilb minilb {\naddresses %s\n", []string{"192.168.1.0/24", "0.0.0.0/0", "10.0.0.1/32", "fd00::/64", "::/0"}, []string{"10.0.0.1", "10.0.0.0/33", "fd00::/129", "lan", "10.0.0.0-10.0.0.9"}},
 	{"plugin.excludeNodes=%s", "minilb minilb {\nexclude_nodes %s\n", []string{"example.org/vps", "!home", "zone!=a", "zone in (a)", "site == b", "x=", "a.b-c_d"}, []string{"a b", "a_/b", "zone in a", "=", "a/b/c", "a=b=c", "zone in ()b"}},
+	{"plugin.near[0].clients={%s}", "minilb minilb {\nnear %s zone a\n", []string{"192.168.1.0/24", "fd00::/64", "0.0.0.0/0"}, []string{"10.0.0.1", "10.0.0.0/33", "lan"}},
+	{"plugin.near[0].zones={%s}", "minilb minilb {\nnear 10.0.0.0/8 zone %s\n", []string{"attic", "eu-1.A_b", "zone"}, []string{"a/b", "-a", strings.Repeat("a", 64)}},
+	{"plugin.near[1].nodes={%s}", "minilb minilb {\nnear 10.0.0.0/8 node %s\n", []string{"n1", "n1.example.org", "node"}, []string{"N1", "a_b", "a..b"}},
 	{"plugin.ns={%s}", "minilb minilb {\nns %s\n", []string{"192.0.2.53", "fd00::1", "ns.example.org"}, []string{"0.0.0.0", "::", "224.0.0.1", "ff02::1", "a_b.org", "fe80::1%eth0"}},
 	{"plugin.ttl=%s", "minilb minilb {\nttl %s\n", []string{"0", "3600"}, []string{"3601", "-1", "1.5"}},
 	{"plugin.maxAnswers=%s", "minilb minilb {\nmax_answers %s\n", []string{"0", "65535"}, []string{"65536", "-1", "many"}},
@@ -50,7 +53,7 @@ func TestSchemaAgrees(t *testing.T) {
 		return setup(caddy.NewTestController("dns", fmt.Sprintf(block, value)+"kubeconfig "+kubeconfig+"\n}"))
 	}
 	for round := range 9 {
-		base := "plugin.claims[0].suffixes={x.org}"
+		base := "plugin.claims[0].suffixes={x.org},plugin.near[0].clients={10.0.0.0/8},plugin.near[0].zones={a},plugin.near[1].clients={10.0.0.0/8},plugin.near[1].nodes={a}"
 		taken, not, refusals := []string{base}, []string{base}, []string{""}
 		for _, p := range properties {
 			if round < len(p.takes) {

@@ -26,6 +26,9 @@ claim shop.example.org shop.example.net from shop
 claim .
 addresses 192.168.1.0/24 fd00::/64
 exclude_nodes example.org/vps, zone in (a, b)
+affinity
+near 192.168.1.0/24 fd00:1::/64 zone attic cellar
+near 192.168.2.0/24 node node1.example.org
 ttl 0
 max_answers 8
 ns 192.0.2.53

@@ -146,6 +146,10 @@
 {{- end -}}
 {{- with $plugin.addresses }}{{ $lines = append $lines (printf "addresses %s" (join " " .)) }}{{ end -}}
 {{- with $plugin.excludeNodes }}{{ $lines = append $lines (printf "exclude_nodes %s" .) }}{{ end -}}
+{{- if $plugin.affinity }}{{ $lines = append $lines "affinity" }}{{ end -}}
+{{- range $plugin.near -}}
+{{- $lines = append $lines (printf "near %s %s %s" (join " " .clients) (ternary "zone" "node" (hasKey . "zones")) (join " " (.zones | default .nodes))) -}}
+{{- end -}}
 {{- range list "ttl" "maxAnswers" -}}
 {{- $value := index $plugin . -}}
 {{- if not (kindIs "invalid" $value) }}{{ $lines = append $lines (printf "%s %d" (snakecase .) (int $value)) }}{{ end -}}
