@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/minilb/minilb/cmd/minilb/explain"
@@ -24,9 +25,12 @@ JSON is for each name {"name", "summary", "zone", "about", "notes":
  [text], "claims": [{"kind", "namespace", "name", "created", "host", "verdict",
    "leads": [text], "why", "parents": [{"parent", "why",
      "listeners": [{"name", "hostname", "port", "why"}]}]}],
- "endpoints": [{"service", "address", "hostname", "node", "state", "answered"}],
- "answer": {"rcode", "own", "a", "aaaa", "cname", "srv", "ptr"}}; "rcode" is
-empty for a name that is passed on, "why" if no reason is needed.`,
+ "endpoints": [{"service", "address", "hostname", "node", "zone", "state",
+   "answered", "excluded"}],
+ "answer": {"rcode", "own", "a", "aaaa", "cname", "srv", "ptr"},
+ "client": {"network", "a", "aaaa", "ordered", "why": [text]}}; "rcode" is
+empty for a name that is passed on, "why" if no reason is needed; "client" is
+null without -client.`,
 	example:   "minilb explain -corefile /etc/minilb/Corefile mqtt.example.org",
 	arguments: "NAME...",
 }
@@ -35,6 +39,12 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	flags := flag.NewFlagSet("explain", flag.ContinueOnError)
 	cluster := clusterFlags(flags)
 	from := addCorefileFlags(flags)
+	var network netip.Prefix
+	flags.Func("client", "`address` of a client: what it gets, and why; or the network that its\n"+
+		"resolver sends (EDNS client subnet) (default none)", func(text string) (err error) {
+		network, err = explain.ParseClient(text)
+		return err
+	})
 	format := flags.String("o", "text", "output `format`: text or json")
 	if err := parse(flags, args, stdout, explainHelp); err != nil {
 		return err
@@ -63,7 +73,7 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return misused("explain", "%v", err)
 	}
-	explanations, err := explain.Explain(ctx, config, client, corefile, names)
+	explanations, err := explain.Explain(ctx, config, client, corefile, names, network)
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,7 @@ func TestHelp(t *testing.T) {
 		"controller": "class cleanup context corefile default-class domain events health kubeconfig pods resync v within",
 		"routes":     "apply asn cleanup context dns-service domain gateway interface kubeconfig nodes-in o pods subnet watch within",
 		"check":      "class context controller-account corefile default-class dns-account domain kubeconfig nodes-in o pods server within",
-		"explain":    "class context corefile default-class domain kubeconfig o",
+		"explain":    "class client context corefile default-class domain kubeconfig o",
 		"policy":     "class context corefile default-class domain from kubeconfig",
 		"version":    "",
 	}

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -130,11 +131,17 @@ func newCluster(t *testing.T, text, manifest string) *testCluster {
 // explain explains a name as the command does.
 func (c *testCluster) explain(t *testing.T, name string) *Explanation {
 	t.Helper()
+	return c.explainFor(t, name, netip.Prefix{})
+}
+
+// explainFor is explain for a client in a network.
+func (c *testCluster) explainFor(t *testing.T, name string, network netip.Prefix) *Explanation {
+	t.Helper()
 	names, err := Names([]string{name}, c.corefile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := explain(t.Context(), c.client, c.corefile, names, func(options ...config.Options) ([]*inspect.DryRun, error) {
+	all, err := explain(t.Context(), c.client, c.corefile, names, network, func(options ...config.Options) ([]*inspect.DryRun, error) {
 		return inspect.Objects(c.objects, c.corefile.Covered, options...)
 	})
 	if err != nil {

@@ -34,6 +34,7 @@ type Explanation struct {
 	Endpoints []translator.Endpoint    `json:"endpoints"` // of the Services behind the name
 	Shares    []translator.ShareStatus `json:"shares"`    // of the answers, if each is made of one Service's addresses (L3)
 	Answer    Answer                   `json:"answer"`
+	Client    *Client                  `json:"client"` // nil if nobody asks about one
 }
 
 // The rcodes of an Answer.
@@ -55,17 +56,18 @@ type Answer struct {
 }
 
 // Explain explains the names, each as the server block answers it that is asked for it. It reads the cluster once for all
-// plugin blocks that answer for the names; the client is for what the server does not read, and may be refused everything.
+// plugin blocks that answer for the names; the client is for what the server does not read, and may be refused everything. It says
+// what somebody in the network gets, if that is valid.
 func Explain(
-	ctx context.Context, cluster *rest.Config, client kubernetes.Interface, corefile *config.Corefile, names []Name,
+	ctx context.Context, cluster *rest.Config, client kubernetes.Interface, corefile *config.Corefile, names []Name, network netip.Prefix,
 ) ([]*Explanation, error) {
-	return explain(ctx, client, corefile, names, func(options ...config.Options) ([]*inspect.DryRun, error) {
+	return explain(ctx, client, corefile, names, network, func(options ...config.Options) ([]*inspect.DryRun, error) {
 		return inspect.Cluster(ctx, cluster, corefile.Covered, options...)
 	})
 }
 
 func explain(
-	ctx context.Context, client kubernetes.Interface, corefile *config.Corefile, names []Name,
+	ctx context.Context, client kubernetes.Interface, corefile *config.Corefile, names []Name, network netip.Prefix,
 	run func(...config.Options) ([]*inspect.DryRun, error),
 ) ([]*Explanation, error) {
 	var blocks []int
@@ -83,7 +85,7 @@ func explain(
 	for _, name := range names {
 		n, elsewhere := corefile.BlockOf(name.Canonical)
 		e := &explainer{
-			corefile: corefile, block: corefile.Blocks[n], seen: runs[slices.Index(blocks, n)], client: client, name: name.Canonical,
+			corefile: corefile, block: corefile.Blocks[n], seen: runs[slices.Index(blocks, n)], client: client, name: name.Canonical, network: network,
 		}
 		e.explain(ctx, name.Note, elsewhere)
 		all = append(all, &e.Explanation)
@@ -96,7 +98,8 @@ type explainer struct {
 	block    *config.Block
 	seen     *inspect.DryRun
 	client   kubernetes.Interface
-	name     string // canonical
+	name     string       // canonical
+	network  netip.Prefix // of a client; invalid for none
 	Explanation
 }
 
@@ -141,6 +144,9 @@ func (e *explainer) explain(ctx context.Context, note, elsewhere string) {
 		e.Summary = fmt.Sprintf("minilb is not asked for it: the Corefile's server block of %s answers, and has no minilb.", cmp.Or(hostname.Plain(elsewhere), "."))
 		e.Answer = Answer{}
 	}
+	if e.network.IsValid() {
+		e.whatGets(e.network, node)
+	}
 	if note != "" {
 		e.Notes = append(e.Notes, note)
 	}
@@ -173,6 +179,9 @@ func (e *Explanation) fill() {
 	}
 	e.Answer.A, e.Answer.AAAA, e.Answer.SRV = orEmpty(e.Answer.A), orEmpty(e.Answer.AAAA), orEmpty(e.Answer.SRV)
 	e.Answer.PTR = orEmpty(e.Answer.PTR)
+	if c := e.Client; c != nil {
+		c.A, c.AAAA, c.Why = orEmpty(c.A), orEmpty(c.AAAA), orEmpty(c.Why)
+	}
 }
 
 // relative adds a note to a name without a dot if the first zone has it: such a host in an annotation is relative (I10).

@@ -81,7 +81,7 @@ func causes() (all []string) {
 
 // fields collects the paths of a type's fields as JSON names them.
 func fields(of reflect.Type, path string, all map[string]bool) {
-	if of.Kind() == reflect.Slice {
+	if of.Kind() == reflect.Slice || of.Kind() == reflect.Pointer {
 		of = of.Elem()
 	}
 	if of.Kind() != reflect.Struct {

@@ -109,6 +109,10 @@ func (x *Explanation) Text(w io.Writer, apart bool) error {
 	}
 	p.title = "Answers"
 	p.answers(&x.Answer)
+	if x.Client != nil {
+		p.title = "Client"
+		p.client(x.Client)
+	}
 	_, err := io.WriteString(w, p.String())
 	return err
 }
@@ -157,7 +161,7 @@ func (p *page) claim(c *inspect.ClaimStatus, name string) {
 func (p *page) endpoints(all []translator.Endpoint) {
 	several := slices.ContainsFunc(all, func(at translator.Endpoint) bool { return at.Service != all[0].Service })
 	var rows [][]string
-	var widths [5]int
+	var widths [6]int
 	for _, at := range all {
 		row := []string{at.Addr.String(), "answered", at.State}
 		if !at.Answered {
@@ -170,6 +174,9 @@ func (p *page) endpoints(all []translator.Endpoint) {
 			row = append(row, at.Service)
 		}
 		row = append(row, at.Node)
+		if at.Zone != "" {
+			row = append(row, at.Zone)
+		}
 		for i, cell := range row {
 			row[i] = printable.Line(cell) // a node may be called anything
 			widths[i] = max(widths[i], len(row[i]))
