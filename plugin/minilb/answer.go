@@ -111,8 +111,9 @@ func (m *Minilb) addresses(owner string, rrtype uint16, node *records.Node, limi
 	if rrtype == dns.TypeAAAA {
 		family = 1
 	}
-	picked, varies := node.Addrs.Load().Draw(family).For(c, family == 1, limit)
-	if varies {
+	all, drawn := node.Addrs.Load().Draw(c, family)
+	picked, varies := all.For(c, family == 1, limit)
+	if drawn || varies {
 		who.varies = true
 	}
 	return m.addressRecords(node, len(picked), func(i int) (string, netip.Addr) { return owner, picked[i] })

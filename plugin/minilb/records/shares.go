@@ -34,13 +34,19 @@ func (s *Shares) Add(family int, of *Addresses, weight uint16) {
 	s[family] = append(s[family], Share{&addrs, upTo})
 }
 
-// Draw returns what an answer has its addresses of a family from: one of the shares, or a itself if there are none.
-func (a *Addresses) Draw(family int) *Addresses {
+// Draw returns what an answer has its addresses of a family from: one of the shares, or a itself if there are none. If clients have
+// affinity to the endpoints of all shares (L4), each of them draws the same one as long as the weights are the same; then others
+// may draw another. A nil client is none in particular.
+func (a *Addresses) Draw(c *Client, family int) (of *Addresses, varies bool) {
 	if a.Shares == nil || a.Shares[family] == nil {
-		return a
+		return a, false
 	}
 	shares := a.Shares[family]
-	return pick(shares, rand.Uint32N(shares[len(shares)-1].upTo))
+	sum := shares[len(shares)-1].upTo
+	if c != nil && c.Network.IsValid() && !slices.ContainsFunc(shares, func(s Share) bool { return !s.Addrs.Affinity() }) {
+		return pick(shares, uint32(mix(hashClient(c.Network))%uint64(sum))), true
+	}
+	return pick(shares, rand.Uint32N(sum)), false
 }
 
 // pick returns the share that a number below the sum of all weights stands for.

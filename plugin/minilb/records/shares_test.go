@@ -26,7 +26,7 @@ func TestDraw(t *testing.T) {
 		counts := make([]int, len(weights))
 		for range rounds {
 			counts[which(pick(a.Shares[1], source.Uint32N(uint32(sum))))]++
-			if i := which(a.Draw(1)); weights[i] == 0 {
+			if i := which(drawn(a, 1)); weights[i] == 0 {
 				t.Fatalf("weights %v: share %d is drawn", weights, i)
 			}
 		}
@@ -36,12 +36,57 @@ func TestDraw(t *testing.T) {
 				t.Errorf("weights %v: share %d is drawn %d times of %d", weights, i, n, rounds)
 			}
 		}
-		if a.Draw(0) != a {
+		if drawn(a, 0) != a {
 			t.Errorf("weights %v: the other family has shares", weights)
 		}
 	}
-	if a := NewAddresses(); a.Draw(0) != a || a.Draw(1) != a {
+	if a := NewAddresses(); drawn(a, 0) != a || drawn(a, 1) != a {
 		t.Error("there are no shares, and one is drawn")
+	}
+}
+
+// drawn returns what no client in particular draws.
+func drawn(a *Addresses, family int) *Addresses {
+	of, _ := a.Draw(nil, family)
+	return of
+}
+
+// L3, L4: a client that has affinity to all Services draws the same one each time, and all clients together by the weights.
+func TestDrawByClient(t *testing.T) {
+	const clients = 10_000
+	with := func(affinity ...bool) *Addresses {
+		a := &Addresses{Shares: &Shares{}}
+		for i, is := range affinity {
+			of := NewAddresses(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}))
+			of.ByClient = NewByClient(of, is, nil)
+			a.Shares.Add(0, of, []uint16{9, 1}[i])
+		}
+		return a
+	}
+	a, second := with(true, true), 0
+	for i := range clients {
+		c := &Client{Network: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, byte(i >> 8), byte(i)}), 32), Rule: -1}
+		first, varies := a.Draw(c, 0)
+		if !varies {
+			t.Fatal("all clients draw the same")
+		}
+		for range 10 {
+			if again, _ := a.Draw(c, 0); again != first {
+				t.Fatalf("%v draws %v and %v", c.Network, first.V4, again.V4)
+			}
+		}
+		if first.V4[0].As4()[3] == 1 {
+			second++
+		}
+	}
+	if got := float64(second) / clients; math.Abs(got-0.1) > 0.01 {
+		t.Errorf("%v of the clients draw the Service of weight 1 of 10", got)
+	}
+	if _, varies := with(true, false).Draw(&Client{Network: netip.MustParsePrefix("192.168.1.9/32")}, 0); varies {
+		t.Error("clients have affinity to a Service without")
+	}
+	if _, varies := a.Draw(&Client{}, 0); varies {
+		t.Error("an unknown client draws as a known one")
 	}
 }
 

@@ -54,7 +54,7 @@ func (b *bench) drawn(family int) string {
 	_, node := b.index.Lookup("", "x.ex.org.")
 	answers := map[string]bool{}
 	for range 200 {
-		drawn := node.Addrs.Load().Draw(family)
+		drawn, _ := node.Addrs.Load().Draw(nil, family)
 		answers[fmt.Sprint([][]netip.Addr{drawn.V4, drawn.V6}[family])] = true
 	}
 	return strings.Join(slices.Sorted(maps.Keys(answers)), " ")
