@@ -38,7 +38,7 @@ func (c *checker) checkService(service *corev1.Service) {
 	}
 	if ours >= 0 {
 		c.status(service, strings.TrimSuffix(c.options[ours].Zones[0], "."))
-		c.unsupported(service)
+		c.unsupported(service, c.options[ours].Affinity)
 	}
 	byCilium := c.byCilium(service)
 	if byCilium {
@@ -56,13 +56,13 @@ func (c *checker) checkService(service *corev1.Service) {
 }
 
 // unsupported finds fields that have no effect (E11).
-func (c *checker) unsupported(service *corev1.Service) {
+func (c *checker) unsupported(service *corev1.Service, affinity bool) {
 	for _, field := range lb.UnsupportedFields {
 		severity := Notice
 		if field.Warning {
 			severity = Warning
 		}
-		if field.IsSet(&service.Spec) {
+		if field.IsSet(&service.Spec) && !(affinity && field.Affinity) {
 			c.addService(service, severity, field.Reason, field.Text, field.Fix)
 		}
 	}

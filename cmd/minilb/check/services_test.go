@@ -94,3 +94,13 @@ func TestArgument(t *testing.T) {
 		}
 	}
 }
+
+// L4: session affinity has an effect where the DNS servers have the property, and only there.
+func TestSessionAffinity(t *testing.T) {
+	manifest := strings.Replace(sound, "selector: {app: web}", "sessionAffinity: ClientIP, selector: {app: web}", 1)
+	for property, want := range map[string][]string{
+		"affinity": nil, "": {"notice Service shop/web UnsupportedSessionAffinity: spec.sessionAffinity has no effect: clients connect to the pods themselves; set the property affinity"},
+	} {
+		expect(t, mustRun(t, ofCluster(t, ". {\n minilb minilb {\n  "+property+"\n }\n}", manifest)).Problems, want)
+	}
+}

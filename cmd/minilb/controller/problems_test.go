@@ -88,7 +88,7 @@ func TestServiceProblems(t *testing.T) {
 		}, []string{
 			"Normal UnsupportedExternalIPs: spec.externalIPs" + unsupported + "remove it: the Service has a name, and the addresses of its pods",
 			"Normal UnsupportedLoadBalancerIP: spec.loadBalancerIP" + unsupported + "remove it: the Service has a name, and the addresses of its pods",
-			"Normal UnsupportedSessionAffinity: spec.sessionAffinity" + unsupported + "remove it, or put an Ingress or a Gateway with affinity in front",
+			"Normal UnsupportedSessionAffinity: spec.sessionAffinity" + unsupported + "set the property affinity in the Corefile, or remove it",
 			"Warning UnsupportedLoadBalancerSourceRanges: spec.loadBalancerSourceRanges" + unsupported + "remove it, and admit clients by a NetworkPolicy on the pods, as \"minilb policy\" prints it"}},
 		{"affinity to none", func(s *corev1.Service) { s.Spec.SessionAffinity = corev1.ServiceAffinityNone }, nil},
 		{"others'", foreign("metallb"), nil},

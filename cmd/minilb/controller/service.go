@@ -1,12 +1,15 @@
 package controller
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/minilb/minilb/plugin/minilb/config"
 	"github.com/minilb/minilb/plugin/minilb/informer"
 	"github.com/minilb/minilb/plugin/minilb/lb"
 	"github.com/minilb/minilb/plugin/minilb/object"
@@ -81,7 +84,7 @@ func (c *Controller) transform(full *corev1.Service) *service {
 		return nil
 	case lb.IsExposed(full):
 		s.labelled = true
-		s.keepSpec(&full.Spec)
+		c.keepSpec(s, &full.Spec)
 		return s
 	case s.seemsOurs(full, c.options.Class):
 		return s
@@ -95,14 +98,14 @@ func (c *Controller) transform(full *corev1.Service) *service {
 		s.manager = lb.StatusWriter(full.ManagedFields)
 	}
 	if c.recorder != nil {
-		s.keepSpec(&full.Spec)
+		c.keepSpec(s, &full.Spec)
 		s.ttl = max(c.options.TTL, object.TTLOf(full.Annotations))
 	}
 	return s
 }
 
 // keepSpec keeps what can be a problem.
-func (s *service) keepSpec(spec *corev1.ServiceSpec) {
+func (c *Controller) keepSpec(s *service, spec *corev1.ServiceSpec) {
 	const maxPorts = 1024 // as many as have names in DNS; a Service can have tens of thousands
 	for _, p := range spec.Ports[:min(maxPorts, len(spec.Ports))] {
 		kept := corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.Port, TargetPort: p.TargetPort}
@@ -115,8 +118,9 @@ func (s *service) keepSpec(spec *corev1.ServiceSpec) {
 		}
 	}
 	s.selects = len(spec.Selector) > 0
+	affinity := slices.ContainsFunc(c.options.Claims, func(o config.Options) bool { return o.Affinity })
 	for _, field := range lb.UnsupportedFields {
-		if !s.labelled && field.IsSet(spec) { // one of another type may need it within the cluster
+		if !s.labelled && field.IsSet(spec) && !(affinity && field.Affinity) { // one of another type may need it within the cluster
 			s.unsupported = append(s.unsupported, field)
 		}
 	}

@@ -7,6 +7,7 @@ type UnsupportedField struct {
 	Reason    string // of Events and problems
 	Warning   bool   // users rely on the field
 	Text, Fix string // one clause each
+	Affinity  bool   // it has an effect where the DNS servers have the property affinity (L4)
 	IsSet     func(*corev1.ServiceSpec) bool
 }
 
@@ -15,19 +16,19 @@ const unsupportedReason = " has no effect: clients connect to the pods themselve
 // UnsupportedFields are all of them.
 var UnsupportedFields = []*UnsupportedField{
 	{
-		"UnsupportedSessionAffinity", false, "spec.sessionAffinity" + unsupportedReason, "remove it, or put an Ingress or a Gateway with affinity in front",
+		"UnsupportedSessionAffinity", false, "spec.sessionAffinity" + unsupportedReason, "set the property affinity in the Corefile, or remove it", true,
 		func(s *corev1.ServiceSpec) bool { return s.SessionAffinity == corev1.ServiceAffinityClientIP },
 	},
 	{
-		"UnsupportedLoadBalancerSourceRanges", true, "spec.loadBalancerSourceRanges" + unsupportedReason, "remove it, and admit clients by a NetworkPolicy on the pods, as \"minilb policy\" prints it",
+		"UnsupportedLoadBalancerSourceRanges", true, "spec.loadBalancerSourceRanges" + unsupportedReason, "remove it, and admit clients by a NetworkPolicy on the pods, as \"minilb policy\" prints it", false,
 		func(s *corev1.ServiceSpec) bool { return len(s.LoadBalancerSourceRanges) > 0 },
 	},
 	{
-		"UnsupportedLoadBalancerIP", false, "spec.loadBalancerIP" + unsupportedReason, "remove it: the Service has a name, and the addresses of its pods",
+		"UnsupportedLoadBalancerIP", false, "spec.loadBalancerIP" + unsupportedReason, "remove it: the Service has a name, and the addresses of its pods", false,
 		func(s *corev1.ServiceSpec) bool { return s.LoadBalancerIP != "" },
 	},
 	{
-		"UnsupportedExternalIPs", false, "spec.externalIPs" + unsupportedReason, "remove it: the Service has a name, and the addresses of its pods",
+		"UnsupportedExternalIPs", false, "spec.externalIPs" + unsupportedReason, "remove it: the Service has a name, and the addresses of its pods", false,
 		func(s *corev1.ServiceSpec) bool { return len(s.ExternalIPs) > 0 },
 	},
 }
