@@ -150,11 +150,11 @@ status: {loadBalancer: {ingress: [{ip: 10.9.0.2}]}}
 				if strings.HasSuffix(resource, "/namespaces") {
 					resource += " " + options.Get("fieldSelector")
 				}
-				watches[resource]++
+				watches[strings.TrimSpace(resource+" "+options.Get("labelSelector"))]++
 			}
 		}
-		// One for all namespaces and one for the namespace of the other block, but for Services: what all have is there.
-		if len(watches) != 7 || slices.Max(slices.Collect(maps.Values(watches))) != 1 {
+		// One for all namespaces and one for the namespace of the other block, but for Services, by their type and by their label: what all have is there.
+		if len(watches) != 8 || slices.Max(slices.Collect(maps.Values(watches))) != 1 {
 			t.Errorf("got watches %v, want one of each kind for each set of namespaces", watches)
 		}
 	})
