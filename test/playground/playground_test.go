@@ -185,7 +185,7 @@ func (s *session) trySuggestions(t *testing.T) {
 		{" +short photos.sko.ai", `192\.0\.2\.53`},
 		{" +short library.lan.sko.ai", `10\.244\.\d+\.17`},
 		{" radio.media.minilb", `.*status: NXDOMAIN.*`},
-		{" radio.media.minilb photos.sko.ai", `Notes      Service media/radio has label minilb/ignore or k8s-gateway.dns/ignore, which makes it absent`},
+		{" radio.media.minilb photos.sko.ai", `Notes      Service media/radio has label minilb/ignore, which makes it absent`},
 		{" +answer mosquitto.automation.minilb", `mosquitto\.automation\.minilb\.\s+30\s+IN\s+A\s+10\.244\.\d+\.11`},
 	}
 	env := append(os.Environ(), "HOME="+t.TempDir()) // kubectl caches there

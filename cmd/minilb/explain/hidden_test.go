@@ -26,7 +26,7 @@ func TestHidden(t *testing.T) {
 		{"another class", minilb, service("spec: {type: LoadBalancer, loadBalancerClass: metallb}"), nil,
 			`Service shop/db is of class "metallb", want "minilb": the class of a Service cannot be changed while it is a LoadBalancer, so make it anew, or give it type ClusterIP in between`},
 		{"ignored", minilb, strings.Replace(service("spec: {type: LoadBalancer, loadBalancerClass: minilb}"), "name: db", "name: db, labels: {minilb/ignore: \"true\"}", 1), nil,
-			"Service shop/db has label minilb/ignore or k8s-gateway.dns/ignore, which makes it absent"},
+			"Service shop/db has label minilb/ignore, which makes it absent"},
 		{"not read", ". {\n minilb minilb {\n  namespaces dev\n }\n}", db, nil, `Service shop/db is not read: namespace "shop" is not among those of the property namespaces`},
 		{"forbidden", minilb, db, forbidden, `Service shop/db is not one of class "minilb"; it cannot be read to say more: services "db" is forbidden: no`},
 		{"absent", minilb, "\n---\nkind: Namespace\napiVersion: v1\nmetadata: {name: x}", nil, "Service shop/db does not exist"},

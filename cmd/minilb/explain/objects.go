@@ -30,7 +30,7 @@ func (e *explainer) hidden(ctx context.Context, namespace, name string) string {
 	case len(o.Namespaces) > 0 && !slices.Contains(o.Namespaces, namespace):
 		return fmt.Sprintf("%s is not read: namespace %q is not among those of the property namespaces", what, namespace)
 	case lb.Ignored(s.Labels):
-		return fmt.Sprintf("%s has label %s, which makes it absent", what, lb.IgnoreLabels)
+		return fmt.Sprintf("%s has label %s, which makes it absent", what, lb.IgnoredBy(s.Labels))
 	case s.Spec.Type != corev1.ServiceTypeLoadBalancer:
 		return fmt.Sprintf("%s is of type %s: set spec.type to LoadBalancer and spec.loadBalancerClass to %q, or the label %s to \"true\"", what, s.Spec.Type, o.Class, lb.ExposeLabel)
 	case s.Spec.LoadBalancerClass == nil:

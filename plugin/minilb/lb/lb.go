@@ -87,8 +87,16 @@ func IsExposed(service *corev1.Service) bool {
 }
 
 // Ignored reports whether an object has the IgnoreLabel, or that of k8s_gateway (M8).
-func Ignored(labels map[string]string) bool {
-	return labels[IgnoreLabel] == "true" || labels[kGatewayIgnoreLabel] == "true"
+func Ignored(labels map[string]string) bool { return IgnoredBy(labels) != "" }
+
+// IgnoredBy returns the label for which an object is ignored, "" if it is not.
+func IgnoredBy(labels map[string]string) string {
+	for _, label := range []string{IgnoreLabel, kGatewayIgnoreLabel} {
+		if labels[label] == "true" {
+			return label
+		}
+	}
+	return ""
 }
 
 // Hostname returns the name of a Service under domain, in lower case and without a final dot (S1).
